@@ -1,0 +1,122 @@
+"""Scripted faults: what goes wrong, on which route, at which call. Data only; the server applies them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class DropBefore:
+    """The connection closes before the request is looked at."""
+
+
+@dataclass(frozen=True)
+class DropAfter:
+    """The request is carried out, then the connection closes without an answer."""
+
+
+@dataclass(frozen=True)
+class Respond:
+    """A fixed answer instead of the real one; `accept` carries the request out first."""
+
+    status: int
+    json: Any = None
+    text: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    accept: bool = False
+
+
+@dataclass(frozen=True)
+class Slow:
+    """The request is carried out, the answer comes `seconds` later (`before`: it is looked at later)."""
+
+    seconds: float
+    before: bool = False
+
+
+@dataclass(frozen=True)
+class CutStream:
+    """The status stream breaks off after so many events (no closing chunk)."""
+
+    after_events: int = 1
+
+
+@dataclass(frozen=True)
+class GarbageStream:
+    """The status stream sends nonsense lines between its events."""
+
+
+@dataclass(frozen=True)
+class Truncate:
+    """A download breaks off after so many bytes."""
+
+    after_bytes: int
+
+
+FaultKind = DropBefore | DropAfter | Respond | Slow | CutStream | GarbageStream | Truncate
+
+
+@dataclass
+class Rule:
+    route: str
+    kind: FaultKind
+    times: int
+    skip: int
+
+
+class FaultPlan:
+    """Rules by route; each is used `times` times after letting `skip` calls pass."""
+
+    def __init__(self) -> None:
+        self._rules: list[Rule] = []
+
+    def add(self, route: str, kind: FaultKind, *, times: int = 1, skip: int = 0) -> None:
+        self._rules.append(Rule(route, kind, times, skip))
+
+    def clear(self) -> None:
+        self._rules.clear()
+
+    def take(self, route: str) -> FaultKind | None:
+        for rule in self._rules:
+            if rule.route != route or rule.times <= 0:
+                continue
+            if rule.skip > 0:
+                rule.skip -= 1
+                continue
+            rule.times -= 1
+            return rule.kind
+        return None
+
+
+NGINX_PAGE = (
+    "<html>\r\n<head><title>503 Service Temporarily Unavailable</title></head>\r\n<body>\r\n"
+    "<center><h1>503 Service Temporarily Unavailable</h1></center>\r\n<hr><center>nginx</center>\r\n"
+    "</body>\r\n</html>\r\n"
+)
+
+
+def nginx(status: int = 503, *, accept: bool = False) -> Respond:
+    page = NGINX_PAGE.replace("503", str(status))
+    return Respond(status, text=page, headers={"Content-Type": "text/html"}, accept=accept)
+
+
+def json_5xx(status: int = 500, *, accept: bool = False) -> Respond:
+    return Respond(
+        status, json={"detail": "Internal Server Error"}, headers={"x-fal-request-id": "gw-1"}, accept=accept
+    )
+
+
+def too_many(retry_after_s: str | None = None) -> Respond:
+    headers = {} if retry_after_s is None else {"Retry-After": retry_after_s}
+    return Respond(429, json={"detail": "Too many requests"}, headers=headers)
+
+
+def exhausted() -> Respond:
+    reason = "User is locked. Reason: Exhausted balance. Top up your balance at fal.ai/dashboard/billing."
+    return Respond(403, json={"detail": reason})
+
+
+def unauthorised() -> Respond:
+    return Respond(401, json={"detail": "No user found for Key ID and Secret"})
