@@ -1,0 +1,37 @@
+"""What people are told, as data that each platform lays out in its own way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Something that would work instead, shown as a button: run with this `factor`."""
+
+    kind: Literal["factor"]
+    factor: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One answer in plain words. Sentences are plain text: a platform escapes them as its markup needs.
+
+    `what` says what happened, `charged` whether it cost anything, `advice` what to do; any but `what` may be empty.
+    `opens_at` (unix seconds) is when a limit opens again, for platforms that can count down by themselves.
+    """
+
+    what: str
+    charged: str = ""
+    advice: str = ""
+    reference: str = ""
+    opens_at: float | None = None
+    offers: tuple[Offer, ...] = ()
+    tone: Literal["error", "refusal", "info"] = "error"
+
+    @property
+    def text(self) -> str:
+        """All sentences in one line, without the reference."""
+        return " ".join(part for part in (self.what, self.charged, self.advice) if part)

@@ -1,0 +1,52 @@
+"""The seams of the core, as protocols: what it needs from outside, and what adapters may ask of it."""
+
+from __future__ import annotations
+
+from core.ports.chat import AdapterContext, Capabilities, ChatAdapter, Download, Reply, ReplyMemo
+from core.ports.clock import Clock
+from core.ports.media import Media, MediaFile
+from core.ports.money import Granted, HoldAnswer, HoldRequest, Ledger, MustWait
+from core.ports.provider import (
+    BillingEvent,
+    Found,
+    ModelInputs,
+    ModelResult,
+    RemoteCompleted,
+    RemoteQueued,
+    RemoteRunning,
+    RemoteStatus,
+    Upscaler,
+)
+from core.ports.service import Change, Service
+from core.ports.storage import AppState, JobEngine, JobStore
+
+__all__ = [
+    "AdapterContext",
+    "AppState",
+    "BillingEvent",
+    "Capabilities",
+    "Change",
+    "ChatAdapter",
+    "Clock",
+    "Download",
+    "Found",
+    "Granted",
+    "HoldAnswer",
+    "HoldRequest",
+    "JobEngine",
+    "JobStore",
+    "Ledger",
+    "Media",
+    "MediaFile",
+    "ModelInputs",
+    "ModelResult",
+    "MustWait",
+    "RemoteCompleted",
+    "RemoteQueued",
+    "RemoteRunning",
+    "RemoteStatus",
+    "Reply",
+    "ReplyMemo",
+    "Service",
+    "Upscaler",
+]

@@ -1,0 +1,108 @@
+"""What a chat platform offers to the core. Implemented in `adapters.<platform>`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from core.jobs import Delivery, Job, Progress, ReplyAddress, Source
+from core.limits import LimitStatus
+from core.messages import Notice
+from core.ports.clock import Clock
+from core.ports.media import Media
+from core.ports.service import Service
+from core.ports.storage import AppState
+
+
+class ReplyMemo(Protocol):
+    """An adapter's durable notes for one job (message ids, upload ids …). Never secrets."""
+
+    async def load(self) -> dict[str, Any]:
+        """The notes; empty at first."""
+
+    async def save(self, **values: Any) -> None:
+        """Merge these in; returns when they are durable."""
+
+
+class Reply(Protocol):
+    """The one message of one job, made from its stored address, so any process can carry it on.
+
+    `progress` makes at most one edit and never waits for a rate limit longer than a few seconds; `core.delivery`
+    throttles, keeps one in flight and lets the newest win. Raises DeliveryRefused when the message is gone for good
+    (edits then stop) and DeliveryUnavailable for what may pass.
+    """
+
+    async def ask(self, job: Job) -> None:
+        """Show the price in `job.quote` with a button that carries it, until `job.confirm_by_at`."""
+
+    async def progress(self, job: Job, progress: Progress) -> None:
+        """Show the stage, position, percent, finish time, and Cancel."""
+
+    async def finished(self, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
+        """Deliver the picture by the platform's ladder and say how.
+
+        Repeatable: a repeat edits, or finds its earlier work in the memo.
+        """
+
+    async def failed(self, job: Job, notice: Notice) -> None:
+        """Say what happened: failure, refusal or cancellation. Repeatable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """How to fetch an attachment now: `hosts` are the only ones that may see `headers`, and that are trusted."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a platform can do, as data for the core."""
+
+    min_edit_interval_s: float
+    counts_down: bool = False
+
+
+class ChatAdapter(Protocol):
+    """One chat platform."""
+
+    name: str
+    capabilities: Capabilities
+
+    async def serve(self, ready: Callable[[], None]) -> None:
+        """Connect, call `ready`, and handle events until cancelled; drains on cancellation."""
+
+    def reply(self, address: ReplyAddress, memo: ReplyMemo) -> Reply:
+        """The message of a job, from its stored address."""
+
+    async def download(self, source: Source) -> Download:
+        """Where and how to fetch an attachment of this platform now. Raises DownloadFailed."""
+
+    async def notify(self, workspace_id: str, channel_id: str, notice: Notice) -> None:
+        """Post a notice (budget alert) into a channel."""
+
+    def routes(self) -> Sequence[web.AbstractRouteDef]:
+        """HTTP routes to mount on the one server; may be empty."""
+
+    async def problem(self) -> str | None:
+        """None when connected and healthy, else one plain word for `/readyz`."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterContext:
+    """What the application hands to every adapter at creation."""
+
+    service: Service
+    media: Media
+    state: AppState
+    clock: Clock
+    data_dir: Path
+    public_url: str | None
+    version: str
+    trusted_file_hosts: tuple[str, ...] = ()

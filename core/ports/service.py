@@ -1,0 +1,155 @@
+"""The core as adapters and the command line see it. Implemented in `core.service`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from core.errors import UpscaleError
+from core.events import JobEvent
+from core.jobs import Job, Quote, ReplyAddress, Requester, UpscaleRequest
+from core.limits import LimitStatus, Measure, ScopeKind, Window
+from core.messages import Notice
+from core.reports import UsageReport
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a button under a result asks for. `factor` is for `kind="factor"` (a smaller factor that fits)."""
+
+    kind: Literal["again", "more_creative", "twice_more", "factor", "same"]
+    factor: float | None = None
+
+
+class Service(Protocol):
+    """The core, as adapters and the command line see it. Every method may raise any UpscaleError leaf.
+
+    `actor` is who acts, where, with which rights, as the platform vouches. People of one workspace can neither see
+    nor change another's jobs: those raise JobNotFound.
+    """
+
+    @property
+    def draining(self) -> bool:
+        """True while this process shuts down; `request` and the like raise Draining then."""
+
+    @property
+    def allow_unsafe(self) -> bool:
+        """Whether the operator allows `safety` off at all."""
+
+    @property
+    def confirm_above_nanousd(self) -> int:
+        """Jobs dearer than this ask first."""
+
+    @property
+    def play_money(self) -> bool:
+        """Whether this runs on the sandbox model."""
+
+    async def request(self, request: UpscaleRequest) -> Job:
+        """Judge the parameters, write the job, start it; one commit, no waiting. The same key is the same job."""
+
+    async def confirm(self, job_id: str, actor: Requester) -> Job:
+        """The requester agrees to the price. Raises NotAllowed, QuoteExpired, TooLate."""
+
+    async def cancel(self, job_id: str, actor: Requester) -> Job:
+        """The requester or a moderator stops the job.
+
+        `job.state` tells whether it is over already; if fal works on it, it may still bill.
+        """
+
+    async def repeat(
+        self,
+        job_id: str,
+        actor: Requester,
+        change: Change,
+        *,
+        key: str,
+        reply: ReplyAddress,
+        private: bool | None = None,
+    ) -> Job:
+        """A new job made from an earlier one by a button; `actor` is its requester and pays."""
+
+    async def job(self, job_id: str, actor: Requester | None) -> Job:
+        """One job that this person may see (None: the operator)."""
+
+    async def delete(self, job_id: str, actor: Requester) -> Job:
+        """The requester or a moderator deletes the images, here and at fal; money rows stay."""
+
+    async def redeliver(self, job_id: str, actor: Requester, *, reply: ReplyAddress) -> Job:
+        """Deliver a kept result again, to this address (from `history`). Free."""
+
+    def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
+        """Events newer than `after`, ending with the terminal one. Starts with the current state."""
+
+    async def history(self, actor: Requester, *, limit: int = 10, before: float | None = None) -> Sequence[Job]:
+        """The actor's own last jobs, newest first."""
+
+    async def estimate(
+        self,
+        width_px: int,
+        height_px: int,
+        actor: Requester,
+        *,
+        text: str = "",
+        fields: Mapping[str, str | int | float | bool] | None = None,
+    ) -> Quote:
+        """The price of a picture whose size is known (for totals before a batch), with the actor's defaults."""
+
+    def check(self, text: str, fields: Mapping[str, str | int | float | bool]) -> None:
+        """Raise InvalidParameters if these would not be accepted; costs nothing (for modals)."""
+
+    async def usage(self, actor: Requester, *, period: str = "month", member_id: str | None = None) -> UsageReport:
+        """Totals, per day, by member; moderators see their workspace, others themselves.
+
+        `period`: day, week, month, year.
+        """
+
+    async def usage_chart(self, report: UsageReport, *, locale: str, dark: bool = True) -> Path:
+        """A PNG of the report, drawn in another process; the caller may delete it."""
+
+    async def limits(self, actor: Requester) -> Sequence[LimitStatus]:
+        """The limits that apply to the actor here, narrowest first."""
+
+    async def set_limit(
+        self,
+        actor: Requester,
+        scope: ScopeKind,
+        scope_id: str,
+        measure: Measure,
+        window: Window,
+        amount: int | None,
+    ) -> Sequence[LimitStatus]:
+        """Moderator: set (None: clear) a limit of the own workspace. `scope_id` "" is the default for the kind.
+
+        Amounts are nano-dollars, megapixels or jobs. Recorded with who and when. Returns the workspace's limits.
+        """
+
+    async def pause(self, actor: Requester, paused: bool) -> None:
+        """Moderator: stop or resume new jobs in the own workspace (operator: everywhere)."""
+
+    async def set_alert_channel(self, actor: Requester, channel_id: str | None) -> None:
+        """Moderator: where budget alerts of the own workspace go."""
+
+    async def defaults(self, actor: Requester) -> Mapping[str, str | int | float | bool]:
+        """The member's saved parameter defaults (chat names)."""
+
+    async def set_defaults(
+        self, actor: Requester, text: str, fields: Mapping[str, str | int | float | bool] | None = None
+    ) -> Mapping[str, str | int | float | bool]:
+        """Replace them by what this says; empty clears."""
+
+    async def export(self, actor: Requester) -> Path:
+        """Everything stored about the actor, as a ZIP (JSON and the kept images); the caller deletes it."""
+
+    async def erase(self, actor: Requester) -> int:
+        """Delete everything about the actor but anonymised money rows; returns the number of jobs erased."""
+
+    async def forget_workspace(self, platform: str, workspace_id: str) -> None:
+        """The platform revoked our access: end its jobs quietly and purge its images."""
+
+    async def incident(self, area: str, error: BaseException) -> str:
+        """Log the unforeseen once and return the reference that people are shown."""
+
+    def notice(self, error: UpscaleError, locale: str, job: Job | None = None) -> Notice:
+        """The sentence for this error, with what it cost and what to do."""

@@ -1,0 +1,56 @@
+"""What the core keeps, and what carries jobs on. Implemented in `core.storage` and `core.engine`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from core.jobs import Job, Requester
+
+
+class JobStore(Protocol):
+    """The jobs table. Every method is one transaction; `update` returns the new snapshot."""
+
+    async def add(self, job: Job) -> tuple[Job, bool]:
+        """Insert unless the key exists; returns the stored job and whether it is new."""
+
+    async def get(self, job_id: str) -> Job | None:
+        """One job's snapshot."""
+
+    async def update(self, job_id: str, **changes: Any) -> Job:
+        """Set these fields of `Job` and stamp `updated_at`."""
+
+    async def history(self, requester: Requester, *, limit: int, before: float | None = None) -> Sequence[Job]:
+        """A member's newest jobs (on this platform), newest first."""
+
+    async def memo(self, job_id: str) -> dict[str, Any]:
+        """The adapter's small durable notes of a job."""
+
+    async def save_memo(self, job_id: str, memo: Mapping[str, Any]) -> None:
+        """Replace them."""
+
+
+class AppState(Protocol):
+    """Small durable JSON values by (area, key), encrypted at rest: command hashes, installations, defaults, locks."""
+
+    async def get(self, area: str, key: str) -> Any | None:
+        """The value, or None."""
+
+    async def put(self, area: str, key: str, value: Any) -> None:
+        """Store it (JSON-safe)."""
+
+    async def delete(self, area: str, key: str) -> None:
+        """Forget it; absent is fine."""
+
+    async def keys(self, area: str) -> Sequence[str]:
+        """All keys of an area."""
+
+    async def claim(self, area: str, key: str, *, ttl_s: float) -> bool:
+        """Take a named turn that nobody else (in any process) can take for `ttl_s`; False if it is taken."""
+
+
+class JobEngine(Protocol):
+    """Durable execution of jobs."""
+
+    async def start(self, job_id: str, *, part: Literal["request", "confirmed"] = "request") -> None:
+        """Begin (or, for the same job and part, do nothing): the job will be carried on until it ends."""
