@@ -33,5 +33,8 @@ class Media(Protocol):
     async def preview(self, job: Job, *, max_side_px: int, max_bytes: int) -> MediaFile:
         """A reduced PNG or JPEG of the result."""
 
+    async def source(self, job: Job) -> MediaFile:
+        """The upright picture that went into the job, as the model got it. Raises ResultExpired where it is gone."""
+
     async def compare(self, job: Job) -> MediaFile:
         """Before and after, side by side at 100 %, of the most detailed region."""
