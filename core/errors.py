@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from typing import Any, ClassVar, Literal, get_type_hints
 
@@ -263,10 +264,11 @@ class LedgerUnavailable(BudgetError):
 
 @dataclass(eq=False, kw_only=True)
 class ModelError(UpscaleError):
-    """The model answered with an error. `billed` is None where fal did not say."""
+    """The model answered with an error. `billed` is None where fal did not say; `billed_units` is what it billed."""
 
     code: ClassVar[str] = "model"
     billed: bool | None = None
+    billed_units: Decimal | None = None
 
 
 @dataclass(eq=False, kw_only=True)
