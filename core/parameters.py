@@ -1,12 +1,14 @@
-"""The model's parameters: names, ranges, presets, and the one parser of what people type.
+"""The model's parameters: names, ranges, presets, and which value wins. Pure; reads no text.
 
-Every platform's text and options end here, so that a mistake gets the same answer everywhere. Pure. Ranges and
-defaults are those of fal-ai/flux-vision-upscaler (its model page and fal-js endpoint types, read 2026-11-22).
+`core.parameter_text` parses what people type and `core.parameter_values` judges single values; both end in `Parsed`,
+so that a mistake gets the same answer everywhere. Ranges and defaults are those of fal-ai/flux-vision-upscaler (its
+model page and fal-js endpoint types, read 2026-11-22).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal, TypeAlias
 
 Value: TypeAlias = float | int | bool
@@ -77,3 +79,32 @@ class Parameters:
             shown = ("on" if value else "off") if isinstance(value, bool) else repr(value)
             words.append(f"{item.name}={shown}")
         return " ".join(words)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What one text, or one set of typed options, says. All of it is valid; what is not said is absent.
+
+    `values` are by chat name, `links` are addresses in the order typed (judged by `core.sources`, not here).
+    """
+
+    values: Mapping[str, Value] = field(default_factory=dict)
+    preset: str | None = None
+    private: bool | None = None
+    links: tuple[str, ...] = ()
+
+
+def resolve(text: Parsed, options: Parsed = Parsed(), defaults: Mapping[str, Value | str] | None = None) -> Parameters:
+    """The set that counts: the model's defaults < the member's saved ones < the preset < explicit values.
+
+    Typed `options` win over `text`. `defaults` are trusted but may hold a `preset`, which is weaker than the values
+    saved beside it; names that are no parameter are left out.
+    """
+    saved = dict(defaults or {})
+    chosen: dict[str, Value | str] = {}
+    chosen.update(PRESETS.get(str(saved.get("preset")), {}))
+    chosen.update({name: value for name, value in saved.items() if name in SPECS})
+    chosen.update(PRESETS.get(options.preset or text.preset or "", {}))
+    chosen.update(text.values)
+    chosen.update(options.values)
+    return Parameters().with_values(**chosen)  # type: ignore[arg-type]
