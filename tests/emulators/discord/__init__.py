@@ -1,0 +1,13 @@
+"""A strict Discord on loopback: REST, gateway and CDN, for driving the real discord.py.
+
+Built from Discord's documentation and its OpenAPI description (facts of 2026-11-22), not from what our
+adapter sends: a request that Discord would refuse is refused here. It must not be lenient to make a test pass.
+"""
+
+from __future__ import annotations
+
+from tests.emulators.discord.faults import Fault
+from tests.emulators.discord.members import ClientRefused, Invocation, SeenMessage, Upload
+from tests.emulators.discord.server import DiscordEmulator
+
+__all__ = ["ClientRefused", "DiscordEmulator", "Fault", "Invocation", "SeenMessage", "Upload"]

@@ -1,0 +1,110 @@
+"""Puts the emulator together and serves it on one loopback port."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tests.emulators.discord.cdn import Cdn
+from tests.emulators.discord.clock import Clock
+from tests.emulators.discord.control import control_routes
+from tests.emulators.discord.faults import Fault
+from tests.emulators.discord.gateway import Gateway
+from tests.emulators.discord.limits import Limits
+from tests.emulators.discord.members import Members
+from tests.emulators.discord.posts import Posts
+from tests.emulators.discord.rest import PREFIX, Record, Rest
+from tests.emulators.discord.webhooks import Webhooks
+from tests.emulators.discord.world import DEFAULT_FILE_LIMIT_BYTES, World
+
+
+class DiscordEmulator(Members):
+    """`async with DiscordEmulator() as discord:` — then point the bot at `discord.api_url` with `discord.token`.
+
+    `requests` is the record of everything asked; `violations` lists what broke Discord's schema or rules;
+    `posts.warnings` what Discord takes but no member sees.
+    """
+
+    def __init__(self, port: int = 0, token: str = "emulated-bot-token") -> None:
+        self._port = port
+        self.token = token
+        self.clock = Clock()
+        self._directory = tempfile.TemporaryDirectory(prefix="discord-emulator-")
+        self.world = World(self.clock, Path(self._directory.name))
+        self.cdn = Cdn(self.world)
+        self.posts = Posts(self.world, self.cdn)
+        self.webhooks = Webhooks(self.world, self.posts)
+        self.limits = Limits(self.clock)
+        self.gateway = Gateway(self)
+        self.faults: list[Fault] = []
+        self.requests: list[Record] = []
+        self.violations: list[str] = []
+        self.default_file_limit_bytes = DEFAULT_FILE_LIMIT_BYTES
+        self.signing_key = Ed25519PrivateKey.generate()
+        self.interactions_endpoint: str | None = None
+        self._runner: web.AppRunner | None = None
+        self.change = asyncio.Event()
+        self.base = ""
+        super().__init__()
+
+    @property
+    def api_url(self) -> str:
+        return f"{self.base}{PREFIX}"
+
+    @property
+    def public_key(self) -> str:
+        """The application's Ed25519 key in hex, as the developer portal shows it."""
+        return self.signing_key.public_key().public_bytes_raw().hex()
+
+    def application(self) -> dict[str, Any]:
+        return {
+            "id": str(self.world.application_id),
+            "name": "Upscale",
+            "description": "",
+            "icon": None,
+            "bot_public": True,
+            "bot_require_code_grant": False,
+            "owner": self.world.bot.data(),
+            "verify_key": self.public_key,
+            "flags": 0,
+            "interactions_endpoint_url": self.interactions_endpoint,
+            "integration_types_config": {"0": {}, "1": {}},
+            "approximate_guild_count": len(self.world.guilds),
+            "approximate_user_install_count": 0,
+        }
+
+    async def __aenter__(self) -> DiscordEmulator:
+        app = web.Application(middlewares=[Rest(self).middleware], client_max_size=64 * 1024 * 1024)
+        app.add_routes(Rest(self).routes())
+        app.add_routes(self.gateway.routes())
+        app.add_routes(self.cdn.routes())
+        app.add_routes(control_routes(self))
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=False, shutdown_timeout=1.0)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
+        await site.start()
+        port = self._runner.addresses[0][1]
+        self.base = f"http://127.0.0.1:{port}"
+        self.cdn.base = self.base
+        self.gateway.url = f"ws://127.0.0.1:{port}/gateway-socket"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.gateway.close()
+        await self.close_members()
+        if self._runner is not None:
+            await self._runner.cleanup()
+        self._directory.cleanup()
+
+    def changed(self) -> None:
+        """Wake everybody who waits for something to be seen."""
+        self.change.set()
+        self.change = asyncio.Event()
