@@ -46,7 +46,7 @@ _SIGNS = str.maketrans(
 
 _LONG_OPTION = re.compile(r"(?<![^\s,;])[-‐‑‒–—―−]+(?=[^\W\d])")
 _ANGLE = re.compile(r"<([^<>]*)>")
-_BARE_LINK = re.compile(r"[a-z][a-z0-9+.-]*://[^\s<>\"“”„«»`]+", re.IGNORECASE)
+_BARE_LINK = re.compile(r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}://[^\s<>\"“”„«»`]+", re.IGNORECASE)
 _HELD = re.compile("\ue000([0-9]+)\ue001")
 _SEPARATORS = re.compile(r"[\s,;\"']+")
 _KEY = re.compile(r"-{0,2}([^\W\d][\w-]*)\s*[=:]")

@@ -1,0 +1,80 @@
+# Everything there is to type. Needs python3 (3.11 or newer), make and git; the rest is fetched into .venv.
+# `make run` installs what the bot needs; `make test` and `make check` also what the tests need.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps
+ARGS ?=
+TESTS ?= tests
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help run setup setup-dev chromium test check fix bench lock messages clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+
+run: setup ## set up and start the bot (settings from .env, if there is one)
+	@exec $(BIN)/python -m bot run $(ARGS)
+
+setup: $(VENV)/.installed ## what the bot itself needs, into .venv
+
+setup-dev: $(VENV)/.installed-dev ## what the bot and its tests need, into .venv
+
+test: setup-dev chromium ## set up and run every test (TESTS=tests/core for some)
+	@$(BIN)/python -m pytest -q -n $(WORKERS) $(TESTS) $(ARGS)
+
+check: setup-dev ## format, lint, types, import rules
+	@$(BIN)/ruff format --check --quiet . || { echo "Run 'make fix' to format."; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-timing
+
+fix: setup-dev ## format, and mend what can be mended by machine
+	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format .
+
+bench: setup-dev ## measure against the plain way, on the emulators
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+messages: setup-dev ## list and add sentences that the translations lack
+	@$(BIN)/python -m core.messages.catalog_tool
+
+# Universal: one file for every system and every Python from 3.11 on. No address of any index is written.
+lock: $(VENV)/bin/python ## pin every package by hash anew
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@cd . && for extra in "" dev; do \
+	  out=requirements$${extra:+-$$extra}.lock; \
+	  $(BIN)/uv pip compile pyproject.toml --quiet $${extra:+--extra $$extra --constraint requirements.lock} \
+	    --universal --python-version 3.11 --generate-hashes --no-annotate \
+	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --output-file $$out || exit 1; \
+	  ! grep -nE '://|--(extra-)?index|--find-links' $$out || { echo "$$out names an index"; exit 1; }; \
+	done
+
+clean: ## remove everything that can be made again (not .env, not data)
+	@rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "This needs Python 3.11 or newer; '$(PYTHON)' is missing or older. Name another with: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { rm -rf $(VENV); \
+	  echo "Python cannot make a virtual environment here. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+
+# The stamps hold the lock they were made from, so a changed lock, and only that, installs again.
+$(VENV)/.installed: requirements.lock | $(VENV)/bin/python
+	@cmp -s requirements.lock $@ || { echo "Installing packages (once) ..."; $(PIP_INSTALL) -r requirements.lock; }
+	@cp requirements.lock $@
+
+$(VENV)/.installed-dev: requirements-dev.lock requirements.lock | $(VENV)/bin/python
+	@cmp -s requirements-dev.lock $@ || { echo "Installing packages and test tools (once) ..."; $(PIP_INSTALL) -r requirements-dev.lock; }
+	@cp requirements.lock $(VENV)/.installed
+	@cp requirements-dev.lock $@
+
+# The page's tests drive a real browser. Playwright's own download is not used: Debian's Chromium is signed and patched.
+chromium:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
+	  echo "Installing Chromium for the page's tests (once) ..."; \
+	  sudo=$$( [ "$$(id -u)" = 0 ] || echo "sudo -n" ); \
+	  $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
+	  || echo "Chromium could not be installed; the page's tests need it: apt-get install chromium"
