@@ -1,0 +1,173 @@
+"""`FalUpscaler`: the fal backend as the core's `Upscaler` port, put together from its parts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import structlog
+
+from core.errors import ProviderError, ProviderHalted, RequestLost
+from core.ports import BillingEvent, Clock, Found, ModelInputs, ModelResult, RemoteStatus
+from core.upscalers.fal.config import FalConfig
+from core.upscalers.fal.download import Downloader
+from core.upscalers.fal.halts import Halts
+from core.upscalers.fal.platform_api import PlatformApi
+from core.upscalers.fal.results import CancelAnswer, Results
+from core.upscalers.fal.submit import Submitter, usable_id
+from core.upscalers.fal.transport import Transport
+from core.upscalers.fal.upload import Uploader
+from core.upscalers.fal.watch import Watcher
+from core.upscalers.fal.webhooks import WebhookAccepted, WebhookOutcome, WebhookVerifier
+
+log = structlog.get_logger(__name__)
+
+OnHalt = Callable[[ProviderHalted], Awaitable[None]]
+"""Told once per halt, for the operator."""
+
+
+class FalUpscaler:
+    """fal-ai/flux-vision-upscaler over fal's queue. One instance per process, made and used in one event loop."""
+
+    name = "fal"
+    real_money = True
+
+    def __init__(self, config: FalConfig, clock: Clock, *, on_halt: OnHalt | None = None) -> None:
+        self._config = config
+        self._clock = clock
+        self._on_halt = on_halt
+        self._halts = Halts(clock, config.probe_s, self._halted)
+        self._transport = Transport(config, clock)
+        self._uploader = Uploader(self._transport, self._halts)
+        self._submitter = Submitter(self._transport, self._halts)
+        self._watcher = Watcher(self._transport)
+        self._results = Results(self._transport, self._halts)
+        self._downloader = Downloader(self._transport)
+        self._platform = PlatformApi(self._transport)
+        self._webhooks = WebhookVerifier(self._transport)
+        self._probe: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Open the sessions."""
+        await self._transport.open()
+
+    async def close(self) -> None:
+        """Stop the probe, close the sessions. Requests at fal go on."""
+        if self._probe is not None:
+            self._probe.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._probe
+            self._probe = None
+        await self._transport.close()
+
+    # -- the global state ------------------------------------------------------------------------------------
+
+    @property
+    def halted(self) -> ProviderHalted | None:
+        """Why new jobs are pointless just now, or None; None too when it is time for one job to try."""
+        return self._halts.refusing
+
+    async def _halted(self, halted: ProviderHalted, first: bool) -> None:
+        if self._probe is None or self._probe.done():
+            self._probe = asyncio.create_task(self._probe_until_clear(), name="fal-probe")
+        if first and self._on_halt is not None:
+            await self._on_halt(halted)
+
+    async def _probe_until_clear(self) -> None:
+        """Ask cheaply and slowly whether the halt is over; ends with the halt, or with `close`."""
+        while self._halts.state is not None:
+            await self._clock.sleep(self._config.probe_s)
+            state = self._halts.state
+            if state is not None and await self._seems_over(state):
+                self._halts.clear(proven=False)
+
+    async def _seems_over(self, halted: ProviderHalted) -> bool:
+        try:
+            if halted.kind == "key":
+                return await self._platform.check_key() == "ok"
+            credit_nanousd = await self._platform.credit()
+        except ProviderError:
+            return False
+        return credit_nanousd is not None and credit_nanousd > 0
+
+    # -- a job -----------------------------------------------------------------------------------------------
+
+    async def stage(self, path: Path, mime: str, *, job_id: str) -> str:
+        """See `core.ports.Upscaler`."""
+        return await self._uploader.stage(path, mime, job_id=job_id)
+
+    async def submit(self, inputs: ModelInputs, *, job_id: str, on_sending: Callable[[], Awaitable[None]]) -> str:
+        """See `core.ports.Upscaler`."""
+        return await self._submitter.submit(inputs, job_id=job_id, on_sending=on_sending)
+
+    async def find(self, staged_url: str, *, since: float) -> Found:
+        """See `core.ports.Upscaler`."""
+        return await self._platform.find(staged_url, since=since)
+
+    def watch(self, request_id: str) -> AsyncIterator[RemoteStatus]:
+        """See `core.ports.Upscaler`."""
+        return self._watcher.watch(_known(request_id))
+
+    async def result(self, request_id: str) -> ModelResult:
+        """See `core.ports.Upscaler`."""
+        return await self._results.result(_known(request_id))
+
+    async def cancel(self, request_id: str) -> CancelAnswer:
+        """See `core.ports.Upscaler`."""
+        return await self._results.cancel(_known(request_id))
+
+    async def fetch(self, url: str, dest: Path, *, max_bytes: int) -> None:
+        """See `core.ports.Upscaler`."""
+        await self._downloader.fetch(url, dest, max_bytes=max_bytes)
+
+    # -- around it -------------------------------------------------------------------------------------------
+
+    async def unit_price(self) -> int | None:
+        """See `core.ports.Upscaler`."""
+        return await self._platform.unit_price()
+
+    async def billing_events(self, request_ids: Sequence[str]) -> Sequence[BillingEvent]:
+        """See `core.ports.Upscaler`."""
+        return await self._platform.billing_events(request_ids)
+
+    async def billing_window(self, start: float, end: float) -> Sequence[BillingEvent]:
+        """Everything fal billed for our endpoint between two unix times; empty without an admin key."""
+        return await self._platform.billing_window(start, end)
+
+    async def erase(self, request_id: str) -> None:
+        """See `core.ports.Upscaler`."""
+        await self._platform.erase(_known(request_id))
+
+    async def credit(self) -> int | None:
+        """Nano-dollars left on the account; None without an admin key."""
+        return await self._platform.credit()
+
+    async def check_key(self) -> Literal["ok", "refused", "unreachable"]:
+        """Whether fal takes our key; costs nothing."""
+        return await self._platform.check_key()
+
+    async def receive_webhook(
+        self, headers: Mapping[str, str], body: bytes, *, job_id: str, token: str | None = None
+    ) -> WebhookOutcome:
+        """Judge a delivery to POST /fal/webhook/{job_id}?t=… and, if true, end the wait for its request.
+
+        The caller answers 200 to both outcomes but 401 to a wrong signature, and binds the request id to the job
+        only by its own record, or, for a job whose submit is unclear, where `ours` is True.
+        """
+        outcome = await self._webhooks.receive(headers, body, job_id=job_id, token=token)
+        if isinstance(outcome, WebhookAccepted):
+            self._watcher.webhook_arrived(outcome.request_id)
+        else:
+            log.warning("fal_webhook_refused", job=job_id, reason=outcome.reason)
+        return outcome
+
+
+def _known(request_id: str) -> str:
+    """The id, fit for an address. Raises RequestLost for what fal cannot have given out."""
+    usable = usable_id(request_id)
+    if usable is None:
+        raise RequestLost
+    return usable

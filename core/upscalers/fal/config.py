@@ -1,0 +1,86 @@
+"""Everything the fal backend is told from outside, and which addresses it may trust. Reads no environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from yarl import URL
+
+DEFAULT_QUEUE_URL = "https://queue.fal.run"
+DEFAULT_REST_URL = "https://rest.fal.ai"
+DEFAULT_CDN_URL = "https://v3.fal.media"
+DEFAULT_API_URL = "https://api.fal.ai/v1"
+ENDPOINT = "fal-ai/flux-vision-upscaler"
+
+BACKUP_HOSTS = {"queue.fal.run": "queue.falrun.com"}
+"""fal's own backup domain for the queue, as fal-client 1.0.3 uses it (its client.py, `_BACKUP_DOMAINS`)."""
+
+_FILE_DOMAINS = ("fal.media", "fal.run", "falrun.com")
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True)
+class FalConfig:
+    """Keys, addresses and times. `key` is `id:secret` with API scope, `admin_key` one with admin scope, if any.
+
+    retention_s: life of uploaded and produced files at fal (lifecycle headers).
+    store_io: whether fal keeps the request's JSON (30 days); needed to find a lost request again.
+    start_timeout_s: fal gives up a request that no runner has started by then.
+    run_limit_s: no run of the model takes longer; after start_timeout_s + run_limit_s a request is over.
+    stream_idle_s: a status stream silent for so long is dead (fal sends a comment line every 15 s).
+    outage_limit_s: how long `watch` puts up with fal being unreachable.
+    probe_s: how often a halted account is tried again.
+    """
+
+    key: str = field(repr=False)
+    admin_key: str | None = field(default=None, repr=False)
+    queue_url: str = DEFAULT_QUEUE_URL
+    rest_url: str = DEFAULT_REST_URL
+    cdn_url: str = DEFAULT_CDN_URL
+    api_url: str = DEFAULT_API_URL
+    endpoint: str = ENDPOINT
+    public_url: str | None = None
+    retention_s: int = 7 * 86_400
+    store_io: bool = True
+    start_timeout_s: int = 6 * 3600
+    run_limit_s: int = 1800
+    stream_idle_s: float = 45.0
+    outage_limit_s: float = 3600.0
+    watch_limit_s: float = 86_400.0
+    connect_timeout_s: float = 10.0
+    reply_timeout_s: float = 60.0
+    probe_s: float = 30.0
+    price_cache_s: float = 3600.0
+
+    @cached_property
+    def key_origins(self) -> frozenset[str]:
+        """The only origins that may see a key: the configured queue, REST and platform API, and their backups."""
+        urls = [URL(address) for address in (self.queue_url, self.rest_url, self.api_url)]
+        backups = [backup for url in urls if (backup := backup_of(url)) is not None]
+        return frozenset(str(url.origin()) for url in urls + backups)
+
+    @cached_property
+    def _own_hosts(self) -> frozenset[str]:
+        urls = (self.queue_url, self.rest_url, self.cdn_url, self.api_url)
+        hosts = {URL(address).host or "" for address in urls}
+        return frozenset(hosts | _LOOPBACK if hosts & _LOOPBACK else hosts)
+
+    def may_fetch_from(self, address: str) -> bool:
+        """Whether a result file may be fetched from here: fal's file hosts over https, or the configured hosts."""
+        try:
+            url = URL(address)
+        except ValueError:
+            return False
+        if url.user is not None or url.password is not None or url.host is None:
+            return False
+        if url.host in self._own_hosts:
+            return url.scheme in {"http", "https"}
+        fal = any(url.host == domain or url.host.endswith("." + domain) for domain in _FILE_DOMAINS)
+        return fal and url.scheme == "https" and url.port == 443
+
+
+def backup_of(url: URL) -> URL | None:
+    """The same address on fal's backup domain, or None where there is none."""
+    host = BACKUP_HOSTS.get(url.host or "")
+    return url.with_host(host) if host is not None and url.scheme == "https" else None

@@ -1,0 +1,208 @@
+"""fal's platform API: the price, lost requests, billing events, credit, erasure (OpenAPI v1, 2026-08-21).
+
+Reads only, but for `erase`. Nothing here is needed for a job to run; what needs the admin key says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from http import HTTPStatus
+from typing import Any, Literal
+
+import structlog
+
+from core.errors import ProviderError, ProviderUnavailable
+from core.ports import BillingEvent, Found
+from core.upscalers.fal.submit import usable_id
+from core.upscalers.fal.transport import KeyKind, Transport
+
+log = structlog.get_logger(__name__)
+
+NANOUSD_PER_USD = 1_000_000_000
+PAGE_SIZE = 100
+MOST_PAGES = 50
+IDS_PER_CALL = 50
+CLOCK_SKEW_S = 300.0
+PRICE_FAILURE_CACHE_S = 60.0
+_MEGAPIXEL_UNITS = frozenset({"megapixel", "megapixels", "mp"})
+
+
+@dataclass(frozen=True)
+class _CachedPrice:
+    nanousd: int | None
+    until_at: float
+
+
+class PlatformApi:
+    """Calls to api.fal.ai."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._config = transport.config
+        self._price: _CachedPrice | None = None
+        self._price_lock = asyncio.Lock()
+
+    async def unit_price(self) -> int | None:
+        """See `core.ports.Upscaler.unit_price`; a failure is remembered for a minute."""
+        async with self._price_lock:
+            now = self._transport.clock.now()
+            if self._price is None or self._price.until_at <= now:
+                nanousd = await self._ask_price()
+                kept_s = PRICE_FAILURE_CACHE_S if nanousd is None else self._config.price_cache_s
+                self._price = _CachedPrice(nanousd, now + kept_s)
+            return self._price.nanousd
+
+    async def _ask_price(self) -> int | None:
+        url = self._transport.url("api", "/models/pricing", {"endpoint_id": self._config.endpoint})
+        try:
+            answer = await self._transport.read("GET", url, attempts=2)
+        except ProviderUnavailable:
+            return None
+        data = answer.data() if answer.ok else None
+        for entry in _items(data, "prices"):
+            unit, currency = str(entry.get("unit", "")).lower(), str(entry.get("currency", "")).upper()
+            if entry.get("endpoint_id") == self._config.endpoint and unit in _MEGAPIXEL_UNITS and currency == "USD":
+                return _nanousd(entry.get("unit_price"))
+        log.warning("fal_price_unknown", status=answer.status)
+        return None
+
+    async def check_key(self) -> Literal["ok", "refused", "unreachable"]:
+        """Whether the API key is taken, by a call that costs nothing."""
+        url = self._transport.url("api", "/models/pricing", {"endpoint_id": self._config.endpoint})
+        try:
+            answer = await self._transport.read("GET", url, attempts=2)
+        except ProviderUnavailable:
+            return "unreachable"
+        if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            return "refused"
+        return "ok" if answer.ok else "unreachable"
+
+    async def find(self, staged_url: str, *, since: float) -> Found:
+        """See `core.ports.Upscaler.find`.
+
+        Not finding is conclusive only once every request made then is over (start and run limits have passed) and
+        the listing was read to its end with inputs: fal does not say whether it lists requests still running.
+        """
+        params = {
+            "endpoint_id": self._config.endpoint,
+            "start": _iso(since - CLOCK_SKEW_S),
+            "expand": "payloads",
+            "limit": str(PAGE_SIZE),
+        }
+        all_told = True
+        try:
+            async for item in self._entries("/models/requests/by-endpoint", params, "items", "api"):
+                sent = item.get("json_input")
+                all_told = all_told and isinstance(sent, dict)
+                if not isinstance(sent, dict) or sent.get("image_url") != staged_url:
+                    continue
+                if (request_id := usable_id(item.get("request_id"))) is not None:
+                    return Found(request_id, conclusive=True)
+        except ProviderError:
+            return Found(None, conclusive=False)
+        over_at = since + self._config.start_timeout_s + self._config.run_limit_s
+        over = self._transport.clock.now() > over_at
+        return Found(None, conclusive=self._config.store_io and all_told and over)
+
+    async def billing_events(self, request_ids: Sequence[str]) -> Sequence[BillingEvent]:
+        """See `core.ports.Upscaler.billing_events`. Without an admin key: nothing. Raises ProviderUnavailable."""
+        events: list[BillingEvent] = []
+        if self._config.admin_key is None:
+            return events
+        for start in range(0, len(request_ids), IDS_PER_CALL):
+            params = {"request_id": ",".join(request_ids[start : start + IDS_PER_CALL])}
+            async for item in self._entries("/models/billing-events", params, "billing_events", "admin"):
+                if (event := _billing_event(item)) is not None:
+                    events.append(event)
+        return events
+
+    async def billing_window(self, start: float, end: float) -> Sequence[BillingEvent]:
+        """What was billed for our endpoint between two unix times; needs the admin key, at most 90 days."""
+        if self._config.admin_key is None:
+            return []
+        params = {"start": _iso(start), "end": _iso(end), "endpoint_id": self._config.endpoint}
+        entries = self._entries("/models/billing-events", params, "billing_events", "admin")
+        return [event async for item in entries if (event := _billing_event(item)) is not None]
+
+    async def credit(self) -> int | None:
+        """What is left on the account in nano-dollars; None without an admin key or a clear answer."""
+        if self._config.admin_key is None:
+            return None
+        url = self._transport.url("api", "/account/billing", {"expand": "credits"})
+        answer = await self._transport.read("GET", url, key="admin")
+        data = answer.data() if answer.ok else None
+        credits = data.get("credits") if isinstance(data, dict) else None
+        return _nanousd(credits.get("current_balance")) if isinstance(credits, dict) else None
+
+    async def erase(self, request_id: str) -> None:
+        """See `core.ports.Upscaler.erase`. Without an admin key fal does not let us; files then expire by lifetime."""
+        if self._config.admin_key is None:
+            return
+        url = self._transport.url("api", f"/models/requests/{request_id}/payloads")
+        headers = {"Idempotency-Key": f"erase-{request_id}"}
+        answer = await self._transport.read("DELETE", url, key="admin", headers=headers)
+        if not answer.ok and answer.status != HTTPStatus.NOT_FOUND:
+            raise ProviderUnavailable
+
+    async def _entries(
+        self, path: str, params: dict[str, str], name: str, key: KeyKind
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        """Every entry of every page. Ends only when the last page was read; else raises ProviderUnavailable."""
+        cursor: str | None = None
+        for _ in range(MOST_PAGES):
+            query = params if cursor is None else {**params, "cursor": cursor}
+            answer = await self._transport.read("GET", self._transport.url("api", path, query), key=key)
+            data = answer.data() if answer.ok else None
+            if not isinstance(data, dict) or not isinstance(data.get(name), list):
+                raise ProviderUnavailable
+            following = data.get("next_cursor")
+            more = bool(data.get("has_more")) and isinstance(following, str)
+            for item in _items(data, name):
+                yield item
+            if not more:
+                return
+            cursor = following
+        raise ProviderUnavailable
+
+
+def _items(data: Any, name: str) -> Sequence[Mapping[str, Any]]:
+    found = data.get(name) if isinstance(data, dict) else None
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat()
+
+
+def _decimal(value: Any) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _nanousd(value: Any) -> int | None:
+    usd = _decimal(value)
+    return None if usd is None or usd < 0 else int((usd * NANOUSD_PER_USD).to_integral_value())
+
+
+def _billing_event(item: Mapping[str, Any]) -> BillingEvent | None:
+    units = _decimal(item.get("output_units"))
+    cost = _decimal(item.get("cost_estimate_nano_usd"))
+    total = _nanousd(item.get("cost_total"))
+    request_id = usable_id(item.get("request_id"))
+    nanousd = int(cost) if cost is not None else total
+    if units is None or nanousd is None or request_id is None:
+        return None
+    try:
+        at = datetime.fromisoformat(str(item.get("timestamp"))).timestamp()
+    except ValueError:
+        return None
+    return BillingEvent(request_id=request_id, at=at, units=units, cost_nanousd=nanousd)

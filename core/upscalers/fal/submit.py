@@ -1,0 +1,155 @@
+"""The one paid call: at most one POST, and an honest word about what became of it.
+
+It must never repeat a POST that may have arrived. What is surely not accepted says so (`SubmitNotSent`,
+`ProviderBusy`, `ProviderHalted`, a `ModelError`); everything else is `SubmitUnknown`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+import structlog
+from yarl import URL
+
+from core.errors import ProviderBusy, SubmitNotSent, SubmitUnknown
+from core.ports import ModelInputs
+from core.upscalers.fal.config import backup_of
+from core.upscalers.fal.failures import halt_in, model_error
+from core.upscalers.fal.halts import Halts
+from core.upscalers.fal.transport import (
+    NETWORK_ERRORS,
+    Answer,
+    Departure,
+    Transport,
+    plain_timeout,
+    read_answer,
+)
+from core.upscalers.fal.upload import lifecycle_json
+
+log = structlog.get_logger(__name__)
+
+START_TIMEOUT_HEADER = "X-Fal-Request-Start-Timeout"
+"""The current name; fal-client 1.0.3 still sends the deprecated X-Fal-Request-Timeout (platform-headers page)."""
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{6,100}")
+_PERHAPS_ACCEPTED = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY})
+
+
+def usable_id(value: Any) -> str | None:
+    """The value if it can be a request id in an address of ours."""
+    return value if isinstance(value, str) and _REQUEST_ID.fullmatch(value) else None
+
+
+def webhook_token(key: str, job_id: str) -> str:
+    """Proof in our webhook's address that we made it: another fal customer can get fal to sign, but not know this."""
+    return hmac.new(key.strip().encode(), f"webhook:{job_id}".encode(), hashlib.sha256).hexdigest()[:32]
+
+
+class Submitter:
+    """Makes the paid call."""
+
+    def __init__(self, transport: Transport, halts: Halts) -> None:
+        self._transport = transport
+        self._config = transport.config
+        self._halts = halts
+
+    async def submit(self, inputs: ModelInputs, *, job_id: str, on_sending: Callable[[], Awaitable[None]]) -> str:
+        """See `core.ports.Upscaler.submit`."""
+        self._halts.check()
+        departure = Departure(on_sending)
+        answer = await self._post(inputs, job_id, departure)
+        request_id = await self._judge(answer, job_id)
+        self._halts.clear(proven=True)
+        return request_id
+
+    async def _post(self, inputs: ModelInputs, job_id: str, departure: Departure) -> Answer:
+        url = self._transport.url("queue", f"/{self._config.endpoint}", self._query(job_id))
+        backup = backup_of(url)
+        try:
+            return await self._post_to(url, inputs, departure)
+        except SubmitNotSent:
+            if backup is None:
+                raise
+        return await self._post_to(backup, inputs, departure)
+
+    async def _post_to(self, url: URL, inputs: ModelInputs, departure: Departure) -> Answer:
+        try:
+            async with self._transport.paid_session.post(
+                url,
+                json=asdict(inputs),
+                headers=self._headers(url),
+                allow_redirects=False,
+                trace_request_ctx=departure,
+                timeout=self._timeout(),
+            ) as response:
+                return await read_answer(response)
+        except NETWORK_ERRORS as error:
+            if departure.failure is not None:
+                # The caller's own step failed (aiohttp may have wrapped it): nothing left, and it is not fal's doing.
+                raise departure.failure from None
+            log.warning("fal_submit_unanswered", kind=type(error).__name__, left=departure.left)
+            raise (SubmitUnknown() if departure.left else SubmitNotSent()) from error
+
+    def _timeout(self) -> aiohttp.ClientTimeout:
+        return plain_timeout(self._config, total_s=self._config.connect_timeout_s + 2 * self._config.reply_timeout_s)
+
+    def _query(self, job_id: str) -> dict[str, str]:
+        if not self._config.public_url:
+            return {}
+        base = self._config.public_url.rstrip("/")
+        return {"fal_webhook": f"{base}/fal/webhook/{job_id}?t={webhook_token(self._config.key, job_id)}"}
+
+    def _headers(self, url: URL) -> dict[str, str]:
+        headers = {
+            "Accept": "application/json",
+            START_TIMEOUT_HEADER: str(self._config.start_timeout_s),
+            "X-Fal-Object-Lifecycle-Preference": lifecycle_json(self._config.retention_s),
+            **self._transport.authorised(url, "api"),
+        }
+        if not self._config.store_io:
+            headers["X-Fal-Store-IO"] = "0"
+        return headers
+
+    async def _judge(self, answer: Answer, job_id: str) -> str:
+        data = answer.data()
+        status = answer.status
+        if answer.ok:
+            named = usable_id(data.get("request_id")) if isinstance(data, dict) else None
+            return named or await self._adopt(answer, job_id)
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise ProviderBusy(retry_after_s=answer.retry_after_s(self._transport.clock.now()))
+        if (halted := halt_in(status, data)) is not None:
+            await self._halts.trip(halted)
+            raise halted
+        if status in _PERHAPS_ACCEPTED or status < HTTPStatus.BAD_REQUEST:
+            raise SubmitUnknown(refused_likely=True)
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.warning("fal_submit_unclear", job=job_id, status=status)
+            return await self._adopt(answer, job_id)
+        raise model_error(status, answer.headers, data)
+
+    async def _adopt(self, answer: Answer, job_id: str) -> str:
+        """The id from the reply's header, if fal's queue knows it under our key; else SubmitUnknown.
+
+        fal names the request in x-fal-request-id too, which outlives a body that a proxy broke.
+        """
+        named = usable_id(answer.headers.get("x-fal-request-id"))
+        refused_likely = answer.status == HTTPStatus.SERVICE_UNAVAILABLE and b"nginx" in answer.body
+        if named is None or refused_likely:
+            raise SubmitUnknown(refused_likely=refused_likely)
+        url = self._transport.url("queue", f"/{self._config.endpoint}/requests/{named}/status")
+        try:
+            check = await self._transport.once("GET", url)
+        except NETWORK_ERRORS as error:
+            raise SubmitUnknown from error
+        if check.status not in {HTTPStatus.OK, HTTPStatus.ACCEPTED}:
+            raise SubmitUnknown
+        log.info("fal_submit_adopted", job=job_id)
+        return named

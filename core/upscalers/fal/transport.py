@@ -1,0 +1,264 @@
+"""HTTP to fal: sessions, the guard around the key, bounded answers, retried reads.
+
+It must not decide what an answer means for a job, follow a redirect, or send a key anywhere but to the configured
+queue, REST and platform addresses. fal-client is not used for HTTP: its calls repeat a submit up to ten times and
+send the key to addresses named in replies (fal-client 1.0.3, client.py; measured 2026-11-22).
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from types import SimpleNamespace
+from typing import Any, Literal
+
+import aiohttp
+import fal_client
+import structlog
+from multidict import CIMultiDictProxy
+from yarl import URL
+
+from core.errors import ProviderUnavailable
+from core.ports import Clock
+from core.upscalers.fal.config import FalConfig, backup_of
+
+log = structlog.get_logger(__name__)
+
+Service = Literal["queue", "rest", "cdn", "api"]
+KeyKind = Literal["api", "admin", "none"]
+
+USER_AGENT = f"upscale-bot fal-client/{fal_client.__version__}"
+MAX_REPLY_BYTES = 8 * 1024**2
+RETRY_AFTER_LIMIT_S = 300.0
+READ_ATTEMPTS = 4
+NETWORK_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
+CONNECT_ERRORS = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole reply, read into memory up to `MAX_REPLY_BYTES`."""
+
+    status: int
+    headers: CIMultiDictProxy[str]
+    body: bytes
+
+    @property
+    def ok(self) -> bool:
+        """A 2xx."""
+        return 200 <= self.status < 300
+
+    def data(self) -> Any:
+        """The JSON value, or None where the body is none."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+    def retry_after_s(self, now: float) -> float | None:
+        """What Retry-After says in seconds from `now` (unix), at most five minutes; None where it says nothing."""
+        text = self.headers.get("Retry-After", "").strip()
+        try:
+            seconds = float(text) if text[:1].isdigit() else parsedate_to_datetime(text).timestamp() - now
+        except (ValueError, TypeError, OverflowError):
+            return None
+        return min(max(seconds, 0.0), RETRY_AFTER_LIMIT_S)
+
+    def from_gateway(self) -> bool:
+        """Whether a proxy in front of fal made this 5xx: no request id, and not JSON."""
+        return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR and self.data() is None
+
+
+@dataclass
+class Departure:
+    """Knows whether a request's bytes may have left, and runs `before` just before they can."""
+
+    before: Callable[[], Awaitable[None]]
+    left: bool = False
+    failure: BaseException | None = None
+
+    async def leave(self) -> None:
+        """Run `before`; whatever it raises stops the request with nothing sent."""
+        try:
+            await self.before()
+        except BaseException as error:
+            self.failure = error
+            raise
+        self.left = True
+
+
+async def _before_bytes_leave(
+    _session: aiohttp.ClientSession,
+    context: SimpleNamespace,
+    _params: aiohttp.TraceRequestHeadersSentParams,
+) -> None:
+    # aiohttp (3.14, http_writer.write_headers) awaits this with the connection made and not a byte written.
+    departure = context.trace_request_ctx
+    if isinstance(departure, Departure):
+        await departure.leave()
+
+
+def plain_timeout(config: FalConfig, *, total_s: float | None = None) -> aiohttp.ClientTimeout:
+    """Connect and silence limits from the configuration, and a total that no ordinary call reaches."""
+    return aiohttp.ClientTimeout(
+        total=total_s if total_s is not None else config.connect_timeout_s + 2 * config.reply_timeout_s,
+        sock_connect=config.connect_timeout_s,
+        sock_read=config.reply_timeout_s,
+    )
+
+
+def backoff_s(attempt: int, *, first_s: float = 0.5, cap_s: float = 10.0) -> float:
+    """Seconds before try number `attempt` + 1 (0-based), doubling, with jitter between half and one."""
+    return float(min(first_s * 2**attempt, cap_s) * random.uniform(0.5, 1.0))
+
+
+class Transport:
+    """Open sessions to fal. `open` inside the event loop that uses it, `close` at the end."""
+
+    def __init__(self, config: FalConfig, clock: Clock) -> None:
+        self.config = config
+        self.clock = clock
+        self._bases: dict[Service, str] = {
+            "queue": config.queue_url.rstrip("/"),
+            "rest": config.rest_url.rstrip("/"),
+            "cdn": config.cdn_url.rstrip("/"),
+            "api": config.api_url.rstrip("/"),
+        }
+        self._session: aiohttp.ClientSession | None = None
+        self._paid: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        """Make the sessions. Streams of waiting jobs share the first, so its connections are many.
+
+        Paid calls have their own, with a fresh connection for each: a kept one that the server closes just then
+        would leave it unclear whether the request arrived.
+        """
+        self._session = self._make_session(aiohttp.TCPConnector(limit=10_000, keepalive_timeout=30))
+        trace = aiohttp.TraceConfig()
+        trace.on_request_headers_sent.append(_before_bytes_leave)
+        self._paid = self._make_session(aiohttp.TCPConnector(limit=100, force_close=True), trace)
+
+    def _make_session(self, connector: aiohttp.TCPConnector, *traces: aiohttp.TraceConfig) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": USER_AGENT},
+            timeout=plain_timeout(self.config),
+            trace_configs=list(traces),
+        )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        sessions, self._session, self._paid = (self._session, self._paid), None, None
+        for session in sessions:
+            if session is not None:
+                await session.close()
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """The open session."""
+        if self._session is None:
+            raise RuntimeError("the fal transport is not open")
+        return self._session
+
+    @property
+    def paid_session(self) -> aiohttp.ClientSession:
+        """The open session of the paid call; its `trace_request_ctx` must be a `Departure`."""
+        if self._paid is None:
+            raise RuntimeError("the fal transport is not open")
+        return self._paid
+
+    def url(self, service: Service, path: str, params: Mapping[str, str] | None = None) -> URL:
+        """An address of ours, from parts that we made; never from a reply."""
+        url = URL(self._bases[service] + path)
+        return url.update_query(params) if params else url
+
+    def authorised(self, url: URL, kind: KeyKind) -> dict[str, str]:
+        """The Authorization header for this address. Raises RuntimeError for any address that may not see a key."""
+        if kind == "none":
+            return {}
+        if str(url.origin()) not in self.config.key_origins:
+            raise RuntimeError("refusing to send the key to an address that is not configured")
+        key = self.config.admin_key if kind == "admin" else self.config.key
+        if not key:
+            raise RuntimeError("no such key is configured")
+        return {"Authorization": f"Key {key.strip()}"}
+
+    async def once(
+        self,
+        method: str,
+        url: URL,
+        *,
+        key: KeyKind = "api",
+        headers: Mapping[str, str] | None = None,
+        body: Any = None,
+        timeout: aiohttp.ClientTimeout | None = None,
+    ) -> Answer:
+        """One request, one answer; no retry, no redirect. Raises `NETWORK_ERRORS`."""
+        every = {"Accept": "application/json", **self.authorised(url, key), **(headers or {})}
+        async with self.session.request(
+            method,
+            url,
+            headers=every,
+            json=body,
+            allow_redirects=False,
+            timeout=timeout or plain_timeout(self.config),
+        ) as response:
+            return await read_answer(response)
+
+    async def read(
+        self,
+        method: str,
+        url: URL,
+        *,
+        key: KeyKind = "api",
+        headers: Mapping[str, str] | None = None,
+        body: Any = None,
+        attempts: int = READ_ATTEMPTS,
+    ) -> Answer:
+        """A repeatable request: network errors, 429 and gateway 5xx are tried again, up to `attempts` in all.
+
+        The last 429 or 5xx is returned; raises ProviderUnavailable when no answer came at all.
+        """
+        answer: Answer | None = None
+        for attempt in range(attempts):
+            if attempt:
+                asked_s = answer.retry_after_s(self.clock.now()) if answer is not None else None
+                await self.clock.sleep(backoff_s(attempt - 1) if asked_s is None else asked_s)
+            try:
+                answer = await self._with_backup(method, url, key=key, headers=headers, body=body)
+            except NETWORK_ERRORS as error:
+                log.warning("fal_call_failed", kind=type(error).__name__, host=url.host, attempt=attempt + 1)
+                answer = None
+                continue
+            if answer.status != HTTPStatus.TOO_MANY_REQUESTS and not answer.from_gateway():
+                return answer
+            log.warning("fal_call_put_off", status=answer.status, host=url.host, attempt=attempt + 1)
+        if answer is None:
+            raise ProviderUnavailable
+        return answer
+
+    async def _with_backup(self, method: str, url: URL, **options: Any) -> Answer:
+        try:
+            return await self.once(method, url, **options)
+        except CONNECT_ERRORS:
+            backup = backup_of(url)
+            if backup is None:
+                raise
+            return await self.once(method, backup, **options)
+
+
+async def read_answer(response: aiohttp.ClientResponse) -> Answer:
+    """Read a reply's body up to the cap; a larger one is cut, and so no longer JSON."""
+    parts: list[bytes] = []
+    size_bytes = 0
+    async for chunk in response.content.iter_any():
+        parts.append(chunk)
+        size_bytes += len(chunk)
+        if size_bytes > MAX_REPLY_BYTES:
+            break
+    return Answer(response.status, response.headers, b"".join(parts)[:MAX_REPLY_BYTES])

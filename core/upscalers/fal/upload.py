@@ -1,0 +1,147 @@
+"""Staging: the picture goes to fal's CDN, streamed from disk, with a lifetime, under an address of its own.
+
+fal-client's upload holds the whole file in memory, trips over names that are not ASCII, and sends the API key to the
+fallback's storage host (fal-client 1.0.3, measured 2026-11-22); its `StorageSettings` checks the lifetime for us.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import structlog
+from fal_client import StorageSettings
+from yarl import URL
+
+from core.errors import ImageRejected, ProviderUnavailable
+from core.upscalers.fal.failures import halt_in
+from core.upscalers.fal.halts import Halts
+from core.upscalers.fal.transport import NETWORK_ERRORS, Answer, Transport, backoff_s, read_answer
+
+log = structlog.get_logger(__name__)
+
+UPLOAD_ATTEMPTS = 3
+SLOWEST_UPLOAD_BYTES_PER_S = 50_000
+TOKEN_MARGIN_S = 60.0
+_EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
+
+
+def lifecycle_json(lifetime_s: int) -> str:
+    """The lifecycle header's value. Raises ValueError for a lifetime fal's client would refuse."""
+    expires_in = StorageSettings(expires_in=max(60, lifetime_s)).expires_in
+    return json.dumps({"expiration_duration_seconds": expires_in})
+
+
+class Uploader:
+    """Uploads files; keeps one CDN token until shortly before it expires."""
+
+    def __init__(self, transport: Transport, halts: Halts) -> None:
+        self._transport = transport
+        self._halts = halts
+        self._token: tuple[str, float] | None = None
+        self._token_lock = asyncio.Lock()
+
+    async def stage(self, path: Path, mime: str, *, job_id: str) -> str:
+        """See `core.ports.Upscaler.stage`. Up to three uploads to the CDN, then one by way of plain storage."""
+        name = f"{job_id}.{_EXTENSIONS.get(mime, 'bin')}"
+        for attempt in range(UPLOAD_ATTEMPTS):
+            if attempt:
+                await self._transport.clock.sleep(backoff_s(attempt))
+            answer = await self._to_cdn(path, mime, name)
+            if answer is None:
+                continue
+            if answer.ok and (address := _field(answer, "access_url")):
+                return address
+            if answer.status == HTTPStatus.UNAUTHORIZED:
+                self._token = None
+            log.warning("fal_upload_refused", job=job_id, status=answer.status)
+        return await self._by_storage(path, mime, name)
+
+    async def _to_cdn(self, path: Path, mime: str, name: str) -> Answer | None:
+        lifecycle = lifecycle_json(self._transport.config.retention_s)
+        headers = {
+            "Authorization": await self._authorization(),
+            "Accept": "application/json",
+            "Content-Type": mime,
+            "X-Fal-File-Name": name,
+            "X-Fal-Object-Lifecycle": lifecycle,
+            "X-Fal-Object-Lifecycle-Preference": lifecycle,
+        }
+        return await self._send("POST", self._transport.url("cdn", "/files/upload"), path, headers)
+
+    async def _send(self, method: str, url: URL, path: Path, headers: dict[str, str]) -> Answer | None:
+        size_bytes = (await asyncio.to_thread(path.stat)).st_size
+        config = self._transport.config
+        timeout = aiohttp.ClientTimeout(
+            total=2 * config.reply_timeout_s + size_bytes / SLOWEST_UPLOAD_BYTES_PER_S,
+            sock_connect=config.connect_timeout_s,
+            sock_read=config.reply_timeout_s,
+        )
+        file = await asyncio.to_thread(path.open, "rb")
+        try:
+            async with self._transport.session.request(
+                method, url, data=file, headers=headers, allow_redirects=False, timeout=timeout
+            ) as response:
+                return await read_answer(response)
+        except NETWORK_ERRORS as error:
+            log.warning("fal_upload_failed", kind=type(error).__name__)
+            return None
+        finally:
+            file.close()
+
+    async def _authorization(self) -> str:
+        async with self._token_lock:
+            if self._token is None or self._token[1] <= self._transport.clock.now():
+                self._token = await self._new_token()
+            return self._token[0]
+
+    async def _new_token(self) -> tuple[str, float]:
+        url = self._transport.url("rest", "/storage/auth/token", {"storage_type": "fal-cdn-v3"})
+        answer = await self._transport.read("POST", url, body={})
+        data = await self._accepted(answer)
+        token, kind = data.get("token"), data.get("token_type")
+        if not isinstance(token, str) or not isinstance(kind, str):
+            raise ProviderUnavailable
+        try:
+            expires_at = datetime.fromisoformat(str(data.get("expires_at"))).timestamp()
+        except ValueError:
+            expires_at = self._transport.clock.now() + 2 * TOKEN_MARGIN_S
+        return f"{kind} {token}", expires_at - TOKEN_MARGIN_S
+
+    async def _accepted(self, answer: Answer) -> dict[str, Any]:
+        data = answer.data()
+        if (halted := halt_in(answer.status, data)) is not None:
+            await self._halts.trip(halted)
+            raise halted
+        if not answer.ok or not isinstance(data, dict):
+            raise ProviderUnavailable
+        return data
+
+    async def _by_storage(self, path: Path, mime: str, name: str) -> str:
+        """The documented second way. The PUT goes to a storage host, so it carries no key."""
+        url = self._transport.url("rest", "/storage/upload/initiate", {"storage_type": "gcs"})
+        headers = {"X-Fal-Object-Lifecycle-Preference": lifecycle_json(self._transport.config.retention_s)}
+        headers["X-Fal-Object-Lifecycle"] = headers["X-Fal-Object-Lifecycle-Preference"]
+        body = {"file_name": name, "content_type": mime}
+        answer = await self._transport.read("POST", url, body=body, headers=headers)
+        data = await self._accepted(answer)
+        target, address = data.get("upload_url"), data.get("file_url")
+        if not isinstance(target, str) or not isinstance(address, str):
+            raise ProviderUnavailable
+        stored = await self._send("PUT", URL(target, encoded=True), path, {"Content-Type": mime})
+        if stored is not None and stored.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            raise ImageRejected(reason="file_too_large", billed=False)
+        if stored is None or not stored.ok:
+            raise ProviderUnavailable
+        return address
+
+
+def _field(answer: Answer, name: str) -> str | None:
+    data = answer.data()
+    value = data.get(name) if isinstance(data, dict) else None
+    return value if isinstance(value, str) and value.startswith(("https://", "http://")) else None

@@ -1,0 +1,141 @@
+"""fal's webhooks: is this one really from fal, about which request, and how did that end.
+
+It must not change a job: deliveries repeat and may be forged by other customers of fal, so an outcome only ends a
+wait early, or points at a request id that the caller binds to the job by its own records.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from core.errors import ProviderUnavailable
+from core.upscalers.fal.submit import usable_id, webhook_token
+from core.upscalers.fal.transport import Transport
+
+log = structlog.get_logger(__name__)
+
+WINDOW_S = 300.0
+KEYS_LIFE_S = 24 * 3600.0
+KEYS_REFRESH_S = 60.0
+"""A signature that no cached key fits fetches the keys anew, at most once a minute."""
+
+MAX_WEBHOOK_BYTES = 2 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRefused:
+    """Not to be believed; `reason` is for the log and the metrics."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookAccepted:
+    """fal says that this request is over. `ours` is True where the address carried our proof for this job."""
+
+    request_id: str
+    succeeded: bool
+    ours: bool
+
+
+WebhookOutcome = WebhookAccepted | WebhookRefused
+
+
+class WebhookVerifier:
+    """Checks Ed25519 signatures against fal's published keys (webhooks page; facts of 2026-11-22)."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._keys: Sequence[Ed25519PublicKey] = ()
+        self._fetched_at = float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def receive(
+        self, headers: Mapping[str, str], body: bytes, *, job_id: str, token: str | None = None
+    ) -> WebhookOutcome:
+        """Judge one delivery to this job's address. Raises ProviderUnavailable when the keys cannot be had."""
+        lower = {name.lower(): value for name, value in headers.items()}
+        request_id = lower.get("x-fal-webhook-request-id", "")
+        stamp = lower.get("x-fal-webhook-timestamp", "")
+        if usable_id(request_id) is None or not stamp.isascii() or not stamp.isdigit() or len(stamp) > 12:
+            return WebhookRefused("headers")
+        if len(body) > MAX_WEBHOOK_BYTES:
+            return WebhookRefused("size")
+        if abs(self._transport.clock.now() - int(stamp)) > WINDOW_S:
+            return WebhookRefused("stale")
+        digest = hashlib.sha256(body).hexdigest()
+        message = "\n".join([request_id, lower.get("x-fal-webhook-user-id", ""), stamp, digest]).encode()
+        if not await self._signed(message, lower.get("x-fal-webhook-signature", "")):
+            return WebhookRefused("signature")
+        return self._read(request_id, body, job_id, token)
+
+    def _read(self, request_id: str, body: bytes, job_id: str, token: str | None) -> WebhookOutcome:
+        try:
+            data: Any = json.loads(body)
+        except (ValueError, RecursionError):
+            return WebhookRefused("body")
+        if not isinstance(data, dict) or data.get("request_id") != request_id:
+            return WebhookRefused("request_id")
+        expected = webhook_token(self._transport.config.key, job_id)
+        ours = token is not None and hmac.compare_digest(token.encode(), expected.encode())
+        return WebhookAccepted(request_id=request_id, succeeded=data.get("status") == "OK", ours=ours)
+
+    async def _signed(self, message: bytes, signature_hex: str) -> bool:
+        try:
+            signature = bytes.fromhex(signature_hex)
+        except ValueError:
+            return False
+        age_s = self._transport.clock.now() - self._fetched_at
+        if age_s > KEYS_LIFE_S:
+            await self._refresh(KEYS_LIFE_S)
+        if _any_fits(self._keys, signature, message):
+            return True
+        await self._refresh(KEYS_REFRESH_S)
+        return _any_fits(self._keys, signature, message)
+
+    async def _refresh(self, older_than_s: float) -> None:
+        async with self._lock:
+            if self._transport.clock.now() - self._fetched_at <= older_than_s:
+                return
+            url = self._transport.url("rest", "/.well-known/jwks.json")
+            answer = await self._transport.read("GET", url, key="none")
+            if answer.status != HTTPStatus.OK:
+                raise ProviderUnavailable
+            self._keys = _keys_in(answer.data())
+            self._fetched_at = self._transport.clock.now()
+
+
+def _any_fits(keys: Sequence[Ed25519PublicKey], signature: bytes, message: bytes) -> bool:
+    for key in keys:
+        try:
+            key.verify(signature, message)
+        except InvalidSignature:
+            continue
+        return True
+    return False
+
+
+def _keys_in(data: Any) -> Sequence[Ed25519PublicKey]:
+    found = data.get("keys") if isinstance(data, dict) else None
+    keys: list[Ed25519PublicKey] = []
+    for entry in found[:20] if isinstance(found, list) else []:
+        x = entry.get("x") if isinstance(entry, dict) else None
+        if not isinstance(x, str):
+            continue
+        try:
+            keys.append(Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(x + "=" * (-len(x) % 4))))
+        except ValueError:
+            log.warning("fal_webhook_key_unreadable")
+    return keys
