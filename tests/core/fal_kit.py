@@ -1,0 +1,93 @@
+"""What the tests of the fal backend share: a clock that jumps, a picture, a backend pointed at the emulator."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pyvips
+
+from core.ports import ModelInputs, RemoteStatus
+from core.upscalers.fal import FalConfig, FalUpscaler
+from tests.emulators.fal import ADMIN_KEY, API_KEY, FalEmulator
+
+
+class JumpingClock:
+    """Real time plus every sleep asked for; sleeping itself takes at most `nap_s` of real time."""
+
+    def __init__(self, nap_s: float = 0.005) -> None:
+        self.slept: list[float] = []
+        self.ahead_s = 0.0
+        self._nap_s = nap_s
+
+    def now(self) -> float:
+        return time.time() + self.ahead_s
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        await asyncio.sleep(min(seconds, self._nap_s))
+        self.ahead_s += seconds
+
+
+def config_for(fal: FalEmulator, **changes: Any) -> FalConfig:
+    values: dict[str, Any] = {
+        "key": API_KEY,
+        "admin_key": ADMIN_KEY,
+        "queue_url": fal.queue_url,
+        "rest_url": fal.rest_url,
+        "cdn_url": fal.cdn_url,
+        "api_url": fal.api_url,
+        "reply_timeout_s": 5.0,
+    }
+    return FalConfig(**(values | changes))
+
+
+@asynccontextmanager
+async def backend(
+    fal: FalEmulator, clock: JumpingClock | None = None, *, on_halt: Any = None, **changes: Any
+) -> AsyncIterator[FalUpscaler]:
+    upscaler = FalUpscaler(config_for(fal, **changes), clock or JumpingClock(), on_halt=on_halt)
+    await upscaler.start()
+    try:
+        yield upscaler
+    finally:
+        await upscaler.close()
+
+
+def picture(folder: Path, width_px: int = 64, height_px: int = 48) -> Path:
+    path = folder / f"in-{width_px}x{height_px}.png"
+    pyvips.Image.gaussnoise(width_px, height_px, mean=128, sigma=40).cast("uchar").pngsave(str(path))
+    return path
+
+
+def inputs(image_url: str, **changes: Any) -> ModelInputs:
+    values: dict[str, Any] = {
+        "image_url": image_url,
+        "upscale_factor": 2.0,
+        "creativity": 0.3,
+        "guidance": 1.0,
+        "steps": 20,
+        "seed": 7,
+        "enable_safety_checker": True,
+    }
+    return ModelInputs(**(values | changes))
+
+
+async def nothing() -> None:
+    """An `on_sending` with nothing to do."""
+
+
+async def submitted(upscaler: FalUpscaler, folder: Path, job_id: str = "0123456789ab", **changes: Any) -> str:
+    """Stage a picture and submit it; returns the request id."""
+    url = await upscaler.stage(await asyncio.to_thread(picture, folder), "image/png", job_id=job_id)
+    return await upscaler.submit(inputs(url, **changes), job_id=job_id, on_sending=nothing)
+
+
+async def statuses(upscaler: FalUpscaler, request_id: str) -> list[RemoteStatus]:
+    """Everything `watch` says, within a bound."""
+    async with asyncio.timeout(20):
+        return [status async for status in upscaler.watch(request_id)]
