@@ -5,6 +5,7 @@ from __future__ import annotations
 from core.ports.chat import AdapterContext, Capabilities, ChatAdapter, Download, Reply, ReplyMemo
 from core.ports.clock import Clock
 from core.ports.media import Media, MediaFile
+from core.ports.metrics import Metrics, NoMetrics
 from core.ports.money import Granted, HoldAnswer, HoldRequest, Ledger, MustWait
 from core.ports.provider import (
     BillingEvent,
@@ -38,9 +39,11 @@ __all__ = [
     "Ledger",
     "Media",
     "MediaFile",
+    "Metrics",
     "ModelInputs",
     "ModelResult",
     "MustWait",
+    "NoMetrics",
     "RemoteCompleted",
     "RemoteQueued",
     "RemoteRunning",

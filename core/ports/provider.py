@@ -8,6 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
+from core.errors import ProviderHalted
+
 
 @dataclass(frozen=True, slots=True)
 class ModelInputs:
@@ -82,6 +84,10 @@ class Upscaler(Protocol):
 
     name: str
     real_money: bool
+
+    @property
+    def halted(self) -> ProviderHalted | None:
+        """Why nothing is taken at the moment (out of credit, key refused); None while all is well."""
 
     async def start(self) -> None:
         """Open connections and background tasks."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
-from core.jobs import Job, Requester
+from core.jobs import Job, JobState, Requester
 
 
 class JobStore(Protocol):
@@ -28,6 +28,45 @@ class JobStore(Protocol):
 
     async def save_memo(self, job_id: str, memo: Mapping[str, Any]) -> None:
         """Replace them."""
+
+    async def transition(self, job_id: str, allowed: Sequence[JobState], **changes: Any) -> Job | None:
+        """Like `update`, but only out of one of the `allowed` states; None where the job is in another."""
+
+    async def earlier_result(self, fingerprint: str, requester: Requester) -> Job | None:
+        """A succeeded job with the same picture and parameters that this person may be given."""
+
+    async def unconfirmed_before(self, now: float) -> Sequence[Job]:
+        """Jobs whose price was not agreed to in time."""
+
+    async def cancel_requests(self) -> Sequence[str]:
+        """Ids of unfinished jobs that somebody wants stopped."""
+
+    async def finished_before(self, at: float, *, limit: int = 200) -> Sequence[Job]:
+        """Ended jobs whose images are still kept though they ended before `at`."""
+
+    async def unfinished(self, *, updated_before: float, limit: int = 500) -> Sequence[Job]:
+        """Jobs that should be moving but were not touched since `updated_before`."""
+
+    async def of_workspace(self, platform: str, workspace_id: str, *, limit: int = 500) -> Sequence[Job]:
+        """A workspace's jobs whose images are kept."""
+
+    async def with_request(self, request_id: str) -> Job | None:
+        """The job that this request at the provider belongs to."""
+
+    async def by_state(self) -> Mapping[str, int]:
+        """How many jobs are in each unfinished state."""
+
+    async def count_takeover(self, job_id: str) -> int:
+        """One more process died with this job; how many in all."""
+
+    async def remove(self, job_id: str) -> None:
+        """Delete the row; money rows live elsewhere."""
+
+    async def add_incident(self, reference: str, *, area: str, kind: str, job_id: str) -> None:
+        """Remember that something unforeseen happened."""
+
+    async def incident(self, reference: str) -> Mapping[str, Any] | None:
+        """What is known of a reference."""
 
 
 class AppState(Protocol):

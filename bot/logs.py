@@ -1,0 +1,139 @@
+"""Log lines: JSON for machines, coloured text for a terminal; never a key, a token, a link's query or a picture.
+
+Both structlog's lines and those of libraries that use `logging` pass through the same redaction. Library loggers that
+talk too much, or that would write addresses, are turned down here.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Iterable, MutableMapping
+from typing import Any, Literal
+
+import structlog
+
+_QUIET = {
+    "aiohttp.access": logging.ERROR,
+    "aiosqlite": logging.WARNING,
+    "alembic": logging.WARNING,
+    "asyncio": logging.WARNING,
+    "dbos": logging.WARNING,
+    "discord": logging.WARNING,
+    "fal_client": logging.WARNING,
+    "httpcore": logging.WARNING,
+    "httpx": logging.WARNING,
+    "matplotlib": logging.WARNING,
+    "PIL": logging.WARNING,
+    "pyvips": logging.WARNING,
+    "slack_bolt": logging.WARNING,
+    "slack_sdk": logging.ERROR,
+    "sqlalchemy": logging.WARNING,
+    "stamina": logging.WARNING,
+    "websockets": logging.WARNING,
+}
+"""slack_sdk logs whole payloads below ERROR; aiohttp's access log holds query strings."""
+
+_SECRET_NAMES = re.compile(
+    r"(token|secret|authorization|password|passwd|api_?key|fal_key|signature|cookie|caption|content|image|body)$", re.I
+)
+_PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"\bhttps?://[^\s\"'<>]+", re.I), ""),
+    (re.compile(r"\b(?:Bearer|Key|Bot|Basic)\s+[\w.~+/:=-]{8,}", re.I), "[secret]"),
+    (re.compile(r"\bxox[a-z](?:-|\.)[\w.-]+|\bxapp-[\w-]+|\bxwfp-[\w-]+"), "[secret]"),
+    (re.compile(r"\b[\w-]{23,28}\.[\w-]{6,7}\.[\w-]{27,}\b"), "[secret]"),
+    (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}:[0-9a-f]{16,}\b", re.I), "[secret]"),
+    (re.compile(r"\b(?:postgres(?:ql)?|mysql|redis|amqp)(?:\+\w+)?://[^\s\"']+", re.I), "[address]"),
+    (re.compile(r"\bdata:image/[^\s\"']{16,}", re.I), "[image]"),
+)
+_MAX_TEXT_CHARS = 4000
+_MAX_DEPTH = 6
+
+
+def redact(value: Any, secrets: tuple[str, ...] = (), depth: int = 0) -> Any:
+    """`value` without secrets, links (only `scheme://host` stays) and bytes, at any depth up to six."""
+    if isinstance(value, str):
+        return _redact_text(value, secrets)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"[{len(value)} bytes]"
+    if depth >= _MAX_DEPTH:
+        return "[…]"
+    if isinstance(value, dict):
+        return {key: _named(str(key), item, secrets, depth) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [redact(item, secrets, depth + 1) for item in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return _redact_text(str(value), secrets)
+
+
+def _named(name: str, value: Any, secrets: tuple[str, ...], depth: int) -> Any:
+    if _SECRET_NAMES.search(name) and value not in (None, "", True, False):
+        return "[removed]"
+    return redact(value, secrets, depth + 1)
+
+
+def _redact_text(text: str, secrets: tuple[str, ...]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "[secret]")
+    for pattern, instead in _PATTERNS:
+        text = pattern.sub(instead or _host_only, text)
+    return text if len(text) <= _MAX_TEXT_CHARS else text[:_MAX_TEXT_CHARS] + "…"
+
+
+def _host_only(match: re.Match[str]) -> str:
+    """A web address down to scheme and host: paths of signed links are secrets too."""
+    scheme, _, rest = match[0].partition("://")
+    return f"{scheme}://{re.split('[/?#]', rest, maxsplit=1)[0].rpartition('@')[2]}/…"
+
+
+class _Redaction:
+    """A structlog processor. `secrets` are values to blank wherever they turn up."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._secrets = tuple(sorted({secret for secret in secrets if len(secret) >= 8}, key=len, reverse=True))
+
+    def __call__(self, _: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        kept = {key: value for key, value in event.items() if key.startswith("_")}
+        shown = {key: _named(key, value, self._secrets, 0) for key, value in event.items() if key not in kept}
+        return {**shown, **kept}
+
+
+def configure(
+    level: str = "info",
+    style: Literal["auto", "json", "pretty"] = "auto",
+    secrets: Iterable[str] = (),
+    stream: Any = None,
+) -> None:
+    """Send all log lines, ours and the libraries', to `stream` (standard error). `auto`: pretty on a terminal."""
+    out = stream or sys.stderr
+    pretty = style == "pretty" or (style == "auto" and out.isatty())
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="%H:%M:%S" if pretty else "iso", utc=not pretty),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        _Redaction(secrets),
+    ]
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer(colors=out.isatty()) if pretty else structlog.processors.JSONRenderer(default=str)
+    )
+    handler = logging.StreamHandler(out)
+    remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove, renderer], logger=None)
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name, quiet in _QUIET.items():
+        logging.getLogger(name).setLevel(max(quiet, logging.getLevelName(level.upper())))

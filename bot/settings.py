@@ -1,0 +1,210 @@
+"""Everything the operator can set, read once: the only place that reads the environment and `.env`.
+
+Field names are the environment's names in lower case; `.env.example` documents each with its default and unit, and a
+test holds the two together. Adapters bring their own settings, found by walking the `adapters` package, so a new
+platform changes nothing here. Secrets are `SecretStr` and never part of a sentence.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Protocol
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
+
+import adapters
+from bot.settings_problems import SettingsError, explain, misspelt
+from core.ports import AdapterContext, ChatAdapter
+from core.pricing import NANOUSD_PER_USD
+
+Dollars = Decimal
+NO_LIMIT = frozenset({"", "none", "off"})
+"""What an operator writes for "no such limit"; for the limits alone, an empty value is not the same as unset."""
+
+
+class AdapterSettings(Protocol):
+    """What the application asks of an adapter's settings; the rest is between them and their adapter."""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the credentials are there, so that the platform is started."""
+
+
+@dataclass(frozen=True)
+class Platform:
+    """One folder of `adapters`: its validated settings and the constructor of its adapter."""
+
+    name: str
+    settings: AdapterSettings
+    create: Callable[[Any, AdapterContext], ChatAdapter]
+
+
+class Settings(BaseModel):
+    """The bot's own settings. Sizes are bytes or pixels, times seconds or days, money US dollars, as the names say."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, arbitrary_types_allowed=True)
+
+    fal_key: SecretStr | None = None
+    fal_admin_key: SecretStr | None = None
+    upscale_backend: Literal["fal", "sandbox"] | None = None
+    fal_queue_url: str = "https://queue.fal.run"
+    fal_rest_url: str = "https://rest.fal.ai"
+    fal_cdn_url: str = "https://v3.fal.media"
+    fal_api_url: str = "https://api.fal.ai/v1"
+
+    web_host: str = "127.0.0.1"
+    web_port: int = Field(default=8080, ge=0, le=65_535)
+    public_url: str | None = None
+    secret_key: SecretStr | None = Field(default=None, min_length=16)
+
+    database_url: SecretStr | None = None
+    data_dir: Path = Path("data")
+    retention_days: int = Field(default=7, ge=1, le=3650)
+
+    max_input_bytes: int = Field(default=50_000_000, ge=1_000)
+    max_input_pixels: int = Field(default=64_000_000, ge=256)
+    min_input_side_px: int = Field(default=16, ge=1)
+    max_output_side_px: int = Field(default=14_142, ge=16)
+    max_output_pixels: int = Field(default=100_000_000, ge=256)
+    trusted_file_hosts: tuple[str, ...] = ()
+
+    upscale_price_per_mp_usd: Dollars | None = Field(default=None, ge=0, le=100, max_digits=12, decimal_places=9)
+    confirm_above_usd: Dollars = Field(default=Decimal("1.00"), ge=0, decimal_places=9)
+    limit_user_day_usd: Dollars | None = Field(default=Decimal(5), ge=0, decimal_places=9)
+    limit_workspace_day_usd: Dollars | None = Field(default=Decimal(25), ge=0, decimal_places=9)
+    limit_global_day_usd: Dollars | None = Field(default=Decimal(100), ge=0, decimal_places=9)
+    limit_user_running: int | None = Field(default=3, ge=1)
+    limit_user_waiting: int | None = Field(default=20, ge=0)
+    limits_file: Path | None = None
+    quota_timezone: str = "UTC"
+    allow_unsafe: bool = False
+
+    shutdown_grace_s: float = Field(default=20, ge=0, le=600)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "pretty"] = "auto"
+
+    platforms: tuple[Platform, ...] = Field(default=(), exclude=True)
+    """Filled by `load`; not a setting."""
+    warnings: tuple[str, ...] = Field(default=(), exclude=True)
+    """Sentences about `.env` that are worth saying but stop nothing."""
+
+    @field_validator("trusted_file_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        parts = value.split(",") if isinstance(value, str) else value
+        return tuple(part.strip().lower() for part in parts if part.strip())
+
+    @field_validator("log_level", "log_format", "upscale_backend", mode="before")
+    @classmethod
+    def _any_case(cls, value: Any) -> Any:
+        return value.strip().lower() if isinstance(value, str) else value
+
+    @field_validator("quota_timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            raise ValueError("must be a time zone's name, such as UTC or Europe/Berlin") from None
+        return value
+
+    @field_validator("public_url", "fal_queue_url", "fal_rest_url", "fal_cdn_url", "fal_api_url")
+    @classmethod
+    def _web_address(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("https://", "http://")):
+            raise ValueError("must be an address that starts with https:// (or http://)")
+        return value.rstrip("/") if value else value
+
+    @field_validator("limits_file")
+    @classmethod
+    def _readable(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError("names a file that is not there")
+        return value
+
+    @property
+    def backend(self) -> Literal["fal", "sandbox"]:
+        """The provider of the model: as set, else fal where there is a key."""
+        return self.upscale_backend or ("fal" if self.fal_key else "sandbox")
+
+    @cached_property
+    def database(self) -> str:
+        """The database's address; may hold a password, so never log it."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{(self.data_dir / 'bot.db').as_posix()}"
+
+    @property
+    def confirm_above_nanousd(self) -> int:
+        """`CONFIRM_ABOVE_USD` in nano-dollars."""
+        return nanousd(self.confirm_above_usd)
+
+    @property
+    def unit_price_nanousd(self) -> int | None:
+        """`UPSCALE_PRICE_PER_MP_USD` in nano-dollars per megapixel; None: ask fal, else the built-in default."""
+        return None if self.upscale_price_per_mp_usd is None else nanousd(self.upscale_price_per_mp_usd)
+
+
+def nanousd(dollars: Decimal) -> int:
+    """US dollars to integer nano-dollars, exactly (settings allow at most nine decimals)."""
+    return int(dollars * NANOUSD_PER_USD)
+
+
+def secret(value: SecretStr | None) -> str | None:
+    """The secret in clear, for whoever must send it; None where it is not set."""
+    return value.get_secret_value() if value is not None else None
+
+
+def load(env_file: Path | str | None = ".env") -> Settings:
+    """The settings from the environment and `.env` (the environment wins). Raises SettingsError with all mistakes."""
+    values, typed = _environment(env_file)
+    problems: list[str] = []
+    found = list(_packages())
+    platforms = [platform for name, module in found if (platform := _platform(name, module, values, problems))]
+    own: Settings | None = _validated(Settings, values, problems)
+    if own is not None and own.backend == "fal" and own.fal_key is None:
+        problems.append("UPSCALE_BACKEND is fal, so FAL_KEY must be set.")
+    if problems or own is None:
+        raise SettingsError(problems)
+    known = {
+        name.upper() for kind in (Settings, *(module.Settings for _, module in found)) for name in kind.model_fields
+    }
+    return own.model_copy(update={"platforms": tuple(platforms), "warnings": misspelt(typed, known)})
+
+
+def _environment(env_file: Path | str | None) -> tuple[dict[str, str], list[str]]:
+    """All variables by lower-case name, empty ones left out (but for limits), and the names written in `.env`."""
+    from_file = DotEnvSettingsSource(BaseSettings, env_file=env_file).env_vars if env_file else {}
+    merged = {**from_file, **EnvSettingsSource(BaseSettings).env_vars}
+    values = {name.lower(): (value or "").strip() for name, value in merged.items()}
+    kept = {name: value for name, value in values.items() if value or name.startswith("limit_")}
+    for name in [name for name in kept if name.startswith("limit_") and kept[name].lower() in NO_LIMIT]:
+        kept[name] = None  # type: ignore[assignment]
+    return kept, [name.upper() for name in from_file]
+
+
+def _packages() -> list[tuple[str, Any]]:
+    """Every platform's package: it must export `Settings` and `create`."""
+    names = sorted(module.name for module in pkgutil.iter_modules(adapters.__path__) if module.ispkg)
+    return [(name, importlib.import_module(f"adapters.{name}")) for name in names]
+
+
+def _platform(name: str, module: Any, values: Mapping[str, str], problems: list[str]) -> Platform | None:
+    settings = _validated(module.Settings, values, problems)
+    return Platform(name, settings, module.create) if settings is not None else None
+
+
+def _validated(kind: type[BaseModel], values: Mapping[str, Any], problems: list[str]) -> Any:
+    try:
+        return kind.model_validate({name: values[name] for name in kind.model_fields if name in values})
+    except ValidationError as error:
+        problems.extend(sentence for sentence in explain(error, kind) if sentence not in problems)
+        return None

@@ -1,0 +1,84 @@
+"""Mistakes in the settings as plain sentences, one per variable. Shows no value that might be a secret."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable
+from typing import Any, get_args
+
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "decimal": "a number, such as 5 or 0.25",
+    "bool": "1 or 0",
+    "finite": "a number",
+}
+_BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+
+
+class SettingsError(Exception):
+    """The settings cannot be used. `problems` are sentences for the operator; none holds a secret."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(" ".join(self.problems))
+
+
+def explain(error: ValidationError, kind: type[BaseModel]) -> list[str]:
+    """One sentence per wrong variable of `kind`."""
+    return [_sentence(detail, kind) for detail in error.errors(include_url=False)]
+
+
+def misspelt(written: Iterable[str], known: Collection[str]) -> tuple[str, ...]:
+    """A warning for each name in `.env` that is not known but looks like one that is."""
+    warnings = []
+    for name in written:
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.8) if name not in known else []
+        if close:
+            warnings.append(f"{name} in .env is not a setting and is ignored; did you mean {close[0]}?")
+    return tuple(warnings)
+
+
+def _sentence(detail: ErrorDetails, kind: type[BaseModel]) -> str:
+    message = detail["msg"].removeprefix("Value error, ")
+    if not detail["loc"]:
+        return message if message.endswith(".") else f"{message}."
+    field = str(detail["loc"][0])
+    name = field.upper()
+    if detail["type"] in ("value_error", "assertion_error"):
+        own = message.startswith(name)
+        return f"{message if own else f'{name} {message}'}".rstrip(".") + "."
+    wanted = _wanted(detail)
+    if detail["type"] == "missing":
+        return f"{name} must be set."
+    return f"{name} must be {wanted}{_given(detail, kind, field)}."
+
+
+def _wanted(detail: ErrorDetails) -> str:
+    """What the variable must be, from pydantic's kind of error."""
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "literal_error":
+        return str(context.get("expected", "another value")).replace("'", "")
+    if kind == "string_too_short" or kind == "too_short":
+        return f"at least {context.get('min_length')} characters long"
+    for bound, words in _BOUNDS.items():
+        if bound in context and kind.endswith(("equal", "than")):
+            return f"{words} {context[bound]}"
+    if kind == "decimal_max_places":
+        return f"a number with at most {context.get('decimal_places')} decimals"
+    return next((words for start, words in _KINDS.items() if kind.startswith(start)), "another value")
+
+
+def _given(detail: ErrorDetails, kind: type[BaseModel], field: str) -> str:
+    """The value as written, unless it could be, or hold, a secret."""
+    shown = str(detail.get("input", ""))
+    info = kind.model_fields.get(field)
+    harmless = info is not None and not _is_secret(info.annotation) and "://" not in shown
+    return f", not “{shown[:60]}”" if harmless and shown else ""
+
+
+def _is_secret(annotation: Any) -> bool:
+    return annotation is SecretStr or any(_is_secret(part) for part in get_args(annotation))
