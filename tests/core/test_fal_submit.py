@@ -67,7 +67,9 @@ async def test_the_submit_asks_for_a_lifetime_and_a_start_limit_and_no_webhook_w
     assert submit.query == {}
 
 
-@pytest.mark.parametrize("fault", [DropAfter(), DropBefore(), json_5xx(500), json_5xx(503), Respond(200, text="<html>")])
+@pytest.mark.parametrize(
+    "fault", [DropAfter(), DropBefore(), json_5xx(500), json_5xx(503), Respond(200, text="<html>")]
+)
 async def test_an_unclear_answer_is_unknown_after_exactly_one_post(
     fal: FalEmulator, tmp_path: Path, fault: Respond
 ) -> None:
@@ -139,7 +141,9 @@ async def test_429_says_when_to_come_back(
     assert len(fal.submits) == 1
 
 
-@pytest.mark.parametrize(("fault", "kind"), [(exhausted(), "credit"), (unauthorised(), "key"), (Respond(402), "credit")])
+@pytest.mark.parametrize(
+    ("fault", "kind"), [(exhausted(), "credit"), (unauthorised(), "key"), (Respond(402), "credit")]
+)
 async def test_an_account_refusal_halts(fal: FalEmulator, tmp_path: Path, fault: Respond, kind: str) -> None:
     fal.faults.add("submit", fault)
     async with backend(fal) as upscaler:
@@ -219,9 +223,6 @@ async def test_the_webhook_address_carries_the_job_and_a_proof(fal: FalEmulator,
 async def test_fifty_submits_at_once_are_fifty_posts(fal: FalEmulator) -> None:
     async with backend(fal) as upscaler:
         ids = await asyncio.gather(
-            *(
-                upscaler.submit(inputs(f"http://127.0.0.1:9/{n}.png"), job_id=JOB, on_sending=nothing)
-                for n in range(50)
-            )
+            *(upscaler.submit(inputs(f"http://127.0.0.1:9/{n}.png"), job_id=JOB, on_sending=nothing) for n in range(50))
         )
     assert len(set(ids)) == len(fal.submits) == 50
