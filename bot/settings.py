@@ -62,6 +62,7 @@ class Settings(BaseModel):
 
     web_host: str = "127.0.0.1"
     web_port: int = Field(default=8080, ge=0, le=65_535)
+    web_token: SecretStr | None = None
     public_url: str | None = None
     secret_key: SecretStr | None = Field(default=None, min_length=16)
 

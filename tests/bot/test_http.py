@@ -1,0 +1,245 @@
+"""The one HTTP server, over loopback."""
+
+from __future__ import annotations
+
+import io
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, web
+
+from bot.health import Health
+from bot.http import MAX_BODY_BYTES, HttpServer, ServerError
+from bot.links import FileLinks
+from bot.metrics import PrometheusMetrics
+
+JOB = "0123456789ab"
+
+
+class HandClock:
+    """Stands still until moved."""
+
+    def __init__(self) -> None:
+        self.at = 1_000_000.0
+
+    def now(self) -> float:
+        return self.at
+
+    async def sleep(self, seconds: float) -> None:
+        self.at += seconds
+
+
+class Mounted:
+    """An adapter as the server sees it."""
+
+    def routes(self) -> Sequence[web.AbstractRouteDef]:
+        async def hello(_: web.Request) -> web.Response:
+            return web.Response(text="hello")
+
+        async def broken(_: web.Request) -> web.Response:
+            raise RuntimeError("a secret in a message")
+
+        return [web.get("/hello", hello), web.get("/broken", broken)]
+
+
+class World:
+    """A server with everything fake behind it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = HandClock()
+        self.health = Health(self.clock)
+        self.links = FileLinks(b"key", "https://bot.example/", 100, self.clock)
+        self.folder = folder
+        self.webhooks: list[tuple[str, bytes, str | None]] = []
+        self.incidents: list[BaseException] = []
+        self.server = HttpServer(
+            host="127.0.0.1",
+            port=0,
+            health=self.health,
+            metrics=PrometheusMetrics("9.9"),
+            version="9.9",
+            incident=self.incident,
+            mounts=[Mounted()],
+            links=self.links,
+            find_file=self.find,
+            webhook=self.webhook,
+        )
+
+    async def incident(self, _: str, error: BaseException) -> str:
+        self.incidents.append(error)
+        return "REF123"
+
+    async def find(self, job_id: str, name: str) -> Path | None:
+        path = self.folder / job_id / name
+        return path if path.is_file() else None
+
+    async def webhook(self, job_id: str, _: Mapping[str, str], body: bytes, token: str | None) -> int:
+        self.webhooks.append((job_id, body, token))
+        return 401 if body == b"forged" else 200
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.server.port}{path}"
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    world = World(tmp_path)
+    await world.server.start()
+    yield world
+    await world.server.stop()
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[ClientSession]:
+    async with ClientSession() as session:
+        yield session
+
+
+async def test_healthz_tells_that_the_process_lives(world: World, client: ClientSession) -> None:
+    async with client.get(world.url("/healthz")) as answer:
+        assert answer.status == 200
+        assert await answer.json() == {"status": "ok", "version": "9.9"}
+        assert answer.headers["Server"] == "upscale-bot"
+
+
+async def test_readyz_names_what_is_wrong(world: World, client: ClientSession) -> None:
+    answers: dict[str, str | None] = {"database": None, "slack": "connecting"}
+
+    async def broken() -> str | None:
+        raise OSError("password in here")
+
+    world.health.add("database", lambda: _answer(answers["database"]))
+    world.health.add("slack", lambda: _answer(answers["slack"]))
+    world.health.add("fal", broken)
+    async with client.get(world.url("/readyz")) as answer:
+        assert answer.status == 503
+        assert (await answer.json())["checks"] == {"database": "ok", "slack": "connecting", "fal": "not working"}
+
+
+async def _answer(value: Any) -> Any:
+    return value
+
+
+async def test_readyz_turns_ready_and_is_not_ready_while_draining(world: World, client: ClientSession) -> None:
+    world.health.add("database", lambda: _answer(None))
+    async with client.get(world.url("/readyz")) as answer:
+        assert (answer.status, (await answer.json())["ready"]) == (200, True)
+    world.health.draining = True
+    async with client.get(world.url("/readyz")) as answer:
+        assert answer.status == 503
+        assert (await answer.json())["checks"]["process"] == "shutting down"
+
+
+async def test_many_probes_cost_one_round_of_checks(world: World) -> None:
+    rounds = 0
+
+    async def counted() -> str | None:
+        nonlocal rounds
+        rounds += 1
+        return None
+
+    world.health.add("database", counted)
+    for _ in range(5):
+        assert (await world.health.readiness()).ready
+    world.clock.at += 2
+    await world.health.readiness()
+    assert rounds == 2
+
+
+async def test_metrics_are_prometheus_text(world: World, client: ClientSession) -> None:
+    world.server.metrics.job("slack", "succeeded")
+    world.server.metrics.money("charged", 1_500_000_000)
+    async with client.get(world.url("/metrics")) as answer:
+        text = await answer.text()
+    assert 'upscale_jobs_total{platform="slack",state="succeeded"} 1.0' in text
+    assert 'upscale_usd_total{kind="charged"} 1.5' in text
+    assert 'upscale_info{version="9.9"} 1.0' in text
+
+
+async def test_metrics_want_the_token_where_one_is_set(world: World, client: ClientSession) -> None:
+    world.server.private_token = "letmein"
+    async with client.get(world.url("/metrics")) as answer:
+        assert answer.status == 401
+    async with client.get(world.url("/metrics"), headers={"Authorization": "Bearer letmein"}) as answer:
+        assert answer.status == 200
+
+
+async def test_a_webhook_is_handed_on_with_its_token(world: World, client: ClientSession) -> None:
+    async with client.post(world.url(f"/fal/webhook/{JOB}?t=tok"), data=b"{}") as answer:
+        assert answer.status == 200
+    async with client.post(world.url(f"/fal/webhook/{JOB}"), data=b"forged") as answer:
+        assert answer.status == 401
+    assert world.webhooks == [(JOB, b"{}", "tok"), (JOB, b"forged", None)]
+
+
+async def test_a_body_past_the_limit_is_refused(world: World, client: ClientSession) -> None:
+    async with client.post(world.url(f"/fal/webhook/{JOB}"), data=io.BytesIO(b"x" * (MAX_BODY_BYTES + 1))) as answer:
+        assert answer.status == 413
+    assert world.webhooks == []
+
+
+async def test_adapters_routes_are_mounted_and_their_accidents_become_a_reference(
+    world: World, client: ClientSession
+) -> None:
+    async with client.get(world.url("/hello")) as answer:
+        assert await answer.text() == "hello"
+    async with client.get(world.url("/broken")) as answer:
+        text = await answer.text()
+        assert answer.status == 500
+    assert "REF123" in text
+    assert "secret" not in text
+    assert len(world.incidents) == 1
+
+
+async def test_a_signed_link_gives_the_file_until_it_expires(world: World, client: ClientSession) -> None:
+    (world.folder / JOB).mkdir()
+    (world.folder / JOB / "result.png").write_bytes(b"picture")
+    link = world.links.link(JOB, "result.png")
+    assert link is not None
+    path = link.removeprefix("https://bot.example")
+    async with client.get(world.url(path)) as answer:
+        assert (answer.status, await answer.read(), answer.content_type) == (200, b"picture", "image/png")
+    for forged in (
+        path[:-1] + "x",
+        path.replace(JOB, "ba9876543210"),
+        path.split("?")[0],
+        path.replace("sig=", "sig=9"),
+    ):
+        async with client.get(world.url(forged)) as answer:
+            assert answer.status == 403
+    (world.folder / JOB / "result.png").unlink()
+    async with client.get(world.url(path)) as answer:
+        assert answer.status == 410
+    world.clock.at += 101
+    async with client.get(world.url(path)) as answer:
+        assert answer.status == 403
+
+
+def test_without_a_public_address_there_are_no_links() -> None:
+    assert FileLinks(b"key", None, 100, HandClock()).link(JOB, "result.png") is None
+
+
+async def test_a_busy_port_is_one_plain_sentence(world: World, tmp_path: Path) -> None:
+    other = World(tmp_path)
+    other.server.port = world.server.port
+    with pytest.raises(ServerError, match=rf"^Port {world.server.port} on 127.0.0.1 is already in use; .*WEB_PORT"):
+        await other.server.start()
+
+
+async def test_a_foreign_address_is_one_plain_sentence(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.server.host = "192.0.2.1"
+    with pytest.raises(ServerError, match=r"WEB_HOST 192\.0\.2\.1"):
+        await world.server.start()
+
+
+async def test_after_stop_nobody_is_served_and_the_port_is_free(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    await world.server.start()
+    await world.server.stop()
+    await world.server.stop()
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", world.server.port)) != 0
