@@ -1,0 +1,155 @@
+"""Durable execution: one DBOS workflow that runs the pipeline's steps, and the taking over of dead processes' jobs.
+
+DBOS (MIT part only) records each step's answer, so a job goes on after a crash with the step that was interrupted.
+Steps are repeatable by themselves (see `core.pipeline`); the engine only remembers how far a job got. Every process
+has a name of its own, and whoever is alive takes over the unfinished jobs of names that are not (`core.replicas`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import sqlite3
+from typing import Any, Literal
+
+import structlog
+from dbos import DBOS, DBOSConfig, SetWorkflowID, WorkflowSerializationFormat
+
+from core.pipeline import Next, Pipeline
+from core.pipeline.run import StorageTrouble
+
+log = structlog.get_logger(__name__)
+
+Part = Literal["request", "confirmed", "announce"]
+
+_VERSION = "1"
+"""The workflow's version. Bumped only for an incompatible change, after draining: no job of another is taken up."""
+
+_FIRST: dict[Part, Next] = {"request": "prepare", "confirmed": "hold", "announce": "announce"}
+_MAX_STEPS = 60
+_STEP_ATTEMPTS = 12
+_MAX_RECOVERIES = 20
+
+
+class _Running:
+    """The pipeline of this process: DBOS registers functions once per process, so they find it here."""
+
+    pipeline: Pipeline | None = None
+
+
+async def _run_step(step: Next, job_id: str) -> Next:
+    if _Running.pipeline is None:
+        raise StorageTrouble("engine is stopped")
+    return await _Running.pipeline.run(step, job_id)
+
+
+@DBOS.step(
+    name="step",
+    retries_allowed=True,
+    max_attempts=_STEP_ATTEMPTS,
+    interval_seconds=0.5,
+    backoff_rate=1.7,
+    should_retry=lambda error: isinstance(error, StorageTrouble),
+)
+async def _step(step: Next, job_id: str) -> Next:
+    return await _run_step(step, job_id)
+
+
+@DBOS.workflow(
+    name="upscale_job", max_recovery_attempts=_MAX_RECOVERIES, serialization_type=WorkflowSerializationFormat.PORTABLE
+)
+async def _upscale_job(job_id: str, first: Next) -> str:
+    step: Next = first
+    for _ in range(_MAX_STEPS):
+        step = await _step(step, job_id)
+        if step == "end":
+            break
+    return step
+
+
+class DbosEngine:
+    """`core.ports.JobEngine` on DBOS. One per process at a time."""
+
+    def __init__(self, pipeline: Pipeline, *, database_url: str, executor_id: str) -> None:
+        self._pipeline = pipeline
+        self._url = database_url
+        self.executor_id = executor_id
+
+    async def open(self) -> None:
+        """Create or migrate DBOS's own tables and begin to work. Must run on the loop that the pipeline lives on."""
+        _Running.pipeline = self._pipeline
+        config: DBOSConfig = {
+            "name": "upscale-bot",
+            "system_database_url": self._url,
+            "application_version": _VERSION,
+            "executor_id": self.executor_id,
+            "sys_db_pool_size": 8,
+            "max_executor_threads": 16,
+            "log_level": "ERROR",
+            "enable_otlp": False,
+        }
+        if self._url.startswith("sqlite"):
+            await asyncio.to_thread(_prepare_sqlite, self._url)
+        DBOS(config=config)
+        DBOS.launch()
+
+    async def close(self) -> None:
+        """Stop working. Jobs that are under way stay recorded as they are, for the next process."""
+        _Running.pipeline = None
+        await asyncio.to_thread(DBOS.destroy)
+
+    async def start(self, job_id: str, *, part: Part = "request") -> None:
+        """Begin this part of the job, once: the same part again does nothing."""
+        await self._start(f"{job_id}:{part}", job_id, _FIRST[part])
+
+    async def revive(self, job_id: str, first: Next, attempt: int) -> None:
+        """Begin again a job whose workflow ended without ending it."""
+        await self._start(f"{job_id}:revived-{attempt}", job_id, first)
+
+    async def _start(self, workflow_id: str, job_id: str, first: Next) -> None:
+        with SetWorkflowID(workflow_id):
+            await DBOS.start_workflow_async(_upscale_job, job_id, first)
+
+    async def active(self, job_id: str) -> bool:
+        """Whether some process has, or will take, a workflow of this job in hand."""
+        found = await DBOS.list_workflows_async(
+            workflow_id_prefix=f"{job_id}:",
+            status=["PENDING", "ENQUEUED", "DELAYED"],
+            load_input=False,
+            load_output=False,
+        )
+        return bool(found)
+
+    async def take_over(self, dead_executor_id: str) -> list[str]:
+        """Resume the unfinished workflows of a dead process here; the ids of their jobs."""
+        found = await DBOS.list_workflows_async(
+            executor_id=dead_executor_id, status=["PENDING"], load_input=False, load_output=False
+        )
+        ids = [workflow.workflow_id for workflow in found]
+        if ids:
+            await DBOS.resume_workflows_async(ids)
+        return [workflow_id.rsplit(":", 1)[0] for workflow_id in ids]
+
+    async def forget_before(self, at: float) -> int:
+        """Delete DBOS's rows of workflows that ended before this unix time; how many."""
+        before = datetime.datetime.fromtimestamp(at, datetime.UTC).isoformat()
+        found = await DBOS.list_workflows_async(
+            completed_before=before,
+            status=["SUCCESS", "ERROR", "CANCELLED"],
+            limit=1000,
+            load_input=False,
+            load_output=False,
+        )
+        ids = [workflow.workflow_id for workflow in found]
+        if ids:
+            await DBOS.delete_workflows_async(ids)
+        return len(ids)
+
+
+def _prepare_sqlite(url: str) -> None:
+    """Write-ahead log, set once per file: a third more jobs per second (measured 2026-11-22)."""
+    connection: Any = sqlite3.connect(url.removeprefix("sqlite:///"))
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+    finally:
+        connection.close()

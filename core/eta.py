@@ -1,0 +1,45 @@
+"""The expected finish time, learned from earlier jobs: a robust seconds-per-megapixel and seconds-per-place-in-line."""
+
+from __future__ import annotations
+
+from collections import deque
+from statistics import median
+
+from core.ports import AppState
+
+_KEPT = 50
+_PRIOR_S_PER_MP = 2.5
+_FLOOR_S = 2.0
+"""Before anything was learned: a guess, replaced by the first few jobs."""
+
+
+class FinishTimes:
+    """Durations of the last jobs, per backend; kept over restarts in `AppState`."""
+
+    def __init__(self, state: AppState, backend: str) -> None:
+        self._state = state
+        self._backend = backend
+        self._samples: deque[float] = deque(maxlen=_KEPT)
+        self._unsaved = 0
+
+    async def load(self) -> None:
+        """Read what earlier processes learned."""
+        stored = await self._state.get("eta", self._backend)
+        if isinstance(stored, list):
+            self._samples.extend(float(value) for value in stored if isinstance(value, int | float))
+
+    async def learn(self, megapixels: int, seconds: float) -> None:
+        """One job took so long at the provider. Saved every tenth time."""
+        if seconds <= 0:
+            return
+        self._samples.append(seconds / max(1, megapixels))
+        self._unsaved += 1
+        if self._unsaved >= 10:
+            self._unsaved = 0
+            await self._state.put("eta", self._backend, [round(value, 4) for value in self._samples])
+
+    def expected_s(self, megapixels: int, ahead: int = 0) -> float:
+        """Seconds from now until a job of this size is done, with `ahead` requests before it."""
+        per_mp = median(self._samples) if self._samples else _PRIOR_S_PER_MP
+        own = max(_FLOOR_S, per_mp * max(1, megapixels))
+        return own * (1 + 0.5 * ahead)

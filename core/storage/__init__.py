@@ -1,0 +1,1 @@
+"""What is kept: jobs, money, and small state, on SQLite or PostgreSQL through SQLAlchemy Core."""

@@ -1,0 +1,183 @@
+"""The jobs table behind `core.ports.JobStore`, with the few searches that the pipeline and the janitor need."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Select, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from core.errors import JobNotFound
+from core.jobs import Job, JobState, Requester
+from core.ports import Clock
+from core.storage.codec import from_row, to_row
+from core.storage.database import Database
+from core.storage.tables import incidents, jobs
+from core.storage.vault import Vault
+
+_UNFINISHED = (JobState.QUEUED.value, JobState.RUNNING.value, JobState.DELIVERING.value)
+
+
+class SqlJobStore:
+    """Jobs on SQLite or PostgreSQL. Each method is one transaction."""
+
+    def __init__(self, database: Database, vault: Vault, clock: Clock) -> None:
+        self._db = database
+        self._vault = vault
+        self._clock = clock
+
+    async def add(self, job: Job) -> tuple[Job, bool]:
+        """Insert unless the key exists; the stored job, and whether it is new."""
+        try:
+            async with self._db.write() as connection:
+                await connection.execute(insert(jobs).values(**to_row(job, self._vault), memo="{}", takeovers=0))
+        except IntegrityError:
+            stored = await self.get(job.id)
+            if stored is None:
+                raise
+            return stored, False
+        return job, True
+
+    async def get(self, job_id: str) -> Job | None:
+        """One job, or None."""
+        async with self._db.read() as connection:
+            row = (await connection.execute(select(jobs).where(jobs.c.id == job_id))).first()
+        return from_row(row, self._vault) if row is not None else None
+
+    async def update(self, job_id: str, **changes: Any) -> Job:
+        """Set fields of the snapshot (and `fingerprint`) in one transaction; raises JobNotFound."""
+        extra = {"fingerprint": changes.pop("fingerprint")} if "fingerprint" in changes else {}
+        async with self._db.write() as connection:
+            job = await self._locked(connection, job_id)
+            changed = dataclasses.replace(job, **changes, updated_at=self._clock.now())
+            values = to_row(changed, self._vault) | extra
+            await connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values))
+        return changed
+
+    async def transition(self, job_id: str, allowed: Sequence[JobState], **changes: Any) -> Job | None:
+        """Like `update`, but only out of one of the `allowed` states; None where the job is in another."""
+        async with self._db.write() as connection:
+            job = await self._locked(connection, job_id)
+            if job.state not in allowed:
+                return None
+            changed = dataclasses.replace(job, **changes, updated_at=self._clock.now())
+            await connection.execute(update(jobs).where(jobs.c.id == job_id).values(**to_row(changed, self._vault)))
+        return changed
+
+    async def _locked(self, connection: AsyncConnection, job_id: str) -> Job:
+        row = (await connection.execute(select(jobs).where(jobs.c.id == job_id).with_for_update())).first()
+        if row is None:
+            raise JobNotFound
+        return from_row(row, self._vault)
+
+    async def history(self, requester: Requester, *, limit: int, before: float | None = None) -> Sequence[Job]:
+        """A member's newest jobs on this platform, newest first."""
+        query = select(jobs).where(jobs.c.platform == requester.platform, jobs.c.user_id == requester.user_id)
+        if before is not None:
+            query = query.where(jobs.c.created_at < before)
+        return await self._list(query.order_by(jobs.c.created_at.desc()).limit(min(limit, 200)))
+
+    async def earlier_result(self, fingerprint: str, requester: Requester) -> Job | None:
+        """A succeeded job with the same picture and parameters that this person may be given, newest first.
+
+        Within a workspace results are shared; outside one, only with the same person.
+        """
+        query = select(jobs).where(
+            jobs.c.fingerprint == fingerprint,
+            jobs.c.state == JobState.SUCCEEDED.value,
+            jobs.c.images_deleted.is_(False),
+            jobs.c.platform == requester.platform,
+        )
+        if requester.workspace_id:
+            query = query.where(jobs.c.workspace_id == requester.workspace_id)
+        else:
+            query = query.where(jobs.c.user_id == requester.user_id)
+        found = await self._list(query.order_by(jobs.c.created_at.desc()).limit(1))
+        return found[0] if found else None
+
+    async def unconfirmed_before(self, now: float) -> Sequence[Job]:
+        """Jobs whose price was not agreed to in time."""
+        waiting = JobState.AWAITING_CONFIRMATION.value
+        return await self._list(select(jobs).where(jobs.c.state == waiting, jobs.c.confirm_by_at < now).limit(200))
+
+    async def cancel_requests(self) -> Sequence[str]:
+        """Ids of unfinished jobs that somebody wants stopped."""
+        query = select(jobs.c.id).where(jobs.c.state.in_(_UNFINISHED), jobs.c.cancel_requested_by != "")
+        async with self._db.read() as connection:
+            return [row.id for row in await connection.execute(query.limit(5000))]
+
+    async def finished_before(self, at: float, *, limit: int = 200) -> Sequence[Job]:
+        """Ended jobs whose images are still kept though they ended before `at`."""
+        query = select(jobs).where(jobs.c.finished_at < at, jobs.c.images_deleted.is_(False))
+        return await self._list(query.limit(limit))
+
+    async def unfinished(self, *, updated_before: float, limit: int = 500) -> Sequence[Job]:
+        """Jobs that should be moving but were not touched since `updated_before`."""
+        query = select(jobs).where(jobs.c.state.in_(_UNFINISHED), jobs.c.updated_at < updated_before)
+        return await self._list(query.order_by(jobs.c.updated_at).limit(limit))
+
+    async def of_workspace(self, platform: str, workspace_id: str, *, limit: int = 500) -> Sequence[Job]:
+        """A workspace's jobs whose images are kept."""
+        query = select(jobs).where(
+            jobs.c.platform == platform, jobs.c.workspace_id == workspace_id, jobs.c.images_deleted.is_(False)
+        )
+        return await self._list(query.limit(limit))
+
+    async def with_request(self, request_id: str) -> Job | None:
+        """The job that this request at the provider belongs to."""
+        found = await self._list(select(jobs).where(jobs.c.request_id == request_id).limit(1))
+        return found[0] if found else None
+
+    async def by_state(self) -> Mapping[str, int]:
+        """How many jobs are in each unfinished state."""
+        from sqlalchemy import func
+
+        query = select(jobs.c.state, func.count()).where(jobs.c.state.in_(_UNFINISHED)).group_by(jobs.c.state)
+        async with self._db.read() as connection:
+            return {row[0]: int(row[1]) for row in await connection.execute(query)}
+
+    async def count_takeover(self, job_id: str) -> int:
+        """One more process died with this job; how many in all."""
+        async with self._db.write() as connection:
+            await connection.execute(update(jobs).where(jobs.c.id == job_id).values(takeovers=jobs.c.takeovers + 1))
+            row = (await connection.execute(select(jobs.c.takeovers).where(jobs.c.id == job_id))).first()
+        return int(row.takeovers) if row is not None else 0
+
+    async def remove(self, job_id: str) -> None:
+        """Delete the row (a member's erasure); money rows live elsewhere."""
+        async with self._db.write() as connection:
+            await connection.execute(delete(jobs).where(jobs.c.id == job_id))
+
+    async def memo(self, job_id: str) -> dict[str, Any]:
+        """The adapter's notes of a job."""
+        async with self._db.read() as connection:
+            row = (await connection.execute(select(jobs.c.memo).where(jobs.c.id == job_id))).first()
+        notes: dict[str, Any] = json.loads(row.memo) if row is not None else {}
+        return notes
+
+    async def save_memo(self, job_id: str, memo: Mapping[str, Any]) -> None:
+        """Replace the adapter's notes."""
+        async with self._db.write() as connection:
+            await connection.execute(update(jobs).where(jobs.c.id == job_id).values(memo=json.dumps(dict(memo))))
+
+    async def add_incident(self, reference: str, *, area: str, kind: str, job_id: str) -> None:
+        """Remember that something unforeseen happened, so that its reference can be looked up."""
+        values = {"reference": reference, "at": self._clock.now(), "area": area, "kind": kind, "job_id": job_id}
+        async with self._db.write() as connection:
+            await connection.execute(insert(incidents).values(**values))
+
+    async def incident(self, reference: str) -> Mapping[str, Any] | None:
+        """What is known of a reference that is no job's, or of a job's incidents (newest)."""
+        query = select(incidents).where((incidents.c.reference == reference) | (incidents.c.job_id == reference))
+        async with self._db.read() as connection:
+            row = (await connection.execute(query.order_by(incidents.c.at.desc()).limit(1))).mappings().first()
+        return dict(row) if row is not None else None
+
+    async def _list(self, query: Select[Any]) -> Sequence[Job]:
+        async with self._db.read() as connection:
+            rows = (await connection.execute(query)).all()
+        return [from_row(row, self._vault) for row in rows]

@@ -1,0 +1,72 @@
+"""Names of the ledger's counters. A person appears in them only as a keyed hash, never by id. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from urllib.parse import quote
+
+from core.jobs import Requester
+from core.limits import Scope, ScopeKind
+
+NOW = "now"
+"""The window name of the counters of jobs at once."""
+
+
+class Keys:
+    """Counter names under one installation's salt.
+
+    Hashing lets the open windows of a person who asked to be forgotten go on limiting them, with nothing readable left.
+    """
+
+    def __init__(self, salt: str) -> None:
+        self._salt = bytes.fromhex(salt)
+
+    def member(self, platform: str, user_id: str) -> str:
+        """A person's mark: 80 bits of HMAC-SHA-256."""
+        return hmac.new(self._salt, f"{platform}\0{user_id}".encode(), hashlib.sha256).hexdigest()[:20]
+
+    def of(self, scope: Scope) -> str:
+        """The counter of this scope."""
+        place = f"{_safe(scope.platform)}:{_safe(scope.workspace_id)}"
+        match scope.kind:
+            case ScopeKind.EVERYTHING:
+                return "all"
+            case ScopeKind.PLATFORM:
+                return f"p:{_safe(scope.platform)}"
+            case ScopeKind.WORKSPACE:
+                return f"w:{place}"
+            case ScopeKind.CHANNEL:
+                return f"c:{place}:{_safe(scope.id)}"
+            case ScopeKind.ROLE:
+                return f"r:{place}:{_safe(scope.id)}"
+            case ScopeKind.USER:
+                return f"u:{place}:{self.member(scope.platform, scope.id)}"
+
+    def shared(self, who: Requester) -> list[str]:
+        """Counters of the places that a job counts for, whoever pays."""
+        scopes = [Scope(ScopeKind.EVERYTHING), Scope(ScopeKind.PLATFORM, who.platform)]
+        if who.workspace_id:
+            scopes.append(Scope(ScopeKind.WORKSPACE, who.platform, who.workspace_id, who.workspace_id))
+        if who.channel_id:
+            scopes.append(Scope(ScopeKind.CHANNEL, who.platform, who.workspace_id, who.channel_id))
+        return [self.of(scope) for scope in scopes]
+
+    def personal(self, who: Requester) -> list[str]:
+        """Counters of the person: everywhere on the platform, and in this workspace."""
+        places = ["", who.workspace_id] if who.workspace_id else [""]
+        return [self.of(Scope(ScopeKind.USER, who.platform, place, who.user_id)) for place in places]
+
+
+def sponsor_key(sponsor_id: str) -> str:
+    """The counter of a sponsor's budget."""
+    return f"s:{sponsor_id}"
+
+
+def balance_key(counter: str, window: str) -> str:
+    """The row of this counter in this window."""
+    return f"{counter}|{window}"
+
+
+def _safe(part: str) -> str:
+    return quote(part, safe="")

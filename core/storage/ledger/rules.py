@@ -1,0 +1,138 @@
+"""The rules in force, as a snapshot of their tables: limits, pauses, sponsors. Also what applies to one requester.
+
+A version number, raised by every change in the same transaction, tells when a snapshot is stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from core.jobs import Requester
+from core.limits import Limit, Measure, Rule, Scope, ScopeKind, Sponsor, Window
+from core.limits_rules import RuleBook, WorkspaceKey
+from core.storage import tables_ledger as t
+from core.storage.ledger.keys import Keys, sponsor_key
+
+VERSION = "rules_version"
+_MAX_CACHED_PLANS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A limit and the counter it is measured on."""
+
+    limit: Limit
+    counter: str
+    opens_at: float | None = None
+    """Set for sponsors alone; other limits open when their window ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a job of one requester is checked against, and which counters it moves."""
+
+    bounds: tuple[Bound, ...]
+    slots: tuple[Bound, ...]
+    counters: tuple[str, ...]
+    slot_counters: tuple[str, ...]
+    sponsor_id: str = ""
+
+
+@dataclass(slots=True)
+class Rules:
+    """One snapshot. `plan` answers are remembered, for they depend on nothing else."""
+
+    version: str
+    book: RuleBook
+    keys: Keys
+    pauses: frozenset[str] = frozenset()
+    sponsors: Mapping[tuple[str, str, str], tuple[Sponsor, ...]] = field(default_factory=dict)
+    _plans: dict[tuple[object, ...], Plan] = field(default_factory=dict)
+
+    def paused(self, who: Requester) -> Literal["operator", "moderator"] | None:
+        """Who has paused new jobs here, if anybody."""
+        if "" in self.pauses:
+            return "operator"
+        return "moderator" if who.workspace_id and place_key(who.platform, who.workspace_id) in self.pauses else None
+
+    def sponsor(self, who: Requester, now: float) -> Sponsor | None:
+        """The budget that pays for this channel now; of several, the one that ends first."""
+        found = self.sponsors.get((who.platform, who.workspace_id, who.channel_id), ())
+        return min((one for one in found if one.pays(now)), key=lambda one: one.ends_at, default=None)
+
+    def plan(self, who: Requester) -> Plan:
+        """What applies when the requester pays out of their own limits."""
+        identity = (who.platform, who.workspace_id, who.channel_id, who.user_id, who.role_ids)
+        plan = self._plans.get(identity)
+        if plan is None:
+            if len(self._plans) >= _MAX_CACHED_PLANS:
+                self._plans.clear()
+            plan = self._plans[identity] = self._plan(who)
+        return plan
+
+    def sponsored(self, who: Requester, sponsor: Sponsor) -> Plan:
+        """What applies when a sponsor pays: limits of the places and the sponsor's budget, none of the person."""
+        own = self.plan(who)
+        scope = Scope(ScopeKind.CHANNEL, sponsor.platform, sponsor.workspace_id, sponsor.channel_id)
+        budget = Limit(scope, Measure.USD, Window.TOTAL, sponsor.amount_nanousd, "sponsor")
+        counter = sponsor_key(sponsor.id)
+        places = tuple(b for b in own.bounds if b.limit.scope.kind not in (ScopeKind.USER, ScopeKind.ROLE))
+        return Plan(
+            bounds=(Bound(budget, counter, sponsor.ends_at), *places),
+            slots=own.slots,
+            counters=(*self.keys.shared(who), counter),
+            slot_counters=own.slot_counters,
+            sponsor_id=sponsor.id,
+        )
+
+    def _plan(self, who: Requester) -> Plan:
+        bounds = [Bound(limit, self.keys.of(limit.scope)) for limit in self.book.limits_for(who)]
+        counters = [*self.keys.shared(who), *self.keys.personal(who)]
+        # A role's pot counts the jobs that it limits, not everything its members do elsewhere.
+        pots = dict.fromkeys(bound.counter for bound in bounds if bound.counter not in counters)
+        return Plan(
+            bounds=tuple(bound for bound in bounds if bound.limit.measure is not Measure.RUNNING),
+            slots=tuple(bound for bound in bounds if bound.limit.measure is Measure.RUNNING),
+            counters=(*counters, *pots),
+            slot_counters=(*counters, *pots),
+        )
+
+
+def place_key(platform: str, workspace_id: str) -> str:
+    """A workspace's name in the table of pauses; the empty name is everywhere."""
+    return f"{platform}:{workspace_id}"
+
+
+async def rules_version(connection: AsyncConnection) -> str:
+    """The number of the newest rules."""
+    found = await connection.scalar(select(t.meta.c.value).where(t.meta.c.key == VERSION))
+    return str(found) if found is not None else "0"
+
+
+async def load_rules(connection: AsyncConnection, version: str, operator: Sequence[Rule], keys: Keys) -> Rules:
+    """The snapshot, read inside the caller's transaction."""
+    moderators: dict[WorkspaceKey, list[Rule]] = {}
+    for row in await connection.execute(select(t.limits)):
+        rule = Rule(
+            ScopeKind(row.scope),
+            Measure(row.measure),
+            Window(row.window),
+            row.amount,
+            "moderator",
+            row.platform,
+            row.workspace_id,
+            row.scope_id,
+        )
+        moderators.setdefault((row.platform, row.workspace_id), []).append(rule)
+    sponsors: dict[tuple[str, str, str], tuple[Sponsor, ...]] = {}
+    for row in await connection.execute(select(t.sponsors)):
+        sponsor = Sponsor(**row._asdict())
+        where = (sponsor.platform, sponsor.workspace_id, sponsor.channel_id)
+        sponsors[where] = (*sponsors.get(where, ()), sponsor)
+    pauses = frozenset(await connection.scalars(select(t.pauses.c.place)))
+    return Rules(version, RuleBook(operator, moderators), keys, pauses, sponsors)

@@ -1,0 +1,61 @@
+"""Tables of jobs and small state. Money has its own in `tables_ledger`. Times are unix seconds.
+
+What has to be searched is a column of its own; the rest of a job is one JSON text (`data`), and whatever could hold
+a link or a token is one encrypted text (`secret`).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, Float, Index, Integer, String, Table, Text
+
+from core.storage.metadata import metadata
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("key", String(300), nullable=False, unique=True),
+    Column("state", String(24), nullable=False),
+    Column("platform", String(20), nullable=False),
+    Column("workspace_id", String(64), nullable=False),
+    Column("channel_id", String(64), nullable=False),
+    Column("user_id", String(128), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    Column("finished_at", Float),
+    Column("confirm_by_at", Float),
+    Column("fingerprint", String(64), nullable=False, default=""),
+    Column("request_id", String(80), nullable=False, default=""),
+    Column("cancel_requested_by", String(160), nullable=False, default=""),
+    Column("images_deleted", Boolean, nullable=False, default=False),
+    Column("takeovers", Integer, nullable=False, default=0),
+    Column("data", Text, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("memo", Text, nullable=False, default="{}"),
+    Index(None, "platform", "user_id", "created_at"),
+    Index(None, "platform", "workspace_id", "created_at"),
+    Index(None, "state", "updated_at"),
+    Index(None, "fingerprint"),
+    Index(None, "request_id"),
+    Index(None, "finished_at"),
+)
+
+app_state = Table(
+    "app_state",
+    metadata,
+    Column("area", String(40), primary_key=True),
+    Column("key", String(200), primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    Column("expires_at", Float),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("reference", String(16), primary_key=True),
+    Column("at", Float, nullable=False, index=True),
+    Column("area", String(80), nullable=False),
+    Column("kind", String(120), nullable=False),
+    Column("job_id", String(16), nullable=False, default=""),
+)
