@@ -61,23 +61,23 @@ class FalConfig:
         return frozenset(str(url.origin()) for url in urls + backups)
 
     @cached_property
-    def _own_hosts(self) -> frozenset[str]:
-        urls = (self.queue_url, self.rest_url, self.cdn_url, self.api_url)
-        hosts = {URL(address).host or "" for address in urls}
-        return frozenset(hosts | _LOOPBACK if hosts & _LOOPBACK else hosts)
+    def _own_hosts(self) -> frozenset[tuple[str, str]]:
+        """(scheme, host) of the configured addresses; loopback under all its names where one is on loopback."""
+        urls = [URL(address) for address in (self.queue_url, self.rest_url, self.cdn_url, self.api_url)]
+        own = {(url.scheme, url.host or "") for url in urls}
+        return frozenset(own | {(s, name) for s, host in own if host in _LOOPBACK for name in _LOOPBACK})
 
     def may_fetch_from(self, address: str) -> bool:
-        """Whether a result file may be fetched from here: fal's file hosts over https, or the configured hosts."""
+        """Whether a result file may be fetched from here: fal's file hosts over https, or a configured host."""
         try:
             url = URL(address)
         except ValueError:
             return False
         if url.user is not None or url.password is not None or url.host is None:
             return False
-        if url.host in self._own_hosts:
-            return url.scheme in {"http", "https"}
-        fal = any(url.host == domain or url.host.endswith("." + domain) for domain in _FILE_DOMAINS)
-        return fal and url.scheme == "https" and url.port == 443
+        if any(url.host == domain or url.host.endswith("." + domain) for domain in _FILE_DOMAINS):
+            return url.scheme == "https" and url.port == 443
+        return (url.scheme, url.host) in self._own_hosts
 
 
 def backup_of(url: URL) -> URL | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
+
+from aiohttp import web
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,16 @@ class GarbageStream:
 
 @dataclass(frozen=True)
 class Truncate:
-    """A download breaks off after so many bytes."""
+    """A download breaks off after so many bytes; with the `etag` that the resumed one will find again."""
 
     after_bytes: int
+    etag: str | None = None
 
 
-FaultKind = DropBefore | DropAfter | Respond | Slow | CutStream | GarbageStream | Truncate
+FaultKind: TypeAlias = DropBefore | DropAfter | Respond | Slow | CutStream | GarbageStream | Truncate
+
+FAULT = web.RequestKey("fault", object)
+"""Where a handler finds the fault meant for it (a `FaultKind` or None)."""
 
 
 @dataclass

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from tests.emulators.fal import model
-from tests.emulators.fal.faults import CutStream, GarbageStream, exhausted
+from tests.emulators.fal.faults import FAULT, CutStream, GarbageStream, exhausted
 from tests.emulators.fal.outcomes import Ok
 from tests.emulators.fal.state import FalJob
 
@@ -166,7 +166,7 @@ class QueueApi:
         return response
 
     async def _send_events(self, request: web.Request, response: web.StreamResponse, job: FalJob) -> None:
-        fault, sent, last = request["fault"], 0, None
+        fault, sent, last = request[FAULT], 0, None
         with_logs = _wants_logs(request)
         while True:
             changed = job.changed

@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import ClientSession, ClientTimeout, web
 
 from tests.emulators.fal import platform_api, queue_api, storage_api
-from tests.emulators.fal.faults import DropAfter, DropBefore, FaultPlan, Respond, Slow
+from tests.emulators.fal.faults import FAULT, DropAfter, DropBefore, FaultPlan, Respond, Slow
 from tests.emulators.fal.outcomes import Outcome
 from tests.emulators.fal.runner import Runner
 from tests.emulators.fal.signing import Signer
@@ -129,7 +129,7 @@ class FalEmulator:
         async def guarded(request: web.Request) -> web.StreamResponse:
             await self._record(service, route, request)
             fault = self.faults.take(route)
-            request["fault"] = fault
+            request[FAULT] = fault
             if isinstance(fault, DropBefore):
                 return _drop(request)
             if isinstance(fault, Respond):

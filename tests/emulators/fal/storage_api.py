@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from tests.emulators.fal.faults import Truncate
+from tests.emulators.fal.faults import FAULT, Truncate
 from tests.emulators.fal.state import StoredFile
 
 if TYPE_CHECKING:
@@ -113,12 +113,12 @@ class StorageApi:
         entry = self._fal.files.get(request.path)
         if entry is None or not entry.path.exists():
             return web.json_response({"detail": "Not Found"}, status=404)
-        fault = request["fault"]
+        fault = request[FAULT]
         if isinstance(fault, Truncate):
-            return await self._truncated(request, entry, fault.after_bytes)
+            return await self._truncated(request, entry, fault)
         return web.FileResponse(entry.path, headers={"Content-Type": entry.content_type})
 
-    async def _truncated(self, request: web.Request, entry: StoredFile, after_bytes: int) -> web.StreamResponse:
+    async def _truncated(self, request: web.Request, entry: StoredFile, fault: Truncate) -> web.StreamResponse:
         start = request.http_range.start or 0
         data = entry.path.read_bytes()[start:]
         response = web.StreamResponse(
@@ -127,8 +127,10 @@ class StorageApi:
         )
         if start:
             response.headers["Content-Range"] = f"bytes {start}-{start + len(data) - 1}/{start + len(data)}"
+        if fault.etag is not None:
+            response.headers["ETag"] = fault.etag
         await response.prepare(request)
-        await response.write(data[:after_bytes])
+        await response.write(data[: fault.after_bytes])
         if request.transport is not None:
             request.transport.close()
         return response
