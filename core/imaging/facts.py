@@ -1,0 +1,114 @@
+"""What is known about pictures, and the limits they are held against, as frozen data.
+
+Shared by both sides of the pipe; must stay free of libvips, pydantic and asyncio, so that a worker starts fast.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Format = Literal["png", "jpeg", "webp", "gif", "bmp", "tiff", "avif", "heic"]
+Note = Literal["alpha_flattened", "first_frame", "converted"]
+FittedKind = Literal["original", "lossless_webp", "webp", "jpeg", "preview"]
+
+MIME: dict[str, str] = {
+    "png": "image/png",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "gif": "image/gif",
+    "bmp": "image/bmp",
+    "tiff": "image/tiff",
+    "avif": "image/avif",
+    "heic": "image/heic",
+}
+
+SUFFIX: dict[str, str] = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/webp": ".webp",
+    "image/gif": ".gif",
+    "image/bmp": ".bmp",
+    "image/tiff": ".tif",
+    "image/avif": ".avif",
+    "image/heic": ".heic",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLimits:
+    """What a picture may be. Sources of the defaults: the product's specification, section 2; the 14,142 px a side
+    is what fal's toolkit validates for an output (facts of 2026-11-22).
+    """
+
+    input_bytes: int = 50_000_000
+    input_pixels: int = 64_000_000
+    min_side_px: int = 16
+    max_output_side_px: int = 14_142
+    output_pixels: int = 100_000_000
+
+    def to_json(self) -> dict[str, Any]:
+        """As the worker is told."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLimits:
+    """What the file sent to the model may be.
+
+    fal's toolkit stops downloading an input at 50 MiB (facts of 2026-11-22); PNG is aimed lower, to keep uploads short.
+    """
+
+    max_bytes: int = 50 * 1024 * 1024
+    png_aim_bytes: int = 45 * 1024 * 1024
+    png_aim_pixels: int = 16_000_000
+
+    def to_json(self) -> dict[str, Any]:
+        """As the worker is told."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """A picture as its bytes tell, never as its name does. Width and height are upright (orientation applied).
+
+    `has_alpha` says that there is an alpha channel; `is_transparent` that some pixel really lets the ground through
+    (the same as `has_alpha` where the pixels were not looked at). `frames` counts frames or pages. `has_metadata`
+    covers EXIF, XMP, IPTC and text. `bits` are per sample.
+    """
+
+    format: Format
+    mime: str
+    width_px: int
+    height_px: int
+    orientation: int
+    bits: int
+    has_alpha: bool
+    is_transparent: bool
+    frames: int
+    has_icc: bool
+    has_metadata: bool
+    bytes: int
+
+    @property
+    def suffix(self) -> str:
+        """A file name ending that fits the bytes."""
+        return SUFFIX[self.mime]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one worker process may use. A job over a bound ends with its worker; the next job gets a new one.
+
+    `cpu_s` is per job. `address_space_bytes` holds the largest honest decode that cannot stream (a 64-megapixel
+    interlaced 16-bit PNG with alpha: 512 MB) twice. `file_bytes` bounds every single file that a worker writes.
+    """
+
+    address_space_bytes: int = 2 * 1024**3
+    cpu_s: int = 120
+    file_bytes: int = 2 * 1024**3
+    threads: int = 2
+
+    def to_json(self) -> dict[str, Any]:
+        """As the worker is told."""
+        return asdict(self)
