@@ -49,19 +49,26 @@ def enlarge(image: VipsImage, scale_x: float, scale_y: float) -> VipsImage:
         image = image.crop(0, (_LOBES + 1) * whole, image.width, rows * whole).copy(interpretation=mode)
     if (image.width, image.height) == (width, height):
         return image
-    # The reduction asks for rows more than once; without the cache they would be made anew each time.
-    image = image.linecache(tile_height=_CACHE_ROWS, access="sequential", threaded=True)
-    return image.resize(width / image.width, vscale=height / image.height, kernel="lanczos3")
+    # The reduction asks for rows more than once.
+    return _whole_rows(image).resize(width / image.width, vscale=height / image.height, kernel="lanczos3")
 
 
 def _wider(image: VipsImage, whole: int) -> VipsImage:
-    """One convolution for each phase between two pixels, woven together as bands and unfolded into columns."""
+    """One convolution for each phase between two pixels, woven together as bands and unfolded into columns.
+
+    Whole rows, because libvips 8.18 unfolds a tile that begins between two woven pixels with its bands out of step.
+    """
     places = range(-_LOBES, _LOBES + 1)
     phases = []
     for phase in range(whole):
         taps = _normalised([_lanczos((phase + 0.5) / whole - (place + 0.5)) for place in places])
         phases.append(_convolved(image, [taps]))
-    return phases[0].bandjoin(phases[1:]).bandunfold(factor=whole)
+    return _whole_rows(phases[0].bandjoin(phases[1:]).bandunfold(factor=whole))
+
+
+def _whole_rows(image: VipsImage) -> VipsImage:
+    """Made in strips over the full width, each once, and kept while the next step asks for it again."""
+    return image.linecache(tile_height=_CACHE_ROWS, access="sequential", threaded=True)
 
 
 def _taller(image: VipsImage, whole: int) -> VipsImage:
