@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -30,6 +30,7 @@ NO_LIMIT = frozenset({"", "none", "off"})
 """What an operator writes for "no such limit"; for the limits alone, an empty value is not the same as unset."""
 
 
+@runtime_checkable
 class AdapterSettings(Protocol):
     """What the application asks of an adapter's settings; the rest is between them and their adapter."""
 

@@ -1,0 +1,185 @@
+"""What an operator can set, and what is said about mistakes."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from bot import settings as bot_settings
+from bot.settings import Settings, SettingsError, load, secret
+
+ROOT = Path(__file__).parents[2]
+LINE = re.compile(r"^# ([A-Z][A-Z0-9_]+)=(.*)$")
+NOT_SETTINGS = {"platforms", "warnings"}
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [*Settings.model_fields, *(n for kind in _adapter_settings() for n in kind.model_fields)]:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def _adapter_settings() -> list[type[BaseModel]]:
+    return [module.Settings for _, module in bot_settings._packages()]
+
+
+def _load(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return load()
+
+
+def _problems(monkeypatch: pytest.MonkeyPatch, **variables: str) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as caught:
+        _load(monkeypatch, **variables)
+    return caught.value.problems
+
+
+def _as_written(default: Any) -> str:
+    if default is None:
+        return ""
+    if isinstance(default, bool):
+        return str(int(default))
+    return ",".join(default) if isinstance(default, tuple) else str(default)
+
+
+def _documented() -> Mapping[str, str]:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    return {match[1]: match[2] for line in lines if (match := LINE.match(line))}
+
+
+def _known() -> dict[str, Any]:
+    kinds = [*_adapter_settings(), Settings]
+    return {
+        name.upper(): info.default
+        for kind in kinds
+        for name, info in kind.model_fields.items()
+        if name not in NOT_SETTINGS
+    }
+
+
+def test_nothing_needs_to_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = _load(monkeypatch)
+    assert settings.backend == "sandbox"
+    assert settings.database == "sqlite:///data/bot.db"
+    assert [p.name for p in settings.platforms if p.settings.enabled] == ["web"]
+    assert settings.limit_user_day_usd == Decimal(5)
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    documented = _documented()
+    known = _known()
+    assert sorted(documented) == sorted(known)
+    assert {name: value for name, value in documented.items() if value != _as_written(known[name])} == {}
+
+
+def test_every_setting_is_explained_right_above_its_line() -> None:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    for above, line in itertools.pairwise(lines):
+        if match := LINE.match(line):
+            assert above.startswith("# "), match[1]
+            assert not LINE.match(above), match[1]
+            assert not above.startswith("# ──"), match[1]
+
+
+def test_the_example_with_every_line_uncommented_is_accepted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    text = (ROOT / ".env.example").read_text()
+    (tmp_path / ".env").write_text(re.sub(r"(?m)^# ([A-Z][A-Z0-9_]+=)", r"\1", text))
+    settings = _load(monkeypatch, LIMIT_USER_DAY_USD="5")
+    assert settings.backend == "sandbox"
+    assert settings.warnings == ()
+
+
+def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("WEB_PORT=1234\nRETENTION_DAYS=3\nWEB_PROT=1\n")
+    settings = _load(monkeypatch, WEB_PORT="4321")
+    assert (settings.web_port, settings.retention_days) == (4321, 3)
+    assert settings.warnings == ("WEB_PROT in .env is not a setting and is ignored; did you mean WEB_PORT?",)
+
+
+def test_an_empty_value_is_unset_but_for_limits_it_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = _load(monkeypatch, WEB_PORT="", FAL_KEY=" ", LIMIT_USER_DAY_USD="", LIMIT_USER_RUNNING="none")
+    assert settings.web_port == 8080
+    assert settings.fal_key is None
+    assert settings.limit_user_day_usd is None
+    assert settings.limit_user_running is None
+    assert settings.limit_global_day_usd == Decimal(100)
+
+
+def test_a_key_switches_to_the_real_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = _load(monkeypatch, FAL_KEY="id:secret", UPSCALE_PRICE_PER_MP_USD="0.125", CONFIRM_ABOVE_USD="2.5")
+    assert settings.backend == "fal"
+    assert secret(settings.fal_key) == "id:secret"
+    assert settings.unit_price_nanousd == 125_000_000
+    assert settings.confirm_above_nanousd == 2_500_000_000
+
+
+def test_the_sandbox_can_be_forced_beside_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _load(monkeypatch, FAL_KEY="id:secret", UPSCALE_BACKEND="Sandbox").backend == "sandbox"
+
+
+def test_lists_switches_and_addresses_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = _load(
+        monkeypatch,
+        TRUSTED_FILE_HOSTS="A.example, b.example:8443,",
+        ALLOW_UNSAFE="yes",
+        PUBLIC_URL="https://x.example/",
+    )
+    assert settings.trusted_file_hosts == ("a.example", "b.example:8443")
+    assert settings.allow_unsafe
+    assert settings.public_url == "https://x.example"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("WEB_PORT", "http", "WEB_PORT must be a whole number, not “http”."),
+        ("WEB_PORT", "70000", "WEB_PORT must be at most 65535, not “70000”."),
+        ("RETENTION_DAYS", "0", "RETENTION_DAYS must be at least 1, not “0”."),
+        ("CONFIRM_ABOVE_USD", "lots", "CONFIRM_ABOVE_USD must be a number, such as 5 or 0.25, not “lots”."),
+        ("CONFIRM_ABOVE_USD", "NaN", "CONFIRM_ABOVE_USD must be a number, not “NaN”."),
+        ("LIMIT_USER_DAY_USD", "-1", "LIMIT_USER_DAY_USD must be at least 0, not “-1”."),
+        ("ALLOW_UNSAFE", "maybe", "ALLOW_UNSAFE must be 1 or 0, not “maybe”."),
+        ("LOG_LEVEL", "loud", "LOG_LEVEL must be debug, info, warning or error, not “loud”."),
+        ("UPSCALE_BACKEND", "dalle", "UPSCALE_BACKEND must be fal or sandbox, not “dalle”."),
+        ("UPSCALE_BACKEND", "fal", "UPSCALE_BACKEND is fal, so FAL_KEY must be set."),
+        ("QUOTA_TIMEZONE", "Mars/North", "QUOTA_TIMEZONE must be a time zone's name, such as UTC or Europe/Berlin."),
+        ("PUBLIC_URL", "x.example", "PUBLIC_URL must be an address that starts with https:// (or http://)."),
+        ("LIMITS_FILE", "nowhere.toml", "LIMITS_FILE names a file that is not there."),
+        ("SECRET_KEY", "short", "SECRET_KEY must be at least 16 characters long."),
+    ],
+)
+def test_a_mistake_is_one_plain_sentence(monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str) -> None:
+    assert _problems(monkeypatch, **{name: value}) == (sentence,)
+
+
+def test_all_mistakes_are_told_at_once_without_any_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    problems = _problems(monkeypatch, WEB_PORT="x", SECRET_KEY="hunter2", WEB_HOST="0.0.0.0", SLACK_BOT_TOKEN="hunter3")
+    assert len(problems) == 4
+    assert "hunter" not in " ".join(problems)
+    for problem in problems:
+        assert problem.endswith(".")
+        assert "Error" not in problem
+
+
+def test_settings_show_no_secret_when_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = _load(monkeypatch, FAL_KEY="id:hunter2", DATABASE_URL="postgresql://u:hunter3@h/d")
+    assert "hunter" not in repr(settings)
+    assert settings.database == "postgresql://u:hunter3@h/d"
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    reader = re.compile(r"\bos\.environ\b|\bgetenv\(|\bdotenv\b")
+    allowed = {Path("bot/settings.py")}
+    for folder in ("core", "adapters", "bot"):
+        for path in (ROOT / folder).rglob("*.py"):
+            if path.relative_to(ROOT) not in allowed:
+                assert not reader.search(path.read_text()), path
