@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from decimal import ROUND_HALF_UP, Decimal
 
 from babel.numbers import format_currency
 
 from core.jobs import Quote
+from core.limits import LimitStatus
 
 NANOUSD_PER_USD = 1_000_000_000
 PIXELS_PER_MEGAPIXEL = 1_000_000
@@ -15,6 +17,9 @@ PIXELS_PER_MEGAPIXEL = 1_000_000
 
 DEFAULT_UNIT_PRICE_NANOUSD = NANOUSD_PER_USD // 10
 """$0.10 per megapixel: the model's page, read 2026-11-22."""
+
+_PRICE_AFTER = frozenset({"de", "fr", "es", "pt"})
+"""Languages of ours that write the currency after the number."""
 
 
 def output_size(width_px: int, height_px: int, factor: float) -> tuple[int, int]:
@@ -43,6 +48,11 @@ def quote(width_px: int, height_px: int, factor: float, unit_price_nanousd: int)
     )
 
 
+def with_consent(quote: Quote, left: tuple[LimitStatus, ...], *, needs_confirmation: bool) -> Quote:
+    """The quote with what is left, and whether its price has to be agreed to."""
+    return dataclasses.replace(quote, left=left, needs_confirmation=needs_confirmation)
+
+
 def charge(units: Decimal, unit_price_nanousd: int) -> int:
     """Billed units (megapixels, possibly fractional) to nano-dollars, rounded half up."""
     return int((units * unit_price_nanousd).to_integral_value(ROUND_HALF_UP))
@@ -53,8 +63,9 @@ def usd(nanousd: int, locale: str = "en") -> str:
     amount = Decimal(nanousd) / NANOUSD_PER_USD
     cents = amount == amount.quantize(Decimal("0.01"))
     pattern = "¤#,##0.00" if cents else "¤#,##0.00##"
-    if locale.split("_")[0].split("-")[0] in {"de", "fr", "es", "pt"}:
+    language = locale.replace("-", "_").split("_")[0].lower()
+    if language in _PRICE_AFTER:
         pattern = pattern.removeprefix("¤") + "\u00a0¤"
-    return format_currency(
-        amount, "USD", format=pattern, locale="en_US" if locale == "en" else locale, currency_digits=False
-    )
+    # Tags such as `en-GB`, `es-419` or ones that no one knows come from the platforms; only our languages are used.
+    known = language if language in {*_PRICE_AFTER, "ja"} else "en_US"
+    return format_currency(amount, "USD", format=pattern, locale=known, currency_digits=False)
