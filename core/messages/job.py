@@ -40,11 +40,12 @@ def stage_text(progress: Progress, locale: str) -> str:
         ahead = progress.position or 0
         if ahead == 0:
             return tr("Waiting until one of your other pictures is done", locale)
-        one, many = (
+        return trn(
             "Waiting for your other pictures, {n} before this one",
             "Waiting for your other pictures, {n} before this one",
+            ahead,
+            locale,
         )
-        return trn(one, many, ahead, locale)
     if progress.stage == "waiting":
         return _waiting(progress.position, locale)
     if progress.stage == "upscaling":
