@@ -20,12 +20,12 @@ from core.pipeline.run import StorageTrouble
 
 log = structlog.get_logger(__name__)
 
-Part = Literal["request", "confirmed", "announce"]
+Part = Literal["request", "confirmed", "deliver", "announce"]
 
 _VERSION = "1"
 """The workflow's version. Bumped only for an incompatible change, after draining: no job of another is taken up."""
 
-_FIRST: dict[Part, Next] = {"request": "prepare", "confirmed": "hold", "announce": "announce"}
+_FIRST: dict[Part, Next] = {"request": "prepare", "confirmed": "hold", "deliver": "deliver", "announce": "announce"}
 _MAX_STEPS = 60
 _STEP_ATTEMPTS = 12
 _MAX_RECOVERIES = 20

@@ -108,7 +108,7 @@ async def charge_unknown(tools: Tools, job: Job) -> Receipt:
 
 
 async def _settle_failure(tools: Tools, job: Job, error: UpscaleError) -> Receipt:
-    units = getattr(error, "units", None)
+    units = getattr(error, "billed_units", None)
     if isinstance(error, ModelError) and error.billed and isinstance(units, Decimal):
         receipt = await charge(tools, job, units)
     elif _may_be_billed(job, error):
@@ -143,5 +143,6 @@ async def _end(tools: Tools, job: Job, state: JobState, error: UpscaleError | No
         job.id, state=state, error=error, receipt=receipt, progress=None, finished_at=tools.clock.now()
     )
     tools.cancels.pop(job.id, None)
+    tools.metrics.job(job.requester.platform, state.value)
     tools.feed.publish(job)
     return "announce"

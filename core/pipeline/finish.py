@@ -62,7 +62,7 @@ async def _fetch(tools: Tools, job: Job, outcome: ModelResult) -> Result:
         seed=seed,
         inference_s=outcome.inference_s,
         caption=outcome.caption,
-        link=tools.link_for(job.id, path.name) or outcome.image_url,
+        link=tools.link_for(job.id, path.name) or (outcome.image_url if tools.upscaler.real_money else None),
     )
 
 
@@ -83,6 +83,8 @@ async def deliver(tools: Tools, job: Job) -> Next:
         finished_at=tools.clock.now(),
     )
     tools.cancels.pop(job.id, None)
+    tools.metrics.job(job.requester.platform, job.state.value)
+    tools.metrics.delivered(job.requester.platform, delivery.shape)
     tools.feed.publish(job)
     log.info(
         "job_ended", job=job.id, state=job.state.value, delivery=delivery.shape, charged_nanousd=receipt.charged_nanousd

@@ -33,6 +33,12 @@ async def prepare(tools: Tools, job: Job) -> Next:
     return "hold"
 
 
+async def ensure_input(tools: Tools, job: Job) -> None:
+    """The prepared picture on this machine: made again where another machine made it."""
+    if not tools.files.input(job.id).exists():
+        await _read_picture(tools, job)
+
+
 async def _read_picture(tools: Tools, job: Job) -> InputFacts:
     async with tools.stage_slots:
         source = tools.files.source(job.id)
@@ -51,34 +57,39 @@ async def _read_picture(tools: Tools, job: Job) -> InputFacts:
 async def _fetch(tools: Tools, job: Job, dest: Path) -> tuple[str, int]:
     """The source's bytes to `dest`; their SHA-256 and number. A copy that is already there is used again."""
     source = job.source
+    if dest.exists():
+        return await tools.files.digest(dest)
+    part = dest.with_suffix(".part")  # a download that a crash cut short must not pass for the picture
     if source.kind == "link":
-        fetched = await tools.sources.fetch_link(source.url, dest)
-        return fetched.sha256, fetched.bytes
-    if source.kind == "attachment":
-        download = await tools.adapter(source.data.get("platform", job.requester.platform)).download(source)
-        fetched = await tools.sources.fetch_trusted(download.url, dest, download.headers, download.hosts)
-        return fetched.sha256, fetched.bytes
-    path = await _local(tools, job)
-    await tools.files.copy(path, dest)
+        await tools.sources.fetch_link(source.url, part)
+    elif source.kind == "attachment":
+        download = await tools.adapter(job.reply.platform).download(source)
+        await tools.sources.fetch_trusted(download.url, part, download.headers, download.hosts)
+    else:
+        await tools.files.copy(await _local(tools, job), part)
+    part.replace(dest)
     return await tools.files.digest(dest)
 
 
 async def _local(tools: Tools, job: Job) -> Path:
     """Where an upload, or an earlier job's picture, lies on this machine."""
-    if job.source.kind == "upload":
-        own = tools.files.source(job.id)
-        path = tools.files.absolute(job.source.path)
-        if not path.exists() and own.exists():
-            return own
-    else:
-        earlier = await tools.load(job.source.job_id)
-        if earlier.images_deleted:
-            raise ResultExpired
-        path = tools.files.source(earlier.id)
-        if job.source.kind == "job_result":
-            path = await ensure_result(tools, earlier)
+    if job.source.kind != "upload":
+        return await _earlier_picture(tools, job)
+    path = tools.files.absolute(job.source.path)
     if not path.exists():
         raise DownloadFailed(reason="gone")
+    return path
+
+
+async def _earlier_picture(tools: Tools, job: Job) -> Path:
+    earlier = await tools.load(job.source.job_id)
+    if earlier.images_deleted:
+        raise ResultExpired
+    if job.source.kind == "job_result":
+        return await ensure_result(tools, earlier)
+    path = tools.files.source(earlier.id)
+    if not path.exists():
+        await _fetch(tools, earlier, path)
     return path
 
 

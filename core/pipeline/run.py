@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -28,24 +30,55 @@ _STEPS: dict[str, Step] = {
 }
 
 
+_LONG_STEPS = {"hold", "wait"}
+
+
 class StorageTrouble(Exception):
     """The database did not answer inside a step; the step is to be run again."""
 
 
 class Pipeline:
-    """Runs steps by name. Holds no state of its own."""
+    """Runs steps by name, and knows which run here now."""
 
     def __init__(self, tools: Tools) -> None:
         self.tools = tools
+        self._here: dict[asyncio.Task[object], tuple[str, Next]] = {}
+
+    @property
+    def jobs_here(self) -> set[str]:
+        """Ids of jobs of which a step runs in this process now."""
+        return {job_id for job_id, _ in self._here.values()}
+
+    async def settle_down(self, timeout_s: float) -> None:
+        """Let short steps end (a submit, a delivery), for at most `timeout_s`; waiting ones are not waited for."""
+        short = [task for task, (_, step) in self._here.items() if step not in _LONG_STEPS]
+        if short:
+            await asyncio.wait(short, timeout=timeout_s)
+
+    async def hand_over(self) -> None:
+        """Stop every step where it is. Their jobs stay recorded as unfinished, for the next process."""
+        tasks = list(self._here)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=5)
 
     async def run(self, step: Next, job_id: str) -> Next:
         """Run one step; the name of the next. Raises StorageTrouble when it should be run again later."""
+        started_at = time.monotonic()
+        task = asyncio.current_task()
+        if task is not None:
+            self._here[task] = (job_id, step)
         try:
             job = await self.tools.load(job_id)
             return await self._judge(step, job)
         except (DBAPIError, PoolTimeout, LedgerUnavailable) as trouble:
             log.warning("step_storage_trouble", job=job_id, step=step, kind=type(trouble).__name__)
             raise StorageTrouble(step) from trouble
+        finally:
+            if task is not None:
+                self._here.pop(task, None)
+            self.tools.metrics.stage(step, time.monotonic() - started_at)
 
     async def _judge(self, step: Next, job: Job) -> Next:
         try:
@@ -67,3 +100,7 @@ class Pipeline:
 
     async def _fail(self, job: Job, error: UpscaleError) -> Next:
         return await ending.end_with_error(self.tools, await self.tools.load(job.id), error)
+
+    async def give_up(self, job: Job, error: UpscaleError) -> None:
+        """End a job from outside its workflow."""
+        await self._fail(job, error)

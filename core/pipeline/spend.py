@@ -17,6 +17,7 @@ import structlog
 from core.errors import ProviderBusy, SubmitNotSent, SubmitUnknown, UpscaleError
 from core.jobs import Job, Progress, Remote
 from core.pipeline.ending import cancelled_before_submit
+from core.pipeline.prepare import ensure_input
 from core.pipeline.tools import Next, Tools
 from core.ports import Granted, HoldRequest, ModelInputs
 
@@ -77,6 +78,7 @@ async def submit(tools: Tools, job: Job) -> Next:
         return await cancelled_before_submit(tools, job)
     if not remote.staged_url:
         tools.show(job, Progress("waiting"))
+        await ensure_input(tools, job)
         mime = "image/png" if _is_png(tools, job) else "image/jpeg"
         async with tools.stage_slots:
             url = await tools.upscaler.stage(tools.files.input(job.id), mime, job_id=job.id)

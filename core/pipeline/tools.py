@@ -16,7 +16,7 @@ from core.files import JobFiles
 from core.images import ImageShop
 from core.jobs import Job, Progress
 from core.messages import Notice
-from core.ports import ChatAdapter, Clock, JobStore, Ledger, Reply, Upscaler
+from core.ports import ChatAdapter, Clock, JobStore, Ledger, Metrics, NoMetrics, Reply, Upscaler
 from core.sources import SourceFetcher
 
 Next: TypeAlias = Literal["prepare", "hold", "submit", "wait", "collect", "deliver", "announce", "end"]
@@ -87,6 +87,7 @@ class Tools:
     link_for: Callable[[str, str], str | None]
     notice_for: Callable[[Job], Notice]
     settings: PipelineSettings = PipelineSettings()
+    metrics: Metrics = field(default_factory=NoMetrics)
     loops: dict[str, ProgressLoop] = field(default_factory=dict)
     cancels: dict[str, asyncio.Event] = field(default_factory=dict)
     on_halt: Callable[[str], Awaitable[None]] | None = None

@@ -95,6 +95,6 @@ async def _stop(tools: Tools, job: Job, request_id: str, watching: asyncio.Task[
         await watching
         result = await tools.upscaler.result(request_id)
     except (ModelError, ProviderError) as error:
-        units = getattr(error, "units", None)
+        units = getattr(error, "billed_units", None)
         return await cancelled_after_submit(tools, job, units, known=True)
     return await cancelled_after_submit(tools, job, result.billable_units, known=result.billable_units is not None)

@@ -51,15 +51,16 @@ class Database:
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that may write; committed on leaving, rolled back on an exception."""
         async with self._writers, self.engine.connect() as connection:
-            await connection.execution_options(write=True)
             async with connection.begin():
                 yield connection
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that only reads."""
-        async with self.engine.connect() as connection, connection.begin():
-            yield connection
+        async with self.engine.connect() as connection:
+            await connection.execution_options(readonly=True)
+            async with connection.begin():
+                yield connection
 
     async def ping(self) -> None:
         """Raise if the database does not answer."""
@@ -86,8 +87,8 @@ def _prepare_sqlite(engine: AsyncEngine) -> None:
 
     @event.listens_for(engine.sync_engine, "begin")
     def _on_begin(connection: Connection) -> None:
-        write = connection.get_execution_options().get("write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        reading = connection.get_execution_options().get("readonly", False)
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
 def default_url(data_dir: Path) -> str:
