@@ -1,0 +1,126 @@
+"""The local page as a chat adapter: its routes behind one guard, and one answer for every kind of trouble."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+
+from aiohttp import web
+
+from adapters.web.budget import BudgetHandlers
+from adapters.web.commands import JobFailed, JobHandlers, actor_of
+from adapters.web.pages import PageHandlers
+from adapters.web.render import Json, error_json
+from adapters.web.reply import WebReply
+from adapters.web.security import Denied, Guard, Handler, harden
+from adapters.web.settings import Settings
+from adapters.web.statuses import status_of
+from core.errors import DownloadFailed, Draining, InternalError, UpscaleError
+from core.jobs import Job, ReplyAddress, Source
+from core.messages import Notice
+from core.ports import AdapterContext, Capabilities, Download, Reply, ReplyMemo
+
+
+class WebAdapter:
+    """See `core.ports.ChatAdapter`."""
+
+    name = "web"
+    capabilities = Capabilities(min_edit_interval_s=0.0, counts_down=True)
+
+    def __init__(self, settings: Settings, context: AdapterContext) -> None:
+        self._settings = settings
+        self._context = context
+        self._guard = Guard(settings, context.clock)
+        self._jobs = JobHandlers(context, settings.max_input_bytes)
+        self._budget = BudgetHandlers(context)
+        self._pages = PageHandlers(context, settings, self._guard)
+        self._serving = False
+
+    async def serve(self, ready: Callable[[], None]) -> None:
+        """Nothing to connect to; when cancelled, open event streams end so that the server can stop."""
+        self._serving = True
+        ready()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._serving = False
+            self._jobs.streams.close()
+
+    def reply(self, address: ReplyAddress, memo: ReplyMemo) -> Reply:
+        """The page follows events itself."""
+        return WebReply()
+
+    async def download(self, source: Source) -> Download:
+        """The page has uploads and links, never attachments."""
+        raise DownloadFailed(reason="gone")
+
+    async def notify(self, workspace_id: str, channel_id: str, notice: Notice) -> None:
+        """The page has no channels: what is left is shown with every price and by `/quota`."""
+
+    async def problem(self) -> str | None:
+        """None while serving."""
+        return None if self._serving else "not serving"
+
+    def routes(self) -> Sequence[web.AbstractRouteDef]:
+        """Everything the page answers to."""
+        closed = [*self._jobs.routes(), *self._budget.routes(), *self._pages.guarded_routes()]
+        wrapped = [self._wrap(route, needs_login=True) for route in closed]
+        return wrapped + [self._wrap(route, needs_login=False) for route in self._pages.open_routes()]
+
+    def _wrap(self, route: web.RouteDef, *, needs_login: bool) -> web.RouteDef:
+        handler: Handler = route.handler
+
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            try:
+                self._guard.admit(request, needs_login=needs_login)
+                response = await handler(request)
+            except Denied as denied:
+                response = _denied(request, denied)
+            except web.HTTPException as raised:
+                harden(raised)
+                raise
+            except (UpscaleError, JobFailed) as error:
+                response = self._failed(request, error)
+            except (ConnectionError, asyncio.IncompleteReadError):
+                raise  # the other side went away: there is nobody to answer
+            except Exception as error:
+                reference = await self._context.service.incident("web", error)
+                response = self._failed(request, InternalError(reference=reference))
+            if not response.prepared:
+                harden(response)
+            return response
+
+        return web.RouteDef(route.method, route.path, guarded, route.kwargs)
+
+    def _failed(self, request: web.Request, error: UpscaleError | JobFailed) -> web.Response:
+        """The error as JSON, with the sentence that every platform gives for it."""
+        job: Job | None = error.job if isinstance(error, JobFailed) else None
+        cause = job.error if job is not None and job.error is not None else error
+        if not isinstance(cause, UpscaleError):
+            cause = InternalError()
+        locale = actor_of(request).locale
+        notice = self._context.service.notice(cause, locale, job)
+        body: Json = {"error": error_json(cause, notice, locale, job_id=job.id if job else "")}
+        response = web.json_response(body, status=status_of(cause))
+        if isinstance(cause, Draining):
+            response.headers["Retry-After"] = "60"
+        return response
+
+
+def _denied(request: web.Request, denied: Denied) -> web.Response:
+    """Pages are led to the sign-in form; everything else gets JSON."""
+    if denied.status == 401 and not request.path.startswith("/api/"):
+        return web.Response(status=303, headers={"Location": "/login"})
+    body = {"error": {"code": denied.code, "message": denied.message, "fields": {}}}
+    response = web.Response(status=denied.status, text=json.dumps(body), content_type="application/json")
+    if denied.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if denied.retry_after_s:
+        response.headers["Retry-After"] = str(denied.retry_after_s)
+    return response
+
+
+def create(settings: Settings, context: AdapterContext) -> WebAdapter:
+    """The adapter, not yet serving."""
+    return WebAdapter(settings, context)

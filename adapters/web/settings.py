@@ -1,0 +1,65 @@
+"""The page's settings. Field names are the environment's names in lower case; reading the environment is the bot's."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server bound to `host` (a name or an address, no port)."""
+    name = host.strip("[]").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+class Settings(BaseModel):
+    """Where the page listens and who may use it.
+
+    `web_token` is the password of the page (and the bearer token of its API); it may be left out only where nobody but
+    this machine can reach the page. `public_url` is where the server is reached from outside, behind a proxy.
+    `max_input_bytes` is where reading an upload stops; the core may refuse smaller pictures than that.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    web_host: str = "127.0.0.1"
+    web_port: int = Field(default=8080, ge=0, le=65_535)
+    web_token: SecretStr | None = None
+    public_url: str | None = None
+    max_input_bytes: int = Field(default=50_000_000, gt=0)
+
+    @field_validator("web_token", "public_url", mode="before")
+    @classmethod
+    def _empty_is_absent(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @model_validator(mode="after")
+    def _reachable_needs_token(self) -> Settings:
+        if not is_loopback(self.web_host) and self.web_token is None:
+            raise ValueError(
+                f"WEB_HOST={self.web_host} lets other machines reach the page, so WEB_TOKEN must be set; "
+                "or leave WEB_HOST at 127.0.0.1."
+            )
+        return self
+
+    @property
+    def enabled(self) -> bool:
+        """The page is always there: it is what makes a fresh machine useful."""
+        return True
+
+    @property
+    def token(self) -> str | None:
+        """The token in clear, for comparing only."""
+        return self.web_token.get_secret_value() if self.web_token is not None else None
+
+    @property
+    def public_host(self) -> str | None:
+        """The host (with port, where one is written) of `public_url`."""
+        return urlsplit(self.public_url).netloc.lower() or None if self.public_url else None

@@ -1,0 +1,161 @@
+// The input: line, controls and tray kept in step, and the price told before anything starts.
+
+import { boot, t } from "./boot.js";
+import { call, Refused } from "./api.js";
+import { announce, byId, el } from "./dom.js";
+import { integer, money } from "./format.js";
+import { Controls } from "./controls.js";
+import { Tray } from "./tray.js";
+
+const PRICE_DELAY_MS = 180;
+const COMPLAIN_DELAY_MS = 700;
+const LINK = /https?:\/\/\S+/gi;
+const isUpscale = (line) => !line.startsWith("/") || /^\/upscale(\s|$)/i.test(line);
+
+export class Composer {
+  /** `onSend(items, text)` starts jobs; `onCommand(line)` runs any other command. */
+  constructor(onSend, onCommand) {
+    this.onSend = onSend;
+    this.onCommand = onCommand;
+    this.line = byId("line");
+    this.asked = 0;
+    this.sent = [];
+    this.sentAt = 0;
+    this.controls = new Controls((words) => this.#write(words), () => this.#save());
+    this.tray = new Tray(() => this.#changed(), (problem) => this.complain(problem));
+    this.line.addEventListener("input", () => this.#changed());
+    this.line.addEventListener("keydown", (event) => this.#recall(event));
+    byId("composer").addEventListener("submit", (event) => { event.preventDefault(); this.#submit(); });
+  }
+
+  /** Put a line in, as if typed. */
+  fill(line) {
+    this.line.value = line;
+    this.line.focus();
+    this.#changed();
+  }
+
+  /** Show one sentence about what is wrong with the input; empty takes it away. */
+  complain(text) {
+    const problem = byId("problem");
+    problem.textContent = text;
+    problem.hidden = text === "";
+    if (text === "") this.line.removeAttribute("aria-invalid"); else this.line.setAttribute("aria-invalid", "true");
+  }
+
+  #write(words) {
+    const links = this.line.value.match(LINK) ?? [];
+    const all = [...links, words].filter(Boolean).join(" ");
+    this.line.value = all ? `/upscale ${all}` : "";
+    this.#changed();
+  }
+
+  #changed() {
+    clearTimeout(this.pricing);
+    clearTimeout(this.complaining);
+    this.complain("");
+    const line = this.line.value.trim();
+    this.pricing = setTimeout(() => this.#price(line), PRICE_DELAY_MS);
+    if (!isUpscale(line)) this.#label(null, t("send_command"));
+  }
+
+  /** Ask the server what the line means and what it would cost, and show both. Only the newest answer counts. */
+  async #price(line) {
+    const turn = ++this.asked;
+    if (!isUpscale(line)) return this.#showQuote([]);
+    const sized = this.tray.items.filter((item) => item.width > 0);
+    const asks = sized.length ? sized.map(({ width, height }) => ({ text: line, width, height })) : [{ text: line }];
+    try {
+      const answers = await Promise.all(asks.map((ask) => call("POST", "/api/estimate", ask)));
+      if (turn !== this.asked) return;
+      this.controls.set(answers[0].parameters, answers[0].preset);
+      this.links = answers[0].links;
+      this.#showQuote(answers.map((answer) => answer.quote).filter(Boolean));
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      if (turn !== this.asked) return;
+      this.#showQuote([]);
+      this.controls.mark(error.detail.fields ?? {});
+      this.complaining = setTimeout(() => this.complain(error.detail.what), COMPLAIN_DELAY_MS);
+    }
+  }
+
+  #showQuote(quotes) {
+    const place = byId("quote");
+    const unread = this.tray.items.some((item) => item.readable === false) || (this.tray.items.length === 0 && this.links > 0 && isUpscale(this.line.value));
+    place.hidden = quotes.length === 0 && !unread;
+    if (quotes.length === 0) {
+      place.replaceChildren(unread ? t("quote_unknown") : "");
+      return this.#label(null);
+    }
+    const total = quotes.reduce((sum, quote) => sum + quote.estimate_nanousd, 0);
+    const price = money(total);
+    const one = quotes.length === 1 ? quotes[0] : null;
+    const megapixels = integer(quotes.reduce((sum, quote) => sum + quote.megapixels, 0));
+    const words = one ? one.ask : t("quote_total", { n: quotes.length, megapixels, price });
+    const parts = [el("span", {}, words)];
+    if (quotes[0].play_money) parts.push(" ", el("span", { class: "tag" }, t("quote_play")));
+    if (quotes.some((quote) => quote.needs_confirmation)) parts.push(` ${t("quote_asks")}`);
+    if (unread) parts.push(` ${t("quote_unknown")}`);
+    place.replaceChildren(...parts);
+    this.#label(unread ? null : one ? one.price : price);
+  }
+
+  #label(price, words = null) {
+    byId("send-label").textContent = words ?? (price ? t("send_price", { price }) : t("send"));
+  }
+
+  #recall(event) {
+    if (event.key !== "ArrowUp" && event.key !== "ArrowDown") return;
+    this.sentAt = Math.min(this.sent.length, Math.max(0, this.sentAt + (event.key === "ArrowUp" ? -1 : 1)));
+    if (this.sent.length === 0) return;
+    event.preventDefault();
+    this.fill(this.sent[this.sentAt] ?? "");
+  }
+
+  async #submit() {
+    const line = this.line.value.trim();
+    if (line && !isUpscale(line)) {
+      this.#remember(line);
+      return this.onCommand(line);
+    }
+    try {
+      const { links } = await call("POST", "/api/estimate", { text: line });
+      if (this.tray.items.length === 0 && links === 0) return this.#wantPicture();
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      this.controls.mark(error.detail.fields ?? {});
+      this.complain(error.detail.message);
+      return undefined;
+    }
+    this.#remember(line);
+    this.controls.toggle(false);
+    return this.onSend(this.tray.take(), line);
+  }
+
+  #wantPicture() {
+    this.complain(t("no_picture"));
+    byId("attach").focus();
+  }
+
+  #remember(line) {
+    if (line) this.sent.push(line);
+    this.sentAt = this.sent.length;
+    this.line.value = "";
+    this.#changed();
+    this.line.focus();
+  }
+
+  async #save() {
+    try {
+      const { defaults } = await call("PUT", "/api/defaults", { text: this.line.value });
+      boot.defaults = defaults;
+      announce(t("saved_defaults"));
+      byId("quote").hidden = false;
+      byId("quote").textContent = t("saved_defaults");
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      this.complain(error.detail.message);
+    }
+  }
+}

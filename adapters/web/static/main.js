@@ -1,0 +1,175 @@
+// Starts the page: history, input, commands, and the jobs that run.
+
+import { boot, t } from "./boot.js";
+import { call, Follower, newKey, Refused, startJob } from "./api.js";
+import { announce, byId, el, icon } from "./dom.js";
+import { Card } from "./card.js";
+import { Composer } from "./composer.js";
+import { panelFor } from "./panels.js";
+import { repeatLine } from "./result.js";
+import { Thread } from "./thread.js";
+
+const UPLOADS_AT_ONCE = 2;
+const HISTORY_SHOWN = 12;
+const RUNNING = ["queued", "running", "delivering", "awaiting_confirmation"];
+
+const thread = new Thread();
+const cards = new Map();
+const waiting = [];
+let uploading = 0;
+
+const follower = new Follower(
+  (job) => cards.get(job.job_id)?.update(job),
+  (jobId) => cards.get(jobId)?.refuse({ what: t("gone"), message: t("gone"), offers: [], tone: "refusal" }),
+  (connected) => { byId("offline").hidden = connected; },
+);
+
+const actions = {
+  /** A button under a result: a new job made from it. */
+  async repeat(job, change, factor = null) {
+    const labels = { again: t("b_again"), more_creative: t("b_more_creative"), twice_more: t("b_twice_more") };
+    thread.mine(labels[change] ?? `${factor}×`, { name: job.name });
+    const card = place();
+    card.uploading(1);
+    await answer(card, call("POST", `/api/jobs/${job.job_id}/repeat`, factor === null ? { change } : { change, factor }));
+  },
+  /** Try a refused request again, with another factor where one is given. */
+  async retry(card, factor) {
+    if (card.order) {
+      const text = factor === null ? card.order.text : `${card.order.text.replace(/\b(?:x[\d.,]+|[\d.,]+x)\b|(?:--)?(?:upscale_)?factor\s*[=:]?\s*[\d.,]+x?/gi, "")} factor=${factor}`.trim();
+      order(card.order.item, text);
+    } else if (card.job) {
+      await actions.repeat(card.job, factor === null ? "same" : "factor", factor);
+    }
+  },
+  /** A button of a card was answered: go on following what may still run. */
+  settled(card) {
+    if (card.job && RUNNING.includes(card.job.state)) follower.follow(card.job.job_id);
+  },
+};
+
+function place() {
+  const card = new Card(actions);
+  thread.bots(card.root);
+  thread.toBottom();
+  return card;
+}
+
+/** Wait for the server's answer to a start, then follow the job. */
+async function answer(card, starting) {
+  try {
+    adopt(card, await starting);
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    if (!(error instanceof Refused)) throw error;
+    card.refuse(error.detail);
+  }
+  thread.toBottom();
+}
+
+function adopt(card, job) {
+  cards.set(job.job_id, card);
+  card.update(job);
+  actions.settled(card);
+}
+
+/** One picture (or none, for a link) with its line: a new job. */
+function order(item, text) {
+  thread.mine(text || "/upscale", item ? { url: item.readable ? item.url : null, name: item.file.name } : null);
+  const card = place();
+  card.order = { item, text };
+  card.uploading(0);
+  waiting.push({ card, key: newKey() });
+  uploadNext();
+}
+
+function uploadNext() {
+  if (uploading >= UPLOADS_AT_ONCE || waiting.length === 0) return;
+  const { card, key } = waiting.shift();
+  if (card.abort.signal.aborted) {
+    uploadNext();
+    return;
+  }
+  uploading += 1;
+  const started = startJob({
+    file: card.order.item?.file, text: card.order.text, key, signal: card.abort.signal,
+    onProgress: (share) => card.uploading(share),
+  });
+  answer(card, started).finally(() => { uploading -= 1; uploadNext(); });
+}
+
+async function command(line) {
+  thread.mine(line);
+  try {
+    const panel = await panelFor(line, { open, clear });
+    thread.bots(panel ?? notice(t("unknown_command", { name: line.split(/\s+/)[0] })));
+    if (panel) announce(panel.querySelector("h3")?.textContent ?? "");
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    thread.bots(notice(error.detail.message));
+  }
+  thread.toBottom();
+}
+
+function notice(text) {
+  announce(text);
+  return el("article", { class: "card refused" }, el("div", { class: "notice" }, icon("warn"), el("p", { class: "what" }, text)));
+}
+
+/** Show a job from the history: where it already is, else at the end. */
+function open(job) {
+  const known = cards.get(job.job_id);
+  const card = known ?? showPast(job);
+  card.root.scrollIntoView({ behavior: "smooth", block: "center" });
+  card.root.focus({ preventScroll: true });
+}
+
+function showPast(job) {
+  thread.mine(repeatLine(job.parameters), { name: job.name });
+  const card = new Card(actions);
+  thread.bots(card.root);
+  adopt(card, job);
+  return card;
+}
+
+function clear() {
+  cards.clear();
+  thread.clear();
+}
+
+async function loadHistory() {
+  try {
+    const { jobs } = await call("GET", `/api/history?limit=${HISTORY_SHOWN}`);
+    for (const job of jobs.reverse()) showPast(job);
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    thread.bots(notice(error.detail.message));
+  }
+  thread.refresh();
+  if (!thread.empty) thread.toBottom(false);
+}
+
+function wire(composer) {
+  for (const node of document.querySelectorAll("[data-command]")) node.addEventListener("click", () => command(node.dataset.command));
+  for (const node of document.querySelectorAll("[data-fill]")) node.addEventListener("click", () => composer.fill(node.dataset.fill));
+  byId("theme").addEventListener("click", () => {
+    const root = document.documentElement;
+    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = dark ? "light" : "dark";
+    localStorage.setItem("theme", root.dataset.theme);
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && !byId("controls").hidden) composer.controls.toggle(false);
+    if (event.key === "/" && !event.ctrlKey && !event.metaKey && !/^(INPUT|TEXTAREA)$/.test(document.activeElement?.tagName ?? "")) {
+      event.preventDefault();
+      composer.fill("/");
+    }
+  });
+}
+
+byId("play-money").hidden = !boot.play_money;
+const composer = new Composer((items, text) => (items.length ? items : [null]).forEach((item) => order(item, text)), command);
+wire(composer);
+setInterval(() => { for (const card of cards.values()) card.tick(); }, 1000);
+await loadHistory();
+document.documentElement.dataset.ready = "true";

@@ -1,0 +1,105 @@
+// A finished job: slider, caption, receipt, buttons, details, comparison.
+
+import { t } from "./boot.js";
+import { call, Refused } from "./api.js";
+import { announce, button, confirmDialog, el, icon } from "./dom.js";
+import { bytes, dateTime, decimal, size } from "./format.js";
+import { slider } from "./slider.js";
+
+/** The children of a finished job's card. `changed` is told the job after a deletion. */
+export function resultView(job, actions, changed) {
+  if (job.images_deleted) return [facts(job), el("p", {}, t("deleted")), receipt(job)];
+  const alt = job.texts.alt || job.result.caption;
+  const figure = slider(job, alt, () => figure.replaceWith(el("p", {}, t("gone"))));
+  const caption = job.result.caption ? el("blockquote", { class: "caption" }, job.result.caption) : null;
+  const notes = job.texts.notes ? el("p", { class: "fine" }, job.texts.notes) : null;
+  const problem = el("p", { class: "problem", role: "alert", hidden: true });
+  return [figure, caption, facts(job), receipt(job), notes, ...buttons(job, actions, changed, problem), problem];
+}
+
+function facts(job) {
+  return el("div", { class: "facts" }, el("p", { class: "size" }, job.texts.size), el("p", { class: "fine" }, job.texts.parameters));
+}
+
+function receipt(job) {
+  const play = job.receipt?.play_money ? el("span", { class: "badge play" }, t("play_money")) : null;
+  return el("p", { class: "receipt" }, icon("check"), el("span", {}, job.texts.receipt), play);
+}
+
+function buttons(job, actions, changed, problem) {
+  const ask = (change) => () => actions.repeat(job, change);
+  const compare = compareView(job);
+  const details = detailsView(job);
+  const remove = button(t("b_delete"), "trash", () => deleteImages(job, changed, problem), { class: "quiet danger push" });
+  const row = el("div", { class: "actions" },
+    el("a", { class: "button primary", href: job.result.download_url, download: job.result.image.file_name }, icon("download"), el("span", {}, t("b_download"))),
+    button(t("b_again"), "again", ask("again")),
+    button(t("b_more_creative"), "spark", ask("more_creative")),
+    button(t("b_twice_more"), "grow", ask("twice_more")),
+    discloser(t("b_compare"), "compare", compare),
+    discloser(t("b_details"), "info", details), remove);
+  return [row, compare, details];
+}
+
+/** A button that shows and hides `target`. */
+function discloser(label, iconName, target) {
+  const toggle = button(label, iconName, () => {
+    target.hidden = !target.hidden;
+    toggle.setAttribute("aria-expanded", String(!target.hidden));
+    if (!target.hidden) target.dispatchEvent(new Event("shown"));
+  }, { "aria-expanded": "false" });
+  return toggle;
+}
+
+function compareView(job) {
+  const figure = el("figure", { hidden: true });
+  figure.addEventListener("shown", () => {
+    const picture = el("img", { class: "compare-picture", src: job.result.compare_url, alt: t("compare_title") });
+    picture.addEventListener("error", () => picture.replaceWith(el("p", {}, t("gone"))), { once: true });
+    figure.replaceChildren(picture, el("figcaption", { class: "fine" }, t("compare_title")));
+  }, { once: true });
+  return figure;
+}
+
+/** The line that makes exactly this result again. */
+export function repeatLine(parameters) {
+  const words = [`factor=${parameters.factor}`, `creativity=${parameters.creativity}`, `guidance=${parameters.guidance}`, `steps=${parameters.steps}`];
+  if (parameters.seed !== null && parameters.seed !== undefined) words.push(`seed=${parameters.seed}`);
+  if (parameters.safety === false) words.push("safety=off");
+  return `/upscale ${words.join(" ")}`;
+}
+
+function detailsView(job) {
+  const { image, seed, timings } = job.result;
+  const p = job.parameters;
+  const copy = (text) => button(t("copy"), "copy", async () => {
+    await navigator.clipboard.writeText(text).then(() => announce(t("copied")), () => {});
+  }, { class: "copy" });
+  const line = repeatLine(p);
+  const rows = [
+    [t("d_size"), `${size(job.input?.width ?? 0, job.input?.height ?? 0)} → ${size(image.width, image.height)}`],
+    [t("d_file"), `${image.file_name}, ${image.content_type}, ${bytes(image.file_size)}`],
+    [t("factor"), decimal(p.factor)], [t("creativity"), decimal(p.creativity)],
+    [t("guidance"), decimal(p.guidance)], [t("steps"), String(p.steps)],
+    [t("d_seed"), el("span", {}, el("code", {}, String(seed)), copy(String(seed)))],
+    [t("safety"), p.safety ? t("on") : t("off")],
+    [t("d_time"), timings.inference === null ? "–" : `${decimal(timings.inference)} s`],
+    [t("d_charged"), job.receipt?.price ?? "–"], [t("d_estimate"), job.receipt?.estimate_price ?? "–"],
+    [t("d_created"), dateTime(job.created_at)],
+    [t("reference"), el("span", {}, el("code", {}, job.reference), copy(job.reference))],
+    [t("d_line"), el("span", {}, el("code", {}, line), copy(line))],
+  ];
+  return el("dl", { class: "details", hidden: true }, rows.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+}
+
+async function deleteImages(job, changed, problem) {
+  if (!(await confirmDialog(t("delete_title"), t("delete_lead"), t("delete_yes")))) return;
+  try {
+    changed(await call("DELETE", `/api/jobs/${job.job_id}`));
+    announce(t("deleted"));
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    problem.textContent = error.detail.message;
+    problem.hidden = false;
+  }
+}
