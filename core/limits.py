@@ -8,7 +8,9 @@ restarts cannot shift them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
+from typing import Literal
 
 
 class ScopeKind(StrEnum):
@@ -54,7 +56,10 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """`amount` is in the measure's unit (nano-dollars for USD). `source` is `default`, `file` or `moderator`."""
+    """`amount` is in the measure's unit (nano-dollars for USD).
+
+    `source` is `default`, `file`, `moderator` or `sponsor` (a budget that pays for a channel).
+    """
 
     scope: Scope
     measure: Measure
@@ -76,3 +81,70 @@ class LimitStatus:
     def left(self) -> int:
         """What may still be held, in the measure's unit; never negative."""
         return max(0, self.limit.amount - self.used - self.held)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A limit as written down, before it meets a person. Empty selectors match everybody of the kind.
+
+    `amount` None lifts the kind's default for those that it matches. `counts` matters to roles alone: `each` gives
+    every member of the role an allowance of their own, `shared` one pot for all members together.
+    """
+
+    kind: ScopeKind
+    measure: Measure
+    window: Window
+    amount: int | None
+    source: Literal["default", "file", "moderator"]
+    platform: str = ""
+    workspace_id: str = ""
+    id: str = ""
+    counts: Literal["each", "shared"] = "each"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitDefaults:
+    """The operator's limits out of the box, in US dollars and jobs; None = no limit."""
+
+    user_day_usd: Decimal | None = Decimal(5)
+    workspace_day_usd: Decimal | None = Decimal(25)
+    global_day_usd: Decimal | None = Decimal(100)
+    user_running: int | None = 3
+    user_waiting: int | None = 20
+
+    def rules(self) -> tuple[Rule, ...]:
+        """These defaults as rules of the operator."""
+        money = (
+            (ScopeKind.USER, self.user_day_usd),
+            (ScopeKind.WORKSPACE, self.workspace_day_usd),
+            (ScopeKind.EVERYTHING, self.global_day_usd),
+        )
+        rules = [
+            Rule(kind, Measure.USD, Window.DAY, int(usd * 1_000_000_000), "default")
+            for kind, usd in money
+            if usd is not None
+        ]
+        if self.user_running is not None:
+            rules.append(Rule(ScopeKind.USER, Measure.RUNNING, Window.NOW, self.user_running, "default"))
+        return tuple(rules)
+
+
+@dataclass(frozen=True, slots=True)
+class Sponsor:
+    """Pays for one channel's jobs from `starts_at` until `ends_at` (unix seconds), at most `amount_nanousd`.
+
+    While it lasts and suffices, members' own money limits are neither asked nor used up there.
+    """
+
+    id: str
+    platform: str
+    workspace_id: str
+    channel_id: str
+    amount_nanousd: int
+    starts_at: float
+    ends_at: float
+    set_by: str
+
+    def pays(self, now: float) -> bool:
+        """Whether its time has come and is not over."""
+        return self.starts_at <= now < self.ends_at

@@ -82,7 +82,7 @@ class Book:
     rules: Rules
     patience_s: float
     hold_ttl_s: float
-    user_waiting: int
+    user_waiting: int | None
     holds: dict[str, Hold] = field(default_factory=dict)
     balances: dict[str, Balance] = field(default_factory=dict)
     deltas: dict[str, Balance] = field(default_factory=dict)

@@ -5,6 +5,7 @@ Every function may be called again with the same arguments and then changes noth
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from decimal import Decimal
 from typing import Literal
@@ -79,7 +80,7 @@ def needed(limit: Limit, amount_nanousd: int, megapixels: int) -> int:
 
 def _refuse_too_many(book: Book, who: Requester) -> None:
     everywhere = book.rules.keys.personal(who)[0]
-    if book.balance(everywhere, NOW).waiting >= book.user_waiting:
+    if book.user_waiting is not None and book.balance(everywhere, NOW).waiting >= book.user_waiting:
         raise TooManyWaiting(limit=book.user_waiting)
 
 
@@ -114,19 +115,7 @@ def _write(book: Book, request: HoldRequest, plan: Plan, state: HoldState) -> Ho
 
 
 def _trimmed(who: Requester) -> Requester:
-    return who if len(who.user_name) <= _MAX_NAME else _renamed(who, who.user_name[:_MAX_NAME])
-
-
-def _renamed(who: Requester, name: str) -> Requester:
-    return Requester(
-        platform=who.platform,
-        user_id=who.user_id,
-        user_name=name,
-        workspace_id=who.workspace_id,
-        channel_id=who.channel_id,
-        role_ids=who.role_ids,
-        locale=who.locale,
-    )
+    return who if len(who.user_name) <= _MAX_NAME else dataclasses.replace(who, user_name=who.user_name[:_MAX_NAME])
 
 
 def settle(book: Book, key: str, amount_nanousd: int, megapixels: Decimal, *, real: bool) -> bool:

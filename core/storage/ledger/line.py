@@ -24,6 +24,7 @@ class Line:
     book: Book
     _kept: Counter[str] = field(default_factory=Counter)
     _behind: Counter[str] = field(default_factory=Counter)
+    _joined: dict[str, MustWait] = field(default_factory=dict)
 
     def walk(self, waiting: Sequence[Hold], asked: Iterable[str]) -> dict[str, HoldAnswer]:
         """Admit what fits, in order. Answers those who asked now; keeps slots for others who ask regularly.
@@ -44,7 +45,7 @@ class Line:
                 continue
             if hold.key in asking:
                 answers[hold.key] = MustWait(ahead)
-            if fits and (hold.key in asking or self.book.now - hold.asked_at <= self.book.patience_s):
+            if fits and self.book.now - hold.asked_at <= self.book.patience_s:
                 self._kept.update(bound.counter for bound in slots)
             self._behind.update({bound.counter for bound in slots})
         return answers
@@ -57,7 +58,12 @@ class Line:
         if fits:
             return Granted(decide.left(self.book, hold))
         self._behind.update({bound.counter for bound in slots})
-        return MustWait(ahead)
+        self._joined[hold.key] = MustWait(ahead)
+        return self._joined[hold.key]
+
+    def again(self, hold: Hold) -> HoldAnswer:
+        """The answer once more to a job that joined in this batch."""
+        return self._joined.get(hold.key) or Granted(decide.left(self.book, hold))
 
     def _slots(self, hold: Hold) -> tuple[Bound, ...]:
         # A limit counts a hold only if the hold counts on its counter: role pots may be newer than the hold.

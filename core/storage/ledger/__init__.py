@@ -1,0 +1,11 @@
+"""The ledger on SQLite and PostgreSQL: append-only entries, holds, and balances that follow from them.
+
+`sql.py` is the door; `decide.py` and `line.py` are the decisions; the rest reads and writes rows.
+"""
+
+from __future__ import annotations
+
+from core.storage.ledger.sql import LedgerSettings, SqlLedger
+from core.storage.ledger.transaction import LedgerDatabase
+
+__all__ = ["LedgerDatabase", "LedgerSettings", "SqlLedger"]

@@ -1,0 +1,134 @@
+"""Reads and writes of holds, balances and entries, many rows at a time. Decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import Executable, bindparam, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from core.jobs import Requester
+from core.storage import tables_ledger as t
+from core.storage.ledger.book import Balance, Book, Hold
+
+_CHUNK = 5_000
+"""Below both databases' limits on parameters per statement (32,766 and 32,767)."""
+
+_MAX_LINE = 5_000
+"""Waiting jobs looked at in one decision; at most 20 wait per member."""
+
+_AMOUNTS = tuple(field.name for field in fields(Balance))
+
+
+async def read_holds(connection: AsyncConnection, keys: Collection[str]) -> dict[str, Hold]:
+    """The holds of these jobs, whatever their state."""
+    found: dict[str, Hold] = {}
+    for some in _chunks(sorted(keys)):
+        rows = await connection.execute(select(t.holds).where(t.holds.c.key.in_(some)))
+        found.update({row.key: _hold(row) for row in rows})
+    return found
+
+
+async def read_line(connection: AsyncConnection, members: Collection[str] | None) -> list[Hold]:
+    """Waiting holds in order; of these members only, if given."""
+    query = select(t.holds).where(t.holds.c.state == "waiting").order_by(t.holds.c.seq).limit(_MAX_LINE)
+    if members is not None:
+        query = query.where(t.holds.c.member.in_(sorted(members)))
+    return [_hold(row) for row in await connection.execute(query)]
+
+
+async def read_balances(connection: AsyncConnection, keys: Collection[str]) -> dict[str, Balance]:
+    """Rows by name; every asked name is in the answer."""
+    found = {key: Balance() for key in keys}
+    columns = [t.balances.c.key, *(t.balances.c[name] for name in _AMOUNTS)]
+    for some in _chunks(sorted(keys)):
+        for key, *amounts in await connection.execute(select(*columns).where(t.balances.c.key.in_(some))):
+            found[key] = Balance(*amounts)
+    return found
+
+
+async def write(connection: AsyncConnection, book: Book) -> None:
+    """Everything that the book's decisions changed."""
+    new = [hold for hold in book.changed.values() if hold.seq is None]
+    old = [hold for hold in book.changed.values() if hold.seq is not None]
+    if new:
+        await connection.execute(insert(t.holds), [_row(hold) for hold in new])
+    if old:
+        await connection.execute(_UPDATE_HOLD, [{"old_key": hold.key} | _row(hold) for hold in old])
+    if book.entries:
+        await connection.execute(insert(t.entries), book.entries)
+    if book.deltas:
+        statement = _ADD_SQLITE if connection.dialect.name == "sqlite" else _ADD_POSTGRESQL
+        await connection.execute(statement, [_delta(book, key) for key in sorted(book.deltas)])
+    for some in _chunks(sorted(book.touched)):
+        await connection.execute(
+            update(t.holds)
+            .where(t.holds.c.key.in_(some), t.holds.c.state.in_(("waiting", "running")))
+            .values(expires_at=book.now + book.hold_ttl_s)
+        )
+
+
+def _delta(book: Book, key: str) -> dict[str, Any]:
+    delta = book.deltas[key]
+    return {"key": key, "ends_at": book.ends[key]} | {name: getattr(delta, name) for name in _AMOUNTS}
+
+
+def _adding(statement: Any) -> Executable:
+    """Insert the row, or add to the one that is there."""
+    sums = {name: t.balances.c[name] + statement.excluded[name] for name in _AMOUNTS}
+    made: Executable = statement.on_conflict_do_update(index_elements=["key"], set_=sums)
+    return made
+
+
+_ADD_SQLITE = _adding(sqlite.insert(t.balances))
+_ADD_POSTGRESQL = _adding(postgresql.insert(t.balances))
+
+_DIRECT = tuple(
+    field.name for field in fields(Hold) if field.name not in {"requester", "seq", "counters", "slots", "windows"}
+)
+_UPDATE_HOLD = (
+    update(t.holds)
+    .where(t.holds.c.key == bindparam("old_key"))
+    .values({column.name: bindparam(column.name) for column in t.holds.c if column.name != "seq"})
+)
+
+
+def _row(hold: Hold) -> dict[str, Any]:
+    who = hold.requester
+    return {name: getattr(hold, name) for name in _DIRECT} | {
+        "platform": who.platform,
+        "workspace_id": who.workspace_id,
+        "channel_id": who.channel_id,
+        "user_id": who.user_id,
+        "user_name": who.user_name,
+        "roles": list(who.role_ids),
+        "counters": list(hold.counters),
+        "slots": list(hold.slots),
+        "windows": [list(window) for window in hold.windows],
+    }
+
+
+def _hold(row: Any) -> Hold:
+    who = Requester(
+        platform=row.platform,
+        user_id=row.user_id,
+        user_name=row.user_name,
+        workspace_id=row.workspace_id,
+        channel_id=row.channel_id,
+        role_ids=tuple(row.roles),
+    )
+    return Hold(
+        requester=who,
+        seq=row.seq,
+        counters=tuple(row.counters),
+        slots=tuple(row.slots),
+        windows=tuple((str(name), ends_at) for name, ends_at in row.windows),
+        **{name: getattr(row, name) for name in _DIRECT},
+    )
+
+
+def _chunks(keys: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (keys[start : start + _CHUNK] for start in range(0, len(keys), _CHUNK))

@@ -1,0 +1,214 @@
+"""`core.ports.Ledger` on SQLite and PostgreSQL: the calls, batched; and the sweep for holds whose job is gone."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal, TypeVar, cast
+from zoneinfo import ZoneInfo
+
+import structlog
+from sqlalchemy import delete, insert, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from core.errors import BudgetError, LedgerUnavailable
+from core.jobs import Requester
+from core.limits import LimitStatus, Rule, Window
+from core.limits_windows import local_day, span
+from core.ports import Clock, HoldAnswer, HoldRequest
+from core.storage import tables_ledger as t
+from core.storage.database import Database
+from core.storage.ledger import batch, decide, rows
+from core.storage.ledger.batching import Batcher, Ticket
+from core.storage.ledger.book import Book
+from core.storage.ledger.keys import Keys, balance_key
+from core.storage.ledger.rules import VERSION, Bound, Plan, Rules, load_rules, rules_version
+from core.storage.ledger.transaction import LedgerDatabase
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+_MAX_BATCH = 128
+_MAX_QUEUE = 20_000
+_RULES_FRESH_S = 2.0
+"""How old the rules behind the cheap `paused` check may be; a hold always checks the newest."""
+
+_BALANCES_KEPT_S = 40 * 86_400
+"""Windows that ended longer ago are dropped from the projection; the entries stay."""
+
+_SALT = "salt"
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSettings:
+    """What the operator set. `play_money`: nothing is limited, so no limits are shown."""
+
+    rules: Sequence[Rule]
+    zone: ZoneInfo
+    user_waiting: int | None = 20
+    hold_ttl_s: float = 2 * 3600
+    patience_s: float = 30
+    play_money: bool = False
+
+
+class SqlLedger:
+    """The one authority on what may be spent. `close` waits for what is being written."""
+
+    def __init__(self, database: LedgerDatabase | Database, clock: Clock, settings: LedgerSettings) -> None:
+        self.database = LedgerDatabase(database) if isinstance(database, Database) else database
+        self.clock = clock
+        self.settings = settings
+        self._rules: Rules | None = None
+        self._rules_at = float("-inf")
+        self._batches: Batcher[batch.Op] = Batcher(self._run, max_batch=_MAX_BATCH, max_queue=_MAX_QUEUE)
+
+    async def hold(self, request: HoldRequest) -> HoldAnswer:
+        """Check and hold all limits that apply, or none. Raises LimitReached, TooManyWaiting, Paused."""
+        return cast(HoldAnswer, await self._call(batch.HoldOp(request)))
+
+    async def admit(self, key: str) -> HoldAnswer:
+        """Ask for a waiting hold's turn. Raises LedgerUnavailable where nothing is held under this key."""
+        return cast(HoldAnswer, await self._call(batch.AdmitOp(key)))
+
+    async def touch(self, keys: Sequence[str]) -> None:
+        """Extend these holds."""
+        if keys:
+            await self._call(batch.TouchOp(tuple(keys)))
+
+    async def settle(self, key: str, *, amount_nanousd: int, megapixels: Decimal, real: bool = True) -> None:
+        """Turn the hold into this charge, once. `real` False: nothing real was spent, whatever was held."""
+        await self._call(batch.SettleOp(key, amount_nanousd, megapixels, real))
+
+    async def release(self, key: str) -> None:
+        """Give the hold back in full."""
+        await self._call(batch.ReleaseOp(key, "release"))
+
+    async def correct(self, key: str, *, amount_nanousd: int, note: str, megapixels: Decimal | None = None) -> int:
+        """Make a settled charge this much by an `adjust` entry; returns the difference in nano-dollars."""
+        return cast(int, await self._call(batch.CorrectOp(key, amount_nanousd, megapixels, note)))
+
+    async def statuses(self, requester: Requester) -> tuple[LimitStatus, ...]:
+        """Every limit that applies to this person here, with use and holds; narrowest first."""
+        if self.settings.play_money:
+            return ()
+        await self.keys()
+
+        async def look(connection: AsyncConnection) -> tuple[LimitStatus, ...]:
+            book = self._book(await self.rules(connection))
+            plans = decide.plans(book, requester)
+            bounds = {bound: balance_key(bound.counter, book.span_of(bound).key) for p in plans for bound in _bounds(p)}
+            book.balances = await rows.read_balances(connection, set(bounds.values()))
+            paying = next((p for p in plans if p.sponsor_id and book.status(p.bounds[0]).left > 0), plans[-1])
+            return tuple(map(book.status, _bounds(paying)))
+
+        return await self.database.read(look)
+
+    async def paused(self, requester: Requester) -> Literal["operator", "moderator"] | None:
+        """Who has paused new jobs here; cheap, and at most two seconds behind."""
+        if self._rules is None or time.monotonic() - self._rules_at > _RULES_FRESH_S:
+            await self.keys()
+            await self.database.read(self.rules)
+        return self._rules.paused(requester) if self._rules is not None else None
+
+    async def sweep(self, is_alive: Callable[[str], Awaitable[bool]], *, older_than_s: float = 60) -> int:
+        """Give back holds whose job is gone, extend those about to expire whose job lives. Returns how many were gone.
+
+        Holds younger than `older_than_s` are left alone. Whoever asks `is_alive` answers for the job's row.
+        """
+        now = self.clock.now()
+        gone, living = 0, []
+        for key, expires_at in await self.database.read(lambda c: _open_holds(c, now - older_than_s)):
+            if await is_alive(key):
+                if expires_at - now < self.settings.hold_ttl_s / 2:
+                    living.append(key)
+                continue
+            released = await self._call(batch.ReleaseOp(key, "expire" if expires_at <= now else "release"))
+            gone += bool(released)
+            log.warning("hold_without_job", job=key, given_back=bool(released))
+        await self.touch(living)
+        await self.database.write(lambda c: _forget_balances(c, now - _BALANCES_KEPT_S))
+        return gone
+
+    async def close(self) -> None:
+        """Wait until everything asked for is written."""
+        await self._batches.close()
+
+    async def keys(self) -> Keys:
+        """Counter names under this installation's salt, which the first process makes."""
+        if self._keys is None:
+            self._keys = Keys(await self.database.write(_salt))
+        return self._keys
+
+    _keys: Keys | None = None
+
+    async def rules(self, connection: AsyncConnection) -> Rules:
+        """The newest rules, read again only after a change."""
+        assert self._keys is not None, "keys() comes first"
+        version = await rules_version(connection)
+        if self._rules is None or self._rules.version != version:
+            self._rules = await load_rules(connection, version, self.settings.rules, self._keys)
+        self._rules_at = time.monotonic()
+        return self._rules
+
+    async def _call(self, op: batch.Op) -> object:
+        if self._batches.full:
+            raise LedgerUnavailable
+        answer = await self._batches.call(op)
+        if isinstance(answer, BudgetError):
+            raise answer
+        return answer
+
+    async def _run(self, tickets: Sequence[Ticket[batch.Op]]) -> None:
+        await self.keys()
+        ops = [ticket.op for ticket in tickets]
+
+        async def work(connection: AsyncConnection) -> list[object]:
+            return await batch.run(connection, self._book(await self.rules(connection)), ops)
+
+        for ticket, answer in zip(tickets, await self.database.write(work), strict=True):
+            if not ticket.future.done():
+                ticket.future.set_result(answer)
+
+    def _book(self, rules: Rules) -> Book:
+        now, zone = self.clock.now(), self.settings.zone
+        return Book(
+            now=now,
+            day=str(local_day(now, zone)),
+            spans=tuple(span(window, now, zone) for window in Window),
+            rules=rules,
+            patience_s=self.settings.patience_s,
+            hold_ttl_s=self.settings.hold_ttl_s,
+            user_waiting=self.settings.user_waiting,
+        )
+
+
+def _bounds(plan: Plan) -> tuple[Bound, ...]:
+    return (*plan.bounds, *plan.slots)
+
+
+async def _salt(connection: AsyncConnection) -> str:
+    found = await connection.scalar(select(t.meta.c.value).where(t.meta.c.key == _SALT))
+    if found is None:
+        found = secrets.token_hex(16)
+        await connection.execute(insert(t.meta), [{"key": _SALT, "value": found}, {"key": VERSION, "value": "0"}])
+    return str(found)
+
+
+async def _open_holds(connection: AsyncConnection, made_before: float) -> list[tuple[str, float]]:
+    query = (
+        select(t.holds.c.key, t.holds.c.expires_at)
+        .where(t.holds.c.state.in_(("waiting", "running")), t.holds.c.held_at <= made_before)
+        .order_by(t.holds.c.expires_at)
+        .limit(10_000)
+    )
+    return [(row.key, row.expires_at) for row in await connection.execute(query)]
+
+
+async def _forget_balances(connection: AsyncConnection, ended_before: float) -> None:
+    old = t.balances.c.ends_at < ended_before
+    held = or_(t.balances.c.held_nanousd != 0, t.balances.c.held_jobs != 0)
+    await connection.execute(delete(t.balances).where(old, ~held))

@@ -1,0 +1,85 @@
+"""Transactions of the ledger: one at a time over all processes, retried a bounded number of times.
+
+Every decision reads and moves the counters of "everything", so on PostgreSQL row locks would queue all writers on that
+one row anyway. One transaction-scoped advisory lock gives the same order, cannot deadlock, and also covers rows that
+do not exist yet; micro-batches make it cheap. On SQLite `BEGIN IMMEDIATE` does the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import asyncpg
+import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from core.errors import LedgerUnavailable
+from core.storage.database import Database
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+_LOCK_ID = 7_313_840_219
+"""Any number that nothing else in the database uses as an advisory lock."""
+
+_LOCK_WAIT_MS = 8_000
+_READERS = 4
+
+_PREPARE = text("SELECT set_config('lock_timeout', :wait, true), set_config('statement_timeout', :wait, true)")
+_LOCK = text("SELECT pg_advisory_xact_lock(:id)")
+
+_TROUBLE = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+
+
+class LedgerDatabase:
+    """Runs pieces of work in transactions and turns every trouble with the database into LedgerUnavailable."""
+
+    def __init__(
+        self, database: Database, *, pauses_s: tuple[float, ...] = (0.05, 0.2, 0.8), attempt_s: float = 10.0
+    ) -> None:
+        self._db = database
+        self._pauses_s = pauses_s
+        self._attempt_s = attempt_s
+        self._readers = asyncio.Semaphore(_READERS)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Which of the two databases this is."""
+        return self._db.is_sqlite
+
+    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Run `work` alone and commit. It may run several times, each time on a fresh transaction."""
+        return await self._retry(lambda: self._write_once(work))
+
+    async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Run `work` in a reading transaction."""
+        return await self._retry(lambda: self._read_once(work))
+
+    async def _retry(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        for pause_s in (*self._pauses_s, None):
+            try:
+                async with asyncio.timeout(self._attempt_s):
+                    return await attempt()
+            except _TROUBLE as error:
+                log.warning("ledger_database_trouble", kind=type(error).__name__, final=pause_s is None)
+                if pause_s is None:
+                    raise LedgerUnavailable from error
+                await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))
+        raise LedgerUnavailable
+
+    async def _write_once(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        async with self._db.write() as connection:
+            if not self.is_sqlite:
+                await connection.execute(_PREPARE, {"wait": str(_LOCK_WAIT_MS)})
+                await connection.execute(_LOCK, {"id": _LOCK_ID})
+            return await work(connection)
+
+    async def _read_once(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        async with self._readers, self._db.read() as connection:
+            return await work(connection)
