@@ -82,10 +82,10 @@ def fit(path: Path, out_dir: Path, max_bytes: int, limits: ImageLimits) -> dict[
         return _fitted(path, facts.mime, "original", facts.width_px, facts.height_px)
     try:
         picture = _picture(path, facts)
-        found = _lossless(picture, out_dir / "lossless.webp", max_bytes) or _lossy(picture, out_dir, max_bytes)
+        found = _lossless(picture, out_dir / f"fit-{max_bytes}-lossless", max_bytes) or _lossy(picture, out_dir, max_bytes)
         if found is not None:
             return found
-        out = out_dir / "reduced"
+        out = out_dir / f"fit-{max_bytes}-reduced"
         mime, small = _shrunk(picture.fresh, out, max(picture.width, picture.height), max_bytes)
         return _fitted(out, mime, "preview", small.width, small.height)
     except pyvips.Error as error:
@@ -147,7 +147,7 @@ def _lossy(picture: _Picture, out_dir: Path, max_bytes: int) -> dict[str, Any] |
             continue
         if picture.estimate(functools.partial(_encoded, rung)) > max_bytes * _ESTIMATE_SLACK:
             continue
-        out = out_dir / f"{rung.kind}{rung.quality}"
+        out = out_dir / f"fit-{max_bytes}-{rung.kind}{rung.quality}"
         _write(picture.fresh(), rung, out)
         encodes += 1
         if out.stat().st_size <= max_bytes:
