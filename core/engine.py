@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import os
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 import structlog
@@ -29,6 +31,7 @@ _FIRST: dict[Part, Next] = {"request": "prepare", "confirmed": "hold", "deliver"
 _MAX_STEPS = 60
 _STEP_ATTEMPTS = 12
 _MAX_RECOVERIES = 20
+_CHECKPOINT_S = 2.0
 
 
 class _Running:
@@ -96,7 +99,10 @@ class DbosEngine:
     async def close(self) -> None:
         """Stop working. Jobs that are under way stay recorded as they are, for the next process."""
         _Running.pipeline = None
+        await _end_tasks()
         await asyncio.to_thread(DBOS.destroy)
+        # DBOS had made its own pool the loop's default and has now shut it down; closing the rest needs threads too.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="after-engine"))
 
     async def start(self, job_id: str, *, part: Part = "request") -> None:
         """Begin this part of the job, once: the same part again does nothing."""
@@ -144,6 +150,21 @@ class DbosEngine:
         if ids:
             await DBOS.delete_workflows_async(ids)
         return len(ids)
+
+
+async def _end_tasks() -> None:
+    """Let checkpoints that are being written end, then cancel what is left: cancelled workflows stay unfinished."""
+    ours = {task for task in asyncio.all_tasks() if _of_dbos(task)}
+    if ours:
+        _, late = await asyncio.wait(ours, timeout=_CHECKPOINT_S)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*ours, return_exceptions=True)
+
+
+def _of_dbos(task: asyncio.Task[Any]) -> bool:
+    code = getattr(task.get_coro(), "cr_code", None)
+    return code is not None and f"{os.sep}dbos{os.sep}" in code.co_filename
 
 
 def _prepare_sqlite(url: str) -> None:

@@ -35,8 +35,8 @@ class HoldSweeper(Protocol):
     async def touch(self, keys: Sequence[str]) -> None:
         """Extend the expiry of these holds."""
 
-    async def sweep(self, is_alive: Callable[[Sequence[str]], Awaitable[set[str]]]) -> int:
-        """Give back holds that have expired and whose jobs are not alive; how many."""
+    async def sweep(self, is_alive: Callable[[str], Awaitable[bool]]) -> int:
+        """Give back holds whose jobs are not alive; how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +141,9 @@ class Janitor:
             log.warning("holds_swept", holds=released)
             self._tools.release_turns()
 
-    async def _alive(self, job_ids: Sequence[str]) -> set[str]:
-        alive = set()
-        for job_id in job_ids:
-            job = await self._tools.store.get(job_id)
-            if job is not None and not job.state.terminal:
-                alive.add(job_id)
-        return alive
+    async def _alive(self, job_id: str) -> bool:
+        job = await self._tools.store.get(job_id)
+        return job is not None and not job.state.terminal
 
     async def delete_old_images(self) -> None:
         """What is older than the retention, here and at the provider; and uploads that became no job."""

@@ -50,9 +50,8 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that may write; committed on leaving, rolled back on an exception."""
-        async with self._writers, self.engine.connect() as connection:
-            async with connection.begin():
-                yield connection
+        async with self._writers, self.engine.connect() as connection, connection.begin():
+            yield connection
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:

@@ -1,0 +1,266 @@
+"""The composition root: every part is made here, by plain constructor calls, and started, drained and closed in order.
+
+`build(settings)` makes an `App` without touching the network or the disk; `start` opens it; `run` serves until a
+signal. Knows everything, decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Coroutine
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+from sqlalchemy import make_url
+
+from bot.budgets import budget_duties, ledger_settings, make_budget
+from bot.health import Health
+from bot.http import HttpServer
+from bot.links import FileLinks
+from bot.metrics import PrometheusMetrics
+from bot.providers import make_upscaler
+from bot.serving import supervise
+from bot.settings import Settings, secret
+from bot.webhook import FalWebhook
+from core.clock import SystemClock
+from core.engine import DbosEngine
+from core.eta import FinishTimes
+from core.feed import JobFeed
+from core.files import JobFiles
+from core.images import ImageLimits, ImageShop
+from core.janitor import Janitor
+from core.media import JobMedia
+from core.members import Members
+from core.pipeline import Pipeline, PipelineSettings, Tools
+from core.ports import AdapterContext, ChatAdapter, Clock
+from core.replicas import FileRoster, PostgresRoster, Roster, new_name, watch
+from core.service import UpscaleService, notice_for
+from core.silent import SilentAdapter
+from core.sources import SourceFetcher, SourceLimits
+from core.storage.database import Database
+from core.storage.jobs import SqlJobStore
+from core.storage.ledger import SqlLedger
+from core.storage.migrate import migrate
+from core.storage.state import SqlAppState
+from core.storage.vault import Vault
+
+VERSION = "0.1.0"
+_DAY_S = 86_400
+
+log = structlog.get_logger(__name__)
+
+
+class App:
+    """The whole bot. `serve` False: no platform connects and no port opens (the command line)."""
+
+    def __init__(self, settings: Settings, *, serve: bool = True, clock: Clock | None = None) -> None:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        self.settings = settings
+        self.serve = serve
+        self.clock: Clock = clock or SystemClock()
+        self.stopping = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._storage()
+        self._core()
+        self._outside()
+
+    def _storage(self) -> None:
+        s = self.settings
+        self.vault = Vault.open(secret(s.secret_key), s.data_dir)
+        self.database = Database.connect(s.database)
+        self.store = SqlJobStore(self.database, self.vault, self.clock)
+        self.state = SqlAppState(self.database, self.vault, self.clock)
+        self.ledger = SqlLedger(self.database, self.clock, ledger_settings(s))
+
+    def _core(self) -> None:
+        s = self.settings
+        self.metrics = PrometheusMetrics(VERSION)
+        self.images = ImageShop(_image_limits(s))
+        self.upscaler = make_upscaler(s, self.images, self.clock)
+        self.links = FileLinks(self.vault.signing_key, s.public_url, s.retention_days * _DAY_S, self.clock)
+        self.prices, self.budget = make_budget(s, self.ledger, self.upscaler, self.state, self.clock)
+        self.adapters: dict[str, ChatAdapter] = {"cli": SilentAdapter("cli", shape="page")}
+        self.tools = Tools(
+            store=self.store,
+            ledger=self.ledger,
+            upscaler=self.upscaler,
+            images=self.images,
+            sources=SourceFetcher(SourceLimits(max_bytes=s.max_input_bytes), trusted_hosts=s.trusted_file_hosts),
+            files=JobFiles(s.data_dir),
+            feed=JobFeed(self.clock),
+            prices=self.prices,
+            finish_times=FinishTimes(self.state, self.upscaler.name),
+            clock=self.clock,
+            adapters=self.adapters,
+            fallback_adapter=SilentAdapter(),
+            link_for=self.links.link,
+            notice_for=notice_for,
+            settings=PipelineSettings(confirm_above_nanousd=s.confirm_above_nanousd),
+            metrics=self.metrics,
+        )
+        self.pipeline = Pipeline(self.tools)
+        self.engine = DbosEngine(self.pipeline, database_url=_engine_url(s), executor_id=new_name())
+        self.members = Members(self.tools, self.state, self.budget)
+        self.service = UpscaleService(self.tools, self.engine, self.members, self.budget, allow_unsafe=s.allow_unsafe)
+        self.roster = _roster(s, self.database, self.state)
+        duties = budget_duties(self.budget, self.tools)
+        self.janitor = Janitor(
+            self.pipeline, self.engine, self.members, self.ledger, retention_s=s.retention_days * _DAY_S, extra=duties
+        )
+
+    def _outside(self) -> None:
+        s = self.settings
+        media = JobMedia(self.tools)
+        context = AdapterContext(
+            service=self.service,
+            media=media,
+            state=self.state,
+            clock=self.clock,
+            data_dir=s.data_dir,
+            public_url=s.public_url,
+            version=VERSION,
+            trusted_file_hosts=s.trusted_file_hosts,
+        )
+        for platform in s.platforms:
+            if platform.settings.enabled:
+                self.adapters[platform.name] = platform.create(platform.settings, context)
+        self.health = Health(self.clock)
+        self.health.add("database", self._database_problem)
+        self.health.add("provider", self._provider_problem)
+        for adapter in self.adapters.values():
+            self.health.add(adapter.name, adapter.problem)
+        self.http = HttpServer(
+            host=s.web_host,
+            port=s.web_port,
+            health=self.health,
+            metrics=self.metrics,
+            version=VERSION,
+            incident=self.service.incident,
+            mounts=list(self.adapters.values()),
+            links=self.links,
+            find_file=self._find_file,
+            webhook=FalWebhook(self.upscaler, self.store),
+            private_token=secret(s.web_token),
+        )
+
+    async def start(self) -> None:
+        """Open everything: database first, doors to the outside last."""
+        await migrate(self.database)
+        await self.upscaler.start()
+        await self.tools.finish_times.load()
+        await self.engine.open()
+        await self.roster.sign_in(self.engine.executor_id)
+        if not self.serve:
+            return
+        await self.roster.take_dead(self._take_over)
+        self._own(watch(self.roster, self._take_over), "roster")
+        self._own(self.janitor.run(), "janitor")
+        await self.http.start()
+        for adapter in self.adapters.values():
+            self._own(supervise(adapter, self.stopping), f"serve-{adapter.name}")
+
+    async def _take_over(self, dead: str) -> None:
+        for job_id in await self.engine.take_over(dead):
+            attempt = await self.store.count_takeover(job_id)
+            log.info("job_taken_over", job=job_id, attempt=attempt)
+
+    def _own(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        self._tasks.append(asyncio.create_task(work, name=name))
+
+    async def run(self) -> int:
+        """Serve until SIGTERM or SIGINT, then drain; the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stopping.set)
+        await self.stopping.wait()
+        await self.drain()
+        return 0
+
+    async def drain(self) -> None:
+        """Answer new requests with "restarting", let short steps end, hand the rest over. Within SHUTDOWN_GRACE_S."""
+        log.info("draining", jobs=len(self.pipeline.jobs_here))
+        self.stopping.set()
+        self.service.drain()
+        self.health.draining = True
+        await self.pipeline.settle_down(max(0.0, self.settings.shutdown_grace_s - 8))
+
+    async def close(self) -> None:
+        """Undo `start`, in reverse. Unfinished jobs are left for the next process."""
+        self.service.drain()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=5)
+        await self.http.stop()
+        await self.pipeline.hand_over()
+        await self.engine.close()
+        for undo in (
+            self.roster.sign_out,
+            self.upscaler.close,
+            self.images.close,
+            self.ledger.close,
+            self.database.close,
+        ):
+            with contextlib.suppress(OSError, TimeoutError):
+                await undo()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.start()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _database_problem(self) -> str | None:
+        await self.database.ping()
+        return None
+
+    async def _provider_problem(self) -> str | None:
+        halted = self.upscaler.halted
+        return None if halted is None else {"credit": "out of credit", "key": "key refused"}[halted.kind]
+
+    async def _find_file(self, job_id: str, name: str) -> Path | None:
+        job = await self.store.get(job_id)
+        if job is None or job.result is None or job.images_deleted or Path(job.result.path).name != name:
+            return None
+        return (await JobMedia(self.tools).original(job)).path
+
+
+def build(settings: Settings, *, serve: bool = True, clock: Clock | None = None) -> App:
+    """The bot for these settings; nothing is opened yet."""
+    return App(settings, serve=serve, clock=clock)
+
+
+def _image_limits(s: Settings) -> ImageLimits:
+    return ImageLimits(
+        input_bytes=s.max_input_bytes,
+        input_pixels=s.max_input_pixels,
+        min_side_px=s.min_input_side_px,
+        max_output_side_px=s.max_output_side_px,
+        output_pixels=s.max_output_pixels,
+    )
+
+
+def _engine_url(s: Settings) -> str:
+    """The engine's own tables: a file of their own on SQLite (they must not share a writer), the same PostgreSQL."""
+    url = make_url(s.database)
+    if url.get_backend_name() == "sqlite":
+        return f"sqlite:///{(s.data_dir / 'jobs.db').as_posix()}"
+    return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+def _roster(s: Settings, database: Database, state: SqlAppState) -> Roster:
+    if database.is_sqlite:
+        return FileRoster(s.data_dir / "replicas")
+    url = make_url(s.database).set(drivername="postgresql")
+    return PostgresRoster(url.render_as_string(hide_password=False), state)

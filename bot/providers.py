@@ -1,0 +1,35 @@
+"""The provider of the model that the settings ask for."""
+
+from __future__ import annotations
+
+from bot.settings import Settings, secret
+from core.images import ImageShop
+from core.ports import Clock, Upscaler
+from core.pricing import DEFAULT_UNIT_PRICE_NANOUSD
+from core.upscalers.fal import FalConfig, FalUpscaler
+from core.upscalers.sandbox import SandboxConfig, SandboxUpscaler
+
+_DAY_S = 86_400
+
+
+def make_upscaler(s: Settings, images: ImageShop, clock: Clock) -> Upscaler:
+    """fal with a key, else the sandbox."""
+    if s.backend == "sandbox":
+        price = s.unit_price_nanousd if s.unit_price_nanousd is not None else DEFAULT_UNIT_PRICE_NANOUSD
+        config = SandboxConfig(
+            folder=s.data_dir / "sandbox", result_ttl_s=s.retention_days * _DAY_S, unit_price_nanousd=price
+        )
+        return SandboxUpscaler(config, images, clock)
+    return FalUpscaler(
+        FalConfig(
+            key=secret(s.fal_key) or "",
+            admin_key=secret(s.fal_admin_key),
+            queue_url=s.fal_queue_url,
+            rest_url=s.fal_rest_url,
+            cdn_url=s.fal_cdn_url,
+            api_url=s.fal_api_url,
+            public_url=s.public_url,
+            retention_s=s.retention_days * _DAY_S,
+        ),
+        clock,
+    )
