@@ -27,7 +27,6 @@ class FalConfig:
     retention_s: life of uploaded and produced files at fal (lifecycle headers).
     store_io: whether fal keeps the request's JSON (30 days); needed to find a lost request again.
     start_timeout_s: fal gives up a request that no runner has started by then.
-    run_limit_s: no run of the model takes longer; after start_timeout_s + run_limit_s a request is over.
     stream_idle_s: a status stream silent for so long is dead (fal sends a comment line every 15 s).
     outage_limit_s: how long `watch` puts up with fal being unreachable.
     probe_s: how often a halted account is tried again.
@@ -44,7 +43,6 @@ class FalConfig:
     retention_s: int = 7 * 86_400
     store_io: bool = True
     start_timeout_s: int = 6 * 3600
-    run_limit_s: int = 1800
     stream_idle_s: float = 45.0
     outage_limit_s: float = 3600.0
     watch_limit_s: float = 86_400.0

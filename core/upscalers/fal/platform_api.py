@@ -84,8 +84,8 @@ class PlatformApi:
     async def find(self, staged_url: str, *, since: float) -> Found:
         """See `core.ports.Upscaler.find`.
 
-        Not finding is conclusive only once every request made then is over (start and run limits have passed) and
-        the listing was read to its end with inputs: fal does not say whether it lists requests still running.
+        Conclusive where the listing was read to its end with every request's input. Whether fal lists requests that
+        are still waiting or running is not documented, so an empty answer alone proves nothing about a fresh one.
         """
         params = {
             "endpoint_id": self._config.endpoint,
@@ -104,9 +104,7 @@ class PlatformApi:
                     return Found(request_id, conclusive=True)
         except ProviderError:
             return Found(None, conclusive=False)
-        over_at = since + self._config.start_timeout_s + self._config.run_limit_s
-        over = self._transport.clock.now() > over_at
-        return Found(None, conclusive=self._config.store_io and all_told and over)
+        return Found(None, conclusive=self._config.store_io and all_told)
 
     async def billing_events(self, request_ids: Sequence[str]) -> Sequence[BillingEvent]:
         """See `core.ports.Upscaler.billing_events`. Without an admin key: nothing. Raises ProviderUnavailable."""

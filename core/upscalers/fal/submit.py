@@ -39,7 +39,7 @@ START_TIMEOUT_HEADER = "X-Fal-Request-Start-Timeout"
 """The current name; fal-client 1.0.3 still sends the deprecated X-Fal-Request-Timeout (platform-headers page)."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{6,100}")
-_PERHAPS_ACCEPTED = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY})
+_NOT_TAKEN_LIKELY = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY})
 
 
 def usable_id(value: Any) -> str | None:
@@ -128,7 +128,7 @@ class Submitter:
         if (halted := halt_in(status, data)) is not None:
             await self._halts.trip(halted)
             raise halted
-        if status in _PERHAPS_ACCEPTED or status < HTTPStatus.BAD_REQUEST:
+        if status in _NOT_TAKEN_LIKELY or status < HTTPStatus.BAD_REQUEST:
             raise SubmitUnknown(refused_likely=True)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.warning("fal_submit_unclear", job=job_id, status=status)

@@ -1,0 +1,11 @@
+"""The sandbox model: the same inputs, outputs and manners as fal's, with Lanczos instead of AI and play money.
+
+It lets everything run on one machine with no account. Requests are files, so that a killed process finds them again
+under the same ids. It never touches the network.
+"""
+
+from __future__ import annotations
+
+from core.upscalers.sandbox.client import SandboxConfig, SandboxUpscaler
+
+__all__ = ["SandboxConfig", "SandboxUpscaler"]

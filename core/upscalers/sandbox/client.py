@@ -1,0 +1,186 @@
+"""`SandboxUpscaler`: the sandbox model as the core's `Upscaler` port."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import secrets
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal
+
+import structlog
+
+from core.errors import ModelFailed, ProviderUnavailable, RequestLost, ResultExpired, from_json, to_json
+from core.ports import BillingEvent, Clock, Found, ModelInputs, ModelResult, RemoteCompleted, RemoteStatus
+from core.upscalers.sandbox.model import Enlarger, Pace
+from core.upscalers.sandbox.queue import CANCELLED, Queue
+from core.upscalers.sandbox.records import Record, RequestStore
+
+log = structlog.get_logger(__name__)
+
+_EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
+SWEEP_EVERY_S = 3600.0
+WATCH_ROUND_S = 60.0
+
+
+@dataclass(frozen=True)
+class SandboxConfig:
+    """Where it keeps its files, how many requests it works on at once, how long they take, how long results live."""
+
+    folder: Path
+    slots: int = 2
+    pace: Pace = dataclasses.field(default_factory=Pace)
+    result_ttl_s: float = 7 * 86_400.0
+    unit_price_nanousd: int = 100_000_000
+
+
+class SandboxUpscaler:
+    """Enlarges for real, bills in play money. One instance per process; many processes may share the folder."""
+
+    name = "sandbox"
+    real_money = False
+    halted = None
+
+    def __init__(self, config: SandboxConfig, enlarger: Enlarger, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+        self._store = RequestStore(config.folder)
+        self._queue = Queue(self._store, enlarger, clock, config.pace, config.slots)
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Take up what an earlier process left unfinished, in its order."""
+        for record in await asyncio.to_thread(self._store.everything):
+            if not record.done:
+                self._queue.add(record.request_id)
+        self._sweeper = asyncio.create_task(self._sweep(), name="sandbox-sweep")
+
+    async def close(self) -> None:
+        """Stop; unfinished requests stay for the next start."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
+        await self._queue.close()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.to_thread(self._store.sweep, self._clock.now() - self._config.result_ttl_s)
+            await self._clock.sleep(SWEEP_EVERY_S)
+
+    async def stage(self, path: Path, mime: str, *, job_id: str) -> str:
+        """Keep a copy; see `core.ports.Upscaler`."""
+        address, dest = self._store.new_file(job_id, _EXTENSIONS.get(mime, "bin"))
+        await asyncio.to_thread(self._store.copy, path, dest)
+        return address
+
+    async def submit(self, inputs: ModelInputs, *, job_id: str, on_sending: Callable[[], Awaitable[None]]) -> str:
+        """Write the request down and queue it; see `core.ports.Upscaler`."""
+        await on_sending()
+        record = Record(secrets.token_hex(16), job_id, self._clock.now(), dataclasses.asdict(inputs))
+        await asyncio.to_thread(self._store.save, record)
+        self._queue.add(record.request_id)
+        return record.request_id
+
+    async def find(self, staged_url: str, *, since: float) -> Found:
+        """The request made with this staged picture; the sandbox always knows."""
+        for record in await asyncio.to_thread(self._store.everything):
+            if record.inputs.get("image_url") == staged_url:
+                return Found(record.request_id, conclusive=True)
+        return Found(None, conclusive=True)
+
+    async def watch(self, request_id: str) -> AsyncGenerator[RemoteStatus, None]:
+        """Statuses as they change; ends after RemoteCompleted. Raises RequestLost."""
+        record = await self._load(request_id)
+        if record is None:
+            raise RequestLost
+        live = self._queue.live(request_id)
+        if not record.done and live is None:
+            live = self._queue.add(request_id)
+        last: RemoteStatus | None = None
+        # Bounded by the request: every round waits for a change, and its last change is RemoteCompleted.
+        while live is not None and not isinstance(live.status, RemoteCompleted):
+            changed = live.changed
+            if live.status != last:
+                last = live.status
+                yield last
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(WATCH_ROUND_S):
+                    await changed.wait()
+        yield RemoteCompleted()
+
+    async def result(self, request_id: str) -> ModelResult:
+        """The outputs, or the error it ended with; see `core.ports.Upscaler`."""
+        record = await self._load(request_id)
+        if record is None:
+            raise ResultExpired
+        if not record.done:
+            raise ProviderUnavailable
+        if record.finished_at is not None and self._clock.now() - record.finished_at > self._config.result_ttl_s:
+            raise ResultExpired
+        if record.error is not None:
+            raise from_json(record.error)
+        if record.outputs is None:
+            raise ModelFailed(kind="no_image_in_result", billed=False)
+        outputs = dict(record.outputs)
+        units = Decimal(outputs.pop("billable_units"))
+        return ModelResult(billable_units=units, **outputs)
+
+    async def cancel(self, request_id: str) -> Literal["requested", "removed", "already_completed", "not_found"]:
+        """Stop it: at once while it waits, at its next step while it runs."""
+        record = await self._load(request_id)
+        if record is None:
+            return "not_found"
+        if record.done:
+            return "already_completed"
+        if (live := self._queue.take(request_id)) is not None:
+            ended = dataclasses.replace(record, finished_at=self._clock.now(), error=to_json(CANCELLED))
+            await asyncio.to_thread(self._store.save, ended)
+            live.show(RemoteCompleted())
+            return "removed"
+        await asyncio.to_thread(self._store.ask_to_cancel, request_id)
+        return "requested"
+
+    async def fetch(self, url: str, dest: Path, *, max_bytes: int) -> None:
+        """Copy the result to `dest`. Raises ResultExpired."""
+        path = self._store.file_at(url)
+        if path is None:
+            raise ModelFailed(kind="foreign_result_address")
+        try:
+            if (await asyncio.to_thread(path.stat)).st_size > max_bytes:
+                raise ModelFailed(kind="result_file_too_large")
+            part = dest.with_name(dest.name + ".part")
+            # A copy, not a link: what is cleaned or changed at `dest` later must not change the stored result.
+            await asyncio.to_thread(self._store.duplicate, path, part)
+            await asyncio.to_thread(part.replace, dest)
+        except FileNotFoundError as error:
+            raise ResultExpired from error
+
+    async def unit_price(self) -> int | None:
+        """The play-money price of a megapixel."""
+        return self._config.unit_price_nanousd
+
+    async def billing_events(self, request_ids: Sequence[str]) -> Sequence[BillingEvent]:
+        """What these requests cost in play money."""
+        loaded = [await self._load(request_id) for request_id in request_ids]
+        return [self._bill(r) for r in loaded if r is not None and r.outputs is not None]
+
+    def _bill(self, record: Record) -> BillingEvent:
+        units = int((record.outputs or {}).get("billable_units", 0))
+        cost_nanousd = units * self._config.unit_price_nanousd
+        return BillingEvent(record.request_id, record.finished_at or 0.0, Decimal(units), cost_nanousd)
+
+    async def erase(self, request_id: str) -> None:
+        """Delete the request and its pictures."""
+        if (record := await self._load(request_id)) is not None:
+            live = self._queue.take(request_id)
+            await asyncio.to_thread(self._store.forget, record)
+            if live is not None:
+                live.show(RemoteCompleted())
+
+    async def _load(self, request_id: str) -> Record | None:
+        return await asyncio.to_thread(self._store.load, request_id)

@@ -1,0 +1,185 @@
+"""The sandbox's queue: first come first served, a few slots, progress that can be watched.
+
+It owns its tasks. Whatever is unfinished when it closes (or dies) stays on disk and is taken up by the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from dataclasses import dataclass, field
+
+import structlog
+
+from core.errors import Draining, ModelFailed, to_json
+from core.ports import Clock, RemoteCompleted, RemoteQueued, RemoteRunning, RemoteStatus
+from core.upscalers.sandbox.model import Enlarger, Pace, caption_for, failure_of, refusal_of, units_for
+from core.upscalers.sandbox.records import Record, RequestStore
+
+log = structlog.get_logger(__name__)
+
+OTHER_PROCESS_POLL_S = 1.0
+OTHER_PROCESS_POLLS = 86_400
+MOST_TICKS = 20
+CANCELLED = ModelFailed(kind="client_cancelled", billed=False)
+
+
+class _Cancelled(Exception):
+    """Somebody left word to stop."""
+
+
+@dataclass
+class Live:
+    """An unfinished request in this process. `changed` is replaced at every change, so that watchers can wait."""
+
+    request_id: str
+    status: RemoteStatus
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def show(self, status: RemoteStatus) -> None:
+        """Tell watchers."""
+        self.status = status
+        event, self.changed = self.changed, asyncio.Event()
+        event.set()
+
+
+class Queue:
+    """Works through requests."""
+
+    def __init__(self, store: RequestStore, enlarger: Enlarger, clock: Clock, pace: Pace, slots: int) -> None:
+        self._store = store
+        self._enlarger = enlarger
+        self._clock = clock
+        self._pace = pace
+        self._slots = slots
+        self._live: dict[str, Live] = {}
+        self._line: dict[str, Live] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def live(self, request_id: str) -> Live | None:
+        """The request if it is waiting or being worked on here."""
+        return self._live.get(request_id)
+
+    def add(self, request_id: str) -> Live:
+        """Put it at the end of the line; does nothing for one that is in already."""
+        if (known := self._live.get(request_id)) is not None:
+            return known
+        live = Live(request_id, RemoteQueued(len(self._line)))
+        self._live[request_id] = self._line[request_id] = live
+        if len(self._tasks) < self._slots:
+            self._start_next()
+        return live
+
+    def take(self, request_id: str) -> Live | None:
+        """Take it out of the line; None if it is not waiting there. The caller shows its end."""
+        live = self._line.pop(request_id, None)
+        if live is not None:
+            del self._live[request_id]
+            self._tell_line()
+        return live
+
+    async def close(self) -> None:
+        """Stop working; nothing on disk changes."""
+        self._line.clear()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _start_next(self) -> None:
+        while self._line and len(self._tasks) < self._slots:
+            request_id = next(iter(self._line))
+            live = self._line.pop(request_id)
+            task = asyncio.create_task(self._run(live), name=f"sandbox-{request_id}")
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+        self._tell_line()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            self._start_next()
+
+    def _tell_line(self) -> None:
+        for position, live in enumerate(self._line.values()):
+            if live.status != RemoteQueued(position):
+                live.show(RemoteQueued(position))
+
+    async def _run(self, live: Live) -> None:
+        try:
+            for _ in range(OTHER_PROCESS_POLLS):
+                record = await asyncio.to_thread(self._store.load, live.request_id)
+                if record is None or record.done or await self._work_if_free(live):
+                    break
+                # Another process has it: until that is done with it, or gone.
+                await self._clock.sleep(OTHER_PROCESS_POLL_S)
+        except Draining:
+            return  # the image workers are going, and so is this process: the next start goes on
+        except OSError as error:
+            log.error("sandbox_disk_failed", kind=type(error).__name__)
+        self._live.pop(live.request_id, None)
+        live.show(RemoteCompleted())
+
+    async def _work_if_free(self, live: Live) -> bool:
+        """Work on it to its end unless another process does; False in that case."""
+        lock = await asyncio.to_thread(self._store.try_lock, live.request_id)
+        if lock is None:
+            return False
+        try:
+            record = await asyncio.to_thread(self._store.load, live.request_id)
+            if record is not None and not record.done:
+                live.show(RemoteRunning(None))
+                ended = await self._work(record, live)
+                await asyncio.to_thread(self._store.save, ended)
+        finally:
+            lock.release()
+        return True
+
+    async def _work(self, record: Record, live: Live) -> Record:
+        try:
+            ended = await self._make(record, live)
+        except Draining:
+            raise
+        except _Cancelled:
+            ended = dataclasses.replace(record, error=to_json(CANCELLED))
+        except Exception as error:
+            log.warning("sandbox_request_failed", job=record.job_id, kind=type(error).__name__)
+            ended = dataclasses.replace(record, error=to_json(failure_of(error)))
+        return dataclasses.replace(ended, finished_at=self._clock.now())
+
+    async def _make(self, record: Record, live: Live) -> Record:
+        if (refusal := refusal_of(record.inputs)) is not None:
+            return dataclasses.replace(record, error=to_json(refusal))
+        source = self._store.file_at(str(record.inputs["image_url"]))
+        if source is None or not await asyncio.to_thread(source.exists):
+            raise FileNotFoundError
+        began_at = self._clock.now()
+        factor = float(record.inputs["upscale_factor"])
+        facts = await self._enlarger.probe(source, decode=False)
+        address, out = self._store.new_file(record.request_id, "out")
+        enlarging = asyncio.create_task(self._enlarger.enlarge(source, out, factor))
+        try:
+            await self._tick(live, self._pace.duration_s(facts, factor), int(record.inputs["steps"]))
+            made = await enlarging
+        finally:
+            enlarging.cancel()
+            await asyncio.gather(enlarging, return_exceptions=True)
+        outputs = {
+            "image_url": address,
+            "width_px": made.width_px,
+            "height_px": made.height_px,
+            "file_bytes": made.bytes,
+            "content_type": made.mime,
+            "seed": record.inputs["seed"],
+            "inference_s": round(self._clock.now() - began_at, 3),
+            "caption": caption_for(facts, factor),
+            "billable_units": units_for(made),
+        }
+        return dataclasses.replace(record, outputs=outputs)
+
+    async def _tick(self, live: Live, duration_s: float, steps: int) -> None:
+        ticks = max(1, min(steps, MOST_TICKS))
+        for tick in range(1, ticks + 1):
+            await self._clock.sleep(duration_s / ticks)
+            if await asyncio.to_thread(self._store.cancel_asked, live.request_id):
+                raise _Cancelled
+            live.show(RemoteRunning(100.0 * tick / ticks))

@@ -1,0 +1,137 @@
+"""The sandbox's requests and pictures on disk: one JSON file per request, replaced whole, never half-written.
+
+Several processes may use one folder: who works on a request holds its lock, which the system frees when that process
+dies, however it dies.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+SCHEME = "sandbox://files/"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One request. `error` and `outputs` are set at its end, one of them. Times are unix seconds."""
+
+    request_id: str
+    job_id: str
+    created_at: float
+    inputs: dict[str, Any]
+    finished_at: float | None = None
+    error: dict[str, Any] | None = None
+    outputs: dict[str, Any] | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self.finished_at is not None
+
+
+class RequestStore:
+    """Blocking, but each call touches small files or one link: fit for a thread, and for start-up."""
+
+    def __init__(self, folder: Path) -> None:
+        self._requests = folder / "requests"
+        self._files = folder / "files"
+        self._requests.mkdir(parents=True, exist_ok=True)
+        self._files.mkdir(parents=True, exist_ok=True)
+
+    # -- requests --------------------------------------------------------------------------------------------
+
+    def save(self, record: Record) -> None:
+        """Write or replace, at once for every reader."""
+        path = self._path(record.request_id, ".json")
+        fresh = path.with_suffix(f".{secrets.token_hex(4)}.tmp")
+        fresh.write_text(json.dumps(asdict(record)))
+        fresh.replace(path)
+
+    def load(self, request_id: str) -> Record | None:
+        """The request, or None where there is none (any more)."""
+        try:
+            return Record(**json.loads(self._path(request_id, ".json").read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def everything(self) -> list[Record]:
+        """All requests, oldest first."""
+        found = [self.load(path.stem) for path in self._requests.glob("*.json")]
+        return sorted((r for r in found if r is not None), key=lambda r: (r.created_at, r.request_id))
+
+    def ask_to_cancel(self, request_id: str) -> None:
+        """Leave word for whichever process works on it."""
+        self._path(request_id, ".cancel").touch()
+
+    def cancel_asked(self, request_id: str) -> bool:
+        """Whether somebody left word."""
+        return self._path(request_id, ".cancel").exists()
+
+    def try_lock(self, request_id: str) -> FileLock | None:
+        """The right to work on a request, or None while another process has it. Release it afterwards."""
+        lock = FileLock(self._path(request_id, ".lock"), thread_local=False)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            return None
+        return lock
+
+    def forget(self, record: Record) -> None:
+        """Delete the request and its pictures."""
+        for address in (record.inputs.get("image_url"), (record.outputs or {}).get("image_url")):
+            if (path := self.file_at(str(address))) is not None:
+                path.unlink(missing_ok=True)
+        for ending in (".json", ".cancel", ".lock"):
+            self._path(record.request_id, ending).unlink(missing_ok=True)
+
+    def _path(self, request_id: str, ending: str) -> Path:
+        if not request_id.isalnum():
+            return self._requests / f"no-such-request{ending}"
+        return self._requests / f"{request_id}{ending}"
+
+    # -- pictures --------------------------------------------------------------------------------------------
+
+    def new_file(self, stem: str, ending: str) -> tuple[str, Path]:
+        """A fresh address and where its file goes."""
+        name = f"{stem}-{secrets.token_hex(6)}.{ending}"
+        return SCHEME + name, self._files / name
+
+    def file_at(self, address: str) -> Path | None:
+        """Where the file of an address of ours lies, present or not; None for any other address."""
+        name = address.removeprefix(SCHEME)
+        if name == address or name != os.path.basename(name) or not name:
+            return None
+        return self._files / name
+
+    def copy(self, source: Path, dest: Path) -> None:
+        """The same bytes under another name: a link where the disk allows it, else a copy."""
+        dest.unlink(missing_ok=True)
+        try:
+            os.link(source, dest)
+        except FileNotFoundError:
+            raise  # copying would not find it either
+        except OSError:
+            shutil.copyfile(source, dest)
+
+    def duplicate(self, source: Path, dest: Path) -> None:
+        """A copy of its own."""
+        shutil.copyfile(source, dest)
+
+    def sweep(self, before_at: float) -> None:
+        """Delete what ended before `before_at`, and files that no request needs any more."""
+        for record in self.everything():
+            if record.finished_at is not None and record.finished_at < before_at:
+                self.forget(record)
+        for path in self._files.iterdir():
+            # A linked file keeps the old time of its contents; the link itself is what ages here.
+            facts = path.stat()
+            if max(facts.st_mtime, facts.st_ctime) < before_at:
+                path.unlink(missing_ok=True)
