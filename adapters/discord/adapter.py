@@ -1,0 +1,149 @@
+"""Wires this folder together: entry points to the core, replies from stored addresses, connection, health."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+from aiohttp import web
+
+from adapters.discord import errors, render
+from adapters.discord.address import PLATFORM, Address
+from adapters.discord.answer import Answer
+from adapters.discord.buttons import Buttons
+from adapters.discord.client import UpscaleClient
+from adapters.discord.commands import upscale_command
+from adapters.discord.desk import Desk
+from adapters.discord.found import CDN_HOSTS
+from adapters.discord.ingress import Ingress
+from adapters.discord.links import expiry_of
+from adapters.discord.menus import Menus
+from adapters.discord.own_commands import OwnCommands
+from adapters.discord.quota_commands import QuotaCommands
+from adapters.discord.reply import DiscordReply
+from adapters.discord.rest import Rest
+from adapters.discord.retry import steadily
+from adapters.discord.runner import Runner
+from adapters.discord.settings import Settings
+from adapters.discord.translate import Interaction
+from core.errors import DownloadFailed
+from core.jobs import ReplyAddress, Source
+from core.messages import Notice
+from core.ports import AdapterContext, Capabilities, Download, Reply, ReplyMemo
+
+log = structlog.get_logger(__name__)
+
+MIN_EDIT_INTERVAL_S = 2.0
+"""Observed: five edits of one answer in about two seconds; fewer leave room for the final one (SPEC 4)."""
+
+
+class DiscordAdapter:
+    """`core.ports.ChatAdapter` for Discord."""
+
+    name = PLATFORM
+    capabilities = Capabilities(min_edit_interval_s=MIN_EDIT_INTERVAL_S, counts_down=True)
+
+    def __init__(self, settings: Settings, context: AdapterContext) -> None:
+        self._settings = settings
+        self._context = context
+        self._rest = Rest()
+        self._desk = Desk(context, self._rest)
+        self._menus = Menus(self._desk)
+        self._own = OwnCommands(self._desk)
+        self._buttons = Buttons(self._desk, self._menus, self._own)
+        self._runner = Runner(settings, context.state, context.clock, self._rest, self._make_client)
+        self._ingress = (
+            Ingress(settings.public_key, lambda: self._runner.client) if settings.public_key is not None else None
+        )
+        self._ready: Callable[[], None] = lambda: None
+        self._connected: set[int] = set()
+
+    def _make_client(self) -> UpscaleClient:
+        self._connected.clear()
+        client = UpscaleClient(
+            router=self._buttons,
+            on_modal=self._buttons.modal,
+            on_shard=self._shard_connected,
+            shard_ids=self._settings.shard_ids,
+            shard_count=self._settings.shard_count,
+        )
+        client.tree.on_failure = self._command_failed
+        client.tree.add_command(upscale_command(self._desk))
+        for command in self._own.commands():
+            client.tree.add_command(command)
+        client.tree.add_command(QuotaCommands(self._desk).group())
+        for menu in self._menus.commands():
+            client.tree.add_command(menu)
+        return client
+
+    def _shard_connected(self, shard_id: int) -> None:
+        self._connected.add(shard_id)
+        client = self._runner.client
+        expected = len(self._settings.shard_ids or ()) or (client.shard_count if client else None) or 1
+        log.info("discord_shard_connected", shard=shard_id, of=expected)
+        if len(self._connected) >= expected:
+            self._ready()
+
+    async def _command_failed(self, interaction: Interaction, error: Exception) -> None:
+        async def fail(_: Answer) -> None:
+            raise error
+
+        await self._desk.run(interaction, fail)
+
+    async def serve(self, ready: Callable[[], None]) -> None:
+        """Connect, and handle events until cancelled; then what is being handled may end, within the grace."""
+        self._ready = ready
+        await self._menus.purge()
+        loop = asyncio.create_task(self._runner.run(ready), name="discord-loop")
+        try:
+            await asyncio.shield(loop)
+        finally:
+            # Answers need the open client, so they end first; new events are answered "restarting" meanwhile.
+            await self._desk.drain(self._settings.shutdown_grace_s)
+            loop.cancel()
+            await asyncio.gather(loop, return_exceptions=True)
+
+    def reply(self, address: ReplyAddress, memo: ReplyMemo) -> Reply:
+        """The message of a job; works in any process that is logged in, with or without the gateway."""
+        context, desk = self._context, self._desk
+        return DiscordReply(Address.from_reply(address), memo, self._rest, context.media, desk.tokens, context.clock)
+
+    async def download(self, source: Source) -> Download:
+        """Discord's signed address of a file. Raises DownloadFailed when the address has expired."""
+        expires_at = expiry_of(source.url)
+        if expires_at is not None and expires_at < self._context.clock.now():
+            raise DownloadFailed(reason="gone")
+        return Download(source.url, hosts=(*CDN_HOSTS, *self._context.trusted_file_hosts))
+
+    async def notify(self, workspace_id: str, channel_id: str, notice: Notice) -> None:
+        """A budget alert into a channel. Raises DeliveryError."""
+        try:
+            await steadily(
+                lambda: self._rest.send(int(channel_id), render.notice_card(notice, "en"), []),
+                self._context.clock,
+                attempts=2,
+            )
+        except errors.FAILED_CALLS as error:
+            raise errors.to_delivery_error(error) from error
+
+    def routes(self) -> Sequence[web.AbstractRouteDef]:
+        """The address for HTTP interactions, when they are switched on."""
+        return self._ingress.routes() if self._ingress is not None else []
+
+    async def problem(self) -> str | None:
+        """None when events can arrive and answers can leave."""
+        client = self._runner.client
+        if client is None:
+            return "disconnected"
+        if self._ingress is not None:
+            return None
+        shards = client.shards
+        if not shards or any(shard.is_closed() for shard in shards.values()):
+            return "reconnecting"
+        return None
+
+
+def create(settings: Settings, context: AdapterContext) -> DiscordAdapter:
+    """The adapter, not yet connected."""
+    return DiscordAdapter(settings, context)

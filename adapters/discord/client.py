@@ -1,0 +1,87 @@
+"""The discord.py client: no intents, no caches, our hooks. Knows nothing of jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import discord
+import structlog
+from discord import app_commands
+
+from adapters.discord.command_words import CommandTranslator
+from adapters.discord.controls import Choice, Control, Router
+from adapters.discord.sharding import IdentifyTurns
+from adapters.discord.translate import Interaction
+
+log = structlog.get_logger(__name__)
+
+ModalHandler = Callable[[Interaction], Awaitable[None]]
+ErrorHandler = Callable[[Interaction, Exception], Awaitable[None]]
+
+
+class UpscaleClient(discord.AutoShardedClient):
+    """`router` gets clicks, `on_modal` submitted forms; `on_shard` is called when a shard is connected."""
+
+    def __init__(
+        self,
+        *,
+        router: Router,
+        on_modal: ModalHandler,
+        on_shard: Callable[[int], None],
+        shard_ids: tuple[int, ...] | None = None,
+        shard_count: int | None = None,
+    ) -> None:
+        more: dict[str, Any] = {} if shard_ids is None else {"shard_ids": list(shard_ids)}
+        super().__init__(
+            intents=discord.Intents.none(),
+            max_messages=None,
+            member_cache_flags=discord.MemberCacheFlags.none(),
+            chunk_guilds_at_startup=False,
+            # Adds {"parse": []} to every message and edit: nothing that we write can ping anybody.
+            allowed_mentions=discord.AllowedMentions.none(),
+            shard_count=shard_count,
+            **more,
+        )
+        self.router = router
+        self.turns: IdentifyTurns | None = None
+        self._on_modal = on_modal
+        self._on_shard = on_shard
+        everywhere = app_commands.AppCommandContext(guild=True, dm_channel=True, private_channel=True)
+        both = app_commands.AppInstallationType(guild=True, user=True)
+        self.tree = Tree(self, allowed_contexts=everywhere, allowed_installs=both)
+        self.add_dynamic_items(Control, Choice)
+
+    async def setup_hook(self) -> None:
+        """Runs after the login and before the gateway."""
+        await self.tree.set_translator(CommandTranslator())
+
+    async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
+        """Wait for this shard's turn among all processes; the library's own hook would only sleep."""
+        if self.turns is not None:
+            await self.turns.wait(shard_id or 0)
+
+    async def on_shard_connect(self, shard_id: int) -> None:
+        """A shard has a session."""
+        self._on_shard(shard_id)
+
+    async def on_interaction(self, interaction: Interaction) -> None:
+        """Modals are handled here and not by the library, which forgets them in a restart."""
+        if interaction.type is discord.InteractionType.modal_submit:
+            await self._on_modal(interaction)
+
+    async def on_error(self, event_method: str, /, *args: Any, **kwargs: Any) -> None:
+        """Log what an event handler let through; the arguments may hold a token and are left out."""
+        log.exception("discord_event_failed", event_method=event_method)
+
+
+class Tree(app_commands.CommandTree[discord.Client]):
+    """Commands; what goes wrong before a handler runs is answered by `on_failure`."""
+
+    on_failure: ErrorHandler | None = None
+
+    async def on_error(self, interaction: Interaction, error: app_commands.AppCommandError, /) -> None:
+        """A command that Discord still offers but we no longer have, or a failure outside the desk's guard."""
+        cause: Exception = error.original if isinstance(error, app_commands.CommandInvokeError) else error
+        if self.on_failure is not None:
+            await self.on_failure(interaction, cause)

@@ -1,0 +1,20 @@
+"""A smaller export where the whole one is larger than Discord takes: everything but the pictures. Blocking."""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from pathlib import Path
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif", ".tif", ".tiff", ".bmp", ".heic")
+
+
+def reduced(archive: Path) -> Path:
+    """A new ZIP without the pictures; the caller deletes it."""
+    with tempfile.NamedTemporaryFile(suffix=".zip", delete=False) as out:
+        target = Path(out.name)
+    with zipfile.ZipFile(archive) as whole, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as part:
+        for entry in whole.infolist():
+            if not entry.filename.lower().endswith(PICTURES):
+                part.writestr(entry, whole.read(entry))
+    return target

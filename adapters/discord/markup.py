@@ -1,0 +1,54 @@
+"""Plain words into Discord's markup, so that no word of a person or a model takes effect as markup. Pure."""
+
+from __future__ import annotations
+
+import re
+
+_ANYWHERE = re.compile(r"([\\*_~`|\[\]<])")
+_LINE_START = re.compile(r"(?m)^(\s*)(#{1,3}|-#?|>{1,3}|\+|\d{1,9}\.)(?=\s|$|>)")
+_LINK = re.compile(r"(?i)\b(https?|discord|steam|mailto|tel):")
+_ZERO_WIDTH = "\u200b"
+_BAR_CELLS = 14
+
+
+def escape(text: str) -> str:
+    """`text` so that Discord shows it as written: no formatting, list, heading, link, emoji, time or mention."""
+    text = _ANYWHERE.sub(r"\\\1", text.replace("\r\n", "\n").replace("\x00", ""))
+    text = _LINE_START.sub(lambda m: m[1] + _escape_start(m[2]), text)
+    text = _LINK.sub(lambda m: f"{m[1]}\\:", text)
+    return text.replace("@", "@" + _ZERO_WIDTH)
+
+
+def _escape_start(mark: str) -> str:
+    return f"{mark[:-1]}\\." if mark[-1] == "." else "".join("\\" + sign for sign in mark)
+
+
+def cut(text: str, max_chars: int) -> str:
+    """At most `max_chars` characters, with an ellipsis where something was cut off."""
+    return text if len(text) <= max_chars else text[: max_chars - 1].rstrip() + "…"
+
+
+def quote(text: str) -> str:
+    """A quotation: every line marked. `text` must be escaped already."""
+    return "\n".join(f"> {line}" if line.strip() else "> " + _ZERO_WIDTH for line in text.splitlines())
+
+
+def small(text: str) -> str:
+    """Subtext, line by line."""
+    return "\n".join(f"-# {line}" for line in text.splitlines() if line.strip())
+
+
+def counting(unix_s: float) -> str:
+    """An instant that the client counts down to by itself."""
+    return f"<t:{int(unix_s)}:R>"
+
+
+def moment(unix_s: float) -> str:
+    """A date and time in the reader's own zone."""
+    return f"<t:{int(unix_s)}:f>"
+
+
+def bar(percent: float) -> str:
+    """A bar of blocks, full at 100."""
+    full = round(_BAR_CELLS * min(100.0, max(0.0, percent)) / 100)
+    return "▰" * full + "▱" * (_BAR_CELLS - full)

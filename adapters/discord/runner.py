@@ -1,0 +1,117 @@
+"""One life of the discord.py client: log in, register commands, connect; and its supervised restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+
+import aiohttp
+import discord
+import structlog
+import yarl
+
+from adapters.discord.client import UpscaleClient
+from adapters.discord.rest import Rest
+from adapters.discord.settings import DiscordLoginRefused, Settings
+from adapters.discord.sharding import IdentifyTurns
+from adapters.discord.sync import sync_commands
+from core.ports import AppState, Clock
+
+log = structlog.get_logger(__name__)
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+HEALTHY_AFTER_S = 60.0
+CLOSE_TIMEOUT_S = 5.0
+NETWORK_ERRORS = (aiohttp.ClientError, OSError, TimeoutError, discord.HTTPException, discord.GatewayNotFound)
+
+
+class Runner:
+    """`make` builds a fresh client for each life: a closed one cannot be opened again."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        state: AppState,
+        clock: Clock,
+        rest: Rest,
+        make: Callable[[], UpscaleClient],
+    ) -> None:
+        self._settings = settings
+        self._state = state
+        self._clock = clock
+        self._rest = rest
+        self._make = make
+        self.client: UpscaleClient | None = None
+        self.lives = 0
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Live until cancelled. A broken library loop is replaced by a new one, with growing pauses between.
+
+        Raises DiscordLoginRefused when the token is refused at the first start.
+        """
+        pause_s = FIRST_PAUSE_S
+        while True:
+            began = self._clock.now()
+            try:
+                await self._live(ready)
+                log.warning("discord_loop_ended")
+            except discord.LoginFailure as error:
+                if self.lives <= 1:
+                    raise DiscordLoginRefused(
+                        "Discord refuses DISCORD_TOKEN; copy it again from the portal."
+                    ) from error
+                log.error("discord_token_refused")
+            except Exception:
+                # Whatever breaks the library's loop (even an event that it cannot parse), the bot comes back.
+                log.exception("discord_loop_broke")
+            if self._clock.now() - began > HEALTHY_AFTER_S:
+                pause_s = FIRST_PAUSE_S
+            await self._clock.sleep(pause_s * random.uniform(0.8, 1.2))
+            pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
+
+    async def _live(self, ready: Callable[[], None]) -> None:
+        self.lives += 1
+        discord.http.Route.BASE = self._settings.api_url.rstrip("/")
+        client = self._make()
+        try:
+            await client.login(self._settings.token)
+            limits = await self._gateway(client)
+            self._rest.use(client)
+            self.client = client
+            await self._sync(client)
+            if self._settings.public_key is not None:
+                ready()
+                await asyncio.Event().wait()
+            client.turns = IdentifyTurns(self._state, self._clock, client.application_id or 0, limits)
+            await client.connect()
+        finally:
+            self._rest.use(None)
+            self.client = None
+            await self._close(client)
+
+    async def _gateway(self, client: UpscaleClient) -> int:
+        """Take the gateway's address and shard count from GET /gateway/bot; the number of IDENTIFYs at once."""
+        if self._settings.public_key is not None:
+            return 1
+        shards, url, limits = await client.http.get_bot_gateway()
+        discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(url)
+        client.shard_count = self._settings.shard_count or shards
+        if limits["remaining"] < limits["total"] // 4:
+            log.warning("discord_identifies_running_out", remaining=limits["remaining"])
+        return int(limits["max_concurrency"])
+
+    async def _sync(self, client: UpscaleClient) -> None:
+        try:
+            await sync_commands(client, self._state, self._settings.api_url)
+        except NETWORK_ERRORS as error:
+            # Old commands keep working; the next start tries again.
+            log.error("commands_not_synced", why=type(error).__name__, code=getattr(error, "code", 0))
+
+    @staticmethod
+    async def _close(client: UpscaleClient) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await client.close()
+        except NETWORK_ERRORS as error:
+            log.warning("discord_close_failed", why=type(error).__name__)
