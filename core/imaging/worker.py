@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import re
 import resource
 import signal
 import sys
@@ -105,8 +106,17 @@ def _answer(job: dict[str, Any]) -> dict[str, Any]:
         body = {"error": {"code": "image_too_costly", "facts": {}}}
     except Exception as fault:
         body = {"fault": f"{type(fault).__name__} {getattr(fault, 'errno', '') or ''}".strip()}
-    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {**body, "peak_bytes": peak_kib * 1024, "took_s": round(time.perf_counter() - started_s, 4)}
+    return {**body, "peak_bytes": _peak_bytes(), "took_s": round(time.perf_counter() - started_s, 4)}
+
+
+def _peak_bytes() -> int:
+    """This process's largest resident size. Not `ru_maxrss`, which begins with the size of the bot that forked it."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return 0
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) * 1024 if found else 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,112 @@
+"""Pictures for tests, made in code: honest ones, awkward ones and hostile ones."""
+
+from __future__ import annotations
+
+import functools
+import io
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageCms
+
+GPS = {1: "N", 2: (48.0, 51.0, 29.0), 3: "E", 4: (2.0, 17.0, 40.0)}
+SECRET = b"taken at home"
+
+
+def scene(width_px: int = 96, height_px: int = 64, mode: str = "RGB") -> Image.Image:
+    """Gradients, an edge and some noise: no two corners alike, so that a wrong turn shows."""
+    y, x = np.mgrid[0:height_px, 0:width_px]
+    noise = np.random.default_rng(7).integers(0, 24, (height_px, width_px))
+    red = x * 200 // max(1, width_px - 1) + noise
+    green = y * 200 // max(1, height_px - 1) + noise
+    blue = np.where(x + y < (width_px + height_px) // 3, 220, 30)
+    return Image.fromarray(np.dstack([red, green, blue]).clip(0, 255).astype(np.uint8)).convert(mode)
+
+
+def see_through(width_px: int = 96, height_px: int = 64, *, opaque: bool = False) -> Image.Image:
+    """RGBA; transparent on the left unless `opaque`."""
+    picture = scene(width_px, height_px).convert("RGBA")
+    alpha = np.full((height_px, width_px), 255, np.uint8)
+    if not opaque:
+        alpha[:, : width_px // 2] = 60
+    picture.putalpha(Image.fromarray(alpha))
+    return picture
+
+
+def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
+    """The picture as a file of this kind (Pillow's name)."""
+    out = io.BytesIO()
+    picture.save(out, kind, **options)
+    return out.getvalue()
+
+
+@functools.cache
+def icc() -> bytes:
+    """A real profile; always the same bytes, although a new one would carry the time."""
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def exif(orientation: int = 1, *, gps: bool = True) -> bytes:
+    """EXIF with a place, a text and an orientation."""
+    data = Image.Exif()
+    data[0x0112] = orientation
+    data[0x010E] = SECRET.decode()
+    if gps:
+        data.get_ifd(0x8825).update(GPS)
+    return data.tobytes()
+
+
+def decoded(data: bytes) -> Image.Image:
+    """The first frame, in memory."""
+    picture = Image.open(io.BytesIO(data))
+    picture.load()
+    return picture
+
+
+def pixels(data: bytes) -> np.ndarray[Any, Any]:
+    """RGB samples of the first frame."""
+    return np.asarray(decoded(data).convert("RGB")).astype(int)
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    """One chunk with its length and checksum."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png_chunks(data: bytes) -> dict[bytes, bytes]:
+    """Kind to bodies, joined."""
+    found: dict[bytes, bytes] = {}
+    at = 8
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        kind = data[at + 4 : at + 8]
+        found[kind] = found.get(kind, b"") + data[at + 8 : at + 8 + length]
+        at += 12 + length
+    return found
+
+
+def png_with(data: bytes, *extra: bytes) -> bytes:
+    """The PNG with chunks put right after its header."""
+    return data[:33] + b"".join(extra) + data[33:]
+
+
+def png_declaring(width_px: int, height_px: int, body: bytes = b"") -> bytes:
+    """A header that promises any size, and hardly anything behind it."""
+    header = struct.pack(">IIBBBBB", width_px, height_px, 8, 2, 0, 0, 0)
+    idat = png_chunk(b"IDAT", body or zlib.compress(bytes(64)))
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + idat + png_chunk(b"IEND", b"")
+
+
+def deflate_bomb() -> bytes:
+    """A small picture whose data unpacks to 200 MB."""
+    packer = zlib.compressobj(9)
+    body = b"".join(packer.compress(bytes(1 << 20)) for _ in range(200)) + packer.flush()
+    return png_declaring(64, 64, body)
+
+
+def animated(kind: str) -> bytes:
+    """Three frames; the first is the scene."""
+    frames = [scene(), scene().rotate(90).resize((96, 64)), scene().rotate(180)]
+    return encoded(frames[0], kind, save_all=True, append_images=frames[1:], duration=50)
