@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.ports.chat import AdapterContext, Capabilities, ChatAdapter, Download, Reply, ReplyMemo
+from core.ports.checkup import Finding
 from core.ports.clock import Clock
 from core.ports.media import Media, MediaFile
 from core.ports.metrics import Metrics, NoMetrics
@@ -30,6 +31,7 @@ __all__ = [
     "ChatAdapter",
     "Clock",
     "Download",
+    "Finding",
     "Found",
     "Granted",
     "HoldAnswer",

@@ -1,0 +1,47 @@
+"""`python -m bot run`: start everything that is configured and serve until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+
+from bot import logs
+from bot.app import build
+from bot.cli_session import read_settings, secrets_of
+from bot.console import CommandError, err
+from bot.http import ServerError
+from bot.settings import Settings
+
+
+def run_bot() -> int:
+    """Serve until SIGTERM or SIGINT; the exit code. Raises CommandError with one sentence where it cannot start."""
+    found = read_settings()
+    logs.configure(found.log_level, found.log_format, secrets_of(found))
+    try:
+        return asyncio.run(_serve(found))
+    except ServerError as error:
+        raise CommandError(str(error)) from None
+
+
+async def _serve(found: Settings) -> int:
+    async with build(found) as app:
+        _greet(found, app.http.port)
+        return await app.run()
+
+
+def _greet(found: Settings, port: int) -> None:
+    """Two lines for whoever has just typed `make run`."""
+    host = "127.0.0.1" if _any_address(found.web_host) else found.web_host
+    host = f"[{host}]" if ":" in host else host
+    names = ", ".join(platform.name for platform in found.platforms if platform.settings.enabled)
+    model = "the real model at fal" if found.backend == "fal" else "the sandbox model (no AI, play money)"
+    err.print(f"[bold]upscale-bot[/bold] runs on {names} with {model}.")
+    err.print(f"Open [bold]http://{host}:{port}[/bold] in a browser. Stop with Ctrl-C.")
+
+
+def _any_address(host: str) -> bool:
+    """Whether this means "every address of this machine", which no browser can open."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False

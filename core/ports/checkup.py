@@ -1,0 +1,15 @@
+"""What a check of the installation finds; `python -m bot doctor` shows it. Adapters report in the same form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: what was seen, in plain words, and how to mend it (empty when fine)."""
+
+    level: Literal["ok", "warning", "problem"]
+    what: str
+    fix: str = ""
