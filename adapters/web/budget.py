@@ -13,8 +13,9 @@ from adapters.web import intake, translate
 from adapters.web.commands import actor_of
 from adapters.web.files import disposition
 from adapters.web.quota_words import limit_words
-from adapters.web.render import dollars, job_json, limit_json, parameters_json, quote_json
-from core.errors import InvalidParameters, ParameterProblem
+from adapters.web.render import dollars, error_json, job_json, limit_json, parameters_json, quote_json
+from core.errors import InvalidParameters, ParameterProblem, UpscaleError
+from core.jobs import Requester
 from core.limits import LimitStatus
 from core.parameter_text import parse_request
 from core.parameters import resolve
@@ -50,8 +51,20 @@ class BudgetHandlers:
         ]
 
     async def estimate(self, request: web.Request) -> web.StreamResponse:
-        """What a text means and, where a size is given, what it would cost. Starts nothing."""
+        """What a text means and, where a size is given, what it would cost. Starts nothing.
+
+        With `?draft=1` (half-typed lines) a refusal is an answer like any other: status 200 with an `error`.
+        """
         actor = actor_of(request)
+        try:
+            return web.json_response(await self._estimate(request, actor))
+        except UpscaleError as error:
+            if request.query.get("draft") != "1":
+                raise
+            notice = self._service.notice(error, actor.locale)
+            return web.json_response({"error": error_json(error, notice, actor.locale)})
+
+    async def _estimate(self, request: web.Request, actor: Requester) -> dict[str, Any]:
         values = await intake.json_body(request) if request.method == "POST" else dict(request.query)
         fields = translate.scalars(values)
         text = str(fields.pop("text", ""))
@@ -68,7 +81,7 @@ class BudgetHandlers:
             width, height = translate.pixel_count(values, "width"), translate.pixel_count(values, "height")
             quote = await self._service.estimate(width, height, actor, text=text, fields=fields)
             answer["quote"] = quote_json(quote, actor.locale, play_money=self._service.play_money)
-        return web.json_response(answer)
+        return answer
 
     async def usage(self, request: web.Request) -> web.StreamResponse:
         """Totals, days and members of a period; `?format=csv` for a spreadsheet."""

@@ -70,7 +70,7 @@ class JobHandlers:
         try:
             wanted = translate.upscale_request(submission, actor, request.headers.get("Idempotency-Key", "")[:200])
             job = await self._service.request(wanted)
-            kept = job.source == wanted.source
+            kept = bool(job.source.path) and job.source.path == wanted.source.path
         finally:
             if not kept:
                 await intake.discard(submission)

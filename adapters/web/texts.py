@@ -69,7 +69,7 @@ def _composer(locale: str) -> dict[str, str]:
     return {
         "composer": tr("New upscale", locale),
         "line": tr("Parameters or a command", locale),
-        "line_placeholder": tr("/upscale 3x creativity=0.5, or /help", locale),
+        "line_placeholder": tr("/upscale 3x, or /help", locale),
         "attach": tr("Add pictures", locale),
         "adjust": tr("Settings of this upscale", locale),
         "send": tr("Upscale", locale),
@@ -178,7 +178,7 @@ def _panels(locale: str) -> dict[str, str]:
     return {
         "usage_title": tr("Usage", locale),
         "usage_chart": tr("What was spent per day", locale),
-        "usage_line": tr("{charged} for {jobs} jobs, {megapixels} MP", locale),
+        "megapixels": tr("Megapixels", locale),
         "usage_span": tr("{first} to {last}, {timezone}", locale),
         "usage_csv": tr("As a table (CSV)", locale),
         "p_day": tr("Today", locale),
@@ -203,6 +203,7 @@ def _help(locale: str) -> dict[str, str]:
     return {
         "history_title": tr("History", locale),
         "history_none": tr("Nothing yet.", locale),
+        "show": tr("Show", locale),
         "help_title": tr("What you can type", locale),
         "help_upscale": tr("Enlarge the added pictures, or a link", locale),
         "help_usage": tr("What was spent, as a chart and in numbers", locale),

@@ -94,6 +94,7 @@ def upscale_request(submission: Submission, actor: Requester, idempotency_key: s
         reply=REPLY,
         text=submission.text,
         fields=submission.fields,
+        unsafe_place=True,
     )
 
 

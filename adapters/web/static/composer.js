@@ -12,6 +12,13 @@ const COMPLAIN_DELAY_MS = 700;
 const LINK = /https?:\/\/\S+/gi;
 const isUpscale = (line) => !line.startsWith("/") || /^\/upscale(\s|$)/i.test(line);
 
+/** What a line means and costs. Throws Refused; the server answers 200 all the same, as nothing was asked to be done. */
+async function estimate(ask) {
+  const answer = await call("POST", "/api/estimate?draft=1", ask);
+  if (answer.error) throw new Refused(answer.error, 200);
+  return answer;
+}
+
 export class Composer {
   /** `onSend(items, text)` starts jobs; `onCommand(line)` runs any other command. */
   constructor(onSend, onCommand) {
@@ -66,7 +73,7 @@ export class Composer {
     const sized = this.tray.items.filter((item) => item.width > 0);
     const asks = sized.length ? sized.map(({ width, height }) => ({ text: line, width, height })) : [{ text: line }];
     try {
-      const answers = await Promise.all(asks.map((ask) => call("POST", "/api/estimate", ask)));
+      const answers = await Promise.all(asks.map((ask) => estimate(ask)));
       if (turn !== this.asked) return;
       this.controls.set(answers[0].parameters, answers[0].preset);
       this.links = answers[0].links;
@@ -120,7 +127,7 @@ export class Composer {
       return this.onCommand(line);
     }
     try {
-      const { links } = await call("POST", "/api/estimate", { text: line });
+      const { links } = await estimate({ text: line });
       if (this.tray.items.length === 0 && links === 0) return this.#wantPicture();
     } catch (error) {
       if (!(error instanceof Refused)) throw error;

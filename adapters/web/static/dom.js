@@ -14,7 +14,7 @@ export function el(tag, props = {}, ...children) {
     else if (name.includes("-") || ["role", "for", "list"].includes(name)) node.setAttribute(name, value === true ? "" : value);
     else node[name] = value;
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== "" && child !== false));
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== "" && child !== false));
   return node;
 }
 

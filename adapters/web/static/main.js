@@ -19,7 +19,12 @@ const waiting = [];
 let uploading = 0;
 
 const follower = new Follower(
-  (job) => cards.get(job.job_id)?.update(job),
+  (job) => {
+    const card = cards.get(job.job_id);
+    const stay = thread.nearBottom();
+    card?.update(job);
+    if (stay) thread.toBottom();
+  },
   (jobId) => cards.get(jobId)?.refuse({ what: t("gone"), message: t("gone"), offers: [], tone: "refusal" }),
   (connected) => { byId("offline").hidden = connected; },
 );

@@ -40,7 +40,8 @@ async function usage(words, show) {
     el("td", {}, day.label), el("td", { class: "number" }, day.charged), el("td", { class: "number" }, integer(day.jobs)))))) : null;
   show(
     el("div", { class: "panel-head" }, el("h3", {}, t("usage_title")), tabs),
-    el("p", { class: "total" }, t("usage_line", { charged: report.charged, jobs: integer(report.jobs), megapixels: decimal(report.megapixels) })),
+    el("dl", { class: "tiles" }, [[t("charged"), report.charged], [t("jobs"), integer(report.jobs)], [t("megapixels"), decimal(report.megapixels)]].map(
+      ([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
     el("p", { class: "fine" }, t("usage_span", { first: report.first_day, last: report.last_day, timezone: report.timezone }), " ", playBadge(report.play_money)),
     el("img", { class: "chart", src: chartUrl, alt: t("usage_chart") }), table,
     el("p", {}, el("a", { href: report.csv_url, download: "" }, t("usage_csv"))));
@@ -89,7 +90,7 @@ async function history(words, show, page) {
   const row = (job) => el("li", {},
     el("div", { class: "grow" }, el("span", {}, job.texts.size || job.name || job.quote?.text || job.job_id), el("time", {}, dateTime(job.created_at))),
     el("span", { class: "fine" }, job.receipt?.price ?? ""),
-    button(t("b_details"), null, () => page.open(job)));
+    button(t("show"), null, () => page.open(job), { "aria-label": `${t("show")}: ${job.texts.size || job.name || job.job_id}` }));
   show(el("h3", {}, t("history_title")), jobs.length ? el("ul", { class: "jobs" }, jobs.map(row)) : el("p", {}, t("history_none")));
 }
 

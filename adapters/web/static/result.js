@@ -22,8 +22,7 @@ function facts(job) {
 }
 
 function receipt(job) {
-  const play = job.receipt?.play_money ? el("span", { class: "badge play" }, t("play_money")) : null;
-  return el("p", { class: "receipt" }, icon("check"), el("span", {}, job.texts.receipt), play);
+  return el("p", { class: "receipt" }, icon("check"), el("span", {}, job.texts.receipt));
 }
 
 function buttons(job, actions, changed, problem) {

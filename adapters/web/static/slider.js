@@ -5,7 +5,7 @@ import { t } from "./boot.js";
 import { el } from "./dom.js";
 import { integer } from "./format.js";
 
-const MAX_HEIGHT = "68vh";
+const MAX_HEIGHT = "min(56vh, 620px)";
 
 /** The figure for a finished job. `onGone` is called when the picture after cannot be loaded. */
 export function slider(job, alt, onGone) {

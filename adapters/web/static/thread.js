@@ -3,7 +3,7 @@
 import { t } from "./boot.js";
 import { byId, el } from "./dom.js";
 
-const NEAR_BOTTOM_PX = 160;
+const NEAR_BOTTOM_PX = 200;
 
 export class Thread {
   constructor() {

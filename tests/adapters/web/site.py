@@ -1,0 +1,74 @@
+"""The page on a loopback port, on the fake service; used by the tests and, run by hand, to look at it.
+
+`python -m tests.adapters.web.site` serves it on http://127.0.0.1:8091 with unhurried jobs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from adapters.web import Settings, WebAdapter, create
+from core.ports import AdapterContext
+from tests.adapters.web.fake_service import FakeMedia, FakeService, FakeState, TestClock
+
+
+@dataclass
+class Site:
+    """A running page."""
+
+    url: str
+    port: int
+    service: FakeService
+    adapter: WebAdapter
+    clock: TestClock
+    data_dir: Path
+
+
+@contextlib.asynccontextmanager
+async def site(data_dir: Path, *, pace_s: float = 0.0, port: int = 0, **settings: Any) -> AsyncIterator[Site]:
+    """Serve until left. `settings` are the adapter's."""
+    clock = TestClock()
+    service = FakeService(data_dir, clock, pace_s=pace_s)
+    context = AdapterContext(
+        service=service,
+        media=FakeMedia(data_dir),
+        state=FakeState(),
+        clock=clock,
+        data_dir=data_dir,
+        public_url=settings.get("public_url"),
+        version="test",
+    )
+    adapter = create(Settings.model_validate(settings), context)
+    app = web.Application()
+    app.add_routes(adapter.routes())
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    port = runner.addresses[0][1]
+    serving = asyncio.create_task(adapter.serve(lambda: None))
+    await asyncio.sleep(0)
+    try:
+        yield Site(f"http://127.0.0.1:{port}", port, service, adapter, clock, data_dir)
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        await service.close()
+        await runner.cleanup()
+
+
+async def _by_hand() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        async with site(Path(folder), pace_s=0.6, port=8091):
+            await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_by_hand())
