@@ -1,7 +1,23 @@
-"""Fixtures shared by every test."""
+"""Shared by all tests: how many tests of each room ran, told before pytest's own summary line."""
 
 from __future__ import annotations
 
-from tests.pg import any_database_url, postgres_server, postgres_url
+from collections import Counter
+from typing import Any
 
-__all__ = ["any_database_url", "postgres_server", "postgres_url"]
+ROOMS = ("core", "adapters", "bot")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """One line per room: tests that passed and failed. Counts come from the reports, so they also hold under xdist."""
+    counts: dict[str, Counter[str]] = {room: Counter() for room in (*ROOMS, "other")}
+    for outcome in ("passed", "failed", "error"):
+        for report in terminalreporter.stats.get(outcome, []):
+            parts = report.nodeid.split("/")
+            room = parts[1] if len(parts) > 2 and parts[1] in ROOMS else "other"
+            counts[room][outcome] += 1
+    terminalreporter.section("tests per room")
+    for room, found in counts.items():
+        broken = found["failed"] + found["error"]
+        if found:
+            terminalreporter.write_line(f"{room:9} {found['passed']} passed" + (f", {broken} failed" if broken else ""))
