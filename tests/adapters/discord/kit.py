@@ -1,0 +1,71 @@
+"""Starts the real adapter on the real discord.py against the emulator, with the core in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from adapters.discord import DiscordAdapter, Settings, create
+from core.ports import AdapterContext
+from tests.adapters.discord.fake_service import FakeCore
+from tests.emulators.discord import DiscordEmulator
+
+
+def context(core: FakeCore) -> AdapterContext:
+    return AdapterContext(
+        service=core,
+        media=core.media,  # type: ignore[arg-type]
+        state=core.state,
+        clock=core.clock,
+        data_dir=core.directory,
+        public_url=None,
+        version="test",
+        trusted_file_hosts=("127.0.0.1",),
+    )
+
+
+def make(discord: DiscordEmulator, core: FakeCore, **settings: Any) -> DiscordAdapter:
+    adapter = create(
+        Settings(token=discord.token, api_url=discord.api_url, shutdown_grace_s=2.0, **settings), context(core)
+    )
+    core.adapter = adapter
+    return adapter
+
+
+@asynccontextmanager
+async def serving(adapter: DiscordAdapter) -> AsyncIterator[asyncio.Task[None]]:
+    """The adapter, connected; cancelled and drained at the end."""
+    ready = asyncio.Event()
+    task = asyncio.create_task(adapter.serve(ready.set))
+    waiting = asyncio.create_task(ready.wait())
+    try:
+        await asyncio.wait({task, waiting}, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            task.result()
+        assert ready.is_set(), "the adapter did not become ready"
+        yield task
+    finally:
+        waiting.cancel()
+        task.cancel()
+        await asyncio.gather(task, waiting, return_exceptions=True)
+
+
+class Bot:
+    """What most tests need: the emulator, the core, the adapter, connected."""
+
+    def __init__(self, discord: DiscordEmulator, core: FakeCore, adapter: DiscordAdapter) -> None:
+        self.discord = discord
+        self.core = core
+        self.adapter = adapter
+
+
+@asynccontextmanager
+async def running(directory: Path, **settings: Any) -> AsyncIterator[Bot]:
+    async with DiscordEmulator() as discord:
+        core = FakeCore(directory)
+        adapter = make(discord, core, **settings)
+        async with serving(adapter):
+            yield Bot(discord, core, adapter)

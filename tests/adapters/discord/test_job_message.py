@@ -1,0 +1,281 @@
+"""One message per job: acknowledged, progressing, delivered, with working buttons."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.errors import ContentRejected, OutputTooLarge
+from core.jobs import JobState, Progress
+from tests.adapters.discord.fake_service import CAPTION, png
+from tests.adapters.discord.kit import Bot
+from tests.emulators.discord import ClientRefused, Upload
+
+PICTURE = Upload("harbour.png", png())
+
+
+async def test_upscale_ends_with_the_picture_in_the_same_message(bot: Bot) -> None:
+    started = await bot.discord.invoke("/upscale", {"image": PICTURE, "factor": 3.0, "creativity": 0.5})
+
+    assert await started.acknowledged() < 1.0
+    message = await started.answer(lambda m: m.images)
+    await bot.core.settle()
+
+    assert len(bot.discord.messages()) == 1
+    assert message.images[0].alt == CAPTION
+    assert message.images[0].previewable
+    assert "1200×800 → 3600×2400" in message.text
+    assert "creativity 0.5" in message.text
+    assert "Charged $0.90" in message.text
+    assert "4.60 left today" in message.text
+    assert bot.core.requests[0].fields == {"factor": 3.0, "creativity": 0.5}
+    assert bot.core.requests[0].key == f"discord:{started.interaction.id}"
+
+
+async def test_the_result_carries_all_the_buttons(bot: Bot) -> None:
+    started = await bot.discord.invoke("/upscale", {"image": PICTURE})
+    message = await started.answer(lambda m: m.images)
+
+    assert message.labels == ["Again", "More creative", "2× more", "Compare", "Details", "Delete"]
+
+
+async def test_progress_shows_position_percent_and_a_finish_time_that_counts_down(bot: Bot) -> None:
+    bot.core.script = None
+    started = await bot.discord.invoke("/upscale", {"image": PICTURE})
+    await started.acknowledged()
+    job_id = await bot.discord.until(lambda: next(iter(bot.core.jobs), None))
+
+    await bot.core.progress(job_id, Progress("waiting", position=3))
+    waiting = await started.answer()
+    await bot.core.progress(job_id, Progress("upscaling", percent=40, eta_at=1_900_000_000))
+    working = await started.answer(lambda m: "40" in m.text)
+
+    assert "3 requests ahead" in waiting.text
+    assert "▰▰▰▰▰▰▱▱▱▱▱▱▱▱" in working.text
+    assert "<t:1900000000:R>" in working.text
+    assert "$0.40" in working.text
+    assert working.labels == ["Cancel"]
+
+
+async def test_a_caption_can_neither_ping_nor_format(bot: Bot) -> None:
+    started = await bot.discord.invoke("/upscale", {"image": PICTURE})
+    message = await started.answer(lambda m: m.images)
+
+    assert message.pinged == frozenset()
+    assert "@everyone" not in message.text
+    assert r"\*\*nets\*\*" in message.text
+    assert all(r.json.get("allowed_mentions") == {"parse": []} for r in bot.discord.requests if _writes(r))
+
+
+def _writes(record: object) -> bool:
+    json = getattr(record, "json", None)
+    return isinstance(json, dict) and "components" in json
+
+
+async def test_private_answers_are_seen_by_nobody_else(bot: Bot) -> None:
+    other = bot.discord.world.add_user("mallory")
+    started = await bot.discord.invoke("/upscale", {"image": PICTURE, "private": True})
+    message = await started.answer(lambda m: m.images)
+
+    assert message.ephemeral
+    assert bot.core.requests[0].private
+    assert bot.discord.messages(user=other) == []
+
+
+async def test_a_spoiler_stays_a_spoiler(bot: Bot) -> None:
+    started = await bot.discord.invoke("/upscale", {"image": Upload("SPOILER_x.png", png(), spoiler=True)})
+    message = await started.answer(lambda m: m.images)
+
+    assert message.images[0].spoiler
+
+
+async def test_a_price_above_the_threshold_is_asked_on_a_button_that_only_the_requester_can_press(bot: Bot) -> None:
+    core = bot.core
+    core.script = None
+    other = bot.discord.world.add_user("mallory")
+    started = await bot.discord.invoke("/upscale", {"image": PICTURE, "factor": 4.0})
+    job_id = await bot.discord.until(lambda: next(iter(core.jobs), None))
+    core.size_px = (2400, 1600)
+    await core.ask(job_id)
+    question = await started.answer()
+
+    assert "2400×1600 → 9600×6400, 62 MP, $6.20" in question.text
+    assert question.labels == ["Start for $6.20", "Cancel"]
+    wrong = await bot.discord.click(question, "Start", user=other)
+    refusal = await bot.discord.until(lambda: next(iter(wrong.followups), None))
+    assert refusal.ephemeral
+    assert "Only the person who asked" in refusal.text
+    assert core.jobs[job_id].state is JobState.AWAITING_CONFIRMATION
+
+    core.script = type(core).run_to_end
+    await bot.discord.click(question, "Start")
+    message = await started.answer(lambda m: m.images)
+    assert message.id == question.id
+
+
+async def test_cancel_before_the_model_starts_says_what_it_cost(bot: Bot) -> None:
+    bot.core.script = None
+    started = await bot.discord.invoke("/upscale", {"image": PICTURE})
+    job_id = await bot.discord.until(lambda: next(iter(bot.core.jobs), None))
+    await bot.core.ask(job_id)
+    question = await started.answer()
+
+    await bot.discord.click(question, "Cancel")
+    message = await started.answer(lambda m: "Cancelled" in m.text)
+
+    assert "Not charged." in message.text
+
+
+async def test_cancel_while_the_model_works_warns_about_the_bill(bot: Bot) -> None:
+    bot.core.script = None
+    started = await bot.discord.invoke("/upscale", {"image": PICTURE})
+    job_id = await bot.discord.until(lambda: next(iter(bot.core.jobs), None))
+    await bot.core.progress(job_id, Progress("upscaling", percent=10))
+
+    clicked = await bot.discord.click(await started.answer(), "Cancel")
+    warning = await bot.discord.until(lambda: next(iter(clicked.followups), None))
+
+    assert "may still bill" in warning.text
+    assert warning.ephemeral
+
+
+async def test_a_refusal_offers_the_largest_factor_that_fits_as_a_button(bot: Bot) -> None:
+    core = bot.core
+    core.script = None
+    started = await bot.discord.invoke("/upscale", {"image": PICTURE, "factor": 4.0})
+    job_id = await bot.discord.until(lambda: next(iter(core.jobs), None))
+    await core.fail(
+        job_id,
+        OutputTooLarge(width_px=16000, height_px=12000, limit_px=100_000_000, limit_side_px=14142, largest_factor=2.88),
+    )
+    refusal = await started.answer()
+    assert "16000×12000" in refusal.text
+    assert refusal.labels == ["Enlarge 2.88× instead"]
+
+    core.script = type(core).run_to_end
+    again = await bot.discord.click(refusal, "2.88")
+    message = await again.answer(lambda m: m.images)
+    assert core.requests[-1].fields["factor"] == 2.88
+    assert message.id != refusal.id
+
+
+async def test_a_failure_says_what_happened_what_it_cost_and_its_reference(bot: Bot) -> None:
+    bot.core.script = None
+    started = await bot.discord.invoke("/upscale", {"image": PICTURE})
+    job_id = await bot.discord.until(lambda: next(iter(bot.core.jobs), None))
+    await bot.core.fail(job_id, ContentRejected(billed=False))
+    message = await started.answer()
+
+    assert "safety check refused" in message.text
+    assert "not charged" in message.text
+    assert job_id in message.text
+    assert message.images == ()
+
+
+@pytest.mark.parametrize(("label", "kind"), [("Again", "again"), ("More creative", "more"), ("2× more", "twice")])
+async def test_buttons_under_a_result_start_a_new_job_with_a_message_of_its_own(
+    bot: Bot, label: str, kind: str
+) -> None:
+    started = await bot.discord.invoke("/upscale", {"image": PICTURE, "factor": 2.0, "seed": 7})
+    first = await started.answer(lambda m: m.images)
+
+    clicked = await bot.discord.click(first, label)
+    second = await clicked.answer(lambda m: m.images)
+
+    assert second.id != first.id
+    asked = bot.core.requests[-1]
+    assert asked.parent_id == next(iter(bot.core.jobs))
+    assert asked.source.kind == ("job_result" if kind == "twice" else "job_input")
+    assert ("seed" in asked.fields) == (kind != "again")
+
+
+async def test_compare_and_details_are_answered_privately(bot: Bot) -> None:
+    started = await bot.discord.invoke("/upscale", {"image": PICTURE, "seed": 99})
+    message = await started.answer(lambda m: m.images)
+
+    compared = await (await bot.discord.click(message, "Compare")).answer(lambda m: m.images)
+    details = await (await bot.discord.click(message, "Details")).answer()
+
+    assert compared.ephemeral
+    assert details.ephemeral
+    assert "`upscale_factor` 2" in details.text
+    assert "/upscale factor:2 creativity:0.3 guidance:1 steps:20 seed:99" in details.text
+
+
+async def test_delete_is_for_the_requester_and_moderators(bot: Bot) -> None:
+    other = bot.discord.world.add_user("mallory")
+    started = await bot.discord.invoke("/upscale", {"image": PICTURE})
+    message = await started.answer(lambda m: m.images)
+    await bot.core.settle()
+
+    refused = await bot.discord.click(message, "Delete", user=other)
+    await bot.discord.until(lambda: next(iter(refused.followups), None))
+    assert len(bot.discord.messages()) == 1
+
+    await bot.discord.click(message, "Delete")
+    await bot.discord.until(lambda: not [m for m in bot.discord.messages() if m.id == message.id])
+    assert next(iter(bot.core.jobs.values())).images_deleted
+
+
+async def test_a_moderator_may_delete_what_another_member_made(bot: Bot) -> None:
+    moderator = bot.discord.world.add_user("mod")
+    bot.discord.guild.permissions[moderator.id] = (1 << 10) | (1 << 5)
+    started = await bot.discord.invoke("/upscale", {"image": PICTURE})
+    message = await started.answer(lambda m: m.images)
+
+    await bot.discord.click(message, "Delete", user=moderator)
+    await bot.discord.until(lambda: not [m for m in bot.discord.messages() if m.id == message.id])
+
+
+async def test_a_batch_gives_every_picture_its_own_message_and_key(bot: Bot) -> None:
+    pictures = {name: Upload(f"{name}.png", png(colour=c)) for name, c in _BATCH.items()}
+    started = await bot.discord.invoke("/upscale", {**pictures, "factor": 2.0})
+    await started.acknowledged()
+    await bot.discord.until(lambda: len([m for m in bot.discord.messages() if m.images]) == 4)
+    await bot.core.settle()
+
+    assert len(bot.discord.messages()) == 4
+    assert len({r.key for r in bot.core.requests}) == 4
+
+
+_BATCH = {"image": "red", "image2": "green", "image3": "blue", "image4": "white"}
+
+
+async def test_nothing_given_is_answered_privately_and_starts_nothing(bot: Bot) -> None:
+    started = await bot.discord.invoke("/upscale", {})
+    message = await started.answer()
+
+    assert message.ephemeral
+    assert "no image" in message.text
+    assert bot.core.requests == []
+
+
+async def test_the_client_itself_checks_the_declared_ranges(bot: Bot) -> None:
+    for name, value in (("factor", 4.5), ("creativity", 1.1), ("guidance", 0.5), ("steps", 51), ("seed", 2**32)):
+        with pytest.raises(ClientRefused):
+            await bot.discord.invoke("/upscale", {"image": PICTURE, name: value})
+
+
+async def test_a_link_is_handed_on_as_a_link_and_a_file_as_an_attachment(bot: Bot) -> None:
+    bot.core.script = None
+    await bot.discord.invoke("/upscale", {"url": "https://example.org/a.png"})
+    await bot.discord.invoke("/upscale", {"image": PICTURE})
+    await bot.discord.until(lambda: len(bot.core.requests) == 2)
+
+    assert bot.core.requests[0].source.kind == "link"
+    source = bot.core.requests[1].source
+    assert source.kind == "attachment"
+    download = await bot.adapter.download(source)
+    assert download.url.startswith(bot.discord.base)
+    assert download.headers == {}
+
+
+async def test_safety_off_is_told_apart_by_the_place(bot: Bot) -> None:
+    bot.core.unsafe = True
+    adult = bot.discord.world.add_channel(bot.discord.guild, nsfw=True, name="adult")
+    plain = await bot.discord.invoke("/upscale", {"image": PICTURE, "safety": False})
+    refusal = await plain.answer()
+    allowed = await bot.discord.invoke("/upscale", {"image": PICTURE, "safety": False}, channel=adult)
+    message = await allowed.answer(lambda m: m.images)
+
+    assert "age-restricted" in refusal.text
+    assert "safety off" in message.text
