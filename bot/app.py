@@ -103,7 +103,9 @@ class App:
             metrics=self.metrics,
         )
         self.pipeline = Pipeline(self.tools)
-        self.engine = DbosEngine(self.pipeline, database_url=_engine_url(s), executor_id=new_name())
+        self.engine = DbosEngine(
+            self.pipeline, database_url=_engine_url(s), executor_id=new_name(), takes_over=self.serve
+        )
         self.members = Members(self.tools, self.state, self.budget)
         self.service = UpscaleService(self.tools, self.engine, self.members, self.budget, allow_unsafe=s.allow_unsafe)
         self.roster = _roster(s, self.database, self.state)
@@ -156,17 +158,12 @@ class App:
         await self.roster.sign_in(self.engine.executor_id)
         if not self.serve:
             return
-        await self.roster.take_dead(self._take_over)
-        self._own(watch(self.roster, self._take_over), "roster")
+        await self.roster.take_dead(self.janitor.take_over)
+        self._own(watch(self.roster, self.janitor.take_over), "roster")
         self._own(self.janitor.run(), "janitor")
         await self.http.start()
         for adapter in self.adapters.values():
             self._own(supervise(adapter, self.stopping), f"serve-{adapter.name}")
-
-    async def _take_over(self, dead: str) -> None:
-        for job_id in await self.engine.take_over(dead):
-            attempt = await self.store.count_takeover(job_id)
-            log.info("job_taken_over", job=job_id, attempt=attempt)
 
     def _own(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self._tasks.append(asyncio.create_task(work, name=name))

@@ -32,6 +32,10 @@ _MAX_STEPS = 60
 _STEP_ATTEMPTS = 12
 _MAX_RECOVERIES = 20
 _CHECKPOINT_S = 2.0
+_TAKEOVER_QUEUE = "takeover"
+"""Jobs of dead processes wait here for whoever serves. A command-line process does not listen: it will end soon."""
+
+_TAKEOVER_POLL_S = 0.5
 
 
 class _Running:
@@ -73,9 +77,10 @@ async def _upscale_job(job_id: str, first: Next) -> str:
 class DbosEngine:
     """`core.ports.JobEngine` on DBOS. One per process at a time."""
 
-    def __init__(self, pipeline: Pipeline, *, database_url: str, executor_id: str) -> None:
+    def __init__(self, pipeline: Pipeline, *, database_url: str, executor_id: str, takes_over: bool = True) -> None:
         self._pipeline = pipeline
         self._url = database_url
+        self._takes_over = takes_over
         self.executor_id = executor_id
 
     async def open(self) -> None:
@@ -94,7 +99,10 @@ class DbosEngine:
         if self._url.startswith("sqlite"):
             await asyncio.to_thread(_prepare_sqlite, self._url)
         DBOS(config=config)
+        DBOS.listen_queues([_TAKEOVER_QUEUE] if self._takes_over else [])
         DBOS.launch()
+        if self._takes_over:
+            await DBOS.register_queue_async(_TAKEOVER_QUEUE, polling_interval_sec=_TAKEOVER_POLL_S)
 
     async def close(self) -> None:
         """Stop working. Jobs that are under way stay recorded as they are, for the next process."""
@@ -133,7 +141,7 @@ class DbosEngine:
         )
         ids = [workflow.workflow_id for workflow in found]
         if ids:
-            await DBOS.resume_workflows_async(ids)
+            await DBOS.resume_workflows_async(ids, queue_name=_TAKEOVER_QUEUE)
         return [workflow_id.rsplit(":", 1)[0] for workflow_id in ids]
 
     async def forget_before(self, at: float) -> int:

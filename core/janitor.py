@@ -123,6 +123,15 @@ class Janitor:
             if job.id not in here and not await self._engine.active(job.id):
                 await self.revive(job)
 
+    async def take_over(self, dead_process: str) -> None:
+        """Carry on what a dead process had in hand."""
+        for job_id in await self._engine.take_over(dead_process):
+            attempt = await self._tools.store.count_takeover(job_id)
+            log.info("job_taken_over", job=job_id, attempt=attempt)
+            job = await self._tools.store.get(job_id)
+            if attempt > _MAX_TAKEOVERS and job is not None and not job.state.terminal:
+                await self._pipeline.give_up(job, InternalError(reference=job.id))
+
     async def revive(self, job: Job) -> None:
         """Carry a job on from what its row says; end it when that has been tried too often."""
         attempt = await self._tools.store.count_takeover(job.id)

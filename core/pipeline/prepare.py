@@ -17,6 +17,8 @@ from core.pipeline.tools import Next, Tools
 
 async def prepare(tools: Tools, job: Job) -> Next:
     """Stage the source on disk, fill `job.input` and `job.quote`, and decide how to go on."""
+    if job.confirm_by_at is not None and job.state is not JobState.AWAITING_CONFIRMATION:
+        return "end"  # already agreed to: the second half of the job has it
     if job.cancel_requested_by:
         return await cancelled_before_submit(tools, job)
     tools.show(job, Progress("preparing"))

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.errors import InternalError, LedgerUnavailable, UpscaleError
-from core.jobs import Job
+from core.jobs import Job, JobState
 from core.pipeline import ending, finish, prepare, spend, wait
 from core.pipeline.tools import Next, Tools
 
@@ -81,6 +81,8 @@ class Pipeline:
             self.tools.metrics.stage(step, time.monotonic() - started_at)
 
     async def _judge(self, step: Next, job: Job) -> Next:
+        if job.state.terminal and step != "announce":  # ended by an earlier run of this step, or from outside
+            return "end" if job.state is JobState.SUCCEEDED else "announce"
         try:
             return await _STEPS[step](self.tools, job)
         except (DBAPIError, PoolTimeout):
