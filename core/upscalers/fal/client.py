@@ -11,7 +11,7 @@ from typing import Literal
 import structlog
 
 from core.errors import ProviderError, ProviderHalted, RequestLost
-from core.ports import BillingEvent, Clock, Found, ModelInputs, ModelResult, RemoteStatus
+from core.ports import BillingEvent, Clock, Found, Metrics, ModelInputs, ModelResult, RemoteStatus
 from core.upscalers.fal.config import FalConfig
 from core.upscalers.fal.download import Downloader
 from core.upscalers.fal.halts import Halts
@@ -35,12 +35,14 @@ class FalUpscaler:
     name = "fal"
     real_money = True
 
-    def __init__(self, config: FalConfig, clock: Clock, *, on_halt: OnHalt | None = None) -> None:
+    def __init__(
+        self, config: FalConfig, clock: Clock, *, on_halt: OnHalt | None = None, metrics: Metrics | None = None
+    ) -> None:
         self._config = config
         self._clock = clock
         self._on_halt = on_halt
         self._halts = Halts(clock, config.probe_s, self._halted)
-        self._transport = Transport(config, clock)
+        self._transport = Transport(config, clock, metrics)
         self._uploader = Uploader(self._transport, self._halts)
         self._submitter = Submitter(self._transport, self._halts)
         self._watcher = Watcher(self._transport)

@@ -28,7 +28,6 @@ MOST_PAGES = 50
 IDS_PER_CALL = 50
 CLOCK_SKEW_S = 300.0
 PRICE_FAILURE_CACHE_S = 60.0
-_MEGAPIXEL_UNITS = frozenset({"megapixel", "megapixels", "mp"})
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,11 @@ class PlatformApi:
         data = answer.data() if answer.ok else None
         for entry in _items(data, "prices"):
             unit, currency = str(entry.get("unit", "")).lower(), str(entry.get("currency", "")).upper()
-            if entry.get("endpoint_id") == self._config.endpoint and unit in _MEGAPIXEL_UNITS and currency == "USD":
+            if (
+                entry.get("endpoint_id") == self._config.endpoint
+                and currency == "USD"
+                and ("megapixel" in unit or unit == "mp")
+            ):
                 return _nanousd(entry.get("unit_price"))
         log.warning("fal_price_unknown", status=answer.status)
         return None

@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 START_TIMEOUT_HEADER = "X-Fal-Request-Start-Timeout"
 """The current name; fal-client 1.0.3 still sends the deprecated X-Fal-Request-Timeout (platform-headers page)."""
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{6,100}")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
 _NOT_TAKEN_LIKELY = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY})
 
 

@@ -23,8 +23,9 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from core.errors import ProviderUnavailable
-from core.ports import Clock
+from core.ports import Clock, Metrics, NoMetrics
 from core.upscalers.fal.config import FalConfig, backup_of
+from core.upscalers.fal.counting import counting
 
 log = structlog.get_logger(__name__)
 
@@ -119,9 +120,10 @@ def backoff_s(attempt: int, *, first_s: float = 0.5, cap_s: float = 10.0) -> flo
 class Transport:
     """Open sessions to fal. `open` inside the event loop that uses it, `close` at the end."""
 
-    def __init__(self, config: FalConfig, clock: Clock) -> None:
+    def __init__(self, config: FalConfig, clock: Clock, metrics: Metrics | None = None) -> None:
         self.config = config
         self.clock = clock
+        self._metrics = metrics or NoMetrics()
         self._bases: dict[Service, str] = {
             "queue": config.queue_url.rstrip("/"),
             "rest": config.rest_url.rstrip("/"),
@@ -148,7 +150,7 @@ class Transport:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": USER_AGENT},
             timeout=plain_timeout(self.config),
-            trace_configs=list(traces),
+            trace_configs=[counting(self._metrics), *traces],
         )
 
     async def close(self) -> None:
@@ -230,7 +232,7 @@ class Transport:
                 asked_s = answer.retry_after_s(self.clock.now()) if answer is not None else None
                 await self.clock.sleep(backoff_s(attempt - 1) if asked_s is None else asked_s)
             try:
-                answer = await self._with_backup(method, url, key=key, headers=headers, body=body)
+                answer = await self.once_or_backup(method, url, key=key, headers=headers, body=body)
             except NETWORK_ERRORS as error:
                 log.warning("fal_call_failed", kind=type(error).__name__, host=url.host, attempt=attempt + 1)
                 answer = None
@@ -242,7 +244,8 @@ class Transport:
             raise ProviderUnavailable
         return answer
 
-    async def _with_backup(self, method: str, url: URL, **options: Any) -> Answer:
+    async def once_or_backup(self, method: str, url: URL, **options: Any) -> Answer:
+        """`once`, and where no connection comes about, once more on fal's backup domain if there is one."""
         try:
             return await self.once(method, url, **options)
         except CONNECT_ERRORS:

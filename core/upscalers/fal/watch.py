@@ -212,7 +212,7 @@ class Watcher:
     async def _poll(self, request_id: str, trouble: Trouble) -> RemoteStatus | None:
         trouble.polls += 1
         try:
-            answer = await self._transport.once("GET", self._url(request_id, "/status"))
+            answer = await self._transport.once_or_backup("GET", self._url(request_id, "/status"))
         except NETWORK_ERRORS as error:
             log.info("fal_poll_failed", kind=type(error).__name__)
             trouble.note(None)

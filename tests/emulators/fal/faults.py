@@ -110,7 +110,7 @@ def nginx(status: int = 503, *, accept: bool = False) -> Respond:
 
 def json_5xx(status: int = 500, *, accept: bool = False) -> Respond:
     return Respond(
-        status, json={"detail": "Internal Server Error"}, headers={"x-fal-request-id": "gw-1"}, accept=accept
+        status, json={"detail": "Internal Server Error"}, headers={"x-fal-request-id": "gateway-0001"}, accept=accept
     )
 
 
