@@ -39,8 +39,6 @@ async def end_with_error(tools: Tools, job: Job, error: UpscaleError) -> Next:
     receipt = job.receipt or await _settle_failure(tools, job, error)
     submitted = job.remote is not None and bool(job.remote.request_id)
     state = JobState.REFUSED if isinstance(error, _REFUSALS) and not submitted else JobState.FAILED
-    if isinstance(error, ProviderHalted) and tools.on_halt is not None:
-        await tools.on_halt(error.kind)
     log.info("job_ended", job=job.id, state=state.value, error=error.code)
     return await _end(tools, job, state, error, receipt)
 

@@ -66,6 +66,11 @@ async def _fetch(tools: Tools, job: Job, outcome: ModelResult) -> Result:
     )
 
 
+def _web_link(url: str) -> str | None:
+    """The provider's own address of the file, where it is one that people can open."""
+    return url if url.startswith(("https://", "http://")) else None
+
+
 async def deliver(tools: Tools, job: Job) -> Next:
     """Hand the picture over, trying again while the platform is away; at last it is kept for `history`."""
     if job.state.terminal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -90,7 +90,6 @@ class Tools:
     metrics: Metrics = field(default_factory=NoMetrics)
     loops: dict[str, ProgressLoop] = field(default_factory=dict)
     cancels: dict[str, asyncio.Event] = field(default_factory=dict)
-    on_halt: Callable[[str], Awaitable[None]] | None = None
     stage_slots: asyncio.Semaphore = field(init=False)
     turn: asyncio.Event = field(default_factory=asyncio.Event)
 

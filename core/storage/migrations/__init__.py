@@ -1,0 +1,1 @@
+"""Alembic's revisions. Applied at start by `core.storage.migrate`."""
