@@ -1,0 +1,254 @@
+"""Help, usage, limits, history, defaults and privacy as Slack messages. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from adapters.slack import blocks as b
+from adapters.slack.blocks import Block, Content
+from adapters.slack.render import action, file_name
+from core.jobs import Job, JobState
+from core.limits import LimitStatus, Measure, ScopeKind
+from core.messages import job as words
+from core.messages import tr, trn
+from core.messages.budget import amount, scope_name, window_name
+from core.parameters import PRESETS, SPECS, Parameters
+from core.pricing import usd
+from core.reports import UsageReport, UsageRow
+
+_MARK = "\ue000"
+TOP_MEMBERS = 5
+HISTORY_SHOWN = 10
+
+
+def ui(verb: str, argument: str = "") -> str:
+    """The action_id of a button that belongs to no job."""
+    return f"ui:{verb}" + (f":{argument}" if argument else "")
+
+
+def help_content(command: str, locale: str, *, moderator: bool) -> Content:
+    """What can be typed, and the other ways in."""
+    lines = [
+        (command, tr("opens a form with a file field and every parameter", locale)),
+        (f"{command} https://… factor=3", tr("upscales the picture behind a link", locale)),
+        (f"{command} usage · quota · history", tr("what you used, what is left, your last pictures", locale)),
+        (f"{command} settings factor=3 creative", tr("saves your own defaults", locale)),
+        (f"{command} privacy", tr("what is stored about you, to have or to delete", locale)),
+    ]
+    if moderator:
+        lines.append((f"{command} quota set user day $5", tr("sets a limit of this workspace", locale)))
+    typed = [[b.run(typed, code=True), b.run(f"  {meaning}")] for typed, meaning in lines]
+    more = [
+        [b.run(tr("Other ways: mention me with a picture, send me one in a direct message,", locale))],
+        [b.run(tr("or use “Upscale this image” in the menu of any message.", locale))],
+    ]
+    ranges = " · ".join(f"{spec.name} {spec.allowed}" for spec in SPECS.values() if spec.name != "seed")
+    presets = ", ".join(PRESETS)
+    return Content(
+        tr("How to upscale a picture", locale),
+        b.stacked(
+            b.header(tr("How to upscale a picture", locale)),
+            b.rich(*typed),
+            b.rich(*more),
+            b.context(ranges, tr("presets: {names}", locale, names=presets)),
+            b.actions(b.button(tr("Upscale a picture", locale), ui("form"), style="primary")),
+        ),
+    )
+
+
+# -------------------------------------------------------------------------- money
+
+
+def limit_line(status: LimitStatus, locale: str) -> str:
+    """`you, today: $1.20 of $5.00 used, $3.80 left`."""
+    limit = status.limit
+    whose, when = scope_name(limit.scope.kind, locale), window_name(limit.window, locale)
+    if limit.scope.kind is ScopeKind.WORKSPACE:
+        whose = tr("this workspace", locale)
+    used = amount(limit.measure, status.used + status.held, locale)
+    return tr(
+        "{whose}, {when}: {used} of {limit} used, {left} left",
+        locale,
+        whose=whose,
+        when=when,
+        used=used,
+        limit=amount(limit.measure, limit.amount, locale),
+        left=amount(limit.measure, status.left, locale),
+    )
+
+
+def quota(statuses: Sequence[LimitStatus], locale: str, *, saved: bool = False) -> Content:
+    """Every limit that applies, with a bar and when it opens again."""
+    title = tr("Limits of this workspace", locale) if saved else tr("Your limits", locale)
+    if not statuses:
+        return Content(title, [b.rich([b.run(tr("No limit applies to you here.", locale))])])
+    lines: list[list[Block]] = []
+    for status in statuses[:20]:
+        line = [b.run(_meter(status)), b.run(f"  {limit_line(status, locale)}")]
+        if status.opens_at is not None and status.left == 0:
+            opens = tr(" (opens again on {time})", locale, time=_MARK)
+            line += b.around(opens, _MARK, b.clock_time(status.opens_at, pattern="{date_short_pretty}, {time}"))
+        lines.append(line)
+    return Content(f"{title}: {limit_line(statuses[0], locale)}", [b.header(title), b.rich(*lines)])
+
+
+def _meter(status: LimitStatus) -> str:
+    total = max(1, status.limit.amount)
+    full = min(8, round((status.used + status.held) / total * 8))
+    return "▰" * full + "▱" * (8 - full)
+
+
+def usage(report: UsageReport, locale: str) -> Content:
+    """Totals, the days, and for moderators the members who used most."""
+    titles = {
+        "user": tr("Your usage", locale),
+        "workspace": tr("Usage of this workspace", locale),
+    }
+    title = titles.get(report.scope, tr("Usage", locale))
+    spent = usd(report.charged_nanousd, locale)
+    total = trn("{n} picture", "{n} pictures", report.jobs, locale)
+    line = tr(
+        "{spent} for {pictures}, {mp} MP, from {first} to {last}",
+        locale,
+        spent=spent,
+        pictures=total,
+        mp=f"{report.megapixels:g}",
+        first=report.first_day,
+        last=report.last_day,
+    )
+    notes = [tr("play money", locale)] if report.play_money else []
+    if report.held_nanousd:
+        notes.append(tr("{amount} held for running jobs", locale, amount=usd(report.held_nanousd, locale)))
+    if report.budget_day_nanousd is not None:
+        notes.append(tr("{amount} a day allowed", locale, amount=usd(report.budget_day_nanousd, locale)))
+    blocks = b.stacked(b.header(title), b.rich([b.run(line)]), _top(report.members, locale), b.context(*notes))
+    return Content(f"{title}: {line}", blocks)
+
+
+def _top(members: Sequence[UsageRow], locale: str) -> Block | None:
+    if not members:
+        return None
+    lines = [[b.run(tr("Most used by", locale), bold=True)]]
+    for row in members[:TOP_MEMBERS]:
+        pictures = trn("{n} picture", "{n} pictures", row.jobs, locale)
+        lines.append([b.run(f"{row.label}: {usd(row.charged_nanousd, locale)}, {pictures}")])
+    return b.rich(*lines)
+
+
+# ------------------------------------------------------------------------ history
+
+
+def history(jobs: Sequence[Job], locale: str) -> Content:
+    """The last jobs; those whose picture is kept can be sent again."""
+    title = tr("Your last pictures", locale)
+    if not jobs:
+        return Content(title, [b.rich([b.run(tr("You have not upscaled anything here yet.", locale))])])
+    blocks: list[Block] = [b.header(title)]
+    for job in jobs[:HISTORY_SHOWN]:
+        blocks.append(history_row(job, locale))
+    return Content(title, blocks)
+
+
+def history_row(job: Job, locale: str) -> Block:
+    """One job; a button where its picture can be had again."""
+    state = _state_words(job, locale)
+    size = words.size_line(job, locale)
+    charged = words.charge_text(job.receipt, locale) if job.receipt else ""
+    line = " · ".join(part for part in (file_name(job), state, size, charged) if part)
+    out: Block = {"type": "section", "text": b.plain(line)}
+    if job.state is JobState.SUCCEEDED and not job.images_deleted:
+        out["accessory"] = b.button(tr("Send again", locale), action("redeliver", job.id))
+    return out
+
+
+def _state_words(job: Job, locale: str) -> str:
+    if job.images_deleted:
+        return tr("deleted", locale)
+    names = {
+        JobState.AWAITING_CONFIRMATION: tr("waiting for your answer", locale),
+        JobState.QUEUED: tr("waiting", locale),
+        JobState.RUNNING: tr("running", locale),
+        JobState.DELIVERING: tr("delivering", locale),
+        JobState.SUCCEEDED: tr("done", locale),
+        JobState.FAILED: tr("failed", locale),
+        JobState.CANCELLED: tr("cancelled", locale),
+        JobState.REFUSED: tr("refused", locale),
+    }
+    return names[job.state]
+
+
+# ----------------------------------------------------------------------- settings
+
+
+def defaults_text(saved: Mapping[str, object]) -> str:
+    """`factor=3 creativity=0.5`; empty where nothing is saved."""
+    shown = {name: ("on" if value else "off") if isinstance(value, bool) else value for name, value in saved.items()}
+    return " ".join(f"{name}={value}" for name, value in shown.items())
+
+
+def settings(saved: Mapping[str, object], command: str, locale: str) -> Content:
+    """The member's defaults, and how to change them."""
+    own = defaults_text(saved)
+    if own:
+        first = [b.run(tr("Your defaults: ", locale)), b.run(own, code=True)]
+    else:
+        model = Parameters().as_text()
+        first = [b.run(tr("You have no defaults of your own; the model's are used: ", locale)), b.run(model, code=True)]
+    how = tr("Change them like this: {example}. Clear them with {reset}.", locale, example=_MARK, reset="\ue001")
+    before, _, rest = how.partition(_MARK)
+    middle, _, after = rest.partition("\ue001")
+    example, reset = f"{command} settings factor=3 creativity=0.5", f"{command} settings reset"
+    line = [b.run(before), b.run(example, code=True), b.run(middle), b.run(reset, code=True)]
+    if after:
+        line.append(b.run(after))
+    return Content(tr("Your defaults", locale), [b.rich(first, line)])
+
+
+def privacy(days: str, locale: str) -> Content:
+    """What is kept, for how long, and the two things a member may do about it."""
+    said = tr(
+        "Pictures are kept for a few days and then deleted, here and at fal. Hidden data in photos, such as where they "
+        "were taken, is removed before anything is sent. Nothing is used for training.",
+        locale,
+    )
+    sure = b.confirmation(
+        tr("Delete everything?", locale),
+        tr("Your pictures and history are deleted here and at fal. Amounts spent stay, without your name.", locale),
+        tr("Delete", locale),
+        tr("Keep", locale),
+    )
+    row = b.actions(
+        b.button(tr("Send me everything", locale), ui("export")),
+        b.button(tr("Delete everything about me", locale), ui("erase"), style="danger", confirm=sure),
+    )
+    return Content(said, b.stacked(b.rich([b.run(said)]), b.context(days), row))
+
+
+def home(
+    locale: str,
+    report: UsageReport | None,
+    statuses: Sequence[LimitStatus],
+    jobs: Sequence[Job],
+    saved: Mapping[str, object],
+    command: str,
+) -> Block:
+    """The App Home: start here, what was used, what is left, defaults, the last pictures."""
+    money = [s for s in statuses if s.limit.measure is Measure.USD][:4] or list(statuses[:4])
+    blocks = b.stacked(
+        b.header(tr("Upscale a picture", locale)),
+        b.rich([b.run(tr("Choose a picture here, send me one, or mention me with one in a channel.", locale))]),
+        b.actions(
+            b.button(tr("Upscale a picture", locale), ui("form"), style="primary"),
+            b.button(tr("Help", locale), ui("help")),
+        ),
+        b.divider(),
+        *(usage(report, locale).blocks if report is not None else []),
+        *(quota(money, locale).blocks if money else []),
+        b.divider(),
+        b.header(tr("Your defaults", locale)),
+        *settings(saved, command, locale).blocks,
+        b.actions(b.button(tr("Change defaults", locale), ui("defaults"))),
+        b.divider(),
+        *history(jobs, locale).blocks,
+    )
+    return {"type": "home", "blocks": blocks[:100]}

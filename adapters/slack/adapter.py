@@ -1,0 +1,267 @@
+"""Slack as one chat platform of the core: connect, serve until cancelled, and make replies from stored addresses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import aiohttp
+import structlog
+from aiohttp import web
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from adapters.slack import bolt, oauth, render
+from adapters.slack.answers import Answers
+from adapters.slack.budget import Budget
+from adapters.slack.calls import SlackApi, Team
+from adapters.slack.deliver import Deliverer
+from adapters.slack.desk import Desk
+from adapters.slack.errors import SlackError, delivery_error
+from adapters.slack.events import forget
+from adapters.slack.files import Files
+from adapters.slack.gate import Gate
+from adapters.slack.installs import Install, Installs
+from adapters.slack.intake import Intake
+from adapters.slack.people import People
+from adapters.slack.place import Notebook, Poster
+from adapters.slack.quiet_log import sdk_logger
+from adapters.slack.reply import SlackReply
+from adapters.slack.responses import Responses
+from adapters.slack.settings import Settings, secret
+from adapters.slack.sockets import Sockets, SocketTimes
+from adapters.slack.streaming import Streams
+from adapters.slack.tasks import Tasks
+from adapters.slack.uploads import Uploader
+from core.jobs import Job, ReplyAddress, Source
+from core.messages import Notice
+from core.ports import AdapterContext, Capabilities, Download, Reply, ReplyMemo
+
+log = structlog.get_logger(__name__)
+
+EDIT_INTERVAL_S = 3.0
+DRAIN_GRACE_S = 5.0
+RENEW_EVERY_S = 300.0
+ALIVE_CHECK_S = 60.0
+
+
+class SlackLoginRefused(Exception):
+    """Slack does not accept the configured token; the message is one plain sentence."""
+
+
+class SlackAdapter:
+    """Implements `core.ports.ChatAdapter`."""
+
+    name = "slack"
+    capabilities = Capabilities(min_edit_interval_s=EDIT_INTERVAL_S, counts_down=False)
+
+    def __init__(self, settings: Settings, context: AdapterContext, *, times: SocketTimes | None = None) -> None:
+        self._settings = settings
+        self._context = context
+        self._times = times or SocketTimes()
+        self._installs = Installs(context.state, context.clock)
+        self._oauth = oauth.OAuth(settings, self._installs, context.state, context.clock, context.public_url)
+        self._endpoint = bolt.HttpEndpoint()
+        self._budget = Budget(context.clock)
+        self._desk: Desk | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._sockets: Sockets | None = None
+        self._streams: Streams | None = None
+        self._serving = False
+        self._looked_at: dict[str, float] = {}
+
+    # ---------------------------------------------------------------------- parts
+
+    def _parts(self) -> Desk:
+        """Everything that needs a running loop, made at its first use: replies may be wanted before `serve`."""
+        if self._desk is None:
+            clock, context = self._context.clock, self._context
+            timeout = aiohttp.ClientTimeout(total=30, connect=10)
+            self._session = session = aiohttp.ClientSession(timeout=timeout)
+            api = SlackApi(session, self._settings.slack_api_url, self._installs, self._budget, clock)
+            api.on_revoked = self._perhaps_removed
+            responses = Responses(session)
+            people = People(api, clock)
+            answers = Answers(api, responses, context.service)
+            self._streams = Streams(api, context.state, clock)
+            self._desk = Desk(
+                settings=self._settings,
+                service=context.service,
+                media=context.media,
+                state=context.state,
+                clock=clock,
+                api=api,
+                installs=self._installs,
+                people=people,
+                answers=answers,
+                responses=responses,
+                intake=Intake(context.service, people, answers, context.state),
+                uploader=Uploader(api, session, clock),
+                tasks=Tasks(),
+            )
+        return self._desk
+
+    def _client(self, token: str = "") -> AsyncWebClient:
+        return AsyncWebClient(
+            token=token or None,
+            base_url=self._settings.slack_api_url,
+            session=self._session,
+            retry_handlers=[],
+            logger=sdk_logger("web"),
+        )
+
+    # ----------------------------------------------------------------------- serve
+
+    async def serve(self, ready: Callable[[], None]) -> None:
+        """Find out who we are, connect, and handle events until cancelled; then drain."""
+        desk, gate = self._parts(), Gate(self._parts())
+        self._oauth.client = self._client()
+        self._installs.renew = self._oauth.renew
+        try:
+            await self._installs.load()
+            await self._log_in()
+            self._installs.opened()
+            app = bolt.build(desk, self._client(), gate)
+            self._endpoint.app = app
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._renew_tokens(), name="slack-renew")
+                if self._settings.socket_mode:
+                    client = self._client(secret(self._settings.slack_app_token))
+                    app_token = secret(self._settings.slack_app_token)
+                    self._sockets = Sockets(app, app_token, client, self._settings.slack_sockets, self._times)
+                    group.create_task(self._sockets.run(), name="slack-sockets")
+                    await self._sockets.first.wait()
+                self._serving = True
+                ready()
+                log.info("slack_ready", socket_mode=self._settings.socket_mode, workspaces=len(self._installs.all()))
+        except asyncio.CancelledError:
+            # Only now: after a mere breakdown this is started again, and replies of running jobs go on meanwhile.
+            gate.closed = True
+            await desk.tasks.close(grace_s=DRAIN_GRACE_S)
+            await self.close()
+            raise
+        finally:
+            self._serving = False
+            self._sockets = None
+
+    async def close(self) -> None:
+        """Close the shared session. Only after every job is handed over."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _log_in(self) -> None:
+        """The configured token's workspace. Raises SlackLoginRefused; waits while Slack cannot be reached."""
+        token = secret(self._settings.slack_bot_token)
+        if not token:
+            return
+        pause_s = 0.5
+        while True:
+            try:
+                answer = await self._client(token).auth_test()
+                break
+            except SlackApiError as error:
+                data = getattr(error.response, "data", None)
+                code = data.get("error") if isinstance(data, dict) else ""
+                if code and code not in ("ratelimited", "internal_error", "fatal_error", "service_unavailable"):
+                    raise SlackLoginRefused(f"Slack refuses SLACK_BOT_TOKEN ({code}).") from None
+            except (aiohttp.ClientError, TimeoutError, ConnectionError, AttributeError) as error:
+                log.warning("slack_unreachable", kind=type(error).__name__, pause_s=pause_s)
+            await asyncio.sleep(pause_s)
+            pause_s = min(30.0, pause_s * 2)
+        org_wide = bool(answer.get("is_enterprise_install"))
+        self._installs.add_fixed(
+            Install(
+                team_id="" if org_wide else str(answer.get("team_id") or ""),
+                enterprise_id=str(answer.get("enterprise_id") or ""),
+                bot_token=token,
+                bot_user_id=str(answer.get("user_id") or ""),
+                bot_id=str(answer.get("bot_id") or ""),
+                name=str(answer.get("team") or ""),
+            )
+        )
+
+    async def _renew_tokens(self) -> None:
+        """Rotating tokens are renewed ahead of time, so that no request waits for it."""
+        while True:
+            for install in self._installs.all():
+                if install.due(self._context.clock.now()):
+                    await self._renew(install)
+            await asyncio.sleep(RENEW_EVERY_S)
+
+    async def _renew(self, install: Install) -> None:
+        try:
+            await self._installs.renewed(install)
+        except Exception as error:
+            log.warning("slack_renewal_failed", workspace=install.key, kind=type(error).__name__)
+
+    async def _perhaps_removed(self, install: Install) -> None:
+        """A call was refused as if the app were removed: ask once a minute, and believe only a clear answer."""
+        now = self._context.clock.now()
+        if now - self._looked_at.get(install.key, -ALIVE_CHECK_S) < ALIVE_CHECK_S:
+            return
+        self._looked_at[install.key] = now
+        try:
+            await self._client(install.bot_token).auth_test()
+        except SlackApiError as error:
+            data = getattr(error.response, "data", None)
+            code = data.get("error") if isinstance(data, dict) else ""
+            gone = ("account_inactive", "token_revoked")
+            wrong = ("invalid_auth", "token_expired")
+            if code in gone or (code in wrong and not self._installs.is_fixed(install.key)):
+                self._parts().tasks.spawn("removed", forget(self._parts(), install))
+        except (aiohttp.ClientError, TimeoutError, ConnectionError):
+            log.info("slack_removal_unclear", workspace=install.key)
+
+    # ------------------------------------------------------------------ other ports
+
+    def reply(self, address: ReplyAddress, memo: ReplyMemo) -> Reply:
+        """The message of a job, from its stored address and notes."""
+        desk, notes = self._parts(), Notebook(memo)
+        poster = Poster(desk.api, desk.responses, address, notes, desk.clock)
+        deliverer = Deliverer(desk.uploader, desk.media, poster, notes)
+        streams = self._streams
+        assert streams is not None
+        return SlackReply(poster, notes, deliverer, streams, self._stop_job)
+
+    async def _stop_job(self, job: Job) -> None:
+        """The requester pressed Stop on the stream."""
+        await self._context.service.cancel(job.id, job.requester)
+
+    async def download(self, source: Source) -> Download:
+        """Where and how to fetch a file of Slack's now. Raises DownloadFailed."""
+        desk = self._parts()
+        hosts = (*self._context.trusted_file_hosts, self._settings.api_host)
+        return await Files(desk.api, desk.clock, hosts).download(source)
+
+    async def notify(self, workspace_id: str, channel_id: str, notice: Notice) -> None:
+        """A budget alert into the channel that a moderator chose. Raises DeliveryError."""
+        content = render.notice(notice, "en")
+        try:
+            await self._parts().api.call(
+                Team(workspace_id), "chat.postMessage", channel=channel_id, unfurl_links=False, **content.as_args()
+            )
+        except SlackError as error:
+            raise delivery_error(error) from None
+
+    def routes(self) -> Sequence[web.AbstractRouteDef]:
+        """HTTP mode's endpoint, and the pages of an installation by OAuth."""
+        found: list[web.AbstractRouteDef] = []
+        if not self._settings.socket_mode:
+            found.append(web.post(bolt.EVENTS_PATH, self._endpoint.handle))
+        if self._settings.slack_client_id:
+            found.append(web.get(oauth.INSTALL_PATH, self._oauth.install))
+            found.append(web.get(oauth.REDIRECT_PATH, self._oauth.redirect))
+        return found
+
+    async def problem(self) -> str | None:
+        """One plain word for `/readyz` while not connected."""
+        if not self._serving:
+            return "starting"
+        if self._sockets is not None and not self._sockets.healthy:
+            return "disconnected"
+        return None
+
+
+def create(settings: Settings, context: AdapterContext) -> SlackAdapter:
+    """The adapter, not yet serving."""
+    return SlackAdapter(settings, context)

@@ -1,0 +1,159 @@
+"""Small constructors for Block Kit, and the rule that keeps other people's words harmless. Pure.
+
+Words of members and of the model go only into plain_text and rich_text, where nothing is markup and nobody is
+notified; the top-level `text` is escaped. Limits: Block Kit reference, read 2026-11-22.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Block = dict[str, Any]
+
+TEXT_MAX_CHARS = 3000
+CONTEXT_MAX_CHARS = 2000
+BUTTON_MAX_CHARS = 75
+TITLE_MAX_CHARS = 24
+ALT_MAX_CHARS = 2000
+NOTIFICATION_MAX_CHARS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """One message: what notifications and screen readers say, and what is drawn."""
+
+    text: str
+    blocks: list[Block] = field(default_factory=list)
+
+    def as_args(self) -> dict[str, Any]:
+        """Arguments for chat.postMessage and chat.update: nothing unfurls, nothing is linked by itself."""
+        return {"text": escaped(self.text)[:NOTIFICATION_MAX_CHARS], "blocks": self.blocks}
+
+
+def escaped(text: str) -> str:
+    """Text for a mrkdwn field: the three characters that Slack asks to escape (docs: formatting, read 2026-11-22)."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def cut(text: str, most: int) -> str:
+    """At most `most` characters, with an ellipsis where something was cut."""
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
+def plain(text: str, most: int = TEXT_MAX_CHARS, *, emoji: bool = False) -> Block:
+    """A plain_text object. Slack refuses empty ones, so an empty text becomes a no-break space."""
+    return {"type": "plain_text", "text": cut(text, most) or "\u00a0", "emoji": emoji}
+
+
+def context(*lines: str) -> Block | None:
+    """A small grey line; None where there is nothing to say."""
+    said = [line for line in lines if line]
+    if not said:
+        return None
+    return {"type": "context", "elements": [plain(" · ".join(said), CONTEXT_MAX_CHARS)]}
+
+
+# ---------------------------------------------------------------------- rich text
+
+
+def run(text: str, *, bold: bool = False, italic: bool = False, code: bool = False) -> Block:
+    """A piece of text inside rich_text."""
+    style = {name: True for name, on in (("bold", bold), ("italic", italic), ("code", code)) if on}
+    return {"type": "text", "text": cut(text, TEXT_MAX_CHARS)} | ({"style": style} if style else {})
+
+
+def emoji(name: str) -> Block:
+    """An emoji inside rich_text; always beside words that say the same."""
+    return {"type": "emoji", "name": name}
+
+
+def clock_time(unix_s: float, *, pattern: str = "{time_secs}") -> Block:
+    """A time that each member's client shows in the member's own zone."""
+    return {"type": "date", "timestamp": int(unix_s), "format": pattern, "fallback": "…"}
+
+
+def around(template: str, marker: str, inner: Block) -> list[Block]:
+    """`template` as runs, with `inner` in the place of `marker`."""
+    before, _, after = template.partition(marker)
+    return [part for part in (run(before) if before else None, inner, run(after) if after else None) if part]
+
+
+def rich(*lines: Sequence[Block]) -> Block:
+    """One rich_text block; each line is a list of runs."""
+    elements: list[Block] = []
+    for number, line in enumerate(lines):
+        if number:
+            elements.append(run("\n"))
+        elements.extend(line)
+    return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": elements}]}
+
+
+def quote(text: str) -> Block:
+    """A quotation bar with somebody's words."""
+    return {"type": "rich_text", "elements": [{"type": "rich_text_quote", "elements": [run(text)]}]}
+
+
+# ------------------------------------------------------------------------ elements
+
+
+def button(
+    label: str,
+    action_id: str,
+    *,
+    value: str = "",
+    style: Literal["", "primary", "danger"] = "",
+    url: str = "",
+    confirm: Block | None = None,
+) -> Block:
+    """A button; its action_id carries everything needed after a restart."""
+    out: Block = {"type": "button", "text": plain(label, BUTTON_MAX_CHARS), "action_id": action_id}
+    if value:
+        out["value"] = value
+    if style:
+        out["style"] = style
+    if url:
+        out["url"] = url
+    if confirm:
+        out["confirm"] = confirm
+    return out
+
+
+def confirmation(title: str, text: str, yes: str, no: str) -> Block:
+    """The small dialog before something that cannot be undone."""
+    return {
+        "title": plain(title, 100),
+        "text": plain(text, 300),
+        "confirm": plain(yes, 30),
+        "deny": plain(no, 30),
+    }
+
+
+def actions(*elements: Block | None) -> Block | None:
+    """A row of buttons; None where there are none."""
+    shown = [element for element in elements if element]
+    return {"type": "actions", "elements": shown} if shown else None
+
+
+def image(file_id: str, alt: str, title: str = "") -> Block:
+    """A picture that lies at Slack."""
+    out: Block = {"type": "image", "slack_file": {"id": file_id}, "alt_text": cut(alt, ALT_MAX_CHARS) or "…"}
+    if title:
+        out["title"] = plain(title, 200)
+    return out
+
+
+def header(text: str) -> Block:
+    """A large heading."""
+    return {"type": "header", "text": plain(text, 150)}
+
+
+def divider() -> Block:
+    """A thin line."""
+    return {"type": "divider"}
+
+
+def stacked(*blocks: Block | None) -> list[Block]:
+    """The blocks that exist, in order."""
+    return [block for block in blocks if block]

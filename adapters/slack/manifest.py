@@ -1,0 +1,100 @@
+"""The app manifest, for `python -m bot slack-manifest`: what to paste at api.slack.com, with the least scopes. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from adapters.slack.settings import Settings
+
+BOT_SCOPES = (
+    "app_mentions:read",
+    "chat:write",
+    "commands",
+    "files:read",
+    "files:write",
+    "im:history",
+    "im:write",
+    "users:read",
+)
+"""commands and shortcuts; answers; pictures in and out; mentions; direct messages; language and admin rights."""
+
+BOT_EVENTS = ("app_home_opened", "app_mention", "app_uninstalled", "message.im", "tokens_revoked")
+
+
+def as_dict(*, command: str, socket_mode: bool, public_url: str | None = None, many: bool = False) -> dict[str, Any]:
+    """The manifest. `many`: distributed by OAuth, with token rotation and org installs; needs `public_url`.
+
+    `should_escape` is on, so that members and channels named in `/upscale quota …` arrive as ids; links then come in
+    angle brackets, which the core's parser reads.
+    """
+    url = (public_url or "https://example.com").rstrip("/")
+    events: dict[str, Any] = {"bot_events": sorted(BOT_EVENTS + (("team_access_revoked",) if many else ()))}
+    interactivity: dict[str, Any] = {"is_enabled": True}
+    slash: dict[str, Any] = {
+        "command": command,
+        "description": "Upscale a picture with AI",
+        "usage_hint": "[link] factor=3 creativity=0.5 | help | usage | history",
+        "should_escape": True,
+    }
+    if not socket_mode:
+        events["request_url"] = interactivity["request_url"] = slash["url"] = f"{url}/slack/events"
+    oauth: dict[str, Any] = {"scopes": {"bot": list(BOT_SCOPES)}}
+    if many:
+        oauth["redirect_urls"] = [f"{url}/slack/oauth_redirect"]
+    return {
+        "_metadata": {"major_version": 2, "minor_version": 1},
+        "display_information": {
+            "name": "Upscale",
+            "description": "Enlarges pictures inside Slack and invents the missing detail.",
+            "long_description": (
+                "Hand in a picture with the command, a message shortcut, a mention or a direct message, and get it "
+                "back up to four times larger, with detail added by a vision-guided model. The price is shown before "
+                "anything dear starts, budgets are kept, and pictures are deleted after a few days."
+            ),
+            "background_color": "#1d1c1d",
+        },
+        "features": {
+            "app_home": {
+                "home_tab_enabled": True,
+                "messages_tab_enabled": True,
+                "messages_tab_read_only_enabled": False,
+            },
+            "bot_user": {"display_name": "upscale", "always_online": True},
+            "slash_commands": [slash],
+            "shortcuts": [
+                {
+                    "name": "Upscale this image",
+                    "type": "message",
+                    "callback_id": "upscale_message",
+                    "description": "Enlarge the picture in this message",
+                },
+                {
+                    "name": "Upscale a picture",
+                    "type": "global",
+                    "callback_id": "upscale_open",
+                    "description": "Choose a picture and how to enlarge it",
+                },
+            ],
+        },
+        "oauth_config": oauth,
+        "settings": {
+            "event_subscriptions": events,
+            "interactivity": interactivity,
+            "org_deploy_enabled": many,
+            "socket_mode_enabled": socket_mode,
+            "token_rotation_enabled": many,
+        },
+    }
+
+
+def manifest(settings: Settings, public_url: str | None) -> str:
+    """The text to paste: Socket Mode unless only HTTP is set up; for many workspaces when OAuth is."""
+    http_only = settings.slack_app_token is None and settings.slack_signing_secret is not None
+    built = as_dict(
+        command=settings.slack_command,
+        socket_mode=not http_only,
+        public_url=public_url,
+        many=settings.slack_client_id is not None,
+    )
+    return json.dumps(built, indent=2)

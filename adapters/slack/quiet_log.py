@@ -1,0 +1,31 @@
+"""Loggers for the SDK: warnings only, without links, tokens, bodies or stack traces, all of which it logs freely."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+_SECRETS = re.compile(r"(?:https?|wss?)://\S+|xox[a-z.]*-[\w.-]+|xapp-[\w-]+|ticket=\S+")
+_BODIES = ("body:", "payload:", "params:", "data:", "response:", "equest (", "Suggestion")
+MAX_CHARS = 300
+
+
+class _Redact(logging.Filter):
+    """Rewrites a record in place: what it says without what it must not say."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        for mark in _BODIES:
+            message = message.split(mark)[0]
+        record.msg = _SECRETS.sub("<hidden>", message)[:MAX_CHARS]
+        record.args, record.exc_info, record.exc_text, record.stack_info = (), None, None, None
+        return True
+
+
+def sdk_logger(name: str) -> logging.Logger:
+    """A logger to hand to slack-bolt or slack-sdk. Filters sit on loggers, so each one handed out gets its own."""
+    logger = logging.getLogger(f"adapters.slack.sdk.{name}")
+    logger.setLevel(logging.WARNING)
+    if not any(isinstance(f, _Redact) for f in logger.filters):
+        logger.addFilter(_Redact())
+    return logger

@@ -1,0 +1,96 @@
+"""Slack's settings. Field names are the environment's names in lower case; reading the environment is the bot's."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+_COMMAND = re.compile(r"/[a-z0-9_-]{1,31}")
+
+
+class Settings(BaseModel):
+    """How to reach Slack and as whom.
+
+    One workspace: `slack_bot_token`. Many: `slack_client_id` and `slack_client_secret` (people install at
+    `/slack/install`; `PUBLIC_URL` must be set). Events come over Socket Mode when `slack_app_token` is set, else over
+    signed HTTP at `/slack/events`, which needs `slack_signing_secret`.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    slack_bot_token: SecretStr | None = None
+    slack_app_token: SecretStr | None = None
+    slack_signing_secret: SecretStr | None = None
+    slack_client_id: str | None = None
+    slack_client_secret: SecretStr | None = None
+    slack_command: str = "/upscale"
+    slack_api_url: str = "https://slack.com/api/"
+    slack_authorize_url: str = "https://slack.com/oauth/v2/authorize"
+    slack_sockets: int = Field(default=2, ge=1, le=10)
+    """Connections kept open in Socket Mode. Two, so that one being recycled leaves no gap; Slack allows ten per app."""
+
+    @field_validator(
+        "slack_bot_token",
+        "slack_app_token",
+        "slack_signing_secret",
+        "slack_client_id",
+        "slack_client_secret",
+        mode="before",
+    )
+    @classmethod
+    def _empty_is_absent(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("slack_command")
+    @classmethod
+    def _command_shape(cls, value: str) -> str:
+        command = value if value.startswith("/") else f"/{value}"
+        if not _COMMAND.fullmatch(command):
+            raise ValueError(f"SLACK_COMMAND={value} must be a slash and at most 31 of a-z, 0-9, - and _.")
+        return command
+
+    @field_validator("slack_api_url")
+    @classmethod
+    def _ends_with_slash(cls, value: str) -> str:
+        return value if value.endswith("/") else f"{value}/"
+
+    @model_validator(mode="after")
+    def _complete(self) -> Settings:
+        if not self.enabled:
+            return self
+        self._check_prefix("SLACK_BOT_TOKEN", self.slack_bot_token, ("xoxb-", "xoxe.xoxb-"))
+        self._check_prefix("SLACK_APP_TOKEN", self.slack_app_token, ("xapp-",))
+        if bool(self.slack_client_id) != bool(self.slack_client_secret):
+            raise ValueError("SLACK_CLIENT_ID and SLACK_CLIENT_SECRET belong together; set both or neither.")
+        if not self.slack_bot_token and not self.slack_client_id:
+            raise ValueError("Slack needs SLACK_BOT_TOKEN (one workspace) or SLACK_CLIENT_ID and SLACK_CLIENT_SECRET.")
+        if not self.slack_app_token and not self.slack_signing_secret:
+            raise ValueError("Slack needs SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (HTTP).")
+        return self
+
+    @staticmethod
+    def _check_prefix(name: str, value: SecretStr | None, prefixes: tuple[str, ...]) -> None:
+        if value is not None and not value.get_secret_value().startswith(prefixes):
+            raise ValueError(f"{name} does not look right: it must start with {prefixes[0]}.")
+
+    @property
+    def enabled(self) -> bool:
+        """Whether any credential of Slack is set; then all that are needed must be."""
+        return any((self.slack_bot_token, self.slack_app_token, self.slack_client_id, self.slack_signing_secret))
+
+    @property
+    def socket_mode(self) -> bool:
+        """Socket Mode, or HTTP."""
+        return self.slack_app_token is not None
+
+    @property
+    def api_host(self) -> str:
+        """host[:port] of the Web API: it sees our tokens anyway, so its files are trusted too."""
+        return urlsplit(self.slack_api_url).netloc.lower()
+
+
+def secret(value: SecretStr | None) -> str:
+    """A secret in clear, empty where there is none."""
+    return value.get_secret_value() if value is not None else ""

@@ -1,0 +1,49 @@
+"""Owner of everything that goes on after an acknowledgement. Bounded; drained at shutdown."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+MAX_RUNNING = 5000
+
+
+class Tasks:
+    """Starts and owns tasks. What they raise is logged, never lost, never raised elsewhere."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[Any]] = set()
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, Any]) -> bool:
+        """Start `work`; False (and not started) when too much is going on already."""
+        if len(self._running) >= MAX_RUNNING:
+            work.close()
+            log.warning("slack_too_many_tasks", task=name)
+            return False
+        task = asyncio.get_running_loop().create_task(self._guarded(name, work), name=f"slack-{name}")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return True
+
+    async def _guarded(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
+        try:
+            await work
+        except Exception as error:
+            log.error("slack_task_failed", task=name, kind=type(error).__name__, exc_info=True)
+
+    async def close(self, *, grace_s: float) -> None:
+        """Let running tasks end within `grace_s`, then cancel the rest and wait for them."""
+        running = list(self._running)
+        if running and grace_s > 0:
+            await asyncio.wait(running, timeout=grace_s)
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def __len__(self) -> int:
+        return len(self._running)
