@@ -80,7 +80,7 @@ class App:
         s = self.settings
         self.metrics = PrometheusMetrics(VERSION)
         self.images = ImageShop(_image_limits(s))
-        self.upscaler = make_upscaler(s, self.images, self.clock)
+        self.upscaler = make_upscaler(s, self.images, self.clock, self.metrics)
         self.links = FileLinks(self.vault.signing_key, s.public_url, s.retention_days * _DAY_S, self.clock)
         self.prices, self.budget = make_budget(s, self.ledger, self.upscaler, self.state, self.clock)
         self.adapters: dict[str, ChatAdapter] = {"cli": SilentAdapter("cli", shape="page")}

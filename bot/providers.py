@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.settings import Settings, secret
 from core.images import ImageShop
-from core.ports import Clock, Upscaler
+from core.ports import Clock, Metrics, Upscaler
 from core.pricing import DEFAULT_UNIT_PRICE_NANOUSD
 from core.upscalers.fal import FalConfig, FalUpscaler
 from core.upscalers.sandbox import SandboxConfig, SandboxUpscaler
@@ -12,7 +12,7 @@ from core.upscalers.sandbox import SandboxConfig, SandboxUpscaler
 _DAY_S = 86_400
 
 
-def make_upscaler(s: Settings, images: ImageShop, clock: Clock) -> Upscaler:
+def make_upscaler(s: Settings, images: ImageShop, clock: Clock, metrics: Metrics | None = None) -> Upscaler:
     """fal with a key, else the sandbox."""
     if s.backend == "sandbox":
         price = s.unit_price_nanousd if s.unit_price_nanousd is not None else DEFAULT_UNIT_PRICE_NANOUSD
@@ -32,4 +32,5 @@ def make_upscaler(s: Settings, images: ImageShop, clock: Clock) -> Upscaler:
             retention_s=s.retention_days * _DAY_S,
         ),
         clock,
+        metrics=metrics,
     )
