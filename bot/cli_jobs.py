@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from bot.app import App
 from bot.console import Exit, err, moment, out
 from core.jobs import Job, JobState
 from core.messages import explain
 from core.messages.job import charge_text, delivery_text, parameters_line, price_line, size_line
 from core.messages.values import mb, seconds, size
 from core.pricing import usd
+
+if TYPE_CHECKING:
+    from bot.app import App
 
 _LOOKALIKES = str.maketrans("oil", "011")
 """References have no o, i or l; whoever reads one aloud may still hear them."""

@@ -9,16 +9,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from bot.app import App
 from bot.console import CommandError, Exit, err, moment, operator, out
 from core.jobs import Requester
 from core.limits import LimitStatus, Measure, ScopeKind, Window
 from core.messages.budget import amount as amount_text
 from core.pricing import NANOUSD_PER_USD, usd
 from core.reports import UsageReport, UsageRow
+
+if TYPE_CHECKING:
+    from bot.app import App
 
 _BAR_CHARS = 30
 

@@ -15,10 +15,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from bot.app import App
 from bot.cli_files import Order, free_path, refuse_taken, result_path, title
 from bot.cli_receipt import print_result
 from bot.console import PLATFORM, CommandError, Exit, ask, err, operator, say
@@ -30,6 +30,9 @@ from core.messages.job import ask_text, cancel_pending_text, stage_text
 from core.parameter_text import parse_request
 from core.parameters import resolve
 from core.service import notice_for
+
+if TYPE_CHECKING:
+    from bot.app import App
 
 _AGREES_TO_ANYTHING_NANOUSD = 10**15
 """`--yes`: a million dollars; the limits still hold."""

@@ -12,16 +12,19 @@ import os
 import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
 
 import aiohttp
 from rich.markup import escape
 
-from bot.app import App
 from bot.console import Exit, out
 from bot.settings import Settings
 from core.ports import Finding
 from core.pricing import usd
 from core.upscalers.fal import FalUpscaler
+
+if TYPE_CHECKING:
+    from bot.app import App
 
 _CHECK_LIMIT_S = 20.0
 _LOW_CREDIT_NANOUSD = 5_000_000_000

@@ -1,0 +1,158 @@
+"""What the command line makes of words: arguments, file names, amounts, tables. No application is opened."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from bot.cli_files import Order, free_path, read_arguments, refuse_taken, result_path
+from bot.cli_money import read_amount, usage_csv
+from bot.cli_receipt import as_json
+from bot.console import CommandError
+from core.errors import LimitReached
+from core.jobs import Job, JobState, Receipt, ReplyAddress, Requester, Result, Source
+from core.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
+from core.parameters import Parameters
+from core.reports import UsageReport, UsageRow
+
+PNG = "image/png"
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("cat.png", "dog.jpg", "3x"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "3x").rename(tmp_path / "three")
+
+
+def test_pictures_and_parameters_may_be_mixed() -> None:
+    order = read_arguments(["cat.png", "3x", "dog.jpg", "--guidance=2", "https://example.com/a.png", "seed=7"])
+    assert order.pictures == (Path("cat.png"), Path("dog.jpg"), "https://example.com/a.png")
+    assert order.text == "3x --guidance=2 seed=7"
+
+
+def test_a_picture_without_an_ending_is_a_picture_too() -> None:
+    assert read_arguments(["three"]).pictures == (Path("three"),)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "Name at least one picture"),
+        (["3x"], "Name at least one picture"),
+        (["bird.png"], r"bird\.png is not there\."),
+        (["."], r"\. is a folder"),
+    ],
+)
+def test_a_wrong_argument_is_one_sentence(arguments: list[str], sentence: str) -> None:
+    with pytest.raises(CommandError, match=sentence):
+        read_arguments(arguments)
+
+
+@pytest.mark.parametrize(
+    ("picture", "factor", "out", "many", "expected"),
+    [
+        (Path("cat.png"), 2.0, None, False, "cat.2x.png"),
+        (Path("a/cat.tar.jpg"), 1.5, None, False, "a/cat.tar.1.5x.png"),
+        ("https://example.com/x/a%20cat.webp?y", 4.0, None, False, "a cat.4x.png"),
+        ("https://example.com/", 2.0, None, False, "picture.2x.png"),
+        (Path("cat.png"), 2.0, Path("big.png"), False, "big.png"),
+        (Path("cat.png"), 2.0, Path("."), False, "cat.2x.png"),
+        (Path("cat.png"), 2.0, Path("new"), True, "new/cat.2x.png"),
+    ],
+)
+def test_the_result_lies_next_to_the_picture_or_where_it_is_wanted(
+    picture: Path | str, factor: float, out: Path | None, many: bool, expected: str
+) -> None:
+    assert result_path(picture, factor, PNG, out, many=many) == Path(expected)
+
+
+def test_nothing_is_overwritten_and_that_is_said_before_paying() -> None:
+    order = Order((Path("cat.png"),), "")
+    refuse_taken(order, 2, None)
+    Path("cat.2x.jpg").write_bytes(b"x")
+    with pytest.raises(CommandError, match="--force"):
+        refuse_taken(order, 2, None)
+    refuse_taken(order, 3, None)
+
+
+def test_two_results_of_one_name_are_refused_beforehand() -> None:
+    order = Order((Path("cat.png"), Path("a/cat.jpg")), "")
+    with pytest.raises(CommandError, match="Two of the results"):
+        refuse_taken(order, 2, Path("out"))
+
+
+def test_a_file_that_appears_meanwhile_is_not_overwritten_either() -> None:
+    assert free_path(Path("new.2x.png")) == Path("new.2x.png")
+    Path("new.2x.png").write_bytes(b"x")
+    assert free_path(Path("new.2x.png")) == Path("new.2x-1.png")
+
+
+@pytest.mark.parametrize(
+    ("text", "measure", "amount"),
+    [
+        ("5", Measure.USD, 5_000_000_000),
+        ("$2.50", Measure.USD, 2_500_000_000),
+        ("0,000000001", Measure.USD, 1),
+        ("16", Measure.MEGAPIXELS, 16),
+        ("0", Measure.JOBS, 0),
+    ],
+)
+def test_amounts_are_exact(text: str, measure: Measure, amount: int) -> None:
+    assert read_amount(text, measure) == amount
+
+
+@pytest.mark.parametrize(
+    ("text", "measure"),
+    [("five", Measure.USD), ("-1", Measure.USD), ("nan", Measure.USD), ("1.5", Measure.JOBS), ("1e12", Measure.USD)],
+)
+def test_a_wrong_amount_is_one_sentence(text: str, measure: Measure) -> None:
+    with pytest.raises(CommandError, match=text):
+        read_amount(text, measure)
+
+
+def test_csv_holds_exact_dollars_and_no_formula() -> None:
+    day = UsageRow("2026-11-23", "2026-11-23", 1_600_000_001, 2, 16.5)
+    member = UsageRow("abc", "=HYPERLINK(1)", 100_000_000, 1, 1.0)
+    report = UsageReport("everything", "month", "UTC", "", "", 0, 0, 0, 0, (day,), (member,), None, False)
+    assert usage_csv(report).splitlines() == [
+        "kind,key,label,charged_usd,jobs,megapixels",
+        "day,2026-11-23,2026-11-23,1.600000001,2,16.5",
+        "member,abc,'=HYPERLINK(1),0.1,1,1",
+    ]
+
+
+def job(**changes: object) -> Job:
+    """A job that ended well, with these changes."""
+    facts: dict[str, object] = {
+        "id": "0123456789ab",
+        "key": "cli:1",
+        "state": JobState.SUCCEEDED,
+        "requester": Requester("cli", "ann"),
+        "source": Source("upload"),
+        "reply": ReplyAddress("cli"),
+        "parameters": Parameters(seed=7),
+        "created_at": 1.0,
+        "updated_at": 2.0,
+        "result": Result(200, 100, 12, PNG, "x", 7, 1.5, "A cat"),
+        "receipt": Receipt(100_000_000, 100_000_000, "units", Decimal(1), 100_000_000),
+    }
+    return Job(**{**facts, **changes})  # type: ignore[arg-type]
+
+
+def test_a_job_as_json_holds_what_a_script_needs() -> None:
+    record = json.loads(json.dumps(as_json("cat.png", job(), Path("cat.2x.png"))))
+    assert record["output"] == "cat.2x.png"
+    assert (record["state"], record["seed"], record["charged_usd"], record["error"]) == ("succeeded", 7, 0.1, None)
+
+
+def test_a_failed_job_as_json_holds_the_code_and_the_sentence() -> None:
+    status = LimitStatus(Limit(Scope(ScopeKind.USER), Measure.USD, Window.DAY, 1), 1, 0, None)
+    refused = job(state=JobState.REFUSED, result=None, receipt=None, error=LimitReached(status=status, needed=5))
+    record = json.loads(json.dumps(as_json("cat.png", refused, None)))
+    assert (record["state"], record["output"], record["error"]["code"]) == ("refused", None, "limit_reached")
+    assert record["error"]["message"]
