@@ -132,6 +132,11 @@ class SqlJobStore:
         found = await self._list(select(jobs).where(jobs.c.request_id == request_id).limit(1))
         return found[0] if found else None
 
+    async def sent_since(self, at: float, *, after_id: str = "", limit: int = 500) -> Sequence[Job]:
+        """Jobs made since `at` that reached the provider, by id, from `after_id` on: for going through all of them."""
+        query = select(jobs).where(jobs.c.created_at >= at, jobs.c.request_id != "", jobs.c.id > after_id)
+        return await self._list(query.order_by(jobs.c.id).limit(limit))
+
     async def by_state(self) -> Mapping[str, int]:
         """How many jobs are in each unfinished state."""
         from sqlalchemy import func
