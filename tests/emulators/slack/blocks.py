@@ -332,7 +332,7 @@ def check_view(view: Any, *, home: bool) -> Found:
         found.append("private_metadata or callback_id too long")
     found += check_blocks(view.get("blocks"), "home" if home else "modal")
     try:
-        SdkView(**{k: v for k, v in view.items() if k != "blocks"}, blocks=[]).to_dict()
+        SdkView(**view).to_dict()
     except (SlackObjectFormationError, TypeError) as error:
         found.append(str(error))
     return found

@@ -1,0 +1,182 @@
+"""The real adapter with the real slack-bolt, against the emulator, over a small honest core."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from adapters.slack.adapter import SlackAdapter
+from adapters.slack.settings import Settings
+from adapters.slack.sockets import SocketTimes
+from core.ports import AdapterContext
+from tests.adapters.slack.fake_service import FakeMedia, FakeService, FakeState
+from tests.emulators.slack import Message, SlackEmulator, png, text_of
+
+QUICK = SocketTimes(connect_s=1.0, look_every_s=0.05, lost_after_s=0.4, close_s=0.3, ping_s=0.4, first_pause_s=0.05)
+
+
+class EmulatedClock:
+    """The core's clock, moved with the emulator's."""
+
+    def __init__(self, slack: SlackEmulator) -> None:
+        self._clock = slack.clock
+
+    def now(self) -> float:
+        return self._clock.now_s()
+
+    async def sleep(self, seconds: float) -> None:
+        await self._clock.sleep_until(self._clock.now_s() + seconds)
+
+
+@dataclass
+class World:
+    """One bot process against one emulated Slack."""
+
+    slack: SlackEmulator
+    service: FakeService
+    state: FakeState
+    media: FakeMedia
+    adapter: SlackAdapter
+    context: AdapterContext
+    settings: Settings
+    serving: asyncio.Task[None] | None = None
+    runner: web.AppRunner | None = None
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def start(self) -> None:
+        self.ready.clear()
+        self.service.adapter = self.adapter
+        if self.adapter.routes():
+            await self._http()
+        self.serving = asyncio.create_task(self.adapter.serve(self.ready.set))
+        waiting = asyncio.create_task(self.ready.wait())
+        await asyncio.wait({waiting, self.serving}, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        if not waiting.done():
+            waiting.cancel()
+            await self.serving
+
+    async def _http(self) -> None:
+        app = web.Application()
+        app.add_routes(self.adapter.routes())
+        self.runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
+        await self.runner.setup()
+        site = web.TCPSite(self.runner, "127.0.0.1", 0)
+        await site.start()
+        self.base_url = f"http://127.0.0.1:{self.runner.addresses[0][1]}"
+        if not self.settings.socket_mode:
+            self.slack.http_target = f"{self.base_url}/slack/events"
+
+    async def stop(self) -> None:
+        if self.serving is not None:
+            self.serving.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await self.serving
+        self.serving = None
+        if self.runner is not None:
+            await self.runner.cleanup()
+            self.runner = None
+
+    async def restart(self) -> None:
+        """The process dies without a word and another begins with the same stores."""
+        self.service.crash()
+        await self.stop()
+        self.adapter = SlackAdapter(self.settings, self.context, times=QUICK)
+        await self.start()
+        for job_id, row in self.service.rows.items():
+            if not row.job.state.terminal:
+                self.service.carry_on(job_id)
+
+    # ------------------------------------------------------------------------ helpers
+
+    def picture(self, name: str = "photo.png", **how: Any) -> Any:
+        return self.slack.member.file(png(64, 48), name, **how)
+
+    async def until(self, true: Callable[[], Any], *, at_most_s: float = 8.0, move: float = 0.0) -> Any:
+        """Wait for it; with `move`, the clock goes forward by so much at each look."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + at_most_s
+        while True:
+            if found := true():
+                return found
+            if loop.time() > deadline:
+                raise AssertionError(f"never true; messages: {[text_of(m) for m in self.slack.member.messages()]}")
+            if move:
+                self.slack.clock.advance(move)
+            await asyncio.sleep(0.02)
+
+    def results(self, channel: str = "general", **who: Any) -> list[Message]:
+        found = self.slack.member.messages(channel, **who)
+        return [m for m in found if m.bot and " is ready" in m.text]
+
+    async def result(self, channel: str = "general", *, number: int = 1, **who: Any) -> Message:
+        """The n-th result in a channel, once it and everything after it is done."""
+        await self.until(lambda: len(self.results(channel, **who)) >= number, move=0.2)
+        await self.idle()
+        return self.results(channel, **who)[number - 1]
+
+    async def idle(self) -> None:
+        """No job runs."""
+        await self.until(lambda: all(r.task is None or r.task.done() for r in self.service.rows.values()), move=0.2)
+
+    def bot_messages(self, channel: str = "general", **who: Any) -> list[Message]:
+        return [m for m in self.slack.member.messages(channel, **who) if m.bot]
+
+    def job_button(self, message: Message, verb: str) -> str:
+        found = re.search(rf'"(job:{verb}:[^"]+)"', str(message.blocks).replace("'", '"'))
+        assert found, message.blocks
+        return found[1]
+
+
+def make_settings(slack: SlackEmulator, **changes: Any) -> Settings:
+    values = {
+        "slack_bot_token": "xoxb-acme-bot-token",
+        "slack_app_token": slack.app_token,
+        "slack_api_url": slack.api_url,
+        "slack_authorize_url": f"{slack.base_url}/oauth/v2/authorize",
+        "slack_sockets": 1,
+    }
+    return Settings.model_validate({k: v for k, v in (values | changes).items() if v is not None})
+
+
+def make_world(slack: SlackEmulator, folder: Path, public_url: str | None = None, **changes: Any) -> World:
+    clock = EmulatedClock(slack)
+    service, state, media = FakeService(clock, folder), FakeState(clock), FakeMedia(folder)
+    settings = make_settings(slack, **changes)
+    context = AdapterContext(
+        service=service,
+        media=media,
+        state=state,
+        clock=clock,
+        data_dir=folder,
+        public_url=public_url,
+        version="test",
+        trusted_file_hosts=tuple(slack.file_hosts),
+    )
+    adapter = SlackAdapter(settings, context, times=QUICK)
+    return World(slack, service, state, media, adapter, context, settings)
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[SlackEmulator]:
+    """The emulator; at the end nothing we sent may have broken a rule that Slack lets pass silently."""
+    async with SlackEmulator(processing_s=0.03) as emulator:
+        yield emulator
+    assert emulator.violations == []
+
+
+@pytest.fixture
+async def world(slack: SlackEmulator, tmp_path: Path) -> AsyncIterator[World]:
+    """A connected bot in one workspace, in Socket Mode."""
+    made = make_world(slack, tmp_path)
+    await made.start()
+    yield made
+    made.service.crash()
+    await made.stop()
