@@ -47,6 +47,7 @@ def as_json(picture: Path | str, job: Job, path: Path | None) -> dict[str, Any]:
         "file_size": result.bytes if result else None,
         "content_type": result.mime if result else None,
         "seed": result.seed if result else job.parameters.seed,
+        "repeat_of": (result.repeat_of or None) if result else None,
         "inference_s": result.inference_s if result else None,
         "caption": result.caption if result else None,
         "charged_usd": receipt.charged_nanousd / NANOUSD_PER_USD if receipt else None,

@@ -84,7 +84,7 @@ class _Run:
             TimeElapsedColumn(),
             console=err,
             transient=True,
-            disable=options.json and not err.is_terminal,
+            disable=not err.is_terminal,
         )
         self._asking = asyncio.Lock()
         self._running: dict[str, Job] = {}

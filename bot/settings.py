@@ -179,7 +179,9 @@ def load(env_file: Path | str | None = ".env") -> Settings:
     known = {
         name.upper() for kind in (Settings, *(module.Settings for _, module in found)) for name in kind.model_fields
     }
-    return own.model_copy(update={"platforms": tuple(platforms), "warnings": misspelt(typed, known)})
+    # Absolute, because workers run in folders of their own.
+    found_here = {"data_dir": own.data_dir.expanduser().absolute()}
+    return own.model_copy(update={**found_here, "platforms": tuple(platforms), "warnings": misspelt(typed, known)})
 
 
 def _environment(env_file: Path | str | None) -> tuple[dict[str, str], list[str]]:
