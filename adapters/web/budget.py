@@ -12,7 +12,6 @@ from aiohttp import web
 from adapters.web import intake, translate
 from adapters.web.commands import actor_of
 from adapters.web.files import disposition
-from adapters.web.quota_words import limit_words
 from adapters.web.render import dollars, error_json, job_json, limit_json, parameters_json, quote_json
 from core.errors import InvalidParameters, ParameterProblem, UpscaleError
 from core.jobs import Requester
@@ -21,6 +20,7 @@ from core.parameter_text import parse_request
 from core.parameters import resolve
 from core.ports import AdapterContext
 from core.pricing import usd
+from core.quota_text import limit_words
 from core.reports import UsageReport, UsageRow
 
 PERIODS = ("day", "week", "month", "year")
@@ -134,9 +134,10 @@ class BudgetHandlers:
         actor = actor_of(request)
         values = await intake.json_body(request)
         clearing = "clear" in values
-        words = limit_words(str(values.get("clear" if clearing else "text", "")), needs_amount=not clearing)
+        text = str(values.get("clear" if clearing else "text", ""))[:200]
+        words = limit_words(text, translate.QUOTA, needs_amount=not clearing)
         amount = None if clearing else words.amount
-        after = await self._service.set_limit(actor, words.scope, "", words.measure, words.window, amount)
+        after = await self._service.set_limit(actor, words.scope, words.scope_id, words.measure, words.window, amount)
         return self._limits(after, actor.locale)
 
     def _limits(self, statuses: Any, locale: str) -> web.Response:
@@ -167,7 +168,9 @@ class BudgetHandlers:
         return _OneTimeFile(path, headers={"Content-Disposition": disposition("attachment", "upscale-export.zip")})
 
     async def erase(self, request: web.Request) -> web.StreamResponse:
-        """Delete everything but anonymised money rows."""
+        """`{"confirm": true}` deletes everything but anonymised money rows."""
+        if (await intake.json_body(request)).get("confirm") is not True:
+            raise InvalidParameters(problems=(ParameterProblem("confirm", "", "missing_value", "true"),))
         return web.json_response({"erased": await self._service.erase(actor_of(request))})
 
 

@@ -91,7 +91,7 @@ class PageHandlers:
         form = await request.post()
         if not self._guard.token_is(request, str(form.get("token", ""))):
             return self._login_form(request, "wrong", status=401)
-        response = web.HTTPSeeOther("/")
+        response = web.Response(status=303, headers={"Location": "/"})
         secure = request.secure or (self._settings.public_url or "").startswith("https://")
         response.set_cookie(
             COOKIE,
@@ -106,7 +106,7 @@ class PageHandlers:
 
     async def logout(self, request: web.Request) -> web.StreamResponse:
         """Forget the cookie."""
-        response = web.HTTPSeeOther("/login")
+        response = web.Response(status=303, headers={"Location": "/login"})
         response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
         return response
 

@@ -59,9 +59,7 @@ def _frame(locale: str) -> dict[str, str]:
         "drop_here": tr("Drop to add", locale),
         "offline": tr("Connection lost. Trying again …", locale),
         "failed_request": tr("The bot did not answer. Is it still running?", locale),
-        "signed_out": tr("Please sign in again.", locale),
         "theme": tr("Switch between light and dark", locale),
-        "close": tr("Close", locale),
     }
 
 
@@ -170,7 +168,6 @@ def _details(locale: str) -> dict[str, str]:
         "off": tr("off", locale),
         "opens_in": tr("Opens again in {time}.", locale),
         "you": tr("You", locale),
-        "bot": tr("Upscale", locale),
     }
 
 

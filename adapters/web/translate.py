@@ -12,10 +12,12 @@ from typing import Any
 
 from core.errors import InvalidParameters, NoImage, ParameterProblem
 from core.jobs import ReplyAddress, Requester, Source, UpscaleRequest
+from core.limits import ScopeKind
 from core.messages import LANGUAGES
 from core.parameter_text import parse_request
 from core.parameters import Parsed
 from core.ports import Change
+from core.quota_text import Dialect
 
 PLATFORM = "web"
 USER_ID = "local"
@@ -23,6 +25,21 @@ REPLY = ReplyAddress(PLATFORM, {})
 IGNORED_FIELDS = frozenset({"private", "width", "height"})
 
 Raw = str | int | float | bool
+
+QUOTA = Dialect(
+    scopes={
+        "everything": ScopeKind.EVERYTHING,
+        "all": ScopeKind.EVERYTHING,
+        "global": ScopeKind.EVERYTHING,
+        "page": ScopeKind.PLATFORM,
+        "platform": ScopeKind.PLATFORM,
+        "user": ScopeKind.USER,
+        "me": ScopeKind.USER,
+    },
+    examples="everything, page, user",
+    default=ScopeKind.EVERYTHING,
+)
+"""How `/quota set` on the page names scopes; there are no workspaces, channels or roles here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,6 +140,7 @@ class FakeService:
         self.spent_nanousd = 0
         self.fail_with: e.UpscaleError | None = None
         self.break_with: Exception | None = None
+        self.incidents: list[BaseException] = []
         self.jobs: dict[str, Job] = {}
         self.requests: list[UpscaleRequest] = []
         self.gates: dict[str, asyncio.Event] = {}
@@ -472,6 +473,7 @@ class FakeService:
         return None
 
     async def incident(self, area: str, error: BaseException) -> str:
+        self.incidents.append(error)
         return "ref0incident"
 
     def notice(self, error: e.UpscaleError, locale: str, job: Job | None = None) -> Notice:

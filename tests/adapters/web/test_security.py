@@ -1,0 +1,197 @@
+"""Who is let in: hosts, origins, tokens, and the headers that bind the browser."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import aiohttp
+import pytest
+from pydantic import ValidationError
+
+from adapters.web.security import ATTEMPT_WINDOW_S, ATTEMPTS_PER_WINDOW, COOKIE, SESSION_S
+from adapters.web.settings import Settings, is_loopback
+from tests.adapters.web.conftest import form
+from tests.adapters.web.site import Site, site
+
+Http = aiohttp.ClientSession
+TOKEN = "correct horse battery staple"
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://127.0.0.1:1", "https://127.0.0.1.evil.example"]
+)
+async def test_a_changing_request_with_a_foreign_origin_is_refused(page_site: Site, http: Http, origin: str) -> None:
+    for method, path in (("POST", "/api/jobs"), ("POST", "/api/jobs/x/cancel"), ("DELETE", "/api/jobs/x")):
+        async with http.request(method, page_site.url + path, data=form(), headers={"Origin": origin}) as answer:
+            assert answer.status == 403
+            assert (await answer.json())["error"]["code"] == "foreign_origin"
+    assert page_site.service.requests == []
+
+
+async def test_a_changing_request_without_an_origin_or_with_our_own_is_accepted(page_site: Site, http: Http) -> None:
+    for headers in ({}, {"Origin": page_site.url}, {"Origin": page_site.url, "Sec-Fetch-Site": "same-origin"}):
+        async with http.post(f"{page_site.url}/api/jobs", data=form(), headers=headers) as answer:
+            assert answer.status == 202
+
+
+@pytest.mark.parametrize("where", ["cross-site", "same-site"])
+async def test_what_the_browser_calls_cross_site_is_refused(page_site: Site, http: Http, where: str) -> None:
+    async with http.post(f"{page_site.url}/api/jobs", data=form(), headers={"Sec-Fetch-Site": where}) as answer:
+        assert answer.status == 403
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "localhost.evil.example"]
+)
+async def test_a_rebound_host_name_is_refused_for_every_method(page_site: Site, http: Http, host: str) -> None:
+    for path in ("/", "/api/history", "/static/main.js"):
+        async with http.get(page_site.url + path, headers={"Host": host}) as answer:
+            assert answer.status == 403
+            assert (await answer.json())["error"]["code"] == "foreign_host"
+
+
+@pytest.mark.parametrize("host", ["localhost:{port}", "127.0.0.1:{port}", "[::1]:{port}", "LOCALHOST"])
+async def test_every_name_of_this_machine_is_served(page_site: Site, http: Http, host: str) -> None:
+    async with http.get(page_site.url, headers={"Host": host.format(port=page_site.port)}) as answer:
+        assert answer.status == 200
+
+
+async def test_the_public_host_is_served_with_a_token_and_never_without(tmp_path: Path, http: Http) -> None:
+    async with site(tmp_path, public_url="https://bot.example") as open_site:
+        for headers in ({"Host": "bot.example"}, {"X-Forwarded-For": "203.0.113.9"}):
+            async with http.get(f"{open_site.url}/api/history", headers=headers) as answer:
+                assert answer.status == 403
+                assert (await answer.json())["error"]["code"] == "token_needed"
+    async with site(tmp_path, public_url="https://bot.example", web_token=TOKEN) as closed:
+        headers = {"Host": "bot.example", "X-Forwarded-For": "203.0.113.9", "Authorization": f"Bearer {TOKEN}"}
+        async with http.get(f"{closed.url}/api/history", headers=headers) as answer:
+            assert answer.status == 200
+        headers["Origin"] = "https://bot.example"
+        async with http.post(f"{closed.url}/api/jobs", data=form(), headers=headers) as answer:
+            assert answer.status == 202
+
+
+def test_a_host_that_others_can_reach_demands_a_token() -> None:
+    for host in ("0.0.0.0", "::", "192.168.1.5", "bot.example"):
+        with pytest.raises(ValidationError, match="WEB_TOKEN must be set"):
+            Settings(web_host=host)
+        assert Settings.model_validate({"web_host": host, "web_token": TOKEN}).token == TOKEN
+        with pytest.raises(ValidationError):
+            Settings.model_validate({"web_host": host, "web_token": ""})
+    for host in ("127.0.0.1", "127.8.8.8", "localhost", "::1", "[::1]"):
+        assert is_loopback(host)
+        assert Settings(web_host=host).token is None
+
+
+async def test_with_a_token_nothing_is_told_to_strangers(tmp_path: Path, http: Http) -> None:
+    async with site(tmp_path, web_token=TOKEN) as closed:
+        async with http.get(f"{closed.url}/api/history") as answer:
+            assert answer.status == 401
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
+        async with http.post(f"{closed.url}/api/jobs", data=form()) as answer:
+            assert answer.status == 401
+        async with http.get(closed.url, allow_redirects=False) as answer:
+            assert (answer.status, answer.headers["Location"]) == (303, "/login")
+        async with http.get(f"{closed.url}/api/history", headers={"Authorization": "Bearer wrong"}) as answer:
+            assert answer.status == 401
+        async with http.get(f"{closed.url}/api/history", headers={"Authorization": f"bearer {TOKEN}"}) as answer:
+            assert answer.status == 200
+
+
+async def sign_in(http: Http, url: str, token: str) -> tuple[int, str]:
+    async with http.post(f"{url}/login", data={"token": token}, allow_redirects=False) as answer:
+        return answer.status, answer.headers.get("Set-Cookie", "")
+
+
+async def test_signing_in_sets_a_strict_cookie_that_is_not_the_token(tmp_path: Path, http: Http) -> None:
+    async with site(tmp_path, web_token=TOKEN) as closed:
+        status, cookie = await sign_in(http, closed.url, TOKEN)
+        assert status == 303
+        assert "HttpOnly" in cookie
+        assert "SameSite=Strict" in cookie
+        assert TOKEN not in cookie
+        value = cookie.split(";")[0].partition("=")[2]
+        async with http.get(f"{closed.url}/api/history", cookies={COOKIE: value}) as answer:
+            assert answer.status == 200
+        http.cookie_jar.clear()
+        for forged in (value[:-1] + ("0" if value[-1] != "0" else "1"), "9999999999.x." + value.rpartition(".")[2], ""):
+            async with http.get(f"{closed.url}/api/history", headers={"Cookie": f"{COOKIE}={forged}"}) as answer:
+                assert answer.status == 401
+        closed.clock.offset_s = SESSION_S + 10.0
+        async with http.get(f"{closed.url}/api/history", headers={"Cookie": f"{COOKIE}={value}"}) as answer:
+            assert answer.status == 401
+
+
+async def test_guessing_the_token_is_slowed_down_and_recovers(tmp_path: Path, http: Http) -> None:
+    async with site(tmp_path, web_token=TOKEN) as closed:
+        for _ in range(ATTEMPTS_PER_WINDOW):
+            assert (await sign_in(http, closed.url, "wrong"))[0] == 401
+        assert (await sign_in(http, closed.url, TOKEN))[0] == 429
+        async with http.get(f"{closed.url}/api/history", headers={"Authorization": f"Bearer {TOKEN}"}) as answer:
+            assert answer.status == 429
+            assert int(answer.headers["Retry-After"]) > 0
+        closed.clock.offset_s = ATTEMPT_WINDOW_S + 1
+        assert (await sign_in(http, closed.url, TOKEN))[0] == 303
+
+
+async def test_signing_in_from_another_site_is_refused(tmp_path: Path, http: Http) -> None:
+    async with (
+        site(tmp_path, web_token=TOKEN) as closed,
+        http.post(f"{closed.url}/login", data={"token": TOKEN}, headers={"Origin": "http://evil.example"}) as answer,
+    ):
+        assert answer.status == 403
+
+
+async def test_every_answer_carries_the_protecting_headers(page_site: Site, http: Http) -> None:
+    for path in (
+        "/",
+        "/login",
+        "/static/main.js",
+        "/static/nothing.js",
+        "/api/history",
+        "/api/jobs/none",
+        "/static/..",
+    ):
+        async with http.get(page_site.url + path, allow_redirects=False) as answer:
+            policy = answer.headers["Content-Security-Policy"]
+            assert "default-src 'none'" in policy
+            assert "unsafe" not in policy
+            assert "frame-ancestors 'none'" in policy
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert answer.headers["Referrer-Policy"] == "no-referrer"
+            assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+@pytest.mark.parametrize(
+    "name", ["../adapter.py", "..%2fadapter.py", "%2e%2e%2fadapter.py", "index.html", "/etc/passwd"]
+)
+async def test_static_serves_only_its_own_files(page_site: Site, http: Http, name: str) -> None:
+    async with http.get(f"{page_site.url}/static/{name}") as answer:
+        assert answer.status in {403, 404}
+
+
+async def test_the_page_has_no_inline_script_or_style(page_site: Site, http: Http) -> None:
+    async with http.get(page_site.url) as answer:
+        text = await answer.text()
+    assert "style=" not in text
+    assert "<style" not in text
+    assert "onclick" not in text
+    assert "://" not in text.replace("http://www.w3.org", "").partition('id="boot"')[0]
+
+
+async def test_a_hostile_file_name_stays_text(page_site: Site, http: Http) -> None:
+    name = "../../etc/<script>alert(1);filename=evil.html\u202egnp.png"
+    async with http.post(f"{page_site.url}/api/jobs", data=form(name=name)) as answer:
+        job = await answer.json()
+        assert answer.status == 202
+    assert "/" not in page_site.service.requests[0].source.name
+    assert str(page_site.service.requests[0].source.path).startswith(str(page_site.data_dir / "uploads"))
+    for _ in range(200):
+        async with http.get(f"{page_site.url}/api/jobs/{job['job_id']}/image?download=1") as answer:
+            if answer.status == 200:
+                break
+        await asyncio.sleep(0.01)
+    disposition = answer.headers["Content-Disposition"]
+    assert disposition.count(";") == 2
+    assert not set(disposition) & set("<>\u202e/\\")

@@ -1,0 +1,111 @@
+"""Requests to the core's words: languages, keys, sources, statuses, names of files."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from adapters.web import translate
+from adapters.web.files import disposition
+from adapters.web.pages import STATIC_DIR
+from adapters.web.statuses import status_of
+from adapters.web.texts import login_texts, page_texts
+from core import errors as e
+from core.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
+
+
+@pytest.mark.parametrize(
+    ("header", "locale"),
+    [
+        ("", "en"),
+        ("de-CH,de;q=0.9,en;q=0.8", "de-CH"),
+        ("xx,fr;q=0.5,de;q=0.7", "de"),
+        ("pt-BR", "pt-BR"),
+        ("de;q=0,ja", "ja"),
+        ("*;q=nonsense", "en"),
+        ("x" * 10_000, "en"),
+    ],
+)
+def test_the_first_spoken_language_by_weight_is_taken(header: str, locale: str) -> None:
+    assert translate.locale_of(header) == locale
+
+
+def test_an_idempotency_key_always_makes_the_same_job_key_and_never_leaks_into_it() -> None:
+    assert translate.job_key("abc") == translate.job_key("abc")
+    assert "abc" not in translate.job_key("abc")
+    assert translate.job_key("") != translate.job_key("")
+
+
+def test_an_upload_wins_over_a_link() -> None:
+    given = translate.Submission(text="https://a.example/x.png 3x", upload=Path("/data/u"), upload_name="a.png")
+    request = translate.upscale_request(given, translate.requester(), "")
+    assert (request.source.kind, request.source.name) == ("upload", "a.png")
+
+
+def test_lists_in_json_are_refused_by_name() -> None:
+    given = translate.Submission(fields=translate.scalars({"factor": [2], "url": "https://a.example/x.png"}))
+    with pytest.raises(e.InvalidParameters) as caught:
+        translate.upscale_request(given, translate.requester(), "")
+    assert [problem.name for problem in caught.value.problems] == ["factor"]
+
+
+def test_every_error_of_the_tree_has_a_status_of_its_kind() -> None:
+    limit = Limit(Scope(ScopeKind.USER), Measure.USD, Window.DAY, 1)
+    for leaf in e.leaves():
+        error = leaf.__new__(leaf)
+        if isinstance(error, e.LimitReached):
+            error = e.LimitReached(status=LimitStatus(limit, 0, 0, None), needed=1)
+        expected = 500 if leaf is e.InternalError else range(400, 504)
+        status = status_of(error)
+        assert status == expected if isinstance(expected, int) else status in expected and status != 500, leaf
+
+
+def test_a_limit_on_jobs_is_too_many_requests() -> None:
+    limit = Limit(Scope(ScopeKind.USER), Measure.JOBS, Window.HOUR, 1)
+    assert status_of(e.LimitReached(status=LimitStatus(limit, 1, 0, None), needed=1)) == 429
+
+
+def test_a_file_name_in_any_script_is_told_in_both_forms() -> None:
+    assert disposition("attachment", "Ärger 写真.png") == (
+        "attachment; filename=\"_rger___.png\"; filename*=UTF-8''%C3%84rger%20%E5%86%99%E7%9C%9F.png"
+    )
+
+
+def test_every_sentence_that_the_page_uses_exists_and_none_is_unused() -> None:
+    import re
+
+    texts = page_texts("en")
+    scripts = "".join(path.read_text() for path in STATIC_DIR.glob("*.js"))
+    html = (STATIC_DIR / "index.html").read_text()
+    used = set(re.findall(r"\bt\(\"([a-z_]+)\"", scripts)) | set(re.findall(r"\{\{([a-z_]+)\}\}", html))
+    used |= set(re.findall(r"\"(help_[a-z]+)\"", scripts)) - {"help_title"}
+    assert used - set(texts) - {"lang", "boot"} == set()
+    built = {"preset_", "step_", "p_"}  # put together in the scripts: t(`preset_${name}`)
+    ranges = {"factor", "creativity", "guidance", "steps", "seed", "safety"}
+    named = ranges | {f"{name}_hint" for name in ranges} | {"day", "charged", "jobs"}
+    unused = {key for key in texts if key not in used | named and not any(key.startswith(start) for start in built)}
+    assert unused == set()
+    login = set(re.findall(r"\{\{([a-z_]+)\}\}", (STATIC_DIR / "login.html").read_text()))
+    assert login - {"lang", "login_problem"} <= set(login_texts("en"))
+
+
+def test_no_module_of_the_page_passes_three_hundred_lines() -> None:
+    for path in STATIC_DIR.iterdir():
+        assert path.read_text().count("\n") <= 300, path.name
+
+
+def test_requests_of_the_page_come_from_the_operator() -> None:
+    actor = translate.requester("de")
+    assert dataclasses.asdict(actor) | {"locale": ""} == {
+        "platform": "web",
+        "user_id": "local",
+        "user_name": "",
+        "workspace_id": "",
+        "channel_id": "",
+        "role_ids": (),
+        "is_moderator": True,
+        "is_operator": True,
+        "locale": "",
+    }
