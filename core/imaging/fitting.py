@@ -82,7 +82,9 @@ def fit(path: Path, out_dir: Path, max_bytes: int, limits: ImageLimits) -> dict[
         return _fitted(path, facts.mime, "original", facts.width_px, facts.height_px)
     try:
         picture = _picture(path, facts)
-        found = _lossless(picture, out_dir / f"fit-{max_bytes}-lossless", max_bytes) or _lossy(picture, out_dir, max_bytes)
+        found = _lossless(picture, out_dir / f"fit-{max_bytes}-lossless", max_bytes) or _lossy(
+            picture, out_dir, max_bytes
+        )
         if found is not None:
             return found
         out = out_dir / f"fit-{max_bytes}-reduced"

@@ -122,17 +122,22 @@ class WorkerPool:
 
     async def call(self, op: str, args: dict[str, Any], *, timeout_s: float, queue_timeout_s: float) -> dict[str, Any]:
         """Runs one job. Raises WorkerDied, WorkerFault, WorkerTooSlow, PoolClosed; TimeoutError if none came free."""
+        if self._closed:
+            raise PoolClosed
         async with asyncio.timeout(queue_timeout_s):
             await self._permits.acquire()
         try:
+            if self._closed:
+                raise PoolClosed
             return await self._run(op, args, timeout_s)
         finally:
             self._permits.release()
 
     async def _run(self, op: str, args: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        worker = self._waiting_one() or await self._start()
         if self._closed:
+            self._end_soon(worker)
             raise PoolClosed
-        worker = self._idle.pop() if self._idle else await self._start()
         healthy = False
         try:
             async with asyncio.timeout(timeout_s):
@@ -156,6 +161,15 @@ class WorkerPool:
             log.error("image_worker_fault", op=op, kind=answer["fault"])
             raise WorkerFault(str(answer["fault"]))
         return answer
+
+    def _waiting_one(self) -> _Worker | None:
+        """The worker that was used last, so that the others may grow old; one that ended by itself is passed over."""
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.process.returncode is None:
+                return worker
+            self._end_soon(worker)
+        return None
 
     async def _start(self) -> _Worker:
         scratch = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="imaging-", dir=self._scratch))
@@ -215,8 +229,10 @@ class WorkerPool:
         for worker in list(self._all):
             self._end_soon(worker)
         async with asyncio.timeout(3 * _GOODBYE_S):
-            for _ in range(self._workers):
+            for _ in range(self._workers):  # each caller has seen its worker end, or never gets one
                 await self._permits.acquire()
+            for _ in range(self._workers):
+                self._permits.release()
             while self._enders:
                 await asyncio.wait(self._enders)
 
