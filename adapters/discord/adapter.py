@@ -52,7 +52,9 @@ class DiscordAdapter:
         self._menus = Menus(self._desk)
         self._own = OwnCommands(self._desk)
         self._buttons = Buttons(self._desk, self._menus, self._own)
-        self._runner = Runner(settings, context.state, context.clock, self._rest, self._make_client)
+        self._runner = Runner(
+            settings, context.state, context.clock, self._rest, self._make_client, context.service.incident
+        )
         self._ingress = (
             Ingress(settings.public_key, lambda: self._runner.client) if settings.public_key is not None else None
         )
@@ -65,6 +67,7 @@ class DiscordAdapter:
             router=self._buttons,
             on_modal=self._buttons.modal,
             on_shard=self._shard_connected,
+            on_incident=lambda error: self._context.service.incident("discord", error),
             shard_ids=self._settings.shard_ids,
             shard_count=self._settings.shard_count,
         )

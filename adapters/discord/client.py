@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -29,6 +30,7 @@ class UpscaleClient(discord.AutoShardedClient):
         router: Router,
         on_modal: ModalHandler,
         on_shard: Callable[[int], None],
+        on_incident: Callable[[Exception], Awaitable[object]],
         shard_ids: tuple[int, ...] | None = None,
         shard_count: int | None = None,
     ) -> None:
@@ -40,6 +42,8 @@ class UpscaleClient(discord.AutoShardedClient):
             chunk_guilds_at_startup=False,
             # Adds {"parse": []} to every message and edit: nothing that we write can ping anybody.
             allowed_mentions=discord.AllowedMentions.none(),
+            # Without intents no guild data follows a session's start; nothing is worth waiting for.
+            guild_ready_timeout=0.05,
             shard_count=shard_count,
             **more,
         )
@@ -47,6 +51,7 @@ class UpscaleClient(discord.AutoShardedClient):
         self.turns: IdentifyTurns | None = None
         self._on_modal = on_modal
         self._on_shard = on_shard
+        self._on_incident = on_incident
         everywhere = app_commands.AppCommandContext(guild=True, dm_channel=True, private_channel=True)
         both = app_commands.AppInstallationType(guild=True, user=True)
         self.tree = Tree(self, allowed_contexts=everywhere, allowed_installs=both)
@@ -71,8 +76,10 @@ class UpscaleClient(discord.AutoShardedClient):
             await self._on_modal(interaction)
 
     async def on_error(self, event_method: str, /, *args: Any, **kwargs: Any) -> None:
-        """Log what an event handler let through; the arguments may hold a token and are left out."""
-        log.exception("discord_event_failed", event_method=event_method)
+        """Report what an event handler let through; the arguments may hold a token and are left out."""
+        error = sys.exception()
+        if isinstance(error, Exception):
+            await self._on_incident(error)
 
 
 class Tree(app_commands.CommandTree[discord.Client]):

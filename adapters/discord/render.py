@@ -24,6 +24,9 @@ def card(colour: int, *items: ui.Item[ui.LayoutView]) -> ui.LayoutView:
     """A message of one container. Built afresh for every edit, and never timing out (see `controls`)."""
     view = ui.LayoutView(timeout=None)
     view.add_item(ui.Container(*items, accent_colour=colour))
+    # A view that has ended is sent as it is but kept nowhere: the library would otherwise hold every private answer
+    # with buttons in memory for 15 minutes. Clicks need no kept view; see `controls`.
+    view.stop()
     return view
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import aiohttp
 import discord
@@ -36,12 +36,14 @@ class Runner:
         clock: Clock,
         rest: Rest,
         make: Callable[[], UpscaleClient],
+        incident: Callable[[str, BaseException], Awaitable[str]],
     ) -> None:
         self._settings = settings
         self._state = state
         self._clock = clock
         self._rest = rest
         self._make = make
+        self._incident = incident
         self.client: UpscaleClient | None = None
         self.lives = 0
 
@@ -62,9 +64,12 @@ class Runner:
                         "Discord refuses DISCORD_TOKEN; copy it again from the portal."
                     ) from error
                 log.error("discord_token_refused")
-            except Exception:
+            except NETWORK_ERRORS as error:
+                log.warning("discord_unreachable", why=type(error).__name__, status=getattr(error, "status", 0))
+            except Exception as error:
                 # Whatever breaks the library's loop (even an event that it cannot parse), the bot comes back.
-                log.exception("discord_loop_broke")
+                # Reported by the core, which logs no local variables: an event holds a token.
+                await self._incident("discord", error)
             if self._clock.now() - began > HEALTHY_AFTER_S:
                 pause_s = FIRST_PAUSE_S
             await self._clock.sleep(pause_s * random.uniform(0.8, 1.2))

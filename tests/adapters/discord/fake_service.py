@@ -120,8 +120,8 @@ class FakeMedia:
     asked: list[int] = field(default_factory=list)
     expired: bool = False
 
-    def _file(self, shape: DeliveryKind, size: int | None, suffix: str, mime: str) -> MediaFile:
-        path = self.directory / f"{shape}-{size}.{suffix}"
+    def _file(self, job: Job, shape: DeliveryKind, size: int | None, suffix: str, mime: str) -> MediaFile:
+        path = self.directory / f"{job.id}-{shape}-{size}.{suffix}"
         data = self.picture
         if size is not None and size > len(data):
             data = data + b"\0" * (size - len(data))
@@ -131,10 +131,10 @@ class FakeMedia:
     async def original(self, job: Job) -> MediaFile:
         if self.expired:
             raise ResultExpired
-        return self._file("original", self.original_bytes, "png", "image/png")
+        return self._file(job, "original", self.original_bytes, "png", "image/png")
 
     async def source(self, job: Job) -> MediaFile:
-        return self._file("original", None, "png", "image/png")
+        return self._file(job, "original", None, "png", "image/png")
 
     async def fit(self, job: Job, *, max_bytes: int) -> MediaFile:
         self.asked.append(max_bytes)
@@ -142,15 +142,15 @@ class FakeMedia:
         if whole.bytes <= max_bytes:
             return whole
         if whole.bytes // 3 <= max_bytes:
-            return self._file("lossless_webp", whole.bytes // 3, "webp", "image/webp")
-        return self._file("preview", min(max_bytes, 65_536), "jpg", "image/jpeg")
+            return self._file(job, "lossless_webp", whole.bytes // 3, "webp", "image/webp")
+        return self._file(job, "preview", min(max_bytes, 65_536), "jpg", "image/jpeg")
 
     async def preview(self, job: Job, *, max_side_px: int, max_bytes: int) -> MediaFile:
-        made = self._file("preview", min(max_bytes, 65_536), "jpg", "image/jpeg")
+        made = self._file(job, "preview", min(max_bytes, 65_536), "jpg", "image/jpeg")
         return replace(made, width_px=max_side_px, height_px=max_side_px)
 
     async def compare(self, job: Job) -> MediaFile:
-        return self._file("original", None, "png", "image/png")
+        return self._file(job, "original", None, "png", "image/png")
 
 
 def money_left(left_nanousd: int = 4_600_000_000) -> LimitStatus:
@@ -293,8 +293,8 @@ class FakeCore:
             return self.jobs[job_id]
         now = self.clock.now()
         job = Job(
-            job_id, request.key, JobState.QUEUED, request.requester, request.source, request.reply, parameters, now, now,
-            private=request.private, spoiler=request.spoiler, parent_id=request.parent_id,
+            job_id, request.key, JobState.QUEUED, request.requester, request.source, request.reply, parameters,
+            now, now, private=request.private, spoiler=request.spoiler, parent_id=request.parent_id,
             confirmed_nanousd=request.confirmed_nanousd,
         )  # fmt: skip
         self.jobs[job_id] = job

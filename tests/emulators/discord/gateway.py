@@ -30,6 +30,7 @@ class Session:
     sequence: int = 0
     events: list[tuple[int, str]] = field(default_factory=list)
     dead: bool = False
+    dropped: bool = False
 
     async def send(self, event: str, data: Any) -> None:
         self.sequence += 1
@@ -92,7 +93,8 @@ class Gateway:
         finally:
             if session is not None and session.socket is socket:
                 session.socket = None
-                session.dead = socket.close_code in (1000, 1001)
+                session.dead = session.dead or (socket.close_code in (1000, 1001) and not session.dropped)
+                session.dropped = False
         return socket
 
     async def _identify(self, socket: web.WebSocketResponse, data: dict[str, Any]) -> Session | None:
@@ -185,6 +187,7 @@ class Gateway:
         """Close all sockets with a code that allows a RESUME."""
         for session in self.connected:
             assert session.socket is not None
+            session.dropped = True
             await session.socket.close(code=code)
 
     async def close(self) -> None:

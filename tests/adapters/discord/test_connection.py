@@ -1,0 +1,257 @@
+"""The gateway and HTTP ingress: double delivery, drops, restarts, sharding, drain, load."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from adapters.discord import DiscordLoginRefused, Settings
+from core.jobs import Progress
+from tests.adapters.discord.fake_service import FakeCore, png
+from tests.adapters.discord.kit import Bot, make, running, serving
+from tests.emulators.discord import DiscordEmulator, Fault, Upload
+
+PICTURE = Upload("harbour.png", png())
+
+
+async def _upscale(bot: Bot, **place: Any) -> None:
+    started = await bot.discord.invoke("/upscale", {"image": PICTURE}, **place)
+    await started.answer(lambda m: m.images)
+
+
+async def test_the_same_event_twice_is_one_job_and_one_message(bot: Bot) -> None:
+    bot.discord.gateway.deliveries = 2
+    await _upscale(bot)
+    await bot.core.settle()
+
+    assert len(bot.core.requests) == 1
+    assert len(bot.discord.messages()) == 1
+    assert len([r for r in bot.discord.requests if "/callback" in r.path]) == 1
+
+
+async def test_parallel_sessions_of_two_processes_make_one_job(bot: Bot, tmp_path: Path) -> None:
+    twin = FakeCore(tmp_path)
+    twin.state = bot.core.state
+    twin.state.identify_ttl_s = 0.0
+    bot.discord.gateway.identify_spacing_s = 0.0
+    async with serving(make(bot.discord, twin)):
+        await _upscale(bot) if not twin.requests else None
+        await asyncio.gather(bot.core.settle(), twin.settle())
+
+    assert len(bot.core.requests) + len(twin.requests) == 1
+    assert len(bot.discord.messages()) == 1
+    assert sorted(r.status for r in bot.discord.requests if "/callback" in r.path) == [200, 400]
+
+
+async def test_an_event_during_a_drop_arrives_by_resume_and_runs_once(bot: Bot) -> None:
+    await bot.discord.gateway.drop()
+    started = await bot.discord.invoke("/upscale", {"image": PICTURE})
+    await started.answer(lambda m: m.images)
+    await bot.core.settle()
+
+    assert bot.discord.gateway.resumes
+    assert len(bot.core.requests) == 1
+
+
+async def test_a_request_to_reconnect_is_followed_without_losing_the_session(bot: Bot) -> None:
+    await bot.discord.gateway.ask_to_reconnect()
+    await bot.discord.until(lambda: bot.discord.gateway.resumes)
+    await _upscale(bot)
+
+    assert len(bot.discord.gateway.identifies) == 1
+
+
+async def test_the_answer_of_a_job_is_edited_although_the_gateway_is_away(bot: Bot) -> None:
+    bot.core.script = None
+    started = await bot.discord.invoke("/upscale", {"image": PICTURE})
+    job_id = await bot.discord.until(lambda: next(iter(bot.core.jobs), None))
+    await bot.discord.gateway.drop()
+    await bot.core.finish(job_id)
+
+    await started.answer(lambda m: m.images)
+
+
+async def test_a_broken_event_ends_the_librarys_loop_and_the_bot_comes_back(bot: Bot) -> None:
+    bot.core.state.identify_ttl_s = 0.0
+    bot.discord.gateway.identify_spacing_s = 0.0
+    bot.core.state.claims.clear()
+    for session in bot.discord.gateway.connected:
+        await session.send("INTERACTION_CREATE", {"id": "1", "type": 2})
+    await bot.discord.until(lambda: len(bot.discord.gateway.identifies) >= 2, 15)
+    await bot.discord.until(lambda: bot.discord.gateway.connected)
+    await _upscale(bot)
+    assert [type(error) for error in bot.core.incidents] == [KeyError]
+    bot.core.incidents.clear()
+
+
+async def test_a_wrong_token_stops_the_start_with_one_plain_sentence(tmp_path: Path) -> None:
+    async with DiscordEmulator() as discord:
+        core = FakeCore(tmp_path)
+        adapter = make(discord, core)
+        discord.token = "another"
+        with pytest.raises(DiscordLoginRefused, match="Discord refuses DISCORD_TOKEN"):
+            async with serving(adapter):
+                pass
+
+
+async def test_commands_are_registered_once_and_again_only_when_they_change(tmp_path: Path) -> None:
+    async with DiscordEmulator() as discord:
+        discord.gateway.identify_spacing_s = 0.0
+        core = FakeCore(tmp_path)
+        core.state.identify_ttl_s = 0.0
+        for _ in range(2):
+            async with serving(make(discord, core)):
+                await discord.gateway.wait_connected()
+        puts = [r for r in discord.requests if r.method == "PUT"]
+        assert len(puts) == 1
+        options = next(c for c in puts[0].json if c["name"] == "upscale")["options"]
+        assert {o["name"]: (o["min_value"], o["max_value"]) for o in options if "min_value" in o} == {
+            "factor": (1.0, 4.0),
+            "creativity": (0.0, 1.0),
+            "guidance": (1.0, 4.0),
+            "steps": (4, 50),
+            "seed": (0, 2**32 - 1),
+        }
+        assert all(o["file_types"][0] == "image" for o in options if o["type"] == 11)
+        assert {c["type"] for c in puts[0].json} == {1, 3}
+        assert discord.violations == []
+
+
+async def test_shutting_down_lets_handlers_finish_and_leaves_no_task_behind(tmp_path: Path) -> None:
+    before = asyncio.all_tasks()
+    async with running(tmp_path) as bot:
+        bot.discord.faults.append(Fault("/callback", "delay", seconds=0.4))
+        started = await bot.discord.invoke("/help")
+        await asyncio.sleep(0.1)
+        bot.core.is_draining = True
+        late = await bot.discord.invoke("/upscale", {"image": PICTURE})
+        refusal = await late.answer()
+        assert "restarting" in refusal.text
+        assert refusal.ephemeral
+    assert started.interaction.acked_s is not None
+    await asyncio.sleep(0.05)
+    assert {t for t in asyncio.all_tasks() if not t.done()} - before == set()
+
+
+async def test_fifty_interactions_in_the_same_second_are_acknowledged_in_time_and_all_end(bot: Bot) -> None:
+    bot.discord.limits.everything = (10_000, 1.0)
+    started = await asyncio.gather(
+        *(bot.discord.invoke("/upscale", {"image": Upload(f"{n}.png", PICTURE.data)}) for n in range(50))
+    )
+    latencies = sorted([await one.acknowledged() for one in started])
+    await bot.discord.until(lambda: len([m for m in bot.discord.messages() if m.images]) == 50, 60)
+    await bot.core.settle()
+
+    assert latencies[-1] < 1.0
+    assert len(bot.core.jobs) == 50
+
+
+async def test_two_shards_of_one_process_identify_in_turn_and_both_serve(tmp_path: Path) -> None:
+    async with DiscordEmulator() as discord:
+        discord.gateway.identify_spacing_s = 0.3
+        discord.gateway.recommended_shards = 2
+        core = FakeCore(tmp_path)
+        core.state.identify_ttl_s = 0.35
+        guilds = [discord.guild]
+        while len({(g.id >> 22) % 2 for g in guilds}) < 2:
+            await asyncio.sleep(0.001)
+            guilds.append(discord.world.add_guild())
+        async with serving(make(discord, core)):
+            await discord.gateway.wait_connected(2)
+            for guild in (guilds[0], guilds[-1]):
+                channel = discord.world.add_channel(guild)
+                started = await discord.invoke("/upscale", {"image": PICTURE}, channel=channel)
+                assert started.reached_sessions == 1
+                await started.answer(lambda m: m.images)
+        assert discord.gateway.spacing_violations == []
+        assert sorted(s.shard for s in discord.gateway.sessions.values()) == [(0, 2), (1, 2)]
+
+
+async def test_two_processes_share_the_spacing_through_the_database(tmp_path: Path) -> None:
+    async with DiscordEmulator() as discord:
+        discord.gateway.identify_spacing_s = 0.3
+        first, second = FakeCore(tmp_path), FakeCore(tmp_path)
+        second.state = first.state
+        first.state.identify_ttl_s = 0.35
+        one = make(discord, first, shard_ids=(0,), shard_count=2)
+        two = make(discord, second, shard_ids=(1,), shard_count=2)
+        async with serving(one), serving(two):
+            await discord.gateway.wait_connected(2)
+        assert discord.gateway.spacing_violations == []
+        assert len(discord.gateway.identifies) == 2
+
+
+def test_wrong_settings_are_said_plainly() -> None:
+    with pytest.raises(DiscordLoginRefused, match="64 hexadecimal digits"):
+        Settings("t", public_key="abc")
+    with pytest.raises(DiscordLoginRefused, match="DISCORD_SHARD_COUNT"):
+        Settings("t", shard_ids=(0,))
+
+
+async def test_http_interactions_use_the_same_handlers(tmp_path: Path) -> None:
+    async with DiscordEmulator() as discord:
+        core = FakeCore(tmp_path)
+        adapter = make(discord, core, public_key=discord.public_key)
+        app = web.Application()
+        app.add_routes(adapter.routes())
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/discord/interactions"
+        try:
+            async with serving(adapter):
+                assert await discord.set_endpoint(url)
+                started = await discord.invoke("/upscale", {"image": PICTURE})
+                message = await started.answer(lambda m: m.images)
+                clicked = await discord.click(message, "Details")
+                await clicked.answer()
+                assert await adapter.problem() is None
+                await core.settle()
+        finally:
+            await runner.cleanup()
+        assert {status for status, _ in discord.endpoint_answers} == {202}
+        assert discord.gateway.identifies == []
+        assert discord.violations == []
+
+
+async def test_readiness_tells_when_the_gateway_is_away(bot: Bot) -> None:
+    assert await bot.adapter.problem() is None
+
+
+async def test_progress_never_waits_long_for_a_rate_limit(bot: Bot) -> None:
+    bot.core.script = None
+    await bot.discord.invoke("/upscale", {"image": PICTURE})
+    job_id = await bot.discord.until(lambda: next(iter(bot.core.jobs), None))
+    began = time.monotonic()
+    for percent in range(4):
+        await bot.core.progress(job_id, Progress("upscaling", percent=percent))
+    assert time.monotonic() - began < 2.0
+    assert [r for r in bot.discord.requests if r.status == 429] == []
+
+
+async def test_no_log_line_holds_a_token_a_link_or_a_caption(bot: Bot, capsys: pytest.CaptureFixture[str]) -> None:
+    started = await bot.discord.invoke("/upscale", {"image": PICTURE})
+    await started.answer(lambda m: m.images)
+    bot.core.broken = RuntimeError("no")
+    await (await bot.discord.invoke("/upscale", {"image": PICTURE})).answer()
+    bot.core.incidents.clear()
+    printed = capsys.readouterr()
+
+    for secret in (started.interaction.token, bot.discord.token, "harbour", "http://127"):
+        assert secret not in printed.out + printed.err
+
+
+async def test_the_unforeseen_becomes_a_reference_and_no_stack_trace(bot: Bot) -> None:
+    bot.core.broken = RuntimeError("secret detail")
+    message = await (await bot.discord.invoke("/upscale", {"image": PICTURE})).answer()
+
+    assert "0incident000" in message.text
+    assert "secret detail" not in message.text
+    assert "RuntimeError" not in message.text
+    bot.core.incidents.clear()

@@ -1,0 +1,300 @@
+"""Menus, the modal, choices among several pictures, and the other commands."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+import pytest
+
+from core.limits import Measure, ScopeKind, Window
+from tests.adapters.discord.fake_service import png
+from tests.adapters.discord.kit import Bot
+from tests.emulators.discord import ClientRefused, SeenMessage, Upload
+from tests.emulators.discord.world import MANAGE_GUILD, MEMBER_PERMISSIONS, Channel, Message, User
+
+RED, GREEN = Upload("red.png", png(100, 50, "red")), Upload("green.png", png(1200, 800, "green"))
+
+
+def _moderator(bot: Bot) -> User:
+    user = bot.discord.world.add_user("mod")
+    bot.discord.guild.permissions[user.id] = MEMBER_PERMISSIONS | MANAGE_GUILD
+    return user
+
+
+async def test_the_menu_runs_with_the_members_defaults_on_the_only_picture(bot: Bot) -> None:
+    bot.core.saved[str(bot.discord.user.id)] = {"factor": 3.0}
+    message = bot.discord.post("look", (RED,))
+    started = await bot.discord.message_menu("Upscale", message)
+    result = await started.answer(lambda m: m.images)
+
+    assert not result.ephemeral
+    assert bot.core.requests[0].source.name == "red.png"
+    assert next(iter(bot.core.jobs.values())).parameters.factor == 3.0
+
+
+async def test_a_message_without_pictures_is_answered_privately(bot: Bot) -> None:
+    started = await bot.discord.message_menu("Upscale", bot.discord.post("no picture"))
+    message = await started.answer()
+
+    assert message.ephemeral
+    assert "no image" in message.text
+
+
+def _results(bot: Bot, channel: Channel | None = None) -> list[SeenMessage]:
+    by_bot = {m.id for m in bot.discord.world.messages.values() if m.author.bot}
+    return [m for m in bot.discord.messages(channel) if m.images and m.id in by_bot]
+
+
+def _gallery(*names: str) -> list[dict[str, object]]:
+    items = [{"media": {"url": f"attachment://{name}"}} for name in names]
+    return [{"type": 17, "components": [{"type": 12, "items": items}]}]
+
+
+def _messages(bot: Bot) -> dict[str, Message]:
+    plain = bot.discord.post("", (RED,))
+    return {
+        "attachment": plain,
+        "component media": bot.discord.post("", (RED,), components=_gallery("red.png")),
+        "embed": bot.discord.post("", embeds=[{"type": "rich", "image": {"url": "https://example.org/e.png"}}]),
+        "forward": bot.discord.post("", forwards=plain),
+    }
+
+
+@pytest.mark.parametrize("kind", ["attachment", "component media", "embed", "forward"])
+async def test_any_picture_in_a_message_counts(bot: Bot, kind: str) -> None:
+    started = await bot.discord.message_menu("Upscale", _messages(bot)[kind])
+    await started.answer(lambda m: m.images)
+
+    source = bot.core.requests[0].source
+    if kind == "embed":
+        assert (source.kind, source.url) == ("link", "https://example.org/e.png")
+    else:
+        assert "red.png" in source.url
+
+
+async def test_our_own_results_can_be_upscaled_again_by_menu(bot: Bot) -> None:
+    started = await bot.discord.invoke("/upscale", {"image": RED})
+    result = await started.answer(lambda m: m.images)
+    again = await bot.discord.message_menu("Upscale", result)
+    await again.answer(lambda m: m.images)
+
+    assert bot.core.requests[1].source.kind == "attachment"
+    assert "upscaled-" in bot.core.requests[1].source.url
+
+
+async def test_several_pictures_are_offered_with_prices_and_all_of_them_with_the_total(bot: Bot) -> None:
+    message = bot.discord.post("", (RED, GREEN))
+    started = await bot.discord.message_menu("Upscale", message)
+    choice = await started.answer()
+
+    assert choice.ephemeral
+    assert [o["description"] for o in choice.selects[0]["options"]] == ["100×50, $0.10", "1200×800, $0.40"]
+    assert choice.labels == ["All 2 for $0.50"]
+    assert bot.core.requests == []
+
+    await bot.discord.click(choice, "All 2")
+    await bot.discord.until(lambda: len(_results(bot)) == 2)
+    await bot.core.settle()
+    assert [r.confirmed_nanousd for r in bot.core.requests] == [100_000_000, 400_000_000]
+    assert all(not m.ephemeral for m in _results(bot))
+
+
+async def test_one_of_several_pictures_can_be_chosen(bot: Bot) -> None:
+    message = bot.discord.post("", (RED, GREEN))
+    choice = await (await bot.discord.message_menu("Upscale", message)).answer()
+    await bot.discord.click(choice, custom_id=choice.selects[0]["custom_id"], values=["1"])
+    await bot.discord.until(lambda: _results(bot))
+    await bot.core.settle()
+
+    assert [r.source.name for r in bot.core.requests] == ["green.png"]
+
+
+async def test_the_form_of_upscale_with_options_reaches_the_parser(bot: Bot) -> None:
+    opened = await bot.discord.message_menu("Upscale with options", bot.discord.post("", (RED,)))
+    await opened.acknowledged()
+    await bot.discord.until(lambda: bot.core.state.values)
+    sent = await bot.discord.submit_modal(
+        opened,
+        {"preset": "creative", "factor": "2,5", "more": "steps=30 seed=7", "private": True},
+    )
+    result = await sent.answer(lambda m: m.images)
+
+    assert result.ephemeral
+    parameters = next(iter(bot.core.jobs.values())).parameters
+    assert (parameters.factor, parameters.creativity, parameters.steps, parameters.seed) == (2.5, 0.6, 30, 7)
+
+
+async def test_mistakes_in_the_form_are_all_named_and_start_nothing(bot: Bot) -> None:
+    opened = await bot.discord.message_menu("Upscale with options", bot.discord.post("", (RED,)))
+    await opened.acknowledged()
+    sent = await bot.discord.submit_modal(opened, {"factor": "9", "more": "stepps=30 guidance=7"})
+    message = await sent.answer()
+
+    assert message.ephemeral
+    for word in ("factor", "stepps", "steps", "guidance", "1–4"):
+        assert word in message.text
+    assert bot.core.jobs == {}
+
+
+async def test_the_form_offers_the_pictures_when_there_are_several(bot: Bot) -> None:
+    opened = await bot.discord.message_menu("Upscale with options", bot.discord.post("", (RED, GREEN)))
+    await opened.acknowledged()
+    await bot.discord.until(lambda: bot.core.state.values)
+    sent = await bot.discord.submit_modal(opened, {"pictures": ["0", "1"]})
+    await sent.answer(lambda m: m.images)
+    await bot.discord.until(lambda: len(_results(bot)) == 2)
+    await bot.core.settle()
+
+    assert [r.source.name for r in bot.core.requests] == ["red.png", "green.png"]
+
+
+async def test_usage_shows_totals_and_a_chart_and_members_to_moderators_only(bot: Bot) -> None:
+    own = await (await bot.discord.invoke("/usage")).answer(lambda m: m.images)
+    moderator = _moderator(bot)
+    theirs = await (
+        await bot.discord.invoke("/usage", {"period": "week", "member": bot.discord.user}, user=moderator)
+    ).answer(lambda m: m.images)
+
+    assert own.ephemeral
+    assert "$3.20" in own.text
+    assert "Most used by" not in own.text
+    assert "Most used by" in theirs.text
+    assert theirs.pinged == frozenset()
+
+
+async def test_usage_of_another_member_is_refused_to_members(bot: Bot) -> None:
+    other = bot.discord.world.add_user("bob")
+    message = await (await bot.discord.invoke("/usage", {"member": other})).answer()
+
+    assert "Only moderators" in message.text
+
+
+async def test_quota_is_offered_to_moderators_and_sets_shows_and_clears(bot: Bot) -> None:
+    with pytest.raises(ClientRefused):
+        await bot.discord.invoke("/quota show")
+    moderator = _moderator(bot)
+    guild = str(bot.discord.guild.id)
+    shown = await (await bot.discord.invoke("/quota show", user=moderator)).answer()
+    assert "$0.40 of $5.00 used" in shown.text
+
+    await (
+        await bot.discord.invoke(
+            "/quota set", {"measure": "usd", "amount": 12.5, "window": "week", "scope": "members"}, user=moderator
+        )
+    ).answer(lambda m: "Limit set" in m.text)
+    assert bot.core.limit_calls[-1] == (guild, ScopeKind.USER, "", Measure.USD, Window.WEEK, 12_500_000_000)
+
+    choices = await bot.discord.autocomplete("/quota clear", "limit", "week", user=moderator)
+    assert len(choices) == 1
+    await (await bot.discord.invoke("/quota clear", {"limit": choices[0]["value"]}, user=moderator)).answer(
+        lambda m: "Limit removed" in m.text
+    )
+    assert bot.core.limit_calls[-1][-1] is None
+
+
+async def test_quota_takes_members_roles_and_channels_by_their_pickers(bot: Bot) -> None:
+    moderator = _moderator(bot)
+    for option, kind, value in (
+        ("member", ScopeKind.USER, bot.discord.user),
+        ("channel", ScopeKind.CHANNEL, bot.discord.channel),
+    ):
+        started = await bot.discord.invoke(
+            "/quota set", {"measure": "jobs", "amount": 5.0, option: value}, user=moderator
+        )
+        await started.answer(lambda m: "Limit set" in m.text)
+        assert bot.core.limit_calls[-1][1:] == (kind, str(value.id), Measure.JOBS, Window.DAY, 5)
+
+
+async def test_alerts_go_to_the_channel_that_a_moderator_chose(bot: Bot) -> None:
+    moderator = _moderator(bot)
+    started = await bot.discord.invoke("/quota alerts", {"channel": bot.discord.channel}, user=moderator)
+    message = await started.answer()
+
+    assert f"<#{bot.discord.channel.id}>" in message.text
+    assert await bot.core.state.get("alerts", str(bot.discord.guild.id)) == str(bot.discord.channel.id)
+
+
+async def test_history_shows_kept_pictures_again_for_free(bot: Bot) -> None:
+    first = await (await bot.discord.invoke("/upscale", {"image": RED})).answer(lambda m: m.images)
+    await bot.core.settle()
+    listed = await (await bot.discord.invoke("/history")).answer()
+    assert listed.ephemeral
+    assert "done" in listed.text
+    job_id = next(iter(bot.core.jobs))
+    chosen = await bot.discord.click(listed, custom_id=listed.selects[0]["custom_id"], values=[job_id])
+    again = await chosen.answer(lambda m: m.images)
+
+    assert again.ephemeral
+    assert again.id != first.id
+    assert "$0.00" in again.text
+
+
+async def test_settings_are_saved_shown_and_cleared(bot: Bot) -> None:
+    await (await bot.discord.invoke("/settings set", {"factor": 3.5, "preset": "faithful"})).answer()
+    shown = await (await bot.discord.invoke("/settings show")).answer()
+    cleared = await (await bot.discord.invoke("/settings clear")).answer()
+
+    assert "`factor` **3.5**" in shown.text
+    assert "`preset` **faithful**" in shown.text
+    assert "`factor` 2" in cleared.text
+
+
+async def test_privacy_export_is_a_file_for_the_member_alone(bot: Bot) -> None:
+    message = await (await bot.discord.invoke("/privacy export")).answer(lambda m: m.files)
+
+    assert message.ephemeral
+    names = zipfile.ZipFile(io.BytesIO(message.files[0].read())).namelist()
+    assert names == ["data.json", "images/a.png"]
+
+
+async def test_an_export_too_large_for_discord_comes_without_the_pictures(bot: Bot) -> None:
+    bot.core.media.original_bytes = 3 * 1024 * 1024
+    started = await bot.discord.invoke("/privacy export", attachment_size_limit=1024 * 1024)
+    message = await started.answer(lambda m: m.files)
+
+    assert zipfile.ZipFile(io.BytesIO(message.files[0].read())).namelist() == ["data.json"]
+    assert "too large" in message.text
+
+
+async def test_privacy_delete_asks_first_and_then_deletes(bot: Bot) -> None:
+    await (await bot.discord.invoke("/upscale", {"image": RED})).answer(lambda m: m.images)
+    await bot.core.settle()
+    question = await (await bot.discord.invoke("/privacy delete")).answer()
+    assert len(bot.core.jobs) == 1
+    await bot.discord.click(question, "Delete everything")
+    await bot.discord.until(lambda: not bot.core.jobs)
+
+
+async def test_help_says_what_it_is_and_from_which_price_it_asks(bot: Bot) -> None:
+    message = await (await bot.discord.invoke("/help")).answer()
+
+    assert "/upscale" in message.text
+    assert "$1.00" in message.text
+
+
+async def test_commands_work_in_direct_messages_and_in_servers_without_the_bot(bot: Bot) -> None:
+    dm = bot.discord.world.dm_with(bot.discord.user)
+    guild = bot.discord.world.add_guild("Elsewhere", bot_inside=False)
+    places = [(dm, "user"), (dm, "guild"), (bot.discord.world.add_channel(guild), "user")]
+    for channel, install in places:
+        started = await bot.discord.invoke("/upscale", {"image": RED}, channel=channel, install=install)
+        await started.answer(lambda m: m.images)
+    await bot.core.settle()
+
+    assert [r.requester.workspace_id for r in bot.core.requests] == ["", "", str(guild.id)]
+
+
+async def test_a_user_install_never_needs_a_sixth_follow_up(bot: Bot) -> None:
+    files = tuple(Upload(f"{n}.png", png(100 + n, 50)) for n in range(8))
+    guild = bot.discord.world.add_guild("Elsewhere", bot_inside=False)
+    channel = bot.discord.world.add_channel(guild)
+    message = bot.discord.post("", files, channel=channel)
+    choice = await (await bot.discord.message_menu("Upscale", message, install="user")).answer()
+
+    assert choice.selects[0]["max_values"] == 5
+    assert choice.labels == []
+    await bot.discord.click(choice, custom_id=choice.selects[0]["custom_id"], values=["0", "1", "2", "3", "4"])
+    await bot.discord.until(lambda: len(_results(bot, channel)) == 5)
+    await bot.core.settle()
+    assert [r for r in bot.discord.requests if r.code == 40094] == []
