@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from tests.pg import any_database_url, postgres_server, postgres_url
+
+__all__ = ["any_database_url", "postgres_server", "postgres_url"]
+
 ROOMS = ("core", "adapters", "bot")
 
 
