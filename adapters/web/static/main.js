@@ -41,7 +41,7 @@ const actions = {
   /** Try a refused request again, with another factor where one is given. */
   async retry(card, factor) {
     if (card.order) {
-      const text = factor === null ? card.order.text : `${card.order.text.replace(/\b(?:x[\d.,]+|[\d.,]+x)\b|(?:--)?(?:upscale_)?factor\s*[=:]?\s*[\d.,]+x?/gi, "")} factor=${factor}`.trim();
+      const text = factor === null ? card.order.text : withFactor(card.order.text, factor);
       order(card.order.item, text);
     } else if (card.job) {
       await actions.repeat(card.job, factor === null ? "same" : "factor", factor);
@@ -52,6 +52,13 @@ const actions = {
     if (card.job && RUNNING.includes(card.job.state)) follower.follow(card.job.job_id);
   },
 };
+
+const FACTOR = /\b(?:x[\d.,]+|[\d.,]+x)\b|(?:--)?\b(?:upscale_)?factor\s*[=: ]\s*[\d.,]+x?/gi;
+
+/** The line with this factor instead of whatever it says. */
+function withFactor(line, factor) {
+  return `${line.replace(FACTOR, "")} factor=${factor}`.replace(/\s+/g, " ").trim();
+}
 
 function place() {
   const card = new Card(actions);

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from PIL import Image
 from playwright.async_api import Browser, BrowserContext, Page, Request, async_playwright
 
@@ -46,23 +47,26 @@ def form(data: bytes | None = None, name: str = "photo.png", **fields: str) -> a
     return body
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def page_site(tmp_path: Path) -> AsyncIterator[Site]:
     """The page on the fake service, without pauses."""
     async with site(tmp_path) as served:
         yield served
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     """A plain client, with a limit on every wait."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
         yield session
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    """Debian's Chromium. Without one these tests prove nothing, so they fail rather than pass by."""
+    """Debian's Chromium, started once per module; tests have a context each.
+
+    Without one these tests prove nothing, so they fail rather than pass by.
+    """
     executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if executable is None:
         pytest.fail("The page is tested in a real Chromium, and there is none: apt-get install chromium")

@@ -16,6 +16,7 @@ from tests.adapters.web.conftest import form, png
 from tests.adapters.web.fake_service import CAPTION, read_csv
 from tests.adapters.web.site import Site, site
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 Http = aiohttp.ClientSession
 
 
@@ -124,7 +125,7 @@ async def test_a_result_that_is_too_large_offers_the_largest_factor(page_site: S
 
 async def test_a_spent_budget_is_402_and_says_when_it_opens(page_site: Site, http: Http) -> None:
     page_site.service.enforce_limits = True
-    page_site.service.day_limit_nanousd = NANOUSD_PER_USD // 20
+    page_site.service.spent_nanousd = page_site.service.day_limit_nanousd - NANOUSD_PER_USD // 20
     status, answer = await start(http, page_site)
     assert (status, answer["error"]["code"]) == (402, "limit_reached")
     assert answer["error"]["opens_at"] > page_site.clock.now()

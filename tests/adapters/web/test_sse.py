@@ -13,6 +13,7 @@ from adapters.web import sse
 from tests.adapters.web.conftest import form
 from tests.adapters.web.site import Site
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 Http = aiohttp.ClientSession
 
 

@@ -6,10 +6,12 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from adapters.web import translate
 from adapters.web.files import disposition
 from adapters.web.pages import STATIC_DIR
+from adapters.web.settings import Settings, is_loopback
 from adapters.web.statuses import status_of
 from adapters.web.texts import login_texts, page_texts
 from core import errors as e
@@ -109,3 +111,15 @@ def test_requests_of_the_page_come_from_the_operator() -> None:
         "is_operator": True,
         "locale": "",
     }
+
+
+def test_a_host_that_others_can_reach_demands_a_token() -> None:
+    for host in ("0.0.0.0", "::", "192.168.1.5", "bot.example"):
+        with pytest.raises(ValidationError, match="WEB_TOKEN must be set"):
+            Settings(web_host=host)
+        assert Settings.model_validate({"web_host": host, "web_token": "a token"}).token == "a token"
+        with pytest.raises(ValidationError):
+            Settings.model_validate({"web_host": host, "web_token": ""})
+    for host in ("127.0.0.1", "127.8.8.8", "localhost", "::1", "[::1]"):
+        assert is_loopback(host)
+        assert Settings(web_host=host).token is None

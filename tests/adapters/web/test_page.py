@@ -1,0 +1,371 @@
+"""The page in a real Chromium, end to end, on the fake service."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from PIL import Image
+from playwright.async_api import Browser, Page, expect
+
+from core import errors as e
+from tests.adapters.web.conftest import Visit, png, visit
+from tests.adapters.web.fake_service import CAPTION
+from tests.adapters.web.site import Site, site
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+DROP = """
+async ([name, data, kind]) => {
+  const bytes = Uint8Array.from(atob(data), (char) => char.charCodeAt(0));
+  const file = new File([bytes], name, { type: "image/png" });
+  const transfer = new DataTransfer();
+  transfer.items.add(file);
+  if (kind === "paste") {
+    document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true }));
+    return;
+  }
+  for (const type of ["dragenter", "dragover", "drop"])
+    document.body.dispatchEvent(new DragEvent(type, { dataTransfer: transfer, bubbles: true, cancelable: true }));
+}
+"""
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def opened(page_site: Site, browser: Browser) -> AsyncIterator[tuple[Site, Visit]]:
+    """The page, open; whatever a test does there, it must leave no complaint."""
+    seen = await visit(browser, page_site.url)
+    yield page_site, seen
+    seen.assert_clean()
+    await seen.context.close()
+
+
+def picture(tmp_path: Path, width: int = 120, height: int = 80, name: str = "photo.png") -> Path:
+    path = tmp_path / name
+    path.write_bytes(png(width, height))
+    return path
+
+
+async def choose(page: Page, *paths: Path, line: str = "") -> None:
+    await page.set_input_files("#file", [str(path) for path in paths])
+    await page.fill("#line", line)
+
+
+async def send(page: Page) -> None:
+    await page.press("#line", "Enter")
+
+
+async def test_an_empty_page_explains_itself(opened: tuple[Site, Visit]) -> None:
+    page = opened[1].page
+    await expect(page.get_by_role("heading", name="Make a picture larger.")).to_be_visible()
+    await expect(page.get_by_role("button", name="Choose pictures")).to_be_visible()
+    await expect(page.get_by_text("Play money", exact=True)).to_be_visible()
+
+
+@pytest.mark.parametrize("way", ["drop", "paste", "choose"])
+async def test_a_picture_handed_in_comes_back_twice_as_large(
+    opened: tuple[Site, Visit], tmp_path: Path, way: str
+) -> None:
+    page = opened[1].page
+    if way == "choose":
+        await choose(page, picture(tmp_path))
+    else:
+        await page.evaluate(DROP, ["photo.png", base64.b64encode(png()).decode(), way])
+    await expect(page.locator("#tray li")).to_contain_text("120×80")
+    await expect(page.locator("#quote")).to_contain_text("120×80 → 240×160, 1 MP, $0.10")
+    await expect(page.locator("#quote")).to_contain_text("play money")
+    await expect(page.locator("#send")).to_contain_text("$0.10")
+    await page.click("#send")
+    card = page.locator(".card[data-state=succeeded]")
+    await expect(card).to_contain_text("120×80 → 240×160")
+    after = card.locator("img.after")
+    await expect(after).to_have_js_property("naturalWidth", 240)
+    await expect(after).to_have_attribute("alt", CAPTION)
+    await expect(card.locator("blockquote")).to_have_text(CAPTION)
+    await expect(card.locator(".receipt")).to_contain_text("Charged $0.10 of play money.")
+    async with page.expect_download() as saving:
+        await card.get_by_role("link", name="Download").click()
+    saved = tmp_path / "saved.png"
+    await (await saving.value).save_as(saved)
+    with Image.open(saved) as result:
+        assert result.size == (240, 160)
+
+
+async def test_a_rotated_photo_is_priced_and_enlarged_upright(opened: tuple[Site, Visit], tmp_path: Path) -> None:
+    page = opened[1].page
+    photo = tmp_path / "phone.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (300, 200), "#884422").save(photo, exif=exif)
+    await choose(page, photo)
+    await expect(page.locator("#quote")).to_contain_text("200×300 → 400×600")
+    await page.click("#send")
+    after = page.locator(".card[data-state=succeeded] img.after")
+    await expect(after).to_have_js_property("naturalWidth", 400)
+    await expect(after).to_have_js_property("naturalHeight", 600)
+
+
+async def test_controls_and_the_line_say_the_same(opened: tuple[Site, Visit]) -> None:
+    page = opened[1].page
+    await page.click("#adjust")
+    await page.fill("#line", "/upscale 3,5x creativity=50% steps=30 seed=7")
+    await expect(page.get_by_label("Factor")).to_have_value("3.5")
+    await expect(page.get_by_label("Creativity")).to_have_value("0.5")
+    await expect(page.get_by_label("Steps")).to_have_value("30")
+    await expect(page.get_by_label("Seed")).to_have_value("7")
+    await page.get_by_label("Guidance").focus()
+    for _ in range(5):
+        await page.keyboard.press("ArrowRight")
+    await expect(page.locator("#line")).to_have_value("/upscale 3.5x creativity=0.5 guidance=1.5 steps=30 seed=7")
+    await page.get_by_role("radio", name="Creative").check()
+    await expect(page.locator("#line")).to_have_value("/upscale creative 3.5x seed=7")
+    await expect(page.get_by_label("Creativity")).to_have_value("0.6")
+    await page.get_by_role("button", name="Reset").click()
+    await expect(page.locator("#line")).to_have_value("")
+    await expect(page.get_by_label("Safety check")).to_be_disabled()
+
+
+async def test_a_wrong_line_names_every_mistake_and_starts_nothing(opened: tuple[Site, Visit], tmp_path: Path) -> None:
+    served, seen = opened
+    await choose(seen.page, picture(tmp_path), line="/upscale factor=9 creativty=0.5")
+    await send(seen.page)
+    problem = seen.page.locator("#problem")
+    await expect(problem).to_contain_text("“factor” is 9, but must be 1–4.")
+    await expect(problem).to_contain_text("Did you mean “creativity”?")
+    await expect(seen.page.locator("#line")).to_have_attribute("aria-invalid", "true")
+    assert served.service.requests == []
+
+
+async def test_the_slider_is_moved_by_the_keyboard(opened: tuple[Site, Visit], tmp_path: Path) -> None:
+    page = opened[1].page
+    await choose(page, picture(tmp_path))
+    await send(page)
+    slider = page.get_by_role("slider", name="Show more of the picture before or after")
+    await slider.focus()
+    await page.keyboard.press("ArrowLeft")
+    await expect(slider).to_have_value("49")
+    await expect(slider).to_have_attribute("aria-valuetext", "51 % of the picture after")
+    await page.keyboard.press("PageDown")
+    await expect(slider).to_have_value("24")
+    await page.keyboard.press("End")
+    await expect(slider).to_have_value("100")
+    clip = await page.locator("img.before").evaluate("(node) => getComputedStyle(node).clipPath")
+    assert clip in {"inset(0px)", "inset(0px 0% 0px 0px)"}
+
+
+async def test_progress_is_shown_and_can_be_cancelled(opened: tuple[Site, Visit], tmp_path: Path) -> None:
+    served, seen = opened
+    served.service.gates["upscaling"] = asyncio.Event()
+    await choose(seen.page, picture(tmp_path))
+    await send(seen.page)
+    card = seen.page.locator(".card[data-state=running]")
+    await expect(card.locator(".stage")).to_have_text("Upscaling")
+    await expect(card.get_by_role("progressbar")).to_be_visible()
+    await expect(card.locator("li[aria-current=step]")).to_have_text("Upscale")
+    await expect(card.locator(".finish")).to_contain_text("left")
+    await card.get_by_role("button", name="Cancel").click()
+    await expect(card.get_by_role("button", name="Cancel")).to_be_disabled()
+    served.service.gates["upscaling"].set()
+    await expect(seen.page.locator(".card[data-state=cancelled]")).to_contain_text("Cancelled.")
+    await expect(seen.page.locator(".card[data-state=cancelled]")).to_contain_text("Not charged.")
+
+
+async def test_a_dear_job_asks_with_the_price_on_the_button(opened: tuple[Site, Visit], tmp_path: Path) -> None:
+    page = opened[1].page
+    await choose(page, picture(tmp_path, 1600, 1200), line="4x")
+    await expect(page.locator("#quote")).to_contain_text("You will be asked before it starts.")
+    await send(page)
+    card = page.locator(".card[data-state=awaiting_confirmation]")
+    await expect(card).to_contain_text("1600×1200 → 6400×4800, 31 MP, $3.10.")
+    await expect(card).to_contain_text("You have $5.00 left today.")
+    await card.get_by_role("button", name="Start for $3.10").click()
+    await expect(page.locator(".card[data-state=succeeded]")).to_contain_text("6400×4800")
+
+
+async def test_a_refusal_offers_the_factor_that_fits(opened: tuple[Site, Visit], tmp_path: Path) -> None:
+    page = opened[1].page
+    await choose(page, picture(tmp_path, 4000, 3000), line="/upscale 4x steps=10")
+    await send(page)
+    card = page.locator(".card[data-state=refused]")
+    await expect(card).to_contain_text("at most 100 MP")
+    await expect(card).to_contain_text("You were not charged.")
+    await card.get_by_role("button", name="Enlarge 2.88× instead").click()
+    await expect(page.locator(".card[data-state=awaiting_confirmation]")).to_contain_text("11520×8640")
+    assert opened[0].service.requests[-1].text == "/upscale steps=10 factor=2.88"
+
+
+async def test_buttons_under_a_result_start_new_jobs_and_open_panels(
+    opened: tuple[Site, Visit], tmp_path: Path
+) -> None:
+    page = opened[1].page
+    await choose(page, picture(tmp_path), line="seed=5")
+    await send(page)
+    card = page.locator(".card[data-state=succeeded]").first
+    await card.get_by_role("button", name="Again").click()
+    await expect(page.locator(".card[data-state=succeeded]")).to_have_count(2)
+    await card.get_by_role("button", name="More creative").click()
+    await expect(page.locator(".card[data-state=succeeded]").nth(2)).to_contain_text("creativity 0.5")
+    await card.get_by_role("button", name="2× more").click()
+    await expect(page.locator(".card[data-state=succeeded]").nth(3)).to_contain_text("240×160 → 480×320")
+    details = card.get_by_role("button", name="Details")
+    await expect(details).to_have_attribute("aria-expanded", "false")
+    await details.click()
+    await expect(details).to_have_attribute("aria-expanded", "true")
+    await expect(card.locator(".details")).to_contain_text(
+        "/upscale factor=2 creativity=0.3 guidance=1 steps=20 seed=5"
+    )
+    await card.get_by_role("button", name="Compare").click()
+    await expect(card.locator(".compare-picture")).to_have_js_property("naturalWidth", 512)
+    await card.get_by_role("button", name="Delete").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Keep it").click()
+    await card.get_by_role("button", name="Delete").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Delete for good").click()
+    await expect(card).to_contain_text("have been deleted")
+    await expect(card.locator("img")).to_have_count(0)
+
+
+async def test_history_is_there_after_a_reload_and_running_jobs_go_on(
+    opened: tuple[Site, Visit], tmp_path: Path
+) -> None:
+    served, seen = opened
+    await choose(seen.page, picture(tmp_path))
+    await send(seen.page)
+    await expect(seen.page.locator(".card[data-state=succeeded]")).to_have_count(1)
+    served.service.gates["upscaling"] = asyncio.Event()
+    await choose(seen.page, picture(tmp_path))
+    await send(seen.page)
+    await expect(seen.page.locator(".card[data-state=running]")).to_have_count(1)
+    await seen.page.reload()
+    await expect(seen.page.locator(".card[data-state=succeeded]")).to_have_count(1)
+    await expect(seen.page.locator(".card[data-state=running]")).to_have_count(1)
+    served.service.gates["upscaling"].set()
+    await expect(seen.page.locator(".card[data-state=succeeded]")).to_have_count(2)
+
+
+async def test_eight_pictures_at_once_are_eight_jobs_through_one_stream(
+    opened: tuple[Site, Visit], tmp_path: Path
+) -> None:
+    page = opened[1].page
+    await choose(page, *(picture(tmp_path, 60 + at, 40, f"p{at}.png") for at in range(8)))
+    await expect(page.locator("#quote")).to_contain_text("8 pictures, 8 MP, $0.80 in all.")
+    await send(page)
+    await expect(page.locator(".card[data-state=succeeded]")).to_have_count(8)
+
+
+async def test_a_link_in_the_line_needs_no_file(opened: tuple[Site, Visit]) -> None:
+    served, seen = opened
+    await seen.page.fill("#line", "/upscale https://pictures.example/a.png 3x")
+    await expect(seen.page.locator("#quote")).to_contain_text("told once the picture has been read")
+    await send(seen.page)
+    await expect(seen.page.locator(".card[data-state=succeeded]")).to_contain_text("180×120")
+    assert served.service.requests[0].source.kind == "link"
+
+
+async def test_without_a_picture_the_page_says_what_to_do(opened: tuple[Site, Visit]) -> None:
+    page = opened[1].page
+    await page.fill("#line", "/upscale 3x")
+    await send(page)
+    await expect(page.locator("#problem")).to_contain_text("Add a picture first")
+
+
+async def test_every_typed_command_answers(opened: tuple[Site, Visit], tmp_path: Path) -> None:
+    served, seen = opened
+    page = seen.page
+
+    async def run(line: str, expected: str) -> None:
+        await page.fill("#line", line)
+        await send(page)
+        await expect(page.locator(".thread > li").last).to_contain_text(expected)
+
+    await run("/help", "What you can type")
+    await run("/history", "Nothing yet.")
+    await run("/usage week", "$0.00")
+    await expect(page.locator(".chart")).to_have_js_property("complete", True)
+    await page.locator(".tabs").get_by_role("button", name="Year").click()
+    await expect(page.locator(".tabs [aria-pressed=true]")).to_have_text("Year")
+    await run("/quota", "You have $5.00 left today.")
+    await run("/quota set everything day $20", "$20.00 left today for the whole bot.")
+    await page.get_by_role("button", name="Remove this limit").click()
+    await expect(page.locator(".thread > li").last).not_to_contain_text("$20.00 left")
+    await run("/quota set banana", "is not a parameter")
+    await run("/quota pause", "New upscales are paused.")
+    await choose(page, picture(tmp_path))
+    await send(page)
+    await expect(page.locator(".card").last).to_contain_text("paused")
+    await run("/quota resume", "let in again")
+    await run("/settings save 3x", "Factor")
+    assert served.service.saved == {"factor": 3.0}
+    await run("/settings clear", "Nothing saved")
+    await run("/privacy", "Export everything")
+    await run("/nonsense", "There is no command /nonsense.")
+    await page.get_by_role("button", name="Delete everything").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Delete for good").click()
+    await expect(page.get_by_text("Deleted:")).to_have_count(0)
+
+
+async def test_saved_defaults_are_what_the_controls_start_from(opened: tuple[Site, Visit]) -> None:
+    served, seen = opened
+    page = seen.page
+    await page.click("#adjust")
+    await page.fill("#line", "/upscale 3x creativity=0.5")
+    await expect(page.get_by_label("Factor")).to_have_value("3")
+    await page.get_by_role("button", name="Save as my defaults").click()
+    await expect(page.locator("#quote")).to_contain_text("Saved.")
+    await page.reload()
+    await page.click("#adjust")
+    await expect(page.get_by_label("Factor")).to_have_value("3")
+    await page.get_by_label("Steps").focus()
+    await page.keyboard.press("ArrowRight")
+    await expect(page.locator("#line")).to_have_value("/upscale steps=21")
+    assert served.service.saved == {"factor": 3.0, "creativity": 0.5}
+
+
+async def test_a_failure_shows_sentence_and_reference(opened: tuple[Site, Visit], tmp_path: Path) -> None:
+    served, seen = opened
+    served.service.fail_with = e.ModelFailed()
+    await choose(seen.page, picture(tmp_path))
+    await send(seen.page)
+    card = seen.page.locator(".card[data-state=failed]")
+    await expect(card).to_contain_text("The model broke off while working on your picture.")
+    await expect(card).to_contain_text("You were not charged.")
+    await expect(card.locator("code")).to_have_text(next(iter(served.service.jobs)))
+
+
+async def test_a_caption_can_never_become_markup(opened: tuple[Site, Visit], tmp_path: Path) -> None:
+    page = opened[1].page
+    await choose(page, picture(tmp_path, name="Ärger <img src=x onerror=alert(1)>.png"))
+    await send(page)
+    card = page.locator(".card[data-state=succeeded]")
+    await expect(card.locator("blockquote b")).to_have_count(0)
+    await expect(page.locator(".bubble .name")).to_have_text("Ärger <img src=x onerror=alert(1)>.png")
+
+
+async def test_the_chosen_theme_stays(opened: tuple[Site, Visit]) -> None:
+    page = opened[1].page
+    before = await page.evaluate("getComputedStyle(document.body).backgroundColor")
+    await page.get_by_role("button", name="Switch between light and dark").click()
+    after = await page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert before != after
+    await page.reload()
+    assert await page.evaluate("getComputedStyle(document.body).backgroundColor") == after
+
+
+async def test_the_token_is_asked_for_once(tmp_path: Path, browser: Browser) -> None:
+    async with site(tmp_path, web_token="a long token") as closed:
+        context = await browser.new_context()
+        page = await context.new_page()
+        await page.goto(closed.url)
+        await page.get_by_label("Token").fill("wrong")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("alert")).to_have_text("This token is not right.")
+        await page.get_by_label("Token").fill("a long token")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", name="Make a picture larger.")).to_be_visible()
+        await choose(page, picture(tmp_path))
+        await page.click("#send")
+        await expect(page.locator(".card[data-state=succeeded]")).to_have_count(1)
+        await context.close()
