@@ -126,6 +126,12 @@ class World:
         """No job runs."""
         await self.until(lambda: all(r.task is None or r.task.done() for r in self.service.rows.values()), move=0.2)
 
+    def stage(self) -> str:
+        """How far the first job is; empty while there is none."""
+        rows = list(self.service.rows.values())
+        progress = rows[0].job.progress if rows else None
+        return progress.stage if progress else ""
+
     def bot_messages(self, channel: str = "general", **who: Any) -> list[Message]:
         return [m for m in self.slack.member.messages(channel, **who) if m.bot]
 

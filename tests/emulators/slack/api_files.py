@@ -88,7 +88,7 @@ async def _post_later(ctx: Context, files: list[SlackFile], channel: str, blocks
 
 async def info(ctx: Context) -> dict[str, Any]:
     file = ctx.world.files.get(str(ctx.args["file"]))
-    if file is None or file.team_id != ctx.space.id:
+    if file is None or file.team_id != ctx.space.id or not file.completed:
         raise ApiError("file_not_found")
     if file.deleted:
         raise ApiError("file_deleted")

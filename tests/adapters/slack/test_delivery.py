@@ -1,0 +1,300 @@
+"""The message of a job while it runs and when it is done, and the ladder of places and shapes below it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from core.errors import ModelFailed, OutputTooLarge
+from tests.adapters.slack.conftest import World
+from tests.emulators.slack import find_element, png, text_of
+
+
+async def test_a_command_in_a_channel_leaves_one_message_the_picture(world: World) -> None:
+    world.service.hold_at = "upscaling"
+    await world.slack.member.command(text="https://acme.slack.com/files/U0ANNA0001/F00000/x.png")
+    await world.slack.member.message_shortcut(world.slack.member.post("", [world.picture()]))
+    await world.until(lambda: any("Upscaling" in text_of(m) for m in world.bot_messages()), move=0.5)
+    world.service.release("upscaling")
+    result = await world.result()
+    assert [m for m in world.bot_messages() if m.ts != result.ts and "photo" in text_of(m) and not m.stream] == []
+
+
+async def test_progress_shows_stage_percent_finish_time_and_cancel(world: World) -> None:
+    world.service.hold_at = "upscaling"
+    await world.slack.member.dm("3x", [world.picture()])
+    root = await world.until(lambda: [m for m in world.slack.member.dms() if "40 %" in text_of(m)], move=0.5)
+    words = text_of(root[0])
+    assert "Upscaling photo.png" in words
+    assert "ready at about " in words
+    assert "3×" in words
+    assert find_element(root[0].blocks, "job:cancel:")
+    dates = [e for e in root[0].blocks[0]["elements"][0]["elements"] if e["type"] == "date"]
+    assert len(dates) == 1
+    world.service.release("upscaling")
+    await world.idle()
+
+
+async def test_the_result_has_every_button_and_all_the_facts(world: World) -> None:
+    await world.slack.member.mention("", [world.picture()])
+    result = await world.result()
+    for verb in ("again", "more_creative", "twice_more", "compare", "details", "delete"):
+        assert find_element(result.blocks, f"job:{verb}:")
+    words = text_of(result)
+    for fact in ("64×48 → 128×96", "creativity 0.3", "guidance 1", "4.2 s", "Charged $0.40", "$3.20 left today"):
+        assert fact in words
+
+
+async def test_edits_of_one_job_are_at_least_three_seconds_apart(world: World) -> None:
+    await world.slack.member.dm("", [world.picture()])
+    await world.until(lambda: any(" is ready" in m.text for m in world.slack.member.dms()), move=0.2)
+    await world.idle()
+    times = [r.at_s for r in world.slack.requests if r.method in ("chat.update",)]
+    assert all(later - earlier >= 2.9 for earlier, later in zip(times, times[1:], strict=False))
+
+
+async def test_a_private_result_comes_directly_and_the_channel_sees_nothing(world: World) -> None:
+    await world.slack.member.mention("private", [world.picture()])
+    await world.until(lambda: [m for m in world.slack.member.dms() if " is ready" in m.text], move=0.2)
+    assert world.bot_messages() == []
+    assert world.bot_messages(user="ben") == []
+
+
+async def test_without_membership_the_result_comes_directly_and_the_member_is_told(world: World) -> None:
+    await world.slack.member.command(text="")
+    await world.slack.member.command(text="", channel="quiet")
+    await world.until(lambda: world.slack.member.open_view())
+    await world.slack.member.submit_view({"image": [world.picture().id]})
+    await world.until(lambda: [m for m in world.slack.member.dms() if " is ready" in m.text], move=0.2)
+    told = [m for m in world.slack.member.messages("quiet") if m.ephemeral_for]
+    assert "I cannot post in this channel" in text_of(told[0])
+    dm = next(m for m in world.slack.member.dms() if " is ready" in m.text)
+    assert "Sent as a direct message" in text_of(dm)
+
+
+async def test_a_bot_removed_from_the_channel_meanwhile_delivers_directly(world: World) -> None:
+    world.service.hold_at = "upscaling"
+    await world.slack.member.mention("", [world.picture()])
+    await world.until(lambda: world.bot_messages(), move=0.2)
+    world.slack.member.kick_bot()
+    world.service.release("upscaling")
+    await world.until(lambda: [m for m in world.slack.member.dms() if " is ready" in m.text], move=0.2)
+    await world.idle()
+    (row,) = world.service.rows.values()
+    assert row.job.delivery is not None
+    assert row.job.delivery.elsewhere == "direct_message"
+
+
+async def test_a_picture_too_large_to_be_shown_gets_a_preview_and_the_file_beside_it(world: World) -> None:
+    world.media.big = True
+    await world.slack.member.mention("", [world.picture()])
+    result = await world.result()
+    preview = world.slack.world.files[result.blocks[0]["slack_file"]["id"]]
+    assert "preview" in preview.name
+    await world.until(lambda: any(m.files and m.bot for m in world.slack.member.messages()), move=0.1)
+    full = next(m for m in world.slack.member.messages() if m.files and m.bot)
+    assert full.thread_ts == result.thread_ts
+    assert "2x" in world.slack.world.files[full.files[0]].name
+
+
+async def test_a_workspace_that_restricts_sizes_gets_a_smaller_shape(world: World) -> None:
+    world.slack.fault("files.getUploadURLExternal", error="file_upload_size_restricted", times=2)
+    await world.slack.member.mention("", [world.picture()])
+    result = await world.result()
+    assert world.media.fits == [100_000_000, 20_000_000]
+    assert "high-quality JPEG" in text_of(result)
+    assert find_element(result.blocks, "job:download:")[1]["url"] == "https://bot.example/files/full.png"
+
+
+async def test_a_workspace_that_forbids_uploads_gets_the_link(world: World) -> None:
+    world.slack.member.space().uploads = "file_uploads_disabled"
+    await world.slack.member.mention("", [world.picture()])
+    result = await world.result()
+    assert "use the link" in text_of(result)
+    assert find_element(result.blocks, "job:download:")
+
+
+async def test_a_picture_that_slack_still_refuses_to_show_comes_as_a_file(world: World) -> None:
+    world.slack.fault("chat.postMessage", error="invalid_blocks", match={"text": "photo.png is ready: 64×48 → 128×96 (0.01 MP). A cat &lt;!channel&gt; on a *red* sofa &amp; &lt;@U0BEN00001&gt; looks _up_"})  # noqa: E501
+    await world.slack.member.mention("", [world.picture()])
+    result = await world.result()
+    assert result.blocks[0]["type"] != "image"
+    links = [m for m in world.bot_messages() if "acme.slack.com/files/" in str(m.blocks)]
+    assert len(links) == 1
+
+
+async def test_an_expensive_job_asks_with_the_price_on_the_button_and_only_its_requester_may_press(world: World) -> None:
+    world.service.ask_above_px = 1000
+    await world.slack.member.mention("4x", [world.picture()])
+    asked = await world.until(
+        lambda: [m for m in world.bot_messages() if "job:confirm:" in str(m.blocks)], move=0.2
+    )
+    _, button = find_element(asked[0].blocks, "job:confirm:")
+    assert button["text"]["text"] == "Start for $0.10"
+    assert "64×48 → 256×192" in text_of(asked[0])
+    await world.slack.member.click(asked[0], "job:confirm:", user="ben")
+    told = await world.until(lambda: [m for m in world.bot_messages(user="ben") if m.ephemeral_for])
+    assert "Only the person who asked" in text_of(told[0])
+    await world.slack.member.click(asked[0], "job:confirm:")
+    assert await world.result()
+
+
+async def test_cancel_ends_the_job_and_says_that_fal_may_bill(world: World) -> None:
+    world.service.hold_at = "upscaling"
+    await world.slack.member.mention("", [world.picture()])
+    root = await world.until(lambda: [m for m in world.bot_messages() if "job:cancel:" in str(m.blocks)], move=0.2)
+    await world.until(lambda: world.stage() == "upscaling", move=0.5)
+    await world.slack.member.click(root[0], "job:cancel:", user="ben")
+    await world.until(lambda: [m for m in world.bot_messages(user="ben") if m.ephemeral_for])
+    await world.slack.member.click(root[0], "job:cancel:")
+    await world.until(lambda: any("Cancelled." in text_of(m) for m in world.bot_messages()), move=0.2)
+    told = [m for m in world.bot_messages() if m.ephemeral_for]
+    assert "may still bill" in text_of(told[0])
+
+
+async def test_a_failure_says_what_happened_whether_it_was_charged_and_the_reference(world: World) -> None:
+    world.service.fail_with = ModelFailed(kind="x", billed=False)
+    await world.slack.member.dm("", [world.picture()])
+    said = await world.until(lambda: [m for m in world.slack.member.dms() if "broke off" in text_of(m)], move=0.3)
+    words = text_of(said[0])
+    (row,) = world.service.rows.values()
+    assert "You were not charged." in words
+    assert f"Reference {row.job.id}" in words
+    assert find_element(said[0].blocks, "job:same:")
+    assert "ModelFailed" not in str(said[0].blocks)
+
+
+async def test_a_refusal_offers_what_would_fit_as_a_button(world: World) -> None:
+    world.service.fail_with = OutputTooLarge(
+        width_px=20_000, height_px=20_000, limit_px=100_000_000, limit_side_px=14_142, largest_factor=1.6
+    )
+    await world.slack.member.mention("4x", [world.picture()])
+    said = await world.until(
+        lambda: [m for m in world.bot_messages() if "1.6×" in text_of(m) and "at most" in text_of(m)], move=0.3
+    )
+    world.service.fail_with = None
+    await world.slack.member.click(said[0], "job:factor:")
+    await world.result()
+    assert sorted(row.job.parameters.factor for row in world.service.rows.values()) == [1.6, 4.0]
+
+
+# --------------------------------------------------------------------- files coming in
+
+
+async def refusal(world: World, **how: object) -> str:
+    await world.slack.member.dm("", [world.picture(**how)])
+    row = (await world.until(lambda: list(world.service.rows.values())))[0]
+    await world.until(lambda: row.job.error is not None, move=0.5)
+    await world.idle()
+    return text_of(world.slack.member.dms()[-1])
+
+
+async def test_a_login_page_instead_of_the_file_is_recognised(world: World) -> None:
+    assert "log" in (await refusal(world, serve="html")).lower()
+
+
+async def test_a_file_outside_slack_is_refused_without_showing_it_our_token(world: World) -> None:
+    link = f"{world.slack.external_url}/drive/photo.png"
+    assert "another service" in await refusal(world, external_url=link)
+    assert [r for r in world.slack.requests if r.host == "external"] == []
+
+
+async def test_a_redirect_to_another_of_slacks_hosts_keeps_the_token(world: World) -> None:
+    await world.slack.member.mention("", [world.picture(serve="redirect")])
+    await world.result()
+    assert [r.host for r in world.slack.requests if r.method == "download"] == ["files", "edge"]
+
+
+async def test_a_redirect_away_from_slack_does_not_carry_the_token(world: World) -> None:
+    world.slack.external_bytes = png(64, 48)
+    await world.slack.member.mention("", [world.picture(serve="redirect_away")])
+    await world.result()
+    away = next(r for r in world.slack.requests if r.host == "external")
+    assert away.token is None
+
+
+async def test_a_slack_connect_stub_is_looked_up(world: World) -> None:
+    await world.slack.member.mention("", [world.picture(stub_in_events=True)])
+    assert await world.result()
+
+
+async def test_a_file_that_slack_has_not_processed_yet_is_waited_for(world: World) -> None:
+    later = world.slack.clock.now_s() + 6
+    await world.slack.member.mention("", [world.picture(processed_at_s=later)])
+    assert await world.result()
+
+
+async def test_a_file_that_is_never_processed_gets_its_own_answer(world: World) -> None:
+    assert "still being processed" in (await refusal(world, processed_at_s=world.slack.clock.now_s() + 9999)).lower()
+
+
+async def test_a_file_that_was_deleted_meanwhile_gets_its_own_answer(world: World) -> None:
+    said = await refusal(world, deleted=True)
+    assert "photo.png" in said
+
+
+# --------------------------------------------------------------------------- streaming
+
+
+async def test_in_a_thread_native_task_cards_show_the_stages(world: World) -> None:
+    world.service.hold_at = "upscaling"
+    await world.slack.member.mention("", [world.picture()])
+    streamed = await world.until(lambda: [m for m in world.bot_messages() if m.stream], move=0.3)
+    await world.until(lambda: "upscaling" in streamed[0].stream.tasks, move=0.3)
+    world.service.release("upscaling")
+    await world.result()
+    stream = streamed[0].stream
+    assert stream.state == "stopped"
+    assert {task["status"] for task in stream.tasks.values()} == {"complete"}
+    assert stream.tasks[stream.order[-1]]["output"].startswith("64×48 → 128×96")
+
+
+async def test_where_streams_are_refused_edits_take_over_and_it_is_not_tried_again(world: World) -> None:
+    world.slack.stream_kinds = set()
+    await world.slack.member.mention("", [world.picture()])
+    await world.result()
+    await world.slack.member.mention("", [world.picture("b.png")])
+    await world.result(number=2)
+    assert len(world.slack.calls("chat.startStream")) == 1
+
+
+async def test_a_stream_is_ended_before_slack_lets_it_die(world: World) -> None:
+    world.service.hold_at = "waiting"
+    await world.slack.member.mention("", [world.picture()])
+    first = await world.until(lambda: [m for m in world.bot_messages() if m.stream], move=0.3)
+    world.slack.clock.advance(235)
+    world.service.hold_at = "upscaling"
+    for row in world.service.rows.values():
+        row.go.setdefault("waiting", asyncio.Event()).set()
+    second = await world.until(
+        lambda: [m for m in world.bot_messages() if m.stream and m.ts != first[0].ts], move=0.3
+    )
+    world.service.release("upscaling")
+    await world.result()
+    assert first[0].deleted
+    assert second[0].stream.state == "stopped"
+
+
+async def test_a_stream_that_died_leaves_nothing_stuck_and_loses_nothing(world: World) -> None:
+    world.slack.stream_life_s = 5
+    world.service.hold_at = "waiting"
+    await world.slack.member.mention("", [world.picture()])
+    first = await world.until(lambda: [m for m in world.bot_messages() if m.stream], move=0.1)
+    world.slack.clock.advance(10)
+    world.service.hold_at = "upscaling"
+    for row in world.service.rows.values():
+        row.go.setdefault("waiting", asyncio.Event()).set()
+    await world.until(lambda: any("40 %" in text_of(m) for m in world.bot_messages()), move=0.3)
+    world.service.release("upscaling")
+    await world.result()
+    assert first[0].deleted
+
+
+async def test_stop_on_a_stream_cancels_the_job(world: World) -> None:
+    world.service.hold_at = "preparing"
+    await world.slack.member.mention("", [world.picture()])
+    streamed = await world.until(lambda: [m for m in world.bot_messages() if m.stream], move=0.3)
+    world.slack.member.press_stop(streamed[0])
+    world.service.hold_at = "upscaling"
+    for row in world.service.rows.values():
+        row.go.setdefault("preparing", asyncio.Event()).set()
+    await world.until(lambda: any("Cancelled." in text_of(m) for m in world.bot_messages()), move=0.3)

@@ -1,0 +1,149 @@
+"""Broken networks, limits, restarts: nothing lost, nothing posted twice, nothing paid twice."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.adapters.slack.conftest import World
+from tests.emulators.slack import text_of
+
+
+async def one_result(world: World) -> None:
+    """One job, one picture in the channel, and no progress left behind."""
+    result = await world.result()
+    assert len(world.results()) == 1
+    assert len(world.service.rows) == 1
+    left = [m for m in world.bot_messages() if m.ts != result.ts and not m.ephemeral_for and not m.stream]
+    assert left == [], [text_of(m) for m in left]
+
+
+@pytest.mark.parametrize("fault", [
+    {"method": "upload", "status": 504, "times": 1},
+    {"method": "upload", "status": 504, "times": 4},
+    {"method": "upload", "drop": True, "after": True},
+    {"method": "files.completeUploadExternal", "error": "file_update_failed", "times": 2},
+    {"method": "files.completeUploadExternal", "drop": True, "after": True},
+    {"method": "files.completeUploadExternal", "status": 502, "body": "<html>bad gateway</html>"},
+    {"method": "files.getUploadURLExternal", "status": 503, "body": "upstream connect error"},
+    {"method": "files.info", "status": 500, "body": "oops", "times": 2},
+    {"method": "chat.postMessage", "status": 429, "error": "ratelimited", "retry_after_s": 2},
+    {"method": "chat.postMessage", "status": 500, "body": "not json"},
+    {"method": "chat.startStream", "status": 500, "body": "not json"},
+    {"method": "chat.stopStream", "status": 500, "body": "not json", "times": 9},
+    {"method": "chat.appendStream", "error": "message_not_in_streaming_state"},
+    {"method": "chat.delete", "status": 503, "body": "x"},
+    {"method": "conversations.open", "status": 503, "body": "x"},
+    {"method": "users.info", "status": 503, "body": "x", "times": 9},
+])  # fmt: skip
+async def test_a_job_survives(world: World, fault: dict[str, object]) -> None:
+    how = dict(fault)
+    world.slack.fault(str(how.pop("method")), **how)
+    await world.slack.member.mention("", [world.picture()])
+    await one_result(world)
+
+
+async def test_a_post_whose_answer_was_lost_is_not_posted_again(world: World) -> None:
+    world.service.hold_at = "upscaling"
+    await world.slack.member.mention("", [world.picture()])
+    await world.until(lambda: world.stage() == "upscaling", move=0.3)
+    world.slack.fault("chat.postMessage", drop=True, after=True)
+    world.service.release("upscaling")
+    await one_result(world)
+
+
+async def test_a_progress_message_whose_answer_was_lost_is_not_posted_again(world: World) -> None:
+    world.slack.fault("chat.postMessage", drop=True, after=True)
+    await world.slack.member.dm("", [world.picture()])
+    await world.until(lambda: [m for m in world.slack.member.dms() if " is ready" in m.text], move=0.2)
+    await world.idle()
+    assert len([m for m in world.slack.member.dms() if m.bot]) == 2
+
+
+@pytest.mark.parametrize("stage", ["preparing", "waiting", "upscaling", "delivering"])
+async def test_a_restart_carries_on_with_the_same_message(world: World, stage: str) -> None:
+    world.service.hold_at = stage
+    await world.slack.member.dm("", [world.picture()])
+    await world.until(lambda: world.stage() == stage, move=0.3)
+    await world.until(lambda: [m for m in world.slack.member.dms() if m.bot], move=0.3)
+    await asyncio.sleep(0.1)
+    before = [m.ts for m in world.slack.member.dms() if m.bot]
+    world.service.hold_at = None
+    await world.restart()
+    await world.until(lambda: [m for m in world.slack.member.dms() if " is ready" in m.text], move=0.2)
+    await world.idle()
+    posts = [r for r in world.slack.calls("chat.postMessage") if not r.error]
+    assert len(posts) == 2
+    assert len(before) == 1
+    assert len([m for m in world.slack.member.dms() if m.bot]) == 1
+
+
+@pytest.mark.parametrize("method", ["upload", "files.completeUploadExternal", "files.info", "chat.postMessage"])
+async def test_a_crash_in_the_middle_of_delivery_repeats_nothing(world: World, method: str) -> None:
+    world.service.hold_at = "delivering"
+    await world.slack.member.mention("", [world.picture()])
+    row = (await world.until(lambda: list(world.service.rows.values())))[0]
+    await world.until(lambda: row.job.progress and row.job.progress.stage == "delivering", move=0.3)
+    seen = len(world.slack.calls(method))
+    world.slack.fault(method, delay_s=0.0, drop=True, after=True)
+    world.service.release("delivering")
+    await world.until(lambda: len(world.slack.calls(method)) > seen, move=0.05)
+    await world.restart()
+    await one_result(world)
+
+
+async def test_buttons_work_after_a_restart(world: World) -> None:
+    await world.slack.member.mention("", [world.picture()])
+    result = await world.result()
+    await world.restart()
+    await world.slack.member.click(result, "job:again:")
+    await world.result(number=2)
+    assert len(world.service.rows) == 2
+
+
+async def test_a_revoked_token_ends_the_job_quietly_and_purges(world: World) -> None:
+    world.service.hold_at = "upscaling"
+    await world.slack.member.mention("", [world.picture()])
+    await world.until(lambda: world.stage() == "upscaling", move=0.3)
+    world.slack.member.revoke()
+    world.service.release("upscaling")
+    await world.until(lambda: world.service.forgotten, move=0.3)
+    assert world.service.forgotten == [("slack", "T0ACME00001")]
+    assert world.service.incidents == []
+
+
+async def test_ten_jobs_at_once_in_one_channel_never_meet_a_429(world: World) -> None:
+    world.slack.stream_kinds = set()
+    for number in range(10):
+        post = world.slack.member.post("", [world.picture(f"p{number}.png")])
+        assert (await world.slack.member.message_shortcut(post)).acked
+    await world.until(lambda: len(world.results()) == 10, move=0.1, at_most_s=40)
+    await world.idle()
+    assert [r.method for r in world.slack.requests if r.status == 429] == []
+
+
+async def test_ten_streamed_jobs_at_once_never_meet_a_429(world: World) -> None:
+    for number in range(10):
+        assert (await world.slack.member.mention("", [world.picture(f"p{number}.png")])).acked
+    await world.until(lambda: len(world.results()) == 10, move=0.1, at_most_s=40)
+    await world.idle()
+    assert [r.method for r in world.slack.requests if r.status == 429] == []
+    assert [m for m in world.bot_messages() if m.stream and m.stream.state == "streaming"] == []
+
+
+async def test_fifty_commands_in_the_same_second_are_all_acknowledged_in_time(world: World) -> None:
+    outcomes = await asyncio.gather(
+        *(world.slack.member.command(text=f"https://example.com/{n}.png") for n in range(50))
+    )
+    assert all(o.acked for o in outcomes)
+    assert max(o.ack.seconds for o in outcomes) < 2.0
+    await world.until(lambda: len(world.service.rows) == 50)
+
+
+async def test_double_clicks_are_one_job(world: World) -> None:
+    await world.slack.member.mention("", [world.picture()])
+    result = await world.result()
+    await asyncio.gather(*(world.slack.member.click(result, "job:again:") for _ in range(3)))
+    await world.result(number=2)
+    assert len(world.service.rows) == 2

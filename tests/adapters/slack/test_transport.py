@@ -1,0 +1,163 @@
+"""Socket Mode under bad conditions, signed HTTP, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from adapters.slack.adapter import SlackLoginRefused
+from tests.adapters.slack.conftest import World, make_world
+from tests.emulators.slack import SlackEmulator, text_of
+
+
+async def test_a_recycled_socket_is_replaced_and_nothing_is_lost(world: World) -> None:
+    await world.slack.socket.warn("refresh_requested")
+    await world.until(lambda: [c for c in world.slack.socket.connections if not c.leaving])
+    assert (await world.slack.member.mention("", [world.picture()])).acked
+    assert await world.result()
+
+
+async def test_a_lost_connection_shows_in_readiness_and_comes_back(world: World) -> None:
+    assert await world.adapter.problem() is None
+    await world.slack.socket.drop()
+    world.slack.socket.refuse_handshakes = 2
+    problem: str | None = None
+    for _ in range(200):
+        problem = problem or await world.adapter.problem()
+        await asyncio.sleep(0.01)
+        if problem and await world.adapter.problem() is None:
+            break
+    assert problem == "disconnected"
+    await world.until(lambda: world.slack.socket.connections)
+
+
+async def test_a_refused_handshake_does_not_loop_on_the_same_address(world: World) -> None:
+    tickets = len(world.slack.calls("apps.connections.open"))
+    world.slack.socket.refuse_handshakes = 3
+    await world.slack.socket.drop()
+    await world.until(lambda: world.slack.socket.refuse_handshakes == 0 and world.slack.socket.connections, at_most_s=20)
+    assert len(world.slack.calls("apps.connections.open")) > tickets + 1
+    assert (await world.slack.member.command(text="help")).acked
+
+
+async def test_events_raised_while_no_socket_was_open_are_done_once(world: World) -> None:
+    world.slack.socket.refuse_handshakes = 1
+    await world.slack.socket.drop()
+    outcome = await world.slack.member.mention("", [world.picture()])
+    assert not outcome.acked
+    await world.until(lambda: world.slack.socket.connections, at_most_s=20)
+    world.slack.clock.advance(61)
+    assert await world.result()
+    assert len(world.service.rows) == 1
+
+
+async def test_several_sockets_share_the_work(slack: SlackEmulator, tmp_path: Path) -> None:
+    world = make_world(slack, tmp_path, slack_sockets=3)
+    await world.start()
+    await world.until(lambda: len(slack.socket.connections) == 3)
+    for _ in range(6):
+        assert (await slack.member.command(text="help")).acked
+    used = {c.number for c in slack.socket.connections if c.acks}
+    await world.stop()
+    assert len(used) == 3
+
+
+async def test_closing_is_bounded_though_slack_leaves_the_close_unanswered(slack: SlackEmulator, tmp_path: Path) -> None:
+    world = make_world(slack, tmp_path)
+    await world.start()
+    slack.socket.mute_close = True
+    started = asyncio.get_running_loop().time()
+    await world.stop()
+    assert asyncio.get_running_loop().time() - started < 3
+
+
+async def test_a_wrong_token_stops_the_start_with_one_sentence(slack: SlackEmulator, tmp_path: Path) -> None:
+    world = make_world(slack, tmp_path, slack_bot_token="xoxb-wrong")
+    with pytest.raises(SlackLoginRefused, match=r"Slack refuses SLACK_BOT_TOKEN \(invalid_auth\)\."):
+        await world.start()
+    await world.adapter.close()
+
+
+async def test_while_draining_commands_are_told_and_events_are_left_for_another(world: World) -> None:
+    world.service.draining_now = True
+    outcome = await world.slack.member.command(text="")
+    assert outcome.acked
+    told = [m for m in world.bot_messages() if m.ephemeral_for]
+    assert "restarting; try again in a minute" in text_of(told[0])
+    event = await world.slack.member.mention("", [world.picture()])
+    assert not event.acked
+    world.service.draining_now = False
+    world.slack.clock.advance(61)
+    assert await world.result()
+
+
+async def test_a_form_submitted_while_draining_stays_open(world: World) -> None:
+    await world.slack.member.command(text="")
+    await world.until(lambda: world.slack.member.open_view())
+    world.service.draining_now = True
+    outcome = await world.slack.member.submit_view({"image": [world.picture().id]})
+    assert "restarting" in outcome.errors["image"]
+
+
+async def test_shutdown_leaves_no_task_behind(slack: SlackEmulator, tmp_path: Path) -> None:
+    before = set(asyncio.all_tasks())
+    world = make_world(slack, tmp_path)
+    await world.start()
+    await world.slack.member.command(text="help")
+    await world.stop()
+    await asyncio.sleep(0.05)
+    left = {t.get_name() for t in set(asyncio.all_tasks()) - before if "slack" in t.get_name()}
+    assert left == set()
+
+
+# -------------------------------------------------------------------------------- http
+
+
+@pytest.fixture
+async def http_world(slack: SlackEmulator, tmp_path: Path):  # type: ignore[no-untyped-def]
+    made = make_world(slack, tmp_path, slack_app_token=None, slack_signing_secret=slack.signing_secret)
+    await made.start()
+    yield made
+    made.service.crash()
+    await made.stop()
+
+
+async def test_http_mode_does_everything_socket_mode_does(http_world: World) -> None:
+    member = http_world.slack.member
+    assert (await member.mention("", [http_world.picture()])).acked
+    result = await http_world.result()
+    assert (await member.command(text="")).acked
+    await http_world.until(lambda: member.open_view())
+    assert (await member.submit_view({"factor": "3"})).errors
+    assert (await member.click(result, "job:again:")).acked
+    await http_world.result(number=2)
+
+
+async def test_http_mode_refuses_what_slack_did_not_sign(http_world: World) -> None:
+    delivery = http_world.slack.delivery
+    wrong = await delivery.post_signed("{}", {"Content-Type": "application/json"}, secret="not-the-secret")
+    assert wrong.status == 401
+    async with aiohttp.ClientSession() as session:
+        for headers in ({}, {"X-Slack-Request-Timestamp": "soon", "X-Slack-Signature": "v0=1"}):
+            async with session.post(str(http_world.slack.http_target), data="{}", headers=headers) as answer:
+                assert answer.status == 401
+    http_world.slack.clock.advance(-600)
+    old = await delivery.post_signed("{}", {"Content-Type": "application/json"})
+    assert old.status == 401
+
+
+async def test_http_mode_answers_slacks_verification_of_the_address(http_world: World) -> None:
+    body = '{"type":"url_verification","challenge":"abc","token":"x"}'
+    ack = await http_world.slack.delivery.post_signed(body, {"Content-Type": "application/json"})
+    assert ack.payload.get("challenge") == "abc"
+
+
+async def test_http_events_left_while_draining_come_again(http_world: World) -> None:
+    http_world.service.draining_now = True
+    assert not (await http_world.slack.member.mention("", [http_world.picture()])).acked
+    http_world.service.draining_now = False
+    http_world.slack.clock.advance(61)
+    assert await http_world.result()
