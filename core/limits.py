@@ -148,3 +148,16 @@ class Sponsor:
     def pays(self, now: float) -> bool:
         """Whether its time has come and is not over."""
         return self.starts_at <= now < self.ends_at
+
+
+@dataclass(frozen=True, slots=True)
+class LimitChange:
+    """One change of a workspace's rules: who, when (unix seconds), what, from what, to what; "" = none."""
+
+    at: float
+    actor_id: str
+    actor_name: str
+    action: str
+    subject: str
+    old: str
+    new: str

@@ -103,6 +103,7 @@ holds = Table(
         postgresql_where=text("state = 'waiting'"),
     ),
     Index(None, "platform", "user_id"),
+    Index(None, "day"),
 )
 
 balances = Table(
@@ -180,6 +181,7 @@ alert_channels = Table(
     Column("workspace_id", String(64), primary_key=True),
     Column("channel_id", String(64), nullable=False),
     Column("everything", Boolean, nullable=False),
+    Column("locale", String(16), nullable=False),
     Column("set_by", String(128), nullable=False),
     Column("set_at", Float, nullable=False),
 )

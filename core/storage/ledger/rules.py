@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -114,21 +114,25 @@ async def rules_version(connection: AsyncConnection) -> str:
     return str(found) if found is not None else "0"
 
 
+def rule_of(row: Any) -> Rule:
+    """A row of `ledger_limits` as a rule."""
+    return Rule(
+        ScopeKind(row.scope),
+        Measure(row.measure),
+        Window(row.window),
+        row.amount,
+        "moderator",
+        row.platform,
+        row.workspace_id,
+        row.scope_id,
+    )
+
+
 async def load_rules(connection: AsyncConnection, version: str, operator: Sequence[Rule], keys: Keys) -> Rules:
     """The snapshot, read inside the caller's transaction."""
     moderators: dict[WorkspaceKey, list[Rule]] = {}
     for row in await connection.execute(select(t.limits)):
-        rule = Rule(
-            ScopeKind(row.scope),
-            Measure(row.measure),
-            Window(row.window),
-            row.amount,
-            "moderator",
-            row.platform,
-            row.workspace_id,
-            row.scope_id,
-        )
-        moderators.setdefault((row.platform, row.workspace_id), []).append(rule)
+        moderators.setdefault((row.platform, row.workspace_id), []).append(rule_of(row))
     sponsors: dict[tuple[str, str, str], tuple[Sponsor, ...]] = {}
     for row in await connection.execute(select(t.sponsors)):
         sponsor = Sponsor(**row._asdict())

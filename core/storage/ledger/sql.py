@@ -40,6 +40,9 @@ _RULES_FRESH_S = 2.0
 _BALANCES_KEPT_S = 40 * 86_400
 """Windows that ended longer ago are dropped from the projection; the entries stay."""
 
+_MAX_SWEPT = 10_000
+"""Holds looked at in one sweep; the next one goes on with the rest."""
+
 _SALT = "salt"
 
 
@@ -114,17 +117,18 @@ class SqlLedger:
             await self.database.read(self.rules)
         return self._rules.paused(requester) if self._rules is not None else None
 
-    async def sweep(self, is_alive: Callable[[str], Awaitable[bool]], *, older_than_s: float = 60) -> int:
-        """Give back holds whose job is gone, extend those about to expire whose job lives. Returns how many were gone.
+    async def sweep(self, is_alive: Callable[[str], Awaitable[bool]], *, older_than_s: float = 120) -> int:
+        """Give back holds whose job is gone, and extend those whose job lives. Returns how many were gone.
 
-        Holds younger than `older_than_s` are left alone. Whoever asks `is_alive` answers for the job's row.
+        Only holds that nobody made, asked for or touched in the last `older_than_s` are looked at, so what runs in
+        this process and is touched regularly costs nothing here.
         """
         now = self.clock.now()
         gone, living = 0, []
-        for key, expires_at in await self.database.read(lambda c: _open_holds(c, now - older_than_s)):
+        quiet_since = now + self.settings.hold_ttl_s - older_than_s
+        for key, expires_at in await self.database.read(lambda c: _open_holds(c, quiet_since)):
             if await is_alive(key):
-                if expires_at - now < self.settings.hold_ttl_s / 2:
-                    living.append(key)
+                living.append(key)
                 continue
             released = await self._call(batch.ReleaseOp(key, "expire" if expires_at <= now else "release"))
             gone += bool(released)
@@ -153,6 +157,10 @@ class SqlLedger:
             self._rules = await load_rules(connection, version, self.settings.rules, self._keys)
         self._rules_at = time.monotonic()
         return self._rules
+
+    def forget_rules(self) -> None:
+        """Rules were changed by this process: even the cheap checks look again."""
+        self._rules_at = float("-inf")
 
     async def _call(self, op: batch.Op) -> object:
         if self._batches.full:
@@ -198,12 +206,12 @@ async def _salt(connection: AsyncConnection) -> str:
     return str(found)
 
 
-async def _open_holds(connection: AsyncConnection, made_before: float) -> list[tuple[str, float]]:
+async def _open_holds(connection: AsyncConnection, expiring_before: float) -> list[tuple[str, float]]:
     query = (
         select(t.holds.c.key, t.holds.c.expires_at)
-        .where(t.holds.c.state.in_(("waiting", "running")), t.holds.c.held_at <= made_before)
+        .where(t.holds.c.state.in_(("waiting", "running")), t.holds.c.expires_at <= expiring_before)
         .order_by(t.holds.c.expires_at)
-        .limit(10_000)
+        .limit(_MAX_SWEPT)
     )
     return [(row.key, row.expires_at) for row in await connection.execute(query)]
 

@@ -1,0 +1,64 @@
+"""Remembers which alerts were sent, so that each goes out once however many processes look."""
+
+from __future__ import annotations
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from core.alerts import LEVELS, Level
+from core.storage import tables_ledger as t
+from core.storage.ledger.transaction import LedgerDatabase
+
+_CLAIM_S = 300.0
+"""How long a claim is respected: a process that died while sending is taken over after this."""
+
+
+class SqlAlertMarks:
+    """Claims alerts for sending."""
+
+    def __init__(self, database: LedgerDatabase) -> None:
+        self._database = database
+
+    async def pending(self, key: str, level: Level) -> bool:
+        """Whether this level was not yet sent; cheap, decides nothing."""
+        query = select(t.alerts.c.level).where(t.alerts.c.key == key, t.alerts.c.sent, t.alerts.c.level >= level)
+
+        async def work(connection: AsyncConnection) -> bool:
+            return await connection.scalar(query.limit(1)) is None
+
+        return await self._database.read(work)
+
+    async def claim(self, key: str, level: Level, now: float) -> bool:
+        """Take the sending of this alert; False if it was sent, or a higher one, or somebody is sending it now."""
+
+        async def work(connection: AsyncConnection) -> bool:
+            query = select(t.alerts).where(t.alerts.c.key == key)
+            marks = {row.level: row for row in await connection.execute(query)}
+            if any(row.sent and row.level >= level for row in marks.values()):
+                return False
+            mine = marks.get(level)
+            if mine is None:
+                row = {"key": key, "level": level, "claimed_at": now, "sent": False}
+                await connection.execute(insert(t.alerts).values(row))
+                return True
+            if 0 <= now - mine.claimed_at < _CLAIM_S:
+                return False
+            same = (t.alerts.c.key == key, t.alerts.c.level == level)
+            await connection.execute(update(t.alerts).where(*same).values(claimed_at=now))
+            return True
+
+        return await self._database.write(work)
+
+    async def sent(self, key: str, level: Level, now: float) -> None:
+        """The alert went out; the lower levels of the same window are over with it."""
+
+        async def work(connection: AsyncConnection) -> None:
+            levels = set(await connection.scalars(select(t.alerts.c.level).where(t.alerts.c.key == key)))
+            missing = [lower for lower in LEVELS if lower <= level and lower not in levels]
+            if missing:
+                rows = [{"key": key, "level": lower, "claimed_at": now, "sent": True} for lower in missing]
+                await connection.execute(insert(t.alerts), rows)
+            below = (t.alerts.c.key == key, t.alerts.c.level <= level)
+            await connection.execute(update(t.alerts).where(*below).values(sent=True))
+
+        await self._database.write(work)

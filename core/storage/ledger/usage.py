@@ -1,0 +1,137 @@
+"""What was spent, as sums and as rows, for reports, export and reconciliation. Only reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from core.reports import ChargedJob, MemberDay, UsageFilter
+from core.storage import tables_ledger as t
+from core.storage.ledger.transaction import LedgerDatabase
+from core.storage.tables import jobs
+
+_OPEN = ("waiting", "running")
+_MAX_ROWS = 500_000
+_EXPORT_ROWS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class SqlUsage:
+    """Reports' view of the ledger."""
+
+    database: LedgerDatabase
+
+    async def member_days(self, wanted: UsageFilter) -> Sequence[MemberDay]:
+        """Charges by day and member."""
+        e = t.entries.c
+        query = (
+            select(
+                e.day,
+                e.platform,
+                e.user_id,
+                func.max(e.user_name),
+                func.sum(e.used_nanousd),
+                func.sum(e.used_jobs),
+                func.sum(e.used_px),
+            )
+            .where(e.kind.in_(("settle", "adjust")), *_filter(t.entries, wanted))
+            .group_by(e.day, e.platform, e.user_id)
+            .limit(_MAX_ROWS)
+        )
+
+        async def work(connection: AsyncConnection) -> Sequence[MemberDay]:
+            return [
+                MemberDay(day, platform, user_id, name, int(charged), int(count), int(pixels))
+                for day, platform, user_id, name, charged, count, pixels in await connection.execute(query)
+            ]
+
+        return await self.database.read(work)
+
+    async def held(self, wanted: UsageFilter) -> int:
+        """Nano-dollars held now for jobs that are not over, whenever they began."""
+        h = t.holds.c
+        query = select(func.coalesce(func.sum(h.amount_nanousd), 0)).where(
+            h.state.in_(_OPEN), *_filter(t.holds, wanted, days=False)
+        )
+
+        async def work(connection: AsyncConnection) -> int:
+            return int(await connection.scalar(query) or 0)
+
+        return await self.database.read(work)
+
+    async def charged_jobs(self, wanted: UsageFilter) -> Sequence[ChargedJob]:
+        """Every charged job, oldest first, with the provider's request where the job is still stored."""
+        h = t.holds.c
+        query: Select[Any] = (
+            select(
+                h.key,
+                h.held_at,
+                h.day,
+                h.platform,
+                h.workspace_id,
+                h.channel_id,
+                h.user_id,
+                h.user_name,
+                h.amount_nanousd,
+                h.charged_nanousd,
+                h.charged_px,
+                h.sponsor_id,
+                h.play,
+                func.coalesce(jobs.c.request_id, ""),
+            )
+            .select_from(t.holds.outerjoin(jobs, jobs.c.id == h.key))
+            .where(h.state == "settled", *_filter(t.holds, wanted))
+            .order_by(h.held_at, h.seq)
+            .limit(_MAX_ROWS)
+        )
+
+        async def work(connection: AsyncConnection) -> Sequence[ChargedJob]:
+            return [ChargedJob(*row) for row in await connection.execute(query)]
+
+        return await self.database.read(work)
+
+    async def entries_of(self, platform: str, user_id: str) -> Sequence[dict[str, Any]]:
+        """A member's entries as JSON-safe facts, for the member."""
+        names = (
+            "job_key",
+            "kind",
+            "at",
+            "day",
+            "used_nanousd",
+            "held_nanousd",
+            "used_px",
+            "workspace_id",
+            "channel_id",
+        )
+        columns = [t.entries.c[name] for name in names]
+        query = select(*columns).where(t.entries.c.platform == platform, t.entries.c.user_id == user_id)
+
+        async def work(connection: AsyncConnection) -> Sequence[dict[str, Any]]:
+            rows = await connection.execute(query.order_by(t.entries.c.id).limit(_EXPORT_ROWS))
+            return [dict(row._mapping) for row in rows]
+
+        return await self.database.read(work)
+
+
+def _filter(table: Any, wanted: UsageFilter, *, days: bool = True) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if wanted.platform:
+        found.append(table.c.platform == wanted.platform)
+    if wanted.workspace_id:
+        found.append(table.c.workspace_id == wanted.workspace_id)
+    if wanted.user_id:
+        found.append(table.c.user_id == wanted.user_id)
+    if wanted.play is not None:
+        found.append(table.c.play.is_(wanted.play))
+    if days:
+        found.append(table.c.day.between(_text(wanted.first), _text(wanted.last)))
+    return found
+
+
+def _text(day: date) -> str:
+    return day.isoformat()
