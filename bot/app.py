@@ -109,7 +109,7 @@ class App:
         self.members = Members(self.tools, self.state, self.budget)
         self.service = UpscaleService(self.tools, self.engine, self.members, self.budget, allow_unsafe=s.allow_unsafe)
         self.roster = _roster(s, self.database, self.state)
-        duties = budget_duties(self.budget, self.tools)
+        duties = budget_duties(self.budget, self.tools, self.state)
         self.janitor = Janitor(
             self.pipeline, self.engine, self.members, self.ledger, retention_s=s.retention_days * _DAY_S, extra=duties
         )

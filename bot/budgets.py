@@ -1,0 +1,101 @@
+"""Puts the money parts together from the settings: limits, prices, the budget desk and its regular duties."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from bot.settings import Settings
+from core.alerts import AlertPlace
+from core.budget import BudgetDesk
+from core.errors import UpscaleError
+from core.janitor import Duty
+from core.limits import LimitDefaults, Rule
+from core.limits_file import LimitsFileError, load
+from core.messages import Notice
+from core.pipeline import Tools
+from core.ports import AppState, Clock, Upscaler
+from core.pricing import usd
+from core.pricing_live import PriceBook
+from core.storage.ledger import LedgerSettings, SqlLedger
+
+log = structlog.get_logger(__name__)
+
+_ALERTS_EVERY_S = 60
+_RECONCILE_EVERY_S = 3600
+_DAY_S = 86_400
+
+
+class LimitsError(Exception):
+    """The limits file is wrong; the text is plain sentences for the operator."""
+
+
+def ledger_settings(s: Settings) -> LedgerSettings:
+    """The operator's limits. Raises LimitsError with every mistake in the file."""
+    defaults = LimitDefaults(
+        user_day_usd=s.limit_user_day_usd,
+        workspace_day_usd=s.limit_workspace_day_usd,
+        global_day_usd=s.limit_global_day_usd,
+        user_running=s.limit_user_running,
+        user_waiting=s.limit_user_waiting,
+    )
+    rules: tuple[Rule, ...] = defaults.rules()
+    if s.limits_file is not None:
+        try:
+            rules += load(s.limits_file)
+        except LimitsFileError as error:
+            raise LimitsError(str(error)) from None
+    return LedgerSettings(
+        rules=rules,
+        zone=ZoneInfo(s.quota_timezone),
+        user_waiting=s.limit_user_waiting,
+        play_money=s.backend == "sandbox",
+    )
+
+
+def make_budget(
+    s: Settings, ledger: SqlLedger, upscaler: Upscaler, state: AppState, clock: Clock
+) -> tuple[PriceBook, BudgetDesk]:
+    """The price now, and the desk that answers about money."""
+    prices = PriceBook(upscaler, state, clock, configured_nanousd=s.unit_price_nanousd)
+    return prices, BudgetDesk(ledger, prices)
+
+
+def budget_duties(budget: BudgetDesk, tools: Tools, state: AppState) -> tuple[Duty, ...]:
+    """Alerts each minute; once a day the ledger against fal's bills. Only where real money is spent."""
+    if not tools.upscaler.real_money:
+        return ()
+
+    async def notify(place: AlertPlace, notice: Notice) -> None:
+        await tools.adapter(place.platform).notify(place.workspace_id, place.channel_id, notice)
+
+    async def alerts() -> None:
+        await budget.send_alerts(notify)
+
+    async def reconcile() -> None:
+        if await state.claim("turns", "reconcile", ttl_s=_DAY_S):
+            await _reconcile(budget, tools)
+
+    return (Duty("alerts", _ALERTS_EVERY_S, alerts), Duty("reconcile", _RECONCILE_EVERY_S, reconcile))
+
+
+async def _reconcile(budget: BudgetDesk, tools: Tools) -> None:
+    """The daily line, and every difference by its job."""
+    try:
+        found = await budget.reconcile(tools.upscaler.billing_events, tools.store, period="week")
+    except UpscaleError as error:
+        log.info("reconcile_not_possible", error=error.code)
+        return
+    if not found.answered:
+        return
+    log.info("reconciled", ledger=usd(found.ledger_nanousd), fal=usd(found.provider_nanousd))
+    for difference in found.differences:
+        log.warning(
+            "reconcile_difference",
+            job=difference.job_id,
+            kind=difference.kind,
+            ledger_nanousd=difference.ledger_nanousd,
+            fal_nanousd=difference.provider_nanousd,
+            corrected=difference.corrected,
+        )
