@@ -15,9 +15,10 @@ import structlog
 
 from core.engine import DbosEngine
 from core.errors import InternalError, QuoteExpired
-from core.jobs import Job, JobState, Receipt
+from core.jobs import Job, JobState
 from core.members import Members
 from core.pipeline import Next, Pipeline
+from core.pipeline.ending import nothing_charged
 
 log = structlog.get_logger(__name__)
 
@@ -108,7 +109,7 @@ class Janitor:
                 (JobState.AWAITING_CONFIRMATION,),
                 state=JobState.CANCELLED,
                 error=QuoteExpired(),
-                receipt=Receipt(0, job.quote.estimate_nanousd if job.quote else 0, "none"),
+                receipt=nothing_charged(self._tools, job),
                 finished_at=self._tools.clock.now(),
             )
             if moved is not None:

@@ -39,6 +39,7 @@ from core.messages.job import cancelled_text, charge_text
 from core.parameter_text import parse_request
 from core.parameters import SEED_MAX, Parameters, Parsed, resolve
 from core.pipeline import Tools
+from core.pipeline.ending import nothing_charged
 from core.ports import Change, JobEngine
 from core.repeats import redelivery, repeated_request
 from core.service_desk import DeskMethods
@@ -200,6 +201,7 @@ class UpscaleService(DeskMethods):
             job.id,
             (JobState.AWAITING_CONFIRMATION,),
             state=JobState.CANCELLED,
+            receipt=nothing_charged(self._tools, job),
             finished_at=self._tools.clock.now(),
             cancel_requested_by=f"{actor.platform}:{actor.user_id}"[:160],
         )

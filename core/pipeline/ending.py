@@ -13,12 +13,10 @@ from core.errors import (
     InputError,
     InternalError,
     ModelError,
+    ProviderError,
     ProviderHalted,
-    ProviderUnavailable,
     QuoteExpired,
     RequestError,
-    RequestLost,
-    ResultExpired,
     UpscaleError,
 )
 from core.jobs import Job, JobState, Receipt
@@ -26,7 +24,7 @@ from core.pipeline.tools import Next, Tools
 
 log = structlog.get_logger(__name__)
 
-_OUTCOME_UNKNOWN = (ProviderUnavailable, RequestLost, ResultExpired, InternalError)
+_OUTCOME_UNKNOWN = (ProviderError, InternalError)
 """After these, a request that fal took may still be billed: the estimate counts until reconciled."""
 
 _REFUSALS = (RequestError, InputError, BudgetError, Draining, ProviderHalted)
@@ -47,14 +45,14 @@ async def cancelled_before_submit(tools: Tools, job: Job) -> Next:
     """Nothing was sent, so nothing is owed."""
     await tools.ledger.release(job.id)
     tools.release_turns()
-    return await _end(tools, job, JobState.CANCELLED, None, _nothing(tools, job))
+    return await _end(tools, job, JobState.CANCELLED, None, nothing_charged(tools, job))
 
 
 async def cancelled_after_submit(tools: Tools, job: Job, units: Decimal | None, *, known: bool) -> Next:
     """The request has ended at the provider (`known`), or we stop waiting; the member pays what is billed."""
     estimate = job.quote.estimate_nanousd if job.quote else 0
     if known:
-        receipt = await charge(tools, job, units) if units else _nothing(tools, job)
+        receipt = await charge(tools, job, units) if units else nothing_charged(tools, job)
         if not units:
             await tools.ledger.release(job.id)
     else:
@@ -66,7 +64,7 @@ async def cancelled_after_submit(tools: Tools, job: Job, units: Decimal | None, 
 
 async def expire_confirmation(tools: Tools, job: Job) -> Next:
     """Nobody agreed to the price in time."""
-    return await _end(tools, job, JobState.CANCELLED, QuoteExpired(), _nothing(tools, job))
+    return await _end(tools, job, JobState.CANCELLED, QuoteExpired(), nothing_charged(tools, job))
 
 
 async def charge(tools: Tools, job: Job, units: Decimal) -> Receipt:
@@ -113,7 +111,7 @@ async def _settle_failure(tools: Tools, job: Job, error: UpscaleError) -> Receip
         receipt = await charge_unknown(tools, job)
     else:
         await tools.ledger.release(job.id)
-        receipt = _nothing(tools, job)
+        receipt = nothing_charged(tools, job)
     tools.release_turns()
     return receipt
 
@@ -130,7 +128,8 @@ async def _settle(tools: Tools, job: Job, amount_nanousd: int, megapixels: Decim
     )
 
 
-def _nothing(tools: Tools, job: Job) -> Receipt:
+def nothing_charged(tools: Tools, job: Job) -> Receipt:
+    """The receipt of a job that cost nothing."""
     estimate = job.quote.estimate_nanousd if job.quote else 0
     return Receipt(0, estimate, "none", play_money=not tools.upscaler.real_money)
 

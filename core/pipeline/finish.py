@@ -5,10 +5,21 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import structlog
 
-from core.errors import DeliveryRefused, DeliveryUnavailable, InputError, ModelFailed, ResultExpired
+from core.errors import (
+    DeliveryRefused,
+    DeliveryUnavailable,
+    InputError,
+    ModelFailed,
+    ProviderBusy,
+    ProviderHalted,
+    ProviderUnavailable,
+    ResultExpired,
+)
 from core.jobs import Delivery, Job, JobState, Progress, Receipt, Result
 from core.limits import LimitStatus
 from core.pipeline.ending import charge, charge_by_size, charge_unknown
@@ -18,6 +29,8 @@ from core.ports import ModelResult
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 _BROKEN_DELIVERIES = 3
 
 
@@ -25,7 +38,8 @@ async def collect(tools: Tools, job: Job) -> Next:
     """Read the outcome (or raise the model's error), settle by what was billed, and fetch the file to disk."""
     if job.remote is None or not job.remote.request_id:
         return "submit"
-    outcome = await tools.upscaler.result(job.remote.request_id)
+    request_id = job.remote.request_id
+    outcome = await _patiently(tools, job, lambda: tools.upscaler.result(request_id))
     remote = dataclasses.replace(job.remote, image_url=outcome.image_url)
     receipt = job.receipt
     if outcome.billable_units is not None and receipt is None:
@@ -39,10 +53,26 @@ async def collect(tools: Tools, job: Job) -> Next:
     return "deliver"
 
 
+async def _patiently(tools: Tools, job: Job, read: Callable[[], Awaitable[T]]) -> T:
+    """Read what was paid for, again and again while fal is away or takes nothing from us at the moment."""
+    deadline = tools.clock.now() + tools.settings.collect_retry_s
+    for attempt in range(1000):
+        try:
+            return await read()
+        except (ProviderUnavailable, ProviderBusy, ProviderHalted) as away:
+            pause_s = _backoff(attempt + 1, away.retry_after_s if isinstance(away, ProviderBusy) else None)
+            if tools.clock.now() + pause_s > deadline:
+                raise
+            log.warning("collect_delayed", job=job.id, error=away.code, pause_s=round(pause_s, 1))
+            await tools.clock.sleep(pause_s)
+    raise ProviderUnavailable
+
+
 async def _fetch(tools: Tools, job: Job, outcome: ModelResult) -> Result:
     part = tools.files.folder(job.id) / "result.part"
     try:
-        await tools.upscaler.fetch(outcome.image_url, part, max_bytes=max_result_bytes(job))
+        most = max_result_bytes(job)
+        await _patiently(tools, job, lambda: tools.upscaler.fetch(outcome.image_url, part, max_bytes=most))
         facts = (await tools.images.strip_result(part)).facts
     except (ResultExpired, InputError) as error:
         if job.receipt is None:
@@ -62,7 +92,7 @@ async def _fetch(tools: Tools, job: Job, outcome: ModelResult) -> Result:
         seed=seed,
         inference_s=outcome.inference_s,
         caption=outcome.caption,
-        link=tools.link_for(job.id, path.name) or (outcome.image_url if tools.upscaler.real_money else None),
+        link=tools.link_for(job.id, path.name) or _web_link(outcome.image_url),
     )
 
 

@@ -83,6 +83,8 @@ class Pipeline:
     async def _judge(self, step: Next, job: Job) -> Next:
         if job.state.terminal and step != "announce":  # ended by an earlier run of this step, or from outside
             return "end" if job.state is JobState.SUCCEEDED else "announce"
+        if job.error is not None and not job.state.terminal:  # already judged; a crash or the ledger cut its end short
+            return await ending.end_with_error(self.tools, job, job.error)
         try:
             return await _STEPS[step](self.tools, job)
         except (DBAPIError, PoolTimeout):
@@ -101,7 +103,11 @@ class Pipeline:
             return await self._fail(job, InternalError(reference=job.id))
 
     async def _fail(self, job: Job, error: UpscaleError) -> Next:
-        return await ending.end_with_error(self.tools, await self.tools.load(job.id), error)
+        """Write the error down before money moves, so that a repeat ends the job the same way."""
+        current = await self.tools.load(job.id)
+        if not current.state.terminal:
+            current = await self.tools.store.update(job.id, error=error)
+        return await ending.end_with_error(self.tools, current, error)
 
     async def give_up(self, job: Job, error: UpscaleError) -> None:
         """End a job from outside its workflow."""

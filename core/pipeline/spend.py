@@ -190,5 +190,8 @@ async def _search(tools: Tools, job: Job, remote: Remote, unknown: SubmitUnknown
         if tools.clock.now() + pause_s > deadline:
             break
         await tools.clock.sleep(pause_s)
+    job = await tools.load(job.id)
+    if job.remote is not None and job.remote.request_id:  # named in the last moment
+        return "wait"
     await tools.store.update(job.id, remote=dataclasses.replace(remote, submit="sending", possible_double=True))
     raise unknown

@@ -39,6 +39,9 @@ class PipelineSettings:
     cancel_grace_s: float = 120
     """How long the end of a cancelled request is waited for, to learn whether it is billed."""
 
+    collect_retry_s: float = 3000
+    """How long an ended request is asked for its result while fal is away; fal keeps results for an hour."""
+
     deliver_retry_s: float = 1800
     announce_retry_s: float = 300
 

@@ -6,7 +6,7 @@ import asyncio
 
 import structlog
 
-from core.errors import ModelError, ProviderError
+from core.errors import ModelError, ProviderError, RequestLost
 from core.jobs import Job, JobState, Progress
 from core.pipeline.ending import cancelled_after_submit
 from core.pipeline.tools import Next, Tools
@@ -84,8 +84,12 @@ async def _watch(tools: Tools, job: Job, request_id: str) -> None:
 
 async def _stop(tools: Tools, job: Job, request_id: str, watching: asyncio.Task[None]) -> Next:
     """Tell the provider, then learn what it bills."""
-    answer = await tools.upscaler.cancel(request_id)
-    log.info("cancel_passed_on", job=job.id, answer=answer)
+    try:
+        answer = await tools.upscaler.cancel(request_id)
+        log.info("cancel_passed_on", job=job.id, answer=answer)
+    except ProviderError as error:  # its end is waited for all the same
+        log.warning("cancel_not_passed_on", job=job.id, error=error.code)
+        answer = "requested"
     if answer == "removed":
         return await cancelled_after_submit(tools, job, None, known=True)
     await asyncio.wait({watching}, timeout=tools.settings.cancel_grace_s)
@@ -94,7 +98,8 @@ async def _stop(tools: Tools, job: Job, request_id: str, watching: asyncio.Task[
     try:
         await watching
         result = await tools.upscaler.result(request_id)
-    except (ModelError, ProviderError) as error:
-        units = getattr(error, "billed_units", None)
-        return await cancelled_after_submit(tools, job, units, known=True)
+    except ModelError as error:
+        return await cancelled_after_submit(tools, job, error.billed_units if error.billed else None, known=True)
+    except ProviderError as error:
+        return await cancelled_after_submit(tools, job, None, known=isinstance(error, RequestLost))
     return await cancelled_after_submit(tools, job, result.billable_units, known=result.billable_units is not None)
