@@ -1,0 +1,185 @@
+"""Can everybody use the page: names, roles, contrast, keyboard, narrow screens, languages, policy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.adapters.web.conftest import png, visit
+from tests.adapters.web.site import Site
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+AUDIT = (Path(__file__).parent / "audit.js").read_text("utf-8")
+
+
+async def fill_with_everything(page: Page, tmp_path: Path) -> None:
+    """A result with details, a question, a refusal, panels, a half-written order with its controls."""
+    small, wide, huge = (tmp_path / f"{name}.png" for name in ("small", "wide", "huge"))
+    small.write_bytes(png(160, 120))
+    wide.write_bytes(png(1600, 1000))
+    huge.write_bytes(png(4000, 3000))
+    for path, line in ((small, "3x"), (wide, "4x"), (huge, "4x")):
+        await page.set_input_files("#file", [str(path)])
+        await page.fill("#line", line)
+        await page.press("#line", "Enter")
+        await expect(page.locator("#tray")).to_be_hidden()
+    for state in ("succeeded", "awaiting_confirmation", "refused"):
+        await expect(page.locator(f".card[data-state={state}]")).to_have_count(1)
+    done = page.locator(".card[data-state=succeeded]")
+    await done.get_by_role("button", name="Details").click()
+    await done.get_by_role("button", name="Compare").click()
+    for line in ("/usage", "/quota set everything day $9", "/history", "/help", "/settings", "/privacy", "/what"):
+        await page.fill("#line", line)
+        await page.press("#line", "Enter")
+        await expect(page.locator(".thread > li.mine").last).to_contain_text(line)
+        await expect(page.locator(".thread > li").last).to_have_class("message bots")
+    await page.set_input_files("#file", [str(small)])
+    await page.fill("#line", "/upscale 3x")
+    await page.click("#adjust")
+    await expect(page.locator("#quote")).to_contain_text("$0.10")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (360, "dark")])
+async def test_names_contrast_and_width_are_right_everywhere(
+    page_site: Site, browser: Browser, tmp_path: Path, width: int, scheme: str
+) -> None:
+    seen = await visit(browser, page_site.url, width=width, height=800, scheme=scheme)
+    assert await seen.page.evaluate(AUDIT) == []
+    await fill_with_everything(seen.page, tmp_path)
+    await seen.page.wait_for_timeout(350)
+    assert await seen.page.evaluate(AUDIT) == []
+    await seen.page.fill("#line", "/upscale factor=99")
+    await expect(seen.page.locator("#problem")).to_be_visible()
+    assert await seen.page.evaluate(AUDIT) == []
+    seen.assert_clean()
+    await seen.context.close()
+
+
+async def test_everything_can_be_done_with_the_keyboard_alone(
+    page_site: Site, browser: Browser, tmp_path: Path
+) -> None:
+    seen = await visit(browser, page_site.url)
+    page = seen.page
+    await page.keyboard.press("/")
+    await expect(page.locator("#line")).to_be_focused()
+    await expect(page.locator("#line")).to_have_value("/")
+    await page.set_input_files("#file", [str(write(tmp_path))])
+    await page.fill("#line", "2x")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".card[data-state=succeeded]")).to_have_count(1)
+    await page.locator("#line").focus()
+    wanted = ["Delete", "Details", "Compare", "2× more", "More creative", "Again", "Download"]
+    for _ in range(3):
+        await page.keyboard.press("Shift+Tab")
+        if await focused(page) == "Delete":
+            break
+    reached = [await focused(page)]
+    for _ in wanted[1:]:
+        await page.keyboard.press("Shift+Tab")
+        reached.append(await focused(page))
+    assert reached == wanted
+    await page.keyboard.press("Shift+Tab")
+    assert await page.evaluate("document.activeElement.type") == "range"
+    await page.keyboard.press("Tab")
+    await page.locator(".card button", has_text="Delete").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_be_hidden()
+    await page.fill("#line", "")
+    await page.locator("#line").focus()
+    await page.keyboard.press("ArrowUp")
+    await expect(page.locator("#line")).to_have_value("2x")
+    await seen.context.close()
+
+
+def write(tmp_path: Path) -> Path:
+    path = tmp_path / "one.png"
+    path.write_bytes(png())
+    return path
+
+
+async def focused(page: Page) -> str:
+    text: str = await page.evaluate("document.activeElement.textContent.trim()")
+    return text
+
+
+async def test_progress_is_told_to_screen_readers(page_site: Site, browser: Browser, tmp_path: Path) -> None:
+    seen = await visit(browser, page_site.url)
+    told: list[str] = []
+    await seen.page.expose_function("told", lambda text: told.append(text))
+    await seen.page.evaluate(
+        "const region = document.getElementById('announcer');"
+        "new MutationObserver(() => { if (region.textContent) told(region.textContent); })"
+        ".observe(region, { childList: true, characterData: true, subtree: true })"
+    )
+    await seen.page.set_input_files("#file", [str(write(tmp_path))])
+    await expect(seen.page.locator("#announcer")).to_have_text("one.png added.")
+    await seen.page.fill("#line", "2x")
+    await seen.page.press("#line", "Enter")
+    await expect(seen.page.locator("#announcer")).to_contain_text("Done: 120×80 → 240×160")
+    assert any("one.png added." in text for text in told)
+    await seen.context.close()
+
+
+@pytest.mark.parametrize(("locale", "lang"), [("de-DE", "de"), ("ja-JP", "ja"), ("pt-BR", "pt-BR"), ("sv-SE", "en")])
+async def test_the_page_says_its_language(page_site: Site, browser: Browser, locale: str, lang: str) -> None:
+    seen = await visit(browser, page_site.url, locale=locale, width=390, height=800)
+    assert await seen.page.get_attribute("html", "lang") == lang
+    await seen.page.click("#adjust")
+    assert await seen.page.evaluate(AUDIT) == []
+    seen.assert_clean()
+    await seen.context.close()
+
+
+async def test_injected_scripts_styles_and_foreign_pictures_do_nothing(page_site: Site, browser: Browser) -> None:
+    seen = await visit(browser, page_site.url)
+    outcome: dict[str, Any] = await seen.page.evaluate(
+        """async () => {
+          const blocked = [];
+          document.addEventListener("securitypolicyviolation", (event) => blocked.push(event.effectiveDirective));
+          try { document.body.insertAdjacentHTML("beforeend", "<img src=x onerror=window.hurt=1>"); }
+          catch { blocked.push("markup"); }
+          const script = document.createElement("script");
+          try { script.text = "window.hurt = 1"; document.body.append(script); } catch { blocked.push("script"); }
+          const image = new Image();
+          image.src = "http://127.0.0.1:1/x.png";
+          const node = document.createElement("p");
+          node.setAttribute("style", "color: red");
+          await fetch("http://127.0.0.1:1/").catch(() => {});
+          await new Promise((done) => setTimeout(done, 100));
+          return { blocked, hurt: window.hurt ?? null };
+        }"""
+    )
+    assert outcome["hurt"] is None
+    assert {"markup", "script", "img-src", "connect-src", "style-src-attr"} <= set(outcome["blocked"])
+    await seen.context.close()
+
+
+async def test_the_page_cannot_be_framed(page_site: Site, browser: Browser) -> None:
+    context = await browser.new_context()
+    page = await context.new_page()
+    await page.set_content(f'<iframe src="{page_site.url}"></iframe>')
+    await page.wait_for_timeout(300)
+    assert "Make a picture larger" not in await page.frames[-1].content()
+    await context.close()
+
+
+async def test_the_audit_itself_notices_what_is_wrong(page_site: Site, browser: Browser) -> None:
+    seen = await visit(browser, page_site.url)
+    await seen.page.evaluate(
+        """() => {
+          document.querySelector(".hero h2").style.color = "#ccc";
+          document.querySelector("#attach").removeAttribute("aria-label");
+          document.querySelector("#attach").removeAttribute("title");
+          document.querySelector("main").style.width = "2000px";
+        }"""
+    )
+    found = " ".join(await seen.page.evaluate(AUDIT))
+    assert "contrast" in found
+    assert "no name" in found
+    await seen.context.close()
