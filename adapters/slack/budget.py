@@ -28,7 +28,6 @@ PER_MINUTE = {
     "chat.appendStream": 100,
     "chat.stopStream": 20,
     "conversations.open": 50,
-    "conversations.info": 50,
     "files.getUploadURLExternal": 100,
     "files.completeUploadExternal": 100,
     "files.info": 100,

@@ -4,6 +4,7 @@ itself but one-time states; installs go to `Installs`.
 
 from __future__ import annotations
 
+import base64
 import hmac
 import html
 import secrets
@@ -12,7 +13,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import structlog
-from aiohttp import BasicAuth, web
+from aiohttp import web
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -101,8 +102,8 @@ class OAuth:
         if self.client is None:
             raise web.HTTPServiceUnavailable
         given = {name: value for name, value in args.items() if value}
-        auth = BasicAuth(self._settings.slack_client_id or "", secret(self._settings.slack_client_secret))
-        headers = {"Authorization": auth.encode()}
+        pair = f"{self._settings.slack_client_id}:{secret(self._settings.slack_client_secret)}"
+        headers = {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
         answer = await self.client.api_call("oauth.v2.access", data=given, headers=headers)
         return dict(answer.data) if isinstance(answer.data, dict) else {}
 

@@ -1,0 +1,179 @@
+"""Subcommands, App Home, defaults, history and the buttons under a result."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.limits import Measure, ScopeKind, Window
+from tests.adapters.slack.conftest import World
+from tests.emulators.slack import find_element, text_of
+
+
+async def say(world: World, text: str, user: str = "anna") -> str:
+    """Type `/upscale text`, and read what comes back to this member alone."""
+    seen = {m.ts for m in world.bot_messages(user=user)}
+    assert (await world.slack.member.command(text=text, user=user)).acked
+    await world.until(lambda: {m.ts for m in world.bot_messages(user=user)} - seen, move=0.05)
+    told = [m for m in world.bot_messages(user=user) if m.ts not in seen]
+    assert all(m.ephemeral_for for m in told)
+    return "\n".join(text_of(m) for m in told)
+
+
+async def test_help_shows_what_can_be_typed(world: World) -> None:
+    words = await say(world, "help")
+    assert "/upscale https://… factor=3" in words
+    assert "quota set" not in words
+    assert "quota set" in await say(world, "help", user="ada")
+
+
+async def test_usage_is_told_and_its_chart_comes_directly(world: World) -> None:
+    await world.slack.member.mention("", [world.picture()])
+    await world.result()
+    words = await say(world, "usage week")
+    assert "$0.40 for 1 picture" in words
+    chart = await world.until(lambda: [m for m in world.slack.member.dms() if m.blocks], move=0.1)
+    assert chart[0].blocks[0]["type"] == "image"
+    assert "1 picture" in chart[0].blocks[0]["alt_text"]
+
+
+async def test_moderators_see_who_used_most(world: World) -> None:
+    assert "anna: $0.40" in await say(world, "usage", user="ada")
+
+
+async def test_limits_are_shown_and_only_moderators_change_them(world: World) -> None:
+    assert "$1.80 of $5.00 used, $3.20 left" in await say(world, "quota")
+    assert "Only moderators" in await say(world, "quota set user day $5")
+    await say(world, "quota set <@U0BEN00001|ben> month $7.50", user="ada")
+    await say(world, "quota set <#C0GENE0001|general> 20 jobs week", user="ada")
+    await say(world, "quota set workspace 500 mp month", user="ada")
+    await say(world, "quota clear user day", user="ada")
+    team = "T0ACME00001"
+    assert world.service.limit_calls == [
+        (team, ScopeKind.USER, "U0BEN00001", Measure.USD, Window.MONTH, 7_500_000_000),
+        (team, ScopeKind.CHANNEL, "C0GENE0001", Measure.JOBS, Window.WEEK, 20),
+        (team, ScopeKind.WORKSPACE, team, Measure.MEGAPIXELS, Window.MONTH, 500),
+        (team, ScopeKind.USER, "", Measure.USD, Window.DAY, None),
+    ]
+
+
+async def test_a_limit_that_cannot_be_read_is_explained(world: World) -> None:
+    assert "user, @member" in await say(world, "quota set $5", user="ada")
+
+
+async def test_alerts_go_to_the_chosen_channel(world: World) -> None:
+    await say(world, "quota alerts <#C0PRIV0001|studio>", user="ada")
+    await say(world, "quota alerts off", user="ada")
+    assert world.service.alert_channels == ["C0PRIV0001", None]
+
+
+async def test_history_sends_a_kept_picture_again_directly(world: World) -> None:
+    await world.slack.member.mention("", [world.picture()])
+    await world.result()
+    assert "photo.png · done" in await say(world, "history")
+    shown = world.bot_messages()[-1]
+    await world.slack.member.click(shown, "job:redeliver:")
+    await world.until(lambda: [m for m in world.slack.member.dms() if " is ready" in m.text], move=0.1)
+
+
+async def test_defaults_are_saved_shown_used_and_reset(world: World) -> None:
+    assert "factor=3.0" in await say(world, "settings factor=3 creative")
+    await world.slack.member.mention("", [world.picture()])
+    await world.result()
+    assert next(iter(world.service.rows.values())).job.parameters.factor == 3
+    assert "must be 1–4" in await say(world, "settings factor=9")
+    assert "no defaults of your own" in await say(world, "settings reset")
+
+
+async def test_privacy_explains_exports_and_deletes(world: World) -> None:
+    await world.slack.member.mention("", [world.picture()])
+    await world.result()
+    await say(world, "privacy")
+    shown = world.bot_messages()[-1]
+    await world.slack.member.click(shown, "ui:export")
+    await world.until(lambda: [m for m in world.slack.member.dms() if m.files], move=0.1)
+    assert find_element(shown.blocks, "ui:erase")[1]["confirm"]
+    await world.slack.member.click(shown, "ui:erase")
+    await world.until(lambda: world.service.rows == {})
+
+
+@pytest.mark.parametrize("word", ["help", "usage", "history", "settings", "privacy", "quota"])
+async def test_the_words_work_in_a_direct_message_too(world: World, word: str) -> None:
+    await world.slack.member.dm(word)
+    answer = await world.until(lambda: [m for m in world.slack.member.dms() if m.bot], move=0.05)
+    assert text_of(answer[0])
+
+
+async def test_home_shows_usage_limits_defaults_and_history(world: World) -> None:
+    await world.slack.member.mention("", [world.picture()])
+    await world.result()
+    await world.slack.member.open_home()
+    home = await world.until(lambda: world.slack.member.home())
+    words = text_of(home)
+    for part in ("Upscale a picture", "$0.40 for 1 picture", "$3.20 left", "Your defaults", "photo.png · done"):
+        assert part in words
+    await world.slack.member.click(home, "ui:defaults")
+    await world.until(lambda: world.slack.member.open_view())
+    wrong = await world.slack.member.submit_view({"text": "factor=9"})
+    assert "must be 1–4" in wrong.errors["text"]
+    await world.slack.member.submit_view({"text": "factor=4"})
+    await world.until(lambda: "factor=4" in text_of(world.slack.member.home()))
+
+
+async def test_home_opens_the_form(world: World) -> None:
+    await world.slack.member.open_home()
+    home = await world.until(lambda: world.slack.member.home())
+    await world.slack.member.click(home, "ui:form")
+    assert await world.until(lambda: world.slack.member.open_view())
+
+
+# ----------------------------------------------------------------- buttons of a result
+
+
+async def test_compare_posts_before_and_after_in_the_thread_once(world: World) -> None:
+    await world.slack.member.mention("", [world.picture()])
+    result = await world.result()
+    await world.slack.member.click(result, "job:compare:")
+    await world.slack.member.click(result, "job:compare:", user="ben")
+    compared = await world.until(lambda: [m for m in world.bot_messages() if "Before (left)" in m.text], move=0.1)
+    assert len(compared) == 1
+    assert compared[0].thread_ts == result.thread_ts
+    assert compared[0].blocks[0]["type"] == "image"
+
+
+async def test_details_opens_at_once_and_is_filled(world: World) -> None:
+    await world.slack.member.mention("", [world.picture()])
+    result = await world.result()
+    await world.slack.member.click(result, "job:details:")
+    view = await world.until(lambda: world.slack.member.open_view())
+    await world.until(lambda: "guidance 1" in text_of(view))
+    assert next(iter(world.service.rows)) in text_of(view)
+
+
+async def test_delete_removes_the_picture_the_file_and_the_message_for_its_requester_only(world: World) -> None:
+    await world.slack.member.mention("", [world.picture()])
+    result = await world.result()
+    file = world.slack.world.files[result.blocks[0]["slack_file"]["id"]]
+    await world.slack.member.click(result, "job:delete:", user="ben")
+    told = await world.until(lambda: [m for m in world.bot_messages(user="ben") if m.ephemeral_for], move=0.05)
+    assert "Only the person who asked" in text_of(told[0])
+    assert not file.deleted
+    assert find_element(result.blocks, "job:delete:")[1]["confirm"]["deny"]["text"] == "Keep"
+    await world.slack.member.click(result, "job:delete:")
+    await world.until(lambda: file.deleted and result.deleted, move=0.05)
+
+
+async def test_a_moderator_may_delete(world: World) -> None:
+    await world.slack.member.mention("", [world.picture()])
+    result = await world.result()
+    await world.slack.member.click(result, "job:delete:", user="ada")
+    await world.until(lambda: result.deleted, move=0.05)
+
+
+@pytest.mark.parametrize("verb", ["again", "more_creative", "twice_more"])
+async def test_the_buttons_make_new_jobs_in_the_same_thread(world: World, verb: str) -> None:
+    await world.slack.member.mention("", [world.picture()])
+    result = await world.result()
+    await world.slack.member.click(result, f"job:{verb}:", user="ben")
+    second = await world.result(number=2)
+    assert second.thread_ts == result.thread_ts
+    assert [row.job.requester.user_name for row in world.service.rows.values()] == ["anna", "ben"]

@@ -1,0 +1,220 @@
+"""Pure parts: budget, blocks, translation, settings, logs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from adapters.slack import account_render, modal, render
+from adapters.slack import translate as t
+from adapters.slack.budget import Budget
+from adapters.slack.errors import SlackAway
+from adapters.slack.quiet_log import sdk_logger
+from adapters.slack.settings import Settings
+from adapters.slack.streaming import last_chunks, task_chunks
+from adapters.slack.translate import Where
+from core.errors import leaves
+from core.jobs import InputFacts, Job, JobState, Progress, Quote, Receipt, ReplyAddress, Requester, Result, Source
+from core.messages import LANGUAGES, Notice, Offer
+from core.parameters import Parameters
+from tests.emulators.slack.blocks import check_blocks, check_view, mentions
+
+WHERE = Where("T1", "", "U1", "anna", "C1", "general", at=1.0)
+JOB = Job(
+    "abc123def456", "slack:T1:x:F1", JobState.SUCCEEDED,
+    Requester("slack", "U1", "anna", "T1", "C1"), Source("attachment", name="photo.png"), ReplyAddress("slack", {}),
+    Parameters(seed=5), 1.0, 2.0,
+    input=InputFacts("png", 64, 48, 100, "0"), quote=Quote(64, 48, 128, 96, 1, 10**8, 10**8),
+    receipt=Receipt(10**8, 10**8, "units"),
+    result=Result(128, 96, 1000, "image/png", "x.png", 5, 4.2, "A cat"),
+)  # fmt: skip
+
+
+class StillClock:
+    """Time that passes only by sleeping."""
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+
+    def now(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        self.time += seconds
+        await asyncio.sleep(0)
+
+
+# ------------------------------------------------------------------------------ budget
+
+
+async def test_posts_into_one_channel_go_about_one_a_second() -> None:
+    clock = StillClock()
+    budget = Budget(clock)
+    for _ in range(5):
+        await budget.take("T1", "chat.postMessage", channel="C1", progress=False, max_wait_s=60)
+    assert clock.time - 1000 >= 4.0
+
+
+async def test_a_final_answer_finds_room_where_progress_must_wait() -> None:
+    clock = StillClock()
+    budget = Budget(clock)
+    with pytest.raises(SlackAway):
+        for _ in range(60):
+            await budget.take("T1", "chat.update", progress=True, max_wait_s=5)
+    before = clock.time
+    await budget.take("T1", "chat.update", progress=False, max_wait_s=0)
+    assert clock.time == before
+
+
+async def test_workspaces_do_not_share_a_budget() -> None:
+    clock = StillClock()
+    budget = Budget(clock)
+    for team in ("T1", "T2"):
+        for _ in range(18):
+            await budget.take(team, "chat.startStream", progress=False, max_wait_s=0)
+    assert clock.time == 1000.0
+
+
+@pytest.mark.parametrize(("method", "tier"), [("chat.update", 50), ("chat.startStream", 20), ("files.info", 100)])
+async def test_no_window_of_a_minute_ever_holds_more_than_the_tier(method: str, tier: int) -> None:
+    clock = StillClock()
+    budget = Budget(clock)
+    times = []
+    for _ in range(tier * 3):
+        await budget.take("T1", method, progress=False, max_wait_s=600)
+        times.append(clock.time)
+    assert max(sum(1 for x in times if at <= x < at + 60) for at in times) <= tier
+
+
+async def test_after_a_429_nobody_in_the_workspace_calls_before_its_time() -> None:
+    clock = StillClock()
+    budget = Budget(clock)
+    budget.limited("T1", "chat.update", 30)
+    await budget.take("T1", "chat.update", progress=False, max_wait_s=60)
+    assert clock.time >= 1030
+
+
+# ------------------------------------------------------------------------------- blocks
+
+
+@given(st.text(max_size=4000), st.text(max_size=300), st.text(max_size=200))
+def test_whatever_the_caption_names_and_files_say_the_blocks_are_valid_and_ping_nobody(
+    caption: str, name: str, person: str
+) -> None:
+    assert JOB.result is not None
+    job = replace(
+        JOB,
+        result=replace(JOB.result, caption=caption),
+        source=replace(JOB.source, name=name),
+        requester=replace(JOB.requester, user_name=person),
+    )
+    for content in (
+        render.result(job, (), image_id="F1", full_url="https://x.example/a.png"),
+        render.working(job, Progress("upscaling", percent=40, eta_at=99.0)),
+        render.question(job),
+        render.failure(job, Notice(name or "x", advice=caption[:500], reference=job.id)),
+    ):
+        assert check_blocks(content.blocks, "message") == []
+        args = content.as_args()
+        assert mentions(args["blocks"], args["text"]) == []
+
+
+@pytest.mark.parametrize("locale", LANGUAGES)
+def test_every_view_is_valid_in_every_language(locale: str) -> None:
+    for where in (WHERE, Where("T1", "", "U1")):
+        assert check_view(modal.form(where, locale, allow_unsafe=True, saved={"factor": 3.0}), home=False) == []
+    files = [{"id": f"F{n}", "name": f"{n}.png"} for n in range(10)]
+    assert check_view(modal.form(WHERE, locale, allow_unsafe=False, pick=files), home=False) == []
+    home = account_render.home(locale, None, (), [JOB] * 10, {"factor": 3.0}, "/upscale")
+    assert check_view(home, home=True) == []
+    for content in (
+        account_render.help_content("/upscale", locale, moderator=True),
+        account_render.history([JOB, replace(JOB, images_deleted=True)], locale),
+        account_render.privacy("", locale),
+        account_render.settings({}, "/upscale", locale),
+    ):
+        assert check_blocks(content.blocks, "ephemeral") == []
+
+
+def test_every_error_of_the_tree_has_a_message_that_slack_accepts() -> None:
+    for leaf in leaves():
+        said = Notice(leaf.__name__, charged="You were not charged.", advice="Try again.", reference="abc",
+                      opens_at=99.0, offers=(Offer("factor", 1.6, "Enlarge 1.6× instead"),))  # fmt: skip
+        content = render.notice(said, "en", job_id="abc123def456")
+        assert check_blocks(content.blocks, "ephemeral") == []
+
+
+def test_tasks_go_from_stage_to_stage_and_are_complete_at_the_end() -> None:
+    shown: dict[str, str] = {}
+    seen: list[tuple[str, str]] = []
+    for stage in ("preparing", "waiting", "upscaling", "upscaling", "delivering"):
+        chunks, shown = task_chunks(JOB, Progress(stage), shown)  # type: ignore[arg-type]
+        seen += [(c["id"], c["status"]) for c in chunks]
+    seen += [(c["id"], c["status"]) for c in last_chunks(JOB, shown, good=True, output="x" * 500)]
+    for stage in ("preparing", "waiting", "upscaling", "delivering"):
+        assert [status for name, status in seen if name == stage] == ["in_progress", "complete"]
+    assert len(last_chunks(JOB, shown, good=True, output="x" * 500)[-1]["output"]) == 256
+
+
+# -------------------------------------------------------------------------- translation
+
+
+@pytest.mark.parametrize(
+    ("link", "file"),
+    [
+        ("https://acme.slack.com/files/U0ANNA0001/F0ABC123/photo.png", "F0ABC123"),
+        ("https://acme.enterprise.slack.com/files/W1/F9/x.png?a=b", "F9"),
+        ("https://files.slack.com/files-pri/T1-F0ABC123/download/photo.png", "F0ABC123"),
+        ("https://acme.slack.com.evil.example/files/U1/F1/x.png", ""),
+        ("https://example.com/files/U1/F1/x.png", ""),
+    ],
+)
+def test_only_real_slack_file_links_become_files(link: str, file: str) -> None:
+    source = t.link_source(link, WHERE)
+    assert source.data.get("file", "") == file
+    assert source.kind == ("attachment" if file else "link")
+
+
+def test_the_same_post_has_the_same_key_however_it_arrives() -> None:
+    assert t.job_key("T1", "post-C1-1.2", "F1") == "slack:T1:post-C1-1.2:F1"
+
+
+# ------------------------------------------------------------------------------ settings
+
+
+def test_nothing_set_means_slack_is_not_started() -> None:
+    assert not Settings().enabled
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"slack_bot_token": "xoxb-1"}, "SLACK_APP_TOKEN"),
+        ({"slack_app_token": "xapp-1"}, "SLACK_BOT_TOKEN"),
+        ({"slack_bot_token": "xapp-1", "slack_app_token": "xapp-1"}, "SLACK_BOT_TOKEN does not look right"),
+        ({"slack_client_id": "1", "slack_signing_secret": "s"}, "belong together"),
+        ({"slack_command": "Up Scale"}, "SLACK_COMMAND"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_said_in_one_sentence(values: dict[str, str], sentence: str) -> None:
+    with pytest.raises(ValidationError, match=sentence) as caught:
+        Settings.model_validate(values)
+    assert "xoxb-1" not in str(caught.value.errors(include_input=False))
+
+
+def test_the_sdks_log_lines_hold_no_link_token_or_body(caplog: pytest.LogCaptureFixture) -> None:
+    logger = sdk_logger("test")
+    with caplog.at_level(logging.WARNING):
+        try:
+            raise ValueError("wss://wss.slack.com/link?ticket=abc xoxb-1-secret")
+        except ValueError as error:
+            logger.exception(f"Failed to connect (error: {error}); body: {{'text': 'private words'}}")
+        logger.warning("Unhandled request ({'text': 'private words'})")
+    for hidden in ("ticket", "xoxb", "private words", "wss://"):
+        assert hidden not in caplog.text

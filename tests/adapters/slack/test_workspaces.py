@@ -1,0 +1,177 @@
+"""Many workspaces: installing, org installs, encrypted stores behind a port, rotation, removal, and walls between them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from adapters.slack.installs import AREA, Install, Installs
+from adapters.slack.manifest import BOT_SCOPES
+from tests.adapters.slack.conftest import EmulatedClock, World, make_world
+from tests.adapters.slack.fake_service import FakeState
+from tests.emulators.slack import SlackEmulator, text_of
+
+BETA = "T0BETA00002"
+
+
+@pytest.fixture
+async def many(slack: SlackEmulator, tmp_path: Path) -> AsyncIterator[World]:
+    """Two workspaces, none installed yet; OAuth only."""
+    slack.world.tokens.pop("xoxb-acme-bot-token")
+    slack.world.add_workspace(BETA, "Beta", token=None)
+    made = make_world(
+        slack,
+        tmp_path,
+        slack_bot_token=None,
+        slack_client_id=slack.client_id,
+        slack_client_secret=slack.client_secret,
+    )
+    await made.start()
+    slack.redirect_uri = f"{made.base_url}/slack/oauth_redirect"
+    yield made
+    made.service.crash()
+    await made.stop()
+
+
+async def install(world: World, team: str, *, org: bool = False, steal_state: bool = False) -> aiohttp.ClientResponse:
+    """Do what a browser does: install page, Slack's consent, back to us."""
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
+        async with browser.get(f"{world.base_url}/slack/install", allow_redirects=False) as first:
+            target = URL(first.headers["Location"])
+            assert target.query["scope"].split(",") == list(BOT_SCOPES)
+            cookie = first.cookies["slack-install-state"]
+            assert cookie["httponly"]
+        consent = target.update_query(team=team, org="1" if org else "0")
+        async with browser.get(consent, allow_redirects=False) as second:
+            back = URL(second.headers["Location"])
+        if steal_state:
+            browser.cookie_jar.clear()
+        async with browser.get(back) as third:
+            await third.read()
+            return third
+
+
+async def test_people_install_into_their_workspace_and_it_works_at_once(many: World) -> None:
+    member = many.slack.member
+    assert not many.service.rows
+    answer = await install(many, "T0ACME00001")
+    assert answer.status == 200
+    await member.mention("", [many.picture()])
+    assert await many.result()
+
+
+async def test_an_installation_link_works_once_and_only_in_the_browser_that_began(many: World) -> None:
+    stolen = await install(many, "T0ACME00001", steal_state=True)
+    assert stolen.status == 400
+    assert many.state.values == {} or AREA not in {area for area, _ in many.state.values}
+
+
+async def test_each_workspace_gets_its_own_token_and_sees_only_its_own(many: World) -> None:
+    member = many.slack.member
+    await install(many, "T0ACME00001")
+    await install(many, BETA)
+    ours = member.file(b"", "beta.png", team=BETA)
+    ours.data = many.picture().data
+    await member.mention("", [ours], team=BETA)
+    await many.until(lambda: many.results(team=BETA), move=0.2)
+    await many.idle()
+    result = many.results(team=BETA)[0]
+    assert many.results() == []
+    job = next(iter(many.service.rows.values())).job
+    # Somebody of the other workspace presses a button carrying this job's id.
+    fake = member.post("", channel="general")
+    fake.blocks, fake.bot = result.blocks, True
+    await member.click(fake, "job:again:")
+    told = await many.until(lambda: [m for m in many.bot_messages() if m.ephemeral_for], move=0.1)
+    assert "not known here" in text_of(told[0])
+    await member.click(fake, "job:delete:")
+    await many.idle()
+    assert not many.service.rows[job.id].job.images_deleted
+    used = {r.token for r in many.slack.requests if r.method == "chat.postMessage" and r.team_id == BETA}
+    assert used == {many.state.values[(AREA, BETA)]["bot_token"]}
+
+
+async def test_no_lookup_and_no_auth_test_stands_before_an_acknowledgement(many: World) -> None:
+    await install(many, "T0ACME00001")
+    seen = len(many.slack.requests)
+    assert (await many.slack.member.command(text="")).acked
+    await many.until(lambda: many.slack.member.open_view())
+    assert many.slack.requests[seen].method == "views.open"
+
+
+async def test_installs_survive_a_restart(many: World) -> None:
+    await install(many, "T0ACME00001")
+    await many.restart()
+    await many.slack.member.mention("", [many.picture()])
+    assert await many.result()
+
+
+async def test_an_org_install_serves_all_its_workspaces(many: World) -> None:
+    for space in many.slack.world.workspaces.values():
+        space.enterprise_id = "E0ORG000001"
+    assert (await install(many, "T0ACME00001", org=True)).status == 200
+    assert [key for area, key in many.state.values if area == AREA] == ["E0ORG000001"]
+    await many.slack.member.command(text="help", team=BETA)
+    told = await many.until(lambda: [m for m in many.bot_messages(team=BETA) if m.ephemeral_for])
+    assert "How to upscale a picture" in text_of(told[0])
+    await many.slack.member.mention("", [many.picture()])
+    assert await many.result()
+
+
+async def test_uninstalling_forgets_the_token_and_the_workspace(many: World) -> None:
+    await install(many, "T0ACME00001")
+    many.service.hold_at = "upscaling"
+    await many.slack.member.mention("", [many.picture()])
+    await many.until(lambda: many.stage() == "upscaling", move=0.3)
+    await many.slack.member.uninstall()
+    await many.until(lambda: many.service.forgotten)
+    assert [key for area, key in many.state.values if area == AREA] == []
+    assert set(many.service.forgotten) == {("slack", "T0ACME00001")}
+
+
+async def test_rotating_tokens_are_renewed_before_they_end_and_when_they_have_ended(many: World) -> None:
+    many.slack.token_rotation = True
+    await install(many, "T0ACME00001")
+    first = many.state.values[(AREA, "T0ACME00001")]["bot_token"]
+    many.slack.clock.advance(11 * 3600)
+    await many.slack.member.mention("", [many.picture("a.png")])
+    assert await many.result()
+    second = many.state.values[(AREA, "T0ACME00001")]["bot_token"]
+    assert second != first
+    many.slack.clock.advance(13 * 3600)
+    await many.slack.member.mention("", [many.picture("b.png")])
+    assert await many.result(number=2)
+    assert [r for r in many.slack.calls("oauth.v2.access") if r.error] == []
+
+
+async def test_two_replicas_do_not_spend_one_refresh_token_twice(slack: SlackEmulator) -> None:
+    clock = EmulatedClock(slack)
+    state = FakeState(clock)
+    spent: list[str] = []
+
+    async def renew(install: Install) -> Install:
+        spent.append(install.refresh_token)
+        return Install("T1", "", "xoxb-new", refresh_token="next", expires_at=clock.now() + 43_200)
+
+    replicas = [Installs(state, clock) for _ in range(2)]
+    old = Install("T1", "", "xoxb-old", refresh_token="once", expires_at=clock.now() + 60)
+    await replicas[0].save(old)
+    for replica in replicas:
+        await replica.load()
+        replica.opened()
+        replica.renew = renew
+    found = [await replica.find("T1") for replica in replicas]
+    assert spent == ["once"]
+    assert found[0] is not None
+    assert found[0].bot_token == "xoxb-new"
+
+
+def test_tokens_do_not_show_when_an_install_is_printed() -> None:
+    install = Install("T1", "", "xoxb-secret", refresh_token="xoxe-secret")
+    assert "secret" not in repr(install)
+    assert json.loads(json.dumps({"repr": repr(install)}))
