@@ -140,10 +140,12 @@ class ImageShop:
         found = await self._job("enlarge", self._result_timeout_s, 1, path=str(path), out=str(out_path), factor=factor)
         return Enlarged(path=out_path, **found)
 
-    async def strip_result(self, path: Path, *, decode: bool = True) -> StrippedResult:
+    async def strip_result(self, path: Path, *, decode: bool = False) -> StrippedResult:
         """Makes sure that a downloaded result is a whole picture, and takes its metadata out, in place, losslessly.
 
-        The limits are those of an output, with a little room, not those of an input. Raises InputError.
+        Whole means that the file's structure is complete to its end; `decode` reads every pixel too, which takes half
+        a second at 64 megapixels (kinds without a checkable structure are always read). The limits are those of an
+        output, with a little room, not those of an input. Raises InputError.
         """
         roomy = ImageLimits(
             input_bytes=1 << 62, input_pixels=self.limits.output_pixels * 5 // 4, min_side_px=1

@@ -103,9 +103,14 @@ async def test_a_clean_result_is_left_as_it_is(shop: ImageShop, tmp_path: Path) 
 async def test_a_result_that_is_no_picture_or_broken_is_refused(shop: ImageShop, tmp_path: Path) -> None:
     with pytest.raises(errors.NotAnImage):
         await shop.strip_result(_file(tmp_path, b'{"detail": "not found"}'))
-    whole = pictures.encoded(_noise(64, 64), "PNG")
+    for kind in ("PNG", "JPEG", "WEBP", "GIF", "AVIF"):
+        whole = pictures.encoded(_noise(64, 64), kind)
+        with pytest.raises(errors.DamagedImage):
+            await shop.strip_result(_file(tmp_path, whole[:-500]))
+    spoilt = bytearray(pictures.encoded(_noise(64, 64), "PNG"))
+    spoilt[len(spoilt) // 2] ^= 1
     with pytest.raises(errors.DamagedImage):
-        await shop.strip_result(_file(tmp_path, whole[:-500]))
+        await shop.strip_result(_file(tmp_path, bytes(spoilt)), decode=True)
 
 
 async def _fitted(shop: ImageShop, tmp_path: Path, data: bytes, max_bytes: int) -> Fitted:
