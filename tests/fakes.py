@@ -84,6 +84,7 @@ class FakeClock:
 
     async def advance(self, seconds: float) -> None:
         """Move on, waking whoever is due on the way, in order, and letting them work."""
+        await settle()
         until = self.at + seconds
         while self._sleepers and self._sleepers[0][0] <= until:
             self._wake_next()
