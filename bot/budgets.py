@@ -14,9 +14,9 @@ from core.janitor import Duty
 from core.limits import LimitDefaults, Rule
 from core.limits_file import LimitsFileError, load
 from core.messages import Notice
+from core.messages.budget import both_books
 from core.pipeline import Tools
 from core.ports import AppState, Clock, Upscaler
-from core.pricing import usd
 from core.pricing_live import PriceBook
 from core.storage.ledger import LedgerSettings, SqlLedger
 
@@ -89,13 +89,14 @@ async def _reconcile(budget: BudgetDesk, tools: Tools) -> None:
         return
     if not found.answered:
         return
-    log.info("reconciled", ledger=usd(found.ledger_nanousd), fal=usd(found.provider_nanousd))
+    for day in found.days:
+        log.info("reconciled", line=both_books(day.day, day.ledger_nanousd, day.provider_nanousd, "en"), jobs=day.jobs)
     for difference in found.differences:
         log.warning(
             "reconcile_difference",
             job=difference.job_id,
             kind=difference.kind,
-            ledger_nanousd=difference.ledger_nanousd,
-            fal_nanousd=difference.provider_nanousd,
-            corrected=difference.corrected,
+            ledger_nanousd=difference.ours_nanousd,
+            fal_nanousd=difference.theirs_nanousd,
+            corrected=difference.job_id in found.corrected,
         )

@@ -10,9 +10,11 @@ from rich.table import Table
 
 from bot.console import CommandError, Exit, ask, err, moment, out
 from core.jobs import Job
+from core.messages.budget import both_books
 from core.ports import BillingEvent
 from core.pricing import usd
 from core.reconcile import Charge, Comparison, Difference, compare
+from core.reports.reconcile import day_balances
 from core.storage.ledger.rows import read_holds
 from core.upscalers.fal import FalUpscaler
 
@@ -34,7 +36,10 @@ async def reconcile(app: App, days: int, *, fix: bool) -> Exit:
     since = app.clock.now() - days * _DAY_S
     jobs = await _sent(app, since)
     events = await _billed(app, jobs, since)
-    found = compare(await _charges(app, jobs), events, now=app.clock.now())
+    charges = await _charges(app, jobs)
+    found = compare(charges, events, now=app.clock.now())
+    for day in day_balances(charges, events, app.ledger.settings.zone):
+        out.print(both_books(day.day, day.ledger_nanousd, day.provider_nanousd, "en"))
     _print(found, days)
     if not fix:
         return Exit.FAILED if found.differences else Exit.OK

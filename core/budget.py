@@ -138,7 +138,8 @@ class BudgetDesk(RuleDesk):
         """Compare the ledger with the provider's billing events, job by job. For the operator."""
         days = parse_period(period, self.today())
         jobs = await self._usage.charged_jobs(UsageFilter(days.first, days.last, play=False))
-        return await reconcile(jobs, events_of, self.ledger, store, correct_all=correct_all)
+        now = self.ledger.clock.now()
+        return await reconcile(jobs, events_of, self.ledger, store, now=now, zone=self.zone, correct_all=correct_all)
 
     async def export(self, requester: Requester) -> Sequence[Mapping[str, Any]]:
         """The member's ledger entries, JSON-safe."""

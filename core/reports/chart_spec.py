@@ -6,6 +6,7 @@ Pure. The words come twice, in the reader's language and in English, for machine
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -31,7 +32,10 @@ _MAX_NAME = 22
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Everything written on the picture. `bars` and `names` go with the rows and columns of `Drawing.values`."""
+    """Everything written on the picture. `bars` and `names` go with the rows and columns of `Drawing.values`.
+
+    `marks` are plain stand-ins for members whose names no font can write.
+    """
 
     title: str
     subtitle: str
@@ -40,6 +44,7 @@ class Words:
     bars: tuple[str, ...]
     ticks: tuple[str, ...]
     names: tuple[str, ...]
+    marks: tuple[str, ...]
     totals: tuple[str, ...]
 
 
@@ -79,8 +84,9 @@ def drawing(report: UsageReport, locale: str, *, dark: bool) -> Drawing:
     shape = _by_member(report) if by_member else _by_time(report, first, last)
     sums = [sum(bar) for bar in shape.values]
     highest = max(sums, default=0)
-    budget = None if by_member or shape.monthly else report.budget_day_nanousd
-    drawn_budget = budget if budget is not None and highest and budget <= _BUDGET_SHOWN_UP_TO * highest else None
+    budget = None if shape.monthly else report.budget_day_nanousd
+    near = budget is not None and 0 < budget <= _BUDGET_SHOWN_UP_TO * highest
+    drawn_budget = budget if near and not by_member else None
     ticks = _ticks(max(highest, drawn_budget or 0))
 
     def words(language: str) -> Words:
@@ -166,10 +172,23 @@ def _words(
         empty=tr("Nothing was spent in this period.", locale),
         budget="" if budget is None else tr("Budget {amount} a day", locale, amount=usd(budget, locale)),
         bars=names if by_member else _bar_labels(shape, locale),
-        ticks=tuple(usd(tick, locale) for tick in ticks),
+        ticks=tuple(_tick_text(tick, ticks, locale) for tick in ticks),
         names=() if by_member else names,
-        totals=tuple(usd(sum(bar), locale) for bar in shape.values),
+        marks=tuple(f"#{row.key[-4:]}" for row in report.members[: len(shape.names)]),
+        totals=tuple(_total_text(sum(bar), len(shape.values), locale, by_member=by_member) for bar in shape.values),
     )
+
+
+def _tick_text(tick: int, ticks: Sequence[int], locale: str) -> str:
+    """`$10` where all are whole dollars, else `$2.50`."""
+    if any(each % NANOUSD_PER_USD for each in ticks):
+        return usd(tick, locale)
+    return re.sub(r"[.,]00(?!\d)", "", usd(tick, locale))
+
+
+def _total_text(nanousd: int, bars: int, locale: str, *, by_member: bool) -> str:
+    """With its currency where there is room for it beside or above the bar."""
+    return usd(nanousd, locale) if by_member or bars <= 7 else number(_dollars(nanousd), locale, "#,##0.00")
 
 
 def _bar_labels(shape: _Shape, locale: str) -> tuple[str, ...]:

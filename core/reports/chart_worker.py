@@ -95,7 +95,8 @@ def _heading(figure: Figure, words: dict[str, Any], theme: Theme) -> None:
 
 def _time(figure: Figure, spec: dict[str, Any], words: dict[str, Any], theme: Theme) -> None:
     legend = len(words["names"]) > 1
-    axes = figure.add_axes((0.085, 0.165 if legend else 0.1, 0.87, 0.575 if legend else 0.64))
+    left = max(0.06, 0.028 + max(_width(figure, tick, 11) for tick in words["ticks"]))
+    axes = figure.add_axes((left, 0.165 if legend else 0.1, 0.955 - left, 0.575 if legend else 0.64))
     colours = _colours(len(words["names"]), grey_last=spec["grey_last"])
     count = len(spec["values"])
     width = 0.72 if count > 3 else 0.3
@@ -184,7 +185,10 @@ def _frame(axes: Axes, theme: Theme) -> None:
 
 def _legend(figure: Figure, names: list[str], colours: list[str], theme: Theme) -> None:
     """Names below the bars, each with a small square, from the left."""
-    left = 0.085
+    widths = sum(0.046 + _width(figure, name, 11.5) for name in names)
+    left = 0.046
+    if widths > 0.93:  # long names: as much of each as there is room for
+        names = [name[: max(4, int(len(name) * 0.93 / widths) - 2)] + "…" if len(name) > 8 else name for name in names]
     for name, colour in zip(names, colours, strict=True):
         square = FancyBboxPatch(
             (left, 0.042),
@@ -196,11 +200,16 @@ def _legend(figure: Figure, names: list[str], colours: list[str], theme: Theme) 
             linewidth=0,
         )
         figure.add_artist(square)
-        text = figure.text(left + 0.018, 0.051, name, color=theme.text, fontsize=11.5, va="center")
-        box = text.get_window_extent()
-        left += 0.018 + box.width / (_INCHES[0] * _DPI) + 0.028
-        if left > 0.97:
-            break
+        figure.text(left + 0.018, 0.051, name, color=theme.text, fontsize=11.5, va="center")
+        left += 0.018 + _width(figure, name, 11.5) + 0.028
+
+
+def _width(figure: Figure, text: str, fontsize: float) -> float:
+    """How wide this text is, as a share of the picture."""
+    written = figure.text(0, 0, text, fontsize=fontsize)
+    width = float(written.get_window_extent().width) / (_INCHES[0] * _DPI)
+    written.remove()
+    return width
 
 
 def _colours(count: int, *, grey_last: bool) -> list[str]:
@@ -229,8 +238,11 @@ def _readable(spec: dict[str, Any], fonts: list[Font]) -> dict[str, Any]:
     if not all(ord(letter) in known for text in ours for letter in text):
         words = dict(spec["words_en"])
     for key in ("names", "bars"):
-        words[key] = ["".join(letter for letter in name if ord(letter) in known).strip() for name in words[key]]
-    words["names"] = [name or "?" for name in words["names"]]
+        written = ["".join(letter for letter in name if ord(letter) in known).strip() for name in words[key]]
+        if key == "names" or spec["kind"] == "members":
+            marks = words["marks"] + [""] * len(written)
+            written = [name or mark for name, mark in zip(written, marks, strict=False)]
+        words[key] = written
     return words
 
 

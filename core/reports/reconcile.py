@@ -1,75 +1,53 @@
-"""Compares the ledger with what the provider says it billed, job by job. Corrects only what was charged on a guess.
+"""The two books side by side, day by day; and putting right what was charged on a guess.
 
-The provider's events may appear minutes after the job; a job whose event is missing is listed as such, and is no
-difference in money until it is older than a day.
+The comparison itself is `core.reconcile`; this asks the provider, adds up days, and corrects charges by entries of
+their own. Only a charge on an estimate is corrected unasked.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol
+from zoneinfo import ZoneInfo
 
 from core.errors import JobNotFound
 from core.jobs import Job
+from core.limits_windows import local_day
 from core.ports import BillingEvent
+from core.reconcile import Charge, Difference, compare
 from core.reports import ChargedJob
 
 _CHUNK = 50
 """Request ids per question: an address line has room for about this many."""
 
-Kind: TypeAlias = Literal["amount", "missing_at_provider", "no_request", "estimate"]
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One job on which the two disagree; None = the provider has no event. `corrected` tells whether it was put right.
-
-    `kind`: another amount; no event at the provider; no request id stored here; or charged on an estimate.
-    """
-
-    job_id: str
-    day: str
-    kind: Kind
-    ledger_nanousd: int
-    provider_nanousd: int | None
-    corrected: bool = False
+EventsOf = Callable[[Sequence[str]], Awaitable[Sequence[BillingEvent]]]
 
 
 @dataclass(frozen=True, slots=True)
 class DayBalance:
-    """One day in both books, after corrections. Days are of the quota time zone, by the instant of the hold."""
+    """One day in both books. Days are of the quota time zone, by the instant of the job's hold."""
 
     day: str
     jobs: int
     ledger_nanousd: int
     provider_nanousd: int
 
-    @property
-    def agrees(self) -> bool:
-        """Whether both books say the same."""
-        return self.ledger_nanousd == self.provider_nanousd
-
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """The comparison of a period. `answered` False: the provider gave no events at all (no admin key)."""
+    """The comparison of a period; `days` stand as they are after corrections, `differences` as they were before.
+
+    `corrected` names the jobs whose charge was put right. `answered` False: the provider gave no events at all (no
+    admin key).
+    """
 
     days: tuple[DayBalance, ...]
     differences: tuple[Difference, ...]
+    corrected: frozenset[str] = frozenset()
     answered: bool = True
-
-    @property
-    def ledger_nanousd(self) -> int:
-        """All days of the ledger."""
-        return sum(day.ledger_nanousd for day in self.days)
-
-    @property
-    def provider_nanousd(self) -> int:
-        """All days of the provider."""
-        return sum(day.provider_nanousd for day in self.days)
 
 
 class Corrector(Protocol):
@@ -91,97 +69,71 @@ class JobRows(Protocol):
 
 async def reconcile(
     jobs: Sequence[ChargedJob],
-    events_of: Callable[[Sequence[str]], Awaitable[Sequence[BillingEvent]]],
+    events_of: EventsOf,
     ledger: Corrector,
     store: JobRows,
     *,
+    now: float,
+    zone: ZoneInfo,
     correct_all: bool = False,
 ) -> Reconciliation:
     """Ask for the billing events of these jobs and compare. Raises what the provider raises.
 
     A job whose charge was an estimate (basis `unknown`) is corrected by an `adjust` entry, and its receipt with it;
-    with `correct_all` every other amount as well.
+    with `correct_all` every other amount that was billed as well.
     """
-    real = [job for job in jobs if not job.play]
-    billed = await _billed([job.request_id for job in real if job.request_id], events_of)
-    differences: list[Difference] = []
+    charges = [
+        Charge(job.job_id, job.request_id, job.at, job.charged_nanousd)
+        for job in jobs
+        if not job.play and job.request_id
+    ]
+    events: list[BillingEvent] = []
+    for start in range(0, len(charges), _CHUNK):
+        events += await events_of([charge.request_id for charge in charges[start : start + _CHUNK]])
+    if charges and not events:
+        return Reconciliation(day_balances(charges, (), zone), (), answered=False)
+    found = compare(charges, events, now=now)
     corrected: dict[str, int] = {}
-    for job in real:
-        difference = _compare(job, billed)
-        if difference is None:
-            continue
-        if difference.provider_nanousd is not None:
-            difference = await _put_right(job, difference, billed[job.request_id], ledger, store, correct_all)
-            if difference.corrected and difference.provider_nanousd is not None:
-                corrected[job.job_id] = difference.provider_nanousd
-        differences.append(difference)
-    answered = bool(billed) or not any(job.request_id for job in real)
-    return Reconciliation(_days(real, billed, corrected), tuple(differences), answered)
+    for difference in found.differences:
+        if await _put_right(difference, ledger, store, correct_all=correct_all):
+            corrected[difference.job_id] = difference.theirs_nanousd or 0
+    after = [
+        dataclasses.replace(charge, charged_nanousd=corrected.get(charge.job_id, charge.charged_nanousd))
+        for charge in charges
+    ]
+    return Reconciliation(day_balances(after, events, zone), found.differences, frozenset(corrected))
 
 
-async def _billed(
-    request_ids: Sequence[str], events_of: Callable[[Sequence[str]], Awaitable[Sequence[BillingEvent]]]
-) -> Mapping[str, BillingEvent]:
-    """One event per request; several events of one request are added up."""
-    found: dict[str, BillingEvent] = {}
-    for start in range(0, len(request_ids), _CHUNK):
-        for event in await events_of(request_ids[start : start + _CHUNK]):
-            earlier = found.get(event.request_id)
-            if earlier is not None:
-                event = dataclasses.replace(
-                    event, units=event.units + earlier.units, cost_nanousd=event.cost_nanousd + earlier.cost_nanousd
-                )
-            found[event.request_id] = event
-    return found
-
-
-def _compare(job: ChargedJob, billed: Mapping[str, BillingEvent]) -> Difference | None:
-    if not job.request_id:
-        return Difference(job.job_id, job.day, "no_request", job.charged_nanousd, None) if job.charged_nanousd else None
-    event = billed.get(job.request_id)
-    if event is None:
-        if not job.charged_nanousd:
-            return None
-        return Difference(job.job_id, job.day, "missing_at_provider", job.charged_nanousd, None)
-    if event.cost_nanousd == job.charged_nanousd:
-        return None
-    return Difference(job.job_id, job.day, "amount", job.charged_nanousd, event.cost_nanousd)
-
-
-async def _put_right(
-    job: ChargedJob,
-    difference: Difference,
-    event: BillingEvent,
-    ledger: Corrector,
-    store: JobRows,
-    correct_all: bool,
-) -> Difference:
-    row = await store.get(job.job_id)
-    estimated = row is not None and row.receipt is not None and row.receipt.basis == "unknown"
-    if not estimated and not correct_all:
-        return difference
-    await ledger.correct(
-        job.job_id, amount_nanousd=event.cost_nanousd, note="provider's billing event", megapixels=event.units
-    )
-    if row is not None and row.receipt is not None:
-        receipt = dataclasses.replace(row.receipt, charged_nanousd=event.cost_nanousd, basis="units", units=event.units)
-        try:
-            await store.update(job.job_id, receipt=receipt)
-        except JobNotFound:  # erased by its owner meanwhile; the ledger is right all the same
-            return dataclasses.replace(difference, corrected=True)
-    return dataclasses.replace(difference, kind="estimate" if estimated else "amount", corrected=True)
-
-
-def _days(
-    jobs: Sequence[ChargedJob], billed: Mapping[str, BillingEvent], corrected: Mapping[str, int]
-) -> tuple[DayBalance, ...]:
+def day_balances(charges: Iterable[Charge], events: Iterable[BillingEvent], zone: ZoneInfo) -> tuple[DayBalance, ...]:
+    """Both books by day, oldest first. An event counts on the day of its job, so that midnight makes no difference."""
     sums: dict[str, tuple[int, int, int]] = {}
-    for job in jobs:
-        count, ledger, provider = sums.get(job.day, (0, 0, 0))
-        event = billed.get(job.request_id)
-        sums[job.day] = (
-            count + 1,
-            ledger + corrected.get(job.job_id, job.charged_nanousd),
-            provider + (event.cost_nanousd if event is not None else 0),
-        )
+    days: dict[str, str] = {}
+
+    def add(day: str, jobs: int, ledger: int, provider: int) -> None:
+        old = sums.get(day, (0, 0, 0))
+        sums[day] = (old[0] + jobs, old[1] + ledger, old[2] + provider)
+
+    for charge in charges:
+        days[charge.request_id] = day = str(local_day(charge.at, zone))
+        add(day, 1, charge.charged_nanousd, 0)
+    for event in events:
+        add(days.get(event.request_id) or str(local_day(event.at, zone)), 0, 0, event.cost_nanousd)
     return tuple(DayBalance(day, *sums[day]) for day in sorted(sums))
+
+
+async def _put_right(difference: Difference, ledger: Corrector, store: JobRows, *, correct_all: bool) -> bool:
+    if difference.theirs_nanousd is None or not difference.job_id:
+        return False
+    job = await store.get(difference.job_id)
+    receipt = job.receipt if job is not None else None
+    if not correct_all and (receipt is None or receipt.basis != "unknown"):
+        return False
+    amount, units = difference.theirs_nanousd, difference.units
+    await ledger.correct(difference.job_id, amount_nanousd=amount, note="provider's billing event", megapixels=units)
+    if receipt is not None:
+        receipt = dataclasses.replace(receipt, charged_nanousd=amount, basis="units", units=units)
+        try:
+            await store.update(difference.job_id, receipt=receipt)
+        except JobNotFound:  # erased by its owner meanwhile; the ledger is right all the same
+            return True
+    return True
