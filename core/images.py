@@ -74,7 +74,8 @@ class ImageShop:
     """Pixel work, at most `workers` pieces at a time. Processes start with the first piece and end after `idle_s`.
 
     `timeout_s` bounds work on a stranger's file, `result_timeout_s` work on a result; `queue_timeout_s` the wait for
-    a free worker. `scratch` is where workers put large temporary files (default: the system's place for them).
+    a free worker (TimeoutError after it). What is nobody's fault but ours, a full disk for instance, arrives as
+    `WorkerFault`, which nobody should expect. `scratch` is where workers put large temporary files (default: the system's place for them).
     """
 
     def __init__(

@@ -6,6 +6,7 @@ when the bot does. Whatever a codec does to this process, the bot sees at most a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -19,11 +20,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
+import pyvips
+
 from core.imaging import comparing, fitting, preparing
 from core.imaging.facts import Bounds, ImageLimits, ModelLimits
 from core.imaging.refusal import Refused
 
-_NICENESS = 5
+_NICENESS = 10
 """Pixel work yields to the bot's event loop when both want the same core."""
 
 Operation = Callable[[dict[str, Any]], dict[str, Any]]
@@ -68,16 +71,21 @@ def _private_stdout() -> TextIO:
 
 
 def _confine(bounds: Bounds) -> None:
+    """Limits on this process. A system that does not know one of them (macOS) goes without it."""
     os.nice(_NICENESS)
+    if hasattr(os, "SCHED_BATCH"):
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     os.umask(0o077)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (bounds.file_bytes, bounds.file_bytes))
-    resource.setrlimit(resource.RLIMIT_AS, (bounds.address_space_bytes, bounds.address_space_bytes))
     # Over the size of a file: an error to answer with, instead of this signal.
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-
-    import pyvips
-
+    for kind, limit in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, bounds.file_bytes),
+        (resource.RLIMIT_AS, bounds.address_space_bytes),
+    ):
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(kind, (limit, limit))
     pyvips.cache_set_max(0)
 
 
