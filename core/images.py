@@ -75,7 +75,8 @@ class ImageShop:
 
     `timeout_s` bounds work on a stranger's file, `result_timeout_s` work on a result; `queue_timeout_s` the wait for
     a free worker (TimeoutError after it). What is nobody's fault but ours, a full disk for instance, arrives as
-    `WorkerFault`, which nobody should expect. `scratch` is where workers put large temporary files (default: the system's place for them).
+    `WorkerFault`, which nobody should expect. `scratch` is where workers put large temporary files (default: the
+    system's place for them).
     """
 
     def __init__(
