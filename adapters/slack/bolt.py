@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import structlog
@@ -47,15 +50,16 @@ def build(desk: Desk, client: AsyncWebClient, gate: Gate) -> AsyncApp:
             bot_scopes=list(install.scopes),
         )
 
-    app = AsyncApp(
-        name="upscale",
-        logger=sdk_logger("bolt"),
-        client=client,
-        signing_secret=secret(desk.settings.slack_signing_secret) or None,
-        authorize=authorize,  # type: ignore[arg-type]
-        before_authorize=gate.__call__,
-        attaching_function_token_enabled=False,
-    )
+    with _environment_hidden():
+        app = AsyncApp(
+            name="upscale",
+            logger=sdk_logger("bolt"),
+            client=client,
+            signing_secret=secret(desk.settings.slack_signing_secret) or None,
+            authorize=authorize,  # type: ignore[arg-type]
+            before_authorize=gate.__call__,
+            attaching_function_token_enabled=False,
+        )
     Commands(desk).register(app)
     events = Events(desk)
     events.register(app)
@@ -63,6 +67,16 @@ def build(desk: Desk, client: AsyncWebClient, gate: Gate) -> AsyncApp:
     app.event(re.compile(".*"))(_left_alone)
     app.error(_LastResort(desk).__call__)
     return app
+
+
+@contextlib.contextmanager
+def _environment_hidden() -> Iterator[None]:
+    """bolt reads SLACK_* by itself: with a client id it would bring its own OAuth, keeping tokens in clear in files."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("SLACK_")}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 async def _left_alone(body: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from adapters.slack.calls import SlackApi, Team
 from adapters.slack.errors import SlackAway, SlackError, SlackRefused
@@ -18,6 +19,7 @@ from core.ports import Clock, Download
 
 SLACK_HOSTS = ("files.slack.com", "slack-files.com", "slack.com", ".slack.com", ".slack-edge.com", ".slack-files.com")
 """Slack's own; those with a dot in front stand for every name below them."""
+_URL_SAFE = "%:/?#[]@!$&'()*+,;=~"
 READY_WAIT_S = 20.0
 FIRST_POLL_S = 0.25
 NOT_VISIBLE = frozenset({"file_not_found", "not_visible", "access_denied", "missing_scope", "no_permission"})
@@ -46,6 +48,7 @@ class Files:
         url = str(file.get("url_private_download") or file.get("url_private") or "")
         if not url:
             raise DownloadFailed(reason="not_visible")
+        url = quote(url, safe=_URL_SAFE)
         return Download(url, {"Authorization": f"Bearer {token}"}, self._hosts)
 
     async def _ready(self, team: Team, file_id: str) -> dict[str, Any]:

@@ -226,7 +226,8 @@ class FakeService:
         except UpscaleError as error:
             await loop.stop()
             self._set(row, state=JobState.FAILED, error=error)
-            await self._again(lambda: reply.failed(row.job, self.notice(error, row.job.requester.locale, row.job)))
+            said = self.notice(error, row.job.requester.locale, row.job)
+            await self._again(lambda: reply.failed(row.job, said))
 
     async def _again(self, work: Callable[[], Any]) -> Any:
         """What passes is tried again, as the engine does."""
@@ -243,12 +244,13 @@ class FakeService:
         if row.job.result is None:
             loop.show(row.job, Progress("preparing"))
             await self._stage(row)
-            if row.job.quote and row.job.quote.out_width_px * row.job.quote.out_height_px > self.ask_above_px:
-                if not row.job.confirmed_nanousd:
-                    await loop.stop()
-                    ask = self._set(row, state=JobState.AWAITING_CONFIRMATION, confirm_by_at=self.clock.now() + 600)
-                    await self._again(lambda: reply.ask(ask))
-                    return
+            asked = row.job.quote
+            dear = asked is not None and asked.out_width_px * asked.out_height_px > self.ask_above_px
+            if dear and not row.job.confirmed_nanousd:
+                await loop.stop()
+                ask = self._set(row, state=JobState.AWAITING_CONFIRMATION, confirm_by_at=self.clock.now() + 600)
+                await self._again(lambda: reply.ask(ask))
+                return
             for stage in STAGES[:-1]:
                 await self._at(row, loop, stage)
             if self.fail_with is not None:
@@ -257,7 +259,8 @@ class FakeService:
             path = self.folder / f"{row.job.id}.png"
             path.write_bytes(png(8, 8))
             result = Result(
-                row.job.quote.out_width_px, row.job.quote.out_height_px, 100, "image/png", path.name, 1234, 4.2, CAPTION,
+                row.job.quote.out_width_px, row.job.quote.out_height_px, 100, "image/png", path.name, 1234, 4.2,
+                CAPTION,
                 link="https://bot.example/files/full.png",
             )  # fmt: skip
             receipt = Receipt(400_000_000, 400_000_000, "units")
@@ -354,7 +357,14 @@ class FakeService:
         return before
 
     async def repeat(
-        self, job_id: str, actor: Requester, change: Change, *, key: str, reply: ReplyAddress, private: bool | None = None
+        self,
+        job_id: str,
+        actor: Requester,
+        change: Change,
+        *,
+        key: str,
+        reply: ReplyAddress,
+        private: bool | None = None,
     ) -> Job:
         parent = self._visible(job_id, actor).job
         fields = {"factor": change.factor} if change.factor else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 from core.errors import ModelFailed, OutputTooLarge
 from tests.adapters.slack.conftest import World
@@ -49,7 +50,7 @@ async def test_edits_of_one_job_are_at_least_three_seconds_apart(world: World) -
     await world.until(lambda: any(" is ready" in m.text for m in world.slack.member.dms()), move=0.2)
     await world.idle()
     times = [r.at_s for r in world.slack.requests if r.method in ("chat.update",)]
-    assert all(later - earlier >= 2.9 for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later - earlier >= 2.9 for earlier, later in itertools.pairwise(times))
 
 
 async def test_a_private_result_comes_directly_and_the_channel_sees_nothing(world: World) -> None:
@@ -114,7 +115,9 @@ async def test_a_workspace_that_forbids_uploads_gets_the_link(world: World) -> N
 
 
 async def test_a_picture_that_slack_still_refuses_to_show_comes_as_a_file(world: World) -> None:
-    world.slack.fault("chat.postMessage", error="invalid_blocks", match={"text": "photo.png is ready: 64×48 → 128×96 (0.01 MP). A cat &lt;!channel&gt; on a *red* sofa &amp; &lt;@U0BEN00001&gt; looks _up_"})  # noqa: E501
+    caption = "A cat &lt;!channel&gt; on a *red* sofa &amp; &lt;@U0BEN00001&gt; looks _up_"
+    said = f"photo.png is ready: 64×48 → 128×96 (0.01 MP). {caption}"
+    world.slack.fault("chat.postMessage", error="invalid_blocks", match={"text": said})
     await world.slack.member.mention("", [world.picture()])
     result = await world.result()
     assert result.blocks[0]["type"] != "image"
@@ -122,12 +125,12 @@ async def test_a_picture_that_slack_still_refuses_to_show_comes_as_a_file(world:
     assert len(links) == 1
 
 
-async def test_an_expensive_job_asks_with_the_price_on_the_button_and_only_its_requester_may_press(world: World) -> None:
+async def test_an_expensive_job_asks_with_the_price_on_the_button_and_only_its_requester_may_press(
+    world: World,
+) -> None:
     world.service.ask_above_px = 1000
     await world.slack.member.mention("4x", [world.picture()])
-    asked = await world.until(
-        lambda: [m for m in world.bot_messages() if "job:confirm:" in str(m.blocks)], move=0.2
-    )
+    asked = await world.until(lambda: [m for m in world.bot_messages() if "job:confirm:" in str(m.blocks)], move=0.2)
     _, button = find_element(asked[0].blocks, "job:confirm:")
     assert button["text"]["text"] == "Start for $0.10"
     assert "64×48 → 256×192" in text_of(asked[0])
@@ -265,9 +268,7 @@ async def test_a_stream_is_ended_before_slack_lets_it_die(world: World) -> None:
     world.service.hold_at = "upscaling"
     for row in world.service.rows.values():
         row.go.setdefault("waiting", asyncio.Event()).set()
-    second = await world.until(
-        lambda: [m for m in world.bot_messages() if m.stream and m.ts != first[0].ts], move=0.3
-    )
+    second = await world.until(lambda: [m for m in world.bot_messages() if m.stream and m.ts != first[0].ts], move=0.3)
     world.service.release("upscaling")
     await world.result()
     assert first[0].deleted

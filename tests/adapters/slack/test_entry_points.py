@@ -51,7 +51,9 @@ async def test_the_command_alone_opens_the_form_before_anything_else(world: Worl
         block["block_id"] for block in view.body["blocks"]
     }
     opened = next(i for i, r in enumerate(world.slack.requests) if r.method == "views.open")
-    assert not [r.method for r in world.slack.requests[:opened] if r.method not in ("auth.test", "apps.connections.open")]
+    assert not [
+        r.method for r in world.slack.requests[:opened] if r.method not in ("auth.test", "apps.connections.open")
+    ]
 
 
 async def test_the_form_starts_a_job_with_every_parameter(world: World) -> None:
@@ -121,7 +123,7 @@ async def test_a_message_without_a_picture_is_answered_only_to_the_one_who_asked
     await world.slack.member.message_shortcut(post)
     told = await world.until(lambda: [m for m in world.bot_messages() if m.ephemeral_for])
     assert "There is no image to enlarge." in text_of(told[0])
-    assert [m for m in world.bot_messages(user="ben")] == []
+    assert world.bot_messages(user="ben") == []
 
 
 async def test_a_link_in_the_command_is_taken_in_slacks_own_writing(world: World) -> None:

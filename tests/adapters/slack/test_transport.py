@@ -38,7 +38,9 @@ async def test_a_refused_handshake_does_not_loop_on_the_same_address(world: Worl
     tickets = len(world.slack.calls("apps.connections.open"))
     world.slack.socket.refuse_handshakes = 3
     await world.slack.socket.drop()
-    await world.until(lambda: world.slack.socket.refuse_handshakes == 0 and world.slack.socket.connections, at_most_s=20)
+    await world.until(
+        lambda: world.slack.socket.refuse_handshakes == 0 and world.slack.socket.connections, at_most_s=20
+    )
     assert len(world.slack.calls("apps.connections.open")) > tickets + 1
     assert (await world.slack.member.command(text="help")).acked
 
@@ -65,7 +67,9 @@ async def test_several_sockets_share_the_work(slack: SlackEmulator, tmp_path: Pa
     assert len(used) == 3
 
 
-async def test_closing_is_bounded_though_slack_leaves_the_close_unanswered(slack: SlackEmulator, tmp_path: Path) -> None:
+async def test_closing_is_bounded_though_slack_leaves_the_close_unanswered(
+    slack: SlackEmulator, tmp_path: Path
+) -> None:
     world = make_world(slack, tmp_path)
     await world.start()
     slack.socket.mute_close = True

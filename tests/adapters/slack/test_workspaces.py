@@ -1,4 +1,4 @@
-"""Many workspaces: installing, org installs, encrypted stores behind a port, rotation, removal, and walls between them."""
+"""Many workspaces: installing, org installs, stores behind a port, rotation, removal, and walls between them."""
 
 from __future__ import annotations
 
@@ -175,3 +175,17 @@ def test_tokens_do_not_show_when_an_install_is_printed() -> None:
     install = Install("T1", "", "xoxb-secret", refresh_token="xoxe-secret")
     assert "secret" not in repr(install)
     assert json.loads(json.dumps({"repr": repr(install)}))
+
+
+async def test_bolt_does_not_bring_its_own_stores_because_of_the_environment(
+    slack: SlackEmulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET"):
+        monkeypatch.setenv(name, "from-the-environment")
+    world = make_world(slack, tmp_path)
+    await world.start()
+    app = world.adapter._endpoint.app
+    assert app is not None
+    assert app.oauth_flow is None
+    assert app.installation_store is None
+    await world.stop()

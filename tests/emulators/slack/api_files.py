@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -20,6 +21,8 @@ LOGIN_PAGE = (
     "<!DOCTYPE html><html><head><title>Sign in | Slack</title></head><body>Sign in to your workspace</body></html>"
 )
 MAX_FILE_BYTES = 1_000_000_000
+# The name in an address holds only what needs no quoting.
+_UNSAFE = re.compile(r"[^a-z0-9._-]+")
 
 
 async def get_upload_url(ctx: Context) -> dict[str, Any]:
@@ -123,6 +126,7 @@ def file_json(emulator: SlackEmulator, file: SlackFile, *, event: bool = False) 
         return {"id": file.id, "mode": "file_access", "file_access": "check_file_info", "created": 0, "user": ""}
     world, processed = emulator.world, emulator.clock.now_s() >= file.processed_at_s
     base = f"{emulator.files_url}/files-pri/{file.team_id}-{file.id}"
+    slug = _UNSAFE.sub("_", file.name.lower())
     out: dict[str, Any] = {
         "id": file.id,
         "created": int(file.created_s),
@@ -138,9 +142,9 @@ def file_json(emulator: SlackEmulator, file: SlackFile, *, event: bool = False) 
         "is_external": False,
         "external_type": "",
         "is_public": any(world.find_channel(c) and world.find_channel(c).kind == "channel" for c in file.shared_in),  # type: ignore[union-attr]
-        "url_private": f"{base}/{file.name}",
-        "url_private_download": f"{base}/download/{file.name}",
-        "permalink": f"https://acme.slack.com/files/{file.user}/{file.id}/{file.name}",
+        "url_private": f"{base}/{slug}",
+        "url_private_download": f"{base}/download/{slug}",
+        "permalink": f"https://acme.slack.com/files/{file.user}/{file.id}/{slug}",
         "file_access": "visible",
         "shares": {},
     }
