@@ -1,8 +1,22 @@
-"""`python -m bot`."""
+"""`python -m bot`. Called with a Python that lacks the packages, it hands over to the one that `make setup` made."""
 
 from __future__ import annotations
 
-from bot.cli import main
+import os
+import sys
+from pathlib import Path
+
+
+def _start() -> None:
+    try:
+        from bot.cli import main
+    except ModuleNotFoundError as error:
+        own = Path(__file__).resolve().parents[1] / ".venv" / "bin" / "python"
+        if own.exists() and Path(sys.prefix).resolve() != own.parents[1].resolve():
+            os.execv(own, [str(own), "-m", "bot", *sys.argv[1:]])  # noqa: S606  (our own interpreter, our own arguments)
+        sys.exit(f"The package {error.name} is missing. Run `make setup` once, then try again.")
+    main()
+
 
 if __name__ == "__main__":
-    main()
+    _start()

@@ -17,7 +17,13 @@ from bot.console import CommandError, Exit, err
 from core.errors import BudgetError, UpscaleError
 from core.limits import Measure, ScopeKind, Window
 
-cli = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help=__doc__.split("\n\n")[0])
+_ABOUT = """Upscales images in Discord and Slack, on a local page and in this terminal.
+
+Settings come from the environment and .env; .env.example documents them all.
+"""
+cli = typer.Typer(
+    add_completion=False, no_args_is_help=True, rich_markup_mode=None, help=_ABOUT, pretty_exceptions_enable=False
+)
 quota = typer.Typer(no_args_is_help=True, help="Show and change limits.")
 cli.add_typer(quota, name="quota")
 
@@ -37,7 +43,10 @@ Per = Annotated[Window, typer.Option(help="Over which time")]
 
 @cli.command()
 def run() -> None:
-    """Start the bot: every platform whose credentials are set, and the local page."""
+    """Start the bot and the local page.
+
+    Every platform whose credentials are set is started. Stops at Ctrl-C or SIGTERM.
+    """
     from bot.cli_run import run_bot
 
     _leave(run_bot())
@@ -45,7 +54,10 @@ def run() -> None:
 
 @cli.command()
 def doctor() -> None:
-    """Check keys, scopes, permissions, database, clock and credit; name the fix for each."""
+    """Check everything, with the fix for each.
+
+    Keys, scopes, permissions, database, clock and credit. Exit code 1 if anything is wrong.
+    """
     from bot.cli_session import in_app
     from bot.doctor import examine
 
@@ -54,7 +66,7 @@ def doctor() -> None:
 
 @cli.command()
 def invite() -> None:
-    """Print the links that bring the bot into a Discord server, or into one's own account."""
+    """Print the links that add the bot to Discord."""
     from bot.cli_platforms import print_invites
 
     _leave(print_invites())
@@ -62,7 +74,10 @@ def invite() -> None:
 
 @cli.command("slack-manifest")
 def slack_manifest() -> None:
-    """Print the app manifest to paste at https://api.slack.com/apps (Create New App → From a manifest)."""
+    """Print the app manifest for Slack.
+
+    Paste it at https://api.slack.com/apps: Create New App, From a manifest.
+    """
     from bot.cli_platforms import print_manifest
 
     _leave(print_manifest())
@@ -85,7 +100,9 @@ def upscale(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Agree to any price; limits still hold")] = False,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON per picture")] = False,
 ) -> None:
-    """Enlarge pictures. The result is written next to each as NAME.2x.png.
+    """Enlarge pictures.
+
+    The result is written next to each as NAME.2x.png.
 
     Exit codes: 0 done, 1 failed, 2 wrong use, 3 refused by a budget, 4 cancelled.
     """
@@ -166,7 +183,7 @@ def quota_pause(
 
 @cli.command()
 def job(reference: Annotated[str, typer.Argument(help="The reference that somebody was shown")]) -> None:
-    """Explain a job or an incident by its reference."""
+    """Explain a job by its reference."""
     from bot.cli_jobs import show_job
     from bot.cli_session import in_app
 
@@ -178,7 +195,10 @@ def reconcile(
     days: Annotated[int, typer.Option(min=1, max=90, help="How far back")] = 7,
     fix: Annotated[bool, typer.Option("--fix", help="Correct charges to what fal billed")] = False,
 ) -> None:
-    """Compare what was charged with what fal billed, and list every difference. Needs FAL_ADMIN_KEY."""
+    """Compare our charges with fal's bill.
+
+    Lists every difference. Needs FAL_ADMIN_KEY. Exit code 1 if there is any.
+    """
     from bot.cli_reconcile import reconcile as work
     from bot.cli_session import in_app
 
@@ -190,7 +210,10 @@ def purge(
     older_than_days: Annotated[int | None, typer.Option(min=0, help="Default: RETENTION_DAYS; 0: all of them")] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask")] = False,
 ) -> None:
-    """Delete pictures that are kept longer than this, here and at fal. Money rows stay."""
+    """Delete old pictures, here and at fal.
+
+    Money rows stay.
+    """
     from bot.cli_reconcile import purge as work
     from bot.cli_session import in_app
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from core.jobs import Requester
 from core.limits import LimitStatus, Measure, ScopeKind, Window
 from core.messages.budget import amount as amount_text
 from core.pricing import NANOUSD_PER_USD, usd
-from core.reports import UsageReport, UsageRow
+from core.reports import UsageRow
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -81,27 +79,10 @@ def _table(name: str, rows: Iterable[UsageRow], *, bars: bool) -> Table:
     return table
 
 
-def usage_csv(report: UsageReport) -> str:
-    """The report as CSV: one line per day, then one per member. Money is US dollars."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["kind", "key", "label", "charged_usd", "jobs", "megapixels"])
-    for kind, rows in (("day", report.days), ("member", report.members)):
-        for row in rows:
-            dollars = Decimal(row.charged_nanousd) / NANOUSD_PER_USD
-            writer.writerow([kind, row.key, _harmless(row.label), f"{dollars:f}", row.jobs, f"{row.megapixels:g}"])
-    return buffer.getvalue()
-
-
-def _harmless(label: str) -> str:
-    """Names come from strangers: a leading sign would be run as a formula by spreadsheets."""
-    return f"'{label}" if label[:1] in ("=", "+", "-", "@", "\t", "\r") else label
-
-
 async def print_usage_csv(app: App, period: str, member_id: str | None) -> Exit:
-    """The report as CSV on standard output."""
-    report = await app.service.usage(operator(), period=period, member_id=member_id)
-    out.print(usage_csv(report), end="", markup=False)
+    """One line per job as CSV on standard output."""
+    text = await app.budget.usage_csv(operator(), period=period, member_id=member_id)
+    out.print(text, end="", markup=False)
     return Exit.OK
 
 

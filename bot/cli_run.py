@@ -6,10 +6,8 @@ import asyncio
 import ipaddress
 
 from bot import logs
-from bot.app import build
-from bot.cli_session import read_settings, secrets_of
-from bot.console import CommandError, err
-from bot.http import ServerError
+from bot.cli_session import opened, read_settings, secrets_of
+from bot.console import err
 from bot.settings import Settings
 
 
@@ -17,14 +15,11 @@ def run_bot() -> int:
     """Serve until SIGTERM or SIGINT; the exit code. Raises CommandError with one sentence where it cannot start."""
     found = read_settings()
     logs.configure(found.log_level, found.log_format, secrets_of(found))
-    try:
-        return asyncio.run(_serve(found))
-    except ServerError as error:
-        raise CommandError(str(error)) from None
+    return asyncio.run(_serve(found))
 
 
 async def _serve(found: Settings) -> int:
-    async with build(found) as app:
+    async with opened(found, serve=True) as app:
         _greet(found, app.http.port)
         return await app.run()
 

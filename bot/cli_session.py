@@ -1,4 +1,4 @@
-"""Opens the application for one command, without adapters and without the HTTP server, and closes it again."""
+"""Opens the application for one command and closes it again; what stops a start becomes one plain sentence."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
+import alembic.util
+import asyncpg
+from sqlalchemy.exc import SQLAlchemyError
+
 from bot import logs, settings
 from bot.app import App, build
+from bot.budgets import LimitsError
 from bot.console import CommandError, err
 from bot.http import ServerError
 from bot.settings import Settings
@@ -36,10 +41,21 @@ def secrets_of(found: Settings) -> list[str]:
 
 
 @asynccontextmanager
-async def opened(found: Settings) -> AsyncIterator[App]:
-    """The application, ready for one command."""
-    async with build(found, serve=False) as app:
+async def opened(found: Settings, *, serve: bool) -> AsyncIterator[App]:
+    """The started application. Raises CommandError with one sentence where it cannot be started."""
+    try:
+        app = build(found, serve=serve)
+        await app.__aenter__()
+    except (ServerError, LimitsError) as error:
+        raise CommandError(str(error)) from None
+    except (SQLAlchemyError, OSError, TimeoutError, asyncpg.PostgresError) as error:
+        raise CommandError(f"The database cannot be used ({type(error).__name__}); check DATABASE_URL.") from None
+    except alembic.util.CommandError:
+        raise CommandError("The database was made by a newer version of the bot; use that version.") from None
+    try:
         yield app
+    finally:
+        await app.close()
 
 
 def in_app(work: Callable[[App], Awaitable[T]]) -> T:
@@ -49,10 +65,7 @@ def in_app(work: Callable[[App], Awaitable[T]]) -> T:
     logs.configure(level, found.log_format, secrets_of(found))
 
     async def go() -> T:
-        async with opened(found) as app:
+        async with opened(found, serve=False) as app:
             return await work(app)
 
-    try:
-        return asyncio.run(go())
-    except ServerError as error:
-        raise CommandError(str(error)) from None
+    return asyncio.run(go())

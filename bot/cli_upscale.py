@@ -89,6 +89,7 @@ class _Run:
         self._asking = asyncio.Lock()
         self._running: dict[str, Job] = {}
         self._interrupts = 0
+        self._interrupted = asyncio.Event()
         self._stopping: set[asyncio.Task[None]] = set()
 
     async def one(self, picture: Path | str) -> Exit:
@@ -163,7 +164,7 @@ class _Run:
         async with self._asking:
             self.bars.stop()
             try:
-                agreed = await ask(f"{ask_text(job.quote, 'en')} Start?")
+                agreed = await self._answer(f"{ask_text(job.quote, 'en')} Start?")
             finally:
                 self.bars.start()
         if agreed:
@@ -172,6 +173,16 @@ class _Run:
         if not self._interrupts:
             err.print(f"{ask_text(job.quote, 'en')} Not started; say --yes to agree to prices beforehand.")
         await self._stop(job)
+
+    async def _answer(self, question: str) -> bool:
+        """The answer, or no as soon as Ctrl-C is pressed."""
+        asking = asyncio.create_task(ask(question))
+        stopped = asyncio.create_task(self._interrupted.wait())
+        await asyncio.wait({asking, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (asking, stopped):
+            task.cancel()
+        answers = await asyncio.gather(asking, stopped, return_exceptions=True)
+        return answers[0] is True
 
     async def _conclude(self, picture: Path | str, job: Job) -> Exit:
         if job.state is not JobState.SUCCEEDED or job.result is None:
@@ -196,6 +207,7 @@ class _Run:
 
         def interrupted() -> None:
             self._interrupts += 1
+            self._interrupted.set()
             if self._interrupts > 1 and main is not None:
                 main.cancel()
             for job in list(self._running.values()):

@@ -82,7 +82,7 @@ async def ask(question: str) -> bool:
     """A yes-or-no question on the terminal; no where there is none. Can be cancelled while it waits."""
     if not sys.stdin.isatty():
         return False
-    err.print(f"{question} [y/N] ", end="")
+    err.print(f"{question} [y/N] ", end="", markup=False)
     loop = asyncio.get_running_loop()
     line: asyncio.Future[str] = loop.create_future()
 

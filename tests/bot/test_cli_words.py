@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from bot.cli_files import Order, free_path, read_arguments, refuse_taken, result_path
-from bot.cli_money import read_amount, usage_csv
+from bot.cli_money import read_amount
 from bot.cli_receipt import as_json
 from bot.console import CommandError
 from core.errors import LimitReached
 from core.jobs import Job, JobState, Receipt, ReplyAddress, Requester, Result, Source
 from core.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
 from core.parameters import Parameters
-from core.reports import UsageReport, UsageRow
 
 PNG = "image/png"
 
@@ -113,17 +112,6 @@ def test_amounts_are_exact(text: str, measure: Measure, amount: int) -> None:
 def test_a_wrong_amount_is_one_sentence(text: str, measure: Measure) -> None:
     with pytest.raises(CommandError, match=text):
         read_amount(text, measure)
-
-
-def test_csv_holds_exact_dollars_and_no_formula() -> None:
-    day = UsageRow("2026-11-23", "2026-11-23", 1_600_000_001, 2, 16.5)
-    member = UsageRow("abc", "=HYPERLINK(1)", 100_000_000, 1, 1.0)
-    report = UsageReport("everything", "month", "UTC", "", "", 0, 0, 0, 0, (day,), (member,), None, False)
-    assert usage_csv(report).splitlines() == [
-        "kind,key,label,charged_usd,jobs,megapixels",
-        "day,2026-11-23,2026-11-23,1.600000001,2,16.5",
-        "member,abc,'=HYPERLINK(1),0.1,1,1",
-    ]
 
 
 def job(**changes: object) -> Job:
