@@ -56,7 +56,9 @@ class DiscordAdapter:
             settings, context.state, context.clock, self._rest, self._make_client, context.service.incident
         )
         self._ingress = (
-            Ingress(settings.public_key, lambda: self._runner.client) if settings.public_key is not None else None
+            Ingress(settings.discord_public_key, lambda: self._runner.client)
+            if settings.discord_public_key is not None
+            else None
         )
         self._ready: Callable[[], None] = lambda: None
         self._connected: set[int] = set()
@@ -68,8 +70,8 @@ class DiscordAdapter:
             on_modal=self._buttons.modal,
             on_shard=self._shard_connected,
             on_incident=lambda error: self._context.service.incident("discord", error),
-            shard_ids=self._settings.shard_ids,
-            shard_count=self._settings.shard_count,
+            shard_ids=self._settings.discord_shard_ids,
+            shard_count=self._settings.discord_shard_count,
         )
         client.tree.on_failure = self._command_failed
         client.tree.add_command(upscale_command(self._desk))
@@ -83,7 +85,7 @@ class DiscordAdapter:
     def _shard_connected(self, shard_id: int) -> None:
         self._connected.add(shard_id)
         client = self._runner.client
-        expected = len(self._settings.shard_ids or ()) or (client.shard_count if client else None) or 1
+        expected = len(self._settings.discord_shard_ids or ()) or (client.shard_count if client else None) or 1
         log.info("discord_shard_connected", shard=shard_id, of=expected)
         if len(self._connected) >= expected:
             self._ready()
@@ -103,7 +105,7 @@ class DiscordAdapter:
             await asyncio.shield(loop)
         finally:
             # Answers need the open client, so they end first; new events are answered "restarting" meanwhile.
-            await self._desk.drain(self._settings.shutdown_grace_s)
+            await self._desk.drain(self._settings.drain_s)
             loop.cancel()
             await asyncio.gather(loop, return_exceptions=True)
 

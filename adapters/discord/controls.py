@@ -21,9 +21,11 @@ CUSTOM_ID_MAX = 100
 class Router(Protocol):
     """Who handles clicks. Implemented by the adapter's desk; never raises."""
 
-    async def button(self, interaction: Interaction, action: str, subject: str, argument: str) -> None: ...
+    async def button(self, interaction: Interaction, action: str, subject: str, argument: str) -> None:
+        """A press on a `Control`."""
 
-    async def select(self, interaction: Interaction, action: str, subject: str, values: Sequence[str]) -> None: ...
+    async def select(self, interaction: Interaction, action: str, subject: str, values: Sequence[str]) -> None:
+        """A choice in a `Choice`."""
 
 
 def _router(interaction: Interaction) -> Router:

@@ -34,6 +34,7 @@ class FoundImage:
     spoiler: bool = False
 
     def to_json(self) -> dict[str, Any]:
+        """For the application's store."""
         return asdict(self)
 
     def source(self) -> Source:

@@ -38,6 +38,7 @@ class Menu:
     private: bool = False
 
     def to_json(self, now: float) -> dict[str, Any]:
+        """For the application's store, stamped so that it can be purged."""
         return {
             "images": [image.to_json() for image in self.images],
             "prices_nanousd": list(self.prices_nanousd),
@@ -49,6 +50,7 @@ class Menu:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Menu:
+        """The stored menu again."""
         images = tuple(FoundImage(**image) for image in data["images"])
         return cls(images, tuple(data["prices_nanousd"]), data["text"], data["fields"], data["private"])
 

@@ -22,7 +22,8 @@ log = structlog.get_logger(__name__)
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 HEALTHY_AFTER_S = 60.0
-CLOSE_TIMEOUT_S = 5.0
+CLOSE_TIMEOUT_S = 3.0
+CANCEL_TRIES, CANCEL_WAIT_S = 4, 0.5
 NETWORK_ERRORS = (aiohttp.ClientError, OSError, TimeoutError, discord.HTTPException, discord.GatewayNotFound)
 
 
@@ -77,7 +78,7 @@ class Runner:
 
     async def _live(self, ready: Callable[[], None]) -> None:
         self.lives += 1
-        discord.http.Route.BASE = self._settings.api_url.rstrip("/")
+        discord.http.Route.BASE = self._settings.discord_api_url.rstrip("/")
         client = self._make()
         try:
             await client.login(self._settings.token)
@@ -85,30 +86,49 @@ class Runner:
             self._rest.use(client)
             self.client = client
             await self._sync(client)
-            if self._settings.public_key is not None:
+            if self._settings.discord_public_key is not None:
                 ready()
                 await asyncio.Event().wait()
             client.turns = IdentifyTurns(self._state, self._clock, client.application_id or 0, limits)
-            await client.connect()
+            await self._connect(client)
         finally:
             self._rest.use(None)
             self.client = None
             await self._close(client)
 
+    async def _connect(self, client: UpscaleClient) -> None:
+        """Be connected until the library gives up, or we are cancelled.
+
+        In a task of its own and ended by `close`: the library swallows a cancellation that meets it while it
+        reconnects, and would then wait for ever (2.7.1, shard.py `reidentify`).
+        """
+        connection = asyncio.create_task(client.connect(), name="discord-connection")
+        try:
+            await asyncio.wait({connection})
+        finally:
+            if not connection.done():
+                await self._close(client)
+            for _ in range(CANCEL_TRIES):
+                if connection.done():
+                    break
+                connection.cancel()
+                await asyncio.wait({connection}, timeout=CANCEL_WAIT_S)
+        connection.result()
+
     async def _gateway(self, client: UpscaleClient) -> int:
         """Take the gateway's address and shard count from GET /gateway/bot; the number of IDENTIFYs at once."""
-        if self._settings.public_key is not None:
+        if self._settings.discord_public_key is not None:
             return 1
         shards, url, limits = await client.http.get_bot_gateway()
         discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(url)
-        client.shard_count = self._settings.shard_count or shards
+        client.shard_count = self._settings.discord_shard_count or shards
         if limits["remaining"] < limits["total"] // 4:
             log.warning("discord_identifies_running_out", remaining=limits["remaining"])
         return int(limits["max_concurrency"])
 
     async def _sync(self, client: UpscaleClient) -> None:
         try:
-            await sync_commands(client, self._state, self._settings.api_url)
+            await sync_commands(client, self._state, self._settings.discord_api_url)
         except NETWORK_ERRORS as error:
             # Old commands keep working; the next start tries again.
             log.error("commands_not_synced", why=type(error).__name__, code=getattr(error, "code", 0))

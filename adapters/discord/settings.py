@@ -1,42 +1,78 @@
-"""What an operator can set for Discord. Read from the environment by the application, never here."""
+"""Discord's settings. Field names are the environment's names in lower case; reading the environment is the bot's."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 DEFAULT_API_URL = "https://discord.com/api/v10"
 
 
 class DiscordLoginRefused(Exception):
-    """Discord does not accept the token, or cannot be used as configured; says so in one plain sentence."""
+    """Discord does not accept the configured token; the message is one plain sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """`DISCORD_*` of `.env.example`.
+class Settings(BaseModel):
+    """How to reach Discord and as whom. Started when `discord_token` is set.
 
-    `public_key` (hex) switches from the gateway to HTTP interactions. `shard_ids` are those of this process, None
-    for all of them; `shard_count` is the number over all processes, None for Discord's recommendation.
+    `discord_public_key` (hexadecimal, from the developer portal) switches from the gateway to HTTP interactions at
+    `/discord/interactions`. `discord_shard_ids` are those of this process, None for all; `discord_shard_count` is the
+    number over all processes, None for what Discord recommends.
     """
 
-    token: str
-    api_url: str = DEFAULT_API_URL
-    public_key: str | None = None
-    shard_ids: tuple[int, ...] | None = None
-    shard_count: int | None = None
-    shutdown_grace_s: float = 5.0
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
-    def __post_init__(self) -> None:
-        if self.public_key is not None and not _is_key(self.public_key):
-            raise DiscordLoginRefused("DISCORD_PUBLIC_KEY must be the 64 hexadecimal digits of the developer portal.")
-        if self.shard_ids is not None and self.shard_count is None:
-            raise DiscordLoginRefused("DISCORD_SHARD_IDS needs DISCORD_SHARD_COUNT beside it.")
-        if self.shard_ids and self.shard_count is not None and max(self.shard_ids) >= self.shard_count:
-            raise DiscordLoginRefused("DISCORD_SHARD_IDS must all be below DISCORD_SHARD_COUNT.")
+    discord_token: SecretStr | None = None
+    discord_public_key: str | None = None
+    discord_shard_ids: tuple[int, ...] | None = None
+    discord_shard_count: int | None = Field(default=None, ge=1, le=100_000)
+    discord_api_url: str = DEFAULT_API_URL
+    shutdown_grace_s: float = Field(default=20, ge=0, le=600)
 
+    @field_validator("discord_shard_ids", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        if not all(re.fullmatch("[0-9]{1,6}", part) for part in parts):
+            raise ValueError("DISCORD_SHARD_IDS must be numbers with commas between them, for example 0,1.")
+        return tuple(int(part) for part in parts) or None
 
-def _is_key(text: str) -> bool:
-    try:
-        return len(bytes.fromhex(text)) == 32
-    except ValueError:
-        return False
+    @field_validator("discord_public_key")
+    @classmethod
+    def _is_key(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch("[0-9a-fA-F]{64}", value):
+            raise ValueError("DISCORD_PUBLIC_KEY must be the 64 hexadecimal digits that the developer portal shows.")
+        return value
+
+    @field_validator("discord_api_url")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if not value.startswith(("https://", "http://")):
+            raise ValueError("DISCORD_API_URL must start with https:// (or http://).")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _shards_agree(self) -> Settings:
+        if self.discord_shard_ids and self.discord_shard_count is None:
+            raise ValueError("DISCORD_SHARD_IDS needs DISCORD_SHARD_COUNT beside it.")
+        if self.discord_shard_ids and max(self.discord_shard_ids) >= (self.discord_shard_count or 0):
+            raise ValueError("DISCORD_SHARD_IDS must all be below DISCORD_SHARD_COUNT, because shards count from 0.")
+        return self
+
+    @property
+    def enabled(self) -> bool:
+        """Whether there is a token, so that Discord is started."""
+        return self.discord_token is not None
+
+    @property
+    def token(self) -> str:
+        """The bot token in clear, for the library; empty where there is none."""
+        return self.discord_token.get_secret_value() if self.discord_token is not None else ""
+
+    @property
+    def drain_s(self) -> float:
+        """How long what is being handled may go on when the process stops: a part of its whole grace."""
+        return min(5.0, self.shutdown_grace_s / 4)

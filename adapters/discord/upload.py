@@ -39,6 +39,7 @@ class Parcel:
 
     @property
     def bytes(self) -> int:
+        """All files together."""
         return sum(part.bytes for part in (self.picture, self.file) if part is not None)
 
 

@@ -29,7 +29,10 @@ def context(core: FakeCore) -> AdapterContext:
 
 def make(discord: DiscordEmulator, core: FakeCore, **settings: Any) -> DiscordAdapter:
     adapter = create(
-        Settings(token=discord.token, api_url=discord.api_url, shutdown_grace_s=2.0, **settings), context(core)
+        Settings.model_validate(
+            {"discord_token": discord.token, "discord_api_url": discord.api_url, "shutdown_grace_s": 8.0, **settings}
+        ),
+        context(core),
     )
     core.adapter = adapter
     return adapter

@@ -178,25 +178,33 @@ async def test_two_processes_share_the_spacing_through_the_database(tmp_path: Pa
         first, second = FakeCore(tmp_path), FakeCore(tmp_path)
         second.state = first.state
         first.state.identify_ttl_s = 0.35
-        one = make(discord, first, shard_ids=(0,), shard_count=2)
-        two = make(discord, second, shard_ids=(1,), shard_count=2)
+        one = make(discord, first, discord_shard_ids=(0,), discord_shard_count=2)
+        two = make(discord, second, discord_shard_ids=(1,), discord_shard_count=2)
         async with serving(one), serving(two):
             await discord.gateway.wait_connected(2)
         assert discord.gateway.spacing_violations == []
         assert len(discord.gateway.identifies) == 2
 
 
-def test_wrong_settings_are_said_plainly() -> None:
-    with pytest.raises(DiscordLoginRefused, match="64 hexadecimal digits"):
-        Settings("t", public_key="abc")
-    with pytest.raises(DiscordLoginRefused, match="DISCORD_SHARD_COUNT"):
-        Settings("t", shard_ids=(0,))
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"discord_public_key": "abc"}, "64 hexadecimal digits"),
+        ({"discord_shard_ids": "0,1"}, "needs DISCORD_SHARD_COUNT"),
+        ({"discord_shard_ids": "0,x", "discord_shard_count": "2"}, "must be numbers"),
+        ({"discord_shard_ids": "2", "discord_shard_count": "2"}, "must all be below"),
+        ({"discord_api_url": "discord.com"}, "must start with https"),
+    ],
+)
+def test_wrong_settings_are_said_plainly(given: dict[str, str], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Settings.model_validate({"discord_token": "t", **given})
 
 
 async def test_http_interactions_use_the_same_handlers(tmp_path: Path) -> None:
     async with DiscordEmulator() as discord:
         core = FakeCore(tmp_path)
-        adapter = make(discord, core, public_key=discord.public_key)
+        adapter = make(discord, core, discord_public_key=discord.public_key)
         app = web.Application()
         app.add_routes(adapter.routes())
         runner = web.AppRunner(app)
