@@ -26,7 +26,7 @@ from core.imaging import comparing, fitting, preparing
 from core.imaging.facts import Bounds, ImageLimits, ModelLimits
 from core.imaging.refusal import Refused
 
-_NICENESS = 10
+_NICENESS = 5
 """Pixel work yields to the bot's event loop when both want the same core."""
 
 Operation = Callable[[dict[str, Any]], dict[str, Any]]
