@@ -60,7 +60,8 @@ async def backend(
 
 def picture(folder: Path, width_px: int = 64, height_px: int = 48) -> Path:
     path = folder / f"in-{width_px}x{height_px}.png"
-    pyvips.Image.gaussnoise(width_px, height_px, mean=128, sigma=40).cast("uchar").pngsave(str(path))
+    if not path.exists():  # never written anew: the sandbox may be reading a second name of the same file
+        pyvips.Image.gaussnoise(width_px, height_px, mean=128, sigma=40).cast("uchar").pngsave(str(path))
     return path
 
 
