@@ -114,13 +114,12 @@ async function command(line) {
   thread.mine(line);
   try {
     const panel = await panelFor(line, { open, clear });
-    thread.bots(panel ?? notice(t("unknown_command", { name: line.split(/\s+/)[0] })));
+    thread.toTop(thread.bots(panel ?? notice(t("unknown_command", { name: line.split(/\s+/)[0] }))));
     if (panel) announce(panel.querySelector("h3")?.textContent ?? "");
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    thread.bots(notice(error.detail.message));
+    thread.toTop(thread.bots(notice(error.detail.message)));
   }
-  thread.toBottom();
 }
 
 function notice(text) {

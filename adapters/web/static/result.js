@@ -45,7 +45,9 @@ function discloser(label, iconName, target) {
   const toggle = button(label, iconName, () => {
     target.hidden = !target.hidden;
     toggle.setAttribute("aria-expanded", String(!target.hidden));
-    if (!target.hidden) target.dispatchEvent(new Event("shown"));
+    if (target.hidden) return;
+    target.dispatchEvent(new Event("shown"));
+    target.scrollIntoView({ behavior: "smooth", block: "nearest" });
   }, { "aria-expanded": "false" });
   return toggle;
 }
@@ -54,6 +56,7 @@ function compareView(job) {
   const figure = el("figure", { hidden: true });
   figure.addEventListener("shown", () => {
     const picture = el("img", { class: "compare-picture", src: job.result.compare_url, alt: t("compare_title") });
+    picture.addEventListener("load", () => figure.scrollIntoView({ behavior: "smooth", block: "nearest" }), { once: true });
     picture.addEventListener("error", () => picture.replaceWith(el("p", {}, t("gone"))), { once: true });
     figure.replaceChildren(picture, el("figcaption", { class: "fine" }, t("compare_title")));
   }, { once: true });

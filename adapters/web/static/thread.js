@@ -45,6 +45,11 @@ export class Thread {
     this.refresh();
   }
 
+  /** Bring an answer into view from its beginning: pictures in it may still make it longer. */
+  toTop(item) {
+    item.scrollIntoView({ behavior: "smooth", block: "start" });
+  }
+
   nearBottom() {
     const page = document.scrollingElement;
     return page.scrollHeight - page.scrollTop - page.clientHeight < NEAR_BOTTOM_PX;

@@ -1,0 +1,168 @@
+"""The page on the whole bot with the sandbox model, started as people start it: `python -m bot run`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from PIL import Image, ImageDraw
+from playwright.async_api import Browser, expect
+
+from tests.adapters.web.conftest import visit
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+
+ROOT = Path(__file__).resolve().parents[3]
+START_LIMIT_S = 60
+
+
+@dataclass
+class Bot:
+    """A running bot, which can be killed and started again on the same data and port."""
+
+    data_dir: Path
+    process: asyncio.subprocess.Process
+    url: str
+
+    async def kill(self) -> None:
+        """As a power cut would."""
+        self.process.send_signal(signal.SIGKILL)
+        await self.process.wait()
+
+    async def restart(self) -> None:
+        """Again on the same port."""
+        again = await start(self.data_dir, port=int(self.url.rpartition(":")[2]))
+        self.process = again.process
+
+
+async def start(data_dir: Path, port: int = 0) -> Bot:
+    """Start the bot with nothing configured and wait until it says where it listens."""
+    keep = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "bot",
+        "run",
+        cwd=ROOT,
+        env={**keep, "DATA_DIR": str(data_dir), "WEB_PORT": str(port)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    heard = ""
+    async with asyncio.timeout(START_LIMIT_S):
+        while True:
+            line = (await process.stdout.readline()).decode()
+            heard += line
+            if found := re.search(r"Open (http://\S+) in a browser", line):
+                break
+            assert line, heard
+    rest = asyncio.create_task(process.stdout.read())
+    rest.add_done_callback(lambda task: None if task.cancelled() else task.exception())
+    return Bot(data_dir, process, found[1].rstrip("."))
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def bot(tmp_path: Path) -> AsyncIterator[Bot]:
+    """The bot, stopped by SIGTERM afterwards."""
+    running = await start(tmp_path / "data")
+    yield running
+    if running.process.returncode is None:
+        running.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(30):
+            assert await running.process.wait() == 0
+
+
+def photo(path: Path, width: int = 600, height: int = 400) -> Path:
+    """A JPEG as phones write it: lying on its side, with the place where it was taken."""
+    picture = Image.effect_mandelbrot((width, height), (-2, -1.2, 1, 1.2), 60).convert("RGB")
+    ImageDraw.Draw(picture).rectangle((0, 0, width // 3, height // 3), fill="#cc2200")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif.get_ifd(0x8825)[1] = "N"
+    picture.save(path, exif=exif, quality=92)
+    return path
+
+
+async def test_a_phone_photo_becomes_upright_and_twice_as_large(bot: Bot, browser: Browser, tmp_path: Path) -> None:
+    seen = await visit(browser, bot.url)
+    page = seen.page
+    await page.set_input_files("#file", [str(photo(tmp_path / "phone.jpg"))])
+    await page.fill("#line", "2x seed=7")
+    await expect(page.locator("#quote")).to_contain_text("400×600 → 800×1200, 1 MP, $0.10")
+    await page.click("#send")
+    card = page.locator(".card[data-state=succeeded]")
+    await expect(card).to_have_count(1, timeout=60_000)
+    await expect(card).to_contain_text("400×600 → 800×1200")
+    await expect(card).to_contain_text("seed 7")
+    await expect(card.locator("blockquote")).to_contain_text("No AI")
+    await expect(card.locator(".receipt")).to_contain_text("play money")
+    await expect(card.locator("img.after")).to_have_js_property("naturalWidth", 800, timeout=30_000)
+    await expect(card.locator("img.before")).to_have_js_property("naturalHeight", 600)
+    async with page.expect_download() as saving:
+        await card.get_by_role("link", name="Download").click()
+    saved = tmp_path / "saved"
+    await (await saving.value).save_as(saved)
+    with Image.open(saved) as result:
+        assert result.size == (800, 1200)
+        assert not result.getexif()
+        red, green, blue = result.convert("RGB").getpixel((790, 10))  # type: ignore[misc]
+        assert red > 150 > green + blue, "the corner that was top left is top right after turning"
+    await card.get_by_role("button", name="Compare").click()
+    await expect(card.locator(".compare-picture")).to_have_js_property("complete", True, timeout=30_000)
+    await page.fill("#line", "/usage")
+    await page.press("#line", "Enter")
+    await expect(page.locator(".panel").last).to_contain_text("$0.10", timeout=30_000)
+    await expect(page.locator(".chart")).to_have_js_property("complete", True, timeout=30_000)
+    await card.get_by_role("button", name="Delete").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Delete for good").click()
+    await expect(card).to_contain_text("have been deleted")
+    seen.assert_clean()
+    await seen.context.close()
+
+
+async def test_after_a_kill_and_a_restart_the_open_page_gets_its_picture(
+    bot: Bot, browser: Browser, tmp_path: Path
+) -> None:
+    seen = await visit(browser, bot.url)
+    page = seen.page
+    await page.set_input_files("#file", [str(photo(tmp_path / "phone.jpg"))])
+    await page.fill("#line", "3x")
+    await page.click("#send")
+    await expect(page.locator(".card[data-state=running]")).to_have_count(1, timeout=30_000)
+    await bot.kill()
+    await expect(page.locator("#offline")).to_be_visible()
+    await bot.restart()
+    await expect(page.locator(".card[data-state=succeeded]")).to_have_count(1, timeout=90_000)
+    await expect(page.locator("#offline")).to_be_hidden()
+    assert seen.foreign == []
+    await seen.context.close()
+
+
+async def test_a_running_job_is_cancelled_and_a_refusal_offers_what_fits(
+    bot: Bot, browser: Browser, tmp_path: Path
+) -> None:
+    seen = await visit(browser, bot.url)
+    page = seen.page
+    await page.set_input_files("#file", [str(photo(tmp_path / "phone.jpg", 900, 600))])
+    await page.fill("#line", "2x")
+    await page.click("#send")
+    await expect(page.locator(".card[data-state=running]")).to_have_count(1, timeout=30_000)
+    await page.get_by_role("button", name="Cancel").click()
+    await expect(page.locator(".card[data-state=cancelled]")).to_have_count(1, timeout=30_000)
+    await page.set_input_files("#file", [str(photo(tmp_path / "large.jpg", 4000, 3000))])
+    await page.fill("#line", "4x")
+    await page.click("#send")
+    refused = page.locator(".card[data-state=refused]")
+    await expect(refused).to_contain_text("at most 100 MP", timeout=30_000)
+    await expect(refused.get_by_role("button", name="Enlarge 2.88× instead")).to_be_visible()
+    seen.assert_clean()
+    await seen.context.close()
