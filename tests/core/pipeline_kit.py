@@ -51,6 +51,62 @@ BOB = Requester("fake", "bob", "Bob", workspace_id="w1", channel_id="c1")
 MOD = Requester("fake", "mod", "Mod", workspace_id="w1", channel_id="c1", is_moderator=True)
 
 
+class Crash(BaseException):
+    """The process dies here."""
+
+
+@dataclass
+class Fuse:
+    """Counts the instants at which a process can die, and kills it at the one that `left` says (0: never)."""
+
+    left: int = 0
+    burnt: int = 0
+
+    def burn(self) -> None:
+        self.burnt += 1
+        if self.left > 0:
+            self.left -= 1
+            if self.left == 0:
+                raise Crash
+
+
+_STORE_CALLS = frozenset({"get", "update", "transition", "earlier_result", "memo", "save_memo"})
+_LEDGER_CALLS = frozenset({"hold", "admit", "settle", "release", "statuses"})
+_UPSCALER_CALLS = frozenset({"stage", "submit", "find", "result", "cancel", "fetch"})
+_REPLY_CALLS = frozenset({"ask", "finished", "failed"})
+
+
+class Fused:
+    """A port whose named calls can die just before they take effect and just after."""
+
+    def __init__(self, inner: Any, fuse: Fuse, calls: frozenset[str]) -> None:
+        self._inner = inner
+        self._fuse = fuse
+        self._calls = calls
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if name == "reply":
+            return lambda *args: Fused(found(*args), self._fuse, _REPLY_CALLS)
+        if name == "watch":
+            return lambda *args: self._watch(found(*args))
+        if name not in self._calls:
+            return found
+
+        async def call(*args: Any, **values: Any) -> Any:
+            self._fuse.burn()
+            answer = await getattr(self._inner, name)(*args, **values)
+            self._fuse.burn()
+            return answer
+
+        return call
+
+    async def _watch(self, statuses: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        async for status in statuses:
+            self._fuse.burn()
+            yield status
+
+
 class FakeEngine:
     """`core.ports.JobEngine` as the real one promises it: a part starts once, and each step's answer is written down.
 
@@ -104,7 +160,11 @@ class Money:
 class World:
     """Everything around a job. The attributes up to `engine` survive a crash; `tools` and the rest are a process."""
 
-    def __init__(self, folder: Path, url: str, *rules: Rule, settings: PipelineSettings | None = None) -> None:
+    def __init__(
+        self, folder: Path, url: str, *rules: Rule, settings: PipelineSettings | None = None, prefix: str = "fake"
+    ) -> None:
+        self.prefix = prefix
+        self.fuse = Fuse()
         self.folder = folder
         self.url = url
         self.rules = rules
@@ -136,9 +196,9 @@ class World:
 
     def make_tools(self, **changes: Any) -> Tools:
         parts: dict[str, Any] = {
-            "store": self.store,
-            "ledger": self.ledger,
-            "upscaler": self.upscaler,
+            "store": Fused(self.store, self.fuse, _STORE_CALLS),
+            "ledger": Fused(self.ledger, self.fuse, _LEDGER_CALLS),
+            "upscaler": Fused(self.upscaler, self.fuse, _UPSCALER_CALLS),
             "images": self.real_images or cast(ImageShop, self.images),
             "sources": cast(SourceFetcher, self.sources),
             "files": JobFiles(self.folder),
@@ -146,7 +206,7 @@ class World:
             "prices": self.prices,
             "finish_times": FinishTimes(self.state, "fake"),
             "clock": self.clock,
-            "adapters": {"fake": self.adapter},
+            "adapters": {"fake": Fused(self.adapter, self.fuse, frozenset())},
             "fallback_adapter": SilentAdapter(),
             "link_for": lambda job_id, name: None,
             "notice_for": notice_for,
@@ -181,12 +241,12 @@ class World:
         self._keys += 1
         path = self.folder / "uploads" / f"u{self._keys}.png"
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(fake_picture(width_px, height_px, salt=str(self._keys)))
+        path.write_bytes(fake_picture(width_px, height_px, salt=f"{self.prefix}{self._keys}"))
         return Source("upload", path=str(path.relative_to(self.folder)))
 
     def request(self, **changes: Any) -> UpscaleRequest:
         self._keys += 1
-        key = changes.pop("key", f"fake:{self._keys}")
+        key = changes.pop("key", f"{self.prefix}:{self._keys}")
         values: dict[str, Any] = {
             "key": key,
             "requester": ANN,
@@ -232,7 +292,9 @@ class World:
         """One step, with the retries of the engine, and its checkpoint."""
         for attempt in range(12):
             try:
-                self.engine.steps[name] = await self.pipeline.run(self.engine.steps[name], job_id)
+                answer = await self.pipeline.run(self.engine.steps[name], job_id)
+                self.fuse.burn()  # the step is done, but not yet written down
+                self.engine.steps[name] = answer
             except StorageTrouble:
                 await self.clock.sleep(0.5 * 1.7**attempt)
             else:
