@@ -5,6 +5,7 @@ No method waits for a job. Whatever happens later goes out through the reply mad
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 
@@ -243,7 +244,10 @@ class UpscaleService(DeskMethods):
         job = access.check_visible(await self._tools.store.get(job_id), actor)
         events = self._tools.feed.recent(job.id, 0)
         newest = events[-1].job if events else None
-        return newest if newest is not None and not job.state.terminal and newest.state is job.state else job
+        if newest is None or job.state.terminal or newest.state is not job.state:
+            return job
+        # Only the progress: the stored row may already know the result that this event was published without.
+        return dataclasses.replace(job, progress=newest.progress)
 
     async def delete(self, job_id: str, actor: Requester) -> Job:
         """Delete the images, here and at fal; a job that still runs is stopped first."""
