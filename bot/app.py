@@ -22,12 +22,14 @@ from bot.health import Health
 from bot.http import HttpServer
 from bot.links import FileLinks
 from bot.metrics import PrometheusMetrics
+from bot.operator import tell_halted
 from bot.providers import make_upscaler
 from bot.serving import supervise
 from bot.settings import Settings, secret
 from bot.webhook import FalWebhook
 from core.clock import SystemClock
 from core.engine import DbosEngine
+from core.errors import ProviderHalted
 from core.eta import FinishTimes
 from core.feed import JobFeed
 from core.files import JobFiles
@@ -80,7 +82,7 @@ class App:
         s = self.settings
         self.metrics = PrometheusMetrics(VERSION)
         self.images = ImageShop(_image_limits(s))
-        self.upscaler = make_upscaler(s, self.images, self.clock, self.metrics)
+        self.upscaler = make_upscaler(s, self.images, self.clock, self.metrics, self._halted)
         self.links = FileLinks(self.vault.signing_key, s.public_url, s.retention_days * _DAY_S, self.clock)
         self.prices, self.budget = make_budget(s, self.ledger, self.upscaler, self.state, self.clock)
         self.adapters: dict[str, ChatAdapter] = {"cli": SilentAdapter("cli", shape="page")}
@@ -217,6 +219,9 @@ class App:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    async def _halted(self, halted: ProviderHalted) -> None:
+        await tell_halted(halted, self.budget, self.tools)
 
     async def _database_problem(self) -> str | None:
         await self.database.ping()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from bot.settings import Settings, secret
+from core.errors import ProviderHalted
 from core.images import ImageShop
 from core.ports import Clock, Metrics, Upscaler
 from core.pricing import DEFAULT_UNIT_PRICE_NANOUSD
@@ -12,8 +15,11 @@ from core.upscalers.sandbox import SandboxConfig, SandboxUpscaler
 _DAY_S = 86_400
 
 
-def make_upscaler(s: Settings, images: ImageShop, clock: Clock, metrics: Metrics | None = None) -> Upscaler:
-    """fal with a key, else the sandbox."""
+OnHalt = Callable[[ProviderHalted], Awaitable[None]]
+
+
+def make_upscaler(s: Settings, images: ImageShop, clock: Clock, metrics: Metrics, on_halt: OnHalt) -> Upscaler:
+    """fal with a key, else the sandbox. `on_halt` is called once when fal stops taking work."""
     if s.backend == "sandbox":
         price = s.unit_price_nanousd if s.unit_price_nanousd is not None else DEFAULT_UNIT_PRICE_NANOUSD
         config = SandboxConfig(
@@ -32,5 +38,6 @@ def make_upscaler(s: Settings, images: ImageShop, clock: Clock, metrics: Metrics
             retention_s=s.retention_days * _DAY_S,
         ),
         clock,
+        on_halt=on_halt,
         metrics=metrics,
     )
