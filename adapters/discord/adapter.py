@@ -119,7 +119,7 @@ class DiscordAdapter:
         expires_at = expiry_of(source.url)
         if expires_at is not None and expires_at < self._context.clock.now():
             raise DownloadFailed(reason="gone")
-        return Download(source.url, hosts=(*CDN_HOSTS, *self._context.trusted_file_hosts))
+        return Download(source.url, hosts=(*CDN_HOSTS, self._settings.api_host, *self._context.trusted_file_hosts))
 
     async def notify(self, workspace_id: str, channel_id: str, notice: Notice) -> None:
         """A budget alert into a channel. Raises DeliveryError."""

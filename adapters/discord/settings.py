@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
@@ -46,6 +47,11 @@ class Settings(BaseModel):
         if value is not None and not re.fullmatch("[0-9a-fA-F]{64}", value):
             raise ValueError("DISCORD_PUBLIC_KEY must be the 64 hexadecimal digits that the developer portal shows.")
         return value
+
+    @property
+    def api_host(self) -> str:
+        """host[:port] of the API: it sees our token anyway, so files behind a proxy of it are trusted too."""
+        return urlsplit(self.discord_api_url).netloc.lower()
 
     @field_validator("discord_api_url")
     @classmethod
