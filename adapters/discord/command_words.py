@@ -9,7 +9,7 @@ from discord import app_commands
 
 from core.messages import LANGUAGES, language_of, tr
 
-MENU_UPSCALE, MENU_OPTIONS = "Upscale", "Upscale with options"
+TEXT_MAX = 100
 
 
 @cache
@@ -115,7 +115,9 @@ class CommandTranslator(app_commands.Translator):
         key = string.extras.get("key")
         if key is None or not _spoken(locale.value):
             return None
-        return words(locale.value)[key]
+        text = words(locale.value)[key]
+        # One text that is too long would make Discord refuse all commands in all languages.
+        return text if len(text) <= TEXT_MAX else text[: TEXT_MAX - 1] + "…"
 
 
 @cache

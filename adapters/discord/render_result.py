@@ -68,7 +68,7 @@ def _words(job: Job, left: tuple[LimitStatus, ...], delivery: Delivery, locale: 
     if caption:
         lines.append(markup.quote(markup.escape(markup.cut(caption, CAPTION_MAX))))
     lines.append(f"**{markup.escape(size_line(job, locale))}**")
-    lines.append(markup.escape(parameters_line(job, locale)))
+    lines.append(markup.small(markup.escape(parameters_line(job, locale))))
     lines.append(markup.small(markup.escape(receipt_line(job, left, locale))))
     for remark in (notes_text(job, locale), delivery_text(delivery, locale)):
         lines.append(markup.small(markup.escape(remark)))
@@ -90,7 +90,7 @@ def _buttons(job: Job, locale: str) -> list[ui.ActionRow[ui.LayoutView]]:
     second = row(
         Control("compare", job.id, button_label("compare", locale)),
         Control("details", job.id, button_label("details", locale)),
-        Control("delete", job.id, button_label("delete", locale), style=discord.ButtonStyle.danger),
+        Control("delete", job.id, button_label("delete", locale), emoji="🗑️"),
     )
     url = job.result.link if job.result is not None else None
     if url and len(url) <= URL_MAX:
@@ -100,10 +100,17 @@ def _buttons(job: Job, locale: str) -> list[ui.ActionRow[ui.LayoutView]]:
 
 def details(job: Job, locale: str) -> ui.LayoutView:
     """Everything about a job, for whoever asks: inputs and outputs under the model's own names, money, times."""
-    lines = [f"### {tr('Details', locale)}", *_inputs(job, locale), "", *_outputs(job, locale)]
-    lines.append(markup.small(tr("Reference {reference}", locale, reference=f"`{job.reference}`")))
+    reference = markup.small(tr("Reference {reference}", locale, reference=f"`{job.reference}`"))
     repeat = tr("To get the same picture again:", locale)
-    return card(DONE, text(*lines), text(repeat, f"```\n{_command(job)}\n```"))
+    return card(
+        DONE,
+        text(f"### {tr('Details', locale)}", *_inputs(job, locale)),
+        ui.Separator(spacing=discord.SeparatorSpacing.small),
+        text(*_outputs(job, locale)),
+        ui.Separator(spacing=discord.SeparatorSpacing.small),
+        text(_times(job, locale), reference),
+        text(repeat, f"```\n{_command(job)}\n```"),
+    )
 
 
 def _inputs(job: Job, locale: str) -> list[str]:
@@ -141,10 +148,14 @@ def _outputs(job: Job, locale: str) -> list[str]:
     if job.receipt is not None:
         estimate = tr("Estimated {amount}.", locale, amount=usd(job.receipt.estimate_nanousd, locale))
         lines.append(markup.escape(f"{estimate} {charge_text(job.receipt, locale)}"))
+    return lines or [tr("There is no result yet.", locale)]
+
+
+def _times(job: Job, locale: str) -> str:
     times = tr("Asked for {time}", locale, time=markup.moment(job.created_at))
     if job.finished_at is not None:
-        times += " · " + tr("finished {time}", locale, time=markup.moment(job.finished_at))
-    return [*lines, times]
+        times += "\n" + tr("Finished {time}", locale, time=markup.moment(job.finished_at))
+    return markup.small(times)
 
 
 def _command(job: Job) -> str:
