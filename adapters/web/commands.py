@@ -40,6 +40,7 @@ class JobHandlers:
 
     def __init__(self, context: AdapterContext, max_input_bytes: int) -> None:
         self._service = context.service
+        self._clock = context.clock
         self._uploads = context.data_dir / "uploads"
         self._max_input_bytes = max_input_bytes
         self._files = JobFiles(context.media)
@@ -168,7 +169,8 @@ class JobHandlers:
     async def _json(self, job: Job, actor: Requester) -> Json:
         left = tuple(await self._service.limits(actor)) if job.state is JobState.SUCCEEDED else ()
         notice = self._service.notice(job.error, actor.locale, job) if job.error is not None else None
-        return job_json(job, actor.locale, left=left, notice=notice, play_money=self._service.play_money)
+        shown = job_json(job, actor.locale, left=left, notice=notice, play_money=self._service.play_money)
+        return {**shown, "now": self._clock.now()}
 
 
 def _judged(job: Job) -> bool:

@@ -8,12 +8,14 @@ from urllib.parse import quote
 from aiohttp import web
 
 from adapters.web.render import file_name
+from adapters.web.security import Denied
 from core.errors import ResultExpired, TooLate
 from core.jobs import Job, JobState
 from core.ports import Media, MediaFile
 
 PREVIEW_SIDE_PX = 2_560
 PREVIEW_MAX_BYTES = 4_000_000
+NOT_READY = "The picture is not ready yet."
 
 _INLINE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif", "image/avif"})
 
@@ -40,7 +42,7 @@ class JobFiles:
         if job.images_deleted:
             raise TooLate(state="images_deleted")
         if name != "source" and job.state is not JobState.SUCCEEDED:
-            raise TooLate(state=str(job.state)) if job.state.terminal else _not_ready()
+            raise TooLate(state=str(job.state)) if job.state.terminal else Denied(409, "not_ready", NOT_READY, 2)
         file = await self._makers[name](job)
         if not file.path.is_file():
             raise ResultExpired
@@ -48,10 +50,6 @@ class JobFiles:
 
     async def _preview(self, job: Job) -> MediaFile:
         return await self._media.preview(job, max_side_px=PREVIEW_SIDE_PX, max_bytes=PREVIEW_MAX_BYTES)
-
-
-def _not_ready() -> web.HTTPException:
-    return web.HTTPConflict(headers={"Retry-After": "2"}, text="The picture is not ready yet.")
 
 
 def _file_response(request: web.Request, file: MediaFile, job: Job, name: str) -> web.StreamResponse:

@@ -17,6 +17,7 @@ from aiohttp import BodyPartReader, web
 from adapters.web.security import Denied
 from adapters.web.translate import Raw, Submission, scalars
 from core.errors import FileTooLarge
+from core.sources import save_stream
 
 MAX_PARTS = 40
 MAX_FIELD_BYTES = 20_000
@@ -83,7 +84,7 @@ async def _multipart(request: web.Request, uploads_dir: Path, max_input_bytes: i
                 name = part.filename.replace("\\", "/").rsplit("/", 1)[-1][:MAX_NAME_CHARS]
                 upload = uploads_dir / uuid.uuid4().hex
                 await asyncio.to_thread(uploads_dir.mkdir, parents=True, exist_ok=True)
-                await save_stream(_chunks(part), upload, max_bytes=max_input_bytes)
+                await save_stream(_chunks(part), upload, max_input_bytes)
             elif part.name:
                 values[part.name[:60]] = await _text(part)
     except BaseException:
@@ -111,21 +112,6 @@ async def _parts(request: web.Request) -> AsyncIterator[BodyPartReader]:
 async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
     while chunk := await part.read_chunk(_CHUNK_BYTES):
         yield chunk
-
-
-async def save_stream(chunks: AsyncIterator[bytes], dest: Path, *, max_bytes: int) -> int:
-    """Write to disk as it comes, one chunk in memory. Returns the size; raises FileTooLarge at the cap."""
-    size = 0
-    file = await asyncio.to_thread(dest.open, "wb")
-    try:
-        async for chunk in chunks:
-            size += len(chunk)
-            if size > max_bytes:
-                raise FileTooLarge(bytes=None, limit_bytes=max_bytes)
-            await asyncio.to_thread(file.write, chunk)
-    finally:
-        await asyncio.to_thread(file.close)
-    return size
 
 
 async def _text(part: BodyPartReader) -> str:

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from adapters.web.commands import actor_of
 from adapters.web.render import bytes_text
-from adapters.web.security import COOKIE, PAGE_POLICY, SESSION_S, Guard, harden
+from adapters.web.security import COOKIE, PAGE_POLICY, SESSION_S, Denied, Guard, harden
 from adapters.web.settings import Settings
 from adapters.web.texts import login_texts, page_texts
 from core.messages import language_of
@@ -89,8 +89,14 @@ class PageHandlers:
     async def login(self, request: web.Request) -> web.StreamResponse:
         """Check the token and set the cookie."""
         form = await request.post()
-        if not self._guard.token_is(request, str(form.get("token", ""))):
-            return self._login_form(request, "wrong", status=401)
+        try:
+            right = self._guard.token_is(request, str(form.get("token", "")))
+        except Denied as denied:
+            response = self._login_form(request, "login_wait", status=denied.status)
+            response.headers["Retry-After"] = str(denied.retry_after_s)
+            return response
+        if not right:
+            return self._login_form(request, "login_wrong", status=401)
         response = web.Response(status=303, headers={"Location": "/"})
         secure = request.secure or (self._settings.public_url or "").startswith("https://")
         response.set_cookie(
@@ -113,7 +119,7 @@ class PageHandlers:
     def _login_form(self, request: web.Request, problem: str, status: int = 200) -> web.Response:
         locale = actor_of(request).locale
         texts = login_texts(locale)
-        texts["login_problem"] = texts["login_wrong"] if problem else ""
+        texts["login_problem"] = texts.get(problem, "")
         response = _page(_filled(self._login, texts, locale, None))
         response.set_status(status)
         return response

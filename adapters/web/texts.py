@@ -30,6 +30,7 @@ def login_texts(locale: str) -> dict[str, str]:
         "login_token": tr("Token", locale),
         "login_button": tr("Sign in", locale),
         "login_wrong": tr("This token is not right.", locale),
+        "login_wait": tr("Too many wrong tokens. Wait a minute and try again.", locale),
     }
 
 
@@ -59,6 +60,7 @@ def _frame(locale: str) -> dict[str, str]:
         "drop_here": tr("Drop to add", locale),
         "offline": tr("Connection lost. Trying again …", locale),
         "failed_request": tr("The bot did not answer. Is it still running?", locale),
+        "sign_out": tr("Sign out", locale),
         "theme": tr("Switch between light and dark", locale),
     }
 

@@ -126,6 +126,8 @@ export class Composer {
       this.#remember(line);
       return this.onCommand(line);
     }
+    if (this.sending) return undefined;
+    this.sending = true;
     try {
       const { links } = await estimate({ text: line });
       if (this.tray.items.length === 0 && links === 0) return this.#wantPicture();
@@ -134,6 +136,8 @@ export class Composer {
       this.controls.mark(error.detail.fields ?? {});
       this.complain(error.detail.message);
       return undefined;
+    } finally {
+      this.sending = false;
     }
     this.#remember(line);
     this.controls.toggle(false);

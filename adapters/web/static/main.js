@@ -40,9 +40,10 @@ const actions = {
   },
   /** Try a refused request again, with another factor where one is given. */
   async retry(card, factor) {
-    if (card.order) {
-      const text = factor === null ? card.order.text : withFactor(card.order.text, factor);
-      order(card.order.item, text);
+    if (card.order && factor === null && !card.job) {
+      order(card.order.item, card.order.text, card.order.key); // the same key: perhaps it did arrive
+    } else if (card.order) {
+      order(card.order.item, withFactor(card.order.text, factor));
     } else if (card.job) {
       await actions.repeat(card.job, factor === null ? "same" : "factor", factor);
     }
@@ -86,25 +87,25 @@ function adopt(card, job) {
 }
 
 /** One picture (or none, for a link) with its line: a new job. */
-function order(item, text) {
+function order(item, text, key = newKey()) {
   thread.mine(text || "/upscale", item ? { url: item.readable ? item.url : null, name: item.file.name } : null);
   const card = place();
-  card.order = { item, text };
+  card.order = { item, text, key };
   card.uploading(0);
-  waiting.push({ card, key: newKey() });
+  waiting.push(card);
   uploadNext();
 }
 
 function uploadNext() {
   if (uploading >= UPLOADS_AT_ONCE || waiting.length === 0) return;
-  const { card, key } = waiting.shift();
+  const card = waiting.shift();
   if (card.abort.signal.aborted) {
     uploadNext();
     return;
   }
   uploading += 1;
   const started = startJob({
-    file: card.order.item?.file, text: card.order.text, key, signal: card.abort.signal,
+    file: card.order.item?.file, text: card.order.text, key: card.order.key, signal: card.abort.signal,
     onProgress: (share) => card.uploading(share),
   });
   answer(card, started).finally(() => { uploading -= 1; uploadNext(); });
@@ -179,6 +180,7 @@ function wire(composer) {
 }
 
 byId("play-money").hidden = !boot.play_money;
+byId("sign-out").hidden = !boot.signed_in;
 const composer = new Composer((items, text) => (items.length ? items : [null]).forEach((item) => order(item, text)), command);
 wire(composer);
 setInterval(() => { for (const card of cards.values()) card.tick(); }, 1000);

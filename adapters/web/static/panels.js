@@ -43,7 +43,7 @@ async function usage(words, show) {
     el("dl", { class: "tiles" }, [[t("charged"), report.charged], [t("jobs"), integer(report.jobs)], [t("megapixels"), decimal(report.megapixels)]].map(
       ([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
     el("p", { class: "fine" }, t("usage_span", { first: report.first_day, last: report.last_day, timezone: report.timezone }), " ", playBadge(report.play_money)),
-    el("img", { class: "chart", src: chartUrl, alt: t("usage_chart") }), table,
+    el("img", { class: "chart", src: chartUrl, alt: t("usage_chart"), onerror: (event) => event.target.remove() }), table,
     el("p", {}, el("a", { href: report.csv_url, download: "" }, t("usage_csv"))));
 }
 

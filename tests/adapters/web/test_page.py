@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from PIL import Image
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from core import errors as e
 from tests.adapters.web.conftest import Visit, png, visit
@@ -369,3 +369,36 @@ async def test_the_token_is_asked_for_once(tmp_path: Path, browser: Browser) -> 
         await page.click("#send")
         await expect(page.locator(".card[data-state=succeeded]")).to_have_count(1)
         await context.close()
+
+
+async def test_a_start_that_got_no_answer_is_tried_again_under_the_same_key(opened: tuple[Site, Visit]) -> None:
+    served, seen = opened
+    lost = 0
+
+    async def lose_first(route: Route) -> None:
+        nonlocal lost
+        lost += 1
+        if lost > 1:
+            await route.continue_()
+            return
+        await route.fetch()
+        await route.abort("connectionreset")
+
+    await seen.page.route("**/api/jobs", lose_first)
+    await seen.page.fill("#line", "/upscale https://pictures.example/a.png 2x")
+    await send(seen.page)
+    card = seen.page.locator(".card").first
+    await expect(card).to_contain_text("The bot did not answer.")
+    await card.get_by_role("button", name="Again").click()
+    await expect(seen.page.locator(".card[data-state=succeeded]")).to_have_count(1)
+    assert len(served.service.requests) == 1
+
+
+async def test_pressing_enter_twice_starts_one_job(opened: tuple[Site, Visit], tmp_path: Path) -> None:
+    served, seen = opened
+    await choose(seen.page, picture(tmp_path))
+    await seen.page.evaluate(
+        "const form = document.getElementById('composer'); form.requestSubmit(); form.requestSubmit()"
+    )
+    await expect(seen.page.locator(".card[data-state=succeeded]")).to_have_count(1)
+    assert len(served.service.requests) == 1
