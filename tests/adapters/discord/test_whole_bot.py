@@ -1,0 +1,113 @@
+"""The whole bot as a real process, between the emulators of Discord and of fal: load, `kill -9`, SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import signal
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.adapters.discord.fake_service import png
+from tests.bot.process_kit import Bot, accepted, check_ledger, until
+from tests.emulators.discord import DiscordEmulator, Upload
+from tests.emulators.fal import FalEmulator
+
+
+@pytest.fixture
+async def discord() -> AsyncIterator[DiscordEmulator]:
+    async with DiscordEmulator() as emulator:
+        emulator.limits.everything = (10_000, 1.0)
+        yield emulator
+        assert emulator.violations == []
+        assert emulator.posts.warnings == []
+
+
+def _env(fal: FalEmulator, discord: DiscordEmulator, database_url: str = "") -> dict[str, str]:
+    more = {"DATABASE_URL": database_url} if database_url else {}
+    return {**fal.env(), "DISCORD_TOKEN": discord.token, "DISCORD_API_URL": discord.api_url, **more}
+
+
+async def _connected(discord: DiscordEmulator) -> None:
+    await discord.gateway.wait_connected(timeout_s=30)
+    await discord.until(lambda: discord.world.commands, 30)
+
+
+async def test_after_kill_nine_the_same_message_ends_with_the_result_and_fal_was_asked_once(
+    discord: DiscordEmulator, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'bot.db'}"
+    async with FalEmulator(job_s=3.0) as fal:
+        bot = Bot(tmp_path / "data", _env(fal, discord, url))
+        try:
+            await bot.start()
+            await _connected(discord)
+            started = await discord.invoke("/upscale", {"image": Upload("a.png", png(64, 48)), "seed": 7})
+            await until(lambda: len(fal.submits) == 1)
+            await started.answer(lambda m: "Upscaling" in m.text)
+            await bot.kill()
+            await bot.start()
+            message = await started.answer(lambda m: m.images, 60)
+            await until(lambda: any(e.get("event") == "job_ended" for e in bot.events))
+        finally:
+            await bot.close()
+        assert accepted(fal) == {7: 1}
+        assert [m.id for m in discord.messages()] == [message.id]
+        assert Image.open(io.BytesIO(message.images[0].read())).size == (128, 96)
+        await check_ledger(url, jobs=1)
+
+
+async def test_buttons_work_after_a_restart_and_commands_are_not_registered_again(
+    discord: DiscordEmulator, tmp_path: Path
+) -> None:
+    async with FalEmulator() as fal:
+        bot = Bot(tmp_path / "data", _env(fal, discord))
+        try:
+            await bot.start()
+            await _connected(discord)
+            started = await discord.invoke("/upscale", {"image": Upload("a.png", png(64, 48))})
+            message = await started.answer(lambda m: m.images, 30)
+            bot.signal(signal.SIGTERM)
+            began = time.monotonic()
+            assert await bot.ended() == 0
+            assert time.monotonic() - began < 20
+            await bot.start()
+            await until(lambda: len(discord.gateway.identifies) == 2)
+            await discord.gateway.wait_connected()
+            for label in ("Compare", "Again", "2× more"):
+                answered = await discord.click(message, label)
+                await answered.answer(lambda m: m.images, 30)
+            assert bot.errors() == []
+        finally:
+            await bot.close()
+    assert len([r for r in discord.requests if r.method == "PUT"]) == 1
+
+
+async def test_fifty_at_once_are_acknowledged_in_time_and_all_end_with_a_picture(
+    discord: DiscordEmulator, tmp_path: Path
+) -> None:
+    users = [discord.world.add_user(f"member{n}") for n in range(50)]
+    async with FalEmulator(slots=50, job_s=0.5) as fal:
+        bot = Bot(tmp_path / "data", _env(fal, discord))
+        try:
+            await bot.start()
+            await _connected(discord)
+            started = await asyncio.gather(
+                *(
+                    discord.invoke("/upscale", {"image": Upload("a.png", png(64 + n, 48)), "seed": n}, user=user)
+                    for n, user in enumerate(users)
+                )
+            )
+            latencies = sorted([await one.acknowledged() for one in started])
+            await asyncio.gather(*(one.answer(lambda m: m.images, 100) for one in started))
+            assert bot.errors() == []
+        finally:
+            await bot.close()
+        assert latencies[-1] < 3.0
+        assert latencies[49 * 99 // 100] < 1.0
+        assert accepted(fal) == dict.fromkeys(range(50), 1)
+    assert len(discord.messages()) == 50
