@@ -21,7 +21,10 @@ def print_invites() -> Exit:
     if not offered:
         raise CommandError("No platform with invite links is set up; set DISCORD_TOKEN first.")
     for platform, make in offered:
-        for invite in asyncio.run(make(platform.settings)):
+        invites = asyncio.run(make(platform.settings))
+        if not invites:
+            raise CommandError(f"No link can be made for {platform.name}: its token does not look right.")
+        for invite in invites:
             err.print(f"[bold]{escape(invite.title)}[/bold]")
             out.print(invite.url, markup=False)
             for permission in invite.permissions:
