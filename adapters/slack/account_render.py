@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 from adapters.slack import blocks as b
@@ -182,18 +183,27 @@ def _state_words(job: Job, locale: str) -> str:
 
 def defaults_text(saved: Mapping[str, object]) -> str:
     """`factor=3 creativity=0.5`; empty where nothing is saved."""
-    shown = {name: ("on" if value else "off") if isinstance(value, bool) else value for name, value in saved.items()}
-    return " ".join(f"{name}={value}" for name, value in shown.items())
+    return " ".join(f"{name}={_typed(value)}" for name, value in saved.items() if value is not None)
 
 
-def settings(saved: Mapping[str, object], command: str, locale: str) -> Content:
-    """The member's defaults, and how to change them."""
+def _typed(value: object) -> str:
+    """A value as people type it: `3` rather than `3.0`."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def settings(saved: Mapping[str, object], command: str, locale: str, *, hint: bool = True) -> Content:
+    """The member's defaults and, with `hint`, what to type to change them."""
     own = defaults_text(saved)
     if own:
         first = [b.run(tr("Your defaults: ", locale)), b.run(own, code=True)]
     else:
-        model = Parameters().as_text()
+        model = defaults_text(dataclasses.asdict(Parameters()))
         first = [b.run(tr("You have no defaults of your own; the model's are used: ", locale)), b.run(model, code=True)]
+    title = tr("Your defaults", locale)
+    if not hint:
+        return Content(title, [b.rich(first)])
     how = tr("Change them like this: {example}. Clear them with {reset}.", locale, example=_MARK, reset="\ue001")
     before, _, rest = how.partition(_MARK)
     middle, _, after = rest.partition("\ue001")
@@ -201,7 +211,7 @@ def settings(saved: Mapping[str, object], command: str, locale: str) -> Content:
     line = [b.run(before), b.run(example, code=True), b.run(middle), b.run(reset, code=True)]
     if after:
         line.append(b.run(after))
-    return Content(tr("Your defaults", locale), [b.rich(first, line)])
+    return Content(title, [b.rich(first, line)])
 
 
 def privacy(days: str, locale: str) -> Content:
@@ -246,7 +256,7 @@ def home(
         *(quota(money, locale).blocks if money else []),
         b.divider(),
         b.header(tr("Your defaults", locale)),
-        *settings(saved, command, locale).blocks,
+        *settings(saved, command, locale, hint=False).blocks,
         b.actions(b.button(tr("Change defaults", locale), ui("defaults"))),
         b.divider(),
         *history(jobs, locale).blocks,

@@ -16,8 +16,9 @@ from adapters.slack import translate as t
 from adapters.slack.calls import Team
 from adapters.slack.desk import Desk
 from adapters.slack.errors import SlackError
-from adapters.slack.render import passing
+from adapters.slack.render import file_name, passing
 from adapters.slack.translate import Where
+from core.files import suffix_for
 from core.jobs import Job, JobState, Requester
 from core.messages import job as words
 from core.messages import tr
@@ -121,7 +122,8 @@ async def _compare(desk: Desk, press: Press, actor: Requester) -> None:
     job = await desk.service.job(press.job_id, actor)
     file = await desk.media.compare(job)
     said = tr("Before (left) and after (right), the most detailed part at 100 %", actor.locale)
-    picture = sendfile.Picture(file.path, f"compare-{job.id}{file.path.suffix}", said, file.bytes)
+    name = f"compare-{job.id}{suffix_for(file.mime)}"
+    picture = sendfile.Picture(file.path, name, said, file.bytes, file_name(job))
     team = Team(press.where.team_id, press.where.enterprise_id)
     await sendfile.send_picture(
         desk.api, desk.uploader, team, press.where.channel_id, press.thread_ts, picture, passing(said)

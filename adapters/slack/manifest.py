@@ -54,29 +54,7 @@ def as_dict(*, command: str, socket_mode: bool, public_url: str | None = None, m
             ),
             "background_color": "#1d1c1d",
         },
-        "features": {
-            "app_home": {
-                "home_tab_enabled": True,
-                "messages_tab_enabled": True,
-                "messages_tab_read_only_enabled": False,
-            },
-            "bot_user": {"display_name": "upscale", "always_online": True},
-            "slash_commands": [slash],
-            "shortcuts": [
-                {
-                    "name": "Upscale this image",
-                    "type": "message",
-                    "callback_id": "upscale_message",
-                    "description": "Enlarge the picture in this message",
-                },
-                {
-                    "name": "Upscale a picture",
-                    "type": "global",
-                    "callback_id": "upscale_open",
-                    "description": "Choose a picture and how to enlarge it",
-                },
-            ],
-        },
+        "features": _features(slash),
         "oauth_config": oauth,
         "settings": {
             "event_subscriptions": events,
@@ -85,6 +63,33 @@ def as_dict(*, command: str, socket_mode: bool, public_url: str | None = None, m
             "socket_mode_enabled": socket_mode,
             "token_rotation_enabled": many,
         },
+    }
+
+
+def _features(slash: dict[str, Any]) -> dict[str, Any]:
+    """Home tab, direct messages, the command and the two shortcuts."""
+    return {
+        "app_home": {
+            "home_tab_enabled": True,
+            "messages_tab_enabled": True,
+            "messages_tab_read_only_enabled": False,
+        },
+        "bot_user": {"display_name": "upscale", "always_online": True},
+        "slash_commands": [slash],
+        "shortcuts": [
+            {
+                "name": "Upscale this image",
+                "type": "message",
+                "callback_id": "upscale_message",
+                "description": "Enlarge the picture in this message",
+            },
+            {
+                "name": "Upscale a picture",
+                "type": "global",
+                "callback_id": "upscale_open",
+                "description": "Choose a picture and how to enlarge it",
+            },
+        ],
     }
 
 

@@ -38,12 +38,13 @@ def working(job: Job, progress: Progress, *, streamed: bool = False) -> Content:
     name = file_name(job)
     title = [b.run(tr("Upscaling {name}", locale, name=name), bold=True)]
     stage = words.stage_text(progress, locale)
-    line = [b.run(bar(progress.percent) + stage)]
+    line = [] if streamed else [b.run(bar(progress.percent) + stage)]
     if progress.eta_at is not None and progress.stage in ("waiting", "upscaling"):
         ready = tr("ready at about {time}", locale, time=_MARK)
-        line += [b.run(" · "), *b.around(ready, _MARK, b.clock_time(progress.eta_at))]
+        line += [b.run(" · ")] if line else []
+        line += b.around(ready, _MARK, b.clock_time(progress.eta_at))
     cancel = b.actions(b.button(words.button_label("cancel", locale), action("cancel", job.id)))
-    lines = [title] if streamed else [title, line]
+    lines = [title, line] if line else [title]
     said = name if streamed else f"{name}: {stage}"
     return Content(said, b.stacked(b.rich(*lines), b.context(*_about(job)), cancel))
 

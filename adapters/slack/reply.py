@@ -130,6 +130,16 @@ class SlackReply:
             return
         if newer is not stream:
             await self._notes.put(stream=asdict(newer))
+        await self._show_finish_time(job, progress)
+
+    async def _show_finish_time(self, job: Job, progress: Progress) -> None:
+        """Task cards cannot show a time in the member's own zone, so the message above them does, once it is known."""
+        if progress.eta_at is None or await self._notes.get("finish_time_shown"):
+            return
+        root = await self._notes.get("root")
+        if root and root.get("ts"):
+            await self._notes.put(finish_time_shown=True)
+            await self._edit_root(root, render.working(job, progress, streamed=True))
 
     async def _rotate(self, job: Job, progress: Progress, stream: StreamState) -> None:
         """End the stream before Slack's own limit and go on in a fresh one; the old one leaves no trace."""

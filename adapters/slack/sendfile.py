@@ -20,6 +20,7 @@ class Picture:
     name: str
     alt: str
     bytes: int
+    title: str = ""
 
 
 async def _forgotten(_: dict[str, Any]) -> None:
@@ -33,7 +34,7 @@ async def send_picture(
     upload = Upload(picture.path, picture.name, picture.name, picture.alt, picture.bytes)
     file_id = await uploader.send(team, upload, {}, _forgotten)
     await uploader.wait_processed(team, file_id)
-    content = Content(words.text, [b.image(file_id, picture.alt, picture.name), *words.blocks])
+    content = Content(words.text, [b.image(file_id, picture.alt, picture.title), *words.blocks])
     answer = await api.call(
         team,
         "chat.postMessage",

@@ -161,18 +161,20 @@ def task_chunks(job: Job, progress: Progress, shown: dict[str, str]) -> tuple[li
 
 
 def last_chunks(job: Job, shown: dict[str, str], *, good: bool, output: str) -> list[dict[str, Any]]:
-    """Every shown task in its last state; the output rides on the last one, sent once."""
+    """Every task in its last state; the output rides on the last one, sent once.
+
+    A good end shows the whole way, also what went by between two edits; a bad one ends where it was.
+    """
     locale = job.requester.locale
-    names = [name for name in STAGES if name in shown] or ["delivering"]
+    names = [name for name in STAGES if name in shown or (good and name != "waiting")] or ["preparing"]
     chunks: list[dict[str, Any]] = []
     for name in names:
         last = name == names[-1]
-        open_task = last or shown.get(name, "").endswith("in_progress")
-        if not open_task:
+        if not last and shown.get(name, "").endswith("|complete"):
             continue
         status = "complete" if good or not last else "error"
-        title = _done_title(name, locale) if status == "complete" else shown.get(name, "").split("|")[0] or name
-        chunk = {"type": "task_update", "id": name, "title": title, "status": status}
+        title = _done_title(name, locale) if status == "complete" else shown.get(name, "").split("|")[0]
+        chunk = {"type": "task_update", "id": name, "title": title or _done_title(name, locale), "status": status}
         if last and output:
             chunk["output"] = output[:256]
         chunks.append(chunk)

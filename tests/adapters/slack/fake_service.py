@@ -120,6 +120,9 @@ class FakeMedia:
         self.fits.append(max_bytes)
         return await self._file(job, f"fit{max_bytes}", 64, 48, shape="jpeg")
 
+    async def source(self, job: Job) -> MediaFile:
+        return await self._file(job, "source", 64, 48)
+
     async def preview(self, job: Job, *, max_side_px: int, max_bytes: int) -> MediaFile:
         return await self._file(job, "preview", 64, 48, shape="preview")
 

@@ -76,7 +76,7 @@ async def test_history_sends_a_kept_picture_again_directly(world: World) -> None
 
 
 async def test_defaults_are_saved_shown_used_and_reset(world: World) -> None:
-    assert "factor=3.0" in await say(world, "settings factor=3 creative")
+    assert "factor=3 preset=creative" in await say(world, "settings factor=3 creative")
     await world.slack.member.mention("", [world.picture()])
     await world.result()
     assert next(iter(world.service.rows.values())).job.parameters.factor == 3
@@ -116,7 +116,7 @@ async def test_home_shows_usage_limits_defaults_and_history(world: World) -> Non
     wrong = await world.slack.member.submit_view({"text": "factor=9"})
     assert "must be 1–4" in wrong.errors["text"]
     await world.slack.member.submit_view({"text": "factor=4"})
-    await world.until(lambda: "factor=4" in text_of(world.slack.member.home()))
+    await world.until(lambda: "factor=4" in text_of(world.slack.member.home() or home))
 
 
 async def test_home_opens_the_form(world: World) -> None:
