@@ -60,10 +60,11 @@ export class Card {
     const progress = job.progress ?? { stage: "preparing", text: t("starting") };
     const text = job.texts.cancel_pending ?? progress.text;
     const percent = progress.stage === "upscaling" ? progress.percent : progress.stage === "delivering" ? 100 : null;
-    this.#busy({ step: STEP_OF[progress.stage], text, percent, eta: progress.eta_at, cancelling: job.cancel_requested });
+    const fixed = job.cancel_requested || progress.stage === "delivering"; // nothing is left to cancel, or it already is
+    this.#busy({ step: STEP_OF[progress.stage], text, percent, eta: progress.eta_at, fixed });
   }
 
-  #busy({ step, text, percent, eta, cancelling }) {
+  #busy({ step, text, percent, eta, fixed }) {
     if (this.view !== "busy") this.#buildBusy();
     if (this.stage.textContent !== text) {
       this.stage.textContent = text;
@@ -83,7 +84,7 @@ export class Card {
     } else {
       this.bar.removeAttribute("aria-valuenow");
     }
-    if (cancelling) this.cancelButton.disabled = true;
+    if (fixed) this.cancelButton.disabled = true;
     this.#countDown();
   }
 
