@@ -76,7 +76,7 @@ def sqlite_url(folder: Path) -> str:
 
 
 def make_ledger(
-    database: Database,
+    database: Database | LedgerDatabase,
     clock: HandClock,
     *rules: Rule,
     zone: ZoneInfo = UTC,
@@ -84,4 +84,5 @@ def make_ledger(
     play_money: bool = False,
 ) -> SqlLedger:
     settings = LedgerSettings(rules, zone, user_waiting=user_waiting, play_money=play_money)
-    return SqlLedger(LedgerDatabase(database, pauses_s=(0.0,)), clock, settings)
+    opened = LedgerDatabase(database, pauses_s=(0.0,)) if isinstance(database, Database) else database
+    return SqlLedger(opened, clock, settings)
