@@ -48,6 +48,9 @@ class Record:
     code: int = 0
     duration_s: float = 0.0
 
+    reset: bool = False
+    shared: bool = False
+
     @property
     def line(self) -> str:
         return f"{self.method} {self.path} → {self.status}{f' ({self.code})' if self.code else ''}"
@@ -57,6 +60,7 @@ class Rest:
     def __init__(self, emulator: DiscordEmulator) -> None:
         self.emulator = emulator
         self.world = emulator.world
+        self._records: dict[int, Record] = {}
 
     def routes(self) -> list[web.RouteDef]:
         hook = f"{PREFIX}/webhooks/{{app}}/{{token}}"
@@ -99,21 +103,24 @@ class Rest:
             dict(request.query),
             dict(request.headers),
         )
-        request["record"] = record
+        self._records[id(request)] = record
         self.emulator.requests.append(record)
-        response = await self._guarded(request, handler, record)
-        record.status = response.status if not request.get("reset") else 0
+        try:
+            response = await self._guarded(request, handler, record)
+        finally:
+            del self._records[id(request)]
+        record.status = response.status if not record.reset else 0
         record.duration_s = time.monotonic() - started
-        if request.get("reset"):
+        if record.reset:
             reset_connection(request)
-        if response.status in (401, 403) or (response.status == 429 and not request.get("shared")):
+        if response.status in (401, 403) or (response.status == 429 and not record.shared):
             self.emulator.limits.count_invalid()
         return response
 
     async def _guarded(self, request: web.Request, handler: Handler, record: Record) -> web.StreamResponse:
         if self.emulator.limits.banned:
             return web.Response(status=429, text="error code: 1015", content_type="text/html")
-        faulty = await self._fault(request)
+        faulty = await self._fault(request, record)
         if faulty is not None:
             return faulty
         try:
@@ -134,7 +141,7 @@ class Rest:
             return _json({"message": "404: Not Found", "code": 0}, 404)
         return response
 
-    async def _fault(self, request: web.Request) -> web.StreamResponse | None:
+    async def _fault(self, request: web.Request, record: Record) -> web.StreamResponse | None:
         fault = next((f for f in self.emulator.faults if f.matches(request)), None)
         if fault is None:
             return None
@@ -143,13 +150,13 @@ class Rest:
             await asyncio.sleep(fault.seconds)
             return None
         if fault.action in ("reset", "reset_after"):
-            request["reset"] = True
+            record.reset = True
             if fault.action == "reset_after":
                 return None
             return web.Response(status=500)
         await request.read()
         if fault.action == "ratelimit":
-            request["shared"] = fault.shared
+            record.shared = fault.shared
             return _too_many(fault.seconds, "shared" if fault.shared else "user")
         if fault.action == "cloudflare":
             return web.Response(status=429, text="error code: 1015", content_type="text/html")
@@ -197,7 +204,7 @@ class Rest:
             async for _ in request.content.iter_chunked(1 << 16):
                 pass
             raise errors.too_large()
-        record: Record = request["record"]
+        record = self._records[id(request)]
         if request.content_type == "multipart/form-data":
             body = await self._multipart(request)
         else:
@@ -269,7 +276,7 @@ class Rest:
 
     async def _put_commands(self, request: web.Request) -> web.Response:
         body = await request.json()
-        request["record"].json = body
+        self._records[id(request)].json = body
         commands.check_put(body)
         old = {(c["name"], c["type"]): c["id"] for c in self.world.commands}
         self.world.commands = [

@@ -80,8 +80,9 @@ class DiscordEmulator(Members):
         }
 
     async def __aenter__(self) -> DiscordEmulator:
-        app = web.Application(middlewares=[Rest(self).middleware], client_max_size=64 * 1024 * 1024)
-        app.add_routes(Rest(self).routes())
+        rest = Rest(self)
+        app = web.Application(middlewares=[rest.middleware], client_max_size=64 * 1024 * 1024)
+        app.add_routes(rest.routes())
         app.add_routes(self.gateway.routes())
         app.add_routes(self.cdn.routes())
         app.add_routes(control_routes(self))
