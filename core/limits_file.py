@@ -170,6 +170,8 @@ class _Reader:
             return int(number * NANOUSD_PER_USD)
         if number != int(number):
             self.problems.append(f"{where}: {key} must be a whole number.")
+        if measure is Measure.RUNNING and number < 1:
+            self.problems.append(f"{where}: running must be at least 1; with 0 every job would wait for ever.")
         return int(number)
 
     def _twice(self, where: str, number: int, rules: Sequence[Rule]) -> None:
