@@ -68,9 +68,14 @@ def test_neither_core_nor_application_names_a_platform_in_its_imports() -> None:
 
 
 def test_files_stay_small() -> None:
-    long = {_name(path): n for path in MODULES if (n := len(path.read_text().splitlines())) > MAX_FILE_LINES}
+    long = {_name(path): n for path in MODULES if (n := _lines(path)) > MAX_FILE_LINES}
     # Two lists of plain facts, one entry per error, read better in one piece.
     assert set(long) <= {"core/errors.py", "core/messages/failures.py"}, long
+
+
+def _lines(path: Path) -> int:
+    """Lines of a file; migrations are lists of columns, and count none."""
+    return 0 if "versions" in path.parts else len(path.read_text(encoding="utf-8").splitlines())
 
 
 def test_functions_stay_short() -> None:
