@@ -201,3 +201,16 @@ meta = Table(
     Column("key", String(40), primary_key=True),
     Column("value", Text, nullable=False),
 )
+ALL: tuple[Table, ...] = (
+    entries,
+    holds,
+    balances,
+    limits,
+    changes,
+    pauses,
+    sponsors,
+    alert_channels,
+    alerts,
+    meta,
+)
+"""Every table of the ledger."""

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from core.jobs import Requester
 from core.limits import Measure, Rule, ScopeKind, Window
 from core.ports import HoldRequest
-from core.storage import tables_ledger
+from core.storage import tables, tables_ledger
 from core.storage.database import Database
 from core.storage.ledger import LedgerDatabase, LedgerSettings, SqlLedger
 
@@ -32,6 +32,13 @@ class HandClock:
 
     async def sleep(self, seconds: float) -> None:
         self.at += seconds
+
+
+class FixedPrice:
+    """The price book's one answer: $0.10 a megapixel."""
+
+    async def unit_price(self) -> int:
+        return USD // 10
 
 
 def member(user: str = "ann", *, workspace: str = "w1", channel: str = "c1", roles: Sequence[str] = ()) -> Requester:
@@ -60,9 +67,8 @@ def running(kind: ScopeKind, amount: int) -> Rule:
 
 
 async def create_tables(database: Database) -> None:
-    tables = [table for table in tables_ledger.metadata.tables.values() if table.name.startswith("ledger_")]
     async with database.write() as connection:
-        await connection.run_sync(tables_ledger.metadata.create_all, tables=tables)
+        await connection.run_sync(tables.jobs.metadata.create_all, tables=[*tables_ledger.ALL, tables.jobs])
 
 
 async def open_database(url: str) -> Database:
