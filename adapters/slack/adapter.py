@@ -35,7 +35,7 @@ from adapters.slack.tasks import Tasks
 from adapters.slack.uploads import Uploader
 from core.jobs import Job, ReplyAddress, Source
 from core.messages import Notice
-from core.ports import AdapterContext, Capabilities, Download, Reply, ReplyMemo
+from core.ports import AdapterContext, Capabilities, Download, LoginRefused, Reply, ReplyMemo
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +45,7 @@ RENEW_EVERY_S = 300.0
 ALIVE_CHECK_S = 60.0
 
 
-class SlackLoginRefused(Exception):
+class SlackLoginRefused(LoginRefused):
     """Slack does not accept the configured token; the message is one plain sentence."""
 
 

@@ -37,6 +37,7 @@ class Commands:
         app.command(re.compile(".*"))(self.command)
         app.shortcut("upscale_open")(self.open_shortcut)
         app.shortcut("upscale_message")(self.message_shortcut)
+        app.shortcut(re.compile(".*"))(self.only_ack)
         app.view(modal.CALLBACK)(self.submitted)
         app.view(home.DEFAULTS_CALLBACK)(self.defaults_submitted)
         app.action(re.compile(r"^job:"))(self.pressed)

@@ -104,7 +104,7 @@ class Deliverer:
     async def _post(self, job: Job, left: tuple[LimitStatus, ...], sent: Sent) -> tuple[Place, str]:
         place = await self._poster.place()
         content = self._content(job, left, sent, moved=place.moved)
-        if place.kind == "im":
+        if place.direct:
             return await self._poster.post(content, locale=job.requester.locale)
         try:
             return place, await self._poster.post_in(place, content)

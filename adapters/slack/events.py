@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 TAKEN_SUBTYPES = (None, "file_share")
 SEEN_AREA = "slack.seen"
 SEEN_FOR_S = 86_400.0
+HELP_AGAIN_S = 600.0
 
 Body = dict[str, Any]
 
@@ -75,14 +76,23 @@ class Events:
         order = Order(where, key, text, files, thread_ts=thread_ts, may_come_again=True)
         if name and not files:
             self._desk.tasks.spawn(name, self._once(order, name, rest))
-        else:
+        elif files or "://" in text or (text and self._desk.intake.text_is_parameters(text)):
             self._desk.tasks.spawn("event", self._desk.intake.take(order))
+        else:
+            self._desk.tasks.spawn("help", self._help_now_and_then(order))
 
     async def _once(self, order: Order, name: str, rest: str) -> None:
         """A subcommand typed as a message, answered once however often the event comes."""
         key = f"{order.where.team_id}:{order.event}"
         if await self._desk.state.claim(SEEN_AREA, key, ttl_s=SEEN_FOR_S):
             await account.answer(self._desk, order.where, name, rest)
+
+    async def _help_now_and_then(self, order: Order) -> None:
+        """Somebody talks to us without a picture: the help, but not after every "thank you"."""
+        where = order.where
+        key = f"help:{where.team_id}:{where.user_id}:{where.channel_id}"
+        if await self._desk.state.claim(SEEN_AREA, key, ttl_s=HELP_AGAIN_S):
+            await account.answer(self._desk, where, "help", "")
 
     async def home_opened(self, body: Body, context: AsyncBoltContext) -> None:
         """Draw the Home tab."""

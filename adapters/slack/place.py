@@ -24,12 +24,16 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A channel, a thread in it, and whether the job was moved there from where it was asked."""
+    """A channel, a thread in it, and whether the job was moved there from where it was asked.
+
+    `direct`: surely our own direct message with the member. A command may come from one between two other people.
+    """
 
     channel: str
     thread_ts: str = ""
     kind: str = "channel"
     moved: bool = False
+    direct: bool = False
 
 
 class Notebook:
@@ -75,7 +79,7 @@ class Poster:
         if channel and not (self._data.get("private") and self._data.get("kind") != "im"):
             place = Place(channel, str(self._data.get("thread_ts") or ""), str(self._data.get("kind") or "channel"))
         else:
-            place = Place(await self.direct_channel(), kind="im")
+            place = Place(await self.direct_channel(), kind="im", direct=True)
         await self._notes.put(place=asdict(place))
         return place
 
@@ -90,14 +94,14 @@ class Poster:
         try:
             return place, await self._post_at(place, content, progress)
         except SlackRefused as refusal:
-            if refusal.error not in UNREACHABLE_PLACE or place.kind == "im":
+            if refusal.error not in UNREACHABLE_PLACE or place.direct:
                 raise
         place = await self.move_to_direct(locale)
         return place, await self._post_at(place, content, progress)
 
     async def move_to_direct(self, locale: str) -> Place:
         """From now on in a direct message; the member is told once, where the request was made."""
-        place = Place(await self.direct_channel(), kind="im", moved=True)
+        place = Place(await self.direct_channel(), kind="im", moved=True, direct=True)
         await self._notes.put(place=asdict(place), root=None, stream=None)
         said = tr(
             "I cannot post in this channel, so the picture comes to you as a direct message. "

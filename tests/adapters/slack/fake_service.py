@@ -371,9 +371,7 @@ class FakeService:
     ) -> Job:
         parent = self._visible(job_id, actor).job
         fields = {"factor": change.factor} if change.factor else {}
-        return await self.request(
-            UpscaleRequest(key, actor, parent.source, reply, fields=fields, parent_id=job_id)  # type: ignore[arg-type]
-        )
+        return await self.request(UpscaleRequest(key, actor, parent.source, reply, fields=fields, parent_id=job_id))
 
     async def job(self, job_id: str, actor: Requester | None) -> Job:
         return self._visible(job_id, actor).job

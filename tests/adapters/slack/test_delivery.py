@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from typing import Any
 
 from core.errors import ModelFailed, OutputTooLarge
 from tests.adapters.slack.conftest import World
 from tests.emulators.slack import find_element, png, text_of
+from tests.emulators.slack.world import Channel
 
 
 async def test_a_command_in_a_channel_leaves_one_message_the_picture(world: World) -> None:
@@ -70,6 +72,16 @@ async def test_without_membership_the_result_comes_directly_and_the_member_is_to
     assert "I cannot post in this channel" in text_of(told[0])
     dm = next(m for m in world.slack.member.dms() if " is ready" in m.text)
     assert "Sent as a direct message" in text_of(dm)
+
+
+async def test_a_command_between_two_people_is_answered_in_our_own_direct_message(world: World) -> None:
+    space = world.slack.member.space()
+    people = {world.slack.member.user(name).id for name in ("anna", "ben")}
+    space.channels["D0OTHERS001"] = Channel("D0OTHERS001", space.id, "others", "mpim", people)
+    await world.slack.member.command(text="", channel="D0OTHERS001")
+    await world.until(lambda: world.slack.member.open_view())
+    await world.slack.member.submit_view({"image": [world.picture().id]})
+    await world.until(lambda: [m for m in world.slack.member.dms() if " is ready" in m.text], move=0.2)
 
 
 async def test_a_bot_removed_from_the_channel_meanwhile_delivers_directly(world: World) -> None:
@@ -183,7 +195,7 @@ async def test_a_refusal_offers_what_would_fit_as_a_button(world: World) -> None
 # --------------------------------------------------------------------- files coming in
 
 
-async def refusal(world: World, **how: object) -> str:
+async def refusal(world: World, **how: Any) -> str:
     await world.slack.member.dm("", [world.picture(**how)])
     row = (await world.until(lambda: list(world.service.rows.values())))[0]
     await world.until(lambda: row.job.error is not None, move=0.5)

@@ -204,3 +204,20 @@ async def test_the_bots_own_posts_and_edits_of_messages_start_nothing(world: Wor
     await asyncio.sleep(0.2)
     assert world.service.rows == {}
     assert world.slack.member.dms() == []
+
+
+async def test_talk_without_a_picture_is_answered_with_help_but_not_every_time(world: World) -> None:
+    for words in ("hello there", "thanks", "bye"):
+        await world.slack.member.dm(words)
+    await world.until(lambda: [m for m in world.slack.member.dms() if m.bot])
+    await asyncio.sleep(0.2)
+    answers = [m for m in world.slack.member.dms() if m.bot]
+    assert len(answers) == 1
+    assert "How to upscale a picture" in text_of(answers[0])
+
+
+async def test_parameters_without_a_picture_are_told_that_one_is_missing(world: World) -> None:
+    await world.slack.member.mention("factor=3")
+    told = await world.until(lambda: world.bot_messages())
+    assert "There is no image to enlarge." in text_of(told[0])
+    assert told[0].ephemeral_for

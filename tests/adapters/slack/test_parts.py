@@ -155,7 +155,7 @@ def test_tasks_go_from_stage_to_stage_and_are_complete_at_the_end() -> None:
     shown: dict[str, str] = {}
     seen: list[tuple[str, str]] = []
     for stage in ("preparing", "waiting", "upscaling", "upscaling", "delivering"):
-        chunks, shown = task_chunks(JOB, Progress(stage), shown)  # type: ignore[arg-type]
+        chunks, shown = task_chunks(JOB, Progress(stage), shown)
         seen += [(c["id"], c["status"]) for c in chunks]
     seen += [(c["id"], c["status"]) for c in last_chunks(JOB, shown, good=True, output="x" * 500)]
     for stage in ("preparing", "waiting", "upscaling", "delivering"):

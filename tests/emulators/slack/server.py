@@ -27,7 +27,14 @@ HANDLERS: dict[str, Callable[[Context], Coroutine[Any, Any, dict[str, Any]]]] = 
     **api_views.HANDLERS,
 }
 # Errors that the platform is known to answer although the method's page does not list them (facts: field reports).
-EXTRA_ERRORS = {"stopped_by_user", "push_limit_reached", "no_reaction", "invalid_arguments", "internal_error"}
+EXTRA_ERRORS = {
+    "unknown_method",
+    "stopped_by_user",
+    "push_limit_reached",
+    "no_reaction",
+    "invalid_arguments",
+    "internal_error",
+}
 APP_TOKEN_METHODS = {"apps.connections.open"}
 NO_TOKEN_METHODS = {"oauth.v2.access", "api.test"}
 
