@@ -50,6 +50,16 @@ class DeskMethods:
         """Moderator: set (None: clear) a limit of the own workspace."""
         return await self._budget.set_limit(actor, scope, scope_id, measure, window, amount)
 
+    async def workspace_limits(self, actor: Requester) -> Sequence[LimitStatus]:
+        """Moderator: the limits of the own workspace."""
+        return await self._budget.workspace_limits(actor)
+
+    async def sponsor(
+        self, actor: Requester, channel_id: str, amount_nanousd: int | None, ends_at: float = 0.0
+    ) -> None:
+        """Moderator: pay for a channel's jobs from a budget of its own until then; None ends it."""
+        await self._budget.sponsor(actor, channel_id, amount_nanousd, ends_at)
+
     async def pause(self, actor: Requester, paused: bool) -> None:
         """Moderator: stop or resume new jobs in the own workspace (operator: everywhere)."""
         await self._budget.pause(actor, paused)

@@ -20,9 +20,11 @@ from adapters.discord.translate import Interaction
 from adapters.discord.upload import REQUEST_MAX_BYTES
 from core.errors import JobNotFound
 from core.messages import tr
+from core.reports.chart import ChartError
 
 Period = Literal["day", "week", "month", "year"]
 HISTORY_LENGTH = 10
+CHART = "usage.png"
 _PERIODS = [app_commands.Choice(name=word(name), value=name) for name in ("day", "week", "month", "year")]
 
 
@@ -56,11 +58,15 @@ class OwnCommands:
         service = self._desk.service
         report = await service.usage(actor, period=period, member_id=member_id)
         limits = await service.limits(actor)
-        chart = await service.usage_chart(report, locale=actor.locale)
-        name = "usage.png"
         try:
-            view = Payload(lambda _: render_reports.usage(report, tuple(limits), name, actor.locale), ((chart, name),))
-            await answer.show(view)
+            chart = await service.usage_chart(report, locale=actor.locale)
+        except ChartError:
+            await answer.show(Payload(lambda _: render_reports.usage(report, tuple(limits), "", actor.locale)))
+            return
+        try:
+            await answer.show(
+                Payload(lambda _: render_reports.usage(report, tuple(limits), CHART, actor.locale), ((chart, CHART),))
+            )
         finally:
             await asyncio.to_thread(chart.unlink, True)
 

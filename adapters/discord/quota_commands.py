@@ -1,4 +1,4 @@
-"""`/quota show|set|clear|pause|alerts`: a moderator's commands. The core checks the right again, and the amounts."""
+"""`/quota show|set|clear|pause|alerts|sponsor`: a moderator's commands. The core checks rights and amounts."""
 
 from __future__ import annotations
 
@@ -6,23 +6,27 @@ from decimal import Decimal
 from typing import Any
 
 import discord
+import structlog
 from discord import app_commands
 
-from adapters.discord import render_reports, translate
+from adapters.discord import markup, render_reports, translate
 from adapters.discord.answer import Answer
 from adapters.discord.command_words import word
 from adapters.discord.delivery import Payload
 from adapters.discord.desk import Desk
 from adapters.discord.translate import Interaction
-from core.errors import JobNotFound
+from core.errors import JobNotFound, UpscaleError
 from core.limits import Measure, ScopeKind, Window
 from core.messages import tr
-from core.pricing import NANOUSD_PER_USD
+from core.pricing import NANOUSD_PER_USD, usd
+
+log = structlog.get_logger(__name__)
 
 _MEASURES = [app_commands.Choice(name=word(m.value), value=m.value) for m in Measure]
 _WINDOWS = [app_commands.Choice(name=word(f"window_{w.value}"), value=w.value) for w in Window if w is not Window.NOW]
 _SCOPES = [app_commands.Choice(name=word(f"for_{name}"), value=name) for name in ("server", "members", "channels")]
 CHOICE_MAX, CHOICES_MAX = 100, 25
+DAY_S = 86_400
 
 
 class _Place(app_commands.Transformer):
@@ -63,6 +67,7 @@ class QuotaCommands:
         self._add_set(group)
         self._add_clear(group)
         self._add_switches(group)
+        self._add_sponsor(group)
         return group
 
     def _add_show(self, group: app_commands.Group) -> None:
@@ -110,7 +115,11 @@ class QuotaCommands:
 
         @clear.autocomplete("limit")
         async def known(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
-            return await self._known_limits(interaction, typed)
+            try:
+                return await self._known_limits(interaction, typed)
+            except UpscaleError as error:
+                log.info("limits_not_offered", why=error.code)
+                return []
 
     def _add_switches(self, group: app_commands.Group) -> None:
         @group.command(name="pause", description=word("quota_pause"))
@@ -124,13 +133,27 @@ class QuotaCommands:
             channel_id = str(channel.id) if channel is not None else None
             await self._desk.run(interaction, lambda answer: self._alerts(answer, channel_id))
 
+    def _add_sponsor(self, group: app_commands.Group) -> None:
+        @group.command(name="sponsor", description=word("quota_sponsor"))
+        @app_commands.describe(
+            channel=word("quota_sponsor_channel"), amount=word("quota_sponsor_amount"), days=word("quota_sponsor_days")
+        )
+        async def sponsor(
+            interaction: Interaction,
+            channel: Place,
+            amount: app_commands.Range[float, 0.0, 1_000_000.0],
+            days: app_commands.Range[int, 1, 366] = 7,
+        ) -> None:
+            dollars = int(Decimal(str(amount)) * NANOUSD_PER_USD) or None
+            await self._desk.run(interaction, lambda answer: self._sponsor(answer, str(channel.id), dollars, days))
+
     # --- doing it ------------------------------------------------------------------------------------------------
 
     async def _show(self, answer: Answer, note: str = "") -> None:
         if answer.mode == "none":
             await answer.think(ephemeral=True)
         actor = translate.requester(answer.interaction)
-        statuses = await self._desk.service.limits(actor)
+        statuses = await self._desk.service.workspace_limits(actor)
         await answer.show(Payload(lambda _: render_reports.limits(statuses, actor.locale, note=note)))
 
     async def _set(
@@ -160,10 +183,28 @@ class QuotaCommands:
             note = tr("Budget alerts go to {channel}.", actor.locale, channel=f"<#{channel_id}>")
         await self._show(answer, note)
 
+    async def _sponsor(self, answer: Answer, channel_id: str, dollars: int | None, days: int) -> None:
+        await answer.think(ephemeral=True)
+        actor = translate.requester(answer.interaction)
+        ends_at = self._desk.clock.now() + days * DAY_S
+        await self._desk.service.sponsor(actor, channel_id, dollars, ends_at)
+        place = f"<#{channel_id}>"
+        if dollars is None:
+            note = tr("{channel} is no longer paid from a budget of its own.", actor.locale, channel=place)
+        else:
+            note = tr(
+                "Pictures in {channel} are paid from a budget of {amount} until {time}.",
+                actor.locale,
+                channel=place,
+                amount=markup.escape(usd(dollars, actor.locale)),
+                time=markup.moment(ends_at),
+            )
+        await self._show(answer, note)
+
     async def _known_limits(self, interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
         """The limits that moderators have set, to choose from; nothing when they cannot be read in time."""
         actor = translate.requester(interaction)
-        statuses = await self._desk.service.limits(actor)
+        statuses = await self._desk.service.workspace_limits(actor)
         choices = []
         for status in statuses:
             limit = status.limit
@@ -202,8 +243,3 @@ def _parse(limit: str) -> tuple[ScopeKind, str, Measure, Window]:
         return ScopeKind(kind), scope_id, Measure(what), Window(when)
     except ValueError:
         raise JobNotFound from None
-
-
-def all_commands(desk: Desk) -> list[app_commands.Group | app_commands.Command[Any, ..., Any]]:
-    """What this file adds to the tree."""
-    return [QuotaCommands(desk).group()]

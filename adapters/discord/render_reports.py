@@ -24,13 +24,12 @@ OPTION_MAX = 100
 
 
 def usage(report: UsageReport, limits: tuple[LimitStatus, ...], chart: str, locale: str) -> ui.LayoutView:
-    """Totals, the chart, the members who used most (for moderators), and what is left."""
+    """Totals, the chart (unless its name is empty), the members who used most (for moderators), and what is left."""
     alt = tr("Chart of the usage per day", locale)
     title = tr("Usage {first} – {last}", locale, first=report.first_day, last=report.last_day)
-    items: list[ui.Item[ui.LayoutView]] = [
-        text(f"### {title}", *_totals(report, locale)),
-        ui.MediaGallery(discord.MediaGalleryItem(f"attachment://{chart}", description=alt)),
-    ]
+    items: list[ui.Item[ui.LayoutView]] = [text(f"### {title}", *_totals(report, locale))]
+    if chart:
+        items.append(ui.MediaGallery(discord.MediaGalleryItem(f"attachment://{chart}", description=alt)))
     if report.members:
         items.append(text(f"**{tr('Most used by', locale)}**", *_members(report.members, locale)))
     money = [status for status in limits if status.limit.measure is Measure.USD]

@@ -125,6 +125,14 @@ class Service(Protocol):
         Amounts are nano-dollars, megapixels or jobs. Recorded with who and when. Returns the workspace's limits.
         """
 
+    async def workspace_limits(self, actor: Requester) -> Sequence[LimitStatus]:
+        """Moderator: the operator's limits for the own workspace and everything its moderators have set."""
+
+    async def sponsor(
+        self, actor: Requester, channel_id: str, amount_nanousd: int | None, ends_at: float = 0.0
+    ) -> None:
+        """Moderator: pay for a channel's jobs from a budget of its own until `ends_at` (unix seconds); None ends it."""
+
     async def pause(self, actor: Requester, paused: bool) -> None:
         """Moderator: stop or resume new jobs in the own workspace (operator: everywhere)."""
 

@@ -43,6 +43,7 @@ from core.parameters import resolve
 from core.ports import Change, ChatAdapter, MediaFile, Reply
 from core.repeats import redelivery, repeated_request
 from core.reports import UsageReport, UsageRow
+from core.reports.chart import ChartError
 
 UNIT_PRICE = pricing.DEFAULT_UNIT_PRICE_NANOUSD
 CAPTION = "A quiet harbour at dawn, with @everyone asleep and **nets** drying on the quay."
@@ -180,6 +181,7 @@ class FakeCore:
         self.link: str | None = None
         self.is_draining = False
         self.unsafe = False
+        self.chart_broken = False
         self.broken: Exception | None = None
         self.size_px = (1200, 800)
         self.locale_of: dict[str, str] = {}
@@ -386,6 +388,8 @@ class FakeCore:
         )  # fmt: skip
 
     async def usage_chart(self, report: UsageReport, *, locale: str, dark: bool = True) -> Path:
+        if self.chart_broken:
+            raise ChartError
         path = self.directory / f"chart-{time.monotonic_ns()}.png"
         path.write_bytes(png(640, 360, "navy"))
         return path
@@ -412,6 +416,16 @@ class FakeCore:
         access.check_moderator(actor)
         self.limit_calls.append((actor.workspace_id, scope, scope_id, measure, window, amount))
         return await self.limits(actor)
+
+    async def workspace_limits(self, actor: Requester) -> Sequence[LimitStatus]:
+        access.check_moderator(actor)
+        return await self.limits(actor)
+
+    async def sponsor(
+        self, actor: Requester, channel_id: str, amount_nanousd: int | None, ends_at: float = 0.0
+    ) -> None:
+        access.check_moderator(actor)
+        await self.state.put("sponsor", channel_id, amount_nanousd)
 
     async def pause(self, actor: Requester, paused: bool) -> None:
         access.check_moderator(actor)

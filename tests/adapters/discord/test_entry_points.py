@@ -163,6 +163,14 @@ async def test_usage_shows_totals_and_a_chart_and_members_to_moderators_only(bot
     assert theirs.pinged == frozenset()
 
 
+async def test_usage_is_told_in_numbers_when_the_chart_cannot_be_drawn(bot: Bot) -> None:
+    bot.core.chart_broken = True
+    message = await (await bot.discord.invoke("/usage")).answer()
+
+    assert "$3.20" in message.text
+    assert message.images == ()
+
+
 async def test_usage_of_another_member_is_refused_to_members(bot: Bot) -> None:
     other = bot.discord.world.add_user("bob")
     message = await (await bot.discord.invoke("/usage", {"member": other})).answer()
@@ -213,6 +221,18 @@ async def test_alerts_go_to_the_channel_that_a_moderator_chose(bot: Bot) -> None
 
     assert f"<#{bot.discord.channel.id}>" in message.text
     assert await bot.core.state.get("alerts", str(bot.discord.guild.id)) == str(bot.discord.channel.id)
+
+
+async def test_a_channel_can_be_paid_from_a_budget_of_its_own(bot: Bot) -> None:
+    moderator = _moderator(bot)
+    channel = bot.discord.channel
+    started = await bot.discord.invoke(
+        "/quota sponsor", {"channel": channel, "amount": 20.0, "days": 3}, user=moderator
+    )
+    message = await started.answer(lambda m: "$20.00" in m.text)
+
+    assert f"<#{channel.id}>" in message.text
+    assert await bot.core.state.get("sponsor", str(channel.id)) == 20_000_000_000
 
 
 async def test_history_shows_kept_pictures_again_for_free(bot: Bot) -> None:
