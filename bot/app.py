@@ -12,7 +12,7 @@ import signal
 from collections.abc import Coroutine
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import structlog
 from sqlalchemy import make_url
@@ -56,6 +56,18 @@ _DAY_S = 86_400
 log = structlog.get_logger(__name__)
 
 
+@runtime_checkable
+class Closable(Protocol):
+    """An adapter that keeps connections beyond `serve`."""
+
+    async def close(self) -> None:
+        """Close them; no reply is used any more."""
+
+
+class StartRefused(Exception):
+    """A platform does not accept its credentials; the text is one sentence for the operator."""
+
+
 class App:
     """The whole bot. `serve` False: no platform connects and no port opens (the command line)."""
 
@@ -66,6 +78,7 @@ class App:
         self.clock: Clock = clock or SystemClock()
         self.stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._refused = ""
         self._storage()
         self._core()
         self._outside()
@@ -165,19 +178,26 @@ class App:
         self._own(self.janitor.run(), "janitor")
         await self.http.start()
         for adapter in self.adapters.values():
-            self._own(supervise(adapter, self.stopping), f"serve-{adapter.name}")
+            self._own(supervise(adapter, self.stopping, self._refuse), f"serve-{adapter.name}")
 
     def _own(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self._tasks.append(asyncio.create_task(work, name=name))
 
     async def run(self) -> int:
-        """Serve until SIGTERM or SIGINT, then drain; the exit code."""
+        """Serve until SIGTERM or SIGINT, then drain; the exit code. Raises StartRefused."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
         await self.stopping.wait()
         await self.drain()
+        if self._refused:
+            raise StartRefused(self._refused)
         return 0
+
+    def _refuse(self, sentence: str) -> None:
+        """A platform does not take our credentials: stop, and say so."""
+        self._refused = sentence
+        self.stopping.set()
 
     async def drain(self) -> None:
         """Answer new requests with "restarting", let short steps end, hand the rest over. Within SHUTDOWN_GRACE_S."""
@@ -197,7 +217,10 @@ class App:
         await self.http.stop()
         await self.pipeline.hand_over()
         await self.engine.close()
+        # Replies work until here; an adapter that keeps a connection for them brings a `close`.
+        own = [adapter.close for adapter in self.adapters.values() if isinstance(adapter, Closable)]
         for undo in (
+            *own,
             self.roster.sign_out,
             self.upscaler.close,
             self.images.close,

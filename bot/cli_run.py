@@ -6,8 +6,9 @@ import asyncio
 import ipaddress
 
 from bot import logs
+from bot.app import StartRefused
 from bot.cli_session import opened, read_settings, secrets_of
-from bot.console import err
+from bot.console import CommandError, err
 from bot.settings import Settings
 
 
@@ -21,7 +22,10 @@ def run_bot() -> int:
 async def _serve(found: Settings) -> int:
     async with opened(found, serve=True) as app:
         _greet(found, app.http.port)
-        return await app.run()
+        try:
+            return await app.run()
+        except StartRefused as refusal:
+            raise CommandError(str(refusal)) from None
 
 
 def _greet(found: Settings, port: int) -> None:

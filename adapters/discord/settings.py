@@ -7,10 +7,12 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from core.ports import LoginRefused
+
 DEFAULT_API_URL = "https://discord.com/api/v10"
 
 
-class DiscordLoginRefused(Exception):
+class DiscordLoginRefused(LoginRefused):
     """Discord does not accept the configured token; the message is one plain sentence."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.ports.chat import AdapterContext, Capabilities, ChatAdapter, Download, Reply, ReplyMemo
+from core.ports.chat import AdapterContext, Capabilities, ChatAdapter, Download, LoginRefused, Reply, ReplyMemo
 from core.ports.checkup import Finding
 from core.ports.clock import Clock
 from core.ports.media import Media, MediaFile
@@ -39,6 +39,7 @@ __all__ = [
     "JobEngine",
     "JobStore",
     "Ledger",
+    "LoginRefused",
     "Media",
     "MediaFile",
     "Metrics",

@@ -18,6 +18,10 @@ from core.ports.service import Service
 from core.ports.storage import AppState
 
 
+class LoginRefused(Exception):
+    """The platform does not accept the configured credentials; the text is one plain sentence for the operator."""
+
+
 class ReplyMemo(Protocol):
     """An adapter's durable notes for one job (message ids, upload ids …). Never secrets."""
 
@@ -76,7 +80,7 @@ class ChatAdapter(Protocol):
     capabilities: Capabilities
 
     async def serve(self, ready: Callable[[], None]) -> None:
-        """Connect, call `ready`, and handle events until cancelled; drains on cancellation."""
+        """Connect, call `ready`, and handle events until cancelled; drains on cancellation. Raises LoginRefused."""
 
     def reply(self, address: ReplyAddress, memo: ReplyMemo) -> Reply:
         """The message of a job, from its stored address."""

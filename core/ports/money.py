@@ -41,7 +41,7 @@ HoldAnswer: TypeAlias = Granted | MustWait
 
 
 class Ledger(Protocol):
-    """Holds, settlements and releases, correct under repeats and races. Raises LedgerUnavailable when it cannot answer."""
+    """Holds, settlements and releases, correct under repeats and races. Raises LedgerUnavailable when it is away."""
 
     async def hold(self, request: HoldRequest) -> HoldAnswer:
         """Check and hold all limits that apply in one transaction, or none.

@@ -91,5 +91,7 @@ class AppState(Protocol):
 class JobEngine(Protocol):
     """Durable execution of jobs."""
 
-    async def start(self, job_id: str, *, part: Literal["request", "confirmed", "deliver", "announce"] = "request") -> None:
+    async def start(
+        self, job_id: str, *, part: Literal["request", "confirmed", "deliver", "announce"] = "request"
+    ) -> None:
         """Begin (or, for the same job and part, do nothing): the job will be carried on until it ends."""
