@@ -1,0 +1,220 @@
+"""The real bot as a real process, to be killed, frozen and started again; and a small client of its HTTP API."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pyvips
+from sqlalchemy import func, select
+
+from core.jobs import job_id_for
+from core.storage import tables_ledger
+from core.storage.database import Database
+from tests.emulators.fal import FalEmulator
+
+ROOT = Path(__file__).resolve().parents[2]
+START_S = 60.0
+TERMINAL = {"succeeded", "failed", "cancelled", "refused"}
+PRICE_USD = 0.1
+
+UNLIMITED = {
+    "LIMIT_USER_DAY_USD": "none",
+    "LIMIT_WORKSPACE_DAY_USD": "none",
+    "LIMIT_GLOBAL_DAY_USD": "none",
+    "LIMIT_USER_RUNNING": "none",
+}
+
+
+class Bot:
+    """`python -m bot run` in a folder of its own. The log is in `events` as far as it was read."""
+
+    def __init__(self, data_dir: Path, env: dict[str, str]) -> None:
+        self.data_dir = data_dir
+        self._env = env
+        self.events: list[dict[str, Any]] = []
+        self.noise: list[str] = []
+        self.port = 0
+        self.process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    async def start(self) -> Bot:
+        """Start, or start again; returns when it listens."""
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        keep = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
+        self.port = 0
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bot", "run",
+            cwd=self.data_dir,
+            env={
+                **keep, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1",
+                "DATA_DIR": str(self.data_dir), "WEB_PORT": "0",
+                "LOG_FORMAT": "json", "SECRET_KEY": "the same on every machine", **UNLIMITED, **self._env,
+            },
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            limit=1 << 20,
+        )  # fmt: skip
+        self._reader = asyncio.create_task(self._read(self.process))
+        await until(lambda: self.port > 0 or self._reader is None or self._reader.done(), within_s=START_S)
+        assert self.port, "the bot did not start:\n" + "\n".join(self.noise[-30:])
+        return self
+
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        async for line in process.stdout:
+            with (self.data_dir / "log").open("ab") as log:
+                log.write(line)
+            try:
+                event = json.loads(line)
+            except ValueError:
+                self.noise.append(line.decode(errors="replace").rstrip())
+                continue
+            self.events.append(event)
+            if event.get("event") == "http_listening":
+                self.port = int(event["port"])
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    async def kill(self) -> None:
+        """kill -9, and everything that died with it is gone when this returns."""
+        self.signal(signal.SIGKILL)
+        await self.ended()
+
+    async def ended(self, within_s: float = 30.0) -> int:
+        """The exit code, once it has ended."""
+        assert self.process is not None
+        async with asyncio.timeout(within_s):
+            code = await self.process.wait()
+            if self._reader is not None:
+                await self._reader
+        return code
+
+    async def close(self) -> None:
+        if self.process is not None and self.process.returncode is None:
+            self.signal(signal.SIGCONT)
+            await self.kill()
+
+    def errors(self) -> list[dict[str, Any]]:
+        """What it logged as an error."""
+        return [event for event in self.events if event.get("level") in {"error", "critical"}]
+
+
+async def until(condition: Callable[[], bool], *, within_s: float = 30.0) -> None:
+    async with asyncio.timeout(within_s):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+def picture(width_px: int, height_px: int, salt: int) -> bytes:
+    """A small real PNG that no other salt has."""
+    band = pyvips.Image.gaussnoise(width_px, height_px, mean=128, sigma=40, seed=salt).cast("uchar")
+    data: bytes = band.bandjoin([band, band]).copy(interpretation="srgb").pngsave_buffer(compression=1)
+    return data
+
+
+class Client:
+    """The HTTP API of one bot (change `bot` to go on at another). Jobs are known by a number, which is their seed."""
+
+    def __init__(self, session: aiohttp.ClientSession, bot: Bot) -> None:
+        self._session = session
+        self.bot = bot
+
+    @staticmethod
+    def job_id(number: int) -> str:
+        """The id of the job posted under this number."""
+        digest = hashlib.sha256(f"job-{number}".encode()).hexdigest()
+        return job_id_for(f"web:job:{digest}")
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.bot.port}{path}"
+
+    async def post(self, number: int, *, width_px: int = 64, height_px: int = 48) -> dict[str, Any]:
+        """Hand a picture in; the answer (202), or a failure."""
+        form = aiohttp.FormData()
+        data = await asyncio.to_thread(picture, width_px, height_px, number)
+        form.add_field("image", data, filename="a.png", content_type="image/png")
+        form.add_field("text", f"2x seed={number}")
+        headers = {"Idempotency-Key": f"job-{number}"}
+        async with self._session.post(self.url("/api/jobs"), data=form, headers=headers) as response:
+            body: dict[str, Any] = await response.json()
+            assert response.status == 202, (response.status, body)
+            return body
+
+    async def try_post(self, number: int) -> tuple[int, dict[str, Any]]:
+        """The status and the body of an attempt."""
+        async with self._session.post(self.url("/api/jobs"), json={"url": f"https://example.org/{number}"}) as response:
+            return response.status, await response.json()
+
+    async def job(self, number: int) -> dict[str, Any]:
+        async with self._session.get(self.url(f"/api/jobs/{self.job_id(number)}")) as response:
+            body: dict[str, Any] = await response.json()
+            return body if response.status == 200 else {"state": f"HTTP {response.status}"}
+
+    async def image(self, number: int) -> bytes:
+        async with self._session.get(self.url(f"/api/jobs/{self.job_id(number)}/image")) as response:
+            assert response.status == 200, response.status
+            return await response.read()
+
+    async def finished(self, numbers: Sequence[int], *, within_s: float = 60.0) -> list[dict[str, Any]]:
+        """The jobs, once all have ended."""
+        deadline = time.monotonic() + within_s
+        while True:
+            jobs = [await self.job(number) for number in numbers]
+            if all(job["state"] in TERMINAL for job in jobs):
+                return jobs
+            assert time.monotonic() < deadline, [(job["state"], job.get("progress")) for job in jobs]
+            await asyncio.sleep(0.1)
+
+
+@asynccontextmanager
+async def client_of(bot: Bot) -> AsyncIterator[Client]:
+    timeout = aiohttp.ClientTimeout(total=120)
+    async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=300)) as session:
+        yield Client(session, bot)
+
+
+def accepted(fal: FalEmulator) -> Counter[int]:
+    """How many requests fal took for each job's seed."""
+    return Counter(int(job.model_input["seed"]) for job in fal.jobs.values())
+
+
+def check_receipts(jobs: Sequence[dict[str, Any]]) -> None:
+    """All succeeded, each charged once what fal bills for one megapixel."""
+    for job in jobs:
+        assert job["state"] == "succeeded", (job["state"], job.get("error"))
+        assert job["receipt"]["charged_usd"] == PRICE_USD, job["receipt"]
+        assert job["receipt"]["basis"] == "units"
+
+
+async def check_ledger(url: str, *, jobs: int) -> None:
+    """Every job is charged once, and nothing is held."""
+    e, h = tables_ledger.entries.c, tables_ledger.holds.c
+    database = Database.connect(url)
+    try:
+        async with database.read() as connection:
+            sums = select(func.sum(e.used_nanousd), func.sum(e.held_nanousd))
+            used, held = (await connection.execute(sums)).one()
+            settled = (await connection.execute(select(func.count()).where(e.kind == "settle"))).scalar_one()
+            still = select(func.count()).where(h.state.in_(("waiting", "running")))
+            still_held = (await connection.execute(still)).scalar_one()
+    finally:
+        await database.close()
+    assert (int(used), int(held), settled, still_held) == (jobs * 100_000_000, 0, jobs, 0)

