@@ -26,10 +26,12 @@ test: setup-dev chromium ## set up and run every test (TESTS=tests/core for some
 	@$(BIN)/python -m pytest -q -n $(WORKERS) $(TESTS) $(ARGS)
 
 check: setup-dev ## format, lint, types, import rules
-	@$(BIN)/ruff format --check --quiet . || { echo "Run 'make fix' to format."; exit 1; }
-	@$(BIN)/ruff check --quiet .
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-timing
+	@status=0; \
+	$(BIN)/ruff format --check --quiet . || { echo "Run 'make fix' to format."; status=1; }; \
+	$(BIN)/ruff check --quiet . || status=1; \
+	$(BIN)/mypy || status=1; \
+	$(BIN)/lint-imports --no-logo || status=1; \
+	exit $$status
 
 fix: setup-dev ## format, and mend what can be mended by machine
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format .
