@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from hypothesis import settings
+
 from tests.pg import any_database_url, postgres_server, postgres_url
 
 __all__ = ["any_database_url", "postgres_server", "postgres_url"]
+
+# No deadline: a machine that does other work is no fault. The same examples every time: a failure can be repeated.
+settings.register_profile("bot", deadline=None, derandomize=True)
+settings.load_profile("bot")
 
 ROOMS = ("core", "adapters", "bot")
 
