@@ -16,9 +16,9 @@ slack-sdk 3.47 source and measurements; read 2026-11-22):
 
 from __future__ import annotations
 
-from adapters.slack.adapter import SlackAdapter, SlackLoginRefused, create
+from adapters.slack.adapter import SlackAdapter, create
 from adapters.slack.examine import examine
 from adapters.slack.manifest import manifest
 from adapters.slack.settings import Settings
 
-__all__ = ["Settings", "SlackAdapter", "SlackLoginRefused", "create", "examine", "manifest"]
+__all__ = ["Settings", "SlackAdapter", "create", "examine", "manifest"]

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from adapters.slack import account_render as view
-from adapters.slack import sendfile
+from adapters.slack import quota, sendfile
 from adapters.slack import translate as t
 from adapters.slack.blocks import Content
 from adapters.slack.calls import Team
@@ -16,27 +16,11 @@ from adapters.slack.desk import Desk
 from adapters.slack.render import passing
 from adapters.slack.translate import Where
 from core.jobs import Requester
-from core.limits import ScopeKind
 from core.messages import tr
-from core.quota_text import Dialect, limit_words
 
 log = structlog.get_logger(__name__)
 
 PERIODS = ("day", "week", "month", "year")
-DIALECT = Dialect(
-    scopes={
-        "workspace": ScopeKind.WORKSPACE,
-        "team": ScopeKind.WORKSPACE,
-        "channel": ScopeKind.CHANNEL,
-        "channels": ScopeKind.CHANNEL,
-        "user": ScopeKind.USER,
-        "users": ScopeKind.USER,
-        "member": ScopeKind.USER,
-        "members": ScopeKind.USER,
-    },
-    examples="user, @member, channel, #channel, workspace",
-    mention=t.mentioned_scope,
-)
 _FIRST_WORD = re.compile(r"\s*/?([a-zA-Z]+)\b")
 
 
@@ -80,37 +64,6 @@ async def _usage(desk: Desk, where: Where, actor: Requester, rest: str) -> None:
         await sendfile.send_picture(desk.api, desk.uploader, team, channel, "", chart, Content(content.text))
     finally:
         path.unlink(missing_ok=True)
-
-
-async def _quota(desk: Desk, where: Where, actor: Requester, rest: str) -> None:
-    verb, _, words = rest.partition(" ")
-    locale = actor.locale
-    if verb.lower() in ("set", "clear"):
-        setting = verb.lower() == "set"
-        limit = limit_words(words, DIALECT, needs_amount=setting)
-        scope_id = where.team_id if limit.scope is ScopeKind.WORKSPACE else limit.scope_id
-        statuses = await desk.service.set_limit(
-            actor, limit.scope, scope_id, limit.measure, limit.window, limit.amount if setting else None
-        )
-        await desk.answers.tell(where, view.quota(statuses, locale, saved=True))
-    elif verb.lower() in ("pause", "resume"):
-        await desk.service.pause(actor, verb.lower() == "pause")
-        paused = tr("New upscales are paused in this workspace.", locale)
-        resumed = tr("New upscales are possible again.", locale)
-        await desk.answers.tell(where, passing(paused if verb.lower() == "pause" else resumed))
-    elif verb.lower() == "alerts":
-        await _alerts(desk, where, actor, words)
-    else:
-        await desk.answers.tell(where, view.quota(await desk.service.limits(actor), locale))
-
-
-async def _alerts(desk: Desk, where: Where, actor: Requester, words: str) -> None:
-    off = words.strip().lower() in ("off", "none")
-    channel = None if off else t.mentioned_channel(words) or where.channel_id
-    await desk.service.set_alert_channel(actor, channel)
-    told = tr("Budget alerts will be posted there. Add me to the channel if I am not in it.", actor.locale)
-    silent = tr("No budget alerts will be posted.", actor.locale)
-    await desk.answers.tell(where, passing(silent if channel is None else told))
 
 
 async def _history(desk: Desk, where: Where, actor: Requester, rest: str) -> None:
@@ -162,7 +115,7 @@ async def erase(desk: Desk, where: Where, actor: Requester) -> None:
 SUBCOMMANDS: dict[str, Callable[[Desk, Where, Requester, str], Awaitable[None]]] = {
     "help": _help,
     "usage": _usage,
-    "quota": _quota,
+    "quota": quota.answer,
     "history": _history,
     "settings": _settings,
     "privacy": _privacy,

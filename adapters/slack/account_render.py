@@ -38,6 +38,8 @@ def help_content(command: str, locale: str, *, moderator: bool) -> Content:
     ]
     if moderator:
         lines.append((f"{command} quota set user day $5", tr("sets a limit of this workspace", locale)))
+        lines.append((f"{command} quota sponsor #channel $20 7 days", tr("gives a channel its own budget", locale)))
+        lines.append((f"{command} quota workspace · pause · alerts #channel", tr("for moderators too", locale)))
     typed = [[b.run(typed, code=True), b.run(f"  {meaning}")] for typed, meaning in lines]
     more = [
         [b.run(tr("Other ways: mention me with a picture, send me one in a direct message,", locale))],

@@ -45,10 +45,6 @@ RENEW_EVERY_S = 300.0
 ALIVE_CHECK_S = 60.0
 
 
-class SlackLoginRefused(LoginRefused):
-    """Slack does not accept the configured token; the message is one plain sentence."""
-
-
 class SlackAdapter:
     """Implements `core.ports.ChatAdapter`."""
 
@@ -150,7 +146,7 @@ class SlackAdapter:
             await self._session.close()
 
     async def _log_in(self) -> None:
-        """The configured token's workspace. Raises SlackLoginRefused; waits while Slack cannot be reached."""
+        """The configured token's workspace. Raises LoginRefused; waits while Slack cannot be reached."""
         token = secret(self._settings.slack_bot_token)
         if not token:
             return
@@ -163,7 +159,7 @@ class SlackAdapter:
                 data = getattr(error.response, "data", None)
                 code = data.get("error") if isinstance(data, dict) else ""
                 if code and code not in ("ratelimited", "internal_error", "fatal_error", "service_unavailable"):
-                    raise SlackLoginRefused(f"Slack refuses SLACK_BOT_TOKEN ({code}).") from None
+                    raise LoginRefused(f"Slack refuses SLACK_BOT_TOKEN ({code}).") from None
             except (aiohttp.ClientError, TimeoutError, ConnectionError, AttributeError) as error:
                 log.warning("slack_unreachable", kind=type(error).__name__, pause_s=pause_s)
             await asyncio.sleep(pause_s)

@@ -439,6 +439,18 @@ class FakeService:
         self.limit_calls.append((actor.workspace_id, scope, scope_id, measure, window, amount))
         return [self.status()]
 
+    async def workspace_limits(self, actor: Requester) -> Sequence[LimitStatus]:
+        if not actor.is_moderator:
+            raise NotAllowed(needs="moderator")
+        return [self.status()]
+
+    async def sponsor(
+        self, actor: Requester, channel_id: str, amount_nanousd: int | None, ends_at: float = 0.0
+    ) -> None:
+        if not actor.is_moderator:
+            raise NotAllowed(needs="moderator")
+        self.limit_calls.append((channel_id, amount_nanousd, round((ends_at - self.clock.now()) / 86_400)))
+
     async def pause(self, actor: Requester, paused: bool) -> None:
         if not actor.is_moderator:
             raise NotAllowed(needs="moderator")

@@ -60,6 +60,16 @@ async def test_a_limit_that_cannot_be_read_is_explained(world: World) -> None:
     assert "user, @member" in await say(world, "quota set $5", user="ada")
 
 
+async def test_moderators_sponsor_a_channel_and_see_every_limit_of_the_workspace(world: World) -> None:
+    assert "at most $20.00, for 3 days" in await say(world, "quota sponsor <#C0PRIV0001|studio> $20 3 days", user="ada")
+    await say(world, "quota sponsor <#C0PRIV0001|studio> off", user="ada")
+    assert world.service.limit_calls[0] == ("C0PRIV0001", 20_000_000_000, 3)
+    assert world.service.limit_calls[1][1] is None
+    assert "quota sponsor #channel $20" in await say(world, "quota sponsor", user="ada")
+    assert "Limits of this workspace" in await say(world, "quota workspace", user="ada")
+    assert "Only moderators" in await say(world, "quota workspace")
+
+
 async def test_alerts_go_to_the_chosen_channel(world: World) -> None:
     await say(world, "quota alerts <#C0PRIV0001|studio>", user="ada")
     await say(world, "quota alerts off", user="ada")

@@ -8,7 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from adapters.slack.adapter import SlackLoginRefused
+from core.ports import LoginRefused
 from tests.adapters.slack.conftest import World, make_world
 from tests.emulators.slack import SlackEmulator, text_of
 
@@ -80,7 +80,7 @@ async def test_closing_is_bounded_though_slack_leaves_the_close_unanswered(
 
 async def test_a_wrong_token_stops_the_start_with_one_sentence(slack: SlackEmulator, tmp_path: Path) -> None:
     world = make_world(slack, tmp_path, slack_bot_token="xoxb-wrong")
-    with pytest.raises(SlackLoginRefused, match=r"Slack refuses SLACK_BOT_TOKEN \(invalid_auth\)\."):
+    with pytest.raises(LoginRefused, match=r"Slack refuses SLACK_BOT_TOKEN \(invalid_auth\)\."):
         await world.start()
     await world.adapter.close()
 
