@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 ACK_DEADLINE_S = 2.8
 ACK_ATTEMPT_S = 1.3
-ACK_PAUSE_S = 0.05
+ACK_PAUSES_S = (0.05, 0.2, 0.4, 0.8)
 
 
 class NotOurs(Exception):
@@ -119,7 +119,7 @@ class Answer:
         unclear = False
         try:
             async with asyncio.timeout(ACK_DEADLINE_S):
-                while True:
+                for pause_s in ACK_PAUSES_S:
                     try:
                         async with asyncio.timeout(ACK_ATTEMPT_S):
                             return await send()
@@ -130,7 +130,8 @@ class Answer:
                             raise
                     except errors.TRANSIENT:
                         unclear = True
-                    await asyncio.sleep(ACK_PAUSE_S)
+                    await asyncio.sleep(pause_s)
+                raise TimeoutError
         except TimeoutError:
             log.warning("interaction_missed", interaction=self.interaction.id, why="no answer in time")
             raise NotOurs from None

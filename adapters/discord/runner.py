@@ -119,12 +119,13 @@ class Runner:
         """Take the gateway's address and shard count from GET /gateway/bot; the number of IDENTIFYs at once."""
         if self._settings.discord_public_key is not None:
             return 1
-        shards, url, limits = await client.http.get_bot_gateway()
-        discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(url)
-        client.shard_count = self._settings.discord_shard_count or shards
-        if limits["remaining"] < limits["total"] // 4:
+        found = await client.http.request(discord.http.Route("GET", "/gateway/bot"))
+        limits = found.get("session_start_limit") or {}
+        discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(found["url"])
+        client.shard_count = self._settings.discord_shard_count or found.get("shards") or 1
+        if limits.get("remaining", 1000) < limits.get("total", 1000) // 4:
             log.warning("discord_identifies_running_out", remaining=limits["remaining"])
-        return int(limits["max_concurrency"])
+        return int(limits.get("max_concurrency") or 1)
 
     async def _sync(self, client: UpscaleClient) -> None:
         try:

@@ -52,8 +52,7 @@ def address(
     interaction: Interaction, *, ephemeral: bool, message_id: int | None = None, slot: str = "original"
 ) -> Address:
     """Where the answer to this interaction is, with all that a successor of this process needs."""
-    in_guild = interaction.guild_id is not None
-    bot_inside = interaction.is_guild_integration() if in_guild else bool(interaction.context.dm_channel)
+    bot_inside = _is_bot_inside(interaction)
     return Address(
         app_id=interaction.application_id,
         token=interaction.token,
@@ -69,6 +68,15 @@ def address(
         slot="followup" if slot == "followup" else "original",
         message_id=message_id,
     )
+
+
+def _is_bot_inside(interaction: Interaction) -> bool:
+    """Whether the bot user can probably act there by itself; where Discord does not say who installed it, yes."""
+    if not interaction.is_guild_integration() and not interaction.is_user_integration():
+        return True
+    if interaction.guild_id is None:
+        return bool(interaction.context.dm_channel)
+    return interaction.is_guild_integration()
 
 
 def _created_s(created_at: datetime) -> float:
