@@ -1,0 +1,31 @@
+"""The root of the tree, and the two leaves that belong to no branch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class UpscaleError(Exception):
+    """Base of the tree. `code` is the stable machine name used by the HTTP API and the database."""
+
+    code: ClassVar[str] = "error"
+
+    def __str__(self) -> str:
+        """For logs only: the code. Facts may hold what a person typed and stay out of log lines."""
+        return self.code
+
+
+@dataclass(eq=False, kw_only=True)
+class Draining(UpscaleError):
+    """This process is shutting down and takes nothing new."""
+
+    code: ClassVar[str] = "draining"
+
+
+@dataclass(eq=False, kw_only=True)
+class InternalError(UpscaleError):
+    """Something unforeseen; the log has it under `reference`."""
+
+    code: ClassVar[str] = "internal"
+    reference: str = ""
