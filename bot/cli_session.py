@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-import alembic.util
 import asyncpg
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,6 +17,7 @@ from bot.console import CommandError, err
 from bot.http import ServerError
 from bot.settings import Settings
 from bot.settings_problems import SettingsError
+from core.storage.migrate import NewerDatabase
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ async def opened(found: Settings, *, serve: bool) -> AsyncIterator[App]:
         raise CommandError(str(error)) from None
     except (SQLAlchemyError, OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise CommandError(f"The database cannot be used ({type(error).__name__}); check DATABASE_URL.") from None
-    except alembic.util.CommandError:
+    except NewerDatabase:
         raise CommandError("The database was made by a newer version of the bot; use that version.") from None
     try:
         yield app

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -139,6 +141,15 @@ def test_a_wrong_setting_stops_the_start_with_one_sentence(bot: Bot, more: Mappi
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
     assert "secret" not in done.stderr
+
+
+def test_a_database_of_a_newer_version_is_left_alone(folder: Path, bot: Bot) -> None:
+    assert bot("usage").returncode == 0
+    with contextlib.closing(sqlite3.connect(folder / "data" / "bot.db")) as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+        database.commit()
+    done = bot("usage")
+    assert (done.returncode, "newer version" in done.stderr, "Traceback" in done.stderr) == (2, True, False)
 
 
 def test_help_is_there_for_everything(folder: Path, bot: Bot) -> None:
