@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 import discord
 import structlog
-from discord import app_commands
+from discord import app_commands, ui
 
 from adapters.discord import markup, render_reports, translate
 from adapters.discord.answer import Answer
@@ -16,7 +17,7 @@ from adapters.discord.delivery import Payload
 from adapters.discord.desk import Desk
 from adapters.discord.translate import Interaction
 from core.errors import JobNotFound, UpscaleError
-from core.limits import Measure, ScopeKind, Window
+from core.limits import LimitStatus, Measure, ScopeKind, Window
 from core.messages import tr
 from core.pricing import NANOUSD_PER_USD, usd
 
@@ -154,7 +155,7 @@ class QuotaCommands:
             await answer.think(ephemeral=True)
         actor = translate.requester(answer.interaction)
         statuses = await self._desk.service.workspace_limits(actor)
-        await answer.show(Payload(lambda _: render_reports.limits(statuses, actor.locale, note=note)))
+        await answer.show(Payload(lambda _: self._view(statuses, actor.locale, note)))
 
     async def _set(
         self, answer: Answer, kind: ScopeKind, scope_id: str, what: Measure, when: Window, units: int | None
@@ -163,7 +164,10 @@ class QuotaCommands:
         actor = translate.requester(answer.interaction)
         statuses = await self._desk.service.set_limit(actor, kind, scope_id, what, when, units)
         note = tr("Limit set.", actor.locale) if units is not None else tr("Limit removed.", actor.locale)
-        await answer.show(Payload(lambda _: render_reports.limits(statuses, actor.locale, note=note)))
+        await answer.show(Payload(lambda _: self._view(statuses, actor.locale, note)))
+
+    def _view(self, statuses: Sequence[LimitStatus], locale: str, note: str) -> ui.LayoutView:
+        return render_reports.limits(statuses, locale, note=note, play_money=self._desk.service.play_money)
 
     async def _pause(self, answer: Answer, paused: bool) -> None:
         await answer.think(ephemeral=True)

@@ -47,8 +47,12 @@ def _totals(report: UsageReport, locale: str) -> list[str]:
         held = tr("{amount} more is held for running jobs.", locale, amount=usd(report.held_nanousd, locale))
         lines.append(markup.small(markup.escape(held)))
     if report.play_money:
-        lines.append(markup.small(tr("This is play money: no model of fal is connected.", locale)))
+        lines.append(_play_money(locale))
     return lines
+
+
+def _play_money(locale: str) -> str:
+    return markup.small(tr("This is play money: no model of fal is connected.", locale))
 
 
 def _members(rows: Sequence[UsageRow], locale: str) -> list[str]:
@@ -60,10 +64,10 @@ def _members(rows: Sequence[UsageRow], locale: str) -> list[str]:
     return lines
 
 
-def limits(statuses: Sequence[LimitStatus], locale: str, *, note: str = "") -> ui.LayoutView:
-    """The limits that apply, with what is used of each."""
+def limits(statuses: Sequence[LimitStatus], locale: str, *, note: str = "", play_money: bool = False) -> ui.LayoutView:
+    """The limits that apply, with what is used of each; play money is not limited."""
     lines = [_limit_lines(status, locale) for status in statuses]
-    nothing = tr("No limit applies here.", locale)
+    nothing = _play_money(locale) if play_money else tr("No limit applies here.", locale)
     return card(WORKING, text(f"### {tr('Limits', locale)}", note, *(lines or [nothing])))
 
 
@@ -139,8 +143,7 @@ def _history_line(job: Job, locale: str) -> str:
         words.append(f"{before} → {size(job.result.width_px, job.result.height_px)}")
     if job.receipt is not None:
         words.append(markup.escape(usd(job.receipt.charged_nanousd, locale)))
-    words.append(f"`{job.reference}`")
-    return " · ".join(words)
+    return " · ".join(words) + f"\n-# `{job.reference}`"
 
 
 def _state_word(job: Job, locale: str) -> str:
@@ -222,5 +225,5 @@ def help_text(locale: str, *, play_money: bool, confirm_above_nanousd: int) -> s
         tr("What is stored about you, and how to delete it: **/privacy**", locale),
     ]
     if play_money:
-        lines.append(markup.small(tr("This is play money: no model of fal is connected.", locale)))
+        lines.append(_play_money(locale))
     return "\n".join(lines)
