@@ -5,20 +5,15 @@ One sentence per leaf of `core.errors`; a test walks the tree. No class names, n
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-from babel.numbers import format_decimal
 
 from core import errors as e
 from core.messages.budget import limit_reached
-from core.messages.catalog import language_of, tr, trn
+from core.messages.catalog import tr, trn
 from core.messages.failures_input import INPUT
 from core.messages.failures_provider import PROVIDER
-from core.messages.notice import Notice, Offer
+from core.messages.notice import Notice
 from core.messages.plain import Explainer, plain
-from core.messages.values import factor_text, mb, pixels, size
 from core.pricing import usd
 
 
@@ -123,18 +118,18 @@ def _too_late(error: e.TooLate, locale: str) -> Notice:
 _SENTENCES: dict[type[e.UpscaleError], Explainer] = {
     **INPUT,
     **PROVIDER,
-    e.InvalidParameters: _invalid_parameters,,
-    e.NoImage: _no_image,,
-    e.UnsafeNotAllowed: _unsafe,,
-    e.NotAllowed: _not_allowed,,
-    e.JobNotFound: plain(lambda lo: tr("This job is not known here, or no longer.", lo), tone="refusal"),,
-    e.TooLate: _too_late,,
+    e.InvalidParameters: _invalid_parameters,
+    e.NoImage: _no_image,
+    e.UnsafeNotAllowed: _unsafe,
+    e.NotAllowed: _not_allowed,
+    e.JobNotFound: plain(lambda lo: tr("This job is not known here, or no longer.", lo), tone="refusal"),
+    e.TooLate: _too_late,
     e.QuoteExpired: plain(
         lambda lo: tr("The price was not confirmed in time.", lo),
         lambda lo: tr("Ask again to get a new price.", lo),
         "refusal",
-    ),,
-    e.LimitReached: limit_reached,,
+    ),
+    e.LimitReached: limit_reached,
     e.TooManyWaiting: lambda error, lo: Notice(
         trn(
             "You already have {n} picture waiting, which is the most allowed.",
@@ -144,17 +139,17 @@ _SENTENCES: dict[type[e.UpscaleError], Explainer] = {
         ),
         advice=tr("Try again when one of them is done.", lo),
         tone="refusal",
-    ),,
+    ),
     e.Paused: lambda error, lo: Notice(
         tr("New upscales are paused here by a moderator.", lo)
         if error.by == "moderator"
         else tr("New upscales are paused by whoever runs this bot.", lo),
         tone="refusal",
-    ),,
+    ),
     e.LedgerUnavailable: plain(
         lambda lo: tr("The budget could not be checked, so nothing was started.", lo),
         lambda lo: tr("Please try again in a minute.", lo),
-    ),,
-    e.Draining: plain(lambda lo: tr("The bot is restarting; try again in a minute.", lo), tone="info"),,
-    e.InternalError: plain(lambda lo: tr("Something went wrong on our side.", lo), _try_again),,
+    ),
+    e.Draining: plain(lambda lo: tr("The bot is restarting; try again in a minute.", lo), tone="info"),
+    e.InternalError: plain(lambda lo: tr("Something went wrong on our side.", lo), _try_again),
 }

@@ -5,12 +5,11 @@ from __future__ import annotations
 from babel.numbers import format_decimal
 
 from core import errors as e
-from core.messages.catalog import language_of, tr, trn
+from core.messages.catalog import language_of, tr
 from core.messages.notice import Notice, Offer
 from core.messages.plain import Explainer, plain
 from core.messages.values import factor_text, mb, pixels, size
-from core.pricing import usd
-from core.messages.budget import limit_reached
+
 
 def _output_too_large(error: e.OutputTooLarge, locale: str) -> Notice:
     what = tr(
@@ -72,17 +71,17 @@ INPUT: dict[type[e.UpscaleError], Explainer] = {
         else tr("This file is not an image that can be read.", lo),
         advice=tr("PNG, JPEG, WebP and GIF work everywhere.", lo),
         tone="refusal",
-    ),,
+    ),
     e.UnsupportedFormat: lambda error, lo: Notice(
         tr("{format} files cannot be read here.", lo, format=error.format.upper()),
         advice=tr("PNG, JPEG, WebP and GIF work everywhere.", lo),
         tone="refusal",
-    ),,
+    ),
     e.DamagedImage: plain(
         lambda lo: tr("The image is damaged or incomplete.", lo),
         lambda lo: tr("Upload it again, or save it anew first.", lo),
         "refusal",
-    ),,
+    ),
     e.FileTooLarge: lambda error, lo: Notice(
         tr(
             "The file is {actual}; at most {limit} are allowed.",
@@ -93,7 +92,7 @@ INPUT: dict[type[e.UpscaleError], Explainer] = {
         if error.bytes is not None
         else tr("The file is larger than the {limit} that are allowed.", lo, limit=mb(error.limit_bytes, lo)),
         tone="refusal",
-    ),,
+    ),
     e.TooManyPixels: lambda error, lo: Notice(
         tr(
             "The image is {size} ({pixels}); at most {limit} are allowed.",
@@ -103,7 +102,7 @@ INPUT: dict[type[e.UpscaleError], Explainer] = {
             limit=pixels(error.limit_px, lo),
         ),
         tone="refusal",
-    ),,
+    ),
     e.ImageTooSmall: lambda error, lo: Notice(
         tr(
             "The image is {size}; each side must have at least {side} px.",
@@ -112,13 +111,13 @@ INPUT: dict[type[e.UpscaleError], Explainer] = {
             side=error.min_side_px,
         ),
         tone="refusal",
-    ),,
-    e.OutputTooLarge: _output_too_large,,
+    ),
+    e.OutputTooLarge: _output_too_large,
     e.ImageTooCostly: plain(
         lambda lo: tr("Reading this image takes too much time or memory.", lo),
         lambda lo: tr("Save it as a plain PNG or JPEG first.", lo),
         "refusal",
-    ),,
-    e.LinkRefused: _link_refused,,
-    e.DownloadFailed: _download_failed,,
+    ),
+    e.LinkRefused: _link_refused,
+    e.DownloadFailed: _download_failed,
 }

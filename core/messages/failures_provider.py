@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from babel.numbers import format_decimal
-
 from core import errors as e
-from core.messages.catalog import language_of, tr, trn
-from core.messages.notice import Notice, Offer
+from core.messages.catalog import tr
+from core.messages.notice import Notice
 from core.messages.plain import Explainer, plain
-from core.messages.values import factor_text, mb, pixels, size
-from core.pricing import usd
-from core.messages.budget import limit_reached
+from core.messages.values import mb, size
+
 
 def _image_rejected(error: e.ImageRejected, locale: str) -> Notice:
     limit = (
@@ -44,7 +41,8 @@ def _halted(error: e.ProviderHalted, locale: str) -> Notice:
 def _submit_unknown(_: e.SubmitUnknown, locale: str) -> Notice:
     return Notice(
         tr(
-            "The connection to the upscaling service broke while your picture was handed over, and the job could not be found there.",
+            "The connection to the upscaling service broke while your picture was handed over,"
+            " and the job could not be found there.",
             locale,
         ),
         advice=tr(
@@ -63,36 +61,36 @@ def _delivery(error: e.DeliveryRefused, locale: str) -> Notice:
 
 
 PROVIDER: dict[type[e.UpscaleError], Explainer] = {
-    e.ImageRejected: _image_rejected,,
-    e.ContentRejected: plain(lambda lo: tr("The model's safety check refused this picture.", lo)),,
+    e.ImageRejected: _image_rejected,
+    e.ContentRejected: plain(lambda lo: tr("The model's safety check refused this picture.", lo)),
     e.InvalidForModel: lambda error, lo: Notice(
         tr("The model did not accept “{name}”.", lo, name=error.parameter),
         advice=tr("Try another value.", lo),
-    ),,
+    ),
     e.ModelFailed: plain(
         lambda lo: tr("The model broke off while working on your picture.", lo),
         lambda lo: tr("Please try again.", lo),
-    ),,
-    e.ProviderHalted: _halted,,
+    ),
+    e.ProviderHalted: _halted,
     e.ProviderBusy: plain(
         lambda lo: tr("The upscaling service is too busy right now.", lo),
         lambda lo: tr("Please try again in a few minutes.", lo),
-    ),,
+    ),
     e.ProviderUnavailable: plain(
         lambda lo: tr("The upscaling service cannot be reached.", lo),
         lambda lo: tr("Please try again in a few minutes.", lo),
-    ),,
+    ),
     e.SubmitNotSent: plain(
         lambda lo: tr("The upscaling service cannot be reached.", lo),
         lambda lo: tr("Please try again in a few minutes.", lo),
-    ),,
-    e.SubmitUnknown: _submit_unknown,,
+    ),
+    e.SubmitUnknown: _submit_unknown,
     e.RequestLost: plain(
         lambda lo: tr("The upscaling service lost your job.", lo), lambda lo: tr("Please start it again.", lo)
-    ),,
+    ),
     e.ResultExpired: plain(
         lambda lo: tr("The picture is no longer kept.", lo), lambda lo: tr("Please start it again.", lo)
-    ),,
-    e.DeliveryRefused: _delivery,,
-    e.DeliveryUnavailable: _delivery,,
+    ),
+    e.DeliveryRefused: _delivery,
+    e.DeliveryUnavailable: _delivery,
 }
