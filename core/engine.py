@@ -12,7 +12,7 @@ import datetime
 import os
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import structlog
 from dbos import DBOS, DBOSConfig, SetWorkflowID, WorkflowSerializationFormat
@@ -42,6 +42,8 @@ class _Running:
     """The pipeline of this process: DBOS registers functions once per process, so they find it here."""
 
     pipeline: Pipeline | None = None
+    broken: ClassVar[set[str]] = set()
+    """Workflows that an error of the engine's own tables threw out of this process before it was written down."""
 
 
 async def _run_step(step: Next, job_id: str) -> Next:
@@ -67,10 +69,14 @@ async def _step(step: Next, job_id: str) -> Next:
 )
 async def _upscale_job(job_id: str, first: Next) -> str:
     step: Next = first
-    for _ in range(_MAX_STEPS):
-        step = await _step(step, job_id)
-        if step == "end":
-            break
+    try:
+        for _ in range(_MAX_STEPS):
+            step = await _step(step, job_id)
+            if step == "end":
+                break
+    except Exception:
+        _Running.broken.add(DBOS.workflow_id or "")
+        raise
     return step
 
 
@@ -143,6 +149,23 @@ class DbosEngine:
         if ids:
             await DBOS.resume_workflows_async(ids, queue_name=_TAKEOVER_QUEUE)
         return [workflow_id.rsplit(":", 1)[0] for workflow_id in ids]
+
+    async def resume_broken(self) -> int:
+        """Resume the workflows that fell out of this process while the database was away; how many.
+
+        They stay recorded as running here, so nobody else would ever take them.
+        """
+        ids = sorted(_Running.broken)
+        if not ids:
+            return 0
+        found = await DBOS.list_workflows_async(
+            workflow_ids=ids, status=["PENDING"], load_input=False, load_output=False
+        )
+        pending = [workflow.workflow_id for workflow in found]
+        if pending:
+            await DBOS.resume_workflows_async(pending, queue_name=_TAKEOVER_QUEUE)
+        _Running.broken.difference_update(ids)
+        return len(pending)
 
     async def forget_before(self, at: float) -> int:
         """Delete DBOS's rows of workflows that ended before this unix time; how many."""

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.engine import DbosEngine
-from core.errors import InternalError, QuoteExpired
+from core.errors import InternalError, LedgerUnavailable, QuoteExpired
 from core.jobs import Job, JobState
 from core.members import Members
 from core.pipeline import Next, Pipeline
@@ -71,6 +73,7 @@ class Janitor:
         self.duties = (
             Duty("cancels", 1, self.notice_cancels),
             Duty("questions", 2, self.expire_questions),
+            Duty("broken", 3, self.resume_broken),
             Duty("stale", 15, self.pick_up),
             Duty("holds", 30, self.keep_holds),
             Duty("images", 600, self.delete_old_images),
@@ -88,6 +91,8 @@ class Janitor:
         while True:
             try:
                 await duty.work()
+            except (DBAPIError, PoolTimeout, LedgerUnavailable) as trouble:
+                log.warning("duty_delayed", duty=duty.name, kind=type(trouble).__name__)
             except Exception:
                 log.exception("duty_failed", duty=duty.name)
             await asyncio.sleep(duty.every_s)
@@ -115,6 +120,12 @@ class Janitor:
             if moved is not None:
                 self._tools.feed.publish(moved)
                 await self._engine.start(job.id, part="announce")
+
+    async def resume_broken(self) -> None:
+        """Jobs that fell out of the engine while its tables were away."""
+        resumed = await self._engine.resume_broken()
+        if resumed:
+            log.warning("jobs_resumed", jobs=resumed)
 
     async def pick_up(self) -> None:
         """Jobs that should be moving and that no workflow has in hand (a crash between two commits)."""

@@ -27,6 +27,8 @@ _LOOK_EVERY_S = 1.0
 _SETTLED_S = 10.0
 """A PostgreSQL restart frees every lock at once: nobody is declared dead until the server is up for so long."""
 
+_TAKE = "SELECT pg_try_advisory_lock($1)"
+
 TakeOver = Callable[[str], Awaitable[None]]
 
 
@@ -133,7 +135,7 @@ class PostgresRoster:
             await self._connection.execute("SELECT pg_advisory_unlock($1)", _number(name), timeout=5)
 
     async def _connect(self) -> None:
-        self._connection = await asyncpg.connect(
+        connection = await asyncpg.connect(
             self._url,
             timeout=10,
             server_settings={
@@ -143,11 +145,13 @@ class PostgresRoster:
                 "tcp_keepalives_count": "3",
             },
         )
-        if not await self._lock(self._name):
-            raise RuntimeError("another process holds this name")
+        if not await connection.fetchval(_TAKE, _number(self._name), timeout=5):
+            await connection.close(timeout=5)
+            raise ConnectionError("an earlier connection of this process still holds its name")
+        self._connection = connection
 
     async def _lock(self, name: str) -> bool:
-        taken: bool = await self._connection.fetchval("SELECT pg_try_advisory_lock($1)", _number(name), timeout=5)
+        taken: bool = await self._connection.fetchval(_TAKE, _number(name), timeout=5)
         return taken
 
     async def _uptime_s(self) -> float:
@@ -167,7 +171,7 @@ async def watch(roster: Roster, take_over: TakeOver) -> None:
     while True:
         try:
             await roster.take_dead(take_over)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as trouble:
+        except Exception as trouble:  # the database, the engine's own tables, a disk: the next look may be luckier
             if time.monotonic() >= quiet_until:
                 log.warning("roster_unavailable", kind=type(trouble).__name__)
                 quiet_until = time.monotonic() + 60

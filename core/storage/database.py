@@ -14,10 +14,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _BUSY_TIMEOUT_S = 30.0
 _POOL_SIZE = 10
 
@@ -50,16 +53,29 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that may write; committed on leaving, rolled back on an exception."""
-        async with self._writers, self.engine.connect() as connection, connection.begin():
+        async with self._writers, self._connected() as connection, connection.begin():
             yield connection
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that only reads."""
-        async with self.engine.connect() as connection:
+        async with self._connected() as connection:
             await connection.execution_options(readonly=True)
             async with connection.begin():
                 yield connection
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncConnection]:
+        """A connection of the pool. A server that is away is an OperationalError, as any other trouble with it is."""
+        connection = self.engine.connect()
+        try:
+            await connection.start()
+        except _AWAY as error:  # SQLAlchemy passes the driver's own errors of connecting on as they are
+            raise OperationalError("connect", None, error, connection_invalidated=True) from error
+        try:
+            yield connection
+        finally:
+            await connection.close()
 
     async def ping(self) -> None:
         """Raise if the database does not answer."""
