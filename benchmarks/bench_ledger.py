@@ -1,6 +1,6 @@
 """Ledger decisions per second on SQLite and PostgreSQL, on a small ledger and on one with ten times the rows.
 
-A decision is one `hold` that checks the limits of the user, the workspace and the bot and the jobs at once, by 50 members
+A decision is one `hold` against limits of the user, the workspace and the bot and jobs at once, by 50 members
 asking concurrently; every job is then settled, which is not counted in the time of the decisions but shown.
 
 Run: `python -m benchmarks.bench_ledger [--jobs 2000] [--rounds 9] [--postgres URL]`. Prints one JSON object per line.
