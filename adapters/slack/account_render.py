@@ -17,7 +17,6 @@ from core.parameters import PRESETS, SPECS, Parameters
 from core.pricing import usd
 from core.reports import UsageReport, UsageRow
 
-_MARK = "\ue000"
 TOP_MEMBERS = 5
 HISTORY_SHOWN = 10
 
@@ -89,8 +88,9 @@ def quota(statuses: Sequence[LimitStatus], locale: str, *, saved: bool = False) 
     for status in statuses[:20]:
         line = [b.run(_meter(status)), b.run(f"  {limit_line(status, locale)}")]
         if status.opens_at is not None and status.left == 0:
-            opens = tr(" (opens again on {time})", locale, time=_MARK)
-            line += b.around(opens, _MARK, b.clock_time(status.opens_at, pattern="{date_short_pretty}, {time}"))
+            opens = tr("It opens again on {time}.", locale)
+            line.append(b.run(" "))
+            line += b.around(opens, time=b.clock_time(status.opens_at, pattern="{date_short_pretty}, {time}"))
         lines.append(line)
     return Content(f"{title}: {limit_line(statuses[0], locale)}", [b.header(title), b.rich(*lines)])
 
@@ -206,13 +206,9 @@ def settings(saved: Mapping[str, object], command: str, locale: str, *, hint: bo
     title = tr("Your defaults", locale)
     if not hint:
         return Content(title, [b.rich(first)])
-    how = tr("Change them like this: {example}. Clear them with {reset}.", locale, example=_MARK, reset="\ue001")
-    before, _, rest = how.partition(_MARK)
-    middle, _, after = rest.partition("\ue001")
-    example, reset = f"{command} settings factor=3 creativity=0.5", f"{command} settings reset"
-    line = [b.run(before), b.run(example, code=True), b.run(middle), b.run(reset, code=True)]
-    if after:
-        line.append(b.run(after))
+    how = tr("Change them like this: {example}. Clear them with {reset}.", locale)
+    example = b.run(f"{command} settings factor=3 creativity=0.5", code=True)
+    line = b.around(how, example=example, reset=b.run(f"{command} settings reset", code=True))
     return Content(title, [b.rich(first, line)])
 
 

@@ -6,6 +6,7 @@ notified; the top-level `text` is escaped. Limits: Block Kit reference, read 202
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -18,6 +19,7 @@ BUTTON_MAX_CHARS = 75
 TITLE_MAX_CHARS = 24
 ALT_MAX_CHARS = 2000
 NOTIFICATION_MAX_CHARS = 1000
+_NAMED = re.compile(r"(\{[a-z]+\})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,16 @@ def clock_time(unix_s: float, *, pattern: str = "{time_secs}") -> Block:
     return {"type": "date", "timestamp": int(unix_s), "format": pattern, "fallback": "…"}
 
 
-def around(template: str, marker: str, inner: Block) -> list[Block]:
-    """`template` as runs, with `inner` in the place of `marker`."""
-    before, _, after = template.partition(marker)
-    return [part for part in (run(before) if before else None, inner, run(after) if after else None) if part]
+def around(template: str, **inner: Block) -> list[Block]:
+    """`template` as runs, with these elements in the places of their `{names}`, in whatever order a language has."""
+    found: list[Block] = []
+    for part in _NAMED.split(template):
+        name = part[1:-1] if part.startswith("{") else ""
+        if name in inner:
+            found.append(inner[name])
+        elif part:
+            found.append(run(part))
+    return found
 
 
 def rich(*lines: Sequence[Block]) -> Block:

@@ -89,9 +89,19 @@ class SlackApi:
         return install.bot_token
 
     async def call(
-        self, team: Team, method: str, *, progress: bool = False, max_wait_s: float | None = None, **args: Any
+        self,
+        team: Team,
+        method: str,
+        *,
+        progress: bool = False,
+        max_wait_s: float | None = None,
+        leaving: Callable[[], None] | None = None,
+        **args: Any,
     ) -> dict[str, Any]:
-        """One call, with its waits and repeats. Raises SlackRefused, SlackRevoked or SlackAway."""
+        """One call, with its waits and repeats; `leaving` is called when the wait is over and the request leaves.
+
+        Raises SlackRefused, SlackRevoked or SlackAway.
+        """
         wait_s = max_wait_s if max_wait_s is not None else PROGRESS_WAIT_S if progress else FINAL_WAIT_S
         deadline = self._clock.now() + wait_s
         given = {name: value for name, value in args.items() if value is not None}
@@ -101,6 +111,8 @@ class SlackApi:
             await self._budget.take(
                 team.team_id, method, channel=str(given.get("channel", "")), progress=progress, max_wait_s=left_s
             )
+            if leaving is not None:
+                leaving()
             try:
                 return await self._once(team, method, given)
             except SlackRefused as refusal:

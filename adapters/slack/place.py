@@ -5,6 +5,7 @@ Decided once per job and kept in the memo, so that every process posts to the sa
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -88,11 +89,18 @@ class Poster:
         answer = await self._api.call(self.team, "conversations.open", users=self.user_id)
         return str((answer.get("channel") or {}).get("id") or self.user_id)
 
-    async def post(self, content: Content, *, locale: str, progress: bool = False) -> tuple[Place, str]:
+    async def post(
+        self,
+        content: Content,
+        *,
+        locale: str,
+        progress: bool = False,
+        leaving: Callable[[], None] | None = None,
+    ) -> tuple[Place, str]:
         """Post at the place, or in a direct message where that is refused. Returns where, and the message's ts."""
         place = await self.place()
         try:
-            return place, await self._post_at(place, content, progress)
+            return place, await self._post_at(place, content, progress, leaving)
         except SlackRefused as refusal:
             if refusal.error not in UNREACHABLE_PLACE or place.direct:
                 raise
@@ -115,11 +123,14 @@ class Poster:
         """Post exactly there; returns the message's ts."""
         return await self._post_at(place, content, False)
 
-    async def _post_at(self, place: Place, content: Content, progress: bool) -> str:
+    async def _post_at(
+        self, place: Place, content: Content, progress: bool, leaving: Callable[[], None] | None = None
+    ) -> str:
         answer = await self._api.call(
             self.team,
             "chat.postMessage",
             progress=progress,
+            leaving=leaving,
             channel=place.channel,
             thread_ts=place.thread_ts or None,
             unfurl_links=False,

@@ -11,7 +11,6 @@ from core.messages import job as words
 from core.pricing import usd
 
 BAR_CELLS = 12
-_MARK = "\ue000"
 
 
 def action(verb: str, job_id: str, argument: str = "") -> str:
@@ -40,9 +39,8 @@ def working(job: Job, progress: Progress, *, streamed: bool = False) -> Content:
     stage = words.stage_text(progress, locale)
     line = [] if streamed else [b.run(bar(progress.percent) + stage)]
     if progress.eta_at is not None and progress.stage in ("waiting", "upscaling"):
-        ready = tr("ready at about {time}", locale, time=_MARK)
         line += [b.run(" · ")] if line else []
-        line += b.around(ready, _MARK, b.clock_time(progress.eta_at))
+        line += b.around(tr("ready at about {time}", locale), time=b.clock_time(progress.eta_at))
     cancel = b.actions(b.button(words.button_label("cancel", locale), action("cancel", job.id)))
     lines = [title, line] if line else [title]
     said = name if streamed else f"{name}: {stage}"
@@ -67,8 +65,8 @@ def question(job: Job) -> Content:
     ask = words.ask_text(job.quote, locale)
     lines = [[b.run(file_name(job), bold=True)], [b.run(ask)]]
     if job.confirm_by_at is not None:
-        until = tr("The offer stands until {time}.", locale, time=_MARK)
-        lines.append(b.around(until, _MARK, b.clock_time(job.confirm_by_at, pattern="{time}")))
+        until = tr("The offer stands until {time}.", locale)
+        lines.append(b.around(until, time=b.clock_time(job.confirm_by_at, pattern="{time}")))
     row = b.actions(
         b.button(words.confirm_label(job.quote, locale), action("confirm", job.id), style="primary"),
         b.button(words.button_label("cancel", locale), action("cancel", job.id)),
@@ -149,8 +147,8 @@ def notice(said: Notice, locale: str, *, job_id: str = "", name: str = "", again
     if more:
         lines.append([b.run(more)])
     if said.opens_at is not None:
-        opens = tr("It opens again on {time}.", locale, time=_MARK)
-        lines.append(b.around(opens, _MARK, b.clock_time(said.opens_at, pattern="{date_short_pretty}, {time}")))
+        opens = tr("It opens again on {time}.", locale)
+        lines.append(b.around(opens, time=b.clock_time(said.opens_at, pattern="{date_short_pretty}, {time}")))
     buttons = [
         b.button(offer.label, action("factor", job_id, f"{offer.factor:g}"), style="primary")
         for offer in said.offers

@@ -17,6 +17,7 @@ from adapters.slack.deliver import Deliverer
 from adapters.slack.errors import SlackAway, SlackError, SlackRefused, delivery_error
 from adapters.slack.place import Notebook, Place, Poster
 from adapters.slack.streaming import StoppedByMember, Streams, StreamState, Unavailable
+from adapters.slack.through import see_through
 from core.jobs import Delivery, Job, Progress
 from core.limits import LimitStatus
 from core.messages import Notice
@@ -25,6 +26,10 @@ from core.messages import job as words
 log = structlog.get_logger(__name__)
 
 GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
+
+
+async def _nothing() -> None:
+    """A stream that never began needs no note."""
 
 
 class SlackReply:
@@ -104,13 +109,22 @@ class SlackReply:
         if place.moved or not place.thread_ts:
             return
         try:
-            stream = await self._streams.start(
-                self._poster.team, place.kind, place.channel, place.thread_ts, self._poster.user_id, job, progress
+            await see_through(
+                lambda leaving: self._streams.start(
+                    self._poster.team,
+                    place.kind,
+                    place.channel,
+                    place.thread_ts,
+                    self._poster.user_id,
+                    job,
+                    progress,
+                    leaving,
+                ),
+                lambda stream: self._notes.put(stream=asdict(stream)),
+                _nothing,
             )
         except Unavailable:
             await self._fall_back(job, progress)
-            return
-        await self._notes.put(stream=asdict(stream))
 
     async def _through_stream(self, job: Job, progress: Progress, stream: StreamState) -> None:
         place = await self._poster.place()
@@ -172,7 +186,13 @@ class SlackReply:
             return
         await self._notes.put(root={"ts": ""})
         try:
-            place, ts = await self._poster.post(content, locale=job.requester.locale, progress=not sure)
+            await see_through(
+                lambda leaving: self._poster.post(
+                    content, locale=job.requester.locale, progress=not sure, leaving=leaving
+                ),
+                lambda posted: self._notes.put(root={"ts": posted[1], "channel": posted[0].channel}),
+                lambda: self._notes.put(root=None),
+            )
         except SlackAway as away:
             if not away.maybe_done:
                 await self._notes.put(root=None)
@@ -180,7 +200,6 @@ class SlackReply:
         except SlackError:
             await self._notes.put(root=None)
             raise
-        await self._notes.put(root={"ts": ts, "channel": place.channel})
 
     async def _edit_root(self, root: dict[str, str], content: Content, *, progress: bool = True) -> None:
         await self._poster.edit(Place(root["channel"]), root["ts"], content, progress=progress)

@@ -7,6 +7,7 @@ the caller goes on with plain edits: nothing is lost. Holds no results.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,6 +24,8 @@ log = structlog.get_logger(__name__)
 
 AREA = "slack.streams"
 LIFE_S = 230.0
+START_WAIT_S = 1.5
+"""Where the budget of starts is used up (20 a minute), edits do as well."""
 RETRY_PROBE_S = 7 * 86_400.0
 STAGES = ("preparing", "waiting", "upscaling", "delivering")
 NOT_HERE = frozenset(
@@ -68,7 +71,15 @@ class Streams:
         return self._known[key]
 
     async def start(
-        self, team: Team, kind: str, channel: str, thread_ts: str, user_id: str, job: Job, progress: Progress
+        self,
+        team: Team,
+        kind: str,
+        channel: str,
+        thread_ts: str,
+        user_id: str,
+        job: Job,
+        progress: Progress,
+        leaving: Callable[[], None] | None = None,
     ) -> StreamState:
         """Begin a stream under `thread_ts`. Raises Unavailable."""
         chunks, shown = task_chunks(job, progress, {})
@@ -77,6 +88,8 @@ class Streams:
                 team,
                 "chat.startStream",
                 progress=True,
+                max_wait_s=START_WAIT_S,
+                leaving=leaving,
                 channel=channel,
                 thread_ts=thread_ts,
                 recipient_user_id=user_id,

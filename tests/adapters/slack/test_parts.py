@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -18,6 +19,7 @@ from adapters.slack.errors import SlackAway
 from adapters.slack.quiet_log import sdk_logger
 from adapters.slack.settings import Settings
 from adapters.slack.streaming import last_chunks, task_chunks
+from adapters.slack.through import see_through
 from adapters.slack.translate import Where
 from core.errors import leaves
 from core.jobs import InputFacts, Job, JobState, Progress, Quote, Receipt, ReplyAddress, Requester, Result, Source
@@ -219,3 +221,55 @@ def test_the_sdks_log_lines_hold_no_link_token_or_body(caplog: pytest.LogCapture
         logger.warning("Unhandled request ({'text': 'private words'})")
     for hidden in ("ticket", "xoxb", "private words", "wss://"):
         assert hidden not in caplog.text
+
+
+# ------------------------------------------------------------------- seen through
+
+
+async def test_a_post_that_has_left_is_noted_though_its_caller_is_cancelled() -> None:
+    kept: list[str] = []
+    answered = asyncio.Event()
+
+    async def post(leaving: Callable[[], None]) -> str:
+        leaving()
+        await answered.wait()
+        return "1.23"
+
+    async def keep(ts: str) -> None:
+        kept.append(ts)
+
+    async def never_left() -> None:
+        kept.append("never left")
+
+    task = asyncio.create_task(see_through(post, keep, never_left))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.sleep(0)
+    answered.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert kept == ["1.23"]
+
+
+async def test_a_post_that_still_waits_for_its_turn_is_dropped_when_its_caller_is_cancelled() -> None:
+    kept: list[str] = []
+
+    async def post(leaving: Callable[[], None]) -> str:
+        await asyncio.Event().wait()
+        leaving()
+        return "never"
+
+    async def keep(ts: str) -> None:
+        kept.append(ts)
+
+    async def never_left() -> None:
+        kept.append("never left")
+
+    task = asyncio.create_task(see_through(post, keep, never_left))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert kept == ["never left"]
