@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.adapters.discord.fake_service import png
 from tests.bot.process_kit import Bot, accepted, check_ledger, until
-from tests.emulators.discord import DiscordEmulator, Upload
+from tests.emulators.discord import DiscordEmulator, Fault, Upload
 from tests.emulators.fal import FalEmulator
 
 
@@ -111,3 +111,84 @@ async def test_fifty_at_once_are_acknowledged_in_time_and_all_end_with_a_picture
         assert latencies[49 * 99 // 100] < 1.0
         assert accepted(fal) == dict.fromkeys(range(50), 1)
     assert len(discord.messages()) == 50
+
+
+async def test_a_member_is_asked_confirms_cancels_and_is_refused_with_what_fits(
+    discord: DiscordEmulator, tmp_path: Path
+) -> None:
+    async with FalEmulator(job_s=0.3) as fal:
+        limits = {"CONFIRM_ABOVE_USD": "0.15", "MAX_OUTPUT_PIXELS": "3000000"}
+        bot = Bot(tmp_path / "data", {**_env(fal, discord), **limits})
+        picture = Upload("a.png", png(1000, 700))
+        try:
+            await bot.start()
+            await _connected(discord)
+            asked = await discord.invoke("/upscale", {"image": picture, "factor": 2.0})
+            question = await asked.answer(lambda m: "Start for" in " ".join(m.labels), 30)
+            assert question.labels == ["Start for $0.30", "Cancel"]
+            assert fal.submits == []
+            await discord.click(question, "Start for")
+            result = await asked.answer(lambda m: m.images, 30)
+            assert result.id == question.id
+
+            fal.job_s = 30.0
+            running = await discord.invoke("/upscale", {"image": picture, "factor": 1.1, "seed": 5})
+            await until(lambda: len(fal.submits) == 2)
+            await discord.click(await running.answer(lambda m: "Cancel" in m.labels, 30), "Cancel")
+            await running.answer(lambda m: "Cancelled" in m.text, 30)
+
+            fal.job_s = 0.3
+            refused = await discord.invoke("/upscale", {"image": picture, "factor": 4.0})
+            offer = await refused.answer(lambda m: m.labels and "instead" in m.labels[0], 30)
+            smaller = await discord.click(offer, "instead")
+            again = await smaller.answer(lambda m: m.labels and "Start for" in m.labels[0], 30)
+            assert "$0.30" in again.text
+            assert bot.errors() == []
+        finally:
+            await bot.close()
+
+
+async def test_a_job_that_outlives_its_token_ends_in_the_same_message(discord: DiscordEmulator, tmp_path: Path) -> None:
+    async with FalEmulator(job_s=2.0) as fal:
+        bot = Bot(tmp_path / "data", _env(fal, discord))
+        try:
+            await bot.start()
+            await _connected(discord)
+            started = await discord.invoke("/upscale", {"image": Upload("a.png", png())})
+            await until(lambda: len(fal.submits) == 1)
+            discord.clock.advance(16 * 60)
+            message = await started.answer(lambda m: m.images, 30)
+            assert [m.id for m in discord.messages()] == [message.id]
+            assert len([r for r in discord.requests if r.code == 50027]) <= 1
+            assert bot.errors() == []
+        finally:
+            await bot.close()
+
+
+async def test_trouble_on_every_route_loses_nothing_and_sends_nothing_twice(
+    discord: DiscordEmulator, tmp_path: Path
+) -> None:
+    async with FalEmulator(job_s=1.0) as fal:
+        bot = Bot(tmp_path / "data", _env(fal, discord))
+        try:
+            await bot.start()
+            await _connected(discord)
+            discord.faults += [
+                Fault("/callback", "reset_after", times=2),
+                Fault("PATCH .*@original", "reset", times=2),
+                Fault("PATCH .*@original", "status", status=503, times=2),
+                Fault("PATCH .*@original", "ratelimit", seconds=0.2, times=2),
+            ]
+            discord.gateway.deliveries = 2
+            started = [
+                await discord.invoke("/upscale", {"image": Upload("a.png", png()), "seed": n}) for n in (1, 2, 3)
+            ]
+            await discord.gateway.drop()
+            for one in started:
+                await one.answer(lambda m: m.images, 60)
+            assert bot.errors() == []
+        finally:
+            await bot.close()
+        assert accepted(fal) == {1: 1, 2: 1, 3: 1}
+    assert len(discord.messages()) == 3
+    assert all(len(m.images) == 1 for m in discord.messages())
