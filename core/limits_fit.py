@@ -4,18 +4,56 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from core.errors import LimitReached
 from core.jobs import Quote
-from core.limits import LimitStatus, Measure
+from core.limits import Limit, LimitStatus, Measure
 from core.pricing import quote
 
-_STEPS_PER_FACTOR = 20
-"""Offers are multiples of 0.05: `1.65×` reads well on a button."""
+_STEPS_PER_FACTOR = 100
+"""Offers are whole hundredths, as those of the size limits are."""
 
 _SMALLEST_FACTOR = 1.0
 _LARGEST_FACTOR = 4.0
+
+
+_FOREVER = float("inf")
+
+
+def needed(limit: Limit, amount_nanousd: int, megapixels: int) -> int:
+    """What a job asks of this limit, in the limit's own unit."""
+    match limit.measure:
+        case Measure.USD:
+            return amount_nanousd
+        case Measure.MEGAPIXELS:
+            return megapixels
+        case Measure.JOBS | Measure.RUNNING:
+            return 1
+
+
+def worst(failing: Iterable[LimitStatus]) -> LimitStatus:
+    """The limit that opens last: until then the job cannot run, whatever the others say. Ties: the least left."""
+    return max(failing, key=lambda s: (_FOREVER if s.opens_at is None else s.opens_at, -s.left))
+
+
+def refusal(asked: Quote, statuses: Sequence[LimitStatus]) -> LimitReached | None:
+    """What a hold for this quote would be refused with, as far as these limits tell; it is the hold that decides.
+
+    A sponsor's budget refuses nobody: what it cannot pay is asked of the member's own limits. Jobs at once only wait.
+    """
+    failing = [
+        status
+        for status in statuses
+        if status.limit.source != "sponsor"
+        and status.limit.measure is not Measure.RUNNING
+        and needed(status.limit, asked.estimate_nanousd, asked.megapixels) > status.left
+    ]
+    if not failing:
+        return None
+    status = worst(failing)
+    error = LimitReached(status=status, needed=needed(status.limit, asked.estimate_nanousd, asked.megapixels))
+    return with_offer(error, statuses, asked)
 
 
 def megapixels_left(statuses: Iterable[LimitStatus], unit_price_nanousd: int) -> int | None:
@@ -32,7 +70,7 @@ def megapixels_left(statuses: Iterable[LimitStatus], unit_price_nanousd: int) ->
 
 
 def largest_factor(width_px: int, height_px: int, megapixels: int, *, below: float = _LARGEST_FACTOR) -> float | None:
-    """The largest factor in steps of 0.05, at most `below`, whose price is within this many megapixels, or None."""
+    """The largest factor in hundredths, at most `below`, whose price is within this many megapixels, or None."""
     step = math.floor(below * _STEPS_PER_FACTOR + 1e-9)
     while step >= _SMALLEST_FACTOR * _STEPS_PER_FACTOR:
         factor = step / _STEPS_PER_FACTOR

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from core.alerts import Alert
 
 
+_HAVE_SERVERS = frozenset({"", "discord"})
+"""Where people say server; everywhere else they say workspace."""
+
+
 def amount(measure: Measure, value: int, locale: str) -> str:
     """`$3.20`, `16 MP`, `5 jobs`."""
     if measure is Measure.USD:
@@ -41,8 +45,10 @@ def window_name(window: Window, locale: str) -> str:
     return names[window]
 
 
-def scope_name(kind: ScopeKind, locale: str) -> str:
-    """Whose limit it is, from the member's view."""
+def scope_name(kind: ScopeKind, locale: str, platform: str = "") -> str:
+    """Whose limit it is, from the member's view, in the words of the platform where it has its own."""
+    if kind is ScopeKind.WORKSPACE and platform not in _HAVE_SERVERS:
+        return tr("this workspace", locale)
     names = {
         ScopeKind.EVERYTHING: tr("the whole bot", locale),
         ScopeKind.PLATFORM: tr("this platform", locale),
@@ -66,7 +72,7 @@ def left_sentence(status: LimitStatus, locale: str) -> str:
         )
     if limit.scope.kind is ScopeKind.USER:
         return tr("You have {left} left {when}.", locale, left=left, when=when)
-    whose = scope_name(limit.scope.kind, locale)
+    whose = scope_name(limit.scope.kind, locale, limit.scope.platform)
     return tr("{left} left {when} for {whose}.", locale, left=left, when=when, whose=whose)
 
 
@@ -84,7 +90,7 @@ def limit_reached(error: e.LimitReached, locale: str) -> Notice:
         "left": amount(limit.measure, error.status.left, locale),
         "limit": amount(limit.measure, limit.amount, locale),
         "when": window_name(limit.window, locale),
-        "whose": scope_name(limit.scope.kind, locale),
+        "whose": scope_name(limit.scope.kind, locale, limit.scope.platform),
     }
     offers: tuple[Offer, ...] = ()
     if error.largest_factor is not None and error.largest_factor > 1:
@@ -106,7 +112,9 @@ def alert(due: Alert, now: float, zone: ZoneInfo) -> Notice:
         "used": amount(limit.measure, due.status.used, locale),
         "limit": amount(limit.measure, limit.amount, locale),
         "when": window_name(limit.window, locale),
-        "whose": tr("this channel", locale) if limit.source == "sponsor" else scope_name(limit.scope.kind, locale),
+        "whose": tr("this channel", locale)
+        if limit.source == "sponsor"
+        else scope_name(limit.scope.kind, locale, limit.scope.platform),
         "percent": due.level,
     }
     if due.level == 100:

@@ -7,10 +7,10 @@ import hashlib
 from pathlib import Path
 
 from core import pricing
-from core.errors import DownloadFailed, LimitReached, ResultExpired
+from core.errors import DownloadFailed, ResultExpired
 from core.images import check_output
 from core.jobs import InputFacts, Job, JobState, Progress, Quote, Receipt, Result
-from core.limits import LimitStatus, Measure
+from core.limits_fit import refusal
 from core.pipeline.ending import cancelled_before_submit
 from core.pipeline.tools import Next, Tools
 
@@ -151,36 +151,11 @@ async def _quote(tools: Tools, job: Job, facts: InputFacts) -> Quote:
     price = await tools.prices.unit_price()
     quote = pricing.quote(facts.width_px, facts.height_px, job.parameters.factor, price)
     left = await tools.ledger.statuses(job.requester)
-    if tools.upscaler.real_money:
-        _refuse_if_over(quote, left)
+    # Say no before asking: the hold decides for good, but nobody should confirm a price that cannot be held.
+    if tools.upscaler.real_money and (refused := refusal(quote, left)) is not None:
+        raise refused
     agreed = max(job.confirmed_nanousd, tools.settings.confirm_above_nanousd)
     return dataclasses.replace(quote, left=left, needs_confirmation=quote.estimate_nanousd > agreed)
-
-
-def _refuse_if_over(quote: Quote, left: tuple[LimitStatus, ...]) -> None:
-    """Say no before asking: the hold decides for good, but nobody should confirm a price that cannot be held."""
-    needed = {Measure.USD: quote.estimate_nanousd, Measure.MEGAPIXELS: quote.megapixels, Measure.JOBS: 1}
-    for status in left:
-        need = needed.get(status.limit.measure)
-        if need is not None and need > status.left:
-            raise LimitReached(status=status, needed=need, largest_factor=factor_within(quote, status))
-
-
-def factor_within(quote: Quote, status: LimitStatus) -> float | None:
-    """The largest factor above 1, in steps of 0.01, whose price fits what is left of this limit; None if none does."""
-    measure = status.limit.measure
-    if measure is Measure.USD:
-        fitting_mp = status.left // quote.unit_price_nanousd if quote.unit_price_nanousd else 0
-    elif measure is Measure.MEGAPIXELS:
-        fitting_mp = status.left
-    else:
-        return None
-    hundredths = min(400, int(100 * (fitting_mp * 1_000_000 / (quote.width_px * quote.height_px)) ** 0.5))
-    for candidate in range(hundredths, max(100, hundredths - 20), -1):
-        factor = candidate / 100
-        if pricing.quote(quote.width_px, quote.height_px, factor, 1).megapixels <= fitting_mp:
-            return factor
-    return None
 
 
 async def _ask(tools: Tools, job: Job) -> Next:

@@ -14,8 +14,9 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from core.errors import ProviderBusy, SubmitNotSent, SubmitUnknown, UpscaleError
+from core.errors import LimitReached, ProviderBusy, SubmitNotSent, SubmitUnknown, UpscaleError
 from core.jobs import Job, Progress, Remote
+from core.limits_fit import with_offer
 from core.pipeline.ending import cancelled_before_submit
 from core.pipeline.prepare import ensure_input
 from core.pipeline.tools import Next, Tools
@@ -42,7 +43,10 @@ async def hold(tools: Tools, job: Job) -> Next:
         megapixels=job.quote.megapixels,
         enforce=tools.upscaler.real_money,
     )
-    answer = await tools.ledger.hold(request)
+    try:
+        answer = await tools.ledger.hold(request)
+    except LimitReached as refused:
+        raise with_offer(refused, await tools.ledger.statuses(job.requester), job.quote) from None
     while not isinstance(answer, Granted):
         if job.cancel_requested_by or tools.cancel_event(job.id).is_set():
             return await cancelled_before_submit(tools, job)

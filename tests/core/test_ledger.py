@@ -225,17 +225,20 @@ async def test_a_sweep_gives_back_what_dead_jobs_hold_and_extends_the_living(
     ledger = make_ledger(database, clock, day_usd(ScopeKind.USER, 5), running(ScopeKind.USER, 1))
     await ledger.hold(job("dead", 2))
     await ledger.hold(job("alive", 1))
-    await ledger.hold(job("young", 1))
+    await ledger.hold(job("touched", 1))
 
     async def is_alive(key: str) -> bool:
         return key == "alive"
 
-    assert await ledger.sweep(is_alive, older_than_s=60) == 0, "nothing is old enough"
+    assert await ledger.sweep(is_alive) == 0, "nothing is old enough"
     clock.at += 3 * 3600
-    await ledger.touch(["young"])
-    assert await ledger.sweep(is_alive) == 2
-    assert (await ledger.statuses(member()))[0].held == USD
+    await ledger.touch(["touched"])
+    assert await ledger.sweep(is_alive) == 1
+    assert (await ledger.statuses(member()))[0].held == 2 * USD
     assert isinstance(await ledger.admit("alive"), Granted)
+    clock.at += 121
+    assert await ledger.sweep(is_alive) == 1, "touched no more"
+    assert (await ledger.statuses(member()))[0].held == USD
     clock.at += 1.5 * 3600
     assert await ledger.sweep(is_alive) == 0
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core import pricing
 from core.errors import LimitReached
 from core.limits import Limit, LimitDefaults, LimitStatus, Measure, Rule, Scope, ScopeKind, Window
-from core.limits_fit import largest_factor, megapixels_left, with_offer
+from core.limits_fit import largest_factor, megapixels_left, refusal, with_offer
 from core.limits_rules import RuleBook
 from core.limits_windows import COUNTED, span
 from tests.core.ledger_kit import USD, day_usd, member
@@ -156,9 +156,9 @@ def test_the_largest_factor_that_fits_is_found_over_all_limits() -> None:
     tight = status(Measure.MEGAPIXELS, 20, 8)
     error = LimitReached(status=status(Measure.USD, 3 * USD, 0), needed=asked.estimate_nanousd)
     offer = with_offer(error, [tight, error.status], asked).largest_factor
-    assert offer == 2.4
+    assert offer == 2.44
     assert pricing.quote(2000, 1000, offer, 1).megapixels <= 12
-    assert pricing.quote(2000, 1000, offer + 0.05, 1).megapixels > 12
+    assert pricing.quote(2000, 1000, offer + 0.01, 1).megapixels > 12
 
 
 @pytest.mark.parametrize(
@@ -176,3 +176,13 @@ def test_what_is_offered_always_fits(width: int, height: int, megapixels: int) -
     if factor is not None:
         assert 1 <= factor <= 4
         assert pricing.quote(width, height, factor, 1).megapixels <= megapixels
+
+
+def test_before_asking_for_consent_the_limits_are_looked_at_and_a_sponsor_refuses_nobody() -> None:
+    asked = pricing.quote(2000, 1000, 2, USD // 10)
+    sponsor = LimitStatus(Limit(Scope(ScopeKind.CHANNEL), Measure.USD, Window.TOTAL, USD // 2, "sponsor"), 0, 0, 9.0)
+    busy = LimitStatus(Limit(Scope(ScopeKind.USER), Measure.RUNNING, Window.NOW, 3), 3, 0, None)
+    assert refusal(asked, [sponsor, busy, status(Measure.USD, USD, 0)]) is None
+    refused = refusal(asked, [status(Measure.USD, USD // 2, 0), status(Measure.MEGAPIXELS, 90, 0)])
+    assert refused is not None
+    assert (refused.needed, refused.largest_factor) == (asked.estimate_nanousd, 1.58)

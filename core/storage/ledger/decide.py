@@ -12,7 +12,8 @@ from typing import Literal
 
 from core.errors import LimitReached, Paused, TooManyWaiting
 from core.jobs import Requester
-from core.limits import Limit, LimitStatus, Measure
+from core.limits import LimitStatus
+from core.limits_fit import needed, worst
 from core.limits_windows import COUNTED
 from core.ports import HoldRequest
 from core.pricing import PIXELS_PER_MEGAPIXEL
@@ -20,7 +21,6 @@ from core.storage.ledger.book import OPEN, Balance, Book, Hold, HoldState
 from core.storage.ledger.keys import NOW
 from core.storage.ledger.rules import Bound, Plan
 
-_FOREVER = float("inf")
 _MAX_NAME = 100
 
 
@@ -62,20 +62,8 @@ def _fits(status: LimitStatus, request: HoldRequest) -> bool:
 
 
 def _refusal(failing: list[LimitStatus], request: HoldRequest) -> LimitReached:
-    """The limit that opens last: until then the job cannot run, whatever the others say. Ties: the least left."""
-    worst = max(failing, key=lambda s: (_FOREVER if s.opens_at is None else s.opens_at, -s.left))
-    return LimitReached(status=worst, needed=needed(worst.limit, request.amount_nanousd, request.megapixels))
-
-
-def needed(limit: Limit, amount_nanousd: int, megapixels: int) -> int:
-    """What a job asks of this limit, in the limit's own unit."""
-    match limit.measure:
-        case Measure.USD:
-            return amount_nanousd
-        case Measure.MEGAPIXELS:
-            return megapixels
-        case Measure.JOBS | Measure.RUNNING:
-            return 1
+    status = worst(failing)
+    return LimitReached(status=status, needed=needed(status.limit, request.amount_nanousd, request.megapixels))
 
 
 def _refuse_too_many(book: Book, who: Requester) -> None:
