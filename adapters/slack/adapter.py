@@ -17,7 +17,7 @@ from adapters.slack.budget import Budget
 from adapters.slack.calls import SlackApi, Team
 from adapters.slack.deliver import Deliverer
 from adapters.slack.desk import Desk
-from adapters.slack.errors import SlackError, delivery_error
+from adapters.slack.errors import SlackError, code_of, delivery_error
 from adapters.slack.events import forget
 from adapters.slack.files import Files
 from adapters.slack.gate import Gate
@@ -156,8 +156,7 @@ class SlackAdapter:
                 answer = await self._client(token).auth_test()
                 break
             except SlackApiError as error:
-                data = getattr(error.response, "data", None)
-                code = data.get("error") if isinstance(data, dict) else ""
+                code = code_of(error)
                 if code and code not in ("ratelimited", "internal_error", "fatal_error", "service_unavailable"):
                     raise LoginRefused(f"Slack refuses SLACK_BOT_TOKEN ({code}).") from None
             except (aiohttp.ClientError, TimeoutError, ConnectionError, AttributeError) as error:
@@ -199,8 +198,7 @@ class SlackAdapter:
         try:
             await self._client(install.bot_token).auth_test()
         except SlackApiError as error:
-            data = getattr(error.response, "data", None)
-            code = data.get("error") if isinstance(data, dict) else ""
+            code = code_of(error)
             gone = ("account_inactive", "token_revoked")
             wrong = ("invalid_auth", "token_expired")
             if code in gone or (code in wrong and not self._installs.is_fixed(install.key)):

@@ -17,7 +17,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.slack.budget import Budget
-from adapters.slack.errors import REVOKED, SlackAway, SlackRefused, SlackRevoked
+from adapters.slack.errors import REVOKED, SlackAway, SlackRefused, SlackRevoked, code_of
 from adapters.slack.installs import Install, Installs
 from adapters.slack.quiet_log import sdk_logger
 from core.ports import Clock
@@ -38,6 +38,8 @@ AS_JSON = frozenset(
     {"chat.postMessage", "chat.update", "chat.postEphemeral", "chat.startStream", "chat.appendStream",
      "chat.stopStream", "views.open", "views.update", "views.publish", "files.completeUploadExternal"}
 )  # fmt: skip
+UNCLEAR = frozenset({"internal_error", "fatal_error"})
+"""Slack: "It's possible some aspect of the operation succeeded before the error was raised"."""
 TRANSIENT_ANSWERS = frozenset(
     {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "file_update_failed", "update_failed"}
 )
@@ -165,13 +167,15 @@ class SlackApi:
         response = error.response
         status = getattr(response, "status_code", None) or (response.get("status") if isinstance(response, dict) else 0)
         data = response if isinstance(response, dict) else getattr(response, "data", None)
-        code = str(data.get("error", "")) if isinstance(data, dict) else ""
+        code = code_of(error)
         if status == 429 or code in ("ratelimited", "rate_limited"):
             headers = getattr(response, "headers", None) or {}
             retry_after_s = _seconds(headers.get("Retry-After"))
             self._budget.limited(team.team_id, method, retry_after_s)
             log.info("slack_rate_limited", method=method, retry_after_s=retry_after_s)
             return SlackAway("ratelimited", retry_after_s=retry_after_s)
+        if code in UNCLEAR and method in POSTS:
+            return SlackAway(code, maybe_done=True)
         if not code:
             return SlackAway(f"status_{status}", maybe_done=True)
         return SlackRefused(code, data if isinstance(data, dict) else None)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from slack_sdk.errors import SlackApiError
+
 from core.errors import DeliveryError, DeliveryRefused, DeliveryUnavailable
 
 REVOKED = frozenset(
@@ -80,3 +82,9 @@ def delivery_error(error: SlackError) -> DeliveryError:
     if error.error in UNREACHABLE_PLACE or error.error in ("missing_scope", "user_disabled", "user_not_found"):
         return DeliveryRefused(reason="forbidden")
     return DeliveryRefused(reason="refused")
+
+
+def code_of(error: SlackApiError) -> str:
+    """Slack's short code in an SDK exception; empty where the body was no JSON (the SDK then holds text or bytes)."""
+    data = error.response if isinstance(error.response, dict) else getattr(error.response, "data", None)
+    return str(data.get("error") or "") if isinstance(data, dict) else ""

@@ -9,6 +9,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from adapters.slack.errors import code_of
 from adapters.slack.manifest import BOT_SCOPES
 from adapters.slack.quiet_log import sdk_logger
 from adapters.slack.settings import Settings, secret
@@ -43,7 +44,7 @@ async def _bot(settings: Settings, session: aiohttp.ClientSession) -> list[Findi
         answer = await _client(settings, session, token).auth_test()
     except SlackApiError as error:
         fix = "Copy the Bot User OAuth Token from “OAuth & Permissions” into SLACK_BOT_TOKEN."
-        return [Finding("problem", f"Slack refuses SLACK_BOT_TOKEN ({_code(error)}).", fix)]
+        return [Finding("problem", f"Slack refuses SLACK_BOT_TOKEN ({code_of(error)}).", fix)]
     found = [Finding("ok", f"Slack: signed in to {answer.get('team')} as {answer.get('user')}.", "")]
     granted = {scope.strip() for scope in str(answer.headers.get("X-OAuth-Scopes", "")).split(",") if scope.strip()}
     missing = [scope for scope in BOT_SCOPES if scope not in granted]
@@ -65,10 +66,5 @@ async def _transport(settings: Settings, session: aiohttp.ClientSession, public_
         await _client(settings, session, "").apps_connections_open(app_token=secret(settings.slack_app_token))
     except SlackApiError as error:
         fix = "Create an app-level token with the scope connections:write and put it into SLACK_APP_TOKEN."
-        return [Finding("problem", f"Slack refuses SLACK_APP_TOKEN ({_code(error)}).", fix)]
+        return [Finding("problem", f"Slack refuses SLACK_APP_TOKEN ({code_of(error)}).", fix)]
     return [Finding("ok", "Slack: Socket Mode works.", "")]
-
-
-def _code(error: SlackApiError) -> str:
-    data = getattr(error.response, "data", None)
-    return str(data.get("error", "unreadable")) if isinstance(data, dict) else "unreadable"

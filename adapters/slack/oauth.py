@@ -17,6 +17,7 @@ from aiohttp import web
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from adapters.slack.errors import code_of
 from adapters.slack.installs import Install, Installs
 from adapters.slack.manifest import BOT_SCOPES
 from adapters.slack.settings import Settings, secret
@@ -78,7 +79,7 @@ class OAuth:
         try:
             answer = await self._access(code=request.query.get("code", ""), redirect_uri=self.redirect_uri or None)
         except SlackApiError as error:
-            log.warning("slack_install_refused", error=_code_of(error))
+            log.warning("slack_install_refused", error=code_of(error))
             return _page(tr("Slack refused the installation. Please begin again."), status=400)
         install = await self._with_bot_id(self.install_of(answer))
         await self._installs.save(install)
@@ -130,7 +131,7 @@ class OAuth:
         try:
             answer = await self.client.auth_test(token=install.bot_token)
         except SlackApiError as error:
-            log.warning("slack_install_unchecked", error=_code_of(error))
+            log.warning("slack_install_unchecked", error=code_of(error))
             return install
         return replace(install, bot_id=str(answer.get("bot_id") or ""))
 
@@ -139,7 +140,7 @@ class OAuth:
         try:
             answer = await self._access(grant_type="refresh_token", refresh_token=install.refresh_token)
         except SlackApiError as error:
-            log.warning("slack_token_not_renewed", workspace=install.key, error=_code_of(error))
+            log.warning("slack_token_not_renewed", workspace=install.key, error=code_of(error))
             return None
         fresh = self.install_of(answer)
         return replace(
@@ -149,11 +150,6 @@ class OAuth:
             expires_at=fresh.expires_at,
             scopes=fresh.scopes or install.scopes,
         )
-
-
-def _code_of(error: SlackApiError) -> str:
-    data = getattr(error.response, "data", None)
-    return str(data.get("error", "")) if isinstance(data, dict) else "unreadable"
 
 
 def _page(sentence: str, *, status: int) -> web.Response:

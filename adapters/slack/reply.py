@@ -18,9 +18,10 @@ from adapters.slack.errors import SlackAway, SlackError, SlackRefused, delivery_
 from adapters.slack.place import Notebook, Place, Poster
 from adapters.slack.streaming import StoppedByMember, Streams, StreamState, Unavailable
 from adapters.slack.through import see_through
+from core.errors import DeliveryRefused
 from core.jobs import Delivery, Job, Progress
 from core.limits import LimitStatus
-from core.messages import Notice
+from core.messages import Charge, Notice, explain
 from core.messages import job as words
 
 log = structlog.get_logger(__name__)
@@ -70,7 +71,10 @@ class SlackReply:
         try:
             delivery = await self._deliverer.deliver(job, left)
         except SlackError as error:
-            raise delivery_error(error) from None
+            known = delivery_error(error)
+            if isinstance(known, DeliveryRefused) and known.reason != "revoked":
+                await self._say_kept(job, known)
+            raise known from None
         await self._end_stream(job, good=True, output=words.size_line(job, job.requester.locale))
         await self._remove_root()
         return delivery
@@ -226,6 +230,17 @@ class SlackReply:
             return
         await self._poster.post(content, locale=job.requester.locale)
         await self._notes.put(failure_said=True)
+
+    async def _say_kept(self, job: Job, refusal: DeliveryRefused) -> None:
+        """No way of showing the picture is left: the member is told that it is kept, and what it cost."""
+        charged = job.receipt.charged_nanousd if job.receipt is not None else 0
+        locale = job.requester.locale
+        said = explain(refusal, locale, reference=job.reference, charge=Charge(charged))
+        try:
+            await self._say_failure(job, render.notice(said, locale, name=render.file_name(job)))
+        except SlackError as error:
+            log.info("slack_kept_not_told", job=job.id, error=error.error)
+        await self._end_stream(job, good=False, output="")
 
     # ------------------------------------------------------------------ the stream
 

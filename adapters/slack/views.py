@@ -18,7 +18,7 @@ from adapters.slack.account_render import defaults_text
 from adapters.slack.blocks import Block
 from adapters.slack.calls import Team
 from adapters.slack.desk import Desk
-from adapters.slack.errors import SlackError
+from adapters.slack.errors import SlackError, code_of
 from adapters.slack.render import passing
 from adapters.slack.translate import Where
 from core.errors import UpscaleError
@@ -41,9 +41,7 @@ async def open_now(desk: Desk, client: AsyncWebClient, where: Where, trigger_id:
         answer = await client.views_open(trigger_id=trigger_id, view=view)
         return str(answer["view"]["id"])
     except SlackApiError as error:
-        data = getattr(error.response, "data", None)
-        code = data.get("error") if isinstance(data, dict) else "unknown"
-        log.warning("slack_modal_refused", error=code)
+        log.warning("slack_modal_refused", error=code_of(error))
     except Exception as error:
         log.warning("slack_modal_broke", kind=type(error).__name__)
     said = tr("Slack took too long to open the form. Please try again.", known_locale(desk, where))

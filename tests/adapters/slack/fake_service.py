@@ -157,6 +157,7 @@ class FakeService:
         self.alert_channels: list[str | None] = []
         self.fetched: dict[str, bytes] = {}
         self.delivery_tries = 30
+        self.link: str | None = "https://bot.example/files/full.png"
         self.allow_unsafe_now = False
         self._numbers = itertools.count()
 
@@ -264,7 +265,7 @@ class FakeService:
             result = Result(
                 row.job.quote.out_width_px, row.job.quote.out_height_px, 100, "image/png", path.name, 1234, 4.2,
                 CAPTION,
-                link="https://bot.example/files/full.png",
+                link=self.link,
             )  # fmt: skip
             receipt = Receipt(400_000_000, 400_000_000, "units")
             self._set(row, result=result, receipt=receipt, state=JobState.DELIVERING)

@@ -126,6 +126,20 @@ async def test_a_workspace_that_forbids_uploads_gets_the_link(world: World) -> N
     assert find_element(result.blocks, "job:download:")
 
 
+async def test_a_picture_that_cannot_be_shown_at_all_is_kept_and_the_member_is_told(world: World) -> None:
+    world.slack.member.space().uploads = "file_uploads_disabled"
+    world.service.link = None
+    await world.slack.member.mention("", [world.picture()])
+    await world.until(lambda: any("kept" in text_of(m) for m in world.bot_messages()), move=0.2)
+    await world.idle()
+    (row,) = world.service.rows.values()
+    assert row.job.delivery is not None
+    assert row.job.delivery.shape == "kept"
+    (said,) = [m for m in world.bot_messages() if "kept" in text_of(m)]
+    assert "You were charged $0.40." in text_of(said)
+    assert [m for m in world.bot_messages() if m.stream and m.stream.state == "streaming"] == []
+
+
 async def test_a_picture_that_slack_still_refuses_to_show_comes_as_a_file(world: World) -> None:
     caption = "A cat &lt;!channel&gt; on a *red* sofa &amp; &lt;@U0BEN00001&gt; looks _up_"
     said = f"photo.png is ready: 64×48 → 128×96 (0.01 MP). {caption}"

@@ -30,6 +30,7 @@ async def one_result(world: World) -> None:
     {"method": "files.info", "status": 500, "body": "oops", "times": 2},
     {"method": "chat.postMessage", "status": 429, "error": "ratelimited", "retry_after_s": 2},
     {"method": "chat.postMessage", "status": 500, "body": "not json"},
+    {"method": "chat.postMessage", "error": "internal_error"},
     {"method": "chat.startStream", "status": 500, "body": "not json"},
     {"method": "chat.stopStream", "status": 500, "body": "not json", "times": 9},
     {"method": "chat.appendStream", "error": "message_not_in_streaming_state"},
