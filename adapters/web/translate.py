@@ -7,6 +7,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,14 @@ from core.messages import LANGUAGES
 from core.parameter_text import parse_request
 from core.parameters import Parsed
 from core.ports import Change
+from core.pricing import NANOUSD_PER_USD
 from core.quota_text import Dialect
 
 PLATFORM = "web"
 USER_ID = "local"
 REPLY = ReplyAddress(PLATFORM, {})
 IGNORED_FIELDS = frozenset({"private", "width", "height"})
+MOST_AGREED_USD = 1_000_000
 
 Raw = str | int | float | bool
 
@@ -103,16 +106,31 @@ def scalars(values: Mapping[str, Any]) -> dict[str, Raw]:
 
 def upscale_request(submission: Submission, actor: Requester, idempotency_key: str) -> UpscaleRequest:
     """The request for the core. Raises InvalidParameters or NoImage."""
-    text, options = parse_request(submission.text, submission.fields)
+    fields = dict(submission.fields)
+    agreed_nanousd = _agreed_nanousd(fields.pop("agreed_usd", ""))
+    text, options = parse_request(submission.text, fields)
     return UpscaleRequest(
         key=job_key(idempotency_key),
         requester=actor,
         source=_source(submission, text, options),
         reply=REPLY,
         text=submission.text,
-        fields=submission.fields,
+        fields=fields,
         unsafe_place=True,
+        confirmed_nanousd=agreed_nanousd,
     )
+
+
+def _agreed_nanousd(raw: Raw) -> int:
+    """The price that whoever asks has seen and agrees to, from US dollars; 0 for none. Raises InvalidParameters."""
+    text = str(raw).strip()
+    try:
+        usd = Decimal(text[:30] or "0")
+    except InvalidOperation:
+        usd = Decimal(-1)
+    if not 0 <= usd < MOST_AGREED_USD:
+        raise InvalidParameters(problems=(ParameterProblem("agreed_usd", text[:30], "type", "≥ 0"),))
+    return int(usd * NANOUSD_PER_USD)
 
 
 def _source(submission: Submission, text: Parsed, options: Parsed) -> Source:

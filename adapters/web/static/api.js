@@ -40,10 +40,11 @@ export async function call(method, path, body) {
   return judged(response.status, await response.json().catch(() => null));
 }
 
-/** Start a job. `onProgress` gets 0–1 while the picture goes up; `signal` aborts it. Throws Refused. */
-export function startJob({ file, text, key, onProgress, signal }) {
+/** Start a job. `agreedUsd` is the price on the pressed button, if it bore one. `onProgress` gets 0–1 while the picture goes up; `signal` aborts it. Throws Refused. */
+export function startJob({ file, text, key, agreedUsd, onProgress, signal }) {
   const form = new FormData();
   form.append("text", text);
+  if (agreedUsd) form.append("agreed_usd", String(agreedUsd));
   if (file) form.append("image", file, file.name);
   return new Promise((resolve, reject) => {
     const xhr = new XMLHttpRequest();

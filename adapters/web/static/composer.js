@@ -77,7 +77,7 @@ export class Composer {
       if (turn !== this.asked) return;
       this.controls.set(answers[0].parameters, answers[0].preset);
       this.links = answers[0].links;
-      this.#showQuote(answers.map((answer) => answer.quote).filter(Boolean));
+      this.#showQuote(answers.map((answer) => answer.quote).filter(Boolean), sized);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       if (turn !== this.asked) return;
@@ -87,8 +87,9 @@ export class Composer {
     }
   }
 
-  #showQuote(quotes) {
+  #showQuote(quotes, priced = []) {
     const place = byId("quote");
+    for (const item of this.tray.items) item.agreedUsd = 0;
     const unread = this.tray.items.some((item) => item.readable === false) || (this.tray.items.length === 0 && this.links > 0 && isUpscale(this.line.value));
     place.hidden = quotes.length === 0 && !unread;
     if (quotes.length === 0) {
@@ -102,8 +103,13 @@ export class Composer {
     const words = one ? one.ask : t("quote_total", { n: quotes.length, megapixels, price });
     const parts = [el("span", {}, words)];
     if (quotes[0].play_money) parts.push(" ", el("span", { class: "tag" }, t("quote_play")));
-    if (quotes.some((quote) => quote.needs_confirmation)) parts.push(` ${t("quote_asks")}`);
-    if (unread) parts.push(` ${t("quote_unknown")}`);
+    if (unread) {
+      if (quotes.some((quote) => quote.needs_confirmation)) parts.push(` ${t("quote_asks")}`);
+      parts.push(` ${t("quote_unknown")}`);
+    } else {
+      // The button will bear this price, so pressing it is consent: nobody is asked twice for the same amount.
+      priced.forEach((item, n) => { item.agreedUsd = quotes[n]?.estimate_usd ?? 0; });
+    }
     place.replaceChildren(...parts);
     this.#label(unread ? null : one ? one.price : price);
   }

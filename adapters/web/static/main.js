@@ -41,7 +41,7 @@ const actions = {
   /** Try a refused request again, with another factor where one is given. */
   async retry(card, factor) {
     if (card.order && factor === null && !card.job) {
-      order(card.order.item, card.order.text, card.order.key); // the same key: perhaps it did arrive
+      order(card.order.item, card.order.text, card.order.key, card.order.agreedUsd); // the same key: perhaps it did arrive
     } else if (card.order) {
       order(card.order.item, withFactor(card.order.text, factor));
     } else if (card.job) {
@@ -87,10 +87,10 @@ function adopt(card, job) {
 }
 
 /** One picture (or none, for a link) with its line: a new job. */
-function order(item, text, key = newKey()) {
+function order(item, text, key = newKey(), agreedUsd = 0) {
   thread.mine(text || "/upscale", item ? { url: item.readable ? item.url : null, name: item.file.name } : null);
   const card = place();
-  card.order = { item, text, key };
+  card.order = { item, text, key, agreedUsd };
   card.uploading(0);
   waiting.push(card);
   uploadNext();
@@ -105,7 +105,7 @@ function uploadNext() {
   }
   uploading += 1;
   const started = startJob({
-    file: card.order.item?.file, text: card.order.text, key: card.order.key, signal: card.abort.signal,
+    file: card.order.item?.file, text: card.order.text, key: card.order.key, agreedUsd: card.order.agreedUsd, signal: card.abort.signal,
     onProgress: (share) => card.uploading(share),
   });
   answer(card, started).finally(() => { uploading -= 1; uploadNext(); });
@@ -181,7 +181,7 @@ function wire(composer) {
 
 byId("play-money").hidden = !boot.play_money;
 byId("sign-out").hidden = !boot.signed_in;
-const composer = new Composer((items, text) => (items.length ? items : [null]).forEach((item) => order(item, text)), command);
+const composer = new Composer((items, text) => (items.length ? items : [null]).forEach((item) => order(item, text, newKey(), item?.agreedUsd ?? 0)), command);
 wire(composer);
 setInterval(() => { for (const card of cards.values()) card.tick(); }, 1000);
 await loadHistory();

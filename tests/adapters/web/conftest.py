@@ -13,9 +13,14 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from PIL import Image
-from playwright.async_api import Browser, BrowserContext, Page, Request, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, Request, async_playwright, expect
 
 from tests.adapters.web.site import Site, site
+
+BROWSER_LIMIT_MS = 30_000
+"""Nothing here takes a second on an idle machine; test machines are slow and shared."""
+
+expect.set_options(timeout=BROWSER_LIMIT_MS)
 
 CHROMIUM_ARGS = [
     "--headless",
@@ -109,7 +114,7 @@ async def visit(
         accept_downloads=True,
     )
     page = await context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(BROWSER_LIMIT_MS)
     seen = Visit(page, context)
     host = urlsplit(url).netloc
 

@@ -236,7 +236,7 @@ class FakeService:
         self.change(job_id, input=facts, quote=price)
         if self.enforce_limits and price.estimate_nanousd > self._day().left:
             raise e.LimitReached(status=self._day(), needed=price.estimate_nanousd, largest_factor=1.2)
-        if price.needs_confirmation:
+        if price.needs_confirmation and price.estimate_nanousd > self.requests[-1].confirmed_nanousd:
             self.change(job_id, state=JobState.AWAITING_CONFIRMATION, confirm_by_at=self.clock.now() + 600)
             return
         await self._second_half(job_id)

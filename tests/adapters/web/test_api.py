@@ -185,6 +185,23 @@ async def test_a_dear_job_waits_for_its_price_to_be_confirmed(page_site: Site, h
     assert done["result"]["image"]["width"] == 6400
 
 
+async def test_a_price_agreed_to_beforehand_is_not_asked_again(page_site: Site, http: Http) -> None:
+    status, job = await start(http, page_site, form(png(1600, 1200), text="4x", agreed_usd="3.10"))
+    assert (status, page_site.service.requests[-1].confirmed_nanousd) == (202, 3_100_000_000)
+    assert (await finished(http, page_site, job["job_id"]))["state"] == "succeeded"
+
+
+async def test_a_price_above_the_agreed_one_is_asked(page_site: Site, http: Http) -> None:
+    _, job = await start(http, page_site, form(png(1600, 1200), text="4x", agreed_usd="3.09"))
+    assert job["state"] == "awaiting_confirmation"
+
+
+@pytest.mark.parametrize("nonsense", ["much", "-1", "1e99", "NaN"])
+async def test_an_agreed_price_that_is_none_is_named(page_site: Site, http: Http, nonsense: str) -> None:
+    status, body = await start(http, page_site, form(text="2x", agreed_usd=nonsense))
+    assert (status, list(body["error"]["fields"])) == (400, ["agreed_usd"])
+
+
 async def test_a_running_job_can_be_cancelled(page_site: Site, http: Http) -> None:
     page_site.service.gates["upscaling"] = asyncio.Event()
     _, job = await start(http, page_site)

@@ -174,16 +174,27 @@ async def test_progress_is_shown_and_can_be_cancelled(opened: tuple[Site, Visit]
     await expect(seen.page.locator(".card[data-state=cancelled]")).to_contain_text("Not charged.")
 
 
-async def test_a_dear_job_asks_with_the_price_on_the_button(opened: tuple[Site, Visit], tmp_path: Path) -> None:
+async def test_pressing_the_button_with_the_price_is_consent(opened: tuple[Site, Visit], tmp_path: Path) -> None:
+    site, seen = opened
+    await choose(seen.page, picture(tmp_path, 1600, 1200), line="4x")
+    await expect(seen.page.locator("#quote")).to_contain_text("1600×1200 → 6400×4800, 31 MP, $3.10.")
+    await expect(seen.page.locator("#send-label")).to_contain_text("$3.10")
+    await send(seen.page)
+    await expect(seen.page.locator(".card[data-state=succeeded]")).to_contain_text("6400×4800")
+    assert site.service.requests[-1].confirmed_nanousd == 3_100_000_000
+
+
+async def test_a_dear_job_without_a_price_on_its_button_asks(opened: tuple[Site, Visit], tmp_path: Path) -> None:
     page = opened[1].page
-    await choose(page, picture(tmp_path, 1600, 1200), line="4x")
-    await expect(page.locator("#quote")).to_contain_text("You will be asked before it starts.")
+    await choose(page, picture(tmp_path, 1600, 1200), line="2x")
     await send(page)
+    done = page.locator(".card[data-state=succeeded]")
+    await done.get_by_role("button", name="2× more").click()
     card = page.locator(".card[data-state=awaiting_confirmation]")
-    await expect(card).to_contain_text("1600×1200 → 6400×4800, 31 MP, $3.10.")
-    await expect(card).to_contain_text("You have $5.00 left today.")
+    await expect(card).to_contain_text("3200×2400 → 6400×4800, 31 MP, $3.10.")
+    await expect(card).to_contain_text("You have $4.20 left today.")
     await card.get_by_role("button", name="Start for $3.10").click()
-    await expect(page.locator(".card[data-state=succeeded]")).to_contain_text("6400×4800")
+    await expect(page.locator(".card[data-state=succeeded]")).to_have_count(2)
 
 
 async def test_a_refusal_offers_the_factor_that_fits(opened: tuple[Site, Visit], tmp_path: Path) -> None:
