@@ -82,6 +82,11 @@ def test_the_three_documented_states_are_read() -> None:
     assert status_from({"status": "COMPLETED", "error": "x"}) == RemoteCompleted()
 
 
+@pytest.mark.parametrize("word", ["FAILED", "ERROR", "CANCELLED", "CANCELED", "completed"])
+def test_another_word_for_over_ends_the_wait(word: str) -> None:
+    assert status_from({"status": word}) == RemoteCompleted()
+
+
 @given(st.lists(st.integers(1, 40), max_size=60), st.booleans())
 def test_however_a_stream_is_cut_into_chunks_the_same_statuses_come_out(cuts: list[int], crlf: bool) -> None:
     end = b"\r\n" if crlf else b"\n"

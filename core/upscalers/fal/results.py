@@ -40,9 +40,9 @@ class Results:
             if attempt:
                 await self._transport.clock.sleep(backoff_s(attempt, cap_s=8.0))
             answer = await self._transport.read("GET", url)
-            if answer.ok:
+            if answer.ok and isinstance(answer.data(), dict):
                 break
-            if not _may_change(answer):
+            if not answer.ok and not _may_change(answer):
                 raise await self._failure(answer)
             log.info("fal_result_not_yet", status=answer.status, attempt=attempt + 1)
         if answer is None or not answer.ok:
@@ -54,7 +54,7 @@ class Results:
         if (halted := halt_in(answer.status, data)) is not None:
             await self._halts.trip(halted)
             return halted
-        if answer.status == HTTPStatus.NOT_FOUND and _is_unknown(data):
+        if answer.status == HTTPStatus.GONE or (answer.status == HTTPStatus.NOT_FOUND and _is_unknown(data)):
             return ResultExpired()
         if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
             return ProviderBusy(retry_after_s=answer.retry_after_s(self._transport.clock.now()))
@@ -110,7 +110,8 @@ def parse_result(answer: Answer) -> ModelResult:
     units = units_in(answer.headers)
     address = image.get("url") if isinstance(image, dict) else None
     if not isinstance(image, dict) or not isinstance(address, str) or not address:
-        billed = None if units is None else units > 0
+        # fal calls this a success, and successes are billed; without a figure the estimate counts until reconciled.
+        billed = True if units is None else units > 0
         raise ModelFailed(kind="no_image_in_result", billed=billed, billed_units=units)
     timings = body.get("timings")
     caption = body.get("caption")

@@ -56,14 +56,17 @@ def status_from(data: Any) -> RemoteStatus | None:
     """One status object as data; None for anything that is none."""
     if not isinstance(data, dict):
         return None
-    match data.get("status"):
+    word = data.get("status")
+    match word.upper() if isinstance(word, str) else None:
         case "IN_QUEUE":
             position = data.get("queue_position")
             known = isinstance(position, int) and not isinstance(position, bool) and position >= 0
             return RemoteQueued(position if known else None)
         case "IN_PROGRESS":
             return RemoteRunning(percent_of(data.get("logs")))
-        case "COMPLETED":
+        case "COMPLETED" | "FAILED" | "ERROR" | "CANCELLED" | "CANCELED":
+            # Only COMPLETED is documented; whatever else says "over" would otherwise be waited on for an hour.
+            # The result, read next, tells what became of the request.
             return RemoteCompleted()
         case _:
             return None
