@@ -160,14 +160,14 @@ def _words(
     parts = [
         _period_text(report, locale),
         trn("{n} job", "{n} jobs", report.jobs, locale),
-        tr("{n} MP", locale, n=number(report.megapixels, locale, "#,##0.#")),
+        tr("{n} MP", locale, n=number(report.megapixels, locale, "#,##0" if report.megapixels >= 100 else "#,##0.#")),
     ]
     if report.held_nanousd:
-        parts.append(tr("{amount} held", locale, amount=usd(report.held_nanousd, locale)))
+        parts.append(tr("{amount} held", locale, amount=usd(_rounded(report.held_nanousd), locale)))
     if report.play_money:
         parts.append(tr("play money", locale))
     return Words(
-        title=usd(report.charged_nanousd, locale),
+        title=usd(_rounded(report.charged_nanousd), locale),
         subtitle=" · ".join(parts),
         empty=tr("Nothing was spent in this period.", locale),
         budget="" if budget is None else tr("Budget {amount} a day", locale, amount=usd(budget, locale)),
@@ -188,7 +188,7 @@ def _tick_text(tick: int, ticks: Sequence[int], locale: str) -> str:
 
 def _total_text(nanousd: int, bars: int, locale: str, *, by_member: bool) -> str:
     """With its currency where there is room for it beside or above the bar."""
-    return usd(nanousd, locale) if by_member or bars <= 7 else number(_dollars(nanousd), locale, "#,##0.00")
+    return usd(_rounded(nanousd), locale) if by_member or bars <= 7 else number(_dollars(nanousd), locale, "#,##0.00")
 
 
 def _bar_labels(shape: _Shape, locale: str) -> tuple[str, ...]:
@@ -223,6 +223,12 @@ def _ticks(highest: int) -> list[int]:
     step = int(next(size * magnitude for size in (1, 2, 2.5, 5, 10) if size * magnitude >= raw))
     step = max(step, 1)
     return [step * n for n in range(math.ceil(highest / step) + 1)]
+
+
+def _rounded(nanousd: int) -> int:
+    """Whole cents from a dollar on: on a picture, tenths of a cent are noise."""
+    cent = NANOUSD_PER_USD // 100
+    return nanousd if abs(nanousd) < NANOUSD_PER_USD else (nanousd + cent // 2) // cent * cent
 
 
 def _short(name: str) -> str:

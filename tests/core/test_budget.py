@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
@@ -14,6 +16,7 @@ from core.errors import InvalidParameters, LimitReached, NotAllowed, Paused
 from core.jobs import Requester
 from core.limits import Measure, Rule, ScopeKind, Window
 from core.ports import Granted
+from core.reports.chart_spec import drawing
 from core.storage.database import Database
 from core.storage.ledger.audit import audit
 from tests.core.ledger_kit import (
@@ -293,3 +296,22 @@ async def test_after_erasure_no_name_is_left_and_the_limits_of_today_still_hold(
     assert report.charged_nanousd == 4 * USD
     assert all(row.key.startswith("erased:") and not row.label for row in report.members)
     assert await audit(budget.ledger.database) == []
+
+
+async def test_report_chart_and_table_of_a_month_tell_the_same_sum(database: Database, clock: HandClock) -> None:
+    budget = desk(database, clock, day_usd(ScopeKind.WORKSPACE, 25))
+    clock.at -= 22 * DAY_S
+    for number in range(60):
+        clock.at += 0.36 * DAY_S
+        await spend(budget, f"j{number:02}", (number % 16 + 1) / 10, member(f"user{number % 7}"))
+    report = await budget.usage(MODERATOR)
+    lines = list(csv.DictReader(io.StringIO(await budget.usage_csv(MODERATOR))))
+    picture = drawing(report, "en", dark=True)
+    assert len(lines) == report.jobs == 60
+    assert [line["job"] for line in lines] == sorted(line["job"] for line in lines), "oldest first"
+    assert sum(Decimal(line["charged_usd"]) for line in lines) * USD == report.charged_nanousd
+    assert round(sum(map(sum, picture.values)), 6) == report.charged_nanousd / USD
+    assert (len(picture.values), len(picture.words.names)) == (23, 6)
+    by_day = {line["day"] for line in lines}
+    assert by_day == {row.key for row in report.days}
+    assert len((await budget.usage_csv(member("user3"))).splitlines()) - 1 == sum(1 for n in range(60) if n % 7 == 3)
