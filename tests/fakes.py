@@ -205,7 +205,7 @@ class FakeUpscaler:
         self.statuses: list[RemoteStatus] = [RemoteRunning(50.0)]
         self.units: Decimal | None = Decimal(1)
         self.hold = False
-        self.listing: Literal["always", "completed", "never", "broken"] = "always"
+        self.listing: Literal["always", "completed", "never", "broken", "forbidden"] = "always"
         self.cancel_answer: Literal["requested", "removed"] = "requested"
         self.cancel_stops = True
         self.result_size = (1200, 800)
@@ -288,6 +288,8 @@ class FakeUpscaler:
         self._called("find")
         if self.listing == "broken":
             return Found(None, conclusive=False)
+        if self.listing == "forbidden":
+            return Found(None, conclusive=False, possible=False)
         for request in self.taken.values():
             listed = self.listing == "always" or (self.listing == "completed" and request.gate.is_set())
             if listed and request.inputs.image_url == staged_url and request.at >= since - 1:

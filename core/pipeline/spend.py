@@ -30,6 +30,8 @@ _REFUSED_SEARCHES = 3
 """After a gateway's plain 503 the request was most likely never taken: this many empty searches settle it."""
 
 _REFUSED_RESENDS = 3
+_IMPOSSIBLE_SEARCHES = 6
+"""After so many, over a quarter of a minute, a provider that shows no list of requests is taken at its word."""
 
 
 async def hold(tools: Tools, job: Job) -> Next:
@@ -186,6 +188,8 @@ async def _search(tools: Tools, job: Job, remote: Remote, unknown: SubmitUnknown
             log.info("submit_found", job=job.id, request=found.request_id)
             return await _sent(tools, job, remote, found.request_id)
         empty += found.conclusive
+        if not found.possible and number + 1 >= _IMPOSSIBLE_SEARCHES:
+            break
         if unknown.refused_likely and empty >= _REFUSED_SEARCHES:
             if resends >= _REFUSED_RESENDS:
                 raise ProviderBusy

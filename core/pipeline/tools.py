@@ -32,8 +32,8 @@ class PipelineSettings:
     submit_retry_s: float = 600
     """How long a submit that surely did not arrive is tried again (fal busy, not reachable)."""
 
-    submit_search_s: float = 300
-    """How long a submit that may have arrived is searched for at the provider. Several times a usual job's length,
+    submit_search_s: float = 180
+    """How long a submit that may have arrived is searched for at the provider. Three times a usual job's length,
     because requests may be listed there only once they have ended."""
 
     cancel_grace_s: float = 120

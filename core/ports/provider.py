@@ -63,10 +63,14 @@ class ModelResult:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Answer of a search for a lost request. `conclusive` is False where the search itself did not work."""
+    """Answer of a search for a lost request. `conclusive` is False where the search itself did not work.
+
+    `possible` is False where the provider does not let us search at all, so that asking again is pointless.
+    """
 
     request_id: str | None
     conclusive: bool
+    possible: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,18 @@ async def test_not_finding_is_inconclusive_without_stored_inputs(fal: FalEmulato
         assert await upscaler.find("http://x/never.png", since=0.0) == Found(None, conclusive=False)
 
 
-@pytest.mark.parametrize("fault", [nginx(503), DropBefore(), Respond(403, json={}), Respond(200, text="no")])
+@pytest.mark.parametrize("status", [401, 403, 404, 501])
+async def test_a_listing_that_is_not_for_us_makes_the_search_pointless_unless_a_webhook_may_tell(
+    fal: FalEmulator, status: int
+) -> None:
+    fal.faults.add("by_endpoint", Respond(status, json={}), times=99)
+    async with backend(fal) as upscaler:
+        assert not (await upscaler.find("http://x/y.png", since=1_700_000_000)).possible
+    async with backend(fal, public_url="https://bot.example") as upscaler:
+        assert (await upscaler.find("http://x/y.png", since=1_700_000_000)).possible
+
+
+@pytest.mark.parametrize("fault", [nginx(503), DropBefore(), Respond(500, json={}), Respond(200, text="no")])
 async def test_a_search_that_does_not_work_is_inconclusive(fal: FalEmulator, fault: Respond) -> None:
     fal.faults.add("by_endpoint", fault, times=99)
     async with backend(fal) as upscaler:

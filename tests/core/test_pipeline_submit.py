@@ -111,6 +111,16 @@ async def test_a_refusal_that_cannot_be_searched_for_is_not_posted_again(w: Worl
     assert w.upscaler.posts[job.id] == 1
 
 
+async def test_where_nothing_can_be_searched_the_member_learns_it_soon(w: World) -> None:
+    w.upscaler.script.append("lost")
+    w.upscaler.listing = "forbidden"
+    began = w.clock.now()
+    job = await w.done()
+    await w.check_end(job, JobState.FAILED, charged=0)
+    assert w.upscaler.posts[job.id] == 1
+    assert w.clock.now() - began < 30
+
+
 async def test_a_webhook_names_the_request_whose_answer_was_lost(w: World) -> None:
     w.upscaler.script.append("lost")
     w.upscaler.listing = "broken"

@@ -28,6 +28,10 @@ MOST_PAGES = 50
 IDS_PER_CALL = 50
 CLOCK_SKEW_S = 300.0
 PRICE_FAILURE_CACHE_S = 60.0
+_NOT_FOR_US = frozenset(
+    {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.NOT_IMPLEMENTED}
+)
+"""Answers to a listing that another try will not change: the key may not read it, or there is none."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class PlatformApi:
         self._config = transport.config
         self._price: _CachedPrice | None = None
         self._price_lock = asyncio.Lock()
+        self._last_refusal: int | None = None
 
     async def unit_price(self) -> int | None:
         """See `core.ports.Upscaler.unit_price`; a failure is remembered for a minute."""
@@ -97,6 +102,7 @@ class PlatformApi:
             "limit": str(PAGE_SIZE),
         }
         all_told = True
+        self._last_refusal = None
         try:
             async for item in self._entries("/models/requests/by-endpoint", params, "items", "api"):
                 sent = item.get("json_input")
@@ -106,8 +112,12 @@ class PlatformApi:
                 if (request_id := usable_id(item.get("request_id"))) is not None:
                     return Found(request_id, conclusive=True)
         except ProviderError:
-            return Found(None, conclusive=False)
+            return Found(None, conclusive=False, possible=self._may_still_tell())
         return Found(None, conclusive=self._config.store_io and all_told)
+
+    def _may_still_tell(self) -> bool:
+        """Whether a later search, or a webhook, may name the request after all."""
+        return self._last_refusal not in _NOT_FOR_US or bool(self._config.public_url)
 
     async def billing_events(self, request_ids: Sequence[str]) -> Sequence[BillingEvent]:
         """See `core.ports.Upscaler.billing_events`. Without an admin key: nothing. Raises ProviderUnavailable."""
@@ -159,6 +169,7 @@ class PlatformApi:
             answer = await self._transport.read("GET", self._transport.url("api", path, query), key=key)
             data = answer.data() if answer.ok else None
             if not isinstance(data, dict) or not isinstance(data.get(name), list):
+                self._last_refusal = answer.status
                 raise ProviderUnavailable
             following = data.get("next_cursor")
             more = bool(data.get("has_more")) and isinstance(following, str)
