@@ -9,16 +9,20 @@ settings: measurements on this project's kind of machine, 2026-11-22.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from core.storage.sqlite_lane import SqliteLane
+
+T = TypeVar("T")
 
 _AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _BUSY_TIMEOUT_S = 30.0
@@ -32,6 +36,7 @@ class Database:
         self.engine = engine
         self.is_sqlite = engine.dialect.name == "sqlite"
         self._writers = asyncio.Semaphore(1 if self.is_sqlite else _POOL_SIZE - 2)
+        self._lane = SqliteLane(engine.url, self._writers, busy_timeout_s=_BUSY_TIMEOUT_S) if self.is_sqlite else None
 
     @classmethod
     def connect(cls, url: str) -> Database:
@@ -77,6 +82,20 @@ class Database:
         finally:
             await connection.close()
 
+    async def look(self, work: Callable[[Connection], T]) -> T:
+        """Run one short, indexed query. On SQLite it happens at once, on the event loop: see `sqlite_lane`."""
+        if self._lane is not None:
+            return await self._lane.read(work)
+        async with self.read() as connection:
+            return await connection.run_sync(work)
+
+    async def change(self, work: Callable[[Connection], T]) -> T:
+        """Run one short write in a transaction. On SQLite, those that wait together are committed together."""
+        if self._lane is not None:
+            return await self._lane.write(work)
+        async with self.write() as connection:
+            return await connection.run_sync(work)
+
     async def ping(self) -> None:
         """Raise if the database does not answer."""
         async with asyncio.timeout(5), self.read() as connection:
@@ -84,6 +103,8 @@ class Database:
 
     async def close(self) -> None:
         """Give back every connection."""
+        if self._lane is not None:
+            await self._lane.close()
         await self.engine.dispose()
 
 

@@ -7,9 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Select, delete, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.errors import JobNotFound
 from core.jobs import Job, JobState, Requester
@@ -19,6 +18,12 @@ from core.storage.database import Database
 from core.storage.tables import incidents, jobs
 from core.storage.vault import Vault
 
+_ID = jobs.c.id == bindparam("job")
+_ADD = insert(jobs)
+_GET = select(jobs).where(_ID)
+_LOCK = _GET.with_for_update()
+_SET = update(jobs).where(_ID)
+_MEMO = select(jobs.c.memo).where(_ID)
 _UNFINISHED = (JobState.QUEUED.value, JobState.RUNNING.value, JobState.DELIVERING.value)
 
 
@@ -32,9 +37,9 @@ class SqlJobStore:
 
     async def add(self, job: Job) -> tuple[Job, bool]:
         """Insert unless the key exists; the stored job, and whether it is new."""
+        row = {**to_row(job, self._vault), "memo": "{}", "takeovers": 0}
         try:
-            async with self._db.write() as connection:
-                await connection.execute(insert(jobs).values(**to_row(job, self._vault), memo="{}", takeovers=0))
+            await self._db.change(lambda connection: connection.execute(_ADD, row).rowcount)
         except IntegrityError:
             stored = await self.get(job.id)
             if stored is None:
@@ -44,32 +49,31 @@ class SqlJobStore:
 
     async def get(self, job_id: str) -> Job | None:
         """One job, or None."""
-        async with self._db.read() as connection:
-            row = (await connection.execute(select(jobs).where(jobs.c.id == job_id))).first()
+        row = await self._db.look(lambda connection: connection.execute(_GET, {"job": job_id}).first())
         return from_row(row, self._vault) if row is not None else None
 
     async def update(self, job_id: str, **changes: Any) -> Job:
         """Set fields of the snapshot (and `fingerprint`) in one transaction; raises JobNotFound."""
         extra = {"fingerprint": changes.pop("fingerprint")} if "fingerprint" in changes else {}
-        async with self._db.write() as connection:
-            job = await self._locked(connection, job_id)
-            changed = dataclasses.replace(job, **changes, updated_at=self._clock.now())
-            values = to_row(changed, self._vault) | extra
-            await connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values))
-        return changed
+        return await self._db.change(lambda connection: self._replace(connection, job_id, changes, extra))
 
     async def transition(self, job_id: str, allowed: Sequence[JobState], **changes: Any) -> Job | None:
         """Like `update`, but only out of one of the `allowed` states; None where the job is in another."""
-        async with self._db.write() as connection:
-            job = await self._locked(connection, job_id)
-            if job.state not in allowed:
+
+        def work(connection: Connection) -> Job | None:
+            if self._locked(connection, job_id).state not in allowed:
                 return None
-            changed = dataclasses.replace(job, **changes, updated_at=self._clock.now())
-            await connection.execute(update(jobs).where(jobs.c.id == job_id).values(**to_row(changed, self._vault)))
+            return self._replace(connection, job_id, changes, {})
+
+        return await self._db.change(work)
+
+    def _replace(self, connection: Connection, job_id: str, changes: Mapping[str, Any], extra: dict[str, Any]) -> Job:
+        changed = dataclasses.replace(self._locked(connection, job_id), **changes, updated_at=self._clock.now())
+        connection.execute(_SET, {**to_row(changed, self._vault), **extra, "job": job_id})
         return changed
 
-    async def _locked(self, connection: AsyncConnection, job_id: str) -> Job:
-        row = (await connection.execute(select(jobs).where(jobs.c.id == job_id).with_for_update())).first()
+    def _locked(self, connection: Connection, job_id: str) -> Job:
+        row = connection.execute(_LOCK, {"job": job_id}).first()
         if row is None:
             raise JobNotFound
         return from_row(row, self._vault)
@@ -159,15 +163,14 @@ class SqlJobStore:
 
     async def memo(self, job_id: str) -> dict[str, Any]:
         """The adapter's notes of a job."""
-        async with self._db.read() as connection:
-            row = (await connection.execute(select(jobs.c.memo).where(jobs.c.id == job_id))).first()
-        notes: dict[str, Any] = json.loads(row.memo) if row is not None else {}
+        text = await self._db.look(lambda connection: connection.execute(_MEMO, {"job": job_id}).scalar())
+        notes: dict[str, Any] = json.loads(text) if text is not None else {}
         return notes
 
     async def save_memo(self, job_id: str, memo: Mapping[str, Any]) -> None:
         """Replace the adapter's notes."""
-        async with self._db.write() as connection:
-            await connection.execute(update(jobs).where(jobs.c.id == job_id).values(memo=json.dumps(dict(memo))))
+        values = {"job": job_id, "memo": json.dumps(dict(memo))}
+        await self._db.change(lambda connection: connection.execute(_SET, values).rowcount)
 
     async def add_incident(self, reference: str, *, area: str, kind: str, job_id: str) -> None:
         """Remember that something unforeseen happened, so that its reference can be looked up."""

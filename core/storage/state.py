@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import bindparam, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from core.ports import Clock
 from core.storage.database import Database
 from core.storage.tables import app_state
 from core.storage.vault import Vault
+
+_GET = select(app_state.c.value).where(app_state.c.area == bindparam("a"), app_state.c.key == bindparam("k"))
 
 
 class SqlAppState:
@@ -24,10 +26,8 @@ class SqlAppState:
 
     async def get(self, area: str, key: str) -> Any | None:
         """The value, or None where absent (or sealed under another key)."""
-        async with self._db.read() as connection:
-            query = select(app_state.c.value).where(app_state.c.area == area, app_state.c.key == key)
-            row = (await connection.execute(query)).first()
-        return self._vault.unseal(row.value) if row is not None else None
+        sealed = await self._db.look(lambda connection: connection.execute(_GET, {"a": area, "k": key}).scalar())
+        return self._vault.unseal(sealed) if sealed is not None else None
 
     async def put(self, area: str, key: str, value: Any) -> None:
         """Store it, replacing what was there."""
