@@ -19,6 +19,7 @@ from adapters.discord import errors
 from adapters.discord.address import Address
 from adapters.discord.delivery import Payload
 from adapters.discord.retry import steadily
+from adapters.discord.rush import Rush
 from adapters.discord.translate import Interaction, address
 from core.ports import Clock
 
@@ -36,9 +37,10 @@ class NotOurs(Exception):
 class Answer:
     """How far the answer is: not begun, a message of its own ("thinking"), or an update of the clicked message."""
 
-    def __init__(self, interaction: Interaction, clock: Clock) -> None:
+    def __init__(self, interaction: Interaction, clock: Clock, rush: Rush | None = None) -> None:
         self.interaction = interaction
         self._clock = clock
+        self._rush = rush or Rush()
         self.mode: Literal["none", "own", "update", "modal"] = "none"
         self.ephemeral = False
         self.message_id: int | None = None
@@ -53,11 +55,13 @@ class Answer:
             # Discord may force an answer to be private (user installs without the right): then so is the job.
             self.ephemeral = ephemeral or result.is_ephemeral()
             self.message_id = result.message_id
+        await self._rush.over()
 
     async def hold(self) -> None:
         """Promise an update of the message that was clicked. Raises NotOurs."""
         await self._first(lambda: self.interaction.response.defer())
         self.mode = "update"
+        await self._rush.over()
 
     async def open(self, modal: ui.Modal) -> None:
         """Open a modal, which must be the first answer. Raises NotOurs."""
@@ -114,6 +118,14 @@ class Answer:
         await steadily(self.interaction.delete_original_response, self._clock)
 
     async def _first(
+        self, send: Callable[[], Awaitable[discord.InteractionCallbackResponse[discord.Client] | None]]
+    ) -> discord.InteractionCallbackResponse[discord.Client] | None:
+        try:
+            return await self._acknowledge(send)
+        finally:
+            self._rush.answered(self.interaction.id)
+
+    async def _acknowledge(
         self, send: Callable[[], Awaitable[discord.InteractionCallbackResponse[discord.Client] | None]]
     ) -> discord.InteractionCallbackResponse[discord.Client] | None:
         unclear = False

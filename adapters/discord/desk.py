@@ -14,6 +14,7 @@ from adapters.discord.answer import Answer, NotOurs
 from adapters.discord.delivery import Payload
 from adapters.discord.found import FoundImage
 from adapters.discord.rest import Rest
+from adapters.discord.rush import Rush
 from adapters.discord.tokens import FreshTokens
 from adapters.discord.translate import Fields, Interaction
 from core.errors import DeliveryError, Draining, InternalError, UpscaleError
@@ -38,6 +39,7 @@ class Desk:
         self.clock = context.clock
         self.rest = rest
         self.tokens = FreshTokens(context.state, context.clock)
+        self._rush = Rush()
         self._seen: OrderedDict[int, None] = OrderedDict()
         self._busy: set[asyncio.Task[object]] = set()
 
@@ -49,10 +51,11 @@ class Desk:
         task = asyncio.current_task()
         if task is not None:
             self._busy.add(task)
-        answer = Answer(interaction, self.clock)
+        self._rush.arrived(interaction.id)
         try:
-            await self._guarded(answer, work)
+            await self._guarded(Answer(interaction, self.clock, self._rush), work)
         finally:
+            self._rush.answered(interaction.id)
             if task is not None:
                 self._busy.discard(task)
 

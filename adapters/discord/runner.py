@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from collections.abc import Awaitable, Callable
 
 import aiohttp
@@ -141,3 +142,11 @@ class Runner:
                 await client.close()
         except NETWORK_ERRORS as error:
             log.warning("discord_close_failed", why=type(error).__name__)
+        _stop_heartbeats(client)
+
+
+def _stop_heartbeats(client: UpscaleClient) -> None:
+    """End the threads of sockets that the library gave up while it connected them, and whose heartbeat it forgot."""
+    for thread in threading.enumerate():
+        if isinstance(thread, discord.gateway.KeepAliveHandler) and thread.ws._connection is client._connection:
+            thread.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
 from pathlib import Path
@@ -18,6 +19,7 @@ from adapters.discord import errors, invite, links, markup, upload
 from adapters.discord.address import Address
 from adapters.discord.command_words import TEXT_MAX, CommandTranslator, words
 from adapters.discord.modals import filled_in
+from adapters.discord.rush import FEW, Rush
 from core.errors import DeliveryError, DeliveryRefused, DeliveryUnavailable
 from core.jobs import ReplyAddress
 from core.messages import LANGUAGES
@@ -192,3 +194,29 @@ def test_the_application_is_in_the_token() -> None:
 def test_an_empty_form_says_nothing() -> None:
     assert filled_in({"components": []}).fields == {}
     assert filled_in({}).pictures == ()
+
+
+async def test_in_a_rush_first_answers_go_before_all_other_work() -> None:
+    rush, order = Rush(), []
+    for number in range(20):
+        rush.arrived(number)
+
+    async def handle(number: int) -> None:
+        order.append(f"answer {number}")
+        rush.answered(number)
+        await rush.over()
+        order.append(f"work {number}")
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(20):
+            group.create_task(handle(number))
+    first_work = next(n for n, entry in enumerate(order) if entry.startswith("work"))
+    assert first_work >= 20 - FEW
+    assert len(order) == 40
+
+
+async def test_ordinary_traffic_is_not_held_back() -> None:
+    rush = Rush()
+    rush.arrived(1)
+    async with asyncio.timeout(0.1):
+        await rush.over()

@@ -1,0 +1,65 @@
+"""Lets first answers go before all other work: in a rush of events, none of them may miss Discord's 3 s.
+
+Whoever has acknowledged waits here, for a short time at most, until the rush is over; only then the work begins.
+Ordinary traffic is not held back at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+
+LONGEST_WAIT_S = 1.5
+"""So that an unbroken stream of events cannot hold work back for ever."""
+
+FEW = 4
+"""So many first answers under way at once are no rush."""
+
+MANY, WITHIN_S = 12, 0.25
+"""More arrivals than this in this time are a rush, even when each is answered at once."""
+
+CHECK_S = 0.05
+
+
+class Rush:
+    """Watches how many interactions arrive, and how many are not acknowledged yet."""
+
+    def __init__(self) -> None:
+        self._unanswered: set[int] = set()
+        self._arrivals: deque[float] = deque(maxlen=MANY + 1)
+        self._calm = asyncio.Event()
+        self._calm.set()
+
+    def arrived(self, interaction_id: int) -> None:
+        """An interaction waits for its first answer."""
+        self._unanswered.add(interaction_id)
+        self._arrivals.append(time.monotonic())
+        if self._calm.is_set() and self._is_rush():
+            self._calm.clear()
+            asyncio.get_running_loop().call_later(CHECK_S, self._check)
+
+    def answered(self, interaction_id: int) -> None:
+        """It has one, or will never get one. Repeats do nothing."""
+        self._unanswered.discard(interaction_id)
+
+    def _is_rush(self) -> bool:
+        if len(self._unanswered) > FEW:
+            return True
+        return len(self._arrivals) > MANY and time.monotonic() - self._arrivals[0] < WITHIN_S
+
+    def _check(self) -> None:
+        if self._is_rush():
+            asyncio.get_running_loop().call_later(CHECK_S, self._check)
+        else:
+            self._calm.set()
+
+    async def over(self) -> None:
+        """Return when there is no rush, after 1.5 s at the latest."""
+        if self._calm.is_set():
+            return
+        try:
+            async with asyncio.timeout(LONGEST_WAIT_S):
+                await self._calm.wait()
+        except TimeoutError:
+            return
