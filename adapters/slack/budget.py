@@ -14,7 +14,8 @@ from adapters.slack.errors import SlackAway
 from core.ports import Clock
 
 WINDOW_S = 60.0
-CHANNEL_SPACING_S = 1.05
+CHANNEL_SPACING_S = 1.25
+"""Slack tolerates short bursts, so a final answer may follow one earlier post at once; progress never bursts."""
 PROGRESS_SHARE = 0.75
 SAFETY = 0.94
 """We count at our clock, Slack at its own; a few calls a minute are left unused for the difference."""
@@ -60,12 +61,12 @@ class Budget:
         line = self._lines.setdefault((team_id, method), _Line())
         at = max(now, line.blocked_until, self._free_at(line, method, now, progress))
         if method == "chat.postMessage" and channel:
-            at = max(at, self._channels.get(channel, 0.0))
+            at = max(at, self._channels.get(channel, 0.0) - (0.0 if progress else CHANNEL_SPACING_S))
         if at - now > max_wait_s:
             raise SlackAway("budget", retry_after_s=at - now)
         line.turns.append(at)
         if method == "chat.postMessage" and channel:
-            self._channels[channel] = at + CHANNEL_SPACING_S
+            self._channels[channel] = max(at, self._channels.get(channel, 0.0)) + CHANNEL_SPACING_S
             self._forget_idle_channels(now)
         if at > now:
             await self._clock.sleep(at - now)

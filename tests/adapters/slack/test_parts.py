@@ -60,7 +60,17 @@ async def test_posts_into_one_channel_go_about_one_a_second() -> None:
     budget = Budget(clock)
     for _ in range(5):
         await budget.take("T1", "chat.postMessage", channel="C1", progress=False, max_wait_s=60)
-    assert clock.time - 1000 >= 4.0
+    assert clock.time - 1000 >= 3.0
+
+
+async def test_a_final_answer_may_follow_a_progress_post_at_once() -> None:
+    clock = StillClock()
+    budget = Budget(clock)
+    await budget.take("T1", "chat.postMessage", channel="C1", progress=True, max_wait_s=60)
+    await budget.take("T1", "chat.postMessage", channel="C1", progress=False, max_wait_s=0)
+    assert clock.time == 1000
+    await budget.take("T1", "chat.postMessage", channel="C1", progress=True, max_wait_s=60)
+    assert clock.time >= 1002
 
 
 async def test_a_final_answer_finds_room_where_progress_must_wait() -> None:
