@@ -248,7 +248,8 @@ class FakeCore:
     def _start(self, job: Job) -> None:
         if self.script is None:
             return
-        task = asyncio.create_task(self.script(self, job), name=f"fake-job-{job.id}")  # type: ignore[arg-type]
+        work: Any = self.script(self, job)
+        task: asyncio.Task[None] = asyncio.create_task(work, name=f"fake-job-{job.id}")
         self._tasks.add(task)
 
     async def settle(self) -> None:

@@ -17,7 +17,7 @@ from tests.emulators.discord import DiscordEmulator
 def context(core: FakeCore) -> AdapterContext:
     return AdapterContext(
         service=core,
-        media=core.media,  # type: ignore[arg-type]
+        media=core.media,
         state=core.state,
         clock=core.clock,
         data_dir=core.directory,

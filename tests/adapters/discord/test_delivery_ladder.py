@@ -225,7 +225,7 @@ async def test_a_new_message_whose_answer_was_lost_is_not_posted_twice(bot: Bot)
 
 async def test_the_first_answer_survives_a_reset_without_starting_twice(bot: Bot) -> None:
     for action in ("reset", "reset_after"):
-        bot.discord.faults.append(Fault("/callback", action))  # type: ignore[arg-type]
+        bot.discord.faults.append(Fault("/callback", action))
         started = await bot.discord.invoke("/upscale", {"image": PICTURE})
         await started.answer(lambda m: m.images)
     await bot.core.settle()

@@ -74,7 +74,7 @@ def _exceptions(*modules: Any) -> list[type[Exception]]:
 def _made(kind: type[Exception]) -> Exception:
     response = SimpleNamespace(status=503 if kind is discord.DiscordServerError else 400, reason="r")
     if issubclass(kind, discord.HTTPException) and kind is not discord.app_commands.CommandSyncFailure:
-        return kind(response, {"code": 0, "message": "m"})  # type: ignore[arg-type]
+        return kind(response, {"code": 0, "message": "m"})
     error = kind.__new__(kind)
     error.args, error.status, error.code = ("m",), 400, 0  # type: ignore[attr-defined]
     if kind is discord.RateLimited:
@@ -100,7 +100,7 @@ def test_trouble_of_the_network_may_pass(error: Exception) -> None:
 )
 def test_what_never_works_again_is_told_apart(status: int, code: int, reason: str) -> None:
     kind = {404: discord.NotFound, 403: discord.Forbidden}.get(status, discord.HTTPException)
-    error = kind(SimpleNamespace(status=status, reason=""), {"code": code, "message": ""})  # type: ignore[arg-type]
+    error = kind(SimpleNamespace(status=status, reason=""), {"code": code, "message": ""})
     mapped = errors.to_delivery_error(error)
     assert isinstance(mapped, DeliveryRefused)
     assert mapped.reason == reason

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.emulators.discord import components as kinds
-from tests.emulators.discord.members import SeenMessage
+from tests.emulators.discord.seen import SeenMessage
 from tests.emulators.discord.world import Attachment, World
 
 CSS = """
