@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from adapters.discord import DiscordLoginRefused, Settings
-from core.jobs import Progress
+from adapters.discord import DiscordLoginRefused, Settings, examine, invite_links
+from core.errors import DeliveryRefused, DownloadFailed
+from core.jobs import Progress, Source
+from core.messages import Notice
 from tests.adapters.discord.fake_service import FakeCore, png
 from tests.adapters.discord.kit import Bot, make, running, serving
 from tests.emulators.discord import DiscordEmulator, Fault, Upload
@@ -263,3 +265,31 @@ async def test_the_unforeseen_becomes_a_reference_and_no_stack_trace(bot: Bot) -
     assert "secret detail" not in message.text
     assert "RuntimeError" not in message.text
     bot.core.incidents.clear()
+
+
+async def test_a_budget_alert_goes_to_the_channel_that_was_chosen(bot: Bot) -> None:
+    notice = Notice("80 % of the budget of this server is used.", tone="info")
+    await bot.adapter.notify(str(bot.discord.guild.id), str(bot.discord.channel.id), notice)
+    assert "80 %" in bot.discord.messages()[-1].text
+
+    bot.discord.channel.bot_permissions = 0
+    with pytest.raises(DeliveryRefused):
+        await bot.adapter.notify(str(bot.discord.guild.id), str(bot.discord.channel.id), notice)
+
+
+async def test_an_expired_file_address_is_told_before_it_is_fetched(bot: Bot) -> None:
+    with pytest.raises(DownloadFailed) as caught:
+        await bot.adapter.download(Source("attachment", url="https://cdn.discordapp.com/a?ex=1&is=0&hm=0"))
+    assert caught.value.reason == "gone"
+
+
+async def test_an_examination_says_what_is_wrong_and_how_to_mend_it(bot: Bot) -> None:
+    good = Settings.model_validate({"discord_token": bot.discord.token, "discord_api_url": bot.discord.api_url})
+    wrong = Settings.model_validate({"discord_token": "x", "discord_api_url": bot.discord.api_url})
+    away = Settings.model_validate({"discord_token": "x", "discord_api_url": "http://127.0.0.1:9"})
+    assert {f.level for f in await examine(good, None)} == {"ok"}
+    assert [(f.level, bool(f.fix)) for f in await examine(wrong, None)] == [("problem", True)]
+    assert [(f.level, bool(f.fix)) for f in await examine(away, None)] == [("problem", True)]
+    server, own = await invite_links(good)
+    assert str(bot.discord.world.application_id) in server.url
+    assert str(bot.discord.world.application_id) in own.url

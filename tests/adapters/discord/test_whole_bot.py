@@ -7,6 +7,7 @@ import io
 import signal
 import time
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -192,3 +193,52 @@ async def test_trouble_on_every_route_loses_nothing_and_sends_nothing_twice(
         assert accepted(fal) == {1: 1, 2: 1, 3: 1}
     assert len(discord.messages()) == 3
     assert all(len(m.images) == 1 for m in discord.messages())
+
+
+async def test_http_interactions_reach_the_one_server_of_the_bot(discord: DiscordEmulator, tmp_path: Path) -> None:
+    async with FalEmulator() as fal:
+        bot = Bot(tmp_path / "data", {**_env(fal, discord), "DISCORD_PUBLIC_KEY": discord.public_key})
+        try:
+            await bot.start()
+            await discord.until(lambda: discord.world.commands, 30)
+            assert await discord.set_endpoint(f"http://127.0.0.1:{bot.port}/discord/interactions")
+            started = await discord.invoke("/upscale", {"image": Upload("a.png", png())})
+            await started.answer(lambda m: m.images, 30)
+            assert bot.errors() == []
+        finally:
+            await bot.close()
+    assert discord.gateway.identifies == []
+    assert {status for status, _ in discord.endpoint_answers} == {202}
+
+
+async def test_a_refused_token_ends_the_start_with_one_plain_sentence(discord: DiscordEmulator, tmp_path: Path) -> None:
+    async with FalEmulator() as fal:
+        bot = Bot(tmp_path / "data", {**_env(fal, discord), "DISCORD_TOKEN": "wrong"})
+        try:
+            await bot.start()
+            assert await bot.ended() != 0
+        finally:
+            await bot.close()
+    said = " ".join(bot.noise)
+    assert "Discord refuses DISCORD_TOKEN" in said
+    assert "Traceback" not in said
+
+
+async def test_progress_edits_keep_their_distance_and_none_follows_the_result(
+    discord: DiscordEmulator, tmp_path: Path
+) -> None:
+    async with FalEmulator(job_s=7.0, steps_logged=40) as fal:
+        bot = Bot(tmp_path / "data", _env(fal, discord))
+        try:
+            await bot.start()
+            await _connected(discord)
+            started = await discord.invoke("/upscale", {"image": Upload("a.png", png())})
+            await started.answer(lambda m: m.images, 30)
+            await asyncio.sleep(2.5)
+        finally:
+            await bot.close()
+    edits = [r for r in discord.requests if r.method == "PATCH"]
+    gaps = [b.monotonic_s - a.monotonic_s for a, b in pairwise(edits[:-1])]
+    assert edits[-1].files
+    assert len(edits) >= 3
+    assert min(gaps) >= 1.9
