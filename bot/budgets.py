@@ -7,17 +7,17 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from bot.settings import Settings
-from core.alerts import AlertPlace
-from core.budget import BudgetDesk
+from core.budgets.alerts import AlertPlace
+from core.budgets.desk import BudgetDesk
+from core.budgets.limits_file import LimitsFileError, load
+from core.budgets.prices import PriceBook
 from core.errors import UpscaleError
 from core.janitor import Duty
 from core.limits import LimitDefaults, Rule
-from core.limits_file import LimitsFileError, load
 from core.messages import Notice
 from core.messages.budget import both_books
 from core.pipeline import Tools
 from core.ports import AppState, Clock, Upscaler
-from core.pricing_live import PriceBook
 from core.storage.ledger import LedgerSettings, SqlLedger
 
 log = structlog.get_logger(__name__)

@@ -13,7 +13,7 @@ from core.jobs import Job
 from core.messages.budget import both_books
 from core.ports import BillingEvent
 from core.pricing import usd
-from core.reconcile import Charge, Comparison, Difference, compare
+from core.reports.compare import Charge, Comparison, Difference, compare
 from core.reports.reconcile import day_balances
 from core.storage.ledger.rows import read_holds
 from core.upscalers.fal import FalUpscaler

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import structlog
 
-from core.budget import BudgetDesk
+from core.budgets.desk import BudgetDesk
 from core.errors import DeliveryError, ProviderHalted
 from core.messages import Notice, tr
 from core.pipeline import Tools

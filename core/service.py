@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 import structlog
 
 from core import access, pricing
-from core.budget import BudgetDesk
+from core.budgets.desk import BudgetDesk
 from core.errors import (
     Draining,
     NoImage,

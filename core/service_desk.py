@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from core.budget import BudgetDesk
+from core.budgets.desk import BudgetDesk
 from core.incidents import new_reference
 from core.jobs import Requester
 from core.limits import LimitStatus, Measure, ScopeKind, Window

@@ -11,12 +11,12 @@ from adapters.slack import translate as t
 from adapters.slack.desk import Desk
 from adapters.slack.render import passing
 from adapters.slack.translate import Where
+from core.budgets.quota_text import Dialect, limit_words
 from core.errors import InvalidParameters, ParameterProblem
 from core.jobs import Requester
 from core.limits import ScopeKind
 from core.messages import tr
 from core.pricing import NANOUSD_PER_USD, usd
-from core.quota_text import Dialect, limit_words
 
 DIALECT = Dialect(
     scopes={

@@ -13,6 +13,7 @@ from adapters.web import intake, translate
 from adapters.web.commands import actor_of
 from adapters.web.files import disposition
 from adapters.web.render import dollars, error_json, job_json, limit_json, parameters_json, quote_json
+from core.budgets.quota_text import limit_words
 from core.errors import InvalidParameters, ParameterProblem, UpscaleError
 from core.jobs import Requester
 from core.limits import LimitStatus
@@ -20,7 +21,6 @@ from core.parameter_text import parse_request
 from core.parameters import resolve
 from core.ports import AdapterContext
 from core.pricing import usd
-from core.quota_text import limit_words
 from core.reports import UsageReport, UsageRow
 
 PERIODS = ("day", "week", "month", "year")

@@ -11,6 +11,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+from core.budgets.quota_text import Dialect
 from core.errors import InvalidParameters, NoImage, ParameterProblem
 from core.jobs import ReplyAddress, Requester, Source, UpscaleRequest
 from core.limits import ScopeKind
@@ -19,7 +20,6 @@ from core.parameter_text import parse_request
 from core.parameters import Parsed
 from core.ports import Change
 from core.pricing import NANOUSD_PER_USD
-from core.quota_text import Dialect
 
 PLATFORM = "web"
 USER_ID = "local"

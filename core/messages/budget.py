@@ -16,7 +16,7 @@ from core.messages.values import factor_text
 from core.pricing import usd
 
 if TYPE_CHECKING:
-    from core.alerts import Alert
+    from core.budgets.alerts import Alert
 
 
 _HAVE_SERVERS = frozenset({"", "discord"})

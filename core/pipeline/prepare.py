@@ -7,10 +7,10 @@ import hashlib
 from pathlib import Path
 
 from core import pricing
+from core.budgets.fit import refusal
 from core.errors import DownloadFailed, ResultExpired
 from core.images import check_output
 from core.jobs import InputFacts, Job, JobState, Progress, Quote, Receipt, Result
-from core.limits_fit import refusal
 from core.pipeline.ending import cancelled_before_submit
 from core.pipeline.tools import Next, Tools
 

@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from core.budgets.fit import with_offer
 from core.errors import LimitReached, ProviderBusy, SubmitNotSent, SubmitUnknown, UpscaleError
 from core.jobs import Job, Progress, Remote
-from core.limits_fit import with_offer
 from core.pipeline.ending import cancelled_before_submit
 from core.pipeline.prepare import ensure_input
 from core.pipeline.tools import Next, Tools

@@ -1,7 +1,7 @@
 """The two books side by side, day by day; and putting right what was charged on a guess.
 
-The comparison itself is `core.reconcile`; this asks the provider, adds up days, and corrects charges by entries of
-their own. Only a charge on an estimate is corrected unasked.
+The comparison itself is `core.reports.compare`; this asks the provider, adds up days, and corrects charges by entries
+of their own. Only a charge on an estimate is corrected unasked.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from decimal import Decimal
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from core.budgets.windows import local_day
 from core.errors import JobNotFound
 from core.jobs import Job
-from core.limits_windows import local_day
 from core.ports import BillingEvent
-from core.reconcile import Charge, Difference, compare
 from core.reports import ChargedJob
+from core.reports.compare import Charge, Difference, compare
 
 _CHUNK = 50
 """Request ids per question: an address line has room for about this many."""

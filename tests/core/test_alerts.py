@@ -10,11 +10,11 @@ from decimal import Decimal
 
 import pytest
 
-from core.alerts import AlertPlace, level_of, runs_out_at
-from core.budget import BudgetDesk
+from core.budgets.alerts import AlertPlace, level_of, runs_out_at
+from core.budgets.desk import BudgetDesk
+from core.budgets.windows import span
 from core.errors import NotAllowed
 from core.limits import Limit, LimitStatus, Measure, Rule, Scope, ScopeKind, Window
-from core.limits_windows import span
 from core.messages import Notice
 from core.storage.database import Database
 from tests.core.ledger_kit import (

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from core.budget import BudgetDesk
+from core.budgets.desk import BudgetDesk
 from core.errors import InvalidParameters, LimitReached, NotAllowed, Paused
 from core.jobs import Requester
 from core.limits import Measure, Rule, ScopeKind, Window

@@ -26,9 +26,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from core.budgets.windows import span
 from core.errors import LimitReached, TooManyWaiting
 from core.limits import Measure, Rule, ScopeKind, Window
-from core.limits_windows import span
 from core.ports import Granted, MustWait
 from core.storage.ledger import SqlLedger
 from core.storage.ledger.audit import audit

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import pricing
+from core.budgets.fit import largest_factor, megapixels_left, refusal, with_offer
+from core.budgets.rulebook import RuleBook
+from core.budgets.windows import COUNTED, span
 from core.errors import LimitReached
 from core.limits import Limit, LimitDefaults, LimitStatus, Measure, Rule, Scope, ScopeKind, Window
-from core.limits_fit import largest_factor, megapixels_left, refusal, with_offer
-from core.limits_rules import RuleBook
-from core.limits_windows import COUNTED, span
 from tests.core.ledger_kit import USD, day_usd, member
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from core.budgets.limits_file import LimitsFileError, load, parse
 from core.limits import Measure, Rule, ScopeKind, Window
-from core.limits_file import LimitsFileError, load, parse
 from tests.core.ledger_kit import USD
 
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.pricing_live import PriceBook
+from core.budgets.prices import PriceBook
 from tests.core.ledger_kit import USD, HandClock
 
 CENT = USD // 100

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.ports import BillingEvent
-from core.reconcile import BILLING_DELAY_S, Charge, compare
+from core.reports.compare import BILLING_DELAY_S, Charge, compare
 
 NOW = 1_000_000.0
 LONG_AGO = NOW - 2 * BILLING_DELAY_S

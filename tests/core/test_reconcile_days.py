@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.budget import BudgetDesk
+from core.budgets.desk import BudgetDesk
 from core.errors import ProviderUnavailable
 from core.jobs import Job, JobState, Receipt, Remote, ReplyAddress, Source
 from core.messages.budget import both_books

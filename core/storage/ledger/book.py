@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from core.budgets.windows import Span
 from core.jobs import Requester
 from core.limits import LimitStatus, Measure
-from core.limits_windows import Span
 from core.pricing import PIXELS_PER_MEGAPIXEL
 from core.storage.ledger.keys import NOW, balance_key
 from core.storage.ledger.rules import Bound, Rules

@@ -1,7 +1,7 @@
 """What people change about limits: a moderator's limits, pauses, sponsors, alert channels, with who, when, old and new.
 
 Every change raises the rules' version in its own transaction, so the next decision of any process obeys it. Whether
-the person may is judged in `core.budget`, not here.
+the person may is judged in `core.budgets.desk`, not here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.alerts import AlertPlace
+from core.budgets.alerts import AlertPlace
 from core.jobs import Requester
 from core.limits import LimitChange, Rule, Sponsor
 from core.storage import tables_ledger as t

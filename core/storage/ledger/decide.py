@@ -10,11 +10,11 @@ import math
 from decimal import Decimal
 from typing import Literal
 
+from core.budgets.fit import needed, worst
+from core.budgets.windows import COUNTED
 from core.errors import LimitReached, Paused, TooManyWaiting
 from core.jobs import Requester
 from core.limits import LimitStatus
-from core.limits_fit import needed, worst
-from core.limits_windows import COUNTED
 from core.ports import HoldRequest
 from core.pricing import PIXELS_PER_MEGAPIXEL
 from core.storage.ledger.book import OPEN, Balance, Book, Hold, HoldState

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.alerts import LEVELS, Level
+from core.budgets.alerts import LEVELS, Level
 from core.storage import tables_ledger as t
 from core.storage.ledger.transaction import LedgerDatabase
 

@@ -14,10 +14,10 @@ import structlog
 from sqlalchemy import delete, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from core.budgets.windows import local_day, span
 from core.errors import BudgetError, LedgerUnavailable
 from core.jobs import Requester
 from core.limits import LimitStatus, Rule, Window
-from core.limits_windows import local_day, span
 from core.ports import Clock, HoldAnswer, HoldRequest
 from core.storage import tables_ledger as t
 from core.storage.database import Database

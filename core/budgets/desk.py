@@ -11,14 +11,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from core.budget_alerts import AlertDesk, Notify
-from core.budget_rules import RuleDesk
+from core.budgets.alert_desk import AlertDesk, Notify
+from core.budgets.prices import PriceBook
+from core.budgets.rule_desk import RuleDesk
+from core.budgets.windows import local_day
 from core.errors import NotAllowed, Paused
 from core.jobs import Requester
 from core.limits import Measure, ScopeKind, Window
-from core.limits_windows import local_day
 from core.ports import BillingEvent
-from core.pricing_live import PriceBook
 from core.reports import ChargedJob, UsageFilter, UsageReport
 from core.reports.build import build
 from core.reports.chart import ChartDrawer

@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from core.access import check_moderator
+from core.budgets.windows import span
 from core.errors import InvalidParameters, NotAllowed, ParameterProblem
 from core.jobs import Requester
 from core.limits import Limit, LimitChange, LimitStatus, Measure, Rule, Scope, ScopeKind, Sponsor, Window
-from core.limits_windows import span
 from core.storage.ledger import SqlLedger
 from core.storage.ledger.changes import SqlRules
 

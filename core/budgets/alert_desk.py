@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from core.alerts import Alert, AlertPlace, budget_key, level_of, runs_out_at, watched
+from core.budgets.alerts import Alert, AlertPlace, budget_key, level_of, runs_out_at, watched
+from core.budgets.prices import PriceBook
+from core.budgets.windows import span
 from core.jobs import Requester
 from core.limits import LimitStatus
-from core.limits_windows import span
 from core.messages import Notice
 from core.messages import budget as sentences
-from core.pricing_live import PriceBook
 from core.storage.ledger import SqlLedger
 from core.storage.ledger.changes import SqlRules
 from core.storage.ledger.marks import SqlAlertMarks

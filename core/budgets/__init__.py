@@ -1,0 +1,4 @@
+"""What people set and ask about money: limits and how they are written, alerts, prices, and the desk that answers.
+
+Decides no spending; that is the ledger's (`core.storage.ledger`). `core.limits` holds the data that all of it shares.
+"""
