@@ -14,6 +14,7 @@ from core.jobs import Job, JobState
 from core.limits import Limit, LimitStatus, Measure, ScopeKind, Window
 from core.messages import tr, trn
 from core.messages.budget import amount, left_sentence, scope_name
+from core.messages.job import state_word
 from core.messages.values import number, size
 from core.parameters import SPECS
 from core.pricing import usd
@@ -137,29 +138,13 @@ def _option(job: Job) -> str:
 
 
 def _history_line(job: Job, locale: str) -> str:
-    words = [markup.counting(job.created_at), _state_word(job, locale)]
+    words = [markup.counting(job.created_at), state_word(job, locale)]
     if job.input is not None and job.result is not None:
         before = size(job.input.width_px, job.input.height_px)
         words.append(f"{before} → {size(job.result.width_px, job.result.height_px)}")
     if job.receipt is not None:
         words.append(markup.escape(usd(job.receipt.charged_nanousd, locale)))
     return " · ".join(words) + f"\n-# `{job.reference}`"
-
-
-def _state_word(job: Job, locale: str) -> str:
-    if job.images_deleted:
-        return tr("deleted", locale)
-    names = {
-        JobState.AWAITING_CONFIRMATION: tr("waiting for you", locale),
-        JobState.QUEUED: tr("waiting", locale),
-        JobState.RUNNING: tr("running", locale),
-        JobState.DELIVERING: tr("delivering", locale),
-        JobState.SUCCEEDED: tr("done", locale),
-        JobState.FAILED: tr("failed", locale),
-        JobState.CANCELLED: tr("cancelled", locale),
-        JobState.REFUSED: tr("not started", locale),
-    }
-    return names[job.state]
 
 
 def settings(saved: Mapping[str, str | int | float | bool], locale: str) -> ui.LayoutView:

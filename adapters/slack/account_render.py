@@ -13,6 +13,7 @@ from core.limits import LimitStatus, Measure, ScopeKind
 from core.messages import job as words
 from core.messages import tr, trn
 from core.messages.budget import amount, scope_name, window_name
+from core.messages.job import state_word
 from core.parameters import PRESETS, SPECS, Parameters
 from core.pricing import usd
 from core.reports import UsageReport, UsageRow
@@ -154,7 +155,7 @@ def history(jobs: Sequence[Job], locale: str) -> Content:
 
 def history_row(job: Job, locale: str) -> Block:
     """One job; a button where its picture can be had again."""
-    state = _state_words(job, locale)
+    state = state_word(job, locale)
     size = words.size_line(job, locale)
     charged = words.charge_text(job.receipt, locale) if job.receipt else ""
     line = " · ".join(part for part in (file_name(job), state, size, charged) if part)
@@ -162,22 +163,6 @@ def history_row(job: Job, locale: str) -> Block:
     if job.state is JobState.SUCCEEDED and not job.images_deleted:
         out["accessory"] = b.button(tr("Send again", locale), action("redeliver", job.id))
     return out
-
-
-def _state_words(job: Job, locale: str) -> str:
-    if job.images_deleted:
-        return tr("deleted", locale)
-    names = {
-        JobState.AWAITING_CONFIRMATION: tr("waiting for your answer", locale),
-        JobState.QUEUED: tr("waiting", locale),
-        JobState.RUNNING: tr("running", locale),
-        JobState.DELIVERING: tr("delivering", locale),
-        JobState.SUCCEEDED: tr("done", locale),
-        JobState.FAILED: tr("failed", locale),
-        JobState.CANCELLED: tr("cancelled", locale),
-        JobState.REFUSED: tr("refused", locale),
-    }
-    return names[job.state]
 
 
 # ----------------------------------------------------------------------- settings

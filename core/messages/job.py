@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from core.jobs import Delivery, Job, Progress, Quote, Receipt
+from core.jobs import Delivery, Job, JobState, Progress, Quote, Receipt
 from core.limits import LimitStatus
 from core.messages.budget import left_sentence, tightest
 from core.messages.catalog import tr, trn
@@ -161,6 +161,23 @@ def delivery_text(delivery: Delivery, locale: str) -> str:
     }
     parts = [shapes.get(delivery.shape, ""), places.get(delivery.elsewhere, "")]
     return " ".join(part for part in parts if part)
+
+
+def state_word(job: Job, locale: str) -> str:
+    """Where a job is, in a word or two, for lists."""
+    if job.images_deleted:
+        return tr("deleted", locale)
+    names = {
+        JobState.AWAITING_CONFIRMATION: tr("waiting for you", locale),
+        JobState.QUEUED: tr("waiting", locale),
+        JobState.RUNNING: tr("running", locale),
+        JobState.DELIVERING: tr("delivering", locale),
+        JobState.SUCCEEDED: tr("done", locale),
+        JobState.FAILED: tr("failed", locale),
+        JobState.CANCELLED: tr("cancelled", locale),
+        JobState.REFUSED: tr("not started", locale),
+    }
+    return names[job.state]
 
 
 def cancelled_text(job: Job, locale: str) -> str:
