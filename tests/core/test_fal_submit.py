@@ -16,6 +16,7 @@ from core.errors import (
     SubmitNotSent,
     SubmitUnknown,
 )
+from core.ports import RemoteCompleted
 from tests.core.fal_kit import JumpingClock, backend, inputs, nothing, picture, submitted
 from tests.emulators.fal import (
     DropAfter,
@@ -53,6 +54,20 @@ async def test_every_input_arrives_under_its_api_name_with_its_type(fal: FalEmul
         "enable_safety_checker": False,
     }
     assert fal.violations == []
+
+
+@pytest.mark.parametrize("odd", ["a/b", "req 1 ä", "_r+1=~", "x?y#z", "%2F", "7"])
+async def test_whatever_is_in_a_request_id_the_request_is_followed_and_its_result_read(
+    fal: FalEmulator, tmp_path: Path, odd: str
+) -> None:
+    fal.request_ids.append(odd)
+    async with backend(fal) as upscaler:
+        request_id = await submitted(upscaler, tmp_path)
+        assert request_id == odd
+        statuses = [status async for status in upscaler.watch(request_id)]
+        assert isinstance(statuses[-1], RemoteCompleted)
+        assert (await upscaler.result(request_id)).seed == 7
+        assert await upscaler.cancel(request_id) == "already_completed"
 
 
 async def test_the_submit_asks_for_a_lifetime_and_a_start_limit_and_no_webhook_without_a_public_url(

@@ -17,7 +17,7 @@ import structlog
 
 from core.errors import ProviderError, ProviderUnavailable
 from core.ports import BillingEvent, Found
-from core.upscalers.fal.submit import usable_id
+from core.upscalers.fal.submit import in_path, usable_id
 from core.upscalers.fal.transport import KeyKind, Transport
 
 log = structlog.get_logger(__name__)
@@ -153,7 +153,7 @@ class PlatformApi:
         """See `core.ports.Upscaler.erase`. Without an admin key fal does not let us; files then expire by lifetime."""
         if self._config.admin_key is None:
             return
-        url = self._transport.url("api", f"/models/requests/{request_id}/payloads")
+        url = self._transport.url("api", f"/models/requests/{in_path(request_id)}/payloads")
         headers = {"Idempotency-Key": f"erase-{request_id}"}
         answer = await self._transport.read("DELETE", url, key="admin", headers=headers)
         if not answer.ok and answer.status != HTTPStatus.NOT_FOUND:

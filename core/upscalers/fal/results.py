@@ -16,6 +16,7 @@ from core.errors import ModelFailed, ProviderBusy, ProviderUnavailable, ResultEx
 from core.ports import ModelResult
 from core.upscalers.fal.failures import halt_in, model_error, units_in
 from core.upscalers.fal.halts import Halts
+from core.upscalers.fal.submit import in_path
 from core.upscalers.fal.transport import Answer, Transport, backoff_s
 
 log = structlog.get_logger(__name__)
@@ -34,7 +35,7 @@ class Results:
 
     async def result(self, request_id: str) -> ModelResult:
         """See `core.ports.Upscaler.result`. Bounded: about half a minute of waiting in all."""
-        url = self._transport.url("queue", f"/{self._transport.config.endpoint}/requests/{request_id}")
+        url = self._transport.url("queue", f"/{self._transport.config.endpoint}/requests/{in_path(request_id)}")
         answer: Answer | None = None
         for attempt in range(RESULT_TRIES):
             if attempt:
@@ -64,7 +65,7 @@ class Results:
 
     async def cancel(self, request_id: str) -> CancelAnswer:
         """See `core.ports.Upscaler.cancel`. Raises ProviderUnavailable where fal gives no clear answer."""
-        url = self._transport.url("queue", f"/{self._transport.config.endpoint}/requests/{request_id}/cancel")
+        url = self._transport.url("queue", f"/{self._transport.config.endpoint}/requests/{in_path(request_id)}/cancel")
         answer = await self._transport.read("PUT", url)
         data = answer.data()
         word = data.get("status") if isinstance(data, dict) else None

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import structlog
@@ -38,13 +38,23 @@ log = structlog.get_logger(__name__)
 START_TIMEOUT_HEADER = "X-Fal-Request-Start-Timeout"
 """The current name; fal-client 1.0.3 still sends the deprecated X-Fal-Request-Timeout (platform-headers page)."""
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
+_LONGEST_ID_CHARS = 80
+"""As wide as its column."""
 _NOT_TAKEN_LIKELY = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY})
 
 
 def usable_id(value: Any) -> str | None:
-    """The value if it can be a request id in an address of ours."""
-    return value if isinstance(value, str) and _REQUEST_ID.fullmatch(value) else None
+    """The value if it can be a request id. fal sends UUIDs but promises nothing, and what is paid must not get lost."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_ID_CHARS or not value.isprintable():
+        return None
+    return None if value in {".", ".."} else value
+
+
+def in_path(request_id: str) -> str:
+    """The id as one segment of an address, whatever is in it."""
+    return quote(request_id, safe="")
 
 
 def webhook_token(key: str, job_id: str) -> str:
@@ -144,7 +154,7 @@ class Submitter:
         refused_likely = answer.status == HTTPStatus.SERVICE_UNAVAILABLE and b"nginx" in answer.body
         if named is None or refused_likely:
             raise SubmitUnknown(refused_likely=refused_likely)
-        url = self._transport.url("queue", f"/{self._config.endpoint}/requests/{named}/status")
+        url = self._transport.url("queue", f"/{self._config.endpoint}/requests/{in_path(named)}/status")
         try:
             check = await self._transport.once("GET", url)
         except NETWORK_ERRORS as error:

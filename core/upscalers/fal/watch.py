@@ -21,6 +21,7 @@ from core.errors import ProviderUnavailable, RequestLost
 from core.ports import Clock, RemoteCompleted, RemoteStatus
 from core.upscalers.fal.config import FalConfig
 from core.upscalers.fal.statuses import EventLines, status_from
+from core.upscalers.fal.submit import in_path
 from core.upscalers.fal.transport import NETWORK_ERRORS, Answer, Transport, backoff_s
 
 log = structlog.get_logger(__name__)
@@ -199,7 +200,7 @@ class Watcher:
 
     def _url(self, request_id: str, what: str) -> URL:
         return self._transport.url(
-            "queue", f"/{self._transport.config.endpoint}/requests/{request_id}{what}", {"logs": "1"}
+            "queue", f"/{self._transport.config.endpoint}/requests/{in_path(request_id)}{what}", {"logs": "1"}
         )
 
     def _refused(self, response: aiohttp.ClientResponse, trouble: Trouble) -> None:

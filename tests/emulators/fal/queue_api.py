@@ -102,7 +102,7 @@ class QueueApi:
 
     def _new_job(self, request: web.Request, body: dict[str, Any]) -> FalJob:
         return FalJob(
-            request_id=str(uuid.uuid4()),
+            request_id=self._fal.request_ids.popleft() if self._fal.request_ids else str(uuid.uuid4()),
             endpoint=f"{request.match_info['owner']}/{request.match_info['app']}",
             model_input=body,
             webhook=request.query.get("fal_webhook"),

@@ -121,7 +121,7 @@ class Runner:
     async def _download(self, job: FalJob) -> Path | None:
         """What the runner does with image_url: fetch it without any authorisation."""
         url = job.model_input["image_url"]
-        target = self._fal.folder / f"in-{job.request_id}"
+        target = self._fal.folder / f"in-{secrets.token_hex(8)}"
         try:
             async with self._fal.http.get(url, timeout=ClientTimeout(total=30)) as response:
                 if response.status != 200:

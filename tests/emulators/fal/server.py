@@ -72,6 +72,7 @@ class FalEmulator:
         self.tokens: set[str] = set()
         self.faults = FaultPlan()
         self.outcomes: deque[Outcome] = deque()
+        self.request_ids: deque[str] = deque()
         self.signer = Signer()
         self.seen_image_urls: set[str] = set()
         self.runner = Runner(self)
