@@ -52,6 +52,7 @@ from core.storage.vault import Vault
 
 VERSION = "0.1.0"
 _DAY_S = 86_400
+_GOODBYE_S = 1.5
 
 log = structlog.get_logger(__name__)
 
@@ -166,6 +167,8 @@ class App:
 
     async def start(self) -> None:
         """Open everything: database first, doors to the outside last."""
+        if self.serve:
+            self._hear_signals()
         await migrate(self.database)
         await self.upscaler.start()
         await self.tools.finish_times.load()
@@ -185,14 +188,17 @@ class App:
 
     async def run(self) -> int:
         """Serve until SIGTERM or SIGINT, then drain; the exit code. Raises StartRefused."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stopping.set)
         await self.stopping.wait()
         await self.drain()
         if self._refused:
             raise StartRefused(self._refused)
         return 0
+
+    def _hear_signals(self) -> None:
+        """From the first moment on: a stop during the start is a stop like any other, not an abort."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stopping.set)
 
     def _refuse(self, sentence: str) -> None:
         """A platform does not take our credentials: stop, and say so."""
@@ -205,7 +211,9 @@ class App:
         self.stopping.set()
         self.service.drain()
         self.health.draining = True
-        await self.pipeline.settle_down(max(0.0, self.settings.shutdown_grace_s - 8))
+        most_s = max(0.0, self.settings.shutdown_grace_s - 8)
+        # Long enough that whoever asks just now is told to come back, instead of finding nobody.
+        await asyncio.gather(self.pipeline.settle_down(most_s), asyncio.sleep(min(_GOODBYE_S, most_s)))
 
     async def close(self) -> None:
         """Undo `start`, in reverse. Unfinished jobs are left for the next process."""

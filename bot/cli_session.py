@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import asyncpg
@@ -33,6 +35,16 @@ def read_settings() -> Settings:
     return found
 
 
+def writable(folder: Path) -> bool:
+    """Whether files can be made in this folder, which is made first where it is not there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
 def secrets_of(found: Settings) -> list[str]:
     """Every secret in the settings, for the log's redaction."""
     models = [found, *(platform.settings for platform in found.platforms)]
@@ -43,6 +55,8 @@ def secrets_of(found: Settings) -> list[str]:
 @asynccontextmanager
 async def opened(found: Settings, *, serve: bool) -> AsyncIterator[App]:
     """The started application. Raises CommandError with one sentence where it cannot be started."""
+    if not await asyncio.to_thread(writable, found.data_dir):
+        raise CommandError(f"DATA_DIR={found.data_dir} cannot be written to; name a folder that can.")
     try:
         app = build(found, serve=serve)
         await app.__aenter__()

@@ -166,8 +166,15 @@ async def test_an_endless_outage_is_said_in_the_end(fal: FalEmulator, tmp_path: 
 async def test_an_id_that_cannot_be_one_is_lost_without_a_request(fal: FalEmulator) -> None:
     async with backend(fal) as upscaler:
         with pytest.raises(RequestLost):
-            await statuses(upscaler, "../../secrets")
+            await statuses(upscaler, "..")
     assert fal.requests == []
+
+
+async def test_an_id_stays_one_segment_of_its_address(fal: FalEmulator) -> None:
+    async with backend(fal) as upscaler:
+        with pytest.raises(RequestLost):
+            await statuses(upscaler, "../../secrets")
+    assert {seen.route for seen in fal.requests} == {"stream", "status"}
 
 
 async def test_leaving_a_watch_closes_its_connection(tmp_path: Path) -> None:

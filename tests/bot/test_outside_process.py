@@ -1,0 +1,55 @@
+"""The bot from outside: stopped while it starts or works, started with wrong settings. Real processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from tests.bot.process_kit import ROOT, Bot, client_of, until
+from tests.emulators.fal import FalEmulator
+
+
+async def test_a_stop_right_after_the_start_is_a_stop_like_any_other(tmp_path: Path) -> None:
+    bot = await Bot(tmp_path, {}).start()
+    try:
+        bot.signal(signal.SIGTERM)
+        assert await bot.ended() == 0
+    finally:
+        await bot.close()
+
+
+async def test_while_it_stops_whoever_asks_is_told_to_come_back(tmp_path: Path) -> None:
+    async with FalEmulator(job_s=20) as fal:
+        bot = await Bot(tmp_path, fal.env()).start()
+        try:
+            async with client_of(bot) as client:
+                await client.post(1)
+                await until(lambda: len(fal.seen("stream")) == 1)
+                bot.signal(signal.SIGTERM)
+                await until(lambda: any(event["event"] == "draining" for event in bot.events))
+                status, body = await client.try_post(2)
+                assert (status, body["error"]["code"]) == (503, "draining")
+            began = time.monotonic()
+            assert await bot.ended() == 0
+            assert time.monotonic() - began < 10
+        finally:
+            await bot.close()
+
+
+async def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    env |= {"PYTHONPATH": str(ROOT), "DATA_DIR": str(tmp_path / "file" / "data"), "WEB_PORT": "0"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bot", "run", cwd=tmp_path, env=env,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(60):
+        out, err = await process.communicate()
+    assert (process.returncode, out) == (2, b"")
+    assert b"DATA_DIR=" in err
+    assert len(err.splitlines()) == 1
