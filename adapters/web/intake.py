@@ -11,6 +11,7 @@ import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from aiohttp import BodyPartReader, web
 
@@ -81,7 +82,8 @@ async def _multipart(request: web.Request, uploads_dir: Path, max_input_bytes: i
             if part.filename is not None and part.name in {"image", "file"}:
                 if upload is not None:
                     raise Denied(400, "one_image", "Send one picture per request.")
-                name = part.filename.replace("\\", "/").rsplit("/", 1)[-1][:MAX_NAME_CHARS]
+                # Browsers send names as they are; many programs percent-encode what is not ASCII.
+                name = unquote(part.filename).replace("\\", "/").rsplit("/", 1)[-1][:MAX_NAME_CHARS]
                 upload = uploads_dir / uuid.uuid4().hex
                 await asyncio.to_thread(uploads_dir.mkdir, parents=True, exist_ok=True)
                 await save_stream(_chunks(part), upload, max_input_bytes)
