@@ -1,6 +1,6 @@
 """Durable execution: one DBOS workflow that runs the pipeline's steps, and the taking over of dead processes' jobs.
 
-DBOS (MIT part only) records each step's answer, so a job goes on after a crash with the step that was interrupted.
+DBOS (MIT part only) records how far a job got, so that it goes on after a crash with what was interrupted.
 Steps are repeatable by themselves (see `core.pipeline`); the engine only remembers how far a job got. Every process
 has a name of its own, and whoever is alive takes over the unfinished jobs of names that are not (`core.replicas`).
 """
@@ -49,7 +49,7 @@ class _Running:
 async def _run_step(step: Next, job_id: str) -> Next:
     if _Running.pipeline is None:
         raise StorageTrouble("engine is stopped")
-    return await _Running.pipeline.run(step, job_id)
+    return await _Running.pipeline.run_on(step, job_id)
 
 
 @DBOS.step(

@@ -16,11 +16,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.engine import DbosEngine
-from core.errors import InternalError, LedgerUnavailable, QuoteExpired
-from core.jobs import Job, JobState
+from core.errors import InternalError, LedgerUnavailable
+from core.jobs import Job
 from core.members import Members
-from core.pipeline import Next, Pipeline
-from core.pipeline.ending import nothing_charged
+from core.pipeline import Pipeline, next_step
 
 log = structlog.get_logger(__name__)
 
@@ -107,19 +106,9 @@ class Janitor:
                 self._tools.cancel_event(job_id).set()
 
     async def expire_questions(self) -> None:
-        """Prices that nobody agreed to in time."""
+        """Prices that nobody agreed to in time; their own workflow ends them and says so."""
         for job in await self._tools.store.unconfirmed_before(self._tools.clock.now()):
-            moved = await self._tools.store.transition(
-                job.id,
-                (JobState.AWAITING_CONFIRMATION,),
-                state=JobState.CANCELLED,
-                error=QuoteExpired(),
-                receipt=nothing_charged(self._tools, job),
-                finished_at=self._tools.clock.now(),
-            )
-            if moved is not None:
-                self._tools.feed.publish(moved)
-                await self._engine.start(job.id, part="announce")
+            await self._engine.start(job.id, part="announce")
 
     async def resume_broken(self) -> None:
         """Jobs that fell out of the engine while its tables were away."""
@@ -176,14 +165,3 @@ class Janitor:
     async def forget_workflows(self) -> None:
         """The engine's rows of jobs that ended a month ago."""
         await self._engine.forget_before(self._tools.clock.now() - _ENGINE_KEPT_S)
-
-
-def next_step(job: Job) -> Next:
-    """Where a job goes on, by its row alone. Every step may be repeated, so too early is safe."""
-    if job.state is JobState.DELIVERING and job.result is not None:
-        return "deliver"
-    if job.remote is not None and job.remote.request_id:
-        return "wait"
-    if job.quote is not None and (not job.quote.needs_confirmation or job.confirmed_nanousd):
-        return "hold"
-    return "prepare"

@@ -40,7 +40,7 @@ from core.messages.job import cancelled_text, charge_text
 from core.parameter_text import parse_request
 from core.parameters import SEED_MAX, Parameters, Parsed, resolve
 from core.pipeline import Tools
-from core.pipeline.ending import nothing_charged
+from core.pipeline.ending import close_question
 from core.ports import Change, JobEngine
 from core.repeats import redelivery, repeated_request
 from core.service_desk import DeskMethods
@@ -198,19 +198,13 @@ class UpscaleService(DeskMethods):
         return job
 
     async def _cancel_question(self, job: Job, actor: Requester) -> Job:
-        moved = await self._tools.store.transition(
-            job.id,
-            (JobState.AWAITING_CONFIRMATION,),
-            state=JobState.CANCELLED,
-            receipt=nothing_charged(self._tools, job),
-            finished_at=self._tools.clock.now(),
-            cancel_requested_by=f"{actor.platform}:{actor.user_id}"[:160],
-        )
-        if moved is None:
+        """Write down who, make sure that the message will say so whatever happens, then end it at once."""
+        waiting = (JobState.AWAITING_CONFIRMATION,)
+        who = f"{actor.platform}:{actor.user_id}"[:160]
+        if await self._tools.store.transition(job.id, waiting, cancel_requested_by=who) is None:
             return await self._tools.load(job.id)
-        self._tools.feed.publish(moved)
         await self._engine.start(job.id, part="announce")
-        return moved
+        return await close_question(self._tools, await self._tools.load(job.id))
 
     async def repeat(
         self,

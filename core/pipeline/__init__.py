@@ -6,7 +6,7 @@ the ledger are the truth, the engine only sequences. A step returns the name of 
 
 from __future__ import annotations
 
-from core.pipeline.run import Pipeline
+from core.pipeline.run import Pipeline, next_step
 from core.pipeline.tools import Next, PipelineSettings, Tools
 
-__all__ = ["Next", "Pipeline", "PipelineSettings", "Tools"]
+__all__ = ["Next", "Pipeline", "PipelineSettings", "Tools", "next_step"]

@@ -62,9 +62,21 @@ async def cancelled_after_submit(tools: Tools, job: Job, units: Decimal | None, 
     return await _end(tools, job, JobState.CANCELLED, None, receipt)
 
 
-async def expire_confirmation(tools: Tools, job: Job) -> Next:
-    """Nobody agreed to the price in time."""
-    return await _end(tools, job, JobState.CANCELLED, QuoteExpired(), nothing_charged(tools, job))
+async def close_question(tools: Tools, job: Job) -> Job:
+    """End a job whose price was not agreed to: cancelled by somebody, else too late. Nothing if it was, after all."""
+    closed = await tools.store.transition(
+        job.id,
+        (JobState.AWAITING_CONFIRMATION,),
+        state=JobState.CANCELLED,
+        error=None if job.cancel_requested_by else QuoteExpired(),
+        receipt=nothing_charged(tools, job),
+        finished_at=tools.clock.now(),
+    )
+    if closed is None:
+        return await tools.load(job.id)
+    tools.metrics.job(job.requester.platform, closed.state.value)
+    tools.feed.publish(closed)
+    return closed
 
 
 async def charge(tools: Tools, job: Job, units: Decimal) -> Receipt:

@@ -6,11 +6,13 @@ import asyncio
 import dataclasses
 import random
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
 import structlog
 
 from core.errors import (
+    ContentRejected,
     DeliveryRefused,
     DeliveryUnavailable,
     InputError,
@@ -20,9 +22,10 @@ from core.errors import (
     ProviderUnavailable,
     ResultExpired,
 )
+from core.images import ImageFacts
 from core.jobs import Delivery, Job, JobState, Progress, Receipt, Result
 from core.limits import LimitStatus
-from core.pipeline.ending import charge, charge_by_size, charge_unknown
+from core.pipeline.ending import charge, charge_by_size, charge_unknown, close_question
 from core.pipeline.prepare import max_result_bytes
 from core.pipeline.tools import Next, Tools
 from core.ports import ModelResult
@@ -32,6 +35,9 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 _BROKEN_DELIVERIES = 3
+_BLACK_PX_PER_BYTE = 30
+_SMALL_PX = 100_000
+"""Black costs less than a byte for 30 pixels in every codec, but for a file's head."""
 
 
 async def collect(tools: Tools, job: Job) -> Next:
@@ -74,6 +80,7 @@ async def _fetch(tools: Tools, job: Job, outcome: ModelResult) -> Result:
         most = max_result_bytes(job)
         await _patiently(tools, job, lambda: tools.upscaler.fetch(outcome.image_url, part, max_bytes=most))
         facts = (await tools.images.strip_result(part)).facts
+        await _refuse_blanked(tools, job, outcome, part, facts)
     except (ResultExpired, InputError) as error:
         if job.receipt is None:
             await tools.store.update(job.id, receipt=await charge_unknown(tools, job))
@@ -94,6 +101,20 @@ async def _fetch(tools: Tools, job: Job, outcome: ModelResult) -> Result:
         caption=outcome.caption,
         link=tools.link_for(job.id, path.name) or _web_link(outcome.image_url),
     )
+
+
+async def _refuse_blanked(tools: Tools, job: Job, outcome: ModelResult, path: Path, facts: ImageFacts) -> None:
+    """Raise ContentRejected for a black picture where none was handed in.
+
+    Other upscalers at fal blank what their safety check refuses and call it a success; this model's outputs have no
+    field that would tell (fal-js, endpoints.ts, read 2026-11-22). Only a file far too small for a photograph is read.
+    """
+    if not job.parameters.safety or facts.bytes * _BLACK_PX_PER_BYTE > facts.width_px * facts.height_px + _SMALL_PX:
+        return
+    before = tools.files.input(job.id)
+    if await tools.images.is_black(path) and not (before.exists() and await tools.images.is_black(before)):
+        billed = outcome.billable_units is None or outcome.billable_units > 0
+        raise ContentRejected(billed=billed, billed_units=outcome.billable_units)
 
 
 def _web_link(url: str) -> str | None:
@@ -153,6 +174,10 @@ async def _deliver(tools: Tools, job: Job, left: tuple[LimitStatus, ...]) -> Del
 
 async def announce(tools: Tools, job: Job) -> Next:
     """Say in the job's message why there is no picture."""
+    if job.state is JobState.AWAITING_CONFIRMATION:
+        job = await close_question(tools, job)
+    if not job.state.terminal:
+        return "end"  # agreed to in the last moment: it goes on elsewhere
     await tools.quiet(job.id)
     reply = tools.reply(job)
     notice = tools.notice_for(job)

@@ -33,6 +33,11 @@ _STEPS: dict[str, Step] = {
 _LONG_STEPS = {"hold", "wait"}
 
 
+_ORDER: tuple[Next, ...] = ("prepare", "hold", "submit", "wait", "collect", "deliver")
+_STOPS = frozenset[Next]({"wait", "collect", "end"})
+"""Where `run_on` hands back, so that the engine writes down how far the job got: before and after the long wait."""
+
+
 class StorageTrouble(Exception):
     """The database did not answer inside a step; the step is to be run again."""
 
@@ -62,6 +67,32 @@ class Pipeline:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=5)
+
+    async def run_on(self, step: Next, job_id: str) -> Next:
+        """Run steps from this one, or from where the job's row says it is by now, until the next stop.
+
+        Writing each step down with the engine would cost more than most steps do. Raises StorageTrouble.
+        """
+        step = await self._where(step, job_id)
+        for _ in _STEPS:
+            step = await self.run(step, job_id)
+            if step in _STOPS:
+                break
+        return step
+
+    async def _where(self, step: Next, job_id: str) -> Next:
+        """The later of the step asked for and the one that the row names: a repeat must not do things over."""
+        if step not in _ORDER:
+            return step
+        try:
+            job = await self.tools.store.get(job_id)
+        except (DBAPIError, PoolTimeout) as trouble:
+            raise StorageTrouble(step) from trouble
+        if job is None or job.state.terminal:
+            return step
+        if step == "prepare" and job.confirm_by_at is not None:
+            return step  # the half before the question must not take up the half after it, which has its own workflow
+        return max(step, next_step(job), key=_ORDER.index)
 
     async def run(self, step: Next, job_id: str) -> Next:
         """Run one step; the name of the next. Raises StorageTrouble when it should be run again later."""
@@ -112,3 +143,14 @@ class Pipeline:
     async def give_up(self, job: Job, error: UpscaleError) -> None:
         """End a job from outside its workflow."""
         await self._fail(job, error)
+
+
+def next_step(job: Job) -> Next:
+    """Where a job goes on, by its row alone. Every step may be repeated, so too early is safe."""
+    if job.state is JobState.DELIVERING and job.result is not None:
+        return "deliver"
+    if job.remote is not None and job.remote.request_id:
+        return "wait"
+    if job.quote is not None and (not job.quote.needs_confirmation or job.confirmed_nanousd):
+        return "hold"
+    return "prepare"

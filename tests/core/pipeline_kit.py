@@ -164,6 +164,7 @@ class World:
         self, folder: Path, url: str, *rules: Rule, settings: PipelineSettings | None = None, prefix: str = "fake"
     ) -> None:
         self.prefix = prefix
+        self.grouped = False
         self.fuse = Fuse()
         self.folder = folder
         self.url = url
@@ -292,7 +293,8 @@ class World:
         """One step, with the retries of the engine, and its checkpoint."""
         for attempt in range(12):
             try:
-                answer = await self.pipeline.run(self.engine.steps[name], job_id)
+                run = self.pipeline.run_on if self.grouped else self.pipeline.run
+                answer = await run(self.engine.steps[name], job_id)
                 self.fuse.burn()  # the step is done, but not yet written down
                 self.engine.steps[name] = answer
             except StorageTrouble:

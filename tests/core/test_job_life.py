@@ -39,7 +39,10 @@ OUTCOMES: dict[str, UpscaleError | None] = {
 
 @dataclass(frozen=True)
 class Story:
-    """What happens to one job. `crashes` counts the instants that each process lives through."""
+    """What happens to one job. `crashes` counts the instants that each process lives through.
+
+    `grouped`: the engine writes down as little as it really does, else every step.
+    """
 
     submits: tuple[Submit, ...]
     outcome: str
@@ -48,6 +51,7 @@ class Story:
     from_row: bool
     other_machine: bool
     cancel_after: int | None
+    grouped: bool = True
 
 
 def stories() -> st.SearchStrategy[Story]:
@@ -61,6 +65,7 @@ def stories() -> st.SearchStrategy[Story]:
         from_row=st.booleans(),
         other_machine=st.booleans(),
         cancel_after=st.none() | st.integers(0, 4),
+        grouped=st.booleans(),
     )
 
 
@@ -71,10 +76,12 @@ async def go_on(w: World, story: Story) -> None:
     if story.other_machine:
         w.forget_files()
     if story.from_row:
-        for job in await w.store.unfinished(updated_before=w.clock.now() + 1):
+        if await w.store.unfinished(updated_before=w.clock.now() + 1):
             for name in w.engine.unfinished():
                 w.engine.steps[name] = "end"
-            await w.janitor.revive(job)
+    w.clock.at += 60
+    await w.janitor.pick_up()
+    await w.janitor.expire_questions()
 
 
 async def press(w: World, job: Job, story: Story) -> None:
@@ -145,6 +152,7 @@ async def play(folder: Path, url: str, story: Story) -> None:
     w = World(folder, url, *rules, settings=quick, prefix=secrets.token_hex(4))
     await w.open()
     try:
+        w.grouped = story.grouped
         w.upscaler.script.extend(story.submits)
         w.upscaler.outcomes.append(OUTCOMES[story.outcome])
         source = Source("link", url=f"https://example.org/{w.prefix}") if story.other_machine else w.upload()
