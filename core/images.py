@@ -155,6 +155,10 @@ class ImageShop:
         found = await self._result_job("strip_result", path=str(path), decode=decode, limit_bytes=1 << 62, limits=roomy)
         return StrippedResult(path=path, facts=ImageFacts(**found["facts"]), sha256=found["sha256"])
 
+    async def is_black(self, path: Path) -> bool:
+        """Whether the whole picture is black. Reads every pixel. Raises InputError."""
+        return bool((await self._result_job("is_black", path=str(path)))["black"])
+
     async def fit(self, path: Path, out_dir: Path, max_bytes: int) -> Fitted:
         """The best form of a result within `max_bytes`: itself, lossless WebP, JPEG/WebP from quality 80, else reduced.
 

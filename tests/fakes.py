@@ -145,6 +145,9 @@ class FakeImages:
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         return Prepared(out_path, facts.mime, facts.width_px, facts.height_px, facts.bytes, sha256, (), facts)
 
+    async def is_black(self, path: Path) -> bool:
+        return b"black" in path.read_bytes()
+
     async def strip_result(self, path: Path, *, decode: bool = True) -> StrippedResult:
         return StrippedResult(path, self._facts("strip_result", path), "")
 

@@ -31,6 +31,15 @@ def _file(tmp_path: Path, data: bytes, name: str = "in") -> Path:
     return path
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize(("colour", "black"), [((0, 0, 0), True), ((30, 30, 30), False)])
+async def test_a_black_picture_is_told_from_a_dark_one(
+    shop: ImageShop, tmp_path: Path, kind: str, colour: tuple[int, int, int], black: bool
+) -> None:
+    plain = Image.new("RGB", (200, 100), colour)
+    assert await shop.is_black(_file(tmp_path, pictures.encoded(plain, kind))) is black
+
+
 @pytest.mark.parametrize("factor", [2.0, 3.0, 4.0, 1.0])
 async def test_whole_factors_enlarge_as_another_lanczos_does(factor: float, shop: ImageShop, tmp_path: Path) -> None:
     picture = pictures.scene(301, 203)

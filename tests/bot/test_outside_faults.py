@@ -1,0 +1,92 @@
+"""What a member reads when fal does something odd: through the page's API, with the real process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.bot.process_kit import Bot, Client, accepted, client_of
+from tests.emulators.fal import BlackImage, DropAfter, DropBefore, FalEmulator, Respond
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@dataclass
+class Scene:
+    """One bot, one fal, and a new number for every job."""
+
+    fal: FalEmulator
+    bot: Bot
+    client: Client
+    number: int = 0
+
+    async def job(self) -> dict[str, Any]:
+        """A new job, once it has ended."""
+        self.number += 1
+        await self.client.post(self.number)
+        return (await self.client.finished([self.number]))[0]
+
+    def explained(self, job: dict[str, Any], code: str, *words: str) -> None:
+        """The job ended with this error, in whole sentences, with its reference, and was taken at most once."""
+        error = job["error"]
+        assert error["code"] == code
+        for word in words:
+            assert word in error["message"]
+        assert error["charged"]
+        assert error["reference"] == job["job_id"]
+        assert accepted(self.fal)[self.number] <= 1
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
+    folder: Path = tmp_path_factory.mktemp("outside")
+    async with FalEmulator() as fal:
+        bot = await Bot(folder / "data", fal.env()).start()
+        try:
+            async with client_of(bot) as client:
+                yield Scene(fal, bot, client)
+            assert bot.errors() == []
+        finally:
+            await bot.close()
+
+
+async def test_a_blanked_picture_is_told_as_a_refusal_with_what_it_cost(scene: Scene) -> None:
+    scene.fal.outcomes.append(BlackImage())
+    scene.explained(await scene.job(), "content_rejected", "safety check", "You were charged $0.10.")
+
+
+async def test_a_success_that_cannot_be_read_is_not_called_free(scene: Scene) -> None:
+    scene.fal.faults.add("result", Respond(200, text="{garbled"), times=50)
+    job = await scene.job()
+    scene.fal.faults.clear()
+    scene.explained(job, "model_failed", "fal may still bill this")
+    assert job["receipt"]["basis"] == "unknown"
+
+
+async def test_a_result_garbled_on_its_way_is_read_again(scene: Scene) -> None:
+    scene.fal.faults.add("result", Respond(200, text="{garbled"), times=2)
+    assert (await scene.job())["state"] == "succeeded"
+
+
+@pytest.mark.parametrize("lost", [DropBefore(), DropAfter()])
+async def test_where_no_request_can_be_searched_for_a_lost_answer_ends_soon_and_uncharged(
+    scene: Scene, lost: DropBefore | DropAfter
+) -> None:
+    scene.fal.faults.add("submit", lost)
+    scene.fal.faults.add("by_endpoint", Respond(403, json={"error": {"type": "authorization_error"}}), times=99)
+    submits = len(scene.fal.submits)
+    job = await scene.job()
+    scene.fal.faults.clear()
+    scene.explained(job, "submit_unknown", "You were not charged.")
+    assert len(scene.fal.submits) == submits + 1
+
+
+@pytest.mark.parametrize("odd", ["a/b c", "_1~", "ü+="])
+async def test_an_odd_request_id_loses_nothing(scene: Scene, odd: str) -> None:
+    scene.fal.request_ids.append(odd)
+    assert (await scene.job())["state"] == "succeeded"
