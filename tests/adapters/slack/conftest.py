@@ -152,12 +152,19 @@ def make_settings(slack: SlackEmulator, **changes: Any) -> Settings:
     return Settings.model_validate({k: v for k, v in (values | changes).items() if v is not None})
 
 
-def make_world(slack: SlackEmulator, folder: Path, public_url: str | None = None, **changes: Any) -> World:
+def make_world(
+    slack: SlackEmulator,
+    folder: Path,
+    public_url: str | None = None,
+    *,
+    service: type[FakeService] = FakeService,
+    **changes: Any,
+) -> World:
     clock = EmulatedClock(slack)
-    service, state, media = FakeService(clock, folder), FakeState(clock), FakeMedia(folder)
+    core, state, media = service(clock, folder), FakeState(clock), FakeMedia(folder)
     settings = make_settings(slack, **changes)
     context = AdapterContext(
-        service=service,
+        service=core,
         media=media,
         state=state,
         clock=clock,
@@ -167,7 +174,7 @@ def make_world(slack: SlackEmulator, folder: Path, public_url: str | None = None
         trusted_file_hosts=tuple(slack.file_hosts),
     )
     adapter = SlackAdapter(settings, context, times=QUICK)
-    return World(slack, service, state, media, adapter, context, settings)
+    return World(slack, core, state, media, adapter, context, settings)
 
 
 @pytest.fixture

@@ -1,0 +1,117 @@
+"""Discord keeps the contract of every chat platform."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from core.jobs import Job, UpscaleRequest
+from core.ports import Reply
+from tests.adapters.discord.fake_service import FakeCore, MemoryMemo, png
+from tests.adapters.discord.kit import make, serving
+from tests.contract import AdapterContract, Driver, Shown
+from tests.emulators.discord import DiscordEmulator, Fault, SeenMessage, Upload
+
+ESCAPED = re.compile(r"\\([^A-Za-z0-9\s])")
+
+
+class StillCore(FakeCore):
+    """Takes requests when its gate is open, and leaves every job where it is."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.script = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def request(self, request: UpscaleRequest) -> Job:
+        await self.gate.wait()
+        return await super().request(request)
+
+
+class DiscordDriver(Driver):
+    """`/upscale` in a server's channel."""
+
+    def __init__(self, discord: DiscordEmulator, core: StillCore, task: asyncio.Task[None]) -> None:
+        self._discord, self._core, self._task = discord, core, task
+        self.gate = core.gate
+        assert core.adapter is not None
+        self.edit_interval_s = core.adapter.capabilities.min_edit_interval_s
+
+    async def ask(self, name: str = "photo.png") -> float:
+        started = await self._discord.invoke("/upscale", {"image": Upload(name, png())})
+        return await started.acknowledged()
+
+    async def ask_twice(self) -> None:
+        self._discord.gateway.deliveries = 2
+        await self.ask()
+
+    def jobs(self) -> Sequence[Job]:
+        return list(self._core.jobs.values())
+
+    def keep(self, job: Job) -> Job:
+        self._core.jobs[job.id] = job
+        return job
+
+    def reply(self, job: Job) -> Reply:
+        assert self._core.adapter is not None
+        return self._core.adapter.reply(job.reply, MemoryMemo(self._core.memos, job.id))
+
+    def shown(self) -> Sequence[Shown]:
+        return [self._seen(message) for message in self._discord.messages() if not message.loading]
+
+    @staticmethod
+    def _seen(message: SeenMessage) -> Shown:
+        links = [button.url for button in message.buttons if button.url]
+        text = "\n".join([ESCAPED.sub(r"\1", message.text), *links])
+        return Shown(text, len(message.images), tuple(image.alt or "" for image in message.images))
+
+    def writes(self) -> int:
+        return len([r for r in self._discord.requests if r.method in ("PATCH", "POST") and _writes(r.json)])
+
+    def pinged(self) -> Sequence[str]:
+        return [str(who) for message in self._discord.messages() for who in message.pinged] + [
+            found for message in self._discord.messages() for found in _live(message.text)
+        ]
+
+    def break_edits(self, times: int) -> None:
+        self._discord.faults.append(Fault("PATCH", "status", status=503, times=times))
+
+    def refuse_whole_files(self) -> None:
+        self._core.media.original_bytes = 60_000_000
+
+    async def press_cancel(self) -> None:
+        [message] = self._discord.messages()
+        await self._discord.click(message, "Cancel")
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+
+def _writes(body: Any) -> bool:
+    return isinstance(body, dict) and "components" in body
+
+
+def _live(text: str) -> list[str]:
+    """Markup of others that would take effect: a mention, bold, or a named link without an escape before it."""
+    return re.findall(r"(?<!\\)<[@#][!&]?\d+>|(?<!\\)@everyone|(?<!\\)\*bold(?<!\\)\*|(?<!\\)\[a(?<!\\)\]\(", text)
+
+
+@asynccontextmanager
+async def _driver(folder: Path) -> AsyncIterator[Driver]:
+    async with DiscordEmulator() as discord:
+        discord.limits.webhook = (1_000, 1.0)
+        core = StillCore(folder)
+        async with serving(make(discord, core)) as task:
+            yield DiscordDriver(discord, core, task)
+        assert discord.violations == []
+
+
+class TestDiscordKeepsTheContract(AdapterContract):
+    def started(self, folder: Path) -> AbstractAsyncContextManager[Driver]:
+        return _driver(folder)
