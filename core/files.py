@@ -78,6 +78,12 @@ class JobFiles:
         path = self._root / job_id[:2] / job_id
         await asyncio.to_thread(shutil.rmtree, path, True)
 
+    async def remove_upload(self, relative: str) -> None:
+        """Delete a job's upload under its first name; anything that is no upload stays."""
+        path = self.absolute(relative)
+        if relative and path.parent == (self.data_dir / "uploads").resolve():
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+
     async def forget_uploads(self, older_than_s: float, now: float) -> None:
         """Delete uploads that never became a job, or whose job has its own copy."""
 

@@ -10,10 +10,11 @@ from core.messages.values import mb, size
 
 
 def _image_rejected(error: e.ImageRejected, locale: str) -> Notice:
+    sign = "≥" if error.reason == "too_small" else "≤"  # the model's limit, not the picture's own size
     limit = (
-        f" ({size(error.limit_width_px, error.limit_height_px)})"
+        f" ({sign} {size(error.limit_width_px, error.limit_height_px)})"
         if error.limit_width_px and error.limit_height_px
-        else f" ({mb(error.limit_bytes, locale)})"
+        else f" (≤ {mb(error.limit_bytes, locale)})"
         if error.limit_bytes
         else ""
     )
@@ -64,7 +65,7 @@ PROVIDER: dict[type[e.UpscaleError], Explainer] = {
     e.ImageRejected: _image_rejected,
     e.ContentRejected: plain(lambda lo: tr("The model's safety check refused this picture.", lo)),
     e.InvalidForModel: lambda error, lo: Notice(
-        tr("The model did not accept “{name}”.", lo, name=error.parameter),
+        tr("The model did not accept “{name}”.", lo, name=error.parameter) + (f" ({error.rule})" if error.rule else ""),
         advice=tr("Try another value.", lo),
     ),
     e.ModelFailed: plain(
