@@ -59,6 +59,8 @@ class Rest:
     ) -> int:
         """A further message of an interaction; its id."""
         webhook = discord.Webhook.partial(app_id, token, client=await self.client())
+        # A partial one passes for a channel's webhook, for which the library refuses private messages.
+        webhook.type = discord.WebhookType.application
         message = await webhook.send(view=view, files=files, ephemeral=ephemeral, wait=True)
         return message.id
 
