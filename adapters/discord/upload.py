@@ -23,7 +23,9 @@ PREVIEW_CEILING_BYTES = 73 * MIB
 
 PREVIEW_SIDE_PX = 4096
 PREVIEW_BYTES = 4 * MIB
-SMALLEST_TRY_BYTES = 64 * KIB
+SMALLEST_TRY_BYTES = 16 * KIB
+"""No copy is made for less than this; a picture that fits as it is goes through any limit."""
+
 TRIES = 4
 
 _SUFFIXES = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif", "image/avif": "avif"}
@@ -55,7 +57,7 @@ async def parcels(job: Job, media: Media, *, limit_bytes: int) -> AsyncIterator[
     """
     budget = min(limit_bytes, REQUEST_MAX_BYTES)
     for _ in range(TRIES):
-        if budget < SMALLEST_TRY_BYTES:
+        if budget < SMALLEST_TRY_BYTES and (job.result is None or job.result.bytes > budget):
             break
         parcel = await _best(job, media, budget)
         if parcel.bytes <= budget:

@@ -159,9 +159,14 @@ async def test_parcels_shrink_until_the_link_and_never_pass_a_limit(full: int, p
 
 
 async def test_without_a_link_the_core_learns_that_nothing_fits() -> None:
-    parcels = upload.parcels(_job(10, (1, 1), None), _Sizes(10, (1, 1)), limit_bytes=10)  # type: ignore[arg-type]
+    parcels = upload.parcels(_job(11, (1, 1), None), _Sizes(11, (1, 1)), limit_bytes=10)  # type: ignore[arg-type]
     with pytest.raises(DeliveryRefused):
         await anext(parcels)
+
+
+async def test_a_picture_that_fits_goes_through_the_smallest_limit() -> None:
+    parcels = upload.parcels(_job(10, (1, 1), None), _Sizes(10, (1, 1)), limit_bytes=10)  # type: ignore[arg-type]
+    assert (await anext(parcels)).shape == "original"
 
 
 def test_an_address_survives_the_database_and_a_newer_version() -> None:
