@@ -54,7 +54,8 @@ class Answer:
         if result is not None:
             # Discord may force an answer to be private (user installs without the right): then so is the job.
             self.ephemeral = ephemeral or result.is_ephemeral()
-            self.message_id = result.message_id
+            resource = result.resource
+            self.message_id = result.message_id or (resource.id if isinstance(resource, discord.Message) else None)
         await self._rush.over()
 
     async def hold(self) -> None:
@@ -142,6 +143,12 @@ class Answer:
                             raise
                     except errors.TRANSIENT:
                         unclear = True
+                    except (KeyError, TypeError, ValueError):
+                        # Sent, but the library could not read the answer to it; that there was one is enough.
+                        if not self.interaction.response.is_done():
+                            raise
+                        log.warning("acknowledgement_unreadable", interaction=self.interaction.id)
+                        return None
                     await asyncio.sleep(pause_s)
                 raise TimeoutError
         except TimeoutError:
