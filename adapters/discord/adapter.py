@@ -74,7 +74,7 @@ class DiscordAdapter:
             shard_count=self._settings.discord_shard_count,
         )
         client.tree.on_failure = self._command_failed
-        client.tree.add_command(upscale_command(self._desk))
+        client.tree.add_command(upscale_command(self._desk, self._menus))
         for command in self._own.commands():
             client.tree.add_command(command)
         client.tree.add_command(QuotaCommands(self._desk).group())

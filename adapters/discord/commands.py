@@ -10,7 +10,8 @@ from discord import app_commands
 from adapters.discord.answer import Answer
 from adapters.discord.command_words import word
 from adapters.discord.desk import Desk
-from adapters.discord.found import FoundImage, from_attachment
+from adapters.discord.found import from_attachment, from_link
+from adapters.discord.menus import Menu, Menus
 from adapters.discord.translate import Interaction
 from core.errors import NoImage
 from core.parameters import PRESETS
@@ -34,7 +35,7 @@ _DESCRIBED = {
 }
 
 
-def upscale_command(desk: Desk) -> app_commands.Command[Any, ..., None]:
+def upscale_command(desk: Desk, menus: Menus) -> app_commands.Command[Any, ..., None]:
     """The command with its ranges declared, so that Discord's client checks them as well."""
 
     @app_commands.command(name="upscale", description=word("upscale"))
@@ -67,25 +68,19 @@ def upscale_command(desk: Desk) -> app_commands.Command[Any, ..., None]:
         }
         given = {name: value for name, value in values.items() if value is not None}
         pictures = [from_attachment(one) for one in (image, image2, image3, image4) if one is not None]
-        links = [url] if url else []
+        links = [from_link(url)] if url else []
 
         async def work(answer: Answer) -> None:
-            await _upscale(desk, answer, [*pictures, *links], given, bool(private))
+            await _upscale(desk, menus, answer, Menu((*pictures, *links), fields=given, private=bool(private)))
 
         await desk.run(interaction, work)
 
     return upscale
 
 
-async def _upscale(
-    desk: Desk,
-    answer: Answer,
-    images: list[FoundImage | str],
-    fields: dict[str, str | int | float | bool],
-    private: bool,
-) -> None:
-    if not images:
+async def _upscale(desk: Desk, menus: Menus, answer: Answer, menu: Menu) -> None:
+    if not menu.images:
         raise NoImage
-    desk.service.check("", fields)
-    await answer.think(ephemeral=private)
-    await desk.start_jobs(answer, images, fields=fields, private=private)
+    desk.service.check("", menu.fields or {})
+    await answer.think(ephemeral=menu.private)
+    await menus.begin(answer, menu)

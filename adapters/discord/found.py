@@ -56,12 +56,28 @@ def from_attachment(attachment: discord.Attachment) -> FoundImage:
     )
 
 
+def from_link(url: str) -> FoundImage:
+    """A link that somebody typed; always fetched through the guard, and of a size that nobody knows yet."""
+    return FoundImage("link", _name_of(url), url, False)
+
+
 def images_of(message: discord.Message) -> list[FoundImage]:
-    """Every image of a message, each once, in reading order; at most 25."""
+    """Every image of a message, each once, in reading order; at most 25.
+
+    Where nothing says that it is one, files that do not say to be anything else are tried: their bytes decide.
+    """
     found: dict[str, FoundImage] = {}
     for image in _walk(message):
         found.setdefault(_without_query(image.url), image)
+    if not found:
+        return [from_attachment(one) for one in _unclear(message)][:MAX_IMAGES]
     return list(found.values())[:MAX_IMAGES]
+
+
+def _unclear(message: discord.Message) -> Iterator[discord.Attachment]:
+    for one in (*message.attachments, *(a for snapshot in message.message_snapshots for a in snapshot.attachments)):
+        if (one.content_type or "").split(";")[0].strip() in ("", "application/octet-stream"):
+            yield one
 
 
 def _walk(message: discord.Message) -> Iterator[FoundImage]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import discord
@@ -17,7 +17,7 @@ from adapters.discord.desk import Desk
 from adapters.discord.found import FoundImage, images_of
 from adapters.discord.modals import OptionsModal, filled_in
 from adapters.discord.translate import Interaction
-from core.errors import NoImage, QuoteExpired
+from core.errors import NoImage, NotAllowed, QuoteExpired
 
 AREA = "discord-menu"
 MENU_LIFE_S = 24 * 3600.0
@@ -29,13 +29,17 @@ FOLLOW_UPS_OF_USER_INSTALLS = 5
 
 @dataclass(frozen=True, slots=True)
 class Menu:
-    """Pictures that a member may choose from. `prices_nanousd` are those that were shown, None where unknown."""
+    """Pictures that a member may choose from. `prices_nanousd` are those that were shown, None where unknown.
+
+    `user_id` is who may choose; "" where only that member sees the menu.
+    """
 
     images: tuple[FoundImage, ...]
     prices_nanousd: tuple[int | None, ...] = ()
     text: str = ""
     fields: Mapping[str, Any] | None = None
     private: bool = False
+    user_id: str = ""
 
     def to_json(self, now: float) -> dict[str, Any]:
         """For the application's store, stamped so that it can be purged."""
@@ -45,6 +49,7 @@ class Menu:
             "text": self.text,
             "fields": dict(self.fields or {}),
             "private": self.private,
+            "user_id": self.user_id,
             "at": now,
         }
 
@@ -52,7 +57,8 @@ class Menu:
     def from_json(cls, data: Mapping[str, Any]) -> Menu:
         """The stored menu again."""
         images = tuple(FoundImage(**image) for image in data["images"])
-        return cls(images, tuple(data["prices_nanousd"]), data["text"], data["fields"], data["private"])
+        prices, owner = tuple(data["prices_nanousd"]), data.get("user_id", "")
+        return cls(images, prices, data["text"], data["fields"], data["private"], owner)
 
 
 class Menus:
@@ -83,10 +89,31 @@ class Menus:
         if len(images) == 1:
             await self._desk.start_jobs(answer, images)
         else:
-            await self._offer(answer, Menu(tuple(images)))
+            menu = Menu(tuple(images))
+            await self._offer(answer, menu, await self._prices(answer, menu))
 
-    async def _offer(self, answer: Answer, menu: Menu) -> None:
-        """Which of them, or all, with prices where Discord told the sizes."""
+    async def begin(self, answer: Answer, menu: Menu) -> None:
+        """Start these pictures; when several cost more together than a job may without a question, offer them first.
+
+        Of several, the total is shown before any job begins: Discord lets the first further message fill an answer
+        that still says "thinking", so that two jobs would share it. Then the first job takes the answer over, and the
+        total stays beside it, for the member only.
+        """
+        total: Payload | None = None
+        if len(menu.images) > 1:
+            prices = await self._prices(answer, menu)
+            if sum(price or 0 for price in prices) > self._desk.service.confirm_above_nanousd:
+                await self._offer(answer, replace(menu, user_id=str(answer.interaction.user.id)), prices)
+                return
+            locale = translate.locale_of(answer.interaction)
+            total = Payload(lambda _: render_menu.chosen(len(prices), locale, prices))
+            await answer.show(total)
+        await self._desk.start_jobs(answer, menu.images, text=menu.text, fields=menu.fields, private=menu.private)
+        if total is not None:
+            await answer.whisper(total)
+
+    async def _prices(self, answer: Answer, menu: Menu) -> list[int | None]:
+        """What each picture would cost, None where Discord did not tell its size."""
         actor = translate.requester(answer.interaction)
         prices: list[int | None] = []
         for image in menu.images:
@@ -97,11 +124,16 @@ class Menus:
                 image.width_px, image.height_px, actor, text=menu.text, fields=menu.fields
             )
             prices.append(quote.estimate_nanousd)
-        priced = Menu(menu.images, tuple(prices), menu.text, menu.fields, menu.private)
+        return prices
+
+    async def _offer(self, answer: Answer, menu: Menu, prices: Sequence[int | None]) -> None:
+        """Which of them, or all, with prices where Discord told the sizes."""
+        locale = translate.locale_of(answer.interaction)
+        priced = replace(menu, prices_nanousd=tuple(prices))
         key = str(answer.interaction.id)
         await self._desk.state.put(AREA, key, priced.to_json(self._desk.clock.now()))
         most = self._most(answer.interaction, len(menu.images))
-        view = render_menu.choice(key, menu.images, prices, actor.locale, most=most)
+        view = render_menu.choice(key, menu.images, prices, locale, most=most)
         await answer.show(Payload(lambda _: view()))
 
     @staticmethod
@@ -112,6 +144,8 @@ class Menus:
         """Start the picked pictures (None: all). Each gets a message of its own. Raises QuoteExpired."""
         await answer.hold()
         menu = await self._load(key)
+        if menu.user_id not in ("", str(answer.interaction.user.id)):
+            raise NotAllowed(needs="requester")
         numbers = list(range(len(menu.images))) if picked is None else sorted(set(picked))
         numbers = [n for n in numbers if 0 <= n < len(menu.images)][: self._most(answer.interaction, 25)]
         await self._desk.state.delete(AREA, key)
@@ -119,7 +153,7 @@ class Menus:
         await answer.update(Payload(lambda _: render_menu.chosen(len(numbers), locale)))
         agreed = [(menu.prices_nanousd[n] or 0) if n < len(menu.prices_nanousd) else 0 for n in numbers]
         await self._desk.start_jobs(
-            answer.with_public_messages(),
+            answer if menu.private else answer.with_public_messages(),
             [menu.images[n] for n in numbers],
             text=menu.text,
             fields=menu.fields,
@@ -152,8 +186,8 @@ class Menus:
         await answer.think(ephemeral=form.private)
         menu = await self._load(key)
         numbers = [n for n in form.pictures if 0 <= n < len(menu.images)] or [0]
-        images = [menu.images[n] for n in numbers]
-        await self._desk.start_jobs(answer, images, text=form.text, fields=form.fields, private=form.private)
+        images = tuple(menu.images[n] for n in numbers)
+        await self.begin(answer, Menu(images, text=form.text, fields=form.fields, private=form.private))
         await self._desk.state.delete(AREA, key)
 
     async def purge(self) -> None:

@@ -56,6 +56,7 @@ def _all_label(prices: Sequence[int | None], locale: str) -> str:
     return tr("All {n} for {price}", locale, n=len(prices), price=usd(known, locale))
 
 
-def chosen(count: int, locale: str) -> ui.LayoutView:
-    """What the choice becomes once it is made."""
-    return card(WORKING, text(trn("Enlarging {n} picture.", "Enlarging {n} pictures.", count, locale)))
+def chosen(count: int, locale: str, prices: Sequence[int | None] = ()) -> ui.LayoutView:
+    """What the choice becomes once it is made; with the total where nothing had to be asked."""
+    words = trn("Enlarging {n} picture.", "Enlarging {n} pictures.", count, locale)
+    return card(WORKING, text(words, _all_label(prices, locale) if prices else ""))

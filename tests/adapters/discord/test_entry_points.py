@@ -318,3 +318,60 @@ async def test_a_user_install_never_needs_a_sixth_follow_up(bot: Bot) -> None:
     await bot.discord.until(lambda: len(_results(bot, channel)) == 5)
     await bot.core.settle()
     assert [r for r in bot.discord.requests if r.code == 40094] == []
+
+
+BIG = [Upload(f"big{n}.png", png(1200, 800, "green")) for n in range(3)]
+
+
+def _batch(*pictures: Upload) -> dict[str, Upload]:
+    return {f"image{n or ''}": one for n, one in zip((0, 2, 3, 4), pictures, strict=False)}
+
+
+async def test_a_cheap_batch_starts_at_once_and_tells_the_total_privately(bot: Bot) -> None:
+    started = await bot.discord.invoke("/upscale", _batch(RED, GREEN))
+    result = await started.answer(lambda m: m.images)
+    await bot.discord.until(lambda: len(_results(bot)) == 2)
+    await bot.core.settle()
+
+    def told() -> list[SeenMessage]:
+        return [m for m in bot.discord.messages() if "All 2 for $0.50" in m.text]
+
+    await bot.discord.until(told)
+    assert [m.ephemeral for m in told()] == [True]
+    assert [len(m.images) for m in _results(bot)] == [1, 1]
+    assert result.id == _results(bot)[0].id
+
+
+async def test_a_dear_batch_is_asked_for_once_with_the_total_on_the_button(bot: Bot) -> None:
+    started = await bot.discord.invoke("/upscale", {**_batch(*BIG), "seed": 7})
+    choice = await started.answer()
+    assert choice.labels == ["All 3 for $1.20"]
+    assert bot.core.requests == []
+
+    other = await bot.discord.click(choice, "All 3", user=bot.discord.world.add_user("other"))
+    await other.acknowledged()
+    await bot.discord.until(lambda: any("Only the person" in m.text for m in bot.discord.messages(user=other.user)))
+    assert bot.core.requests == []
+
+    await bot.discord.click(choice, "All 3")
+    await bot.discord.until(lambda: len(_results(bot)) == 3)
+    await bot.core.settle()
+    assert [r.confirmed_nanousd for r in bot.core.requests] == [400_000_000] * 3
+    assert [r.fields for r in bot.core.requests] == [{"seed": 7}] * 3
+
+
+async def test_a_dear_private_batch_stays_private(bot: Bot) -> None:
+    choice = await (await bot.discord.invoke("/upscale", {**_batch(*BIG), "private": True})).answer()
+    assert choice.ephemeral
+    await bot.discord.click(choice, "All 3")
+    await bot.discord.until(lambda: len(_results(bot)) == 3)
+    await bot.core.settle()
+
+    assert all(m.ephemeral for m in _results(bot))
+
+
+async def test_a_file_that_says_nothing_about_itself_is_tried(bot: Bot) -> None:
+    started = await bot.discord.message_menu("Upscale", bot.discord.post("", (Upload("scan.dat", png()),)))
+    await started.answer(lambda m: m.images)
+
+    assert [r.source.name for r in bot.core.requests] == ["scan.dat"]
