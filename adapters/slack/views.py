@@ -28,6 +28,10 @@ from core.pricing import usd
 
 log = structlog.get_logger(__name__)
 
+AGAIN_AFTER_S = 1.1
+"""One more try fits into a trigger's life; Slack asks for at least one second where it says 429."""
+PASSING = frozenset({"", "ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable"})
+
 
 def known_locale(desk: Desk, where: Where) -> str:
     """The member's language as far as it is known without asking."""
@@ -37,13 +41,19 @@ def known_locale(desk: Desk, where: Where) -> str:
 
 async def open_now(desk: Desk, client: AsyncWebClient, where: Where, trigger_id: str, view: Block) -> str | None:
     """Open the modal; its id. None, and a word to the member, where Slack would not."""
-    try:
-        answer = await client.views_open(trigger_id=trigger_id, view=view)
-        return str(answer["view"]["id"])
-    except SlackApiError as error:
-        log.warning("slack_modal_refused", error=code_of(error))
-    except Exception as error:
-        log.warning("slack_modal_broke", kind=type(error).__name__)
+    for wait_s in (AGAIN_AFTER_S, None):
+        try:
+            answer = await client.views_open(trigger_id=trigger_id, view=view)
+            return str(answer["view"]["id"])
+        except SlackApiError as error:
+            code = code_of(error)
+            log.warning("slack_modal_refused", error=code)
+            if code not in PASSING:
+                break
+        except Exception as error:
+            log.warning("slack_modal_broke", kind=type(error).__name__)
+        if wait_s is not None:
+            await desk.clock.sleep(wait_s)
     said = tr("Slack took too long to open the form. Please try again.", known_locale(desk, where))
     await desk.answers.tell(where, passing(said))
     return None

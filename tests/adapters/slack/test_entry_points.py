@@ -56,6 +56,12 @@ async def test_the_command_alone_opens_the_form_before_anything_else(world: Worl
     ]
 
 
+async def test_the_form_opens_although_slack_asks_for_patience_first(world: World) -> None:
+    world.slack.fault("views.open", status=429, error="ratelimited", retry_after_s=1)
+    assert (await world.slack.member.command(text="")).acked
+    assert await world.until(lambda: world.slack.member.open_view(), move=0.05)
+
+
 async def test_the_form_starts_a_job_with_every_parameter(world: World) -> None:
     await world.slack.member.command(text="")
     await world.until(lambda: world.slack.member.open_view())
