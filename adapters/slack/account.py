@@ -20,7 +20,6 @@ from core.messages import tr
 
 log = structlog.get_logger(__name__)
 
-PERIODS = ("day", "week", "month", "year")
 _FIRST_WORD = re.compile(r"\s*/?([a-zA-Z]+)\b")
 
 
@@ -48,18 +47,18 @@ async def _help(desk: Desk, where: Where, actor: Requester, rest: str) -> None:
 
 async def _usage(desk: Desk, where: Where, actor: Requester, rest: str) -> None:
     """The report at once; its chart, a picture, can only be sent as a message, so it comes directly."""
-    words = rest.lower().split()
-    period = next((word for word in words if word in PERIODS), "month")
+    period = t.spoken(rest).lower() or "month"
     member = t.mentioned_user(rest)
     report = await desk.service.usage(actor, period=period, member_id=member)
-    await desk.answers.tell(where, view.usage(report, actor.locale))
+    team = Team(where.team_id, where.enterprise_id)
+    name = ((await desk.people.get(team, member)).name or member) if member and member != actor.user_id else ""
+    content = view.usage(report, actor.locale, member=name)
+    await desk.answers.tell(where, content)
     if not report.jobs:
         return
     path = await desk.service.usage_chart(report, locale=actor.locale, dark=False)
-    team = Team(where.team_id, where.enterprise_id)
     try:
         channel = await sendfile.direct_channel(desk.api, team, where.user_id)
-        content = view.usage(report, actor.locale)
         chart = sendfile.Picture(path, f"usage-{report.period}.png", content.text, path.stat().st_size)
         await sendfile.send_picture(desk.api, desk.uploader, team, channel, "", chart, Content(content.text))
     finally:

@@ -9,7 +9,7 @@ from adapters.slack import blocks as b
 from adapters.slack.blocks import Block, Content
 from adapters.slack.render import action, file_name
 from core.jobs import Job, JobState
-from core.limits import LimitStatus, Measure, ScopeKind
+from core.limits import Limit, LimitStatus, Measure, ScopeKind
 from core.messages import job as words
 from core.messages import tr, trn
 from core.messages.budget import amount, scope_name, window_name
@@ -62,12 +62,11 @@ def help_content(command: str, locale: str, *, moderator: bool) -> Content:
 # -------------------------------------------------------------------------- money
 
 
-def limit_line(status: LimitStatus, locale: str) -> str:
+def limit_line(status: LimitStatus, locale: str, *, whose: str = "") -> str:
     """`you, today: $1.20 of $5.00 used, $3.80 left`."""
     limit = status.limit
-    whose, when = scope_name(limit.scope.kind, locale), window_name(limit.window, locale)
-    if limit.scope.kind is ScopeKind.WORKSPACE:
-        whose = tr("this workspace", locale)
+    when = window_name(limit.window, locale)
+    whose = whose or scope_name(limit.scope.kind, locale, limit.scope.platform or "slack")
     used = amount(limit.measure, status.used + status.held, locale)
     return tr(
         "{whose}, {when}: {used} of {limit} used, {left} left",
@@ -80,6 +79,16 @@ def limit_line(status: LimitStatus, locale: str) -> str:
     )
 
 
+def _owner(limit: Limit, locale: str) -> Block:
+    """Whose limit it is, for a moderator who looks at everybody's. Seen by the moderator alone, so it pings nobody."""
+    kind, scope_id = limit.scope.kind, limit.scope.id
+    if kind is ScopeKind.USER:
+        return {"type": "user", "user_id": scope_id} if scope_id else b.run(tr("each member", locale))
+    if kind is ScopeKind.CHANNEL:
+        return {"type": "channel", "channel_id": scope_id} if scope_id else b.run(tr("each channel", locale))
+    return b.run(scope_name(kind, locale, limit.scope.platform or "slack"))
+
+
 def quota(statuses: Sequence[LimitStatus], locale: str, *, saved: bool = False) -> Content:
     """Every limit that applies, with a bar and when it opens again."""
     title = tr("Limits of this workspace", locale) if saved else tr("Your limits", locale)
@@ -87,13 +96,18 @@ def quota(statuses: Sequence[LimitStatus], locale: str, *, saved: bool = False) 
         return Content(title, [b.rich([b.run(tr("No limit applies to you here.", locale))])])
     lines: list[list[Block]] = []
     for status in statuses[:20]:
-        line = [b.run(_meter(status)), b.run(f"  {limit_line(status, locale)}")]
+        line = [b.run(f"{_meter(status)}  ")]
+        if saved:
+            line += b.around(limit_line(status, locale, whose="{whose}"), whose=_owner(status.limit, locale))
+        else:
+            line.append(b.run(limit_line(status, locale)))
         if status.opens_at is not None and status.left == 0:
             opens = tr("It opens again on {time}.", locale)
             line.append(b.run(" "))
             line += b.around(opens, time=b.clock_time(status.opens_at, pattern="{date_short_pretty}, {time}"))
         lines.append(line)
-    return Content(f"{title}: {limit_line(statuses[0], locale)}", [b.header(title), b.rich(*lines)])
+    said = title if saved else f"{title}: {limit_line(statuses[0], locale)}"
+    return Content(said, [b.header(title), b.rich(*lines)])
 
 
 def _meter(status: LimitStatus) -> str:
@@ -102,13 +116,15 @@ def _meter(status: LimitStatus) -> str:
     return "▰" * full + "▱" * (8 - full)
 
 
-def usage(report: UsageReport, locale: str) -> Content:
-    """Totals, the days, and for moderators the members who used most."""
+def usage(report: UsageReport, locale: str, *, member: str = "") -> Content:
+    """Totals, the days, and for moderators the members who used most; `member` is the name of somebody else."""
     titles = {
         "user": tr("Your usage", locale),
         "workspace": tr("Usage of this workspace", locale),
     }
     title = titles.get(report.scope, tr("Usage", locale))
+    if member:
+        title = tr("Usage of {name}", locale, name=member)
     spent = usd(report.charged_nanousd, locale)
     total = trn("{n} picture", "{n} pictures", report.jobs, locale)
     line = tr(

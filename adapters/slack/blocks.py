@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 Block = dict[str, Any]
@@ -73,7 +74,8 @@ def emoji(name: str) -> Block:
 
 def clock_time(unix_s: float, *, pattern: str = "{time_secs}") -> Block:
     """A time that each member's client shows in the member's own zone."""
-    return {"type": "date", "timestamp": int(unix_s), "format": pattern, "fallback": "…"}
+    said = datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return {"type": "date", "timestamp": int(unix_s), "format": pattern, "fallback": said}
 
 
 def around(template: str, **inner: Block) -> list[Block]:

@@ -16,6 +16,7 @@ from core.limits import Measure, ScopeKind, Window
 from core.pricing import NANOUSD_PER_USD
 
 _MAX_WORDS = 20
+_EXAMPLE = "user $5 day, channel 500 mp month, workspace 20 jobs hour"
 _WINDOWS = {window.value: window for window in Window if window is not Window.NOW} | {"today": Window.DAY}
 _MEASURES = {
     **dict.fromkeys(("usd", "dollars", "dollar", "$"), Measure.USD),
@@ -82,7 +83,7 @@ class _Reader:
             unit = found[1] or found[3] or ""
             self.measure = Measure.MEGAPIXELS if unit == "mp" else Measure.USD if unit else self.measure
         elif lower and lower not in _FILLERS:
-            self.problems.append(ParameterProblem("", word[:60], "stray"))
+            self.problems.append(ParameterProblem("quota", word[:60], "type", _EXAMPLE))
 
     def result(self, *, needs_amount: bool) -> LimitWords:
         """The limit, or every problem."""

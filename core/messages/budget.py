@@ -97,9 +97,15 @@ def limit_reached(error: e.LimitReached, locale: str) -> Notice:
         label = tr("Enlarge {factor} instead", locale, factor=factor_text(error.largest_factor, locale))
         offers = (Offer("factor", error.largest_factor, label),)
     if error.needed > limit.amount:
-        # Waiting for the window to open would be bad advice: this never fits.
-        what = tr("This needs {needed}, but the whole limit {when} for {whose} is {limit}.", locale, **facts)
-        return Notice(what, advice=tr("A moderator can raise it.", locale), offers=offers, tone="refusal")
+        what = tr(
+            "This needs {needed}, but the whole limit {when} for {whose} is {limit}, and {left} of it are left.",
+            locale,
+            **facts,
+        )
+        advice = tr("A moderator can raise it.", locale)
+        # Where something smaller would fit later, the time is worth telling; for an unused limit it is not.
+        opens_at = error.status.opens_at if error.status.left < limit.amount else None
+        return Notice(what, advice=advice, opens_at=opens_at, offers=offers, tone="refusal")
     what = tr("This needs {needed}, but only {left} of {limit} are left {when} for {whose}.", locale, **facts)
     advice = "" if error.status.opens_at is not None else tr("A moderator can raise it.", locale)
     return Notice(what, advice=advice, opens_at=error.status.opens_at, offers=offers, tone="refusal")

@@ -8,6 +8,7 @@ import pytest
 
 from core import errors as e
 from core.errors import UpscaleError, leaves
+from core.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
 from core.messages import LANGUAGES, Charge, Notice, explain, language_of
 from core.messages.failures import _SENTENCES
 from tests.core.test_errors import ALL
@@ -92,3 +93,13 @@ TAGS = {
 @pytest.mark.parametrize(("language", "tag"), [(name, tag) for name, tags in TAGS.items() for tag in tags.split()])
 def test_a_platforms_locale_finds_its_language(language: str, tag: str) -> None:
     assert language_of(tag) == language
+
+
+def test_a_need_above_the_whole_limit_still_names_limit_rest_and_time() -> None:
+    limit = Limit(Scope(ScopeKind.USER, "slack"), Measure.USD, Window.DAY, 300_000_000)
+    begun, fresh = LimitStatus(limit, 100_000_000, 0, 9.5), LimitStatus(limit, 0, 0, 9.5)
+    told = explain(e.LimitReached(status=begun, needed=1_300_000_000, largest_factor=1.58), "en")
+    assert told.what == "This needs $1.30, but the whole limit today for you is $0.30, and $0.20 of it are left."
+    assert told.opens_at == 9.5
+    assert [offer.label for offer in told.offers] == ["Enlarge 1.58× instead"]
+    assert explain(e.LimitReached(status=fresh, needed=1_300_000_000, largest_factor=None), "en").opens_at is None

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from core.limits import Measure, ScopeKind, Window
+from adapters.slack.account_render import quota
+from adapters.slack.blocks import clock_time
+from core.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
 from tests.adapters.slack.conftest import World
 from tests.emulators.slack import find_element, text_of
 
@@ -187,3 +191,27 @@ async def test_the_buttons_make_new_jobs_in_the_same_thread(world: World, verb: 
     second = await world.result(number=2)
     assert second.thread_ts == result.thread_ts
     assert [row.job.requester.user_name for row in world.service.rows.values()] == ["anna", "ben"]
+
+
+async def test_a_moderator_reads_whose_limit_each_is_and_whose_usage(world: World) -> None:
+    everybody = Limit(Scope(ScopeKind.USER, "slack", "T0ACME00001"), Measure.USD, Window.DAY, 10**9)
+    ben = replace(everybody, scope=replace(everybody.scope, id="U0BEN00001"))
+    studio = replace(everybody, scope=Scope(ScopeKind.CHANNEL, "slack", "T0ACME00001", "C0PRIV0001"))
+    statuses = [LimitStatus(limit, 0, 0, None) for limit in (everybody, ben, studio)]
+    shown = str(quota(statuses, "en", saved=True).blocks)
+    assert "each member" in shown
+    assert "{'type': 'user', 'user_id': 'U0BEN00001'}" in shown
+    assert "{'type': 'channel', 'channel_id': 'C0PRIV0001'}" in shown
+    assert "you," not in shown
+    assert "Usage of ben" in await say(world, "usage <@U0BEN00001|ben>", user="ada")
+
+
+async def test_a_word_that_no_limit_knows_is_answered_with_examples(world: World) -> None:
+    words = await say(world, "quota set user $1 fortnight", user="ada")
+    assert "fortnight" in words
+    assert "workspace 20 jobs hour" in words
+    assert world.service.limit_calls == []
+
+
+def test_a_time_can_be_read_where_a_client_cannot_draw_it() -> None:
+    assert clock_time(1_795_521_600.0)["fallback"] == "2026-11-24 12:00 UTC"
