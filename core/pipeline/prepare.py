@@ -30,6 +30,9 @@ async def prepare(tools: Tools, job: Job) -> Next:
         return "deliver"
     quote = await _quote(tools, job, facts)
     job = await tools.store.update(job.id, input=facts, quote=quote, fingerprint=fingerprint)
+    # Say no before asking: the hold decides for good, but nobody should confirm a price that cannot be held.
+    if tools.upscaler.real_money and (refused := refusal(quote, quote.left)) is not None:
+        raise refused
     if quote.needs_confirmation:
         return await _ask(tools, job)
     return "hold"
@@ -151,9 +154,6 @@ async def _quote(tools: Tools, job: Job, facts: InputFacts) -> Quote:
     price = await tools.prices.unit_price()
     quote = pricing.quote(facts.width_px, facts.height_px, job.parameters.factor, price)
     left = await tools.ledger.statuses(job.requester)
-    # Say no before asking: the hold decides for good, but nobody should confirm a price that cannot be held.
-    if tools.upscaler.real_money and (refused := refusal(quote, left)) is not None:
-        raise refused
     agreed = max(job.confirmed_nanousd, tools.settings.confirm_above_nanousd)
     return dataclasses.replace(quote, left=left, needs_confirmation=quote.estimate_nanousd > agreed)
 

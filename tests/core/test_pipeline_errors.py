@@ -189,6 +189,8 @@ async def test_a_limit_that_is_full_refuses_before_anything_is_sent(tmp_path: Pa
             await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
         await w.check_end(third, JobState.REFUSED, charged=0)
         assert isinstance(third.error, LimitReached)
+        assert third.input is not None
+        assert third.quote is not None  # so that the operator reads what was refused
         assert w.upscaler.accepted[third.id] == 0
 
 
