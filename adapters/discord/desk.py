@@ -26,6 +26,9 @@ log = structlog.get_logger(__name__)
 REMEMBERED = 10_000
 """Interaction ids kept to drop a second delivery in this process; more than arrive in 15 minutes on one process."""
 
+LOOK_S = 3.0
+"""How long a look at the channel of a thread may take; without an answer the safety check stays on."""
+
 Work = Callable[[Answer], Awaitable[None]]
 
 
@@ -116,10 +119,26 @@ class Desk:
             fields=fields,
             private=private or answer.address().ephemeral,
             first_in_original=first_in_original,
+            unsafe_place=await self._is_age_restricted(answer.interaction, text, fields or {}),
             confirmed_nanousd=agreed_nanousd,
         )
         for index, request in enumerate(made):
             await self._start(answer, request, first=index == 0 and first_in_original)
+
+    async def _is_age_restricted(self, interaction: Interaction, text: str, fields: Fields) -> bool:
+        """Asks Discord about the channel of a thread, but only when somebody wants the safety check off there."""
+        if translate.is_age_restricted(interaction):
+            return True
+        channel = interaction.channel
+        if not isinstance(channel, discord.Thread) or ("safety" not in fields and "safety" not in text.lower()):
+            return False
+        try:
+            async with asyncio.timeout(LOOK_S):
+                return await self.rest.is_age_restricted(channel.parent_id)
+        except DeliveryError:
+            return False
+        except errors.FAILED_CALLS:
+            return False
 
     async def _start(self, answer: Answer, request: UpscaleRequest, *, first: bool) -> None:
         try:

@@ -57,9 +57,8 @@ class Ingress:
     @staticmethod
     def _hand_over(client: UpscaleClient, payload: dict[str, Any]) -> web.Response:
         try:
-            # Private to the library, but the only way in: it has no HTTP ingress of its own (its thread 8049).
-            client._connection.parse_interaction_create(payload)  # type: ignore[arg-type]
-        except (KeyError, TypeError, ValueError) as error:
+            client.take(payload)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             log.warning("interaction_unreadable", why=type(error).__name__)
             return web.Response(status=400)
         return web.Response(status=202)

@@ -90,3 +90,8 @@ class Rest:
     @staticmethod
     def _place(client: discord.Client, channel_id: int) -> discord.PartialMessageable:
         return client.get_partial_messageable(channel_id)
+
+    async def is_age_restricted(self, channel_id: int) -> bool:
+        """Whether a channel is marked so, as Discord says now; needs the bot inside."""
+        found = await (await self.client()).http.get_channel(channel_id)
+        return bool(cast(dict[str, Any], found).get("nsfw"))

@@ -40,10 +40,8 @@ def locale_of(interaction: Interaction) -> str:
 
 
 def is_age_restricted(interaction: Interaction) -> bool:
-    """Whether the place is an age-restricted channel, or a thread below one."""
+    """Whether the place is an age-restricted channel by the payload, which says nothing about a thread's channel."""
     channel = interaction.channel
-    if isinstance(channel, discord.Thread):
-        return bool(channel.parent is not None and channel.parent.is_nsfw())
     is_nsfw = getattr(channel, "is_nsfw", None)
     return bool(is_nsfw is not None and interaction.guild_id is not None and is_nsfw())
 
@@ -97,6 +95,7 @@ def requests(
     fields: Fields | None = None,
     private: bool = False,
     first_in_original: bool = True,
+    unsafe_place: bool = False,
     confirmed_nanousd: Sequence[int] = (),
 ) -> list[UpscaleRequest]:
     """One request per picture (a `str` is a typed link), each with its own message and its own key.
@@ -121,7 +120,7 @@ def requests(
                 fields=dict(fields or {}),
                 private=private,
                 spoiler=isinstance(image, FoundImage) and image.spoiler,
-                unsafe_place=is_age_restricted(interaction),
+                unsafe_place=unsafe_place,
                 confirmed_nanousd=agreed,
             )
         )

@@ -83,12 +83,32 @@ async def test_a_broken_event_ends_the_librarys_loop_and_the_bot_comes_back(bot:
     bot.discord.gateway.identify_spacing_s = 0.0
     bot.core.state.claims.clear()
     for session in bot.discord.gateway.connected:
-        await session.send("INTERACTION_CREATE", {"id": "1", "type": 2})
+        await session.send("MESSAGE_CREATE", {"id": "1"})
     await bot.discord.until(lambda: len(bot.discord.gateway.identifies) >= 2, 15)
     await bot.discord.until(lambda: bot.discord.gateway.connected)
     await _upscale(bot)
     assert [type(error) for error in bot.core.incidents] == [KeyError]
     bot.core.incidents.clear()
+
+
+async def test_an_interaction_that_cannot_be_read_ends_nothing(bot: Bot) -> None:
+    for session in bot.discord.gateway.connected:
+        await session.send("INTERACTION_CREATE", {"id": "1", "type": 2})
+    await _upscale(bot)
+
+    assert len(bot.discord.gateway.identifies) == 1
+    assert bot.core.incidents == []
+
+
+async def test_an_interaction_without_an_upload_limit_is_served(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = bot.discord.gateway.connected[0]
+    send = session.send
+
+    async def without(event: str, data: dict[str, object]) -> None:
+        await send(event, {k: v for k, v in data.items() if k != "attachment_size_limit"})
+
+    monkeypatch.setattr(session, "send", without)
+    await _upscale(bot)
 
 
 async def test_a_wrong_token_stops_the_start_with_one_plain_sentence(tmp_path: Path) -> None:

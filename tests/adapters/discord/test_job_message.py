@@ -279,3 +279,17 @@ async def test_safety_off_is_told_apart_by_the_place(bot: Bot) -> None:
 
     assert "age-restricted" in refusal.text
     assert "safety off" in message.text
+
+
+async def test_safety_may_be_off_in_a_thread_below_an_age_restricted_channel(bot: Bot) -> None:
+    bot.core.unsafe = True
+    adult = bot.discord.world.add_channel(bot.discord.guild, nsfw=True, name="adult")
+    below = bot.discord.world.add_thread(adult)
+    beside = bot.discord.world.add_thread(bot.discord.world.add_channel(bot.discord.guild))
+    plain = await bot.discord.invoke("/upscale", {"image": PICTURE, "safety": False}, channel=beside)
+    refusal = await plain.answer()
+    allowed = await bot.discord.invoke("/upscale", {"image": PICTURE, "safety": False}, channel=below)
+    message = await allowed.answer(lambda m: m.images)
+
+    assert "age-restricted" in refusal.text
+    assert "safety off" in message.text

@@ -76,6 +76,7 @@ class Channel:
     recipients: tuple[User, ...] = ()
     bot_permissions: int = MEMBER_PERMISSIONS
     deleted: bool = False
+    parent: Channel | None = None
 
     @property
     def bot_can_see(self) -> bool:
@@ -99,12 +100,23 @@ class Channel:
                 "rate_limit_per_user": 0,
                 "last_message_id": None,
             }
+            if self.parent is not None:
+                body = self._thread_data(body, self.parent)
             if self.guild.bot_inside:
                 body["app_permissions"] = str(self.bot_permissions)
         else:
             body["recipients"] = [u.data() for u in self.recipients]
             body["last_message_id"] = None
         return body
+
+    @staticmethod
+    def _thread_data(body: dict[str, Any], parent: Channel) -> dict[str, Any]:
+        """A thread does not say whether its channel is age-restricted."""
+        stamp = "2026-11-22T00:00:00+00:00"
+        meta = {"archived": False, "auto_archive_duration": 1440, "archive_timestamp": stamp, "locked": False}
+        thread = {k: v for k, v in body.items() if k not in ("nsfw", "position", "topic")}
+        counts = {"message_count": 0, "member_count": 1, "owner_id": str(parent.id)}
+        return {**thread, **counts, "parent_id": str(parent.id), "thread_metadata": meta}
 
 
 @dataclass(eq=False)
@@ -215,6 +227,11 @@ class World:
         channel = Channel(self.snowflake(), 0, guild, **more)
         self.channels[channel.id] = channel
         return channel
+
+    def add_thread(self, parent: Channel) -> Channel:
+        thread = Channel(self.snowflake(), 11, parent.guild, name="thread", parent=parent)
+        self.channels[thread.id] = thread
+        return thread
 
     def dm_with(self, user: User) -> Channel:
         """The direct channel between the bot and `user`; made when there is none."""
