@@ -65,6 +65,7 @@ class SlackAdapter:
         self._streams: Streams | None = None
         self._serving = False
         self._looked_at: dict[str, float] = {}
+        self._file_hosts = (*context.trusted_file_hosts, settings.api_host)
 
     # ---------------------------------------------------------------------- parts
 
@@ -91,7 +92,7 @@ class SlackAdapter:
                 people=people,
                 answers=answers,
                 responses=responses,
-                intake=Intake(context.service, people, answers, context.state),
+                intake=Intake(context.service, people, answers, context.state, self._file_hosts),
                 uploader=Uploader(api, session, clock),
                 tasks=Tasks(),
             )
@@ -224,8 +225,7 @@ class SlackAdapter:
     async def download(self, source: Source) -> Download:
         """Where and how to fetch a file of Slack's now. Raises DownloadFailed."""
         desk = self._parts()
-        hosts = (*self._context.trusted_file_hosts, self._settings.api_host)
-        return await Files(desk.api, desk.clock, hosts).download(source)
+        return await Files(desk.api, desk.clock, self._file_hosts).download(source)
 
     async def notify(self, workspace_id: str, channel_id: str, notice: Notice) -> None:
         """A budget alert into the channel that a moderator chose. Raises DeliveryError."""

@@ -5,7 +5,7 @@ Decides nothing about parameters or pictures: it asks the core and tells its ans
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,11 +48,14 @@ class Order:
 class Intake:
     """Makes jobs of orders."""
 
-    def __init__(self, service: Service, people: People, answers: Answers, state: AppState) -> None:
+    def __init__(
+        self, service: Service, people: People, answers: Answers, state: AppState, own_hosts: Collection[str] = ()
+    ) -> None:
         self._service = service
         self._people = people
         self._answers = answers
         self._state = state
+        self._own_hosts = frozenset(own_hosts)
 
     async def actor(self, where: Where) -> Requester:
         """Who acts, with name, language and rights."""
@@ -76,7 +79,9 @@ class Intake:
         parsed = parse(order.text)
         found = [(str(file["id"]), t.file_source(file, order.where)) for file in order.files]
         links = [*order.links, *parsed.links]
-        found += [(f"link{number}", t.link_source(link, order.where)) for number, link in enumerate(links)]
+        found += [
+            (f"link{number}", t.link_source(link, order.where, self._own_hosts)) for number, link in enumerate(links)
+        ]
         private = order.private if order.private is not None else bool(parsed.private)
         return found[:MAX_PICTURES], private
 

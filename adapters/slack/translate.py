@@ -6,7 +6,7 @@ Everything here reads raw dicts: slack_sdk's models lack the files of a `file_in
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ _FILE_LINK = re.compile(
     r"https://files\.slack\.com/files-(?:pri|tmb)/[A-Z0-9]+-(F[A-Z0-9]+)/",
     re.IGNORECASE,
 )
+_FILE_PATH = re.compile(r"/(?:files/[UW][A-Z0-9]+/|files-(?:pri|tmb)/[A-Z0-9]+-)(F[A-Z0-9]+)(?:/|$)", re.IGNORECASE)
+"""The same two paths, for hosts that are configured as Slack's own (a proxy, a regional instance)."""
 _MENTION = re.compile(r"<@[UW][A-Z0-9]+(?:\|[^>]*)?>")
 _USER = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
 _CHANNEL = re.compile(r"<#([CG][A-Z0-9]+)(?:\|[^>]*)?>")
@@ -133,13 +135,25 @@ def file_source(file: Mapping[str, Any], where: Where) -> Source:
     return Source("attachment", name=name, data=data)
 
 
-def link_source(link: str, where: Where) -> Source:
-    """A typed link: a file of this Slack, or an address of the web."""
-    found = _FILE_LINK.match(link)
-    if found:
+def link_source(link: str, where: Where, own_hosts: Collection[str] = ()) -> Source:
+    """A typed link: a file of this Slack, or an address of the web. `own_hosts` (host[:port]) serve Slack's files."""
+    file_id = _file_id(link, own_hosts)
+    if file_id:
         name = link.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
-        return file_source({"id": (found[1] or found[2]).upper(), "name": name}, where)
+        return file_source({"id": file_id, "name": name}, where)
     return Source("link", url=link, name=link.split("?")[0].rstrip("/").rsplit("/", 1)[-1][:80])
+
+
+def _file_id(link: str, own_hosts: Collection[str]) -> str:
+    """The file that a link of Slack's names. Only the id is used: where the file lies is asked of Slack."""
+    if found := _FILE_LINK.match(link):
+        return str(found[1] or found[2]).upper()
+    scheme, _, rest = link.partition("://")
+    host, slash, path = rest.partition("/")
+    if scheme.lower() in ("https", "http") and host.lower() in own_hosts:
+        found = _FILE_PATH.search(f"{slash}{path.split('?')[0]}")
+        return str(found[1]).upper() if found else ""
+    return ""
 
 
 def pictures(files: Any) -> list[dict[str, Any]]:

@@ -221,6 +221,19 @@ def test_what_is_missing_or_wrong_is_said_in_one_sentence(values: dict[str, str]
     assert "xoxb-1" not in str(caught.value.errors(include_input=False))
 
 
+@pytest.mark.parametrize(("link", "file"), [
+    ("http://127.0.0.1:9/files-pri/T1-F2/download/a.png", "F2"),
+    ("http://127.0.0.1:9/files/U1/F2/a.png?x=1", "F2"),
+    ("http://127.0.0.1:9/files/U1/F2", "F2"),
+    ("http://127.0.0.1:9/elsewhere/a.png", ""),
+    ("http://127.0.0.1:8/files/U1/F2/a.png", ""),
+    ("http://127.0.0.1:9@evil.example/files/U1/F2/a.png", ""),
+])  # fmt: skip
+def test_files_of_a_configured_host_are_slacks_own(link: str, file: str) -> None:
+    source = t.link_source(link, WHERE, {"127.0.0.1:9"})
+    assert source.data.get("file", "") == file
+
+
 def test_the_sdks_log_lines_hold_no_link_token_or_body(caplog: pytest.LogCaptureFixture) -> None:
     logger = sdk_logger("test")
     with caplog.at_level(logging.WARNING):
