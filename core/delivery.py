@@ -29,7 +29,6 @@ class ProgressLoop:
         self._clock = clock
         self._min_interval_s = min_interval_s
         self._newest: tuple[Job, Progress] | None = None
-        self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._editing = False
         self.dead = False
@@ -39,7 +38,6 @@ class ProgressLoop:
         if self.dead:
             return
         self._newest = (job, progress)
-        self._wake.set()
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name=f"progress-{job.id}")
 
@@ -55,15 +53,13 @@ class ProgressLoop:
         await asyncio.gather(task, return_exceptions=True)
 
     async def _run(self) -> None:
-        while not self.dead:
-            await self._wake.wait()
-            self._wake.clear()
+        """Edit until nothing new has come for one interval. A quiet job keeps no task: thousands may wait at once."""
+        while not self.dead and self._newest is not None:
             newest, self._newest = self._newest, None
-            if newest is None:
-                continue
             await self._edit(*newest)
             if not self.dead:
                 await self._clock.sleep(self._min_interval_s)
+        self._task = None
 
     async def _edit(self, job: Job, progress: Progress) -> None:
         self._editing = True
