@@ -45,6 +45,8 @@ class Files:
             raise DownloadFailed(reason="connection") from None
         except SlackError:
             raise DownloadFailed(reason="not_visible") from None
+        if "by" in source.data and not _may_see(file, source.data["by"], source.data.get("in", "")):
+            raise DownloadFailed(reason="not_visible")
         url = str(file.get("url_private_download") or file.get("url_private") or "")
         if not url:
             raise DownloadFailed(reason="not_visible")
@@ -73,3 +75,17 @@ class Files:
             raise DownloadFailed(reason="gone")
         if file.get("file_access") not in (None, "", "visible"):
             raise DownloadFailed(reason="not_visible")
+
+
+def _may_see(file: dict[str, Any], user_id: str, channel_id: str) -> bool:
+    """Whether a member who only named the file may have it: we see private channels that the member does not.
+
+    The member's own, public, or shared where it was asked for; also where Slack does not say that it is private.
+    """
+    shares = file.get("shares") or {}
+    private = {str(name) for key in ("groups", "ims") for name in file.get(key) or ()} | set(
+        shares.get("private") or {}
+    )
+    if file.get("user") == user_id or file.get("is_public") or channel_id in private:
+        return True
+    return file.get("is_public") is None and not private

@@ -140,7 +140,9 @@ def link_source(link: str, where: Where, own_hosts: Collection[str] = ()) -> Sou
     file_id = _file_id(link, own_hosts)
     if file_id:
         name = link.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
-        return file_source({"id": file_id, "name": name}, where)
+        source = file_source({"id": file_id, "name": name}, where)
+        # A name of a file is no proof that its namer may see it: `files.download` asks who may.
+        return Source("attachment", name=name, data={**source.data, "by": where.user_id, "in": where.channel_id})
     return Source("link", url=link, name=link.split("?")[0].rstrip("/").rsplit("/", 1)[-1][:80])
 
 

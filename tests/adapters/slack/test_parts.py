@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from adapters.slack import account_render, modal, render
 from adapters.slack import translate as t
 from adapters.slack.budget import Budget
 from adapters.slack.errors import SlackAway
+from adapters.slack.files import _may_see
 from adapters.slack.quiet_log import sdk_logger
 from adapters.slack.settings import Settings
 from adapters.slack.streaming import last_chunks, task_chunks
@@ -232,6 +234,20 @@ def test_what_is_missing_or_wrong_is_said_in_one_sentence(values: dict[str, str]
 def test_files_of_a_configured_host_are_slacks_own(link: str, file: str) -> None:
     source = t.link_source(link, WHERE, {"127.0.0.1:9"})
     assert source.data.get("file", "") == file
+
+
+@pytest.mark.parametrize(("file", "seen"), [
+    ({"user": "U1", "is_public": False}, True),
+    ({"user": "U2", "is_public": True, "channels": ["C9"]}, True),
+    ({"user": "U2", "is_public": False, "shares": {"private": {"G1": []}}}, True),
+    ({"user": "U2", "is_public": False, "groups": ["G1"]}, True),
+    ({"user": "U2", "is_public": False, "shares": {"private": {"G2": []}}}, False),
+    ({"user": "U2", "is_public": False, "ims": ["D2"]}, False),
+    ({"user": "U2", "shares": {"private": {"G2": []}}}, False),
+    ({"id": "F1"}, True),
+])  # fmt: skip
+def test_naming_a_private_file_of_others_is_not_enough_to_get_it(file: dict[str, Any], seen: bool) -> None:
+    assert _may_see(file, "U1", "G1") is seen
 
 
 def test_the_sdks_log_lines_hold_no_link_token_or_body(caplog: pytest.LogCaptureFixture) -> None:
