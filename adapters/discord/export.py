@@ -6,7 +6,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif", ".tif", ".tiff", ".bmp", ".heic")
+RECORD_SUFFIX = ".json"
+"""What is written down about a member; everything else in the archive is a picture, whatever its name."""
 
 
 def reduced(archive: Path) -> Path:
@@ -15,6 +16,6 @@ def reduced(archive: Path) -> Path:
         target = Path(out.name)
     with zipfile.ZipFile(archive) as whole, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as part:
         for entry in whole.infolist():
-            if not entry.filename.lower().endswith(PICTURES):
+            if entry.filename.lower().endswith(RECORD_SUFFIX):
                 part.writestr(entry, whole.read(entry))
     return target

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import discord
 from discord import app_commands
 
-from adapters.discord import render, render_reports, translate
+from adapters.discord import errors, render, render_reports, translate
 from adapters.discord.answer import Answer
 from adapters.discord.command_words import word
 from adapters.discord.commands import PRESET_CHOICES
@@ -160,13 +160,15 @@ class OwnCommands:
         limit = min(answer.interaction.filesize_limit, REQUEST_MAX_BYTES)
         made: list[Path] = [archive]
         try:
-            whole = (await asyncio.to_thread(archive.stat)).st_size <= limit
-            if not whole:
-                made.append(await asyncio.to_thread(reduced, archive))
-            view = Payload(
-                lambda _: render_reports.export("export.zip", actor.locale, whole=whole), ((made[-1], "export.zip"),)
-            )
-            await answer.show(view)
+            if (await asyncio.to_thread(archive.stat)).st_size <= limit:
+                try:
+                    await answer.show(_archive(archive, actor.locale, whole=True))
+                    return
+                except discord.HTTPException as error:
+                    if not errors.is_too_large(error):
+                        raise
+            made.append(await asyncio.to_thread(reduced, archive))
+            await answer.show(_archive(made[-1], actor.locale, whole=False))
         finally:
             for path in made:
                 await asyncio.to_thread(path.unlink, True)
@@ -202,3 +204,7 @@ class OwnCommands:
         words = render_reports.help_text(locale, play_money=play, confirm_above_nanousd=above)
         title = tr("Enlarging pictures", locale)
         await answer.show(Payload(lambda _: render.plain(words, colour=render.WORKING, title=title)))
+
+
+def _archive(path: Path, locale: str, *, whole: bool) -> Payload:
+    return Payload(lambda _: render_reports.export("export.zip", locale, whole=whole), ((path, "export.zip"),))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import zipfile
+from pathlib import Path
 
 import pytest
 
+from adapters.discord.export import reduced
 from core.limits import Measure, ScopeKind, Window
 from tests.adapters.discord.fake_service import png
 from tests.adapters.discord.kit import Bot
@@ -375,3 +377,21 @@ async def test_a_file_that_says_nothing_about_itself_is_tried(bot: Bot) -> None:
     await started.answer(lambda m: m.images)
 
     assert [r.source.name for r in bot.core.requests] == ["scan.dat"]
+
+
+async def test_an_export_refused_in_spite_of_the_announcement_comes_without_the_pictures(bot: Bot) -> None:
+    bot.core.media.original_bytes = 3 * 1024 * 1024
+    bot.discord.posts.hard_file_limit_bytes = 1024 * 1024
+    message = await (await bot.discord.invoke("/privacy export")).answer(lambda m: m.files)
+
+    assert zipfile.ZipFile(io.BytesIO(message.files[0].read())).namelist() == ["data.json"]
+
+
+def test_a_smaller_export_leaves_out_pictures_whatever_their_names(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "whole.zip", "w") as whole:
+        for name in ("data.json", "images/a.png", "images/abc/result", "images/abc/source.bin"):
+            whole.writestr(name, "x")
+    made = reduced(tmp_path / "whole.zip")
+
+    assert zipfile.ZipFile(made).namelist() == ["data.json"]
+    made.unlink()
