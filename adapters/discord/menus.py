@@ -133,7 +133,7 @@ class Menus:
         key = str(answer.interaction.id)
         await self._desk.state.put(AREA, key, priced.to_json(self._desk.clock.now()))
         most = self._most(answer.interaction, len(menu.images))
-        view = render_menu.choice(key, menu.images, prices, locale, most=most)
+        view = render_menu.choice(key, menu.images, prices, locale, most=most, from_message=not menu.user_id)
         await answer.show(Payload(lambda _: view()))
 
     @staticmethod
@@ -150,8 +150,9 @@ class Menus:
         numbers = [n for n in numbers if 0 <= n < len(menu.images)][: self._most(answer.interaction, 25)]
         await self._desk.state.delete(AREA, key)
         locale = translate.locale_of(answer.interaction)
-        await answer.update(Payload(lambda _: render_menu.chosen(len(numbers), locale)))
-        agreed = [(menu.prices_nanousd[n] or 0) if n < len(menu.prices_nanousd) else 0 for n in numbers]
+        prices = [menu.prices_nanousd[n] if n < len(menu.prices_nanousd) else None for n in numbers]
+        await answer.update(Payload(lambda _: render_menu.chosen(len(numbers), locale, prices)))
+        agreed = [price or 0 for price in prices]
         await self._desk.start_jobs(
             answer if menu.private else answer.with_public_messages(),
             [menu.images[n] for n in numbers],

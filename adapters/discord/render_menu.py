@@ -19,13 +19,20 @@ OPTION_MAX = 100
 
 
 def choice(
-    key: str, images: Sequence[FoundImage], prices: Sequence[int | None], locale: str, *, most: int
+    key: str,
+    images: Sequence[FoundImage],
+    prices: Sequence[int | None],
+    locale: str,
+    *,
+    most: int,
+    from_message: bool = True,
 ) -> Callable[[], ui.LayoutView]:
     """A maker of the message: a select of the pictures, and a button for all of them that carries the total."""
 
     def view() -> ui.LayoutView:
         n = len(images)
-        title = trn("{n} picture in this message", "{n} pictures in this message", n, locale)
+        in_message = trn("{n} picture in this message", "{n} pictures in this message", n, locale)
+        title = in_message if from_message else tr("Enlarging pictures", locale)
         options = [
             _option(i, image, price, locale) for i, (image, price) in enumerate(zip(images, prices, strict=True))
         ]
