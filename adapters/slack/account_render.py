@@ -151,7 +151,9 @@ def _top(members: Sequence[UsageRow], locale: str) -> Block | None:
     lines = [[b.run(tr("Most used by", locale), bold=True)]]
     for row in members[:TOP_MEMBERS]:
         pictures = trn("{n} picture", "{n} pictures", row.jobs, locale)
-        lines.append([b.run(f"{row.label}: {usd(row.charged_nanousd, locale)}, {pictures}")])
+        # Whoever had everything deleted has no name any more, but the sums stay.
+        name = row.label or tr("a deleted member", locale)
+        lines.append([b.run(f"{name}: {usd(row.charged_nanousd, locale)}, {pictures}")])
     return b.rich(*lines)
 
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.slack.account_render import quota
+from adapters.slack.account_render import quota, usage
 from adapters.slack.blocks import clock_time
 from core.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
+from core.reports import UsageReport, UsageRow
 from tests.adapters.slack.conftest import World
 from tests.emulators.slack import find_element, text_of
 
@@ -215,3 +216,11 @@ async def test_a_word_that_no_limit_knows_is_answered_with_examples(world: World
 
 def test_a_time_can_be_read_where_a_client_cannot_draw_it() -> None:
     assert clock_time(1_795_521_600.0)["fallback"] == "2026-11-24 12:00 UTC"
+
+
+def test_the_sums_of_a_deleted_member_stand_without_a_name() -> None:
+    rows = (UsageRow("slack:erased:0", "", 800_000_000, 1, 8.0),)
+    report = UsageReport(
+        "workspace", "month", "UTC", "2026-11-01", "2026-11-30", 800_000_000, 0, 1, 8.0, (), rows, None, False
+    )
+    assert "a deleted member: $0.80, 1 picture" in str(usage(report, "en").blocks)
