@@ -130,15 +130,12 @@ class DbosEngine:
         with SetWorkflowID(workflow_id):
             await DBOS.start_workflow_async(_upscale_job, job_id, first)
 
-    async def active(self, job_id: str) -> bool:
-        """Whether some process has, or will take, a workflow of this job in hand."""
+    async def active(self) -> set[str]:
+        """Ids of jobs of which some process has, or will take, a workflow in hand."""
         found = await DBOS.list_workflows_async(
-            workflow_id_prefix=f"{job_id}:",
-            status=["PENDING", "ENQUEUED", "DELAYED"],
-            load_input=False,
-            load_output=False,
+            status=["PENDING", "ENQUEUED", "DELAYED"], load_input=False, load_output=False
         )
-        return bool(found)
+        return {_job_of(workflow.workflow_id) for workflow in found}
 
     async def take_over(self, dead_executor_id: str) -> list[str]:
         """Resume the unfinished workflows of a dead process here; the ids of their jobs."""
@@ -148,7 +145,7 @@ class DbosEngine:
         ids = [workflow.workflow_id for workflow in found]
         if ids:
             await DBOS.resume_workflows_async(ids, queue_name=_TAKEOVER_QUEUE)
-        return [workflow_id.rsplit(":", 1)[0] for workflow_id in ids]
+        return [_job_of(workflow_id) for workflow_id in ids]
 
     async def resume_broken(self) -> int:
         """Resume the workflows that fell out of this process while the database was away; how many.
@@ -181,6 +178,10 @@ class DbosEngine:
         if ids:
             await DBOS.delete_workflows_async(ids)
         return len(ids)
+
+
+def _job_of(workflow_id: str) -> str:
+    return workflow_id.rsplit(":", 1)[0]
 
 
 async def _end_tasks() -> None:

@@ -120,8 +120,11 @@ class Janitor:
         """Jobs that should be moving and that no workflow has in hand (a crash between two commits)."""
         before = self._tools.clock.now() - _STALE_S
         here = self._pipeline.jobs_here
-        for job in await self._tools.store.unfinished(updated_before=before):
-            if job.id not in here and not await self._engine.active(job.id):
+        lost = [job_id for job_id in await self._tools.store.unfinished(updated_before=before) if job_id not in here]
+        active = await self._engine.active() if lost else set()
+        for job_id in lost:
+            job = await self._tools.store.get(job_id) if job_id not in active else None
+            if job is not None and not job.state.terminal and job.updated_at < before:
                 await self.revive(job)
 
     async def take_over(self, dead_process: str) -> None:

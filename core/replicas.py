@@ -165,7 +165,7 @@ def _number(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
 
 
-async def watch(roster: Roster, take_over: TakeOver) -> None:
+async def watch(roster: Roster, take_over: TakeOver, *, every_s: float = _LOOK_EVERY_S) -> None:
     """Look for the dead every second, until cancelled. Trouble with the database is logged and outlived."""
     quiet_until = 0.0
     while True:
@@ -175,4 +175,4 @@ async def watch(roster: Roster, take_over: TakeOver) -> None:
             if time.monotonic() >= quiet_until:
                 log.warning("roster_unavailable", kind=type(trouble).__name__)
                 quiet_until = time.monotonic() + 60
-        await asyncio.sleep(_LOOK_EVERY_S)
+        await asyncio.sleep(every_s)

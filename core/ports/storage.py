@@ -44,8 +44,8 @@ class JobStore(Protocol):
     async def finished_before(self, at: float, *, limit: int = 200) -> Sequence[Job]:
         """Ended jobs whose images are still kept though they ended before `at`."""
 
-    async def unfinished(self, *, updated_before: float, limit: int = 500) -> Sequence[Job]:
-        """Jobs that should be moving but were not touched since `updated_before`."""
+    async def unfinished(self, *, updated_before: float) -> Sequence[str]:
+        """Ids of jobs that should be moving but were not touched since `updated_before`, oldest first."""
 
     async def of_workspace(self, platform: str, workspace_id: str, *, limit: int = 500) -> Sequence[Job]:
         """A workspace's jobs whose images are kept."""

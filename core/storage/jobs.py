@@ -119,10 +119,11 @@ class SqlJobStore:
         query = select(jobs).where(jobs.c.finished_at < at, jobs.c.images_deleted.is_(False))
         return await self._list(query.limit(limit))
 
-    async def unfinished(self, *, updated_before: float, limit: int = 500) -> Sequence[Job]:
-        """Jobs that should be moving but were not touched since `updated_before`."""
-        query = select(jobs).where(jobs.c.state.in_(_UNFINISHED), jobs.c.updated_at < updated_before)
-        return await self._list(query.order_by(jobs.c.updated_at).limit(limit))
+    async def unfinished(self, *, updated_before: float) -> Sequence[str]:
+        """Ids of jobs that should be moving but were not touched since `updated_before`, oldest first."""
+        query = select(jobs.c.id).where(jobs.c.state.in_(_UNFINISHED), jobs.c.updated_at < updated_before)
+        async with self._db.read() as connection:
+            return list((await connection.execute(query.order_by(jobs.c.updated_at).limit(20_000))).scalars())
 
     async def of_workspace(self, platform: str, workspace_id: str, *, limit: int = 500) -> Sequence[Job]:
         """A workspace's jobs whose images are kept."""

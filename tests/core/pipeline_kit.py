@@ -124,8 +124,11 @@ class FakeEngine:
     async def revive(self, job_id: str, first: Next, attempt: int) -> None:
         self.steps.setdefault(f"{job_id}:revived-{attempt}", first)
 
-    async def active(self, job_id: str) -> bool:
-        return any(name.startswith(f"{job_id}:") and step != "end" for name, step in self.steps.items())
+    async def active(self) -> set[str]:
+        return {name.split(":")[0] for name, step in self.steps.items() if step != "end"}
+
+    async def resume_broken(self) -> int:
+        return 0
 
     async def forget_before(self, at: float) -> int:
         return 0
