@@ -40,8 +40,9 @@ async def prepare(tools: Tools, job: Job) -> Next:
 
 async def ensure_input(tools: Tools, job: Job) -> None:
     """The prepared picture on this machine: made again where another machine made it."""
-    if not tools.files.input(job.id).exists():
-        await _read_picture(tools, job)
+    async with tools.lock(f"input:{job.id}"):
+        if not tools.files.input(job.id).exists():
+            await _read_picture(tools, job)
 
 
 async def _read_picture(tools: Tools, job: Job) -> InputFacts:
@@ -103,12 +104,16 @@ async def ensure_result(tools: Tools, job: Job) -> Path:
     if job.result is None or job.images_deleted:
         raise ResultExpired
     path = tools.files.absolute(job.result.path)
-    if not path.exists():
+    async with tools.lock(f"result:{job.id}"):
+        if path.exists():
+            return path
         if job.remote is None or not job.remote.image_url:
             raise ResultExpired
         path.parent.mkdir(parents=True, exist_ok=True)
-        await tools.upscaler.fetch(job.remote.image_url, path, max_bytes=max_result_bytes(job))
-        await tools.images.strip_result(path)
+        part = path.with_name("result.part")  # nobody may see half a picture, or one that still has its metadata
+        await tools.upscaler.fetch(job.remote.image_url, part, max_bytes=max_result_bytes(job))
+        await tools.images.strip_result(part)
+        part.replace(path)
     return path
 
 

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
+from weakref import WeakValueDictionary
 
 from core.delivery import ProgressLoop
 from core.errors import JobNotFound
@@ -93,6 +94,7 @@ class Tools:
     metrics: Metrics = field(default_factory=NoMetrics)
     loops: dict[str, ProgressLoop] = field(default_factory=dict)
     cancels: dict[str, asyncio.Event] = field(default_factory=dict)
+    locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
     stage_slots: asyncio.Semaphore = field(init=False)
     turn: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -134,6 +136,10 @@ class Tools:
     def cancel_event(self, job_id: str) -> asyncio.Event:
         """Set when somebody wants the job stopped, as soon as this process knows."""
         return self.cancels.setdefault(job_id, asyncio.Event())
+
+    def lock(self, name: str) -> asyncio.Lock:
+        """One at a time in this process, by name; forgotten when nobody holds or wants it."""
+        return self.locks.setdefault(name, asyncio.Lock())
 
     def release_turns(self) -> None:
         """A slot may have come free: wake whoever waits for a turn."""
