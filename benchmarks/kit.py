@@ -7,6 +7,7 @@ import os
 import resource
 import shutil
 import time
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from decimal import Decimal
@@ -139,7 +140,7 @@ async def ask(app: App, source: Path, number: int, run: str = "r") -> Job:
         requester=MEMBER,
         source=Source("upload", path=f"uploads/{upload.name}"),
         reply=ReplyAddress("cli"),
-        fields={"seed": number},
+        fields={"seed": zlib.crc32(f"{run}:{number}".encode())},
     )
     return await app.service.request(request)
 
