@@ -78,7 +78,12 @@ async def _fetch(tools: Tools, job: Job, outcome: ModelResult) -> Result:
     part = tools.files.folder(job.id) / "result.part"
     try:
         most = max_result_bytes(job)
-        await _patiently(tools, job, lambda: tools.upscaler.fetch(outcome.image_url, part, max_bytes=most))
+
+        async def fetch() -> None:
+            async with tools.fetch_slots:
+                await tools.upscaler.fetch(outcome.image_url, part, max_bytes=most)
+
+        await _patiently(tools, job, fetch)
         facts = (await tools.images.strip_result(part)).facts
         await _refuse_blanked(tools, job, outcome, part, facts)
     except (ResultExpired, InputError) as error:

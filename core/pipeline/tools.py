@@ -30,6 +30,9 @@ class PipelineSettings:
     confirm_above_nanousd: int = 1_000_000_000
     confirm_within_s: float = 600
     stage_parallel: int = 4
+    fetch_parallel: int = 6
+    """Large results arriving side by side: more of them would be no sooner here, but the event loop less prompt."""
+
     submit_retry_s: float = 600
     """How long a submit that surely did not arrive is tried again (fal busy, not reachable)."""
 
@@ -96,10 +99,12 @@ class Tools:
     cancels: dict[str, asyncio.Event] = field(default_factory=dict)
     locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
     stage_slots: asyncio.Semaphore = field(init=False)
+    fetch_slots: asyncio.Semaphore = field(init=False)
     turn: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.stage_slots = asyncio.Semaphore(self.settings.stage_parallel)
+        self.fetch_slots = asyncio.Semaphore(self.settings.fetch_parallel)
 
     async def load(self, job_id: str) -> Job:
         """The job's stored snapshot. Raises JobNotFound."""
