@@ -128,7 +128,7 @@ def _agreed_nanousd(raw: Raw) -> int:
         usd = Decimal(text[:30] or "0")
     except InvalidOperation:
         usd = Decimal(-1)
-    if not 0 <= usd < MOST_AGREED_USD:
+    if not usd.is_finite() or not 0 <= usd < MOST_AGREED_USD:
         raise InvalidParameters(problems=(ParameterProblem("agreed_usd", text[:30], "type", "≥ 0"),))
     return int(usd * NANOUSD_PER_USD)
 

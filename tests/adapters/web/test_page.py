@@ -302,7 +302,7 @@ async def test_every_typed_command_answers(opened: tuple[Site, Visit], tmp_path:
     await run("/quota set everything day $20", "$20.00 left today for the whole bot.")
     await page.get_by_role("button", name="Remove this limit").click()
     await expect(page.locator(".thread > li").last).not_to_contain_text("$20.00 left")
-    await run("/quota set banana", "is not a parameter")
+    await run("/quota set banana", "banana")
     await run("/quota pause", "New upscales are paused.")
     await choose(page, picture(tmp_path))
     await send(page)
