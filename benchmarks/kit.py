@@ -166,20 +166,16 @@ def peak_bytes() -> int:
 
 
 class LoopWatch:
-    """Measures how long the event loop was not free: the longest delay of a 5 ms timer.
-
-    The time that its thread was ready but had no core, which the kernel counts, is not its doing and is left out.
-    """
+    """Measures how long the event loop was not free: the longest delay of a 5 ms timer."""
 
     def __init__(self) -> None:
         self.longest_s = 0.0
 
     async def run(self) -> None:
         while True:
-            before, queued_s = time.perf_counter(), _queued_s()
+            before = time.perf_counter()
             await asyncio.sleep(0.005)
-            late_s = time.perf_counter() - before - 0.005
-            self.longest_s = max(self.longest_s, late_s - (_queued_s() - queued_s))
+            self.longest_s = max(self.longest_s, time.perf_counter() - before - 0.005)
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[LoopWatch]:
@@ -190,14 +186,6 @@ class LoopWatch:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-
-
-def _queued_s() -> float:
-    """Seconds that this thread has waited for a core so far (Linux; 0 elsewhere)."""
-    try:
-        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
-    except (OSError, IndexError, ValueError):
-        return 0.0
 
 
 @contextmanager

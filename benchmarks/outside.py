@@ -71,7 +71,7 @@ class Chat:
         return web.json_response(
             {
                 "routes": routes,
-                "requests": sum(routes.values()) - sum(job.inference_s is not None for job in fal.jobs.values()),
+                "queue_requests": sum(routes[name] for name in FAL_ROUTES),
                 "completed_at_s": completed,
                 "running": running,
                 "done_at_s": self.done_at_s,

@@ -75,28 +75,6 @@ class StoredMemo:
             await self._store.save_memo(self._job_id, {**await self.load(), **values})
 
 
-class CancelSignal:
-    """Like an event, but light: thousands of jobs wait with one each. `given` can be waited for without a task."""
-
-    __slots__ = ("given",)
-
-    def __init__(self) -> None:
-        self.given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def set(self) -> None:
-        """Stop the job."""
-        if not self.given.done():
-            self.given.set_result(None)
-
-    def is_set(self) -> bool:
-        """Whether somebody wants the job stopped."""
-        return self.given.done()
-
-    async def wait(self) -> None:
-        """Return when somebody does."""
-        await asyncio.shield(self.given)
-
-
 @dataclass
 class Tools:
     """The pipeline's dependencies, and its small in-process state about jobs that run here."""
@@ -118,7 +96,7 @@ class Tools:
     settings: PipelineSettings = PipelineSettings()
     metrics: Metrics = field(default_factory=NoMetrics)
     loops: dict[str, ProgressLoop] = field(default_factory=dict)
-    cancels: dict[str, CancelSignal] = field(default_factory=dict)
+    cancels: dict[str, asyncio.Event] = field(default_factory=dict)
     locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
     stage_slots: asyncio.Semaphore = field(init=False)
     fetch_slots: asyncio.Semaphore = field(init=False)
@@ -160,12 +138,9 @@ class Tools:
         if loop is not None:
             await loop.stop()
 
-    def cancel_event(self, job_id: str) -> CancelSignal:
+    def cancel_event(self, job_id: str) -> asyncio.Event:
         """Set when somebody wants the job stopped, as soon as this process knows."""
-        signal = self.cancels.get(job_id)
-        if signal is None:
-            signal = self.cancels[job_id] = CancelSignal()
-        return signal
+        return self.cancels.setdefault(job_id, asyncio.Event())
 
     def lock(self, name: str) -> asyncio.Lock:
         """One at a time in this process, by name; forgotten when nobody holds or wants it."""

@@ -62,7 +62,7 @@ async def wait(tools: Tools, job: Job) -> Next:
         return "submit"
     request_id = job.remote.request_id
     watching = asyncio.create_task(_watch(tools, job, request_id), name=f"watch-{job.id}")
-    cancel = tools.cancel_event(job.id).given
+    cancel = asyncio.create_task(tools.cancel_event(job.id).wait(), name=f"cancel-{job.id}")
     try:
         if not job.cancel_requested_by:
             await asyncio.wait({watching, cancel}, return_when=asyncio.FIRST_COMPLETED)
@@ -71,7 +71,8 @@ async def wait(tools: Tools, job: Job) -> Next:
         await watching
     finally:
         watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        cancel.cancel()
+        await asyncio.gather(watching, cancel, return_exceptions=True)
     return "collect"
 
 

@@ -44,76 +44,41 @@ _PLAIN = ("private", "spoiler", "parent_id", "confirmed_nanousd")
 _COLUMNS = ("id", "key", "created_at", "updated_at", "finished_at", "confirm_by_at", "cancel_requested_by")
 
 
-_KEPT_OPEN = 512
+def to_row(job: Job, vault: Vault) -> dict[str, Any]:
+    """Column values of a job, without `fingerprint`, `memo` and `takeovers`, which are not part of a snapshot."""
+    data = {name: adapter.dump_python(getattr(job, name), mode="json") for name, adapter in _OPEN.items()}
+    data |= {name: getattr(job, name) for name in _PLAIN}
+    data["error"] = errors.to_json(job.error) if job.error is not None else None
+    sealed = {name: adapter.dump_python(getattr(job, name), mode="json") for name, adapter in _SEALED.items()}
+    return {
+        **{name: getattr(job, name) for name in _COLUMNS},
+        "state": job.state.value,
+        "platform": job.requester.platform,
+        "workspace_id": job.requester.workspace_id,
+        "channel_id": job.requester.channel_id,
+        "user_id": job.requester.user_id,
+        "request_id": job.remote.request_id if job.remote else "",
+        "images_deleted": job.images_deleted,
+        "data": json.dumps(data, separators=(",", ":"), ensure_ascii=False),
+        "secret": vault.seal(sealed),
+    }
 
 
-class Codec:
-    """Between jobs and rows, under one vault. Used from the event loop and from the writer's thread.
-
-    What was unsealed is kept for a while: a job's row is read some ten times, and its sealed half rarely changes.
-    """
-
-    def __init__(self, vault: Vault) -> None:
-        self._vault = vault
-        self._unsealed: dict[str, dict[str, Any]] = {}
-
-    def to_row(self, job: Job, before: tuple[Job, str] | None = None) -> dict[str, Any]:
-        """Column values of a job, without `fingerprint`, `memo` and `takeovers`, which are not part of a snapshot.
-
-        `before` is the stored snapshot with its sealed text, which is kept where nothing in it has changed.
-        """
-        data = {name: adapter.dump_python(getattr(job, name), mode="json") for name, adapter in _OPEN.items()}
-        data |= {name: getattr(job, name) for name in _PLAIN}
-        data["error"] = errors.to_json(job.error) if job.error is not None else None
-        return {
-            **{name: getattr(job, name) for name in _COLUMNS},
-            "state": job.state.value,
-            "platform": job.requester.platform,
-            "workspace_id": job.requester.workspace_id,
-            "channel_id": job.requester.channel_id,
-            "user_id": job.requester.user_id,
-            "request_id": job.remote.request_id if job.remote else "",
-            "images_deleted": job.images_deleted,
-            "data": json.dumps(data, separators=(",", ":"), ensure_ascii=False),
-            "secret": self._sealed(job, before),
-        }
-
-    def _sealed(self, job: Job, before: tuple[Job, str] | None) -> str:
-        if before is not None and all(getattr(before[0], name) is getattr(job, name) for name in _SEALED):
-            return before[1]
-        parts = {name: getattr(job, name) for name in _SEALED}
-        text = self._vault.seal({name: _SEALED[name].dump_python(part, mode="json") for name, part in parts.items()})
-        self._keep(text, parts)
-        return text
-
-    def from_row(self, row: Any) -> Job:
-        """The job again. Sealed parts that can no longer be opened come back empty."""
-        data = json.loads(row.data)
-        return Job(
-            **{name: getattr(row, name) for name in _COLUMNS},
-            state=JobState(row.state),
-            images_deleted=bool(row.images_deleted),
-            error=errors.from_json(data["error"]) if data.get("error") else None,
-            **{name: data[name] for name in _PLAIN},
-            **{name: adapter.validate_python(data.get(name)) for name, adapter in _OPEN.items()},
-            **self._opened(row),
-        )
-
-    def _opened(self, row: Any) -> dict[str, Any]:
-        known = self._unsealed.get(row.secret)
-        if known is not None:
-            return known
-        sealed = self._vault.unseal(row.secret) or {
-            "source": {"kind": "link"},
-            "reply": {"platform": row.platform},
-            "remote": None,
-            "result": None,
-        }
-        parts = {name: adapter.validate_python(sealed.get(name)) for name, adapter in _SEALED.items()}
-        self._keep(row.secret, parts)
-        return parts
-
-    def _keep(self, text: str, parts: dict[str, Any]) -> None:
-        if len(self._unsealed) >= _KEPT_OPEN:
-            self._unsealed.clear()
-        self._unsealed[text] = parts
+def from_row(row: Any, vault: Vault) -> Job:
+    """The job again. Sealed parts that can no longer be opened come back empty."""
+    data = json.loads(row.data)
+    sealed = vault.unseal(row.secret) or {
+        "source": {"kind": "link"},
+        "reply": {"platform": row.platform},
+        "remote": None,
+        "result": None,
+    }
+    return Job(
+        **{name: getattr(row, name) for name in _COLUMNS},
+        state=JobState(row.state),
+        images_deleted=bool(row.images_deleted),
+        error=errors.from_json(data["error"]) if data.get("error") else None,
+        **{name: data[name] for name in _PLAIN},
+        **{name: adapter.validate_python(data.get(name)) for name, adapter in _OPEN.items()},
+        **{name: adapter.validate_python(sealed.get(name)) for name, adapter in _SEALED.items()},
+    )

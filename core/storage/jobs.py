@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from core.errors import JobNotFound
 from core.jobs import Job, JobState, Requester
 from core.ports import Clock
-from core.storage.codec import Codec
+from core.storage.codec import from_row, to_row
 from core.storage.database import Database
 from core.storage.tables import incidents, jobs
 from core.storage.vault import Vault
@@ -40,12 +40,12 @@ class SqlJobStore:
 
     def __init__(self, database: Database, vault: Vault, clock: Clock) -> None:
         self._db = database
-        self._codec = Codec(vault)
+        self._vault = vault
         self._clock = clock
 
     async def add(self, job: Job) -> tuple[Job, bool]:
         """Insert unless the key exists; the stored job, and whether it is new."""
-        row = {**self._codec.to_row(job), "memo": "{}", "takeovers": 0}
+        row = {**to_row(job, self._vault), "memo": "{}", "takeovers": 0}
         try:
             await self._db.change(lambda connection: connection.execute(_ADD, row).rowcount)
         except IntegrityError:
@@ -58,7 +58,7 @@ class SqlJobStore:
     async def get(self, job_id: str) -> Job | None:
         """One job, or None."""
         row = await self._db.look(lambda connection: connection.execute(_GET, {"job": job_id}).first())
-        return self._codec.from_row(row) if row is not None else None
+        return from_row(row, self._vault) if row is not None else None
 
     async def update(self, job_id: str, **changes: Any) -> Job:
         """Set fields of the snapshot (and `fingerprint`) in one transaction; raises JobNotFound."""
@@ -69,24 +69,22 @@ class SqlJobStore:
         """Like `update`, but only out of one of the `allowed` states; None where the job is in another."""
 
         def work(connection: Connection) -> Job | None:
-            if JobState(self._locked(connection, job_id).state) not in allowed:
+            if self._locked(connection, job_id).state not in allowed:
                 return None
             return self._replace(connection, job_id, changes, {})
 
         return await self._db.change(work)
 
     def _replace(self, connection: Connection, job_id: str, changes: Mapping[str, Any], extra: dict[str, Any]) -> Job:
-        row = self._locked(connection, job_id)
-        stored = self._codec.from_row(row)
-        changed = dataclasses.replace(stored, **changes, updated_at=self._clock.now())
-        connection.execute(_SET, {**self._codec.to_row(changed, (stored, row.secret)), **extra, "job": job_id})
+        changed = dataclasses.replace(self._locked(connection, job_id), **changes, updated_at=self._clock.now())
+        connection.execute(_SET, {**to_row(changed, self._vault), **extra, "job": job_id})
         return changed
 
-    def _locked(self, connection: Connection, job_id: str) -> Any:
+    def _locked(self, connection: Connection, job_id: str) -> Job:
         row = connection.execute(_LOCK, {"job": job_id}).first()
         if row is None:
             raise JobNotFound
-        return row
+        return from_row(row, self._vault)
 
     async def history(self, requester: Requester, *, limit: int, before: float | None = None) -> Sequence[Job]:
         """A member's newest jobs on this platform, newest first."""
@@ -196,4 +194,4 @@ class SqlJobStore:
     async def _list(self, query: Select[Any]) -> Sequence[Job]:
         async with self._db.read() as connection:
             rows = (await connection.execute(query)).all()
-        return [self._codec.from_row(row) for row in rows]
+        return [from_row(row, self._vault) for row in rows]
