@@ -312,6 +312,7 @@ async def test_results_expire(tmp_path: Path) -> None:
         with pytest.raises(ResultExpired):
             await upscaler.result(request_id)
     async with sandbox(tmp_path, clock=clock, result_ttl_s=86_400) as second:
+        await until(lambda: not (tmp_path / "sandbox" / "requests" / f"{request_id}.json").exists())
         await until(lambda: not list((tmp_path / "sandbox" / "files").iterdir()))
         with pytest.raises(RequestLost):
             await watched(second, request_id)
