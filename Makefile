@@ -40,7 +40,7 @@ bench: setup-dev ## measure against the plain way, on the emulators
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 messages: setup-dev ## list and add sentences that the translations lack
-	@$(BIN)/python -m core.messages.catalog_tool
+	@$(BIN)/python -m core.presentation.translation_tool
 
 # Universal: one file for every system and every Python from 3.11 on. No address of any index is written.
 lock: $(VENV)/bin/python ## pin every package by hash anew

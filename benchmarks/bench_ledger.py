@@ -23,10 +23,10 @@ from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from core.clock import SystemClock
-from core.jobs import Requester
-from core.limits import LimitDefaults
+from core.domain.job import Requester
+from core.domain.limits import LimitDefaults
 from core.ports import HoldRequest
+from core.ports.clock import SystemClock
 from core.storage import tables_ledger
 from core.storage.database import Database
 from core.storage.ledger import LedgerSettings, SqlLedger

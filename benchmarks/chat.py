@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 import aiohttp
 from aiohttp import web
 
-from core.jobs import Delivery, Job, Progress, ReplyAddress, Source
-from core.limits import LimitStatus
-from core.messages import Notice
-from core.pipeline import Tools
+from core.domain.job import Delivery, Job, Progress, ReplyAddress, Source
+from core.domain.limits import LimitStatus
+from core.jobs.steps import Tools
 from core.ports import Capabilities, Download, ReplyMemo
+from core.presentation import Notice
 
 
 class BenchAdapter:

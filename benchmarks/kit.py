@@ -21,9 +21,9 @@ import structlog
 import bot.app
 from bot.app import App, build
 from bot.settings import Settings
-from core.errors import ProviderHalted
-from core.events import Cancelled, Failed, Finished
-from core.jobs import Job, ReplyAddress, Requester, Source, UpscaleRequest
+from core.domain.errors import ProviderHalted
+from core.domain.events import Cancelled, Failed, Finished
+from core.domain.job import Job, ReplyAddress, Requester, Source, UpscaleRequest
 from core.ports import BillingEvent, Found, ModelInputs, ModelResult, RemoteCompleted, RemoteRunning, RemoteStatus
 
 MEMBER = Requester("cli", "bench", is_operator=True)

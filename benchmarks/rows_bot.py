@@ -31,7 +31,7 @@ from benchmarks.kit import (
     running_bot,
 )
 from bot.app import App
-from core.jobs import Job, JobState, job_id_for
+from core.domain.job import Job, JobState, job_id_for
 from tests.pg import fresh_database
 
 IDLE_S = 15.0

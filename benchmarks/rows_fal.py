@@ -27,7 +27,7 @@ from benchmarks.kit import (
 )
 from benchmarks.outside import outside
 from bot.app import App, build
-from core.jobs import Job, ReplyAddress, Requester, Source, UpscaleRequest
+from core.domain.job import Job, ReplyAddress, Requester, Source, UpscaleRequest
 
 MEMBER = Requester("bench", "member", is_operator=True)
 SETTLE_S = 1.0

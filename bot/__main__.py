@@ -9,7 +9,7 @@ from pathlib import Path
 
 def _start() -> None:
     try:
-        from bot.cli import main
+        from bot.cli.main import main
     except ModuleNotFoundError as error:
         own = Path(__file__).resolve().parents[1] / ".venv" / "bin" / "python"
         if own.exists() and Path(sys.prefix).resolve() != own.parents[1].resolve():

@@ -18,37 +18,37 @@ import structlog
 from sqlalchemy import make_url
 
 from bot.budgets import budget_duties, ledger_settings, make_budget
-from bot.health import Health
-from bot.http import HttpServer
-from bot.links import FileLinks
-from bot.metrics import PrometheusMetrics
-from bot.operator import tell_halted
+from bot.http.fal_webhook import FalWebhook
+from bot.http.health import Health
+from bot.http.server import HttpServer
+from bot.http.signed_links import FileLinks
+from bot.observability.metrics import PrometheusMetrics
+from bot.observability.operator_alerts import tell_halted
 from bot.providers import make_upscaler
-from bot.serving import supervise
 from bot.settings import Settings, secret
-from bot.webhook import FalWebhook
-from core.clock import SystemClock
-from core.engine import DbosEngine
-from core.errors import ProviderHalted
-from core.eta import FinishTimes
-from core.feed import JobFeed
-from core.files import JobFiles
-from core.images import ImageLimits, ImageShop
-from core.janitor import Janitor
-from core.media import JobMedia
-from core.members import Members
-from core.pipeline import Pipeline, PipelineSettings, Tools
+from bot.supervisor import supervise
+from core.accounts.records import Members
+from core.domain.errors import ProviderHalted
+from core.engine.cluster import FileRoster, PostgresRoster, Roster, new_name, watch
+from core.engine.workflows import DbosEngine
+from core.images.renditions import JobMedia
+from core.images.service import ImageLimits, ImageShop
+from core.jobs.eta import FinishTimes
+from core.jobs.event_bus import JobFeed
+from core.jobs.maintenance import Janitor
+from core.jobs.null_adapter import SilentAdapter
+from core.jobs.service import UpscaleService, notice_for
+from core.jobs.steps import Pipeline, PipelineSettings, Tools
+from core.net.fetch import SourceFetcher, SourceLimits
 from core.ports import AdapterContext, ChatAdapter, Clock
-from core.replicas import FileRoster, PostgresRoster, Roster, new_name, watch
-from core.service import UpscaleService, notice_for
-from core.silent import SilentAdapter
-from core.sources import SourceFetcher, SourceLimits
+from core.ports.clock import SystemClock
 from core.storage.database import Database
+from core.storage.encryption import Vault
+from core.storage.job_files import JobFiles
 from core.storage.jobs import SqlJobStore
 from core.storage.ledger import SqlLedger
 from core.storage.migrate import migrate
 from core.storage.state import SqlAppState
-from core.storage.vault import Vault
 
 VERSION = "0.1.0"
 _DAY_S = 86_400

@@ -8,16 +8,16 @@ import structlog
 
 from bot.settings import Settings
 from core.budgets.alerts import AlertPlace
-from core.budgets.desk import BudgetDesk
 from core.budgets.limits_file import LimitsFileError, load
 from core.budgets.prices import PriceBook
-from core.errors import UpscaleError
-from core.janitor import Duty
-from core.limits import LimitDefaults, Rule
-from core.messages import Notice
-from core.messages.budget import both_books
-from core.pipeline import Tools
+from core.budgets.service import BudgetDesk
+from core.domain.errors import UpscaleError
+from core.domain.limits import LimitDefaults, Rule
+from core.jobs.maintenance import Duty
+from core.jobs.steps import Tools
 from core.ports import AppState, Clock, Upscaler
+from core.presentation import Notice
+from core.presentation.limit_texts import both_books
 from core.storage.ledger import LedgerSettings, SqlLedger
 
 log = structlog.get_logger(__name__)

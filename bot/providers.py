@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from bot.settings import Settings, secret
-from core.errors import ProviderHalted
-from core.images import ImageShop
+from core.domain.errors import ProviderHalted
+from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD
+from core.images.service import ImageShop
 from core.ports import Clock, Metrics, Upscaler
-from core.pricing import DEFAULT_UNIT_PRICE_NANOUSD
 from core.upscalers.fal import FalConfig, FalUpscaler
 from core.upscalers.sandbox import SandboxConfig, SandboxUpscaler
 

@@ -22,8 +22,8 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSou
 
 import adapters
 from bot.settings_problems import SettingsError, explain, misspelt
+from core.domain.money import NANOUSD_PER_USD
 from core.ports import AdapterContext, ChatAdapter
-from core.pricing import NANOUSD_PER_USD
 
 Dollars = Decimal
 NO_LIMIT = frozenset({"", "none", "off"})

@@ -16,8 +16,8 @@ sys.path.insert(0, str(ROOT))
 
 from PIL import Image, ImageDraw, ImageFilter  # noqa: E402
 
-from core.errors import OutputTooLarge  # noqa: E402
-from core.jobs import Progress  # noqa: E402
+from core.domain.errors import OutputTooLarge  # noqa: E402
+from core.domain.job import Progress  # noqa: E402
 from tests.adapters.discord import fake_service  # noqa: E402
 from tests.adapters.discord.kit import Bot, running  # noqa: E402
 from tests.emulators.discord import SeenMessage, Upload  # noqa: E402

@@ -16,16 +16,16 @@ from typing import Any
 
 import pytest
 
-from core import errors
-from core.delivery import ProgressLoop
-from core.errors import UpscaleError, leaves
-from core.jobs import Delivery, InputFacts, Job, JobState, Progress, Receipt, Result
-from core.messages import Charge, Notice, explain
-from core.messages import job as words
+from core.domain import errors
+from core.domain.errors import UpscaleError, leaves
+from core.domain.job import Delivery, InputFacts, Job, JobState, Progress, Receipt, Result
+from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, quote
+from core.jobs.progress import ProgressLoop
 from core.ports import Reply
-from core.pricing import DEFAULT_UNIT_PRICE_NANOUSD, quote
-from tests.core.test_errors import examples
-from tests.fakes import FakeClock, until
+from core.presentation import Charge, Notice, explain
+from core.presentation import job_texts as words
+from tests.core.domain.test_errors import examples
+from tests.fakes.core import FakeClock, until
 
 ACK_WITHIN_S = 2.5
 """Discord and Slack both give three seconds."""

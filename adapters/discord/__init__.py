@@ -16,8 +16,8 @@ Deadlines and limits that everything in this folder is built around (Discord's d
 from __future__ import annotations
 
 from adapters.discord.adapter import DiscordAdapter, create
-from adapters.discord.examine import examine
-from adapters.discord.invite import invite_links
 from adapters.discord.settings import DiscordLoginRefused, Settings
+from adapters.discord.setup.doctor import examine
+from adapters.discord.setup.invite import invite_links
 
 __all__ = ["DiscordAdapter", "DiscordLoginRefused", "Settings", "create", "examine", "invite_links"]

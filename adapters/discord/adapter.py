@@ -8,29 +8,30 @@ from collections.abc import Callable, Sequence
 import structlog
 from aiohttp import web
 
-from adapters.discord import errors, render
-from adapters.discord.address import PLATFORM, Address
-from adapters.discord.answer import Answer
-from adapters.discord.buttons import Buttons
-from adapters.discord.client import UpscaleClient
-from adapters.discord.commands import upscale_command
-from adapters.discord.desk import Desk
-from adapters.discord.found import CDN_HOSTS
-from adapters.discord.ingress import Ingress
-from adapters.discord.links import expiry_of
-from adapters.discord.menus import Menus
-from adapters.discord.own_commands import OwnCommands
-from adapters.discord.quota_commands import QuotaCommands
-from adapters.discord.reply import DiscordReply
-from adapters.discord.rest import Rest
-from adapters.discord.retry import steadily
-from adapters.discord.runner import Runner
+from adapters.discord.connection.client import UpscaleClient
+from adapters.discord.connection.http_interactions import Ingress
+from adapters.discord.connection.supervisor import Runner
+from adapters.discord.inbound.account_commands import OwnCommands
+from adapters.discord.inbound.actions import Buttons
+from adapters.discord.inbound.commands import upscale_command
+from adapters.discord.inbound.context_menus import Menus
+from adapters.discord.inbound.dispatcher import Desk
+from adapters.discord.inbound.interaction_response import Answer
+from adapters.discord.inbound.limit_commands import QuotaCommands
+from adapters.discord.inbound.message_images import CDN_HOSTS
+from adapters.discord.inbound.translate import Interaction
+from adapters.discord.outbound import errors
+from adapters.discord.outbound.api_client import Rest
+from adapters.discord.outbound.job_message import DiscordReply
+from adapters.discord.outbound.links import expiry_of
+from adapters.discord.outbound.reply_address import PLATFORM, Address
+from adapters.discord.outbound.retry import steadily
 from adapters.discord.settings import Settings
-from adapters.discord.translate import Interaction
-from core.errors import DownloadFailed
-from core.jobs import ReplyAddress, Source
-from core.messages import Notice
+from adapters.discord.views import job as render
+from core.domain.errors import DownloadFailed
+from core.domain.job import ReplyAddress, Source
 from core.ports import AdapterContext, Capabilities, Download, Reply, ReplyMemo
+from core.presentation import Notice
 
 log = structlog.get_logger(__name__)
 

@@ -17,8 +17,8 @@ slack-sdk 3.47 source and measurements; read 2026-11-22):
 from __future__ import annotations
 
 from adapters.slack.adapter import SlackAdapter, create
-from adapters.slack.examine import examine
-from adapters.slack.manifest import manifest
 from adapters.slack.settings import Settings
+from adapters.slack.setup.doctor import examine
+from adapters.slack.setup.manifest import manifest
 
 __all__ = ["Settings", "SlackAdapter", "create", "examine", "manifest"]

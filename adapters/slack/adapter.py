@@ -11,31 +11,33 @@ from aiohttp import web
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from adapters.slack import bolt, oauth, render
-from adapters.slack.answers import Answers
-from adapters.slack.budget import Budget
-from adapters.slack.calls import SlackApi, Team
-from adapters.slack.deliver import Deliverer
-from adapters.slack.desk import Desk
-from adapters.slack.errors import SlackError, code_of, delivery_error
-from adapters.slack.events import forget
-from adapters.slack.files import Files
-from adapters.slack.gate import Gate
-from adapters.slack.installs import Install, Installs
-from adapters.slack.intake import Intake
-from adapters.slack.people import People
-from adapters.slack.place import Notebook, Poster
-from adapters.slack.quiet_log import sdk_logger
-from adapters.slack.reply import SlackReply
-from adapters.slack.responses import Responses
+from adapters.slack.connection import app as bolt
+from adapters.slack.connection.drain_middleware import Gate
+from adapters.slack.connection.log_redaction import sdk_logger
+from adapters.slack.connection.socket_mode import Sockets, SocketTimes
+from adapters.slack.connection.task_group import Tasks
+from adapters.slack.context import Desk
+from adapters.slack.inbound.messages import forget
+from adapters.slack.inbound.submit_jobs import Intake
+from adapters.slack.inbound.user_cache import People
+from adapters.slack.outbound.api_client import SlackApi, Team
+from adapters.slack.outbound.delivery import Deliverer
+from adapters.slack.outbound.ephemeral import Answers
+from adapters.slack.outbound.errors import SlackError, code_of, delivery_error
+from adapters.slack.outbound.file_access import Files
+from adapters.slack.outbound.job_message import SlackReply
+from adapters.slack.outbound.posting import Notebook, Poster
+from adapters.slack.outbound.rate_limit import Budget
+from adapters.slack.outbound.response_url import Responses
+from adapters.slack.outbound.streaming import Streams
+from adapters.slack.outbound.uploads import Uploader
 from adapters.slack.settings import Settings, secret
-from adapters.slack.sockets import Sockets, SocketTimes
-from adapters.slack.streaming import Streams
-from adapters.slack.tasks import Tasks
-from adapters.slack.uploads import Uploader
-from core.jobs import Job, ReplyAddress, Source
-from core.messages import Notice
+from adapters.slack.setup import oauth
+from adapters.slack.setup.installations import Install, Installs
+from adapters.slack.views import job as render
+from core.domain.job import Job, ReplyAddress, Source
 from core.ports import AdapterContext, Capabilities, Download, LoginRefused, Reply, ReplyMemo
+from core.presentation import Notice
 
 log = structlog.get_logger(__name__)
 

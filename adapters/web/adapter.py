@@ -8,18 +8,18 @@ from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
-from adapters.web.budget import BudgetHandlers
-from adapters.web.commands import JobFailed, JobHandlers, actor_of
-from adapters.web.pages import PageHandlers
-from adapters.web.render import Json, error_json
-from adapters.web.reply import WebReply
-from adapters.web.security import Denied, Guard, Handler, harden
+from adapters.web.connection.security import Denied, Guard, Handler, harden
+from adapters.web.inbound.account_routes import BudgetHandlers
+from adapters.web.inbound.job_routes import JobFailed, JobHandlers, actor_of
+from adapters.web.outbound.errors import status_of
+from adapters.web.outbound.job_message import WebReply
 from adapters.web.settings import Settings
-from adapters.web.statuses import status_of
-from core.errors import DownloadFailed, Draining, InternalError, UpscaleError
-from core.jobs import Job, ReplyAddress, Source
-from core.messages import Notice
+from adapters.web.views.card import Json, error_json
+from adapters.web.views.pages import PageHandlers
+from core.domain.errors import DownloadFailed, Draining, InternalError, UpscaleError
+from core.domain.job import Job, ReplyAddress, Source
 from core.ports import AdapterContext, Capabilities, Download, Reply, ReplyMemo
+from core.presentation import Notice
 
 
 class WebAdapter:

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from core.budgets.windows import Span
-from core.limits import LimitStatus, Measure, ScopeKind
+from core.domain.limits import LimitStatus, Measure, ScopeKind
+from core.domain.windows import Span
 
 Level: TypeAlias = Literal[50, 80, 100]
 LEVELS: tuple[Level, ...] = (50, 80, 100)

@@ -6,10 +6,10 @@ import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 
-from core.errors import LimitReached
-from core.jobs import Quote
-from core.limits import Limit, LimitStatus, Measure
-from core.pricing import quote
+from core.domain.errors import LimitReached
+from core.domain.job import Quote
+from core.domain.limits import Limit, LimitStatus, Measure
+from core.domain.money import quote
 
 _STEPS_PER_FACTOR = 100
 """Offers are whole hundredths, as those of the size limits are."""

@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Literal
 
-from core.limits import Measure, Rule, ScopeKind, Window
+from core.domain.limits import Measure, Rule, ScopeKind, Window
 
 NANOUSD_PER_USD = 1_000_000_000
 _MAX_FILE_BYTES = 1_000_000

@@ -9,8 +9,8 @@ import asyncio
 
 import structlog
 
+from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, NANOUSD_PER_USD
 from core.ports import AppState, Clock, Upscaler
-from core.pricing import DEFAULT_UNIT_PRICE_NANOUSD, NANOUSD_PER_USD
 
 log = structlog.get_logger(__name__)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from core.domain.variations import Change
 from core.ports.chat import AdapterContext, Capabilities, ChatAdapter, Download, LoginRefused, Reply, ReplyMemo
 from core.ports.checkup import Finding
 from core.ports.clock import Clock
-from core.ports.media import Media, MediaFile
+from core.ports.files import Media, MediaFile
 from core.ports.metrics import Metrics, NoMetrics
 from core.ports.money import Granted, HoldAnswer, HoldRequest, Ledger, MustWait
-from core.ports.provider import (
+from core.ports.service import Service
+from core.ports.storage import AppState, JobEngine, JobStore
+from core.ports.upscaler import (
     BillingEvent,
     Found,
     ModelInputs,
@@ -19,8 +22,6 @@ from core.ports.provider import (
     RemoteStatus,
     Upscaler,
 )
-from core.ports.service import Change, Service
-from core.ports.storage import AppState, JobEngine, JobStore
 
 __all__ = [
     "AdapterContext",

@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from aiohttp import web
-
-from core.jobs import Delivery, Job, Progress, ReplyAddress, Source
-from core.limits import LimitStatus
-from core.messages import Notice
+from core.domain.job import Delivery, Job, Progress, ReplyAddress, Source
+from core.domain.limits import LimitStatus
 from core.ports.clock import Clock
-from core.ports.media import Media
+from core.ports.files import Media
 from core.ports.service import Service
 from core.ports.storage import AppState
+from core.presentation import Notice
 
 
 class LoginRefused(Exception):
@@ -35,7 +33,7 @@ class ReplyMemo(Protocol):
 class Reply(Protocol):
     """The one message of one job, made from its stored address, so any process can carry it on.
 
-    `progress` makes at most one edit and never waits for a rate limit longer than a few seconds; `core.delivery`
+    `progress` makes at most one edit and never waits for a rate limit longer than a few seconds; `core.jobs.progress`
     throttles, keeps one in flight and lets the newest win. Raises DeliveryRefused when the message is gone for good
     (edits then stop) and DeliveryUnavailable for what may pass.
     """
@@ -91,8 +89,8 @@ class ChatAdapter(Protocol):
     async def notify(self, workspace_id: str, channel_id: str, notice: Notice) -> None:
         """Post a notice (budget alert) into a channel."""
 
-    def routes(self) -> Sequence[web.AbstractRouteDef]:
-        """HTTP routes to mount on the one server; may be empty."""
+    def routes(self) -> Sequence[Any]:
+        """aiohttp route definitions for the one server to mount; may be empty. The core does not look into them."""
 
     async def problem(self) -> str | None:
         """None when connected and healthy, else one plain word for `/readyz`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Protocol
 
 
@@ -13,3 +15,15 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Return when `seconds` have passed on this clock."""
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> float:
+        """Unix time in seconds."""
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait on the event loop."""
+        await asyncio.sleep(seconds)

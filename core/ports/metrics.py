@@ -1,4 +1,7 @@
-"""What the core tells about itself, in numbers. Implemented in `bot.metrics`; the core knows no metrics library."""
+"""What the core tells about itself, in numbers.
+
+Implemented in `bot.observability.metrics`; the core knows no metrics library.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ class Metrics(Protocol):
         """One request to the provider: which call, and `ok` or the error's code."""
 
     def delivered(self, platform: str, shape: str) -> None:
-        """One result reached its member in this shape (`core.jobs.DeliveryKind`)."""
+        """One result reached its member in this shape (`core.domain.job.DeliveryKind`)."""
 
     def money(self, kind: Literal["held", "charged", "released"], nanousd: int) -> None:
         """Money was held, charged or given back."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol, TypeAlias
 
-from core.jobs import Requester
-from core.limits import LimitStatus
+from core.domain.job import Requester
+from core.domain.limits import LimitStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,26 +1,18 @@
-"""The core as adapters and the command line see it. Implemented in `core.service`."""
+"""The core as adapters and the command line see it. Implemented in `core.jobs.service`."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
-from core.errors import UpscaleError
-from core.events import JobEvent
-from core.jobs import Job, Quote, ReplyAddress, Requester, UpscaleRequest
-from core.limits import LimitStatus, Measure, ScopeKind, Window
-from core.messages import Notice
-from core.reports import UsageReport
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What a button under a result asks for. `factor` is for `kind="factor"` (a smaller factor that fits)."""
-
-    kind: Literal["again", "more_creative", "twice_more", "factor", "same"]
-    factor: float | None = None
+from core.budgets.reports import UsageReport
+from core.domain.errors import UpscaleError
+from core.domain.events import JobEvent
+from core.domain.job import Job, Quote, ReplyAddress, Requester, UpscaleRequest
+from core.domain.limits import LimitStatus, Measure, ScopeKind, Window
+from core.domain.variations import Change
+from core.presentation import Notice
 
 
 class Service(Protocol):

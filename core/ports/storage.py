@@ -1,11 +1,11 @@
-"""What the core keeps, and what carries jobs on. Implemented in `core.storage` and `core.engine`."""
+"""What the core keeps, and what carries jobs on. Implemented in `core.storage` and `core.engine.workflows`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
-from core.jobs import Job, JobState, Requester
+from core.domain.job import Job, JobState, Requester
 
 
 class JobStore(Protocol):

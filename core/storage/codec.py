@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from core import errors
-from core.jobs import (
+from core.domain import errors
+from core.domain.job import (
     Delivery,
     InputFacts,
     Job,
@@ -22,8 +22,8 @@ from core.jobs import (
     Result,
     Source,
 )
-from core.parameters import Parameters
-from core.storage.vault import Vault
+from core.domain.parameters.spec import Parameters
+from core.storage.encryption import Vault
 
 _OPEN: dict[str, TypeAdapter[Any]] = {
     "requester": TypeAdapter(Requester),

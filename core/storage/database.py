@@ -18,12 +18,16 @@ from typing import Any, TypeVar
 import asyncpg
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DisconnectionError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from core.storage.sqlite_lane import SqliteLane
+from core.storage.sqlite_writer import SqliteLane
 
 T = TypeVar("T")
+
+DATABASE_ERRORS = (DBAPIError, PoolTimeout)
+"""What a transaction raises when the database refuses, is away, or has no connection free."""
 
 _AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _BUSY_TIMEOUT_S = 30.0

@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from core.errors import JobNotFound
-from core.jobs import Job, JobState, Requester
+from core.domain.errors import JobNotFound
+from core.domain.job import Job, JobState, Requester
 from core.ports import Clock
 from core.storage.codec import from_row, to_row
 from core.storage.database import Database
+from core.storage.encryption import Vault
 from core.storage.tables import incidents, jobs
-from core.storage.vault import Vault
 
 _ID = jobs.c.id == bindparam("job")
 _ADD = insert(jobs)

@@ -10,8 +10,8 @@ from sqlalchemy.exc import IntegrityError
 
 from core.ports import Clock
 from core.storage.database import Database
+from core.storage.encryption import Vault
 from core.storage.tables import app_state
-from core.storage.vault import Vault
 
 _GET = select(app_state.c.value).where(app_state.c.area == bindparam("a"), app_state.c.key == bindparam("k"))
 

@@ -19,7 +19,7 @@ import aiohttp
 import pyvips
 from sqlalchemy import func, select
 
-from core.jobs import job_id_for
+from core.domain.job import job_id_for
 from core.storage import tables_ledger
 from core.storage.database import Database
 from tests.emulators.fal import FalEmulator

@@ -22,7 +22,7 @@ import pytest
 import structlog
 from PIL import Image
 
-from bot.cli import main
+from bot.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 90

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from bot.cli_jobs import show_job
-from bot.console import Exit
-from core.errors import SubmitUnknown
-from core.jobs import Delivery, InputFacts, Job, JobState, Receipt, Remote
-from core.pricing import quote
+from bot.cli.console import Exit
+from bot.cli.jobs import show_job
+from core.domain.errors import SubmitUnknown
+from core.domain.job import Delivery, InputFacts, Job, JobState, Receipt, Remote
+from core.domain.money import quote
 from tests.bot.test_cli_words import job
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from bot.cli_files import Order, free_path, read_arguments, refuse_taken, result_path
-from bot.cli_money import read_amount
-from bot.cli_receipt import as_json
-from bot.console import CommandError
-from core.errors import LimitReached
-from core.jobs import Job, JobState, Receipt, ReplyAddress, Requester, Result, Source
-from core.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
-from core.parameters import Parameters
+from bot.cli.console import CommandError
+from bot.cli.files import Order, free_path, read_arguments, refuse_taken, result_path
+from bot.cli.money import read_amount
+from bot.cli.receipt import as_json
+from core.domain.errors import LimitReached
+from core.domain.job import Job, JobState, Receipt, ReplyAddress, Requester, Result, Source
+from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
+from core.domain.parameters.spec import Parameters
 
 PNG = "image/png"
 

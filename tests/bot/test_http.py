@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, web
 
-from bot.health import Health
-from bot.http import MAX_BODY_BYTES, HttpServer, ServerError
-from bot.links import FileLinks
-from bot.metrics import PrometheusMetrics
+from bot.http.health import Health
+from bot.http.server import MAX_BODY_BYTES, HttpServer, ServerError
+from bot.http.signed_links import FileLinks
+from bot.observability.metrics import PrometheusMetrics
 
 JOB = "0123456789ab"
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from bot.logs import configure, redact
+from bot.observability.logs import configure, redact
 
 SECRETS = {
     "a Discord token": "MTE4NjQ0MjM4NTk5MjM0NTY3OA.GabcDe.abcdefghijklmnopqrstuvwxyz0123456789AB",

@@ -6,8 +6,8 @@ import hashlib
 import hmac
 from urllib.parse import quote
 
-from core.jobs import Requester
-from core.limits import Scope, ScopeKind
+from core.domain.job import Requester
+from core.domain.limits import Scope, ScopeKind
 
 NOW = "now"
 """The window name of the counters of jobs at once."""

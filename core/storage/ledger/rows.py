@@ -10,9 +10,9 @@ from sqlalchemy import Executable, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.jobs import Requester
+from core.domain.job import Requester
 from core.storage import tables_ledger as t
-from core.storage.ledger.book import Balance, Book, Hold
+from core.storage.ledger.unit_of_work import Balance, Book, Hold
 
 _CHUNK = 5_000
 """Below both databases' limits on parameters per statement (32,766 and 32,767)."""

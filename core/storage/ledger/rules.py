@@ -12,9 +12,9 @@ from typing import Any, Literal
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.budgets.rulebook import RuleBook, WorkspaceKey
-from core.jobs import Requester
-from core.limits import Limit, Measure, Rule, Scope, ScopeKind, Sponsor, Window
+from core.budgets.rules import RuleBook, WorkspaceKey
+from core.domain.job import Requester
+from core.domain.limits import Limit, Measure, Rule, Scope, ScopeKind, Sponsor, Window
 from core.storage import tables_ledger as t
 from core.storage.ledger.keys import Keys, sponsor_key
 

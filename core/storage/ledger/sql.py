@@ -14,19 +14,21 @@ import structlog
 from sqlalchemy import delete, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.budgets.windows import local_day, span
-from core.errors import BudgetError, LedgerUnavailable
-from core.jobs import Requester
-from core.limits import LimitStatus, Rule, Window
+from core.domain.errors import BudgetError, LedgerUnavailable
+from core.domain.job import Requester
+from core.domain.limits import LimitStatus, Rule, Window
+from core.domain.windows import local_day, span
 from core.ports import Clock, HoldAnswer, HoldRequest
 from core.storage import tables_ledger as t
 from core.storage.database import Database
-from core.storage.ledger import batch, decide, rows
-from core.storage.ledger.batching import Batcher, Ticket
-from core.storage.ledger.book import Book
+from core.storage.ledger import operations as batch
+from core.storage.ledger import reserve as decide
+from core.storage.ledger import rows
+from core.storage.ledger.group_commit import Batcher, Ticket
 from core.storage.ledger.keys import Keys, balance_key
 from core.storage.ledger.rules import VERSION, Bound, Plan, Rules, load_rules, rules_version
 from core.storage.ledger.transaction import LedgerDatabase
+from core.storage.ledger.unit_of_work import Book
 
 log = structlog.get_logger(__name__)
 

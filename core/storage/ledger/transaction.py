@@ -18,7 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.errors import LedgerUnavailable
+from core.domain.errors import LedgerUnavailable
 from core.storage.database import Database
 
 log = structlog.get_logger(__name__)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.reports import ChargedJob, MemberDay, UsageFilter
+from core.budgets.reports import ChargedJob, MemberDay, UsageFilter
 from core.storage import tables_ledger as t
 from core.storage.ledger.transaction import LedgerDatabase
 from core.storage.tables import jobs

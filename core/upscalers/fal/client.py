@@ -10,11 +10,11 @@ from typing import Literal
 
 import structlog
 
-from core.errors import ProviderError, ProviderHalted, RequestLost
+from core.domain.errors import ProviderError, ProviderHalted, RequestLost
 from core.ports import BillingEvent, Clock, Found, Metrics, ModelInputs, ModelResult, RemoteStatus
+from core.upscalers.fal.circuit_breaker import Halts
 from core.upscalers.fal.config import FalConfig
 from core.upscalers.fal.download import Downloader
-from core.upscalers.fal.halts import Halts
 from core.upscalers.fal.platform_api import PlatformApi
 from core.upscalers.fal.results import CancelAnswer, Results
 from core.upscalers.fal.submit import Submitter, usable_id

@@ -12,7 +12,7 @@ import aiohttp
 import structlog
 from yarl import URL
 
-from core.errors import ModelFailed, ProviderUnavailable, ResultExpired
+from core.domain.errors import ModelFailed, ProviderUnavailable, ResultExpired
 from core.upscalers.fal.config import FalConfig
 from core.upscalers.fal.transport import NETWORK_ERRORS, Transport, backoff_s
 

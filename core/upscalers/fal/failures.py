@@ -1,4 +1,4 @@
-"""What fal's error answers mean: every documented shape to a leaf of `core.errors`. Pure.
+"""What fal's error answers mean: every documented shape to a leaf of `core.domain.errors`. Pure.
 
 Shapes (facts of 2026-11-22, fal's errors and request-errors pages): model errors carry a list in `detail`, branch on
 `type`; request errors are flat with `error_type`; keys and credit are a string in `detail`; the platform API has an
@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from http import HTTPStatus
 from typing import Any, Literal
 
-from core.errors import (
+from core.domain.errors import (
     ContentRejected,
     ImageRejected,
     InvalidForModel,
@@ -20,7 +20,7 @@ from core.errors import (
     ModelFailed,
     ProviderHalted,
 )
-from core.parameters import SPECS
+from core.domain.parameters.spec import SPECS
 
 CONTENT_TYPES = frozenset({"content_policy_violation", "nsfw_content_detected"})
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import structlog
 
-from core.errors import ProviderError, ProviderUnavailable
+from core.domain.errors import ProviderError, ProviderUnavailable
 from core.ports import BillingEvent, Found
 from core.upscalers.fal.submit import in_path, usable_id
 from core.upscalers.fal.transport import KeyKind, Transport

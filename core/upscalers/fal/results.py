@@ -12,10 +12,10 @@ from typing import Any, Literal, TypeAlias
 
 import structlog
 
-from core.errors import ModelFailed, ProviderBusy, ProviderUnavailable, ResultExpired
+from core.domain.errors import ModelFailed, ProviderBusy, ProviderUnavailable, ResultExpired
 from core.ports import ModelResult
+from core.upscalers.fal.circuit_breaker import Halts
 from core.upscalers.fal.failures import halt_in, model_error, units_in
-from core.upscalers.fal.halts import Halts
 from core.upscalers.fal.submit import in_path
 from core.upscalers.fal.transport import Answer, Transport, backoff_s
 

@@ -18,11 +18,11 @@ import aiohttp
 import structlog
 from yarl import URL
 
-from core.errors import ProviderBusy, SubmitNotSent, SubmitUnknown
+from core.domain.errors import ProviderBusy, SubmitNotSent, SubmitUnknown
 from core.ports import ModelInputs
+from core.upscalers.fal.circuit_breaker import Halts
 from core.upscalers.fal.config import backup_of
 from core.upscalers.fal.failures import halt_in, model_error
-from core.upscalers.fal.halts import Halts
 from core.upscalers.fal.transport import (
     NETWORK_ERRORS,
     Answer,

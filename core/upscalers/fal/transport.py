@@ -22,7 +22,7 @@ import structlog
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from core.errors import ProviderUnavailable
+from core.domain.errors import ProviderUnavailable
 from core.ports import Clock, Metrics, NoMetrics
 from core.upscalers.fal.config import FalConfig, backup_of
 from core.upscalers.fal.counting import counting

@@ -18,9 +18,9 @@ import structlog
 from fal_client import StorageSettings
 from yarl import URL
 
-from core.errors import ImageRejected, ProviderUnavailable
+from core.domain.errors import ImageRejected, ProviderUnavailable
+from core.upscalers.fal.circuit_breaker import Halts
 from core.upscalers.fal.failures import halt_in
-from core.upscalers.fal.halts import Halts
 from core.upscalers.fal.transport import NETWORK_ERRORS, Answer, Transport, backoff_s, read_answer
 
 log = structlog.get_logger(__name__)

@@ -17,7 +17,7 @@ import aiohttp
 import structlog
 from yarl import URL
 
-from core.errors import ProviderUnavailable, RequestLost
+from core.domain.errors import ProviderUnavailable, RequestLost
 from core.ports import Clock, RemoteCompleted, RemoteStatus
 from core.upscalers.fal.config import FalConfig
 from core.upscalers.fal.statuses import EventLines, status_from

@@ -14,7 +14,7 @@ from typing import Literal
 
 import structlog
 
-from core.errors import ModelFailed, ProviderUnavailable, RequestLost, ResultExpired, from_json, to_json
+from core.domain.errors import ModelFailed, ProviderUnavailable, RequestLost, ResultExpired, from_json, to_json
 from core.ports import BillingEvent, Clock, Found, ModelInputs, ModelResult, RemoteCompleted, RemoteStatus
 from core.upscalers.sandbox.model import Enlarger, Pace
 from core.upscalers.sandbox.queue import CANCELLED, Queue

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from core.errors import (
+from core.domain.errors import (
     FileTooLarge,
     ImageRejected,
     ImageTooCostly,
@@ -21,7 +21,7 @@ from core.errors import (
     TooManyPixels,
     UnsupportedFormat,
 )
-from core.parameters import SPECS
+from core.domain.parameters.spec import SPECS
 
 PIXELS_PER_MEGAPIXEL = 1_000_000
 
@@ -51,7 +51,7 @@ class Written(Sized, Protocol):
 
 
 class Enlarger(Protocol):
-    """What the sandbox needs of `core.images.ImageShop`."""
+    """What the sandbox needs of `core.images.service.ImageShop`."""
 
     async def probe(self, path: Path, *, decode: bool = True) -> Sized:
         """The picture's size; raises InputError."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from core.errors import Draining, ModelFailed, to_json
+from core.domain.errors import Draining, ModelFailed, to_json
 from core.ports import Clock, RemoteCompleted, RemoteQueued, RemoteRunning, RemoteStatus
 from core.upscalers.sandbox.model import Enlarger, Pace, caption_for, failure_of, refusal_of, units_for
 from core.upscalers.sandbox.records import Record, RequestStore

@@ -17,10 +17,20 @@ from typing import Any
 
 from PIL import Image
 
-from core import access, pricing
-from core.errors import Draining, JobNotFound, QuoteExpired, ResultExpired, TooLate, UnsafeNotAllowed, UpscaleError
-from core.events import JobEvent
-from core.jobs import (
+from core.budgets.reports import UsageReport, UsageRow
+from core.budgets.reports.chart import ChartError
+from core.domain import authorization, money
+from core.domain.errors import (
+    Draining,
+    JobNotFound,
+    QuoteExpired,
+    ResultExpired,
+    TooLate,
+    UnsafeNotAllowed,
+    UpscaleError,
+)
+from core.domain.events import JobEvent
+from core.domain.job import (
     Delivery,
     DeliveryKind,
     InputFacts,
@@ -35,17 +45,15 @@ from core.jobs import (
     UpscaleRequest,
     job_id_for,
 )
-from core.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
-from core.messages import Notice, explain
-from core.messages.job import cancelled_text, charge_text
-from core.parameter_text import parse_request
-from core.parameters import resolve
+from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
+from core.domain.parameters.grammar import parse_request
+from core.domain.parameters.spec import resolve
+from core.domain.variations import redelivery, repeated_request
 from core.ports import Change, ChatAdapter, MediaFile, Reply
-from core.repeats import redelivery, repeated_request
-from core.reports import UsageReport, UsageRow
-from core.reports.chart import ChartError
+from core.presentation import Notice, explain
+from core.presentation.job_texts import cancelled_text, charge_text
 
-UNIT_PRICE = pricing.DEFAULT_UNIT_PRICE_NANOUSD
+UNIT_PRICE = money.DEFAULT_UNIT_PRICE_NANOUSD
 CAPTION = "A quiet harbour at dawn, with @everyone asleep and **nets** drying on the quay."
 
 
@@ -260,7 +268,7 @@ class FakeCore:
             task.result()
 
     def _quote(self, job: Job) -> Quote:
-        return pricing.quote(*self.size_px, job.parameters.factor, UNIT_PRICE)
+        return money.quote(*self.size_px, job.parameters.factor, UNIT_PRICE)
 
     # --- the service --------------------------------------------------------------------------------------------
 
@@ -274,7 +282,7 @@ class FakeCore:
 
     @property
     def confirm_above_nanousd(self) -> int:
-        return pricing.NANOUSD_PER_USD
+        return money.NANOUSD_PER_USD
 
     @property
     def play_money(self) -> bool:
@@ -307,11 +315,11 @@ class FakeCore:
     def _find(self, job_id: str, actor: Requester | None) -> Job:
         if job_id not in self.jobs:
             raise JobNotFound
-        return access.check_visible(self.jobs[job_id], actor)
+        return authorization.check_visible(self.jobs[job_id], actor)
 
     async def confirm(self, job_id: str, actor: Requester) -> Job:
         job = self._find(job_id, actor)
-        access.check_requester(job, actor)
+        authorization.check_requester(job, actor)
         if job.state is not JobState.AWAITING_CONFIRMATION:
             raise TooLate(state=job.state)
         if job.confirm_by_at is not None and self.clock.now() > job.confirm_by_at:
@@ -322,7 +330,7 @@ class FakeCore:
 
     async def cancel(self, job_id: str, actor: Requester) -> Job:
         job = self._find(job_id, actor)
-        access.check_may_stop(job, actor)
+        authorization.check_may_stop(job, actor)
         if job.state.terminal:
             raise TooLate(state=job.state)
         if job.state is JobState.RUNNING:
@@ -350,7 +358,7 @@ class FakeCore:
 
     async def delete(self, job_id: str, actor: Requester) -> Job:
         job = self._find(job_id, actor)
-        access.check_may_stop(job, actor)
+        authorization.check_may_stop(job, actor)
         return self.set(job_id, images_deleted=True)
 
     async def redeliver(self, job_id: str, actor: Requester, *, reply: ReplyAddress) -> Job:
@@ -373,14 +381,14 @@ class FakeCore:
         self, width_px: int, height_px: int, actor: Requester, *, text: str = "", fields: Any = None
     ) -> Quote:
         first, typed = parse_request(text, fields or {})
-        return pricing.quote(width_px, height_px, resolve(first, typed).factor, UNIT_PRICE)
+        return money.quote(width_px, height_px, resolve(first, typed).factor, UNIT_PRICE)
 
     def check(self, text: str, fields: Mapping[str, str | int | float | bool]) -> None:
         parse_request(text, fields)
 
     async def usage(self, actor: Requester, *, period: str = "month", member_id: str | None = None) -> UsageReport:
         if member_id not in (None, actor.user_id):
-            access.check_moderator(actor)
+            authorization.check_moderator(actor)
         day = UsageRow("2026-11-23", "2026-11-23", 3_200_000_000, 8, 32.0)
         members = (UsageRow(actor.user_id, actor.user_name, 3_200_000_000, 8, 32.0),) if actor.is_moderator else ()
         return UsageReport(
@@ -414,26 +422,26 @@ class FakeCore:
         window: Window,
         amount: int | None,
     ) -> Sequence[LimitStatus]:
-        access.check_moderator(actor)
+        authorization.check_moderator(actor)
         self.limit_calls.append((actor.workspace_id, scope, scope_id, measure, window, amount))
         return await self.limits(actor)
 
     async def workspace_limits(self, actor: Requester) -> Sequence[LimitStatus]:
-        access.check_moderator(actor)
+        authorization.check_moderator(actor)
         return await self.limits(actor)
 
     async def sponsor(
         self, actor: Requester, channel_id: str, amount_nanousd: int | None, ends_at: float = 0.0
     ) -> None:
-        access.check_moderator(actor)
+        authorization.check_moderator(actor)
         await self.state.put("sponsor", channel_id, amount_nanousd)
 
     async def pause(self, actor: Requester, paused: bool) -> None:
-        access.check_moderator(actor)
+        authorization.check_moderator(actor)
         self.limit_calls.append(("pause", None, "", None, None, None))
 
     async def set_alert_channel(self, actor: Requester, channel_id: str | None) -> None:
-        access.check_moderator(actor)
+        authorization.check_moderator(actor)
         await self.state.put("alerts", actor.workspace_id, channel_id)
 
     async def defaults(self, actor: Requester) -> Mapping[str, str | int | float | bool]:

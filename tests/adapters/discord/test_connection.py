@@ -11,9 +11,9 @@ import pytest
 from aiohttp import web
 
 from adapters.discord import DiscordLoginRefused, Settings, examine, invite_links
-from core.errors import DeliveryRefused, DownloadFailed
-from core.jobs import Progress, Source
-from core.messages import Notice
+from core.domain.errors import DeliveryRefused, DownloadFailed
+from core.domain.job import Progress, Source
+from core.presentation import Notice
 from tests.adapters.discord.fake_service import FakeCore, png
 from tests.adapters.discord.kit import Bot, make, running, serving
 from tests.emulators.discord import DiscordEmulator, Fault, Upload

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from core.jobs import Job, UpscaleRequest
+from core.domain.job import Job, UpscaleRequest
 from core.ports import Reply
 from tests.adapters.discord.fake_service import FakeCore, MemoryMemo, png
 from tests.adapters.discord.kit import make, serving

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.discord.export import reduced
-from core.limits import Measure, ScopeKind, Window
+from adapters.discord.outbound.export import reduced
+from core.domain.limits import Measure, ScopeKind, Window
 from tests.adapters.discord.fake_service import png
 from tests.adapters.discord.kit import Bot
 from tests.emulators.discord import ClientRefused, SeenMessage, Upload

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.errors import ContentRejected, OutputTooLarge
-from core.jobs import JobState, Progress
+from core.domain.errors import ContentRejected, OutputTooLarge
+from core.domain.job import JobState, Progress
 from tests.adapters.discord.fake_service import CAPTION, png
 from tests.adapters.discord.kit import Bot
 from tests.emulators.discord import ClientRefused, Upload

@@ -15,15 +15,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.discord import errors, invite, links, markup, upload
-from adapters.discord.address import Address
-from adapters.discord.command_words import TEXT_MAX, CommandTranslator, words
-from adapters.discord.modals import filled_in
-from adapters.discord.rush import FEW, Rush
-from core.errors import DeliveryError, DeliveryRefused, DeliveryUnavailable
-from core.jobs import ReplyAddress
-from core.messages import LANGUAGES
+from adapters.discord.connection.ack_priority import FEW, Rush
+from adapters.discord.inbound.command_texts import TEXT_MAX, CommandTranslator, words
+from adapters.discord.inbound.forms import filled_in
+from adapters.discord.outbound import errors, links, upload
+from adapters.discord.outbound.reply_address import Address
+from adapters.discord.setup import invite
+from adapters.discord.views import markup
+from core.domain.errors import DeliveryError, DeliveryRefused, DeliveryUnavailable
+from core.domain.job import ReplyAddress
 from core.ports import MediaFile
+from core.presentation import LANGUAGES
 
 HOSTILE = [
     ("@everyone", "everyone"),

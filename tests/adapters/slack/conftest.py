@@ -14,8 +14,8 @@ import pytest
 from aiohttp import web
 
 from adapters.slack.adapter import SlackAdapter
+from adapters.slack.connection.socket_mode import SocketTimes
 from adapters.slack.settings import Settings
-from adapters.slack.sockets import SocketTimes
 from core.ports import AdapterContext
 from tests.adapters.slack.fake_service import FakeMedia, FakeService, FakeState
 from tests.emulators.slack import Message, SlackEmulator, png, text_of

@@ -15,8 +15,8 @@ from typing import Any
 
 import aiohttp
 
-from core.delivery import ProgressLoop
-from core.errors import (
+from core.budgets.reports import UsageReport, UsageRow
+from core.domain.errors import (
     DeliveryRefused,
     DeliveryUnavailable,
     Draining,
@@ -27,8 +27,8 @@ from core.errors import (
     QuoteExpired,
     UpscaleError,
 )
-from core.events import JobEvent
-from core.jobs import (
+from core.domain.events import JobEvent
+from core.domain.job import (
     Delivery,
     InputFacts,
     Job,
@@ -42,13 +42,13 @@ from core.jobs import (
     UpscaleRequest,
     job_id_for,
 )
-from core.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
-from core.messages import Notice, explain
-from core.parameter_text import parse_request
-from core.parameters import resolve
+from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
+from core.domain.money import quote
+from core.domain.parameters.grammar import parse_request
+from core.domain.parameters.spec import resolve
+from core.jobs.progress import ProgressLoop
 from core.ports import Change, ChatAdapter, MediaFile
-from core.pricing import quote
-from core.reports import UsageReport, UsageRow
+from core.presentation import Notice, explain
 from tests.emulators.slack.picture import measure, png
 
 CAPTION = "A cat <!channel> on a *red* sofa & <@U0BEN00001> looks _up_"
@@ -302,8 +302,8 @@ class FakeService:
         self._set(row, input=facts, quote=replace(asked, left=(self.status(),)))
 
     async def _fetch(self, session: aiohttp.ClientSession, download: Any) -> bytes:
-        """As core.sources: redirects by hand, headers only to trusted hosts, a web page is a login page."""
-        from core.errors import DownloadFailed
+        """As core.net.fetch: redirects by hand, headers only to trusted hosts, a web page is a login page."""
+        from core.domain.errors import DownloadFailed
 
         url = download.url
         for _ in range(5):

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.slack.account_render import quota, usage
-from adapters.slack.blocks import clock_time
-from core.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
-from core.reports import UsageReport, UsageRow
+from adapters.slack.views.account import quota, usage
+from adapters.slack.views.blocks import clock_time
+from core.budgets.reports import UsageReport, UsageRow
+from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
 from tests.adapters.slack.conftest import World
 from tests.emulators.slack import find_element, text_of
 

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from core.jobs import Job, UpscaleRequest
+from core.domain.job import Job, UpscaleRequest
 from core.ports import Reply
 from tests.adapters.slack.conftest import World, make_world
 from tests.adapters.slack.fake_service import FakeService, Memo, Row

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from typing import Any
 
-from core.errors import ModelFailed, OutputTooLarge
+from core.domain.errors import ModelFailed, OutputTooLarge
 from tests.adapters.slack.conftest import World
 from tests.emulators.slack import find_element, png, text_of
 from tests.emulators.slack.world import Channel

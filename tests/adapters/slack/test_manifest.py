@@ -9,8 +9,9 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from adapters.slack import Settings, manifest
-from adapters.slack.manifest import BOT_EVENTS, BOT_SCOPES
+from adapters.slack import Settings
+from adapters.slack.setup import manifest
+from adapters.slack.setup.manifest import BOT_EVENTS, BOT_SCOPES
 from tests.emulators.slack.wire import METHODS
 
 SCHEMA = json.loads(Path(__file__).with_name("manifest.schema.json").read_text())

@@ -13,20 +13,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from adapters.slack import account_render, modal, render
-from adapters.slack import translate as t
-from adapters.slack.budget import Budget
-from adapters.slack.errors import SlackAway
-from adapters.slack.files import _may_see
-from adapters.slack.quiet_log import sdk_logger
+from adapters.slack.connection.log_redaction import sdk_logger
+from adapters.slack.inbound import translate as t
+from adapters.slack.inbound.translate import Where
+from adapters.slack.outbound.errors import SlackAway
+from adapters.slack.outbound.file_access import _may_see
+from adapters.slack.outbound.rate_limit import Budget
+from adapters.slack.outbound.shielded_call import see_through
+from adapters.slack.outbound.streaming import last_chunks, task_chunks
 from adapters.slack.settings import Settings
-from adapters.slack.streaming import last_chunks, task_chunks
-from adapters.slack.through import see_through
-from adapters.slack.translate import Where
-from core.errors import leaves
-from core.jobs import InputFacts, Job, JobState, Progress, Quote, Receipt, ReplyAddress, Requester, Result, Source
-from core.messages import LANGUAGES, Notice, Offer
-from core.parameters import Parameters
+from adapters.slack.views import account as account_render
+from adapters.slack.views import job as render
+from adapters.slack.views import upscale_form as modal
+from core.domain.errors import leaves
+from core.domain.job import (
+    InputFacts,
+    Job,
+    JobState,
+    Progress,
+    Quote,
+    Receipt,
+    ReplyAddress,
+    Requester,
+    Result,
+    Source,
+)
+from core.domain.parameters.spec import Parameters
+from core.presentation import LANGUAGES, Notice, Offer
 from tests.emulators.slack.blocks import check_blocks, check_view, mentions
 
 WHERE = Where("T1", "", "U1", "anna", "C1", "general", at=1.0)

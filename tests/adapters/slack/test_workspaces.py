@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from adapters.slack.installs import AREA, Install, Installs
-from adapters.slack.manifest import BOT_SCOPES
+from adapters.slack.setup.installations import AREA, Install, Installs
+from adapters.slack.setup.manifest import BOT_SCOPES
 from tests.adapters.slack.conftest import EmulatedClock, World, make_world
 from tests.adapters.slack.fake_service import FakeState
 from tests.emulators.slack import SlackEmulator, text_of

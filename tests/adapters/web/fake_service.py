@@ -19,10 +19,10 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
-from core import errors as e
-from core.events import Cancelled, Failed, Finished, JobEvent
-from core.feed import JobFeed
-from core.jobs import (
+from core.budgets.reports import UsageReport, UsageRow
+from core.domain import errors as e
+from core.domain.events import Cancelled, Failed, Finished, JobEvent
+from core.domain.job import (
     InputFacts,
     Job,
     JobState,
@@ -36,13 +36,13 @@ from core.jobs import (
     UpscaleRequest,
     job_id_for,
 )
-from core.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
-from core.messages import Charge, Notice, explain
-from core.parameter_text import parse_request
-from core.parameters import resolve
+from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
+from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, NANOUSD_PER_USD, quote, with_consent
+from core.domain.parameters.grammar import parse_request
+from core.domain.parameters.spec import resolve
+from core.jobs.event_bus import JobFeed
 from core.ports import Change, MediaFile
-from core.pricing import DEFAULT_UNIT_PRICE_NANOUSD, NANOUSD_PER_USD, quote, with_consent
-from core.reports import UsageReport, UsageRow
+from core.presentation import Charge, Notice, explain
 
 CAPTION = "A lighthouse on a cliff <b>at dusk</b>, @everyone. Sandbox: no AI ran, this is a plain enlargement."
 OUTPUT_LIMIT_PX = 100_000_000

@@ -10,8 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from core import errors as e
-from core.pricing import NANOUSD_PER_USD
+from core.domain import errors as e
+from core.domain.money import NANOUSD_PER_USD
 from tests.adapters.web.conftest import form, png
 from tests.adapters.web.fake_service import CAPTION, read_csv
 from tests.adapters.web.site import Site, site

@@ -12,7 +12,7 @@ import pytest_asyncio
 from PIL import Image
 from playwright.async_api import Browser, Page, Route, expect
 
-from core import errors as e
+from core.domain import errors as e
 from tests.adapters.web.conftest import Visit, png, visit
 from tests.adapters.web.fake_service import CAPTION
 from tests.adapters.web.site import Site, site

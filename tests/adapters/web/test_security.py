@@ -8,7 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from adapters.web.security import ATTEMPT_WINDOW_S, ATTEMPTS_PER_WINDOW, COOKIE, SESSION_S
+from adapters.web.connection.security import ATTEMPT_WINDOW_S, ATTEMPTS_PER_WINDOW, COOKIE, SESSION_S
 from tests.adapters.web.conftest import form
 from tests.adapters.web.site import Site, site
 

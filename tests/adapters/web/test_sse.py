@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from adapters.web import sse
+from adapters.web.connection import event_stream as sse
 from tests.adapters.web.conftest import form
 from tests.adapters.web.site import Site
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from adapters.web import translate
-from adapters.web.files import disposition
-from adapters.web.pages import STATIC_DIR
+from adapters.web.inbound import translate
+from adapters.web.outbound.errors import status_of
+from adapters.web.outbound.image_routes import disposition
 from adapters.web.settings import Settings, is_loopback
-from adapters.web.statuses import status_of
-from adapters.web.texts import login_texts, page_texts
-from core import errors as e
-from core.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
+from adapters.web.views.page_texts import login_texts, page_texts
+from adapters.web.views.pages import STATIC_DIR
+from core.domain import errors as e
+from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""How events come in: gateway or HTTP, rate limits, supervision."""

@@ -1,0 +1,111 @@
+"""The discord.py client: no intents, no caches, our hooks. Knows nothing of jobs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import discord
+import structlog
+from discord import app_commands
+
+from adapters.discord.connection.identify_limiter import IdentifyTurns
+from adapters.discord.inbound.command_texts import CommandTranslator
+from adapters.discord.inbound.components import Choice, Control, Router
+from adapters.discord.inbound.translate import Interaction
+
+log = structlog.get_logger(__name__)
+
+LEAST_LIMIT_BYTES = 10 * 1024 * 1024
+"""Taken for an interaction that announces no upload limit: the lowest that Discord ever had as its default."""
+
+ModalHandler = Callable[[Interaction], Awaitable[None]]
+ErrorHandler = Callable[[Interaction, Exception], Awaitable[None]]
+
+
+class UpscaleClient(discord.AutoShardedClient):
+    """`router` gets clicks, `on_modal` submitted forms; `on_shard` is called when a shard is connected."""
+
+    def __init__(
+        self,
+        *,
+        router: Router,
+        on_modal: ModalHandler,
+        on_shard: Callable[[int], None],
+        on_incident: Callable[[Exception], Awaitable[object]],
+        shard_ids: tuple[int, ...] | None = None,
+        shard_count: int | None = None,
+    ) -> None:
+        more: dict[str, Any] = {} if shard_ids is None else {"shard_ids": list(shard_ids)}
+        super().__init__(
+            intents=discord.Intents.none(),
+            max_messages=None,
+            member_cache_flags=discord.MemberCacheFlags.none(),
+            chunk_guilds_at_startup=False,
+            # Adds {"parse": []} to every message and edit: nothing that we write can ping anybody.
+            allowed_mentions=discord.AllowedMentions.none(),
+            # Without intents no guild data follows a session's start; nothing is worth waiting for.
+            guild_ready_timeout=0.05,
+            shard_count=shard_count,
+            **more,
+        )
+        self.router = router
+        self.turns: IdentifyTurns | None = None
+        self._on_modal = on_modal
+        self._on_shard = on_shard
+        self._on_incident = on_incident
+        everywhere = app_commands.AppCommandContext(guild=True, dm_channel=True, private_channel=True)
+        both = app_commands.AppInstallationType(guild=True, user=True)
+        self.tree = Tree(self, allowed_contexts=everywhere, allowed_installs=both)
+        self.add_dynamic_items(Control, Choice)
+        self._connection.parsers["INTERACTION_CREATE"] = self._from_gateway
+
+    def take(self, payload: dict[str, Any]) -> None:
+        """Handle one interaction as Discord sent it. Raises KeyError, TypeError, ValueError, AttributeError."""
+        payload.setdefault("attachment_size_limit", LEAST_LIMIT_BYTES)
+        # Private to the library, but the only way in: it has no HTTP ingress of its own (its thread 8049).
+        self._connection.parse_interaction_create(payload)  # type: ignore[arg-type]
+
+    def _from_gateway(self, payload: dict[str, Any]) -> None:
+        """As `take`; an event that cannot be read would otherwise end all shards of the process (2.7.1)."""
+        try:
+            self.take(payload)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            log.warning("interaction_unreadable", why=type(error).__name__)
+
+    async def setup_hook(self) -> None:
+        """Runs after the login and before the gateway."""
+        await self.tree.set_translator(CommandTranslator())
+
+    async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
+        """Wait for this shard's turn among all processes; the library's own hook would only sleep."""
+        if self.turns is not None:
+            await self.turns.wait(shard_id or 0)
+
+    async def on_shard_connect(self, shard_id: int) -> None:
+        """A shard has a session."""
+        self._on_shard(shard_id)
+
+    async def on_interaction(self, interaction: Interaction) -> None:
+        """Modals are handled here and not by the library, which forgets them in a restart."""
+        if interaction.type is discord.InteractionType.modal_submit:
+            await self._on_modal(interaction)
+
+    async def on_error(self, event_method: str, /, *args: Any, **kwargs: Any) -> None:
+        """Report what an event handler let through; the arguments may hold a token and are left out."""
+        error = sys.exception()
+        if isinstance(error, Exception):
+            await self._on_incident(error)
+
+
+class Tree(app_commands.CommandTree[discord.Client]):
+    """Commands; what goes wrong before a handler runs is answered by `on_failure`."""
+
+    on_failure: ErrorHandler | None = None
+
+    async def on_error(self, interaction: Interaction, error: app_commands.AppCommandError, /) -> None:
+        """A command that Discord still offers but we no longer have, or a failure outside the desk's guard."""
+        cause: Exception = error.original if isinstance(error, app_commands.CommandInvokeError) else error
+        if self.on_failure is not None:
+            await self.on_failure(interaction, cause)

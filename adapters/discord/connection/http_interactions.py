@@ -1,0 +1,73 @@
+"""HTTP interactions: Discord posts signed events to us instead of sending them over the gateway.
+
+The event goes to the same handlers; the answer is always made over REST, and the post itself gets an empty 202.
+Requires the raw body: a parsed and re-written one would not match its signature.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from aiohttp import web
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from adapters.discord.connection.client import UpscaleClient
+
+log = structlog.get_logger(__name__)
+
+PATH = "/discord/interactions"
+BODY_MAX_BYTES = 1024 * 1024
+PING, PONG = 1, 1
+_INTERACTIONS = frozenset({2, 3, 4, 5})
+
+
+class Ingress:
+    """The one route. `client` gives the logged-in client, or None while there is none."""
+
+    def __init__(self, public_key_hex: str, client: Callable[[], UpscaleClient | None]) -> None:
+        self._key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key_hex))
+        self._client = client
+
+    def routes(self) -> list[web.RouteDef]:
+        """To be mounted on the application's server; give its public address to Discord's developer portal."""
+        return [web.post(PATH, self.receive)]
+
+    async def receive(self, request: web.Request) -> web.Response:
+        """401 for a bad signature (Discord tries that, and removes the address otherwise), PONG, or 202."""
+        if (request.content_length or 0) > BODY_MAX_BYTES:
+            raise web.HTTPRequestEntityTooLarge(BODY_MAX_BYTES, request.content_length or 0)
+        body = await request.read()
+        if not self._is_signed(request, body):
+            return web.Response(status=401, text="invalid request signature")
+        try:
+            payload: dict[str, Any] = json.loads(body)
+        except ValueError:
+            return web.Response(status=400)
+        if payload.get("type") == PING:
+            return web.json_response({"type": PONG})
+        client = self._client()
+        if client is None or payload.get("type") not in _INTERACTIONS:
+            return web.Response(status=503 if client is None else 400)
+        return self._hand_over(client, payload)
+
+    @staticmethod
+    def _hand_over(client: UpscaleClient, payload: dict[str, Any]) -> web.Response:
+        try:
+            client.take(payload)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            log.warning("interaction_unreadable", why=type(error).__name__)
+            return web.Response(status=400)
+        return web.Response(status=202)
+
+    def _is_signed(self, request: web.Request, body: bytes) -> bool:
+        stamp = request.headers.get("X-Signature-Timestamp", "")
+        try:
+            signature = bytes.fromhex(request.headers.get("X-Signature-Ed25519", ""))
+            self._key.verify(signature, stamp.encode() + body)
+        except (InvalidSignature, ValueError):
+            return False
+        return True

@@ -1,0 +1,152 @@
+"""One life of the discord.py client: log in, register commands, connect; and its supervised restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+import discord
+import structlog
+import yarl
+
+from adapters.discord.connection.client import UpscaleClient
+from adapters.discord.connection.identify_limiter import IdentifyTurns
+from adapters.discord.outbound.api_client import Rest
+from adapters.discord.settings import DiscordLoginRefused, Settings
+from adapters.discord.setup.command_sync import sync_commands
+from core.ports import AppState, Clock
+
+log = structlog.get_logger(__name__)
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+HEALTHY_AFTER_S = 60.0
+CLOSE_TIMEOUT_S = 3.0
+CANCEL_TRIES, CANCEL_WAIT_S = 4, 0.5
+NETWORK_ERRORS = (aiohttp.ClientError, OSError, TimeoutError, discord.HTTPException, discord.GatewayNotFound)
+
+
+class Runner:
+    """`make` builds a fresh client for each life: a closed one cannot be opened again."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        state: AppState,
+        clock: Clock,
+        rest: Rest,
+        make: Callable[[], UpscaleClient],
+        incident: Callable[[str, BaseException], Awaitable[str]],
+    ) -> None:
+        self._settings = settings
+        self._state = state
+        self._clock = clock
+        self._rest = rest
+        self._make = make
+        self._incident = incident
+        self.client: UpscaleClient | None = None
+        self.lives = 0
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Live until cancelled. A broken library loop is replaced by a new one, with growing pauses between.
+
+        Raises DiscordLoginRefused when the token is refused at the first start.
+        """
+        pause_s = FIRST_PAUSE_S
+        while True:
+            began = self._clock.now()
+            try:
+                await self._live(ready)
+                log.warning("discord_loop_ended")
+            except discord.LoginFailure as error:
+                if self.lives <= 1:
+                    raise DiscordLoginRefused(
+                        "Discord refuses DISCORD_TOKEN; copy it again from the portal."
+                    ) from error
+                log.error("discord_token_refused")
+            except NETWORK_ERRORS as error:
+                log.warning("discord_unreachable", why=type(error).__name__, status=getattr(error, "status", 0))
+            except Exception as error:
+                # Whatever breaks the library's loop (even an event that it cannot parse), the bot comes back.
+                # Reported by the core, which logs no local variables: an event holds a token.
+                await self._incident("discord", error)
+            if self._clock.now() - began > HEALTHY_AFTER_S:
+                pause_s = FIRST_PAUSE_S
+            await self._clock.sleep(pause_s * random.uniform(0.8, 1.2))
+            pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
+
+    async def _live(self, ready: Callable[[], None]) -> None:
+        self.lives += 1
+        discord.http.Route.BASE = self._settings.discord_api_url.rstrip("/")
+        client = self._make()
+        try:
+            await client.login(self._settings.token)
+            limits = await self._gateway(client)
+            self._rest.use(client)
+            self.client = client
+            await self._sync(client)
+            if self._settings.discord_public_key is not None:
+                ready()
+                await asyncio.Event().wait()
+            client.turns = IdentifyTurns(self._state, self._clock, client.application_id or 0, limits)
+            await self._connect(client)
+        finally:
+            self._rest.use(None)
+            self.client = None
+            await self._close(client)
+
+    async def _connect(self, client: UpscaleClient) -> None:
+        """Be connected until the library gives up, or we are cancelled.
+
+        In a task of its own and ended by `close`: the library swallows a cancellation that meets it while it
+        reconnects, and would then wait for ever (2.7.1, shard.py `reidentify`).
+        """
+        connection = asyncio.create_task(client.connect(), name="discord-connection")
+        try:
+            await asyncio.wait({connection})
+        finally:
+            if not connection.done():
+                await self._close(client)
+            for _ in range(CANCEL_TRIES):
+                if connection.done():
+                    break
+                connection.cancel()
+                await asyncio.wait({connection}, timeout=CANCEL_WAIT_S)
+        connection.result()
+
+    async def _gateway(self, client: UpscaleClient) -> int:
+        """Take the gateway's address and shard count from GET /gateway/bot; the number of IDENTIFYs at once."""
+        if self._settings.discord_public_key is not None:
+            return 1
+        found = await client.http.request(discord.http.Route("GET", "/gateway/bot"))
+        limits = found.get("session_start_limit") or {}
+        discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(found["url"])
+        client.shard_count = self._settings.discord_shard_count or found.get("shards") or 1
+        if limits.get("remaining", 1000) < limits.get("total", 1000) // 4:
+            log.warning("discord_identifies_running_out", remaining=limits["remaining"])
+        return int(limits.get("max_concurrency") or 1)
+
+    async def _sync(self, client: UpscaleClient) -> None:
+        try:
+            await sync_commands(client, self._state, self._settings.discord_api_url)
+        except NETWORK_ERRORS as error:
+            # Old commands keep working; the next start tries again.
+            log.error("commands_not_synced", why=type(error).__name__, code=getattr(error, "code", 0))
+
+    @staticmethod
+    async def _close(client: UpscaleClient) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await client.close()
+        except NETWORK_ERRORS as error:
+            log.warning("discord_close_failed", why=type(error).__name__)
+        _stop_heartbeats(client)
+
+
+def _stop_heartbeats(client: UpscaleClient) -> None:
+    """End the threads of sockets that the library gave up while it connected them, and whose heartbeat it forgot."""
+    for thread in threading.enumerate():
+        if isinstance(thread, discord.gateway.KeepAliveHandler) and thread.ws._connection is client._connection:
+            thread.stop()

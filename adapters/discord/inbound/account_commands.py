@@ -1,0 +1,213 @@
+"""A member's own commands: `/usage`, `/history`, `/settings`, `/privacy`, `/help`. Always answered privately."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any, Literal
+
+import discord
+from discord import app_commands
+
+from adapters.discord.inbound import translate
+from adapters.discord.inbound.command_texts import word
+from adapters.discord.inbound.commands import PRESET_CHOICES
+from adapters.discord.inbound.dispatcher import Desk
+from adapters.discord.inbound.interaction_response import Answer
+from adapters.discord.inbound.translate import Interaction
+from adapters.discord.outbound import errors
+from adapters.discord.outbound.delivery import Payload
+from adapters.discord.outbound.export import reduced
+from adapters.discord.outbound.upload import REQUEST_MAX_BYTES
+from adapters.discord.views import job as render
+from adapters.discord.views import reports as render_reports
+from core.budgets.reports.chart import ChartError
+from core.domain.errors import JobNotFound
+from core.presentation import tr
+
+Period = Literal["day", "week", "month", "year"]
+HISTORY_LENGTH = 10
+CHART = "usage.png"
+_PERIODS = [app_commands.Choice(name=word(name), value=name) for name in ("day", "week", "month", "year")]
+
+
+class OwnCommands:
+    """Everything here reads or changes only what belongs to whoever asks (the core sees to that)."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def commands(self) -> list[app_commands.Command[Any, ..., Any] | app_commands.Group]:
+        """To be added to the tree."""
+        return [self._usage_command(), self._history_command(), self._settings(), self._privacy(), self._help_command()]
+
+    # --- usage ---------------------------------------------------------------------------------------------------
+
+    def _usage_command(self) -> app_commands.Command[Any, ..., None]:
+        @app_commands.command(name="usage", description=word("usage"))
+        @app_commands.describe(period=word("usage_period"), member=word("usage_member"))
+        @app_commands.choices(period=_PERIODS)
+        async def usage(
+            interaction: Interaction, period: str | None = None, member: discord.User | None = None
+        ) -> None:
+            member_id = str(member.id) if member is not None else None
+            await self._desk.run(interaction, lambda answer: self._usage(answer, period or "month", member_id))
+
+        return usage
+
+    async def _usage(self, answer: Answer, period: str, member_id: str | None) -> None:
+        await answer.think(ephemeral=True)
+        actor = translate.requester(answer.interaction)
+        service = self._desk.service
+        report = await service.usage(actor, period=period, member_id=member_id)
+        limits = await service.limits(actor)
+        try:
+            chart = await service.usage_chart(report, locale=actor.locale)
+        except ChartError:
+            await answer.show(Payload(lambda _: render_reports.usage(report, tuple(limits), "", actor.locale)))
+            return
+        try:
+            await answer.show(
+                Payload(lambda _: render_reports.usage(report, tuple(limits), CHART, actor.locale), ((chart, CHART),))
+            )
+        finally:
+            await asyncio.to_thread(chart.unlink, True)
+
+    # --- history -------------------------------------------------------------------------------------------------
+
+    def _history_command(self) -> app_commands.Command[Any, ..., None]:
+        @app_commands.command(name="history", description=word("history"))
+        async def history(interaction: Interaction) -> None:
+            await self._desk.run(interaction, self._history)
+
+        return history
+
+    async def _history(self, answer: Answer) -> None:
+        await answer.think(ephemeral=True)
+        actor = translate.requester(answer.interaction)
+        jobs = await self._desk.service.history(actor, limit=HISTORY_LENGTH)
+        await answer.show(Payload(lambda _: render_reports.history(jobs, actor.locale)))
+
+    # --- settings ------------------------------------------------------------------------------------------------
+
+    def _settings(self) -> app_commands.Group:
+        group = app_commands.Group(name="settings", description=word("settings"))
+
+        @group.command(name="show", description=word("settings_show"))
+        async def show(interaction: Interaction) -> None:
+            await self._desk.run(interaction, lambda answer: self._defaults(answer, None))
+
+        @group.command(name="set", description=word("settings_set"))
+        @app_commands.describe(
+            factor=word("factor"),
+            creativity=word("creativity"),
+            guidance=word("guidance"),
+            steps=word("steps"),
+            preset=word("preset"),
+        )
+        @app_commands.choices(preset=PRESET_CHOICES)
+        async def set_(
+            interaction: Interaction,
+            factor: app_commands.Range[float, 1.0, 4.0] | None = None,
+            creativity: app_commands.Range[float, 0.0, 1.0] | None = None,
+            guidance: app_commands.Range[float, 1.0, 4.0] | None = None,
+            steps: app_commands.Range[int, 4, 50] | None = None,
+            preset: str | None = None,
+        ) -> None:
+            values = {
+                "factor": factor,
+                "creativity": creativity,
+                "guidance": guidance,
+                "steps": steps,
+                "preset": preset,
+            }
+            given = {name: value for name, value in values.items() if value is not None}
+            await self._desk.run(interaction, lambda answer: self._defaults(answer, given))
+
+        @group.command(name="clear", description=word("settings_clear"))
+        async def clear(interaction: Interaction) -> None:
+            await self._desk.run(interaction, lambda answer: self._defaults(answer, {}))
+
+        return group
+
+    async def _defaults(self, answer: Answer, given: dict[str, str | int | float | bool] | None) -> None:
+        """Show the saved defaults, after replacing them by `given` (empty: cleared) unless that is None."""
+        await answer.think(ephemeral=True)
+        actor = translate.requester(answer.interaction)
+        service = self._desk.service
+        if given is None:
+            saved = await service.defaults(actor)
+        else:
+            saved = await service.set_defaults(actor, "", given)
+        await answer.show(Payload(lambda _: render_reports.settings(saved, actor.locale)))
+
+    # --- privacy -------------------------------------------------------------------------------------------------
+
+    def _privacy(self) -> app_commands.Group:
+        group = app_commands.Group(name="privacy", description=word("privacy"))
+
+        @group.command(name="export", description=word("privacy_export"))
+        async def export(interaction: Interaction) -> None:
+            await self._desk.run(interaction, self._export)
+
+        @group.command(name="delete", description=word("privacy_delete"))
+        async def delete(interaction: Interaction) -> None:
+            await self._desk.run(interaction, self._ask_erase)
+
+        return group
+
+    async def _export(self, answer: Answer) -> None:
+        await answer.think(ephemeral=True)
+        actor = translate.requester(answer.interaction)
+        archive = await self._desk.service.export(actor)
+        limit = min(answer.interaction.filesize_limit, REQUEST_MAX_BYTES)
+        made: list[Path] = [archive]
+        try:
+            if (await asyncio.to_thread(archive.stat)).st_size <= limit:
+                try:
+                    await answer.show(_archive(archive, actor.locale, whole=True))
+                    return
+                except discord.HTTPException as error:
+                    if not errors.is_too_large(error):
+                        raise
+            made.append(await asyncio.to_thread(reduced, archive))
+            await answer.show(_archive(made[-1], actor.locale, whole=False))
+        finally:
+            for path in made:
+                await asyncio.to_thread(path.unlink, True)
+
+    async def _ask_erase(self, answer: Answer) -> None:
+        await answer.think(ephemeral=True)
+        locale = translate.locale_of(answer.interaction)
+        user_id = answer.interaction.user.id
+        await answer.show(Payload(lambda _: render_reports.ask_erase(user_id, locale)))
+
+    async def erase(self, answer: Answer, subject: str) -> None:
+        """The button under the question; only for whoever was asked."""
+        if subject != str(answer.interaction.user.id):
+            raise JobNotFound
+        await answer.hold()
+        actor = translate.requester(answer.interaction)
+        count = await self._desk.service.erase(actor)
+        await answer.update(Payload(lambda _: render_reports.erased(count, actor.locale)))
+
+    # --- help ----------------------------------------------------------------------------------------------------
+
+    def _help_command(self) -> app_commands.Command[Any, ..., None]:
+        @app_commands.command(name="help", description=word("help"))
+        async def help_(interaction: Interaction) -> None:
+            await self._desk.run(interaction, self._help)
+
+        return help_
+
+    async def _help(self, answer: Answer) -> None:
+        service = self._desk.service
+        locale = translate.locale_of(answer.interaction)
+        play, above = service.play_money, service.confirm_above_nanousd
+        words = render_reports.help_text(locale, play_money=play, confirm_above_nanousd=above)
+        title = tr("Enlarging pictures", locale)
+        await answer.show(Payload(lambda _: render.plain(words, colour=render.WORKING, title=title)))
+
+
+def _archive(path: Path, locale: str, *, whole: bool) -> Payload:
+    return Payload(lambda _: render_reports.export("export.zip", locale, whole=whole), ((path, "export.zip"),))

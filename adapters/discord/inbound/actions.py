@@ -1,0 +1,140 @@
+"""What happens on a click: the buttons of SPEC 5, confirmation, cancellation, choices. The core decides who may."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, cast
+
+import structlog
+
+from adapters.discord.inbound import translate
+from adapters.discord.inbound.account_commands import OwnCommands
+from adapters.discord.inbound.context_menus import Menus
+from adapters.discord.inbound.dispatcher import Desk
+from adapters.discord.inbound.forms import PREFIX as MODAL_PREFIX
+from adapters.discord.inbound.interaction_response import Answer
+from adapters.discord.inbound.translate import Interaction
+from adapters.discord.outbound.delivery import Payload
+from adapters.discord.outbound.reply_address import TOKEN_LIFE_S
+from adapters.discord.outbound.upload import file_name
+from adapters.discord.views import job as render
+from adapters.discord.views import result as render_result
+from adapters.discord.views.markup import escape
+from core.domain.errors import JobNotFound
+from core.domain.job import JobState
+from core.ports import Change
+from core.presentation import tr
+from core.presentation.job_texts import cancel_pending_text
+
+log = structlog.get_logger(__name__)
+
+Repeat = Literal["again", "more_creative", "twice_more", "factor", "same"]
+_REPEATS = ("again", "more_creative", "twice_more", "factor", "same")
+
+
+class Buttons:
+    """The router of `controls`, and of modals."""
+
+    def __init__(self, desk: Desk, menus: Menus, own: OwnCommands) -> None:
+        self._desk = desk
+        self._menus = menus
+        self._own = own
+
+    async def button(self, interaction: Interaction, action: str, subject: str, argument: str) -> None:
+        """One click on a button."""
+        await self._desk.run(interaction, lambda answer: self._clicked(answer, action, subject, argument))
+
+    async def select(self, interaction: Interaction, action: str, subject: str, values: Sequence[str]) -> None:
+        """One choice in a select."""
+        await self._desk.run(interaction, lambda answer: self._selected(answer, action, subject, values))
+
+    async def modal(self, interaction: Interaction) -> None:
+        """A submitted form; forms that are not ours are left alone."""
+        data = cast(dict[str, object], interaction.data or {})
+        custom_id = str(data.get("custom_id", ""))
+        if custom_id.startswith(MODAL_PREFIX):
+            key = custom_id.removeprefix(MODAL_PREFIX)
+            await self._desk.run(interaction, lambda answer: self._menus.submitted(answer, key, data))
+
+    async def _clicked(self, answer: Answer, action: str, subject: str, argument: str) -> None:
+        if action in _REPEATS:
+            await self._repeat(answer, subject, cast(Repeat, action), argument)
+            return
+        ways = {
+            "confirm": self._confirm,
+            "cancel": self._cancel,
+            "compare": self._compare,
+            "details": self._details,
+            "delete": self._delete,
+            "all": self._all,
+            "erase": self._own.erase,
+        }
+        way = ways.get(action)
+        if way is None:
+            raise JobNotFound
+        await way(answer, subject)
+
+    async def _selected(self, answer: Answer, action: str, subject: str, values: Sequence[str]) -> None:
+        if action == "pick":
+            await self._menus.choose(answer, subject, [int(v) for v in values if v.isdigit()])
+        elif action == "redeliver" and values:
+            await self._redeliver(answer, values[0])
+        else:
+            raise JobNotFound
+
+    async def _all(self, answer: Answer, subject: str) -> None:
+        await self._menus.choose(answer, subject, None)
+
+    async def _confirm(self, answer: Answer, job_id: str) -> None:
+        await answer.hold()
+        interaction = answer.interaction
+        await self._desk.service.confirm(job_id, translate.requester(interaction))
+        # The job begins only now, up to ten minutes after its token: this click's token is good for 15 more.
+        expires_at = interaction.created_at.timestamp() + TOKEN_LIFE_S
+        await self._desk.tokens.keep(job_id, interaction.token, expires_at)
+
+    async def _cancel(self, answer: Answer, job_id: str) -> None:
+        await answer.hold()
+        job = await self._desk.service.cancel(job_id, translate.requester(answer.interaction))
+        if job.state is JobState.RUNNING:
+            words = escape(cancel_pending_text(translate.locale_of(answer.interaction)))
+            await answer.whisper(Payload(lambda _: render.plain(words)))
+
+    async def _repeat(self, answer: Answer, job_id: str, kind: Repeat, argument: str) -> None:
+        message = answer.interaction.message
+        await answer.think(ephemeral=message is not None and message.flags.ephemeral)
+        await self._desk.service.repeat(
+            job_id,
+            translate.requester(answer.interaction),
+            Change(kind, float(argument) if kind == "factor" else None),
+            key=f"discord:{answer.interaction.id}",
+            reply=answer.address().to_reply(),
+            private=True if answer.ephemeral else None,
+        )
+
+    async def _compare(self, answer: Answer, job_id: str) -> None:
+        await answer.think(ephemeral=True)
+        interaction = answer.interaction
+        job = await self._desk.service.job(job_id, translate.requester(interaction))
+        picture = await self._desk.media.compare(job)
+        name = file_name(job, picture, "compare")
+        locale = translate.locale_of(interaction)
+        await answer.show(Payload(lambda _: render_result.compare(job, name, locale), ((picture.path, name),)))
+
+    async def _details(self, answer: Answer, job_id: str) -> None:
+        await answer.think(ephemeral=True)
+        job = await self._desk.service.job(job_id, translate.requester(answer.interaction))
+        locale = translate.locale_of(answer.interaction)
+        await answer.show(Payload(lambda _: render_result.details(job, locale)))
+
+    async def _delete(self, answer: Answer, job_id: str) -> None:
+        await answer.hold()
+        await self._desk.service.delete(job_id, translate.requester(answer.interaction))
+        await answer.remove()
+        words = tr("Deleted: the picture and its original.", translate.locale_of(answer.interaction))
+        await answer.whisper(Payload(lambda _: render.plain(words)))
+
+    async def _redeliver(self, answer: Answer, job_id: str) -> None:
+        await answer.think(ephemeral=True)
+        actor = translate.requester(answer.interaction)
+        await self._desk.service.redeliver(job_id, actor, reply=answer.address().to_reply())

@@ -1,0 +1,174 @@
+"""Where every interaction is handled: once, counted for the drain, and with every failure said in plain words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+
+import discord
+import structlog
+
+from adapters.discord.connection.ack_priority import Rush
+from adapters.discord.inbound import translate
+from adapters.discord.inbound.interaction_response import Answer, NotOurs
+from adapters.discord.inbound.message_images import FoundImage
+from adapters.discord.inbound.translate import Fields, Interaction
+from adapters.discord.outbound import errors
+from adapters.discord.outbound.api_client import Rest
+from adapters.discord.outbound.delivery import Payload
+from adapters.discord.outbound.interaction_tokens import FreshTokens
+from adapters.discord.views import job as render
+from core.domain.errors import DeliveryError, Draining, InternalError, UpscaleError
+from core.domain.job import UpscaleRequest
+from core.ports import AdapterContext
+
+log = structlog.get_logger(__name__)
+
+REMEMBERED = 10_000
+"""Interaction ids kept to drop a second delivery in this process; more than arrive in 15 minutes on one process."""
+
+LOOK_S = 3.0
+"""How long a look at the channel of a thread may take; without an answer the safety check stays on."""
+
+Work = Callable[[Answer], Awaitable[None]]
+
+
+class Desk:
+    """Shared by all entry points: the core, the REST calls, and what is being handled right now."""
+
+    def __init__(self, context: AdapterContext, rest: Rest) -> None:
+        self.service = context.service
+        self.media = context.media
+        self.state = context.state
+        self.clock = context.clock
+        self.rest = rest
+        self.tokens = FreshTokens(context.state, context.clock)
+        self._rush = Rush()
+        self._seen: OrderedDict[int, None] = OrderedDict()
+        self._busy: set[asyncio.Task[object]] = set()
+
+    async def run(self, interaction: Interaction, work: Work) -> None:
+        """Handle one interaction; never raises but for a cancellation."""
+        if not self._is_new(interaction.id):
+            log.info("interaction_repeated", interaction=interaction.id)
+            return
+        task = asyncio.current_task()
+        if task is not None:
+            self._busy.add(task)
+        self._rush.arrived(interaction.id)
+        try:
+            await self._guarded(Answer(interaction, self.clock, self._rush), work)
+        finally:
+            self._rush.answered(interaction.id)
+            if task is not None:
+                self._busy.discard(task)
+
+    async def _guarded(self, answer: Answer, work: Work) -> None:
+        try:
+            if self.service.draining:
+                raise Draining
+            await work(answer)
+        except NotOurs:
+            return
+        except UpscaleError as error:
+            await self.refuse(answer, error)
+        except errors.TRANSIENT as error:
+            log.warning("interaction_unanswered", interaction=answer.interaction.id, why=type(error).__name__)
+        except discord.HTTPException as error:
+            if errors.is_token_dead(error) or errors.is_message_gone(error):
+                log.info("interaction_unanswered", interaction=answer.interaction.id, code=error.code)
+            else:
+                await self._unforeseen(answer, error)
+        except Exception as error:
+            await self._unforeseen(answer, error)
+
+    async def _unforeseen(self, answer: Answer, error: Exception) -> None:
+        reference = await self.service.incident("discord", error)
+        await self.refuse(answer, InternalError(reference=reference))
+
+    async def refuse(self, answer: Answer, error: UpscaleError) -> None:
+        """Say what is wrong; privately wherever the answer has not begun in public. Failures of that are logged."""
+        if isinstance(error, DeliveryError):
+            log.info("interaction_unanswered", interaction=answer.interaction.id, why=error.code)
+            return
+        locale = translate.locale_of(answer.interaction)
+        notice = self.service.notice(error, locale)
+        try:
+            await answer.show(Payload(lambda _: render.notice_card(notice, locale)))
+        except NotOurs:
+            return
+        except errors.FAILED_CALLS as failure:
+            log.warning("refusal_not_shown", interaction=answer.interaction.id, why=type(failure).__name__)
+
+    async def start_jobs(
+        self,
+        answer: Answer,
+        images: Sequence[FoundImage | str],
+        *,
+        text: str = "",
+        fields: Fields | None = None,
+        private: bool = False,
+        first_in_original: bool = True,
+        agreed_nanousd: Sequence[int] = (),
+    ) -> None:
+        """One job per picture. The first refusal is the answer itself; later ones are said beside it."""
+        made = translate.requests(
+            answer.interaction,
+            images,
+            answer.address(),
+            text=text,
+            fields=fields,
+            private=private or answer.address().ephemeral,
+            first_in_original=first_in_original,
+            unsafe_place=await self._is_age_restricted(answer.interaction, text, fields or {}),
+            confirmed_nanousd=agreed_nanousd,
+        )
+        for index, request in enumerate(made):
+            await self._start(answer, request, first=index == 0 and first_in_original)
+
+    async def _is_age_restricted(self, interaction: Interaction, text: str, fields: Fields) -> bool:
+        """Asks Discord about the channel of a thread, but only when somebody wants the safety check off there."""
+        if translate.is_age_restricted(interaction):
+            return True
+        channel = interaction.channel
+        if not isinstance(channel, discord.Thread) or ("safety" not in fields and "safety" not in text.lower()):
+            return False
+        try:
+            async with asyncio.timeout(LOOK_S):
+                return await self.rest.is_age_restricted(channel.parent_id)
+        except DeliveryError:
+            return False
+        except errors.FAILED_CALLS:
+            return False
+
+    async def _start(self, answer: Answer, request: UpscaleRequest, *, first: bool) -> None:
+        try:
+            job = await self.service.request(request)
+        except UpscaleError as error:
+            if first:
+                raise
+            locale = translate.locale_of(answer.interaction)
+            notice = self.service.notice(error, locale)
+            await answer.whisper(Payload(lambda _: render.notice_card(notice, locale)))
+            return
+        log.info("job_requested", job=job.id, interaction=answer.interaction.id)
+
+    def _is_new(self, interaction_id: int) -> bool:
+        if interaction_id in self._seen:
+            return False
+        self._seen[interaction_id] = None
+        while len(self._seen) > REMEMBERED:
+            self._seen.popitem(last=False)
+        return True
+
+    async def drain(self, timeout_s: float) -> None:
+        """Let what is being handled end, at most this long; then it is cancelled."""
+        busy = {task for task in self._busy if task is not asyncio.current_task()}
+        if not busy:
+            return
+        _, late = await asyncio.wait(busy, timeout=timeout_s)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.gather(*late, return_exceptions=True)

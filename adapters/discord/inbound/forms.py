@@ -1,0 +1,110 @@
+"""The form of `Upscale with options`, and what comes back from it. Judges nothing; the core does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import discord
+from discord import ui
+
+from adapters.discord.inbound.command_texts import words
+from adapters.discord.inbound.message_images import FoundImage
+from adapters.discord.views.markup import cut
+from core.domain.parameters.spec import PRESETS, SPECS
+from core.presentation import tr
+
+PREFIX = "up1modal:"
+LIFE_S = 15 * 60.0
+OWN_DEFAULTS = "own"
+LABEL_MAX, DESCRIPTION_MAX, TITLE_MAX, OPTION_MAX = 45, 100, 45, 100
+
+
+class OptionsModal(ui.Modal):
+    """At most five fields (Discord's limit): pictures when there are several, preset, numbers, the rest as text.
+
+    Its submit is handled from the raw interaction, so it works on any process and after a restart.
+    """
+
+    def __init__(self, key: str, images: Sequence[FoundImage], locale: str, *, most: int) -> None:
+        title = cut(tr("Upscale with options", locale), TITLE_MAX)
+        super().__init__(title=title, custom_id=f"{PREFIX}{key}", timeout=LIFE_S)
+        if len(images) > 1:
+            self.add_item(_pictures(images, locale, most))
+        self.add_item(_presets(locale))
+        self.add_item(_number("factor", locale, words(locale)["factor"]))
+        if len(images) == 1:
+            self.add_item(_number("creativity", locale, words(locale)["creativity"]))
+        self.add_item(_rest(locale))
+        private = ui.Checkbox[ui.Modal](custom_id="private")
+        self.add_item(_label(tr("Private", locale), private, words(locale)["private"]))
+
+
+def _label(text: str, component: ui.Item[Any], description: str | None = None) -> ui.Label[ui.Modal]:
+    shown = cut(description, DESCRIPTION_MAX) if description else None
+    return ui.Label(text=cut(text, LABEL_MAX), description=shown, component=component)
+
+
+def _pictures(images: Sequence[FoundImage], locale: str, most: int) -> ui.Label[ui.Modal]:
+    options = [
+        discord.SelectOption(label=cut(f"{n + 1}. {image.name}", OPTION_MAX), value=str(n), default=n == 0)
+        for n, image in enumerate(images)
+    ]
+    select: ui.Select[ui.Modal] = ui.Select(custom_id="pictures", options=options, max_values=min(most, len(options)))
+    return _label(tr("Pictures", locale), select)
+
+
+def _presets(locale: str) -> ui.Label[ui.Modal]:
+    options = [discord.SelectOption(label=tr("My own defaults", locale), value=OWN_DEFAULTS, default=True)]
+    options += [discord.SelectOption(label=words(locale)[f"preset_{name}"], value=name) for name in PRESETS]
+    select: ui.Select[ui.Modal] = ui.Select(custom_id="preset", options=options, required=False)
+    return _label(tr("Preset", locale), select, words(locale)["preset"])
+
+
+def _number(name: str, locale: str, description: str) -> ui.Label[ui.Modal]:
+    hint = tr("{allowed}; empty for your default", locale, allowed=SPECS[name].allowed)
+    field_: ui.TextInput[ui.Modal] = ui.TextInput(
+        custom_id=name, required=False, max_length=20, placeholder=cut(hint, 100)
+    )
+    return _label(name, field_, description)
+
+
+def _rest(locale: str) -> ui.Label[ui.Modal]:
+    field_: ui.TextInput[ui.Modal] = ui.TextInput(
+        custom_id="more", required=False, max_length=300, placeholder="guidance=1 steps=20 seed=7 safety=on"
+    )
+    return _label(tr("Everything else", locale), field_, tr("As you would type it: name=value", locale))
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a member filled in; empty fields are left out."""
+
+    text: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    pictures: tuple[int, ...] = ()
+    private: bool = False
+
+
+def filled_in(data: Mapping[str, Any]) -> Form:
+    """The form from the raw data of a modal submit."""
+    values = {item["custom_id"]: item for item in _walk(data.get("components") or []) if "custom_id" in item}
+    fields = {}
+    for name in SPECS:
+        typed = str((values.get(name) or {}).get("value") or "").strip()
+        if typed:
+            fields[name] = typed
+    preset = next(iter((values.get("preset") or {}).get("values") or []), OWN_DEFAULTS)
+    if preset != OWN_DEFAULTS:
+        fields["preset"] = str(preset)
+    pictures = tuple(int(n) for n in (values.get("pictures") or {}).get("values") or [] if str(n).isdigit())
+    text = str((values.get("more") or {}).get("value") or "").strip()
+    return Form(text, fields, pictures, bool((values.get("private") or {}).get("value")))
+
+
+def _walk(components: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    for component in components:
+        yield component
+        inner = component.get("component")
+        yield from _walk([inner] if inner else component.get("components") or [])

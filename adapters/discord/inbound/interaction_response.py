@@ -1,0 +1,161 @@
+"""The answer to one interaction: acknowledged at once, shown later, whatever the network does in between.
+
+Discord gives 3 s for the first answer. A reset connection leaves open whether it arrived: it is sent again, and
+"already acknowledged" then means that it had. The same words for a first try mean that another process, or an
+earlier delivery of the same event, has the interaction: then it is not ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal
+
+import discord
+import structlog
+from discord import ui
+
+from adapters.discord.connection.ack_priority import Rush
+from adapters.discord.inbound.translate import Interaction, address
+from adapters.discord.outbound import errors
+from adapters.discord.outbound.delivery import Payload
+from adapters.discord.outbound.reply_address import Address
+from adapters.discord.outbound.retry import steadily
+from core.ports import Clock
+
+log = structlog.get_logger(__name__)
+
+ACK_DEADLINE_S = 2.8
+ACK_ATTEMPT_S = 1.3
+ACK_PAUSES_S = (0.05, 0.2, 0.4, 0.8)
+
+
+class NotOurs(Exception):
+    """Somebody else has acknowledged this interaction, or it is too late for that. Nothing must be done for it."""
+
+
+class Answer:
+    """How far the answer is: not begun, a message of its own ("thinking"), or an update of the clicked message."""
+
+    def __init__(self, interaction: Interaction, clock: Clock, rush: Rush | None = None) -> None:
+        self.interaction = interaction
+        self._clock = clock
+        self._rush = rush or Rush()
+        self.mode: Literal["none", "own", "update", "modal"] = "none"
+        self.ephemeral = False
+        self.message_id: int | None = None
+        self._inherits_privacy = True
+
+    async def think(self, *, ephemeral: bool) -> None:
+        """Promise a message of its own; private or not cannot be changed later. Raises NotOurs."""
+        response = self.interaction.response
+        result = await self._first(lambda: response.defer(ephemeral=ephemeral, thinking=True))
+        self.mode, self.ephemeral = "own", ephemeral
+        if result is not None:
+            # Discord may force an answer to be private (user installs without the right): then so is the job.
+            self.ephemeral = ephemeral or result.is_ephemeral()
+            resource = result.resource
+            self.message_id = result.message_id or (resource.id if isinstance(resource, discord.Message) else None)
+        await self._rush.over()
+
+    async def hold(self) -> None:
+        """Promise an update of the message that was clicked. Raises NotOurs."""
+        await self._first(lambda: self.interaction.response.defer())
+        self.mode = "update"
+        await self._rush.over()
+
+    async def open(self, modal: ui.Modal) -> None:
+        """Open a modal, which must be the first answer. Raises NotOurs."""
+        await self._first(lambda: self.interaction.response.send_modal(modal))
+        self.mode = "modal"
+
+    async def suggest(self, choices: Sequence[discord.app_commands.Choice[str]]) -> None:
+        """Answer an autocomplete."""
+        await self._first(lambda: self.interaction.response.autocomplete(list(choices)))
+        self.mode = "own"
+
+    def address(self) -> Address:
+        """Where this answer is, for the job's reply."""
+        ephemeral = self.ephemeral or self._source_ephemeral
+        return address(self.interaction, ephemeral=ephemeral, message_id=self.message_id)
+
+    def with_public_messages(self) -> Answer:
+        """The same answer, whose follow-ups are not private although the clicked message was."""
+        self._inherits_privacy = False
+        return self
+
+    @property
+    def _source_ephemeral(self) -> bool:
+        message = self.interaction.message
+        inherits = self._inherits_privacy and self.mode == "update"
+        return inherits and message is not None and message.flags.ephemeral
+
+    async def show(self, payload: Payload) -> None:
+        """Show this as the answer; where the answer is an update of another message, privately beside it."""
+        if self.mode == "own":
+            edit = self.interaction.edit_original_response
+            await steadily(lambda: edit(view=payload.view(""), attachments=payload.uploads()), self._clock)
+        elif self.mode == "none":
+            send = self.interaction.response.send_message
+            await self._first(lambda: send(view=payload.view(""), files=payload.uploads(), ephemeral=True))
+            self.mode = "own"
+        else:
+            await self.whisper(payload)
+
+    async def update(self, payload: Payload) -> None:
+        """Replace the clicked message."""
+        edit = self.interaction.edit_original_response
+        await steadily(lambda: edit(view=payload.view(""), attachments=payload.uploads()), self._clock)
+
+    async def whisper(self, payload: Payload) -> None:
+        """A further message that only this member sees."""
+        send = self.interaction.followup.send
+        await steadily(
+            lambda: send(view=payload.view(""), files=payload.uploads(), ephemeral=True), self._clock, attempts=2
+        )
+
+    async def remove(self) -> None:
+        """Delete the clicked message (or the own answer)."""
+        await steadily(self.interaction.delete_original_response, self._clock)
+
+    async def _first(
+        self, send: Callable[[], Awaitable[discord.InteractionCallbackResponse[discord.Client] | None]]
+    ) -> discord.InteractionCallbackResponse[discord.Client] | None:
+        try:
+            return await self._acknowledge(send)
+        finally:
+            self._rush.answered(self.interaction.id)
+
+    async def _acknowledge(
+        self, send: Callable[[], Awaitable[discord.InteractionCallbackResponse[discord.Client] | None]]
+    ) -> discord.InteractionCallbackResponse[discord.Client] | None:
+        unclear = False
+        try:
+            async with asyncio.timeout(ACK_DEADLINE_S):
+                for pause_s in ACK_PAUSES_S:
+                    try:
+                        async with asyncio.timeout(ACK_ATTEMPT_S):
+                            return await send()
+                    except discord.HTTPException as error:
+                        if error.code == errors.ALREADY_ACKNOWLEDGED and unclear:
+                            return None
+                        if not errors.is_transient(error):
+                            raise
+                    except errors.TRANSIENT:
+                        unclear = True
+                    except (KeyError, TypeError, ValueError):
+                        # Sent, but the library could not read the answer to it; that there was one is enough.
+                        if not self.interaction.response.is_done():
+                            raise
+                        log.warning("acknowledgement_unreadable", interaction=self.interaction.id)
+                        return None
+                    await asyncio.sleep(pause_s)
+                raise TimeoutError
+        except TimeoutError:
+            log.warning("interaction_missed", interaction=self.interaction.id, why="no answer in time")
+            raise NotOurs from None
+        except discord.HTTPException as error:
+            if error.code in (errors.ALREADY_ACKNOWLEDGED, errors.UNKNOWN_INTERACTION):
+                log.info("interaction_not_ours", interaction=self.interaction.id, code=error.code)
+                raise NotOurs from None
+            raise

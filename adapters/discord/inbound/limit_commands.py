@@ -1,0 +1,251 @@
+"""`/quota show|set|clear|pause|alerts|sponsor`: a moderator's commands. The core checks rights and amounts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import discord
+import structlog
+from discord import app_commands, ui
+
+from adapters.discord.inbound import translate
+from adapters.discord.inbound.command_texts import word
+from adapters.discord.inbound.dispatcher import Desk
+from adapters.discord.inbound.interaction_response import Answer
+from adapters.discord.inbound.translate import Interaction
+from adapters.discord.outbound.delivery import Payload
+from adapters.discord.views import markup
+from adapters.discord.views import reports as render_reports
+from core.domain.errors import JobNotFound, UpscaleError
+from core.domain.limits import LimitStatus, Measure, ScopeKind, Window
+from core.domain.money import NANOUSD_PER_USD, usd
+from core.presentation import tr
+
+log = structlog.get_logger(__name__)
+
+_MEASURES = [app_commands.Choice(name=word(m.value), value=m.value) for m in Measure]
+_WINDOWS = [app_commands.Choice(name=word(f"window_{w.value}"), value=w.value) for w in Window if w is not Window.NOW]
+_SCOPES = [app_commands.Choice(name=word(f"for_{name}"), value=name) for name in ("server", "members", "channels")]
+CHOICE_MAX, CHOICES_MAX = 100, 25
+DAY_S = 86_400
+
+
+class _Place(app_commands.Transformer):
+    """A channel where people write. Only its id is needed: without the guild intent no cache could tell more."""
+
+    @property
+    def type(self) -> discord.AppCommandOptionType:
+        return discord.AppCommandOptionType.channel
+
+    @property
+    def channel_types(self) -> list[discord.ChannelType]:
+        kinds = discord.ChannelType
+        return [kinds.text, kinds.news, kinds.public_thread, kinds.private_thread, kinds.voice]
+
+    async def transform(self, interaction: discord.Interaction[Any], value: Any, /) -> discord.Object:
+        return discord.Object(int(value.id))
+
+
+Place = app_commands.Transform[discord.Object, _Place]
+
+
+class QuotaCommands:
+    """Moderators of a server manage the limits of that server."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def group(self) -> app_commands.Group:
+        """Offered only to members who may manage the server, until an administrator decides otherwise."""
+        group = app_commands.Group(
+            name="quota",
+            description=word("quota"),
+            default_permissions=discord.Permissions(manage_guild=True),
+            allowed_contexts=app_commands.AppCommandContext(guild=True, dm_channel=False, private_channel=False),
+            allowed_installs=app_commands.AppInstallationType(guild=True, user=False),
+        )
+        self._add_show(group)
+        self._add_set(group)
+        self._add_clear(group)
+        self._add_switches(group)
+        self._add_sponsor(group)
+        return group
+
+    def _add_show(self, group: app_commands.Group) -> None:
+        @group.command(name="show", description=word("quota_show"))
+        async def show(interaction: Interaction) -> None:
+            await self._desk.run(interaction, self._show)
+
+    def _add_set(self, group: app_commands.Group) -> None:
+        @group.command(name="set", description=word("quota_set"))
+        @app_commands.describe(
+            measure=word("quota_measure"),
+            amount=word("quota_amount"),
+            window=word("quota_window"),
+            scope=word("quota_for"),
+            member=word("quota_member"),
+            role=word("quota_role"),
+            channel=word("quota_channel"),
+        )
+        @app_commands.choices(measure=_MEASURES, window=_WINDOWS, scope=_SCOPES)
+        async def set_(
+            interaction: Interaction,
+            measure: str,
+            amount: app_commands.Range[float, 0.0, 1_000_000.0],
+            window: str | None = None,
+            scope: str | None = None,
+            member: discord.User | None = None,
+            role: discord.Role | None = None,
+            channel: Place | None = None,
+        ) -> None:
+            what = Measure(measure)
+            when = Window.NOW if what is Measure.RUNNING else Window(window or "day")
+            kind, scope_id = _scope(interaction, scope, member, role, channel)
+            units = int(Decimal(str(amount)) * (NANOUSD_PER_USD if what is Measure.USD else 1))
+            await self._desk.run(interaction, lambda answer: self._set(answer, kind, scope_id, what, when, units))
+
+    def _add_clear(self, group: app_commands.Group) -> None:
+        @group.command(name="clear", description=word("quota_clear"))
+        @app_commands.describe(limit=word("quota_limit"))
+        async def clear(interaction: Interaction, limit: str) -> None:
+            async def work(answer: Answer) -> None:
+                kind, scope_id, what, when = _parse(limit)
+                await self._set(answer, kind, scope_id, what, when, None)
+
+            await self._desk.run(interaction, work)
+
+        @clear.autocomplete("limit")
+        async def known(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+            try:
+                return await self._known_limits(interaction, typed)
+            except UpscaleError as error:
+                log.info("limits_not_offered", why=error.code)
+                return []
+
+    def _add_switches(self, group: app_commands.Group) -> None:
+        @group.command(name="pause", description=word("quota_pause"))
+        @app_commands.describe(paused=word("quota_paused"))
+        async def pause(interaction: Interaction, paused: bool) -> None:
+            await self._desk.run(interaction, lambda answer: self._pause(answer, paused))
+
+        @group.command(name="alerts", description=word("quota_alerts"))
+        @app_commands.describe(channel=word("quota_alert_channel"))
+        async def alerts(interaction: Interaction, channel: Place | None = None) -> None:
+            channel_id = str(channel.id) if channel is not None else None
+            await self._desk.run(interaction, lambda answer: self._alerts(answer, channel_id))
+
+    def _add_sponsor(self, group: app_commands.Group) -> None:
+        @group.command(name="sponsor", description=word("quota_sponsor"))
+        @app_commands.describe(
+            channel=word("quota_sponsor_channel"), amount=word("quota_sponsor_amount"), days=word("quota_sponsor_days")
+        )
+        async def sponsor(
+            interaction: Interaction,
+            channel: Place,
+            amount: app_commands.Range[float, 0.0, 1_000_000.0],
+            days: app_commands.Range[int, 1, 366] = 7,
+        ) -> None:
+            dollars = int(Decimal(str(amount)) * NANOUSD_PER_USD) or None
+            await self._desk.run(interaction, lambda answer: self._sponsor(answer, str(channel.id), dollars, days))
+
+    # --- doing it ------------------------------------------------------------------------------------------------
+
+    async def _show(self, answer: Answer, note: str = "") -> None:
+        if answer.mode == "none":
+            await answer.think(ephemeral=True)
+        actor = translate.requester(answer.interaction)
+        statuses = await self._desk.service.workspace_limits(actor)
+        await answer.show(Payload(lambda _: self._view(statuses, actor.locale, note)))
+
+    async def _set(
+        self, answer: Answer, kind: ScopeKind, scope_id: str, what: Measure, when: Window, units: int | None
+    ) -> None:
+        await answer.think(ephemeral=True)
+        actor = translate.requester(answer.interaction)
+        statuses = await self._desk.service.set_limit(actor, kind, scope_id, what, when, units)
+        note = tr("Limit set.", actor.locale) if units is not None else tr("Limit removed.", actor.locale)
+        await answer.show(Payload(lambda _: self._view(statuses, actor.locale, note)))
+
+    def _view(self, statuses: Sequence[LimitStatus], locale: str, note: str) -> ui.LayoutView:
+        return render_reports.limits(statuses, locale, note=note, play_money=self._desk.service.play_money)
+
+    async def _pause(self, answer: Answer, paused: bool) -> None:
+        await answer.think(ephemeral=True)
+        actor = translate.requester(answer.interaction)
+        await self._desk.service.pause(actor, paused)
+        stopped = tr("New upscales are paused in this server.", actor.locale)
+        resumed = tr("New upscales are possible again in this server.", actor.locale)
+        await self._show(answer, stopped if paused else resumed)
+
+    async def _alerts(self, answer: Answer, channel_id: str | None) -> None:
+        await answer.think(ephemeral=True)
+        actor = translate.requester(answer.interaction)
+        await self._desk.service.set_alert_channel(actor, channel_id)
+        if channel_id is None:
+            note = tr("Budget alerts are off.", actor.locale)
+        else:
+            note = tr("Budget alerts go to {channel}.", actor.locale, channel=f"<#{channel_id}>")
+        await self._show(answer, note)
+
+    async def _sponsor(self, answer: Answer, channel_id: str, dollars: int | None, days: int) -> None:
+        await answer.think(ephemeral=True)
+        actor = translate.requester(answer.interaction)
+        ends_at = self._desk.clock.now() + days * DAY_S
+        await self._desk.service.sponsor(actor, channel_id, dollars, ends_at)
+        place = f"<#{channel_id}>"
+        if dollars is None:
+            note = tr("{channel} is no longer paid from a budget of its own.", actor.locale, channel=place)
+        else:
+            note = tr(
+                "Pictures in {channel} are paid from a budget of {amount} until {time}.",
+                actor.locale,
+                channel=place,
+                amount=markup.escape(usd(dollars, actor.locale)),
+                time=markup.moment(ends_at),
+            )
+        await self._show(answer, note)
+
+    async def _known_limits(self, interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+        """The limits that moderators have set, to choose from; nothing when they cannot be read in time."""
+        actor = translate.requester(interaction)
+        statuses = await self._desk.service.workspace_limits(actor)
+        choices = []
+        for status in statuses:
+            limit = status.limit
+            label = render_reports.limit_words(limit, actor.locale)[:CHOICE_MAX]
+            if limit.source == "moderator" and typed.lower() in label.lower():
+                value = "|".join((limit.scope.kind, limit.scope.id, limit.measure, limit.window))
+                choices.append(app_commands.Choice(name=label, value=value))
+        return choices[:CHOICES_MAX]
+
+
+def _scope(
+    interaction: Interaction,
+    scope: str | None,
+    member: discord.User | None,
+    role: discord.Role | None,
+    channel: discord.Object | None,
+) -> tuple[ScopeKind, str]:
+    if member is not None:
+        return ScopeKind.USER, str(member.id)
+    if role is not None:
+        return ScopeKind.ROLE, str(role.id)
+    if channel is not None:
+        return ScopeKind.CHANNEL, str(channel.id)
+    if scope == "members":
+        return ScopeKind.USER, ""
+    if scope == "channels":
+        return ScopeKind.CHANNEL, ""
+    return ScopeKind.WORKSPACE, str(interaction.guild_id or "")
+
+
+def _parse(limit: str) -> tuple[ScopeKind, str, Measure, Window]:
+    """The value of an autocomplete choice again. Raises JobNotFound for anything typed by hand."""
+    parts = limit.split("|")
+    try:
+        kind, scope_id, what, when = parts
+        return ScopeKind(kind), scope_id, Measure(what), Window(when)
+    except ValueError:
+        raise JobNotFound from None

@@ -1,0 +1,1 @@
+"""The job's message: post, edit, deliver, fall back; the API client."""

@@ -1,0 +1,53 @@
+"""What one job's message has been through, kept durably in the job's memo. No tokens in here."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
+
+from adapters.discord.outbound.reply_address import Address
+from core.ports import ReplyMemo
+
+Made = Literal["", "followup", "channel", "direct_message"]
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """`made`: how the message now in use came to be, "" for the interaction's own answer.
+
+    `gone`: the answer (or first follow-up) was deleted. `token_dead`: Discord said so; it is never used again.
+    """
+
+    message_id: int | None = None
+    channel_id: int | None = None
+    made: Made = ""
+    gone: bool = False
+    token_dead: bool = False
+
+
+class NoteBook:
+    """The notes of one address within the memo of its job (a redelivery has notes of its own)."""
+
+    def __init__(self, memo: ReplyMemo, address: Address) -> None:
+        self._memo = memo
+        self._address = address
+        self._known: Notes | None = None
+
+    async def read(self) -> Notes:
+        """The notes; read from the database once."""
+        if self._known is None:
+            stored = (await self._memo.load()).get(self._address.key) or {}
+            names = {field.name for field in fields(Notes)}
+            self._known = Notes(**{k: v for k, v in stored.items() if k in names})
+            if self._known.message_id is None and self._address.message_id is not None:
+                self._known = replace(self._known, message_id=self._address.message_id)
+        return self._known
+
+    async def write(self, **changes: Any) -> Notes:
+        """Change some, durably; writes nothing when nothing changed."""
+        before = await self.read()
+        after = replace(before, **changes)
+        if after != before:
+            await self._memo.save(**{self._address.key: asdict(after)})
+            self._known = after
+        return after

@@ -1,0 +1,82 @@
+"""From what discord.py raises to the core's tree. The one place that knows Discord's error codes. Pure."""
+
+from __future__ import annotations
+
+import aiohttp
+import discord
+
+from core.domain.errors import DeliveryError, DeliveryRefused, DeliveryUnavailable
+
+# Opcodes page of the developer documents, read 2026-11-22.
+UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK, UNKNOWN_INTERACTION = 10003, 10008, 10015, 10062
+ALREADY_ACKNOWLEDGED, FOLLOW_UP_CAP, INVALID_WEBHOOK_TOKEN = 40060, 40094, 50027
+ENTITY_TOO_LARGE, FILE_TOO_LARGE = 40005, 50045
+MISSING_ACCESS, CANNOT_DM, CANNOT_DM_NO_SHARED_SERVER = 50001, 50007, 50278
+
+TOKEN_DEAD = frozenset({UNKNOWN_WEBHOOK, INVALID_WEBHOOK_TOKEN, UNKNOWN_INTERACTION})
+
+TRANSIENT: tuple[type[Exception], ...] = (
+    aiohttp.ClientError,
+    OSError,
+    TimeoutError,
+    discord.DiscordServerError,
+    discord.RateLimited,
+)
+"""Worth another try. discord.py retries most 5xx and 429 itself, but no connection reset on Linux (measured)."""
+
+FAILED_CALLS: tuple[type[Exception], ...] = (discord.HTTPException, *TRANSIENT)
+"""Everything that a REST call of the library raises when Discord, or the way to it, is at fault."""
+
+
+def code_of(error: BaseException) -> int:
+    """Discord's error code, 0 where there is none."""
+    return error.code if isinstance(error, discord.HTTPException) else 0
+
+
+def is_token_dead(error: BaseException) -> bool:
+    """The interaction token no longer works and must not be used again."""
+    if not isinstance(error, discord.HTTPException):
+        return False
+    return error.code in TOKEN_DEAD or error.status == 401
+
+
+def is_message_gone(error: BaseException) -> bool:
+    """Somebody deleted the message."""
+    return code_of(error) == UNKNOWN_MESSAGE
+
+
+def is_too_large(error: BaseException) -> bool:
+    """The upload was too large in spite of the announced limit."""
+    if not isinstance(error, discord.HTTPException):
+        return False
+    return error.status == 413 or error.code in (ENTITY_TOO_LARGE, FILE_TOO_LARGE)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether trying again may help."""
+    if isinstance(error, discord.HTTPException):
+        return error.status >= 500 or error.status == 429
+    return isinstance(error, TRANSIENT)
+
+
+def to_delivery_error(error: Exception) -> DeliveryError:
+    """The core's word for a failed REST call: worth waiting for, or useless to repeat."""
+    if isinstance(error, DeliveryError):
+        return error
+    if isinstance(error, discord.RateLimited):
+        return DeliveryUnavailable(retry_after_s=error.retry_after)
+    if is_transient(error):
+        return DeliveryUnavailable()
+    if is_message_gone(error) or code_of(error) == UNKNOWN_CHANNEL:
+        return DeliveryRefused(reason="gone")
+    if is_token_dead(error):
+        return DeliveryRefused(reason="too_old")
+    if isinstance(error, discord.Forbidden):
+        return DeliveryRefused(reason="forbidden")
+    if isinstance(error, (discord.LoginFailure, discord.PrivilegedIntentsRequired)):
+        return DeliveryRefused(reason="revoked")
+    if isinstance(error, (discord.ConnectionClosed, discord.GatewayNotFound, discord.InteractionResponded)):
+        return DeliveryUnavailable()
+    if isinstance(error, (discord.DiscordException, TypeError)):
+        return DeliveryRefused(reason="refused")
+    raise error

@@ -1,0 +1,1 @@
+"""Doctor, invite links and the registration of commands."""

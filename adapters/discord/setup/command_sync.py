@@ -1,0 +1,63 @@
+"""Registers the commands with Discord: only when they changed, and from one process only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import discord
+import structlog
+
+from adapters.discord.connection.client import UpscaleClient
+from adapters.discord.inbound.command_texts import CommandTranslator
+from core.ports import AppState
+
+log = structlog.get_logger(__name__)
+
+_AREA = "discord-commands"
+_TURN_S = 30.0
+ATTACHMENT = 11
+FILE_TYPES = ["image", ".bmp", ".tif", ".tiff", ".heic", ".heif"]
+"""Filters the client's file picker by name (since 2026-08-05; `image` is png gif jpg jpeg jfif webp avif). The library
+does not know the field yet. The bytes decide later all the same."""
+
+
+async def payload_of(client: UpscaleClient) -> list[dict[str, Any]]:
+    """What is sent to Discord: the library's own payload in all languages, with the file types added."""
+    translator = CommandTranslator()
+    commands = client.tree.get_commands() + client.tree.get_commands(type=discord.AppCommandType.message)
+    unique = list({id(command): command for command in commands}.values())
+    payload = [await command.get_translated_payload(client.tree, translator) for command in unique]
+    for option in _options(payload):
+        if option.get("type") == ATTACHMENT:
+            option["file_types"] = FILE_TYPES
+    return payload
+
+
+def _options(items: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for item in items:
+        yield item
+        yield from _options(item.get("options") or [])
+
+
+async def sync_commands(client: UpscaleClient, state: AppState, api_url: str) -> bool:
+    """PUT the commands if their hash differs from the last one that was put; True if it was.
+
+    Commands keep working meanwhile. Never called from `on_ready`, which comes again after every reconnect.
+    """
+    payload = await payload_of(client)
+    canonical = json.dumps([api_url, payload], sort_keys=True, ensure_ascii=False)
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    key = str(client.application_id)
+    if await state.get(_AREA, key) == digest:
+        return False
+    if not await state.claim("discord-sync", f"{key}:{digest[:16]}", ttl_s=_TURN_S):
+        log.info("commands_synced_elsewhere")
+        return False
+    assert client.application_id is not None
+    await client.http.bulk_upsert_global_commands(client.application_id, payload=payload)
+    await state.put(_AREA, key, digest)
+    log.info("commands_synced", count=len(payload))
+    return True

@@ -1,0 +1,68 @@
+"""What `doctor` asks of Discord: is the token good, how do events arrive, is there room to start. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from adapters.discord.connection.http_interactions import PATH
+from adapters.discord.settings import Settings
+from adapters.discord.setup.lookup import application, look
+from core.ports import Finding
+
+IDENTIFIES_WORTH_A_WORD = 50
+
+
+async def examine(settings: Settings, public_url: str | None) -> Sequence[Finding]:
+    """Findings about the configured credentials, within about ten seconds. Never raises for network trouble."""
+    found = await application(settings)
+    if found == "refused":
+        fix = "Copy the token again from the developer portal (Bot → Reset Token) into DISCORD_TOKEN."
+        return [Finding("problem", "Discord refuses DISCORD_TOKEN.", fix)]
+    if not isinstance(found, dict):
+        fix = "Check this machine's way to the internet, or DISCORD_API_URL."
+        return [Finding("problem", "Discord cannot be reached.", fix)]
+    findings = [Finding("ok", f"Discord: signed in as {found.get('name', 'the application')}.")]
+    findings.append(_installs(found))
+    findings.append(_ingress(settings, found, public_url))
+    if settings.discord_public_key is None:
+        findings += await _gateway(settings)
+    return findings
+
+
+def _installs(found: dict[str, Any]) -> Finding:
+    kinds = found.get("integration_types_config")
+    if not isinstance(kinds, dict) or {"0", "1"} <= set(kinds):
+        return Finding("ok", "Discord: servers and single accounts can install it; `invite` prints both links.")
+    missing = "single accounts" if "1" not in kinds else "servers"
+    fix = "Developer portal → Installation → tick both installation contexts."
+    return Finding("warning", f"Discord: {missing} cannot install it.", fix)
+
+
+def _ingress(settings: Settings, found: dict[str, Any], public_url: str | None) -> Finding:
+    """Gateway or HTTP: the portal's setting and ours must agree, or no event ever arrives."""
+    address, key = found.get("interactions_endpoint_url"), settings.discord_public_key
+    if key is None and address:
+        fix = "Empty “Interactions Endpoint URL” in the developer portal, or set DISCORD_PUBLIC_KEY."
+        return Finding("problem", "Discord sends events to an HTTP address, but the bot listens on the gateway.", fix)
+    if key is None:
+        return Finding("ok", "Discord: events come over the gateway.")
+    if key.lower() != str(found.get("verify_key", key)).lower():
+        fix = "Copy “Public Key” from the developer portal (General Information) again."
+        return Finding("problem", "DISCORD_PUBLIC_KEY is not this application's key.", fix)
+    if not address:
+        where = f"{public_url.rstrip('/')}{PATH}" if public_url else f"your public address followed by {PATH}"
+        fix = f"Start the bot, then put {where} as “Interactions Endpoint URL” into the developer portal."
+        return Finding("warning", "Discord does not know yet where to send events over HTTP.", fix)
+    return Finding("ok", "Discord: events come over HTTP.")
+
+
+async def _gateway(settings: Settings) -> list[Finding]:
+    found = await look(settings, "/gateway/bot")
+    if not isinstance(found, dict):
+        return [Finding("warning", "Discord: the gateway's address could not be read.", "Try again in a minute.")]
+    left = found.get("session_start_limit", {}).get("remaining", IDENTIFIES_WORTH_A_WORD)
+    if left < IDENTIFIES_WORTH_A_WORD:
+        fix = "Find out why the bot restarts so often; at zero Discord resets the token."
+        return [Finding("warning", f"Discord: only {left} starts are left today.", fix)]
+    return [Finding("ok", f"Discord: the gateway answers; {found.get('shards', 1)} shard(s) recommended.")]

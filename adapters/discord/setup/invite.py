@@ -1,0 +1,80 @@
+"""The two links that bring the bot to people, with the least permissions and why each is needed."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from adapters.discord.settings import Settings
+from adapters.discord.setup.lookup import application
+from core.presentation import tr
+
+AUTHORIZE_URL = "https://discord.com/oauth2/authorize"
+GUILD, USER = 0, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """One permission of a server install: its bit, Discord's name for it, what we do with it."""
+
+    bit: int
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Invite:
+    """One link, and what it asks for."""
+
+    title: str
+    url: str
+    permissions: tuple[Permission, ...] = ()
+
+
+def permissions(locale: str = "en") -> tuple[Permission, ...]:
+    """All of them serve one purpose: delivering a picture that took longer than the 15 minutes of an interaction."""
+    return (
+        Permission(1 << 10, "View Channel", tr("find the place of an answer again after 15 minutes", locale)),
+        Permission(1 << 11, "Send Messages", tr("deliver a picture that took longer than 15 minutes", locale)),
+        Permission(1 << 38, "Send Messages in Threads", tr("the same, in threads", locale)),
+        Permission(1 << 15, "Attach Files", tr("attach the picture to such a message", locale)),
+    )
+
+
+def invites(application_id: int, locale: str = "en") -> tuple[Invite, Invite]:
+    """The link for servers and the link for one's own account."""
+    needed = permissions(locale)
+    server = {
+        "client_id": str(application_id),
+        "scope": "bot applications.commands",
+        "permissions": str(sum(permission.bit for permission in needed)),
+        "integration_type": str(GUILD),
+    }
+    own = {"client_id": str(application_id), "scope": "applications.commands", "integration_type": str(USER)}
+    return (
+        Invite(tr("For a server", locale), f"{AUTHORIZE_URL}?{urlencode(server)}", needed),
+        Invite(tr("For your own account, usable everywhere", locale), f"{AUTHORIZE_URL}?{urlencode(own)}"),
+    )
+
+
+async def invite_links(settings: Settings) -> Sequence[Invite]:
+    """Both links for the application of the configured token.
+
+    Where Discord cannot be reached, the id is read from the token, whose first part is the application's number.
+    """
+    found = await application(settings)
+    application_id = int(found["id"]) if isinstance(found, dict) else id_in_token(settings.token)
+    return invites(application_id) if application_id is not None else ()
+
+
+def id_in_token(token: str) -> int | None:
+    """The number that a bot token begins with, in base 64; None where it does not look like one."""
+    head = token.split(".")[0]
+    try:
+        text = base64.b64decode(head + "=" * (-len(head) % 4), validate=True).decode("ascii")
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return None
+    return int(text) if text.isascii() and text.isdigit() else None

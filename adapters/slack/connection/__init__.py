@@ -1,0 +1,1 @@
+"""How events come in: Socket Mode or HTTP, draining, log redaction."""

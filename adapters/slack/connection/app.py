@@ -1,0 +1,119 @@
+"""The AsyncApp: verification, authorisation from memory, our listeners, and the last resort for errors. Wiring only."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import structlog
+from aiohttp import web
+from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.response import BoltResponse
+from slack_sdk.web.async_client import AsyncWebClient
+
+from adapters.slack.connection.drain_middleware import Gate
+from adapters.slack.connection.log_redaction import sdk_logger
+from adapters.slack.context import Desk
+from adapters.slack.inbound.commands import Commands
+from adapters.slack.inbound.messages import Events
+from adapters.slack.settings import secret
+from core.domain.errors import InternalError
+
+log = structlog.get_logger(__name__)
+
+EVENTS_PATH = "/slack/events"
+MAX_BODY_BYTES = 1_000_000
+
+
+def build(desk: Desk, client: AsyncWebClient, gate: Gate) -> AsyncApp:
+    """The app with everything registered."""
+
+    async def authorize(enterprise_id: str | None, team_id: str | None, user_id: str | None) -> AuthorizeResult | None:
+        """From memory: no database and no `auth.test` before an acknowledgement. A stranger is looked up once."""
+        install = desk.installs.cached(team_id or "", enterprise_id or "")
+        if install is None:
+            install = await desk.installs.find(team_id or "", enterprise_id or "")
+        if install is None:
+            return None
+        return AuthorizeResult(
+            enterprise_id=install.enterprise_id or enterprise_id,
+            team_id=team_id or install.team_id,
+            bot_user_id=install.bot_user_id,
+            bot_id=install.bot_id,
+            bot_token=install.bot_token,
+            bot_scopes=list(install.scopes),
+        )
+
+    with _environment_hidden():
+        app = AsyncApp(
+            name="upscale",
+            logger=sdk_logger("bolt"),
+            client=client,
+            signing_secret=secret(desk.settings.slack_signing_secret) or None,
+            authorize=authorize,  # type: ignore[arg-type]
+            before_authorize=gate.__call__,
+            attaching_function_token_enabled=False,
+        )
+    Commands(desk).register(app)
+    events = Events(desk)
+    events.register(app)
+    # Whatever else is subscribed to, or comes as a new subtype, is taken and left alone.
+    app.event(re.compile(".*"))(_left_alone)
+    app.error(_LastResort(desk).__call__)
+    return app
+
+
+@contextlib.contextmanager
+def _environment_hidden() -> Iterator[None]:
+    """bolt reads SLACK_* by itself: with a client id it would bring its own OAuth, keeping tokens in clear in files."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("SLACK_")}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+async def _left_alone(body: dict[str, Any]) -> None:
+    """An event that nobody here needs; bolt has acknowledged it."""
+
+
+class _LastResort:
+    """What raised before it could acknowledge is acknowledged here, so that nobody sees Slack's own time-out."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def __call__(self, error: Exception, body: dict[str, Any]) -> BoltResponse:
+        """Log once; the reference goes to the member where Slack shows answers."""
+        reference = await self._desk.service.incident("slack", error)
+        if "command" not in body:
+            return BoltResponse(status=200, body="")
+        said = self._desk.service.notice(InternalError(reference=reference), "en")
+        text = f"{said.text} ({reference})"
+        answer = json.dumps({"response_type": "ephemeral", "text": text})
+        return BoltResponse(status=200, body=answer, headers={"content-type": ["application/json"]})
+
+
+class HttpEndpoint:
+    """`POST /slack/events` on the one server: commands, interactions and events, with verified signatures."""
+
+    def __init__(self) -> None:
+        self.app: AsyncApp | None = None
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """bolt checks the signature over the raw body and a five-minute window."""
+        if self.app is None:
+            return web.Response(status=503, text="starting")
+        # bolt raises on a stamp that is no number, and would answer 500.
+        if not request.headers.get("X-Slack-Request-Timestamp", "").isdigit():
+            return web.Response(status=401, text="unsigned")
+        if (request.content_length or 0) > MAX_BODY_BYTES:
+            return web.Response(status=413, text="too large")
+        answer = await self.app.async_dispatch(await to_bolt_request(request))
+        return await to_aiohttp_response(answer)

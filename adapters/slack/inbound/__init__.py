@@ -1,0 +1,1 @@
+"""Acknowledge, translate, call the service: commands, buttons, forms, messages."""

@@ -1,0 +1,122 @@
+"""`/upscale help|usage|quota|history|settings|privacy`, also as words in a direct message. The core has the answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from adapters.slack.context import Desk
+from adapters.slack.inbound import limit_commands as quota
+from adapters.slack.inbound import translate as t
+from adapters.slack.inbound.translate import Where
+from adapters.slack.outbound import send_file as sendfile
+from adapters.slack.outbound.api_client import Team
+from adapters.slack.views import account as view
+from adapters.slack.views.blocks import Content
+from adapters.slack.views.job import passing
+from core.domain.job import Requester
+from core.presentation import tr
+
+log = structlog.get_logger(__name__)
+
+_FIRST_WORD = re.compile(r"\s*/?([a-zA-Z]+)\b")
+
+
+def subcommand(text: str) -> tuple[str, str]:
+    """(`usage`, the rest) where the text begins with one of ours; else empty and the text."""
+    found = _FIRST_WORD.match(text)
+    if found and found[1].lower() in SUBCOMMANDS:
+        return found[1].lower(), text[found.end() :].strip()
+    return "", text
+
+
+async def answer(desk: Desk, where: Where, name: str, rest: str) -> None:
+    """Run one subcommand and tell the member what came of it."""
+    actor = await desk.intake.actor(where)
+    try:
+        await SUBCOMMANDS[name](desk, where, actor, rest)
+    except Exception as error:
+        await desk.answers.error(where, error, actor.locale)
+
+
+async def _help(desk: Desk, where: Where, actor: Requester, rest: str) -> None:
+    shown = view.help_content(desk.settings.slack_command, actor.locale, moderator=actor.is_moderator)
+    await desk.answers.tell(where, shown)
+
+
+async def _usage(desk: Desk, where: Where, actor: Requester, rest: str) -> None:
+    """The report at once; its chart, a picture, can only be sent as a message, so it comes directly."""
+    period = t.spoken(rest).lower() or "month"
+    member = t.mentioned_user(rest)
+    report = await desk.service.usage(actor, period=period, member_id=member)
+    team = Team(where.team_id, where.enterprise_id)
+    name = ((await desk.people.get(team, member)).name or member) if member and member != actor.user_id else ""
+    content = view.usage(report, actor.locale, member=name)
+    await desk.answers.tell(where, content)
+    if not report.jobs:
+        return
+    path = await desk.service.usage_chart(report, locale=actor.locale, dark=False)
+    try:
+        channel = await sendfile.direct_channel(desk.api, team, where.user_id)
+        chart = sendfile.Picture(path, f"usage-{report.period}.png", content.text, path.stat().st_size)
+        await sendfile.send_picture(desk.api, desk.uploader, team, channel, "", chart, Content(content.text))
+    finally:
+        path.unlink(missing_ok=True)
+
+
+async def _history(desk: Desk, where: Where, actor: Requester, rest: str) -> None:
+    jobs = await desk.service.history(actor, limit=view.HISTORY_SHOWN)
+    await desk.answers.tell(where, view.history(jobs, actor.locale))
+
+
+async def _settings(desk: Desk, where: Where, actor: Requester, rest: str) -> None:
+    if rest.lower() in ("reset", "clear", "default", "defaults"):
+        saved = await desk.service.set_defaults(actor, "")
+    elif rest and rest.lower() != "show":
+        saved = await desk.service.set_defaults(actor, rest)
+    else:
+        saved = await desk.service.defaults(actor)
+    await desk.answers.tell(where, view.settings(saved, desk.settings.slack_command, actor.locale))
+
+
+async def _privacy(desk: Desk, where: Where, actor: Requester, rest: str) -> None:
+    if rest.lower() == "export":
+        await export(desk, where, actor)
+    elif rest.lower() == "delete":
+        # One more press, because it cannot be undone.
+        await desk.answers.tell(where, view.privacy(tr("Press the red button to delete.", actor.locale), actor.locale))
+    else:
+        await desk.answers.tell(where, view.privacy("", actor.locale))
+
+
+async def export(desk: Desk, where: Where, actor: Requester) -> None:
+    """Everything stored about the member, as a ZIP in a direct message."""
+    path = await desk.service.export(actor)
+    try:
+        team = Team(where.team_id, where.enterprise_id)
+        channel = await sendfile.direct_channel(desk.api, team, where.user_id)
+        name = tr("Everything stored about you", actor.locale)
+        zipped = sendfile.Picture(path, "upscale-export.zip", name, path.stat().st_size)
+        await sendfile.send_file(desk.uploader, team, channel, zipped)
+    finally:
+        path.unlink(missing_ok=True)
+    await desk.answers.tell(where, passing(tr("It has been sent to you as a direct message.", actor.locale)))
+
+
+async def erase(desk: Desk, where: Where, actor: Requester) -> None:
+    """Everything about the member goes."""
+    count = await desk.service.erase(actor)
+    said = tr("Everything about you has been deleted ({n} jobs).", actor.locale, n=count)
+    await desk.answers.tell(where, passing(said))
+
+
+SUBCOMMANDS: dict[str, Callable[[Desk, Where, Requester, str], Awaitable[None]]] = {
+    "help": _help,
+    "usage": _usage,
+    "quota": quota.answer,
+    "history": _history,
+    "settings": _settings,
+    "privacy": _privacy,
+}

@@ -1,0 +1,187 @@
+"""What happens when a button under one of our messages is pressed. Everything needed is in its action_id.
+
+The core judges who may press; a refusal is told only to whoever pressed. Runs after the acknowledgement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import structlog
+
+from adapters.slack.context import Desk
+from adapters.slack.inbound import translate as t
+from adapters.slack.inbound.translate import Where
+from adapters.slack.outbound import send_file as sendfile
+from adapters.slack.outbound.api_client import Team
+from adapters.slack.outbound.errors import SlackError
+from adapters.slack.views.job import file_name, passing
+from core.domain.job import Job, JobState, Requester
+from core.domain.media_types import suffix_for
+from core.ports import Change
+from core.presentation import job_texts as words
+from core.presentation import tr
+
+log = structlog.get_logger(__name__)
+
+CLICK_AREA = "slack.click"
+CLICK_ONCE_S = 3.0
+COMPARE_ONCE_S = 20.0
+
+ChangeKind = Literal["again", "more_creative", "twice_more", "factor", "same"]
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """One press: what, on which job, by whom, and on which message."""
+
+    verb: str
+    job_id: str
+    argument: str
+    where: Where
+    trigger_id: str
+    message_ts: str = ""
+    value: str = ""
+
+    @property
+    def thread_ts(self) -> str:
+        """The thread under the pressed message."""
+        return self.where.thread_ts or self.message_ts
+
+
+def press_of(body: dict[str, Any], where: Where) -> Press | None:
+    """From a `block_actions` payload; None where it is not one of a job's buttons."""
+    action = (body.get("actions") or [{}])[0]
+    parts = str(action.get("action_id") or "").split(":", 3)
+    if len(parts) < 3 or parts[0] != "job":
+        return None
+    message_ts = str((body.get("message") or {}).get("ts") or (body.get("container") or {}).get("message_ts") or "")
+    argument = parts[3] if len(parts) == 4 else ""
+    return Press(
+        parts[1],
+        parts[2],
+        argument,
+        where,
+        str(body.get("trigger_id") or ""),
+        message_ts,
+        str(action.get("value") or ""),
+    )
+
+
+async def handle(desk: Desk, press: Press) -> None:
+    """Do it, and tell whoever pressed when it is refused."""
+    actor = await desk.intake.actor(press.where)
+    handler = _HANDLERS.get(press.verb)
+    if handler is None:
+        return
+    try:
+        await handler(desk, press, actor)
+    except Exception as error:
+        await desk.answers.error(press.where, error, actor.locale)
+
+
+async def _confirm(desk: Desk, press: Press, actor: Requester) -> None:
+    await desk.service.confirm(press.job_id, actor)
+
+
+async def _cancel(desk: Desk, press: Press, actor: Requester) -> None:
+    job = await desk.service.cancel(press.job_id, actor)
+    if not job.state.terminal and job.remote is not None and job.remote.request_id:
+        await desk.answers.tell(press.where, passing(words.cancel_pending_text(actor.locale)))
+
+
+async def _change(desk: Desk, press: Press, actor: Requester) -> None:
+    """A new job from an earlier one. A second press within three seconds is the same press."""
+    key = f"{press.where.team_id}:{actor.user_id}:{press.job_id}:{press.verb}:{press.argument}"
+    if not await desk.state.claim(CLICK_AREA, key, ttl_s=CLICK_ONCE_S):
+        return
+    kinds: dict[str, ChangeKind] = {
+        "again": "again",
+        "more_creative": "more_creative",
+        "twice_more": "twice_more",
+        "factor": "factor",
+        "same": "same",
+    }
+    change = Change(kinds[press.verb], float(press.argument) if press.argument else None)
+    await desk.service.repeat(
+        press.job_id,
+        actor,
+        change,
+        key=t.job_key(press.where.team_id, f"press-{press.trigger_id}", press.job_id),
+        reply=t.address(press.where),
+    )
+
+
+async def _compare(desk: Desk, press: Press, actor: Requester) -> None:
+    """Before and after side by side, in the thread under the result."""
+    key = f"compare:{press.where.channel_id}:{press.message_ts}:{press.job_id}"
+    if not await desk.state.claim(CLICK_AREA, key, ttl_s=COMPARE_ONCE_S):
+        return
+    job = await desk.service.job(press.job_id, actor)
+    file = await desk.media.compare(job)
+    said = tr("Before (left) and after (right), the most detailed part at 100 %", actor.locale)
+    name = f"compare-{job.id}{suffix_for(file.mime)}"
+    picture = sendfile.Picture(file.path, name, said, file.bytes, file_name(job))
+    team = Team(press.where.team_id, press.where.enterprise_id)
+    await sendfile.send_picture(
+        desk.api, desk.uploader, team, press.where.channel_id, press.thread_ts, picture, passing(said)
+    )
+
+
+async def _delete(desk: Desk, press: Press, actor: Requester) -> None:
+    """The images go, here, at fal and at Slack; then the message."""
+    await desk.service.delete(press.job_id, actor)
+    team = Team(press.where.team_id, press.where.enterprise_id)
+    for file_id in filter(None, press.value.split(",")):
+        try:
+            await desk.api.call(team, "files.delete", file=file_id)
+        except SlackError as error:
+            log.info("slack_file_not_deleted", job=press.job_id, error=error.error)
+    if press.message_ts and press.where.channel_id:
+        try:
+            await desk.api.call(team, "chat.delete", channel=press.where.channel_id, ts=press.message_ts)
+        except SlackError as error:
+            log.info("slack_message_not_deleted", job=press.job_id, error=error.error)
+
+
+async def _redeliver(desk: Desk, press: Press, actor: Requester) -> None:
+    """A kept result again, to the member directly (or here, in a direct message)."""
+    key = f"redeliver:{actor.user_id}:{press.job_id}"
+    if not await desk.state.claim(CLICK_AREA, key, ttl_s=CLICK_ONCE_S):
+        return
+    where = press.where if press.where.kind == "im" else replace(press.where, channel_id="", thread_ts="")
+    await desk.service.redeliver(press.job_id, actor, reply=t.address(where))
+    if where is not press.where:
+        await desk.answers.tell(press.where, passing(tr("I am sending it to you as a direct message.", actor.locale)))
+
+
+def details(job: Job, locale: str) -> dict[str, str]:
+    """Everything known about a job, as labelled lines."""
+    rows: dict[str, str] = {}
+    caption = job.result.caption.strip() if job.result is not None else ""
+    rows[tr("What the model sees", locale)] = caption
+    rows[tr("Size", locale)] = words.size_line(job, locale)
+    rows[tr("Parameters", locale)] = words.parameters_line(job, locale)
+    rows[tr("Cost", locale)] = words.receipt_line(job, (), locale)
+    rows[tr("Notes", locale)] = words.notes_text(job, locale)
+    if job.input is not None:
+        rows[tr("Handed in", locale)] = f"{job.input.format.upper()}, {job.source.name or '–'}"
+    rows[tr("State", locale)] = tr("cancelled", locale) if job.state is JobState.CANCELLED else ""
+    rows[tr("Reference", locale)] = job.reference
+    return {label: value for label, value in rows.items() if value}
+
+
+_HANDLERS: dict[str, Callable[[Desk, Press, Requester], Awaitable[None]]] = {
+    "confirm": _confirm,
+    "cancel": _cancel,
+    "again": _change,
+    "more_creative": _change,
+    "twice_more": _change,
+    "factor": _change,
+    "same": _change,
+    "compare": _compare,
+    "delete": _delete,
+    "redeliver": _redeliver,
+}

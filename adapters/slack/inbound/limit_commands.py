@@ -1,0 +1,127 @@
+"""`/upscale quota …`: limits shown and, by moderators, set, cleared, paused, sponsored and watched. The core judges."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+
+from adapters.slack.context import Desk
+from adapters.slack.inbound import translate as t
+from adapters.slack.inbound.translate import Where
+from adapters.slack.views import account as view
+from adapters.slack.views.job import passing
+from core.budgets.limit_grammar import Dialect, limit_words
+from core.domain.errors import InvalidParameters, ParameterProblem
+from core.domain.job import Requester
+from core.domain.limits import ScopeKind
+from core.domain.money import NANOUSD_PER_USD, usd
+from core.presentation import tr
+
+DIALECT = Dialect(
+    scopes={
+        "workspace": ScopeKind.WORKSPACE,
+        "team": ScopeKind.WORKSPACE,
+        "channel": ScopeKind.CHANNEL,
+        "channels": ScopeKind.CHANNEL,
+        "user": ScopeKind.USER,
+        "users": ScopeKind.USER,
+        "member": ScopeKind.USER,
+        "members": ScopeKind.USER,
+    },
+    examples="user, @member, channel, #channel, workspace",
+    mention=t.mentioned_scope,
+)
+SPONSOR_EXAMPLE = "quota sponsor #channel $20 7 days"
+SPONSOR_DAYS = 7
+MAX_SPONSOR_DAYS = 366
+_DOLLARS = re.compile(r"\$\s?(\d{1,6}(?:[.,]\d{1,2})?)|\b(\d{1,6}(?:[.,]\d{1,2})?)\s?(?:\$|usd\b)", re.IGNORECASE)
+_DAYS = re.compile(r"\b(\d{1,3})\s*(?:d|day|days)\b", re.IGNORECASE)
+
+Handler = Callable[[Desk, Where, Requester, str], Awaitable[None]]
+
+
+async def answer(desk: Desk, where: Where, actor: Requester, rest: str) -> None:
+    """Do what the first word says; without one, show what applies to the member."""
+    verb, _, words = rest.strip().partition(" ")
+    await _VERBS.get(verb.lower(), _show)(desk, where, actor, words)
+
+
+async def _show(desk: Desk, where: Where, actor: Requester, words: str) -> None:
+    await desk.answers.tell(where, view.quota(await desk.service.limits(actor), actor.locale))
+
+
+async def _workspace(desk: Desk, where: Where, actor: Requester, words: str) -> None:
+    statuses = await desk.service.workspace_limits(actor)
+    await desk.answers.tell(where, view.quota(statuses, actor.locale, saved=True))
+
+
+async def _set(desk: Desk, where: Where, actor: Requester, words: str) -> None:
+    await _change(desk, where, actor, words, setting=True)
+
+
+async def _clear(desk: Desk, where: Where, actor: Requester, words: str) -> None:
+    await _change(desk, where, actor, words, setting=False)
+
+
+async def _change(desk: Desk, where: Where, actor: Requester, words: str, *, setting: bool) -> None:
+    limit = limit_words(words, DIALECT, needs_amount=setting)
+    scope_id = where.team_id if limit.scope is ScopeKind.WORKSPACE else limit.scope_id
+    amount = limit.amount if setting else None
+    statuses = await desk.service.set_limit(actor, limit.scope, scope_id, limit.measure, limit.window, amount)
+    await desk.answers.tell(where, view.quota(statuses, actor.locale, saved=True))
+
+
+async def _pause(desk: Desk, where: Where, actor: Requester, words: str) -> None:
+    await desk.service.pause(actor, True)
+    await desk.answers.tell(where, passing(tr("New upscales are paused in this workspace.", actor.locale)))
+
+
+async def _resume(desk: Desk, where: Where, actor: Requester, words: str) -> None:
+    await desk.service.pause(actor, False)
+    await desk.answers.tell(where, passing(tr("New upscales are possible again.", actor.locale)))
+
+
+async def _alerts(desk: Desk, where: Where, actor: Requester, words: str) -> None:
+    off = words.strip().lower() in ("off", "none")
+    channel = None if off else t.mentioned_channel(words) or where.channel_id
+    await desk.service.set_alert_channel(actor, channel)
+    told = tr("Budget alerts will be posted there. Add me to the channel if I am not in it.", actor.locale)
+    silent = tr("No budget alerts will be posted.", actor.locale)
+    await desk.answers.tell(where, passing(silent if channel is None else told))
+
+
+async def _sponsor(desk: Desk, where: Where, actor: Requester, words: str) -> None:
+    """A channel's jobs are paid from a budget of its own, for some days."""
+    locale = actor.locale
+    channel = t.mentioned_channel(words) or where.channel_id
+    if words.split()[-1:] == ["off"]:
+        await desk.service.sponsor(actor, channel, None)
+        await desk.answers.tell(where, passing(tr("The channel has no budget of its own any more.", locale)))
+        return
+    dollars = _DOLLARS.search(words)
+    if dollars is None:
+        problem = ParameterProblem("sponsor", "", "missing_value", SPONSOR_EXAMPLE)
+        raise InvalidParameters(problems=(problem,))
+    days_said = _DAYS.search(words)
+    days = min(MAX_SPONSOR_DAYS, max(1, int(days_said[1]))) if days_said else SPONSOR_DAYS
+    amount = int(Decimal((dollars[1] or dollars[2]).replace(",", ".")) * NANOUSD_PER_USD)
+    await desk.service.sponsor(actor, channel, amount, desk.clock.now() + days * 86_400)
+    said = tr(
+        "Pictures in that channel are now paid from its own budget: at most {amount}, for {days} days.",
+        locale,
+        amount=usd(amount, locale),
+        days=days,
+    )
+    await desk.answers.tell(where, passing(said))
+
+
+_VERBS: dict[str, Handler] = {
+    "set": _set,
+    "clear": _clear,
+    "workspace": _workspace,
+    "pause": _pause,
+    "resume": _resume,
+    "alerts": _alerts,
+    "sponsor": _sponsor,
+}

@@ -1,0 +1,133 @@
+"""Events: mentions and direct messages with pictures, the Home tab, and the app being removed.
+
+bolt has acknowledged before these run; the same event may come again, and a mention with a picture may come twice, as
+`app_mention` and as `message`: both carry the same channel and ts, which is the job's key.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.context.async_context import AsyncBoltContext
+
+from adapters.slack.context import Desk
+from adapters.slack.inbound import account_commands as account
+from adapters.slack.inbound import translate as t
+from adapters.slack.inbound.submit_jobs import Order
+from adapters.slack.inbound.translate import Where
+from adapters.slack.setup.installations import Install
+from adapters.slack.views import home
+
+log = structlog.get_logger(__name__)
+
+TAKEN_SUBTYPES = (None, "file_share")
+SEEN_AREA = "slack.seen"
+SEEN_FOR_S = 86_400.0
+HELP_AGAIN_S = 600.0
+
+Body = dict[str, Any]
+
+
+class Events:
+    """Registers the listeners of events."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def register(self, app: AsyncApp) -> None:
+        """All of them; unknown events and message changes are taken and left alone."""
+        app.event("app_mention")(self.mentioned)
+        app.event("message")(self.message)
+        app.event("app_home_opened")(self.home_opened)
+        app.event("app_uninstalled")(self.uninstalled)
+        app.event("tokens_revoked")(self.tokens_revoked)
+        app.event("team_access_revoked")(self.access_revoked)
+
+    def _where(self, body: Body, context: AsyncBoltContext) -> Where:
+        team_id = str(context.team_id or body.get("team_id") or "")
+        return t.where_of(body, team_id, str(context.enterprise_id or ""), self._desk.clock.now())
+
+    async def mentioned(self, body: Body, context: AsyncBoltContext) -> None:
+        """`@bot factor=3` with a picture, or words that are one of the subcommands."""
+        self._take(body, context, in_thread=True)
+
+    async def message(self, body: Body, context: AsyncBoltContext) -> None:
+        """A direct message; or a message with a picture in a channel that mentions us."""
+        event = body.get("event") or {}
+        if event.get("subtype") not in TAKEN_SUBTYPES or event.get("bot_id") or not event.get("user"):
+            return
+        direct = event.get("channel_type") == "im"
+        mentions_us = f"<@{context.bot_user_id}" in str(event.get("text") or "")
+        if direct or (mentions_us and event.get("files")):
+            self._take(body, context, in_thread=not direct)
+
+    def _take(self, body: Body, context: AsyncBoltContext, *, in_thread: bool) -> None:
+        event = body.get("event") or {}
+        if event.get("bot_id"):
+            return
+        where = self._where(body, context)
+        ts = str(event.get("ts") or "")
+        thread_ts = where.thread_ts or (ts if in_thread else "")
+        text = t.spoken(event.get("text"))
+        key = f"post-{where.channel_id}-{ts}"
+        files = t.pictures(event.get("files"))
+        name, rest = account.subcommand(text)
+        order = Order(where, key, text, files, thread_ts=thread_ts, may_come_again=True)
+        if name and not files:
+            self._desk.tasks.spawn(name, self._once(order, name, rest))
+        elif files or "://" in text or (text and self._desk.intake.text_is_parameters(text)):
+            self._desk.tasks.spawn("event", self._desk.intake.take(order))
+        else:
+            self._desk.tasks.spawn("help", self._help_now_and_then(order))
+
+    async def _once(self, order: Order, name: str, rest: str) -> None:
+        """A subcommand typed as a message, answered once however often the event comes."""
+        key = f"{order.where.team_id}:{order.event}"
+        if await self._desk.state.claim(SEEN_AREA, key, ttl_s=SEEN_FOR_S):
+            await account.answer(self._desk, order.where, name, rest)
+
+    async def _help_now_and_then(self, order: Order) -> None:
+        """Somebody talks to us without a picture: the help, but not after every "thank you"."""
+        where = order.where
+        key = f"help:{where.team_id}:{where.user_id}:{where.channel_id}"
+        if await self._desk.state.claim(SEEN_AREA, key, ttl_s=HELP_AGAIN_S):
+            await account.answer(self._desk, where, "help", "")
+
+    async def home_opened(self, body: Body, context: AsyncBoltContext) -> None:
+        """Draw the Home tab."""
+        if (body.get("event") or {}).get("tab") == "home":
+            self._desk.tasks.spawn("home", home.publish(self._desk, self._where(body, context)))
+
+    # --------------------------------------------------------------------- removal
+
+    async def uninstalled(self, body: Body, context: AsyncBoltContext) -> None:
+        """The app was removed from the workspace, or from the org."""
+        self._desk.tasks.spawn("uninstalled", self._forget(body, context))
+
+    async def tokens_revoked(self, body: Body, context: AsyncBoltContext) -> None:
+        """Tokens were taken back; only the bot's own matter."""
+        if ((body.get("event") or {}).get("tokens") or {}).get("bot"):
+            self._desk.tasks.spawn("revoked", self._forget(body, context))
+
+    async def access_revoked(self, body: Body, context: AsyncBoltContext) -> None:
+        """An org took single workspaces out."""
+        for team_id in (body.get("event") or {}).get("team_ids") or []:
+            self._desk.tasks.spawn("revoked", self._desk.service.forget_workspace(t.PLATFORM, str(team_id)))
+
+    async def _forget(self, body: Body, context: AsyncBoltContext) -> None:
+        team_id = str(body.get("team_id") or context.team_id or "")
+        enterprise_id = str(body.get("enterprise_id") or context.enterprise_id or "")
+        install = self._desk.installs.cached(team_id, enterprise_id)
+        await forget(self._desk, install or Install(team_id, "", ""))
+
+
+async def forget(desk: Desk, install: Install) -> None:
+    """A workspace's access is gone: its token, what we know of its people, its jobs and its images."""
+    log.info("slack_workspace_removed", workspace=install.key)
+    if not desk.installs.is_fixed(install.key):
+        await desk.installs.forget(install.key)
+    desk.people.forget(install.key)
+    for team_id in desk.installs.teams_of(install.key):
+        await desk.service.forget_workspace(t.PLATFORM, team_id)

@@ -1,0 +1,120 @@
+"""From files and words to jobs: the same for every way in. Acknowledgements are long over when this runs.
+
+Decides nothing about parameters or pictures: it asks the core and tells its answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from adapters.slack.inbound import translate as t
+from adapters.slack.inbound.translate import Where
+from adapters.slack.inbound.user_cache import People
+from adapters.slack.outbound.api_client import Team
+from adapters.slack.outbound.ephemeral import Answers
+from core.domain.errors import InvalidParameters, NoImage
+from core.domain.job import Requester, Source, UpscaleRequest
+from core.domain.parameters.grammar import parse
+from core.ports import AppState, Service
+
+log = structlog.get_logger(__name__)
+
+MAX_PICTURES = 10
+ANSWERED_AREA = "slack.answered"
+ANSWERED_FOR_S = 86_400.0
+
+Fields = Mapping[str, str | int | float | bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One action of a member that may become jobs. `event` is stable over redeliveries."""
+
+    where: Where
+    event: str
+    text: str = ""
+    files: Sequence[Mapping[str, Any]] = ()
+    links: Sequence[str] = ()
+    fields: Fields = field(default_factory=dict)
+    private: bool | None = None
+    thread_ts: str | None = None
+    may_come_again: bool = False
+
+
+class Intake:
+    """Makes jobs of orders."""
+
+    def __init__(
+        self, service: Service, people: People, answers: Answers, state: AppState, own_hosts: Collection[str] = ()
+    ) -> None:
+        self._service = service
+        self._people = people
+        self._answers = answers
+        self._state = state
+        self._own_hosts = frozenset(own_hosts)
+
+    async def actor(self, where: Where) -> Requester:
+        """Who acts, with name, language and rights."""
+        person = await self._people.get(Team(where.team_id, where.enterprise_id), where.user_id)
+        return t.requester(where, person)
+
+    async def take(self, order: Order) -> None:
+        """Start a job for every picture, or say why not."""
+        actor = await self.actor(order.where)
+        try:
+            sources, private = self._sources(order)
+            if not sources:
+                raise NoImage
+            for item, source in sources:
+                await self._service.request(self._request(order, actor, item, source, private))
+        except Exception as error:
+            await self._explain(order, error, actor.locale)
+
+    def _sources(self, order: Order) -> tuple[list[tuple[str, Source]], bool]:
+        """(stable name, source) of every picture, and whether the text or the form asks for privacy."""
+        parsed = parse(order.text)
+        found = [(str(file["id"]), t.file_source(file, order.where)) for file in order.files]
+        links = [*order.links, *parsed.links]
+        found += [
+            (f"link{number}", t.link_source(link, order.where, self._own_hosts)) for number, link in enumerate(links)
+        ]
+        private = order.private if order.private is not None else bool(parsed.private)
+        return found[:MAX_PICTURES], private
+
+    def _request(self, order: Order, actor: Requester, item: str, source: Source, private: bool) -> UpscaleRequest:
+        return UpscaleRequest(
+            key=t.job_key(order.where.team_id, order.event, item),
+            requester=actor,
+            source=source,
+            reply=t.address(order.where, private=private, thread_ts=order.thread_ts),
+            text=order.text,
+            fields=order.fields,
+            private=private,
+        )
+
+    async def _explain(self, order: Order, error: Exception, locale: str) -> None:
+        """Tell once, even where the same event comes again to another process."""
+        if order.may_come_again:
+            key = f"{order.where.team_id}:{order.event}"
+            if not await self._state.claim(ANSWERED_AREA, key, ttl_s=ANSWERED_FOR_S):
+                return
+        where = order.where
+        if order.thread_ts:
+            where = Where(where.team_id, where.enterprise_id, where.user_id, where.user_name, where.channel_id,
+                          where.channel_name, order.thread_ts, where.response_url, where.at)  # fmt: skip
+        await self._answers.error(where, error, locale)
+
+    def text_is_parameters(self, text: str) -> bool:
+        """Whether these words are parameters and nothing else (somebody's message may say anything)."""
+        try:
+            self._service.check(text, {})
+        except InvalidParameters:
+            return False
+        return True
+
+
+Handler = Callable[[Order], Awaitable[None]]

@@ -1,0 +1,200 @@
+"""Slack's payloads as the core's data. Pure; judges nothing.
+
+Everything here reads raw dicts: slack_sdk's models lack the files of a `file_input` (read in 3.47's source).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from core.domain.job import ReplyAddress, Requester, Source
+from core.domain.limits import ScopeKind
+
+PLATFORM = "slack"
+RESPONSE_URL_LIFE_S = 1700.0
+"""Slack's 30 minutes, less a little (docs: handling user interaction, read 2026-11-22)."""
+
+_FILE_LINK = re.compile(
+    r"https://[a-z0-9.-]+\.slack\.com/files/[UW][A-Z0-9]+/(F[A-Z0-9]+)(?:/|$)|"
+    r"https://files\.slack\.com/files-(?:pri|tmb)/[A-Z0-9]+-(F[A-Z0-9]+)/",
+    re.IGNORECASE,
+)
+_FILE_PATH = re.compile(r"/(?:files/[UW][A-Z0-9]+/|files-(?:pri|tmb)/[A-Z0-9]+-)(F[A-Z0-9]+)(?:/|$)", re.IGNORECASE)
+"""The same two paths, for hosts that are configured as Slack's own (a proxy, a regional instance)."""
+_MENTION = re.compile(r"<@[UW][A-Z0-9]+(?:\|[^>]*)?>")
+_USER = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
+_CHANNEL = re.compile(r"<#([CG][A-Z0-9]+)(?:\|[^>]*)?>")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What Slack tells of a member, from `users.info`."""
+
+    name: str = ""
+    locale: str = "en"
+    is_admin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The place and person of one action, from any payload. `thread_ts` is where answers belong, if in a thread."""
+
+    team_id: str
+    enterprise_id: str
+    user_id: str
+    user_name: str = ""
+    channel_id: str = ""
+    channel_name: str = ""
+    thread_ts: str = ""
+    response_url: str = ""
+    at: float = 0.0
+
+    @property
+    def kind(self) -> str:
+        """im, group (private channel) or channel."""
+        if self.channel_id.startswith("D") or self.channel_name == "directmessage":
+            return "im"
+        return "group" if self.channel_id.startswith("G") or self.channel_name == "privategroup" else "channel"
+
+
+def where_of(body: Mapping[str, Any], team_id: str, enterprise_id: str, now: float) -> Where:
+    """From a command, an interaction or an event."""
+    event = body.get("event")
+    if isinstance(event, dict):
+        return Where(
+            team_id,
+            enterprise_id,
+            str(event.get("user") or ""),
+            channel_id=str(event.get("channel") or ""),
+            channel_name="directmessage" if event.get("channel_type") == "im" else "",
+            thread_ts=str(event.get("thread_ts") or ""),
+            at=now,
+        )
+    if "command" in body:
+        return Where(
+            team_id,
+            enterprise_id,
+            str(body.get("user_id") or ""),
+            str(body.get("user_name") or ""),
+            str(body.get("channel_id") or ""),
+            str(body.get("channel_name") or ""),
+            response_url=str(body.get("response_url") or ""),
+            at=now,
+        )
+    user, channel = body.get("user") or {}, body.get("channel") or {}
+    message = body.get("message") or {}
+    return Where(
+        team_id,
+        enterprise_id,
+        str(user.get("id") or ""),
+        str(user.get("username") or user.get("name") or ""),
+        str(channel.get("id") or ""),
+        str(channel.get("name") or ""),
+        str(message.get("thread_ts") or ""),
+        str(body.get("response_url") or ""),
+        now,
+    )
+
+
+def requester(where: Where, person: Person) -> Requester:
+    """Who acts, where, with which rights."""
+    return Requester(
+        platform=PLATFORM,
+        user_id=where.user_id,
+        user_name=person.name or where.user_name,
+        workspace_id=where.team_id,
+        channel_id=where.channel_id,
+        is_moderator=person.is_admin,
+        locale=person.locale,
+    )
+
+
+def address(where: Where, *, private: bool = False, thread_ts: str | None = None) -> ReplyAddress:
+    """Where the job's message goes. Without a channel, or in private, it goes to the member directly."""
+    data: dict[str, Any] = {
+        "team": where.team_id,
+        "enterprise": where.enterprise_id,
+        "user": where.user_id,
+        "channel": where.channel_id,
+        "kind": where.kind,
+        "thread_ts": where.thread_ts if thread_ts is None else thread_ts,
+        "private": private,
+    }
+    if where.response_url:
+        data |= {"response_url": where.response_url, "response_until": where.at + RESPONSE_URL_LIFE_S}
+    return ReplyAddress(PLATFORM, data)
+
+
+def file_source(file: Mapping[str, Any], where: Where) -> Source:
+    """A file of Slack's; what it is and where it lies is asked when it is fetched."""
+    name = str(file.get("name") or file.get("title") or "")
+    data = {"file": str(file.get("id") or ""), "team": where.team_id, "enterprise": where.enterprise_id}
+    return Source("attachment", name=name, data=data)
+
+
+def link_source(link: str, where: Where, own_hosts: Collection[str] = ()) -> Source:
+    """A typed link: a file of this Slack, or an address of the web. `own_hosts` (host[:port]) serve Slack's files."""
+    file_id = _file_id(link, own_hosts)
+    if file_id:
+        name = link.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
+        source = file_source({"id": file_id, "name": name}, where)
+        # A name of a file is no proof that its namer may see it: `files.download` asks who may.
+        return Source("attachment", name=name, data={**source.data, "by": where.user_id, "in": where.channel_id})
+    return Source("link", url=link, name=link.split("?")[0].rstrip("/").rsplit("/", 1)[-1][:80])
+
+
+def _file_id(link: str, own_hosts: Collection[str]) -> str:
+    """The file that a link of Slack's names. Only the id is used: where the file lies is asked of Slack."""
+    if found := _FILE_LINK.match(link):
+        return str(found[1] or found[2]).upper()
+    scheme, _, rest = link.partition("://")
+    host, slash, path = rest.partition("/")
+    if scheme.lower() in ("https", "http") and host.lower() in own_hosts:
+        found = _FILE_PATH.search(f"{slash}{path.split('?')[0]}")
+        return str(found[1]).upper() if found else ""
+    return ""
+
+
+def pictures(files: Any) -> list[dict[str, Any]]:
+    """The files that may be pictures: those whose type says so, and those whose type is not known yet."""
+    found = []
+    for file in files or []:
+        if isinstance(file, dict) and file.get("id") and file.get("mode") != "tombstone":
+            mime = str(file.get("mimetype") or "")
+            if not mime or mime.startswith("image/") or mime == "application/octet-stream":
+                found.append(file)
+    return found
+
+
+def spoken(text: Any) -> str:
+    """A message's text without mentions, for the parser."""
+    return _MENTION.sub(" ", str(text or "")).strip()
+
+
+def mentioned_user(text: str) -> str | None:
+    """The first member mentioned in a command's text."""
+    found = _USER.search(text)
+    return found[1] if found else None
+
+
+def mentioned_channel(text: str) -> str | None:
+    """The first channel mentioned in a command's text."""
+    found = _CHANNEL.search(text)
+    return found[1] if found else None
+
+
+def mentioned_scope(word: str) -> tuple[ScopeKind, str] | None:
+    """A mentioned member or channel, as whom a limit applies to."""
+    if user := mentioned_user(word):
+        return ScopeKind.USER, user
+    if channel := mentioned_channel(word):
+        return ScopeKind.CHANNEL, channel
+    return None
+
+
+def job_key(team_id: str, event: str, item: str) -> str:
+    """The idempotency key: the same event and file are the same job, however often they arrive."""
+    return f"{PLATFORM}:{team_id}:{event}:{item}"

@@ -1,0 +1,62 @@
+"""What Slack tells of members (name, language, admin or not), kept for ten minutes. Asks; decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+
+from adapters.slack.inbound.translate import Person
+from adapters.slack.outbound.api_client import SlackApi, Team
+from adapters.slack.outbound.errors import SlackError
+from core.ports import Clock
+
+KEEP_S = 600.0
+MAX_KEPT = 20_000
+ASK_TIMEOUT_S = 6.0
+
+
+class People:
+    """A bounded cache over `users.info`."""
+
+    def __init__(self, api: SlackApi, clock: Clock) -> None:
+        self._api = api
+        self._clock = clock
+        self._known: OrderedDict[tuple[str, str], tuple[float, Person]] = OrderedDict()
+
+    def cached(self, team_id: str, user_id: str) -> Person | None:
+        """Without any waiting; None where unknown or too old."""
+        found = self._known.get((team_id, user_id))
+        return found[1] if found and self._clock.now() - found[0] < KEEP_S else None
+
+    async def get(self, team: Team, user_id: str) -> Person:
+        """The member; an unknown one, in English and without rights, where Slack does not tell."""
+        known = self.cached(team.team_id, user_id)
+        if known is not None or not user_id:
+            return known or Person()
+        try:
+            async with asyncio.timeout(ASK_TIMEOUT_S):
+                answer = await self._api.call(
+                    team, "users.info", max_wait_s=ASK_TIMEOUT_S, user=user_id, include_locale="true"
+                )
+        except (SlackError, TimeoutError):
+            stale = self._known.get((team.team_id, user_id))
+            # Stale rights are not granted: only the name and the language are kept.
+            return Person(stale[1].name, stale[1].locale) if stale else Person()
+        person = _person(answer.get("user") or {})
+        self._known[(team.team_id, user_id)] = (self._clock.now(), person)
+        while len(self._known) > MAX_KEPT:
+            self._known.popitem(last=False)
+        return person
+
+    def forget(self, team_id: str) -> None:
+        """The workspace removed the app."""
+        for key in [key for key in self._known if key[0] == team_id]:
+            del self._known[key]
+
+
+def _person(user: dict[str, object]) -> Person:
+    profile = user.get("profile")
+    shown = profile.get("display_name") or profile.get("real_name") if isinstance(profile, dict) else ""
+    name = str(shown or user.get("real_name") or user.get("name") or "")
+    admin = any(bool(user.get(key)) for key in ("is_admin", "is_owner", "is_primary_owner"))
+    return Person(name, str(user.get("locale") or "en"), admin)

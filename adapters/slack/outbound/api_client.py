@@ -1,0 +1,202 @@
+"""The one way to Slack's Web API for everything that happens after an acknowledgement.
+
+Takes the right workspace's token, waits for its turn in the workspace's budget, repeats only what may be repeated, and
+turns answers into the exceptions of `errors`. A post is never repeated when it may have been carried out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import structlog
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from adapters.slack.connection.log_redaction import sdk_logger
+from adapters.slack.outbound.errors import REVOKED, SlackAway, SlackRefused, SlackRevoked, code_of
+from adapters.slack.outbound.rate_limit import Budget
+from adapters.slack.setup.installations import Install, Installs
+from core.ports import Clock
+
+log = structlog.get_logger(__name__)
+
+CALL_TIMEOUT_S = 15.0
+FINAL_WAIT_S = 90.0
+PROGRESS_WAIT_S = 7.0
+"""Shorter than the ten seconds that the core allows one progress edit."""
+TRIES = 4
+FIRST_PAUSE_S = 0.25
+RATE_LIMIT_DEFAULT_S = 5.0
+
+POSTS = frozenset({"chat.postMessage", "chat.postEphemeral", "chat.startStream", "files.completeUploadExternal"})
+"""Doing these twice shows twice."""
+AS_JSON = frozenset(
+    {"chat.postMessage", "chat.update", "chat.postEphemeral", "chat.startStream", "chat.appendStream",
+     "chat.stopStream", "views.open", "views.update", "views.publish", "files.completeUploadExternal"}
+)  # fmt: skip
+UNCLEAR = frozenset({"internal_error", "fatal_error"})
+"""Slack: "It's possible some aspect of the operation succeeded before the error was raised"."""
+TRANSIENT_ANSWERS = frozenset(
+    {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "file_update_failed", "update_failed"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """Whose workspace a call is made in."""
+
+    team_id: str
+    enterprise_id: str = ""
+
+
+class SlackApi:
+    """Calls on behalf of workspaces. `on_revoked` is told once per refusal that looks like a removal of the app."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, base_url: str, installs: Installs, budget: Budget, clock: Clock
+    ) -> None:
+        self._session = session
+        self._base_url = base_url
+        self._installs = installs
+        self._budget = budget
+        self._clock = clock
+        self._clients: dict[str, AsyncWebClient] = {}
+        self.on_revoked: Callable[[Install], Awaitable[None]] | None = None
+
+    def client(self, token: str) -> AsyncWebClient:
+        """The SDK's client for this token, on the shared session, without retries of its own."""
+        client = self._clients.get(token)
+        if client is None:
+            if len(self._clients) > 1000:
+                self._clients.clear()
+            client = self._clients[token] = AsyncWebClient(
+                token=token,
+                base_url=self._base_url,
+                session=self._session,
+                retry_handlers=[],
+                logger=sdk_logger("web"),
+                timeout=int(CALL_TIMEOUT_S),
+            )
+        return client
+
+    async def token(self, team: Team) -> str:
+        """The workspace's bot token. Raises SlackRevoked where there is none."""
+        install = await self._installs.find(team.team_id, team.enterprise_id)
+        if install is None:
+            raise SlackRevoked("not_installed")
+        return install.bot_token
+
+    async def call(
+        self,
+        team: Team,
+        method: str,
+        *,
+        progress: bool = False,
+        max_wait_s: float | None = None,
+        leaving: Callable[[], None] | None = None,
+        **args: Any,
+    ) -> dict[str, Any]:
+        """One call, with its waits and repeats; `leaving` is called when the wait is over and the request leaves.
+
+        Raises SlackRefused, SlackRevoked or SlackAway.
+        """
+        wait_s = max_wait_s if max_wait_s is not None else PROGRESS_WAIT_S if progress else FINAL_WAIT_S
+        deadline = self._clock.now() + wait_s
+        given = {name: value for name, value in args.items() if value is not None}
+        renewed = False
+        for attempt in range(TRIES):
+            left_s = max(0.0, deadline - self._clock.now())
+            await self._budget.take(
+                team.team_id, method, channel=str(given.get("channel", "")), progress=progress, max_wait_s=left_s
+            )
+            if leaving is not None:
+                leaving()
+            try:
+                return await self._once(team, method, given)
+            except SlackRefused as refusal:
+                if refusal.error == "token_expired" and not renewed:
+                    renewed = await self._renew(team)
+                    if renewed:
+                        continue
+                await self._look_for_removal(team, refusal)
+                if refusal.error not in TRANSIENT_ANSWERS or progress or attempt == TRIES - 1:
+                    raise
+            except SlackAway as away:
+                if away.maybe_done and method in POSTS:
+                    raise
+                pause_left = deadline - self._clock.now() - (away.retry_after_s or 0)
+                if attempt == TRIES - 1 or pause_left < 0:
+                    raise
+                if away.retry_after_s is not None:
+                    continue
+            await self._clock.sleep(FIRST_PAUSE_S * 2**attempt)
+        raise SlackAway("retries")
+
+    async def _once(self, team: Team, method: str, args: dict[str, Any]) -> dict[str, Any]:
+        install = await self._installs.find(team.team_id, team.enterprise_id)
+        if install is None:
+            raise SlackRevoked("not_installed")
+        if self._session.closed:
+            raise SlackAway("closed")
+        if not install.team_id:
+            args = args | {"team_id": team.team_id}
+        client = self.client(install.bot_token)
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                if method in AS_JSON:
+                    answer = await client.api_call(method, json=args)
+                else:
+                    answer = await client.api_call(method, data=args)
+        except SlackApiError as error:
+            raise self._refused(team, method, error) from None
+        except aiohttp.ClientConnectorError:
+            raise SlackAway("unreachable") from None
+        except (aiohttp.ClientError, TimeoutError, ConnectionError, SlackClientError, ValueError, AttributeError):
+            # The SDK stumbles over some bodies that are no JSON with errors of its own.
+            raise SlackAway("no_answer", maybe_done=True) from None
+        if not isinstance(answer.data, dict):
+            raise SlackAway("not_json", maybe_done=True)
+        return answer.data
+
+    def _refused(self, team: Team, method: str, error: SlackApiError) -> SlackRefused | SlackAway:
+        """What a refusal means; bodies may be a dict, text, or bytes."""
+        response = error.response
+        status = getattr(response, "status_code", None) or (response.get("status") if isinstance(response, dict) else 0)
+        data = response if isinstance(response, dict) else getattr(response, "data", None)
+        code = code_of(error)
+        if status == 429 or code in ("ratelimited", "rate_limited"):
+            headers = getattr(response, "headers", None) or {}
+            retry_after_s = _seconds(headers.get("Retry-After"))
+            self._budget.limited(team.team_id, method, retry_after_s)
+            log.info("slack_rate_limited", method=method, retry_after_s=retry_after_s)
+            return SlackAway("ratelimited", retry_after_s=retry_after_s)
+        if code in UNCLEAR and method in POSTS:
+            return SlackAway(code, maybe_done=True)
+        if not code:
+            return SlackAway(f"status_{status}", maybe_done=True)
+        return SlackRefused(code, data if isinstance(data, dict) else None)
+
+    async def _renew(self, team: Team) -> bool:
+        install = self._installs.cached(team.team_id, team.enterprise_id)
+        if install is None:
+            return False
+        return (await self._installs.renewed(install, force=True)).bot_token != install.bot_token
+
+    async def _look_for_removal(self, team: Team, refusal: SlackRefused) -> None:
+        if refusal.error not in REVOKED and refusal.error != "token_expired":
+            return
+        install = self._installs.cached(team.team_id, team.enterprise_id)
+        if install is not None and self.on_revoked is not None and refusal.error != "not_authed":
+            await self.on_revoked(install)
+        raise SlackRevoked(refusal.error)
+
+
+def _seconds(value: Any) -> float:
+    try:
+        return max(1.0, float(value))
+    except (TypeError, ValueError):
+        return RATE_LIMIT_DEFAULT_S

@@ -1,0 +1,218 @@
+"""The finished picture into Slack: which files go up, in which shape, and the message that shows them.
+
+The full file always goes up. What Slack cannot show inline (WebP, very large sides) gets a reduced preview beside it.
+The message with the picture is always a new one: an edit that brings in a file nobody has seen yet shows a broken
+picture (java-slack-sdk #1441, read 2026-11-22). Every step is noted, so that a repeat goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from adapters.slack.outbound.errors import UNREACHABLE_PLACE, SlackAway, SlackRefused
+from adapters.slack.outbound.posting import Notebook, Place, Poster
+from adapters.slack.outbound.uploads import ALT_TXT_MAX_CHARS, Upload, Uploader
+from adapters.slack.views import job as render
+from core.domain.job import Delivery, DeliveryKind, Job
+from core.domain.limits import LimitStatus
+from core.domain.media_types import suffix_for
+from core.ports import Media, MediaFile
+from core.presentation import job_texts as words
+
+log = structlog.get_logger(__name__)
+
+INLINE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif"})
+INLINE_MAX_SIDE_PX = 7000
+"""No preview above about this was observed (Expensify/App #38180, #44807, read 2026-11-22); undocumented."""
+INLINE_MAX_BYTES = 50_000_000
+PREVIEW_MAX_SIDE_PX = 2048
+PREVIEW_MAX_BYTES = 8_000_000
+FILE_MAX_BYTES = 1_000_000_000
+"""Slack's largest file (python-slack-sdk #739, a maintainer's word, 2020). Workspaces may allow less: they say so."""
+SMALLER_TRIES_BYTES = (100_000_000, 20_000_000, 5_000_000, 1_000_000)
+TOO_LARGE = frozenset({"file_upload_size_restricted", "storage_limit_reached"})
+NO_UPLOADS = frozenset({"file_uploads_disabled", "file_type_not_allowed", "file_uploads_except_images_disabled"})
+_UNSAFE_NAME = re.compile(r"[^\w.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What went up. `image_id` is shown inline; `full_id` is the full file where that is another one."""
+
+    shape: DeliveryKind
+    image_id: str | None
+    full_id: str = ""
+    full: MediaFile | None = None
+    """The full file, its bytes sent but not yet shown anywhere."""
+
+
+class Deliverer:
+    """Delivers one job's result."""
+
+    def __init__(self, uploader: Uploader, media: Media, poster: Poster, notes: Notebook) -> None:
+        self._uploader = uploader
+        self._media = media
+        self._poster = poster
+        self._notes = notes
+
+    async def deliver(self, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
+        """Upload, post, and say how. Repeats find their earlier work in the notes."""
+        noted = await self._notes.get("delivered")
+        if isinstance(noted, dict):
+            return Delivery(noted["shape"], noted["elsewhere"])
+        sent = await self._upload(job)
+        place, sent = await self._show(job, left, sent)
+        if sent.full_id:
+            await self._attach_full(job, place, sent)
+        elsewhere = "direct_message" if place.moved else ""
+        await self._notes.put(delivered={"shape": sent.shape, "elsewhere": elsewhere})
+        return Delivery(sent.shape, "direct_message" if place.moved else "")
+
+    # ------------------------------------------------------------------ the message
+
+    async def _show(self, job: Job, left: tuple[LimitStatus, ...], sent: Sent) -> tuple[Place, Sent]:
+        """The new message. Where its posting is in doubt, the file's own record says whether it is there."""
+        posted = await self._notes.get("result")
+        place = await self._poster.place()
+        if isinstance(posted, dict):
+            if posted.get("ts"):
+                return place, sent
+            if sent.image_id and (ts := await self._seen(sent.image_id, place)):
+                await self._notes.put(result={"ts": ts})
+                return place, sent
+        await self._notes.put(result={"ts": ""})
+        try:
+            place, ts = await self._post(job, left, sent)
+        except SlackRefused as refusal:
+            if refusal.error != "invalid_blocks" or sent.image_id is None:
+                await self._notes.put(result=None)
+                raise
+            # The picture is not to be shown inline after all: the file itself, and everything else, is.
+            sent = Sent(sent.shape, None, sent.full_id or sent.image_id, sent.full)
+            place, ts = await self._post(job, left, sent)
+        except SlackAway as away:
+            if not away.maybe_done:
+                await self._notes.put(result=None)
+            raise
+        await self._notes.put(result={"ts": ts})
+        return place, sent
+
+    async def _post(self, job: Job, left: tuple[LimitStatus, ...], sent: Sent) -> tuple[Place, str]:
+        place = await self._poster.place()
+        content = self._content(job, left, sent, moved=place.moved)
+        if place.direct:
+            return await self._poster.post(content, locale=job.requester.locale)
+        try:
+            return place, await self._poster.post_in(place, content)
+        except SlackRefused as refusal:
+            if refusal.error not in UNREACHABLE_PLACE:
+                raise
+            log.info("slack_result_moved", job=job.id, error=refusal.error)
+        place = await self._poster.move_to_direct(job.requester.locale)
+        return place, await self._poster.post_in(place, self._content(job, left, sent, moved=True))
+
+    def _content(self, job: Job, left: tuple[LimitStatus, ...], sent: Sent, *, moved: bool) -> Any:
+        delivery = Delivery(sent.shape, "direct_message" if moved else "")
+        files = tuple(file_id for file_id in (sent.image_id, sent.full_id) if file_id)
+        link = job.result.link if job.result is not None and job.result.link else ""
+        whole = sent.shape == "original" and not sent.full_id
+        return render.result(
+            job,
+            left,
+            image_id=sent.image_id,
+            file_ids=files,
+            full_url="" if whole else link,
+            remark=words.delivery_text(delivery, job.requester.locale),
+        )
+
+    async def _seen(self, file_id: str, place: Place) -> str:
+        """The ts of a message in `place` that shows the file; empty where there is none."""
+        file = await self._uploader.wait_processed(self._poster.team, file_id, at_most_s=5.0)
+        shares = (file or {}).get("shares") or {}
+        for side in shares.values():
+            for post in side.get(place.channel, []):
+                return str(post.get("ts") or "")
+        return ""
+
+    # ---------------------------------------------------------------------- files
+
+    async def _upload(self, job: Job) -> Sent:
+        """The full file, and a preview where it cannot be shown inline."""
+        try:
+            full, full_id = await self._upload_within_limits(job)
+        except SlackRefused as refusal:
+            if refusal.error not in TOO_LARGE | NO_UPLOADS or job.result is None or not job.result.link:
+                raise
+            log.info("slack_uploads_refused", job=job.id, error=refusal.error)
+            return Sent("link", None)
+        if self._inline(full):
+            return Sent(full.shape, full_id)
+        preview = await self._media.preview(job, max_side_px=PREVIEW_MAX_SIDE_PX, max_bytes=PREVIEW_MAX_BYTES)
+        preview_id = await self._send("preview", job, preview)
+        return Sent(full.shape, preview_id, full_id, full)
+
+    async def _upload_within_limits(self, job: Job) -> tuple[MediaFile, str]:
+        """The original, or the best smaller shape that this workspace takes."""
+        noted = await self._notes.get("shape_limit")
+        limits = [FILE_MAX_BYTES, *SMALLER_TRIES_BYTES]
+        start = limits.index(noted) if noted in limits else 0
+        for number, limit in enumerate(limits[start:], start=start):
+            if number == 0:
+                file = await self._media.original(job)
+                if file.bytes > FILE_MAX_BYTES:
+                    continue
+            else:
+                file = await self._media.fit(job, max_bytes=limit)
+            try:
+                return file, await self._send("full", job, file, hold=not self._inline(file))
+            except SlackRefused as refusal:
+                if refusal.error not in TOO_LARGE or number == len(limits) - 1:
+                    raise
+                await self._notes.put(shape_limit=limits[number + 1], upload_full=None)
+        raise SlackRefused("file_upload_size_restricted")
+
+    @staticmethod
+    def _inline(file: MediaFile) -> bool:
+        small = max(file.width_px, file.height_px) <= INLINE_MAX_SIDE_PX and file.bytes <= INLINE_MAX_BYTES
+        return small and file.mime in INLINE_TYPES
+
+    async def _send(
+        self, slot: str, job: Job, file: MediaFile, *, hold: bool = False, show_in: Place | None = None
+    ) -> str:
+        """Upload one file under its slot of the notes. Unless held back, wait until Slack can show it."""
+        state = await self._notes.get(f"upload_{slot}") or {}
+        upload = self._described(job, file, slot)
+        if show_in is not None:
+            upload = replace(upload, channel=show_in.channel, thread_ts=show_in.thread_ts)
+
+        async def note(new: dict[str, Any]) -> None:
+            await self._notes.put(**{f"upload_{slot}": new})
+
+        file_id = await self._uploader.send(self._poster.team, upload, dict(state), note, hold=hold)
+        if not hold and show_in is None:
+            await self._uploader.wait_processed(self._poster.team, file_id)
+        return file_id
+
+    @staticmethod
+    def _described(job: Job, file: MediaFile, slot: str) -> Upload:
+        stem = _UNSAFE_NAME.sub("-", job.source.name.rsplit(".", 1)[0]).strip("-.")[:60] or "picture"
+        mark = "preview" if slot == "preview" else f"{job.parameters.factor:g}x"
+        alt = words.alt_text(job, job.requester.locale, max_chars=ALT_TXT_MAX_CHARS)
+        name = f"{stem}-{mark}{suffix_for(file.mime)}"
+        return Upload(file.path, name, name, alt, file.bytes)
+
+    async def _attach_full(self, job: Job, place: Place, sent: Sent) -> None:
+        """The full file into the thread under the picture, as a file, so that everybody there can open it."""
+        posted = await self._notes.get("result") or {}
+        under = replace(place, thread_ts=place.thread_ts or str(posted.get("ts") or ""))
+        if sent.full is not None:
+            await self._send("full", job, sent.full, show_in=under)
+        elif not await self._notes.get("full_shown"):
+            # Completed already, but not to be shown inline: its own link shares it.
+            file = await self._uploader.wait_processed(self._poster.team, sent.full_id)
+            await self._poster.post_in(under, render.full_file(job, str((file or {}).get("permalink") or "")))
+            await self._notes.put(full_shown=True)

@@ -1,0 +1,90 @@
+"""What can go wrong between us and Slack's Web API, as four exceptions; and their place in the core's tree. No I/O."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slack_sdk.errors import SlackApiError
+
+from core.domain.errors import DeliveryError, DeliveryRefused, DeliveryUnavailable
+
+REVOKED = frozenset(
+    {"account_inactive", "token_revoked", "invalid_auth", "not_authed", "team_access_not_granted", "app_uninstalled"}
+)
+"""The workspace has taken its access back (or the token is wrong)."""
+
+UNREACHABLE_PLACE = frozenset(
+    {
+        "not_in_channel",
+        "channel_not_found",
+        "is_archived",
+        "restricted_action",
+        "restricted_action_read_only_channel",
+        "restricted_action_thread_only_channel",
+        "restricted_action_non_threadable_channel",
+        "restricted_action_thread_locked",
+        "posting_to_channel_denied",
+        "invalid_channel",
+        "cannot_reply_to_message",
+        "message_limit_exceeded",
+    }
+)
+"""Nothing can be posted there (any more); a direct message may still go."""
+
+TRANSIENT = frozenset(
+    {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "ratelimited", "rate_limited",
+     "file_update_failed", "update_failed", "messaging_processing_failed", "team_added_to_org"}
+)  # fmt: skip
+"""Worth another try after a pause."""
+
+
+class SlackError(Exception):
+    """Base; `error` is Slack's own short code, never text that people typed."""
+
+    def __init__(self, error: str) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class SlackRefused(SlackError):
+    """Slack answered `ok: false`. `data` is the answer."""
+
+    def __init__(self, error: str, data: dict[str, Any] | None = None) -> None:
+        super().__init__(error)
+        self.data = data or {}
+
+
+class SlackRevoked(SlackError):
+    """The workspace no longer lets us in."""
+
+
+class SlackAway(SlackError):
+    """No usable answer in the time allowed. `maybe_done`: the request may have been carried out all the same."""
+
+    def __init__(self, error: str, *, maybe_done: bool = False, retry_after_s: float | None = None) -> None:
+        super().__init__(error)
+        self.maybe_done = maybe_done
+        self.retry_after_s = retry_after_s
+
+
+def delivery_error(error: SlackError) -> DeliveryError:
+    """The core's word for it."""
+    if isinstance(error, SlackAway):
+        return DeliveryUnavailable(retry_after_s=error.retry_after_s)
+    if isinstance(error, SlackRevoked):
+        return DeliveryRefused(reason="revoked")
+    if error.error in TRANSIENT:
+        return DeliveryUnavailable(retry_after_s=None)
+    if error.error in ("message_not_found", "thread_not_found"):
+        return DeliveryRefused(reason="gone")
+    if error.error in ("edit_window_closed", "cant_update_message"):
+        return DeliveryRefused(reason="too_old")
+    if error.error in UNREACHABLE_PLACE or error.error in ("missing_scope", "user_disabled", "user_not_found"):
+        return DeliveryRefused(reason="forbidden")
+    return DeliveryRefused(reason="refused")
+
+
+def code_of(error: SlackApiError) -> str:
+    """Slack's short code in an SDK exception; empty where the body was no JSON (the SDK then holds text or bytes)."""
+    data = error.response if isinstance(error.response, dict) else getattr(error.response, "data", None)
+    return str(data.get("error") or "") if isinstance(data, dict) else ""

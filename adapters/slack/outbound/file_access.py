@@ -1,0 +1,91 @@
+"""A file of Slack's, made ready to be fetched: which address, with which token, from which hosts. Fetches no bytes.
+
+`files.info` is always asked: events may carry a stub (Slack Connect), the file may not be processed yet, and its
+address must never be taken from elsewhere. A file that lies outside Slack (Drive, Dropbox …) is refused, so that the
+token cannot reach a third party.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from adapters.slack.outbound.api_client import SlackApi, Team
+from adapters.slack.outbound.errors import SlackAway, SlackError, SlackRefused
+from core.domain.errors import DownloadFailed
+from core.domain.job import Source
+from core.ports import Clock, Download
+
+SLACK_HOSTS = ("files.slack.com", "slack-files.com", "slack.com", ".slack.com", ".slack-edge.com", ".slack-files.com")
+"""Slack's own; those with a dot in front stand for every name below them."""
+_URL_SAFE = "%:/?#[]@!$&'()*+,;=~"
+READY_WAIT_S = 20.0
+FIRST_POLL_S = 0.25
+NOT_VISIBLE = frozenset({"file_not_found", "not_visible", "access_denied", "missing_scope", "no_permission"})
+
+
+class Files:
+    """Finds files for `download`."""
+
+    def __init__(self, api: SlackApi, clock: Clock, hosts: Sequence[str]) -> None:
+        self._api = api
+        self._clock = clock
+        self._hosts = (*SLACK_HOSTS, *hosts)
+
+    async def download(self, source: Source) -> Download:
+        """Where and how to fetch it now. Raises DownloadFailed with the reason that fits."""
+        team = Team(source.data.get("team", ""), source.data.get("enterprise", ""))
+        try:
+            file = await self._ready(team, source.data.get("file", ""))
+            token = await self._api.token(team)
+        except SlackRefused as refusal:
+            raise DownloadFailed(reason="not_visible" if refusal.error in NOT_VISIBLE else "gone") from None
+        except SlackAway:
+            raise DownloadFailed(reason="connection") from None
+        except SlackError:
+            raise DownloadFailed(reason="not_visible") from None
+        if "by" in source.data and not _may_see(file, source.data["by"], source.data.get("in", "")):
+            raise DownloadFailed(reason="not_visible")
+        url = str(file.get("url_private_download") or file.get("url_private") or "")
+        if not url:
+            raise DownloadFailed(reason="not_visible")
+        url = quote(url, safe=_URL_SAFE)
+        return Download(url, {"Authorization": f"Bearer {token}"}, self._hosts)
+
+    async def _ready(self, team: Team, file_id: str) -> dict[str, Any]:
+        """The whole file object, once Slack has looked at the file; until then its address may serve nothing."""
+        deadline, pause_s = self._clock.now() + READY_WAIT_S, FIRST_POLL_S
+        while True:
+            answer = await self._api.call(team, "files.info", max_wait_s=READY_WAIT_S, file=file_id)
+            file = dict(answer.get("file") or {})
+            self._refuse_unusable(file)
+            if file.get("mimetype"):
+                return file
+            if self._clock.now() >= deadline:
+                raise DownloadFailed(reason="not_ready")
+            await self._clock.sleep(pause_s)
+            pause_s = min(2.0, pause_s * 1.6)
+
+    @staticmethod
+    def _refuse_unusable(file: dict[str, Any]) -> None:
+        if file.get("is_external") or file.get("mode") == "external":
+            raise DownloadFailed(reason="external")
+        if file.get("mode") == "tombstone":
+            raise DownloadFailed(reason="gone")
+        if file.get("file_access") not in (None, "", "visible"):
+            raise DownloadFailed(reason="not_visible")
+
+
+def _may_see(file: dict[str, Any], user_id: str, channel_id: str) -> bool:
+    """Whether a member who only named the file may have it: we see private channels that the member does not.
+
+    The member's own, public, or shared where it was asked for; also where Slack does not say that it is private.
+    """
+    shares = file.get("shares") or {}
+    private = {str(name) for key in ("groups", "ims") for name in file.get(key) or ()} | set(
+        shares.get("private") or {}
+    )
+    if file.get("user") == user_id or file.get("is_public") or channel_id in private:
+        return True
+    return file.get("is_public") is None and not private

@@ -1,0 +1,161 @@
+"""Where a job's messages go: its channel or thread, else a direct message, which the member is told.
+
+Decided once per job and kept in the memo, so that every process posts to the same place. Renders nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import structlog
+
+from adapters.slack.outbound.api_client import SlackApi, Team
+from adapters.slack.outbound.errors import UNREACHABLE_PLACE, SlackError, SlackRefused
+from adapters.slack.outbound.response_url import Responses
+from adapters.slack.views.blocks import Content
+from adapters.slack.views.job import passing
+from core.domain.job import ReplyAddress
+from core.ports import Clock, ReplyMemo
+from core.presentation import tr
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A channel, a thread in it, and whether the job was moved there from where it was asked.
+
+    `direct`: surely our own direct message with the member. A command may come from one between two other people.
+    """
+
+    channel: str
+    thread_ts: str = ""
+    kind: str = "channel"
+    moved: bool = False
+    direct: bool = False
+
+
+class Notebook:
+    """The memo, read once and written through."""
+
+    def __init__(self, memo: ReplyMemo) -> None:
+        self._memo = memo
+        self._values: dict[str, Any] | None = None
+
+    async def get(self, name: str) -> Any:
+        """A noted value, or None."""
+        if self._values is None:
+            self._values = dict(await self._memo.load())
+        return self._values.get(name)
+
+    async def put(self, **values: Any) -> None:
+        """Note these durably."""
+        await self._memo.save(**values)
+        if self._values is not None:
+            self._values.update(values)
+
+
+class Poster:
+    """Posts and edits for one job at its place."""
+
+    def __init__(
+        self, api: SlackApi, responses: Responses, address: ReplyAddress, notes: Notebook, clock: Clock
+    ) -> None:
+        self._api = api
+        self._responses = responses
+        self._clock = clock
+        self._data = dict(address.data)
+        self._notes = notes
+        self.team = Team(str(self._data.get("team", "")), str(self._data.get("enterprise") or ""))
+        self.user_id = str(self._data.get("user", ""))
+
+    async def place(self) -> Place:
+        """The noted place; at first the channel of the request, or a direct message for private jobs."""
+        noted = await self._notes.get("place")
+        if isinstance(noted, dict):
+            return Place(**noted)
+        channel = str(self._data.get("channel") or "")
+        if channel and not (self._data.get("private") and self._data.get("kind") != "im"):
+            place = Place(channel, str(self._data.get("thread_ts") or ""), str(self._data.get("kind") or "channel"))
+        else:
+            place = Place(await self.direct_channel(), kind="im", direct=True)
+        await self._notes.put(place=asdict(place))
+        return place
+
+    async def direct_channel(self) -> str:
+        """The direct message with the member."""
+        answer = await self._api.call(self.team, "conversations.open", users=self.user_id)
+        return str((answer.get("channel") or {}).get("id") or self.user_id)
+
+    async def post(
+        self,
+        content: Content,
+        *,
+        locale: str,
+        progress: bool = False,
+        leaving: Callable[[], None] | None = None,
+    ) -> tuple[Place, str]:
+        """Post at the place, or in a direct message where that is refused. Returns where, and the message's ts."""
+        place = await self.place()
+        try:
+            return place, await self._post_at(place, content, progress, leaving)
+        except SlackRefused as refusal:
+            if refusal.error not in UNREACHABLE_PLACE or place.direct:
+                raise
+        place = await self.move_to_direct(locale)
+        return place, await self._post_at(place, content, progress)
+
+    async def move_to_direct(self, locale: str) -> Place:
+        """From now on in a direct message; the member is told once, where the request was made."""
+        place = Place(await self.direct_channel(), kind="im", moved=True, direct=True)
+        await self._notes.put(place=asdict(place), root=None, stream=None)
+        said = tr(
+            "I cannot post in this channel, so the picture comes to you as a direct message. "
+            "Add me to the channel to have it here.",
+            locale,
+        )
+        await self.whisper(passing(said))
+        return place
+
+    async def post_in(self, place: Place, content: Content) -> str:
+        """Post exactly there; returns the message's ts."""
+        return await self._post_at(place, content, False)
+
+    async def _post_at(
+        self, place: Place, content: Content, progress: bool, leaving: Callable[[], None] | None = None
+    ) -> str:
+        answer = await self._api.call(
+            self.team,
+            "chat.postMessage",
+            progress=progress,
+            leaving=leaving,
+            channel=place.channel,
+            thread_ts=place.thread_ts or None,
+            unfurl_links=False,
+            unfurl_media=False,
+            **content.as_args(),
+        )
+        return str(answer["ts"])
+
+    async def edit(self, place: Place, ts: str, content: Content, *, progress: bool = False) -> None:
+        """Replace a message of ours."""
+        await self._api.call(
+            self.team, "chat.update", progress=progress, channel=place.channel, ts=ts, **content.as_args()
+        )
+
+    async def remove(self, place: Place, ts: str) -> bool:
+        """Take a message of ours away; False where Slack would not."""
+        try:
+            await self._api.call(self.team, "chat.delete", max_wait_s=30.0, channel=place.channel, ts=ts)
+        except SlackError as error:
+            return error.error == "message_not_found"
+        return True
+
+    async def whisper(self, content: Content) -> bool:
+        """Tell only the requester, where the request was made, while Slack still allows it."""
+        url = str(self._data.get("response_url") or "")
+        if not url or self._clock.now() > float(self._data.get("response_until") or 0):
+            return False
+        return await self._responses.send(url, content)

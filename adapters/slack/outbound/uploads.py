@@ -1,0 +1,175 @@
+"""A file to Slack in three steps, streamed from disk and resumable at each step.
+
+`files.getUploadURLExternal`, POST of the bytes, `files.completeUploadExternal` (docs read 2026-11-22). The SDK's
+`files_upload_v2` is not used: it reads the whole file on the event loop and forgets the file id when step 3 fails.
+The file id is noted before the bytes go, so that another process carries on. Posts no message of its own unless a
+channel is given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import mimetypes
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import aiohttp
+import structlog
+
+from adapters.slack.outbound.api_client import SlackApi, Team
+from adapters.slack.outbound.errors import SlackAway, SlackRefused
+from core.ports import Clock
+
+log = structlog.get_logger(__name__)
+
+ALT_TXT_MAX_CHARS = 1000
+SLOWEST_BYTES_PER_S = 200_000
+BASE_TIMEOUT_S = 30.0
+STEP_TRIES = 3
+URL_TRIES = 3
+FIRST_POLL_S = 0.08
+LONGEST_POLL_S = 3.0
+PROCESSING_WAIT_S = 45.0
+
+Note = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What is to be sent, and where it is to be shown at once (nowhere without `channel`)."""
+
+    path: Path
+    name: str
+    title: str
+    alt: str
+    bytes: int
+    channel: str = ""
+    thread_ts: str = ""
+
+
+class Uploader:
+    """Sends files for one workspace at a time. `state` is the durable note of one upload; `note` keeps it."""
+
+    def __init__(self, api: SlackApi, session: aiohttp.ClientSession, clock: Clock) -> None:
+        self._api = api
+        self._session = session
+        self._clock = clock
+
+    async def send(self, team: Team, upload: Upload, state: dict[str, Any], note: Note, *, hold: bool = False) -> str:
+        """The file's id once it is complete (with `hold`: once its bytes are there; a later call completes it).
+
+        Raises SlackRefused for what no repeat can mend, else SlackAway.
+        """
+        for _ in range(URL_TRIES):
+            file_id = str(state.get("id") or "")
+            url = ""
+            if not file_id:
+                file_id, url = await self._start(team, upload)
+                state = {"id": file_id, "step": "granted"}
+                await note(state)
+            if state.get("step") == "granted":
+                if not url or not await self._post_bytes(url, upload):
+                    # The address is not kept (it is a secret), and a refused one is spent: begin anew.
+                    state = {}
+                    await note(state)
+                    continue
+                state = {"id": file_id, "step": "sent"}
+                await note(state)
+            if hold and state.get("step") == "sent":
+                return file_id
+            if state.get("step") == "sent":
+                if not await self._complete(team, upload, file_id):
+                    state = {}
+                    await note(state)
+                    continue
+                state = {"id": file_id, "step": "complete"}
+                await note(state)
+            return file_id
+        raise SlackAway("upload")
+
+    async def _start(self, team: Team, upload: Upload) -> tuple[str, str]:
+        answer = await self._api.call(
+            team,
+            "files.getUploadURLExternal",
+            filename=upload.name,
+            length=upload.bytes,
+            alt_txt=upload.alt[:ALT_TXT_MAX_CHARS] or None,
+        )
+        return str(answer["file_id"]), str(answer["upload_url"])
+
+    async def _post_bytes(self, url: str, upload: Upload) -> bool:
+        """Step 2, without a token. Again on 5xx and lost connections: the address takes the same bytes twice."""
+        timeout = aiohttp.ClientTimeout(
+            total=BASE_TIMEOUT_S + upload.bytes / SLOWEST_BYTES_PER_S, connect=10, sock_read=120
+        )
+        kind = mimetypes.guess_type(upload.name)[0] or "application/octet-stream"
+        headers = {"Content-Type": kind, "Content-Length": str(upload.bytes)}
+        for attempt in range(STEP_TRIES):
+            body: BinaryIO = await asyncio.to_thread(upload.path.open, "rb")
+            try:
+                async with self._session.post(url, data=body, headers=headers, timeout=timeout) as answer:
+                    if answer.status == 200:
+                        return True
+                    log.info("slack_upload_refused", status=answer.status, attempt=attempt)
+                    if answer.status < 500:
+                        return False
+            except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+                log.info("slack_upload_broke", kind=type(error).__name__, attempt=attempt)
+            finally:
+                await asyncio.to_thread(body.close)
+            await self._clock.sleep(0.3 * 2**attempt)
+        return False
+
+    async def _complete(self, team: Team, upload: Upload, file_id: str) -> bool:
+        """Step 3. True when the file is complete, by this call or an earlier one; False when it must be sent anew."""
+        for attempt in range(STEP_TRIES):
+            try:
+                await self._api.call(
+                    team,
+                    "files.completeUploadExternal",
+                    files=[{"id": file_id, "title": upload.title[:250]}],
+                    channel_id=upload.channel or None,
+                    thread_ts=(upload.thread_ts or None) if upload.channel else None,
+                )
+                return True
+            except SlackAway as away:
+                if not away.maybe_done:
+                    raise
+                if await self._was_completed(team, upload, file_id):
+                    return True
+            except SlackRefused as refusal:
+                if refusal.error != "file_not_found":
+                    raise
+                # Completed before an answer was lost, or never received.
+                return await self._was_completed(team, upload, file_id)
+            await self._clock.sleep(0.3 * 2**attempt)
+        raise SlackAway("complete", maybe_done=True)
+
+    async def _was_completed(self, team: Team, upload: Upload, file_id: str) -> bool:
+        """Whether Slack knows the file (and shows it in the channel, if it was to)."""
+        file = await self.wait_processed(team, file_id, at_most_s=10.0 if upload.channel else 0.0)
+        if file is None:
+            return False
+        return not upload.channel or upload.channel in str(file.get("shares") or {})
+
+    async def wait_processed(
+        self, team: Team, file_id: str, *, at_most_s: float = PROCESSING_WAIT_S
+    ) -> dict[str, Any] | None:
+        """The file object once Slack has looked at it (or what is known at the end); None where it is not known.
+
+        Until then a block that shows it is refused, or broken (python-slack-sdk #1521, read 2026-11-22).
+        """
+        deadline = self._clock.now() + at_most_s
+        pause_s = FIRST_POLL_S
+        while True:
+            try:
+                answer = await self._api.call(team, "files.info", file=file_id)
+            except SlackRefused:
+                return None
+            file = answer.get("file") or {}
+            if file.get("mimetype") or self._clock.now() >= deadline:
+                return dict(file)
+            await self._clock.sleep(pause_s)
+            pause_s = min(LONGEST_POLL_S, pause_s * 1.6)

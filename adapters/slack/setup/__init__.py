@@ -1,0 +1,1 @@
+"""Doctor, manifest, installations and OAuth."""

@@ -1,0 +1,177 @@
+"""Which workspaces let us in, and with which token: from memory before any acknowledgement, from the store otherwise.
+
+Tokens are kept through `AppState`, which encrypts them. One workspace by a configured token, and any number by OAuth,
+org-wide installs included. Rotating tokens are renewed ahead of time, by one process at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import structlog
+
+from adapters.slack.outbound.errors import SlackAway
+from core.ports import AppState, Clock
+
+log = structlog.get_logger(__name__)
+
+AREA = "slack.install"
+TURN_AREA = "slack.rotate"
+RENEW_BEFORE_S = 7200.0
+"""Access tokens live 12 h (docs: token rotation, read 2026-11-22); renewed two hours before their end."""
+ROTATION_TURN_S = 30.0
+OPENING_WAIT_S = 30.0
+
+Renew = Callable[["Install"], Awaitable["Install | None"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Install:
+    """The app in one workspace, or in a whole org (`team_id` empty)."""
+
+    team_id: str
+    enterprise_id: str
+    bot_token: str = field(repr=False)
+    bot_user_id: str = ""
+    bot_id: str = ""
+    scopes: tuple[str, ...] = ()
+    refresh_token: str = field(default="", repr=False)
+    expires_at: float | None = None
+    name: str = ""
+
+    @property
+    def key(self) -> str:
+        """A workspace's id, or the org's for an org-wide install."""
+        return self.team_id or self.enterprise_id
+
+    def due(self, now: float) -> bool:
+        """Whether the token should be renewed by now."""
+        return bool(self.refresh_token) and self.expires_at is not None and now > self.expires_at - RENEW_BEFORE_S
+
+
+def from_json(value: dict[str, Any]) -> Install:
+    """The stored install again."""
+    known = {name: value[name] for name in Install.__dataclass_fields__ if name in value}
+    return Install(**known | {"scopes": tuple(known.get("scopes", ()))})
+
+
+class Installs:
+    """All installs known to this process. Lookups are by workspace first, then by its org."""
+
+    def __init__(self, state: AppState, clock: Clock) -> None:
+        self._state = state
+        self._clock = clock
+        self._known: dict[str, Install] = {}
+        self._fixed: set[str] = set()
+        self._org_of: dict[str, str] = {}
+        self._loaded = asyncio.Event()
+        self.renew: Renew | None = None
+
+    async def load(self) -> None:
+        """Read everything stored, so that no request waits for it. `opened` says when lookups may begin."""
+        for key in await self._state.keys(AREA):
+            value = await self._state.get(AREA, key)
+            if isinstance(value, dict):
+                self._known[key] = from_json(value)
+
+    def opened(self) -> None:
+        """Everything is known now that will be known at the start."""
+        self._loaded.set()
+
+    def teams_of(self, key: str) -> list[str]:
+        """The workspaces seen so far under an org; a workspace's own key stands for itself."""
+        return [team for team, org in self._org_of.items() if org == key] or [key]
+
+    def add_fixed(self, install: Install) -> None:
+        """The workspace of the configured token; never stored."""
+        self._known[install.key] = install
+        self._fixed.add(install.key)
+
+    def cached(self, team_id: str, enterprise_id: str = "") -> Install | None:
+        """From memory only: this runs before acknowledgements."""
+        if team_id and enterprise_id:
+            self._org_of[team_id] = enterprise_id
+        org = enterprise_id or self._org_of.get(team_id, "")
+        return self._known.get(team_id) or (self._known.get(org) if org else None)
+
+    async def find(self, team_id: str, enterprise_id: str = "") -> Install | None:
+        """From memory, else from the store (another replica may have installed it); renewed when it is due.
+
+        Raises SlackAway while this process is still finding out who it is.
+        """
+        try:
+            async with asyncio.timeout(OPENING_WAIT_S):
+                await self._loaded.wait()
+        except TimeoutError:
+            raise SlackAway("starting") from None
+        install = self.cached(team_id, enterprise_id)
+        if install is None:
+            for key in filter(None, (team_id, enterprise_id or self._org_of.get(team_id, ""))):
+                value = await self._state.get(AREA, key)
+                if isinstance(value, dict):
+                    install = self._known[key] = from_json(value)
+                    break
+        if install is not None and install.due(self._clock.now()):
+            return await self.renewed(install)
+        return install
+
+    async def save(self, install: Install) -> None:
+        """Store a new or renewed install."""
+        self._known[install.key] = install
+        await self._state.put(AREA, install.key, asdict(install) | {"scopes": list(install.scopes)})
+
+    async def forget(self, key: str) -> None:
+        """The workspace (or org) removed the app."""
+        self._known.pop(key, None)
+        await self._state.delete(AREA, key)
+
+    def is_fixed(self, key: str) -> bool:
+        """Whether this is the configured token's workspace."""
+        return key in self._fixed
+
+    def all(self) -> list[Install]:
+        """Everything known now."""
+        return list(self._known.values())
+
+    async def renewed(self, install: Install, *, force: bool = False) -> Install:
+        """Renew the token unless another process is at it; then take what it stores. The old one where that fails.
+
+        A refresh token works once, so only one process may use it.
+        """
+        if self.renew is None or not install.refresh_token or install.key in self._fixed:
+            return install
+        if not force and not install.due(self._clock.now()):
+            return install
+        if await self._state.claim(TURN_AREA, install.key, ttl_s=ROTATION_TURN_S):
+            stored = await self._stored(install.key)
+            if stored is not None and stored.refresh_token != install.refresh_token:
+                return self._remember(stored)
+            fresh = await self.renew(install)
+            if fresh is not None:
+                await self.save(fresh)
+                log.info("slack_token_renewed", workspace=install.key)
+                return fresh
+            return install
+        return await self._from_other(install)
+
+    async def _from_other(self, install: Install) -> Install:
+        """Another process renews: wait for its result for as long as the old token is no longer good."""
+        for _ in range(20):
+            stored = await self._stored(install.key)
+            if stored is not None and stored.bot_token != install.bot_token:
+                return self._remember(stored)
+            if install.expires_at is not None and self._clock.now() < install.expires_at:
+                return install
+            await asyncio.sleep(0.25)
+        return install
+
+    async def _stored(self, key: str) -> Install | None:
+        value = await self._state.get(AREA, key)
+        return from_json(value) if isinstance(value, dict) else None
+
+    def _remember(self, install: Install) -> Install:
+        self._known[install.key] = install
+        return install

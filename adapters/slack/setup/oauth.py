@@ -1,0 +1,161 @@
+"""Installing into many workspaces: the consent page's address, its answer, and the renewal of tokens. Stores nothing
+itself but one-time states; installs go to `Installs`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import html
+import secrets
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
+
+import structlog
+from aiohttp import web
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from adapters.slack.outbound.errors import code_of
+from adapters.slack.settings import Settings, secret
+from adapters.slack.setup.installations import Install, Installs
+from adapters.slack.setup.manifest import BOT_SCOPES
+from core.ports import AppState, Clock
+from core.presentation import tr
+
+log = structlog.get_logger(__name__)
+
+INSTALL_PATH = "/slack/install"
+REDIRECT_PATH = "/slack/oauth_redirect"
+STATE_AREA = "slack.oauth"
+STATE_LIFE_S = 600.0
+COOKIE = "slack-install-state"
+
+
+class OAuth:
+    """`GET /slack/install` and `GET /slack/oauth_redirect`, and `renew` for rotating tokens."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        installs: Installs,
+        state: AppState,
+        clock: Clock,
+        public_url: str | None,
+    ) -> None:
+        self._settings = settings
+        self._installs = installs
+        self._state = state
+        self._clock = clock
+        self._public_url = (public_url or "").rstrip("/")
+        self.client: AsyncWebClient | None = None
+
+    @property
+    def redirect_uri(self) -> str:
+        """Where Slack sends people back; empty leaves it to the app's own setting."""
+        return f"{self._public_url}{REDIRECT_PATH}" if self._public_url else ""
+
+    async def install(self, request: web.Request) -> web.Response:
+        """To Slack's consent page, with a state that is good for one use from this browser."""
+        state = secrets.token_urlsafe(24)
+        await self._state.put(STATE_AREA, state, {"at": self._clock.now()})
+        query = {"client_id": self._settings.slack_client_id or "", "scope": ",".join(BOT_SCOPES), "state": state}
+        if self.redirect_uri:
+            query["redirect_uri"] = self.redirect_uri
+        answer = web.Response(
+            status=302, headers={"Location": f"{self._settings.slack_authorize_url}?{urlencode(query)}"}
+        )
+        secure = self._public_url.startswith("https:")
+        answer.set_cookie(COOKIE, state, max_age=int(STATE_LIFE_S), httponly=True, secure=secure, samesite="Lax")
+        return answer
+
+    async def redirect(self, request: web.Request) -> web.Response:
+        """Back from Slack: exchange the code, keep the tokens."""
+        if request.query.get("error"):
+            return _page(tr("Nothing was installed."), status=400)
+        if not await self._state_is_good(request):
+            return _page(tr("This link has expired. Please begin again."), status=400)
+        try:
+            answer = await self._access(code=request.query.get("code", ""), redirect_uri=self.redirect_uri or None)
+        except SlackApiError as error:
+            log.warning("slack_install_refused", error=code_of(error))
+            return _page(tr("Slack refused the installation. Please begin again."), status=400)
+        install = await self._with_bot_id(self.install_of(answer))
+        await self._installs.save(install)
+        log.info("slack_installed", workspace=install.key)
+        command = self._settings.slack_command
+        page = _page(tr("Installed. Type {command} in Slack to begin.", command=command), status=200)
+        page.del_cookie(COOKIE)
+        return page
+
+    async def _state_is_good(self, request: web.Request) -> bool:
+        given, kept = request.query.get("state", ""), request.cookies.get(COOKIE, "")
+        if not given or not hmac.compare_digest(given.encode(), kept.encode()):
+            return False
+        stored = await self._state.get(STATE_AREA, given)
+        await self._state.delete(STATE_AREA, given)
+        if not isinstance(stored, dict) or self._clock.now() - float(stored.get("at", 0)) > STATE_LIFE_S:
+            return False
+        return await self._state.claim(STATE_AREA, f"used:{given}", ttl_s=STATE_LIFE_S)
+
+    async def _access(self, **args: Any) -> dict[str, Any]:
+        if self.client is None:
+            raise web.HTTPServiceUnavailable
+        given = {name: value for name, value in args.items() if value}
+        pair = f"{self._settings.slack_client_id}:{secret(self._settings.slack_client_secret)}"
+        headers = {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+        answer = await self.client.api_call("oauth.v2.access", data=given, headers=headers)
+        return dict(answer.data) if isinstance(answer.data, dict) else {}
+
+    def install_of(self, answer: dict[str, Any]) -> Install:
+        """Slack's answer as an install. An org-wide one has no workspace (python-slack-sdk #1639, read 2026-11-22)."""
+        team, org = answer.get("team") or {}, answer.get("enterprise") or {}
+        org_wide = bool(answer.get("is_enterprise_install"))
+        lives_s = answer.get("expires_in")
+        return Install(
+            team_id="" if org_wide else str(team.get("id") or ""),
+            enterprise_id=str(org.get("id") or ""),
+            bot_token=str(answer.get("access_token") or ""),
+            bot_user_id=str(answer.get("bot_user_id") or ""),
+            scopes=tuple(s for s in str(answer.get("scope") or "").split(",") if s),
+            refresh_token=str(answer.get("refresh_token") or ""),
+            expires_at=self._clock.now() + float(lives_s) if lives_s else None,
+            name=str((org if org_wide else team).get("name") or ""),
+        )
+
+    async def _with_bot_id(self, install: Install) -> Install:
+        """The bot's own id, so that its own messages are known."""
+        if self.client is None:
+            return install
+        try:
+            answer = await self.client.auth_test(token=install.bot_token)
+        except SlackApiError as error:
+            log.warning("slack_install_unchecked", error=code_of(error))
+            return install
+        return replace(install, bot_id=str(answer.get("bot_id") or ""))
+
+    async def renew(self, install: Install) -> Install | None:
+        """A new token for a refresh token that works once. None where Slack refuses."""
+        try:
+            answer = await self._access(grant_type="refresh_token", refresh_token=install.refresh_token)
+        except SlackApiError as error:
+            log.warning("slack_token_not_renewed", workspace=install.key, error=code_of(error))
+            return None
+        fresh = self.install_of(answer)
+        return replace(
+            install,
+            bot_token=fresh.bot_token,
+            refresh_token=fresh.refresh_token,
+            expires_at=fresh.expires_at,
+            scopes=fresh.scopes or install.scopes,
+        )
+
+
+def _page(sentence: str, *, status: int) -> web.Response:
+    body = (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        '<title>Upscale</title><body style="font:18px/1.5 system-ui,sans-serif;margin:15vh auto;max-width:32rem;'
+        f'padding:0 1rem">{html.escape(sentence)}</body></html>'
+    )
+    return web.Response(status=status, text=body, content_type="text/html")

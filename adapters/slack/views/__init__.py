@@ -1,0 +1,1 @@
+"""Draws what people read as Block Kit; nothing else makes a message."""

@@ -1,0 +1,192 @@
+"""The form: a file field and every parameter. Building it and reading it back are pure; neither judges a value.
+
+Files of this field are limited to 10 MB by Slack (docs: file input element; bolt-python #1059, read 2026-11-22).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from adapters.slack.inbound.translate import Where
+from adapters.slack.views import blocks as b
+from adapters.slack.views.blocks import Block
+from core.domain.errors import InvalidParameters
+from core.domain.parameters.spec import PRESETS, SPECS, Parameters, Spec
+from core.presentation import tr
+from core.presentation.failure_texts import parameter_problem
+
+CALLBACK = "upscale_form"
+MAX_FILES = 4
+FILE_TYPES = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "heif"]
+NUMBERS = ("factor", "creativity", "guidance", "steps", "seed")
+PICKED = "pick"
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What was filled in, raw."""
+
+    fields: dict[str, str]
+    files: list[dict[str, Any]]
+    link: str
+    private: bool
+
+
+def form(
+    where: Where,
+    locale: str,
+    *,
+    allow_unsafe: bool,
+    saved: Mapping[str, object] | None = None,
+    pick: Sequence[Mapping[str, Any]] = (),
+    remark: str = "",
+) -> Block:
+    """The modal. `saved`: the member's own defaults, shown as hints; `pick`: offer these files instead of a field."""
+    notes = {
+        "channel": where.channel_id,
+        "channel_name": where.channel_name,
+        "thread_ts": where.thread_ts,
+        "response_url": where.response_url,
+        "at": where.at,
+    }
+    if pick:
+        notes["pick"] = [{"id": f["id"], "name": b.cut(str(f.get("name") or ""), 60)} for f in pick[:10]]
+    return {
+        "type": "modal",
+        "callback_id": CALLBACK,
+        "title": b.plain(tr("Upscale a picture", locale), b.TITLE_MAX_CHARS),
+        "submit": b.plain(tr("Upscale", locale), b.TITLE_MAX_CHARS),
+        "close": b.plain(tr("Close", locale), b.TITLE_MAX_CHARS),
+        "private_metadata": json.dumps(notes, separators=(",", ":")),
+        "blocks": b.stacked(
+            b.rich([b.run(remark)]) if remark else None,
+            *(_picking(pick, locale) if pick else _handing_in(locale)),
+            _preset(locale, saved or {}),
+            *(_number(SPECS[name], locale, saved or {}) for name in NUMBERS),
+            _options(locale, allow_unsafe, in_channel=bool(where.channel_id) and where.kind != "im"),
+        ),
+    }
+
+
+def _input(block_id: str, label: str, element: Block, *, hint: str = "", optional: bool = True) -> Block:
+    out: Block = {
+        "type": "input",
+        "block_id": block_id,
+        "label": b.plain(label),
+        "element": element | {"action_id": block_id},
+        "optional": optional,
+    }
+    if hint:
+        out["hint"] = b.plain(hint)
+    return out
+
+
+def _handing_in(locale: str) -> list[Block]:
+    field = {"type": "file_input", "filetypes": FILE_TYPES, "max_files": MAX_FILES}
+    too_big = tr(
+        "Up to {n} pictures of 10 MB each. Larger ones: send them to me in a direct message, or mention me with them.",
+        locale,
+        n=MAX_FILES,
+    )
+    link = {"type": "url_text_input", "placeholder": b.plain("https://…")}
+    return [
+        _input("image", tr("Picture", locale), field, hint=too_big),
+        _input("link", tr("Or a link to one", locale), link),
+    ]
+
+
+def _picking(files: Sequence[Mapping[str, Any]], locale: str) -> list[Block]:
+    options = [{"text": b.plain(str(f.get("name") or f["id"]), 75), "value": str(f["id"])} for f in files[:10]]
+    element = {"type": "checkboxes", "options": options, "initial_options": options}
+    return [_input(PICKED, tr("Which pictures?", locale), element, optional=False)]
+
+
+def _preset(locale: str, saved: Mapping[str, object]) -> Block:
+    meanings = {
+        "faithful": tr("stays close to the original", locale),
+        "balanced": tr("the model's own values", locale),
+        "creative": tr("invents more detail", locale),
+    }
+    options = [
+        {"text": b.plain(f"{name} – {meanings[name]}", 75), "value": name} for name in PRESETS if name in meanings
+    ]
+    shown = str(saved["preset"]) if "preset" in saved else tr("none", locale)
+    element = {"type": "static_select", "options": options, "placeholder": b.plain(shown, 150)}
+    return _input("preset", tr("Preset", locale), element, hint=tr("Values below win over it.", locale))
+
+
+def _number(spec: Spec, locale: str, saved: Mapping[str, object]) -> Block:
+    labels = {
+        "factor": tr("Factor", locale),
+        "creativity": tr("Creativity", locale),
+        "guidance": tr("Guidance", locale),
+        "steps": tr("Steps", locale),
+        "seed": tr("Seed", locale),
+    }
+    default = saved.get(spec.name, getattr(Parameters(), spec.name))
+    shown = tr("random", locale) if default is None else f"{default:g}" if isinstance(default, float) else str(default)
+    element = {
+        "type": "number_input",
+        "is_decimal_allowed": spec.kind == "float",
+        "min_value": f"{spec.low:g}",
+        "max_value": str(int(spec.high)),
+        "placeholder": b.plain(shown, 150),
+    }
+    return _input(spec.name, f"{labels[spec.name]} ({spec.allowed})", element)
+
+
+def _options(locale: str, allow_unsafe: bool, *, in_channel: bool) -> Block | None:
+    options: list[Block] = []
+    if in_channel:
+        private = tr("Send the result only to me, as a direct message", locale)
+        options.append({"text": b.plain(private, 75), "value": "private"})
+    if allow_unsafe:
+        options.append({"text": b.plain(tr("Switch the safety check off", locale), 75), "value": "unsafe"})
+    if not options:
+        return None
+    return _input("options", tr("Options", locale), {"type": "checkboxes", "options": options})
+
+
+# ---------------------------------------------------------------------- reading it
+
+
+def read(view: Mapping[str, Any]) -> Filled:
+    """What the member filled in; `files` are Slack's file objects (the SDK's model of the state lacks them)."""
+    values = (view.get("state") or {}).get("values") or {}
+    state: dict[str, dict[str, Any]] = {block_id: next(iter(block.values()), {}) for block_id, block in values.items()}
+    fields: dict[str, str] = {}
+    for name in NUMBERS:
+        value = state.get(name, {}).get("value")
+        if value not in (None, ""):
+            fields[name] = str(value)
+    preset = (state.get("preset", {}).get("selected_option") or {}).get("value")
+    if preset:
+        fields["preset"] = str(preset)
+    options = {option["value"] for option in state.get("options", {}).get("selected_options") or []}
+    if "unsafe" in options:
+        fields["safety"] = "off"
+    files = [f for f in state.get("image", {}).get("files") or [] if isinstance(f, dict)]
+    chosen = {option["value"] for option in state.get(PICKED, {}).get("selected_options") or []}
+    files += [f for f in notes_of(view).get("pick") or [] if f["id"] in chosen]
+    return Filled(fields, files, str(state.get("link", {}).get("value") or "").strip(), "private" in options)
+
+
+def notes_of(view: Mapping[str, Any]) -> dict[str, Any]:
+    """What the form carried along."""
+    try:
+        notes = json.loads(view.get("private_metadata") or "{}")
+    except ValueError:
+        return {}
+    return notes if isinstance(notes, dict) else {}
+
+
+def errors_of(error: InvalidParameters, locale: str) -> dict[str, str]:
+    """Sentences at the fields they belong to; what belongs to none stands at the first number."""
+    at: dict[str, list[str]] = {}
+    for problem in error.problems:
+        block = problem.name if problem.name in (*NUMBERS, "preset") else NUMBERS[0]
+        at.setdefault(block, []).append(parameter_problem(problem, locale))
+    return {block: " ".join(lines) for block, lines in at.items()}

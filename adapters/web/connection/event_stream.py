@@ -1,0 +1,122 @@
+"""Server-sent events: one job's changes, or those of many jobs in one stream.
+
+Every event carries the job's snapshot, so whoever missed some is right again with the next. Streams end after the
+terminal event, at shutdown, or after an hour; the browser then comes back by itself with `Last-Event-ID`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from adapters.web.connection.security import harden
+from core.domain.events import Cancelled, Failed, Finished, JobEvent
+
+log = structlog.get_logger(__name__)
+
+KEEP_ALIVE_S = 15.0
+MAX_STREAM_S = 3_600.0
+MAX_STREAMS = 400
+MAX_JOBS_PER_STREAM = 64
+_QUEUED_EVENTS = 256
+
+Watch = Callable[[str, int], AsyncIterator[JobEvent]]
+Encode = Callable[[JobEvent], Awaitable[dict[str, Any]]]
+
+
+class EventStreams:
+    """All open streams of this process."""
+
+    def __init__(self, watch: Watch, encode: Encode) -> None:
+        self._watch = watch
+        self._encode = encode
+        self._closing = asyncio.Event()
+        self._open = 0
+
+    def close(self) -> None:
+        """End every stream, so that the server can stop."""
+        self._closing.set()
+
+    async def serve(self, request: web.Request, job_ids: Sequence[str], after: int) -> web.StreamResponse:
+        """Answer with the stream of these jobs' events newer than `after`, until all of them are over."""
+        if self._open >= MAX_STREAMS:
+            raise web.HTTPServiceUnavailable(headers={"Retry-After": "5"})
+        response = web.StreamResponse(
+            headers={
+                "Content-Type": "text/event-stream",
+                "Cache-Control": "no-store",
+                "X-Accel-Buffering": "no",
+            }
+        )
+        harden(response)
+        self._open += 1
+        try:
+            await response.prepare(request)
+            await response.write(b"retry: 2000\n\n")
+            await self._pump(response, job_ids, after)
+            await response.write_eof()
+        except ConnectionResetError:
+            return response  # the reader went away, which is how most streams end
+        finally:
+            self._open -= 1
+        return response
+
+    async def _pump(self, response: web.StreamResponse, job_ids: Sequence[str], after: int) -> None:
+        """Merge the jobs' events into one stream."""
+        queue: asyncio.Queue[JobEvent | None] = asyncio.Queue(_QUEUED_EVENTS)
+        readers = [asyncio.create_task(self._read(job_id, after, queue)) for job_id in job_ids]
+        closing = asyncio.create_task(self._closing.wait())
+        ends_at = time.monotonic() + MAX_STREAM_S
+        left = len(readers)
+        try:
+            while left and time.monotonic() < ends_at and not closing.done():
+                event, waited = await self._next(queue, closing)
+                if waited:
+                    await response.write(b": keep-alive\n\n")
+                elif event is None:
+                    left -= 1
+                else:
+                    await response.write(await self._frame(event))
+        finally:
+            for task in (*readers, closing):
+                task.cancel()
+            await asyncio.gather(*readers, closing, return_exceptions=True)
+
+    async def _next(
+        self, queue: asyncio.Queue[JobEvent | None], closing: asyncio.Task[bool]
+    ) -> tuple[JobEvent | None, bool]:
+        """The next event (None: one job is over), and whether the wait timed out instead."""
+        getting = asyncio.create_task(queue.get())
+        try:
+            await asyncio.wait({getting, closing}, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED)
+            return (getting.result(), False) if getting.done() else (None, True)
+        finally:
+            if not getting.done():
+                getting.cancel()
+                await asyncio.gather(getting, return_exceptions=True)
+
+    async def _read(self, job_id: str, after: int, queue: asyncio.Queue[JobEvent | None]) -> None:
+        """One job's events into the queue, and None behind the last, however the watching ends."""
+        try:
+            async for event in self._watch(job_id, after):
+                await queue.put(event)
+                if isinstance(event, (Finished, Failed, Cancelled)):
+                    break
+        except Exception:
+            log.exception("event_stream_broke", job=job_id)
+        await queue.put(None)
+
+    async def _frame(self, event: JobEvent) -> bytes:
+        data = json.dumps(await self._encode(event), separators=(",", ":"), ensure_ascii=False)
+        return f"id: {event.id}\ndata: {data}\n\n".encode()
+
+
+def last_event_id(header: str | None) -> int:
+    """`Last-Event-ID` as a number; 0 where it is none of ours."""
+    return int(header) if header and header.isascii() and header.isdigit() and len(header) < 20 else 0

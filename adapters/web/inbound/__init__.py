@@ -1,0 +1,1 @@
+"""Translate a request, call the service: jobs, account, limits."""

@@ -1,0 +1,243 @@
+"""The rest of the HTTP API: estimate, usage, limits, history, defaults, privacy. Each is one call to the service."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from typing import Any
+
+from aiohttp import web
+
+from adapters.web.inbound import request_body as intake
+from adapters.web.inbound import translate
+from adapters.web.inbound.job_routes import actor_of
+from adapters.web.outbound.image_routes import disposition
+from adapters.web.views.card import dollars, error_json, job_json, limit_json, parameters_json, quote_json
+from core.budgets.limit_grammar import limit_words
+from core.budgets.reports import UsageReport, UsageRow
+from core.domain.errors import InvalidParameters, ParameterProblem, UpscaleError
+from core.domain.job import Requester
+from core.domain.limits import LimitStatus
+from core.domain.money import usd
+from core.domain.parameters.grammar import parse_request
+from core.domain.parameters.spec import resolve
+from core.ports import AdapterContext
+
+PERIODS = ("day", "week", "month", "year")
+HISTORY_LIMIT = 50
+
+
+class BudgetHandlers:
+    """Handlers beside the jobs."""
+
+    def __init__(self, context: AdapterContext) -> None:
+        self._service = context.service
+
+    def routes(self) -> list[web.RouteDef]:
+        """Unguarded; the adapter wraps every handler."""
+        return [
+            web.get("/api/estimate", self.estimate),
+            web.post("/api/estimate", self.estimate),
+            web.get("/api/usage", self.usage),
+            web.get("/api/usage/chart.png", self.chart),
+            web.get("/api/history", self.history),
+            web.get("/api/limits", self.limits),
+            web.post("/api/limits", self.set_limit),
+            web.post("/api/pause", self.pause),
+            web.get("/api/defaults", self.defaults),
+            web.put("/api/defaults", self.set_defaults),
+            web.get("/api/privacy/export", self.export),
+            web.post("/api/privacy/delete", self.erase),
+        ]
+
+    async def estimate(self, request: web.Request) -> web.StreamResponse:
+        """What a text means and, where a size is given, what it would cost. Starts nothing.
+
+        With `?draft=1` (half-typed lines) a refusal is an answer like any other: status 200 with an `error`.
+        """
+        actor = actor_of(request)
+        try:
+            return web.json_response(await self._estimate(request, actor))
+        except UpscaleError as error:
+            if request.query.get("draft") != "1":
+                raise
+            notice = self._service.notice(error, actor.locale)
+            return web.json_response({"error": error_json(error, notice, actor.locale)})
+
+    async def _estimate(self, request: web.Request, actor: Requester) -> dict[str, Any]:
+        values = await intake.json_body(request) if request.method == "POST" else dict(request.query)
+        fields = translate.scalars(values)
+        text = str(fields.pop("text", ""))
+        typed, options = parse_request(text, fields)
+        chosen = resolve(typed, options, await self._service.defaults(actor))
+        answer: dict[str, Any] = {
+            "parameters": parameters_json(chosen),
+            "preset": options.preset or typed.preset,
+            "explicit": sorted({*typed.values, *options.values}),
+            "links": len((*typed.links, *options.links)),
+            "quote": None,
+        }
+        if values.get("width"):
+            width, height = translate.pixel_count(values, "width"), translate.pixel_count(values, "height")
+            quote = await self._service.estimate(width, height, actor, text=text, fields=fields)
+            answer["quote"] = quote_json(quote, actor.locale, play_money=self._service.play_money)
+        return answer
+
+    async def usage(self, request: web.Request) -> web.StreamResponse:
+        """Totals, days and members of a period; `?format=csv` for a spreadsheet."""
+        report = await self._report(request)
+        if request.query.get("format") == "csv":
+            headers = {"Content-Disposition": disposition("attachment", f"usage-{report.first_day}.csv")}
+            return web.Response(text=usage_csv(report), content_type="text/csv", headers=headers)
+        return web.json_response(usage_json(report, actor_of(request).locale))
+
+    async def chart(self, request: web.Request) -> web.StreamResponse:
+        """The report as a picture."""
+        report = await self._report(request)
+        dark = request.query.get("dark") == "1"
+        path = await self._service.usage_chart(report, locale=actor_of(request).locale, dark=dark)
+        picture = await asyncio.to_thread(path.read_bytes)
+        await asyncio.to_thread(path.unlink, missing_ok=True)
+        return web.Response(body=picture, content_type="image/png", headers={"Cache-Control": "no-store"})
+
+    async def _report(self, request: web.Request) -> UsageReport:
+        period = request.query.get("period", "month")
+        if period not in PERIODS:
+            problem = ParameterProblem("period", period[:60], "range", ", ".join(PERIODS))
+            raise InvalidParameters(problems=(problem,))
+        return await self._service.usage(actor_of(request), period=period)
+
+    async def history(self, request: web.Request) -> web.StreamResponse:
+        """The last jobs, newest first; `?limit=` and `?before=` (unix seconds)."""
+        actor = actor_of(request)
+        limit = round(_number(request, "limit") or 12)
+        before = _number(request, "before")
+        jobs = await self._service.history(actor, limit=max(1, min(HISTORY_LIMIT, limit)), before=before)
+        shown = [
+            job_json(
+                job,
+                actor.locale,
+                notice=self._service.notice(job.error, actor.locale, job) if job.error else None,
+                play_money=self._service.play_money,
+            )
+            for job in jobs
+        ]
+        return web.json_response({"jobs": shown})
+
+    async def limits(self, request: web.Request) -> web.StreamResponse:
+        """The limits that apply, narrowest first."""
+        actor = actor_of(request)
+        return self._limits(await self._service.limits(actor), actor.locale)
+
+    async def set_limit(self, request: web.Request) -> web.StreamResponse:
+        """`{"text": "everything day $100"}`, or `{"clear": "everything day"}`."""
+        actor = actor_of(request)
+        values = await intake.json_body(request)
+        clearing = "clear" in values
+        text = str(values.get("clear" if clearing else "text", ""))[:200]
+        words = limit_words(text, translate.QUOTA, needs_amount=not clearing)
+        amount = None if clearing else words.amount
+        after = await self._service.set_limit(actor, words.scope, words.scope_id, words.measure, words.window, amount)
+        return self._limits(after, actor.locale)
+
+    def _limits(self, statuses: Any, locale: str) -> web.Response:
+        listed: list[LimitStatus] = list(statuses)
+        return web.json_response({"limits": [limit_json(status, locale) for status in listed]})
+
+    async def pause(self, request: web.Request) -> web.StreamResponse:
+        """`{"paused": true}` stops new jobs; false lets them in again."""
+        values = await intake.json_body(request)
+        paused = values.get("paused", True) is True
+        await self._service.pause(actor_of(request), paused)
+        return web.json_response({"paused": paused})
+
+    async def defaults(self, request: web.Request) -> web.StreamResponse:
+        """The saved defaults."""
+        return web.json_response({"defaults": dict(await self._service.defaults(actor_of(request)))})
+
+    async def set_defaults(self, request: web.Request) -> web.StreamResponse:
+        """`{"text": "3x creativity=0.5"}`; an empty text clears."""
+        values = translate.scalars(await intake.json_body(request))
+        text = str(values.pop("text", ""))
+        saved = await self._service.set_defaults(actor_of(request), text, values)
+        return web.json_response({"defaults": dict(saved)})
+
+    async def export(self, request: web.Request) -> web.StreamResponse:
+        """Everything stored, as a ZIP."""
+        path = await self._service.export(actor_of(request))
+        return _OneTimeFile(path, headers={"Content-Disposition": disposition("attachment", "upscale-export.zip")})
+
+    async def erase(self, request: web.Request) -> web.StreamResponse:
+        """`{"confirm": true}` deletes everything but anonymised money rows."""
+        if (await intake.json_body(request)).get("confirm") is not True:
+            raise InvalidParameters(problems=(ParameterProblem("confirm", "", "missing_value", "true"),))
+        return web.json_response({"erased": await self._service.erase(actor_of(request))})
+
+
+def _number(request: web.Request, name: str) -> float | None:
+    raw = request.query.get(name, "")
+    if not raw:
+        return None
+    try:
+        value = float(raw[:30])
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e12:
+        raise InvalidParameters(problems=(ParameterProblem(name, raw[:30], "type", "≥ 0"),))
+    return value
+
+
+class _OneTimeFile(web.FileResponse):
+    """A file that is deleted once it was sent, or could not be."""
+
+    async def prepare(self, request: web.BaseRequest) -> Any:
+        try:
+            return await super().prepare(request)
+        finally:
+            await asyncio.to_thread(self._path.unlink, missing_ok=True)
+
+
+def usage_json(report: UsageReport, locale: str) -> dict[str, Any]:
+    """A report for the page, with prices also as people read them."""
+    return {
+        "scope": report.scope,
+        "period": report.period,
+        "timezone": report.timezone,
+        "first_day": report.first_day,
+        "last_day": report.last_day,
+        "charged_nanousd": report.charged_nanousd,
+        "charged_usd": dollars(report.charged_nanousd),
+        "charged": usd(report.charged_nanousd, locale),
+        "held": usd(report.held_nanousd, locale),
+        "held_nanousd": report.held_nanousd,
+        "jobs": report.jobs,
+        "megapixels": report.megapixels,
+        "days": [_row_json(row, locale) for row in report.days],
+        "members": [_row_json(row, locale) for row in report.members],
+        "play_money": report.play_money,
+        "chart_url": f"/api/usage/chart.png?period={report.period}",
+        "csv_url": f"/api/usage?format=csv&period={report.period}",
+    }
+
+
+def _row_json(row: UsageRow, locale: str) -> dict[str, Any]:
+    return {
+        "key": row.key,
+        "label": row.label,
+        "charged_nanousd": row.charged_nanousd,
+        "charged_usd": dollars(row.charged_nanousd),
+        "charged": usd(row.charged_nanousd, locale),
+        "jobs": row.jobs,
+        "megapixels": row.megapixels,
+    }
+
+
+def usage_csv(report: UsageReport) -> str:
+    """One line per day, for a spreadsheet."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["day", "charged_usd", "jobs", "megapixels"])
+    for row in report.days:
+        writer.writerow([row.key, f"{dollars(row.charged_nanousd):.4f}", row.jobs, row.megapixels])
+    return out.getvalue()

@@ -1,0 +1,191 @@
+"""The jobs' part of the HTTP API: start, look, follow, confirm, cancel, repeat, delete, fetch.
+
+Handlers translate and call the service. Only starting waits a moment: its answer carries the price, so the picture's
+size must have been read; that wait is bounded, and the job goes on whatever becomes of the request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiohttp import web
+
+from adapters.web.connection.event_stream import MAX_JOBS_PER_STREAM, EventStreams, last_event_id
+from adapters.web.inbound import request_body as intake
+from adapters.web.inbound import translate
+from adapters.web.outbound.image_routes import JobFiles
+from adapters.web.views.card import Json, event_type, job_json
+from core.domain.errors import Draining, JobNotFound
+from core.domain.events import JobEvent
+from core.domain.job import Job, JobState, Requester
+from core.ports import AdapterContext
+
+QUOTE_WAIT_S = 45.0
+"""Reading the size of 50 MB takes well under a second; the rest is for two hundred at once."""
+VERDICT_WAIT_S = 0.4
+"""After the price is known, limits are checked at once; a refusal that quick is part of the answer."""
+
+
+class JobFailed(Exception):
+    """The job ended with an error before its start was answered."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job.id)
+        self.job = job
+
+
+class JobHandlers:
+    """Handlers of `/api/jobs…` and `/api/events`."""
+
+    def __init__(self, context: AdapterContext, max_input_bytes: int) -> None:
+        self._service = context.service
+        self._clock = context.clock
+        self._uploads = context.data_dir / "uploads"
+        self._max_input_bytes = max_input_bytes
+        self._files = JobFiles(context.media)
+        self.streams = EventStreams(self._watch, self._event_json)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Unguarded; the adapter wraps every handler."""
+        job = "/api/jobs/{job_id}"
+        return [
+            web.post("/api/jobs", self.create),
+            web.get(job, self.show),
+            web.delete(job, self.delete),
+            web.get(f"{job}/events", self.follow),
+            web.post(f"{job}/confirm", self.confirm),
+            web.post(f"{job}/cancel", self.cancel),
+            web.post(f"{job}/repeat", self.repeat),
+            *(web.get(f"{job}/{name}", self._file_handler(name)) for name in self._files.names),
+            web.get("/api/events", self.follow_many),
+        ]
+
+    async def create(self, request: web.Request) -> web.StreamResponse:
+        """`POST /api/jobs`: 202 with the price, or the refusal that is already known."""
+        if self._service.draining:
+            raise Draining
+        actor = actor_of(request)
+        submission = await intake.read(request, self._uploads, self._max_input_bytes)
+        kept = False
+        try:
+            wanted = translate.upscale_request(submission, actor, request.headers.get("Idempotency-Key", "")[:200])
+            job = await self._service.request(wanted)
+            kept = bool(job.source.path) and job.source.path == wanted.source.path
+        finally:
+            if not kept:
+                await intake.discard(submission)
+        return await self._started(job, actor)
+
+    async def repeat(self, request: web.Request) -> web.StreamResponse:
+        """`POST /api/jobs/{id}/repeat`: a new job from an earlier one."""
+        actor = actor_of(request)
+        values = await intake.json_body(request)
+        key = translate.job_key(request.headers.get("Idempotency-Key", "")[:200], scope="repeat")
+        change = translate.change_of(values)
+        job = await self._service.repeat(_job_id(request), actor, change, key=key, reply=translate.REPLY)
+        return await self._started(job, actor)
+
+    async def _started(self, job: Job, actor: Requester) -> web.StreamResponse:
+        job = await self._priced(job)
+        if job.state in {JobState.REFUSED, JobState.FAILED} and job.error is not None:
+            raise JobFailed(job)
+        return web.json_response(await self._json(job, actor), status=202)
+
+    async def _priced(self, job: Job) -> Job:
+        """The job once its price, and the first verdict on it, is known; or as it is when the wait is over."""
+        if job.state.terminal:
+            return job
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(QUOTE_WAIT_S) as scope:
+                async for event in self._service.watch(job.id):
+                    first_price = job.quote is None and event.job.quote is not None
+                    job = event.job
+                    if _judged(job):
+                        return job
+                    if first_price or job.quote is not None:
+                        scope.reschedule(min(scope.when() or 0.0, loop.time() + VERDICT_WAIT_S))
+        except TimeoutError:
+            return job
+        return job
+
+    async def show(self, request: web.Request) -> web.StreamResponse:
+        """`GET /api/jobs/{id}`."""
+        actor = actor_of(request)
+        job = await self._service.job(_job_id(request), actor)
+        return web.json_response(await self._json(job, actor))
+
+    async def confirm(self, request: web.Request) -> web.StreamResponse:
+        """`POST /api/jobs/{id}/confirm`."""
+        actor = actor_of(request)
+        job = await self._service.confirm(_job_id(request), actor)
+        return web.json_response(await self._json(job, actor))
+
+    async def cancel(self, request: web.Request) -> web.StreamResponse:
+        """`POST /api/jobs/{id}/cancel`."""
+        actor = actor_of(request)
+        job = await self._service.cancel(_job_id(request), actor)
+        return web.json_response(await self._json(job, actor))
+
+    async def delete(self, request: web.Request) -> web.StreamResponse:
+        """`DELETE /api/jobs/{id}`: the pictures go, the receipt stays."""
+        actor = actor_of(request)
+        job = await self._service.delete(_job_id(request), actor)
+        return web.json_response(await self._json(job, actor))
+
+    async def follow(self, request: web.Request) -> web.StreamResponse:
+        """`GET /api/jobs/{id}/events`."""
+        job_id = _job_id(request)
+        await self._service.job(job_id, actor_of(request))
+        return await self.streams.serve(request, [job_id], last_event_id(request.headers.get("Last-Event-ID")))
+
+    async def follow_many(self, request: web.Request) -> web.StreamResponse:
+        """`GET /api/events?jobs=a,b`: the page's one stream for all jobs that run."""
+        job_ids = [job_id for job_id in request.query.get("jobs", "").split(",") if job_id][:MAX_JOBS_PER_STREAM]
+        actor = actor_of(request)
+        known = []
+        for job_id in dict.fromkeys(job_ids):
+            try:
+                known.append((await self._service.job(job_id, actor)).id)
+            except JobNotFound:
+                continue
+        return await self.streams.serve(request, known, 0)
+
+    def _file_handler(self, name: str) -> Any:
+        async def handler(request: web.Request) -> web.StreamResponse:
+            job = await self._service.job(_job_id(request), actor_of(request))
+            return await self._files.respond(request, job, name)
+
+        return handler
+
+    def _watch(self, job_id: str, after: int) -> AsyncIterator[JobEvent]:
+        return self._service.watch(job_id, after=after)
+
+    async def _event_json(self, event: JobEvent) -> Json:
+        shown = await self._json(event.job, event.job.requester)
+        return {"type": event_type(event), "event_id": event.id, **shown}
+
+    async def _json(self, job: Job, actor: Requester) -> Json:
+        left = tuple(await self._service.limits(actor)) if job.state is JobState.SUCCEEDED else ()
+        notice = self._service.notice(job.error, actor.locale, job) if job.error is not None else None
+        shown = job_json(job, actor.locale, left=left, notice=notice, play_money=self._service.play_money)
+        return {**shown, "now": self._clock.now()}
+
+
+def _judged(job: Job) -> bool:
+    """Whether nothing about the start is open any more."""
+    if job.state.terminal or job.state is JobState.AWAITING_CONFIRMATION:
+        return True
+    stage = job.progress.stage if job.progress else "preparing"
+    return job.quote is not None and stage != "preparing"
+
+
+def _job_id(request: web.Request) -> str:
+    return request.match_info["job_id"][:64]
+
+
+def actor_of(request: web.Request) -> Requester:
+    """The person at the page."""
+    return translate.requester(request.headers.get("Accept-Language", ""))

@@ -1,0 +1,135 @@
+"""Request bodies in: multipart with a picture that streams to disk, a form, or JSON. Every part has a cap.
+
+Nothing here judges a picture or a parameter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from aiohttp import BodyPartReader, web
+
+from adapters.web.connection.security import Denied
+from adapters.web.inbound.translate import Raw, Submission, scalars
+from core.domain.errors import FileTooLarge
+from core.net.fetch import save_stream
+
+MAX_PARTS = 40
+MAX_FIELD_BYTES = 20_000
+MAX_BODY_BYTES = 200_000
+MAX_NAME_CHARS = 200
+_CHUNK_BYTES = 256 * 1024
+_FORM_OVERHEAD_BYTES = 1_000_000
+
+
+async def read(request: web.Request, uploads_dir: Path, max_input_bytes: int) -> Submission:
+    """One job's worth of input. Raises FileTooLarge, or Denied for a body that cannot be read."""
+    if request.content_type == "application/json":
+        return _from_values(await json_body(request))
+    if request.content_type == "multipart/form-data":
+        declared = request.content_length
+        if declared is not None and declared > max_input_bytes + _FORM_OVERHEAD_BYTES:
+            raise FileTooLarge(bytes=declared, limit_bytes=max_input_bytes)
+        return await _multipart(request, uploads_dir, max_input_bytes)
+    if request.content_type == "application/x-www-form-urlencoded":
+        _cap_declared(request)
+        return _from_values({name: str(value) for name, value in (await request.post()).items()})
+    raise Denied(400, "unreadable_body", "Send the picture as multipart/form-data, or a link as JSON.")
+
+
+async def json_body(request: web.Request) -> dict[str, Any]:
+    """A JSON object; empty where there is no body. Raises Denied for anything else."""
+    _cap_declared(request)
+    if not request.can_read_body:
+        return {}
+    body = await request.content.read(MAX_BODY_BYTES + 1)
+    while len(body) <= MAX_BODY_BYTES and (more := await request.content.read(MAX_BODY_BYTES)):
+        body += more
+    if len(body) > MAX_BODY_BYTES:
+        raise Denied(413, "body_too_large", "This request is too large.")
+    try:
+        values = json.loads(body or b"{}")
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise Denied(400, "unreadable_body", "The body of this request is not a JSON object.")
+    return values
+
+
+def _cap_declared(request: web.Request) -> None:
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        raise Denied(413, "body_too_large", "This request is too large.")
+
+
+def _from_values(values: dict[str, Any], upload: Path | None = None, name: str = "") -> Submission:
+    rest = scalars(values)
+    text = str(rest.pop("text", ""))
+    return Submission(text=text, fields=rest, upload=upload, upload_name=name)
+
+
+async def _multipart(request: web.Request, uploads_dir: Path, max_input_bytes: int) -> Submission:
+    values: dict[str, Raw] = {}
+    upload: Path | None = None
+    name = ""
+    try:
+        async for part in _parts(request):
+            if part.filename is not None and part.name in {"image", "file"}:
+                if upload is not None:
+                    raise Denied(400, "one_image", "Send one picture per request.")
+                # Browsers send names as they are; many programs percent-encode what is not ASCII.
+                name = unquote(part.filename).replace("\\", "/").rsplit("/", 1)[-1][:MAX_NAME_CHARS]
+                upload = uploads_dir / uuid.uuid4().hex
+                await asyncio.to_thread(uploads_dir.mkdir, parents=True, exist_ok=True)
+                await save_stream(_chunks(part), upload, max_input_bytes)
+            elif part.name:
+                values[part.name[:60]] = await _text(part)
+    except BaseException:
+        await _unlink(upload)
+        raise
+    return _from_values(values, upload, name)
+
+
+async def _parts(request: web.Request) -> AsyncIterator[BodyPartReader]:
+    """The body's parts, nested ones refused. Raises Denied where it is no proper multipart."""
+    try:
+        reader = await request.multipart()
+        for _ in range(MAX_PARTS):
+            part = await reader.next()
+            if part is None:
+                return
+            if not isinstance(part, BodyPartReader):
+                break
+            yield part
+    except ValueError as error:
+        raise Denied(400, "unreadable_body", "The form of this request cannot be read.") from error
+    raise Denied(400, "unreadable_body", "This form has too many parts.")
+
+
+async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
+    while chunk := await part.read_chunk(_CHUNK_BYTES):
+        yield chunk
+
+
+async def _text(part: BodyPartReader) -> str:
+    body = b""
+    async for chunk in _chunks(part):
+        body += chunk
+        if len(body) > MAX_FIELD_BYTES:
+            raise Denied(413, "body_too_large", "A field of this form is too long.")
+    return body.decode("utf-8", "replace")
+
+
+async def discard(submission: Submission) -> None:
+    """Forget an upload that became no job."""
+    await _unlink(submission.upload)
+
+
+async def _unlink(path: Path | None) -> None:
+    if path is not None:
+        await asyncio.to_thread(path.unlink, missing_ok=True)

@@ -1,0 +1,162 @@
+"""Requests of a browser or a script to the core's words (pure)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from core.budgets.limit_grammar import Dialect
+from core.domain.errors import InvalidParameters, NoImage, ParameterProblem
+from core.domain.job import ReplyAddress, Requester, Source, UpscaleRequest
+from core.domain.limits import ScopeKind
+from core.domain.money import NANOUSD_PER_USD
+from core.domain.parameters.grammar import parse_request
+from core.domain.parameters.spec import Parsed
+from core.ports import Change
+from core.presentation import LANGUAGES
+
+PLATFORM = "web"
+USER_ID = "local"
+REPLY = ReplyAddress(PLATFORM, {})
+IGNORED_FIELDS = frozenset({"private", "width", "height"})
+MOST_AGREED_USD = 1_000_000
+
+Raw = str | int | float | bool
+
+QUOTA = Dialect(
+    scopes={
+        "everything": ScopeKind.EVERYTHING,
+        "all": ScopeKind.EVERYTHING,
+        "global": ScopeKind.EVERYTHING,
+        "page": ScopeKind.PLATFORM,
+        "platform": ScopeKind.PLATFORM,
+        "user": ScopeKind.USER,
+        "me": ScopeKind.USER,
+    },
+    examples="everything, page, user",
+    default=ScopeKind.EVERYTHING,
+)
+"""How `/quota set` on the page names scopes; there are no workspaces, channels or roles here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What one `POST /api/jobs` brought: an upload on our disk, or a link, or neither; and every other field."""
+
+    text: str = ""
+    fields: Mapping[str, Raw] = field(default_factory=dict)
+    upload: Path | None = None
+    upload_name: str = ""
+
+
+def locale_of(accept_language: str) -> str:
+    """The first language of an `Accept-Language` header that the bot speaks, by weight; English otherwise."""
+    ranked: list[tuple[float, str]] = []
+    for item in accept_language[:500].split(",")[:20]:
+        tag, _, parameters = item.strip().partition(";")
+        ranked.append((_weight(parameters), tag.strip()))
+    ranked.sort(key=lambda pair: -pair[0])
+    spoken = {language.split("_")[0] for language in LANGUAGES}
+    return next((tag for weight, tag in ranked if weight > 0 and tag.split("-")[0].lower() in spoken), "en")
+
+
+def _weight(parameters: str) -> float:
+    name, _, value = parameters.strip().partition("=")
+    if name != "q":
+        return 1.0
+    try:
+        return float(value)
+    except ValueError:
+        return 0.0
+
+
+def requester(accept_language: str = "") -> Requester:
+    """Whoever sits at the page: the one local person, who also runs the bot."""
+    return Requester(
+        platform=PLATFORM,
+        user_id=USER_ID,
+        is_moderator=True,
+        is_operator=True,
+        locale=locale_of(accept_language),
+    )
+
+
+def job_key(idempotency_key: str, *, scope: str = "job") -> str:
+    """The idempotency key of the core: the caller's own where there is one, else a new one."""
+    if idempotency_key:
+        return f"{PLATFORM}:{scope}:{hashlib.sha256(idempotency_key.encode()).hexdigest()}"
+    return f"{PLATFORM}:{scope}:{uuid.uuid4().hex}"
+
+
+def scalars(values: Mapping[str, Any]) -> dict[str, Raw]:
+    """Fields as the parser takes them; lists and objects become text, which the parser then refuses by name."""
+    fields: dict[str, Raw] = {}
+    for name, value in values.items():
+        if value is None or name in IGNORED_FIELDS:
+            continue
+        fields[name] = value if isinstance(value, (str, int, float, bool)) else json.dumps(value)
+    return fields
+
+
+def upscale_request(submission: Submission, actor: Requester, idempotency_key: str) -> UpscaleRequest:
+    """The request for the core. Raises InvalidParameters or NoImage."""
+    fields = dict(submission.fields)
+    agreed_nanousd = _agreed_nanousd(fields.pop("agreed_usd", ""))
+    text, options = parse_request(submission.text, fields)
+    return UpscaleRequest(
+        key=job_key(idempotency_key),
+        requester=actor,
+        source=_source(submission, text, options),
+        reply=REPLY,
+        text=submission.text,
+        fields=fields,
+        unsafe_place=True,
+        confirmed_nanousd=agreed_nanousd,
+    )
+
+
+def _agreed_nanousd(raw: Raw) -> int:
+    """The price that whoever asks has seen and agrees to, from US dollars; 0 for none. Raises InvalidParameters."""
+    text = str(raw).strip()
+    try:
+        usd = Decimal(text[:30] or "0")
+    except InvalidOperation:
+        usd = Decimal(-1)
+    if not usd.is_finite() or not 0 <= usd < MOST_AGREED_USD:
+        raise InvalidParameters(problems=(ParameterProblem("agreed_usd", text[:30], "type", "≥ 0"),))
+    return int(usd * NANOUSD_PER_USD)
+
+
+def _source(submission: Submission, text: Parsed, options: Parsed) -> Source:
+    if submission.upload is not None:
+        return Source("upload", path=str(submission.upload), name=submission.upload_name)
+    links = (*options.links, *text.links)
+    if not links:
+        raise NoImage
+    return Source("link", url=links[0], name=links[0].split("?")[0].rsplit("/", 1)[-1][:120])
+
+
+def change_of(values: Mapping[str, Any]) -> Change:
+    """What a button under a result asks for. Raises InvalidParameters for an unknown one."""
+    kind = values.get("change", "again")
+    if kind not in ("again", "more_creative", "twice_more", "factor", "same"):
+        allowed = "again, more_creative, twice_more, factor"
+        raise InvalidParameters(problems=(ParameterProblem("change", str(kind)[:60], "range", allowed),))
+    factor = values.get("factor")
+    if kind == "factor" and (isinstance(factor, bool) or not isinstance(factor, (int, float))):
+        raise InvalidParameters(problems=(ParameterProblem("factor", str(factor)[:60], "type", "1–4"),))
+    return Change(kind, float(factor) if kind == "factor" and factor is not None else None)
+
+
+def pixel_count(values: Mapping[str, Any], name: str) -> int:
+    """A side in pixels from a request. Raises InvalidParameters where it is none."""
+    raw = str(values.get(name, "")).strip()
+    if not raw.isascii() or not raw.isdigit() or not 1 <= int(raw[:9]) <= 1_000_000:
+        raise InvalidParameters(problems=(ParameterProblem(name, raw[:60], "type", "1–1,000,000"),))
+    return int(raw)

@@ -1,0 +1,1 @@
+"""The job's card, its files, and errors as HTTP answers."""

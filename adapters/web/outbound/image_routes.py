@@ -1,0 +1,70 @@
+"""Pictures out: the result, the picture before, a preview, the comparison. Streamed from disk with ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from urllib.parse import quote
+
+from aiohttp import web
+
+from adapters.web.connection.security import Denied
+from adapters.web.views.card import file_name
+from core.domain.errors import ResultExpired, TooLate
+from core.domain.job import Job, JobState
+from core.ports import Media, MediaFile
+
+PREVIEW_SIDE_PX = 2_560
+PREVIEW_MAX_BYTES = 4_000_000
+NOT_READY = "The picture is not ready yet."
+
+_INLINE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif", "image/avif"})
+
+
+class JobFiles:
+    """The files of one job, by the name used in the address."""
+
+    def __init__(self, media: Media) -> None:
+        self._media = media
+        self._makers: dict[str, Callable[[Job], Awaitable[MediaFile]]] = {
+            "image": media.original,
+            "source": media.source,
+            "compare": media.compare,
+            "preview": self._preview,
+        }
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every kind of file a job has."""
+        return tuple(self._makers)
+
+    async def respond(self, request: web.Request, job: Job, name: str) -> web.StreamResponse:
+        """The file, with its true type. Raises TooLate or ResultExpired where there is none (any more)."""
+        if job.images_deleted:
+            raise TooLate(state="images_deleted")
+        if name != "source" and job.state is not JobState.SUCCEEDED:
+            raise TooLate(state=str(job.state)) if job.state.terminal else Denied(409, "not_ready", NOT_READY, 2)
+        file = await self._makers[name](job)
+        if not file.path.is_file():
+            raise ResultExpired
+        return _file_response(request, file, job, name)
+
+    async def _preview(self, job: Job) -> MediaFile:
+        return await self._media.preview(job, max_side_px=PREVIEW_SIDE_PX, max_bytes=PREVIEW_MAX_BYTES)
+
+
+def _file_response(request: web.Request, file: MediaFile, job: Job, name: str) -> web.StreamResponse:
+    inline = file.mime in _INLINE_TYPES
+    download = request.query.get("download") in {"1", "true"} or not inline
+    response = web.FileResponse(file.path)
+    # FileResponse would guess the type from the file's name; the type that was read from the bytes is the true one.
+    response.content_type = file.mime if inline else "application/octet-stream"
+    response.headers["Cache-Control"] = "private, max-age=3600"
+    saved_as = file_name(job) if name == "image" else f"{job.id}-{name}{file.path.suffix}"
+    response.headers["Content-Disposition"] = disposition("attachment" if download else "inline", saved_as)
+    return response
+
+
+def disposition(kind: str, name: str) -> str:
+    """`Content-Disposition` with a plain name for old clients and the real one beside it (RFC 6266)."""
+    plain = "".join(char if char.isascii() and (char.isalnum() or char in "-_.") else "_" for char in name)
+    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

@@ -1,0 +1,1 @@
+"""Draws what people read as HTML and JSON."""

@@ -1,0 +1,268 @@
+"""Jobs, events, quotes, notices to the JSON that the page and scripts read (pure).
+
+No link of a provider, no path of a file and no secret ever goes in. Sizes are in pixels and bytes, times in unix
+seconds, money both as `…_nanousd` integers and, for reading, as `…_usd` numbers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, assert_never
+
+from adapters.web.outbound.errors import field_of
+from core.domain import errors as e
+from core.domain.events import Cancelled, Failed, Finished, JobEvent, PriceAsked, Progressed
+from core.domain.job import InputFacts, Job, JobState, Progress, Quote, Receipt, Result
+from core.domain.limits import LimitStatus
+from core.domain.money import NANOUSD_PER_USD, usd
+from core.domain.parameters.spec import SPECS, Parameters
+from core.presentation import Notice
+from core.presentation import job_texts as sentences
+from core.presentation.failure_texts import parameter_problem
+from core.presentation.formats import mb
+from core.presentation.limit_texts import amount, left_sentence, scope_name, window_name
+
+Json = dict[str, Any]
+
+_EXTENSIONS = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/webp": ".webp",
+    "image/gif": ".gif",
+    "image/bmp": ".bmp",
+    "image/tiff": ".tif",
+    "image/avif": ".avif",
+    "image/heic": ".heic",
+}
+_VIEW_MAX_BYTES = 12_000_000
+_VIEW_MAX_PX = 16_000_000
+"""Above either, the page shows a reduced preview: phones run out of memory on larger pictures."""
+
+
+def job_json(
+    job: Job, locale: str, *, left: tuple[LimitStatus, ...] = (), notice: Notice | None = None, play_money: bool = False
+) -> Json:
+    """Everything the page shows of a job; `notice` is the sentence for `job.error`, made by the service."""
+    return {
+        "job_id": job.id,
+        "reference": job.reference,
+        "state": str(job.state),
+        "private": job.private,
+        "name": job.source.name if job.source.kind != "link" else "",
+        "parent_id": job.parent_id,
+        "created_at": job.created_at,
+        "updated_at": job.updated_at,
+        "finished_at": job.finished_at,
+        "confirm_by_at": job.confirm_by_at,
+        "cancel_requested": bool(job.cancel_requested_by),
+        "images_deleted": job.images_deleted,
+        "parameters": _parameters_json(job),
+        "inputs": _inputs_json(job),
+        "input": input_json(job.input) if job.input else None,
+        "quote": quote_json(job.quote, locale, play_money=play_money) if job.quote else None,
+        "progress": progress_json(job.progress, locale) if job.progress else None,
+        "receipt": receipt_json(job.receipt, locale) if job.receipt else None,
+        "result": result_json(job, job.result) if job.result else None,
+        "error": error_json(job.error, notice, locale) if job.error and notice else None,
+        "texts": _texts(job, locale, left),
+    }
+
+
+def _texts(job: Job, locale: str, left: tuple[LimitStatus, ...]) -> Json:
+    """The ready sentences about a job, the same as on every platform."""
+    texts = {
+        "size": sentences.size_line(job, locale),
+        "parameters": sentences.parameters_line(job, locale),
+        "receipt": sentences.receipt_line(job, left, locale),
+        "notes": sentences.notes_text(job, locale),
+    }
+    if job.state is JobState.SUCCEEDED:
+        texts["alt"] = sentences.alt_text(job, locale, max_chars=1_000)
+    if job.state is JobState.CANCELLED:
+        texts["cancelled"] = sentences.cancelled_text(job, locale)
+    if job.cancel_requested_by and not job.state.terminal and job.state is not JobState.QUEUED:
+        texts["cancel_pending"] = sentences.cancel_pending_text(locale)
+    return texts
+
+
+def _parameters_json(job: Job) -> Json:
+    values = dataclasses.asdict(job.parameters)
+    if job.result is not None:
+        values["seed"] = job.result.seed
+    return values
+
+
+def _inputs_json(job: Job) -> Json:
+    """The same values under the model's own names."""
+    return {SPECS[name].api_name: value for name, value in _parameters_json(job).items() if name in SPECS}
+
+
+def parameters_json(parameters: Parameters) -> Json:
+    """A valid set by chat names."""
+    return dataclasses.asdict(parameters)
+
+
+def input_json(facts: InputFacts) -> Json:
+    """The picture as handed in."""
+    return {
+        "format": facts.format,
+        "width": facts.width_px,
+        "height": facts.height_px,
+        "file_size": facts.bytes,
+        "notes": list(facts.notes),
+    }
+
+
+def quote_json(quote: Quote, locale: str, *, play_money: bool = False) -> Json:
+    """The price before anything is sent, with what is left."""
+    return {
+        "width": quote.width_px,
+        "height": quote.height_px,
+        "out_width": quote.out_width_px,
+        "out_height": quote.out_height_px,
+        "megapixels": quote.megapixels,
+        "unit_price_usd": dollars(quote.unit_price_nanousd),
+        "estimate_nanousd": quote.estimate_nanousd,
+        "estimate_usd": dollars(quote.estimate_nanousd),
+        "price": usd(quote.estimate_nanousd, locale),
+        "needs_confirmation": quote.needs_confirmation,
+        "play_money": play_money,
+        "left": [limit_json(status, locale) for status in quote.left],
+        "text": sentences.price_line(quote, locale),
+        "ask": sentences.ask_text(quote, locale),
+        "confirm": sentences.confirm_label(quote, locale),
+    }
+
+
+def progress_json(progress: Progress, locale: str) -> Json:
+    """The newest progress, with the sentence that every platform shows."""
+    return {
+        "stage": progress.stage,
+        "position": progress.position,
+        "percent": progress.percent,
+        "eta_at": progress.eta_at,
+        "text": sentences.stage_text(progress, locale),
+    }
+
+
+def receipt_json(receipt: Receipt, locale: str) -> Json:
+    """What was really charged, beside the estimate."""
+    return {
+        "charged_nanousd": receipt.charged_nanousd,
+        "charged_usd": dollars(receipt.charged_nanousd),
+        "estimate_nanousd": receipt.estimate_nanousd,
+        "estimate_usd": dollars(receipt.estimate_nanousd),
+        "price": usd(receipt.charged_nanousd, locale),
+        "estimate_price": usd(receipt.estimate_nanousd, locale),
+        "basis": receipt.basis,
+        "units": float(receipt.units) if receipt.units is not None else None,
+        "play_money": receipt.play_money,
+    }
+
+
+def result_json(job: Job, result: Result) -> Json:
+    """The model's outputs under the model's own names; addresses are those of this page."""
+    base = f"/api/jobs/{job.id}"
+    small = result.bytes <= _VIEW_MAX_BYTES and result.width_px * result.height_px <= _VIEW_MAX_PX
+    return {
+        "image": {
+            "url": f"{base}/image",
+            "width": result.width_px,
+            "height": result.height_px,
+            "file_size": result.bytes,
+            "file_name": file_name(job),
+            "content_type": result.mime,
+        },
+        "seed": result.seed,
+        "timings": {"inference": result.inference_s},
+        "caption": result.caption,
+        "repeat_of": result.repeat_of,
+        "view_url": f"{base}/image" if small else f"{base}/preview",
+        "source_url": f"{base}/source",
+        "compare_url": f"{base}/compare",
+        "download_url": f"{base}/image?download=1",
+    }
+
+
+def file_name(job: Job) -> str:
+    """A name to save the result under: the picture's own name with the factor, else the job's reference."""
+    stem = job.source.name.rsplit("/", 1)[-1].rsplit(".", 1)[0].strip() or job.id
+    safe = "".join(char if char.isalnum() or char in " -_()" else "_" for char in stem)[:80].strip() or job.id
+    factor = f"{job.parameters.factor:g}x"
+    return f"{safe}-{factor}{_EXTENSIONS.get(job.result.mime if job.result else '', '.png')}"
+
+
+def limit_json(status: LimitStatus, locale: str) -> Json:
+    """One limit with what is left of it; amounts in the measure's own unit (nano-dollars for `usd`)."""
+    limit = status.limit
+    return {
+        "scope": str(limit.scope.kind),
+        "scope_id": limit.scope.id,
+        "measure": str(limit.measure),
+        "window": str(limit.window),
+        "amount": limit.amount,
+        "used": status.used,
+        "held": status.held,
+        "left": status.left,
+        "opens_at": status.opens_at,
+        "source": limit.source,
+        "text": left_sentence(status, locale),
+        "scope_text": scope_name(limit.scope.kind, locale),
+        "window_text": window_name(limit.window, locale),
+        "amount_text": amount(limit.measure, limit.amount, locale),
+        "used_text": amount(limit.measure, status.used + status.held, locale),
+        "left_text": amount(limit.measure, status.left, locale),
+    }
+
+
+def error_json(error: e.UpscaleError, notice: Notice, locale: str, *, job_id: str = "") -> Json:
+    """`code` and `message` are what a script needs; the rest lets the page offer what would work instead."""
+    fields: dict[str, str] = {}
+    if isinstance(error, e.InvalidParameters):
+        for problem in error.problems:
+            sentence = parameter_problem(problem, locale)
+            name = problem.name or problem.value
+            fields[name] = f"{fields[name]} {sentence}" if name in fields else sentence
+    elif (field := field_of(error)) is not None:
+        fields[field] = notice.what
+    return {
+        "code": error.code,
+        "message": notice.text,
+        "fields": fields,
+        "what": notice.what,
+        "charged": notice.charged,
+        "advice": notice.advice,
+        "reference": notice.reference,
+        "tone": notice.tone,
+        "opens_at": notice.opens_at,
+        "offers": [dataclasses.asdict(offer) for offer in notice.offers],
+        "problems": [dataclasses.asdict(p) for p in error.problems] if isinstance(error, e.InvalidParameters) else [],
+        "job_id": job_id,
+    }
+
+
+def event_type(event: JobEvent) -> str:
+    """The event's name in the stream."""
+    match event:
+        case PriceAsked():
+            return "price_asked"
+        case Progressed():
+            return "progressed"
+        case Finished():
+            return "finished"
+        case Failed():
+            return "failed"
+        case Cancelled():
+            return "cancelled"
+        case _:
+            assert_never(event)
+
+
+def dollars(nanousd: int) -> float:
+    """For reading and plotting; sums belong to the integers."""
+    return nanousd / NANOUSD_PER_USD
+
+
+def bytes_text(n_bytes: int, locale: str) -> str:
+    """`12.3 MB`."""
+    return mb(n_bytes, locale)

@@ -1,0 +1,169 @@
+"""The page itself, the sign-in page, and the files they load. Nothing is loaded from anywhere else."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from adapters.web.connection.security import COOKIE, PAGE_POLICY, SESSION_S, Denied, Guard, harden
+from adapters.web.inbound.job_routes import actor_of
+from adapters.web.settings import Settings
+from adapters.web.views.card import bytes_text
+from adapters.web.views.page_texts import login_texts, page_texts
+from core.domain.parameters.spec import PRESETS, SPECS
+from core.ports import AdapterContext
+from core.presentation import language_of
+
+STATIC_DIR = Path(str(files("adapters.web.views"))) / "static"
+MAX_JOBS_AT_ONCE = 20
+
+_TYPES = {
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
+}
+_PLACEHOLDER = re.compile(r"\{\{([a-z_]+)\}\}")
+_STEPS = {"factor": 0.1, "creativity": 0.05, "guidance": 0.1, "steps": 1, "seed": 1}
+
+
+class PageHandlers:
+    """`/`, `/login`, `/logout` and `/static/…`."""
+
+    def __init__(self, context: AdapterContext, settings: Settings, guard: Guard) -> None:
+        self._context = context
+        self._settings = settings
+        self._guard = guard
+        self._static = {path.name: path for path in STATIC_DIR.iterdir() if path.suffix in _TYPES}
+        self._index = (STATIC_DIR / "index.html").read_text("utf-8")
+        self._login = (STATIC_DIR / "login.html").read_text("utf-8")
+
+    def guarded_routes(self) -> list[web.RouteDef]:
+        """Only for those who are signed in."""
+        return [web.get("/", self.index)]
+
+    def open_routes(self) -> list[web.RouteDef]:
+        """Needed to sign in; they tell nothing about anybody."""
+        return [
+            web.get("/login", self.login_page),
+            web.post("/login", self.login),
+            web.post("/logout", self.logout),
+            web.get("/static/{name}", self.static),
+            web.get("/favicon.ico", self.favicon),
+        ]
+
+    async def index(self, request: web.Request) -> web.StreamResponse:
+        """The page, in the reader's language, with everything its scripts need to begin."""
+        actor = actor_of(request)
+        texts = page_texts(actor.locale)
+        texts["hero_formats"] = texts["hero_formats"].replace(
+            "{size}", bytes_text(self._settings.max_input_bytes, actor.locale)
+        )
+        boot = {
+            "locale": actor.locale.replace("_", "-"),
+            "texts": texts,
+            "controls": _controls(),
+            "presets": PRESETS,
+            "defaults": dict(await self._context.service.defaults(actor)),
+            "play_money": self._context.service.play_money,
+            "allow_unsafe": self._context.service.allow_unsafe,
+            "max_input_bytes": self._settings.max_input_bytes,
+            "max_jobs_at_once": MAX_JOBS_AT_ONCE,
+            "signed_in": self._settings.token is not None,
+            "version": self._context.version,
+        }
+        return _page(_filled(self._index, texts, actor.locale, boot))
+
+    async def login_page(self, request: web.Request) -> web.StreamResponse:
+        """The form; straight on to the page where nothing is to be asked."""
+        if self._guard.signed_in(request):
+            raise web.HTTPSeeOther("/")
+        return self._login_form(request, "")
+
+    async def login(self, request: web.Request) -> web.StreamResponse:
+        """Check the token and set the cookie."""
+        form = await request.post()
+        try:
+            right = self._guard.token_is(request, str(form.get("token", "")))
+        except Denied as denied:
+            response = self._login_form(request, "login_wait", status=denied.status)
+            response.headers["Retry-After"] = str(denied.retry_after_s)
+            return response
+        if not right:
+            return self._login_form(request, "login_wrong", status=401)
+        response = web.Response(status=303, headers={"Location": "/"})
+        secure = request.secure or (self._settings.public_url or "").startswith("https://")
+        response.set_cookie(
+            COOKIE,
+            self._guard.session_cookie(),
+            max_age=SESSION_S,
+            httponly=True,
+            samesite="Strict",
+            secure=secure,
+            path="/",
+        )
+        return response
+
+    async def logout(self, request: web.Request) -> web.StreamResponse:
+        """Forget the cookie."""
+        response = web.Response(status=303, headers={"Location": "/login"})
+        response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
+        return response
+
+    def _login_form(self, request: web.Request, problem: str, status: int = 200) -> web.Response:
+        locale = actor_of(request).locale
+        texts = login_texts(locale)
+        texts["login_problem"] = texts.get(problem, "")
+        response = _page(_filled(self._login, texts, locale, None))
+        response.set_status(status)
+        return response
+
+    async def static(self, request: web.Request) -> web.StreamResponse:
+        """One of our own files, by its bare name."""
+        path = self._static.get(request.match_info["name"])
+        if path is None:
+            raise web.HTTPNotFound
+        response = web.FileResponse(path)
+        response.content_type = _TYPES[path.suffix]
+        response.charset = "utf-8"
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+    async def favicon(self, request: web.Request) -> web.StreamResponse:
+        """What old browsers ask for by themselves."""
+        raise web.HTTPMovedPermanently("/static/icon.svg")
+
+
+def _controls() -> dict[str, Any]:
+    """Ranges and steps of the controls; the ranges are the core's."""
+    return {
+        spec.name: {"low": spec.low, "high": spec.high, "default": spec.default, "step": _STEPS[spec.name]}
+        for spec in SPECS.values()
+        if spec.kind != "bool"
+    }
+
+
+def _filled(template: str, texts: dict[str, str], locale: str, boot: dict[str, Any] | None) -> str:
+    """The template with `{{names}}` replaced: sentences escaped, `boot` as JSON that cannot end its element."""
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        if name == "lang":
+            return language_of(locale).replace("_", "-")
+        if name == "boot":
+            return json.dumps(boot, ensure_ascii=False).replace("<", "\\u003c")
+        return html.escape(texts[name])
+
+    return _PLACEHOLDER.sub(value, template)
+
+
+def _page(text: str) -> web.Response:
+    response = web.Response(text=text, content_type="text/html", headers={"Cache-Control": "no-store"})
+    harden(response, PAGE_POLICY)
+    return response

@@ -1,0 +1,157 @@
+"""`python -m bot doctor`: looks at everything the bot needs and says, for each, what was seen and how to mend it.
+
+Changes nothing and spends nothing. Platforms are examined by their own adapters (`examine` in the adapter's package).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import importlib
+import os
+import shutil
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+
+import aiohttp
+from rich.markup import escape
+
+from bot.cli.console import Exit, out
+from bot.settings import Settings
+from core.domain.money import usd
+from core.ports import Finding
+from core.upscalers.fal import FalUpscaler
+
+if TYPE_CHECKING:
+    from bot.app import App
+
+_CHECK_LIMIT_S = 20.0
+_LOW_CREDIT_NANOUSD = 5_000_000_000
+_CLOCK_LIMIT_S = 30.0
+"""Slack refuses requests signed more than five minutes away, fal's webhooks likewise; half a minute is a warning."""
+_DISK_LIMIT_BYTES = 2_000_000_000
+_MARKS = {"ok": "[green]✔[/green]", "warning": "[yellow]![/yellow]", "problem": "[red]✘[/red]"}
+
+Check = Callable[[], Awaitable[Sequence[Finding]]]
+
+
+async def examine(app: App) -> Exit:
+    """Run every check and print the findings as they come; Failed if any is a problem."""
+    worst = Exit.OK
+    async for finding in findings(app):
+        out.print(f"{_MARKS[finding.level]} {escape(finding.what)}")
+        if finding.fix:
+            out.print(f"  [dim]→[/dim] {escape(finding.fix)}")
+        worst = Exit.FAILED if finding.level == "problem" else worst
+    return worst
+
+
+async def findings(app: App) -> AsyncIterator[Finding]:
+    """All findings, area by area. A check that hangs or breaks is itself a finding."""
+    s = app.settings
+    checks: list[tuple[str, Check]] = [
+        ("the settings", lambda: _settings(s)),
+        ("the data folder", lambda: _data(s)),
+        ("the database", lambda: _database(app)),
+        ("the model", lambda: _model(app)),
+        ("the clock", lambda: _clock(s)),
+    ]
+    for platform in s.platforms:
+        look = getattr(importlib.import_module(f"adapters.{platform.name}"), "examine", None)
+        if platform.settings.enabled and look is not None:
+            checks.append((platform.name, lambda look=look, p=platform: look(p.settings, s.public_url)))  # type: ignore[misc]
+    for name, check in checks:
+        for finding in await _bounded(name, check):
+            yield finding
+
+
+async def _bounded(name: str, check: Check) -> Sequence[Finding]:
+    try:
+        async with asyncio.timeout(_CHECK_LIMIT_S):
+            return await check()
+    except TimeoutError:
+        return [Finding("problem", f"Checking {name} took too long.", "Try again; look at the network.")]
+    except Exception as error:
+        return [Finding("problem", f"Checking {name} broke off ({type(error).__name__}).", "Look at the log.")]
+
+
+async def _settings(s: Settings) -> Sequence[Finding]:
+    found = [Finding("warning", warning) for warning in s.warnings]
+    on = [platform.name for platform in s.platforms if platform.settings.enabled]
+    found.append(Finding("ok", f"Platforms: {', '.join(on)}."))
+    if on == ["web"]:
+        fix = "Set the credentials of one in .env; .env.example says which."
+        found.append(Finding("warning", "No chat platform is set up; only the local page is served.", fix))
+    if s.secret_key is None:
+        fix = "Fine for one machine; for several, set the same SECRET_KEY on all of them."
+        found.append(Finding("ok", "The encryption key is the file secret.key in DATA_DIR.", fix))
+    return found
+
+
+async def _data(s: Settings) -> Sequence[Finding]:
+    if not os.access(s.data_dir, os.W_OK | os.X_OK):
+        return [Finding("problem", f"{s.data_dir} cannot be written to.", "Give this user the right, or set DATA_DIR.")]
+    free = shutil.disk_usage(s.data_dir).free
+    what = f"{s.data_dir} can be written to; {free / 1e9:.1f} GB are free."
+    if free < _DISK_LIMIT_BYTES:
+        return [Finding("warning", what, "Pictures are kept RETENTION_DAYS; lower it, or make room.")]
+    return [Finding("ok", what)]
+
+
+async def _database(app: App) -> Sequence[Finding]:
+    try:
+        await app.database.ping()
+    except Exception as error:
+        fix = "Check DATABASE_URL, and that the server runs and lets this machine in."
+        return [Finding("problem", f"The database does not answer ({type(error).__name__}).", fix)]
+    kind = "SQLite (one process)" if app.database.is_sqlite else "PostgreSQL (any number of processes)"
+    return [Finding("ok", f"The database answers: {kind}.")]
+
+
+async def _model(app: App) -> Sequence[Finding]:
+    upscaler = app.upscaler
+    if not isinstance(upscaler, FalUpscaler):
+        fix = "Set FAL_KEY (https://fal.ai/dashboard/keys) to run the real model."
+        return [Finding("warning", "The sandbox model runs: no AI, play money.", fix)]
+    verdict = await upscaler.check_key()
+    if verdict == "refused":
+        fix = "Make a new key with API scope at https://fal.ai/dashboard/keys and set FAL_KEY."
+        return [Finding("problem", "fal does not accept FAL_KEY.", fix)]
+    if verdict == "unreachable":
+        return [Finding("problem", "fal cannot be reached.", "Check the network, and FAL_QUEUE_URL if you set it.")]
+    return [Finding("ok", "fal accepts the key."), await _price(app), *await _credit(upscaler)]
+
+
+async def _price(app: App) -> Finding:
+    price = await app.prices.unit_price()
+    return Finding("ok", f"One output megapixel costs {usd(price)}.")
+
+
+async def _credit(upscaler: FalUpscaler) -> Sequence[Finding]:
+    credit = await upscaler.credit()
+    if credit is None:
+        fix = "Set FAL_ADMIN_KEY (a key with ADMIN scope) to see the credit and to reconcile."
+        return [Finding("warning", "fal's credit is not known.", fix)]
+    if credit <= 0:
+        return [Finding("problem", "fal is out of credit.", "Top up at https://fal.ai/dashboard/billing.")]
+    low = credit < _LOW_CREDIT_NANOUSD
+    fix = "Top up at https://fal.ai/dashboard/billing." if low else ""
+    return [Finding("warning" if low else "ok", f"fal's credit is {usd(credit)}.", fix)]
+
+
+async def _clock(s: Settings) -> Sequence[Finding]:
+    """Against the Date of the services that are used anyway; without any there is nothing to compare with."""
+    address = s.fal_rest_url if s.backend == "fal" else None
+    if address is None:
+        return [Finding("ok", f"The clock says {time.strftime('%Y-%m-%d %H:%M:%S %Z')}.")]
+    try:
+        timeout = aiohttp.ClientTimeout(total=10)
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.head(address) as answer:
+            theirs = email.utils.parsedate_to_datetime(answer.headers["Date"]).timestamp()
+    except (aiohttp.ClientError, TimeoutError, KeyError, ValueError):
+        return [Finding("warning", "The clock could not be compared.", "Check the network.")]
+    off_s = time.time() - theirs
+    if abs(off_s) > _CLOCK_LIMIT_S:
+        return [Finding("problem", f"The clock is {off_s:+.0f} s off.", "Switch on time synchronisation (NTP).")]
+    return [Finding("ok", "The clock is right.")]

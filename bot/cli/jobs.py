@@ -1,0 +1,139 @@
+"""`python -m bot job REF`: everything known about one reference, in plain words, for whoever runs the bot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+
+from bot.cli.console import Exit, err, moment, out
+from core.domain.job import Job, JobState
+from core.domain.money import usd
+from core.presentation import explain
+from core.presentation.formats import mb, seconds, size
+from core.presentation.job_texts import charge_text, delivery_text, parameters_line, price_line, size_line
+
+if TYPE_CHECKING:
+    from bot.app import App
+
+_LOOKALIKES = str.maketrans("oil", "011")
+"""References have no o, i or l; whoever reads one aloud may still hear them."""
+
+_STATES = {
+    JobState.AWAITING_CONFIRMATION: "waits for its requester to agree to the price",
+    JobState.QUEUED: "accepted, not yet at the model",
+    JobState.RUNNING: "at the model",
+    JobState.DELIVERING: "made, being delivered",
+    JobState.SUCCEEDED: "done",
+    JobState.FAILED: "failed",
+    JobState.CANCELLED: "cancelled",
+    JobState.REFUSED: "refused before anything was spent",
+}
+_SUBMITS = {
+    "none": "nothing was sent",
+    "intent": "about to be sent",
+    "sending": "being sent; whether it arrived is not known yet",
+    "sent": "sent",
+}
+
+
+async def show_job(app: App, reference: str) -> Exit:
+    """Explain a job, or an incident outside any job. Failed when nothing is known of the reference."""
+    wanted = reference.strip().lower().replace("-", "").translate(_LOOKALIKES)
+    job = await app.store.get(wanted)
+    incident = await app.store.incident(wanted)
+    if job is None and incident is None:
+        err.print(
+            f"Nothing is known of {escape(reference)}. Pictures and their jobs are forgotten when members ask for it."
+        )
+        return Exit.FAILED
+    lines = list(_job_lines(job)) if job is not None else []
+    for name, text in [*lines, *(_incident_lines(incident) if incident is not None else ())]:
+        out.print(f"[dim]{name:>12}[/dim]  {escape(text)}")
+    return Exit.OK
+
+
+def _job_lines(job: Job) -> Iterator[tuple[str, str]]:
+    yield "job", f"{job.id}: {_STATES[job.state]}"
+    yield from _happened(job)
+    who = job.requester
+    place = ", ".join(part for part in (who.platform, who.workspace_id, who.channel_id) if part)
+    yield "asked by", f"{who.user_name or who.user_id} ({who.user_id}) on {place}"
+    yield from _times(job)
+    yield "picture", _picture(job)
+    yield "parameters", parameters_line(job, "en")
+    if job.quote is not None:
+        yield "estimate", price_line(job.quote, "en")
+    yield "charge", _charge(job)
+    yield from _provider(job)
+    if job.result is not None:
+        yield "result", f"{size_line(job, 'en')}, {mb(job.result.bytes, 'en')}, {job.result.mime}"
+    if job.delivery is not None:
+        yield "delivered", delivery_text(job.delivery, "en") or f"as {job.delivery.shape.replace('_', ' ')}"
+    if job.parent_id:
+        yield "made from", f"job {job.parent_id}"
+
+
+def _happened(job: Job) -> Iterator[tuple[str, str]]:
+    if job.error is not None:
+        notice = explain(job.error, "en")
+        yield "what", " ".join(part for part in (notice.what, notice.advice) if part)
+        yield "code", job.error.code
+    if job.cancel_requested_by:
+        yield "stopped by", job.cancel_requested_by
+    if job.progress is not None and not job.state.terminal:
+        yield "stage", job.progress.stage
+    if job.images_deleted:
+        yield "pictures", "deleted"
+
+
+def _times(job: Job) -> Iterator[tuple[str, str]]:
+    yield "asked at", moment(job.created_at)
+    if job.confirm_by_at is not None and job.state is JobState.AWAITING_CONFIRMATION:
+        yield "price until", moment(job.confirm_by_at)
+    if job.finished_at is not None:
+        yield "ended at", f"{moment(job.finished_at)}, after {seconds(job.finished_at - job.created_at, 'en')}"
+    else:
+        yield "last change", moment(job.updated_at)
+
+
+def _picture(job: Job) -> str:
+    kinds = {
+        "link": "a link",
+        "attachment": "an attachment",
+        "upload": "an upload",
+        "job_input": f"the picture of job {job.source.job_id}",
+        "job_result": f"the result of job {job.source.job_id}",
+    }
+    if job.input is None:
+        return f"{kinds[job.source.kind]}, not read"
+    facts = f"{job.input.format.upper()}, {size(job.input.width_px, job.input.height_px)}, {mb(job.input.bytes, 'en')}"
+    return f"{kinds[job.source.kind]}: {facts}, SHA-256 {job.input.sha256[:16]}…"
+
+
+def _charge(job: Job) -> str:
+    if job.receipt is None:
+        return "nothing settled yet"
+    text = charge_text(job.receipt, "en")
+    if job.receipt.units is not None:
+        price = usd(job.receipt.unit_price_nanousd, "en")
+        text += f" fal billed {job.receipt.units.normalize():f} units at {price}."
+    return text
+
+
+def _provider(job: Job) -> Iterator[tuple[str, str]]:
+    if job.remote is None:
+        return
+    yield "model", f"{job.remote.backend}: {_SUBMITS[job.remote.submit]}"
+    if job.remote.request_id:
+        yield "request id", job.remote.request_id
+    if job.remote.intent_at:
+        yield "sent at", moment(job.remote.intent_at)
+    if job.remote.possible_double:
+        yield "careful", "the model may have been asked twice; compare with `python -m bot reconcile`"
+
+
+def _incident_lines(incident: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "incident", f"{incident['reference']} at {moment(float(incident['at']))}, in {incident['area']}"
+    yield "kind", f"{incident['kind']}; the log has all of it under this reference"

@@ -1,0 +1,253 @@
+"""The command line: `python -m bot run|doctor|invite|slack-manifest|upscale|usage|quota|job|reconcile|purge`.
+
+Only reads arguments and hands them on; the work is in `bot.cli_*`. Heavy parts are imported by the command that needs
+them, so that `--help` is quick. Exit codes: 0 done, 1 a job or check failed, 2 wrong use or settings, 3 refused by a
+budget, 4 cancelled.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bot.cli.console import CommandError, Exit, err
+from core.domain.errors import BudgetError, UpscaleError
+from core.domain.limits import Measure, ScopeKind, Window
+
+_ABOUT = """Upscales images in Discord and Slack, on a local page and in this terminal.
+
+Settings come from the environment and .env; .env.example documents them all.
+"""
+cli = typer.Typer(
+    add_completion=False, no_args_is_help=True, rich_markup_mode=None, help=_ABOUT, pretty_exceptions_enable=False
+)
+quota = typer.Typer(no_args_is_help=True, help="Show and change limits.")
+cli.add_typer(quota, name="quota")
+
+_PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
+Period = Annotated[str, typer.Argument(help="day, week, month or year")]
+Platform = Annotated[str, typer.Option(help="discord, slack, web or cli")]
+Workspace = Annotated[str, typer.Option(help="Id of the Discord server or Slack workspace")]
+User = Annotated[str, typer.Option(help="Id of a person")]
+Channel = Annotated[str, typer.Option(help="Id of a channel")]
+ScopeId = Annotated[
+    str, typer.Option("--id", help="Whose: id of the user, channel or role; empty: the default for all")
+]
+Scope = Annotated[ScopeKind, typer.Argument(help="What the limit is for")]
+Unit = Annotated[Measure, typer.Option(help="What is counted")]
+Per = Annotated[Window, typer.Option(help="Over which time")]
+
+
+@cli.command()
+def run() -> None:
+    """Start the bot and the local page.
+
+    Every platform whose credentials are set is started. Stops at Ctrl-C or SIGTERM.
+    """
+    from bot.cli.run import run_bot
+
+    _leave(run_bot())
+
+
+@cli.command()
+def doctor() -> None:
+    """Check everything, with the fix for each.
+
+    Keys, scopes, permissions, database, clock and credit. Exit code 1 if anything is wrong.
+    """
+    from bot.cli.doctor import examine
+    from bot.cli.session import in_app
+
+    _leave(in_app(examine))
+
+
+@cli.command()
+def invite() -> None:
+    """Print the links that add the bot to Discord."""
+    from bot.cli.platforms import print_invites
+
+    _leave(print_invites())
+
+
+@cli.command("slack-manifest")
+def slack_manifest() -> None:
+    """Print the app manifest for Slack.
+
+    Paste it at https://api.slack.com/apps: Create New App, From a manifest.
+    """
+    from bot.cli.platforms import print_manifest
+
+    _leave(print_manifest())
+
+
+@cli.command(context_settings=_PASS_ON)
+def upscale(
+    arguments: Annotated[
+        list[str], typer.Argument(metavar="FILE… [PARAMETERS]", help="Pictures or links; 3x seed=7 …")
+    ],
+    factor: Annotated[str, typer.Option(help="1 to 4 (default 2)")] = "",
+    creativity: Annotated[str, typer.Option(help="0 to 1 (default 0.3)")] = "",
+    guidance: Annotated[str, typer.Option(help="1 to 4 (default 1)")] = "",
+    steps: Annotated[str, typer.Option(help="4 to 50 (default 20)")] = "",
+    seed: Annotated[str, typer.Option(help="0 to 4294967295 (default random)")] = "",
+    preset: Annotated[str, typer.Option(help="faithful, balanced or creative")] = "",
+    safety: Annotated[str, typer.Option(help="on or off (default on)")] = "",
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="File, or folder for several pictures")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Agree to any price; limits still hold")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One line of JSON per picture")] = False,
+) -> None:
+    """Enlarge pictures.
+
+    The result is written next to each as NAME.2x.png.
+
+    Exit codes: 0 done, 1 failed, 2 wrong use, 3 refused by a budget, 4 cancelled.
+    """
+    from bot.cli.files import read_arguments
+    from bot.cli.session import in_app
+    from bot.cli.upscale import Options
+    from bot.cli.upscale import upscale as work
+
+    fields = {"factor": factor, "creativity": creativity, "guidance": guidance, "steps": steps, "seed": seed}
+    given = {name: value for name, value in {**fields, "preset": preset, "safety": safety}.items() if value}
+    options = Options(read_arguments(arguments), given, out, force, yes, json)
+    _leave(in_app(lambda app: work(app, options)))
+
+
+@cli.command()
+def usage(
+    period: Period = "month",
+    member: Annotated[str | None, typer.Option(help="Id of one member")] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="As CSV")] = False,
+    chart: Annotated[Path | None, typer.Option(help="Write the chart to this PNG")] = None,
+) -> None:
+    """What was spent: totals, per day, by member."""
+    from bot.cli.money import print_usage_csv, show_usage
+    from bot.cli.session import in_app
+
+    _leave(in_app(lambda app: print_usage_csv(app, period, member) if csv else show_usage(app, period, member, chart)))
+
+
+@quota.command("show")
+def quota_show(platform: Platform = "", workspace: Workspace = "", user: User = "", channel: Channel = "") -> None:
+    """The limits that apply to somebody somewhere, with what is left."""
+    from bot.cli.money import Place, show_limits
+    from bot.cli.session import in_app
+
+    place = Place(platform, workspace, user, channel)
+    _leave(in_app(lambda app: show_limits(app, place)))
+
+
+@quota.command("set")
+def quota_set(
+    scope: Scope,
+    amount: Annotated[str, typer.Argument(help="e.g. 5 or 2.50")],
+    platform: Platform = "",
+    workspace: Workspace = "",
+    id: ScopeId = "",
+    unit: Unit = Measure.USD,
+    per: Per = Window.DAY,
+) -> None:
+    """Set a limit of one workspace."""
+    _set(scope, amount, platform, workspace, id, unit, per)
+
+
+@quota.command("clear")
+def quota_clear(
+    scope: Scope,
+    platform: Platform = "",
+    workspace: Workspace = "",
+    id: ScopeId = "",
+    unit: Unit = Measure.USD,
+    per: Per = Window.DAY,
+) -> None:
+    """Remove a limit of one workspace."""
+    _set(scope, None, platform, workspace, id, unit, per)
+
+
+@quota.command("pause")
+def quota_pause(
+    platform: Platform = "",
+    workspace: Workspace = "",
+    off: Annotated[bool, typer.Option("--off", help="Take new jobs again")] = False,
+) -> None:
+    """Stop taking new jobs, in one workspace or everywhere."""
+    from bot.cli.money import Place, pause
+    from bot.cli.session import in_app
+
+    _leave(in_app(lambda app: pause(app, Place(platform, workspace), not off)))
+
+
+@cli.command()
+def job(reference: Annotated[str, typer.Argument(help="The reference that somebody was shown")]) -> None:
+    """Explain a job by its reference."""
+    from bot.cli.jobs import show_job
+    from bot.cli.session import in_app
+
+    _leave(in_app(lambda app: show_job(app, reference)))
+
+
+@cli.command()
+def reconcile(
+    days: Annotated[int, typer.Option(min=1, max=90, help="How far back")] = 7,
+    fix: Annotated[bool, typer.Option("--fix", help="Correct charges to what fal billed")] = False,
+) -> None:
+    """Compare our charges with fal's bill.
+
+    Lists every difference. Needs FAL_ADMIN_KEY. Exit code 1 if there is any.
+    """
+    from bot.cli.reconcile import reconcile as work
+    from bot.cli.session import in_app
+
+    _leave(in_app(lambda app: work(app, days, fix=fix)))
+
+
+@cli.command()
+def purge(
+    older_than_days: Annotated[int | None, typer.Option(min=0, help="Default: RETENTION_DAYS; 0: all of them")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask")] = False,
+) -> None:
+    """Delete old pictures, here and at fal.
+
+    Money rows stay.
+    """
+    from bot.cli.reconcile import purge as work
+    from bot.cli.session import in_app
+
+    _leave(in_app(lambda app: work(app, older_than_days, yes=yes)))
+
+
+def _set(
+    scope: ScopeKind, amount: str | None, platform: str, workspace: str, scope_id: str, unit: Measure, per: Window
+) -> None:
+    from bot.cli.money import Place, set_limit
+    from bot.cli.session import in_app
+
+    place = Place(platform, workspace)
+    _leave(in_app(lambda app: set_limit(app, place, scope, scope_id, unit, per, amount)))
+
+
+def _leave(code: int) -> None:
+    if code != Exit.OK:
+        raise typer.Exit(int(code))
+
+
+def main() -> None:
+    """Run the command line; every expected failure is one sentence on standard error and an exit code."""
+    try:
+        cli(prog_name="python -m bot")
+    except CommandError as error:
+        if str(error):
+            err.print(str(error), markup=False)
+        sys.exit(int(error.code))
+    except UpscaleError as error:
+        from bot.cli.console import say
+        from core.presentation import explain
+
+        say(explain(error, "en"))
+        sys.exit(int(Exit.BUDGET if isinstance(error, BudgetError) else Exit.FAILED))
+    except KeyboardInterrupt:
+        sys.exit(int(Exit.CANCELLED))

@@ -1,0 +1,46 @@
+"""`python -m bot run`: start everything that is configured and serve until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+
+from bot.app import StartRefused
+from bot.cli.console import CommandError, err
+from bot.cli.session import opened, read_settings, secrets_of
+from bot.observability import logs
+from bot.settings import Settings
+
+
+def run_bot() -> int:
+    """Serve until SIGTERM or SIGINT; the exit code. Raises CommandError with one sentence where it cannot start."""
+    found = read_settings()
+    logs.configure(found.log_level, found.log_format, secrets_of(found))
+    return asyncio.run(_serve(found))
+
+
+async def _serve(found: Settings) -> int:
+    async with opened(found, serve=True) as app:
+        _greet(found, app.http.port)
+        try:
+            return await app.run()
+        except StartRefused as refusal:
+            raise CommandError(str(refusal)) from None
+
+
+def _greet(found: Settings, port: int) -> None:
+    """Two lines for whoever has just typed `make run`."""
+    host = "127.0.0.1" if _any_address(found.web_host) else found.web_host
+    host = f"[{host}]" if ":" in host else host
+    names = ", ".join(platform.name for platform in found.platforms if platform.settings.enabled)
+    model = "the real model at fal" if found.backend == "fal" else "the sandbox model (no AI, play money)"
+    err.print(f"[bold]upscale-bot[/bold] runs on {names} with {model}.")
+    err.print(f"Open [bold]http://{host}:{port}[/bold] in a browser. Stop with Ctrl-C.")
+
+
+def _any_address(host: str) -> bool:
+    """Whether this means "every address of this machine", which no browser can open."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False

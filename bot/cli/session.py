@@ -1,0 +1,86 @@
+"""Opens the application for one command and closes it again; what stops a start becomes one plain sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import asyncpg
+from sqlalchemy.exc import SQLAlchemyError
+
+from bot import settings
+from bot.app import App, build
+from bot.budgets import LimitsError
+from bot.cli.console import CommandError, err
+from bot.http.server import ServerError
+from bot.observability import logs
+from bot.settings import Settings
+from bot.settings_problems import SettingsError
+from core.storage.migrate import NewerDatabase
+
+T = TypeVar("T")
+
+
+def read_settings() -> Settings:
+    """The settings, or CommandError with every mistake; warnings are said on standard error."""
+    try:
+        found = settings.load()
+    except SettingsError as error:
+        raise CommandError("\n".join(error.problems)) from None
+    for warning in found.warnings:
+        err.print(f"[yellow]{warning}[/yellow]")
+    return found
+
+
+def writable(folder: Path) -> bool:
+    """Whether files can be made in this folder, which is made first where it is not there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def secrets_of(found: Settings) -> list[str]:
+    """Every secret in the settings, for the log's redaction."""
+    models = [found, *(platform.settings for platform in found.platforms)]
+    values = [value for model in models for value in vars(model).values()]
+    return [value.get_secret_value() for value in values if hasattr(value, "get_secret_value")]
+
+
+@asynccontextmanager
+async def opened(found: Settings, *, serve: bool) -> AsyncIterator[App]:
+    """The started application. Raises CommandError with one sentence where it cannot be started."""
+    if not await asyncio.to_thread(writable, found.data_dir):
+        raise CommandError(f"DATA_DIR={found.data_dir} cannot be written to; name a folder that can.")
+    try:
+        app = build(found, serve=serve)
+        await app.__aenter__()
+    except (ServerError, LimitsError) as error:
+        raise CommandError(str(error)) from None
+    except (SQLAlchemyError, OSError, TimeoutError, asyncpg.PostgresError) as error:
+        raise CommandError(f"The database cannot be used ({type(error).__name__}); check DATABASE_URL.") from None
+    except NewerDatabase:
+        raise CommandError("The database was made by a newer version of the bot; use that version.") from None
+    try:
+        yield app
+    finally:
+        await app.close()
+
+
+def in_app(work: Callable[[App], Awaitable[T]]) -> T:
+    """Run `work` in an opened application, with quiet logs, and return what it returns."""
+    found = read_settings()
+    level = found.log_level if found.log_level in ("debug", "error") else "error"
+    logs.configure(level, found.log_format, secrets_of(found))
+
+    async def go() -> T:
+        async with opened(found, serve=False) as app:
+            return await work(app)
+
+    return asyncio.run(go())

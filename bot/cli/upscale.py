@@ -1,0 +1,252 @@
+"""`python -m bot upscale`: enlarge files from a terminal through the same service as every chat.
+
+Shows the same stages as bars, asks before dear jobs, writes the result next to the picture, and prints the receipt.
+Ctrl-C cancels and says what that costs; a second one leaves the jobs to the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from bot.cli.console import PLATFORM, CommandError, Exit, ask, err, operator, say
+from bot.cli.files import Order, free_path, refuse_taken, result_path, title
+from bot.cli.receipt import print_result
+from core.domain.errors import BudgetError, InvalidParameters, TooLate, UpscaleError
+from core.domain.events import Cancelled, Failed, Finished, PriceAsked, Progressed
+from core.domain.job import Job, JobState, ReplyAddress, Source, UpscaleRequest
+from core.domain.parameters.grammar import parse_request
+from core.domain.parameters.spec import resolve
+from core.images.renditions import JobMedia
+from core.jobs.service import notice_for
+from core.presentation.job_texts import ask_text, cancel_pending_text, stage_text
+
+if TYPE_CHECKING:
+    from bot.app import App
+
+_AGREES_TO_ANYTHING_NANOUSD = 10**15
+"""`--yes`: a million dollars; the limits still hold."""
+
+_SEVERITY = (Exit.FAILED, Exit.BUDGET, Exit.CANCELLED, Exit.USAGE)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the command was called. `out` is a file, or a folder for several pictures."""
+
+    order: Order
+    fields: Mapping[str, str] = field(default_factory=dict)
+    out: Path | None = None
+    force: bool = False
+    yes: bool = False
+    json: bool = False
+
+
+async def upscale(app: App, options: Options) -> Exit:
+    """Enlarge every picture; the worst outcome is the command's."""
+    try:
+        typed, chosen = parse_request(options.order.text, options.fields)
+    except InvalidParameters as error:
+        say(app.service.notice(error, "en"))
+        return Exit.USAGE
+    factor = resolve(typed, chosen, await app.service.defaults(operator())).factor
+    if not options.force:
+        refuse_taken(options.order, factor, options.out)
+    run = _Run(app, options)
+    async with run.interruptible():
+        with run.bars:
+            outcomes = await asyncio.gather(*(run.one(picture) for picture in options.order.pictures))
+    return next((code for code in _SEVERITY if code in outcomes), Exit.OK)
+
+
+class _Run:
+    """One call of the command: its bars, its jobs, and who may ask a question now."""
+
+    def __init__(self, app: App, options: Options) -> None:
+        self.app = app
+        self.options = options
+        self.actor = operator()
+        self.bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.fields[name]}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=err,
+            transient=True,
+            disable=not err.is_terminal,
+        )
+        self._asking = asyncio.Lock()
+        self._running: dict[str, Job] = {}
+        self._interrupts = 0
+        self._interrupted = asyncio.Event()
+        self._stopping: set[asyncio.Task[None]] = set()
+
+    async def one(self, picture: Path | str) -> Exit:
+        """One picture from the request to the written file."""
+        bar = self.bars.add_task("", total=None, name=title(picture))
+        job: Job | None = None
+        try:
+            job = await self.app.service.request(await self._request(picture))
+            self._running[job.id] = job
+            job = await self._follow(job, bar)
+        except UpscaleError as error:
+            say(self.app.service.notice(error, "en", job), f"{title(picture)}: ")
+            return _code(error, JobState.REFUSED)
+        finally:
+            self.bars.remove_task(bar)
+            if job is not None:
+                self._running.pop(job.id, None)
+        return await self._conclude(picture, job)
+
+    async def _request(self, picture: Path | str) -> UpscaleRequest:
+        source = Source("link", url=picture) if isinstance(picture, str) else await self._uploaded(picture)
+        return UpscaleRequest(
+            key=f"{PLATFORM}:{secrets.token_hex(12)}",
+            requester=self.actor,
+            source=source,
+            reply=ReplyAddress(PLATFORM),
+            text=self.options.order.text,
+            fields=dict(self.options.fields),
+            unsafe_place=True,
+            confirmed_nanousd=_AGREES_TO_ANYTHING_NANOUSD if self.options.yes else 0,
+        )
+
+    async def _uploaded(self, picture: Path) -> Source:
+        """A copy in the data folder, so that the job can be carried on when the original is gone."""
+        folder = self.app.settings.data_dir / "uploads"
+        copy = folder / f"{PLATFORM}-{secrets.token_hex(12)}"
+
+        def work() -> None:
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(picture, copy)
+
+        try:
+            await asyncio.to_thread(work)
+        except OSError as error:
+            raise CommandError(f"{picture} cannot be read: {error.strerror}.") from None
+        return Source("upload", path=f"uploads/{copy.name}", name=picture.name)
+
+    async def _follow(self, job: Job, bar: TaskID) -> Job:
+        """Show every event until the job ends; returns its last snapshot."""
+        async for event in self.app.service.watch(job.id):
+            job = event.job
+            if isinstance(event, Progressed):
+                self._show(bar, event)
+            elif isinstance(event, PriceAsked):
+                await self._agree(job)
+            elif isinstance(event, Finished | Failed | Cancelled):
+                break
+        return job
+
+    def _show(self, bar: TaskID, event: Progressed) -> None:
+        progress = event.progress
+        text = stage_text(progress, "en")
+        if progress.eta_at is not None and progress.eta_at > time.time():
+            text += f", about {progress.eta_at - time.time():.0f} s left"
+        total = 100.0 if progress.percent is not None else None
+        self.bars.update(bar, description=text, total=total, completed=progress.percent or 0)
+
+    async def _agree(self, job: Job) -> None:
+        """Ask about the price, one question at a time; no answer is a no."""
+        if job.quote is None:
+            return
+        async with self._asking:
+            self.bars.stop()
+            try:
+                agreed = await self._answer(f"{ask_text(job.quote, 'en')} Start?")
+            finally:
+                self.bars.start()
+        if agreed:
+            await self.app.service.confirm(job.id, self.actor)
+            return
+        if not self._interrupts:
+            err.print(f"{ask_text(job.quote, 'en')} Not started; say --yes to agree to prices beforehand.")
+        await self._stop(job)
+
+    async def _answer(self, question: str) -> bool:
+        """The answer, or no as soon as Ctrl-C is pressed."""
+        asking = asyncio.create_task(ask(question))
+        stopped = asyncio.create_task(self._interrupted.wait())
+        await asyncio.wait({asking, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (asking, stopped):
+            task.cancel()
+        answers = await asyncio.gather(asking, stopped, return_exceptions=True)
+        return answers[0] is True
+
+    async def _conclude(self, picture: Path | str, job: Job) -> Exit:
+        if job.state is not JobState.SUCCEEDED or job.result is None:
+            notice = notice_for(job)
+            print_result(picture, job, None, (), json=self.options.json)
+            say(notice, f"{title(picture)}: ")
+            return _code(job.error, job.state)
+        many = len(self.options.order.pictures) > 1
+        path = result_path(picture, job.parameters.factor, job.result.mime, self.options.out, many=many)
+        path = path if self.options.force else free_path(path)
+        original = await JobMedia(self.app.tools).original(job)
+        await asyncio.to_thread(_write, original.path, path)
+        left = await self.app.service.limits(self.actor)
+        print_result(picture, job, path, tuple(left), json=self.options.json)
+        return Exit.OK
+
+    @asynccontextmanager
+    async def interruptible(self) -> AsyncIterator[None]:
+        """Ctrl-C cancels the jobs; a second one ends the command."""
+        loop = asyncio.get_running_loop()
+        main = asyncio.current_task()
+
+        def interrupted() -> None:
+            self._interrupts += 1
+            self._interrupted.set()
+            if self._interrupts > 1 and main is not None:
+                main.cancel()
+            for job in list(self._running.values()):
+                task = loop.create_task(self._stop(job))
+                self._stopping.add(task)
+                task.add_done_callback(self._stopping.discard)
+
+        loop.add_signal_handler(signal.SIGINT, interrupted)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self._interrupts < 2:
+                raise
+            err.print("Left. What fal already works on is finished by the next start of the bot, and may be billed.")
+            raise CommandError("", Exit.CANCELLED) from None
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
+            await asyncio.gather(*self._stopping, return_exceptions=True)
+
+    async def _stop(self, job: Job) -> None:
+        try:
+            job = await self.app.service.cancel(job.id, self.actor)
+        except TooLate:
+            return
+        if job.remote is not None and job.remote.submit != "none" and not job.state.terminal:
+            err.print(cancel_pending_text("en"))
+
+
+def _code(error: UpscaleError | None, state: JobState) -> Exit:
+    if isinstance(error, BudgetError):
+        return Exit.BUDGET
+    if isinstance(error, InvalidParameters):
+        return Exit.USAGE
+    return Exit.CANCELLED if state is JobState.CANCELLED else Exit.FAILED
+
+
+def _write(source: Path, dest: Path) -> None:
+    """Copy through a neighbour file, so that `dest` is whole or absent."""
+    dest.parent.mkdir(parents=True, exist_ok=True)
+    part = dest.with_name(f".{dest.name}.part")
+    shutil.copyfile(source, part)
+    part.replace(dest)

@@ -1,0 +1,1 @@
+"""The one HTTP server: health, webhooks, signed links."""

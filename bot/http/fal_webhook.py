@@ -1,0 +1,41 @@
+"""fal's webhook: POST /fal/webhook/{job_id}. Ends a wait early, and names a request whose submit answer was lost."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import structlog
+
+from core.ports import JobStore, Upscaler
+from core.upscalers.fal import FalUpscaler, WebhookAccepted
+
+log = structlog.get_logger(__name__)
+
+
+class FalWebhook:
+    """Callable as `bot.http.server.Webhook`."""
+
+    def __init__(self, upscaler: Upscaler, store: JobStore) -> None:
+        self._upscaler = upscaler
+        self._store = store
+
+    async def __call__(self, job_id: str, headers: Mapping[str, str], body: bytes, token: str | None) -> int:
+        """The HTTP status to answer: 401 to what is not to be believed, 404 where no webhook is awaited, else 200."""
+        if not isinstance(self._upscaler, FalUpscaler):
+            return 404
+        outcome = await self._upscaler.receive_webhook(headers, body, job_id=job_id, token=token)
+        if not isinstance(outcome, WebhookAccepted):
+            return 401
+        if outcome.ours:
+            await self._bind(job_id, outcome.request_id)
+        return 200
+
+    async def _bind(self, job_id: str, request_id: str) -> None:
+        """The delivery carries this job's own token, so an unclear submit did arrive, under this id."""
+        job = await self._store.get(job_id)
+        if job is None or job.remote is None or job.remote.request_id or job.remote.submit != "sending":
+            return
+        remote = dataclasses.replace(job.remote, submit="sent", request_id=request_id)
+        await self._store.update(job_id, remote=remote)
+        log.info("submit_found", job=job_id, request=request_id, by="webhook")

@@ -1,0 +1,84 @@
+"""The core's figures as Prometheus metrics, in a registry of their own. Labels hold no person, place or job.
+
+Implements `core.ports.metrics.Metrics`. Names follow Prometheus' conventions: base units, `_total` for counters.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+from core.domain.money import NANOUSD_PER_USD
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_STAGE_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
+
+
+class PrometheusMetrics:
+    """One process's figures. Every instance has its own registry, so that two apps in one process do not mix."""
+
+    def __init__(self, version: str) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self._jobs = self._counter("jobs", "Jobs that reached a state.", "platform", "state")
+        self._provider = self._counter("provider_requests", "Requests to the provider.", "call", "outcome")
+        self._deliveries = self._counter("deliveries", "Results delivered, by shape.", "platform", "shape")
+        self._dollars = self._counter("usd", "Dollars held, charged and given back.", "kind")
+        self._incidents = self._counter("incidents", "Unforeseen errors caught.", "area")
+        self._queues = Gauge("upscale_queue_length", "Jobs in a line now.", ["queue"], registry=self.registry)
+        self._stages = Histogram(
+            "upscale_stage_seconds",
+            "Seconds that a step of a job took.",
+            ["stage"],
+            buckets=_STAGE_BUCKETS_S,
+            registry=self.registry,
+        )
+        self._info = Gauge(
+            "upscale_info", "Always 1; the version is in the label.", ["version"], registry=self.registry
+        )
+        self._info.labels(version).set(1)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"upscale_{name}", text, labels, registry=self.registry)
+
+    def render(self) -> bytes:
+        """All figures in Prometheus' text format (`CONTENT_TYPE`)."""
+        return generate_latest(self.registry)
+
+    def job(self, platform: str, state: str) -> None:
+        """Count one job reaching a state."""
+        self._jobs.labels(platform, state).inc()
+
+    def stage(self, stage: str, seconds_s: float) -> None:
+        """Record how long a step took."""
+        self._stages.labels(stage).observe(seconds_s)
+
+    def provider_request(self, call: str, outcome: str) -> None:
+        """Count one request to the provider."""
+        self._provider.labels(call, outcome).inc()
+
+    def delivered(self, platform: str, shape: str) -> None:
+        """Count one delivery."""
+        self._deliveries.labels(platform, shape).inc()
+
+    def money(self, kind: Literal["held", "charged", "released"], nanousd: int) -> None:
+        """Add money; shown in dollars."""
+        self._dollars.labels(kind).inc(max(0, nanousd) / NANOUSD_PER_USD)
+
+    def queue(self, name: str, length: int) -> None:
+        """Set a line's length."""
+        self._queues.labels(name).set(length)
+
+    def incident(self, area: str) -> None:
+        """Count one unforeseen error."""
+        self._incidents.labels(area).inc()

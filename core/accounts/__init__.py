@@ -1,0 +1,1 @@
+"""A person's saved defaults, history, export and erasure."""

@@ -1,0 +1,104 @@
+"""The part of the service that is not about one job: budgets, defaults, privacy, incidents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import structlog
+
+from core.accounts.records import Members
+from core.budgets.reports import UsageReport
+from core.budgets.service import BudgetDesk
+from core.domain.errors.reference import new_reference
+from core.domain.job import Requester
+from core.domain.limits import LimitStatus, Measure, ScopeKind, Window
+from core.jobs.steps import Tools
+
+log = structlog.get_logger(__name__)
+
+
+class DeskMethods:
+    """Half of `core.jobs.service.UpscaleService`; no use by itself."""
+
+    def __init__(self, tools: Tools, members: Members, budget: BudgetDesk) -> None:
+        self._tools = tools
+        self._members = members
+        self._budget = budget
+
+    async def usage(self, actor: Requester, *, period: str = "month", member_id: str | None = None) -> UsageReport:
+        """Totals, per day, by member; moderators see their workspace, others themselves."""
+        return await self._budget.usage(actor, period=period, member_id=member_id)
+
+    async def usage_chart(self, report: UsageReport, *, locale: str, dark: bool = True) -> Path:
+        """A PNG of the report; the caller may delete it."""
+        return await self._budget.usage_chart(report, locale=locale, dark=dark)
+
+    async def limits(self, actor: Requester) -> Sequence[LimitStatus]:
+        """The limits that apply to the actor here, narrowest first."""
+        return await self._tools.ledger.statuses(actor)
+
+    async def set_limit(
+        self,
+        actor: Requester,
+        scope: ScopeKind,
+        scope_id: str,
+        measure: Measure,
+        window: Window,
+        amount: int | None,
+    ) -> Sequence[LimitStatus]:
+        """Moderator: set (None: clear) a limit of the own workspace."""
+        return await self._budget.set_limit(actor, scope, scope_id, measure, window, amount)
+
+    async def workspace_limits(self, actor: Requester) -> Sequence[LimitStatus]:
+        """Moderator: the limits of the own workspace."""
+        return await self._budget.workspace_limits(actor)
+
+    async def sponsor(
+        self, actor: Requester, channel_id: str, amount_nanousd: int | None, ends_at: float = 0.0
+    ) -> None:
+        """Moderator: pay for a channel's jobs from a budget of its own until then; None ends it."""
+        await self._budget.sponsor(actor, channel_id, amount_nanousd, ends_at)
+
+    async def pause(self, actor: Requester, paused: bool) -> None:
+        """Moderator: stop or resume new jobs in the own workspace (operator: everywhere)."""
+        await self._budget.pause(actor, paused)
+
+    async def set_alert_channel(self, actor: Requester, channel_id: str | None) -> None:
+        """Moderator: where budget alerts of the own workspace go."""
+        await self._budget.set_alert_channel(actor, channel_id)
+
+    async def defaults(self, actor: Requester) -> Mapping[str, str | int | float | bool]:
+        """The member's saved parameter defaults."""
+        return await self._members.defaults(actor)
+
+    async def set_defaults(
+        self, actor: Requester, text: str, fields: Mapping[str, str | int | float | bool] | None = None
+    ) -> Mapping[str, str | int | float | bool]:
+        """Replace them by what this says; empty clears."""
+        return await self._members.set_defaults(actor, text, fields or {})
+
+    async def export(self, actor: Requester) -> Path:
+        """Everything stored about the actor, as a ZIP; the caller deletes it."""
+        return await self._members.export(actor)
+
+    async def erase(self, actor: Requester) -> int:
+        """Delete everything about the actor but anonymised money rows; the number of jobs erased."""
+        return await self._members.erase(actor)
+
+    async def forget_workspace(self, platform: str, workspace_id: str) -> None:
+        """The platform revoked our access: end the workspace's jobs quietly and purge its images."""
+        for job in await self._tools.store.of_workspace(platform, workspace_id):
+            if not job.state.terminal:
+                await self._tools.store.update(job.id, cancel_requested_by="revoked")
+                self._tools.cancel_event(job.id).set()
+            await self._members.erase_images(job)
+        log.info("workspace_forgotten", platform=platform)
+
+    async def incident(self, area: str, error: BaseException) -> str:
+        """Log the unforeseen once and return the reference that people are shown."""
+        reference = new_reference()
+        log.error("incident", reference=reference, area=area, exc_info=error)
+        self._tools.metrics.incident(area)
+        await self._tools.store.add_incident(reference, area=area, kind=type(error).__name__, job_id="")
+        return reference

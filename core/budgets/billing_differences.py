@@ -1,0 +1,101 @@
+"""Compares what our ledger charged with what the provider says it billed. Pure; reads and changes nothing.
+
+A difference is never hidden by rounding: any amount that is not the same to the nano-dollar is listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from core.ports.upscaler import BillingEvent
+
+BILLING_DELAY_S = 3600.0
+"""fal's billing events appear some time after a request; a request younger than this is not missed yet."""
+
+Kind = Literal["amount", "not_charged", "not_billed", "unknown_request"]
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What the ledger has for one request that reached the provider. `at` is when it was sent (unix seconds)."""
+
+    job_id: str
+    request_id: str
+    at: float
+    charged_nanousd: int
+    settled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One difference. `ours_nanousd` is None where no job of ours is known, `theirs_nanousd` where nothing was billed.
+
+    - `amount`: both know of it, with different amounts.
+    - `not_charged`: billed, but our ledger took nothing.
+    - `not_billed`: our ledger took something, and nothing was billed.
+    - `unknown_request`: billed, but no job of ours is known (erased since, or made by another program with this key).
+    """
+
+    kind: Kind
+    request_id: str
+    job_id: str
+    at: float
+    ours_nanousd: int | None
+    theirs_nanousd: int | None
+    units: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All differences, oldest first, and the sums of both sides."""
+
+    differences: tuple[Difference, ...]
+    compared: int
+    ours_nanousd: int
+    theirs_nanousd: int
+
+
+def compare(charges: Iterable[Charge], events: Iterable[BillingEvent], *, now: float) -> Comparison:
+    """Every difference between the two sides. Several events of one request count together."""
+    ours = {charge.request_id: charge for charge in charges}
+    theirs = _summed(events)
+    found = [*_ours_differing(ours, theirs, now), *_unknown(ours, theirs)]
+    return Comparison(
+        differences=tuple(sorted(found, key=lambda difference: difference.at)),
+        compared=len(ours.keys() | theirs.keys()),
+        ours_nanousd=sum(charge.charged_nanousd for charge in ours.values()),
+        theirs_nanousd=sum(event.cost_nanousd for event in theirs.values()),
+    )
+
+
+def _summed(events: Iterable[BillingEvent]) -> dict[str, BillingEvent]:
+    sums: dict[str, BillingEvent] = {}
+    for event in events:
+        known = sums.get(event.request_id)
+        if known is not None:
+            units, cost = known.units + event.units, known.cost_nanousd + event.cost_nanousd
+            event = BillingEvent(event.request_id, min(known.at, event.at), units, cost)
+        sums[event.request_id] = event
+    return sums
+
+
+def _ours_differing(ours: Mapping[str, Charge], theirs: Mapping[str, BillingEvent], now: float) -> Iterable[Difference]:
+    for request_id, charge in ours.items():
+        event = theirs.get(request_id)
+        if event is None:
+            if charge.charged_nanousd and now - charge.at > BILLING_DELAY_S:
+                yield Difference("not_billed", request_id, charge.job_id, charge.at, charge.charged_nanousd, None)
+        elif event.cost_nanousd != charge.charged_nanousd and charge.settled:
+            kind: Kind = "amount" if charge.charged_nanousd else "not_charged"
+            yield Difference(
+                kind, request_id, charge.job_id, charge.at, charge.charged_nanousd, event.cost_nanousd, event.units
+            )
+
+
+def _unknown(ours: Mapping[str, Charge], theirs: Mapping[str, BillingEvent]) -> Iterable[Difference]:
+    for request_id, event in theirs.items():
+        if request_id not in ours and event.cost_nanousd:
+            yield Difference("unknown_request", request_id, "", event.at, None, event.cost_nanousd, event.units)

@@ -1,0 +1,85 @@
+"""Has charts drawn by another process, so that a slow or broken drawing never holds up a job. Bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import structlog
+
+from core.budgets.reports import UsageReport
+from core.budgets.reports.chart_spec import drawing
+
+log = structlog.get_logger(__name__)
+
+_MAX_BYTES = 5_000_000
+
+
+class ChartError(Exception):
+    """The chart could not be drawn in time; the numbers can still be told."""
+
+
+class ChartDrawer:
+    """Draws one or two charts at a time; matplotlib takes about a second and 100 MB each time, outside this process."""
+
+    def __init__(self, *, timeout_s: float = 30.0, parallel: int = 2) -> None:
+        self._timeout_s = timeout_s
+        self._slots = asyncio.Semaphore(parallel)
+
+    async def draw(self, report: UsageReport, *, locale: str, dark: bool) -> Path:
+        """A PNG of about 1600×900 pixels in a temporary file that the caller deletes. Raises ChartError."""
+        spec = json.dumps(drawing(report, locale, dark=dark).to_json()).encode()
+        async with self._slots:
+            png = await self._run(spec)
+        return await asyncio.to_thread(_save, png)
+
+    async def _run(self, spec: bytes) -> bytes:
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "core.budgets.reports.chart_worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=Path(__file__).parents[3],
+            env=_environment(),
+        )
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                png, errors = await worker.communicate(spec)
+        except TimeoutError as error:
+            raise ChartError("the chart took too long") from error
+        finally:
+            if worker.returncode is None:
+                worker.kill()
+                await worker.wait()
+        if worker.returncode != 0 or not png.startswith(b"\x89PNG") or len(png) > _MAX_BYTES:
+            log.error("chart_failed", exit=worker.returncode, detail=errors.decode(errors="replace")[-500:])
+            raise ChartError("the chart could not be drawn")
+        return png
+
+
+def _environment() -> dict[str, str]:
+    """The worker needs no secrets, and one thread of arithmetic."""
+    passed = {
+        name: os.environ[name]
+        for name in ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
+        if name in os.environ
+    }
+    return passed | {
+        "MPLBACKEND": "Agg",
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "PYTHONIOENCODING": "utf-8",
+    }
+
+
+def _save(png: bytes) -> Path:
+    handle, name = tempfile.mkstemp(prefix="usage-", suffix=".png")
+    with os.fdopen(handle, "wb") as file:
+        file.write(png)
+    return Path(name)

@@ -1,0 +1,240 @@
+"""A usage report as a drawing: bars, colours by member, budget line, and every word already in its language.
+
+Pure. The words come twice, in the reader's language and in English, for machines without the language's font.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from babel.dates import format_date
+
+from core.budgets.reports import UsageReport
+from core.domain.money import NANOUSD_PER_USD, usd
+from core.presentation import language_of, tr, trn
+from core.presentation.formats import number
+
+_TOP_MEMBERS = 5
+_DAILY_UP_TO = 62
+"""More days than this become months."""
+
+_BUDGET_SHOWN_UP_TO = 2.5
+"""A budget line this many times above the highest bar would flatten the bars; then only its words are shown."""
+
+_MAX_NAME = 22
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Everything written on the picture. `bars` and `names` go with the rows and columns of `Drawing.values`.
+
+    `marks` are plain stand-ins for members whose names no font can write.
+    """
+
+    title: str
+    subtitle: str
+    empty: str
+    budget: str
+    bars: tuple[str, ...]
+    ticks: tuple[str, ...]
+    names: tuple[str, ...]
+    marks: tuple[str, ...]
+    totals: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What to draw. `values[i][j]` is bar i's share of series j in dollars; `budget` None: no line."""
+
+    kind: str
+    values: tuple[tuple[float, ...], ...]
+    ticks: tuple[float, ...]
+    budget: float | None
+    grey_last: bool
+    words: Words
+    words_en: Words
+    dark: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-safe."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """The numbers behind the picture, in nano-dollars, before words."""
+
+    days: tuple[tuple[date, ...], ...]
+    monthly: bool
+    names: tuple[str, ...]
+    others: bool
+    values: tuple[tuple[int, ...], ...]
+
+
+def drawing(report: UsageReport, locale: str, *, dark: bool) -> Drawing:
+    """One bar per day (per month in long periods), stacked by the five top members; one bar per member for a day."""
+    first, last = date.fromisoformat(report.first_day), date.fromisoformat(report.last_day)
+    by_member = first == last and len(report.members) > 0
+    shape = _by_member(report) if by_member else _by_time(report, first, last)
+    sums = [sum(bar) for bar in shape.values]
+    highest = max(sums, default=0)
+    budget = None if shape.monthly else report.budget_day_nanousd
+    near = budget is not None and 0 < budget <= _BUDGET_SHOWN_UP_TO * highest
+    drawn_budget = budget if near and not by_member else None
+    ticks = _ticks(max(highest, drawn_budget or 0))
+
+    def words(language: str) -> Words:
+        return _words(report, shape, ticks, budget, language, by_member=by_member)
+
+    return Drawing(
+        kind="members" if by_member else "time",
+        values=tuple(tuple(_dollars(value) for value in bar) for bar in shape.values),
+        ticks=tuple(_dollars(tick) for tick in ticks),
+        budget=None if drawn_budget is None else _dollars(drawn_budget),
+        grey_last=shape.others,
+        words=words(locale),
+        words_en=words("en"),
+        dark=dark,
+    )
+
+
+def _by_member(report: UsageReport) -> _Shape:
+    top = report.members[: _TOP_MEMBERS + 3]
+    rest = sum(row.charged_nanousd for row in report.members[len(top) :])
+    names = [_short(row.label or row.key) for row in top]
+    values = [(row.charged_nanousd,) for row in top]
+    if rest:
+        names.append("")
+        values.append((rest,))
+    return _Shape((), False, tuple(names), bool(rest), tuple(values))
+
+
+def _by_time(report: UsageReport, first: date, last: date) -> _Shape:
+    monthly = (last - first).days >= _DAILY_UP_TO
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    bars: dict[date, list[date]] = defaultdict(list)
+    for day in days:
+        bars[day.replace(day=1) if monthly else day].append(day)
+    series, names, others = _series(report)
+    sums: dict[date, Counter[int]] = defaultdict(Counter)
+    for day_text, index, charged in series:
+        day = date.fromisoformat(day_text)
+        sums[day.replace(day=1) if monthly else day][index] += charged
+    values = tuple(tuple(max(0, sums[bar][index]) for index in range(len(names))) for bar in bars)
+    return _Shape(tuple(tuple(group) for group in bars.values()), monthly, names, others, values)
+
+
+def _series(report: UsageReport) -> tuple[list[tuple[str, int, int]], tuple[str, ...], bool]:
+    """Charges as (day, series, amount): one series per top member and one for all others."""
+    if not report.shares or len(report.members) < 2:
+        name = _short(report.members[0].label) if report.members else ""
+        return [(row.key, 0, row.charged_nanousd) for row in report.days], (name,), False
+    top = report.members[:_TOP_MEMBERS]
+    index = {row.key: number for number, row in enumerate(top)}
+    others = len(report.members) > len(top)
+    shares = [
+        (share.day, index.get(_member_key(report, share.platform, share.user_id), len(top)), share.charged_nanousd)
+        for share in report.shares
+    ]
+    names = [_short(row.label or row.key) for row in top] + ([""] if others else [])
+    return shares, tuple(names), others
+
+
+def _member_key(report: UsageReport, platform: str, user_id: str) -> str:
+    return f"{platform}:{user_id}" if report.scope == "everything" else user_id
+
+
+def _words(
+    report: UsageReport, shape: _Shape, ticks: Sequence[int], budget: int | None, locale: str, *, by_member: bool
+) -> Words:
+    others = tr("others", locale)
+    names = tuple(
+        name or (others if shape.others and at == len(shape.names) - 1 else "") for at, name in enumerate(shape.names)
+    )
+    parts = [
+        _period_text(report, locale),
+        trn("{n} job", "{n} jobs", report.jobs, locale),
+        tr("{n} MP", locale, n=number(report.megapixels, locale, "#,##0" if report.megapixels >= 100 else "#,##0.#")),
+    ]
+    if report.held_nanousd:
+        parts.append(tr("{amount} held", locale, amount=usd(_rounded(report.held_nanousd), locale)))
+    if report.play_money:
+        parts.append(tr("play money", locale))
+    return Words(
+        title=usd(_rounded(report.charged_nanousd), locale),
+        subtitle=" · ".join(parts),
+        empty=tr("Nothing was spent in this period.", locale),
+        budget="" if budget is None else tr("Budget {amount} a day", locale, amount=usd(budget, locale)),
+        bars=names if by_member else _bar_labels(shape, locale),
+        ticks=tuple(_tick_text(tick, ticks, locale) for tick in ticks),
+        names=() if by_member else names,
+        marks=tuple(f"#{row.key[-4:]}" for row in report.members[: len(shape.names)]),
+        totals=tuple(_total_text(sum(bar), len(shape.values), locale, by_member=by_member) for bar in shape.values),
+    )
+
+
+def _tick_text(tick: int, ticks: Sequence[int], locale: str) -> str:
+    """`$10` where all are whole dollars, else `$2.50`."""
+    if any(each % NANOUSD_PER_USD for each in ticks):
+        return usd(tick, locale)
+    return re.sub(r"[.,]00(?!\d)", "", usd(tick, locale))
+
+
+def _total_text(nanousd: int, bars: int, locale: str, *, by_member: bool) -> str:
+    """With its currency where there is room for it beside or above the bar."""
+    return usd(_rounded(nanousd), locale) if by_member or bars <= 7 else number(_dollars(nanousd), locale, "#,##0.00")
+
+
+def _bar_labels(shape: _Shape, locale: str) -> tuple[str, ...]:
+    language = language_of(locale)
+    starts = [group[0] for group in shape.days]
+    if shape.monthly:
+        return tuple(format_date(day, "LLL", locale=language) for day in starts)
+    if len(starts) <= 10:
+        return tuple(format_date(day, "EEE d", locale=language) for day in starts)
+    step = 1 if len(starts) <= 16 else 2 if len(starts) <= 31 else 7
+    # The last day is always named, so that one sees where the bars end.
+    named = set(range(len(starts) - 1, -1, -step))
+    return tuple(str(day.day) if at in named else "" for at, day in enumerate(starts))
+
+
+def _period_text(report: UsageReport, locale: str) -> str:
+    language = language_of(locale)
+    first, last = date.fromisoformat(report.first_day), date.fromisoformat(report.last_day)
+    if first == last:
+        return str(format_date(first, "long", locale=language))
+    if first.day == 1 and (first.year, first.month) == (last.year, last.month):
+        return str(format_date(first, "LLLL y", locale=language))
+    return f"{format_date(first, 'medium', locale=language)} – {format_date(last, 'medium', locale=language)}"
+
+
+def _ticks(highest: int) -> list[int]:
+    """Three to six round amounts from nought to just above the highest."""
+    if highest <= 0:
+        return [0]
+    raw = highest / 4
+    magnitude = 10 ** math.floor(math.log10(raw))
+    step = int(next(size * magnitude for size in (1, 2, 2.5, 5, 10) if size * magnitude >= raw))
+    step = max(step, 1)
+    return [step * n for n in range(math.ceil(highest / step) + 1)]
+
+
+def _rounded(nanousd: int) -> int:
+    """Whole cents from a dollar on: on a picture, tenths of a cent are noise."""
+    cent = NANOUSD_PER_USD // 100
+    return nanousd if abs(nanousd) < NANOUSD_PER_USD else (nanousd + cent // 2) // cent * cent
+
+
+def _short(name: str) -> str:
+    plain = " ".join(name.split())
+    return plain if len(plain) <= _MAX_NAME else plain[: _MAX_NAME - 1] + "…"
+
+
+def _dollars(nanousd: int) -> float:
+    return nanousd / NANOUSD_PER_USD

@@ -1,0 +1,251 @@
+"""Draws one chart: reads a drawing as JSON from standard input, writes a PNG to standard output, and ends.
+
+Runs as a process of its own (`python -m core.budgets.reports.chart_worker`); knows neither the
+database nor any language.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+
+_INCHES = (10.0, 5.6)
+_DPI = 160
+_FONTS = (
+    "Inter",
+    "Noto Sans",
+    "DejaVu Sans",
+    "Noto Sans CJK JP",
+    "Noto Sans JP",
+    "IPAexGothic",
+    "IPAGothic",
+    "TakaoGothic",
+    "Hiragino Sans",
+    "Yu Gothic",
+    "Meiryo",
+)
+_SERIES = ("#4C8DFF", "#22B8A0", "#F5A623", "#EE5F96", "#9B6BF2")
+_GREY = "#8B93A1"
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """Colours that sit well on the chat programs' own backgrounds."""
+
+    background: str
+    text: str
+    faint: str
+    grid: str
+    budget: str
+
+
+@dataclass(frozen=True, slots=True)
+class Font:
+    """An installed font and the letters it has (Unicode numbers)."""
+
+    name: str
+    letters: frozenset[int]
+
+
+_DARK = Theme("#1E1F24", "#F2F3F5", "#A3A8B3", "#34363E", "#FF6B6B")
+_LIGHT = Theme("#FFFFFF", "#1A1C22", "#6B7280", "#E6E8EC", "#D92D3A")
+
+
+def main() -> None:
+    """Read, draw, write."""
+    spec = json.load(sys.stdin.buffer)
+    sys.stdout.buffer.write(draw(spec))
+
+
+def draw(spec: dict[str, Any]) -> bytes:
+    """The PNG of this drawing."""
+    fonts = _installed()
+    mpl.rcParams["font.family"] = [font.name for font in fonts]
+    mpl.rcParams["text.parse_math"] = False  # a $ is a dollar
+    words = _readable(spec, fonts)
+    theme = _DARK if spec["dark"] else _LIGHT
+    figure = Figure(figsize=_INCHES, dpi=_DPI, facecolor=theme.background)
+    _heading(figure, words, theme)
+    if not any(sum(bar) > 0 for bar in spec["values"]):
+        figure.text(0.5, 0.42, words["empty"], color=theme.faint, fontsize=15, ha="center")
+    elif spec["kind"] == "members":
+        _members(figure, spec, words, theme)
+    else:
+        _time(figure, spec, words, theme)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", facecolor=theme.background)
+    return buffer.getvalue()
+
+
+def _heading(figure: Figure, words: dict[str, Any], theme: Theme) -> None:
+    figure.text(0.045, 0.905, words["title"], color=theme.text, fontsize=27, fontweight="bold", va="center")
+    figure.text(0.046, 0.83, words["subtitle"], color=theme.faint, fontsize=12.5, va="center")
+
+
+def _time(figure: Figure, spec: dict[str, Any], words: dict[str, Any], theme: Theme) -> None:
+    legend = len(words["names"]) > 1
+    left = max(0.06, 0.028 + max(_width(figure, tick, 11) for tick in words["ticks"]))
+    axes = figure.add_axes((left, 0.165 if legend else 0.1, 0.955 - left, 0.575 if legend else 0.64))
+    colours = _colours(len(words["names"]), grey_last=spec["grey_last"])
+    count = len(spec["values"])
+    width = 0.72 if count > 3 else 0.3
+    top = max(spec["ticks"][-1], 1e-9)
+    _frame(axes, theme)
+    axes.set_xlim(-0.6, count - 0.4)
+    axes.set_ylim(0, top * 1.02)
+    for at, bar in enumerate(spec["values"]):
+        _stack(axes, at, bar, colours, width, top, theme)
+    axes.set_yticks(spec["ticks"], words["ticks"])
+    named = [at for at, label in enumerate(words["bars"]) if label]
+    axes.set_xticks(named, [words["bars"][at] for at in named])
+    if count <= 12:
+        _totals(axes, spec, words, theme, top)
+    _budget(figure, axes, spec, words, theme)
+    if legend:
+        _legend(figure, words["names"], colours, theme)
+
+
+def _stack(axes: Axes, at: int, bar: list[float], colours: list[str], width: float, top: float, theme: Theme) -> None:
+    """One bar, its parts from the bottom up, with a hair of background between them."""
+    bottom = 0.0
+    for value, colour in zip(bar, colours, strict=True):
+        if value > 0:
+            axes.bar(at, value, width, bottom=bottom, color=colour, zorder=3, linewidth=0)
+            if bottom > 0:
+                axes.hlines(bottom, at - width / 2, at + width / 2, colors=theme.background, linewidth=1.0, zorder=4)
+        bottom += value
+    if 0 < bottom < top * 0.004:  # too little to be seen would look like nothing
+        axes.bar(at, top * 0.004, width, color=colours[0], zorder=3, linewidth=0)
+
+
+def _totals(axes: Axes, spec: dict[str, Any], words: dict[str, Any], theme: Theme, top: float) -> None:
+    for at, bar in enumerate(spec["values"]):
+        if sum(bar) > 0:
+            height = sum(bar) + top * 0.015
+            axes.text(
+                at, height, words["totals"][at], color=theme.text, fontsize=10.5, ha="center", va="bottom", zorder=6
+            )
+
+
+def _budget(figure: Figure, axes: Axes, spec: dict[str, Any], words: dict[str, Any], theme: Theme) -> None:
+    if not words["budget"]:
+        return
+    figure.text(0.955, 0.905, words["budget"], color=theme.budget, fontsize=12.5, ha="right", va="center")
+    if spec["budget"] is not None:
+        axes.axhline(spec["budget"], color=theme.budget, linewidth=1.6, linestyle=(0, (5, 3)), zorder=5)
+
+
+def _members(figure: Figure, spec: dict[str, Any], words: dict[str, Any], theme: Theme) -> None:
+    """One horizontal bar per member, the largest on top."""
+    axes = figure.add_axes((0.24, 0.08, 0.62, 0.68))
+    values = [bar[0] for bar in spec["values"]]
+    colours = [_SERIES[0]] * len(values)
+    if spec["grey_last"]:
+        colours[-1] = _GREY
+    _frame(axes, theme)
+    axes.grid(visible=False)
+    axes.set_xlim(0, max(values) * 1.02)
+    axes.set_ylim(max(len(values), 4) - 0.5, -0.5)
+    axes.barh(range(len(values)), values, 0.62, color=colours, zorder=3)
+    axes.set_xticks([])
+    axes.set_yticks(range(len(values)), words["bars"])
+    axes.tick_params(axis="y", labelsize=12.5, labelcolor=theme.text)
+    for at, value in enumerate(values):
+        axes.annotate(
+            words["totals"][at],
+            (value, at),
+            xytext=(8, 0),
+            textcoords="offset points",
+            color=theme.text,
+            fontsize=12,
+            va="center",
+            annotation_clip=False,
+        )
+
+
+def _frame(axes: Axes, theme: Theme) -> None:
+    axes.set_facecolor(theme.background)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.tick_params(length=0, labelcolor=theme.faint, labelsize=11, pad=6)
+    axes.grid(axis="y", color=theme.grid, linewidth=1, zorder=0)
+    axes.set_axisbelow(True)
+
+
+def _legend(figure: Figure, names: list[str], colours: list[str], theme: Theme) -> None:
+    """Names below the bars, each with a small square, from the left."""
+    widths = sum(0.046 + _width(figure, name, 11.5) for name in names)
+    left = 0.046
+    if widths > 0.93:  # long names: as much of each as there is room for
+        names = [name[: max(4, int(len(name) * 0.93 / widths) - 2)] + "…" if len(name) > 8 else name for name in names]
+    for name, colour in zip(names, colours, strict=True):
+        square = FancyBboxPatch(
+            (left, 0.042),
+            0.011,
+            0.0196,
+            boxstyle="round,pad=0,rounding_size=0.003",
+            transform=figure.transFigure,
+            facecolor=colour,
+            linewidth=0,
+        )
+        figure.add_artist(square)
+        figure.text(left + 0.018, 0.051, name, color=theme.text, fontsize=11.5, va="center")
+        left += 0.018 + _width(figure, name, 11.5) + 0.028
+
+
+def _width(figure: Figure, text: str, fontsize: float) -> float:
+    """How wide this text is, as a share of the picture."""
+    written = figure.text(0, 0, text, fontsize=fontsize)
+    width = float(written.get_window_extent().width) / (_INCHES[0] * _DPI)
+    written.remove()
+    return width
+
+
+def _colours(count: int, *, grey_last: bool) -> list[str]:
+    colours = [_SERIES[at % len(_SERIES)] for at in range(count)]
+    if grey_last:
+        colours[-1] = _GREY
+    return colours
+
+
+def _installed() -> list[Font]:
+    """The fonts of our list that this machine has; the drawing library's own one is always there."""
+    files = {entry.name: entry.fname for entry in font_manager.fontManager.ttflist}
+    return [Font(name, frozenset(font_manager.get_font(files[name]).get_charmap())) for name in _FONTS if name in files]
+
+
+def _readable(spec: dict[str, Any], fonts: list[Font]) -> dict[str, Any]:
+    """The reader's own words, or the English ones where this machine has no letters for them.
+
+    Names come from people and may hold anything: letters that no font has are left out.
+    """
+    known = frozenset().union(*(font.letters for font in fonts))
+    words = dict(spec["words"])
+    ours = [words["title"], words["subtitle"], words["empty"], words["budget"], *words["ticks"], *words["totals"]]
+    if spec["kind"] == "time":
+        ours += words["bars"]
+    if not all(ord(letter) in known for text in ours for letter in text):
+        words = dict(spec["words_en"])
+    for key in ("names", "bars"):
+        written = ["".join(letter for letter in name if ord(letter) in known).strip() for name in words[key]]
+        if key == "names" or spec["kind"] == "members":
+            marks = words["marks"] + [""] * len(written)
+            written = [name or mark for name, mark in zip(written, marks, strict=False)]
+        words[key] = written
+    return words
+
+
+if __name__ == "__main__":
+    main()

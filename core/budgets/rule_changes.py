@@ -1,0 +1,162 @@
+"""The budget desk's rules: limits, pauses, sponsors, alert channels; who may change them, and what makes no sense."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from core.domain.authorization import check_moderator
+from core.domain.errors import InvalidParameters, NotAllowed, ParameterProblem
+from core.domain.job import Requester
+from core.domain.limits import Limit, LimitChange, LimitStatus, Measure, Rule, Scope, ScopeKind, Sponsor, Window
+from core.domain.windows import span
+from core.storage.ledger import SqlLedger
+from core.storage.ledger.rule_store import SqlRules
+
+log = structlog.get_logger(__name__)
+
+_MAX_AMOUNT = 10**18
+"""A thousand million dollars in nano-dollars; far more megapixels or jobs than there are."""
+
+_MODERATED = frozenset({ScopeKind.WORKSPACE, ScopeKind.CHANNEL, ScopeKind.ROLE, ScopeKind.USER})
+
+
+class RuleDesk:
+    """Changes of rules by moderators (their own workspace) and the operator. Every change is kept with who and when."""
+
+    def __init__(self, ledger: SqlLedger) -> None:
+        self.ledger = ledger
+        self.rules = SqlRules(ledger)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone of every window."""
+        return self.ledger.settings.zone
+
+    async def set_limit(
+        self,
+        actor: Requester,
+        scope: ScopeKind,
+        scope_id: str,
+        measure: Measure,
+        window: Window,
+        amount: int | None,
+    ) -> Sequence[LimitStatus]:
+        """Set or (None) clear a limit of the own workspace; returns the workspace's limits with their use."""
+        check_moderator(actor)
+        if scope not in _MODERATED or not actor.workspace_id:
+            raise NotAllowed(needs="operator")
+        rule = Rule(
+            scope,
+            measure,
+            window,
+            amount,
+            "moderator",
+            actor.platform,
+            actor.workspace_id,
+            _own_id(actor, scope, scope_id),
+        )
+        _check(rule)
+        await self.rules.set_limit(actor, rule)
+        log.info("limit_changed", platform=actor.platform, scope=scope, measure=measure, window=window)
+        return await self.workspace_limits(actor)
+
+    async def workspace_limits(self, actor: Requester) -> Sequence[LimitStatus]:
+        """The operator's limits for this workspace and everything its moderators have set. For moderators."""
+        check_moderator(actor)
+        place = Requester(actor.platform, "", workspace_id=actor.workspace_id)
+        found = [s for s in await self.ledger.statuses(place) if s.limit.scope.kind is ScopeKind.WORKSPACE]
+        for rule in await self.rules.limits(actor.platform, actor.workspace_id):
+            if rule.kind is not ScopeKind.WORKSPACE:
+                found.append(await self._status_of(rule))
+        return found
+
+    async def _status_of(self, rule: Rule) -> LimitStatus:
+        """The use of a limit that names somebody; a default for everybody has none of its own."""
+        user = rule.id if rule.kind is ScopeKind.USER else ""
+        channel = rule.id if rule.kind is ScopeKind.CHANNEL else ""
+        if user or channel:
+            who = Requester(rule.platform, user, workspace_id=rule.workspace_id, channel_id=channel)
+            for status in await self.ledger.statuses(who):
+                limit = status.limit
+                if (limit.source, limit.measure, limit.window) == ("moderator", rule.measure, rule.window) and (
+                    limit.scope.kind,
+                    limit.scope.id,
+                ) == (rule.kind, rule.id):
+                    return status
+        scope = Scope(rule.kind, rule.platform, rule.workspace_id, rule.id)
+        ends_at = span(rule.window, self.ledger.clock.now(), self.zone).ends_at
+        return LimitStatus(Limit(scope, rule.measure, rule.window, rule.amount or 0, "moderator"), 0, 0, ends_at)
+
+    async def limit_changes(self, actor: Requester, *, limit: int = 50) -> Sequence[LimitChange]:
+        """Who changed what and when in the own workspace, newest first. For moderators."""
+        check_moderator(actor)
+        return await self.rules.history(actor.platform, actor.workspace_id, limit=limit)
+
+    async def pause(self, actor: Requester, paused: bool) -> None:
+        """A moderator pauses or resumes the own workspace, the operator everything (and resumes this workspace)."""
+        check_moderator(actor)
+        if not actor.is_operator:
+            await self.rules.set_pause(actor, actor.platform, actor.workspace_id, paused=paused)
+        else:
+            await self.rules.set_pause(actor, "", "", paused=paused)
+            if actor.workspace_id and not paused:
+                await self.rules.set_pause(actor, actor.platform, actor.workspace_id, paused=False)
+        log.info("pause_changed", platform=actor.platform, paused=paused, operator=actor.is_operator)
+
+    async def sponsor(
+        self, actor: Requester, channel_id: str, amount_nanousd: int | None, ends_at: float = 0.0
+    ) -> Sequence[Sponsor]:
+        """Pay for a channel of the own workspace until `ends_at` (unix seconds), at most so much; None ends it.
+
+        Returns the budgets that are running. Raises NotAllowed, InvalidParameters.
+        """
+        check_moderator(actor)
+        if not actor.workspace_id or not channel_id:
+            raise InvalidParameters(problems=(ParameterProblem("channel", channel_id, "missing_value", "a channel"),))
+        if amount_nanousd is not None:
+            _check_amount(amount_nanousd, 1)
+            if ends_at <= self.ledger.clock.now():
+                raise InvalidParameters(problems=(ParameterProblem("until", "", "range", "a time to come"),))
+        await self.rules.set_sponsor(actor, channel_id, amount_nanousd, ends_at)
+        return await self.rules.sponsors(actor.platform, actor.workspace_id)
+
+    async def sponsors(self, actor: Requester) -> Sequence[Sponsor]:
+        """The budgets that pay for channels of this workspace now."""
+        return await self.rules.sponsors(actor.platform, actor.workspace_id)
+
+    async def set_alert_channel(self, actor: Requester, channel_id: str | None) -> None:
+        """Where alerts of the own workspace go; chosen by the operator, those of the whole bot go there as well."""
+        check_moderator(actor)
+        if not actor.workspace_id:
+            raise NotAllowed(needs="moderator")
+        await self.rules.set_alert_channel(actor, channel_id, everything=actor.is_operator)
+
+
+def _own_id(actor: Requester, scope: ScopeKind, scope_id: str) -> str:
+    """The id that the rule names; a workspace can only be the own one."""
+    if scope is ScopeKind.WORKSPACE:
+        if scope_id not in ("", actor.workspace_id):
+            raise NotAllowed(needs="operator")
+        return actor.workspace_id
+    if scope is ScopeKind.ROLE and not scope_id:
+        raise InvalidParameters(problems=(ParameterProblem("role", "", "missing_value", "a role"),))
+    return scope_id
+
+
+def _check(rule: Rule) -> None:
+    """Raise InvalidParameters for a limit that means nothing."""
+    if (rule.measure is Measure.RUNNING) != (rule.window is Window.NOW):
+        raise InvalidParameters(
+            problems=(ParameterProblem("window", rule.window, "range", "hour, day, week, month, total"),)
+        )
+    if rule.amount is not None:
+        # With no slot at all, jobs would wait for ever; a pause is the way to say so.
+        _check_amount(rule.amount, 1 if rule.measure is Measure.RUNNING else 0)
+
+
+def _check_amount(amount: int, least: int) -> None:
+    if not least <= amount <= _MAX_AMOUNT:
+        raise InvalidParameters(problems=(ParameterProblem("amount", str(amount), "range", f"{least} …"),))

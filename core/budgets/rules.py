@@ -1,0 +1,126 @@
+"""Which limits apply to a person here: rules meet a requester. Pure.
+
+The operator's rules (defaults and file) and the moderators' rules of the workspace are resolved apart, and both apply.
+Within one source, per measure and window, the most exact rule of a kind wins: an id beats a workspace, a workspace
+beats a platform, a platform beats the general default. For a person, a rule by id beats the roles, and the most
+generous role with an allowance per member beats the default. Of pots that roles share, the most generous counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from core.domain.job import Requester
+from core.domain.limits import Limit, Measure, Rule, Scope, ScopeKind, Window
+
+WorkspaceKey: TypeAlias = tuple[str, str]
+"""Platform and workspace id."""
+
+_Slot: TypeAlias = tuple[Measure, Window]
+
+NARROWEST_FIRST: tuple[ScopeKind, ...] = (
+    ScopeKind.USER,
+    ScopeKind.ROLE,
+    ScopeKind.CHANNEL,
+    ScopeKind.WORKSPACE,
+    ScopeKind.PLATFORM,
+    ScopeKind.EVERYTHING,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleBook:
+    """All rules there are: the operator's, and each workspace's own."""
+
+    operator: Sequence[Rule]
+    moderators: Mapping[WorkspaceKey, Sequence[Rule]] = field(default_factory=dict)
+
+    def limits_for(self, who: Requester) -> tuple[Limit, ...]:
+        """Every limit that applies to this person in this place, narrowest scope first."""
+        own = self.moderators.get((who.platform, who.workspace_id), ()) if who.workspace_id else ()
+        found = [*_resolve(self.operator, who), *_resolve(own, who)]
+        return tuple(sorted(found, key=lambda limit: NARROWEST_FIRST.index(limit.scope.kind)))
+
+
+def _resolve(rules: Iterable[Rule], who: Requester) -> Iterable[Limit]:
+    by_slot: dict[_Slot, list[Rule]] = {}
+    for rule in rules:
+        if _matches(rule, who):
+            by_slot.setdefault((rule.measure, rule.window), []).append(rule)
+    for matching in by_slot.values():
+        for rule in _winners(matching, who):
+            if rule.amount is not None:
+                yield Limit(_counter(rule, who), rule.measure, rule.window, rule.amount, rule.source)
+
+
+def _winners(rules: Sequence[Rule], who: Requester) -> Iterable[Rule]:
+    """The rule that counts of each kind, all of one measure and window."""
+    for kind in (ScopeKind.EVERYTHING, ScopeKind.PLATFORM, ScopeKind.WORKSPACE, ScopeKind.CHANNEL):
+        same = [rule for rule in rules if rule.kind is kind]
+        if same:
+            yield max(same, key=_exactness)
+    pots = [rule for rule in rules if rule.kind is ScopeKind.ROLE and rule.counts == "shared"]
+    if pots:
+        yield _most_generous(pots)
+    personal = _personal([rule for rule in rules if rule not in pots], who)
+    if personal is not None:
+        yield personal
+
+
+def _personal(rules: Sequence[Rule], who: Requester) -> Rule | None:
+    """The one rule for this person: by id, else the most generous role, else the default."""
+    users = [rule for rule in rules if rule.kind is ScopeKind.USER]
+    exceptions = [rule for rule in users if rule.id]
+    if exceptions:
+        return max(exceptions, key=_exactness)
+    roles = [rule for rule in rules if rule.kind is ScopeKind.ROLE]
+    if roles:
+        return _most_generous(roles)
+    return max(users, key=_exactness, default=None)
+
+
+def _most_generous(rules: Sequence[Rule]) -> Rule:
+    return max(rules, key=lambda rule: (rule.amount is None, rule.amount or 0, _exactness(rule)))
+
+
+def _exactness(rule: Rule) -> tuple[bool, bool, bool, bool]:
+    # The file beats the built-in default of the same exactness.
+    return bool(rule.id), bool(rule.workspace_id), bool(rule.platform), rule.source != "default"
+
+
+def _matches(rule: Rule, who: Requester) -> bool:
+    if rule.platform and rule.platform != who.platform:
+        return False
+    if rule.workspace_id and rule.workspace_id != who.workspace_id:
+        return False
+    match rule.kind:
+        case ScopeKind.WORKSPACE:
+            return bool(who.workspace_id) and rule.id in ("", who.workspace_id)
+        case ScopeKind.CHANNEL:
+            return bool(who.channel_id) and rule.id in ("", who.channel_id)
+        case ScopeKind.ROLE:
+            return rule.id in who.role_ids
+        case ScopeKind.USER:
+            return rule.id in ("", who.user_id)
+        case _:
+            return True
+
+
+def _counter(rule: Rule, who: Requester) -> Scope:
+    """Whose use is counted against this rule."""
+    match rule.kind:
+        case ScopeKind.EVERYTHING:
+            return Scope(ScopeKind.EVERYTHING)
+        case ScopeKind.PLATFORM:
+            return Scope(ScopeKind.PLATFORM, who.platform)
+        case ScopeKind.WORKSPACE:
+            return Scope(ScopeKind.WORKSPACE, who.platform, who.workspace_id, who.workspace_id)
+        case ScopeKind.CHANNEL:
+            return Scope(ScopeKind.CHANNEL, who.platform, who.workspace_id, who.channel_id)
+        case ScopeKind.ROLE if rule.counts == "shared":
+            return Scope(ScopeKind.ROLE, who.platform, who.workspace_id, rule.id)
+        case ScopeKind.ROLE | ScopeKind.USER:
+            # A rule for one workspace counts what its members do there; any other counts the person everywhere.
+            return Scope(ScopeKind.USER, who.platform, rule.workspace_id, who.user_id)

@@ -1,0 +1,150 @@
+"""The budget desk: usage, limits, pauses, sponsors and alerts, with the rights to each. What the service calls.
+
+A member sees and moves nothing but their own; a moderator the own workspace; the operator everything. Decides no
+spending: that is the ledger's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from core.budgets.alert_sender import AlertDesk, Notify
+from core.budgets.prices import PriceBook
+from core.budgets.reconcile import JobRows, Reconciliation, reconcile
+from core.budgets.reports import ChargedJob, UsageFilter, UsageReport
+from core.budgets.reports.build import build
+from core.budgets.reports.chart import ChartDrawer
+from core.budgets.reports.periods import Period, parse_period
+from core.budgets.reports.table import jobs_csv
+from core.budgets.rule_changes import RuleDesk
+from core.domain.errors import NotAllowed, Paused
+from core.domain.job import Requester
+from core.domain.limits import Measure, ScopeKind, Window
+from core.domain.windows import local_day
+from core.ports import BillingEvent
+from core.storage.ledger import SqlLedger
+from core.storage.ledger.anonymise import forget_member
+from core.storage.ledger.usage import SqlUsage
+
+_Scope: TypeAlias = Literal["user", "workspace", "everything"]
+
+
+class BudgetDesk(RuleDesk):
+    """Everything about money that people ask for, except spending it."""
+
+    def __init__(self, ledger: SqlLedger, prices: PriceBook, *, charts: ChartDrawer | None = None) -> None:
+        super().__init__(ledger)
+        self.prices = prices
+        self._usage = SqlUsage(ledger.database)
+        self._alerts = AlertDesk(ledger, self.rules, prices)
+        self._charts = charts or ChartDrawer()
+
+    def today(self) -> date:
+        """The current day of the quota's time zone."""
+        return local_day(self.ledger.clock.now(), self.zone)
+
+    async def check_open(self, requester: Requester) -> None:
+        """Raise Paused where new jobs are paused; cheap. A hold checks again."""
+        by = await self.ledger.paused(requester)
+        if by is not None:
+            raise Paused(by=by)
+
+    async def usage(
+        self, actor: Requester, *, period: str = "month", member_id: str | None = None, mine: bool = False
+    ) -> UsageReport:
+        """Totals, by day and by member. Raises NotAllowed for another member's, InvalidParameters for the period.
+
+        Members see themselves; moderators their workspace, or one member of it; the operator outside any workspace
+        everything. `mine` or the own id as `member_id`: the person alone, wherever on the platform.
+        """
+        days = parse_period(period, self.today())
+        scope, wanted = self._scope(actor, days, actor.user_id if mine else member_id)
+        play = self.ledger.settings.play_money
+        budget = None if play else await self._budget_day(actor, wanted, scope)
+        return build(
+            await self._usage.member_days(wanted),
+            scope=scope,
+            period=days,
+            timezone=self.zone.key,
+            held_nanousd=await self._usage.held(wanted),
+            budget_day_nanousd=budget,
+            play_money=play,
+        )
+
+    def _scope(self, actor: Requester, days: Period, member_id: str | None) -> tuple[_Scope, UsageFilter]:
+        play = self.ledger.settings.play_money
+        own = UsageFilter(days.first, days.last, actor.platform, user_id=actor.user_id, play=play)
+        if member_id == actor.user_id:
+            return "user", own
+        if not actor.is_operator and not (actor.is_moderator and actor.workspace_id):
+            if member_id is not None:
+                raise NotAllowed(needs="moderator")
+            return "user", own
+        if actor.workspace_id:
+            wanted = UsageFilter(
+                days.first, days.last, actor.platform, actor.workspace_id, user_id=member_id or "", play=play
+            )
+            return ("user" if member_id else "workspace"), wanted
+        return ("user" if member_id else "everything"), UsageFilter(
+            days.first, days.last, user_id=member_id or "", play=play
+        )
+
+    async def _budget_day(self, actor: Requester, wanted: UsageFilter, scope: str) -> int | None:
+        kinds = {"user": ScopeKind.USER, "workspace": ScopeKind.WORKSPACE, "everything": ScopeKind.EVERYTHING}
+        who = Requester(
+            actor.platform,
+            wanted.user_id,
+            workspace_id=actor.workspace_id,
+            role_ids=actor.role_ids if wanted.user_id == actor.user_id else (),
+        )
+        amounts = [
+            status.limit.amount
+            for status in await self.ledger.statuses(who)
+            if status.limit.scope.kind is kinds[scope]
+            and (status.limit.measure, status.limit.window) == (Measure.USD, Window.DAY)
+        ]
+        return min(amounts, default=None)
+
+    async def usage_chart(self, report: UsageReport, *, locale: str, dark: bool = True) -> Path:
+        """A PNG of the report in a temporary file that the caller deletes; drawn in another process."""
+        return await self._charts.draw(report, locale=locale, dark=dark)
+
+    async def charged_jobs(
+        self, actor: Requester, *, period: str = "month", member_id: str | None = None
+    ) -> Sequence[ChargedJob]:
+        """Every charged job of what `usage` would sum up, oldest first."""
+        _, wanted = self._scope(actor, parse_period(period, self.today()), member_id)
+        return await self._usage.charged_jobs(wanted)
+
+    async def usage_csv(self, actor: Requester, *, period: str = "month", member_id: str | None = None) -> str:
+        """The same as CSV text, one line per job."""
+        return jobs_csv(await self.charged_jobs(actor, period=period, member_id=member_id), self.zone)
+
+    async def send_alerts(self, notify: Notify) -> int:
+        """Send what is due through `notify`; what cannot be sent is tried again later. Returns how many went out."""
+        return await self._alerts.send(notify)
+
+    async def reconcile(
+        self,
+        events_of: Callable[[Sequence[str]], Awaitable[Sequence[BillingEvent]]],
+        store: JobRows,
+        *,
+        period: str = "month",
+        correct_all: bool = False,
+    ) -> Reconciliation:
+        """Compare the ledger with the provider's billing events, job by job. For the operator."""
+        days = parse_period(period, self.today())
+        jobs = await self._usage.charged_jobs(UsageFilter(days.first, days.last, play=False))
+        now = self.ledger.clock.now()
+        return await reconcile(jobs, events_of, self.ledger, store, now=now, zone=self.zone, correct_all=correct_all)
+
+    async def export(self, requester: Requester) -> Sequence[Mapping[str, Any]]:
+        """The member's ledger entries, JSON-safe."""
+        return await self._usage.entries_of(requester.platform, requester.user_id)
+
+    async def anonymise(self, requester: Requester) -> int:
+        """Cut the link between the member and their money rows; how many entries."""
+        return await forget_member(self.ledger.database, requester.platform, requester.user_id)

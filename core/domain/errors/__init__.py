@@ -1,0 +1,121 @@
+"""Every way a request can fail, as a tree of facts. Sentences for people are made in `core.presentation`.
+
+    UpscaleError
+    ├── RequestError            what was asked cannot be done as asked
+    │   ├── InvalidParameters   ├── NoImage            ├── UnsafeNotAllowed
+    │   ├── NotAllowed          ├── JobNotFound        ├── TooLate          └── QuoteExpired
+    ├── InputError              the picture, or the way to it, is at fault
+    │   ├── NotAnImage          ├── UnsupportedFormat  ├── DamagedImage     ├── FileTooLarge
+    │   ├── TooManyPixels       ├── ImageTooSmall      ├── OutputTooLarge   ├── ImageTooCostly
+    │   ├── LinkRefused         └── DownloadFailed
+    ├── BudgetError             a limit, a pause, or the ledger says no
+    │   ├── LimitReached        ├── TooManyWaiting     ├── Paused           └── LedgerUnavailable
+    ├── ModelError              the model answered with an error
+    │   ├── ImageRejected       ├── ContentRejected    ├── InvalidForModel  └── ModelFailed
+    ├── ProviderError           fal itself, or the way to it, is at fault
+    │   ├── ProviderHalted      ├── ProviderBusy       ├── ProviderUnavailable
+    │   ├── SubmitNotSent       ├── SubmitUnknown      ├── RequestLost      └── ResultExpired
+    ├── DeliveryError           the chat platform refuses or is away
+    │   ├── DeliveryRefused     └── DeliveryUnavailable
+    ├── Draining                this process is shutting down
+    └── InternalError           the unforeseen; carries only its reference
+
+Each class is a dataclass whose fields are JSON facts, so that an error can be stored with its job and explained
+later, in another language, by another process. Nothing here may hold a link, a token or a file's bytes.
+"""
+
+from __future__ import annotations
+
+from core.domain.errors.base import Draining, InternalError, UpscaleError
+from core.domain.errors.budget import BudgetError, LedgerUnavailable, LimitReached, Paused, TooManyWaiting
+from core.domain.errors.delivery import DeliveryError, DeliveryRefused, DeliveryUnavailable
+from core.domain.errors.inputs import (
+    DamagedImage,
+    DownloadFailed,
+    FileTooLarge,
+    ImageTooCostly,
+    ImageTooSmall,
+    InputError,
+    LinkRefused,
+    NotAnImage,
+    OutputTooLarge,
+    TooManyPixels,
+    UnsupportedFormat,
+)
+from core.domain.errors.provider import (
+    ContentRejected,
+    ImageRejected,
+    InvalidForModel,
+    ModelError,
+    ModelFailed,
+    ProviderBusy,
+    ProviderError,
+    ProviderHalted,
+    ProviderUnavailable,
+    RequestLost,
+    ResultExpired,
+    SubmitNotSent,
+    SubmitUnknown,
+)
+from core.domain.errors.request import (
+    InvalidParameters,
+    JobNotFound,
+    NoImage,
+    NotAllowed,
+    ParameterProblem,
+    QuoteExpired,
+    RequestError,
+    TooLate,
+    UnsafeNotAllowed,
+)
+from core.domain.errors.stored import from_json, leaves, to_json
+
+__all__ = [
+    "BudgetError",
+    "ContentRejected",
+    "DamagedImage",
+    "DeliveryError",
+    "DeliveryRefused",
+    "DeliveryUnavailable",
+    "DownloadFailed",
+    "Draining",
+    "FileTooLarge",
+    "ImageRejected",
+    "ImageTooCostly",
+    "ImageTooSmall",
+    "InputError",
+    "InternalError",
+    "InvalidForModel",
+    "InvalidParameters",
+    "JobNotFound",
+    "LedgerUnavailable",
+    "LimitReached",
+    "LinkRefused",
+    "ModelError",
+    "ModelFailed",
+    "NoImage",
+    "NotAllowed",
+    "NotAnImage",
+    "OutputTooLarge",
+    "ParameterProblem",
+    "Paused",
+    "ProviderBusy",
+    "ProviderError",
+    "ProviderHalted",
+    "ProviderUnavailable",
+    "QuoteExpired",
+    "RequestError",
+    "RequestLost",
+    "ResultExpired",
+    "SubmitNotSent",
+    "SubmitUnknown",
+    "TooLate",
+    "TooManyPixels",
+    "TooManyWaiting",
+    "UnsafeNotAllowed",
+    "UnsupportedFormat",
+    "UpscaleError",
+    "from_json",
+    "leaves",
+    "to_json",
+]

@@ -1,0 +1,71 @@
+"""Megapixels to money, in integer nano-dollars (1 USD = 1,000,000,000), and money to words. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from decimal import ROUND_HALF_UP, Decimal
+
+from babel.numbers import format_currency
+
+from core.domain.job import Quote
+from core.domain.limits import LimitStatus
+
+NANOUSD_PER_USD = 1_000_000_000
+PIXELS_PER_MEGAPIXEL = 1_000_000
+"""fal does not say whether its megapixel is 10⁶ or 2²⁰ pixels; 10⁶, rounded up, is never below either reading."""
+
+DEFAULT_UNIT_PRICE_NANOUSD = NANOUSD_PER_USD // 10
+"""$0.10 per megapixel: the model's page, read 2026-11-22."""
+
+_PRICE_AFTER = frozenset({"de", "fr", "es", "pt"})
+"""Languages of ours that write the currency after the number."""
+
+
+def output_size(width_px: int, height_px: int, factor: float) -> tuple[int, int]:
+    """The enlarged size in pixels, each side rounded to the nearest whole pixel, at least 1."""
+    return max(1, round(width_px * factor)), max(1, round(height_px * factor))
+
+
+def megapixels(width_px: int, height_px: int) -> int:
+    """Whole megapixels of this many pixels, rounded up, at least 1."""
+    return max(1, math.ceil(width_px * height_px / PIXELS_PER_MEGAPIXEL))
+
+
+def quote(width_px: int, height_px: int, factor: float, unit_price_nanousd: int) -> Quote:
+    """The estimate for enlarging this picture by `factor`, without any limit or threshold applied."""
+    out_width, out_height = output_size(width_px, height_px, factor)
+    # Sides may be rounded either way by the model, so the larger of both readings is priced.
+    ceiling = megapixels(math.ceil(width_px * factor), math.ceil(height_px * factor))
+    return Quote(
+        width_px=width_px,
+        height_px=height_px,
+        out_width_px=out_width,
+        out_height_px=out_height,
+        megapixels=ceiling,
+        unit_price_nanousd=unit_price_nanousd,
+        estimate_nanousd=ceiling * unit_price_nanousd,
+    )
+
+
+def with_consent(quote: Quote, left: tuple[LimitStatus, ...], *, needs_confirmation: bool) -> Quote:
+    """The quote with what is left, and whether its price has to be agreed to."""
+    return dataclasses.replace(quote, left=left, needs_confirmation=needs_confirmation)
+
+
+def charge(units: Decimal, unit_price_nanousd: int) -> int:
+    """Billed units (megapixels, possibly fractional) to nano-dollars, rounded half up."""
+    return int((units * unit_price_nanousd).to_integral_value(ROUND_HALF_UP))
+
+
+def usd(nanousd: int, locale: str = "en") -> str:
+    """A price as people read it: `$1.60`; amounts that are no whole cents keep up to four digits (`$0.0125`)."""
+    amount = Decimal(nanousd) / NANOUSD_PER_USD
+    cents = amount == amount.quantize(Decimal("0.01"))
+    pattern = "¤#,##0.00" if cents else "¤#,##0.00##"
+    language = locale.replace("-", "_").split("_")[0].lower()
+    if language in _PRICE_AFTER:
+        pattern = pattern.removeprefix("¤") + "\u00a0¤"
+    # Tags such as `en-GB`, `es-419` or ones that no one knows come from the platforms; only our languages are used.
+    known = language if language in {*_PRICE_AFTER, "ja"} else "en_US"
+    return format_currency(amount, "USD", format=pattern, locale=known, currency_digits=False)

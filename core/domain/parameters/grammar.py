@@ -1,0 +1,237 @@
+"""The one parser of what people type, for every platform.
+
+Accepts, in any order and case: `key=value`, `key:value`, `--key value`, `--key=value`, `2x`/`x2`, preset names,
+`private`, quoted values, links. Chat clients' typographic quotes, dashes and invisible spaces are normalised first,
+but never inside links. Any text ends in `Parsed` or in InvalidParameters with every problem. Pure.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+
+from core.domain.errors import InvalidParameters, ParameterProblem
+from core.domain.parameters.spec import PRESETS, SPECS, Parsed
+from core.domain.parameters.values import LINK, Collector, Raw, as_bool, canonical, from_fields, problems_of, shown
+
+__all__ = ["MAX_TEXT_CHARS", "from_fields", "parse", "parse_request"]
+
+MAX_TEXT_CHARS = 4000
+"""Discord's longest message (with Nitro) has 4,000 characters; longer text is no list of parameters."""
+
+_SPACES = dict.fromkeys(
+    map(ord, "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"), " "
+)
+_INVISIBLE = dict.fromkeys(
+    [0x00AD, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF, 0xE000, 0xE001]
+)
+"""Zero-width and direction marks; also the two private characters that mark links below."""
+_SIGNS = str.maketrans(
+    {
+        **dict.fromkeys("“”„‟«»″＂", '"'),
+        **dict.fromkeys("‘’‚‛‹›′", "'"),
+        **dict.fromkeys("‐‑‒–—―−﹣－", "-"),
+        **dict.fromkeys("×✕✖⨯", "x"),
+        "＝": "=",
+        "：": ":",
+        "％": "%",
+        "，": ",",
+        "、": ", ",
+        "；": ";",
+        "`": " ",
+    }
+)
+"""Typographic forms that chat clients and East Asian keyboards put in, and Markdown's code quotes."""
+
+_LONG_OPTION = re.compile(r"(?<![^\s,;])[-‐‑‒–—―−]+(?=[^\W\d])")
+_ANGLE = re.compile(r"<([^<>]*)>")
+_BARE_LINK = re.compile(r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}://[^\s<>\"“”„«»`]+", re.IGNORECASE)
+_HELD = re.compile("\ue000([0-9]+)\ue001")
+_SEPARATORS = re.compile(r"[\s,;\"']+")
+_KEY = re.compile(r"-{0,2}([^\W\d][\w-]*)\s*[=:]")
+_OPTION = re.compile(r"--([^\W\d][\w-]*)")
+_QUOTED = re.compile(r"\"([^\"]*)\"|'([^']*)'")
+_WORD = re.compile(r"[^\s,;]+(?:,[0-9][^\s,;]*)*(?:[ ]?%)?")
+_FACTOR = re.compile(r"[+-]?[0-9.,]+x|x[+-]?[0-9.,]+", re.IGNORECASE)
+_NUMERIC = re.compile(r"[+-]?[0-9.,]+\s?%?")
+
+
+def parse(text: str) -> Parsed:
+    """What this text asks for. Raises InvalidParameters with every problem, and nothing else."""
+    return _Scanner(text).run().parsed()
+
+
+def parse_request(text: str, options: Mapping[str, Raw]) -> tuple[Parsed, Parsed]:
+    """Text and typed options together. Raises InvalidParameters with the problems of both."""
+    scanned = _Scanner(text).run()
+    problems = (*scanned.problems, *problems_of(options))
+    if problems:
+        raise InvalidParameters(problems=tuple(dict.fromkeys(problems)))
+    return scanned.parsed(), from_fields(options)
+
+
+class _Scanner:
+    """Walks over one text from left to right. Each step moves forward, so it ends."""
+
+    def __init__(self, text: str) -> None:
+        self.collector = Collector()
+        self.links: list[str] = []
+        self.strays: list[str] = []
+        self.first = True
+        self.at = 0
+        if len(text) > MAX_TEXT_CHARS:
+            length, allowed = f"{len(text):,}", f"≤ {MAX_TEXT_CHARS:,}"
+            self.collector.problem(ParameterProblem("text", length, "range", allowed))
+            text = ""
+        self.text = self._normalise(text)
+
+    def run(self) -> Collector:
+        """Read everything; problems end up in the collector."""
+        while True:
+            self._skip_separators()
+            if self.at >= len(self.text):
+                self._flush_strays()
+                return self.collector
+            if key := _KEY.match(self.text, self.at):
+                self.at = key.end()
+                self._put(key[1], self._value_after_sign())
+            elif option := _OPTION.match(self.text, self.at):
+                self.at = option.end()
+                self._option(option[1])
+            else:
+                self._word(self._take_word())
+            self.first = False
+
+    def _normalise(self, text: str) -> str:
+        """Signs made plain and links set aside, each held by a mark that nobody can type."""
+        text = text.translate(_SPACES).translate(_INVISIBLE)
+        text = _BARE_LINK.sub(self._hold_bare, _ANGLE.sub(self._hold_angle, text))
+        return _LONG_OPTION.sub("--", text).translate(_SIGNS)
+
+    def _hold(self, address: str) -> str:
+        self.links.append(address)
+        return f"\ue000{len(self.links) - 1}\ue001"
+
+    def _hold_angle(self, match: re.Match[str]) -> str:
+        """`<link>` (Discord), `<link|label>` (Slack, which escapes &, < and >); mentions are dropped."""
+        inner = match[1].split("|")[0].strip()
+        if LINK.fullmatch(inner):
+            return f" {self._hold(html.unescape(inner))} " if self._free(match) else self._hold(html.unescape(inner))
+        return " " if inner[:1] in ("@", "#", "!") else f" {match[1]} "
+
+    @staticmethod
+    def _free(match: re.Match[str]) -> bool:
+        """Whether the link stands alone rather than after `url=`."""
+        return match.string[: match.start()].rstrip()[-1:] not in ("=", ":", '"', "'", "“")
+
+    def _hold_bare(self, match: re.Match[str]) -> str:
+        address = match[0].rstrip(".,;:!?'’")
+        if address.endswith(")") and "(" not in address:
+            address = address.rstrip(")")
+        return self._hold(address) + match[0][len(address) :].strip(".,;:!?')’")
+
+    def _skip_separators(self) -> None:
+        if found := _SEPARATORS.match(self.text, self.at):
+            self.at = found.end()
+
+    def _take_word(self) -> str:
+        found = _WORD.match(self.text, self.at)
+        if found is None:  # pragma: no cover - separators were skipped, so a word is here
+            self.at += 1
+            return ""
+        self.at = found.end()
+        return found[0].rstrip("\"'")
+
+    def _value_after_sign(self) -> str:
+        """The value after `=`; empty where another parameter, or nothing, follows."""
+        start = self.at
+        while self.at < len(self.text) and self.text[self.at].isspace():
+            self.at += 1
+        spaced = self.at > start
+        if spaced and (_KEY.match(self.text, self.at) or _OPTION.match(self.text, self.at)):
+            return ""
+        if quoted := _QUOTED.match(self.text, self.at):
+            self.at = quoted.end()
+            return str(quoted[1] if quoted[1] is not None else quoted[2])
+        if self.at >= len(self.text) or self.text[self.at] in ",;":
+            return ""
+        return self._take_word().lstrip("\"'")
+
+    def _peek(self) -> str:
+        """The next word if it could be a value; empty where a parameter, a link, or nothing follows."""
+        mark = self.at
+        self._skip_separators()
+        plain = (
+            self.at < len(self.text) and not _KEY.match(self.text, self.at) and not _OPTION.match(self.text, self.at)
+        )
+        word = self._take_word() if plain else ""
+        self.at = mark
+        return word
+
+    def _take_peeked(self) -> str:
+        self._skip_separators()
+        return self._take_word()
+
+    def _option(self, name: str) -> None:
+        """`--key value`; a switch may stand alone (`--private`, `--no-safety`)."""
+        known = canonical(name)
+        off = canonical(name[3:]) if known is None and name[:3].lower() == "no-" else None
+        if off in ("private", "safety"):
+            return self._put(off, "off")
+        quoted = _QUOTED.match(self.text, self.at + 1) if self.text[self.at : self.at + 1].isspace() else None
+        if quoted:
+            self.at = quoted.end()
+            return self._put(name, str(quoted[1] if quoted[1] is not None else quoted[2]))
+        word = self._peek()
+        switch = known in ("private", "safety") and as_bool(word) is None
+        if switch and (not word or self._stands_alone(word)):
+            return self._put(name, "on")
+        return self._put(name, self._take_peeked() if word else "")
+
+    @staticmethod
+    def _stands_alone(word: str) -> bool:
+        """Whether this word means something without a key."""
+        special = word.lower() in (*PRESETS, "private", "public")
+        return special or bool(_FACTOR.fullmatch(word) or _HELD.fullmatch(word))
+
+    def _word(self, word: str) -> None:
+        """A word without a key: a link, a factor, a preset, `private`, a name with its value after it, or a stray."""
+        word = word.rstrip(".!?")
+        lower = word.lower()
+        known = canonical(word)
+        if held := _HELD.fullmatch(word):
+            self._flush_strays()
+            self.collector.link(self.links[int(held[1])])
+        elif not word.strip("-") or (self.first and (lower == "upscale" or lower[:1] == "/")):
+            return
+        elif _FACTOR.fullmatch(word):
+            self._put("factor", word)
+        elif lower in PRESETS:
+            self._put("preset", lower)
+        elif lower in ("private", "public"):
+            self._put("private", "on" if lower == "private" else "off")
+        elif known in SPECS:
+            self._named(word, SPECS[known].kind == "bool")
+        else:
+            self.strays.append(self._unheld(word))
+
+    def _named(self, name: str, switch: bool) -> None:
+        """`factor 3`: a known name whose value follows without a sign."""
+        word = self._peek()
+        fits = as_bool(word) is not None if switch else bool(_NUMERIC.fullmatch(word) or _FACTOR.fullmatch(word))
+        self._put(name, self._take_peeked() if fits else "")
+
+    def _put(self, name: str, value: str) -> None:
+        self._flush_strays()
+        self.collector.put(name, self._unheld(value))
+
+    def _unheld(self, value: str) -> str:
+        return _HELD.sub(lambda match: self.links[int(match[1])], value)
+
+    def _flush_strays(self) -> None:
+        """Words that belong to nothing, told as one phrase where they stood together."""
+        if self.strays:
+            phrase = shown(" ".join(self.strays))
+            self.collector.problem(ParameterProblem("", phrase, "stray", ""))
+            self.strays = []

@@ -1,0 +1,1 @@
+"""Durable workflows (DBOS), which processes are alive, and taking over the work of one that died."""

@@ -1,0 +1,209 @@
+"""Durable execution: one DBOS workflow that runs the pipeline's steps, and the taking over of dead processes' jobs.
+
+DBOS (MIT part only) records how far a job got, so that it goes on after a crash with what was interrupted.
+Steps are repeatable by themselves (see `core.jobs.steps`); the engine only remembers how far a job got. Every process
+has a name of its own, and whoever is alive takes over the unfinished jobs of names that are not
+(`core.engine.cluster`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import os
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar, Literal
+
+import structlog
+from dbos import DBOS, DBOSConfig, SetWorkflowID, WorkflowSerializationFormat
+
+from core.jobs.steps import Next, Pipeline
+from core.jobs.steps.runner import StorageTrouble
+
+log = structlog.get_logger(__name__)
+
+Part = Literal["request", "confirmed", "deliver", "announce"]
+
+_VERSION = "1"
+"""The workflow's version. Bumped only for an incompatible change, after draining: no job of another is taken up."""
+
+_FIRST: dict[Part, Next] = {"request": "prepare", "confirmed": "hold", "deliver": "deliver", "announce": "announce"}
+_MAX_STEPS = 60
+_STEP_ATTEMPTS = 12
+_MAX_RECOVERIES = 20
+_CHECKPOINT_S = 2.0
+_TAKEOVER_QUEUE = "takeover"
+"""Jobs of dead processes wait here for whoever serves. A command-line process does not listen: it will end soon."""
+
+_TAKEOVER_POLL_S = 0.5
+
+
+class _Running:
+    """The pipeline of this process: DBOS registers functions once per process, so they find it here."""
+
+    pipeline: Pipeline | None = None
+    broken: ClassVar[set[str]] = set()
+    """Workflows that an error of the engine's own tables threw out of this process before it was written down."""
+
+
+async def _run_step(step: Next, job_id: str) -> Next:
+    if _Running.pipeline is None:
+        raise StorageTrouble("engine is stopped")
+    return await _Running.pipeline.run_on(step, job_id)
+
+
+@DBOS.step(
+    name="step",
+    retries_allowed=True,
+    max_attempts=_STEP_ATTEMPTS,
+    interval_seconds=0.5,
+    backoff_rate=1.7,
+    should_retry=lambda error: isinstance(error, StorageTrouble),
+)
+async def _step(step: Next, job_id: str) -> Next:
+    return await _run_step(step, job_id)
+
+
+@DBOS.workflow(
+    name="upscale_job", max_recovery_attempts=_MAX_RECOVERIES, serialization_type=WorkflowSerializationFormat.PORTABLE
+)
+async def _upscale_job(job_id: str, first: Next) -> str:
+    step: Next = first
+    try:
+        for _ in range(_MAX_STEPS):
+            step = await _step(step, job_id)
+            if step == "end":
+                break
+    except Exception:
+        _Running.broken.add(DBOS.workflow_id or "")
+        raise
+    return step
+
+
+class DbosEngine:
+    """`core.ports.JobEngine` on DBOS. One per process at a time."""
+
+    def __init__(self, pipeline: Pipeline, *, database_url: str, executor_id: str, takes_over: bool = True) -> None:
+        self._pipeline = pipeline
+        self._url = database_url
+        self._takes_over = takes_over
+        self.executor_id = executor_id
+
+    async def open(self) -> None:
+        """Create or migrate DBOS's own tables and begin to work. Must run on the loop that the pipeline lives on."""
+        _Running.pipeline = self._pipeline
+        config: DBOSConfig = {
+            "name": "upscale-bot",
+            "system_database_url": self._url,
+            "application_version": _VERSION,
+            "executor_id": self.executor_id,
+            "sys_db_pool_size": 3 if self._url.startswith("sqlite") else 8,  # SQLite writes one by one anyway
+            "max_executor_threads": 16,
+            "log_level": "ERROR",
+            "enable_otlp": False,
+        }
+        if self._url.startswith("sqlite"):
+            await asyncio.to_thread(_prepare_sqlite, self._url)
+        DBOS(config=config)
+        DBOS.listen_queues([_TAKEOVER_QUEUE] if self._takes_over else [])
+        DBOS.launch()
+        if self._takes_over:
+            await DBOS.register_queue_async(_TAKEOVER_QUEUE, polling_interval_sec=_TAKEOVER_POLL_S)
+
+    async def close(self) -> None:
+        """Stop working. Jobs that are under way stay recorded as they are, for the next process."""
+        _Running.pipeline = None
+        await _end_tasks()
+        await asyncio.to_thread(DBOS.destroy)
+        # DBOS had made its own pool the loop's default and has now shut it down; closing the rest needs threads too.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="after-engine"))
+
+    async def start(self, job_id: str, *, part: Part = "request") -> None:
+        """Begin this part of the job, once: the same part again does nothing."""
+        await self._start(f"{job_id}:{part}", job_id, _FIRST[part])
+
+    async def revive(self, job_id: str, first: Next, attempt: int) -> None:
+        """Begin again a job whose workflow ended without ending it."""
+        await self._start(f"{job_id}:revived-{attempt}", job_id, first)
+
+    async def _start(self, workflow_id: str, job_id: str, first: Next) -> None:
+        with SetWorkflowID(workflow_id):
+            await DBOS.start_workflow_async(_upscale_job, job_id, first)
+
+    async def active(self) -> set[str]:
+        """Ids of jobs of which some process has, or will take, a workflow in hand."""
+        found = await DBOS.list_workflows_async(
+            status=["PENDING", "ENQUEUED", "DELAYED"], load_input=False, load_output=False
+        )
+        return {_job_of(workflow.workflow_id) for workflow in found}
+
+    async def take_over(self, dead_executor_id: str) -> list[str]:
+        """Resume the unfinished workflows of a dead process here; the ids of their jobs."""
+        found = await DBOS.list_workflows_async(
+            executor_id=dead_executor_id, status=["PENDING"], load_input=False, load_output=False
+        )
+        ids = [workflow.workflow_id for workflow in found]
+        if ids:
+            await DBOS.resume_workflows_async(ids, queue_name=_TAKEOVER_QUEUE)
+        return [_job_of(workflow_id) for workflow_id in ids]
+
+    async def resume_broken(self) -> int:
+        """Resume the workflows that fell out of this process while the database was away; how many.
+
+        They stay recorded as running here, so nobody else would ever take them.
+        """
+        ids = sorted(_Running.broken)
+        if not ids:
+            return 0
+        found = await DBOS.list_workflows_async(
+            workflow_ids=ids, status=["PENDING"], load_input=False, load_output=False
+        )
+        pending = [workflow.workflow_id for workflow in found]
+        if pending:
+            await DBOS.resume_workflows_async(pending, queue_name=_TAKEOVER_QUEUE)
+        _Running.broken.difference_update(ids)
+        return len(pending)
+
+    async def forget_before(self, at: float) -> int:
+        """Delete DBOS's rows of workflows that ended before this unix time; how many."""
+        before = datetime.datetime.fromtimestamp(at, datetime.UTC).isoformat()
+        found = await DBOS.list_workflows_async(
+            completed_before=before,
+            status=["SUCCESS", "ERROR", "CANCELLED"],
+            limit=1000,
+            load_input=False,
+            load_output=False,
+        )
+        ids = [workflow.workflow_id for workflow in found]
+        if ids:
+            await DBOS.delete_workflows_async(ids)
+        return len(ids)
+
+
+def _job_of(workflow_id: str) -> str:
+    return workflow_id.rsplit(":", 1)[0]
+
+
+async def _end_tasks() -> None:
+    """Let checkpoints that are being written end, then cancel what is left: cancelled workflows stay unfinished."""
+    ours = {task for task in asyncio.all_tasks() if _of_dbos(task)}
+    if ours:
+        _, late = await asyncio.wait(ours, timeout=_CHECKPOINT_S)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*ours, return_exceptions=True)
+
+
+def _of_dbos(task: asyncio.Task[Any]) -> bool:
+    code = getattr(task.get_coro(), "cr_code", None)
+    return code is not None and f"{os.sep}dbos{os.sep}" in code.co_filename
+
+
+def _prepare_sqlite(url: str) -> None:
+    """Write-ahead log, set once per file: a third more jobs per second (measured 2026-11-22)."""
+    connection: Any = sqlite3.connect(url.removeprefix("sqlite:///"))
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+    finally:
+        connection.close()

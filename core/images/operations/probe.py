@@ -1,0 +1,168 @@
+"""What kind of file some bytes are, and how large a picture they declare, before any codec sees them.
+
+Must not decode anything and must not trust a declared length further than the bytes at hand.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import BinaryIO
+
+from core.images.facts import Format
+from core.images.operations.refusals import Refused, damaged
+
+HEAD_BYTES = 512
+
+_PICTURES: tuple[tuple[bytes, Format], ...] = (
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"II*\x00", "tiff"),
+    (b"MM\x00*", "tiff"),
+    (b"II+\x00", "tiff"),
+    (b"MM\x00+", "tiff"),
+)
+
+_OTHER_PICTURES: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\x0a", "jxl"),
+    (b"\x00\x00\x00\x0cJXL ", "jxl"),
+    (b"\x00\x00\x00\x0cjP  ", "jp2"),
+    (b"8BPS", "psd"),
+    (b"\x00\x00\x01\x00", "ico"),
+    (b"\x76\x2f\x31\x01", "exr"),
+    (b"DDS ", "dds"),
+    (b"#?RADIANCE", "hdr"),
+    (b"qoif", "qoi"),
+    (b"FUJIFILM", "raw"),
+    (b"gimp xcf", "xcf"),
+)
+
+_OTHER_FILES: tuple[tuple[bytes, str], ...] = (
+    (b"%PDF", "pdf"),
+    (b"PK\x03\x04", "zip"),
+    (b"\x1f\x8b", "gzip"),
+    (b"Rar!", "rar"),
+    (b"7z\xbc\xaf", "7z"),
+    (b"\x1a\x45\xdf\xa3", "video"),
+    (b"\x00\x00\x01\xba", "video"),
+    (b"OggS", "audio"),
+    (b"ID3", "audio"),
+    (b"fLaC", "audio"),
+    (b"\x7fELF", "program"),
+    (b"MZ", "program"),
+)
+
+_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+_BMP_HEADERS = {12, 40, 52, 56, 64, 108, 124}
+
+
+def sniff(head: bytes) -> Format:
+    """The picture format of a file that begins with `head`. Raises Refused: unsupported_format or not_an_image."""
+    if not head:
+        raise Refused("not_an_image", detected="empty")
+    for magic, picture in _PICTURES:
+        if head.startswith(magic):
+            return picture
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    if head[:2] == b"BM" and len(head) >= 18 and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
+        return "bmp"
+    if head[4:8] == b"ftyp":
+        return _isobmff(head)
+    raise _stranger(head)
+
+
+def _isobmff(head: bytes) -> Format:
+    end = min(len(head), max(16, int.from_bytes(head[:4], "big")))
+    brands = {head[8:12]} | {head[at : at + 4] for at in range(16, end - 3, 4)}
+    if brands & {b"avif", b"avis"}:
+        return "avif"
+    if brands & _HEIC_BRANDS:
+        return "heic"
+    if b"crx " in brands:
+        raise Refused("unsupported_format", format="raw")
+    raise Refused("not_an_image", detected="video")
+
+
+def _stranger(head: bytes) -> Refused:
+    for magic, name in _OTHER_PICTURES:
+        if head.startswith(magic):
+            return Refused("unsupported_format", format=name)
+    for magic, name in _OTHER_FILES:
+        if head.startswith(magic):
+            return Refused("not_an_image", detected=name)
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if re.match(rb"<svg|<\?xml", text) and b"<svg" in text:
+        return Refused("unsupported_format", format="svg")
+    if re.match(rb"<!doctype html|<html|<head|<body", text):
+        return Refused("not_an_image", detected="html")
+    if text and all(byte in b"\t\r\n" or byte >= 32 for byte in head):
+        return Refused("not_an_image", detected="text")
+    return Refused("not_an_image", detected=None)
+
+
+def declared_size(file: BinaryIO, picture: Format) -> tuple[int, int] | None:
+    """Width and height as stored (not yet upright), from the header alone; None where only a codec can tell."""
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    try:
+        if picture == "png":
+            return struct.unpack_from(">II", head, 16)
+        if picture == "gif":
+            return struct.unpack_from("<HH", head, 6)
+        if picture == "bmp":
+            return _bmp_size(head)
+        if picture == "webp":
+            return _webp_size(head)
+        if picture == "jpeg":
+            return _jpeg_size(file)
+    except (struct.error, IndexError) as error:
+        raise damaged("truncated") from error
+    return None
+
+
+def _bmp_size(head: bytes) -> tuple[int, int]:
+    if int.from_bytes(head[14:18], "little") == 12:
+        return struct.unpack_from("<HH", head, 18)
+    width, height = struct.unpack_from("<ii", head, 18)
+    return abs(width), abs(height)
+
+
+def _webp_size(head: bytes) -> tuple[int, int] | None:
+    kind = head[12:16]
+    if kind == b"VP8X":
+        width, height = head[24:27], head[27:30]
+        return int.from_bytes(width, "little") + 1, int.from_bytes(height, "little") + 1
+    if kind == b"VP8L":
+        bits = int.from_bytes(head[21:25], "little")
+        return (bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1
+    if kind == b"VP8 ":
+        width_px, height_px = struct.unpack_from("<HH", head, 26)
+        return width_px & 0x3FFF, height_px & 0x3FFF
+    return None
+
+
+def _jpeg_size(file: BinaryIO) -> tuple[int, int]:
+    """Walks the marker segments to the frame header; bounded by the file, as each step moves forward."""
+    at = 2
+    while True:
+        file.seek(at)
+        head = file.read(9)
+        if len(head) < 9:
+            raise damaged("truncated")
+        if head[0] != 0xFF:
+            raise damaged("corrupt")
+        marker = head[1]
+        if marker == 0xFF:
+            at += 1
+        elif marker == 0x01 or 0xD0 <= marker <= 0xD8:
+            at += 2
+        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack_from(">HH", head, 5)
+            return width, height
+        elif marker in (0xD9, 0xDA):
+            raise damaged("corrupt")
+        else:
+            at += 2 + max(2, struct.unpack_from(">H", head, 2)[0])

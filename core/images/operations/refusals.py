@@ -1,0 +1,37 @@
+"""How a worker says no: a code and facts of the error tree, without importing it (it would slow each start)."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+
+class Refused(Exception):
+    """Becomes the error of `core.domain.errors` with this code on the other side of the pipe."""
+
+    def __init__(self, code: str, **facts: Any) -> None:
+        super().__init__(code)
+        self.code = code
+        self.facts = facts
+
+
+def damaged(detail: str) -> Refused:
+    """`detail` is `truncated`, `corrupt` or `codec_crash`."""
+    return Refused("damaged_image", detail=detail)
+
+
+def from_codec(error: Exception, format_name: str) -> Refused:
+    """What libvips' text means for a person. Its wording was read from libvips 8.18 by feeding it broken files.
+
+    Raises OSError where the disk, not the picture, is at fault.
+    """
+    text = str(error).lower()
+    if "no space left" in text or "write error" in text or "file too large" in text:
+        raise OSError(errno.ENOSPC, "an image could not be written")
+    if "out of memory" in text or "memory allocation" in text or "security limit" in text:
+        return Refused("image_too_costly")
+    if any(mark in text for mark in ("unsupported", "not supported", "no decoding plugin", "unknown compression")):
+        return Refused("unsupported_format", format=format_name)
+    if any(mark in text for mark in ("premature end", "end of file", "unexpected end", "bytes, expected", "bad seek")):
+        return Refused("damaged_image", detail="truncated")
+    return Refused("damaged_image", detail="corrupt")

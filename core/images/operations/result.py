@@ -1,0 +1,84 @@
+"""What `core.images.service` hands back, as frozen data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.images.facts import SUFFIX, FittedKind, ImageFacts, Note
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The file for the model. `source` is what came in; `notes` are what the member should be told about."""
+
+    path: Path
+    mime: str
+    width_px: int
+    height_px: int
+    bytes: int
+    sha256: str
+    notes: tuple[Note, ...]
+    source: ImageFacts
+
+    @classmethod
+    def from_json(cls, path: Path, found: dict[str, Any]) -> Prepared:
+        """From a worker's answer."""
+        return cls(
+            path=path,
+            mime=found["mime"],
+            width_px=found["width_px"],
+            height_px=found["height_px"],
+            bytes=found["bytes"],
+            sha256=found["sha256"],
+            notes=tuple(found["notes"]),
+            source=ImageFacts(**found["source"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A picture that was written to `path`."""
+
+    path: Path
+    mime: str
+    width_px: int
+    height_px: int
+    bytes: int
+
+    @property
+    def suffix(self) -> str:
+        """A file name ending that fits the bytes."""
+        return SUFFIX[self.mime]
+
+
+@dataclass(frozen=True, slots=True)
+class Enlarged(_Written):
+    """A larger picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview(_Written):
+    """A reduced picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared(_Written):
+    """Before and after in one picture."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted(_Written):
+    """A picture in the bytes that were allowed; `kind` says what was done to it. `path` is the original's own then."""
+
+    kind: FittedKind
+
+
+@dataclass(frozen=True, slots=True)
+class StrippedResult:
+    """A result with true facts (after cleaning) and the SHA-256 of its bytes."""
+
+    path: Path
+    facts: ImageFacts
+    sha256: str

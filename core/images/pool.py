@@ -1,0 +1,252 @@
+"""The bot's side of the pipe: a few worker processes, started when needed, ended when idle, replaced when they fail.
+
+Never touches a picture itself: paths go in, small JSON comes out. One event loop owns a pool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from core.images.facts import Bounds
+
+log = structlog.get_logger(__name__)
+
+_ROOT = Path(__file__).resolve().parents[2]
+_ANSWER_LIMIT_BYTES = 1 << 20
+_GOODBYE_S = 2.0
+_MEMORY_SIGNALS = frozenset({signal.SIGKILL, signal.SIGXCPU, signal.SIGABRT, signal.SIGTRAP})
+"""SIGKILL is the kernel out of memory, SIGXCPU our CPU bound, and glib aborts by the other two for want of memory."""
+
+
+class WorkerDied(Exception):
+    """The worker ended in the middle of a job. `costly` where a bound or the want of memory ended it."""
+
+    def __init__(self, *, costly: bool) -> None:
+        super().__init__("image worker died")
+        self.costly = costly
+
+
+class WorkerFault(Exception):
+    """Something unforeseen inside a worker, a full disk for instance. `kind` names it for the log."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+
+class WorkerTooSlow(Exception):
+    """The job passed its wall time; its worker was ended."""
+
+
+class PoolClosed(Exception):
+    """The pool takes no more work."""
+
+
+@dataclass(slots=True)
+class PoolStats:
+    """Counters since the start, for metrics. `peak_bytes` is the largest resident size a worker has reported."""
+
+    jobs: int = 0
+    started: int = 0
+    died: int = 0
+    too_slow: int = 0
+    peak_bytes: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    process: asyncio.subprocess.Process
+    scratch: Path
+    jobs_left: int
+    idle_since_s: float = field(default=0.0)
+
+    async def ask(self, line: bytes) -> dict[str, Any]:
+        """One job. Raises WorkerDied."""
+        reader, writer = self.process.stdout, self.process.stdin
+        if reader is None or writer is None:
+            raise WorkerDied(costly=False)
+        try:
+            writer.write(line)
+            await writer.drain()
+            answer = await reader.readline()
+        except (ConnectionError, asyncio.LimitOverrunError):
+            answer = b""
+        if answer.endswith(b"\n"):
+            parsed: dict[str, Any] = json.loads(answer)
+            return parsed
+        code = await self.process.wait()
+        raise WorkerDied(costly=code >= 0 or -code in _MEMORY_SIGNALS)
+
+    async def end(self) -> None:
+        """Ends the process whatever it is doing, and removes its scratch files."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GOODBYE_S):
+                await self.process.wait()
+        await asyncio.to_thread(shutil.rmtree, self.scratch, True)
+
+
+class WorkerPool:
+    """At most `workers` processes; a job waits for a free one. Not safe across event loops."""
+
+    def __init__(
+        self, *, workers: int, jobs_per_worker: int, idle_s: float, bounds: Bounds, scratch: Path | None
+    ) -> None:
+        self._workers = workers
+        self._permits = asyncio.Semaphore(workers)
+        self._jobs_per_worker = jobs_per_worker
+        self._idle_s = idle_s
+        self._bounds = bounds
+        self._scratch = scratch
+        self._idle: list[_Worker] = []
+        self._all: set[_Worker] = set()
+        self._enders: set[asyncio.Task[None]] = set()
+        self._reaper: asyncio.TimerHandle | None = None
+        self._closed = False
+        self.stats = PoolStats()
+
+    async def call(self, op: str, args: dict[str, Any], *, timeout_s: float, queue_timeout_s: float) -> dict[str, Any]:
+        """Runs one job. Raises WorkerDied, WorkerFault, WorkerTooSlow, PoolClosed; TimeoutError if none came free."""
+        if self._closed:
+            raise PoolClosed
+        async with asyncio.timeout(queue_timeout_s):
+            await self._permits.acquire()
+        try:
+            if self._closed:
+                raise PoolClosed
+            return await self._run(op, args, timeout_s)
+        finally:
+            self._permits.release()
+
+    async def _run(self, op: str, args: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        worker = self._waiting_one() or await self._start()
+        if self._closed:
+            self._end_soon(worker)
+            raise PoolClosed
+        healthy = False
+        try:
+            async with asyncio.timeout(timeout_s):
+                answer = await worker.ask(json.dumps({"op": op, "args": args}).encode() + b"\n")
+            healthy = True
+        except TimeoutError as error:
+            self.stats.too_slow += 1
+            log.warning("image_worker_too_slow", op=op, timeout_s=timeout_s)
+            raise WorkerTooSlow from error
+        except WorkerDied as error:
+            if self._closed:
+                raise PoolClosed from error
+            self.stats.died += 1
+            log.warning("image_worker_died", op=op, costly=error.costly, code=worker.process.returncode)
+            raise
+        finally:
+            self._give_back(worker, healthy=healthy)
+        self.stats.jobs += 1
+        self.stats.peak_bytes = max(self.stats.peak_bytes, int(answer.get("peak_bytes", 0)))
+        if "fault" in answer:
+            log.error("image_worker_fault", op=op, kind=answer["fault"])
+            raise WorkerFault(str(answer["fault"]))
+        return answer
+
+    def _waiting_one(self) -> _Worker | None:
+        """The worker that was used last, so that the others may grow old; one that ended by itself is passed over."""
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.process.returncode is None:
+                return worker
+            self._end_soon(worker)
+        return None
+
+    async def _start(self) -> _Worker:
+        scratch = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="imaging-", dir=self._scratch))
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-P", "-m", "core.images.worker", json.dumps(self._bounds.to_json()),
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+                env=_environment(scratch, self._bounds), cwd=scratch, start_new_session=True,
+                limit=_ANSWER_LIMIT_BYTES,
+            )  # fmt: skip
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
+        worker = _Worker(process, scratch, self._jobs_per_worker)
+        self._all.add(worker)
+        self.stats.started += 1
+        return worker
+
+    def _give_back(self, worker: _Worker, *, healthy: bool) -> None:
+        worker.jobs_left -= 1
+        if not healthy or worker.jobs_left <= 0 or self._closed:
+            self._end_soon(worker)
+            return
+        worker.idle_since_s = asyncio.get_running_loop().time()
+        self._idle.append(worker)
+        self._schedule_reaper()
+
+    def _end_soon(self, worker: _Worker) -> None:
+        """Never awaited where it is called, so that a cancelled caller cannot leave a process behind."""
+        self._all.discard(worker)
+        task = asyncio.get_running_loop().create_task(worker.end(), name="image-worker-end")
+        self._enders.add(task)
+        task.add_done_callback(self._enders.discard)
+
+    def _schedule_reaper(self) -> None:
+        if self._reaper is None:
+            self._reaper = asyncio.get_running_loop().call_later(self._idle_s, self._reap)
+
+    def _reap(self) -> None:
+        self._reaper = None
+        too_old_s = asyncio.get_running_loop().time() - self._idle_s
+        for worker in [w for w in self._idle if w.idle_since_s <= too_old_s]:
+            self._idle.remove(worker)
+            self._end_soon(worker)
+        if self._idle:
+            self._schedule_reaper()
+
+    async def close(self) -> None:
+        """Ends every process, those at work too (their callers get PoolClosed), and waits until they are gone."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._reaper is not None:
+            self._reaper.cancel()
+            self._reaper = None
+        self._idle.clear()
+        for worker in list(self._all):
+            self._end_soon(worker)
+        async with asyncio.timeout(3 * _GOODBYE_S):
+            for _ in range(self._workers):  # each caller has seen its worker end, or never gets one
+                await self._permits.acquire()
+            for _ in range(self._workers):
+                self._permits.release()
+            while self._enders:
+                await asyncio.wait(self._enders)
+
+
+def _environment(scratch: Path, bounds: Bounds) -> dict[str, str]:
+    """All that a worker is told of the world: no key, no token. Large unpacked pictures go to its own scratch."""
+    return {
+        "PATH": os.defpath,
+        "PYTHONPATH": os.pathsep.join([str(_ROOT), *(entry for entry in sys.path if entry.endswith("site-packages"))]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "LANG": "C.UTF-8",
+        "HOME": str(scratch),
+        "TMPDIR": str(scratch),
+        "VIPS_CONCURRENCY": str(bounds.threads),
+        "VIPS_DISC_THRESHOLD": "32m",
+        "MALLOC_ARENA_MAX": "2",
+    }

@@ -1,0 +1,208 @@
+"""What a picture is and how it changes: the one door to all pixel work.
+
+Every method hands a path to a worker process and comes back with small facts; the event loop never touches pixels,
+and a codec that crashes, hangs or swells costs one worker. Paths are files on this machine's disk; what a method
+writes is complete when it returns. Refusals arrive as `InputError`s of `core.domain.errors`.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from core.domain.errors import DamagedImage, Draining, ImageTooCostly, InternalError, OutputTooLarge, from_json
+from core.images.facts import SUFFIX, Bounds, FittedKind, Format, ImageFacts, ImageLimits, ModelLimits, Note
+from core.images.operations.result import Compared, Enlarged, Fitted, Prepared, Preview, StrippedResult
+from core.images.pool import PoolClosed, PoolStats, WorkerDied, WorkerPool, WorkerTooSlow
+
+__all__ = [
+    "SUFFIX", "Bounds", "Compared", "Enlarged", "Fitted", "FittedKind", "Format", "ImageFacts", "ImageLimits",
+    "ImageShop", "ModelLimits", "Note", "PoolStats", "Prepared", "Preview", "StrippedResult", "check_output",
+    "largest_factor", "output_size",
+]  # fmt: skip
+
+_RESULT_ATTEMPTS = 2
+"""A result was paid for: a worker killed from outside in the middle of it is worth one more try."""
+
+
+def output_size(width_px: int, height_px: int, factor: float) -> tuple[int, int]:
+    """The size after enlarging, each side rounded up, so that no price made from it is too low."""
+    return math.ceil(width_px * factor - 1e-6), math.ceil(height_px * factor - 1e-6)
+
+
+def largest_factor(width_px: int, height_px: int, limits: ImageLimits) -> float | None:
+    """The largest factor from 1 to 4 whose output keeps both limits, rounded down to 2 decimals; None if not even 1."""
+    by_side = limits.max_output_side_px / max(width_px, height_px)
+    bound = min(4.0, by_side, math.sqrt(limits.output_pixels / (width_px * height_px)))
+    hundredths = math.floor(bound * 100 + 1e-9)
+    while hundredths >= 100:
+        if _fits(*output_size(width_px, height_px, hundredths / 100), limits):
+            return hundredths / 100
+        hundredths -= 1  # at most a step or two: only the rounding up of the sides is undone here
+    return None
+
+
+def check_output(width_px: int, height_px: int, factor: float, limits: ImageLimits) -> None:
+    """Raises OutputTooLarge, with the largest factor that fits, where the result would pass a limit."""
+    out_width_px, out_height_px = output_size(width_px, height_px, factor)
+    if not _fits(out_width_px, out_height_px, limits):
+        raise OutputTooLarge(
+            width_px=out_width_px,
+            height_px=out_height_px,
+            limit_px=limits.output_pixels,
+            limit_side_px=limits.max_output_side_px,
+            largest_factor=largest_factor(width_px, height_px, limits),
+        )
+
+
+def _fits(width_px: int, height_px: int, limits: ImageLimits) -> bool:
+    return max(width_px, height_px) <= limits.max_output_side_px and width_px * height_px <= limits.output_pixels
+
+
+class ImageShop:
+    """Pixel work, at most `workers` pieces at a time. Processes start with the first piece and end after `idle_s`.
+
+    `timeout_s` bounds work on a stranger's file, `result_timeout_s` work on a result; `queue_timeout_s` the wait for
+    a free worker (TimeoutError after it). What is nobody's fault but ours, a full disk for instance, arrives as
+    `WorkerFault`, which nobody should expect. `scratch` is where workers put large temporary files (default: the
+    system's place for them).
+    """
+
+    def __init__(
+        self,
+        limits: ImageLimits | None = None,
+        *,
+        model: ModelLimits | None = None,
+        bounds: Bounds | None = None,
+        workers: int = 2,
+        timeout_s: float = 60.0,
+        result_timeout_s: float = 180.0,
+        queue_timeout_s: float = 900.0,
+        idle_s: float = 60.0,
+        jobs_per_worker: int = 200,
+        scratch: Path | None = None,
+    ) -> None:
+        self.limits = limits or ImageLimits()
+        self._model = model or ModelLimits()
+        self._timeout_s = timeout_s
+        self._result_timeout_s = result_timeout_s
+        self._queue_timeout_s = queue_timeout_s
+        self._pool = WorkerPool(
+            workers=workers, jobs_per_worker=jobs_per_worker, idle_s=idle_s, bounds=bounds or Bounds(), scratch=scratch
+        )
+
+    async def __aenter__(self) -> ImageShop:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends all workers, and waits for it. Work in progress fails with Draining."""
+        await self._pool.close()
+
+    @property
+    def stats(self) -> PoolStats:
+        """Counters for metrics."""
+        return self._pool.stats
+
+    async def probe(self, path: Path, *, decode: bool = True) -> ImageFacts:
+        """What the file is. With `decode` every pixel is read once, so that a truncated file is refused; without,
+        only headers are looked at. Raises InputError.
+        """
+        found = await self._input_job("probe", path=str(path), decode=decode)
+        return ImageFacts(**found)
+
+    async def prepare(self, path: Path, out_path: Path) -> Prepared:
+        """Writes what the model gets: upright, opaque, 8 bits, first frame, no metadata, profile kept.
+
+        The pixels of an untransformed JPEG or PNG are the file's own, never recompressed; anything else becomes PNG,
+        or JPEG at quality 95 where a PNG would be unwieldy. Checks everything that `probe` checks. Raises InputError.
+        """
+        found = await self._input_job("prepare", path=str(path), out=str(out_path), model=self._model.to_json())
+        return Prepared.from_json(out_path, found)
+
+    async def enlarge(self, path: Path, out_path: Path, factor: float) -> Enlarged:
+        """Enlarges by Lanczos. PNG in, PNG out; anything else becomes JPEG. Raises InputError (OutputTooLarge too)."""
+        facts = await self.probe(path, decode=False)
+        check_output(facts.width_px, facts.height_px, factor, self.limits)
+        found = await self._job("enlarge", self._result_timeout_s, 1, path=str(path), out=str(out_path), factor=factor)
+        return Enlarged(path=out_path, **found)
+
+    async def strip_result(self, path: Path, *, decode: bool = False) -> StrippedResult:
+        """Makes sure that a downloaded result is a whole picture, and takes its metadata out, in place, losslessly.
+
+        Whole means that the file's structure is complete to its end; `decode` reads every pixel too, which takes half
+        a second at 64 megapixels (kinds without a checkable structure are always read). The limits are those of an
+        output, with a little room, not those of an input. Raises InputError.
+        """
+        roomy = ImageLimits(
+            input_bytes=1 << 62, input_pixels=self.limits.output_pixels * 5 // 4, min_side_px=1
+        ).to_json()  # fmt: skip
+        found = await self._result_job("strip_result", path=str(path), decode=decode, limit_bytes=1 << 62, limits=roomy)
+        return StrippedResult(path=path, facts=ImageFacts(**found["facts"]), sha256=found["sha256"])
+
+    async def is_black(self, path: Path) -> bool:
+        """Whether the whole picture is black. Reads every pixel. Raises InputError."""
+        return bool((await self._result_job("is_black", path=str(path)))["black"])
+
+    async def fit(self, path: Path, out_dir: Path, max_bytes: int) -> Fitted:
+        """The best form of a result within `max_bytes`: itself, lossless WebP, JPEG/WebP from quality 80, else reduced.
+
+        Files are made in `out_dir`, which must exist; the caller removes them. Raises InputError.
+        """
+        found = await self._result_job("fit", path=str(path), out_dir=str(out_dir), max_bytes=max_bytes)
+        return Fitted(**{**found, "path": Path(found["path"])})
+
+    async def preview(self, path: Path, out_path: Path, *, max_side_px: int, max_bytes: int) -> Preview:
+        """A reduced picture that keeps both limits: JPEG, or PNG where it is transparent. Raises InputError."""
+        found = await self._result_job(
+            "preview", path=str(path), out=str(out_path), max_side_px=max_side_px, max_bytes=max_bytes
+        )
+        return Preview(**{**found, "path": out_path})
+
+    async def compare(
+        self, before: Path, after: Path, out_path: Path, *, labels: tuple[str, str] = ("before", "after")
+    ) -> Compared:
+        """Writes before and after of the most detailed region, side by side at 100 %, under 4 MB. Raises InputError."""
+        found = await self._result_job(
+            "compare", before=str(before), after=str(after), out=str(out_path), labels=list(labels)
+        )
+        return Compared(**{**found, "path": out_path})
+
+    async def _input_job(self, op: str, **args: Any) -> dict[str, Any]:
+        return await self._job(op, self._timeout_s, 1, **args)
+
+    async def _result_job(self, op: str, **args: Any) -> dict[str, Any]:
+        roomy = ImageLimits(
+            input_pixels=max(self.limits.output_pixels * 5 // 4, self.limits.input_pixels), min_side_px=1
+        )
+        return await self._job(op, self._result_timeout_s, _RESULT_ATTEMPTS, **{"limits": roomy.to_json(), **args})
+
+    async def _job(self, op: str, timeout_s: float, attempts: int, **args: Any) -> dict[str, Any]:
+        """One call, or two where the first worker died under it. Raises what the error tree has for it."""
+        for attempt in range(1, attempts + 1):
+            try:
+                answer = await self._pool.call(
+                    op, {"limits": self.limits.to_json(), **args},
+                    timeout_s=timeout_s, queue_timeout_s=self._queue_timeout_s,
+                )  # fmt: skip
+            except WorkerDied as died:
+                if attempt < attempts:
+                    continue
+                if died.costly:
+                    raise ImageTooCostly from died
+                raise DamagedImage(detail="codec_crash") from died
+            except WorkerTooSlow as slow:
+                raise ImageTooCostly from slow
+            except PoolClosed as closed:
+                raise Draining from closed
+            if "error" in answer:
+                raise from_json(answer["error"])
+            result: dict[str, Any] = answer["result"]
+            return result
+        raise InternalError  # unreachable: the last attempt returns or raises

@@ -1,0 +1,1 @@
+"""A job's life: the service that accepts it, the steps that run it, and the tasks that maintain it."""

@@ -1,0 +1,152 @@
+"""What every step works with, and the few things they all do: load, show progress, stop it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
+from weakref import WeakValueDictionary
+
+from core.domain.errors import JobNotFound
+from core.domain.job import Job, Progress
+from core.images.service import ImageShop
+from core.jobs.eta import FinishTimes
+from core.jobs.event_bus import JobFeed
+from core.jobs.progress import ProgressLoop
+from core.net.fetch import SourceFetcher
+from core.ports import ChatAdapter, Clock, JobStore, Ledger, Metrics, NoMetrics, Reply, Upscaler
+from core.presentation import Notice
+from core.storage.job_files import JobFiles
+
+Next: TypeAlias = Literal["prepare", "hold", "submit", "wait", "collect", "deliver", "announce", "end"]
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineSettings:
+    """Numbers that an operator may set, and the pipeline's own bounds. Units are in the names."""
+
+    confirm_above_nanousd: int = 1_000_000_000
+    confirm_within_s: float = 600
+    stage_parallel: int = 4
+    fetch_parallel: int = 6
+    """Large results arriving side by side: more of them would be no sooner here, but the event loop less prompt."""
+
+    submit_retry_s: float = 600
+    """How long a submit that surely did not arrive is tried again (fal busy, not reachable)."""
+
+    submit_search_s: float = 180
+    """How long a submit that may have arrived is searched for at the provider. Three times a usual job's length,
+    because requests may be listed there only once they have ended."""
+
+    cancel_grace_s: float = 120
+    """How long the end of a cancelled request is waited for, to learn whether it is billed."""
+
+    collect_retry_s: float = 3000
+    """How long an ended request is asked for its result while fal is away; fal keeps results for an hour."""
+
+    deliver_retry_s: float = 1800
+    announce_retry_s: float = 300
+
+
+class PriceBook(Protocol):
+    """The unit price now."""
+
+    async def unit_price(self) -> int:
+        """Nano-dollars per output megapixel."""
+
+
+class StoredMemo:
+    """`ReplyMemo` of one job on the jobs table."""
+
+    def __init__(self, store: JobStore, job_id: str) -> None:
+        self._store = store
+        self._job_id = job_id
+        self._lock = asyncio.Lock()
+
+    async def load(self) -> dict[str, Any]:
+        """The notes."""
+        return await self._store.memo(self._job_id)
+
+    async def save(self, **values: Any) -> None:
+        """Merge these into the notes."""
+        async with self._lock:
+            await self._store.save_memo(self._job_id, {**await self.load(), **values})
+
+
+@dataclass
+class Tools:
+    """The pipeline's dependencies, and its small in-process state about jobs that run here."""
+
+    store: JobStore
+    ledger: Ledger
+    upscaler: Upscaler
+    images: ImageShop
+    sources: SourceFetcher
+    files: JobFiles
+    feed: JobFeed
+    prices: PriceBook
+    finish_times: FinishTimes
+    clock: Clock
+    adapters: Mapping[str, ChatAdapter]
+    fallback_adapter: ChatAdapter
+    link_for: Callable[[str, str], str | None]
+    notice_for: Callable[[Job], Notice]
+    settings: PipelineSettings = PipelineSettings()
+    metrics: Metrics = field(default_factory=NoMetrics)
+    loops: dict[str, ProgressLoop] = field(default_factory=dict)
+    cancels: dict[str, asyncio.Event] = field(default_factory=dict)
+    locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    stage_slots: asyncio.Semaphore = field(init=False)
+    fetch_slots: asyncio.Semaphore = field(init=False)
+    turn: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.stage_slots = asyncio.Semaphore(self.settings.stage_parallel)
+        self.fetch_slots = asyncio.Semaphore(self.settings.fetch_parallel)
+
+    async def load(self, job_id: str) -> Job:
+        """The job's stored snapshot. Raises JobNotFound."""
+        job = await self.store.get(job_id)
+        if job is None:
+            raise JobNotFound
+        return job
+
+    def adapter(self, platform: str) -> ChatAdapter:
+        """The platform's adapter; a silent one for a platform that is not configured (any more)."""
+        return self.adapters.get(platform, self.fallback_adapter)
+
+    def reply(self, job: Job) -> Reply:
+        """The job's one message."""
+        return self.adapter(job.reply.platform).reply(job.reply, StoredMemo(self.store, job.id))
+
+    def show(self, job: Job, progress: Progress) -> Job:
+        """Tell everybody how far the job is; the returned snapshot carries the progress."""
+        job = dataclasses.replace(job, progress=progress)
+        self.feed.publish(job)
+        loop = self.loops.get(job.id)
+        if loop is None:
+            interval = self.adapter(job.reply.platform).capabilities.min_edit_interval_s
+            loop = self.loops[job.id] = ProgressLoop(self.reply(job), self.clock, min_interval_s=interval)
+        loop.show(job, progress)
+        return job
+
+    async def quiet(self, job_id: str) -> None:
+        """No progress edit of this job after this returns."""
+        loop = self.loops.pop(job_id, None)
+        if loop is not None:
+            await loop.stop()
+
+    def cancel_event(self, job_id: str) -> asyncio.Event:
+        """Set when somebody wants the job stopped, as soon as this process knows."""
+        return self.cancels.setdefault(job_id, asyncio.Event())
+
+    def lock(self, name: str) -> asyncio.Lock:
+        """One at a time in this process, by name; forgotten when nobody holds or wants it."""
+        return self.locks.setdefault(name, asyncio.Lock())
+
+    def release_turns(self) -> None:
+        """A slot may have come free: wake whoever waits for a turn."""
+        self.turn.set()
+        self.turn = asyncio.Event()

@@ -1,0 +1,169 @@
+"""Everything that has to happen by itself: noticing cancels from elsewhere, expiring questions, keeping holds alive,
+picking up jobs that fell between two stools, and deleting what is kept no longer.
+
+Each duty runs on its own rhythm; one that fails is logged and tried again at its next turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from core.accounts.records import Members
+from core.domain.errors import InternalError, LedgerUnavailable
+from core.domain.job import Job
+from core.engine.workflows import DbosEngine
+from core.jobs.steps import Pipeline, next_step
+from core.storage.database import DATABASE_ERRORS
+
+log = structlog.get_logger(__name__)
+
+_MAX_TAKEOVERS = 5
+"""Processes that died with the same job in hand: more, and the job itself is taken to be the cause."""
+
+_STALE_S = 45.0
+_ENGINE_KEPT_S = 30 * 86_400
+_UPLOAD_KEPT_S = 86_400
+
+
+class HoldSweeper(Protocol):
+    """The ledger's upkeep."""
+
+    async def touch(self, keys: Sequence[str]) -> None:
+        """Extend the expiry of these holds."""
+
+    async def sweep(self, is_alive: Callable[[str], Awaitable[bool]]) -> int:
+        """Give back holds whose jobs are not alive; how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Something done every `every_s` seconds."""
+
+    name: str
+    every_s: float
+    work: Callable[[], Awaitable[None]]
+
+
+class Janitor:
+    """Runs its duties until cancelled."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        engine: DbosEngine,
+        members: Members,
+        holds: HoldSweeper,
+        *,
+        retention_s: float,
+        extra: Sequence[Duty] = (),
+    ) -> None:
+        self._pipeline = pipeline
+        self._tools = pipeline.tools
+        self._engine = engine
+        self._members = members
+        self._holds = holds
+        self._retention_s = retention_s
+        self.duties = (
+            Duty("cancels", 1, self.notice_cancels),
+            Duty("questions", 2, self.expire_questions),
+            Duty("broken", 3, self.resume_broken),
+            Duty("stale", 15, self.pick_up),
+            Duty("holds", 30, self.keep_holds),
+            Duty("images", 600, self.delete_old_images),
+            Duty("engine", 3600, self.forget_workflows),
+            *extra,
+        )
+
+    async def run(self) -> None:
+        """All duties, side by side, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for duty in self.duties:
+                group.create_task(self._repeat(duty), name=f"janitor-{duty.name}")
+
+    async def _repeat(self, duty: Duty) -> None:
+        while True:
+            try:
+                await duty.work()
+            except (*DATABASE_ERRORS, LedgerUnavailable) as trouble:
+                log.warning("duty_delayed", duty=duty.name, kind=type(trouble).__name__)
+            except Exception:
+                log.exception("duty_failed", duty=duty.name)
+            await asyncio.sleep(duty.every_s)
+
+    async def notice_cancels(self) -> None:
+        """Cancels that another process wrote down: one query for all jobs that run here."""
+        here = self._pipeline.jobs_here
+        if not here:
+            return
+        for job_id in await self._tools.store.cancel_requests():
+            if job_id in here:
+                self._tools.cancel_event(job_id).set()
+
+    async def expire_questions(self) -> None:
+        """Prices that nobody agreed to in time; their own workflow ends them and says so."""
+        for job in await self._tools.store.unconfirmed_before(self._tools.clock.now()):
+            await self._engine.start(job.id, part="announce")
+
+    async def resume_broken(self) -> None:
+        """Jobs that fell out of the engine while its tables were away."""
+        resumed = await self._engine.resume_broken()
+        if resumed:
+            log.warning("jobs_resumed", jobs=resumed)
+
+    async def pick_up(self) -> None:
+        """Jobs that should be moving and that no workflow has in hand (a crash between two commits)."""
+        before = self._tools.clock.now() - _STALE_S
+        here = self._pipeline.jobs_here
+        lost = [job_id for job_id in await self._tools.store.unfinished(updated_before=before) if job_id not in here]
+        active = await self._engine.active() if lost else set()
+        for job_id in lost:
+            job = await self._tools.store.get(job_id) if job_id not in active else None
+            if job is not None and not job.state.terminal and job.updated_at < before:
+                await self.revive(job)
+
+    async def take_over(self, dead_process: str) -> None:
+        """Carry on what a dead process had in hand."""
+        for job_id in await self._engine.take_over(dead_process):
+            attempt = await self._tools.store.count_takeover(job_id)
+            log.info("job_taken_over", job=job_id, attempt=attempt)
+            job = await self._tools.store.get(job_id)
+            if attempt > _MAX_TAKEOVERS and job is not None and not job.state.terminal:
+                await self._pipeline.give_up(job, InternalError(reference=job.id))
+
+    async def revive(self, job: Job) -> None:
+        """Carry a job on from what its row says; end it when that has been tried too often."""
+        attempt = await self._tools.store.count_takeover(job.id)
+        log.warning("job_revived", job=job.id, attempt=attempt)
+        if attempt > _MAX_TAKEOVERS:
+            await self._pipeline.give_up(job, InternalError(reference=job.id))
+            await self._engine.start(job.id, part="announce")
+            return
+        await self._engine.revive(job.id, next_step(job), attempt)
+
+    async def keep_holds(self) -> None:
+        """Holds of jobs that run here do not expire; holds of jobs that are over are given back."""
+        await self._holds.touch(sorted(self._pipeline.jobs_here))
+        released = await self._holds.sweep(self._alive)
+        if released:
+            log.warning("holds_swept", holds=released)
+            self._tools.release_turns()
+
+    async def _alive(self, job_id: str) -> bool:
+        job = await self._tools.store.get(job_id)
+        return job is not None and not job.state.terminal
+
+    async def delete_old_images(self) -> None:
+        """What is older than the retention, here and at the provider; and uploads that became no job."""
+        now = self._tools.clock.now()
+        for job in await self._tools.store.finished_before(now - self._retention_s):
+            await self._members.erase_images(job)
+        await self._tools.files.forget_uploads(_UPLOAD_KEPT_S, now)
+
+    async def forget_workflows(self) -> None:
+        """The engine's rows of jobs that ended a month ago."""
+        await self._engine.forget_before(self._tools.clock.now() - _ENGINE_KEPT_S)

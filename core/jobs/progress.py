@@ -1,0 +1,78 @@
+"""The one progress loop: throttled, one edit in flight, the newest wins, and the terminal answer never waits behind it.
+
+Progress is a courtesy: an edit that fails is dropped, and a message that is gone stops the edits of that job at once
+(dead tokens count towards a ban on Discord). Results and failures are sent by the pipeline, not here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from core.domain.errors import DeliveryError, DeliveryRefused
+from core.domain.job import Job, Progress
+from core.ports import Clock, Reply
+
+log = structlog.get_logger(__name__)
+
+_EDIT_TIMEOUT_S = 10.0
+_GRACE_FOR_LAST_EDIT_S = 1.5
+"""How long the final answer lets an edit that is already on its way finish, so that it does not land after it."""
+
+
+class ProgressLoop:
+    """Progress edits of one job, from `start` to `stop`."""
+
+    def __init__(self, reply: Reply, clock: Clock, *, min_interval_s: float) -> None:
+        self._reply = reply
+        self._clock = clock
+        self._min_interval_s = min_interval_s
+        self._newest: tuple[Job, Progress] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._editing = False
+        self.dead = False
+
+    def show(self, job: Job, progress: Progress) -> None:
+        """Replace whatever has not been shown yet. Never waits."""
+        if self.dead:
+            return
+        self._newest = (job, progress)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name=f"progress-{job.id}")
+
+    async def stop(self) -> None:
+        """No edit after this returns. Gives an edit on its way a moment, then drops it."""
+        task, self._task, self._newest = self._task, None, None
+        self.dead = True
+        if task is None:
+            return
+        if self._editing:
+            await asyncio.wait({task}, timeout=_GRACE_FOR_LAST_EDIT_S)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        """Edit until nothing new has come for one interval. A quiet job keeps no task: thousands may wait at once."""
+        while not self.dead and self._newest is not None:
+            newest, self._newest = self._newest, None
+            await self._edit(*newest)
+            if not self.dead:
+                await self._clock.sleep(self._min_interval_s)
+        self._task = None
+
+    async def _edit(self, job: Job, progress: Progress) -> None:
+        self._editing = True
+        try:
+            async with asyncio.timeout(_EDIT_TIMEOUT_S):
+                await self._reply.progress(job, progress)
+        except DeliveryRefused as refusal:
+            self.dead = True
+            log.info("progress_edits_stopped", job=job.id, reason=refusal.reason)
+        except (DeliveryError, TimeoutError) as error:
+            log.info("progress_edit_dropped", job=job.id, reason=str(error) or "timeout")
+        except Exception:
+            self.dead = True
+            log.exception("progress_edit_failed", job=job.id)
+        finally:
+            self._editing = False

@@ -1,0 +1,272 @@
+"""The bot as adapters and the command line see it: judge a request, write it down, start it; and act on jobs.
+
+No method waits for a job. Whatever happens later goes out through the reply made from the job's stored address.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+import structlog
+
+from core.accounts.records import Members
+from core.accounts.service import DeskMethods
+from core.budgets.service import BudgetDesk
+from core.domain import authorization, money
+from core.domain.errors import Draining, NoImage, QuoteExpired, ResultExpired, TooLate, UnsafeNotAllowed, UpscaleError
+from core.domain.events import JobEvent
+from core.domain.job import Job, JobState, Quote, ReplyAddress, Requester, Source, UpscaleRequest, job_id_for
+from core.domain.parameters.grammar import parse_request
+from core.domain.parameters.spec import SEED_MAX, Parameters, Parsed, resolve
+from core.domain.variations import redelivery, repeated_request
+from core.jobs.steps import Tools
+from core.jobs.steps.fail import close_question
+from core.jobs.watch import follow_job
+from core.ports import Change, JobEngine
+from core.presentation import Charge, Notice, explain
+from core.presentation.job_texts import cancelled_text, charge_text
+
+log = structlog.get_logger(__name__)
+
+Fields = Mapping[str, str | int | float | bool]
+
+
+class UpscaleService(DeskMethods):
+    """`core.ports.Service`."""
+
+    def __init__(
+        self, tools: Tools, engine: JobEngine, members: Members, budget: BudgetDesk, *, allow_unsafe: bool
+    ) -> None:
+        super().__init__(tools, members, budget)
+        self._engine = engine
+        self._allow_unsafe = allow_unsafe
+        self._draining = False
+
+    @property
+    def draining(self) -> bool:
+        """True while this process shuts down."""
+        return self._draining
+
+    def drain(self) -> None:
+        """Take nothing new from now on; what runs goes on."""
+        self._draining = True
+
+    @property
+    def allow_unsafe(self) -> bool:
+        """Whether the operator allows `safety` off at all."""
+        return self._allow_unsafe
+
+    @property
+    def confirm_above_nanousd(self) -> int:
+        """Jobs dearer than this ask first."""
+        return self._tools.settings.confirm_above_nanousd
+
+    @property
+    def play_money(self) -> bool:
+        """Whether this runs on the sandbox model."""
+        return not self._tools.upscaler.real_money
+
+    # --- asking --------------------------------------------------------------------------------------------------
+
+    async def request(self, request: UpscaleRequest) -> Job:
+        """Judge the parameters, write the job, start it. The same key is the same job."""
+        known = await self._tools.store.get(job_id_for(request.key))
+        if known is not None:
+            await self._start(known)
+            return known
+        await self._check_open(request.requester)
+        typed, options = parse_request(request.text, request.fields)
+        defaults = await self._members.defaults(request.requester)
+        parameters = resolve(typed, options, defaults)
+        parameters = self._judge_safety(request, parameters, explicit="safety" in {**typed.values, **options.values})
+        if parameters.seed is None:
+            parameters = parameters.with_values(seed=secrets.randbelow(SEED_MAX + 1))
+        now = self._tools.clock.now()
+        job, new = await self._tools.store.add(
+            Job(
+                id=job_id_for(request.key),
+                key=request.key,
+                state=JobState.QUEUED,
+                requester=request.requester,
+                source=_source(request.source, typed),
+                reply=request.reply,
+                parameters=parameters,
+                created_at=now,
+                updated_at=now,
+                private=request.private or bool(typed.private) or bool(options.private),
+                spoiler=request.spoiler,
+                parent_id=request.parent_id,
+                confirmed_nanousd=request.confirmed_nanousd,
+            )
+        )
+        if new:
+            self._tools.metrics.job(request.requester.platform, "accepted")
+            log.info("job_accepted", job=job.id, platform=request.requester.platform)
+        await self._start(job)
+        return job
+
+    async def _start(self, job: Job) -> None:
+        """Make sure that the job is carried on: also for one that a crash left between its row and its workflow."""
+        if job.state is JobState.QUEUED and job.confirm_by_at is None:
+            await self._engine.start(job.id, part="request")
+
+    async def _check_open(self, actor: Requester) -> None:
+        if self._draining:
+            raise Draining
+        halted = self._tools.upscaler.halted
+        if halted is not None:
+            raise halted
+        await self._budget.check_open(actor)
+
+    def _judge_safety(self, request: UpscaleRequest, parameters: Parameters, *, explicit: bool) -> Parameters:
+        """`safety` off counts only where operator and place allow it; a saved default quietly gives way."""
+        if parameters.safety or (self._allow_unsafe and request.unsafe_place):
+            return parameters
+        if explicit:
+            raise UnsafeNotAllowed(reason="place" if self._allow_unsafe else "operator")
+        return parameters.with_values(safety=True)
+
+    def check(self, text: str, fields: Fields) -> None:
+        """Raise InvalidParameters if these would not be accepted."""
+        parse_request(text, fields)
+
+    async def estimate(
+        self, width_px: int, height_px: int, actor: Requester, *, text: str = "", fields: Fields | None = None
+    ) -> Quote:
+        """The price of a picture whose size is known, with the actor's defaults."""
+        typed, options = parse_request(text, fields or {})
+        parameters = resolve(typed, options, await self._members.defaults(actor))
+        return await self._quote(width_px, height_px, parameters.factor, actor)
+
+    async def _quote(self, width_px: int, height_px: int, factor: float, actor: Requester) -> Quote:
+        quote = money.quote(width_px, height_px, factor, await self._tools.prices.unit_price())
+        left = await self._tools.ledger.statuses(actor)
+        needs = quote.estimate_nanousd > self.confirm_above_nanousd
+        return money.with_consent(quote, left, needs_confirmation=needs)
+
+    # --- acting on a job -----------------------------------------------------------------------------------------
+
+    async def confirm(self, job_id: str, actor: Requester) -> Job:
+        """The requester agrees to the price. A second press changes nothing."""
+        job = authorization.check_requester(await self._tools.store.get(job_id), actor)
+        if job.state is not JobState.AWAITING_CONFIRMATION:
+            if job.confirm_by_at is not None and not job.state.terminal:
+                return job
+            raise QuoteExpired if isinstance(job.error, QuoteExpired) else TooLate(state=job.state.value)
+        if self._draining:
+            raise Draining
+        if job.confirm_by_at is not None and job.confirm_by_at < self._tools.clock.now():
+            raise QuoteExpired
+        agreed = job.quote.estimate_nanousd if job.quote else 0
+        waiting = (JobState.AWAITING_CONFIRMATION,)
+        moved = await self._tools.store.transition(job.id, waiting, state=JobState.QUEUED, confirmed_nanousd=agreed)
+        job = moved or await self._tools.load(job.id)
+        await self._engine.start(job.id, part="confirmed")
+        if moved is not None:
+            self._tools.feed.publish(moved)
+        return job
+
+    async def cancel(self, job_id: str, actor: Requester) -> Job:
+        """Stop the job: at once where nothing was sent, else as soon as fal has ended it."""
+        job = authorization.check_may_stop(await self._tools.store.get(job_id), actor)
+        if job.state.terminal or job.state is JobState.DELIVERING:
+            raise TooLate(state=job.state.value)
+        if job.state is JobState.AWAITING_CONFIRMATION:
+            return await self._cancel_question(job, actor)
+        who = f"{actor.platform}:{actor.user_id}"[:160]
+        job = await self._tools.store.update(job.id, cancel_requested_by=who)
+        self._tools.cancel_event(job.id).set()
+        return job
+
+    async def _cancel_question(self, job: Job, actor: Requester) -> Job:
+        """Write down who, make sure that the message will say so whatever happens, then end it at once."""
+        waiting = (JobState.AWAITING_CONFIRMATION,)
+        who = f"{actor.platform}:{actor.user_id}"[:160]
+        if await self._tools.store.transition(job.id, waiting, cancel_requested_by=who) is None:
+            return await self._tools.load(job.id)
+        await self._engine.start(job.id, part="announce")
+        return await close_question(self._tools, await self._tools.load(job.id))
+
+    async def repeat(
+        self,
+        job_id: str,
+        actor: Requester,
+        change: Change,
+        *,
+        key: str,
+        reply: ReplyAddress,
+        private: bool | None = None,
+    ) -> Job:
+        """A new job made from an earlier one by a button; the actor is its requester and pays."""
+        earlier = authorization.check_visible(await self._tools.store.get(job_id), actor)
+        if earlier.images_deleted:
+            raise TooLate(state="images_deleted")
+        return await self.request(repeated_request(earlier, actor, change, key=key, reply=reply, private=private))
+
+    async def redeliver(self, job_id: str, actor: Requester, *, reply: ReplyAddress) -> Job:
+        """Deliver a kept result again, to this address. Free."""
+        if self._draining:
+            raise Draining
+        earlier = authorization.check_visible(await self._tools.store.get(job_id), actor)
+        if earlier.result is None or earlier.images_deleted:
+            raise ResultExpired
+        job, _ = await self._tools.store.add(redelivery(earlier, actor, reply, now=self._tools.clock.now()))
+        await self._engine.start(job.id, part="deliver")
+        return job
+
+    async def job(self, job_id: str, actor: Requester | None) -> Job:
+        """One job that this person may see, with the newest progress that this process knows."""
+        job = authorization.check_visible(await self._tools.store.get(job_id), actor)
+        events = self._tools.feed.recent(job.id, 0)
+        newest = events[-1].job if events else None
+        if newest is None or job.state.terminal or newest.state is not job.state:
+            return job
+        # Only the progress: the stored row may already know the result that this event was published without.
+        return dataclasses.replace(job, progress=newest.progress)
+
+    async def delete(self, job_id: str, actor: Requester) -> Job:
+        """Delete the images, here and at fal; a job that still runs is stopped first."""
+        job = authorization.check_may_stop(await self._tools.store.get(job_id), actor)
+        if not job.state.terminal:
+            return await self.cancel(job_id, actor)
+        return await self._members.erase_images(job)
+
+    def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
+        """Events newer than `after`, starting with the current state, ending with the terminal one."""
+        return follow_job(self._tools, job_id, after)
+
+    async def history(self, actor: Requester, *, limit: int = 10, before: float | None = None) -> Sequence[Job]:
+        """The actor's own last jobs, newest first."""
+        return await self._tools.store.history(actor, limit=limit, before=before)
+
+    # --- saying --------------------------------------------------------------------------------------------------
+
+    def notice(self, error: UpscaleError, locale: str, job: Job | None = None) -> Notice:
+        """The sentence for this error, with what it cost and what to do."""
+        return explain(error, locale, reference=job.id if job else "", charge=_charge(job))
+
+
+def notice_for(job: Job) -> Notice:
+    """What the job's own message says when there is no picture."""
+    locale = job.requester.locale
+    if job.error is not None:
+        return explain(job.error, locale, reference=job.id, charge=_charge(job))
+    charged = charge_text(job.receipt, locale) if job.receipt is not None else ""
+    return Notice(cancelled_text(job, locale), charged=charged, reference=job.id, tone="info")
+
+
+def _charge(job: Job | None) -> Charge | None:
+    if job is None or job.receipt is None:
+        return None
+    return Charge(None if job.receipt.basis == "unknown" else job.receipt.charged_nanousd)
+
+
+def _source(source: Source, typed: Parsed) -> Source:
+    """The source, completed by a link in the text. Raises NoImage."""
+    if source.kind == "link" and not source.url:
+        if not typed.links:
+            raise NoImage
+        return Source("link", url=typed.links[0])
+    return source

@@ -1,0 +1,157 @@
+"""How a job ends without a picture: failed, refused, or cancelled; and what that costs."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import structlog
+
+from core.domain import money
+from core.domain.errors import (
+    BudgetError,
+    Draining,
+    InputError,
+    InternalError,
+    ModelError,
+    ProviderError,
+    ProviderHalted,
+    QuoteExpired,
+    RequestError,
+    UpscaleError,
+)
+from core.domain.job import Job, JobState, Receipt
+from core.jobs.context import Next, Tools
+
+log = structlog.get_logger(__name__)
+
+_OUTCOME_UNKNOWN = (ProviderError, InternalError)
+"""After these, a request that fal took may still be billed: the estimate counts until reconciled."""
+
+_REFUSALS = (RequestError, InputError, BudgetError, Draining, ProviderHalted)
+
+
+async def end_with_error(tools: Tools, job: Job, error: UpscaleError) -> Next:
+    """Give back or settle the hold, store the error, tell the followers; the message is the next step."""
+    if job.state.terminal:
+        return "announce"
+    receipt = job.receipt or await _settle_failure(tools, job, error)
+    submitted = job.remote is not None and bool(job.remote.request_id)
+    state = JobState.REFUSED if isinstance(error, _REFUSALS) and not submitted else JobState.FAILED
+    log.info("job_ended", job=job.id, state=state.value, error=error.code)
+    return await _end(tools, job, state, error, receipt)
+
+
+async def cancelled_before_submit(tools: Tools, job: Job) -> Next:
+    """Nothing was sent, so nothing is owed."""
+    await tools.ledger.release(job.id)
+    tools.release_turns()
+    return await _end(tools, job, JobState.CANCELLED, None, nothing_charged(tools, job))
+
+
+async def cancelled_after_submit(tools: Tools, job: Job, units: Decimal | None, *, known: bool) -> Next:
+    """The request has ended at the provider (`known`), or we stop waiting; the member pays what is billed."""
+    estimate = job.quote.estimate_nanousd if job.quote else 0
+    if known:
+        receipt = await charge(tools, job, units) if units else nothing_charged(tools, job)
+        if not units:
+            await tools.ledger.release(job.id)
+    else:
+        receipt = Receipt(estimate, estimate, "unknown", play_money=not tools.upscaler.real_money)
+        await _settle(tools, job, estimate, Decimal(job.quote.megapixels if job.quote else 0))
+    tools.release_turns()
+    return await _end(tools, job, JobState.CANCELLED, None, receipt)
+
+
+async def close_question(tools: Tools, job: Job) -> Job:
+    """End a job whose price was not agreed to: cancelled by somebody, else too late. Nothing if it was, after all."""
+    closed = await tools.store.transition(
+        job.id,
+        (JobState.AWAITING_CONFIRMATION,),
+        state=JobState.CANCELLED,
+        error=None if job.cancel_requested_by else QuoteExpired(),
+        receipt=nothing_charged(tools, job),
+        finished_at=tools.clock.now(),
+    )
+    if closed is None:
+        return await tools.load(job.id)
+    tools.metrics.job(job.requester.platform, closed.state.value)
+    tools.feed.publish(closed)
+    return closed
+
+
+async def charge(tools: Tools, job: Job, units: Decimal) -> Receipt:
+    """Settle by billed units at the price of the quote, whatever the price is now."""
+    price = job.quote.unit_price_nanousd if job.quote else await tools.prices.unit_price()
+    amount = money.charge(units, price)
+    await _settle(tools, job, amount, units)
+    return Receipt(
+        charged_nanousd=amount,
+        estimate_nanousd=job.quote.estimate_nanousd if job.quote else amount,
+        basis="units",
+        units=units,
+        unit_price_nanousd=price,
+        play_money=not tools.upscaler.real_money,
+    )
+
+
+async def charge_by_size(tools: Tools, job: Job, width_px: int, height_px: int) -> Receipt:
+    """Settle by the delivered size where fal names no units, rounded up like the estimate."""
+    price = job.quote.unit_price_nanousd if job.quote else await tools.prices.unit_price()
+    megapixels = money.megapixels(width_px, height_px)
+    await _settle(tools, job, megapixels * price, Decimal(megapixels))
+    return Receipt(
+        charged_nanousd=megapixels * price,
+        estimate_nanousd=job.quote.estimate_nanousd if job.quote else megapixels * price,
+        basis="size",
+        unit_price_nanousd=price,
+        play_money=not tools.upscaler.real_money,
+    )
+
+
+async def charge_unknown(tools: Tools, job: Job) -> Receipt:
+    """fal finished but nobody can tell how large the result is: the estimate counts until reconciled."""
+    estimate = job.quote.estimate_nanousd if job.quote else 0
+    await _settle(tools, job, estimate, Decimal(job.quote.megapixels if job.quote else 0))
+    return Receipt(estimate, estimate, "unknown", play_money=not tools.upscaler.real_money)
+
+
+async def _settle_failure(tools: Tools, job: Job, error: UpscaleError) -> Receipt:
+    units = getattr(error, "billed_units", None)
+    if isinstance(error, ModelError) and error.billed and isinstance(units, Decimal):
+        receipt = await charge(tools, job, units)
+    elif _may_be_billed(job, error):
+        receipt = await charge_unknown(tools, job)
+    else:
+        await tools.ledger.release(job.id)
+        receipt = nothing_charged(tools, job)
+    tools.release_turns()
+    return receipt
+
+
+def _may_be_billed(job: Job, error: UpscaleError) -> bool:
+    if isinstance(error, ModelError):
+        return bool(error.billed)
+    return isinstance(error, _OUTCOME_UNKNOWN) and job.remote is not None and bool(job.remote.request_id)
+
+
+async def _settle(tools: Tools, job: Job, amount_nanousd: int, megapixels: Decimal) -> None:
+    await tools.ledger.settle(
+        job.id, amount_nanousd=amount_nanousd, megapixels=megapixels, real=tools.upscaler.real_money
+    )
+
+
+def nothing_charged(tools: Tools, job: Job) -> Receipt:
+    """The receipt of a job that cost nothing."""
+    estimate = job.quote.estimate_nanousd if job.quote else 0
+    return Receipt(0, estimate, "none", play_money=not tools.upscaler.real_money)
+
+
+async def _end(tools: Tools, job: Job, state: JobState, error: UpscaleError | None, receipt: Receipt) -> Next:
+    await tools.quiet(job.id)
+    job = await tools.store.update(
+        job.id, state=state, error=error, receipt=receipt, progress=None, finished_at=tools.clock.now()
+    )
+    tools.cancels.pop(job.id, None)
+    tools.metrics.job(job.requester.platform, state.value)
+    tools.feed.publish(job)
+    return "announce"

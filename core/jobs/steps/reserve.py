@@ -1,0 +1,53 @@
+"""Hold every limit that applies, and wait for a turn where jobs at once are limited."""
+
+from __future__ import annotations
+
+import asyncio
+
+from core.budgets.fit import with_offer
+from core.domain.errors import LimitReached
+from core.domain.job import Job, Progress
+from core.jobs.context import Next, Tools
+from core.jobs.steps.fail import cancelled_before_submit
+from core.ports import Granted, HoldRequest
+
+_TURN_POLL_S = 2.0
+
+
+async def hold(tools: Tools, job: Job) -> Next:
+    """Hold every limit that applies, then wait for a free slot where jobs at once are limited."""
+    if job.quote is None:
+        return "prepare"
+    request = HoldRequest(
+        key=job.id,
+        requester=job.requester,
+        amount_nanousd=job.quote.estimate_nanousd,
+        megapixels=job.quote.megapixels,
+        enforce=tools.upscaler.real_money,
+    )
+    try:
+        answer = await tools.ledger.hold(request)
+    except LimitReached as refused:
+        raise with_offer(refused, await tools.ledger.statuses(job.requester), job.quote) from None
+    while not isinstance(answer, Granted):
+        if job.cancel_requested_by or tools.cancel_event(job.id).is_set():
+            return await cancelled_before_submit(tools, job)
+        tools.show(job, Progress("turn", position=answer.ahead))
+        await _until_turn(tools, job.id)
+        answer = await tools.ledger.admit(job.id)
+        job = await tools.load(job.id)
+    return "submit"
+
+
+async def _until_turn(tools: Tools, job_id: str) -> None:
+    """Until a slot may be free, the job is cancelled, or a few seconds have passed."""
+    waits = [
+        asyncio.ensure_future(tools.turn.wait()),
+        asyncio.ensure_future(tools.cancel_event(job_id).wait()),
+        asyncio.ensure_future(tools.clock.sleep(_TURN_POLL_S)),
+    ]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

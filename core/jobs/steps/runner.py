@@ -1,0 +1,155 @@
+"""One step of one job: run it, and turn whatever goes wrong into the job's end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from core.domain.errors import InternalError, LedgerUnavailable, UpscaleError
+from core.domain.job import Job, JobState
+from core.jobs.context import Next, Tools
+from core.jobs.steps import announce, collect, deliver, fail, prepare, reserve, submit, wait
+from core.storage.database import DATABASE_ERRORS
+
+log = structlog.get_logger(__name__)
+
+Step = Callable[[Tools, Job], Awaitable[Next]]
+
+_STEPS: dict[str, Step] = {
+    "prepare": prepare.prepare,
+    "hold": reserve.hold,
+    "submit": submit.submit,
+    "wait": wait.wait,
+    "collect": collect.collect,
+    "deliver": deliver.deliver,
+    "announce": announce.announce,
+}
+
+
+_LONG_STEPS = {"hold", "wait"}
+
+
+_ORDER: tuple[Next, ...] = ("prepare", "hold", "submit", "wait", "collect", "deliver")
+_STOPS = frozenset[Next]({"wait", "collect", "end"})
+"""Where `run_on` hands back, so that the engine writes down how far the job got: before and after the long wait."""
+
+
+class StorageTrouble(Exception):
+    """The database did not answer inside a step; the step is to be run again."""
+
+
+class Pipeline:
+    """Runs steps by name, and knows which run here now."""
+
+    def __init__(self, tools: Tools) -> None:
+        self.tools = tools
+        self._here: dict[asyncio.Task[object], tuple[str, Next]] = {}
+
+    @property
+    def jobs_here(self) -> set[str]:
+        """Ids of jobs of which a step runs in this process now."""
+        return {job_id for job_id, _ in self._here.values()}
+
+    async def settle_down(self, timeout_s: float) -> None:
+        """Let short steps end (a submit, a delivery), for at most `timeout_s`; waiting ones are not waited for."""
+        short = [task for task, (_, step) in self._here.items() if step not in _LONG_STEPS]
+        if short:
+            await asyncio.wait(short, timeout=timeout_s)
+
+    async def hand_over(self) -> None:
+        """Stop every step where it is. Their jobs stay recorded as unfinished, for the next process."""
+        tasks = list(self._here)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=5)
+
+    async def run_on(self, step: Next, job_id: str) -> Next:
+        """Run steps from this one, or from where the job's row says it is by now, until the next stop.
+
+        Writing each step down with the engine would cost more than most steps do. Raises StorageTrouble.
+        """
+        step = await self._where(step, job_id)
+        for _ in _STEPS:
+            step = await self.run(step, job_id)
+            if step in _STOPS:
+                break
+        return step
+
+    async def _where(self, step: Next, job_id: str) -> Next:
+        """The later of the step asked for and the one that the row names: a repeat must not do things over."""
+        if step not in _ORDER:
+            return step
+        try:
+            job = await self.tools.store.get(job_id)
+        except DATABASE_ERRORS as trouble:
+            raise StorageTrouble(step) from trouble
+        if job is None or job.state.terminal:
+            return step
+        if step == "prepare" and job.confirm_by_at is not None:
+            return step  # the half before the question must not take up the half after it, which has its own workflow
+        return max(step, next_step(job), key=_ORDER.index)
+
+    async def run(self, step: Next, job_id: str) -> Next:
+        """Run one step; the name of the next. Raises StorageTrouble when it should be run again later."""
+        started_at = time.monotonic()
+        task = asyncio.current_task()
+        if task is not None:
+            self._here[task] = (job_id, step)
+        try:
+            job = await self.tools.load(job_id)
+            return await self._judge(step, job)
+        except (*DATABASE_ERRORS, LedgerUnavailable) as trouble:
+            log.warning("step_storage_trouble", job=job_id, step=step, kind=type(trouble).__name__)
+            raise StorageTrouble(step) from trouble
+        finally:
+            if task is not None:
+                self._here.pop(task, None)
+            self.tools.metrics.stage(step, time.monotonic() - started_at)
+
+    async def _judge(self, step: Next, job: Job) -> Next:
+        if job.state.terminal and step != "announce":  # ended by an earlier run of this step, or from outside
+            return "end" if job.state is JobState.SUCCEEDED else "announce"
+        if job.error is not None and not job.state.terminal:  # already judged; a crash or the ledger cut its end short
+            return await fail.end_with_error(self.tools, job, job.error)
+        try:
+            return await _STEPS[step](self.tools, job)
+        except DATABASE_ERRORS:
+            raise
+        except LedgerUnavailable as closed:
+            if step != "hold":
+                raise
+            return await self._fail(job, closed)
+        except UpscaleError as error:
+            return await self._fail(job, error)
+        except Exception as unforeseen:
+            log.exception("job_broke", job=job.id, step=step)
+            await self.tools.store.add_incident(
+                job.id, area=f"step:{step}", kind=type(unforeseen).__name__, job_id=job.id
+            )
+            return await self._fail(job, InternalError(reference=job.id))
+
+    async def _fail(self, job: Job, error: UpscaleError) -> Next:
+        """Write the error down before money moves, so that a repeat ends the job the same way."""
+        current = await self.tools.load(job.id)
+        if not current.state.terminal:
+            current = await self.tools.store.update(job.id, error=error)
+        return await fail.end_with_error(self.tools, current, error)
+
+    async def give_up(self, job: Job, error: UpscaleError) -> None:
+        """End a job from outside its workflow."""
+        await self._fail(job, error)
+
+
+def next_step(job: Job) -> Next:
+    """Where a job goes on, by its row alone. Every step may be repeated, so too early is safe."""
+    if job.state is JobState.DELIVERING and job.result is not None:
+        return "deliver"
+    if job.remote is not None and job.remote.request_id:
+        return "wait"
+    if job.quote is not None and (not job.quote.needs_confirmation or job.confirmed_nanousd):
+        return "hold"
+    return "prepare"

@@ -1,0 +1,164 @@
+"""Make the one paid call.
+
+The submit is written down in three marks on the job's row: `intent` (about to, nothing left yet), `sending` (the
+connection stands, bytes may leave from now on), `sent` (the request id is known). A process that finds `sending`
+without an id looks for the request at the provider and never posts again unless it surely did not arrive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import random
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from core.domain.errors import ProviderBusy, SubmitNotSent, SubmitUnknown, UpscaleError
+from core.domain.job import Job, Progress, Remote
+from core.jobs.context import Next, Tools
+from core.jobs.steps.fail import cancelled_before_submit
+from core.jobs.steps.prepare import ensure_input
+from core.ports import ModelInputs
+
+log = structlog.get_logger(__name__)
+
+_SEARCH_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+_REFUSED_SEARCHES = 3
+"""After a gateway's plain 503 the request was most likely never taken: this many empty searches settle it."""
+
+_REFUSED_RESENDS = 3
+_IMPOSSIBLE_SEARCHES = 6
+"""After so many, over a quarter of a minute, a provider that shows no list of requests is taken at its word."""
+
+
+async def submit(tools: Tools, job: Job) -> Next:
+    """Upload the picture and submit once. Ends with the request id on the row."""
+    remote = job.remote or Remote(backend=tools.upscaler.name)
+    if remote.request_id:
+        return "wait"
+    if remote.submit == "sending":
+        return await _search(tools, job, remote, SubmitUnknown(), resends=0)
+    if job.cancel_requested_by or tools.cancel_event(job.id).is_set():
+        return await cancelled_before_submit(tools, job)
+    if not remote.staged_url:
+        tools.show(job, Progress("waiting"))
+        await ensure_input(tools, job)
+        mime = "image/png" if _is_png(tools, job) else "image/jpeg"
+        async with tools.stage_slots:
+            url = await tools.upscaler.stage(tools.files.input(job.id), mime, job_id=job.id)
+        remote = dataclasses.replace(remote, staged_url=url)
+    return await _post(tools, job, remote, resends=0)
+
+
+def _is_png(tools: Tools, job: Job) -> bool:
+    with tools.files.input(job.id).open("rb") as file:
+        return file.read(4) == b"\x89PNG"
+
+
+async def _post(tools: Tools, job: Job, remote: Remote, *, resends: int) -> Next:
+    """Post until the request surely arrived, surely was refused, or may have arrived."""
+    deadline = tools.clock.now() + tools.settings.submit_retry_s
+    attempt = 0
+    while True:
+        job = await tools.load(job.id)
+        if job.cancel_requested_by:
+            return await cancelled_before_submit(tools, job)
+        remote = dataclasses.replace(remote, submit="intent", intent_at=tools.clock.now())
+        job = await tools.store.update(job.id, remote=remote)
+        try:
+            request_id = await tools.upscaler.submit(
+                _inputs(job, remote), job_id=job.id, on_sending=_marker(tools, job, remote)
+            )
+        except SubmitUnknown as unknown:
+            return await _search(tools, job, remote, unknown, resends=resends)
+        except (SubmitNotSent, ProviderBusy) as refusal:
+            await tools.store.update(job.id, remote=remote)  # surely not taken: back to `intent`
+            attempt += 1
+            pause_s = _pause(refusal, attempt)
+            if tools.clock.now() + pause_s > deadline:
+                raise
+            await _pause_or_cancel(tools, job.id, pause_s)
+        except UpscaleError:
+            await tools.store.update(job.id, remote=remote)
+            raise
+        else:
+            return await _sent(tools, job, remote, request_id)
+
+
+def _marker(tools: Tools, job: Job, remote: Remote) -> Callable[[], Awaitable[None]]:
+    async def on_sending() -> None:
+        await tools.store.update(job.id, remote=dataclasses.replace(remote, submit="sending"))
+
+    return on_sending
+
+
+def _pause(refusal: UpscaleError, attempt: int) -> float:
+    """What fal asks for, else 1, 2, 4 … 30 s with jitter."""
+    asked = refusal.retry_after_s if isinstance(refusal, ProviderBusy) else None
+    backoff = min(30.0, 2.0 ** (attempt - 1))
+    return min(120.0, asked) if asked is not None else backoff * random.uniform(0.75, 1.25)
+
+
+async def _pause_or_cancel(tools: Tools, job_id: str, pause_s: float) -> None:
+    cancel = asyncio.ensure_future(tools.cancel_event(job_id).wait())
+    sleep = asyncio.ensure_future(tools.clock.sleep(pause_s))
+    try:
+        await asyncio.wait({cancel, sleep}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        cancel.cancel()
+        sleep.cancel()
+
+
+def _inputs(job: Job, remote: Remote) -> ModelInputs:
+    p = job.parameters
+    return ModelInputs(
+        image_url=remote.staged_url,
+        upscale_factor=p.factor,
+        creativity=p.creativity,
+        guidance=p.guidance,
+        steps=p.steps,
+        seed=p.seed if p.seed is not None else 0,
+        enable_safety_checker=p.safety,
+    )
+
+
+async def _sent(tools: Tools, job: Job, remote: Remote, request_id: str) -> Next:
+    await tools.store.update(job.id, remote=dataclasses.replace(remote, submit="sent", request_id=request_id))
+    log.info("submitted", job=job.id, request=request_id)
+    return "wait"
+
+
+async def _search(tools: Tools, job: Job, remote: Remote, unknown: SubmitUnknown, *, resends: int) -> Next:
+    """Look for a request that may have arrived, until it is found or the search is given up.
+
+    Not found is an answer only after a likely refusal (then it is posted again, a bounded number of times); otherwise
+    the job fails uncharged, and a request that turns up later is the operator's loss, listed by `reconcile`.
+    """
+    log.warning("submit_unknown", job=job.id, refused_likely=unknown.refused_likely)
+    deadline = tools.clock.now() + tools.settings.submit_search_s
+    empty = 0
+    for number in range(10_000):
+        job = await tools.load(job.id)
+        if job.remote is not None and job.remote.request_id:  # a webhook named it
+            return "wait"
+        found = await tools.upscaler.find(remote.staged_url, since=remote.intent_at)
+        if found.request_id is not None:
+            log.info("submit_found", job=job.id, request=found.request_id)
+            return await _sent(tools, job, remote, found.request_id)
+        empty += found.conclusive
+        if not found.possible and number + 1 >= _IMPOSSIBLE_SEARCHES:
+            break
+        if unknown.refused_likely and empty >= _REFUSED_SEARCHES:
+            if resends >= _REFUSED_RESENDS:
+                raise ProviderBusy
+            return await _post(tools, job, remote, resends=resends + 1)
+        pause_s = _SEARCH_PAUSES_S[min(number, len(_SEARCH_PAUSES_S) - 1)]
+        if tools.clock.now() + pause_s > deadline:
+            break
+        await tools.clock.sleep(pause_s)
+    job = await tools.load(job.id)
+    if job.remote is not None and job.remote.request_id:  # named in the last moment
+        return "wait"
+    await tools.store.update(job.id, remote=dataclasses.replace(remote, submit="sending", possible_double=True))
+    raise unknown

@@ -1,0 +1,105 @@
+"""Follow the request at the provider until it ends, showing every change; or until somebody stops it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from core.domain.errors import ModelError, ProviderError, RequestLost
+from core.domain.job import Job, JobState, Progress
+from core.jobs.context import Next, Tools
+from core.jobs.steps.fail import cancelled_after_submit
+from core.ports import RemoteCompleted, RemoteQueued, RemoteRunning, RemoteStatus
+
+log = structlog.get_logger(__name__)
+
+_PERCENT_FOR_ETA = 8.0
+"""Below this a percentage says too little about the speed to forecast the end from it."""
+
+
+class _Watcher:
+    """Turns remote statuses into progress, and remembers what the forecast needs."""
+
+    def __init__(self, tools: Tools, job: Job) -> None:
+        self._tools = tools
+        self.job = job
+        self._megapixels = job.quote.megapixels if job.quote else 1
+        self._running_since: float | None = None
+
+    async def on_status(self, status: RemoteStatus) -> None:
+        """Publish one status."""
+        if isinstance(status, RemoteCompleted):
+            if self._running_since is not None:
+                taken_s = self._tools.clock.now() - self._running_since
+                await self._tools.finish_times.learn(self._megapixels, taken_s)
+            return
+        if isinstance(status, RemoteQueued):
+            self._tools.show(self.job, self._waiting(status))
+            return
+        if self._running_since is None:
+            self._running_since = self._tools.clock.now()
+            moved = await self._tools.store.transition(self.job.id, (JobState.QUEUED,), state=JobState.RUNNING)
+            self.job = moved or self.job
+        self._tools.show(self.job, self._upscaling(status))
+
+    def _waiting(self, status: RemoteQueued) -> Progress:
+        expected_s = self._tools.finish_times.expected_s(self._megapixels, status.position or 0)
+        return Progress("waiting", position=status.position, eta_at=self._tools.clock.now() + expected_s)
+
+    def _upscaling(self, status: RemoteRunning) -> Progress:
+        now = self._tools.clock.now()
+        since = self._running_since or now
+        eta_at = since + self._tools.finish_times.expected_s(self._megapixels)
+        if status.percent is not None and status.percent >= _PERCENT_FOR_ETA:
+            eta_at = now + (now - since) * (100 - status.percent) / status.percent
+        return Progress("upscaling", percent=status.percent, eta_at=max(eta_at, now + 1))
+
+
+async def wait(tools: Tools, job: Job) -> Next:
+    """Until the request has ended. A cancel is passed on to the provider, whose end is then waited for, bounded."""
+    if job.remote is None or not job.remote.request_id:
+        return "submit"
+    request_id = job.remote.request_id
+    watching = asyncio.create_task(_watch(tools, job, request_id), name=f"watch-{job.id}")
+    cancel = asyncio.create_task(tools.cancel_event(job.id).wait(), name=f"cancel-{job.id}")
+    try:
+        if not job.cancel_requested_by:
+            await asyncio.wait({watching, cancel}, return_when=asyncio.FIRST_COMPLETED)
+        if not watching.done():
+            return await _stop(tools, job, request_id, watching)
+        await watching
+    finally:
+        watching.cancel()
+        cancel.cancel()
+        await asyncio.gather(watching, cancel, return_exceptions=True)
+    return "collect"
+
+
+async def _watch(tools: Tools, job: Job, request_id: str) -> None:
+    watcher = _Watcher(tools, job)
+    async for status in tools.upscaler.watch(request_id):
+        await watcher.on_status(status)
+
+
+async def _stop(tools: Tools, job: Job, request_id: str, watching: asyncio.Task[None]) -> Next:
+    """Tell the provider, then learn what it bills."""
+    try:
+        answer = await tools.upscaler.cancel(request_id)
+        log.info("cancel_passed_on", job=job.id, answer=answer)
+    except ProviderError as error:  # its end is waited for all the same
+        log.warning("cancel_not_passed_on", job=job.id, error=error.code)
+        answer = "requested"
+    if answer == "removed":
+        return await cancelled_after_submit(tools, job, None, known=True)
+    await asyncio.wait({watching}, timeout=tools.settings.cancel_grace_s)
+    if not watching.done():
+        return await cancelled_after_submit(tools, job, None, known=False)
+    try:
+        await watching
+        result = await tools.upscaler.result(request_id)
+    except ModelError as error:
+        return await cancelled_after_submit(tools, job, error.billed_units if error.billed else None, known=True)
+    except ProviderError as error:
+        return await cancelled_after_submit(tools, job, None, known=isinstance(error, RequestLost))
+    return await cancelled_after_submit(tools, job, result.billable_units, known=result.billable_units is not None)

@@ -1,0 +1,276 @@
+"""Pictures from elsewhere, streamed to disk with caps on bytes and time.
+
+`core.images.service` judges what they are.
+
+Two doors: `fetch_link` for what a person typed, which trusts nothing, and `fetch_trusted` for a chat platform's own
+file hosts. Redirects are followed by hand, each hop judged anew. Never holds a whole file in memory, never logs a link.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import aiohttp
+from aiohttp import hdrs
+from yarl import URL
+
+from core.domain.errors import DownloadFailed, FileTooLarge, LinkRefused, NotAnImage
+from core.net.guard import Guard, GuardedConnector, HostSet, parse
+
+_CHUNK_BYTES: Final = 256 * 1024
+_MAX_REDIRECTS: Final = 5
+"""As fal's own toolkit (facts of 2026-11-22)."""
+_REDIRECTS: Final = {301, 302, 303, 307, 308}
+_GONE: Final = {404, 410}
+_WORTH_A_RETRY: Final = {500, 502, 503, 504}
+_HEADERS: Final = {
+    hdrs.USER_AGENT: "UpscaleBot/1.0 (fetches the one image that a person asked for)",
+    hdrs.ACCEPT: "image/*,*/*;q=0.5",
+    hdrs.ACCEPT_ENCODING: "identity",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLimits:
+    """Caps on one fetch, its one retry included. `idle_s` is the longest silence within a download."""
+
+    max_bytes: int = 50_000_000
+    total_s: float = 120.0
+    idle_s: float = 20.0
+    connect_s: float = 10.0
+    retry_pause_s: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedFile:
+    """A complete file on disk."""
+
+    path: Path
+    bytes: int
+    sha256: str
+
+
+class SourceFetcher:
+    """Fetches files. Holds no connection between calls and needs no closing.
+
+    `trusted_hosts` (host or host:port) are exempt from the checks of port and address everywhere; `allow_private`
+    lifts those checks altogether, for a bot that serves a private network.
+    """
+
+    def __init__(
+        self,
+        limits: SourceLimits | None = None,
+        *,
+        trusted_hosts: Iterable[str] = (),
+        allow_private: bool = False,
+    ) -> None:
+        self._limits = limits or SourceLimits()
+        self._trusted = HostSet.of(trusted_hosts)
+        self._allow_private = allow_private
+
+    async def fetch_link(self, url: str, dest: Path, *, max_bytes: int | None = None) -> FetchedFile:
+        """The file behind a typed link. Raises LinkRefused, DownloadFailed, FileTooLarge, or NotAnImage for a web page.
+
+        On failure nothing is left at `dest`.
+        """
+        fetch = _Fetch(self._capped(max_bytes), self._trusted, self._allow_private, None, {})
+        return await fetch.run(parse(url), dest)
+
+    async def fetch_trusted(
+        self,
+        url: str,
+        dest: Path,
+        headers: Mapping[str, str],
+        hosts: Iterable[str],
+        *,
+        max_bytes: int | None = None,
+    ) -> FetchedFile:
+        """A platform's attachment. `headers` are sent to `hosts` and the operator's trusted ones only, and only over
+        https, unless that very host:port is named; anywhere else is fetched without them and under the full guard.
+
+        Raises DownloadFailed (`login_page` where a web page came instead of the file), LinkRefused, FileTooLarge.
+        """
+        fetch = _Fetch(self._capped(max_bytes), self._trusted, self._allow_private, HostSet.of(hosts), dict(headers))
+        return await fetch.run(parse(url), dest)
+
+    def _capped(self, max_bytes: int | None) -> SourceLimits:
+        return self._limits if max_bytes is None else replace(self._limits, max_bytes=max_bytes)
+
+
+async def save_stream(chunks: AsyncIterator[bytes], dest: Path, limit_bytes: int) -> FetchedFile:
+    """Writes what comes, one chunk in memory, off the event loop. Raises FileTooLarge; then `dest` is gone again."""
+    sink = await _Sink.open(dest, limit_bytes)
+    try:
+        async for chunk in chunks:
+            await sink.write(chunk)
+        return await sink.finished()
+    except BaseException:
+        sink.discard()
+        raise
+
+
+class _Sink:
+    """A file being written and hashed, with a cap."""
+
+    def __init__(self, path: Path, file: BinaryIO, limit_bytes: int) -> None:
+        self._path, self._file, self._limit_bytes = path, file, limit_bytes
+        self._digest = hashlib.sha256()
+        self.bytes = 0
+
+    @classmethod
+    async def open(cls, path: Path, limit_bytes: int) -> _Sink:
+        return cls(path, await asyncio.to_thread(path.open, "wb"), limit_bytes)
+
+    async def write(self, chunk: bytes) -> None:
+        """Raises FileTooLarge before writing past the cap."""
+        self.bytes += len(chunk)
+        if self.bytes > self._limit_bytes:
+            raise FileTooLarge(bytes=None, limit_bytes=self._limit_bytes)
+        await asyncio.to_thread(self._put, chunk)
+
+    def _put(self, chunk: bytes) -> None:
+        self._file.write(chunk)
+        self._digest.update(chunk)
+
+    async def finished(self) -> FetchedFile:
+        await asyncio.to_thread(self._file.close)
+        return FetchedFile(self._path, self.bytes, self._digest.hexdigest())
+
+    def discard(self) -> None:
+        """Quick and not awaited, so that it also works while being cancelled."""
+        with contextlib.suppress(OSError):
+            self._file.close()
+            self._path.unlink(missing_ok=True)
+
+
+class _Retryable(Exception):
+    """A failure that one more try may mend."""
+
+    def __init__(self, failure: DownloadFailed) -> None:
+        super().__init__(failure.code)
+        self.failure = failure
+
+
+class _Fetch:
+    """One file, from the first request to the last byte. `platform` is None for a typed link."""
+
+    def __init__(
+        self,
+        limits: SourceLimits,
+        trusted: HostSet,
+        allow_private: bool,
+        platform: HostSet | None,
+        headers: Mapping[str, str],
+    ) -> None:
+        self._limits = limits
+        self._is_link = platform is None
+        self._platform = HostSet(trusted.entries | platform.entries) if platform else trusted
+        self._named = self._platform.entries
+        self._headers = headers
+        self._guard = Guard(self._platform, allow_private=allow_private)
+
+    async def run(self, url: URL, dest: Path) -> FetchedFile:
+        """With one retry, all within `total_s`. Raises InputError."""
+        try:
+            async with asyncio.timeout(self._limits.total_s):
+                try:
+                    return await self._attempt(url, dest)
+                except _Retryable:
+                    await asyncio.sleep(self._limits.retry_pause_s)
+                return await self._attempt(url, dest)
+        except _Retryable as last:
+            raise last.failure from last
+        except TimeoutError as error:
+            raise DownloadFailed(reason="timeout") from error
+
+    async def _attempt(self, url: URL, dest: Path) -> FetchedFile:
+        timeout = aiohttp.ClientTimeout(total=None, connect=self._limits.connect_s, sock_read=self._limits.idle_s)
+        try:
+            async with aiohttp.ClientSession(
+                connector=GuardedConnector(self._guard), timeout=timeout, headers=_HEADERS,
+                cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False,
+            ) as session:  # fmt: skip
+                return await self._follow(session, url, dest)
+        except aiohttp.ClientConnectorDNSError as error:
+            raise self._unreachable("dns") from error
+        except (aiohttp.ConnectionTimeoutError, aiohttp.SocketTimeoutError) as error:
+            raise _Retryable(DownloadFailed(reason="timeout")) from error
+        except aiohttp.ClientPayloadError as error:
+            raise _Retryable(DownloadFailed(reason="truncated")) from error
+        except aiohttp.InvalidURL as error:
+            raise LinkRefused(reason="syntax") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._unreachable("connection") from error
+
+    def _unreachable(self, what: str) -> Exception:
+        if self._guard.refused:
+            return LinkRefused(reason="private_address")
+        if what == "dns" and self._is_link:
+            return LinkRefused(reason="dns")
+        return _Retryable(DownloadFailed(reason="connection"))
+
+    async def _follow(self, session: aiohttp.ClientSession, url: URL, dest: Path) -> FetchedFile:
+        for _ in range(_MAX_REDIRECTS + 1):
+            self._guard.admit(url)
+            headers = self._headers if self._may_see_headers(url) else {}
+            async with session.get(url, headers=headers, allow_redirects=False) as response:
+                if response.status not in _REDIRECTS:
+                    return await self._save(response, dest)
+                url = self._next(response, url)
+        raise LinkRefused(reason="redirects")
+
+    def _may_see_headers(self, url: URL) -> bool:
+        host, port = (url.host or "").lower(), url.port or 0
+        named = f"{host}:{port}" in self._named or f"[{host}]:{port}" in self._named
+        return named or (url.scheme == "https" and self._platform.has(host, port))
+
+    def _next(self, response: aiohttp.ClientResponse, url: URL) -> URL:
+        location = response.headers.get(hdrs.LOCATION)
+        if not location:
+            raise DownloadFailed(reason="status", status=response.status)
+        try:
+            return parse(str(url.join(URL(location))))
+        except ValueError as error:
+            raise LinkRefused(reason="syntax") from error
+
+    async def _save(self, response: aiohttp.ClientResponse, dest: Path) -> FetchedFile:
+        self._check_status(response.status)
+        declared = response.content_length
+        if declared is not None and declared > self._limits.max_bytes:
+            raise FileTooLarge(bytes=declared, limit_bytes=self._limits.max_bytes)
+        sink = await _Sink.open(dest, self._limits.max_bytes)
+        try:
+            async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+                if sink.bytes == 0:
+                    self._refuse_page(chunk)
+                await sink.write(chunk)
+            if declared is not None and sink.bytes != declared:
+                raise _Retryable(DownloadFailed(reason="truncated"))
+            return await sink.finished()
+        except BaseException:
+            sink.discard()
+            raise
+
+    def _check_status(self, status: int) -> None:
+        if status in _GONE:
+            raise DownloadFailed(reason="gone", status=status)
+        if status != 200:
+            failure = DownloadFailed(reason="status", status=status)
+            raise _Retryable(failure) if status in _WORTH_A_RETRY else failure
+
+    def _refuse_page(self, first: bytes) -> None:
+        """A web page is no picture: on a platform's own host it is the page that asks to log in."""
+        if looks_like_page(first):
+            raise NotAnImage(detected="html") if self._is_link else DownloadFailed(reason="login_page", status=200)
+
+
+def looks_like_page(first: bytes) -> bool:
+    """Whether a file begins like HTML. The bytes decide, as everywhere, not the declared type."""
+    text = first[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return text.startswith((b"<!doctype html", b"<html", b"<head", b"<body"))

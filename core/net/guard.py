@@ -1,0 +1,206 @@
+"""Which addresses a link may lead to, judged where it counts: at the socket that is about to be connected.
+
+A name is checked when it is resolved, each address again when its socket is made, and the peer once more when the
+connection stands; a name that resolves to something else in between (DNS rebinding) gains nothing. No requests here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+from yarl import URL
+
+from core.domain.errors import LinkRefused
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+MAX_URL_CHARS: Final = 8192
+_STANDARD_PORTS: Final = {80, 443}
+_LEGACY_IPV4: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+)){0,3}\.?", re.IGNORECASE)
+"""What C libraries also read as an IPv4 address: 2130706433, 0177.1, 0x7f.0.0.1."""
+
+_NOT_PUBLIC: Final = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+        "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
+        "224.0.0.0/4", "240.0.0.0/4",
+        "::/96", "100::/64", "2001::/23", "2001:db8::/32", "3fff::/20", "5f00::/16", "64:ff9b:1::/48", "fc00::/7",
+        "fe80::/10", "fec0::/10", "ff00::/8",
+    )
+)  # fmt: skip
+"""IANA's special-purpose registries (read 2026-11-22): private, shared (CGNAT), loopback, link-local, documentation,
+benchmarking, multicast, reserved, Teredo. Listed here because `ipaddress.is_global` differs between Python releases.
+"""
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_6TO4: Final = ipaddress.IPv6Network("2002::/16")
+
+
+def is_public(address: IPAddress) -> bool:
+    """Whether an address is anybody's on the internet; an IPv4 address wrapped in IPv6 is judged as itself too."""
+    inner = _embedded(address)
+    if inner is not None and not is_public(inner):
+        return False
+    if any(address.version == network.version and address in network for network in _NOT_PUBLIC):
+        return False
+    return address.is_global or inner is not None
+
+
+def _embedded(address: IPAddress) -> ipaddress.IPv4Address | None:
+    if isinstance(address, ipaddress.IPv4Address):
+        return None
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    if address in _6TO4:
+        return ipaddress.IPv4Address(int(address) >> 80 & 0xFFFFFFFF)
+    return None
+
+
+def literal(host: str) -> IPAddress | None:
+    """The address that a host spells out, in any notation that some library understands; None for a name."""
+    try:
+        return ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        pass
+    if _LEGACY_IPV4.fullmatch(host):
+        try:
+            return ipaddress.IPv4Address(socket.inet_aton(host.rstrip(".")))
+        except OSError as error:
+            raise LinkRefused(reason="syntax") from error
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class HostSet:
+    """Hosts written `host`, `host:port` or `.suffix` (the suffix itself and everything below). Lower case inside."""
+
+    entries: frozenset[str]
+
+    @classmethod
+    def of(cls, entries: Iterable[str]) -> HostSet:
+        """From configuration or an adapter."""
+        return cls(frozenset(entry.strip().lower().rstrip(".") for entry in entries if entry.strip()))
+
+    def has(self, host: str, port: int) -> bool:
+        """Whether this very host is meant; an entry without a port means every port."""
+        name = host.lower().rstrip(".").strip("[]")
+        bracketed = f"[{name}]" if ":" in name else name
+        if self.entries & {name, bracketed, f"{bracketed}:{port}"}:
+            return True
+        return any(entry.startswith(".") and f".{name}".endswith(entry) for entry in self.entries)
+
+
+def parse(text: str) -> URL:
+    """A typed link as a URL with a scheme, a host and no credentials. Raises LinkRefused. Makes no request."""
+    text = text.strip().removeprefix("<").removesuffix(">")
+    if len(text) > MAX_URL_CHARS or "\\" in text or any(ord(c) <= 32 or ord(c) == 127 for c in text):
+        raise LinkRefused(reason="syntax")
+    try:
+        url = URL(text)
+        port = url.port
+    except ValueError as error:
+        raise LinkRefused(reason="syntax") from error
+    if url.scheme not in ("http", "https"):
+        raise LinkRefused(reason="scheme" if url.scheme else "syntax")
+    if not url.host or port == 0:
+        raise LinkRefused(reason="syntax")
+    if url.user is not None or url.password is not None:
+        raise LinkRefused(reason="credentials")
+    return url.with_fragment(None)
+
+
+class Guard:
+    """Judges one fetch. `trusted` hosts are exempt from the checks of port and address."""
+
+    def __init__(self, trusted: HostSet, *, allow_private: bool = False) -> None:
+        self._trusted = trusted
+        self._allow_private = allow_private
+        self.refused = False
+        """Whether an address was turned down at the socket."""
+        self._exempt_now = False
+
+    def admit(self, url: URL) -> None:
+        """Before each hop: port, and an address spelled out in the link. Raises LinkRefused."""
+        host, port = url.host or "", url.port or 0
+        self._exempt_now = self._trusted.has(host, port)
+        self.refused = False
+        if self._exempt_now:
+            return
+        if port not in _STANDARD_PORTS and not self._allow_private:
+            raise LinkRefused(reason="port")
+        address = literal(host)
+        if address is not None and not self.allows(address):
+            raise LinkRefused(reason="private_address")
+
+    def allows(self, address: IPAddress) -> bool:
+        """Whether this hop may connect there."""
+        return self._exempt_now or self._allow_private or is_public(address)
+
+    def check(self, address: str) -> None:
+        """Raises OSError for an address that this hop may not connect to."""
+        if not self.allows(ipaddress.ip_address(address.partition("%")[0])):
+            self.refused = True
+            raise OSError("address refused")
+
+    def make_socket(self, info: tuple[Any, ...]) -> socket.socket:
+        """For aiohttp's `socket_factory`: no packet leaves for a refused address."""
+        family, kind, protocol, _, sockaddr = info
+        self.check(sockaddr[0])
+        return socket.socket(family, kind, protocol)
+
+
+class GuardedResolver(AbstractResolver):
+    """The system's resolver; a name with one refused address is refused whole."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._system = ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Raises OSError where the name is unknown or leads to a refused address."""
+        found = await self._system.resolve(host, port, family)
+        for result in found:
+            self._guard.check(result["host"])
+        return found
+
+    async def close(self) -> None:
+        """Nothing is held."""
+        await self._system.close()
+
+
+class GuardedConnector(aiohttp.TCPConnector):
+    """A connector for one fetch, that never keeps a connection for a later one."""
+
+    def __init__(self, guard: Guard) -> None:
+        super().__init__(
+            resolver=GuardedResolver(guard),
+            socket_factory=guard.make_socket,
+            use_dns_cache=False,
+            force_close=True,
+            limit=1,
+        )
+        self._guard = guard
+
+    async def connect(self, req: Any, traces: Any, timeout: aiohttp.ClientTimeout) -> Any:
+        """As the base class; then the peer that really answered is checked, before anything is sent to it."""
+        connection = await super().connect(req, traces, timeout)
+        peer = connection.transport.get_extra_info("peername") if connection.transport else None
+        try:
+            self._guard.check(peer[0] if peer else "")
+        except (OSError, ValueError):
+            self._guard.refused = True
+            connection.close()
+            raise
+        return connection

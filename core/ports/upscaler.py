@@ -1,0 +1,137 @@
+"""What the core needs of a provider of the model. Implemented in `core.upscalers`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
+
+from core.domain.errors import ProviderHalted
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInputs:
+    """The model's inputs under their API names' meaning; `image_url` is the staged picture's address."""
+
+    image_url: str
+    upscale_factor: float
+    creativity: float
+    guidance: float
+    steps: int
+    seed: int
+    enable_safety_checker: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteQueued:
+    """Waiting at the provider; `position` counts the requests ahead (0 = next), None if not told."""
+
+    position: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteRunning:
+    """Being worked on; `percent` 0–100 where the log tells."""
+
+    percent: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteCompleted:
+    """Over, well or badly: `result` tells which."""
+
+
+RemoteStatus: TypeAlias = RemoteQueued | RemoteRunning | RemoteCompleted
+
+
+@dataclass(frozen=True, slots=True)
+class ModelResult:
+    """The model's outputs. Only `image_url` is sure to be there; the file itself tells the rest."""
+
+    image_url: str
+    seed: int | None
+    inference_s: float | None
+    caption: str
+    billable_units: Decimal | None
+    width_px: int | None = None
+    height_px: int | None = None
+    file_bytes: int | None = None
+    content_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Answer of a search for a lost request. `conclusive` is False where the search itself did not work.
+
+    `possible` is False where the provider does not let us search at all, so that asking again is pointless.
+    """
+
+    request_id: str | None
+    conclusive: bool
+    possible: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class BillingEvent:
+    """What the provider says it billed for one request."""
+
+    request_id: str
+    at: float
+    units: Decimal
+    cost_nanousd: int
+
+
+class Upscaler(Protocol):
+    """A provider of the model. Errors are `ModelError` and `ProviderError` leaves of `core.domain.errors`."""
+
+    name: str
+    real_money: bool
+
+    @property
+    def halted(self) -> ProviderHalted | None:
+        """Why nothing is taken at the moment (out of credit, key refused); None while all is well."""
+
+    async def start(self) -> None:
+        """Open connections and background tasks."""
+
+    async def close(self) -> None:
+        """Undo `start`; running requests at the provider are left alone."""
+
+    async def stage(self, path: Path, mime: str, *, job_id: str) -> str:
+        """Upload the picture (streamed) and return an address that no other job has. Repeatable."""
+
+    async def submit(self, inputs: ModelInputs, *, job_id: str, on_sending: Callable[[], Awaitable[None]]) -> str:
+        """The one paid call: at most one request leaves. Returns the request id.
+
+        `on_sending` is awaited at the last moment before the request's bytes can leave.
+        Raises SubmitNotSent, SubmitUnknown, ProviderBusy, ProviderHalted, or a ModelError leaf.
+        """
+
+    async def find(self, staged_url: str, *, since: float) -> Found:
+        """Look among the provider's requests since `since` for the one made with this staged picture."""
+
+    def watch(self, request_id: str) -> AsyncIterator[RemoteStatus]:
+        """Statuses as they change; ends after RemoteCompleted. Survives cut streams, 5xx and limits by itself.
+
+        Raises RequestLost, or ProviderUnavailable after a long outage.
+        """
+
+    async def result(self, request_id: str) -> ModelResult:
+        """The outputs of a completed request, or the error it ended with (raised). Repeatable."""
+
+    async def cancel(self, request_id: str) -> Literal["requested", "removed", "already_completed", "not_found"]:
+        """Ask the provider to stop. `requested` is only a wish: work may still finish and be billed."""
+
+    async def fetch(self, url: str, dest: Path, *, max_bytes: int) -> None:
+        """Stream a result file to disk, resuming where cut. Raises ResultExpired or ProviderUnavailable."""
+
+    async def unit_price(self) -> int | None:
+        """Nano-dollars per megapixel as the provider says now, cached; None where it does not say."""
+
+    async def billing_events(self, request_ids: Sequence[str]) -> Sequence[BillingEvent]:
+        """What was billed for these requests (needs an admin key); missing ones may appear later."""
+
+    async def erase(self, request_id: str) -> None:
+        """Delete what the provider keeps of this request, where it lets us."""

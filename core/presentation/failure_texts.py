@@ -1,0 +1,155 @@
+"""From an error's facts to a notice: what happened, whether it cost anything, what to do.
+
+One sentence per leaf of `core.domain.errors`; a test walks the tree. No class names, no codes, no links.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.domain import errors as e
+from core.domain.money import usd
+from core.presentation.input_failure_texts import INPUT
+from core.presentation.limit_texts import limit_reached
+from core.presentation.notices import Notice
+from core.presentation.plain_text import Explainer, plain
+from core.presentation.provider_failure_texts import PROVIDER
+from core.presentation.translations import tr, trn
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What the failed job cost. `nanousd` None: fal has not said; `started` False: nothing was ever sent."""
+
+    nanousd: int | None = 0
+    started: bool = True
+
+
+def explain(error: e.UpscaleError, locale: str = "en", *, reference: str = "", charge: Charge | None = None) -> Notice:
+    """The notice for `error`. Without `charge`, nothing was charged."""
+    make = _SENTENCES.get(type(error))
+    if make is None:
+        notice = Notice(tr("Something went wrong on our side.", locale), advice=_try_again(locale))
+    else:
+        notice = make(error, locale)
+    charged = notice.charged or charged_sentence(charge or Charge(), locale, quiet=isinstance(error, e.RequestError))
+    return Notice(
+        what=notice.what,
+        charged=charged,
+        advice=notice.advice,
+        reference=reference or (error.reference if isinstance(error, e.InternalError) else ""),
+        opens_at=notice.opens_at,
+        offers=notice.offers,
+        tone=notice.tone,
+    )
+
+
+def charged_sentence(charge: Charge, locale: str, *, quiet: bool = False) -> str:
+    """Whether it cost anything. `quiet`: say nothing where nothing could have been charged."""
+    if charge.nanousd is None:
+        return tr("fal may still bill this; you pay only what fal bills.", locale)
+    if charge.nanousd > 0:
+        return tr("You were charged {amount}.", locale, amount=usd(charge.nanousd, locale))
+    return "" if quiet else tr("You were not charged.", locale)
+
+
+def _try_again(locale: str) -> str:
+    return tr("Please try again; if it keeps happening, give the reference to whoever runs this bot.", locale)
+
+
+def parameter_problem(problem: e.ParameterProblem, locale: str) -> str:
+    """One wrong parameter in one sentence."""
+    facts = {"name": problem.name, "value": problem.value, "allowed": problem.allowed}
+    if problem.kind == "unknown":
+        known = tr("There is no parameter “{name}”.", locale, **facts)
+        hint = problem.suggestion and tr("Did you mean “{name}”?", locale, name=problem.suggestion)
+        return f"{known} {hint}" if hint else known
+    if problem.kind == "missing_value":
+        return tr("“{name}” needs a value: {allowed}.", locale, **facts)
+    if problem.kind == "duplicate":
+        return tr("“{name}” is given twice with different values.", locale, **facts)
+    if problem.kind == "stray":
+        return tr("“{value}” is not a parameter. Write for example: factor=3 creativity=0.5", locale, **facts)
+    if problem.kind == "type":
+        return tr("“{name}” cannot be “{value}”; it must be {allowed}.", locale, **facts)
+    return tr("“{name}” is {value}, but must be {allowed}.", locale, **facts)
+
+
+def _invalid_parameters(error: e.InvalidParameters, locale: str) -> Notice:
+    lines = [parameter_problem(problem, locale) for problem in error.problems]
+    return Notice("\n".join(lines), advice=tr("Nothing was started.", locale), tone="refusal")
+
+
+def _no_image(_: e.NoImage, locale: str) -> Notice:
+    return Notice(
+        tr("There is no image to enlarge.", locale),
+        advice=tr("Attach a PNG, JPEG, WebP or GIF, or give a link to one.", locale),
+        tone="refusal",
+    )
+
+
+def _unsafe(error: e.UnsafeNotAllowed, locale: str) -> Notice:
+    if error.reason == "place":
+        return Notice(
+            tr("The safety check can only be switched off in an age-restricted channel.", locale),
+            tone="refusal",
+        )
+    return Notice(tr("The safety check cannot be switched off here.", locale), tone="refusal")
+
+
+def _not_allowed(error: e.NotAllowed, locale: str) -> Notice:
+    sentences = {
+        "requester": tr("Only the person who asked for this picture can do that.", locale),
+        "requester_or_moderator": tr(
+            "Only the person who asked for this picture, or a moderator, can do that.", locale
+        ),
+        "moderator": tr("Only moderators of this place can do that.", locale),
+        "operator": tr("Only whoever runs this bot can do that.", locale),
+    }
+    return Notice(sentences[error.needs], tone="refusal")
+
+
+def _too_late(error: e.TooLate, locale: str) -> Notice:
+    if error.state == "images_deleted":
+        return Notice(tr("The images of this job have been deleted.", locale), tone="refusal")
+    return Notice(tr("It is too late for that: the job is already over.", locale), tone="refusal")
+
+
+_SENTENCES: dict[type[e.UpscaleError], Explainer] = {
+    **INPUT,
+    **PROVIDER,
+    e.InvalidParameters: _invalid_parameters,
+    e.NoImage: _no_image,
+    e.UnsafeNotAllowed: _unsafe,
+    e.NotAllowed: _not_allowed,
+    e.JobNotFound: plain(lambda lo: tr("This job is not known here, or no longer.", lo), tone="refusal"),
+    e.TooLate: _too_late,
+    e.QuoteExpired: plain(
+        lambda lo: tr("The price was not confirmed in time.", lo),
+        lambda lo: tr("Ask again to get a new price.", lo),
+        "refusal",
+    ),
+    e.LimitReached: limit_reached,
+    e.TooManyWaiting: lambda error, lo: Notice(
+        trn(
+            "You already have {n} picture waiting, which is the most allowed.",
+            "You already have {n} pictures waiting, which is the most allowed.",
+            error.limit,
+            lo,
+        ),
+        advice=tr("Try again when one of them is done.", lo),
+        tone="refusal",
+    ),
+    e.Paused: lambda error, lo: Notice(
+        tr("New upscales are paused here by a moderator.", lo)
+        if error.by == "moderator"
+        else tr("New upscales are paused by whoever runs this bot.", lo),
+        tone="refusal",
+    ),
+    e.LedgerUnavailable: plain(
+        lambda lo: tr("The budget could not be checked, so nothing was started.", lo),
+        lambda lo: tr("Please try again in a minute.", lo),
+    ),
+    e.Draining: plain(lambda lo: tr("The bot is restarting; try again in a minute.", lo), tone="info"),
+    e.InternalError: plain(lambda lo: tr("Something went wrong on our side.", lo), _try_again),
+}

@@ -1,0 +1,41 @@
+"""Numbers as people read them, in their own language."""
+
+from __future__ import annotations
+
+from babel.numbers import format_decimal
+
+from core.presentation.translations import language_of
+
+
+def size(width_px: int, height_px: int) -> str:
+    """`2400×1600`."""
+    return f"{width_px}×{height_px}"
+
+
+def number(value: float, locale: str, pattern: str = "#,##0.##") -> str:
+    """A decimal in the locale's own form."""
+    return format_decimal(value, format=pattern, locale=language_of(locale))
+
+
+def factor_text(factor: float, locale: str) -> str:
+    """`2×`, `1.6×`."""
+    return f"{number(factor, locale)}×"
+
+
+def mb(n_bytes: int, locale: str) -> str:
+    """Bytes as megabytes of 10⁶: `12.3 MB`; small ones as kB."""
+    if n_bytes < 100_000:
+        return f"{number(n_bytes / 1000, locale, '#,##0.#')} kB"
+    return f"{number(n_bytes / 1_000_000, locale, '#,##0.#')} MB"
+
+
+def pixels(n_px: int, locale: str) -> str:
+    """Pixels as megapixels: `64 MP`, `0.5 MP`."""
+    return f"{number(n_px / 1_000_000, locale, '#,##0.##')} MP"
+
+
+def seconds(value_s: float, locale: str) -> str:
+    """A duration: `4.2 s`, `1 min 20 s`."""
+    if value_s < 60:
+        return f"{number(value_s, locale, '#,##0.#')} s"
+    return f"{int(value_s // 60)} min {int(value_s % 60)} s"

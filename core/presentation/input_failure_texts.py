@@ -1,0 +1,123 @@
+"""Why a picture, or the way to it, cannot be used: one explainer per leaf of `InputError`."""
+
+from __future__ import annotations
+
+from babel.numbers import format_decimal
+
+from core.domain import errors as e
+from core.presentation.formats import factor_text, mb, pixels, size
+from core.presentation.notices import Notice, Offer
+from core.presentation.plain_text import Explainer, plain
+from core.presentation.translations import language_of, tr
+
+
+def _output_too_large(error: e.OutputTooLarge, locale: str) -> Notice:
+    what = tr(
+        "The result would be {size} ({pixels}); at most {limit} and {side} px a side are allowed.",
+        locale,
+        size=size(error.width_px, error.height_px),
+        pixels=pixels(error.width_px * error.height_px, locale),
+        limit=pixels(error.limit_px, locale),
+        side=format_decimal(error.limit_side_px, locale=language_of(locale)),
+    )
+    return Notice(what, offers=_offer(error.largest_factor, locale), tone="refusal")
+
+
+def _offer(factor: float | None, locale: str) -> tuple[Offer, ...]:
+    if factor is None or factor <= 1:
+        return ()
+    label = tr("Enlarge {factor} instead", locale, factor=factor_text(factor, locale))
+    return (Offer("factor", factor, label),)
+
+
+def _link_refused(error: e.LinkRefused, locale: str) -> Notice:
+    reasons = {
+        "scheme": tr("Only http and https links can be fetched.", locale),
+        "port": tr("Links with an unusual port are not fetched.", locale),
+        "credentials": tr("Links that hold a user name or password are not fetched.", locale),
+        "private_address": tr("This link leads to a private network and is not fetched.", locale),
+        "dns": tr("The host of this link cannot be found.", locale),
+        "redirects": tr("This link redirects too often.", locale),
+        "syntax": tr("This is not a link that can be read.", locale),
+    }
+    return Notice(reasons[error.reason], advice=tr("Attach the image itself instead.", locale), tone="refusal")
+
+
+def _download_failed(error: e.DownloadFailed, locale: str) -> Notice:
+    reasons = {
+        "status": tr(
+            "The image could not be downloaded: its server answered with error {status}.",
+            locale,
+            status=error.status or "?",
+        ),
+        "timeout": tr("The image could not be downloaded in time.", locale),
+        "connection": tr("The server of the image could not be reached.", locale),
+        "truncated": tr("The download of the image broke off.", locale),
+        "login_page": tr("Instead of the image there came a login page; the bot may not read this file.", locale),
+        "gone": tr("The image is no longer there.", locale),
+        "not_ready": tr("The file is still being processed.", locale),
+        "not_visible": tr("The bot cannot see this file.", locale),
+        "external": tr(
+            "This file lies in another service (such as a cloud drive), where the bot cannot read it.", locale
+        ),
+    }
+    return Notice(reasons[error.reason], advice=tr("Try again, or upload the image here directly.", locale))
+
+
+INPUT: dict[type[e.UpscaleError], Explainer] = {
+    e.NotAnImage: lambda error, lo: Notice(
+        tr("This file is not an image that can be read ({detected}).", lo, detected=error.detected)
+        if error.detected
+        else tr("This file is not an image that can be read.", lo),
+        advice=tr("PNG, JPEG, WebP and GIF work everywhere.", lo),
+        tone="refusal",
+    ),
+    e.UnsupportedFormat: lambda error, lo: Notice(
+        tr("{format} files cannot be read here.", lo, format=error.format.upper()),
+        advice=tr("PNG, JPEG, WebP and GIF work everywhere.", lo),
+        tone="refusal",
+    ),
+    e.DamagedImage: plain(
+        lambda lo: tr("The image is damaged or incomplete.", lo),
+        lambda lo: tr("Upload it again, or save it anew first.", lo),
+        "refusal",
+    ),
+    e.FileTooLarge: lambda error, lo: Notice(
+        tr(
+            "The file is {actual}; at most {limit} are allowed.",
+            lo,
+            actual=mb(error.bytes, lo),
+            limit=mb(error.limit_bytes, lo),
+        )
+        if error.bytes is not None
+        else tr("The file is larger than the {limit} that are allowed.", lo, limit=mb(error.limit_bytes, lo)),
+        tone="refusal",
+    ),
+    e.TooManyPixels: lambda error, lo: Notice(
+        tr(
+            "The image is {size} ({pixels}); at most {limit} are allowed.",
+            lo,
+            size=size(error.width_px, error.height_px),
+            pixels=pixels(error.width_px * error.height_px, lo),
+            limit=pixels(error.limit_px, lo),
+        ),
+        tone="refusal",
+    ),
+    e.ImageTooSmall: lambda error, lo: Notice(
+        tr(
+            "The image is {size}; each side must have at least {side} px.",
+            lo,
+            size=size(error.width_px, error.height_px),
+            side=error.min_side_px,
+        ),
+        tone="refusal",
+    ),
+    e.OutputTooLarge: _output_too_large,
+    e.ImageTooCostly: plain(
+        lambda lo: tr("Reading this image takes too much time or memory.", lo),
+        lambda lo: tr("Save it as a plain PNG or JPEG first.", lo),
+        "refusal",
+    ),
+    e.LinkRefused: _link_refused,
+    e.DownloadFailed: _download_failed,
+}

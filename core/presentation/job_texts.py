@@ -1,0 +1,197 @@
+"""Sentences about a job while it runs and when it is done, shared by every platform. Plain text, no markup."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from core.domain.job import Delivery, Job, JobState, Progress, Quote, Receipt
+from core.domain.limits import LimitStatus
+from core.domain.money import usd
+from core.presentation.formats import factor_text, number, pixels, seconds, size
+from core.presentation.limit_texts import left_sentence, tightest
+from core.presentation.translations import tr, trn
+
+Button: TypeAlias = Literal[
+    "confirm", "cancel", "again", "more_creative", "twice_more", "compare", "details", "delete", "download"
+]
+
+
+def button_label(button: Button, locale: str) -> str:
+    """The words on a button (`confirm` has its price beside it, see `confirm_label`)."""
+    labels: dict[Button, str] = {
+        "confirm": tr("Start", locale),
+        "cancel": tr("Cancel", locale),
+        "again": tr("Again", locale),
+        "more_creative": tr("More creative", locale),
+        "twice_more": tr("2× more", locale),
+        "compare": tr("Compare", locale),
+        "details": tr("Details", locale),
+        "delete": tr("Delete", locale),
+        "download": tr("Full file", locale),
+    }
+    return labels[button]
+
+
+def stage_text(progress: Progress, locale: str) -> str:
+    """`Waiting, 3 ahead`, `Upscaling, 40 %` …; the finish time is shown by the platform."""
+    if progress.stage == "preparing":
+        return tr("Reading the picture", locale)
+    if progress.stage == "turn":
+        ahead = progress.position or 0
+        if ahead == 0:
+            return tr("Waiting until one of your other pictures is done", locale)
+        return trn(
+            "Waiting for your other pictures, {n} before this one",
+            "Waiting for your other pictures, {n} before this one",
+            ahead,
+            locale,
+        )
+    if progress.stage == "waiting":
+        return _waiting(progress.position, locale)
+    if progress.stage == "upscaling":
+        if progress.percent is None:
+            return tr("Upscaling", locale)
+        return tr("Upscaling, {percent} %", locale, percent=int(progress.percent))
+    return tr("Delivering", locale)
+
+
+def _waiting(position: int | None, locale: str) -> str:
+    if position is None:
+        return tr("Waiting for the model", locale)
+    if position == 0:
+        return tr("Waiting for the model, next in line", locale)
+    return trn(
+        "Waiting for the model, {n} request ahead", "Waiting for the model, {n} requests ahead", position, locale
+    )
+
+
+def price_line(quote: Quote, locale: str) -> str:
+    """`2400×1600 → 4800×3200, 16 MP, $1.60`."""
+    before, after = size(quote.width_px, quote.height_px), size(quote.out_width_px, quote.out_height_px)
+    return f"{before} → {after}, {quote.megapixels} MP, {usd(quote.estimate_nanousd, locale)}"
+
+
+def ask_text(quote: Quote, locale: str) -> str:
+    """The question above the price button, with what is left."""
+    status = tightest(quote.left)
+    left = left_sentence(status, locale) if status else ""
+    return " ".join(part for part in (price_line(quote, locale) + ".", left) if part)
+
+
+def confirm_label(quote: Quote, locale: str) -> str:
+    """The button that carries the price."""
+    return tr("Start for {price}", locale, price=usd(quote.estimate_nanousd, locale))
+
+
+def size_line(job: Job, locale: str) -> str:
+    """`2400×1600 → 4800×3200 (15.4 MP)` of a finished job."""
+    if job.result is None or job.input is None:
+        return ""
+    before = size(job.input.width_px, job.input.height_px)
+    after = size(job.result.width_px, job.result.height_px)
+    return f"{before} → {after} ({pixels(job.result.width_px * job.result.height_px, locale)})"
+
+
+def parameters_line(job: Job, locale: str) -> str:
+    """`2×, creativity 0.3, guidance 1, steps 20, seed 123`; the names are those that can be typed."""
+    p = job.parameters
+    words = [
+        factor_text(p.factor, locale),
+        f"creativity {number(p.creativity, locale)}",
+        f"guidance {number(p.guidance, locale)}",
+        f"steps {p.steps}",
+    ]
+    seed = job.result.seed if job.result is not None else p.seed
+    if seed is not None:
+        words.append(f"seed {seed}")
+    if not p.safety:
+        words.append("safety off")
+    return ", ".join(words)
+
+
+def receipt_line(job: Job, left: tuple[LimitStatus, ...], locale: str) -> str:
+    """`Charged $1.60. You have $3.20 left today.`, with play money, free repeats and unknown bills said plainly."""
+    parts = [charge_text(job.receipt, locale)] if job.receipt else []
+    if job.result is not None and job.result.inference_s is not None:
+        parts.append(tr("The model took {time}.", locale, time=seconds(job.result.inference_s, locale)))
+    status = tightest(left)
+    if status is not None:
+        parts.append(left_sentence(status, locale))
+    return " ".join(parts)
+
+
+def charge_text(receipt: Receipt, locale: str) -> str:
+    """What the job cost, in one sentence."""
+    amount = usd(receipt.charged_nanousd, locale)
+    if receipt.basis == "repeat":
+        return tr("From an earlier job, {amount}.", locale, amount=amount)
+    if receipt.basis == "none":
+        return tr("Not charged.", locale)
+    if receipt.basis == "unknown":
+        return tr("fal may still bill this, at most {amount}.", locale, amount=usd(receipt.estimate_nanousd, locale))
+    if receipt.play_money:
+        return tr("Charged {amount} of play money.", locale, amount=amount)
+    return tr("Charged {amount}.", locale, amount=amount)
+
+
+def notes_text(job: Job, locale: str) -> str:
+    """What was changed about the picture before it went to the model."""
+    sentences = {
+        "alpha_flattened": tr("Transparent parts were filled with white.", locale),
+        "first_frame": tr("Only the first frame of the animation was enlarged.", locale),
+        "converted": "",
+    }
+    notes = job.input.notes if job.input is not None else ()
+    return " ".join(sentences[note] for note in notes if sentences[note])
+
+
+def delivery_text(delivery: Delivery, locale: str) -> str:
+    """How the file shown differs from the full one, and where it went; empty for the original in its place."""
+    shapes = {
+        "lossless_webp": tr("Shown as lossless WebP, because the full file is too large for here.", locale),
+        "webp": tr("Shown as high-quality WebP, because the full file is too large for here.", locale),
+        "jpeg": tr("Shown as high-quality JPEG, because the full file is too large for here.", locale),
+        "preview": tr("This is a reduced preview; the full file is too large for here.", locale),
+        "link": tr("The file is too large for here; use the link.", locale),
+        "kept": tr("It could not be delivered here and is kept in your history.", locale),
+    }
+    places = {
+        "direct_message": tr("Sent as a direct message, because it could not be posted there.", locale),
+        "new_message": tr("Posted as a new message, because the first one could no longer be changed.", locale),
+    }
+    parts = [shapes.get(delivery.shape, ""), places.get(delivery.elsewhere, "")]
+    return " ".join(part for part in parts if part)
+
+
+def state_word(job: Job, locale: str) -> str:
+    """Where a job is, in a word or two, for lists."""
+    if job.images_deleted:
+        return tr("deleted", locale)
+    names = {
+        JobState.AWAITING_CONFIRMATION: tr("waiting for you", locale),
+        JobState.QUEUED: tr("waiting", locale),
+        JobState.RUNNING: tr("running", locale),
+        JobState.DELIVERING: tr("delivering", locale),
+        JobState.SUCCEEDED: tr("done", locale),
+        JobState.FAILED: tr("failed", locale),
+        JobState.CANCELLED: tr("cancelled", locale),
+        JobState.REFUSED: tr("not started", locale),
+    }
+    return names[job.state]
+
+
+def cancelled_text(job: Job, locale: str) -> str:
+    """What a cancelled job ended with."""
+    return tr("Cancelled.", locale)
+
+
+def cancel_pending_text(locale: str) -> str:
+    """Said at once when a job is cancelled on which fal already works."""
+    return tr("Cancelling. fal has already started, so it may still bill this; you pay only what fal bills.", locale)
+
+
+def alt_text(job: Job, locale: str, *, max_chars: int) -> str:
+    """The caption as alternative text, cut to `max_chars`; a plain description where there is none."""
+    caption = (job.result.caption if job.result is not None else "").strip()
+    text = caption or tr("Enlarged picture", locale)
+    return text if len(text) <= max_chars else text[: max_chars - 1].rstrip() + "…"

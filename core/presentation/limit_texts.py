@@ -1,0 +1,160 @@
+"""Sentences about limits and what is left of them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date, format_datetime, format_time
+
+from core.domain import errors as e
+from core.domain.limits import LimitStatus, Measure, ScopeKind, Window
+from core.domain.money import usd
+from core.presentation.formats import factor_text
+from core.presentation.notices import Notice, Offer
+from core.presentation.translations import language_of, tr, trn
+
+if TYPE_CHECKING:
+    from core.budgets.alerts import Alert
+
+
+_HAVE_SERVERS = frozenset({"", "discord"})
+"""Where people say server; everywhere else they say workspace."""
+
+
+def amount(measure: Measure, value: int, locale: str) -> str:
+    """`$3.20`, `16 MP`, `5 jobs`."""
+    if measure is Measure.USD:
+        return usd(value, locale)
+    if measure is Measure.MEGAPIXELS:
+        return tr("{n} MP", locale, n=value)
+    return trn("{n} job", "{n} jobs", value, locale)
+
+
+def window_name(window: Window, locale: str) -> str:
+    """The window as a phrase: `today`, `this week`."""
+    names = {
+        Window.HOUR: tr("this hour", locale),
+        Window.DAY: tr("today", locale),
+        Window.WEEK: tr("this week", locale),
+        Window.MONTH: tr("this month", locale),
+        Window.TOTAL: tr("in total", locale),
+        Window.NOW: tr("at once", locale),
+    }
+    return names[window]
+
+
+def scope_name(kind: ScopeKind, locale: str, platform: str = "") -> str:
+    """Whose limit it is, from the member's view, in the words of the platform where it has its own."""
+    if kind is ScopeKind.WORKSPACE and platform not in _HAVE_SERVERS:
+        return tr("this workspace", locale)
+    names = {
+        ScopeKind.EVERYTHING: tr("the whole bot", locale),
+        ScopeKind.PLATFORM: tr("this platform", locale),
+        ScopeKind.WORKSPACE: tr("this server", locale),
+        ScopeKind.CHANNEL: tr("this channel", locale),
+        ScopeKind.ROLE: tr("your role", locale),
+        ScopeKind.USER: tr("you", locale),
+    }
+    return names[kind]
+
+
+def left_sentence(status: LimitStatus, locale: str) -> str:
+    """`$3.20 left today`, with whose it is when it is not the member's own."""
+    limit = status.limit
+    left = amount(limit.measure, status.left, locale)
+    when = window_name(limit.window, locale)
+    if limit.source == "sponsor":
+        whole = amount(limit.measure, limit.amount, locale)
+        return tr(
+            "Jobs in this channel are paid from its own budget: {left} of {whole} left.", locale, left=left, whole=whole
+        )
+    if limit.scope.kind is ScopeKind.USER:
+        return tr("You have {left} left {when}.", locale, left=left, when=when)
+    whose = scope_name(limit.scope.kind, locale, limit.scope.platform)
+    return tr("{left} left {when} for {whose}.", locale, left=left, when=when, whose=whose)
+
+
+def tightest(statuses: tuple[LimitStatus, ...]) -> LimitStatus | None:
+    """The money limit with the least left: the one worth telling."""
+    money = [status for status in statuses if status.limit.measure is Measure.USD]
+    return min(money, key=lambda status: status.left, default=None)
+
+
+def limit_reached(error: e.LimitReached, locale: str) -> Notice:
+    """Which limit, how much of it is left, what was needed, when it opens again, and what would fit."""
+    limit = error.status.limit
+    facts = {
+        "needed": amount(limit.measure, error.needed, locale),
+        "left": amount(limit.measure, error.status.left, locale),
+        "limit": amount(limit.measure, limit.amount, locale),
+        "when": window_name(limit.window, locale),
+        "whose": scope_name(limit.scope.kind, locale, limit.scope.platform),
+    }
+    offers: tuple[Offer, ...] = ()
+    if error.largest_factor is not None and error.largest_factor > 1:
+        label = tr("Enlarge {factor} instead", locale, factor=factor_text(error.largest_factor, locale))
+        offers = (Offer("factor", error.largest_factor, label),)
+    if error.needed > limit.amount:
+        what = tr(
+            "This needs {needed}, but the whole limit {when} for {whose} is {limit}, and {left} of it are left.",
+            locale,
+            **facts,
+        )
+        advice = tr("A moderator can raise it.", locale)
+        # Where something smaller would fit later, the time is worth telling; for an unused limit it is not.
+        opens_at = error.status.opens_at if error.status.left < limit.amount else None
+        return Notice(what, advice=advice, opens_at=opens_at, offers=offers, tone="refusal")
+    what = tr("This needs {needed}, but only {left} of {limit} are left {when} for {whose}.", locale, **facts)
+    advice = "" if error.status.opens_at is not None else tr("A moderator can raise it.", locale)
+    return Notice(what, advice=advice, opens_at=error.status.opens_at, offers=offers, tone="refusal")
+
+
+def alert(due: Alert, now: float, zone: ZoneInfo) -> Notice:
+    """How much of a budget is used, and when it will run out at this pace."""
+    limit, locale = due.status.limit, due.place.locale
+    facts = {
+        "used": amount(limit.measure, due.status.used, locale),
+        "limit": amount(limit.measure, limit.amount, locale),
+        "when": window_name(limit.window, locale),
+        "whose": tr("this channel", locale)
+        if limit.source == "sponsor"
+        else scope_name(limit.scope.kind, locale, limit.scope.platform),
+        "percent": due.level,
+    }
+    if due.level == 100:
+        what = tr("The budget of {whose} is used up: {used} of {limit} {when}.", locale, **facts)
+        return Notice(
+            what,
+            advice=tr("New jobs are refused until it opens again or a moderator raises it.", locale),
+            opens_at=due.status.opens_at,
+            tone="info",
+        )
+    what = tr("{percent} % of the budget of {whose} is used: {used} of {limit} {when}.", locale, **facts)
+    advice = "" if limit.window is Window.TOTAL else _forecast(due.runs_out_at, now, zone, locale)
+    return Notice(what, advice=advice, tone="info")
+
+
+def _forecast(at: float | None, now: float, zone: ZoneInfo, locale: str) -> str:
+    if at is None:
+        return tr("At this pace it will last.", locale)
+    language = language_of(locale)
+    then, today = datetime.fromtimestamp(at, zone), datetime.fromtimestamp(now, zone).date()
+    if then.date() == today:
+        time = format_time(then, "short", locale=language)
+        return tr("At this pace it runs out today at about {time}.", locale, time=time)
+    within_a_week = then.date() - today < timedelta(days=7)
+    day = format_date(then.date(), "EEEE" if within_a_week else "long", locale=language)
+    return tr("At this pace it runs out on {day}.", locale, day=day)
+
+
+def opens_text(at: float, zone: ZoneInfo, locale: str) -> str:
+    """When a limit opens again, for places that cannot count down: `Tue, 24 Nov, 00:00 UTC`."""
+    return format_datetime(datetime.fromtimestamp(at, zone), "EEE, d MMM, HH:mm z", locale=language_of(locale))
+
+
+def both_books(day: str, ledger_nanousd: int, provider_nanousd: int, locale: str) -> str:
+    """The daily line: `2026-11-23: ledger $23.10, fal $23.10`."""
+    facts = {"day": day, "ledger": usd(ledger_nanousd, locale), "fal": usd(provider_nanousd, locale)}
+    return tr("{day}: ledger {ledger}, fal {fal}", locale, **facts)

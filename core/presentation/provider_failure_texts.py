@@ -1,0 +1,97 @@
+"""What went wrong at the model, at fal, or on the way back: one explainer per leaf."""
+
+from __future__ import annotations
+
+from core.domain import errors as e
+from core.presentation.formats import mb, size
+from core.presentation.notices import Notice
+from core.presentation.plain_text import Explainer, plain
+from core.presentation.translations import tr
+
+
+def _image_rejected(error: e.ImageRejected, locale: str) -> Notice:
+    sign = "≥" if error.reason == "too_small" else "≤"  # the model's limit, not the picture's own size
+    limit = (
+        f" ({sign} {size(error.limit_width_px, error.limit_height_px)})"
+        if error.limit_width_px and error.limit_height_px
+        else f" (≤ {mb(error.limit_bytes, locale)})"
+        if error.limit_bytes
+        else ""
+    )
+    reasons = {
+        "too_small": tr("The model says that the picture is too small.", locale),
+        "too_large": tr("The model says that the picture is too large.", locale),
+        "unreadable": tr("The model could not read the picture.", locale),
+        "format": tr("The model does not take this kind of picture.", locale),
+        "download": tr("The model could not fetch the picture.", locale),
+        "file_too_large": tr("The model says that the file is too large.", locale),
+        "no_media": tr("The model returned no picture.", locale),
+    }
+    return Notice(reasons[error.reason] + limit, advice=tr("Try another picture or a smaller factor.", locale))
+
+
+def _halted(error: e.ProviderHalted, locale: str) -> Notice:
+    what = (
+        tr("The upscaling service is out of credit.", locale)
+        if error.kind == "credit"
+        else tr("The upscaling service does not accept this bot's key at the moment.", locale)
+    )
+    return Notice(what, advice=tr("Whoever runs this bot has been told. Please try again later.", locale))
+
+
+def _submit_unknown(_: e.SubmitUnknown, locale: str) -> Notice:
+    return Notice(
+        tr(
+            "The connection to the upscaling service broke while your picture was handed over,"
+            " and the job could not be found there.",
+            locale,
+        ),
+        advice=tr(
+            "It is not sent again by itself, so that nobody pays twice. Start it again if you still want it.",
+            locale,
+        ),
+    )
+
+
+def _delivery(error: e.DeliveryRefused, locale: str) -> Notice:
+    return Notice(
+        tr("The picture is ready, but it could not be delivered here.", locale),
+        advice=tr("It is kept; find it in your history.", locale),
+        tone="info",
+    )
+
+
+PROVIDER: dict[type[e.UpscaleError], Explainer] = {
+    e.ImageRejected: _image_rejected,
+    e.ContentRejected: plain(lambda lo: tr("The model's safety check refused this picture.", lo)),
+    e.InvalidForModel: lambda error, lo: Notice(
+        tr("The model did not accept “{name}”.", lo, name=error.parameter) + (f" ({error.rule})" if error.rule else ""),
+        advice=tr("Try another value.", lo),
+    ),
+    e.ModelFailed: plain(
+        lambda lo: tr("The model broke off while working on your picture.", lo),
+        lambda lo: tr("Please try again.", lo),
+    ),
+    e.ProviderHalted: _halted,
+    e.ProviderBusy: plain(
+        lambda lo: tr("The upscaling service is too busy right now.", lo),
+        lambda lo: tr("Please try again in a few minutes.", lo),
+    ),
+    e.ProviderUnavailable: plain(
+        lambda lo: tr("The upscaling service cannot be reached.", lo),
+        lambda lo: tr("Please try again in a few minutes.", lo),
+    ),
+    e.SubmitNotSent: plain(
+        lambda lo: tr("The upscaling service cannot be reached.", lo),
+        lambda lo: tr("Please try again in a few minutes.", lo),
+    ),
+    e.SubmitUnknown: _submit_unknown,
+    e.RequestLost: plain(
+        lambda lo: tr("The upscaling service lost your job.", lo), lambda lo: tr("Please start it again.", lo)
+    ),
+    e.ResultExpired: plain(
+        lambda lo: tr("The picture is no longer kept.", lo), lambda lo: tr("Please start it again.", lo)
+    ),
+    e.DeliveryRefused: _delivery,
+    e.DeliveryUnavailable: _delivery,
+}

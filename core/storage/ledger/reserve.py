@@ -1,0 +1,170 @@
+"""The ledger's decisions, as plain functions on a `Book`: hold, settle, release, correct. No waiting, no database.
+
+Every function may be called again with the same arguments and then changes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from decimal import Decimal
+from typing import Literal
+
+from core.budgets.fit import needed, worst
+from core.domain.errors import LimitReached, Paused, TooManyWaiting
+from core.domain.job import Requester
+from core.domain.limits import LimitStatus
+from core.domain.money import PIXELS_PER_MEGAPIXEL
+from core.domain.windows import COUNTED
+from core.ports import HoldRequest
+from core.storage.ledger.keys import NOW
+from core.storage.ledger.rules import Bound, Plan
+from core.storage.ledger.unit_of_work import OPEN, Balance, Book, Hold, HoldState
+
+_MAX_NAME = 100
+
+
+def plans(book: Book, who: Requester) -> tuple[Plan, ...]:
+    """The ways to pay, in the order in which they are tried: a sponsor of the channel, then the member."""
+    own = book.rules.plan(who)
+    sponsor = book.rules.sponsor(who, book.now)
+    return (own,) if sponsor is None else (book.rules.sponsored(who, sponsor), own)
+
+
+def place(book: Book, request: HoldRequest, *, must_wait: bool) -> Hold:
+    """Hold the money of a new job, or of one whose earlier hold was given back. Raises what `Ledger.hold` raises."""
+    who = request.requester
+    by = book.rules.paused(who)
+    if by is not None:
+        raise Paused(by=by)
+    if not request.enforce:
+        return _write(book, request, Plan((), (), (), ()), "running")
+    plan = _affordable(book, request)
+    if must_wait:
+        _refuse_too_many(book, who)
+    return _write(book, request, plan, "waiting" if must_wait else "running")
+
+
+def _affordable(book: Book, request: HoldRequest) -> Plan:
+    """The first way to pay that has room; a sponsor's budget that does not suffice leaves it to the member's own."""
+    ways = plans(book, request.requester)
+    for plan in ways:
+        failing = [status for status in map(book.status, plan.bounds) if not _fits(status, request)]
+        if not failing:
+            return plan
+        if plan is ways[-1] or any(status.limit.source != "sponsor" for status in failing):
+            raise _refusal(failing, request)
+    raise AssertionError("a requester always has a plan")
+
+
+def _fits(status: LimitStatus, request: HoldRequest) -> bool:
+    return needed(status.limit, request.amount_nanousd, request.megapixels) <= status.left
+
+
+def _refusal(failing: list[LimitStatus], request: HoldRequest) -> LimitReached:
+    status = worst(failing)
+    return LimitReached(status=status, needed=needed(status.limit, request.amount_nanousd, request.megapixels))
+
+
+def _refuse_too_many(book: Book, who: Requester) -> None:
+    everywhere = book.rules.keys.personal(who)[0]
+    if book.user_waiting is not None and book.balance(everywhere, NOW).waiting >= book.user_waiting:
+        raise TooManyWaiting(limit=book.user_waiting)
+
+
+def _write(book: Book, request: HoldRequest, plan: Plan, state: HoldState) -> Hold:
+    who = request.requester
+    old = book.holds.get(request.key)
+    hold = Hold(
+        key=request.key,
+        requester=_trimmed(who),
+        state="released",
+        held_at=book.now,
+        asked_at=book.now,
+        expires_at=book.now + book.hold_ttl_s,
+        day=book.day,
+        amount_nanousd=request.amount_nanousd,
+        amount_px=request.megapixels * PIXELS_PER_MEGAPIXEL,
+        play=not request.enforce,
+        member=book.rules.keys.member(who.platform, who.user_id),
+        counters=plan.counters,
+        slots=plan.slot_counters,
+        windows=tuple((span.key, span.ends_at) for span in book.spans if span.window in COUNTED),
+        sponsor_id=plan.sponsor_id,
+        round=old.round + 1 if old else 1,
+        adjustments=old.adjustments if old else 0,
+        seq=old.seq if old else None,
+    )
+    book.holds[hold.key] = hold
+    book.move(hold, state)
+    change = Balance(held_nanousd=hold.amount_nanousd, held_px=hold.amount_px, held_jobs=1)
+    book.record(hold, "hold", f"hold:{hold.round}", change)
+    return hold
+
+
+def _trimmed(who: Requester) -> Requester:
+    return who if len(who.user_name) <= _MAX_NAME else dataclasses.replace(who, user_name=who.user_name[:_MAX_NAME])
+
+
+def settle(book: Book, key: str, amount_nanousd: int, megapixels: Decimal, *, real: bool) -> bool:
+    """Turn a hold into a charge; also after its release or expiry, for what was billed is billed. False if unknown."""
+    hold = book.holds.get(key)
+    if hold is None:
+        return False
+    if hold.state == "settled":
+        return True
+    pixels = math.ceil(megapixels * PIXELS_PER_MEGAPIXEL)
+    change = _given_back(hold)
+    if real or hold.play:
+        change.add(Balance(used_nanousd=amount_nanousd, used_px=pixels, used_jobs=1))
+        hold.charged_nanousd, hold.charged_px = amount_nanousd, pixels
+    book.move(hold, "settled")
+    book.record(hold, "settle", f"settle:{hold.round}", change)
+    return True
+
+
+def release(book: Book, key: str, kind: Literal["release", "expire"]) -> bool:
+    """Give an open hold back in full. False if there was none."""
+    hold = book.holds.get(key)
+    if hold is None or hold.state not in OPEN:
+        return False
+    change = _given_back(hold)
+    book.move(hold, "expired" if kind == "expire" else "released")
+    book.record(hold, kind, f"{kind}:{hold.round}", change)
+    return True
+
+
+def correct(book: Book, key: str, amount_nanousd: int, megapixels: Decimal | None, note: str) -> int:
+    """Make the charge of a settled hold this much by an `adjust` entry; returns the difference in nano-dollars."""
+    hold = book.holds.get(key)
+    if hold is None or hold.state != "settled":
+        return 0
+    pixels = hold.charged_px if megapixels is None else math.ceil(megapixels * PIXELS_PER_MEGAPIXEL)
+    change = Balance(used_nanousd=amount_nanousd - hold.charged_nanousd, used_px=pixels - hold.charged_px)
+    if change == Balance():
+        return 0
+    hold.charged_nanousd, hold.charged_px = amount_nanousd, pixels
+    hold.adjustments += 1
+    book.record(hold, "adjust", f"adjust:{hold.round}:{hold.adjustments}", change, note)
+    return change.used_nanousd
+
+
+def _given_back(hold: Hold) -> Balance:
+    if hold.state not in OPEN:
+        return Balance()
+    return Balance(held_nanousd=-hold.amount_nanousd, held_px=-hold.amount_px, held_jobs=-1)
+
+
+def left(book: Book, hold: Hold) -> tuple[LimitStatus, ...]:
+    """What remains of the limits that this hold is checked against, as they stand now."""
+    if hold.play:
+        return ()
+    return tuple(map(book.status, bounds_of(book, hold)))
+
+
+def bounds_of(book: Book, hold: Hold) -> tuple[Bound, ...]:
+    """Money bounds of the plan that paid for this hold, under today's rules."""
+    for plan in plans(book, hold.requester):
+        if plan.sponsor_id == hold.sponsor_id:
+            return plan.bounds
+    return book.rules.plan(hold.requester).bounds

@@ -1,0 +1,188 @@
+"""One batch's working copy of the ledger in memory: holds, balances, and everything that has to be written.
+
+Decisions are made on it by plain functions; nothing here waits or touches the database.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from core.domain.job import Requester
+from core.domain.limits import LimitStatus, Measure
+from core.domain.money import PIXELS_PER_MEGAPIXEL
+from core.domain.windows import Span
+from core.storage.ledger.keys import NOW, balance_key
+from core.storage.ledger.rules import Bound, Rules
+
+HoldState: TypeAlias = Literal["waiting", "running", "settled", "released", "expired"]
+OPEN: frozenset[HoldState] = frozenset({"waiting", "running"})
+
+
+@dataclass(slots=True)
+class Balance:
+    """What is used and held on one counter in one window."""
+
+    used_nanousd: int = 0
+    held_nanousd: int = 0
+    used_px: int = 0
+    held_px: int = 0
+    used_jobs: int = 0
+    held_jobs: int = 0
+    running: int = 0
+    waiting: int = 0
+
+    def add(self, other: Balance) -> None:
+        """Count `other` in."""
+        self.used_nanousd += other.used_nanousd
+        self.held_nanousd += other.held_nanousd
+        self.used_px += other.used_px
+        self.held_px += other.held_px
+        self.used_jobs += other.used_jobs
+        self.held_jobs += other.held_jobs
+        self.running += other.running
+        self.waiting += other.waiting
+
+
+@dataclass(slots=True)
+class Hold:
+    """A row of `ledger_holds`. `windows` are pairs of window name and end, fixed when the hold was made."""
+
+    key: str
+    requester: Requester
+    state: HoldState
+    held_at: float
+    asked_at: float
+    expires_at: float
+    day: str
+    amount_nanousd: int
+    amount_px: int
+    play: bool
+    member: str
+    counters: tuple[str, ...]
+    slots: tuple[str, ...]
+    windows: tuple[tuple[str, float | None], ...]
+    sponsor_id: str = ""
+    round: int = 1
+    adjustments: int = 0
+    charged_nanousd: int = 0
+    charged_px: int = 0
+    seq: int | None = None
+
+
+@dataclass(slots=True)
+class Book:
+    """The working copy. `balances` holds the rows that were read; `deltas` what must be added to the stored ones."""
+
+    now: float
+    day: str
+    spans: Sequence[Span]
+    rules: Rules
+    patience_s: float
+    hold_ttl_s: float
+    user_waiting: int | None
+    holds: dict[str, Hold] = field(default_factory=dict)
+    balances: dict[str, Balance] = field(default_factory=dict)
+    deltas: dict[str, Balance] = field(default_factory=dict)
+    ends: dict[str, float | None] = field(default_factory=dict)
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    changed: dict[str, Hold] = field(default_factory=dict)
+    touched: set[str] = field(default_factory=set)
+
+    def balance(self, counter: str, window: str) -> Balance:
+        """A row that was read before (absent rows count nothing)."""
+        return self.balances.setdefault(balance_key(counter, window), Balance())
+
+    def post(self, counters: Iterable[str], windows: Iterable[tuple[str, float | None]], change: Balance) -> None:
+        """Add `change` to each of these counters in each of these windows."""
+        for counter in counters:
+            for window, ends_at in windows:
+                key = balance_key(counter, window)
+                delta = self.deltas.get(key)
+                if delta is None:
+                    delta = self.deltas[key] = Balance()
+                    self.ends[key] = ends_at
+                delta.add(change)
+                known = self.balances.get(key)
+                if known is not None:
+                    known.add(change)
+
+    def move(self, hold: Hold, state: HoldState) -> None:
+        """Change a hold's state and the counts of jobs at once with it."""
+        if not hold.play:
+            change = Balance()
+            for at, step in ((hold.state, -1), (state, 1)):
+                change.running += step if at == "running" else 0
+                change.waiting += step if at == "waiting" else 0
+            if change != Balance():
+                self.post(hold.slots, ((NOW, None),), change)
+        hold.state = state
+        self.changed[hold.key] = hold
+
+    def record(self, hold: Hold, kind: str, step: str, change: Balance, note: str = "") -> None:
+        """Append an entry and post it to the windows of the instant at which the hold was made.
+
+        Only the entry of the hold itself names its counters and windows; those that follow it inherit them.
+        """
+        who, first = hold.requester, kind == "hold"
+        self.entries.append(
+            {
+                "job_key": hold.key,
+                "step": step,
+                "kind": kind,
+                "at": self.now,
+                "held_at": hold.held_at,
+                "day": hold.day,
+                "used_nanousd": change.used_nanousd,
+                "held_nanousd": change.held_nanousd,
+                "used_px": change.used_px,
+                "held_px": change.held_px,
+                "used_jobs": change.used_jobs,
+                "held_jobs": change.held_jobs,
+                "play": hold.play,
+                "platform": who.platform,
+                "workspace_id": who.workspace_id,
+                "channel_id": who.channel_id,
+                "user_id": who.user_id,
+                "user_name": who.user_name,
+                "roles": list(who.role_ids) if first else [],
+                "sponsor_id": hold.sponsor_id,
+                "counters": list(hold.counters) if first else [],
+                "windows": [list(window) for window in hold.windows] if first else [],
+                "note": note,
+            }
+        )
+        if not hold.play:
+            self.post(hold.counters, hold.windows, change)
+        self.changed[hold.key] = hold
+
+    def span_of(self, bound: Bound) -> Span:
+        """The window of this limit that holds now."""
+        return next(span for span in self.spans if span.window is bound.limit.window)
+
+    def status(self, bound: Bound) -> LimitStatus:
+        """A limit with its use and holds in the current window."""
+        span = self.span_of(bound)
+        row = self.balance(bound.counter, span.key)
+        opens_at = bound.opens_at if bound.opens_at is not None else span.ends_at
+        used, held = amounts(row, bound.limit.measure)
+        return LimitStatus(bound.limit, used, held, opens_at)
+
+
+def amounts(row: Balance, measure: Measure) -> tuple[int, int]:
+    """Used and held in the measure's unit; megapixels are rounded up."""
+    match measure:
+        case Measure.USD:
+            return row.used_nanousd, row.held_nanousd
+        case Measure.MEGAPIXELS:
+            return _megapixels(row.used_px), _megapixels(row.held_px)
+        case Measure.JOBS:
+            return row.used_jobs, row.held_jobs
+        case Measure.RUNNING:
+            return row.running, 0
+
+
+def _megapixels(pixels: int) -> int:
+    return math.ceil(pixels / PIXELS_PER_MEGAPIXEL)

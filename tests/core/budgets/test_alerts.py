@@ -1,0 +1,191 @@
+"""Alerts at 50, 80 and 100 %: once each, with the day on which the money runs out."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator
+from datetime import datetime
+from decimal import Decimal
+
+import pytest
+
+from core.budgets.alerts import AlertPlace, level_of, runs_out_at
+from core.budgets.service import BudgetDesk
+from core.domain.errors import NotAllowed
+from core.domain.limits import Limit, LimitStatus, Measure, Rule, Scope, ScopeKind, Window
+from core.domain.windows import span
+from core.presentation import Notice
+from core.storage.database import Database
+from tests.core.storage.ledger_kit import (
+    NOON,
+    USD,
+    UTC,
+    FixedPrice,
+    HandClock,
+    create_tables,
+    day_usd,
+    job,
+    make_ledger,
+    member,
+)
+
+DAY_S = 86_400
+MODERATOR = dataclasses.replace(member("mod"), is_moderator=True)
+OPERATOR = dataclasses.replace(MODERATOR, is_operator=True)
+
+
+class Channel:
+    """Where alerts arrive; refuses the first `broken` of them."""
+
+    def __init__(self, broken: int = 0) -> None:
+        self.got: list[tuple[str, str]] = []
+        self.notices: list[Notice] = []
+        self.broken = broken
+
+    async def __call__(self, place: AlertPlace, notice: Notice) -> None:
+        if self.broken:
+            self.broken -= 1
+            raise ConnectionError("the channel is gone")
+        self.got.append((place.channel_id, notice.text))
+        self.notices.append(notice)
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+async def database(any_database_url: str) -> AsyncIterator[Database]:
+    opened = Database.connect(any_database_url)
+    await create_tables(opened)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+def desk(database: Database, clock: HandClock, *rules: Rule) -> BudgetDesk:
+    rules = rules or (day_usd(ScopeKind.WORKSPACE, 10), day_usd(ScopeKind.EVERYTHING, 20))
+    return BudgetDesk(make_ledger(database, clock, *rules), FixedPrice())  # type: ignore[arg-type]
+
+
+async def spend(budget: BudgetDesk, key: str, usd: float, workspace: str = "w1") -> None:
+    request = job(key, usd, member(workspace=workspace))
+    await budget.ledger.hold(request)
+    await budget.ledger.settle(key, amount_nanousd=request.amount_nanousd, megapixels=Decimal(request.megapixels))
+
+
+async def test_each_level_is_told_once_in_its_window_and_again_in_the_next(
+    database: Database, clock: HandClock
+) -> None:
+    budget, channel = desk(database, clock), Channel()
+    await budget.set_alert_channel(MODERATOR, "money")
+    told = []
+    for number, usd in enumerate((4.9, 0.2, 0.1, 3, 0.2, 1.6)):
+        await spend(budget, f"j{number}", usd)
+        for _ in range(2):
+            await budget.send_alerts(channel)
+        told.append(len(channel.got))
+    assert told == [0, 1, 1, 2, 2, 3]
+    assert [text.split(":")[0] for _, text in channel.got] == [
+        "50 % of the budget of this server is used",
+        "80 % of the budget of this server is used",
+        "The budget of this server is used up",
+    ]
+    assert channel.notices[-1].opens_at == NOON + DAY_S / 2
+    clock.at += DAY_S
+    await spend(budget, "next", 5)
+    await budget.send_alerts(channel)
+    assert len(channel.got) == 4
+
+
+async def test_a_leap_tells_only_the_highest_level(database: Database, clock: HandClock) -> None:
+    budget, channel = desk(database, clock), Channel()
+    await budget.set_alert_channel(MODERATOR, "money")
+    await spend(budget, "a", 8.5)
+    await budget.send_alerts(channel)
+    await budget.send_alerts(channel)
+    assert [text[:4] for _, text in channel.got] == ["80 %"]
+
+
+async def test_two_processes_tell_it_once(database: Database, clock: HandClock) -> None:
+    one, other, channel = desk(database, clock), desk(database, clock), Channel()
+    await one.set_alert_channel(MODERATOR, "money")
+    await spend(one, "a", 6)
+    await asyncio.gather(one.send_alerts(channel), other.send_alerts(channel))
+    assert len(channel.got) == 1
+
+
+async def test_an_alert_that_could_not_be_sent_is_sent_later(database: Database, clock: HandClock) -> None:
+    budget, channel = desk(database, clock), Channel(broken=1)
+    await budget.set_alert_channel(MODERATOR, "money")
+    await spend(budget, "a", 6)
+    assert await budget.send_alerts(channel) == 0
+    clock.at += 301
+    assert await budget.send_alerts(channel) == 1
+    assert len(channel.got) == 1
+
+
+async def test_the_whole_bots_budget_is_told_only_where_the_operator_asked_for_it(
+    database: Database, clock: HandClock
+) -> None:
+    budget, channel = desk(database, clock), Channel()
+    await budget.set_alert_channel(MODERATOR, "money")
+    await budget.set_alert_channel(dataclasses.replace(OPERATOR, workspace_id="w2"), "office")
+    await spend(budget, "a", 6, "w3")
+    await spend(budget, "b", 5, "w4")
+    await budget.send_alerts(channel)
+    assert [(where, text.split(":")[0]) for where, text in channel.got] == [
+        ("office", "50 % of the budget of the whole bot is used")
+    ]
+    with pytest.raises(NotAllowed):
+        await budget.set_alert_channel(member(), "money")
+
+
+async def test_no_channel_no_alert(database: Database, clock: HandClock) -> None:
+    budget, channel = desk(database, clock), Channel()
+    await budget.set_alert_channel(MODERATOR, "money")
+    await budget.set_alert_channel(MODERATOR, None)
+    await spend(budget, "a", 9)
+    assert await budget.send_alerts(channel) == 0
+
+
+async def test_a_sponsors_budget_is_told_as_well(database: Database, clock: HandClock) -> None:
+    budget, channel = desk(database, clock, day_usd(ScopeKind.EVERYTHING, 100)), Channel()
+    await budget.set_alert_channel(MODERATOR, "money")
+    await budget.sponsor(MODERATOR, "c1", 10 * USD, clock.at + 3 * DAY_S)
+    await spend(budget, "a", 8)
+    await budget.send_alerts(channel)
+    assert [text.split(":")[0] for _, text in channel.got] == ["80 % of the budget of this channel is used"]
+
+
+async def test_the_forecast_names_the_hour_of_today_or_the_day_of_the_week(
+    database: Database, clock: HandClock
+) -> None:
+    month = Rule(ScopeKind.WORKSPACE, Measure.USD, Window.MONTH, 10 * USD, "file")
+    budget, channel = desk(database, clock, day_usd(ScopeKind.WORKSPACE, 12), month), Channel()
+    await budget.set_alert_channel(MODERATOR, "money")
+    await spend(budget, "a", 8.2)
+    await budget.send_alerts(channel)
+    texts = sorted(text for _, text in channel.got)
+    assert texts[0].startswith("50 %")
+    assert "runs out today at about 5:33" in texts[0]
+    assert "At this pace it runs out on Saturday." in texts[1]
+
+
+def status(used: float, amount: float, window: Window = Window.DAY) -> LimitStatus:
+    limit = Limit(Scope(ScopeKind.WORKSPACE), Measure.USD, window, round(amount * USD))
+    return LimitStatus(limit, round(used * USD), 0, None)
+
+
+def test_a_budget_is_used_up_when_not_even_the_smallest_job_fits() -> None:
+    assert [level_of(status(used, 10), USD // 10) for used in (4.9, 5, 8, 9.9, 9.95)] == [None, 50, 80, 80, 100]
+
+
+def test_a_pace_that_lasts_until_the_window_ends_has_no_day_of_running_out() -> None:
+    day = span(Window.DAY, NOON, UTC)
+    assert runs_out_at(status(5, 10), day, NOON) is None
+    assert runs_out_at(status(8, 10), day, NOON) == datetime(2026, 11, 23, 15, tzinfo=UTC).timestamp()
+    assert runs_out_at(status(8, 10, Window.TOTAL), span(Window.TOTAL, NOON, UTC), NOON) is None

@@ -1,0 +1,317 @@
+"""The budget desk: who may see and change what, pauses, sponsors, roles, and the record of changes."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from core.budgets.reports.chart_spec import drawing
+from core.budgets.service import BudgetDesk
+from core.domain.errors import InvalidParameters, LimitReached, NotAllowed, Paused
+from core.domain.job import Requester
+from core.domain.limits import Measure, Rule, ScopeKind, Window
+from core.ports import Granted
+from core.storage.database import Database
+from tests.core.storage.ledger_audit import audit
+from tests.core.storage.ledger_kit import (
+    USD,
+    FixedPrice,
+    HandClock,
+    create_tables,
+    day_usd,
+    job,
+    make_ledger,
+    member,
+    running,
+)
+
+DAY_S = 86_400
+MODERATOR = dataclasses.replace(member("mod"), is_moderator=True)
+OPERATOR = Requester("cli", "operator", is_moderator=True, is_operator=True)
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+async def database(any_database_url: str) -> AsyncIterator[Database]:
+    opened = Database.connect(any_database_url)
+    await create_tables(opened)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+def desk(database: Database, clock: HandClock, *rules: Rule, **settings: Any) -> BudgetDesk:
+    return BudgetDesk(make_ledger(database, clock, *rules, **settings), FixedPrice())  # type: ignore[arg-type]
+
+
+async def spend(budget: BudgetDesk, key: str, usd: float, who: Requester | None = None) -> None:
+    request = job(key, usd, who)
+    assert isinstance(await budget.ledger.hold(request), Granted)
+    await budget.ledger.settle(key, amount_nanousd=request.amount_nanousd, megapixels=Decimal(request.megapixels))
+
+
+async def set_day(budget: BudgetDesk, usd: float | None, scope: ScopeKind = ScopeKind.USER, scope_id: str = "") -> Any:
+    amount = None if usd is None else round(usd * USD)
+    return await budget.set_limit(MODERATOR, scope, scope_id, Measure.USD, Window.DAY, amount)
+
+
+async def test_a_moderators_limit_counts_at_once_in_every_process_and_also_what_was_spent_before(
+    database: Database, clock: HandClock
+) -> None:
+    budget, elsewhere = desk(database, clock), desk(database, clock)
+    await spend(elsewhere, "a", 1.5)
+    await set_day(budget, 2)
+    with pytest.raises(LimitReached) as refused:
+        await elsewhere.ledger.hold(job("b", 1))
+    assert (refused.value.status.left, refused.value.status.limit.source) == (USD // 2, "moderator")
+    await elsewhere.ledger.hold(job("c", 1, member(workspace="w2")))  # another workspace is not concerned
+    await set_day(budget, None)
+    await elsewhere.ledger.hold(job("b", 1))
+
+
+async def test_every_change_is_kept_with_who_when_and_what(database: Database, clock: HandClock) -> None:
+    budget = desk(database, clock)
+    await set_day(budget, 2)
+    clock.at += 60
+    await set_day(budget, 3)
+    await budget.pause(MODERATOR, True)
+    newest = await budget.limit_changes(MODERATOR)
+    assert [(change.action, change.old, change.new, change.actor_id) for change in newest] == [
+        ("pause", "open", "paused", "mod"),
+        ("limit", str(2 * USD), str(3 * USD), "mod"),
+        ("limit", "", str(2 * USD), "mod"),
+    ]
+    assert newest[1].at - newest[2].at == 60
+
+
+@pytest.mark.parametrize(
+    ("actor", "scope", "scope_id"),
+    [
+        (member("ann"), ScopeKind.USER, ""),
+        (MODERATOR, ScopeKind.EVERYTHING, ""),
+        (MODERATOR, ScopeKind.PLATFORM, ""),
+        (MODERATOR, ScopeKind.WORKSPACE, "w2"),
+        (dataclasses.replace(MODERATOR, workspace_id=""), ScopeKind.USER, ""),
+    ],
+)
+async def test_nobody_changes_limits_beyond_the_own_place(
+    database: Database, clock: HandClock, actor: Requester, scope: ScopeKind, scope_id: str
+) -> None:
+    with pytest.raises(NotAllowed):
+        await desk(database, clock).set_limit(actor, scope, scope_id, Measure.USD, Window.DAY, USD)
+
+
+@pytest.mark.parametrize(
+    ("scope", "measure", "window", "amount"),
+    [
+        (ScopeKind.USER, Measure.RUNNING, Window.DAY, 3),
+        (ScopeKind.USER, Measure.RUNNING, Window.NOW, 0),
+        (ScopeKind.USER, Measure.USD, Window.NOW, USD),
+        (ScopeKind.USER, Measure.USD, Window.DAY, -1),
+        (ScopeKind.USER, Measure.USD, Window.DAY, 10**19),
+        (ScopeKind.ROLE, Measure.USD, Window.DAY, USD),
+    ],
+)
+async def test_limits_that_mean_nothing_are_refused(
+    database: Database, clock: HandClock, scope: ScopeKind, measure: Measure, window: Window, amount: int
+) -> None:
+    with pytest.raises(InvalidParameters):
+        await desk(database, clock).set_limit(MODERATOR, scope, "", measure, window, amount)
+
+
+async def test_a_moderator_sees_the_limits_of_the_workspace_with_their_use(
+    database: Database, clock: HandClock
+) -> None:
+    budget = desk(database, clock, day_usd(ScopeKind.WORKSPACE, 25), day_usd(ScopeKind.EVERYTHING, 100))
+    await spend(budget, "a", 1.5)
+    await set_day(budget, 4, ScopeKind.USER, "ann")
+    shown = await set_day(budget, 9, ScopeKind.ROLE, "gold")
+    assert [(s.limit.scope.kind.value, s.limit.scope.id, s.limit.amount // USD, s.used / USD) for s in shown] == [
+        ("workspace", "w1", 25, 1.5),
+        ("role", "gold", 9, 0),
+        ("user", "ann", 4, 1.5),
+    ]
+
+
+async def test_a_moderators_pause_stops_the_own_workspace_only(database: Database, clock: HandClock) -> None:
+    budget = desk(database, clock)
+    await budget.pause(MODERATOR, True)
+    with pytest.raises(Paused) as cheap:
+        await budget.check_open(member())
+    with pytest.raises(Paused):
+        await desk(database, clock).ledger.hold(job("a"))
+    assert cheap.value.by == "moderator"
+    await budget.check_open(member(workspace="w2"))
+    await budget.pause(MODERATOR, False)
+    await budget.check_open(member())
+    await budget.ledger.hold(job("a"))
+
+
+async def test_an_operators_pause_stops_everything_play_money_too_but_no_running_job(
+    database: Database, clock: HandClock
+) -> None:
+    budget = desk(database, clock)
+    await budget.ledger.hold(job("running"))
+    await budget.pause(OPERATOR, True)
+    for request in (job("a"), job("b", enforce=False)):
+        with pytest.raises(Paused) as refused:
+            await budget.ledger.hold(request)
+        assert refused.value.by == "operator"
+    assert isinstance(await budget.ledger.hold(job("running")), Granted)
+    await budget.ledger.settle("running", amount_nanousd=USD, megapixels=Decimal(10))
+    with pytest.raises(NotAllowed):
+        await budget.pause(member(), False)
+    await budget.pause(OPERATOR, False)
+    await budget.ledger.hold(job("a"))
+
+
+async def test_a_sponsor_pays_for_the_channel_and_members_keep_their_own_budget(
+    database: Database, clock: HandClock
+) -> None:
+    budget = desk(database, clock, day_usd(ScopeKind.USER, 2), day_usd(ScopeKind.WORKSPACE, 100))
+    (running_budget,) = await budget.sponsor(MODERATOR, "c1", 20 * USD, clock.at + 6 * DAY_S)
+    assert running_budget.amount_nanousd == 20 * USD
+    await spend(budget, "a", 15)
+    statuses = await budget.ledger.statuses(member())
+    assert [(s.limit.source, s.left // USD) for s in statuses] == [("sponsor", 5), ("file", 85)]
+    assert statuses[0].opens_at == clock.at + 6 * DAY_S
+    elsewhere = await budget.ledger.statuses(member(channel="c2"))
+    assert elsewhere[0].left == 2 * USD, "the member's own budget was not touched"
+
+
+async def test_when_the_sponsors_budget_does_not_suffice_the_members_own_limits_decide(
+    database: Database, clock: HandClock
+) -> None:
+    budget = desk(database, clock, day_usd(ScopeKind.USER, 2))
+    await budget.sponsor(MODERATOR, "c1", 3 * USD, clock.at + DAY_S)
+    await spend(budget, "a", 2.5)
+    await spend(budget, "b", 1.5)
+    with pytest.raises(LimitReached) as refused:
+        await budget.ledger.hold(job("c", 1))
+    assert refused.value.status.limit.scope.kind is ScopeKind.USER
+    assert await audit(budget.ledger.database) == []
+
+
+async def test_a_sponsor_ends_with_its_time_or_when_it_is_ended(database: Database, clock: HandClock) -> None:
+    budget = desk(database, clock, day_usd(ScopeKind.USER, 2))
+    await budget.sponsor(MODERATOR, "c1", 20 * USD, clock.at + DAY_S)
+    assert len(await budget.sponsor(MODERATOR, "c1", 30 * USD, clock.at + DAY_S)) == 1, "a new one replaces the old one"
+    assert await budget.sponsor(MODERATOR, "c1", None) == []
+    with pytest.raises(LimitReached):
+        await budget.ledger.hold(job("a", 3))
+    await budget.sponsor(MODERATOR, "c1", 20 * USD, clock.at + DAY_S)
+    clock.at += DAY_S
+    with pytest.raises(LimitReached):
+        await budget.ledger.hold(job("b", 3))
+    with pytest.raises(InvalidParameters):
+        await budget.sponsor(MODERATOR, "c1", 20 * USD, clock.at)
+    with pytest.raises(NotAllowed):
+        await budget.sponsor(member(), "c1", 20 * USD, clock.at + DAY_S)
+
+
+async def test_jobs_at_once_are_limited_where_a_sponsor_pays_as_well(database: Database, clock: HandClock) -> None:
+    budget = desk(database, clock, running(ScopeKind.USER, 1))
+    await budget.sponsor(MODERATOR, "c1", 20 * USD, clock.at + DAY_S)
+    await budget.ledger.hold(job("a"))
+    assert not isinstance(await budget.ledger.hold(job("b")), Granted)
+
+
+async def test_a_shared_pot_is_emptied_by_all_members_of_the_role_together(
+    database: Database, clock: HandClock
+) -> None:
+    pot = day_usd(ScopeKind.ROLE, 3, platform="discord", id="art", counts="shared")
+    budget = desk(database, clock, pot)
+    await spend(budget, "a", 2, member("ann", roles=("art",)))
+    await spend(budget, "x", 9, member("eve"))
+    with pytest.raises(LimitReached) as refused:
+        await budget.ledger.hold(job("b", 2, member("bob", roles=("art",))))
+    assert (refused.value.status.limit.scope.kind, refused.value.status.left) == (ScopeKind.ROLE, USD)
+
+
+async def test_usage_shows_members_themselves_moderators_their_workspace_and_the_operator_everything(
+    database: Database, clock: HandClock
+) -> None:
+    budget = desk(database, clock, day_usd(ScopeKind.USER, 5), day_usd(ScopeKind.WORKSPACE, 25))
+    await spend(budget, "a", 1, member("ann"))
+    clock.at += DAY_S
+    await spend(budget, "b", 2, member("bob"))
+    await spend(budget, "c", 3, member("ann", workspace="w2"))
+    await budget.ledger.hold(job("d", 0.5, member("bob")))
+    own = await budget.usage(member("ann"))
+    assert (own.scope, own.charged_nanousd, own.members, own.budget_day_nanousd) == ("user", 4 * USD, (), 5 * USD)
+    place = await budget.usage(MODERATOR)
+    assert [(row.key, row.label, row.charged_nanousd // USD) for row in place.members] == [
+        ("bob", "Bob", 2),
+        ("ann", "Ann", 1),
+    ]
+    assert (place.scope, place.charged_nanousd, place.held_nanousd) == ("workspace", 3 * USD, USD // 2)
+    assert [(row.key, row.charged_nanousd // USD) for row in place.days] == [("2026-11-23", 1), ("2026-11-24", 2)]
+    assert (await budget.usage(MODERATOR, member_id="ann")).charged_nanousd == USD, "the own workspace only"
+    assert (await budget.usage(MODERATOR, period="day")).charged_nanousd == 2 * USD
+    everything = await budget.usage(OPERATOR, period="2026-11-23..2026-11-24")
+    assert (everything.scope, everything.charged_nanousd) == ("everything", 6 * USD)
+    with pytest.raises(NotAllowed):
+        await budget.usage(member("ann"), member_id="bob")
+
+
+async def test_play_money_is_shown_by_itself(database: Database, clock: HandClock) -> None:
+    sandbox = desk(database, clock, play_money=True)
+    await sandbox.ledger.hold(job("p", 2, enforce=False))
+    await sandbox.ledger.settle("p", amount_nanousd=2 * USD, megapixels=Decimal(20), real=False)
+    await spend(desk(database, clock), "r", 1)
+    assert (await sandbox.usage(member())).charged_nanousd == 2 * USD
+    assert (await desk(database, clock).usage(member())).charged_nanousd == USD
+
+
+async def test_corrections_count_in_reports_and_no_job_twice(database: Database, clock: HandClock) -> None:
+    budget = desk(database, clock)
+    await spend(budget, "a", 2)
+    await budget.ledger.correct("a", amount_nanousd=USD, note="billed")
+    report = await budget.usage(member())
+    assert (report.charged_nanousd, report.jobs) == (USD, 1)
+
+
+async def test_after_erasure_no_name_is_left_and_the_limits_of_today_still_hold(
+    database: Database, clock: HandClock
+) -> None:
+    budget = desk(database, clock, day_usd(ScopeKind.USER, 5))
+    await spend(budget, "a", 4)
+    assert len(await budget.export(member())) == 2
+    assert await budget.anonymise(member()) == 2
+    assert await budget.export(member()) == []
+    with pytest.raises(LimitReached):
+        await budget.ledger.hold(job("b", 2))
+    report = await budget.usage(MODERATOR)
+    assert report.charged_nanousd == 4 * USD
+    assert all(row.key.startswith("erased:") and not row.label for row in report.members)
+    assert await audit(budget.ledger.database) == []
+
+
+async def test_report_chart_and_table_of_a_month_tell_the_same_sum(database: Database, clock: HandClock) -> None:
+    budget = desk(database, clock, day_usd(ScopeKind.WORKSPACE, 25))
+    clock.at -= 22 * DAY_S
+    for number in range(60):
+        clock.at += 0.36 * DAY_S
+        await spend(budget, f"j{number:02}", (number % 16 + 1) / 10, member(f"user{number % 7}"))
+    report = await budget.usage(MODERATOR)
+    lines = list(csv.DictReader(io.StringIO(await budget.usage_csv(MODERATOR))))
+    picture = drawing(report, "en", dark=True)
+    assert len(lines) == report.jobs == 60
+    assert [line["job"] for line in lines] == sorted(line["job"] for line in lines), "oldest first"
+    assert sum(Decimal(line["charged_usd"]) for line in lines) * USD == report.charged_nanousd
+    assert round(sum(map(sum, picture.values)), 6) == report.charged_nanousd / USD
+    assert (len(picture.values), len(picture.words.names)) == (23, 6)
+    by_day = {line["day"] for line in lines}
+    assert by_day == {row.key for row in report.days}
+    assert len((await budget.usage_csv(member("user3"))).splitlines()) - 1 == sum(1 for n in range(60) if n % 7 == 3)

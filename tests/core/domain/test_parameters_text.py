@@ -1,0 +1,175 @@
+"""The grammar of what people type."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.domain.errors import InvalidParameters, ParameterProblem
+from core.domain.parameters.grammar import MAX_TEXT_CHARS, parse
+from core.domain.parameters.spec import SPECS, resolve
+from tests.core.domain.test_parameters import valid
+
+ALL = {"factor": 3.0, "creativity": 0.5, "guidance": 2.0, "steps": 30, "seed": 7, "safety": False}
+
+
+def problems(text: str) -> tuple[ParameterProblem, ...]:
+    with pytest.raises(InvalidParameters) as caught:
+        parse(text)
+    return caught.value.problems
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "factor=3 creativity=0.5 guidance=2 steps=30 seed=7 safety=off",
+        "/upscale SEED:7 Steps:30 GUIDANCE:2 creativity:0,5 3X safety:no",
+        "--factor 3 --creativity 50% --guidance 2 --steps 30 --seed 7 --safety false",
+        "--upscale_factor=3 --creativity=0.5 --guidance=2.0 --steps=30 --seed=7 --enable_safety_checker=0",
+        "—factor 3 –creativity 0.5 ―guidance=2 —steps 30 –seed=7 —safety off",
+        "upscale x3 creativity=“0.5” guidance='2' steps=‘30’ seed=\"7\" safety=»off«",
+        "factor = 3, creativity = 0,5; guidance = 2, steps = 30, seed = 7, safety = off",
+        "factor=3,creativity=0.5,guidance=2,steps=30,seed=7,safety=off",
+        "factor\u00a0=\u202f3\u200b cre\u00adativity=0.5\u2060 guidance=2\u3000steps=30 se\u200ded=7 safety=off",
+        "factor＝3 creativity：50％ guidance＝2 steps＝30 seed＝7 safety＝off",
+        "factor=3x creativity=50 % --guidance '2' `steps=30` seed 7 --no-safety",
+        '"factor=3 creativity=0.5" guidance=2 steps=30 seed=7 safety=off',
+        "--upscale-factor 3 --creativity '50 %' guidance 2 steps=+30 seed=7.0 safety off",
+        "3× creativity=.5 guidance=2. steps=3e1 seed=07 safety=OFF",
+    ],
+)
+def test_every_form_says_the_same(text: str) -> None:
+    assert parse(text).values == ALL
+
+
+@pytest.mark.parametrize(
+    ("text", "factor"), [("2x", 2.0), ("x2", 2.0), ("1,5x", 1.5), ("X3.25", 3.25), ("2.5×", 2.5), ("3x!", 3.0)]
+)
+def test_the_factor_has_a_short_form(text: str, factor: float) -> None:
+    assert parse(text).values == {"factor": factor}
+
+
+def test_nothing_is_a_valid_text() -> None:
+    for text in ("", "  \u200b ", "/upscale", "Upscale", " — ", ","):
+        assert parse(text) == parse("")
+
+
+def test_presets_and_private_are_words_or_keys() -> None:
+    assert parse("Creative private").preset == parse("preset=creative").preset == parse("--preset Creative").preset
+    for text in ("private", "PRIVATE", "private=yes", "--private", "--private on", "private: true", "--private 2x"):
+        assert parse(text).private is True
+    assert parse("private=off").private is parse("public").private is False
+    assert parse("2x").private is None
+    assert parse("--private 2x").values == {"factor": 2.0}
+
+
+def test_links_are_collected_untouched_and_in_order() -> None:
+    text = (
+        "<https://example.com/a–b.png?x=1&amp;y=“2”|a picture> 3x https://example.com/c_(d).png, "
+        "<https://example.com/e.png> (see https://example.com/f.png) url=https://example.com/g.png"
+    )
+    assert parse(text.replace("(see ", "(").replace("(https", "https")).links == (
+        "https://example.com/a–b.png?x=1&y=“2”",
+        "https://example.com/c_(d).png",
+        "https://example.com/e.png",
+        "https://example.com/f.png",
+        "https://example.com/g.png",
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "image_url=https://example.com/a.png",
+        "url: <https://example.com/a.png|example>",
+        '--url "https://example.com/a.png"',
+        "url=“https://example.com/a.png”",
+        "https://example.com/a.png https://example.com/a.png.",
+        "image = https://example.com/a.png",
+    ],
+)
+def test_a_link_may_be_named(text: str) -> None:
+    assert parse(text).links == ("https://example.com/a.png",)
+
+
+def test_links_of_other_schemes_are_collected_for_the_guard_to_refuse() -> None:
+    assert parse("ftp://example.com/a file:///etc/passwd").links == ("ftp://example.com/a", "file:///etc/passwd")
+
+
+def test_a_named_link_that_is_none_is_refused() -> None:
+    [problem] = problems("url=cat.png")
+    assert (problem.name, problem.value, problem.kind) == ("url", "cat.png", "type")
+
+
+def test_mentions_are_passed_over() -> None:
+    assert parse("<@U123> <@!99> <#C1|general> <!here> 3x").values == {"factor": 3.0}
+
+
+def test_every_problem_is_told_at_once() -> None:
+    found = problems("factor=9 creativty=0.5 steps=many --seed guidance= safety=maybe please do it 2x 3x")
+    assert [(p.name, p.value, p.kind, p.suggestion) for p in found] == [
+        ("factor", "9", "range", None),
+        ("creativty", "0.5", "unknown", "creativity"),
+        ("steps", "many", "type", None),
+        ("seed", "", "missing_value", None),
+        ("guidance", "", "missing_value", None),
+        ("safety", "maybe", "type", None),
+        ("", "please do it", "stray", None),
+        ("factor", "3x", "duplicate", None),
+    ]
+
+
+def test_the_same_value_twice_is_no_problem() -> None:
+    assert parse("2x factor=2 --factor=2.0").values == {"factor": 2.0}
+
+
+def test_problems_carry_the_allowed_range() -> None:
+    assert [p.allowed for p in problems("factor=5 steps=1 creativity=2")] == ["1–4", "4–50", "0–1"]
+
+
+@pytest.mark.parametrize(
+    "value", ["nan", "inf", "-inf", "Infinity", "٣", "２", "½", "1e9999", "0x2", "1__0", "9" * 3000, "--", "²"]
+)
+def test_strange_numbers_are_refused_cleanly(value: str) -> None:
+    [problem, *_] = problems(f"factor={value}")
+    assert problem.kind in ("type", "range")
+    assert len(problem.value) <= 60
+
+
+def test_a_negative_or_zero_factor_is_out_of_range() -> None:
+    assert [p.kind for p in problems("-2x")] == ["range"]
+    assert [p.kind for p in problems("x0")] == ["range"]
+
+
+def test_text_beyond_all_measure_is_refused_as_a_whole() -> None:
+    [problem] = problems("a" * (MAX_TEXT_CHARS + 1))
+    assert (problem.kind, problem.value) == ("range", "4,001")
+
+
+MARKS = """= : -- — – , ; " ' “ ” 2x x × % 0,5 1e5 nan < > | :// no- on off /upscale &amp; ß - . ! ` <https://a/b|c>"""
+ODD = (
+    " ",
+    "\u00a0",
+    "\u200b",
+    "\ue000",
+    "\ue001",
+    "\ue0000\ue001",
+    "\n",
+    "\x00",
+    "https://a",
+    "preset",
+    "private",
+    "url",
+)
+PIECES = st.sampled_from([*SPECS, *MARKS.split(), *ODD])
+
+
+@given(st.text(max_size=200) | st.lists(PIECES, max_size=30).map("".join))
+@settings(max_examples=1500, deadline=None)
+def test_any_text_is_valid_or_refused(text: str) -> None:
+    try:
+        parsed = parse(text)
+    except InvalidParameters:
+        return
+    valid(resolve(parsed))

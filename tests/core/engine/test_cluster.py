@@ -1,0 +1,166 @@
+"""Which processes are alive: the dead are found and taken once, the living and the frozen are left alone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from core.engine.cluster import FileRoster, PostgresRoster, Roster, new_name, watch
+from core.storage.database import Database
+from core.storage.encryption import Vault
+from core.storage.metadata import metadata
+from core.storage.state import SqlAppState
+from tests.fakes.core import FakeClock, until
+from tests.pg import fresh_database
+
+Make = Callable[[], Awaitable[Roster]]
+
+
+class OfAge(PostgresRoster):
+    """A roster whose server seems to have been up for a while."""
+
+    uptime_s = 60.0
+
+    async def _uptime_s(self) -> float:
+        await super()._uptime_s()
+        return self.uptime_s
+
+
+@pytest.fixture(params=["files", "postgresql"])
+async def make(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Make]:
+    """Makes the roster of one more process."""
+    made: list[Roster] = []
+    async with contextlib.AsyncExitStack() as stack:
+        if request.param == "postgresql":
+            url = await stack.enter_async_context(fresh_database(request.getfixturevalue("postgres_server")))
+            state = await stack.enter_async_context(state_on(url))
+
+        async def one_more() -> Roster:
+            made.append(OfAge(url, state) if request.param == "postgresql" else FileRoster(tmp_path / "replicas"))
+            return made[-1]
+
+        yield one_more
+        for roster in made:
+            await roster.sign_out()
+
+
+@contextlib.asynccontextmanager
+async def state_on(url: str) -> AsyncIterator[SqlAppState]:
+    database = Database.connect(url)
+    async with database.write() as connection:
+        await connection.run_sync(metadata.create_all)
+    try:
+        yield SqlAppState(database, Vault("a key"), FakeClock())
+    finally:
+        await database.close()
+
+
+async def look(roster: Roster, times: int = 3) -> list[str]:
+    """The names that this roster finds dead."""
+    found: list[str] = []
+
+    async def take(name: str) -> None:
+        found.append(name)
+
+    for _ in range(times):
+        await roster.take_dead(take)
+    return found
+
+
+async def test_the_living_are_left_alone_and_the_ended_are_taken_once(make: Make) -> None:
+    first, second, third = [await make() for _ in range(3)]
+    names = [new_name() for _ in range(3)]
+    for roster, name in zip((first, second, third), names, strict=True):
+        await roster.sign_in(name)
+    assert await look(second) == []
+    await first.sign_out()
+    found = await look(second) + await look(third) + await look(second)
+    assert found == [names[0]]
+
+
+async def test_who_cannot_finish_the_taking_leaves_it_to_the_next_look(make: Make) -> None:
+    dead, living = await make(), await make()
+    name = new_name()
+    await dead.sign_in(name)
+    await living.sign_in(new_name())
+    await dead.sign_out()
+
+    async def fail(_: str) -> None:
+        raise OSError("no disk")
+
+    for _ in range(2):
+        try:
+            await living.take_dead(fail)
+        except OSError:
+            break
+    assert await look(living) == [name]
+
+
+async def test_the_watch_outlives_every_trouble(make: Make) -> None:
+    dead, living = await make(), await make()
+    await living.sign_in(new_name())
+    name = new_name()
+    await dead.sign_in(name)
+    await dead.sign_out()
+    found: list[str] = []
+    troubles: list[Exception] = [OSError("away"), RuntimeError("odd"), ZeroDivisionError()]
+
+    async def take(dead_name: str) -> None:
+        if troubles:
+            raise troubles.pop()
+        found.append(dead_name)
+
+    watching = asyncio.create_task(watch(living, take, every_s=0.01))
+    try:
+        await until(lambda: found == [name])
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
+@pytest.fixture
+async def state(postgres_url: str) -> AsyncIterator[SqlAppState]:
+    async with state_on(postgres_url) as made:
+        yield made
+
+
+async def test_after_a_restart_of_the_server_nobody_is_declared_dead_for_a_while(
+    postgres_url: str, state: SqlAppState
+) -> None:
+    first, second = OfAge(postgres_url, state), OfAge(postgres_url, state)
+    name = new_name()
+    await first.sign_in(name)
+    await second.sign_in(new_name())
+    await first.sign_out()
+    second.uptime_s = 3.0
+    assert await look(second) == []
+    second.uptime_s = 11.0
+    assert await look(second) == [name]
+    await second.sign_out()
+
+
+async def test_a_connection_that_was_cut_is_made_again_and_holds_its_name_again(
+    postgres_url: str, state: SqlAppState
+) -> None:
+    cut, other = OfAge(postgres_url, state), OfAge(postgres_url, state)
+    name = new_name()
+    await cut.sign_in(name)
+    await other.sign_in(new_name())
+    killer = await asyncpg.connect(postgres_url)
+    try:
+        query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1"
+        await killer.fetchval(query, f"upscale-bot {name}")
+        assert cut._connection is not None
+        await until(cut._connection.is_closed)
+    finally:
+        await killer.close()
+    await look(cut, times=1)
+    assert await look(other) == []
+    await cut.sign_out()
+    assert await look(other) == [name]
+    await other.sign_out()

@@ -1,0 +1,180 @@
+"""The durable engine itself, on both databases: a part runs once, trouble is retried, another process goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from dbos import DBOS
+from sqlalchemy import make_url
+
+from core.domain.job import Job, JobState
+from core.engine.cluster import new_name
+from core.engine.workflows import DbosEngine, _Running
+from core.jobs.steps.runner import StorageTrouble
+from tests.core.jobs.pipeline_kit import USD, World, world
+from tests.fakes.core import until
+
+PRICE = USD // 10
+
+
+def engine_url(w: World) -> str:
+    url = make_url(w.url)
+    if url.get_backend_name() == "sqlite":
+        return f"sqlite:///{w.folder / 'jobs.db'}"
+    return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+@asynccontextmanager
+async def engine_of(w: World, name: str | None = None) -> AsyncIterator[DbosEngine]:
+    """The real engine in the place of the fake one, as one process; handed over and closed afterwards."""
+    engine = DbosEngine(w.pipeline, database_url=engine_url(w), executor_id=name or new_name())
+    await engine.open()
+    w.service._engine = engine
+    w.janitor._engine = engine
+    try:
+        yield engine
+    finally:
+        await w.pipeline.hand_over()
+        await engine.close()
+
+
+@pytest.fixture
+async def w(any_database_url: str, tmp_path: Path) -> AsyncIterator[World]:
+    async with world(tmp_path, any_database_url) as made:
+        yield made
+
+
+async def ended(w: World, job: Job) -> Job:
+    async with asyncio.timeout(30):
+        while not (found := await w.job(job.id)).state.terminal:
+            await asyncio.sleep(0.02)
+    await until(lambda: w.adapter.message(job).last.kind in {"finished", "failed"})
+    return found
+
+
+async def test_a_job_is_carried_to_its_end_and_the_same_part_never_runs_twice(w: World) -> None:
+    async with engine_of(w) as engine:
+        job = await w.ask()
+        await asyncio.gather(*(engine.start(job.id, part="request") for _ in range(5)))
+        await w.check_end(await ended(w, job), JobState.SUCCEEDED, charged=PRICE)
+        for _ in range(3):
+            await engine.start(job.id, part="request")
+        await until(lambda: not w.pipeline.jobs_here)
+        assert w.adapter.message(job).pictures == 1
+        assert w.upscaler.posts[job.id] == 1
+        async with asyncio.timeout(10):
+            while job.id in await engine.active():
+                await asyncio.sleep(0.02)
+
+
+async def test_the_question_ends_the_first_half_and_the_answer_begins_the_second(w: World) -> None:
+    async with engine_of(w):
+        job = await w.ask(source=w.upload(2400, 1600))
+        await until(lambda: bool(w.adapter.message(job).kinds("ask")))
+        await asyncio.gather(*(w.service.confirm(job.id, job.requester) for _ in range(3)))
+        await w.check_end(await ended(w, job), JobState.SUCCEEDED, charged=PRICE)
+
+
+async def test_trouble_with_the_database_inside_a_step_is_tried_again(w: World) -> None:
+    real, troubles = w.pipeline.run_on, [StorageTrouble("x") for _ in range(2)]
+
+    async def run_on(step: Any, job_id: str) -> Any:
+        if troubles:
+            raise troubles.pop()
+        return await real(step, job_id)
+
+    w.pipeline.run_on = run_on  # type: ignore[method-assign]
+    async with engine_of(w):
+        job = await w.ask()
+        await w.check_end(await ended(w, job), JobState.SUCCEEDED, charged=PRICE)
+    assert not troubles
+
+
+async def test_a_job_that_was_handed_over_goes_on_in_the_next_process(w: World) -> None:
+    w.upscaler.hold = True
+    name = new_name()
+    async with engine_of(w, name):
+        job = await w.ask()
+        await w.shows(job, "upscaling")
+    assert not (await w.job(job.id)).state.terminal
+    await w.crash()
+    async with engine_of(w):
+        await w.janitor.take_over(name)
+        w.upscaler.of(job.id).finish()
+        await w.check_end(await ended(w, job), JobState.SUCCEEDED, charged=PRICE)
+    assert w.upscaler.posts[job.id] == 1
+
+
+async def test_a_job_whose_processes_keep_dying_is_given_up_and_says_so(w: World) -> None:
+    w.upscaler.hold = True
+    job: Job | None = None
+    names = [new_name()]
+    for attempt in range(7):
+        async with engine_of(w, names[-1]):
+            if job is None:
+                job = await w.ask()
+                await w.shows(job, "upscaling")
+            else:
+                await w.janitor.take_over(names[-2])
+            if attempt > 5:
+                found = await ended(w, job)
+                break
+            await until(lambda: bool(w.pipeline.jobs_here))
+        names.append(new_name())
+        await w.crash()
+    assert found.state is JobState.FAILED
+    assert (await w.money(found.id)).open_holds == 0
+    assert w.adapter.message(found).notice.reference == found.id
+
+
+async def test_what_fell_out_of_the_engine_is_resumed(w: World) -> None:
+    """As it happens when the engine's own tables are away at the moment of a checkpoint."""
+    w.upscaler.hold = True
+    async with engine_of(w) as engine:
+        job = await w.ask()
+        await w.shows(job, "upscaling")
+        workflow_id = f"{job.id}:request"
+        await w.pipeline.hand_over()
+        await until(lambda: not w.pipeline.jobs_here)
+        _Running.broken.add(workflow_id)
+        w.upscaler.of(job.id).finish()
+        await w.janitor.resume_broken()
+        assert not _Running.broken
+        await w.check_end(await ended(w, job), JobState.SUCCEEDED, charged=PRICE)
+        assert await engine.resume_broken() == 0
+
+
+async def test_a_job_that_no_workflow_has_in_hand_is_picked_up(w: World) -> None:
+    async with engine_of(w):
+        job, _ = await w.store.add(await unstarted(w))
+        await w.janitor.pick_up()
+        assert (await w.job(job.id)).state is JobState.QUEUED
+        w.clock.at += 60
+        await w.janitor.pick_up()
+        await w.check_end(await ended(w, job), JobState.SUCCEEDED, charged=PRICE)
+
+
+async def unstarted(w: World) -> Job:
+    """A job's row, as a crash leaves it between the row and its workflow."""
+    kept, w.service._engine = w.service._engine, w.engine
+    job = await w.ask()
+    w.service._engine = kept
+    await w.store.remove(job.id)
+    return job
+
+
+async def test_old_rows_of_the_engine_are_forgotten(w: World) -> None:
+    async with engine_of(w) as engine:
+        job = await w.ask()
+        await ended(w, job)
+        async with asyncio.timeout(10):
+            while await engine.active():
+                await asyncio.sleep(0.02)
+        assert await engine.forget_before(1.0) == 0
+        assert await engine.forget_before(4_000_000_000.0) >= 1
+        assert cast(list[Any], await DBOS.list_workflows_async()) == []

@@ -1,0 +1,104 @@
+"""Whatever bytes come, there are facts or a refusal; the worker lives on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from core.domain.errors import ImageTooCostly, InputError
+from core.images.service import ImageShop, Prepared
+from tests.core.images import pictures
+
+SEEDS = [
+    pictures.encoded(pictures.scene(40, 30), "PNG", exif=pictures.exif(6)),
+    pictures.encoded(pictures.see_through(40, 30), "PNG", icc_profile=pictures.icc()),
+    pictures.encoded(pictures.scene(40, 30, mode="P"), "PNG", transparency=0),
+    pictures.encoded(pictures.scene(40, 30), "JPEG", exif=pictures.exif(3), icc_profile=pictures.icc()),
+    pictures.encoded(pictures.scene(40, 30), "JPEG", progressive=True),
+    pictures.encoded(pictures.scene(40, 30), "WEBP", exif=pictures.exif(8)),
+    pictures.encoded(pictures.see_through(40, 30), "WEBP", lossless=True),
+    pictures.encoded(pictures.scene(40, 30), "BMP"),
+    pictures.encoded(pictures.scene(40, 30, mode="P"), "BMP"),
+    pictures.encoded(pictures.scene(40, 30), "TIFF", compression="tiff_lzw"),
+    pictures.encoded(pictures.scene(40, 30), "AVIF"),
+    pictures.animated("GIF"),
+    pictures.animated("PNG"),
+    pictures.animated("WEBP"),
+]
+
+
+class Bench:
+    """A shop with its own loop, for tests that are not coroutines."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.runner = asyncio.Runner()
+        self.shop = ImageShop(workers=1, timeout_s=20.0)
+
+    def outcome(self, data: bytes) -> Prepared | InputError:
+        """What becomes of a file with these bytes."""
+        source, out = self.folder / "in", self.folder / "out"
+        source.write_bytes(data)
+        try:
+            return self.runner.run(self.shop.prepare(source, out))
+        except InputError as refusal:
+            return refusal
+
+    def close(self) -> None:
+        self.runner.run(self.shop.close())
+        self.runner.close()
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    made = Bench(tmp_path_factory.mktemp("hostile"))
+    yield made
+    made.close()
+
+
+def _judge(bench: Bench, data: bytes) -> None:
+    died = bench.shop.stats.died
+    outcome = bench.outcome(data)
+    assert not isinstance(outcome, ImageTooCostly)
+    if isinstance(outcome, Prepared):
+        written = outcome.path.read_bytes()
+        assert pictures.decoded(written).size == (outcome.width_px, outcome.height_px)
+        assert pictures.SECRET not in written
+    assert bench.shop.stats.died == died
+
+
+bounded = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@bounded
+@given(st.sampled_from(SEEDS), st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), max_size=8))
+def test_flipped_bits_end_in_a_picture_or_a_refusal(bench: Bench, seed: bytes, flips: list[tuple[float, int]]) -> None:
+    data = bytearray(seed)
+    for where, mask in flips:
+        data[int(where * len(data))] ^= mask
+    _judge(bench, bytes(data))
+
+
+@bounded
+@given(st.sampled_from(SEEDS), st.floats(0, 1))
+def test_a_cut_file_ends_in_a_picture_or_a_refusal(bench: Bench, seed: bytes, kept: float) -> None:
+    _judge(bench, seed[: int(len(seed) * kept)])
+
+
+@bounded
+@given(st.sampled_from(SEEDS), st.integers(0, 64), st.binary(max_size=200))
+def test_a_honest_beginning_with_any_rest_ends_in_a_refusal_or_a_picture(
+    bench: Bench, seed: bytes, kept: int, rest: bytes
+) -> None:
+    _judge(bench, seed[:kept] + rest)
+
+
+@bounded
+@given(st.binary(max_size=300))
+def test_any_bytes_end_in_a_refusal(bench: Bench, data: bytes) -> None:
+    assert isinstance(bench.outcome(data), InputError)

@@ -1,0 +1,102 @@
+"""Shapes of a result: made once and kept, fetched again where this machine lacks the file, gone when deleted."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pyvips
+
+from core.domain.errors import ResultExpired
+from core.domain.job import Job, Source
+from core.images.renditions import JobMedia
+from core.images.service import ImageShop
+from tests.core.jobs.pipeline_kit import World, world
+
+SIZE = (900, 700)
+
+
+@pytest.fixture
+async def w(tmp_path: Path) -> AsyncIterator[World]:
+    async with world(tmp_path) as made, ImageShop(workers=1) as shop:
+        made.real_images = shop
+        await made.close()
+        await made.open()
+        noise(tmp_path / "result.png", *SIZE)
+        noise(tmp_path / "source.png", SIZE[0] // 2, SIZE[1] // 2)
+        made.sources.pages["https://example.org/a.png"] = (tmp_path / "source.png").read_bytes()
+
+        async def fetch(url: str, dest: Path, *, max_bytes: int) -> None:
+            made.upscaler.calls["fetch"] += 1
+            dest.write_bytes((tmp_path / "result.png").read_bytes())
+
+        made.upscaler.fetch = fetch  # type: ignore[method-assign]
+        yield made
+
+
+def noise(path: Path, width_px: int, height_px: int) -> None:
+    band = pyvips.Image.gaussnoise(width_px, height_px, mean=128, sigma=50).cast("uchar")
+    band.bandjoin([band.rot180(), band.fliphor()]).copy(interpretation="srgb").pngsave(str(path))
+
+
+async def finished(w: World) -> Job:
+    return await w.done(source=Source("link", url="https://example.org/a.png"))
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    picture = pyvips.Image.new_from_file(str(path))
+    return picture.width, picture.height
+
+
+async def test_every_shape_keeps_its_promise(w: World) -> None:
+    media, job = JobMedia(w.tools), await finished(w)
+    original = await media.original(job)
+    assert (size_of(original.path), original.shape, original.mime) == (SIZE, "original", "image/png")
+    assert await media.fit(job, max_bytes=original.bytes) == original
+    smaller = await media.fit(job, max_bytes=original.bytes // 4)
+    assert smaller.bytes <= original.bytes // 4
+    assert smaller.path.stat().st_size == smaller.bytes
+    assert smaller.shape in {"webp", "jpeg", "preview"}
+    preview = await media.preview(job, max_side_px=300, max_bytes=100_000)
+    assert max(size_of(preview.path)) == 300
+    assert preview.bytes <= 100_000
+    before = await media.source(job)
+    assert size_of(before.path) == (SIZE[0] // 2, SIZE[1] // 2)
+    compared = await media.compare(job)
+    assert min(size_of(compared.path)) > 100
+
+
+async def test_a_shape_is_made_once_however_many_ask_for_it(w: World) -> None:
+    media, job = JobMedia(w.tools), await finished(w)
+    assert w.real_images is not None
+    before = w.real_images.stats.jobs
+    made = await asyncio.gather(*(media.preview(job, max_side_px=200, max_bytes=90_000) for _ in range(5)))
+    again = await JobMedia(w.tools).preview(job, max_side_px=200, max_bytes=90_000)
+    assert len({(one.path, one.bytes) for one in (*made, again)}) == 1
+    assert w.real_images.stats.jobs == before + 1
+
+
+async def test_a_machine_without_the_files_fetches_them_again(w: World) -> None:
+    job = await finished(w)
+    first = await JobMedia(w.tools).original(job)
+    w.forget_files()
+    media = JobMedia(w.tools)
+    again = await asyncio.gather(*(media.original(job) for _ in range(3)))
+    assert {(one.path, one.bytes) for one in again} == {(first.path, first.bytes)}
+    assert size_of(again[0].path) == SIZE
+    assert size_of((await media.source(job)).path) == (SIZE[0] // 2, SIZE[1] // 2)
+    assert size_of((await media.compare(job)).path)[0] > 100
+
+
+async def test_a_deleted_or_missing_picture_is_told_as_expired(w: World) -> None:
+    media, job = JobMedia(w.tools), await finished(w)
+    deleted = await w.service.delete(job.id, job.requester)
+    for shape in (media.original(deleted), media.fit(deleted, max_bytes=10_000), media.source(deleted)):
+        with pytest.raises(ResultExpired):
+            await shape
+    unfinished = dataclasses.replace(job, result=None)
+    with pytest.raises(ResultExpired):
+        await media.original(unfinished)

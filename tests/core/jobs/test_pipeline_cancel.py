@@ -1,0 +1,231 @@
+"""Stopping a job: in every state, by whoever may, with the receipt that belongs to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.domain.errors import JobNotFound, NotAllowed, ProviderUnavailable, TooLate
+from core.domain.job import Job, JobState, Requester
+from core.domain.limits import ScopeKind
+from core.jobs.steps import Next
+from tests.core.jobs.pipeline_kit import BOB, MOD, USD, World, world
+from tests.core.storage.ledger_kit import running
+from tests.fakes.core import until
+
+PRICE = USD // 10
+
+
+@pytest.fixture
+async def w(tmp_path: Path) -> AsyncIterator[World]:
+    async with world(tmp_path, None, running(ScopeKind.USER, 1)) as made:
+        yield made
+
+
+async def cancelled(w: World, job: Job, *, charged: int = 0, basis: str = "none") -> None:
+    job = await w.job(job.id)
+    await w.check_end(job, JobState.CANCELLED, charged=charged)
+    assert job.receipt is not None
+    assert job.receipt.basis == basis
+    assert w.adapter.message(job).notice.charged
+
+
+async def test_before_anything_began_it_costs_nothing(w: World) -> None:
+    job = await w.ask()
+    await w.service.cancel(job.id, job.requester)
+    await w.drive()
+    await cancelled(w, job)
+    assert w.upscaler.calls == {}
+
+
+async def test_between_any_two_steps_before_the_submit_it_costs_nothing(w: World) -> None:
+    steps: list[Next] = ["hold", "submit"]
+    for step in steps:
+        job = await w.ask()
+        await w.steps_until(job.id, step)
+        await w.service.cancel(job.id, job.requester)
+        await w.drive()
+        await cancelled(w, job)
+    assert not w.upscaler.posts
+
+
+async def test_while_it_waits_its_turn_it_leaves_the_line_at_once(w: World) -> None:
+    w.upscaler.hold = True
+    first, second = await w.ask(), await w.ask()
+    tasks = [asyncio.create_task(w.run_workflow(f"{first.id}:request"))]
+    await w.accepts(1)
+    tasks.append(asyncio.create_task(w.run_workflow(f"{second.id}:request")))
+    await w.shows(second, "turn")
+    await w.service.cancel(second.id, MOD)
+    await asyncio.wait_for(tasks[1], 10)
+    await cancelled(w, second)
+    w.upscaler.of(first.id).finish()
+    await asyncio.wait_for(tasks[0], 10)
+    assert (await w.job(first.id)).state is JobState.SUCCEEDED
+
+
+async def test_while_the_picture_is_uploaded_it_is_never_submitted(w: World) -> None:
+    stage = w.upscaler.stage
+    job = await w.ask()
+
+    async def slow_stage(*args: Any, **values: Any) -> str:
+        await w.service.cancel(job.id, job.requester)
+        return await stage(*args, **values)
+
+    w.upscaler.stage = slow_stage  # type: ignore[method-assign]
+    await w.drive()
+    await cancelled(w, job)
+    assert not w.upscaler.posts
+
+
+async def test_while_the_submit_is_tried_again_it_ends_there(w: World) -> None:
+    w.upscaler.script.extend(["busy"] * 3)
+    job = await w.ask()
+    submit = w.upscaler.submit
+
+    async def submit_then_cancel(*args: Any, **values: Any) -> str:
+        try:
+            return await submit(*args, **values)
+        finally:
+            if w.upscaler.posts[job.id] == 2:
+                await w.service.cancel(job.id, job.requester)
+
+    w.upscaler.submit = submit_then_cancel  # type: ignore[method-assign]
+    await w.drive()
+    await cancelled(w, job)
+    assert w.upscaler.posts[job.id] == 2
+    assert w.upscaler.accepted[job.id] == 0
+
+
+async def test_in_the_instant_of_the_submit_fal_is_told_and_its_bill_decides(w: World) -> None:
+    w.upscaler.hold = True
+    job = await w.ask()
+
+    async def press(_: str) -> None:
+        await w.service.cancel(job.id, job.requester)
+
+    w.upscaler.on_submit = press
+    await w.drive()
+    await cancelled(w, job)
+    assert len(w.upscaler.cancelled) == 1
+
+
+async def while_running(w: World) -> Job:
+    """A job that the model works on, cancelled by its requester."""
+    w.upscaler.hold = True
+    job = await w.ask()
+    async with w.driving():
+        await w.shows(job, "upscaling")
+        await w.service.cancel(job.id, job.requester)
+    return job
+
+
+async def test_removed_from_fals_queue_it_costs_nothing(w: World) -> None:
+    w.upscaler.cancel_answer = "removed"
+    await cancelled(w, await while_running(w))
+
+
+async def test_stopped_by_fal_it_costs_what_fal_bills(w: World) -> None:
+    await cancelled(w, await while_running(w))
+    w.upscaler.cancel_stops = False
+    answer = w.upscaler.cancel
+
+    async def finish_all_the_same(request_id: str) -> Any:
+        said = await answer(request_id)
+        w.upscaler.taken[request_id].finish()
+        return said
+
+    w.upscaler.cancel = finish_all_the_same  # type: ignore[method-assign]
+    w.upscaler.units = Decimal("0.5")
+    await cancelled(w, await while_running(w), charged=50_000_000, basis="units")
+
+
+async def test_when_fal_never_says_how_it_ended_the_estimate_counts_until_reconciled(w: World) -> None:
+    w.upscaler.cancel_stops = False
+    await cancelled(w, await while_running(w), charged=PRICE, basis="unknown")
+
+
+async def test_when_fal_cannot_be_told_the_job_still_ends(w: World) -> None:
+    w.upscaler.faults["cancel"].append(ProviderUnavailable())
+    await cancelled(w, await while_running(w), charged=PRICE, basis="unknown")
+
+
+async def test_when_the_bill_cannot_be_read_the_estimate_counts(w: World) -> None:
+    w.upscaler.faults["result"].append(ProviderUnavailable())
+    await cancelled(w, await while_running(w), charged=PRICE, basis="unknown")
+
+
+async def test_a_cancel_survives_a_crash_and_is_passed_on_by_the_next_process(w: World) -> None:
+    w.upscaler.hold = True
+    job = await w.ask()
+    await w.steps_until(job.id, "wait")
+    await w.service.cancel(job.id, job.requester)
+    await w.crash()
+    await w.drive()
+    await cancelled(w, job)
+    assert len(w.upscaler.cancelled) == 1
+
+
+async def test_a_cancel_pressed_in_another_process_is_noticed(w: World) -> None:
+    w.upscaler.hold = True
+    job = await w.ask()
+    async with w.driving():
+        await w.shows(job, "upscaling")
+        await w.store.update(job.id, cancel_requested_by="fake:ann")
+        await w.janitor.notice_cancels()
+    await cancelled(w, job)
+
+
+async def test_the_question_of_the_price_can_be_cancelled_for_nothing(w: World) -> None:
+    job = await w.done(source=w.upload(2400, 1600))
+    assert (await w.service.cancel(job.id, job.requester)).state is JobState.CANCELLED
+    await w.drive()
+    await cancelled(w, job)
+
+
+async def test_once_it_is_delivered_or_over_it_is_too_late(w: World) -> None:
+    job = await w.ask()
+    await w.steps_until(job.id, "deliver")
+    with pytest.raises(TooLate):
+        await w.service.cancel(job.id, job.requester)
+    w.adapter.gates["finished"] = asyncio.Event()
+    async with w.driving():
+        await until(lambda: w.adapter.calls["finished"] == 1)
+        with pytest.raises(TooLate):
+            await w.service.cancel(job.id, job.requester)
+        w.adapter.gates["finished"].set()
+    with pytest.raises(TooLate):
+        await w.service.cancel(job.id, job.requester)
+    await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=PRICE)
+
+
+async def test_only_the_requester_and_moderators_of_the_place_may_stop_a_job(w: World) -> None:
+    job = await w.ask()
+    with pytest.raises(NotAllowed):
+        await w.service.cancel(job.id, BOB)
+    for stranger in (Requester("fake", "eve", workspace_id="w2", is_moderator=True), Requester("other", "ann")):
+        with pytest.raises(JobNotFound):
+            await w.service.cancel(job.id, stranger)
+    await w.service.cancel(job.id, MOD)
+    await w.drive()
+    await cancelled(w, job)
+
+
+async def test_a_slot_that_a_cancelled_job_held_goes_to_the_next_in_line(w: World) -> None:
+    w.upscaler.hold = True
+    first, second = await w.ask(), await w.ask()
+    tasks = [asyncio.create_task(w.run_workflow(f"{first.id}:request"))]
+    await w.shows(first, "upscaling")
+    tasks.append(asyncio.create_task(w.run_workflow(f"{second.id}:request")))
+    await w.shows(second, "turn")
+    await w.service.cancel(first.id, first.requester)
+    await w.accepts(2)
+    w.upscaler.of(second.id).finish()
+    await asyncio.wait_for(asyncio.gather(*tasks), 10)
+    await cancelled(w, first)
+    assert (await w.job(second.id)).state is JobState.SUCCEEDED

@@ -1,0 +1,240 @@
+"""Whatever goes wrong, wherever it does: the job ends, the member is told, the money is right, nothing stays held."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator, Iterable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from core.domain import errors
+from core.domain.errors import (
+    BudgetError,
+    InputError,
+    InternalError,
+    LedgerUnavailable,
+    LimitReached,
+    ModelError,
+    ModelFailed,
+    ProviderBusy,
+    ProviderError,
+    ProviderHalted,
+    ProviderUnavailable,
+    UpscaleError,
+    leaves,
+)
+from core.domain.job import Job, JobState
+from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
+from tests.core.jobs.pipeline_kit import USD, World, world
+from tests.core.storage.ledger_kit import day_usd
+
+PRICE = USD // 10
+STATUS = LimitStatus(Limit(Scope(ScopeKind.USER), Measure.USD, Window.DAY, 5 * USD), 4 * USD, 0, 1_795_600_000.0)
+
+
+@pytest.fixture
+async def w(tmp_path: Path) -> AsyncIterator[World]:
+    async with world(tmp_path) as made:
+        yield made
+
+
+def made(leaf: type[UpscaleError]) -> UpscaleError:
+    """An instance with some value in every required field."""
+    hints = get_type_hints(leaf)
+    fields: Any = dataclasses.fields(leaf) if dataclasses.is_dataclass(leaf) else ()
+    needed = [f for f in fields if f.default is dataclasses.MISSING]
+    return leaf(**{f.name: _some(hints[f.name]) for f in needed})
+
+
+def _some(hint: Any) -> Any:
+    if hint is LimitStatus:
+        return STATUS
+    if get_origin(hint) is tuple:
+        return ()
+    for option in get_args(hint) or (hint,):
+        if isinstance(option, str):
+            return option
+        if option in (int, float, str):
+            return option(3)
+    raise AssertionError(f"no value for {hint}")
+
+
+def below(*roots: type[UpscaleError]) -> list[UpscaleError]:
+    return [made(leaf) for root in roots for leaf in leaves(root)]
+
+
+async def ended(w: World, error: BaseException, *, charged: int | None = 0) -> Job:
+    """A job that meets the error ends properly; `charged` None: whatever its own receipt says."""
+    job = await w.done()
+    assert job.state in {JobState.FAILED, JobState.REFUSED}, f"{error!r}: {job.state}"
+    assert job.receipt is not None
+    expected = job.receipt.charged_nanousd if charged is None else charged
+    await w.check_end(job, job.state, charged=expected)
+    notice = w.adapter.message(job).notice
+    assert notice.what, repr(error)
+    assert notice.charged, f"{error!r} does not say what it cost"
+    assert notice.reference == job.id
+    return job
+
+
+async def all_end(w: World, faults: Iterable[BaseException], place: Any, *, charged: int | None = 0) -> None:
+    for fault in faults:
+        place.append(fault)
+        job = await ended(w, fault, charged=charged)
+        expected = type(fault) if isinstance(fault, UpscaleError) else InternalError
+        assert isinstance(job.error, expected | ModelFailed), f"{fault!r} became {job.error!r}"
+
+
+async def test_every_error_of_a_download_ends_the_job_uncharged(w: World) -> None:
+    from core.domain.job import Source
+
+    w.upload = lambda *_: Source("link", url="https://example.org/a.png")  # type: ignore[method-assign]
+    await all_end(w, [*below(InputError), errors.Draining(), OSError("disk full")], w.sources.errors)
+
+
+async def test_every_error_of_reading_a_picture_ends_the_job_uncharged(w: World) -> None:
+    await all_end(w, [*below(InputError), errors.Draining(), ZeroDivisionError()], w.images.errors["prepare"])
+
+
+async def test_every_refusal_of_the_ledger_ends_the_job_uncharged(w: World) -> None:
+    holds: list[BaseException] = []
+    real = w.ledger.hold
+
+    async def hold(request: Any) -> Any:
+        if holds:
+            raise holds.pop()
+        return await real(request)
+
+    w.ledger.hold = hold  # type: ignore[method-assign]
+    await all_end(w, below(BudgetError), holds)
+    assert sum(w.upscaler.accepted.values()) == 0
+
+
+async def test_every_error_of_the_upload_to_fal_ends_the_job_uncharged(w: World) -> None:
+    await all_end(w, [*below(ProviderError), ZeroDivisionError()], w.upscaler.faults["stage"])
+
+
+async def test_every_refusal_of_the_submit_ends_the_job_uncharged(w: World) -> None:
+    for error in [*below(ModelError), made(ProviderHalted), made(ProviderUnavailable), InternalError()]:
+        w.upscaler.script.append(error)
+        await ended(w, error)
+
+
+async def test_every_way_in_which_the_model_fails_is_charged_as_fal_says(w: World) -> None:
+    for leaf in leaves(ModelError):
+        for billed, units, charged in ((None, None, 0), (False, Decimal(0), 0), (True, Decimal(2), 2 * PRICE)):
+            error = dataclasses.replace(made(leaf), billed=billed, billed_units=units)  # type: ignore[type-var]
+            w.upscaler.outcomes.append(error)
+            job = await ended(w, error, charged=charged)
+            assert isinstance(job.error, leaf)
+
+
+async def test_a_lost_request_or_an_expired_result_counts_at_the_estimate_until_reconciled(w: World) -> None:
+    for place, error in (
+        ("watch", errors.RequestLost()),
+        ("watch", errors.ProviderUnavailable()),
+        ("result", errors.ResultExpired()),
+        ("result", errors.RequestLost()),
+        ("result", ZeroDivisionError()),
+    ):
+        w.upscaler.faults[place].append(error)
+        job = await ended(w, error, charged=PRICE)
+        assert job.receipt is not None
+        assert job.receipt.basis == "unknown"
+
+
+async def test_a_paid_picture_is_fetched_for_as_long_as_fal_keeps_it(w: World) -> None:
+    for place in ("result", "fetch"):
+        for error in (ProviderBusy(retry_after_s=90), ProviderUnavailable(), ProviderHalted(kind="key")):
+            w.upscaler.faults[place].extend([error] * 6)
+            job = await w.done()
+            await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
+
+
+async def test_a_provider_that_stays_away_ends_the_job_at_the_estimate(w: World) -> None:
+    w.upscaler.faults["result"].extend([ProviderUnavailable()] * 500)
+    job = await ended(w, ProviderUnavailable(), charged=PRICE)
+    assert job.receipt is not None
+    assert job.receipt.basis == "unknown"
+
+
+async def test_a_result_that_cannot_be_read_fails_charged_and_says_so(w: World) -> None:
+    for units, basis in ((Decimal(1), "units"), (None, "unknown")):
+        w.upscaler.units = units
+        w.images.errors["strip_result"].append(errors.DamagedImage())
+        job = await ended(w, errors.DamagedImage(), charged=PRICE)
+        assert isinstance(job.error, ModelFailed)
+        assert job.receipt is not None
+        assert job.receipt.basis == basis
+
+
+async def test_the_unforeseen_becomes_a_reference_that_the_operator_can_look_up(w: World) -> None:
+    w.upscaler.faults["stage"].append(ZeroDivisionError("a secret link"))
+    job = await ended(w, ZeroDivisionError())
+    assert isinstance(job.error, InternalError)
+    incident = await w.store.incident(job.id)
+    assert incident is not None
+    assert (incident["kind"], incident["area"]) == ("ZeroDivisionError", "step:submit")
+    assert "secret" not in w.adapter.message(job).notice.text
+
+
+async def test_a_limit_that_is_full_refuses_before_anything_is_sent(tmp_path: Path) -> None:
+    async with world(tmp_path, None, day_usd(ScopeKind.USER, 0.25)) as w:
+        first, second, third = [await w.done() for _ in range(3)]
+        for job in (first, second):
+            await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
+        await w.check_end(third, JobState.REFUSED, charged=0)
+        assert isinstance(third.error, LimitReached)
+        assert third.input is not None
+        assert third.quote is not None  # so that the operator reads what was refused
+        assert w.upscaler.accepted[third.id] == 0
+
+
+# --- the database and the ledger go away ------------------------------------------------------------------------
+
+
+async def test_a_ledger_that_is_away_while_settling_is_asked_again_and_nothing_is_lost(w: World) -> None:
+    real, failures = w.ledger.settle, [LedgerUnavailable() for _ in range(5)]
+
+    async def settle(*args: Any, **values: Any) -> None:
+        if failures:
+            raise failures.pop()
+        await real(*args, **values)
+
+    w.ledger.settle = settle  # type: ignore[method-assign]
+    job = await w.done()
+    await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
+    assert not failures
+
+
+async def test_a_ledger_that_is_away_while_releasing_is_asked_again(w: World) -> None:
+    real, failures = w.ledger.release, [LedgerUnavailable() for _ in range(5)]
+
+    async def release(key: str) -> None:
+        if failures:
+            raise failures.pop()
+        await real(key)
+
+    w.ledger.release = release  # type: ignore[method-assign]
+    w.upscaler.script.append(made(errors.ContentRejected))
+    await ended(w, LedgerUnavailable())
+    assert not failures
+
+
+async def test_a_database_that_is_away_for_a_while_stops_no_job(w: World) -> None:
+    """Every third write of the jobs table fails, as a database does that is being restarted."""
+    real, count = w.store.update, [0]
+
+    async def update(job_id: str, **changes: Any) -> Job:
+        count[0] += 1
+        if count[0] % 3 == 0:
+            raise OperationalError("UPDATE jobs", None, Exception("the database is shutting down"))
+        return await real(job_id, **changes)
+
+    w.store.update = update  # type: ignore[method-assign]
+    for _ in range(3):
+        await w.check_end(await w.done(), JobState.SUCCEEDED, charged=PRICE)

@@ -1,0 +1,182 @@
+"""The one paid call: made once whatever the network does, and found again when its answer was lost."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from core.domain.errors import ProviderBusy, SubmitUnknown
+from core.domain.job import Job, JobState, Source
+from core.jobs.steps import Next
+from core.ports import Found
+from tests.core.jobs.pipeline_kit import USD, World, world
+
+
+@pytest.fixture
+async def w(tmp_path: Path) -> AsyncIterator[World]:
+    async with world(tmp_path) as made:
+        yield made
+
+
+async def succeeded(w: World, job: Job) -> None:
+    await w.check_end(job, JobState.SUCCEEDED, charged=USD // 10)
+    assert w.upscaler.accepted[job.id] == 1
+
+
+async def test_a_submit_that_never_left_is_tried_again(w: World) -> None:
+    w.upscaler.script.extend(["not_sent"] * 4)
+    job = await w.done()
+    await succeeded(w, job)
+    assert w.upscaler.posts[job.id] == 1
+
+
+async def test_a_busy_provider_is_asked_again_when_it_said(w: World) -> None:
+    w.upscaler.script.extend(["busy", "busy"])
+    job = await w.done()
+    await succeeded(w, job)
+    assert w.clock.slept.count(7) == 2
+
+
+async def test_a_provider_that_stays_busy_fails_the_job_uncharged(w: World) -> None:
+    w.upscaler.script.extend(["busy"] * 200)
+    job = await w.done()
+    await w.check_end(job, JobState.FAILED, charged=0)
+    assert isinstance(job.error, ProviderBusy)
+
+
+async def test_a_lost_answer_is_found_and_never_posted_again(w: World) -> None:
+    w.upscaler.script.append("lost")
+    job = await w.done()
+    await succeeded(w, job)
+    assert w.upscaler.posts[job.id] == 1
+
+
+async def test_a_lost_request_that_is_listed_only_once_it_has_ended_is_waited_for(w: World) -> None:
+    w.upscaler.script.append("lost")
+    w.upscaler.hold, w.upscaler.listing = True, "completed"
+    job = await w.ask()
+    search = w.upscaler.find
+
+    async def find(staged_url: str, *, since: float) -> Found:
+        if w.upscaler.calls["find"] == 5:
+            w.upscaler.of(job.id).finish()
+        return await search(staged_url, since=since)
+
+    w.upscaler.find = find  # type: ignore[method-assign]
+    await w.drive()
+    await succeeded(w, await w.job(job.id))
+
+
+async def test_a_submit_that_stays_unclear_fails_uncharged_and_is_never_posted_again(w: World) -> None:
+    w.upscaler.script.append("lost")
+    w.upscaler.listing = "broken"
+    job = await w.done()
+    await w.check_end(job, JobState.FAILED, charged=0)
+    assert isinstance(job.error, SubmitUnknown)
+    assert job.remote is not None
+    assert job.remote.possible_double
+    assert w.upscaler.posts[job.id] == 1
+
+
+async def test_a_request_that_surely_cannot_be_found_is_not_posted_again_either(w: World) -> None:
+    w.upscaler.script.append("dropped")
+    job = await w.done()
+    await w.check_end(job, JobState.FAILED, charged=0)
+    assert w.upscaler.posts[job.id] == 1
+
+
+async def test_a_gateways_refusal_is_posted_again_once_nothing_is_found(w: World) -> None:
+    w.upscaler.script.append("refused")
+    job = await w.done()
+    await succeeded(w, job)
+    assert w.upscaler.posts[job.id] == 2
+    assert w.upscaler.calls["find"] >= 3
+
+
+async def test_a_gateway_that_keeps_refusing_is_left_alone_after_a_few_tries(w: World) -> None:
+    w.upscaler.script.extend(["refused"] * 50)
+    job = await w.done()
+    await w.check_end(job, JobState.FAILED, charged=0)
+    assert w.upscaler.posts[job.id] == 4
+
+
+async def test_a_refusal_that_cannot_be_searched_for_is_not_posted_again(w: World) -> None:
+    w.upscaler.script.append("refused")
+    w.upscaler.listing = "broken"
+    job = await w.done()
+    await w.check_end(job, JobState.FAILED, charged=0)
+    assert w.upscaler.posts[job.id] == 1
+
+
+async def test_where_nothing_can_be_searched_the_member_learns_it_soon(w: World) -> None:
+    w.upscaler.script.append("lost")
+    w.upscaler.listing = "forbidden"
+    began = w.clock.now()
+    job = await w.done()
+    await w.check_end(job, JobState.FAILED, charged=0)
+    assert w.upscaler.posts[job.id] == 1
+    assert w.clock.now() - began < 30
+
+
+async def test_a_webhook_names_the_request_whose_answer_was_lost(w: World) -> None:
+    w.upscaler.script.append("lost")
+    w.upscaler.listing = "broken"
+    job = await w.ask()
+    search = w.upscaler.find
+
+    async def find(staged_url: str, *, since: float) -> Found:
+        if w.upscaler.calls["find"] == 3:
+            stored = await w.job(job.id)
+            assert stored.remote is not None
+            named = dataclasses.replace(stored.remote, submit="sent", request_id=next(iter(w.upscaler.taken)))
+            await w.store.update(job.id, remote=named)
+        return await search(staged_url, since=since)
+
+    w.upscaler.find = find  # type: ignore[method-assign]
+    await w.drive()
+    await succeeded(w, await w.job(job.id))
+
+
+async def test_a_crash_after_the_bytes_left_is_searched_for_not_posted_again(w: World) -> None:
+    job = await w.ask()
+    await w.steps_until(job.id, "submit")
+
+    async def crash(_: str) -> None:
+        raise KeyboardInterrupt
+
+    w.upscaler.on_submit = crash
+    with pytest.raises(KeyboardInterrupt):
+        await w.run_step(f"{job.id}:request", job.id)
+    w.upscaler.on_submit = None
+    await w.crash()
+    await w.drive()
+    await succeeded(w, await w.job(job.id))
+    assert w.upscaler.posts[job.id] == 1
+
+
+async def test_another_machine_that_has_no_files_goes_on_from_every_step(w: World) -> None:
+
+    steps: list[Next] = ["hold", "submit", "wait", "collect", "deliver"]
+    for number, step in enumerate(steps):
+        job = await w.ask(source=Source("link", url=f"https://example.org/{number}.png"))
+        await w.steps_until(job.id, step)
+        w.forget_files()
+        await w.crash()
+        await w.drive()
+        await succeeded(w, await w.job(job.id))
+
+
+async def test_an_upload_that_the_other_machine_never_had_fails_kindly_and_uncharged(w: World) -> None:
+    job = await w.ask()
+    await w.steps_until(job.id, "submit")
+    w.forget_files()
+    for path in (w.folder / "uploads").iterdir():
+        path.unlink()
+    await w.crash()
+    await w.drive()
+    job = await w.job(job.id)
+    await w.check_end(job, JobState.REFUSED, charged=0)
+    assert w.adapter.message(job).notice.charged

@@ -1,0 +1,150 @@
+"""Progress edits: throttled, the newest wins, the final answer never waits behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+from typing import Any, cast
+
+import pytest
+
+from core.domain.errors import DeliveryRefused, DeliveryUnavailable
+from core.domain.job import Job, JobState, Progress, ReplyAddress, Source
+from core.domain.parameters.spec import Parameters
+from core.jobs.progress import ProgressLoop
+from tests.core.jobs.pipeline_kit import ANN
+from tests.fakes.core import FakeAdapter, FakeClock, settle
+
+INTERVAL_S = 2.0
+JOB = Job(
+    "0123456789ab", "fake:1", JobState.RUNNING, ANN, Source("link"), ReplyAddress("fake", {"message": "m"}),
+    Parameters(), 0.0, 0.0,
+)  # fmt: skip
+
+
+class Notes:
+    async def load(self) -> dict[str, Any]:
+        return {}
+
+    async def save(self, **values: Any) -> None:
+        """Forgotten."""
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(auto=False)
+
+
+@pytest.fixture
+def adapter(clock: FakeClock) -> FakeAdapter:
+    return FakeAdapter(clock)
+
+
+@pytest.fixture
+def loop(clock: FakeClock, adapter: FakeAdapter) -> ProgressLoop:
+    return ProgressLoop(adapter.reply(JOB.reply, cast(Any, Notes())), clock, min_interval_s=INTERVAL_S)
+
+
+def show(loop: ProgressLoop, percent: float) -> None:
+    progress = Progress("upscaling", percent=percent)
+    loop.show(dataclasses.replace(JOB, progress=progress), progress)
+
+
+async def test_the_first_edit_comes_at_once_and_the_next_not_before_the_interval(
+    loop: ProgressLoop, clock: FakeClock, adapter: FakeAdapter
+) -> None:
+    message = adapter.messages["m"]
+    for percent in range(10):
+        show(loop, percent)
+        await settle()
+    assert [p.percent for p in message.progress] == [0]
+    await clock.advance(INTERVAL_S - 0.1)
+    assert len(message.progress) == 1
+    await clock.advance(0.1)
+    assert [p.percent for p in message.progress] == [0, 9]
+    await loop.stop()
+
+
+async def test_over_a_long_job_no_two_edits_are_closer_than_the_interval(
+    loop: ProgressLoop, clock: FakeClock, adapter: FakeAdapter
+) -> None:
+    for percent in range(300):
+        show(loop, percent / 3)
+        await clock.advance(0.1)
+    times = [state.at for state in adapter.messages["m"].shown]
+    assert 14 <= len(times) <= 16
+    assert min(later - earlier for earlier, later in itertools.pairwise(times)) >= INTERVAL_S - 1e-6
+    await clock.advance(INTERVAL_S)
+    assert adapter.messages["m"].progress[-1].percent == pytest.approx(299 / 3)
+    await loop.stop()
+
+
+async def test_a_quiet_job_makes_no_edits_and_no_timers(
+    loop: ProgressLoop, clock: FakeClock, adapter: FakeAdapter
+) -> None:
+    show(loop, 1)
+    await clock.advance(3600)
+    assert len(adapter.messages["m"].shown) == 1
+    assert clock.sleepers == 0
+    await loop.stop()
+
+
+async def test_nothing_is_shown_after_stop_and_stop_does_not_wait_for_the_interval(
+    loop: ProgressLoop, clock: FakeClock, adapter: FakeAdapter
+) -> None:
+    show(loop, 1)
+    await settle()
+    show(loop, 2)
+    async with asyncio.timeout(0.5):
+        await loop.stop()
+    show(loop, 3)
+    await clock.advance(60)
+    assert [p.percent for p in adapter.messages["m"].progress] == [1]
+
+
+async def test_an_edit_that_hangs_holds_the_end_back_for_a_moment_only(
+    loop: ProgressLoop, adapter: FakeAdapter
+) -> None:
+    adapter.gates["progress"] = asyncio.Event()
+    show(loop, 1)
+    await settle()
+    async with asyncio.timeout(3):
+        await loop.stop()
+    adapter.gates["progress"].set()
+    await settle()
+    assert adapter.messages["m"].shown == []
+
+
+async def test_an_edit_that_is_nearly_done_may_end_before_the_final_answer(
+    loop: ProgressLoop, adapter: FakeAdapter
+) -> None:
+    gate = adapter.gates["progress"] = asyncio.Event()
+    show(loop, 1)
+    await settle()
+    asyncio.get_running_loop().call_later(0.01, gate.set)
+    await loop.stop()
+    assert len(adapter.messages["m"].shown) == 1
+
+
+async def test_an_edit_that_fails_is_dropped_and_the_next_one_tried(
+    loop: ProgressLoop, clock: FakeClock, adapter: FakeAdapter
+) -> None:
+    adapter.faults["progress"].append(DeliveryUnavailable())
+    show(loop, 1)
+    await clock.advance(INTERVAL_S)
+    show(loop, 2)
+    await clock.advance(INTERVAL_S)
+    assert [p.percent for p in adapter.messages["m"].progress] == [2]
+    await loop.stop()
+
+
+async def test_a_message_that_is_gone_is_not_edited_again(
+    loop: ProgressLoop, clock: FakeClock, adapter: FakeAdapter
+) -> None:
+    adapter.faults["progress"].append(DeliveryRefused(reason="gone"))
+    for percent in range(5):
+        show(loop, percent)
+        await clock.advance(INTERVAL_S)
+    assert adapter.calls["progress"] == 1
+    await loop.stop()

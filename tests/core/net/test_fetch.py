@@ -1,0 +1,330 @@
+"""Files from elsewhere: whole or not at all, within caps, and never with a secret sent to a stranger."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import hashlib
+import tracemalloc
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from core.domain.errors import DownloadFailed, FileTooLarge, LinkRefused, NotAnImage
+from core.net.fetch import SourceFetcher, SourceLimits, save_stream
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+QUICK = SourceLimits(retry_pause_s=0.0)
+BODY = bytes(range(256)) * 400
+
+
+class Site:
+    """A web server on loopback that remembers what it was asked."""
+
+    def __init__(self, routes: dict[str, Handler]) -> None:
+        self.seen: list[web.Request] = []
+        app = web.Application()
+        for path, handler in routes.items():
+            app.router.add_get(path, self._noted(handler))
+        self.server = TestServer(app)
+
+    def _noted(self, handler: Handler) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            self.seen.append(request)
+            return await handler(request)
+
+        return handle
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.server.port}"
+
+    def url(self, path: str) -> str:
+        return f"http://{self.host}{path}"
+
+
+@asynccontextmanager
+async def _site(**routes: Handler) -> AsyncIterator[Site]:
+    site = Site({f"/{name}": handler for name, handler in routes.items()})
+    await site.server.start_server()
+    try:
+        yield site
+    finally:
+        await site.server.close()
+
+
+async def _body(request: web.Request) -> web.StreamResponse:
+    return web.Response(body=BODY)
+
+
+def _to(location: str, status: int = 302) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, headers={"Location": location})
+
+    return handle
+
+
+def _answer(status: int, text: str = "", content_type: str = "text/plain") -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, text=text, content_type=content_type)
+
+    return handle
+
+
+async def test_a_link_is_fetched_whole_with_its_digest(tmp_path: Path) -> None:
+    async with _site(a=_body) as site:
+        fetched = await SourceFetcher(QUICK, trusted_hosts=[site.host]).fetch_link(site.url("/a#part"), tmp_path / "x")
+        assert fetched.path.read_bytes() == BODY
+        assert (fetched.bytes, fetched.sha256) == (len(BODY), hashlib.sha256(BODY).hexdigest())
+        headers = site.seen[0].headers
+        assert headers["Accept-Encoding"] == "identity"
+        assert "Authorization" not in headers
+        assert "Cookie" not in headers
+
+
+async def test_redirects_are_followed_five_times_and_no_further(tmp_path: Path) -> None:
+    hops = {f"r{n}": _to(f"/r{n - 1}", 307 if n % 2 else 301) for n in range(1, 7)}
+    async with _site(r0=_body, **hops) as site:
+        fetcher = SourceFetcher(QUICK, trusted_hosts=[site.host])
+        assert (await fetcher.fetch_link(site.url("/r5"), tmp_path / "x")).bytes == len(BODY)
+        with pytest.raises(LinkRefused) as caught:
+            await fetcher.fetch_link(site.url("/r6"), tmp_path / "y")
+        assert caught.value.reason == "redirects"
+        assert not (tmp_path / "y").exists()
+
+
+@pytest.mark.parametrize(
+    ("location", "reason"),
+    [
+        ("http://127.0.0.1/inside", "private_address"),
+        ("http://[::ffff:169.254.169.254]/latest", "private_address"),
+        ("http://93.184.215.14:8080/", "port"),
+        ("ftp://93.184.215.14/", "scheme"),
+        ("file:///etc/passwd", "scheme"),
+        ("http://me:pw@93.184.215.14/", "credentials"),
+    ],
+)
+async def test_each_redirect_is_judged_anew(location: str, reason: str, tmp_path: Path) -> None:
+    async with _site(a=_to(location)) as site:
+        with pytest.raises(LinkRefused) as caught:
+            await SourceFetcher(QUICK, trusted_hosts=[site.host]).fetch_link(site.url("/a"), tmp_path / "x")
+    assert caught.value.reason == reason
+
+
+async def test_a_declared_length_over_the_cap_is_refused_unread(tmp_path: Path) -> None:
+    async with _site(a=_body) as site:
+        fetcher = SourceFetcher(replace(QUICK, max_bytes=1000), trusted_hosts=[site.host])
+        with pytest.raises(FileTooLarge) as caught:
+            await fetcher.fetch_link(site.url("/a"), tmp_path / "x")
+    assert (caught.value.bytes, caught.value.limit_bytes) == (len(BODY), 1000)
+
+
+async def test_an_undeclared_body_is_cut_at_the_cap(tmp_path: Path) -> None:
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(bytes(65536))
+        except ConnectionError:
+            return response
+
+    async with _site(a=endless) as site:
+        fetcher = SourceFetcher(replace(QUICK, max_bytes=1_000_000), trusted_hosts=[site.host])
+        with pytest.raises(FileTooLarge) as caught:
+            await fetcher.fetch_link(site.url("/a"), tmp_path / "x")
+        assert caught.value.bytes is None
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "asked"), [(404, "gone", 1), (410, "gone", 1), (403, "status", 1), (503, "status", 2)]
+)
+async def test_a_status_is_told_and_only_a_passing_one_tried_again(
+    status: int, reason: str, asked: int, tmp_path: Path
+) -> None:
+    async with _site(a=_answer(status)) as site:
+        with pytest.raises(DownloadFailed) as caught:
+            await SourceFetcher(QUICK, trusted_hosts=[site.host]).fetch_link(site.url("/a"), tmp_path / "x")
+        assert (caught.value.status, caught.value.reason, len(site.seen)) == (status, reason, asked)
+
+
+@asynccontextmanager
+async def _raw(*answers: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """A server that says exactly these bytes, one answer a connection, and hangs up."""
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(answers[min(len(asked), len(answers)) - 1])
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+SHORT = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly this"
+WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole"
+
+
+async def test_a_download_that_breaks_off_is_tried_once_more(tmp_path: Path) -> None:
+    async with _raw(SHORT, WHOLE) as (host, asked):
+        fetched = await SourceFetcher(QUICK, trusted_hosts=[host]).fetch_link(f"http://{host}/", tmp_path / "x")
+        assert (fetched.path.read_bytes(), len(asked)) == (b"whole", 2)
+    async with _raw(b"", WHOLE) as (host, asked):
+        assert (
+            await SourceFetcher(QUICK, trusted_hosts=[host]).fetch_link(f"http://{host}/", tmp_path / "x")
+        ).bytes == 5
+
+
+async def test_a_download_that_breaks_off_twice_is_told_as_such(tmp_path: Path) -> None:
+    async with _raw(SHORT) as (host, asked):
+        with pytest.raises(DownloadFailed) as caught:
+            await SourceFetcher(QUICK, trusted_hosts=[host]).fetch_link(f"http://{host}/", tmp_path / "x")
+    assert (caught.value.reason, len(asked)) == ("truncated", 2)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_silence_and_slowness_end(tmp_path: Path) -> None:
+    async def silent(request: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(30)
+        return web.Response()
+
+    async with _site(a=silent) as site:
+        for limits in (replace(QUICK, idle_s=0.05), replace(QUICK, total_s=0.05)):
+            with pytest.raises(DownloadFailed) as caught:
+                await SourceFetcher(limits, trusted_hosts=[site.host]).fetch_link(site.url("/a"), tmp_path / "x")
+            assert caught.value.reason == "timeout"
+
+
+async def test_a_host_that_does_not_answer_is_told(tmp_path: Path) -> None:
+    async with _site() as site:
+        host = site.host
+    with pytest.raises(DownloadFailed) as caught:
+        await SourceFetcher(QUICK, trusted_hosts=[host]).fetch_link(f"http://{host}/", tmp_path / "x")
+    assert caught.value.reason == "connection"
+
+
+async def test_a_web_page_behind_a_link_is_no_picture(tmp_path: Path) -> None:
+    async with _site(a=_answer(200, "\n<!DOCTYPE html><p>hello", "text/html")) as site:
+        with pytest.raises(NotAnImage) as caught:
+            await SourceFetcher(QUICK, trusted_hosts=[site.host]).fetch_link(site.url("/a"), tmp_path / "x")
+    assert caught.value.detected == "html"
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_an_attachment_is_fetched_with_the_platforms_headers(tmp_path: Path) -> None:
+    async with _site(a=_body) as site:
+        fetched = await SourceFetcher(QUICK).fetch_trusted(
+            site.url("/a"), tmp_path / "x", {"Authorization": "Bearer t"}, [site.host]
+        )
+        assert fetched.bytes == len(BODY)
+        assert site.seen[0].headers["Authorization"] == "Bearer t"
+
+
+async def test_the_operators_trusted_hosts_may_serve_attachments_too(tmp_path: Path) -> None:
+    async with _site(a=_body) as site:
+        fetcher = SourceFetcher(QUICK, trusted_hosts=[site.host])
+        await fetcher.fetch_trusted(site.url("/a"), tmp_path / "x", {"Authorization": "Bearer t"}, ["files.example"])
+        assert site.seen[0].headers["Authorization"] == "Bearer t"
+
+
+async def test_a_login_page_instead_of_an_attachment_is_named(tmp_path: Path) -> None:
+    async with _site(a=_answer(200, "<!doctype html><title>Sign in</title>", "text/html")) as site:
+        with pytest.raises(DownloadFailed) as caught:
+            await SourceFetcher(QUICK).fetch_trusted(site.url("/a"), tmp_path / "x", {}, [site.host])
+    assert caught.value.reason == "login_page"
+
+
+async def test_a_token_never_follows_a_redirect_to_another_host(tmp_path: Path) -> None:
+    async with _site(b=_body) as other, _site(a=_to(f"http://{other.host}/b")) as site:
+        fetcher = SourceFetcher(QUICK, allow_private=True)
+        await fetcher.fetch_trusted(site.url("/a"), tmp_path / "x", {"Authorization": "Bearer t"}, [site.host])
+        assert "Authorization" in site.seen[0].headers
+        assert "Authorization" not in other.seen[0].headers
+        with pytest.raises(LinkRefused):
+            await SourceFetcher(QUICK).fetch_trusted(site.url("/a"), tmp_path / "x", {}, [site.host])
+        assert len(other.seen) == 1
+
+
+async def test_a_token_goes_along_within_the_platforms_hosts(tmp_path: Path) -> None:
+    async with _site(b=_body) as other, _site(a=_to(f"http://{other.host}/b")) as site:
+        await SourceFetcher(QUICK).fetch_trusted(
+            site.url("/a"), tmp_path / "x", {"Authorization": "Bearer t"}, [site.host, other.host]
+        )
+        assert "Authorization" in other.seen[0].headers
+
+
+async def test_a_token_is_not_sent_in_clear_to_a_host_named_without_its_port(tmp_path: Path) -> None:
+    async with _site(a=_body) as site:
+        await SourceFetcher(QUICK).fetch_trusted(
+            site.url("/a"), tmp_path / "x", {"Authorization": "Bearer t"}, ["127.0.0.1"]
+        )
+        assert "Authorization" not in site.seen[0].headers
+
+
+async def test_fifty_megabytes_cost_little_memory(tmp_path: Path) -> None:
+    async def large(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": str(50_000_000)})
+        await response.prepare(request)
+        chunk = bytes(50_000)
+        for _ in range(1000):
+            await response.write(chunk)
+        return response
+
+    async with _site(a=large) as site:
+        fetcher = SourceFetcher(QUICK, trusted_hosts=[site.host])
+        gc.collect()
+        tracemalloc.start()
+        try:
+            fetched = await fetcher.fetch_link(site.url("/a"), tmp_path / "x")
+            _, peak_bytes = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert fetched.bytes == 50_000_000
+    assert peak_bytes < 10_000_000  # this server's own buffers included
+
+
+async def test_a_stream_is_saved_and_cut_at_its_cap(tmp_path: Path) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(4):
+            yield b"x" * 100
+
+    saved = await save_stream(chunks(), tmp_path / "x", 400)
+    assert (saved.bytes, saved.sha256) == (400, hashlib.sha256(b"x" * 400).hexdigest())
+    with pytest.raises(FileTooLarge) as caught:
+        await save_stream(chunks(), tmp_path / "x", 399)
+    assert caught.value.limit_bytes == 399
+    assert not (tmp_path / "x").exists()
+
+
+async def test_a_cancelled_fetch_leaves_no_file(tmp_path: Path) -> None:
+    begun = asyncio.Event()
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "1000"})
+        await response.prepare(request)
+        await response.write(b"x" * 10)
+        begun.set()
+        await asyncio.sleep(30)
+        return response
+
+    async with _site(a=slow) as site:
+        fetcher = SourceFetcher(QUICK, trusted_hosts=[site.host])
+        task = asyncio.create_task(fetcher.fetch_link(site.url("/a"), tmp_path / "x"))
+        await begun.wait()
+        await asyncio.sleep(0.02)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,105 @@
+"""Every error ends in sentences that a person can use, in every language."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from core.domain import errors as e
+from core.domain.errors import UpscaleError, leaves
+from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
+from core.presentation import LANGUAGES, Charge, Notice, explain, language_of
+from core.presentation.failure_texts import _SENTENCES
+from tests.core.domain.test_errors import ALL
+
+CLASS_NAME = re.compile(r"\b[A-Z][a-z]+[A-Z]\w+|\b\w+_\w+|Error\b|Exception|Traceback|None\b|[{}]|https?://")
+"""What no sentence may hold: class names, codes, unfilled places, links."""
+
+
+def notices(error: UpscaleError, locale: str) -> list[Notice]:
+    charges = [None, Charge(), Charge(1_600_000_000), Charge(None)]
+    return [explain(error, locale, reference="0123456789ab", charge=charge) for charge in charges]
+
+
+def test_every_leaf_has_its_own_sentence() -> None:
+    assert [leaf.__name__ for leaf in leaves() if leaf not in _SENTENCES] == []
+    assert [kind.__name__ for kind in _SENTENCES if kind not in leaves()] == []
+
+
+@pytest.mark.parametrize("locale", [*LANGUAGES, "en-GB", "xx"])
+@pytest.mark.parametrize("error", ALL, ids=lambda error: error.code)
+def test_every_notice_is_plain_words(error: UpscaleError, locale: str) -> None:
+    for notice in notices(error, locale):
+        assert notice.what.strip()
+        for text in (notice.what, notice.charged, notice.advice, *(offer.label for offer in notice.offers)):
+            assert not CLASS_NAME.search(text.replace("image_url", "")), text
+            assert len(text) < 600
+
+
+@pytest.mark.parametrize("error", ALL, ids=lambda error: error.code)
+def test_every_notice_says_whether_it_was_charged(error: UpscaleError) -> None:
+    assert "$1.60" in explain(error, "en", charge=Charge(1_600_000_000)).charged
+    assert "fal" in explain(error, "en", charge=Charge(None)).charged
+    quiet = isinstance(error, e.RequestError)
+    assert explain(error, "en", charge=Charge()).charged == ("" if quiet else "You were not charged.")
+
+
+@pytest.mark.parametrize("error", ALL, ids=lambda error: error.code)
+def test_every_notice_carries_the_reference(error: UpscaleError) -> None:
+    assert explain(error, "en", reference="0123456789ab").reference == "0123456789ab"
+
+
+def test_all_wrong_parameters_are_named_with_value_range_and_nearest_name() -> None:
+    problems = (
+        e.ParameterProblem("factor", "9", "range", "1–4"),
+        e.ParameterProblem("creativty", "1", "unknown", "", "creativity"),
+        e.ParameterProblem("steps", "many", "type", "4–50"),
+        e.ParameterProblem("seed", "", "missing_value", "0–4294967295"),
+        e.ParameterProblem("", "please", "stray"),
+        e.ParameterProblem("guidance", "3", "duplicate", "1–4"),
+    )
+    text = explain(e.InvalidParameters(problems=problems)).what
+    for word in ("factor", "9", "1–4", "creativty", "“creativity”", "many", "4–50", "seed", "please", "guidance"):
+        assert word in text
+    assert len(text.splitlines()) == len(problems)
+
+
+def test_a_size_refusal_gives_actual_limit_and_the_largest_factor_as_a_button() -> None:
+    error = e.OutputTooLarge(
+        width_px=20_000, height_px=10_000, limit_px=100_000_000, limit_side_px=14_142, largest_factor=2.5
+    )
+    notice = explain(error)
+    for number in ("20000×10000", "200 MP", "100 MP", "14,142"):
+        assert number in notice.what
+    assert [(offer.factor, offer.label) for offer in notice.offers] == [(2.5, "Enlarge 2.5× instead")]
+
+
+def test_no_offer_is_made_where_nothing_fits() -> None:
+    error = e.OutputTooLarge(width_px=1, height_px=1, limit_px=1, limit_side_px=1, largest_factor=None)
+    assert explain(error).offers == ()
+
+
+TAGS = {
+    "de": "de de-AT DE_de",
+    "fr": "fr_FR",
+    "es": "es-419 es-ES",
+    "pt_BR": "pt-BR pt_PT",
+    "ja": "ja",
+    "en": "zh-CN EN_us",
+}
+
+
+@pytest.mark.parametrize(("language", "tag"), [(name, tag) for name, tags in TAGS.items() for tag in tags.split()])
+def test_a_platforms_locale_finds_its_language(language: str, tag: str) -> None:
+    assert language_of(tag) == language
+
+
+def test_a_need_above_the_whole_limit_still_names_limit_rest_and_time() -> None:
+    limit = Limit(Scope(ScopeKind.USER, "slack"), Measure.USD, Window.DAY, 300_000_000)
+    begun, fresh = LimitStatus(limit, 100_000_000, 0, 9.5), LimitStatus(limit, 0, 0, 9.5)
+    told = explain(e.LimitReached(status=begun, needed=1_300_000_000, largest_factor=1.58), "en")
+    assert told.what == "This needs $1.30, but the whole limit today for you is $0.30, and $0.20 of it are left."
+    assert told.opens_at == 9.5
+    assert [offer.label for offer in told.offers] == ["Enlarge 1.58× instead"]
+    assert explain(e.LimitReached(status=fresh, needed=1_300_000_000, largest_factor=None), "en").opens_at is None

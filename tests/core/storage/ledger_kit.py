@@ -1,0 +1,94 @@
+"""What the ledger's tests share: a clock that is moved by hand, members, requests, and a ledger on any database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from core.domain.job import Requester
+from core.domain.limits import Measure, Rule, ScopeKind, Window
+from core.ports import HoldRequest
+from core.storage import tables, tables_ledger
+from core.storage.database import Database
+from core.storage.ledger import LedgerDatabase, LedgerSettings, SqlLedger
+
+USD = 1_000_000_000
+UTC = ZoneInfo("UTC")
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC).timestamp()
+"""A Monday."""
+
+
+@dataclass
+class HandClock:
+    """Time that only the test moves."""
+
+    at: float = NOON
+
+    def now(self) -> float:
+        return self.at
+
+    async def sleep(self, seconds: float) -> None:
+        self.at += seconds
+
+
+class FixedPrice:
+    """The price book's one answer: $0.10 a megapixel."""
+
+    async def unit_price(self) -> int:
+        return USD // 10
+
+
+def member(user: str = "ann", *, workspace: str = "w1", channel: str = "c1", roles: Sequence[str] = ()) -> Requester:
+    return Requester(
+        platform="discord",
+        user_id=user,
+        user_name=user.title(),
+        workspace_id=workspace,
+        channel_id=channel,
+        role_ids=tuple(roles),
+    )
+
+
+def job(key: str, usd: float = 1.0, who: Requester | None = None, *, enforce: bool = True) -> HoldRequest:
+    """A job that costs this much at $0.10 a megapixel."""
+    amount = round(usd * USD)
+    return HoldRequest(key, who or member(), amount, max(1, round(usd * 10)), enforce)
+
+
+def day_usd(kind: ScopeKind, usd: float, **where: str) -> Rule:
+    return Rule(kind, Measure.USD, Window.DAY, round(usd * USD), "file", **where)  # type: ignore[arg-type]
+
+
+def running(kind: ScopeKind, amount: int) -> Rule:
+    return Rule(kind, Measure.RUNNING, Window.NOW, amount, "file")
+
+
+async def create_tables(database: Database) -> None:
+    async with database.write() as connection:
+        await connection.run_sync(tables.jobs.metadata.create_all, tables=[*tables_ledger.ALL, tables.jobs])
+
+
+async def open_database(url: str) -> Database:
+    database = Database.connect(url)
+    await create_tables(database)
+    return database
+
+
+def sqlite_url(folder: Path) -> str:
+    return f"sqlite:///{folder / 'ledger.db'}"
+
+
+def make_ledger(
+    database: Database | LedgerDatabase,
+    clock: HandClock,
+    *rules: Rule,
+    zone: ZoneInfo = UTC,
+    user_waiting: int | None = 20,
+    play_money: bool = False,
+) -> SqlLedger:
+    settings = LedgerSettings(rules, zone, user_waiting=user_waiting, play_money=play_money)
+    opened = LedgerDatabase(database, pauses_s=(0.0,)) if isinstance(database, Database) else database
+    return SqlLedger(opened, clock, settings)

@@ -1,0 +1,208 @@
+"""The account: prices, lost requests, bills, credit, and the global halt that heals by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from core.domain.errors import ProviderHalted, ProviderUnavailable
+from core.ports import Found
+from tests.core.upscalers.fal_kit import JumpingClock, backend, statuses, submitted
+from tests.emulators.fal import DropBefore, FalEmulator, Respond, exhausted, nginx, too_many
+
+
+@pytest.fixture
+async def fal() -> AsyncIterator[FalEmulator]:
+    async with FalEmulator(job_s=0.01, steps_logged=1) as emulator:
+        yield emulator
+
+
+async def test_the_price_is_asked_once_an_hour(fal: FalEmulator) -> None:
+    clock = JumpingClock()
+    async with backend(fal, clock) as upscaler:
+        prices = await asyncio.gather(*(upscaler.unit_price() for _ in range(5)))
+        assert prices == [100_000_000] * 5
+        assert len(fal.seen("pricing")) == 1
+        fal.unit_price_usd = 0.12
+        clock.ahead_s += 3601
+        assert await upscaler.unit_price() == 120_000_000
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        nginx(503),
+        DropBefore(),
+        too_many(),
+        Respond(200, json={"prices": []}),
+        Respond(200, json={"prices": [{"endpoint_id": "fal-ai/flux-vision-upscaler", "unit": "seconds"}]}),
+        Respond(200, text="<html>"),
+    ],
+)
+async def test_a_price_that_is_not_told_is_none_and_not_asked_for_again_at_once(
+    fal: FalEmulator, fault: Respond
+) -> None:
+    fal.faults.add("pricing", fault, times=99)
+    async with backend(fal) as upscaler:
+        assert await upscaler.unit_price() is None
+        asked = len(fal.seen("pricing"))
+        assert await upscaler.unit_price() is None
+    assert len(fal.seen("pricing")) == asked <= 4  # aiohttp itself repeats a GET on a kept connection once
+
+
+async def test_a_request_is_found_among_many_pages(fal: FalEmulator, tmp_path: Path) -> None:
+    fal.page_limit = 3
+    clock = JumpingClock()
+    async with backend(fal, clock) as upscaler:
+        since = clock.now()
+        ids = [await submitted(upscaler, tmp_path) for _ in range(8)]
+        wanted = fal.jobs[ids[7]].model_input["image_url"]
+        assert await upscaler.find(wanted, since=since) == Found(ids[7], conclusive=True)
+
+
+async def test_not_finding_is_conclusive_when_the_whole_listing_was_read(fal: FalEmulator, tmp_path: Path) -> None:
+    clock = JumpingClock()
+    async with backend(fal, clock) as upscaler:
+        since = clock.now()
+        await submitted(upscaler, tmp_path)
+        assert await upscaler.find("http://x/never.png", since=since) == Found(None, conclusive=True)
+
+
+async def test_not_finding_is_inconclusive_without_stored_inputs(fal: FalEmulator, tmp_path: Path) -> None:
+    async with backend(fal, store_io=False) as upscaler:
+        await submitted(upscaler, tmp_path)
+        assert await upscaler.find("http://x/never.png", since=0.0) == Found(None, conclusive=False)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 501])
+async def test_a_listing_that_is_not_for_us_makes_the_search_pointless_unless_a_webhook_may_tell(
+    fal: FalEmulator, status: int
+) -> None:
+    fal.faults.add("by_endpoint", Respond(status, json={}), times=99)
+    async with backend(fal) as upscaler:
+        assert not (await upscaler.find("http://x/y.png", since=1_700_000_000)).possible
+    async with backend(fal, public_url="https://bot.example") as upscaler:
+        assert (await upscaler.find("http://x/y.png", since=1_700_000_000)).possible
+
+
+@pytest.mark.parametrize("fault", [nginx(503), DropBefore(), Respond(500, json={}), Respond(200, text="no")])
+async def test_a_search_that_does_not_work_is_inconclusive(fal: FalEmulator, fault: Respond) -> None:
+    fal.faults.add("by_endpoint", fault, times=99)
+    async with backend(fal) as upscaler:
+        assert await upscaler.find("http://x/y.png", since=1_700_000_000) == Found(None, conclusive=False)
+
+
+async def test_what_was_billed_appears_late(fal: FalEmulator, tmp_path: Path) -> None:
+    fal.billing_delay_s = 0.2
+    async with backend(fal) as upscaler:
+        request_id = await submitted(upscaler, tmp_path)
+        await statuses(upscaler, request_id)
+        assert list(await upscaler.billing_events([request_id])) == []
+        await asyncio.sleep(0.25)
+        (event,) = await upscaler.billing_events([request_id, "another-one"])
+    assert (event.request_id, event.units, event.cost_nanousd) == (request_id, Decimal(1), 100_000_000)
+
+
+async def test_without_an_admin_key_there_are_no_bills_and_nothing_is_asked(fal: FalEmulator) -> None:
+    async with backend(fal, admin_key=None) as upscaler:
+        assert list(await upscaler.billing_events(["x"])) == []
+        assert await upscaler.credit() is None
+        await upscaler.erase("some-request")
+    assert fal.requests == []
+
+
+async def test_credit_and_erasure_use_the_admin_key(fal: FalEmulator, tmp_path: Path) -> None:
+    async with backend(fal) as upscaler:
+        request_id = await submitted(upscaler, tmp_path)
+        await statuses(upscaler, request_id)
+        url = (await upscaler.result(request_id)).image_url
+        assert await upscaler.credit() == 49_900_000_000
+        await upscaler.erase(request_id)
+        await upscaler.erase("never-heard-of")
+    assert url.removeprefix(fal.cdn_url) not in fal.files
+    assert all("emulated-admin" in r.headers["authorization"] for r in fal.seen("billing", "erase"))
+
+
+async def test_an_erasure_that_fails_is_said(fal: FalEmulator) -> None:
+    fal.faults.add("erase", nginx(500), times=99)
+    async with backend(fal) as upscaler:
+        with pytest.raises(ProviderUnavailable):
+            await upscaler.erase("some-request")
+
+
+async def test_the_key_can_be_checked_without_cost(fal: FalEmulator) -> None:
+    async with backend(fal) as upscaler:
+        assert await upscaler.check_key() == "ok"
+    async with backend(fal, key="wrong:key") as upscaler:
+        assert await upscaler.check_key() == "refused"
+    async with backend(fal, api_url="http://127.0.0.1:9/v1") as upscaler:
+        assert await upscaler.check_key() == "unreachable"
+
+
+async def test_exhausted_credit_halts_tells_the_operator_once_and_heals_on_the_next_try(
+    fal: FalEmulator, tmp_path: Path
+) -> None:
+    told: list[str] = []
+
+    async def tell(halted: ProviderHalted) -> None:
+        told.append(halted.kind)
+
+    fal.credit_exhausted = True
+    clock = JumpingClock(nap_s=1000)  # the background probe stays out of this
+    async with backend(fal, clock, on_halt=tell, admin_key=None, probe_s=30) as upscaler:
+        for _ in range(3):
+            with pytest.raises(ProviderHalted):
+                await submitted(upscaler, tmp_path)
+        assert len(fal.submits) == 1
+        clock.ahead_s += 31
+        assert upscaler.halted is None
+        with pytest.raises(ProviderHalted):
+            await submitted(upscaler, tmp_path)
+        assert upscaler.halted is not None
+        assert len(fal.submits) == 2
+        fal.credit_exhausted = False
+        clock.ahead_s += 31
+        await submitted(upscaler, tmp_path)
+        await submitted(upscaler, tmp_path)
+        assert told == ["credit"]
+        fal.credit_exhausted = True
+        with pytest.raises(ProviderHalted):
+            await submitted(upscaler, tmp_path)
+    assert told == ["credit", "credit"]
+
+
+async def test_a_key_that_is_taken_again_ends_the_halt_without_a_job(fal: FalEmulator, tmp_path: Path) -> None:
+    fal.api_keys.clear()
+    async with backend(fal, JumpingClock(nap_s=0.02)) as upscaler:
+        with pytest.raises(ProviderHalted):
+            await submitted(upscaler, tmp_path)
+        fal.api_keys.add("emulated-id:emulated-secret")
+        async with asyncio.timeout(5):
+            while upscaler._halts.state is not None:
+                await asyncio.sleep(0.01)
+        await submitted(upscaler, tmp_path)
+
+
+async def test_credit_seen_by_the_admin_key_ends_the_halt_without_a_job(fal: FalEmulator, tmp_path: Path) -> None:
+    fal.faults.add("submit", exhausted())
+    async with backend(fal, JumpingClock(nap_s=0.02)) as upscaler:
+        with pytest.raises(ProviderHalted):
+            await submitted(upscaler, tmp_path)
+        async with asyncio.timeout(5):
+            while upscaler._halts.state is not None:
+                await asyncio.sleep(0.01)
+
+
+async def test_running_requests_are_unaffected_by_a_halt(fal: FalEmulator, tmp_path: Path) -> None:
+    fal.job_s = 0.2
+    async with backend(fal) as upscaler:
+        request_id = await submitted(upscaler, tmp_path)
+        fal.credit_exhausted = True
+        with pytest.raises(ProviderHalted):
+            await submitted(upscaler, tmp_path)
+        await statuses(upscaler, request_id)
+        assert (await upscaler.result(request_id)).seed == 7

@@ -1,0 +1,250 @@
+"""Results, errors and cancels: every documented ending reaches its leaf, with what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from core.domain.errors import (
+    ContentRejected,
+    ImageRejected,
+    InvalidForModel,
+    ModelError,
+    ModelFailed,
+    ProviderBusy,
+    ProviderUnavailable,
+    ResultExpired,
+)
+from core.upscalers.fal import failures
+from tests.core.upscalers.fal_kit import JumpingClock, backend, statuses, submitted
+from tests.emulators.fal import (
+    DropBefore,
+    FalEmulator,
+    InfraError,
+    ModelErrorOutcome,
+    Respond,
+    json_5xx,
+    nginx,
+    too_many,
+)
+from tests.emulators.fal.outcomes import INFRA_ERROR_STATUS, MODEL_ERROR_TYPES
+
+
+@pytest.fixture
+async def fal() -> AsyncIterator[FalEmulator]:
+    async with FalEmulator(job_s=0.01, steps_logged=1) as emulator:
+        yield emulator
+
+
+async def ended(fal: FalEmulator, folder: Path) -> ModelError:
+    """Run one job to its end and return the error it raises."""
+    async with backend(fal) as upscaler:
+        request_id = await submitted(upscaler, folder)
+        await statuses(upscaler, request_id)
+        with pytest.raises(ModelError) as caught:
+            await upscaler.result(request_id)
+    assert len(fal.submits) == 1
+    return caught.value
+
+
+async def test_every_output_of_the_model_comes_back(fal: FalEmulator, tmp_path: Path) -> None:
+    async with backend(fal) as upscaler:
+        request_id = await submitted(upscaler, tmp_path, upscale_factor=2.5, seed=2**32 - 1)
+        await statuses(upscaler, request_id)
+        result = await upscaler.result(request_id)
+    assert (result.width_px, result.height_px, result.seed) == (160, 120, 2**32 - 1)
+    assert result.image_url.startswith(fal.cdn_url)
+    assert "160 by 120" in result.caption
+    assert result.inference_s is not None
+    assert result.billable_units == Decimal(1)
+    assert (result.content_type, result.file_bytes is not None) == ("image/png", True)
+
+
+async def test_an_image_of_which_only_the_address_is_told_is_enough(fal: FalEmulator, tmp_path: Path) -> None:
+    fal.bare_image, fal.units_header = True, False
+    async with backend(fal) as upscaler:
+        request_id = await submitted(upscaler, tmp_path)
+        await statuses(upscaler, request_id)
+        result = await upscaler.result(request_id)
+    assert (result.width_px, result.file_bytes, result.content_type, result.billable_units) == (None, None, None, None)
+
+
+async def test_fractional_billable_units_are_kept_exactly(fal: FalEmulator, tmp_path: Path) -> None:
+    fal.exact_units = True
+    async with backend(fal) as upscaler:
+        request_id = await submitted(upscaler, tmp_path)
+        await statuses(upscaler, request_id)
+        assert (await upscaler.result(request_id)).billable_units == Decimal("0.012288")
+
+
+LEAVES: dict[str, type[ModelError]] = {
+    "content_policy_violation": ContentRejected,
+    "no_media_generated": ImageRejected,
+    "image_too_small": ImageRejected,
+    "image_too_large": ImageRejected,
+    "image_load_error": ImageRejected,
+    "unsupported_image_format": ImageRejected,
+    "file_download_error": ImageRejected,
+    "file_too_large": ImageRejected,
+    "face_detection_error": ImageRejected,
+    "internal_server_error": ModelFailed,
+    "generation_timeout": ModelFailed,
+    "downstream_service_error": ModelFailed,
+    "downstream_service_unavailable": ModelFailed,
+}
+
+
+@pytest.mark.parametrize("kind", MODEL_ERROR_TYPES)
+async def test_every_documented_model_error_has_its_leaf(fal: FalEmulator, tmp_path: Path, kind: str) -> None:
+    fal.outcomes.append(ModelErrorOutcome(kind))
+    error = await ended(fal, tmp_path)
+    assert type(error) is LEAVES.get(kind, InvalidForModel)
+    assert error.billed is (False if ModelErrorOutcome(kind).status() >= 500 else None)
+
+
+@pytest.mark.parametrize("kind", sorted(INFRA_ERROR_STATUS))
+async def test_every_documented_request_error_has_its_leaf(fal: FalEmulator, tmp_path: Path, kind: str) -> None:
+    fal.outcomes.append(InfraError(kind))
+    error = await ended(fal, tmp_path)
+    assert isinstance(error, ModelFailed)
+    assert error.kind == kind
+    assert error.retryable is (not kind.startswith(("client_", "bad_")))
+
+
+async def test_the_limits_of_a_refused_image_are_kept(fal: FalEmulator, tmp_path: Path) -> None:
+    fal.outcomes.append(ModelErrorOutcome("image_too_large", "0"))
+    error = await ended(fal, tmp_path)
+    assert isinstance(error, ImageRejected)
+    assert (error.reason, error.limit_width_px, error.limit_height_px) == ("too_large", 4096, 4096)
+    assert error.billed is False
+
+
+async def test_the_largest_file_is_kept(fal: FalEmulator, tmp_path: Path) -> None:
+    fal.outcomes.append(ModelErrorOutcome("file_too_large"))
+    error = await ended(fal, tmp_path)
+    assert isinstance(error, ImageRejected)
+    assert error.limit_bytes == 52_428_800
+
+
+async def test_an_error_that_was_billed_says_how_much(fal: FalEmulator, tmp_path: Path) -> None:
+    fal.outcomes.append(ModelErrorOutcome("content_policy_violation", "3"))
+    error = await ended(fal, tmp_path)
+    assert (error.billed, error.billed_units) == (True, Decimal(3))
+
+
+@pytest.mark.parametrize("header", [{"X-Fal-Retryable": "true"}, {"X-Fal-Needs-Retry": "1"}])
+async def test_both_names_of_the_retry_header_count(fal: FalEmulator, tmp_path: Path, header: dict[str, str]) -> None:
+    fal.outcomes.append(ModelErrorOutcome("generation_timeout", headers=header))
+    error = await ended(fal, tmp_path)
+    assert isinstance(error, ModelFailed)
+    assert error.retryable
+
+
+async def test_an_unknown_model_error_is_a_failure_not_worth_retrying(fal: FalEmulator, tmp_path: Path) -> None:
+    fal.outcomes.append(ModelErrorOutcome("something_new"))
+    error = await ended(fal, tmp_path)
+    assert isinstance(error, ModelFailed)
+    assert (error.kind, error.retryable) == ("something_new", False)
+
+
+async def test_a_refused_input_value_was_not_billed(fal: FalEmulator, tmp_path: Path) -> None:
+    async with backend(fal) as upscaler:
+        request_id = await submitted(upscaler, tmp_path, guidance=9.0)
+        await statuses(upscaler, request_id)
+        with pytest.raises(InvalidForModel) as caught:
+            await upscaler.result(request_id)
+    assert (caught.value.parameter, caught.value.rule, caught.value.billed) == ("guidance", "≤ 4", False)
+
+
+@pytest.mark.parametrize("fault", [nginx(502), nginx(503), nginx(504), json_5xx(500), DropBefore(), too_many("1")])
+async def test_a_result_is_asked_for_again_where_that_may_help(
+    fal: FalEmulator, tmp_path: Path, fault: Respond
+) -> None:
+    async with backend(fal) as upscaler:
+        request_id = await submitted(upscaler, tmp_path)
+        await statuses(upscaler, request_id)
+        fal.faults.add("result", fault, times=3)
+        assert (await upscaler.result(request_id)).seed == 7
+
+
+async def test_a_result_asked_for_too_early_is_waited_for(fal: FalEmulator, tmp_path: Path) -> None:
+    fal.job_s = 0.1
+    async with backend(fal, JumpingClock(nap_s=0.1)) as upscaler:
+        assert (await upscaler.result(await submitted(upscaler, tmp_path))).seed == 7
+
+
+@pytest.mark.parametrize(
+    ("fault", "leaf"),
+    [
+        (nginx(503), ProviderUnavailable),
+        (DropBefore(), ProviderUnavailable),
+        (too_many("9"), ProviderBusy),
+        (Respond(400, json={"detail": "Request is still in progress"}), ProviderUnavailable),
+        (json_5xx(500), ModelFailed),
+        (Respond(404, json={"status": "NOT_FOUND"}), ResultExpired),
+        (Respond(200, json={"seed": 1}), ModelFailed),
+        (Respond(200, text="<html>"), ModelFailed),
+    ],
+)
+async def test_a_result_that_never_comes_ends_in_a_word(
+    fal: FalEmulator, tmp_path: Path, fault: Respond, leaf: type[Exception]
+) -> None:
+    fal.faults.add("result", fault, times=100)
+    async with backend(fal) as upscaler:
+        with pytest.raises(leaf):
+            await upscaler.result(await submitted(upscaler, tmp_path))
+    assert len(fal.seen("result")) <= 24
+
+
+async def test_an_expired_result_is_told(fal: FalEmulator, tmp_path: Path) -> None:
+    async with backend(fal) as upscaler:
+        request_id = await submitted(upscaler, tmp_path)
+        await statuses(upscaler, request_id)
+        fal.result_ttl_s = -1
+        with pytest.raises(ResultExpired):
+            await upscaler.result(request_id)
+
+
+@pytest.mark.parametrize("removes", [False, True])
+async def test_cancelling_a_waiting_request(fal: FalEmulator, tmp_path: Path, removes: bool) -> None:
+    fal.slots, fal.cancel_removes = 0, removes
+    async with backend(fal) as upscaler:
+        request_id = await submitted(upscaler, tmp_path)
+        assert await upscaler.cancel(request_id) == ("removed" if removes else "requested")
+        if not removes:
+            await statuses(upscaler, request_id)
+            with pytest.raises(ModelFailed) as caught:
+                await upscaler.result(request_id)
+            assert caught.value.kind == "client_cancelled"
+
+
+async def test_cancelling_a_finished_or_unknown_request(fal: FalEmulator, tmp_path: Path) -> None:
+    async with backend(fal) as upscaler:
+        request_id = await submitted(upscaler, tmp_path)
+        await statuses(upscaler, request_id)
+        assert await upscaler.cancel(request_id) == "already_completed"
+        assert await upscaler.cancel("never-heard-of") == "not_found"
+
+
+async def test_a_cancel_through_a_broken_gateway_is_repeated(fal: FalEmulator, tmp_path: Path) -> None:
+    fal.job_s = 5
+    fal.faults.add("cancel", nginx(502), times=2)
+    async with backend(fal) as upscaler:
+        assert await upscaler.cancel(await submitted(upscaler, tmp_path)) == "requested"
+
+
+@pytest.mark.parametrize(
+    "data", [None, [], "text", {"detail": None}, {"detail": [1, None]}, {"detail": [{"type": 4}]}, {"error_type": []}]
+)
+def test_no_shape_of_an_error_body_is_an_exception(data: object) -> None:
+    assert isinstance(failures.model_error(422, {}, data), ModelFailed)
+
+
+def test_what_the_member_sent_does_not_come_back_in_an_error() -> None:
+    entry = {"type": "less_than", "loc": ["body", "x" * 5000], "ctx": {"lt": "y" * 5000}, "input": "secret"}
+    error = failures.model_error(422, {}, {"detail": [entry]})
+    assert isinstance(error, InvalidForModel)
+    assert len(error.parameter) + len(error.rule) < 200

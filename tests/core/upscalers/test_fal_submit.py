@@ -1,0 +1,243 @@
+"""The paid call: one POST whatever happens, and the right word about what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from core.domain.errors import (
+    InvalidForModel,
+    ModelFailed,
+    ProviderBusy,
+    ProviderHalted,
+    SubmitNotSent,
+    SubmitUnknown,
+)
+from core.ports import RemoteCompleted
+from tests.core.upscalers.fal_kit import JumpingClock, backend, inputs, nothing, picture, submitted
+from tests.emulators.fal import (
+    DropAfter,
+    DropBefore,
+    FalEmulator,
+    Respond,
+    Slow,
+    exhausted,
+    json_5xx,
+    nginx,
+    too_many,
+    unauthorised,
+)
+
+JOB = "0123456789ab"
+
+
+@pytest.fixture
+async def fal() -> AsyncIterator[FalEmulator]:
+    async with FalEmulator() as emulator:
+        yield emulator
+
+
+async def test_every_input_arrives_under_its_api_name_with_its_type(fal: FalEmulator, tmp_path: Path) -> None:
+    async with backend(fal) as upscaler:
+        await submitted(upscaler, tmp_path, upscale_factor=3.5, creativity=0.0, steps=4, enable_safety_checker=False)
+    sent = fal.submits[0].json
+    assert sent.pop("image_url").startswith(fal.cdn_url)
+    assert sent == {
+        "upscale_factor": 3.5,
+        "creativity": 0.0,
+        "guidance": 1.0,
+        "steps": 4,
+        "seed": 7,
+        "enable_safety_checker": False,
+    }
+    assert fal.violations == []
+
+
+@pytest.mark.parametrize("odd", ["a/b", "req 1 ä", "_r+1=~", "x?y#z", "%2F", "7"])
+async def test_whatever_is_in_a_request_id_the_request_is_followed_and_its_result_read(
+    fal: FalEmulator, tmp_path: Path, odd: str
+) -> None:
+    fal.request_ids.append(odd)
+    async with backend(fal) as upscaler:
+        request_id = await submitted(upscaler, tmp_path)
+        assert request_id == odd
+        statuses = [status async for status in upscaler.watch(request_id)]
+        assert isinstance(statuses[-1], RemoteCompleted)
+        assert (await upscaler.result(request_id)).seed == 7
+        assert await upscaler.cancel(request_id) == "already_completed"
+
+
+async def test_the_submit_asks_for_a_lifetime_and_a_start_limit_and_no_webhook_without_a_public_url(
+    fal: FalEmulator, tmp_path: Path
+) -> None:
+    async with backend(fal, retention_s=3600, store_io=False) as upscaler:
+        await submitted(upscaler, tmp_path)
+    submit = fal.submits[0]
+    assert submit.headers["x-fal-object-lifecycle-preference"] == '{"expiration_duration_seconds": 3600}'
+    assert submit.headers["x-fal-store-io"] == "0"
+    assert float(submit.headers["x-fal-request-start-timeout"]) > 60
+    assert submit.query == {}
+
+
+@pytest.mark.parametrize(
+    "fault", [DropAfter(), DropBefore(), json_5xx(500), json_5xx(503), Respond(200, text="<html>")]
+)
+async def test_an_unclear_answer_is_unknown_after_exactly_one_post(
+    fal: FalEmulator, tmp_path: Path, fault: Respond
+) -> None:
+    fal.faults.add("submit", fault)
+    async with backend(fal) as upscaler:
+        with pytest.raises(SubmitUnknown) as caught:
+            await submitted(upscaler, tmp_path)
+    assert not caught.value.refused_likely
+    assert len(fal.submits) == 1
+
+
+async def test_accepted_then_dropped_is_posted_once_and_found_again(fal: FalEmulator, tmp_path: Path) -> None:
+    fal.faults.add("submit", DropAfter())
+    clock = JumpingClock()
+    async with backend(fal, clock) as upscaler:
+        url = await upscaler.stage(picture(tmp_path), "image/png", job_id=JOB)
+        since = clock.now()
+        with pytest.raises(SubmitUnknown):
+            await upscaler.submit(inputs(url), job_id=JOB, on_sending=nothing)
+        found = await upscaler.find(url, since=since)
+    assert len(fal.submits) == 1
+    assert found.conclusive
+    assert [found.request_id] == list(fal.jobs)
+
+
+async def test_a_reply_that_never_comes_is_unknown(fal: FalEmulator, tmp_path: Path) -> None:
+    fal.faults.add("submit", Slow(5))
+    async with backend(fal, reply_timeout_s=0.2) as upscaler:
+        with pytest.raises(SubmitUnknown):
+            await submitted(upscaler, tmp_path)
+    assert len(fal.submits) == 1
+
+
+async def test_a_broken_reply_whose_header_names_the_request_is_adopted(fal: FalEmulator, tmp_path: Path) -> None:
+    async with backend(fal) as upscaler:
+        first = await submitted(upscaler, tmp_path)
+        fal.faults.add("submit", Respond(200, text="{cut", headers={"x-fal-request-id": first}))
+        assert await submitted(upscaler, tmp_path) == first
+    assert len(fal.submits) == 2
+
+
+async def test_a_gateways_503_is_unknown_but_probably_refused(fal: FalEmulator, tmp_path: Path) -> None:
+    fal.faults.add("submit", nginx(503))
+    async with backend(fal) as upscaler:
+        with pytest.raises(SubmitUnknown) as caught:
+            await submitted(upscaler, tmp_path)
+    assert caught.value.refused_likely
+    assert len(fal.submits) == 1
+
+
+async def test_a_redirect_is_not_followed(fal: FalEmulator, tmp_path: Path) -> None:
+    fal.faults.add("submit", Respond(307, text="", headers={"Location": fal.cdn_url + "/files/upload"}))
+    async with backend(fal) as upscaler:
+        with pytest.raises(SubmitUnknown):
+            await submitted(upscaler, tmp_path)
+    assert len(fal.submits) == 1
+    assert fal.violations == []
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), (None, None), ("soon", None), ("100000", 300.0)])
+async def test_429_says_when_to_come_back(
+    fal: FalEmulator, tmp_path: Path, header: str | None, seconds: float | None
+) -> None:
+    fal.faults.add("submit", too_many(header))
+    async with backend(fal) as upscaler:
+        with pytest.raises(ProviderBusy) as caught:
+            await submitted(upscaler, tmp_path)
+    assert caught.value.retry_after_s == seconds
+    assert len(fal.submits) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"), [(exhausted(), "credit"), (unauthorised(), "key"), (Respond(402), "credit")]
+)
+async def test_an_account_refusal_halts(fal: FalEmulator, tmp_path: Path, fault: Respond, kind: str) -> None:
+    fal.faults.add("submit", fault)
+    async with backend(fal) as upscaler:
+        with pytest.raises(ProviderHalted) as caught:
+            await submitted(upscaler, tmp_path)
+        assert upscaler.halted is not None
+    assert caught.value.kind == kind
+
+
+async def test_a_closed_port_was_surely_not_reached_and_nothing_was_announced(fal: FalEmulator) -> None:
+    announced: list[str] = []
+
+    async def announce() -> None:
+        announced.append("sending")
+
+    async with backend(fal, queue_url="http://127.0.0.1:9") as upscaler:
+        with pytest.raises(SubmitNotSent):
+            await upscaler.submit(inputs("http://x/y.png"), job_id=JOB, on_sending=announce)
+    assert announced == []
+
+
+async def test_an_unknown_host_was_surely_not_reached(fal: FalEmulator) -> None:
+    async with backend(fal, queue_url="http://no-such-host.invalid") as upscaler:
+        with pytest.raises(SubmitNotSent):
+            await upscaler.submit(inputs("http://x/y.png"), job_id=JOB, on_sending=nothing)
+
+
+async def test_sending_is_announced_before_the_request_is_seen(fal: FalEmulator) -> None:
+    seen: list[int] = []
+
+    async def announce() -> None:
+        await asyncio.sleep(0.05)
+        seen.append(len(fal.submits))
+
+    async with backend(fal) as upscaler:
+        await upscaler.submit(inputs("http://127.0.0.1:9/y.png"), job_id=JOB, on_sending=announce)
+    assert seen == [0]
+    assert len(fal.submits) == 1
+
+
+@pytest.mark.parametrize("failure", [RuntimeError("no"), OSError("database is away"), TimeoutError()])
+async def test_a_failing_announcement_stops_the_request(fal: FalEmulator, failure: Exception) -> None:
+    async def announce() -> None:
+        raise failure
+
+    async with backend(fal) as upscaler:
+        with pytest.raises(type(failure)) as caught:
+            await upscaler.submit(inputs("http://x/y.png"), job_id=JOB, on_sending=announce)
+    assert caught.value is failure
+    assert fal.submits == []
+
+
+async def test_a_refused_value_names_the_parameter_and_the_rule(fal: FalEmulator, tmp_path: Path) -> None:
+    fal.validate_at_submit = True
+    async with backend(fal) as upscaler:
+        with pytest.raises(InvalidForModel) as caught:
+            await submitted(upscaler, tmp_path, upscale_factor=5.0)
+    assert (caught.value.parameter, caught.value.rule, caught.value.billed) == ("factor", "≤ 4", False)
+
+
+async def test_another_refusal_is_a_model_failure_that_is_not_retried(fal: FalEmulator, tmp_path: Path) -> None:
+    fal.faults.add("submit", Respond(404, json={"detail": "Application not found"}))
+    async with backend(fal) as upscaler:
+        with pytest.raises(ModelFailed) as caught:
+            await submitted(upscaler, tmp_path)
+    assert (caught.value.kind, caught.value.retryable) == ("http_404", False)
+
+
+async def test_the_webhook_address_carries_the_job_and_a_proof(fal: FalEmulator, tmp_path: Path) -> None:
+    async with backend(fal, public_url="https://bot.example/") as upscaler:
+        await submitted(upscaler, tmp_path)
+    hook = fal.submits[0].query["fal_webhook"]
+    assert hook.startswith(f"https://bot.example/fal/webhook/{JOB}?t=")
+    fal.jobs.popitem()[1].webhook = None
+
+
+async def test_fifty_submits_at_once_are_fifty_posts(fal: FalEmulator) -> None:
+    async with backend(fal) as upscaler:
+        ids = await asyncio.gather(
+            *(upscaler.submit(inputs(f"http://127.0.0.1:9/{n}.png"), job_id=JOB, on_sending=nothing) for n in range(50))
+        )
+    assert len(set(ids)) == len(fal.submits) == 50

@@ -1,0 +1,191 @@
+"""Webhooks: only fal's signature counts, only for the request it names, and repeats change nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from core.domain.errors import ProviderUnavailable
+from core.ports import RemoteCompleted
+from core.upscalers.fal import FalUpscaler, WebhookAccepted, WebhookRefused
+from core.upscalers.fal.submit import webhook_token
+from tests.core.upscalers.fal_kit import API_KEY, JumpingClock, backend, statuses, submitted
+from tests.emulators.fal import FalEmulator, nginx
+from tests.emulators.fal.signing import Signer
+
+JOB = "0123456789ab"
+ID = "11111111-2222-3333-4444-555555555555"
+
+
+@pytest.fixture
+async def fal() -> AsyncIterator[FalEmulator]:
+    async with FalEmulator() as emulator:
+        yield emulator
+
+
+def body_for(request_id: str = ID, **changes: Any) -> bytes:
+    return json.dumps({"request_id": request_id, "status": "OK", "payload": None} | changes).encode()
+
+
+async def judge(
+    upscaler: FalUpscaler, headers: dict[str, str], body: bytes, token: str | None = None
+) -> WebhookAccepted | WebhookRefused:
+    return await upscaler.receive_webhook(headers, body, job_id=JOB, token=token)
+
+
+async def test_a_signed_delivery_is_believed_and_proves_our_address(fal: FalEmulator) -> None:
+    body = body_for()
+    headers = fal.signer.headers(ID, "someone", body)
+    async with backend(fal) as upscaler:
+        assert await judge(upscaler, headers, body) == WebhookAccepted(ID, succeeded=True, ours=False)
+        token = webhook_token(API_KEY, JOB)
+        assert await judge(upscaler, headers, body, token) == WebhookAccepted(ID, succeeded=True, ours=True)
+        other = webhook_token(API_KEY, "another-job")
+        assert await judge(upscaler, headers, body, other) == WebhookAccepted(ID, succeeded=True, ours=False)
+    assert len(fal.seen("jwks")) == 1
+    assert "authorization" not in fal.seen("jwks")[0].headers
+
+
+async def test_a_failed_request_is_told_as_such(fal: FalEmulator) -> None:
+    body = body_for(status="ERROR", error="Invalid status code: 422")
+    async with backend(fal) as upscaler:
+        outcome = await judge(upscaler, fal.signer.headers(ID, "u", body), body)
+    assert outcome == WebhookAccepted(ID, succeeded=False, ours=False)
+
+
+@pytest.mark.parametrize("age_s", [-301, 301, -86_400, 10**9])
+async def test_a_stale_or_early_delivery_is_refused(fal: FalEmulator, age_s: int) -> None:
+    body = body_for()
+    headers = fal.signer.headers(ID, "u", body, at_s=time.time() - age_s)
+    async with backend(fal) as upscaler:
+        assert await judge(upscaler, headers, body) == WebhookRefused("stale")
+
+
+async def test_a_delivery_signed_by_somebody_else_is_refused(fal: FalEmulator) -> None:
+    body = body_for()
+    async with backend(fal) as upscaler:
+        assert await judge(upscaler, Signer().headers(ID, "u", body), body) == WebhookRefused("signature")
+
+
+async def test_a_changed_body_user_or_id_is_refused(fal: FalEmulator) -> None:
+    body = body_for()
+    headers = fal.signer.headers(ID, "u", body)
+    async with backend(fal) as upscaler:
+        assert await judge(upscaler, headers, body + b" ") == WebhookRefused("signature")
+        assert await judge(upscaler, headers | {"X-Fal-Webhook-User-Id": "v"}, body) == WebhookRefused("signature")
+        changed = headers | {"X-Fal-Webhook-Request-Id": "another-id"}
+        assert await judge(upscaler, changed, body) == WebhookRefused("signature")
+
+
+async def test_a_body_about_another_request_than_the_signed_one_is_refused(fal: FalEmulator) -> None:
+    body = body_for("another-id")
+    async with backend(fal) as upscaler:
+        assert await judge(upscaler, fal.signer.headers(ID, "u", body), body) == WebhookRefused("request_id")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"X-Fal-Webhook-Request-Id": "../x"}, {"X-Fal-Webhook-Request-Id": ID, "X-Fal-Webhook-Timestamp": "²"}],
+)
+async def test_missing_or_odd_headers_are_refused_without_asking_fal(fal: FalEmulator, headers: dict[str, str]) -> None:
+    async with backend(fal) as upscaler:
+        assert await judge(upscaler, headers, body_for()) == WebhookRefused("headers")
+    assert fal.requests == []
+
+
+async def test_changed_keys_are_fetched_but_not_for_every_forgery(fal: FalEmulator) -> None:
+    body, clock = body_for(), JumpingClock()
+    async with backend(fal, clock) as upscaler:
+        await judge(upscaler, fal.signer.headers(ID, "u", body), body)
+        fal.signer = Signer()
+        headers = fal.signer.headers(ID, "u", body)
+        assert await judge(upscaler, headers, body) == WebhookRefused("signature")
+        clock.ahead_s += 61
+        assert isinstance(await judge(upscaler, headers, body), WebhookAccepted)
+        for _ in range(5):
+            await judge(upscaler, Signer().headers(ID, "u", body), body)
+    assert len(fal.seen("jwks")) == 2
+
+
+async def test_keys_are_not_trusted_for_more_than_a_day(fal: FalEmulator) -> None:
+    body, clock = body_for(), JumpingClock()
+    async with backend(fal, clock) as upscaler:
+        await judge(upscaler, fal.signer.headers(ID, "u", body), body)
+        clock.ahead_s += 86_401
+        await judge(upscaler, fal.signer.headers(ID, "u", body, at_s=clock.now()), body)
+    assert len(fal.seen("jwks")) == 2
+
+
+async def test_without_keys_nothing_is_judged(fal: FalEmulator) -> None:
+    fal.faults.add("jwks", nginx(503), times=99)
+    body = body_for()
+    async with backend(fal) as upscaler:
+        with pytest.raises(ProviderUnavailable):
+            await judge(upscaler, fal.signer.headers(ID, "u", body), body)
+
+
+async def test_a_delivery_ends_the_wait_at_once_and_its_repeats_do_nothing(tmp_path: Path) -> None:
+    async with FalEmulator(job_s=60) as fal, backend(fal) as upscaler:
+        request_id = await submitted(upscaler, tmp_path)
+        waiting = asyncio.ensure_future(statuses(upscaler, request_id))
+        await asyncio.sleep(0.1)
+        body = body_for(request_id)
+        headers = fal.signer.headers(request_id, "u", body)
+        for _ in range(3):
+            assert isinstance(await judge(upscaler, headers, body), WebhookAccepted)
+        async with asyncio.timeout(2):
+            told = await waiting
+        assert told[-1] == RemoteCompleted()
+        assert isinstance(await judge(upscaler, headers, body), WebhookAccepted)
+
+
+async def test_a_delivery_ends_a_wait_between_polls_too(tmp_path: Path) -> None:
+    async with FalEmulator(job_s=60) as fal:
+        fal.stream_available = False
+        async with backend(fal, JumpingClock(nap_s=30)) as upscaler:
+            request_id = await submitted(upscaler, tmp_path)
+            waiting = asyncio.ensure_future(statuses(upscaler, request_id))
+            await asyncio.sleep(0.1)
+            body = body_for(request_id)
+            await judge(upscaler, fal.signer.headers(request_id, "u", body), body)
+            async with asyncio.timeout(2):
+                assert (await waiting)[-1] == RemoteCompleted()
+
+
+async def test_the_whole_way_from_submit_to_a_repeated_delivery(tmp_path: Path) -> None:
+    outcomes: list[object] = []
+    async with FalEmulator(job_s=0.3, heartbeat_s=60) as fal:
+        fal.webhook_repeats = 2
+        holder: list[FalUpscaler] = []
+
+        async def receive(request: web.Request) -> web.Response:
+            body = await request.read()
+            job_id, token = request.match_info["job_id"], request.query.get("t")
+            outcomes.append(await holder[0].receive_webhook(request.headers, body, job_id=job_id, token=token))
+            return web.Response()
+
+        app = web.Application()
+        app.router.add_post("/fal/webhook/{job_id}", receive)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        assert site._server is not None
+        port = site._server.sockets[0].getsockname()[1]
+        async with backend(fal, public_url=f"http://127.0.0.1:{port}") as upscaler:
+            holder.append(upscaler)
+            request_id = await submitted(upscaler, tmp_path)
+            told = await statuses(upscaler, request_id)
+            async with asyncio.timeout(5):
+                while len(outcomes) < 2:
+                    await asyncio.sleep(0.01)
+        await runner.cleanup()
+    assert told[-1] == RemoteCompleted()
+    assert outcomes == [WebhookAccepted(request_id, succeeded=True, ours=True)] * 2

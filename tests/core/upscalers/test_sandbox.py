@@ -1,0 +1,373 @@
+"""The sandbox model: fal's manners, real pixels, play money, and requests that outlive their process."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pyvips
+
+from core.domain.errors import (
+    DamagedImage,
+    Draining,
+    ImageRejected,
+    InvalidForModel,
+    ModelError,
+    ModelFailed,
+    OutputTooLarge,
+    ProviderUnavailable,
+    RequestLost,
+    ResultExpired,
+)
+from core.images.service import ImageShop
+from core.ports import RemoteCompleted, RemoteQueued, RemoteRunning, RemoteStatus, Upscaler
+from core.ports.clock import SystemClock
+from core.upscalers.sandbox import SandboxConfig, SandboxUpscaler
+from core.upscalers.sandbox.model import Pace
+from tests.core.upscalers.fal_kit import JumpingClock, inputs, nothing, picture
+
+JOB = "0123456789ab"
+SLOW = Pace(base_s=10_000, per_megapixel_s=0, limit_s=10_000)
+"""Never over in real time; a `JumpingClock` with a long nap stands still."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    width_px: int
+    height_px: int
+    mime: str = "image/png"
+    bytes: int = 0
+
+
+class QuickShop:
+    """Enlarges in this process; raises what it is told to."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+
+    async def probe(self, path: Path, *, decode: bool = True) -> Picture:
+        image = pyvips.Image.new_from_file(str(path))
+        return Picture(image.width, image.height)
+
+    async def enlarge(self, path: Path, out_path: Path, factor: float) -> Picture:
+        if self.error is not None:
+            raise self.error
+        image = pyvips.Image.new_from_file(str(path)).resize(factor)
+        out_path.write_bytes(image.pngsave_buffer(compression=1))
+        return Picture(image.width, image.height, bytes=out_path.stat().st_size)
+
+
+@asynccontextmanager
+async def sandbox(
+    folder: Path, *, clock: JumpingClock | None = None, shop: Any = None, **config: Any
+) -> AsyncIterator[SandboxUpscaler]:
+    settings = SandboxConfig(folder / "sandbox", **config)
+    upscaler = SandboxUpscaler(settings, shop or QuickShop(), clock or JumpingClock(nap_s=0.001))
+    await upscaler.start()
+    try:
+        yield upscaler
+    finally:
+        await upscaler.close()
+
+
+async def submitted(upscaler: SandboxUpscaler, folder: Path, **changes: Any) -> str:
+    url = await upscaler.stage(await asyncio.to_thread(picture, folder), "image/png", job_id=JOB)
+    return await upscaler.submit(inputs(url, **changes), job_id=JOB, on_sending=nothing)
+
+
+async def watched(upscaler: SandboxUpscaler, request_id: str) -> list[RemoteStatus]:
+    async with asyncio.timeout(20):
+        return [status async for status in upscaler.watch(request_id)]
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_picture_comes_back_larger_with_every_output(tmp_path: Path) -> None:
+    async with sandbox(tmp_path) as upscaler:
+        port: Upscaler = upscaler
+        request_id = await submitted(upscaler, tmp_path, upscale_factor=2.5, seed=99)
+        told = await watched(upscaler, request_id)
+        result = await port.result(request_id)
+        await upscaler.fetch(result.image_url, tmp_path / "out.png", max_bytes=10**8)
+    assert isinstance(told[0], RemoteQueued | RemoteRunning)
+    assert told[-1] == RemoteCompleted()
+    assert (result.width_px, result.height_px, result.seed) == (160, 120, 99)
+    assert result.caption == (
+        "A picture of 64×48 pixels, enlarged 2.5× by Lanczos resampling in sandbox mode. "
+        "No AI model looked at this picture."
+    )
+    assert (result.billable_units, result.content_type) == (Decimal(1), "image/png")
+    assert result.inference_s is not None
+    assert pyvips.Image.new_from_file(str(tmp_path / "out.png")).width == 160
+    assert not upscaler.real_money
+
+
+async def test_it_works_with_the_real_image_shop(tmp_path: Path) -> None:
+    async with ImageShop(workers=1) as shop, sandbox(tmp_path, shop=shop) as upscaler:
+        request_id = await submitted(upscaler, tmp_path)
+        await watched(upscaler, request_id)
+        result = await upscaler.result(request_id)
+        await upscaler.fetch(result.image_url, tmp_path / "out.png", max_bytes=10**8)
+        assert (await shop.probe(tmp_path / "out.png")).width_px == result.width_px == 128
+
+
+async def test_percent_grows_to_a_hundred(tmp_path: Path) -> None:
+    async with sandbox(tmp_path) as upscaler:
+        told = await watched(upscaler, await submitted(upscaler, tmp_path))
+    percents = [s.percent for s in told if isinstance(s, RemoteRunning) and s.percent is not None]
+    assert percents == sorted(percents)
+    assert percents[-1] == 100.0
+
+
+async def test_only_so_many_run_at_once_and_the_rest_know_their_place(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, clock=JumpingClock(nap_s=10_000), pace=SLOW, slots=2) as upscaler:
+        ids = [await submitted(upscaler, tmp_path) for _ in range(4)]
+        firsts = []
+        for request_id in ids:
+            watching = upscaler.watch(request_id)
+            firsts.append(await anext(watching))
+            await watching.aclose()
+    assert firsts[2:] == [RemoteQueued(0), RemoteQueued(1)]
+    assert all(isinstance(status, RemoteRunning | RemoteQueued) for status in firsts[:2])
+
+
+async def test_the_line_moves_up(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, slots=1) as upscaler:
+        ids = [await submitted(upscaler, tmp_path) for _ in range(4)]
+        told = await watched(upscaler, ids[3])
+    positions = [s.position for s in told if isinstance(s, RemoteQueued)]
+    assert positions == sorted(positions, reverse=True)
+    assert positions[-1] == 0
+
+
+async def test_a_second_process_start_goes_on_with_the_same_requests(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, clock=JumpingClock(nap_s=10_000), pace=SLOW, slots=1) as first:
+        ids = [await submitted(first, tmp_path) for _ in range(3)]
+    async with sandbox(tmp_path) as second:
+        for request_id in ids:
+            assert (await watched(second, request_id))[-1] == RemoteCompleted()
+            assert (await second.result(request_id)).seed == 7
+
+
+def _work_until_killed(folder: str) -> None:
+    async def main() -> None:
+        config = SandboxConfig(Path(folder) / "sandbox", pace=SLOW)
+        upscaler = SandboxUpscaler(config, QuickShop(), SystemClock())
+        await upscaler.start()
+        await asyncio.sleep(600)
+
+    asyncio.run(main())
+
+
+async def test_a_request_whose_process_was_killed_is_finished_by_another(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, clock=JumpingClock(nap_s=10_000), slots=0) as first:
+        request_id = await submitted(first, tmp_path)
+    child = multiprocessing.get_context("spawn").Process(target=_work_until_killed, args=(str(tmp_path),), daemon=True)
+    child.start()
+    lock = tmp_path / "sandbox" / "requests" / f"{request_id}.lock"
+    deadline_s = time.monotonic() + 30
+    while not lock.exists() and time.monotonic() < deadline_s:
+        await asyncio.sleep(0.05)
+    async with sandbox(tmp_path, clock=JumpingClock(nap_s=0.05)) as second:
+        watching = asyncio.ensure_future(watched(second, request_id))
+        await asyncio.sleep(0.3)
+        assert not watching.done()  # the other process has it
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGKILL)
+        assert (await watching)[-1] == RemoteCompleted()
+        assert (await second.result(request_id)).seed == 7
+    await asyncio.to_thread(child.join, 10)
+
+
+async def test_a_submit_that_nobody_saw_answered_is_found(tmp_path: Path) -> None:
+    async with sandbox(tmp_path) as upscaler:
+        url = await upscaler.stage(picture(tmp_path), "image/png", job_id=JOB)
+        assert (await upscaler.find(url, since=0)).request_id is None
+        request_id = await upscaler.submit(inputs(url), job_id=JOB, on_sending=nothing)
+        found = await upscaler.find(url, since=0)
+    assert (found.request_id, found.conclusive) == (request_id, True)
+
+
+async def test_a_failing_announcement_submits_nothing(tmp_path: Path) -> None:
+    async def fail() -> None:
+        raise OSError("database is away")
+
+    async with sandbox(tmp_path) as upscaler:
+        with pytest.raises(OSError, match="away"):
+            await upscaler.submit(inputs("sandbox://files/x"), job_id=JOB, on_sending=fail)
+    assert list((tmp_path / "sandbox" / "requests").iterdir()) == []
+
+
+async def ended(upscaler: SandboxUpscaler, request_id: str) -> ModelError:
+    assert (await watched(upscaler, request_id))[-1] == RemoteCompleted()
+    with pytest.raises(ModelError) as caught:
+        await upscaler.result(request_id)
+    assert caught.value.billed is False
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("changes", "parameter", "rule"),
+    [
+        ({"upscale_factor": 4.5}, "factor", "≤ 4"),
+        ({"guidance": 0.5}, "guidance", "≥ 1"),
+        ({"steps": 20.5}, "steps", "int"),
+        ({"seed": -1}, "seed", "≥ 0"),
+        ({"creativity": "0.3"}, "creativity", "float"),
+        ({"enable_safety_checker": 1}, "safety", "bool"),
+    ],
+)
+async def test_inputs_outside_the_schema_end_as_fals_would(
+    tmp_path: Path, changes: dict[str, Any], parameter: str, rule: str
+) -> None:
+    async with sandbox(tmp_path) as upscaler:
+        error = await ended(upscaler, await submitted(upscaler, tmp_path, **changes))
+    assert isinstance(error, InvalidForModel)
+    assert (error.parameter, error.rule) == (parameter, rule)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        (OutputTooLarge(width_px=1, height_px=1, limit_px=1, limit_side_px=1, largest_factor=None), "too_large"),
+        (DamagedImage(), "unreadable"),
+        (FileNotFoundError(), "download"),
+    ],
+)
+async def test_troubles_with_the_picture_end_as_fals_would(tmp_path: Path, trouble: Exception, reason: str) -> None:
+    async with sandbox(tmp_path, shop=QuickShop(trouble)) as upscaler:
+        error = await ended(upscaler, await submitted(upscaler, tmp_path))
+    assert isinstance(error, ImageRejected)
+    assert error.reason == reason
+
+
+async def test_an_unforeseen_trouble_is_a_failure_worth_retrying(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, shop=QuickShop(RuntimeError("?"))) as upscaler:
+        error = await ended(upscaler, await submitted(upscaler, tmp_path))
+    assert isinstance(error, ModelFailed)
+    assert error.retryable
+
+
+async def test_a_picture_that_was_never_staged_cannot_be_loaded(tmp_path: Path) -> None:
+    async with sandbox(tmp_path) as upscaler:
+        request_id = await upscaler.submit(inputs("https://example.com/x.png"), job_id=JOB, on_sending=nothing)
+        error = await ended(upscaler, request_id)
+    assert isinstance(error, ImageRejected)
+    assert error.reason == "download"
+
+
+async def test_a_shutdown_of_the_image_workers_is_no_failure(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, shop=QuickShop(Draining())) as upscaler:
+        request_id = await submitted(upscaler, tmp_path)
+        await until(lambda: not upscaler._queue._tasks)
+        with pytest.raises(ProviderUnavailable):
+            await upscaler.result(request_id)
+    async with sandbox(tmp_path) as second:
+        await watched(second, request_id)
+        assert (await second.result(request_id)).seed == 7
+
+
+async def test_a_waiting_request_is_removed_by_a_cancel(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, clock=JumpingClock(nap_s=10_000), slots=0) as upscaler:
+        request_id = await submitted(upscaler, tmp_path)
+        assert await upscaler.cancel(request_id) == "removed"
+        error = await ended(upscaler, request_id)
+        assert isinstance(error, ModelFailed)
+        assert error.kind == "client_cancelled"
+        assert await upscaler.cancel(request_id) == "already_completed"
+        assert await upscaler.cancel("unknown") == "not_found"
+
+
+async def test_a_running_request_stops_at_its_next_step(tmp_path: Path) -> None:
+    pace = Pace(base_s=1000, limit_s=1000)
+    async with sandbox(tmp_path, clock=JumpingClock(nap_s=0.1), pace=pace) as upscaler:
+        request_id = await submitted(upscaler, tmp_path)
+        assert await upscaler.cancel(request_id) == "requested"
+        error = await ended(upscaler, request_id)
+    assert isinstance(error, ModelFailed)
+    assert error.kind == "client_cancelled"
+
+
+async def test_results_expire(tmp_path: Path) -> None:
+    clock = JumpingClock(nap_s=0.001)
+    async with sandbox(tmp_path, clock=clock, result_ttl_s=86_400) as upscaler:
+        request_id = await submitted(upscaler, tmp_path)
+        await watched(upscaler, request_id)
+        url = (await upscaler.result(request_id)).image_url
+        clock.ahead_s += 90_000
+        with pytest.raises(ResultExpired):
+            await upscaler.result(request_id)
+    async with sandbox(tmp_path, clock=clock, result_ttl_s=86_400) as second:
+        await until(lambda: not (tmp_path / "sandbox" / "requests" / f"{request_id}.json").exists())
+        await until(lambda: not list((tmp_path / "sandbox" / "files").iterdir()))
+        with pytest.raises(RequestLost):
+            await watched(second, request_id)
+        with pytest.raises(ResultExpired):
+            await second.fetch(url, tmp_path / "out.png", max_bytes=10**8)
+
+
+async def test_erasing_leaves_nothing(tmp_path: Path) -> None:
+    async with sandbox(tmp_path) as upscaler:
+        request_id = await submitted(upscaler, tmp_path)
+        await watched(upscaler, request_id)
+        await upscaler.erase(request_id)
+        await upscaler.erase(request_id)
+    assert [p for p in (tmp_path / "sandbox").rglob("*") if p.is_file()] == []
+
+
+async def test_play_money_is_billed_by_megapixels_rounded_up(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, unit_price_nanousd=5) as upscaler:
+        url = await upscaler.stage(picture(tmp_path, 800, 600), "image/png", job_id=JOB)
+        request_id = await upscaler.submit(inputs(url, upscale_factor=2), job_id=JOB, on_sending=nothing)
+        await watched(upscaler, request_id)
+        (event,) = await upscaler.billing_events([request_id, "unknown"])
+        assert await upscaler.unit_price() == 5
+    assert (event.units, event.cost_nanousd) == (Decimal(2), 10)
+
+
+@pytest.mark.parametrize(
+    "address", ["sandbox://files/../../etc/passwd", "https://x/y", "sandbox://files/", "/etc/passwd"]
+)
+async def test_no_address_leads_out_of_the_folder(tmp_path: Path, address: str) -> None:
+    async with sandbox(tmp_path) as upscaler:
+        with pytest.raises(ModelFailed):
+            await upscaler.fetch(address, tmp_path / "out", max_bytes=10**8)
+        with pytest.raises(RequestLost):
+            await watched(upscaler, "../../etc/passwd")
+
+
+async def test_a_result_above_the_cap_is_not_fetched(tmp_path: Path) -> None:
+    async with sandbox(tmp_path) as upscaler:
+        request_id = await submitted(upscaler, tmp_path)
+        await watched(upscaler, request_id)
+        with pytest.raises(ModelFailed):
+            await upscaler.fetch((await upscaler.result(request_id)).image_url, tmp_path / "out", max_bytes=10)
+    assert not (tmp_path / "out").exists()
+
+
+async def test_a_request_takes_a_few_seconds_by_size_and_never_too_long() -> None:
+    pace = Pace()
+    assert 1 <= pace.duration_s(Picture(640, 480), 2) <= 3
+    assert pace.duration_s(Picture(4000, 3000), 4) == pace.limit_s
+
+
+async def test_two_hundred_at_once_all_end(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, slots=8) as upscaler:
+        url = await upscaler.stage(picture(tmp_path), "image/png", job_id=JOB)
+        ids = await asyncio.gather(*(upscaler.submit(inputs(url), job_id=JOB, on_sending=nothing) for _ in range(200)))
+        ends = await asyncio.gather(*(watched(upscaler, request_id) for request_id in ids))
+    assert all(told[-1] == RemoteCompleted() for told in ends)
