@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
 
 import structlog
-from sqlalchemy import make_url
 
 from bot.budgets import budget_duties, ledger_settings, make_budget
 from bot.http.fal_webhook import FalWebhook
@@ -43,6 +42,7 @@ from core.net.fetch import SourceFetcher, SourceLimits
 from core.ports import AdapterContext, ChatAdapter, Clock
 from core.ports.clock import SystemClock
 from core.storage.database import Database
+from core.storage.database_url import for_psycopg, parse
 from core.storage.encryption import Vault
 from core.storage.job_files import JobFiles
 from core.storage.jobs import SqlJobStore
@@ -286,14 +286,12 @@ def _image_limits(s: Settings) -> ImageLimits:
 
 def _engine_url(s: Settings) -> str:
     """The engine's own tables: a file of their own on SQLite (they must not share a writer), the same PostgreSQL."""
-    url = make_url(s.database)
-    if url.get_backend_name() == "sqlite":
+    if parse(s.database).get_backend_name() == "sqlite":
         return f"sqlite:///{(s.data_dir / 'jobs.db').as_posix()}"
-    return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+    return for_psycopg(s.database)
 
 
 def _roster(s: Settings, database: Database, state: SqlAppState) -> Roster:
     if database.is_sqlite:
         return FileRoster(s.data_dir / "replicas")
-    url = make_url(s.database).set(drivername="postgresql")
-    return PostgresRoster(url.render_as_string(hide_password=False), state)
+    return PostgresRoster(s.database, state)

@@ -21,6 +21,7 @@ from bot.cli.console import Exit, out
 from bot.settings import Settings
 from core.domain.money import usd
 from core.ports import Finding
+from core.storage.database_url import explain
 from core.upscalers.fal import FalUpscaler
 
 if TYPE_CHECKING:
@@ -103,8 +104,7 @@ async def _database(app: App) -> Sequence[Finding]:
     try:
         await app.database.ping()
     except Exception as error:
-        fix = "Check DATABASE_URL, and that the server runs and lets this machine in."
-        return [Finding("problem", f"The database does not answer ({type(error).__name__}).", fix)]
+        return [Finding("problem", "The database does not answer.", explain(error))]
     kind = "SQLite (one process)" if app.database.is_sqlite else "PostgreSQL (any number of processes)"
     return [Finding("ok", f"The database answers: {kind}.")]
 

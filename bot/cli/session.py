@@ -20,6 +20,7 @@ from bot.http.server import ServerError
 from bot.observability import logs
 from bot.settings import Settings
 from bot.settings_problems import SettingsError
+from core.storage.database_url import DatabaseUrlError, explain
 from core.storage.migrate import NewerDatabase
 
 T = TypeVar("T")
@@ -61,10 +62,10 @@ async def opened(found: Settings, *, serve: bool) -> AsyncIterator[App]:
     try:
         app = build(found, serve=serve)
         await app.__aenter__()
-    except (ServerError, LimitsError) as error:
+    except (ServerError, LimitsError, DatabaseUrlError) as error:
         raise CommandError(str(error)) from None
     except (SQLAlchemyError, OSError, TimeoutError, asyncpg.PostgresError) as error:
-        raise CommandError(f"The database cannot be used ({type(error).__name__}); check DATABASE_URL.") from None
+        raise CommandError(explain(error)) from None
     except NewerDatabase:
         raise CommandError("The database was made by a newer version of the bot; use that version.") from None
     try:

@@ -20,6 +20,7 @@ import structlog
 from filelock import FileLock, Timeout
 
 from core.ports import AppState
+from core.storage.database_url import for_asyncpg
 
 log = structlog.get_logger(__name__)
 
@@ -135,9 +136,10 @@ class PostgresRoster:
             await self._connection.execute("SELECT pg_advisory_unlock($1)", _number(name), timeout=5)
 
     async def _connect(self) -> None:
+        address = for_asyncpg(self._url)
         connection = await asyncpg.connect(
-            self._url,
-            timeout=10,
+            address.dsn,
+            timeout=address.timeout_s,
             server_settings={
                 "application_name": f"upscale-bot {self._name}",
                 "tcp_keepalives_idle": "5",

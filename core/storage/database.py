@@ -12,16 +12,15 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
 from sqlalchemy import Connection, event, text
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from core.storage.database_url import for_asyncpg, parse
 from core.storage.sqlite_writer import SqliteLane
 
 T = TypeVar("T")
@@ -48,13 +47,15 @@ class Database:
     @classmethod
     def connect(cls, url: str) -> Database:
         """`sqlite:///path`, `postgresql://…` or the same with an async driver named."""
-        parsed = make_url(url)
+        parsed = parse(url)
         if parsed.get_backend_name() == "sqlite":
             engine = create_async_engine(parsed.set(drivername="sqlite+aiosqlite"), pool_size=5, max_overflow=0)
             _prepare_sqlite(engine)
         else:
+            address = for_asyncpg(url)
             engine = create_async_engine(
-                parsed.set(drivername="postgresql+asyncpg"),
+                parsed.set(drivername="postgresql+asyncpg", query={}),
+                async_creator=lambda: asyncpg.connect(address.dsn, timeout=address.timeout_s),
                 pool_size=_POOL_SIZE,
                 max_overflow=0,
                 pool_recycle=1800,
@@ -150,8 +151,3 @@ def _prepare_sqlite(engine: AsyncEngine) -> None:
     def _on_begin(connection: Connection) -> None:
         reading = connection.get_execution_options().get("readonly", False)
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
-
-
-def default_url(data_dir: Path) -> str:
-    """The database of a machine where nothing is configured."""
-    return f"sqlite:///{data_dir / 'bot.db'}"

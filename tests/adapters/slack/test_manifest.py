@@ -10,7 +10,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from adapters.slack import Settings
-from adapters.slack.setup import manifest
+from adapters.slack import manifest
 from adapters.slack.setup.manifest import BOT_EVENTS, BOT_SCOPES
 from tests.emulators.slack.wire import METHODS
 
@@ -57,7 +57,7 @@ def test_the_shortcuts_are_those_that_members_know() -> None:
 
 def test_every_scope_is_needed_and_every_needed_scope_is_asked_for() -> None:
     """Scopes are those of the methods that the adapter calls and of the events that it hears."""
-    sources = "\n".join(p.read_text() for p in Path("adapters/slack").glob("*.py"))
+    sources = "\n".join(p.read_text() for p in Path("adapters/slack").rglob("*.py"))
     called = [name for name in METHODS["methods"] if f'"{name}"' in sources]
     needed = {"commands", "app_mentions:read", "im:history"}
     for name in called:

@@ -1,0 +1,138 @@
+"""`DATABASE_URL` as operators paste it: libpq's parameters for every driver, and each mistake in one sentence.
+
+Hosted PostgreSQL hands out addresses such as `postgres://u:p@host/db?sslmode=require&channel_binding=require`. psycopg
+(the job engine) understands all of libpq's parameters, asyncpg only some, and neither those of other tools.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from dataclasses import dataclass
+
+import asyncpg
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+_POSTGRES = {"postgresql", "postgres"}
+_OTHER_TOOLS = {"pgbouncer", "schema", "connection_limit", "pool_timeout", "sslaccept", "statement_cache_size"}
+"""Parameters of other clients (Prisma and the like), unknown to libpq: left out everywhere."""
+
+_LIBPQ_ONLY = {
+    "channel_binding", "client_encoding", "connect_timeout", "fallback_application_name", "gssencmode", "hostaddr",
+    "keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval", "load_balance_hosts", "requirepeer",
+    "sslcompression", "sslnegotiation", "sslsni", "tcp_user_timeout",
+}  # fmt: skip
+"""What asyncpg would send to the server as a setting, which refuses it (PostgreSQL 17 manual, 32.1.2)."""
+
+DEFAULT_CONNECT_TIMEOUT_S = 10.0
+
+
+class DatabaseUrlError(ValueError):
+    """`DATABASE_URL` cannot be used; the text is one sentence for the operator, without the password."""
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncpgAddress:
+    """What `asyncpg.connect` takes: the address without what it does not know, and how long to wait."""
+
+    dsn: str
+    timeout_s: float
+
+
+def parse(url: str) -> URL:
+    """The address, with `postgres` written out. Raises DatabaseUrlError."""
+    try:
+        parsed = make_url(url)
+    except ValueError:  # the port is no number: nearly always an unescaped character in the password
+        raise DatabaseUrlError(
+            "DATABASE_URL cannot be read: write @ : / ? # % in the password as %40 %3A %2F %3F %23 %25."
+        ) from None
+    except ArgumentError:
+        raise DatabaseUrlError(
+            "DATABASE_URL is no database address; it looks like postgresql://user:password@host/database."
+        ) from None
+    kind = parsed.drivername.split("+", 1)[0]
+    if kind == "sqlite":
+        return parsed
+    if kind not in _POSTGRES:
+        raise DatabaseUrlError(f"DATABASE_URL names {kind}; only postgresql:// and sqlite:/// work here.")
+    if parsed.host and "@" in parsed.host:
+        raise DatabaseUrlError("DATABASE_URL has two @ signs: write one that belongs to the password as %40.")
+    return parsed.set(drivername="postgresql")
+
+
+def for_asyncpg(url: str) -> AsyncpgAddress:
+    """The address for asyncpg: `sslmode`, `sslrootcert` and `application_name` stay, `connect_timeout` is its own."""
+    parsed = parse(url)
+    timeout = _number(parsed.query.get("connect_timeout"))
+    left = parsed.difference_update_query(_LIBPQ_ONLY | _OTHER_TOOLS)
+    return AsyncpgAddress(left.render_as_string(hide_password=False), timeout or DEFAULT_CONNECT_TIMEOUT_S)
+
+
+def for_psycopg(url: str) -> str:
+    """The address for psycopg, which knows libpq's parameters and no others."""
+    parsed = parse(url).difference_update_query(_OTHER_TOOLS)
+    return parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+def _number(value: object) -> float | None:
+    try:
+        return float(value) if isinstance(value, str) and float(value) > 0 else None
+    except ValueError:
+        return None
+
+
+def explain(error: BaseException) -> str:
+    """Why the database cannot be used and what to do, in one sentence; no password, no address."""
+    return next((found for cause in _causes(error) if (found := _sentence(cause))), None) or (
+        f"The database cannot be used ({type(error).__name__}); check DATABASE_URL."
+    )
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error and what it was raised from, the driver's own first."""
+    chain: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and len(chain) < 10:
+        chain.append(current)
+        current = getattr(current, "orig", None) or current.__cause__ or current.__context__
+    return chain[::-1]
+
+
+_BY_KIND: tuple[tuple[type[BaseException], str], ...] = (
+    (asyncpg.InvalidPasswordError, "The database refuses the password in DATABASE_URL."),
+    (asyncpg.InvalidCatalogNameError, "The database server has no database of the name in DATABASE_URL; create it."),
+    (asyncpg.InvalidAuthorizationSpecificationError, "The database refuses the user in DATABASE_URL."),
+    (asyncpg.InsufficientPrivilegeError, "The user in DATABASE_URL may not create tables; GRANT CREATE ON SCHEMA."),
+    (asyncpg.TooManyConnectionsError, "The database has no connection free; raise max_connections or run fewer bots."),
+    (socket.gaierror, "The host in DATABASE_URL is unknown; check its spelling and the network."),
+    (ConnectionRefusedError, "Nothing answers at the host and port in DATABASE_URL; is the server running?"),
+    (TimeoutError, "The database did not answer in time; check host, port and firewall of DATABASE_URL."),
+)
+
+_BY_TEXT: tuple[tuple[str, str], ...] = (
+    ("no space left", "The disk is full: make room where DATA_DIR lies."),
+    ("disk is full", "The disk is full: make room where DATA_DIR lies."),
+    ("rejected ssl", "The database offers no TLS, but DATABASE_URL asks for it with sslmode."),
+    ("certificate verify failed", "The database's TLS certificate is not trusted; name its authority by sslrootcert."),
+    (
+        "no pg_hba.conf entry",
+        "The database lets this machine or user in only only with TLS; try sslmode=require.",
+    ),
+    ("unable to open database file", "The database's file cannot be opened; check DATA_DIR and its permissions."),
+    ("database is locked", "Another program holds the database's file locked; stop it and try again."),
+    ("malformed", "The database's file is damaged; restore it from a backup."),
+    ("file is not a database", "The database's file is not a database; restore it from a backup."),
+    ("readonly database", "The database's file cannot be written to; check its permissions."),
+)
+
+
+def _sentence(error: BaseException) -> str | None:
+    for kind, sentence in _BY_KIND:
+        if isinstance(error, kind):
+            return sentence
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "The disk is full: make room where DATA_DIR lies."
+    text = str(error).lower()
+    return next((sentence for part, sentence in _BY_TEXT if part in text), None)

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import errno
+import socket
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from core.storage.database import Database
+from core.storage.database_url import DatabaseUrlError, explain, for_asyncpg, for_psycopg, parse
+
+HOSTED = (
+    "postgres://u:p%40ss@host:5433/db?sslmode=require&channel_binding=require&connect_timeout=7"
+    "&application_name=mine&sslrootcert=/etc/ca.pem&pgbouncer=true"
+)
+
+
+def test_what_hosted_databases_hand_out_reaches_each_driver_in_its_own_words() -> None:
+    address = for_asyncpg(HOSTED)
+    assert address.timeout_s == 7.0
+    assert address.dsn.startswith("postgresql://u:p%40ss@host:5433/db?")
+    for kept in ("sslmode=require", "application_name=mine", "sslrootcert="):
+        assert kept in address.dsn
+    for gone in ("channel_binding", "connect_timeout", "pgbouncer"):
+        assert gone not in address.dsn
+    engine = for_psycopg(HOSTED)
+    assert engine.startswith("postgresql+psycopg://u:p%40ss@host:5433/db?")
+    assert "channel_binding=require" in engine
+    assert "pgbouncer" not in engine
+
+
+@pytest.mark.parametrize("timeout", ["", "soon", "-1", "0"])
+def test_a_timeout_that_is_no_number_of_seconds_leaves_the_default(timeout: str) -> None:
+    assert for_asyncpg(f"postgresql://h/d?connect_timeout={timeout}").timeout_s == 10.0
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("mysql://u:p@h/d", "names mysql"),
+        ("mongodb+srv://h/d", "names mongodb"),
+        ("host=localhost dbname=x", "no database address"),
+        ("", "no database address"),
+        ("postgresql://u:hidden@h:port/d", "password"),
+        ("postgresql://u:hid@den@h/d", "two @ signs"),
+    ],
+)
+def test_an_address_that_cannot_work_is_refused_in_a_sentence_without_the_password(url: str, says: str) -> None:
+    with pytest.raises(DatabaseUrlError, match=says) as caught:
+        parse(url)
+    assert "hid" not in str(caught.value)
+
+
+CAUSES = [
+    (asyncpg.InvalidPasswordError("x"), "refuses the password"),
+    (asyncpg.InvalidCatalogNameError("x"), "no database of the name"),
+    (asyncpg.InvalidAuthorizationSpecificationError("no pg_hba.conf entry"), "refuses the user"),
+    (asyncpg.InsufficientPrivilegeError("x"), "may not create tables"),
+    (socket.gaierror(-2, "Name or service not known"), "unknown"),
+    (ConnectionRefusedError(111, "refused"), "Nothing answers"),
+    (TimeoutError(), "in time"),
+    (OSError(errno.ENOSPC, "No space left on device"), "disk is full"),
+    (Exception("unable to open database file"), "cannot be opened"),
+    (Exception("database disk image is malformed"), "damaged"),
+    (Exception("database or disk is full"), "disk is full"),
+    (Exception("attempt to write a readonly database"), "cannot be written"),
+    (ConnectionError("PostgreSQL server at h rejected SSL upgrade"), "no TLS"),
+    (KeyError("something new"), "KeyError"),
+]
+
+
+@pytest.mark.parametrize(("cause", "says"), CAUSES, ids=lambda value: str(value)[:30])
+def test_each_mistake_with_a_database_has_its_own_sentence(cause: Exception, says: str) -> None:
+    assert says in explain(cause)
+    if "KeyError" not in says:
+        assert says in explain(OperationalError("connect", None, cause))
+
+
+async def test_a_real_postgresql_is_reached_with_libpqs_parameters(postgres_url: str) -> None:
+    joint = "&" if "?" in postgres_url else "?"
+    url = f"{postgres_url}{joint}sslmode=prefer&channel_binding=prefer&connect_timeout=5&application_name=ours"
+    database = Database.connect(url)
+    try:
+        async with database.read() as connection:
+            assert (await connection.execute(text("SHOW application_name"))).scalar_one() == "ours"
+    finally:
+        await database.close()
