@@ -9,8 +9,7 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from adapters.slack import Settings
-from adapters.slack import manifest
+from adapters.slack import Settings, manifest
 from adapters.slack.setup.manifest import BOT_EVENTS, BOT_SCOPES
 from tests.emulators.slack.wire import METHODS
 
