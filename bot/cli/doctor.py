@@ -10,6 +10,7 @@ import email.utils
 import importlib
 import os
 import shutil
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
@@ -105,7 +106,8 @@ async def _database(app: App) -> Sequence[Finding]:
         await app.database.ping()
     except Exception as error:
         return [Finding("problem", "The database does not answer.", explain(error))]
-    kind = "SQLite (one process)" if app.database.is_sqlite else "PostgreSQL (any number of processes)"
+    sqlite = f"SQLite {sqlite3.sqlite_version} (one process)"
+    kind = sqlite if app.database.is_sqlite else "PostgreSQL (any number of processes)"
     return [Finding("ok", f"The database answers: {kind}.")]
 
 

@@ -20,8 +20,9 @@ from bot.http.server import ServerError
 from bot.observability import logs
 from bot.settings import Settings
 from bot.settings_problems import SettingsError
-from core.storage.database_url import DatabaseUrlError, explain
+from core.storage.database_url import DatabaseUrlError, explain, parse
 from core.storage.migrate import NewerDatabase
+from core.storage.sqlite_compat import too_old
 
 T = TypeVar("T")
 
@@ -60,6 +61,8 @@ async def opened(found: Settings, *, serve: bool) -> AsyncIterator[App]:
     if not await asyncio.to_thread(writable, found.data_dir):
         raise CommandError(f"DATA_DIR={found.data_dir} cannot be written to; name a folder that can.")
     try:
+        if parse(found.database).get_backend_name() == "sqlite" and (sentence := too_old()):
+            raise CommandError(sentence)
         app = build(found, serve=serve)
         await app.__aenter__()
     except (ServerError, LimitsError, DatabaseUrlError) as error:

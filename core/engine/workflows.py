@@ -20,6 +20,7 @@ from dbos import DBOS, DBOSConfig, SetWorkflowID, WorkflowSerializationFormat
 
 from core.jobs.steps import Next, Pipeline
 from core.jobs.steps.runner import StorageTrouble
+from core.storage import sqlite_compat
 
 log = structlog.get_logger(__name__)
 
@@ -104,6 +105,7 @@ class DbosEngine:
             "enable_otlp": False,
         }
         if self._url.startswith("sqlite"):
+            sqlite_compat.install()
             await asyncio.to_thread(_prepare_sqlite, self._url)
         DBOS(config=config)
         DBOS.listen_queues([_TAKEOVER_QUEUE] if self._takes_over else [])
