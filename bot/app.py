@@ -48,6 +48,7 @@ from core.storage.job_files import JobFiles
 from core.storage.jobs import SqlJobStore
 from core.storage.ledger import SqlLedger
 from core.storage.migrate import migrate
+from core.storage.private_folder import make_private
 from core.storage.state import SqlAppState
 
 VERSION = "0.1.0"
@@ -73,7 +74,7 @@ class App:
     """The whole bot. `serve` False: no platform connects and no port opens (the command line)."""
 
     def __init__(self, settings: Settings, *, serve: bool = True, clock: Clock | None = None) -> None:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        make_private(settings.data_dir)
         self.settings = settings
         self.serve = serve
         self.clock: Clock = clock or SystemClock()

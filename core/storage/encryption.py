@@ -7,6 +7,7 @@ made on first use, readable by its owner alone. Losing the key loses only what i
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -15,6 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken
+
+KEY_BYTES = 48
+MIN_KEY_CHARS = 32
+"""What is made has 64 characters; a file with less than this was cut short, or is not ours."""
+
+
+class KeyFileUnusable(Exception):
+    """The key file is empty or too short; the text is one sentence for the operator."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is empty or cut short and is not used as a key; put back a copy of it, or delete it to have a "
+            "new one made (stored Slack installations are lost then)."
+        )
 
 
 class Vault:
@@ -43,13 +58,41 @@ class Vault:
 
 
 def _key_file(path: Path) -> str:
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(handle, "w") as file:
-        key = secrets.token_urlsafe(48)
-        file.write(key)
-        file.flush()
-        os.fsync(file.fileno())
+    """The key in `path`, made first where there is none. Raises KeyFileUnusable for an empty or short one."""
+    with contextlib.suppress(FileNotFoundError):
+        return _read_key(path)
+    _write_whole(path, secrets.token_urlsafe(KEY_BYTES))
+    return _read_key(path)
+
+
+def _read_key(path: Path) -> str:
+    key = path.read_bytes().strip().decode("ascii", "replace")
+    if len(key) < MIN_KEY_CHARS or not (key.isascii() and key.isprintable()):
+        raise KeyFileUnusable(path)
     return key
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a new file, mode 0600, that appears under its name complete and on disk, or not at all.
+
+    A file that another process put there meanwhile is left as it is.
+    """
+    draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}.new")
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return
+        except OSError:  # a file system without hard links
+            draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
