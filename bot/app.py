@@ -21,6 +21,7 @@ from bot.http.fal_webhook import FalWebhook
 from bot.http.health import Health
 from bot.http.server import HttpServer
 from bot.http.signed_links import FileLinks
+from bot.observability.gauges import Gauges
 from bot.observability.metrics import PrometheusMetrics
 from bot.observability.operator_alerts import tell_halted
 from bot.providers import make_upscaler
@@ -126,7 +127,8 @@ class App:
         self.members = Members(self.tools, self.state, self.budget)
         self.service = UpscaleService(self.tools, self.engine, self.members, self.budget, allow_unsafe=s.allow_unsafe)
         self.roster = _roster(s, self.database, self.state)
-        duties = budget_duties(self.budget, self.tools, self.state)
+        gauges = Gauges(self.tools, s.data_dir)
+        duties = (*budget_duties(self.budget, self.tools, self.state), *gauges.duties())
         self.janitor = Janitor(
             self.pipeline, self.engine, self.members, self.ledger, retention_s=s.retention_days * _DAY_S, extra=duties
         )

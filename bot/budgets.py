@@ -13,6 +13,7 @@ from core.budgets.prices import PriceBook
 from core.budgets.service import BudgetDesk
 from core.domain.errors import UpscaleError
 from core.domain.limits import LimitDefaults, Rule
+from core.domain.money import NANOUSD_PER_USD
 from core.jobs.maintenance import Duty
 from core.jobs.steps import Tools
 from core.ports import AppState, Clock, Upscaler
@@ -89,6 +90,10 @@ async def _reconcile(budget: BudgetDesk, tools: Tools) -> None:
         return
     if not found.answered:
         return
+    total = sum(
+        abs((difference.ours_nanousd or 0) - (difference.theirs_nanousd or 0)) for difference in found.differences
+    )
+    tools.metrics.level("reconcile_difference_usd", total / NANOUSD_PER_USD)
     for day in found.days:
         log.info("reconciled", line=both_books(day.day, day.ledger_nanousd, day.provider_nanousd, "en"), jobs=day.jobs)
     for difference in found.differences:

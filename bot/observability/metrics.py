@@ -18,9 +18,22 @@ from prometheus_client import (
 )
 
 from core.domain.money import NANOUSD_PER_USD
+from core.ports.metrics import Level
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _STAGE_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
+
+LEVELS: dict[Level, str] = {
+    "jobs_waiting": "Jobs that are accepted and not yet at the model, over all processes.",
+    "jobs_running": "Jobs at the model or being delivered, over all processes.",
+    "oldest_job_seconds": "Age of the oldest unfinished job that asks nobody anything.",
+    "budget_used_ratio": "Share of the tightest limit for everything that is used or held (1 is all).",
+    "credit_usd": "Credit left at fal, where the admin key lets us ask.",
+    "disk_free_bytes": "Free space where DATA_DIR lies.",
+    "provider_halted": "1 while fal refuses our account, else 0.",
+    "reconcile_difference_usd": "Sum of the differences that the last reconciliation found.",
+    "event_loop_lag_seconds": "How late the event loop woke a timer, at worst since the last look.",
+}
 
 
 class PrometheusMetrics:
@@ -35,7 +48,7 @@ class PrometheusMetrics:
         self._deliveries = self._counter("deliveries", "Results delivered, by shape.", "platform", "shape")
         self._dollars = self._counter("usd", "Dollars held, charged and given back.", "kind")
         self._incidents = self._counter("incidents", "Unforeseen errors caught.", "area")
-        self._queues = Gauge("upscale_queue_length", "Jobs in a line now.", ["queue"], registry=self.registry)
+        self._levels = {name: Gauge(f"upscale_{name}", text, registry=self.registry) for name, text in LEVELS.items()}
         self._stages = Histogram(
             "upscale_stage_seconds",
             "Seconds that a step of a job took.",
@@ -75,9 +88,9 @@ class PrometheusMetrics:
         """Add money; shown in dollars."""
         self._dollars.labels(kind).inc(max(0, nanousd) / NANOUSD_PER_USD)
 
-    def queue(self, name: str, length: int) -> None:
-        """Set a line's length."""
-        self._queues.labels(name).set(length)
+    def level(self, name: Level, value: float) -> None:
+        """Set a figure that goes up and down."""
+        self._levels[name].set(value)
 
     def incident(self, area: str) -> None:
         """Count one unforeseen error."""

@@ -5,7 +5,19 @@ Implemented in `bot.observability.metrics`; the core knows no metrics library.
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
+
+Level: TypeAlias = Literal[
+    "jobs_waiting",
+    "jobs_running",
+    "oldest_job_seconds",
+    "budget_used_ratio",
+    "credit_usd",
+    "disk_free_bytes",
+    "provider_halted",
+    "reconcile_difference_usd",
+    "event_loop_lag_seconds",
+]
 
 
 class Metrics(Protocol):
@@ -15,7 +27,7 @@ class Metrics(Protocol):
         """One job reached this state (`accepted`, or a value of `JobState`)."""
 
     def stage(self, stage: str, seconds_s: float) -> None:
-        """One step of the pipeline (`stage`, `hold`, `submit`, `wait`, `fetch`, `deliver` …) took this long."""
+        """One step of the pipeline (`prepare`, `hold`, `submit`, `wait`, `collect`, `deliver` …) took this long."""
 
     def provider_request(self, call: str, outcome: str) -> None:
         """One request to the provider: which call, and `ok` or the error's code."""
@@ -26,8 +38,8 @@ class Metrics(Protocol):
     def money(self, kind: Literal["held", "charged", "released"], nanousd: int) -> None:
         """Money was held, charged or given back."""
 
-    def queue(self, name: str, length: int) -> None:
-        """How many are in this line now."""
+    def level(self, name: Level, value: float) -> None:
+        """A figure that goes up and down; the unit is in its name."""
 
     def incident(self, area: str) -> None:
         """Something unforeseen was caught in this area."""
@@ -51,7 +63,7 @@ class NoMetrics:
     def money(self, kind: Literal["held", "charged", "released"], nanousd: int) -> None:
         """Nothing."""
 
-    def queue(self, name: str, length: int) -> None:
+    def level(self, name: Level, value: float) -> None:
         """Nothing."""
 
     def incident(self, area: str) -> None:

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from core.domain.job import Job, JobState, Requester
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJobs:
+    """Jobs that are under way; those that ask for agreement to a price are not counted."""
+
+    waiting: int
+    running: int
+    oldest_at: float | None
+    """Unix time at which the oldest of them was asked for."""
 
 
 class JobStore(Protocol):
@@ -53,8 +64,8 @@ class JobStore(Protocol):
     async def with_request(self, request_id: str) -> Job | None:
         """The job that this request at the provider belongs to."""
 
-    async def by_state(self) -> Mapping[str, int]:
-        """How many jobs are in each unfinished state."""
+    async def open_jobs(self) -> OpenJobs:
+        """How many jobs wait and run, over all processes, and since when the oldest does."""
 
     async def count_takeover(self, job_id: str) -> int:
         """One more process died with this job; how many in all."""

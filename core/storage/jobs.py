@@ -7,12 +7,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from core.domain.errors import JobNotFound
 from core.domain.job import Job, JobState, Requester
 from core.ports import Clock
+from core.ports.storage import OpenJobs
 from core.storage.codec import from_row, to_row
 from core.storage.database import Database
 from core.storage.encryption import Vault
@@ -147,13 +148,18 @@ class SqlJobStore:
         query = select(jobs).where(jobs.c.created_at >= at, jobs.c.request_id != "", jobs.c.id > after_id)
         return await self._list(query.order_by(jobs.c.id).limit(limit))
 
-    async def by_state(self) -> Mapping[str, int]:
-        """How many jobs are in each unfinished state."""
-        from sqlalchemy import func
-
-        query = select(jobs.c.state, func.count()).where(jobs.c.state.in_(_UNFINISHED)).group_by(jobs.c.state)
+    async def open_jobs(self) -> OpenJobs:
+        """How many jobs wait and run, over all processes, and since when the oldest does."""
+        query = (
+            select(jobs.c.state, func.count(), func.min(jobs.c.created_at))
+            .where(jobs.c.state.in_(_UNFINISHED))
+            .group_by(jobs.c.state)
+        )
         async with self._db.read() as connection:
-            return {row[0]: int(row[1]) for row in await connection.execute(query)}
+            rows = (await connection.execute(query)).all()
+        waiting = sum(int(row[1]) for row in rows if row[0] == JobState.QUEUED.value)
+        oldest = min((float(row[2]) for row in rows), default=None)
+        return OpenJobs(waiting, sum(int(row[1]) for row in rows) - waiting, oldest)
 
     async def count_takeover(self, job_id: str) -> int:
         """One more process died with this job; how many in all."""

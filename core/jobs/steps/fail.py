@@ -43,7 +43,7 @@ async def end_with_error(tools: Tools, job: Job, error: UpscaleError) -> Next:
 
 async def cancelled_before_submit(tools: Tools, job: Job) -> Next:
     """Nothing was sent, so nothing is owed."""
-    await tools.ledger.release(job.id)
+    await _release(tools, job)
     tools.release_turns()
     return await _end(tools, job, JobState.CANCELLED, None, nothing_charged(tools, job))
 
@@ -54,7 +54,7 @@ async def cancelled_after_submit(tools: Tools, job: Job, units: Decimal | None, 
     if known:
         receipt = await charge(tools, job, units) if units else nothing_charged(tools, job)
         if not units:
-            await tools.ledger.release(job.id)
+            await _release(tools, job)
     else:
         receipt = Receipt(estimate, estimate, "unknown", play_money=not tools.upscaler.real_money)
         await _settle(tools, job, estimate, Decimal(job.quote.megapixels if job.quote else 0))
@@ -122,7 +122,7 @@ async def _settle_failure(tools: Tools, job: Job, error: UpscaleError) -> Receip
     elif _may_be_billed(job, error):
         receipt = await charge_unknown(tools, job)
     else:
-        await tools.ledger.release(job.id)
+        await _release(tools, job)
         receipt = nothing_charged(tools, job)
     tools.release_turns()
     return receipt
@@ -138,6 +138,14 @@ async def _settle(tools: Tools, job: Job, amount_nanousd: int, megapixels: Decim
     await tools.ledger.settle(
         job.id, amount_nanousd=amount_nanousd, megapixels=megapixels, real=tools.upscaler.real_money
     )
+    if tools.upscaler.real_money:
+        tools.metrics.money("charged", amount_nanousd)
+
+
+async def _release(tools: Tools, job: Job) -> None:
+    await tools.ledger.release(job.id)
+    if tools.upscaler.real_money and job.quote is not None:
+        tools.metrics.money("released", job.quote.estimate_nanousd)
 
 
 def nothing_charged(tools: Tools, job: Job) -> Receipt:

@@ -29,6 +29,8 @@ async def hold(tools: Tools, job: Job) -> Next:
         answer = await tools.ledger.hold(request)
     except LimitReached as refused:
         raise with_offer(refused, await tools.ledger.statuses(job.requester), job.quote) from None
+    if tools.upscaler.real_money:
+        tools.metrics.money("held", job.quote.estimate_nanousd)
     while not isinstance(answer, Granted):
         if job.cancel_requested_by or tools.cancel_event(job.id).is_set():
             return await cancelled_before_submit(tools, job)

@@ -127,6 +127,7 @@ class Pipeline:
             return await self._fail(job, error)
         except Exception as unforeseen:
             log.exception("job_broke", job=job.id, step=step)
+            self.tools.metrics.incident(f"step:{step}")
             await self.tools.store.add_incident(
                 job.id, area=f"step:{step}", kind=type(unforeseen).__name__, job_id=job.id
             )

@@ -179,7 +179,9 @@ async def test_the_searches_find_what_they_are_for(store: SqlJobStore) -> None:
     assert [found.id for found in await store.history(ANN, limit=2)] == [ids[9], ids[4]]
     await store.update(ids[1], cancel_requested_by="fake:ann")
     assert list(await store.cancel_requests()) == [ids[1]]
-    assert await store.by_state() == {"queued": 1, "running": 1, "delivering": 1}
+    at_work = await store.open_jobs()
+    assert (at_work.waiting, at_work.running) == (1, 2)
+    assert at_work.oldest_at == min([(await store.get(one)).created_at for one in ids[:3]])  # type: ignore[union-attr]
 
 
 async def test_notes_takeovers_and_incidents_are_kept(store: SqlJobStore) -> None:

@@ -1,0 +1,72 @@
+"""Figures that are looked up now and then: what waits, what is spent, what is left, and whether the loop keeps up."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from pathlib import Path
+
+from core.domain.job import Requester
+from core.domain.limits import Measure, ScopeKind
+from core.domain.money import NANOUSD_PER_USD
+from core.jobs.context import Tools
+from core.jobs.maintenance import Duty
+from core.upscalers.fal import FalUpscaler
+
+_LOOK_EVERY_S = 15.0
+_CREDIT_EVERY_S = 600.0
+_LAG_PROBE_S = 0.5
+_OPERATOR = Requester("cli", user_id="operator", user_name="operator", is_operator=True)
+
+
+class Gauges:
+    """Sets the levels of `core.ports.Metrics`; its duties belong to the maintenance tasks."""
+
+    def __init__(self, tools: Tools, data_dir: Path) -> None:
+        self._tools = tools
+        self._data_dir = data_dir
+
+    def duties(self) -> tuple[Duty, ...]:
+        """What has to run and how often."""
+        return (
+            Duty("gauges", _LOOK_EVERY_S, self.look),
+            Duty("loop_lag", 0.0, self.measure_lag),
+            Duty("credit", _CREDIT_EVERY_S, self.ask_credit),
+        )
+
+    async def look(self) -> None:
+        """Jobs, budget, disk and the provider's state, by three short queries."""
+        metrics, tools = self._tools.metrics, self._tools
+        jobs = await tools.store.open_jobs()
+        now = tools.clock.now()
+        metrics.level("jobs_waiting", jobs.waiting)
+        metrics.level("jobs_running", jobs.running)
+        metrics.level("oldest_job_seconds", max(0.0, now - jobs.oldest_at) if jobs.oldest_at is not None else 0.0)
+        metrics.level("provider_halted", float(tools.upscaler.halted is not None))
+        free = await asyncio.to_thread(shutil.disk_usage, self._data_dir)
+        metrics.level("disk_free_bytes", free.free)
+        used = [
+            (status.used + status.held) / status.limit.amount
+            for status in await tools.ledger.statuses(_OPERATOR)
+            if status.limit.scope.kind is ScopeKind.EVERYTHING
+            and status.limit.measure is Measure.USD
+            and status.limit.amount > 0
+        ]
+        metrics.level("budget_used_ratio", max(used, default=0.0))
+
+    async def measure_lag(self) -> None:
+        """How late one timer fires; the worst of a few seconds is kept."""
+        worst_s = 0.0
+        for _ in range(int(_LOOK_EVERY_S / _LAG_PROBE_S)):
+            started_at = time.monotonic()
+            await asyncio.sleep(_LAG_PROBE_S)
+            worst_s = max(worst_s, time.monotonic() - started_at - _LAG_PROBE_S)
+        self._tools.metrics.level("event_loop_lag_seconds", worst_s)
+
+    async def ask_credit(self) -> None:
+        """fal's credit, where the key lets us ask."""
+        upscaler = self._tools.upscaler
+        credit = await upscaler.credit() if isinstance(upscaler, FalUpscaler) else None
+        if credit is not None:
+            self._tools.metrics.level("credit_usd", credit / NANOUSD_PER_USD)

@@ -1,0 +1,42 @@
+"""Alerts, dashboard and documents name only metrics that exist, and every metric has a place on the dashboard."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bot.observability.metrics import LEVELS, PrometheusMetrics
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+NAME = re.compile(r"\bupscale_[a-z_]+")
+
+
+def existing() -> set[str]:
+    metrics = PrometheusMetrics("1")
+    names: set[str] = set()
+    for family in metrics.registry.collect():
+        if family.name.startswith("upscale_"):
+            names |= {family.name, *(f"{family.name}_{end}" for end in ("total", "bucket", "sum", "count"))}
+    return names
+
+
+@pytest.mark.parametrize("file", ["alerts.yml", "grafana.json", "README.md"])
+def test_only_metrics_that_exist_are_named(file: str) -> None:
+    assert set(NAME.findall((DEPLOY / file).read_text())) - existing() == set()
+
+
+def test_every_metric_has_its_panel() -> None:
+    shown = set(NAME.findall((DEPLOY / "grafana.json").read_text()))
+    for family in PrometheusMetrics("1").registry.collect():
+        if family.name.startswith("upscale_"):
+            assert any(name.startswith(family.name) for name in shown), family.name
+
+
+def test_every_level_can_be_set() -> None:
+    metrics = PrometheusMetrics("1")
+    for number, name in enumerate(LEVELS, 1):
+        metrics.level(name, number)
+    text = metrics.render().decode()
+    assert all(f"upscale_{name} {number}.0" in text for number, name in enumerate(LEVELS, 1))
