@@ -99,6 +99,10 @@ def _idle(f: Figures) -> Iterator[Line]:
     yield Line("start → ready", "≤ 3 s", f"{f['ready_s']:.1f} s", "", f["ready_s"] <= 3)
 
 
+def _text(f: Figures) -> Iterator[Line]:
+    yield Line("20 kB of a stranger's text, slowest reader", "≤ 50 ms", f"{f['ms']:.0f} ms", "", f["ms"] <= 50)
+
+
 def _rate(name: str, least: int) -> Callable[[Figures, Figures], Iterator[Line]]:
     def tell(f: Figures, grown: Figures) -> Iterator[Line]:
         ours = f"{f['rate']:.0f}/s, {f['cpu_ms']:.0f} ms of CPU each"
@@ -122,6 +126,7 @@ JOBS, OLD = 200, 8_000
 """A round of jobs, three rounds, so 600 and 20 to warm up; and more than ten times as many from earlier."""
 
 ROWS = (
+    Row("text", [("rows_text.longest", [])], _text),
     Row("idle", [("rows_bot.idle", [])], _idle),
     Row("final", [("rows_fal.completed_to_final", [])], _final),
     Row("ack-50", [("rows_chat.acknowledged", [50])], _acknowledged(50, 250)),

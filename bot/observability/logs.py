@@ -78,11 +78,12 @@ def _named(name: str, value: Any, secrets: tuple[str, ...], depth: int) -> Any:
 
 
 def _redact_text(text: str, secrets: tuple[str, ...]) -> str:
+    whole_chars, text = len(text), text[: 2 * _MAX_TEXT_CHARS]
     for secret in secrets:
         text = text.replace(secret, "[secret]")
     for pattern, instead in _PATTERNS:
         text = pattern.sub(instead or _host_only, text)
-    return text if len(text) <= _MAX_TEXT_CHARS else text[:_MAX_TEXT_CHARS] + "…"
+    return text if max(len(text), whole_chars) <= _MAX_TEXT_CHARS else text[:_MAX_TEXT_CHARS] + "…"
 
 
 def _host_only(match: re.Match[str]) -> str:

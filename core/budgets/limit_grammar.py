@@ -14,8 +14,10 @@ from decimal import Decimal
 from core.domain.errors import InvalidParameters, ParameterProblem
 from core.domain.limits import Measure, ScopeKind, Window
 from core.domain.money import NANOUSD_PER_USD
+from core.domain.untrusted_text import clean
 
 _MAX_WORDS = 20
+_MAX_CHARS = 2000
 _EXAMPLE = "user $5 day, channel 500 mp month, workspace 20 jobs hour"
 _WINDOWS = {window.value: window for window in Window if window is not Window.NOW} | {"today": Window.DAY}
 _MEASURES = {
@@ -52,7 +54,7 @@ class Dialect:
 def limit_words(text: str, dialect: Dialect, *, needs_amount: bool) -> LimitWords:
     """What this asks for; left out, the window is a day and the measure dollars. Raises InvalidParameters."""
     reader = _Reader(dialect)
-    for word in text.split()[:_MAX_WORDS]:
+    for word in clean(text, _MAX_CHARS).split()[:_MAX_WORDS]:
         reader.take(word)
     return reader.result(needs_amount=needs_amount)
 

@@ -23,6 +23,8 @@ from core.domain.errors import LinkRefused
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 MAX_URL_CHARS: Final = 8192
+_AUTHORITY: Final = re.compile(r"[^/?#]*//[^/?#]{400}")
+"""A host has at most 253 characters; longer ones cost the encoder of international names more than they are worth."""
 _STANDARD_PORTS: Final = {80, 443}
 _LEGACY_IPV4: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+)){0,3}\.?", re.IGNORECASE)
 """What C libraries also read as an IPv4 address: 2130706433, 0177.1, 0x7f.0.0.1."""
@@ -102,8 +104,10 @@ class HostSet:
 
 def parse(text: str) -> URL:
     """A typed link as a URL with a scheme, a host and no credentials. Raises LinkRefused. Makes no request."""
+    if len(text) > MAX_URL_CHARS:
+        raise LinkRefused(reason="syntax")
     text = text.strip().removeprefix("<").removesuffix(">")
-    if len(text) > MAX_URL_CHARS or "\\" in text or any(ord(c) <= 32 or ord(c) == 127 for c in text):
+    if _AUTHORITY.match(text) or "\\" in text or any(ord(c) <= 32 or ord(c) == 127 for c in text):
         raise LinkRefused(reason="syntax")
     try:
         url = URL(text)

@@ -10,6 +10,7 @@ import discord
 from adapters.discord.inbound.message_images import FoundImage
 from adapters.discord.outbound.reply_address import PLATFORM, TOKEN_LIFE_S, Address
 from core.domain.job import Requester, Source, UpscaleRequest
+from core.domain.untrusted_text import clean_line
 
 Interaction = discord.Interaction[discord.Client]
 Fields = Mapping[str, str | int | float | bool]
@@ -25,7 +26,7 @@ def requester(interaction: Interaction) -> Requester:
     return Requester(
         platform=PLATFORM,
         user_id=str(user.id),
-        user_name=user.display_name,
+        user_name=clean_line(user.display_name),
         workspace_id=str(guild_id) if guild_id is not None else "",
         channel_id=str(interaction.channel_id or ""),
         role_ids=roles,

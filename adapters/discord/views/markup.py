@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _ANYWHERE = re.compile(r"([\\*_~`|\[\]<])")
-_LINE_START = re.compile(r"(?m)^(\s*)(#{1,3}|-#?|>{1,3}|\+|\d{1,9}\.)(?=\s|$|>)")
+_LINE_START = re.compile(r"(?m)^([^\S\n]*)(#{1,3}|-#?|>{1,3}|\+|\d{1,9}\.)(?=\s|$|>)")
 _LINK = re.compile(r"(?i)\b(https?|discord|steam|mailto|tel):")
 _ZERO_WIDTH = "\u200b"
 _BAR_CELLS = 14

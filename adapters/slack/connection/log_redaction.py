@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 
-_SECRETS = re.compile(r"(?:https?|wss?)://\S+|xox[a-z.]*-[\w.-]+|xapp-[\w-]+|ticket=\S+")
+_SECRETS = re.compile(r"(?:https?|wss?)://\S+|xox[a-z.]{0,8}-[\w.-]+|xapp-[\w-]+|ticket=\S+")
 _BODIES = ("body:", "payload:", "params:", "data:", "response:", "equest (", "Suggestion")
 MAX_CHARS = 300
 

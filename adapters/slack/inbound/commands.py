@@ -23,6 +23,7 @@ from adapters.slack.inbound.translate import Where
 from adapters.slack.views import home
 from adapters.slack.views import upscale_form as modal
 from core.domain.errors import InvalidParameters, NoImage, UpscaleError
+from core.domain.untrusted_text import clean
 from core.presentation import explain
 
 log = structlog.get_logger(__name__)
@@ -63,7 +64,7 @@ class Commands:
         """Nothing typed: the form. Else a subcommand, or a link with parameters."""
         await ack()
         where = self.where(body, context)
-        text = str(body.get("text") or "").strip()
+        text = clean(str(body.get("text") or ""), t.MAX_MESSAGE_CHARS).strip()
         if not text:
             await self._open_form(client, where, str(body.get("trigger_id") or ""), ())
             return
@@ -105,7 +106,7 @@ class Commands:
             await self._open_form(client, in_thread, str(body.get("trigger_id") or ""), files)
             return
         words = t.spoken(message.get("text"))
-        own = message.get("user") == where.user_id and re.search(r"[=:]\s*\S|--\w|\b\d+([.,]\d+)?x\b", words)
+        own = message.get("user") == where.user_id and re.search(r"[=:]\s{0,20}\S|--\w|\b\d+([.,]\d+)?x\b", words)
         text = words if own or self._desk.intake.text_is_parameters(words) else ""
         event = f"message-{where.channel_id}-{message.get('ts')}-{body.get('trigger_id')}"
         order = Order(where, event, text, files, thread_ts=thread_ts)

@@ -12,8 +12,11 @@ from typing import Any
 
 from core.domain.job import ReplyAddress, Requester, Source
 from core.domain.limits import ScopeKind
+from core.domain.untrusted_text import clean, clean_line
 
 PLATFORM = "slack"
+MAX_MESSAGE_CHARS = 40_000
+"""Slack cuts messages here (docs: chat.postMessage, read 2026-11-22)."""
 RESPONSE_URL_LIFE_S = 1700.0
 """Slack's 30 minutes, less a little (docs: handling user interaction, read 2026-11-22)."""
 
@@ -24,9 +27,9 @@ _FILE_LINK = re.compile(
 )
 _FILE_PATH = re.compile(r"/(?:files/[UW][A-Z0-9]+/|files-(?:pri|tmb)/[A-Z0-9]+-)(F[A-Z0-9]+)(?:/|$)", re.IGNORECASE)
 """The same two paths, for hosts that are configured as Slack's own (a proxy, a regional instance)."""
-_MENTION = re.compile(r"<@[UW][A-Z0-9]+(?:\|[^>]*)?>")
-_USER = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
-_CHANNEL = re.compile(r"<#([CG][A-Z0-9]+)(?:\|[^>]*)?>")
+_MENTION = re.compile(r"<@[UW][A-Z0-9]{1,30}(?:\|[^<>]{0,200})?>")
+_USER = re.compile(r"<@([UW][A-Z0-9]{1,30})(?:\|[^<>]{0,200})?>")
+_CHANNEL = re.compile(r"<#([CG][A-Z0-9]{1,30})(?:\|[^<>]{0,200})?>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ def requester(where: Where, person: Person) -> Requester:
     return Requester(
         platform=PLATFORM,
         user_id=where.user_id,
-        user_name=person.name or where.user_name,
+        user_name=clean_line(person.name or where.user_name),
         workspace_id=where.team_id,
         channel_id=where.channel_id,
         is_moderator=person.is_admin,
@@ -130,7 +133,7 @@ def address(where: Where, *, private: bool = False, thread_ts: str | None = None
 
 def file_source(file: Mapping[str, Any], where: Where) -> Source:
     """A file of Slack's; what it is and where it lies is asked when it is fetched."""
-    name = str(file.get("name") or file.get("title") or "")
+    name = clean_line(str(file.get("name") or file.get("title") or ""))
     data = {"file": str(file.get("id") or ""), "team": where.team_id, "enterprise": where.enterprise_id}
     return Source("attachment", name=name, data=data)
 
@@ -171,7 +174,7 @@ def pictures(files: Any) -> list[dict[str, Any]]:
 
 def spoken(text: Any) -> str:
     """A message's text without mentions, for the parser."""
-    return _MENTION.sub(" ", str(text or "")).strip()
+    return _MENTION.sub(" ", clean(str(text or ""), MAX_MESSAGE_CHARS)).strip()
 
 
 def mentioned_user(text: str) -> str | None:

@@ -18,6 +18,7 @@ from aiohttp import BodyPartReader, web
 from adapters.web.connection.security import Denied
 from adapters.web.inbound.translate import Raw, Submission, scalars
 from core.domain.errors import FileTooLarge
+from core.domain.untrusted_text import clean, clean_line
 from core.net.fetch import save_stream
 
 MAX_PARTS = 40
@@ -55,7 +56,7 @@ async def json_body(request: web.Request) -> dict[str, Any]:
         raise Denied(413, "body_too_large", "This request is too large.")
     try:
         values = json.loads(body or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict):
         raise Denied(400, "unreadable_body", "The body of this request is not a JSON object.")
@@ -69,7 +70,7 @@ def _cap_declared(request: web.Request) -> None:
 
 def _from_values(values: dict[str, Any], upload: Path | None = None, name: str = "") -> Submission:
     rest = scalars(values)
-    text = str(rest.pop("text", ""))
+    text = clean(str(rest.pop("text", "")), MAX_FIELD_BYTES)
     return Submission(text=text, fields=rest, upload=upload, upload_name=name)
 
 
@@ -83,7 +84,8 @@ async def _multipart(request: web.Request, uploads_dir: Path, max_input_bytes: i
                 if upload is not None:
                     raise Denied(400, "one_image", "Send one picture per request.")
                 # Browsers send names as they are; many programs percent-encode what is not ASCII.
-                name = unquote(part.filename).replace("\\", "/").rsplit("/", 1)[-1][:MAX_NAME_CHARS]
+                sent_name = unquote(part.filename[: 9 * MAX_NAME_CHARS]).replace("\\", "/")
+                name = clean_line(sent_name.rsplit("/", 1)[-1], MAX_NAME_CHARS)
                 upload = uploads_dir / uuid.uuid4().hex
                 await asyncio.to_thread(uploads_dir.mkdir, parents=True, exist_ok=True)
                 await save_stream(_chunks(part), upload, max_input_bytes)
@@ -122,7 +124,7 @@ async def _text(part: BodyPartReader) -> str:
         body += chunk
         if len(body) > MAX_FIELD_BYTES:
             raise Denied(413, "body_too_large", "A field of this form is too long.")
-    return body.decode("utf-8", "replace")
+    return clean(body.decode("utf-8", "replace"), MAX_FIELD_BYTES)
 
 
 async def discard(submission: Submission) -> None:

@@ -90,7 +90,7 @@ def requester(accept_language: str = "") -> Requester:
 def job_key(idempotency_key: str, *, scope: str = "job") -> str:
     """The idempotency key of the core: the caller's own where there is one, else a new one."""
     if idempotency_key:
-        return f"{PLATFORM}:{scope}:{hashlib.sha256(idempotency_key.encode()).hexdigest()}"
+        return f"{PLATFORM}:{scope}:{hashlib.sha256(idempotency_key.encode('utf-8', 'surrogateescape')).hexdigest()}"
     return f"{PLATFORM}:{scope}:{uuid.uuid4().hex}"
 
 

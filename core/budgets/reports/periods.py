@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from core.domain.errors import InvalidParameters, ParameterProblem
+from core.domain.untrusted_text import clean_line
 
 _ALLOWED = "day, week, month, year, 2026-11, 2026-11-23, 2026-11-01..2026-11-23"
 _DAY = r"\d{4}-\d{2}-\d{2}"
 _RANGE = re.compile(rf"({_DAY})\s*(?:\.\.|–|-|/|to)\s*({_DAY})")
+_MAX_CHARS = 60
 _MAX_DAYS = 3 * 366
 
 
@@ -25,7 +27,7 @@ class Period:
 
 def parse_period(text: str, today: date) -> Period:
     """`day`, `week`, `month`, `year` (the current ones), a month, a day, or a range. Raises InvalidParameters."""
-    name = text.strip().lower() or "month"
+    name = clean_line(text, _MAX_CHARS).lower() or "month"
     found = _named(name, today) or _dated(name)
     if found is None:
         raise InvalidParameters(problems=(ParameterProblem("period", text[:60], "range", _ALLOWED),))

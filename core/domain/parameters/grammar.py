@@ -14,11 +14,14 @@ from collections.abc import Mapping
 from core.domain.errors import InvalidParameters, ParameterProblem
 from core.domain.parameters.spec import PRESETS, SPECS, Parsed
 from core.domain.parameters.values import LINK, Collector, Raw, as_bool, canonical, from_fields, problems_of, shown
+from core.domain.untrusted_text import clean
 
 __all__ = ["MAX_TEXT_CHARS", "from_fields", "parse", "parse_request"]
 
 MAX_TEXT_CHARS = 4000
 """Discord's longest message (with Nitro) has 4,000 characters; longer text is no list of parameters."""
+
+_LOOK_BACK_CHARS = 40
 
 _SPACES = dict.fromkeys(
     map(ord, "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"), " "
@@ -84,7 +87,7 @@ class _Scanner:
             length, allowed = f"{len(text):,}", f"≤ {MAX_TEXT_CHARS:,}"
             self.collector.problem(ParameterProblem("text", length, "range", allowed))
             text = ""
-        self.text = self._normalise(text)
+        self.text = self._normalise(clean(text, MAX_TEXT_CHARS))
 
     def run(self) -> Collector:
         """Read everything; problems end up in the collector."""
@@ -123,7 +126,8 @@ class _Scanner:
     @staticmethod
     def _free(match: re.Match[str]) -> bool:
         """Whether the link stands alone rather than after `url=`."""
-        return match.string[: match.start()].rstrip()[-1:] not in ("=", ":", '"', "'", "“")
+        before = match.string[max(0, match.start() - _LOOK_BACK_CHARS) : match.start()]
+        return before.rstrip()[-1:] not in ("=", ":", '"', "'", "“")
 
     def _hold_bare(self, match: re.Match[str]) -> str:
         address = match[0].rstrip(".,;:!?'’")

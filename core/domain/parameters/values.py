@@ -14,10 +14,17 @@ from decimal import Decimal
 
 from core.domain.errors import InvalidParameters, ParameterProblem
 from core.domain.parameters.spec import PRESETS, SPECS, Parsed, Spec, Value
+from core.domain.untrusted_text import clean, clean_line
 
 Raw = str | int | float | bool | None
 
-LINK = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
+LINK = re.compile(r"[a-z][a-z0-9+.-]{0,30}://\S+", re.IGNORECASE)
+MAX_FIELDS = 64
+MAX_PROBLEMS = 20
+"""Nobody reads more of them at once."""
+MAX_VALUE_CHARS = 8192
+"""As long as the longest link that is fetched."""
+_NAME_CHARS = 60
 _SHOWN_CHARS = 60
 _NUMBER_CHARS = 64
 """The longest float `repr` writes has 24 characters; nobody types more than this by intent."""
@@ -62,7 +69,7 @@ def shown(raw: Raw) -> str:
         return "on" if raw else "off"
     if isinstance(raw, int) and abs(raw) > 10**_NUMBER_CHARS:
         return f"{'-' if raw < 0 else ''}1e{_NUMBER_CHARS}…"
-    text = LINK.sub("https://…", " ".join(str(raw).split()))
+    text = LINK.sub("https://…", clean_line(str(raw), 4 * _SHOWN_CHARS))
     return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 1] + "…"
 
 
@@ -115,7 +122,14 @@ class Collector:
         self.problems: list[ParameterProblem] = []
 
     def put(self, name: str, raw: Raw) -> None:
-        """Take one `name=raw` under any known name; an empty value is a problem."""
+        """Take one `name=raw` under any known name; an empty value is a problem, and so is one beyond all measure."""
+        if len(self.problems) >= MAX_PROBLEMS:
+            return
+        name = clean_line(name, _NAME_CHARS)
+        if isinstance(raw, str) and len(raw) > MAX_VALUE_CHARS:
+            self.problem(ParameterProblem(shown(name), f"{len(raw):,}", "range", f"≤ {MAX_VALUE_CHARS:,}"))
+            return
+        raw = clean(raw, MAX_VALUE_CHARS) if isinstance(raw, str) else raw
         known = canonical(name)
         text = raw.strip() if isinstance(raw, str) else raw
         if known is None:
@@ -137,8 +151,8 @@ class Collector:
             self.links.append(address)
 
     def problem(self, problem: ParameterProblem) -> None:
-        """Take one problem; the same one twice counts once."""
-        if problem not in self.problems:
+        """Take one problem; the same one twice counts once, and those past `MAX_PROBLEMS` are not told."""
+        if len(self.problems) < MAX_PROBLEMS and problem not in self.problems:
             self.problems.append(problem)
 
     def parsed(self) -> Parsed:
@@ -198,6 +212,9 @@ def from_fields(options: Mapping[str, Raw]) -> Parsed:
 
 def _collect(options: Mapping[str, Raw]) -> Collector:
     collector = Collector()
+    if len(options) > MAX_FIELDS:
+        collector.problem(ParameterProblem("fields", f"{len(options):,}", "range", f"≤ {MAX_FIELDS}"))
+        return collector
     for name, raw in options.items():
         if raw is not None and not (isinstance(raw, str) and not raw.strip()):
             collector.put(name, raw)

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 import structlog
 
 from core.domain.errors import ModelFailed, ProviderBusy, ProviderUnavailable, ResultExpired
+from core.domain.untrusted_text import clean
 from core.ports import ModelResult
 from core.upscalers.fal.circuit_breaker import Halts
 from core.upscalers.fal.failures import halt_in, model_error, units_in
@@ -121,7 +122,7 @@ def parse_result(answer: Answer) -> ModelResult:
         image_url=address,
         seed=_whole(body.get("seed")),
         inference_s=_seconds(timings.get("inference")) if isinstance(timings, dict) else None,
-        caption=caption[:LONGEST_CAPTION_CHARS] if isinstance(caption, str) else "",
+        caption=clean(caption, LONGEST_CAPTION_CHARS) if isinstance(caption, str) else "",
         billable_units=units,
         width_px=_whole(image.get("width")),
         height_px=_whole(image.get("height")),
