@@ -63,8 +63,8 @@ READERS: dict[str, Callable[[str], Any]] = {
 PIECES = (
     "a", "-", "\n", " ", "\t", "\u2028", "<", "<@U", "<@U1|", "<#C1|", "a=", "a=1 ", 'a="', "--a ", "--", "9", "1,",
     "x9", "https://a ", "a.b-c+", "<https://a|", "://", "xox", "xoxb-", "@", "*", ">", "#", "1.", "Bearer ", "a-", "%",
-    "\ue000", "\ud800", "\u202e", "factor ", "a,", "xn--", "é", "[", "postgres+", "creativity=", "💥", "\\", "`", "&amp;",
-    "0x", ".",
+    "\ue000", "\ud800", "\u202e", "factor ", "a,", "xn--", "é", "[", "postgres+", "creativity=", "💥",
+    "\\", "`", "&amp;", "0x", ".",
 )  # fmt: skip
 
 
