@@ -1,10 +1,76 @@
-"""The one table of media types: what each is called, and the ending its files have."""
+"""The one table of media types: what each picture format is called, the ending of its files, and its first bytes."""
 
 from __future__ import annotations
 
-SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
+from typing import Final, Literal
+
+Format = Literal["png", "jpeg", "webp", "gif", "bmp", "tiff", "avif", "heic"]
+
+MIME: Final[dict[Format, str]] = {
+    "png": "image/png",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "gif": "image/gif",
+    "bmp": "image/bmp",
+    "tiff": "image/tiff",
+    "avif": "image/avif",
+    "heic": "image/heic",
+}
+
+SUFFIXES: Final[dict[str, str]] = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/webp": ".webp",
+    "image/gif": ".gif",
+    "image/bmp": ".bmp",
+    "image/tiff": ".tif",
+    "image/avif": ".avif",
+    "image/heic": ".heic",
+}
+
+_MAGIC: Final[tuple[tuple[bytes, Format], ...]] = (
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"II*\x00", "tiff"),
+    (b"MM\x00*", "tiff"),
+    (b"II+\x00", "tiff"),
+    (b"MM\x00+", "tiff"),
+)
+_HEIC_BRANDS: Final = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+_BMP_HEADERS: Final = {12, 16, 40, 52, 56, 64, 108, 124}
 
 
 def suffix_for(mime: str) -> str:
     """The file name's ending for a type."""
     return SUFFIXES.get(mime, ".bin")
+
+
+def sniff(head: bytes) -> Format | None:
+    """The picture format of a file that begins with `head` (512 bytes are enough); None for anything else."""
+    for magic, picture in _MAGIC:
+        if head.startswith(magic):
+            return picture
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    if head[:2] == b"BM" and len(head) >= 18 and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
+        return "bmp"
+    brands = brands_of(head)
+    if brands & {b"avif", b"avis"}:
+        return "avif"
+    return "heic" if brands & _HEIC_BRANDS else None
+
+
+def brands_of(head: bytes) -> set[bytes]:
+    """The brands that an ISO media file (HEIC, AVIF, video) names; empty for any other file."""
+    if head[4:8] != b"ftyp":
+        return set()
+    end = min(len(head), max(16, int.from_bytes(head[:4], "big")))
+    return {head[8:12]} | {head[at : at + 4] for at in range(16, end - 3, 4)}
+
+
+def media_type_of(head: bytes) -> str:
+    """The media type of a picture that begins with `head`; `application/octet-stream` for anything else."""
+    kind = sniff(head)
+    return "application/octet-stream" if kind is None else MIME[kind]

@@ -8,31 +8,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Format = Literal["png", "jpeg", "webp", "gif", "bmp", "tiff", "avif", "heic"]
+from core.domain.media_types import Format, suffix_for
+
 Note = Literal["alpha_flattened", "first_frame", "converted"]
 FittedKind = Literal["original", "lossless_webp", "webp", "jpeg", "preview"]
-
-MIME: dict[str, str] = {
-    "png": "image/png",
-    "jpeg": "image/jpeg",
-    "webp": "image/webp",
-    "gif": "image/gif",
-    "bmp": "image/bmp",
-    "tiff": "image/tiff",
-    "avif": "image/avif",
-    "heic": "image/heic",
-}
-
-SUFFIX: dict[str, str] = {
-    "image/png": ".png",
-    "image/jpeg": ".jpg",
-    "image/webp": ".webp",
-    "image/gif": ".gif",
-    "image/bmp": ".bmp",
-    "image/tiff": ".tif",
-    "image/avif": ".avif",
-    "image/heic": ".heic",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +72,7 @@ class ImageFacts:
     @property
     def suffix(self) -> str:
         """A file name ending that fits the bytes."""
-        return SUFFIX[self.mime]
+        return suffix_for(self.mime)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from core.domain.errors import ResultExpired
 from core.domain.job import DeliveryKind, Job
+from core.domain.media_types import media_type_of
 from core.images.service import ImageShop
 from core.jobs.context import Tools
 from core.jobs.steps.prepare import ensure_input, ensure_result
@@ -108,4 +109,4 @@ def _file(path: Path, mime: str, shape: DeliveryKind, width_px: int, height_px: 
 
 def _mime_of(path: Path) -> str:
     with path.open("rb") as file:
-        return "image/png" if file.read(4) == b"\x89PNG" else "image/jpeg"
+        return media_type_of(file.read(512))

@@ -13,12 +13,13 @@ from types import TracebackType
 from typing import Any
 
 from core.domain.errors import DamagedImage, Draining, ImageTooCostly, InternalError, OutputTooLarge, from_json
-from core.images.facts import SUFFIX, Bounds, FittedKind, Format, ImageFacts, ImageLimits, ModelLimits, Note
+from core.domain.media_types import Format
+from core.images.facts import Bounds, FittedKind, ImageFacts, ImageLimits, ModelLimits, Note
 from core.images.operations.result import Compared, Enlarged, Fitted, Prepared, Preview, StrippedResult
 from core.images.pool import PoolClosed, PoolStats, WorkerDied, WorkerPool, WorkerTooSlow
 
 __all__ = [
-    "SUFFIX", "Bounds", "Compared", "Enlarged", "Fitted", "FittedKind", "Format", "ImageFacts", "ImageLimits",
+    "Bounds", "Compared", "Enlarged", "Fitted", "FittedKind", "Format", "ImageFacts", "ImageLimits",
     "ImageShop", "ModelLimits", "Note", "PoolStats", "Prepared", "Preview", "StrippedResult", "check_output",
     "largest_factor", "output_size",
 ]  # fmt: skip

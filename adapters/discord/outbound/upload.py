@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from core.domain.errors import DeliveryRefused
 from core.domain.job import DeliveryKind, Job
+from core.domain.media_types import suffix_for
 from core.ports import Media, MediaFile
 
 KIB, MIB = 1024, 1024 * 1024
@@ -28,8 +29,6 @@ SMALLEST_TRY_BYTES = 16 * KIB
 
 TRIES = 4
 
-_SUFFIXES = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif", "image/avif": "avif"}
-
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
@@ -47,7 +46,7 @@ class Parcel:
 
 def file_name(job: Job, media: MediaFile, role: str = "upscaled") -> str:
     """An ASCII name that Discord will not rewrite, so that `attachment://` finds it."""
-    return f"{role}-{job.id}.{_SUFFIXES.get(media.mime, 'bin')}"
+    return f"{role}-{job.id}{suffix_for(media.mime)}"
 
 
 async def parcels(job: Job, media: Media, *, limit_bytes: int) -> AsyncIterator[Parcel]:

@@ -14,6 +14,7 @@ from core.domain import errors as e
 from core.domain.events import Cancelled, Failed, Finished, JobEvent, PriceAsked, Progressed
 from core.domain.job import InputFacts, Job, JobState, Progress, Quote, Receipt, Result
 from core.domain.limits import LimitStatus
+from core.domain.media_types import suffix_for
 from core.domain.money import NANOUSD_PER_USD, usd
 from core.domain.parameters.spec import SPECS, Parameters
 from core.presentation import Notice
@@ -24,16 +25,6 @@ from core.presentation.limit_texts import amount, left_sentence, scope_name, win
 
 Json = dict[str, Any]
 
-_EXTENSIONS = {
-    "image/png": ".png",
-    "image/jpeg": ".jpg",
-    "image/webp": ".webp",
-    "image/gif": ".gif",
-    "image/bmp": ".bmp",
-    "image/tiff": ".tif",
-    "image/avif": ".avif",
-    "image/heic": ".heic",
-}
 _VIEW_MAX_BYTES = 12_000_000
 _VIEW_MAX_PX = 16_000_000
 """Above either, the page shows a reduced preview: phones run out of memory on larger pictures."""
@@ -189,7 +180,7 @@ def file_name(job: Job) -> str:
     stem = job.source.name.rsplit("/", 1)[-1].rsplit(".", 1)[0].strip() or job.id
     safe = "".join(char if char.isalnum() or char in " -_()" else "_" for char in stem)[:80].strip() or job.id
     factor = f"{job.parameters.factor:g}x"
-    return f"{safe}-{factor}{_EXTENSIONS.get(job.result.mime if job.result else '', '.png')}"
+    return f"{safe}-{factor}{suffix_for(job.result.mime if job.result else 'image/png')}"
 
 
 def limit_json(status: LimitStatus, locale: str) -> Json:

@@ -11,9 +11,11 @@ from typing import Any
 
 import pyvips
 
-from core.images.facts import MIME, Format, ImageFacts, ImageLimits
+from core.domain.media_types import MIME, Format
+from core.images.facts import ImageFacts, ImageLimits
 from core.images.operations import bmp
-from core.images.operations.probe import HEAD_BYTES, declared_size, sniff
+from core.images.operations.metadata import has_png_text
+from core.images.operations.probe import HEAD_BYTES, declared_size, first_gif_frame, sniff
 from core.images.operations.refusals import Refused, from_codec
 
 VipsImage = Any
@@ -27,7 +29,7 @@ _LOADERS: dict[Format, str] = {
     "avif": "heifload",
     "heic": "heifload",
 }
-_METADATA = ("exif-data", "xmp-data", "iptc-data", "photoshop-data", "png-comment", "jpeg-comment", "gif-comment")
+_METADATA = ("exif-data", "xmp-data", "iptc-data", "photoshop-data", "jpeg-comment", "gif-comment")
 _BITS = {"uchar": 8, "char": 8, "ushort": 16, "short": 16, "uint": 32, "int": 32, "float": 32, "double": 64}
 
 
@@ -60,9 +62,23 @@ def load(path: Path, kind: Format, *, stream: bool = True) -> VipsImage:
         return bmp.load(path)
     loader = getattr(pyvips.Image, _LOADERS[kind])
     try:
-        return loader(str(path), access="sequential" if stream else "random", fail_on="error")
+        image = loader(str(path), access="sequential" if stream else "random", fail_on="error")
+        return _on_canvas(path, image) if kind == "gif" else image
     except pyvips.Error as error:
         raise from_codec(error, kind) from error
+
+
+def _on_canvas(path: Path, image: VipsImage) -> VipsImage:
+    """A GIF's first frame, transparent where it leaves its canvas free, as a browser shows it (libvips: black)."""
+    if image.hasalpha():
+        return image
+    with path.open("rb") as file:
+        left, top, width, height = first_gif_frame(file)
+    right, bottom = min(left + width, image.width), min(top + height, image.height)
+    if left >= right or top >= bottom or (right - left, bottom - top) == (image.width, image.height):
+        return image
+    frame = image.crop(left, top, right - left, bottom - top)
+    return frame.addalpha().embed(left, top, image.width, image.height, extend="black")
 
 
 def orientation_of(image: VipsImage) -> int:
@@ -81,10 +97,9 @@ def upright(path: Path, kind: Format) -> VipsImage:
 
 def facts_of(path: Path, kind: Format, image: VipsImage, *, is_transparent: bool | None = None) -> ImageFacts:
     """What the header tells. Nothing is decoded."""
-    fields = image.get_fields()
     orientation = orientation_of(image)
     sides = (image.width, image.height) if orientation < 5 else (image.height, image.width)
-    frames = image.get("n-pages") if "n-pages" in fields else 1
+    frames = image.get("n-pages") if image.get_typeof("n-pages") else 1
     has_alpha = bool(image.hasalpha())
     return ImageFacts(
         format=kind,
@@ -96,10 +111,17 @@ def facts_of(path: Path, kind: Format, image: VipsImage, *, is_transparent: bool
         has_alpha=has_alpha,
         is_transparent=has_alpha if is_transparent is None else is_transparent,
         frames=_animation_frames(path) if kind == "png" else int(frames),
-        has_icc="icc-profile-data" in fields,
-        has_metadata=any(field.startswith(_METADATA) for field in fields),
+        has_icc=bool(image.get_typeof("icc-profile-data")),
+        has_metadata=_has_metadata(path, kind, image),
         bytes=path.stat().st_size,
     )
+
+
+def _has_metadata(path: Path, kind: Format, image: VipsImage) -> bool:
+    """Asked by name: libvips makes fields of a PNG's text keywords, which are Latin-1 and no valid UTF-8."""
+    if any(image.get_typeof(name) for name in _METADATA):
+        return True
+    return kind == "png" and has_png_text(path)
 
 
 def _animation_frames(path: Path) -> int:

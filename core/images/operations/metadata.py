@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from core.images.operations.refusals import damaged
+from core.images.operations.refusals import Refused, damaged
 
 Piece = bytes | tuple[int, int]
 """Bytes of our own, or a half-open range of the file."""
@@ -98,23 +98,40 @@ def _exif(orientation: int) -> bytes:
     return b"II*\x00\x08\x00\x00\x00" + struct.pack("<HHHIHHI", 1, 0x0112, 3, 1, orientation, 0, 0)
 
 
-def plan_png(fd: int, size_bytes: int, orientation: int) -> Plan:
-    """Chunks that describe pixels and colour stay; the file ends with IEND. Reads eight bytes of each chunk."""
-    plan: Plan = [(0, 8)]
+def _png_chunks(fd: int, size_bytes: int) -> Iterator[tuple[bytes, int, int]]:
+    """(kind, start, end) up to and with IEND. Reads eight bytes of each chunk."""
     at = 8
     while at + 12 <= size_bytes:
         length, kind = struct.unpack(">I4s", os.pread(fd, 8, at))
         end = at + 12 + length
         if end > size_bytes:
-            raise damaged("truncated")
-        if kind in _PNG_KEPT:
-            plan.append((at, end))
-        if kind == b"IHDR" and orientation != 1:
-            plan.append(_png_chunk(b"eXIf", _exif(orientation)))
+            break
+        yield kind, at, end
         if kind == b"IEND":
-            return plan
+            return
         at = end
     raise damaged("truncated")
+
+
+def plan_png(fd: int, size_bytes: int, orientation: int) -> Plan:
+    """Chunks that describe pixels and colour stay; the file ends with IEND."""
+    plan: Plan = [(0, 8)]
+    for kind, start, end in _png_chunks(fd, size_bytes):
+        if kind in _PNG_KEPT:
+            plan.append((start, end))
+        if kind == b"IHDR" and orientation != 1:
+            plan.append(_png_chunk(b"eXIf", _exif(orientation)))
+    return plan
+
+
+def has_png_text(path: Path) -> bool:
+    """Whether text stands before the pixels or behind them. Says no of a file that ends too early."""
+    with path.open("rb") as file:
+        try:
+            kinds = {kind for kind, _, _ in _png_chunks(file.fileno(), os.fstat(file.fileno()).st_size)}
+        except Refused:
+            return False
+    return bool(kinds & {b"tEXt", b"zTXt", b"iTXt"})
 
 
 def _png_chunk(kind: bytes, body: bytes) -> bytes:

@@ -9,21 +9,12 @@ import re
 import struct
 from typing import BinaryIO
 
-from core.images.facts import Format
+from core.domain.media_types import Format, brands_of
+from core.domain.media_types import sniff as known_format
 from core.images.operations.refusals import Refused, damaged
 
 HEAD_BYTES = 512
-
-_PICTURES: tuple[tuple[bytes, Format], ...] = (
-    (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"\xff\xd8\xff", "jpeg"),
-    (b"GIF87a", "gif"),
-    (b"GIF89a", "gif"),
-    (b"II*\x00", "tiff"),
-    (b"MM\x00*", "tiff"),
-    (b"II+\x00", "tiff"),
-    (b"MM\x00+", "tiff"),
-)
+_MAX_STRAY_BYTES = 1 << 16
 
 _OTHER_PICTURES: tuple[tuple[bytes, str], ...] = (
     (b"\xff\x0a", "jxl"),
@@ -54,39 +45,24 @@ _OTHER_FILES: tuple[tuple[bytes, str], ...] = (
     (b"MZ", "program"),
 )
 
-_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
-_BMP_HEADERS = {12, 40, 52, 56, 64, 108, 124}
-
 
 def sniff(head: bytes) -> Format:
     """The picture format of a file that begins with `head`. Raises Refused: unsupported_format or not_an_image."""
     if not head:
         raise Refused("not_an_image", detected="empty")
-    for magic, picture in _PICTURES:
-        if head.startswith(magic):
-            return picture
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "webp"
-    if head[:2] == b"BM" and len(head) >= 18 and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
-        return "bmp"
-    if head[4:8] == b"ftyp":
-        return _isobmff(head)
+    kind = known_format(head)
+    if kind is not None:
+        return kind
     raise _stranger(head)
 
 
-def _isobmff(head: bytes) -> Format:
-    end = min(len(head), max(16, int.from_bytes(head[:4], "big")))
-    brands = {head[8:12]} | {head[at : at + 4] for at in range(16, end - 3, 4)}
-    if brands & {b"avif", b"avis"}:
-        return "avif"
-    if brands & _HEIC_BRANDS:
-        return "heic"
-    if b"crx " in brands:
-        raise Refused("unsupported_format", format="raw")
-    raise Refused("not_an_image", detected="video")
-
-
 def _stranger(head: bytes) -> Refused:
+    if brands := brands_of(head):
+        return (
+            Refused("unsupported_format", format="raw")
+            if b"crx " in brands
+            else Refused("not_an_image", detected="video")
+        )
     for magic, name in _OTHER_PICTURES:
         if head.startswith(magic):
             return Refused("unsupported_format", format=name)
@@ -144,25 +120,52 @@ def _webp_size(head: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _jpeg_size(file: BinaryIO) -> tuple[int, int]:
-    """Walks the marker segments to the frame header; bounded by the file, as each step moves forward."""
-    at = 2
-    while True:
+def _jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
+    """Walks the marker segments to the frame header; None where it finds none, for the decoder to judge.
+
+    Stray bytes between segments are passed over, as every decoder does. Bounded by the file, as each step moves
+    forward, and by the bytes that may be passed over.
+    """
+    at, stray_bytes = 2, 0
+    while stray_bytes <= _MAX_STRAY_BYTES:
         file.seek(at)
         head = file.read(9)
         if len(head) < 9:
             raise damaged("truncated")
-        if head[0] != 0xFF:
-            raise damaged("corrupt")
         marker = head[1]
-        if marker == 0xFF:
+        if head[0] != 0xFF or marker in (0x00, 0xFF):
             at += 1
+            stray_bytes += 1
         elif marker == 0x01 or 0xD0 <= marker <= 0xD8:
             at += 2
         elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack_from(">HH", head, 5)
             return width, height
         elif marker in (0xD9, 0xDA):
-            raise damaged("corrupt")
+            return None
         else:
             at += 2 + max(2, struct.unpack_from(">H", head, 2)[0])
+    return None
+
+
+def first_gif_frame(file: BinaryIO) -> tuple[int, int, int, int]:
+    """Left, top, width and height of the first frame; nothing where there is none. Bounded by the file."""
+    file.seek(0)
+    flags = file.read(13)[10]
+    at = 13 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)
+    while True:
+        file.seek(at)
+        head = file.read(10)
+        if len(head) == 10 and head[0] == 0x2C:
+            return struct.unpack_from("<HHHH", head, 1)
+        if len(head) < 3 or head[0] != 0x21:
+            return 0, 0, 0, 0
+        at += 2
+        while size := _byte_at(file, at):
+            at += 1 + size
+        at += 1
+
+
+def _byte_at(file: BinaryIO, at: int) -> int:
+    file.seek(at)
+    return (file.read(1) or b"\0")[0]

@@ -30,7 +30,9 @@ def from_codec(error: Exception, format_name: str) -> Refused:
         raise OSError(errno.ENOSPC, "an image could not be written")
     if "out of memory" in text or "memory allocation" in text or "security limit" in text:
         return Refused("image_too_costly")
-    if any(mark in text for mark in ("unsupported", "not supported", "no decoding plugin", "unknown compression")):
+    if "unsupported marker type" not in text and any(
+        mark in text for mark in ("unsupported", "not supported", "no decoding plugin", "unknown compression")
+    ):
         return Refused("unsupported_format", format=format_name)
     if any(mark in text for mark in ("premature end", "end of file", "unexpected end", "bytes, expected", "bad seek")):
         return Refused("damaged_image", detail="truncated")

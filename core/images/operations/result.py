@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.images.facts import SUFFIX, FittedKind, ImageFacts, Note
+from core.domain.media_types import suffix_for
+from core.images.facts import FittedKind, ImageFacts, Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class _Written:
     @property
     def suffix(self) -> str:
         """A file name ending that fits the bytes."""
-        return SUFFIX[self.mime]
+        return suffix_for(self.mime)
 
 
 @dataclass(frozen=True, slots=True)

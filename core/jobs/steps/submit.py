@@ -16,6 +16,7 @@ import structlog
 
 from core.domain.errors import ProviderBusy, SubmitNotSent, SubmitUnknown, UpscaleError
 from core.domain.job import Job, Progress, Remote
+from core.domain.media_types import media_type_of
 from core.jobs.context import Next, Tools
 from core.jobs.steps.fail import cancelled_before_submit
 from core.jobs.steps.prepare import ensure_input
@@ -44,16 +45,16 @@ async def submit(tools: Tools, job: Job) -> Next:
     if not remote.staged_url:
         tools.show(job, Progress("waiting"))
         await ensure_input(tools, job)
-        mime = "image/png" if _is_png(tools, job) else "image/jpeg"
+        mime = _media_type(tools, job)
         async with tools.stage_slots:
             url = await tools.upscaler.stage(tools.files.input(job.id), mime, job_id=job.id)
         remote = dataclasses.replace(remote, staged_url=url)
     return await _post(tools, job, remote, resends=0)
 
 
-def _is_png(tools: Tools, job: Job) -> bool:
+def _media_type(tools: Tools, job: Job) -> str:
     with tools.files.input(job.id).open("rb") as file:
-        return file.read(4) == b"\x89PNG"
+        return media_type_of(file.read(512))
 
 
 async def _post(tools: Tools, job: Job, remote: Remote, *, resends: int) -> Next:

@@ -19,6 +19,7 @@ from fal_client import StorageSettings
 from yarl import URL
 
 from core.domain.errors import ImageRejected, ProviderUnavailable
+from core.domain.media_types import suffix_for
 from core.upscalers.fal.circuit_breaker import Halts
 from core.upscalers.fal.failures import halt_in
 from core.upscalers.fal.transport import NETWORK_ERRORS, Answer, Transport, backoff_s, read_answer
@@ -28,7 +29,6 @@ log = structlog.get_logger(__name__)
 UPLOAD_ATTEMPTS = 3
 SLOWEST_UPLOAD_BYTES_PER_S = 50_000
 TOKEN_MARGIN_S = 60.0
-_EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 
 
 def lifecycle_json(lifetime_s: int) -> str:
@@ -48,7 +48,7 @@ class Uploader:
 
     async def stage(self, path: Path, mime: str, *, job_id: str) -> str:
         """See `core.ports.Upscaler.stage`. Up to three uploads to the CDN, then one by way of plain storage."""
-        name = f"{job_id}.{_EXTENSIONS.get(mime, 'bin')}"
+        name = f"{job_id}{suffix_for(mime)}"
         for attempt in range(UPLOAD_ATTEMPTS):
             if attempt:
                 await self._transport.clock.sleep(backoff_s(attempt))

@@ -15,6 +15,7 @@ from typing import Literal
 import structlog
 
 from core.domain.errors import ModelFailed, ProviderUnavailable, RequestLost, ResultExpired, from_json, to_json
+from core.domain.media_types import suffix_for
 from core.ports import BillingEvent, Clock, Found, ModelInputs, ModelResult, RemoteCompleted, RemoteStatus
 from core.upscalers.sandbox.model import Enlarger, Pace
 from core.upscalers.sandbox.queue import CANCELLED, Queue
@@ -22,7 +23,6 @@ from core.upscalers.sandbox.records import Record, RequestStore
 
 log = structlog.get_logger(__name__)
 
-_EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 SWEEP_EVERY_S = 3600.0
 WATCH_ROUND_S = 60.0
 
@@ -73,7 +73,7 @@ class SandboxUpscaler:
 
     async def stage(self, path: Path, mime: str, *, job_id: str) -> str:
         """Keep a copy; see `core.ports.Upscaler`."""
-        address, dest = self._store.new_file(job_id, _EXTENSIONS.get(mime, "bin"))
+        address, dest = self._store.new_file(job_id, suffix_for(mime)[1:])
         await asyncio.to_thread(self._store.copy, path, dest)
         return address
 

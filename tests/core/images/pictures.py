@@ -110,3 +110,23 @@ def animated(kind: str) -> bytes:
     """Three frames; the first is the scene."""
     frames = [scene(), scene().rotate(90).resize((96, 64)), scene().rotate(180)]
     return encoded(frames[0], kind, save_all=True, append_images=frames[1:], duration=50)
+
+
+def latin_1_text(kind: bytes) -> bytes:
+    """A text chunk whose keyword is Latin-1, as the PNG standard prescribes."""
+    body = {b"tEXt": b"\0" + SECRET, b"zTXt": b"\0\0" + zlib.compress(SECRET), b"iTXt": b"\0\0\0\0\0" + SECRET}[kind]
+    return png_chunk(kind, "Künstler".encode("latin-1") + body)
+
+
+def gif_with_small_frame() -> bytes:
+    """A frame of 48 by 32 at (16, 8) on a canvas of 96 by 64, without a transparent colour."""
+    data = bytearray(encoded(scene(48, 32).quantize(64), "GIF"))
+    data[6:10] = struct.pack("<HH", 96, 64)
+    at = 13 + (3 << ((data[10] & 7) + 1) if data[10] & 0x80 else 0)
+    while data[at] == 0x21:
+        at += 2
+        while data[at]:
+            at += 1 + data[at]
+        at += 1
+    data[at + 1 : at + 5] = struct.pack("<HH", 16, 8)
+    return bytes(data)
