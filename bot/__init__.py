@@ -1,1 +1,5 @@
 """The application: reads the environment, wires core and adapters together, and runs them."""
+
+from __future__ import annotations
+
+VERSION = "0.1.0"

@@ -16,6 +16,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 import structlog
 
+from bot import VERSION
 from bot.budgets import budget_duties, ledger_settings, make_budget
 from bot.http.fal_webhook import FalWebhook
 from bot.http.health import Health
@@ -52,7 +53,6 @@ from core.storage.migrate import migrate
 from core.storage.private_folder import make_private
 from core.storage.state import SqlAppState
 
-VERSION = "0.1.0"
 _DAY_S = 86_400
 _GOODBYE_S = 1.5
 

@@ -6,8 +6,10 @@ Changes nothing and spends nothing. Platforms are examined by their own adapters
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import email.utils
 import importlib
+import json
 import os
 import shutil
 import sqlite3
@@ -38,9 +40,13 @@ _MARKS = {"ok": "[green]✔[/green]", "warning": "[yellow]![/yellow]", "problem"
 Check = Callable[[], Awaitable[Sequence[Finding]]]
 
 
-async def examine(app: App) -> Exit:
+async def examine(app: App, *, as_json: bool = False) -> Exit:
     """Run every check and print the findings as they come; Failed if any is a problem."""
     worst = Exit.OK
+    if as_json:
+        found = [finding async for finding in findings(app)]
+        out.print_json(json.dumps([dataclasses.asdict(one) for one in found]))
+        return Exit.FAILED if any(one.level == "problem" for one in found) else Exit.OK
     async for finding in findings(app):
         out.print(f"{_MARKS[finding.level]} {escape(finding.what)}")
         if finding.fix:

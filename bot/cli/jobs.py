@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from bot.cli.console import Exit, err, moment, out
+from bot.cli.console import CommandError, Exit, err, moment, operator, out
 from core.domain.job import Job, JobState
+from core.domain.media_types import suffix_for
 from core.domain.money import usd
 from core.presentation import explain
 from core.presentation.formats import mb, seconds, size
@@ -38,9 +42,44 @@ _SUBMITS = {
 }
 
 
+def _wanted(reference: str) -> str:
+    return reference.strip().lower().replace("-", "").translate(_LOOKALIKES)
+
+
+async def save_result(app: App, reference: str, target: Path) -> Exit:
+    """Copy the kept picture of a finished job to a file, or into a folder. Failed when there is none."""
+    job = await app.store.get(_wanted(reference))
+    if job is None or job.result is None or job.images_deleted:
+        err.print(f"No picture is kept for {escape(reference)}.")
+        return Exit.FAILED
+    kept = app.tools.files.absolute(job.result.path)
+    path = target / f"{job.id}{suffix_for(job.result.mime)}" if target.is_dir() else target
+    if path.exists():
+        raise CommandError(f"{path} exists; name another file.")
+    try:
+        await asyncio.to_thread(shutil.copyfile, kept, path)
+    except FileNotFoundError:
+        err.print(f"The picture of {escape(reference)} is no longer on this machine.")
+        return Exit.FAILED
+    out.print(str(path), markup=False)
+    return Exit.OK
+
+
+async def show_history(app: App, limit: int) -> Exit:
+    """The last jobs of whoever sits at this terminal."""
+    jobs = await app.service.history(operator(), limit=limit)
+    if not jobs:
+        err.print("No picture has been made here yet.")
+    for job in jobs:
+        size_text = size_line(job, "en") if job.result is not None else _STATES[job.state]
+        kept = "" if job.result is None or not job.images_deleted else "  (deleted)"
+        out.print(f"{job.id}  {moment(job.created_at)}  {size_text}{kept}", markup=False)
+    return Exit.OK
+
+
 async def show_job(app: App, reference: str) -> Exit:
     """Explain a job, or an incident outside any job. Failed when nothing is known of the reference."""
-    wanted = reference.strip().lower().replace("-", "").translate(_LOOKALIKES)
+    wanted = _wanted(reference)
     job = await app.store.get(wanted)
     incident = await app.store.incident(wanted)
     if job is None and incident is None:

@@ -21,11 +21,27 @@ _ABOUT = """Upscales images in Discord and Slack, on a local page and in this te
 
 Settings come from the environment and .env; .env.example documents them all.
 """
-cli = typer.Typer(
-    add_completion=False, no_args_is_help=True, rich_markup_mode=None, help=_ABOUT, pretty_exceptions_enable=False
-)
+cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=_ABOUT, pretty_exceptions_enable=False)
 quota = typer.Typer(no_args_is_help=True, help="Show and change limits.")
 cli.add_typer(quota, name="quota")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from bot import VERSION
+
+        typer.echo(f"upscale-bot {VERSION}")
+        raise typer.Exit
+
+
+@cli.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Options that stand before any command."""
+
 
 _PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
 Period = Annotated[str, typer.Argument(help="day, week, month or year")]
@@ -53,7 +69,7 @@ def run() -> None:
 
 
 @cli.command()
-def doctor() -> None:
+def doctor(json: Annotated[bool, typer.Option("--json", help="One JSON array, for programs")] = False) -> None:
     """Check everything, with the fix for each.
 
     Keys, scopes, permissions, database, clock and credit. Exit code 1 if anything is wrong.
@@ -61,7 +77,7 @@ def doctor() -> None:
     from bot.cli.doctor import examine
     from bot.cli.session import in_app
 
-    _leave(in_app(examine))
+    _leave(in_app(lambda app: examine(app, as_json=json)))
 
 
 @cli.command()
@@ -182,12 +198,24 @@ def quota_pause(
 
 
 @cli.command()
-def job(reference: Annotated[str, typer.Argument(help="The reference that somebody was shown")]) -> None:
-    """Explain a job by its reference."""
-    from bot.cli.jobs import show_job
+def job(
+    reference: Annotated[str, typer.Argument(help="The reference that somebody was shown")],
+    save: Annotated[Path | None, typer.Option(help="Write the finished picture to this file or folder")] = None,
+) -> None:
+    """Explain a job by its reference, or hand its picture out."""
+    from bot.cli.jobs import save_result, show_job
     from bot.cli.session import in_app
 
-    _leave(in_app(lambda app: show_job(app, reference)))
+    _leave(in_app(lambda app: show_job(app, reference) if save is None else save_result(app, reference, save)))
+
+
+@cli.command()
+def history(limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100, help="How many")] = 10) -> None:
+    """The last pictures made in this terminal, newest first, and whether they are still kept."""
+    from bot.cli.jobs import show_history
+    from bot.cli.session import in_app
+
+    _leave(in_app(lambda app: show_history(app, limit)))
 
 
 @cli.command()

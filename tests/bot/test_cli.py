@@ -93,6 +93,12 @@ def test_a_picture_is_enlarged_explained_and_counted(folder: Path, bot: Bot) -> 
         assert fact in explained.stdout
     table = bot("usage", "--csv")
     assert record["job_id"] in table.stdout
+    assert record["job_id"] in bot("history").stdout
+    saved = bot("job", record["job_id"], "--save", "copy.png")
+    assert saved.returncode == 0, saved.stderr
+    assert (folder / "copy.png").read_bytes() == (folder / "cat.3x.png").read_bytes()
+    assert bot("job", record["job_id"], "--save", "copy.png").returncode == 2
+    assert bot("job", "000000000000", "--save", "other.png").returncode == 1
 
 
 def test_wrong_words_cost_nothing_and_are_all_named(folder: Path, bot: Bot) -> None:
@@ -170,6 +176,12 @@ def test_doctor_looks_at_everything_and_is_content_with_the_sandbox(folder: Path
     assert done.returncode == 0
     for area in ("Platforms: web", "secret.key", "can be written to", "SQLite", "sandbox model", "clock"):
         assert area in done.stdout
+    findings = json.loads(bot("doctor", "--json").stdout)
+    assert {one["level"] for one in findings} == {"ok", "warning"}
+
+
+def test_the_version_is_told(bot: Bot) -> None:
+    assert bot("--version").stdout.startswith("upscale-bot ")
 
 
 def test_purge_asks_first_and_deletes_what_is_old(folder: Path, bot: Bot) -> None:
