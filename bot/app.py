@@ -25,7 +25,7 @@ from bot.http.signed_links import FileLinks
 from bot.observability.gauges import Gauges
 from bot.observability.metrics import PrometheusMetrics
 from bot.observability.operator_alerts import tell_halted
-from bot.providers import make_upscaler
+from bot.providers import image_limits, make_upscaler
 from bot.settings import Settings, secret
 from bot.supervisor import supervise
 from core.accounts.records import Members
@@ -33,13 +33,14 @@ from core.domain.errors import ProviderHalted
 from core.engine.cluster import FileRoster, PostgresRoster, Roster, new_name, watch
 from core.engine.workflows import DbosEngine
 from core.images.renditions import JobMedia
-from core.images.service import ImageLimits, ImageShop
+from core.images.service import ImageShop
 from core.jobs.eta import FinishTimes
 from core.jobs.event_bus import JobFeed
 from core.jobs.maintenance import Janitor
 from core.jobs.null_adapter import SilentAdapter
 from core.jobs.service import UpscaleService, notice_for
 from core.jobs.steps import Pipeline, PipelineSettings, Tools
+from core.net.client_address import TrustedProxies
 from core.net.fetch import SourceFetcher, SourceLimits
 from core.ports import AdapterContext, ChatAdapter, Clock
 from core.ports.clock import SystemClock
@@ -97,7 +98,7 @@ class App:
     def _core(self) -> None:
         s = self.settings
         self.metrics = PrometheusMetrics(VERSION)
-        self.images = ImageShop(_image_limits(s))
+        self.images = ImageShop(image_limits(s))
         self.upscaler = make_upscaler(s, self.images, self.clock, self.metrics, self._halted)
         self.links = FileLinks(self.vault.signing_key, s.public_url, s.retention_days * _DAY_S, self.clock)
         self.prices, self.budget = make_budget(s, self.ledger, self.upscaler, self.state, self.clock)
@@ -166,6 +167,7 @@ class App:
             find_file=self._find_file,
             webhook=FalWebhook(self.upscaler, self.store),
             private_token=secret(s.web_token),
+            proxies=TrustedProxies.of(s.trusted_proxies),
         )
 
     async def start(self) -> None:
@@ -275,16 +277,6 @@ class App:
 def build(settings: Settings, *, serve: bool = True, clock: Clock | None = None) -> App:
     """The bot for these settings; nothing is opened yet."""
     return App(settings, serve=serve, clock=clock)
-
-
-def _image_limits(s: Settings) -> ImageLimits:
-    return ImageLimits(
-        input_bytes=s.max_input_bytes,
-        input_pixels=s.max_input_pixels,
-        min_side_px=s.min_input_side_px,
-        max_output_side_px=s.max_output_side_px,
-        output_pixels=s.max_output_pixels,
-    )
 
 
 def _engine_url(s: Settings) -> str:

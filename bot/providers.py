@@ -1,4 +1,4 @@
-"""The provider of the model that the settings ask for."""
+"""The provider of the model and the limits on pictures that the settings ask for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from bot.settings import Settings, secret
 from core.domain.errors import ProviderHalted
 from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD
-from core.images.service import ImageShop
+from core.images.service import ImageLimits, ImageShop
 from core.ports import Clock, Metrics, Upscaler
 from core.upscalers.fal import FalConfig, FalUpscaler
 from core.upscalers.sandbox import SandboxConfig, SandboxUpscaler
@@ -40,4 +40,15 @@ def make_upscaler(s: Settings, images: ImageShop, clock: Clock, metrics: Metrics
         clock,
         on_halt=on_halt,
         metrics=metrics,
+    )
+
+
+def image_limits(s: Settings) -> ImageLimits:
+    """What the operator allows of pictures."""
+    return ImageLimits(
+        input_bytes=s.max_input_bytes,
+        input_pixels=s.max_input_pixels,
+        min_side_px=s.min_input_side_px,
+        max_output_side_px=s.max_output_side_px,
+        output_pixels=s.max_output_pixels,
     )

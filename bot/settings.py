@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSou
 import adapters
 from bot.settings_problems import SettingsError, explain, misspelt
 from core.domain.money import NANOUSD_PER_USD
+from core.net.client_address import TrustedProxies
 from core.ports import AdapterContext, ChatAdapter
 
 Dollars = Decimal
@@ -65,6 +66,7 @@ class Settings(BaseModel):
     web_port: int = Field(default=8080, ge=0, le=65_535)
     web_token: SecretStr | None = None
     public_url: str | None = None
+    trusted_proxies: tuple[str, ...] = ()
     secret_key: SecretStr | None = Field(default=None, min_length=16)
 
     database_url: SecretStr | None = None
@@ -98,11 +100,20 @@ class Settings(BaseModel):
     warnings: tuple[str, ...] = Field(default=(), exclude=True)
     """Sentences about `.env` that are worth saying but stop nothing."""
 
-    @field_validator("trusted_file_hosts", mode="before")
+    @field_validator("trusted_file_hosts", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         parts = value.split(",") if isinstance(value, str) else value
         return tuple(part.strip().lower() for part in parts if part.strip())
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            TrustedProxies.of(value)
+        except ValueError:
+            raise ValueError("must be addresses or networks, such as 127.0.0.1 or 10.0.0.0/8") from None
+        return value
 
     @field_validator("log_level", "log_format", "upscale_backend", mode="before")
     @classmethod

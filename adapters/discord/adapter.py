@@ -57,7 +57,7 @@ class DiscordAdapter:
             settings, context.state, context.clock, self._rest, self._make_client, context.service.incident
         )
         self._ingress = (
-            Ingress(settings.discord_public_key, lambda: self._runner.client)
+            Ingress(settings.discord_public_key, lambda: self._runner.client, context.clock)
             if settings.discord_public_key is not None
             else None
         )

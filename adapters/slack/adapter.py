@@ -58,8 +58,8 @@ class SlackAdapter:
         self._context = context
         self._times = times or SocketTimes()
         self._installs = Installs(context.state, context.clock)
-        self._oauth = oauth.OAuth(settings, self._installs, context.state, context.clock, context.public_url)
-        self._endpoint = bolt.HttpEndpoint()
+        self._oauth = oauth.OAuth(settings, self._installs, context.clock, context.public_url)
+        self._endpoint = bolt.HttpEndpoint(secret(settings.slack_signing_secret) or "")
         self._budget = Budget(context.clock)
         self._desk: Desk | None = None
         self._session: aiohttp.ClientSession | None = None

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 
+import structlog
 from aiohttp import web
 
 from adapters.web.connection.security import Denied, Guard, Handler, harden
@@ -18,8 +19,11 @@ from adapters.web.views.card import Json, error_json
 from adapters.web.views.pages import PageHandlers
 from core.domain.errors import DownloadFailed, Draining, InternalError, UpscaleError
 from core.domain.job import Job, ReplyAddress, Source
+from core.net.streamed_body import is_streamed, streams_body
 from core.ports import AdapterContext, Capabilities, Download, Reply, ReplyMemo
 from core.presentation import Notice
+
+log = structlog.get_logger(__name__)
 
 
 class WebAdapter:
@@ -84,6 +88,9 @@ class WebAdapter:
                 response = self._failed(request, error)
             except (ConnectionError, asyncio.IncompleteReadError):
                 raise  # the other side went away: there is nobody to answer
+            except (UnicodeError, RecursionError) as error:
+                log.info("page_request_refused", route=route.path, kind=type(error).__name__)
+                response = _denied(request, Denied(400, "unreadable", "This request cannot be read."))
             except Exception as error:
                 reference = await self._context.service.incident("web", error)
                 response = self._failed(request, InternalError(reference=reference))
@@ -91,7 +98,8 @@ class WebAdapter:
                 harden(response)
             return response
 
-        return web.RouteDef(route.method, route.path, guarded, route.kwargs)
+        handled = streams_body(guarded) if is_streamed(handler) else guarded
+        return web.RouteDef(route.method, route.path, handled, route.kwargs)
 
     def _failed(self, request: web.Request, error: UpscaleError | JobFailed) -> web.Response:
         """The error as JSON, with the sentence that every platform gives for it."""

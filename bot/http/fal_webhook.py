@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import structlog
 
+from core.domain.errors import ProviderUnavailable
 from core.ports import JobStore, Upscaler
 from core.upscalers.fal import FalUpscaler, WebhookAccepted
 
@@ -21,10 +22,16 @@ class FalWebhook:
         self._store = store
 
     async def __call__(self, job_id: str, headers: Mapping[str, str], body: bytes, token: str | None) -> int:
-        """The HTTP status to answer: 401 to what is not to be believed, 404 where no webhook is awaited, else 200."""
+        """The HTTP status to answer: 401 to what is not to be believed, 404 where no webhook is awaited, else 200.
+
+        503 where fal's keys cannot be had; fal sends it again.
+        """
         if not isinstance(self._upscaler, FalUpscaler):
             return 404
-        outcome = await self._upscaler.receive_webhook(headers, body, job_id=job_id, token=token)
+        try:
+            outcome = await self._upscaler.receive_webhook(headers, body, job_id=job_id, token=token)
+        except ProviderUnavailable:
+            return 503
         if not isinstance(outcome, WebhookAccepted):
             return 401
         if outcome.ours:

@@ -1,6 +1,7 @@
 """The one HTTP server: health, metrics, fal's webhook, signed files, and whatever routes the adapters bring.
 
-It knows no platform and no job: everything it serves is handed in. Bodies and open requests are bounded.
+It knows no platform and no job: everything it serves is handed in. Connections, bodies and open requests are bounded,
+and nothing that a stranger sends leaves a traceback or a row.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import hmac
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,17 +18,23 @@ from typing import Protocol
 import structlog
 from aiohttp import web
 
+from bot.http.connections import BoundedHandler, Connections
 from bot.http.health import Health
+from bot.http.request_bodies import MAX_BODY_BYTES, RequestBodies
 from bot.http.signed_links import FileLinks
 from bot.observability.metrics import CONTENT_TYPE, PrometheusMetrics
+from core.net.client_address import TrustedProxies
+from core.net.streamed_body import is_streamed
 
 log = structlog.get_logger(__name__)
 
-MAX_BODY_BYTES = 2 * 1024**2
-"""For bodies read whole (webhooks and events are far smaller). Uploads are streamed, with a cap of their own."""
 MAX_OPEN_REQUESTS = 2_000
-BODY_LIMIT_S = 15.0
 STOP_GRACE_S = 2.0
+LIVENESS_PATH = "/healthz"
+_BAD_INPUT = (UnicodeError, RecursionError)
+"""What bytes from outside raise deep inside a parser; the edges catch the rest."""
+MAX_INCIDENTS = 20
+INCIDENT_WINDOW_S = 600.0
 _FILE_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
 
 Webhook = Callable[[str, Mapping[str, str], bytes, str | None], Awaitable[int]]
@@ -63,14 +71,22 @@ class HttpServer:
     find_file: FindFile | None = None
     webhook: Webhook | None = None
     private_token: str | None = None
+    proxies: TrustedProxies = field(default_factory=TrustedProxies)
+    bodies: RequestBodies = field(default_factory=RequestBodies)
+    connections: Connections = field(init=False)
     _open: int = 0
+    _incidents_at: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_INCIDENTS))
     _runner: web.AppRunner | None = field(default=None, repr=False)
+    _listening: asyncio.Server | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self.connections = Connections(self.proxies)
 
     def application(self) -> web.Application:
         """Everything that is served, as an aiohttp application."""
         app = web.Application(middlewares=[self._bounded], client_max_size=MAX_BODY_BYTES)
         app.on_response_prepare.append(_plain_headers)
-        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get(LIVENESS_PATH, self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
         if self.webhook is not None:
@@ -85,27 +101,42 @@ class HttpServer:
         """Listen. Raises ServerError with one plain sentence where that is impossible."""
         runner = web.AppRunner(self.application(), handle_signals=False, access_log=None, shutdown_timeout=STOP_GRACE_S)
         await runner.setup()
-        site = web.TCPSite(runner, self.host, self.port, backlog=512)
+        server, loop = runner.server, asyncio.get_running_loop()
+        assert server is not None
         try:
-            await site.start()
+            listening = await loop.create_server(
+                lambda: BoundedHandler(server, self.connections, loop), self.host, self.port, backlog=512
+            )
         except OSError as error:
             await runner.cleanup()
             raise ServerError(_bind_problem(error, self.host, self.port)) from None
-        self._runner = runner
-        self.port = int(runner.addresses[0][1])
+        self._runner, self._listening = runner, listening
+        self.port = int(listening.sockets[0].getsockname()[1])
         log.info("http_listening", host=self.host, port=self.port)
 
     async def stop(self) -> None:
         """Take no new connection, let open requests finish for two seconds, then close. Repeatable."""
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            listening.close()
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
+
+    def client_of(self, request: web.Request) -> str:
+        """The address that a request's share is counted under."""
+        return self.proxies.client(request.remote, request.headers.getall("X-Forwarded-For", []))
 
     @web.middleware
     async def _bounded(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """Bound the open requests, and turn the unforeseen into a reference."""
+        """Read the body under a deadline, bound the open requests, and turn the unforeseen into a reference."""
+        match = request.match_info
+        if request.path == LIVENESS_PATH or match.http_exception is not None:
+            return await handler(request)
+        if request.body_exists and not is_streamed(match.handler):
+            await self.bodies.read(request, self.client_of(request))
         if self._open >= MAX_OPEN_REQUESTS:
             return web.json_response(
                 _error("busy", "Too many requests at once."), status=503, headers={"Retry-After": "5"}
@@ -115,12 +146,23 @@ class HttpServer:
             return await handler(request)
         except (web.HTTPException, ConnectionError):
             raise
+        except _BAD_INPUT as error:
+            log.info("http_request_refused", route=match.handler.__qualname__, kind=type(error).__name__)
+            return web.json_response(_error("bad_request", "This request cannot be read."), status=400)
         except Exception as error:
-            reference = await self.incident("http", error)
-            body = _error("internal", f"Something went wrong on our side. Reference: {reference}")
+            body = _error("internal", f"Something went wrong on our side. Reference: {await self._reference(error)}")
             return web.json_response(body, status=500)
         finally:
             self._open -= 1
+
+    async def _reference(self, error: Exception) -> str:
+        """The unforeseen, kept with its traceback; no more than a few of them, since anybody may cause one."""
+        now = self.health.clock.now()
+        if len(self._incidents_at) == MAX_INCIDENTS and now - self._incidents_at[0] < INCIDENT_WINDOW_S:
+            log.error("http_incident_not_kept", kind=type(error).__name__)
+            return "-"
+        self._incidents_at.append(now)
+        return await self.incident("http", error)
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "version": self.version})
@@ -140,11 +182,7 @@ class HttpServer:
 
     async def _webhook(self, request: web.Request) -> web.Response:
         assert self.webhook is not None
-        try:
-            async with asyncio.timeout(BODY_LIMIT_S):
-                body = await request.read()
-        except TimeoutError:
-            raise web.HTTPRequestTimeout from None
+        body = await request.read()
         status = await self.webhook(request.match_info["job_id"], request.headers, body, request.query.get("t"))
         return web.Response(status=status)
 

@@ -28,6 +28,7 @@ _MAX_TAKEOVERS = 5
 _STALE_S = 45.0
 _ENGINE_KEPT_S = 30 * 86_400
 _UPLOAD_KEPT_S = 86_400
+_INCIDENTS_KEPT_S = 90 * 86_400
 
 
 class HoldSweeper(Protocol):
@@ -76,6 +77,7 @@ class Janitor:
             Duty("holds", 30, self.keep_holds),
             Duty("images", 600, self.delete_old_images),
             Duty("engine", 3600, self.forget_workflows),
+            Duty("expired", 3600, self.forget_expired),
             *extra,
         )
 
@@ -167,3 +169,7 @@ class Janitor:
     async def forget_workflows(self) -> None:
         """The engine's rows of jobs that ended a month ago."""
         await self._engine.forget_before(self._tools.clock.now() - _ENGINE_KEPT_S)
+
+    async def forget_expired(self) -> None:
+        """Claims and states whose time is over, and incidents of more than three months ago."""
+        await self._tools.store.forget_expired(self._tools.clock.now() - _INCIDENTS_KEPT_S)

@@ -79,6 +79,9 @@ class JobStore(Protocol):
     async def incident(self, reference: str) -> Mapping[str, Any] | None:
         """What is known of a reference."""
 
+    async def forget_expired(self, incidents_before: float) -> None:
+        """Delete small state whose time is over, and incidents older than `incidents_before`."""
+
 
 class AppState(Protocol):
     """Small durable JSON values by (area, key), encrypted at rest: command hashes, installations, defaults, locks."""

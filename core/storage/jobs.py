@@ -17,7 +17,7 @@ from core.ports.storage import OpenJobs
 from core.storage.codec import from_row, to_row
 from core.storage.database import Database
 from core.storage.encryption import Vault
-from core.storage.tables import incidents, jobs
+from core.storage.tables import app_state, incidents, jobs
 
 _ID = jobs.c.id == bindparam("job")
 _ADD = insert(jobs)
@@ -33,6 +33,8 @@ _SAME = (
 )
 """By the fingerprint alone: with more conditions SQLite takes the index of the member's jobs and walks all of them."""
 
+_OAUTH_AREA, _OAUTH_KEPT_S = "slack.oauth", 3600.0
+"""Where release 0.1.0 kept a row for each visit to the installation page."""
 _UNFINISHED = (JobState.QUEUED.value, JobState.RUNNING.value, JobState.DELIVERING.value)
 
 
@@ -189,6 +191,15 @@ class SqlJobStore:
         values = {"reference": reference, "at": self._clock.now(), "area": area, "kind": kind, "job_id": job_id}
         async with self._db.write() as connection:
             await connection.execute(insert(incidents).values(**values))
+
+    async def forget_expired(self, incidents_before: float) -> None:
+        """Delete claims whose time is over, states of unfinished installations, and incidents older than given."""
+        now = self._clock.now()
+        over = app_state.c.expires_at.is_not(None) & (app_state.c.expires_at <= now)
+        begun = (app_state.c.area == _OAUTH_AREA) & (app_state.c.updated_at < now - _OAUTH_KEPT_S)
+        async with self._db.write() as connection:
+            await connection.execute(delete(app_state).where(over | begun))
+            await connection.execute(delete(incidents).where(incidents.c.at < incidents_before))
 
     async def incident(self, reference: str) -> Mapping[str, Any] | None:
         """What is known of a reference that is no job's, or of a job's incidents (newest)."""

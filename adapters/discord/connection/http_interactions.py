@@ -16,11 +16,14 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from adapters.discord.connection.client import UpscaleClient
+from core.ports import Clock
 
 log = structlog.get_logger(__name__)
 
 PATH = "/discord/interactions"
 BODY_MAX_BYTES = 1024 * 1024
+WINDOW_S = 300.0
+"""How old (or, by a wrong clock, how new) a signed post may be: an older one is a copy of one that was taken."""
 PING, PONG = 1, 1
 _INTERACTIONS = frozenset({2, 3, 4, 5})
 
@@ -28,7 +31,8 @@ _INTERACTIONS = frozenset({2, 3, 4, 5})
 class Ingress:
     """The one route. `client` gives the logged-in client, or None while there is none."""
 
-    def __init__(self, public_key_hex: str, client: Callable[[], UpscaleClient | None]) -> None:
+    def __init__(self, public_key_hex: str, client: Callable[[], UpscaleClient | None], clock: Clock) -> None:
+        self._clock = clock
         self._key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key_hex))
         self._client = client
 
@@ -37,15 +41,17 @@ class Ingress:
         return [web.post(PATH, self.receive)]
 
     async def receive(self, request: web.Request) -> web.Response:
-        """401 for a bad signature (Discord tries that, and removes the address otherwise), PONG, or 202."""
+        """401 for a bad or old signature (Discord tries that, and removes the address otherwise), PONG, or 202."""
         if (request.content_length or 0) > BODY_MAX_BYTES:
             raise web.HTTPRequestEntityTooLarge(BODY_MAX_BYTES, request.content_length or 0)
         body = await request.read()
         if not self._is_signed(request, body):
             return web.Response(status=401, text="invalid request signature")
         try:
-            payload: dict[str, Any] = json.loads(body)
-        except ValueError:
+            payload = json.loads(body)
+        except (ValueError, RecursionError):
+            payload = None
+        if not isinstance(payload, dict):
             return web.Response(status=400)
         if payload.get("type") == PING:
             return web.json_response({"type": PONG})
@@ -65,6 +71,10 @@ class Ingress:
 
     def _is_signed(self, request: web.Request, body: bytes) -> bool:
         stamp = request.headers.get("X-Signature-Timestamp", "")
+        if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 12):
+            return False
+        if abs(self._clock.now() - int(stamp)) > WINDOW_S:
+            return False
         try:
             signature = bytes.fromhex(request.headers.get("X-Signature-Ed25519", ""))
             self._key.verify(signature, stamp.encode() + body)

@@ -11,10 +11,12 @@ from typing import Any
 
 import structlog
 from aiohttp import web
-from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
+from slack_bolt.adapter.aiohttp import to_aiohttp_response
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
+from slack_sdk.signature import SignatureVerifier
 from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.slack.connection.drain_middleware import Gate
@@ -103,17 +105,30 @@ class _LastResort:
 class HttpEndpoint:
     """`POST /slack/events` on the one server: commands, interactions and events, with verified signatures."""
 
-    def __init__(self) -> None:
+    def __init__(self, signing_secret: str) -> None:
         self.app: AsyncApp | None = None
+        self._verifier = SignatureVerifier(signing_secret) if signing_secret else None
 
     async def handle(self, request: web.Request) -> web.Response:
-        """bolt checks the signature over the raw body and a five-minute window."""
-        if self.app is None:
-            return web.Response(status=503, text="starting")
-        # bolt raises on a stamp that is no number, and would answer 500.
-        if not request.headers.get("X-Slack-Request-Timestamp", "").isdigit():
-            return web.Response(status=401, text="unsigned")
+        """Check the signature over the raw body (five-minute window) before bolt parses anything."""
         if (request.content_length or 0) > MAX_BODY_BYTES:
             return web.Response(status=413, text="too large")
-        answer = await self.app.async_dispatch(await to_bolt_request(request))
-        return await to_aiohttp_response(answer)
+        body = await request.read()
+        if not self._is_signed(request, body):
+            return web.Response(status=401, text="unsigned")
+        if self.app is None:
+            return web.Response(status=503, text="starting")
+        try:
+            received = AsyncBoltRequest(
+                body=body.decode(), query=request.query_string, headers=dict(request.headers.items())
+            )
+        except (ValueError, RecursionError):
+            return web.Response(status=400, text="unreadable")
+        return await to_aiohttp_response(await self.app.async_dispatch(received))
+
+    def _is_signed(self, request: web.Request, body: bytes) -> bool:
+        stamp = request.headers.get("X-Slack-Request-Timestamp", "")
+        signature = request.headers.get("X-Slack-Signature", "")
+        if self._verifier is None or not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 12):
+            return False
+        return signature.isascii() and self._verifier.is_valid(body, stamp, signature)

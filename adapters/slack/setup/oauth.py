@@ -1,13 +1,15 @@
 """Installing into many workspaces: the consent page's address, its answer, and the renewal of tokens. Stores nothing
-itself but one-time states; installs go to `Installs`.
+itself: the state is a signed value in the address and in a cookie; installs go to `Installs`.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import hmac
 import html
 import secrets
+from collections import OrderedDict, deque
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
@@ -21,16 +23,34 @@ from adapters.slack.outbound.errors import code_of
 from adapters.slack.settings import Settings, secret
 from adapters.slack.setup.installations import Install, Installs
 from adapters.slack.setup.manifest import BOT_SCOPES
-from core.ports import AppState, Clock
+from core.ports import Clock
 from core.presentation import tr
 
 log = structlog.get_logger(__name__)
 
 INSTALL_PATH = "/slack/install"
 REDIRECT_PATH = "/slack/oauth_redirect"
-STATE_AREA = "slack.oauth"
 STATE_LIFE_S = 600.0
+MAX_USED_STATES = 1_000
+MAX_EXCHANGES_PER_MINUTE = 60
+"""Each asks Slack, and anybody can come with a made-up code."""
 COOKIE = "slack-install-state"
+
+_STYLE = "body{font:18px/1.5 system-ui,sans-serif;margin:15vh auto;max-width:32rem;padding:0 1rem}"
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_PAGE_HEADERS = {
+    "Content-Security-Policy": (
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Cache-Control": "no-store",
+}
 
 
 class OAuth:
@@ -40,16 +60,16 @@ class OAuth:
         self,
         settings: Settings,
         installs: Installs,
-        state: AppState,
         clock: Clock,
         public_url: str | None,
     ) -> None:
         self._settings = settings
         self._installs = installs
-        self._state = state
         self._clock = clock
         self._public_url = (public_url or "").rstrip("/")
         self.client: AsyncWebClient | None = None
+        self._used: OrderedDict[str, None] = OrderedDict()
+        self._exchanges_at: deque[float] = deque(maxlen=MAX_EXCHANGES_PER_MINUTE)
 
     @property
     def redirect_uri(self) -> str:
@@ -58,8 +78,7 @@ class OAuth:
 
     async def install(self, request: web.Request) -> web.Response:
         """To Slack's consent page, with a state that is good for one use from this browser."""
-        state = secrets.token_urlsafe(24)
-        await self._state.put(STATE_AREA, state, {"at": self._clock.now()})
+        state = self._signed(f"{int(self._clock.now() + STATE_LIFE_S)}.{secrets.token_urlsafe(24)}")
         query = {"client_id": self._settings.slack_client_id or "", "scope": ",".join(BOT_SCOPES), "state": state}
         if self.redirect_uri:
             query["redirect_uri"] = self.redirect_uri
@@ -74,8 +93,10 @@ class OAuth:
         """Back from Slack: exchange the code, keep the tokens."""
         if request.query.get("error"):
             return _page(tr("Nothing was installed."), status=400)
-        if not await self._state_is_good(request):
+        if not self._state_is_good(request):
             return _page(tr("This link has expired. Please begin again."), status=400)
+        if self._too_many_exchanges():
+            raise web.HTTPTooManyRequests(headers={"Retry-After": "60"})
         try:
             answer = await self._access(code=request.query.get("code", ""), redirect_uri=self.redirect_uri or None)
         except SlackApiError as error:
@@ -89,15 +110,31 @@ class OAuth:
         page.del_cookie(COOKIE)
         return page
 
-    async def _state_is_good(self, request: web.Request) -> bool:
+    def _signed(self, body: str) -> str:
+        key = secret(self._settings.slack_client_secret) or ""
+        mac = hmac.new(key.encode(), b"slack install state 1|" + body.encode(errors="replace"), hashlib.sha256)
+        return f"{body}.{mac.hexdigest()}"
+
+    def _state_is_good(self, request: web.Request) -> bool:
+        """Made by us, not expired, from the browser that began, and not used here before."""
         given, kept = request.query.get("state", ""), request.cookies.get(COOKIE, "")
-        if not given or not hmac.compare_digest(given.encode(), kept.encode()):
+        body = given.rpartition(".")[0]
+        right = self._signed(body).encode(errors="replace")
+        if not body or not all(hmac.compare_digest(text.encode(errors="replace"), right) for text in (given, kept)):
             return False
-        stored = await self._state.get(STATE_AREA, given)
-        await self._state.delete(STATE_AREA, given)
-        if not isinstance(stored, dict) or self._clock.now() - float(stored.get("at", 0)) > STATE_LIFE_S:
+        if int(body.partition(".")[0]) < self._clock.now() or body in self._used:
             return False
-        return await self._state.claim(STATE_AREA, f"used:{given}", ttl_s=STATE_LIFE_S)
+        self._used[body] = None
+        while len(self._used) > MAX_USED_STATES:
+            self._used.popitem(last=False)
+        return True
+
+    def _too_many_exchanges(self) -> bool:
+        now, at = self._clock.now(), self._exchanges_at
+        if len(at) == MAX_EXCHANGES_PER_MINUTE and now - at[0] < 60:
+            return True
+        at.append(now)
+        return False
 
     async def _access(self, **args: Any) -> dict[str, Any]:
         if self.client is None:
@@ -155,7 +192,6 @@ class OAuth:
 def _page(sentence: str, *, status: int) -> web.Response:
     body = (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        '<title>Upscale</title><body style="font:18px/1.5 system-ui,sans-serif;margin:15vh auto;max-width:32rem;'
-        f'padding:0 1rem">{html.escape(sentence)}</body></html>'
+        f"<title>Upscale</title><style>{_STYLE}</style><body>{html.escape(sentence)}</body></html>"
     )
-    return web.Response(status=status, text=body, content_type="text/html")
+    return web.Response(status=status, text=body, content_type="text/html", headers=_PAGE_HEADERS)

@@ -20,6 +20,7 @@ from adapters.web.views.card import Json, event_type, job_json
 from core.domain.errors import Draining, JobNotFound
 from core.domain.events import JobEvent
 from core.domain.job import Job, JobState, Requester
+from core.net.streamed_body import streams_body
 from core.ports import AdapterContext
 
 QUOTE_WAIT_S = 45.0
@@ -62,6 +63,7 @@ class JobHandlers:
             web.get("/api/events", self.follow_many),
         ]
 
+    @streams_body
     async def create(self, request: web.Request) -> web.StreamResponse:
         """`POST /api/jobs`: 202 with the price, or the refusal that is already known."""
         if self._service.draining:

@@ -11,9 +11,10 @@ import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from adapters.web.connection.security import Denied
 from adapters.web.inbound.translate import Raw, Submission, scalars
@@ -25,6 +26,11 @@ MAX_PARTS = 40
 MAX_FIELD_BYTES = 20_000
 MAX_BODY_BYTES = 200_000
 MAX_NAME_CHARS = 200
+BODY_LIMIT_S = 10.0
+PART_IDLE_S = 30.0
+"""The longest silence within an upload."""
+_UNREADABLE = (ValueError, RuntimeError, LookupError, web.RequestPayloadError, HttpProcessingError)
+"""What aiohttp raises for a form that is broken, in whatever way."""
 _CHUNK_BYTES = 256 * 1024
 _FORM_OVERHEAD_BYTES = 1_000_000
 
@@ -39,8 +45,7 @@ async def read(request: web.Request, uploads_dir: Path, max_input_bytes: int) ->
             raise FileTooLarge(bytes=declared, limit_bytes=max_input_bytes)
         return await _multipart(request, uploads_dir, max_input_bytes)
     if request.content_type == "application/x-www-form-urlencoded":
-        _cap_declared(request)
-        return _from_values({name: str(value) for name, value in (await request.post()).items()})
+        return _from_values(dict(await form_fields(request)))
     raise Denied(400, "unreadable_body", "Send the picture as multipart/form-data, or a link as JSON.")
 
 
@@ -49,11 +54,7 @@ async def json_body(request: web.Request) -> dict[str, Any]:
     _cap_declared(request)
     if not request.can_read_body:
         return {}
-    body = await request.content.read(MAX_BODY_BYTES + 1)
-    while len(body) <= MAX_BODY_BYTES and (more := await request.content.read(MAX_BODY_BYTES)):
-        body += more
-    if len(body) > MAX_BODY_BYTES:
-        raise Denied(413, "body_too_large", "This request is too large.")
+    body = await _whole(request)
     try:
         values = json.loads(body or b"{}")
     except (ValueError, RecursionError):
@@ -61,6 +62,34 @@ async def json_body(request: web.Request) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise Denied(400, "unreadable_body", "The body of this request is not a JSON object.")
     return values
+
+
+async def form_fields(request: web.Request) -> dict[str, str]:
+    """An ordinary form's fields, the last of each name. Raises Denied for anything else."""
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise Denied(415, "unreadable_body", "The form of this request cannot be read.")
+    _cap_declared(request)
+    try:
+        text = (await _whole(request)).decode("utf-8", "replace")
+        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_PARTS))
+    except ValueError as error:
+        raise Denied(400, "unreadable_body", "The form of this request cannot be read.") from error
+
+
+async def _whole(request: web.Request) -> bytes:
+    """The body, which the server has read already where it knows that nobody streams it."""
+    try:
+        async with asyncio.timeout(BODY_LIMIT_S):
+            body = await request.read()
+    except TimeoutError:
+        raise Denied(408, "body_too_slow", "The body of this request did not arrive in time.") from None
+    except web.HTTPRequestEntityTooLarge:
+        body = bytes(MAX_BODY_BYTES + 1)
+    except web.RequestPayloadError:
+        raise Denied(400, "unreadable_body", "The body of this request cannot be read.") from None
+    if len(body) > MAX_BODY_BYTES:
+        raise Denied(413, "body_too_large", "This request is too large.")
+    return body
 
 
 def _cap_declared(request: web.Request) -> None:
@@ -91,30 +120,36 @@ async def _multipart(request: web.Request, uploads_dir: Path, max_input_bytes: i
                 await save_stream(_chunks(part), upload, max_input_bytes)
             elif part.name:
                 values[part.name[:60]] = await _text(part)
-    except BaseException:
+    except BaseException as error:
         await _unlink(upload)
+        if isinstance(error, TimeoutError):
+            raise Denied(408, "body_too_slow", "The body of this request did not arrive in time.") from None
+        if isinstance(error, _UNREADABLE):
+            raise Denied(400, "unreadable_body", "The form of this request cannot be read.") from error
         raise
     return _from_values(values, upload, name)
 
 
 async def _parts(request: web.Request) -> AsyncIterator[BodyPartReader]:
-    """The body's parts, nested ones refused. Raises Denied where it is no proper multipart."""
-    try:
-        reader = await request.multipart()
-        for _ in range(MAX_PARTS):
+    """The body's parts. Raises Denied for nested ones and for too many of them."""
+    reader = await request.multipart()
+    for _ in range(MAX_PARTS):
+        async with asyncio.timeout(PART_IDLE_S):
             part = await reader.next()
-            if part is None:
-                return
-            if not isinstance(part, BodyPartReader):
-                break
-            yield part
-    except ValueError as error:
-        raise Denied(400, "unreadable_body", "The form of this request cannot be read.") from error
+        if part is None:
+            return
+        if not isinstance(part, BodyPartReader):
+            break
+        yield part
     raise Denied(400, "unreadable_body", "This form has too many parts.")
 
 
 async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
-    while chunk := await part.read_chunk(_CHUNK_BYTES):
+    while True:
+        async with asyncio.timeout(PART_IDLE_S):
+            chunk = await part.read_chunk(_CHUNK_BYTES)
+        if not chunk:
+            return
         yield chunk
 
 

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from adapters.web.connection.security import COOKIE, PAGE_POLICY, SESSION_S, Denied, Guard, harden
 from adapters.web.inbound.job_routes import actor_of
+from adapters.web.inbound.request_body import form_fields
 from adapters.web.settings import Settings
 from adapters.web.views.card import bytes_text
 from adapters.web.views.page_texts import login_texts, page_texts
@@ -88,9 +89,9 @@ class PageHandlers:
 
     async def login(self, request: web.Request) -> web.StreamResponse:
         """Check the token and set the cookie."""
-        form = await request.post()
+        form = await form_fields(request)
         try:
-            right = self._guard.token_is(request, str(form.get("token", "")))
+            right = self._guard.token_is(request, form.get("token", ""))
         except Denied as denied:
             response = self._login_form(request, "login_wait", status=denied.status)
             response.headers["Retry-After"] = str(denied.retry_after_s)

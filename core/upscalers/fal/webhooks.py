@@ -76,7 +76,9 @@ class WebhookVerifier:
         if abs(self._transport.clock.now() - int(stamp)) > WINDOW_S:
             return WebhookRefused("stale")
         digest = hashlib.sha256(body).hexdigest()
-        message = "\n".join([request_id, lower.get("x-fal-webhook-user-id", ""), stamp, digest]).encode()
+        message = "\n".join([request_id, lower.get("x-fal-webhook-user-id", ""), stamp, digest]).encode(
+            errors="replace"
+        )
         if not await self._signed(message, lower.get("x-fal-webhook-signature", "")):
             return WebhookRefused("signature")
         return self._read(request_id, body, job_id, token)
@@ -89,7 +91,7 @@ class WebhookVerifier:
         if not isinstance(data, dict) or data.get("request_id") != request_id:
             return WebhookRefused("request_id")
         expected = webhook_token(self._transport.config.key, job_id)
-        ours = token is not None and hmac.compare_digest(token.encode(), expected.encode())
+        ours = token is not None and hmac.compare_digest(token.encode(errors="replace"), expected.encode())
         return WebhookAccepted(request_id=request_id, succeeded=data.get("status") == "OK", ours=ours)
 
     async def _signed(self, message: bytes, signature_hex: str) -> bool:

@@ -1,0 +1,143 @@
+"""The server's connections: a deadline for the first request's headers, a share per client address, a cap on all.
+
+A newcomer takes the place of the connection that has waited longest for a request. So whoever merely holds sockets
+open loses those, and never keeps a request out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+from collections.abc import Iterable
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from core.net.client_address import TrustedProxies
+
+log = structlog.get_logger(__name__)
+
+HEADER_LIMIT_S = 10.0
+KEEPALIVE_S = 75.0
+"""Longer than reverse proxies keep their idle connections (nginx: 60 s)."""
+LINGER_S = 2.0
+MAX_CONNECTIONS = 4_000
+MAX_PER_CLIENT = 256
+_WANTED_FILES = 16_384
+_FILES_FOR_OTHERS = 200
+_BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+class Connections:
+    """Counts and drops. Clients on this machine and declared proxies have no share of their own, only the cap."""
+
+    def __init__(self, proxies: TrustedProxies, *, most: int | None = None, per_client: int = MAX_PER_CLIENT) -> None:
+        self.header_limit_s = HEADER_LIMIT_S
+        self._proxies = proxies
+        self._most = _affordable() if most is None else most
+        self._per_client = per_client
+        self._of_client: dict[str, dict[BoundedHandler, None]] = {}
+        self._all: dict[BoundedHandler, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def enter(self, handler: BoundedHandler, peer: str | None) -> bool:
+        """Count a new connection in; False where there is no room for it, even after dropping a waiting one."""
+        client = self._proxies.client(peer)
+        mine = self._of_client.setdefault(client, {})
+        shared = self._proxies.has(peer) or client.startswith("127.") or client == "::/64"
+        if not shared and len(mine) >= self._per_client and not _drop_waiting(mine):
+            return False
+        if len(self._all) >= self._most and not _drop_waiting(self._all):
+            return False
+        self._all[handler] = client
+        self._of_client.setdefault(client, {})[handler] = None
+        return True
+
+    def leave(self, handler: BoundedHandler) -> None:
+        """Count a connection out. Repeatable."""
+        client = self._all.pop(handler, None)
+        if client is not None:
+            self._of_client[client].pop(handler, None)
+            if not self._of_client[client]:
+                del self._of_client[client]
+
+
+def _drop_waiting(handlers: Iterable[BoundedHandler]) -> bool:
+    """Close the oldest connection without a request; whether there was one."""
+    found = next((handler for handler in handlers if handler.waits), None)
+    if found is None:
+        return False
+    found.drop()
+    return True
+
+
+def _affordable() -> int:
+    """How many connections the process may have open, after raising its own limit on files as far as allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _WANTED_FILES if hard == resource.RLIM_INFINITY else min(_WANTED_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    if soft == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return max(50, min(MAX_CONNECTIONS, soft - _FILES_FOR_OTHERS))
+
+
+class BoundedHandler(web.RequestHandler):
+    """aiohttp's protocol, counted, with a deadline for the first request and without tracebacks for bad HTTP."""
+
+    __slots__ = ("_connections", "_header_deadline")
+
+    def __init__(self, server: web.Server, connections: Connections, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(
+            server,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type]
+            keepalive_timeout=KEEPALIVE_S,
+            lingering_time=LINGER_S,
+            auto_decompress=False,
+        )
+        self._connections = connections
+        self._header_deadline: asyncio.TimerHandle | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether no complete request's headers are here: idle, silent, or sending them slowly."""
+        return self._waiter is not None and not self._waiter.done()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, or answer 503 at once and close it."""
+        peer = transport.get_extra_info("peername")
+        if not self._connections.enter(self, peer[0] if isinstance(peer, tuple) else None):
+            self._force_close = True
+            if isinstance(transport, asyncio.Transport):
+                transport.write(_BUSY)
+                transport.close()
+            return
+        super().connection_made(transport)
+        self._header_deadline = self._loop.call_later(self._connections.header_limit_s, self._headers_due)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Count it out."""
+        if self._header_deadline is not None:
+            self._header_deadline.cancel()
+        self._connections.leave(self)
+        super().connection_lost(exc)
+
+    def drop(self) -> None:
+        """Close at once."""
+        self._connections.leave(self)
+        self.force_close()
+
+    def _headers_due(self) -> None:
+        if self._request_count == 0 and self.waits:
+            self.drop()
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """One line by its kind: what strangers send is no reason for a traceback."""
+        log.debug("http_request_unreadable", kind=type(kw.get("exc_info")).__name__)

@@ -1,0 +1,325 @@
+"""What anybody can do who merely opens a socket: nothing that others notice, no row, no traceback."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import hmac
+import json
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import structlog
+from aiohttp import ClientSession
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from adapters.discord.connection.http_interactions import Ingress
+from bot.app import App, build
+from bot.http.connections import Connections
+from bot.http.request_bodies import RequestBodies
+from bot.settings import load
+from core.net.client_address import TrustedProxies
+from tests.bot.test_http import World
+
+ANSWER_LIMIT_S = 20
+SIGNING_SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
+DEEP = b"[" * 100_000
+
+
+async def open_raw(port: int, data: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(data)
+    await writer.drain()
+    return reader, writer
+
+
+async def ask_raw(port: int, data: bytes) -> bytes:
+    """Everything that the server answers until it closes."""
+    reader, writer = await open_raw(port, data)
+    try:
+        async with asyncio.timeout(ANSWER_LIMIT_S):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+def post(path: str, body: bytes, headers: dict[str, str | bytes] | None = None, declared: int | None = None) -> bytes:
+    lines = [f"POST {path} HTTP/1.1".encode(), b"Host: 127.0.0.1", b"Connection: close"]
+    for name, value in (headers or {}).items():
+        lines.append(name.encode() + b": " + (value if isinstance(value, bytes) else value.encode()))
+    lines.append(f"Content-Length: {len(body) if declared is None else declared}".encode())
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    world = World(tmp_path)
+    yield world
+    await world.server.stop()
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /hello HT", b"GET /hello HTTP/1.1\r\nHost: x\r\nX-A: "])
+async def test_a_connection_that_never_finishes_its_headers_is_closed(world: World, sent: bytes) -> None:
+    world.server.connections.header_limit_s = 0.05
+    await world.server.start()
+    assert await ask_raw(world.server.port, sent) == b""
+    assert len(world.server.connections) == 0
+
+
+async def test_a_body_that_never_ends_is_answered_408_and_closed(world: World) -> None:
+    world.server.bodies.body_limit_s = 0.05
+    await world.server.start()
+    answer = await ask_raw(world.server.port, post("/fal/webhook/x", b"half", declared=100))
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert world.webhooks == []
+
+
+async def test_two_thousand_half_sent_bodies_leave_health_and_webhooks_answering(world: World) -> None:
+    await world.server.start()
+    half = post("/fal/webhook/x", b"half", declared=100)
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(2_005):
+            _, writer = await open_raw(world.server.port, half)
+            stack.callback(writer.close)
+        async with ClientSession() as client:
+            for path in ("/healthz", "/hello"):
+                async with client.get(world.url(path)) as answer:
+                    assert answer.status == 200
+            async with client.post(world.url("/fal/webhook/x"), data=b"whole") as answer:
+                assert answer.status == 200
+        assert len(world.server.bodies._waiting) <= world.server.bodies.per_client
+
+
+async def test_a_client_with_too_many_half_sent_bodies_loses_its_oldest_only(world: World) -> None:
+    world.server.bodies = RequestBodies(per_client=2)
+    await world.server.start()
+    half = post("/fal/webhook/x", b"h", declared=2)
+    made = []
+    for _ in range(3):
+        made.append(await open_raw(world.server.port, half))
+        await asyncio.sleep(0.05)
+    async with asyncio.timeout(ANSWER_LIMIT_S):
+        assert (await made[0][0].read()).startswith(b"HTTP/1.1 408 ")
+        for reader, writer in made[1:]:
+            writer.write(b"!")
+            assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+    for _, writer in made:
+        writer.close()
+
+
+async def test_silent_connections_give_way_to_a_request(world: World) -> None:
+    world.server.connections = Connections(TrustedProxies(), most=5)
+    await world.server.start()
+    silent = [await open_raw(world.server.port, b"") for _ in range(12)]
+    async with ClientSession() as client, client.get(world.url("/healthz")) as answer:
+        assert answer.status == 200
+    assert len(world.server.connections) <= 5
+    async with asyncio.timeout(ANSWER_LIMIT_S):
+        assert await silent[0][0].read() == b""
+    for _, writer in silent:
+        writer.close()
+
+
+class FakeHandler:
+    """A connection as the register sees it."""
+
+    def __init__(self, *, waits: bool) -> None:
+        self.waits = waits
+        self.dropped = False
+
+    def drop(self) -> None:
+        self.dropped = True
+
+
+def test_one_address_has_a_share_of_the_connections_and_others_are_not_touched() -> None:
+    register = Connections(TrustedProxies.of(["10.0.0.1"]), most=100, per_client=2)
+    other, old, busy = FakeHandler(waits=True), FakeHandler(waits=True), FakeHandler(waits=False)
+    assert register.enter(other, "198.51.100.7")  # type: ignore[arg-type]
+    assert register.enter(old, "2001:db8::1")  # type: ignore[arg-type]
+    assert register.enter(busy, "2001:db8::2")  # type: ignore[arg-type]
+    newest = FakeHandler(waits=False)
+    assert register.enter(newest, "2001:db8::3")  # type: ignore[arg-type]
+    assert (old.dropped, other.dropped) == (True, False)
+    register.leave(old)  # type: ignore[arg-type]
+    assert not register.enter(FakeHandler(waits=False), "2001:db8::4")  # type: ignore[arg-type]
+    for _ in range(5):
+        assert register.enter(FakeHandler(waits=False), "10.0.0.1")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "client"),
+    [
+        ("203.0.113.9", ["1.2.3.4"], "203.0.113.9"),
+        ("10.0.0.1", ["9.9.9.9, 203.0.113.9"], "203.0.113.9"),
+        ("10.0.0.1", ["9.9.9.9", "203.0.113.9, 10.0.0.2"], "203.0.113.9"),
+        ("10.0.0.1", ["nonsense"], "10.0.0.1"),
+        ("10.0.0.1", [], "10.0.0.1"),
+        ("::ffff:10.0.0.1", ["203.0.113.9"], "203.0.113.9"),
+        ("2001:db8:1:2:3::4", [], "2001:db8:1:2::/64"),
+        (None, ["1.2.3.4"], "unknown"),
+    ],
+)
+def test_only_a_declared_proxy_is_believed_about_the_client(
+    peer: str | None, forwarded: list[str], client: str
+) -> None:
+    assert TrustedProxies.of(["10.0.0.0/8"]).client(peer, forwarded) == client
+
+
+@pytest.fixture
+async def whole_bot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App]:
+    """The bot with the page closed, Slack's HTTP events and installations, and no service reachable."""
+    values = {
+        "DATA_DIR": str(tmp_path / "data"),
+        "WEB_PORT": "0",
+        "WEB_TOKEN": "correct horse battery staple",
+        "PUBLIC_URL": "https://bot.example",
+        "SLACK_SIGNING_SECRET": SIGNING_SECRET,
+        "SLACK_CLIENT_ID": "1.2",
+        "SLACK_CLIENT_SECRET": "client-secret",
+        "SLACK_API_URL": "http://127.0.0.1:9/api/",
+        "FAL_KEY": "key:secret",
+        "FAL_REST_URL": "http://127.0.0.1:9",
+        "FAL_API_URL": "http://127.0.0.1:9",
+        "FAL_QUEUE_URL": "http://127.0.0.1:9",
+        "FAL_CDN_URL": "http://127.0.0.1:9",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    async with build(load(None)) as app:
+        yield app
+
+
+def slack_signed(body: bytes, stamp: str | None = None) -> dict[str, str | bytes]:
+    stamp = stamp or str(int(time.time()))
+    mac = hmac.new(SIGNING_SECRET.encode(), f"v0:{stamp}:".encode() + body, hashlib.sha256).hexdigest()
+    return {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": f"v0={mac}", "Content-Type": "application/json"}
+
+
+FAL = {"X-Fal-Webhook-Request-Id": "12345678-1234-1234-1234-123456789012", "X-Fal-Webhook-Signature": "00" * 64}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def attacks() -> dict[str, bytes]:
+    """Requests that a stranger may send; each must be a 4xx (or 503 where a service is away)."""
+    now = str(int(time.time()))
+    multipart = {"Content-Type": "multipart/form-data; boundary=b"}
+    return {
+        "login, bad bytes": post("/login", b"token=%ff\xff\xfe", FORM),
+        "login, charset": post("/login", b"token=x", {"Content-Type": FORM["Content-Type"] + "; charset=bogus"}),
+        "login, multipart": post("/login", b"--b\r\nnonsense", multipart),
+        "login, many fields": post("/login", b"a=1&" * 10_000, FORM),
+        "login, compressed": post("/login", b"\x1f\x8b\x00", FORM | {"Content-Encoding": "gzip"}),
+        "login, bad chunk": b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
+        "login, too large": post("/login", b"", FORM, declared=10_000_000),
+        "slack, no signature": post("/slack/events", b"{}"),
+        "slack, other digits": post("/slack/events", b"{}", slack_signed(b"{}") | {"X-Slack-Request-Timestamp": "²"}),
+        "slack, signature bytes": post("/slack/events", b"{}", slack_signed(b"{}") | {"X-Slack-Signature": b"v0=\xff"}),
+        "slack, huge stamp": post("/slack/events", b"{}", slack_signed(b"{}", "9" * 5_000)),
+        "slack, unsigned depth": post("/slack/events", DEEP, {"Content-Type": "application/json"}),
+        "slack, signed depth": post("/slack/events", DEEP, slack_signed(DEEP)),
+        "slack, signed bytes": post("/slack/events", b"\xff\xfe", slack_signed(b"\xff\xfe")),
+        "slack, charset": post("/slack/events", b"{}", {"Content-Type": "application/json; charset=bogus"}),
+        "oauth, no state": b"GET /slack/oauth_redirect?code=x HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
+        "oauth, bytes": b"GET /slack/oauth_redirect?state=%ff.\xff&code=x HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        b"Cookie: slack-install-state=\xff\xfe\r\nConnection: close\r\n\r\n",
+        "fal, no headers": post("/fal/webhook/x", b"{}"),
+        "fal, keys away": post("/fal/webhook/x", b"{}", {**FAL, "X-Fal-Webhook-Timestamp": now}),
+        "fal, bytes": post(
+            "/fal/webhook/x?t=%ff", DEEP, {**FAL, "X-Fal-Webhook-Timestamp": now, "X-Fal-Webhook-User-Id": b"\xff\xfe"}
+        ),
+        "api, bearer bytes": post("/api/estimate", DEEP, {"Authorization": b"Bearer \xff\xfe"}),
+        "api, cookie bytes": post("/api/jobs", b"", {"Cookie": b"upscale_session=9.9.\xff"}),
+        "api, cookie digits": post("/api/jobs", b"", {"Cookie": "upscale_session=².x.y".encode()}),
+        "files, bytes": b"GET /files/x/\xff?sig=1.\xff HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
+        "no HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        "long header": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
+        "length twice": b"POST /login HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
+    }
+
+
+async def test_bad_bytes_before_authentication_are_a_4xx_without_a_row_or_a_traceback(
+    whole_bot: App, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with structlog.testing.capture_logs() as logged:
+        for name, request in attacks().items():
+            answer = await ask_raw(whole_bot.http.port, request)
+            status = int(answer.split(b" ", 2)[1]) if answer else 0
+            away = name in {"fal, keys away", "fal, bytes"} and status == 503
+            assert 400 <= status < 500 or away, (name, answer[:200])
+            assert b"Traceback" not in answer
+    assert [entry for entry in logged if "exc_info" in entry or entry["event"] == "incident"] == []
+    assert "Traceback" not in "".join(capfd.readouterr())
+    with contextlib.closing(sqlite3.connect(whole_bot.settings.data_dir / "bot.db")) as database:
+        assert database.execute("SELECT count(*) FROM incidents").fetchone() == (0,)
+
+
+async def test_a_hundred_visits_to_the_installation_page_write_no_row_and_its_pages_are_protected(
+    whole_bot: App,
+) -> None:
+    base = f"http://127.0.0.1:{whole_bot.http.port}"
+    with contextlib.closing(sqlite3.connect(whole_bot.settings.data_dir / "bot.db")) as database:
+        async with ClientSession() as client:
+            for _ in range(100):
+                async with client.get(f"{base}/slack/install", allow_redirects=False) as answer:
+                    assert answer.status == 302
+            async with client.get(f"{base}/slack/oauth_redirect?state=x&code=y") as answer:
+                assert answer.status == 400
+                assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+                assert answer.headers["X-Frame-Options"] == "DENY"
+        assert database.execute("SELECT count(*) FROM app_state WHERE area LIKE 'slack%'").fetchone() == (0,)
+
+
+async def test_signed_discord_interactions_are_taken_once_fresh_and_never_as_anything_but_an_object(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = Ed25519PrivateKey.generate()
+    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
+    world = World(tmp_path)
+    ingress = Ingress(public, lambda: None, world.clock)
+    world.server.mounts = [ingress]
+    await world.server.start()
+
+    def signed(body: bytes, stamp: str) -> bytes:
+        signature = key.sign(stamp.encode() + body).hex()
+        headers: dict[str, str | bytes] = {"X-Signature-Timestamp": stamp, "X-Signature-Ed25519": signature}
+        return post("/discord/interactions", body, headers)
+
+    now, ping = str(int(world.clock.now())), json.dumps({"type": 1}).encode()
+    cases = {
+        "ping": (signed(ping, now), 200),
+        "an old copy": (signed(ping, str(int(world.clock.now()) - 301)), 401),
+        "from the future": (signed(ping, str(int(world.clock.now()) + 301)), 401),
+        "other digits": (signed(ping, "²"), 401),
+        "no stamp": (signed(ping, ""), 401),
+        "a list": (signed(b"[]", now), 400),
+        "depth": (signed(DEEP, now), 400),
+        "bytes": (signed(b"\xff\xfe", now), 400),
+        "no signature": (post("/discord/interactions", ping, {"X-Signature-Timestamp": now}), 401),
+        "signature bytes": (post("/discord/interactions", ping, {"X-Signature-Ed25519": b"\xff"}), 401),
+    }
+    try:
+        for name, (request, status) in cases.items():
+            answer = await ask_raw(world.server.port, request)
+            assert answer.startswith(f"HTTP/1.1 {status} ".encode()), name
+    finally:
+        await world.server.stop()
+    assert world.incidents == []
+
+
+async def test_maintenance_deletes_claims_states_and_incidents_whose_time_is_over(whole_bot: App) -> None:
+    state, store = whole_bot.state, whole_bot.store
+    assert await state.claim("an.area", "over", ttl_s=-1)
+    assert await state.claim("an.area", "held", ttl_s=600)
+    await state.put("an.area", "kept", {"x": base64.b64encode(b"x").decode()})
+    await store.add_incident("REFOLD", area="http", kind="X", job_id="")
+    await whole_bot.janitor.forget_expired()
+    assert list(await state.keys("an.area")) == ["held", "kept"]
+    assert await store.incident("REFOLD") is not None
+    await store.forget_expired(incidents_before=time.time() + 1)
+    assert await store.incident("REFOLD") is None
