@@ -48,7 +48,10 @@ RemoteStatus: TypeAlias = RemoteQueued | RemoteRunning | RemoteCompleted
 
 @dataclass(frozen=True, slots=True)
 class ModelResult:
-    """The model's outputs. Only `image_url` is sure to be there; the file itself tells the rest."""
+    """The model's outputs. Only `image_url` (https, or a `data:` URI) is sure to be there; the file tells the rest.
+
+    `flagged`: the model's own safety check marked the picture (`has_nsfw_concepts`).
+    """
 
     image_url: str
     seed: int | None
@@ -59,6 +62,7 @@ class ModelResult:
     height_px: int | None = None
     file_bytes: int | None = None
     content_type: str | None = None
+    flagged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

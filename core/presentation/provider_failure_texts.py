@@ -72,6 +72,10 @@ PROVIDER: dict[type[e.UpscaleError], Explainer] = {
         lambda lo: tr("The model broke off while working on your picture.", lo),
         lambda lo: tr("Please try again.", lo),
     ),
+    e.ModelNotOffered: plain(
+        lambda lo: tr("The upscaling service does not offer this model.", lo),
+        lambda lo: tr("Whoever runs this bot has to look at it; another model may work.", lo),
+    ),
     e.ProviderHalted: _halted,
     e.ProviderBusy: plain(
         lambda lo: tr("The upscaling service is too busy right now.", lo),

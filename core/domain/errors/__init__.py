@@ -11,7 +11,8 @@
     ├── BudgetError             a limit, a pause, or the ledger says no
     │   ├── LimitReached        ├── TooManyWaiting     ├── Paused           └── LedgerUnavailable
     ├── ModelError              the model answered with an error
-    │   ├── ImageRejected       ├── ContentRejected    ├── InvalidForModel  └── ModelFailed
+    │   ├── ImageRejected       ├── ContentRejected    ├── InvalidForModel  ├── ModelFailed
+    │   └── ModelNotOffered
     ├── ProviderError           fal itself, or the way to it, is at fault
     │   ├── ProviderHalted      ├── ProviderBusy       ├── ProviderUnavailable
     │   ├── SubmitNotSent       ├── SubmitUnknown      ├── RequestLost      └── ResultExpired
@@ -48,6 +49,7 @@ from core.domain.errors.provider import (
     InvalidForModel,
     ModelError,
     ModelFailed,
+    ModelNotOffered,
     ProviderBusy,
     ProviderError,
     ProviderHalted,
@@ -93,6 +95,7 @@ __all__ = [
     "LinkRefused",
     "ModelError",
     "ModelFailed",
+    "ModelNotOffered",
     "NoImage",
     "NotAllowed",
     "NotAnImage",

@@ -54,6 +54,13 @@ class ModelFailed(ModelError):
     retryable: bool = False
 
 
+@dataclass(eq=False, kw_only=True)
+class ModelNotOffered(ModelError):
+    """fal has no such model (any more), or not for this account: nothing a member could mend."""
+
+    code: ClassVar[str] = "model_not_offered"
+
+
 class ProviderError(UpscaleError):
     """fal itself, or the way to it, is at fault."""
 

@@ -1,4 +1,7 @@
-"""Whether fal takes work from us at all: out of credit, or key refused, and how that ends by itself.
+"""A circuit breaker for the whole account: out of credit, or the key refused, and how that ends by itself.
+
+Only answers to a submit, to an upload's token and to a probe may open it (`failures.halt_in` says which do); what a
+result, a status or a cancel answers is one job's business.
 
 Half-open: once `probe_s` have passed since the last refusal, one submit may try again, and no other for another
 `probe_s` unless that one succeeds. A halt is told as `first` once until a submit has succeeded again.
@@ -19,8 +22,8 @@ OnTrip = Callable[[ProviderHalted, bool], Awaitable[None]]
 """Called with every refusal, and whether it is the first of its kind since a submit succeeded."""
 
 
-class Halts:
-    """The one global state. Not shared between processes: each learns it from its own refusals."""
+class CircuitBreaker:
+    """Open while fal refuses the account. Not shared between processes: each learns it from its own refusals."""
 
     def __init__(self, clock: Clock, probe_s: float, on_trip: OnTrip) -> None:
         self._clock = clock

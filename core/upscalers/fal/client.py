@@ -12,7 +12,7 @@ import structlog
 
 from core.domain.errors import ProviderError, ProviderHalted, RequestLost
 from core.ports import BillingEvent, Clock, Found, Metrics, ModelInputs, ModelResult, RemoteStatus
-from core.upscalers.fal.circuit_breaker import Halts
+from core.upscalers.fal.circuit_breaker import CircuitBreaker
 from core.upscalers.fal.config import FalConfig
 from core.upscalers.fal.download import Downloader
 from core.upscalers.fal.platform_api import PlatformApi
@@ -41,12 +41,12 @@ class FalUpscaler:
         self._config = config
         self._clock = clock
         self._on_halt = on_halt
-        self._halts = Halts(clock, config.probe_s, self._halted)
+        self._breaker = CircuitBreaker(clock, config.probe_s, self._halted)
         self._transport = Transport(config, clock, metrics)
-        self._uploader = Uploader(self._transport, self._halts)
-        self._submitter = Submitter(self._transport, self._halts)
+        self._uploader = Uploader(self._transport, self._breaker)
+        self._submitter = Submitter(self._transport, self._breaker)
         self._watcher = Watcher(self._transport)
-        self._results = Results(self._transport, self._halts)
+        self._results = Results(self._transport)
         self._downloader = Downloader(self._transport)
         self._platform = PlatformApi(self._transport)
         self._webhooks = WebhookVerifier(self._transport)
@@ -70,7 +70,7 @@ class FalUpscaler:
     @property
     def halted(self) -> ProviderHalted | None:
         """Why new jobs are pointless just now, or None; None too when it is time for one job to try."""
-        return self._halts.refusing
+        return self._breaker.refusing
 
     async def _halted(self, halted: ProviderHalted, first: bool) -> None:
         if self._probe is None or self._probe.done():
@@ -80,11 +80,11 @@ class FalUpscaler:
 
     async def _probe_until_clear(self) -> None:
         """Ask cheaply and slowly whether the halt is over; ends with the halt, or with `close`."""
-        while self._halts.state is not None:
+        while self._breaker.state is not None:
             await self._clock.sleep(self._config.probe_s)
-            state = self._halts.state
+            state = self._breaker.state
             if state is not None and await self._seems_over(state):
-                self._halts.clear(proven=False)
+                self._breaker.clear(proven=False)
 
     async def _seems_over(self, halted: ProviderHalted) -> bool:
         try:

@@ -1,28 +1,41 @@
-"""Result files from fal's CDN to disk: streamed, resumed where cut, from fal's hosts only, without any key."""
+"""Result files to disk: streamed, resumed where cut, without any key.
+
+fal's own hosts and the configured ones are trusted. Its toolkit also leaves results in Google's storage, redirects, and
+answers `data:` URIs (fal-ai/fal, file providers, 2026-08), so any other public https address is fetched through the
+guard of `core.net`; a private one never is.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import unquote_to_bytes
 
 import aiohttp
 import structlog
 from yarl import URL
 
-from core.domain.errors import ModelFailed, ProviderUnavailable, ResultExpired
+from core.domain.errors import LinkRefused, ModelFailed, ProviderUnavailable
+from core.net.fetch import looks_like_page
+from core.net.guard import Guard, GuardedConnector, HostSet, parse
+from core.net.retry import Backoff, retry
 from core.upscalers.fal.config import FalConfig
-from core.upscalers.fal.transport import NETWORK_ERRORS, Transport, backoff_s
+from core.upscalers.fal.transport import NETWORK_ERRORS, USER_AGENT, Transport
 
 log = structlog.get_logger(__name__)
 
-FETCH_TRIES = 6
-NOT_FOUND_TRIES = 3
-MAX_REDIRECTS = 3
+FETCH_TRIES = 5
+MAX_REDIRECTS = 5
 CHUNK_BYTES = 256 * 1024
-_GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.FORBIDDEN})
+_PAUSES = Backoff(first_s=0.5, cap_s=8.0)
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class _TryAgain(Exception):
@@ -36,7 +49,6 @@ class _Partial:
     file: BinaryIO
     size_bytes: int = 0
     validator: str | None = None
-    not_found: int = 0
 
     async def restart(self) -> None:
         await asyncio.to_thread(self.file.seek, 0)
@@ -52,73 +64,103 @@ class Downloader:
         self._config: FalConfig = transport.config
 
     async def fetch(self, address: str, dest: Path, *, max_bytes: int) -> None:
-        """See `core.ports.Upscaler.fetch`. `dest` appears only when it is whole.
+        """See `core.ports.Upscaler.fetch`. `dest` appears only when it is whole; an empty answer is an empty file.
 
-        A foreign address, or a file above `max_bytes`, is a ModelFailed: asking again cannot help.
+        Some tries within seconds, then ProviderUnavailable, whatever the host answers: a 403 or 404 too may pass. A
+        private address, or more than `max_bytes`, is a ModelFailed (billed: fal calls the request a success).
         """
         part = dest.with_name(dest.name + ".part")
         file = await asyncio.to_thread(part.open, "wb+")
         try:
-            await self._fetch_into(_Partial(file), self._allowed(address), max_bytes)
+            if address[:5].lower() == "data:":
+                await asyncio.to_thread(file.write, await asyncio.to_thread(_decoded, address, max_bytes))
+            else:
+                await self._fetch_into(_Partial(file), self._allowed(address), max_bytes)
             await asyncio.to_thread(file.close)
             await asyncio.to_thread(part.replace, dest)
+        except LinkRefused as refusal:
+            log.warning("fal_result_address_refused", reason=refusal.reason)
+            raise ModelFailed(kind="foreign_result_address", billed=True) from refusal
         finally:
             file.close()
             await asyncio.to_thread(part.unlink, missing_ok=True)
 
     def _allowed(self, address: str) -> URL:
-        if not self._config.may_fetch_from(address):
-            raise ModelFailed(kind="foreign_result_address")
-        return URL(address, encoded=True)
+        """The address, if it may be asked at all. Raises LinkRefused."""
+        if self._config.may_fetch_from(address):
+            return URL(address, encoded=True)
+        if parse(address).scheme != "https":
+            raise LinkRefused(reason="scheme")
+        url = URL(address, encoded=True)
+        Guard(HostSet(frozenset())).admit(url)
+        return url
 
     async def _fetch_into(self, partial: _Partial, url: URL, max_bytes: int) -> None:
-        for attempt in range(FETCH_TRIES):
-            if attempt:
-                await self._transport.clock.sleep(backoff_s(attempt - 1, cap_s=8.0))
-            try:
-                await self._one_try(partial, url, max_bytes)
-            except (_TryAgain, *NETWORK_ERRORS) as error:
-                kind = str(error) if isinstance(error, _TryAgain) else type(error).__name__
-                log.info("fal_download_cut", kind=kind, have_bytes=partial.size_bytes, attempt=attempt + 1)
-            else:
-                return
-        raise ProviderUnavailable
+        def pause(error: Exception, attempt: int) -> float | None:
+            if not isinstance(error, (_TryAgain, *NETWORK_ERRORS)):
+                return None
+            kind = str(error) if isinstance(error, _TryAgain) else type(error).__name__
+            log.info("fal_download_cut", kind=kind, have_bytes=partial.size_bytes, attempt=attempt)
+            return _PAUSES.pause_s(attempt)
+
+        async def once() -> None:
+            await self._one_try(partial, url, max_bytes)
+
+        try:
+            await retry(once, clock=self._transport.clock, pause=pause, attempts=FETCH_TRIES)
+        except (_TryAgain, *NETWORK_ERRORS) as error:
+            raise ProviderUnavailable from error
 
     async def _one_try(self, partial: _Partial, url: URL, max_bytes: int) -> None:
         headers = {"Accept-Encoding": "identity"}
         if partial.size_bytes and partial.validator is not None:
             headers |= {"Range": f"bytes={partial.size_bytes}-", "If-Range": partial.validator}
         for _ in range(MAX_REDIRECTS + 1):
-            async with self._get(url, headers, max_bytes) as response:
-                if response.status in {301, 302, 303, 307, 308} and "Location" in response.headers:
-                    url = self._allowed(str(url.join(URL(response.headers["Location"]))))
+            async with self._open(url, headers, max_bytes) as response:
+                if response.status in _REDIRECTS and "Location" in response.headers:
+                    url = self._redirected(url, response.headers["Location"])
                     continue
-                self._check(response, partial)
+                _check(response, partial)
                 if partial.size_bytes and not _continues(response, partial.size_bytes):
                     await partial.restart()
                 await self._copy(response, partial, max_bytes)
                 return
         raise _TryAgain("redirects")
 
-    def _get(self, url: URL, headers: dict[str, str], max_bytes: int) -> aiohttp.client._RequestContextManager:
+    def _redirected(self, url: URL, location: str) -> URL:
+        """Where a redirect leads. One that may not be followed is a fault of the moment, unlike such an address."""
+        try:
+            return self._allowed(str(url.join(URL(location))))
+        except (LinkRefused, ValueError) as error:
+            raise _TryAgain("redirect_refused") from error
+
+    @asynccontextmanager
+    async def _open(
+        self, url: URL, headers: dict[str, str], max_bytes: int
+    ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
         timeout = aiohttp.ClientTimeout(
             total=2 * self._config.reply_timeout_s + max_bytes / 100_000,
             sock_connect=self._config.connect_timeout_s,
             sock_read=self._config.reply_timeout_s / 2,
         )
-        return self._transport.session.get(url, headers=headers, allow_redirects=False, timeout=timeout)
-
-    def _check(self, response: aiohttp.ClientResponse, partial: _Partial) -> None:
-        if response.status in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
+        if self._config.may_fetch_from(str(url)):
+            async with self._transport.session.get(
+                url, headers=headers, allow_redirects=False, timeout=timeout
+            ) as response:
+                yield response
             return
-        if response.status in _GONE:
-            # A file may be unknown at an edge for a moment after it was made.
-            partial.not_found += 1
-            if partial.not_found >= NOT_FOUND_TRIES:
-                raise ResultExpired
-        if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            partial.validator = None
-        raise _TryAgain(f"http_{response.status}")
+        guard = Guard(HostSet(frozenset()))
+        guard.admit(url)
+        try:
+            async with (
+                guarded_session(guard) as session,
+                session.get(url, headers=headers, allow_redirects=False, timeout=timeout) as response,
+            ):
+                yield response
+        except NETWORK_ERRORS as error:
+            if guard.refused:
+                raise LinkRefused(reason="private_address") from error
+            raise
 
     async def _copy(self, response: aiohttp.ClientResponse, partial: _Partial, max_bytes: int) -> None:
         expected = response.content_length
@@ -126,16 +168,57 @@ class Downloader:
         tag = response.headers.get("ETag", "")
         partial.validator = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
         if expected is not None and start_bytes + expected > max_bytes:
-            raise ModelFailed(kind="result_file_too_large")
+            raise ModelFailed(kind="result_file_too_large", billed=True)
         async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+            if partial.size_bytes == 0 and _is_page(chunk):
+                raise _TryAgain("page")
             if partial.size_bytes + len(chunk) > max_bytes:
-                raise ModelFailed(kind="result_file_too_large")
+                raise ModelFailed(kind="result_file_too_large", billed=True)
             await asyncio.to_thread(partial.file.write, chunk)
             partial.size_bytes += len(chunk)
-        if partial.size_bytes == 0 or (expected is not None and partial.size_bytes - start_bytes != expected):
+        if expected is not None and partial.size_bytes - start_bytes != expected:
             raise _TryAgain("short")
+
+
+def guarded_session(guard: Guard) -> aiohttp.ClientSession:
+    """A session for one fetch from a stranger's host."""
+    return aiohttp.ClientSession(
+        connector=GuardedConnector(guard),
+        headers={"User-Agent": USER_AGENT},
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+    )
+
+
+def _check(response: aiohttp.ClientResponse, partial: _Partial) -> None:
+    if response.status in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
+        return
+    if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        partial.validator = None
+    raise _TryAgain(f"http_{response.status}")
 
 
 def _continues(response: aiohttp.ClientResponse, from_bytes: int) -> bool:
     said = response.headers.get("Content-Range", "")
     return response.status == HTTPStatus.PARTIAL_CONTENT and said.startswith(f"bytes {from_bytes}-")
+
+
+def _is_page(first: bytes) -> bool:
+    """Whether a 200 is some server's page, XML or JSON instead of the file; no kind of picture begins so."""
+    return looks_like_page(first) or first[:512].lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<?xml", b"<Error", b"{"))
+
+
+def _decoded(address: str, max_bytes: int) -> bytes:
+    """The bytes of a `data:` URI. Raises ModelFailed above the cap, or where they cannot be read."""
+    head, comma, body = address.partition(",")
+    is_base64 = head.lower().endswith(";base64")
+    if (len(body) * 3 // 4 - 3 if is_base64 else len(body) // 3) > max_bytes:  # before anything is copied
+        raise ModelFailed(kind="result_file_too_large", billed=True)
+    try:
+        data = base64.b64decode(unquote_to_bytes(body), validate=True) if is_base64 else unquote_to_bytes(body)
+    except (binascii.Error, ValueError) as error:
+        raise ModelFailed(kind="unreadable_result", billed=True) from error
+    if not comma or len(data) > max_bytes:
+        raise ModelFailed(kind="result_file_too_large" if comma else "unreadable_result", billed=True)
+    return data

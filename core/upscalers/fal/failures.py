@@ -7,7 +7,8 @@ Shapes (facts of 2026-11-22, fal's errors and request-errors pages): model error
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from http import HTTPStatus
 from typing import Any, Literal
@@ -18,11 +19,37 @@ from core.domain.errors import (
     InvalidForModel,
     ModelError,
     ModelFailed,
+    ModelNotOffered,
     ProviderHalted,
 )
 from core.domain.parameters.spec import SPECS
 
-CONTENT_TYPES = frozenset({"content_policy_violation", "nsfw_content_detected"})
+CONTENT_TYPES = frozenset({"content_policy_violation", "nsfw_content_detected", "content_blocked"})
+_CONTENT_PHRASES = re.compile(
+    r"\bcontent (?:was |is )?(?:blocked|rejected|filtered|flagged)\b|\bcontent (?:policy|moderation)\b"
+    r"|\bnsfw content\b|\bsafety (?:checker|filter|system)\b"
+)
+_CREDIT_PHRASES = re.compile(
+    r"^user is locked\b|\bexhausted balance\b|\binsufficient (?:balance|credits?|funds)\b|\btop up your balance\b"
+)
+_KEY_PHRASES = re.compile(
+    r"^no user found for key id and secret\b|^invalid key authorization header format\b|^invalid (?:api )?key\b"
+    r"|^authentication is required\b|\bkey (?:has been|was|is) (?:revoked|disabled|deleted)\b"
+)
+"""Whole phrases, as fal words them (facts of 2026-11-22, section 3): a word such as "locked" alone says nothing."""
+
+_CREDIT_TYPES = frozenset({"user_locked", "exhausted_balance", "insufficient_balance", "payment_required"})
+_KEY_TYPES = frozenset({"authentication_error", "authorization_error", "invalid_api_key"})
+_PLATFORM_TYPES = _CREDIT_TYPES | _KEY_TYPES | {"server_error", "rate_limited", "not_found", "not_implemented"}
+"""Types that fal itself gives, not a model: after these a result may still come."""
+
+_TYPE = re.compile(r"[a-z][a-z0-9_.]{1,80}")
+_NO_APPLICATION = re.compile(r"\bapplication\b.{0,120}\bnot found\b|\bapp(?:lication)? does not exist\b")
+_MODEL_STATUSES = frozenset({400, 413, 415, 422})
+"""With words in a JSON body these are the model's own refusal, replayed; no gateway of fal's answers so."""
+
+_LONGEST_WORDS = 500
+_DEEPEST_SHAPE = 4
 
 ImageReason = Literal["too_small", "too_large", "unreadable", "format", "download", "file_too_large", "no_media"]
 IMAGE_TYPES: Mapping[str, ImageReason] = {
@@ -81,15 +108,38 @@ def units_in(headers: Mapping[str, str]) -> Decimal | None:
 
 
 def halt_in(status: int, data: Any) -> ProviderHalted | None:
-    """The account-wide refusal that this answer is, if it is one: 401, 402, or a 403 that is not the model's own."""
+    """The account-wide refusal that an answer to a submit, a token or a probe is, if it is one.
+
+    By status where that leaves no doubt (401, 402), else by type or by a whole phrase. A model's own list of mistakes
+    is none, whatever stands in it.
+    """
     if status not in {HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN}:
         return None
-    detail = data.get("detail") if isinstance(data, dict) else None
-    if isinstance(detail, list):
+    if isinstance(data, dict) and isinstance(data.get("detail"), list):
         return None
-    words = detail.lower() if isinstance(detail, str) else ""
-    locked = "balance" in words or "locked" in words or status == HTTPStatus.PAYMENT_REQUIRED
-    return ProviderHalted(kind="credit" if locked else "key")
+    words, kind = words_in(data), _flat_kind(status, {}, data)
+    if status == HTTPStatus.PAYMENT_REQUIRED or kind in _CREDIT_TYPES or _CREDIT_PHRASES.search(words):
+        return ProviderHalted(kind="credit")
+    if status == HTTPStatus.UNAUTHORIZED or kind in _KEY_TYPES or _KEY_PHRASES.search(words):
+        return ProviderHalted(kind="key")
+    return None
+
+
+def is_named(status: int, headers: Mapping[str, str], data: Any) -> bool:
+    """Whether a result's answer is the model's own error: it has a type, or says in words what only the model says."""
+    if _main_entry(data) is not None or _typed(headers, data) is not None:
+        return _flat_kind(status, headers, data) not in _PLATFORM_TYPES
+    words = words_in(data)
+    return bool(_CONTENT_PHRASES.search(words)) or (status in _MODEL_STATUSES and bool(words))
+
+
+def error_in_status(data: Any) -> dict[str, Any] | None:
+    """What a completed request's status says of its failure, as a request error's body; None where it says nothing."""
+    kind = data.get("error_type") if isinstance(data, dict) else None
+    words = data.get("error") if isinstance(data, dict) else None
+    if _is_type(kind):
+        return {"error_type": kind, "detail": words if isinstance(words, str) else ""}
+    return {"detail": words} if isinstance(words, str) and words else None
 
 
 def model_error(status: int, headers: Mapping[str, str], data: Any) -> ModelError:
@@ -101,21 +151,56 @@ def model_error(status: int, headers: Mapping[str, str], data: Any) -> ModelErro
     entry = _main_entry(data)
     if entry is not None:
         return _from_entry(entry, headers, bill)
+    words = words_in(data)
+    if status == HTTPStatus.NOT_FOUND and _NO_APPLICATION.search(words):
+        return ModelNotOffered(billed=False)
     kind = _flat_kind(status, headers, data)
+    if kind in CONTENT_TYPES or _CONTENT_PHRASES.search(words):
+        return ContentRejected(**bill)
     return ModelFailed(kind=kind, retryable=kind in TRANSIENT_REQUEST_ERRORS, **bill)
 
 
+def words_in(data: Any) -> str:
+    """Whatever words for people an error body holds, in lower case, for matching whole phrases; never shown or kept."""
+    found = [data] if isinstance(data, str) else []
+    for part in _parts(data):
+        found += [part[name] for name in ("detail", "error", "message", "msg") if isinstance(part.get(name), str)]
+        found += [item for item in _list(part.get("detail")) if isinstance(item, str)]
+    return " ".join(found)[:_LONGEST_WORDS].strip().lower()
+
+
+def _parts(data: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
+    """Every object of an error body, the outermost first: `detail` and `error` may be objects, or lists of them."""
+    if depth > _DEEPEST_SHAPE:
+        return
+    if isinstance(data, dict):
+        yield data
+        for name in ("detail", "error", "errors"):
+            yield from _parts(data.get(name), depth + 1)
+    for item in _list(data)[:20]:
+        yield from _parts(item, depth + 1)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def _main_entry(data: Any) -> Mapping[str, Any] | None:
-    detail = data.get("detail") if isinstance(data, dict) else None
-    entries = [item for item in detail if isinstance(item, dict)] if isinstance(detail, list) else []
-    return next((item for item in entries if isinstance(item.get("type"), str)), None)
+    return next((part for part in _parts(data) if _is_type(part.get("type"))), None)
+
+
+def _is_type(value: Any) -> bool:
+    return isinstance(value, str) and _TYPE.fullmatch(value) is not None
+
+
+def _typed(headers: Mapping[str, str], data: Any) -> str | None:
+    kind = next((part["error_type"] for part in _parts(data) if _is_type(part.get("error_type"))), None)
+    return kind or headers.get("X-Fal-Error-Type") or None
 
 
 def _flat_kind(status: int, headers: Mapping[str, str], data: Any) -> str:
-    kind = data.get("error_type") if isinstance(data, dict) else None
-    if not isinstance(kind, str):
-        kind = headers.get("X-Fal-Error-Type") or f"http_{status}"
-    return _safe(kind)
+    entry = _main_entry(data)
+    return _safe(str(entry["type"]) if entry is not None else _typed(headers, data) or f"http_{status}")
 
 
 def _safe(kind: str) -> str:

@@ -1,7 +1,8 @@
 """A completed request's outputs, or the error it ended with; and cancelling one.
 
-The result endpoint replays the model's own status code and body, errors included, so a 5xx here may be final: only
-answers of a gateway, and nameless ones, are tried again.
+The result endpoint replays the model's own status code and body. Only a named error of the model ends a request that
+was paid for: a gateway's page, cut JSON, a nameless 5xx, a 403 or 404 say nothing about it, and are tried again here
+for half a minute, and then by whoever asks.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from http import HTTPStatus
 from typing import Any, Literal, TypeAlias
 
 import structlog
+from yarl import URL
 
-from core.domain.errors import ModelFailed, ProviderBusy, ProviderUnavailable, ResultExpired
+from core.domain.errors import ModelFailed, ProviderBusy, ProviderError, ProviderUnavailable
 from core.domain.untrusted_text import clean
+from core.net.retry import Backoff, retry
 from core.ports import ModelResult
-from core.upscalers.fal.circuit_breaker import Halts
-from core.upscalers.fal.failures import halt_in, model_error, units_in
+from core.upscalers.fal.failures import error_in_status, is_named, model_error, units_in
 from core.upscalers.fal.submit import in_path
-from core.upscalers.fal.transport import Answer, Transport, backoff_s
+from core.upscalers.fal.transport import MAX_RESULT_BYTES, Answer, Transport
 
 log = structlog.get_logger(__name__)
 
@@ -26,48 +28,58 @@ RESULT_TRIES = 6
 LONGEST_CAPTION_CHARS = 10_000
 CancelAnswer: TypeAlias = Literal["requested", "removed", "already_completed", "not_found"]
 
+_PAUSES = Backoff(first_s=1.0, cap_s=8.0)
+_NO_IMAGE = "no_image_in_result"
+_OUTPUTS = frozenset({"image", "images", "seed", "timings", "caption", "has_nsfw_concepts"})
+_NOT_READY = ("in progress", "in queue", "not completed", "not ready")
+
 
 class Results:
     """Fetches results, cancels requests."""
 
-    def __init__(self, transport: Transport, halts: Halts) -> None:
+    def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._halts = halts
 
     async def result(self, request_id: str) -> ModelResult:
         """See `core.ports.Upscaler.result`. Bounded: about half a minute of waiting in all."""
-        url = self._transport.url("queue", f"/{self._transport.config.endpoint}/requests/{in_path(request_id)}")
-        answer: Answer | None = None
-        for attempt in range(RESULT_TRIES):
-            if attempt:
-                await self._transport.clock.sleep(backoff_s(attempt, cap_s=8.0))
-            answer = await self._transport.read("GET", url)
-            if answer.ok and isinstance(answer.data(), dict):
-                break
-            if not answer.ok and not _may_change(answer):
-                raise await self._failure(answer)
-            log.info("fal_result_not_yet", status=answer.status, attempt=attempt + 1)
-        if answer is None or not answer.ok:
-            raise ProviderUnavailable if answer is None else await self._failure(answer)
-        return parse_result(answer)
 
-    async def _failure(self, answer: Answer) -> Exception:
+        async def ask() -> ModelResult:
+            answer = await self._transport.read("GET", self._url(request_id), attempts=1, max_bytes=MAX_RESULT_BYTES)
+            return await self._judge(answer, request_id)
+
+        return await retry(ask, clock=self._transport.clock, pause=_pause, attempts=RESULT_TRIES)
+
+    def _url(self, request_id: str, what: str = "") -> URL:
+        return self._transport.url("queue", f"/{self._transport.config.endpoint}/requests/{in_path(request_id)}{what}")
+
+    async def _judge(self, answer: Answer, request_id: str) -> ModelResult:
         data = answer.data()
-        if (halted := halt_in(answer.status, data)) is not None:
-            await self._halts.trip(halted)
-            return halted
-        if answer.status == HTTPStatus.GONE or (answer.status == HTTPStatus.NOT_FOUND and _is_unknown(data)):
-            return ResultExpired()
+        if answer.ok:
+            if isinstance(data, dict) and _OUTPUTS & data.keys():
+                return parse_result(answer)
+            if len(answer.body) >= MAX_RESULT_BYTES:
+                raise ModelFailed(kind="result_too_large", **_bill(answer))
+            raise ProviderUnavailable
         if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-            return ProviderBusy(retry_after_s=answer.retry_after_s(self._transport.clock.now()))
-        if answer.from_gateway() or _in_progress(answer.status, data):
-            return ProviderUnavailable()
-        return model_error(answer.status, answer.headers, data)
+            raise ProviderBusy(retry_after_s=answer.retry_after_s(self._transport.clock.now()))
+        if not _in_progress(data):
+            if is_named(answer.status, answer.headers, data):
+                raise model_error(answer.status, answer.headers, data)
+            await self._raise_if_failed(request_id, answer)
+        raise ProviderUnavailable
+
+    async def _raise_if_failed(self, request_id: str, answer: Answer) -> None:
+        """A nameless answer is the model's only if the request's status says that the request failed."""
+        if answer.from_gateway():
+            return
+        status = await self._transport.read("GET", self._url(request_id, "/status"), attempts=1)
+        failed = error_in_status(status.data()) if status.ok else None
+        if failed is not None:
+            raise model_error(answer.status, answer.headers, failed)
 
     async def cancel(self, request_id: str) -> CancelAnswer:
         """See `core.ports.Upscaler.cancel`. Raises ProviderUnavailable where fal gives no clear answer."""
-        url = self._transport.url("queue", f"/{self._transport.config.endpoint}/requests/{in_path(request_id)}/cancel")
-        answer = await self._transport.read("PUT", url)
+        answer = await self._transport.read("PUT", self._url(request_id, "/cancel"))
         data = answer.data()
         word = data.get("status") if isinstance(data, dict) else None
         if word == "ALREADY_COMPLETED":
@@ -78,29 +90,26 @@ class Results:
             return "removed"
         if answer.ok:
             return "requested"
-        if (halted := halt_in(answer.status, data)) is not None:
-            await self._halts.trip(halted)
-            raise halted
         raise ProviderUnavailable
 
 
-def _is_unknown(data: Any) -> bool:
-    return not isinstance(data, dict) or not isinstance(data.get("detail"), list)
+def _pause(error: Exception, attempt: int) -> float | None:
+    """A complete output without an image is read again too, and then believed."""
+    if not isinstance(error, ProviderError) and not (isinstance(error, ModelFailed) and error.kind == _NO_IMAGE):
+        return None
+    log.info("fal_result_not_yet", error=error.code, attempt=attempt)
+    return _PAUSES.pause_s(attempt, error.retry_after_s if isinstance(error, ProviderBusy) else None)
 
 
-def _in_progress(status: int, data: Any) -> bool:
+def _in_progress(data: Any) -> bool:
     detail = data.get("detail") if isinstance(data, dict) else None
-    return status == HTTPStatus.BAD_REQUEST and isinstance(detail, str) and "in progress" in detail
+    return isinstance(detail, str) and any(words in detail.lower() for words in _NOT_READY)
 
 
-def _may_change(answer: Answer) -> bool:
-    """Whether asking again may help: a gateway's page, a nameless 5xx, a limit, or a result that is not ready."""
-    data = answer.data()
-    if answer.from_gateway() or answer.status == HTTPStatus.TOO_MANY_REQUESTS or _in_progress(answer.status, data):
-        return True
-    named = isinstance(data, dict) and (isinstance(data.get("detail"), list) or "error_type" in data)
-    named = named or "X-Fal-Error-Type" in answer.headers
-    return answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not named
+def _bill(answer: Answer) -> dict[str, Any]:
+    """fal calls this a success, and successes are billed; without a figure the estimate counts until reconciled."""
+    units = units_in(answer.headers)
+    return {"billed": True if units is None else units > 0, "billed_units": units}
 
 
 def parse_result(answer: Answer) -> ModelResult:
@@ -109,12 +118,9 @@ def parse_result(answer: Answer) -> ModelResult:
     body: Mapping[str, Any] = data if isinstance(data, dict) else {}
     images = body.get("images")
     image = body.get("image") or (images[0] if isinstance(images, list) and images else None)
-    units = units_in(answer.headers)
     address = image.get("url") if isinstance(image, dict) else None
     if not isinstance(image, dict) or not isinstance(address, str) or not address:
-        # fal calls this a success, and successes are billed; without a figure the estimate counts until reconciled.
-        billed = True if units is None else units > 0
-        raise ModelFailed(kind="no_image_in_result", billed=billed, billed_units=units)
+        raise ModelFailed(kind=_NO_IMAGE, **_bill(answer))
     timings = body.get("timings")
     caption = body.get("caption")
     content_type = image.get("content_type")
@@ -123,12 +129,17 @@ def parse_result(answer: Answer) -> ModelResult:
         seed=_whole(body.get("seed")),
         inference_s=_seconds(timings.get("inference")) if isinstance(timings, dict) else None,
         caption=clean(caption, LONGEST_CAPTION_CHARS) if isinstance(caption, str) else "",
-        billable_units=units,
+        billable_units=units_in(answer.headers),
         width_px=_whole(image.get("width")),
         height_px=_whole(image.get("height")),
         file_bytes=_whole(image.get("file_size")),
         content_type=content_type if isinstance(content_type, str) else None,
+        flagged=_flagged(body.get("has_nsfw_concepts")),
     )
+
+
+def _flagged(value: Any) -> bool:
+    return value is True or (isinstance(value, list) and any(item is True for item in value))
 
 
 def _whole(value: Any) -> int | None:

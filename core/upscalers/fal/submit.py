@@ -20,7 +20,7 @@ from yarl import URL
 
 from core.domain.errors import ProviderBusy, SubmitNotSent, SubmitUnknown
 from core.ports import ModelInputs
-from core.upscalers.fal.circuit_breaker import Halts
+from core.upscalers.fal.circuit_breaker import CircuitBreaker
 from core.upscalers.fal.config import backup_of
 from core.upscalers.fal.failures import halt_in, model_error
 from core.upscalers.fal.transport import (
@@ -65,18 +65,18 @@ def webhook_token(key: str, job_id: str) -> str:
 class Submitter:
     """Makes the paid call."""
 
-    def __init__(self, transport: Transport, halts: Halts) -> None:
+    def __init__(self, transport: Transport, breaker: CircuitBreaker) -> None:
         self._transport = transport
         self._config = transport.config
-        self._halts = halts
+        self._breaker = breaker
 
     async def submit(self, inputs: ModelInputs, *, job_id: str, on_sending: Callable[[], Awaitable[None]]) -> str:
         """See `core.ports.Upscaler.submit`."""
-        self._halts.check()
+        self._breaker.check()
         departure = Departure(on_sending)
         answer = await self._post(inputs, job_id, departure)
         request_id = await self._judge(answer, job_id)
-        self._halts.clear(proven=True)
+        self._breaker.clear(proven=True)
         return request_id
 
     async def _post(self, inputs: ModelInputs, job_id: str, departure: Departure) -> Answer:
@@ -123,8 +123,8 @@ class Submitter:
             "X-Fal-Object-Lifecycle-Preference": lifecycle_json(self._config.retention_s),
             **self._transport.authorised(url, "api"),
         }
-        if not self._config.store_io:
-            headers["X-Fal-Store-IO"] = "0"
+        # Without the header the account's own setting counts (fal's platform headers), and a lost submit may be lost.
+        headers["X-Fal-Store-IO"] = "1" if self._config.store_io else "0"
         return headers
 
     async def _judge(self, answer: Answer, job_id: str) -> str:
@@ -136,7 +136,7 @@ class Submitter:
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             raise ProviderBusy(retry_after_s=answer.retry_after_s(self._transport.clock.now()))
         if (halted := halt_in(status, data)) is not None:
-            await self._halts.trip(halted)
+            await self._breaker.trip(halted)
             raise halted
         if status in _NOT_TAKEN_LIKELY or status < HTTPStatus.BAD_REQUEST:
             raise SubmitUnknown(refused_likely=True)

@@ -8,7 +8,6 @@ send the key to addresses named in replies (fal-client 1.0.3, client.py; measure
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -23,6 +22,7 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from core.domain.errors import ProviderUnavailable
+from core.net.retry import Backoff, retry
 from core.ports import Clock, Metrics, NoMetrics
 from core.upscalers.fal.config import FalConfig, backup_of
 from core.upscalers.fal.counting import counting
@@ -34,8 +34,12 @@ KeyKind = Literal["api", "admin", "none"]
 
 USER_AGENT = f"upscale-bot fal-client/{fal_client.__version__}"
 MAX_REPLY_BYTES = 8 * 1024**2
+MAX_RESULT_BYTES = 64 * 1024**2
+"""A result may hold its picture as a `data:` URI."""
+
 RETRY_AFTER_LIMIT_S = 300.0
 READ_ATTEMPTS = 4
+READ_PAUSES = Backoff(first_s=0.5, cap_s=10.0, asked_cap_s=RETRY_AFTER_LIMIT_S)
 NETWORK_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
 CONNECT_ERRORS = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
@@ -112,9 +116,12 @@ def plain_timeout(config: FalConfig, *, total_s: float | None = None) -> aiohttp
     )
 
 
-def backoff_s(attempt: int, *, first_s: float = 0.5, cap_s: float = 10.0) -> float:
-    """Seconds before try number `attempt` + 1 (0-based), doubling, with jitter between half and one."""
-    return float(min(first_s * 2**attempt, cap_s) * random.uniform(0.5, 1.0))
+class _PutOff(Exception):
+    """An answer that asks, or whose sender needs, to be asked again: a 429, a gateway's page."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
 
 
 class Transport:
@@ -199,6 +206,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         body: Any = None,
         timeout: aiohttp.ClientTimeout | None = None,
+        max_bytes: int = MAX_REPLY_BYTES,
     ) -> Answer:
         """One request, one answer; no retry, no redirect. Raises `NETWORK_ERRORS`."""
         every = {"Accept": "application/json", **self.authorised(url, key), **(headers or {})}
@@ -210,7 +218,7 @@ class Transport:
             allow_redirects=False,
             timeout=timeout or plain_timeout(self.config),
         ) as response:
-            return await read_answer(response)
+            return await read_answer(response, max_bytes)
 
     async def read(
         self,
@@ -221,28 +229,32 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         body: Any = None,
         attempts: int = READ_ATTEMPTS,
+        max_bytes: int = MAX_REPLY_BYTES,
     ) -> Answer:
         """A repeatable request: network errors, 429 and gateway 5xx are tried again, up to `attempts` in all.
 
         The last 429 or 5xx is returned; raises ProviderUnavailable when no answer came at all.
         """
-        answer: Answer | None = None
-        for attempt in range(attempts):
-            if attempt:
-                asked_s = answer.retry_after_s(self.clock.now()) if answer is not None else None
-                await self.clock.sleep(backoff_s(attempt - 1) if asked_s is None else asked_s)
-            try:
-                answer = await self.once_or_backup(method, url, key=key, headers=headers, body=body)
-            except NETWORK_ERRORS as error:
-                log.warning("fal_call_failed", kind=type(error).__name__, host=url.host, attempt=attempt + 1)
-                answer = None
-                continue
-            if answer.status != HTTPStatus.TOO_MANY_REQUESTS and not answer.from_gateway():
-                return answer
-            log.warning("fal_call_put_off", status=answer.status, host=url.host, attempt=attempt + 1)
-        if answer is None:
-            raise ProviderUnavailable
-        return answer
+
+        async def ask() -> Answer:
+            answer = await self.once_or_backup(method, url, key=key, headers=headers, body=body, max_bytes=max_bytes)
+            if answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.from_gateway():
+                raise _PutOff(answer)
+            return answer
+
+        def pause(error: Exception, attempt: int) -> float | None:
+            if isinstance(error, _PutOff):
+                log.warning("fal_call_put_off", status=error.answer.status, host=url.host, attempt=attempt)
+                return READ_PAUSES.pause_s(attempt, error.answer.retry_after_s(self.clock.now()))
+            log.warning("fal_call_failed", kind=type(error).__name__, host=url.host, attempt=attempt)
+            return READ_PAUSES.pause_s(attempt) if isinstance(error, NETWORK_ERRORS) else None
+
+        try:
+            return await retry(ask, clock=self.clock, pause=pause, attempts=attempts)
+        except _PutOff as last:
+            return last.answer
+        except NETWORK_ERRORS as error:
+            raise ProviderUnavailable from error
 
     async def once_or_backup(self, method: str, url: URL, **options: Any) -> Answer:
         """`once`, and where no connection comes about, once more on fal's backup domain if there is one."""
@@ -255,13 +267,13 @@ class Transport:
             return await self.once(method, backup, **options)
 
 
-async def read_answer(response: aiohttp.ClientResponse) -> Answer:
+async def read_answer(response: aiohttp.ClientResponse, max_bytes: int = MAX_REPLY_BYTES) -> Answer:
     """Read a reply's body up to the cap; a larger one is cut, and so no longer JSON."""
     parts: list[bytes] = []
     size_bytes = 0
     async for chunk in response.content.iter_any():
         parts.append(chunk)
         size_bytes += len(chunk)
-        if size_bytes > MAX_REPLY_BYTES:
+        if size_bytes > max_bytes:
             break
-    return Answer(response.status, response.headers, b"".join(parts)[:MAX_REPLY_BYTES])
+    return Answer(response.status, response.headers, b"".join(parts)[:max_bytes])

@@ -20,15 +20,18 @@ from yarl import URL
 
 from core.domain.errors import ImageRejected, ProviderUnavailable
 from core.domain.media_types import suffix_for
-from core.upscalers.fal.circuit_breaker import Halts
+from core.net.retry import Backoff, retry
+from core.upscalers.fal.circuit_breaker import CircuitBreaker
 from core.upscalers.fal.failures import halt_in
-from core.upscalers.fal.transport import NETWORK_ERRORS, Answer, Transport, backoff_s, read_answer
+from core.upscalers.fal.transport import NETWORK_ERRORS, Answer, Transport, read_answer
 
 log = structlog.get_logger(__name__)
 
 UPLOAD_ATTEMPTS = 3
+UPLOAD_PATIENCE_S = 300.0
 SLOWEST_UPLOAD_BYTES_PER_S = 50_000
 TOKEN_MARGIN_S = 60.0
+_PAUSES = Backoff(first_s=0.5, cap_s=20.0)
 
 
 def lifecycle_json(lifetime_s: int) -> str:
@@ -40,29 +43,30 @@ def lifecycle_json(lifetime_s: int) -> str:
 class Uploader:
     """Uploads files; keeps one CDN token until shortly before it expires."""
 
-    def __init__(self, transport: Transport, halts: Halts) -> None:
+    def __init__(self, transport: Transport, breaker: CircuitBreaker) -> None:
         self._transport = transport
-        self._halts = halts
+        self._breaker = breaker
         self._token: tuple[str, float] | None = None
         self._token_lock = asyncio.Lock()
 
     async def stage(self, path: Path, mime: str, *, job_id: str) -> str:
-        """See `core.ports.Upscaler.stage`. Up to three uploads to the CDN, then one by way of plain storage."""
+        """See `core.ports.Upscaler.stage`. To the CDN, else by way of plain storage; both again for some minutes."""
         name = f"{job_id}{suffix_for(mime)}"
-        for attempt in range(UPLOAD_ATTEMPTS):
-            if attempt:
-                await self._transport.clock.sleep(backoff_s(attempt))
-            answer = await self._to_cdn(path, mime, name)
-            if answer is None:
-                continue
-            if answer.ok and (address := _field(answer, "access_url")):
-                return address
-            if answer.status == HTTPStatus.UNAUTHORIZED:
-                self._token = None
-            log.warning("fal_upload_refused", job=job_id, status=answer.status)
-        return await self._by_storage(path, mime, name)
 
-    async def _to_cdn(self, path: Path, mime: str, name: str) -> Answer | None:
+        clock = self._transport.clock
+
+        async def either_way() -> str:
+            try:
+                return await retry(
+                    lambda: self._to_cdn(path, mime, name), clock=clock, pause=_pause, attempts=UPLOAD_ATTEMPTS
+                )
+            except ProviderUnavailable:
+                return await self._by_storage(path, mime, name)
+
+        return await retry(either_way, clock=clock, pause=_pause, within_s=UPLOAD_PATIENCE_S)
+
+    async def _to_cdn(self, path: Path, mime: str, name: str) -> str:
+        """The file's address. Raises ProviderUnavailable where it was not taken."""
         lifecycle = lifecycle_json(self._transport.config.retention_s)
         headers = {
             "Authorization": await self._authorization(),
@@ -72,7 +76,13 @@ class Uploader:
             "X-Fal-Object-Lifecycle": lifecycle,
             "X-Fal-Object-Lifecycle-Preference": lifecycle,
         }
-        return await self._send("POST", self._transport.url("cdn", "/files/upload"), path, headers)
+        answer = await self._send("POST", self._transport.url("cdn", "/files/upload"), path, headers)
+        if answer is not None and answer.ok and (address := _field(answer, "access_url")):
+            return address
+        if answer is not None and answer.status == HTTPStatus.UNAUTHORIZED:
+            self._token = None
+        log.warning("fal_upload_refused", name=name, status=answer.status if answer is not None else None)
+        raise ProviderUnavailable
 
     async def _send(self, method: str, url: URL, path: Path, headers: dict[str, str]) -> Answer | None:
         size_bytes = (await asyncio.to_thread(path.stat)).st_size
@@ -116,7 +126,7 @@ class Uploader:
     async def _accepted(self, answer: Answer) -> dict[str, Any]:
         data = answer.data()
         if (halted := halt_in(answer.status, data)) is not None:
-            await self._halts.trip(halted)
+            await self._breaker.trip(halted)
             raise halted
         if not answer.ok or not isinstance(data, dict):
             raise ProviderUnavailable
@@ -139,6 +149,10 @@ class Uploader:
         if stored is None or not stored.ok:
             raise ProviderUnavailable
         return address
+
+
+def _pause(error: Exception, attempt: int) -> float | None:
+    return _PAUSES.pause_s(attempt) if isinstance(error, ProviderUnavailable) else None
 
 
 def _field(answer: Answer, name: str) -> str | None:

@@ -18,17 +18,19 @@ import structlog
 from yarl import URL
 
 from core.domain.errors import ProviderUnavailable, RequestLost
+from core.net.retry import Backoff
 from core.ports import Clock, RemoteCompleted, RemoteStatus
 from core.upscalers.fal.config import FalConfig
 from core.upscalers.fal.statuses import EventLines, status_from
 from core.upscalers.fal.submit import in_path
-from core.upscalers.fal.transport import NETWORK_ERRORS, Answer, Transport, backoff_s
+from core.upscalers.fal.transport import NETWORK_ERRORS, Answer, Transport
 
 log = structlog.get_logger(__name__)
 
-PAUSE_CAP_S = 20.0
+_PAUSES = Backoff(first_s=1.0, cap_s=16.0)
 NOT_FOUND_LIMIT = 4
-"""A new request may be unknown for a moment; unknown four times over some seconds, it is lost."""
+NOT_FOUND_S = 600.0
+"""A request may be unknown for a moment, or while fal has a fault; always unknown for ten minutes, it is lost."""
 
 STREAM_FAILURES = 3
 POLLS_BETWEEN_STREAMS = 5
@@ -67,10 +69,11 @@ class Trouble:
     polls: int = 0
     asked_s: float | None = None
     since: float | None = None
+    unknown_since: float | None = None
 
     def heard(self) -> None:
         """A proper status came in."""
-        self.not_found, self.since = 0, None
+        self.not_found, self.since, self.unknown_since = 0, None, None
 
     def note(self, status: int | None, retry_after_s: float | None = None) -> None:
         """A call failed: with this HTTP status, or without any answer. Raises RequestLost or ProviderUnavailable."""
@@ -79,7 +82,8 @@ class Trouble:
         self.asked_s = retry_after_s
         if status == HTTPStatus.NOT_FOUND:
             self.not_found += 1
-            if self.not_found >= NOT_FOUND_LIMIT:
+            self.unknown_since = self.unknown_since if self.unknown_since is not None else now
+            if self.not_found >= NOT_FOUND_LIMIT and now - self.unknown_since >= NOT_FOUND_S:
                 raise RequestLost
         if now - self.since > self.config.outage_limit_s:
             raise ProviderUnavailable
@@ -94,10 +98,10 @@ class Trouble:
         return self.stream_failures < STREAM_FAILURES or self.polls >= POLLS_BETWEEN_STREAMS
 
     def pause_s(self) -> float:
-        """Seconds until the next call: 1, 2, 4 … 20 with jitter, or what Retry-After said."""
+        """Seconds until the next call: 1, 2, 4 … 16 with jitter, or what Retry-After said."""
         asked_s, self.asked_s = self.asked_s, None
         self.pauses += 1
-        own_s = backoff_s(self.pauses - 1, first_s=1.0, cap_s=PAUSE_CAP_S)
+        own_s = _PAUSES.pause_s(self.pauses)
         return own_s if asked_s is None else max(own_s, asked_s)
 
 

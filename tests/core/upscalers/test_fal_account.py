@@ -182,7 +182,7 @@ async def test_a_key_that_is_taken_again_ends_the_halt_without_a_job(fal: FalEmu
             await submitted(upscaler, tmp_path)
         fal.api_keys.add("emulated-id:emulated-secret")
         async with asyncio.timeout(5):
-            while upscaler._halts.state is not None:
+            while upscaler._breaker.state is not None:
                 await asyncio.sleep(0.01)
         await submitted(upscaler, tmp_path)
 
@@ -193,7 +193,7 @@ async def test_credit_seen_by_the_admin_key_ends_the_halt_without_a_job(fal: Fal
         with pytest.raises(ProviderHalted):
             await submitted(upscaler, tmp_path)
         async with asyncio.timeout(5):
-            while upscaler._halts.state is not None:
+            while upscaler._breaker.state is not None:
                 await asyncio.sleep(0.01)
 
 

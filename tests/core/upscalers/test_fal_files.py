@@ -1,4 +1,4 @@
-"""Files to and from fal: lifetimes, names, keys that stay home, cut transfers, memory."""
+"""Files to fal: lifetimes, names, keys that stay home, faults of either way, memory."""
 
 from __future__ import annotations
 
@@ -9,19 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.errors import ModelFailed, ProviderHalted, ProviderUnavailable, ResultExpired
-from core.upscalers.fal import FalConfig
-from tests.core.upscalers.fal_kit import API_KEY, backend, config_for, inputs, nothing, picture, statuses, submitted
-from tests.emulators.fal import (
-    DropBefore,
-    FalEmulator,
-    Respond,
-    Truncate,
-    json_5xx,
-    nginx,
-    too_many,
-    unauthorised,
-)
+from core.domain.errors import ProviderHalted, ProviderUnavailable
+from tests.core.upscalers.fal_kit import API_KEY, JumpingClock, backend, picture
+from tests.emulators.fal import DropBefore, FalEmulator, Respond, json_5xx, nginx, too_many, unauthorised
 
 JOB = "0123456789ab"
 
@@ -77,6 +67,19 @@ async def test_when_nothing_takes_the_file_fal_is_unavailable(fal: FalEmulator, 
             await upscaler.stage(picture(tmp_path), "image/png", job_id=JOB)
 
 
+@pytest.mark.parametrize("fault", [json_5xx(500), nginx(502), Respond(200, text="<html>"), Respond(404), DropBefore()])
+async def test_a_token_service_out_of_order_for_a_minute_costs_no_job(
+    fal: FalEmulator, tmp_path: Path, fault: Respond
+) -> None:
+    fal.faults.add("token", fault, times=12)
+    fal.faults.add("initiate", fault, times=6)
+    clock = JumpingClock()
+    async with backend(fal, clock) as upscaler:
+        url = await upscaler.stage(picture(tmp_path), "image/png", job_id=JOB)
+    assert url.startswith(fal.cdn_url)
+    assert sum(clock.slept) > 3
+
+
 async def test_a_refused_key_at_the_token_halts(fal: FalEmulator, tmp_path: Path) -> None:
     async with backend(fal, key="wrong:key") as upscaler:
         with pytest.raises(ProviderHalted) as caught:
@@ -99,124 +102,3 @@ async def test_staging_50_megabytes_takes_little_memory(fal: FalEmulator, tmp_pa
         _, peak_bytes = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert peak_bytes < 20 * 1024**2  # the emulator's share is in there too
-
-
-async def finished(fal: FalEmulator, folder: Path, side_px: int = 256) -> tuple[str, bytes]:
-    """A result's address and its bytes."""
-    async with backend(fal) as upscaler:
-        url = await upscaler.stage(picture(folder, side_px, side_px), "image/png", job_id=JOB)
-        request_id = await upscaler.submit(inputs(url), job_id=JOB, on_sending=nothing)
-        await statuses(upscaler, request_id)
-        result = await upscaler.result(request_id)
-    return result.image_url, fal.files[result.image_url.removeprefix(fal.cdn_url)].path.read_bytes()
-
-
-async def test_a_download_is_the_file(fal: FalEmulator, tmp_path: Path) -> None:
-    url, whole = await finished(fal, tmp_path)
-    async with backend(fal) as upscaler:
-        await upscaler.fetch(url, tmp_path / "out.png", max_bytes=10**8)
-    assert (tmp_path / "out.png").read_bytes() == whole
-    assert [r.headers.get("authorization") for r in fal.seen("download")] == [None, None]
-
-
-async def test_a_cut_download_is_resumed_where_it_stopped(fal: FalEmulator, tmp_path: Path) -> None:
-    url, whole = await finished(fal, tmp_path)
-    fal.faults.add("download", Respond(502, text="nginx"))
-    async with backend(fal) as upscaler:
-        await upscaler.fetch(url, tmp_path / "out.png", max_bytes=10**8)
-        fal.requests.clear()
-        fal.faults.add("download", Truncate(100_000), times=1)
-        await upscaler.fetch(url, tmp_path / "again.png", max_bytes=10**8)
-    assert (tmp_path / "out.png").read_bytes() == (tmp_path / "again.png").read_bytes() == whole
-
-
-async def test_the_second_part_asks_only_for_what_is_missing(fal: FalEmulator, tmp_path: Path) -> None:
-    url, whole = await finished(fal, tmp_path)
-    served = fal.files[url.removeprefix(fal.cdn_url)]
-    stat = served.path.stat()
-    etag = f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
-    fal.requests.clear()
-    fal.faults.add("download", Truncate(100_000, etag=etag))
-    async with backend(fal) as upscaler:
-        await upscaler.fetch(url, tmp_path / "out.png", max_bytes=10**8)
-    ranges = [r.headers.get("range") for r in fal.seen("download")]
-    assert ranges[0] is None
-    assert ranges[1] is not None
-    assert ranges[1].startswith("bytes=")
-    assert (tmp_path / "out.png").read_bytes() == whole
-
-
-async def test_a_vanished_result_is_expired_and_leaves_no_file(fal: FalEmulator, tmp_path: Path) -> None:
-    async with backend(fal) as upscaler:
-        with pytest.raises(ResultExpired):
-            await upscaler.fetch(fal.cdn_url + "/files/gone.png", tmp_path / "out.png", max_bytes=10**8)
-    assert list(tmp_path.iterdir()) == []
-
-
-async def test_a_file_above_the_cap_is_not_kept(fal: FalEmulator, tmp_path: Path) -> None:
-    url, _ = await finished(fal, tmp_path)
-    async with backend(fal) as upscaler:
-        with pytest.raises(ModelFailed):
-            await upscaler.fetch(url, tmp_path / "out.png", max_bytes=1000)
-    assert not (tmp_path / "out.png").exists()
-
-
-async def test_a_redirect_to_a_foreign_host_is_not_followed(fal: FalEmulator, tmp_path: Path) -> None:
-    url, _ = await finished(fal, tmp_path)
-    fal.faults.add("download", Respond(302, text="", headers={"Location": "https://evil.example/x"}))
-    async with backend(fal) as upscaler:
-        with pytest.raises(ModelFailed):
-            await upscaler.fetch(url, tmp_path / "out.png", max_bytes=10**8)
-
-
-async def test_a_download_that_never_works_is_unavailable_after_few_tries(fal: FalEmulator, tmp_path: Path) -> None:
-    url, _ = await finished(fal, tmp_path)
-    fal.requests.clear()
-    fal.faults.add("download", nginx(503), times=99)
-    async with backend(fal) as upscaler:
-        with pytest.raises(ProviderUnavailable):
-            await upscaler.fetch(url, tmp_path / "out.png", max_bytes=10**8)
-    assert len(fal.seen("download")) <= 6
-
-
-@pytest.mark.parametrize(
-    ("address", "allowed"),
-    [
-        ("https://v3.fal.media/files/b/x.png", True),
-        ("https://v3b.fal.media/files/x.png", True),
-        ("https://fal.media/x", True),
-        ("https://queue.fal.run/x", True),
-        ("http://v3.fal.media/x", False),
-        ("https://v3.fal.media:8443/x", False),
-        ("https://evil-fal.media/x", False),
-        ("https://fal.media.evil.example/x", False),
-        ("https://user:pw@v3.fal.media/x", False),
-        ("https://169.254.169.254/x", False),
-        ("http://127.0.0.1:1/x", False),
-        ("file:///etc/passwd", False),
-        ("data:image/png;base64,AAAA", False),
-        ("nonsense", False),
-        ("http://[", False),
-    ],
-)
-def test_only_fals_own_hosts_serve_results(address: str, allowed: bool) -> None:
-    assert FalConfig(key="a:b").may_fetch_from(address) is allowed
-
-
-def test_configured_hosts_serve_results_too() -> None:
-    config = FalConfig(key="a:b", cdn_url="http://127.0.0.1:4000")
-    assert config.may_fetch_from("http://127.0.0.1:5000/x")
-    assert config.may_fetch_from("http://localhost:5000/x")
-    assert not config.may_fetch_from("http://10.0.0.1/x")
-
-
-async def test_the_key_is_sent_to_the_configured_services_only(fal: FalEmulator, tmp_path: Path) -> None:
-    async with backend(fal) as upscaler:
-        request_id = await submitted(upscaler, tmp_path)
-        await statuses(upscaler, request_id)
-        result = await upscaler.result(request_id)
-        await upscaler.fetch(result.image_url, tmp_path / "out.png", max_bytes=10**8)
-    for seen in fal.requests:
-        told_key = "emulated-secret" in seen.headers.get("authorization", "")
-        assert not told_key or seen.service in {"queue", "rest", "api"}
-    assert "emulated-secret" not in repr(config_for(fal))

@@ -16,7 +16,6 @@ from core.domain.errors import (
     ModelFailed,
     ProviderBusy,
     ProviderUnavailable,
-    ResultExpired,
 )
 from core.upscalers.fal import failures
 from tests.core.upscalers.fal_kit import JumpingClock, backend, statuses, submitted
@@ -183,10 +182,20 @@ async def test_a_result_asked_for_too_early_is_waited_for(fal: FalEmulator, tmp_
         (DropBefore(), ProviderUnavailable),
         (too_many("9"), ProviderBusy),
         (Respond(400, json={"detail": "Request is still in progress"}), ProviderUnavailable),
-        (json_5xx(500), ModelFailed),
-        (Respond(404, json={"status": "NOT_FOUND"}), ResultExpired),
+        (json_5xx(500), ProviderUnavailable),
+        (json_5xx(502), ProviderUnavailable),
+        (Respond(404, json={"status": "NOT_FOUND"}), ProviderUnavailable),
+        (Respond(410, json={"detail": "Gone"}), ProviderUnavailable),
+        (Respond(401, json={"detail": "No user found for Key ID and Secret"}), ProviderUnavailable),
+        (Respond(403, json={"detail": "User is locked. Reason: Exhausted balance."}), ProviderUnavailable),
+        (Respond(404, json={"detail": "Application 'flux-vision-upscaler' not found"}), ProviderUnavailable),
         (Respond(200, json={"seed": 1}), ModelFailed),
-        (Respond(200, text="<html>"), ModelFailed),
+        (Respond(200, text="<html>"), ProviderUnavailable),
+        (Respond(200, text='{"image": {"url": "https://v3.fal'), ProviderUnavailable),
+        (Respond(200, json={"detail": "try later"}), ProviderUnavailable),
+        (Respond(500, json={"error": {"type": "server_error", "message": "x"}}), ProviderUnavailable),
+        (Respond(403, json={"detail": "Content blocked"}), ContentRejected),
+        (Respond(422, json={"detail": "the picture is odd"}), ModelFailed),
     ],
 )
 async def test_a_result_that_never_comes_ends_in_a_word(
@@ -196,16 +205,35 @@ async def test_a_result_that_never_comes_ends_in_a_word(
     async with backend(fal) as upscaler:
         with pytest.raises(leaf):
             await upscaler.result(await submitted(upscaler, tmp_path))
+        assert upscaler.halted is None, "one result's answer is never the account's state"
     assert len(fal.seen("result")) <= 24
 
 
-async def test_an_expired_result_is_told(fal: FalEmulator, tmp_path: Path) -> None:
-    async with backend(fal) as upscaler:
-        request_id = await submitted(upscaler, tmp_path)
-        await statuses(upscaler, request_id)
-        fal.result_ttl_s = -1
-        with pytest.raises(ResultExpired):
-            await upscaler.result(request_id)
+async def test_a_nameless_error_is_the_models_own_where_the_status_says_so(fal: FalEmulator, tmp_path: Path) -> None:
+    fal.outcomes.append(InfraError("runner_server_error"))
+    fal.faults.add("result", json_5xx(500), times=100)
+    error = await ended(fal, tmp_path)
+    assert isinstance(error, ModelFailed)
+    assert (error.kind, error.billed) == ("runner_server_error", False)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"detail": [{"type": "content_policy_violation", "msg": "x"}]},
+        {"detail": {"type": "content_policy_violation", "msg": "x"}},
+        {"detail": {"error": {"type": "content_policy_violation"}}},
+        {"error": {"type": "content_policy_violation", "message": "x"}},
+        {"error_type": "content_policy_violation", "detail": "x"},
+        {"detail": ["Content blocked"]},
+        {"detail": "Content blocked."},
+        {"message": "The safety checker refused this."},
+        {"error": "NSFW content"},
+    ],
+)
+def test_a_refused_content_is_known_in_every_shape_of_an_error(body: object) -> None:
+    assert failures.is_named(422, {}, body)
+    assert isinstance(failures.model_error(422, {}, body), ContentRejected)
 
 
 @pytest.mark.parametrize("removes", [False, True])

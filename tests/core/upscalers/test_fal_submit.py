@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from core.domain.errors import (
+    ContentRejected,
     InvalidForModel,
     ModelFailed,
+    ModelNotOffered,
     ProviderBusy,
     ProviderHalted,
     SubmitNotSent,
@@ -80,6 +82,12 @@ async def test_the_submit_asks_for_a_lifetime_and_a_start_limit_and_no_webhook_w
     assert submit.headers["x-fal-store-io"] == "0"
     assert float(submit.headers["x-fal-request-start-timeout"]) > 60
     assert submit.query == {}
+
+
+async def test_fal_is_asked_to_keep_the_request_whatever_the_account_says(fal: FalEmulator, tmp_path: Path) -> None:
+    async with backend(fal) as upscaler:
+        await submitted(upscaler, tmp_path)
+    assert fal.submits[0].headers["x-fal-store-io"] == "1"
 
 
 @pytest.mark.parametrize(
@@ -157,7 +165,14 @@ async def test_429_says_when_to_come_back(
 
 
 @pytest.mark.parametrize(
-    ("fault", "kind"), [(exhausted(), "credit"), (unauthorised(), "key"), (Respond(402), "credit")]
+    ("fault", "kind"),
+    [
+        (exhausted(), "credit"),
+        (unauthorised(), "key"),
+        (Respond(402), "credit"),
+        (Respond(403, json={"detail": {"type": "user_locked", "message": "x"}}), "credit"),
+        (Respond(403, json={"error": {"type": "authorization_error", "message": "x"}}), "key"),
+    ],
 )
 async def test_an_account_refusal_halts(fal: FalEmulator, tmp_path: Path, fault: Respond, kind: str) -> None:
     fal.faults.add("submit", fault)
@@ -166,6 +181,31 @@ async def test_an_account_refusal_halts(fal: FalEmulator, tmp_path: Path, fault:
             await submitted(upscaler, tmp_path)
         assert upscaler.halted is not None
     assert caught.value.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("fault", "leaf"),
+    [
+        (Respond(403, json={"detail": "Content blocked"}), ContentRejected),
+        (Respond(403, json={"detail": "This content is locked, my balance is upset"}), ModelFailed),
+        (
+            Respond(403, json={"detail": [{"type": "content_policy_violation", "msg": "User is locked"}]}),
+            ContentRejected,
+        ),
+        (Respond(404, json={"detail": "Application 'flux-vision-upscaler' not found"}), ModelNotOffered),
+        (Respond(404, json={"error": {"message": "Application not found"}}), ModelNotOffered),
+    ],
+)
+async def test_one_jobs_refusal_is_one_jobs(
+    fal: FalEmulator, tmp_path: Path, fault: Respond, leaf: type[Exception]
+) -> None:
+    fal.faults.add("submit", fault)
+    async with backend(fal) as upscaler:
+        with pytest.raises(leaf):
+            await submitted(upscaler, tmp_path)
+        assert upscaler.halted is None
+        await submitted(upscaler, tmp_path)
+    assert len(fal.submits) == 2
 
 
 async def test_a_closed_port_was_surely_not_reached_and_nothing_was_announced(fal: FalEmulator) -> None:
@@ -220,7 +260,7 @@ async def test_a_refused_value_names_the_parameter_and_the_rule(fal: FalEmulator
 
 
 async def test_another_refusal_is_a_model_failure_that_is_not_retried(fal: FalEmulator, tmp_path: Path) -> None:
-    fal.faults.add("submit", Respond(404, json={"detail": "Application not found"}))
+    fal.faults.add("submit", Respond(404, json={"detail": "Not Found"}))
     async with backend(fal) as upscaler:
         with pytest.raises(ModelFailed) as caught:
             await submitted(upscaler, tmp_path)
