@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from adapters.discord.adapter import DiscordAdapter, create
 from adapters.discord.settings import DiscordLoginRefused, Settings
+from adapters.discord.setup.credentials import credentials
 from adapters.discord.setup.doctor import examine
 from adapters.discord.setup.invite import invite_links
 
-__all__ = ["DiscordAdapter", "DiscordLoginRefused", "Settings", "create", "examine", "invite_links"]
+__all__ = ["DiscordAdapter", "DiscordLoginRefused", "Settings", "create", "credentials", "examine", "invite_links"]

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 from adapters.slack.adapter import SlackAdapter, create
 from adapters.slack.settings import Settings
+from adapters.slack.setup.credentials import credentials
 from adapters.slack.setup.doctor import examine
 from adapters.slack.setup.manifest import manifest
 
-__all__ = ["Settings", "SlackAdapter", "create", "examine", "manifest"]
+__all__ = ["Settings", "SlackAdapter", "create", "credentials", "examine", "manifest"]

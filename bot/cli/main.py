@@ -1,8 +1,8 @@
-"""The command line: `python -m bot run|doctor|invite|slack-manifest|upscale|usage|quota|job|reconcile|purge`.
+"""The command line: `python -m bot run|setup|doctor|invite|slack-manifest|upscale|usage|quota|job|history|…`.
 
-Only reads arguments and hands them on; the work is in `bot.cli_*`. Heavy parts are imported by the command that needs
-them, so that `--help` is quick. Exit codes: 0 done, 1 a job or check failed, 2 wrong use or settings, 3 refused by a
-budget, 4 cancelled.
+Only reads arguments and hands them on; the work is in the other files of this folder. Heavy parts are imported by the
+command that needs them, so that `--help` is quick. Exit codes: 0 done, 1 a job or check failed, 2 wrong use or
+settings, 3 refused by a budget, 4 cancelled.
 """
 
 from __future__ import annotations
@@ -78,6 +78,17 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="One JSON array, fo
     from bot.cli.session import in_app
 
     _leave(in_app(lambda app: examine(app, as_json=json)))
+
+
+@cli.command()
+def setup() -> None:
+    """Ask for the keys, check each live, and write .env.
+
+    Can be run again; what is set already is kept where you press Enter.
+    """
+    from bot.cli.setup import run_setup
+
+    _leave(run_setup())
 
 
 @cli.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.domain.variations import Change
 from core.ports.chat import AdapterContext, Capabilities, ChatAdapter, Download, LoginRefused, Reply, ReplyMemo
-from core.ports.checkup import Finding
+from core.ports.checkup import Credential, Finding
 from core.ports.clock import Clock
 from core.ports.files import Media, MediaFile
 from core.ports.metrics import Metrics, NoMetrics
@@ -31,6 +31,7 @@ __all__ = [
     "Change",
     "ChatAdapter",
     "Clock",
+    "Credential",
     "Download",
     "Finding",
     "Found",

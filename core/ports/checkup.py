@@ -13,3 +13,12 @@ class Finding:
     level: Literal["ok", "warning", "problem"]
     what: str
     fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """One variable that `python -m bot setup` asks for, with where its value is found, step by step."""
+
+    variable: str
+    title: str
+    steps: tuple[str, ...]

@@ -1,0 +1,184 @@
+"""`python -m bot setup`: asks for the keys, checks each answer live, and writes `.env`."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+
+from bot import settings
+from bot.cli import env_file
+from bot.cli.console import CommandError, Exit, err
+from bot.settings import Settings, secret
+from bot.settings_problems import SettingsError
+from core.ports import Credential, Finding
+from core.ports.clock import SystemClock
+from core.upscalers.fal import FalConfig, FalUpscaler
+
+_TRIES = 3
+_CHECK_LIMIT_S = 20.0
+_MARKS = {"ok": "[green]✔[/green]", "warning": "[yellow]![/yellow]", "problem": "[red]✘[/red]"}
+Ask = Callable[[str], str]
+
+_FAL = (
+    Credential(
+        "FAL_KEY",
+        "the API key",
+        (
+            "Open https://fal.ai/dashboard/keys, press Add key, and choose the scope API.",
+            "fal is prepaid: add credit at https://fal.ai/dashboard/billing; leave automatic top-up off.",
+            "Without a key everything runs on play money, with no AI.",
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Area:
+    """What is asked together and checked together."""
+
+    title: str
+    credentials: Sequence[Credential]
+    check: Callable[[Settings], Any]
+
+
+def _hidden(prompt: str) -> str:
+    """A line that is not shown while it is typed; read as it is where there is no terminal."""
+    if sys.stdin.isatty():
+        return getpass.getpass(prompt)
+    try:
+        return input(prompt)
+    except EOFError:
+        return ""
+
+
+def run_setup(ask: Ask = _hidden, path: Path = Path(".env")) -> Exit:
+    """Go through fal and every platform; what was accepted is written after each, so that nothing is asked twice."""
+    err.print("Press Enter to skip a question or to keep what is set already. What you type is not shown.\n")
+    for area in _areas(_load()):
+        accepted = _go_through(area, ask)
+        if accepted:
+            try:
+                env_file.write(path, accepted)
+            except OSError as error:
+                raise CommandError(f"{path} cannot be written: {error.strerror}.") from None
+            os.environ.update(accepted)
+            err.print(f"Saved in {path}.\n")
+    err.print("Done. Start the bot with `make run`; `python -m bot doctor` checks everything again.")
+    if any(platform.settings.enabled and _part(platform.name, "invite_links") for platform in _load().platforms):
+        err.print("`python -m bot invite` prints the links that bring the bot to people.")
+    return Exit.OK
+
+
+def _areas(found: Settings) -> Iterator[_Area]:
+    yield _Area("fal, which runs the model", _FAL, _check_fal)
+    for platform in found.platforms:
+        questions, examine = _part(platform.name, "credentials"), _part(platform.name, "examine")
+        if questions is not None and examine is not None:
+            title = platform.name.capitalize()
+            yield _Area(title, questions(platform.settings, found.public_url), _checker(platform.name, examine))
+
+
+def _part(platform: str, name: str) -> Any:
+    return getattr(importlib.import_module(f"adapters.{platform}"), name, None)
+
+
+def _checker(name: str, examine: Any) -> Callable[[Settings], Any]:
+    def check(found: Settings) -> Any:
+        return examine(next(p.settings for p in found.platforms if p.name == name), found.public_url)
+
+    return check
+
+
+def _go_through(area: _Area, ask: Ask) -> dict[str, str]:
+    """Ask and check until it works or is given up; the accepted answers."""
+    err.print(f"[bold]{area.title}[/bold]")
+    for _ in range(_TRIES):
+        answers: dict[str, str] = {}
+        for credential in area.credentials:
+            for number, step in enumerate(credential.steps, 1):
+                err.print(f"  {number}. {step}", markup=False, soft_wrap=True)
+            answer = ask(f"  {credential.variable} ({credential.title}): ").strip()
+            if answer:
+                answers[credential.variable] = answer
+        if not answers or _accepted(area, answers):
+            return answers
+    err.print("Left as it was; run `python -m bot setup` again when you have it.\n")
+    return {}
+
+
+def _accepted(area: _Area, answers: dict[str, str]) -> bool:
+    """Say what the check finds; whether nothing is wrong."""
+    with _environment(answers):
+        try:
+            found = _load()
+            findings = asyncio.run(_bounded(area, found))
+        except CommandError as error:
+            err.print(f"{_MARKS['problem']} {escape(str(error))}\n")
+            return False
+    for finding in findings:
+        err.print(f"{_MARKS[finding.level]} {escape(finding.what)}")
+        if finding.fix:
+            err.print(f"  [dim]→[/dim] {escape(finding.fix)}")
+    return all(finding.level != "problem" for finding in findings)
+
+
+async def _bounded(area: _Area, found: Settings) -> Sequence[Finding]:
+    try:
+        async with asyncio.timeout(_CHECK_LIMIT_S):
+            answer: Sequence[Finding] = await area.check(found)
+            return answer
+    except TimeoutError:
+        return [Finding("problem", f"Checking {area.title} took too long.", "Check this machine's network.")]
+
+
+async def _check_fal(found: Settings) -> Sequence[Finding]:
+    config = FalConfig(
+        key=secret(found.fal_key) or "",
+        queue_url=found.fal_queue_url,
+        rest_url=found.fal_rest_url,
+        cdn_url=found.fal_cdn_url,
+        api_url=found.fal_api_url,
+    )
+    upscaler = FalUpscaler(config, SystemClock())
+    await upscaler.start()
+    try:
+        verdict = await upscaler.check_key()
+    finally:
+        await upscaler.close()
+    if verdict == "ok":
+        return [Finding("ok", "fal accepts the key.")]
+    if verdict == "refused":
+        return [Finding("problem", "fal does not accept this key.", "Copy it again, whole: it is id:secret.")]
+    return [Finding("problem", "fal cannot be reached.", "Check this machine's network.")]
+
+
+def _load() -> Settings:
+    try:
+        return settings.load()
+    except SettingsError as error:
+        raise CommandError("\n".join(error.problems)) from None
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """These variables set, for as long as the block runs."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,87 @@
+"""`python -m bot setup` against the emulators, as an operator answers it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import stat
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from adapters.slack import Settings as SlackSettings
+from adapters.slack.setup.credentials import create_link
+from bot.cli import env_file
+from bot.cli.console import Exit
+from bot.cli.setup import run_setup
+from tests.emulators.discord import DiscordEmulator
+from tests.emulators.fal import API_KEY, FalEmulator
+from tests.emulators.slack import SlackEmulator
+
+
+@pytest.fixture
+async def services() -> AsyncIterator[tuple[FalEmulator, DiscordEmulator, SlackEmulator]]:
+    async with FalEmulator() as fal, DiscordEmulator() as discord, SlackEmulator() as slack:
+        yield fal, discord, slack
+
+
+@pytest.fixture
+def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder and an environment that knows nothing of ours, put back afterwards."""
+    before = dict(os.environ)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    os.environ.clear()
+    os.environ.update(before)
+
+
+async def test_a_new_operator_is_led_through_every_key_and_a_wrong_one_is_asked_again(
+    services: tuple[FalEmulator, DiscordEmulator, SlackEmulator], clean: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fal, discord, slack = services
+    os.environ.update(
+        FAL_QUEUE_URL=fal.queue_url, FAL_REST_URL=fal.rest_url, FAL_CDN_URL=fal.cdn_url, FAL_API_URL=fal.api_url,
+        DISCORD_API_URL=discord.api_url, SLACK_API_URL=slack.api_url, DATA_DIR=str(clean / "data"),
+    )  # fmt: skip
+    answers = {
+        "FAL_KEY": ["wrong:key", API_KEY],
+        "DISCORD_TOKEN": [discord.token],
+        "SLACK_BOT_TOKEN": ["xapp-swapped", "xoxb-acme-bot-token"],
+        "SLACK_APP_TOKEN": ["xoxb-swapped", slack.app_token],
+    }
+    (clean / ".env").write_text("# mine\nWEB_PORT=8081\nFAL_KEY=old:key\n")
+    code = await asyncio.to_thread(run_setup, lambda prompt: answers[prompt.split()[0]].pop(0), clean / ".env")
+    told = capsys.readouterr().err
+    assert code == Exit.OK
+    assert "does not accept this key" in told
+    assert "must start with xoxb-" in told
+    assert not any(answers.values())
+    written = (clean / ".env").read_text().splitlines()
+    assert written[:3] == ["# mine", "WEB_PORT=8081", f"FAL_KEY={API_KEY}"]
+    assert f"DISCORD_TOKEN={discord.token}" in written
+    assert "SLACK_BOT_TOKEN=xoxb-acme-bot-token" in written
+    assert stat.S_IMODE((clean / ".env").stat().st_mode) == 0o600
+    assert API_KEY not in told
+
+
+async def test_skipping_everything_changes_nothing(clean: Path) -> None:
+    assert await asyncio.to_thread(run_setup, lambda prompt: "", clean / ".env") == Exit.OK
+    assert not (clean / ".env").exists()
+
+
+def test_slacks_link_carries_a_whole_manifest() -> None:
+    link = urlsplit(create_link(SlackSettings.model_validate({"slack_command": "/enlarge"})))
+    manifest = json.loads(parse_qs(link.query)["manifest_json"][0])
+    assert manifest["settings"]["socket_mode_enabled"] is True
+    assert manifest["features"]["slash_commands"][0]["command"] == "/enlarge"
+
+
+def test_a_value_with_odd_characters_is_read_back_as_it_was(clean: Path) -> None:
+    from dotenv import dotenv_values
+
+    odd = {"A": "with space # and 'quote' \\ $x", "B": "plain"}
+    env_file.write(clean / ".env", odd)
+    assert dotenv_values(clean / ".env", interpolate=False) == odd
