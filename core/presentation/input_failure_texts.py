@@ -118,6 +118,11 @@ INPUT: dict[type[e.UpscaleError], Explainer] = {
         lambda lo: tr("Save it as a plain PNG or JPEG first.", lo),
         "refusal",
     ),
+    e.FlatImage: plain(
+        lambda lo: tr("This picture would reach the model as one flat colour, so it was not sent.", lo),
+        lambda lo: tr("Save it as a plain PNG or JPEG first.", lo),
+        "refusal",
+    ),
     e.LinkRefused: _link_refused,
     e.DownloadFailed: _download_failed,
 }

@@ -7,6 +7,7 @@
     ├── InputError              the picture, or the way to it, is at fault
     │   ├── NotAnImage          ├── UnsupportedFormat  ├── DamagedImage     ├── FileTooLarge
     │   ├── TooManyPixels       ├── ImageTooSmall      ├── OutputTooLarge   ├── ImageTooCostly
+    │   ├── FlatImage
     │   ├── LinkRefused         └── DownloadFailed
     ├── BudgetError             a limit, a pause, or the ledger says no
     │   ├── LimitReached        ├── TooManyWaiting     ├── Paused           └── LedgerUnavailable
@@ -34,6 +35,7 @@ from core.domain.errors.inputs import (
     DamagedImage,
     DownloadFailed,
     FileTooLarge,
+    FlatImage,
     ImageTooCostly,
     ImageTooSmall,
     InputError,
@@ -82,6 +84,7 @@ __all__ = [
     "DownloadFailed",
     "Draining",
     "FileTooLarge",
+    "FlatImage",
     "ImageRejected",
     "ImageTooCostly",
     "ImageTooSmall",

@@ -87,6 +87,13 @@ class ImageTooCostly(InputError):
 
 
 @dataclass(eq=False, kw_only=True)
+class FlatImage(InputError):
+    """Read as it can be read here, the picture would be one flat colour although its file is not."""
+
+    code: ClassVar[str] = "flat_image"
+
+
+@dataclass(eq=False, kw_only=True)
 class LinkRefused(InputError):
     """A typed link that is not fetched, whatever it holds."""
 

@@ -134,6 +134,19 @@ def has_png_text(path: Path) -> bool:
     return bool(kinds & {b"tEXt", b"zTXt", b"iTXt"})
 
 
+def colour_chunks(path: Path) -> dict[bytes, bytes]:
+    """What a PNG says of its colours: the bodies of short chunks before the pixels (of iCCP only that it is there)."""
+    found: dict[bytes, bytes] = {}
+    with path.open("rb") as file:
+        fd = file.fileno()
+        for kind, start, end in _png_chunks(fd, os.fstat(fd).st_size):
+            if kind == b"IDAT":
+                break
+            if kind in (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM"):
+                found[kind] = os.pread(fd, min(end - start - 12, 64), start + 8)
+    return found
+
+
 def _png_chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 

@@ -14,6 +14,8 @@ from core.images.operations import colour as colours
 from core.images.operations import load as opening
 from core.images.operations import metadata as pieces
 from core.images.operations.refusals import Refused, from_codec
+from core.images.operations.samples import Rendering, rendering_of, spread, to_srgb
+from core.images.operations.transparency import ground_of
 
 JPEG_QUALITY = 95
 _JPEG_FALLBACKS = (JPEG_QUALITY, 90, 85, 80)
@@ -22,6 +24,10 @@ PNG_COMPRESSION = 3
 
 _BLACK_LEVEL = 2
 """Of 255; what JPEG makes of black stays below."""
+
+_TOP_ROWS = 64
+_FLAT_SPREAD = 2
+"""Of 255; what a codec makes of one colour stays below."""
 
 _PLAIN_MODES = ("srgb", "b-w")
 _STRUCTURED = ("png", "jpeg", "webp")
@@ -36,7 +42,8 @@ def probe(path: Path, limits: ImageLimits, decode: bool) -> dict[str, Any]:
 def prepare(path: Path, out: Path, limits: ImageLimits, model: ModelLimits) -> dict[str, Any]:
     """Writes what the model gets to `out`. The pixels of an untransformed JPEG or PNG are the file's own."""
     facts, image = opening.examine(path, limits, decode=False)
-    if _is_plain(facts, image) and facts.bytes <= model.max_bytes:
+    rendering = _rendering(path, facts, image)
+    if rendering.profile is None and _is_plain(facts, image) and facts.bytes <= model.max_bytes:
         opening.verify(image, facts.format)
         if not pieces.strip(path, facts.format, out):
             _copy_file(path, out)
@@ -44,10 +51,11 @@ def prepare(path: Path, out: Path, limits: ImageLimits, model: ModelLimits) -> d
     else:
         facts = _with_transparency(facts, image)
         try:
-            mime = _convert(path, facts, out, model)
+            mime = _convert(path, facts, rendering, out, model)
+            _refuse_flattened(path, facts, out)
         except pyvips.Error as error:
             raise from_codec(error, facts.format) from error
-        notes = _notes(facts, converted=facts.format not in ("jpeg", "png") or _loses_depth(facts, image))
+        notes = _notes(facts, converted=_is_converted(facts, image, rendering))
     return {
         "mime": mime,
         "width_px": facts.width_px,
@@ -70,8 +78,30 @@ def _is_plain(facts: ImageFacts, image: Any) -> bool:
     )
 
 
-def _loses_depth(facts: ImageFacts, image: Any) -> bool:
-    return facts.bits > 8 or image.interpretation == "cmyk"
+def _rendering(path: Path, facts: ImageFacts, image: Any) -> Rendering:
+    try:
+        return rendering_of(path, facts.format, image)
+    except pyvips.Error as error:
+        raise from_codec(error, facts.format) from error
+
+
+def _is_converted(facts: ImageFacts, image: Any, rendering: Rendering) -> bool:
+    deep = facts.bits > 8 or image.interpretation == "cmyk"
+    return facts.format not in ("jpeg", "png") or deep or rendering.profile is not None
+
+
+def _refuse_flattened(path: Path, facts: ImageFacts, out: Path) -> None:
+    """Raises Refused where a picture became one colour on its way here: nobody pays for a blank sheet."""
+    top = pyvips.Image.new_from_file(str(out))
+    if spread(top.crop(0, 0, top.width, min(_TOP_ROWS, top.height))) > _FLAT_SPREAD:
+        return
+    if spread(pyvips.Image.new_from_file(str(out), access="sequential")) > _FLAT_SPREAD:
+        return
+    source = opening.load(path, facts.format)
+    if source.interpretation == "cmyk":  # different inks may mean the same black
+        return
+    if spread(source) > (_FLAT_SPREAD if source.format == "uchar" else 0):
+        raise Refused("flat_image")
 
 
 def _with_transparency(facts: ImageFacts, image: Any) -> ImageFacts:
@@ -90,11 +120,14 @@ def _notes(facts: ImageFacts, *, converted: bool) -> list[Note]:
     return [note for applies, note in found if applies]
 
 
-def _convert(path: Path, facts: ImageFacts, out: Path, model: ModelLimits) -> str:
+def _convert(path: Path, facts: ImageFacts, rendering: Rendering, out: Path, model: ModelLimits) -> str:
     """PNG where that stays handy, else the best JPEG under the model's byte limit. Returns the MIME type."""
 
+    ground = ground_of(path, facts.format) if facts.is_transparent else 255
+
     def pixels() -> Any:
-        return colours.flat(colours.to_8_bit(opening.upright(path, facts.format)))
+        image = to_srgb(opening.upright(path, facts.format), rendering)
+        return image.flatten(background=ground) if image.hasalpha() else image
 
     if facts.width_px * facts.height_px <= model.png_aim_pixels:
         save_png(pixels(), out)

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms
 
+from core.images.operations import profiles
+
 GPS = {1: "N", 2: (48.0, 51.0, 29.0), 3: "E", 4: (2.0, 17.0, 40.0)}
 SECRET = b"taken at home"
 
@@ -130,3 +132,56 @@ def gif_with_small_frame() -> bytes:
         at += 1
     data[at + 1 : at + 5] = struct.pack("<HH", 16, 8)
     return bytes(data)
+
+
+def colour_profile(name: str, curve: profiles.Curve | None = None) -> bytes:
+    """A display profile: `p3`, `adobe`, `prophoto`, `monitor` (near sRGB, warmer) or `bt2020`."""
+    white = (0.3457, 0.3585) if name == "prophoto" else (0.3127, 0.3290)
+    primaries, gamma = {
+        "p3": ((0.68, 0.32, 0.265, 0.69, 0.15, 0.06), 2.2),
+        "adobe": ((0.64, 0.33, 0.21, 0.71, 0.15, 0.06), 2.19921875),
+        "prophoto": ((0.7347, 0.2653, 0.1596, 0.8404, 0.0366, 0.0001), 1.8),
+        "monitor": ((0.645, 0.335, 0.31, 0.62, 0.15, 0.05), 2.35),
+        "bt2020": ((0.708, 0.292, 0.17, 0.797, 0.131, 0.046), 2.4),
+    }[name]
+    return profiles.made(primaries, white, curve or (lambda value: value**gamma))
+
+
+def as_srgb(picture: Image.Image, profile: bytes) -> np.ndarray[Any, Any]:
+    """What the picture's numbers mean, by Pillow's own colour management."""
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
+    intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
+    shown = ImageCms.profileToProfile(
+        picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB", renderingIntent=intent, flags=flags
+    )
+    assert shown is not None
+    return np.asarray(shown).astype(int)
+
+
+def tiff_of(samples: np.ndarray[Any, Any], **tags: int) -> bytes:
+    """An uncompressed little-endian TIFF of any sample type: height by width, or height by width by bands."""
+    height, width = samples.shape[:2]
+    bands = 1 if samples.ndim == 2 else samples.shape[2]
+    data = samples.astype(samples.dtype.newbyteorder("<")).tobytes()
+    kind = {"f": 3, "i": 2, "u": 1}[samples.dtype.kind]
+    values = {
+        256: width, 257: height, 259: 1, 262: tags.get("photometric", 1 if bands == 1 else 2), 273: 8, 277: bands,
+        278: height, 279: len(data),
+    }  # fmt: skip
+    entries = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in values.items()]
+    extra_at = 8 + len(data) + 2 + 12 * (len(values) + 2) + 4
+    for tag, value, at in ((258, samples.dtype.itemsize * 8, extra_at), (339, kind, extra_at + 2 * bands)):
+        packed = struct.pack(f"<{bands}H", *[value] * bands)
+        field = packed.ljust(4, b"\0") if bands <= 2 else struct.pack("<I", at)
+        entries.append(struct.pack("<HHI", tag, 3, bands) + field)
+    entries.sort(key=lambda entry: entry[:2][::-1])
+    extra = (
+        b""
+        if bands <= 2
+        else b"".join(struct.pack(f"<{bands}H", *[v] * bands) for v in (samples.dtype.itemsize * 8, kind))
+    )
+    return (
+        b"II*\0" + struct.pack("<I", 8 + len(data)) + data
+        + struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4) + extra
+    )  # fmt: skip

@@ -1,0 +1,111 @@
+"""Samples of any type and colour space as 8-bit sRGB: what the model gets, and what a result is compared with."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from core.domain.media_types import Format
+from core.images.operations import load as opening
+from core.images.operations.profiles import profile_of, to_srgb_by
+
+_WHITES: Final[dict[str, tuple[float, ...]]] = {
+    "float": (1.0, 255.0, 65535.0),
+    "double": (1.0, 255.0, 65535.0),
+    "uint": (255.0, 65535.0, 2.0**32 - 1),
+    "int": (255.0, 65535.0, 2.0**31 - 1),
+    "short": (255.0, 32767.0),
+    "char": (127.0,),
+}
+"""What may count as white in samples that are no plain 8 or 16 bits, least first."""
+
+_DARKEST_SHARE = 1 / 16
+_FINISHED_SPACES = ("lab", "labs", "labq", "lch", "xyz", "yxy", "hsv")
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """How a file's numbers become sRGB: by its profile (None: they are sRGB), after scaling from `black` to `white`."""
+
+    profile: bytes | None
+    black: float = 0.0
+    white: float = 0.0
+
+
+def rendering_of(path: Path, kind: Format, image: Any) -> Rendering:
+    """Reads the whole file once more where the range of its samples must be known."""
+    profile = profile_of(path, kind, image)
+    if image.format not in _WHITES or image.interpretation in _FINISHED_SPACES:
+        return Rendering(profile)
+    colours = _split(opening.load(path, kind))[0]
+    table = colours.stats()
+    return Rendering(profile, *_range(image.format, table(0, 0)[0], table(1, 0)[0]))
+
+
+def _range(sample: str, low: float, high: float) -> tuple[float, float]:
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return 0.0, 1.0
+    if low < 0:
+        return low, high
+    white = next((white for white in _WHITES[sample] if high <= white), high)
+    return 0.0, white if high >= white * _DARKEST_SHARE else high
+
+
+def to_srgb(image: Any, rendering: Rendering) -> Any:
+    """8 bits, grey or RGB, with alpha where the picture has it, without a profile. Lazy; an sRGB JPEG is unchanged."""
+    colours, alpha = _split(image)
+    if colours.interpretation in _FINISHED_SPACES:
+        colours = colours.colourspace("srgb")
+    elif colours.format in _WHITES:
+        span = rendering.white - rendering.black or 1.0
+        scaled = ((colours - rendering.black) * (65535 / span) + 0.5).cast("ushort")
+        colours = scaled.copy(interpretation="grey16" if colours.bands < 3 else "rgb16")
+    colours = _rgb(colours, rendering.profile)
+    if colours.get_typeof("icc-profile-data"):
+        colours = colours.copy()
+        colours.remove("icc-profile-data")
+    return colours if alpha is None else colours.bandjoin(alpha)
+
+
+def _rgb(colours: Any, profile: bytes | None) -> Any:
+    if colours.interpretation == "cmyk":
+        return to_srgb_by(colours, profile) if profile is not None else _plain_cmyk(_bytes(colours))
+    if colours.bands not in (1, 3):
+        colours = colours[0:3] if colours.bands > 3 else colours[0]
+    wide = colours.format == "ushort"
+    if profile is None:
+        return _bytes(colours).copy(interpretation="b-w" if colours.bands == 1 else "srgb")
+    if colours.bands == 1 and profile[16:20] == b"RGB ":
+        colours = colours.bandjoin([colours, colours])
+    names = ("grey16", "rgb16") if wide else ("b-w", "srgb")
+    return to_srgb_by(colours.copy(interpretation=names[colours.bands == 3]), profile)
+
+
+def _plain_cmyk(inks: Any) -> Any:
+    """Without a profile: each ink takes its light away, as browsers show it, so that K alone is black."""
+    light = 255 - inks
+    return ((light[0:3] * light[3]) / 255).rint().cast("uchar").copy(interpretation="srgb")
+
+
+def _bytes(image: Any) -> Any:
+    return (image >> 8).cast("uchar") if image.format == "ushort" else image.cast("uchar")
+
+
+def _split(image: Any) -> tuple[Any, Any | None]:
+    """Colours, and alpha as 8 bits."""
+    if not image.hasalpha():
+        return image, None
+    count = image.bands - 1
+    alpha = image[count]
+    if alpha.format not in ("uchar", "ushort"):
+        most = {"char": 127.0, "short": 32767.0, "uint": 2.0**32 - 1, "int": 2.0**31 - 1}.get(alpha.format, 1.0)
+        alpha = (alpha * (255 / most)).rint().cast("uchar")
+    return image.extract_band(0, n=count).copy(interpretation=image.interpretation), _bytes(alpha)
+
+
+def spread(image: Any) -> float:
+    """The largest range of any band. Reads every pixel."""
+    table = image.stats()
+    return max(float(table(1, band)[0] - table(0, band)[0]) for band in range(1, image.bands + 1))
