@@ -72,6 +72,7 @@ class BudgetDesk(RuleDesk):
             held_nanousd=await self._usage.held(wanted),
             budget_day_nanousd=budget,
             play_money=play,
+            viewer=f"{actor.platform}:{actor.user_id}",
         )
 
     def _scope(self, actor: Requester, days: Period, member_id: str | None) -> tuple[_Scope, UsageFilter]:

@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 from core.domain.errors import JobNotFound
 from core.domain.job import Job, Progress
 from core.images.service import ImageShop
+from core.jobs.admission import Admission
 from core.jobs.eta import FinishTimes
 from core.jobs.event_bus import JobFeed
 from core.jobs.progress import ProgressLoop
@@ -29,7 +30,9 @@ class PipelineSettings:
 
     confirm_above_nanousd: int = 1_000_000_000
     confirm_within_s: float = 600
-    stage_parallel: int = 4
+    download_parallel: int = 32
+    pixels_parallel: int = 2
+    upload_parallel: int = 6
     fetch_parallel: int = 6
     """Large results arriving side by side: more of them would be no sooner here, but the event loop less prompt."""
 
@@ -98,12 +101,16 @@ class Tools:
     loops: dict[str, ProgressLoop] = field(default_factory=dict)
     cancels: dict[str, asyncio.Event] = field(default_factory=dict)
     locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
-    stage_slots: asyncio.Semaphore = field(init=False)
+    admission: Admission = field(init=False)
     fetch_slots: asyncio.Semaphore = field(init=False)
     turn: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self.stage_slots = asyncio.Semaphore(self.settings.stage_parallel)
+        self.admission = Admission(
+            downloads=self.settings.download_parallel,
+            pixels=self.settings.pixels_parallel,
+            uploads=self.settings.upload_parallel,
+        )
         self.fetch_slots = asyncio.Semaphore(self.settings.fetch_parallel)
 
     async def load(self, job_id: str) -> Job:

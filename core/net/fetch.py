@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -38,12 +39,17 @@ _HEADERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class SourceLimits:
-    """Caps on one fetch, its one retry included. `idle_s` is the longest silence within a download."""
+    """Caps on one fetch, its one retry included. `idle_s` is the longest silence within a download, `answer_s` the
+    longest wait for its first byte, redirects included; `least_bytes` must come in every `window_s`.
+    """
 
     max_bytes: int = 50_000_000
     total_s: float = 120.0
     idle_s: float = 20.0
     connect_s: float = 10.0
+    answer_s: float = 20.0
+    least_bytes: int = 320_000
+    window_s: float = 10.0
     retry_pause_s: float = 0.3
 
 
@@ -69,8 +75,10 @@ class SourceFetcher:
         *,
         trusted_hosts: Iterable[str] = (),
         allow_private: bool = False,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limits = limits or SourceLimits()
+        self._now = now
         self._trusted = HostSet.of(trusted_hosts)
         self._allow_private = allow_private
 
@@ -79,7 +87,7 @@ class SourceFetcher:
 
         On failure nothing is left at `dest`.
         """
-        fetch = _Fetch(self._capped(max_bytes), self._trusted, self._allow_private, None, {})
+        fetch = _Fetch(self._capped(max_bytes), self._trusted, self._allow_private, None, {}, self._now)
         return await fetch.run(parse(url), dest)
 
     async def fetch_trusted(
@@ -96,7 +104,9 @@ class SourceFetcher:
 
         Raises DownloadFailed (`login_page` where a web page came instead of the file), LinkRefused, FileTooLarge.
         """
-        fetch = _Fetch(self._capped(max_bytes), self._trusted, self._allow_private, HostSet.of(hosts), dict(headers))
+        fetch = _Fetch(
+            self._capped(max_bytes), self._trusted, self._allow_private, HostSet.of(hosts), dict(headers), self._now
+        )
         return await fetch.run(parse(url), dest)
 
     def _capped(self, max_bytes: int | None) -> SourceLimits:
@@ -157,6 +167,25 @@ class _Retryable(Exception):
         self.failure = failure
 
 
+class _Window:
+    """Measures the speed of a download, window by window."""
+
+    def __init__(self, limits: SourceLimits, now: Callable[[], float]) -> None:
+        self._limits = limits
+        self._now = now
+        self._began_s = now()
+        self._bytes = 0
+
+    def count(self, n_bytes: int) -> None:
+        """Raises DownloadFailed at the end of a window that brought too little."""
+        self._bytes += n_bytes
+        if self._now() - self._began_s < self._limits.window_s:
+            return
+        if self._bytes < self._limits.least_bytes:
+            raise DownloadFailed(reason="timeout")
+        self._began_s, self._bytes = self._now(), 0
+
+
 class _Fetch:
     """One file, from the first request to the last byte. `platform` is None for a typed link."""
 
@@ -167,8 +196,10 @@ class _Fetch:
         allow_private: bool,
         platform: HostSet | None,
         headers: Mapping[str, str],
+        now: Callable[[], float],
     ) -> None:
         self._limits = limits
+        self._now = now
         self._is_link = platform is None
         self._platform = HostSet(trusted.entries | platform.entries) if platform else trusted
         self._named = self._platform.entries
@@ -201,6 +232,8 @@ class _Fetch:
             raise self._unreachable("dns") from error
         except (aiohttp.ConnectionTimeoutError, aiohttp.SocketTimeoutError) as error:
             raise _Retryable(DownloadFailed(reason="timeout")) from error
+        except TimeoutError as error:
+            raise DownloadFailed(reason="timeout") from error
         except aiohttp.ClientPayloadError as error:
             raise _Retryable(DownloadFailed(reason="truncated")) from error
         except aiohttp.InvalidURL as error:
@@ -216,13 +249,15 @@ class _Fetch:
         return _Retryable(DownloadFailed(reason="connection"))
 
     async def _follow(self, session: aiohttp.ClientSession, url: URL, dest: Path) -> FetchedFile:
-        for _ in range(_MAX_REDIRECTS + 1):
-            self._guard.admit(url)
-            headers = self._headers if self._may_see_headers(url) else {}
-            async with session.get(url, headers=headers, allow_redirects=False) as response:
-                if response.status not in _REDIRECTS:
-                    return await self._save(response, dest)
-                url = self._next(response, url)
+        async with asyncio.timeout(self._limits.answer_s) as answer:
+            for _ in range(_MAX_REDIRECTS + 1):
+                self._guard.admit(url)
+                headers = self._headers if self._may_see_headers(url) else {}
+                async with session.get(url, headers=headers, allow_redirects=False) as response:
+                    if response.status not in _REDIRECTS:
+                        answer.reschedule(None)
+                        return await self._save(response, dest)
+                    url = self._next(response, url)
         raise LinkRefused(reason="redirects")
 
     def _may_see_headers(self, url: URL) -> bool:
@@ -245,8 +280,10 @@ class _Fetch:
         if declared is not None and declared > self._limits.max_bytes:
             raise FileTooLarge(bytes=declared, limit_bytes=self._limits.max_bytes)
         sink = await _Sink.open(dest, self._limits.max_bytes)
+        window = _Window(self._limits, self._now)
         try:
             async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+                window.count(len(chunk))
                 if sink.bytes == 0:
                     self._refuse_page(chunk)
                 await sink.write(chunk)

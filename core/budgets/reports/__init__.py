@@ -85,3 +85,5 @@ class UsageReport:
     play_money: bool
     shares: tuple[MemberDay, ...] = ()
     """Charges by day and member, for the chart; empty for a single person."""
+    viewer: str = ""
+    """Who asked, as `platform:user`: drawings take turns by it."""

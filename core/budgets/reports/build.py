@@ -19,6 +19,7 @@ def build(
     held_nanousd: int,
     budget_day_nanousd: int | None,
     play_money: bool,
+    viewer: str = "",
 ) -> UsageReport:
     """The report. Days without use are left out; members come in the order of what they were charged."""
     days = sorted(_summed(rows, lambda row: (row.day, row.day)), key=lambda row: row.key)
@@ -42,6 +43,7 @@ def build(
         members=() if scope == "user" else tuple(members),
         budget_day_nanousd=budget_day_nanousd,
         play_money=play_money,
+        viewer=viewer,
         shares=() if scope == "user" else tuple(sorted(rows, key=lambda row: (row.day, row.platform, row.user_id))),
     )
 

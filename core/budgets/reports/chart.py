@@ -13,6 +13,7 @@ import structlog
 
 from core.budgets.reports import UsageReport
 from core.budgets.reports.chart_spec import drawing
+from core.jobs.admission import FairQueue, Share
 
 log = structlog.get_logger(__name__)
 
@@ -28,12 +29,15 @@ class ChartDrawer:
 
     def __init__(self, *, timeout_s: float = 30.0, parallel: int = 2) -> None:
         self._timeout_s = timeout_s
-        self._slots = asyncio.Semaphore(parallel)
+        self._queue = FairQueue(parallel, per_member=1, most_waiting=10)
 
     async def draw(self, report: UsageReport, *, locale: str, dark: bool) -> Path:
-        """A PNG of about 1600×900 pixels in a temporary file that the caller deletes. Raises ChartError."""
+        """A PNG of about 1600×900 pixels in a temporary file that the caller deletes.
+
+        Charts of the same people take turns with all others. Raises ChartError, TooManyWaiting.
+        """
         spec = json.dumps(drawing(report, locale, dark=dark).to_json()).encode()
-        async with self._slots:
+        async with self._queue.slot(Share(report.viewer)):
             png = await self._run(spec)
         return await asyncio.to_thread(_save, png)
 

@@ -17,6 +17,7 @@ from core.images.operations import bmp
 from core.images.operations.metadata import has_png_text
 from core.images.operations.probe import HEAD_BYTES, declared_size, first_gif_frame, sniff
 from core.images.operations.refusals import Refused, from_codec
+from core.images.operations.structure import check_parts
 
 VipsImage = Any
 
@@ -41,6 +42,7 @@ def kind_of(path: Path, limits: ImageLimits, *, limit_bytes: int | None = None) 
         raise Refused("file_too_large", bytes=size_bytes, limit_bytes=allowed_bytes)
     with path.open("rb") as file:
         kind = sniff(file.read(HEAD_BYTES))
+        check_parts(path, kind)
         size = declared_size(file, kind)
     if size is not None:
         _check_size(*size, limits)

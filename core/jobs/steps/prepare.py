@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 from core.budgets.fit import refusal
@@ -11,6 +12,7 @@ from core.domain import money
 from core.domain.errors import DownloadFailed, ResultExpired
 from core.domain.job import InputFacts, Job, JobState, Progress, Quote, Receipt, Result
 from core.images.service import check_output
+from core.jobs.admission import FairQueue, Share
 from core.jobs.context import Next, Tools
 from core.jobs.steps.fail import cancelled_before_submit
 
@@ -21,8 +23,25 @@ async def prepare(tools: Tools, job: Job) -> Next:
         return "end"  # already agreed to: the second half of the job has it
     if job.cancel_requested_by:
         return await cancelled_before_submit(tools, job)
+    share = Share.of(job.requester)
+    async with tools.admission.unpriced.slot(share, waits=_tell_wait(tools, job)) as waited:
+        if waited:
+            job = await tools.load(job.id)
+            if job.state.terminal:
+                return "end"
+            if job.cancel_requested_by:
+                return await cancelled_before_submit(tools, job)
+        return await _price(tools, job)
+
+
+def _tell_wait(tools: Tools, job: Job) -> Callable[[int], object]:
+    return lambda before: tools.show(job, Progress("turn", position=before))
+
+
+async def _price(tools: Tools, job: Job) -> Next:
+    """Read the picture, look for earlier work, and price it."""
     tools.show(job, Progress("preparing"))
-    facts = await _read_picture(tools, job)
+    facts = await _read_picture(tools, job, tools.admission.downloads)
     check_output(facts.width_px, facts.height_px, job.parameters.factor, tools.images.limits)
     fingerprint = _fingerprint(tools, job, facts)
     earlier = await tools.store.earlier_result(fingerprint, job.requester)
@@ -42,13 +61,15 @@ async def ensure_input(tools: Tools, job: Job) -> None:
     """The prepared picture on this machine: made again where another machine made it."""
     async with tools.lock(f"input:{job.id}"):
         if not tools.files.input(job.id).exists():
-            await _read_picture(tools, job)
+            await _read_picture(tools, job, tools.admission.uploads)
 
 
-async def _read_picture(tools: Tools, job: Job) -> InputFacts:
-    async with tools.stage_slots:
-        source = tools.files.source(job.id)
+async def _read_picture(tools: Tools, job: Job, downloads: FairQueue) -> InputFacts:
+    """Fetch the source in a slot of `downloads`, then prepare it in one for pixel work."""
+    source, share = tools.files.source(job.id), Share.of(job.requester)
+    async with downloads.slot(share):
         sha256, n_bytes = await _fetch(tools, job, source)
+    async with tools.admission.pixels.slot(share):
         prepared = await tools.images.prepare(source, tools.files.input(job.id))
     return InputFacts(
         format=prepared.source.format,

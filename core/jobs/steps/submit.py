@@ -17,6 +17,7 @@ import structlog
 from core.domain.errors import ProviderBusy, SubmitNotSent, SubmitUnknown, UpscaleError
 from core.domain.job import Job, Progress, Remote
 from core.domain.media_types import media_type_of
+from core.jobs.admission import Share
 from core.jobs.context import Next, Tools
 from core.jobs.steps.fail import cancelled_before_submit
 from core.jobs.steps.prepare import ensure_input
@@ -46,7 +47,7 @@ async def submit(tools: Tools, job: Job) -> Next:
         tools.show(job, Progress("waiting"))
         await ensure_input(tools, job)
         mime = _media_type(tools, job)
-        async with tools.stage_slots:
+        async with tools.admission.uploads.slot(Share.of(job.requester)):
             url = await tools.upscaler.stage(tools.files.input(job.id), mime, job_id=job.id)
         remote = dataclasses.replace(remote, staged_url=url)
     return await _post(tools, job, remote, resends=0)

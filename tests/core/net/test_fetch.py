@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import hashlib
+import itertools
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -328,3 +329,44 @@ async def test_a_cancelled_fetch_leaves_no_file(tmp_path: Path) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
     assert list(tmp_path.iterdir()) == []
+
+
+async def _drip(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Length": "1000000"})
+    await response.prepare(request)
+    with suppress(ConnectionError):
+        for _ in range(1000):
+            await response.write(b"x" * 100)
+            await asyncio.sleep(0)
+    return response
+
+
+async def test_a_download_slower_than_the_least_speed_is_ended(tmp_path: Path) -> None:
+    instants_s = itertools.count(0.0, 3.0)  # each look at the clock, three seconds have passed
+    async with _site(a=_drip) as site:
+        fetcher = SourceFetcher(QUICK, trusted_hosts=[site.host], now=lambda: next(instants_s))
+        with pytest.raises(DownloadFailed) as raised:
+            await fetcher.fetch_link(site.url("/a"), tmp_path / "x")
+        assert raised.value.reason == "timeout"
+        assert len(site.seen) == 1  # a slow link is not tried again
+    assert not (tmp_path / "x").exists()
+
+
+async def test_a_download_that_keeps_the_least_speed_may_take_its_time(tmp_path: Path) -> None:
+    instants_s = itertools.count(0.0, 3.0)
+    async with _site(a=_body) as site:
+        limits = replace(QUICK, least_bytes=1)
+        fetcher = SourceFetcher(limits, trusted_hosts=[site.host], now=lambda: next(instants_s))
+        assert (await fetcher.fetch_link(site.url("/a"), tmp_path / "x")).bytes == len(BODY)
+
+
+async def test_a_server_that_never_answers_is_given_up_though_it_redirects_on(tmp_path: Path) -> None:
+    async def silent(request: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(30)
+        return web.Response()
+
+    async with _site(a=_to("/b"), b=silent) as site:
+        fetcher = SourceFetcher(replace(QUICK, answer_s=0.2), trusted_hosts=[site.host])
+        with pytest.raises(DownloadFailed) as raised:
+            await fetcher.fetch_link(site.url("/a"), tmp_path / "x")
+    assert raised.value.reason == "timeout"

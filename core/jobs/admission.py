@@ -1,0 +1,184 @@
+"""Fair shares before money is held: who reads, downloads, draws and uploads next, by member and by workspace.
+
+A `FairQueue` never lets one member, or one workspace, hold all slots or go ahead of somebody who has had less.
+One event loop owns a queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from core.domain.errors import TooManyWaiting
+from core.domain.job import Requester
+
+UNPRICED_PER_MEMBER = 4
+_REMEMBERED = 4096
+"""Members and workspaces whose last turn is remembered; whoever is forgotten counts as new."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Whose share a piece of work counts against. Without a workspace (direct messages) only the member's counts."""
+
+    member: str
+    workspace: str = ""
+
+    @classmethod
+    def of(cls, actor: Requester) -> Share:
+        """A person is one member in however many workspaces."""
+        workspace = f"{actor.platform}:{actor.workspace_id}" if actor.workspace_id else ""
+        return cls(f"{actor.platform}:{actor.user_id}", workspace)
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    number: int
+    granted: asyncio.Future[None]
+
+
+@dataclass(slots=True)
+class _Turns:
+    """When members, or workspaces, had their last turn; bounded."""
+
+    last: dict[str, int] = field(default_factory=dict)
+
+    def take(self, name: str, number: int) -> None:
+        self.last.pop(name, None)
+        self.last[name] = number
+        if len(self.last) > _REMEMBERED:
+            del self.last[next(iter(self.last))]
+
+
+class FairQueue:
+    """`slots` at a time in all (None: no bound), at most `per_member` and `per_workspace` of them for one.
+
+    A free slot goes to the member who holds fewest, then to the workspace that holds fewest, then to the member, then
+    the workspace, whose last turn is longest ago. More than `most_waiting` of one member are refused.
+    """
+
+    def __init__(
+        self, slots: int | None, *, per_member: int, per_workspace: int | None = None, most_waiting: int = 1000
+    ) -> None:
+        self._slots = slots
+        self._per_member = per_member
+        self._per_workspace = per_workspace
+        self._most_waiting = most_waiting
+        self._held = 0
+        self._members: Counter[str] = Counter()
+        self._workspaces: Counter[str] = Counter()
+        self._waiting: dict[Share, deque[_Waiter]] = {}
+        self._member_turns = _Turns()
+        self._workspace_turns = _Turns()
+        self._number = 0
+
+    @asynccontextmanager
+    async def slot(self, share: Share, *, waits: Callable[[int], object] | None = None) -> AsyncIterator[bool]:
+        """Hold a slot; yields whether it had to be waited for. `waits` is told how many of the member's are before it.
+
+        Raises TooManyWaiting.
+        """
+        waited = not self._may(share) or bool(self._waiting.get(share))
+        if waited:
+            await self._wait(share, waits)
+        else:
+            self._hold(share)
+        try:
+            yield waited
+        finally:
+            self._release(share)
+
+    def waiting(self, member: str | None = None) -> int:
+        """How many wait, of one member or of all."""
+        return sum(len(waiters) for share, waiters in self._waiting.items() if member in (None, share.member))
+
+    @property
+    def held(self) -> int:
+        """How many slots are held."""
+        return self._held
+
+    def _may(self, share: Share) -> bool:
+        if self._slots is not None and self._held >= self._slots:
+            return False
+        if self._members[share.member] >= self._per_member:
+            return False
+        capped = self._per_workspace is not None and share.workspace
+        return not capped or self._workspaces[share.workspace] < (self._per_workspace or 0)
+
+    def _hold(self, share: Share) -> None:
+        self._number += 1
+        self._held += 1
+        self._members[share.member] += 1
+        self._member_turns.take(share.member, self._number)
+        if share.workspace:
+            self._workspaces[share.workspace] += 1
+            self._workspace_turns.take(share.workspace, self._number)
+
+    async def _wait(self, share: Share, waits: Callable[[int], object] | None) -> None:
+        before = self.waiting(share.member)
+        if before >= self._most_waiting:
+            raise TooManyWaiting(limit=self._most_waiting)
+        self._number += 1
+        waiter = _Waiter(self._number, asyncio.get_running_loop().create_future())
+        self._waiting.setdefault(share, deque()).append(waiter)
+        try:
+            if waits is not None:
+                waits(before)
+            await waiter.granted
+        except BaseException:
+            if waiter.granted.done() and not waiter.granted.cancelled():
+                self._release(share)
+            else:
+                self._forget(share, waiter)
+            raise
+
+    def _forget(self, share: Share, waiter: _Waiter) -> None:
+        waiters = self._waiting.get(share)
+        if waiters is not None and waiter in waiters:
+            waiters.remove(waiter)
+            if not waiters:
+                del self._waiting[share]
+
+    def _release(self, share: Share) -> None:
+        self._held -= 1
+        for counter, name in ((self._members, share.member), (self._workspaces, share.workspace)):
+            if name:
+                counter[name] -= 1
+                if counter[name] <= 0:
+                    del counter[name]
+        self._grant()
+
+    def _grant(self) -> None:
+        """Give away what is free. Each round ends one wait, so it ends."""
+        while able := [share for share in self._waiting if self._may(share)]:
+            share = min(able, key=self._rank)
+            waiter = self._waiting[share].popleft()
+            if not self._waiting[share]:
+                del self._waiting[share]
+            if not waiter.granted.done():
+                self._hold(share)
+                waiter.granted.set_result(None)
+
+    def _rank(self, share: Share) -> tuple[int, ...]:
+        return (
+            self._members[share.member],
+            self._workspaces[share.workspace] if share.workspace else 0,
+            self._member_turns.last.get(share.member, 0),
+            self._workspace_turns.last.get(share.workspace, 0),
+            self._waiting[share][0].number,
+        )
+
+
+class Admission:
+    """The queues that a job passes. Downloads wait for strangers' servers, so they are many and bounded by speed."""
+
+    def __init__(self, *, downloads: int = 32, pixels: int = 2, uploads: int = 6) -> None:
+        per_member = UNPRICED_PER_MEMBER
+        self.unpriced = FairQueue(None, per_member=per_member)
+        self.downloads = FairQueue(downloads, per_member=per_member, per_workspace=max(per_member, downloads // 2))
+        self.pixels = FairQueue(pixels, per_member=max(1, pixels - 1))
+        self.uploads = FairQueue(uploads, per_member=max(1, uploads - 2))
+        """Of jobs whose price is agreed to; strangers' downloads have no part in it."""
