@@ -9,19 +9,18 @@ file hosts. Redirects are followed by hand, each hop judged anew. Never holds a 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import hashlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import aiohttp
 from aiohttp import hdrs
 from yarl import URL
 
 from core.domain.errors import DownloadFailed, FileTooLarge, LinkRefused, NotAnImage
+from core.net.file_sink import FetchedFile, FileSink
 from core.net.guard import Guard, GuardedConnector, HostSet, parse
 
 _CHUNK_BYTES: Final = 256 * 1024
@@ -51,15 +50,6 @@ class SourceLimits:
     least_bytes: int = 320_000
     window_s: float = 10.0
     retry_pause_s: float = 0.3
-
-
-@dataclass(frozen=True, slots=True)
-class FetchedFile:
-    """A complete file on disk."""
-
-    path: Path
-    bytes: int
-    sha256: str
 
 
 class SourceFetcher:
@@ -111,52 +101,6 @@ class SourceFetcher:
 
     def _capped(self, max_bytes: int | None) -> SourceLimits:
         return self._limits if max_bytes is None else replace(self._limits, max_bytes=max_bytes)
-
-
-async def save_stream(chunks: AsyncIterator[bytes], dest: Path, limit_bytes: int) -> FetchedFile:
-    """Writes what comes, one chunk in memory, off the event loop. Raises FileTooLarge; then `dest` is gone again."""
-    sink = await _Sink.open(dest, limit_bytes)
-    try:
-        async for chunk in chunks:
-            await sink.write(chunk)
-        return await sink.finished()
-    except BaseException:
-        sink.discard()
-        raise
-
-
-class _Sink:
-    """A file being written and hashed, with a cap."""
-
-    def __init__(self, path: Path, file: BinaryIO, limit_bytes: int) -> None:
-        self._path, self._file, self._limit_bytes = path, file, limit_bytes
-        self._digest = hashlib.sha256()
-        self.bytes = 0
-
-    @classmethod
-    async def open(cls, path: Path, limit_bytes: int) -> _Sink:
-        return cls(path, await asyncio.to_thread(path.open, "wb"), limit_bytes)
-
-    async def write(self, chunk: bytes) -> None:
-        """Raises FileTooLarge before writing past the cap."""
-        self.bytes += len(chunk)
-        if self.bytes > self._limit_bytes:
-            raise FileTooLarge(bytes=None, limit_bytes=self._limit_bytes)
-        await asyncio.to_thread(self._put, chunk)
-
-    def _put(self, chunk: bytes) -> None:
-        self._file.write(chunk)
-        self._digest.update(chunk)
-
-    async def finished(self) -> FetchedFile:
-        await asyncio.to_thread(self._file.close)
-        return FetchedFile(self._path, self.bytes, self._digest.hexdigest())
-
-    def discard(self) -> None:
-        """Quick and not awaited, so that it also works while being cancelled."""
-        with contextlib.suppress(OSError):
-            self._file.close()
-            self._path.unlink(missing_ok=True)
 
 
 class _Retryable(Exception):
@@ -279,7 +223,7 @@ class _Fetch:
         declared = response.content_length
         if declared is not None and declared > self._limits.max_bytes:
             raise FileTooLarge(bytes=declared, limit_bytes=self._limits.max_bytes)
-        sink = await _Sink.open(dest, self._limits.max_bytes)
+        sink = await FileSink.open(dest, self._limits.max_bytes)
         window = _Window(self._limits, self._now)
         try:
             async for chunk in response.content.iter_chunked(_CHUNK_BYTES):

@@ -20,7 +20,7 @@ from adapters.web.connection.security import Denied
 from adapters.web.inbound.translate import Raw, Submission, scalars
 from core.domain.errors import FileTooLarge
 from core.domain.untrusted_text import clean, clean_line
-from core.net.fetch import save_stream
+from core.net.file_sink import save_stream
 
 MAX_PARTS = 40
 MAX_FIELD_BYTES = 20_000

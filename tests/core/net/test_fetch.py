@@ -17,7 +17,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from core.domain.errors import DownloadFailed, FileTooLarge, LinkRefused, NotAnImage
-from core.net.fetch import SourceFetcher, SourceLimits, save_stream
+from core.net.fetch import SourceFetcher, SourceLimits
+from core.net.file_sink import save_stream
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 QUICK = SourceLimits(retry_pause_s=0.0)
