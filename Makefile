@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes --no-deps
+NO_PACKAGES := echo "The packages could not be installed: is this machine online, and is the disk not full? Try again then."; exit 1
 ARGS ?=
 TESTS ?= tests
 WORKERS ?= 2
@@ -65,11 +66,12 @@ $(VENV)/bin/python:
 
 # The stamps hold the lock they were made from, so a changed lock, and only that, installs again.
 $(VENV)/.installed: requirements.lock | $(VENV)/bin/python
-	@cmp -s requirements.lock $@ || { echo "Installing packages (once) ..."; $(PIP_INSTALL) -r requirements.lock; }
+	@cmp -s requirements.lock $@ || { echo "Installing packages (once) ..."; $(PIP_INSTALL) -r requirements.lock || { $(NO_PACKAGES); }; }
 	@cp requirements.lock $@
 
 $(VENV)/.installed-dev: requirements-dev.lock requirements.lock | $(VENV)/bin/python
-	@cmp -s requirements-dev.lock $@ || { echo "Installing packages and test tools (once) ..."; $(PIP_INSTALL) -r requirements-dev.lock; }
+	@cmp -s requirements-dev.lock $@ || { echo "Installing packages and test tools (once) ..."; \
+	  $(PIP_INSTALL) -r requirements-dev.lock || { $(NO_PACKAGES); }; }
 	@cp requirements.lock $(VENV)/.installed
 	@cp requirements-dev.lock $@
 

@@ -36,7 +36,10 @@ def print_manifest() -> Exit:
     """The manifest, alone on standard output, so that it can be piped."""
     found = read_settings()
     for platform, make in _offering(found, "manifest"):
-        out.print(make(platform.settings, found.public_url), markup=False)
+        try:
+            out.print(make(platform.settings, found.public_url), markup=False)
+        except ValueError as missing:
+            raise CommandError(str(missing)) from None
         return Exit.OK
     raise CommandError("No platform offers a manifest.")
 

@@ -10,6 +10,9 @@ from bot.cli.console import CommandError, err
 from bot.cli.session import opened, read_settings, secrets_of
 from bot.observability import logs
 from bot.settings import Settings
+from core.upscalers.fal import FalUpscaler
+
+_KEY_CHECK_S = 5.0
 
 
 def run_bot() -> int:
@@ -21,11 +24,24 @@ def run_bot() -> int:
 
 async def _serve(found: Settings) -> int:
     async with opened(found, serve=True) as app:
+        if isinstance(app.upscaler, FalUpscaler) and await _refused(app.upscaler):
+            raise CommandError(
+                "fal refuses FAL_KEY; make a new key with the scope API at https://fal.ai/dashboard/keys."
+            )
         _greet(found, app.http.port)
         try:
             return await app.run()
         except StartRefused as refusal:
             raise CommandError(str(refusal)) from None
+
+
+async def _refused(upscaler: FalUpscaler) -> bool:
+    """Whether fal says no to the key. A fal that does not answer in time stops no start."""
+    try:
+        async with asyncio.timeout(_KEY_CHECK_S):
+            return await upscaler.check_key() == "refused"
+    except TimeoutError:
+        return False
 
 
 def _greet(found: Settings, port: int) -> None:

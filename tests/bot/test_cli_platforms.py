@@ -77,6 +77,14 @@ async def test_a_refused_discord_token_stops_the_start_with_one_sentence(
     assert "Traceback" not in done.output
 
 
+async def test_a_refused_key_of_fal_stops_the_start_with_one_sentence(tmp_path: Path, fal: FalEmulator) -> None:
+    done = await bot(tmp_path, "run", **at_fal(fal, FAL_KEY="wrong:key"))
+    assert done.code == 2, done.output
+    assert "fal refuses FAL_KEY" in done.output
+    assert "Traceback" not in done.output
+    assert "wrong:key" not in done.output
+
+
 async def test_a_refused_slack_token_stops_the_start_with_one_sentence(tmp_path: Path, slack: SlackEmulator) -> None:
     wrong = {"SLACK_BOT_TOKEN": "xoxb-not-the-token", "SLACK_APP_TOKEN": slack.app_token}
     done = await bot(tmp_path, "run", SLACK_API_URL=slack.api_url, **wrong)

@@ -45,6 +45,19 @@ def test_a_python_without_venv_says_what_to_install(tmp_path: Path) -> None:
     assert "apt-get install python3-venv" in done.stdout
 
 
+def test_packages_that_cannot_be_fetched_are_one_plain_sentence(tmp_path: Path) -> None:
+    (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
+    (tmp_path / "requirements.lock").write_text("no-such-package==1 --hash=sha256:0\n")
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.write_text("#!/bin/sh\necho 'pip: connection refused' >&2\nexit 1\n")
+    python.chmod(0o755)
+    done = make("setup", folder=tmp_path)
+    assert done.returncode != 0
+    assert "is this machine online" in done.stdout
+    assert not (tmp_path / ".venv" / ".installed").exists()
+
+
 def test_running_the_bot_never_asks_for_system_packages() -> None:
     recipe = make("--dry-run", "run").stdout
     assert "apt-get install -y" not in recipe

@@ -28,7 +28,7 @@ def as_dict(*, command: str, socket_mode: bool, public_url: str | None = None, m
     `should_escape` is on, so that members and channels named in `/upscale quota …` arrive as ids; links then come in
     angle brackets, which the core's parser reads.
     """
-    url = (public_url or "https://example.com").rstrip("/")
+    url = (public_url or "").rstrip("/")
     events: dict[str, Any] = {"bot_events": sorted(BOT_EVENTS + (("team_access_revoked",) if many else ()))}
     interactivity: dict[str, Any] = {"is_enabled": True}
     slash: dict[str, Any] = {
@@ -94,8 +94,13 @@ def _features(slash: dict[str, Any]) -> dict[str, Any]:
 
 
 def manifest(settings: Settings, public_url: str | None) -> str:
-    """The text to paste: Socket Mode unless only HTTP is set up; for many workspaces when OAuth is."""
+    """The text to paste: Socket Mode unless only HTTP is set up; for many workspaces when OAuth is.
+
+    Raises ValueError with one sentence where Slack needs our public address and there is none.
+    """
     http_only = settings.slack_app_token is None and settings.slack_signing_secret is not None
+    if public_url is None and (http_only or settings.slack_client_id is not None):
+        raise ValueError("Slack needs this bot's public address: set PUBLIC_URL=https://… first.")
     built = as_dict(
         command=settings.slack_command,
         socket_mode=not http_only,

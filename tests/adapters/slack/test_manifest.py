@@ -44,6 +44,12 @@ def test_many_workspaces_get_redirects_rotation_and_org_installs() -> None:
     assert many["settings"]["org_deploy_enabled"] is True
 
 
+@pytest.mark.parametrize("values", [HTTP, MANY])
+def test_no_address_is_made_up_where_slack_needs_ours(values: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="PUBLIC_URL"):
+        made(values, None)
+
+
 def test_the_commands_name_comes_from_the_settings() -> None:
     assert made(SOCKET | {"slack_command": "enlarge"})["features"]["slash_commands"][0]["command"] == "/enlarge"
 
