@@ -118,7 +118,9 @@ class App:
             fallback_adapter=SilentAdapter(),
             link_for=self.links.link,
             notice_for=notice_for,
-            settings=PipelineSettings(confirm_above_nanousd=s.confirm_above_nanousd),
+            settings=PipelineSettings(
+                confirm_above_nanousd=s.confirm_above_nanousd, collect_retry_s=s.retention_days * _DAY_S
+            ),
             metrics=self.metrics,
         )
         self.pipeline = Pipeline(self.tools)

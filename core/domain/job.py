@@ -189,19 +189,44 @@ class Delivery:
     elsewhere: Literal["", "direct_message", "new_message"] = ""
 
 
+Awaited = Literal["answer", "file", "start"]
+"""What of the provider's is waited for: its answer, the file that it made, a runner that begins."""
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The newest known progress. `position` counts requests ahead, in `line`'s queue; `eta_at` is unix seconds."""
+    """The newest known progress. `position` counts requests ahead, in `line`'s queue; `eta_at` is unix seconds.
+
+    `awaits` says what is being waited for that is late, and `until_at` (unix seconds) for how long.
+    """
 
     stage: Literal["preparing", "turn", "waiting", "upscaling", "delivering"]
     position: int | None = None
     percent: float | None = None
     eta_at: float | None = None
+    awaits: Awaited | None = None
+    until_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What the provider said that it made. It may forget this sooner than the file."""
+
+    image_url: str
+    seed: int | None = None
+    inference_s: float | None = None
+    caption: str = ""
+    units: Decimal | None = None
+    file_bytes: int | None = None
+    flagged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """The request at the provider. `submit` tells how far the one paid call got; see `core.jobs.steps`."""
+    """The request at the provider. `submit` tells how far the one paid call got; see `core.jobs.steps`.
+
+    `made` is there from the moment the outcome is known until its file lies here.
+    """
 
     backend: str
     staged_url: str = ""
@@ -210,6 +235,7 @@ class Remote:
     request_id: str = ""
     image_url: str = ""
     possible_double: bool = False
+    made: Made | None = None
 
 
 @dataclass(frozen=True, slots=True)

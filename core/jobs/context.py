@@ -46,8 +46,11 @@ class PipelineSettings:
     cancel_grace_s: float = 120
     """How long the end of a cancelled request is waited for, to learn whether it is billed."""
 
-    collect_retry_s: float = 3000
-    """How long an ended request is asked for its result while fal is away; fal keeps results for an hour."""
+    collect_retry_s: float = 7 * 86_400
+    """How long after the submit a result is asked for and fetched: as long as fal keeps it (RETENTION_DAYS)."""
+
+    start_within_s: float = 6 * 3600
+    """When the provider gives up a request that no runner has started (fal: `FalConfig.start_timeout_s`)."""
 
     deliver_retry_s: float = 1800
     announce_retry_s: float = 300

@@ -25,6 +25,9 @@ log = structlog.get_logger(__name__)
 _MAX_TAKEOVERS = 5
 """Processes that died with the same job in hand: more, and the job itself is taken to be the cause."""
 
+_MAX_TAKEOVERS_PAID = 100
+"""What was made and paid for is fetched over days, through many restarts."""
+
 _STALE_S = 45.0
 _ENGINE_KEPT_S = 30 * 86_400
 _UPLOAD_KEPT_S = 86_400
@@ -134,14 +137,14 @@ class Janitor:
             attempt = await self._tools.store.count_takeover(job_id)
             log.info("job_taken_over", job=job_id, attempt=attempt)
             job = await self._tools.store.get(job_id)
-            if attempt > _MAX_TAKEOVERS and job is not None and not job.state.terminal:
+            if job is not None and attempt > _most_takeovers(job) and not job.state.terminal:
                 await self._pipeline.give_up(job, InternalError(reference=job.id))
 
     async def revive(self, job: Job) -> None:
         """Carry a job on from what its row says; end it when that has been tried too often."""
         attempt = await self._tools.store.count_takeover(job.id)
         log.warning("job_revived", job=job.id, attempt=attempt)
-        if attempt > _MAX_TAKEOVERS:
+        if attempt > _most_takeovers(job):
             await self._pipeline.give_up(job, InternalError(reference=job.id))
             await self._engine.start(job.id, part="announce")
             return
@@ -173,3 +176,7 @@ class Janitor:
     async def forget_expired(self) -> None:
         """Claims and states whose time is over, and incidents of more than three months ago."""
         await self._tools.store.forget_expired(self._tools.clock.now() - _INCIDENTS_KEPT_S)
+
+
+def _most_takeovers(job: Job) -> int:
+    return _MAX_TAKEOVERS if job.remote is None or job.remote.made is None else _MAX_TAKEOVERS_PAID

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+from babel.dates import format_date
 from babel.numbers import format_decimal
 
 from core.presentation.translations import language_of
@@ -32,6 +35,13 @@ def mb(n_bytes: int, locale: str) -> str:
 def pixels(n_px: int, locale: str) -> str:
     """Pixels as megapixels: `64 MP`, `0.5 MP`."""
     return f"{number(n_px / 1_000_000, locale, '#,##0.##')} MP"
+
+
+def moment(at: float, locale: str) -> str:
+    """A unix time as date and time of day: `Nov 29, 2026, 14:05 UTC`."""
+    when = datetime.fromtimestamp(at, UTC)
+    language = language_of(locale)
+    return f"{format_date(when, 'medium', locale=language)}, {when:%H:%M} UTC"
 
 
 def seconds(value_s: float, locale: str) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from core.domain.job import Delivery, Job, JobState, Progress, Quote, Receipt
+from core.domain.job import Awaited, Delivery, Job, JobState, Progress, Quote, Receipt
 from core.domain.limits import LimitStatus
 from core.domain.money import usd
-from core.presentation.formats import factor_text, number, pixels, seconds, size
+from core.presentation.formats import factor_text, moment, number, pixels, seconds, size
 from core.presentation.limit_texts import left_sentence, tightest
 from core.presentation.translations import tr, trn
 
@@ -34,6 +34,8 @@ def button_label(button: Button, locale: str) -> str:
 
 def stage_text(progress: Progress, locale: str) -> str:
     """`Waiting, 3 ahead`, `Upscaling, 40 %` …; the finish time is shown by the platform."""
+    if progress.awaits is not None:
+        return _awaiting(progress.awaits, progress.until_at or 0.0, locale)
     if progress.stage == "preparing":
         return tr("Reading the picture", locale)
     if progress.stage == "turn":
@@ -53,6 +55,22 @@ def stage_text(progress: Progress, locale: str) -> str:
             return tr("Upscaling", locale)
         return tr("Upscaling, {percent} %", locale, percent=int(progress.percent))
     return tr("Delivering", locale)
+
+
+def _awaiting(awaits: Awaited, until_at: float, locale: str) -> str:
+    time = moment(until_at, locale)
+    sentences: dict[Awaited, str] = {
+        "answer": tr(
+            "fal does not answer at the moment. Nothing is lost: it is asked again until {time}.", locale, time=time
+        ),
+        "file": tr(
+            "The picture is made, but fal does not hand it over yet. It is fetched again until {time}.",
+            locale,
+            time=time,
+        ),
+        "start": tr("fal has not begun yet. It is waited for until {time}.", locale, time=time),
+    }
+    return sentences[awaits]
 
 
 def _waiting(position: int | None, locale: str) -> str:

@@ -10,8 +10,9 @@ from core.domain.errors import (
 )
 from core.domain.job import Job, JobState
 from core.jobs.context import Next, Tools
-from core.jobs.steps.backoff import backoff_s
+from core.jobs.steps.deliver import PAUSES
 from core.jobs.steps.fail import close_question
+from core.net.retry import retry
 
 log = structlog.get_logger(__name__)
 
@@ -25,19 +26,21 @@ async def announce(tools: Tools, job: Job) -> Next:
     await tools.quiet(job.id)
     reply = tools.reply(job)
     notice = tools.notice_for(job)
-    deadline = tools.clock.now() + tools.settings.announce_retry_s
-    for attempt in range(1000):
-        try:
-            await reply.failed(job, notice)
-        except DeliveryRefused as refusal:
-            log.info("announce_refused", job=job.id, reason=refusal.reason)
-        except DeliveryUnavailable as away:
-            pause_s = backoff_s(attempt, away.retry_after_s)
-            if tools.clock.now() + pause_s <= deadline:
-                await tools.clock.sleep(pause_s)
-                continue
-            log.warning("announce_given_up", job=job.id)
-        except Exception:
-            log.exception("announce_broke", job=job.id)
-        break
+
+    def pause(error: Exception, attempt: int) -> float | None:
+        return PAUSES.pause_s(attempt, error.retry_after_s) if isinstance(error, DeliveryUnavailable) else None
+
+    try:
+        await retry(
+            lambda: reply.failed(job, notice),
+            clock=tools.clock,
+            pause=pause,
+            within_s=tools.settings.announce_retry_s,
+        )
+    except DeliveryRefused as refusal:
+        log.info("announce_refused", job=job.id, reason=refusal.reason)
+    except DeliveryUnavailable:
+        log.warning("announce_given_up", job=job.id)
+    except Exception:
+        log.exception("announce_broke", job=job.id)
     return "end"

@@ -1,4 +1,8 @@
-"""Read what the model made, settle by what was billed, and fetch the file."""
+"""Read what the model made, settle by what was billed, and fetch the file; for as long as the provider keeps it.
+
+Nothing but a named error of the model ends a request that was paid for. Everything else is tried again by growing
+pauses, and the job's message says what is being waited for, and until when.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ import structlog
 
 from core.domain.errors import (
     ContentRejected,
+    DamagedImage,
     InputError,
     ModelFailed,
     ProviderBusy,
@@ -19,17 +24,26 @@ from core.domain.errors import (
     ProviderUnavailable,
     ResultExpired,
 )
-from core.domain.job import Job, JobState, Progress, Result
+from core.domain.job import Awaited, Job, JobState, Made, Progress, Remote, Result
 from core.images.service import ImageFacts
 from core.jobs.context import Next, Tools
-from core.jobs.steps.backoff import backoff_s
 from core.jobs.steps.fail import charge, charge_by_size, charge_unknown
 from core.jobs.steps.prepare import max_result_bytes
+from core.net.retry import Backoff, retry
 from core.ports import ModelResult
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+
+_PASSING = (ProviderUnavailable, ProviderBusy, ProviderHalted)
+_PAUSES = Backoff(first_s=2.0, cap_s=900.0, asked_cap_s=900.0)
+_UNREADABLE_TRIES = 6
+_UNREADABLE_PAUSES = Backoff(first_s=4.0, cap_s=60.0)
+"""A complete answer that is no picture is fetched again over two minutes, and then believed."""
+
+_SILENT_S = 30.0
+"""Waiting longer than this on somebody else is told."""
 
 _BLACK_PX_PER_BYTE = 30
 _SMALL_PX = 100_000
@@ -40,49 +54,82 @@ async def collect(tools: Tools, job: Job) -> Next:
     """Read the outcome (or raise the model's error), settle by what was billed, and fetch the file to disk."""
     if job.remote is None or not job.remote.request_id:
         return "submit"
-    request_id = job.remote.request_id
-    outcome = await _patiently(tools, job, lambda: tools.upscaler.result(request_id))
-    remote = dataclasses.replace(job.remote, image_url=outcome.image_url)
+    made = job.remote.made or await _outcome(tools, job, job.remote)
     receipt = job.receipt
-    if outcome.billable_units is not None and receipt is None:
-        receipt = await charge(tools, job, outcome.billable_units)
-    job = await tools.store.update(job.id, remote=remote, receipt=receipt, state=JobState.DELIVERING)
+    if made.units is not None and receipt is None:
+        receipt = await charge(tools, job, made.units)
+        tools.release_turns()
+    job = await tools.store.update(
+        job.id, remote=_remembering(job.remote, made), receipt=receipt, state=JobState.DELIVERING
+    )
     tools.show(job, Progress("delivering"))
-    result = await _fetch(tools, job, outcome)
+    result = await _fetch(tools, job, made)
     receipt = job.receipt or await charge_by_size(tools, job, result.width_px, result.height_px)
     tools.release_turns()
-    await tools.store.update(job.id, result=result, receipt=receipt)
+    remote = dataclasses.replace(job.remote, made=None) if job.remote is not None else None
+    await tools.store.update(job.id, result=result, receipt=receipt, remote=remote)
     return "deliver"
 
 
-async def _patiently(tools: Tools, job: Job, read: Callable[[], Awaitable[T]]) -> T:
-    """Read what was paid for, again and again while fal is away or takes nothing from us at the moment."""
-    deadline = tools.clock.now() + tools.settings.collect_retry_s
-    for attempt in range(1000):
-        try:
-            return await read()
-        except (ProviderUnavailable, ProviderBusy, ProviderHalted) as away:
-            pause_s = backoff_s(attempt + 1, away.retry_after_s if isinstance(away, ProviderBusy) else None)
-            if tools.clock.now() + pause_s > deadline:
-                raise
-            log.warning("collect_delayed", job=job.id, error=away.code, pause_s=round(pause_s, 1))
-            await tools.clock.sleep(pause_s)
-    raise ProviderUnavailable
+async def _outcome(tools: Tools, job: Job, remote: Remote) -> Made:
+    found: ModelResult = await _patiently(tools, job, "answer", lambda: tools.upscaler.result(remote.request_id))
+    return Made(
+        image_url=found.image_url,
+        seed=found.seed,
+        inference_s=found.inference_s,
+        caption=found.caption,
+        units=found.billable_units,
+        file_bytes=found.file_bytes,
+        flagged=found.flagged,
+    )
 
 
-async def _fetch(tools: Tools, job: Job, outcome: ModelResult) -> Result:
+def _remembering(remote: Remote, made: Made) -> Remote:
+    """The provider may forget the request sooner than its file, so the answer is kept; a picture within it is not."""
+    if _web_link(made.image_url) is None and made.image_url[:5].lower() == "data:":
+        return remote
+    return dataclasses.replace(remote, image_url=made.image_url, made=made)
+
+
+async def _patiently(tools: Tools, job: Job, awaited: Awaited, read: Callable[[], Awaitable[T]]) -> T:
+    """Read what was paid for, again and again. Raises ResultExpired once the provider keeps it no longer."""
+    began_at = tools.clock.now()
+    until_at = _kept_until(tools, job)
+    unreadable = 0
+
+    def pause(error: Exception, attempt: int) -> float | None:
+        nonlocal unreadable
+        if isinstance(error, InputError):
+            unreadable += 1
+            pause_s = _UNREADABLE_PAUSES.pause_s(unreadable)
+            if unreadable >= _UNREADABLE_TRIES:
+                return None
+        elif isinstance(error, _PASSING):
+            pause_s = _PAUSES.pause_s(attempt, error.retry_after_s if isinstance(error, ProviderBusy) else None)
+        else:
+            return None
+        log.warning("collect_delayed", job=job.id, error=str(error), pause_s=round(pause_s, 1))
+        if tools.clock.now() + pause_s - began_at > _SILENT_S:
+            tools.show(job, Progress("delivering", awaits=awaited, until_at=until_at))
+        return pause_s
+
+    try:
+        return await retry(read, clock=tools.clock, pause=pause, within_s=max(0.0, until_at - began_at))
+    except _PASSING as last:
+        raise ResultExpired from last
+
+
+def _kept_until(tools: Tools, job: Job) -> float:
+    sent_at = job.remote.intent_at if job.remote is not None else 0.0
+    return (sent_at or job.created_at) + tools.settings.collect_retry_s
+
+
+async def _fetch(tools: Tools, job: Job, made: Made) -> Result:
     part = tools.files.folder(job.id) / "result.part"
     try:
-        most = max_result_bytes(job)
-
-        async def fetch() -> None:
-            async with tools.fetch_slots:
-                await tools.upscaler.fetch(outcome.image_url, part, max_bytes=most)
-
-        await _patiently(tools, job, fetch)
-        facts = (await tools.images.strip_result(part)).facts
-        await _refuse_blanked(tools, job, outcome, part, facts)
-    except (ResultExpired, InputError) as error:
+        facts = await _patiently(tools, job, "file", _whole_file(tools, job, made, part))
+        await _refuse_blanked(tools, job, made, part, facts)
+    except (ResultExpired, InputError, ModelFailed) as error:
         if job.receipt is None:
             await tools.store.update(job.id, receipt=await charge_unknown(tools, job))
         if isinstance(error, InputError):
@@ -90,21 +137,39 @@ async def _fetch(tools: Tools, job: Job, outcome: ModelResult) -> Result:
         raise
     path = tools.files.result(job.id, facts.mime)
     await asyncio.to_thread(part.replace, path)
-    seed = outcome.seed if outcome.seed is not None else job.parameters.seed or 0
     return Result(
         width_px=facts.width_px,
         height_px=facts.height_px,
         bytes=facts.bytes,
         mime=facts.mime,
         path=tools.files.relative(path),
-        seed=seed,
-        inference_s=outcome.inference_s,
-        caption=outcome.caption,
-        link=tools.link_for(job.id, path.name) or _web_link(outcome.image_url),
+        seed=made.seed if made.seed is not None else job.parameters.seed or 0,
+        inference_s=made.inference_s,
+        caption=made.caption,
+        link=tools.link_for(job.id, path.name) or _web_link(made.image_url),
     )
 
 
-async def _refuse_blanked(tools: Tools, job: Job, outcome: ModelResult, path: Path, facts: ImageFacts) -> None:
+def _whole_file(tools: Tools, job: Job, made: Made, part: Path) -> Callable[[], Awaitable[ImageFacts]]:
+    """One try to have the file on disk, whole and readable. Raises InputError for what is not."""
+    short = 0
+
+    async def fetch() -> ImageFacts:
+        nonlocal short
+        async with tools.fetch_slots:
+            await tools.upscaler.fetch(made.image_url, part, max_bytes=max_result_bytes(job))
+        size_bytes = (await asyncio.to_thread(part.stat)).st_size
+        if size_bytes == 0:
+            raise DamagedImage
+        if made.file_bytes is not None and size_bytes < made.file_bytes and short < _UNREADABLE_TRIES - 1:
+            short += 1  # the provider's own figure may be wrong: a picture that stays so short is believed at last
+            raise DamagedImage
+        return (await tools.images.strip_result(part)).facts
+
+    return fetch
+
+
+async def _refuse_blanked(tools: Tools, job: Job, made: Made, path: Path, facts: ImageFacts) -> None:
     """Raise ContentRejected for a black picture where none was handed in.
 
     Other upscalers at fal blank what their safety check refuses and call it a success; this model's outputs have no
@@ -114,8 +179,7 @@ async def _refuse_blanked(tools: Tools, job: Job, outcome: ModelResult, path: Pa
         return
     before = tools.files.input(job.id)
     if await tools.images.is_black(path) and not (before.exists() and await tools.images.is_black(before)):
-        billed = outcome.billable_units is None or outcome.billable_units > 0
-        raise ContentRejected(billed=billed, billed_units=outcome.billable_units)
+        raise ContentRejected(billed=made.units is None or made.units > 0, billed_units=made.units)
 
 
 def _web_link(url: str) -> str | None:

@@ -11,11 +11,12 @@ from core.domain.errors import (
 from core.domain.job import Delivery, Job, JobState, Receipt
 from core.domain.limits import LimitStatus
 from core.jobs.context import Next, Tools
-from core.jobs.steps.backoff import backoff_s
+from core.net.retry import Backoff, retry
 
 log = structlog.get_logger(__name__)
 
 _BROKEN_DELIVERIES = 3
+PAUSES = Backoff(first_s=1.0, cap_s=60.0)
 
 
 async def deliver(tools: Tools, job: Job) -> Next:
@@ -46,23 +47,27 @@ async def deliver(tools: Tools, job: Job) -> Next:
 
 async def _deliver(tools: Tools, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
     reply = tools.reply(job)
-    deadline = tools.clock.now() + tools.settings.deliver_retry_s
-    for attempt in range(1000):
-        try:
-            return await reply.finished(job, left)
-        except DeliveryRefused as refusal:
-            log.warning("delivery_refused", job=job.id, reason=refusal.reason)
-            return Delivery("kept")
-        except DeliveryUnavailable as away:
-            pause_s = backoff_s(attempt, away.retry_after_s)
-            log.warning("delivery_unavailable", job=job.id, attempt=attempt + 1, pause_s=round(pause_s, 1))
-            if tools.clock.now() + pause_s > deadline:
-                return Delivery("kept")
-            await tools.clock.sleep(pause_s)
-        except Exception:
-            # A picture that was paid for is never lost to a bug in the way of showing it.
-            log.exception("delivery_broke", job=job.id, attempt=attempt + 1)
-            if attempt + 1 >= _BROKEN_DELIVERIES:
-                return Delivery("kept")
-            await tools.clock.sleep(backoff_s(attempt, None))
-    return Delivery("kept")
+    broken = 0
+
+    def pause(error: Exception, attempt: int) -> float | None:
+        nonlocal broken
+        if isinstance(error, DeliveryRefused):
+            log.warning("delivery_refused", job=job.id, reason=error.reason)
+            return None
+        if isinstance(error, DeliveryUnavailable):
+            pause_s = PAUSES.pause_s(attempt, error.retry_after_s)
+            log.warning("delivery_unavailable", job=job.id, attempt=attempt, pause_s=round(pause_s, 1))
+            return pause_s
+        broken += 1
+        log.error("delivery_broke", job=job.id, attempt=attempt, exc_info=error)
+        return PAUSES.pause_s(attempt) if broken < _BROKEN_DELIVERIES else None
+
+    try:
+        return await retry(
+            lambda: reply.finished(job, left),
+            clock=tools.clock,
+            pause=pause,
+            within_s=tools.settings.deliver_retry_s,
+        )
+    except Exception:  # told above; a picture that was paid for is never lost to a bug in the way of showing it
+        return Delivery("kept")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.budgets.fit import refusal
 from core.domain import money
-from core.domain.errors import DownloadFailed, ResultExpired
+from core.domain.errors import DownloadFailed, ModelError, ProviderError, ResultExpired
 from core.domain.job import InputFacts, Job, JobState, Progress, Quote, Receipt, Result
 from core.images.service import check_output
 from core.jobs.admission import FairQueue, Share
@@ -156,7 +156,7 @@ async def _take_over(tools: Tools, job: Job, facts: InputFacts, earlier: Job) ->
         return False
     try:
         path = await ensure_result(tools, earlier)
-    except ResultExpired:
+    except (ProviderError, ModelError):
         return False
     own = tools.files.result(job.id, earlier.result.mime)
     await tools.files.copy(path, own)

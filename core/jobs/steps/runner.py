@@ -29,7 +29,7 @@ _STEPS: dict[str, Step] = {
 }
 
 
-_LONG_STEPS = {"hold", "wait"}
+_LONG_STEPS = {"hold", "wait", "collect"}
 
 
 _ORDER: tuple[Next, ...] = ("prepare", "hold", "submit", "wait", "collect", "deliver")
@@ -150,7 +150,7 @@ def next_step(job: Job) -> Next:
     if job.state is JobState.DELIVERING and job.result is not None:
         return "deliver"
     if job.remote is not None and job.remote.request_id:
-        return "wait"
+        return "wait" if job.remote.made is None else "collect"
     if job.quote is not None and (not job.quote.needs_confirmation or job.confirmed_nanousd):
         return "hold"
     return "prepare"

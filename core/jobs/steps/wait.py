@@ -6,7 +6,7 @@ import asyncio
 
 import structlog
 
-from core.domain.errors import ModelError, ProviderError, RequestLost
+from core.domain.errors import ModelError, ProviderError, ProviderUnavailable
 from core.domain.job import Job, JobState, Progress
 from core.jobs.context import Next, Tools
 from core.jobs.steps.fail import cancelled_after_submit
@@ -60,6 +60,8 @@ async def wait(tools: Tools, job: Job) -> Next:
     """Until the request has ended. A cancel is passed on to the provider, whose end is then waited for, bounded."""
     if job.remote is None or not job.remote.request_id:
         return "submit"
+    if job.remote.made is not None:
+        return "collect"
     request_id = job.remote.request_id
     watching = asyncio.create_task(_watch(tools, job, request_id), name=f"watch-{job.id}")
     cancel = asyncio.create_task(tools.cancel_event(job.id).wait(), name=f"cancel-{job.id}")
@@ -69,6 +71,8 @@ async def wait(tools: Tools, job: Job) -> Next:
         if not watching.done():
             return await _stop(tools, job, request_id, watching)
         await watching
+    except ProviderUnavailable:
+        log.warning("watch_given_up", job=job.id)  # it may have ended long ago: `collect` asks for days
     finally:
         watching.cancel()
         cancel.cancel()
@@ -101,5 +105,7 @@ async def _stop(tools: Tools, job: Job, request_id: str, watching: asyncio.Task[
     except ModelError as error:
         return await cancelled_after_submit(tools, job, error.billed_units if error.billed else None, known=True)
     except ProviderError as error:
-        return await cancelled_after_submit(tools, job, None, known=isinstance(error, RequestLost))
+        # A request whose status vanished may be billed all the same: the estimate stands until the bill is known.
+        log.warning("cancelled_bill_unknown", job=job.id, error=error.code)
+        return await cancelled_after_submit(tools, job, None, known=False)
     return await cancelled_after_submit(tools, job, result.billable_units, known=result.billable_units is not None)

@@ -29,7 +29,7 @@ from core.domain.errors import (
 )
 from core.domain.job import Job, JobState
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
-from tests.core.jobs.pipeline_kit import USD, World, world
+from tests.core.jobs.pipeline_kit import USD, Crash, World, world
 from tests.core.storage.ledger_kit import day_usd
 
 PRICE = USD // 10
@@ -136,7 +136,6 @@ async def test_every_way_in_which_the_model_fails_is_charged_as_fal_says(w: Worl
 async def test_a_lost_request_or_an_expired_result_counts_at_the_estimate_until_reconciled(w: World) -> None:
     for place, error in (
         ("watch", errors.RequestLost()),
-        ("watch", errors.ProviderUnavailable()),
         ("result", errors.ResultExpired()),
         ("result", errors.RequestLost()),
         ("result", ZeroDivisionError()),
@@ -148,24 +147,63 @@ async def test_a_lost_request_or_an_expired_result_counts_at_the_estimate_until_
 
 
 async def test_a_paid_picture_is_fetched_for_as_long_as_fal_keeps_it(w: World) -> None:
-    for place in ("result", "fetch"):
+    for place in ("watch", "result", "fetch"):
         for error in (ProviderBusy(retry_after_s=90), ProviderUnavailable(), ProviderHalted(kind="key")):
-            w.upscaler.faults[place].extend([error] * 6)
+            if place == "watch" and not isinstance(error, ProviderUnavailable):
+                continue
+            w.upscaler.faults[place].extend([error] * (1 if place == "watch" else 60))
             job = await w.done()
             await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
 
 
-async def test_a_provider_that_stays_away_ends_the_job_at_the_estimate(w: World) -> None:
-    w.upscaler.faults["result"].extend([ProviderUnavailable()] * 500)
-    job = await ended(w, ProviderUnavailable(), charged=PRICE)
+async def test_waiting_for_a_paid_picture_is_told_with_its_end_in_time(w: World) -> None:
+    for place, awaited in (("result", "answer"), ("fetch", "file")):
+        w.upscaler.faults[place].extend([ProviderUnavailable()] * 12)
+        job = await w.done()
+        told = [p for p in w.adapter.message(job).progress if p.awaits is not None]
+        assert {p.awaits for p in told} == {awaited}
+        assert job.remote is not None
+        assert {p.until_at for p in told} == {job.remote.intent_at + w.settings.collect_retry_s}
+        await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
+
+
+async def test_a_provider_that_stays_away_for_days_ends_the_job_at_the_estimate(w: World) -> None:
+    w.upscaler.faults["result"].extend([ProviderUnavailable()] * 2000)
+    began_at = w.clock.now()
+    job = await ended(w, errors.ResultExpired(), charged=PRICE)
     assert job.receipt is not None
     assert job.receipt.basis == "unknown"
+    assert w.clock.now() - began_at > 6.9 * 86_400
+
+
+async def test_a_restart_fetches_the_file_although_fal_has_forgotten_the_request(w: World) -> None:
+    w.upscaler.faults["fetch"].append(Crash())
+    job = await w.ask()
+    with pytest.raises(Crash):
+        await w.drive()
+    await w.crash()
+    w.upscaler.faults["result"].extend([errors.RequestLost()] * 9)
+    w.upscaler.faults["watch"].extend([errors.RequestLost()] * 9)
+    await w.drive()
+    job = await w.job(job.id)
+    await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
+    assert job.result is not None
+    assert job.result.caption == "A fake picture."
+    assert job.remote is not None
+    assert job.remote.made is None
+
+
+async def test_an_unreadable_file_is_fetched_again_before_it_is_believed(w: World) -> None:
+    w.images.errors["strip_result"].extend([errors.DamagedImage(), errors.NotAnImage(detected="html")] * 2)
+    job = await w.done()
+    await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
+    assert w.upscaler.calls["fetch"] == 5
 
 
 async def test_a_result_that_cannot_be_read_fails_charged_and_says_so(w: World) -> None:
     for units, basis in ((Decimal(1), "units"), (None, "unknown")):
         w.upscaler.units = units
-        w.images.errors["strip_result"].append(errors.DamagedImage())
+        w.images.errors["strip_result"].extend([errors.DamagedImage()] * 6)
         job = await ended(w, errors.DamagedImage(), charged=PRICE)
         assert isinstance(job.error, ModelFailed)
         assert job.receipt is not None
