@@ -55,8 +55,8 @@ class SourceLimits:
 class SourceFetcher:
     """Fetches files. Holds no connection between calls and needs no closing.
 
-    `trusted_hosts` (host or host:port) are exempt from the checks of port and address everywhere; `allow_private`
-    lifts those checks altogether, for a bot that serves a private network.
+    `trusted_hosts` (host or host:port) may serve attachments from any address and, where named, port: on the first hop,
+    never for typed links or after a redirect. `allow_private` lifts those checks altogether, for tests.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class SourceFetcher:
 
         On failure nothing is left at `dest`.
         """
-        fetch = _Fetch(self._capped(max_bytes), self._trusted, self._allow_private, None, {}, self._now)
+        fetch = _Fetch(self._capped(max_bytes), HostSet.of(()), self._allow_private, None, {}, self._now)
         return await fetch.run(parse(url), dest)
 
     async def fetch_trusted(
@@ -194,8 +194,8 @@ class _Fetch:
 
     async def _follow(self, session: aiohttp.ClientSession, url: URL, dest: Path) -> FetchedFile:
         async with asyncio.timeout(self._limits.answer_s) as answer:
-            for _ in range(_MAX_REDIRECTS + 1):
-                self._guard.admit(url)
+            for hop in range(_MAX_REDIRECTS + 1):
+                self._guard.admit(url, redirected=hop > 0)
                 headers = self._headers if self._may_see_headers(url) else {}
                 async with session.get(url, headers=headers, allow_redirects=False) as response:
                     if response.status not in _REDIRECTS:

@@ -32,18 +32,22 @@ _LEGACY_IPV4: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+)){
 _NOT_PUBLIC: Final = tuple(
     ipaddress.ip_network(network)
     for network in (
-        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
-        "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
-        "224.0.0.0/4", "240.0.0.0/4",
-        "::/96", "100::/64", "2001::/23", "2001:db8::/32", "3fff::/20", "5f00::/16", "64:ff9b:1::/48", "fc00::/7",
-        "fe80::/10", "fec0::/10", "ff00::/8",
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "168.63.129.16/32", "169.254.0.0/16",
+        "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24",
+        "192.168.0.0/16", "192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4",
+        "240.0.0.0/4",
+        "::/96", "100::/64", "100:0:0:1::/64", "2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48",
+        "3fff::/20", "5f00::/16", "64:ff9b:1::/48", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
     )
 )  # fmt: skip
-"""IANA's special-purpose registries (read 2026-11-22): private, shared (CGNAT), loopback, link-local, documentation,
-benchmarking, multicast, reserved, Teredo. Listed here because `ipaddress.is_global` differs between Python releases.
+"""IANA's special-purpose registries (read 2026-11-22): private, shared (CGNAT, with Alibaba's 100.100.100.200),
+loopback, link-local (with the clouds' metadata), documentation, benchmarking, AS112, AMT, multicast, reserved, Teredo,
+6to4; and Azure's own 168.63.129.16. Listed here because `ipaddress.is_global` differs between Python releases.
 """
+_GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
-_6TO4: Final = ipaddress.IPv6Network("2002::/16")
+_ISATAP: Final = {0x00005EFE, 0x02005EFE}
+"""The upper half of an interface identifier that ends in an IPv4 address (RFC 5214)."""
 
 
 def is_public(address: IPAddress) -> bool:
@@ -53,7 +57,9 @@ def is_public(address: IPAddress) -> bool:
         return False
     if any(address.version == network.version and address in network for network in _NOT_PUBLIC):
         return False
-    return address.is_global or inner is not None
+    if address.version == 4:
+        return address.is_global
+    return address in _GLOBAL_UNICAST or address in _NAT64 or address.ipv4_mapped is not None
 
 
 def _embedded(address: IPAddress) -> ipaddress.IPv4Address | None:
@@ -61,10 +67,8 @@ def _embedded(address: IPAddress) -> ipaddress.IPv4Address | None:
         return None
     if address.ipv4_mapped is not None:
         return address.ipv4_mapped
-    if address in _NAT64:
+    if address in _NAT64 or int(address) >> 32 & 0xFFFFFFFF in _ISATAP:
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    if address in _6TO4:
-        return ipaddress.IPv4Address(int(address) >> 80 & 0xFFFFFFFF)
     return None
 
 
@@ -94,10 +98,14 @@ class HostSet:
         return cls(frozenset(entry.strip().lower().rstrip(".") for entry in entries if entry.strip()))
 
     def has(self, host: str, port: int) -> bool:
-        """Whether this very host is meant; an entry without a port means every port."""
+        """Whether this very host is meant; an entry without a port means the standard ones."""
         name = host.lower().rstrip(".").strip("[]")
         bracketed = f"[{name}]" if ":" in name else name
-        if self.entries & {name, bracketed, f"{bracketed}:{port}"}:
+        if f"{bracketed}:{port}" in self.entries:
+            return True
+        if port not in _STANDARD_PORTS:
+            return False
+        if self.entries & {name, bracketed}:
             return True
         return any(entry.startswith(".") and f".{name}".endswith(entry) for entry in self.entries)
 
@@ -124,7 +132,7 @@ def parse(text: str) -> URL:
 
 
 class Guard:
-    """Judges one fetch. `trusted` hosts are exempt from the checks of port and address."""
+    """Judges one fetch. `trusted` hosts are exempt from the checks of port and address, on its first hop."""
 
     def __init__(self, trusted: HostSet, *, allow_private: bool = False) -> None:
         self._trusted = trusted
@@ -133,10 +141,13 @@ class Guard:
         """Whether an address was turned down at the socket."""
         self._exempt_now = False
 
-    def admit(self, url: URL) -> None:
-        """Before each hop: port, and an address spelled out in the link. Raises LinkRefused."""
+    def admit(self, url: URL, *, redirected: bool = False) -> None:
+        """Before each hop: port, and an address spelled out in the link. Raises LinkRefused.
+
+        Where a redirect leads is the other side's choice, so that nobody is exempt after one.
+        """
         host, port = url.host or "", url.port or 0
-        self._exempt_now = self._trusted.has(host, port)
+        self._exempt_now = not redirected and self._trusted.has(host, port)
         self.refused = False
         if self._exempt_now:
             return

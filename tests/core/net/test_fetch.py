@@ -80,7 +80,7 @@ def _answer(status: int, text: str = "", content_type: str = "text/plain") -> Ha
 
 async def test_a_link_is_fetched_whole_with_its_digest(tmp_path: Path) -> None:
     async with _site(a=_body) as site:
-        fetched = await SourceFetcher(QUICK, trusted_hosts=[site.host]).fetch_link(site.url("/a#part"), tmp_path / "x")
+        fetched = await SourceFetcher(QUICK, allow_private=True).fetch_link(site.url("/a#part"), tmp_path / "x")
         assert fetched.path.read_bytes() == BODY
         assert (fetched.bytes, fetched.sha256) == (len(BODY), hashlib.sha256(BODY).hexdigest())
         headers = site.seen[0].headers
@@ -92,7 +92,7 @@ async def test_a_link_is_fetched_whole_with_its_digest(tmp_path: Path) -> None:
 async def test_redirects_are_followed_five_times_and_no_further(tmp_path: Path) -> None:
     hops = {f"r{n}": _to(f"/r{n - 1}", 307 if n % 2 else 301) for n in range(1, 7)}
     async with _site(r0=_body, **hops) as site:
-        fetcher = SourceFetcher(QUICK, trusted_hosts=[site.host])
+        fetcher = SourceFetcher(QUICK, allow_private=True)
         assert (await fetcher.fetch_link(site.url("/r5"), tmp_path / "x")).bytes == len(BODY)
         with pytest.raises(LinkRefused) as caught:
             await fetcher.fetch_link(site.url("/r6"), tmp_path / "y")
@@ -114,13 +114,24 @@ async def test_redirects_are_followed_five_times_and_no_further(tmp_path: Path) 
 async def test_each_redirect_is_judged_anew(location: str, reason: str, tmp_path: Path) -> None:
     async with _site(a=_to(location)) as site:
         with pytest.raises(LinkRefused) as caught:
-            await SourceFetcher(QUICK, trusted_hosts=[site.host]).fetch_link(site.url("/a"), tmp_path / "x")
+            await SourceFetcher(QUICK).fetch_trusted(site.url("/a"), tmp_path / "x", {}, [site.host])
     assert caught.value.reason == reason
+
+
+async def test_an_operators_trusted_host_is_no_exemption_for_typed_links_or_redirects(tmp_path: Path) -> None:
+    async with _site(a=_body, b=_to("/a")) as site:
+        fetcher = SourceFetcher(QUICK, trusted_hosts=[site.host, "127.0.0.1"])
+        for link in (site.url("/a"), "http://127.0.0.1/a"):
+            with pytest.raises(LinkRefused):
+                await fetcher.fetch_link(link, tmp_path / "x")
+        with pytest.raises(LinkRefused):
+            await fetcher.fetch_trusted(site.url("/b"), tmp_path / "x", {}, ["files.example"])
+        assert [request.path for request in site.seen] == ["/b"]
 
 
 async def test_a_declared_length_over_the_cap_is_refused_unread(tmp_path: Path) -> None:
     async with _site(a=_body) as site:
-        fetcher = SourceFetcher(replace(QUICK, max_bytes=1000), trusted_hosts=[site.host])
+        fetcher = SourceFetcher(replace(QUICK, max_bytes=1000), allow_private=True)
         with pytest.raises(FileTooLarge) as caught:
             await fetcher.fetch_link(site.url("/a"), tmp_path / "x")
     assert (caught.value.bytes, caught.value.limit_bytes) == (len(BODY), 1000)
@@ -137,7 +148,7 @@ async def test_an_undeclared_body_is_cut_at_the_cap(tmp_path: Path) -> None:
             return response
 
     async with _site(a=endless) as site:
-        fetcher = SourceFetcher(replace(QUICK, max_bytes=1_000_000), trusted_hosts=[site.host])
+        fetcher = SourceFetcher(replace(QUICK, max_bytes=1_000_000), allow_private=True)
         with pytest.raises(FileTooLarge) as caught:
             await fetcher.fetch_link(site.url("/a"), tmp_path / "x")
         assert caught.value.bytes is None
@@ -152,7 +163,7 @@ async def test_a_status_is_told_and_only_a_passing_one_tried_again(
 ) -> None:
     async with _site(a=_answer(status)) as site:
         with pytest.raises(DownloadFailed) as caught:
-            await SourceFetcher(QUICK, trusted_hosts=[site.host]).fetch_link(site.url("/a"), tmp_path / "x")
+            await SourceFetcher(QUICK, allow_private=True).fetch_link(site.url("/a"), tmp_path / "x")
         assert (caught.value.status, caught.value.reason, len(site.seen)) == (status, reason, asked)
 
 
@@ -181,18 +192,16 @@ WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole"
 
 async def test_a_download_that_breaks_off_is_tried_once_more(tmp_path: Path) -> None:
     async with _raw(SHORT, WHOLE) as (host, asked):
-        fetched = await SourceFetcher(QUICK, trusted_hosts=[host]).fetch_link(f"http://{host}/", tmp_path / "x")
+        fetched = await SourceFetcher(QUICK, allow_private=True).fetch_link(f"http://{host}/", tmp_path / "x")
         assert (fetched.path.read_bytes(), len(asked)) == (b"whole", 2)
     async with _raw(b"", WHOLE) as (host, asked):
-        assert (
-            await SourceFetcher(QUICK, trusted_hosts=[host]).fetch_link(f"http://{host}/", tmp_path / "x")
-        ).bytes == 5
+        assert (await SourceFetcher(QUICK, allow_private=True).fetch_link(f"http://{host}/", tmp_path / "x")).bytes == 5
 
 
 async def test_a_download_that_breaks_off_twice_is_told_as_such(tmp_path: Path) -> None:
     async with _raw(SHORT) as (host, asked):
         with pytest.raises(DownloadFailed) as caught:
-            await SourceFetcher(QUICK, trusted_hosts=[host]).fetch_link(f"http://{host}/", tmp_path / "x")
+            await SourceFetcher(QUICK, allow_private=True).fetch_link(f"http://{host}/", tmp_path / "x")
     assert (caught.value.reason, len(asked)) == ("truncated", 2)
     assert list(tmp_path.iterdir()) == []
 
@@ -205,7 +214,7 @@ async def test_silence_and_slowness_end(tmp_path: Path) -> None:
     async with _site(a=silent) as site:
         for limits in (replace(QUICK, idle_s=0.05), replace(QUICK, total_s=0.05)):
             with pytest.raises(DownloadFailed) as caught:
-                await SourceFetcher(limits, trusted_hosts=[site.host]).fetch_link(site.url("/a"), tmp_path / "x")
+                await SourceFetcher(limits, allow_private=True).fetch_link(site.url("/a"), tmp_path / "x")
             assert caught.value.reason == "timeout"
 
 
@@ -213,14 +222,14 @@ async def test_a_host_that_does_not_answer_is_told(tmp_path: Path) -> None:
     async with _site() as site:
         host = site.host
     with pytest.raises(DownloadFailed) as caught:
-        await SourceFetcher(QUICK, trusted_hosts=[host]).fetch_link(f"http://{host}/", tmp_path / "x")
+        await SourceFetcher(QUICK, allow_private=True).fetch_link(f"http://{host}/", tmp_path / "x")
     assert caught.value.reason == "connection"
 
 
 async def test_a_web_page_behind_a_link_is_no_picture(tmp_path: Path) -> None:
     async with _site(a=_answer(200, "\n<!DOCTYPE html><p>hello", "text/html")) as site:
         with pytest.raises(NotAnImage) as caught:
-            await SourceFetcher(QUICK, trusted_hosts=[site.host]).fetch_link(site.url("/a"), tmp_path / "x")
+            await SourceFetcher(QUICK, allow_private=True).fetch_link(site.url("/a"), tmp_path / "x")
     assert caught.value.detected == "html"
     assert list(tmp_path.iterdir()) == []
 
@@ -261,7 +270,7 @@ async def test_a_token_never_follows_a_redirect_to_another_host(tmp_path: Path) 
 
 async def test_a_token_goes_along_within_the_platforms_hosts(tmp_path: Path) -> None:
     async with _site(b=_body) as other, _site(a=_to(f"http://{other.host}/b")) as site:
-        await SourceFetcher(QUICK).fetch_trusted(
+        await SourceFetcher(QUICK, allow_private=True).fetch_trusted(
             site.url("/a"), tmp_path / "x", {"Authorization": "Bearer t"}, [site.host, other.host]
         )
         assert "Authorization" in other.seen[0].headers
@@ -269,7 +278,7 @@ async def test_a_token_goes_along_within_the_platforms_hosts(tmp_path: Path) -> 
 
 async def test_a_token_is_not_sent_in_clear_to_a_host_named_without_its_port(tmp_path: Path) -> None:
     async with _site(a=_body) as site:
-        await SourceFetcher(QUICK).fetch_trusted(
+        await SourceFetcher(QUICK, allow_private=True).fetch_trusted(
             site.url("/a"), tmp_path / "x", {"Authorization": "Bearer t"}, ["127.0.0.1"]
         )
         assert "Authorization" not in site.seen[0].headers
@@ -285,7 +294,7 @@ async def test_fifty_megabytes_cost_little_memory(tmp_path: Path) -> None:
         return response
 
     async with _site(a=large) as site:
-        fetcher = SourceFetcher(QUICK, trusted_hosts=[site.host])
+        fetcher = SourceFetcher(QUICK, allow_private=True)
         gc.collect()
         tracemalloc.start()
         try:
@@ -322,7 +331,7 @@ async def test_a_cancelled_fetch_leaves_no_file(tmp_path: Path) -> None:
         return response
 
     async with _site(a=slow) as site:
-        fetcher = SourceFetcher(QUICK, trusted_hosts=[site.host])
+        fetcher = SourceFetcher(QUICK, allow_private=True)
         task = asyncio.create_task(fetcher.fetch_link(site.url("/a"), tmp_path / "x"))
         await begun.wait()
         await asyncio.sleep(0.02)
@@ -345,7 +354,7 @@ async def _drip(request: web.Request) -> web.StreamResponse:
 async def test_a_download_slower_than_the_least_speed_is_ended(tmp_path: Path) -> None:
     instants_s = itertools.count(0.0, 3.0)  # each look at the clock, three seconds have passed
     async with _site(a=_drip) as site:
-        fetcher = SourceFetcher(QUICK, trusted_hosts=[site.host], now=lambda: next(instants_s))
+        fetcher = SourceFetcher(QUICK, allow_private=True, now=lambda: next(instants_s))
         with pytest.raises(DownloadFailed) as raised:
             await fetcher.fetch_link(site.url("/a"), tmp_path / "x")
         assert raised.value.reason == "timeout"
@@ -357,7 +366,7 @@ async def test_a_download_that_keeps_the_least_speed_may_take_its_time(tmp_path:
     instants_s = itertools.count(0.0, 3.0)
     async with _site(a=_body) as site:
         limits = replace(QUICK, least_bytes=1)
-        fetcher = SourceFetcher(limits, trusted_hosts=[site.host], now=lambda: next(instants_s))
+        fetcher = SourceFetcher(limits, allow_private=True, now=lambda: next(instants_s))
         assert (await fetcher.fetch_link(site.url("/a"), tmp_path / "x")).bytes == len(BODY)
 
 
@@ -367,7 +376,7 @@ async def test_a_server_that_never_answers_is_given_up_though_it_redirects_on(tm
         return web.Response()
 
     async with _site(a=_to("/b"), b=silent) as site:
-        fetcher = SourceFetcher(replace(QUICK, answer_s=0.2), trusted_hosts=[site.host])
+        fetcher = SourceFetcher(replace(QUICK, answer_s=0.2), allow_private=True)
         with pytest.raises(DownloadFailed) as raised:
             await fetcher.fetch_link(site.url("/a"), tmp_path / "x")
     assert raised.value.reason == "timeout"

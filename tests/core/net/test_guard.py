@@ -28,6 +28,10 @@ from core.net.guard import Guard, HostSet, is_public, literal, parse
         "198.19.255.255", "198.51.100.7", "203.0.113.9", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255",
         "::", "::1", "::7f00:1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "64:ff9b::a00:1",
         "64:ff9b::7f00:1", "64:ff9b:1::1", "100::1", "2001::1", "2001:db8::1", "2002:7f00:1::", "2002:a00:1::1",
+        "168.63.129.16", "100.100.100.200", "192.0.0.192", "192.31.196.1", "192.52.193.1", "192.175.48.1",
+        "::ffff:168.63.129.16", "64:ff9b::a83f:8110", "2002:101:101::1", "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+        "2620:4f:8000::1", "100:0:0:1::1", "2606:4700::5efe:a00:1", "2606:4700::200:5efe:7f00:1", "4000::1",
+        "::ffff:0:7f00:1", "fd00:ec2::254", "fd20:ce::254",
         "fc00::1", "fd12:3456::1", "fe80::1", "fec0::1", "ff02::1", "3fff::1", "5f00::1",
     ],
 )  # fmt: skip
@@ -141,7 +145,8 @@ def test_an_international_name_is_sent_in_its_ascii_form() -> None:
 def test_hosts_are_matched_with_ports_and_suffixes() -> None:
     hosts = HostSet.of(["Files.Example", "127.0.0.1:99", ".slack.example", "[::1]:80"])
     assert hosts.has("files.example", 443)
-    assert hosts.has("FILES.example.", 8080)
+    assert hosts.has("FILES.example.", 80)
+    assert not hosts.has("files.example", 8080)
     assert hosts.has("127.0.0.1", 99)
     assert not hosts.has("127.0.0.1", 98)
     assert hosts.has("a.b.slack.example", 443)
