@@ -53,7 +53,7 @@ class WebAdapter:
 
     def reply(self, address: ReplyAddress, memo: ReplyMemo) -> Reply:
         """The page follows events itself."""
-        return WebReply()
+        return WebReply(self._context.media)
 
     async def download(self, source: Source) -> Download:
         """The page has uploads and links, never attachments."""

@@ -6,9 +6,10 @@ Implements `core.ports.Media`. Same question, same file: a delivery that is trie
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from core.domain.errors import ResultExpired
@@ -17,7 +18,7 @@ from core.domain.media_types import media_type_of
 from core.images.service import ImageShop
 from core.jobs.context import Tools
 from core.jobs.steps.prepare import ensure_input, ensure_result
-from core.ports import MediaFile
+from core.ports import TILE_PX, MediaFile, PictureOf, TileSet
 
 
 class JobMedia:
@@ -62,15 +63,32 @@ class JobMedia:
 
         return await self._kept(job, f"fit-{max_bytes}", make)
 
-    async def preview(self, job: Job, *, max_side_px: int, max_bytes: int) -> MediaFile:
-        """A reduced picture of the result."""
-        full = await self.original(job)
+    async def preview(self, job: Job, *, max_side_px: int, max_bytes: int, of: PictureOf = "result") -> MediaFile:
+        """A reduced picture."""
+        full = await self._picture(job, of)
 
         async def make(out: Path) -> MediaFile:
             made = await self._images.preview(full.path, out, max_side_px=max_side_px, max_bytes=max_bytes)
             return _file(made.path, made.mime, "preview", made.width_px, made.height_px)
 
-        return await self._kept(job, f"preview-{max_side_px}-{max_bytes}", make)
+        name = "preview" if of == "result" else f"preview-{of}"
+        return await self._kept(job, f"{name}-{max_side_px}-{max_bytes}", make)
+
+    async def tiles(self, job: Job, *, of: PictureOf = "result") -> TileSet:
+        """The picture in tiles. The set's note is written last, so a set that was cut short is cut again."""
+        folder = self._tools.files.folder(job.id)
+        note, out = folder / f"tiles-{of}.json", folder / f"tiles-{of}"
+        async with self._alone(job, f"tiles-{of}"):
+            if not note.exists():
+                full = await self._picture(job, of)
+                levels, suffix = await self._images.tiles(full.path, out, tile_px=TILE_PX)
+                note.write_text(json.dumps({"halvings": levels - 1, "suffix": suffix}))
+            known = json.loads(note.read_text())
+        mime = "image/png" if known["suffix"] == ".png" else "image/jpeg"
+        return TileSet(out, mime, known["suffix"], known["halvings"])
+
+    async def _picture(self, job: Job, of: PictureOf) -> MediaFile:
+        return await (self.original(job) if of == "result" else self.source(job))
 
     async def compare(self, job: Job) -> MediaFile:
         """Before and after of the most detailed region."""
@@ -83,24 +101,31 @@ class JobMedia:
         return await self._kept(job, "compare", make)
 
     async def _kept(self, job: Job, name: str, make: Callable[[Path], Awaitable[MediaFile]]) -> MediaFile:
-        """The file made earlier under this name, else made now; one maker at a time per job."""
+        """The file made earlier under this name, else made now."""
         folder = self._tools.files.folder(job.id)
         note = folder / f"{name}.json"
-        lock = self._locks.setdefault(job.id, asyncio.Lock())
+        async with self._alone(job):
+            if note.exists():
+                facts = json.loads(note.read_text())
+                known = MediaFile(path=folder / facts.pop("name"), **facts)
+                if known.path.exists():
+                    return known
+            made = await make(folder / name)
+            facts = {k: v for k, v in dataclasses.asdict(made).items() if k != "path"}
+            note.write_text(json.dumps({"name": made.path.name, **facts}))
+            return made
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, job: Job, what: str = "") -> AsyncIterator[None]:
+        """One maker at a time per job; tiles, which take longest, hold up nothing but themselves."""
+        key = f"{job.id}/{what}"
+        lock = self._locks.setdefault(key, asyncio.Lock())
         try:
             async with lock:
-                if note.exists():
-                    facts = json.loads(note.read_text())
-                    known = MediaFile(path=folder / facts.pop("name"), **facts)
-                    if known.path.exists():
-                        return known
-                made = await make(folder / name)
-                facts = {k: v for k, v in dataclasses.asdict(made).items() if k != "path"}
-                note.write_text(json.dumps({"name": made.path.name, **facts}))
-                return made
+                yield
         finally:
             if not lock.locked():
-                self._locks.pop(job.id, None)
+                self._locks.pop(key, None)
 
 
 def _file(path: Path, mime: str, shape: DeliveryKind, width_px: int, height_px: int) -> MediaFile:

@@ -166,6 +166,13 @@ class ImageShop:
         )
         return Preview(**{**found, "path": out_path})
 
+    async def tiles(self, path: Path, out_dir: Path, *, tile_px: int) -> tuple[int, str]:
+        """Cuts the picture into tiles at every halving of its size (see `operations.tiles`): how many levels, and the
+        ending of the tiles' names. Raises InputError.
+        """
+        found = await self._result_job("tiles", path=str(path), out=str(out_dir), tile_px=tile_px)
+        return int(found["levels"]), str(found["suffix"])
+
     async def compare(
         self, before: Path, after: Path, out_path: Path, *, labels: tuple[str, str] = ("before", "after")
     ) -> Compared:

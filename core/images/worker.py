@@ -26,6 +26,7 @@ from core.images.facts import Bounds, ImageLimits, ModelLimits
 from core.images.operations import compare as comparing
 from core.images.operations import fit as fitting
 from core.images.operations import prepare as preparing
+from core.images.operations import tiles as tiling
 from core.images.operations.refusals import Refused
 
 _NICENESS = 5
@@ -46,6 +47,7 @@ OPERATIONS: dict[str, Operation] = {
     "is_black": lambda a: preparing.is_black(Path(a["path"]), _limits(a)),
     "fit": lambda a: fitting.fit(Path(a["path"]), Path(a["out_dir"]), a["max_bytes"], _limits(a)),
     "preview": lambda a: fitting.preview(Path(a["path"]), Path(a["out"]), a["max_side_px"], a["max_bytes"], _limits(a)),
+    "tiles": lambda a: tiling.cut(Path(a["path"]), Path(a["out"]), a["tile_px"], _limits(a)),
     "compare": lambda a: comparing.compare(
         Path(a["before"]), Path(a["after"]), Path(a["out"]), (a["labels"][0], a["labels"][1]), _limits(a)
     ),

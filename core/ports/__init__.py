@@ -6,7 +6,7 @@ from core.domain.variations import Change
 from core.ports.chat import AdapterContext, Capabilities, ChatAdapter, Download, LoginRefused, Reply, ReplyMemo
 from core.ports.checkup import Credential, Finding
 from core.ports.clock import Clock
-from core.ports.files import Media, MediaFile
+from core.ports.files import TILE_PX, Media, MediaFile, PictureOf, TileSet
 from core.ports.metrics import Metrics, NoMetrics
 from core.ports.money import Granted, HoldAnswer, HoldRequest, Ledger, MustWait
 from core.ports.service import Service
@@ -24,6 +24,7 @@ from core.ports.upscaler import (
 )
 
 __all__ = [
+    "TILE_PX",
     "AdapterContext",
     "AppState",
     "BillingEvent",
@@ -49,6 +50,7 @@ __all__ = [
     "ModelResult",
     "MustWait",
     "NoMetrics",
+    "PictureOf",
     "RemoteCompleted",
     "RemoteQueued",
     "RemoteRunning",
@@ -56,5 +58,6 @@ __all__ = [
     "Reply",
     "ReplyMemo",
     "Service",
+    "TileSet",
     "Upscaler",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from core.domain.job import DeliveryKind, Job
 
@@ -21,6 +21,28 @@ class MediaFile:
     bytes: int
 
 
+PictureOf = Literal["result", "source"]
+"""Which picture of a job: the result, or the upright picture that went in."""
+
+TILE_PX = 512
+"""The side of a tile; those at the right and bottom edges are smaller."""
+
+
+@dataclass(frozen=True, slots=True)
+class TileSet:
+    """A picture cut into tiles. `halvings`: how often its sides can be halved (rounded up) until one tile holds it."""
+
+    folder: Path
+    mime: str
+    suffix: str
+    halvings: int
+
+    def tile(self, halved: int, x: int, y: int) -> Path | None:
+        """The tile in column `x` and row `y` of the picture halved so often; None where there is none."""
+        path = self.folder / str(self.halvings - halved) / f"{x}_{y}{self.suffix}"
+        return path if 0 <= halved <= self.halvings and path.is_file() else None
+
+
 class Media(Protocol):
     """Pictures of finished jobs in the shapes that platforms need. All work happens in other processes."""
 
@@ -30,8 +52,11 @@ class Media(Protocol):
     async def fit(self, job: Job, *, max_bytes: int) -> MediaFile:
         """The best shape of the result within `max_bytes`: original, lossless WebP, WebP/JPEG, else a preview."""
 
-    async def preview(self, job: Job, *, max_side_px: int, max_bytes: int) -> MediaFile:
-        """A reduced PNG or JPEG of the result."""
+    async def preview(self, job: Job, *, max_side_px: int, max_bytes: int, of: PictureOf = "result") -> MediaFile:
+        """A reduced PNG or JPEG."""
+
+    async def tiles(self, job: Job, *, of: PictureOf = "result") -> TileSet:
+        """The picture in tiles, for viewers that must not load it whole; made once and kept with the job's files."""
 
     async def source(self, job: Job) -> MediaFile:
         """The upright picture that went into the job, as the model got it. Raises ResultExpired where it is gone."""

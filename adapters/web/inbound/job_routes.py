@@ -60,6 +60,7 @@ class JobHandlers:
             web.post(f"{job}/cancel", self.cancel),
             web.post(f"{job}/repeat", self.repeat),
             *(web.get(f"{job}/{name}", self._file_handler(name)) for name in self._files.names),
+            web.get(f"{job}/tile", self.tile),
             web.get("/api/events", self.follow_many),
         ]
 
@@ -154,6 +155,11 @@ class JobHandlers:
             except JobNotFound:
                 continue
         return await self.streams.serve(request, known, 0)
+
+    async def tile(self, request: web.Request) -> web.StreamResponse:
+        """`GET /api/jobs/{id}/tile`: a piece of the result or of the picture before."""
+        job = await self._service.job(_job_id(request), actor_of(request))
+        return await self._files.tile(request, job)
 
     def _file_handler(self, name: str) -> Any:
         async def handler(request: web.Request) -> web.StreamResponse:

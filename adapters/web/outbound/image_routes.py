@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
@@ -11,11 +12,12 @@ from adapters.web.connection.security import Denied
 from adapters.web.views.card import file_name
 from core.domain.errors import ResultExpired, TooLate
 from core.domain.job import Job, JobState
-from core.ports import Media, MediaFile
+from core.ports import Media, MediaFile, PictureOf
 
 PREVIEW_SIDE_PX = 2_560
 PREVIEW_MAX_BYTES = 4_000_000
 NOT_READY = "The picture is not ready yet."
+NO_TILE = "There is no such tile of this picture."
 
 _INLINE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif", "image/avif"})
 
@@ -29,7 +31,8 @@ class JobFiles:
             "image": media.original,
             "source": media.source,
             "compare": media.compare,
-            "preview": self._preview,
+            "preview": self.preview,
+            "source-preview": self._source_preview,
         }
 
     @property
@@ -39,17 +42,41 @@ class JobFiles:
 
     async def respond(self, request: web.Request, job: Job, name: str) -> web.StreamResponse:
         """The file, with its true type. Raises TooLate or ResultExpired where there is none (any more)."""
-        if job.images_deleted:
-            raise TooLate(state="images_deleted")
-        if name != "source" and job.state is not JobState.SUCCEEDED:
-            raise TooLate(state=str(job.state)) if job.state.terminal else Denied(409, "not_ready", NOT_READY, 2)
+        _check_there(job, of_source=name.startswith("source"))
         file = await self._makers[name](job)
         if not file.path.is_file():
             raise ResultExpired
         return _file_response(request, file, job, name)
 
-    async def _preview(self, job: Job) -> MediaFile:
+    async def tile(self, request: web.Request, job: Job) -> web.StreamResponse:
+        """One tile: `?of=result|source`, `halved=` how often the sides are halved, column `x`, row `y`."""
+        of: PictureOf = "source" if request.query.get("of") == "source" else "result"
+        _check_there(job, of_source=of == "source")
+        at = [request.query.get(name, "") for name in ("halved", "x", "y")]
+        if not all(value.isascii() and value.isdigit() and len(value) <= 4 for value in at):
+            raise Denied(400, "no_tile", NO_TILE)
+        tiles = await self._media.tiles(job, of=of)
+        path = await asyncio.to_thread(tiles.tile, *map(int, at))
+        if path is None:
+            raise Denied(404, "no_tile", NO_TILE)
+        response = web.FileResponse(path)
+        response.content_type = tiles.mime
+        response.headers["Cache-Control"] = "private, max-age=3600"
+        return response
+
+    async def preview(self, job: Job) -> MediaFile:
+        """The result, reduced to what a screen shows at once."""
         return await self._media.preview(job, max_side_px=PREVIEW_SIDE_PX, max_bytes=PREVIEW_MAX_BYTES)
+
+    async def _source_preview(self, job: Job) -> MediaFile:
+        return await self._media.preview(job, max_side_px=PREVIEW_SIDE_PX, max_bytes=PREVIEW_MAX_BYTES, of="source")
+
+
+def _check_there(job: Job, *, of_source: bool) -> None:
+    if job.images_deleted:
+        raise TooLate(state="images_deleted")
+    if not of_source and job.state is not JobState.SUCCEEDED:
+        raise TooLate(state=str(job.state)) if job.state.terminal else Denied(409, "not_ready", NOT_READY, 2)
 
 
 def _file_response(request: web.Request, file: MediaFile, job: Job, name: str) -> web.StreamResponse:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+
+from adapters.web.outbound.image_routes import PREVIEW_MAX_BYTES, PREVIEW_SIDE_PX
+from adapters.web.views.card import is_large
+from core.domain.errors import UpscaleError
 from core.domain.job import Delivery, Job, Progress
 from core.domain.limits import LimitStatus
+from core.ports import Media
 from core.presentation import Notice
 
 
 class WebReply:
     """Says nothing anywhere: whoever looks at the page sees the job's own state."""
+
+    def __init__(self, media: Media) -> None:
+        self._media = media
 
     async def ask(self, job: Job) -> None:
         """The page shows `job.quote` from the event."""
@@ -17,7 +26,14 @@ class WebReply:
         """The page shows it from the event."""
 
     async def finished(self, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
-        """The file lies on this machine; the page fetches it when somebody looks."""
+        """The file lies on this machine; the page fetches it when somebody looks. What is too large to be loaded whole
+        is reduced now, so that looking does not begin with waiting.
+        """
+        result = job.result
+        if result is not None and is_large(result.bytes, result.width_px, result.height_px):
+            with contextlib.suppress(UpscaleError, TimeoutError):  # whoever looks is told then
+                await self._media.preview(job, max_side_px=PREVIEW_SIDE_PX, max_bytes=PREVIEW_MAX_BYTES)
+                await self._media.tiles(job)
         return Delivery("page")
 
     async def failed(self, job: Job, notice: Notice) -> None:

@@ -17,6 +17,7 @@ from core.domain.limits import LimitStatus
 from core.domain.media_types import suffix_for
 from core.domain.money import NANOUSD_PER_USD, usd
 from core.domain.parameters.spec import SPECS, Parameters
+from core.ports import TILE_PX
 from core.presentation import Notice
 from core.presentation import job_texts as sentences
 from core.presentation.failure_texts import parameter_problem
@@ -27,7 +28,12 @@ Json = dict[str, Any]
 
 _VIEW_MAX_BYTES = 12_000_000
 _VIEW_MAX_PX = 16_000_000
-"""Above either, the page shows a reduced preview: phones run out of memory on larger pictures."""
+"""Above either, the page shows a reduced preview and tiles: phones run out of memory on larger pictures."""
+
+
+def is_large(size_bytes: int, width_px: int, height_px: int) -> bool:
+    """Whether a browser should not load this picture whole."""
+    return size_bytes > _VIEW_MAX_BYTES or width_px * height_px > _VIEW_MAX_PX
 
 
 def job_json(
@@ -154,7 +160,9 @@ def receipt_json(receipt: Receipt, locale: str) -> Json:
 def result_json(job: Job, result: Result) -> Json:
     """The model's outputs under the model's own names; addresses are those of this page."""
     base = f"/api/jobs/{job.id}"
-    small = result.bytes <= _VIEW_MAX_BYTES and result.width_px * result.height_px <= _VIEW_MAX_PX
+    small = not is_large(result.bytes, result.width_px, result.height_px)
+    before = job.input
+    small_before = before is None or not is_large(before.bytes, before.width_px, before.height_px)
     return {
         "image": {
             "url": f"{base}/image",
@@ -169,7 +177,11 @@ def result_json(job: Job, result: Result) -> Json:
         "caption": result.caption,
         "repeat_of": result.repeat_of,
         "view_url": f"{base}/image" if small else f"{base}/preview",
+        "tile_url": None if small else f"{base}/tile?of=result",
         "source_url": f"{base}/source",
+        "source_view_url": f"{base}/source" if small_before else f"{base}/source-preview",
+        "source_tile_url": None if small_before else f"{base}/tile?of=source",
+        "tile_px": TILE_PX,
         "compare_url": f"{base}/compare",
         "download_url": f"{base}/image?download=1",
     }

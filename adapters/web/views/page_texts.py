@@ -16,6 +16,7 @@ def page_texts(locale: str) -> dict[str, str]:
         **_composer(locale),
         **_controls(locale),
         **_job(locale),
+        **_viewer(locale),
         **_details(locale),
         **_panels(locale),
         **_help(locale),
@@ -149,6 +150,23 @@ def _job(locale: str) -> dict[str, str]:
         ),
         "delete_yes": tr("Delete for good", locale),
         "keep": tr("Keep it", locale),
+    }
+
+
+def _viewer(locale: str) -> dict[str, str]:
+    return {
+        "viewer": tr("Picture viewer", locale),
+        "viewer_keys": tr(
+            "Keys: + and − zoom, 0 fits, 1 shows 100 %, arrows move, Z zooms in and out, "
+            "D puts both side by side, F fills the screen.",
+            locale,
+        ),
+        "zoom": tr("Zoom", locale),
+        "zoom_in": tr("Zoom in", locale),
+        "zoom_out": tr("Zoom out", locale),
+        "zoom_fit": tr("Fit", locale),
+        "view_side": tr("Before and after side by side", locale),
+        "view_full": tr("Full screen", locale),
     }
 
 

@@ -41,7 +41,7 @@ from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, NANOUSD_PER_USD, quote
 from core.domain.parameters.grammar import parse_request
 from core.domain.parameters.spec import resolve
 from core.jobs.event_bus import JobFeed
-from core.ports import Change, MediaFile
+from core.ports import Change, MediaFile, PictureOf, TileSet
 from core.presentation import Charge, Notice, explain
 
 CAPTION = "A lighthouse on a cliff <b>at dusk</b>, @everyone. Sandbox: no AI ran, this is a plain enlargement."
@@ -81,8 +81,11 @@ class FakeMedia:
     async def fit(self, job: Job, *, max_bytes: int) -> MediaFile:
         return await self.original(job)
 
-    async def preview(self, job: Job, *, max_side_px: int, max_bytes: int) -> MediaFile:
-        return await self.original(job)
+    async def preview(self, job: Job, *, max_side_px: int, max_bytes: int, of: PictureOf = "result") -> MediaFile:
+        return await (self.original(job) if of == "result" else self.source(job))
+
+    async def tiles(self, job: Job, *, of: PictureOf = "result") -> TileSet:
+        raise e.ResultExpired
 
     async def compare(self, job: Job) -> MediaFile:
         path = self._data_dir / "jobs" / f"{job.id}-compare.png"

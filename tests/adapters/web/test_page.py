@@ -153,8 +153,8 @@ async def test_the_slider_is_moved_by_the_keyboard(opened: tuple[Site, Visit], t
     await expect(slider).to_have_value("24")
     await page.keyboard.press("End")
     await expect(slider).to_have_value("100")
-    clip = await page.locator("img.before").evaluate("(node) => getComputedStyle(node).clipPath")
-    assert clip in {"inset(0px)", "inset(0px 0% 0px 0px)"}
+    clip = await page.locator(".pane-before").evaluate("(node) => getComputedStyle(node).clipPath")
+    assert clip in {"inset(0px)", "inset(0px 0% 0px 0px)"}, clip
 
 
 async def test_progress_is_shown_and_can_be_cancelled(opened: tuple[Site, Visit], tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
+import math
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from core.domain.errors import ResultExpired
 from core.domain.job import Job, Source
 from core.images.renditions import JobMedia
 from core.images.service import ImageShop
+from core.ports import TILE_PX
 from tests.core.jobs.pipeline_kit import World, world
 
 SIZE = (900, 700)
@@ -67,6 +70,25 @@ async def test_every_shape_keeps_its_promise(w: World) -> None:
     assert size_of(before.path) == (SIZE[0] // 2, SIZE[1] // 2)
     compared = await media.compare(job)
     assert min(size_of(compared.path)) > 100
+
+
+async def test_tiles_cover_the_picture_at_every_halving(w: World) -> None:
+    media, job = JobMedia(w.tools), await finished(w)
+    tiles = await media.tiles(job)
+    again = await JobMedia(w.tools).tiles(job)
+    assert again == tiles
+    for halved in range(tiles.halvings + 1):
+        width_px, height_px = (math.ceil(side / 2**halved) for side in SIZE)
+        columns, rows = math.ceil(width_px / TILE_PX), math.ceil(height_px / TILE_PX)
+        covered = 0
+        for x, y in itertools.product(range(columns), range(rows)):
+            path = tiles.tile(halved, x, y)
+            assert path is not None
+            covered += math.prod(size_of(path))
+        assert covered == width_px * height_px
+        assert tiles.tile(halved, columns, 0) is None
+    assert tiles.tile(tiles.halvings + 1, 0, 0) is None
+    assert (await media.tiles(job, of="source")).folder != tiles.folder
 
 
 async def test_a_shape_is_made_once_however_many_ask_for_it(w: World) -> None:

@@ -8,6 +8,7 @@ const short = number({ maximumFractionDigits: 2 });
 const usd = number({ style: "currency", currency: "USD" });
 const when = new Intl.DateTimeFormat(boot.locale, { dateStyle: "medium", timeStyle: "short" });
 
+export const percent = number({ style: "percent", maximumFractionDigits: 0 }).format;
 export const integer = (value) => whole.format(value);
 export const decimal = (value) => short.format(value);
 export const money = (nanousd) => usd.format(nanousd / 1e9);

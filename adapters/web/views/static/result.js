@@ -4,13 +4,13 @@ import { t } from "./boot.js";
 import { call, Refused } from "./api.js";
 import { announce, button, confirmDialog, el, icon } from "./dom.js";
 import { bytes, dateTime, decimal, size } from "./format.js";
-import { slider } from "./slider.js";
+import { Viewer } from "./viewer.js";
 
 /** The children of a finished job's card. `changed` is told the job after a deletion. */
 export function resultView(job, actions, changed) {
   if (job.images_deleted) return [facts(job), el("p", {}, t("deleted")), receipt(job)];
   const alt = job.texts.alt || job.result.caption;
-  const figure = slider(job, alt, () => figure.replaceWith(el("p", {}, t("gone"))));
+  const figure = new Viewer(job, alt, () => figure.replaceWith(el("p", {}, t("gone")))).root;
   const caption = job.result.caption ? el("blockquote", { class: "caption" }, job.result.caption) : null;
   const notes = job.texts.notes ? el("p", { class: "fine" }, job.texts.notes) : null;
   const problem = el("p", { class: "problem", role: "alert", hidden: true });
@@ -56,9 +56,12 @@ function compareView(job) {
   const figure = el("figure", { hidden: true });
   figure.addEventListener("shown", () => {
     const picture = el("img", { class: "compare-picture", src: job.result.compare_url, alt: t("compare_title") });
-    picture.addEventListener("load", () => figure.scrollIntoView({ behavior: "smooth", block: "nearest" }), { once: true });
+    picture.addEventListener("load", () => {
+      picture.style.width = `${picture.naturalWidth / devicePixelRatio}px`; // truly 100 %: what does not fit is scrolled to
+      figure.scrollIntoView({ behavior: "smooth", block: "nearest" });
+    }, { once: true });
     picture.addEventListener("error", () => picture.replaceWith(el("p", {}, t("gone"))), { once: true });
-    figure.replaceChildren(picture, el("figcaption", { class: "fine" }, t("compare_title")));
+    figure.replaceChildren(el("div", { class: "scroll-x", tabIndex: 0, role: "group", "aria-label": t("compare_title") }, picture), el("figcaption", { class: "fine" }, t("compare_title")));
   }, { once: true });
   return figure;
 }
