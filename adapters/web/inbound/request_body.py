@@ -52,8 +52,6 @@ async def read(request: web.Request, uploads_dir: Path, max_input_bytes: int) ->
 async def json_body(request: web.Request) -> dict[str, Any]:
     """A JSON object; empty where there is no body. Raises Denied for anything else."""
     _cap_declared(request)
-    if not request.can_read_body:
-        return {}
     body = await _whole(request)
     try:
         values = json.loads(body or b"{}")
