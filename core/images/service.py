@@ -167,7 +167,7 @@ class ImageShop:
         return Preview(**{**found, "path": out_path})
 
     async def tiles(self, path: Path, out_dir: Path, *, tile_px: int) -> tuple[int, str]:
-        """Cuts the picture into tiles at every halving of its size (see `operations.tiles`): how many levels, and the
+        """Cuts the picture into tiles at every halving of its size (see `core.images.tiles`): how many levels, and the
         ending of the tiles' names. Raises InputError.
         """
         found = await self._result_job("tiles", path=str(path), out=str(out_dir), tile_px=tile_px)

@@ -22,11 +22,11 @@ from typing import Any, TextIO
 
 import pyvips
 
+from core.images import tiles as tiling
 from core.images.facts import Bounds, ImageLimits, ModelLimits
 from core.images.operations import compare as comparing
 from core.images.operations import fit as fitting
 from core.images.operations import prepare as preparing
-from core.images.operations import tiles as tiling
 from core.images.operations.refusals import Refused
 
 _NICENESS = 5
