@@ -13,9 +13,16 @@ import pyvips
 
 from core.domain.media_types import MIME, Format
 from core.images.facts import ImageFacts, ImageLimits
-from core.images.operations import bmp
+from core.images.operations.decoders import bmp, pillow
 from core.images.operations.metadata import has_png_text
-from core.images.operations.probe import HEAD_BYTES, declared_size, first_gif_frame, sniff
+from core.images.operations.probe import (
+    HEAD_BYTES,
+    declared_size,
+    first_gif_frame,
+    sequence_frames,
+    sniff,
+    tiff_compression,
+)
 from core.images.operations.refusals import Refused, from_codec
 from core.images.operations.structure import check_parts
 
@@ -28,8 +35,25 @@ _LOADERS: dict[Format, str] = {
     "gif": "gifload",
     "tiff": "tiffload",
     "avif": "heifload",
-    "heic": "heifload",
 }
+_BY_LIBVIPS = frozenset(
+    {1, 2, 3, 4, 5, 7, 8, 32771, 32773, 32809, 32895, 32908, 32909, 32946, 34661, 34676, 34677, 34887}
+)
+"""TIFF compressions (tag 259) that libvips' wheel knows."""
+
+_OTHER_COMPRESSIONS: dict[int, str] = {
+    6: "old-style JPEG",
+    34925: "LZMA",
+    50000: "Zstandard",
+    50001: "WebP",
+    33003: "JPEG 2000",
+    33005: "JPEG 2000",
+    34712: "JPEG 2000",
+    50002: "JPEG XL",
+    52546: "JPEG XL",
+}
+"""What people call the others; some of them Pillow reads."""
+
 _METADATA = ("exif-data", "xmp-data", "iptc-data", "photoshop-data", "jpeg-comment", "gif-comment")
 _BITS = {"uchar": 8, "char": 8, "ushort": 16, "short": 16, "uint": 32, "int": 32, "float": 32, "double": 64}
 
@@ -43,7 +67,7 @@ def kind_of(path: Path, limits: ImageLimits, *, limit_bytes: int | None = None) 
     with path.open("rb") as file:
         kind = sniff(file.read(HEAD_BYTES))
         check_parts(path, kind)
-        size = declared_size(file, kind)
+        size = pillow.heic_size(path) if kind == "heic" else declared_size(file, kind)
     if size is not None:
         _check_size(*size, limits)
     return kind
@@ -62,6 +86,11 @@ def load(path: Path, kind: Format, *, stream: bool = True) -> VipsImage:
     """
     if kind == "bmp":
         return bmp.load(path)
+    if kind == "heic":
+        return pillow.load_heic(path)
+    if kind == "tiff" and (compression := tiff_compression(path)) not in _BY_LIBVIPS:
+        name = _OTHER_COMPRESSIONS.get(compression, f"compression {compression}")
+        return pillow.load_by_pillow(path, f"tiff ({name})")
     loader = getattr(pyvips.Image, _LOADERS[kind])
     try:
         image = loader(str(path), access="sequential" if stream else "random", fail_on="error")
@@ -112,7 +141,7 @@ def facts_of(path: Path, kind: Format, image: VipsImage, *, is_transparent: bool
         bits=_BITS.get(image.format, 8),
         has_alpha=has_alpha,
         is_transparent=has_alpha if is_transparent is None else is_transparent,
-        frames=_animation_frames(path) if kind == "png" else int(frames),
+        frames=max(_animation_frames(path, kind), int(frames)),
         has_icc=bool(image.get_typeof("icc-profile-data")),
         has_metadata=_has_metadata(path, kind, image),
         bytes=path.stat().st_size,
@@ -126,10 +155,14 @@ def _has_metadata(path: Path, kind: Format, image: VipsImage) -> bool:
     return kind == "png" and has_png_text(path)
 
 
-def _animation_frames(path: Path) -> int:
-    """An animated PNG says so right after its header; libvips ignores it and reads the still picture."""
+def _animation_frames(path: Path, kind: Format) -> int:
+    """Animated PNG and AVIF say so in their head; the decoders ignore it and read the still picture."""
+    if kind not in ("png", "avif", "heic"):
+        return 1
     with path.open("rb") as file:
         head = file.read(64 * 1024)
+    if kind != "png":
+        return sequence_frames(head)
     at = head.find(b"acTL", 8, max(8, head.find(b"IDAT")))
     return max(1, int.from_bytes(head[at + 4 : at + 8], "big")) if at > 0 else 1
 

@@ -13,6 +13,7 @@ from core.images.facts import ImageFacts, ImageLimits, ModelLimits, Note
 from core.images.operations import colour as colours
 from core.images.operations import load as opening
 from core.images.operations import metadata as pieces
+from core.images.operations.decoders.pillow import forget
 from core.images.operations.refusals import Refused, from_codec
 from core.images.operations.samples import Rendering, rendering_of, spread, to_srgb
 from core.images.operations.transparency import ground_of
@@ -36,11 +37,21 @@ _STRUCTURED = ("png", "jpeg", "webp")
 
 def probe(path: Path, limits: ImageLimits, decode: bool) -> dict[str, Any]:
     """Facts of the file; with `decode`, of a file known to be whole."""
-    return asdict(opening.examine(path, limits, decode=decode)[0])
+    try:
+        return asdict(opening.examine(path, limits, decode=decode)[0])
+    finally:
+        forget()
 
 
 def prepare(path: Path, out: Path, limits: ImageLimits, model: ModelLimits) -> dict[str, Any]:
     """Writes what the model gets to `out`. The pixels of an untransformed JPEG or PNG are the file's own."""
+    try:
+        return _prepare(path, out, limits, model)
+    finally:
+        forget()
+
+
+def _prepare(path: Path, out: Path, limits: ImageLimits, model: ModelLimits) -> dict[str, Any]:
     facts, image = opening.examine(path, limits, decode=False)
     rendering = _rendering(path, facts, image)
     if rendering.profile is None and _is_plain(facts, image) and facts.bytes <= model.max_bytes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import struct
+from pathlib import Path
 from typing import BinaryIO
 
 from core.domain.media_types import Format, brands_of
@@ -169,3 +170,29 @@ def first_gif_frame(file: BinaryIO) -> tuple[int, int, int, int]:
 def _byte_at(file: BinaryIO, at: int) -> int:
     file.seek(at)
     return (file.read(1) or b"\0")[0]
+
+
+def tiff_compression(path: Path) -> int:
+    """Tag 259 of the first directory; 1 (none) where it is missing, or in a BigTIFF."""
+    with path.open("rb") as file:
+        head = file.read(8)
+        order = "<" if head[:2] == b"II" else ">"
+        if len(head) < 8 or struct.unpack(f"{order}H", head[2:4])[0] != 42:
+            return 1
+        file.seek(struct.unpack(f"{order}I", head[4:])[0])
+        count = int.from_bytes(file.read(2), "little" if order == "<" else "big")
+        entries = file.read(12 * count)
+    for at in range(0, len(entries) - 11, 12):
+        tag, _kind, _n, value = struct.unpack_from(f"{order}HHIH", entries, at)
+        if tag == 259:
+            return int(value)
+    return 1
+
+
+def sequence_frames(head: bytes) -> int:
+    """How many frames an AVIF or HEIC sequence counts in its head (at least 2); 1 for a still picture."""
+    if not brands_of(head) & {b"avis", b"hevc", b"hevx", b"msf1"}:
+        return 1
+    at = head.find(b"stsz")
+    count = int.from_bytes(head[at + 12 : at + 16], "big") if at > 0 else 0
+    return count if 2 <= count <= 1_000_000 else 2

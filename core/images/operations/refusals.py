@@ -5,6 +5,11 @@ from __future__ import annotations
 import errno
 from typing import Any
 
+_UNSUPPORTED = (
+    "unsupported", "not supported", "no decoding plugin", "unknown compression", "not configured",
+    "samples out of range",
+)  # fmt: skip
+
 
 class Refused(Exception):
     """Becomes the error of `core.domain.errors` with this code on the other side of the pipe."""
@@ -30,9 +35,8 @@ def from_codec(error: Exception, format_name: str) -> Refused:
         raise OSError(errno.ENOSPC, "an image could not be written")
     if "out of memory" in text or "memory allocation" in text or "security limit" in text:
         return Refused("image_too_costly")
-    if "unsupported marker type" not in text and any(
-        mark in text for mark in ("unsupported", "not supported", "no decoding plugin", "unknown compression")
-    ):
+    text = text.replace("unsupported marker type", "marker")  # of a file that only begins like a JPEG
+    if any(mark in text for mark in _UNSUPPORTED):
         return Refused("unsupported_format", format=format_name)
     if any(mark in text for mark in ("premature end", "end of file", "unexpected end", "bytes, expected", "bad seek")):
         return Refused("damaged_image", detail="truncated")

@@ -9,6 +9,7 @@ import zlib
 from typing import Any
 
 import numpy as np
+import pillow_heif
 from PIL import Image, ImageCms
 
 from core.images.operations import profiles
@@ -185,3 +186,21 @@ def tiff_of(samples: np.ndarray[Any, Any], **tags: int) -> bytes:
         b"II*\0" + struct.pack("<I", 8 + len(data)) + data
         + struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4) + extra
     )  # fmt: skip
+
+
+def bmp_of(bits: int, rows: bytes, *, compression: int = 0, masks: tuple[int, ...] = (), colours: bytes = b"") -> bytes:
+    """A BMP of 16 by 16 from its raw rows (bottom first); with four masks its header is version 5."""
+    size = 124 if len(masks) == 4 else 40
+    body = struct.pack("<IiiHHIIiiII", size, 16, 16, 1, bits, compression, len(rows), 2835, 2835, len(colours) // 4, 0)
+    body += b"".join(struct.pack("<I", mask) for mask in masks)
+    if size == 124:
+        body = (body + b"BGRs").ljust(124, b"\0")
+    offset = 14 + len(body) + len(colours)
+    return b"BM" + struct.pack("<IHHI", offset + len(rows), 0, 0, offset) + body + colours + rows
+
+
+def heic(picture: Image.Image, **options: Any) -> bytes:
+    """HEVC-coded HEIF, as phones make it, nearly lossless."""
+    out = io.BytesIO()
+    pillow_heif.from_pillow(picture).save(out, quality=100, chroma=444, **options)
+    return out.getvalue()

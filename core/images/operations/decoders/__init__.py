@@ -1,0 +1,1 @@
+"""Readers of kinds that libvips cannot read in our build."""

@@ -1,0 +1,113 @@
+"""Kinds that libvips' wheel cannot decode, by Pillow and by libheif's HEVC decoder. Wholly in memory.
+
+Imported inside the functions: most workers never need them, and starting must stay fast. Sizes are judged before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyvips
+
+from core.images.operations.refusals import Refused, from_codec
+
+_MODES = {"RGB": 3, "RGBA": 4, "CMYK": 4, "L": 1, "LA": 2}
+_decoded: dict[tuple[str, int, int], Any] = {}
+
+
+def load_by_pillow(path: Path, name: str) -> Any:
+    """The first frame with 8 bits a sample. `name` is said where it cannot be read. Raises Refused."""
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as file:
+            picture = file if file.mode in _MODES else file.convert("RGBA" if "transparency" in file.info else "RGB")
+            data, size, mode = picture.tobytes(), picture.size, picture.mode
+            profile = file.info.get("icc_profile")
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise _refusal(error, name) from error
+    names = {"CMYK": "cmyk", "L": "b-w", "LA": "b-w"}
+    image = pyvips.Image.new_from_memory(data, *size, _MODES[mode], "uchar")
+    return _with(image.copy(interpretation=names.get(mode, "srgb")), {"icc-profile-data": profile})
+
+
+def heic_size(path: Path) -> tuple[int, int]:
+    """Width and height, upright, of the main picture. Nothing is decoded. Raises Refused."""
+    with _opened(path) as file:
+        return file.size[0], file.size[1]
+
+
+def load_heic(path: Path) -> Any:
+    """The main picture, upright, 8 or 16 bits. Raises Refused: `heic` as an unsupported kind where no decoder is."""
+    state = path.stat()
+    key = (str(path), state.st_size, state.st_mtime_ns)
+    if key not in _decoded:
+        _decoded.clear()
+        _decoded[key] = _decode_heic(path)
+    return _decoded[key]
+
+
+def forget() -> None:
+    """Drops the picture that was decoded last."""
+    _decoded.clear()
+
+
+def _decode_heic(path: Path) -> Any:
+    with _opened(path) as file:
+        wide = "16" in file.mode
+        bands = {"RGBA": 4, "RGBa": 4, "RGB": 3, "L": 1, "LA": 2, "I": 1}[file.mode.split(";")[0]]
+        step = bands * (2 if wide else 1)
+        rows = pyvips.Image.new_from_memory(bytes(file.data), file.stride // step, file.size[1], bands, _sample(wide))
+        image = rows.crop(0, 0, *file.size).copy(interpretation=_space(wide, bands))
+        profile = file.info.get("icc_profile")
+        return _with(image, {"icc-profile-data": profile, "exif-data": file.info.get("exif")})
+
+
+def _sample(wide: bool) -> str:
+    return "ushort" if wide else "uchar"
+
+
+def _space(wide: bool, bands: int) -> str:
+    if bands < 3:
+        return "grey16" if wide else "b-w"
+    return "rgb16" if wide else "srgb"
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise Refused("unsupported_format", format="heic") from error
+    try:
+        yield pillow_heif.open_heif(path, convert_hdr_to_8bit=False)
+    except (MemoryError, Refused):
+        raise
+    except Exception as error:
+        raise _refusal(error, "heic") from error
+
+
+def _with(image: Any, blobs: dict[str, bytes | None]) -> Any:
+    image = image.copy()
+    for name, blob in blobs.items():
+        if blob:
+            image.set_type(pyvips.GValue.blob_type, name, blob)
+    return image
+
+
+def _refusal(error: Exception, name: str) -> Refused:
+    """Pillow says what it does not know by NotImplementedError and by these words."""
+    text = str(error).lower()
+    marks = ("unsupported", "not support", "cannot identify", "unknown", "not available", "unrecognized", "error -2")
+    if isinstance(error, NotImplementedError | KeyError) or any(mark in text for mark in marks):
+        return Refused("unsupported_format", format=name)
+    if "truncated" in text or "end of file" in text or "not enough" in text:
+        return Refused("damaged_image", detail="truncated")
+    return from_codec(error, name)
