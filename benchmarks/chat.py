@@ -85,3 +85,9 @@ class BenchReply:
 
     async def failed(self, job: Job, notice: Notice) -> None:
         await self._edit(notice.text)
+
+    async def closed(self, job: Job, notice: Notice) -> None:
+        await self._edit(notice.text)
+
+    async def reachable(self, job: Job) -> bool:
+        return True

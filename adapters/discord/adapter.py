@@ -73,6 +73,7 @@ class DiscordAdapter:
             on_incident=lambda error: self._context.service.incident("discord", error),
             shard_ids=self._settings.discord_shard_ids,
             shard_count=self._settings.discord_shard_count,
+            http_trace=self._desk.pauses.trace(),
         )
         client.tree.on_failure = self._command_failed
         client.tree.add_command(upscale_command(self._desk, self._menus))
@@ -113,7 +114,8 @@ class DiscordAdapter:
     def reply(self, address: ReplyAddress, memo: ReplyMemo) -> Reply:
         """The message of a job; works in any process that is logged in, with or without the gateway."""
         context, desk = self._context, self._desk
-        return DiscordReply(Address.from_reply(address), memo, self._rest, context.media, desk.tokens, context.clock)
+        address_here = Address.from_reply(address)
+        return DiscordReply(address_here, memo, self._rest, context.media, desk.tokens, desk.pauses, context.clock)
 
     async def download(self, source: Source) -> Download:
         """Discord's signed address of a file. Raises DownloadFailed when the address has expired."""

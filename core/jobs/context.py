@@ -53,7 +53,7 @@ class PipelineSettings:
     """When the provider gives up a request that no runner has started (fal: `FalConfig.start_timeout_s`)."""
 
     deliver_retry_s: float = 1800
-    announce_retry_s: float = 300
+    announce_retry_s: float = 3600
 
 
 class PriceBook(Protocol):

@@ -35,6 +35,13 @@ class SilentReply:
     async def failed(self, job: Job, notice: Notice) -> None:
         """Nothing."""
 
+    async def closed(self, job: Job, notice: Notice) -> None:
+        """Nothing."""
+
+    async def reachable(self, job: Job) -> bool:
+        """The file lies on this machine."""
+        return True
+
 
 class SilentAdapter:
     """`core.ports.ChatAdapter` without a platform."""

@@ -31,6 +31,8 @@ class ProgressLoop:
         self._newest: tuple[Job, Progress] | None = None
         self._task: asyncio.Task[None] | None = None
         self._editing = False
+        self._answered = asyncio.Event()
+        self._refusal: DeliveryRefused | None = None
         self.dead = False
 
     def show(self, job: Job, progress: Progress) -> None:
@@ -40,6 +42,15 @@ class ProgressLoop:
         self._newest = (job, progress)
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name=f"progress-{job.id}")
+
+    async def refusal(self, at_most_s: float) -> DeliveryRefused | None:
+        """What an edit was refused with for good; waits for the answer to the first one if it is on its way."""
+        if self._task is not None and not self._answered.is_set():
+            try:
+                await asyncio.wait_for(self._answered.wait(), at_most_s)
+            except TimeoutError:
+                log.debug("first_edit_slow")
+        return self._refusal
 
     async def stop(self) -> None:
         """No edit after this returns. Gives an edit on its way a moment, then drops it."""
@@ -68,6 +79,7 @@ class ProgressLoop:
                 await self._reply.progress(job, progress)
         except DeliveryRefused as refusal:
             self.dead = True
+            self._refusal = refusal
             log.info("progress_edits_stopped", job=job.id, reason=refusal.reason)
         except (DeliveryError, TimeoutError) as error:
             log.info("progress_edit_dropped", job=job.id, reason=str(error) or "timeout")
@@ -76,3 +88,4 @@ class ProgressLoop:
             log.exception("progress_edit_failed", job=job.id)
         finally:
             self._editing = False
+            self._answered.set()

@@ -229,7 +229,10 @@ class UpscaleService(DeskMethods):
     async def delete(self, job_id: str, actor: Requester) -> Job:
         """Delete the images, here and at fal; a job that still runs is stopped first."""
         job = authorization.check_may_stop(await self._tools.store.get(job_id), actor)
-        if not job.state.terminal:
+        shown = (
+            job.state is JobState.DELIVERING and job.result is not None
+        )  # its button can be seen before the row ends
+        if not job.state.terminal and not shown:
             return await self.cancel(job_id, actor)
         return await self._members.erase_images(job)
 

@@ -53,6 +53,12 @@ class Reply(Protocol):
     async def failed(self, job: Job, notice: Notice) -> None:
         """Say what happened: failure, refusal or cancellation. Repeatable."""
 
+    async def closed(self, job: Job, notice: Notice) -> None:
+        """The result is kept or went elsewhere (`job.delivery`): put these words in its place. Repeatable."""
+
+    async def reachable(self, job: Job) -> bool:
+        """False when neither the job's place nor a direct message will ever take its message. Asked after a refusal."""
+
 
 @dataclass(frozen=True, slots=True)
 class Download:

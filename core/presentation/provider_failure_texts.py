@@ -98,4 +98,9 @@ PROVIDER: dict[type[e.UpscaleError], Explainer] = {
     ),
     e.DeliveryRefused: _delivery,
     e.DeliveryUnavailable: _delivery,
+    e.PlaceRefused: plain(
+        lambda lo: tr("I can write neither here nor to you directly, so nothing was started.", lo),
+        lambda lo: tr("Ask me where I may write, or allow me to send you direct messages.", lo),
+        "refusal",
+    ),
 }

@@ -363,11 +363,14 @@ class FakeUpscaler:
 # --- the chat ---------------------------------------------------------------------------------------------------
 
 
+Kind = Literal["ask", "progress", "finished", "failed", "closed"]
+
+
 @dataclass(frozen=True)
 class Shown:
     """One state of a job's message, as its reader saw it."""
 
-    kind: Literal["ask", "progress", "finished", "failed"]
+    kind: Kind
     at: float
     job: Job
     progress: Progress | None = None
@@ -422,6 +425,7 @@ class FakeAdapter:
         self.notices: list[tuple[str, str, Notice]] = []
         self.attachments: dict[str, Download] = {}
         self.clock = clock
+        self.reachable = True
 
     def message(self, job: Job) -> FakeMessage:
         """The message that this job's answer goes to."""
@@ -465,7 +469,7 @@ class FakeReply:
         self._message = message
         self._memo = memo
 
-    def _show(self, kind: Literal["ask", "progress", "finished", "failed"], job: Job, **what: Any) -> None:
+    def _show(self, kind: Kind, job: Job, **what: Any) -> None:
         self._message.shown.append(Shown(kind, self._adapter.clock.now(), job, **what))
 
     async def ask(self, job: Job) -> None:
@@ -487,6 +491,13 @@ class FakeReply:
     async def failed(self, job: Job, notice: Notice) -> None:
         await self._adapter.pass_through("failed")
         self._show("failed", job, notice=notice)
+
+    async def closed(self, job: Job, notice: Notice) -> None:
+        await self._adapter.pass_through("closed")
+        self._show("closed", job, notice=notice)
+
+    async def reachable(self, job: Job) -> bool:
+        return self._adapter.reachable
 
 
 # --- links ------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import aiohttp
 import discord
 import structlog
 from discord import app_commands
@@ -36,8 +37,11 @@ class UpscaleClient(discord.AutoShardedClient):
         on_incident: Callable[[Exception], Awaitable[object]],
         shard_ids: tuple[int, ...] | None = None,
         shard_count: int | None = None,
+        http_trace: aiohttp.TraceConfig | None = None,
     ) -> None:
         more: dict[str, Any] = {} if shard_ids is None else {"shard_ids": list(shard_ids)}
+        if http_trace is not None:
+            more["http_trace"] = http_trace
         super().__init__(
             intents=discord.Intents.none(),
             max_messages=None,

@@ -66,6 +66,7 @@ class Buttons:
             "compare": self._compare,
             "details": self._details,
             "delete": self._delete,
+            "redeliver": self._redeliver,
             "all": self._all,
             "erase": self._own.erase,
         }

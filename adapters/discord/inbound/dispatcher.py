@@ -18,6 +18,7 @@ from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import Rest
 from adapters.discord.outbound.delivery import Payload
 from adapters.discord.outbound.interaction_tokens import FreshTokens
+from adapters.discord.outbound.rate_limit import Pauses
 from adapters.discord.views import job as render
 from core.domain.errors import DeliveryError, Draining, InternalError, UpscaleError
 from core.domain.job import UpscaleRequest
@@ -43,6 +44,7 @@ class Desk:
         self.state = context.state
         self.clock = context.clock
         self.rest = rest
+        self.pauses = Pauses(context.clock)
         self.tokens = FreshTokens(context.state, context.clock)
         self._rush = Rush()
         self._seen: OrderedDict[int, None] = OrderedDict()

@@ -12,19 +12,26 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import discord
+import structlog
 from discord import ui
 
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import Rest
 from adapters.discord.outbound.delivery_state import NoteBook, Notes
 from adapters.discord.outbound.interaction_tokens import FreshTokens
+from adapters.discord.outbound.rate_limit import Pauses
 from adapters.discord.outbound.reply_address import Address
 from adapters.discord.outbound.retry import ATTEMPTS, steadily
-from core.domain.errors import DeliveryRefused
+from core.domain.errors import DeliveryRefused, DeliveryUnavailable
 from core.ports import Clock
 
 T = TypeVar("T")
 Elsewhere = Literal["", "new_message", "direct_message"]
+LONGEST_PAUSE_S = 10.0
+"""A longer pause that Discord asks for is left to the caller, who waits it out without holding anything."""
+
+
+log = structlog.get_logger(__name__)
 
 
 class TooLargeHere(Exception):
@@ -47,12 +54,21 @@ class Messenger:
     """The message of one job, wherever it is."""
 
     def __init__(
-        self, address: Address, notes: NoteBook, rest: Rest, tokens: FreshTokens, clock: Clock, *, job_id: str
+        self,
+        address: Address,
+        notes: NoteBook,
+        rest: Rest,
+        tokens: FreshTokens,
+        pauses: Pauses,
+        clock: Clock,
+        *,
+        job_id: str,
     ) -> None:
         self._address = address
         self._notes = notes
         self._rest = rest
         self._tokens = tokens
+        self._pauses = pauses
         self._clock = clock
         self._job_id = job_id
 
@@ -83,6 +99,34 @@ class Messenger:
                 return done
         raise refused or DeliveryRefused(reason="gone")
 
+    async def close(self, payload: Payload) -> None:
+        """Put these words where the job was asked, which is no longer the message in use. One place, no other way.
+
+        Raises DeliveryUnavailable; a place that refuses has nothing left to close.
+        """
+        notes = await self._notes.read()
+        token, origin = await self._token(notes), notes.origin_id
+        which: int | Literal["@original"] | None = origin if self._address.slot == "followup" else "@original"
+        try:
+            if notes.origin_gone:
+                return
+            if token is not None and which is not None:
+                await self._try(
+                    lambda: self._rest.edit_answer(self._address.app_id, token, which, payload.view(""), []),
+                    ATTEMPTS,
+                    self._hook(token),
+                )
+            elif origin is not None and self._bot_can_act:
+                channel_id = self._address.channel_id
+                await self._try(
+                    lambda: self._rest.edit_message(channel_id, origin, payload.view(""), []),
+                    ATTEMPTS,
+                    _channel(channel_id),
+                )
+        except discord.HTTPException as error:
+            log.info("message_not_closed", job=self._job_id, code=error.code)
+            await self._notes.write(origin_gone=True)
+
     # --- the ways, in order; None: not possible ----------------------------------------------------------------
 
     async def _by_token(self, payload: Payload, *, attempts: int = ATTEMPTS, renew: bool = True) -> Elsewhere | None:
@@ -99,6 +143,7 @@ class Messenger:
                         self._address.app_id, token, which, payload.view(""), payload.uploads()
                     ),
                     attempts,
+                    self._hook(token),
                 )
                 await self._notes.write(message_id=message_id)
                 return ""
@@ -110,22 +155,27 @@ class Messenger:
         return await self._followup(payload, token, attempts)
 
     async def _followup(self, payload: Payload, token: str, attempts: int) -> Elsewhere | None:
-        """A further message of the interaction: the job's first, or a new one because somebody deleted the other."""
+        """A further message of the interaction: the job's first, or a new one because somebody deleted the other.
+
+        Where it was deleted, nobody but the owner sees the new one.
+        """
         gone = (await self._notes.read()).gone
         where: Elsewhere = "new_message" if gone else ""
+        private = self._address.ephemeral or gone
         try:
             # Not repeatable, so at most one more try: rather a stray placeholder than a lost picture.
             message_id = await self._try(
                 lambda: self._rest.follow_up(
-                    self._address.app_id, token, payload.view(where), payload.uploads(), self._address.ephemeral
+                    self._address.app_id, token, payload.view(where), payload.uploads(), private
                 ),
                 min(attempts, 2),
+                self._hook(token),
             )
         except discord.HTTPException as error:
             if errors.code_of(error) == errors.FOLLOW_UP_CAP or await self._noted(error, token):
                 return None
             raise errors.to_delivery_error(error) from error
-        await self._notes.write(message_id=message_id, made="followup", gone=False)
+        await self._notes.leave(message_id, "followup")
         return where
 
     async def _by_bot_edit(self, payload: Payload, *, attempts: int = ATTEMPTS) -> Elsewhere | None:
@@ -139,6 +189,7 @@ class Messenger:
             await self._try(
                 lambda: self._rest.edit_message(channel_id, message_id, payload.view(where), payload.uploads()),
                 attempts,
+                _channel(channel_id),
             )
         except discord.HTTPException as error:
             if errors.is_message_gone(error):
@@ -149,7 +200,7 @@ class Messenger:
         return where
 
     async def _by_new_message(self, payload: Payload) -> Elsewhere | None:
-        if not self._bot_can_act:
+        if not self._bot_can_act or (await self._notes.read()).gone:
             return None
         return await self._post(payload, self._address.channel_id, "new_message")
 
@@ -164,12 +215,13 @@ class Messenger:
         nonce = f"{self._job_id}{where[0]}{self._address.interaction_id % 1_000_000}"
         try:
             message_id = await self._try(
-                lambda: self._rest.send(channel_id, payload.view(where), payload.uploads(), nonce), ATTEMPTS
+                lambda: self._rest.send(channel_id, payload.view(where), payload.uploads(), nonce),
+                ATTEMPTS,
+                _channel(channel_id),
             )
         except discord.HTTPException as error:
             raise errors.to_delivery_error(error) from error
-        made = "channel" if where == "new_message" else "direct_message"
-        await self._notes.write(message_id=message_id, channel_id=channel_id, made=made, gone=False)
+        await self._notes.leave(message_id, "channel" if where == "new_message" else "direct_message", channel_id)
         return where
 
     # --- facts -------------------------------------------------------------------------------------------------
@@ -201,8 +253,19 @@ class Messenger:
             return True
         return False
 
-    async def _try(self, call: Callable[[], Awaitable[T]], attempts: int) -> T:
-        """HTTPException passes; the rest becomes the core's error, a refused size TooLargeHere."""
+    def _hook(self, token: str) -> str:
+        return f"webhooks/{self._address.app_id}/{token}"
+
+    async def _try(self, call: Callable[[], Awaitable[T]], attempts: int, place: str = "") -> T:
+        """HTTPException passes; the rest becomes the core's error, a refused size TooLargeHere.
+
+        A pause that Discord asked for at `place`, of whichever call, is kept.
+        """
+        pause_s = self._pauses.left_s(place)
+        if pause_s > 0:
+            if attempts == 1 or pause_s > LONGEST_PAUSE_S:
+                raise DeliveryUnavailable(retry_after_s=pause_s)
+            await self._clock.sleep(pause_s)
         try:
             return await steadily(call, self._clock, attempts=attempts)
         except discord.HTTPException as error:
@@ -213,3 +276,7 @@ class Messenger:
             raise
         except errors.TRANSIENT as error:
             raise errors.to_delivery_error(error) from error
+
+
+def _channel(channel_id: int) -> str:
+    return f"channels/{channel_id}/messages"

@@ -16,6 +16,7 @@ class Notes:
     """`made`: how the message now in use came to be, "" for the interaction's own answer.
 
     `gone`: the answer (or first follow-up) was deleted. `token_dead`: Discord said so; it is never used again.
+    `origin_id`: the message where the job was asked, once another one is in use; `origin_gone`: it was deleted.
     """
 
     message_id: int | None = None
@@ -23,6 +24,8 @@ class Notes:
     made: Made = ""
     gone: bool = False
     token_dead: bool = False
+    origin_id: int | None = None
+    origin_gone: bool = False
 
 
 class NoteBook:
@@ -42,6 +45,21 @@ class NoteBook:
             if self._known.message_id is None and self._address.message_id is not None:
                 self._known = replace(self._known, message_id=self._address.message_id)
         return self._known
+
+    async def leave(self, message_id: int, made: Made, channel_id: int | None = None) -> Notes:
+        """From now on another message is in use; where the job was asked is remembered, to be closed there."""
+        before = await self.read()
+        origin_id, origin_gone = before.origin_id, before.origin_gone
+        if before.made == "" or before.origin_id is None:
+            origin_id, origin_gone = before.message_id, before.gone
+        return await self.write(
+            message_id=message_id,
+            channel_id=channel_id,
+            made=made,
+            gone=False,
+            origin_id=origin_id,
+            origin_gone=origin_gone,
+        )
 
     async def write(self, **changes: Any) -> Notes:
         """Change some, durably; writes nothing when nothing changed."""

@@ -11,6 +11,7 @@ from core.domain.errors import DeliveryError, DeliveryRefused, DeliveryUnavailab
 UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK, UNKNOWN_INTERACTION = 10003, 10008, 10015, 10062
 ALREADY_ACKNOWLEDGED, FOLLOW_UP_CAP, INVALID_WEBHOOK_TOKEN = 40060, 40094, 50027
 ENTITY_TOO_LARGE, FILE_TOO_LARGE = 40005, 50045
+TOO_MANY_EDITS_OF_OLD_MESSAGE = 30046
 MISSING_ACCESS, CANNOT_DM, CANNOT_DM_NO_SHARED_SERVER = 50001, 50007, 50278
 
 TOKEN_DEAD = frozenset({UNKNOWN_WEBHOOK, INVALID_WEBHOOK_TOKEN, UNKNOWN_INTERACTION})
@@ -55,21 +56,31 @@ def is_too_large(error: BaseException) -> bool:
 def is_transient(error: BaseException) -> bool:
     """Whether trying again may help."""
     if isinstance(error, discord.HTTPException):
-        return error.status >= 500 or error.status == 429
+        return error.status >= 500 or (error.status == 429 and error.code != TOO_MANY_EDITS_OF_OLD_MESSAGE)
     return isinstance(error, TRANSIENT)
+
+
+def asked_s(error: BaseException) -> float | None:
+    """The pause that Discord asks for, in seconds; None where it asks for none."""
+    if isinstance(error, discord.RateLimited):
+        return error.retry_after
+    if isinstance(error, discord.HTTPException) and error.status == 429:
+        try:
+            return float(error.response.headers.get("Retry-After", ""))
+        except ValueError:
+            return None
+    return None
 
 
 def to_delivery_error(error: Exception) -> DeliveryError:
     """The core's word for a failed REST call: worth waiting for, or useless to repeat."""
     if isinstance(error, DeliveryError):
         return error
-    if isinstance(error, discord.RateLimited):
-        return DeliveryUnavailable(retry_after_s=error.retry_after)
     if is_transient(error):
-        return DeliveryUnavailable()
+        return DeliveryUnavailable(retry_after_s=asked_s(error))
     if is_message_gone(error) or code_of(error) == UNKNOWN_CHANNEL:
         return DeliveryRefused(reason="gone")
-    if is_token_dead(error):
+    if is_token_dead(error) or code_of(error) == TOO_MANY_EDITS_OF_OLD_MESSAGE:
         return DeliveryRefused(reason="too_old")
     if isinstance(error, discord.Forbidden):
         return DeliveryRefused(reason="forbidden")

@@ -8,11 +8,12 @@ from adapters.discord.outbound.api_client import Rest
 from adapters.discord.outbound.delivery import Elsewhere, Messenger, Payload, TooLargeHere
 from adapters.discord.outbound.delivery_state import NoteBook
 from adapters.discord.outbound.interaction_tokens import FreshTokens
+from adapters.discord.outbound.rate_limit import Pauses
 from adapters.discord.outbound.reply_address import Address
 from adapters.discord.outbound.upload import Parcel, file_name, parcels
 from adapters.discord.views import job as render
 from adapters.discord.views import result as render_result
-from core.domain.errors import DeliveryRefused
+from core.domain.errors import DeliveryRefused, DeliveryUnavailable
 from core.domain.job import Delivery, Job, Progress
 from core.domain.limits import LimitStatus
 from core.ports import Clock, Media, ReplyMemo
@@ -23,17 +24,25 @@ class DiscordReply:
     """`core.ports.Reply` for Discord. `progress` makes one edit; everything else is tried until it is seen."""
 
     def __init__(
-        self, address: Address, memo: ReplyMemo, rest: Rest, media: Media, tokens: FreshTokens, clock: Clock
+        self,
+        address: Address,
+        memo: ReplyMemo,
+        rest: Rest,
+        media: Media,
+        tokens: FreshTokens,
+        pauses: Pauses,
+        clock: Clock,
     ) -> None:
         self._address = address
         self._notes = NoteBook(memo, address)
         self._rest = rest
         self._media = media
         self._tokens = tokens
+        self._pauses = pauses
         self._clock = clock
 
     def _messenger(self, job: Job) -> Messenger:
-        return Messenger(self._address, self._notes, self._rest, self._tokens, self._clock, job_id=job.id)
+        return Messenger(self._address, self._notes, self._rest, self._tokens, self._pauses, self._clock, job_id=job.id)
 
     async def ask(self, job: Job) -> None:
         """The price on a button."""
@@ -54,7 +63,8 @@ class DiscordReply:
                 where = await messenger.put(self._result(job, left, parcel))
             except TooLargeHere:
                 continue
-            await self._tokens.forget(job.id)
+            if not where:
+                await self._tokens.forget(job.id)  # else it still closes the message where the job was asked
             return Delivery(parcel.shape, where)
         raise DeliveryRefused(reason="refused")
 
@@ -79,3 +89,23 @@ class DiscordReply:
         locale = self._address.locale
         await self._messenger(job).put(Payload(lambda _: render.failed(job, notice, locale)))
         await self._tokens.forget(job.id)
+
+    async def closed(self, job: Job, notice: Notice) -> None:
+        """Where the picture is instead, what it cost, and how to get it."""
+        payload = Payload(lambda _: render_result.closed(job, notice, self._address.locale))
+        if job.delivery is not None and job.delivery.elsewhere:
+            await self._messenger(job).close(payload)
+        else:
+            await self._messenger(job).put(payload)
+        await self._tokens.forget(job.id)
+
+    async def reachable(self, job: Job) -> bool:
+        """Whether any way takes the message, with words alone; the job goes on there."""
+        waiting = Payload(lambda _: render.progress(job, Progress("waiting"), self._address.locale))
+        try:
+            await self._messenger(job).put(waiting)
+        except DeliveryRefused:
+            return False
+        except DeliveryUnavailable:
+            return True
+        return True

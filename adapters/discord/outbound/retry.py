@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from adapters.discord.outbound.errors import is_transient
+from adapters.discord.outbound.errors import asked_s, is_transient
+from core.net.retry import Backoff, retry
 from core.ports import Clock
 
 T = TypeVar("T")
 ATTEMPTS = 4
-FIRST_PAUSE_S = 0.4
+BACKOFF = Backoff(first_s=0.4, cap_s=5.0, asked_cap_s=60.0)
 
 
 async def steadily(call: Callable[[], Awaitable[T]], clock: Clock, *, attempts: int = ATTEMPTS) -> T:
-    """`call()` until it works, at most `attempts` times; pauses of about 0.4, 0.8, 1.6 s between.
+    """`call()` until it works, at most `attempts` times; pauses of about 0.4, 0.8, 1.6 s, or what Discord asks for.
 
     Only for what may safely be done twice (PATCH, or a POST with a nonce). `call` must make its files afresh each
     time: a `discord.File` used twice silently uploads nothing. Raises the last error.
     """
-    for attempt in range(1, attempts):
-        try:
-            return await call()
-        except Exception as error:
-            if not is_transient(error):
-                raise
-        await clock.sleep(FIRST_PAUSE_S * 2 ** (attempt - 1) * random.uniform(0.7, 1.3))
-    return await call()
+
+    def pause_s(error: Exception, attempt: int) -> float | None:
+        return BACKOFF.pause_s(attempt, asked_s(error)) if is_transient(error) else None
+
+    return await retry(call, clock=clock, pause=pause_s, attempts=attempts)

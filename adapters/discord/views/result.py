@@ -10,12 +10,12 @@ from discord import ui
 
 from adapters.discord.inbound.components import Control, link, row
 from adapters.discord.views import markup
-from adapters.discord.views.job import DONE, card, text
+from adapters.discord.views.job import DONE, TONES, card, text
 from core.domain.job import Delivery, Job
 from core.domain.limits import LimitStatus
 from core.domain.money import usd
 from core.domain.parameters.spec import SPECS
-from core.presentation import tr
+from core.presentation import Notice, tr
 from core.presentation.formats import factor_text, mb, seconds
 from core.presentation.job_texts import (
     alt_text,
@@ -96,6 +96,24 @@ def _buttons(job: Job, locale: str) -> list[ui.ActionRow[ui.LayoutView]]:
     if url and len(url) <= URL_MAX:
         second.add_item(link(button_label("download", locale), url))
     return [first, second]
+
+
+def closed(job: Job, notice: Notice, locale: str) -> ui.LayoutView:
+    """The job's own message when the picture is not in it: where it is, what it cost, how to get it."""
+    title = tr("Enlarged {factor}", locale, factor=factor_text(job.parameters.factor, locale))
+    said = [markup.escape(part) for part in (notice.what, notice.charged, notice.advice) if part]
+    reference = tr("Reference {reference}", locale, reference=f"`{notice.reference}`")
+    items: list[ui.Item[ui.LayoutView]] = [text(f"### {markup.escape(title)}", *said, markup.small(reference))]
+    if not job.images_deleted:
+        kept = job.delivery is None or job.delivery.shape == "kept"
+        buttons = row(Control("details", job.id, button_label("details", locale)))
+        if kept:
+            buttons.add_item(Control("redeliver", job.id, tr("Send again", locale)))
+        url = job.result.link if job.result is not None else None
+        if url and len(url) <= URL_MAX:
+            buttons.add_item(link(button_label("download", locale), url))
+        items.append(buttons)
+    return card(TONES["info"], *items)
 
 
 def details(job: Job, locale: str) -> ui.LayoutView:

@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from adapters.slack.outbound.errors import UNREACHABLE_PLACE, SlackAway, SlackRefused
+from adapters.slack.outbound.errors import SlackAway, SlackRefused, elsewhere_may_go
 from adapters.slack.outbound.posting import Notebook, Place, Poster
 from adapters.slack.outbound.uploads import ALT_TXT_MAX_CHARS, Upload, Uploader
 from adapters.slack.views import job as render
@@ -35,7 +35,6 @@ FILE_MAX_BYTES = 1_000_000_000
 """Slack's largest file (python-slack-sdk #739, a maintainer's word, 2020). Workspaces may allow less: they say so."""
 SMALLER_TRIES_BYTES = (100_000_000, 20_000_000, 5_000_000, 1_000_000)
 TOO_LARGE = frozenset({"file_upload_size_restricted", "storage_limit_reached"})
-NO_UPLOADS = frozenset({"file_uploads_disabled", "file_type_not_allowed", "file_uploads_except_images_disabled"})
 _UNSAFE_NAME = re.compile(r"[^\w.-]+")
 
 
@@ -107,12 +106,15 @@ class Deliverer:
         if place.direct:
             return await self._poster.post(content, locale=job.requester.locale)
         try:
+            if await self._poster.request_gone(place):
+                raise SlackRefused("thread_not_found")
             return place, await self._poster.post_in(place, content)
         except SlackRefused as refusal:
-            if refusal.error not in UNREACHABLE_PLACE:
+            if not elsewhere_may_go(refusal):
                 raise
-            log.info("slack_result_moved", job=job.id, error=refusal.error)
-        place = await self._poster.move_to_direct(job.requester.locale)
+            because = refusal.error
+        log.info("slack_result_moved", job=job.id, error=because)
+        place = await self._poster.move_to_direct(job.requester.locale, because)
         return place, await self._poster.post_in(place, self._content(job, left, sent, moved=True))
 
     def _content(self, job: Job, left: tuple[LimitStatus, ...], sent: Sent, *, moved: bool) -> Any:
@@ -145,7 +147,7 @@ class Deliverer:
         try:
             full, full_id = await self._upload_within_limits(job)
         except SlackRefused as refusal:
-            if refusal.error not in TOO_LARGE | NO_UPLOADS or job.result is None or not job.result.link:
+            if job.result is None or not job.result.link:
                 raise
             log.info("slack_uploads_refused", job=job.id, error=refusal.error)
             return Sent("link", None)
@@ -209,10 +211,27 @@ class Deliverer:
         """The full file into the thread under the picture, as a file, so that everybody there can open it."""
         posted = await self._notes.get("result") or {}
         under = replace(place, thread_ts=place.thread_ts or str(posted.get("ts") or ""))
-        if sent.full is not None:
-            await self._send("full", job, sent.full, show_in=under)
-        elif not await self._notes.get("full_shown"):
-            # Completed already, but not to be shown inline: its own link shares it.
+        try:
+            if sent.full is not None:
+                await self._send("full", job, sent.full, show_in=under)
+                return
+        except SlackRefused as refusal:
+            log.info("slack_full_file_refused", job=job.id, error=refusal.error)
+        try:
+            await self._link_full(job, under, sent)
+        except SlackRefused as refusal:
+            # The picture is there; only the file beside it is not.
+            log.info("slack_full_file_not_linked", job=job.id, error=refusal.error)
+
+    async def _link_full(self, job: Job, under: Place, sent: Sent) -> None:
+        """The full file by a link: ours while it is kept, else its own at Slack, which shares it."""
+        if await self._notes.get("full_shown"):
+            return
+        link = job.result.link if job.result is not None and sent.full is not None else ""
+        if not link:
+            if sent.full is not None:
+                await self._send("full", job, sent.full)
             file = await self._uploader.wait_processed(self._poster.team, sent.full_id)
-            await self._poster.post_in(under, render.full_file(job, str((file or {}).get("permalink") or "")))
-            await self._notes.put(full_shown=True)
+            link = str((file or {}).get("permalink") or "")
+        await self._poster.post_in(under, render.full_file(job, link))
+        await self._notes.put(full_shown=True)

@@ -20,16 +20,19 @@ UNREACHABLE_PLACE = frozenset(
         "is_archived",
         "restricted_action",
         "restricted_action_read_only_channel",
-        "restricted_action_thread_only_channel",
-        "restricted_action_non_threadable_channel",
-        "restricted_action_thread_locked",
         "posting_to_channel_denied",
-        "invalid_channel",
-        "cannot_reply_to_message",
-        "message_limit_exceeded",
     }
 )
-"""Nothing can be posted there (any more); a direct message may still go."""
+"""The bot may not write in that channel at all; once added or allowed, it may."""
+
+REQUEST_GONE = frozenset({"thread_not_found", "cannot_reply_to_message", "restricted_action_thread_locked"})
+"""What the job was asked in is no longer there, or closed: nothing of it is left in public."""
+
+OUR_FAULT = frozenset(
+    {"invalid_blocks", "invalid_blocks_format", "msg_too_long", "msg_blocks_too_long", "no_text", "invalid_arguments",
+     "invalid_arg_name", "invalid_charset", "invalid_form_data", "invalid_post_type"}
+)  # fmt: skip
+"""The message itself is refused, wherever it goes."""
 
 TRANSIENT = frozenset(
     {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "ratelimited", "rate_limited",
@@ -65,6 +68,11 @@ class SlackAway(SlackError):
         super().__init__(error)
         self.maybe_done = maybe_done
         self.retry_after_s = retry_after_s
+
+
+def elsewhere_may_go(error: SlackError) -> bool:
+    """Whether a direct message may still go where this refused a post. True for every refusal that is not known."""
+    return isinstance(error, SlackRefused) and error.error not in OUR_FAULT | TRANSIENT
 
 
 def delivery_error(error: SlackError) -> DeliveryError:

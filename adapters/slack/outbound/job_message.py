@@ -7,26 +7,23 @@ task cards show the stages. When the picture is there, the progress message goes
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import structlog
 
 from adapters.slack.outbound.delivery import Deliverer
-from adapters.slack.outbound.errors import SlackAway, SlackError, SlackRefused, delivery_error
+from adapters.slack.outbound.errors import SlackAway, SlackError, SlackRefused, SlackRevoked, delivery_error
 from adapters.slack.outbound.posting import Notebook, Place, Poster
 from adapters.slack.outbound.shielded_call import see_through
 from adapters.slack.outbound.streaming import StoppedByMember, Streams, StreamState, Unavailable
 from adapters.slack.views import job as render
 from adapters.slack.views.blocks import Content
-from core.domain.errors import DeliveryRefused
 from core.domain.job import Delivery, Job, Progress
 from core.domain.limits import LimitStatus
-from core.presentation import Charge, Notice, explain
+from core.presentation import Notice
 from core.presentation import job_texts as words
 
 log = structlog.get_logger(__name__)
-
-GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
 
 
 async def _nothing() -> None:
@@ -70,13 +67,10 @@ class SlackReply:
         """The picture in a new message; then the progress message and the stream end."""
         try:
             delivery = await self._deliverer.deliver(job, left)
+            await self._end_stream(job, good=True, output=words.size_line(job, job.requester.locale))
+            await self._remove_root(job)
         except SlackError as error:
-            known = delivery_error(error)
-            if isinstance(known, DeliveryRefused) and known.reason != "revoked":
-                await self._say_kept(job, known)
-            raise known from None
-        await self._end_stream(job, good=True, output=words.size_line(job, job.requester.locale))
-        await self._remove_root()
+            raise delivery_error(error) from None
         return delivery
 
     async def failed(self, job: Job, notice: Notice) -> None:
@@ -87,6 +81,29 @@ class SlackReply:
         except SlackError as error:
             raise delivery_error(error) from None
         await self._end_stream(job, good=False, output="")
+
+    async def closed(self, job: Job, notice: Notice) -> None:
+        """Where the picture is instead, what it cost, and how to get it."""
+        content = render.closed(job, notice)
+        try:
+            kept = job.delivery is None or not job.delivery.elsewhere
+            if not await self._close_left(content, kept=kept) and kept:
+                await self._say_failure(job, content)
+        except SlackError as error:
+            raise delivery_error(error) from None
+        await self._end_stream(job, good=False, output="")
+
+    async def reachable(self, job: Job) -> bool:
+        """Whether the place, or else a direct message, takes the job's message; it goes on there."""
+        try:
+            if await self._notes.get("root"):
+                await self._poster.move_to_direct(job.requester.locale, "message_not_found")
+            await self._put_root(job, render.working(job, Progress("waiting")), sure=True)
+        except (SlackRefused, SlackRevoked):
+            return False
+        except SlackError as away:
+            log.info("slack_place_unclear", job=job.id, error=away.error)
+        return True
 
     # -------------------------------------------------------------------- progress
 
@@ -124,7 +141,7 @@ class SlackReply:
                     progress,
                     leaving,
                 ),
-                lambda stream: self._notes.put(stream=asdict(stream)),
+                lambda stream: self._notes.put(stream=asdict(replace(stream, channel=place.channel))),
                 _nothing,
             )
         except Unavailable:
@@ -208,39 +225,58 @@ class SlackReply:
     async def _edit_root(self, root: dict[str, str], content: Content, *, progress: bool = True) -> None:
         await self._poster.edit(Place(root["channel"]), root["ts"], content, progress=progress)
 
-    async def _remove_root(self) -> None:
+    async def _remove_root(self, job: Job) -> None:
+        """The progress message goes; where Slack keeps it, it no longer says that work goes on."""
         root = await self._notes.get("root")
-        if root and root.get("ts") and not await self._notes.get("root_removed"):
-            await self._notes.put(root_removed=await self._poster.remove(Place(root["channel"]), root["ts"]))
+        if not root or not root.get("ts") or await self._notes.get("root_removed"):
+            return
+        if not await self._poster.remove(Place(root["channel"]), root["ts"]):
+            await self._edited(root, render.done(job))
+        await self._notes.put(root_removed=True)
+
+    async def _close_left(self, content: Content, *, kept: bool) -> bool:
+        """Close the message that the job left behind when it moved; True where the words now stand there.
+
+        Of a deleted request nothing stays in public, as long as the member can be told elsewhere.
+        """
+        left = await self._notes.get("left")
+        if not left:
+            return False
+        if await self._notes.get("left_gone") and not kept:
+            await self._poster.remove(Place(left["channel"]), left["ts"])
+            return False
+        return await self._edited(left, content)
 
     async def _say_failure(self, job: Job, content: Content) -> None:
-        root = await self._notes.get("root")
+        """Into the job's message; where that cannot be edited, in a new one; at last only to the requester."""
         if await self._notes.get("failure_said"):
             return
-        if root and root.get("ts"):
-            try:
-                await self._poster.edit(Place(root["channel"]), root["ts"], content)
-                await self._notes.put(failure_said=True)
-                return
-            except SlackRefused as refusal:
-                if refusal.error not in GONE:
-                    raise
-        elif await self._poster.whisper(content):
-            await self._notes.put(failure_said=True)
-            return
-        await self._poster.post(content, locale=job.requester.locale)
+        root = await self._notes.get("root")
+        known = bool(root and root.get("ts"))
+        if not (known and await self._edited(root, content)) and (known or not await self._poster.whisper(content)):
+            await self._say_anew(job, content, known=known)
         await self._notes.put(failure_said=True)
 
-    async def _say_kept(self, job: Job, refusal: DeliveryRefused) -> None:
-        """No way of showing the picture is left: the member is told that it is kept, and what it cost."""
-        charged = job.receipt.charged_nanousd if job.receipt is not None else 0
-        locale = job.requester.locale
-        said = explain(refusal, locale, reference=job.reference, charge=Charge(charged))
+    async def _say_anew(self, job: Job, content: Content, *, known: bool) -> None:
+        place = await self._poster.place()
+        if known and not place.direct:  # somebody deleted our message, or closed the place: nothing more in public
+            await self._poster.move_to_direct(job.requester.locale, "message_not_found")
         try:
-            await self._say_failure(job, render.notice(said, locale, name=render.file_name(job)))
-        except SlackError as error:
-            log.info("slack_kept_not_told", job=job.id, error=error.error)
-        await self._end_stream(job, good=False, output="")
+            await self._poster.post(content, locale=job.requester.locale)
+        except SlackRefused:
+            if not await self._poster.whisper(content):
+                raise
+
+    async def _edited(self, root: dict[str, str], content: Content) -> bool:
+        """Whether the message could be edited; one that cannot be is taken away where Slack lets us."""
+        place = Place(root["channel"])
+        try:
+            await self._poster.edit(place, root["ts"], content)
+        except SlackRefused as refusal:
+            log.info("slack_message_not_closed", error=refusal.error)
+            await self._poster.remove(place, root["ts"])
+            return False
+        return True
 
     # ------------------------------------------------------------------ the stream
 
@@ -253,6 +289,8 @@ class SlackReply:
         if stream is None:
             return
         place = await self._poster.place()
-        if not await self._streams.stop(self._poster.team, place.channel, stream, job, good=good, output=output):
-            await self._poster.remove(place, stream.ts)
+        channel = stream.channel or place.channel
+        stopped = await self._streams.stop(self._poster.team, channel, stream, job, good=good, output=output)
+        if not stopped or await self._notes.get("left_gone"):
+            await self._poster.remove(Place(channel), stream.ts)
         await self._notes.put(stream=None)

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from adapters.slack.outbound.api_client import SlackApi, Team
-from adapters.slack.outbound.errors import UNREACHABLE_PLACE, SlackError, SlackRefused
+from adapters.slack.outbound.errors import REQUEST_GONE, UNREACHABLE_PLACE, SlackError, SlackRefused, elsewhere_may_go
 from adapters.slack.outbound.response_url import Responses
 from adapters.slack.views.blocks import Content
 from adapters.slack.views.job import passing
@@ -102,15 +102,23 @@ class Poster:
         try:
             return place, await self._post_at(place, content, progress, leaving)
         except SlackRefused as refusal:
-            if refusal.error not in UNREACHABLE_PLACE or place.direct:
+            if not elsewhere_may_go(refusal) or place.direct:
                 raise
-        place = await self.move_to_direct(locale)
+            because = refusal.error
+        place = await self.move_to_direct(locale, because)
         return place, await self._post_at(place, content, progress)
 
-    async def move_to_direct(self, locale: str) -> Place:
-        """From now on in a direct message; the member is told once, where the request was made."""
+    async def move_to_direct(self, locale: str, because: str) -> Place:
+        """From now on in a direct message; the member is told once, where the request was made, what would help.
+
+        The message that was left is noted, to be closed at the end.
+        """
         place = Place(await self.direct_channel(), kind="im", moved=True, direct=True)
-        await self._notes.put(place=asdict(place), root=None, stream=None)
+        root, gone = await self._notes.get("root"), because in REQUEST_GONE
+        left = {"left": root, "left_gone": gone} if root and root.get("ts") else {}
+        await self._notes.put(place=asdict(place), root=None, **left)
+        if because not in UNREACHABLE_PLACE:
+            return place
         said = tr(
             "I cannot post in this channel, so the picture comes to you as a direct message. "
             "Add me to the channel to have it here.",
@@ -137,7 +145,22 @@ class Poster:
             unfurl_media=False,
             **content.as_args(),
         )
-        return str(answer["ts"])
+        ts = str(answer["ts"])
+        if place.thread_ts and not (answer.get("message") or {}).get("thread_ts"):
+            # The thread is gone, and Slack has put the reply at the channel's root without a word.
+            await self.remove(place, ts)
+            raise SlackRefused("thread_not_found")
+        return ts
+
+    async def request_gone(self, place: Place) -> bool:
+        """Whether the message under which the job answers has been deleted; False where Slack does not say."""
+        if not place.thread_ts:
+            return False
+        try:
+            await self._api.call(self.team, "chat.getPermalink", channel=place.channel, message_ts=place.thread_ts)
+        except SlackError as error:
+            return error.error == "message_not_found"
+        return False
 
     async def edit(self, place: Place, ts: str, content: Content, *, progress: bool = False) -> None:
         """Replace a message of ours."""

@@ -25,6 +25,7 @@ PER_MINUTE = {
     "chat.postEphemeral": 100,
     "chat.update": 50,
     "chat.delete": 50,
+    "chat.getPermalink": 240,
     "chat.startStream": 20,
     "chat.appendStream": 100,
     "chat.stopStream": 20,

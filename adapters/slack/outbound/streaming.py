@@ -50,6 +50,7 @@ class StreamState:
     ts: str
     started_at: float
     shown: dict[str, str] = field(default_factory=dict)
+    channel: str = ""
 
 
 class Streams:

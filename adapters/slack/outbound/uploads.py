@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import aiohttp
 import structlog
 
-from adapters.slack.outbound.api_client import SlackApi, Team
+from adapters.slack.outbound.api_client import UNCLEAR, SlackApi, Team
 from adapters.slack.outbound.errors import SlackAway, SlackRefused
 from core.ports import Clock
 
@@ -28,6 +28,8 @@ ALT_TXT_MAX_CHARS = 1000
 SLOWEST_BYTES_PER_S = 200_000
 BASE_TIMEOUT_S = 30.0
 STEP_TRIES = 3
+COMPLETE_TRIES = 5
+"""An `internal_error` so often in a row is no accident (node-slack-sdk #2301, Slack Connect, read 2026-11-28)."""
 URL_TRIES = 3
 FIRST_POLL_S = 0.08
 LONGEST_POLL_S = 3.0
@@ -123,8 +125,11 @@ class Uploader:
         return False
 
     async def _complete(self, team: Team, upload: Upload, file_id: str) -> bool:
-        """Step 3. True when the file is complete, by this call or an earlier one; False when it must be sent anew."""
-        for attempt in range(STEP_TRIES):
+        """Step 3, tried again where Slack says that it stumbled.
+
+        True when the file is complete, by this call or an earlier one; False when it must be sent anew."""
+        stumbled = 0
+        for attempt in range(COMPLETE_TRIES):
             try:
                 await self._api.call(
                     team,
@@ -139,12 +144,15 @@ class Uploader:
                     raise
                 if await self._was_completed(team, upload, file_id):
                     return True
+                stumbled += away.error in UNCLEAR
             except SlackRefused as refusal:
                 if refusal.error != "file_not_found":
                     raise
                 # Completed before an answer was lost, or never received.
                 return await self._was_completed(team, upload, file_id)
             await self._clock.sleep(0.3 * 2**attempt)
+        if stumbled == COMPLETE_TRIES:
+            raise SlackRefused("upload_not_completed")
         raise SlackAway("complete", maybe_done=True)
 
     async def _was_completed(self, team: Team, upload: Upload, file_id: str) -> bool:

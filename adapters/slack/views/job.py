@@ -167,6 +167,27 @@ def failure(job: Job, said: Notice) -> Content:
     return notice(said, job.requester.locale, job_id=job.id, name=file_name(job), again=again)
 
 
+def closed(job: Job, said: Notice) -> Content:
+    """The job's own message when the picture is not in it: where it is, what it cost, how to get it."""
+    locale = job.requester.locale
+    content = notice(said, locale, job_id=job.id, name=file_name(job))
+    if job.images_deleted:
+        return content
+    link = job.result.link if job.result is not None and job.result.link else ""
+    kept = job.delivery is None or job.delivery.shape == "kept"
+    row = b.actions(
+        b.button(words.button_label("details", locale), action("details", job.id)),
+        b.button(tr("Send again", locale), action("redeliver", job.id)) if kept else None,
+        b.button(words.button_label("download", locale), action("download", job.id), url=link) if link else None,
+    )
+    return Content(content.text, b.stacked(*content.blocks, row))
+
+
+def done(job: Job) -> Content:
+    """Left of a progress message that Slack does not let us take away: the picture is below it."""
+    return passing(tr("{name} is ready", job.requester.locale, name=file_name(job)))
+
+
 def passing(text: str) -> Content:
     """A short plain answer."""
     return Content(text, [b.rich([b.run(text)])])

@@ -38,3 +38,10 @@ class WebReply:
 
     async def failed(self, job: Job, notice: Notice) -> None:
         """The page shows the notice from the event."""
+
+    async def closed(self, job: Job, notice: Notice) -> None:
+        """The page shows the result from the event."""
+
+    async def reachable(self, job: Job) -> bool:
+        """The page asks by itself."""
+        return True

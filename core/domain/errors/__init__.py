@@ -18,7 +18,7 @@
     │   ├── ProviderHalted      ├── ProviderBusy       ├── ProviderUnavailable
     │   ├── SubmitNotSent       ├── SubmitUnknown      ├── RequestLost      └── ResultExpired
     ├── DeliveryError           the chat platform refuses or is away
-    │   ├── DeliveryRefused     └── DeliveryUnavailable
+    │   ├── DeliveryRefused     ├── DeliveryUnavailable └── PlaceRefused
     ├── Draining                this process is shutting down
     └── InternalError           the unforeseen; carries only its reference
 
@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from core.domain.errors.base import Draining, InternalError, UpscaleError
 from core.domain.errors.budget import BudgetError, LedgerUnavailable, LimitReached, Paused, TooManyWaiting
-from core.domain.errors.delivery import DeliveryError, DeliveryRefused, DeliveryUnavailable
+from core.domain.errors.delivery import DeliveryError, DeliveryRefused, DeliveryUnavailable, PlaceRefused
 from core.domain.errors.inputs import (
     DamagedImage,
     DownloadFailed,
@@ -105,6 +105,7 @@ __all__ = [
     "OutputTooLarge",
     "ParameterProblem",
     "Paused",
+    "PlaceRefused",
     "ProviderBusy",
     "ProviderError",
     "ProviderHalted",

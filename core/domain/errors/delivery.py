@@ -22,6 +22,12 @@ class DeliveryRefused(DeliveryError):
     reason: Literal["gone", "forbidden", "revoked", "too_old", "refused"]
 
 
+class PlaceRefused(DeliveryError):
+    """Known before anything was paid: no place takes the job's message."""
+
+    code = "place_refused"
+
+
 @dataclass(eq=False, kw_only=True)
 class DeliveryUnavailable(DeliveryError):
     """The platform is away or limits us; try again later."""

@@ -1,42 +1,34 @@
-"""Say in the job's message why there is no picture."""
+"""Close the job's message in words: why there is no picture, or where the picture went."""
 
 from __future__ import annotations
 
 import structlog
 
-from core.domain.errors import (
-    DeliveryRefused,
-    DeliveryUnavailable,
-)
+from core.domain.errors import DeliveryRefused, DeliveryUnavailable
 from core.domain.job import Job, JobState
 from core.jobs.context import Next, Tools
+from core.jobs.endings import last_words
 from core.jobs.steps.deliver import PAUSES
 from core.jobs.steps.fail import close_question
 from core.net.retry import retry
 
 log = structlog.get_logger(__name__)
 
+_BROKEN_TRIES = 3
+
 
 async def announce(tools: Tools, job: Job) -> Next:
-    """Say in the job's message why there is no picture."""
+    """Close the job's message in words; tried again while the platform is away."""
     if job.state is JobState.AWAITING_CONFIRMATION:
         job = await close_question(tools, job)
     if not job.state.terminal:
         return "end"  # agreed to in the last moment: it goes on elsewhere
     await tools.quiet(job.id)
-    reply = tools.reply(job)
-    notice = tools.notice_for(job)
-
-    def pause(error: Exception, attempt: int) -> float | None:
-        return PAUSES.pause_s(attempt, error.retry_after_s) if isinstance(error, DeliveryUnavailable) else None
-
+    say = last_words(tools, job)
+    if say is None:
+        return "end"
     try:
-        await retry(
-            lambda: reply.failed(job, notice),
-            clock=tools.clock,
-            pause=pause,
-            within_s=tools.settings.announce_retry_s,
-        )
+        await retry(say, clock=tools.clock, pause=_pause_s, within_s=tools.settings.announce_retry_s)
     except DeliveryRefused as refusal:
         log.info("announce_refused", job=job.id, reason=refusal.reason)
     except DeliveryUnavailable:
@@ -44,3 +36,11 @@ async def announce(tools: Tools, job: Job) -> Next:
     except Exception:
         log.exception("announce_broke", job=job.id)
     return "end"
+
+
+def _pause_s(error: Exception, attempt: int) -> float | None:
+    if isinstance(error, DeliveryUnavailable):
+        return PAUSES.pause_s(attempt, error.retry_after_s)
+    if isinstance(error, DeliveryRefused) or attempt >= _BROKEN_TRIES:
+        return None
+    return PAUSES.pause_s(attempt)

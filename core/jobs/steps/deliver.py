@@ -11,6 +11,7 @@ from core.domain.errors import (
 from core.domain.job import Delivery, Job, JobState, Receipt
 from core.domain.limits import LimitStatus
 from core.jobs.context import Next, Tools
+from core.jobs.endings import must_be_said
 from core.net.retry import Backoff, retry
 
 log = structlog.get_logger(__name__)
@@ -22,7 +23,7 @@ PAUSES = Backoff(first_s=1.0, cap_s=60.0)
 async def deliver(tools: Tools, job: Job) -> Next:
     """Hand the picture over, trying again while the platform is away; at last it is kept for `history`."""
     if job.state.terminal:
-        return "end"
+        return "announce"
     await tools.quiet(job.id)
     left = await tools.ledger.statuses(job.requester)
     delivery = await _deliver(tools, job, left)
@@ -42,7 +43,7 @@ async def deliver(tools: Tools, job: Job) -> Next:
     log.info(
         "job_ended", job=job.id, state=job.state.value, delivery=delivery.shape, charged_nanousd=receipt.charged_nanousd
     )
-    return "end"
+    return "announce" if must_be_said(job) else "end"
 
 
 async def _deliver(tools: Tools, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:

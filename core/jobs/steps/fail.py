@@ -13,6 +13,7 @@ from core.domain.errors import (
     InputError,
     InternalError,
     ModelError,
+    PlaceRefused,
     ProviderError,
     ProviderHalted,
     QuoteExpired,
@@ -27,7 +28,7 @@ log = structlog.get_logger(__name__)
 _OUTCOME_UNKNOWN = (ProviderError, InternalError)
 """After these, a request that fal took may still be billed: the estimate counts until reconciled."""
 
-_REFUSALS = (RequestError, InputError, BudgetError, Draining, ProviderHalted)
+_REFUSALS = (RequestError, InputError, BudgetError, Draining, ProviderHalted, PlaceRefused)
 
 
 async def end_with_error(tools: Tools, job: Job, error: UpscaleError) -> Next:

@@ -11,6 +11,7 @@ import structlog
 from core.domain.errors import InternalError, LedgerUnavailable, UpscaleError
 from core.domain.job import Job, JobState
 from core.jobs.context import Next, Tools
+from core.jobs.endings import must_be_said
 from core.jobs.steps import announce, collect, deliver, fail, prepare, reserve, submit, wait
 from core.storage.database import DATABASE_ERRORS
 
@@ -112,7 +113,7 @@ class Pipeline:
 
     async def _judge(self, step: Next, job: Job) -> Next:
         if job.state.terminal and step != "announce":  # ended by an earlier run of this step, or from outside
-            return "end" if job.state is JobState.SUCCEEDED else "announce"
+            return "announce" if must_be_said(job) else "end"
         if job.error is not None and not job.state.terminal:  # already judged; a crash or the ledger cut its end short
             return await fail.end_with_error(self.tools, job, job.error)
         try:

@@ -19,6 +19,7 @@ from core.domain.job import Job, Progress, Remote
 from core.domain.media_types import media_type_of
 from core.jobs.admission import Share
 from core.jobs.context import Next, Tools
+from core.jobs.endings import check_place
 from core.jobs.steps.fail import cancelled_before_submit
 from core.jobs.steps.prepare import ensure_input
 from core.ports import ModelInputs
@@ -50,6 +51,7 @@ async def submit(tools: Tools, job: Job) -> Next:
         async with tools.admission.uploads.slot(Share.of(job.requester)):
             url = await tools.upscaler.stage(tools.files.input(job.id), mime, job_id=job.id)
         remote = dataclasses.replace(remote, staged_url=url)
+    await check_place(tools, job)
     return await _post(tools, job, remote, resends=0)
 
 

@@ -21,6 +21,7 @@ from core.budgets.reports import UsageReport, UsageRow
 from core.budgets.reports.chart import ChartError
 from core.domain import authorization, money
 from core.domain.errors import (
+    DeliveryRefused,
     Draining,
     JobNotFound,
     QuoteExpired,
@@ -49,8 +50,10 @@ from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Wi
 from core.domain.parameters.grammar import parse_request
 from core.domain.parameters.spec import resolve
 from core.domain.variations import redelivery, repeated_request
+from core.jobs.endings import must_be_said
 from core.ports import Change, ChatAdapter, MediaFile, Reply
 from core.presentation import Notice, explain
+from core.presentation.ending_texts import ending
 from core.presentation.job_texts import cancelled_text, charge_text
 
 UNIT_PRICE = money.DEFAULT_UNIT_PRICE_NANOUSD
@@ -174,6 +177,7 @@ class FakeCore:
     """`core.ports.Service`, and the hand that moves jobs along: `run`, `progress`, `finish`, `fail`, `ask`."""
 
     def __init__(self, directory: Path) -> None:
+        self.unsaid: list[DeliveryRefused] = []
         self.clock = MovedClock()
         self.state = MemoryState()
         self.media = FakeMedia(directory)
@@ -239,9 +243,22 @@ class FakeCore:
             ),
             receipt=Receipt(quote.estimate_nanousd, quote.estimate_nanousd, "units"),
         )
-        delivery = await self.reply(job_id).finished(job, (money_left(),))
-        self.set(job_id, state=JobState.SUCCEEDED, delivery=delivery, finished_at=self.clock.now())
+        try:
+            delivery = await self.reply(job_id).finished(job, (money_left(),))
+        except DeliveryRefused:
+            await self._end(job_id, Delivery("kept"))
+            raise
+        await self._end(job_id, delivery)
         return delivery
+
+    async def _end(self, job_id: str, delivery: Delivery) -> None:
+        """As the core: where the picture is not in the job's own message, words close it."""
+        job = self.set(job_id, state=JobState.SUCCEEDED, delivery=delivery, finished_at=self.clock.now())
+        if must_be_said(job):
+            try:
+                await self.reply(job_id).closed(job, ending(job))
+            except DeliveryRefused as refusal:
+                self.unsaid.append(refusal)
 
     async def fail(self, job_id: str, error: UpscaleError) -> None:
         job = self.set(job_id, state=JobState.FAILED, error=error)

@@ -174,7 +174,7 @@ async def test_forced_privacy_of_a_user_install_is_noticed(bot: Bot) -> None:
     assert bot.core.requests[0].private
 
 
-async def test_a_deleted_message_stops_progress_and_the_result_is_posted_anew_once(bot: Bot) -> None:
+async def test_a_deleted_message_stops_progress_and_the_owner_alone_gets_the_result_once(bot: Bot) -> None:
     started, job_id = await _begin(bot)
     started.interaction.original.deleted = True  # type: ignore[union-attr]
     for _ in range(3):
@@ -186,6 +186,7 @@ async def test_a_deleted_message_stops_progress_and_the_result_is_posted_anew_on
     assert delivery.elsewhere == "new_message"
     assert len([r for r in bot.discord.requests if r.code == 10008]) == 1
     assert len(_pictures(bot)) == 1
+    assert bot.discord.messages()[-1].ephemeral, "what was deleted is not answered in public"
 
 
 @pytest.mark.parametrize(
@@ -211,7 +212,7 @@ async def test_the_final_edit_survives_the_network(bot: Bot, fault: Fault) -> No
     assert fault.times == 0
 
 
-async def test_a_new_message_whose_answer_was_lost_is_not_posted_twice(bot: Bot) -> None:
+async def test_a_direct_message_whose_answer_was_lost_is_not_sent_twice(bot: Bot) -> None:
     _, job_id = await _begin(bot)
     bot.discord.clock.advance(16 * 60)
     original = bot.discord.world.messages[bot.discord.messages()[0].id]
@@ -219,8 +220,8 @@ async def test_a_new_message_whose_answer_was_lost_is_not_posted_twice(bot: Bot)
     bot.discord.faults.append(Fault(r"POST .*/channels/\d+/messages", "reset_after", times=2))
     delivery = await bot.core.finish(job_id)
 
-    assert delivery.elsewhere == "new_message"
-    assert len(_pictures(bot)) == 1
+    assert delivery.elsewhere == "direct_message"
+    assert len([m for m in bot.discord.dms() if m.images]) == 1
 
 
 async def test_the_first_answer_survives_a_reset_without_starting_twice(bot: Bot) -> None:

@@ -46,9 +46,11 @@ from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Wi
 from core.domain.money import quote
 from core.domain.parameters.grammar import parse_request
 from core.domain.parameters.spec import resolve
+from core.jobs.endings import must_be_said
 from core.jobs.progress import ProgressLoop
 from core.ports import Change, ChatAdapter, MediaFile
 from core.presentation import Notice, explain
+from core.presentation.ending_texts import ending
 from tests.emulators.slack.picture import measure, png
 
 CAPTION = "A cat <!channel> on a *red* sofa & <@U0BEN00001> looks _up_"
@@ -160,6 +162,7 @@ class FakeService:
         self.link: str | None = "https://bot.example/files/full.png"
         self.allow_unsafe_now = False
         self._numbers = itertools.count()
+        self.unsaid: list[DeliveryRefused] = []
 
     # ------------------------------------------------------------------ properties
 
@@ -276,7 +279,12 @@ class FakeService:
             delivery = await self._again(lambda: reply.finished(row.job, (self.status(),)))
         except DeliveryRefused:
             delivery = Delivery("kept")
-        self._set(row, state=JobState.SUCCEEDED, delivery=delivery, finished_at=self.clock.now())
+        job = self._set(row, state=JobState.SUCCEEDED, delivery=delivery, finished_at=self.clock.now())
+        if must_be_said(job):
+            try:
+                await self._again(lambda: reply.closed(job, ending(job)))
+            except DeliveryRefused as refusal:
+                self.unsaid.append(refusal)
 
     async def _at(self, row: Row, loop: ProgressLoop, stage: str) -> None:
         percent = 40.0 if stage == "upscaling" else None

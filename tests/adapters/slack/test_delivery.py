@@ -136,7 +136,7 @@ async def test_a_picture_that_cannot_be_shown_at_all_is_kept_and_the_member_is_t
     assert row.job.delivery is not None
     assert row.job.delivery.shape == "kept"
     (said,) = [m for m in world.bot_messages() if "kept" in text_of(m)]
-    assert "You were charged $0.40." in text_of(said)
+    assert "Charged $0.40." in text_of(said)
     assert [m for m in world.bot_messages() if m.stream and m.stream.state == "streaming"] == []
 
 

@@ -82,7 +82,7 @@ class Fuse:
 _STORE_CALLS = frozenset({"get", "update", "transition", "earlier_result", "memo", "save_memo"})
 _LEDGER_CALLS = frozenset({"hold", "admit", "settle", "release", "statuses"})
 _UPSCALER_CALLS = frozenset({"stage", "submit", "find", "result", "cancel", "fetch"})
-_REPLY_CALLS = frozenset({"ask", "finished", "failed"})
+_REPLY_CALLS = frozenset({"ask", "finished", "failed", "closed"})
 
 
 class Fused:
@@ -373,7 +373,7 @@ class World:
         assert self.upscaler.accepted[job.id] <= 1
         message = self.adapter.message(job)
         assert message.endings == {f"{'finished' if state is JobState.SUCCEEDED else 'failed'}:{state}"}
-        assert message.last.kind in {"finished", "failed"}
+        assert message.last.kind in {"finished", "failed", "closed"}
 
 
 @asynccontextmanager

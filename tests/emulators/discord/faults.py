@@ -19,6 +19,7 @@ class Fault:
 
     reset: connection reset before anything happens. reset_after: it happens, then the connection is reset.
     delay: `seconds` pass, then it happens. status: `status` with a JSON body. html: `status` with a HTML body.
+    status with `code`: Discord's own error code; `files_only`: only requests that bring a file.
     ratelimit: 429 with `Via` and `retry_after` = `seconds`. cloudflare: 429 without `Via` (an address ban).
     """
 
@@ -28,8 +29,12 @@ class Fault:
     status: int = 503
     seconds: float = 0.05
     shared: bool = False
+    code: int = 0
+    files_only: bool = False
 
     def matches(self, request: web.Request) -> bool:
+        if self.files_only and not request.content_type.startswith("multipart/"):
+            return False
         return self.times > 0 and re.search(self.where, f"{request.method} {request.path}") is not None
 
 

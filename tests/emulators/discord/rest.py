@@ -162,7 +162,8 @@ class Rest:
             return web.Response(status=429, text="error code: 1015", content_type="text/html")
         if fault.action == "html":
             return web.Response(status=fault.status, text="<html>upstream</html>", content_type="text/html")
-        return _json({"message": "injected", "code": 0}, fault.status)
+        record.code = fault.code
+        return _json({"message": "injected", "code": fault.code}, fault.status)
 
     def _authorise(self, request: web.Request) -> None:
         path = request.path.removeprefix(PREFIX)

@@ -14,7 +14,7 @@ STREAM_LIFE_S = 300.0
 TASK_STATES = ("pending", "in_progress", "complete", "error")
 
 
-def _where(ctx: Context, *, write: bool = True) -> Channel:
+def _where(ctx: Context, *, write: bool = True, archived: str = "is_archived") -> Channel:
     """The channel of the call, as far as the bot can see and write to it."""
     channel_id, space = str(ctx.args["channel"]), ctx.space
     if channel_id[:1] in "UW":
@@ -26,7 +26,7 @@ def _where(ctx: Context, *, write: bool = True) -> Channel:
     if channel is None or (channel.kind == "group" and space.bot_user_id not in channel.members):
         raise ApiError("channel_not_found")
     if channel.archived:
-        raise ApiError("is_archived")
+        raise ApiError(archived)
     public = "chat:write.public" in ctx.token.scopes and channel.kind == "channel"
     if write and space.bot_user_id not in channel.members and not public:
         raise ApiError("not_in_channel")
@@ -84,7 +84,7 @@ async def post_message(ctx: Context) -> dict[str, Any]:
     if thread_ts:
         parent = ctx.world.channel_messages(channel.id).get(str(thread_ts))
         if parent is None or parent.deleted:
-            raise ApiError("cannot_reply_to_message")
+            thread_ts = None  # posted at the channel's root, without an error (NousResearch/hermes-agent #96384)
     message = Message(
         ctx.world.new_ts(ctx.now_s), channel.id, ctx.space.bot_user_id, text, blocks, thread_ts=thread_ts,
         bot=True, app_id=ctx.world.app_id, posted_at_s=ctx.now_s,
@@ -105,7 +105,7 @@ def _own(ctx: Context, channel: Channel, error: str) -> Message:
 
 
 async def update(ctx: Context) -> dict[str, Any]:
-    channel = _where(ctx, write=False)
+    channel = _where(ctx, write=False, archived="is_inactive")
     if str(ctx.args["channel"])[:1] in "UW":
         raise ApiError("channel_not_found")
     message = _own(ctx, channel, "cant_update_message")
@@ -125,7 +125,7 @@ async def update(ctx: Context) -> dict[str, Any]:
 
 
 async def delete(ctx: Context) -> dict[str, Any]:
-    channel = _where(ctx, write=False)
+    channel = _where(ctx, write=False, archived="cant_delete_message")
     message = _own(ctx, channel, "cant_delete_message")
     message.deleted = True
     return {"channel": channel.id, "ts": message.ts}
@@ -147,7 +147,8 @@ async def post_ephemeral(ctx: Context) -> dict[str, Any]:
 
 async def permalink(ctx: Context) -> dict[str, Any]:
     channel_id, ts = str(ctx.args["channel"]), str(ctx.args["message_ts"])
-    if ts not in ctx.world.channel_messages(channel_id):
+    found = ctx.world.channel_messages(channel_id).get(ts)
+    if found is None or found.deleted:
         raise ApiError("message_not_found")
     link = f"https://{ctx.space.name.lower()}.slack.com/archives/{channel_id}/p{ts.replace('.', '')}"
     return {"channel": channel_id, "permalink": link}

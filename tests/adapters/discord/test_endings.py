@@ -1,0 +1,125 @@
+"""Whatever Discord answers, at whichever stage: the job's message ends in true words, with what was charged."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from core.domain.errors import DeliveryRefused, DeliveryUnavailable
+from core.domain.job import Progress
+from tests.adapters.discord.fake_service import png
+from tests.adapters.discord.kit import Bot
+from tests.emulators.discord import Fault, Invocation, Upload
+
+PICTURE = Upload("harbour.png", png())
+EDIT = r"PATCH .*/webhooks/"
+ANY_MESSAGE = r"(PATCH|POST) .*/(webhooks/.*|messages.*)"
+
+# Discord's opcodes page: what a message, an upload or an edit of one may be refused with.
+REFUSALS = [
+    (403, 20009), (403, 20016), (403, 20028), (429, 30046), (400, 40006), (400, 40009), (400, 40043), (403, 40333),
+    (403, 50001), (403, 50003), (403, 50005), (400, 50006), (403, 50007), (400, 50008), (403, 50009), (403, 50013),
+    (400, 50019), (400, 50021), (400, 50024), (400, 50033), (400, 50035), (400, 50046), (400, 50068), (400, 50080),
+    (400, 50081), (400, 50083), (403, 50278), (403, 60003), (400, 80000), (400, 160002), (400, 160005), (400, 160006),
+    (400, 200000), (400, 200001), (403, 240000), (400, 0), (400, 999999),
+]  # fmt: skip
+
+
+async def _begin(bot: Bot) -> tuple[Invocation, str]:
+    bot.core.script = None
+    before = set(bot.core.jobs)
+    started = await bot.discord.invoke("/upscale", {"image": PICTURE})
+    job_id = await bot.discord.until(lambda: next(iter(set(bot.core.jobs) - before), None))
+    await bot.core.progress(job_id, Progress("upscaling", percent=10))
+    return started, job_id
+
+
+def _fast(bot: Bot) -> None:
+    """Discord's own limits are another test's business."""
+    bot.discord.limits.webhook = bot.discord.limits.channel = (1000, 1.0)
+
+
+async def _closed(started: Invocation, *words: str) -> None:
+    message = await started.answer(lambda m: "Cancel" not in m.labels)
+    for said in words:
+        assert said in message.text
+
+
+@pytest.mark.parametrize(("status", "code"), REFUSALS)
+async def test_a_picture_refused_everywhere_is_kept_and_its_message_says_so(bot: Bot, status: int, code: int) -> None:
+    _fast(bot)
+    started, job_id = await _begin(bot)
+    bot.discord.faults.append(Fault(ANY_MESSAGE, "status", times=99, status=status, code=code, files_only=True))
+    with pytest.raises(DeliveryRefused):
+        await bot.core.finish(job_id)
+    bot.discord.faults.clear()
+
+    await _closed(started, "could not be delivered here", "kept", "Charged $0.40")
+    message = await started.answer()
+    assert {"Details", "Send again"} <= set(message.labels)
+    await bot.discord.click(message, "Send again")
+    await bot.discord.until(lambda: [m for m in bot.discord.messages() if m.images])
+
+
+@pytest.mark.parametrize(("status", "code"), REFUSALS)
+async def test_a_picture_refused_in_its_message_goes_elsewhere_and_the_message_says_where(
+    bot: Bot, status: int, code: int
+) -> None:
+    _fast(bot)
+    started, job_id = await _begin(bot)
+    bot.discord.faults.append(Fault(EDIT, "status", times=9, status=status, code=code, files_only=True))
+    here = rf"(PATCH|POST) .*/channels/{bot.discord.channel.id}/messages"
+    bot.discord.faults.append(Fault(here, "status", times=9, status=status, code=code, files_only=True))
+    delivery = await bot.core.finish(job_id)
+
+    assert delivery.elsewhere == "direct_message"
+    assert len([m for m in bot.discord.dms() if m.images]) == 1
+    await _closed(started, "sent to you as a direct message", "Charged $0.40")
+
+
+async def test_a_picture_posted_anew_closes_the_message_where_it_was_asked(bot: Bot) -> None:
+    started, job_id = await _begin(bot)
+    bot.discord.faults.append(Fault("PATCH ", "status", times=9, status=400, code=200000, files_only=True))
+    delivery = await bot.core.finish(job_id)
+
+    assert delivery.elsewhere == "new_message"
+    await _closed(started, "as a new message")
+
+
+@pytest.mark.parametrize(("status", "code"), REFUSALS)
+async def test_a_place_that_refuses_words_too_is_known_before_anything_is_paid(
+    bot: Bot, status: int, code: int
+) -> None:
+    _fast(bot)
+    _, job_id = await _begin(bot)
+    bot.discord.faults.append(Fault(ANY_MESSAGE, "status", times=99, status=status, code=code))
+    with pytest.raises(DeliveryRefused):
+        await bot.core.progress(job_id, Progress("waiting"))
+    assert await bot.core.reply(job_id).reachable(bot.core.jobs[job_id]) is False
+
+
+async def test_a_place_that_refuses_while_direct_messages_go_is_reachable(bot: Bot) -> None:
+    _, job_id = await _begin(bot)
+    bot.discord.faults.append(Fault(EDIT, "status", times=9, status=400, code=200000))
+    here = rf"(PATCH|POST) .*/channels/{bot.discord.channel.id}/messages"
+    bot.discord.faults.append(Fault(here, "status", times=9, status=403, code=50013))
+    assert await bot.core.reply(job_id).reachable(bot.core.jobs[job_id]) is True
+    assert len(bot.discord.dms()) == 1
+
+
+async def test_the_pause_that_a_429_asks_for_is_kept_by_the_final_edit_too(bot: Bot) -> None:
+    _, job_id = await _begin(bot)
+    bot.discord.faults.append(Fault(EDIT, "ratelimit", seconds=40.0))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await bot.core.progress(job_id, Progress("upscaling", percent=50))
+    edits = len(bot.discord.requests)
+    with pytest.raises(DeliveryUnavailable) as away:
+        await bot.core.finish(job_id)
+
+    assert away.value.retry_after_s is not None
+    assert 30 < away.value.retry_after_s <= 40
+    assert len(bot.discord.requests) == edits
+    bot.core.clock.offset_s += 41
+    await bot.core.finish(job_id)

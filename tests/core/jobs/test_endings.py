@@ -1,0 +1,104 @@
+"""Every job ends in true words, whatever keeps the picture out of its message; a refused place costs nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from core.domain.errors import DeliveryRefused, DeliveryUnavailable, PlaceRefused
+from core.domain.job import Delivery, JobState
+from tests.core.jobs.pipeline_kit import ANN, USD, World, world
+from tests.fakes.core import FakeReply
+
+PRICE = USD // 10
+
+REFUSALS: dict[str, list[Exception]] = {
+    **{reason: [DeliveryRefused(reason=reason)] for reason in ("gone", "forbidden", "revoked", "too_old", "refused")},  # type: ignore[dict-item]
+    "away": [DeliveryUnavailable() for _ in range(600)],
+    "bugs": [ZeroDivisionError() for _ in range(9)],
+}
+
+
+@pytest.fixture
+async def w(tmp_path: Path) -> AsyncIterator[World]:
+    async with world(tmp_path) as made:
+        yield made
+
+
+@pytest.mark.parametrize("why", REFUSALS)
+async def test_a_picture_refused_for_any_reason_ends_in_words_that_say_where_it_is_and_what_it_cost(
+    w: World, why: str
+) -> None:
+    w.adapter.faults["finished"].extend(REFUSALS[why])
+    job = await w.done()
+    last = w.adapter.message(job).last
+
+    assert (job.state, job.delivery) == (JobState.SUCCEEDED, Delivery("kept"))
+    assert last.kind == "closed"
+    assert last.notice is not None
+    assert last.notice.text == (
+        "The picture is ready, but it could not be delivered here. Charged $0.10. It is kept; find it in your history."
+    )
+    assert last.job.delivery == Delivery("kept")
+    assert (await w.money(job.id)).charged == PRICE
+
+
+@pytest.mark.parametrize("place", ["direct_message", "new_message"])
+async def test_a_picture_that_went_elsewhere_closes_the_message_where_it_was_asked(
+    w: World, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def finished(self: FakeReply, job: object, left: object) -> Delivery:
+        return Delivery("original", place)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(FakeReply, "finished", finished)
+    job = await w.done()
+    last = w.adapter.message(job).last
+    assert last.kind == "closed"
+    assert last.notice is not None
+    assert {"direct_message": "as a direct message", "new_message": "as a new message"}[place] in last.notice.text
+
+
+async def test_words_that_cannot_be_shown_at_once_are_tried_again(w: World) -> None:
+    w.adapter.faults["finished"].append(DeliveryRefused(reason="refused"))
+    w.adapter.faults["closed"].extend([DeliveryUnavailable(retry_after_s=47.0), ZeroDivisionError()])
+    job = await w.done()
+    assert w.adapter.message(job).last.kind == "closed"
+    assert 47.0 in w.clock.slept
+
+
+async def test_a_picture_in_its_own_message_needs_no_words(w: World) -> None:
+    job = await w.done()
+    assert w.adapter.message(job).kinds("closed") == []
+
+
+async def test_a_place_that_refuses_for_good_ends_the_job_before_anything_is_paid(w: World) -> None:
+    w.adapter.faults["progress"].append(DeliveryRefused(reason="forbidden"))
+    w.adapter.reachable = False
+    job = await w.done()
+    assert isinstance(job.error, PlaceRefused)
+    await w.check_end(job, JobState.REFUSED, charged=0)
+    assert w.upscaler.taken == {}
+
+
+async def test_a_place_that_refuses_while_direct_messages_go_stops_nothing(w: World) -> None:
+    w.adapter.faults["progress"].append(DeliveryRefused(reason="gone"))
+    job = await w.done()
+    await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
+
+
+async def test_delete_works_from_the_moment_the_picture_can_be_seen(w: World) -> None:
+    gate = w.adapter.gates["finished"] = asyncio.Event()
+    job = await w.ask()
+    task = asyncio.create_task(w.run_workflow(f"{job.id}:request"))
+    async with asyncio.timeout(10):
+        while not w.adapter.calls["finished"]:
+            await asyncio.sleep(0)
+        deleted = await w.service.delete(job.id, ANN)
+        gate.set()
+        await task
+    assert deleted.images_deleted
+    ended = await w.job(job.id)
+    assert (ended.state, ended.images_deleted) == (JobState.SUCCEEDED, True)
