@@ -30,7 +30,6 @@ _QUIET = {
     "slack_bolt": logging.WARNING,
     "slack_sdk": logging.ERROR,
     "sqlalchemy": logging.WARNING,
-    "stamina": logging.WARNING,
     "websockets": logging.WARNING,
 }
 """slack_sdk logs whole payloads below ERROR; aiohttp's access log holds query strings."""
