@@ -158,6 +158,10 @@ class Receipt:
     play_money: bool = False
 
 
+ResultNote = Literal["other_size", "unchanged", "flagged"]
+"""How a result is not what was asked: another size, the very file that was sent, or marked by the safety check."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """The larger picture. `path` is on this machine's disk, relative to the data directory, and may be gone.
@@ -176,6 +180,7 @@ class Result:
     caption: str
     link: str | None = None
     repeat_of: str = ""
+    notes: tuple[ResultNote, ...] = ()
 
 
 DeliveryKind = Literal["original", "lossless_webp", "webp", "jpeg", "preview", "link", "direct_message", "kept", "page"]

@@ -151,6 +151,10 @@ class ImageShop:
         """Whether the whole picture is black. Reads every pixel. Raises InputError."""
         return bool((await self._result_job("is_black", path=str(path)))["black"])
 
+    async def is_flat(self, path: Path) -> bool:
+        """Whether the whole picture has one colour, as placeholders do. Reads every pixel. Raises InputError."""
+        return bool((await self._result_job("is_black", path=str(path)))["flat"])
+
     async def fit(self, path: Path, out_dir: Path, max_bytes: int) -> Fitted:
         """The best form of a result within `max_bytes`: itself, lossless WebP, JPEG/WebP from quality 80, else reduced.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, TypeAlias
 
-from core.domain.job import Awaited, Delivery, Job, JobState, Progress, Quote, Receipt
+from core.domain.job import Awaited, Delivery, Job, JobState, Progress, Quote, Receipt, ResultNote
 from core.domain.limits import LimitStatus
 from core.domain.money import usd
 from core.presentation.formats import factor_text, moment, number, pixels, seconds, size
@@ -152,15 +153,43 @@ def charge_text(receipt: Receipt, locale: str) -> str:
     return tr("Charged {amount}.", locale, amount=amount)
 
 
+_SAME_FACTOR = 0.02
+"""Models round sides to what they like; a factor this near to the one asked is the one asked."""
+
+
+def reached_factor(job: Job) -> float:
+    """The factor really reached; the one asked for while there is no result, or where it is as good as that."""
+    asked = job.parameters.factor
+    if job.result is None or job.input is None:
+        return asked
+    larger = job.result.width_px * job.result.height_px / (job.input.width_px * job.input.height_px)
+    reached = math.sqrt(larger)
+    return asked if abs(reached / asked - 1) <= _SAME_FACTOR else round(reached, 2)
+
+
+def _result_notes(job: Job, locale: str) -> list[str]:
+    if job.result is None or not job.result.notes:
+        return []
+    asked = size(job.quote.out_width_px, job.quote.out_height_px) if job.quote is not None else ""
+    got = size(job.result.width_px, job.result.height_px)
+    sentences: dict[ResultNote, str] = {
+        "other_size": tr("The model answered with {got} instead of {asked}.", locale, got=got, asked=asked),
+        "unchanged": tr("The model returned the picture unchanged.", locale),
+        "flagged": tr("The model's safety check marked this result.", locale),
+    }
+    return [sentences[note] for note in job.result.notes]
+
+
 def notes_text(job: Job, locale: str) -> str:
-    """What was changed about the picture before it went to the model."""
+    """What was changed about the picture before it went to the model, and how the result is not what was asked for."""
     sentences = {
         "alpha_flattened": tr("Transparent parts were filled with white.", locale),
         "first_frame": tr("Only the first frame of the animation was enlarged.", locale),
         "converted": "",
     }
     notes = job.input.notes if job.input is not None else ()
-    return " ".join(sentences[note] for note in notes if sentences[note])
+    told = [sentences[note] for note in notes if sentences[note]]
+    return " ".join([*told, *_result_notes(job, locale)])
 
 
 def delivery_text(delivery: Delivery, locale: str) -> str:

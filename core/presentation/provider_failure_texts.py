@@ -30,6 +30,18 @@ def _image_rejected(error: e.ImageRejected, locale: str) -> Notice:
     return Notice(reasons[error.reason] + limit, advice=tr("Try another picture or a smaller factor.", locale))
 
 
+_NO_PICTURE = frozenset({"no_image_in_result", "unreadable_result", "flat_result", "placeholder_result"})
+
+
+def _model_failed(error: e.ModelFailed, locale: str) -> Notice:
+    what = (
+        tr("The model returned no picture.", locale)
+        if error.kind in _NO_PICTURE
+        else tr("The model broke off while working on your picture.", locale)
+    )
+    return Notice(what, advice=tr("Please try again.", locale))
+
+
 def _halted(error: e.ProviderHalted, locale: str) -> Notice:
     what = (
         tr("The upscaling service is out of credit.", locale)
@@ -68,10 +80,7 @@ PROVIDER: dict[type[e.UpscaleError], Explainer] = {
         tr("The model did not accept “{name}”.", lo, name=error.parameter) + (f" ({error.rule})" if error.rule else ""),
         advice=tr("Try another value.", lo),
     ),
-    e.ModelFailed: plain(
-        lambda lo: tr("The model broke off while working on your picture.", lo),
-        lambda lo: tr("Please try again.", lo),
-    ),
+    e.ModelFailed: _model_failed,
     e.ModelNotOffered: plain(
         lambda lo: tr("The upscaling service does not offer this model.", lo),
         lambda lo: tr("Whoever runs this bot has to look at it; another model may work.", lo),

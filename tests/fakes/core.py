@@ -148,6 +148,10 @@ class FakeImages:
     async def is_black(self, path: Path) -> bool:
         return b"black" in path.read_bytes()
 
+    async def is_flat(self, path: Path) -> bool:
+        data = path.read_bytes()
+        return b"black" in data or b"grey" in data
+
     async def strip_result(self, path: Path, *, decode: bool = True) -> StrippedResult:
         return StrippedResult(path, self._facts("strip_result", path), "")
 

@@ -24,6 +24,7 @@ from core.presentation.job_texts import (
     delivery_text,
     notes_text,
     parameters_line,
+    reached_factor,
     receipt_line,
     size_line,
 )
@@ -62,7 +63,7 @@ def _gallery(job: Job, name: str, locale: str) -> ui.MediaGallery[ui.LayoutView]
 
 
 def _words(job: Job, left: tuple[LimitStatus, ...], delivery: Delivery, locale: str, user_id: int) -> Sequence[str]:
-    title = tr("Enlarged {factor}", locale, factor=factor_text(job.parameters.factor, locale))
+    title = tr("Enlarged {factor}", locale, factor=factor_text(reached_factor(job), locale))
     caption = job.result.caption.strip() if job.result is not None else ""
     lines = [f"### {markup.escape(title)}"]
     if caption:

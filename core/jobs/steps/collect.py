@@ -10,7 +10,7 @@ import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -24,8 +24,8 @@ from core.domain.errors import (
     ProviderUnavailable,
     ResultExpired,
 )
-from core.domain.job import Awaited, Job, JobState, Made, Progress, Remote, Result
-from core.images.service import ImageFacts
+from core.domain.job import Awaited, Job, JobState, Made, Progress, Remote, Result, ResultNote
+from core.images.service import ImageFacts, StrippedResult
 from core.jobs.context import Next, Tools
 from core.jobs.steps.fail import charge, charge_by_size, charge_unknown
 from core.jobs.steps.prepare import max_result_bytes
@@ -45,9 +45,14 @@ _UNREADABLE_PAUSES = Backoff(first_s=4.0, cap_s=60.0)
 _SILENT_S = 30.0
 """Waiting longer than this on somebody else is told."""
 
-_BLACK_PX_PER_BYTE = 30
+_FLAT_PX_PER_BYTE = 30
 _SMALL_PX = 100_000
-"""Black costs less than a byte for 30 pixels in every codec, but for a file's head."""
+"""One colour costs less than a byte for 30 pixels in every codec, but for a file's head."""
+
+_LEAST_SIDE_PX = 16
+_SIZE_TOLERANCE = 0.02
+_SIZE_TOLERANCE_PX = 8
+"""Models round sides to what they like."""
 
 
 async def collect(tools: Tools, job: Job) -> Next:
@@ -127,14 +132,15 @@ def _kept_until(tools: Tools, job: Job) -> float:
 async def _fetch(tools: Tools, job: Job, made: Made) -> Result:
     part = tools.files.folder(job.id) / "result.part"
     try:
-        facts = await _patiently(tools, job, "file", _whole_file(tools, job, made, part))
-        await _refuse_blanked(tools, job, made, part, facts)
+        found = await _patiently(tools, job, "file", _whole_file(tools, job, made, part))
+        notes = await _judge(tools, job, made, part, found)
     except (ResultExpired, InputError, ModelFailed) as error:
         if job.receipt is None:
             await tools.store.update(job.id, receipt=await charge_unknown(tools, job))
         if isinstance(error, InputError):
             raise ModelFailed(kind="unreadable_result", billed=True) from error
         raise
+    facts = found.facts
     path = tools.files.result(job.id, facts.mime)
     await asyncio.to_thread(part.replace, path)
     return Result(
@@ -147,14 +153,15 @@ async def _fetch(tools: Tools, job: Job, made: Made) -> Result:
         inference_s=made.inference_s,
         caption=made.caption,
         link=tools.link_for(job.id, path.name) or _web_link(made.image_url),
+        notes=notes,
     )
 
 
-def _whole_file(tools: Tools, job: Job, made: Made, part: Path) -> Callable[[], Awaitable[ImageFacts]]:
+def _whole_file(tools: Tools, job: Job, made: Made, part: Path) -> Callable[[], Awaitable[StrippedResult]]:
     """One try to have the file on disk, whole and readable. Raises InputError for what is not."""
     short = 0
 
-    async def fetch() -> ImageFacts:
+    async def fetch() -> StrippedResult:
         nonlocal short
         async with tools.fetch_slots:
             await tools.upscaler.fetch(made.image_url, part, max_bytes=max_result_bytes(job))
@@ -164,22 +171,54 @@ def _whole_file(tools: Tools, job: Job, made: Made, part: Path) -> Callable[[], 
         if made.file_bytes is not None and size_bytes < made.file_bytes and short < _UNREADABLE_TRIES - 1:
             short += 1  # the provider's own figure may be wrong: a picture that stays so short is believed at last
             raise DamagedImage
-        return (await tools.images.strip_result(part)).facts
+        return await tools.images.strip_result(part)
 
     return fetch
 
 
-async def _refuse_blanked(tools: Tools, job: Job, made: Made, path: Path, facts: ImageFacts) -> None:
-    """Raise ContentRejected for a black picture where none was handed in.
+async def _judge(tools: Tools, job: Job, made: Made, path: Path, found: StrippedResult) -> tuple[ResultNote, ...]:
+    """How the picture is not what was asked for. Raises ContentRejected or ModelFailed for one that is none at all."""
+    facts, quote = found.facts, job.quote
+    billed: dict[str, Any] = {"billed": made.units is None or made.units > 0, "billed_units": made.units}
+    expected = (quote.out_width_px, quote.out_height_px) if quote is not None else (facts.width_px, facts.height_px)
+    if min(facts.width_px, facts.height_px) < _LEAST_SIDE_PX <= min(expected):
+        raise ModelFailed(kind="placeholder_result", **billed)
+    if facts.bytes * _FLAT_PX_PER_BYTE <= facts.width_px * facts.height_px + _SMALL_PX:
+        await _refuse_blank(tools, job, made, path, billed)
+    notes: list[ResultNote] = []
+    if any(
+        abs(got - asked) > max(_SIZE_TOLERANCE_PX, _SIZE_TOLERANCE * asked)
+        for got, asked in zip(_size(facts), expected, strict=True)
+    ):
+        notes.append("other_size")
+    if await _is_what_was_sent(tools, job, found):
+        notes.append("unchanged")
+    if made.flagged:
+        notes.append("flagged")
+    return tuple(notes)
+
+
+def _size(facts: ImageFacts) -> tuple[int, int]:
+    return facts.width_px, facts.height_px
+
+
+async def _is_what_was_sent(tools: Tools, job: Job, found: StrippedResult) -> bool:
+    sent = tools.files.input(job.id)
+    return sent.exists() and (await tools.files.digest(sent))[0] == found.sha256
+
+
+async def _refuse_blank(tools: Tools, job: Job, made: Made, path: Path, billed: dict[str, Any]) -> None:
+    """Raise for a picture of one colour where none was handed in.
 
     Other upscalers at fal blank what their safety check refuses and call it a success; this model's outputs have no
     field that would tell (fal-js, endpoints.ts, read 2026-11-22). Only a file far too small for a photograph is read.
     """
-    if not job.parameters.safety or facts.bytes * _BLACK_PX_PER_BYTE > facts.width_px * facts.height_px + _SMALL_PX:
+    sent = tools.files.input(job.id)
+    if not await tools.images.is_flat(path) or (sent.exists() and await tools.images.is_flat(sent)):
         return
-    before = tools.files.input(job.id)
-    if await tools.images.is_black(path) and not (before.exists() and await tools.images.is_black(before)):
-        raise ContentRejected(billed=made.units is None or made.units > 0, billed_units=made.units)
+    if made.flagged or (job.parameters.safety and await tools.images.is_black(path)):
+        raise ContentRejected(**billed)
+    raise ModelFailed(kind="flat_result", **billed)
 
 
 def _web_link(url: str) -> str | None:

@@ -22,7 +22,7 @@ from tests.emulators.fal.faults import (
     too_many,
     unauthorised,
 )
-from tests.emulators.fal.outcomes import BlackImage, InfraError, ModelErrorOutcome, Ok
+from tests.emulators.fal.outcomes import BlackImage, InfraError, ModelErrorOutcome, OddImage, Ok
 from tests.emulators.fal.server import ADMIN_KEY, API_KEY, ENDPOINT, FalEmulator
 from tests.emulators.fal.state import Recorded
 
@@ -38,6 +38,7 @@ __all__ = [
     "GarbageStream",
     "InfraError",
     "ModelErrorOutcome",
+    "OddImage",
     "Ok",
     "Recorded",
     "Respond",

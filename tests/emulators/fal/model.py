@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyvips
+
+from tests.emulators.fal.outcomes import OddImage
 
 FLOAT_RANGES = {"upscale_factor": (1, 4), "creativity": (0, 1), "guidance": (1, 4)}
 INT_RANGES = {"steps": (4, 50)}
@@ -97,6 +100,21 @@ def enlarge(source: Path, target: Path, factor: float, *, black: bool) -> Made:
     except pyvips.Error as error:
         raise CannotLoad from error
     return Made(out_width, out_height, target.stat().st_size, has_gps)
+
+
+def make_odd(source: Path, target: Path, made: Made, odd: OddImage) -> Made:
+    """Put in the place of `target` what a model answers that does not do what it was asked."""
+    if odd.unchanged:
+        shutil.copyfile(source, target)
+    else:
+        picture = pyvips.Image.new_from_file(str(target), memory=True)
+        if odd.size is not None:
+            picture = picture.thumbnail_image(odd.size[0], height=odd.size[1], size="force")
+        if odd.grey is not None:
+            picture = picture * 0 + odd.grey
+        picture.cast("uchar").pngsave(str(target))
+    shown = pyvips.Image.new_from_file(str(target))
+    return replace(made, width_px=shown.width, height_px=shown.height, size_bytes=target.stat().st_size)
 
 
 def caption_for(body: Mapping[str, Any], made: Made) -> str:

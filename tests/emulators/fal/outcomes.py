@@ -94,6 +94,16 @@ class BlackImage:
 
 
 @dataclass(frozen=True)
+class OddImage:
+    """A success that is not what was asked: another size, one grey, the input's own bytes, or flagged as unsafe."""
+
+    size: tuple[int, int] | None = None
+    grey: int | None = None
+    unchanged: bool = False
+    flagged: bool = False
+
+
+@dataclass(frozen=True)
 class ModelErrorOutcome:
     """A model error by its documented type; `units` is the billable units header, None leaves it out."""
 
@@ -131,4 +141,4 @@ class InfraError:
         return {"detail": f"words about {self.type}", "error_type": self.type}
 
 
-Outcome = Ok | BlackImage | ModelErrorOutcome | InfraError
+Outcome = Ok | BlackImage | OddImage | ModelErrorOutcome | InfraError

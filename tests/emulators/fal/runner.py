@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import math
 import secrets
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import ClientError, ClientTimeout
 
 from tests.emulators.fal import model
-from tests.emulators.fal.outcomes import BlackImage, InfraError, ModelErrorOutcome, Ok
+from tests.emulators.fal.outcomes import BlackImage, InfraError, ModelErrorOutcome, OddImage, Ok
 from tests.emulators.fal.state import FalJob, StoredFile
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Runner:
             return
         if await self._stopped_while_stepping(job):
             return
-        if isinstance(job.outcome, Ok | BlackImage):
+        if isinstance(job.outcome, Ok | BlackImage | OddImage):
             await self._make(job, source)
         else:
             self._set_failure(job, job.outcome)
@@ -147,6 +148,8 @@ class Runner:
         black = isinstance(job.outcome, BlackImage)
         try:
             made = await asyncio.to_thread(model.enlarge, source, target, factor, black=black)
+            if isinstance(job.outcome, OddImage):
+                made = await asyncio.to_thread(model.make_odd, source, target, made, job.outcome)
         except model.CannotLoad:
             self._set_failure(job, ModelErrorOutcome("image_load_error", "0"))
             return
@@ -160,7 +163,9 @@ class Runner:
         path = f"/files/b/{secrets.token_hex(4)}/{name}"
         lifecycle = _json_header(job.headers.get("x-fal-object-lifecycle-preference"))
         self._fal.files[path] = StoredFile(target, "image/png", name, made.size_bytes, lifecycle, False)
-        image = {"url": self._fal.cdn_url + path}
+        image: dict[str, Any] = {"url": self._fal.cdn_url + path}
+        if self._fal.data_uris:
+            image["url"] = "data:image/png;base64," + base64.b64encode(target.read_bytes()).decode()
         if not self._fal.bare_image:
             image |= {"width": made.width_px, "height": made.height_px, "file_size": made.size_bytes}
             image |= {"file_name": name, "content_type": "image/png"}
@@ -170,6 +175,8 @@ class Runner:
             "timings": {"inference": 0.0},
             "caption": model.caption_for(job.model_input, made),
         }
+        if isinstance(job.outcome, OddImage) and job.outcome.flagged:
+            job.result_body["has_nsfw_concepts"] = [True]
         self._bill(job, made.width_px * made.height_px)
 
     def _bill(self, job: FalJob, pixels: int) -> None:

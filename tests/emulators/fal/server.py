@@ -50,6 +50,7 @@ class FalEmulator:
         self.logs_available = True
         self.stream_available = True
         self.bare_image = False
+        self.data_uris = False
         self.units_header = True
         self.exact_units = False
         self.validate_at_submit = False

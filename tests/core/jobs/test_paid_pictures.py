@@ -1,0 +1,201 @@
+"""What was paid for arrives: the pipeline against fal's emulator, with every fault up to the picture."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pyvips
+
+from core.domain.errors import ContentRejected, ModelFailed
+from core.domain.job import Job, JobState, ResultNote, Source
+from core.images.service import ImageShop
+from core.presentation.job_texts import notes_text, reached_factor
+from core.upscalers.fal import FalUpscaler
+from tests.core.jobs.pipeline_kit import USD, World, world
+from tests.core.upscalers.fal_kit import config_for
+from tests.emulators.fal import (
+    BlackImage,
+    DropAfter,
+    DropBefore,
+    FalEmulator,
+    OddImage,
+    Respond,
+    Truncate,
+    json_5xx,
+    nginx,
+    too_many,
+)
+from tests.emulators.fal.faults import FaultKind
+from tests.emulators.fal.outcomes import Outcome
+
+PRICE = USD // 10
+PAGE = Respond(200, text="<!doctype html><title>Back soon</title>", headers={"Content-Type": "text/html"})
+
+
+@dataclass
+class Scene:
+    """A bot whose model is fal's emulator, with real pictures and a clock that only sleeping moves."""
+
+    w: World
+    fal: FalEmulator
+
+    async def done(self, path: Path) -> Job:
+        """One small picture, doubled, to the end of its job."""
+        upload = self.w.folder / "uploads" / "in.png"
+        upload.parent.mkdir(exist_ok=True)
+        upload.write_bytes(path.read_bytes())
+        return await self.w.done(source=Source("upload", path="uploads/in.png"))
+
+    async def check(self, job: Job, state: JobState, charged: int) -> None:
+        """One submit, one charge, nothing held."""
+        assert job.state is state, f"{job.state} {job.error!r}"
+        assert len(self.fal.submits) == 1
+        money = await self.w.money(job.id)
+        assert (money.charged, money.settlements, money.open_holds) == (charged, 1, 0)
+        assert job.receipt is not None
+        assert job.receipt.charged_nanousd == charged
+        assert self.fal.violations == []
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("photo") / "photo.png"
+    band = pyvips.Image.gaussnoise(96, 64, mean=128, sigma=50).cast("uchar")
+    band.bandjoin([band.rot180(), band.fliphor()]).copy(interpretation="srgb").pngsave(str(path))
+    return path
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    async with (
+        FalEmulator(job_s=0.01, steps_logged=1) as fal,
+        world(tmp_path) as w,
+        ImageShop(workers=1) as shop,
+    ):
+        upscaler = FalUpscaler(config_for(fal), w.clock)
+        await upscaler.start()
+        w.real_images, w.upscaler = shop, upscaler  # type: ignore[assignment]
+        await w.close()
+        await w.open()
+        yield Scene(w, fal)
+        await upscaler.close()
+
+
+FAULTS: dict[str, tuple[str, FaultKind, int]] = {
+    "upload token 500": ("token", json_5xx(500), 3),
+    "upload refused": ("upload", nginx(502), 4),
+    "result 403": ("result", Respond(403, json={"detail": "Forbidden"}), 30),
+    "result 404": ("result", Respond(404, json={"status": "NOT_FOUND"}), 30),
+    "result page": ("result", PAGE, 30),
+    "result cut": ("result", Respond(200, text='{"image": {"url": "https://v3.fal'), 30),
+    "result empty": ("result", Respond(200, text=""), 30),
+    "result 500": ("result", json_5xx(500), 30),
+    "result 502 with JSON": ("result", json_5xx(502), 30),
+    "result 429": ("result", too_many("20"), 30),
+    "result key refused": ("result", Respond(401, json={"detail": "No user found for Key ID and Secret"}), 30),
+    "result locked": ("result", Respond(403, json={"detail": "User is locked. Reason: Exhausted balance."}), 30),
+    "result dropped": ("result", DropAfter(), 30),
+    "status 404": ("status", Respond(404, json={"status": "NOT_FOUND"}), 3),
+    "stream dropped": ("stream", DropBefore(), 9),
+    "file 403": ("download", Respond(403, text="denied"), 40),
+    "file 404": ("download", Respond(404, json={"detail": "Not Found"}), 40),
+    "file 410": ("download", Respond(410), 40),
+    "file 500": ("download", nginx(500), 40),
+    "file page": ("download", PAGE, 40),
+    "file half": ("download", Truncate(2000), 40),
+    "file empty": ("download", Respond(200, text=""), 4),
+    "file short": ("download", Respond(200, text="\x89PNG"), 4),
+    "file redirected inwards": ("download", Respond(302, headers={"Location": "http://10.0.0.1/"}), 40),
+    "file dropped": ("download", DropBefore(), 40),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+async def test_after_a_fault_of_fals_the_picture_arrives_for_one_charge(scene: Scene, photo: Path, name: str) -> None:
+    route, fault, times = FAULTS[name]
+    # The input is read from the same place by the emulated runner, once.
+    scene.fal.faults.add(route, fault, times=times, skip=1 if route == "download" else 0)
+    job = await scene.done(photo)
+    await scene.check(job, JobState.SUCCEEDED, PRICE)
+    assert job.result is not None
+    assert (job.result.width_px, job.result.height_px) == (192, 128)
+    assert scene.w.upscaler.halted is None
+    told = any(p.awaits is not None for p in scene.w.adapter.message(job).progress)
+    assert told or times < 30, "a wait of more than 30 s is told"
+
+
+async def test_a_result_within_a_data_uri_arrives_and_is_not_kept_on_the_row(scene: Scene, photo: Path) -> None:
+    scene.fal.data_uris = True
+    job = await scene.done(photo)
+    await scene.check(job, JobState.SUCCEEDED, PRICE)
+    assert job.remote is not None
+    assert job.remote.image_url == ""
+    assert job.result is not None
+    assert job.result.link is None
+
+
+async def test_a_file_that_stays_empty_is_the_models_fault_and_was_billed(scene: Scene, photo: Path) -> None:
+    scene.fal.faults.add("download", Respond(200, text=""), times=999, skip=1)
+    job = await scene.done(photo)
+    await scene.check(job, JobState.FAILED, PRICE)
+    assert isinstance(job.error, ModelFailed)
+    assert "no picture" in scene.w.adapter.message(job).notice.what
+    assert "not charged" not in scene.w.adapter.message(job).notice.charged.lower()
+
+
+async def test_a_refused_content_is_that_jobs_own(scene: Scene, photo: Path) -> None:
+    scene.fal.faults.add("result", Respond(403, json={"detail": "Content blocked"}), times=9)
+    job = await scene.done(photo)
+    assert isinstance(job.error, ContentRejected)
+    assert scene.w.upscaler.halted is None
+    scene.fal.faults.clear()
+    assert (await scene.done(photo)).state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("outcome", "error"),
+    [
+        (OddImage(size=(1, 1)), ModelFailed),
+        (OddImage(grey=128), ModelFailed),
+        (OddImage(grey=128, flagged=True), ContentRejected),
+        (BlackImage(), ContentRejected),
+    ],
+)
+async def test_a_placeholder_is_no_result(scene: Scene, photo: Path, outcome: Outcome, error: type[Exception]) -> None:
+    scene.fal.outcomes.append(outcome)
+    job = await scene.done(photo)
+    await scene.check(job, JobState.FAILED, PRICE)
+    assert isinstance(job.error, error)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "notes", "factor", "words"),
+    [
+        (OddImage(size=(144, 96)), ("other_size",), 1.5, "144×96 instead of 192×128"),
+        (OddImage(size=(96, 64)), ("other_size",), 1.0, "96×64 instead of 192×128"),
+        (OddImage(flagged=True), ("flagged",), 2.0, "safety check marked"),
+        (OddImage(size=(192, 127)), (), 2.0, ""),
+    ],
+)
+async def test_a_result_that_is_not_what_was_asked_is_told(
+    scene: Scene, photo: Path, outcome: Outcome, notes: tuple[ResultNote, ...], factor: float, words: str
+) -> None:
+    scene.fal.outcomes.append(outcome)
+    job = await scene.done(photo)
+    await scene.check(job, JobState.SUCCEEDED, PRICE)
+    assert job.result is not None
+    assert job.result.notes == notes
+    assert reached_factor(job) == factor
+    assert words in notes_text(job, "en")
+
+
+async def test_a_picture_that_comes_back_untouched_is_told(scene: Scene, photo: Path) -> None:
+    scene.fal.outcomes.append(OddImage(unchanged=True))
+    job = await scene.done(photo)
+    await scene.check(job, JobState.SUCCEEDED, PRICE)
+    assert job.result is not None
+    assert "unchanged" in job.result.notes
+    assert reached_factor(job) == 1.0
