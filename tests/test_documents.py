@@ -1,0 +1,54 @@
+"""Documents name only what exists: files, commands of the bot, targets of make."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from bot.cli.main import cli
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [
+    *ROOT.glob("*.md"),
+    *(ROOT / "docs").glob("*.md"),
+    ROOT / "deploy" / "README.md",
+    ROOT / "benchmarks" / "README.md",
+]
+NAMES = [path.relative_to(ROOT).as_posix() for path in sorted(DOCUMENTS)]
+COMMANDS = {command.name or command.callback.__name__ for command in cli.registered_commands if command.callback} | {
+    group.name for group in cli.registered_groups
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_link_to_a_file_leads_somewhere(name: str) -> None:
+    text = (ROOT / name).read_text()
+    links = re.findall(r"\]\((?!https?://|#|mailto:)([^)#\s]+)", text)
+    assert [link for link in links if not ((ROOT / name).parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "CHANGELOG.md"])
+def test_every_path_that_is_named_exists(name: str) -> None:
+    text = (ROOT / name).read_text()
+    paths = re.findall(r"`((?:core|adapters|bot|tests|deploy|docs|benchmarks)/[\w./-]+)`", text)
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "CHANGELOG.md"])
+def test_every_command_that_is_named_exists(name: str) -> None:
+    text = (ROOT / name).read_text()
+    commands = {word for words in re.findall(r"python -m bot ([a-z|-]+)", text) for word in words.split("|")}
+    assert commands - {str(command) for command in COMMANDS} == set()
+    targets = set(re.findall(r"(?m)^([a-z-]+):", (ROOT / "Makefile").read_text()))
+    named = set(re.findall(r"`make ([a-z-]+)`", text))
+    assert named - targets == set()
+
+
+def test_the_workflows_can_be_read_and_take_no_more_rights_than_they_need() -> None:
+    for path in (ROOT / ".github" / "workflows").glob("*.yml"):
+        workflow = yaml.safe_load(path.read_text())
+        assert workflow["permissions"] == {"contents": "read"}, path.name
+        assert all(job["timeout-minutes"] <= 90 for job in workflow["jobs"].values()), path.name
