@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
 
 import adapters
-from bot.settings_problems import SettingsError, explain, misspelt
+from bot.settings_problems import SettingsError, explain, misspelt, unreadable_lines
 from core.domain.money import NANOUSD_PER_USD
 from core.net.client_address import TrustedProxies
 from core.ports import AdapterContext, ChatAdapter
@@ -178,8 +178,10 @@ def secret(value: SecretStr | None) -> str | None:
 
 def load(env_file: Path | str | None = ".env") -> Settings:
     """The settings from the environment and `.env` (the environment wins). Raises SettingsError with all mistakes."""
+    problems = unreadable_lines(env_file)
+    if problems:
+        raise SettingsError(problems)
     values, typed = _environment(env_file)
-    problems: list[str] = []
     found = list(_packages())
     platforms = [platform for name, module in found if (platform := _platform(name, module, values, problems))]
     own: Settings | None = _validated(Settings, values, problems)
@@ -196,14 +198,14 @@ def load(env_file: Path | str | None = ".env") -> Settings:
 
 
 def _environment(env_file: Path | str | None) -> tuple[dict[str, str], list[str]]:
-    """All variables by lower-case name, empty ones left out (but for limits), and the names written in `.env`."""
+    """All variables by lower-case name, empty ones left out (but for limits), and every name that is set."""
     from_file = DotEnvSettingsSource(BaseSettings, env_file=env_file).env_vars if env_file else {}
     merged = {**from_file, **EnvSettingsSource(BaseSettings).env_vars}
     values = {name.lower(): (value or "").strip() for name, value in merged.items()}
     kept = {name: value for name, value in values.items() if value or name.startswith("limit_")}
     for name in [name for name in kept if name.startswith("limit_") and kept[name].lower() in NO_LIMIT]:
         kept[name] = None  # type: ignore[assignment]
-    return kept, [name.upper() for name in from_file]
+    return kept, [name.upper() for name in merged]
 
 
 def _packages() -> list[tuple[str, Any]]:

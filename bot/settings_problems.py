@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import Any, get_args
 
+from dotenv.parser import parse_stream
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -33,13 +35,28 @@ def explain(error: ValidationError, kind: type[BaseModel]) -> list[str]:
 
 
 def misspelt(written: Iterable[str], known: Collection[str]) -> tuple[str, ...]:
-    """A warning for each name in `.env` that is not known but looks like one that is."""
+    """A warning for each name in `.env` or the environment that is not known but looks like one that is."""
     warnings = []
     for name in written:
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.8) if name not in known else []
         if close:
-            warnings.append(f"{name} in .env is not a setting and is ignored; did you mean {close[0]}?")
+            warnings.append(f"{name} is not a setting and is ignored; did you mean {close[0]}?")
     return tuple(warnings)
+
+
+def unreadable_lines(env_file: Path | str | None) -> list[str]:
+    """A sentence for each line of `.env` that is neither NAME=value nor a comment; shows nothing of the line."""
+    path = Path(env_file) if env_file else None
+    if path is None or not path.is_file():
+        return []
+    try:
+        with path.open(encoding="utf-8") as file:
+            wrong = [binding.original.line for binding in parse_stream(file) if binding.error]
+    except UnicodeDecodeError:
+        return [f"{path.name} is not text in UTF-8; save it as UTF-8."]
+    except OSError as error:
+        return [f"{path.name} cannot be read: {error.strerror}."]
+    return [f"Line {number} of {path.name} cannot be read; write NAME=value, or # before a remark." for number in wrong]
 
 
 def _sentence(detail: ErrorDetails, kind: type[BaseModel]) -> str:

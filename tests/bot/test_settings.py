@@ -103,7 +103,7 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
     (tmp_path / ".env").write_text("WEB_PORT=1234\nRETENTION_DAYS=3\nWEB_PROT=1\n")
     settings = _load(monkeypatch, WEB_PORT="4321")
     assert (settings.web_port, settings.retention_days) == (4321, 3)
-    assert settings.warnings == ("WEB_PROT in .env is not a setting and is ignored; did you mean WEB_PORT?",)
+    assert settings.warnings == ("WEB_PROT is not a setting and is ignored; did you mean WEB_PORT?",)
 
 
 def test_an_empty_value_is_unset_but_for_limits_it_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,6 +171,26 @@ def test_all_mistakes_are_told_at_once_without_any_secret(monkeypatch: pytest.Mo
         assert "Error" not in problem
 
 
+def test_a_mistyped_name_in_the_environment_is_named_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _load(monkeypatch, DISCORD_TOKN="x").warnings == (
+        "DISCORD_TOKN is not a setting and is ignored; did you mean DISCORD_TOKEN?",
+    )
+
+
+def test_lines_of_the_env_file_that_cannot_be_read_are_named_and_not_shown(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("WEB_PORT=1\nhunter2 is my password\n# fine\nSECRET='open\n")
+    with pytest.raises(SettingsError) as caught:
+        load(file)
+    assert caught.value.problems[:2] == (
+        "Line 2 of .env cannot be read; write NAME=value, or # before a remark.",
+        "Line 4 of .env cannot be read; write NAME=value, or # before a remark.",
+    )
+    file.write_bytes(b"WEB_PORT=1\n\xff\xfe\n")
+    with pytest.raises(SettingsError, match="UTF-8"):
+        load(file)
+
+
 def test_settings_show_no_secret_when_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = _load(monkeypatch, FAL_KEY="id:hunter2", DATABASE_URL="postgresql://u:hunter3@h/d")
     assert "hunter" not in repr(settings)
@@ -179,8 +199,13 @@ def test_settings_show_no_secret_when_printed(monkeypatch: pytest.MonkeyPatch) -
 
 def test_only_the_settings_read_the_environment() -> None:
     reader = re.compile(r"\bos\.environ\b|\bgetenv\(|\bdotenv\b")
-    # The other two only pass named variables on to a child process, and hide ours from an SDK that would read them.
-    allowed = {Path("bot/settings.py"), Path("core/budgets/reports/chart.py"), Path("adapters/slack/connection/app.py")}
+    allowed = {
+        Path("bot/settings.py"),
+        Path("bot/settings_problems.py"),  # names the lines of .env that cannot be read
+        Path("bot/cli/setup.py"),  # tries answers out before it writes them
+        Path("core/budgets/reports/chart.py"),  # passes named variables on to a child process
+        Path("adapters/slack/connection/app.py"),  # hides ours from an SDK that would read them
+    }
     for folder in ("core", "adapters", "bot"):
         for path in (ROOT / folder).rglob("*.py"):
             if path.relative_to(ROOT) not in allowed:
