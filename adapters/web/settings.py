@@ -25,6 +25,7 @@ class Settings(BaseModel):
     `web_token` is the password of the page (and the bearer token of its API); it may be left out only where nobody but
     this machine can reach the page. `public_url` is where the server is reached from outside, behind a proxy.
     `max_input_bytes` is where reading an upload stops; the core may refuse smaller pictures than that.
+    The limits in pixels are the core's; the page tells them before it tells a price.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -34,6 +35,10 @@ class Settings(BaseModel):
     web_token: SecretStr | None = None
     public_url: str | None = None
     max_input_bytes: int = Field(default=50_000_000, gt=0)
+    max_input_pixels: int = Field(default=64_000_000, gt=0)
+    min_input_side_px: int = Field(default=16, gt=0)
+    max_output_side_px: int = Field(default=14_142, gt=0)
+    max_output_pixels: int = Field(default=100_000_000, gt=0)
 
     @field_validator("web_token", "public_url", mode="before")
     @classmethod

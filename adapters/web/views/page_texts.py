@@ -84,7 +84,15 @@ def _composer(locale: str) -> dict[str, str]:
         "no_picture": tr("Add a picture first: drop, paste or choose one, or put a link into the line.", locale),
         "pasted": tr("Pasted picture", locale),
         "added": tr("{name} added.", locale),
-        "too_many": tr("At most {n} pictures at once.", locale),
+        "too_many": tr("{name} is left out: at most {n} pictures at once.", locale),
+        "wrong_kind": tr("{name} is left out: it is not a picture.", locale),
+        "too_many_pixels": tr("{name} is left out: it has {n} MP, and at most {limit} MP are read.", locale),
+        "too_small": tr("{name} is left out: each side needs at least {n} px.", locale),
+        "out_too_large": tr(
+            "This would become {size}. At most {limit} MP and {side} px a side can be made: choose a smaller factor.",
+            locale,
+        ),
+        "dismiss": tr("Dismiss: {text}", locale),
         "too_big": tr("{name} is larger than the {size} that are allowed.", locale),
         "unknown_command": tr("There is no command {name}. /help lists all.", locale),
     }

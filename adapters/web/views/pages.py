@@ -23,6 +23,7 @@ from core.presentation import language_of
 
 STATIC_DIR = Path(str(files("adapters.web.views"))) / "static"
 MAX_JOBS_AT_ONCE = 20
+LIMITS = {"max_input_bytes", "max_input_pixels", "min_input_side_px", "max_output_side_px", "max_output_pixels"}
 
 _TYPES = {
     ".css": "text/css",
@@ -74,7 +75,7 @@ class PageHandlers:
             "defaults": dict(await self._context.service.defaults(actor)),
             "play_money": self._context.service.play_money,
             "allow_unsafe": self._context.service.allow_unsafe,
-            "max_input_bytes": self._settings.max_input_bytes,
+            "limits": self._settings.model_dump(include=LIMITS),
             "max_jobs_at_once": MAX_JOBS_AT_ONCE,
             "signed_in": self._settings.token is not None,
             "version": self._context.version,

@@ -166,3 +166,38 @@ async def test_a_running_job_is_cancelled_and_a_refusal_offers_what_fits(
     await expect(refused.get_by_role("button", name="Enlarge 2.88× instead")).to_be_visible()
     seen.assert_clean()
     await seen.context.close()
+
+
+async def test_nothing_that_was_handed_in_vanishes(bot: Bot, browser: Browser, tmp_path: Path) -> None:
+    seen = await visit(browser, bot.url)
+    page = seen.page
+    (tmp_path / "letter.pdf").write_bytes(b"%PDF-1.7")
+    (tmp_path / "huge.png").write_bytes(bytes(50_000_001))
+    Image.new("RGB", (8, 200)).save(tmp_path / "thin.png")
+    good = [photo(tmp_path / f"good-{n}.jpg", 60, 40) for n in range(21)]
+    await page.set_input_files("#file", [str(tmp_path / name) for name in ("letter.pdf", "huge.png", "thin.png")])
+    left_out = page.locator("#tray .left-out")
+    await expect(left_out).to_have_count(3)
+    for sentence in ("letter.pdf is left out: it is not a picture", "huge.png is larger", "thin.png is left out: each"):
+        await expect(page.locator("#tray")).to_contain_text(sentence)
+    await page.set_input_files("#file", [str(path) for path in good])
+    await expect(page.locator("#tray li:not(.left-out)")).to_have_count(20)
+    await expect(page.locator("#tray")).to_contain_text("good-20.jpg is left out: at most 20 pictures at once")
+    seen.assert_clean()
+    await seen.context.close()
+
+
+async def test_a_result_that_cannot_be_made_is_told_before_a_price(bot: Bot, browser: Browser, tmp_path: Path) -> None:
+    seen = await visit(browser, bot.url)
+    page = seen.page
+    paths = [photo(tmp_path / "large.jpg", 4000, 3000), photo(tmp_path / "small.jpg", 400, 300)]
+    await page.set_input_files("#file", [str(path) for path in paths])
+    await page.fill("#line", "4x")
+    await expect(page.locator("#tray .bad")).to_contain_text("This would become 12000×16000. At most 100 MP")
+    await expect(page.locator("#tray .bad")).to_have_count(1)
+    await expect(page.locator("#quote")).to_contain_text("300×400 → 1200×1600, 2 MP, $0.20")
+    await page.fill("#line", "2x")
+    await expect(page.locator("#tray .bad")).to_have_count(0)
+    await expect(page.locator("#quote")).to_contain_text("2 pictures, 49 MP")
+    seen.assert_clean()
+    await seen.context.close()

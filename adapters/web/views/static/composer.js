@@ -3,7 +3,7 @@
 import { boot, t } from "./boot.js";
 import { call, Refused } from "./api.js";
 import { announce, byId, el } from "./dom.js";
-import { integer, money } from "./format.js";
+import { integer, money, size } from "./format.js";
 import { Controls } from "./controls.js";
 import { Tray } from "./tray.js";
 
@@ -19,6 +19,14 @@ async function estimate(ask) {
   return answer;
 }
 
+/** What the size of the result forbids, as a sentence; empty where nothing does. Told before any price. */
+function outputObjection(quote) {
+  const { max_output_pixels, max_output_side_px } = boot.limits;
+  const { out_width, out_height } = quote;
+  if (out_width * out_height <= max_output_pixels && Math.max(out_width, out_height) <= max_output_side_px) return "";
+  return t("out_too_large", { size: size(out_width, out_height), limit: integer(max_output_pixels / 1e6), side: integer(max_output_side_px) });
+}
+
 export class Composer {
   /** `onSend(items, text)` starts jobs; `onCommand(line)` runs any other command. */
   constructor(onSend, onCommand) {
@@ -29,7 +37,7 @@ export class Composer {
     this.sent = [];
     this.sentAt = 0;
     this.controls = new Controls((words) => this.#write(words), () => this.#save());
-    this.tray = new Tray(() => this.#changed(), (problem) => this.complain(problem));
+    this.tray = new Tray(() => this.#changed());
     this.line.addEventListener("input", () => this.#changed());
     this.line.addEventListener("keydown", (event) => this.#recall(event));
     byId("composer").addEventListener("submit", (event) => { event.preventDefault(); this.#submit(); });
@@ -77,7 +85,10 @@ export class Composer {
       if (turn !== this.asked) return;
       this.controls.set(answers[0].parameters, answers[0].preset);
       this.links = answers[0].links;
-      this.#showQuote(answers.map((answer) => answer.quote).filter(Boolean), sized);
+      const fitting = sized.map((item, n) => ({ item, quote: answers[n].quote, problem: outputObjection(answers[n].quote) }));
+      for (const { item, problem } of fitting) this.tray.note(item, problem);
+      const good = fitting.filter(({ problem }) => !problem);
+      this.#showQuote(good.map(({ quote }) => quote), good.map(({ item }) => item), good.length < fitting.length);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       if (turn !== this.asked) return;
@@ -87,7 +98,7 @@ export class Composer {
     }
   }
 
-  #showQuote(quotes, priced = []) {
+  #showQuote(quotes, priced = [], someTooLarge = false) {
     const place = byId("quote");
     for (const item of this.tray.items) item.agreedUsd = 0;
     const unread = this.tray.items.some((item) => item.readable === false) || (this.tray.items.length === 0 && this.links > 0 && isUpscale(this.line.value));
@@ -111,7 +122,7 @@ export class Composer {
       priced.forEach((item, n) => { item.agreedUsd = quotes[n]?.estimate_usd ?? 0; });
     }
     place.replaceChildren(...parts);
-    this.#label(unread ? null : one ? one.price : price);
+    this.#label(unread || someTooLarge ? null : one ? one.price : price);
   }
 
   #label(price, words = null) {

@@ -23,7 +23,7 @@ const follower = new Follower(
     const card = cards.get(job.job_id);
     const stay = thread.nearBottom();
     card?.update(job);
-    if (stay) thread.toBottom();
+    if (stay && card) thread.show(card.root.closest("li"));
   },
   (jobId) => cards.get(jobId)?.refuse({ what: t("gone"), message: t("gone"), offers: [], tone: "refusal" }),
   (connected) => { byId("offline").hidden = connected; },

@@ -50,6 +50,12 @@ export class Thread {
     item.scrollIntoView({ behavior: "smooth", block: "start" });
   }
 
+  /** The end of the conversation; an answer that is taller than the window from its beginning. */
+  show(item) {
+    const room = innerHeight - byId("composer").offsetHeight - document.querySelector(".top").offsetHeight;
+    if (item.offsetHeight > room) this.toTop(item); else this.toBottom();
+  }
+
   nearBottom() {
     const page = document.scrollingElement;
     return page.scrollHeight - page.scrollTop - page.clientHeight < NEAR_BOTTOM_PX;
