@@ -8,6 +8,7 @@ import structlog
 
 from bot.settings import Settings
 from core.budgets.alerts import AlertPlace
+from core.budgets.erased_requests import ErasedRequests
 from core.budgets.limits_file import LimitsFileError, load
 from core.budgets.prices import PriceBook
 from core.budgets.service import BudgetDesk
@@ -76,15 +77,16 @@ def budget_duties(budget: BudgetDesk, tools: Tools, state: AppState) -> tuple[Du
 
     async def reconcile() -> None:
         if await state.claim("turns", "reconcile", ttl_s=_DAY_S):
-            await _reconcile(budget, tools)
+            await _reconcile(budget, tools, ErasedRequests(state, tools.clock))
 
     return (Duty("alerts", _ALERTS_EVERY_S, alerts), Duty("reconcile", _RECONCILE_EVERY_S, reconcile))
 
 
-async def _reconcile(budget: BudgetDesk, tools: Tools) -> None:
+async def _reconcile(budget: BudgetDesk, tools: Tools, gone: ErasedRequests) -> None:
     """The daily line, and every difference by its job."""
     try:
-        found = await budget.reconcile(tools.upscaler.billing_events, tools.store, period="week")
+        erased = {one.job_id: one.request_id for one in await gone.all()}
+        found = await budget.reconcile(tools.upscaler.billing_events, tools.store, period="week", erased=erased)
     except UpscaleError as error:
         log.info("reconcile_not_possible", error=error.code)
         return

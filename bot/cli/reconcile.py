@@ -6,10 +6,12 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.table import Table
 
 from bot.cli.console import CommandError, Exit, ask, err, moment, out
 from core.budgets.billing_differences import Charge, Comparison, Difference, compare
+from core.budgets.erased_requests import ErasedRequests
 from core.budgets.reconcile import day_balances
 from core.domain.job import Job
 from core.domain.money import usd
@@ -36,7 +38,7 @@ async def reconcile(app: App, days: int, *, fix: bool) -> Exit:
     since = app.clock.now() - days * _DAY_S
     jobs = await _sent(app, since)
     events = await _billed(app, jobs, since)
-    charges = await _charges(app, jobs)
+    charges = [*await _charges(app, jobs), *await _erased(app, since)]
     found = compare(charges, events, now=app.clock.now())
     for day in day_balances(charges, events, app.ledger.settings.zone):
         out.print(both_books(day.day, day.ledger_nanousd, day.provider_nanousd, "en"))
@@ -73,6 +75,17 @@ async def _charges(app: App, jobs: Sequence[Job]) -> list[Charge]:
     return charges
 
 
+async def _erased(app: App, since: float) -> list[Charge]:
+    """What the ledger has for requests whose jobs their owners erased."""
+    gone = [one for one in await ErasedRequests(app.state, app.clock).all() if one.at >= since]
+    holds = await app.ledger.database.read(lambda connection: read_holds(connection, [one.job_id for one in gone]))
+    return [
+        Charge(one.job_id, one.request_id, one.at, hold.charged_nanousd)
+        for one in gone
+        if (hold := holds.get(one.job_id)) is not None and hold.play == (not app.upscaler.real_money)
+    ]
+
+
 async def _billed(app: App, jobs: Sequence[Job], since: float) -> Sequence[BillingEvent]:
     """Everything billed for our model in the time, also what no job of ours asked for, where the provider tells."""
     if isinstance(app.upscaler, FalUpscaler):
@@ -104,16 +117,25 @@ def _print(found: Comparison, days: int) -> None:
     )
     if not found.differences:
         return
+    rows = [_row(difference) for difference in found.differences]
+    if not out.is_terminal:  # a pipe or a file has no width, and an id that is cut is none
+        for row in rows:
+            out.print("\t".join(row), soft_wrap=True, markup=False, highlight=False)
+        return
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("what", "when", "job", "request id", "ours", "billed"):
-        table.add_column(column)
-    for difference in found.differences:
-        ours, theirs = (
-            "-" if amount is None else usd(amount) for amount in (difference.ours_nanousd, difference.theirs_nanousd)
-        )
-        when, job = moment(difference.at), difference.job_id or "-"
-        table.add_row(_KINDS[difference.kind], when, job, difference.request_id, ours, theirs)
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
     out.print(table)
+
+
+def _row(difference: Difference) -> tuple[str, ...]:
+    ours, theirs = (
+        "-" if amount is None else usd(amount) for amount in (difference.ours_nanousd, difference.theirs_nanousd)
+    )
+    when, job = moment(difference.at), difference.job_id or "-"
+    return _KINDS[difference.kind], when, job, difference.request_id, ours, theirs
 
 
 async def purge(app: App, older_than_days: int | None, *, yes: bool) -> Exit:

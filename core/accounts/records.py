@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import structlog
 from pydantic import TypeAdapter
 
+from core.budgets.erased_requests import ErasedRequests
 from core.domain.errors import to_json
 from core.domain.job import InputFacts, Job, Quote, Receipt, Requester
 from core.domain.parameters.grammar import parse_request
@@ -44,6 +45,7 @@ class Members:
         self._tools = tools
         self._state = state
         self._money = money
+        self._erased = ErasedRequests(state, tools.clock)
 
     async def defaults(self, actor: Requester) -> dict[str, Value | str]:
         """The saved defaults by chat name; `preset` may be among them."""
@@ -98,6 +100,7 @@ class Members:
             if not job.state.terminal:
                 continue
             await self.erase_images(job)
+            await self._erased.remember(job)
             await self._tools.store.remove(job.id)
             erased += 1
         await self._money.anonymise(actor)

@@ -7,7 +7,7 @@ and corrects charges by entries of their own. Only a charge on an estimate is co
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
@@ -76,16 +76,19 @@ async def reconcile(
     now: float,
     zone: ZoneInfo,
     correct_all: bool = False,
+    erased: Mapping[str, str] | None = None,
 ) -> Reconciliation:
     """Ask for the billing events of these jobs and compare. Raises what the provider raises.
 
     A job whose charge was an estimate (basis `unknown`) is corrected by an `adjust` entry, and its receipt with it;
-    with `correct_all` every other amount that was billed as well.
+    with `correct_all` every other amount that was billed as well. `erased` names the requests of jobs whose rows are
+    gone, by job id.
     """
+    gone = erased or {}
     charges = [
-        Charge(job.job_id, job.request_id, job.at, job.charged_nanousd)
+        Charge(job.job_id, request_id, job.at, job.charged_nanousd)
         for job in jobs
-        if not job.play and job.request_id
+        if not job.play and (request_id := job.request_id or gone.get(job.job_id, ""))
     ]
     events: list[BillingEvent] = []
     for start in range(0, len(charges), _CHUNK):

@@ -135,12 +135,15 @@ class BudgetDesk(RuleDesk):
         *,
         period: str = "month",
         correct_all: bool = False,
+        erased: Mapping[str, str] | None = None,
     ) -> Reconciliation:
         """Compare the ledger with the provider's billing events, job by job. For the operator."""
         days = parse_period(period, self.today())
         jobs = await self._usage.charged_jobs(UsageFilter(days.first, days.last, play=False))
         now = self.ledger.clock.now()
-        return await reconcile(jobs, events_of, self.ledger, store, now=now, zone=self.zone, correct_all=correct_all)
+        return await reconcile(
+            jobs, events_of, self.ledger, store, now=now, zone=self.zone, correct_all=correct_all, erased=erased
+        )
 
     async def export(self, requester: Requester) -> Sequence[Mapping[str, Any]]:
         """The member's ledger entries, JSON-safe."""

@@ -160,6 +160,7 @@ async def test_reconcile_lists_what_fal_billed_otherwise_and_corrects_it(tmp_pat
     assert listed.code == 1, listed.output
     assert "other amount" in listed.output
     assert "$0.30" in listed.output
+    assert next(iter(fal.jobs)) in listed.output, "a request id is whole where no terminal cuts it"
     mended = await bot(tmp_path, "reconcile", "--fix", **at)
     assert "1 of 1 differences corrected" in mended.output
     assert (await bot(tmp_path, "reconcile", **at)).code == 0

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from core.budgets.erased_requests import ErasedRequests
 from core.budgets.service import BudgetDesk
 from core.domain.errors import ProviderUnavailable
 from core.domain.job import Job, JobState, Receipt, Remote, ReplyAddress, Source
@@ -18,6 +19,8 @@ from core.presentation.limit_texts import both_books
 from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.jobs import SqlJobStore
+from core.storage.state import SqlAppState
+from core.storage.tables import app_state
 from tests.core.storage.ledger_audit import audit
 from tests.core.storage.ledger_kit import (
     NOON,
@@ -36,6 +39,7 @@ class Books:
     """A ledger with jobs, and a provider's bill beside it."""
 
     def __init__(self, database: Database, folder: Path) -> None:
+        self.database = database
         self.clock = HandClock()
         self.desk = BudgetDesk(make_ledger(database, self.clock), FixedPrice())  # type: ignore[arg-type]
         self.store = SqlJobStore(database, Vault.open(None, folder), self.clock)
@@ -142,3 +146,21 @@ async def test_a_provider_that_is_away_is_said_so(books: Books) -> None:
     with pytest.raises(ProviderUnavailable):
         await books.desk.reconcile(away, books.store)
     assert dataclasses.asdict((await books.store.get("a")).receipt)["charged_nanousd"] == 2 * USD  # type: ignore[union-attr,arg-type]
+
+
+async def test_a_job_that_its_owner_erased_still_meets_its_bill(books: Books, tmp_path: Path) -> None:
+    async with books.database.write() as connection:
+        await connection.run_sync(app_state.metadata.create_all)
+    state = SqlAppState(books.database, Vault.open(None, tmp_path), books.clock)
+    gone = ErasedRequests(state, books.clock)
+    await books.done("gone", 0.4, 0.4)
+    row = await books.store.get("gone")
+    assert row is not None
+    await gone.remember(row)
+    await books.store.remove(row.id)
+    erased = {one.job_id: one.request_id for one in await gone.all()}
+    found = await books.desk.reconcile(books.events, books.store, erased=erased)
+    assert found.differences == ()
+    assert [(day.ledger_nanousd, day.provider_nanousd) for day in found.days] == [(USD * 4 // 10, USD * 4 // 10)]
+    books.clock.at += 101 * 86_400
+    assert await gone.all() == []
