@@ -25,7 +25,7 @@ from bot.http.signed_links import FileLinks
 from bot.observability.gauges import Gauges
 from bot.observability.metrics import PrometheusMetrics
 from bot.observability.operator_alerts import tell_halted
-from bot.providers import image_limits, make_upscaler
+from bot.providers import PICTURE_FOLDERS, image_limits, make_upscaler
 from bot.settings import Settings, secret
 from bot.supervisor import supervise
 from core.accounts.records import Members
@@ -98,7 +98,7 @@ class App:
     def _core(self) -> None:
         s = self.settings
         self.metrics = PrometheusMetrics(VERSION)
-        self.images = ImageShop(image_limits(s))
+        self.images = ImageShop(image_limits(s), folders=[s.data_dir / name for name in PICTURE_FOLDERS])
         self.upscaler = make_upscaler(s, self.images, self.clock, self.metrics, self._halted)
         self.links = FileLinks(self.vault.signing_key, s.public_url, s.retention_days * _DAY_S, self.clock)
         self.prices, self.budget = make_budget(s, self.ledger, self.upscaler, self.state, self.clock)

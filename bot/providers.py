@@ -13,6 +13,8 @@ from core.upscalers.fal import FalConfig, FalUpscaler
 from core.upscalers.sandbox import SandboxConfig, SandboxUpscaler
 
 _DAY_S = 86_400
+PICTURE_FOLDERS = ("jobs", "uploads", "sandbox")
+"""Where pictures lie in `DATA_DIR`: all that image workers may open there."""
 
 
 OnHalt = Callable[[ProviderHalted], Awaitable[None]]

@@ -13,15 +13,19 @@ import json
 import os
 import shutil
 import sqlite3
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
 from rich.markup import escape
 
+import core.confinement
 from bot.cli.console import Exit, out
 from bot.settings import Settings
+from core.confinement import MEASURES, MISSING
 from core.domain.money import usd
 from core.ports import Finding
 from core.storage.database_url import explain
@@ -62,6 +66,7 @@ async def findings(app: App) -> AsyncIterator[Finding]:
         ("the settings", lambda: _settings(s)),
         ("the data folder", lambda: _data(s)),
         ("the database", lambda: _database(app)),
+        ("the image workers", _workers),
         ("the model", lambda: _model(app)),
         ("the clock", lambda: _clock(s)),
     ]
@@ -105,6 +110,20 @@ async def _data(s: Settings) -> Sequence[Finding]:
     if free < _DISK_LIMIT_BYTES:
         return [Finding("warning", what, "Pictures are kept RETENTION_DAYS; lower it, or make room.")]
     return [Finding("ok", what)]
+
+
+async def _workers() -> Sequence[Finding]:
+    """What this machine's kernel enforces on the processes that read strangers' pictures."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "core.confinement", cwd=Path(core.confinement.__file__).parents[2],
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    printed, _ = await process.communicate()
+    missing = [MISSING[name] for name in MEASURES if name not in json.loads(printed or b"[]")]
+    if missing:
+        fix = "Run on Linux 5.13 or newer with Landlock and seccomp switched on (and allowed in the container)."
+        return [Finding("warning", f"Image workers are not kept from: {', '.join(missing)}.", fix)]
+    return [Finding("ok", "Image workers are kept from secrets, network, other files and other processes.")]
 
 
 async def _database(app: App) -> Sequence[Finding]:

@@ -10,6 +10,7 @@ from bot.cli.console import CommandError, err
 from bot.cli.session import opened, read_settings, secrets_of
 from bot.observability import logs
 from bot.settings import Settings
+from core.confinement import hide_memory
 from core.upscalers.fal import FalUpscaler
 
 _KEY_CHECK_S = 5.0
@@ -18,6 +19,7 @@ _KEY_CHECK_S = 5.0
 def run_bot() -> int:
     """Serve until SIGTERM or SIGINT; the exit code. Raises CommandError with one sentence where it cannot start."""
     found = read_settings()
+    hide_memory()
     logs.configure(found.log_level, found.log_format, secrets_of(found))
     return asyncio.run(_serve(found))
 

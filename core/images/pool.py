@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,14 @@ class WorkerPool:
     """At most `workers` processes; a job waits for a free one. Not safe across event loops."""
 
     def __init__(
-        self, *, workers: int, jobs_per_worker: int, idle_s: float, bounds: Bounds, scratch: Path | None
+        self,
+        *,
+        workers: int,
+        jobs_per_worker: int,
+        idle_s: float,
+        bounds: Bounds,
+        scratch: Path | None,
+        folders: Sequence[Path] | None = None,
     ) -> None:
         self._workers = workers
         self._permits = asyncio.Semaphore(workers)
@@ -113,6 +121,7 @@ class WorkerPool:
         self._idle_s = idle_s
         self._bounds = bounds
         self._scratch = scratch
+        self._folders = folders
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
         self._enders: set[asyncio.Task[None]] = set()
@@ -174,8 +183,9 @@ class WorkerPool:
     async def _start(self) -> _Worker:
         scratch = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="imaging-", dir=self._scratch))
         try:
+            folders = await asyncio.to_thread(self._made_folders, scratch)
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "core.images.worker", json.dumps(self._bounds.to_json()),
+                sys.executable, "-P", "-m", "core.images.worker", json.dumps(self._bounds.to_json()), folders,
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
                 env=_environment(scratch, self._bounds), cwd=scratch, start_new_session=True,
                 limit=_ANSWER_LIMIT_BYTES,
@@ -187,6 +197,12 @@ class WorkerPool:
         self._all.add(worker)
         self.stats.started += 1
         return worker
+
+    def _made_folders(self, scratch: Path) -> str:
+        """What a worker may open, as JSON. They must exist before: a folder made later is not in its list."""
+        for folder in self._folders or ():
+            folder.mkdir(parents=True, exist_ok=True)
+        return json.dumps(None if self._folders is None else [str(folder) for folder in (*self._folders, scratch)])
 
     def _give_back(self, worker: _Worker, *, healthy: bool) -> None:
         worker.jobs_left -= 1

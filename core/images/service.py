@@ -7,7 +7,9 @@ writes is complete when it returns. Refusals arrive as `InputError`s of `core.do
 
 from __future__ import annotations
 
+import asyncio
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,6 +19,7 @@ from core.domain.media_types import Format
 from core.images.facts import Bounds, FittedKind, ImageFacts, ImageLimits, ModelLimits, Note
 from core.images.operations.result import Compared, Enlarged, Fitted, Prepared, Preview, StrippedResult
 from core.images.pool import PoolClosed, PoolStats, WorkerDied, WorkerPool, WorkerTooSlow
+from core.images.weight import is_heavy
 
 __all__ = [
     "Bounds", "Compared", "Enlarged", "Fitted", "FittedKind", "Format", "ImageFacts", "ImageLimits",
@@ -68,7 +71,7 @@ class ImageShop:
     `timeout_s` bounds work on a stranger's file, `result_timeout_s` work on a result; `queue_timeout_s` the wait for
     a free worker (TimeoutError after it). What is nobody's fault but ours, a full disk for instance, arrives as
     `WorkerFault`, which nobody should expect. `scratch` is where workers put large temporary files (default: the
-    system's place for them).
+    system's place for them). `folders` are all that workers may open, beside scratch and libraries; None: any file.
     """
 
     def __init__(
@@ -84,14 +87,21 @@ class ImageShop:
         idle_s: float = 60.0,
         jobs_per_worker: int = 200,
         scratch: Path | None = None,
+        folders: Sequence[Path] | None = None,
     ) -> None:
         self.limits = limits or ImageLimits()
         self._model = model or ModelLimits()
         self._timeout_s = timeout_s
         self._result_timeout_s = result_timeout_s
         self._queue_timeout_s = queue_timeout_s
+        self._heavy = asyncio.Lock()
         self._pool = WorkerPool(
-            workers=workers, jobs_per_worker=jobs_per_worker, idle_s=idle_s, bounds=bounds or Bounds(), scratch=scratch
+            workers=workers,
+            jobs_per_worker=jobs_per_worker,
+            idle_s=idle_s,
+            bounds=bounds or Bounds(),
+            scratch=scratch,
+            folders=folders,
         )
 
     async def __aenter__(self) -> ImageShop:
@@ -195,14 +205,22 @@ class ImageShop:
         )
         return await self._job(op, self._result_timeout_s, _RESULT_ATTEMPTS, **{"limits": roomy.to_json(), **args})
 
+    async def _call(self, op: str, timeout_s: float, args: dict[str, Any]) -> dict[str, Any]:
+        """Heavy pictures go one at a time, so that the workers' memory adds up to one heavy share and light ones."""
+        if not await asyncio.to_thread(is_heavy, args):
+            return await self._pool.call(op, args, timeout_s=timeout_s, queue_timeout_s=self._queue_timeout_s)
+        async with asyncio.timeout(self._queue_timeout_s):
+            await self._heavy.acquire()
+        try:
+            return await self._pool.call(op, args, timeout_s=timeout_s, queue_timeout_s=self._queue_timeout_s)
+        finally:
+            self._heavy.release()
+
     async def _job(self, op: str, timeout_s: float, attempts: int, **args: Any) -> dict[str, Any]:
         """One call, or two where the first worker died under it. Raises what the error tree has for it."""
         for attempt in range(1, attempts + 1):
             try:
-                answer = await self._pool.call(
-                    op, {"limits": self.limits.to_json(), **args},
-                    timeout_s=timeout_s, queue_timeout_s=self._queue_timeout_s,
-                )  # fmt: skip
+                answer = await self._call(op, timeout_s, {"limits": self.limits.to_json(), **args})
             except WorkerDied as died:
                 if attempt < attempts:
                     continue

@@ -1,7 +1,8 @@
 """One worker process: reads one job a line from its standard input, answers one line each, until the input ends.
 
-Started by `pool`, never by hand. It holds no secret (its environment is emptied), opens no socket, and ends itself
-when the bot does. Whatever a codec does to this process, the bot sees at most a closed pipe.
+Started by `pool`, never by hand. Its environment is emptied, and the kernel keeps it from sockets, other processes and
+files that are not its own (`core.confinement`). It ends itself when the bot does. Whatever a codec does to this
+process, the bot sees at most a closed pipe.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any, TextIO
 
 import pyvips
 
+from core.confinement import confine
 from core.images import tiles as tiling
 from core.images.facts import Bounds, ImageLimits, ModelLimits
 from core.images.operations import compare as comparing
@@ -57,8 +59,10 @@ OPERATIONS: dict[str, Operation] = {
 def main() -> None:
     """Serves until standard input ends."""
     bounds = Bounds(**json.loads(sys.argv[1]))
+    folders: list[str] | None = json.loads(sys.argv[2])
     answers = _private_stdout()
-    _confine(bounds)
+    _limit(bounds)
+    confine(write=None if folders is None else [Path(folder) for folder in folders])
     jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
     while True:
@@ -75,7 +79,7 @@ def _private_stdout() -> TextIO:
     return answers
 
 
-def _confine(bounds: Bounds) -> None:
+def _limit(bounds: Bounds) -> None:
     """Limits on this process. A system that does not know one of them (macOS) goes without it."""
     os.nice(_NICENESS)
     if hasattr(os, "SCHED_BATCH"):

@@ -31,7 +31,9 @@ class PipelineSettings:
     confirm_above_nanousd: int = 1_000_000_000
     confirm_within_s: float = 600
     download_parallel: int = 32
-    pixels_parallel: int = 2
+    pixels_parallel: int = 3
+    """One more than image workers: a heavy picture that waits for another leaves its worker to light ones."""
+
     upload_parallel: int = 6
     fetch_parallel: int = 6
     """Large results arriving side by side: more of them would be no sooner here, but the event loop less prompt."""

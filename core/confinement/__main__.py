@@ -1,0 +1,12 @@
+"""Confines itself as a worker does and prints, as a JSON list, what this machine enforces."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+from core.confinement import confine
+
+if __name__ == "__main__":
+    print(json.dumps(confine(write=[Path(tempfile.gettempdir())])))

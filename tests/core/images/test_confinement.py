@@ -1,0 +1,135 @@
+"""What a codec that an attacker has taken over may do: nothing but its pictures. Each attack is tried for real."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.confinement import MEASURES, landlock
+from core.domain.errors import ImageTooCostly, InternalError
+from core.images.pool import WorkerFault
+from core.images.service import ImageShop
+from core.images.weight import HEAVY_BYTES, decoded_bytes, is_heavy
+from tests.core.images import pictures
+
+ATTACKS = {
+    "reads secret.key": "open(secret).read()",
+    "reads another file of the machine": "open('/etc/passwd').read()",
+    "lists the data folder": "os.listdir(os.path.dirname(secret))",
+    "writes beside the pictures": "open(secret + '.new', 'w')",
+    "follows a link to secret.key": "os.symlink(secret, jobs + '/link') or open(jobs + '/link').read()",
+    "reads the environment of the bot": "open(f'/proc/{os.getppid()}/environ', 'rb').read()",
+    "reads the memory of the bot": "open(f'/proc/{os.getppid()}/mem', 'rb').read(1)",
+    "opens a socket": "socket.socket()",
+    "opens a pair of sockets": "socket.socketpair()",
+    "starts a process": "os.fork()",
+    "runs a program": "os.execv('/bin/true', ['true'])",
+    "starts a program": "subprocess.run(['/bin/true'])",
+    "traces the bot": "call('ptrace', 16, os.getppid(), 0, 0)",
+    "ends the bot": "os.kill(os.getppid(), 15)",
+    "limits the bot": "resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE, (1, 1))",
+}
+PROGRAM = """
+import ctypes, os, resource, socket, subprocess, sys, threading
+from pathlib import Path
+from core.confinement import confine
+attack, jobs, secret = sys.argv[1:]
+confine(write=[Path(jobs)])
+def call(name, *args):
+    if getattr(ctypes.CDLL(None, use_errno=True), name)(*args) == -1:
+        raise PermissionError
+threads = [threading.Thread(target=int)]
+threads[0].start(); threads[0].join()
+Path(jobs, "picture").write_bytes(b"x")
+assert Path(jobs, "picture").read_bytes() == b"x"
+try:
+    exec(attack)
+except PermissionError:
+    print("denied")
+"""
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_codec_that_was_taken_over_is_denied(name: str, tmp_path: Path) -> None:
+    jobs, secret = tmp_path / "data" / "jobs", tmp_path / "data" / "secret.key"
+    jobs.mkdir(parents=True)
+    secret.write_text("the key")
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, ATTACKS[name], str(jobs), str(secret)],
+        capture_output=True, text=True, timeout=60, check=False, env={"PATH": os.defpath},
+        cwd=Path(__file__).parents[3],
+    )  # fmt: skip
+    assert (done.stdout, done.returncode) == ("denied\n", 0), done.stderr
+
+
+def test_this_machine_enforces_every_measure() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "core.confinement"], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert set(json.loads(done.stdout)) == set(MEASURES)
+    assert landlock.version() >= 1
+
+
+async def test_a_worker_reads_and_writes_pictures_in_its_folders_and_nothing_else(tmp_path: Path) -> None:
+    jobs, elsewhere = tmp_path / "jobs", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    async with ImageShop(workers=1, folders=[jobs]) as shop:
+        jobs.mkdir()
+        (jobs / "a").write_bytes(pictures.encoded(pictures.scene(), "PNG", exif=pictures.exif(6)))
+        prepared = await shop.prepare(jobs / "a", jobs / "b")
+        assert prepared.width_px > 0
+        await shop.compare(jobs / "a", jobs / "b", jobs / "c")  # draws words, for which fonts are read
+        (elsewhere / "a").write_bytes((jobs / "a").read_bytes())
+        with pytest.raises((WorkerFault, InternalError)):
+            await shop.probe(elsewhere / "a")
+
+
+def _png_head(width_px: int, height_px: int, *, interlaced: bool) -> bytes:
+    body = struct.pack(">IIBBBBB", width_px, height_px, 16, 6, 0, 0, int(interlaced))
+    return (
+        b"\x89PNG\r\n\x1a\n" + struct.pack(">I4s", 13, b"IHDR") + body + struct.pack(">I", zlib.crc32(b"IHDR" + body))
+    )
+
+
+def test_only_what_is_unpacked_whole_is_heavy(tmp_path: Path) -> None:
+    for interlaced, heavy in ((True, True), (False, False)):
+        (tmp_path / "a").write_bytes(_png_head(8000, 8000, interlaced=interlaced))
+        assert is_heavy({"path": str(tmp_path / "a")}) is heavy
+    (tmp_path / "a").write_bytes(pictures.encoded(pictures.scene(), "JPEG"))
+    assert 0 < decoded_bytes(tmp_path / "a") < HEAVY_BYTES
+    assert not is_heavy({"path": str(tmp_path / "none")})
+
+
+class CountingPool:
+    """Work that takes a few turns of the loop; remembers how much of it ran at once."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+
+    async def call(self, op: str, args: dict[str, Any], **_: Any) -> dict[str, Any]:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        for _turn in range(5):
+            await asyncio.sleep(0)
+        self.now -= 1
+        return {"error": {"code": "image_too_costly", "facts": {}}}
+
+
+async def test_heavy_pictures_are_read_one_at_a_time(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(_png_head(8000, 8000, interlaced=True))
+    pool: Any = CountingPool()
+    shop = ImageShop()
+    shop._pool = pool
+    tasks = [asyncio.create_task(shop.probe(tmp_path / "a")) for _ in range(3)]
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
+        assert isinstance(result, ImageTooCostly)
+    assert pool.most == 1
