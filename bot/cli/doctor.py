@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING
 import aiohttp
 from rich.markup import escape
 
-import core.confinement
+import core.images.confinement
 from bot.cli.console import Exit, out
 from bot.settings import Settings
-from core.confinement import MEASURES, MISSING
 from core.domain.money import usd
+from core.images.confinement import MEASURES, MISSING
 from core.ports import Finding
 from core.storage.database_url import explain
 from core.upscalers.fal import FalUpscaler
@@ -115,7 +115,7 @@ async def _data(s: Settings) -> Sequence[Finding]:
 async def _workers() -> Sequence[Finding]:
     """What this machine's kernel enforces on the processes that read strangers' pictures."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "core.confinement", cwd=Path(core.confinement.__file__).parents[2],
+        sys.executable, "-m", "core.images.confinement", cwd=Path(core.images.confinement.__file__).parents[3],
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     printed, _ = await process.communicate()

@@ -10,7 +10,7 @@ from bot.cli.console import CommandError, err
 from bot.cli.session import opened, read_settings, secrets_of
 from bot.observability import logs
 from bot.settings import Settings
-from core.confinement import hide_memory
+from core.images.confinement import hide_memory
 from core.upscalers.fal import FalUpscaler
 
 _KEY_CHECK_S = 5.0

@@ -1,7 +1,7 @@
 """One worker process: reads one job a line from its standard input, answers one line each, until the input ends.
 
 Started by `pool`, never by hand. Its environment is emptied, and the kernel keeps it from sockets, other processes and
-files that are not its own (`core.confinement`). It ends itself when the bot does. Whatever a codec does to this
+files that are not its own (`core.images.confinement`). It ends itself when the bot does. Whatever a codec does to this
 process, the bot sees at most a closed pipe.
 """
 
@@ -23,8 +23,8 @@ from typing import Any, TextIO
 
 import pyvips
 
-from core.confinement import confine
 from core.images import tiles as tiling
+from core.images.confinement import confine
 from core.images.facts import Bounds, ImageLimits, ModelLimits
 from core.images.operations import compare as comparing
 from core.images.operations import fit as fitting

@@ -22,7 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from core.confinement import confine
+from core.images.confinement import confine
 
 _INCHES = (10.0, 5.6)
 _DPI = 160

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from core.confinement import MEASURES, landlock
 from core.domain.errors import ImageTooCostly, InternalError
+from core.images.confinement import MEASURES, landlock
 from core.images.pool import WorkerFault
 from core.images.service import ImageShop
 from core.images.weight import HEAVY_BYTES, decoded_bytes, is_heavy
@@ -41,7 +41,7 @@ ATTACKS = {
 PROGRAM = """
 import ctypes, os, resource, socket, subprocess, sys, threading
 from pathlib import Path
-from core.confinement import confine
+from core.images.confinement import confine
 attack, jobs, secret = sys.argv[1:]
 confine(write=[Path(jobs)])
 def call(name, *args):
@@ -73,7 +73,7 @@ def test_a_codec_that_was_taken_over_is_denied(name: str, tmp_path: Path) -> Non
 
 def test_this_machine_enforces_every_measure() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "core.confinement"], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-m", "core.images.confinement"], capture_output=True, text=True, timeout=60, check=True
     )
     assert set(json.loads(done.stdout)) == set(MEASURES)
     assert landlock.version() >= 1

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from pathlib import Path
 
-from core.confinement import confine
+from core.images.confinement import confine
 
 if __name__ == "__main__":
-    print(json.dumps(confine(write=[Path(tempfile.gettempdir())])))
+    sys.stdout.write(json.dumps(confine(write=[Path(tempfile.gettempdir())])))

@@ -1,7 +1,7 @@
 """What the kernel keeps a worker process from: secrets, network, other files and other processes.
 
 `confine` is called by the worker itself, after its imports and before it looks at a stranger's bytes. Each measure that
-this machine lacks is left out; `python -m core.confinement` confines itself and prints what is enforced. Standard
+this machine lacks is left out; `python -m core.images.confinement` confines itself and prints what is enforced. Standard
 library only.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from core.confinement import landlock, seccomp
+from core.images.confinement import landlock, seccomp
 
 __all__ = ["MEASURES", "MISSING", "confine", "hide_memory"]
 
@@ -76,4 +76,4 @@ def _libraries() -> list[Path]:
     system = ("/lib", "/lib64", "/etc/fonts", "/etc/ld.so.cache", "/var/cache/fontconfig", "/sys/devices/system/cpu")
     devices = ("/dev/null", "/dev/zero", "/dev/urandom", "/proc/meminfo", "/proc/cpuinfo", "/proc/stat")
     own = (f"/proc/{os.getpid()}",)
-    return [*found, Path(__file__).parents[1], *map(Path, (*system, *devices, *own))]
+    return [*found, Path(__file__).parents[2], *map(Path, (*system, *devices, *own))]
