@@ -1,8 +1,8 @@
 """What the kernel keeps a worker process from: secrets, network, other files and other processes.
 
 `confine` is called by the worker itself, after its imports and before it looks at a stranger's bytes. Each measure that
-this machine lacks is left out; `python -m core.images.confinement` confines itself and prints what is enforced. Standard
-library only.
+this machine lacks is left out; `python -m core.images.confinement` confines itself and prints what is enforced.
+Standard library only.
 """
 
 from __future__ import annotations
