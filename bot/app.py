@@ -42,6 +42,8 @@ from core.jobs.service import UpscaleService, notice_for
 from core.jobs.steps import Pipeline, PipelineSettings, Tools
 from core.net.client_address import TrustedProxies
 from core.net.fetch import SourceFetcher, SourceLimits
+from core.net.host_check import HostCheck
+from core.net.token_gate import TokenGate
 from core.ports import AdapterContext, ChatAdapter, Clock
 from core.ports.clock import SystemClock
 from core.storage.database import Database
@@ -139,6 +141,7 @@ class App:
     def _outside(self) -> None:
         s = self.settings
         media = JobMedia(self.tools)
+        gate = TokenGate(secret(s.web_token), self.clock, TrustedProxies.of(s.trusted_proxies))
         context = AdapterContext(
             service=self.service,
             media=media,
@@ -148,6 +151,7 @@ class App:
             public_url=s.public_url,
             version=VERSION,
             trusted_file_hosts=s.trusted_file_hosts,
+            token_gate=gate,
         )
         for platform in s.platforms:
             if platform.settings.enabled:
@@ -168,8 +172,9 @@ class App:
             links=self.links,
             find_file=self._find_file,
             webhook=FalWebhook(self.upscaler, self.store),
-            private_token=secret(s.web_token),
-            proxies=TrustedProxies.of(s.trusted_proxies),
+            gate=gate,
+            hosts=HostCheck(s.web_host, s.public_url),
+            proxies=gate.proxies,
         )
 
     async def start(self) -> None:

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
 
 import adapters
-from bot.settings_problems import SettingsError, explain, misspelt, unreadable_lines
+from bot.settings_problems import SettingsError, explain, in_clear, misspelt, unreadable_lines
 from core.domain.money import NANOUSD_PER_USD
 from core.net.client_address import TrustedProxies
 from core.ports import AdapterContext, ChatAdapter
@@ -194,7 +194,8 @@ def load(env_file: Path | str | None = ".env") -> Settings:
     }
     # Absolute, because workers run in folders of their own.
     found_here = {"data_dir": own.data_dir.expanduser().absolute()}
-    return own.model_copy(update={**found_here, "platforms": tuple(platforms), "warnings": misspelt(typed, known)})
+    warnings = (*misspelt(typed, known), *in_clear([own, *(platform.settings for platform in platforms)]))
+    return own.model_copy(update={**found_here, "platforms": tuple(platforms), "warnings": warnings})
 
 
 def _environment(env_file: Path | str | None) -> tuple[dict[str, str], list[str]]:

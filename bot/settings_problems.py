@@ -6,10 +6,13 @@ import difflib
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import urlsplit
 
 from dotenv.parser import parse_stream
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
+
+from core.net.host_check import is_loopback
 
 _KINDS = {
     "int": "a whole number",
@@ -57,6 +60,22 @@ def unreadable_lines(env_file: Path | str | None) -> list[str]:
     except OSError as error:
         return [f"{path.name} cannot be read: {error.strerror}."]
     return [f"Line {number} of {path.name} cannot be read; write NAME=value, or # before a remark." for number in wrong]
+
+
+def in_clear(models: Iterable[Any]) -> tuple[str, ...]:
+    """A warning for each service's address to which keys would be sent over plain http, off this machine."""
+    warnings = []
+    for model in models:
+        for name, value in vars(model).items():
+            if not name.endswith("_url") or name == "public_url" or not isinstance(value, str):
+                continue
+            parts = urlsplit(value)
+            if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+                warnings.append(
+                    f"{name.upper()} is plain http: keys and pictures can be read on their way to "
+                    f"{parts.hostname}; use https://."
+                )
+    return tuple(warnings)
 
 
 def _sentence(detail: ErrorDetails, kind: type[BaseModel]) -> str:

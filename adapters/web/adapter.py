@@ -25,6 +25,8 @@ from core.presentation import Notice
 
 log = structlog.get_logger(__name__)
 
+SESSIONS_READ_EVERY_S = 30.0
+
 
 class WebAdapter:
     """See `core.ports.ChatAdapter`."""
@@ -35,7 +37,7 @@ class WebAdapter:
     def __init__(self, settings: Settings, context: AdapterContext) -> None:
         self._settings = settings
         self._context = context
-        self._guard = Guard(settings, context.clock)
+        self._guard = Guard(settings, context.state, context.clock, context.token_gate)
         self._jobs = JobHandlers(context, settings.max_input_bytes)
         self._budget = BudgetHandlers(context)
         self._pages = PageHandlers(context, settings, self._guard)
@@ -43,13 +45,22 @@ class WebAdapter:
 
     async def serve(self, ready: Callable[[], None]) -> None:
         """Nothing to connect to; when cancelled, open event streams end so that the server can stop."""
+        await self._guard.load_ended()
         self._serving = True
         ready()
         try:
-            await asyncio.Event().wait()
+            while True:
+                await asyncio.sleep(SESSIONS_READ_EVERY_S)
+                await self._read_ended()
         finally:
             self._serving = False
             self._jobs.streams.close()
+
+    async def _read_ended(self) -> None:
+        try:
+            await self._guard.load_ended()
+        except Exception as error:  # the database is away; what is known stays known
+            log.warning("ended_sessions_not_read", kind=type(error).__name__)
 
     def reply(self, address: ReplyAddress, memo: ReplyMemo) -> Reply:
         """The page follows events itself."""

@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
-from urllib.parse import urlsplit
-
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server bound to `host` (a name or an address, no port)."""
-    name = host.strip("[]").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
+from core.net.host_check import is_loopback
+from core.net.token_gate import MIN_TOKEN_CHARS
 
 
 class Settings(BaseModel):
@@ -47,10 +36,19 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _reachable_needs_token(self) -> Settings:
-        if not is_loopback(self.web_host) and self.web_token is None:
+        reachable = not is_loopback(self.web_host)
+        published = (self.public_url or "").startswith(("https://", "http://"))
+        token = self.token
+        if reachable and token is None:
             raise ValueError(
                 f"WEB_HOST={self.web_host} lets other machines reach the page, so WEB_TOKEN must be set; "
                 "or leave WEB_HOST at 127.0.0.1."
+            )
+        if published and token is None:
+            raise ValueError("PUBLIC_URL lets everybody reach the page, so WEB_TOKEN must be set too.")
+        if token is not None and len(token) < MIN_TOKEN_CHARS and (reachable or published):
+            raise ValueError(
+                f"WEB_TOKEN must be at least {MIN_TOKEN_CHARS} characters long, because others can reach the page."
             )
         return self
 
@@ -63,8 +61,3 @@ class Settings(BaseModel):
     def token(self) -> str | None:
         """The token in clear, for comparing only."""
         return self.web_token.get_secret_value() if self.web_token is not None else None
-
-    @property
-    def public_host(self) -> str | None:
-        """The host (with port, where one is written) of `public_url`."""
-        return urlsplit(self.public_url).netloc.lower() or None if self.public_url else None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import hmac
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +23,9 @@ from bot.http.request_bodies import MAX_BODY_BYTES, RequestBodies
 from bot.http.signed_links import FileLinks
 from bot.observability.metrics import CONTENT_TYPE, PrometheusMetrics
 from core.net.client_address import TrustedProxies
+from core.net.host_check import HostCheck
 from core.net.streamed_body import is_streamed
+from core.net.token_gate import TokenGate, TooManyAttempts
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +58,7 @@ class _Routes(Protocol):
 class HttpServer:
     """Bind with `start`, serve until `stop`. `port` 0 takes any free one; the real one is in `port` afterwards.
 
-    `private_token` guards `/metrics` where strangers can reach the server; None leaves it open.
+    `gate` guards `/metrics` where a token is set; None leaves it open. `hosts` are the names that it answers to.
     """
 
     host: str
@@ -70,7 +71,8 @@ class HttpServer:
     links: FileLinks | None = None
     find_file: FindFile | None = None
     webhook: Webhook | None = None
-    private_token: str | None = None
+    gate: TokenGate | None = None
+    hosts: HostCheck = field(default_factory=lambda: HostCheck(""))
     proxies: TrustedProxies = field(default_factory=TrustedProxies)
     bodies: RequestBodies = field(default_factory=RequestBodies)
     connections: Connections = field(init=False)
@@ -132,6 +134,8 @@ class HttpServer:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         """Read the body under a deadline, bound the open requests, and turn the unforeseen into a reference."""
+        if not self.hosts.allows(request.headers.get("Host", "")):
+            return web.json_response(_error("foreign_host", "This address is not served here."), status=403)
         match = request.match_info
         if request.path == LIVENESS_PATH or match.http_exception is not None:
             return await handler(request)
@@ -174,9 +178,13 @@ class HttpServer:
         return web.json_response(body, status=200 if found.ready else 503)
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        if self.private_token is not None:
+        if self.gate is not None and self.gate.token is not None:
             given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
-            if not hmac.compare_digest(given.encode(), self.private_token.encode()):
+            try:
+                right = self.gate.is_right(given, request.remote, request.headers.getall("X-Forwarded-For", []))
+            except TooManyAttempts as many:
+                raise web.HTTPTooManyRequests(headers={"Retry-After": str(many.retry_after_s)}) from None
+            if not right:
                 raise web.HTTPUnauthorized(text="Send the token: Authorization: Bearer …\n")
         return web.Response(body=self.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 

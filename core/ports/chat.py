@@ -102,6 +102,13 @@ class ChatAdapter(Protocol):
         """None when connected and healthy, else one plain word for `/readyz`."""
 
 
+class TokenCheck(Protocol):
+    """Compares the web token; one for the whole server, so that guesses at every door count together."""
+
+    def is_right(self, given: str, peer: str | None, forwarded_for: Sequence[str] = ()) -> bool:
+        """Whether this is the token. Raises `core.net.token_gate.TooManyAttempts`."""
+
+
 @dataclass(frozen=True, slots=True)
 class AdapterContext:
     """What the application hands to every adapter at creation."""
@@ -114,3 +121,4 @@ class AdapterContext:
     public_url: str | None
     version: str
     trusted_file_hosts: tuple[str, ...] = ()
+    token_gate: TokenCheck | None = None

@@ -15,6 +15,8 @@ from bot.http.health import Health
 from bot.http.server import MAX_BODY_BYTES, HttpServer, ServerError
 from bot.http.signed_links import FileLinks
 from bot.observability.metrics import PrometheusMetrics
+from core.net.host_check import HostCheck
+from core.net.token_gate import ATTEMPTS_PER_WINDOW, TokenGate
 
 JOB = "0123456789ab"
 
@@ -159,12 +161,34 @@ async def test_metrics_are_prometheus_text(world: World, client: ClientSession) 
     assert 'upscale_info{version="9.9"} 1.0' in text
 
 
-async def test_metrics_want_the_token_where_one_is_set(world: World, client: ClientSession) -> None:
-    world.server.private_token = "letmein"
-    async with client.get(world.url("/metrics")) as answer:
-        assert answer.status == 401
-    async with client.get(world.url("/metrics"), headers={"Authorization": "Bearer letmein"}) as answer:
+async def test_metrics_want_the_token_where_one_is_set_and_count_guesses(world: World, client: ClientSession) -> None:
+    world.server.gate = TokenGate("letmein-letmein-letmein", world.clock)
+    statuses = []
+    for number in range(40):
+        headers = {"Authorization": f"Bearer guess {number}"}
+        async with client.get(world.url("/metrics"), headers=headers) as answer:
+            statuses.append(answer.status)
+    assert statuses == [401] * ATTEMPTS_PER_WINDOW + [429] * (40 - ATTEMPTS_PER_WINDOW)
+    async with client.get(world.url("/metrics"), headers={"Authorization": "Bearer letmein-letmein-letmein"}) as answer:
         assert answer.status == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "bot.example:81", ""])
+async def test_no_route_answers_to_a_foreign_host_name(world: World, client: ClientSession, host: str) -> None:
+    world.server.hosts = HostCheck("127.0.0.1", "https://bot.example")
+    for path in ("/healthz", "/metrics", "/hello", "/files/x/y"):
+        async with client.get(world.url(path), headers={"Host": host}) as answer:
+            assert answer.status == 403
+    async with client.get(world.url("/hello"), headers={"Host": "bot.example"}) as answer:
+        assert answer.status == 200
+
+
+def test_a_server_open_to_a_network_answers_to_addresses_and_private_names_only() -> None:
+    check = HostCheck("0.0.0.0", "https://bot.example")
+    for host in ("192.168.1.5:8080", "[2001:db8::1]:8080", "bot:8080", "box.local", "bot.example", "localhost"):
+        assert check.allows(host), host
+    for host in ("rebind.example", "192.168.1.5.rebind.example", "bot.example.evil.example"):
+        assert not check.allows(host), host
 
 
 async def test_a_webhook_is_handed_on_with_its_token(world: World, client: ClientSession) -> None:

@@ -133,6 +133,7 @@ def test_lists_switches_and_addresses_are_read(monkeypatch: pytest.MonkeyPatch) 
         TRUSTED_FILE_HOSTS="A.example, b.example:8443,",
         ALLOW_UNSAFE="yes",
         PUBLIC_URL="https://x.example/",
+        WEB_TOKEN="a token of many words",
     )
     assert settings.trusted_file_hosts == ("a.example", "b.example:8443")
     assert settings.allow_unsafe
@@ -210,3 +211,15 @@ def test_only_the_settings_read_the_environment() -> None:
         for path in (ROOT / folder).rglob("*.py"):
             if path.relative_to(ROOT) not in allowed:
                 assert not reader.search(path.read_text()), path
+
+
+def test_plain_http_to_a_service_is_warned_of_unless_it_is_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = _load(
+        monkeypatch,
+        FAL_QUEUE_URL="http://proxy.example/queue",
+        DISCORD_API_URL="http://10.0.0.5:8080/api",
+        SLACK_API_URL="http://127.0.0.1:9/api/",
+        FAL_CDN_URL="http://localhost:9",
+    )
+    assert [warning.split(" ")[0] for warning in found.warnings] == ["FAL_QUEUE_URL", "DISCORD_API_URL"]
+    assert "plain http" in found.warnings[0]

@@ -9,21 +9,22 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from adapters.web.settings import Settings, is_loopback
-from core.ports import Clock
+from adapters.web.settings import Settings
+from core.net.host_check import HostCheck, is_loopback, name_of
+from core.net.token_gate import TokenGate, TooManyAttempts
+from core.ports import AppState, Clock
+from core.ports.chat import TokenCheck
 
 COOKIE = "upscale_session"
 SESSION_S = 30 * 86_400
-ATTEMPTS_PER_WINDOW = 5
-ATTEMPT_WINDOW_S = 60.0
-MAX_TRACKED_CLIENTS = 1_000
+ENDED_AREA = "web.session_ended"
+MAX_ENDED = 10_000
 
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -63,43 +64,21 @@ def harden(response: web.StreamResponse, policy: str = DATA_POLICY) -> None:
     response.headers.setdefault("Content-Security-Policy", policy)
 
 
-class Attempts:
-    """Wrong tokens per client address, so that guessing is slow. Bounded: the oldest clients are forgotten first."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._failed: OrderedDict[str, list[float]] = OrderedDict()
-
-    def check(self, client: str) -> None:
-        """Raise Denied (429) while this client has used up its attempts."""
-        now = self._clock.now()
-        recent = [at for at in self._failed.get(client, []) if now - at < ATTEMPT_WINDOW_S]
-        if len(recent) >= ATTEMPTS_PER_WINDOW:
-            wait_s = max(1, round(ATTEMPT_WINDOW_S - (now - recent[0])))
-            raise Denied(429, "too_many_attempts", "Too many wrong tokens. Wait a minute and try again.", wait_s)
-
-    def failed(self, client: str) -> None:
-        """Remember one wrong token."""
-        times = self._failed.setdefault(client, [])
-        times.append(self._clock.now())
-        del times[:-ATTEMPTS_PER_WINDOW]
-        self._failed.move_to_end(client)
-        while len(self._failed) > MAX_TRACKED_CLIENTS:
-            self._failed.popitem(last=False)
-
-
 class Guard:
     """Decides about each request before its handler sees it."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, state: AppState, clock: Clock, gate: TokenCheck | None = None) -> None:
         self._settings = settings
+        self._state = state
         self._clock = clock
-        self.attempts = Attempts(clock)
+        self._gate = gate or TokenGate(settings.token, clock)
+        self._hosts = HostCheck(settings.web_host, settings.public_url)
+        self._ended: set[str] = set()
 
     def admit(self, request: web.Request, *, needs_login: bool = True) -> None:
         """Raise Denied unless this request may be answered."""
         self._check_host(request)
-        if request.method not in _SAFE_METHODS:
+        if request.method not in _SAFE_METHODS or request.path.startswith("/api/"):
             self._check_origin(request)
         if needs_login and not self.signed_in(request):
             raise Denied(401, "login_required", "Sign in with the token of this page first.")
@@ -115,14 +94,26 @@ class Guard:
         return self._cookie_is_valid(request.cookies.get(COOKIE, ""), token)
 
     def token_is(self, request: web.Request, given: str) -> bool:
-        """Compare in constant time, counting wrong ones. Raises Denied (429) after too many."""
-        client = request.remote or "?"
-        self.attempts.check(client)
-        token = self._settings.token or ""
-        right = hmac.compare_digest(given.encode(), token.encode()) and bool(token)
-        if not right:
-            self.attempts.failed(client)
-        return right
+        """Ask the one gate. Raises Denied (429) for a wrong token after too many."""
+        try:
+            return self._gate.is_right(given, request.remote, request.headers.getall("X-Forwarded-For", []))
+        except TooManyAttempts as many:
+            message = "Too many wrong tokens. Wait a minute and try again."
+            raise Denied(429, "too_many_attempts", message, many.retry_after_s) from None
+
+    async def end_session(self, request: web.Request) -> None:
+        """The request's session is over, on this server and (within half a minute) on its replicas."""
+        value, token = request.cookies.get(COOKIE, ""), self._settings.token
+        if token is None or not self._cookie_is_valid(value, token):
+            return
+        expires, _, rest = value.partition(".")
+        session = rest.partition(".")[0]
+        self._ended.add(session)
+        await self._state.claim(ENDED_AREA, session, ttl_s=int(expires) - self._clock.now())
+
+    async def load_ended(self) -> None:
+        """Read which sessions were ended, also by other processes."""
+        self._ended = set(list(await self._state.keys(ENDED_AREA))[-MAX_ENDED:])
 
     def session_cookie(self) -> str:
         """A new cookie value: an expiry, a nonce, and their HMAC under the token. The token itself is not in it."""
@@ -131,45 +122,37 @@ class Guard:
 
     def _cookie_is_valid(self, value: str, token: str) -> bool:
         body, _, signature = value.rpartition(".")
-        if not body or not hmac.compare_digest(signature.encode(), _sign(token, body).encode()):
+        if not body or not hmac.compare_digest(signature.encode(errors="replace"), _sign(token, body).encode()):
             return False
-        expires = body.partition(".")[0]
-        return expires.isdigit() and int(expires) > self._clock.now()
+        expires, _, session = body.partition(".")
+        return int(expires) > self._clock.now() and session not in self._ended
 
     def _check_host(self, request: web.Request) -> None:
-        """Against DNS rebinding: a page bound to loopback answers only to names that mean this machine.
-
-        Without a token the page must not be reachable through a proxy either, whatever host that proxy names.
-        """
-        if not is_loopback(self._settings.web_host):
-            return
-        host = request.host.lower()
-        public = host == self._settings.public_host
-        local = is_loopback(_name_of(host))
-        if not (public or local):
+        """Against DNS rebinding. Without a token the page must not be reachable through a proxy either."""
+        if not self._hosts.allows(host_of(request)):
             raise Denied(403, "foreign_host", "This address is not served here. Use http://127.0.0.1 instead.")
+        local = is_loopback(name_of(host_of(request)))
         forwarded = any(name in request.headers for name in _FORWARDED)
         if self._settings.token is None and (forwarded or not local):
             raise Denied(403, "token_needed", "To use the page through PUBLIC_URL, set WEB_TOKEN first.")
 
     def _check_origin(self, request: web.Request) -> None:
-        """A changing request must come from our own page, or from a script that sends no Origin at all."""
+        """What changes something or starts work must come from our own page, or from a script that names no Origin."""
         if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
             raise Denied(403, "foreign_origin", "This request came from another web site and was refused.")
         origin = request.headers.get("Origin")
         if origin is None:
             return
-        allowed = {request.host.lower(), self._settings.public_host}
+        allowed = {host_of(request).lower(), self._hosts.public_host}
         if urlsplit(origin).netloc.lower() not in allowed or origin == "null":
             raise Denied(403, "foreign_origin", "This request came from another web site and was refused.")
 
 
 def _sign(token: str, body: str) -> str:
-    return hmac.new(token.encode(), b"upscale page session 1|" + body.encode(), hashlib.sha256).hexdigest()
+    message = b"upscale page session 1|" + body.encode(errors="replace")
+    return hmac.new(token.encode(), message, hashlib.sha256).hexdigest()
 
 
-def _name_of(host: str) -> str:
-    """The host without its port; IPv6 keeps its brackets."""
-    if host.startswith("["):
-        return host.partition("]")[0] + "]"
-    return host.partition(":")[0]
+def host_of(request: web.Request) -> str:
+    """The `Host` header as sent; empty without one. (aiohttp's `request.host` would then ask a name server.)"""
+    return request.headers.get("Host", "")

@@ -113,7 +113,8 @@ class PageHandlers:
         return response
 
     async def logout(self, request: web.Request) -> web.StreamResponse:
-        """Forget the cookie."""
+        """End the session here, and forget the cookie there."""
+        await self._guard.end_session(request)
         response = web.Response(status=303, headers={"Location": "/login"})
         response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
         return response

@@ -124,7 +124,7 @@ class FakeState:
         return [key for known, key in self._values if known == area]
 
     async def claim(self, area: str, key: str, *, ttl_s: float) -> bool:
-        return True
+        return self._values.setdefault((area, key), None) is None
 
 
 class FakeService:

@@ -8,8 +8,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from adapters.web.connection.security import ATTEMPT_WINDOW_S, ATTEMPTS_PER_WINDOW, COOKIE, SESSION_S
+from adapters.web.connection.security import COOKIE, SESSION_S
+from core.net.client_address import TrustedProxies
+from core.net.token_gate import ATTEMPT_WINDOW_S, ATTEMPTS_PER_WINDOW, TokenGate, TooManyAttempts
 from tests.adapters.web.conftest import form
+from tests.adapters.web.fake_service import TestClock
 from tests.adapters.web.site import Site, site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -56,12 +59,13 @@ async def test_every_name_of_this_machine_is_served(page_site: Site, http: Http,
         assert answer.status == 200
 
 
-async def test_the_public_host_is_served_with_a_token_and_never_without(tmp_path: Path, http: Http) -> None:
-    async with site(tmp_path, public_url="https://bot.example") as open_site:
-        for headers in ({"Host": "bot.example"}, {"X-Forwarded-For": "203.0.113.9"}):
-            async with http.get(f"{open_site.url}/api/history", headers=headers) as answer:
-                assert answer.status == 403
-                assert (await answer.json())["error"]["code"] == "token_needed"
+async def test_the_public_host_is_served_with_a_token_and_a_proxy_never_without(tmp_path: Path, http: Http) -> None:
+    async with (
+        site(tmp_path) as open_site,
+        http.get(f"{open_site.url}/api/history", headers={"X-Forwarded-For": "203.0.113.9"}) as answer,
+    ):
+        assert answer.status == 403
+        assert (await answer.json())["error"]["code"] == "token_needed"
     async with site(tmp_path, public_url="https://bot.example", web_token=TOKEN) as closed:
         headers = {"Host": "bot.example", "X-Forwarded-For": "203.0.113.9", "Authorization": f"Bearer {TOKEN}"}
         async with http.get(f"{closed.url}/api/history", headers=headers) as answer:
@@ -110,16 +114,65 @@ async def test_signing_in_sets_a_strict_cookie_that_is_not_the_token(tmp_path: P
             assert answer.status == 401
 
 
-async def test_guessing_the_token_is_slowed_down_and_recovers(tmp_path: Path, http: Http) -> None:
+async def test_guessing_the_token_is_slowed_down_but_never_locks_its_owner_out(tmp_path: Path, http: Http) -> None:
     async with site(tmp_path, web_token=TOKEN) as closed:
         for _ in range(ATTEMPTS_PER_WINDOW):
             assert (await sign_in(http, closed.url, "wrong"))[0] == 401
-        assert (await sign_in(http, closed.url, TOKEN))[0] == 429
-        async with http.get(f"{closed.url}/api/history", headers={"Authorization": f"Bearer {TOKEN}"}) as answer:
+        assert (await sign_in(http, closed.url, "wrong"))[0] == 429
+        async with http.get(f"{closed.url}/api/history", headers={"Authorization": "Bearer wrong"}) as answer:
             assert answer.status == 429
             assert int(answer.headers["Retry-After"]) > 0
-        closed.clock.offset_s = ATTEMPT_WINDOW_S + 1
         assert (await sign_in(http, closed.url, TOKEN))[0] == 303
+        http.cookie_jar.clear()
+        async with http.get(f"{closed.url}/api/history", headers={"Authorization": f"Bearer {TOKEN}"}) as answer:
+            assert answer.status == 200
+        closed.clock.offset_s = ATTEMPT_WINDOW_S + 1
+        assert (await sign_in(http, closed.url, "wrong"))[0] == 401
+
+
+async def test_guesses_are_counted_by_the_client_that_a_declared_proxy_names() -> None:
+    gate = TokenGate(TOKEN, TestClock(), TrustedProxies.of(["127.0.0.1"]))
+    for number in range(ATTEMPTS_PER_WINDOW):
+        assert not gate.is_right("wrong", "127.0.0.1", [f"{number}.2.3.4, 203.0.113.9"])
+    with pytest.raises(TooManyAttempts):
+        gate.is_right("wrong", "127.0.0.1", ["198.51.100.1, 203.0.113.9"])
+    assert not gate.is_right("wrong", "127.0.0.1", ["203.0.113.10"])
+    assert gate.is_right(TOKEN, "127.0.0.1", ["203.0.113.9"])
+
+
+@pytest.mark.parametrize("given", ["", " ", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), "x" * 100_000, "\udcff\udcfe"])
+async def test_nothing_but_the_token_is_right(given: str) -> None:
+    assert not TokenGate(TOKEN, TestClock()).is_right(given, "127.0.0.1")
+    assert not TokenGate(None, TestClock()).is_right(given, "127.0.0.1")
+
+
+async def test_a_session_is_over_after_log_out_also_for_who_kept_its_cookie(tmp_path: Path, http: Http) -> None:
+    async with site(tmp_path, web_token=TOKEN) as closed:
+        cookies = [(await sign_in(http, closed.url, TOKEN))[1].split(";")[0] for _ in range(2)]
+        http.cookie_jar.clear()
+
+        async def status(cookie: str) -> int:
+            async with http.get(f"{closed.url}/api/history", headers={"Cookie": cookie}) as answer:
+                return answer.status
+
+        assert [await status(cookie) for cookie in cookies] == [200, 200]
+        for cookie in (cookies[0], cookies[0][:-1], "upscale_session=9.x.y"):
+            async with http.post(f"{closed.url}/logout", headers={"Cookie": cookie}, allow_redirects=False) as answer:
+                assert answer.status == 303
+        assert [await status(cookie) for cookie in cookies] == [401, 200]
+        await closed.adapter._guard.load_ended()
+        assert [await status(cookie) for cookie in cookies] == [401, 200]
+
+
+@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.example"}])
+async def test_a_read_from_another_site_that_would_start_work_is_refused(
+    page_site: Site, http: Http, headers: dict[str, str]
+) -> None:
+    for path in ("/api/usage/chart.png", "/api/jobs/x/compare", "/api/privacy/export", "/api/estimate?text=3x"):
+        async with http.get(page_site.url + path, headers=headers) as answer:
+            assert answer.status == 403
+    async with http.get(page_site.url, headers={"Sec-Fetch-Site": "cross-site"}) as answer:
+        assert answer.status == 200
 
 
 async def test_signing_in_from_another_site_is_refused(tmp_path: Path, http: Http) -> None:

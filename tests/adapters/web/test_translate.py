@@ -11,11 +11,12 @@ from pydantic import ValidationError
 from adapters.web.inbound import translate
 from adapters.web.outbound.errors import status_of
 from adapters.web.outbound.image_routes import disposition
-from adapters.web.settings import Settings, is_loopback
+from adapters.web.settings import Settings
 from adapters.web.views.page_texts import login_texts, page_texts
 from adapters.web.views.pages import STATIC_DIR
 from core.domain import errors as e
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
+from core.net.host_check import is_loopback
 
 
 @pytest.mark.parametrize(
@@ -117,9 +118,14 @@ def test_a_host_that_others_can_reach_demands_a_token() -> None:
     for host in ("0.0.0.0", "::", "192.168.1.5", "bot.example"):
         with pytest.raises(ValidationError, match="WEB_TOKEN must be set"):
             Settings(web_host=host)
-        assert Settings.model_validate({"web_host": host, "web_token": "a token"}).token == "a token"
+        with pytest.raises(ValidationError, match="WEB_TOKEN must be at least 16 characters"):
+            Settings.model_validate({"web_host": host, "web_token": "x" * 15})
+        assert Settings.model_validate({"web_host": host, "web_token": "x" * 16}).token == "x" * 16
         with pytest.raises(ValidationError):
             Settings.model_validate({"web_host": host, "web_token": ""})
     for host in ("127.0.0.1", "127.8.8.8", "localhost", "::1", "[::1]"):
         assert is_loopback(host)
         assert Settings(web_host=host).token is None
+    for token, sentence in (("", "PUBLIC_URL .* WEB_TOKEN must be set"), ("x", "at least 16 characters")):
+        with pytest.raises(ValidationError, match=sentence):
+            Settings.model_validate({"public_url": "https://bot.example", "web_token": token})

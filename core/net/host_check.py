@@ -1,0 +1,58 @@
+"""Which host names this server answers to, against DNS rebinding: a name that a stranger's name server points at us.
+
+Such a name is public and has a dot. Addresses, names without a dot and names of private zones cannot be one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+_PRIVATE_ZONES = (".local", ".internal", ".localhost", ".home.arpa")
+
+
+def name_of(host: str) -> str:
+    """A `Host` header without its port, in lower case; IPv6 keeps its brackets."""
+    host = host.lower()
+    return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` (a name or an address, no port) always means this machine."""
+    name = host.strip("[]").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    found = _address(name)
+    return found is not None and found.is_loopback
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class HostCheck:
+    """For a server bound to `web_host` and, behind a proxy, reached at `public_url`."""
+
+    web_host: str
+    public_url: str | None = None
+
+    def allows(self, host: str) -> bool:
+        """Whether a `Host` header names this server."""
+        if host.lower() == self.public_host or is_loopback(name_of(host)):
+            return True
+        if is_loopback(self.web_host):
+            return False
+        name = name_of(host)
+        if name == self.web_host.lower() or _address(name) is not None:
+            return True
+        return "." not in name or name.endswith(_PRIVATE_ZONES)
+
+    @property
+    def public_host(self) -> str | None:
+        """The host (with port, where one is written) of `public_url`."""
+        return urlsplit(self.public_url).netloc.lower() or None if self.public_url else None
