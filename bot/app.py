@@ -24,12 +24,11 @@ from bot.http.server import HttpServer
 from bot.http.signed_links import FileLinks
 from bot.observability.gauges import Gauges
 from bot.observability.metrics import PrometheusMetrics
-from bot.observability.operator_alerts import tell_halted
+from bot.observability.operator_alerts import AlertSender
 from bot.providers import PICTURE_FOLDERS, image_limits, make_upscaler
 from bot.settings import Settings, secret
 from bot.supervisor import supervise
 from core.accounts.records import Members
-from core.domain.errors import ProviderHalted
 from core.engine.cluster import FileRoster, PostgresRoster, Roster, new_name, watch
 from core.engine.workflows import DbosEngine
 from core.images.renditions import JobMedia
@@ -101,9 +100,10 @@ class App:
         s = self.settings
         self.metrics = PrometheusMetrics(VERSION)
         self.images = ImageShop(image_limits(s), folders=[s.data_dir / name for name in PICTURE_FOLDERS])
-        self.upscaler = make_upscaler(s, self.images, self.clock, self.metrics, self._halted)
+        self.alerts = AlertSender(self.state, lambda: self.budget, lambda: self.tools)
+        self.upscaler = make_upscaler(s, self.images, self.clock, self.metrics, self.alerts.halted)
         self.links = FileLinks(self.vault.signing_key, s.public_url, s.retention_days * _DAY_S, self.clock)
-        self.prices, self.budget = make_budget(s, self.ledger, self.upscaler, self.state, self.clock)
+        self.prices, self.budget = make_budget(s, self.ledger, self.upscaler, self.state, self.clock, self.alerts)
         self.adapters: dict[str, ChatAdapter] = {"cli": SilentAdapter("cli", shape="page")}
         self.tools = Tools(
             store=self.store,
@@ -124,6 +124,7 @@ class App:
                 confirm_above_nanousd=s.confirm_above_nanousd, collect_retry_s=s.retention_days * _DAY_S
             ),
             metrics=self.metrics,
+            operator=self.alerts,
         )
         self.pipeline = Pipeline(self.tools)
         self.engine = DbosEngine(
@@ -240,6 +241,7 @@ class App:
         # Replies work until here; an adapter that keeps a connection for them brings a `close`.
         own = [adapter.close for adapter in self.adapters.values() if isinstance(adapter, Closable)]
         for undo in (
+            self.alerts.close,
             *own,
             self.roster.sign_out,
             self.upscaler.close,
@@ -262,9 +264,6 @@ class App:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-    async def _halted(self, halted: ProviderHalted) -> None:
-        await tell_halted(halted, self.budget, self.tools)
 
     async def _database_problem(self) -> str | None:
         await self.database.ping()

@@ -17,7 +17,7 @@ from core.domain.limits import LimitDefaults, Rule
 from core.domain.money import NANOUSD_PER_USD
 from core.jobs.maintenance import Duty
 from core.jobs.steps import Tools
-from core.ports import AppState, Clock, Upscaler
+from core.ports import AppState, Clock, OperatorAlerts, Upscaler
 from core.presentation import Notice
 from core.presentation.limit_texts import both_books
 from core.storage.ledger import LedgerSettings, SqlLedger
@@ -57,10 +57,10 @@ def ledger_settings(s: Settings) -> LedgerSettings:
 
 
 def make_budget(
-    s: Settings, ledger: SqlLedger, upscaler: Upscaler, state: AppState, clock: Clock
+    s: Settings, ledger: SqlLedger, upscaler: Upscaler, state: AppState, clock: Clock, alerts: OperatorAlerts
 ) -> tuple[PriceBook, BudgetDesk]:
     """The price now, and the desk that answers about money."""
-    prices = PriceBook(upscaler, state, clock, configured_nanousd=s.unit_price_nanousd)
+    prices = PriceBook(upscaler, state, clock, configured_nanousd=s.unit_price_nanousd, alerts=alerts)
     return prices, BudgetDesk(ledger, prices)
 
 

@@ -1,33 +1,115 @@
-"""Tells the operator, once, what only the operator can mend: in the log, and in the channels that asked for the
+"""Tells the operator what only the operator can mend or judge: in the log, and in the channels that asked for the
 whole bot's alerts."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from typing import assert_never
+
 import structlog
 
 from core.budgets.service import BudgetDesk
-from core.domain.errors import DeliveryError, ProviderHalted
+from core.domain.errors import DeliveryError, ProviderHalted, UpscaleError
+from core.domain.money import usd
 from core.jobs.steps import Tools
+from core.ports import AppState, OperatorNews, UnclearBill, UnclearPrice
 from core.presentation import Notice, tr
 
 log = structlog.get_logger(__name__)
 
+_SELDOM_S = 3600.0
+"""How often one kind of news is passed on: a provider gone mad has one for every job."""
 
-async def tell_halted(halted: ProviderHalted, budget: BudgetDesk, tools: Tools) -> None:
-    """fal takes nothing more from us. New jobs are refused until it does again; running ones go on."""
-    log.error("provider_halted", kind=halted.kind)
-    for place in await budget.rules.alert_places():
-        if not place.everything:
-            continue
+_MOST_PENDING = 20
+_WITHIN_S = 60.0
+
+
+class AlertSender:
+    """`core.ports.OperatorAlerts`: each kind of news at most once an hour, whichever process has it."""
+
+    def __init__(self, state: AppState, budget: Callable[[], BudgetDesk], tools: Callable[[], Tools]) -> None:
+        self._state = state
+        self._budget = budget
+        self._tools = tools
+        self._pending: set[asyncio.Task[None]] = set()
+
+    def tell(self, news: OperatorNews) -> None:
+        """Log it, and send it in the background."""
+        log.warning("operator_news", news=repr(news))
+        if len(self._pending) >= _MOST_PENDING:
+            return
+        task = asyncio.create_task(self._send(news), name="operator-alert")
+        self._pending.add(task)
+        task.add_done_callback(self._pending.discard)
+
+    async def halted(self, halted: ProviderHalted) -> None:
+        """fal takes nothing more from us. New jobs are refused until it does again; running ones go on."""
+        log.error("provider_halted", kind=halted.kind)
+        await self._everywhere(lambda locale: _halted_notice(halted, locale))
+
+    async def close(self) -> None:
+        """Give up what is not sent yet."""
+        for task in self._pending:
+            task.cancel()
+        await asyncio.gather(*self._pending, return_exceptions=True)
+
+    async def _send(self, news: OperatorNews) -> None:
         try:
-            await tools.adapter(place.platform).notify(
-                place.workspace_id, place.channel_id, _notice(halted, place.locale)
+            async with asyncio.timeout(_WITHIN_S):
+                if await self._state.claim("operator_told", _about(news), ttl_s=_SELDOM_S):
+                    await self._everywhere(lambda locale: _news_notice(news, locale))
+        except (UpscaleError, TimeoutError, OSError) as error:
+            log.warning("operator_not_told", error=type(error).__name__)
+        except Exception:  # nobody waits for this task
+            log.exception("operator_not_told")
+
+    async def _everywhere(self, notice: Callable[[str], Notice]) -> None:
+        for place in await self._budget().rules.alert_places():
+            if not place.everything:
+                continue
+            adapter = self._tools().adapter(place.platform)
+            try:
+                await adapter.notify(place.workspace_id, place.channel_id, notice(place.locale))
+            except DeliveryError as error:
+                log.warning("operator_not_told", platform=place.platform, error=error.code)
+
+
+def _about(news: OperatorNews) -> str:
+    """News of the same kind are told together."""
+    match news:
+        case UnclearBill():
+            return "bill"
+        case UnclearPrice():
+            return "price"
+    assert_never(news)
+
+
+def _news_notice(news: OperatorNews, locale: str) -> Notice:
+    match news:
+        case UnclearBill(job_id, charged_nanousd):
+            return Notice(
+                tr(
+                    "fal's bill for job {reference} cannot be right. The estimate of {amount} was charged instead.",
+                    locale,
+                    reference=job_id,
+                    amount=usd(charged_nanousd, locale),
+                ),
+                advice=tr("With FAL_ADMIN_KEY it is checked and corrected by itself; else look at fal's bill.", locale),
             )
-        except DeliveryError as error:
-            log.warning("operator_not_told", platform=place.platform, error=error.code)
+        case UnclearPrice(kept_nanousd):
+            return Notice(
+                tr(
+                    "The price that fal names cannot be right. {amount} per megapixel still counts.",
+                    locale,
+                    amount=usd(kept_nanousd, locale),
+                ),
+                advice=tr("Look at the model's page, and set UPSCALE_PRICE_PER_MP_USD if the price changed.", locale),
+            )
+    assert_never(news)
 
 
-def _notice(halted: ProviderHalted, locale: str) -> Notice:
+def _halted_notice(halted: ProviderHalted, locale: str) -> Notice:
     if halted.kind == "credit":
         return Notice(
             tr("fal is out of credit; new upscales are refused until it is topped up.", locale),

@@ -10,7 +10,7 @@ import asyncio
 import structlog
 
 from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, NANOUSD_PER_USD
-from core.ports import AppState, Clock, Upscaler
+from core.ports import AppState, Clock, LogOnly, OperatorAlerts, UnclearPrice, Upscaler
 
 log = structlog.get_logger(__name__)
 
@@ -22,7 +22,9 @@ _KEPT_S = 7 * 86_400.0
 """How long the last answer outlives a provider that says nothing; then the configured price counts."""
 
 _ASK_S = 5.0
-_HIGHEST_NANOUSD = 100 * NANOUSD_PER_USD
+_HIGHEST_NANOUSD = 10 * NANOUSD_PER_USD
+"""A hundred times the price on the model's page: dearer than any such model is."""
+
 _AREA = "price"
 
 
@@ -35,8 +37,15 @@ class PriceBook:
     """
 
     def __init__(
-        self, upscaler: Upscaler, state: AppState, clock: Clock, *, configured_nanousd: int | None = None
+        self,
+        upscaler: Upscaler,
+        state: AppState,
+        clock: Clock,
+        *,
+        configured_nanousd: int | None = None,
+        alerts: OperatorAlerts | None = None,
     ) -> None:
+        self._alerts = alerts or LogOnly()
         self._upscaler = upscaler
         self._state = state
         self._clock = clock
@@ -57,9 +66,12 @@ class PriceBook:
             ):
                 self._asked_at = now
                 await self._ask(now)
-            if self._price is not None and self._is_within(self._known_at, _KEPT_S, now):
-                return max(self._price, self._configured or 0)
-            return DEFAULT_UNIT_PRICE_NANOUSD if self._configured is None else self._configured
+            return self._now(now)
+
+    def _now(self, now: float) -> int:
+        if self._price is not None and self._is_within(self._known_at, _KEPT_S, now):
+            return max(self._price, self._configured or 0)
+        return DEFAULT_UNIT_PRICE_NANOUSD if self._configured is None else self._configured
 
     def _is_within(self, since: float, span_s: float, now: float) -> bool:
         # A clock set back must not make an old answer look new for years.
@@ -83,6 +95,7 @@ class PriceBook:
             return
         if not 0 < price <= _HIGHEST_NANOUSD:
             log.warning("price_implausible", nanousd=price)
+            self._alerts.tell(UnclearPrice(self._now(now)))
             return
         if price != self._price:
             log.info("price_changed", old_nanousd=self._price, new_nanousd=price, configured_nanousd=self._configured)

@@ -147,7 +147,8 @@ class Receipt:
     """What was really charged, kept apart from the estimate.
 
     `basis` says how it is known: fal's billable units, the delivered size, an earlier job's result (free), not
-    charged at all, or not yet known (`unknown`: counted at the estimate until reconciled).
+    charged at all, or not yet known (`unknown`: counted at the estimate until reconciled). `unclear`: the provider
+    named a bill, but one out of any range.
     """
 
     charged_nanousd: int
@@ -156,6 +157,7 @@ class Receipt:
     units: Decimal | None = None
     unit_price_nanousd: int = 0
     play_money: bool = False
+    unclear: bool = False
 
 
 ResultNote = Literal["other_size", "unchanged", "flagged"]

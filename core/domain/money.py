@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from decimal import ROUND_HALF_UP, Decimal
 
 from babel.numbers import format_currency
@@ -17,6 +18,19 @@ PIXELS_PER_MEGAPIXEL = 1_000_000
 
 DEFAULT_UNIT_PRICE_NANOUSD = NANOUSD_PER_USD // 10
 """$0.10 per megapixel: the model's page, read 2026-11-22."""
+
+MOST_UNITS = Decimal(1_000_000)
+"""Megapixels of one bill; a thousand times what any job may have."""
+
+UNREADABLE_UNITS = Decimal(-1)
+"""Stands for a bill that is no number, or none that anybody can mean. `is_plausible_bill` refuses it."""
+
+UNREADABLE_PRICE_NANOUSD = -1
+"""Stands for a price that is no number, or none that anybody can mean."""
+
+_FREE_EXCESS_NANOUSD = NANOUSD_PER_USD
+_NUMBER = re.compile(r"\d{1,15}(\.\d{1,30})?([eE][+-]?\d{1,2})?", re.ASCII)
+_LONGEST_NUMBER_CHARS = 64
 
 _PRICE_AFTER = frozenset({"de", "fr", "es", "pt"})
 """Languages of ours that write the currency after the number."""
@@ -51,6 +65,21 @@ def quote(width_px: int, height_px: int, factor: float, unit_price_nanousd: int)
 def with_consent(quote: Quote, left: tuple[LimitStatus, ...], *, needs_confirmation: bool) -> Quote:
     """The quote with what is left, and whether its price has to be agreed to."""
     return dataclasses.replace(quote, left=left, needs_confirmation=needs_confirmation)
+
+
+def bounded_number(text: str) -> Decimal | None:
+    """A provider's number that is not negative; None for anything longer, larger or stranger than a bill can be."""
+    text = text.strip() if len(text) <= _LONGEST_NUMBER_CHARS else ""
+    number = Decimal(text) if _NUMBER.fullmatch(text) else None
+    return number if number is not None and number <= NANOUSD_PER_USD * MOST_UNITS else None
+
+
+def is_plausible_bill(units: Decimal, unit_price_nanousd: int, estimate_nanousd: int) -> bool:
+    """Whether a bill may be charged as it is: not more than twice the estimate, or at most $1.00 above it."""
+    if not units.is_finite() or not 0 <= units <= MOST_UNITS:
+        return False
+    amount = charge(units, unit_price_nanousd)
+    return amount <= 2 * estimate_nanousd or amount - estimate_nanousd <= _FREE_EXCESS_NANOUSD
 
 
 def charge(units: Decimal, unit_price_nanousd: int) -> int:

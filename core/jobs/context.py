@@ -17,7 +17,18 @@ from core.jobs.eta import FinishTimes
 from core.jobs.event_bus import JobFeed
 from core.jobs.progress import ProgressLoop
 from core.net.fetch import SourceFetcher
-from core.ports import ChatAdapter, Clock, JobStore, Ledger, Metrics, NoMetrics, Reply, Upscaler
+from core.ports import (
+    ChatAdapter,
+    Clock,
+    JobStore,
+    Ledger,
+    LogOnly,
+    Metrics,
+    NoMetrics,
+    OperatorAlerts,
+    Reply,
+    Upscaler,
+)
 from core.presentation import Notice
 from core.storage.job_files import JobFiles
 
@@ -103,6 +114,7 @@ class Tools:
     notice_for: Callable[[Job], Notice]
     settings: PipelineSettings = PipelineSettings()
     metrics: Metrics = field(default_factory=NoMetrics)
+    operator: OperatorAlerts = field(default_factory=LogOnly)
     loops: dict[str, ProgressLoop] = field(default_factory=dict)
     cancels: dict[str, asyncio.Event] = field(default_factory=dict)
     locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)

@@ -9,6 +9,7 @@ from core.ports.clock import Clock
 from core.ports.files import TILE_PX, Media, MediaFile, PictureOf, TileSet
 from core.ports.metrics import Metrics, NoMetrics
 from core.ports.money import Granted, HoldAnswer, HoldRequest, Ledger, MustWait
+from core.ports.operator import LogOnly, OperatorAlerts, OperatorNews, UnclearBill, UnclearPrice
 from core.ports.service import Service
 from core.ports.storage import AppState, JobEngine, JobStore
 from core.ports.upscaler import (
@@ -42,6 +43,7 @@ __all__ = [
     "JobEngine",
     "JobStore",
     "Ledger",
+    "LogOnly",
     "LoginRefused",
     "Media",
     "MediaFile",
@@ -50,6 +52,8 @@ __all__ = [
     "ModelResult",
     "MustWait",
     "NoMetrics",
+    "OperatorAlerts",
+    "OperatorNews",
     "PictureOf",
     "RemoteCompleted",
     "RemoteQueued",
@@ -59,5 +63,7 @@ __all__ = [
     "ReplyMemo",
     "Service",
     "TileSet",
+    "UnclearBill",
+    "UnclearPrice",
     "Upscaler",
 ]

@@ -132,7 +132,10 @@ class Upscaler(Protocol):
         """Stream a result file to disk, resuming where cut. Raises ResultExpired or ProviderUnavailable."""
 
     async def unit_price(self) -> int | None:
-        """Nano-dollars per megapixel as the provider says now, cached; None where it does not say."""
+        """Nano-dollars per megapixel as the provider says now, cached; None where it does not say.
+
+        `UNREADABLE_PRICE_NANOUSD` where what it says is no price. The caller judges the range.
+        """
 
     async def billing_events(self, request_ids: Sequence[str]) -> Sequence[BillingEvent]:
         """What was billed for these requests (needs an admin key); missing ones may appear later."""

@@ -146,6 +146,8 @@ def charge_text(receipt: Receipt, locale: str) -> str:
         return tr("From an earlier job, {amount}.", locale, amount=amount)
     if receipt.basis == "none":
         return tr("Not charged.", locale)
+    if receipt.basis == "unknown" and receipt.unclear:
+        return tr("Charged {amount}, to be checked.", locale, amount=amount)
     if receipt.basis == "unknown":
         return tr("fal may still bill this, at most {amount}.", locale, amount=usd(receipt.estimate_nanousd, locale))
     if receipt.play_money:

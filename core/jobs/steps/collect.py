@@ -179,7 +179,7 @@ def _whole_file(tools: Tools, job: Job, made: Made, part: Path) -> Callable[[], 
 async def _judge(tools: Tools, job: Job, made: Made, path: Path, found: StrippedResult) -> tuple[ResultNote, ...]:
     """How the picture is not what was asked for. Raises ContentRejected or ModelFailed for one that is none at all."""
     facts, quote = found.facts, job.quote
-    billed: dict[str, Any] = {"billed": made.units is None or made.units > 0, "billed_units": made.units}
+    billed: dict[str, Any] = {"billed": made.units is None or made.units != 0, "billed_units": made.units}
     expected = (quote.out_width_px, quote.out_height_px) if quote is not None else (facts.width_px, facts.height_px)
     if min(facts.width_px, facts.height_px) < _LEAST_SIDE_PX <= min(expected):
         raise ModelFailed(kind="placeholder_result", **billed)

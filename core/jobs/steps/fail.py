@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from decimal import Decimal
 
 import structlog
@@ -22,6 +23,7 @@ from core.domain.errors import (
 )
 from core.domain.job import Job, JobState, Receipt
 from core.jobs.context import Next, Tools
+from core.ports import UnclearBill
 
 log = structlog.get_logger(__name__)
 
@@ -83,6 +85,8 @@ async def close_question(tools: Tools, job: Job) -> Job:
 async def charge(tools: Tools, job: Job, units: Decimal) -> Receipt:
     """Settle by billed units at the price of the quote, whatever the price is now."""
     price = job.quote.unit_price_nanousd if job.quote else await tools.prices.unit_price()
+    if not money.is_plausible_bill(units, price, job.quote.estimate_nanousd if job.quote else 0):
+        return await _charge_unclear(tools, job, units)
     amount = money.charge(units, price)
     await _settle(tools, job, amount, units)
     return Receipt(
@@ -99,6 +103,8 @@ async def charge_by_size(tools: Tools, job: Job, width_px: int, height_px: int) 
     """Settle by the delivered size where fal names no units, rounded up like the estimate."""
     price = job.quote.unit_price_nanousd if job.quote else await tools.prices.unit_price()
     megapixels = money.megapixels(width_px, height_px)
+    if job.quote is not None and not money.is_plausible_bill(Decimal(megapixels), price, job.quote.estimate_nanousd):
+        return await _charge_unclear(tools, job, Decimal(megapixels))
     await _settle(tools, job, megapixels * price, Decimal(megapixels))
     return Receipt(
         charged_nanousd=megapixels * price,
@@ -114,6 +120,14 @@ async def charge_unknown(tools: Tools, job: Job) -> Receipt:
     estimate = job.quote.estimate_nanousd if job.quote else 0
     await _settle(tools, job, estimate, Decimal(job.quote.megapixels if job.quote else 0))
     return Receipt(estimate, estimate, "unknown", play_money=not tools.upscaler.real_money)
+
+
+async def _charge_unclear(tools: Tools, job: Job, units: Decimal) -> Receipt:
+    """A bill out of range: the estimate counts until reconciled, and the operator hears of it."""
+    receipt = dataclasses.replace(await charge_unknown(tools, job), unclear=True)
+    log.warning("bill_implausible", job=job.id, units=f"{units:.3e}", charged_nanousd=receipt.charged_nanousd)
+    tools.operator.tell(UnclearBill(job.id, receipt.charged_nanousd))
+    return receipt
 
 
 async def _settle_failure(tools: Tools, job: Job, error: UpscaleError) -> Receipt:

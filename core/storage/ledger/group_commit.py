@@ -1,5 +1,7 @@
 """Puts concurrent calls into one transaction: whoever comes while a batch is being written joins the next one.
 
+A batch that fails for what is in it, not because the database is away, is run again one call at a time.
+
 No call waits for company: a lone call starts at once. It knows nothing of money.
 """
 
@@ -10,6 +12,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+import structlog
+
+log = structlog.get_logger(__name__)
 
 Op = TypeVar("Op")
 
@@ -23,11 +29,20 @@ class Ticket(Generic[Op]):
 
 
 class Batcher(Generic[Op]):
-    """Runs `work` on one batch at a time. `work` answers every ticket; what it raises is raised in all that remain."""
+    """Runs `work` on one batch at a time. `work` answers every ticket, or raises and has changed nothing.
+
+    `away` are the errors that every other call would meet too; after them nothing is run again.
+    """
 
     def __init__(
-        self, work: Callable[[Sequence[Ticket[Op]]], Awaitable[None]], *, max_batch: int, max_queue: int
+        self,
+        work: Callable[[Sequence[Ticket[Op]]], Awaitable[None]],
+        *,
+        max_batch: int,
+        max_queue: int,
+        away: tuple[type[Exception], ...] = (),
     ) -> None:
+        self._away = away
         self._work = work
         self._max_batch = max_batch
         self._max_queue = max_queue
@@ -68,6 +83,11 @@ class Batcher(Generic[Op]):
         try:
             await self._work(batch)
         except Exception as error:  # handed to the callers, who are the ones waiting for it
+            if len(batch) > 1 and not isinstance(error, self._away):
+                log.warning("batch_runs_one_by_one", calls=len(batch), kind=type(error).__name__)
+                for ticket in batch:
+                    await self._run([ticket])
+                return
             for ticket in batch:
                 if not ticket.future.done():
                     ticket.future.set_exception(error)

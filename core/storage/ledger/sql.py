@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy import delete, insert, or_, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.domain.errors import BudgetError, LedgerUnavailable
@@ -69,7 +70,9 @@ class SqlLedger:
         self.settings = settings
         self._rules: Rules | None = None
         self._rules_at = float("-inf")
-        self._batches: Batcher[batch.Op] = Batcher(self._run, max_batch=_MAX_BATCH, max_queue=_MAX_QUEUE)
+        self._batches: Batcher[batch.Op] = Batcher(
+            self._run, max_batch=_MAX_BATCH, max_queue=_MAX_QUEUE, away=(LedgerUnavailable,)
+        )
 
     async def hold(self, request: HoldRequest) -> HoldAnswer:
         """Check and hold all limits that apply, or none. Raises LimitReached, TooManyWaiting, Paused."""
@@ -167,7 +170,11 @@ class SqlLedger:
     async def _call(self, op: batch.Op) -> object:
         if self._batches.full:
             raise LedgerUnavailable
-        answer = await self._batches.call(op)
+        try:
+            answer = await self._batches.call(op)
+        except (SQLAlchemyError, ArithmeticError) as error:  # a number that no column takes
+            log.error("ledger_call_refused", op=type(op).__name__, kind=type(error).__name__)
+            raise LedgerUnavailable from error
         if isinstance(answer, BudgetError):
             raise answer
         return answer

@@ -15,7 +15,7 @@ from typing import TypeVar
 import asyncpg
 import structlog
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.domain.errors import LedgerUnavailable
@@ -35,6 +35,12 @@ _PREPARE = text("SELECT set_config('lock_timeout', :wait, true), set_config('sta
 _LOCK = text("SELECT pg_advisory_xact_lock(:id)")
 
 _TROUBLE = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+
+
+def _is_refused(error: BaseException) -> bool:
+    """Whether a value was refused. asyncpg refuses some itself, which SQLAlchemy wraps in a plain DBAPIError."""
+    cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig is not None else None
+    return isinstance(error, DataError | IntegrityError) or isinstance(cause, asyncpg.DataError)
 
 
 class LedgerDatabase:
@@ -67,6 +73,8 @@ class LedgerDatabase:
                 async with asyncio.timeout(self._attempt_s):
                     return await attempt()
             except _TROUBLE as error:
+                if _is_refused(error):  # what was written is wrong, not the database: another try meets the same
+                    raise
                 log.warning("ledger_database_trouble", kind=type(error).__name__, final=pause_s is None)
                 if pause_s is None:
                     raise LedgerUnavailable from error

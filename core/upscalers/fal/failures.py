@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from core.domain.errors import (
     ModelNotOffered,
     ProviderHalted,
 )
+from core.domain.money import MOST_UNITS, UNREADABLE_UNITS, bounded_number
 from core.domain.parameters.spec import SPECS
 
 CONTENT_TYPES = frozenset({"content_policy_violation", "nsfw_content_detected", "content_blocked"})
@@ -99,12 +100,15 @@ _LONGEST_KIND = 64
 
 
 def units_in(headers: Mapping[str, str]) -> Decimal | None:
-    """X-Fal-Billable-Units as a number of megapixels, or None where it is missing or nonsense."""
-    try:
-        units = Decimal(headers.get("X-Fal-Billable-Units", "").strip())
-    except InvalidOperation:
+    """X-Fal-Billable-Units as a number of megapixels; None where it is missing, UNREADABLE_UNITS where it is nonsense.
+
+    Judged as text first: `Decimal` would take `1E+300000`, and seconds for it.
+    """
+    text = headers.get("X-Fal-Billable-Units", "")
+    if not text or text.isspace():
         return None
-    return units if units.is_finite() and units >= 0 else None
+    units = bounded_number(text)
+    return UNREADABLE_UNITS if units is None or units > MOST_UNITS else units
 
 
 def halt_in(status: int, data: Any) -> ProviderHalted | None:
@@ -147,7 +151,7 @@ def model_error(status: int, headers: Mapping[str, str], data: Any) -> ModelErro
     units = units_in(headers)
     # "Only successful outputs are billed; 5xx and queue time are free; 422 may be billed" (fal's pricing page).
     free = False if status >= HTTPStatus.INTERNAL_SERVER_ERROR else None
-    bill: dict[str, Any] = {"billed": free if units is None else units > 0, "billed_units": units}
+    bill: dict[str, Any] = {"billed": free if units is None else units != 0, "billed_units": units}
     entry = _main_entry(data)
     if entry is not None:
         return _from_entry(entry, headers, bill)

@@ -9,23 +9,26 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from http import HTTPStatus
 from typing import Any, Literal
 
 import structlog
 
 from core.domain.errors import ProviderError, ProviderUnavailable
+from core.domain.money import MOST_UNITS, NANOUSD_PER_USD, UNREADABLE_PRICE_NANOUSD, bounded_number
 from core.ports import BillingEvent, Found
 from core.upscalers.fal.submit import in_path, usable_id
 from core.upscalers.fal.transport import KeyKind, Transport
 
 log = structlog.get_logger(__name__)
 
-NANOUSD_PER_USD = 1_000_000_000
 PAGE_SIZE = 100
 MOST_PAGES = 50
 IDS_PER_CALL = 50
+_LARGEST_INTEGER = 10**18
+"""`str` of a longer one takes quadratic time, and no bill has it."""
+
 CLOCK_SKEW_S = 300.0
 PRICE_FAILURE_CACHE_S = 60.0
 _NOT_FOR_US = frozenset(
@@ -74,7 +77,8 @@ class PlatformApi:
                 and currency == "USD"
                 and ("megapixel" in unit or unit == "mp")
             ):
-                return _nanousd(entry.get("unit_price"))
+                price = _nanousd(entry.get("unit_price"))
+                return UNREADABLE_PRICE_NANOUSD if price is None else price
         log.warning("fal_price_unknown", status=answer.status)
         return None
 
@@ -193,16 +197,14 @@ def _iso(at: float) -> str:
 def _decimal(value: Any) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation:
+    if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
         return None
-    return number if number.is_finite() else None
+    return bounded_number(str(value))
 
 
 def _nanousd(value: Any) -> int | None:
     usd = _decimal(value)
-    return None if usd is None or usd < 0 else int((usd * NANOUSD_PER_USD).to_integral_value())
+    return None if usd is None or usd > MOST_UNITS else int((usd * NANOUSD_PER_USD).to_integral_value())
 
 
 def _billing_event(item: Mapping[str, Any]) -> BillingEvent | None:
@@ -211,7 +213,7 @@ def _billing_event(item: Mapping[str, Any]) -> BillingEvent | None:
     total = _nanousd(item.get("cost_total"))
     request_id = usable_id(item.get("request_id"))
     nanousd = int(cost) if cost is not None else total
-    if units is None or nanousd is None or request_id is None:
+    if units is None or units > MOST_UNITS or nanousd is None or request_id is None:
         return None
     try:
         at = datetime.fromisoformat(str(item.get("timestamp"))).timestamp()

@@ -109,7 +109,7 @@ def _in_progress(data: Any) -> bool:
 def _bill(answer: Answer) -> dict[str, Any]:
     """fal calls this a success, and successes are billed; without a figure the estimate counts until reconciled."""
     units = units_in(answer.headers)
-    return {"billed": True if units is None else units > 0, "billed_units": units}
+    return {"billed": True if units is None else units != 0, "billed_units": units}
 
 
 def parse_result(answer: Answer) -> ModelResult:

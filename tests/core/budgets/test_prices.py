@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from core.budgets.prices import PriceBook
+from core.domain.money import UNREADABLE_PRICE_NANOUSD
+from core.ports import OperatorNews, UnclearPrice
 from tests.core.storage.ledger_kit import USD, HandClock
 
 CENT = USD // 100
@@ -70,3 +72,20 @@ async def test_the_dearer_of_the_operators_and_the_providers_price_counts() -> N
 async def test_a_price_that_cannot_be_true_is_not_believed() -> None:
     for price in (0, -5, 1000 * USD):
         assert await book(Provider(price), HandClock()).unit_price() == 10 * CENT
+
+
+async def test_a_price_out_of_range_keeps_the_last_good_one_and_the_operator_is_told() -> None:
+    told: list[OperatorNews] = []
+
+    class Operator:
+        def tell(self, news: OperatorNews) -> None:
+            told.append(news)
+
+    provider, clock = Provider(12 * CENT), HandClock()
+    prices = PriceBook(provider, State(), clock, alerts=Operator())  # type: ignore[arg-type]
+    assert await prices.unit_price() == 12 * CENT
+    for price in (UNREADABLE_PRICE_NANOUSD, 0, 10**300, 11 * USD):
+        provider.price = price
+        clock.at += 3601
+        assert await prices.unit_price() == 12 * CENT
+    assert told == [UnclearPrice(12 * CENT)] * 4

@@ -295,3 +295,20 @@ async def test_a_caller_who_gives_up_before_the_batch_leaves_no_hold(database: D
     await first
     await ledger.close()
     assert (await ledger.statuses(member()))[0].held == USD
+
+
+@pytest.mark.parametrize("poison", [10**25, 10**40])
+async def test_one_absurd_number_fails_no_other_call_of_its_batch(
+    database: Database, clock: HandClock, poison: int
+) -> None:
+    ledger = make_ledger(database, clock, day_usd(ScopeKind.USER, 5))
+    for n in range(4):
+        await ledger.hold(job(f"j{n}", 1))
+    amounts = [USD, poison, USD, USD]
+    answers = await asyncio.gather(
+        *(ledger.settle(f"j{n}", amount_nanousd=a, megapixels=Decimal(1)) for n, a in enumerate(amounts)),
+        return_exceptions=True,
+    )
+    assert [type(answer) for answer in answers] == [type(None), LedgerUnavailable, type(None), type(None)]
+    (status,) = await ledger.statuses(member())
+    assert (status.used, status.held) == (3 * USD, USD)

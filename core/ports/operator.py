@@ -1,0 +1,43 @@
+"""What the core tells the operator, and nobody else. Implemented in `bot`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class UnclearBill:
+    """The provider's bill for this job is out of range; the estimate was charged."""
+
+    job_id: str
+    charged_nanousd: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnclearPrice:
+    """The provider's price per megapixel is out of range; this one still counts."""
+
+    kept_nanousd: int
+
+
+OperatorNews: TypeAlias = UnclearBill | UnclearPrice
+
+
+class OperatorAlerts(Protocol):
+    """Takes news for the operator. Never waits and never raises, so that no job depends on it."""
+
+    def tell(self, news: OperatorNews) -> None:
+        """Pass it on soon, seldom enough not to be a flood."""
+
+
+class LogOnly:
+    """Where there is nobody to tell but the log."""
+
+    def tell(self, news: OperatorNews) -> None:
+        """Write it down."""
+        log.warning("operator_news", news=repr(news))

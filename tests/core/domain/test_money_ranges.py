@@ -1,0 +1,61 @@
+"""A provider's numbers have a range: whatever it says, nobody is charged more than can be meant."""
+
+from __future__ import annotations
+
+import time
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.domain.money import MOST_UNITS, UNREADABLE_UNITS, bounded_number, charge, is_plausible_bill
+from core.upscalers.fal.failures import units_in
+from core.upscalers.fal.platform_api import _billing_event, _nanousd
+
+USD = 1_000_000_000
+POISON = ("1E+300000", "9e999999", "1e30", "1e25", "-1", "-0.5", "NaN", "sNaN", "Infinity", "9" * 10_000, "1" * 65, "x",
+          "0x10", "1_000", "\u0661\u0662")  # fmt: skip
+
+
+@pytest.mark.parametrize("text", POISON)
+def test_a_bill_that_is_no_number_is_refused_at_once(text: str) -> None:
+    began = time.thread_time()
+    units = units_in({"X-Fal-Billable-Units": text})
+    assert units == UNREADABLE_UNITS
+    assert not is_plausible_bill(units, USD // 10, USD)
+    assert _nanousd(text) is None
+    assert time.thread_time() - began < 0.1
+
+
+@pytest.mark.parametrize(("text", "units"), [("16", 16), ("0", 0), (" 2.5 ", Decimal("2.5")), ("1e1", 10)])
+def test_a_bill_that_can_be_meant_is_read(text: str, units: Decimal) -> None:
+    assert units_in({"X-Fal-Billable-Units": text}) == units
+    assert units_in({}) is None
+
+
+@pytest.mark.parametrize("value", [*POISON, True, None, [], 10**40, -(10**40), float("inf"), float("nan"), -1.0])
+def test_a_price_or_a_billing_event_that_is_no_amount_is_none(value: object) -> None:
+    assert _nanousd(value) is None
+    event = {"request_id": "r", "output_units": value, "cost_total": 0.1, "timestamp": "2026-11-29T00:00:00Z"}
+    assert _billing_event(event) is None
+    assert _billing_event({**event, "output_units": 1, "cost_total": value}) is None
+
+
+def test_a_bill_may_be_twice_the_estimate_or_a_dollar_above_it_and_no_more() -> None:
+    cent = USD // 100
+    assert is_plausible_bill(Decimal(11), 10 * cent, 10 * cent), "$1.00 above"
+    assert not is_plausible_bill(Decimal(12), 10 * cent, 10 * cent)
+    assert _nanousd(10**5000) is None
+    assert is_plausible_bill(Decimal(200), 10 * cent, 10 * USD), "twice"
+    assert not is_plausible_bill(Decimal(201), 10 * cent, 10 * USD)
+
+
+@given(st.text(max_size=80) | st.from_regex(r"-?\d{1,30}(\.\d{0,30})?([eE][+-]?\d{1,9})?", fullmatch=True))
+def test_no_text_is_charged_beyond_the_range(text: str) -> None:
+    number = bounded_number(text)
+    assert number is None or (number.is_finite() and number >= 0)
+    units = units_in({"X-Fal-Billable-Units": text})
+    if units is not None and is_plausible_bill(units, USD // 10, USD):
+        assert 0 <= units <= MOST_UNITS
+        assert 0 <= charge(units, USD // 10) <= 2 * USD

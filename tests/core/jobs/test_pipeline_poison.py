@@ -1,0 +1,63 @@
+"""The provider's bill is out of range: the picture arrives, the estimate is charged, and the operator is told."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from core.domain.errors import ModelFailed
+from core.domain.job import JobState
+from core.domain.money import UNREADABLE_UNITS
+from core.ports import OperatorNews, UnclearBill
+from core.presentation.job_texts import charge_text
+from tests.core.jobs.pipeline_kit import USD, World, world
+
+PRICE = USD // 10
+POISON = (Decimal(1000), Decimal("1e30"), Decimal("1e25"), Decimal("1E+300000"), UNREADABLE_UNITS)
+
+
+class Told:
+    """Collects what the operator is told."""
+
+    def __init__(self) -> None:
+        self.news: list[OperatorNews] = []
+
+    def tell(self, news: OperatorNews) -> None:
+        self.news.append(news)
+
+
+@pytest.fixture
+async def w(tmp_path: Path) -> AsyncIterator[World]:
+    async with world(tmp_path) as made:
+        yield made
+
+
+@pytest.mark.parametrize("units", POISON, ids=str)
+async def test_an_absurd_bill_is_charged_at_the_estimate_marked_and_told(w: World, units: Decimal) -> None:
+    told = w.tools.operator = Told()
+    w.upscaler.units = units
+    job = await w.done()
+    await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
+    assert job.receipt is not None
+    assert (job.receipt.basis, job.receipt.unclear) == ("unknown", True), "so that reconciliation corrects it"
+    assert charge_text(job.receipt, "en") == "Charged $0.10, to be checked."
+    assert told.news == [UnclearBill(job.id, PRICE)]
+
+
+async def test_an_absurd_bill_of_a_failed_job_is_the_estimate_too(w: World) -> None:
+    told = w.tools.operator = Told()
+    w.upscaler.faults["result"].append(ModelFailed(kind="x", billed=True, billed_units=Decimal("1e25")))
+    job = await w.done()
+    assert job.receipt is not None
+    assert (job.state, job.receipt.charged_nanousd) == (JobState.FAILED, PRICE)
+    assert told.news == [UnclearBill(job.id, PRICE)]
+
+
+async def test_a_bill_a_little_above_the_estimate_is_charged_as_it_is(w: World) -> None:
+    told = w.tools.operator = Told()
+    w.upscaler.units = Decimal(11)
+    await w.check_end(await w.done(), JobState.SUCCEEDED, charged=11 * PRICE)
+    assert told.news == []
