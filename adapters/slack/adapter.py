@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import aiohttp
 import structlog
 from aiohttp import web
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from adapters.slack.connection import app as bolt
 from adapters.slack.connection.drain_middleware import Gate
@@ -36,7 +37,9 @@ from adapters.slack.setup import oauth
 from adapters.slack.setup.installations import Install, Installs
 from adapters.slack.views import job as render
 from core.domain.job import Job, ReplyAddress, Source
+from core.net.retry import Backoff, retry
 from core.ports import AdapterContext, Capabilities, Download, LoginRefused, Reply, ReplyMemo
+from core.ports.clock import SystemClock
 from core.presentation import Notice
 
 log = structlog.get_logger(__name__)
@@ -45,6 +48,7 @@ EDIT_INTERVAL_S = 3.0
 DRAIN_GRACE_S = 5.0
 RENEW_EVERY_S = 300.0
 ALIVE_CHECK_S = 60.0
+LOGIN_BACKOFF = Backoff(first_s=0.5, cap_s=30.0)
 
 
 class SlackAdapter:
@@ -150,22 +154,13 @@ class SlackAdapter:
 
     async def _log_in(self) -> None:
         """The configured token's workspace. Raises LoginRefused; waits while Slack cannot be reached."""
+        if self._settings.socket_mode:
+            app_token = secret(self._settings.slack_app_token)
+            await self._answered("SLACK_APP_TOKEN", lambda: self._client().apps_connections_open(app_token=app_token))
         token = secret(self._settings.slack_bot_token)
         if not token:
             return
-        pause_s = 0.5
-        while True:
-            try:
-                answer = await self._client(token).auth_test()
-                break
-            except SlackApiError as error:
-                code = code_of(error)
-                if code and code not in ("ratelimited", "internal_error", "fatal_error", "service_unavailable"):
-                    raise LoginRefused(f"Slack refuses SLACK_BOT_TOKEN ({code}).") from None
-            except (aiohttp.ClientError, TimeoutError, ConnectionError, AttributeError) as error:
-                log.warning("slack_unreachable", kind=type(error).__name__, pause_s=pause_s)
-            await asyncio.sleep(pause_s)
-            pause_s = min(30.0, pause_s * 2)
+        answer = await self._answered("SLACK_BOT_TOKEN", lambda: self._client(token).auth_test())
         org_wide = bool(answer.get("is_enterprise_install"))
         self._installs.add_fixed(
             Install(
@@ -177,6 +172,21 @@ class SlackAdapter:
                 name=str(answer.get("team") or ""),
             )
         )
+
+    async def _answered(self, name: str, call: Callable[[], Awaitable[AsyncSlackResponse]]) -> AsyncSlackResponse:
+        """The answer to a call with the token of this name, asked again while Slack is away. Raises LoginRefused."""
+
+        def pause_s(error: Exception, attempt: int) -> float | None:
+            if isinstance(error, SlackApiError):
+                code = code_of(error)
+                if code and code not in ("ratelimited", "internal_error", "fatal_error", "service_unavailable"):
+                    raise LoginRefused(f"Slack refuses {name} ({code}).") from None
+            elif not isinstance(error, (aiohttp.ClientError, TimeoutError, ConnectionError, AttributeError)):
+                return None
+            log.warning("slack_unreachable", kind=type(error).__name__)
+            return LOGIN_BACKOFF.pause_s(attempt)
+
+        return await retry(call, clock=SystemClock(), pause=pause_s)
 
     async def _renew_tokens(self) -> None:
         """Rotating tokens are renewed ahead of time, so that no request waits for it."""

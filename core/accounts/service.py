@@ -10,10 +10,12 @@ import structlog
 from core.accounts.records import Members
 from core.budgets.reports import UsageReport
 from core.budgets.service import BudgetDesk
+from core.domain.errors import InternalError, StorageUnavailable, UpscaleError
 from core.domain.errors.reference import new_reference
 from core.domain.job import Requester
 from core.domain.limits import LimitStatus, Measure, ScopeKind, Window
 from core.jobs.steps import Tools
+from core.storage.database import DATABASE_ERRORS
 
 log = structlog.get_logger(__name__)
 
@@ -100,5 +102,17 @@ class DeskMethods:
         reference = new_reference()
         log.error("incident", reference=reference, area=area, exc_info=error)
         self._tools.metrics.incident(area)
-        await self._tools.store.add_incident(reference, area=area, kind=type(error).__name__, job_id="")
+        try:
+            await self._tools.store.add_incident(reference, area=area, kind=type(error).__name__, job_id="")
+        except DATABASE_ERRORS as away:
+            log.error("incident_not_kept", reference=reference, kind=type(away).__name__)
         return reference
+
+    async def unforeseen(self, area: str, error: BaseException) -> UpscaleError:
+        """Whatever a handler met, as a member of the tree. A database that is away is not written to."""
+        if isinstance(error, UpscaleError):
+            return error
+        if isinstance(error, (*DATABASE_ERRORS, ConnectionError, TimeoutError)):
+            log.error("storage_unavailable", area=area, kind=type(error).__name__)
+            return StorageUnavailable()
+        return InternalError(reference=await self.incident(area, error))

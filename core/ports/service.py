@@ -148,6 +148,9 @@ class Service(Protocol):
     async def forget_workspace(self, platform: str, workspace_id: str) -> None:
         """The platform revoked our access: end its jobs quietly and purge its images."""
 
+    async def unforeseen(self, area: str, error: BaseException) -> UpscaleError:
+        """What a handler met, for `notice`: itself, StorageUnavailable, or InternalError with its reference."""
+
     async def incident(self, area: str, error: BaseException) -> str:
         """Log the unforeseen once and return the reference that people are shown."""
 

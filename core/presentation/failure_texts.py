@@ -150,6 +150,16 @@ _SENTENCES: dict[type[e.UpscaleError], Explainer] = {
         lambda lo: tr("The budget could not be checked, so nothing was started.", lo),
         lambda lo: tr("Please try again in a minute.", lo),
     ),
+    e.StorageUnavailable: plain(
+        lambda lo: tr("The bot cannot be reached right now, so nothing was started.", lo),
+        lambda lo: tr("Please try again in a minute.", lo),
+    ),
+    e.PlatformRefused: plain(lambda lo: tr("The chat does not allow me to do that here.", lo), tone="refusal"),
+    e.PlatformBusy: plain(
+        lambda lo: tr("The chat asks for a short pause.", lo),
+        lambda lo: tr("Please try again in a minute.", lo),
+        "refusal",
+    ),
     e.Draining: plain(lambda lo: tr("The bot is restarting; try again in a minute.", lo), tone="info"),
     e.InternalError: plain(lambda lo: tr("Something went wrong on our side.", lo), _try_again),
 }

@@ -364,6 +364,10 @@ class FakeUpscaler:
         self._called("erase")
 
 
+class DatabaseAway(Exception):
+    """What the adapters' fake services take for a database that does not answer."""
+
+
 # --- the chat ---------------------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from adapters.discord.inbound.dispatcher import Desk
 from adapters.discord.inbound.forms import PREFIX as MODAL_PREFIX
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.translate import Interaction
+from adapters.discord.outbound import errors
 from adapters.discord.outbound.delivery import Payload
 from adapters.discord.outbound.reply_address import TOKEN_LIFE_S
 from adapters.discord.outbound.upload import file_name
@@ -131,9 +132,25 @@ class Buttons:
     async def _delete(self, answer: Answer, job_id: str) -> None:
         await answer.hold()
         await self._desk.service.delete(job_id, translate.requester(answer.interaction))
-        await answer.remove()
-        words = tr("Deleted: the picture and its original.", translate.locale_of(answer.interaction))
+        locale = translate.locale_of(answer.interaction)
+        words = tr("Deleted: the picture and its original.", locale)
+        try:
+            await answer.remove()
+        except errors.FAILED_CALLS as error:
+            if not errors.is_message_gone(error):
+                log.info("message_not_deleted", job=job_id, code=errors.code_of(error))
+                await self._empty(answer, words)
+                words = escape(
+                    tr("Deleted. This message could not be taken away; what it showed is gone here and at fal.", locale)
+                )
         await answer.whisper(Payload(lambda _: render.plain(words)))
+
+    async def _empty(self, answer: Answer, words: str) -> None:
+        """Leave only words in a message that Discord does not let us take away."""
+        try:
+            await answer.update(Payload(lambda _: render.plain(words)))
+        except errors.FAILED_CALLS as error:
+            log.info("message_not_emptied", code=errors.code_of(error))
 
     async def _redeliver(self, answer: Answer, job_id: str) -> None:
         await answer.think(ephemeral=True)

@@ -20,7 +20,15 @@ from adapters.discord.outbound.delivery import Payload
 from adapters.discord.outbound.interaction_tokens import FreshTokens
 from adapters.discord.outbound.rate_limit import Pauses
 from adapters.discord.views import job as render
-from core.domain.errors import DeliveryError, Draining, InternalError, UpscaleError
+from core.domain.errors import (
+    DeliveryError,
+    DeliveryRefused,
+    DeliveryUnavailable,
+    Draining,
+    PlatformBusy,
+    PlatformRefused,
+    UpscaleError,
+)
 from core.domain.job import UpscaleRequest
 from core.ports import AdapterContext
 
@@ -73,27 +81,24 @@ class Desk:
             await work(answer)
         except NotOurs:
             return
-        except UpscaleError as error:
-            await self.refuse(answer, error)
-        except errors.TRANSIENT as error:
-            log.warning("interaction_unanswered", interaction=answer.interaction.id, why=type(error).__name__)
         except discord.HTTPException as error:
             if errors.is_token_dead(error) or errors.is_message_gone(error):
                 log.info("interaction_unanswered", interaction=answer.interaction.id, code=error.code)
-            else:
-                await self._unforeseen(answer, error)
+                return
+            log.info("interaction_refused", interaction=answer.interaction.id, code=error.code, status=error.status)
+            await self.refuse(answer, PlatformBusy() if errors.is_transient(error) else PlatformRefused())
+        except errors.TRANSIENT as error:
+            log.warning("interaction_broke", interaction=answer.interaction.id, why=type(error).__name__)
+            await self.refuse(answer, PlatformBusy())
         except Exception as error:
-            await self._unforeseen(answer, error)
-
-    async def _unforeseen(self, answer: Answer, error: Exception) -> None:
-        reference = await self.service.incident("discord", error)
-        await self.refuse(answer, InternalError(reference=reference))
+            await self.refuse(answer, await self.service.unforeseen("discord", error))
 
     async def refuse(self, answer: Answer, error: UpscaleError) -> None:
         """Say what is wrong; privately wherever the answer has not begun in public. Failures of that are logged."""
-        if isinstance(error, DeliveryError):
-            log.info("interaction_unanswered", interaction=answer.interaction.id, why=error.code)
-            return
+        if isinstance(error, DeliveryUnavailable):
+            error = PlatformBusy()
+        elif isinstance(error, DeliveryRefused):
+            error = PlatformRefused()
         locale = translate.locale_of(answer.interaction)
         notice = self.service.notice(error, locale)
         try:

@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 CLICK_AREA = "slack.click"
 CLICK_ONCE_S = 3.0
 COMPARE_ONCE_S = 20.0
+BESIDE_AREA = "slack.beside"
+"""Messages and files of a job beside its result, by job id."""
 
 ChangeKind = Literal["again", "more_creative", "twice_more", "factor", "same"]
 
@@ -125,25 +127,59 @@ async def _compare(desk: Desk, press: Press, actor: Requester) -> None:
     name = f"compare-{job.id}{suffix_for(file.mime)}"
     picture = sendfile.Picture(file.path, name, said, file.bytes, file_name(job))
     team = Team(press.where.team_id, press.where.enterprise_id)
-    await sendfile.send_picture(
+    ts, file_id = await sendfile.send_picture(
         desk.api, desk.uploader, team, press.where.channel_id, press.thread_ts, picture, passing(said)
     )
+    # To be deleted with the job: it shows a part of both pictures.
+    beside = await desk.state.get(BESIDE_AREA, job.id) or {}
+    messages = [*beside.get("messages", ()), [press.where.channel_id, ts]]
+    await desk.state.put(BESIDE_AREA, job.id, {"messages": messages, "files": [*beside.get("files", ()), file_id]})
 
 
 async def _delete(desk: Desk, press: Press, actor: Requester) -> None:
-    """The images go, here, at fal and at Slack; then the message."""
+    """The images go, here, at fal and at Slack; then every message that showed them."""
     await desk.service.delete(press.job_id, actor)
     team = Team(press.where.team_id, press.where.enterprise_id)
-    for file_id in filter(None, press.value.split(",")):
-        try:
-            await desk.api.call(team, "files.delete", file=file_id)
-        except SlackError as error:
-            log.info("slack_file_not_deleted", job=press.job_id, error=error.error)
-    if press.message_ts and press.where.channel_id:
-        try:
-            await desk.api.call(team, "chat.delete", channel=press.where.channel_id, ts=press.message_ts)
-        except SlackError as error:
-            log.info("slack_message_not_deleted", job=press.job_id, error=error.error)
+    shown = [(press.where.channel_id, press.message_ts)] if press.message_ts and press.where.channel_id else []
+    beside = await desk.state.get(BESIDE_AREA, press.job_id) or {}
+    shown += [(str(channel), str(ts)) for channel, ts in beside.get("messages", ())]
+    carried = [name for name in press.value.split(",") if name]
+    shown += [(press.where.channel_id, ts.removeprefix("m")) for ts in carried if ts.startswith("m")]
+    files = [name for name in carried if not name.startswith("m")]
+    for file_id in dict.fromkeys([*files, *beside.get("files", ())]):
+        shown += await _shares(desk, team, file_id)
+        await _tried(desk, press, team, "files.delete", file=file_id)
+    said = passing(tr("Deleted: the picture and its original.", actor.locale))
+    for channel, ts in dict.fromkeys(shown):
+        if await _tried(desk, press, team, "chat.delete", channel=channel, ts=ts):
+            continue
+        await _tried(desk, press, team, "chat.update", channel=channel, ts=ts, **said.as_args())
+        left = tr(
+            "Deleted. This message could not be taken away; what it showed is gone here and at fal.", actor.locale
+        )
+        await desk.answers.tell(press.where, passing(left))
+    await desk.state.delete(BESIDE_AREA, press.job_id)
+
+
+async def _shares(desk: Desk, team: Team, file_id: str) -> list[tuple[str, str]]:
+    """(channel, ts) of the messages that a file of ours hangs on by itself."""
+    try:
+        answer = await desk.api.call(team, "files.info", file=file_id)
+    except SlackError:
+        return []
+    shares = ((answer.get("file") or {}).get("shares") or {}).values()
+    posts = [(channel, post) for side in shares for channel, found in side.items() for post in found]
+    return [(channel, str(post.get("ts"))) for channel, post in posts if post.get("ts")]
+
+
+async def _tried(desk: Desk, press: Press, team: Team, method: str, **args: Any) -> bool:
+    """Whether it is gone now."""
+    try:
+        await desk.api.call(team, method, **args)
+    except SlackError as error:
+        log.info("slack_not_deleted", job=press.job_id, method=method, error=error.error)
+        return error.error in ("message_not_found", "file_not_found", "file_deleted")
+    return True
 
 
 async def _redeliver(desk: Desk, press: Press, actor: Requester) -> None:

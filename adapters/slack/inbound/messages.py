@@ -85,15 +85,24 @@ class Events:
     async def _once(self, order: Order, name: str, rest: str) -> None:
         """A subcommand typed as a message, answered once however often the event comes."""
         key = f"{order.where.team_id}:{order.event}"
-        if await self._desk.state.claim(SEEN_AREA, key, ttl_s=SEEN_FOR_S):
+        if await self._first(order.where, key, SEEN_FOR_S):
             await account.answer(self._desk, order.where, name, rest)
 
     async def _help_now_and_then(self, order: Order) -> None:
         """Somebody talks to us without a picture: the help, but not after every "thank you"."""
         where = order.where
         key = f"help:{where.team_id}:{where.user_id}:{where.channel_id}"
-        if await self._desk.state.claim(SEEN_AREA, key, ttl_s=HELP_AGAIN_S):
+        if await self._first(where, key, HELP_AGAIN_S):
             await account.answer(self._desk, where, "help", "")
+
+    async def _first(self, where: Where, key: str, ttl_s: float) -> bool:
+        """Whether nobody has answered this yet; where that cannot be known now, the member is told."""
+        try:
+            return await self._desk.state.claim(SEEN_AREA, key, ttl_s=ttl_s)
+        except Exception as error:
+            actor = await self._desk.intake.actor(where)
+            await self._desk.answers.error(where, error, actor.locale)
+            return False
 
     async def home_opened(self, body: Body, context: AsyncBoltContext) -> None:
         """Draw the Home tab."""

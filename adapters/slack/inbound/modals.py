@@ -23,7 +23,6 @@ from adapters.slack.views import upscale_form as modal
 from adapters.slack.views.account import defaults_text
 from adapters.slack.views.blocks import Block
 from adapters.slack.views.job import passing
-from core.domain.errors import UpscaleError
 from core.domain.money import usd
 from core.presentation import tr
 from core.presentation.formats import size
@@ -76,9 +75,11 @@ async def complete_form(
     actor = await desk.intake.actor(where)
     try:
         saved = await desk.service.defaults(actor)
-    except UpscaleError:
-        saved = {}
-    remark = await _total(desk, actor, pick) if pick else ""
+        remark = await _total(desk, actor, pick) if pick else ""
+    except Exception as error:
+        # The form stands without hints and total; what it starts is judged again.
+        log.info("slack_form_not_completed", error=(await desk.answers.known(error)).code)
+        return
     if not saved and not remark and actor.locale.split("-")[0] == shown_locale.split("-")[0]:
         return
     view = modal.form(
@@ -124,8 +125,9 @@ async def show_details(desk: Desk, press: buttons.Press, view_id: str) -> None:
         job = await desk.service.job(press.job_id, actor)
         rows = buttons.details(job, actor.locale)
         lines = [b.rich([b.run(label, bold=True)], [b.run(value)]) for label, value in rows.items()]
-    except UpscaleError as error:
-        lines = [b.rich([b.run(desk.service.notice(error, actor.locale).text)])]
+    except Exception as error:
+        known = await desk.answers.known(error)
+        lines = [b.rich([b.run(desk.service.notice(known, actor.locale).text)])]
     await update(desk, press.where, view_id, _details_view(lines, actor.locale))
 
 
@@ -136,6 +138,10 @@ async def open_defaults(desk: Desk, client: AsyncWebClient, where: Where, trigge
     if view_id is None:
         return
     actor = await desk.intake.actor(where)
-    saved = await desk.service.defaults(actor)
+    try:
+        saved = await desk.service.defaults(actor)
+    except Exception as error:
+        await desk.answers.error(where, error, actor.locale)
+        return
     if saved:
         await update(desk, where, view_id, home.defaults_form(actor.locale, defaults_text(saved)))

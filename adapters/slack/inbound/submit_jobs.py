@@ -100,13 +100,21 @@ class Intake:
         """Tell once, even where the same event comes again to another process."""
         if order.may_come_again:
             key = f"{order.where.team_id}:{order.event}"
-            if not await self._state.claim(ANSWERED_AREA, key, ttl_s=ANSWERED_FOR_S):
+            if not await self._claimed(key):
                 return
         where = order.where
         if order.thread_ts:
             where = Where(where.team_id, where.enterprise_id, where.user_id, where.user_name, where.channel_id,
                           where.channel_name, order.thread_ts, where.response_url, where.at)  # fmt: skip
         await self._answers.error(where, error, locale)
+
+    async def _claimed(self, key: str) -> bool:
+        """Rather said twice than not at all: the database may be what is away."""
+        try:
+            return await self._state.claim(ANSWERED_AREA, key, ttl_s=ANSWERED_FOR_S)
+        except Exception as error:
+            log.info("slack_answer_not_claimed", error=(await self._answers.known(error)).code)
+            return True
 
     def text_is_parameters(self, text: str) -> bool:
         """Whether these words are parameters and nothing else (somebody's message may say anything)."""

@@ -102,7 +102,8 @@ class Deliverer:
 
     async def _post(self, job: Job, left: tuple[LimitStatus, ...], sent: Sent) -> tuple[Place, str]:
         place = await self._poster.place()
-        content = self._content(job, left, sent, moved=place.moved)
+        stream = (await self._notes.get("stream") or {}).get("ts", "")
+        content = self._content(job, left, sent, moved=place.moved, stream_ts=stream)
         if place.direct:
             return await self._poster.post(content, locale=job.requester.locale)
         try:
@@ -117,7 +118,7 @@ class Deliverer:
         place = await self._poster.move_to_direct(job.requester.locale, because)
         return place, await self._poster.post_in(place, self._content(job, left, sent, moved=True))
 
-    def _content(self, job: Job, left: tuple[LimitStatus, ...], sent: Sent, *, moved: bool) -> Any:
+    def _content(self, job: Job, left: tuple[LimitStatus, ...], sent: Sent, *, moved: bool, stream_ts: str = "") -> Any:
         delivery = Delivery(sent.shape, "direct_message" if moved else "")
         files = tuple(file_id for file_id in (sent.image_id, sent.full_id) if file_id)
         link = job.result.link if job.result is not None and job.result.link else ""
@@ -127,6 +128,7 @@ class Deliverer:
             left,
             image_id=sent.image_id,
             file_ids=files,
+            stream_ts=stream_ts,
             full_url="" if whole else link,
             remark=words.delivery_text(delivery, job.requester.locale),
         )

@@ -6,11 +6,11 @@ import structlog
 
 from adapters.slack.inbound.translate import Where
 from adapters.slack.outbound.api_client import SlackApi, Team
-from adapters.slack.outbound.errors import SlackError
+from adapters.slack.outbound.errors import TRANSIENT, SlackAway, SlackError
 from adapters.slack.outbound.response_url import Responses
 from adapters.slack.views import job as render
 from adapters.slack.views.blocks import Content
-from core.domain.errors import InternalError, UpscaleError
+from core.domain.errors import PlatformBusy, PlatformRefused, UpscaleError
 from core.domain.job import Job
 from core.ports import Service
 
@@ -65,11 +65,16 @@ class Answers:
             log.warning("slack_answer_lost", error=error.error)
             return False
 
+    async def known(self, error: BaseException) -> UpscaleError:
+        """As a member of the tree; what Slack refuses, or asks to wait for, is nobody's fault here."""
+        if isinstance(error, SlackAway):
+            return PlatformBusy()
+        if isinstance(error, SlackError):
+            log.info("slack_action_refused", error=error.error)
+            return PlatformBusy() if error.error in TRANSIENT else PlatformRefused()
+        return await self._service.unforeseen("slack", error)
+
     async def error(self, where: Where, error: BaseException, locale: str, *, job: Job | None = None) -> None:
         """Explain what went wrong. The unforeseen is logged once and becomes a reference."""
-        if isinstance(error, UpscaleError):
-            known: UpscaleError = error
-        else:
-            known = InternalError(reference=await self._service.incident("slack", error))
-        said = self._service.notice(known, locale, job)
+        said = self._service.notice(await self.known(error), locale, job)
         await self.tell(where, render.notice(said, locale, job_id=job.id if job else ""))

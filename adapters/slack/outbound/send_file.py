@@ -29,8 +29,8 @@ async def _forgotten(_: dict[str, Any]) -> None:
 
 async def send_picture(
     api: SlackApi, uploader: Uploader, team: Team, channel: str, thread_ts: str, picture: Picture, words: Content
-) -> str:
-    """Upload, wait until Slack can show it, and post it above `words`; the message's ts."""
+) -> tuple[str, str]:
+    """Upload, wait until Slack can show it, and post it above `words`; the message's ts and the file's id."""
     upload = Upload(picture.path, picture.name, picture.name, picture.alt, picture.bytes)
     file_id = await uploader.send(team, upload, {}, _forgotten)
     await uploader.wait_processed(team, file_id)
@@ -44,7 +44,7 @@ async def send_picture(
         unfurl_media=False,
         **content.as_args(),
     )
-    return str(answer["ts"])
+    return str(answer["ts"]), file_id
 
 
 async def send_file(uploader: Uploader, team: Team, channel: str, picture: Picture) -> str:

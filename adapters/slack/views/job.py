@@ -81,6 +81,7 @@ def result(
     *,
     image_id: str | None,
     file_ids: tuple[str, ...] = (),
+    stream_ts: str = "",
     full_url: str = "",
     remark: str = "",
 ) -> Content:
@@ -100,13 +101,13 @@ def result(
             b.context(size, words.parameters_line(job, locale), asked),
             b.context(words.receipt_line(job, left, locale)),
             b.context(words.notes_text(job, locale), remark),
-            result_buttons(job, file_ids, full_url),
+            result_buttons(job, (*file_ids, f"m{stream_ts}") if stream_ts else file_ids, full_url),
         ),
     )
 
 
-def result_buttons(job: Job, file_ids: tuple[str, ...], full_url: str) -> Block | None:
-    """The row under a result. The files to remove ride on Delete, so that any process can."""
+def result_buttons(job: Job, carried: tuple[str, ...], full_url: str) -> Block | None:
+    """The row under a result. Delete carries the files, and the messages (`m` + ts), that go with it."""
     locale = job.requester.locale
     sure = b.confirmation(
         tr("Delete this picture?", locale),
@@ -126,7 +127,7 @@ def result_buttons(job: Job, file_ids: tuple[str, ...], full_url: str) -> Block 
         b.button(
             words.button_label("delete", locale),
             action("delete", job.id),
-            value=",".join(file_ids),
+            value=",".join(carried),
             style="danger",
             confirm=sure,
         ),

@@ -13,6 +13,8 @@ _BY_CLASS: tuple[tuple[type[e.UpscaleError], int], ...] = (
     (e.JobNotFound, 404),
     (e.TooLate, 409),
     (e.QuoteExpired, 410),
+    (e.PlatformRefused, 403),
+    (e.PlatformBusy, 503),
     (e.NotAnImage, 415),
     (e.UnsupportedFormat, 415),
     (e.FileTooLarge, 413),
@@ -29,6 +31,7 @@ _BY_CLASS: tuple[tuple[type[e.UpscaleError], int], ...] = (
     (e.ProviderError, 503),
     (e.DeliveryError, 409),
     (e.Draining, 503),
+    (e.StorageUnavailable, 503),
 )
 
 

@@ -3,7 +3,8 @@
     UpscaleError
     ├── RequestError            what was asked cannot be done as asked
     │   ├── InvalidParameters   ├── NoImage            ├── UnsafeNotAllowed
-    │   ├── NotAllowed          ├── JobNotFound        ├── TooLate          └── QuoteExpired
+    │   ├── NotAllowed          ├── JobNotFound        ├── TooLate          ├── QuoteExpired
+    │   ├── PlatformRefused     └── PlatformBusy
     ├── InputError              the picture, or the way to it, is at fault
     │   ├── NotAnImage          ├── UnsupportedFormat  ├── DamagedImage     ├── FileTooLarge
     │   ├── TooManyPixels       ├── ImageTooSmall      ├── OutputTooLarge   ├── ImageTooCostly
@@ -20,6 +21,7 @@
     ├── DeliveryError           the chat platform refuses or is away
     │   ├── DeliveryRefused     ├── DeliveryUnavailable └── PlaceRefused
     ├── Draining                this process is shutting down
+    ├── StorageUnavailable      the database does not answer
     └── InternalError           the unforeseen; carries only its reference
 
 Each class is a dataclass whose fields are JSON facts, so that an error can be stored with its job and explained
@@ -28,7 +30,7 @@ later, in another language, by another process. Nothing here may hold a link, a 
 
 from __future__ import annotations
 
-from core.domain.errors.base import Draining, InternalError, UpscaleError
+from core.domain.errors.base import Draining, InternalError, StorageUnavailable, UpscaleError
 from core.domain.errors.budget import BudgetError, LedgerUnavailable, LimitReached, Paused, TooManyWaiting
 from core.domain.errors.delivery import DeliveryError, DeliveryRefused, DeliveryUnavailable, PlaceRefused
 from core.domain.errors.inputs import (
@@ -67,6 +69,8 @@ from core.domain.errors.request import (
     NoImage,
     NotAllowed,
     ParameterProblem,
+    PlatformBusy,
+    PlatformRefused,
     QuoteExpired,
     RequestError,
     TooLate,
@@ -106,6 +110,8 @@ __all__ = [
     "ParameterProblem",
     "Paused",
     "PlaceRefused",
+    "PlatformBusy",
+    "PlatformRefused",
     "ProviderBusy",
     "ProviderError",
     "ProviderHalted",
@@ -114,6 +120,7 @@ __all__ = [
     "RequestError",
     "RequestLost",
     "ResultExpired",
+    "StorageUnavailable",
     "SubmitNotSent",
     "SubmitUnknown",
     "TooLate",

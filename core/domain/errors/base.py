@@ -29,3 +29,10 @@ class InternalError(UpscaleError):
 
     code: ClassVar[str] = "internal"
     reference: str = ""
+
+
+@dataclass(eq=False, kw_only=True)
+class StorageUnavailable(UpscaleError):
+    """The database does not answer, so nothing can be done or even written down."""
+
+    code: ClassVar[str] = "storage_unavailable"

@@ -76,3 +76,17 @@ class QuoteExpired(RequestError):
     """The price was not confirmed in time."""
 
     code: ClassVar[str] = "quote_expired"
+
+
+@dataclass(eq=False, kw_only=True)
+class PlatformRefused(RequestError):
+    """The chat platform did not let us do what a button or command asked for."""
+
+    code: ClassVar[str] = "platform_refused"
+
+
+@dataclass(eq=False, kw_only=True)
+class PlatformBusy(RequestError):
+    """The chat platform is away or asks for a pause, while a button or command is handled."""
+
+    code: ClassVar[str] = "platform_busy"

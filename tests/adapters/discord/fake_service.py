@@ -23,9 +23,11 @@ from core.domain import authorization, money
 from core.domain.errors import (
     DeliveryRefused,
     Draining,
+    InternalError,
     JobNotFound,
     QuoteExpired,
     ResultExpired,
+    StorageUnavailable,
     TooLate,
     UnsafeNotAllowed,
     UpscaleError,
@@ -55,6 +57,7 @@ from core.ports import Change, ChatAdapter, MediaFile, Reply
 from core.presentation import Notice, explain
 from core.presentation.ending_texts import ending
 from core.presentation.job_texts import cancelled_text, charge_text
+from tests.fakes.core import DatabaseAway
 
 UNIT_PRICE = money.DEFAULT_UNIT_PRICE_NANOUSD
 CAPTION = "A quiet harbour at dawn, with @everyone asleep and **nets** drying on the quay."
@@ -486,6 +489,13 @@ class FakeCore:
 
     async def forget_workspace(self, platform: str, workspace_id: str) -> None:
         return None
+
+    async def unforeseen(self, area: str, error: BaseException) -> UpscaleError:
+        if isinstance(error, UpscaleError):
+            return error
+        if isinstance(error, DatabaseAway):
+            return StorageUnavailable()
+        return InternalError(reference=await self.incident(area, error))
 
     async def incident(self, area: str, error: BaseException) -> str:
         self.incidents.append(error)

@@ -7,10 +7,11 @@ import asyncio
 import pytest
 
 from core.domain.errors import DeliveryRefused, DeliveryUnavailable
-from core.domain.job import Progress
+from core.domain.job import Job, Progress
 from tests.adapters.discord.fake_service import png
 from tests.adapters.discord.kit import Bot
 from tests.emulators.discord import Fault, Invocation, Upload
+from tests.fakes.core import DatabaseAway
 
 PICTURE = Upload("harbour.png", png())
 EDIT = r"PATCH .*/webhooks/"
@@ -123,3 +124,36 @@ async def test_the_pause_that_a_429_asks_for_is_kept_by_the_final_edit_too(bot: 
     assert len(bot.discord.requests) == edits
     bot.core.clock.offset_s += 41
     await bot.core.finish(job_id)
+
+
+@pytest.mark.parametrize(("status", "code"), [*REFUSALS[:6], (429, 0)])
+async def test_a_refusal_behind_a_button_is_said_without_an_incident(bot: Bot, status: int, code: int) -> None:
+    _fast(bot)
+    started = await bot.discord.invoke("/upscale", {"image": PICTURE})
+    message = await started.answer(lambda m: m.images)
+    bot.discord.faults.append(Fault(EDIT, "status", times=9, status=status, code=code, files_only=True))
+    pressed = await bot.discord.click(message, "Compare")
+    said = await pressed.answer(lambda m: "The chat " in m.text)
+    assert said.ephemeral
+    assert bot.core.incidents == []
+
+
+async def test_a_delete_that_discord_refuses_empties_the_message_and_says_so(bot: Bot) -> None:
+    started = await bot.discord.invoke("/upscale", {"image": PICTURE})
+    message = await started.answer(lambda m: m.images)
+    bot.discord.faults.append(Fault("DELETE ", "status", times=9, status=403, code=50013))
+    await bot.discord.click(message, "Delete")
+    emptied = await started.answer(lambda m: not m.images)
+    assert "Deleted: the picture" in emptied.text
+    await bot.discord.until(lambda: [m for m in bot.discord.messages() if "could not be taken away" in m.text])
+
+
+async def test_a_database_that_is_away_is_said(bot: Bot) -> None:
+    async def away(*_: object) -> Job:
+        raise DatabaseAway
+
+    bot.core.request = away  # type: ignore[method-assign]
+    started = await bot.discord.invoke("/upscale", {"image": PICTURE})
+    message = await started.answer(lambda m: "right now" in m.text)
+    assert "nothing was started" in message.text
+    assert bot.core.incidents == []

@@ -25,6 +25,7 @@ from core.domain.errors import (
     JobNotFound,
     NotAllowed,
     QuoteExpired,
+    StorageUnavailable,
     UpscaleError,
 )
 from core.domain.events import JobEvent
@@ -52,6 +53,7 @@ from core.ports import Change, ChatAdapter, MediaFile
 from core.presentation import Notice, explain
 from core.presentation.ending_texts import ending
 from tests.emulators.slack.picture import measure, png
+from tests.fakes.core import DatabaseAway
 
 CAPTION = "A cat <!channel> on a *red* sofa & <@U0BEN00001> looks _up_"
 STAGES = ("preparing", "waiting", "upscaling", "delivering")
@@ -492,6 +494,13 @@ class FakeService:
         for row in self.rows.values():
             if row.job.requester.workspace_id == workspace_id and row.task:
                 row.task.cancel()
+
+    async def unforeseen(self, area: str, error: BaseException) -> UpscaleError:
+        if isinstance(error, UpscaleError):
+            return error
+        if isinstance(error, DatabaseAway):
+            return StorageUnavailable()
+        return InternalError(reference=await self.incident(area, error))
 
     async def incident(self, area: str, error: BaseException) -> str:
         self.incidents.append(error)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.domain.job import Delivery, JobState
-from tests.adapters.slack.conftest import World
-from tests.emulators.slack import find_element, text_of
+from core.ports import LoginRefused
+from tests.adapters.slack.conftest import World, make_world
+from tests.emulators.slack import SlackEmulator, find_element, text_of
+from tests.fakes.core import DatabaseAway
 
 # The methods' own error lists (Slack's reference, read 2026-11), without what only our own requests could cause.
 COMMON = ("access_denied", "ekm_access_denied", "enterprise_is_restricted", "missing_scope", "no_permission",
@@ -182,3 +186,80 @@ async def test_an_archived_channel_sends_the_result_to_its_owner(world: World) -
     world.service.release("upscaling")
     await world.idle()
     assert [m for m in world.slack.member.dms() if " is ready" in m.text]
+
+
+# ---------------------------------------------------------------- buttons, and the database away
+
+
+@pytest.mark.parametrize("error", ["channel_not_found", "ratelimited", "ekm_access_denied", "never_seen_yet"])
+async def test_a_refusal_behind_a_button_is_said_without_an_incident(world: World, error: str) -> None:
+    await world.slack.member.mention("", [world.picture()])
+    result = await world.result()
+    world.slack.fault("files.getUploadURLExternal", error=error, times=99)
+    await world.slack.member.click(result, "job:compare:")
+    told = await world.until(lambda: [m for m in world.bot_messages() if m.ephemeral_for], move=0.5)
+    assert "our side" not in text_of(told[0])
+    assert "The chat " in text_of(told[0])
+    assert world.service.incidents == []
+
+
+async def test_delete_takes_the_comparison_and_the_task_cards_with_it(world: World) -> None:
+    await world.slack.member.mention("", [world.picture()])
+    result = await world.result()
+    await world.slack.member.click(result, "job:compare:")
+    await world.until(lambda: any("Before (left)" in text_of(m) for m in world.bot_messages()), move=0.2)
+    await world.slack.member.click(result, "job:delete:")
+    await world.until(lambda: not [m for m in world.bot_messages() if not m.ephemeral_for], move=0.2)
+    assert [f for f in world.slack.world.files.values() if "compare" in f.name and not f.deleted] == []
+
+
+async def test_a_delete_that_slack_refuses_empties_the_message_and_says_so(world: World) -> None:
+    await world.slack.member.mention("", [world.picture()])
+    result = await world.result()
+    world.slack.fault("chat.delete", error="cant_delete_message", times=99)
+    await world.slack.member.click(result, "job:delete:")
+    told = await world.until(lambda: [m for m in world.bot_messages() if m.ephemeral_for], move=0.5)
+    assert "could not be taken away" in text_of(told[0])
+    assert "Deleted: the picture" in text_of(result)
+    assert "slack_file" not in str(result.blocks)
+
+
+class _Away:
+    """A database that does not answer."""
+
+    async def __call__(self, *_: Any, **__: Any) -> Any:
+        raise DatabaseAway
+
+
+@pytest.mark.parametrize("way", ["mention", "dm", "command", "details", "help"])
+async def test_a_database_that_is_away_is_said_on_every_way_in(world: World, way: str) -> None:
+    await world.slack.member.mention("", [world.picture()])
+    result = await world.result()
+    for name in ("request", "job", "defaults", "usage"):
+        setattr(world.service, name, _Away())
+    world.state.claim = _Away()  # type: ignore[method-assign]
+    if way == "details":
+        await world.slack.member.click(result, "job:details:")
+        await world.until(lambda: "cannot be reached right now" in str(world.slack.member.open_view().body), move=0.2)
+        return
+    if way == "mention":
+        await world.slack.member.mention("3x", [world.picture("b.png")])
+    elif way == "dm":
+        await world.slack.member.dm("3x", [world.picture("b.png")])
+    elif way == "help":
+        await world.slack.member.dm("thank you so much")
+    else:
+        await world.slack.member.command(text="usage")
+    said = await world.until(
+        lambda: [m for m in _everything(world) if "cannot be reached right now" in text_of(m)], move=0.2
+    )
+    assert "Please try again in a minute." in text_of(said[0])
+
+
+@pytest.mark.parametrize("name", ["slack_app_token", "slack_bot_token"])
+async def test_a_wrong_token_ends_the_start_with_one_sentence(slack: SlackEmulator, tmp_path: Path, name: str) -> None:
+    made = make_world(slack, tmp_path, **{name: "xapp-wrong" if "app" in name else "xoxb-wrong"})
+    with pytest.raises(LoginRefused, match=rf"^Slack refuses {name.upper()} \(invalid_auth\)\.$"):
+        async with asyncio.timeout(5):
+            await made.adapter.serve(lambda: None)
+    await made.adapter.close()

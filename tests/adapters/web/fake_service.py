@@ -43,6 +43,7 @@ from core.domain.parameters.spec import resolve
 from core.jobs.event_bus import JobFeed
 from core.ports import Change, MediaFile, PictureOf, TileSet
 from core.presentation import Charge, Notice, explain
+from tests.fakes.core import DatabaseAway
 
 CAPTION = "A lighthouse on a cliff <b>at dusk</b>, @everyone. Sandbox: no AI ran, this is a plain enlargement."
 OUTPUT_LIMIT_PX = 100_000_000
@@ -474,6 +475,13 @@ class FakeService:
 
     async def forget_workspace(self, platform: str, workspace_id: str) -> None:
         return None
+
+    async def unforeseen(self, area: str, error: BaseException) -> e.UpscaleError:
+        if isinstance(error, e.UpscaleError):
+            return error
+        if isinstance(error, DatabaseAway):
+            return e.StorageUnavailable()
+        return e.InternalError(reference=await self.incident(area, error))
 
     async def incident(self, area: str, error: BaseException) -> str:
         self.incidents.append(error)

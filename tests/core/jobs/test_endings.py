@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
-from core.domain.errors import DeliveryRefused, DeliveryUnavailable, PlaceRefused
+from core.domain.errors import DeliveryRefused, DeliveryUnavailable, InternalError, PlaceRefused, StorageUnavailable
 from core.domain.job import Delivery, JobState
 from tests.core.jobs.pipeline_kit import ANN, USD, World, world
 from tests.fakes.core import FakeReply
@@ -102,3 +103,18 @@ async def test_delete_works_from_the_moment_the_picture_can_be_seen(w: World) ->
     assert deleted.images_deleted
     ended = await w.job(job.id)
     assert (ended.state, ended.images_deleted) == (JobState.SUCCEEDED, True)
+
+
+async def test_an_error_of_the_database_is_told_without_writing_to_it(
+    w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trouble = OperationalError("select", {}, Exception("away"))
+
+    async def away(*_: object, **__: object) -> None:
+        raise trouble
+
+    monkeypatch.setattr(w.tools.store, "add_incident", away)
+    assert isinstance(await w.service.unforeseen("chat", trouble), StorageUnavailable)
+    unforeseen = await w.service.unforeseen("chat", ZeroDivisionError())
+    assert isinstance(unforeseen, InternalError)
+    assert unforeseen.reference
