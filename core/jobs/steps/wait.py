@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 
 import structlog
 
@@ -17,6 +18,9 @@ log = structlog.get_logger(__name__)
 _PERCENT_FOR_ETA = 8.0
 """Below this a percentage says too little about the speed to forecast the end from it."""
 
+_LATE_S = 5.0
+"""A forecast that has passed by less is still one."""
+
 
 class _Watcher:
     """Turns remote statuses into progress, and remembers what the forecast needs."""
@@ -26,6 +30,8 @@ class _Watcher:
         self.job = job
         self._megapixels = job.quote.megapixels if job.quote else 1
         self._running_since: float | None = None
+        self._shown: Progress | None = None
+        self._changed = asyncio.Event()
 
     async def on_status(self, status: RemoteStatus) -> None:
         """Publish one status."""
@@ -35,13 +41,40 @@ class _Watcher:
                 await self._tools.finish_times.learn(self._megapixels, taken_s)
             return
         if isinstance(status, RemoteQueued):
-            self._tools.show(self.job, self._waiting(status))
+            self._show(self._waiting(status))
             return
         if self._running_since is None:
             self._running_since = self._tools.clock.now()
             moved = await self._tools.store.transition(self.job.id, (JobState.QUEUED,), state=JobState.RUNNING)
             self.job = moved or self.job
-        self._tools.show(self.job, self._upscaling(status))
+        self._show(self._upscaling(status))
+
+    def _show(self, progress: Progress) -> None:
+        self._shown = progress
+        self._changed.set()
+        self._tools.show(self.job, progress)
+
+    async def take_back_late_promises(self) -> None:
+        """Until cancelled: a finish time that has passed is shown no longer, and a start that is late is told.
+
+        A request may stand at place 0 for hours without any change of its status (fal-ai/fal issue 1027).
+        """
+        while True:
+            shown = self._shown
+            if shown is None or shown.eta_at is None:
+                self._changed.clear()
+                await self._changed.wait()
+                continue
+            await self._tools.clock.sleep(max(1.0, shown.eta_at + _LATE_S - self._tools.clock.now()))
+            if self._shown is shown:
+                self._show(self._late(shown))
+
+    def _late(self, shown: Progress) -> Progress:
+        if shown.stage == "waiting" and not shown.position:
+            sent_at = self.job.remote.intent_at if self.job.remote is not None else 0.0
+            until_at = (sent_at or self.job.created_at) + self._tools.settings.start_within_s
+            return Progress("waiting", position=shown.position, awaits="start", until_at=until_at)
+        return dataclasses.replace(shown, eta_at=None)
 
     def _waiting(self, status: RemoteQueued) -> Progress:
         expected_s = self._tools.finish_times.expected_s(self._megapixels, status.position or 0)
@@ -82,8 +115,13 @@ async def wait(tools: Tools, job: Job) -> Next:
 
 async def _watch(tools: Tools, job: Job, request_id: str) -> None:
     watcher = _Watcher(tools, job)
-    async for status in tools.upscaler.watch(request_id):
-        await watcher.on_status(status)
+    late = asyncio.create_task(watcher.take_back_late_promises(), name=f"late-{job.id}")
+    try:
+        async for status in tools.upscaler.watch(request_id):
+            await watcher.on_status(status)
+    finally:
+        late.cancel()
+        await asyncio.gather(late, return_exceptions=True)
 
 
 async def _stop(tools: Tools, job: Job, request_id: str, watching: asyncio.Task[None]) -> Next:

@@ -1,0 +1,64 @@
+"""While the request is at the provider: promises that pass, and cancels whose bill nobody can tell yet."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from core.domain.errors import ProviderUnavailable, RequestLost
+from core.domain.job import JobState
+from core.ports import RemoteQueued, RemoteRunning
+from tests.core.jobs.pipeline_kit import USD, World, world
+from tests.fakes.core import until
+
+
+@pytest.fixture
+async def w(tmp_path: Path) -> AsyncIterator[World]:
+    async with world(tmp_path) as made:
+        yield made
+
+
+async def test_a_finish_time_that_has_passed_is_taken_back_and_a_late_start_told(w: World) -> None:
+    w.upscaler.hold = True
+    w.upscaler.statuses = [RemoteQueued(0)]
+    job = await w.ask()
+    message = w.adapter.message(job)
+    async with w.driving():
+        await until(lambda: any(p.awaits == "start" for p in message.progress))
+        w.upscaler.of(job.id).finish()
+    job = await w.job(job.id)
+    assert job.remote is not None
+    told = next(p for p in message.progress if p.awaits == "start")
+    assert (told.eta_at, told.until_at) == (None, job.remote.intent_at + w.settings.start_within_s)
+    assert all(p.eta_at is None or p.eta_at > s.at for s in message.shown if (p := s.progress) is not None)
+    await w.check_end(job, JobState.SUCCEEDED, charged=USD // 10)
+
+
+async def test_a_finish_time_that_has_passed_while_upscaling_is_taken_back(w: World) -> None:
+    w.upscaler.hold = True
+    w.upscaler.statuses = [RemoteRunning(40.0)]
+    job = await w.ask()
+    message = w.adapter.message(job)
+    async with w.driving():
+        await until(lambda: any(p.percent == 40.0 and p.eta_at is None for p in message.progress))
+        w.upscaler.of(job.id).finish()
+    await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=USD // 10)
+
+
+@pytest.mark.parametrize("error", [RequestLost(), ProviderUnavailable()])
+async def test_a_cancelled_request_whose_status_vanishes_counts_until_its_bill_is_known(
+    w: World, error: Exception
+) -> None:
+    w.upscaler.hold = True
+    job = await w.ask()
+    async with w.driving():
+        await w.accepts(1)
+        await w.shows(job, "upscaling")
+        w.upscaler.faults["result"].append(error)
+        await w.service.cancel(job.id, job.requester)
+    job = await w.job(job.id)
+    await w.check_end(job, JobState.CANCELLED, charged=USD // 10)
+    assert job.receipt is not None
+    assert job.receipt.basis == "unknown"
