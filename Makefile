@@ -9,9 +9,10 @@ NO_PACKAGES := echo "The packages could not be installed: is this machine online
 ARGS ?=
 TESTS ?= tests
 WORKERS ?= 2
+SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-dev chromium test check fix bench lock messages clean
+.PHONY: help run setup setup-dev chromium test check fix bench fuzz lock messages clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -39,6 +40,9 @@ fix: setup-dev ## format, and mend what can be mended by machine
 
 bench: setup-dev ## measure against the plain way, on the emulators
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+fuzz: setup-dev ## random input against parsers, pictures and signatures (SECONDS=60)
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
 
 messages: setup-dev ## list and add sentences that the translations lack
 	@$(BIN)/python -m core.presentation.translation_tool

@@ -17,7 +17,9 @@ def make(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[st
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("target", ["run", "test", "check", "fix", "bench", "lock", "messages", "clean", "setup"])
+@pytest.mark.parametrize(
+    "target", ["run", "test", "check", "fix", "bench", "fuzz", "lock", "messages", "clean", "setup"]
+)
 def test_every_promised_target_is_there_and_listed(target: str) -> None:
     assert make("--dry-run", "--assume-old=.venv/bin/python", target).returncode == 0
     assert f"make {target} " in make("help").stdout

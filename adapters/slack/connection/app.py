@@ -131,4 +131,7 @@ class HttpEndpoint:
         signature = request.headers.get("X-Slack-Signature", "")
         if self._verifier is None or not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 12):
             return False
-        return signature.isascii() and self._verifier.is_valid(body, stamp, signature)
+        try:
+            return signature.isascii() and self._verifier.is_valid(body, stamp, signature)
+        except UnicodeError:  # it reads the body as text; Slack sends nothing else
+            return False

@@ -1,0 +1,59 @@
+"""What the deployment files promise: few rights, bounded shares, and no secrets in an image."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+ROOT = Path(__file__).parents[2]
+UNIT = (ROOT / "deploy" / "upscale-bot.service").read_text()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "NoNewPrivileges=yes", "CapabilityBoundingSet=", "ProtectSystem=strict", "ProtectHome=yes", "PrivateTmp=yes",
+        "PrivateDevices=yes", "ProtectProc=invisible", "ProtectKernelTunables=yes", "ProtectKernelModules=yes",
+        "ProtectKernelLogs=yes", "ProtectControlGroups=yes", "ProtectClock=yes", "ProtectHostname=yes", "UMask=0077",
+        "RestrictSUIDSGID=yes", "RestrictNamespaces=yes", "RestrictRealtime=yes", "LockPersonality=yes", "LimitCORE=0",
+        "SystemCallArchitectures=native", "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX", "StateDirectoryMode=0700",
+    ],
+)  # fmt: skip
+def test_the_unit_gives_the_process_few_rights(line: str) -> None:
+    assert line in UNIT.splitlines()
+
+
+def test_the_unit_bounds_memory_and_processes() -> None:
+    assert re.search(r"(?m)^MemoryMax=\d+[MG]$", UNIT)
+    assert re.search(r"(?m)^TasksMax=\d+$", UNIT)
+
+
+def test_systemd_itself_finds_little_exposure_where_it_is_installed() -> None:
+    tool = shutil.which("systemd-analyze")
+    if tool is None:
+        return
+    command = [tool, "security", "--offline=yes", "--no-pager", str(ROOT / "deploy" / "upscale-bot.service")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if found := re.search(r"exposure level for \S+: ([0-9.]+)", done.stdout):  # systemd older than 250 has no --offline
+        assert float(found[1]) < 3
+
+
+def test_every_container_has_a_share_of_memory_and_processes() -> None:
+    services = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"]
+    for name, service in services.items():
+        assert {"memory", "pids"} <= service["deploy"]["resources"]["limits"].keys(), name
+        assert "no-new-privileges:true" in service["security_opt"], name
+
+
+def test_an_image_is_built_from_the_code_alone() -> None:
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    rules = [line for line in ignored if line and not line.startswith("#")]
+    assert rules[0] == "*"
+    copied = re.findall(r"(?m)^COPY (\S+) \S+$", (ROOT / "deploy" / "Dockerfile").read_text())
+    assert {f"!{name}" for name in copied} == {rule for rule in rules if rule.startswith("!")}
+    assert "**/.env*" in rules

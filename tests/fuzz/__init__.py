@@ -1,0 +1,1 @@
+"""Random and mutated input against everything that reads strangers' bytes; `make fuzz`."""
