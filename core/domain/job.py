@@ -196,8 +196,9 @@ class Delivery:
     elsewhere: Literal["", "direct_message", "new_message"] = ""
 
 
-Awaited = Literal["answer", "file", "start"]
-"""What of the provider's is waited for: its answer, the file that it made, a runner that begins."""
+Awaited = Literal["accept", "search", "start", "answer", "file"]
+"""What of the provider's is waited for: that it takes new work, that a request whose answer got lost is found there,
+that a runner begins, the outcome, the file that was made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,9 @@ from core.ports import (
 from core.presentation import Notice
 from core.storage.job_files import JobFiles
 
+SILENT_S = 30.0
+"""Waiting longer than this on somebody else is told in the job's message."""
+
 Next: TypeAlias = Literal["prepare", "hold", "submit", "wait", "collect", "deliver", "announce", "end"]
 
 

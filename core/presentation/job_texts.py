@@ -61,6 +61,12 @@ def stage_text(progress: Progress, locale: str) -> str:
 def _awaiting(awaits: Awaited, until_at: float, locale: str) -> str:
     time = moment(until_at, locale)
     sentences: dict[Awaited, str] = {
+        "accept": tr("fal takes nothing new at the moment. It is tried again until {time}.", locale, time=time),
+        "search": tr(
+            "fal's answer got lost. Your request is looked for there until {time}, and never paid for twice.",
+            locale,
+            time=time,
+        ),
         "answer": tr(
             "fal does not answer at the moment. Nothing is lost: it is asked again until {time}.", locale, time=time
         ),

@@ -26,7 +26,7 @@ from core.domain.errors import (
 )
 from core.domain.job import Awaited, Job, JobState, Made, Progress, Remote, Result, ResultNote
 from core.images.service import ImageFacts, StrippedResult
-from core.jobs.context import Next, Tools
+from core.jobs.context import SILENT_S, Next, Tools
 from core.jobs.steps.fail import charge, charge_by_size, charge_unknown
 from core.jobs.steps.prepare import max_result_bytes
 from core.net.retry import Backoff, retry
@@ -41,9 +41,6 @@ _PAUSES = Backoff(first_s=2.0, cap_s=900.0, asked_cap_s=900.0)
 _UNREADABLE_TRIES = 6
 _UNREADABLE_PAUSES = Backoff(first_s=4.0, cap_s=60.0)
 """A complete answer that is no picture is fetched again over two minutes, and then believed."""
-
-_SILENT_S = 30.0
-"""Waiting longer than this on somebody else is told."""
 
 _FLAT_PX_PER_BYTE = 30
 _SMALL_PX = 100_000
@@ -114,7 +111,7 @@ async def _patiently(tools: Tools, job: Job, awaited: Awaited, read: Callable[[]
         else:
             return None
         log.warning("collect_delayed", job=job.id, error=str(error), pause_s=round(pause_s, 1))
-        if tools.clock.now() + pause_s - began_at > _SILENT_S:
+        if tools.clock.now() + pause_s - began_at > SILENT_S:
             tools.show(job, Progress("delivering", awaits=awaited, until_at=until_at))
         return pause_s
 

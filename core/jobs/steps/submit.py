@@ -15,10 +15,10 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from core.domain.errors import ProviderBusy, SubmitNotSent, SubmitUnknown, UpscaleError
-from core.domain.job import Job, Progress, Remote
+from core.domain.job import Awaited, Job, Progress, Remote
 from core.domain.media_types import media_type_of
 from core.jobs.admission import Share
-from core.jobs.context import Next, Tools
+from core.jobs.context import SILENT_S, Next, Tools
 from core.jobs.endings import check_place
 from core.jobs.steps.fail import cancelled_before_submit
 from core.jobs.steps.prepare import ensure_input
@@ -82,6 +82,7 @@ async def _post(tools: Tools, job: Job, remote: Remote, *, resends: int) -> Next
             pause_s = _pause(refusal, attempt)
             if tools.clock.now() + pause_s > deadline:
                 raise
+            _tell_wait(tools, job, "accept", pause_s, since=deadline - tools.settings.submit_retry_s, until=deadline)
             await _pause_or_cancel(tools, job.id, pause_s)
         except UpscaleError:
             await tools.store.update(job.id, remote=remote)
@@ -102,6 +103,12 @@ def _pause(refusal: UpscaleError, attempt: int) -> float:
     asked = refusal.retry_after_s if isinstance(refusal, ProviderBusy) else None
     backoff = min(30.0, 2.0 ** (attempt - 1))
     return min(120.0, asked) if asked is not None else backoff * random.uniform(0.75, 1.25)
+
+
+def _tell_wait(tools: Tools, job: Job, awaits: Awaited, pause_s: float, *, since: float, until: float) -> None:
+    """A wait for somebody else that will have lasted `SILENT_S` is told in the job's message."""
+    if tools.clock.now() + pause_s - since > SILENT_S:
+        tools.show(job, Progress("waiting", awaits=awaits, until_at=until))
 
 
 async def _pause_or_cancel(tools: Tools, job_id: str, pause_s: float) -> None:
@@ -160,6 +167,7 @@ async def _search(tools: Tools, job: Job, remote: Remote, unknown: SubmitUnknown
         pause_s = _SEARCH_PAUSES_S[min(number, len(_SEARCH_PAUSES_S) - 1)]
         if tools.clock.now() + pause_s > deadline:
             break
+        _tell_wait(tools, job, "search", pause_s, since=deadline - tools.settings.submit_search_s, until=deadline)
         await tools.clock.sleep(pause_s)
     job = await tools.load(job.id)
     if job.remote is not None and job.remote.request_id:  # named in the last moment

@@ -11,7 +11,7 @@ from core.domain.errors import ProviderUnavailable, RequestLost
 from core.domain.job import JobState
 from core.ports import RemoteQueued, RemoteRunning
 from tests.core.jobs.pipeline_kit import USD, World, world
-from tests.fakes.core import until
+from tests.fakes.core import Submit, until
 
 
 @pytest.fixture
@@ -62,3 +62,19 @@ async def test_a_cancelled_request_whose_status_vanishes_counts_until_its_bill_i
     await w.check_end(job, JobState.CANCELLED, charged=USD // 10)
     assert job.receipt is not None
     assert job.receipt.basis == "unknown"
+
+
+@pytest.mark.parametrize(("step", "awaited"), [("busy", "accept"), ("lost", "search")])
+async def test_a_submit_that_takes_long_says_what_it_waits_for(w: World, step: Submit, awaited: str) -> None:
+    w.upscaler.script.extend([step] * (6 if step == "busy" else 1))
+    w.upscaler.listing = "completed"
+    w.upscaler.hold = step == "lost"
+    job = await w.ask()
+    message = w.adapter.message(job)
+    async with w.driving():
+        await until(lambda: any(p.awaits == awaited for p in message.progress))
+        if step == "lost":
+            w.upscaler.of(job.id).finish()
+    told = [p for p in message.progress if p.awaits == awaited]
+    assert all(p.until_at is not None for p in told)
+    await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=USD // 10)
