@@ -29,7 +29,8 @@ from bot.providers import PICTURE_FOLDERS, image_limits, make_upscaler
 from bot.settings import Settings, secret
 from bot.supervisor import supervise
 from core.accounts.records import Members
-from core.engine.cluster import FileRoster, PostgresRoster, Roster, new_name, watch
+from core.engine.cluster import make_roster, new_name, watch
+from core.engine.replicas import Replicas
 from core.engine.workflows import DbosEngine
 from core.images.renditions import JobMedia
 from core.images.service import ImageShop
@@ -95,6 +96,8 @@ class App:
         self.store = SqlJobStore(self.database, self.vault, self.clock)
         self.state = SqlAppState(self.database, self.vault, self.clock)
         self.ledger = SqlLedger(self.database, self.clock, ledger_settings(s))
+        self.replicas = Replicas(self.database)
+        self.roster = make_roster(self.database, s.database, s.data_dir / "replicas", self.replicas)
 
     def _core(self) -> None:
         s = self.settings
@@ -125,14 +128,18 @@ class App:
             ),
             metrics=self.metrics,
             operator=self.alerts,
+            lease=self.roster,
         )
         self.pipeline = Pipeline(self.tools)
         self.engine = DbosEngine(
-            self.pipeline, database_url=_engine_url(s), executor_id=new_name(), takes_over=self.serve
+            self.pipeline,
+            database_url=_engine_url(s),
+            executor_id=new_name(),
+            takes_over=self.serve,
+            living=self.replicas.living,
         )
         self.members = Members(self.tools, self.state, self.budget)
         self.service = UpscaleService(self.tools, self.engine, self.members, self.budget, allow_unsafe=s.allow_unsafe)
-        self.roster = _roster(s, self.database, self.state)
         gauges = Gauges(self.tools, s.data_dir)
         duties = (*budget_duties(self.budget, self.tools, self.state), *gauges.duties())
         self.janitor = Janitor(
@@ -185,8 +192,8 @@ class App:
         await migrate(self.database)
         await self.upscaler.start()
         await self.tools.finish_times.load()
-        await self.engine.open()
         await self.roster.sign_in(self.engine.executor_id)
+        await self.engine.open()
         if not self.serve:
             return
         await self.roster.take_dead(self.janitor.take_over)
@@ -290,9 +297,3 @@ def _engine_url(s: Settings) -> str:
     if parse(s.database).get_backend_name() == "sqlite":
         return f"sqlite:///{(s.data_dir / 'jobs.db').as_posix()}"
     return for_psycopg(s.database)
-
-
-def _roster(s: Settings, database: Database, state: SqlAppState) -> Roster:
-    if database.is_sqlite:
-        return FileRoster(s.data_dir / "replicas")
-    return PostgresRoster(s.database, state)

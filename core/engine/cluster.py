@@ -2,7 +2,8 @@
 
 Every process holds a lock under its own name for as long as it lives: a file lock beside the SQLite file, or a
 session advisory lock on PostgreSQL. A lock that can be taken belongs to nobody alive; whoever takes it resumes that
-name's jobs and removes it. A frozen process keeps its lock and is left alone.
+name's jobs and removes it. A frozen process keeps its lock and is left alone; one whose lock was lost all the same
+(its connection was cut) is struck off first, so that it changes nothing when it wakes up, and then signs in anew.
 """
 
 from __future__ import annotations
@@ -19,14 +20,19 @@ import asyncpg
 import structlog
 from filelock import FileLock, Timeout
 
-from core.ports import AppState
-from core.storage.database_url import for_asyncpg
+from core.engine.replicas import Replicas
+from core.ports import Lease
+from core.ports.ownership import LeaseUnsure, awake_clock_s, new_token
+from core.storage.database import Database
 
 log = structlog.get_logger(__name__)
 
 _LOOK_EVERY_S = 1.0
 _SETTLED_S = 10.0
 """A PostgreSQL restart frees every lock at once: nobody is declared dead until the server is up for so long."""
+
+_LEASE_S = 0.8
+"""How long what was confirmed counts: shorter than the time for which a lock must be seen free."""
 
 _TAKE = "SELECT pg_try_advisory_lock($1)"
 
@@ -38,8 +44,8 @@ def new_name() -> str:
     return f"p-{secrets.token_hex(6)}"
 
 
-class Roster(Protocol):
-    """Where processes sign in."""
+class Roster(Lease, Protocol):
+    """Where processes sign in; to its own process it is the lease."""
 
     async def sign_in(self, name: str) -> None:
         """Hold the lock of this name until `sign_out` or death."""
@@ -48,23 +54,30 @@ class Roster(Protocol):
         """Leave orderly; unfinished jobs are for others to take over at once."""
 
     async def take_dead(self, take_over: TakeOver) -> None:
-        """Call `take_over` for each name whose owner is dead, while nobody else can, and strike the name off."""
+        """Call `take_over` for each name whose owner is dead, while nobody else can, and strike the name off.
+
+        Signs in anew where this process itself was taken for dead meanwhile.
+        """
 
 
 class FileRoster:
     """For one machine: `<folder>/<name>.lock`, locked by its owner (the kernel frees it with the process)."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, replicas: Replicas) -> None:
         self._folder = folder
+        self._replicas = replicas
         self._own: FileLock | None = None
         self._name = ""
+        self.token = new_token()
 
     async def sign_in(self, name: str) -> None:
-        """Create and lock the own file."""
+        """Create and lock the own file, under a fresh token."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._name = name
-        self._own = FileLock(self._folder / f"{name}.lock", timeout=5)
+        self._own = FileLock(self._path(name), timeout=5)
         self._own.acquire()
+        self.token = new_token()
+        await self._replicas.sign_in(name, self.token)
 
     async def sign_out(self) -> None:
         """Unlock; the file stays for whoever takes the jobs over."""
@@ -72,39 +85,59 @@ class FileRoster:
             self._own.release()
             self._own = None
 
+    async def confirm(self) -> float:
+        """For ever: a process that is stopped keeps the lock of its file."""
+        return float("inf")
+
     async def take_dead(self, take_over: TakeOver) -> None:
-        """Try every other file's lock."""
-        for path in sorted(self._folder.glob("p-*.lock")):
-            name = path.stem
-            if name == self._name:
-                continue
-            lock = FileLock(path, timeout=0)
-            try:
-                lock.acquire()
-            except Timeout:
-                continue
-            try:
-                await take_over(name)
-                path.unlink(missing_ok=True)
-            finally:
-                lock.release()
+        """Try every other name's lock, of a file or of a row (a restored database has rows without files)."""
+        tokens = await self._replicas.tokens()
+        if self._name and (tokens.get(self._name) != self.token or not self._path(self._name).exists()):
+            log.warning("signed_in_anew", replica=self._name)
+            await self.sign_out()
+            await self.sign_in(self._name)
+        for name in sorted({path.stem for path in self._folder.glob("p-*.lock")} | set(tokens)):
+            if name != self._name:
+                await self._try(name, take_over)
+
+    async def _try(self, name: str, take_over: TakeOver) -> None:
+        lock = FileLock(self._path(name), timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            return
+        try:
+            await _take(self._replicas, name, take_over)
+            self._path(name).unlink(missing_ok=True)
+        finally:
+            lock.release()
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.lock"
 
 
 class PostgresRoster:
     """For many machines: a session advisory lock per name on a connection of its own (never through a pooler)."""
 
-    def __init__(self, url: str, state: AppState) -> None:
+    dead_after_s = 1.0
+    """A lock must be seen free for so long before its owner is dead: longer than any lease lasts."""
+
+    def __init__(self, url: str, replicas: Replicas) -> None:
         self._url = url
-        self._state = state
+        self._replicas = replicas
         self._connection: Any = None
+        self._asking = asyncio.Lock()
         self._name = ""
-        self._free_once: set[str] = set()
+        self._free_since: dict[str, float] = {}
+        self.token = new_token()
 
     async def sign_in(self, name: str) -> None:
-        """Connect, take the own lock, and write the name where others look."""
+        """Connect, take the own lock, and write the name where others look, under a fresh token."""
         self._name = name
-        await self._connect()
-        await self._state.put("replica", name, {"since": time.time()})
+        if self._connection is None or self._connection.is_closed():
+            await self._connect()
+        self.token = new_token()
+        await self._replicas.sign_in(name, self.token)
 
     async def sign_out(self) -> None:
         """Close the connection, which frees the lock."""
@@ -112,34 +145,46 @@ class PostgresRoster:
             await self._connection.close(timeout=5)
             self._connection = None
 
+    async def confirm(self) -> float:
+        """The lock was held at some instant after now; who sees it free must see so for longer than this lease."""
+        asked_s = awake_clock_s()
+        try:
+            await self._ask("SELECT 1")
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as trouble:
+            raise LeaseUnsure from trouble
+        return asked_s + _LEASE_S
+
     async def take_dead(self, take_over: TakeOver) -> None:
-        """Try every other name's lock; one that is free twice running is dead."""
+        """Try every other name's lock; one that stays free is dead."""
         if self._connection is None or self._connection.is_closed():
-            self._free_once.clear()
+            self._free_since.clear()
             await self._connect()
+        tokens = await self._replicas.tokens()
+        if tokens.get(self._name) != self.token:
+            log.warning("signed_in_anew", replica=self._name)
+            await self.sign_in(self._name)
         if await self._uptime_s() < _SETTLED_S:
             return
-        for name in await self._state.keys("replica"):
+        for name in sorted(tokens):
             if name != self._name:
                 await self._try(name, take_over)
 
     async def _try(self, name: str, take_over: TakeOver) -> None:
-        if not await self._lock(name):
-            self._free_once.discard(name)
+        if not await self._ask(_TAKE, _number(name)):
+            self._free_since.pop(name, None)
             return
         try:
-            if name in self._free_once:
-                await take_over(name)
-                await self._state.delete("replica", name)
-            self._free_once ^= {name}
+            now_s = awake_clock_s()
+            if now_s - self._free_since.setdefault(name, now_s) >= self.dead_after_s:
+                await _take(self._replicas, name, take_over)
+                del self._free_since[name]
         finally:
-            await self._connection.execute("SELECT pg_advisory_unlock($1)", _number(name), timeout=5)
+            await self._ask("SELECT pg_advisory_unlock($1)", _number(name))
 
     async def _connect(self) -> None:
-        address = for_asyncpg(self._url)
         connection = await asyncpg.connect(
-            address.dsn,
-            timeout=address.timeout_s,
+            self._url,
+            timeout=10,
             server_settings={
                 "application_name": f"upscale-bot {self._name}",
                 "tcp_keepalives_idle": "5",
@@ -152,14 +197,28 @@ class PostgresRoster:
             raise ConnectionError("an earlier connection of this process still holds its name")
         self._connection = connection
 
-    async def _lock(self, name: str) -> bool:
-        taken: bool = await self._connection.fetchval(_TAKE, _number(name), timeout=5)
-        return taken
+    async def _ask(self, query: str, *values: Any) -> Any:
+        """One question at a time on the connection that holds the lock."""
+        async with self._asking:
+            if self._connection is None:
+                raise ConnectionError("not signed in")
+            return await self._connection.fetchval(query, *values, timeout=5)
 
     async def _uptime_s(self) -> float:
-        query = "SELECT extract(epoch FROM now() - pg_postmaster_start_time())::float"
-        uptime_s: float = await self._connection.fetchval(query, timeout=5)
+        uptime_s: float = await self._ask("SELECT extract(epoch FROM now() - pg_postmaster_start_time())::float")
         return uptime_s
+
+
+def make_roster(database: Database, url: str, folder: Path, replicas: Replicas) -> Roster:
+    """The one that fits the database: files in `folder` beside a SQLite file, else locks on the PostgreSQL at `url`."""
+    return FileRoster(folder, replicas) if database.is_sqlite else PostgresRoster(url, replicas)
+
+
+async def _take(replicas: Replicas, name: str, take_over: TakeOver) -> None:
+    """First the dead process loses its token, should it still live; its name goes last, when its jobs are taken."""
+    await replicas.revoke(name)
+    await take_over(name)
+    await replicas.strike(name)
 
 
 def _number(name: str) -> int:

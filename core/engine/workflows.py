@@ -12,6 +12,7 @@ import asyncio
 import datetime
 import os
 import sqlite3
+from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, Literal
 
@@ -20,6 +21,7 @@ from dbos import DBOS, DBOSConfig, SetWorkflowID, WorkflowSerializationFormat
 
 from core.jobs.steps import Next, Pipeline
 from core.jobs.steps.runner import StorageTrouble
+from core.ports import NotOwner
 from core.storage import sqlite_compat
 
 log = structlog.get_logger(__name__)
@@ -48,10 +50,10 @@ class _Running:
     """Workflows that an error of the engine's own tables threw out of this process before it was written down."""
 
 
-async def _run_step(step: Next, job_id: str) -> Next:
+async def _run_step(step: Next, job_id: str, token: str) -> Next:
     if _Running.pipeline is None:
         raise StorageTrouble("engine is stopped")
-    return await _Running.pipeline.run_on(step, job_id)
+    return await _Running.pipeline.run_on(step, job_id, token)
 
 
 @DBOS.step(
@@ -62,8 +64,8 @@ async def _run_step(step: Next, job_id: str) -> Next:
     backoff_rate=1.7,
     should_retry=lambda error: isinstance(error, StorageTrouble),
 )
-async def _step(step: Next, job_id: str) -> Next:
-    return await _run_step(step, job_id)
+async def _step(step: Next, job_id: str, token: str) -> Next:
+    return await _run_step(step, job_id, token)
 
 
 @DBOS.workflow(
@@ -71,11 +73,16 @@ async def _step(step: Next, job_id: str) -> Next:
 )
 async def _upscale_job(job_id: str, first: Next) -> str:
     step: Next = first
+    # Of this run, for as long as it lasts: a run that its process was struck off for must not go on under a new one.
+    token = _Running.pipeline.tools.lease.token if _Running.pipeline is not None else ""
     try:
         for _ in range(_MAX_STEPS):
-            step = await _step(step, job_id)
+            step = await _step(step, job_id, token)
             if step == "end":
                 break
+    except NotOwner:
+        log.warning("job_left_to_its_new_owner", job=job_id)
+        raise
     except Exception:
         _Running.broken.add(DBOS.workflow_id or "")
         raise
@@ -85,8 +92,18 @@ async def _upscale_job(job_id: str, first: Next) -> str:
 class DbosEngine:
     """`core.ports.JobEngine` on DBOS. One per process at a time."""
 
-    def __init__(self, pipeline: Pipeline, *, database_url: str, executor_id: str, takes_over: bool = True) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        *,
+        database_url: str,
+        executor_id: str,
+        takes_over: bool = True,
+        living: Callable[[], Awaitable[Collection[str]]] | None = None,
+    ) -> None:
+        """`living` names the processes that are watched; without it every one counts as alive."""
         self._pipeline = pipeline
+        self._living = living
         self._url = database_url
         self._takes_over = takes_over
         self.executor_id = executor_id
@@ -134,11 +151,16 @@ class DbosEngine:
             await DBOS.start_workflow_async(_upscale_job, job_id, first)
 
     async def active(self) -> set[str]:
-        """Ids of jobs of which some process has, or will take, a workflow in hand."""
+        """Ids of jobs of which some living process has, or will take, a workflow in hand."""
         found = await DBOS.list_workflows_async(
             status=["PENDING", "ENQUEUED", "DELAYED"], load_input=False, load_output=False
         )
-        return {_job_of(workflow.workflow_id) for workflow in found}
+        living = await self._living() if self._living is not None else None
+        return {
+            _job_of(workflow.workflow_id)
+            for workflow in found
+            if living is None or workflow.status != "PENDING" or workflow.executor_id in living
+        }
 
     async def take_over(self, dead_executor_id: str) -> list[str]:
         """Resume the unfinished workflows of a dead process here; the ids of their jobs."""
@@ -159,7 +181,11 @@ class DbosEngine:
         if not ids:
             return 0
         found = await DBOS.list_workflows_async(
-            workflow_ids=ids, status=["PENDING"], load_input=False, load_output=False
+            workflow_ids=ids,
+            executor_id=self.executor_id,  # what another process has taken meanwhile is its own
+            status=["PENDING"],
+            load_input=False,
+            load_output=False,
         )
         pending = [workflow.workflow_id for workflow in found]
         if pending:

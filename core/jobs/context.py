@@ -21,21 +21,29 @@ from core.ports import (
     ChatAdapter,
     Clock,
     JobStore,
+    Lease,
     Ledger,
     LogOnly,
     Metrics,
     NoMetrics,
+    NotOwner,
     OperatorAlerts,
+    OwnLease,
     Reply,
     Upscaler,
 )
+from core.ports.ownership import LeaseUnsure
 from core.presentation import Notice
+from core.storage.database import DATABASE_ERRORS
 from core.storage.job_files import JobFiles
 
 SILENT_S = 30.0
 """Waiting longer than this on somebody else is told in the job's message."""
 
 Next: TypeAlias = Literal["prepare", "hold", "submit", "wait", "collect", "deliver", "announce", "end"]
+
+INTERRUPTIONS = (NotOwner, LeaseUnsure, *DATABASE_ERRORS)
+"""What ends a run of a step without saying anything of the job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +126,7 @@ class Tools:
     settings: PipelineSettings = PipelineSettings()
     metrics: Metrics = field(default_factory=NoMetrics)
     operator: OperatorAlerts = field(default_factory=LogOnly)
+    lease: Lease = field(default_factory=OwnLease)
     loops: dict[str, ProgressLoop] = field(default_factory=dict)
     cancels: dict[str, asyncio.Event] = field(default_factory=dict)
     locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
@@ -140,6 +149,11 @@ class Tools:
             raise JobNotFound
         return job
 
+    async def before_effect(self, job_id: str) -> None:
+        """To be awaited before anything is posted or settled: raises NotOwner where another process has the job."""
+        await self.lease.confirm()
+        await self.store.check_owner(job_id)
+
     def adapter(self, platform: str) -> ChatAdapter:
         """The platform's adapter; a silent one for a platform that is not configured (any more)."""
         return self.adapters.get(platform, self.fallback_adapter)
@@ -155,7 +169,12 @@ class Tools:
         loop = self.loops.get(job.id)
         if loop is None:
             interval = self.adapter(job.reply.platform).capabilities.min_edit_interval_s
-            loop = self.loops[job.id] = ProgressLoop(self.reply(job), self.clock, min_interval_s=interval)
+            loop = self.loops[job.id] = ProgressLoop(
+                self.reply(job),
+                self.clock,
+                min_interval_s=interval,
+                check_owner=lambda: self.store.check_owner(job.id),
+            )
         loop.show(job, progress)
         return job
 

@@ -7,12 +7,13 @@ Progress is a courtesy: an edit that fails is dropped, and a message that is gon
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import structlog
 
 from core.domain.errors import DeliveryError, DeliveryRefused
 from core.domain.job import Job, Progress
-from core.ports import Clock, Reply
+from core.ports import Clock, NotOwner, Reply
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +25,16 @@ _GRACE_FOR_LAST_EDIT_S = 1.5
 class ProgressLoop:
     """Progress edits of one job, from `start` to `stop`."""
 
-    def __init__(self, reply: Reply, clock: Clock, *, min_interval_s: float) -> None:
+    def __init__(
+        self,
+        reply: Reply,
+        clock: Clock,
+        *,
+        min_interval_s: float,
+        check_owner: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`check_owner` raises NotOwner where the message is another process's by now."""
+        self._check_owner = check_owner
         self._reply = reply
         self._clock = clock
         self._min_interval_s = min_interval_s
@@ -76,11 +86,15 @@ class ProgressLoop:
         self._editing = True
         try:
             async with asyncio.timeout(_EDIT_TIMEOUT_S):
+                if self._check_owner is not None:
+                    await self._check_owner()
                 await self._reply.progress(job, progress)
         except DeliveryRefused as refusal:
             self.dead = True
             self._refusal = refusal
             log.info("progress_edits_stopped", job=job.id, reason=refusal.reason)
+        except NotOwner:
+            self.dead = True
         except (DeliveryError, TimeoutError) as error:
             log.info("progress_edit_dropped", job=job.id, reason=str(error) or "timeout")
         except Exception:

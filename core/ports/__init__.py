@@ -10,6 +10,7 @@ from core.ports.files import TILE_PX, Media, MediaFile, PictureOf, TileSet
 from core.ports.metrics import Metrics, NoMetrics
 from core.ports.money import Granted, HoldAnswer, HoldRequest, Ledger, MustWait
 from core.ports.operator import LogOnly, OperatorAlerts, OperatorNews, UnclearBill, UnclearPrice
+from core.ports.ownership import Lease, NotOwner, OwnLease
 from core.ports.service import Service
 from core.ports.storage import AppState, JobEngine, JobStore
 from core.ports.upscaler import (
@@ -42,6 +43,7 @@ __all__ = [
     "HoldRequest",
     "JobEngine",
     "JobStore",
+    "Lease",
     "Ledger",
     "LogOnly",
     "LoginRefused",
@@ -54,6 +56,8 @@ __all__ = [
     "NoMetrics",
     "OperatorAlerts",
     "OperatorNews",
+    "NotOwner",
+    "OwnLease",
     "PictureOf",
     "RemoteCompleted",
     "RemoteQueued",

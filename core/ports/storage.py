@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from core.domain.job import Job, JobState, Requester
+from core.domain.job import Job, JobState, Remote, Requester
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,21 @@ class JobStore(Protocol):
 
     async def update(self, job_id: str, **changes: Any) -> Job:
         """Set these fields of `Job` and stamp `updated_at`."""
+
+    async def claim(self, job_id: str, token: str) -> Job:
+        """Make this token the row's owner and return the snapshot; `update` inside `owning` needs it.
+
+        Raises NotOwner where the token belongs to no process that is signed in, and JobNotFound.
+        """
+
+    async def check_owner(self, job_id: str) -> None:
+        """Raise NotOwner where this is `owning` the job with a token that the row no longer carries."""
+
+    async def mark_submit(self, job_id: str, allowed: Sequence[str], remote: Remote) -> Job | None:
+        """Set `remote` where the paid call's mark is one of the `allowed`; None where it is another.
+
+        Raises NotOwner unless the row's owner is the token of this `owning` and still signed in.
+        """
 
     async def history(self, requester: Requester, *, limit: int, before: float | None = None) -> Sequence[Job]:
         """A member's newest jobs (on this platform), newest first."""

@@ -11,19 +11,23 @@ from sqlalchemy import Connection, Select, bindparam, delete, func, insert, sele
 from sqlalchemy.exc import IntegrityError
 
 from core.domain.errors import JobNotFound
-from core.domain.job import Job, JobState, Requester
-from core.ports import Clock
+from core.domain.job import Job, JobState, Remote, Requester
+from core.ports import Clock, NotOwner
+from core.ports.ownership import owner_token
 from core.ports.storage import OpenJobs
 from core.storage.codec import from_row, to_row
 from core.storage.database import Database
 from core.storage.encryption import Vault
-from core.storage.tables import app_state, incidents, jobs
+from core.storage.tables import app_state, incidents, jobs, replicas
 
 _ID = jobs.c.id == bindparam("job")
 _ADD = insert(jobs)
 _GET = select(jobs).where(_ID)
 _LOCK = _GET.with_for_update()
 _SET = update(jobs).where(_ID)
+_SIGNED_IN = select(replicas.c.name).where(replicas.c.token == bindparam("token"))
+_CLAIM = update(jobs).where(_ID, _SIGNED_IN.exists()).values(owner=bindparam("token"))
+_OWNER = select(jobs.c.owner).where(_ID)
 _MEMO = select(jobs.c.memo).where(_ID)
 _SAME = (
     select(jobs.c.id, jobs.c.platform, jobs.c.workspace_id, jobs.c.user_id)
@@ -66,27 +70,76 @@ class SqlJobStore:
     async def update(self, job_id: str, **changes: Any) -> Job:
         """Set fields of the snapshot (and `fingerprint`) in one transaction; raises JobNotFound."""
         extra = {"fingerprint": changes.pop("fingerprint")} if "fingerprint" in changes else {}
-        return await self._db.change(lambda connection: self._replace(connection, job_id, changes, extra))
+        token = owner_token(job_id)
+        return await self._db.change(lambda connection: self._replace(connection, job_id, token, changes, extra))
 
     async def transition(self, job_id: str, allowed: Sequence[JobState], **changes: Any) -> Job | None:
         """Like `update`, but only out of one of the `allowed` states; None where the job is in another."""
+        token = owner_token(job_id)
 
         def work(connection: Connection) -> Job | None:
-            if self._locked(connection, job_id).state not in allowed:
+            if self._locked(connection, job_id, token).state not in allowed:
                 return None
-            return self._replace(connection, job_id, changes, {})
+            return self._replace(connection, job_id, token, changes, {})
 
         return await self._db.change(work)
 
-    def _replace(self, connection: Connection, job_id: str, changes: Mapping[str, Any], extra: dict[str, Any]) -> Job:
-        changed = dataclasses.replace(self._locked(connection, job_id), **changes, updated_at=self._clock.now())
+    async def claim(self, job_id: str, token: str) -> Job:
+        """Make this token the row's owner; raises NotOwner for one that is not signed in, and JobNotFound."""
+        row = await self._db.look(lambda connection: connection.execute(_GET, {"job": job_id}).first())
+        if row is not None and row.owner == token:
+            return from_row(row, self._vault)
+
+        def work(connection: Connection) -> Job:
+            self._locked(connection, job_id, None)
+            if connection.execute(_CLAIM, {"job": job_id, "token": token}).rowcount == 0:
+                raise NotOwner
+            return self._locked(connection, job_id, token)
+
+        return await self._db.change(work)
+
+    async def check_owner(self, job_id: str) -> None:
+        """Raise NotOwner where this is `owning` the job with a token that the row no longer carries."""
+        token = owner_token(job_id)
+        if token is None:
+            return
+        owner = await self._db.look(lambda connection: connection.execute(_OWNER, {"job": job_id}).scalar())
+        if owner != token:
+            raise NotOwner
+
+    async def mark_submit(self, job_id: str, allowed: Sequence[str], remote: Remote) -> Job | None:
+        """Set `remote` where the paid call's mark is one of the `allowed`, as the owner that is still signed in."""
+        token = owner_token(job_id)
+
+        def work(connection: Connection) -> Job | None:
+            job = self._locked(connection, job_id, token)
+            if token is None or connection.execute(_SIGNED_IN, {"token": token}).first() is None:
+                raise NotOwner
+            if (job.remote.submit if job.remote is not None else "none") not in allowed:
+                return None
+            return self._replace(connection, job_id, token, {"remote": remote}, {})
+
+        return await self._db.change(work)
+
+    def _replace(
+        self,
+        connection: Connection,
+        job_id: str,
+        token: str | None,
+        changes: Mapping[str, Any],
+        extra: dict[str, Any],
+    ) -> Job:
+        changed = dataclasses.replace(self._locked(connection, job_id, token), **changes, updated_at=self._clock.now())
         connection.execute(_SET, {**to_row(changed, self._vault), **extra, "job": job_id})
         return changed
 
-    def _locked(self, connection: Connection, job_id: str) -> Job:
+    def _locked(self, connection: Connection, job_id: str, token: str | None) -> Job:
+        """The row, locked; NotOwner unless its owner is this token (None: whoever asks may change it)."""
         row = connection.execute(_LOCK, {"job": job_id}).first()
         if row is None:
             raise JobNotFound
+        if token is not None and row.owner != token:
+            raise NotOwner
         return from_row(row, self._vault)
 
     async def history(self, requester: Requester, *, limit: int, before: float | None = None) -> Sequence[Job]:

@@ -29,6 +29,8 @@ jobs = Table(
     Column("cancel_requested_by", String(160), nullable=False, default=""),
     Column("images_deleted", Boolean, nullable=False, default=False),
     Column("takeovers", Integer, nullable=False, default=0),
+    Column("owner", String(40), nullable=False, default="", server_default=""),
+    Column("submit_mark", String(8), nullable=False, default="", server_default=""),
     Column("data", Text, nullable=False),
     Column("secret", Text, nullable=False),
     Column("memo", Text, nullable=False, default="{}"),
@@ -38,6 +40,14 @@ jobs = Table(
     Index(None, "fingerprint"),
     Index(None, "request_id"),
     Index(None, "finished_at"),
+)
+
+replicas = Table(
+    "replicas",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("token", String(40), nullable=False),
+    Column("since", Float, nullable=False),
 )
 
 app_state = Table(

@@ -6,7 +6,7 @@ import structlog
 
 from core.domain.errors import DeliveryRefused, DeliveryUnavailable
 from core.domain.job import Job, JobState
-from core.jobs.context import Next, Tools
+from core.jobs.context import INTERRUPTIONS, Next, Tools
 from core.jobs.endings import last_words
 from core.jobs.steps.deliver import PAUSES
 from core.jobs.steps.fail import close_question
@@ -27,8 +27,15 @@ async def announce(tools: Tools, job: Job) -> Next:
     say = last_words(tools, job)
     if say is None:
         return "end"
+
+    async def post() -> None:
+        await tools.before_effect(job.id)
+        await say()
+
     try:
-        await retry(say, clock=tools.clock, pause=_pause_s, within_s=tools.settings.announce_retry_s)
+        await retry(post, clock=tools.clock, pause=_pause_s, within_s=tools.settings.announce_retry_s)
+    except INTERRUPTIONS:
+        raise
     except DeliveryRefused as refusal:
         log.info("announce_refused", job=job.id, reason=refusal.reason)
     except DeliveryUnavailable:
@@ -41,6 +48,6 @@ async def announce(tools: Tools, job: Job) -> Next:
 def _pause_s(error: Exception, attempt: int) -> float | None:
     if isinstance(error, DeliveryUnavailable):
         return PAUSES.pause_s(attempt, error.retry_after_s)
-    if isinstance(error, DeliveryRefused) or attempt >= _BROKEN_TRIES:
+    if isinstance(error, (DeliveryRefused, *INTERRUPTIONS)) or attempt >= _BROKEN_TRIES:
         return None
     return PAUSES.pause_s(attempt)

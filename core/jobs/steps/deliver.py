@@ -10,7 +10,7 @@ from core.domain.errors import (
 )
 from core.domain.job import Delivery, Job, JobState, Receipt
 from core.domain.limits import LimitStatus
-from core.jobs.context import Next, Tools
+from core.jobs.context import INTERRUPTIONS, Next, Tools
 from core.jobs.endings import must_be_said
 from core.net.retry import Backoff, retry
 
@@ -50,8 +50,14 @@ async def _deliver(tools: Tools, job: Job, left: tuple[LimitStatus, ...]) -> Del
     reply = tools.reply(job)
     broken = 0
 
+    async def post() -> Delivery:
+        await tools.before_effect(job.id)
+        return await reply.finished(job, left)
+
     def pause(error: Exception, attempt: int) -> float | None:
         nonlocal broken
+        if isinstance(error, INTERRUPTIONS):
+            return None
         if isinstance(error, DeliveryRefused):
             log.warning("delivery_refused", job=job.id, reason=error.reason)
             return None
@@ -65,10 +71,12 @@ async def _deliver(tools: Tools, job: Job, left: tuple[LimitStatus, ...]) -> Del
 
     try:
         return await retry(
-            lambda: reply.finished(job, left),
+            post,
             clock=tools.clock,
             pause=pause,
             within_s=tools.settings.deliver_retry_s,
         )
+    except INTERRUPTIONS:
+        raise
     except Exception:  # told above; a picture that was paid for is never lost to a bug in the way of showing it
         return Delivery("kept")

@@ -150,6 +150,7 @@ def _may_be_billed(job: Job, error: UpscaleError) -> bool:
 
 
 async def _settle(tools: Tools, job: Job, amount_nanousd: int, megapixels: Decimal) -> None:
+    await tools.before_effect(job.id)
     await tools.ledger.settle(
         job.id, amount_nanousd=amount_nanousd, megapixels=megapixels, real=tools.upscaler.real_money
     )
@@ -158,6 +159,7 @@ async def _settle(tools: Tools, job: Job, amount_nanousd: int, megapixels: Decim
 
 
 async def _release(tools: Tools, job: Job) -> None:
+    await tools.before_effect(job.id)
     await tools.ledger.release(job.id)
     if tools.upscaler.real_money and job.quote is not None:
         tools.metrics.money("released", job.quote.estimate_nanousd)

@@ -15,6 +15,7 @@ from core.images.service import check_output
 from core.jobs.admission import FairQueue, Share
 from core.jobs.context import Next, Tools
 from core.jobs.steps.fail import cancelled_before_submit
+from core.ports import NotOwner
 
 
 async def prepare(tools: Tools, job: Job) -> Next:
@@ -45,6 +46,8 @@ async def _price(tools: Tools, job: Job) -> Next:
     check_output(facts.width_px, facts.height_px, job.parameters.factor, tools.images.limits)
     fingerprint = _fingerprint(tools, job, facts)
     earlier = await tools.store.earlier_result(fingerprint, job.requester)
+    if earlier is not None and earlier.id == job.id:
+        raise NotOwner  # ended by another process since this step began: its files are the result's
     if earlier is not None and earlier.result is not None and await _take_over(tools, job, facts, earlier):
         return "deliver"
     quote = await _quote(tools, job, facts)

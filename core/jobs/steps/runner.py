@@ -10,9 +10,10 @@ import structlog
 
 from core.domain.errors import InternalError, LedgerUnavailable, UpscaleError
 from core.domain.job import Job, JobState
-from core.jobs.context import Next, Tools
+from core.jobs.context import INTERRUPTIONS, Next, Tools
 from core.jobs.endings import must_be_said
 from core.jobs.steps import announce, collect, deliver, fail, prepare, reserve, submit, wait
+from core.ports.ownership import LeaseUnsure, owning
 from core.storage.database import DATABASE_ERRORS
 
 log = structlog.get_logger(__name__)
@@ -68,14 +69,15 @@ class Pipeline:
         if tasks:
             await asyncio.wait(tasks, timeout=5)
 
-    async def run_on(self, step: Next, job_id: str) -> Next:
+    async def run_on(self, step: Next, job_id: str, token: str | None = None) -> Next:
         """Run steps from this one, or from where the job's row says it is by now, until the next stop.
 
-        Writing each step down with the engine would cost more than most steps do. Raises StorageTrouble.
+        Writing each step down with the engine would cost more than most steps do. `token` is the lease
+        under which this run began. Raises StorageTrouble, and NotOwner where another process carries the job on.
         """
         step = await self._where(step, job_id)
         for _ in _STEPS:
-            step = await self.run(step, job_id)
+            step = await self.run(step, job_id, token)
             if step in _STOPS:
                 break
         return step
@@ -94,16 +96,18 @@ class Pipeline:
             return step  # the half before the question must not take up the half after it, which has its own workflow
         return max(step, next_step(job), key=_ORDER.index)
 
-    async def run(self, step: Next, job_id: str) -> Next:
-        """Run one step; the name of the next. Raises StorageTrouble when it should be run again later."""
+    async def run(self, step: Next, job_id: str, token: str | None = None) -> Next:
+        """Run one step; the name of the next. Raises StorageTrouble when it should be run again later, and NotOwner."""
         started_at = time.monotonic()
         task = asyncio.current_task()
         if task is not None:
             self._here[task] = (job_id, step)
         try:
-            job = await self.tools.load(job_id)
-            return await self._judge(step, job)
-        except (*DATABASE_ERRORS, LedgerUnavailable) as trouble:
+            own = token or self.tools.lease.token
+            job = await self.tools.store.claim(job_id, own)
+            with owning(job_id, own):
+                return await self._judge(step, job)
+        except (*DATABASE_ERRORS, LedgerUnavailable, LeaseUnsure) as trouble:
             log.warning("step_storage_trouble", job=job_id, step=step, kind=type(trouble).__name__)
             raise StorageTrouble(step) from trouble
         finally:
@@ -118,7 +122,7 @@ class Pipeline:
             return await fail.end_with_error(self.tools, job, job.error)
         try:
             return await _STEPS[step](self.tools, job)
-        except DATABASE_ERRORS:
+        except INTERRUPTIONS:
             raise
         except LedgerUnavailable as closed:
             if step != "hold":
@@ -143,7 +147,10 @@ class Pipeline:
 
     async def give_up(self, job: Job, error: UpscaleError) -> None:
         """End a job from outside its workflow."""
-        await self._fail(job, error)
+        own = self.tools.lease.token
+        job = await self.tools.store.claim(job.id, own)
+        with owning(job.id, own):
+            await self._fail(job, error)
 
 
 def next_step(job: Job) -> Next:

@@ -3,6 +3,9 @@
 The submit is written down in three marks on the job's row: `intent` (about to, nothing left yet), `sending` (the
 connection stands, bytes may leave from now on), `sent` (the request id is known). A process that finds `sending`
 without an id looks for the request at the provider and never posts again unless it surely did not arrive.
+
+Every mark is set only over the mark before it, by the process that owns the row; and the bytes leave only while its
+lease, confirmed before the mark was committed, cannot have been taken by another.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -22,7 +25,8 @@ from core.jobs.context import SILENT_S, Next, Tools
 from core.jobs.endings import check_place
 from core.jobs.steps.fail import cancelled_before_submit
 from core.jobs.steps.prepare import ensure_input
-from core.ports import ModelInputs
+from core.ports import ModelInputs, NotOwner
+from core.ports.ownership import LeaseUnsure, awake_clock_s
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +35,8 @@ _REFUSED_SEARCHES = 3
 """After a gateway's plain 503 the request was most likely never taken: this many empty searches settle it."""
 
 _REFUSED_RESENDS = 3
+_UNSENT = ("none", "intent")
+_UNNAMED = ("intent", "sending")
 _IMPOSSIBLE_SEARCHES = 6
 """After so many, over a quarter of a minute, a provider that shows no list of requests is taken at its word."""
 
@@ -60,8 +66,12 @@ def _media_type(tools: Tools, job: Job) -> str:
         return media_type_of(file.read(512))
 
 
-async def _post(tools: Tools, job: Job, remote: Remote, *, resends: int) -> Next:
-    """Post until the request surely arrived, surely was refused, or may have arrived."""
+async def _post(tools: Tools, job: Job, remote: Remote, *, resends: int, before: Sequence[str] = _UNSENT) -> Next:
+    """Post until the request surely arrived, surely was refused, or may have arrived.
+
+    `before` are the marks that the first intent may follow. A mark that somebody else has moved on (a webhook that
+    named the request) ends this here: the step then begins again from the row.
+    """
     deadline = tools.clock.now() + tools.settings.submit_retry_s
     attempt = 0
     while True:
@@ -69,7 +79,9 @@ async def _post(tools: Tools, job: Job, remote: Remote, *, resends: int) -> Next
         if job.cancel_requested_by:
             return await cancelled_before_submit(tools, job)
         remote = dataclasses.replace(remote, submit="intent", intent_at=tools.clock.now())
-        job = await tools.store.update(job.id, remote=remote)
+        if await tools.store.mark_submit(job.id, before, remote) is None:
+            return "submit"
+        before = _UNSENT
         try:
             request_id = await tools.upscaler.submit(
                 _inputs(job, remote), job_id=job.id, on_sending=_marker(tools, job, remote)
@@ -77,7 +89,8 @@ async def _post(tools: Tools, job: Job, remote: Remote, *, resends: int) -> Next
         except SubmitUnknown as unknown:
             return await _search(tools, job, remote, unknown, resends=resends)
         except (SubmitNotSent, ProviderBusy) as refusal:
-            await tools.store.update(job.id, remote=remote)  # surely not taken: back to `intent`
+            if await tools.store.mark_submit(job.id, _UNNAMED, remote) is None:  # surely not taken: back to `intent`
+                return "submit"
             attempt += 1
             pause_s = _pause(refusal, attempt)
             if tools.clock.now() + pause_s > deadline:
@@ -85,7 +98,7 @@ async def _post(tools: Tools, job: Job, remote: Remote, *, resends: int) -> Next
             _tell_wait(tools, job, "accept", pause_s, since=deadline - tools.settings.submit_retry_s, until=deadline)
             await _pause_or_cancel(tools, job.id, pause_s)
         except UpscaleError:
-            await tools.store.update(job.id, remote=remote)
+            await tools.store.mark_submit(job.id, _UNNAMED, remote)
             raise
         else:
             return await _sent(tools, job, remote, request_id)
@@ -93,7 +106,15 @@ async def _post(tools: Tools, job: Job, remote: Remote, *, resends: int) -> Next
 
 def _marker(tools: Tools, job: Job, remote: Remote) -> Callable[[], Awaitable[None]]:
     async def on_sending() -> None:
-        await tools.store.update(job.id, remote=dataclasses.replace(remote, submit="sending"))
+        try:
+            safe_until_s = await tools.lease.confirm()
+        except LeaseUnsure as unsure:
+            raise SubmitNotSent from unsure
+        if await tools.store.mark_submit(job.id, ("intent",), dataclasses.replace(remote, submit="sending")) is None:
+            raise NotOwner
+        if awake_clock_s() >= safe_until_s:  # stopped, or very slow: another may have been given the job meanwhile
+            await tools.store.mark_submit(job.id, ("sending",), remote)
+            raise SubmitNotSent
 
     return on_sending
 
@@ -135,7 +156,9 @@ def _inputs(job: Job, remote: Remote) -> ModelInputs:
 
 
 async def _sent(tools: Tools, job: Job, remote: Remote, request_id: str) -> Next:
-    await tools.store.update(job.id, remote=dataclasses.replace(remote, submit="sent", request_id=request_id))
+    sent = dataclasses.replace(remote, submit="sent", request_id=request_id)
+    if await tools.store.mark_submit(job.id, ("sending",), sent) is None:
+        return "submit"  # a webhook was first
     log.info("submitted", job=job.id, request=request_id)
     return "wait"
 
@@ -163,14 +186,13 @@ async def _search(tools: Tools, job: Job, remote: Remote, unknown: SubmitUnknown
         if unknown.refused_likely and empty >= _REFUSED_SEARCHES:
             if resends >= _REFUSED_RESENDS:
                 raise ProviderBusy
-            return await _post(tools, job, remote, resends=resends + 1)
+            return await _post(tools, job, remote, resends=resends + 1, before=("sending",))
         pause_s = _SEARCH_PAUSES_S[min(number, len(_SEARCH_PAUSES_S) - 1)]
         if tools.clock.now() + pause_s > deadline:
             break
         _tell_wait(tools, job, "search", pause_s, since=deadline - tools.settings.submit_search_s, until=deadline)
         await tools.clock.sleep(pause_s)
-    job = await tools.load(job.id)
-    if job.remote is not None and job.remote.request_id:  # named in the last moment
-        return "wait"
-    await tools.store.update(job.id, remote=dataclasses.replace(remote, submit="sending", possible_double=True))
+    unclear = dataclasses.replace(remote, submit="sending", possible_double=True)
+    if await tools.store.mark_submit(job.id, ("sending",), unclear) is None:
+        return "submit"  # named in the last moment
     raise unknown

@@ -11,18 +11,20 @@ import asyncpg
 import pytest
 
 from core.engine.cluster import FileRoster, PostgresRoster, Roster, new_name, watch
+from core.engine.replicas import Replicas
+from core.ports.ownership import LeaseUnsure, awake_clock_s
 from core.storage.database import Database
-from core.storage.encryption import Vault
 from core.storage.metadata import metadata
-from core.storage.state import SqlAppState
-from tests.fakes.core import FakeClock, until
+from tests.fakes.core import until
 from tests.pg import fresh_database
 
 Make = Callable[[], Awaitable[Roster]]
 
 
 class OfAge(PostgresRoster):
-    """A roster whose server seems to have been up for a while."""
+    """A roster whose server seems to have been up for a while, and that takes a free lock's owner for dead at once."""
+
+    dead_after_s = 0.0
 
     uptime_s = 60.0
 
@@ -36,12 +38,14 @@ async def make(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
     """Makes the roster of one more process."""
     made: list[Roster] = []
     async with contextlib.AsyncExitStack() as stack:
-        if request.param == "postgresql":
+        on_files = request.param == "files"
+        url = f"sqlite:///{tmp_path / 'bot.db'}"
+        if not on_files:
             url = await stack.enter_async_context(fresh_database(request.getfixturevalue("postgres_server")))
-            state = await stack.enter_async_context(state_on(url))
+        replicas = await stack.enter_async_context(replicas_on(url))
 
         async def one_more() -> Roster:
-            made.append(OfAge(url, state) if request.param == "postgresql" else FileRoster(tmp_path / "replicas"))
+            made.append(FileRoster(tmp_path / "replicas", replicas) if on_files else OfAge(url, replicas))
             return made[-1]
 
         yield one_more
@@ -50,12 +54,12 @@ async def make(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 
 
 @contextlib.asynccontextmanager
-async def state_on(url: str) -> AsyncIterator[SqlAppState]:
+async def replicas_on(url: str) -> AsyncIterator[Replicas]:
     database = Database.connect(url)
     async with database.write() as connection:
         await connection.run_sync(metadata.create_all)
     try:
-        yield SqlAppState(database, Vault("a key"), FakeClock())
+        yield Replicas(database)
     finally:
         await database.close()
 
@@ -124,15 +128,15 @@ async def test_the_watch_outlives_every_trouble(make: Make) -> None:
 
 
 @pytest.fixture
-async def state(postgres_url: str) -> AsyncIterator[SqlAppState]:
-    async with state_on(postgres_url) as made:
+async def replicas(postgres_url: str) -> AsyncIterator[Replicas]:
+    async with replicas_on(postgres_url) as made:
         yield made
 
 
 async def test_after_a_restart_of_the_server_nobody_is_declared_dead_for_a_while(
-    postgres_url: str, state: SqlAppState
+    postgres_url: str, replicas: Replicas
 ) -> None:
-    first, second = OfAge(postgres_url, state), OfAge(postgres_url, state)
+    first, second = OfAge(postgres_url, replicas), OfAge(postgres_url, replicas)
     name = new_name()
     await first.sign_in(name)
     await second.sign_in(new_name())
@@ -145,9 +149,9 @@ async def test_after_a_restart_of_the_server_nobody_is_declared_dead_for_a_while
 
 
 async def test_a_connection_that_was_cut_is_made_again_and_holds_its_name_again(
-    postgres_url: str, state: SqlAppState
+    postgres_url: str, replicas: Replicas
 ) -> None:
-    cut, other = OfAge(postgres_url, state), OfAge(postgres_url, state)
+    cut, other = OfAge(postgres_url, replicas), OfAge(postgres_url, replicas)
     name = new_name()
     await cut.sign_in(name)
     await other.sign_in(new_name())
@@ -164,3 +168,29 @@ async def test_a_connection_that_was_cut_is_made_again_and_holds_its_name_again(
     await cut.sign_out()
     assert await look(other) == [name]
     await other.sign_out()
+
+
+async def test_who_was_taken_for_dead_by_mistake_loses_its_token_signs_in_anew_and_is_watched_again(make: Make) -> None:
+    mistaken, other = await make(), await make()
+    name = new_name()
+    await mistaken.sign_in(name)
+    await other.sign_in(new_name())
+    old = mistaken.token
+    await mistaken.sign_out()  # its connection is cut, or its file removed, while it goes on
+    assert await look(other) == [name]
+    assert await look(mistaken) == []
+    assert mistaken.token != old
+    assert await look(other) == []
+    assert (await mistaken._replicas.tokens())[name] == mistaken.token  # type: ignore[attr-defined]
+    await mistaken.sign_out()
+    assert await look(other) == [name]
+
+
+async def test_a_lease_on_a_connection_that_is_gone_is_not_confirmed(postgres_url: str, replicas: Replicas) -> None:
+    roster = OfAge(postgres_url, replicas)
+    await roster.sign_in(new_name())
+    asked_s = awake_clock_s()
+    assert asked_s < await roster.confirm() <= awake_clock_s() + PostgresRoster.dead_after_s
+    await roster.sign_out()
+    with pytest.raises(LeaseUnsure):
+        await roster.confirm()

@@ -83,10 +83,10 @@ async def test_the_question_ends_the_first_half_and_the_answer_begins_the_second
 async def test_trouble_with_the_database_inside_a_step_is_tried_again(w: World) -> None:
     real, troubles = w.pipeline.run_on, [StorageTrouble("x") for _ in range(2)]
 
-    async def run_on(step: Any, job_id: str) -> Any:
+    async def run_on(step: Any, job_id: str, token: str) -> Any:
         if troubles:
             raise troubles.pop()
-        return await real(step, job_id)
+        return await real(step, job_id, token)
 
     w.pipeline.run_on = run_on  # type: ignore[method-assign]
     async with engine_of(w):

@@ -22,6 +22,8 @@ from core.accounts.records import Members
 from core.domain.errors import DeliveryUnavailable
 from core.domain.job import Job, JobState, ReplyAddress, Requester, Source, UpscaleRequest, job_id_for
 from core.domain.limits import Rule
+from core.engine.cluster import new_name
+from core.engine.replicas import Replicas
 from core.engine.workflows import _FIRST
 from core.images.service import ImageShop
 from core.jobs.eta import FinishTimes
@@ -71,7 +73,7 @@ class Fuse:
     left: int = 0
     burnt: int = 0
 
-    def burn(self) -> None:
+    async def burn(self) -> None:
         self.burnt += 1
         if self.left > 0:
             self.left -= 1
@@ -79,7 +81,7 @@ class Fuse:
                 raise Crash
 
 
-_STORE_CALLS = frozenset({"get", "update", "transition", "earlier_result", "memo", "save_memo"})
+_STORE_CALLS = frozenset({"get", "claim", "update", "mark_submit", "transition", "earlier_result", "memo", "save_memo"})
 _LEDGER_CALLS = frozenset({"hold", "admit", "settle", "release", "statuses"})
 _UPSCALER_CALLS = frozenset({"stage", "submit", "find", "result", "cancel", "fetch"})
 _REPLY_CALLS = frozenset({"ask", "finished", "failed", "closed"})
@@ -103,16 +105,16 @@ class Fused:
             return found
 
         async def call(*args: Any, **values: Any) -> Any:
-            self._fuse.burn()
+            await self._fuse.burn()
             answer = await getattr(self._inner, name)(*args, **values)
-            self._fuse.burn()
+            await self._fuse.burn()
             return answer
 
         return call
 
     async def _watch(self, statuses: AsyncIterator[Any]) -> AsyncIterator[Any]:
         async for status in statuses:
-            self._fuse.burn()
+            await self._fuse.burn()
             yield status
 
 
@@ -190,6 +192,7 @@ class World:
         self.sources = FakeSources()
         self.prices = FakePrices()
         self.engine = FakeEngine()
+        self.replica = new_name()
         self._keys = 0
 
     async def open(self) -> None:
@@ -230,6 +233,11 @@ class World:
     async def create_tables(self) -> None:
         async with self.database.write() as connection:
             await connection.run_sync(metadata.create_all)
+        await self.sign_in()
+
+    async def sign_in(self) -> None:
+        """This process may claim jobs."""
+        await Replicas(self.database).sign_in(self.replica, self.tools.lease.token)
 
     async def close(self) -> None:
         """End the process, orderly or not: what is not on disk is gone."""
@@ -242,6 +250,7 @@ class World:
         """The process dies and is started again."""
         await self.close()
         await self.open()
+        await self.sign_in()
 
     def forget_files(self) -> None:
         """Another machine goes on: it has the database, not the pictures."""
@@ -307,7 +316,7 @@ class World:
             try:
                 run = self.pipeline.run_on if self.grouped else self.pipeline.run
                 answer = await run(self.engine.steps[name], job_id)
-                self.fuse.burn()  # the step is done, but not yet written down
+                await self.fuse.burn()  # the step is done, but not yet written down
                 self.engine.steps[name] = answer
             except StorageTrouble:
                 await self.clock.sleep(0.5 * 1.7**attempt)

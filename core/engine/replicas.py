@@ -1,0 +1,44 @@
+"""The processes that are signed in, as rows: name, and the token without which no job can be claimed."""
+
+from __future__ import annotations
+
+import time
+
+from sqlalchemy import delete, insert, select, update
+
+from core.storage.database import Database
+from core.storage.tables import replicas
+
+_ALL = select(replicas.c.name, replicas.c.token)
+
+
+class Replicas:
+    """The rows. A row without a token is of a process that was found dead and whose jobs are being taken over."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def sign_in(self, name: str, token: str) -> None:
+        """Write the name where others look, with this token."""
+        async with self._db.write() as connection:
+            await connection.execute(delete(replicas).where(replicas.c.name == name))
+            await connection.execute(insert(replicas).values(name=name, token=token, since=time.time()))
+
+    async def revoke(self, name: str) -> None:
+        """From now on this process can claim nothing, should it still live; the name stays until `strike`."""
+        async with self._db.write() as connection:
+            await connection.execute(update(replicas).where(replicas.c.name == name).values(token=""))
+
+    async def strike(self, name: str) -> None:
+        """Forget the name: its jobs were taken over. A process that has signed in anew under it meanwhile stays."""
+        async with self._db.write() as connection:
+            await connection.execute(delete(replicas).where(replicas.c.name == name, replicas.c.token == ""))
+
+    async def tokens(self) -> dict[str, str]:
+        """The token of every name; empty where it was revoked."""
+        rows = await self._db.look(lambda connection: connection.execute(_ALL).all())
+        return {row.name: row.token for row in rows}
+
+    async def living(self) -> frozenset[str]:
+        """Names that nobody has found dead."""
+        return frozenset(name for name, token in (await self.tokens()).items() if token)

@@ -1,0 +1,171 @@
+"""Two processes believe that a job is theirs: one pays, posts and settles; the other one changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from core.domain.errors import InternalError, SubmitUnknown
+from core.domain.job import Job, JobState, Remote
+from core.engine.replicas import Replicas
+from core.jobs.steps import submit
+from core.ports import NotOwner
+from core.ports.ownership import awake_clock_s, owning
+from tests.core.jobs.pipeline_kit import _STORE_CALLS, USD, Fuse, Fused, World, world
+
+PRICE = USD // 10
+_CALLS = _STORE_CALLS - {"memo", "save_memo"}
+
+
+class UntilStopped:
+    """A lease that lasts until the process is stopped."""
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+
+    async def confirm(self) -> float:
+        return 0.5
+
+
+class Frozen(Fuse):
+    """Stops the process at one instant, until it is thawed."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self._at = at
+        self.stopped = asyncio.Event()
+        self.thawed = asyncio.Event()
+
+    async def burn(self) -> None:
+        self.burnt += 1
+        if self.burnt == self._at:
+            self.stopped.set()
+            await self.thawed.wait()
+
+
+@pytest.fixture
+async def w(any_database_url: str, tmp_path: Path) -> AsyncIterator[World]:
+    async with world(tmp_path, any_database_url) as made:
+        yield made
+
+
+@asynccontextmanager
+async def other_process(w: World) -> AsyncIterator[World]:
+    """Another process on the same database, machine, model and chat, which takes the first one for dead."""
+    other = World(w.folder, w.url, settings=w.settings)
+    other.clock, other.upscaler, other.adapter = w.clock, w.upscaler, w.adapter
+    await other.open()
+    await other.sign_in()
+    try:
+        yield other
+    finally:
+        await other.close()
+
+
+async def take_over(w: World, other: World, job: Job) -> None:
+    replicas = Replicas(other.database)
+    await replicas.revoke(w.replica)
+    other.engine.steps[f"{job.id}:request"] = "prepare"
+    other.grouped = True
+    await other.drive()
+    await replicas.strike(w.replica)
+
+
+async def run_frozen(w: World, at: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Job, bool]:
+    """A job whose process is stopped at this instant, taken over and ended, then thawed; whether there was one."""
+    w.fuse = frozen = Frozen(at)
+    # Inside a platform call, which is an edit and may be repeated, are no instants: only before and after it.
+    lease = UntilStopped(w.tools.lease.token)
+    w.tools = w.pipeline.tools = w.make_tools(
+        adapters={"fake": w.adapter}, store=Fused(w.store, frozen, _CALLS), lease=lease
+    )
+    monkeypatch.setattr(submit, "awake_clock_s", lambda: 1.0 if frozen.stopped.is_set() else 0.0)
+    job = await w.ask()
+    w.grouped = True
+    running = asyncio.create_task(w.drive())
+    stopped = asyncio.create_task(frozen.stopped.wait())
+    try:
+        async with asyncio.timeout(30):
+            await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not frozen.stopped.is_set():
+                await running
+                return job, False
+            async with other_process(w) as other:
+                await take_over(w, other, job)
+                ended = await other.job(job.id)
+                frozen.thawed.set()
+                await asyncio.gather(running, return_exceptions=True)
+                after = await other.job(job.id)
+                assert (after.state, after.receipt, after.remote) == (ended.state, ended.receipt, ended.remote)
+                paid = after.state is JobState.SUCCEEDED
+                await other.check_end(after, after.state, charged=PRICE if paid else 0)
+                assert paid or isinstance(after.error, SubmitUnknown)
+                assert (w.upscaler.posts[job.id], w.adapter.message(job).pictures) == (paid, paid)
+        return job, True
+    finally:
+        for task in (running, stopped):
+            task.cancel()
+        await asyncio.gather(running, stopped, return_exceptions=True)
+        w.engine.steps.clear()
+
+
+async def test_whenever_a_process_is_stopped_taken_over_and_thawed_one_request_and_one_picture_are_made(
+    w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instant, found, unclear = 1, True, 0
+    while found:
+        job, found = await run_frozen(w, instant, monkeypatch)
+        unclear += found and (await w.job(job.id)).state is not JobState.SUCCEEDED
+        instant += 1
+        w.replica = f"p-{instant}"
+        await w.crash()
+        assert instant < 200
+    assert instant > 20
+    assert unclear == 1  # stopped between the mark and the bytes: nobody can know, so nobody pays
+
+
+async def test_a_lease_that_may_have_ended_since_the_mark_lets_nothing_leave(w: World) -> None:
+    answers = [awake_clock_s() - 1, float("inf")]
+
+    class Short:
+        token = w.tools.lease.token
+
+        async def confirm(self) -> float:
+            return answers.pop(0) if w.upscaler.calls["submit"] and answers else float("inf")
+
+    w.tools.lease = Short()
+    job = await w.done()
+    assert w.upscaler.calls["submit"] == 2
+    assert w.upscaler.posts[job.id] == 1
+    await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
+
+
+async def test_a_mark_follows_only_the_mark_before_it_and_only_by_the_owner(w: World) -> None:
+    job = await w.ask()
+    await w.steps_until(job.id, "submit")
+    token = w.tools.lease.token
+    remote = Remote("fake", "fake://x", "intent")
+    with owning(job.id, token):
+        assert await w.store.mark_submit(job.id, ("sending",), remote) is None
+        assert await w.store.mark_submit(job.id, ("none",), remote) is not None
+    with owning(job.id, "another"), pytest.raises(NotOwner):
+        await w.store.mark_submit(job.id, ("intent",), remote)
+    with pytest.raises(NotOwner):
+        await w.store.mark_submit(job.id, ("intent",), remote)
+    await Replicas(w.database).revoke(w.replica)
+    with owning(job.id, token), pytest.raises(NotOwner):
+        await w.store.mark_submit(job.id, ("intent",), remote)
+    with pytest.raises(NotOwner):
+        await w.store.claim(job.id, "another")
+
+
+async def test_who_was_struck_off_can_end_no_job_by_giving_it_up(w: World) -> None:
+    job = await w.ask()
+    await Replicas(w.database).revoke(w.replica)
+    with pytest.raises(NotOwner):
+        await w.pipeline.give_up(job, InternalError())
+    assert (await w.job(job.id)).state is JobState.QUEUED
