@@ -54,7 +54,7 @@ from core.storage.jobs import SqlJobStore
 from core.storage.ledger import SqlLedger
 from core.storage.migrate import migrate
 from core.storage.private_folder import make_private
-from core.storage.state import SqlAppState
+from core.storage.state import SqlAppState, adopt_key
 
 _DAY_S = 86_400
 _GOODBYE_S = 1.5
@@ -91,8 +91,9 @@ class App:
 
     def _storage(self) -> None:
         s = self.settings
-        self.vault = Vault.open(secret(s.secret_key), s.data_dir)
         self.database = Database.connect(s.database)
+        old, shared = secret(s.secret_key_old), not self.database.is_sqlite
+        self.vault = Vault.open(secret(s.secret_key), s.data_dir, old=old, shared=shared)
         self.store = SqlJobStore(self.database, self.vault, self.clock)
         self.state = SqlAppState(self.database, self.vault, self.clock)
         self.ledger = SqlLedger(self.database, self.clock, ledger_settings(s))
@@ -190,6 +191,7 @@ class App:
         if self.serve:
             self._hear_signals()
         await migrate(self.database)
+        await adopt_key(self.database, self.vault)
         await self.upscaler.start()
         await self.tools.finish_times.load()
         await self.roster.sign_in(self.engine.executor_id)
@@ -247,15 +249,8 @@ class App:
         await self.engine.close()
         # Replies work until here; an adapter that keeps a connection for them brings a `close`.
         own = [adapter.close for adapter in self.adapters.values() if isinstance(adapter, Closable)]
-        for undo in (
-            self.alerts.close,
-            *own,
-            self.roster.sign_out,
-            self.upscaler.close,
-            self.images.close,
-            self.ledger.close,
-            self.database.close,
-        ):
+        rest = (self.roster.sign_out, self.upscaler.close, self.images.close, self.ledger.close, self.database.close)
+        for undo in (self.alerts.close, *own, *rest):
             with contextlib.suppress(OSError, TimeoutError):
                 await undo()
 

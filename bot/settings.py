@@ -68,6 +68,7 @@ class Settings(BaseModel):
     public_url: str | None = None
     trusted_proxies: tuple[str, ...] = ()
     secret_key: SecretStr | None = Field(default=None, min_length=16)
+    secret_key_old: SecretStr | None = Field(default=None, min_length=16)
 
     database_url: SecretStr | None = None
     data_dir: Path = Path("data")

@@ -21,7 +21,7 @@ from bot.observability import logs
 from bot.settings import Settings
 from bot.settings_problems import SettingsError
 from core.storage.database_url import DatabaseUrlError, explain, parse
-from core.storage.encryption import KeyFileUnusable
+from core.storage.encryption import KeyUnusable
 from core.storage.migrate import NewerDatabase
 from core.storage.sqlite_compat import too_old
 
@@ -66,7 +66,7 @@ async def opened(found: Settings, *, serve: bool) -> AsyncIterator[App]:
             raise CommandError(sentence)
         app = build(found, serve=serve)
         await app.__aenter__()
-    except (ServerError, LimitsError, DatabaseUrlError, KeyFileUnusable) as error:
+    except (ServerError, LimitsError, DatabaseUrlError, KeyUnusable) as error:
         raise CommandError(str(error)) from None
     except (SQLAlchemyError, OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise CommandError(explain(error)) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -77,6 +78,21 @@ class Found:
     possible: bool = True
 
 
+_DIGEST = "sha256:"
+
+
+def digest_of(staged_url: str) -> str:
+    """A name for a staged picture that does not tell its address."""
+    if not staged_url or staged_url.startswith(_DIGEST):
+        return staged_url
+    return _DIGEST + hashlib.sha256(staged_url.encode()).hexdigest()
+
+
+def is_staged(address: object, staged_url: str) -> bool:
+    """Whether a request's picture is this one, named by its address or by `digest_of` it."""
+    return isinstance(address, str) and staged_url in (address, digest_of(address)) and bool(staged_url)
+
+
 @dataclass(frozen=True, slots=True)
 class BillingEvent:
     """What the provider says it billed for one request."""
@@ -114,7 +130,10 @@ class Upscaler(Protocol):
         """
 
     async def find(self, staged_url: str, *, since: float) -> Found:
-        """Look among the provider's requests since `since` for the one made with this staged picture."""
+        """Look among the provider's requests since `since` for the one made with this staged picture.
+
+        `staged_url` may also be the `digest_of` the address.
+        """
 
     def watch(self, request_id: str) -> AsyncIterator[RemoteStatus]:
         """Statuses as they change; ends after RemoteCompleted. Survives cut streams, 5xx and limits by itself.

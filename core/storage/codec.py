@@ -23,6 +23,7 @@ from core.domain.job import (
     Source,
 )
 from core.domain.parameters.spec import Parameters
+from core.ports.upscaler import digest_of
 from core.storage.encryption import Vault
 
 _OPEN: dict[str, TypeAdapter[Any]] = {
@@ -48,6 +49,13 @@ def to_row(job: Job, vault: Vault) -> dict[str, Any]:
     """Column values of a job, without `fingerprint`, `memo` and `takeovers`, which are not part of a snapshot."""
     data = {name: adapter.dump_python(getattr(job, name), mode="json") for name, adapter in _OPEN.items()}
     data |= {name: getattr(job, name) for name in _PLAIN}
+    if job.remote is not None:
+        data["remote"] = {
+            "backend": job.remote.backend,
+            "intent_at": job.remote.intent_at,
+            "staged_url": digest_of(job.remote.staged_url),
+            "possible_double": job.remote.possible_double,
+        }
     data["error"] = errors.to_json(job.error) if job.error is not None else None
     sealed = {name: adapter.dump_python(getattr(job, name), mode="json") for name, adapter in _SEALED.items()}
     return {
@@ -65,15 +73,25 @@ def to_row(job: Job, vault: Vault) -> dict[str, Any]:
     }
 
 
+def _unsealed(row: Any, data: dict[str, Any]) -> dict[str, Any]:
+    """What stands in for a sealed half that cannot be opened: how far the paid call got is known all the same.
+
+    A mark without a request id is *unknown* then, whatever it says: the request is looked up, never made again. Rows
+    of 0.1.0 have no mark.
+    """
+    unfinished = not JobState(row.state).terminal
+    mark = row.submit_mark or ("sending" if unfinished else "none")
+    remote = None
+    if row.request_id or mark != "none":
+        known = {"backend": "", "intent_at": row.created_at, **data.get("remote", {})}
+        remote = {**known, "request_id": row.request_id, "submit": "sent" if row.request_id else "sending"}
+    return {"source": {"kind": "link"}, "reply": {"platform": row.platform}, "remote": remote, "result": None}
+
+
 def from_row(row: Any, vault: Vault) -> Job:
-    """The job again. Sealed parts that can no longer be opened come back empty."""
+    """The job again. Sealed parts that can no longer be opened come back empty, but for the paid call."""
     data = json.loads(row.data)
-    sealed = vault.unseal(row.secret) or {
-        "source": {"kind": "link"},
-        "reply": {"platform": row.platform},
-        "remote": None,
-        "result": None,
-    }
+    sealed = vault.unseal(row.secret) or _unsealed(row, data)
     return Job(
         **{name: getattr(row, name) for name in _COLUMNS},
         state=JobState(row.state),

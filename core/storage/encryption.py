@@ -1,7 +1,8 @@
 """Encryption at rest for whatever could let somebody act as us: reply addresses, links, stored platform tokens.
 
 Fernet (AES-128-CBC with HMAC-SHA256, `cryptography`), key derived from SECRET_KEY, or from a random key file that is
-made on first use, readable by its owner alone. Losing the key loses only what it protects, never money rows.
+made on first use, readable by its owner alone. Losing the key loses only what it protects, never money rows nor the
+proof that something was paid for. A key is changed by naming the new one and, for one start, the old one.
 """
 
 from __future__ import annotations
@@ -9,20 +10,25 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import hmac
 import json
 import os
 import secrets
 from pathlib import Path
 from typing import Any
 
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 KEY_BYTES = 48
 MIN_KEY_CHARS = 32
 """What is made has 64 characters; a file with less than this was cut short, or is not ours."""
 
 
-class KeyFileUnusable(Exception):
+class KeyUnusable(Exception):
+    """There is no key to work with; the text is one sentence for the operator."""
+
+
+class KeyFileUnusable(KeyUnusable):
     """The key file is empty or too short; the text is one sentence for the operator."""
 
     def __init__(self, path: Path) -> None:
@@ -32,22 +38,61 @@ class KeyFileUnusable(Exception):
         )
 
 
-class Vault:
-    """Seals JSON values to text and opens them again; also signs links."""
+class KeyMissing(KeyUnusable):
+    """Several machines may share the database, and a key file is of one machine."""
 
-    def __init__(self, secret: str) -> None:
-        digest = hashlib.scrypt(secret.encode(), salt=b"upscale-bot/1", n=2**12, r=8, p=1, dklen=64)
-        self._fernet = Fernet(base64.urlsafe_b64encode(digest[:32]))
-        self.signing_key = digest[32:]
+    def __init__(self) -> None:
+        super().__init__(
+            "DATABASE_URL names a PostgreSQL, which several machines can share: set SECRET_KEY, the same on all of "
+            "them (where a key file was used until now, its content)."
+        )
+
+
+class KeyChanged(KeyUnusable):
+    """What is stored was sealed under another key."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "What is stored was encrypted under another SECRET_KEY: start with that one, or name it as SECRET_KEY_OLD "
+            "once beside the new one, with every other process stopped, and everything is encrypted anew."
+        )
+
+
+class Vault:
+    """Seals JSON values to text and opens them again; also signs links. `old` opens, but no longer seals."""
+
+    def __init__(self, secret: str, *, old: str | None = None) -> None:
+        digests = [_derive(key) for key in (secret, old) if key is not None]
+        self._fernet = MultiFernet([Fernet(base64.urlsafe_b64encode(digest[:32])) for digest in digests])
+        self.signing_key = digests[0][32:]
+        self.fingerprints = tuple(hmac.digest(digest[32:], b"fingerprint", "sha256").hex()[:32] for digest in digests)
+        """Of the key, then of the old one: tells keys apart and nothing of them."""
 
     @classmethod
-    def open(cls, secret_key: str | None, data_dir: Path) -> Vault:
-        """A vault under SECRET_KEY, or under `data_dir/secret.key` (created, mode 0600) where none is set."""
-        return cls(secret_key or _key_file(data_dir / "secret.key"))
+    def open(cls, secret_key: str | None, data_dir: Path, *, old: str | None = None, shared: bool = False) -> Vault:
+        """A vault under SECRET_KEY, or under `data_dir/secret.key` (created, mode 0600) where none is set.
+
+        Raises KeyMissing where none is set and the database is `shared`.
+        """
+        if secret_key is None and shared:
+            raise KeyMissing
+        return cls(secret_key or _key_file(data_dir / "secret.key"), old=old)
 
     def seal(self, value: Any) -> str:
         """Encrypted JSON."""
         return self._fernet.encrypt(json.dumps(value, separators=(",", ":")).encode()).decode()
+
+    def opens(self, text: str) -> bool:
+        """Whether this was sealed under one of the keys."""
+        try:
+            self._fernet.decrypt(text.encode())
+        except InvalidToken:
+            return False
+        return True
+
+    def reseal(self, text: str) -> str:
+        """The same value sealed under the new key."""
+        return self._fernet.rotate(text.encode()).decode()
 
     def unseal(self, text: str) -> Any:
         """The value again, or None where the key has changed since (the value is lost then, by design)."""
@@ -55,6 +100,10 @@ class Vault:
             return json.loads(self._fernet.decrypt(text.encode()))
         except (InvalidToken, ValueError):
             return None
+
+
+def _derive(secret: str) -> bytes:
+    return hashlib.scrypt(secret.encode(), salt=b"upscale-bot/1", n=2**12, r=8, p=1, dklen=64)
 
 
 def _key_file(path: Path) -> str:

@@ -1,17 +1,20 @@
-"""Small durable values behind `core.ports.AppState`, sealed by the vault; and turns that only one process takes."""
+"""Small durable values behind `core.ports.AppState`, sealed by the vault; and turns that only one process takes.
+
+Also which key everything is sealed under: a start with another one is refused, or seals everything anew.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from core.ports import Clock
 from core.storage.database import Database
-from core.storage.encryption import Vault
-from core.storage.tables import app_state
+from core.storage.encryption import KeyChanged, Vault
+from core.storage.tables import app_state, jobs
 
 _GET = select(app_state.c.value).where(app_state.c.area == bindparam("a"), app_state.c.key == bindparam("k"))
 
@@ -71,3 +74,47 @@ class SqlAppState:
         except IntegrityError:
             return False
         return True
+
+
+_KEY_AREA = "secret_key"
+_KEY_IN_USE = select(app_state.c.key).where(app_state.c.area == _KEY_AREA)
+_RESEAL_ROWS = 500
+
+
+async def adopt_key(database: Database, vault: Vault) -> None:
+    """Make sure that what is stored is sealed under the vault's key; seal it anew where it was under the old one.
+
+    Raises KeyChanged where the vault opens none of it.
+    """
+    async with database.write() as connection:
+        known = await connection.scalar(_KEY_IN_USE) or await connection.run_sync(_guessed, vault)
+        if known not in vault.fingerprints:
+            raise KeyChanged
+        if known != vault.fingerprints[0]:
+            await connection.run_sync(_reseal, vault)
+        await connection.execute(delete(app_state).where(app_state.c.area == _KEY_AREA))
+        row = {"area": _KEY_AREA, "key": vault.fingerprints[0], "value": "", "updated_at": 0.0}
+        await connection.execute(insert(app_state).values(**row))
+
+
+def _guessed(connection: Connection, vault: Vault) -> str | None:
+    """The fingerprint of the key that opens what is stored, for a database that does not say; the own one for none."""
+    sealed = list(connection.scalars(select(app_state.c.value).order_by(app_state.c.updated_at.desc()).limit(20)))
+    sealed += connection.scalars(select(jobs.c.secret).order_by(jobs.c.created_at.desc()).limit(20))
+    if not sealed or any(vault.opens(text) for text in sealed):
+        return vault.fingerprints[-1]  # anew, should an old key be named: what is under the new one stays as it is
+    return None
+
+
+def _reseal(connection: Connection, vault: Vault) -> None:
+    for area, key, value in connection.execute(select(app_state.c.area, app_state.c.key, app_state.c.value)).all():
+        if vault.opens(value):
+            one = (app_state.c.area == area) & (app_state.c.key == key)
+            connection.execute(update(app_state).where(one).values(value=vault.reseal(value)))
+    last = ""
+    query = select(jobs.c.id, jobs.c.secret).where(jobs.c.id > bindparam("last")).order_by(jobs.c.id)
+    while rows := connection.execute(query.limit(_RESEAL_ROWS), {"last": last}).all():
+        last = rows[-1].id
+        for row in rows:
+            if vault.opens(row.secret):
+                connection.execute(update(jobs).where(jobs.c.id == row.id).values(secret=vault.reseal(row.secret)))

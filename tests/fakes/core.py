@@ -47,6 +47,7 @@ from core.ports import (
     RemoteStatus,
     ReplyMemo,
 )
+from core.ports.upscaler import is_staged
 from core.presentation import Notice
 
 NOON = 1_795_521_600.0
@@ -299,7 +300,7 @@ class FakeUpscaler:
             return Found(None, conclusive=False, possible=False)
         for request in self.taken.values():
             listed = self.listing == "always" or (self.listing == "completed" and request.gate.is_set())
-            if listed and request.inputs.image_url == staged_url and request.at >= since - 1:
+            if listed and is_staged(request.inputs.image_url, staged_url) and request.at >= since - 1:
                 return Found(request.request_id, conclusive=True)
         return Found(None, conclusive=True)
 

@@ -18,6 +18,7 @@ import structlog
 from core.domain.errors import ProviderError, ProviderUnavailable
 from core.domain.money import MOST_UNITS, NANOUSD_PER_USD, UNREADABLE_PRICE_NANOUSD, bounded_number
 from core.ports import BillingEvent, Found
+from core.ports.upscaler import is_staged
 from core.upscalers.fal.submit import in_path, usable_id
 from core.upscalers.fal.transport import KeyKind, Transport
 
@@ -111,7 +112,7 @@ class PlatformApi:
             async for item in self._entries("/models/requests/by-endpoint", params, "items", "api"):
                 sent = item.get("json_input")
                 all_told = all_told and isinstance(sent, dict)
-                if not isinstance(sent, dict) or sent.get("image_url") != staged_url:
+                if not isinstance(sent, dict) or not is_staged(sent.get("image_url"), staged_url):
                     continue
                 if (request_id := usable_id(item.get("request_id"))) is not None:
                     return Found(request_id, conclusive=True)

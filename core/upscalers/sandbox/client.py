@@ -17,6 +17,7 @@ import structlog
 from core.domain.errors import ModelFailed, ProviderUnavailable, RequestLost, ResultExpired, from_json, to_json
 from core.domain.media_types import suffix_for
 from core.ports import BillingEvent, Clock, Found, ModelInputs, ModelResult, RemoteCompleted, RemoteStatus
+from core.ports.upscaler import is_staged
 from core.upscalers.sandbox.model import Enlarger, Pace
 from core.upscalers.sandbox.queue import CANCELLED, Queue
 from core.upscalers.sandbox.records import Record, RequestStore
@@ -88,7 +89,7 @@ class SandboxUpscaler:
     async def find(self, staged_url: str, *, since: float) -> Found:
         """The request made with this staged picture; the sandbox always knows."""
         for record in await asyncio.to_thread(self._store.everything):
-            if record.inputs.get("image_url") == staged_url:
+            if is_staged(record.inputs.get("image_url"), staged_url):
                 return Found(record.request_id, conclusive=True)
         return Found(None, conclusive=True)
 

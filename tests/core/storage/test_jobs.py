@@ -33,6 +33,7 @@ from core.domain.job import (
 )
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
 from core.domain.parameters.spec import Parameters
+from core.ports.upscaler import is_staged
 from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.jobs import SqlJobStore
@@ -125,7 +126,11 @@ async def test_links_and_tokens_are_not_readable_in_the_database(database: Datab
     other = SqlJobStore(database, Vault("another key"), FakeClock())
     found = await other.get(stored.id)
     assert found is not None
-    assert (found.receipt, found.source.url, found.remote) == (stored.receipt, "", None)
+    assert (found.receipt, found.source.url) == (stored.receipt, "")
+    assert stored.remote is not None
+    assert found.remote is not None
+    assert (found.remote.submit, found.remote.request_id) == ("sent", stored.remote.request_id)
+    assert is_staged(stored.remote.staged_url, found.remote.staged_url)
 
 
 async def test_changes_from_many_sides_are_all_kept(store: SqlJobStore) -> None:
