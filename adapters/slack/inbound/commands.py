@@ -18,6 +18,7 @@ from adapters.slack.inbound import account_commands as account
 from adapters.slack.inbound import actions as buttons
 from adapters.slack.inbound import modals as views
 from adapters.slack.inbound import translate as t
+from adapters.slack.inbound.message_images import pictures_of
 from adapters.slack.inbound.submit_jobs import Order
 from adapters.slack.inbound.translate import Where
 from adapters.slack.views import home
@@ -79,6 +80,8 @@ class Commands:
         locale = views.known_locale(self._desk, where)
         form = modal.form(where, locale, allow_unsafe=self._desk.service.allow_unsafe, pick=pick)
         view_id = await views.open_now(self._desk, client, where, trigger_id, form)
+        if len(pick) > modal.MOST_PICKED:
+            self._spawn("more", self._desk.intake.tell_limit(where, modal.MOST_PICKED, len(pick)))
         if view_id is not None:
             self._spawn("form", views.complete_form(self._desk, where, view_id, pick, locale))
 
@@ -96,9 +99,9 @@ class Commands:
         await ack()
         where = self.where(body, context)
         message = body.get("message") or {}
-        files = t.pictures(message.get("files"))
+        files = pictures_of(message)
         thread_ts = str(message.get("thread_ts") or message.get("ts") or "")
-        if len(files) > 1:
+        if len(files) > 1 and all(file.get("id") for file in files[: modal.MOST_PICKED]):
             in_thread = Where(
                 where.team_id, where.enterprise_id, where.user_id, where.user_name, where.channel_id,
                 where.channel_name, thread_ts, where.response_url, where.at,

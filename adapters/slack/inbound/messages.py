@@ -15,6 +15,7 @@ from slack_bolt.context.async_context import AsyncBoltContext
 from adapters.slack.context import Desk
 from adapters.slack.inbound import account_commands as account
 from adapters.slack.inbound import translate as t
+from adapters.slack.inbound.message_images import pictures_of
 from adapters.slack.inbound.submit_jobs import Order
 from adapters.slack.inbound.translate import Where
 from adapters.slack.setup.installations import Install
@@ -60,7 +61,7 @@ class Events:
             return
         direct = event.get("channel_type") == "im"
         mentions_us = f"<@{context.bot_user_id}" in str(event.get("text") or "")
-        if direct or (mentions_us and event.get("files")):
+        if direct or (mentions_us and pictures_of(event)):
             self._take(body, context, in_thread=not direct)
 
     def _take(self, body: Body, context: AsyncBoltContext, *, in_thread: bool) -> None:
@@ -72,7 +73,7 @@ class Events:
         thread_ts = where.thread_ts or (ts if in_thread else "")
         text = t.spoken(event.get("text"))
         key = f"post-{where.channel_id}-{ts}"
-        files = t.pictures(event.get("files"))
+        files = pictures_of(event)
         name, rest = account.subcommand(text)
         order = Order(where, key, text, files, thread_ts=thread_ts, may_come_again=True)
         if name and not files:

@@ -6,7 +6,7 @@ Decides nothing about parameters or pictures: it asks the core and tells its ans
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -16,10 +16,12 @@ from adapters.slack.inbound.translate import Where
 from adapters.slack.inbound.user_cache import People
 from adapters.slack.outbound.api_client import Team
 from adapters.slack.outbound.ephemeral import Answers
+from adapters.slack.views.job import passing
 from core.domain.errors import InvalidParameters, NoImage
 from core.domain.job import Requester, Source, UpscaleRequest
 from core.domain.parameters.grammar import parse
 from core.ports import AppState, Service
+from core.presentation import tr
 
 log = structlog.get_logger(__name__)
 
@@ -69,21 +71,30 @@ class Intake:
             sources, private = self._sources(order)
             if not sources:
                 raise NoImage
-            for item, source in sources:
+            for item, source in sources[:MAX_PICTURES]:
                 await self._service.request(self._request(order, actor, item, source, private))
+            if len(sources) > MAX_PICTURES:
+                await self._tell_once(order, len(sources), actor.locale)
         except Exception as error:
             await self._explain(order, error, actor.locale)
 
     def _sources(self, order: Order) -> tuple[list[tuple[str, Source]], bool]:
         """(stable name, source) of every picture, and whether the text or the form asks for privacy."""
         parsed = parse(order.text)
-        found = [(str(file["id"]), t.file_source(file, order.where)) for file in order.files]
+        found = [self._shown(number, file, order.where) for number, file in enumerate(order.files)]
         links = [*order.links, *parsed.links]
         found += [
             (f"link{number}", t.link_source(link, order.where, self._own_hosts)) for number, link in enumerate(links)
         ]
         private = order.private if order.private is not None else bool(parsed.private)
-        return found[:MAX_PICTURES], private
+        return found, private
+
+    def _shown(self, number: int, picture: Mapping[str, Any], where: Where) -> tuple[str, Source]:
+        """A picture of a message: a file by its id, or an address that a block or an unfurled link shows."""
+        if picture.get("id"):
+            return str(picture["id"]), t.file_source(picture, where)
+        source = t.link_source(str(picture["link"]), where, self._own_hosts)
+        return f"seen{number}", replace(source, name=str(picture.get("name") or "") or source.name)
 
     def _request(self, order: Order, actor: Requester, item: str, source: Source, private: bool) -> UpscaleRequest:
         return UpscaleRequest(
@@ -102,11 +113,18 @@ class Intake:
             key = f"{order.where.team_id}:{order.event}"
             if not await self._claimed(key):
                 return
-        where = order.where
-        if order.thread_ts:
-            where = Where(where.team_id, where.enterprise_id, where.user_id, where.user_name, where.channel_id,
-                          where.channel_name, order.thread_ts, where.response_url, where.at)  # fmt: skip
-        await self._answers.error(where, error, locale)
+        await self._answers.error(_in_thread(order), error, locale)
+
+    async def _tell_once(self, order: Order, total: int, locale: str) -> None:
+        key = f"{order.where.team_id}:{order.event}"
+        if not order.may_come_again or await self._claimed(key):
+            await self._answers.tell(_in_thread(order), passing(_of_total(MAX_PICTURES, total, locale)))
+
+    async def tell_limit(self, where: Where, most: int, total: int) -> None:
+        """A form cannot offer all of a message's pictures."""
+        actor = await self.actor(where)
+        said = tr("{n} of {total} can be chosen here.", actor.locale, n=most, total=total)
+        await self._answers.tell(where, passing(said))
 
     async def _claimed(self, key: str) -> bool:
         """Rather said twice than not at all: the database may be what is away."""
@@ -123,6 +141,14 @@ class Intake:
         except InvalidParameters:
             return False
         return True
+
+
+def _in_thread(order: Order) -> Where:
+    return replace(order.where, thread_ts=order.thread_ts) if order.thread_ts else order.where
+
+
+def _of_total(started: int, total: int, locale: str) -> str:
+    return tr("{n} of {total} started; more at once are not possible.", locale, n=started, total=total)
 
 
 Handler = Callable[[Order], Awaitable[None]]

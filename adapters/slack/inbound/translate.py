@@ -161,17 +161,6 @@ def _file_id(link: str, own_hosts: Collection[str]) -> str:
     return ""
 
 
-def pictures(files: Any) -> list[dict[str, Any]]:
-    """The files that may be pictures: those whose type says so, and those whose type is not known yet."""
-    found = []
-    for file in files or []:
-        if isinstance(file, dict) and file.get("id") and file.get("mode") != "tombstone":
-            mime = str(file.get("mimetype") or "")
-            if not mime or mime.startswith("image/") or mime == "application/octet-stream":
-                found.append(file)
-    return found
-
-
 def spoken(text: Any) -> str:
     """A message's text without mentions, for the parser."""
     return _MENTION.sub(" ", clean(str(text or ""), MAX_MESSAGE_CHARS)).strip()

@@ -23,6 +23,8 @@ MAX_FILES = 4
 FILE_TYPES = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "heif"]
 NUMBERS = ("factor", "creativity", "guidance", "steps", "seed")
 PICKED = "pick"
+MOST_PICKED = 10
+"""Slack's own limit of checkboxes in one group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def form(
         "at": where.at,
     }
     if pick:
-        notes["pick"] = [{"id": f["id"], "name": b.cut(str(f.get("name") or ""), 60)} for f in pick[:10]]
+        notes["pick"] = [{"id": f["id"], "name": b.cut(str(f.get("name") or ""), 60)} for f in pick[:MOST_PICKED]]
     return {
         "type": "modal",
         "callback_id": CALLBACK,

@@ -192,11 +192,11 @@ async def test_the_members_language_is_used(world: World) -> None:
     assert next(iter(world.service.rows.values())).job.requester.locale == "de-DE"
 
 
-async def test_files_that_are_no_pictures_are_left_alone_in_a_mixed_message(world: World) -> None:
+async def test_a_file_that_is_no_picture_is_handed_on_too_so_that_it_is_named(world: World) -> None:
     pdf = world.slack.member.file(b"%PDF-1.7", "doc.pdf", mimetype="application/pdf")
     await world.slack.member.mention("", [pdf, world.picture()])
     await world.result()
-    assert len(world.service.rows) == 1
+    assert len(world.service.rows) == 2
 
 
 async def test_the_bots_own_posts_and_edits_of_messages_start_nothing(world: World) -> None:

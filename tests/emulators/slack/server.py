@@ -327,6 +327,8 @@ class SlackEmulator:
             out["blocks"] = message.blocks
         if message.thread_ts:
             out["thread_ts"] = message.thread_ts
+        if message.attachments:
+            out["attachments"] = message.attachments
         if message.files:
             out["files"] = [api_files.file_json(self, self.world.files[f], event=event) for f in message.files]
         if message.bot:

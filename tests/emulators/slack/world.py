@@ -127,6 +127,7 @@ class Message:
     stream: Stream | None = None
     markdown_text: str = ""
     via_response_url: str | None = None
+    attachments: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass

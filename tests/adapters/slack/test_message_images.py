@@ -1,0 +1,77 @@
+"""What a member sees counts as input, however it got into the message; nothing is left out without a word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from adapters.slack.inbound.message_images import pictures_of
+from tests.adapters.slack.conftest import World
+from tests.emulators.slack import text_of
+
+FILE = {"id": "F1", "name": "a.png", "mimetype": "image/png"}
+SHOWN: dict[str, dict[str, Any]] = {
+    "file": {"files": [FILE]},
+    "forwarded": {"attachments": [{"is_share": True, "files": [FILE]}]},
+    "forwarded as blocks": {"attachments": [{"message_blocks": [{"message": {"files": [FILE]}}]}]},
+    "image block": {"blocks": [{"type": "image", "slack_file": {"id": "F1"}, "alt_text": "a"}]},
+    "image block of a forwarded message": {
+        "attachments": [{"blocks": [{"type": "image", "slack_file": {"id": "F1"}, "alt_text": "a"}]}]
+    },
+    "picture beside text": {
+        "blocks": [{"type": "section", "accessory": {"type": "image", "slack_file": {"id": "F1"}}}]
+    },
+    "declared as something else": {"files": [{**FILE, "mimetype": "application/pdf"}]},
+    "a video, to be named": {"files": [{**FILE, "mimetype": "video/mp4"}]},
+}
+LINKS: dict[str, dict[str, Any]] = {
+    "image block": {"blocks": [{"type": "image", "image_url": "https://example.org/a.png", "alt_text": "a"}]},
+    "unfurled": {"attachments": [{"from_url": "https://example.org", "image_url": "https://example.org/a.png"}]},
+}
+
+
+@pytest.mark.parametrize("how", SHOWN)
+def test_a_file_is_found_however_it_is_shown(how: str) -> None:
+    assert [picture["id"] for picture in pictures_of(SHOWN[how])] == ["F1"]
+
+
+@pytest.mark.parametrize("how", LINKS)
+def test_an_address_is_found_however_it_is_shown(how: str) -> None:
+    assert [picture["link"] for picture in pictures_of(LINKS[how])] == ["https://example.org/a.png"]
+
+
+def test_the_same_picture_counts_once_and_a_deleted_one_not_at_all() -> None:
+    twice = {"files": [FILE, {"id": "F2", "mode": "tombstone"}], "attachments": [{"files": [FILE]}]}
+    assert [picture["id"] for picture in pictures_of(twice)] == ["F1"]
+
+
+@pytest.mark.parametrize(
+    "odd", [{"files": 3}, {"blocks": [None, 1]}, {"attachments": {"a": 1}}, {"files": [{"id": ""}]}]
+)
+def test_a_message_of_an_odd_shape_holds_no_picture(odd: dict[str, Any]) -> None:
+    assert pictures_of(odd) == []
+
+
+def test_a_message_nested_for_ever_ends() -> None:
+    message: dict[str, Any] = {"files": [FILE]}
+    for _ in range(500):
+        message = {"attachments": [message]}
+    assert pictures_of(message) == []
+
+
+async def test_the_picture_of_a_forwarded_message_is_enlarged(world: World) -> None:
+    post = world.slack.member.post("look at this")
+    file = world.picture("forwarded.png")
+    file.shared_in.add(post.channel)
+    post.attachments = [{"is_share": True, "files": [{"id": file.id, "name": file.name}]}]
+    await world.slack.member.message_shortcut(post)
+    assert "forwarded.png" in text_of(await world.result())
+
+
+async def test_more_than_ten_pictures_are_counted_out_loud(world: World) -> None:
+    await world.slack.member.mention("", [world.picture(f"{number}.png") for number in range(14)])
+    told = await world.until(lambda: [m for m in world.bot_messages() if "10 of 14 started" in text_of(m)], move=0.2)
+    assert len(told) == 1
+    assert len(world.service.rows) == 10
+    await world.idle()
