@@ -22,6 +22,13 @@ _MAX_AMOUNT = 10**18
 
 _MODERATED = frozenset({ScopeKind.WORKSPACE, ScopeKind.CHANNEL, ScopeKind.ROLE, ScopeKind.USER})
 
+_ADDRESSES = {
+    ScopeKind.WORKSPACE: "discord:1234",
+    ScopeKind.CHANNEL: "discord:1234:5678",
+    ScopeKind.ROLE: "discord:1234:5678",
+    ScopeKind.USER: "discord:1234",
+}
+
 
 class RuleDesk:
     """Changes of rules by moderators (their own workspace) and the operator. Every change is kept with who and when."""
@@ -46,6 +53,8 @@ class RuleDesk:
     ) -> Sequence[LimitStatus]:
         """Set or (None) clear a limit of the own workspace; returns the workspace's limits with their use."""
         check_moderator(actor)
+        if actor.is_operator and not actor.workspace_id:
+            return await self._set_operators(actor, operator_rule(actor, scope, scope_id, measure, window, amount))
         if scope not in _MODERATED or not actor.workspace_id:
             raise NotAllowed(needs="operator")
         rule = Rule(
@@ -63,9 +72,26 @@ class RuleDesk:
         log.info("limit_changed", platform=actor.platform, scope=scope, measure=measure, window=window)
         return await self.workspace_limits(actor)
 
+    async def _set_operators(self, actor: Requester, rule: Rule) -> Sequence[LimitStatus]:
+        _check(rule)
+        await self.rules.set_limit(actor, rule)
+        log.info("operator_limit_changed", platform=rule.platform, scope=rule.kind, measure=rule.measure)
+        return await self.workspace_limits(actor)
+
+    async def _operator_limits(self, actor: Requester) -> Sequence[LimitStatus]:
+        """What applies to the operator here, then what they have set for other places."""
+        found = list(await self.ledger.statuses(actor))
+        for rule in await self.rules.operator_limits():
+            status = await self._status_of(rule)
+            if not any(_slot(known) == _slot(status) for known in found):
+                found.append(status)
+        return found
+
     async def workspace_limits(self, actor: Requester) -> Sequence[LimitStatus]:
         """The operator's limits for this workspace and everything its moderators have set. For moderators."""
         check_moderator(actor)
+        if actor.is_operator and not actor.workspace_id:
+            return await self._operator_limits(actor)
         place = Requester(actor.platform, "", workspace_id=actor.workspace_id)
         found = [s for s in await self.ledger.statuses(place) if s.limit.scope.kind is ScopeKind.WORKSPACE]
         for rule in await self.rules.limits(actor.platform, actor.workspace_id):
@@ -81,14 +107,14 @@ class RuleDesk:
             who = Requester(rule.platform, user, workspace_id=rule.workspace_id, channel_id=channel)
             for status in await self.ledger.statuses(who):
                 limit = status.limit
-                if (limit.source, limit.measure, limit.window) == ("moderator", rule.measure, rule.window) and (
+                if (limit.source, limit.measure, limit.window) == (rule.source, rule.measure, rule.window) and (
                     limit.scope.kind,
                     limit.scope.id,
                 ) == (rule.kind, rule.id):
                     return status
         scope = Scope(rule.kind, rule.platform, rule.workspace_id, rule.id)
         ends_at = span(rule.window, self.ledger.clock.now(), self.zone).ends_at
-        return LimitStatus(Limit(scope, rule.measure, rule.window, rule.amount or 0, "moderator"), 0, 0, ends_at)
+        return LimitStatus(Limit(scope, rule.measure, rule.window, rule.amount or 0, rule.source), 0, 0, ends_at)
 
     async def limit_changes(self, actor: Requester, *, limit: int = 50) -> Sequence[LimitChange]:
         """Who changed what and when in the own workspace, newest first. For moderators."""
@@ -160,3 +186,30 @@ def _check(rule: Rule) -> None:
 def _check_amount(amount: int, least: int) -> None:
     if not least <= amount <= _MAX_AMOUNT:
         raise InvalidParameters(problems=(ParameterProblem("amount", str(amount), "range", f"{least} …"),))
+
+
+def _slot(status: LimitStatus) -> tuple[Scope, Measure, Window, str]:
+    return status.limit.scope, status.limit.measure, status.limit.window, status.limit.source
+
+
+def operator_rule(
+    actor: Requester, scope: ScopeKind, address: str, measure: Measure, window: Window, amount: int | None
+) -> Rule:
+    """The operator's rule for an address: `discord`, `slack:T1` (a workspace), `slack:T1:C1` (a channel or role in it),
+    `discord:42` (a user); empty for all of the kind. Raises InvalidParameters.
+    """
+    platform, workspace_id, own_id = (*address.split(":", 2), "", "")[:3]
+    if scope is ScopeKind.USER:
+        workspace_id, own_id = "", address.partition(":")[2]
+    elif scope is ScopeKind.WORKSPACE:
+        own_id = workspace_id
+    elif scope is ScopeKind.PLATFORM:
+        platform, workspace_id, own_id = platform or actor.platform, "", ""
+    elif scope is ScopeKind.EVERYTHING:
+        platform = workspace_id = own_id = ""
+    if scope in _MODERATED and address and not own_id:
+        problem = ParameterProblem(scope.value, address[:60], "type", _ADDRESSES[scope])
+        raise InvalidParameters(problems=(problem,))
+    if scope is ScopeKind.ROLE and not own_id:
+        raise InvalidParameters(problems=(ParameterProblem("role", "", "missing_value", _ADDRESSES[scope]),))
+    return Rule(scope, measure, window, amount, "operator", platform, workspace_id, own_id)

@@ -95,7 +95,7 @@ class Rule:
     measure: Measure
     window: Window
     amount: int | None
-    source: Literal["default", "file", "moderator"]
+    source: Literal["default", "file", "moderator", "operator"]
     platform: str = ""
     workspace_id: str = ""
     id: str = ""

@@ -14,11 +14,10 @@ from adapters.web.inbound import translate
 from adapters.web.inbound.job_routes import actor_of
 from adapters.web.outbound.image_routes import disposition
 from adapters.web.views.card import dollars, error_json, job_json, limit_json, parameters_json, quote_json
-from core.budgets.limit_grammar import limit_words
 from core.budgets.reports import UsageReport, UsageRow
 from core.domain.errors import InvalidParameters, ParameterProblem, UpscaleError
 from core.domain.job import Requester
-from core.domain.limits import LimitStatus
+from core.domain.limits import LimitStatus, Measure, Window
 from core.domain.money import usd
 from core.domain.parameters.grammar import parse_request
 from core.domain.parameters.spec import resolve
@@ -128,7 +127,7 @@ class BudgetHandlers:
     async def limits(self, request: web.Request) -> web.StreamResponse:
         """The limits that apply, narrowest first."""
         actor = actor_of(request)
-        return self._limits(await self._service.limits(actor), actor.locale)
+        return self._limits(await self._service.workspace_limits(actor), actor.locale)
 
     async def set_limit(self, request: web.Request) -> web.StreamResponse:
         """`{"text": "everything day $100"}`, or `{"clear": "everything day"}`."""
@@ -136,19 +135,33 @@ class BudgetHandlers:
         values = await intake.json_body(request)
         clearing = "clear" in values
         text = str(values.get("clear" if clearing else "text", ""))[:200]
-        words = limit_words(text, translate.QUOTA, needs_amount=not clearing)
+        words = translate.limit_of(text, needs_amount=not clearing)
         amount = None if clearing else words.amount
         after = await self._service.set_limit(actor, words.scope, words.scope_id, words.measure, words.window, amount)
         return self._limits(after, actor.locale)
 
     def _limits(self, statuses: Any, locale: str) -> web.Response:
         listed: list[LimitStatus] = list(statuses)
-        return web.json_response({"limits": [limit_json(status, locale) for status in listed]})
+        return web.json_response(
+            {
+                "limits": [
+                    {**limit_json(status, locale), "words": translate.limit_address(status.limit.scope)}
+                    for status in listed
+                ]
+            }
+        )
 
     async def pause(self, request: web.Request) -> web.StreamResponse:
-        """`{"paused": true}` stops new jobs; false lets them in again."""
+        """`{"paused": true}` stops new jobs; false lets them in again. With `"text": "workspace discord:1234"`, there
+        only: no job at all is then that place's limit.
+        """
         values = await intake.json_body(request)
         paused = values.get("paused", True) is True
+        if text := str(values.get("text", ""))[:200].strip():
+            words, actor = translate.limit_of(text, needs_amount=False), actor_of(request)
+            amount = 0 if paused else None
+            await self._service.set_limit(actor, words.scope, words.scope_id, Measure.JOBS, Window.TOTAL, amount)
+            return web.json_response({"paused": paused})
         await self._service.pause(actor_of(request), paused)
         return web.json_response({"paused": paused})
 

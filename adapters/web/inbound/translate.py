@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,10 +13,10 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from core.budgets.limit_grammar import Dialect
+from core.budgets.limit_grammar import Dialect, LimitWords, limit_words
 from core.domain.errors import InvalidParameters, NoImage, ParameterProblem
 from core.domain.job import ReplyAddress, Requester, Source, UpscaleRequest
-from core.domain.limits import ScopeKind
+from core.domain.limits import Scope, ScopeKind
 from core.domain.money import NANOUSD_PER_USD
 from core.domain.parameters.grammar import parse_request
 from core.domain.parameters.spec import Parsed
@@ -29,20 +31,49 @@ MOST_AGREED_USD = 1_000_000
 
 Raw = str | int | float | bool
 
-QUOTA = Dialect(
+_QUOTA = Dialect(
     scopes={
         "everything": ScopeKind.EVERYTHING,
         "all": ScopeKind.EVERYTHING,
         "global": ScopeKind.EVERYTHING,
         "page": ScopeKind.PLATFORM,
         "platform": ScopeKind.PLATFORM,
+        "workspace": ScopeKind.WORKSPACE,
+        "server": ScopeKind.WORKSPACE,
+        "team": ScopeKind.WORKSPACE,
+        "channel": ScopeKind.CHANNEL,
+        "role": ScopeKind.ROLE,
         "user": ScopeKind.USER,
         "me": ScopeKind.USER,
     },
-    examples="everything, page, user",
+    examples="everything, platform discord, workspace discord:1234, channel slack:T1:C1, user slack:U1",
     default=ScopeKind.EVERYTHING,
 )
-"""How `/quota set` on the page names scopes; there are no workspaces, channels or roles here."""
+_ADDRESS = re.compile(r"(?:web|discord|slack)(?::[\w.-]{1,64}){0,2}")
+
+
+def limit_of(text: str, *, needs_amount: bool) -> LimitWords:
+    """A limit as the operator types it on the page: `workspace discord:1234 day $20`. Raises InvalidParameters."""
+    words = text.split()
+    addresses = [word for word in words if _ADDRESS.fullmatch(word)]
+    rest = " ".join(word for word in words if word not in addresses)
+    address = addresses[0] if addresses else ""
+    if address.count(":") == 0 and address and not any(word.lower() in _QUOTA.scopes for word in words):
+        rest = f"platform {rest}"
+    elif "me" in words:
+        address = f"{PLATFORM}:{USER_ID}"
+    read = limit_words(rest, _QUOTA, needs_amount=needs_amount)
+    return dataclasses.replace(read, scope_id=address)
+
+
+def limit_address(scope: Scope) -> str:
+    """The words that name a limit's scope to `limit_of`; empty for a scope that cannot be typed."""
+    if scope.kind is ScopeKind.EVERYTHING:
+        return "everything"
+    ids = [scope.platform, scope.id]
+    if scope.kind in (ScopeKind.CHANNEL, ScopeKind.ROLE):
+        ids.insert(1, scope.workspace_id)
+    return " ".join(filter(None, (scope.kind.value, ":".join(filter(None, ids)) if scope.id else scope.platform)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from core.budgets.alerts import AlertPlace
 from core.domain.job import Requester
 from core.domain.limits import LimitChange, Rule, Sponsor
 from core.storage import tables_ledger as t
-from core.storage.ledger.rules import VERSION, place_key, rule_of, rules_version
+from core.storage.ledger.rules import OPERATORS, VERSION, place_key, rule_of, rules_version
 from core.storage.ledger.sql import SqlLedger
 
 _MAX_TEXT = 200
@@ -32,7 +32,7 @@ class SqlRules:
     async def set_limit(self, actor: Requester, rule: Rule) -> None:
         """Set this limit of a workspace, or clear it where `rule.amount` is None."""
         key = {
-            "platform": rule.platform,
+            "platform": f"{OPERATORS}{rule.platform}" if rule.source == "operator" else rule.platform,
             "workspace_id": rule.workspace_id,
             "scope": rule.kind.value,
             "scope_id": rule.id,
@@ -147,6 +147,17 @@ class SqlRules:
             c = t.limits.c
             query = select(t.limits).where(c.platform == platform, c.workspace_id == workspace_id)
             rows = await connection.execute(query.order_by(c.scope, c.scope_id, c.measure, c.window))
+            return [rule_of(row) for row in rows]
+
+        return await self._ledger.database.read(work)
+
+    async def operator_limits(self) -> Sequence[Rule]:
+        """The limits that the operator has set at run time, for any place."""
+
+        async def work(connection: AsyncConnection) -> Sequence[Rule]:
+            c = t.limits.c
+            query = select(t.limits).where(c.platform.startswith(OPERATORS, autoescape=True))
+            rows = await connection.execute(query.order_by(c.scope, c.platform, c.workspace_id, c.scope_id, c.measure))
             return [rule_of(row) for row in rows]
 
         return await self._ledger.database.read(work)

@@ -19,6 +19,8 @@ from core.storage import tables_ledger as t
 from core.storage.ledger.keys import Keys, sponsor_key
 
 VERSION = "rules_version"
+OPERATORS = "*"
+"""Before the platform's name in a row that the operator set; no moderator reaches such rows."""
 _MAX_CACHED_PLANS = 20_000
 
 
@@ -115,14 +117,15 @@ async def rules_version(connection: AsyncConnection) -> str:
 
 
 def rule_of(row: Any) -> Rule:
-    """A row of `ledger_limits` as a rule."""
+    """A row of `ledger_limits` as a rule. Those of the operator bear a mark before the platform's name."""
+    by_operator = row.platform.startswith(OPERATORS)
     return Rule(
         ScopeKind(row.scope),
         Measure(row.measure),
         Window(row.window),
         row.amount,
-        "moderator",
-        row.platform,
+        "operator" if by_operator else "moderator",
+        row.platform.removeprefix(OPERATORS),
         row.workspace_id,
         row.scope_id,
     )
@@ -131,12 +134,17 @@ def rule_of(row: Any) -> Rule:
 async def load_rules(connection: AsyncConnection, version: str, operator: Sequence[Rule], keys: Keys) -> Rules:
     """The snapshot, read inside the caller's transaction."""
     moderators: dict[WorkspaceKey, list[Rule]] = {}
+    at_run_time: list[Rule] = []  # first, so that they win over the file's and the defaults of the same exactness
     for row in await connection.execute(select(t.limits)):
-        moderators.setdefault((row.platform, row.workspace_id), []).append(rule_of(row))
+        rule = rule_of(row)
+        if rule.source == "operator":
+            at_run_time.append(rule)
+        else:
+            moderators.setdefault((rule.platform, rule.workspace_id), []).append(rule)
     sponsors: dict[tuple[str, str, str], tuple[Sponsor, ...]] = {}
     for row in await connection.execute(select(t.sponsors)):
         sponsor = Sponsor(**row._asdict())
         where = (sponsor.platform, sponsor.workspace_id, sponsor.channel_id)
         sponsors[where] = (*sponsors.get(where, ()), sponsor)
     pauses = frozenset(await connection.scalars(select(t.pauses.c.place)))
-    return Rules(version, RuleBook(operator, moderators), keys, pauses, sponsors)
+    return Rules(version, RuleBook((*at_run_time, *operator), moderators), keys, pauses, sponsors)

@@ -428,10 +428,13 @@ class FakeService:
 
     async def limits(self, actor: Requester) -> Sequence[LimitStatus]:
         rows = [
-            LimitStatus(Limit(Scope(scope, "web"), measure, window, amount, "moderator"), 0, 0, None)
+            LimitStatus(Limit(Scope(scope, "web"), measure, window, amount, "operator"), 0, 0, None)
             for (scope, measure, window), amount in self.limit_rows.items()
         ]
         return [self._day(), *rows]
+
+    async def workspace_limits(self, actor: Requester) -> Sequence[LimitStatus]:
+        return await self.limits(actor)
 
     async def set_limit(
         self,

@@ -201,3 +201,47 @@ async def test_a_result_that_cannot_be_made_is_told_before_a_price(bot: Bot, bro
     await expect(page.locator("#quote")).to_contain_text("2 pictures, 49 MP")
     seen.assert_clean()
     await seen.context.close()
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("everything day $20", "$20.00"),
+        ("platform discord month 500 mp", "platform discord"),
+        ("workspace discord:1234 month $50", "workspace discord:1234"),
+        ("channel slack:T1:C1 hour 3 jobs", "channel slack:T1:C1"),
+        ("role discord:1234:99 day $2", "role discord:1234:99"),
+        ("user slack:U1 2 running", "user slack:U1"),
+    ],
+)
+async def test_the_operator_sets_and_clears_a_budget_of_every_scope(
+    bot: Bot, browser: Browser, line: str, told: str
+) -> None:
+    seen = await visit(browser, bot.url)
+    page = seen.page
+    await page.fill("#line", f"/quota set {line}")
+    await page.press("#line", "Enter")
+    panel = page.locator(".panel").last
+    await expect(panel).to_contain_text("Changed.")
+    await expect(panel.locator(".meter", has_text=told)).to_have_count(1)
+    await panel.locator(".meter", has_text=told).get_by_role("button").click()
+    await expect(panel.locator(".meter", has_text=told)).to_have_count(0)
+    seen.assert_clean()
+    await seen.context.close()
+
+
+async def test_a_half_typed_line_survives_the_arrow_keys(bot: Bot, browser: Browser) -> None:
+    seen = await visit(browser, bot.url)
+    page = seen.page
+    await page.fill("#line", "/help")
+    await page.press("#line", "Enter")
+    await page.fill("#line", "half typed")
+    await page.press("#line", "ArrowUp")
+    await expect(page.locator("#line")).to_have_value("/help")
+    await page.press("#line", "ArrowDown")
+    await expect(page.locator("#line")).to_have_value("half typed")
+    await page.locator("#line").blur()
+    await page.keyboard.press("?")
+    await expect(page.locator(".panel")).to_have_count(2)
+    seen.assert_clean()
+    await seen.context.close()

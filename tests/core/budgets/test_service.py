@@ -315,3 +315,23 @@ async def test_report_chart_and_table_of_a_month_tell_the_same_sum(database: Dat
     by_day = {line["day"] for line in lines}
     assert by_day == {row.key for row in report.days}
     assert len((await budget.usage_csv(member("user3"))).splitlines()) - 1 == sum(1 for n in range(60) if n % 7 == 3)
+
+
+@pytest.mark.parametrize("kind", ["everything", "platform", "workspace", "channel", "user"])
+async def test_the_operators_limit_holds_at_run_time_and_no_moderator_lifts_it(
+    database: Database, clock: HandClock, kind: str
+) -> None:
+    budget, elsewhere = desk(database, clock, day_usd(ScopeKind.EVERYTHING, 100)), desk(database, clock)
+    who = dataclasses.replace(member("ann"), channel_id="c1")
+    place = f"{who.platform}:{who.workspace_id}"
+    address = {"everything": "", "platform": who.platform, "workspace": place, "channel": f"{place}:c1"}
+    told = address.get(kind, f"{who.platform}:ann")
+    shown = await budget.set_limit(OPERATOR, ScopeKind(kind), told, Measure.USD, Window.DAY, 2 * USD)
+    assert [s.limit.amount for s in shown if s.limit.source == "operator"] == [2 * USD]
+    moderated = ScopeKind(kind) if kind not in ("everything", "platform") else ScopeKind.WORKSPACE
+    await budget.set_limit(MODERATOR, moderated, "", Measure.USD, Window.DAY, 50 * USD)
+    with pytest.raises(LimitReached) as refused:
+        await elsewhere.ledger.hold(job("a", 3, who))
+    assert refused.value.status.limit.amount == 2 * USD
+    await budget.set_limit(OPERATOR, ScopeKind(kind), told, Measure.USD, Window.DAY, None)
+    assert isinstance(await elsewhere.ledger.hold(job("b", 3, who)), Granted)

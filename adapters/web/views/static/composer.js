@@ -131,10 +131,11 @@ export class Composer {
 
   #recall(event) {
     if (event.key !== "ArrowUp" && event.key !== "ArrowDown") return;
+    if (this.sentAt === this.sent.length) this.draft = this.line.value; // half typed: the way down leads back to it
     this.sentAt = Math.min(this.sent.length, Math.max(0, this.sentAt + (event.key === "ArrowUp" ? -1 : 1)));
     if (this.sent.length === 0) return;
     event.preventDefault();
-    this.fill(this.sent[this.sentAt] ?? "");
+    this.fill(this.sent[this.sentAt] ?? this.draft ?? "");
   }
 
   async #submit() {

@@ -172,6 +172,10 @@ function wire(composer) {
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !byId("controls").hidden) composer.controls.toggle(false);
+    if (event.key === "?" && !event.ctrlKey && !event.metaKey && !/^(INPUT|TEXTAREA)$/.test(document.activeElement?.tagName ?? "")) {
+      event.preventDefault();
+      command("/help");
+    }
     if (event.key === "/" && !event.ctrlKey && !event.metaKey && !/^(INPUT|TEXTAREA)$/.test(document.activeElement?.tagName ?? "")) {
       event.preventDefault();
       composer.fill("/");

@@ -50,7 +50,7 @@ async function usage(words, show) {
 async function quota(words, show) {
   const [verb, ...rest] = words;
   if (verb === "pause" || verb === "resume") {
-    const { paused } = await call("POST", "/api/pause", { paused: verb === "pause" });
+    const { paused } = await call("POST", "/api/pause", { paused: verb === "pause", text: rest.join(" ") });
     return show(el("h3", {}, t("quota_title")), el("p", {}, paused ? t("quota_paused") : t("quota_resumed")));
   }
   const change = verb === "set" ? { text: rest.join(" ") } : verb === "clear" ? { clear: rest.join(" ") } : null;
@@ -64,24 +64,23 @@ function showLimits(limits, show, changed) {
     changed ? el("p", { class: "fine", role: "status" }, t("quota_changed")) : null,
     limits.length === 0 ? el("p", {}, t("quota_none")) : el("div", {}, limits.map((limit) => meter(limit, show))),
     el("p", { class: "fine" }, t("quota_how")),
-    el("code", { class: "example" }, "/quota set everything day $20"));
+    ["/quota set everything day $20", "/quota set workspace discord:1234 month $50", "/quota pause channel slack:T1:C1"].map((line) => el("code", { class: "example" }, line)));
 }
 
 function meter(limit, show) {
   const share = limit.amount ? Math.min(100, ((limit.used + limit.held) / limit.amount) * 100) : 100;
   const bar = el("div", { class: "bar", role: "meter", "aria-label": limit.text, "aria-valuemin": "0", "aria-valuemax": "100", "aria-valuenow": String(Math.round(share)) }, el("i"));
   bar.style.setProperty("--done", `${share}%`);
-  const words = { everything: "everything", platform: "page", user: "user", workspace: "workspace" }[limit.scope];
   const measure = limit.measure === "megapixels" ? "mp" : limit.measure;
-  const clear = words && limit.source === "moderator" ? el("button", {
+  const clear = limit.words && limit.source === "operator" ? el("button", {
     type: "button", class: "quiet icon-only", "aria-label": `${t("quota_clear")}: ${limit.text}`, title: t("quota_clear"),
     onclick: async () => {
       const window = limit.window === "now" ? "" : limit.window;
-      const { limits } = await call("POST", "/api/limits", { clear: `${words} ${window} ${measure}` });
+      const { limits } = await call("POST", "/api/limits", { clear: `${limit.words} ${window} ${measure}` });
       showLimits(limits, show, true);
     },
   }, icon("close")) : null;
-  return el("div", { class: "meter" }, el("div", { class: "head" }, el("b", {}, limit.text), clear), bar,
+  return el("div", { class: "meter" }, el("div", { class: "head" }, el("b", {}, limit.text, limit.words.includes(" ") && limit.source === "operator" ? el("code", { class: "where" }, limit.words) : null), clear), bar,
     el("p", { class: "fine" }, t("quota_of", { used: limit.used_text, amount: limit.amount_text })));
 }
 

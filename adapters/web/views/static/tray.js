@@ -95,7 +95,7 @@ export class Tray {
 
   #rows() {
     this.list.hidden = this.items.length + this.refused.length === 0;
-    this.list.replaceChildren(...this.items.map((item) => this.#row(item)), ...this.refused.map((why) => this.#refusal(why)));
+    this.list.replaceChildren(...this.refused.map((why) => this.#refusal(why)), ...this.items.map((item) => this.#row(item)));
   }
 
   #refusal(why) {
