@@ -63,6 +63,16 @@ def sponsor_key(sponsor_id: str) -> str:
     return f"s:{sponsor_id}"
 
 
+def sponsored_key(counter: str) -> str:
+    """The counter of that part of `counter` which sponsors paid."""
+    return f"g:{counter}"
+
+
+def bound_keys(counter: str, minus: str, window: str) -> list[str]:
+    """The rows that a limit is measured on."""
+    return [balance_key(name, window) for name in (counter, minus) if name]
+
+
 def balance_key(counter: str, window: str) -> str:
     """The row of this counter in this window."""
     return f"{counter}|{window}"

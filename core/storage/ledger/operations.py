@@ -115,7 +115,7 @@ def _needed(book: Book, ops: Sequence[Op]) -> set[str]:
             continue
         plans = decide.plans(book, who)
         for plan in plans:
-            found.update(balance_key(bound.counter, book.span_of(bound).key) for bound in plan.bounds)
+            found.update(key for bound in plan.bounds for key in book.rows_of(bound))
         found.update(balance_key(bound.counter, NOW) for bound in plans[-1].slots)
         found.add(balance_key(book.rules.keys.personal(who)[0], NOW))
     return found

@@ -16,7 +16,7 @@ from core.budgets.rules import RuleBook, WorkspaceKey
 from core.domain.job import Requester
 from core.domain.limits import Limit, Measure, Rule, Scope, ScopeKind, Sponsor, Window
 from core.storage import tables_ledger as t
-from core.storage.ledger.keys import Keys, sponsor_key
+from core.storage.ledger.keys import Keys, sponsor_key, sponsored_key
 
 VERSION = "rules_version"
 OPERATORS = "*"
@@ -32,6 +32,9 @@ class Bound:
     counter: str
     opens_at: float | None = None
     """Set for sponsors alone; other limits open when their window ends."""
+
+    minus: str = ""
+    """A counter of what others paid for; it is part of `counter` and does not count here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +81,30 @@ class Rules:
         return plan
 
     def sponsored(self, who: Requester, sponsor: Sponsor) -> Plan:
-        """What applies when a sponsor pays: limits of the places and the sponsor's budget, none of the person."""
+        """What applies when a sponsor pays: everything but the member's default daily money, and the budget.
+
+        Every counter of the person moves as well, so that no rule by person is lifted; what the sponsor paid is
+        counted apart, for the default daily money is not used up by it.
+        """
         own = self.plan(who)
         scope = Scope(ScopeKind.CHANNEL, sponsor.platform, sponsor.workspace_id, sponsor.channel_id)
         budget = Limit(scope, Measure.USD, Window.TOTAL, sponsor.amount_nanousd, "sponsor")
         counter = sponsor_key(sponsor.id)
-        places = tuple(b for b in own.bounds if b.limit.scope.kind not in (ScopeKind.USER, ScopeKind.ROLE))
+        kept = tuple(bound for bound in own.bounds if not _is_default_money(bound.limit))
         return Plan(
-            bounds=(Bound(budget, counter, sponsor.ends_at), *places),
+            bounds=(Bound(budget, counter, sponsor.ends_at), *kept),
             slots=own.slots,
-            counters=(*self.keys.shared(who), counter),
+            counters=(*own.counters, counter, sponsored_key(self.keys.personal(who)[0])),
             slot_counters=own.slot_counters,
             sponsor_id=sponsor.id,
         )
 
+    def _bound(self, limit: Limit) -> Bound:
+        counter = self.keys.of(limit.scope)
+        return Bound(limit, counter, minus=sponsored_key(counter) if _is_default_money(limit) else "")
+
     def _plan(self, who: Requester) -> Plan:
-        bounds = [Bound(limit, self.keys.of(limit.scope)) for limit in self.book.limits_for(who)]
+        bounds = [self._bound(limit) for limit in self.book.limits_for(who)]
         counters = [*self.keys.shared(who), *self.keys.personal(who)]
         # A role's pot counts the jobs that it limits, not everything its members do elsewhere.
         pots = dict.fromkeys(bound.counter for bound in bounds if bound.counter not in counters)
@@ -103,6 +114,12 @@ class Rules:
             counters=(*counters, *pots),
             slot_counters=(*counters, *pots),
         )
+
+
+def _is_default_money(limit: Limit) -> bool:
+    """Whether this is the daily money that every member has unless the operator ruled otherwise."""
+    by_person = limit.scope.kind is ScopeKind.USER and limit.source == "default"
+    return by_person and (limit.measure, limit.window) == (Measure.USD, Window.DAY)
 
 
 def place_key(platform: str, workspace_id: str) -> str:

@@ -26,7 +26,7 @@ from core.storage.ledger import operations as batch
 from core.storage.ledger import reserve as decide
 from core.storage.ledger import rows
 from core.storage.ledger.group_commit import Batcher, Ticket
-from core.storage.ledger.keys import Keys, balance_key
+from core.storage.ledger.keys import Keys
 from core.storage.ledger.rules import VERSION, Bound, Plan, Rules, load_rules, rules_version
 from core.storage.ledger.transaction import LedgerDatabase
 from core.storage.ledger.unit_of_work import Book
@@ -108,8 +108,8 @@ class SqlLedger:
         async def look(connection: AsyncConnection) -> tuple[LimitStatus, ...]:
             book = self._book(await self.rules(connection))
             plans = decide.plans(book, requester)
-            bounds = {bound: balance_key(bound.counter, book.span_of(bound).key) for p in plans for bound in _bounds(p)}
-            book.balances = await rows.read_balances(connection, set(bounds.values()))
+            bounds = [bound for plan in plans for bound in _bounds(plan)]
+            book.balances = await rows.read_balances(connection, {key for b in bounds for key in book.rows_of(b)})
             paying = next((p for p in plans if p.sponsor_id and book.status(p.bounds[0]).left > 0), plans[-1])
             return tuple(map(book.status, _bounds(paying)))
 

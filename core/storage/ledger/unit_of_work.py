@@ -14,7 +14,7 @@ from core.domain.job import Requester
 from core.domain.limits import LimitStatus, Measure
 from core.domain.money import PIXELS_PER_MEGAPIXEL
 from core.domain.windows import Span
-from core.storage.ledger.keys import NOW, balance_key
+from core.storage.ledger.keys import NOW, balance_key, bound_keys
 from core.storage.ledger.rules import Bound, Rules
 
 HoldState: TypeAlias = Literal["waiting", "running", "settled", "released", "expired"]
@@ -162,12 +162,19 @@ class Book:
         """The window of this limit that holds now."""
         return next(span for span in self.spans if span.window is bound.limit.window)
 
+    def rows_of(self, bound: Bound) -> list[str]:
+        """The names of the balances that this limit is measured on."""
+        return bound_keys(bound.counter, bound.minus, self.span_of(bound).key)
+
     def status(self, bound: Bound) -> LimitStatus:
         """A limit with its use and holds in the current window."""
         span = self.span_of(bound)
         row = self.balance(bound.counter, span.key)
         opens_at = bound.opens_at if bound.opens_at is not None else span.ends_at
         used, held = amounts(row, bound.limit.measure)
+        if bound.minus:
+            paid, reserved = amounts(self.balance(bound.minus, span.key), bound.limit.measure)
+            used, held = used - paid, held - reserved
         return LimitStatus(bound.limit, used, held, opens_at)
 
 

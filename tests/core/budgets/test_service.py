@@ -25,6 +25,7 @@ from tests.core.storage.ledger_kit import (
     HandClock,
     create_tables,
     day_usd,
+    default_money,
     job,
     make_ledger,
     member,
@@ -179,7 +180,7 @@ async def test_an_operators_pause_stops_everything_play_money_too_but_no_running
 async def test_a_sponsor_pays_for_the_channel_and_members_keep_their_own_budget(
     database: Database, clock: HandClock
 ) -> None:
-    budget = desk(database, clock, day_usd(ScopeKind.USER, 2), day_usd(ScopeKind.WORKSPACE, 100))
+    budget = desk(database, clock, default_money(2), day_usd(ScopeKind.WORKSPACE, 100))
     (running_budget,) = await budget.sponsor(MODERATOR, "c1", 20 * USD, clock.at + 6 * DAY_S)
     assert running_budget.amount_nanousd == 20 * USD
     await spend(budget, "a", 15)
@@ -193,7 +194,7 @@ async def test_a_sponsor_pays_for_the_channel_and_members_keep_their_own_budget(
 async def test_when_the_sponsors_budget_does_not_suffice_the_members_own_limits_decide(
     database: Database, clock: HandClock
 ) -> None:
-    budget = desk(database, clock, day_usd(ScopeKind.USER, 2))
+    budget = desk(database, clock, default_money(2))
     await budget.sponsor(MODERATOR, "c1", 3 * USD, clock.at + DAY_S)
     await spend(budget, "a", 2.5)
     await spend(budget, "b", 1.5)
@@ -204,7 +205,7 @@ async def test_when_the_sponsors_budget_does_not_suffice_the_members_own_limits_
 
 
 async def test_a_sponsor_ends_with_its_time_or_when_it_is_ended(database: Database, clock: HandClock) -> None:
-    budget = desk(database, clock, day_usd(ScopeKind.USER, 2))
+    budget = desk(database, clock, default_money(2))
     await budget.sponsor(MODERATOR, "c1", 20 * USD, clock.at + DAY_S)
     assert len(await budget.sponsor(MODERATOR, "c1", 30 * USD, clock.at + DAY_S)) == 1, "a new one replaces the old one"
     assert await budget.sponsor(MODERATOR, "c1", None) == []

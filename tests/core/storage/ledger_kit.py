@@ -62,6 +62,11 @@ def day_usd(kind: ScopeKind, usd: float, **where: str) -> Rule:
     return Rule(kind, Measure.USD, Window.DAY, round(usd * USD), "file", **where)  # type: ignore[arg-type]
 
 
+def default_money(usd: float) -> Rule:
+    """What every member has a day out of the box."""
+    return Rule(ScopeKind.USER, Measure.USD, Window.DAY, round(usd * USD), "default")
+
+
 def running(kind: ScopeKind, amount: int) -> Rule:
     return Rule(kind, Measure.RUNNING, Window.NOW, amount, "file")
 

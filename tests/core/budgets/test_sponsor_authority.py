@@ -1,0 +1,193 @@
+"""A budget that a moderator sets pays for members' default daily money, and lifts no rule of the operator's."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections import Counter
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from core.budgets.service import BudgetDesk
+from core.domain.errors import LimitReached
+from core.domain.limits import Measure, Rule, ScopeKind, Window
+from core.storage.database import Database
+from tests.core.storage.ledger_audit import audit
+from tests.core.storage.ledger_kit import (
+    USD,
+    FixedPrice,
+    HandClock,
+    create_tables,
+    day_usd,
+    default_money,
+    job,
+    make_ledger,
+    member,
+    open_database,
+)
+from tests.pg import fresh_database
+
+DAY_S = 86_400
+MODERATOR = dataclasses.replace(member("mod"), is_moderator=True)
+
+
+@pytest.fixture
+async def database(any_database_url: str) -> AsyncIterator[Database]:
+    opened = Database.connect(any_database_url)
+    await create_tables(opened)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+def made(database: Database, clock: HandClock, *rules: Rule) -> BudgetDesk:
+    return BudgetDesk(make_ledger(database, clock, *rules), FixedPrice())  # type: ignore[arg-type]
+
+
+def by_person(measure: Measure, amount: int, **where: Any) -> Rule:
+    return Rule(ScopeKind.USER, measure, Window.DAY, amount, "file", **where)
+
+
+@pytest.mark.parametrize(
+    ("own", "jobs"),
+    [
+        (by_person(Measure.USD, 0, platform="discord", id="ann"), 0),
+        (by_person(Measure.USD, 5 * USD), 5),
+        (by_person(Measure.JOBS, 3), 3),
+        (by_person(Measure.MEGAPIXELS, 20), 2),
+        (day_usd(ScopeKind.ROLE, 4, platform="discord", id="art"), 4),
+        (day_usd(ScopeKind.ROLE, 4, platform="discord", id="art", counts="shared"), 4),
+        (day_usd(ScopeKind.CHANNEL, 3, platform="discord", id="c1"), 3),
+    ],
+    ids=["banned", "money", "jobs", "megapixels", "role", "pot", "channel"],
+)
+async def test_a_sponsor_in_ones_own_server_lifts_no_rule_of_the_operator(
+    database: Database, own: Rule, jobs: int
+) -> None:
+    clock = HandClock()
+    who = member(roles=("art",))
+    budget = made(database, clock, default_money(5), day_usd(ScopeKind.WORKSPACE, 25), own)
+    await budget.sponsor(MODERATOR, "c1", 1000 * USD, clock.at + DAY_S)
+    held = 0
+    for n in range(30):
+        try:
+            await budget.ledger.hold(job(f"j{n}", 1, who))
+            held += 1
+        except LimitReached:
+            break
+    assert held == jobs
+    assert await audit(budget.ledger.database) == []
+
+
+async def test_a_ban_by_a_moderator_stays_where_a_sponsor_pays(database: Database) -> None:
+    clock = HandClock()
+    budget = made(database, clock, default_money(5))
+    await budget.sponsor(MODERATOR, "c1", 1000 * USD, clock.at + DAY_S)
+    await budget.set_limit(MODERATOR, ScopeKind.USER, "ann", Measure.USD, Window.DAY, 0)
+    with pytest.raises(LimitReached):
+        await budget.ledger.hold(job("a", 1))
+
+
+OWN, JOBS, WORKSPACE = 6 * USD, 7, 9 * USD
+
+
+class SponsorMachine(RuleBasedStateMachine):
+    """Members hold, settle and release in sponsored and other channels of two servers, sponsors come and go."""
+
+    server: ClassVar[str | None] = None
+
+    @initialize()
+    def open(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.folder = TemporaryDirectory()
+        self.fresh = fresh_database(self.server) if self.server else None
+        url = self.run(self.fresh.__aenter__()) if self.fresh else f"sqlite:///{Path(self.folder.name) / 'l.db'}"
+        self.database = self.run(open_database(url))
+        self.clock = HandClock()
+        rules = (by_person(Measure.USD, OWN, platform="discord"), by_person(Measure.JOBS, JOBS))
+        self.budget = made(self.database, self.clock, *rules, day_usd(ScopeKind.WORKSPACE, 9))
+        self.spent: Counter[str] = Counter()
+        self.jobs: Counter[str] = Counter()
+        self.places: Counter[str] = Counter()
+        self.open_jobs: list[tuple[str, str, str, int]] = []
+        self.number = 0
+
+    def run(self, work: Any) -> Any:
+        return self.loop.run_until_complete(asyncio.wait_for(work, 30))
+
+    def teardown(self) -> None:
+        if hasattr(self, "loop"):
+            self.run(self.database.close())
+            if self.fresh:
+                self.run(self.fresh.__aexit__(None, None, None))
+            self.folder.cleanup()
+            self.loop.close()
+
+    @rule(place=st.sampled_from(["w1", "w2"]), dollars=st.sampled_from([None, 3, 500]))
+    def a_moderator_sponsors(self, place: str, dollars: int | None) -> None:
+        moderator = dataclasses.replace(member("mod", workspace=place), is_moderator=True)
+        amount = None if dollars is None else dollars * USD
+        self.run(self.budget.sponsor(moderator, "c1", amount, self.clock.at + DAY_S))
+
+    @rule(
+        who=st.sampled_from(["ann", "bob"]),
+        place=st.sampled_from(["w1", "w2"]),
+        channel=st.sampled_from(["c1", "c2"]),
+        dollars=st.integers(1, 3),
+    )
+    def hold(self, who: str, place: str, channel: str, dollars: int) -> None:
+        self.number += 1
+        key, amount = f"j{self.number}", dollars * USD
+        try:
+            self.run(self.budget.ledger.hold(job(key, dollars, member(who, workspace=place, channel=channel))))
+        except LimitReached:
+            return
+        self.spent[who] += amount
+        self.jobs[who] += 1
+        self.places[place] += amount
+        self.open_jobs.append((key, who, place, amount))
+
+    @rule(data=st.data(), charged=st.booleans())
+    def end(self, data: st.DataObject, charged: bool) -> None:
+        if not self.open_jobs:
+            return
+        one = data.draw(st.sampled_from(self.open_jobs))
+        self.open_jobs.remove(one)
+        key, who, place, amount = one
+        if charged:
+            self.run(self.budget.ledger.settle(key, amount_nanousd=amount, megapixels=Decimal(1)))
+            return
+        self.run(self.budget.ledger.release(key))
+        self.spent[who] -= amount
+        self.jobs[who] -= 1
+        self.places[place] -= amount
+
+    @invariant()
+    def no_rule_of_the_operator_is_passed(self) -> None:
+        if not hasattr(self, "budget"):
+            return
+        assert all(amount <= OWN for amount in self.spent.values())
+        assert all(number <= JOBS for number in self.jobs.values())
+        assert all(amount <= WORKSPACE for amount in self.places.values())
+        assert self.run(audit(self.budget.ledger.database)) == []
+
+
+_BOUNDS: Any = {"deadline": None, "suppress_health_check": list(HealthCheck), "print_blob": True}
+
+
+def test_no_sequence_of_sponsors_lifts_a_rule_on_sqlite() -> None:
+    run_state_machine_as_test(SponsorMachine, settings=settings(max_examples=15, stateful_step_count=25, **_BOUNDS))
+
+
+def test_no_sequence_of_sponsors_lifts_a_rule_on_postgresql(postgres_server: str) -> None:
+    machine = type("OnPostgres", (SponsorMachine,), {"server": postgres_server})
+    run_state_machine_as_test(machine, settings=settings(max_examples=4, stateful_step_count=20, **_BOUNDS))
