@@ -157,6 +157,17 @@ class ImageShop:
         found = await self._result_job("strip_result", path=str(path), decode=decode, limit_bytes=1 << 62, limits=roomy)
         return StrippedResult(path=path, facts=ImageFacts(**found["facts"]), sha256=found["sha256"])
 
+    async def restore(self, result: StrippedResult, source: Path, *, transparent: bool) -> StrippedResult:
+        """Gives a stripped result, in place, what its source had: density, and (`transparent`) its alpha, enlarged.
+
+        With alpha the file becomes a PNG. Raises InputError; the result is whole either way.
+        """
+        answer = await self._result_job("restore", path=str(result.path), source=str(source), transparent=transparent)
+        found = answer["found"]
+        if found is None:
+            return result
+        return StrippedResult(path=result.path, facts=ImageFacts(**found["facts"]), sha256=found["sha256"])
+
     async def is_black(self, path: Path) -> bool:
         """Whether the whole picture is black. Reads every pixel. Raises InputError."""
         return bool((await self._result_job("is_black", path=str(path)))["black"])

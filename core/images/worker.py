@@ -29,6 +29,7 @@ from core.images.facts import Bounds, ImageLimits, ModelLimits
 from core.images.operations import compare as comparing
 from core.images.operations import fit as fitting
 from core.images.operations import prepare as preparing
+from core.images.operations import restore as restoring
 from core.images.operations.refusals import Refused
 
 _NICENESS = 5
@@ -46,6 +47,7 @@ OPERATIONS: dict[str, Operation] = {
     "prepare": lambda a: preparing.prepare(Path(a["path"]), Path(a["out"]), _limits(a), ModelLimits(**a["model"])),
     "enlarge": lambda a: preparing.enlarge(Path(a["path"]), Path(a["out"]), a["factor"], _limits(a)),
     "strip_result": lambda a: preparing.strip_result(Path(a["path"]), _limits(a), a["limit_bytes"], a["decode"]),
+    "restore": lambda a: {"found": restoring.restore(Path(a["path"]), Path(a["source"]), a["transparent"], _limits(a))},
     "is_black": lambda a: preparing.is_black(Path(a["path"]), _limits(a)),
     "fit": lambda a: fitting.fit(Path(a["path"]), Path(a["out_dir"]), a["max_bytes"], _limits(a)),
     "preview": lambda a: fitting.preview(Path(a["path"]), Path(a["out"]), a["max_side_px"], a["max_bytes"], _limits(a)),

@@ -191,7 +191,9 @@ def _result_notes(job: Job, locale: str) -> list[str]:
 def notes_text(job: Job, locale: str) -> str:
     """What was changed about the picture before it went to the model, and how the result is not what was asked for."""
     sentences = {
-        "alpha_flattened": tr("Transparent parts were filled with white.", locale),
+        "alpha_flattened": tr(
+            "Transparent parts were filled for the model and are transparent again in the result.", locale
+        ),
         "first_frame": tr("Only the first frame of the animation was enlarged.", locale),
         "converted": "",
     }

@@ -46,13 +46,29 @@ def strip(path: Path, format_name: str, out: Path, *, orientation: int = 1) -> b
             raise damaged("truncated") from error
         if plan == [(0, size_bytes)]:
             return False
-        with out.open("wb") as target:
-            for piece in plan:
-                if isinstance(piece, bytes):
-                    target.write(piece)
-                else:
-                    _copy(file, piece, target)
+        _write(plan, file, out)
     return True
+
+
+def _write(plan: Plan, file: BinaryIO, out: Path) -> None:
+    with out.open("wb") as target:
+        for piece in plan:
+            if isinstance(piece, bytes):
+                target.write(piece)
+            else:
+                _copy(file, piece, target)
+
+
+def rewrite(path: Path, plan: Plan) -> None:
+    """Replaces the file, at once, by what the plan makes of it."""
+    fresh = path.with_name(f"{path.name}.rewritten")
+    try:
+        with path.open("rb") as file:
+            _write(_merged(plan), file, fresh)
+        shutil.copymode(path, fresh)
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def _plan(fd: int, size_bytes: int, format_name: str, orientation: int) -> Plan:
@@ -124,6 +140,17 @@ def plan_png(fd: int, size_bytes: int, orientation: int) -> Plan:
     return plan
 
 
+def plan_png_density(fd: int, size_bytes: int, per_metre: tuple[int, ...]) -> Plan:
+    """The whole file, with this pHYs (dots per metre across and down) right behind the header."""
+    plan: Plan = [(0, 8)]
+    for kind, start, end in _png_chunks(fd, size_bytes):
+        if kind != b"pHYs":
+            plan.append((start, end))
+        if kind == b"IHDR":
+            plan.append(_png_chunk(b"pHYs", struct.pack(">IIB", *per_metre, 1)))
+    return plan
+
+
 def has_png_text(path: Path) -> bool:
     """Whether text stands before the pixels or behind them. Says no of a file that ends too early."""
     with path.open("rb") as file:
@@ -135,14 +162,14 @@ def has_png_text(path: Path) -> bool:
 
 
 def colour_chunks(path: Path) -> dict[bytes, bytes]:
-    """What a PNG says of its colours: the bodies of short chunks before the pixels (of iCCP only that it is there)."""
+    """A PNG's words on colours and density: short chunks before the pixels (of iCCP the beginning only)."""
     found: dict[bytes, bytes] = {}
     with path.open("rb") as file:
         fd = file.fileno()
         for kind, start, end in _png_chunks(fd, os.fstat(fd).st_size):
             if kind == b"IDAT":
                 break
-            if kind in (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM"):
+            if kind in (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"pHYs"):
                 found[kind] = os.pread(fd, min(end - start - 12, 64), start + 8)
     return found
 

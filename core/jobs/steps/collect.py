@@ -28,7 +28,7 @@ from core.domain.job import Awaited, Job, JobState, Made, Progress, Remote, Resu
 from core.images.service import ImageFacts, StrippedResult
 from core.jobs.context import SILENT_S, Next, Tools
 from core.jobs.steps.fail import charge, charge_by_size, charge_unknown
-from core.jobs.steps.prepare import max_result_bytes
+from core.jobs.steps.prepare import like_its_source, max_result_bytes
 from core.net.retry import Backoff, retry
 from core.ports import ModelResult
 
@@ -131,6 +131,7 @@ async def _fetch(tools: Tools, job: Job, made: Made) -> Result:
     try:
         found = await _patiently(tools, job, "file", _whole_file(tools, job, made, part))
         notes = await _judge(tools, job, made, part, found)
+        found = await like_its_source(tools, job, found)
     except (ResultExpired, InputError, ModelFailed) as error:
         if job.receipt is None:
             await tools.store.update(job.id, receipt=await charge_unknown(tools, job))

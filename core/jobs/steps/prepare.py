@@ -7,15 +7,19 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+import structlog
+
 from core.budgets.fit import refusal
 from core.domain import money
-from core.domain.errors import DownloadFailed, ModelError, ProviderError, ResultExpired
+from core.domain.errors import DownloadFailed, ModelError, ProviderError, ResultExpired, UpscaleError
 from core.domain.job import InputFacts, Job, JobState, Progress, Quote, Receipt, Result
-from core.images.service import check_output
+from core.images.service import StrippedResult, check_output
 from core.jobs.admission import FairQueue, Share
 from core.jobs.context import Next, Tools
 from core.jobs.steps.fail import cancelled_before_submit
 from core.ports import NotOwner
+
+log = structlog.get_logger(__name__)
 
 
 async def prepare(tools: Tools, job: Job) -> Next:
@@ -136,9 +140,24 @@ async def ensure_result(tools: Tools, job: Job) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name("result.part")  # nobody may see half a picture, or one that still has its metadata
         await tools.upscaler.fetch(job.remote.image_url, part, max_bytes=max_result_bytes(job))
-        await tools.images.strip_result(part)
+        await like_its_source(tools, job, await tools.images.strip_result(part))
         part.replace(path)
     return path
+
+
+async def like_its_source(tools: Tools, job: Job, result: StrippedResult) -> StrippedResult:
+    """The result with the transparency and the density that its source has; as it is where the source is gone."""
+    source = tools.files.source(job.id)
+    transparent = job.input is not None and "alpha_flattened" in job.input.notes
+    try:
+        if not source.exists():
+            if not transparent:
+                return result
+            await _fetch(tools, job, source)
+        return await tools.images.restore(result, source, transparent=transparent)
+    except (UpscaleError, OSError) as error:
+        log.warning("source_traits_not_restored", job=job.id, error=str(error))
+        return result
 
 
 def max_result_bytes(job: Job) -> int:

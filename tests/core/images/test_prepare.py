@@ -119,7 +119,7 @@ async def test_every_orientation_arrives_upright_and_unmarked(
     assert "alpha_flattened" not in made.notes
 
 
-async def test_transparency_is_laid_over_white_and_said(shop: ImageShop, tmp_path: Path) -> None:
+async def test_transparency_is_laid_over_a_ground_and_said(shop: ImageShop, tmp_path: Path) -> None:
     picture = pictures.see_through()
     made, written = await _prepared(shop, tmp_path, pictures.encoded(picture, "PNG"))
     white = Image.new("RGBA", picture.size, "white")
