@@ -60,11 +60,11 @@ async def test_a_blanked_picture_is_told_as_a_refusal_with_what_it_cost(scene: S
     scene.explained(await scene.job(), "content_rejected", "safety check", "You were charged $0.10.")
 
 
-async def test_a_success_that_cannot_be_read_is_not_called_free(scene: Scene) -> None:
-    scene.fal.faults.add("result", Respond(200, text="{garbled"), times=50)
+async def test_a_success_without_a_picture_is_not_called_free(scene: Scene) -> None:
+    scene.fal.faults.add("result", Respond(200, json={"seed": 1}), times=50)
     job = await scene.job()
     scene.fal.faults.clear()
-    scene.explained(job, "model_failed", "fal may still bill this")
+    scene.explained(job, "model_failed", "no picture", "fal may still bill this")
     assert job["receipt"]["basis"] == "unknown"
 
 

@@ -46,7 +46,7 @@ _PLATFORM_TYPES = _CREDIT_TYPES | _KEY_TYPES | {"server_error", "rate_limited", 
 
 _TYPE = re.compile(r"[a-z][a-z0-9_.]{1,80}")
 _NO_APPLICATION = re.compile(r"\bapplication\b.{0,120}\bnot found\b|\bapp(?:lication)? does not exist\b")
-_MODEL_STATUSES = frozenset({400, 413, 415, 422})
+_MODEL_STATUSES = frozenset({413, 415, 422})
 """With words in a JSON body these are the model's own refusal, replayed; no gateway of fal's answers so."""
 
 _LONGEST_WORDS = 500

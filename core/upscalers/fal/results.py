@@ -2,7 +2,7 @@
 
 The result endpoint replays the model's own status code and body. Only a named error of the model ends a request that
 was paid for: a gateway's page, cut JSON, a nameless 5xx, a 403 or 404 say nothing about it, and are tried again here
-for half a minute, and then by whoever asks.
+for some seconds, and then by whoever asks.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RESULT_TRIES = 6
 LONGEST_CAPTION_CHARS = 10_000
 CancelAnswer: TypeAlias = Literal["requested", "removed", "already_completed", "not_found"]
 
-_PAUSES = Backoff(first_s=1.0, cap_s=8.0)
+_PAUSES = Backoff(first_s=0.5, cap_s=4.0)
 _NO_IMAGE = "no_image_in_result"
 _OUTPUTS = frozenset({"image", "images", "seed", "timings", "caption", "has_nsfw_concepts"})
 _NOT_READY = ("in progress", "in queue", "not completed", "not ready")
@@ -41,7 +41,7 @@ class Results:
         self._transport = transport
 
     async def result(self, request_id: str) -> ModelResult:
-        """See `core.ports.Upscaler.result`. Bounded: about half a minute of waiting in all."""
+        """See `core.ports.Upscaler.result`. Bounded: about a quarter of a minute of waiting in all."""
 
         async def ask() -> ModelResult:
             answer = await self._transport.read("GET", self._url(request_id), attempts=1, max_bytes=MAX_RESULT_BYTES)

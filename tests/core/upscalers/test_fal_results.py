@@ -196,6 +196,7 @@ async def test_a_result_asked_for_too_early_is_waited_for(fal: FalEmulator, tmp_
         (Respond(500, json={"error": {"type": "server_error", "message": "x"}}), ProviderUnavailable),
         (Respond(403, json={"detail": "Content blocked"}), ContentRejected),
         (Respond(422, json={"detail": "the picture is odd"}), ModelFailed),
+        (Respond(400, json={"detail": "Bad Request"}), ProviderUnavailable),
     ],
 )
 async def test_a_result_that_never_comes_ends_in_a_word(
