@@ -28,7 +28,7 @@ from adapters.discord.outbound.reply_address import PLATFORM, Address
 from adapters.discord.outbound.retry import steadily
 from adapters.discord.settings import Settings
 from adapters.discord.views import job as render
-from core.domain.errors import DownloadFailed
+from core.domain.errors import DeliveryError, DownloadFailed
 from core.domain.job import ReplyAddress, Source
 from core.ports import AdapterContext, Capabilities, Download, Reply, ReplyMemo
 from core.presentation import Notice
@@ -118,11 +118,24 @@ class DiscordAdapter:
         return DiscordReply(address_here, memo, self._rest, context.media, desk.tokens, desk.pauses, context.clock)
 
     async def download(self, source: Source) -> Download:
-        """Discord's signed address of a file. Raises DownloadFailed when the address has expired."""
-        expires_at = expiry_of(source.url)
+        """Discord's signed address of a file, renewed when it has expired. Raises DownloadFailed."""
+        url = source.url
+        expires_at = expiry_of(url)
         if expires_at is not None and expires_at < self._context.clock.now():
+            url = await self._renewed(url)
+        return Download(url, hosts=(*CDN_HOSTS, self._settings.api_host, *self._context.trusted_file_hosts))
+
+    async def _renewed(self, url: str) -> str:
+        try:
+            fresh = await self._rest.renewed(url)
+        except errors.FAILED_CALLS as error:
+            log.info("link_not_renewed", why=type(error).__name__, code=errors.code_of(error))
+            fresh = ""
+        except DeliveryError:
+            fresh = ""
+        if not fresh:
             raise DownloadFailed(reason="gone")
-        return Download(source.url, hosts=(*CDN_HOSTS, self._settings.api_host, *self._context.trusted_file_hosts))
+        return fresh
 
     async def notify(self, workspace_id: str, channel_id: str, notice: Notice) -> None:
         """A budget alert into a channel. Raises DeliveryError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -23,6 +24,18 @@ LEAST_LIMIT_BYTES = 10 * 1024 * 1024
 
 ModalHandler = Callable[[Interaction], Awaitable[None]]
 ErrorHandler = Callable[[Interaction, Exception], Awaitable[None]]
+
+
+_EXPECTED = ("Guilds intent seems to be disabled", "is not installed, voice will NOT be supported")
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """False for what the library warns of at each start and we mean: no intents, no voice."""
+    return not any(words in str(record.msg) for words in _EXPECTED)
+
+
+for _name in ("discord.client", "discord.state"):
+    logging.getLogger(_name).addFilter(_is_news)
 
 
 class UpscaleClient(discord.AutoShardedClient):

@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 HEALTHY_AFTER_S = 60.0
 CLOSE_TIMEOUT_S = 3.0
+LEAST_RESET_S = 60.0
+"""Waited at least when no IDENTIFY is left today, whatever `reset_after` says."""
 CANCEL_TRIES, CANCEL_WAIT_S = 4, 0.5
 NETWORK_ERRORS = (aiohttp.ClientError, OSError, TimeoutError, discord.HTTPException, discord.GatewayNotFound)
 
@@ -124,8 +126,14 @@ class Runner:
         limits = found.get("session_start_limit") or {}
         discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(found["url"])
         client.shard_count = self._settings.discord_shard_count or found.get("shards") or 1
-        if limits.get("remaining", 1000) < limits.get("total", 1000) // 4:
-            log.warning("discord_identifies_running_out", remaining=limits["remaining"])
+        remaining = int(limits.get("remaining", 1000))
+        if remaining <= int(limits.get("total", 1000)) // 4:
+            log.error("discord_identifies_running_out", remaining=remaining)
+        if remaining <= 0:
+            # One IDENTIFY too many resets the token for everybody.
+            wait_s = max(LEAST_RESET_S, float(limits.get("reset_after", 0)) / 1000)
+            log.error("discord_identifies_used_up", wait_s=wait_s)
+            await self._clock.sleep(wait_s)
         return int(limits.get("max_concurrency") or 1)
 
     async def _sync(self, client: UpscaleClient) -> None:

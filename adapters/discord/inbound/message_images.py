@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import discord
 
+from adapters.discord.outbound.links import host_of, name_of, original_of
 from core.domain.job import Source
 
 CDN_HOSTS = ("cdn.discordapp.com", "media.discordapp.net")
@@ -40,7 +40,7 @@ class FoundImage:
     def source(self) -> Source:
         """Discord's own files are fetched as attachments, everything else through the guard for links."""
         kind = "attachment" if self.hosted else "link"
-        return Source(kind, url=self.url, name=self.name)  # type: ignore[arg-type]
+        return Source(kind, url=original_of(self.url), name=self.name)  # type: ignore[arg-type]
 
 
 def from_attachment(attachment: discord.Attachment) -> FoundImage:
@@ -57,8 +57,8 @@ def from_attachment(attachment: discord.Attachment) -> FoundImage:
 
 
 def from_link(url: str) -> FoundImage:
-    """A link that somebody typed; always fetched through the guard, and of a size that nobody knows yet."""
-    return FoundImage("link", _name_of(url), url, False)
+    """A link that somebody typed, of a size that nobody knows yet. Discord's own files are taken whole and renewed."""
+    return FoundImage("link", name_of(url), original_of(url), _is_hosted(url))
 
 
 def images_of(message: discord.Message) -> list[FoundImage]:
@@ -89,8 +89,9 @@ def _walk(message: discord.Message) -> Iterator[FoundImage]:
         yield from _components(snapshot.components)
         yield from _embeds(snapshot.embeds)
     for sticker in message.stickers:
-        if sticker.format in (discord.StickerFormatType.png, discord.StickerFormatType.apng):
-            yield FoundImage(str(sticker.id), f"{sticker.name}.png", sticker.url, True, 320, 320)
+        if sticker.format is not discord.StickerFormatType.lottie:
+            suffix = "gif" if sticker.format is discord.StickerFormatType.gif else "png"
+            yield FoundImage(str(sticker.id), f"{sticker.name}.{suffix}", sticker.url, True, 320, 320)
 
 
 def _attachments(attachments: Iterable[discord.Attachment]) -> Iterator[FoundImage]:
@@ -114,7 +115,7 @@ def _components(components: Iterable[Any]) -> Iterator[FoundImage]:
 
 
 def _media(media: discord.UnfurledMediaItem, spoiler: bool) -> Iterator[FoundImage]:
-    name = _name_of(media.url)
+    name = name_of(media.url)
     kind = media.content_type or ""
     if kind.startswith("image/") or (not kind and _IMAGE_NAME.search(name)):
         hosted = media.attachment_id is not None or _is_hosted(media.url)
@@ -128,18 +129,14 @@ def _embeds(embeds: Iterable[discord.Embed]) -> Iterator[FoundImage]:
             if media.url:
                 hosted = _is_hosted(media.url)
                 yield FoundImage(
-                    _without_query(media.url), _name_of(media.url), media.url, hosted, media.width, media.height
+                    _without_query(media.url), name_of(media.url), media.url, hosted, media.width, media.height
                 )
                 break  # The thumbnail of an embed with an image is a part of its decoration.
 
 
 def _is_hosted(url: str) -> bool:
-    return urlsplit(url).hostname in CDN_HOSTS
+    return host_of(url) in CDN_HOSTS
 
 
 def _without_query(url: str) -> str:
     return url.split("?", 1)[0]
-
-
-def _name_of(url: str) -> str:
-    return urlsplit(url).path.rsplit("/", 1)[-1] or "image"

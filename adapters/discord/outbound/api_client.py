@@ -91,6 +91,13 @@ class Rest:
     def _place(client: discord.Client, channel_id: int) -> discord.PartialMessageable:
         return client.get_partial_messageable(channel_id)
 
+    async def renewed(self, url: str) -> str:
+        """A fresh address of one of Discord's own files whose address has expired; empty where there is none."""
+        route = discord.http.Route("POST", "/attachments/refresh-urls")
+        answer: Any = await (await self.client()).http.request(route, json={"attachment_urls": [url]})
+        rows = answer.get("refreshed_urls") if isinstance(answer, dict) else None
+        return str((rows[0] or {}).get("refreshed") or "") if rows else ""
+
     async def is_age_restricted(self, channel_id: int) -> bool:
         """Whether a channel is marked so, as Discord says now; needs the bot inside."""
         found = await (await self.client()).http.get_channel(channel_id)

@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+
+REDUCING = frozenset({"width", "height", "format", "quality", "size", "animated"})
+"""What Discord's viewer adds to an address to get a reduced or re-encoded picture."""
+
+ORIGINALS, REDUCED = "cdn.discordapp.com", "media.discordapp.net"
 
 
 def expiry_of(url: str) -> float | None:
     """When the address stops working (unix seconds, its `ex` parameter in hexadecimal); None if it does not say."""
-    values = parse_qs(urlsplit(url).query).get("ex")
     try:
+        values = parse_qs(urlsplit(url).query).get("ex")
         return float(int(values[0], 16)) if values else None
     except ValueError:
         return None
+
+
+def host_of(url: str) -> str:
+    """The host of an address, lower case; empty for one that is none."""
+    try:
+        return (urlsplit(url).hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def name_of(url: str) -> str:
+    """The last part of an address's path as people read it; `image` where there is none."""
+    try:
+        return unquote(urlsplit(url).path.rsplit("/", 1)[-1]) or "image"
+    except ValueError:
+        return "image"
+
+
+def original_of(url: str) -> str:
+    """The address of the whole file, for one that Discord's viewer shows reduced; others as they are."""
+    if host_of(url) not in (ORIGINALS, REDUCED):
+        return url
+    parts = urlsplit(url)
+    kept = [(name, value) for name, value in parse_qsl(parts.query) if name not in REDUCING]
+    host = ORIGINALS if parts.path.startswith(("/attachments/", "/ephemeral-attachments/")) else parts.netloc
+    return urlunsplit(parts._replace(netloc=host, query=urlencode(kept)))

@@ -42,6 +42,17 @@ def _options(items: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield from _options(item.get("options") or [])
 
 
+async def _still_there(client: UpscaleClient, payload: list[dict[str, Any]]) -> bool:
+    """Whether Discord still has these commands: another process of the same application may have replaced them."""
+    assert client.application_id is not None
+    there = await client.http.get_global_commands(client.application_id)
+    names = {(command["name"], command.get("type", 1)) for command in there}
+    if names == {(command["name"], command.get("type", 1)) for command in payload}:
+        return True
+    log.warning("commands_replaced_elsewhere", count=len(there))
+    return False
+
+
 async def sync_commands(client: UpscaleClient, state: AppState, api_url: str) -> bool:
     """PUT the commands if their hash differs from the last one that was put; True if it was.
 
@@ -51,7 +62,7 @@ async def sync_commands(client: UpscaleClient, state: AppState, api_url: str) ->
     canonical = json.dumps([api_url, payload], sort_keys=True, ensure_ascii=False)
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     key = str(client.application_id)
-    if await state.get(_AREA, key) == digest:
+    if await state.get(_AREA, key) == digest and await _still_there(client, payload):
         return False
     if not await state.claim("discord-sync", f"{key}:{digest[:16]}", ttl_s=_TURN_S):
         log.info("commands_synced_elsewhere")

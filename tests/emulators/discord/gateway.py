@@ -55,6 +55,7 @@ class Gateway:
         self.deliveries = 1
         self.sessions: dict[str, Session] = {}
         self.identifies: list[tuple[float, int]] = []
+        self.identifies_a_day = 1000
         self.resumes: list[str] = []
         self.spacing_violations: list[str] = []
         self.received: list[dict[str, Any]] = []

@@ -79,6 +79,7 @@ class Rest:
             web.get(hook + "/messages/{message}", self._hook_get),
             web.patch(hook + "/messages/{message}", self._hook_edit),
             web.delete(hook + "/messages/{message}", self._hook_delete),
+            web.post(f"{PREFIX}/attachments/refresh-urls", self._refresh_urls),
             web.get(channel, self._channel_get),
             web.post(channel + "/messages", self._message_create),
             web.get(channel + "/messages/{message}", self._message_get),
@@ -265,12 +266,24 @@ class Rest:
                 "shards": gateway.recommended_shards,
                 "session_start_limit": {
                     "total": 1000,
-                    "remaining": max(0, 1000 - len(gateway.identifies)),
+                    "remaining": max(0, gateway.identifies_a_day - len(gateway.identifies)),
                     "reset_after": 86_400_000,
                     "max_concurrency": gateway.max_concurrency,
                 },
             }
         )
+
+    async def _refresh_urls(self, request: web.Request) -> web.Response:
+        """Fresh addresses, in the order of the old ones; 50 at most."""
+        given = (await request.json())["attachment_urls"]
+        if not 1 <= len(given) <= 50:
+            raise errors.invalid_form([("attachment_urls", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 50.")])
+        rows = []
+        for url in given:
+            found = re.search(r"attachments/\d+/(\d+)/", url)
+            attachment = self.world.attachments.get(int(found[1])) if found else None
+            rows.append({"original": url, "refreshed": self.emulator.cdn.url(attachment) if attachment else None})
+        return _json({"refreshed_urls": rows})
 
     async def _list_commands(self, _: web.Request) -> web.Response:
         return _json(self.world.commands)

@@ -1,0 +1,77 @@
+"""Discord's own addresses: the whole file, renewed when expired; odd hosts are no internal errors."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from adapters.discord.connection.identify_limiter import IdentifyTurns
+from adapters.discord.inbound.message_images import from_link
+from adapters.discord.outbound.links import expiry_of, original_of
+from core.domain.errors import DownloadFailed
+from core.domain.job import Source
+from tests.adapters.discord.fake_service import png
+from tests.adapters.discord.kit import Bot, serving
+from tests.emulators.discord import Upload
+from tests.fakes.core import FakeClock
+
+SIGNED = "ex=1&is=2&hm=3"
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        (
+            f"https://media.discordapp.net/attachments/1/2/a.png?{SIGNED}&format=webp&quality=lossless&width=550&height=9",
+            f"https://cdn.discordapp.com/attachments/1/2/a.png?{SIGNED}",
+        ),
+        (f"https://cdn.discordapp.com/attachments/1/2/a.png?{SIGNED}", None),
+        ("https://example.org/a.png?width=5&height=6", None),
+        ("https://media.discordapp.net/stickers/5.gif?size=160", "https://media.discordapp.net/stickers/5.gif"),
+    ],
+)
+def test_a_link_of_the_viewer_means_the_original(given: str, wanted: str | None) -> None:
+    assert original_of(given) == (wanted or given)
+
+
+@pytest.mark.parametrize(
+    "link", ["http://[abc/a.png", "https://[::1/x", "https://exa mple..org/", "//", "https://" + "a" * 300]
+)
+def test_an_odd_host_is_no_internal_error(link: str) -> None:
+    assert from_link(link).hosted is False
+    assert original_of(link) == link
+    assert expiry_of(link) is None
+
+
+def test_names_from_links_are_shown_decoded() -> None:
+    assert from_link("https://example.org/my%20pic%20%C3%A9.png").name == "my pic é.png"
+
+
+async def test_an_expired_address_of_discord_is_renewed(bot: Bot) -> None:
+    post = bot.discord.post("", (Upload("a.png", png()),))
+    url = bot.discord.cdn.url(bot.discord.world.attachments[post.attachments[0].id])
+    old = re.sub(r"ex=[0-9a-f]+", "ex=1", url)
+    download = await bot.adapter.download(Source("attachment", url=old))
+    assert (expiry_of(download.url) or 0) > bot.core.clock.now()
+    with pytest.raises(DownloadFailed):
+        await bot.adapter.download(Source("attachment", url=re.sub(r"/\d+/a.png", "/77/a.png", old)))
+
+
+async def test_commands_that_another_process_took_away_are_put_back_at_the_next_start(bot: Bot) -> None:
+    names = {command["name"] for command in bot.discord.world.commands}
+    bot.discord.world.commands = []
+    bot.discord.gateway.identifies.clear()
+    bot.core.state.claims.clear()
+    fresh = type(bot.adapter)(bot.adapter._settings, bot.adapter._context)
+    async with serving(fresh):
+        assert {command["name"] for command in bot.discord.world.commands} == names
+
+
+async def test_sessions_refused_again_and_again_are_asked_for_ever_more_slowly(bot: Bot) -> None:
+    clock = FakeClock()
+    turns = IdentifyTurns(bot.core.state, clock, 1, 1)
+    for _ in range(9):
+        bot.core.state.claims.clear()
+        await turns.wait(0)
+    assert [pause for pause in clock.slept if pause >= 5] == [5, 10, 20, 40, 80, 120, 120]
