@@ -34,6 +34,7 @@ STOP_GRACE_S = 2.0
 LIVENESS_PATH = "/healthz"
 _BAD_INPUT = (UnicodeError, RecursionError)
 """What bytes from outside raise deep inside a parser; the edges catch the rest."""
+_FOREIGN_HOST = "This address is not served here. If it should be, its operator sets PUBLIC_URL to it."
 MAX_INCIDENTS = 20
 INCIDENT_WINDOW_S = 600.0
 _FILE_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
@@ -135,7 +136,7 @@ class HttpServer:
     ) -> web.StreamResponse:
         """Read the body under a deadline, bound the open requests, and turn the unforeseen into a reference."""
         if not self.hosts.allows(request.headers.get("Host", "")):
-            return web.json_response(_error("foreign_host", "This address is not served here."), status=403)
+            return web.json_response(_error("foreign_host", _FOREIGN_HOST), status=403)
         match = request.match_info
         if request.path == LIVENESS_PATH or match.http_exception is not None:
             return await handler(request)

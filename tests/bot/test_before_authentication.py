@@ -171,11 +171,10 @@ def test_only_a_declared_proxy_is_believed_about_the_client(
     assert TrustedProxies.of(["10.0.0.0/8"]).client(peer, forwarded) == client
 
 
-@pytest.fixture
-async def whole_bot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App]:
-    """The bot with the page closed, Slack's HTTP events and installations, and no service reachable."""
-    values = {
-        "DATA_DIR": str(tmp_path / "data"),
+def environment(folder: Path) -> dict[str, str]:
+    """Settings of a bot with the page closed, Slack's HTTP events and installations, and no service reachable."""
+    return {
+        "DATA_DIR": str(folder / "data"),
         "WEB_PORT": "0",
         "WEB_TOKEN": "correct horse battery staple",
         "PUBLIC_URL": "https://bot.example",
@@ -189,7 +188,12 @@ async def whole_bot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
         "FAL_QUEUE_URL": "http://127.0.0.1:9",
         "FAL_CDN_URL": "http://127.0.0.1:9",
     }
-    for name, value in values.items():
+
+
+@pytest.fixture
+async def whole_bot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App]:
+    """The bot, served."""
+    for name, value in environment(tmp_path).items():
         monkeypatch.setenv(name, value)
     async with build(load(None)) as app:
         yield app

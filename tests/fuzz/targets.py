@@ -1,7 +1,8 @@
-"""What is fed: the parser, the probe, and the three signatures that let strangers' events in."""
+"""What is fed: the parser, the probe, the three signatures that let strangers' events in, and the HTTP server."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -11,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -18,11 +20,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from adapters.discord.connection.http_interactions import Ingress
 from adapters.slack.connection.app import HttpEndpoint
+from bot.app import build
+from bot.settings import load
 from core.domain.errors import UpscaleError
 from core.domain.parameters.grammar import parse_request
 from core.images.service import ImageShop
 from core.ports.clock import SystemClock
 from core.upscalers.fal import WebhookAccepted
+from tests.bot.test_before_authentication import attacks, environment
 from tests.core.images.pictures import encoded, scene
 from tests.core.upscalers.fal_kit import backend
 from tests.emulators.fal import FalEmulator
@@ -36,6 +41,10 @@ _WORDS = (
     "-1", "1e999", "NaN", "\u202e", "\x00", "\U0001f600", "width=", "please", "\n", "\t", " ",
 )  # fmt: skip
 _REQUEST_ID = "11111111-2222-3333-4444-555555555555"
+
+
+class Unforeseen(Exception):
+    """A request of a stranger was answered as an accident of ours."""
 
 
 class Forged(Exception):
@@ -146,6 +155,33 @@ async def slack(_: Path) -> AsyncIterator[Feed]:
     yield feed
 
 
+@asynccontextmanager
+async def http(folder: Path) -> AsyncIterator[Feed]:
+    """Broken requests to the whole bot's server, from somebody without a token: never our fault, never a traceback."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment(folder).items():
+            patch.setenv(name, value)
+        settings = load(None)
+    whole = list(attacks().values())
+    async with build(settings) as app:
+        app.http.bodies.body_limit_s = app.http.connections.header_limit_s = 0.1
+
+        async def feed(chance: random.Random) -> None:
+            reader, writer = await asyncio.open_connection("127.0.0.1", app.http.port)
+            try:
+                writer.write(mutated(chance, chance.choice(whole)))
+                async with asyncio.timeout(60):
+                    answer = await reader.read(65_536)
+            except ConnectionError:
+                return
+            finally:
+                writer.close()
+            if answer.startswith(b"HTTP/1.1 500") or b"Traceback" in answer:
+                raise Unforeseen(answer[-200:])
+
+        yield feed
+
+
 def _tampered(chance: random.Random, headers: dict[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
     """A copy with one header, or the body, changed; one in ten stays as it is."""
     if chance.random() < 0.1:
@@ -177,4 +213,5 @@ TARGETS: dict[str, Target] = {
     "webhook": webhook,
     "discord": discord,
     "slack": slack,
+    "http": http,
 }
