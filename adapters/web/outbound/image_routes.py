@@ -16,6 +16,8 @@ from core.ports import Media, MediaFile, PictureOf
 
 PREVIEW_SIDE_PX = 2_560
 PREVIEW_MAX_BYTES = 4_000_000
+THUMB_SIDE_PX = 192
+THUMB_MAX_BYTES = 100_000
 NOT_READY = "The picture is not ready yet."
 NO_TILE = "There is no such tile of this picture."
 
@@ -32,6 +34,7 @@ class JobFiles:
             "source": media.source,
             "compare": media.compare,
             "preview": self.preview,
+            "thumb": self._thumb,
             "source-preview": self._source_preview,
         }
 
@@ -67,6 +70,9 @@ class JobFiles:
     async def preview(self, job: Job) -> MediaFile:
         """The result, reduced to what a screen shows at once."""
         return await self._media.preview(job, max_side_px=PREVIEW_SIDE_PX, max_bytes=PREVIEW_MAX_BYTES)
+
+    async def _thumb(self, job: Job) -> MediaFile:
+        return await self._media.preview(job, max_side_px=THUMB_SIDE_PX, max_bytes=THUMB_MAX_BYTES)
 
     async def _source_preview(self, job: Job) -> MediaFile:
         return await self._media.preview(job, max_side_px=PREVIEW_SIDE_PX, max_bytes=PREVIEW_MAX_BYTES, of="source")

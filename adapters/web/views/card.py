@@ -182,6 +182,7 @@ def result_json(job: Job, result: Result) -> Json:
         "source_view_url": f"{base}/source" if small_before else f"{base}/source-preview",
         "source_tile_url": None if small_before else f"{base}/tile?of=source",
         "tile_px": TILE_PX,
+        "thumb_url": f"{base}/thumb",
         "compare_url": f"{base}/compare",
         "download_url": f"{base}/image?download=1",
     }

@@ -134,6 +134,7 @@ def _job(locale: str) -> dict[str, str]:
         "b_details": button_label("details", locale),
         "b_delete": button_label("delete", locale),
         "b_download": tr("Download", locale),
+        "b_more": tr("More", locale),
         "uploading": tr("Uploading", locale),
         "starting": tr("Starting", locale),
         "step_read": tr("Read", locale),
@@ -228,6 +229,7 @@ def _help(locale: str) -> dict[str, str]:
     return {
         "history_title": tr("History", locale),
         "history_none": tr("Nothing yet.", locale),
+        "history_find": tr("Find by name", locale),
         "show": tr("Show", locale),
         "help_title": tr("What you can type", locale),
         "help_upscale": tr("Enlarge the added pictures, or a link", locale),

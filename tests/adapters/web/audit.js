@@ -16,6 +16,15 @@
       for (const id of node.getAttribute(attribute).split(" "))
         if (!ids.includes(id) && id !== "dialog-title") found.push(`${attribute} points to nothing: ${id}`);
   if (document.querySelectorAll("h1").length !== 1) found.push("not one h1");
+  let level = 1;
+  for (const node of document.querySelectorAll("h1, h2, h3, h4")) {
+    if (!shown(node)) continue;
+    const now = Number(node.tagName[1]);
+    if (now > level + 1) found.push(`heading order: ${node.textContent}`);
+    level = now;
+  }
+  for (const node of document.querySelectorAll("li"))
+    if (!["UL", "OL"].includes(node.parentElement.tagName) || node.parentElement.hasAttribute("role")) found.push(`listitem outside a list: ${node.className}`);
   for (const landmark of ["header", "main", "form"]) if (!document.querySelector(landmark)) found.push(`no ${landmark}`);
 
   const canvas = document.createElement("canvas");

@@ -30,6 +30,10 @@ async def fill_with_everything(page: Page, tmp_path: Path) -> None:
     for state in ("succeeded", "awaiting_confirmation", "refused"):
         await expect(page.locator(f".card[data-state={state}]")).to_have_count(1)
     done = page.locator(".card[data-state=succeeded]")
+    more = done.get_by_role("button", name="More", exact=True)
+    if await more.is_visible():
+        assert await done.locator(".actions > :visible").count() <= 4
+        await more.click()
     await done.get_by_role("button", name="Details").click()
     await done.get_by_role("button", name="Compare").click()
     for line in ("/usage", "/quota set everything day $9", "/history", "/help", "/settings", "/privacy", "/what"):

@@ -245,3 +245,25 @@ async def test_a_half_typed_line_survives_the_arrow_keys(bot: Bot, browser: Brow
     await expect(page.locator(".panel")).to_have_count(2)
     seen.assert_clean()
     await seen.context.close()
+
+
+async def test_history_shows_pictures_and_names_and_is_searched(bot: Bot, browser: Browser, tmp_path: Path) -> None:
+    seen = await visit(browser, bot.url)
+    page = seen.page
+    for n, name in enumerate(("harbour", "meadow")):
+        await page.set_input_files("#file", [str(photo(tmp_path / f"{name}.jpg", 90 + n, 60))])
+        await page.fill("#line", "2x")
+        await page.press("#line", "Enter")
+        await expect(page.locator(".card[data-state=succeeded]")).to_have_count(n + 1, timeout=60_000)
+    await expect(page).to_have_title("Upscale")
+    await page.fill("#line", "/history")
+    await page.press("#line", "Enter")
+    rows = page.locator(".panel .jobs li:visible")
+    await expect(rows).to_have_count(2)
+    await expect(rows.first.locator("img.thumb")).to_have_js_property("complete", True)
+    assert await rows.first.locator("img.thumb").evaluate("(node) => node.naturalWidth") > 0
+    await page.get_by_role("searchbox", name="Find by name").fill("harb")
+    await expect(rows).to_have_count(1)
+    await expect(rows).to_contain_text("harbour.jpg")
+    seen.assert_clean()
+    await seen.context.close()

@@ -40,6 +40,7 @@ export class Composer {
     this.tray = new Tray(() => this.#changed());
     this.line.addEventListener("input", () => this.#changed());
     this.line.addEventListener("keydown", (event) => this.#recall(event));
+    document.addEventListener("paste", (event) => this.#pasteLink(event));
     byId("composer").addEventListener("submit", (event) => { event.preventDefault(); this.#submit(); });
   }
 
@@ -56,6 +57,14 @@ export class Composer {
     problem.textContent = text;
     problem.hidden = text === "";
     if (text === "") this.line.removeAttribute("aria-invalid"); else this.line.setAttribute("aria-invalid", "true");
+  }
+
+  /** A link pasted anywhere but into a field goes into the line. */
+  #pasteLink(event) {
+    const text = event.clipboardData?.getData("text/plain").trim() ?? "";
+    if (event.defaultPrevented || !/^https?:\/\/\S+$/i.test(text) || event.target.closest?.("input, textarea")) return;
+    event.preventDefault();
+    this.fill(`/upscale ${text}`);
   }
 
   #write(words) {

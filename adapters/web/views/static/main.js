@@ -8,12 +8,14 @@ import { Composer } from "./composer.js";
 import { panelFor } from "./panels.js";
 import { repeatLine } from "./result.js";
 import { Thread } from "./thread.js";
+import { Attention } from "./attention.js";
 
 const UPLOADS_AT_ONCE = 2;
 const HISTORY_SHOWN = 12;
 const RUNNING = ["queued", "running", "delivering", "awaiting_confirmation"];
 
 const thread = new Thread();
+const attention = new Attention();
 const cards = new Map();
 const waiting = [];
 let uploading = 0;
@@ -23,6 +25,7 @@ const follower = new Follower(
     const card = cards.get(job.job_id);
     const stay = thread.nearBottom();
     card?.update(job);
+    attention.update(job, cards);
     if (stay && card) thread.show(card.root.closest("li"));
   },
   (jobId) => cards.get(jobId)?.refuse({ what: t("gone"), message: t("gone"), offers: [], tone: "refusal" }),
@@ -83,11 +86,13 @@ async function answer(card, starting) {
 function adopt(card, job) {
   cards.set(job.job_id, card);
   card.update(job);
+  attention.update(job, cards, true);
   actions.settled(card);
 }
 
 /** One picture (or none, for a link) with its line: a new job. */
 function order(item, text, key = newKey(), agreedUsd = 0) {
+  attention.ask();
   thread.mine(text || "/upscale", item ? { url: item.readable ? item.url : null, name: item.file.name } : null);
   const card = place();
   card.order = { item, text, key, agreedUsd };
@@ -152,7 +157,7 @@ function clear() {
 async function loadHistory() {
   try {
     const { jobs } = await call("GET", `/api/history?limit=${HISTORY_SHOWN}`);
-    for (const job of jobs.reverse()) showPast(job);
+    for (const job of jobs.reverse()) if (job.state !== "refused") showPast(job);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     thread.bots(notice(error.detail.message));

@@ -86,11 +86,24 @@ function meter(limit, show) {
 
 async function history(words, show, page) {
   const { jobs } = await call("GET", "/api/history?limit=50");
-  const row = (job) => el("li", {},
-    el("div", { class: "grow" }, el("span", {}, job.texts.size || job.name || job.quote?.text || job.job_id), el("time", {}, dateTime(job.created_at))),
+  const kept = jobs.filter((job) => job.state !== "refused"); // what was never begun is no history
+  const rows = kept.map((job) => ({ name: (job.name || job.job_id).toLowerCase(), node: historyRow(job, page) }));
+  const find = el("input", { class: "find", type: "search", "aria-label": t("history_find"), placeholder: t("history_find"), value: words.join(" "), oninput: () => sift() });
+  const sift = () => { for (const { name, node } of rows) node.hidden = !name.includes(find.value.trim().toLowerCase()); };
+  sift();
+  show(el("div", { class: "panel-head" }, el("h3", {}, t("history_title")), rows.length ? find : null),
+    rows.length ? el("ul", { class: "jobs" }, rows.map(({ node }) => node)) : el("p", {}, t("history_none")));
+}
+
+function historyRow(job, page) {
+  const name = job.name || job.texts.size || job.job_id;
+  const picture = job.state === "succeeded" && !job.images_deleted
+    ? el("img", { class: "thumb", src: job.result.thumb_url, alt: "", loading: "lazy", onerror: (event) => event.target.replaceWith(el("span", { class: "thumb" })) })
+    : el("span", { class: "thumb" });
+  return el("li", {}, picture,
+    el("div", { class: "grow" }, el("b", { title: name }, name), el("span", { class: "fine" }, job.texts.size || job.quote?.text || ""), el("time", {}, dateTime(job.created_at))),
     el("span", { class: "fine" }, job.receipt?.price ?? ""),
-    button(t("show"), null, () => page.open(job), { "aria-label": `${t("show")}: ${job.texts.size || job.name || job.job_id}` }));
-  show(el("h3", {}, t("history_title")), jobs.length ? el("ul", { class: "jobs" }, jobs.map(row)) : el("p", {}, t("history_none")));
+    button(t("show"), null, () => page.open(job), { "aria-label": `${t("show")}: ${name}` }));
 }
 
 async function help(words, show) {

@@ -29,26 +29,30 @@ function buttons(job, actions, changed, problem) {
   const ask = (change) => () => actions.repeat(job, change);
   const compare = compareView(job);
   const details = detailsView(job);
-  const remove = button(t("b_delete"), "trash", () => deleteImages(job, changed, problem), { class: "quiet danger push" });
-  const row = el("div", { class: "actions" },
+  const remove = button(t("b_delete"), "trash", () => deleteImages(job, changed, problem), { class: "quiet danger push later" });
+  const more = button(t("b_more"), "more", () => {
+    row.classList.add("open");
+    row.querySelector(".later").focus();
+  }, { class: "more", "aria-expanded": "false" });
+  const row = el("div", { class: "actions result-actions" },
     el("a", { class: "button primary", href: job.result.download_url, download: job.result.image.file_name }, icon("download"), el("span", {}, t("b_download"))),
     button(t("b_again"), "again", ask("again")),
-    button(t("b_more_creative"), "spark", ask("more_creative")),
-    button(t("b_twice_more"), "grow", ask("twice_more")),
+    button(t("b_more_creative"), "spark", ask("more_creative"), { class: "later" }),
+    button(t("b_twice_more"), "grow", ask("twice_more"), { class: "later" }),
     discloser(t("b_compare"), "compare", compare),
-    discloser(t("b_details"), "info", details), remove);
+    discloser(t("b_details"), "info", details, "later"), remove, more);
   return [row, compare, details];
 }
 
 /** A button that shows and hides `target`. */
-function discloser(label, iconName, target) {
+function discloser(label, iconName, target, kind = "") {
   const toggle = button(label, iconName, () => {
     target.hidden = !target.hidden;
     toggle.setAttribute("aria-expanded", String(!target.hidden));
     if (target.hidden) return;
     target.dispatchEvent(new Event("shown"));
     target.scrollIntoView({ behavior: "smooth", block: "nearest" });
-  }, { "aria-expanded": "false" });
+  }, { "aria-expanded": "false", class: kind });
   return toggle;
 }
 
