@@ -35,6 +35,7 @@ from core.ports import (
 from core.ports.ownership import LeaseUnsure
 from core.presentation import Notice
 from core.storage.database import DATABASE_ERRORS
+from core.storage.disk_budget import DiskBudget
 from core.storage.job_files import JobFiles
 
 SILENT_S = 30.0
@@ -57,6 +58,11 @@ class PipelineSettings:
     """One more than image workers: a heavy picture that waits for another leaves its worker to light ones."""
 
     upload_parallel: int = 6
+    unpaid_member_bytes: int = 500_000_000
+    unpaid_all_bytes: int = 10_000_000_000
+    free_disk_bytes: int = 1_000_000_000
+    """Below it nothing new is taken; what runs still needs room for its result."""
+
     fetch_parallel: int = 6
     """Large results arriving side by side: more of them would be no sooner here, but the event loop less prompt."""
 
@@ -131,10 +137,17 @@ class Tools:
     cancels: dict[str, asyncio.Event] = field(default_factory=dict)
     locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
     admission: Admission = field(init=False)
+    disk: DiskBudget = field(init=False)
     fetch_slots: asyncio.Semaphore = field(init=False)
     turn: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
+        self.disk = DiskBudget(
+            self.files.data_dir,
+            member_bytes=self.settings.unpaid_member_bytes,
+            all_bytes=self.settings.unpaid_all_bytes,
+            floor_bytes=self.settings.free_disk_bytes,
+        )
         self.admission = Admission(
             downloads=self.settings.download_parallel,
             pixels=self.settings.pixels_parallel,

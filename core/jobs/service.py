@@ -21,6 +21,7 @@ from core.domain.job import Job, JobState, Quote, ReplyAddress, Requester, Sourc
 from core.domain.parameters.grammar import parse_request
 from core.domain.parameters.spec import SEED_MAX, Parameters, Parsed, resolve
 from core.domain.variations import redelivery, repeated_request
+from core.jobs.admission import Share
 from core.jobs.steps import Tools
 from core.jobs.steps.fail import close_question
 from core.jobs.watch import follow_job
@@ -119,6 +120,7 @@ class UpscaleService(DeskMethods):
         if halted is not None:
             raise halted
         await self._budget.check_open(actor)
+        await self._tools.disk.check(Share.of(actor).member)
 
     def _judge_safety(self, request: UpscaleRequest, parameters: Parameters, *, explicit: bool) -> Parameters:
         """`safety` off counts only where operator and place allow it; a saved default quietly gives way."""

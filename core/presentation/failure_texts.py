@@ -121,6 +121,15 @@ _SENTENCES: dict[type[e.UpscaleError], Explainer] = {
     e.InvalidParameters: _invalid_parameters,
     e.NoImage: _no_image,
     e.UnsafeNotAllowed: _unsafe,
+    e.StorageFull: lambda error, lo: Notice(
+        tr("Your pictures without an agreed price take all the room that one member has.", lo)
+        if error.reason == "member"
+        else tr("The bot has no room for another picture just now.", lo),
+        advice=tr("Start or cancel some of them first.", lo)
+        if error.reason == "member"
+        else tr("Please try again later.", lo),
+        tone="refusal",
+    ),
     e.NotAllowed: _not_allowed,
     e.JobNotFound: plain(lambda lo: tr("This job is not known here, or no longer.", lo), tone="refusal"),
     e.TooLate: _too_late,

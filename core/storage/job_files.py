@@ -68,6 +68,15 @@ class JobFiles:
 
         return await asyncio.to_thread(work)
 
+    async def size(self, job_id: str) -> int:
+        """Bytes of everything of a job."""
+        path = self._root / job_id[:2] / job_id
+
+        def work() -> int:
+            return sum(file.stat().st_size for file in path.glob("*") if file.is_file())
+
+        return await asyncio.to_thread(work)
+
     async def remove(self, job_id: str) -> None:
         """Delete everything of a job; absent is fine."""
         path = self._root / job_id[:2] / job_id

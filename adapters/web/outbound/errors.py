@@ -22,6 +22,7 @@ _BY_CLASS: tuple[tuple[type[e.UpscaleError], int], ...] = (
     (e.LinkRefused, 400),
     (e.InputError, 422),
     (e.TooManyWaiting, 429),
+    (e.StorageFull, 507),
     (e.Paused, 403),
     (e.LedgerUnavailable, 503),
     (e.ModelError, 422),

@@ -4,7 +4,7 @@
     ├── RequestError            what was asked cannot be done as asked
     │   ├── InvalidParameters   ├── NoImage            ├── UnsafeNotAllowed
     │   ├── NotAllowed          ├── JobNotFound        ├── TooLate          ├── QuoteExpired
-    │   ├── PlatformRefused     └── PlatformBusy
+    │   ├── PlatformRefused     ├── PlatformBusy       └── StorageFull
     ├── InputError              the picture, or the way to it, is at fault
     │   ├── NotAnImage          ├── UnsupportedFormat  ├── DamagedImage     ├── FileTooLarge
     │   ├── TooManyPixels       ├── ImageTooSmall      ├── OutputTooLarge   ├── ImageTooCostly
@@ -73,6 +73,7 @@ from core.domain.errors.request import (
     PlatformRefused,
     QuoteExpired,
     RequestError,
+    StorageFull,
     TooLate,
     UnsafeNotAllowed,
 )
@@ -120,6 +121,7 @@ __all__ = [
     "RequestError",
     "RequestLost",
     "ResultExpired",
+    "StorageFull",
     "StorageUnavailable",
     "SubmitNotSent",
     "SubmitUnknown",

@@ -41,6 +41,14 @@ class NoImage(RequestError):
 
 
 @dataclass(eq=False, kw_only=True)
+class StorageFull(RequestError):
+    """No room for another picture: the member's own unpaid ones take their share, or the disk has too little left."""
+
+    code: ClassVar[str] = "storage_full"
+    reason: Literal["member", "disk"]
+
+
+@dataclass(eq=False, kw_only=True)
 class UnsafeNotAllowed(RequestError):
     """`safety` off was asked where the operator or the place does not allow it."""
 

@@ -77,6 +77,7 @@ async def close_question(tools: Tools, job: Job) -> Job:
     )
     if closed is None:
         return await tools.load(job.id)
+    await _remove_unpaid(tools, closed)
     tools.metrics.job(job.requester.platform, closed.state.value)
     tools.feed.publish(closed)
     return closed
@@ -177,6 +178,14 @@ async def _end(tools: Tools, job: Job, state: JobState, error: UpscaleError | No
         job.id, state=state, error=error, receipt=receipt, progress=None, finished_at=tools.clock.now()
     )
     tools.cancels.pop(job.id, None)
+    await _remove_unpaid(tools, job)
     tools.metrics.job(job.requester.platform, state.value)
     tools.feed.publish(job)
     return "announce"
+
+
+async def _remove_unpaid(tools: Tools, job: Job) -> None:
+    """Nothing was paid for these files, so none of them is kept. A repeat fetches the picture again."""
+    tools.disk.forget(job.id)
+    if job.result is None and (job.receipt is None or job.receipt.basis == "none"):
+        await tools.files.remove(job.id)

@@ -45,8 +45,12 @@ def _tell_wait(tools: Tools, job: Job) -> Callable[[int], object]:
 
 async def _price(tools: Tools, job: Job) -> Next:
     """Read the picture, look for earlier work, and price it."""
+    member = Share.of(job.requester).member
+    tools.disk.forget(job.id)  # of an earlier run of this step
+    await tools.disk.check(member)
     tools.show(job, Progress("preparing"))
     facts = await _read_picture(tools, job, tools.admission.downloads)
+    tools.disk.count(job.id, member, await tools.files.size(job.id))
     check_output(facts.width_px, facts.height_px, job.parameters.factor, tools.images.limits)
     fingerprint = _fingerprint(tools, job, facts)
     earlier = await tools.store.earlier_result(fingerprint, job.requester)

@@ -1,0 +1,91 @@
+"""Strangers cannot fill the disk: what nobody paid for goes at once, and there is a share and a floor."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from core.domain.errors import StorageFull
+from core.domain.job import JobState, Source
+from core.jobs.steps import PipelineSettings
+from core.storage.disk_budget import DiskBudget, free_bytes
+from tests.core.jobs.pipeline_kit import ANN, BOB, World
+from tests.core.jobs.pipeline_kit import world as make_world
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with make_world(tmp_path) as made:
+        yield made
+
+
+def bytes_of_jobs(world: World) -> int:
+    return sum(path.stat().st_size for path in (world.folder / "jobs").rglob("*") if path.is_file())
+
+
+async def test_refused_pictures_leave_nothing_on_the_disk(world: World) -> None:
+    for number in range(40):
+        path = world.folder / "uploads" / f"bad{number}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"no picture " * 1000)
+        job = await world.done(source=Source("upload", path=f"uploads/bad{number}"))
+        assert job.state in (JobState.REFUSED, JobState.FAILED)
+    assert bytes_of_jobs(world) == 0
+    assert world.tools.disk.used() == 0
+
+
+async def test_the_files_of_a_job_that_is_paid_for_stay(world: World) -> None:
+    job = await world.done()
+    assert job.state is JobState.SUCCEEDED
+    assert bytes_of_jobs(world) > 0
+    assert world.tools.disk.used() == 0  # counted by its price now
+
+
+async def test_a_price_that_nobody_agrees_to_leaves_no_files(tmp_path: Path) -> None:
+    async with make_world(tmp_path, settings=PipelineSettings(confirm_above_nanousd=0)) as world:
+        job = await world.done()
+        assert job.state is JobState.AWAITING_CONFIRMATION
+        assert bytes_of_jobs(world) > 0
+        assert world.tools.disk.used("fake:ann") > 0
+        assert (await world.service.cancel(job.id, ANN)).state is JobState.CANCELLED
+        assert bytes_of_jobs(world) == 0
+        assert world.tools.disk.used() == 0
+
+
+async def test_unpaid_pictures_of_one_member_are_bounded_and_another_member_is_served(tmp_path: Path) -> None:
+    settings = PipelineSettings(confirm_above_nanousd=0, unpaid_member_bytes=1)
+    async with make_world(tmp_path, settings=settings) as world:
+        first = await world.done()
+        assert first.state is JobState.AWAITING_CONFIRMATION
+        with pytest.raises(StorageFull) as raised:
+            await world.ask()
+        assert raised.value.reason == "member"
+        assert (await world.done(requester=BOB)).state is JobState.AWAITING_CONFIRMATION
+        await world.service.cancel(first.id, ANN)
+        assert (await world.done()).state is JobState.AWAITING_CONFIRMATION
+
+
+async def test_below_the_floor_nothing_new_is_taken_and_what_runs_ends(world: World) -> None:
+    job = await world.ask()
+    world.engine.steps[f"{job.id}:request"] = await world.pipeline.run("prepare", job.id)
+    world.tools.disk = DiskBudget(
+        world.folder, member_bytes=10**9, all_bytes=10**9, floor_bytes=10**9, free=lambda _: 10**9 - 1
+    )
+    with pytest.raises(StorageFull) as raised:
+        await world.ask()
+    assert raised.value.reason == "disk"
+    await world.drive()
+    assert (await world.job(job.id)).state is JobState.SUCCEEDED
+
+
+async def test_all_unpaid_pictures_together_are_bounded() -> None:
+    budget = DiskBudget(Path("/nowhere/at/all"), member_bytes=100, all_bytes=150, floor_bytes=1)
+    budget.count("j1", "a", 90)
+    budget.count("j2", "b", 90)
+    with pytest.raises(StorageFull):
+        await budget.check("c")
+    budget.forget("j1")
+    await budget.check("c")
+    assert free_bytes(Path("/nowhere/at/all")) > 0
