@@ -13,6 +13,7 @@ from core.domain.errors import JobNotFound
 from core.domain.job import Job, Progress
 from core.images.service import ImageShop
 from core.jobs.admission import Admission
+from core.jobs.disk_budget import DiskBudget
 from core.jobs.eta import FinishTimes
 from core.jobs.event_bus import JobFeed
 from core.jobs.progress import ProgressLoop
@@ -35,7 +36,6 @@ from core.ports import (
 from core.ports.ownership import LeaseUnsure
 from core.presentation import Notice
 from core.storage.database import DATABASE_ERRORS
-from core.storage.disk_budget import DiskBudget
 from core.storage.job_files import JobFiles
 
 SILENT_S = 30.0

@@ -9,8 +9,8 @@ import pytest
 
 from core.domain.errors import StorageFull
 from core.domain.job import JobState, Source
+from core.jobs.disk_budget import DiskBudget, free_bytes
 from core.jobs.steps import PipelineSettings
-from core.storage.disk_budget import DiskBudget, free_bytes
 from tests.core.jobs.pipeline_kit import ANN, BOB, World
 from tests.core.jobs.pipeline_kit import world as make_world
 
