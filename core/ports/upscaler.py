@@ -70,12 +70,15 @@ class ModelResult:
 class Found:
     """Answer of a search for a lost request. `conclusive` is False where the search itself did not work.
 
-    `possible` is False where the provider does not let us search at all, so that asking again is pointless.
+    `running` are requests that the listing shows though they have not ended: only where it does, does one that is
+    missing mean anything. `possible` is False where the provider does not let us search at all, so that asking again
+    is pointless.
     """
 
     request_id: str | None
     conclusive: bool
     possible: bool = True
+    running: tuple[str, ...] = ()
 
 
 _DIGEST = "sha256:"

@@ -271,7 +271,7 @@ class FakeUpscaler:
         if step == "busy":
             raise ProviderBusy(retry_after_s=7)
         if step in {"dropped", "refused"}:
-            raise SubmitUnknown(refused_likely=step == "refused")
+            raise SubmitUnknown
         request = self._take(inputs, job_id)
         if self.on_submit is not None:
             await self.on_submit(request.request_id)
@@ -305,7 +305,8 @@ class FakeUpscaler:
             listed = self.listing == "always" or (self.listing == "completed" and request.gate.is_set())
             if listed and is_staged(request.inputs.image_url, staged_url) and request.at >= since - 1:
                 return Found(request.request_id, conclusive=True)
-        return Found(None, conclusive=True)
+        running = [r.request_id for r in self.taken.values() if self.listing == "always" and not r.gate.is_set()]
+        return Found(None, conclusive=True, running=tuple(running))
 
     async def watch(self, request_id: str) -> AsyncIterator[RemoteStatus]:
         self._called("watch")

@@ -99,10 +99,9 @@ class SubmitNotSent(ProviderError):
 
 @dataclass(eq=False, kw_only=True)
 class SubmitUnknown(ProviderError):
-    """The submit may have arrived. Never sent again blindly; `refused_likely` marks a gateway's plain 503."""
+    """The submit may have arrived. Never sent again blindly."""
 
     code: ClassVar[str] = "submit_unknown"
-    refused_likely: bool = False
 
 
 @dataclass(eq=False, kw_only=True)

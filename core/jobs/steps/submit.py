@@ -25,16 +25,20 @@ from core.jobs.context import SILENT_S, Next, Tools
 from core.jobs.endings import check_place
 from core.jobs.steps.fail import cancelled_before_submit
 from core.jobs.steps.prepare import ensure_input
-from core.ports import ModelInputs, NotOwner
+from core.ports import Found, ModelInputs, NotOwner
 from core.ports.ownership import LeaseUnsure, awake_clock_s
 
 log = structlog.get_logger(__name__)
 
 _SEARCH_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
-_REFUSED_SEARCHES = 3
-"""After a gateway's plain 503 the request was most likely never taken: this many empty searches settle it."""
+_MISSING_SEARCHES = 3
+"""So many listings must have shown a later request, and not this one, before it counts as never made."""
 
-_REFUSED_RESENDS = 3
+_MOST_RESENDS = 3
+_LATER_S = 5.0
+"""By how much another request must be the later one: so long may a gateway have held ours back."""
+
+_LOOKED_AT = 20
 _UNSENT = ("none", "intent")
 _UNNAMED = ("intent", "sending")
 _IMPOSSIBLE_SEARCHES = 6
@@ -167,12 +171,13 @@ async def _sent(tools: Tools, job: Job, remote: Remote, request_id: str) -> Next
 async def _search(tools: Tools, job: Job, remote: Remote, unknown: SubmitUnknown, *, resends: int) -> Next:
     """Look for a request that may have arrived, until it is found or the search is given up.
 
-    Not found is an answer only after a likely refusal (then it is posted again, a bounded number of times); otherwise
-    the job fails uncharged, and a request that turns up later is the operator's loss, listed by `reconcile`.
+    Not found is an answer only where the listing shows another running request of ours that was made later: then it
+    is posted again, a bounded number of times. Otherwise the job fails uncharged, and a request that turns up later is
+    the operator's loss, listed by `reconcile`.
     """
-    log.warning("submit_unknown", job=job.id, refused_likely=unknown.refused_likely)
+    log.warning("submit_unknown", job=job.id)
     deadline = tools.clock.now() + tools.settings.submit_search_s
-    empty = 0
+    missing = 0
     for number in range(10_000):
         job = await tools.load(job.id)
         if job.remote is not None and job.remote.request_id:  # a webhook named it
@@ -181,12 +186,10 @@ async def _search(tools: Tools, job: Job, remote: Remote, unknown: SubmitUnknown
         if found.request_id is not None:
             log.info("submit_found", job=job.id, request=found.request_id)
             return await _sent(tools, job, remote, found.request_id)
-        empty += found.conclusive
+        missing += found.conclusive and await _shows_later_ones(tools, remote, found)
         if not found.possible and number + 1 >= _IMPOSSIBLE_SEARCHES:
             break
-        if unknown.refused_likely and empty >= _REFUSED_SEARCHES:
-            if resends >= _REFUSED_RESENDS:
-                raise ProviderBusy
+        if missing >= _MISSING_SEARCHES and resends < _MOST_RESENDS:
             return await _post(tools, job, remote, resends=resends + 1, before=("sending",))
         pause_s = _SEARCH_PAUSES_S[min(number, len(_SEARCH_PAUSES_S) - 1)]
         if tools.clock.now() + pause_s > deadline:
@@ -197,3 +200,12 @@ async def _search(tools: Tools, job: Job, remote: Remote, unknown: SubmitUnknown
     if await tools.store.mark_submit(job.id, ("sending",), unclear) is None:
         return "submit"  # named in the last moment
     raise unknown
+
+
+async def _shows_later_ones(tools: Tools, remote: Remote, found: Found) -> bool:
+    """Whether the listing shows a running request of ours, by our own record, that was made after this one."""
+    for request_id in found.running[:_LOOKED_AT]:
+        other = await tools.store.with_request(request_id)
+        if other is not None and other.remote is not None and other.remote.intent_at > remote.intent_at + _LATER_S:
+            return True
+    return False

@@ -106,19 +106,22 @@ class PlatformApi:
             "expand": "payloads",
             "limit": str(PAGE_SIZE),
         }
-        all_told = True
+        all_told, running = True, list[str]()
         self._last_refusal = None
         try:
             async for item in self._entries("/models/requests/by-endpoint", params, "items", "api"):
                 sent = item.get("json_input")
                 all_told = all_told and isinstance(sent, dict)
+                request_id = usable_id(item.get("request_id"))
+                if request_id is not None and item.get("ended_at") is None:
+                    running.append(request_id)
                 if not isinstance(sent, dict) or not is_staged(sent.get("image_url"), staged_url):
                     continue
-                if (request_id := usable_id(item.get("request_id"))) is not None:
+                if request_id is not None:
                     return Found(request_id, conclusive=True)
         except ProviderError:
             return Found(None, conclusive=False, possible=self._may_still_tell())
-        return Found(None, conclusive=self._config.store_io and all_told)
+        return Found(None, conclusive=self._config.store_io and all_told, running=tuple(running))
 
     def _may_still_tell(self) -> bool:
         """Whether a later search, or a webhook, may name the request after all."""

@@ -40,7 +40,8 @@ START_TIMEOUT_HEADER = "X-Fal-Request-Start-Timeout"
 
 _LONGEST_ID_CHARS = 80
 """As wide as its column."""
-_NOT_TAKEN_LIKELY = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY})
+_SAYS_NOTHING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY})
+"""Answers of something in between: whether fal has read the request, they do not tell."""
 
 
 def usable_id(value: Any) -> str | None:
@@ -138,8 +139,8 @@ class Submitter:
         if (halted := halt_in(status, data)) is not None:
             await self._breaker.trip(halted)
             raise halted
-        if status in _NOT_TAKEN_LIKELY or status < HTTPStatus.BAD_REQUEST:
-            raise SubmitUnknown(refused_likely=True)
+        if status in _SAYS_NOTHING or status < HTTPStatus.BAD_REQUEST:
+            raise SubmitUnknown
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.warning("fal_submit_unclear", job=job_id, status=status)
             return await self._adopt(answer, job_id)
@@ -151,9 +152,8 @@ class Submitter:
         fal names the request in x-fal-request-id too, which outlives a body that a proxy broke.
         """
         named = usable_id(answer.headers.get("x-fal-request-id"))
-        refused_likely = answer.status == HTTPStatus.SERVICE_UNAVAILABLE and b"nginx" in answer.body
-        if named is None or refused_likely:
-            raise SubmitUnknown(refused_likely=refused_likely)
+        if named is None:
+            raise SubmitUnknown
         url = self._transport.url("queue", f"/{self._config.endpoint}/requests/{in_path(named)}/status")
         try:
             check = await self._transport.once("GET", url)

@@ -88,27 +88,30 @@ async def test_a_request_that_surely_cannot_be_found_is_not_posted_again_either(
     assert w.upscaler.posts[job.id] == 1
 
 
-async def test_a_gateways_refusal_is_posted_again_once_nothing_is_found(w: World) -> None:
+async def test_what_a_gateway_refused_is_not_posted_again_because_nothing_is_found(w: World) -> None:
     w.upscaler.script.append("refused")
-    job = await w.done()
-    await succeeded(w, job)
-    assert w.upscaler.posts[job.id] == 2
-    assert w.upscaler.calls["find"] >= 3
-
-
-async def test_a_gateway_that_keeps_refusing_is_left_alone_after_a_few_tries(w: World) -> None:
-    w.upscaler.script.extend(["refused"] * 50)
-    job = await w.done()
-    await w.check_end(job, JobState.FAILED, charged=0)
-    assert w.upscaler.posts[job.id] == 4
-
-
-async def test_a_refusal_that_cannot_be_searched_for_is_not_posted_again(w: World) -> None:
-    w.upscaler.script.append("refused")
-    w.upscaler.listing = "broken"
     job = await w.done()
     await w.check_end(job, JobState.FAILED, charged=0)
     assert w.upscaler.posts[job.id] == 1
+    assert isinstance(job.error, SubmitUnknown)
+
+
+@pytest.mark.parametrize("later_s", [-30.0, 30.0])
+async def test_a_request_is_posted_again_only_where_the_listing_shows_a_running_one_made_later(
+    w: World, later_s: float
+) -> None:
+    w.upscaler.hold = True
+    other = await w.ask()
+    await w.steps_until(other.id, "wait")
+    remote = (await w.job(other.id)).remote
+    assert remote is not None
+    w.upscaler.script.append("dropped")
+    job = await w.ask()
+    await w.steps_until(job.id, "submit")
+    await w.store.update(other.id, remote=dataclasses.replace(remote, intent_at=w.clock.now() + later_s))
+    await w.run_step(f"{job.id}:request", job.id)
+    assert w.upscaler.posts[job.id] == (2 if later_s > 0 else 1)
+    assert w.upscaler.accepted[job.id] == (1 if later_s > 0 else 0)
 
 
 async def test_where_nothing_can_be_searched_the_member_learns_it_soon(w: World) -> None:
