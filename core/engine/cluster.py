@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from core.engine.replicas import Replicas
 from core.ports import Lease
 from core.ports.ownership import LeaseUnsure, awake_clock_s, new_token
-from core.storage.database import Database
+from core.storage.database import DATABASE_ERRORS, Database
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +36,8 @@ _LEASE_S = 0.8
 
 _TAKE = "SELECT pg_try_advisory_lock($1)"
 
-TakeOver = Callable[[str], Awaitable[None]]
+TakeOver = Callable[[str, bool], Awaitable[None]]
+"""Gets the name, and whether its process died instead of leaving orderly."""
 
 
 def new_name() -> str:
@@ -82,6 +83,7 @@ class FileRoster:
     async def sign_out(self) -> None:
         """Unlock; the file stays for whoever takes the jobs over."""
         if self._own is not None:
+            await _leave(self._replicas, self._name)
             self._own.release()
             self._own = None
 
@@ -142,6 +144,7 @@ class PostgresRoster:
     async def sign_out(self) -> None:
         """Close the connection, which frees the lock."""
         if self._connection is not None:
+            await _leave(self._replicas, self._name)
             await self._connection.close(timeout=5)
             self._connection = None
 
@@ -214,10 +217,18 @@ def make_roster(database: Database, url: str, folder: Path, replicas: Replicas) 
     return FileRoster(folder, replicas) if database.is_sqlite else PostgresRoster(url, replicas)
 
 
+async def _leave(replicas: Replicas, name: str) -> None:
+    """Give the token back, so that nobody takes the end for a death. A database that is away learns it too late."""
+    try:
+        await replicas.revoke(name)
+    except DATABASE_ERRORS as trouble:
+        log.warning("left_unsaid", replica=name, kind=type(trouble).__name__)
+
+
 async def _take(replicas: Replicas, name: str, take_over: TakeOver) -> None:
     """First the dead process loses its token, should it still live; its name goes last, when its jobs are taken."""
-    await replicas.revoke(name)
-    await take_over(name)
+    died = await replicas.revoke(name)
+    await take_over(name, died)
     await replicas.strike(name)
 
 

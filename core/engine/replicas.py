@@ -24,10 +24,11 @@ class Replicas:
             await connection.execute(delete(replicas).where(replicas.c.name == name))
             await connection.execute(insert(replicas).values(name=name, token=token, since=time.time()))
 
-    async def revoke(self, name: str) -> None:
-        """From now on this process can claim nothing, should it still live; the name stays until `strike`."""
+    async def revoke(self, name: str) -> bool:
+        """From now on this process can claim nothing; the name stays until `strike`. Whether it had not left itself."""
+        signed_in = (replicas.c.name == name) & (replicas.c.token != "")
         async with self._db.write() as connection:
-            await connection.execute(update(replicas).where(replicas.c.name == name).values(token=""))
+            return bool((await connection.execute(update(replicas).where(signed_in).values(token=""))).rowcount)
 
     async def strike(self, name: str) -> None:
         """Forget the name: its jobs were taken over. A process that has signed in anew under it meanwhile stays."""

@@ -15,7 +15,7 @@ import structlog
 
 from core.accounts.records import Members
 from core.domain.errors import InternalError, LedgerUnavailable
-from core.domain.job import Job
+from core.domain.job import Job, JobState
 from core.engine.workflows import DbosEngine
 from core.jobs.steps import Pipeline, next_step
 from core.storage.database import DATABASE_ERRORS
@@ -131,12 +131,17 @@ class Janitor:
             if job is not None and not job.state.terminal and job.updated_at < before:
                 await self.revive(job)
 
-    async def take_over(self, dead_process: str) -> None:
-        """Carry on what a dead process had in hand."""
-        for job_id in await self._engine.take_over(dead_process):
-            attempt = await self._tools.store.count_takeover(job_id)
-            log.info("job_taken_over", job=job_id, attempt=attempt)
+    async def take_over(self, process: str, died: bool = True) -> None:
+        """Carry on the jobs of a process that is gone.
+
+        Only a death inside a step of that very job counts against it: never an orderly end, nor a death while the job
+        waited for its turn or at the provider.
+        """
+        for job_id in await self._engine.take_over(process):
             job = await self._tools.store.get(job_id)
+            counts = died and job is not None and _may_be_the_cause(job)
+            attempt = await self._tools.store.count_takeover(job_id) if counts else 0
+            log.info("job_taken_over", job=job_id, attempt=attempt)
             if job is not None and attempt > _most_takeovers(job) and not job.state.terminal:
                 await self._pipeline.give_up(job, InternalError(reference=job.id))
 
@@ -176,6 +181,15 @@ class Janitor:
     async def forget_expired(self) -> None:
         """Claims and states whose time is over, and incidents of more than three months ago."""
         await self._tools.store.forget_expired(self._tools.clock.now() - _INCIDENTS_KEPT_S)
+
+
+def _may_be_the_cause(job: Job) -> bool:
+    """Whether what is done for the job just now can end a process: reading or sending its picture, not waiting."""
+    if job.state in (JobState.AWAITING_CONFIRMATION, JobState.RUNNING) or job.state.terminal:
+        return False
+    waits_for_turn = job.quote is not None and job.remote is None
+    waits_at_provider = job.state is JobState.QUEUED and job.remote is not None and bool(job.remote.request_id)
+    return not (waits_for_turn or waits_at_provider)
 
 
 def _most_takeovers(job: Job) -> int:

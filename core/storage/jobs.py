@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -242,8 +243,12 @@ class SqlJobStore:
     async def add_incident(self, reference: str, *, area: str, kind: str, job_id: str) -> None:
         """Remember that something unforeseen happened, so that its reference can be looked up."""
         values = {"reference": reference, "at": self._clock.now(), "area": area, "kind": kind, "job_id": job_id}
-        async with self._db.write() as connection:
-            await connection.execute(insert(incidents).values(**values))
+        try:
+            async with self._db.write() as connection:
+                await connection.execute(insert(incidents).values(**values))
+        except IntegrityError:  # not the job's first: found by its job all the same
+            async with self._db.write() as connection:
+                await connection.execute(insert(incidents).values(**{**values, "reference": secrets.token_hex(8)}))
 
     async def forget_expired(self, incidents_before: float) -> None:
         """Delete claims whose time is over, states of unfinished installations, and incidents older than given."""

@@ -68,7 +68,7 @@ async def look(roster: Roster, times: int = 3) -> list[str]:
     """The names that this roster finds dead."""
     found: list[str] = []
 
-    async def take(name: str) -> None:
+    async def take(name: str, _died: bool) -> None:
         found.append(name)
 
     for _ in range(times):
@@ -94,7 +94,7 @@ async def test_who_cannot_finish_the_taking_leaves_it_to_the_next_look(make: Mak
     await living.sign_in(new_name())
     await dead.sign_out()
 
-    async def fail(_: str) -> None:
+    async def fail(_: str, _died: bool) -> None:
         raise OSError("no disk")
 
     for _ in range(2):
@@ -114,7 +114,7 @@ async def test_the_watch_outlives_every_trouble(make: Make) -> None:
     found: list[str] = []
     troubles: list[Exception] = [OSError("away"), RuntimeError("odd"), ZeroDivisionError()]
 
-    async def take(dead_name: str) -> None:
+    async def take(dead_name: str, _died: bool) -> None:
         if troubles:
             raise troubles.pop()
         found.append(dead_name)
@@ -194,3 +194,23 @@ async def test_a_lease_on_a_connection_that_is_gone_is_not_confirmed(postgres_ur
     await roster.sign_out()
     with pytest.raises(LeaseUnsure):
         await roster.confirm()
+
+
+async def test_who_leaves_orderly_is_not_taken_for_dead(make: Make) -> None:
+    leaving, crashing, other = [await make() for _ in range(3)]
+    names = [new_name() for _ in range(2)]
+    await leaving.sign_in(names[0])
+    await crashing.sign_in(names[1])
+    await other.sign_in(new_name())
+    await leaving.sign_out()
+    token = crashing.token
+    await crashing.sign_out()
+    await crashing._replicas.sign_in(names[1], token)  # type: ignore[attr-defined]  # a crash takes no leave
+    seen: dict[str, bool] = {}
+
+    async def take(name: str, died: bool) -> None:
+        seen[name] = died
+
+    for _ in range(3):
+        await other.take_dead(take)
+    assert seen == {names[0]: False, names[1]: True}

@@ -53,7 +53,7 @@ async def ended(w: World, job: Job) -> Job:
     async with asyncio.timeout(30):
         while not (found := await w.job(job.id)).state.terminal:
             await asyncio.sleep(0.02)
-    await until(lambda: w.adapter.message(job).last.kind in {"finished", "failed"})
+    await until(lambda: any(shown.kind in {"finished", "failed"} for shown in w.adapter.message(job).shown))
     return found
 
 
@@ -110,26 +110,44 @@ async def test_a_job_that_was_handed_over_goes_on_in_the_next_process(w: World) 
     assert w.upscaler.posts[job.id] == 1
 
 
-async def test_a_job_whose_processes_keep_dying_is_given_up_and_says_so(w: World) -> None:
-    w.upscaler.hold = True
+async def through_deaths(w: World, died: bool) -> Job:
+    """A job whose process ends seven times while it is at the same place, and that is then let go on."""
     job: Job | None = None
     names = [new_name()]
     for attempt in range(7):
         async with engine_of(w, names[-1]):
             if job is None:
                 job = await w.ask()
-                await w.shows(job, "upscaling")
             else:
-                await w.janitor.take_over(names[-2])
+                await w.janitor.take_over(names[-2], died)
             if attempt > 5:
-                found = await ended(w, job)
-                break
+                if w.upscaler.hold:
+                    w.upscaler.of(job.id).finish()
+                return await ended(w, job)
             await until(lambda: bool(w.pipeline.jobs_here))
+            if w.upscaler.hold:
+                await w.shows(job, "upscaling")
         names.append(new_name())
         await w.crash()
+    raise AssertionError
+
+
+async def test_a_job_whose_processes_keep_dying_of_its_picture_is_given_up_and_says_so(w: World) -> None:
+    async def hang(*_: Any) -> Any:
+        await asyncio.Event().wait()
+
+    w.images.prepare = hang  # type: ignore[method-assign]
+    found = await through_deaths(w, died=True)
     assert found.state is JobState.FAILED
     assert (await w.money(found.id)).open_holds == 0
     assert w.adapter.message(found).notice.reference == found.id
+
+
+@pytest.mark.parametrize("died", [True, False])
+async def test_deaths_and_restarts_while_a_job_waits_at_the_provider_never_give_it_up(w: World, died: bool) -> None:
+    w.upscaler.hold = True
+    found = await through_deaths(w, died)
+    await w.check_end(found, JobState.SUCCEEDED, charged=PRICE)
 
 
 async def test_what_fell_out_of_the_engine_is_resumed(w: World) -> None:

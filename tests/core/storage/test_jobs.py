@@ -283,3 +283,10 @@ async def test_a_server_that_is_away_is_told_as_trouble_with_the_database() -> N
             assert isinstance(caught.value, OperationalError)
     finally:
         await database.close()
+
+
+async def test_a_second_incident_of_a_job_is_kept_beside_the_first(store: SqlJobStore) -> None:
+    for kind in ("KeyError", "ValueError", "TypeError"):
+        await store.add_incident("0123456789ab", area="step:collect", kind=kind, job_id="0123456789ab")
+    found = await store.incident("0123456789ab")
+    assert found is not None
