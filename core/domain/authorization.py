@@ -1,18 +1,19 @@
 """Who may see and change what. One place, so that all platforms say the same.
 
 A job belongs to its requester; moderators of its workspace may stop and delete it; people of the same workspace may
-see it; to everybody else it does not exist.
+see it unless it is private; to everybody else it does not exist.
 """
 
 from __future__ import annotations
 
 from core.domain.errors import JobNotFound, NotAllowed
+from core.domain.identity import is_same_person
 from core.domain.job import Job, Requester
 
 
 def is_requester(job: Job, actor: Requester) -> bool:
     """Whether the job is this person's own."""
-    return (job.requester.platform, job.requester.user_id) == (actor.platform, actor.user_id)
+    return is_same_person(job.requester, actor)
 
 
 def same_workspace(job: Job, actor: Requester) -> bool:
@@ -25,7 +26,10 @@ def check_visible(job: Job | None, actor: Requester | None) -> Job:
     """The job, if this person may know of it. Raises JobNotFound."""
     if job is None:
         raise JobNotFound
-    if actor is None or actor.is_operator or is_requester(job, actor) or same_workspace(job, actor):
+    if actor is None or actor.is_operator or is_requester(job, actor):
+        return job
+    # Of a private job the workspace knows nothing; its moderators may stop and delete it all the same.
+    if same_workspace(job, actor) and (actor.is_moderator or not job.private):
         return job
     raise JobNotFound
 

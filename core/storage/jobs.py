@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Select, bindparam, delete, func, insert, sele
 from sqlalchemy.exc import IntegrityError
 
 from core.domain.errors import JobNotFound
+from core.domain.identity import TEAM_SCOPED, is_same_person
 from core.domain.job import Job, JobState, Remote, Requester
 from core.ports import Clock, NotOwner
 from core.ports.ownership import owner_token
@@ -146,6 +147,8 @@ class SqlJobStore:
     async def history(self, requester: Requester, *, limit: int, before: float | None = None) -> Sequence[Job]:
         """A member's newest jobs on this platform, newest first."""
         query = select(jobs).where(jobs.c.platform == requester.platform, jobs.c.user_id == requester.user_id)
+        if requester.platform in TEAM_SCOPED:
+            query = query.where(jobs.c.workspace_id == requester.workspace_id)
         if before is not None:
             query = query.where(jobs.c.created_at < before)
         return await self._list(query.order_by(jobs.c.created_at.desc()).limit(min(limit, 200)))
@@ -153,7 +156,7 @@ class SqlJobStore:
     async def earlier_result(self, fingerprint: str, requester: Requester) -> Job | None:
         """A succeeded job with the same picture and parameters that this person may be given, newest first.
 
-        Within a workspace results are shared; outside one, only with the same person.
+        Within a workspace results are shared, but private ones; outside one, only with the same person.
         """
         rows = await self._db.look(lambda connection: connection.execute(_SAME, {"print": fingerprint}).all())
         for row in rows:
@@ -161,7 +164,9 @@ class SqlJobStore:
             own = not requester.workspace_id and row.user_id == requester.user_id
             if row.platform == requester.platform and (here or own):
                 found = await self.get(row.id)
-                if found is not None and found.state is JobState.SUCCEEDED and not found.images_deleted:
+                if found is None or (found.private and not is_same_person(found.requester, requester)):
+                    continue
+                if found.state is JobState.SUCCEEDED and not found.images_deleted:
                     return found
         return None
 

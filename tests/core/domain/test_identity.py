@@ -1,0 +1,62 @@
+"""A Slack user id is unique only within its team; private work is nobody else's."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from core.domain import authorization
+from core.domain.errors import JobNotFound
+from core.domain.identity import is_same_person
+from core.domain.job import Job, JobState, Requester
+from tests.core.jobs.pipeline_kit import ANN, BOB, World, world
+
+MINE = Requester("slack", "U1", workspace_id="T1")
+STRANGER = Requester("slack", "U1", workspace_id="T2", is_moderator=True)
+
+
+@pytest.fixture
+async def w(tmp_path: Path) -> AsyncIterator[World]:
+    async with world(tmp_path) as made:
+        yield made
+
+
+def test_the_same_slack_id_in_another_team_is_another_person() -> None:
+    assert not is_same_person(MINE, STRANGER)
+    discord = Requester("discord", "1", workspace_id="a")
+    assert is_same_person(discord, dataclasses.replace(discord, workspace_id="b")), "Discord's ids are global"
+
+
+async def made(w: World, who: Requester, *, private: bool) -> Job:
+    job = await w.done(private=private)
+    return await w.store.update(job.id, requester=who)
+
+
+async def test_a_stranger_with_the_same_id_neither_sees_nor_stops_nor_lists_a_job(w: World) -> None:
+    job = await made(w, MINE, private=False)
+    for check in (authorization.check_visible, authorization.check_requester, authorization.check_may_stop):
+        with pytest.raises(JobNotFound):
+            check(job, STRANGER)
+    assert authorization.check_requester(job, MINE) is job
+    assert await w.store.history(STRANGER, limit=10) == []
+
+
+async def test_a_private_job_does_not_exist_for_others_of_the_workspace(w: World) -> None:
+    job = await w.done(private=True)
+    assert authorization.check_visible(job, ANN) is job
+    with pytest.raises(JobNotFound):
+        authorization.check_visible(job, BOB)
+    moderator = dataclasses.replace(BOB, is_moderator=True)
+    assert authorization.check_may_stop(job, moderator) is job
+
+
+async def test_a_private_result_is_no_free_repeat_for_others(w: World) -> None:
+    source = w.upload()
+    job = await w.done(private=True, source=source)
+    again = await w.done(private=True, source=source)
+    other = await w.done(requester=BOB, source=source)
+    assert job.state is again.state is other.state is JobState.SUCCEEDED
+    assert [one.receipt.basis for one in (again, other) if one.receipt] == ["repeat", "units"]
