@@ -1,4 +1,4 @@
-"""What Slack tells of members (name, language, admin or not), kept for ten minutes. Asks; decides nothing."""
+"""What Slack tells of members (name, language, admin or not), kept for a minute. Asks; decides nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from adapters.slack.outbound.api_client import SlackApi, Team
 from adapters.slack.outbound.errors import SlackError
 from core.ports import Clock
 
-KEEP_S = 600.0
+KEEP_S = 60.0
+"""Rights that were taken away must not be used for longer."""
+
 MAX_KEPT = 20_000
 ASK_TIMEOUT_S = 6.0
 
@@ -42,7 +44,7 @@ class People:
             stale = self._known.get((team.team_id, user_id))
             # Stale rights are not granted: only the name and the language are kept.
             return Person(stale[1].name, stale[1].locale) if stale else Person()
-        person = _person(answer.get("user") or {})
+        person = _person(answer.get("user") or {}, team.team_id)
         self._known[(team.team_id, user_id)] = (self._clock.now(), person)
         while len(self._known) > MAX_KEPT:
             self._known.popitem(last=False)
@@ -54,9 +56,19 @@ class People:
             del self._known[key]
 
 
-def _person(user: dict[str, object]) -> Person:
+def _person(user: dict[str, object], team_id: str) -> Person:
     profile = user.get("profile")
     shown = profile.get("display_name") or profile.get("real_name") if isinstance(profile, dict) else ""
     name = str(shown or user.get("real_name") or user.get("name") or "")
     admin = any(bool(user.get(key)) for key in ("is_admin", "is_owner", "is_primary_owner"))
-    return Person(name, str(user.get("locale") or "en"), admin)
+    return Person(name, str(user.get("locale") or "en"), admin and not _is_outsider(user, team_id))
+
+
+def _is_outsider(user: dict[str, object], team_id: str) -> bool:
+    """Somebody of another organisation, met in a shared channel: an admin there has no rights here."""
+    if user.get("is_stranger"):
+        return True
+    home = str(user.get("team_id") or team_id)
+    grid = user.get("enterprise_user")
+    teams = grid.get("teams") if isinstance(grid, dict) else None
+    return home != team_id and not (isinstance(teams, list) and team_id in teams)
