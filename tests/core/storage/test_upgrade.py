@@ -1,0 +1,109 @@
+"""What release 0.1.0 wrote is still there after the upgrade: jobs, their messages, and the money.
+
+`data/release_0_1_0.json` holds rows that its own code wrote (a running job, one whose submit got no answer, one that
+asks for agreement, one that is done), under the key below.
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Boolean, Connection, inspect, text
+
+from core.domain.job import Job, JobState, job_id_for
+from core.storage import migrate as migrations
+from core.storage.database import Database
+from core.storage.encryption import Vault
+from core.storage.jobs import SqlJobStore
+from core.storage.ledger import LedgerDatabase, LedgerSettings, SqlLedger
+from core.storage.migrate import migrate
+from tests.core.storage.ledger_kit import USD, HandClock
+from tests.core.storage.test_jobs import ANN
+from tests.fakes.core import NOON
+
+KEY = "a key of the release 0.1.0"
+COUNTED = {("ledger_entries", "id"), ("ledger_holds", "seq")}
+"""Numbered by the database itself."""
+
+ROWS = json.loads((Path(__file__).parent / "data" / "release_0_1_0.json").read_text())
+
+
+def _old_database(connection: Connection) -> None:
+    """The tables of 0.1.0 with its rows in them."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "0001")
+    for table, rows in ROWS.items():
+        columns = {column["name"]: column["type"] for column in inspect(connection).get_columns(table)}
+        for row in rows:
+            values = {
+                name: bool(value) if isinstance(columns[name], Boolean) else value
+                for name, value in row.items()
+                if (table, name) not in COUNTED
+            }
+            places = ", ".join(f":{name}" for name in values)
+            connection.execute(text(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({places})"), values)
+
+
+async def _upgraded(url: str) -> Database:
+    database = Database.connect(url)
+    async with database.write() as connection:
+        await connection.run_sync(_old_database)
+    await migrate(database)
+    return database
+
+
+async def _check(url: str) -> None:
+    database = await _upgraded(url)
+    clock = HandClock()
+    clock.at = NOON + 600
+    store = SqlJobStore(database, Vault(KEY), clock)
+    ledger = SqlLedger(LedgerDatabase(database), clock, LedgerSettings((), ZoneInfo("UTC")))
+    try:
+        jobs: list[Job] = []
+        for number in range(1, 5):
+            found = await store.get(job_id_for(f"fake:{number}"))
+            assert found is not None
+            jobs.append(found)
+        running, unclear, asking, done = jobs
+        assert [one.state for one in jobs] == [
+            JobState.RUNNING, JobState.QUEUED, JobState.AWAITING_CONFIRMATION, JobState.SUCCEEDED,
+        ]  # fmt: skip
+        assert running.remote is not None
+        assert (running.remote.submit, running.remote.request_id) == ("sent", "request-1")
+        assert unclear.remote is not None
+        assert (unclear.remote.submit, unclear.remote.staged_url) == ("sending", "https://v3.fal.media/files/c/d.png")
+        assert asking.confirm_by_at == NOON + 900
+        assert done.result is not None
+        assert done.result.caption == "A cat."
+        assert done.receipt is not None
+        assert done.receipt.charged_nanousd == USD // 10
+        assert running.reply.data == {"token": "secret-token"}
+        assert await store.memo(running.id) == {"message": "111", "channel": "222"}
+        assert len(await store.history(ANN, limit=9)) == 4
+        await ledger.settle(running.id, amount_nanousd=USD // 5, megapixels=Decimal(2), real=True)
+        await ledger.release(unclear.id)
+        async with database.read() as connection:
+            held = (
+                await connection.execute(
+                    text("SELECT count(*) FROM ledger_holds WHERE state IN ('running', 'waiting')")
+                )
+            ).scalar()
+        assert held == 0
+    finally:
+        await ledger.close()
+        await database.close()
+
+
+async def test_jobs_messages_and_money_of_0_1_0_survive_on_sqlite(tmp_path: Path) -> None:
+    await _check(f"sqlite:///{tmp_path / 'old.db'}")
+
+
+async def test_jobs_messages_and_money_of_0_1_0_survive_on_postgresql(postgres_url: str) -> None:
+    await _check(postgres_url)
