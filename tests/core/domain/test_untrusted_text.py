@@ -44,7 +44,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "shown": shown,
     "clean": lambda text: clean(text, CHARS),
     "clean line": lambda text: clean_line(text, CHARS),
-    "limit": lambda text: limit_words(text, web.QUOTA, needs_amount=True),
+    "limit": lambda text: limit_words(text, web._QUOTA, needs_amount=True),
     "period": lambda text: parse_period(text, date(2026, 11, 29)),
     "link": guard.parse,
     "discord escape": lambda text: markup.quote(markup.escape(markup.cut(text, CHARS))),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import func, inspect, select
 
 from core.accounts.records import Members
 from core.domain.errors import DeliveryUnavailable
@@ -209,6 +209,10 @@ class World:
         self.service = UpscaleService(self.tools, self.engine, self.members, desk, allow_unsafe=False)
         engine: Any = self.engine
         self.janitor = Janitor(self.pipeline, engine, self.members, self.ledger, retention_s=7 * 86_400)
+        async with self.database.read() as connection:
+            known = await connection.run_sync(lambda sync: inspect(sync).has_table("replicas"))
+        if known:
+            await self.sign_in()
 
     def make_tools(self, **changes: Any) -> Tools:
         parts: dict[str, Any] = {
@@ -250,7 +254,6 @@ class World:
         """The process dies and is started again."""
         await self.close()
         await self.open()
-        await self.sign_in()
 
     def forget_files(self) -> None:
         """Another machine goes on: it has the database, not the pictures."""

@@ -220,7 +220,6 @@ async def test_a_job_that_another_process_runs_can_be_watched(w: World) -> None:
     other = World(w.folder, w.url)
     other.engine, other.upscaler, other.adapter, other.clock = w.engine, w.upscaler, w.adapter, w.clock
     await other.open()
-    await other.sign_in()
     try:
         await other.service.confirm(job.id, ANN)
         await other.drive()
