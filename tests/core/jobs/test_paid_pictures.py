@@ -97,7 +97,7 @@ FAULTS: dict[str, tuple[str, FaultKind, int]] = {
     "result 429": ("result", too_many("20"), 30),
     "result key refused": ("result", Respond(401, json={"detail": "No user found for Key ID and Secret"}), 30),
     "result locked": ("result", Respond(403, json={"detail": "User is locked. Reason: Exhausted balance."}), 30),
-    "result dropped": ("result", DropAfter(), 30),
+    "result dropped": ("result", DropAfter(), 90),
     "status 404": ("status", Respond(404, json={"status": "NOT_FOUND"}), 3),
     "stream dropped": ("stream", DropBefore(), 9),
     "file 403": ("download", Respond(403, text="denied"), 40),
