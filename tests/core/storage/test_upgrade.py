@@ -1,6 +1,6 @@
 """What release 0.1.0 wrote is still there after the upgrade: jobs, their messages, and the money.
 
-`data/release_0_1_0.json` holds rows that its own code wrote (a running job, one whose submit got no answer, one that
+`release_0_1_0.json` holds rows that its own code wrote (a running job, one whose submit got no answer, one that
 asks for agreement, one that is done), under the key below.
 """
 
@@ -30,7 +30,7 @@ KEY = "a key of the release 0.1.0"
 COUNTED = {("ledger_entries", "id"), ("ledger_holds", "seq")}
 """Numbered by the database itself."""
 
-ROWS = json.loads((Path(__file__).parent / "data" / "release_0_1_0.json").read_text())
+ROWS = json.loads(Path(__file__).with_name("release_0_1_0.json").read_text())
 
 
 def _old_database(connection: Connection) -> None:
