@@ -1,7 +1,8 @@
-"""Which arguments are pictures and which are parameters, and what a result's file is called. Touches names only."""
+"""Which arguments are pictures and which are parameters, and what a result's file is called. Copies results out."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from bot.cli.console import CommandError
 from core.domain.media_types import suffix_for
 from core.domain.parameters.values import LINK
+from core.storage.private_folder import give_usual_rights
 
 _PICTURES = frozenset([".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"])
 _RESULTS = ("image/png", "image/jpeg", "image/webp")
@@ -78,3 +80,12 @@ def free_path(path: Path) -> Path:
     """`path`, or `path` with -1, -2 … before its ending where that appeared meanwhile: a paid result is never lost."""
     tries = [path, *(path.with_stem(f"{path.stem}-{n}") for n in range(1, 1000))]
     return next(candidate for candidate in tries if not candidate.exists())
+
+
+def hand_out(source: Path, dest: Path) -> None:
+    """Copy a picture to where a person wants it; `dest` is whole or absent, and not more private than their files."""
+    dest.parent.mkdir(parents=True, exist_ok=True)
+    part = dest.with_name(f".{dest.name}.part")
+    shutil.copyfile(source, part)
+    give_usual_rights(part)
+    part.replace(dest)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from bot.cli.console import CommandError, Exit, err, moment, operator, out
+from bot.cli.files import hand_out
 from core.domain.job import Job, JobState
 from core.domain.media_types import suffix_for
 from core.domain.money import usd
@@ -57,7 +57,7 @@ async def save_result(app: App, reference: str, target: Path) -> Exit:
     if path.exists():
         raise CommandError(f"{path} exists; name another file.")
     try:
-        await asyncio.to_thread(shutil.copyfile, kept, path)
+        await asyncio.to_thread(hand_out, kept, path)
     except FileNotFoundError:
         err.print(f"The picture of {escape(reference)} is no longer on this machine.")
         return Exit.FAILED

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from bot.cli.console import PLATFORM, CommandError, Exit, ask, err, operator, say
-from bot.cli.files import Order, free_path, refuse_taken, result_path, title
+from bot.cli.files import Order, free_path, hand_out, refuse_taken, result_path, title
 from bot.cli.receipt import print_result
 from core.domain.errors import BudgetError, InvalidParameters, TooLate, UpscaleError
 from core.domain.events import Cancelled, Failed, Finished, PriceAsked, Progressed
@@ -194,7 +194,7 @@ class _Run:
         path = result_path(picture, job.parameters.factor, job.result.mime, self.options.out, many=many)
         path = path if self.options.force else free_path(path)
         original = await JobMedia(self.app.tools).original(job)
-        await asyncio.to_thread(_write, original.path, path)
+        await asyncio.to_thread(hand_out, original.path, path)
         left = await self.app.service.limits(self.actor)
         print_result(picture, job, path, tuple(left), json=self.options.json)
         return Exit.OK
@@ -242,11 +242,3 @@ def _code(error: UpscaleError | None, state: JobState) -> Exit:
     if isinstance(error, InvalidParameters):
         return Exit.USAGE
     return Exit.CANCELLED if state is JobState.CANCELLED else Exit.FAILED
-
-
-def _write(source: Path, dest: Path) -> None:
-    """Copy through a neighbour file, so that `dest` is whole or absent."""
-    dest.parent.mkdir(parents=True, exist_ok=True)
-    part = dest.with_name(f".{dest.name}.part")
-    shutil.copyfile(source, part)
-    part.replace(dest)

@@ -8,6 +8,13 @@ import stat
 from pathlib import Path
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_USUAL_UMASK = os.umask(_OTHERS)
+os.umask(_USUAL_UMASK)
+
+
+def give_usual_rights(path: Path) -> None:
+    """Let a file that was made for a person have the rights that their own umask gives, as before `make_private`."""
+    path.chmod(0o666 & ~_USUAL_UMASK)
 
 
 def make_private(folder: Path) -> None:

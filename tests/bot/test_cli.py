@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sqlite3
+import stat
 import subprocess
 import sys
 import time
@@ -96,6 +97,8 @@ def test_a_picture_is_enlarged_explained_and_counted(folder: Path, bot: Bot) -> 
     assert record["job_id"] in bot("history").stdout
     saved = bot("job", record["job_id"], "--save", "copy.png")
     assert saved.returncode == 0, saved.stderr
+    usual = stat.S_IMODE((folder / "cat.png").stat().st_mode)
+    assert {stat.S_IMODE((folder / name).stat().st_mode) for name in ("cat.3x.png", "copy.png")} == {usual}
     assert (folder / "copy.png").read_bytes() == (folder / "cat.3x.png").read_bytes()
     assert bot("job", record["job_id"], "--save", "copy.png").returncode == 2
     assert bot("job", "000000000000", "--save", "other.png").returncode == 1
@@ -219,6 +222,8 @@ def started(folder: Path, port: int) -> subprocess.Popen[str]:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=2) as answer:
                 assert json.load(answer)["status"] == "ok"
+            # Alive comes a moment before ready: until then /readyz answers 503, which is an OSError here.
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10):
                 return process
         except OSError:
             time.sleep(0.1)
@@ -239,6 +244,7 @@ def test_run_serves_says_where_refuses_a_second_on_the_port_and_ends_at_sigterm(
         output, _ = process.communicate(timeout=30)
     finally:
         process.kill()
+        process.communicate()
     assert process.returncode == 0, output
     assert f"http://127.0.0.1:{port}" in output
     assert "Traceback" not in output
