@@ -52,7 +52,7 @@ lock: $(VENV)/bin/python ## pin every package by hash anew
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@cd . && for extra in "" dev; do \
 	  out=requirements$${extra:+-$$extra}.lock; \
-	  $(BIN)/uv pip compile pyproject.toml --quiet $${extra:+--extra $$extra --constraint requirements.lock} \
+	  $(BIN)/uv pip compile pyproject.toml --quiet $${extra:+--extra $$extra --extra otel --constraint requirements.lock} \
 	    --universal --python-version 3.11 --generate-hashes --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --output-file $$out || exit 1; \
 	  ! grep -nE '://|--(extra-)?index|--find-links' $$out || { echo "$$out names an index"; exit 1; }; \
