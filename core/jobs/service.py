@@ -5,7 +5,6 @@ No method waits for a job. Whatever happens later goes out through the reply mad
 
 from __future__ import annotations
 
-import dataclasses
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 
@@ -22,10 +21,11 @@ from core.domain.parameters.grammar import parse_request
 from core.domain.parameters.spec import SEED_MAX, Parameters, Parsed, resolve
 from core.domain.variations import redelivery, repeated_request
 from core.jobs.admission import Share
+from core.jobs.queue import open_here, with_newest_progress
 from core.jobs.steps import Tools
 from core.jobs.steps.fail import close_question
 from core.jobs.watch import follow_job
-from core.ports import Change, JobEngine
+from core.ports import Change, JobEngine, OpenHere
 from core.presentation import Charge, Notice, explain
 from core.presentation.job_texts import cancelled_text, charge_text
 
@@ -221,12 +221,11 @@ class UpscaleService(DeskMethods):
     async def job(self, job_id: str, actor: Requester | None) -> Job:
         """One job that this person may see, with the newest progress that this process knows."""
         job = authorization.check_visible(await self._tools.store.get(job_id), actor)
-        events = self._tools.feed.recent(job.id, 0)
-        newest = events[-1].job if events else None
-        if newest is None or job.state.terminal or newest.state is not job.state:
-            return job
-        # Only the progress: the stored row may already know the result that this event was published without.
-        return dataclasses.replace(job, progress=newest.progress)
+        return with_newest_progress(self._tools.feed, job)
+
+    async def queue(self, actor: Requester) -> OpenHere:
+        """What runs and waits in a moderator's workspace. Raises NotAllowed."""
+        return await open_here(self._tools.store, self._tools.feed, actor)
 
     async def delete(self, job_id: str, actor: Requester) -> Job:
         """Delete the images, here and at fal; a job that still runs is stopped first."""

@@ -12,7 +12,7 @@ from core.ports.money import Granted, HoldAnswer, HoldRequest, Ledger, MustWait
 from core.ports.operator import LogOnly, OperatorAlerts, OperatorNews, UnclearBill, UnclearPrice
 from core.ports.ownership import Lease, NotOwner, OwnLease
 from core.ports.service import Service
-from core.ports.storage import AppState, JobEngine, JobStore
+from core.ports.storage import AppState, JobEngine, JobStore, OpenHere
 from core.ports.upscaler import (
     BillingEvent,
     Found,
@@ -55,6 +55,7 @@ __all__ = [
     "MustWait",
     "NoMetrics",
     "NotOwner",
+    "OpenHere",
     "OperatorAlerts",
     "OperatorNews",
     "OwnLease",

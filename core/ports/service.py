@@ -12,6 +12,7 @@ from core.domain.events import JobEvent
 from core.domain.job import Job, Quote, ReplyAddress, Requester, UpscaleRequest
 from core.domain.limits import LimitStatus, Measure, ScopeKind, Window
 from core.domain.variations import Change
+from core.ports.storage import OpenHere
 from core.presentation import Notice
 
 
@@ -76,6 +77,12 @@ class Service(Protocol):
 
     async def history(self, actor: Requester, *, limit: int = 10, before: float | None = None) -> Sequence[Job]:
         """The actor's own last jobs, newest first."""
+
+    async def queue(self, actor: Requester) -> OpenHere:
+        """Moderator: what runs and waits in the own workspace (operator: everywhere), with its newest progress.
+
+        `cancel` takes one of them out. Raises NotAllowed.
+        """
 
     async def estimate(
         self,

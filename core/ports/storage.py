@@ -19,6 +19,14 @@ class OpenJobs:
     """Unix time at which the oldest of them was asked for."""
 
 
+@dataclass(frozen=True, slots=True)
+class OpenHere:
+    """The unfinished jobs of a place, oldest first; `total` counts those beyond the listed ones too."""
+
+    jobs: tuple[Job, ...]
+    total: int
+
+
 class JobStore(Protocol):
     """The jobs table. Every method is one transaction; `update` returns the new snapshot."""
 
@@ -81,6 +89,9 @@ class JobStore(Protocol):
 
     async def open_jobs(self) -> OpenJobs:
         """How many jobs wait and run, over all processes, and since when the oldest does."""
+
+    async def open_in(self, workspace: tuple[str, str] | None, *, limit: int) -> OpenHere:
+        """Unfinished jobs of this (platform, workspace id), or of all; also those that ask for agreement to a price."""
 
     async def count_takeover(self, job_id: str) -> int:
         """One more process died with this job; how many in all."""

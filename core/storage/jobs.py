@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from core.domain.errors import JobNotFound
@@ -16,7 +16,7 @@ from core.domain.identity import TEAM_SCOPED, is_same_person
 from core.domain.job import Job, JobState, Remote, Requester
 from core.ports import Clock, NotOwner
 from core.ports.ownership import owner_token
-from core.ports.storage import OpenJobs
+from core.ports.storage import OpenHere, OpenJobs
 from core.storage.codec import from_row, to_row
 from core.storage.database import Database
 from core.storage.encryption import Vault
@@ -221,6 +221,16 @@ class SqlJobStore:
         waiting = sum(int(row[1]) for row in rows if row[0] == JobState.QUEUED.value)
         oldest = min((float(row[2]) for row in rows), default=None)
         return OpenJobs(waiting, sum(int(row[1]) for row in rows) - waiting, oldest)
+
+    async def open_in(self, workspace: tuple[str, str] | None, *, limit: int) -> OpenHere:
+        """Unfinished jobs of this (platform, workspace id), or of all, oldest first."""
+        here: ColumnElement[bool] = jobs.c.state.in_((*_UNFINISHED, JobState.AWAITING_CONFIRMATION.value))
+        if workspace is not None:
+            here = and_(here, jobs.c.platform == workspace[0], jobs.c.workspace_id == workspace[1])
+        async with self._db.read() as connection:
+            total = (await connection.execute(select(func.count()).where(here))).scalar_one()
+        found = await self._list(select(jobs).where(here).order_by(jobs.c.created_at, jobs.c.id).limit(limit))
+        return OpenHere(tuple(found), int(total))
 
     async def count_takeover(self, job_id: str) -> int:
         """One more process died with this job; how many in all."""

@@ -53,7 +53,7 @@ from core.domain.parameters.grammar import parse_request
 from core.domain.parameters.spec import resolve
 from core.domain.variations import redelivery, repeated_request
 from core.jobs.endings import must_be_said
-from core.ports import Change, ChatAdapter, MediaFile, Reply
+from core.ports import Change, ChatAdapter, MediaFile, OpenHere, Reply
 from core.presentation import Notice, explain
 from core.presentation.ending_texts import ending
 from core.presentation.job_texts import cancelled_text, charge_text
@@ -396,6 +396,11 @@ class FakeCore:
     async def history(self, actor: Requester, *, limit: int = 10, before: float | None = None) -> Sequence[Job]:
         mine = [j for j in self.jobs.values() if j.requester.user_id == actor.user_id]
         return sorted(mine, key=lambda j: -j.created_at)[:limit]
+
+    async def queue(self, actor: Requester) -> OpenHere:
+        authorization.check_moderator(actor)
+        here = tuple(j for j in self.jobs.values() if not j.state.terminal)
+        return OpenHere(tuple(j for j in here if j.requester.workspace_id == actor.workspace_id), len(here))
 
     async def estimate(
         self, width_px: int, height_px: int, actor: Requester, *, text: str = "", fields: Any = None

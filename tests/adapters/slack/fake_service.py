@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 
 from core.budgets.reports import UsageReport, UsageRow
+from core.domain import authorization
 from core.domain.errors import (
     DeliveryRefused,
     DeliveryUnavailable,
@@ -49,7 +50,7 @@ from core.domain.parameters.grammar import parse_request
 from core.domain.parameters.spec import resolve
 from core.jobs.endings import must_be_said
 from core.jobs.progress import ProgressLoop
-from core.ports import Change, ChatAdapter, MediaFile
+from core.ports import Change, ChatAdapter, MediaFile, OpenHere
 from core.presentation import Notice, explain
 from core.presentation.ending_texts import ending
 from tests.emulators.slack.picture import measure, png
@@ -411,6 +412,11 @@ class FakeService:
             if (row.job.requester.workspace_id, row.job.requester.user_id) == (actor.workspace_id, actor.user_id)
         ]
         return list(reversed(mine))[:limit]
+
+    async def queue(self, actor: Requester) -> OpenHere:
+        authorization.check_moderator(actor)
+        here = tuple(j for j in self.jobs.values() if not j.state.terminal)
+        return OpenHere(tuple(j for j in here if j.requester.workspace_id == actor.workspace_id), len(here))
 
     async def estimate(
         self, width_px: int, height_px: int, actor: Requester, *, text: str = "", fields: Any = None

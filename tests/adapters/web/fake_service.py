@@ -20,6 +20,7 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from core.budgets.reports import UsageReport, UsageRow
+from core.domain import authorization
 from core.domain import errors as e
 from core.domain.events import Cancelled, Failed, Finished, JobEvent
 from core.domain.job import (
@@ -41,7 +42,7 @@ from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, NANOUSD_PER_USD, quote
 from core.domain.parameters.grammar import parse_request
 from core.domain.parameters.spec import resolve
 from core.jobs.event_bus import JobFeed
-from core.ports import Change, MediaFile, PictureOf, TileSet
+from core.ports import Change, MediaFile, OpenHere, PictureOf, TileSet
 from core.presentation import Charge, Notice, explain
 from tests.fakes.core import DatabaseAway
 
@@ -390,6 +391,11 @@ class FakeService:
     async def history(self, actor: Requester, *, limit: int = 10, before: float | None = None) -> Sequence[Job]:
         jobs = sorted(self.jobs.values(), key=lambda job: -job.created_at)
         return [job for job in jobs if before is None or job.created_at < before][:limit]
+
+    async def queue(self, actor: Requester) -> OpenHere:
+        authorization.check_moderator(actor)
+        here = tuple(j for j in self.jobs.values() if not j.state.terminal)
+        return OpenHere(tuple(j for j in here if j.requester.workspace_id == actor.workspace_id), len(here))
 
     async def estimate(
         self, width_px: int, height_px: int, actor: Requester, *, text: str = "", fields: Fields | None = None

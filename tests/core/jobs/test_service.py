@@ -13,6 +13,7 @@ from core.domain.errors import (
     InvalidParameters,
     JobNotFound,
     NoImage,
+    NotAllowed,
     ProviderHalted,
     ResultExpired,
     TooLate,
@@ -242,3 +243,18 @@ async def test_the_feed_forgets_old_jobs_and_keeps_its_size(w: World) -> None:
         assert len(w.tools.feed.recent(job.id, 0)) <= 64
         assert number < 200
     await until(lambda: len(w.tools.feed.recent(job.id, 0)) == 64)
+
+
+async def test_moderators_see_what_runs_and_waits_in_their_own_place_and_take_one_out(w: World) -> None:
+    await w.done()
+    asks = await w.done(source=w.upload(2400, 1600), requester=BOB)
+    waits = await w.ask()
+    await w.ask(requester=EVE)
+    here = await w.service.queue(MOD)
+    assert {job.id: job.requester.user_id for job in here.jobs} == {waits.id: "ann", asks.id: "bob"}
+    assert here.total == 2
+    with pytest.raises(NotAllowed):
+        await w.service.queue(BOB)
+    assert (await w.service.queue(Requester("web", "operator", is_operator=True))).total == 3
+    await w.service.cancel(asks.id, MOD)
+    assert [job.id for job in (await w.service.queue(MOD)).jobs] == [waits.id]
