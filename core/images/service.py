@@ -17,12 +17,12 @@ from typing import Any
 from core.domain.errors import DamagedImage, Draining, ImageTooCostly, InternalError, OutputTooLarge, from_json
 from core.domain.media_types import Format
 from core.images.facts import Bounds, FittedKind, ImageFacts, ImageLimits, ModelLimits, Note
-from core.images.operations.result import Compared, Enlarged, Fitted, Prepared, Preview, StrippedResult
+from core.images.operations.result import Compared, Cropped, Enlarged, Fitted, Prepared, Preview, StrippedResult
 from core.images.pool import PoolClosed, PoolStats, WorkerDied, WorkerPool, WorkerTooSlow
 from core.images.weight import is_heavy
 
 __all__ = [
-    "Bounds", "Compared", "Enlarged", "Fitted", "FittedKind", "Format", "ImageFacts", "ImageLimits",
+    "Bounds", "Compared", "Cropped", "Enlarged", "Fitted", "FittedKind", "Format", "ImageFacts", "ImageLimits",
     "ImageShop", "ModelLimits", "Note", "PoolStats", "Prepared", "Preview", "StrippedResult", "check_output",
     "largest_factor", "output_size",
 ]  # fmt: skip
@@ -157,16 +157,40 @@ class ImageShop:
         found = await self._result_job("strip_result", path=str(path), decode=decode, limit_bytes=1 << 62, limits=roomy)
         return StrippedResult(path=path, facts=ImageFacts(**found["facts"]), sha256=found["sha256"])
 
-    async def restore(self, result: StrippedResult, source: Path, *, transparent: bool) -> StrippedResult:
-        """Gives a stripped result, in place, what its source had: density, and (`transparent`) its alpha, enlarged.
+    async def postprocess(
+        self,
+        result: StrippedResult,
+        source: Path | None,
+        *,
+        transparent: bool = False,
+        size_px: tuple[int, int] | None = None,
+        dpi: tuple[float, float] | None = None,
+    ) -> StrippedResult:
+        """Makes a stripped result, in place, sRGB and exactly `size_px` (by reduction), with what `source` had.
 
-        With alpha the file becomes a PNG. Raises InputError; the result is whole either way.
+        That is its alpha, enlarged, if `transparent` (the file becomes a PNG then), and its density, unless `dpi` gives
+        another. Raises InputError: ImageTooSmall for a size that it would have to be enlarged to. Whole either way.
         """
-        answer = await self._result_job("restore", path=str(result.path), source=str(source), transparent=transparent)
+        answer = await self._result_job(
+            "postprocess", path=str(result.path), source=source and str(source), transparent=transparent,
+            size_px=size_px, dpi=dpi,
+        )  # fmt: skip
         found = answer["found"]
         if found is None:
             return result
         return StrippedResult(path=result.path, facts=ImageFacts(**found["facts"]), sha256=found["sha256"])
+
+    async def crop_detail(
+        self, path: Path, out_path: Path, factor: float, *, output_pixels: int = 1_000_000
+    ) -> Cropped:
+        """Writes the most detailed part of an upright picture, as a PNG, for a look at it before the whole is paid.
+
+        Enlarged by `factor` it has at most `output_pixels`, as `output_size` counts. Raises InputError.
+        """
+        found = await self._result_job(
+            "crop_detail", path=str(path), out=str(out_path), factor=factor, output_pixels=output_pixels
+        )
+        return Cropped(path=out_path, **found)
 
     async def is_black(self, path: Path) -> bool:
         """Whether the whole picture is black. Reads every pixel. Raises InputError."""
@@ -192,7 +216,7 @@ class ImageShop:
         return Preview(**{**found, "path": out_path})
 
     async def tiles(self, path: Path, out_dir: Path, *, tile_px: int) -> tuple[int, str]:
-        """Cuts the picture into tiles at every halving of its size (see `core.images.tiles`): how many levels, and the
+        """Cuts the picture into tiles at every halving of its size: how many levels, and the
         ending of the tiles' names. Raises InputError.
         """
         found = await self._result_job("tiles", path=str(path), out=str(out_dir), tile_px=tile_px)

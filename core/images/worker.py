@@ -23,13 +23,14 @@ from typing import Any, TextIO
 
 import pyvips
 
-from core.images import tiles as tiling
 from core.images.confinement import confine
 from core.images.facts import Bounds, ImageLimits, ModelLimits
-from core.images.operations import compare as comparing
-from core.images.operations import fit as fitting
 from core.images.operations import prepare as preparing
-from core.images.operations import restore as restoring
+from core.images.operations.delivery import compare as comparing
+from core.images.operations.delivery import fit as fitting
+from core.images.operations.delivery import postprocess as postprocessing
+from core.images.operations.delivery import regions
+from core.images.operations.delivery import tiles as tiling
 from core.images.operations.refusals import Refused
 
 _NICENESS = 5
@@ -47,7 +48,19 @@ OPERATIONS: dict[str, Operation] = {
     "prepare": lambda a: preparing.prepare(Path(a["path"]), Path(a["out"]), _limits(a), ModelLimits(**a["model"])),
     "enlarge": lambda a: preparing.enlarge(Path(a["path"]), Path(a["out"]), a["factor"], _limits(a)),
     "strip_result": lambda a: preparing.strip_result(Path(a["path"]), _limits(a), a["limit_bytes"], a["decode"]),
-    "restore": lambda a: {"found": restoring.restore(Path(a["path"]), Path(a["source"]), a["transparent"], _limits(a))},
+    "postprocess": lambda a: {
+        "found": postprocessing.postprocess(
+            Path(a["path"]),
+            Path(a["source"]) if a["source"] else None,
+            _limits(a),
+            transparent=a["transparent"],
+            size_px=a["size_px"] and tuple(a["size_px"]),
+            dpi=a["dpi"] and tuple(a["dpi"]),
+        )
+    },
+    "crop_detail": lambda a: regions.crop_detail(
+        Path(a["path"]), Path(a["out"]), a["factor"], a["output_pixels"], _limits(a)
+    ),
     "is_black": lambda a: preparing.is_black(Path(a["path"]), _limits(a)),
     "fit": lambda a: fitting.fit(Path(a["path"]), Path(a["out_dir"]), a["max_bytes"], _limits(a)),
     "preview": lambda a: fitting.preview(Path(a["path"]), Path(a["out"]), a["max_side_px"], a["max_bytes"], _limits(a)),

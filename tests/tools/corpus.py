@@ -122,7 +122,7 @@ async def _delivered(shop: ImageShop, path: Path, scratch: Path) -> Path:
     prepared = await shop.prepare(path, sent)
     await shop.enlarge(sent, back, 1)
     transparent = "alpha_flattened" in prepared.notes
-    await shop.restore(await shop.strip_result(back), path, transparent=transparent)
+    await shop.postprocess(await shop.strip_result(back), path, transparent=transparent)
     return back
 
 

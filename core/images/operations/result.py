@@ -60,6 +60,18 @@ class Enlarged(_Written):
 
 
 @dataclass(frozen=True, slots=True)
+class Cropped:
+    """A part of a picture, written as a PNG: where it lies and how large it is, in pixels."""
+
+    path: Path
+    left: int
+    top: int
+    width: int
+    height: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Preview(_Written):
     """A reduced picture."""
 

@@ -150,15 +150,13 @@ async def ensure_result(tools: Tools, job: Job) -> Path:
 
 
 async def like_its_source(tools: Tools, job: Job, result: StrippedResult) -> StrippedResult:
-    """The result with the transparency and the density that its source has; as it is where the source is gone."""
+    """The result in sRGB with the transparency and the density of its source; without them where that is gone."""
     source = tools.files.source(job.id)
     transparent = job.input is not None and "alpha_flattened" in job.input.notes
     try:
-        if not source.exists():
-            if not transparent:
-                return result
+        if transparent and not source.exists():
             await _fetch(tools, job, source)
-        return await tools.images.restore(result, source, transparent=transparent)
+        return await tools.images.postprocess(result, source if source.exists() else None, transparent=transparent)
     except (UpscaleError, OSError) as error:
         log.warning("source_traits_not_restored", job=job.id, error=str(error))
         return result

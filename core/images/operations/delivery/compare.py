@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,12 @@ import pyvips
 from core.images.facts import ImageFacts, ImageLimits
 from core.images.operations import colour as colours
 from core.images.operations import load as opening
+from core.images.operations.delivery.regions import Region, most_detailed
 from core.images.operations.prepare import save_jpeg, save_png
 from core.images.operations.refusals import from_codec
 
 _PANE_PX = 640
 _DIVIDER_PX = 4
-_SEARCH_SIDE_PX = 512
 _MARGIN_PX = 6
 _LABEL_DPI = 110
 _MAX_BYTES = 4_000_000
@@ -26,23 +25,13 @@ _INK = [255, 255, 255]
 _PAPER = [24, 24, 27]
 
 
-@dataclass(frozen=True, slots=True)
-class _Region:
-    """A rectangle of the larger picture."""
-
-    left: int
-    top: int
-    width: int
-    height: int
-
-
 def compare(before: Path, after: Path, out: Path, labels: tuple[str, str], limits: ImageLimits) -> dict[str, Any]:
     """Writes the picture to `out`: PNG, or JPEG where a PNG would be over 4 MB. Raises Refused."""
     facts, _ = opening.examine(after, limits, limit_bytes=1 << 62, decode=False)
     old_facts, _ = opening.examine(before, limits, limit_bytes=1 << 62, decode=False)
     try:
-        region = _most_detailed(_upright(after, facts), min(_PANE_PX, facts.width_px), min(_PANE_PX, facts.height_px))
-        new = _shown(_upright(after, facts).crop(region.left, region.top, region.width, region.height))
+        region = most_detailed(_upright(after, facts), min(_PANE_PX, facts.width_px), min(_PANE_PX, facts.height_px))
+        new = _shown(region.of(_upright(after, facts)))
         old = _same_region(before, old_facts, facts, region)
         picture = _side_by_side(_labelled(old, labels[0]), _labelled(new, labels[1]))
         save_png(picture, out)
@@ -65,39 +54,12 @@ def _upright(path: Path, facts: ImageFacts) -> Any:
     return colours.to_8_bit(opening.upright(path, facts.format))
 
 
-def _most_detailed(image: Any, width: int, height: int) -> _Region:
-    """Where a window of this size gathers most edge energy, found on a reduced grey copy."""
-    full_width, full_height = image.width, image.height
-    small = image.thumbnail_image(_SEARCH_SIDE_PX, height=_SEARCH_SIDE_PX, size="down", auto_rotate=False)
-    grey = colours.flat(small).colourspace("b-w").copy_memory()
-    scale_x, scale_y = grey.width / full_width, grey.height / full_height
-    # The square root keeps one hard edge (a frame, a caption) from outweighing a whole field of texture.
-    energy = grey.sobel().cast("float") ** 0.5
-    radius = max(1.0, min(width * scale_x, height * scale_y) / 3)
-    field = energy.gaussblur(radius, precision="approximate")
-    half_x = min(int(width * scale_x / 2), (grey.width - 1) // 2)
-    half_y = min(int(height * scale_y / 2), (grey.height - 1) // 2)
-    centres = field.crop(half_x, half_y, grey.width - 2 * half_x, grey.height - 2 * half_y)
-    _, x, y = _max_position(centres)
-    left = round((x + half_x + 0.5) / scale_x - width / 2)
-    top = round((y + half_y + 0.5) / scale_y - height / 2)
-    return _Region(
-        left=max(0, min(left, full_width - width)), top=max(0, min(top, full_height - height)),
-        width=width, height=height,
-    )  # fmt: skip
-
-
-def _max_position(image: Any) -> tuple[float, int, int]:
-    value, at = image.max(x=True, y=True)
-    return float(value), int(at["x"]), int(at["y"])
-
-
-def _same_region(path: Path, old: ImageFacts, new: ImageFacts, region: _Region) -> Any:
+def _same_region(path: Path, old: ImageFacts, new: ImageFacts, region: Region) -> Any:
     """The region of the smaller picture, enlarged by Lanczos to the larger one's scale."""
     scale_x, scale_y = new.width_px / old.width_px, new.height_px / old.height_px
     if scale_x < 1 or scale_y < 1:
         image = _upright(path, old).thumbnail_image(new.width_px, height=new.height_px, size="force")
-        return _shown(image.crop(region.left, region.top, region.width, region.height))
+        return _shown(region.of(image))
     left = max(0, math.floor(region.left / scale_x) - _MARGIN_PX)
     top = max(0, math.floor(region.top / scale_y) - _MARGIN_PX)
     right = min(old.width_px, math.ceil((region.left + region.width) / scale_x) + _MARGIN_PX)

@@ -1,0 +1,122 @@
+"""The last step of a result: sRGB, the size that was asked for, and what the source had: transparency and density."""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import pyvips
+
+from core.domain.media_types import Format
+from core.images.facts import ImageFacts, ImageLimits
+from core.images.operations import load as opening
+from core.images.operations import metadata as pieces
+from core.images.operations.decoders.pillow import forget
+from core.images.operations.prepare import JPEG_QUALITY, save_jpeg, save_png, sha256_of
+from core.images.operations.refusals import Refused, from_codec
+from core.images.operations.samples import Rendering, rendering_of, to_srgb
+from core.images.operations.transparency import put_back
+
+_MM_PER_INCH = 25.4
+_UNSET_PER_MM: Final = (1.0, 72 / 25.4)
+"""What libvips says where a file gives no density."""
+_SANE_DPI = (10.0, 10_000.0)
+_SHOWN_KINDS = ("png", "jpeg", "webp")
+_SHOWN_SPACES = ("srgb", "b-w", "rgb16", "grey16")
+
+
+def postprocess(
+    path: Path,
+    source: Path | None,
+    limits: ImageLimits,
+    *,
+    transparent: bool,
+    size_px: tuple[int, int] | None,
+    dpi: tuple[float, float] | None,
+) -> dict[str, Any] | None:
+    """Changes the result at `path` in place; its new facts, or None where there was nothing to change.
+
+    A result in other colours than sRGB, or of a kind that chats do not show, is converted. It is reduced to `size_px`
+    (never enlarged: Refused). With `transparent` it becomes a PNG with the source's alpha. `dpi`, else the source's
+    density, is written to PNG and JPEG. Raises Refused.
+    """
+    try:
+        facts, image = opening.examine(path, limits, limit_bytes=1 << 62, decode=False)
+        kind = None if source is None else opening.kind_of(source, limits, limit_bytes=1 << 62)
+        if dpi is None and source is not None and kind is not None:
+            dpi = density_of(source, kind)
+        rendering = rendering_of(path, facts.format, image)
+        size_px = None if size_px == (facts.width_px, facts.height_px) else size_px
+        odd = rendering.profile is not None or facts.format not in _SHOWN_KINDS
+        odd = odd or image.interpretation not in _SHOWN_SPACES
+        if odd or size_px or transparent:
+            _rewrite(path, facts, rendering, size_px, (source, kind) if transparent else None)
+        elif dpi is None:
+            return None
+        if dpi is not None:
+            write_density(path, opening.kind_of(path, limits, limit_bytes=1 << 62), dpi)
+        facts, _ = opening.examine(path, limits, limit_bytes=1 << 62, decode=False)
+    except pyvips.Error as error:
+        raise from_codec(error, "png") from error
+    finally:
+        forget()
+    return {"facts": asdict(facts), "sha256": sha256_of(path)}
+
+
+def _rewrite(
+    path: Path, facts: ImageFacts, rendering: Rendering, size_px: tuple[int, int] | None, alpha_of: Any | None
+) -> None:
+    image = to_srgb(opening.upright(path, facts.format), rendering)
+    if size_px is not None:
+        image = reduced(image, *size_px)
+    if alpha_of is not None:
+        image = put_back(image, *alpha_of)
+    fresh = path.with_name(f"{path.name}.processed")
+    if facts.format == "jpeg" and alpha_of is None:
+        save_jpeg(image, fresh, JPEG_QUALITY)
+    else:
+        save_png(image, fresh)
+    os.replace(fresh, path)
+
+
+def reduced(image: Any, width_px: int, height_px: int) -> Any:
+    """Exactly this size, by Lanczos in linear light; alpha is weighed in. Raises Refused where it would be enlarged."""
+    if width_px > image.width or height_px > image.height:
+        raise Refused("image_too_small", width_px=image.width, height_px=image.height, min_side_px=width_px)
+    return image.thumbnail_image(width_px, height=height_px, size="force", linear=True, auto_rotate=False)
+
+
+def density_of(path: Path, kind: Format) -> tuple[float, float] | None:
+    """Dots per inch, across and down as the picture stands upright; None where the file gives none."""
+    if kind == "png" and b"pHYs" not in pieces.colour_chunks(path):
+        return None
+    image = opening.load(path, kind)
+    if any(abs(image.xres - unset) < 1e-6 for unset in _UNSET_PER_MM) and kind != "png":
+        return None
+    found = (image.xres * _MM_PER_INCH, image.yres * _MM_PER_INCH)
+    if not all(_SANE_DPI[0] <= dpi <= _SANE_DPI[1] for dpi in found):
+        return None
+    return found if opening.orientation_of(image) < 5 else found[::-1]
+
+
+def write_density(path: Path, kind: Format, dpi: tuple[float, float]) -> None:
+    """In place, at byte level; kinds that have no simple place for it stay as they are."""
+    size_bytes = path.stat().st_size
+    with path.open("rb") as file:
+        if kind == "png":
+            plan = pieces.plan_png_density(file.fileno(), size_bytes, tuple(round(d / 0.0254) for d in dpi))
+        elif kind == "jpeg":
+            plan = _jpeg_plan(file.read(20), size_bytes, dpi)
+        else:
+            return
+    pieces.rewrite(path, plan)
+
+
+def _jpeg_plan(head: bytes, size_bytes: int, dpi: tuple[float, float]) -> pieces.Plan:
+    density = b"\x01" + struct.pack(">HH", round(dpi[0]), round(dpi[1]))
+    if head[2:4] == b"\xff\xe0" and head[6:11] == b"JFIF\0":
+        return [(0, 13), density, (18, size_bytes)]
+    return [(0, 2), b"\xff\xe0\x00\x10JFIF\0\x01\x01" + density + b"\0\0", (2, size_bytes)]
