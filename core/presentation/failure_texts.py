@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from core.domain import errors as e
 from core.domain.money import usd
 from core.presentation.input_failure_texts import INPUT
-from core.presentation.limit_texts import limit_reached
+from core.presentation.limit_texts import limit_reached, paused
 from core.presentation.notices import Notice
 from core.presentation.plain_text import Explainer, plain
 from core.presentation.provider_failure_texts import PROVIDER
@@ -149,12 +149,7 @@ _SENTENCES: dict[type[e.UpscaleError], Explainer] = {
         advice=tr("Try again when one of them is done.", lo),
         tone="refusal",
     ),
-    e.Paused: lambda error, lo: Notice(
-        tr("New upscales are paused here by a moderator.", lo)
-        if error.by == "moderator"
-        else tr("New upscales are paused by whoever runs this bot.", lo),
-        tone="refusal",
-    ),
+    e.Paused: lambda error, lo: paused(error.by, lo),
     e.LedgerUnavailable: plain(
         lambda lo: tr("The budget could not be checked, so nothing was started.", lo),
         lambda lo: tr("Please try again in a minute.", lo),

@@ -82,9 +82,18 @@ def tightest(statuses: tuple[LimitStatus, ...]) -> LimitStatus | None:
     return min(money, key=lambda status: status.left, default=None)
 
 
+def paused(by: str, locale: str) -> Notice:
+    """New jobs are paused by a moderator, or by the operator."""
+    moderator = tr("New upscales are paused here by a moderator.", locale)
+    what = moderator if by == "moderator" else tr("New upscales are paused by whoever runs this bot.", locale)
+    return Notice(what, tone="refusal")
+
+
 def limit_reached(error: e.LimitReached, locale: str) -> Notice:
     """Which limit, how much of it is left, what was needed, when it opens again, and what would fit."""
     limit = error.status.limit
+    if limit.amount == 0 and limit.measure is Measure.JOBS:  # what pausing one place writes down
+        return paused(limit.source, locale)
     facts = {
         "needed": amount(limit.measure, error.needed, locale),
         "left": amount(limit.measure, error.status.left, locale),

@@ -95,6 +95,12 @@ def test_a_platforms_locale_finds_its_language(language: str, tag: str) -> None:
     assert language_of(tag) == language
 
 
+def test_a_place_that_is_paused_is_not_told_of_a_limit() -> None:
+    limit = Limit(Scope(ScopeKind.CHANNEL, "slack", "T1", "C1"), Measure.JOBS, Window.TOTAL, 0, source="operator")
+    told = explain(e.LimitReached(status=LimitStatus(limit, 0, 0, None), needed=1), "en")
+    assert told.what == "New upscales are paused by whoever runs this bot."
+
+
 def test_a_need_above_the_whole_limit_still_names_limit_rest_and_time() -> None:
     limit = Limit(Scope(ScopeKind.USER, "slack"), Measure.USD, Window.DAY, 300_000_000)
     begun, fresh = LimitStatus(limit, 100_000_000, 0, 9.5), LimitStatus(limit, 0, 0, 9.5)

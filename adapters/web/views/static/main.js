@@ -163,7 +163,7 @@ async function loadHistory() {
     thread.bots(notice(error.detail.message));
   }
   thread.refresh();
-  if (!thread.empty) thread.toBottom(false);
+  if (!thread.empty) thread.show(thread.list.lastElementChild, false);
 }
 
 function wire(composer) {

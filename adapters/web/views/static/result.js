@@ -32,16 +32,33 @@ function buttons(job, actions, changed, problem) {
   const remove = button(t("b_delete"), "trash", () => deleteImages(job, changed, problem), { class: "quiet danger push later" });
   const more = button(t("b_more"), "more", () => {
     row.classList.add("open");
-    row.querySelector(".later").focus();
+    row.querySelector(".away").focus();
   }, { class: "more", "aria-expanded": "false" });
-  const row = el("div", { class: "actions result-actions" },
+  const row = oneLine(el("div", { class: "actions result-actions" },
     el("a", { class: "button primary", href: job.result.download_url, download: job.result.image.file_name }, icon("download"), el("span", {}, t("b_download"))),
     button(t("b_again"), "again", ask("again")),
     button(t("b_more_creative"), "spark", ask("more_creative"), { class: "later" }),
     button(t("b_twice_more"), "grow", ask("twice_more"), { class: "later" }),
     discloser(t("b_compare"), "compare", compare),
-    discloser(t("b_details"), "info", details, "later"), remove, more);
+    discloser(t("b_details"), "info", details, "later"), remove, more));
   return [row, compare, details];
+}
+
+/** The row, with as many of its last actions behind "More" as do not fit on one line. */
+function oneLine(row) {
+  const wraps = () => {
+    const shown = [...row.children].filter((node) => node.offsetParent);
+    return shown.at(-1)?.offsetTop > shown[0]?.offsetTop + 4;
+  };
+  const later = [...row.querySelectorAll(".later")];
+  new ResizeObserver(() => {
+    for (const node of later) node.classList.remove("away");
+    row.classList.remove("tight");
+    if (!wraps()) return;
+    row.classList.add("tight");
+    while (wraps() && later.some((node) => !node.classList.contains("away"))) later.findLast((node) => !node.classList.contains("away")).classList.add("away");
+  }).observe(row);
+  return row;
 }
 
 /** A button that shows and hides `target`. */

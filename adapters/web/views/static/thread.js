@@ -2,6 +2,7 @@
 
 import { t } from "./boot.js";
 import { byId, el } from "./dom.js";
+import { roomHeight } from "./viewer.js";
 
 const NEAR_BOTTOM_PX = 200;
 
@@ -46,14 +47,16 @@ export class Thread {
   }
 
   /** Bring an answer into view from its beginning: pictures in it may still make it longer. */
-  toTop(item) {
-    item.scrollIntoView({ behavior: "smooth", block: "start" });
+  toTop(item, smooth = true) {
+    item.scrollIntoView({ behavior: smooth ? "smooth" : "instant", block: "start" });
   }
 
   /** The end of the conversation; an answer that is taller than the window from its beginning. */
-  show(item) {
-    const room = innerHeight - byId("composer").offsetHeight - document.querySelector(".top").offsetHeight;
-    if (item.offsetHeight > room) this.toTop(item); else this.toBottom();
+  show(item, smooth = true) {
+    // Views measure themselves after the next layout; before that, the page is too short to scroll to their top.
+    requestAnimationFrame(() => requestAnimationFrame(() => {
+      if (item.offsetHeight > roomHeight()) this.toTop(item, smooth); else this.toBottom(smooth);
+    }));
   }
 
   nearBottom() {

@@ -11,7 +11,8 @@ import { Tiles } from "./tiles.js";
 const LADDER = [0.05, 0.1, 0.25, 0.5, 1, 2, 4];
 const MOST = 4;
 const LEAST_HEIGHT_PX = 220;
-const AROUND_PX = 250; // header, tools and input stay in view
+const TOOLS_PX = 90; // the view's own tools and the card's edge
+const INPUT_EDGE_PX = 26;
 const ARROW_STEP = 0.12;
 const NEAR_EDGE_PX = 14;
 
@@ -97,7 +98,7 @@ export class Viewer {
     if (this.full) {
       this.stage.style.height = "";
     } else {
-      const most = Math.max(LEAST_HEIGHT_PX, innerHeight - AROUND_PX);
+      const most = Math.max(LEAST_HEIGHT_PX, roomHeight() - TOOLS_PX);
       this.stage.style.height = `${Math.round(Math.min(most, Math.max(LEAST_HEIGHT_PX, this.#wantedHeight(most))))}px`;
     }
     this.fullButton.setAttribute("aria-pressed", String(this.full));
@@ -118,6 +119,7 @@ export class Viewer {
     const { width, height } = this.pane;
     const scale = this.zoom / devicePixelRatio;
     const box = { width: this.size.width * scale, height: this.size.height * scale };
+    this.stage.style.setProperty("--beside", `${Math.max(0, (width - box.width) / 2)}px`);
     this.centre = { x: kept(this.centre.x, width / box.width), y: kept(this.centre.y, height / box.height) };
     const snap = (value) => Math.round(value * devicePixelRatio) / devicePixelRatio;
     box.left = snap(width / 2 - this.centre.x * box.width);
@@ -256,6 +258,13 @@ export class Viewer {
   }
 }
 
+/** The window's height without the header and the input at rest. */
+export function roomHeight() {
+  const height = (selector) => document.querySelector(selector)?.offsetHeight ?? 0;
+  const input = height(".line-row");
+  return innerHeight - height(".top") - (input ? input + INPUT_EDGE_PX : 0);
+}
+
 /** A centre (0–1) that leaves no empty border where the picture is larger than the pane. */
 function kept(centre, share) {
   return share >= 1 ? 0.5 : Math.min(1 - share / 2, Math.max(share / 2, centre));
@@ -264,7 +273,7 @@ function kept(centre, share) {
 class Layer {
   constructor(name, { url, full, name: fileName, mime, alt }) {
     this.tiles = null;
-    this.image = el("img", { class: name, src: url, alt, loading: "lazy", decoding: "async" });
+    this.image = el("img", { class: name, src: url, alt, loading: "lazy", decoding: "async", onload: () => { this.image.dataset.loaded = ""; } });
     this.link = el("a", { class: "layer", href: full, tabIndex: -1, "aria-label": alt || t("before"), download: fileName, onclick: (event) => { if (!event.ctrlKey && !event.metaKey) event.preventDefault(); } }, this.image);
     this.link.addEventListener("dragstart", (event) => {
       const address = new URL(full, location.href).href;
