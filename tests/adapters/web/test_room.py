@@ -20,7 +20,8 @@ SEEN = """() => {
   const actions = [...document.querySelectorAll(".result-actions > *")].filter((node) => node.offsetParent);
   return {
     above: stage.top - header.bottom, below: input.top - tools.bottom, toolRows: tools.height / 40,
-    beside: innerWidth - stage.width, actions: actions.length, lines: new Set(actions.map((node) => node.offsetTop)).size,
+    beside: innerWidth - stage.width, actions: actions.length,
+    lines: new Set(actions.map((node) => node.offsetTop)).size,
   };
 }"""
 ARRIVED = f"() => {{ const s = ({SEEN})(); return s.above >= 0 && s.above < 60 && s.below >= 0; }}"
