@@ -11,6 +11,7 @@ import sys
 import time
 from enum import IntEnum
 
+import typer
 from rich.console import Console
 from rich.text import Text
 
@@ -42,6 +43,12 @@ out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _COLOURS = {"error": "red", "refusal": "yellow", "info": "cyan"}
+
+
+def leave(code: int) -> None:
+    """End the command with this exit code."""
+    if code != Exit.OK:
+        raise typer.Exit(int(code))
 
 
 def say(notice: Notice, prefix: str = "") -> None:

@@ -13,7 +13,8 @@ from typing import Annotated
 
 import typer
 
-from bot.cli.console import CommandError, Exit, err
+from bot.cli.console import CommandError, Exit, err, leave
+from bot.cli.upkeep import upkeep
 from core.domain.errors import BudgetError, UpscaleError
 from core.domain.limits import Measure, ScopeKind, Window
 
@@ -24,6 +25,7 @@ Settings come from the environment and .env; .env.example documents them all.
 cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=_ABOUT, pretty_exceptions_enable=False)
 quota = typer.Typer(no_args_is_help=True, help="Show and change limits.")
 cli.add_typer(quota, name="quota")
+cli.add_typer(upkeep)
 
 
 def _print_version(wanted: bool) -> None:
@@ -65,7 +67,7 @@ def run() -> None:
     """
     from bot.cli.run import run_bot
 
-    _leave(run_bot())
+    leave(run_bot())
 
 
 @cli.command()
@@ -77,7 +79,7 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="One JSON array, fo
     from bot.cli.doctor import examine
     from bot.cli.session import in_app
 
-    _leave(in_app(lambda app: examine(app, as_json=json)))
+    leave(in_app(lambda app: examine(app, as_json=json)))
 
 
 @cli.command()
@@ -88,15 +90,15 @@ def setup() -> None:
     """
     from bot.cli.setup import run_setup
 
-    _leave(run_setup())
+    leave(run_setup())
 
 
 @cli.command()
 def invite() -> None:
     """Print the links that add the bot to Discord."""
-    from bot.cli.platforms import print_invites
+    from bot.cli.setup import print_invites
 
-    _leave(print_invites())
+    leave(print_invites())
 
 
 @cli.command("slack-manifest")
@@ -105,9 +107,9 @@ def slack_manifest() -> None:
 
     Paste it at https://api.slack.com/apps: Create New App, From a manifest.
     """
-    from bot.cli.platforms import print_manifest
+    from bot.cli.setup import print_manifest
 
-    _leave(print_manifest())
+    leave(print_manifest())
 
 
 @cli.command(context_settings=_PASS_ON)
@@ -141,7 +143,7 @@ def upscale(
     fields = {"factor": factor, "creativity": creativity, "guidance": guidance, "steps": steps, "seed": seed}
     given = {name: value for name, value in {**fields, "preset": preset, "safety": safety}.items() if value}
     options = Options(read_arguments(arguments), given, out, force, yes, json)
-    _leave(in_app(lambda app: work(app, options)))
+    leave(in_app(lambda app: work(app, options)))
 
 
 @cli.command()
@@ -155,7 +157,7 @@ def usage(
     from bot.cli.money import print_usage_csv, show_usage
     from bot.cli.session import in_app
 
-    _leave(in_app(lambda app: print_usage_csv(app, period, member) if csv else show_usage(app, period, member, chart)))
+    leave(in_app(lambda app: print_usage_csv(app, period, member) if csv else show_usage(app, period, member, chart)))
 
 
 @quota.command("show")
@@ -165,7 +167,7 @@ def quota_show(platform: Platform = "", workspace: Workspace = "", user: User = 
     from bot.cli.session import in_app
 
     place = Place(platform, workspace, user, channel)
-    _leave(in_app(lambda app: show_limits(app, place)))
+    leave(in_app(lambda app: show_limits(app, place)))
 
 
 @quota.command("set")
@@ -205,7 +207,7 @@ def quota_pause(
     from bot.cli.money import Place, pause
     from bot.cli.session import in_app
 
-    _leave(in_app(lambda app: pause(app, Place(platform, workspace), not off)))
+    leave(in_app(lambda app: pause(app, Place(platform, workspace), not off)))
 
 
 @cli.command()
@@ -217,7 +219,7 @@ def job(
     from bot.cli.jobs import save_result, show_job
     from bot.cli.session import in_app
 
-    _leave(in_app(lambda app: show_job(app, reference) if save is None else save_result(app, reference, save)))
+    leave(in_app(lambda app: show_job(app, reference) if save is None else save_result(app, reference, save)))
 
 
 @cli.command()
@@ -226,37 +228,7 @@ def history(limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100, 
     from bot.cli.jobs import show_history
     from bot.cli.session import in_app
 
-    _leave(in_app(lambda app: show_history(app, limit)))
-
-
-@cli.command()
-def reconcile(
-    days: Annotated[int, typer.Option(min=1, max=90, help="How far back")] = 7,
-    fix: Annotated[bool, typer.Option("--fix", help="Correct charges to what fal billed")] = False,
-) -> None:
-    """Compare our charges with fal's bill.
-
-    Lists every difference. Needs FAL_ADMIN_KEY. Exit code 1 if there is any.
-    """
-    from bot.cli.reconcile import reconcile as work
-    from bot.cli.session import in_app
-
-    _leave(in_app(lambda app: work(app, days, fix=fix)))
-
-
-@cli.command()
-def purge(
-    older_than_days: Annotated[int | None, typer.Option(min=0, help="Default: RETENTION_DAYS; 0: all of them")] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask")] = False,
-) -> None:
-    """Delete old pictures, here and at fal.
-
-    Money rows stay.
-    """
-    from bot.cli.reconcile import purge as work
-    from bot.cli.session import in_app
-
-    _leave(in_app(lambda app: work(app, older_than_days, yes=yes)))
+    leave(in_app(lambda app: show_history(app, limit)))
 
 
 def _set(
@@ -266,12 +238,7 @@ def _set(
     from bot.cli.session import in_app
 
     place = Place(platform, workspace)
-    _leave(in_app(lambda app: set_limit(app, place, scope, scope_id, unit, per, amount)))
-
-
-def _leave(code: int) -> None:
-    if code != Exit.OK:
-        raise typer.Exit(int(code))
+    leave(in_app(lambda app: set_limit(app, place, scope, scope_id, unit, per, amount)))
 
 
 def main() -> None:

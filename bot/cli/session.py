@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -56,22 +56,29 @@ def secrets_of(found: Settings) -> list[str]:
     return [value.get_secret_value() for value in values if hasattr(value, "get_secret_value")]
 
 
-@asynccontextmanager
-async def opened(found: Settings, *, serve: bool) -> AsyncIterator[App]:
-    """The started application. Raises CommandError with one sentence where it cannot be started."""
-    if not await asyncio.to_thread(writable, found.data_dir):
+@contextmanager
+def plain_errors(found: Settings) -> Iterator[None]:
+    """What can go wrong with the folder or the database of these settings becomes a CommandError of one sentence."""
+    if not writable(found.data_dir):
         raise CommandError(f"DATA_DIR={found.data_dir} cannot be written to; name a folder that can.")
     try:
         if parse(found.database).get_backend_name() == "sqlite" and (sentence := too_old()):
             raise CommandError(sentence)
-        app = build(found, serve=serve)
-        await app.__aenter__()
+        yield
     except (ServerError, LimitsError, DatabaseUrlError, KeyUnusable) as error:
         raise CommandError(str(error)) from None
     except (SQLAlchemyError, OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise CommandError(explain(error)) from None
     except NewerDatabase:
         raise CommandError("The database was made by a newer version of the bot; use that version.") from None
+
+
+@asynccontextmanager
+async def opened(found: Settings, *, serve: bool) -> AsyncIterator[App]:
+    """The started application. Raises CommandError with one sentence where it cannot be started."""
+    with plain_errors(found):
+        app = build(found, serve=serve)
+        await app.__aenter__()
     try:
         yield app
     finally:

@@ -1,4 +1,7 @@
-"""`python -m bot setup`: asks for the keys, checks each answer live, and writes `.env`."""
+"""`python -m bot setup` asks for the keys, checks each answer live, and writes `.env`; `invite` and `slack-manifest`.
+
+The platforms bring their own questions, links and manifest; none is named here.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,10 @@ import asyncio
 import getpass
 import importlib
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +21,16 @@ from typing import Any
 from rich.markup import escape
 
 from bot import settings
-from bot.cli import env_file
-from bot.cli.console import CommandError, Exit, err
-from bot.settings import Settings, secret
+from bot.cli.console import CommandError, Exit, err, out
+from bot.cli.session import read_settings
+from bot.settings import Platform, Settings, secret
 from bot.settings_problems import SettingsError
 from core.ports import Credential, Finding
 from core.ports.clock import SystemClock
 from core.upscalers.fal import FalConfig, FalUpscaler
 
 _TRIES = 3
+_PLAIN = re.compile(r"[A-Za-z0-9_.:/@+=,-]*")
 _CHECK_LIMIT_S = 20.0
 _MARKS = {"ok": "[green]✔[/green]", "warning": "[yellow]![/yellow]", "problem": "[red]✘[/red]"}
 Ask = Callable[[str], str]
@@ -68,7 +74,7 @@ def run_setup(ask: Ask = _hidden, path: Path = Path(".env")) -> Exit:
         accepted = _go_through(area, ask)
         if accepted:
             try:
-                env_file.write(path, accepted)
+                write_env(path, accepted)
             except OSError as error:
                 raise CommandError(f"{path} cannot be written: {error.strerror}.") from None
             os.environ.update(accepted)
@@ -182,3 +188,72 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def write_env(path: Path, values: Mapping[str, str]) -> None:
+    """Set these variables: in the line that sets them already, else at the end. Whole or not at all; owner only (0600).
+
+    Raises OSError.
+    """
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    left = dict(values)
+    for number, line in enumerate(lines):
+        name = line.split("=", 1)[0].strip().removeprefix("export ").strip()
+        if "=" in line and not line.lstrip().startswith("#") and name in values:
+            lines[number] = f"{name}={_quoted(values[name])}"
+            left.pop(name, None)
+    lines += [f"{name}={_quoted(value)}" for name, value in left.items()]
+    handle, made = tempfile.mkstemp(dir=path.parent, prefix=".env.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        Path(made).replace(path)
+    except OSError:
+        Path(made).unlink(missing_ok=True)
+        raise
+
+
+def _quoted(value: str) -> str:
+    if _PLAIN.fullmatch(value):
+        return value
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def print_invites() -> Exit:
+    """The links of every platform that has some and is set up, with what each permission is for."""
+    found = read_settings()
+    offered = [(platform, make) for platform, make in _offering(found, "invite_links") if platform.settings.enabled]
+    if not offered:
+        raise CommandError("No platform with invite links is set up; set DISCORD_TOKEN first.")
+    for platform, make in offered:
+        invites = asyncio.run(make(platform.settings))
+        if not invites:
+            raise CommandError(f"No link can be made for {platform.name}: its token does not look right.")
+        for invite in invites:
+            err.print(f"[bold]{escape(invite.title)}[/bold]")
+            out.print(invite.url, markup=False)
+            for permission in invite.permissions:
+                err.print(f"  [dim]{escape(permission.name)}: {escape(permission.reason)}[/dim]")
+    return Exit.OK
+
+
+def print_manifest() -> Exit:
+    """The manifest, alone on standard output, so that it can be piped."""
+    found = read_settings()
+    for platform, make in _offering(found, "manifest"):
+        try:
+            out.print(make(platform.settings, found.public_url), markup=False)
+        except ValueError as missing:
+            raise CommandError(str(missing)) from None
+        return Exit.OK
+    raise CommandError("No platform offers a manifest.")
+
+
+def _offering(found: Settings, name: str) -> Iterator[tuple[Platform, Any]]:
+    for platform in found.platforms:
+        make = getattr(importlib.import_module(f"adapters.{platform.name}"), name, None)
+        if make is not None:
+            yield platform, make

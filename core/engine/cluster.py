@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import asyncpg
 import structlog
 from filelock import FileLock, Timeout
+from sqlalchemy import text
 
 from core.engine.replicas import Replicas
 from core.ports import Lease
@@ -215,6 +216,28 @@ class PostgresRoster:
 def make_roster(database: Database, url: str, folder: Path, replicas: Replicas) -> Roster:
     """The one that fits the database: files in `folder` beside a SQLite file, else locks on the PostgreSQL at `url`."""
     return FileRoster(folder, replicas) if database.is_sqlite else PostgresRoster(url, replicas)
+
+
+async def anyone_alive(database: Database, folder: Path) -> bool:
+    """Whether any process of the bot uses this database now; `folder` as for `make_roster`."""
+    if not database.is_sqlite:
+        query = text(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name LIKE 'upscale-bot p-%'"
+        )
+        async with database.read() as connection:
+            return bool(await connection.scalar(query))
+    return any(_is_locked(path) for path in folder.glob("p-*.lock"))
+
+
+def _is_locked(path: Path) -> bool:
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        return True
+    lock.release()
+    return False
 
 
 async def _leave(replicas: Replicas, name: str) -> None:

@@ -164,6 +164,10 @@ _SENTENCES: dict[type[e.UpscaleError], Explainer] = {
         lambda lo: tr("Please try again in a minute.", lo),
         "refusal",
     ),
+    e.Restored: plain(
+        lambda lo: tr("The bot was set back to an earlier copy while this was under way, so it was not finished.", lo),
+        lambda lo: tr("Look in your history first; what is not there can be started again.", lo),
+    ),
     e.Draining: plain(lambda lo: tr("The bot is restarting; try again in a minute.", lo), tone="info"),
     e.InternalError: plain(lambda lo: tr("Something went wrong on our side.", lo), _try_again),
 }

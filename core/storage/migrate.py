@@ -61,9 +61,14 @@ def _upgrade(connection: Connection) -> None:
         return
     if version is not None and version not in known:
         raise NewerDatabase
+    upgrade_to(connection, "head")
+
+
+def upgrade_to(connection: Connection, revision: str) -> None:
+    """Bring the tables to this revision, within the connection's transaction; "head" is the newest."""
     from alembic import command
 
-    command.upgrade(_config(connection), "head")
+    command.upgrade(_config(connection), revision)
 
 
 def _config(connection: Connection) -> Config:

@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-from core.storage.metadata import metadata
+from core.storage.tables import metadata
 
 _BigId = BigInteger().with_variant(Integer(), "sqlite")
 """SQLite numbers rows by itself only in a column declared INTEGER."""

@@ -54,19 +54,23 @@ class Bot:
         assert self.process is not None
         return self.process.pid
 
+    def environment(self) -> dict[str, str]:
+        """The environment that it starts in."""
+        keep = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
+        given = {
+            **keep, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "DATA_DIR": str(self.data_dir), "WEB_PORT": "0",
+            "LOG_FORMAT": "json", "SECRET_KEY": "the same on every machine", **UNLIMITED, **self._env,
+        }  # fmt: skip
+        return {name: value for name, value in given.items() if value or name not in self._env}
+
     async def start(self) -> Bot:
         """Start, or start again; returns when it listens."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        keep = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
         self.port = 0
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "bot", "run",
             cwd=self.data_dir,
-            env={
-                **keep, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1",
-                "DATA_DIR": str(self.data_dir), "WEB_PORT": "0",
-                "LOG_FORMAT": "json", "SECRET_KEY": "the same on every machine", **UNLIMITED, **self._env,
-            },
+            env=self.environment(),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             limit=1 << 20,

@@ -14,9 +14,8 @@ import pytest
 
 from adapters.slack import Settings as SlackSettings
 from adapters.slack.setup.credentials import create_link
-from bot.cli import env_file
 from bot.cli.console import Exit
-from bot.cli.setup import run_setup
+from bot.cli.setup import run_setup, write_env
 from tests.emulators.discord import DiscordEmulator
 from tests.emulators.fal import API_KEY, FalEmulator
 from tests.emulators.slack import SlackEmulator
@@ -83,5 +82,5 @@ def test_a_value_with_odd_characters_is_read_back_as_it_was(clean: Path) -> None
     from dotenv import dotenv_values
 
     odd = {"A": "with space # and 'quote' \\ $x", "B": "plain"}
-    env_file.write(clean / ".env", odd)
+    write_env(clean / ".env", odd)
     assert dotenv_values(clean / ".env", interpolate=False) == odd

@@ -22,6 +22,7 @@
     │   ├── DeliveryRefused     ├── DeliveryUnavailable └── PlaceRefused
     ├── Draining                this process is shutting down
     ├── StorageUnavailable      the database does not answer
+    ├── Restored                unfinished in a backup that was restored
     └── InternalError           the unforeseen; carries only its reference
 
 Each class is a dataclass whose fields are JSON facts, so that an error can be stored with its job and explained
@@ -30,7 +31,7 @@ later, in another language, by another process. Nothing here may hold a link, a 
 
 from __future__ import annotations
 
-from core.domain.errors.base import Draining, InternalError, StorageUnavailable, UpscaleError
+from core.domain.errors.base import Draining, InternalError, Restored, StorageUnavailable, UpscaleError
 from core.domain.errors.budget import BudgetError, LedgerUnavailable, LimitReached, Paused, TooManyWaiting
 from core.domain.errors.delivery import DeliveryError, DeliveryRefused, DeliveryUnavailable, PlaceRefused
 from core.domain.errors.inputs import (
@@ -120,6 +121,7 @@ __all__ = [
     "QuoteExpired",
     "RequestError",
     "RequestLost",
+    "Restored",
     "ResultExpired",
     "StorageFull",
     "StorageUnavailable",

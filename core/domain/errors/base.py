@@ -1,4 +1,4 @@
-"""The root of the tree, and the two leaves that belong to no branch."""
+"""The root of the tree, and the leaves that belong to no branch."""
 
 from __future__ import annotations
 
@@ -36,3 +36,10 @@ class StorageUnavailable(UpscaleError):
     """The database does not answer, so nothing can be done or even written down."""
 
     code: ClassVar[str] = "storage_unavailable"
+
+
+@dataclass(eq=False, kw_only=True)
+class Restored(UpscaleError):
+    """A backup that was restored held this job unfinished; what became of it after the backup is not known."""
+
+    code: ClassVar[str] = "restored"

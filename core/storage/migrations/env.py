@@ -6,7 +6,7 @@ from alembic import context
 
 import core.storage.tables
 import core.storage.tables_ledger  # noqa: F401
-from core.storage.metadata import metadata
+from core.storage.tables import metadata
 
 connection = context.config.attributes["connection"]
 context.configure(connection=connection, target_metadata=metadata, render_as_batch=connection.dialect.name == "sqlite")

@@ -14,7 +14,7 @@ from core.engine.cluster import FileRoster, PostgresRoster, Roster, new_name, wa
 from core.engine.replicas import Replicas
 from core.ports.ownership import LeaseUnsure, awake_clock_s
 from core.storage.database import Database
-from core.storage.metadata import metadata
+from core.storage.tables import metadata
 from tests.fakes.core import until
 from tests.pg import fresh_database
 

@@ -40,8 +40,8 @@ from core.storage.encryption import Vault
 from core.storage.job_files import JobFiles
 from core.storage.jobs import SqlJobStore
 from core.storage.ledger import LedgerDatabase, LedgerSettings, SqlLedger
-from core.storage.metadata import metadata
 from core.storage.state import SqlAppState
+from core.storage.tables import metadata
 from tests.fakes.core import (
     FakeAdapter,
     FakeClock,

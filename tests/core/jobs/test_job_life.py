@@ -23,7 +23,7 @@ from core.domain.job import Job, JobState, Source
 from core.domain.limits import ScopeKind
 from core.jobs.steps import PipelineSettings
 from core.storage.database import Database
-from core.storage.metadata import metadata
+from core.storage.tables import metadata
 from tests.core.jobs.pipeline_kit import USD, Crash, World
 from tests.core.storage.ledger_kit import day_usd, running
 from tests.fakes.core import Submit

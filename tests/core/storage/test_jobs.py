@@ -37,8 +37,8 @@ from core.ports.upscaler import is_staged
 from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.jobs import SqlJobStore
-from core.storage.metadata import metadata
 from core.storage.state import SqlAppState
+from core.storage.tables import metadata
 from tests.fakes.core import NOON, FakeClock
 
 ANN = Requester("fake", "ann", "Ann", workspace_id="w1", channel_id="c1", role_ids=("r1", "r2"), locale="de")

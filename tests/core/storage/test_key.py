@@ -14,8 +14,8 @@ from core.domain.job import Job, JobState
 from core.storage.database import Database
 from core.storage.encryption import KeyChanged, KeyMissing, Vault
 from core.storage.jobs import SqlJobStore
-from core.storage.metadata import metadata
 from core.storage.state import SqlAppState, adopt_key
+from core.storage.tables import metadata
 from tests.core.jobs.pipeline_kit import World, world
 from tests.core.storage.test_jobs import FULL, job
 from tests.fakes.core import FakeClock

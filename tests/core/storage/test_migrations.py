@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 import core.storage.tables
 import core.storage.tables_ledger  # noqa: F401
 from core.storage.database import Database
-from core.storage.metadata import metadata
 from core.storage.migrate import migrate
+from core.storage.tables import metadata
 
 
 def _differences(connection: Connection) -> list[object]:

@@ -1,0 +1,260 @@
+"""A copy of everything that is stored, as one file, and the way back from it.
+
+A backup is a ZIP: `manifest.json`, each table as one JSON row per line, the key file where the key lies in `DATA_DIR`,
+and on request the pictures. It is read in one transaction, so it may be made while the bot works, and it can be
+restored into SQLite and PostgreSQL alike, also by a later version of the bot.
+
+What happened after a backup was made is not in it. So nothing that it holds unfinished is paid for or posted by
+itself after a restore: a job with a request at the provider is looked up there and its picture kept in the history;
+any other ends uncharged. Each restore is a new epoch, by which the two can be told apart in `ledger_meta`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from sqlalchemy import Boolean, Connection, MetaData, Table, delete, func, insert, inspect, select, text, update
+
+from core.domain.errors import Restored
+from core.domain.job import JobState, Receipt, ReplyAddress
+from core.storage.codec import from_row, to_row
+from core.storage.database import Database
+from core.storage.encryption import KeyChanged, Vault
+from core.storage.migrate import known_revisions, upgrade_to
+from core.storage.tables import app_state, jobs, metadata, replicas
+from core.storage.tables_ledger import meta
+
+FORMAT = 1
+KEY_FILE = "secret.key"
+RESTORED_TO = "restored"
+"""Platform of the reply of a job that a backup held unfinished: there is no such adapter, so nothing is posted."""
+
+_ROWS_AT_ONCE = 1000
+_EPOCH = "epoch"
+_LEFT_OUT = {replicas.name}
+"""Which processes run is no part of what is stored."""
+
+
+class NotABackup(Exception):
+    """The file is no backup, is damaged, or was made by a newer version; the text says so in one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a backup holds. `made_at` in unix seconds; `revision` of the tables; `pictures` is a number of files."""
+
+    made_at: float
+    version: str
+    revision: str
+    rows: dict[str, int]
+    pictures: int
+    has_key: bool
+
+
+async def write_backup(
+    database: Database, file: Path, *, version: str, key_file: Path, folders: Sequence[Path] = ()
+) -> Contents:
+    """Write a backup to `file`, readable by its owner only. `folders` are those of pictures, all in one parent.
+
+    The file appears under its name when it is complete. Raises OSError.
+    """
+    draft = file.with_name(file.name + ".part")
+    try:
+        with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
+            draft.chmod(0o600)
+            async with database.engine.connect() as connection:
+                if not database.is_sqlite:
+                    await connection.execution_options(isolation_level="REPEATABLE READ")
+                else:
+                    await connection.execution_options(readonly=True)
+                async with connection.begin():
+                    rows = await connection.run_sync(_write_tables, archive)
+            has_key = key_file.is_file()
+            if has_key:
+                archive.write(key_file, KEY_FILE)
+            pictures = _write_pictures(archive, folders)
+            contents = Contents(time.time(), version, known_revisions()[1], rows, pictures, has_key)
+            archive.writestr("manifest.json", json.dumps({"format": FORMAT, **dataclasses.asdict(contents)}, indent=1))
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)
+    return contents
+
+
+def _write_tables(connection: Connection, archive: zipfile.ZipFile) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for table in metadata.sorted_tables:
+        if table.name in _LEFT_OUT:
+            continue
+        with archive.open(f"tables/{table.name}.jsonl", "w", force_zip64=True) as out:
+            count = 0
+            found = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(select(table))
+            for row in found.mappings():
+                out.write(json.dumps(dict(row), ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+                count += 1
+            counts[table.name] = count
+    return counts
+
+
+def _write_pictures(archive: zipfile.ZipFile, folders: Sequence[Path]) -> int:
+    count = 0
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            try:
+                if path.is_file() and not path.is_symlink():
+                    archive.write(path, f"files/{path.relative_to(folder.parent)}", zipfile.ZIP_STORED)
+                    count += 1
+            except FileNotFoundError:  # deleted meanwhile, as it should be
+                continue
+    return count
+
+
+def read_contents(file: Path) -> Contents:
+    """What the backup says of itself, after every byte of it was checked. Raises NotABackup."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            said = json.loads(archive.read("manifest.json"))
+            damaged = archive.testzip()
+        if said.pop("format") != FORMAT:
+            raise NotABackup("This backup was made by a newer version of the bot; use that version.")
+        contents = Contents(**said)
+    except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise NotABackup(f"{file} is not a backup of this bot, or is damaged.") from error
+    if damaged is not None:
+        raise NotABackup(f"{file} is damaged: {damaged} cannot be read.")
+    if contents.revision not in known_revisions()[0]:
+        raise NotABackup("This backup was made by a newer version of the bot; use that version.")
+    return contents
+
+
+def key_in(file: Path) -> str | None:
+    """The text of the key file in the backup; None where it holds none."""
+    with zipfile.ZipFile(file) as archive:
+        return archive.read(KEY_FILE).decode() if KEY_FILE in archive.namelist() else None
+
+
+async def stored_jobs(database: Database) -> int:
+    """How many jobs the database holds; 0 where it has no tables yet."""
+
+    def count(connection: Connection) -> int:
+        if not inspect(connection).has_table(jobs.name):
+            return 0
+        return connection.scalar(select(func.count()).select_from(jobs)) or 0
+
+    async with database.read() as connection:
+        return await connection.run_sync(count)
+
+
+async def restore(database: Database, file: Path, vault: Vault, *, at: float) -> int:
+    """Replace everything that is stored by the backup, in one transaction; how many jobs it held unfinished.
+
+    No process may use the database meanwhile. Raises KeyChanged where `vault` does not open what the backup holds.
+    """
+    contents = read_contents(file)
+    async with database.write() as connection:
+        return await connection.run_sync(_restore, file, contents.revision, vault, at)
+
+
+def _restore(connection: Connection, file: Path, revision: str, vault: Vault, at: float) -> int:
+    epoch = _epoch(connection)
+    _drop_everything(connection)
+    upgrade_to(connection, revision)
+    there = MetaData()
+    there.reflect(connection)
+    with zipfile.ZipFile(file) as archive:
+        for name in archive.namelist():
+            table = there.tables.get(Path(name).stem)
+            if name.startswith("tables/") and table is not None:
+                with archive.open(name) as lines:
+                    _fill(connection, table, lines)
+    upgrade_to(connection, "head")
+    _check_key(connection, vault)
+    connection.execute(delete(meta).where(meta.c.key == _EPOCH))
+    connection.execute(insert(meta).values(key=_EPOCH, value=str(max(epoch, int(at)) + 1)))
+    return _close_unfinished(connection, vault, at)
+
+
+def _epoch(connection: Connection) -> int:
+    if not inspect(connection).has_table(meta.name):
+        return 0
+    return int(connection.scalar(select(meta.c.value).where(meta.c.key == _EPOCH)) or 0)
+
+
+def _drop_everything(connection: Connection) -> None:
+    """Our tables, and the job engine's where they lie in the same database: it must not go on with anything."""
+    there = MetaData()
+    there.reflect(connection)
+    there.drop_all(connection)
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("DROP SCHEMA IF EXISTS dbos CASCADE"))
+
+
+def _fill(connection: Connection, table: Table, lines: IO[bytes]) -> None:
+    flags = [column.name for column in table.columns if isinstance(column.type, Boolean)]
+    for rows in _batches(lines):
+        for row in rows:
+            row.update({name: bool(row[name]) for name in flags if row.get(name) is not None})
+        connection.execute(insert(table), rows)
+    number = table.autoincrement_column
+    if number is not None and connection.dialect.name == "postgresql":
+        sequence = connection.scalar(select(func.pg_get_serial_sequence(table.name, number.name)))
+        if sequence:
+            last = select(func.coalesce(func.max(number), 0) + 1)
+            connection.execute(select(func.setval(sequence, last.scalar_subquery(), False)))
+
+
+def _batches(lines: IO[bytes]) -> Iterator[list[dict[str, Any]]]:
+    rows: list[dict[str, Any]] = []
+    for line in lines:
+        rows.append(json.loads(line))
+        if len(rows) == _ROWS_AT_ONCE:
+            yield rows
+            rows = []
+    if rows:
+        yield rows
+
+
+def _check_key(connection: Connection, vault: Vault) -> None:
+    known = connection.scalars(select(app_state.c.key).where(app_state.c.area == "secret_key")).all()
+    if known and not set(known) & set(vault.fingerprints):
+        raise KeyChanged
+
+
+def _close_unfinished(connection: Connection, vault: Vault, at: float) -> int:
+    """What the backup held unfinished is looked up where that is possible, and ends where it is not."""
+    open_states = [state.value for state in JobState if not state.terminal]
+    found = connection.execute(select(jobs).where(jobs.c.state.in_(open_states))).all()
+    for row in found:
+        # Last touched long ago: the next start finds that nobody works on it.
+        job = dataclasses.replace(from_row(row, vault), reply=ReplyAddress(RESTORED_TO), updated_at=0.0)
+        if job.remote is None or not job.remote.request_id:
+            receipt = Receipt(0, job.quote.estimate_nanousd if job.quote else 0, "none")
+            job = dataclasses.replace(
+                job, state=JobState.FAILED, error=Restored(), receipt=receipt, finished_at=at, updated_at=at
+            )
+        connection.execute(update(jobs).where(jobs.c.id == job.id).values(**to_row(job, vault), owner=""))
+    return len(found)
+
+
+def restore_pictures(file: Path, data_dir: Path, folders: Sequence[str]) -> int:
+    """Write the backup's pictures below `data_dir`, into these folders only; how many."""
+    count = 0
+    with zipfile.ZipFile(file) as archive:
+        for item in archive.infolist():
+            parts = Path(item.filename).parts
+            if len(parts) < 3 or parts[0] != "files" or parts[1] not in folders or ".." in parts or item.is_dir():
+                continue
+            target = data_dir.joinpath(*parts[1:])
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with archive.open(item) as source, target.open("wb") as out:
+                shutil.copyfileobj(source, out, 1 << 20)
+            count += 1
+    return count

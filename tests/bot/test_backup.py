@@ -1,0 +1,157 @@
+"""`backup` of a working bot and `restore`, with the real process: nothing is paid for or posted again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.bot.process_kit import Bot, accepted, check_receipts, client_of, until
+from tests.bot.test_kill import HELD_S, env_of
+from tests.emulators.fal import FalEmulator, Slow
+
+
+async def command(bot: Bot, *arguments: str) -> tuple[int, str]:
+    """Run `python -m bot …` as the operator of this bot would; the exit code and everything it said."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bot", *arguments,
+        cwd=bot.data_dir, env=bot.environment(), stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    said, _ = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode or 0, said.decode()
+
+
+async def test_after_a_restore_nothing_is_paid_again_and_what_fal_made_is_in_the_history(
+    any_database_url: str, tmp_path: Path
+) -> None:
+    async with FalEmulator(slots=10) as fal:
+        bot = Bot(tmp_path / "data", env_of(fal, any_database_url))
+        file = tmp_path / "of-today.backup"
+        try:
+            await bot.start()
+            async with client_of(bot) as client:
+                fal.job_s = 0.05
+                await client.post(1)
+                check_receipts(await client.finished([1]))
+                fal.job_s = 3.0
+                await client.post(2)  # at fal when the backup is made
+                await until(lambda: len(fal.submits) == 2)
+                fal.faults.add("upload", Slow(HELD_S / 10))
+                await client.post(3)  # on its way to fal when the backup is made, and there afterwards
+                await until(lambda: len(fal.seen("upload")) == 3)
+
+                code, said = await command(bot, "backup", str(file), "--pictures")
+                assert (code, "3 jobs" in said) == (0, True), said
+                assert file.stat().st_mode & 0o077 == 0
+                await client.post(4)  # after it
+                check_receipts(await client.finished([2, 3, 4]))
+
+                code, said = await command(bot, "restore", str(file), "--yes")
+                assert code == 2
+                assert "stop it first" in said
+                await bot.kill()
+                code, said = await command(bot, "restore", str(file), "--yes")
+                assert code == 0, said
+                assert "2 of the jobs were under way" in said
+
+                await bot.start()
+                one, two, three = await client.finished([1, 2, 3], within_s=90)
+                check_receipts([one, two])
+                assert (await client.image(1)).startswith(b"\x89PNG")
+                assert (await client.image(2)).startswith(b"\x89PNG")
+                assert (three["state"], three["error"]["code"]) == ("failed", "restored")
+                assert (await client.job(4))["state"] == "HTTP 404"
+            assert accepted(fal) == dict.fromkeys([1, 2, 3, 4], 1)
+            assert bot.errors() == []
+        finally:
+            await bot.close()
+
+
+async def test_a_backup_of_one_database_restores_into_the_other(tmp_path: Path, postgres_url: str) -> None:
+    async with FalEmulator() as fal:
+        old = Bot(tmp_path / "old", env_of(fal, f"sqlite:///{tmp_path / 'old.db'}"))
+        new = Bot(tmp_path / "new", env_of(fal, postgres_url))
+        file = tmp_path / "moving.backup"
+        try:
+            await old.start()
+            async with client_of(old) as client:
+                await client.post(1)
+                check_receipts(await client.finished([1]))
+                assert (await command(old, "backup", str(file), "--pictures"))[0] == 0
+                await old.kill()
+                new.data_dir.mkdir()
+                code, said = await command(new, "restore", str(file))
+                assert code == 0, said
+                client.bot = await new.start()
+                check_receipts(await client.finished([1]))
+                assert (await client.image(1)).startswith(b"\x89PNG")
+                await client.post(2)  # numbers that the database gives go on behind those restored
+                check_receipts(await client.finished([2]))
+        finally:
+            await asyncio.gather(old.close(), new.close())
+
+
+def damaged(file: Path) -> None:
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+
+
+def of_the_future(file: Path) -> None:
+    with zipfile.ZipFile(file, "w") as archive:
+        said = {
+            "format": 1,
+            "made_at": 0,
+            "version": "9",
+            "revision": "9999",
+            "rows": {},
+            "pictures": 0,
+            "has_key": False,
+        }
+        archive.writestr("manifest.json", json.dumps(said))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"), [(damaged, "not a backup of this bot, or is damaged"), (of_the_future, "newer version")]
+)
+async def test_a_file_that_cannot_be_restored_is_named_and_changes_nothing(
+    spoil: object, says: str, tmp_path: Path
+) -> None:
+    bot = Bot(tmp_path / "data", {})
+    bot.data_dir.mkdir()
+    file = tmp_path / "a.backup"
+    assert (await command(bot, "backup", str(file)))[0] == 0
+    code, said = await command(bot, "backup", str(file))
+    assert (code, "exists; name another file" in said) == (2, True)
+    assert callable(spoil)
+    spoil(file)
+    before = {path: path.read_bytes() for path in bot.data_dir.glob("bot.db")}
+    code, said = await command(bot, "restore", str(file), "--yes")
+    assert (code, says in said, "Traceback" in said) == (2, True, False), said
+    assert {path: path.read_bytes() for path in bot.data_dir.glob("bot.db")} == before
+
+
+async def test_a_backup_made_under_another_key_is_refused(tmp_path: Path) -> None:
+    first, other = Bot(tmp_path / "data", {}), Bot(tmp_path / "data", {"SECRET_KEY": "quite another key than before"})
+    first.data_dir.mkdir()
+    file = tmp_path / "a.backup"
+    assert (await command(first, "backup", str(file)))[0] == 0
+    code, said = await command(other, "restore", str(file), "--yes")
+    assert (code, "under another SECRET_KEY" in said, "Traceback" in said) == (2, True, False), said
+
+
+async def test_the_key_that_lies_in_the_folder_goes_along_with_the_backup(tmp_path: Path) -> None:
+    old, new = Bot(tmp_path / "old", {"SECRET_KEY": ""}), Bot(tmp_path / "new", {"SECRET_KEY": ""})
+    for bot in (old, new):
+        bot.data_dir.mkdir()
+    file = tmp_path / "a.backup"
+    assert (await command(old, "backup", str(file)))[0] == 0
+    assert (await command(new, "restore", str(file)))[0] == 0
+    key = new.data_dir / "secret.key"
+    assert key.read_text() == (old.data_dir / "secret.key").read_text()
+    assert key.stat().st_mode & 0o077 == 0
+    assert (await command(new, "history"))[0] == 0
