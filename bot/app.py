@@ -18,6 +18,7 @@ import structlog
 
 from bot import VERSION
 from bot.budgets import budget_duties, ledger_settings, make_budget
+from bot.guests import make_guests
 from bot.http.fal_webhook import FalWebhook
 from bot.http.health import Health
 from bot.http.server import HttpServer
@@ -140,7 +141,10 @@ class App:
             living=self.replicas.living,
         )
         self.members = Members(self.tools, self.state, self.budget)
-        self.service = UpscaleService(self.tools, self.engine, self.members, self.budget, allow_unsafe=s.allow_unsafe)
+        real = self.upscaler.real_money
+        self.guests = make_guests(s, self.state, self.clock, self.alerts, self.adapters, real_money=real)
+        parts = (self.tools, self.engine, self.members, self.budget)
+        self.service = UpscaleService(*parts, allow_unsafe=s.allow_unsafe, guests=self.guests)
         gauges = Gauges(self.tools, s.data_dir)
         duties = (*budget_duties(self.budget, self.tools, self.state), *gauges.duties())
         self.janitor = Janitor(
@@ -161,6 +165,7 @@ class App:
             version=VERSION,
             trusted_file_hosts=s.trusted_file_hosts,
             token_gate=gate,
+            guests=self.guests,
         )
         for platform in s.platforms:
             if platform.settings.enabled:

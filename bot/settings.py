@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -22,6 +23,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSou
 
 import adapters
 from bot.settings_problems import SettingsError, explain, in_clear, misspelt, unreadable_lines
+from core.accounts.allowlist import EVERYBODY
 from core.domain.money import NANOUSD_PER_USD
 from core.net.client_address import TrustedProxies
 from core.ports import AdapterContext, ChatAdapter
@@ -89,6 +91,9 @@ class Settings(BaseModel):
     limit_user_running: int | None = Field(default=3, ge=1)
     limit_user_waiting: int | None = Field(default=20, ge=0)
     limits_file: Path | None = None
+    allowed_workspaces: tuple[str, ...] = ()
+    allowed_users: tuple[str, ...] = ()
+    allow_outsiders: bool = False
     quota_timezone: str = "UTC"
     allow_unsafe: bool = False
 
@@ -106,6 +111,20 @@ class Settings(BaseModel):
     def _split(cls, value: Any) -> Any:
         parts = value.split(",") if isinstance(value, str) else value
         return tuple(part.strip().lower() for part in parts if part.strip())
+
+    @field_validator("allowed_workspaces", "allowed_users", mode="before")
+    @classmethod
+    def _places(cls, value: Any) -> Any:
+        """Ids as the platforms write them; the platform's name in any case."""
+        parts = [part.strip() for part in (value.split(",") if isinstance(value, str) else value) if part.strip()]
+        found = [
+            (part.partition(":")[0].lower() + ":" + part.partition(":")[2]) if ":" in part else part for part in parts
+        ]
+        if wrong := [
+            part for part in found if part != EVERYBODY and not re.fullmatch(r"[A-Za-z0-9]+(:[A-Za-z0-9]+){0,2}", part)
+        ]:
+            raise ValueError(f"must be ids such as discord:1234 or slack:T0123, not “{wrong[0][:40]}”")
+        return tuple(found)
 
     @field_validator("trusted_proxies")
     @classmethod

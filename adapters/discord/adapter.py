@@ -27,10 +27,12 @@ from adapters.discord.outbound.links import expiry_of
 from adapters.discord.outbound.reply_address import PLATFORM, Address
 from adapters.discord.outbound.retry import steadily
 from adapters.discord.settings import Settings
+from adapters.discord.setup.owners import Owners
 from adapters.discord.views import job as render
 from core.domain.errors import DeliveryError, DownloadFailed
+from core.domain.identity import Place
 from core.domain.job import ReplyAddress, Source
-from core.ports import AdapterContext, Capabilities, Download, Reply, ReplyMemo
+from core.ports import AdapterContext, Capabilities, Download, PlaceFacts, Reply, ReplyMemo
 from core.presentation import Notice
 
 log = structlog.get_logger(__name__)
@@ -50,6 +52,7 @@ class DiscordAdapter:
         self._context = context
         self._rest = Rest()
         self._desk = Desk(context, self._rest)
+        self._owners = Owners(self._rest, context.clock)
         self._menus = Menus(self._desk)
         self._own = OwnCommands(self._desk)
         self._buttons = Buttons(self._desk, self._menus, self._own)
@@ -147,6 +150,10 @@ class DiscordAdapter:
             )
         except errors.FAILED_CALLS as error:
             raise errors.to_delivery_error(error) from error
+
+    async def place_facts(self, place: Place) -> PlaceFacts:
+        """Whether a server, or a person, is the application's owner's. Raises PlatformBusy."""
+        return await self._owners.facts(place)
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
         """The address for HTTP interactions, when they are switched on."""

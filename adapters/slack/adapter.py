@@ -36,9 +36,10 @@ from adapters.slack.settings import Settings, secret
 from adapters.slack.setup import oauth
 from adapters.slack.setup.installations import Install, Installs
 from adapters.slack.views import job as render
+from core.domain.identity import Place
 from core.domain.job import Job, ReplyAddress, Source
 from core.net.retry import Backoff, retry
-from core.ports import AdapterContext, Capabilities, Download, LoginRefused, Reply, ReplyMemo
+from core.ports import AdapterContext, Capabilities, Download, LoginRefused, PlaceFacts, Reply, ReplyMemo
 from core.ports.clock import SystemClock
 from core.presentation import Notice
 
@@ -101,6 +102,7 @@ class SlackAdapter:
                 intake=Intake(context.service, people, answers, context.state, self._file_hosts),
                 uploader=Uploader(api, session, clock),
                 tasks=Tasks(),
+                guests=context.guests,
             )
         return self._desk
 
@@ -248,6 +250,17 @@ class SlackAdapter:
             )
         except SlackError as error:
             raise delivery_error(error) from None
+
+    async def place_facts(self, place: Place) -> PlaceFacts:
+        """Own is the workspace (or org) of the configured token; the operators are that workspace's owners."""
+        team_id, _, user_id = place.id.partition(":")
+        install = self._installs.cached(team_id)
+        if install is None:
+            return PlaceFacts(is_own=False)
+        own = self._installs.is_fixed(install.key)
+        if place.kind == "workspace":
+            return PlaceFacts(own, install.name)
+        return PlaceFacts(own and (await self._parts().people.get(Team(team_id), user_id)).is_owner)
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
         """HTTP mode's endpoint, and the pages of an installation by OAuth."""

@@ -13,7 +13,7 @@ from adapters.slack.outbound.response_url import Responses
 from adapters.slack.outbound.uploads import Uploader
 from adapters.slack.settings import Settings
 from adapters.slack.setup.installations import Installs
-from core.ports import AppState, Clock, Media, Service
+from core.ports import AppState, Clock, Guests, Media, Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +33,4 @@ class Desk:
     intake: Intake
     uploader: Uploader
     tasks: Tasks
+    guests: Guests | None = None

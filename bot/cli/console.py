@@ -61,7 +61,8 @@ def say(notice: Notice, prefix: str = "") -> None:
     if notice.opens_at is not None:
         text.append(f" Opens again {moment(notice.opens_at)}.")
     for offer in notice.offers:
-        text.append(f" Would work: factor={offer.factor:g}.")
+        if not offer.place:
+            text.append(f" Would work: factor={offer.factor:g}.")
     if notice.reference:
         text.append(f" (reference {notice.reference})", style="dim")
     err.print(text)

@@ -25,6 +25,7 @@ from rich.markup import escape
 import core.images.confinement
 from bot.cli.console import Exit, out
 from bot.settings import Settings
+from core.accounts.allowlist import EVERYBODY
 from core.domain.money import usd
 from core.images.confinement import MEASURES, MISSING
 from core.ports import Finding
@@ -96,6 +97,10 @@ async def _settings(s: Settings) -> Sequence[Finding]:
     if on == ["web"]:
         fix = "Set the credentials of one in .env; .env.example says which."
         found.append(Finding("warning", "No chat platform is set up; only the local page is served.", fix))
+    if s.backend != "sandbox" and EVERYBODY in (*s.allowed_workspaces, *s.allowed_users):
+        most = "without any limit" if s.limit_global_day_usd is None else f"up to ${s.limit_global_day_usd} a day"
+        fix = "Name the places in ALLOWED_WORKSPACES and ALLOWED_USERS, or leave them empty for your own only."
+        found.append(Finding("warning", f"Anybody who adds the bot somewhere spends your money, {most}.", fix))
     if s.secret_key is None:
         fix = "Fine for one machine; for several, set the same SECRET_KEY on all of them."
         found.append(Finding("ok", "The encryption key is the file secret.key in DATA_DIR.", fix))

@@ -14,18 +14,18 @@ from typing import Annotated
 import typer
 
 from bot.cli.console import CommandError, Exit, err, leave
+from bot.cli.limits.commands import allow, quota
 from bot.cli.upkeep import upkeep
 from core.domain.errors import BudgetError, UpscaleError
-from core.domain.limits import Measure, ScopeKind, Window
 
 _ABOUT = """Upscales images in Discord and Slack, on a local page and in this terminal.
 
 Settings come from the environment and .env; .env.example documents them all.
 """
 cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=_ABOUT, pretty_exceptions_enable=False)
-quota = typer.Typer(no_args_is_help=True, help="Show and change limits.")
 cli.add_typer(quota, name="quota")
 cli.add_typer(upkeep)
+cli.command()(allow)
 
 
 def _print_version(wanted: bool) -> None:
@@ -47,16 +47,6 @@ def options(
 
 _PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
 Period = Annotated[str, typer.Argument(help="day, week, month or year")]
-Platform = Annotated[str, typer.Option(help="discord, slack, web or cli")]
-Workspace = Annotated[str, typer.Option(help="Id of the Discord server or Slack workspace")]
-User = Annotated[str, typer.Option(help="Id of a person")]
-Channel = Annotated[str, typer.Option(help="Id of a channel")]
-ScopeId = Annotated[
-    str, typer.Option("--id", help="Whose: id of the user, channel or role; empty: the default for all")
-]
-Scope = Annotated[ScopeKind, typer.Argument(help="What the limit is for")]
-Unit = Annotated[Measure, typer.Option(help="What is counted")]
-Per = Annotated[Window, typer.Option(help="Over which time")]
 
 
 @cli.command()
@@ -160,56 +150,6 @@ def usage(
     leave(in_app(lambda app: print_usage_csv(app, period, member) if csv else show_usage(app, period, member, chart)))
 
 
-@quota.command("show")
-def quota_show(platform: Platform = "", workspace: Workspace = "", user: User = "", channel: Channel = "") -> None:
-    """The limits that apply to somebody somewhere, with what is left."""
-    from bot.cli.money import Place, show_limits
-    from bot.cli.session import in_app
-
-    place = Place(platform, workspace, user, channel)
-    leave(in_app(lambda app: show_limits(app, place)))
-
-
-@quota.command("set")
-def quota_set(
-    scope: Scope,
-    amount: Annotated[str, typer.Argument(help="e.g. 5 or 2.50")],
-    platform: Platform = "",
-    workspace: Workspace = "",
-    id: ScopeId = "",
-    unit: Unit = Measure.USD,
-    per: Per = Window.DAY,
-) -> None:
-    """Set a limit of one workspace."""
-    _set(scope, amount, platform, workspace, id, unit, per)
-
-
-@quota.command("clear")
-def quota_clear(
-    scope: Scope,
-    platform: Platform = "",
-    workspace: Workspace = "",
-    id: ScopeId = "",
-    unit: Unit = Measure.USD,
-    per: Per = Window.DAY,
-) -> None:
-    """Remove a limit of one workspace."""
-    _set(scope, None, platform, workspace, id, unit, per)
-
-
-@quota.command("pause")
-def quota_pause(
-    platform: Platform = "",
-    workspace: Workspace = "",
-    off: Annotated[bool, typer.Option("--off", help="Take new jobs again")] = False,
-) -> None:
-    """Stop taking new jobs, in one workspace or everywhere."""
-    from bot.cli.money import Place, pause
-    from bot.cli.session import in_app
-
-    leave(in_app(lambda app: pause(app, Place(platform, workspace), not off)))
-
-
 @cli.command()
 def job(
     reference: Annotated[str, typer.Argument(help="The reference that somebody was shown")],
@@ -229,16 +169,6 @@ def history(limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100, 
     from bot.cli.session import in_app
 
     leave(in_app(lambda app: show_history(app, limit)))
-
-
-def _set(
-    scope: ScopeKind, amount: str | None, platform: str, workspace: str, scope_id: str, unit: Measure, per: Window
-) -> None:
-    from bot.cli.money import Place, set_limit
-    from bot.cli.session import in_app
-
-    place = Place(platform, workspace)
-    leave(in_app(lambda app: set_limit(app, place, scope, scope_id, unit, per, amount)))
 
 
 def main() -> None:

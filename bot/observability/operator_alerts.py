@@ -13,14 +13,16 @@ from core.budgets.service import BudgetDesk
 from core.domain.errors import DeliveryError, ProviderHalted, UpscaleError
 from core.domain.money import usd
 from core.jobs.steps import Tools
-from core.ports import AppState, OperatorNews, UnclearBill, UnclearPrice
+from core.ports import AppState, OperatorNews, PlaceAsks, UnclearBill, UnclearPrice
 from core.presentation import Notice, tr
+from core.presentation.place_texts import question
 
 log = structlog.get_logger(__name__)
 
 _SELDOM_S = 3600.0
 """How often one kind of news is passed on: a provider gone mad has one for every job."""
 
+_PLACES_AN_HOUR = 10
 _MOST_PENDING = 20
 _WITHIN_S = 60.0
 
@@ -57,12 +59,20 @@ class AlertSender:
     async def _send(self, news: OperatorNews) -> None:
         try:
             async with asyncio.timeout(_WITHIN_S):
-                if await self._state.claim("operator_told", _about(news), ttl_s=_SELDOM_S):
+                if await self._is_due(news):
                     await self._everywhere(lambda locale: _news_notice(news, locale))
         except (UpscaleError, TimeoutError, OSError) as error:
             log.warning("operator_not_told", error=type(error).__name__)
         except Exception:  # nobody waits for this task
             log.exception("operator_not_told")
+
+    async def _is_due(self, news: OperatorNews) -> bool:
+        """Each kind seldom; questions about places, which come once each, a few an hour."""
+        turns = range(_PLACES_AN_HOUR) if isinstance(news, PlaceAsks) else (0,)
+        for turn in turns:
+            if await self._state.claim("operator_told", f"{_about(news)}{turn or ''}", ttl_s=_SELDOM_S):
+                return True
+        return False
 
     async def _everywhere(self, notice: Callable[[str], Notice]) -> None:
         for place in await self._budget().rules.alert_places():
@@ -82,6 +92,8 @@ def _about(news: OperatorNews) -> str:
             return "bill"
         case UnclearPrice():
             return "price"
+        case PlaceAsks():
+            return "place"
     assert_never(news)
 
 
@@ -106,6 +118,8 @@ def _news_notice(news: OperatorNews, locale: str) -> Notice:
                 ),
                 advice=tr("Look at the model's page, and set UPSCALE_PRICE_PER_MP_USD if the price changed.", locale),
             )
+        case PlaceAsks(place, name, by):
+            return question(place, name, by, locale)
     assert_never(news)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from core.domain.errors.reference import new_reference
 from core.domain.job import Requester
 from core.domain.limits import LimitStatus, Measure, ScopeKind, Window
 from core.jobs.steps import Tools
+from core.ports import Guests
 from core.storage.database import DATABASE_ERRORS
 
 log = structlog.get_logger(__name__)
@@ -23,7 +25,8 @@ log = structlog.get_logger(__name__)
 class DeskMethods:
     """Half of `core.jobs.service.UpscaleService`; no use by itself."""
 
-    def __init__(self, tools: Tools, members: Members, budget: BudgetDesk) -> None:
+    def __init__(self, tools: Tools, members: Members, budget: BudgetDesk, guests: Guests | None) -> None:
+        self._guests = guests
         self._tools = tools
         self._members = members
         self._budget = budget
@@ -67,7 +70,9 @@ class DeskMethods:
         await self._budget.pause(actor, paused)
 
     async def set_alert_channel(self, actor: Requester, channel_id: str | None) -> None:
-        """Moderator: where budget alerts of the own workspace go."""
+        """Moderator: where budget alerts of the own workspace go; chosen by the operator, the whole bot's as well."""
+        if self._guests is not None and await self._guests.is_operator(actor):
+            actor = dataclasses.replace(actor, is_operator=True)
         await self._budget.set_alert_channel(actor, channel_id)
 
     async def defaults(self, actor: Requester) -> Mapping[str, str | int | float | bool]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from core.domain.job import Requester
+from dataclasses import dataclass
+from typing import Literal
+
+from core.domain.job import Requester, job_id_for
 
 TEAM_SCOPED = frozenset({"slack"})
 """Services whose user ids are unique only within a team; elsewhere a person is the same in every workspace."""
@@ -16,3 +19,45 @@ def person_key(who: Requester) -> tuple[str, str, str]:
 def is_same_person(one: Requester, other: Requester) -> bool:
     """Whether both are one person."""
     return person_key(one) == person_key(other)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whose guests somebody is: those of a workspace, or (`user`) one person's, by installs of their own and in DMs.
+
+    A person's `id` names the team too where user ids are unique only there: `T1:U1`.
+    """
+
+    platform: str
+    kind: Literal["workspace", "user"]
+    id: str
+
+    @property
+    def address(self) -> str:
+        """As people write it: `discord:123`, `slack:T1`; a person has an @: `discord:@42`, `slack:@T1:U1`."""
+        return f"{self.platform}:{'@' if self.kind == 'user' else ''}{self.id}"
+
+    @property
+    def reference(self) -> str:
+        """Twelve characters that fit into a button."""
+        return job_id_for(f"place:{self.address}")
+
+    @classmethod
+    def parse(cls, address: str) -> Place | None:
+        """The place of an address; None where it is none."""
+        platform, _, own = address.strip().partition(":")
+        kind: Literal["workspace", "user"] = "user" if own.startswith("@") else "workspace"
+        own = own.removeprefix("@")
+        known = platform.isalnum() and own and all(part.isalnum() for part in own.split(":")) and len(own) <= 60
+        return cls(platform.lower(), kind, own) if known else None
+
+    @classmethod
+    def of_person(cls, who: Requester) -> Place:
+        """The person alone."""
+        _, team, user = person_key(who)
+        return cls(who.platform, "user", f"{team}:{user}" if team else user)
+
+    @classmethod
+    def of_workspace(cls, who: Requester) -> Place | None:
+        """The workspace that they act in, where they do in one."""
+        return cls(who.platform, "workspace", who.workspace_id) if who.workspace_id else None

@@ -46,7 +46,9 @@ class Requester:
     """A person acting somewhere: who, where, and with which rights. Ids are the platform's own strings.
 
     `workspace_id` is the Discord server or Slack team, empty in Discord DMs and on the local page. `is_moderator`
-    is what the platform said of this person in this workspace when the action arrived.
+    is what the platform said of this person in this workspace when the action arrived. `is_outsider`: a person of
+    another organisation in a shared channel. `org_id` is the org that the workspace belongs to, where there is one.
+    `brought_by_user`: only this person installed the bot here, not the workspace.
     """
 
     platform: str
@@ -58,6 +60,9 @@ class Requester:
     is_moderator: bool = False
     is_operator: bool = False
     locale: str = "en"
+    is_outsider: bool = False
+    org_id: str = ""
+    brought_by_user: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from core.jobs.queue import open_here, with_newest_progress
 from core.jobs.steps import Tools
 from core.jobs.steps.fail import close_question
 from core.jobs.watch import follow_job
-from core.ports import Change, JobEngine, OpenHere
+from core.ports import Change, Guests, JobEngine, OpenHere
 from core.presentation import Charge, Notice, explain
 from core.presentation.job_texts import cancelled_text, charge_text
 
@@ -38,9 +38,16 @@ class UpscaleService(DeskMethods):
     """`core.ports.Service`."""
 
     def __init__(
-        self, tools: Tools, engine: JobEngine, members: Members, budget: BudgetDesk, *, allow_unsafe: bool
+        self,
+        tools: Tools,
+        engine: JobEngine,
+        members: Members,
+        budget: BudgetDesk,
+        *,
+        allow_unsafe: bool,
+        guests: Guests | None = None,
     ) -> None:
-        super().__init__(tools, members, budget)
+        super().__init__(tools, members, budget, guests)
         self._engine = engine
         self._allow_unsafe = allow_unsafe
         self._draining = False
@@ -119,6 +126,8 @@ class UpscaleService(DeskMethods):
         halted = self._tools.upscaler.halted
         if halted is not None:
             raise halted
+        if self._guests is not None:
+            await self._guests.check(actor)
         await self._budget.check_open(actor)
         await self._tools.disk.check(Share.of(actor).member)
 
@@ -161,6 +170,8 @@ class UpscaleService(DeskMethods):
             raise Draining
         if job.confirm_by_at is not None and job.confirm_by_at < self._tools.clock.now():
             raise QuoteExpired
+        if self._guests is not None:
+            await self._guests.check(actor)
         agreed = job.quote.estimate_nanousd if job.quote else 0
         waiting = (JobState.AWAITING_CONFIRMATION,)
         moved = await self._tools.store.transition(job.id, waiting, state=JobState.QUEUED, confirmed_nanousd=agreed)

@@ -7,9 +7,10 @@ from core.ports.chat import AdapterContext, Capabilities, ChatAdapter, Download,
 from core.ports.checkup import Credential, Finding
 from core.ports.clock import Clock
 from core.ports.files import TILE_PX, Media, MediaFile, PictureOf, TileSet
+from core.ports.guests import Guests, KnownPlace, KnowsOwner, PlaceFacts, Verdict
 from core.ports.metrics import Metrics, NoMetrics
 from core.ports.money import Granted, HoldAnswer, HoldRequest, Ledger, MustWait
-from core.ports.operator import LogOnly, OperatorAlerts, OperatorNews, UnclearBill, UnclearPrice
+from core.ports.operator import LogOnly, OperatorAlerts, OperatorNews, PlaceAsks, UnclearBill, UnclearPrice
 from core.ports.ownership import Lease, NotOwner, OwnLease
 from core.ports.service import Service
 from core.ports.storage import AppState, JobEngine, JobStore, OpenHere
@@ -39,10 +40,13 @@ __all__ = [
     "Finding",
     "Found",
     "Granted",
+    "Guests",
     "HoldAnswer",
     "HoldRequest",
     "JobEngine",
     "JobStore",
+    "KnownPlace",
+    "KnowsOwner",
     "Lease",
     "Ledger",
     "LogOnly",
@@ -60,6 +64,8 @@ __all__ = [
     "OperatorNews",
     "OwnLease",
     "PictureOf",
+    "PlaceAsks",
+    "PlaceFacts",
     "RemoteCompleted",
     "RemoteQueued",
     "RemoteRunning",
@@ -71,4 +77,5 @@ __all__ = [
     "UnclearBill",
     "UnclearPrice",
     "Upscaler",
+    "Verdict",
 ]

@@ -11,6 +11,7 @@ from core.domain.job import Delivery, Job, Progress, ReplyAddress, Source
 from core.domain.limits import LimitStatus
 from core.ports.clock import Clock
 from core.ports.files import Media
+from core.ports.guests import Guests
 from core.ports.service import Service
 from core.ports.storage import AppState
 from core.presentation import Notice
@@ -122,3 +123,4 @@ class AdapterContext:
     version: str
     trusted_file_hosts: tuple[str, ...] = ()
     token_gate: TokenCheck | None = None
+    guests: Guests | None = None

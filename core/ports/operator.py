@@ -7,6 +7,8 @@ from typing import Protocol, TypeAlias
 
 import structlog
 
+from core.domain.identity import Place
+
 log = structlog.get_logger(__name__)
 
 
@@ -25,7 +27,16 @@ class UnclearPrice:
     kept_nanousd: int
 
 
-OperatorNews: TypeAlias = UnclearBill | UnclearPrice
+@dataclass(frozen=True, slots=True)
+class PlaceAsks:
+    """Somebody (`by`) wants to use the bot in a place that is not admitted."""
+
+    place: Place
+    name: str
+    by: str
+
+
+OperatorNews: TypeAlias = UnclearBill | UnclearPrice | PlaceAsks
 
 
 class OperatorAlerts(Protocol):

@@ -115,8 +115,8 @@ class AppState(Protocol):
     async def get(self, area: str, key: str) -> Any | None:
         """The value, or None."""
 
-    async def put(self, area: str, key: str, value: Any) -> None:
-        """Store it (JSON-safe)."""
+    async def put(self, area: str, key: str, value: Any, *, ttl_s: float | None = None) -> None:
+        """Store it (JSON-safe); forgotten after `ttl_s`."""
 
     async def delete(self, area: str, key: str) -> None:
         """Forget it; absent is fine."""

@@ -12,6 +12,7 @@ from core.domain.money import usd
 from core.presentation.input_failure_texts import INPUT
 from core.presentation.limit_texts import limit_reached, paused
 from core.presentation.notices import Notice
+from core.presentation.place_texts import not_admitted
 from core.presentation.plain_text import Explainer, plain
 from core.presentation.provider_failure_texts import PROVIDER
 from core.presentation.translations import tr, trn
@@ -130,6 +131,7 @@ _SENTENCES: dict[type[e.UpscaleError], Explainer] = {
         else tr("Please try again later.", lo),
         tone="refusal",
     ),
+    e.NotAdmitted: not_admitted,
     e.NotAllowed: _not_allowed,
     e.JobNotFound: plain(lambda lo: tr("This job is not known here, or no longer.", lo), tone="refusal"),
     e.TooLate: _too_late,

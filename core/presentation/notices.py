@@ -8,11 +8,13 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """Something that would work instead, shown as a button: run with this `factor`."""
+    """A button: run with this `factor`, which would work instead; or the operator's verdict on a `place`."""
 
-    kind: Literal["factor"]
+    kind: Literal["factor", "admit", "refuse"]
     factor: float
     label: str
+    place: str = ""
+    """The reference of a `core.domain.identity.Place`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,11 @@ from core.storage.database import Database
 from core.storage.encryption import KeyChanged, Vault
 from core.storage.tables import app_state, jobs
 
-_GET = select(app_state.c.value).where(app_state.c.area == bindparam("a"), app_state.c.key == bindparam("k"))
+_GET = select(app_state.c.value).where(
+    app_state.c.area == bindparam("a"),
+    app_state.c.key == bindparam("k"),
+    or_(app_state.c.expires_at.is_(None), app_state.c.expires_at > bindparam("now")),
+)
 
 
 class SqlAppState:
@@ -29,12 +33,15 @@ class SqlAppState:
 
     async def get(self, area: str, key: str) -> Any | None:
         """The value, or None where absent (or sealed under another key)."""
-        sealed = await self._db.look(lambda connection: connection.execute(_GET, {"a": area, "k": key}).scalar())
+        wanted = {"a": area, "k": key, "now": self._clock.now()}
+        sealed = await self._db.look(lambda connection: connection.execute(_GET, wanted).scalar())
         return self._vault.unseal(sealed) if sealed is not None else None
 
-    async def put(self, area: str, key: str, value: Any) -> None:
-        """Store it, replacing what was there."""
-        values = {"value": self._vault.seal(value), "updated_at": self._clock.now(), "expires_at": None}
+    async def put(self, area: str, key: str, value: Any, *, ttl_s: float | None = None) -> None:
+        """Store it, replacing what was there; forgotten after `ttl_s`."""
+        now = self._clock.now()
+        expires_at = None if ttl_s is None else now + ttl_s
+        values = {"value": self._vault.seal(value), "updated_at": now, "expires_at": expires_at}
         where = (app_state.c.area == area) & (app_state.c.key == key)
         async with self._db.write() as connection:
             changed = await connection.execute(update(app_state).where(where).values(**values))
@@ -54,8 +61,9 @@ class SqlAppState:
 
     async def keys(self, area: str) -> Sequence[str]:
         """All keys of an area, sorted."""
+        kept = or_(app_state.c.expires_at.is_(None), app_state.c.expires_at > self._clock.now())
         async with self._db.read() as connection:
-            query = select(app_state.c.key).where(app_state.c.area == area).order_by(app_state.c.key)
+            query = select(app_state.c.key).where(app_state.c.area == area, kept).order_by(app_state.c.key)
             return [row.key for row in await connection.execute(query)]
 
     async def claim(self, area: str, key: str, *, ttl_s: float) -> bool:

@@ -104,6 +104,19 @@ def test_a_picture_is_enlarged_explained_and_counted(folder: Path, bot: Bot) -> 
     assert bot("job", "000000000000", "--save", "other.png").returncode == 1
 
 
+def test_the_operator_lists_lets_in_refuses_and_forgets_places(folder: Path, bot: Bot) -> None:
+    keys = {"DISCORD_TOKEN": "a.b.c", "FAL_KEY": "a:b", "ALLOWED_USERS": "discord:42"}
+    assert "Nobody has asked" in bot("allow", **keys).stdout
+    assert "is let in" in bot("allow", "discord:123", **keys).stderr
+    assert "discord:123" in bot("allow", **keys).stdout
+    assert "admitted" in bot("allow", **keys).stdout
+    assert "lets it in all the same" in bot("allow", "discord:@42", "--refuse", **keys).stderr
+    assert "forgotten" in bot("allow", "discord:123", "--revoke", **keys).stderr
+    assert "discord:123" not in bot("allow", **keys).stdout
+    done = bot("allow", "nowhere", **keys)
+    assert (done.returncode, "is no place" in done.stderr) == (2, True)
+
+
 def test_wrong_words_cost_nothing_and_are_all_named(folder: Path, bot: Bot) -> None:
     done = bot("upscale", "cat.png", "9x", "stpes=3", "--guidance=no")
     assert done.returncode == 2
@@ -162,7 +175,19 @@ def test_a_database_of_a_newer_version_is_left_alone(folder: Path, bot: Bot) -> 
 
 
 def test_help_is_there_for_everything(folder: Path, bot: Bot) -> None:
-    commands = ("run", "doctor", "invite", "slack-manifest", "upscale", "usage", "quota", "job", "reconcile", "purge")
+    commands = (
+        "run",
+        "doctor",
+        "invite",
+        "slack-manifest",
+        "upscale",
+        "usage",
+        "quota",
+        "allow",
+        "job",
+        "reconcile",
+        "purge",
+    )
     text = bot("--help").stdout
     for command in commands:
         assert command in text

@@ -153,7 +153,7 @@ class FakeImages:
         data = path.read_bytes()
         return b"black" in data or b"grey" in data
 
-    async def restore(self, result: StrippedResult, source: Path, *, transparent: bool) -> StrippedResult:
+    async def postprocess(self, result: StrippedResult, source: Path | None, *, transparent: bool) -> StrippedResult:
         return result
 
     async def strip_result(self, path: Path, *, decode: bool = True) -> StrippedResult:

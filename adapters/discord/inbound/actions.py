@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Literal, cast
 
 import structlog
@@ -23,9 +24,10 @@ from adapters.discord.views import result as render_result
 from adapters.discord.views.markup import escape
 from core.domain.errors import JobNotFound
 from core.domain.job import JobState
-from core.ports import Change
+from core.ports import Change, Verdict
 from core.presentation import tr
 from core.presentation.job_texts import cancel_pending_text
+from core.presentation.place_texts import decided
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +63,7 @@ class Buttons:
         if action in _REPEATS:
             await self._repeat(answer, subject, cast(Repeat, action), argument)
             return
-        ways = {
+        ways: dict[str, Callable[[Answer, str], Awaitable[None]]] = {
             "confirm": self._confirm,
             "cancel": self._cancel,
             "compare": self._compare,
@@ -70,11 +72,23 @@ class Buttons:
             "redeliver": self._redeliver,
             "all": self._all,
             "erase": self._own.erase,
+            "admit": partial(self._decide, "admit"),
+            "refuse": partial(self._decide, "refuse"),
         }
         way = ways.get(action)
         if way is None:
             raise JobNotFound
         await way(answer, subject)
+
+    async def _decide(self, verdict: Verdict, answer: Answer, place: str) -> None:
+        """The operator's answer to the question whose guests they pay for."""
+        await answer.hold()
+        actor = translate.requester(answer.interaction)
+        if self._desk.guests is None:
+            raise JobNotFound
+        known = await self._desk.guests.decide(actor, place, verdict)
+        words = escape(decided(known.place, known.name, actor.locale, admitted=known.state == "admitted"))
+        await answer.update(Payload(lambda _: render.plain(words)))
 
     async def _selected(self, answer: Answer, action: str, subject: str, values: Sequence[str]) -> None:
         if action == "pick":

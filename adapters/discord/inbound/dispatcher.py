@@ -31,6 +31,7 @@ from core.domain.errors import (
 )
 from core.domain.job import UpscaleRequest
 from core.ports import AdapterContext
+from core.presentation.place_texts import question
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +52,7 @@ class Desk:
         self.media = context.media
         self.state = context.state
         self.clock = context.clock
+        self.guests = context.guests
         self.rest = rest
         self.pauses = Pauses(context.clock)
         self.tokens = FreshTokens(context.state, context.clock)
@@ -133,6 +135,15 @@ class Desk:
         )
         for index, request in enumerate(made):
             await self._start(answer, request, first=index == 0 and first_in_original)
+        await self._ask_operator(answer)
+
+    async def _ask_operator(self, answer: Answer) -> None:
+        """Whether this server's members may use the bot too; privately, when its operator uses it here."""
+        actor = translate.requester(answer.interaction)
+        known = await self.guests.question_for(actor) if self.guests is not None else None
+        if known is not None:
+            notice = question(known.place, known.name, "", actor.locale)
+            await answer.whisper(Payload(lambda _: render.notice_card(notice, actor.locale)))
 
     async def _is_age_restricted(self, interaction: Interaction, text: str, fields: Fields) -> bool:
         """Asks Discord about the channel of a thread, but only when somebody wants the safety check off there."""

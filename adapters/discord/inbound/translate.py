@@ -32,6 +32,7 @@ def requester(interaction: Interaction) -> Requester:
         role_ids=roles,
         is_moderator=guild_id is not None and (permissions.manage_guild or permissions.administrator),
         locale=locale_of(interaction),
+        brought_by_user=is_user_install_only(interaction),
     )
 
 

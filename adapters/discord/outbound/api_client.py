@@ -98,6 +98,14 @@ class Rest:
         rows = answer.get("refreshed_urls") if isinstance(answer, dict) else None
         return str((rows[0] or {}).get("refreshed") or "") if rows else ""
 
+    async def application(self) -> dict[str, Any]:
+        """The application of the bot's token, with its owner or team."""
+        return cast(dict[str, Any], await (await self.client()).http.application_info())
+
+    async def guild(self, guild_id: int) -> dict[str, Any]:
+        """A server that the bot is in, with its owner."""
+        return cast(dict[str, Any], await (await self.client()).http.get_guild(guild_id, with_counts=False))
+
     async def is_age_restricted(self, channel_id: int) -> bool:
         """Whether a channel is marked so, as Discord says now; needs the bot inside."""
         found = await (await self.client()).http.get_channel(channel_id)

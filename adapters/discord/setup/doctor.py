@@ -24,6 +24,9 @@ async def examine(settings: Settings, public_url: str | None) -> Sequence[Findin
         return [Finding("problem", "Discord cannot be reached.", fix)]
     findings = [Finding("ok", f"Discord: signed in as {found.get('name', 'the application')}.")]
     findings.append(_installs(found))
+    if found.get("bot_public"):
+        what = "Discord: anybody can add it to their server; ALLOWED_WORKSPACES says whose upscales you pay for."
+        findings.append(Finding("ok", what, "Developer portal → Bot → untick Public Bot, to keep it to yourself."))
     findings.append(_ingress(settings, found, public_url))
     if settings.discord_public_key is None:
         findings += await _gateway(settings)

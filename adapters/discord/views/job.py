@@ -102,7 +102,10 @@ def failed(job: Job, notice: Notice, locale: str) -> ui.LayoutView:
 
 def notice_card(notice: Notice, locale: str) -> ui.LayoutView:
     """A notice that belongs to no message of a job."""
-    return card(TONES[notice.tone], text(f"### {_title(notice, locale)}", *_sentences(notice, locale)))
+    styles = {"admit": discord.ButtonStyle.success, "refuse": discord.ButtonStyle.danger}
+    verdicts = [Control(one.kind, one.place, one.label, style=styles[one.kind]) for one in notice.offers if one.place]
+    words = text(f"### {_title(notice, locale)}", *_sentences(notice, locale))
+    return card(TONES[notice.tone], words, *([row(*verdicts)] if verdicts else []))
 
 
 def plain(words: str, *, colour: int = TONES["info"], title: str = "") -> ui.LayoutView:

@@ -18,11 +18,13 @@ from adapters.slack.outbound import send_file as sendfile
 from adapters.slack.outbound.api_client import Team
 from adapters.slack.outbound.errors import SlackError
 from adapters.slack.views.job import file_name, passing
+from core.domain.errors import JobNotFound
 from core.domain.job import Job, JobState, Requester
 from core.domain.media_types import suffix_for
-from core.ports import Change
+from core.ports import Change, Verdict
 from core.presentation import job_texts as words
 from core.presentation import tr
+from core.presentation.place_texts import decided
 
 log = structlog.get_logger(__name__)
 
@@ -114,6 +116,24 @@ async def _change(desk: Desk, press: Press, actor: Requester) -> None:
         key=t.job_key(press.where.team_id, f"press-{press.trigger_id}", press.job_id),
         reply=t.address(press.where),
     )
+
+
+async def _admit(desk: Desk, press: Press, actor: Requester) -> None:
+    await _decide(desk, press, actor, "admit")
+
+
+async def _refuse(desk: Desk, press: Press, actor: Requester) -> None:
+    await _decide(desk, press, actor, "refuse")
+
+
+async def _decide(desk: Desk, press: Press, actor: Requester, verdict: Verdict) -> None:
+    """The operator's answer to the question whose guests they pay for; the question becomes the answer."""
+    if desk.guests is None:
+        raise JobNotFound
+    known = await desk.guests.decide(actor, press.job_id, verdict)
+    said = passing(decided(known.place, known.name, actor.locale, admitted=known.state == "admitted"))
+    team = Team(press.where.team_id, press.where.enterprise_id)
+    await desk.api.call(team, "chat.update", channel=press.where.channel_id, ts=press.message_ts, **said.as_args())
 
 
 async def _compare(desk: Desk, press: Press, actor: Requester) -> None:
@@ -210,6 +230,8 @@ def details(job: Job, locale: str) -> dict[str, str]:
 
 
 _HANDLERS: dict[str, Callable[[Desk, Press, Requester], Awaitable[None]]] = {
+    "admit": _admit,
+    "refuse": _refuse,
     "confirm": _confirm,
     "cancel": _cancel,
     "again": _change,

@@ -39,6 +39,9 @@ class Person:
     name: str = ""
     locale: str = "en"
     is_admin: bool = False
+    is_owner: bool = False
+    is_outsider: bool | None = None
+    """Of another organisation; None where Slack did not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class Where:
     thread_ts: str = ""
     response_url: str = ""
     at: float = 0.0
+    user_team: str = ""
+    """The person's own team, where the payload names it."""
 
     @property
     def kind(self) -> str:
@@ -75,6 +80,7 @@ def where_of(body: Mapping[str, Any], team_id: str, enterprise_id: str, now: flo
             channel_name="directmessage" if event.get("channel_type") == "im" else "",
             thread_ts=str(event.get("thread_ts") or ""),
             at=now,
+            user_team=str(event.get("user_team") or ""),
         )
     if "command" in body:
         return Where(
@@ -99,6 +105,7 @@ def where_of(body: Mapping[str, Any], team_id: str, enterprise_id: str, now: flo
         str(message.get("thread_ts") or ""),
         str(body.get("response_url") or ""),
         now,
+        str(user.get("team_id") or ""),
     )
 
 
@@ -112,6 +119,8 @@ def requester(where: Where, person: Person) -> Requester:
         channel_id=where.channel_id,
         is_moderator=person.is_admin,
         locale=person.locale,
+        is_outsider=(where.user_team not in ("", where.team_id)) if person.is_outsider is None else person.is_outsider,
+        org_id=where.enterprise_id,
     )
 
 

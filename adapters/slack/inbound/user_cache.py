@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from dataclasses import replace
 
 from adapters.slack.inbound.translate import Person
 from adapters.slack.outbound.api_client import SlackApi, Team
@@ -43,7 +44,7 @@ class People:
         except (SlackError, TimeoutError):
             stale = self._known.get((team.team_id, user_id))
             # Stale rights are not granted: only the name and the language are kept.
-            return Person(stale[1].name, stale[1].locale) if stale else Person()
+            return replace(stale[1], is_admin=False, is_owner=False) if stale else Person()
         person = _person(answer.get("user") or {}, team.team_id)
         self._known[(team.team_id, user_id)] = (self._clock.now(), person)
         while len(self._known) > MAX_KEPT:
@@ -61,7 +62,9 @@ def _person(user: dict[str, object], team_id: str) -> Person:
     shown = profile.get("display_name") or profile.get("real_name") if isinstance(profile, dict) else ""
     name = str(shown or user.get("real_name") or user.get("name") or "")
     admin = any(bool(user.get(key)) for key in ("is_admin", "is_owner", "is_primary_owner"))
-    return Person(name, str(user.get("locale") or "en"), admin and not _is_outsider(user, team_id))
+    owner = any(bool(user.get(key)) for key in ("is_owner", "is_primary_owner"))
+    outsider = _is_outsider(user, team_id)
+    return Person(name, str(user.get("locale") or "en"), admin and not outsider, owner and not outsider, outsider)
 
 
 def _is_outsider(user: dict[str, object], team_id: str) -> bool:

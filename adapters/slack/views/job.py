@@ -153,7 +153,12 @@ def notice(said: Notice, locale: str, *, job_id: str = "", name: str = "", again
     buttons = [
         b.button(offer.label, action("factor", job_id, f"{offer.factor:g}"), style="primary")
         for offer in said.offers
-        if job_id
+        if job_id and not offer.place
+    ]
+    buttons += [
+        b.button(one.label, action(one.kind, one.place), style="danger" if one.kind == "refuse" else "primary")
+        for one in said.offers
+        if one.place
     ]
     if again and job_id:
         buttons.append(b.button(tr("Try again", locale), action("same", job_id)))

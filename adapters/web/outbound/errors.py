@@ -10,6 +10,7 @@ _BY_CLASS: tuple[tuple[type[e.UpscaleError], int], ...] = (
     (e.NoImage, 400),
     (e.UnsafeNotAllowed, 403),
     (e.NotAllowed, 403),
+    (e.NotAdmitted, 403),
     (e.JobNotFound, 404),
     (e.TooLate, 409),
     (e.QuoteExpired, 410),

@@ -4,7 +4,7 @@
     ├── RequestError            what was asked cannot be done as asked
     │   ├── InvalidParameters   ├── NoImage            ├── UnsafeNotAllowed
     │   ├── NotAllowed          ├── JobNotFound        ├── TooLate          ├── QuoteExpired
-    │   ├── PlatformRefused     ├── PlatformBusy       └── StorageFull
+    │   ├── PlatformRefused     ├── PlatformBusy       ├── StorageFull      └── NotAdmitted
     ├── InputError              the picture, or the way to it, is at fault
     │   ├── NotAnImage          ├── UnsupportedFormat  ├── DamagedImage     ├── FileTooLarge
     │   ├── TooManyPixels       ├── ImageTooSmall      ├── OutputTooLarge   ├── ImageTooCostly
@@ -68,6 +68,7 @@ from core.domain.errors.request import (
     InvalidParameters,
     JobNotFound,
     NoImage,
+    NotAdmitted,
     NotAllowed,
     ParameterProblem,
     PlatformBusy,
@@ -106,6 +107,7 @@ __all__ = [
     "ModelFailed",
     "ModelNotOffered",
     "NoImage",
+    "NotAdmitted",
     "NotAllowed",
     "NotAnImage",
     "OutputTooLarge",

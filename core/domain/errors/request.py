@@ -65,6 +65,15 @@ class NotAllowed(RequestError):
 
 
 @dataclass(eq=False, kw_only=True)
+class NotAdmitted(RequestError):
+    """The operator does not pay for this person's upscales here. `refused`: they were asked and said no."""
+
+    code: ClassVar[str] = "not_admitted"
+    kind: Literal["workspace", "user", "outsider"]
+    refused: bool = False
+
+
+@dataclass(eq=False, kw_only=True)
 class JobNotFound(RequestError):
     """No such job, or it belongs to another workspace (which is told apart from nobody)."""
 

@@ -242,3 +242,37 @@ async def test_progress_edits_keep_their_distance_and_none_follows_the_result(
     assert edits[-1].files
     assert len(edits) >= 3
     assert min(gaps) >= 1.9
+
+
+async def test_a_strangers_server_costs_nothing_until_the_operator_lets_it_in_by_a_private_button(
+    discord: DiscordEmulator, tmp_path: Path
+) -> None:
+    world = discord.world
+    eve = world.add_user("eve")
+    theirs = world.add_guild("Eve's server", owner_id=eve.id)
+    theirs.permissions[eve.id] = 1 << 3
+    channel = world.add_channel(theirs)
+    async with FalEmulator() as fal:
+        bot = Bot(tmp_path / "data", _env(fal, discord))
+        try:
+            await bot.start()
+            await _connected(discord)
+            asked = {"image": Upload("a.png", png(64, 48)), "seed": 7}
+            refused = await discord.invoke("/upscale", asked, user=eve, channel=channel)
+            await refused.answer(lambda m: "has to let this place in" in m.text, 30)
+            assert fal.submits == []
+            own = await discord.invoke("/upscale", asked, user=world.owner, channel=channel)
+            await own.answer(lambda m: m.images, 30)
+            question = await discord.until(
+                lambda: next((m for m in discord.messages(channel, world.owner) if "not let in yet" in m.text), None),
+                30,
+            )
+            assert question.ephemeral
+            await discord.click(question, "Let in", user=world.owner)
+            await discord.until(lambda: any("is let in" in m.text for m in discord.messages(channel, world.owner)), 30)
+            admitted = await discord.invoke("/upscale", {**asked, "seed": 8}, user=eve, channel=channel)
+            await admitted.answer(lambda m: m.images, 30)
+            assert bot.errors() == []
+        finally:
+            await bot.close()
+    assert accepted(fal) == {7: 1, 8: 1}

@@ -16,7 +16,7 @@ from aiohttp import web
 from adapters.slack.adapter import SlackAdapter
 from adapters.slack.connection.socket_mode import SocketTimes
 from adapters.slack.settings import Settings
-from core.ports import AdapterContext
+from core.ports import AdapterContext, Guests
 from tests.adapters.slack.fake_service import FakeMedia, FakeService, FakeState
 from tests.emulators.slack import Message, SlackEmulator, png, text_of
 
@@ -158,6 +158,7 @@ def make_world(
     public_url: str | None = None,
     *,
     service: type[FakeService] = FakeService,
+    guests: Guests | None = None,
     **changes: Any,
 ) -> World:
     clock = EmulatedClock(slack)
@@ -172,6 +173,7 @@ def make_world(
         public_url=public_url,
         version="test",
         trusted_file_hosts=tuple(slack.file_hosts),
+        guests=guests,
     )
     adapter = SlackAdapter(settings, context, times=QUICK)
     return World(slack, core, state, media, adapter, context, settings)

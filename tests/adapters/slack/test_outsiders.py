@@ -1,12 +1,21 @@
-"""People of other organisations, met in shared channels, have no rights here."""
+"""People of other organisations have no rights here; the owner says by a button whose guests are paid for."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapters.slack.inbound.user_cache import _person
+from core.domain.errors import NotAllowed
+from core.domain.identity import Place
+from core.domain.job import Requester
+from core.ports import KnownPlace, Verdict
+from core.presentation.place_texts import question
+from tests.adapters.slack.conftest import World, make_world
+from tests.emulators.slack import SlackEmulator
 
 ADMIN = {"name": "eve", "is_admin": True, "is_owner": True}
 
@@ -25,3 +34,60 @@ ADMIN = {"name": "eve", "is_admin": True, "is_owner": True}
 )
 def test_only_an_admin_of_this_workspace_moderates_it(user: dict[str, Any], moderates: bool) -> None:
     assert _person(user, "T1").is_admin is moderates
+
+
+PLACE = Place("slack", "workspace", "T0BETA00002")
+
+
+class FakeGuests:
+    """Lets owners decide, as the platform vouches for them."""
+
+    def __init__(self) -> None:
+        self.world: World | None = None
+        self.verdicts: list[tuple[str, str]] = []
+
+    async def check(self, actor: Requester) -> None:
+        """Everybody may."""
+
+    async def is_operator(self, actor: Requester) -> bool:
+        assert self.world is not None
+        return (await self.world.adapter.place_facts(Place.of_person(actor))).is_own
+
+    async def question_for(self, actor: Requester) -> KnownPlace | None:
+        return None
+
+    async def places(self, actor: Requester) -> Sequence[KnownPlace]:
+        return ()
+
+    async def decide(self, actor: Requester, place: Place | str, verdict: Verdict) -> KnownPlace:
+        if not await self.is_operator(actor):
+            raise NotAllowed(needs="operator")
+        self.verdicts.append((str(place), verdict))
+        return KnownPlace(PLACE, "admitted" if verdict == "admit" else "refused", "Beta")
+
+
+async def test_only_an_owner_of_our_workspace_answers_whose_guests_are_paid_for(
+    slack: SlackEmulator, tmp_path: Path
+) -> None:
+    guests = FakeGuests()
+    world = guests.world = make_world(slack, tmp_path, guests=guests)
+    await world.start()
+    try:
+        space = slack.member.space()
+        space.users[slack.member.user("ben").id].is_owner = True
+        await world.adapter.notify(space.id, slack.member.channel().id, question(PLACE, "Beta", "Eve", "en"))
+        (asked,) = world.bot_messages()
+        await slack.member.click(asked, f"job:admit:{PLACE.reference}", user="ada")
+        await world.until(lambda: slack.calls("chat.postEphemeral") or "whoever runs" in str(slack.requests[-1].args))
+        assert guests.verdicts == []
+        await slack.member.click(asked, f"job:admit:{PLACE.reference}", user="ben")
+        await world.until(lambda: "Beta is let in" in str(world.bot_messages()[0]))
+        assert guests.verdicts == [(PLACE.reference, "admit")]
+    finally:
+        await world.stop()
+
+
+async def test_the_workspace_of_the_configured_token_is_the_operators_own(world: World) -> None:
+    team = world.slack.member.space().id
+    assert (await world.adapter.place_facts(Place("slack", "workspace", team))).is_own
+    assert not (await world.adapter.place_facts(PLACE)).is_own

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from tests.emulators.fal import FalEmulator
 from tests.emulators.slack import Message, SlackEmulator, png, text_of
+from tests.emulators.slack.world import User
 
 
 class Bot:
@@ -105,3 +107,28 @@ async def test_a_polite_end_hands_over_and_the_log_holds_no_secret(bot: Bot, sla
         bot.log.index("job_ended")
     for hidden in ("xoxb-acme", "files-pri", "private caption words", "/hooks/commands", "holiday", "ticket="):
         assert hidden not in bot.log, hidden
+
+
+async def test_guests_of_another_organisation_in_a_shared_channel_spend_nothing(
+    slack: SlackEmulator, tmp_path: Path
+) -> None:
+    people = slack.member.space().users
+    people["U0GUEST"] = User("U0GUEST", "T0OTHER", "gus", is_admin=True, is_owner=True)
+    slack.member.channel().members.add("U0GUEST")
+    bot = Bot(slack, tmp_path)
+    async with FalEmulator() as fal:
+        await bot.start(**fal.env(), UPSCALE_BACKEND="fal")
+        try:
+            await slack.member.mention("2x", [slack.member.file(png(64, 48), "a.png", user="gus")], user="gus")
+            await until(lambda: "own organisation only" in told(slack))
+            assert fal.submits == []
+            await slack.member.mention("2x seed=7", [slack.member.file(png(64, 48), "b.png")])
+            await until(lambda: results(slack.member.messages()))
+            assert len(fal.submits) == 1
+        finally:
+            await bot.kill()
+
+
+def told(slack: SlackEmulator) -> str:
+    """Everything that was posted, also privately."""
+    return str([call.args for call in slack.requests if call.method in ("chat.postMessage", "chat.postEphemeral")])

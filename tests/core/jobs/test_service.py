@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from core.accounts.allowlist import AllowList, AllowSettings
 from core.domain.errors import (
     Draining,
     InvalidParameters,
     JobNotFound,
     NoImage,
+    NotAdmitted,
     NotAllowed,
     ProviderHalted,
     ResultExpired,
@@ -20,8 +23,10 @@ from core.domain.errors import (
     UnsafeNotAllowed,
 )
 from core.domain.events import Finished, JobEvent, PriceAsked, Progressed
+from core.domain.identity import Place
 from core.domain.job import JobState, ReplyAddress, Requester, Source
-from core.ports import Change, RemoteRunning
+from core.jobs.service import UpscaleService
+from core.ports import Change, LogOnly, PlaceFacts, RemoteRunning
 from tests.core.jobs.pipeline_kit import ANN, BOB, MOD, USD, World, world
 from tests.fakes.core import until
 
@@ -32,6 +37,21 @@ EVE = Requester("fake", "eve", workspace_id="w2", is_moderator=True)
 async def w(tmp_path: Path) -> AsyncIterator[World]:
     async with world(tmp_path) as made:
         yield made
+
+
+async def test_a_stranger_whom_the_operator_does_not_pay_for_leaves_nothing_held_and_no_row(w: World) -> None:
+    async def facts(place: Place) -> PlaceFacts:
+        return PlaceFacts(is_own=place.id == "w1")
+
+    guests = AllowList(AllowSettings(), w.state, w.clock, LogOnly(), facts)
+    engine: Any = w.engine
+    service = UpscaleService(w.tools, engine, w.members, w.service._budget, allow_unsafe=False, guests=guests)
+    with pytest.raises(NotAdmitted):
+        await service.request(w.request(requester=EVE))
+    assert (w.engine.steps, await service.history(EVE), list(w.folder.glob("jobs/*"))) == ({}, [], [])
+    asked = await w.done(source=w.upload(2400, 1600))
+    assert asked.state is JobState.AWAITING_CONFIRMATION
+    await service.confirm(asked.id, ANN)
 
 
 # --- judging ----------------------------------------------------------------------------------------------------

@@ -87,6 +87,7 @@ class Rest:
             web.delete(channel + "/messages/{message}", self._message_delete),
             web.post(f"{PREFIX}/users/@me/channels", self._open_dm),
             web.get(f"{PREFIX}/users/{{user}}", self._user),
+            web.get(f"{PREFIX}/guilds/{{guild}}", self._guild),
         ]
 
     # --- the way in -----------------------------------------------------------------------------------------
@@ -257,6 +258,12 @@ class Rest:
         if user is None:
             raise errors.ApiError(404, 10013, "Unknown User")
         return _json(user.data())
+
+    async def _guild(self, request: web.Request) -> web.Response:
+        guild = self.world.guilds.get(int(request.match_info["guild"]))
+        if guild is None or not guild.bot_inside:
+            raise errors.ApiError(404, 10004, "Unknown Guild")
+        return _json({"id": str(guild.id), "name": guild.name, "owner_id": str(guild.owner_id), "roles": []})
 
     async def _gateway(self, _: web.Request) -> web.Response:
         gateway = self.emulator.gateway

@@ -56,6 +56,7 @@ class User:
 class Guild:
     id: int
     name: str
+    owner_id: int = 0
     bot_inside: bool = True
     locale: str = "en-US"
     file_limit_bytes: int = DEFAULT_FILE_LIMIT_BYTES
@@ -201,6 +202,8 @@ class World:
         self.application_id = self.snowflake()
         self.bot = User(self.application_id, "upscale-bot", "Upscale", bot=True)
         self.users: dict[int, User] = {self.bot.id: self.bot}
+        self.owner = self.add_user("owner")
+        self.team: dict[str, Any] | None = None
         self.guilds: dict[int, Guild] = {}
         self.channels: dict[int, Channel] = {}
         self.messages: dict[int, Message] = {}
@@ -219,7 +222,7 @@ class World:
         return user
 
     def add_guild(self, name: str = "Guild", **more: Any) -> Guild:
-        guild = Guild(self.snowflake(), name, **more)
+        guild = Guild(self.snowflake(), name, **{"owner_id": self.owner.id, **more})
         self.guilds[guild.id] = guild
         return guild
 

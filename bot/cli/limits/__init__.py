@@ -1,0 +1,1 @@
+"""Who may spend what, on the command line."""

@@ -1,0 +1,164 @@
+"""Whose guests the operator pays for: the lists in the settings, their own places, and what was admitted later.
+
+Another place is told kindly, nothing is stored of the request, and the operator is asked once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from core.accounts.typed_state import TypedState
+from core.domain.errors import JobNotFound, NotAdmitted, NotAllowed, PlatformBusy
+from core.domain.identity import TEAM_SCOPED, Place
+from core.domain.job import Requester
+from core.ports import AppState, Clock, KnownPlace, OperatorAlerts, PlaceAsks, PlaceFacts, Verdict
+
+log = structlog.get_logger(__name__)
+
+_ASKED_FOR_S = 30 * 86_400.0
+_MOST_ASKED = 200
+"""Strangers can ask from any number of places; beyond these they are only answered."""
+
+EVERYBODY = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class AllowSettings:
+    """The operator's lists; an empty one means their own places. `open_to_all`: nobody's money is spent."""
+
+    workspaces: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    outsiders: bool = False
+    open_to_all: bool = False
+
+
+class AllowList:
+    """`core.ports.Guests`. Shared by all processes through the database."""
+
+    def __init__(
+        self,
+        settings: AllowSettings,
+        state: AppState,
+        clock: Clock,
+        operator: OperatorAlerts,
+        facts: Callable[[Place], Awaitable[PlaceFacts]],
+    ) -> None:
+        self._settings = settings
+        self._state = state
+        self._clock = clock
+        self._operator = operator
+        self._facts = facts
+        self._decided = TypedState(state, "place", KnownPlace)
+        self._asked = TypedState(state, "place_asked", KnownPlace, ttl_s=_ASKED_FOR_S)
+
+    async def check(self, actor: Requester) -> None:
+        """Raises NotAdmitted, after asking the operator once for each place; PlatformBusy where it cannot be told."""
+        if self._settings.open_to_all or actor.is_operator:
+            return
+        if actor.is_outsider and not self._settings.outsiders:
+            raise NotAdmitted(kind="outsider")
+        workspace, person = Place.of_workspace(actor), Place.of_person(actor)
+        if self._listed(actor, workspace, person):
+            return
+        busy: PlatformBusy | None = None
+        for place in filter(None, (workspace, person)):
+            try:
+                if await self._is_admitted(place):
+                    return
+            except PlatformBusy as error:
+                busy = error
+        if busy is not None:
+            raise busy
+        place = person if workspace is None or actor.brought_by_user else workspace
+        known = await self._decided.get(place.reference)
+        if known is None:
+            known = await self._ask(place, actor, tell=True)
+        raise NotAdmitted(kind=place.kind, refused=known.state == "refused")
+
+    def _listed(self, actor: Requester, workspace: Place | None, person: Place) -> bool:
+        ids = {actor.workspace_id, actor.org_id} - {""} if workspace is not None else set()
+        names = {EVERYBODY, *ids, *(f"{actor.platform}:{one}" for one in ids)}
+        if workspace is not None and not names.isdisjoint(self._settings.workspaces):
+            return True
+        own = {EVERYBODY, f"{person.platform}:{person.id}"}
+        if actor.platform not in TEAM_SCOPED:
+            own.add(person.id)
+        return not own.isdisjoint(self._settings.users)
+
+    async def _is_admitted(self, place: Place) -> bool:
+        """By a verdict, or because nothing is listed and the place is the operator's own. Raises PlatformBusy."""
+        known = await self._decided.get(place.reference)
+        if known is not None and known.state == "admitted":
+            return True
+        listed = self._settings.workspaces if place.kind == "workspace" else self._settings.users
+        return not listed and (await self._facts(place)).is_own
+
+    async def _ask(self, place: Place, actor: Requester, *, tell: bool) -> KnownPlace:
+        """Note that somebody asked, and tell the operator, once."""
+        known = await self._asked.get(place.reference)
+        if known is not None:
+            return known
+        known = KnownPlace(place, "asked", actor.user_name, actor.user_name, self._clock.now())
+        if await self._asked.count() >= _MOST_ASKED:
+            log.warning("place_not_noted", platform=place.platform, kind=place.kind)
+            return known
+        if place.kind == "workspace":
+            known = dataclasses.replace(known, name=(await self._facts(place)).name)
+        if await self._state.claim("place_turn", place.reference, ttl_s=_ASKED_FOR_S):
+            await self._asked.put(place.reference, known)
+            log.info("place_asks", place=place.address)
+            if tell:
+                self._operator.tell(PlaceAsks(place, known.name, known.by))
+        return known
+
+    async def is_operator(self, actor: Requester) -> bool:
+        """Whether this is one of the people whose bot it is."""
+        return actor.is_operator or (await self._facts(Place.of_person(actor))).is_own
+
+    async def question_for(self, actor: Requester) -> KnownPlace | None:
+        """The place that the actor, who is the operator, uses the bot in and has not decided on; once for each."""
+        place = Place.of_workspace(actor)
+        if self._settings.open_to_all or place is None or actor.brought_by_user:
+            return None
+        if self._listed(actor, place, Place(actor.platform, "user", "")) or not await self.is_operator(actor):
+            return None
+        if await self._decided.get(place.reference) is not None or await self._is_admitted(place):
+            return None
+        known = await self._ask(place, actor, tell=False)
+        return known if await self._state.claim("place_owner", place.reference, ttl_s=_ASKED_FOR_S) else None
+
+    async def places(self, actor: Requester) -> Sequence[KnownPlace]:
+        """Those that wait for a verdict, then those that have one; newest first. Raises NotAllowed."""
+        await self._check_operator(actor)
+        groups = (await self._asked.all(), await self._decided.all())
+        return [known for group in groups for known in sorted(group, key=lambda one: -one.at)]
+
+    async def decide(self, actor: Requester, place: Place | str, verdict: Verdict) -> KnownPlace:
+        """Admit, refuse or forget a place, or the known one of this reference. Raises NotAllowed, JobNotFound."""
+        await self._check_operator(actor)
+        reference = place if isinstance(place, str) else place.reference
+        known = await self._asked.get(reference) or await self._decided.get(reference)
+        if known is None:
+            if isinstance(place, str):
+                raise JobNotFound
+            known = KnownPlace(place, "asked")
+        known = dataclasses.replace(known, by=actor.user_name or actor.user_id, at=self._clock.now())
+        if verdict == "revoke":
+            await self._decided.delete(reference)
+            for area in ("place_turn", "place_owner"):
+                await self._state.delete(area, reference)
+            known = dataclasses.replace(known, state="asked")
+        else:
+            known = dataclasses.replace(known, state="admitted" if verdict == "admit" else "refused")
+            await self._decided.put(reference, known)
+        await self._asked.delete(reference)
+        log.info("place_decided", place=known.place.address, verdict=verdict)
+        return known
+
+    async def _check_operator(self, actor: Requester) -> None:
+        if not await self.is_operator(actor):
+            raise NotAllowed(needs="operator")
