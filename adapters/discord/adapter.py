@@ -19,6 +19,7 @@ from adapters.discord.inbound.dispatcher import Desk
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.limit_commands import QuotaCommands
 from adapters.discord.inbound.message_images import CDN_HOSTS
+from adapters.discord.inbound.messages import Messages
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import Rest
@@ -54,6 +55,7 @@ class DiscordAdapter:
         self._desk = Desk(context, self._rest)
         self._owners = Owners(self._rest, context.clock)
         self._menus = Menus(self._desk)
+        self._messages = Messages(self._desk, self._menus)
         self._own = OwnCommands(self._desk)
         self._buttons = Buttons(self._desk, self._menus, self._own)
         self._runner = Runner(
@@ -72,6 +74,7 @@ class DiscordAdapter:
         client = UpscaleClient(
             router=self._buttons,
             on_modal=self._buttons.modal,
+            on_mention=self._messages.take,
             on_shard=self._shard_connected,
             on_incident=lambda error: self._context.service.incident("discord", error),
             shard_ids=self._settings.discord_shard_ids,

@@ -1,7 +1,8 @@
-"""The discord.py client: no intents, no caches, our hooks. Knows nothing of jobs."""
+"""The discord.py client: no privileged intents, no caches, our hooks. Knows nothing of jobs."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from collections.abc import Awaitable, Callable
@@ -22,7 +23,14 @@ log = structlog.get_logger(__name__)
 LEAST_LIMIT_BYTES = 10 * 1024 * 1024
 """Taken for an interaction that announces no upload limit: the lowest that Discord ever had as its default."""
 
+INTENTS = discord.Intents(guild_messages=True, dm_messages=True)
+"""No privileged one: what messages say comes only where they mention the bot, or were written to it."""
+
 ModalHandler = Callable[[Interaction], Awaitable[None]]
+MessageHandler = Callable[[discord.Message, int], Awaitable[None]]
+_WRITTEN = (0, 19)
+"""Messages of people: plain ones and replies. All others are Discord's own."""
+
 ErrorHandler = Callable[[Interaction, Exception], Awaitable[None]]
 
 
@@ -46,6 +54,7 @@ class UpscaleClient(discord.AutoShardedClient):
         *,
         router: Router,
         on_modal: ModalHandler,
+        on_mention: MessageHandler,
         on_shard: Callable[[int], None],
         on_incident: Callable[[Exception], Awaitable[object]],
         shard_ids: tuple[int, ...] | None = None,
@@ -56,13 +65,13 @@ class UpscaleClient(discord.AutoShardedClient):
         if http_trace is not None:
             more["http_trace"] = http_trace
         super().__init__(
-            intents=discord.Intents.none(),
+            intents=INTENTS,
             max_messages=None,
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
             # Adds {"parse": []} to every message and edit: nothing that we write can ping anybody.
             allowed_mentions=discord.AllowedMentions.none(),
-            # Without intents no guild data follows a session's start; nothing is worth waiting for.
+            # Without the intent for guilds no data of them follows a session's start; nothing is worth waiting for.
             guild_ready_timeout=0.05,
             shard_count=shard_count,
             **more,
@@ -70,6 +79,7 @@ class UpscaleClient(discord.AutoShardedClient):
         self.router = router
         self.turns: IdentifyTurns | None = None
         self._on_modal = on_modal
+        self._on_mention = on_mention
         self._on_shard = on_shard
         self._on_incident = on_incident
         everywhere = app_commands.AppCommandContext(guild=True, dm_channel=True, private_channel=True)
@@ -77,6 +87,8 @@ class UpscaleClient(discord.AutoShardedClient):
         self.tree = Tree(self, allowed_contexts=everywhere, allowed_installs=both)
         self.add_dynamic_items(Control, Choice)
         self._connection.parsers["INTERACTION_CREATE"] = self._from_gateway
+        self._connection.parsers["MESSAGE_CREATE"] = self._message
+        self._reading: set[asyncio.Task[None]] = set()
 
     def take(self, payload: dict[str, Any]) -> None:
         """Handle one interaction as Discord sent it. Raises KeyError, TypeError, ValueError, AttributeError."""
@@ -90,6 +102,30 @@ class UpscaleClient(discord.AutoShardedClient):
             self.take(payload)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             log.warning("interaction_unreadable", why=type(error).__name__)
+
+    def _message(self, payload: dict[str, Any]) -> None:
+        """Nearly all messages are for others: those are dropped before anything is made of them."""
+        try:
+            me = self.application_id or 0
+            if payload["author"].get("bot") or payload.get("webhook_id") or payload["type"] not in _WRITTEN:
+                return
+            guild_id = int(payload["guild_id"]) if "guild_id" in payload else None
+            if guild_id is not None and all(int(user["id"]) != me for user in payload["mentions"]):
+                return
+            channel = self.get_partial_messageable(int(payload["channel_id"]), guild_id=guild_id)
+            message = discord.Message(state=self._connection, channel=channel, data=payload)  # type: ignore[arg-type]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            log.warning("message_unreadable", why=type(error).__name__)
+            return
+        task = asyncio.create_task(self._read(message, me), name="discord-message")
+        self._reading.add(task)
+        task.add_done_callback(self._reading.discard)
+
+    async def _read(self, message: discord.Message, me: int) -> None:
+        try:
+            await self._on_mention(message, me)
+        except Exception as error:
+            await self._on_incident(error)
 
     async def setup_hook(self) -> None:
         """Runs after the login and before the gateway."""

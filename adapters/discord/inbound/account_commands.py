@@ -9,15 +9,14 @@ from typing import Any, Literal
 import discord
 from discord import app_commands
 
-from adapters.discord.inbound import translate
 from adapters.discord.inbound.command_texts import word
 from adapters.discord.inbound.commands import PRESET_CHOICES
 from adapters.discord.inbound.dispatcher import Desk
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
-from adapters.discord.outbound.delivery import Payload
 from adapters.discord.outbound.export import reduced
+from adapters.discord.outbound.payload import Payload
 from adapters.discord.outbound.upload import REQUEST_MAX_BYTES
 from adapters.discord.views import job as render
 from adapters.discord.views import reports as render_reports
@@ -57,7 +56,7 @@ class OwnCommands:
 
     async def _usage(self, answer: Answer, period: str, member_id: str | None) -> None:
         await answer.think(ephemeral=True)
-        actor = translate.requester(answer.interaction)
+        actor = answer.actor
         service = self._desk.service
         report = await service.usage(actor, period=period, member_id=member_id)
         limits = await service.limits(actor)
@@ -84,7 +83,7 @@ class OwnCommands:
 
     async def _history(self, answer: Answer) -> None:
         await answer.think(ephemeral=True)
-        actor = translate.requester(answer.interaction)
+        actor = answer.actor
         jobs = await self._desk.service.history(actor, limit=HISTORY_LENGTH)
         await answer.show(Payload(lambda _: render_reports.history(jobs, actor.locale)))
 
@@ -133,7 +132,7 @@ class OwnCommands:
     async def _defaults(self, answer: Answer, given: dict[str, str | int | float | bool] | None) -> None:
         """Show the saved defaults, after replacing them by `given` (empty: cleared) unless that is None."""
         await answer.think(ephemeral=True)
-        actor = translate.requester(answer.interaction)
+        actor = answer.actor
         service = self._desk.service
         if given is None:
             saved = await service.defaults(actor)
@@ -158,7 +157,7 @@ class OwnCommands:
 
     async def _export(self, answer: Answer) -> None:
         await answer.think(ephemeral=True)
-        actor = translate.requester(answer.interaction)
+        actor = answer.actor
         archive = await self._desk.service.export(actor)
         limit = min(answer.interaction.filesize_limit, REQUEST_MAX_BYTES)
         made: list[Path] = [archive]
@@ -178,16 +177,16 @@ class OwnCommands:
 
     async def _ask_erase(self, answer: Answer) -> None:
         await answer.think(ephemeral=True)
-        locale = translate.locale_of(answer.interaction)
+        locale = answer.locale
         user_id = answer.interaction.user.id
         await answer.show(Payload(lambda _: render_reports.ask_erase(user_id, locale)))
 
     async def erase(self, answer: Answer, subject: str) -> None:
         """The button under the question; only for whoever was asked."""
-        if subject != str(answer.interaction.user.id):
+        if subject != answer.actor.user_id:
             raise JobNotFound
         await answer.hold()
-        actor = translate.requester(answer.interaction)
+        actor = answer.actor
         count = await self._desk.service.erase(actor)
         await answer.update(Payload(lambda _: render_reports.erased(count, actor.locale)))
 
@@ -202,7 +201,7 @@ class OwnCommands:
 
     async def _help(self, answer: Answer) -> None:
         service = self._desk.service
-        locale = translate.locale_of(answer.interaction)
+        locale = answer.locale
         play, above = service.play_money, service.confirm_above_nanousd
         words = render_reports.help_text(locale, play_money=play, confirm_above_nanousd=above)
         title = tr("Enlarging pictures", locale)

@@ -8,7 +8,6 @@ from typing import Literal, cast
 
 import structlog
 
-from adapters.discord.inbound import translate
 from adapters.discord.inbound.account_commands import OwnCommands
 from adapters.discord.inbound.context_menus import Menus
 from adapters.discord.inbound.dispatcher import Desk
@@ -16,7 +15,7 @@ from adapters.discord.inbound.forms import PREFIX as MODAL_PREFIX
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
-from adapters.discord.outbound.delivery import Payload
+from adapters.discord.outbound.payload import Payload
 from adapters.discord.outbound.reply_address import TOKEN_LIFE_S
 from adapters.discord.outbound.upload import file_name
 from adapters.discord.views import job as render
@@ -104,16 +103,16 @@ class Buttons:
     async def _confirm(self, answer: Answer, job_id: str) -> None:
         await answer.hold()
         interaction = answer.interaction
-        await self._desk.service.confirm(job_id, translate.requester(interaction))
+        await self._desk.service.confirm(job_id, answer.actor)
         # The job begins only now, up to ten minutes after its token: this click's token is good for 15 more.
         expires_at = interaction.created_at.timestamp() + TOKEN_LIFE_S
         await self._desk.tokens.keep(job_id, interaction.token, expires_at)
 
     async def _cancel(self, answer: Answer, job_id: str) -> None:
         await answer.hold()
-        job = await self._desk.service.cancel(job_id, translate.requester(answer.interaction))
+        job = await self._desk.service.cancel(job_id, answer.actor)
         if job.state is JobState.RUNNING:
-            words = escape(cancel_pending_text(translate.locale_of(answer.interaction)))
+            words = escape(cancel_pending_text(answer.locale))
             await answer.whisper(Payload(lambda _: render.plain(words)))
 
     async def _repeat(self, answer: Answer, job_id: str, kind: Repeat, argument: str) -> None:
@@ -121,32 +120,30 @@ class Buttons:
         await answer.think(ephemeral=message is not None and message.flags.ephemeral)
         await self._desk.service.repeat(
             job_id,
-            translate.requester(answer.interaction),
+            answer.actor,
             Change(kind, float(argument) if kind == "factor" else None),
-            key=f"discord:{answer.interaction.id}",
+            key=answer.key,
             reply=answer.address().to_reply(),
             private=True if answer.ephemeral else None,
         )
 
     async def _compare(self, answer: Answer, job_id: str) -> None:
         await answer.think(ephemeral=True)
-        interaction = answer.interaction
-        job = await self._desk.service.job(job_id, translate.requester(interaction))
+        job = await self._desk.service.job(job_id, answer.actor)
         picture = await self._desk.media.compare(job)
         name = file_name(job, picture, "compare")
-        locale = translate.locale_of(interaction)
-        await answer.show(Payload(lambda _: render_result.compare(job, name, locale), ((picture.path, name),)))
+        await answer.show(Payload(lambda _: render_result.compare(job, name, answer.locale), ((picture.path, name),)))
 
     async def _details(self, answer: Answer, job_id: str) -> None:
         await answer.think(ephemeral=True)
-        job = await self._desk.service.job(job_id, translate.requester(answer.interaction))
-        locale = translate.locale_of(answer.interaction)
+        job = await self._desk.service.job(job_id, answer.actor)
+        locale = answer.locale
         await answer.show(Payload(lambda _: render_result.details(job, locale)))
 
     async def _delete(self, answer: Answer, job_id: str) -> None:
         await answer.hold()
-        await self._desk.service.delete(job_id, translate.requester(answer.interaction))
-        locale = translate.locale_of(answer.interaction)
+        await self._desk.service.delete(job_id, answer.actor)
+        locale = answer.locale
         words = tr("Deleted: the picture and its original.", locale)
         try:
             await answer.remove()
@@ -168,5 +165,5 @@ class Buttons:
 
     async def _redeliver(self, answer: Answer, job_id: str) -> None:
         await answer.think(ephemeral=True)
-        actor = translate.requester(answer.interaction)
+        actor = answer.actor
         await self._desk.service.redeliver(job_id, actor, reply=answer.address().to_reply())

@@ -9,30 +9,30 @@ from typing import Any
 import discord
 from discord import app_commands
 
-from adapters.discord.inbound import translate
 from adapters.discord.inbound.command_texts import word
 from adapters.discord.inbound.dispatcher import Desk
 from adapters.discord.inbound.forms import OptionsModal, filled_in
-from adapters.discord.inbound.interaction_response import Answer
-from adapters.discord.inbound.message_images import FoundImage, images_of
+from adapters.discord.inbound.interaction_response import Answer, Response
+from adapters.discord.inbound.message_images import Found, FoundImage, images_of
 from adapters.discord.inbound.translate import Interaction
-from adapters.discord.outbound.delivery import Payload
+from adapters.discord.outbound.payload import Payload
+from adapters.discord.views import job as render
 from adapters.discord.views import menu as render_menu
-from core.domain.errors import NoImage, NotAllowed, QuoteExpired
+from adapters.discord.views.markup import escape
+from core.domain.errors import NoImage, NotAllowed, NotAnImage, QuoteExpired
+from core.presentation.intake_texts import left_out_text
 
 AREA = "discord-menu"
 MENU_LIFE_S = 24 * 3600.0
 """As long as the signed addresses of ephemeral attachments are documented to live."""
-
-FOLLOW_UPS_OF_USER_INSTALLS = 5
-"""Discord's cap where only the member brought the app (receiving-and-responding, read 2026-11-22)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Menu:
     """Pictures that a member may choose from. `prices_nanousd` are those that were shown, None where unknown.
 
-    `user_id` is who may choose; "" where only that member sees the menu.
+    `user_id` is who may choose; "" where only that member sees the menu. `total` counts pictures that found no place
+    as well; `others` are names of files that are no pictures.
     """
 
     images: tuple[FoundImage, ...]
@@ -41,6 +41,8 @@ class Menu:
     fields: Mapping[str, Any] | None = None
     private: bool = False
     user_id: str = ""
+    total: int = 0
+    others: tuple[str, ...] = ()
 
     def to_json(self, now: float) -> dict[str, Any]:
         """For the application's store, stamped so that it can be purged."""
@@ -51,6 +53,8 @@ class Menu:
             "fields": dict(self.fields or {}),
             "private": self.private,
             "user_id": self.user_id,
+            "total": self.total,
+            "others": list(self.others),
             "at": now,
         }
 
@@ -58,8 +62,17 @@ class Menu:
     def from_json(cls, data: Mapping[str, Any]) -> Menu:
         """The stored menu again."""
         images = tuple(FoundImage(**image) for image in data["images"])
-        prices, owner = tuple(data["prices_nanousd"]), data.get("user_id", "")
-        return cls(images, prices, data["text"], data["fields"], data["private"], owner)
+        prices, others = tuple(data["prices_nanousd"]), tuple(data.get("others", ()))
+        owner, total = data.get("user_id", ""), data.get("total", 0)
+        return cls(images, prices, data["text"], data["fields"], data["private"], owner, total, others)
+
+
+def pictures_in(message: discord.Message) -> Found:
+    """The pictures of a message. Raises NoImage, or NotAnImage that names what is there instead."""
+    found = images_of(message)
+    if not found.images:
+        raise NotAnImage(detected=", ".join(found.others)) if found.others else NoImage()
+    return found
 
 
 class Menus:
@@ -83,18 +96,17 @@ class Menus:
         ]
 
     async def _upscale(self, answer: Answer, message: discord.Message) -> None:
-        images = images_of(message)
-        if not images:
-            raise NoImage
-        await answer.think(ephemeral=len(images) > 1)
-        if len(images) == 1:
-            await self._desk.start_jobs(answer, images)
-        else:
-            menu = Menu(tuple(images))
+        found = pictures_in(message)
+        several = len(found.images) > 1
+        await answer.think(ephemeral=several)
+        menu = Menu(found.images, total=found.total, others=found.others)
+        if several:
             await self._offer(answer, menu, await self._prices(answer, menu))
+        else:
+            await self.begin(answer, menu)
 
-    async def begin(self, answer: Answer, menu: Menu) -> None:
-        """Start these pictures; when several cost more together than a job may without a question, offer them first.
+    async def begin(self, answer: Response, menu: Menu, *, ask: bool = False) -> None:
+        """Start these pictures; offer them first where `ask`, or where they cost more than one may unasked.
 
         Of several, the total is shown before any job begins: Discord lets the first further message fill an answer
         that still says "thinking", so that two jobs would share it. Then the first job takes the answer over, and the
@@ -103,19 +115,26 @@ class Menus:
         total: Payload | None = None
         if len(menu.images) > 1:
             prices = await self._prices(answer, menu)
-            if sum(price or 0 for price in prices) > self._desk.service.confirm_above_nanousd:
-                await self._offer(answer, replace(menu, user_id=str(answer.interaction.user.id)), prices)
+            dear = sum(price or 0 for price in prices) > self._desk.service.confirm_above_nanousd
+            if ask or dear:
+                await self._offer(answer, replace(menu, user_id=answer.actor.user_id), prices)
                 return
-            locale = translate.locale_of(answer.interaction)
-            total = Payload(lambda _: render_menu.chosen(len(prices), locale, prices))
+            total = Payload(lambda _: render_menu.chosen(len(prices), answer.locale, prices))
             await answer.show(total)
         await self._desk.start_jobs(answer, menu.images, text=menu.text, fields=menu.fields, private=menu.private)
-        if total is not None:
+        if total is not None and answer.reused:
             await answer.whisper(total)
+        await self._say_left_out(answer, menu, len(menu.images))
 
-    async def _prices(self, answer: Answer, menu: Menu) -> list[int | None]:
+    @staticmethod
+    async def _say_left_out(answer: Response, menu: Menu, taken: int, *, offered: bool = False) -> None:
+        words = left_out_text(taken, menu.total, menu.others, answer.locale, offered=offered)
+        if words:
+            await answer.whisper(Payload(lambda _: render.plain(escape(words))))
+
+    async def _prices(self, answer: Response, menu: Menu) -> list[int | None]:
         """What each picture would cost, None where Discord did not tell its size."""
-        actor = translate.requester(answer.interaction)
+        actor = answer.actor
         prices: list[int | None] = []
         for image in menu.images:
             if image.width_px is None or image.height_px is None:
@@ -127,32 +146,28 @@ class Menus:
             prices.append(quote.estimate_nanousd)
         return prices
 
-    async def _offer(self, answer: Answer, menu: Menu, prices: Sequence[int | None]) -> None:
+    async def _offer(self, answer: Response, menu: Menu, prices: Sequence[int | None]) -> None:
         """Which of them, or all, with prices where Discord told the sizes."""
-        locale = translate.locale_of(answer.interaction)
+        key = str(answer.id)
         priced = replace(menu, prices_nanousd=tuple(prices))
-        key = str(answer.interaction.id)
         await self._desk.state.put(AREA, key, priced.to_json(self._desk.clock.now()))
-        most = self._most(answer.interaction, len(menu.images))
-        view = render_menu.choice(key, menu.images, prices, locale, most=most, from_message=not menu.user_id)
+        most = min(answer.most, len(menu.images))
+        view = render_menu.choice(key, menu.images, prices, answer.locale, most=most, from_message=not menu.user_id)
         await answer.show(Payload(lambda _: view()))
-
-    @staticmethod
-    def _most(interaction: Interaction, count: int) -> int:
-        return min(count, FOLLOW_UPS_OF_USER_INSTALLS) if translate.is_user_install_only(interaction) else count
+        await self._say_left_out(answer, menu, len(menu.images), offered=True)
 
     async def choose(self, answer: Answer, key: str, picked: Sequence[int] | None) -> None:
         """Start the picked pictures (None: all). Each gets a message of its own. Raises QuoteExpired."""
         await answer.hold()
         menu = await self._load(key)
-        if menu.user_id not in ("", str(answer.interaction.user.id)):
+        if menu.user_id not in ("", answer.actor.user_id):
             raise NotAllowed(needs="requester")
         numbers = list(range(len(menu.images))) if picked is None else sorted(set(picked))
-        numbers = [n for n in numbers if 0 <= n < len(menu.images)][: self._most(answer.interaction, 25)]
+        wanted = [n for n in numbers if 0 <= n < len(menu.images)]
+        numbers = wanted[: answer.most]
         await self._desk.state.delete(AREA, key)
-        locale = translate.locale_of(answer.interaction)
         prices = [menu.prices_nanousd[n] if n < len(menu.prices_nanousd) else None for n in numbers]
-        await answer.update(Payload(lambda _: render_menu.chosen(len(numbers), locale, prices)))
+        await answer.update(Payload(lambda _: render_menu.chosen(len(numbers), answer.locale, prices)))
         agreed = [price or 0 for price in prices]
         await self._desk.start_jobs(
             answer if menu.private else answer.with_public_messages(),
@@ -163,6 +178,8 @@ class Menus:
             first_in_original=False,
             agreed_nanousd=agreed,
         )
+        if len(numbers) < len(wanted):
+            await self._say_left_out(answer, Menu((), total=len(wanted)), len(numbers))
 
     async def _load(self, key: str) -> Menu:
         stored = await self._desk.state.get(AREA, key)
@@ -171,15 +188,12 @@ class Menus:
         return Menu.from_json(stored)
 
     async def _open_modal(self, answer: Answer, message: discord.Message) -> None:
-        images = images_of(message)
-        if not images:
-            raise NoImage
-        key = str(answer.interaction.id)
-        locale = translate.locale_of(answer.interaction)
-        most = self._most(answer.interaction, len(images))
-        await answer.open(OptionsModal(key, images, locale, most=most))
+        found = pictures_in(message)
+        key = str(answer.id)
+        await answer.open(OptionsModal(key, found.images, answer.locale, most=min(answer.most, len(found.images))))
         # After the answer, which had to be first; a person needs longer than this to fill it in.
-        await self._desk.state.put(AREA, key, Menu(tuple(images)).to_json(self._desk.clock.now()))
+        menu = Menu(found.images, total=found.total, others=found.others)
+        await self._desk.state.put(AREA, key, menu.to_json(self._desk.clock.now()))
 
     async def submitted(self, answer: Answer, key: str, data: Mapping[str, Any]) -> None:
         """The modal came back: check, acknowledge, start. Works after a restart. Raises InvalidParameters."""
@@ -189,7 +203,9 @@ class Menus:
         menu = await self._load(key)
         numbers = [n for n in form.pictures if 0 <= n < len(menu.images)] or [0]
         images = tuple(menu.images[n] for n in numbers)
-        await self.begin(answer, Menu(images, text=form.text, fields=form.fields, private=form.private))
+        beyond = menu.total - len(menu.images)
+        chosen = Menu(images, text=form.text, fields=form.fields, private=form.private, others=menu.others)
+        await self.begin(answer, replace(chosen, total=len(images) + beyond if beyond > 0 else 0))
         await self._desk.state.delete(AREA, key)
 
     async def purge(self) -> None:

@@ -11,13 +11,13 @@ import structlog
 
 from adapters.discord.connection.ack_priority import Rush
 from adapters.discord.inbound import translate
-from adapters.discord.inbound.interaction_response import Answer, NotOurs
+from adapters.discord.inbound.interaction_response import Answer, NotOurs, Response
 from adapters.discord.inbound.message_images import FoundImage
 from adapters.discord.inbound.translate import Fields, Interaction
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import Rest
-from adapters.discord.outbound.delivery import Payload
 from adapters.discord.outbound.interaction_tokens import FreshTokens
+from adapters.discord.outbound.payload import Payload
 from adapters.discord.outbound.rate_limit import Pauses
 from adapters.discord.views import job as render
 from core.domain.errors import (
@@ -41,8 +41,6 @@ REMEMBERED = 10_000
 LOOK_S = 3.0
 """How long a look at the channel of a thread may take; without an answer the safety check stays on."""
 
-Work = Callable[[Answer], Awaitable[None]]
-
 
 class Desk:
     """Shared by all entry points: the core, the REST calls, and what is being handled right now."""
@@ -60,60 +58,67 @@ class Desk:
         self._seen: OrderedDict[int, None] = OrderedDict()
         self._busy: set[asyncio.Task[object]] = set()
 
-    async def run(self, interaction: Interaction, work: Work) -> None:
+    async def run(self, interaction: Interaction, work: Callable[[Answer], Awaitable[None]]) -> None:
         """Handle one interaction; never raises but for a cancellation."""
-        if not self._is_new(interaction.id):
-            log.info("interaction_repeated", interaction=interaction.id)
+        self._rush.arrived(interaction.id)
+        try:
+            answer = Answer(interaction, self.clock, self._rush)
+            await self.handle(answer, lambda: work(answer))
+        finally:
+            self._rush.answered(interaction.id)
+
+    async def handle(self, answer: Response, work: Callable[[], Awaitable[None]]) -> None:
+        """Handle one event, once; never raises but for a cancellation."""
+        if not self._is_new(answer.id):
+            log.info("event_repeated", interaction=answer.id)
             return
         task = asyncio.current_task()
         if task is not None:
             self._busy.add(task)
-        self._rush.arrived(interaction.id)
         try:
-            await self._guarded(Answer(interaction, self.clock, self._rush), work)
+            await self._guarded(answer, work)
         finally:
-            self._rush.answered(interaction.id)
             if task is not None:
                 self._busy.discard(task)
 
-    async def _guarded(self, answer: Answer, work: Work) -> None:
+    async def _guarded(self, answer: Response, work: Callable[[], Awaitable[None]]) -> None:
         try:
             if self.service.draining:
                 raise Draining
-            await work(answer)
+            await work()
         except NotOurs:
             return
         except discord.HTTPException as error:
             if errors.is_token_dead(error) or errors.is_message_gone(error):
-                log.info("interaction_unanswered", interaction=answer.interaction.id, code=error.code)
+                log.info("interaction_unanswered", interaction=answer.id, code=error.code)
                 return
-            log.info("interaction_refused", interaction=answer.interaction.id, code=error.code, status=error.status)
+            log.info("interaction_refused", interaction=answer.id, code=error.code, status=error.status)
             await self.refuse(answer, PlatformBusy() if errors.is_transient(error) else PlatformRefused())
         except errors.TRANSIENT as error:
-            log.warning("interaction_broke", interaction=answer.interaction.id, why=type(error).__name__)
+            log.warning("interaction_broke", interaction=answer.id, why=type(error).__name__)
             await self.refuse(answer, PlatformBusy())
         except Exception as error:
             await self.refuse(answer, await self.service.unforeseen("discord", error))
 
-    async def refuse(self, answer: Answer, error: UpscaleError) -> None:
+    async def refuse(self, answer: Response, error: UpscaleError) -> None:
         """Say what is wrong; privately wherever the answer has not begun in public. Failures of that are logged."""
         if isinstance(error, DeliveryUnavailable):
             error = PlatformBusy()
         elif isinstance(error, DeliveryRefused):
             error = PlatformRefused()
-        locale = translate.locale_of(answer.interaction)
+        locale = answer.locale
         notice = self.service.notice(error, locale)
         try:
             await answer.show(Payload(lambda _: render.notice_card(notice, locale)))
         except NotOurs:
             return
         except errors.FAILED_CALLS as failure:
-            log.warning("refusal_not_shown", interaction=answer.interaction.id, why=type(failure).__name__)
+            log.warning("refusal_not_shown", interaction=answer.id, why=type(failure).__name__)
 
     async def start_jobs(
         self,
-        answer: Answer,
-        images: Sequence[FoundImage | str],
+        answer: Response,
+        images: Sequence[FoundImage],
         *,
         text: str = "",
         fields: Fields | None = None,
@@ -123,14 +128,15 @@ class Desk:
     ) -> None:
         """One job per picture. The first refusal is the answer itself; later ones are said beside it."""
         made = translate.requests(
-            answer.interaction,
+            answer.actor,
+            answer.key,
             images,
             answer.address(),
             text=text,
             fields=fields,
             private=private or answer.address().ephemeral,
             first_in_original=first_in_original,
-            unsafe_place=await self._is_age_restricted(answer.interaction, text, fields or {}),
+            unsafe_place=await self._is_age_restricted(answer, text, fields or {}),
             confirmed_nanousd=agreed_nanousd,
         )
         for index, request in enumerate(made):
@@ -145,32 +151,30 @@ class Desk:
             notice = question(known.place, known.name, "", actor.locale)
             await answer.whisper(Payload(lambda _: render.notice_card(notice, actor.locale)))
 
-    async def _is_age_restricted(self, interaction: Interaction, text: str, fields: Fields) -> bool:
-        """Asks Discord about the channel of a thread, but only when somebody wants the safety check off there."""
-        if translate.is_age_restricted(interaction):
-            return True
-        channel = interaction.channel
-        if not isinstance(channel, discord.Thread) or ("safety" not in fields and "safety" not in text.lower()):
-            return False
+    async def _is_age_restricted(self, answer: Response, text: str, fields: Fields) -> bool:
+        """Asks Discord where the event does not say, but only when somebody wants the safety check off there."""
+        known = answer.age_restricted
+        if known is not None or ("safety" not in fields and "safety" not in text.lower()):
+            return bool(known)
         try:
             async with asyncio.timeout(LOOK_S):
-                return await self.rest.is_age_restricted(channel.parent_id)
+                return await self.rest.is_age_restricted(answer.address().channel_id)
         except DeliveryError:
             return False
         except errors.FAILED_CALLS:
             return False
 
-    async def _start(self, answer: Answer, request: UpscaleRequest, *, first: bool) -> None:
+    async def _start(self, answer: Response, request: UpscaleRequest, *, first: bool) -> None:
         try:
             job = await self.service.request(request)
         except UpscaleError as error:
             if first:
                 raise
-            locale = translate.locale_of(answer.interaction)
+            locale = answer.locale
             notice = self.service.notice(error, locale)
             await answer.whisper(Payload(lambda _: render.notice_card(notice, locale)))
             return
-        log.info("job_requested", job=job.id, interaction=answer.interaction.id)
+        log.info("job_requested", job=job.id, interaction=answer.id)
 
     def _is_new(self, interaction_id: int) -> bool:
         if interaction_id in self._seen:

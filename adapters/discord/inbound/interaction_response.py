@@ -9,25 +9,68 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 import discord
 import structlog
 from discord import ui
 
 from adapters.discord.connection.ack_priority import Rush
-from adapters.discord.inbound.translate import Interaction, address
+from adapters.discord.inbound import translate
+from adapters.discord.inbound.message_images import MAX_IMAGES
+from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
-from adapters.discord.outbound.delivery import Payload
-from adapters.discord.outbound.reply_address import Address
+from adapters.discord.outbound.payload import Payload
+from adapters.discord.outbound.reply_address import PLATFORM, Address
 from adapters.discord.outbound.retry import steadily
+from core.domain.job import Requester
 from core.ports import Clock
 
 log = structlog.get_logger(__name__)
 
+FOLLOW_UPS_OF_USER_INSTALLS = 5
+"""Discord's cap where only the member brought the app (receiving-and-responding, read 2026-11-22)."""
+
 ACK_DEADLINE_S = 2.8
 ACK_ATTEMPT_S = 1.3
 ACK_PAUSES_S = (0.05, 0.2, 0.4, 0.8)
+
+
+class Response(Protocol):
+    """The answer to whatever asked for pictures: an interaction, or a message that mentions the bot.
+
+    `id` is its own, `key` the same for a redelivered event. `most` is how many messages it may become.
+    `age_restricted` is None where only Discord can tell. `reused`: the first job takes over what was shown.
+    """
+
+    reused: bool
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def actor(self) -> Requester: ...
+
+    @property
+    def locale(self) -> str: ...
+
+    @property
+    def most(self) -> int: ...
+
+    @property
+    def age_restricted(self) -> bool | None: ...
+
+    def address(self) -> Address:
+        """Where this answer is, for the job's reply."""
+
+    async def show(self, payload: Payload) -> None:
+        """Show this as the answer."""
+
+    async def whisper(self, payload: Payload) -> None:
+        """A further message, for this member only where the place has such."""
 
 
 class NotOurs(Exception):
@@ -37,8 +80,16 @@ class NotOurs(Exception):
 class Answer:
     """How far the answer is: not begun, a message of its own ("thinking"), or an update of the clicked message."""
 
+    reused = True
+
     def __init__(self, interaction: Interaction, clock: Clock, rush: Rush | None = None) -> None:
         self.interaction = interaction
+        self.id = interaction.id
+        self.key = f"{PLATFORM}:{interaction.id}"
+        self.actor = translate.requester(interaction)
+        self.locale = self.actor.locale
+        self.most = FOLLOW_UPS_OF_USER_INSTALLS if translate.is_user_install_only(interaction) else MAX_IMAGES
+        self.age_restricted = translate.is_age_restricted(interaction)
         self._clock = clock
         self._rush = rush or Rush()
         self.mode: Literal["none", "own", "update", "modal"] = "none"
@@ -77,7 +128,7 @@ class Answer:
     def address(self) -> Address:
         """Where this answer is, for the job's reply."""
         ephemeral = self.ephemeral or self._source_ephemeral
-        return address(self.interaction, ephemeral=ephemeral, message_id=self.message_id)
+        return translate.address(self.interaction, ephemeral=ephemeral, message_id=self.message_id)
 
     def with_public_messages(self) -> Answer:
         """The same answer, whose follow-ups are not private although the clicked message was."""

@@ -15,7 +15,7 @@ from adapters.discord.inbound.command_texts import word
 from adapters.discord.inbound.dispatcher import Desk
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.translate import Interaction
-from adapters.discord.outbound.delivery import Payload
+from adapters.discord.outbound.payload import Payload
 from adapters.discord.views import markup
 from adapters.discord.views import reports as render_reports
 from core.domain.errors import JobNotFound, UpscaleError
@@ -155,7 +155,7 @@ class QuotaCommands:
     async def _show(self, answer: Answer, note: str = "") -> None:
         if answer.mode == "none":
             await answer.think(ephemeral=True)
-        actor = translate.requester(answer.interaction)
+        actor = answer.actor
         statuses = await self._desk.service.workspace_limits(actor)
         await answer.show(Payload(lambda _: self._view(statuses, actor.locale, note)))
 
@@ -163,7 +163,7 @@ class QuotaCommands:
         self, answer: Answer, kind: ScopeKind, scope_id: str, what: Measure, when: Window, units: int | None
     ) -> None:
         await answer.think(ephemeral=True)
-        actor = translate.requester(answer.interaction)
+        actor = answer.actor
         statuses = await self._desk.service.set_limit(actor, kind, scope_id, what, when, units)
         note = tr("Limit set.", actor.locale) if units is not None else tr("Limit removed.", actor.locale)
         await answer.show(Payload(lambda _: self._view(statuses, actor.locale, note)))
@@ -173,7 +173,7 @@ class QuotaCommands:
 
     async def _pause(self, answer: Answer, paused: bool) -> None:
         await answer.think(ephemeral=True)
-        actor = translate.requester(answer.interaction)
+        actor = answer.actor
         await self._desk.service.pause(actor, paused)
         stopped = tr("New upscales are paused in this server.", actor.locale)
         resumed = tr("New upscales are possible again in this server.", actor.locale)
@@ -181,7 +181,7 @@ class QuotaCommands:
 
     async def _alerts(self, answer: Answer, channel_id: str | None) -> None:
         await answer.think(ephemeral=True)
-        actor = translate.requester(answer.interaction)
+        actor = answer.actor
         await self._desk.service.set_alert_channel(actor, channel_id)
         if channel_id is None:
             note = tr("Budget alerts are off.", actor.locale)
@@ -191,7 +191,7 @@ class QuotaCommands:
 
     async def _sponsor(self, answer: Answer, channel_id: str, dollars: int | None, days: int) -> None:
         await answer.think(ephemeral=True)
-        actor = translate.requester(answer.interaction)
+        actor = answer.actor
         ends_at = self._desk.clock.now() + days * DAY_S
         await self._desk.service.sponsor(actor, channel_id, dollars, ends_at)
         place = f"<#{channel_id}>"

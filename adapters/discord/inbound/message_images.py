@@ -61,23 +61,45 @@ def from_link(url: str) -> FoundImage:
     return FoundImage("link", name_of(url), original_of(url), _is_hosted(url))
 
 
-def images_of(message: discord.Message) -> list[FoundImage]:
-    """Every image of a message, each once, in reading order; at most 25.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a message holds: the pictures that are taken, how many there are, and the names of what is none."""
 
-    Where nothing says that it is one, files that do not say to be anything else are tried: their bytes decide.
+    images: tuple[FoundImage, ...] = ()
+    total: int = 0
+    others: tuple[str, ...] = ()
+
+
+def images_of(message: discord.Message) -> Found:
+    """Every image of a message, each once, in reading order; at most 25 are taken, the rest is counted.
+
+    Files that say nothing of themselves are tried where no other says that it is an image: their bytes decide.
     """
     found: dict[str, FoundImage] = {}
     for image in _walk(message):
         found.setdefault(_without_query(image.url), image)
-    if not found:
-        return [from_attachment(one) for one in _unclear(message)][:MAX_IMAGES]
-    return list(found.values())[:MAX_IMAGES]
+    rest = [one for one in _files(message) if not _says_image(one)]
+    images = list(found.values())
+    if not images:
+        images = [from_attachment(one) for one in rest if _says_nothing(one)]
+        rest = [one for one in rest if not _says_nothing(one)]
+    names = [one.filename for one in rest]
+    names += [one.name for one in message.stickers if one.format is discord.StickerFormatType.lottie]
+    return Found(tuple(images[:MAX_IMAGES]), len(images), tuple(names))
 
 
-def _unclear(message: discord.Message) -> Iterator[discord.Attachment]:
-    for one in (*message.attachments, *(a for snapshot in message.message_snapshots for a in snapshot.attachments)):
-        if (one.content_type or "").split(";")[0].strip() in ("", "application/octet-stream"):
-            yield one
+def _files(message: discord.Message) -> Iterator[discord.Attachment]:
+    yield from message.attachments
+    for snapshot in message.message_snapshots:
+        yield from snapshot.attachments
+
+
+def _says_image(one: discord.Attachment) -> bool:
+    return (one.content_type or "").startswith("image/") or bool(_IMAGE_NAME.search(one.filename))
+
+
+def _says_nothing(one: discord.Attachment) -> bool:
+    return (one.content_type or "").split(";")[0].strip() in ("", "application/octet-stream")
 
 
 def _walk(message: discord.Message) -> Iterator[FoundImage]:
@@ -96,7 +118,7 @@ def _walk(message: discord.Message) -> Iterator[FoundImage]:
 
 def _attachments(attachments: Iterable[discord.Attachment]) -> Iterator[FoundImage]:
     for attachment in attachments:
-        if (attachment.content_type or "").startswith("image/") or _IMAGE_NAME.search(attachment.filename):
+        if _says_image(attachment):
             yield from_attachment(attachment)
 
 

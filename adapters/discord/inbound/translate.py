@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 import discord
 
 from adapters.discord.inbound.message_images import FoundImage
 from adapters.discord.outbound.reply_address import PLATFORM, TOKEN_LIFE_S, Address
-from core.domain.job import Requester, Source, UpscaleRequest
+from core.domain.job import Requester, UpscaleRequest
 from core.domain.untrusted_text import clean_line
 
 Interaction = discord.Interaction[discord.Client]
+DEFAULT_FILE_LIMIT_BYTES = 20 * 1024 * 1024
+"""Messages announce no limit: Discord's default since 2026-09. What is refused all the same is made smaller."""
+
 Fields = Mapping[str, str | int | float | bool]
 
 
@@ -41,9 +43,11 @@ def locale_of(interaction: Interaction) -> str:
     return str(interaction.locale.value)
 
 
-def is_age_restricted(interaction: Interaction) -> bool:
+def is_age_restricted(interaction: Interaction) -> bool | None:
     """Whether the place is an age-restricted channel by the payload, which says nothing about a thread's channel."""
     channel = interaction.channel
+    if interaction.guild_id is not None and isinstance(channel, discord.Thread):
+        return None
     is_nsfw = getattr(channel, "is_nsfw", None)
     return bool(is_nsfw is not None and interaction.guild_id is not None and is_nsfw())
 
@@ -56,7 +60,7 @@ def address(
     return Address(
         app_id=interaction.application_id,
         token=interaction.token,
-        expires_at=_created_s(interaction.created_at) + TOKEN_LIFE_S,
+        expires_at=interaction.created_at.timestamp() + TOKEN_LIFE_S,
         interaction_id=interaction.id,
         channel_id=interaction.channel_id or 0,
         guild_id=interaction.guild_id,
@@ -79,18 +83,51 @@ def _is_bot_inside(interaction: Interaction) -> bool:
     return interaction.is_guild_integration()
 
 
-def _created_s(created_at: datetime) -> float:
-    return created_at.timestamp()
-
-
 def is_user_install_only(interaction: Interaction) -> bool:
     """Only the member brought the app here: five follow-ups, and none of the bot's own messages."""
     return interaction.is_user_integration() and not interaction.is_guild_integration()
 
 
+def member(message: discord.Message, locale: str) -> Requester:
+    """Who wrote a message. Messages do not say who moderates, nor the member's language."""
+    return Requester(
+        platform=PLATFORM,
+        user_id=str(message.author.id),
+        user_name=clean_line(message.author.display_name),
+        workspace_id=str(guild_id_of(message) or ""),
+        channel_id=str(message.channel.id),
+        role_ids=tuple(str(role_id) for role_id in getattr(message.author, "_roles", ())),
+        locale=locale,
+    )
+
+
+def guild_id_of(message: discord.Message) -> int | None:
+    """The server that a message was written in, also where nothing else is known of it."""
+    return getattr(message.channel, "guild_id", None)
+
+
+def message_address(message: discord.Message, app_id: int, locale: str) -> Address:
+    """Where the answer to a message is: a reply to it, which the bot sends and edits by itself."""
+    return Address(
+        app_id=app_id,
+        token="",
+        expires_at=0.0,
+        interaction_id=message.id,
+        channel_id=message.channel.id,
+        guild_id=guild_id_of(message),
+        user_id=message.author.id,
+        locale=locale,
+        limit_bytes=DEFAULT_FILE_LIMIT_BYTES,
+        ephemeral=False,
+        bot_inside=True,
+        slot="message",
+    )
+
+
 def requests(
-    interaction: Interaction,
-    images: Sequence[FoundImage | str],
+    who: Requester,
+    key: str,
+    images: Sequence[FoundImage],
     where: Address,
     *,
     text: str = "",
@@ -100,28 +137,24 @@ def requests(
     unsafe_place: bool = False,
     confirmed_nanousd: Sequence[int] = (),
 ) -> list[UpscaleRequest]:
-    """One request per picture (a `str` is a typed link), each with its own message and its own key.
+    """One request per picture, each with its own message and its own key.
 
-    The key is made of what a redelivered event repeats: the interaction's id and the picture's.
+    The key is made of what a redelivered event repeats: the interaction's (or message's) and the picture's.
     """
     made: list[UpscaleRequest] = []
     for index, image in enumerate(images):
         own = where if index == 0 and first_in_original else where.followup(str(index))
-        key = f"{PLATFORM}:{interaction.id}"
-        if len(images) > 1:
-            key += f":{index}:{image.id if isinstance(image, FoundImage) else 'link'}"
-        source = image.source() if isinstance(image, FoundImage) else Source("link", url=image)
         agreed = confirmed_nanousd[index] if index < len(confirmed_nanousd) else 0
         made.append(
             UpscaleRequest(
-                key=key,
-                requester=requester(interaction),
-                source=source,
+                key=f"{key}:{index}:{image.id}" if len(images) > 1 else key,
+                requester=who,
+                source=image.source(),
                 reply=own.to_reply(),
                 text=text,
                 fields=dict(fields or {}),
                 private=private,
-                spoiler=isinstance(image, FoundImage) and image.spoiler,
+                spoiler=image.spoiler,
                 unsafe_place=unsafe_place,
                 confirmed_nanousd=agreed,
             )

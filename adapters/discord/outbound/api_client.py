@@ -12,6 +12,7 @@ from discord import ui
 from core.domain.errors import DeliveryUnavailable
 
 LOGIN_WAIT_S = 30.0
+_THREADS = (10, 11, 12)
 
 
 class Rest:
@@ -75,12 +76,27 @@ class Rest:
         )
 
     async def send(
-        self, channel_id: int, view: ui.LayoutView, files: Sequence[discord.File], nonce: str | None = None
+        self,
+        channel_id: int,
+        view: ui.LayoutView,
+        files: Sequence[discord.File],
+        nonce: str | None = None,
+        reply_to: int | None = None,
     ) -> int:
         """A new message; a repeat with the same nonce within minutes gives the first one again."""
         more: dict[str, Any] = {} if nonce is None else {"nonce": nonce[:25]}
+        if reply_to is not None:
+            more["reference"] = discord.MessageReference(message_id=reply_to, channel_id=channel_id)
         message = await self._place(await self.client(), channel_id).send(view=view, files=files, **more)
         return message.id
+
+    async def message(self, channel_id: int, message_id: int) -> Any:
+        """A message as Discord has it now; needs the right to read the channel's history."""
+        return await (await self.client()).http.get_message(channel_id, message_id)
+
+    async def remove(self, channel_id: int, message_id: int) -> None:
+        """Delete one of the bot's own messages."""
+        await self._place(await self.client(), channel_id).get_partial_message(message_id).delete()
 
     async def direct_channel(self, user_id: int) -> int:
         """The channel of direct messages with this person."""
@@ -107,6 +123,8 @@ class Rest:
         return cast(dict[str, Any], await (await self.client()).http.get_guild(guild_id, with_counts=False))
 
     async def is_age_restricted(self, channel_id: int) -> bool:
-        """Whether a channel is marked so, as Discord says now; needs the bot inside."""
-        found = await (await self.client()).http.get_channel(channel_id)
-        return bool(cast(dict[str, Any], found).get("nsfw"))
+        """Whether a channel, or that of a thread, is marked so, as Discord says now; needs the bot inside."""
+        found = cast(dict[str, Any], await (await self.client()).http.get_channel(channel_id))
+        if found.get("type") in _THREADS and found.get("parent_id"):
+            found = cast(dict[str, Any], await (await self.client()).http.get_channel(int(found["parent_id"])))
+        return bool(found.get("nsfw"))

@@ -14,6 +14,9 @@ ENTITY_TOO_LARGE, FILE_TOO_LARGE = 40005, 50045
 TOO_MANY_EDITS_OF_OLD_MESSAGE = 30046
 MISSING_ACCESS, CANNOT_DM, CANNOT_DM_NO_SHARED_SERVER = 50001, 50007, 50278
 
+NO_HISTORY_TO_REPLY = 160002
+INVALID_FORM = 50035
+
 TOKEN_DEAD = frozenset({UNKNOWN_WEBHOOK, INVALID_WEBHOOK_TOKEN, UNKNOWN_INTERACTION})
 
 TRANSIENT: tuple[type[Exception], ...] = (
@@ -44,6 +47,11 @@ def is_token_dead(error: BaseException) -> bool:
 def is_message_gone(error: BaseException) -> bool:
     """Somebody deleted the message."""
     return code_of(error) == UNKNOWN_MESSAGE
+
+
+def is_request_gone(error: BaseException) -> bool:
+    """The message to be replied to was deleted: Discord calls it unknown, or the reference a wrong field."""
+    return is_message_gone(error) or (code_of(error) == INVALID_FORM and "message_reference" in str(error))
 
 
 def is_too_large(error: BaseException) -> bool:

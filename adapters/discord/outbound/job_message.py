@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from discord import ui
 
+from adapters.discord.outbound import closing
 from adapters.discord.outbound.api_client import Rest
-from adapters.discord.outbound.delivery import Elsewhere, Messenger, Payload, TooLargeHere
+from adapters.discord.outbound.delivery import Messenger
 from adapters.discord.outbound.delivery_state import NoteBook
 from adapters.discord.outbound.interaction_tokens import FreshTokens
+from adapters.discord.outbound.payload import Elsewhere, Payload, TooLargeHere
 from adapters.discord.outbound.rate_limit import Pauses
 from adapters.discord.outbound.reply_address import Address
+from adapters.discord.outbound.retry import Calls
 from adapters.discord.outbound.upload import Parcel, file_name, parcels
 from adapters.discord.views import job as render
 from adapters.discord.views import result as render_result
@@ -42,7 +45,10 @@ class DiscordReply:
         self._clock = clock
 
     def _messenger(self, job: Job) -> Messenger:
-        return Messenger(self._address, self._notes, self._rest, self._tokens, self._pauses, self._clock, job_id=job.id)
+        calls = Calls(self._pauses, self._clock)
+        return Messenger(
+            self._address, self._notes, self._rest, self._tokens, calls, self._clock, job.id, private=job.private
+        )
 
     async def ask(self, job: Job) -> None:
         """The price on a button."""
@@ -58,6 +64,7 @@ class DiscordReply:
     async def finished(self, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
         """Deliver the picture in the best shape that this place takes, and say which and where."""
         messenger = self._messenger(job)
+        await closing.withdraw(messenger)
         async for parcel in parcels(job, self._media, limit_bytes=self._address.limit_bytes):
             try:
                 where = await messenger.put(self._result(job, left, parcel))
@@ -86,15 +93,16 @@ class DiscordReply:
 
     async def failed(self, job: Job, notice: Notice) -> None:
         """What happened, whether it was charged, what to do."""
-        locale = self._address.locale
-        await self._messenger(job).put(Payload(lambda _: render.failed(job, notice, locale)))
+        locale, messenger = self._address.locale, self._messenger(job)
+        await closing.withdraw(messenger)
+        await messenger.say(Payload(lambda _: render.failed(job, notice, locale)))
         await self._tokens.forget(job.id)
 
     async def closed(self, job: Job, notice: Notice) -> None:
         """Where the picture is instead, what it cost, and how to get it."""
         payload = Payload(lambda _: render_result.closed(job, notice, self._address.locale))
         if job.delivery is not None and job.delivery.elsewhere:
-            await self._messenger(job).close(payload)
+            await closing.close(self._messenger(job), payload)
         else:
             await self._messenger(job).put(payload)
         await self._tokens.forget(job.id)

@@ -20,7 +20,8 @@ MESSAGE_IS_GONE_MARGIN_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`slot` says whether the job owns the answer itself (`original`) or a follow-up made on first use.
+    """`slot` says whether the job owns the answer itself (`original`), a follow-up made on first use, or a reply to
+    the member's own `message`, whose id then stands in `interaction_id` and for which there is no token.
 
     `bot_inside`: the bot user can act in that channel by itself, so an edit after 15 minutes has a chance.
     `limit_bytes` is what the interaction announced for one file. Times are unix seconds.
@@ -37,7 +38,7 @@ class Address:
     limit_bytes: int
     ephemeral: bool
     bot_inside: bool
-    slot: Literal["original", "followup"] = "original"
+    slot: Literal["original", "followup", "message"] = "original"
     message_id: int | None = None
     part: str = ""
 
@@ -51,8 +52,9 @@ class Address:
         return now < self.expires_at - MESSAGE_IS_GONE_MARGIN_S
 
     def followup(self, part: str) -> Address:
-        """The address of a further job of the same interaction."""
-        return replace(self, slot="followup", message_id=None, part=part)
+        """The address of a further job of the same interaction or message."""
+        slot: Literal["message", "followup"] = "message" if self.slot == "message" else "followup"
+        return replace(self, slot=slot, message_id=None, part=part)
 
     def to_reply(self) -> ReplyAddress:
         """As the core stores it."""

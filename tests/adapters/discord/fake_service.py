@@ -325,7 +325,8 @@ class FakeCore:
         now = self.clock.now()
         job = Job(
             job_id, request.key, JobState.QUEUED, request.requester, request.source, request.reply, parameters,
-            now, now, private=request.private, spoiler=request.spoiler, parent_id=request.parent_id,
+            now, now, spoiler=request.spoiler, parent_id=request.parent_id,
+            private=bool(request.private or text.private or typed.private),
             confirmed_nanousd=request.confirmed_nanousd,
         )  # fmt: skip
         self.jobs[job_id] = job

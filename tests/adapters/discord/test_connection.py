@@ -83,7 +83,7 @@ async def test_a_broken_event_ends_the_librarys_loop_and_the_bot_comes_back(bot:
     bot.discord.gateway.identify_spacing_s = 0.0
     bot.core.state.claims.clear()
     for session in bot.discord.gateway.connected:
-        await session.send("MESSAGE_CREATE", {"id": "1"})
+        await session.send("MESSAGE_DELETE", {"id": "1"})
     await bot.discord.until(lambda: len(bot.discord.gateway.identifies) >= 2, 15)
     await bot.discord.until(lambda: bot.discord.gateway.connected)
     await _upscale(bot)

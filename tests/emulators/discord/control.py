@@ -2,7 +2,7 @@
 
 POST /control/invoke   {"name", "options", "files": {"image": path}, "user", "locale", "attachment_size_limit"}
 POST /control/menu     {"name", "message"}; POST /control/click {"message", "label"|"custom_id", "values"}
-POST /control/modal    {"interaction", "values"}; POST /control/post {"content", "files": [path]}
+POST /control/modal    {"interaction", "values"}; POST /control/post or write {"content", "files": [path]}
 POST /control/advance  {"seconds"}; POST /control/fault {Fault's fields}
 GET  /control/messages, /control/requests, /control/state
 """
@@ -90,6 +90,11 @@ class _Control:
     async def _post(self, given: dict[str, Any]) -> dict[str, str]:
         files = tuple(Upload(Path(p).name, Path(p).read_bytes()) for p in given.get("files") or [])
         message = self.emulator.post(given.get("content", ""), files)
+        return {"message": str(message.id)}
+
+    async def _write(self, given: dict[str, Any]) -> dict[str, str]:
+        files = tuple(Upload(Path(p).name, Path(p).read_bytes()) for p in given.get("files") or [])
+        message = await self.emulator.write(given.get("content", ""), files)
         return {"message": str(message.id)}
 
     async def _advance(self, given: dict[str, Any]) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -158,16 +159,23 @@ class Gateway:
         return session
 
     async def interaction(self, payload: dict[str, Any], guild_id: int | None) -> int:
-        """Deliver INTERACTION_CREATE to every session of the right shard; how many got it.
+        """Deliver INTERACTION_CREATE, which needs no intent; how many sessions got it."""
+        return await self.dispatch("INTERACTION_CREATE", lambda _: payload, guild_id)
 
-        Sessions without a socket keep it for their RESUME. Without a guild it goes to shard 0.
+    async def dispatch(
+        self, event: str, payload: Callable[[int], dict[str, Any]], guild_id: int | None, intent: int = 0
+    ) -> int:
+        """Deliver an event to every session of the right shard that has the intent; how many got it.
+
+        `payload` makes it for a session's intents. Sessions without a socket keep it for their RESUME. Without a
+        guild it goes to shard 0.
         """
         reached = 0
         for session in list(self.sessions.values()):
             wanted = 0 if guild_id is None else (guild_id >> 22) % session.shard[1]
-            if not session.dead and session.shard[0] == wanted:
+            if not session.dead and session.shard[0] == wanted and session.intents & intent == intent:
                 for _ in range(self.deliveries):
-                    await session.send("INTERACTION_CREATE", payload)
+                    await session.send(event, payload(session.intents))
                 reached += 1
         return reached
 

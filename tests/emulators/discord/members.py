@@ -93,6 +93,9 @@ class Invocation:
         return [self.emulator.seen(m) for m in self.interaction.followups if m.visible_to(self.user)]
 
 
+GUILD_MESSAGES, DIRECT_MESSAGES = 1 << 9, 1 << 12
+
+
 class Members:
     """Mixed into the emulator. `user`, `guild` and `channel` are there from the start."""
 
@@ -255,6 +258,7 @@ class Members:
         embeds: list[dict[str, Any]] | None = None,
         forwards: Message | None = None,
         components: list[dict[str, Any]] | None = None,
+        stickers: list[dict[str, Any]] | None = None,
     ) -> Message:
         """A member writes a message (with `components`: another bot does)."""
         emulator, author = self._emulator, user or self.user
@@ -262,6 +266,7 @@ class Members:
         message = Message(emulator.world.snowflake(), place, author, emulator.clock.now(), content)
         message.attachments = [emulator.cdn.store(f.filename, f.data, place.id, spoiler=f.spoiler) for f in files]
         message.embeds = embeds or []
+        message.stickers = stickers or []
         if components is not None:
             by_components = globals()["components"]
             message.components, _ = by_components.resolve(components, message.attachments, emulator.cdn.media)
@@ -283,6 +288,29 @@ class Members:
             message.snapshots = [{"message": {k: data[k] for k in keep}}]
             message.flags |= 1 << 14
         emulator.world.messages[message.id] = message
+        return message
+
+    async def write(
+        self,
+        content: str = "",
+        files: tuple[Upload, ...] = (),
+        *,
+        reply_to: Message | SeenMessage | None = None,
+        **more: Any,
+    ) -> Message:
+        """A member writes a message that the bot hears of, as much as its intents let it."""
+        emulator = self._emulator
+        message = self.post(content, files, **more)
+        if reply_to is not None:
+            message.reply_to = reply_to.id
+        guild = message.channel.guild
+        if guild is None or guild.bot_inside:
+            await emulator.gateway.dispatch(
+                "MESSAGE_CREATE",
+                lambda intents: emulator.posts.event(message, intents, emulator.referenced_visible),
+                guild.id if guild else None,
+                DIRECT_MESSAGES if guild is None else GUILD_MESSAGES,
+            )
         return message
 
     # --- looking --------------------------------------------------------------------------------------------

@@ -12,6 +12,9 @@ from tests.emulators.discord.cdn import Cdn
 from tests.emulators.discord.errors import invalid_form, too_large
 from tests.emulators.discord.world import EPHEMERAL, IS_V2, LOADING, Attachment, Channel, Message, User, World
 
+MESSAGE_CONTENT = 1 << 15
+EMPTY: dict[str, Any] = {"content": "", "embeds": [], "attachments": [], "components": [], "message_snapshots": []}
+
 
 @dataclass
 class Upload:
@@ -170,7 +173,7 @@ class Posts:
             "edited_timestamp": None if message.edited_s is None else self.world.clock.iso(message.edited_s),
             "tts": False,
             "mention_everyone": False,
-            "mentions": [],
+            "mentions": [self.world.users[i].data() for i in self._mentioned(message)],
             "mention_roles": [],
             "attachments": [self.cdn.data(a) for a in message.attachments if str(a.id) not in consumed],
             "embeds": message.embeds,
@@ -184,6 +187,8 @@ class Posts:
             body["webhook_id"] = str(self.world.application_id)
         if message.nonce is not None:
             body["nonce"] = message.nonce
+        if message.stickers:
+            body["sticker_items"] = message.stickers
         if message.snapshots:
             body["message_snapshots"] = message.snapshots
             body["message_reference"] = {"type": 1, "channel_id": str(message.channel.id), "message_id": "1"}
@@ -191,6 +196,34 @@ class Posts:
             body["type"] = 19
             body["message_reference"] = {"channel_id": str(message.channel.id), "message_id": str(message.reply_to)}
         return body
+
+    def _mentioned(self, message: Message) -> list[int]:
+        """Users named in the text, and the author of the message that is replied to (unless switched off)."""
+        found = [int(i) for i in re.findall(r"<@!?(\d+)>", message.content) if int(i) in self.world.users]
+        answered = self.world.messages.get(message.reply_to or 0)
+        if answered is not None and message.pings_author:
+            found.append(answered.author.id)
+        return list(dict.fromkeys(found))
+
+    def event(self, message: Message, intents: int, referenced_visible: bool) -> dict[str, Any]:
+        """MESSAGE_CREATE as a session with these intents gets it: without the privileged one, what a message says
+        comes only where it mentions the application or was written to it directly."""
+        data = self.data(message)
+        guild, me = message.channel.guild, self.world.bot.id
+        seen = bool(intents & MESSAGE_CONTENT) or guild is None or me in self._mentioned(message)
+        if guild is not None:
+            data["guild_id"] = str(guild.id)
+            roles = [str(role) for role in guild.roles.get(message.author.id, [])]
+            data["member"] = {"roles": roles, "joined_at": "2026-01-01T00:00:00+00:00", "deaf": False, "mute": False}
+        if not seen and message.author is not self.world.bot:
+            data |= EMPTY
+        answered = self.world.messages.get(message.reply_to or 0)
+        if message.reply_to is not None:
+            data["referenced_message"] = None
+            if answered is not None and not answered.deleted:
+                whole = (seen and referenced_visible) or answered.author is self.world.bot
+                data["referenced_message"] = self.data(answered) | ({} if whole else EMPTY)
+        return data
 
 
 def pings(message: Message) -> set[str]:

@@ -393,6 +393,8 @@ class Rest:
                 return self._message(again[0])
         limit = channel.guild.file_limit_bytes if channel.guild else self.emulator.default_file_limit_bytes
         reference = body.json.get("message_reference") or {}
+        if reference:
+            self._check_reference(channel, int(reference["message_id"]))
         message = self.emulator.posts.create(
             body,
             channel,
@@ -403,6 +405,13 @@ class Rest:
         )
         self.emulator.changed()
         return self._message(message)
+
+    def _check_reference(self, channel: Channel, message_id: int) -> None:
+        if channel.guild is not None and not channel.bot_permissions & READ_MESSAGE_HISTORY:
+            raise errors.ApiError(400, 160002, "Cannot reply without permission to read message history")
+        answered = self.world.messages.get(message_id)
+        if answered is None or answered.deleted:
+            raise errors.invalid_form([("message_reference", "MESSAGE_REFERENCE_UNKNOWN_MESSAGE", "Unknown message")])
 
     async def _message_get(self, request: web.Request) -> web.Response:
         self._channel(request, READ_MESSAGE_HISTORY)

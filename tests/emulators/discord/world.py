@@ -155,6 +155,8 @@ class Message:
     deleted: bool = False
     nonce: str | None = None
     reply_to: int | None = None
+    pings_author: bool = True
+    stickers: list[dict[str, Any]] = field(default_factory=list)
     pinged: set[str] = field(default_factory=set)
 
     @property

@@ -1,0 +1,126 @@
+"""Mentions of the bot and direct messages, with a picture or as a reply to one. No privileged intent is needed.
+
+Discord delivers what a message says only where it mentions the bot or was written to it directly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import discord
+import structlog
+
+from adapters.discord.inbound import translate
+from adapters.discord.inbound.context_menus import Menu, Menus, pictures_in
+from adapters.discord.inbound.dispatcher import Desk
+from adapters.discord.inbound.message_images import MAX_IMAGES, Found, from_link, images_of
+from adapters.discord.outbound import errors
+from adapters.discord.outbound.api_client import Rest
+from adapters.discord.outbound.payload import Payload
+from adapters.discord.outbound.reply_address import PLATFORM, Address
+from adapters.discord.outbound.retry import steadily
+from core.domain.errors import DeliveryError
+from core.domain.parameters.grammar import parse
+from core.ports import Clock
+
+log = structlog.get_logger(__name__)
+
+
+class MessageResponse:
+    """Answers to one message: replies to it. `interaction_response.Response`."""
+
+    reused = False
+    most = MAX_IMAGES
+
+    def __init__(self, message: discord.Message, app_id: int, locale: str, rest: Rest, clock: Clock) -> None:
+        self.id = message.id
+        self.key = f"{PLATFORM}:m{message.id}"
+        self.actor = translate.member(message, locale)
+        self.locale = locale
+        self.age_restricted = None if self.actor.workspace_id else False
+        self._where = translate.message_address(message, app_id, locale)
+        self._rest = rest
+        self._clock = clock
+        self._said = 0
+
+    def address(self) -> Address:
+        """A reply to the message."""
+        return self._where
+
+    async def show(self, payload: Payload) -> None:
+        """A reply of its own; a second delivery of the message, also to another process, says nothing twice."""
+        self._said += 1
+        nonce, channel_id = f"m{self.id}{self._said}", self._where.channel_id
+        try:
+            await steadily(
+                lambda: self._rest.send(channel_id, payload.view(""), payload.uploads(), nonce, reply_to=self.id),
+                self._clock,
+            )
+        except discord.HTTPException as error:
+            if errors.is_request_gone(error):
+                log.info("request_deleted", message=self.id)
+                return
+            if errors.code_of(error) != errors.NO_HISTORY_TO_REPLY:
+                raise
+            await self._rest.send(channel_id, payload.view(""), payload.uploads(), nonce)
+
+    whisper = show
+
+
+class Messages:
+    """Makes jobs of messages."""
+
+    def __init__(self, desk: Desk, menus: Menus) -> None:
+        self._desk = desk
+        self._menus = menus
+
+    async def take(self, message: discord.Message, bot_id: int) -> None:
+        """Handle a message that mentions the bot or was written to it; never raises but for a cancellation."""
+        direct = translate.guild_id_of(message) is None
+        spoken_to = direct or f"<@{bot_id}>" in message.content or f"<@!{bot_id}>" in message.content
+        own = images_of(message)
+        if not spoken_to and not own.images:
+            return  # a reply to one of our answers, which mentions us without meaning to
+        locale = await self._locale_of(message)
+        answer = MessageResponse(message, bot_id, locale, self._desk.rest, self._desk.clock)
+        await self._desk.handle(answer, lambda: self._start(answer, message, own))
+
+    async def _start(self, answer: MessageResponse, message: discord.Message, own: Found) -> None:
+        text = message.content
+        self._desk.service.check(text, {})
+        shown = {embed.url for embed in message.embeds}
+        links = tuple(from_link(link) for link in parse(text).links if link not in shown)
+        if own.images or links:
+            found = replace(own, images=(*own.images, *links)[:MAX_IMAGES], total=own.total + len(links))
+        else:
+            found = pictures_in(await self._replied_to(message))
+        menu = Menu(found.images, text=text, total=found.total, others=own.others or found.others)
+        await self._menus.begin(answer, menu, ask=bool(own.images and links))
+
+    async def _replied_to(self, message: discord.Message) -> discord.Message:
+        """The message that this one answers, as it was delivered, else as Discord has it; else this one itself."""
+        reference = message.reference
+        if reference is None or message.type is not discord.MessageType.reply:
+            return message
+        there = reference.resolved
+        if isinstance(there, discord.Message) and images_of(there).images:
+            return there
+        if reference.message_id is None:
+            return message
+        try:
+            data = await self._desk.rest.message(message.channel.id, reference.message_id)
+        except DeliveryError:
+            return message
+        except errors.FAILED_CALLS as error:
+            log.info("reply_not_readable", message=message.id, code=errors.code_of(error))
+            return message
+        return discord.Message(state=message._state, channel=message.channel, data=data)
+
+    async def _locale_of(self, message: discord.Message) -> str:
+        """Messages do not tell a language: that of the member's last job, else English."""
+        try:
+            last = await self._desk.service.history(translate.member(message, "en"), limit=1)
+        except Exception as error:
+            log.info("language_unknown", why=type(error).__name__)
+            return "en"
+        return last[0].requester.locale if last else "en"

@@ -1,0 +1,71 @@
+"""Leaving the place where a job was asked: closing its message there in words, or taking it away."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import discord
+import structlog
+
+from adapters.discord.outbound import errors
+from adapters.discord.outbound.delivery import Messenger, place_of
+from adapters.discord.outbound.payload import Payload
+from adapters.discord.outbound.retry import ATTEMPTS
+
+log = structlog.get_logger(__name__)
+
+
+async def withdraw(messenger: Messenger) -> None:
+    """Before the end of a job: where the member has deleted the message that asked for it, leave the channel.
+
+    What follows then goes to the member alone. Nothing where Discord does not let us look.
+    """
+    notes = await messenger.notes.read()
+    channel_id, in_public = messenger.address.channel_id, messenger.address.guild_id is not None
+    if messenger.address.slot != "message" or not in_public or messenger.alone or notes.gone or notes.made:
+        return
+    try:
+        await messenger.rest.message(channel_id, messenger.address.interaction_id)
+    except errors.FAILED_CALLS as error:
+        if not errors.is_message_gone(error):
+            return
+        log.info("request_deleted", job=messenger.job_id)
+        if notes.message_id is not None:
+            await _remove(messenger, channel_id, notes.message_id)
+        await messenger.notes.write(gone=True)
+
+
+async def _remove(messenger: Messenger, channel_id: int, message_id: int) -> None:
+    try:
+        await messenger.calls.run(lambda: messenger.rest.remove(channel_id, message_id), 2, place_of(channel_id))
+    except discord.HTTPException as error:
+        log.info("message_not_deleted", job=messenger.job_id, code=errors.code_of(error))
+
+
+async def close(messenger: Messenger, payload: Payload) -> None:
+    """Put these words where the job was asked, which is no longer the message in use. One place, no other way.
+
+    Raises DeliveryUnavailable; a place that refuses has nothing left to close.
+    """
+    notes = await messenger.notes.read()
+    token, origin = await messenger.token(notes), notes.origin_id
+    which: int | Literal["@original"] | None = origin if messenger.address.slot == "followup" else "@original"
+    try:
+        if notes.origin_gone:
+            return
+        if token is not None and which is not None:
+            await messenger.calls.run(
+                lambda: messenger.rest.edit_answer(messenger.address.app_id, token, which, payload.view(""), []),
+                ATTEMPTS,
+                messenger.hook(token),
+            )
+        elif origin is not None and messenger.bot_can_act:
+            channel_id = messenger.address.channel_id
+            await messenger.calls.run(
+                lambda: messenger.rest.edit_message(channel_id, origin, payload.view(""), []),
+                ATTEMPTS,
+                place_of(channel_id),
+            )
+    except discord.HTTPException as error:
+        log.info("message_not_closed", job=messenger.job_id, code=error.code)
+        await messenger.notes.write(origin_gone=True)

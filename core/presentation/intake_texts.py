@@ -1,0 +1,24 @@
+"""What of a message with pictures was taken, and what was not: shared by every platform. Plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.presentation.translations import tr
+
+
+def left_out_text(taken: int, total: int, others: Sequence[str], locale: str, *, offered: bool = False) -> str:
+    """Pictures beyond what can be taken (or `offered`) at once, and files that are none (`others`, by name).
+
+    Empty where nothing was left out.
+    """
+    lines = []
+    if total > taken:
+        lines.append(
+            tr("{n} of {total} can be chosen here.", locale, n=taken, total=total)
+            if offered
+            else tr("{n} of {total} started; more at once are not possible.", locale, n=taken, total=total)
+        )
+    if others:
+        lines.append(tr("Not a picture, so left alone: {names}", locale, names=", ".join(others)))
+    return "\n".join(lines)
