@@ -44,24 +44,12 @@ class Response(Protocol):
     """
 
     reused: bool
-
-    @property
-    def id(self) -> int: ...
-
-    @property
-    def key(self) -> str: ...
-
-    @property
-    def actor(self) -> Requester: ...
-
-    @property
-    def locale(self) -> str: ...
-
-    @property
-    def most(self) -> int: ...
-
-    @property
-    def age_restricted(self) -> bool | None: ...
+    id: int
+    key: str
+    actor: Requester
+    locale: str
+    most: int
+    age_restricted: bool | None
 
     def address(self) -> Address:
         """Where this answer is, for the job's reply."""

@@ -230,9 +230,11 @@ class Messenger:
 
     @property
     def bot_can_act(self) -> bool:
+        """Whether the bot user may write and edit there by itself."""
         return self.address.bot_inside and not self.address.ephemeral
 
     async def token(self, notes: Notes) -> str | None:
+        """A token that still works: the address's own, or one that a click on the message brought."""
         if not notes.token_dead and self.address.token_alive(self.clock.now()):
             return self.address.token
         return await self.tokens.get(self.job_id)
@@ -256,8 +258,10 @@ class Messenger:
         return False
 
     def hook(self, token: str) -> str:
+        """What Discord counts calls by this token under."""
         return f"webhooks/{self.address.app_id}/{token}"
 
 
 def place_of(channel_id: int) -> str:
+    """What Discord counts calls to this channel's messages under."""
     return f"channels/{channel_id}/messages"
