@@ -135,7 +135,7 @@ class Rest:
             response.headers.update(headers)
         except errors.ApiError as error:
             record.code = error.code
-            if error.code == 50035:
+            if error.code == 50035 and "message_reference" not in (error.errors or {}):
                 self.emulator.violations.append(f"{record.line}: {dumps(error.errors)}")
             return _json(error.body(), error.status)
         except web.HTTPNotFound:
