@@ -82,7 +82,7 @@ class Buttons:
     async def _decide(self, verdict: Verdict, answer: Answer, place: str) -> None:
         """The operator's answer to the question whose guests they pay for."""
         await answer.hold()
-        actor = translate.requester(answer.interaction)
+        actor = answer.actor
         if self._desk.guests is None:
             raise JobNotFound
         known = await self._desk.guests.decide(actor, place, verdict)

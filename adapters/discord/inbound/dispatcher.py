@@ -141,11 +141,12 @@ class Desk:
         )
         for index, request in enumerate(made):
             await self._start(answer, request, first=index == 0 and first_in_original)
-        await self._ask_operator(answer)
+        if isinstance(answer, Answer):
+            await self._ask_operator(answer)
 
     async def _ask_operator(self, answer: Answer) -> None:
         """Whether this server's members may use the bot too; privately, when its operator uses it here."""
-        actor = translate.requester(answer.interaction)
+        actor = answer.actor
         known = await self.guests.question_for(actor) if self.guests is not None else None
         if known is not None:
             notice = question(known.place, known.name, "", actor.locale)
