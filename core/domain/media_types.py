@@ -42,6 +42,25 @@ _HEIC_BRANDS: Final = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"m
 _BMP_HEADERS: Final = {12, 16, 40, 52, 56, 64, 108, 124}
 
 
+WEBP_MAX_SIDE_PX: Final = 16_383
+"""WebP's own limit (container specification)."""
+WEBP_MAX_PIXELS: Final = 50_000_000
+"""WebP's encoders hold the whole picture: above this it would take a minute and over half a gigabyte."""
+
+SavedAs = Literal["png", "jpeg", "webp"]
+"""What a result can be saved as."""
+
+
+def webp_holds(width_px: int, height_px: int) -> bool:
+    """Whether a picture of this size can be written as WebP here."""
+    return max(width_px, height_px) <= WEBP_MAX_SIDE_PX and width_px * height_px <= WEBP_MAX_PIXELS
+
+
+def saved_formats(width_px: int, height_px: int) -> tuple[SavedAs, ...]:
+    """What a result of this size can be saved as."""
+    return ("png", "jpeg", "webp") if webp_holds(width_px, height_px) else ("png", "jpeg")
+
+
 def suffix_for(mime: str) -> str:
     """The file name's ending for a type."""
     return SUFFIXES.get(mime, ".bin")

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from core.domain.errors import ResultExpired
 from core.domain.job import DeliveryKind, Job
-from core.domain.media_types import media_type_of
+from core.domain.media_types import MIME, SavedAs, media_type_of
 from core.images.service import ImageShop
+from core.jobs.admission import Share
 from core.jobs.context import Tools
 from core.jobs.steps.prepare import ensure_input, ensure_result
 from core.ports import TILE_PX, MediaFile, PictureOf, TileSet
@@ -62,6 +63,22 @@ class JobMedia:
             return MediaFile(made.path, made.mime, made.kind, made.width_px, made.height_px, made.bytes)
 
         return await self._kept(job, f"fit-{max_bytes}", make)
+
+    async def converted(self, job: Job, *, saved_as: SavedAs, quality: int) -> MediaFile:
+        """The full result in another format, made in the requester's turn; only the newest one is kept."""
+        full = await self.original(job)
+        if full.mime == MIME[saved_as] and (saved_as == "png" or quality >= 100):
+            return full
+        name = f"saved-{saved_as}-{quality}"
+
+        async def make(out: Path) -> MediaFile:
+            for older in out.parent.glob("saved-*"):
+                older.unlink(missing_ok=True)
+            made = await self._images.convert(full.path, out, saved_as, quality)
+            return _file(made.path, made.mime, "original", made.width_px, made.height_px)
+
+        async with self._tools.admission.pixels.slot(Share.of(job.requester)):
+            return await self._kept(job, name, make)
 
     async def preview(self, job: Job, *, max_side_px: int, max_bytes: int, of: PictureOf = "result") -> MediaFile:
         """A reduced picture."""

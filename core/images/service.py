@@ -15,9 +15,18 @@ from types import TracebackType
 from typing import Any
 
 from core.domain.errors import DamagedImage, Draining, ImageTooCostly, InternalError, OutputTooLarge, from_json
-from core.domain.media_types import Format
+from core.domain.media_types import Format, SavedAs
 from core.images.facts import Bounds, FittedKind, ImageFacts, ImageLimits, ModelLimits, Note
-from core.images.operations.result import Compared, Cropped, Enlarged, Fitted, Prepared, Preview, StrippedResult
+from core.images.operations.result import (
+    Compared,
+    Converted,
+    Cropped,
+    Enlarged,
+    Fitted,
+    Prepared,
+    Preview,
+    StrippedResult,
+)
 from core.images.pool import PoolClosed, PoolStats, WorkerDied, WorkerPool, WorkerTooSlow
 from core.images.weight import is_heavy
 
@@ -207,6 +216,11 @@ class ImageShop:
         """
         found = await self._result_job("fit", path=str(path), out_dir=str(out_dir), max_bytes=max_bytes)
         return Fitted(**{**found, "path": Path(found["path"])})
+
+    async def convert(self, path: Path, out_path: Path, saved_as: SavedAs, quality: int) -> Converted:
+        """The whole result in another format; `quality` (1-100) is JPEG's and WebP's. Raises InputError."""
+        found = await self._result_job("convert", path=str(path), out=str(out_path), saved_as=saved_as, quality=quality)
+        return Converted(path=out_path, **found)
 
     async def preview(self, path: Path, out_path: Path, *, max_side_px: int, max_bytes: int) -> Preview:
         """A reduced picture that keeps both limits: JPEG, or PNG where it is transparent. Raises InputError."""

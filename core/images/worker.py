@@ -63,6 +63,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "is_black": lambda a: preparing.is_black(Path(a["path"]), _limits(a)),
     "fit": lambda a: fitting.fit(Path(a["path"]), Path(a["out_dir"]), a["max_bytes"], _limits(a)),
+    "convert": lambda a: fitting.convert(Path(a["path"]), Path(a["out"]), a["saved_as"], a["quality"], _limits(a)),
     "preview": lambda a: fitting.preview(Path(a["path"]), Path(a["out"]), a["max_side_px"], a["max_bytes"], _limits(a)),
     "tiles": lambda a: tiling.cut(Path(a["path"]), Path(a["out"]), a["tile_px"], _limits(a)),
     "compare": lambda a: comparing.compare(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from core.domain.job import DeliveryKind, Job
+from core.domain.media_types import SavedAs
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,9 @@ class Media(Protocol):
 
     async def fit(self, job: Job, *, max_bytes: int) -> MediaFile:
         """The best shape of the result within `max_bytes`: original, lossless WebP, WebP/JPEG, else a preview."""
+
+    async def converted(self, job: Job, *, saved_as: SavedAs, quality: int) -> MediaFile:
+        """The full result in another format; `quality` 1-100 is JPEG's and WebP's. Raises ResultExpired."""
 
     async def preview(self, job: Job, *, max_side_px: int, max_bytes: int, of: PictureOf = "result") -> MediaFile:
         """A reduced PNG or JPEG."""

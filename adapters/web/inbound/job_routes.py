@@ -7,6 +7,7 @@ size must have been read; that wait is bounded, and the job goes on whatever bec
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -62,6 +63,7 @@ class JobHandlers:
             *(web.get(f"{job}/{name}", self._file_handler(name)) for name in self._files.names),
             web.get(f"{job}/tile", self.tile),
             web.get("/api/events", self.follow_many),
+            web.get("/api/zip", self.zip),
         ]
 
     @streams_body
@@ -146,15 +148,20 @@ class JobHandlers:
 
     async def follow_many(self, request: web.Request) -> web.StreamResponse:
         """`GET /api/events?jobs=a,b`: the page's one stream for all jobs that run."""
+        return await self.streams.serve(request, [job.id for job in await self._listed(request)], 0)
+
+    async def zip(self, request: web.Request) -> web.StreamResponse:
+        """`GET /api/zip?jobs=a,b`: the results of these jobs in one file."""
+        return await self._files.zip(request, await self._listed(request))
+
+    async def _listed(self, request: web.Request) -> list[Job]:
+        """The jobs that `?jobs=a,b` names, as far as they are known."""
         job_ids = [job_id for job_id in request.query.get("jobs", "").split(",") if job_id][:MAX_JOBS_PER_STREAM]
-        actor = actor_of(request)
-        known = []
+        actor, known = actor_of(request), []
         for job_id in dict.fromkeys(job_ids):
-            try:
-                known.append((await self._service.job(job_id, actor)).id)
-            except JobNotFound:
-                continue
-        return await self.streams.serve(request, known, 0)
+            with contextlib.suppress(JobNotFound):
+                known.append(await self._service.job(job_id, actor))
+        return known
 
     async def tile(self, request: web.Request) -> web.StreamResponse:
         """`GET /api/jobs/{id}/tile`: a piece of the result or of the picture before."""

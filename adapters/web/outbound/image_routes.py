@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import quote
 
 from aiohttp import web
 
-from adapters.web.connection.security import Denied
+from adapters.web.connection.security import Denied, harden
+from adapters.web.outbound.zip_stream import distinct, send_zip
 from adapters.web.views.card import file_name
-from core.domain.errors import ResultExpired, TooLate
+from core.domain.errors import InvalidParameters, ParameterProblem, ResultExpired, TooLate
 from core.domain.job import Job, JobState
+from core.domain.media_types import saved_formats, suffix_for
 from core.ports import Media, MediaFile, PictureOf
 
 PREVIEW_SIDE_PX = 2_560
 PREVIEW_MAX_BYTES = 4_000_000
 THUMB_SIDE_PX = 192
 THUMB_MAX_BYTES = 100_000
+SAVED_QUALITY = 90
+ZIP_NAME = "upscaled.zip"
 NOT_READY = "The picture is not ready yet."
 NO_TILE = "There is no such tile of this picture."
 
@@ -46,7 +51,8 @@ class JobFiles:
     async def respond(self, request: web.Request, job: Job, name: str) -> web.StreamResponse:
         """The file, with its true type. Raises TooLate or ResultExpired where there is none (any more)."""
         _check_there(job, of_source=name.startswith("source"))
-        file = await self._makers[name](job)
+        wanted = request.query.get("as", "") if name == "image" else ""
+        file = await (self._saved_as(request, job, wanted) if wanted else self._makers[name](job))
         if not file.path.is_file():
             raise ResultExpired
         return _file_response(request, file, job, name)
@@ -65,6 +71,36 @@ class JobFiles:
         response = web.FileResponse(path)
         response.content_type = tiles.mime
         response.headers["Cache-Control"] = "private, max-age=3600"
+        return response
+
+    async def _saved_as(self, request: web.Request, job: Job, wanted: str) -> MediaFile:
+        """`?as=png|jpeg|webp`, with `quality=1…100`. Raises InvalidParameters."""
+        assert job.result is not None
+        possible = saved_formats(job.result.width_px, job.result.height_px)
+        saved_as = next((one for one in possible if one == wanted), None)
+        quality = request.query.get("quality", str(SAVED_QUALITY))
+        if saved_as is None:
+            raise InvalidParameters(problems=(ParameterProblem("as", wanted[:20], "range", ", ".join(possible)),))
+        if not (quality.isascii() and quality.isdigit() and 1 <= int(quality[:4]) <= 100):
+            raise InvalidParameters(problems=(ParameterProblem("quality", quality[:20], "range", "1–100"),))
+        return await self._media.converted(job, saved_as=saved_as, quality=int(quality))
+
+    async def zip(self, request: web.Request, jobs: Sequence[Job]) -> web.StreamResponse:
+        """The results of these jobs, as far as they are kept, in one file. Raises ResultExpired where none is."""
+        kept: list[tuple[Job, MediaFile]] = []
+        for job in jobs:
+            with contextlib.suppress(ResultExpired, TooLate, Denied):
+                _check_there(job, of_source=False)
+                kept.append((job, await self._media.original(job)))
+        if not kept:
+            raise ResultExpired
+        response = web.StreamResponse(headers={"Content-Disposition": disposition("attachment", ZIP_NAME)})
+        response.content_type = "application/zip"
+        harden(response)
+        await response.prepare(request)
+        names = distinct([file_name(job) for job, _ in kept])
+        await send_zip(response, [(file.path, name) for (_, file), name in zip(kept, names, strict=True)])
+        await response.write_eof()
         return response
 
     async def preview(self, job: Job) -> MediaFile:
@@ -92,7 +128,8 @@ def _file_response(request: web.Request, file: MediaFile, job: Job, name: str) -
     # FileResponse would guess the type from the file's name; the type that was read from the bytes is the true one.
     response.content_type = file.mime if inline else "application/octet-stream"
     response.headers["Cache-Control"] = "private, max-age=3600"
-    saved_as = file_name(job) if name == "image" else f"{job.id}-{name}{file.path.suffix}"
+    full_name = file_name(job).rpartition(".")[0] + suffix_for(file.mime)
+    saved_as = full_name if name == "image" else f"{job.id}-{name}{file.path.suffix}"
     response.headers["Content-Disposition"] = disposition("attachment" if download else "inline", saved_as)
     return response
 

@@ -14,7 +14,7 @@ from core.domain import errors as e
 from core.domain.events import Cancelled, Failed, Finished, JobEvent, PriceAsked, Progressed
 from core.domain.job import InputFacts, Job, JobState, Progress, Quote, Receipt, Result
 from core.domain.limits import LimitStatus
-from core.domain.media_types import suffix_for
+from core.domain.media_types import saved_formats, suffix_for
 from core.domain.money import NANOUSD_PER_USD, usd
 from core.domain.parameters.spec import SPECS, Parameters
 from core.ports import TILE_PX
@@ -185,6 +185,7 @@ def result_json(job: Job, result: Result) -> Json:
         "thumb_url": f"{base}/thumb",
         "compare_url": f"{base}/compare",
         "download_url": f"{base}/image?download=1",
+        "saved_formats": saved_formats(result.width_px, result.height_px),
     }
 
 

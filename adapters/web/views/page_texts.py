@@ -17,6 +17,7 @@ def page_texts(locale: str) -> dict[str, str]:
         **_controls(locale),
         **_job(locale),
         **_viewer(locale),
+        **_batch(locale),
         **_details(locale),
         **_panels(locale),
         **_help(locale),
@@ -176,6 +177,26 @@ def _viewer(locale: str) -> dict[str, str]:
         "zoom_fit": tr("Fit", locale),
         "view_side": tr("Before and after side by side", locale),
         "view_full": tr("Full screen", locale),
+    }
+
+
+def _batch(locale: str) -> dict[str, str]:
+    return {
+        "n_pictures": tr("{n} pictures", locale),
+        "batch_done": tr("{done} of {n} done", locale),
+        "batch_failed": tr("{n} failed", locale),
+        "batch_price": tr("{charged} of {total}", locale),
+        "batch_zip": tr("Download {n} as ZIP", locale),
+        "batch_start": tr("Start {n} · {price}", locale),
+        "retry_failed": tr("Retry failed", locale),
+        "cancel_all": tr("Cancel all", locale),
+        "select": tr("Select {name}", locale),
+        "save_as": tr("Save as …", locale),
+        "save": tr("Save", locale),
+        "format": tr("Format", locale),
+        "quality": tr("Quality", locale),
+        "copy_image": tr("Copy image", locale),
+        "copy_failed": tr("This browser did not let the picture be copied.", locale),
     }
 
 

@@ -60,6 +60,11 @@ class Enlarged(_Written):
 
 
 @dataclass(frozen=True, slots=True)
+class Converted(_Written):
+    """The same picture in another format."""
+
+
+@dataclass(frozen=True, slots=True)
 class Cropped:
     """A part of a picture, written as a PNG: where it lies and how large it is, in pixels."""
 

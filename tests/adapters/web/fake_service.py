@@ -38,6 +38,7 @@ from core.domain.job import (
     job_id_for,
 )
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
+from core.domain.media_types import SavedAs
 from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, NANOUSD_PER_USD, quote, with_consent
 from core.domain.parameters.grammar import parse_request
 from core.domain.parameters.spec import resolve
@@ -87,6 +88,9 @@ class FakeMedia:
         return await (self.original(job) if of == "result" else self.source(job))
 
     async def tiles(self, job: Job, *, of: PictureOf = "result") -> TileSet:
+        raise e.ResultExpired
+
+    async def converted(self, job: Job, *, saved_as: SavedAs, quality: int) -> MediaFile:
         raise e.ResultExpired
 
     async def compare(self, job: Job) -> MediaFile:

@@ -76,7 +76,17 @@ async def test_everything_can_be_done_with_the_keyboard_alone(
     await page.keyboard.press("Enter")
     await expect(page.locator(".card[data-state=succeeded]")).to_have_count(1)
     await page.locator("#line").focus()
-    wanted = ["Delete", "Details", "Compare", "2× more", "More creative", "Again", "Download"]
+    wanted = [
+        "Delete",
+        "Details",
+        "Copy image",
+        "Save as …",
+        "2× more",
+        "More creative",
+        "Compare",
+        "Again",
+        "Download",
+    ]
     for _ in range(3):
         await page.keyboard.press("Shift+Tab")
         if await focused(page) == "Delete":

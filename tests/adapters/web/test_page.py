@@ -264,7 +264,7 @@ async def test_eight_pictures_at_once_are_eight_jobs_through_one_stream(
     await choose(page, *(picture(tmp_path, 60 + at, 40, f"p{at}.png") for at in range(8)))
     await expect(page.locator("#quote")).to_contain_text("8 pictures, 8 MP, $0.80 in all.")
     await send(page)
-    await expect(page.locator(".card[data-state=succeeded]")).to_have_count(8)
+    await expect(page.locator(".batch li[data-state=succeeded]")).to_have_count(8)
 
 
 async def test_a_link_in_the_line_needs_no_file(opened: tuple[Site, Visit]) -> None:

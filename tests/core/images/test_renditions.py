@@ -54,6 +54,17 @@ def size_of(path: Path) -> tuple[int, int]:
     return picture.width, picture.height
 
 
+async def test_a_result_in_another_format_is_whole_and_only_the_newest_is_kept(w: World) -> None:
+    media, job = JobMedia(w.tools), await finished(w)
+    original = await media.original(job)
+    assert await media.converted(job, saved_as="png", quality=90) == original
+    webp = await media.converted(job, saved_as="webp", quality=80)
+    assert (size_of(webp.path), webp.mime) == (SIZE, "image/webp")
+    assert await media.converted(job, saved_as="webp", quality=80) == webp
+    jpeg = await media.converted(job, saved_as="jpeg", quality=80)
+    assert (size_of(jpeg.path), jpeg.mime, webp.path.exists()) == (SIZE, "image/jpeg", False)
+
+
 async def test_every_shape_keeps_its_promise(w: World) -> None:
     media, job = JobMedia(w.tools), await finished(w)
     original = await media.original(job)

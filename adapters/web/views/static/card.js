@@ -17,11 +17,19 @@ export class Card {
     this.view = "";
     this.root = el("article", { class: "card", tabIndex: -1 });
     this.abort = new AbortController();
+    this.saying = "";
+    this.changed = () => {}; // a batch listens
+  }
+
+  /** Whether there is no picture and nothing more will come. */
+  get failed() {
+    return this.view === "notice";
   }
 
   /** While the picture goes up; `share` is 0–1. */
   uploading(share) {
     this.#busy({ step: 0, text: share < 1 ? t("uploading") : t("step_read"), percent: share < 1 ? share * 100 : null, eta: null });
+    this.changed();
   }
 
   /** The newest snapshot of the job. */
@@ -35,6 +43,7 @@ export class Card {
     else if (job.state === "failed" || job.state === "refused") this.refuse(job.error, job.state);
     else if (job.state === "awaiting_confirmation") this.#ask(job);
     else this.#running(job);
+    this.changed();
   }
 
   /** Each second: finish times and deadlines count down here, without the server. */
@@ -66,6 +75,7 @@ export class Card {
 
   #busy({ step, text, percent, eta, fixed }) {
     if (this.view !== "busy") this.#buildBusy();
+    this.saying = text;
     if (this.stage.textContent !== text) {
       this.stage.textContent = text;
       if (step !== this.step) announce(text);
@@ -94,7 +104,7 @@ export class Card {
     this.bar = el("div", { class: "bar", role: "progressbar", "aria-label": t("progress"), "aria-valuemin": "0", "aria-valuemax": "100" }, el("i"));
     this.finish = el("span", { class: "finish" });
     this.spent = el("span", { class: "spent" });
-    this.cancelButton = el("button", { type: "button", onclick: () => this.#cancel() }, t("b_cancel"));
+    this.cancelButton = el("button", { type: "button", onclick: () => this.cancel() }, t("b_cancel"));
     this.since = Date.now();
     this.#show("busy",
       el("div", { class: "busy-head" }, this.stage, this.cancelButton), this.bar, this.steps,
@@ -107,11 +117,12 @@ export class Card {
     this.spent.textContent = t("elapsed", { n: Math.max(0, Math.round(began)) });
   }
 
-  async #cancel() {
+  async cancel() {
     this.cancelButton.disabled = true;
     if (!this.job) {
       this.abort.abort();
       this.#ended(t("cancelled"), "");
+      this.changed();
       return;
     }
     await this.#send(`/api/jobs/${this.job.job_id}/cancel`);
@@ -130,25 +141,31 @@ export class Card {
   #ask(job) {
     if (this.view === "ask") return;
     this.expiry = el("p", { class: "fine" });
-    const start = button(job.quote.confirm, null, () => {
-      start.disabled = true;
-      this.#send(`/api/jobs/${job.job_id}/confirm`);
-    }, { class: "primary big" });
+    this.saying = job.quote.price;
+    this.startButton = button(job.quote.confirm, null, () => this.confirm(), { class: "primary big" });
     const cancel = el("button", { type: "button", class: "big", onclick: () => this.#send(`/api/jobs/${job.job_id}/cancel`) }, t("b_cancel"));
     const play = job.quote.play_money ? el("span", { class: "badge play" }, t("play_money")) : null;
     this.#show("ask", el("div", { class: "ask" },
-      el("p", { class: "price" }, job.quote.ask, " ", play)), el("div", { class: "actions" }, start, cancel), this.expiry);
+      el("p", { class: "price" }, job.quote.ask, " ", play)), el("div", { class: "actions" }, this.startButton, cancel), this.expiry);
     this.tick();
     announce(job.quote.ask);
   }
 
+  /** Agree to the price. */
+  async confirm() {
+    this.startButton.disabled = true;
+    await this.#send(`/api/jobs/${this.job.job_id}/confirm`);
+  }
+
   #ended(text, receipt) {
+    this.saying = text;
     this.#show("notice", el("div", { class: "notice" }, icon("info"), el("div", {}, el("p", { class: "what" }, text), receipt ? el("p", { class: "fine" }, receipt) : null)));
     announce(text);
   }
 
   /** Something did not work: what, whether it cost anything, what to do, and what would work instead. */
   refuse(error, state = "refused") {
+    this.saying = error.what || error.message;
     const offers = (error.offers ?? []).map((offer) =>
       button(offer.label, "grow", () => this.actions.retry(this, offer.factor), { class: "primary" }));
     const again = error.code === "unreachable" ? [button(t("b_again"), "again", () => this.actions.retry(this, null))] : [];
@@ -165,6 +182,7 @@ export class Card {
     this.root.dataset.state = state;
     this.tick();
     announce(error.message);
+    this.changed();
   }
 
   #done(job) {

@@ -3,6 +3,7 @@
 import { boot, t } from "./boot.js";
 import { call, Follower, newKey, Refused, startJob } from "./api.js";
 import { announce, byId, el, icon } from "./dom.js";
+import { Batch, knownBatches } from "./batch.js";
 import { Card } from "./card.js";
 import { Composer } from "./composer.js";
 import { panelFor } from "./panels.js";
@@ -11,6 +12,7 @@ import { Thread } from "./thread.js";
 import { Attention } from "./attention.js";
 
 const UPLOADS_AT_ONCE = 2;
+const HISTORY_READ = 50;
 const HISTORY_SHOWN = 12;
 const RUNNING = ["queued", "running", "delivering", "awaiting_confirmation"];
 
@@ -26,7 +28,7 @@ const follower = new Follower(
     const stay = thread.nearBottom();
     card?.update(job);
     attention.update(job, cards);
-    if (stay && card) thread.show(card.root.closest("li"));
+    if (stay && card) inThread(card, (item) => thread.show(item));
   },
   (jobId) => cards.get(jobId)?.refuse({ what: t("gone"), message: t("gone"), offers: [], tone: "refusal" }),
   (connected) => { byId("offline").hidden = connected; },
@@ -51,6 +53,19 @@ const actions = {
       await actions.repeat(card.job, factor === null ? "same" : "factor", factor);
     }
   },
+  /** A new card that tries a failed one's picture again. */
+  again(card) {
+    const { item, text, key, agreedUsd } = card.order ?? {};
+    if (card.order) return enqueue(item, text, card.job ? newKey() : key, agreedUsd);
+    const next = new Card(actions);
+    next.uploading(1);
+    answer(next, call("POST", `/api/jobs/${card.job.job_id}/repeat`, { change: "same" }));
+    return next;
+  },
+  /** Scroll to something that was just opened. */
+  reveal(node) {
+    requestAnimationFrame(() => requestAnimationFrame(() => thread.toTop(node)));
+  },
   /** A button of a card was answered: go on following what may still run. */
   settled(card) {
     if (card.job && RUNNING.includes(card.job.state)) follower.follow(card.job.job_id);
@@ -64,11 +79,15 @@ function withFactor(line, factor) {
   return `${line.replace(FACTOR, "")} factor=${factor}`.replace(/\s+/g, " ").trim();
 }
 
-function place() {
-  const card = new Card(actions);
+function place(card = new Card(actions)) {
   thread.bots(card.root);
   thread.toBottom();
   return card;
+}
+
+/** Cards of a batch move nothing; the others do `act` with their place in the conversation. */
+function inThread(card, act) {
+  if (card.root.parentElement?.matches(".message")) act(card.root.parentElement);
 }
 
 /** Wait for the server's answer to a start, then follow the job. */
@@ -80,7 +99,7 @@ async function answer(card, starting) {
     if (!(error instanceof Refused)) throw error;
     card.refuse(error.detail);
   }
-  thread.toBottom();
+  inThread(card, () => thread.toBottom());
 }
 
 function adopt(card, job) {
@@ -94,11 +113,26 @@ function adopt(card, job) {
 function order(item, text, key = newKey(), agreedUsd = 0) {
   attention.ask();
   thread.mine(text || "/upscale", item ? { url: item.readable ? item.url : null, name: item.file.name } : null);
-  const card = place();
+  place(enqueue(item, text, key, agreedUsd));
+}
+
+/** Several pictures with one line: a job each, shown together. */
+function orderTogether(items, text) {
+  attention.ask();
+  thread.mine(text || "/upscale", { name: t("n_pictures", { n: items.length }) });
+  place(new Batch(items.map((item) => ({
+    card: enqueue(item, text, newKey(), item.agreedUsd ?? 0), name: item.file.name, url: item.readable ? item.url : null,
+  })), actions));
+}
+
+/** A card that waits for its picture's turn to be sent. */
+function enqueue(item, text, key, agreedUsd = 0) {
+  const card = new Card(actions);
   card.order = { item, text, key, agreedUsd };
   card.uploading(0);
   waiting.push(card);
-  uploadNext();
+  queueMicrotask(uploadNext);
+  return card;
 }
 
 function uploadNext() {
@@ -137,6 +171,7 @@ function notice(text) {
 function open(job) {
   const known = cards.get(job.job_id);
   const card = known ?? showPast(job);
+  if (!card.root.isConnected) card.reveal();
   card.root.scrollIntoView({ behavior: "smooth", block: "center" });
   card.root.focus({ preventScroll: true });
 }
@@ -149,6 +184,13 @@ function showPast(job) {
   return card;
 }
 
+function showPastTogether(jobs) {
+  thread.mine(repeatLine({ ...jobs[0].parameters, seed: null }), { name: t("n_pictures", { n: jobs.length }) });
+  const past = jobs.map((job) => ({ card: new Card(actions), name: job.name || job.job_id, job }));
+  for (const { card, job } of past) adopt(card, job);
+  thread.bots(new Batch(past, actions).root);
+}
+
 function clear() {
   cards.clear();
   thread.clear();
@@ -156,8 +198,13 @@ function clear() {
 
 async function loadHistory() {
   try {
-    const { jobs } = await call("GET", `/api/history?limit=${HISTORY_SHOWN}`);
-    for (const job of jobs.reverse()) if (job.state !== "refused") showPast(job);
+    const { jobs } = await call("GET", `/api/history?limit=${HISTORY_READ}`);
+    const groups = new Map(), batches = knownBatches();
+    for (const job of jobs.filter(({ state }) => state !== "refused")) {
+      const key = batches.find((ids) => ids.includes(job.job_id)) ?? job;
+      groups.set(key, [job, ...groups.get(key) ?? []]);
+    }
+    for (const group of [...groups.values()].slice(0, HISTORY_SHOWN).reverse()) if (group.length > 1) showPastTogether(group); else showPast(group[0]);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     thread.bots(notice(error.detail.message));
@@ -190,7 +237,7 @@ function wire(composer) {
 
 byId("play-money").hidden = !boot.play_money;
 byId("sign-out").hidden = !boot.signed_in;
-const composer = new Composer((items, text) => (items.length ? items : [null]).forEach((item) => order(item, text, newKey(), item?.agreedUsd ?? 0)), command);
+const composer = new Composer((items, text) => (items.length > 1 ? orderTogether(items, text) : order(items[0] ?? null, text, newKey(), items[0]?.agreedUsd ?? 0)), command);
 wire(composer);
 setInterval(() => { for (const card of cards.values()) card.tick(); }, 1000);
 await loadHistory();

@@ -4,17 +4,18 @@ import { t } from "./boot.js";
 import { call, Refused } from "./api.js";
 import { announce, button, confirmDialog, el, icon } from "./dom.js";
 import { bytes, dateTime, decimal, size } from "./format.js";
+import { copyButton, saveAsView } from "./save.js";
 import { Viewer } from "./viewer.js";
 
 /** The children of a finished job's card. `changed` is told the job after a deletion. */
 export function resultView(job, actions, changed) {
   if (job.images_deleted) return [facts(job), el("p", {}, t("deleted")), receipt(job)];
   const alt = job.texts.alt || job.result.caption;
-  const figure = new Viewer(job, alt, () => figure.replaceWith(el("p", {}, t("gone")))).root;
+  const viewer = new Viewer(job, alt, () => viewer.root.replaceWith(el("p", {}, t("gone"))));
   const caption = job.result.caption ? el("blockquote", { class: "caption" }, job.result.caption) : null;
   const notes = job.texts.notes ? el("p", { class: "fine" }, job.texts.notes) : null;
   const problem = el("p", { class: "problem", role: "alert", hidden: true });
-  return [figure, caption, facts(job), receipt(job), notes, ...buttons(job, actions, changed, problem), problem];
+  return [viewer.root, caption, facts(job), receipt(job), notes, ...buttons(job, viewer, actions, changed, problem), problem];
 }
 
 function facts(job) {
@@ -25,10 +26,11 @@ function receipt(job) {
   return el("p", { class: "receipt" }, icon("check"), el("span", {}, job.texts.receipt));
 }
 
-function buttons(job, actions, changed, problem) {
+function buttons(job, viewer, actions, changed, problem) {
   const ask = (change) => () => actions.repeat(job, change);
   const compare = compareView(job);
   const details = detailsView(job);
+  const saveAs = saveAsView(job);
   const remove = button(t("b_delete"), "trash", () => deleteImages(job, changed, problem), { class: "quiet danger push later" });
   const more = button(t("b_more"), "more", () => {
     row.classList.add("open");
@@ -37,11 +39,13 @@ function buttons(job, actions, changed, problem) {
   const row = oneLine(el("div", { class: "actions result-actions" },
     el("a", { class: "button primary", href: job.result.download_url, download: job.result.image.file_name }, icon("download"), el("span", {}, t("b_download"))),
     button(t("b_again"), "again", ask("again")),
+    discloser(t("b_compare"), "compare", compare),
     button(t("b_more_creative"), "spark", ask("more_creative"), { class: "later" }),
     button(t("b_twice_more"), "grow", ask("twice_more"), { class: "later" }),
-    discloser(t("b_compare"), "compare", compare),
+    discloser(t("save_as"), "download", saveAs, "later"),
+    ...[copyButton(viewer, problem)].filter(Boolean),
     discloser(t("b_details"), "info", details, "later"), remove, more));
-  return [row, compare, details];
+  return [row, saveAs, compare, details];
 }
 
 /** The row, with as many of its last actions behind "More" as do not fit on one line. */

@@ -16,17 +16,15 @@ from typing import Any
 
 import pyvips
 
+from core.domain.media_types import MIME, WEBP_MAX_SIDE_PX, SavedAs, webp_holds
 from core.images.facts import FittedKind, ImageFacts, ImageLimits
 from core.images.operations import colour as colours
 from core.images.operations import load as opening
 from core.images.operations.prepare import save_jpeg, save_png
 from core.images.operations.refusals import Refused, from_codec
 
-WEBP_MAX_SIDE_PX = 16_383
-"""WebP's own limit (container specification)."""
 _LOSSLESS_MAX_PIXELS = 40_000_000
-_WEBP_MAX_PIXELS = 50_000_000
-"""WebP's encoders hold the whole picture: above these it would take a minute and over half a gigabyte."""
+"""WebP's lossless encoder takes twice the memory of the other."""
 
 _COLUMN_PX = 96
 _COLUMNS = 6
@@ -106,6 +104,25 @@ def _picture(path: Path, facts: ImageFacts) -> _Picture:
     return _Picture(fresh, _samples(fresh()), facts.width_px, facts.height_px)
 
 
+def convert(path: Path, out: Path, saved_as: SavedAs, quality: int, limits: ImageLimits) -> dict[str, Any]:
+    """The whole picture in another format: `quality` 1-100 for JPEG (over white) and WebP. Raises Refused."""
+    facts, _ = opening.examine(path, limits, limit_bytes=1 << 62, decode=False)
+    try:
+        image = colours.to_8_bit(opening.upright(path, facts.format))
+        if saved_as == "png":
+            save_png(image, out)
+        else:
+            _write(colours.flat(image) if saved_as == "jpeg" else image, _Rung(saved_as, MIME[saved_as], quality), out)
+    except pyvips.Error as error:
+        raise from_codec(error, facts.format) from error
+    return {
+        "mime": MIME[saved_as],
+        "width_px": facts.width_px,
+        "height_px": facts.height_px,
+        "bytes": out.stat().st_size,
+    }
+
+
 def _fitted(path: Path, mime: str, kind: FittedKind, width_px: int, height_px: int) -> dict[str, Any]:
     return {
         "path": str(path),
@@ -162,7 +179,7 @@ def _lossy(picture: _Picture, out_dir: Path, max_bytes: int) -> dict[str, Any] |
 def _possible(picture: _Picture, rung: _Rung) -> bool:
     if rung.kind == "jpeg":
         return not picture.samples.hasalpha()
-    return max(picture.width, picture.height) <= WEBP_MAX_SIDE_PX and picture.pixels <= _WEBP_MAX_PIXELS
+    return webp_holds(picture.width, picture.height)
 
 
 def _encoded(rung: _Rung, image: Any) -> bytes:
