@@ -29,12 +29,13 @@ from adapters.discord.outbound.reply_address import PLATFORM, Address
 from adapters.discord.outbound.retry import steadily
 from adapters.discord.settings import Settings
 from adapters.discord.setup.owners import Owners
-from adapters.discord.views import job as render
+from adapters.discord.views.card import draw
 from core.domain.errors import DeliveryError, DownloadFailed
 from core.domain.identity import Place
 from core.domain.job import ReplyAddress, Source
 from core.ports import AdapterContext, Capabilities, Download, PlaceFacts, Reply, ReplyMemo
 from core.presentation import Notice
+from core.presentation.cards.notice import notice_card
 
 log = structlog.get_logger(__name__)
 
@@ -147,7 +148,7 @@ class DiscordAdapter:
         """A budget alert into a channel. Raises DeliveryError."""
         try:
             await steadily(
-                lambda: self._rest.send(int(channel_id), render.notice_card(notice, "en"), []),
+                lambda: self._rest.send(int(channel_id), draw(notice_card(notice, "en")), []),
                 self._context.clock,
                 attempts=2,
             )

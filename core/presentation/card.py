@@ -72,7 +72,8 @@ ActionKind: TypeAlias = Literal[
     "same",
     "all",
     "erase",
-    "erase_mine",
+    "admit",
+    "refuse",
     "open_link",
 ]
 

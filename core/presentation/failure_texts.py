@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.domain import errors as e
-from core.domain.money import usd
+from core.presentation.formats import cents
 from core.presentation.input_failure_texts import INPUT
 from core.presentation.limit_texts import limit_reached, paused
 from core.presentation.notices import Notice
@@ -48,9 +48,9 @@ def explain(error: e.UpscaleError, locale: str = "en", *, reference: str = "", c
 def charged_sentence(charge: Charge, locale: str, *, quiet: bool = False) -> str:
     """Whether it cost anything. `quiet`: say nothing where nothing could have been charged."""
     if charge.nanousd is None:
-        return tr("fal may still bill this; you pay only what fal bills.", locale)
+        return tr("This may still be billed; you pay only what is billed.", locale)
     if charge.nanousd > 0:
-        return tr("You were charged {amount}.", locale, amount=usd(charge.nanousd, locale))
+        return tr("You were charged {amount}.", locale, amount=cents(charge.nanousd, locale))
     return "" if quiet else tr("You were not charged.", locale)
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from babel.dates import format_date
-from babel.numbers import format_decimal
+from babel.numbers import format_decimal, format_percent
 
+from core.domain.money import NANOUSD_PER_USD, usd
 from core.presentation.translations import language_of
+
+_CENT_NANOUSD = NANOUSD_PER_USD // 100
 
 
 def size(width_px: int, height_px: int) -> str:
@@ -18,6 +21,17 @@ def size(width_px: int, height_px: int) -> str:
 def number(value: float, locale: str, pattern: str = "#,##0.##") -> str:
     """A decimal in the locale's own form."""
     return format_decimal(value, format=pattern, locale=language_of(locale))
+
+
+def cents(nanousd: int, locale: str, *, down: bool = False) -> str:
+    """Money in whole cents: `$0.11`. What is paid is rounded up, what is left `down`, so that it never looks better."""
+    whole = nanousd // _CENT_NANOUSD if down else -(-nanousd // _CENT_NANOUSD)
+    return usd(whole * _CENT_NANOUSD, locale)
+
+
+def percent(share: float, locale: str) -> str:
+    """A share of 1 in whole per cent, as the language writes it: `40%`, `40 %`."""
+    return format_percent(int(share * 100 + 1e-9) / 100, locale=language_of(locale))
 
 
 def factor_text(factor: float, locale: str) -> str:

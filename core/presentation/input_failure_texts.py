@@ -26,7 +26,7 @@ def _output_too_large(error: e.OutputTooLarge, locale: str) -> Notice:
 def _offer(factor: float | None, locale: str) -> tuple[Offer, ...]:
     if factor is None or factor <= 1:
         return ()
-    label = tr("Enlarge {factor} instead", locale, factor=factor_text(factor, locale))
+    label = tr("Upscale {factor} instead", locale, factor=factor_text(factor, locale))
     return (Offer("factor", factor, label),)
 
 

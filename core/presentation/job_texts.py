@@ -7,8 +7,8 @@ from typing import Literal, TypeAlias
 
 from core.domain.job import Awaited, Delivery, Job, JobState, Progress, Quote, Receipt, ResultNote
 from core.domain.limits import LimitStatus
-from core.domain.money import usd
-from core.presentation.formats import factor_text, moment, number, pixels, seconds, size
+from core.domain.parameters.spec import SPECS
+from core.presentation.formats import cents, factor_text, moment, number, percent, pixels, seconds, size
 from core.presentation.limit_texts import left_sentence, tightest
 from core.presentation.translations import tr, trn
 
@@ -38,14 +38,14 @@ def stage_text(progress: Progress, locale: str) -> str:
     if progress.awaits is not None:
         return _awaiting(progress.awaits, progress.until_at or 0.0, locale)
     if progress.stage == "preparing":
-        return tr("Reading the picture", locale)
+        return tr("Reading the image", locale)
     if progress.stage == "turn":
         ahead = progress.position or 0
         if ahead == 0:
-            return tr("Waiting until one of your other pictures is done", locale)
+            return tr("Waiting until one of your other images is done", locale)
         return trn(
-            "Waiting for your other pictures, {n} before this one",
-            "Waiting for your other pictures, {n} before this one",
+            "Waiting for your other images, {n} before this one",
+            "Waiting for your other images, {n} before this one",
             ahead,
             locale,
         )
@@ -54,28 +54,33 @@ def stage_text(progress: Progress, locale: str) -> str:
     if progress.stage == "upscaling":
         if progress.percent is None:
             return tr("Upscaling", locale)
-        return tr("Upscaling, {percent} %", locale, percent=int(progress.percent))
+        return tr("Upscaling · {percent}", locale, percent=percent(progress.percent / 100, locale))
     return tr("Delivering", locale)
 
 
 def _awaiting(awaits: Awaited, until_at: float, locale: str) -> str:
     time = moment(until_at, locale)
     sentences: dict[Awaited, str] = {
-        "accept": tr("fal takes nothing new at the moment. It is tried again until {time}.", locale, time=time),
+        "accept": tr(
+            "The upscaling service takes nothing new at the moment. Trying again until {time}.", locale, time=time
+        ),
         "search": tr(
-            "fal's answer got lost. Your request is looked for there until {time}, and never paid for twice.",
+            "The upscaling service's answer got lost. Looking for your request there until {time}; "
+            "it is never paid for twice.",
             locale,
             time=time,
         ),
         "answer": tr(
-            "fal does not answer at the moment. Nothing is lost: it is asked again until {time}.", locale, time=time
-        ),
-        "file": tr(
-            "The picture is made, but fal does not hand it over yet. It is fetched again until {time}.",
+            "The upscaling service does not answer at the moment. Nothing is lost; asking again until {time}.",
             locale,
             time=time,
         ),
-        "start": tr("fal has not begun yet. It is waited for until {time}.", locale, time=time),
+        "file": tr(
+            "The image is ready, but the upscaling service does not hand it over yet. Trying again until {time}.",
+            locale,
+            time=time,
+        ),
+        "start": tr("The upscaling service has not begun yet. Waiting until {time}.", locale, time=time),
     }
     return sentences[awaits]
 
@@ -91,21 +96,21 @@ def _waiting(position: int | None, locale: str) -> str:
 
 
 def price_line(quote: Quote, locale: str) -> str:
-    """`2400×1600 → 4800×3200, 16 MP, $1.60`."""
+    """`2400×1600 → 4800×3200 · 16 MP · $1.60`."""
     before, after = size(quote.width_px, quote.height_px), size(quote.out_width_px, quote.out_height_px)
-    return f"{before} → {after}, {quote.megapixels} MP, {usd(quote.estimate_nanousd, locale)}"
+    return f"{before} → {after} · {quote.megapixels} MP · {cents(quote.estimate_nanousd, locale)}"
 
 
 def ask_text(quote: Quote, locale: str) -> str:
     """The question above the price button, with what is left."""
     status = tightest(quote.left)
     left = left_sentence(status, locale) if status else ""
-    return " ".join(part for part in (price_line(quote, locale) + ".", left) if part)
+    return ". ".join(part for part in (price_line(quote, locale), left) if part)
 
 
 def confirm_label(quote: Quote, locale: str) -> str:
     """The button that carries the price."""
-    return tr("Start for {price}", locale, price=usd(quote.estimate_nanousd, locale))
+    return tr("Start for {price}", locale, price=cents(quote.estimate_nanousd, locale))
 
 
 def size_line(job: Job, locale: str) -> str:
@@ -119,18 +124,15 @@ def size_line(job: Job, locale: str) -> str:
 
 def parameters_line(job: Job, locale: str) -> str:
     """`2×, creativity 0.3, guidance 1, steps 20, seed 123`; the names are those that can be typed."""
-    p = job.parameters
-    words = [
-        factor_text(p.factor, locale),
-        f"creativity {number(p.creativity, locale)}",
-        f"guidance {number(p.guidance, locale)}",
-        f"steps {p.steps}",
-    ]
-    seed = job.result.seed if job.result is not None else p.seed
-    if seed is not None:
-        words.append(f"seed {seed}")
-    if not p.safety:
-        words.append("safety off")
+    words = []
+    for name, spec in SPECS.items():
+        value = job.result.seed if name == "seed" and job.result is not None else getattr(job.parameters, name)
+        if name == "factor":
+            words.append(factor_text(value, locale))
+        elif spec.kind == "bool":
+            words += [] if value == spec.default else [f"{name} {'on' if value else 'off'}"]
+        elif value is not None:
+            words.append(f"{name} {value if name == 'seed' else number(value, locale)}")
     return ", ".join(words)
 
 
@@ -147,7 +149,7 @@ def receipt_line(job: Job, left: tuple[LimitStatus, ...], locale: str) -> str:
 
 def charge_text(receipt: Receipt, locale: str) -> str:
     """What the job cost, in one sentence."""
-    amount = usd(receipt.charged_nanousd, locale)
+    amount = cents(receipt.charged_nanousd, locale)
     if receipt.basis == "repeat":
         return tr("From an earlier job, {amount}.", locale, amount=amount)
     if receipt.basis == "none":
@@ -155,7 +157,7 @@ def charge_text(receipt: Receipt, locale: str) -> str:
     if receipt.basis == "unknown" and receipt.unclear:
         return tr("Charged {amount}, to be checked.", locale, amount=amount)
     if receipt.basis == "unknown":
-        return tr("fal may still bill this, at most {amount}.", locale, amount=usd(receipt.estimate_nanousd, locale))
+        return tr("This may still be billed, at most {amount}.", locale, amount=cents(receipt.estimate_nanousd, locale))
     if receipt.play_money:
         return tr("Charged {amount} of play money.", locale, amount=amount)
     return tr("Charged {amount}.", locale, amount=amount)
@@ -182,7 +184,7 @@ def _result_notes(job: Job, locale: str) -> list[str]:
     got = size(job.result.width_px, job.result.height_px)
     sentences: dict[ResultNote, str] = {
         "other_size": tr("The model answered with {got} instead of {asked}.", locale, got=got, asked=asked),
-        "unchanged": tr("The model returned the picture unchanged.", locale),
+        "unchanged": tr("The model returned the image unchanged.", locale),
         "flagged": tr("The model's safety check marked this result.", locale),
     }
     return [sentences[note] for note in job.result.notes]
@@ -243,12 +245,12 @@ def cancelled_text(job: Job, locale: str) -> str:
 
 
 def cancel_pending_text(locale: str) -> str:
-    """Said at once when a job is cancelled on which fal already works."""
-    return tr("Cancelling. fal has already started, so it may still bill this; you pay only what fal bills.", locale)
+    """Said at once when a job is cancelled on which the model already works."""
+    return tr("Cancelling. The model has already started, so this may still be billed.", locale)
 
 
 def alt_text(job: Job, locale: str, *, max_chars: int) -> str:
     """The caption as alternative text, cut to `max_chars`; a plain description where there is none."""
     caption = (job.result.caption if job.result is not None else "").strip()
-    text = caption or tr("Enlarged picture", locale)
+    text = caption or tr("Upscaled image", locale)
     return text if len(text) <= max_chars else text[: max_chars - 1].rstrip() + "…"

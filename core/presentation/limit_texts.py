@@ -11,7 +11,7 @@ from babel.dates import format_date, format_datetime, format_time
 from core.domain import errors as e
 from core.domain.limits import LimitStatus, Measure, ScopeKind, Window
 from core.domain.money import usd
-from core.presentation.formats import factor_text
+from core.presentation.formats import cents, factor_text
 from core.presentation.notices import Notice, Offer
 from core.presentation.translations import language_of, tr, trn
 
@@ -23,10 +23,10 @@ _HAVE_SERVERS = frozenset({"", "discord"})
 """Where people say server; everywhere else they say workspace."""
 
 
-def amount(measure: Measure, value: int, locale: str) -> str:
-    """`$3.20`, `16 MP`, `5 jobs`."""
+def amount(measure: Measure, value: int, locale: str, *, down: bool = False) -> str:
+    """`$3.20`, `16 MP`, `5 jobs`; money in whole cents, rounded up or `down`."""
     if measure is Measure.USD:
-        return usd(value, locale)
+        return cents(value, locale, down=down)
     if measure is Measure.MEGAPIXELS:
         return tr("{n} MP", locale, n=value)
     return trn("{n} job", "{n} jobs", value, locale)
@@ -63,7 +63,7 @@ def scope_name(kind: ScopeKind, locale: str, platform: str = "") -> str:
 def left_sentence(status: LimitStatus, locale: str) -> str:
     """`$3.20 left today`, with whose it is when it is not the member's own."""
     limit = status.limit
-    left = amount(limit.measure, status.left, locale)
+    left = amount(limit.measure, status.left, locale, down=True)
     when = window_name(limit.window, locale)
     if limit.source == "sponsor":
         whole = amount(limit.measure, limit.amount, locale)
@@ -96,25 +96,23 @@ def limit_reached(error: e.LimitReached, locale: str) -> Notice:
         return paused(limit.source, locale)
     facts = {
         "needed": amount(limit.measure, error.needed, locale),
-        "left": amount(limit.measure, error.status.left, locale),
+        "left": amount(limit.measure, error.status.left, locale, down=True),
         "limit": amount(limit.measure, limit.amount, locale),
         "when": window_name(limit.window, locale),
         "whose": scope_name(limit.scope.kind, locale, limit.scope.platform),
     }
     offers: tuple[Offer, ...] = ()
     if error.largest_factor is not None and error.largest_factor > 1:
-        label = tr("Enlarge {factor} instead", locale, factor=factor_text(error.largest_factor, locale))
+        label = tr("Upscale {factor} instead", locale, factor=factor_text(error.largest_factor, locale))
         offers = (Offer("factor", error.largest_factor, label),)
     if error.needed > limit.amount:
         what = tr(
-            "This needs {needed}, but the whole limit {when} for {whose} is {limit}, and {left} of it are left.",
+            "This needs {needed}, more than the whole limit of {limit} {when} for {whose}.",
             locale,
             **facts,
         )
         advice = tr("A moderator can raise it.", locale)
-        # Where something smaller would fit later, the time is worth telling; for an unused limit it is not.
-        opens_at = error.status.opens_at if error.status.left < limit.amount else None
-        return Notice(what, advice=advice, opens_at=opens_at, offers=offers, tone="refusal")
+        return Notice(what, advice=advice, offers=offers, tone="refusal")
     what = tr("This needs {needed}, but only {left} of {limit} are left {when} for {whose}.", locale, **facts)
     advice = "" if error.status.opens_at is not None else tr("A moderator can raise it.", locale)
     return Notice(what, advice=advice, opens_at=error.status.opens_at, offers=offers, tone="refusal")

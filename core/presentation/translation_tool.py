@@ -157,7 +157,7 @@ def main() -> int:
         update(language, found.sentences)
         lines = faults(read(language), found.sentences)
         print(f"{language}: {len(found.sentences) - len(lines)} of {len(found.sentences)} sentences")
-        print("\n".join(f"  {line}" for line in lines[:20]))
+        print("\n".join(f"  {line}" for line in lines))
         left += len(lines)
     return 1 if left else 0
 

@@ -86,7 +86,7 @@ async def test_a_failure_is_told_in_plain_words_with_what_it_cost(capsys: pytest
         "failed",
         "broke while your picture",
         "submit_unknown",
-        "may still bill",
+        "may still be billed",
         "whether it arrived",
         "OSError",
     ):

@@ -18,13 +18,13 @@ from adapters.discord.outbound import errors
 from adapters.discord.outbound.payload import Payload
 from adapters.discord.outbound.reply_address import TOKEN_LIFE_S
 from adapters.discord.outbound.upload import file_name
-from adapters.discord.views import job as render
 from adapters.discord.views import result as render_result
-from adapters.discord.views.markup import escape
+from adapters.discord.views.card import draw
 from core.domain.errors import JobNotFound
 from core.domain.job import JobState
 from core.ports import Change, Verdict
 from core.presentation import tr
+from core.presentation.cards.notice import said
 from core.presentation.job_texts import cancel_pending_text
 from core.presentation.place_texts import decided
 
@@ -86,8 +86,8 @@ class Buttons:
         if self._desk.guests is None:
             raise JobNotFound
         known = await self._desk.guests.decide(actor, place, verdict)
-        words = escape(decided(known.place, known.name, actor.locale, admitted=known.state == "admitted"))
-        await answer.update(Payload(lambda _: render.plain(words)))
+        words = decided(known.place, known.name, actor.locale, admitted=known.state == "admitted")
+        await answer.update(Payload(lambda _: draw(said(words))))
 
     async def _selected(self, answer: Answer, action: str, subject: str, values: Sequence[str]) -> None:
         if action == "pick":
@@ -112,8 +112,8 @@ class Buttons:
         await answer.hold()
         job = await self._desk.service.cancel(job_id, answer.actor)
         if job.state is JobState.RUNNING:
-            words = escape(cancel_pending_text(answer.locale))
-            await answer.whisper(Payload(lambda _: render.plain(words)))
+            words = cancel_pending_text(answer.locale)
+            await answer.whisper(Payload(lambda _: draw(said(words))))
 
     async def _repeat(self, answer: Answer, job_id: str, kind: Repeat, argument: str) -> None:
         message = answer.interaction.message
@@ -144,22 +144,20 @@ class Buttons:
         await answer.hold()
         await self._desk.service.delete(job_id, answer.actor)
         locale = answer.locale
-        words = tr("Deleted: the picture and its original.", locale)
+        words = tr("Deleted: the original and the result.", locale)
         try:
             await answer.remove()
         except errors.FAILED_CALLS as error:
             if not errors.is_message_gone(error):
                 log.info("message_not_deleted", job=job_id, code=errors.code_of(error))
                 await self._empty(answer, words)
-                words = escape(
-                    tr("Deleted. This message could not be taken away; what it showed is gone here and at fal.", locale)
-                )
-        await answer.whisper(Payload(lambda _: render.plain(words)))
+                words = tr("Deleted, but this message could not be removed.", locale)
+        await answer.whisper(Payload(lambda _: draw(said(words))))
 
     async def _empty(self, answer: Answer, words: str) -> None:
         """Leave only words in a message that Discord does not let us take away."""
         try:
-            await answer.update(Payload(lambda _: render.plain(words)))
+            await answer.update(Payload(lambda _: draw(said(words))))
         except errors.FAILED_CALLS as error:
             log.info("message_not_emptied", code=errors.code_of(error))
 

@@ -16,10 +16,10 @@ from adapters.discord.inbound.interaction_response import Answer, Response
 from adapters.discord.inbound.message_images import Found, FoundImage, images_of
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound.payload import Payload
-from adapters.discord.views import job as render
 from adapters.discord.views import menu as render_menu
-from adapters.discord.views.markup import escape
+from adapters.discord.views.card import draw
 from core.domain.errors import NoImage, NotAllowed, NotAnImage, QuoteExpired
+from core.presentation.cards.notice import said
 from core.presentation.intake_texts import left_out_text
 
 AREA = "discord-menu"
@@ -130,7 +130,7 @@ class Menus:
     async def _say_left_out(answer: Response, menu: Menu, taken: int, *, offered: bool = False) -> None:
         words = left_out_text(taken, menu.total, menu.others, answer.locale, offered=offered)
         if words:
-            await answer.whisper(Payload(lambda _: render.plain(escape(words))))
+            await answer.whisper(Payload(lambda _: draw(said(words))))
 
     async def _prices(self, answer: Response, menu: Menu) -> list[int | None]:
         """What each picture would cost, None where Discord did not tell its size."""

@@ -19,7 +19,7 @@ from adapters.discord.outbound.api_client import Rest
 from adapters.discord.outbound.interaction_tokens import FreshTokens
 from adapters.discord.outbound.payload import Payload
 from adapters.discord.outbound.rate_limit import Pauses
-from adapters.discord.views import job as render
+from adapters.discord.views.card import draw
 from core.domain.errors import (
     DeliveryError,
     DeliveryRefused,
@@ -31,6 +31,7 @@ from core.domain.errors import (
 )
 from core.domain.job import UpscaleRequest
 from core.ports import AdapterContext
+from core.presentation.cards.notice import notice_card
 from core.presentation.place_texts import question
 
 log = structlog.get_logger(__name__)
@@ -109,7 +110,7 @@ class Desk:
         locale = answer.locale
         notice = self.service.notice(error, locale)
         try:
-            await answer.show(Payload(lambda _: render.notice_card(notice, locale)))
+            await answer.show(Payload(lambda _: draw(notice_card(notice, locale))))
         except NotOurs:
             return
         except errors.FAILED_CALLS as failure:
@@ -150,7 +151,7 @@ class Desk:
         known = await self.guests.question_for(actor) if self.guests is not None else None
         if known is not None:
             notice = question(known.place, known.name, "", actor.locale)
-            await answer.whisper(Payload(lambda _: render.notice_card(notice, actor.locale)))
+            await answer.whisper(Payload(lambda _: draw(notice_card(notice, actor.locale))))
 
     async def _is_age_restricted(self, answer: Response, text: str, fields: Fields) -> bool:
         """Asks Discord where the event does not say, but only when somebody wants the safety check off there."""
@@ -173,7 +174,7 @@ class Desk:
                 raise
             locale = answer.locale
             notice = self.service.notice(error, locale)
-            await answer.whisper(Payload(lambda _: render.notice_card(notice, locale)))
+            await answer.whisper(Payload(lambda _: draw(notice_card(notice, locale))))
             return
         log.info("job_requested", job=job.id, interaction=answer.id)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from discord import ui
 
 from adapters.discord.outbound import closing
@@ -14,13 +16,14 @@ from adapters.discord.outbound.rate_limit import Pauses
 from adapters.discord.outbound.reply_address import Address
 from adapters.discord.outbound.retry import Calls
 from adapters.discord.outbound.upload import Parcel, file_name, parcels
-from adapters.discord.views import job as render
-from adapters.discord.views import result as render_result
+from adapters.discord.views.card import draw
 from core.domain.errors import DeliveryRefused, DeliveryUnavailable
 from core.domain.job import Delivery, Job, Progress
 from core.domain.limits import LimitStatus
-from core.ports import Clock, Media, ReplyMemo
+from core.ports import Clock, Media, MediaFile, ReplyMemo
 from core.presentation import Notice
+from core.presentation.card import Card, PictureRole
+from core.presentation.cards import job as cards
 
 
 class DiscordReply:
@@ -52,14 +55,23 @@ class DiscordReply:
 
     async def ask(self, job: Job) -> None:
         """The price on a button."""
-        await self._messenger(job).put(Payload(lambda _: render.ask(job, self._address.locale)))
+        await self._put(job, lambda where: cards.asking(job, self._address.locale, **self._reader(job, where)))
 
     async def progress(self, job: Job, progress: Progress) -> None:
         """One edit of the message, in place. Says early when nothing can be shown here after 15 minutes."""
         one_window = self._address.ephemeral or not self._address.bot_inside
         expires_at = self._address.expires_at if one_window else None
-        view = Payload(lambda _: render.progress(job, progress, self._address.locale, expires_at=expires_at))
-        await self._messenger(job).edit(view)
+        card = cards.working(job, progress, self._address.locale, ends_at=expires_at, **self._reader(job, ""))
+        await self._messenger(job).edit(Payload(lambda _: draw(card)))
+
+    async def _put(self, job: Job, card: Callable[[Elsewhere], Card]) -> None:
+        await self._messenger(job).put(Payload(lambda where: draw(card(where))))
+
+    def _reader(self, job: Job, where: Elsewhere) -> dict[str, bool]:
+        """Who reads the message. Above the answer to a command Discord itself says who asked, above a button's not."""
+        address = self._address
+        alone = address.ephemeral or where == "direct_message" or (address.guild_id is None and address.bot_inside)
+        return {"shared": not alone, "named": not job.parent_id and not where}
 
     async def finished(self, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
         """Deliver the picture in the best shape that this place takes, and say which and where."""
@@ -76,31 +88,30 @@ class DiscordReply:
         raise DeliveryRefused(reason="refused")
 
     def _result(self, job: Job, left: tuple[LimitStatus, ...], parcel: Parcel) -> Payload:
-        names = {}
+        names: dict[PictureRole, str] = {}
         if parcel.picture is not None:
             role = "preview" if parcel.file is not None else "upscaled"
-            names["picture"] = file_name(job, parcel.picture, role)
+            names["result"] = file_name(job, parcel.picture, role)
         if parcel.file is not None:
             names["file"] = file_name(job, parcel.file)
 
         def view(where: Elsewhere) -> ui.LayoutView:
-            delivery = Delivery(parcel.shape, where)
-            shown = render_result.Shown(names.get("picture", ""), names.get("file", ""), delivery)
-            return render_result.result(job, left, shown, self._address.locale, self._address.user_id)
+            reader = self._reader(job, where)
+            return draw(cards.result(job, left, Delivery(parcel.shape, where), self._address.locale, **reader), names)
 
-        parts = (("picture", parcel.picture), ("file", parcel.file))
+        parts: tuple[tuple[PictureRole, MediaFile | None], ...] = (("result", parcel.picture), ("file", parcel.file))
         return Payload(view, tuple((part.path, names[role]) for role, part in parts if part is not None))
 
     async def failed(self, job: Job, notice: Notice) -> None:
         """What happened, whether it was charged, what to do."""
-        locale, messenger = self._address.locale, self._messenger(job)
+        messenger = self._messenger(job)
         await closing.withdraw(messenger)
-        await messenger.say(Payload(lambda _: render.failed(job, notice, locale)))
+        await messenger.say(Payload(lambda _: draw(cards.failed(job, notice, self._address.locale))))
         await self._tokens.forget(job.id)
 
     async def closed(self, job: Job, notice: Notice) -> None:
         """Where the picture is instead, what it cost, and how to get it."""
-        payload = Payload(lambda _: render_result.closed(job, notice, self._address.locale))
+        payload = Payload(lambda _: draw(cards.closed(job, notice, self._address.locale)))
         if job.delivery is not None and job.delivery.elsewhere:
             await closing.close(self._messenger(job), payload)
         else:
@@ -109,9 +120,8 @@ class DiscordReply:
 
     async def reachable(self, job: Job) -> bool:
         """Whether any way takes the message, with words alone; the job goes on there."""
-        waiting = Payload(lambda _: render.progress(job, Progress("waiting"), self._address.locale))
         try:
-            await self._messenger(job).put(waiting)
+            await self._put(job, lambda _: cards.working(job, Progress("waiting"), self._address.locale))
         except DeliveryRefused:
             return False
         except DeliveryUnavailable:

@@ -9,6 +9,8 @@ _LINE_START = re.compile(r"(?m)^([^\S\n]*)(#{1,3}|-#?|>{1,3}|\+|\d{1,9}\.)(?=\s|
 _LINK = re.compile(r"(?i)\b(https?|discord|steam|mailto|tel):")
 _ZERO_WIDTH = "\u200b"
 _BAR_CELLS = 14
+PRIME = "\u02cb"
+"""Stands for a backtick inside code, where nothing can be escaped."""
 
 
 def escape(text: str) -> str:

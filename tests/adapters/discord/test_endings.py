@@ -144,8 +144,8 @@ async def test_a_delete_that_discord_refuses_empties_the_message_and_says_so(bot
     bot.discord.faults.append(Fault("DELETE ", "status", times=9, status=403, code=50013))
     await bot.discord.click(message, "Delete")
     emptied = await started.answer(lambda m: not m.images)
-    assert "Deleted: the picture" in emptied.text
-    await bot.discord.until(lambda: [m for m in bot.discord.messages() if "could not be taken away" in m.text])
+    assert "Deleted: the original" in emptied.text
+    await bot.discord.until(lambda: [m for m in bot.discord.messages() if "could not be removed" in m.text])
 
 
 async def test_a_database_that_is_away_is_said(bot: Bot) -> None:

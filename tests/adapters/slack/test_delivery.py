@@ -25,7 +25,7 @@ async def test_a_command_in_a_channel_leaves_one_message_the_picture(world: Worl
 async def test_progress_shows_stage_percent_finish_time_and_cancel(world: World) -> None:
     world.service.hold_at = "upscaling"
     await world.slack.member.dm("3x", [world.picture()])
-    root = await world.until(lambda: [m for m in world.slack.member.dms() if "40 %" in text_of(m)], move=0.5)
+    root = await world.until(lambda: [m for m in world.slack.member.dms() if "40%" in text_of(m)], move=0.5)
     words = text_of(root[0])
     assert "Upscaling photo.png" in words
     assert "ready at about " in words
@@ -177,7 +177,7 @@ async def test_cancel_ends_the_job_and_says_that_fal_may_bill(world: World) -> N
     await world.slack.member.click(root[0], "job:cancel:")
     await world.until(lambda: any("Cancelled." in text_of(m) for m in world.bot_messages()), move=0.2)
     told = [m for m in world.bot_messages() if m.ephemeral_for]
-    assert "may still bill" in text_of(told[0])
+    assert "may still be billed" in text_of(told[0])
 
 
 async def test_a_failure_says_what_happened_whether_it_was_charged_and_the_reference(world: World) -> None:
@@ -310,7 +310,7 @@ async def test_a_stream_that_died_leaves_nothing_stuck_and_loses_nothing(world: 
     world.service.hold_at = "upscaling"
     for row in world.service.rows.values():
         row.go.setdefault("waiting", asyncio.Event()).set()
-    await world.until(lambda: any("40 %" in text_of(m) for m in world.bot_messages()), move=0.3)
+    await world.until(lambda: any("40%" in text_of(m) for m in world.bot_messages()), move=0.3)
     world.service.release("upscaling")
     await world.result()
     assert first[0].deleted

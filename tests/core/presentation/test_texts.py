@@ -11,6 +11,7 @@ from core.domain.errors import UpscaleError, leaves
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
 from core.presentation import LANGUAGES, Charge, Notice, explain, language_of
 from core.presentation.failure_texts import _SENTENCES
+from core.presentation.formats import cents
 from tests.core.domain.test_errors import ALL
 
 CLASS_NAME = re.compile(r"\b[A-Z][a-z]+[A-Z]\w+|\b\w+_\w+|Error\b|Exception|Traceback|None\b|[{}]|https?://")
@@ -40,7 +41,7 @@ def test_every_notice_is_plain_words(error: UpscaleError, locale: str) -> None:
 @pytest.mark.parametrize("error", ALL, ids=lambda error: error.code)
 def test_every_notice_says_whether_it_was_charged(error: UpscaleError) -> None:
     assert "$1.60" in explain(error, "en", charge=Charge(1_600_000_000)).charged
-    assert "fal" in explain(error, "en", charge=Charge(None)).charged
+    assert "billed" in explain(error, "en", charge=Charge(None)).charged
     quiet = isinstance(error, e.RequestError)
     assert explain(error, "en", charge=Charge()).charged == ("" if quiet else "You were not charged.")
 
@@ -72,7 +73,7 @@ def test_a_size_refusal_gives_actual_limit_and_the_largest_factor_as_a_button() 
     notice = explain(error)
     for number in ("20000×10000", "200 MP", "100 MP", "14,142"):
         assert number in notice.what
-    assert [(offer.factor, offer.label) for offer in notice.offers] == [(2.5, "Enlarge 2.5× instead")]
+    assert [(offer.factor, offer.label) for offer in notice.offers] == [(2.5, "Upscale 2.5× instead")]
 
 
 def test_no_offer_is_made_where_nothing_fits() -> None:
@@ -101,11 +102,18 @@ def test_a_place_that_is_paused_is_not_told_of_a_limit() -> None:
     assert told.what == "New upscales are paused by whoever runs this bot."
 
 
-def test_a_need_above_the_whole_limit_still_names_limit_rest_and_time() -> None:
+def test_a_need_above_the_whole_limit_promises_no_time_at_which_it_would_fit() -> None:
     limit = Limit(Scope(ScopeKind.USER, "slack"), Measure.USD, Window.DAY, 300_000_000)
-    begun, fresh = LimitStatus(limit, 100_000_000, 0, 9.5), LimitStatus(limit, 0, 0, 9.5)
+    begun = LimitStatus(limit, 100_000_000, 0, 9.5)
     told = explain(e.LimitReached(status=begun, needed=1_300_000_000, largest_factor=1.58), "en")
-    assert told.what == "This needs $1.30, but the whole limit today for you is $0.30, and $0.20 of it are left."
-    assert told.opens_at == 9.5
-    assert [offer.label for offer in told.offers] == ["Enlarge 1.58× instead"]
-    assert explain(e.LimitReached(status=fresh, needed=1_300_000_000, largest_factor=None), "en").opens_at is None
+    assert told.what == "This needs $1.30, more than the whole limit of $0.30 today for you."
+    assert told.opens_at is None
+    assert [offer.label for offer in told.offers] == ["Upscale 1.58× instead"]
+
+
+def test_money_in_chat_has_two_decimals_and_never_looks_better_than_it_is() -> None:
+    assert cents(109_300_000, "en") == "$0.11"
+    assert cents(4_890_700_000, "en", down=True) == "$4.89"
+    limit = Limit(Scope(ScopeKind.USER, "slack"), Measure.USD, Window.DAY, 2_000_000_000)
+    told = explain(e.LimitReached(status=LimitStatus(limit, 1_627_400_000, 0, 9.5), needed=800_000_000), "en")
+    assert told.what == "This needs $0.80, but only $0.37 of $2.00 are left today for you."

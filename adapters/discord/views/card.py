@@ -1,0 +1,196 @@
+"""Draws any card as Components V2: one container per message. The only place that makes a message of Discord. Pure.
+
+Discord takes 40 components and 4,000 characters of text per message (Components V2 reference, read 2026-11-22).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, assert_never
+
+import discord
+from discord import ui
+
+from adapters.discord.inbound import components
+from adapters.discord.inbound.components import Control, row
+from adapters.discord.views import markup
+from core.presentation.card import (
+    Action,
+    ActionKind,
+    Card,
+    Choice,
+    Code,
+    Fact,
+    Line,
+    Link,
+    Mention,
+    Moment,
+    PictureRole,
+    Section,
+    Span,
+    Strong,
+    Style,
+    Tone,
+)
+
+TEXT_MAX = 4000
+CAPTION_MAX = 1200
+ALT_MAX = 1024
+OPTION_MAX = 100
+BUTTONS_A_ROW = 5
+URL_MAX = 512
+"""Of a link button; a longer address becomes a link in the text."""
+
+_COLOURS: dict[Tone, int] = {
+    "working": 0x5865F2,
+    "question": 0xF0B232,
+    "done": 0x23A55A,
+    "error": 0xDA373C,
+    "refusal": 0xF0B232,
+    "info": 0x80848E,
+}
+_STYLES: dict[Style, discord.ButtonStyle] = {
+    "plain": discord.ButtonStyle.secondary,
+    "primary": discord.ButtonStyle.primary,
+    "success": discord.ButtonStyle.success,
+    "danger": discord.ButtonStyle.danger,
+}
+_EMOJI: dict[ActionKind, str] = {"again": "🎲", "more_creative": "✨", "twice_more": "🔍", "delete": "🗑️"}
+_MENTIONS = {"user": "<@{}>", "channel": "<#{}>", "role": "<@&{}>"}
+_MOMENTS = {"relative": "R", "time": "t", "date": "D", "date_time": "f"}
+
+Item = ui.Item[Any]
+
+
+def draw(card: Card, files: Mapping[PictureRole, str] | None = None) -> ui.LayoutView:
+    """A fresh message, for one edit or post. `files` are the names of the uploads; roles without one are left out."""
+    view = ui.LayoutView(timeout=None)
+    view.add_item(ui.Container(*_items(card, files or {}), accent_colour=_COLOURS[card.tone]))
+    # A view that has ended is sent as it is but kept nowhere: the library would otherwise hold every private answer
+    # with buttons in memory for 15 minutes. Clicks need no kept view; see `components`.
+    view.stop()
+    return view
+
+
+def _items(card: Card, files: Mapping[PictureRole, str]) -> Iterator[Item]:
+    shown = [picture for picture in card.pictures if files.get(picture.role) and picture.role != "file"]
+    for picture in shown:
+        media = discord.MediaGalleryItem(
+            f"attachment://{files[picture.role]}",
+            description=markup.cut(picture.alt, ALT_MAX) or None,
+            spoiler=picture.spoiler,
+        )
+        yield ui.MediaGallery(media)
+    room = TEXT_MAX
+    for number, block in enumerate(_blocks(card, with_name=not shown)):
+        text = markup.cut(block, room)
+        if not text:
+            continue
+        room -= len(text)
+        if number:
+            yield _separator()
+        yield ui.TextDisplay(text)
+    for picture in card.pictures:
+        if picture.role == "file" and files.get("file"):
+            yield ui.File(f"attachment://{files['file']}", spoiler=picture.spoiler)
+    for choice in card.choices:
+        yield row(_choice(choice))
+    rows = [buttons for actions in card.rows if (buttons := [b for a in actions if (b := _button(a))])]
+    if shown and rows:
+        yield _separator()
+    for buttons in rows:
+        yield row(*buttons[:BUTTONS_A_ROW])
+
+
+def _separator() -> Item:
+    return ui.Separator(spacing=discord.SeparatorSpacing.small)
+
+
+def _blocks(card: Card, *, with_name: bool) -> Iterator[str]:
+    """The card's own text, then one block per section."""
+    heading = " · ".join(part for part in (card.title, card.name if with_name else "") if part)
+    links = [a for actions in card.rows for a in actions if a.kind == "open_link" and len(a.url) > URL_MAX]
+    yield _block(
+        f"### {markup.escape(heading)}" if heading else "",
+        markup.quote(markup.escape(markup.cut(card.caption, CAPTION_MAX))),
+        markup.bar(100 * card.bar) if card.bar is not None else "",
+        *map(_line, card.paragraphs),
+        *map(_fact, card.facts),
+        *([] if card.sections else _small(card)),
+        *(markup.small(_span(Link(action.label, action.url))) for action in links),
+    )
+    for section in card.sections[:-1]:
+        yield _section(section)
+    if card.sections:
+        yield _block(_section(card.sections[-1]), *_small(card))
+
+
+def _section(section: Section) -> str:
+    return _block(
+        f"**{markup.escape(section.title)}**" if section.title else "",
+        *map(_line, section.paragraphs),
+        *map(_fact, section.facts),
+        markup.quote(markup.escape(markup.cut(section.quote, CAPTION_MAX))),
+        f"```\n{section.code.replace('```', '')}\n```" if section.code else "",
+    )
+
+
+def _small(card: Card) -> list[str]:
+    return [markup.small(_line(line)) for line in card.small]
+
+
+def _block(*parts: str) -> str:
+    return "\n".join(part for part in parts if part)
+
+
+def _fact(fact: Fact) -> str:
+    if fact.share is None:
+        return f"**{markup.escape(fact.label)}** {_line(fact.value)}"
+    return f"**{markup.escape(fact.label)}**\n{markup.bar(100 * fact.share)} {_line(fact.value)}"
+
+
+def _line(line: Line) -> str:
+    return "".join(map(_span, line))
+
+
+def _span(span: Span) -> str:
+    match span:
+        case str():
+            return markup.escape(span)
+        case Strong():
+            return f"**{markup.escape(span.text)}**"
+        case Code():
+            return f"`{span.text.replace('`', markup.PRIME)}`"
+        case Link():
+            return f"[{markup.escape(span.text)}]({span.url})"
+        case Moment():
+            return f"<t:{int(span.at_unix_s)}:{_MOMENTS[span.style]}>"
+        case Mention():
+            return _MENTIONS[span.kind].format(span.id) if span.id.isdigit() else markup.escape(span.name or span.id)
+        case _:
+            assert_never(span)
+
+
+def _button(action: Action) -> Item | None:
+    if action.kind != "open_link":
+        return Control(
+            action.kind,
+            action.subject_id,
+            action.label,
+            argument=action.argument,
+            style=_STYLES[action.style if action.kind != "delete" else "plain"],
+            emoji=_EMOJI.get(action.kind),
+        )
+    return components.link(action.label, action.url) if len(action.url) <= URL_MAX else None
+
+
+def _choice(choice: Choice) -> Item:
+    options: Sequence[discord.SelectOption] = [
+        discord.SelectOption(
+            label=markup.cut(option.label, OPTION_MAX),
+            value=option.value,
+            description=markup.cut(option.description, OPTION_MAX) or None,
+        )
+        for option in choice.options
+    ]
+    return components.Choice(choice.kind, choice.subject_id, options, placeholder=choice.placeholder, most=choice.most)

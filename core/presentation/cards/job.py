@@ -1,0 +1,224 @@
+"""The message of one job, from the question about its price to its last word. Pure.
+
+`shared` says that others read the message too: nothing of the member's own budget stands in it then. `named` says
+that the platform itself shows who asked; where it does not, a shared card does.
+"""
+
+from __future__ import annotations
+
+from core.domain import errors as e
+from core.domain.job import Delivery, Job, JobState, Progress, Quote
+from core.domain.limits import LimitStatus
+from core.domain.money import quote as priced
+from core.presentation.card import Action, Card, Confirmation, Line, Mention, Moment, Picture, Strong, fill, lines
+from core.presentation.cards.notice import notice_lines, reference_line
+from core.presentation.formats import cents, factor_text
+from core.presentation.job_texts import (
+    alt_text,
+    button_label,
+    confirm_label,
+    delivery_text,
+    notes_text,
+    parameters_line,
+    price_line,
+    reached_factor,
+    receipt_line,
+    size_line,
+    stage_text,
+)
+from core.presentation.limit_texts import left_sentence, tightest
+from core.presentation.notices import Notice
+from core.presentation.translations import tr
+
+ALT_MAX_CHARS = 1000
+
+
+def asking(job: Job, locale: str, *, shared: bool = False, named: bool = True) -> Card:
+    """The price, with the button that carries it. Raises ValueError for a job without a quote."""
+    if job.quote is None:
+        raise ValueError("a price is asked only when there is a quote")
+    price = price_line(job.quote, locale)
+    status = None if shared else tightest(job.quote.left)
+    ends: tuple[Line, ...] = ()
+    if job.confirm_by_at is not None:
+        ends = (fill(tr("Expires {time}.", locale), time=Moment(job.confirm_by_at)),)
+    return Card(
+        "question",
+        tr("Start this upscale?", locale),
+        job.source.name,
+        paragraphs=lines(price, left_sentence(status, locale) if status else ""),
+        small=(*ends, *lines(parameters_line(job, locale)), *_requester(job, locale, shared and not named)),
+        rows=(
+            (
+                Action("confirm", confirm_label(job.quote, locale), job.id, style="success"),
+                Action("cancel", button_label("cancel", locale), job.id),
+            ),
+        ),
+        summary=" · ".join(part for part in (job.source.name, price) if part),
+    )
+
+
+def working(
+    job: Job, progress: Progress, locale: str, *, shared: bool = False, named: bool = True, ends_at: float | None = None
+) -> Card:
+    """The job while it runs. `ends_at` (unix seconds): nothing can be shown here after it; said if it will be later."""
+    stage = stage_text(progress, locale)
+    eta = progress.eta_at if progress.stage in ("waiting", "upscaling") else None
+    ready = () if eta is None else (fill(tr("Ready {time}", locale), time=Moment(eta)),)
+    late = eta is not None and ends_at is not None and eta > ends_at
+    return Card(
+        "working",
+        tr("Upscaling {factor}", locale, factor=factor_text(job.parameters.factor, locale)),
+        job.source.name,
+        bar=_done_share(progress),
+        paragraphs=((stage,), *ready),
+        small=(
+            *lines(
+                tr("If it takes longer than that, the image will be in /history.", locale) if late else "",
+                price_line(job.quote, locale) if job.quote is not None else "",
+            ),
+            *_requester(job, locale, shared and not named),
+        ),
+        rows=((Action("cancel", button_label("cancel", locale), job.id),),),
+        summary=f"{job.source.name}: {stage}" if job.source.name else stage,
+    )
+
+
+def _done_share(progress: Progress) -> float | None:
+    if progress.stage == "delivering":
+        return 1.0
+    return progress.percent / 100 if progress.stage == "upscaling" and progress.percent is not None else None
+
+
+def result(
+    job: Job,
+    left: tuple[LimitStatus, ...],
+    delivery: Delivery,
+    locale: str,
+    *,
+    shared: bool = False,
+    named: bool = True,
+) -> Card:
+    """The finished image with what it is, what it cost and what can be done next."""
+    size = size_line(job, locale)
+    title = tr("Upscaled {factor}", locale, factor=factor_text(reached_factor(job), locale))
+    url = job.result.link if job.result is not None else None
+    return Card(
+        "done",
+        title,
+        job.source.name,
+        pictures=(
+            Picture("result", alt_text(job, locale, max_chars=ALT_MAX_CHARS), job.spoiler),
+            Picture("file", spoiler=job.spoiler),
+        ),
+        caption=job.result.caption.strip() if job.result is not None else "",
+        paragraphs=((Strong(size),),) if size else (),
+        small=(
+            *lines(
+                parameters_line(job, locale),
+                receipt_line(job, () if shared else left, locale),
+                notes_text(job, locale),
+                delivery_text(delivery, locale),
+            ),
+            *_requester(job, locale, shared and not named),
+        ),
+        rows=(_repeats(job, locale), (*_looks(job, locale), *_download(url, locale))),
+        summary=". ".join(part for part in (f"{job.source.name or title}: {size}" if size else title,) if part),
+    )
+
+
+def _requester(job: Job, locale: str, told: bool) -> tuple[Line, ...]:
+    who = job.requester
+    return (fill(tr("For {member}", locale), member=Mention("user", who.user_id, who.user_name)),) if told else ()
+
+
+def _repeats(job: Job, locale: str) -> tuple[Action, ...]:
+    """Buttons that make a new image, each with its price."""
+    same = job.quote.estimate_nanousd if job.quote is not None else None
+    twice = None
+    if job.quote is not None and job.result is not None:
+        twice = priced(job.result.width_px, job.result.height_px, 2.0, job.quote.unit_price_nanousd).estimate_nanousd
+    return (
+        Action("again", with_price(button_label("again", locale), same, locale), job.id, style="primary"),
+        Action("more_creative", with_price(button_label("more_creative", locale), same, locale), job.id),
+        Action("twice_more", with_price(button_label("twice_more", locale), twice, locale), job.id),
+    )
+
+
+def with_price(label: str, nanousd: int | None, locale: str) -> str:
+    """A button's words with what a press costs, where that is known."""
+    return label if not nanousd else f"{label} · {cents(nanousd, locale)}"
+
+
+def _looks(job: Job, locale: str) -> tuple[Action, ...]:
+    sure = Confirmation(
+        tr("Delete this image?", locale),
+        tr("The original and the result are deleted for good, here and at the upscaling service.", locale)
+        + " "
+        + tr("The charge stands.", locale),
+        button_label("delete", locale),
+        tr("Keep", locale),
+    )
+    return (
+        Action("compare", button_label("compare", locale), job.id),
+        Action("details", button_label("details", locale), job.id),
+        Action("delete", button_label("delete", locale), job.id, style="danger", confirmation=sure),
+    )
+
+
+def _download(url: str | None, locale: str) -> tuple[Action, ...]:
+    return (Action("open_link", button_label("download", locale), url=url),) if url else ()
+
+
+def failed(job: Job, notice: Notice, locale: str) -> Card:
+    """A failure, a refusal or a cancellation, with what would work instead as buttons."""
+    title = {
+        JobState.CANCELLED: tr("Cancelled", locale),
+        JobState.REFUSED: tr("Not started", locale),
+    }.get(job.state, tr("Upscale failed", locale))
+    said = notice_lines(notice, locale)
+    if job.state is JobState.CANCELLED and job.error is None:
+        said = said[1:]  # the title says it
+    offers = tuple(
+        Action("factor", offer.label, job.id, f"{offer.factor:.4f}".rstrip("0").rstrip("."), "primary")
+        for offer in notice.offers
+        if offer.kind == "factor"
+    )
+    if job.state is JobState.CANCELLED:
+        offers += (_with_quote("again", button_label("again", locale), job, locale),)
+    elif notice.tone == "error" and not isinstance(job.error, e.ContentRejected):
+        offers += (_with_quote("same", tr("Try again", locale), job, locale),)
+    return Card(
+        notice.tone,
+        title,
+        job.source.name,
+        paragraphs=said,
+        small=reference_line(notice.reference, locale),
+        rows=(offers,) if offers else (),
+        summary=f"{job.source.name}: {notice.text}" if job.source.name else notice.text,
+    )
+
+
+def _with_quote(kind: str, label: str, job: Job, locale: str) -> Action:
+    quote: Quote | None = job.quote
+    words = with_price(label, quote.estimate_nanousd if quote is not None else None, locale)
+    return Action("again" if kind == "again" else "same", words, job.id)
+
+
+def closed(job: Job, notice: Notice, locale: str) -> Card:
+    """The job's own message when the image is not in it: where it is, what it cost, how to get it."""
+    actions: tuple[Action, ...] = ()
+    if not job.images_deleted:
+        actions = (Action("details", button_label("details", locale), job.id),)
+        if job.delivery is None or job.delivery.shape == "kept":
+            actions += (Action("redeliver", tr("Send again", locale), job.id),)
+        actions += _download(job.result.link if job.result is not None else None, locale)
+    return Card(
+        "info",
+        tr("Upscaled {factor}", locale, factor=factor_text(reached_factor(job), locale)),
+        job.source.name,
+        paragraphs=notice_lines(notice, locale),
+        small=reference_line(notice.reference, locale),
+        rows=(actions,) if actions else (),
+        summary=f"{job.source.name}: {notice.text}" if job.source.name else notice.text,
+    )

@@ -1,0 +1,42 @@
+"""Notices and short answers that belong to no job's message. Pure."""
+
+from __future__ import annotations
+
+from core.presentation.card import Action, Card, Code, Line, Moment, Style, Tone, fill, lines
+from core.presentation.notices import Notice
+from core.presentation.translations import tr
+
+
+def notice_card(notice: Notice, locale: str) -> Card:
+    """What happened, whether it cost anything, what to do. The tone is told by how it is drawn, not by a title."""
+    styles: dict[str, Style] = {"admit": "success", "refuse": "danger"}
+    verdicts = tuple(
+        Action("admit" if offer.kind == "admit" else "refuse", offer.label, offer.place, style=styles[offer.kind])
+        for offer in notice.offers
+        if offer.place
+    )
+    return Card(
+        notice.tone,
+        paragraphs=notice_lines(notice, locale),
+        small=reference_line(notice.reference, locale),
+        rows=(verdicts,) if verdicts else (),
+        summary=notice.text,
+    )
+
+
+def said(*sentences: str, tone: Tone = "info", title: str = "") -> Card:
+    """A few plain sentences."""
+    return Card(tone, title, paragraphs=lines(*sentences))
+
+
+def notice_lines(notice: Notice, locale: str) -> tuple[Line, ...]:
+    """The sentences of a notice, one fact a line; the first is `what`."""
+    told = lines(notice.what, notice.charged, notice.advice)
+    if notice.opens_at is None:
+        return told
+    return (*told, fill(tr("Resets {time}.", locale), time=Moment(notice.opens_at)))
+
+
+def reference_line(reference: str, locale: str) -> tuple[Line, ...]:
+    """The job's reference, to be copied; nothing where there is none."""
+    return (fill(tr("Reference {reference}", locale), reference=Code(reference)),) if reference else ()
