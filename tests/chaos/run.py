@@ -1,0 +1,117 @@
+"""One run: start everything, let members ask while disasters strike, calm down, and look at the promises."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tests.bot.process_kit import Bot
+from tests.chaos.crowd import Crowd
+from tests.chaos.disasters import Disasters
+from tests.chaos.promises import Promise, examine, stored_jobs
+from tests.emulators.discord import DiscordEmulator, Fault
+from tests.emulators.fal import FalEmulator
+from tests.emulators.slack import SlackEmulator
+
+KEY = "the same on every machine"
+_LATENCY_S = 0.08
+"""What Discord's API takes for an answer; the emulator alone takes one or two milliseconds."""
+
+_CALM_S = 240.0
+
+
+@dataclass(frozen=True)
+class Report:
+    """`disasters` by kind; `errors` that a process logged; `violations` of the services' own rules."""
+
+    promises: Sequence[Promise]
+    disasters: Counter[str]
+    errors: Sequence[dict[str, Any]]
+    violations: Sequence[str]
+
+    @property
+    def broken(self) -> list[str]:
+        """Every promise that was not kept, with what broke it."""
+        return [f"{promise.name}: {list(promise.broken)[:5]}" for promise in self.promises if promise.broken]
+
+    def table(self) -> str:
+        """For people."""
+        rows = [f"{p.name:<24}{len(p.broken):>4}   {p.said}" for p in self.promises]
+        struck = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in sorted(self.disasters.items()))
+        logged = Counter(str(event.get("event")) for event in self.errors)
+        rows += [
+            f"{'errors logged':<24}{len(self.errors):>4}   {dict(logged)}" if logged else f"{'errors logged':<24}   0"
+        ]
+        rows += [f"{'rules broken':<24}{len(self.violations):>4}   {list(self.violations)[:3]}"]
+        return "\n".join([f"disasters: {struck}", *rows, *self.broken])
+
+
+async def chaos(url: str, folder: Path, *, seconds: float, replicas: int, seed: int, every_s: float = 1.0) -> Report:
+    """`replicas` processes on the database at `url`, for `seconds`; then everything that was begun may end."""
+    chance = random.Random(seed)
+    async with FalEmulator(slots=20, job_s=1.0) as fal, DiscordEmulator() as discord, SlackEmulator() as slack:
+        discord.limits.everything = (10_000, 1.0)
+        discord.faults.append(Fault(r".", "delay", times=10**9, seconds=_LATENCY_S))
+        env = {
+            **fal.env(), "DATABASE_URL": url, "SHUTDOWN_GRACE_S": "9", "LIMIT_USER_WAITING": "1000",
+            "DISCORD_TOKEN": discord.token, "DISCORD_API_URL": discord.api_url,
+            "SLACK_BOT_TOKEN": "xoxb-acme-bot-token", "SLACK_APP_TOKEN": slack.app_token,
+            "SLACK_API_URL": slack.api_url,
+            "TRUSTED_FILE_HOSTS": ",".join(slack.file_hosts), "ALLOWED_WORKSPACES": "*", "ALLOWED_USERS": "*",
+        }  # fmt: skip
+        bots = [Bot(folder / f"replica{number}", env) for number in range(replicas)]
+        crowd = Crowd(discord, slack, bots, chance, every_s)
+        disasters = Disasters(bots, fal, discord, slack, chance, url if url.startswith("postgresql") else "")
+        try:
+            await asyncio.gather(*(bot.start() for bot in bots))
+            await discord.gateway.wait_connected(timeout_s=30)
+            await discord.until(lambda: discord.world.commands, 30)
+            asking = asyncio.create_task(crowd.ask_on())
+            striking = asyncio.create_task(disasters.strike_until(crowd.stop))
+            await asyncio.wait({asking, striking}, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
+            crowd.stop.set()
+            await asyncio.gather(asking, striking)
+            fal.faults.clear()
+            discord.faults.clear()
+            slack.faults.clear()
+            await _calm(url, crowd)
+            errors = [event for bot in bots for event in bot.errors()]
+            violations = [*fal.violations, *discord.violations, *slack.violations]
+            promises = await examine(url, KEY, fal, crowd, _takeovers(bots, disasters.kills))
+            return Report(promises, disasters.done, errors, violations)
+        finally:
+            await asyncio.gather(*(bot.close() for bot in bots))
+
+
+async def _calm(url: str, crowd: Crowd) -> None:
+    """Until every job has ended and every message says so, or `_CALM_S` are over."""
+    deadline = time.monotonic() + _CALM_S
+    while time.monotonic() < deadline:
+        jobs = await stored_jobs(url, KEY)
+        if all(job.state.terminal for job in jobs) and not crowd.dead_messages():
+            return
+        await asyncio.sleep(1)
+
+
+def _takeovers(bots: Sequence[Bot], kills: Sequence[tuple[float, Bot]]) -> list[float]:
+    """Seconds from each kill to the first job of the dead process that another one took; a lone process has none."""
+    found = []
+    for at, dead in kills:
+        taken = [
+            datetime.fromisoformat(event["timestamp"]).timestamp() - at
+            for bot in bots
+            if bot is not dead
+            for event in bot.events
+            if event.get("event") == "job_taken_over"
+        ]
+        after = [seconds for seconds in taken if 0 <= seconds < _CALM_S / 10]
+        if after:
+            found.append(min(after))
+    return found
