@@ -123,7 +123,7 @@ class App:
             clock=self.clock,
             adapters=self.adapters,
             fallback_adapter=SilentAdapter(),
-            link_for=self.links.link,
+            links=self.links,
             notice_for=notice_for,
             settings=PipelineSettings(
                 confirm_above_nanousd=s.confirm_above_nanousd, collect_retry_s=s.retention_days * _DAY_S

@@ -1,4 +1,4 @@
-"""Signed, expiring addresses for full results, under which chat members fetch files too large to be posted.
+"""Signed, expiring addresses: of full results too large to be posted, and of pages that show a result to others.
 
 Only exists where `PUBLIC_URL` is set. The signature covers job, file name and expiry; nothing is looked up before it
 holds. A link lives as long as the files are kept.
@@ -11,6 +11,9 @@ import hmac
 from urllib.parse import quote
 
 from core.ports import Clock
+
+SHARED_PAGE = "/share"
+"""Signed in place of a file's name; no file can be called that."""
 
 
 class FileLinks:
@@ -28,6 +31,22 @@ class FileLinks:
             return None
         expires = int(self._clock.now() + self._life_s)
         return f"{self._base}/files/{quote(job_id)}/{quote(name)}?sig={expires}.{self._mac(job_id, name, expires)}"
+
+    def share(self, job_id: str, since: float) -> str | None:
+        """The address of the page that shows a result made at `since` to anybody, while it is kept."""
+        if self._base is None:
+            return None
+        expires = int(since + self._life_s)
+        return f"{self._base}/share/{quote(job_id)}/{expires}.{self._mac(job_id, SHARED_PAGE, expires)}"
+
+    def shares(self, job_id: str, signature: str) -> bool:
+        """Whether `signature` is that of a share of this job which has not expired."""
+        return self.holds(job_id, SHARED_PAGE, signature)
+
+    @property
+    def public(self) -> bool:
+        """Whether there is a public address to make links with."""
+        return self._base is not None
 
     def holds(self, job_id: str, name: str, signature: str) -> bool:
         """Whether `signature` was made by us for this file and has not expired."""

@@ -31,6 +31,11 @@ class DeskMethods:
         self._members = members
         self._budget = budget
 
+    @property
+    def can_share(self) -> bool:
+        """Whether results can be shown to others under an address."""
+        return self._tools.links.public
+
     async def usage(self, actor: Requester, *, period: str = "month", member_id: str | None = None) -> UsageReport:
         """Totals, per day, by member; moderators see their workspace, others themselves."""
         return await self._budget.usage(actor, period=period, member_id=member_id)

@@ -31,6 +31,7 @@ from core.ports import (
     OperatorAlerts,
     OwnLease,
     Reply,
+    ResultLinks,
     Upscaler,
 )
 from core.ports.ownership import LeaseUnsure
@@ -127,7 +128,7 @@ class Tools:
     clock: Clock
     adapters: Mapping[str, ChatAdapter]
     fallback_adapter: ChatAdapter
-    link_for: Callable[[str, str], str | None]
+    links: ResultLinks
     notice_for: Callable[[Job], Notice]
     settings: PipelineSettings = PipelineSettings()
     metrics: Metrics = field(default_factory=NoMetrics)

@@ -20,6 +20,7 @@ from core.domain.job import Job, JobState, Quote, ReplyAddress, Requester, Sourc
 from core.domain.parameters.grammar import parse_request
 from core.domain.parameters.spec import SEED_MAX, Parameters, Parsed, resolve
 from core.domain.variations import redelivery, repeated_request
+from core.jobs import share as sharing
 from core.jobs.admission import Share
 from core.jobs.queue import open_here, with_newest_progress
 from core.jobs.steps import Tools
@@ -228,6 +229,14 @@ class UpscaleService(DeskMethods):
         job, _ = await self._tools.store.add(redelivery(earlier, actor, reply, now=self._tools.clock.now()))
         await self._engine.start(job.id, part="deliver")
         return job
+
+    async def share(self, job_id: str, actor: Requester) -> str | None:
+        """The requester: the address of a page that shows the result to anybody until it is no longer kept."""
+        return await sharing.share(self._tools, job_id, actor)
+
+    async def shared(self, job_id: str, signature: str) -> Job:
+        """The job behind such an address."""
+        return await sharing.shared(self._tools, job_id, signature)
 
     async def job(self, job_id: str, actor: Requester | None) -> Job:
         """One job that this person may see, with the newest progress that this process knows."""

@@ -6,7 +6,7 @@ from core.domain.variations import Change
 from core.ports.chat import AdapterContext, Capabilities, ChatAdapter, Download, LoginRefused, Reply, ReplyMemo
 from core.ports.checkup import Credential, Finding
 from core.ports.clock import Clock
-from core.ports.files import TILE_PX, Media, MediaFile, PictureOf, TileSet
+from core.ports.files import TILE_PX, Media, MediaFile, PictureOf, ResultLinks, TileSet
 from core.ports.guests import Guests, KnownPlace, KnowsOwner, PlaceFacts, Verdict
 from core.ports.metrics import Metrics, NoMetrics
 from core.ports.money import Granted, HoldAnswer, HoldRequest, Ledger, MustWait
@@ -72,6 +72,7 @@ __all__ = [
     "RemoteStatus",
     "Reply",
     "ReplyMemo",
+    "ResultLinks",
     "Service",
     "TileSet",
     "UnclearBill",

@@ -44,6 +44,23 @@ class TileSet:
         return path if 0 <= halved <= self.halvings and path.is_file() else None
 
 
+class ResultLinks(Protocol):
+    """Signed addresses for people who have no account here. Implemented in `bot.http.signed_links`."""
+
+    def link(self, job_id: str, name: str) -> str | None:
+        """The address of a job's file while it is kept; None without a public address."""
+
+    def share(self, job_id: str, since: float) -> str | None:
+        """The address of the page that shows a result made at `since` (unix seconds); None without a public address."""
+
+    def shares(self, job_id: str, signature: str) -> bool:
+        """Whether the last part of such an address is right and has not expired."""
+
+    @property
+    def public(self) -> bool:
+        """Whether there is a public address to make links with."""
+
+
 class Media(Protocol):
     """Pictures of finished jobs in the shapes that platforms need. All work happens in other processes."""
 

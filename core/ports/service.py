@@ -72,6 +72,19 @@ class Service(Protocol):
     async def redeliver(self, job_id: str, actor: Requester, *, reply: ReplyAddress) -> Job:
         """Deliver a kept result again, to this address (from `history`). Free."""
 
+    @property
+    def can_share(self) -> bool:
+        """Whether `share` has an address to give (`PUBLIC_URL` is set); without one no button is shown."""
+
+    async def share(self, job_id: str, actor: Requester) -> str | None:
+        """The requester: the address of a page that shows the result to anybody until it is no longer kept or deleted.
+
+        Raises NotAllowed, TooLate.
+        """
+
+    async def shared(self, job_id: str, signature: str) -> Job:
+        """The job behind such an address, whoever asks. Raises JobNotFound, ResultExpired."""
+
     def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
         """Events newer than `after`, ending with the terminal one. Starts with the current state."""
 

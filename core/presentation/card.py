@@ -66,6 +66,7 @@ ActionKind: TypeAlias = Literal[
     "twice_more",
     "compare",
     "details",
+    "share",
     "delete",
     "redeliver",
     "factor",

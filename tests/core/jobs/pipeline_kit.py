@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, inspect, select
 
+from bot.http.signed_links import FileLinks
 from core.accounts.records import Members
 from core.domain.errors import DeliveryUnavailable
 from core.domain.job import Job, JobState, ReplyAddress, Requester, Source, UpscaleRequest, job_id_for
@@ -228,7 +229,7 @@ class World:
             "clock": self.clock,
             "adapters": {"fake": Fused(self.adapter, self.fuse, frozenset())},
             "fallback_adapter": SilentAdapter(),
-            "link_for": lambda job_id, name: None,
+            "links": FileLinks(b"key", None, 0, self.clock),
             "notice_for": notice_for,
             "settings": self.settings,
         }
