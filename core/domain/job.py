@@ -117,7 +117,7 @@ class UpscaleRequest:
     confirmed_nanousd: int = 0
 
 
-InputNote = Literal["alpha_flattened", "first_frame", "converted"]
+InputNote = Literal["alpha_flattened", "first_frame", "converted", "incomplete"]
 
 
 @dataclass(frozen=True, slots=True)

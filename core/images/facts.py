@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from core.domain.media_types import Format, suffix_for
 
-Note = Literal["alpha_flattened", "first_frame", "converted"]
+Note = Literal["alpha_flattened", "first_frame", "converted", "incomplete"]
 FittedKind = Literal["original", "lossless_webp", "webp", "jpeg", "preview"]
 
 

@@ -198,6 +198,7 @@ def notes_text(job: Job, locale: str) -> str:
         ),
         "first_frame": tr("Only the first frame of the animation was enlarged.", locale),
         "converted": "",
+        "incomplete": tr("The file is damaged or incomplete; what can be seen of it was enlarged.", locale),
     }
     notes = job.input.notes if job.input is not None else ()
     told = [sentences[note] for note in notes if sentences[note]]

@@ -13,7 +13,7 @@ import pyvips
 
 from core.domain.media_types import MIME, Format
 from core.images.facts import ImageFacts, ImageLimits
-from core.images.operations.decoders import bmp, pillow
+from core.images.operations.decoders import bmp, pillow, tiff
 from core.images.operations.metadata import has_png_text
 from core.images.operations.probe import (
     HEAD_BYTES,
@@ -21,7 +21,6 @@ from core.images.operations.probe import (
     first_gif_frame,
     sequence_frames,
     sniff,
-    tiff_compression,
 )
 from core.images.operations.refusals import Refused, from_codec
 from core.images.operations.structure import check_parts
@@ -33,27 +32,8 @@ _LOADERS: dict[Format, str] = {
     "jpeg": "jpegload",
     "webp": "webpload",
     "gif": "gifload",
-    "tiff": "tiffload",
     "avif": "heifload",
 }
-_BY_LIBVIPS = frozenset(
-    {1, 2, 3, 4, 5, 7, 8, 32771, 32773, 32809, 32895, 32908, 32909, 32946, 34661, 34676, 34677, 34887}
-)
-"""TIFF compressions (tag 259) that libvips' wheel knows."""
-
-_OTHER_COMPRESSIONS: dict[int, str] = {
-    6: "old-style JPEG",
-    34925: "LZMA",
-    50000: "Zstandard",
-    50001: "WebP",
-    33003: "JPEG 2000",
-    33005: "JPEG 2000",
-    34712: "JPEG 2000",
-    50002: "JPEG XL",
-    52546: "JPEG XL",
-}
-"""What people call the others; some of them Pillow reads."""
-
 _METADATA = ("exif-data", "xmp-data", "iptc-data", "photoshop-data", "jpeg-comment", "gif-comment")
 _BITS = {"uchar": 8, "char": 8, "ushort": 16, "short": 16, "uint": 32, "int": 32, "float": 32, "double": 64}
 
@@ -88,9 +68,8 @@ def load(path: Path, kind: Format, *, stream: bool = True) -> VipsImage:
         return bmp.load(path)
     if kind == "heic":
         return pillow.load_heic(path)
-    if kind == "tiff" and (compression := tiff_compression(path)) not in _BY_LIBVIPS:
-        name = _OTHER_COMPRESSIONS.get(compression, f"compression {compression}")
-        return pillow.load_by_pillow(path, f"tiff ({name})")
+    if kind == "tiff":
+        return tiff.load(path, stream=stream)
     loader = getattr(pyvips.Image, _LOADERS[kind])
     try:
         image = loader(str(path), access="sequential" if stream else "random", fail_on="error")

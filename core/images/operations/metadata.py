@@ -133,7 +133,7 @@ def plan_png(fd: int, size_bytes: int, orientation: int) -> Plan:
     """Chunks that describe pixels and colour stay; the file ends with IEND."""
     plan: Plan = [(0, 8)]
     for kind, start, end in _png_chunks(fd, size_bytes):
-        if kind in _PNG_KEPT:
+        if kind in _PNG_KEPT and (kind[0] & 0x20 == 0 or _sound(fd, start, end)):
             plan.append((start, end))
         if kind == b"IHDR" and orientation != 1:
             plan.append(_png_chunk(b"eXIf", _exif(orientation)))
@@ -162,16 +162,21 @@ def has_png_text(path: Path) -> bool:
 
 
 def colour_chunks(path: Path) -> dict[bytes, bytes]:
-    """A PNG's words on colours and density: short chunks before the pixels (of iCCP the beginning only)."""
+    """A PNG's words on colours and density: chunks before the pixels whose sum is right."""
     found: dict[bytes, bytes] = {}
     with path.open("rb") as file:
         fd = file.fileno()
         for kind, start, end in _png_chunks(fd, os.fstat(fd).st_size):
             if kind == b"IDAT":
                 break
-            if kind in (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"pHYs"):
-                found[kind] = os.pread(fd, min(end - start - 12, 64), start + 8)
+            if kind in (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"pHYs") and _sound(fd, start, end):
+                found[kind] = os.pread(fd, end - start - 12, start + 8)
     return found
+
+
+def _sound(fd: int, start: int, end: int) -> bool:
+    """Whether a chunk's sum is right. Decoders pass over one that may be missing and is not."""
+    return zlib.crc32(os.pread(fd, end - start - 8, start + 4)) == int.from_bytes(os.pread(fd, 4, end - 4), "big")
 
 
 def _png_chunk(kind: bytes, body: bytes) -> bytes:

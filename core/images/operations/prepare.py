@@ -9,12 +9,14 @@ from typing import Any
 
 import pyvips
 
+from core.domain.media_types import MIME
 from core.images.facts import ImageFacts, ImageLimits, ModelLimits, Note
 from core.images.operations import colour as colours
 from core.images.operations import load as opening
 from core.images.operations import metadata as pieces
 from core.images.operations.decoders.pillow import forget
 from core.images.operations.refusals import Refused, from_codec
+from core.images.operations.repair import mend
 from core.images.operations.samples import Rendering, rendering_of, spread, to_srgb
 from core.images.operations.transparency import ground_of
 
@@ -48,8 +50,28 @@ def prepare(path: Path, out: Path, limits: ImageLimits, model: ModelLimits) -> d
     """Writes what the model gets to `out`. The pixels of an untransformed JPEG or PNG are the file's own."""
     try:
         return _prepare(path, out, limits, model)
+    except Refused as refusal:
+        if refusal.code != "damaged_image" or (made := _of_mended(path, out, limits, model)) is None:
+            raise
+        return made
     finally:
         forget()
+
+
+def _of_mended(path: Path, out: Path, limits: ImageLimits, model: ModelLimits) -> dict[str, Any] | None:
+    """Made of what a browser shows of a damaged file; None where that is nothing."""
+    kind = opening.kind_of(path, limits)
+    mended = out.with_name(f"{out.name}.mended")
+    try:
+        incomplete = mend(path, kind, mended)
+        if incomplete is None:
+            return None
+        made = _prepare(mended, out, limits, model)
+        made["source"] |= {"format": kind, "mime": MIME[kind], "bytes": path.stat().st_size}
+        made["notes"] += ["incomplete"] if incomplete else []
+        return made
+    finally:
+        mended.unlink(missing_ok=True)
 
 
 def _prepare(path: Path, out: Path, limits: ImageLimits, model: ModelLimits) -> dict[str, Any]:

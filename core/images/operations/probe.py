@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import struct
-from pathlib import Path
 from typing import BinaryIO
 
 from core.domain.media_types import Format, brands_of
@@ -88,7 +87,7 @@ def declared_size(file: BinaryIO, picture: Format) -> tuple[int, int] | None:
         if picture == "png":
             return struct.unpack_from(">II", head, 16)
         if picture == "gif":
-            return struct.unpack_from("<HH", head, 6)
+            return _gif_size(file, head)
         if picture == "bmp":
             return _bmp_size(head)
         if picture == "webp":
@@ -98,6 +97,13 @@ def declared_size(file: BinaryIO, picture: Format) -> tuple[int, int] | None:
     except (struct.error, IndexError) as error:
         raise damaged("truncated") from error
     return None
+
+
+def _gif_size(file: BinaryIO, head: bytes) -> tuple[int, int]:
+    """A first frame that is larger than its canvas enlarges it, as in browsers."""
+    screen = struct.unpack_from("<HH", head, 6)
+    left, top, width, height = first_gif_frame(file)
+    return max(screen[0], left + width), max(screen[1], top + height)
 
 
 def _bmp_size(head: bytes) -> tuple[int, int]:
@@ -170,23 +176,6 @@ def first_gif_frame(file: BinaryIO) -> tuple[int, int, int, int]:
 def _byte_at(file: BinaryIO, at: int) -> int:
     file.seek(at)
     return (file.read(1) or b"\0")[0]
-
-
-def tiff_compression(path: Path) -> int:
-    """Tag 259 of the first directory; 1 (none) where it is missing, or in a BigTIFF."""
-    with path.open("rb") as file:
-        head = file.read(8)
-        order = "<" if head[:2] == b"II" else ">"
-        if len(head) < 8 or struct.unpack(f"{order}H", head[2:4])[0] != 42:
-            return 1
-        file.seek(struct.unpack(f"{order}I", head[4:])[0])
-        count = int.from_bytes(file.read(2), "little" if order == "<" else "big")
-        entries = file.read(12 * count)
-    for at in range(0, len(entries) - 11, 12):
-        tag, _kind, _n, value = struct.unpack_from(f"{order}HHIH", entries, at)
-        if tag == 259:
-            return int(value)
-    return 1
 
 
 def sequence_frames(head: bytes) -> int:

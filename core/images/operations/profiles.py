@@ -16,6 +16,7 @@ from typing import Any, Final
 import pyvips
 
 from core.domain.media_types import Format
+from core.images.operations.decoders.av1 import colour_codes
 from core.images.operations.metadata import colour_chunks
 
 _D50: Final = (0.9642, 1.0, 0.8249)
@@ -44,12 +45,12 @@ def profile_of(path: Path, kind: Format, image: Any) -> bytes | None:
     if kind == "png":
         chunks = colour_chunks(path)
         if len(chunks.get(b"cICP", b"")) == 4:
-            return _of_codes(chunks[b"cICP"][0], chunks[b"cICP"][1])
+            return of_codes(chunks[b"cICP"][0], chunks[b"cICP"][1])
         if b"iCCP" not in chunks:
             return None if b"sRGB" in chunks else _of_gamma(chunks)
     embedded = _embedded(image)
     if embedded is None and kind in ("avif", "heic") and not image.get_typeof("icc-profile-data"):
-        return _of_nclx(path)
+        return _of_header(path, image)
     return embedded
 
 
@@ -123,17 +124,18 @@ def _of_gamma(chunks: dict[bytes, bytes]) -> bytes | None:
         return None
 
 
-def _of_nclx(path: Path) -> bytes | None:
-    """The box of an AVIF or HEIC that names primaries and curve by code."""
+def _of_header(path: Path, image: Any) -> bytes | None:
+    """By the box of an AVIF or HEIC that names primaries and curve, else by the AV1 stream itself."""
     with path.open("rb") as file:
         head = file.read(_HEADER_BYTES)
     at = head.find(b"colrnclx")
-    if at < 0 or at + 12 > len(head):
-        return None
-    return _of_codes(*struct.unpack_from(">HH", head, at + 8))
+    codes = struct.unpack_from(">HH", head, at + 8) if 0 <= at <= len(head) - 12 else (2, 2)
+    if codes == (2, 2):
+        codes = colour_codes(head, image.width, image.height) or codes
+    return of_codes(*codes)
 
 
-def _of_codes(primaries: int, transfer: int) -> bytes | None:
+def of_codes(primaries: int, transfer: int) -> bytes | None:
     """None where both codes mean sRGB, or are unknown or unspecified."""
     curve = _CURVES.get(transfer)
     if curve is None and primaries in (0, 1, 2):

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from core.domain.media_types import Format
 from core.images.operations import load as opening
+from core.images.operations.decoders.tiff import MIN_IS_WHITE
 from core.images.operations.profiles import profile_of, to_srgb_by
 
 _WHITES: Final[dict[str, tuple[float, ...]]] = {
@@ -22,6 +23,9 @@ _WHITES: Final[dict[str, tuple[float, ...]]] = {
 """What may count as white in samples that are no plain 8 or 16 bits, least first."""
 
 _DARKEST_SHARE = 1 / 16
+_OVERSHOOT = 0.25
+"""Floats this share of white below 0 come from sharpening or a wider colour space: they are black."""
+
 _FINISHED_SPACES = ("lab", "labs", "labq", "lch", "xyz", "yxy", "hsv")
 
 
@@ -41,14 +45,21 @@ def rendering_of(path: Path, kind: Format, image: Any) -> Rendering:
         return Rendering(profile)
     colours = _split(opening.load(path, kind))[0]
     table = colours.stats()
-    return Rendering(profile, *_range(image.format, table(0, 0)[0], table(1, 0)[0]))
+    darkest, brightest = _range(image.format, table(0, 0)[0], table(1, 0)[0])
+    if image.get_typeof(MIN_IS_WHITE):
+        darkest, brightest = brightest, darkest
+    return Rendering(profile, darkest, brightest)
 
 
 def _range(sample: str, low: float, high: float) -> tuple[float, float]:
     if not (math.isfinite(low) and math.isfinite(high)):
         return 0.0, 1.0
     if low < 0:
-        return low, high
+        bits = {"char": 7, "short": 15, "int": 31}.get(sample)
+        if bits is not None:
+            return -(2.0**bits), 2.0**bits - 1
+        if low < -_OVERSHOOT * high:
+            return low, high
     white = next((white for white in _WHITES[sample] if high <= white), high)
     return 0.0, white if high >= white * _DARKEST_SHARE else high
 
@@ -63,10 +74,11 @@ def to_srgb(image: Any, rendering: Rendering) -> Any:
         scaled = ((colours - rendering.black) * (65535 / span) + 0.5).cast("ushort")
         colours = scaled.copy(interpretation="grey16" if colours.bands < 3 else "rgb16")
     colours = _rgb(colours, rendering.profile)
+    colours = colours if alpha is None else colours.bandjoin(alpha)
     if colours.get_typeof("icc-profile-data"):
         colours = colours.copy()
         colours.remove("icc-profile-data")
-    return colours if alpha is None else colours.bandjoin(alpha)
+    return colours
 
 
 def _rgb(colours: Any, profile: bytes | None) -> Any:

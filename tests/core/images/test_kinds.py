@@ -134,12 +134,34 @@ async def test_the_alpha_of_a_bmp_hides_its_colours(shop: ImageShop, tmp_path: P
     assert (pictures.pixels(written) == (200, 0, 0)).all()
 
 
-async def test_a_cut_bmp_is_damaged_and_a_strange_one_is_named(shop: ImageShop, tmp_path: Path) -> None:
-    with pytest.raises(errors.DamagedImage):
-        await _prepared(shop, tmp_path, pictures.bmp_of(32, bytes(64) * 9))
+async def test_a_strange_bmp_is_named(shop: ImageShop, tmp_path: Path) -> None:
     with pytest.raises(errors.UnsupportedFormat) as caught:
+        await _prepared(shop, tmp_path, pictures.bmp_of(24, bytes(64) * 16, compression=9))
+    assert "compression 9" in caught.value.format
+    with pytest.raises(errors.DamagedImage):
         await _prepared(shop, tmp_path, pictures.bmp_of(24, bytes(64) * 16, compression=5))
-    assert "compression 5" in caught.value.format
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP"])
+async def test_of_a_cut_picture_what_a_browser_shows_is_taken_and_said(
+    kind: str, shop: ImageShop, tmp_path: Path
+) -> None:
+    picture = pictures.scene(300, 200).quantize(64) if kind == "GIF" else pictures.scene(300, 200)
+    data = pictures.encoded(picture, kind, **({"interlace": 0} if kind == "GIF" else {}))
+    made, written = await _prepared(shop, tmp_path, data[: len(data) * 6 // 10])
+    assert "incomplete" in made.notes
+    assert (made.source.format, made.source.bytes) == (kind.lower(), len(data) * 6 // 10)
+    seen = slice(120, 200) if kind == "BMP" else slice(0, 80)
+    assert np.abs(pictures.pixels(written)[seen] - pictures.pixels(data)[seen]).mean() <= 1.5
+    with pytest.raises(errors.DamagedImage):  # nothing of it can be seen
+        await _prepared(shop, tmp_path, data[:60])
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+async def test_a_jpeg_without_its_end_marker_is_whole(progressive: bool, shop: ImageShop, tmp_path: Path) -> None:
+    data = pictures.encoded(pictures.scene(), "JPEG", progressive=progressive)
+    made, written = await _prepared(shop, tmp_path, data[:-2])
+    assert (made.notes, written) == ((), data)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])

@@ -1,7 +1,7 @@
 """BMP for libvips, which has no reader of its own in our build.
 
-Rows of 16, 24 and 32 bits are mapped and taken apart lazily by their masks, so nothing is decoded here; fewer bits and
-run lengths are decoded by Pillow. Kinds that browsers do not show either are refused by name.
+Rows are mapped and taken apart lazily, by masks or by palette, so nothing is decoded here but run lengths. Kinds that
+browsers do not show either are refused by name.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from typing import Any, Final
 
 import pyvips
 
-from core.images.operations.decoders.pillow import load_by_pillow
-from core.images.operations.refusals import Refused, damaged
+from core.images.operations.refusals import Refused, damaged, from_codec
 
 _HEAD_BYTES = 14 + 124
-_RGB, _RLE8, _RLE4, _BITFIELDS, _ALPHA_BITFIELDS = 0, 1, 2, 3, 6
+_RGB, _RLE8, _RLE4, _BITFIELDS, _JPEG, _PNG, _ALPHA_BITFIELDS = 0, 1, 2, 3, 4, 5, 6
 _PLAIN_MASKS: Final = {
     16: (0x7C00, 0x03E0, 0x001F, 0),
     24: (0x00FF0000, 0x0000FF00, 0x000000FF, 0),
@@ -35,16 +34,25 @@ class _Header:
     compression: int
     masks: tuple[int, int, int, int]
     profile: tuple[int, int]
+    palette: tuple[int, int, int]
+    """Where it begins, how many bytes a colour has, and how many colours there are at most."""
 
 
 def load(path: Path) -> Any:
     """A lazy libvips image, upright, with 3 bands, or 4 where the header gives alpha a mask. Raises Refused."""
     with path.open("rb") as file:
         head = _parse(file.read(_HEAD_BYTES))
+        if head.compression in (_JPEG, _PNG):
+            file.seek(head.offset)
+            unpack = pyvips.Image.jpegload_buffer if head.compression == _JPEG else pyvips.Image.pngload_buffer
+            try:
+                return unpack(file.read(), fail_on="error")
+            except pyvips.Error as error:
+                raise from_codec(error, "bmp") from error
         file.seek(head.profile[0])
         profile = file.read(min(head.profile[1], 1 << 22)) if head.profile[0] else b""
-    if head.bits in (1, 4, 8) and head.compression in (_RGB, _RLE8, _RLE4):
-        image = load_by_pillow(path, "bmp")
+    if head.bits in (1, 2, 4, 8) and head.compression in (_RGB, _RLE8, _RLE4):
+        image = _by_palette(path, head)
     elif head.bits in _PLAIN_MASKS and head.compression in (_RGB, _BITFIELDS, _ALPHA_BITFIELDS):
         image = _by_masks(path, head)
     else:
@@ -55,13 +63,77 @@ def load(path: Path) -> Any:
     return image
 
 
-def _by_masks(path: Path, head: _Header) -> Any:
-    height, step = abs(head.height), head.bits // 8
-    stride = (head.width * head.bits + 31) // 32 * 4
+def _rows(path: Path, head: _Header) -> Any:
+    """The bytes of each row as a grey image."""
+    height, stride = abs(head.height), (head.width * head.bits + 31) // 32 * 4
     if head.width < 1 or height < 1 or head.offset + stride * height > path.stat().st_size:
         raise damaged("truncated")
-    rows = pyvips.Image.rawload(str(path), stride, height, 1, offset=head.offset)
-    parts = rows.crop(0, 0, head.width * step, height).bandfold(factor=step)
+    return pyvips.Image.rawload(str(path), stride, height, 1, offset=head.offset)
+
+
+def _by_palette(path: Path, head: _Header) -> Any:
+    at, step, most = head.palette
+    with path.open("rb") as file:
+        file.seek(at)
+        colours = file.read(step * min(most, 1 << head.bits))
+    if len(colours) < step:
+        raise damaged("truncated")
+    table = b"".join(colours[i : i + 3][::-1] for i in range(0, len(colours) - step + 1, step)).ljust(768, b"\0")
+    palette = pyvips.Image.new_from_memory(table, 256, 1, 3, "uchar").copy(interpretation="srgb")
+    if head.compression == _RGB:
+        numbers = _rows(path, head)
+        if (per_byte := 8 // head.bits) > 1:
+            shifts = [8 - head.bits * (i + 1) for i in range(per_byte)]
+            parts = [(numbers >> shift) & ((1 << head.bits) - 1) for shift in shifts]
+            # Whole rows, because libvips 8.18 unfolds a tile that begins between two woven pixels out of step.
+            woven = parts[0].bandjoin(parts[1:]).linecache(tile_height=16, access="sequential", threaded=True)
+            numbers = woven.bandunfold(factor=per_byte)
+        numbers = numbers.crop(0, 0, head.width, abs(head.height))
+    else:
+        numbers = pyvips.Image.new_from_memory(_run_lengths(path, head), head.width, abs(head.height), 1, "uchar")
+    image = numbers.maplut(palette)
+    return image if head.height < 0 else image.flipver()
+
+
+def _run_lengths(path: Path, head: _Header) -> bytearray:
+    """Pixels by number, bottom row first. What is skipped or cut is colour 0, as browsers show it."""
+    width, height, nibbles = head.width, abs(head.height), head.compression == _RLE4
+    with path.open("rb") as file:
+        file.seek(head.offset)
+        data = file.read()
+    out = bytearray(width * height)
+    x = y = at = 0
+    while at + 1 < len(data) and y < height:
+        count, value = data[at], data[at + 1]
+        at += 2
+        if count:
+            run = bytes(((value >> 4), value & 15)) * (count // 2 + 1) if nibbles else bytes((value,)) * count
+            x = _put(out, run[:count], x, y, width)
+        elif value == 0:
+            x, y = 0, y + 1
+        elif value == 1:
+            break
+        elif value == 2:
+            x, y = x + sum(data[at : at + 1]), y + sum(data[at + 1 : at + 2])
+            at += 2
+        else:
+            size = (value + 1) // 2 if nibbles else value
+            run = data[at : at + size]
+            run = bytes(half for byte in run for half in (byte >> 4, byte & 15)) if nibbles else run
+            x = _put(out, run[:value], x, y, width)
+            at += size + (size & 1)
+    return out
+
+
+def _put(out: bytearray, run: bytes, x: int, y: int, width: int) -> int:
+    shown = run[: max(0, width - x)]
+    out[y * width + x : y * width + x + len(shown)] = shown
+    return x + len(run)
+
+
+def _by_masks(path: Path, head: _Header) -> Any:
+    height, step = abs(head.height), head.bits // 8
+    parts = _rows(path, head).crop(0, 0, head.width * step, height).bandfold(factor=step)
     bands = [_band(parts, mask) for mask in head.masks[:3]]
     if head.masks[3]:
         alpha = _band(parts, head.masks[3])
@@ -98,6 +170,9 @@ def _parse(head: bytes) -> _Header:
             red, green, blue = struct.unpack_from("<III", head, 54)
             has_alpha = size >= 56 or compression == _ALPHA_BITFIELDS
             masks = (red, green, blue, struct.unpack_from("<I", head, 66)[0] if has_alpha else 0)
+        used = struct.unpack_from("<I", head, 46)[0] if size >= 40 else 0
+        gap = 12 if compression == _BITFIELDS and size == 40 else 16 if compression == _ALPHA_BITFIELDS else 0
+        palette = (14 + size + gap, 3 if size == 12 else 4, used or 256)
         profile = (0, 0)
         if size == 124 and head[70:74] == _PROFILE_EMBEDDED:
             at, length = struct.unpack_from("<II", head, 126)
@@ -106,4 +181,4 @@ def _parse(head: bytes) -> _Header:
         raise damaged("truncated") from error
     if any(mask >= 1 << bits for mask in masks):
         raise damaged("corrupt")
-    return _Header(offset, width, height, bits, compression, masks, profile)
+    return _Header(offset, width, height, bits, compression, masks, profile, palette)

@@ -15,27 +15,56 @@ import pyvips
 
 from core.images.operations.refusals import Refused, from_codec
 
-_MODES = {"RGB": 3, "RGBA": 4, "CMYK": 4, "L": 1, "LA": 2}
+_MODES = {
+    "RGB": (3, "uchar", "srgb"), "RGBA": (4, "uchar", "srgb"), "CMYK": (4, "uchar", "cmyk"),
+    "L": (1, "uchar", "b-w"), "LA": (2, "uchar", "b-w"), "I": (1, "int", "b-w"), "F": (1, "float", "b-w"),
+}  # fmt: skip
+"""Bands, sample type and colour space, as libvips calls them."""
+
 _decoded: dict[tuple[str, int, int], Any] = {}
 
 
-def load_by_pillow(path: Path, name: str) -> Any:
-    """The first frame with 8 bits a sample. `name` is said where it cannot be read. Raises Refused."""
-    from PIL import Image
+def load_by_pillow(path: Path, name: str, *, cut: bool = False) -> Any:
+    """The first frame. `name` is said where it cannot be read; `cut` takes a file that ends early. Raises Refused."""
+    from PIL import Image, ImageFile
 
     Image.MAX_IMAGE_PIXELS = None
+    ImageFile.LOAD_TRUNCATED_IMAGES = cut
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(path) as file:
-            picture = file if file.mode in _MODES else file.convert("RGBA" if "transparency" in file.info else "RGB")
+            picture = _plain(file)
             data, size, mode = picture.tobytes(), picture.size, picture.mode
             profile = file.info.get("icc_profile")
+            dpi = file.info.get("dpi", (0, 0))
     except MemoryError:
         raise
     except Exception as error:
         raise _refusal(error, name) from error
-    names = {"CMYK": "cmyk", "L": "b-w", "LA": "b-w"}
-    image = pyvips.Image.new_from_memory(data, *size, _MODES[mode], "uchar")
-    return _with(image.copy(interpretation=names.get(mode, "srgb")), {"icc-profile-data": profile})
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+    bands, sample, space = _MODES[mode]
+    image = pyvips.Image.new_from_memory(data, *size, bands, sample).copy(interpretation=space)
+    return _with(image, {"icc-profile-data": profile}, dpi)
+
+
+def _plain(file: Any) -> Any:
+    """In a mode that libvips has too."""
+    if file.mode in _MODES:
+        return file
+    if file.mode == "LAB":
+        from PIL import ImageCms
+
+        to_srgb = ImageCms.buildTransform(
+            ImageCms.createProfile("LAB"),
+            ImageCms.createProfile("sRGB"),
+            "LAB",
+            "RGB",
+            ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        )
+        return ImageCms.applyTransform(file, to_srgb)
+    if file.mode.startswith("I"):
+        return file.convert("I")
+    return file.convert("RGBA" if "transparency" in file.info else "RGB")
 
 
 def heic_size(path: Path) -> tuple[int, int]:
@@ -94,8 +123,8 @@ def _opened(path: Path) -> Iterator[Any]:
         raise _refusal(error, "heic") from error
 
 
-def _with(image: Any, blobs: dict[str, bytes | None]) -> Any:
-    image = image.copy()
+def _with(image: Any, blobs: dict[str, bytes | None], dpi: tuple[float, float] = (0, 0)) -> Any:
+    image = image.copy(xres=dpi[0] / 25.4, yres=dpi[1] / 25.4) if min(dpi) > 0 else image.copy()
     for name, blob in blobs.items():
         if blob:
             image.set_type(pyvips.GValue.blob_type, name, blob)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from dataclasses import asdict
@@ -47,7 +48,8 @@ def postprocess(
         facts, image = opening.examine(path, limits, limit_bytes=1 << 62, decode=False)
         kind = None if source is None else opening.kind_of(source, limits, limit_bytes=1 << 62)
         if dpi is None and source is not None and kind is not None:
-            dpi = density_of(source, kind)
+            with contextlib.suppress(Refused, pyvips.Error):  # it may be cut
+                dpi = density_of(source, kind)
         rendering = rendering_of(path, facts.format, image)
         size_px = None if size_px == (facts.width_px, facts.height_px) else size_px
         odd = rendering.profile is not None or facts.format not in _SHOWN_KINDS
