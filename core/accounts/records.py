@@ -7,15 +7,18 @@ import dataclasses
 import json
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
 from pydantic import TypeAdapter
 
+from core.accounts.typed_state import TypedState
 from core.budgets.erased_requests import ErasedRequests
 from core.domain.errors import to_json
+from core.domain.identity import person_id
 from core.domain.job import InputFacts, Job, Quote, Receipt, Requester
 from core.domain.parameters.grammar import parse_request
 from core.domain.parameters.spec import Parameters, Value
@@ -24,8 +27,18 @@ from core.ports import AppState
 
 log = structlog.get_logger(__name__)
 
-_EXPORT_JOBS = 10_000
 _PAGE = 200
+_PURGE_WITHIN_S = 30 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """Somebody (without `user_id`: a whole workspace) asked to be forgotten at that time, and had jobs running."""
+
+    platform: str
+    workspace_id: str
+    user_id: str
+    at: float
 
 
 class MoneyRows(Protocol):
@@ -46,6 +59,7 @@ class Members:
         self._state = state
         self._money = money
         self._erased = ErasedRequests(state, tools.clock)
+        self._purges = TypedState(state, "purge", Purge, ttl_s=_PURGE_WITHIN_S)
 
     async def defaults(self, actor: Requester) -> dict[str, Value | str]:
         """The saved defaults by chat name; `preset` may be among them."""
@@ -70,9 +84,9 @@ class Members:
 
     async def export(self, actor: Requester) -> Path:
         """A ZIP of everything stored about the member; the caller deletes it."""
-        jobs = await self._all_jobs(actor)
+        jobs = [job async for job in self._jobs_of(actor)]
         record = {
-            "member": {"platform": actor.platform, "user_id": actor.user_id},
+            "member": {"platform": actor.platform, "user_id": person_id(actor)},
             "defaults": await self.defaults(actor),
             "jobs": [_job_record(job) for job in jobs],
             "ledger": list(await self._money.export(actor)),
@@ -96,17 +110,71 @@ class Members:
     async def erase(self, actor: Requester) -> int:
         """Delete the member's jobs, images and defaults; money rows stay, anonymised. Returns the number of jobs."""
         erased = 0
-        for job in await self._all_jobs(actor):
+        now = self._tools.clock.now()
+        erased, left = await self._erase_jobs(actor, now)
+        if left:
+            await self._purges.put(_key(actor), Purge(actor.platform, actor.workspace_id, actor.user_id, now))
+        await self._money.anonymise(actor)
+        await self._state.delete("defaults", _key(actor))
+        log.info("member_erased", jobs=erased, stopped=left)
+        return erased + left
+
+    async def _erase_jobs(self, actor: Requester, asked_at: float) -> tuple[int, int]:
+        """Erase what is over and stop what runs; how many of each. Later jobs than `asked_at` are left alone."""
+        erased = left = 0
+        async for job in self._jobs_of(actor):
+            if job.created_at > asked_at:
+                continue
             if not job.state.terminal:
+                await self._stop(job)
+                left += 1
                 continue
             await self.erase_images(job)
             await self._erased.remember(job)
             await self._tools.store.remove(job.id)
             erased += 1
-        await self._money.anonymise(actor)
-        await self._state.delete("defaults", _key(actor))
-        log.info("member_erased", jobs=erased)
-        return erased
+        return erased, left
+
+    async def _stop(self, job: Job) -> None:
+        if not job.cancel_requested_by:
+            await self._tools.store.update(job.id, cancel_requested_by="erased")
+        self._tools.cancel_event(job.id).set()
+
+    async def forget_workspace(self, platform: str, workspace_id: str) -> None:
+        """The platform revoked our access: end the workspace's jobs quietly and delete all its pictures."""
+        now = self._tools.clock.now()
+        if await self._erase_workspace(platform, workspace_id, now):
+            await self._purges.put(f"{platform}:{workspace_id}", Purge(platform, workspace_id, "", now))
+        log.info("workspace_forgotten", platform=platform)
+
+    async def _erase_workspace(self, platform: str, workspace_id: str, asked_at: float) -> int:
+        """How many of its jobs are not over yet."""
+        left, after = 0, ""
+        while page := await self._tools.store.of_workspace(platform, workspace_id, after_id=after):
+            after = page[-1].id
+            for job in page:
+                if job.created_at > asked_at:
+                    continue
+                if job.state.terminal:
+                    await self.erase_images(job)
+                else:
+                    await self._stop(job)
+                    left += 1
+        return left
+
+    async def finish_purges(self) -> None:
+        """Erase what still ran when somebody, or a workspace, asked to be forgotten. To be called now and then."""
+        for purge in await self._purges.all():
+            if purge.user_id:
+                who = Requester(purge.platform, purge.user_id, workspace_id=purge.workspace_id)
+                _, left = await self._erase_jobs(who, purge.at)
+                await self._money.anonymise(who)
+                key = _key(who)
+            else:
+                left = await self._erase_workspace(purge.platform, purge.workspace_id, purge.at)
+                key = f"{purge.platform}:{purge.workspace_id}"
+            if not left:
+                await self._purges.delete(key)
 
     async def erase_images(self, job: Job) -> Job:
         """Delete a job's pictures and caption here, and at the provider where it lets us."""
@@ -122,16 +190,13 @@ class Members:
                 log.info("provider_erase_failed", job=job.id, kind=type(error).__name__)
         return await self._tools.store.update(job.id, images_deleted=True, result=_without_words(job))
 
-    async def _all_jobs(self, actor: Requester) -> list[Job]:
-        jobs: list[Job] = []
+    async def _jobs_of(self, actor: Requester) -> AsyncIterator[Job]:
+        """Every job of the member, newest first."""
         before: float | None = None
-        while len(jobs) < _EXPORT_JOBS:
-            page = await self._tools.store.history(actor, limit=_PAGE, before=before)
-            jobs.extend(page)
-            if len(page) < _PAGE:
-                break
+        while page := await self._tools.store.history(actor, limit=_PAGE, before=before):
+            for job in page:
+                yield job
             before = page[-1].created_at
-        return jobs
 
 
 def _without_words(job: Job) -> Any:
@@ -139,7 +204,7 @@ def _without_words(job: Job) -> Any:
 
 
 def _key(actor: Requester) -> str:
-    return f"{actor.platform}:{actor.user_id}"
+    return f"{actor.platform}:{person_id(actor)}"
 
 
 def _job_record(job: Job) -> dict[str, Any]:

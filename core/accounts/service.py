@@ -100,12 +100,7 @@ class DeskMethods:
 
     async def forget_workspace(self, platform: str, workspace_id: str) -> None:
         """The platform revoked our access: end the workspace's jobs quietly and purge its images."""
-        for job in await self._tools.store.of_workspace(platform, workspace_id):
-            if not job.state.terminal:
-                await self._tools.store.update(job.id, cancel_requested_by="revoked")
-                self._tools.cancel_event(job.id).set()
-            await self._members.erase_images(job)
-        log.info("workspace_forgotten", platform=platform)
+        await self._members.forget_workspace(platform, workspace_id)
 
     async def incident(self, area: str, error: BaseException) -> str:
         """Log the unforeseen once and return the reference that people are shown."""

@@ -12,6 +12,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Literal
 
+from core.domain.identity import TEAM_SCOPED
 from core.domain.limits import Measure, Rule, ScopeKind, Window
 
 NANOUSD_PER_USD = 1_000_000_000
@@ -142,6 +143,8 @@ class _Reader:
             self.problems.append(f"{where}: an id or a workspace needs its platform, for example platform = “discord”.")
         if texts["workspace"] and kind in (ScopeKind.EVERYTHING, ScopeKind.PLATFORM, ScopeKind.WORKSPACE):
             self.problems.append(f"{where}: the scope “{kind}” takes no workspace; name a workspace by its id.")
+        if kind is ScopeKind.USER and texts["id"] and texts["platform"] in TEAM_SCOPED and not texts["workspace"]:
+            self.problems.append(f"{where}: the id of a {texts['platform']} user needs its workspace too.")
         counts = table.get("counts", "each")
         if kind is ScopeKind.ROLE:
             if not texts["id"]:

@@ -9,6 +9,7 @@ import structlog
 
 from core.domain.authorization import check_moderator
 from core.domain.errors import InvalidParameters, NotAllowed, ParameterProblem
+from core.domain.identity import TEAM_SCOPED
 from core.domain.job import Requester
 from core.domain.limits import Limit, LimitChange, LimitStatus, Measure, Rule, Scope, ScopeKind, Sponsor, Window
 from core.domain.windows import span
@@ -26,7 +27,7 @@ _ADDRESSES = {
     ScopeKind.WORKSPACE: "discord:1234",
     ScopeKind.CHANNEL: "discord:1234:5678",
     ScopeKind.ROLE: "discord:1234:5678",
-    ScopeKind.USER: "discord:1234",
+    ScopeKind.USER: "discord:1234, slack:T1234:U1234",
 }
 
 
@@ -196,10 +197,10 @@ def operator_rule(
     actor: Requester, scope: ScopeKind, address: str, measure: Measure, window: Window, amount: int | None
 ) -> Rule:
     """The operator's rule for an address: `discord`, `slack:T1` (a workspace), `slack:T1:C1` (a channel or role in it),
-    `discord:42` (a user); empty for all of the kind. Raises InvalidParameters.
+    `discord:42`, `slack:T1:U1` (a user); empty for all of the kind. Raises InvalidParameters.
     """
     platform, workspace_id, own_id = (*address.split(":", 2), "", "")[:3]
-    if scope is ScopeKind.USER:
+    if scope is ScopeKind.USER and platform not in TEAM_SCOPED:
         workspace_id, own_id = "", address.partition(":")[2]
     elif scope is ScopeKind.WORKSPACE:
         own_id = workspace_id

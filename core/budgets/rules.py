@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from core.domain.identity import person_key
 from core.domain.job import Requester
 from core.domain.limits import Limit, Measure, Rule, Scope, ScopeKind, Window
 
@@ -123,4 +124,5 @@ def _counter(rule: Rule, who: Requester) -> Scope:
             return Scope(ScopeKind.ROLE, who.platform, who.workspace_id, rule.id)
         case ScopeKind.ROLE | ScopeKind.USER:
             # A rule for one workspace counts what its members do there; any other counts the person everywhere.
-            return Scope(ScopeKind.USER, who.platform, rule.workspace_id, who.user_id)
+            _, team, user_id = person_key(who)
+            return Scope(ScopeKind.USER, who.platform, rule.workspace_id or team, user_id)

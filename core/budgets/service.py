@@ -21,6 +21,7 @@ from core.budgets.reports.periods import Period, parse_period
 from core.budgets.reports.table import jobs_csv
 from core.budgets.rule_changes import RuleDesk
 from core.domain.errors import NotAllowed, Paused
+from core.domain.identity import person_key
 from core.domain.job import Requester
 from core.domain.limits import Measure, ScopeKind, Window
 from core.domain.windows import local_day
@@ -77,7 +78,8 @@ class BudgetDesk(RuleDesk):
 
     def _scope(self, actor: Requester, days: Period, member_id: str | None) -> tuple[_Scope, UsageFilter]:
         play = self.ledger.settings.play_money
-        own = UsageFilter(days.first, days.last, actor.platform, user_id=actor.user_id, play=play)
+        platform, team, user_id = person_key(actor)
+        own = UsageFilter(days.first, days.last, platform, team, user_id=user_id, play=play)
         if member_id == actor.user_id:
             return "user", own
         if not actor.is_operator and not (actor.is_moderator and actor.workspace_id):
@@ -89,9 +91,9 @@ class BudgetDesk(RuleDesk):
                 days.first, days.last, actor.platform, actor.workspace_id, user_id=member_id or "", play=play
             )
             return ("user" if member_id else "workspace"), wanted
-        return ("user" if member_id else "everything"), UsageFilter(
-            days.first, days.last, user_id=member_id or "", play=play
-        )
+        team, _, user_id = (member_id or "").rpartition(":")
+        wanted = UsageFilter(days.first, days.last, workspace_id=team, user_id=user_id, play=play)
+        return ("user" if member_id else "everything"), wanted
 
     async def _budget_day(self, actor: Requester, wanted: UsageFilter, scope: str) -> int | None:
         kinds = {"user": ScopeKind.USER, "workspace": ScopeKind.WORKSPACE, "everything": ScopeKind.EVERYTHING}
@@ -147,8 +149,8 @@ class BudgetDesk(RuleDesk):
 
     async def export(self, requester: Requester) -> Sequence[Mapping[str, Any]]:
         """The member's ledger entries, JSON-safe."""
-        return await self._usage.entries_of(requester.platform, requester.user_id)
+        return await self._usage.entries_of(requester)
 
     async def anonymise(self, requester: Requester) -> int:
         """Cut the link between the member and their money rows; how many entries."""
-        return await forget_member(self.ledger.database, requester.platform, requester.user_id)
+        return await forget_member(self.ledger.database, requester)

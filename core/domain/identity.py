@@ -16,6 +16,12 @@ def person_key(who: Requester) -> tuple[str, str, str]:
     return who.platform, who.workspace_id if who.platform in TEAM_SCOPED else "", who.user_id
 
 
+def person_id(who: Requester) -> str:
+    """The person as one text, unique on the platform: `42`, `T1:U1`."""
+    _, team, user = person_key(who)
+    return f"{team}:{user}" if team else user
+
+
 def is_same_person(one: Requester, other: Requester) -> bool:
     """Whether both are one person."""
     return person_key(one) == person_key(other)
@@ -54,8 +60,7 @@ class Place:
     @classmethod
     def of_person(cls, who: Requester) -> Place:
         """The person alone."""
-        _, team, user = person_key(who)
-        return cls(who.platform, "user", f"{team}:{user}" if team else user)
+        return cls(who.platform, "user", person_id(who))
 
     @classmethod
     def of_workspace(cls, who: Requester) -> Place | None:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from core.domain.errors import TooManyWaiting
+from core.domain.identity import person_id
 from core.domain.job import Requester
 
 UNPRICED_PER_MEMBER = 4
@@ -31,7 +32,7 @@ class Share:
     def of(cls, actor: Requester) -> Share:
         """A person is one member in however many workspaces."""
         workspace = f"{actor.platform}:{actor.workspace_id}" if actor.workspace_id else ""
-        return cls(f"{actor.platform}:{actor.user_id}", workspace)
+        return cls(f"{actor.platform}:{person_id(actor)}", workspace)
 
 
 @dataclass(slots=True, eq=False)

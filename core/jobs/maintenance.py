@@ -79,6 +79,7 @@ class Janitor:
             Duty("stale", 15, self.pick_up),
             Duty("holds", 30, self.keep_holds),
             Duty("images", 600, self.delete_old_images),
+            Duty("purges", 60, members.finish_purges),
             Duty("engine", 3600, self.forget_workflows),
             Duty("expired", 3600, self.forget_expired),
             *extra,

@@ -81,8 +81,8 @@ class JobStore(Protocol):
     async def unfinished(self, *, updated_before: float) -> Sequence[str]:
         """Ids of jobs that should be moving but were not touched since `updated_before`, oldest first."""
 
-    async def of_workspace(self, platform: str, workspace_id: str, *, limit: int = 500) -> Sequence[Job]:
-        """A workspace's jobs whose images are kept."""
+    async def of_workspace(self, platform: str, workspace_id: str, *, after_id: str = "") -> Sequence[Job]:
+        """A workspace's jobs whose images are kept, by id, some hundreds from `after_id` on."""
 
     async def with_request(self, request_id: str) -> Job | None:
         """The job that this request at the provider belongs to."""

@@ -30,6 +30,7 @@ _SET = update(jobs).where(_ID)
 _SIGNED_IN = select(replicas.c.name).where(replicas.c.token == bindparam("token"))
 _CLAIM = update(jobs).where(_ID, _SIGNED_IN.exists()).values(owner=bindparam("token"))
 _OWNER = select(jobs.c.owner).where(_ID)
+_PAGE_ROWS = 500
 _MEMO = select(jobs.c.memo).where(_ID)
 _SAME = (
     select(jobs.c.id, jobs.c.platform, jobs.c.workspace_id, jobs.c.user_id)
@@ -192,12 +193,11 @@ class SqlJobStore:
         async with self._db.read() as connection:
             return list((await connection.execute(query.order_by(jobs.c.updated_at).limit(20_000))).scalars())
 
-    async def of_workspace(self, platform: str, workspace_id: str, *, limit: int = 500) -> Sequence[Job]:
-        """A workspace's jobs whose images are kept."""
-        query = select(jobs).where(
-            jobs.c.platform == platform, jobs.c.workspace_id == workspace_id, jobs.c.images_deleted.is_(False)
-        )
-        return await self._list(query.limit(limit))
+    async def of_workspace(self, platform: str, workspace_id: str, *, after_id: str = "") -> Sequence[Job]:
+        """A workspace's jobs whose images are kept, by id, some hundreds from `after_id` on."""
+        here = and_(jobs.c.platform == platform, jobs.c.workspace_id == workspace_id, jobs.c.id > after_id)
+        query = select(jobs).where(here, jobs.c.images_deleted.is_(False))
+        return await self._list(query.order_by(jobs.c.id).limit(_PAGE_ROWS))
 
     async def with_request(self, request_id: str) -> Job | None:
         """The job that this request at the provider belongs to."""

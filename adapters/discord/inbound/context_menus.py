@@ -99,7 +99,7 @@ class Menus:
         found = pictures_in(message)
         several = len(found.images) > 1
         await answer.think(ephemeral=several)
-        menu = Menu(found.images, total=found.total, others=found.others)
+        menu = Menu(found.images, total=found.total, others=found.others, user_id=answer.actor.user_id)
         if several:
             await self._offer(answer, menu, await self._prices(answer, menu))
         else:
@@ -201,6 +201,8 @@ class Menus:
         self._desk.service.check(form.text, form.fields)
         await answer.think(ephemeral=form.private)
         menu = await self._load(key)
+        if menu.user_id not in ("", answer.actor.user_id):
+            raise NotAllowed(needs="requester")
         numbers = [n for n in form.pictures if 0 <= n < len(menu.images)] or [0]
         images = tuple(menu.images[n] for n in numbers)
         beyond = menu.total - len(menu.images)

@@ -39,6 +39,9 @@ log = structlog.get_logger(__name__)
 REMEMBERED = 10_000
 """Interaction ids kept to drop a second delivery in this process; more than arrive in 15 minutes on one process."""
 
+ASK_AFTER_S = 4.0
+"""A further message that comes before the first edit of a deferred answer takes its place: the job's goes first."""
+
 LOOK_S = 3.0
 """How long a look at the channel of a thread may take; without an answer the safety check stays on."""
 
@@ -150,6 +153,7 @@ class Desk:
         actor = answer.actor
         known = await self.guests.question_for(actor) if self.guests is not None else None
         if known is not None:
+            await self.clock.sleep(ASK_AFTER_S)
             notice = question(known.place, known.name, "", actor.locale)
             await answer.whisper(Payload(lambda _: draw(notice_card(notice, actor.locale))))
 

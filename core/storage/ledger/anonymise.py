@@ -7,11 +7,14 @@ import secrets
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from core.domain.identity import person_key
+from core.domain.job import Requester
 from core.storage import tables_ledger as t
 from core.storage.ledger.transaction import LedgerDatabase
+from core.storage.ledger.usage import of_person
 
 
-async def forget_member(database: LedgerDatabase, platform: str, user_id: str) -> int:
+async def forget_member(database: LedgerDatabase, who: Requester) -> int:
     """Give all rows of this person one random name; how many entries that were.
 
     Open holds keep their person until they are settled: they are needed to find the limits, and end within hours.
@@ -22,11 +25,11 @@ async def forget_member(database: LedgerDatabase, platform: str, user_id: str) -
 
     async def work(connection: AsyncConnection) -> int:
         closed = t.holds.c.state.in_(("settled", "released", "expired"))
-        own_holds = (t.holds.c.platform == platform) & (t.holds.c.user_id == user_id)
-        await connection.execute(update(t.holds).where(own_holds, closed).values(**gone, roles=[]))
-        own = (t.entries.c.platform == platform) & (t.entries.c.user_id == user_id)
-        changed = await connection.execute(update(t.entries).where(own).values(**gone, roles=[]))
+        await connection.execute(update(t.holds).where(of_person(t.holds, who), closed).values(**gone, roles=[]))
+        changed = await connection.execute(update(t.entries).where(of_person(t.entries, who)).values(**gone, roles=[]))
+        platform, team, user_id = person_key(who)
         actor = (t.changes.c.platform == platform) & (t.changes.c.actor_id == user_id)
+        actor = actor & (t.changes.c.workspace_id == team) if team else actor
         await connection.execute(update(t.changes).where(actor).values(actor_id=alias, actor_name=""))
         return changed.rowcount
 

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from urllib.parse import quote
 
+from core.domain.identity import person_id, person_key
 from core.domain.job import Requester
 from core.domain.limits import Scope, ScopeKind
 
@@ -22,8 +23,12 @@ class Keys:
     def __init__(self, salt: str) -> None:
         self._salt = bytes.fromhex(salt)
 
-    def member(self, platform: str, user_id: str) -> str:
-        """A person's mark: 80 bits of HMAC-SHA-256."""
+    def person(self, who: Requester) -> str:
+        """A person's mark."""
+        return self._mark(who.platform, person_id(who))
+
+    def _mark(self, platform: str, user_id: str) -> str:
+        """80 bits of HMAC-SHA-256."""
         return hmac.new(self._salt, f"{platform}\0{user_id}".encode(), hashlib.sha256).hexdigest()[:20]
 
     def of(self, scope: Scope) -> str:
@@ -41,7 +46,7 @@ class Keys:
             case ScopeKind.ROLE:
                 return f"r:{place}:{_safe(scope.id)}"
             case ScopeKind.USER:
-                return f"u:{place}:{self.member(scope.platform, scope.id)}"
+                return f"u:{place}:{self._mark(scope.platform, scope.id)}"
 
     def shared(self, who: Requester) -> list[str]:
         """Counters of the places that a job counts for, whoever pays."""
@@ -53,9 +58,10 @@ class Keys:
         return [self.of(scope) for scope in scopes]
 
     def personal(self, who: Requester) -> list[str]:
-        """Counters of the person: everywhere on the platform, and in this workspace."""
-        places = ["", who.workspace_id] if who.workspace_id else [""]
-        return [self.of(Scope(ScopeKind.USER, who.platform, place, who.user_id)) for place in places]
+        """Counters of the person: wherever they are that person, and in this workspace."""
+        _, team, user_id = person_key(who)
+        places = dict.fromkeys([team, who.workspace_id or team])
+        return [self.of(Scope(ScopeKind.USER, who.platform, place, user_id)) for place in places]
 
 
 def sponsor_key(sponsor_id: str) -> str:

@@ -127,7 +127,7 @@ async def _line(connection: AsyncConnection, book: Book, ops: Sequence[Op]) -> l
     members: set[str] = set()
     for who in _askers(book, ops):
         slots.update(book.rules.plan(who).slots)
-        members.add(book.rules.keys.member(who.platform, who.user_id))
+        members.add(book.rules.keys.person(who))
     waiting = {key: hold for key, hold in book.holds.items() if hold.state == "waiting"}
     if any(book.balance(bound.counter, NOW).waiting for bound in slots):
         personal = all(bound.limit.scope.kind is ScopeKind.USER for bound in slots)

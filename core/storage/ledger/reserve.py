@@ -86,7 +86,7 @@ def _write(book: Book, request: HoldRequest, plan: Plan, state: HoldState) -> Ho
         amount_nanousd=request.amount_nanousd,
         amount_px=request.megapixels * PIXELS_PER_MEGAPIXEL,
         play=not request.enforce,
-        member=book.rules.keys.member(who.platform, who.user_id),
+        member=book.rules.keys.person(who),
         counters=plan.counters,
         slots=plan.slot_counters,
         windows=tuple((span.key, span.ends_at) for span in book.spans if span.window in COUNTED),

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.budgets.reports import ChargedJob, MemberDay, UsageFilter
+from core.domain.identity import TEAM_SCOPED, person_key
+from core.domain.job import Requester
 from core.storage import tables_ledger as t
 from core.storage.ledger.transaction import LedgerDatabase
 from core.storage.tables import jobs
@@ -29,18 +31,21 @@ class SqlUsage:
     async def member_days(self, wanted: UsageFilter) -> Sequence[MemberDay]:
         """Charges by day and member."""
         e = t.entries.c
+        # Outside a workspace, ids that are unique only within a team are told apart by it.
+        apart = e.platform.in_(TEAM_SCOPED) & (not wanted.workspace_id)
+        person = case((apart, e.workspace_id + ":" + e.user_id), else_=e.user_id)
         query = (
             select(
                 e.day,
                 e.platform,
-                e.user_id,
+                person,
                 func.max(e.user_name),
                 func.sum(e.used_nanousd),
                 func.sum(e.used_jobs),
                 func.sum(e.used_px),
             )
             .where(e.kind.in_(("settle", "adjust")), *_filter(t.entries, wanted))
-            .group_by(e.day, e.platform, e.user_id)
+            .group_by(e.day, e.platform, person)
             .limit(_MAX_ROWS)
         )
 
@@ -95,7 +100,7 @@ class SqlUsage:
 
         return await self.database.read(work)
 
-    async def entries_of(self, platform: str, user_id: str) -> Sequence[dict[str, Any]]:
+    async def entries_of(self, who: Requester) -> Sequence[dict[str, Any]]:
         """A member's entries as JSON-safe facts, for the member."""
         names = (
             "job_key",
@@ -109,13 +114,20 @@ class SqlUsage:
             "channel_id",
         )
         columns = [t.entries.c[name] for name in names]
-        query = select(*columns).where(t.entries.c.platform == platform, t.entries.c.user_id == user_id)
+        query = select(*columns).where(of_person(t.entries, who))
 
         async def work(connection: AsyncConnection) -> Sequence[dict[str, Any]]:
             rows = await connection.execute(query.order_by(t.entries.c.id).limit(_EXPORT_ROWS))
             return [dict(row._mapping) for row in rows]
 
         return await self.database.read(work)
+
+
+def of_person(table: Any, who: Requester) -> ColumnElement[bool]:
+    """The rows of this person, by the service's whole key."""
+    platform, team, user_id = person_key(who)
+    found: ColumnElement[bool] = (table.c.platform == platform) & (table.c.user_id == user_id)
+    return found & (table.c.workspace_id == team) if team else found
 
 
 def _filter(table: Any, wanted: UsageFilter, *, days: bool = True) -> list[ColumnElement[bool]]:

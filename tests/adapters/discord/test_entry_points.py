@@ -127,6 +127,16 @@ async def test_the_form_of_upscale_with_options_reaches_the_parser(bot: Bot) -> 
     assert (parameters.factor, parameters.creativity, parameters.steps, parameters.seed) == (2.5, 0.6, 30, 7)
 
 
+async def test_a_form_can_be_sent_only_by_whom_it_was_opened_for(bot: Bot) -> None:
+    eve = bot.discord.world.add_user("eve")
+    opened = await bot.discord.message_menu("Upscale with options", bot.discord.post("", (RED,)))
+    await opened.acknowledged()
+    await bot.discord.until(lambda: bot.core.state.values)
+    sent = await bot.discord.submit_modal(opened, {"factor": "3"}, user=eve)
+    assert "Only the person" in (await sent.answer()).text
+    assert bot.core.jobs == {}
+
+
 async def test_mistakes_in_the_form_are_all_named_and_start_nothing(bot: Bot) -> None:
     opened = await bot.discord.message_menu("Upscale with options", bot.discord.post("", (RED,)))
     await opened.acknowledged()

@@ -107,3 +107,35 @@ async def test_jobs_messages_and_money_of_0_1_0_survive_on_sqlite(tmp_path: Path
 
 async def test_jobs_messages_and_money_of_0_1_0_survive_on_postgresql(postgres_url: str) -> None:
     await _check(postgres_url)
+
+
+async def test_what_was_kept_by_a_slack_id_alone_is_given_to_its_one_team(tmp_path: Path) -> None:
+    def old(connection: Connection) -> None:
+        _old_database(connection)
+        put = "INSERT INTO app_state (area, key, value, updated_at) VALUES ('defaults', :key, 'sealed', 0)"
+        for key in ("slack:U1", "slack:U2", "slack:U3", "discord:U1"):
+            connection.execute(text(put), {"key": key})
+        job = "INSERT INTO jobs SELECT :id, :id, state, 'slack', :team, channel_id, :user, created_at, updated_at, "
+        job += "finished_at, confirm_by_at, fingerprint, request_id, cancel_requested_by, images_deleted, takeovers, "
+        job += "data, secret, memo FROM jobs LIMIT 1"
+        for number, (team, user) in enumerate([("T1", "U1"), ("T1", "U2"), ("T2", "U2")]):
+            connection.execute(text(job), {"id": f"s{number}", "team": team, "user": user})
+        rule = "INSERT INTO ledger_limits VALUES ('*slack', '', 'user', :user, 'usd', 'day', 0, 'op', 0)"
+        for user in ("U1", "U2", "U9"):
+            connection.execute(text(rule), {"user": user})
+        balance = "INSERT INTO ledger_balances VALUES (:key, NULL, 1, 0, 0, 0, 0, 0, 0, 0)"
+        for key in ("u:slack::ab|day", "u:slack:T1:ab|day", "g:u:slack::ab|day"):
+            connection.execute(text(balance), {"key": key})
+
+    database = Database.connect(f"sqlite:///{tmp_path / 'bot.db'}")
+    async with database.write() as connection:
+        await connection.run_sync(old)
+    await migrate(database)
+    async with database.read() as connection:
+        rows = await connection.execute(text("SELECT key FROM app_state WHERE area = 'defaults' ORDER BY key"))
+        assert list(rows.scalars()) == ["discord:U1", "slack:T1:U1"]
+        limits = await connection.execute(text("SELECT workspace_id, scope_id FROM ledger_limits ORDER BY 2, 1"))
+        assert [tuple(row) for row in limits] == [("T1", "U1"), ("T1", "U2"), ("T2", "U2"), ("", "U9")]
+        parts = await connection.execute(text("SELECT key FROM ledger_balances WHERE key LIKE 'g:%'"))
+        assert list(parts.scalars()) == ["g:u:slack:T1:ab|day"]
+    await database.close()

@@ -1,0 +1,69 @@
+"""Being forgotten: everything of a person or a workspace, also what still runs, and nothing of anybody else."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from core.domain.job import JobState, Requester
+from tests.core.jobs.pipeline_kit import ANN, BOB, World, world
+
+MINE = Requester("slack", "U1", "Ann", workspace_id="T1")
+OTHER = dataclasses.replace(MINE, workspace_id="T2")
+
+
+@pytest.fixture
+async def w(tmp_path: Path) -> AsyncIterator[World]:
+    async with world(tmp_path) as made:
+        yield made
+
+
+async def test_another_teams_member_with_the_same_id_shares_neither_defaults_nor_export_nor_erasure(w: World) -> None:
+    await w.service.set_defaults(MINE, "creativity=0.7")
+    assert await w.service.defaults(OTHER) == {}
+    theirs = await w.store.update((await w.done()).id, requester=OTHER)
+    mine = await w.store.update((await w.done()).id, requester=MINE)
+    await w.service.set_defaults(OTHER, "creativity=0.2")
+    assert await w.service.erase(MINE) == 1
+    assert await w.store.get(mine.id) is None
+    assert await w.store.get(theirs.id) is not None
+    assert await w.service.defaults(MINE) == {}
+    assert await w.service.defaults(OTHER) == {"creativity": 0.2}
+
+
+async def test_a_running_job_is_stopped_and_erased_when_it_is_over_and_later_ones_are_left_alone(w: World) -> None:
+    other = await w.done(requester=BOB)
+    running = await w.ask()
+    assert await w.service.erase(ANN) == 1
+    assert (await w.tools.load(running.id)).cancel_requested_by
+    await w.members.finish_purges()
+    assert await w.store.get(running.id) is not None, "its message still has to be told"
+    await w.clock.advance(1)
+    later = await w.ask()
+    await w.crash()
+    await w.drive()
+    assert (await w.tools.load(running.id)).state is JobState.CANCELLED
+    assert len(w.upscaler.taken) == 2, "the stopped one was never paid for"
+    await w.members.finish_purges()
+    assert await w.store.get(running.id) is None
+    assert await w.store.get(later.id) is not None
+    assert await w.store.get(other.id) is not None
+    assert await w.state.keys("purge") == []
+
+
+async def test_a_removed_workspace_is_purged_whole(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.storage.jobs._PAGE_ROWS", 2)
+    done = [await w.done() for _ in range(5)]
+    elsewhere = await w.done(requester=dataclasses.replace(ANN, workspace_id="w2"))
+    running = await w.ask()
+    await w.service.forget_workspace("fake", "w1")
+    assert [(await w.tools.load(job.id)).images_deleted for job in done] == [True] * 5
+    assert not (await w.tools.load(elsewhere.id)).images_deleted
+    await w.drive()
+    await w.members.finish_purges()
+    ended = await w.tools.load(running.id)
+    assert (ended.state.terminal, ended.images_deleted) == (True, True)
+    assert await w.state.keys("purge") == []
