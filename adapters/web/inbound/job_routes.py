@@ -60,6 +60,7 @@ class JobHandlers:
             web.post(f"{job}/confirm", self.confirm),
             web.post(f"{job}/cancel", self.cancel),
             web.post(f"{job}/repeat", self.repeat),
+            web.post(f"{job}/share", self.share),
             *(web.get(f"{job}/{name}", self._file_handler(name)) for name in self._files.names),
             web.get(f"{job}/tile", self.tile),
             web.get("/api/events", self.follow_many),
@@ -133,6 +134,10 @@ class JobHandlers:
         actor = actor_of(request)
         job = await self._service.cancel(_job_id(request), actor)
         return web.json_response(await self._json(job, actor))
+
+    async def share(self, request: web.Request) -> web.StreamResponse:
+        """`POST /api/jobs/{id}/share`: `{"url"}` of a page that anybody may see; null without `PUBLIC_URL`."""
+        return web.json_response({"url": await self._service.share(_job_id(request), actor_of(request))})
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
         """`DELETE /api/jobs/{id}`: the pictures go, the receipt stays."""

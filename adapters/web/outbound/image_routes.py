@@ -48,14 +48,14 @@ class JobFiles:
         """Every kind of file a job has."""
         return tuple(self._makers)
 
-    async def respond(self, request: web.Request, job: Job, name: str) -> web.StreamResponse:
-        """The file, with its true type. Raises TooLate or ResultExpired where there is none (any more)."""
+    async def respond(self, request: web.Request, job: Job, name: str, *, stem: str = "") -> web.StreamResponse:
+        """The file, with its true type, called `stem` where one is given. Raises TooLate or ResultExpired."""
         _check_there(job, of_source=name.startswith("source"))
-        wanted = request.query.get("as", "") if name == "image" else ""
+        wanted = request.query.get("as", "") if name == "image" and not stem else ""
         file = await (self._saved_as(request, job, wanted) if wanted else self._makers[name](job))
         if not file.path.is_file():
             raise ResultExpired
-        return _file_response(request, file, job, name)
+        return _file_response(request, file, job, name, stem)
 
     async def tile(self, request: web.Request, job: Job) -> web.StreamResponse:
         """One tile: `?of=result|source`, `halved=` how often the sides are halved, column `x`, row `y`."""
@@ -121,14 +121,14 @@ def _check_there(job: Job, *, of_source: bool) -> None:
         raise TooLate(state=str(job.state)) if job.state.terminal else Denied(409, "not_ready", NOT_READY, 2)
 
 
-def _file_response(request: web.Request, file: MediaFile, job: Job, name: str) -> web.StreamResponse:
+def _file_response(request: web.Request, file: MediaFile, job: Job, name: str, stem: str) -> web.StreamResponse:
     inline = file.mime in _INLINE_TYPES
     download = request.query.get("download") in {"1", "true"} or not inline
     response = web.FileResponse(file.path)
     # FileResponse would guess the type from the file's name; the type that was read from the bytes is the true one.
     response.content_type = file.mime if inline else "application/octet-stream"
     response.headers["Cache-Control"] = "private, max-age=3600"
-    full_name = file_name(job).rpartition(".")[0] + suffix_for(file.mime)
+    full_name = file_name(job, stem).rpartition(".")[0] + suffix_for(file.mime)
     saved_as = full_name if name == "image" else f"{job.id}-{name}{file.path.suffix}"
     response.headers["Content-Disposition"] = disposition("attachment" if download else "inline", saved_as)
     return response

@@ -157,9 +157,21 @@ def receipt_json(receipt: Receipt, locale: str) -> Json:
     }
 
 
-def result_json(job: Job, result: Result) -> Json:
-    """The model's outputs under the model's own names; addresses are those of this page."""
-    base = f"/api/jobs/{job.id}"
+def shared_json(job: Job, locale: str, base: str) -> Json:
+    """What a shared page shows; its pictures lie below `base`. Neither the file's name nor who asked is told."""
+    assert job.result is not None
+    return {
+        "name": "",
+        "input": input_json(job.input) if job.input else None,
+        "result": result_json(job, job.result, base, "upscaled"),
+        "alt": sentences.alt_text(job, locale, max_chars=1_000),
+        "about": sentences.parameters_line(job, locale),
+    }
+
+
+def result_json(job: Job, result: Result, base: str = "", stem: str = "") -> Json:
+    """The model's outputs under the model's own names; addresses are those of this page, or lie below `base`."""
+    base = base or f"/api/jobs/{job.id}"
     small = not is_large(result.bytes, result.width_px, result.height_px)
     before = job.input
     small_before = before is None or not is_large(before.bytes, before.width_px, before.height_px)
@@ -169,7 +181,7 @@ def result_json(job: Job, result: Result) -> Json:
             "width": result.width_px,
             "height": result.height_px,
             "file_size": result.bytes,
-            "file_name": file_name(job),
+            "file_name": file_name(job, stem),
             "content_type": result.mime,
         },
         "seed": result.seed,
@@ -189,9 +201,9 @@ def result_json(job: Job, result: Result) -> Json:
     }
 
 
-def file_name(job: Job) -> str:
-    """A name to save the result under: the picture's own name with the factor, else the job's reference."""
-    stem = job.source.name.rsplit("/", 1)[-1].rsplit(".", 1)[0].strip() or job.id
+def file_name(job: Job, stem: str = "") -> str:
+    """A name to save the result under: `stem`, else the picture's own name, else the reference; with the factor."""
+    stem = stem or job.source.name.rsplit("/", 1)[-1].rsplit(".", 1)[0].strip() or job.id
     safe = "".join(char if char.isalnum() or char in " -_()" else "_" for char in stem)[:80].strip() or job.id
     factor = f"{job.parameters.factor:g}x"
     return f"{safe}-{factor}{suffix_for(job.result.mime if job.result else 'image/png')}"

@@ -36,6 +36,12 @@ def login_texts(locale: str) -> dict[str, str]:
     }
 
 
+def share_texts(locale: str) -> dict[str, str]:
+    """The page's of a shared result."""
+    own = {"share_gone": tr("This picture is no longer shown: its link has ended, or it was deleted.", locale)}
+    return {"title": tr("Upscale", locale), **_viewer(locale), **own, "b_download": tr("Download", locale)}
+
+
 def _frame(locale: str) -> dict[str, str]:
     return {
         "title": tr("Upscale", locale),
@@ -57,8 +63,6 @@ def _frame(locale: str) -> dict[str, str]:
         "example_fast": tr("Three times larger, more invented detail", locale),
         "example_usage": tr("What was spent", locale),
         "example_help": tr("Everything it can do", locale),
-        "before": tr("Before", locale),
-        "after": tr("After", locale),
         "drop_here": tr("Drop to add", locale),
         "offline": tr("Connection lost. Trying again …", locale),
         "failed_request": tr("The bot did not answer. Is it still running?", locale),
@@ -149,8 +153,6 @@ def _job(locale: str) -> dict[str, str]:
         "elapsed": tr("{n} s so far", locale),
         "expires": tr("This price is held for {time}.", locale),
         "cancelled": tr("Cancelled.", locale),
-        "slider": tr("Show more of the picture before or after", locale),
-        "slider_value": tr("{n} % of the picture after", locale),
         "done": tr("Done: {size}", locale),
         "deleted": tr("The pictures of this job have been deleted. The receipt stays.", locale),
         "gone": tr("The picture is no longer kept.", locale),
@@ -171,6 +173,10 @@ def _viewer(locale: str) -> dict[str, str]:
             "D puts both side by side, F fills the screen.",
             locale,
         ),
+        "before": tr("Before", locale),
+        "after": tr("After", locale),
+        "slider": tr("Show more of the picture before or after", locale),
+        "slider_value": tr("{n} % of the picture after", locale),
         "zoom": tr("Zoom", locale),
         "zoom_in": tr("Zoom in", locale),
         "zoom_out": tr("Zoom out", locale),
@@ -195,6 +201,8 @@ def _batch(locale: str) -> dict[str, str]:
         "save": tr("Save", locale),
         "format": tr("Format", locale),
         "quality": tr("Quality", locale),
+        "share": tr("Share", locale),
+        "share_lead": tr("Whoever has this link sees the picture until it is deleted.", locale),
         "copy_image": tr("Copy image", locale),
         "copy_failed": tr("This browser did not let the picture be copied.", locale),
     }

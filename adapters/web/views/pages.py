@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import html
-import json
-import re
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from adapters.web.connection.security import COOKIE, PAGE_POLICY, SESSION_S, Denied, Guard, harden
+from adapters.web.connection.security import COOKIE, SESSION_S, Denied, Guard
 from adapters.web.inbound.job_routes import actor_of
 from adapters.web.inbound.request_body import form_fields
 from adapters.web.settings import Settings
 from adapters.web.views.card import bytes_text
 from adapters.web.views.page_texts import login_texts, page_texts
+from adapters.web.views.template import STATIC_DIR, Template
 from core.domain.parameters.spec import PRESETS, SPECS
 from core.ports import AdapterContext
-from core.presentation import language_of
 
-STATIC_DIR = Path(str(files("adapters.web.views"))) / "static"
 MAX_JOBS_AT_ONCE = 20
 LIMITS = {"max_input_bytes", "max_input_pixels", "min_input_side_px", "max_output_side_px", "max_output_pixels"}
 
@@ -31,7 +25,6 @@ _TYPES = {
     ".svg": "image/svg+xml",
     ".webmanifest": "application/manifest+json",
 }
-_PLACEHOLDER = re.compile(r"\{\{([a-z_]+)\}\}")
 _STEPS = {"factor": 0.1, "creativity": 0.05, "guidance": 0.1, "steps": 1, "seed": 1}
 
 
@@ -43,8 +36,8 @@ class PageHandlers:
         self._settings = settings
         self._guard = guard
         self._static = {path.name: path for path in STATIC_DIR.iterdir() if path.suffix in _TYPES}
-        self._index = (STATIC_DIR / "index.html").read_text("utf-8")
-        self._login = (STATIC_DIR / "login.html").read_text("utf-8")
+        self._index = Template("index.html")
+        self._login = Template("login.html")
 
     def guarded_routes(self) -> list[web.RouteDef]:
         """Only for those who are signed in."""
@@ -74,13 +67,14 @@ class PageHandlers:
             "presets": PRESETS,
             "defaults": dict(await self._context.service.defaults(actor)),
             "play_money": self._context.service.play_money,
+            "can_share": self._context.service.can_share,
             "allow_unsafe": self._context.service.allow_unsafe,
             "limits": self._settings.model_dump(include=LIMITS),
             "max_jobs_at_once": MAX_JOBS_AT_ONCE,
             "signed_in": self._settings.token is not None,
             "version": self._context.version,
         }
-        return _page(_filled(self._index, texts, actor.locale, boot))
+        return self._index.respond(texts, actor.locale, boot)
 
     async def login_page(self, request: web.Request) -> web.StreamResponse:
         """The form; straight on to the page where nothing is to be asked."""
@@ -123,7 +117,7 @@ class PageHandlers:
         locale = actor_of(request).locale
         texts = login_texts(locale)
         texts["login_problem"] = texts.get(problem, "")
-        response = _page(_filled(self._login, texts, locale, None))
+        response = self._login.respond(texts, locale)
         response.set_status(status)
         return response
 
@@ -150,23 +144,3 @@ def _controls() -> dict[str, Any]:
         for spec in SPECS.values()
         if spec.kind != "bool"
     }
-
-
-def _filled(template: str, texts: dict[str, str], locale: str, boot: dict[str, Any] | None) -> str:
-    """The template with `{{names}}` replaced: sentences escaped, `boot` as JSON that cannot end its element."""
-
-    def value(match: re.Match[str]) -> str:
-        name = match[1]
-        if name == "lang":
-            return language_of(locale).replace("_", "-")
-        if name == "boot":
-            return json.dumps(boot, ensure_ascii=False).replace("<", "\\u003c")
-        return html.escape(texts[name])
-
-    return _PLACEHOLDER.sub(value, template)
-
-
-def _page(text: str) -> web.Response:
-    response = web.Response(text=text, content_type="text/html", headers={"Cache-Control": "no-store"})
-    harden(response, PAGE_POLICY)
-    return response

@@ -384,6 +384,14 @@ class FakeService:
     async def redeliver(self, job_id: str, actor: Requester, *, reply: ReplyAddress) -> Job:
         return self._known(job_id)
 
+    can_share = False
+
+    async def share(self, job_id: str, actor: Requester) -> str | None:
+        return None
+
+    async def shared(self, job_id: str, signature: str) -> Job:
+        raise e.JobNotFound
+
     async def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
         async for event in self.feed.follow(job_id, after, idle_s=5):
             if event is None:

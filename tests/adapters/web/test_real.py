@@ -43,8 +43,8 @@ class Bot:
         self.process = again.process
 
 
-async def start(data_dir: Path, port: int = 0) -> Bot:
-    """Start the bot with nothing configured and wait until it says where it listens."""
+async def start(data_dir: Path, port: int = 0, **env: str) -> Bot:
+    """Start the bot with nothing else configured and wait until it says where it listens."""
     keep = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -52,7 +52,7 @@ async def start(data_dir: Path, port: int = 0) -> Bot:
         "bot",
         "run",
         cwd=ROOT,
-        env={**keep, "DATA_DIR": str(data_dir), "WEB_PORT": str(port)},
+        env={**keep, "DATA_DIR": str(data_dir), "WEB_PORT": str(port), **env},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

@@ -1,6 +1,6 @@
 // A finished job: slider, caption, receipt, buttons, details, comparison.
 
-import { t } from "./boot.js";
+import { boot, t } from "./boot.js";
 import { call, Refused } from "./api.js";
 import { announce, button, confirmDialog, el, icon } from "./dom.js";
 import { bytes, dateTime, decimal, size } from "./format.js";
@@ -36,6 +36,7 @@ function buttons(job, viewer, actions, changed, problem) {
     row.classList.add("open");
     row.querySelector(".away").focus();
   }, { class: "more", "aria-expanded": "false" });
+  const shown = el("p", { class: "fine share-link", hidden: true });
   const row = oneLine(el("div", { class: "actions result-actions" },
     el("a", { class: "button primary", href: job.result.download_url, download: job.result.image.file_name }, icon("download"), el("span", {}, t("b_download"))),
     button(t("b_again"), "again", ask("again")),
@@ -44,8 +45,9 @@ function buttons(job, viewer, actions, changed, problem) {
     button(t("b_twice_more"), "grow", ask("twice_more"), { class: "later" }),
     discloser(t("save_as"), "download", saveAs, "later"),
     ...[copyButton(viewer, problem)].filter(Boolean),
+    boot.can_share ? button(t("share"), "share", () => share(job, problem, shown), { class: "later" }) : "",
     discloser(t("b_details"), "info", details, "later"), remove, more));
-  return [row, saveAs, compare, details];
+  return [row, shown, saveAs, compare, details];
 }
 
 /** The row, with as many of its last actions behind "More" as do not fit on one line. */
@@ -120,6 +122,21 @@ function detailsView(job) {
     [t("d_line"), el("span", {}, el("code", {}, line), copy(line))],
   ];
   return el("dl", { class: "details", hidden: true }, rows.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+}
+
+/** Hand the address over: to the device's own sharing where it has one, else to the clipboard; and show it. */
+async function share(job, problem, shown) {
+  try {
+    const { url } = await call("POST", `/api/jobs/${job.job_id}/share`);
+    shown.replaceChildren(el("a", { href: url, rel: "noopener" }, url), " ", t("share_lead"));
+    shown.hidden = false;
+    if (navigator.share && matchMedia("(pointer: coarse)").matches) await navigator.share({ url }).catch(() => {});
+    else await navigator.clipboard?.writeText(url).then(() => announce(t("copied")), () => {});
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    problem.textContent = error.detail.message;
+    problem.hidden = false;
+  }
 }
 
 async function deleteImages(job, changed, problem) {
