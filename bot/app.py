@@ -54,6 +54,7 @@ from core.storage.job_files import JobFiles
 from core.storage.jobs import SqlJobStore
 from core.storage.ledger import SqlLedger
 from core.storage.migrate import migrate
+from core.storage.obligations import SqlObligations
 from core.storage.private_folder import make_private
 from core.storage.state import SqlAppState, adopt_key
 
@@ -112,6 +113,7 @@ class App:
         self.adapters: dict[str, ChatAdapter] = {"cli": SilentAdapter("cli", shape="page")}
         self.tools = Tools(
             store=self.store,
+            obligations=SqlObligations(self.database, self.vault, self.clock),
             ledger=self.ledger,
             upscaler=self.upscaler,
             images=self.images,

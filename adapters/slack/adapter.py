@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 import aiohttp
 import structlog
@@ -27,7 +28,7 @@ from adapters.slack.outbound.ephemeral import Answers
 from adapters.slack.outbound.errors import SlackError, code_of, delivery_error
 from adapters.slack.outbound.file_access import Files
 from adapters.slack.outbound.job_message import SlackReply
-from adapters.slack.outbound.posting import Notebook, Poster
+from adapters.slack.outbound.posting import Notebook, Poster, remove_message
 from adapters.slack.outbound.rate_limit import Budget
 from adapters.slack.outbound.response_url import Responses
 from adapters.slack.outbound.streaming import Streams
@@ -231,6 +232,11 @@ class SlackAdapter:
         streams = self._streams
         assert streams is not None
         return SlackReply(poster, notes, deliverer, streams, self._stop_job)
+
+    async def remove_message(self, message: Mapping[str, Any]) -> None:
+        """A message that a reply had to leave. Raises DeliveryError."""
+        team = Team(message["team"], message["enterprise"])
+        await remove_message(self._parts().api, team, message["channel"], message["ts"])
 
     async def _stop_job(self, job: Job) -> None:
         """The requester pressed Stop on the stream."""

@@ -282,6 +282,13 @@ class Job:
     images_deleted: bool = False
 
     @property
+    def needs_last_words(self) -> bool:
+        """Whether this ended job's own message does not show its picture, so that words have to close it."""
+        if self.state is not JobState.SUCCEEDED:
+            return self.state.terminal
+        return self.delivery is not None and (self.delivery.shape == "kept" or bool(self.delivery.elsewhere))
+
+    @property
     def reference(self) -> str:
         """What people are shown and what `python -m bot job REF` takes."""
         return self.id

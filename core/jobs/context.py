@@ -28,6 +28,7 @@ from core.ports import (
     Metrics,
     NoMetrics,
     NotOwner,
+    Obligations,
     OperatorAlerts,
     OwnLease,
     Reply,
@@ -83,8 +84,8 @@ class PipelineSettings:
     start_within_s: float = 6 * 3600
     """When the provider gives up a request that no runner has started (fal: `FalConfig.start_timeout_s`)."""
 
-    deliver_retry_s: float = 1800
-    announce_retry_s: float = 3600
+    deliver_retry_s: float = 2 * 86_400
+    """How long a platform that is away is given the picture again, before the picture is only kept."""
 
 
 class PriceBook(Protocol):
@@ -97,9 +98,10 @@ class PriceBook(Protocol):
 class StoredMemo:
     """`ReplyMemo` of one job on the jobs table."""
 
-    def __init__(self, store: JobStore, job_id: str) -> None:
+    def __init__(self, store: JobStore, obligations: Obligations, job: Job) -> None:
         self._store = store
-        self._job_id = job_id
+        self._obligations = obligations
+        self._job, self._job_id = job, job.id
         self._lock = asyncio.Lock()
 
     async def load(self) -> dict[str, Any]:
@@ -111,12 +113,17 @@ class StoredMemo:
         async with self._lock:
             await self._store.save_memo(self._job_id, {**await self.load(), **values})
 
+    async def leave(self, message: Mapping[str, Any]) -> None:
+        """Note a message that must still be removed."""
+        await self._obligations.owe_removal(self._job, message)
+
 
 @dataclass
 class Tools:
     """The pipeline's dependencies, and its small in-process state about jobs that run here."""
 
     store: JobStore
+    obligations: Obligations
     ledger: Ledger
     upscaler: Upscaler
     images: ImageShop
@@ -174,7 +181,7 @@ class Tools:
 
     def reply(self, job: Job) -> Reply:
         """The job's one message."""
-        return self.adapter(job.reply.platform).reply(job.reply, StoredMemo(self.store, job.id))
+        return self.adapter(job.reply.platform).reply(job.reply, StoredMemo(self.store, self.obligations, job))
 
     def show(self, job: Job, progress: Progress) -> Job:
         """Tell everybody how far the job is; the returned snapshot carries the progress."""

@@ -13,16 +13,9 @@ FIRST_EDIT_WAIT_S = 1.0
 """How long a job that is about to cost money waits for the answer to its very first message."""
 
 
-def must_be_said(job: Job) -> bool:
-    """Whether an ended job's own message does not show its picture, so that words have to close it."""
-    if job.state is not JobState.SUCCEEDED:
-        return True
-    return job.delivery is not None and (job.delivery.shape == "kept" or bool(job.delivery.elsewhere))
-
-
 def last_words(tools: Tools, job: Job) -> Callable[[], Awaitable[None]] | None:
     """The call that closes the job's message; None where the picture in it says everything."""
-    if not must_be_said(job):
+    if not job.needs_last_words:
         return None
     reply = tools.reply(job)
     if job.state is JobState.SUCCEEDED:

@@ -17,6 +17,7 @@ from core.accounts.records import Members
 from core.domain.errors import InternalError, LedgerUnavailable
 from core.domain.job import Job, JobState
 from core.engine.workflows import DbosEngine
+from core.jobs.obligations import fulfil_due
 from core.jobs.steps import Pipeline, next_step
 from core.storage.database import DATABASE_ERRORS
 
@@ -76,6 +77,7 @@ class Janitor:
             Duty("cancels", 1, self.notice_cancels),
             Duty("questions", 2, self.expire_questions),
             Duty("broken", 3, self.resume_broken),
+            Duty("obligations", 2, self.fulfil_obligations),
             Duty("stale", 15, self.pick_up),
             Duty("holds", 30, self.keep_holds),
             Duty("images", 600, self.delete_old_images),
@@ -114,6 +116,10 @@ class Janitor:
         """Prices that nobody agreed to in time; their own workflow ends them and says so."""
         for job in await self._tools.store.unconfirmed_before(self._tools.clock.now()):
             await self._engine.start(job.id, part="announce")
+
+    async def fulfil_obligations(self) -> None:
+        """Ends that are not told yet, and messages that must still be removed."""
+        await fulfil_due(self._tools, self._pipeline.jobs_here)
 
     async def resume_broken(self) -> None:
         """Jobs that fell out of the engine while its tables were away."""

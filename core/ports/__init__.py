@@ -13,7 +13,7 @@ from core.ports.money import Granted, HoldAnswer, HoldRequest, Ledger, MustWait
 from core.ports.operator import LogOnly, OperatorAlerts, OperatorNews, PlaceAsks, UnclearBill, UnclearPrice
 from core.ports.ownership import Lease, NotOwner, OwnLease
 from core.ports.service import Service
-from core.ports.storage import AppState, JobEngine, JobStore, OpenHere
+from core.ports.storage import AppState, JobEngine, JobStore, Obligation, Obligations, OpenHere
 from core.ports.upscaler import (
     BillingEvent,
     Found,
@@ -59,6 +59,8 @@ __all__ = [
     "MustWait",
     "NoMetrics",
     "NotOwner",
+    "Obligation",
+    "Obligations",
     "OpenHere",
     "OperatorAlerts",
     "OperatorNews",

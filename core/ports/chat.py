@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from core.domain.job import Delivery, Job, Progress, ReplyAddress, Source
 from core.domain.limits import LimitStatus
@@ -29,6 +29,12 @@ class ReplyMemo(Protocol):
 
     async def save(self, **values: Any) -> None:
         """Merge these in; returns when they are durable."""
+
+    async def leave(self, message: Mapping[str, Any]) -> None:
+        """Note a message of ours that must be removed though the platform does not do it now.
+
+        It is given to the adapter's `RemovesMessages.remove_message` until that succeeds, for days.
+        """
 
 
 class Reply(Protocol):
@@ -101,6 +107,14 @@ class ChatAdapter(Protocol):
 
     async def problem(self) -> str | None:
         """None when connected and healthy, else one plain word for `/readyz`."""
+
+
+@runtime_checkable
+class RemovesMessages(Protocol):
+    """An adapter that can remove a message that a reply had to `leave`."""
+
+    async def remove_message(self, message: Mapping[str, Any]) -> None:
+        """Remove it, or close it in words; done already is fine. Raises DeliveryUnavailable and DeliveryRefused."""
 
 
 class TokenCheck(Protocol):

@@ -27,6 +27,42 @@ class OpenHere:
     total: int
 
 
+@dataclass(frozen=True, slots=True)
+class Obligation:
+    """Something still owed to a member's message: its job's end to be told, or a message to be removed.
+
+    `data` is the adapter's own, for a removal. `tries` counts this one. Times are unix seconds.
+    """
+
+    id: str
+    job_id: str
+    kind: Literal["announce", "remove"]
+    platform: str
+    data: Mapping[str, Any]
+    made_at: float
+    expires_at: float
+    tries: int
+
+
+class Obligations(Protocol):
+    """Rows of what is owed. The end of a job is noted by the transaction that ends it."""
+
+    async def owe_removal(self, job: Job, data: Mapping[str, Any]) -> None:
+        """Note a message that must go."""
+
+    async def take_due(self, limit: int) -> Sequence[Obligation]:
+        """Those whose time has come; nobody else is given them for two minutes."""
+
+    async def postpone(self, obligation_id: str, *, asked_s: float | None = None) -> None:
+        """Try again later, ever more seldom, and not before what the platform asked for."""
+
+    async def fulfil(self, obligation_id: str) -> None:
+        """Nothing of it is owed any more; absent is fine."""
+
+    async def count(self) -> int:
+        """How many are open."""
+
+
 class JobStore(Protocol):
     """The jobs table. Every method is one transaction; `update` returns the new snapshot."""
 

@@ -29,7 +29,7 @@ from core.storage.codec import from_row, to_row
 from core.storage.database import Database
 from core.storage.encryption import KeyChanged, Vault
 from core.storage.migrate import known_revisions, upgrade_to
-from core.storage.tables import app_state, jobs, metadata, replicas
+from core.storage.tables import app_state, jobs, metadata, obligations, replicas
 from core.storage.tables_ledger import meta
 
 FORMAT = 1
@@ -177,6 +177,7 @@ def _restore(connection: Connection, file: Path, revision: str, vault: Vault, at
                     _fill(connection, table, lines)
     upgrade_to(connection, "head")
     _check_key(connection, vault)
+    connection.execute(delete(obligations))  # nothing is said by itself about what ended long ago
     connection.execute(delete(meta).where(meta.c.key == _EPOCH))
     connection.execute(insert(meta).values(key=_EPOCH, value=str(max(epoch, int(at)) + 1)))
     return _close_unfinished(connection, vault, at)

@@ -20,6 +20,7 @@ from core.ports.storage import OpenHere, OpenJobs
 from core.storage.codec import from_row, to_row
 from core.storage.database import Database
 from core.storage.encryption import Vault
+from core.storage.obligations import owe_announcement
 from core.storage.tables import app_state, incidents, jobs, replicas
 
 _ID = jobs.c.id == bindparam("job")
@@ -132,8 +133,11 @@ class SqlJobStore:
         changes: Mapping[str, Any],
         extra: dict[str, Any],
     ) -> Job:
-        changed = dataclasses.replace(self._locked(connection, job_id, token), **changes, updated_at=self._clock.now())
+        before, now = self._locked(connection, job_id, token), self._clock.now()
+        changed = dataclasses.replace(before, **changes, updated_at=now)
         connection.execute(_SET, {**to_row(changed, self._vault), **extra, "job": job_id})
+        if changed.needs_last_words and not before.state.terminal:
+            owe_announcement(connection, changed, now)
         return changed
 
     def _locked(self, connection: Connection, job_id: str, token: str | None) -> Job:

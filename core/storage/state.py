@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from core.ports import Clock
 from core.storage.database import Database
 from core.storage.encryption import KeyChanged, Vault
-from core.storage.tables import app_state, jobs
+from core.storage.tables import app_state, jobs, obligations
 
 _GET = select(app_state.c.value).where(
     app_state.c.area == bindparam("a"),
@@ -119,6 +119,10 @@ def _reseal(connection: Connection, vault: Vault) -> None:
         if vault.opens(value):
             one = (app_state.c.area == area) & (app_state.c.key == key)
             connection.execute(update(app_state).where(one).values(value=vault.reseal(value)))
+    for row in connection.execute(select(obligations.c.id, obligations.c.data)).all():
+        if vault.opens(row.data):
+            one = obligations.c.id == row.id
+            connection.execute(update(obligations).where(one).values(data=vault.reseal(row.data)))
     last = ""
     query = select(jobs.c.id, jobs.c.secret).where(jobs.c.id > bindparam("last")).order_by(jobs.c.id)
     while rows := connection.execute(query.limit(_RESEAL_ROWS), {"last": last}).all():

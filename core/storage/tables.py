@@ -69,6 +69,20 @@ app_state = Table(
     Column("expires_at", Float),
 )
 
+obligations = Table(
+    "obligations",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("job_id", String(16), nullable=False),
+    Column("kind", String(12), nullable=False),
+    Column("platform", String(20), nullable=False),
+    Column("made_at", Float, nullable=False),
+    Column("due_at", Float, nullable=False, index=True),
+    Column("expires_at", Float, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("data", Text, nullable=False),
+)
+
 incidents = Table(
     "incidents",
     metadata,

@@ -12,7 +12,7 @@ import hashlib
 import heapq
 import itertools
 from collections import Counter, defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +22,7 @@ from aiohttp import web
 
 from core.domain.errors import (
     DamagedImage,
+    DeliveryUnavailable,
     ModelFailed,
     NotAnImage,
     ProviderBusy,
@@ -439,6 +440,8 @@ class FakeAdapter:
         self.attachments: dict[str, Download] = {}
         self.clock = clock
         self.reachable = True
+        self.away_until = 0.0
+        self.removed: list[dict[str, Any]] = []
 
     def message(self, job: Job) -> FakeMessage:
         """The message that this job's answer goes to."""
@@ -451,6 +454,8 @@ class FakeAdapter:
             await self.gates[call].wait()
         if self.faults[call]:
             raise self.faults[call].popleft()
+        if self.clock.now() < self.away_until:
+            raise DeliveryUnavailable(retry_after_s=None)
 
     async def serve(self, ready: Callable[[], None]) -> None:
         ready()
@@ -462,6 +467,10 @@ class FakeAdapter:
     async def download(self, source: Source) -> Download:
         await self.pass_through("download")
         return self.attachments.get(source.url, Download(source.url))
+
+    async def remove_message(self, message: Mapping[str, Any]) -> None:
+        await self.pass_through("remove_message")
+        self.removed.append(dict(message))
 
     async def notify(self, workspace_id: str, channel_id: str, notice: Notice) -> None:
         await self.pass_through("notify")

@@ -12,10 +12,18 @@ from typing import Any
 import structlog
 
 from adapters.slack.outbound.api_client import SlackApi, Team
-from adapters.slack.outbound.errors import REQUEST_GONE, UNREACHABLE_PLACE, SlackError, SlackRefused, elsewhere_may_go
+from adapters.slack.outbound.errors import (
+    REQUEST_GONE,
+    UNREACHABLE_PLACE,
+    SlackError,
+    SlackRefused,
+    delivery_error,
+    elsewhere_may_go,
+)
 from adapters.slack.outbound.response_url import Responses
 from adapters.slack.views.blocks import Content
 from adapters.slack.views.job import passing
+from core.domain.errors import DeliveryRefused, DeliveryUnavailable
 from core.domain.job import ReplyAddress
 from core.ports import Clock, ReplyMemo
 from core.presentation import tr
@@ -50,11 +58,24 @@ class Notebook:
             self._values = dict(await self._memo.load())
         return self._values.get(name)
 
+    async def leave(self, **message: str) -> None:
+        """Note a message that must still be removed."""
+        await self._memo.leave(message)
+
     async def put(self, **values: Any) -> None:
         """Note these durably."""
         await self._memo.save(**values)
         if self._values is not None:
             self._values.update(values)
+
+
+async def remove_message(api: SlackApi, team: Team, channel: str, ts: str) -> None:
+    """Take a message of ours away; gone already is fine. Raises DeliveryError."""
+    try:
+        await api.call(team, "chat.delete", max_wait_s=30.0, channel=channel, ts=ts)
+    except SlackError as error:
+        if error.error != "message_not_found":
+            raise delivery_error(error) from None
 
 
 class Poster:
@@ -169,11 +190,15 @@ class Poster:
         )
 
     async def remove(self, place: Place, ts: str) -> bool:
-        """Take a message of ours away; False where Slack would not."""
+        """Take a message of ours away; False where Slack does not. Where it is only away, that is noted for later."""
         try:
-            await self._api.call(self.team, "chat.delete", max_wait_s=30.0, channel=place.channel, ts=ts)
-        except SlackError as error:
-            return error.error == "message_not_found"
+            await remove_message(self._api, self.team, place.channel, ts)
+        except DeliveryUnavailable:
+            of = {"team": self.team.team_id, "enterprise": self.team.enterprise_id}
+            await self._notes.leave(**of, channel=place.channel, ts=ts)
+            return False
+        except DeliveryRefused:
+            return False
         return True
 
     async def whisper(self, content: Content) -> bool:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import structlog
 
-from core.domain.errors import (
-    DeliveryRefused,
-    DeliveryUnavailable,
-)
+from core.domain.errors import DeliveryRefused, DeliveryUnavailable
 from core.domain.job import Delivery, Job, JobState, Receipt
 from core.domain.limits import LimitStatus
 from core.jobs.context import INTERRUPTIONS, Next, Tools
-from core.jobs.endings import must_be_said
 from core.net.retry import Backoff, retry
 
 log = structlog.get_logger(__name__)
 
 _BROKEN_DELIVERIES = 3
-PAUSES = Backoff(first_s=1.0, cap_s=60.0)
+PAUSES = Backoff(first_s=1.0, cap_s=300.0)
 
 
 async def deliver(tools: Tools, job: Job) -> Next:
@@ -43,7 +39,7 @@ async def deliver(tools: Tools, job: Job) -> Next:
     log.info(
         "job_ended", job=job.id, state=job.state.value, delivery=delivery.shape, charged_nanousd=receipt.charged_nanousd
     )
-    return "announce" if must_be_said(job) else "end"
+    return "announce" if job.needs_last_words else "end"
 
 
 async def _deliver(tools: Tools, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
@@ -74,7 +70,7 @@ async def _deliver(tools: Tools, job: Job, left: tuple[LimitStatus, ...]) -> Del
             post,
             clock=tools.clock,
             pause=pause,
-            within_s=tools.settings.deliver_retry_s,
+            within_s=max(0.0, job.updated_at + tools.settings.deliver_retry_s - tools.clock.now()),
         )
     except INTERRUPTIONS:
         raise

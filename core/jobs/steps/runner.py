@@ -11,7 +11,6 @@ import structlog
 from core.domain.errors import InternalError, LedgerUnavailable, UpscaleError
 from core.domain.job import Job, JobState
 from core.jobs.context import INTERRUPTIONS, Next, Tools
-from core.jobs.endings import must_be_said
 from core.jobs.steps import announce, collect, deliver, fail, prepare, reserve, submit, wait
 from core.ports.ownership import LeaseUnsure, owning
 from core.storage.database import DATABASE_ERRORS
@@ -117,7 +116,7 @@ class Pipeline:
 
     async def _judge(self, step: Next, job: Job) -> Next:
         if job.state.terminal and step != "announce":  # ended by an earlier run of this step, or from outside
-            return "announce" if must_be_said(job) else "end"
+            return "announce" if job.needs_last_words else "end"
         if job.error is not None and not job.state.terminal:  # already judged; a crash or the ledger cut its end short
             return await fail.end_with_error(self.tools, job, job.error)
         try:

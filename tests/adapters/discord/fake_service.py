@@ -52,7 +52,6 @@ from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Wi
 from core.domain.parameters.grammar import parse_request
 from core.domain.parameters.spec import resolve
 from core.domain.variations import redelivery, repeated_request
-from core.jobs.endings import must_be_said
 from core.ports import Change, ChatAdapter, MediaFile, OpenHere, Reply
 from core.presentation import Notice, explain
 from core.presentation.ending_texts import ending
@@ -110,6 +109,9 @@ class MemoryMemo:
 
     async def load(self) -> dict[str, Any]:
         return dict(self._store.get(self._job_id, {}))
+
+    async def leave(self, message: Mapping[str, Any]) -> None:
+        """Nothing is left here."""
 
     async def save(self, **values: Any) -> None:
         self._store.setdefault(self._job_id, {}).update(json.loads(json.dumps(values)))
@@ -257,7 +259,7 @@ class FakeCore:
     async def _end(self, job_id: str, delivery: Delivery) -> None:
         """As the core: where the picture is not in the job's own message, words close it."""
         job = self.set(job_id, state=JobState.SUCCEEDED, delivery=delivery, finished_at=self.clock.now())
-        if must_be_said(job):
+        if job.needs_last_words:
             try:
                 await self.reply(job_id).closed(job, ending(job))
             except DeliveryRefused as refusal:

@@ -48,7 +48,6 @@ from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Wi
 from core.domain.money import quote
 from core.domain.parameters.grammar import parse_request
 from core.domain.parameters.spec import resolve
-from core.jobs.endings import must_be_said
 from core.jobs.progress import ProgressLoop
 from core.ports import Change, ChatAdapter, MediaFile, OpenHere
 from core.presentation import Notice, explain
@@ -68,6 +67,9 @@ class Memo:
 
     async def load(self) -> dict[str, Any]:
         return dict(self._store)
+
+    async def leave(self, message: Mapping[str, Any]) -> None:
+        self._store.setdefault("must_go", []).append(dict(message))
 
     async def save(self, **values: Any) -> None:
         self._store.update(values)
@@ -283,7 +285,7 @@ class FakeService:
         except DeliveryRefused:
             delivery = Delivery("kept")
         job = self._set(row, state=JobState.SUCCEEDED, delivery=delivery, finished_at=self.clock.now())
-        if must_be_said(job):
+        if job.needs_last_words:
             try:
                 await self._again(lambda: reply.closed(job, ending(job)))
             except DeliveryRefused as refusal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,19 @@ async def test_a_progress_message_that_may_not_be_deleted_no_longer_says_that_wo
     assert "photo.png is ready" in text_of(root)
 
 
+async def test_a_message_that_slack_does_not_remove_while_it_is_away_is_removed_when_it_is_back(world: World) -> None:
+    root = await _upscaling(world)
+    away = world.slack.fault("chat.delete", status=503, body="x", times=99)
+    world.service.release("upscaling")
+    await _ended(world)
+    away.times = 0
+    (row,) = world.service.rows.values()
+    for message in row.memo["must_go"]:
+        for _ in range(2):  # gone already is fine
+            await world.adapter.remove_message(message)
+    assert root.deleted
+
+
 async def test_a_full_file_that_its_thread_refuses_is_linked_and_the_picture_counts_as_delivered(world: World) -> None:
     world.media.big = True
     root = await _upscaling(world)
@@ -151,6 +165,9 @@ class _Memo:
 
     async def load(self) -> dict[str, Any]:
         return dict(self._values)
+
+    async def leave(self, message: Mapping[str, Any]) -> None:
+        """Nothing is left here."""
 
     async def save(self, **values: Any) -> None:
         self._values.update(values)

@@ -41,6 +41,7 @@ from core.storage.encryption import Vault
 from core.storage.job_files import JobFiles
 from core.storage.jobs import SqlJobStore
 from core.storage.ledger import LedgerDatabase, LedgerSettings, SqlLedger
+from core.storage.obligations import SqlObligations
 from core.storage.state import SqlAppState
 from core.storage.tables import metadata
 from tests.fakes.core import (
@@ -218,6 +219,7 @@ class World:
     def make_tools(self, **changes: Any) -> Tools:
         parts: dict[str, Any] = {
             "store": Fused(self.store, self.fuse, _STORE_CALLS),
+            "obligations": SqlObligations(self.database, _VAULT, self.clock),
             "ledger": Fused(self.ledger, self.fuse, _LEDGER_CALLS),
             "upscaler": Fused(self.upscaler, self.fuse, _UPSCALER_CALLS),
             "images": self.real_images or cast(ImageShop, self.images),
@@ -327,6 +329,13 @@ class World:
             else:
                 return
         raise AssertionError(f"{name}: the database did not come back")
+
+    async def pass_time(self, seconds: float, *, every_s: float = 2.0) -> None:
+        """Let time go by while the maintenance looks for what is owed."""
+        until_at = self.clock.now() + seconds
+        while self.clock.now() < until_at:
+            await self.janitor.fulfil_obligations()
+            await self.clock.sleep(every_s)
 
     async def steps_until(self, job_id: str, step: Next) -> None:
         """Run the job's steps one by one until this one is the next."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import itertools
+from collections.abc import Mapping
 from typing import Any, cast
 
 import pytest
@@ -26,6 +27,9 @@ JOB = Job(
 class Notes:
     async def load(self) -> dict[str, Any]:
         return {}
+
+    async def leave(self, message: Mapping[str, Any]) -> None:
+        """Nothing is left here."""
 
     async def save(self, **values: Any) -> None:
         """Forgotten."""

@@ -1,0 +1,112 @@
+"""What is still owed to members, as rows: ends to be told, messages to be removed. See `core.jobs.obligations`.
+
+The row of an end is written in the transaction that ends the job, so no crash can lose it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+
+from core.domain.job import Job
+from core.ports import Clock
+from core.ports.storage import Obligation
+from core.storage.database import Database
+from core.storage.encryption import Vault
+from core.storage.tables import obligations
+
+_KEPT_S = 3 * 86_400.0
+_WORKFLOW_S = 90.0
+"""The job's own workflow tells its end first; this long after it whoever looks does."""
+
+_HELD_S = 120.0
+"""Who has taken a row is left alone with it for so long."""
+
+_PAUSE_GROWTH = 0.25
+_LEAST_PAUSE_S, _MOST_PAUSE_S = 5.0, 900.0
+
+_ADD = insert(obligations)
+_ONE = obligations.c.id == bindparam("one")
+_FULFIL = delete(obligations).where(_ONE)
+_DUE = select(obligations).where(obligations.c.due_at <= bindparam("now")).order_by(obligations.c.due_at)
+_POSTPONE = update(obligations).where(_ONE)
+
+
+def announcement(job_id: str) -> str:
+    """The id of the row that says that this job's end is to be told."""
+    return f"{job_id}:announce"
+
+
+def owe_announcement(connection: Connection, job: Job, now: float) -> None:
+    """Note that the job's end is to be told, within the transaction that ends it."""
+    values = {"id": announcement(job.id), "job_id": job.id, "kind": "announce", "platform": job.reply.platform}
+    times = {"made_at": now, "due_at": now + _WORKFLOW_S, "expires_at": now + _KEPT_S}
+    connection.execute(_ADD, {**values, **times, "tries": 0, "data": ""})
+
+
+class SqlObligations:
+    """`core.ports.Obligations` on SQLite or PostgreSQL."""
+
+    def __init__(self, database: Database, vault: Vault, clock: Clock) -> None:
+        self._db = database
+        self._vault = vault
+        self._clock = clock
+
+    async def owe_removal(self, job: Job, data: Mapping[str, Any]) -> None:
+        """Note a message that must go; the same message is noted once."""
+        now = self._clock.now()
+        digest = hashlib.sha256(json.dumps(dict(data), sort_keys=True).encode()).hexdigest()[:16]
+        values = {"id": f"{job.id}:{digest}", "job_id": job.id, "kind": "remove", "platform": job.reply.platform}
+        times = {"made_at": now, "due_at": now + _LEAST_PAUSE_S, "expires_at": now + _KEPT_S}
+        row = {**values, **times, "tries": 0, "data": self._vault.seal(dict(data))}
+
+        def work(connection: Connection) -> None:
+            connection.execute(_FULFIL, {"one": row["id"]})
+            connection.execute(_ADD, row)
+
+        await self._db.change(work)
+
+    async def take_due(self, limit: int) -> Sequence[Obligation]:
+        """Rows whose time has come, oldest first; nobody else is given them for two minutes."""
+        now = self._clock.now()
+        query = _DUE.limit(limit)
+        if not await self._db.look(lambda connection: connection.execute(query, {"now": now}).first()):
+            return ()
+
+        def work(connection: Connection) -> Sequence[Any]:
+            rows = connection.execute(query.with_for_update(skip_locked=True), {"now": now}).all()
+            held = update(obligations).where(obligations.c.id.in_([row.id for row in rows]))
+            connection.execute(held.values(due_at=now + _HELD_S, tries=obligations.c.tries + 1))
+            return rows
+
+        return [
+            Obligation(row.id, row.job_id, row.kind, row.platform, self._vault.unseal(row.data) or {}, row.made_at,
+                       row.expires_at, row.tries + 1)
+            for row in await self._db.change(work)
+        ]  # fmt: skip
+
+    async def postpone(self, obligation_id: str, *, asked_s: float | None = None) -> None:
+        """Try again later: after a quarter of its age, 5 s to 15 min, or what the platform asks for if that is more."""
+        now = self._clock.now()
+        made_at = select(obligations.c.made_at).where(_ONE)
+
+        def work(connection: Connection) -> None:
+            made = connection.execute(made_at, {"one": obligation_id}).scalar()
+            if made is not None:
+                pause_s = min(_MOST_PAUSE_S, max(_LEAST_PAUSE_S, (now - made) * _PAUSE_GROWTH, asked_s or 0.0))
+                connection.execute(_POSTPONE, {"one": obligation_id, "due_at": now + pause_s})
+
+        await self._db.change(work)
+
+    async def fulfil(self, obligation_id: str) -> None:
+        """Nothing of it is owed any more; absent is fine."""
+        await self._db.change(lambda connection: connection.execute(_FULFIL, {"one": obligation_id}).rowcount)
+
+    async def count(self) -> int:
+        """How many are open."""
+        count = select(func.count()).select_from(obligations)
+        return await self._db.look(lambda connection: connection.execute(count).scalar_one())
