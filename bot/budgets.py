@@ -13,7 +13,7 @@ from core.budgets.limits_file import LimitsFileError, load
 from core.budgets.prices import PriceBook
 from core.budgets.service import BudgetDesk
 from core.domain.errors import UpscaleError
-from core.domain.limits import LimitDefaults, Rule
+from core.domain.limits import LimitDefaults, Measure, Rule, ScopeKind, Window
 from core.domain.money import NANOUSD_PER_USD
 from core.jobs.maintenance import Duty
 from core.jobs.steps import Tools
@@ -43,6 +43,8 @@ def ledger_settings(s: Settings) -> LedgerSettings:
         user_waiting=s.limit_user_waiting,
     )
     rules: tuple[Rule, ...] = defaults.rules()
+    if s.fal_concurrency is not None and s.backend == "fal":
+        rules += (Rule(ScopeKind.EVERYTHING, Measure.RUNNING, Window.NOW, s.fal_concurrency, "operator"),)
     if s.limits_file is not None:
         try:
             rules += load(s.limits_file)

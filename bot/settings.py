@@ -89,6 +89,7 @@ class Settings(BaseModel):
     limit_workspace_day_usd: Dollars | None = Field(default=Decimal(25), ge=0, decimal_places=9)
     limit_global_day_usd: Dollars | None = Field(default=Decimal(100), ge=0, decimal_places=9)
     limit_user_running: int | None = Field(default=3, ge=1)
+    fal_concurrency: int | None = Field(default=None, ge=1)
     limit_user_waiting: int | None = Field(default=20, ge=0)
     limits_file: Path | None = None
     allowed_workspaces: tuple[str, ...] = ()

@@ -23,7 +23,7 @@ from bot.settings_problems import SettingsError
 from core.storage.database_url import DatabaseUrlError, explain, parse
 from core.storage.encryption import KeyUnusable
 from core.storage.migrate import NewerDatabase
-from core.storage.sqlite_compat import too_old
+from core.storage.sqlite.compat import too_old
 
 T = TypeVar("T")
 

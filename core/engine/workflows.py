@@ -22,7 +22,7 @@ from dbos import DBOS, DBOSConfig, SetWorkflowID, WorkflowSerializationFormat
 from core.jobs.steps import Next, Pipeline
 from core.jobs.steps.runner import StorageTrouble
 from core.ports import NotOwner
-from core.storage import sqlite_compat
+from core.storage.sqlite import compat as sqlite_compat
 
 log = structlog.get_logger(__name__)
 

@@ -21,7 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from core.storage.database_url import for_asyncpg, parse
-from core.storage.sqlite_writer import SqliteLane
+from core.storage.sqlite.writer import SqliteLane
 
 T = TypeVar("T")
 
@@ -91,7 +91,7 @@ class Database:
             await connection.close()
 
     async def look(self, work: Callable[[Connection], T]) -> T:
-        """Run one short, indexed query. On SQLite it happens at once, on the event loop: see `sqlite_lane`."""
+        """Run one short, indexed query. On SQLite it happens at once, on the event loop: see `sqlite.writer`."""
         if self._lane is not None:
             return await self._lane.read(work)
         async with self._connected() as connection:

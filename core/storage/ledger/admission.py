@@ -1,4 +1,6 @@
-"""Jobs at once: who may run now, first come first served. Pure.
+"""Jobs at once: who may run now. Pure.
+
+Those who have nothing running go first, then small jobs, then who came first; after five minutes only that counts.
 
 A waiting job is passed by a later one only where the later one does not need what the earlier one waits for: a member
 with three jobs running does not keep others of the server waiting.
@@ -16,10 +18,14 @@ from core.storage.ledger.keys import NOW
 from core.storage.ledger.rules import Bound
 from core.storage.ledger.unit_of_work import Book, Hold
 
+_LONG_WAIT_S = 300.0
+_SMALL_PX = 20_000_000
+"""A phone's picture twice as large is more than this."""
+
 
 @dataclass(slots=True)
 class Line:
-    """One walk along the line, oldest first; slots kept for those ahead are remembered on the way."""
+    """One walk along the line; slots kept for those ahead are remembered on the way."""
 
     book: Book
     _kept: Counter[str] = field(default_factory=Counter)
@@ -33,7 +39,7 @@ class Line:
         """
         asking = set(asked)
         answers: dict[str, HoldAnswer] = {}
-        for hold in sorted(waiting, key=lambda hold: hold.seq or 0):
+        for hold in sorted(waiting, key=self._turn):
             if hold.state != "waiting":
                 continue
             slots = self._slots(hold)
@@ -64,6 +70,14 @@ class Line:
     def again(self, hold: Hold) -> HoldAnswer:
         """The answer once more to a job that joined in this batch."""
         return self._joined.get(hold.key) or Granted(decide.left(self.book, hold))
+
+    def _turn(self, hold: Hold) -> tuple[bool, bool, int]:
+        """What the line is sorted by, smallest first."""
+        if self.book.now - hold.held_at >= _LONG_WAIT_S:
+            return False, False, hold.seq or 0
+        everywhere = self.book.rules.keys.personal(hold.requester)[0]
+        has_running = self.book.balance(everywhere, NOW).running > 0
+        return has_running, hold.amount_px > _SMALL_PX, hold.seq or 0
 
     def _slots(self, hold: Hold) -> tuple[Bound, ...]:
         # A limit counts a hold only if the hold counts on its counter: role pots may be newer than the hold.

@@ -8,19 +8,21 @@ from decimal import Decimal
 from typing import Literal, TypeAlias, assert_never
 
 import structlog
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.domain.errors import BudgetError, LedgerUnavailable
 from core.domain.job import Requester
 from core.domain.limits import ScopeKind
 from core.domain.money import PIXELS_PER_MEGAPIXEL
-from core.ports import Granted, HoldAnswer, HoldRequest, MustWait
+from core.ports import Granted, HoldAnswer, HoldRequest, MustWait, NotOwner
 from core.storage.ledger import reserve as decide
 from core.storage.ledger import rows
 from core.storage.ledger.admission import Line
 from core.storage.ledger.keys import NOW, balance_key
 from core.storage.ledger.rules import Bound
 from core.storage.ledger.unit_of_work import OPEN, Book, Hold
+from core.storage.tables import jobs
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +49,8 @@ class SettleOp:
     amount_nanousd: int
     megapixels: Decimal
     real: bool
+    owner: str | None = None
+    """The token that the job's row must carry, where its run is bound to one (`core.ports.ownership`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class ReleaseOp:
 
     key: str
     kind: Literal["release", "expire"]
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +89,26 @@ async def run(connection: AsyncConnection, book: Book, ops: Sequence[Op]) -> lis
     book.balances = await rows.read_balances(connection, _needed(book, ops))
     waiting = await _line(connection, book, ops)
     # Slots and money that are given back in this batch are there for those who ask in it.
+    lost = await _lost(connection, ops)
     answers: dict[int, Answer] = {
-        index: _finish(book, op) for index, op in enumerate(ops) if not isinstance(op, HoldOp | AdmitOp)
+        index: NotOwner() if index in lost else _finish(book, op)
+        for index, op in enumerate(ops)
+        if not isinstance(op, HoldOp | AdmitOp)
     }
     answers |= _ask(book, ops, waiting)
     await rows.write(connection, book)
     return [answers[index] for index in range(len(ops))]
+
+
+async def _lost(connection: AsyncConnection, ops: Sequence[Op]) -> set[int]:
+    """Which calls come from a process that no longer owns its job. The rows stay as they are until the commit."""
+    bound = {i: op for i, op in enumerate(ops) if isinstance(op, SettleOp | ReleaseOp) and op.owner is not None}
+    if not bound:
+        return set()
+    keys = {op.key for op in bound.values()}
+    query = select(jobs.c.id, jobs.c.owner).where(jobs.c.id.in_(keys)).order_by(jobs.c.id).with_for_update(read=True)
+    owners = {row.id: row.owner for row in await connection.execute(query)}
+    return {index for index, op in bound.items() if owners.get(op.key) != op.owner}
 
 
 def _keys(op: Op) -> Iterable[str]:
@@ -136,7 +155,7 @@ async def _line(connection: AsyncConnection, book: Book, ops: Sequence[Op]) -> l
             book.holds.setdefault(hold.key, hold)
     names = {
         balance_key(bound.counter, NOW) for hold in waiting.values() for bound in book.rules.plan(hold.requester).slots
-    }
+    } | {balance_key(book.rules.keys.personal(hold.requester)[0], NOW) for hold in waiting.values()}
     book.balances |= await rows.read_balances(connection, names - book.balances.keys())
     return list(waiting.values())
 
@@ -151,11 +170,11 @@ def _askers(book: Book, ops: Sequence[Op]) -> Iterable[Requester]:
 
 def _finish(book: Book, op: SettleOp | ReleaseOp | CorrectOp | TouchOp) -> Answer:
     match op:
-        case SettleOp(key, amount_nanousd, megapixels, real):
+        case SettleOp(key, amount_nanousd, megapixels, real, _):
             if not decide.settle(book, key, amount_nanousd, megapixels, real=real):
                 log.warning("settle_without_hold", job=key)
             return None
-        case ReleaseOp(key, kind):
+        case ReleaseOp(key, kind, _):
             return decide.release(book, key, kind)
         case CorrectOp(key, amount_nanousd, corrected, note):
             return decide.correct(book, key, amount_nanousd, corrected, note)

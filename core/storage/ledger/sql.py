@@ -19,7 +19,8 @@ from core.domain.errors import BudgetError, LedgerUnavailable
 from core.domain.job import Requester
 from core.domain.limits import LimitStatus, Rule, Window
 from core.domain.windows import local_day, span
-from core.ports import Clock, HoldAnswer, HoldRequest
+from core.ports import Clock, HoldAnswer, HoldRequest, NotOwner
+from core.ports.ownership import owner_token
 from core.storage import tables_ledger as t
 from core.storage.database import Database
 from core.storage.ledger import operations as batch
@@ -88,12 +89,15 @@ class SqlLedger:
             await self._call(batch.TouchOp(tuple(keys)))
 
     async def settle(self, key: str, *, amount_nanousd: int, megapixels: Decimal, real: bool = True) -> None:
-        """Turn the hold into this charge, once. `real` False: nothing real was spent, whatever was held."""
-        await self._call(batch.SettleOp(key, amount_nanousd, megapixels, real))
+        """Turn the hold into this charge, once. `real` False: nothing real was spent, whatever was held.
+
+        Raises NotOwner, as `release` does, for a job that another process carries on by now.
+        """
+        await self._call(batch.SettleOp(key, amount_nanousd, megapixels, real, owner_token(key)))
 
     async def release(self, key: str) -> None:
         """Give the hold back in full."""
-        await self._call(batch.ReleaseOp(key, "release"))
+        await self._call(batch.ReleaseOp(key, "release", owner_token(key)))
 
     async def correct(self, key: str, *, amount_nanousd: int, note: str, megapixels: Decimal | None = None) -> int:
         """Make a settled charge this much by an `adjust` entry; returns the difference in nano-dollars."""
@@ -175,7 +179,7 @@ class SqlLedger:
         except (SQLAlchemyError, ArithmeticError) as error:  # a number that no column takes
             log.error("ledger_call_refused", op=type(op).__name__, kind=type(error).__name__)
             raise LedgerUnavailable from error
-        if isinstance(answer, BudgetError):
+        if isinstance(answer, BudgetError | NotOwner):
             raise answer
         return answer
 

@@ -6,7 +6,7 @@ import time
 import pytest
 from sqlalchemy import create_engine, text
 
-from core.storage import sqlite_compat
+from core.storage.sqlite import compat as sqlite_compat
 
 
 def test_rows_get_the_time_also_where_sqlite_is_older_than_its_own_function() -> None:

@@ -1,0 +1,1 @@
+"""What only SQLite needs: a writer of its own, and old libraries."""
