@@ -48,7 +48,7 @@ from core.net.token_gate import TokenGate
 from core.ports import AdapterContext, ChatAdapter, Clock
 from core.ports.clock import SystemClock
 from core.storage.database import Database
-from core.storage.database_url import for_psycopg, parse
+from core.storage.database_url import engine_url
 from core.storage.encryption import Vault
 from core.storage.job_files import JobFiles
 from core.storage.jobs import SqlJobStore
@@ -137,7 +137,7 @@ class App:
         self.pipeline = Pipeline(self.tools)
         self.engine = DbosEngine(
             self.pipeline,
-            database_url=_engine_url(s),
+            database_url=engine_url(s.database, s.data_dir),
             executor_id=new_name(),
             takes_over=self.serve,
             living=self.replicas.living,
@@ -292,10 +292,3 @@ class App:
 def build(settings: Settings, *, serve: bool = True, clock: Clock | None = None) -> App:
     """The bot for these settings; nothing is opened yet."""
     return App(settings, serve=serve, clock=clock)
-
-
-def _engine_url(s: Settings) -> str:
-    """The engine's own tables: a file of their own on SQLite (they must not share a writer), the same PostgreSQL."""
-    if parse(s.database).get_backend_name() == "sqlite":
-        return f"sqlite:///{(s.data_dir / 'jobs.db').as_posix()}"
-    return for_psycopg(s.database)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 import asyncpg
 from sqlalchemy import URL, make_url
@@ -136,3 +137,10 @@ def _sentence(error: BaseException) -> str | None:
         return "The disk is full: make room where DATA_DIR lies."
     text = str(error).lower()
     return next((sentence for part, sentence in _BY_TEXT if part in text), None)
+
+
+def engine_url(url: str, data_dir: Path) -> str:
+    """For the job engine's own tables: a file of their own on SQLite (they must not share a writer), else the same."""
+    if parse(url).get_backend_name() == "sqlite":
+        return f"sqlite:///{(data_dir / 'jobs.db').as_posix()}"
+    return for_psycopg(url)
