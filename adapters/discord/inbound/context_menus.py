@@ -99,7 +99,7 @@ class Menus:
         found = pictures_in(message)
         several = len(found.images) > 1
         await answer.think(ephemeral=several)
-        menu = Menu(found.images, total=found.total, others=found.others, user_id=answer.actor.user_id)
+        menu = Menu(found.images, total=found.total, others=found.others)
         if several:
             await self._offer(answer, menu, await self._prices(answer, menu))
         else:
@@ -192,7 +192,7 @@ class Menus:
         key = str(answer.id)
         await answer.open(OptionsModal(key, found.images, answer.locale, most=min(answer.most, len(found.images))))
         # After the answer, which had to be first; a person needs longer than this to fill it in.
-        menu = Menu(found.images, total=found.total, others=found.others)
+        menu = Menu(found.images, total=found.total, others=found.others, user_id=answer.actor.user_id)
         await self._desk.state.put(AREA, key, menu.to_json(self._desk.clock.now()))
 
     async def submitted(self, answer: Answer, key: str, data: Mapping[str, Any]) -> None:
