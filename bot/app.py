@@ -26,7 +26,7 @@ from bot.http.signed_links import FileLinks
 from bot.observability.gauges import Gauges
 from bot.observability.metrics import PrometheusMetrics
 from bot.observability.operator_alerts import AlertSender
-from bot.providers import PICTURE_FOLDERS, image_limits, make_upscaler
+from bot.providers import PICTURE_FOLDERS, image_limits, make_upscaler, pipeline_settings
 from bot.settings import Settings, secret
 from bot.supervisor import supervise
 from core.accounts.records import Members
@@ -40,7 +40,7 @@ from core.jobs.event_bus import JobFeed
 from core.jobs.maintenance import Janitor
 from core.jobs.null_adapter import SilentAdapter
 from core.jobs.service import UpscaleService, notice_for
-from core.jobs.steps import Pipeline, PipelineSettings, Tools
+from core.jobs.steps import Pipeline, Tools
 from core.net.client_address import TrustedProxies
 from core.net.fetch import SourceFetcher, SourceLimits
 from core.net.host_check import HostCheck
@@ -127,9 +127,7 @@ class App:
             fallback_adapter=SilentAdapter(),
             links=self.links,
             notice_for=notice_for,
-            settings=PipelineSettings(
-                confirm_above_nanousd=s.confirm_above_nanousd, collect_retry_s=s.retention_days * _DAY_S
-            ),
+            settings=pipeline_settings(s),
             metrics=self.metrics,
             operator=self.alerts,
             lease=self.roster,

@@ -8,6 +8,8 @@ from bot.settings import Settings, secret
 from core.domain.errors import ProviderHalted
 from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD
 from core.images.service import ImageLimits, ImageShop
+from core.jobs.disk_budget import DiskShares
+from core.jobs.steps import PipelineSettings
 from core.ports import Clock, Metrics, Upscaler
 from core.upscalers.fal import FalConfig, FalUpscaler
 from core.upscalers.sandbox import SandboxConfig, SandboxUpscaler
@@ -42,6 +44,16 @@ def make_upscaler(s: Settings, images: ImageShop, clock: Clock, metrics: Metrics
         clock,
         on_halt=on_halt,
         metrics=metrics,
+    )
+
+
+def pipeline_settings(s: Settings) -> PipelineSettings:
+    """What the operator allows of a job's way."""
+    shares = DiskShares(
+        unpaid_member=s.disk_unpaid_bytes, member=s.disk_member_bytes, all=s.disk_all_bytes, free=s.disk_free_bytes
+    )
+    return PipelineSettings(
+        confirm_above_nanousd=s.confirm_above_nanousd, collect_retry_s=s.retention_days * _DAY_S, disk=shares
     )
 
 

@@ -82,6 +82,10 @@ class Settings(BaseModel):
     max_output_side_px: int = Field(default=14_142, ge=16)
     max_output_pixels: int = Field(default=100_000_000, ge=256)
     trusted_file_hosts: tuple[str, ...] = ()
+    disk_member_bytes: int = Field(default=5_000_000_000, ge=1_000_000)
+    disk_unpaid_bytes: int = Field(default=500_000_000, ge=1_000_000)
+    disk_all_bytes: int = Field(default=50_000_000_000, ge=1_000_000)
+    disk_free_bytes: int = Field(default=1_000_000_000, ge=0)
 
     upscale_price_per_mp_usd: Dollars | None = Field(default=None, ge=0, le=100, max_digits=12, decimal_places=9)
     confirm_above_usd: Dollars = Field(default=Decimal("1.00"), ge=0, decimal_places=9)

@@ -179,6 +179,7 @@ class Members:
     async def erase_images(self, job: Job) -> Job:
         """Delete a job's pictures and caption here, and at the provider where it lets us."""
         await self._tools.files.remove(job.id)
+        self._tools.disk.forget(job.id)
         if job.source.kind == "upload":
             await self._tools.files.remove_upload(job.source.path)
         if job.remote is not None and job.remote.request_id:

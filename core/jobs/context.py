@@ -13,7 +13,7 @@ from core.domain.errors import JobNotFound
 from core.domain.job import Job, Progress
 from core.images.service import ImageShop
 from core.jobs.admission import Admission
-from core.jobs.disk_budget import DiskBudget
+from core.jobs.disk_budget import DiskBudget, DiskShares
 from core.jobs.eta import FinishTimes
 from core.jobs.event_bus import JobFeed
 from core.jobs.progress import ProgressLoop
@@ -60,11 +60,7 @@ class PipelineSettings:
     """One more than image workers: a heavy picture that waits for another leaves its worker to light ones."""
 
     upload_parallel: int = 6
-    unpaid_member_bytes: int = 500_000_000
-    unpaid_all_bytes: int = 10_000_000_000
-    free_disk_bytes: int = 1_000_000_000
-    """Below it nothing new is taken; what runs still needs room for its result."""
-
+    disk: DiskShares = field(default_factory=DiskShares)
     fetch_parallel: int = 6
     """Large results arriving side by side: more of them would be no sooner here, but the event loop less prompt."""
 
@@ -150,12 +146,7 @@ class Tools:
     turn: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self.disk = DiskBudget(
-            self.files.data_dir,
-            member_bytes=self.settings.unpaid_member_bytes,
-            all_bytes=self.settings.unpaid_all_bytes,
-            floor_bytes=self.settings.free_disk_bytes,
-        )
+        self.disk = DiskBudget(self.files.data_dir / "jobs", self.settings.disk, self.store.owners_of)
         self.admission = Admission(
             downloads=self.settings.download_parallel,
             pixels=self.settings.pixels_parallel,

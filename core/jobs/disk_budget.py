@@ -1,16 +1,44 @@
-"""Room on this machine's disk for pictures that nobody has paid for yet: per member, in all, and never the last of it.
+"""Room on this machine's disk for pictures: per member, in all, and never the last of it.
 
-Counts what this process fetched; a restart forgets it, and the floor of free disk still holds.
+Counted from what lies there, so that a restart forgets nothing: pictures nobody has paid for yet have a smaller share
+of their own, paid results count until they are deleted.
 """
 
 from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.domain.errors import StorageFull
+from core.domain.job import Requester
+from core.jobs.admission import Share
+
+_ASKED_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class DiskShares:
+    """Bytes. `free` is left in any case: what runs still needs room for its result."""
+
+    unpaid_member: int = 500_000_000
+    unpaid_all: int = 10_000_000_000
+    member: int = 5_000_000_000
+    all: int = 50_000_000_000
+    free: int = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    member: str
+    n_bytes: int
+    paid: bool
+
+
+OwnersOf = Callable[[Sequence[str]], Awaitable[Mapping[str, tuple[Requester, bool]]]]
+"""Who asked for these jobs, and whether they are paid for."""
 
 
 def free_bytes(folder: Path) -> int:
@@ -21,43 +49,84 @@ def free_bytes(folder: Path) -> int:
 
 
 class DiskBudget:
-    """Whether something new may be fetched. `member_bytes` and `all_bytes` bound unpaid pictures, `floor_bytes` is left
-    free in any case: what runs still needs room for its result.
-    """
+    """Whether something new may be fetched. `folder` holds each job's, below the first two letters of its id."""
 
     def __init__(
-        self,
-        folder: Path,
-        *,
-        member_bytes: int,
-        all_bytes: int,
-        floor_bytes: int,
-        free: Callable[[Path], int] = free_bytes,
+        self, folder: Path, shares: DiskShares, owners_of: OwnersOf, *, free: Callable[[Path], int] = free_bytes
     ) -> None:
         self._folder = folder
-        self._member_bytes = member_bytes
-        self._all_bytes = all_bytes
-        self._floor_bytes = floor_bytes
+        self._shares = shares
+        self._owners_of = owners_of
         self._free = free
-        self._jobs: dict[str, tuple[str, int]] = {}
+        self._jobs: dict[str, _Taken] = {}
+        self._scanned = False
+        self._scanning = asyncio.Lock()
 
     async def check(self, member: str) -> None:
         """Raises StorageFull where nothing new of this member is taken now."""
-        if await asyncio.to_thread(self._free, self._folder) < self._floor_bytes:
+        if not self._scanned:
+            await self.scan()
+        shares = self._shares
+        if await asyncio.to_thread(self._free, self._folder) < shares.free:
             raise StorageFull(reason="disk")
-        if self.used(member) >= self._member_bytes:
+        if self.unpaid(member) >= shares.unpaid_member:
             raise StorageFull(reason="member")
-        if self.used() >= self._all_bytes:
+        if self.taken(member) >= shares.member:
+            raise StorageFull(reason="kept")
+        if self.unpaid() >= shares.unpaid_all or self.taken() >= shares.all:
             raise StorageFull(reason="disk")
 
-    def used(self, member: str | None = None) -> int:
-        """Bytes of unpaid pictures, of one member or of all."""
-        return sum(n_bytes for owner, n_bytes in self._jobs.values() if member in (None, owner))
+    def unpaid(self, member: str | None = None) -> int:
+        """Bytes of pictures that nobody has paid for, of one member or of all."""
+        return sum(one.n_bytes for one in self._of(member) if not one.paid)
 
-    def count(self, job_id: str, member: str, n_bytes: int) -> None:
-        """This job's pictures take so much, until it is paid for or over."""
-        self._jobs[job_id] = (member, n_bytes)
+    def taken(self, member: str | None = None) -> int:
+        """Bytes of all pictures, of one member or of all."""
+        return sum(one.n_bytes for one in self._of(member))
+
+    def _of(self, member: str | None) -> Iterator[_Taken]:
+        return (one for one in self._jobs.values() if member in (None, one.member))
+
+    def count(self, job_id: str, member: str, n_bytes: int, *, paid: bool = False) -> None:
+        """This job's pictures take so much, until they are deleted."""
+        self._jobs[job_id] = _Taken(member, n_bytes, paid)
+
+    def paid(self, job_id: str) -> None:
+        """The job's money is held: its pictures no longer count as unpaid."""
+        if job_id in self._jobs:
+            self._jobs[job_id] = replace(self._jobs[job_id], paid=True)
 
     def forget(self, job_id: str) -> None:
-        """The job is paid for, or its files are gone."""
+        """The job's files are gone."""
         self._jobs.pop(job_id, None)
+
+    async def scan(self) -> None:
+        """Count anew what lies on the disk, whoever put it there; what is fetched meanwhile stays counted."""
+        async with self._scanning:
+            before = set(self._jobs)
+            sizes = await asyncio.to_thread(_sizes, self._folder)
+            found: dict[str, _Taken] = {}
+            names = sorted(sizes)
+            for start in range(0, len(names), _ASKED_AT_ONCE):
+                some = names[start : start + _ASKED_AT_ONCE]
+                owners = await self._owners_of(some)
+                for name in some:
+                    who, paid = owners.get(name, (None, True))
+                    found[name] = _Taken(Share.of(who).member if who is not None else "", sizes[name], paid)
+            self._jobs = found | {name: taken for name, taken in self._jobs.items() if name not in before}
+            self._scanned = True
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Bytes of each job's folder; what vanishes meanwhile counts nothing."""
+    sizes: dict[str, int] = {}
+    for path in folder.glob("*/*"):
+        n_bytes = 0
+        for file in path.rglob("*"):
+            try:
+                n_bytes += file.stat().st_size if file.is_file() else 0
+            except OSError:
+                continue
+        if n_bytes:
+            sizes[path.name] = n_bytes
+    return sizes

@@ -180,6 +180,7 @@ class Janitor:
         for job in await self._tools.store.finished_before(now - self._retention_s):
             await self._members.erase_images(job)
         await self._tools.files.forget_uploads(_UPLOAD_KEPT_S, now)
+        await self._tools.disk.scan()
 
     async def forget_workflows(self) -> None:
         """The engine's rows of jobs that ended a month ago."""

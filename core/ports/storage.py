@@ -120,6 +120,9 @@ class JobStore(Protocol):
     async def of_workspace(self, platform: str, workspace_id: str, *, after_id: str = "") -> Sequence[Job]:
         """A workspace's jobs whose images are kept, by id, some hundreds from `after_id` on."""
 
+    async def owners_of(self, job_ids: Sequence[str]) -> Mapping[str, tuple[Requester, bool]]:
+        """Who asked for these jobs, and whether they are paid for (or cost nothing); unknown ones are left out."""
+
     async def with_request(self, request_id: str) -> Job | None:
         """The job that this request at the provider belongs to."""
 

@@ -116,21 +116,32 @@ def _too_late(error: e.TooLate, locale: str) -> Notice:
     return Notice(tr("It is too late for that: the job is already over.", locale), tone="refusal")
 
 
+def _storage_full(error: e.StorageFull, locale: str) -> Notice:
+    sentences = {
+        "member": (
+            tr("Your pictures without an agreed price take all the room that one member has.", locale),
+            tr("Start or cancel some of them first.", locale),
+        ),
+        "kept": (
+            tr("Your kept pictures take all the room that one member has.", locale),
+            tr("Delete some of them, or wait until the oldest expire.", locale),
+        ),
+        "disk": (
+            tr("The bot has no room for another picture just now.", locale),
+            tr("Please try again later.", locale),
+        ),
+    }
+    what, advice = sentences[error.reason]
+    return Notice(what, advice=advice, tone="refusal")
+
+
 _SENTENCES: dict[type[e.UpscaleError], Explainer] = {
     **INPUT,
     **PROVIDER,
     e.InvalidParameters: _invalid_parameters,
     e.NoImage: _no_image,
     e.UnsafeNotAllowed: _unsafe,
-    e.StorageFull: lambda error, lo: Notice(
-        tr("Your pictures without an agreed price take all the room that one member has.", lo)
-        if error.reason == "member"
-        else tr("The bot has no room for another picture just now.", lo),
-        advice=tr("Start or cancel some of them first.", lo)
-        if error.reason == "member"
-        else tr("Please try again later.", lo),
-        tone="refusal",
-    ),
+    e.StorageFull: _storage_full,
     e.NotAdmitted: not_admitted,
     e.NotAllowed: _not_allowed,
     e.JobNotFound: plain(lambda lo: tr("This job is not known here, or no longer.", lo), tone="refusal"),

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from core.domain.errors import JobNotFound
@@ -41,8 +41,6 @@ _SAME = (
 )
 """By the fingerprint alone: with more conditions SQLite takes the index of the member's jobs and walks all of them."""
 
-_OAUTH_AREA, _OAUTH_KEPT_S = "slack.oauth", 3600.0
-"""Where release 0.1.0 kept a row for each visit to the installation page."""
 _UNFINISHED = (JobState.QUEUED.value, JobState.RUNNING.value, JobState.DELIVERING.value)
 
 
@@ -203,6 +201,18 @@ class SqlJobStore:
         query = select(jobs).where(here, jobs.c.images_deleted.is_(False))
         return await self._list(query.order_by(jobs.c.id).limit(_PAGE_ROWS))
 
+    async def owners_of(self, job_ids: Sequence[str]) -> Mapping[str, tuple[Requester, bool]]:
+        """Who asked for these jobs, and whether they are paid for (or cost nothing); unknown ones are left out."""
+        c = jobs.c
+        paid = or_(c.request_id != "", c.submit_mark.not_in(("", "none")), c.state == JobState.SUCCEEDED.value)
+        query = select(c.id, c.platform, c.user_id, c.workspace_id, paid.label("paid")).where(c.id.in_(job_ids))
+        async with self._db.read() as connection:
+            rows = (await connection.execute(query)).all()
+        return {
+            row.id: (Requester(row.platform, row.user_id, workspace_id=row.workspace_id), bool(row.paid))
+            for row in rows
+        }
+
     async def with_request(self, request_id: str) -> Job | None:
         """The job that this request at the provider belongs to."""
         found = await self._list(select(jobs).where(jobs.c.request_id == request_id).limit(1))
@@ -270,12 +280,11 @@ class SqlJobStore:
                 await connection.execute(insert(incidents).values(**{**values, "reference": secrets.token_hex(8)}))
 
     async def forget_expired(self, incidents_before: float) -> None:
-        """Delete claims whose time is over, states of unfinished installations, and incidents older than given."""
+        """Delete claims and states whose time is over, and incidents older than given."""
         now = self._clock.now()
         over = app_state.c.expires_at.is_not(None) & (app_state.c.expires_at <= now)
-        begun = (app_state.c.area == _OAUTH_AREA) & (app_state.c.updated_at < now - _OAUTH_KEPT_S)
         async with self._db.write() as connection:
-            await connection.execute(delete(app_state).where(over | begun))
+            await connection.execute(delete(app_state).where(over))
             await connection.execute(delete(incidents).where(incidents.c.at < incidents_before))
 
     async def incident(self, reference: str) -> Mapping[str, Any] | None:

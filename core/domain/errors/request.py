@@ -42,10 +42,10 @@ class NoImage(RequestError):
 
 @dataclass(eq=False, kw_only=True)
 class StorageFull(RequestError):
-    """No room for another picture: the member's own unpaid ones take their share, or the disk has too little left."""
+    """No room for another picture: the member's unpaid, or all of theirs, take their share, or the disk is full."""
 
     code: ClassVar[str] = "storage_full"
-    reason: Literal["member", "disk"]
+    reason: Literal["member", "kept", "disk"]
 
 
 @dataclass(eq=False, kw_only=True)

@@ -26,6 +26,7 @@ from core.domain.errors import (
 )
 from core.domain.job import Awaited, Job, JobState, Made, Progress, Remote, Result, ResultNote
 from core.images.service import ImageFacts, StrippedResult
+from core.jobs.admission import Share
 from core.jobs.context import SILENT_S, Next, Tools
 from core.jobs.steps.fail import charge, charge_by_size, charge_unknown
 from core.jobs.steps.prepare import like_its_source, max_result_bytes
@@ -70,6 +71,7 @@ async def collect(tools: Tools, job: Job) -> Next:
     tools.release_turns()
     remote = dataclasses.replace(job.remote, made=None) if job.remote is not None else None
     await tools.store.update(job.id, result=result, receipt=receipt, remote=remote)
+    tools.disk.count(job.id, Share.of(job.requester).member, await tools.files.size(job.id), paid=True)
     return "deliver"
 
 

@@ -186,6 +186,6 @@ async def _end(tools: Tools, job: Job, state: JobState, error: UpscaleError | No
 
 async def _remove_unpaid(tools: Tools, job: Job) -> None:
     """Nothing was paid for these files, so none of them is kept. A repeat fetches the picture again."""
-    tools.disk.forget(job.id)
     if job.result is None and (job.receipt is None or job.receipt.basis == "none"):
         await tools.files.remove(job.id)
+        tools.disk.forget(job.id)

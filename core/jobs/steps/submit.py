@@ -54,7 +54,7 @@ async def submit(tools: Tools, job: Job) -> Next:
         return await _search(tools, job, remote, SubmitUnknown(), resends=0)
     if job.cancel_requested_by or tools.cancel_event(job.id).is_set():
         return await cancelled_before_submit(tools, job)
-    tools.disk.forget(job.id)  # its money is held: it is counted by the budget now
+    tools.disk.paid(job.id)
     if not remote.staged_url:
         tools.show(job, Progress("waiting"))
         await ensure_input(tools, job)

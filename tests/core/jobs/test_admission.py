@@ -141,10 +141,11 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield made
 
 
-async def test_500_slow_links_of_one_member_do_not_delay_the_price_of_another_member(world: World) -> None:
+async def test_500_slow_links_and_500_jobs_of_one_member_do_not_delay_the_price_of_another(world: World) -> None:
     links: Any = SlowLinks()
     world.tools.sources = links
     slow = [await world.ask(source=Source("link", url=f"https://slow.example/{n}")) for n in range(500)]
+    slow += [await world.ask() for _ in range(500)]
     tasks = [asyncio.create_task(world.pipeline.run("prepare", job.id)) for job in slow]
     async with asyncio.timeout(60):
         while world.tools.admission.unpriced.waiting() < len(slow) - UNPRICED_PER_MEMBER:

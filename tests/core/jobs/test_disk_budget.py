@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from core.domain.errors import StorageFull
 from core.domain.job import JobState, Source
-from core.jobs.disk_budget import DiskBudget, free_bytes
+from core.jobs.disk_budget import DiskBudget, DiskShares, free_bytes
 from core.jobs.steps import PipelineSettings
 from tests.core.jobs.pipeline_kit import ANN, BOB, World
 from tests.core.jobs.pipeline_kit import world as make_world
@@ -33,14 +34,14 @@ async def test_refused_pictures_leave_nothing_on_the_disk(world: World) -> None:
         job = await world.done(source=Source("upload", path=f"uploads/bad{number}"))
         assert job.state in (JobState.REFUSED, JobState.FAILED)
     assert bytes_of_jobs(world) == 0
-    assert world.tools.disk.used() == 0
+    assert world.tools.disk.unpaid() == 0
 
 
 async def test_the_files_of_a_job_that_is_paid_for_stay(world: World) -> None:
     job = await world.done()
     assert job.state is JobState.SUCCEEDED
     assert bytes_of_jobs(world) > 0
-    assert world.tools.disk.used() == 0  # counted by its price now
+    assert world.tools.disk.unpaid() == 0  # counted by its price now
 
 
 async def test_a_price_that_nobody_agrees_to_leaves_no_files(tmp_path: Path) -> None:
@@ -48,14 +49,14 @@ async def test_a_price_that_nobody_agrees_to_leaves_no_files(tmp_path: Path) -> 
         job = await world.done()
         assert job.state is JobState.AWAITING_CONFIRMATION
         assert bytes_of_jobs(world) > 0
-        assert world.tools.disk.used("fake:ann") > 0
+        assert world.tools.disk.unpaid("fake:ann") > 0
         assert (await world.service.cancel(job.id, ANN)).state is JobState.CANCELLED
         assert bytes_of_jobs(world) == 0
-        assert world.tools.disk.used() == 0
+        assert world.tools.disk.unpaid() == 0
 
 
 async def test_unpaid_pictures_of_one_member_are_bounded_and_another_member_is_served(tmp_path: Path) -> None:
-    settings = PipelineSettings(confirm_above_nanousd=0, unpaid_member_bytes=1)
+    settings = PipelineSettings(confirm_above_nanousd=0, disk=DiskShares(unpaid_member=1))
     async with make_world(tmp_path, settings=settings) as world:
         first = await world.done()
         assert first.state is JobState.AWAITING_CONFIRMATION
@@ -70,9 +71,8 @@ async def test_unpaid_pictures_of_one_member_are_bounded_and_another_member_is_s
 async def test_below_the_floor_nothing_new_is_taken_and_what_runs_ends(world: World) -> None:
     job = await world.ask()
     world.engine.steps[f"{job.id}:request"] = await world.pipeline.run("prepare", job.id)
-    world.tools.disk = DiskBudget(
-        world.folder, member_bytes=10**9, all_bytes=10**9, floor_bytes=10**9, free=lambda _: 10**9 - 1
-    )
+    shares = DiskShares(free=10**9)
+    world.tools.disk = DiskBudget(world.folder, shares, world.store.owners_of, free=lambda _: 10**9 - 1)
     with pytest.raises(StorageFull) as raised:
         await world.ask()
     assert raised.value.reason == "disk"
@@ -80,12 +80,52 @@ async def test_below_the_floor_nothing_new_is_taken_and_what_runs_ends(world: Wo
     assert (await world.job(job.id)).state is JobState.SUCCEEDED
 
 
-async def test_all_unpaid_pictures_together_are_bounded() -> None:
-    budget = DiskBudget(Path("/nowhere/at/all"), member_bytes=100, all_bytes=150, floor_bytes=1)
-    budget.count("j1", "a", 90)
-    budget.count("j2", "b", 90)
-    with pytest.raises(StorageFull):
-        await budget.check("c")
-    budget.forget("j1")
-    await budget.check("c")
-    assert free_bytes(Path("/nowhere/at/all")) > 0
+async def test_a_restart_forgets_no_byte_and_paid_results_count_until_they_are_deleted(tmp_path: Path) -> None:
+    async with make_world(tmp_path) as world:
+        kept = await world.done()
+        await world.done(requester=BOB)
+        unpaid = await world.done(source=world.upload(2400, 1600))
+        await world.crash()
+        disk = world.tools.disk
+        await disk.check("fake:ann")
+        assert disk.unpaid() == disk.unpaid("fake:ann") == await world.tools.files.size(unpaid.id) > 0
+        assert disk.taken("fake:ann") + disk.taken("fake:bob") == disk.taken() == bytes_of_jobs(world)
+        await world.service.delete(kept.id, ANN)
+        assert disk.taken() == bytes_of_jobs(world)
+
+
+async def test_a_member_whose_kept_results_take_their_share_makes_room_by_deleting(tmp_path: Path) -> None:
+    async with make_world(tmp_path, settings=PipelineSettings(disk=DiskShares(member=1))) as world:
+        kept = await world.done()
+        with pytest.raises(StorageFull) as raised:
+            await world.ask()
+        assert raised.value.reason == "kept"
+        assert (await world.done(requester=BOB)).state is JobState.SUCCEEDED
+        await world.service.delete(kept.id, ANN)
+        await world.ask()
+
+
+async def test_a_scan_keeps_what_is_fetched_meanwhile_and_drops_what_is_gone(tmp_path: Path) -> None:
+    async with make_world(tmp_path) as world:
+        budget = DiskBudget(tmp_path / "jobs", DiskShares(), world.store.owners_of)
+        budget.count("gone", "fake:ann", 5)
+        scan = asyncio.create_task(budget.scan())
+        await asyncio.sleep(0)
+        budget.count("new", "fake:ann", 7)
+        await scan
+        assert budget.taken() == 7
+
+
+async def test_all_pictures_together_are_bounded(tmp_path: Path) -> None:
+    async with make_world(tmp_path) as world:
+        nowhere = Path("/nowhere/at/all")
+        for shares in (DiskShares(unpaid_all=150, free=1), DiskShares(all=150, free=1)):
+            budget = DiskBudget(nowhere, shares, world.store.owners_of)
+            await budget.scan()
+            budget.count("j1", "a", 90)
+            budget.count("j2", "b", 90)
+            with pytest.raises(StorageFull):
+                await budget.check("c")
+            budget.forget("j1")
+            await budget.check("c")
+        assert free_bytes(nowhere) > 0

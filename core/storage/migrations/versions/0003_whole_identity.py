@@ -28,6 +28,8 @@ def upgrade() -> None:
         here = sa.and_(table.c.platform == _SLACK, table.c.workspace_id != "")
         for user, team in connection.execute(sa.select(table.c.user_id, table.c.workspace_id).where(here).distinct()):
             teams[user].add(team)
+    # A row for each visit to the installation page; nothing is kept of one any more.
+    connection.execute(sa.text("DELETE FROM app_state WHERE area = 'slack.oauth'"))
     _defaults(connection, teams)
     _rules(connection, teams)
     _sponsored(connection)
