@@ -27,12 +27,14 @@ setup-dev: $(VENV)/.installed-dev ## what the bot and its tests need, into .venv
 test: setup-dev chromium ## set up and run every test (TESTS=tests/core for some)
 	@$(BIN)/python -m pytest -q -n $(WORKERS) $(TESTS) $(ARGS)
 
-check: setup-dev ## format, lint, types, import rules
-	@status=0; \
+check: setup-dev ## format, lint, types, import rules, documents, workflows
+	@mkdir -p .cache; status=0; \
 	$(BIN)/ruff format --check --quiet . || { echo "Run 'make fix' to format."; status=1; }; \
 	$(BIN)/ruff check --quiet . || status=1; \
 	$(BIN)/mypy || status=1; \
 	$(BIN)/lint-imports --no-logo || status=1; \
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -W ignore -m mkdocs build --strict >.cache/docs.log 2>&1 || { grep -v INFO .cache/docs.log; status=1; }; \
+	$(BIN)/zizmor --offline --quiet --no-progress .github || status=1; \
 	exit $$status
 
 fix: setup-dev ## format, and mend what can be mended by machine

@@ -46,6 +46,26 @@ def test_every_command_that_is_named_exists(name: str) -> None:
     assert named - targets == set()
 
 
+def test_every_command_is_explained() -> None:
+    text = (ROOT / "docs" / "operator.md").read_text()
+    assert {command for command in COMMANDS if f"`python -m bot {command}`" not in text} == set()
+
+
+def test_every_sentence_that_is_explained_is_really_said() -> None:
+    """The phrases in italics of the first columns; a sentence in the code may be broken over several lines."""
+    text = (ROOT / "docs" / "troubleshooting.md").read_text()
+    phrases = re.findall(r"(?m)^\| [^|]*?\*([^*|]{12,})\*[^|]*\|", text)
+    assert len(phrases) > 12
+    files = [path for folder in ("adapters", "bot", "core") for path in (ROOT / folder).rglob("*.py")]
+    said = re.sub(r'"\s*\n\s*f?"', "", "\n".join(path.read_text() for path in files))
+    assert [phrase for phrase in phrases if phrase not in said] == []
+
+
+def test_every_page_is_in_the_menu_of_the_site() -> None:
+    menu = (ROOT / "mkdocs.yml").read_text()
+    assert [path.name for path in (ROOT / "docs").glob("*.md") if path.name not in menu] == []
+
+
 def test_the_workflows_can_be_read_and_take_no_more_rights_than_they_need() -> None:
     for path in (ROOT / ".github" / "workflows").glob("*.yml"):
         workflow = yaml.safe_load(path.read_text())

@@ -22,9 +22,15 @@ def existing() -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("file", ["alerts.yml", "grafana.json", "README.md"])
+@pytest.mark.parametrize("file", ["alerts.yml", "grafana.json", "README.md", "../docs/watching.md"])
 def test_only_metrics_that_exist_are_named(file: str) -> None:
     assert set(NAME.findall((DEPLOY / file).read_text())) - existing() == set()
+
+
+def test_every_metric_is_explained() -> None:
+    text = (DEPLOY.parent / "docs" / "watching.md").read_text()
+    families = {family.name for family in PrometheusMetrics("1").registry.collect()}
+    assert {name for name in families if name.startswith("upscale_") and name not in text} == set()
 
 
 def test_every_metric_has_its_panel() -> None:

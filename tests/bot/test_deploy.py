@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+
+from bot.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 UNIT = (ROOT / "deploy" / "upscale-bot.service").read_text()
@@ -57,3 +62,53 @@ def test_an_image_is_built_from_the_code_alone() -> None:
     copied = re.findall(r"(?m)^COPY (\S+) \S+$", (ROOT / "deploy" / "Dockerfile").read_text())
     assert {f"!{name}" for name in copied} == {rule for rule in rules if rule.startswith("!")}
     assert "**/.env*" in rules
+
+
+def test_kubernetes_runs_it_without_rights_and_watches_what_exists() -> None:
+    files = list(yaml.safe_load_all((ROOT / "deploy" / "kubernetes.yaml").read_text()))
+    assert [item["kind"] for item in files] == ["Deployment", "Service", "PodDisruptionBudget"]
+    deployment, service, disruption = files
+    pod = deployment["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    for selector in (deployment["spec"]["selector"], disruption["spec"]["selector"]):
+        assert selector["matchLabels"].items() <= labels.items()
+    assert service["spec"]["selector"].items() <= labels.items()
+    assert pod["terminationGracePeriodSeconds"] > Settings(fal_key=None).shutdown_grace_s
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert "memory" in container["resources"]["limits"]
+    probes = {container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("liveness", "readiness", "startup")}
+    assert probes == {"/healthz", "/readyz"}
+    given = {entry["name"].lower() for entry in container["env"]}
+    assert given <= set(Settings.model_fields)
+
+
+def test_the_steps_of_the_image_work_in_an_empty_folder(tmp_path: Path) -> None:
+    """What the Dockerfile copies, and nothing else, starts; its packages are those of this environment."""
+    text = (ROOT / "deploy" / "Dockerfile").read_text()
+    copied = re.findall(r"(?m)^COPY (?!--from)(\S+) (\S+)$", text)
+    for source, target in copied:
+        whole = ROOT / source
+        if whole.is_dir():
+            shutil.copytree(whole, tmp_path / target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(whole, tmp_path / target)
+    entry = json.loads(re.findall(r"(?m)^ENTRYPOINT (\[.*\])$", text)[0])
+    env = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path / "data"), "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, *entry[1:], "history"],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    installed = re.findall(r"pip install (.*?) -r requirements.lock", text)
+    assert all("--require-hashes" in options for options in installed)
+    assert re.search(r"(?m)^USER bot$", text)
