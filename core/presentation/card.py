@@ -73,6 +73,10 @@ ActionKind: TypeAlias = Literal[
     "same",
     "all",
     "erase",
+    "export",
+    "open_form",
+    "edit_defaults",
+    "help",
     "admit",
     "refuse",
     "open_link",
@@ -142,7 +146,7 @@ class Picture:
 class Fact:
     """A labelled value."""
 
-    label: str
+    label: Line
     value: Line
     share: float | None = None
     """From 0 to 1, drawn as a bar beside the value."""

@@ -11,9 +11,8 @@ from core.domain import errors as e
 from core.presentation.formats import cents
 from core.presentation.input_failure_texts import INPUT
 from core.presentation.limit_texts import limit_reached, paused
-from core.presentation.notices import Notice
+from core.presentation.notices import Explainer, Notice, plain
 from core.presentation.place_texts import not_admitted
-from core.presentation.plain_text import Explainer, plain
 from core.presentation.provider_failure_texts import PROVIDER
 from core.presentation.translations import tr, trn
 

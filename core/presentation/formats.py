@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from babel.dates import format_date
 from babel.numbers import format_decimal, format_percent
@@ -56,6 +56,16 @@ def moment(at: float, locale: str) -> str:
     when = datetime.fromtimestamp(at, UTC)
     language = language_of(locale)
     return f"{format_date(when, 'medium', locale=language)}, {when:%H:%M} UTC"
+
+
+def period_text(first: date, last: date, locale: str) -> str:
+    """Both days included: `November 23, 2026`, `November 2026` (also while it runs), or from one to the other."""
+    language = language_of(locale)
+    if first == last:
+        return str(format_date(first, "long", locale=language))
+    if first.day == 1 and (first.year, first.month) == (last.year, last.month):
+        return str(format_date(first, "LLLL y", locale=language))
+    return f"{format_date(first, 'medium', locale=language)} – {format_date(last, 'medium', locale=language)}"
 
 
 def seconds(value_s: float, locale: str) -> str:

@@ -6,8 +6,7 @@ from babel.numbers import format_decimal
 
 from core.domain import errors as e
 from core.presentation.formats import factor_text, mb, pixels, size
-from core.presentation.notices import Notice, Offer
-from core.presentation.plain_text import Explainer, plain
+from core.presentation.notices import Explainer, Notice, Offer, plain
 from core.presentation.translations import language_of, tr
 
 

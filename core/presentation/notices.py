@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +38,16 @@ class Notice:
     def text(self) -> str:
         """All sentences in one line, without the reference."""
         return " ".join(part for part in (self.what, self.charged, self.advice) if part)
+
+
+Explainer: TypeAlias = Callable[[Any, str], Notice]
+"""(error, locale) -> what people are told."""
+
+
+def plain(
+    sentence: Callable[[str], str],
+    advice: Callable[[str], str] = lambda _: "",
+    tone: Literal["error", "refusal", "info"] = "error",
+) -> Explainer:
+    """An explainer that looks at nothing but the locale."""
+    return lambda error, locale: Notice(sentence(locale), advice=advice(locale), tone=tone)

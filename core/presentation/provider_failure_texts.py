@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from core.domain import errors as e
 from core.presentation.formats import mb, size
-from core.presentation.notices import Notice
-from core.presentation.plain_text import Explainer, plain
+from core.presentation.notices import Explainer, Notice, plain
 from core.presentation.translations import tr
 
 

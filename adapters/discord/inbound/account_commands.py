@@ -18,11 +18,14 @@ from adapters.discord.outbound import errors
 from adapters.discord.outbound.export import reduced
 from adapters.discord.outbound.payload import Payload
 from adapters.discord.outbound.upload import REQUEST_MAX_BYTES
-from adapters.discord.views import job as render
-from adapters.discord.views import reports as render_reports
+from adapters.discord.views.card import draw
 from core.budgets.reports.chart import ChartError
 from core.domain.errors import JobNotFound
 from core.presentation import tr
+from core.presentation.card import Code, Line, fill
+from core.presentation.cards import account
+from core.presentation.cards.budget import usage
+from core.presentation.cards.help import help_card
 
 Period = Literal["day", "week", "month", "year"]
 HISTORY_LENGTH = 10
@@ -46,29 +49,28 @@ class OwnCommands:
         @app_commands.command(name="usage", description=word("usage"))
         @app_commands.describe(period=word("usage_period"), member=word("usage_member"))
         @app_commands.choices(period=_PERIODS)
-        async def usage(
+        async def usage_(
             interaction: Interaction, period: str | None = None, member: discord.User | None = None
         ) -> None:
-            member_id = str(member.id) if member is not None else None
-            await self._desk.run(interaction, lambda answer: self._usage(answer, period or "month", member_id))
+            await self._desk.run(interaction, lambda answer: self._usage(answer, period or "month", member))
 
-        return usage
+        return usage_
 
-    async def _usage(self, answer: Answer, period: str, member_id: str | None) -> None:
+    async def _usage(self, answer: Answer, period: str, member: discord.User | None) -> None:
         await answer.think(ephemeral=True)
         actor = answer.actor
         service = self._desk.service
+        member_id = str(member.id) if member is not None else None
         report = await service.usage(actor, period=period, member_id=member_id)
-        limits = await service.limits(actor)
+        name = member.display_name if member is not None else ""
+        card = usage(report, await service.limits(actor), actor.locale, member=name)
         try:
             chart = await service.usage_chart(report, locale=actor.locale)
         except ChartError:
-            await answer.show(Payload(lambda _: render_reports.usage(report, tuple(limits), "", actor.locale)))
+            await answer.show(Payload(lambda _: draw(card)))
             return
         try:
-            await answer.show(
-                Payload(lambda _: render_reports.usage(report, tuple(limits), CHART, actor.locale), ((chart, CHART),))
-            )
+            await answer.show(Payload(lambda _: draw(card, {"chart": CHART}), ((chart, CHART),)))
         finally:
             await asyncio.to_thread(chart.unlink, True)
 
@@ -85,7 +87,7 @@ class OwnCommands:
         await answer.think(ephemeral=True)
         actor = answer.actor
         jobs = await self._desk.service.history(actor, limit=HISTORY_LENGTH)
-        await answer.show(Payload(lambda _: render_reports.history(jobs, actor.locale)))
+        await answer.show(Payload(lambda _: draw(account.history(jobs, actor.locale))))
 
     # --- settings ------------------------------------------------------------------------------------------------
 
@@ -138,7 +140,7 @@ class OwnCommands:
             saved = await service.defaults(actor)
         else:
             saved = await service.set_defaults(actor, "", given)
-        await answer.show(Payload(lambda _: render_reports.settings(saved, actor.locale)))
+        await answer.show(Payload(lambda _: draw(account.settings(saved, actor.locale, how=_how(actor.locale)))))
 
     # --- privacy -------------------------------------------------------------------------------------------------
 
@@ -178,8 +180,8 @@ class OwnCommands:
     async def _ask_erase(self, answer: Answer) -> None:
         await answer.think(ephemeral=True)
         locale = answer.locale
-        user_id = answer.interaction.user.id
-        await answer.show(Payload(lambda _: render_reports.ask_erase(user_id, locale)))
+        user_id = str(answer.interaction.user.id)
+        await answer.show(Payload(lambda _: draw(account.ask_erase(user_id, locale))))
 
     async def erase(self, answer: Answer, subject: str) -> None:
         """The button under the question; only for whoever was asked."""
@@ -188,7 +190,7 @@ class OwnCommands:
         await answer.hold()
         actor = answer.actor
         count = await self._desk.service.erase(actor)
-        await answer.update(Payload(lambda _: render_reports.erased(count, actor.locale)))
+        await answer.update(Payload(lambda _: draw(account.erased(count, actor.locale))))
 
     # --- help ----------------------------------------------------------------------------------------------------
 
@@ -200,13 +202,30 @@ class OwnCommands:
         return help_
 
     async def _help(self, answer: Answer) -> None:
-        service = self._desk.service
-        locale = answer.locale
-        play, above = service.play_money, service.confirm_above_nanousd
-        words = render_reports.help_text(locale, play_money=play, confirm_above_nanousd=above)
-        title = tr("Enlarging pictures", locale)
-        await answer.show(Payload(lambda _: render.plain(words, colour=render.WORKING, title=title)))
+        service, locale = self._desk.service, answer.locale
+        commands = [
+            ("/upscale", tr("upscales an image or the image behind a link", locale)),
+            ("/usage", tr("what you spent and what is left", locale)),
+            ("/history", tr("your last images", locale)),
+            ("/settings", tr("your own defaults", locale)),
+            ("/privacy", tr("export or delete your data", locale)),
+            ("/quota", tr("limits of this server (moderators)", locale)),
+        ]
+        card = help_card(
+            locale,
+            commands,
+            confirm_above_nanousd=service.confirm_above_nanousd,
+            play_money=service.play_money,
+            ways=[tr("Or right-click a message → Apps → Upscale.", locale)],
+        )
+        await answer.show(Payload(lambda _: draw(card)))
+
+
+def _how(locale: str) -> tuple[Line, ...]:
+    change = tr("Change them with {command}.", locale)
+    return (fill(change, command=Code("/settings set")),)
 
 
 def _archive(path: Path, locale: str, *, whole: bool) -> Payload:
-    return Payload(lambda _: render_reports.export("export.zip", locale, whole=whole), ((path, "export.zip"),))
+    card = account.exported(locale, whole=whole)
+    return Payload(lambda _: draw(card, {"file": "export.zip"}), ((path, "export.zip"),))

@@ -18,12 +18,12 @@ from adapters.discord.outbound import errors
 from adapters.discord.outbound.payload import Payload
 from adapters.discord.outbound.reply_address import TOKEN_LIFE_S
 from adapters.discord.outbound.upload import file_name
-from adapters.discord.views import result as render_result
 from adapters.discord.views.card import draw
 from core.domain.errors import JobNotFound
 from core.domain.job import JobState
 from core.ports import Change, Verdict
 from core.presentation import tr
+from core.presentation.cards.details import comparison, details, repeat_words
 from core.presentation.cards.notice import said
 from core.presentation.job_texts import cancel_pending_text
 from core.presentation.place_texts import decided
@@ -132,13 +132,14 @@ class Buttons:
         job = await self._desk.service.job(job_id, answer.actor)
         picture = await self._desk.media.compare(job)
         name = file_name(job, picture, "compare")
-        await answer.show(Payload(lambda _: render_result.compare(job, name, answer.locale), ((picture.path, name),)))
+        card = comparison(job, answer.locale)
+        await answer.show(Payload(lambda _: draw(card, {"comparison": name}), ((picture.path, name),)))
 
     async def _details(self, answer: Answer, job_id: str) -> None:
         await answer.think(ephemeral=True)
         job = await self._desk.service.job(job_id, answer.actor)
-        locale = answer.locale
-        await answer.show(Payload(lambda _: render_result.details(job, locale)))
+        card = details(job, answer.locale, command="/upscale " + repeat_words(job, ":", "False"))
+        await answer.show(Payload(lambda _: draw(card)))
 
     async def _delete(self, answer: Answer, job_id: str) -> None:
         await answer.hold()

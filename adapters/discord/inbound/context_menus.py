@@ -16,9 +16,9 @@ from adapters.discord.inbound.interaction_response import Answer, Response
 from adapters.discord.inbound.message_images import Found, FoundImage, images_of
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound.payload import Payload
-from adapters.discord.views import menu as render_menu
 from adapters.discord.views.card import draw
 from core.domain.errors import NoImage, NotAllowed, NotAnImage, QuoteExpired
+from core.presentation.cards import batch
 from core.presentation.cards.notice import said
 from core.presentation.intake_texts import left_out_text
 
@@ -119,7 +119,8 @@ class Menus:
             if ask or dear:
                 await self._offer(answer, replace(menu, user_id=answer.actor.user_id), prices)
                 return
-            total = Payload(lambda _: render_menu.chosen(len(prices), answer.locale, prices))
+            card = batch.chosen(_candidates(menu.images, prices), answer.locale)
+            total = Payload(lambda _: draw(card))
             await answer.show(total)
         await self._desk.start_jobs(answer, menu.images, text=menu.text, fields=menu.fields, private=menu.private)
         if total is not None and answer.reused:
@@ -152,8 +153,8 @@ class Menus:
         priced = replace(menu, prices_nanousd=tuple(prices))
         await self._desk.state.put(AREA, key, priced.to_json(self._desk.clock.now()))
         most = min(answer.most, len(menu.images))
-        view = render_menu.choice(key, menu.images, prices, answer.locale, most=most, from_message=not menu.user_id)
-        await answer.show(Payload(lambda _: view()))
+        card = batch.choosing(key, _candidates(menu.images, prices), answer.locale, most=most)
+        await answer.show(Payload(lambda _: draw(card)))
         await self._say_left_out(answer, menu, len(menu.images), offered=True)
 
     async def choose(self, answer: Answer, key: str, picked: Sequence[int] | None) -> None:
@@ -167,7 +168,8 @@ class Menus:
         numbers = wanted[: answer.most]
         await self._desk.state.delete(AREA, key)
         prices = [menu.prices_nanousd[n] if n < len(menu.prices_nanousd) else None for n in numbers]
-        await answer.update(Payload(lambda _: render_menu.chosen(len(numbers), answer.locale, prices)))
+        card = batch.chosen(_candidates([menu.images[n] for n in numbers], prices), answer.locale)
+        await answer.update(Payload(lambda _: draw(card)))
         agreed = [price or 0 for price in prices]
         await self._desk.start_jobs(
             answer if menu.private else answer.with_public_messages(),
@@ -217,3 +219,10 @@ class Menus:
             stored = await self._desk.state.get(AREA, key)
             if stored is not None and now - stored.get("at", 0) > MENU_LIFE_S:
                 await self._desk.state.delete(AREA, key)
+
+
+def _candidates(images: Sequence[FoundImage], prices: Sequence[int | None]) -> list[batch.Candidate]:
+    return [
+        batch.Candidate(image.name, image.width_px, image.height_px, price)
+        for image, price in zip(images, prices, strict=True)
+    ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import discord
 import structlog
-from discord import app_commands, ui
+from discord import app_commands
 
 from adapters.discord.inbound import translate
 from adapters.discord.inbound.command_texts import word
@@ -16,12 +16,13 @@ from adapters.discord.inbound.dispatcher import Desk
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound.payload import Payload
-from adapters.discord.views import markup
-from adapters.discord.views import reports as render_reports
+from adapters.discord.views.card import draw
 from core.domain.errors import JobNotFound, UpscaleError
 from core.domain.limits import LimitStatus, Measure, ScopeKind, Window
 from core.domain.money import NANOUSD_PER_USD, usd
 from core.presentation import tr
+from core.presentation.card import Line, Mention, Moment, fill
+from core.presentation.cards.budget import limit_words, limits
 
 log = structlog.get_logger(__name__)
 
@@ -152,12 +153,12 @@ class QuotaCommands:
 
     # --- doing it ------------------------------------------------------------------------------------------------
 
-    async def _show(self, answer: Answer, note: str = "") -> None:
+    async def _show(self, answer: Answer, note: Line = ()) -> None:
         if answer.mode == "none":
             await answer.think(ephemeral=True)
         actor = answer.actor
         statuses = await self._desk.service.workspace_limits(actor)
-        await answer.show(Payload(lambda _: self._view(statuses, actor.locale, note)))
+        await answer.show(self._payload(statuses, actor.locale, note))
 
     async def _set(
         self, answer: Answer, kind: ScopeKind, scope_id: str, what: Measure, when: Window, units: int | None
@@ -166,10 +167,11 @@ class QuotaCommands:
         actor = answer.actor
         statuses = await self._desk.service.set_limit(actor, kind, scope_id, what, when, units)
         note = tr("Limit set.", actor.locale) if units is not None else tr("Limit removed.", actor.locale)
-        await answer.show(Payload(lambda _: self._view(statuses, actor.locale, note)))
+        await answer.show(self._payload(statuses, actor.locale, (note,)))
 
-    def _view(self, statuses: Sequence[LimitStatus], locale: str, note: str) -> ui.LayoutView:
-        return render_reports.limits(statuses, locale, note=note, play_money=self._desk.service.play_money)
+    def _payload(self, statuses: Sequence[LimitStatus], locale: str, note: Line) -> Payload:
+        card = limits(statuses, locale, platform="discord", note=note, play_money=self._desk.service.play_money)
+        return Payload(lambda _: draw(card))
 
     async def _pause(self, answer: Answer, paused: bool) -> None:
         await answer.think(ephemeral=True)
@@ -177,16 +179,16 @@ class QuotaCommands:
         await self._desk.service.pause(actor, paused)
         stopped = tr("New upscales are paused in this server.", actor.locale)
         resumed = tr("New upscales are possible again in this server.", actor.locale)
-        await self._show(answer, stopped if paused else resumed)
+        await self._show(answer, (stopped if paused else resumed,))
 
     async def _alerts(self, answer: Answer, channel_id: str | None) -> None:
         await answer.think(ephemeral=True)
         actor = answer.actor
         await self._desk.service.set_alert_channel(actor, channel_id)
         if channel_id is None:
-            note = tr("Budget alerts are off.", actor.locale)
+            note: Line = (tr("Budget alerts are off.", actor.locale),)
         else:
-            note = tr("Budget alerts go to {channel}.", actor.locale, channel=f"<#{channel_id}>")
+            note = fill(tr("Budget alerts go to {channel}.", actor.locale), channel=Mention("channel", channel_id))
         await self._show(answer, note)
 
     async def _sponsor(self, answer: Answer, channel_id: str, dollars: int | None, days: int) -> None:
@@ -194,16 +196,15 @@ class QuotaCommands:
         actor = answer.actor
         ends_at = self._desk.clock.now() + days * DAY_S
         await self._desk.service.sponsor(actor, channel_id, dollars, ends_at)
-        place = f"<#{channel_id}>"
         if dollars is None:
-            note = tr("{channel} is no longer paid from a budget of its own.", actor.locale, channel=place)
+            ended = tr("{channel} is no longer paid from a budget of its own.", actor.locale)
+            note = fill(ended, channel=Mention("channel", channel_id))
         else:
-            note = tr(
-                "Pictures in {channel} are paid from a budget of {amount} until {time}.",
-                actor.locale,
-                channel=place,
-                amount=markup.escape(usd(dollars, actor.locale)),
-                time=markup.moment(ends_at),
+            note = fill(
+                tr("Images in {channel} are paid from a budget of {amount} until {time}.", actor.locale),
+                channel=Mention("channel", channel_id),
+                amount=usd(dollars, actor.locale),
+                time=Moment(ends_at, "date_time"),
             )
         await self._show(answer, note)
 
@@ -214,7 +215,7 @@ class QuotaCommands:
         choices = []
         for status in statuses:
             limit = status.limit
-            label = render_reports.limit_words(limit, actor.locale)[:CHOICE_MAX]
+            label = limit_words(limit, actor.locale)[:CHOICE_MAX]
             if limit.source == "moderator" and typed.lower() in label.lower():
                 value = "|".join((limit.scope.kind, limit.scope.id, limit.measure, limit.window))
                 choices.append(app_commands.Choice(name=label, value=value))

@@ -145,8 +145,8 @@ def _block(*parts: str) -> str:
 
 def _fact(fact: Fact) -> str:
     if fact.share is None:
-        return f"**{markup.escape(fact.label)}** {_line(fact.value)}"
-    return f"**{markup.escape(fact.label)}**\n{markup.bar(100 * fact.share)} {_line(fact.value)}"
+        return f"**{_line(fact.label)}** {_line(fact.value)}"
+    return f"**{_line(fact.label)}**\n{markup.bar(100 * fact.share)} {_line(fact.value)}"
 
 
 def _line(line: Line) -> str:

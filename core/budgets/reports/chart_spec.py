@@ -18,7 +18,7 @@ from babel.dates import format_date
 from core.budgets.reports import UsageReport
 from core.domain.money import NANOUSD_PER_USD, usd
 from core.presentation import language_of, tr, trn
-from core.presentation.formats import number
+from core.presentation.formats import number, period_text
 
 _TOP_MEMBERS = 5
 _DAILY_UP_TO = 62
@@ -158,7 +158,7 @@ def _words(
         name or (others if shape.others and at == len(shape.names) - 1 else "") for at, name in enumerate(shape.names)
     )
     parts = [
-        _period_text(report, locale),
+        period_text(date.fromisoformat(report.first_day), date.fromisoformat(report.last_day), locale),
         trn("{n} job", "{n} jobs", report.jobs, locale),
         tr("{n} MP", locale, n=number(report.megapixels, locale, "#,##0" if report.megapixels >= 100 else "#,##0.#")),
     ]
@@ -202,16 +202,6 @@ def _bar_labels(shape: _Shape, locale: str) -> tuple[str, ...]:
     # The last day is always named, so that one sees where the bars end.
     named = set(range(len(starts) - 1, -1, -step))
     return tuple(str(day.day) if at in named else "" for at, day in enumerate(starts))
-
-
-def _period_text(report: UsageReport, locale: str) -> str:
-    language = language_of(locale)
-    first, last = date.fromisoformat(report.first_day), date.fromisoformat(report.last_day)
-    if first == last:
-        return str(format_date(first, "long", locale=language))
-    if first.day == 1 and (first.year, first.month) == (last.year, last.month):
-        return str(format_date(first, "LLLL y", locale=language))
-    return f"{format_date(first, 'medium', locale=language)} – {format_date(last, 'medium', locale=language)}"
 
 
 def _ticks(highest: int) -> list[int]:

@@ -91,11 +91,11 @@ async def test_several_pictures_are_offered_with_prices_and_all_of_them_with_the
     choice = await started.answer()
 
     assert choice.ephemeral
-    assert [o["description"] for o in choice.selects[0]["options"]] == ["100×50, $0.10", "1200×800, $0.40"]
-    assert choice.labels == ["All 2 for $0.50"]
+    assert [o["description"] for o in choice.selects[0]["options"]] == ["100×50 · $0.10", "1200×800 · $0.40"]
+    assert choice.labels == ["Both for $0.50"]
     assert bot.core.requests == []
 
-    await bot.discord.click(choice, "All 2")
+    await bot.discord.click(choice, "Both")
     await bot.discord.until(lambda: len(_results(bot)) == 2)
     await bot.core.settle()
     assert [r.confirmed_nanousd for r in bot.core.requests] == [100_000_000, 400_000_000]
@@ -170,8 +170,8 @@ async def test_usage_shows_totals_and_a_chart_and_members_to_moderators_only(bot
 
     assert own.ephemeral
     assert "$3.20" in own.text
-    assert "Most used by" not in own.text
-    assert "Most used by" in theirs.text
+    assert "Top members" not in own.text
+    assert "Top members" in theirs.text
     assert theirs.pinged == frozenset()
 
 
@@ -286,7 +286,7 @@ async def test_an_export_too_large_for_discord_comes_without_the_pictures(bot: B
     message = await started.answer(lambda m: m.files)
 
     assert zipfile.ZipFile(io.BytesIO(message.files[0].read())).namelist() == ["data.json"]
-    assert "too large" in message.text
+    assert "too big" in message.text
 
 
 async def test_privacy_delete_asks_first_and_then_deletes(bot: Bot) -> None:
@@ -346,7 +346,7 @@ async def test_a_cheap_batch_starts_at_once_and_tells_the_total_privately(bot: B
     await bot.core.settle()
 
     def told() -> list[SeenMessage]:
-        return [m for m in bot.discord.messages() if "All 2 for $0.50" in m.text]
+        return [m for m in bot.discord.messages() if "Both for $0.50" in m.text]
 
     await bot.discord.until(told)
     assert [m.ephemeral for m in told()] == [True]

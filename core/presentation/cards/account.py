@@ -1,0 +1,129 @@
+"""A member's own past images, saved defaults and stored data. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from core.domain.job import Job, JobState
+from core.domain.parameters.spec import SPECS, Parsed, Value, resolve
+from core.presentation.card import (
+    Action,
+    Card,
+    Choice,
+    Code,
+    Confirmation,
+    Line,
+    Moment,
+    Option,
+    Picture,
+    Strong,
+    lines,
+    one,
+)
+from core.presentation.formats import cents, size
+from core.presentation.job_texts import size_line, state_word
+from core.presentation.parameter_texts import value_text
+from core.presentation.translations import tr, trn
+
+
+def history(jobs: Sequence[Job], locale: str, *, command: str = "/upscale") -> Card:
+    """The last jobs but those that never began; images that are kept can be sent again."""
+    shown = [job for job in jobs if job.state is not JobState.REFUSED]
+    title = tr("Your last images", locale)
+    if not shown:
+        return Card("info", title, paragraphs=lines(tr("Nothing yet. Try {command}.", locale, command=command)))
+    kept = tuple(
+        Option(job.id, _kept_label(job), state_word(job, locale))
+        for job in shown
+        if job.state is JobState.SUCCEEDED and not job.images_deleted and job.result
+    )
+    again = Choice("redeliver", tr("Send an image again", locale), kept)
+    return Card(
+        "working", title, paragraphs=tuple(history_line(job, locale) for job in shown), choices=(again,) if kept else ()
+    )
+
+
+def history_line(job: Job, locale: str) -> Line:
+    """`rocket.jpg · 2 hours ago · done · 640×427 → 1280×854 (1.09 MP) · $0.11 · reference`."""
+    words = [state_word(job, locale), size_line(job, locale)]
+    if job.receipt is not None:
+        words.append(cents(job.receipt.charged_nanousd, locale))
+    name = (Strong(job.source.name), " · ") if job.source.name else ()
+    facts = " · ".join(word for word in words if word)
+    return one(*name, Moment(job.created_at), f" · {facts} · ", Code(job.reference))
+
+
+def _kept_label(job: Job) -> str:
+    assert job.result is not None
+    name = job.source.name or job.result.caption or job.id
+    return f"{name} · {size(job.result.width_px, job.result.height_px)}"
+
+
+def settings(saved: Mapping[str, Value | str], locale: str, *, how: tuple[Line, ...] = ()) -> Card:
+    """The values that will be sent when nothing else is typed. `how`: what to type to change them, as lines."""
+    values = resolve(Parsed(), defaults=saved)
+    rows: list[Line] = []
+    if "preset" in saved:
+        rows.append((Code("preset"), " ", Strong(str(saved["preset"]))))
+    for name in SPECS:
+        value = getattr(values, name)
+        if value is not None:
+            shown = value_text(value, locale)
+            rows.append((Code(name), " ", Strong(shown) if name in saved else shown))
+    own = tr("Bold = your setting; the rest are defaults.", locale) if saved else tr("No defaults saved.", locale)
+    return Card("working", tr("Your defaults", locale), paragraphs=tuple(rows), small=(*lines(own), *how))
+
+
+def privacy(locale: str, *, keep_days: int | None = None) -> Card:
+    """What is kept, for how long, and the two things a member may do about it. `keep_days` None: not known here."""
+    if keep_days is None:
+        kept = tr("Images are kept for some days and then deleted, here and at the upscaling service.", locale)
+    else:
+        kept = trn(
+            "Images are kept for {n} day and then deleted, here and at the upscaling service.",
+            "Images are kept for {n} days and then deleted, here and at the upscaling service.",
+            keep_days,
+            locale,
+        )
+    sent = tr("Location and camera data are removed before an image is sent.", locale)
+    ask = Confirmation(
+        tr("Delete everything about you?", locale), _erase_words(locale), tr("Delete", locale), tr("Keep", locale)
+    )
+    return Card(
+        "info",
+        tr("Privacy", locale),
+        paragraphs=lines(kept, sent),
+        rows=(
+            (
+                Action("export", tr("Export my data", locale)),
+                Action("erase", tr("Delete everything about me", locale), style="danger", confirmation=ask),
+            ),
+        ),
+    )
+
+
+def _erase_words(locale: str) -> str:
+    return tr(
+        "Your images, history and settings are deleted here and at the upscaling service. "
+        "Amounts charged stay, without your name. This cannot be undone.",
+        locale,
+    )
+
+
+def ask_erase(user_id: str, locale: str) -> Card:
+    """The question before everything is deleted, for platforms without one of their own."""
+    button = Action("erase", tr("Delete everything", locale), user_id, style="danger")
+    title = tr("Delete everything about you?", locale)
+    return Card("question", title, paragraphs=lines(_erase_words(locale)), rows=((button,),))
+
+
+def erased(count: int, locale: str) -> Card:
+    """Done; how many jobs it were."""
+    return Card("done", paragraphs=lines(trn("Deleted {n} job.", "Deleted {n} jobs.", count, locale)))
+
+
+def exported(locale: str, *, whole: bool) -> Card:
+    """The file with everything stored about a member; not `whole`: without the images."""
+    left_out = "" if whole else tr("Images are too big to include; get them from /history.", locale)
+    words = tr("Everything stored about you is in this file.", locale)
+    return Card("done", pictures=(Picture("file"),), paragraphs=lines(words), small=lines(left_out))

@@ -1,0 +1,58 @@
+"""The choice among several images of one message, with prices and the total. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.presentation.card import Action, Card, Choice, Option, lines
+from core.presentation.formats import cents, size
+from core.presentation.translations import tr, trn
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One image to choose. Its size is None where the platform does not tell it, its price where that is not known."""
+
+    name: str
+    width_px: int | None = None
+    height_px: int | None = None
+    price_nanousd: int | None = None
+
+
+def choosing(key: str, images: Sequence[Candidate], locale: str, *, most: int) -> Card:
+    """A list of the images, and a button for all of them that carries the total. `key` names the question."""
+    count = len(images)
+    options = tuple(Option(str(n), f"{n + 1}. {image.name}", _facts(image, locale)) for n, image in enumerate(images))
+    all_of_them = Action("all", total_text(images, locale), key, style="success")
+    return Card(
+        "question",
+        trn("{n} image", "{n} images", count, locale),
+        paragraphs=lines(tr("Choose one or more, or take all. Each result is a separate message.", locale)),
+        choices=(Choice("pick", tr("Choose which to upscale", locale), options, key, most),),
+        rows=((all_of_them,),) if most >= count else (),
+    )
+
+
+def _facts(image: Candidate, locale: str) -> str:
+    price = image.price_nanousd
+    known = [size(image.width_px, image.height_px)] if image.width_px and image.height_px else []
+    known.append(cents(price, locale) if price is not None else tr("price known after reading", locale))
+    return " · ".join(known)
+
+
+def total_text(images: Sequence[Candidate], locale: str) -> str:
+    """What all of them cost, as far as it is known."""
+    prices = [image.price_nanousd for image in images]
+    total = cents(sum(price or 0 for price in prices), locale)
+    if None in prices:
+        return tr("All {n}, at least {price}", locale, n=len(prices), price=total)
+    if len(prices) == 2:
+        return tr("Both for {price}", locale, price=total)
+    return tr("All {n} for {price}", locale, n=len(prices), price=total)
+
+
+def chosen(images: Sequence[Candidate], locale: str, *, with_total: bool = True) -> Card:
+    """What the choice becomes once it is made."""
+    words = trn("Upscaling {n} image.", "Upscaling {n} images.", len(images), locale)
+    return Card("working", paragraphs=lines(words, total_text(images, locale) if with_total else ""))

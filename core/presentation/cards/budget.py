@@ -1,0 +1,144 @@
+"""What was spent, by whom, and what is left. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+
+from core.domain.limits import Limit, LimitStatus, Measure, ScopeKind
+from core.presentation.card import Card, Fact, Line, Mention, Moment, Picture, Section, Span, Strong, fill, lines
+from core.presentation.formats import cents, number, period_text
+from core.presentation.limit_texts import amount, left_sentence, scope_name, window_name
+from core.presentation.translations import tr, trn
+
+if TYPE_CHECKING:
+    from core.budgets.reports import UsageReport, UsageRow
+
+TOP_MEMBERS = 10
+LEFT_SHOWN = 4
+
+
+def usage(report: UsageReport, limits: Sequence[LimitStatus], locale: str, *, member: str = "") -> Card:
+    """Totals, the chart (where the adapter has one), who spent most (for moderators), what is left.
+
+    `member` is the name of somebody else whose usage it is.
+    """
+    period = period_text(date.fromisoformat(report.first_day), date.fromisoformat(report.last_day), locale)
+    titles = {
+        "user": tr("Your usage", locale),
+        "workspace": tr("Usage here", locale),
+    }
+    whose = tr("Usage of {name}", locale, name=member) if member else titles.get(report.scope, tr("Usage", locale))
+    images = trn("{n} image", "{n} images", report.jobs, locale)
+    total: Line = (
+        Strong(cents(report.charged_nanousd, locale)),
+        f" · {images} · {number(report.megapixels, locale)} MP",
+    )
+    held = report.held_nanousd and tr(
+        "{amount} more is held for running jobs.", locale, amount=cents(report.held_nanousd, locale)
+    )
+    members = tuple(_member(place, row, locale) for place, row in enumerate(report.members[:TOP_MEMBERS], start=1))
+    left = [left_sentence(status, locale) for status in tightest_of_each(limits)][:LEFT_SHOWN]
+    return Card(
+        "working",
+        f"{whose} · {period}",
+        pictures=(Picture("chart", tr("Chart of the usage per day", locale)),),
+        paragraphs=(total,),
+        sections=(Section(tr("Top members", locale), paragraphs=members),) if members else (),
+        small=lines(held or "", play_money_text(locale) if report.play_money else "", *left),
+    )
+
+
+def tightest_of_each(limits: Sequence[LimitStatus]) -> list[LimitStatus]:
+    """The money limits, of several for the same whom and window only the one with the least left."""
+    found: dict[tuple[object, ...], LimitStatus] = {}
+    for status in limits:
+        key = (status.limit.scope, status.limit.window)
+        if status.limit.measure is Measure.USD and (key not in found or status.left < found[key].left):
+            found[key] = status
+    return list(found.values())
+
+
+def play_money_text(locale: str) -> str:
+    """Why no amount here is real."""
+    return tr("This is play money: nothing is paid.", locale)
+
+
+def _member(place: int, row: UsageRow, locale: str) -> Line:
+    """The name as a mention, which pings nobody here and always shows the current name."""
+    who = Mention("user", row.key, row.label or tr("a deleted member", locale))
+    images = trn("{n} image", "{n} images", row.jobs, locale)
+    return f"{place}. ", who, f" · {cents(row.charged_nanousd, locale)} · {images}"
+
+
+def limits(
+    statuses: Sequence[LimitStatus],
+    locale: str,
+    *,
+    platform: str = "",
+    note: Line = (),
+    play_money: bool = False,
+) -> Card:
+    """Every limit that applies, with what is used of it; play money is not limited."""
+    nothing = play_money_text(locale) if play_money else tr("No limit applies here.", locale)
+    twins = Counter(_alike(status.limit) for status in statuses)
+    facts = tuple(_limit(status, locale, platform, with_source=twins[_alike(status.limit)] > 1) for status in statuses)
+    said = (*((note,) if note else ()), *(() if facts else lines(nothing)))
+    return Card("working", tr("Limits", locale), paragraphs=said, facts=facts)
+
+
+def _alike(limit: Limit) -> tuple[object, ...]:
+    return limit.scope.kind, limit.scope.id, limit.measure, limit.window
+
+
+def _limit(status: LimitStatus, locale: str, platform: str, *, with_source: bool) -> Fact:
+    limit = status.limit
+    taken = status.used + status.held
+    used: Line = (
+        tr(
+            "{used} of {limit} used, {left} left",
+            locale,
+            used=amount(limit.measure, taken, locale),
+            limit=amount(limit.measure, limit.amount, locale),
+            left=amount(limit.measure, status.left, locale, down=True),
+        ),
+    )
+    if status.opens_at is not None and status.left == 0:
+        used += (" · ", *fill(tr("resets {time}", locale), time=Moment(status.opens_at)))
+    source = f" ({_source(limit, locale)})" if with_source else ""
+    label = (owner_span(limit, locale, platform), f", {window_name(limit.window, locale)}{source}")
+    return Fact(label, used, min(1.0, taken / limit.amount) if limit.amount else 1.0)
+
+
+def _source(limit: Limit, locale: str) -> str:
+    return {
+        "moderator": tr("set by moderators", locale),
+        "sponsor": tr("its own budget", locale),
+    }.get(limit.source, tr("set by the bot's owner", locale))
+
+
+def limit_owner(limit: Limit, locale: str, platform: str = "") -> str:
+    """Whose limit it is."""
+    kind = limit.scope.kind
+    if kind is ScopeKind.CHANNEL and not limit.scope.id:
+        return tr("each channel", locale)
+    return scope_name(kind, locale, limit.scope.platform or platform)
+
+
+def limit_words(limit: Limit, locale: str) -> str:
+    """One limit in a few plain words, for a list to choose from."""
+    whose = " ".join(part for part in (limit_owner(limit, locale), limit.scope.id) if part)
+    return f"{whose}: {amount(limit.measure, limit.amount, locale)}, {window_name(limit.window, locale)}"
+
+
+def owner_span(limit: Limit, locale: str, platform: str = "") -> Span:
+    """Whose limit it is, as a mention where it is one member's, channel's or role's."""
+    kinds: dict[ScopeKind, Mention] = {
+        ScopeKind.USER: Mention("user", limit.scope.id),
+        ScopeKind.CHANNEL: Mention("channel", limit.scope.id),
+        ScopeKind.ROLE: Mention("role", limit.scope.id),
+    }
+    mention = kinds.get(limit.scope.kind) if limit.scope.id else None
+    return mention or limit_owner(limit, locale, platform)

@@ -1,0 +1,117 @@
+"""Everything about one job, for whoever asks: inputs, outputs, exact amounts, times. Pure."""
+
+from __future__ import annotations
+
+from core.domain.job import Job
+from core.domain.money import usd
+from core.domain.parameters.spec import SPECS
+from core.presentation.card import Card, Code, Fact, Line, Moment, Picture, Section, lines
+from core.presentation.cards.job import ALT_MAX_CHARS
+from core.presentation.cards.notice import reference_line
+from core.presentation.formats import mb, seconds, size
+from core.presentation.job_texts import notes_text, size_line
+from core.presentation.parameter_texts import value_text
+from core.presentation.translations import tr
+
+
+def details(job: Job, locale: str, *, command: str = "") -> Card:
+    """`command` is what to type for the same image again, as the platform takes it (see `repeat_words`)."""
+    repeat = command or "/upscale " + repeat_words(job)
+    return Card(
+        "done",
+        tr("Details", locale),
+        job.source.name,
+        sections=(
+            Section(facts=_input(job, locale), paragraphs=(_parameters(job, locale),)),
+            *_output(job, locale),
+            Section(facts=(*_money(job, locale), *_times(job, locale))),
+            Section(tr("The same image again", locale), code=repeat),
+        ),
+        small=reference_line(job.reference, locale),
+    )
+
+
+def repeat_words(job: Job, sign: str = "=", off: str = "off") -> str:
+    """Every value of the job as it is typed: `factor=2 creativity=0.3 … seed=7`."""
+    words = []
+    for name, value in _values(job).items():
+        if isinstance(value, bool):
+            words += [] if value else [f"{name}{sign}{off}"]
+        elif value is not None:
+            words.append(f"{name}{sign}{value_text(value, 'en')}")
+    return " ".join(words)
+
+
+def _values(job: Job) -> dict[str, object]:
+    values: dict[str, object] = {name: getattr(job.parameters, name) for name in SPECS}
+    if job.result is not None:
+        values["seed"] = job.result.seed
+    return values
+
+
+def _input(job: Job, locale: str) -> tuple[Fact, ...]:
+    if job.input is None:
+        return ()
+    given = job.input
+    words = f"{given.format.upper()} · {size(given.width_px, given.height_px)} · {mb(given.bytes, locale)}"
+    return (Fact((tr("Original", locale),), (words,)),)
+
+
+def _parameters(job: Job, locale: str) -> Line:
+    """The values under the model's own names."""
+    line: Line = ()
+    for name, value in _values(job).items():
+        line += (*((" · ",) if line else ()), Code(SPECS[name].api_name), f" {value_text(value, locale)}")
+    return line
+
+
+def _output(job: Job, locale: str) -> tuple[Section, ...]:
+    made = job.result
+    if made is None:
+        return (Section(paragraphs=lines(tr("There is no result yet.", locale))),)
+    kind = made.mime.removeprefix("image/").upper()
+    words = f"{kind} · {size(made.width_px, made.height_px)} · {mb(made.bytes, locale)}"
+    facts = [Fact((tr("Result", locale),), (words,))]
+    if made.inference_s is not None:
+        facts.append(Fact((tr("Model time", locale),), (seconds(made.inference_s, locale),)))
+    caption = made.caption.strip()
+    return (
+        Section(facts=tuple(facts), paragraphs=lines(notes_text(job, locale))),
+        *((Section(tr("Caption", locale), quote=caption),) if caption else ()),
+    )
+
+
+def _money(job: Job, locale: str) -> tuple[Fact, ...]:
+    """Exact amounts; why the two differ is said where they do."""
+    receipt = job.receipt
+    if receipt is None:
+        return ()
+    estimate = usd(receipt.estimate_nanousd, locale)
+    if receipt.charged_nanousd < receipt.estimate_nanousd and receipt.basis in ("units", "size"):
+        estimate += f" ({tr('rounded up to whole megapixels', locale)})"
+    charged = usd(receipt.charged_nanousd, locale)
+    if receipt.play_money:
+        charged += f" ({tr('play money', locale)})"
+    if receipt.basis == "unknown":
+        charged += f" ({tr('to be checked', locale)})"
+    return Fact((tr("Estimate", locale),), (estimate,)), Fact((tr("Charged", locale),), (charged,))
+
+
+def _times(job: Job, locale: str) -> tuple[Fact, ...]:
+    requested = Fact((tr("Requested", locale),), (Moment(job.created_at, "date_time"),))
+    if job.finished_at is None:
+        return (requested,)
+    return requested, Fact((tr("Finished", locale),), (Moment(job.finished_at, "date_time"),))
+
+
+def comparison(job: Job, locale: str) -> Card:
+    """Before and after, side by side."""
+    alt = tr("Before on the left, after on the right, at 100%", locale)
+    size_words = size_line(job, locale)
+    return Card(
+        "done",
+        tr("Before and after, at 100%", locale),
+        job.source.name,
+        pictures=(Picture("comparison", alt[:ALT_MAX_CHARS], job.spoiler),),
+        small=lines(size_words),
+    )

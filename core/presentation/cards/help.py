@@ -1,0 +1,52 @@
+"""What the bot does, what can be typed, and every parameter with its range, from the spec. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.domain.parameters.spec import PRESETS, SPECS
+from core.presentation.card import Action, Card, Code, Line, Section, lines, one
+from core.presentation.cards.budget import play_money_text
+from core.presentation.formats import cents
+from core.presentation.parameter_texts import allowed_text, parameter_hint, preset_text
+from core.presentation.translations import tr
+
+
+def help_card(
+    locale: str,
+    commands: Sequence[tuple[str, str]],
+    *,
+    confirm_above_nanousd: int,
+    play_money: bool,
+    ways: Sequence[str] = (),
+    actions: tuple[Action, ...] = (),
+) -> Card:
+    """`commands` are (what to type, what it does) of this platform, `ways` its other ways in."""
+    price = tr("Above {price} you are asked first.", locale, price=cents(confirm_above_nanousd, locale))
+    return Card(
+        "working",
+        tr("How to upscale an image", locale),
+        paragraphs=(*(typed(command, meaning) for command, meaning in commands), *lines(*ways)),
+        sections=(
+            Section(tr("Parameters", locale), paragraphs=parameter_lines(locale)),
+            Section(tr("Presets", locale), paragraphs=lines(preset_line(locale))),
+        ),
+        small=lines(price, play_money_text(locale) if play_money else ""),
+        rows=(actions,) if actions else (),
+    )
+
+
+def typed(command: str, meaning: str) -> Line:
+    """`/usage  what you spent`."""
+    return one(Code(command), f" {meaning}")
+
+
+def parameter_lines(locale: str) -> tuple[Line, ...]:
+    """A line for every parameter: its name, what it may be, what it does."""
+    return tuple(one(Code(name), f" {allowed_text(name, locale)} · {parameter_hint(name, locale)}") for name in SPECS)
+
+
+def preset_line(locale: str) -> str:
+    """The presets with their values, and what wins."""
+    names = ", ".join(preset_text(name, values, locale) for name, values in PRESETS.items())
+    return f"{names}. {tr('Values you set yourself override them.', locale)}"
