@@ -17,21 +17,9 @@ from bot.http.signed_links import FileLinks
 from bot.observability.metrics import PrometheusMetrics
 from core.net.host_check import HostCheck
 from core.net.token_gate import ATTEMPTS_PER_WINDOW, TokenGate
+from tests.fakes.clock import HandClock
 
 JOB = "0123456789ab"
-
-
-class HandClock:
-    """Stands still until moved."""
-
-    def __init__(self) -> None:
-        self.at = 1_000_000.0
-
-    def now(self) -> float:
-        return self.at
-
-    async def sleep(self, seconds: float) -> None:
-        self.at += seconds
 
 
 class Mounted:

@@ -20,7 +20,7 @@ def context(core: FakeCore) -> AdapterContext:
         media=core.media,
         state=core.state,
         clock=core.clock,
-        data_dir=core.directory,
+        data_dir=core.folder,
         public_url=None,
         version="test",
         trusted_file_hosts=("127.0.0.1",),

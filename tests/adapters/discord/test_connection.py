@@ -150,7 +150,7 @@ async def test_shutting_down_lets_handlers_finish_and_leaves_no_task_behind(tmp_
         bot.discord.faults.append(Fault("/callback", "delay", seconds=0.4))
         started = await bot.discord.invoke("/help")
         await asyncio.sleep(0.1)
-        bot.core.is_draining = True
+        bot.core.draining = True
         late = await bot.discord.invoke("/upscale", {"image": PICTURE})
         refusal = await late.answer()
         assert "restarting" in refusal.text

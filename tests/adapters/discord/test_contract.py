@@ -11,7 +11,7 @@ from typing import Any
 
 from core.domain.job import Job, UpscaleRequest
 from core.ports import Reply
-from tests.adapters.discord.fake_service import FakeCore, MemoryMemo, png
+from tests.adapters.discord.fake_service import FakeCore, png
 from tests.adapters.discord.kit import make, serving
 from tests.contract import AdapterContract, Driver, Shown
 from tests.emulators.discord import DiscordEmulator, Fault, SeenMessage, Upload
@@ -58,8 +58,7 @@ class DiscordDriver(Driver):
         return job
 
     def reply(self, job: Job) -> Reply:
-        assert self._core.adapter is not None
-        return self._core.adapter.reply(job.reply, MemoryMemo(self._core.memos, job.id))
+        return self._core.reply(job.id)
 
     def shown(self) -> Sequence[Shown]:
         return [self._seen(message) for message in self._discord.messages() if not message.loading]

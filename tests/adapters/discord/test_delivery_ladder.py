@@ -102,7 +102,7 @@ async def test_after_fifteen_minutes_the_bot_edits_the_same_message_itself(bot: 
 async def test_a_token_known_to_be_over_is_not_even_tried(bot: Bot) -> None:
     _, job_id = await _begin(bot)
     bot.discord.clock.advance(16 * 60)
-    bot.core.clock.offset_s += 16 * 60
+    bot.core.shifted.offset_s += 16 * 60
     await bot.core.progress(job_id, Progress("upscaling", percent=80))
     await bot.core.finish(job_id)
 
@@ -243,13 +243,13 @@ async def test_a_click_on_the_price_opens_a_fresh_window_for_a_private_answer(bo
     await core.ask(job_id)
     question = await started.answer()
     bot.discord.clock.advance(9 * 60)
-    core.clock.offset_s += 9 * 60
+    core.shifted.offset_s += 9 * 60
     await bot.discord.click(question, "Start")
     await bot.discord.until(lambda: core.jobs[job_id].state is JobState.QUEUED)
     await bot.discord.until(lambda: [k for k in core.state.values if k[0] == "discord-token"])
 
     bot.discord.clock.advance(9 * 60)
-    core.clock.offset_s += 9 * 60
+    core.shifted.offset_s += 9 * 60
     delivery = await core.finish(job_id)
 
     assert delivery.elsewhere == ""

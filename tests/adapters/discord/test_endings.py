@@ -122,7 +122,7 @@ async def test_the_pause_that_a_429_asks_for_is_kept_by_the_final_edit_too(bot: 
     assert away.value.retry_after_s is not None
     assert 30 < away.value.retry_after_s <= 40
     assert len(bot.discord.requests) == edits
-    bot.core.clock.offset_s += 41
+    bot.core.shifted.offset_s += 41
     await bot.core.finish(job_id)
 
 

@@ -232,7 +232,7 @@ async def test_alerts_go_to_the_channel_that_a_moderator_chose(bot: Bot) -> None
     message = await started.answer()
 
     assert f"<#{bot.discord.channel.id}>" in message.text
-    assert await bot.core.state.get("alerts", str(bot.discord.guild.id)) == str(bot.discord.channel.id)
+    assert bot.core.alert_channels[-1] == str(bot.discord.channel.id)
 
 
 async def test_a_channel_can_be_paid_from_a_budget_of_its_own(bot: Bot) -> None:
@@ -244,7 +244,7 @@ async def test_a_channel_can_be_paid_from_a_budget_of_its_own(bot: Bot) -> None:
     message = await started.answer(lambda m: "$20.00" in m.text)
 
     assert f"<#{channel.id}>" in message.text
-    assert await bot.core.state.get("sponsor", str(channel.id)) == 20_000_000_000
+    assert bot.core.sponsors[-1][:2] == (str(channel.id), 20_000_000_000)
 
 
 async def test_history_shows_kept_pictures_again_for_free(bot: Bot) -> None:
@@ -281,7 +281,7 @@ async def test_privacy_export_is_a_file_for_the_member_alone(bot: Bot) -> None:
 
 
 async def test_an_export_too_large_for_discord_comes_without_the_pictures(bot: Bot) -> None:
-    bot.core.media.original_bytes = 3 * 1024 * 1024
+    bot.core.export_bytes = 3 * 1024 * 1024
     started = await bot.discord.invoke("/privacy export", attachment_size_limit=1024 * 1024)
     message = await started.answer(lambda m: m.files)
 
@@ -390,7 +390,7 @@ async def test_a_file_that_says_nothing_about_itself_is_tried(bot: Bot) -> None:
 
 
 async def test_an_export_refused_in_spite_of_the_announcement_comes_without_the_pictures(bot: Bot) -> None:
-    bot.core.media.original_bytes = 3 * 1024 * 1024
+    bot.core.export_bytes = 3 * 1024 * 1024
     bot.discord.posts.hard_file_limit_bytes = 1024 * 1024
     message = await (await bot.discord.invoke("/privacy export")).answer(lambda m: m.files)
 

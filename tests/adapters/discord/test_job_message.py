@@ -277,7 +277,7 @@ async def test_a_link_is_handed_on_as_a_link_and_a_file_as_an_attachment(bot: Bo
 
 
 async def test_safety_off_is_told_apart_by_the_place(bot: Bot) -> None:
-    bot.core.unsafe = True
+    bot.core.allow_unsafe = True
     adult = bot.discord.world.add_channel(bot.discord.guild, nsfw=True, name="adult")
     plain = await bot.discord.invoke("/upscale", {"image": PICTURE, "safety": False})
     refusal = await plain.answer()
@@ -289,7 +289,7 @@ async def test_safety_off_is_told_apart_by_the_place(bot: Bot) -> None:
 
 
 async def test_safety_may_be_off_in_a_thread_below_an_age_restricted_channel(bot: Bot) -> None:
-    bot.core.unsafe = True
+    bot.core.allow_unsafe = True
     adult = bot.discord.world.add_channel(bot.discord.guild, nsfw=True, name="adult")
     below = bot.discord.world.add_thread(adult)
     beside = bot.discord.world.add_thread(bot.discord.world.add_channel(bot.discord.guild))

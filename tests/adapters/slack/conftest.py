@@ -17,23 +17,12 @@ from adapters.slack.adapter import SlackAdapter
 from adapters.slack.connection.socket_mode import SocketTimes
 from adapters.slack.settings import Settings
 from core.ports import AdapterContext, Guests
-from tests.adapters.slack.fake_service import FakeMedia, FakeService, FakeState
+from tests.adapters.slack.fake_service import FakeService
 from tests.emulators.slack import Message, SlackEmulator, png, text_of
+from tests.fakes.media import FakeMedia
+from tests.fakes.state import MemoryState
 
 QUICK = SocketTimes(connect_s=1.0, look_every_s=0.05, lost_after_s=0.4, close_s=0.3, ping_s=0.4, first_pause_s=0.05)
-
-
-class EmulatedClock:
-    """The core's clock, moved with the emulator's."""
-
-    def __init__(self, slack: SlackEmulator) -> None:
-        self._clock = slack.clock
-
-    def now(self) -> float:
-        return self._clock.now_s()
-
-    async def sleep(self, seconds: float) -> None:
-        await self._clock.sleep_until(self._clock.now_s() + seconds)
 
 
 @dataclass
@@ -42,7 +31,7 @@ class World:
 
     slack: SlackEmulator
     service: FakeService
-    state: FakeState
+    state: MemoryState
     media: FakeMedia
     adapter: SlackAdapter
     context: AdapterContext
@@ -161,8 +150,8 @@ def make_world(
     guests: Guests | None = None,
     **changes: Any,
 ) -> World:
-    clock = EmulatedClock(slack)
-    core, state, media = service(clock, folder), FakeState(clock), FakeMedia(folder)
+    clock = slack.clock
+    core, state, media = service(clock, folder), MemoryState(clock), FakeMedia(folder)
     settings = make_settings(slack, **changes)
     context = AdapterContext(
         service=core,

@@ -42,7 +42,8 @@ async def test_usage_is_told_and_its_chart_comes_directly(world: World) -> None:
 
 
 async def test_moderators_see_who_used_most(world: World) -> None:
-    assert "anna: $0.40" in await say(world, "usage", user="ada")
+    world.service.spent_nanousd = 400_000_000
+    assert "ada: $0.40" in await say(world, "usage", user="ada")
 
 
 async def test_limits_are_shown_and_only_moderators_change_them(world: World) -> None:
@@ -68,8 +69,8 @@ async def test_a_limit_that_cannot_be_read_is_explained(world: World) -> None:
 async def test_moderators_sponsor_a_channel_and_see_every_limit_of_the_workspace(world: World) -> None:
     assert "at most $20.00, for 3 days" in await say(world, "quota sponsor <#C0PRIV0001|studio> $20 3 days", user="ada")
     await say(world, "quota sponsor <#C0PRIV0001|studio> off", user="ada")
-    assert world.service.limit_calls[0] == ("C0PRIV0001", 20_000_000_000, 3)
-    assert world.service.limit_calls[1][1] is None
+    assert world.service.sponsors[0] == ("C0PRIV0001", 20_000_000_000, 3)
+    assert world.service.sponsors[1][1] is None
     assert "quota sponsor #channel $20" in await say(world, "quota sponsor", user="ada")
     assert "Limits of this workspace" in await say(world, "quota workspace", user="ada")
     assert "Only moderators" in await say(world, "quota workspace")

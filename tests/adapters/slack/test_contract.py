@@ -14,9 +14,10 @@ from typing import Any, cast
 from core.domain.job import Job, UpscaleRequest
 from core.ports import Reply
 from tests.adapters.slack.conftest import World, make_world
-from tests.adapters.slack.fake_service import FakeService, Memo, Row
+from tests.adapters.slack.fake_service import FakeService
 from tests.contract import AdapterContract, Driver, Shown
 from tests.emulators.slack import Message, SlackEmulator, text_of
+from tests.fakes.state import MemoryMemo
 
 LIVE_MARKUP = re.compile(r"<[!@#][^>]*>|<https?://")
 
@@ -58,11 +59,12 @@ class SlackDriver(Driver):
         return [row.job for row in self._service.rows.values()]
 
     def keep(self, job: Job) -> Job:
-        self._service.rows.setdefault(job.id, Row(job)).job = job
+        self._service.row(job.id)
+        self._service.jobs[job.id] = job
         return job
 
     def reply(self, job: Job) -> Reply:
-        return self._world.adapter.reply(job.reply, Memo(self._service.rows[job.id].memo))
+        return self._world.adapter.reply(job.reply, MemoryMemo(self._service.rows[job.id].memo))
 
     def _messages(self) -> list[Message]:
         return [m for m in (*self._slack.member.dms(), *self._slack.member.messages()) if m.bot]

@@ -98,7 +98,7 @@ async def test_a_bot_removed_from_the_channel_meanwhile_delivers_directly(world:
 
 
 async def test_a_picture_too_large_to_be_shown_gets_a_preview_and_the_file_beside_it(world: World) -> None:
-    world.media.big = True
+    world.media.px = (9000, 64)
     await world.slack.member.mention("", [world.picture()])
     result = await world.result()
     preview = world.slack.world.files[result.blocks[0]["slack_file"]["id"]]
@@ -110,11 +110,12 @@ async def test_a_picture_too_large_to_be_shown_gets_a_preview_and_the_file_besid
 
 
 async def test_a_workspace_that_restricts_sizes_gets_a_smaller_shape(world: World) -> None:
+    world.media.original_bytes = 70_000_000
     world.slack.fault("files.getUploadURLExternal", error="file_upload_size_restricted", times=2)
     await world.slack.member.mention("", [world.picture()])
     result = await world.result()
-    assert world.media.fits == [100_000_000, 20_000_000]
-    assert "high-quality JPEG" in text_of(result)
+    assert world.media.asked == [100_000_000, 20_000_000]
+    assert "preview" in text_of(result)
     assert find_element(result.blocks, "job:download:")[1]["url"] == "https://bot.example/files/full.png"
 
 
@@ -247,13 +248,13 @@ async def test_a_slack_connect_stub_is_looked_up(world: World) -> None:
 
 
 async def test_a_file_that_slack_has_not_processed_yet_is_waited_for(world: World) -> None:
-    later = world.slack.clock.now_s() + 6
+    later = world.slack.clock.now() + 6
     await world.slack.member.mention("", [world.picture(processed_at_s=later)])
     assert await world.result()
 
 
 async def test_a_file_that_is_never_processed_gets_its_own_answer(world: World) -> None:
-    assert "still being processed" in (await refusal(world, processed_at_s=world.slack.clock.now_s() + 9999)).lower()
+    assert "still being processed" in (await refusal(world, processed_at_s=world.slack.clock.now() + 9999)).lower()
 
 
 async def test_a_file_that_was_deleted_meanwhile_gets_its_own_answer(world: World) -> None:

@@ -139,7 +139,7 @@ async def test_a_message_that_slack_does_not_remove_while_it_is_away_is_removed_
 
 
 async def test_a_full_file_that_its_thread_refuses_is_linked_and_the_picture_counts_as_delivered(world: World) -> None:
-    world.media.big = True
+    world.media.px = (9000, 64)
     root = await _upscaling(world)
     world.slack.fault(
         "files.completeUploadExternal", error="posting_to_channel_denied", times=9, match={"channel_id": root.channel}

@@ -41,6 +41,7 @@ from core.domain.job import (
 from core.domain.parameters.spec import Parameters
 from core.presentation import LANGUAGES, Notice, Offer
 from tests.emulators.slack.blocks import check_blocks, check_view, mentions
+from tests.fakes.clock import HandClock
 
 WHERE = Where("T1", "", "U1", "anna", "C1", "general", at=1.0)
 JOB = Job(
@@ -53,79 +54,65 @@ JOB = Job(
 )  # fmt: skip
 
 
-class StillClock:
-    """Time that passes only by sleeping."""
-
-    def __init__(self) -> None:
-        self.time = 1000.0
-
-    def now(self) -> float:
-        return self.time
-
-    async def sleep(self, seconds: float) -> None:
-        self.time += seconds
-        await asyncio.sleep(0)
-
-
 # ------------------------------------------------------------------------------ budget
 
 
 async def test_posts_into_one_channel_go_about_one_a_second() -> None:
-    clock = StillClock()
+    clock = HandClock(1000.0)
     budget = Budget(clock)
     for _ in range(5):
         await budget.take("T1", "chat.postMessage", channel="C1", progress=False, max_wait_s=60)
-    assert clock.time - 1000 >= 3.0
+    assert clock.at - 1000 >= 3.0
 
 
 async def test_a_final_answer_may_follow_a_progress_post_at_once() -> None:
-    clock = StillClock()
+    clock = HandClock(1000.0)
     budget = Budget(clock)
     await budget.take("T1", "chat.postMessage", channel="C1", progress=True, max_wait_s=60)
     await budget.take("T1", "chat.postMessage", channel="C1", progress=False, max_wait_s=0)
-    assert clock.time == 1000
+    assert clock.at == 1000
     await budget.take("T1", "chat.postMessage", channel="C1", progress=True, max_wait_s=60)
-    assert clock.time >= 1002
+    assert clock.at >= 1002
 
 
 async def test_a_final_answer_finds_room_where_progress_must_wait() -> None:
-    clock = StillClock()
+    clock = HandClock(1000.0)
     budget = Budget(clock)
     for _ in range(35):
         await budget.take("T1", "chat.update", progress=True, max_wait_s=5)
     with pytest.raises(SlackAway):
         await budget.take("T1", "chat.update", progress=True, max_wait_s=5)
-    before = clock.time
+    before = clock.at
     await budget.take("T1", "chat.update", progress=False, max_wait_s=0)
-    assert clock.time == before
+    assert clock.at == before
 
 
 async def test_workspaces_do_not_share_a_budget() -> None:
-    clock = StillClock()
+    clock = HandClock(1000.0)
     budget = Budget(clock)
     for team in ("T1", "T2"):
         for _ in range(18):
             await budget.take(team, "chat.startStream", progress=False, max_wait_s=0)
-    assert clock.time == 1000.0
+    assert clock.at == 1000.0
 
 
 @pytest.mark.parametrize(("method", "tier"), [("chat.update", 50), ("chat.startStream", 20), ("files.info", 100)])
 async def test_no_window_of_a_minute_ever_holds_more_than_the_tier(method: str, tier: int) -> None:
-    clock = StillClock()
+    clock = HandClock(1000.0)
     budget = Budget(clock)
     times = []
     for _ in range(tier * 3):
         await budget.take("T1", method, progress=False, max_wait_s=600)
-        times.append(clock.time)
+        times.append(clock.at)
     assert max(sum(1 for x in times if at <= x < at + 60) for at in times) <= tier
 
 
 async def test_after_a_429_nobody_in_the_workspace_calls_before_its_time() -> None:
-    clock = StillClock()
+    clock = HandClock(1000.0)
     budget = Budget(clock)
     budget.limited("T1", "chat.update", 30)
     await budget.take("T1", "chat.update", progress=False, max_wait_s=60)
-    assert clock.time >= 1030
+    assert clock.at >= 1030
 
 
 # ------------------------------------------------------------------------------- blocks

@@ -86,14 +86,14 @@ async def test_a_wrong_token_stops_the_start_with_one_sentence(slack: SlackEmula
 
 
 async def test_while_draining_commands_are_told_and_events_are_left_for_another(world: World) -> None:
-    world.service.draining_now = True
+    world.service.draining = True
     outcome = await world.slack.member.command(text="")
     assert outcome.acked
     told = [m for m in world.bot_messages() if m.ephemeral_for]
     assert "restarting; try again in a minute" in text_of(told[0])
     event = await world.slack.member.mention("", [world.picture()])
     assert not event.acked
-    world.service.draining_now = False
+    world.service.draining = False
     world.slack.clock.advance(61)
     assert await world.result()
 
@@ -101,7 +101,7 @@ async def test_while_draining_commands_are_told_and_events_are_left_for_another(
 async def test_a_form_submitted_while_draining_stays_open(world: World) -> None:
     await world.slack.member.command(text="")
     await world.until(lambda: world.slack.member.open_view())
-    world.service.draining_now = True
+    world.service.draining = True
     outcome = await world.slack.member.submit_view({"image": [world.picture().id]})
     assert "restarting" in outcome.errors["image"]
 
@@ -160,8 +160,8 @@ async def test_http_mode_answers_slacks_verification_of_the_address(http_world: 
 
 
 async def test_http_events_left_while_draining_come_again(http_world: World) -> None:
-    http_world.service.draining_now = True
+    http_world.service.draining = True
     assert not (await http_world.slack.member.mention("", [http_world.picture()])).acked
-    http_world.service.draining_now = False
+    http_world.service.draining = False
     http_world.slack.clock.advance(61)
     assert await http_world.result()

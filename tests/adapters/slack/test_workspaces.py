@@ -12,9 +12,9 @@ from yarl import URL
 
 from adapters.slack.setup.installations import AREA, Install, Installs
 from adapters.slack.setup.manifest import BOT_SCOPES
-from tests.adapters.slack.conftest import EmulatedClock, World, make_world
-from tests.adapters.slack.fake_service import FakeState
+from tests.adapters.slack.conftest import World, make_world
 from tests.emulators.slack import SlackEmulator, text_of
+from tests.fakes.state import MemoryState
 
 BETA = "T0BETA00002"
 
@@ -150,8 +150,8 @@ async def test_rotating_tokens_are_renewed_before_they_end_and_when_they_have_en
 
 
 async def test_two_replicas_do_not_spend_one_refresh_token_twice(slack: SlackEmulator) -> None:
-    clock = EmulatedClock(slack)
-    state = FakeState(clock)
+    clock = slack.clock
+    state = MemoryState(clock)
     spent: list[str] = []
 
     async def renew(install: Install) -> Install:

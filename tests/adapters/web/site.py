@@ -17,7 +17,9 @@ from aiohttp import web
 
 from adapters.web import Settings, WebAdapter, create
 from core.ports import AdapterContext
-from tests.adapters.web.fake_service import FakeMedia, FakeService, FakeState, TestClock
+from tests.adapters.web.fake_service import FakeMedia, FakeService
+from tests.fakes.clock import ShiftedClock
+from tests.fakes.state import MemoryState
 
 
 @dataclass
@@ -28,19 +30,19 @@ class Site:
     port: int
     service: FakeService
     adapter: WebAdapter
-    clock: TestClock
+    clock: ShiftedClock
     data_dir: Path
 
 
 @contextlib.asynccontextmanager
 async def site(data_dir: Path, *, pace_s: float = 0.0, port: int = 0, **settings: Any) -> AsyncIterator[Site]:
     """Serve until left. `settings` are the adapter's."""
-    clock = TestClock()
+    clock = ShiftedClock(nap_s=3600.0)
     service = FakeService(data_dir, clock, pace_s=pace_s)
     context = AdapterContext(
         service=service,
         media=FakeMedia(data_dir),
-        state=FakeState(),
+        state=MemoryState(),
         clock=clock,
         data_dir=data_dir,
         public_url=settings.get("public_url"),

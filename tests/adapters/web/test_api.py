@@ -144,10 +144,10 @@ async def test_while_shutting_down_new_jobs_are_503(page_site: Site, http: Http)
 
 
 async def test_the_unforeseen_becomes_a_reference_without_details(page_site: Site, http: Http) -> None:
-    page_site.service.break_with = RuntimeError("secret detail")
+    page_site.service.broken = RuntimeError("secret detail")
     status, answer = await start(http, page_site)
     assert status == 500
-    assert answer["error"]["reference"] == "ref0incident"
+    assert answer["error"]["reference"] == "0incident000"
     assert "secret" not in json.dumps(answer)
 
 

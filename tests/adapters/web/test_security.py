@@ -12,8 +12,8 @@ from adapters.web.connection.security import COOKIE, SESSION_S
 from core.net.client_address import TrustedProxies
 from core.net.token_gate import ATTEMPT_WINDOW_S, ATTEMPTS_PER_WINDOW, TokenGate, TooManyAttempts
 from tests.adapters.web.conftest import form
-from tests.adapters.web.fake_service import TestClock
 from tests.adapters.web.site import Site, site
+from tests.fakes.clock import ShiftedClock
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 Http = aiohttp.ClientSession
@@ -131,7 +131,7 @@ async def test_guessing_the_token_is_slowed_down_but_never_locks_its_owner_out(t
 
 
 async def test_guesses_are_counted_by_the_client_that_a_declared_proxy_names() -> None:
-    gate = TokenGate(TOKEN, TestClock(), TrustedProxies.of(["127.0.0.1"]))
+    gate = TokenGate(TOKEN, ShiftedClock(), TrustedProxies.of(["127.0.0.1"]))
     for number in range(ATTEMPTS_PER_WINDOW):
         assert not gate.is_right("wrong", "127.0.0.1", [f"{number}.2.3.4, 203.0.113.9"])
     with pytest.raises(TooManyAttempts):
@@ -142,8 +142,8 @@ async def test_guesses_are_counted_by_the_client_that_a_declared_proxy_names() -
 
 @pytest.mark.parametrize("given", ["", " ", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), "x" * 100_000, "\udcff\udcfe"])
 async def test_nothing_but_the_token_is_right(given: str) -> None:
-    assert not TokenGate(TOKEN, TestClock()).is_right(given, "127.0.0.1")
-    assert not TokenGate(None, TestClock()).is_right(given, "127.0.0.1")
+    assert not TokenGate(TOKEN, ShiftedClock()).is_right(given, "127.0.0.1")
+    assert not TokenGate(None, ShiftedClock()).is_right(given, "127.0.0.1")
 
 
 async def test_a_session_is_over_after_log_out_also_for_who_kept_its_cookie(tmp_path: Path, http: Http) -> None:

@@ -3,17 +3,7 @@ from __future__ import annotations
 import pytest
 
 from core.net.retry import Backoff, retry
-
-
-class MovedClock:
-    def __init__(self) -> None:
-        self.time_s = 0.0
-
-    def now(self) -> float:
-        return self.time_s
-
-    async def sleep(self, seconds: float) -> None:
-        self.time_s += seconds
+from tests.fakes.clock import HandClock
 
 
 class Flaky:
@@ -30,18 +20,18 @@ class Flaky:
 
 async def test_it_tries_until_the_call_returns() -> None:
     call = Flaky(3)
-    assert await retry(call, clock=MovedClock(), pause=lambda error, attempt: 1.0) == "done"
+    assert await retry(call, clock=HandClock(0.0), pause=lambda error, attempt: 1.0) == "done"
     assert call.calls == 4
 
 
 async def test_it_stops_at_the_number_of_tries_and_raises_the_last_error() -> None:
     call = Flaky(99)
     with pytest.raises(OSError, match="3"):
-        await retry(call, clock=MovedClock(), pause=lambda error, attempt: 1.0, attempts=3)
+        await retry(call, clock=HandClock(0.0), pause=lambda error, attempt: 1.0, attempts=3)
 
 
 async def test_it_starts_no_try_after_the_time_is_up() -> None:
-    clock, call = MovedClock(), Flaky(99)
+    clock, call = HandClock(0.0), Flaky(99)
     with pytest.raises(OSError, match="11"):
         await retry(call, clock=clock, pause=lambda error, attempt: 1.0, within_s=10.0)
     assert clock.now() == 10.0
@@ -50,7 +40,7 @@ async def test_it_starts_no_try_after_the_time_is_up() -> None:
 async def test_an_error_that_cannot_pass_is_raised_at_once() -> None:
     call = Flaky(99)
     with pytest.raises(OSError, match="1"):
-        await retry(call, clock=MovedClock(), pause=lambda error, attempt: None)
+        await retry(call, clock=HandClock(0.0), pause=lambda error, attempt: None)
 
 
 def test_pauses_double_up_to_a_cap_and_obey_what_was_asked_for() -> None:

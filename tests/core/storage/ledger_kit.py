@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -14,24 +12,11 @@ from core.ports import HoldRequest
 from core.storage import tables, tables_ledger
 from core.storage.database import Database
 from core.storage.ledger import LedgerDatabase, LedgerSettings, SqlLedger
+from tests.fakes.clock import NOON, HandClock
 
 USD = 1_000_000_000
 UTC = ZoneInfo("UTC")
-NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC).timestamp()
-"""A Monday."""
-
-
-@dataclass
-class HandClock:
-    """Time that only the test moves."""
-
-    at: float = NOON
-
-    def now(self) -> float:
-        return self.at
-
-    async def sleep(self, seconds: float) -> None:
-        self.at += seconds
+__all__ = ["NOON", "HandClock"]
 
 
 class FixedPrice:

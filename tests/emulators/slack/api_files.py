@@ -80,9 +80,9 @@ async def _post_later(ctx: Context, files: list[SlackFile], channel: str, blocks
     await ctx.emulator.clock.sleep_until(files[0].processed_at_s)
     text = "" if blocks and not ctx.args.get("initial_comment") else str(ctx.args.get("initial_comment") or "")
     message = Message(
-        ctx.world.new_ts(ctx.emulator.clock.now_s()), channel, ctx.space.bot_user_id, text, blocks,
+        ctx.world.new_ts(ctx.emulator.clock.now()), channel, ctx.space.bot_user_id, text, blocks,
         files=[f.id for f in files], thread_ts=ctx.args.get("thread_ts"), bot=True, subtype="file_share",
-        posted_at_s=ctx.emulator.clock.now_s(),
+        posted_at_s=ctx.emulator.clock.now(),
     )  # fmt: skip
     ctx.world.channel_messages(channel)[message.ts] = message
     for file in files:
@@ -124,7 +124,7 @@ def file_json(emulator: SlackEmulator, file: SlackFile, *, event: bool = False) 
     """The file object; a stub where Slack Connect would send one; bare until processed."""
     if event and file.stub_in_events:
         return {"id": file.id, "mode": "file_access", "file_access": "check_file_info", "created": 0, "user": ""}
-    world, processed = emulator.world, emulator.clock.now_s() >= file.processed_at_s
+    world, processed = emulator.world, emulator.clock.now() >= file.processed_at_s
     base = f"{emulator.files_url}/files-pri/{file.team_id}-{file.id}"
     slug = _UNSAFE.sub("_", file.name.lower())
     out: dict[str, Any] = {
@@ -185,7 +185,7 @@ async def receive_upload(request: web.Request) -> web.StreamResponse:
     status, body = 404, "not found"
     fault = emulator.take_fault("upload", {})
     if fault and not fault.after:
-        emulator.record(Recorded(emulator.clock.now_s(), "upload", "upload", {}, None, status=fault.status or 0))
+        emulator.record(Recorded(emulator.clock.now(), "upload", "upload", {}, None, status=fault.status or 0))
         await request.read()
         return await emulator.fail(request, fault)
     data = await _body(request)
@@ -197,7 +197,7 @@ async def receive_upload(request: web.Request) -> web.StreamResponse:
             status, body = 400, "length mismatch"
     team = file.team_id if file else None
     args = {"file": request.match_info["file"], "bytes": len(data), "chunked": "Content-Length" not in request.headers}
-    emulator.record(Recorded(emulator.clock.now_s(), "upload", "upload", args, None, team, status=status))
+    emulator.record(Recorded(emulator.clock.now(), "upload", "upload", args, None, team, status=status))
     if fault:
         return await emulator.fail(request, fault)
     return web.Response(status=status, text=body)
@@ -221,7 +221,7 @@ async def serve_file(request: web.Request) -> web.StreamResponse:
     file = emulator.world.files.get(file_id)
     value = request.headers.get("Authorization", "").removeprefix("Bearer ") or None
     token = emulator.world.tokens.get(value or "")
-    emulator.record(Recorded(emulator.clock.now_s(), host, "download", {"file": file_id}, value, team_id))
+    emulator.record(Recorded(emulator.clock.now(), host, "download", {"file": file_id}, value, team_id))
     if fault := emulator.take_fault("download", {}):
         return await emulator.fail(request, fault)
     if file is None or file.serve == "not_found":
@@ -246,7 +246,7 @@ async def serve_elsewhere(request: web.Request) -> web.StreamResponse:
     """A host that is not Slack's. It must never see a token of ours."""
     emulator: SlackEmulator = request.app[EMULATOR]
     value = request.headers.get("Authorization")
-    emulator.record(Recorded(emulator.clock.now_s(), "external", "download", {"path": request.path}, value))
+    emulator.record(Recorded(emulator.clock.now(), "external", "download", {"path": request.path}, value))
     if value:
         emulator.violations.append("a Slack token was sent to a host that is not Slack's")
     return web.Response(body=emulator.external_bytes, content_type="image/png")

@@ -92,7 +92,7 @@ def replace(view: View, body: dict[str, Any]) -> None:
 
 
 def _hash(emulator: SlackEmulator) -> str:
-    return f"{int(emulator.clock.now_s())}.{secrets.token_hex(4)}"
+    return f"{int(emulator.clock.now())}.{secrets.token_hex(4)}"
 
 
 def view_json(emulator: SlackEmulator, view: View, state: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ class MovableClock:
         self._offset_s = 0.0
         self._moved = asyncio.Event()
 
-    def now_s(self) -> float:
+    def now(self) -> float:
         return time.time() + self._offset_s
 
     def advance(self, seconds: float) -> None:
@@ -22,9 +22,13 @@ class MovableClock:
         self._moved = asyncio.Event()
 
     async def sleep_until(self, due_s: float) -> None:
-        """Return once `now_s()` has reached `due_s`, whether time passed or was moved."""
-        while (left_s := due_s - self.now_s()) > 0:
+        """Return once `now()` has reached `due_s`, whether time passed or was moved."""
+        while (left_s := due_s - self.now()) > 0:
             try:
                 await asyncio.wait_for(self._moved.wait(), timeout=left_s)
             except TimeoutError:
                 continue
+
+    async def sleep(self, seconds: float) -> None:
+        """As `core.ports.Clock`, so that the bot's time moves with Slack's."""
+        await self.sleep_until(self.now() + seconds)

@@ -82,7 +82,7 @@ async def info(request: web.Request) -> web.Response:
 
 async def move_clock(request: web.Request) -> web.Response:
     request.app[EMULATOR].clock.advance(float((await request.json())["seconds"]))
-    return web.json_response({"now": request.app[EMULATOR].clock.now_s()})
+    return web.json_response({"now_s": request.app[EMULATOR].clock.now()})
 
 
 async def add_fault(request: web.Request) -> web.Response:

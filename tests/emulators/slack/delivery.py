@@ -70,7 +70,7 @@ class Delivery:
 
     async def _redeliver(self, payload: dict[str, Any]) -> None:
         for attempt, wait_s in enumerate(RETRY_AFTER_S, start=1):
-            await self._emulator.clock.sleep_until(self._emulator.clock.now_s() + wait_s)
+            await self._emulator.clock.sleep_until(self._emulator.clock.now() + wait_s)
             ack = await self.send("events_api", payload, accepts=False, attempt=attempt, reason="http_timeout")
             if ack.ok or (ack.headers or {}).get("X-Slack-No-Retry") == "1":
                 return
@@ -89,7 +89,7 @@ class Delivery:
     async def post_signed(self, body: str, headers: dict[str, str], *, secret: str | None = None) -> Ack:
         """POST with Slack's signature over the raw body; 3 s are all the app gets."""
         emulator = self._emulator
-        stamp = str(int(emulator.clock.now_s()))
+        stamp = str(int(emulator.clock.now()))
         verifier = SignatureVerifier(secret or emulator.signing_secret)
         signature = verifier.generate_signature(timestamp=stamp, body=body) or ""
         signed = headers | {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": signature}
@@ -109,7 +109,7 @@ class Delivery:
 
     def new_response_url(self, team_id: str, channel: str, user: str) -> str:
         path = f"/hooks/commands/{team_id}/{secrets.token_hex(6)}/{secrets.token_hex(8)}"
-        now_s = self._emulator.clock.now_s()
+        now_s = self._emulator.clock.now()
         self._emulator.world.response_urls[path] = ResponseUrl(path, team_id, channel, user, now_s)
         return f"{self._emulator.base_url}{path}"
 
@@ -133,7 +133,7 @@ class Delivery:
             target.text, target.blocks, target.edits = text, blocks, target.edits + 1
             return None
         space = world.workspaces[hook.team_id]
-        now_s = emulator.clock.now_s()
+        now_s = emulator.clock.now()
         message = Message(
             world.new_ts(now_s), hook.channel, space.bot_user_id, text, blocks, bot=True,
             thread_ts=body.get("thread_ts"), ephemeral_for=hook.user if ephemeral else None,
@@ -156,7 +156,7 @@ async def handle_hook(request: web.Request) -> web.StreamResponse:
         error = "invalid_url"
     elif hook.uses >= RESPONSE_URL_USES:
         error = "used_url"
-    elif emulator.clock.now_s() - hook.created_s > RESPONSE_URL_LIFE_S:
+    elif emulator.clock.now() - hook.created_s > RESPONSE_URL_LIFE_S:
         error = "expired_url"
     else:
         hook.uses += 1
@@ -164,6 +164,6 @@ async def handle_hook(request: web.Request) -> web.StreamResponse:
     team = hook.team_id if hook else None
     status = 200 if error is None else 404 if error.endswith("_url") else 400
     emulator.record(
-        Recorded(emulator.clock.now_s(), "hooks", "response_url", body, None, team, error=error, status=status)
+        Recorded(emulator.clock.now(), "hooks", "response_url", body, None, team, error=error, status=status)
     )
     return web.Response(status=status, text="ok" if error is None else error)

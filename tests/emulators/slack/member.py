@@ -94,7 +94,7 @@ class MemberControl:
         self, data: bytes, name: str = "photo.png", user: str = "anna", team: str | None = None, **how: Any
     ) -> SlackFile:
         """A file that `user` has; not yet shared anywhere. `how` sets fields of SlackFile."""
-        person, now_s = self.user(user, team), self._slack.clock.now_s()
+        person, now_s = self.user(user, team), self._slack.clock.now()
         file = SlackFile(self._slack.world.new_id("F"), person.team_id, name, data, person.id, created_s=now_s)
         file.processed_at_s = now_s
         measured(file)
@@ -108,7 +108,7 @@ class MemberControl:
         team: str | None = None, thread_ts: str | None = None,
     ) -> Message:  # fmt: skip
         """A member's message; nothing is delivered to the app by this alone."""
-        place, person, now_s = self.channel(channel, team), self.user(user, team), self._slack.clock.now_s()
+        place, person, now_s = self.channel(channel, team), self.user(user, team), self._slack.clock.now()
         message = Message(
             self._slack.world.new_ts(now_s), place.id, person.id, text, files=[f.id for f in files or []],
             thread_ts=thread_ts, subtype="file_share" if files else None, posted_at_s=now_s,
@@ -121,7 +121,7 @@ class MemberControl:
     # ------------------------------------------------------------ commands, shortcuts
 
     def _trigger(self, person: User) -> str:
-        now_s = self._slack.clock.now_s()
+        now_s = self._slack.clock.now()
         trigger = Trigger(f"{int(now_s)}.{secrets.token_hex(8)}", person.team_id, person.id, now_s)
         self._slack.world.triggers[trigger.id] = trigger
         return trigger.id
@@ -181,7 +181,7 @@ class MemberControl:
         url = self._slack.delivery.new_response_url(person.team_id, place.id, person.id)
         payload = self._base(person) | {
             "type": "message_action",
-            "action_ts": f"{self._slack.clock.now_s():.6f}",
+            "action_ts": f"{self._slack.clock.now():.6f}",
             "callback_id": callback_id,
             "trigger_id": self._trigger(person),
             "message_ts": message.ts,
@@ -197,7 +197,7 @@ class MemberControl:
         person = self.user(user, team)
         payload = self._base(person) | {
             "type": "shortcut",
-            "action_ts": f"{self._slack.clock.now_s():.6f}",
+            "action_ts": f"{self._slack.clock.now():.6f}",
             "callback_id": callback_id,
             "trigger_id": self._trigger(person),
         }
@@ -265,7 +265,7 @@ class MemberControl:
             "action_id": element["action_id"],
             "block_id": block_id,
             "type": element["type"],
-            "action_ts": f"{self._slack.clock.now_s():.6f}",
+            "action_ts": f"{self._slack.clock.now():.6f}",
         }
         action |= {k: element[k] for k in ("text", "value", "style") if k in element}
         if option is not None:
@@ -301,7 +301,7 @@ class MemberControl:
     # ------------------------------------------------------------------------ events
 
     def _event(self, space: Workspace, event: dict[str, Any]) -> dict[str, Any]:
-        now_s = self._slack.clock.now_s()
+        now_s = self._slack.clock.now()
         org = self._org(space)
         authorization = {
             "enterprise_id": space.enterprise_id,

@@ -56,7 +56,7 @@ class Context:
 
     @property
     def now_s(self) -> float:
-        return self.emulator.clock.now_s()
+        return self.emulator.clock.now()
 
 
 @dataclass
@@ -239,7 +239,7 @@ class SlackEmulator:
         token = self.world.tokens.get(call.token)
         if token is None:
             raise ApiError("invalid_auth")
-        if token.expires_at_s is not None and self.clock.now_s() >= token.expires_at_s:
+        if token.expires_at_s is not None and self.clock.now() >= token.expires_at_s:
             raise ApiError("token_expired")
         if token.state != "valid":
             raise ApiError(token.state)
@@ -277,7 +277,7 @@ class SlackEmulator:
         self, call: Call, token: Token | None, error: str | None, status: int, team: str | None = None
     ) -> Recorded:
         team = team or (token.team_id if token else None)
-        return Recorded(self.clock.now_s(), "api", call.method, call.args, call.token, team, error, status)
+        return Recorded(self.clock.now(), "api", call.method, call.args, call.token, team, error, status)
 
     # ---------------------------------------------------------- faults and record
 

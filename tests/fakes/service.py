@@ -1,0 +1,284 @@
+"""`core.ports.Service` in memory: judges with the real parser and the real rights, explains with the real sentences.
+
+How a job moves differs by what a platform's tests need to hold still, so `_start`, `confirm` and `cancel` are left to
+the three subclasses in `tests/adapters/*/fake_service.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import zipfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from core.budgets.reports import UsageReport, UsageRow
+from core.budgets.reports.chart import ChartError
+from core.domain import authorization
+from core.domain import errors as e
+from core.domain.events import JobEvent
+from core.domain.job import Job, JobState, Quote, ReplyAddress, Requester, UpscaleRequest, job_id_for
+from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
+from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, NANOUSD_PER_USD, quote
+from core.domain.parameters.grammar import parse_request
+from core.domain.parameters.spec import resolve
+from core.domain.variations import redelivery, repeated_request
+from core.ports import Change, ChatAdapter, Clock, OpenHere
+from core.presentation import Charge, Notice, explain
+from tests.fakes.core import DatabaseAway
+from tests.fakes.media import png
+
+Fields = Mapping[str, str | int | float | bool]
+REFERENCE = "0incident000"
+
+
+class FakeService:
+    """Keeps every job and call, so that tests judge what was asked; `broken` is raised by every request."""
+
+    platform = "fake"
+    seed: int | None = None
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self.folder = folder
+        self.clock = clock
+        self.adapter: ChatAdapter | None = None
+        self.jobs: dict[str, Job] = {}
+        self.requests: list[UpscaleRequest] = []
+        self.incidents: list[BaseException] = []
+        self.unsaid: list[e.DeliveryRefused] = []
+        self.draining = False
+        self.allow_unsafe = False
+        self.paused = False
+        self.can_share = False
+        self.play_money = False
+        self.confirm_above_nanousd = NANOUSD_PER_USD
+        self.broken: Exception | None = None
+        self.chart_broken = False
+        self.export_bytes = 0
+        self.spent_nanousd = 0
+        self.used_today_nanousd: int | None = None
+        self.day_limit_nanousd = 5 * NANOUSD_PER_USD
+        self.saved: dict[str, dict[str, Any]] = {}
+        self.limit_calls: list[tuple[str, ScopeKind, str, Measure, Window, int | None]] = []
+        self.sponsors: list[tuple[str, int | None, int]] = []
+        self.alert_channels: list[str | None] = []
+        self.forgotten: list[tuple[str, str]] = []
+        self._numbers = itertools.count()
+
+    def _start(self, job: Job) -> None:
+        """Set the job going."""
+        raise NotImplementedError
+
+    def _seed_of(self, job_id: str) -> int:
+        return int(hashlib.sha256(job_id.encode()).hexdigest()[:8], 16) if self.seed is None else self.seed
+
+    def _set(self, job_id: str, **changes: Any) -> Job:
+        self.jobs[job_id] = replace(self.jobs[job_id], updated_at=self.clock.now(), **changes)
+        return self.jobs[job_id]
+
+    def _find(self, job_id: str, actor: Requester | None) -> Job:
+        return authorization.check_visible(self.jobs.get(job_id), actor)
+
+    # --- jobs -------------------------------------------------------------------------------------------------------
+
+    async def request(self, request: UpscaleRequest) -> Job:
+        if self.broken is not None:
+            raise self.broken
+        if self.draining:
+            raise e.Draining
+        if self.paused:
+            raise e.Paused(by="operator")
+        job_id = job_id_for(request.key)
+        if job_id in self.jobs:
+            return self.jobs[job_id]
+        self.requests.append(request)
+        typed, options = parse_request(request.text, dict(request.fields))
+        chosen = resolve(typed, options, self.saved.get(request.requester.user_id, {}))
+        if not chosen.safety and not (self.allow_unsafe and request.unsafe_place):
+            raise e.UnsafeNotAllowed(reason="place" if self.allow_unsafe else "operator")
+        now = self.clock.now()
+        self.jobs[job_id] = Job(
+            job_id, request.key, JobState.QUEUED, request.requester, request.source, request.reply,
+            chosen if chosen.seed is not None else chosen.with_values(seed=self._seed_of(job_id)),
+            now, now, private=bool(request.private or typed.private or options.private),
+            spoiler=request.spoiler, parent_id=request.parent_id,
+            confirmed_nanousd=request.confirmed_nanousd,
+        )  # fmt: skip
+        self._start(self.jobs[job_id])
+        return self.jobs[job_id]
+
+    async def repeat(
+        self,
+        job_id: str,
+        actor: Requester,
+        change: Change,
+        *,
+        key: str,
+        reply: ReplyAddress,
+        private: bool | None = None,
+    ) -> Job:
+        before = self._find(job_id, actor)
+        return await self.request(repeated_request(before, actor, change, key=key, reply=reply, private=private))
+
+    async def job(self, job_id: str, actor: Requester | None) -> Job:
+        return self._find(job_id, actor)
+
+    async def delete(self, job_id: str, actor: Requester) -> Job:
+        authorization.check_may_stop(self._find(job_id, actor), actor)
+        return self._set(job_id, images_deleted=True)
+
+    async def redeliver(self, job_id: str, actor: Requester, *, reply: ReplyAddress) -> Job:
+        job = redelivery(self._find(job_id, actor), actor, reply, now=self.clock.now())
+        if job.id not in self.jobs:
+            self.jobs[job.id] = job
+            self._deliver_again(job)
+        return self.jobs[job.id]
+
+    def _deliver_again(self, job: Job) -> None:
+        raise NotImplementedError
+
+    async def share(self, job_id: str, actor: Requester) -> str | None:
+        return None
+
+    async def shared(self, job_id: str, signature: str) -> Job:
+        raise e.JobNotFound
+
+    async def queue(self, actor: Requester) -> OpenHere:
+        authorization.check_moderator(actor)
+        here = tuple(job for job in self.jobs.values() if not job.state.terminal)
+        return OpenHere(tuple(j for j in here if j.requester.workspace_id == actor.workspace_id), len(here))
+
+    async def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
+        return
+        yield
+
+    async def history(self, actor: Requester, *, limit: int = 10, before: float | None = None) -> Sequence[Job]:
+        mine = [job for job in self.jobs.values() if authorization.is_requester(job, actor)]
+        mine.sort(key=lambda job: -job.created_at)
+        return [job for job in mine if before is None or job.created_at < before][:limit]
+
+    async def estimate(
+        self, width_px: int, height_px: int, actor: Requester, *, text: str = "", fields: Fields | None = None
+    ) -> Quote:
+        typed, options = parse_request(text, dict(fields or {}))
+        factor = resolve(typed, options, self.saved.get(actor.user_id, {})).factor
+        return quote(width_px, height_px, factor, DEFAULT_UNIT_PRICE_NANOUSD)
+
+    def check(self, text: str, fields: Fields) -> None:
+        parse_request(text, dict(fields))
+
+    # --- money ------------------------------------------------------------------------------------------------------
+
+    def status(self) -> LimitStatus:
+        """What is left today."""
+        limit = Limit(Scope(ScopeKind.USER, self.platform), Measure.USD, Window.DAY, self.day_limit_nanousd)
+        used = self.spent_nanousd if self.used_today_nanousd is None else self.used_today_nanousd
+        return LimitStatus(limit, used, 0, self.clock.now() + 3 * 3600)
+
+    async def usage(self, actor: Requester, *, period: str = "month", member_id: str | None = None) -> UsageReport:
+        if member_id not in (None, actor.user_id):
+            authorization.check_moderator(actor)
+        total = self.spent_nanousd
+        days = (UsageRow("2026-11-22", "22 Nov", 0, 0, 0.0), UsageRow("2026-11-23", "23 Nov", total, 1, 3.0))
+        members = (UsageRow(actor.user_id, actor.user_name, total, 1, 3.0),) if actor.is_moderator else ()
+        return UsageReport(
+            "workspace" if actor.is_moderator else "user", period, "UTC", "2026-11-01", "2026-11-30",
+            total, 0, 1, 3.0, days, members, 25 * NANOUSD_PER_USD, self.play_money,
+        )  # fmt: skip
+
+    async def usage_chart(self, report: UsageReport, *, locale: str, dark: bool = True) -> Path:
+        if self.chart_broken:
+            raise ChartError
+        path = self.folder / f"chart{next(self._numbers)}.png"
+        path.write_bytes(png(900, 360, "#1b2427" if dark else "#eef4f2"))
+        return path
+
+    async def limits(self, actor: Requester) -> Sequence[LimitStatus]:
+        now: dict[tuple[Any, ...], int | None] = {}
+        for workspace, scope, scope_id, measure, window, amount in self.limit_calls:
+            if workspace == actor.workspace_id:
+                now[scope, scope_id, measure, window] = amount
+        own = [
+            LimitStatus(
+                Limit(Scope(scope, self.platform, actor.workspace_id, scope_id), measure, window, amount, "moderator"),
+                0,
+                0,
+                None,
+            )
+            for (scope, scope_id, measure, window), amount in now.items()
+            if amount is not None
+        ]
+        return [self.status(), *own]
+
+    async def workspace_limits(self, actor: Requester) -> Sequence[LimitStatus]:
+        authorization.check_moderator(actor)
+        return await self.limits(actor)
+
+    async def set_limit(
+        self, actor: Requester, scope: ScopeKind, scope_id: str, measure: Measure, window: Window, amount: int | None
+    ) -> Sequence[LimitStatus]:
+        authorization.check_moderator(actor)
+        self.limit_calls.append((actor.workspace_id, scope, scope_id, measure, window, amount))
+        return await self.limits(actor)
+
+    async def sponsor(
+        self, actor: Requester, channel_id: str, amount_nanousd: int | None, ends_at: float = 0.0
+    ) -> None:
+        authorization.check_moderator(actor)
+        self.sponsors.append((channel_id, amount_nanousd, round((ends_at - self.clock.now()) / 86_400)))
+
+    async def pause(self, actor: Requester, paused: bool) -> None:
+        authorization.check_moderator(actor)
+        self.paused = paused
+
+    async def set_alert_channel(self, actor: Requester, channel_id: str | None) -> None:
+        authorization.check_moderator(actor)
+        self.alert_channels.append(channel_id)
+
+    # --- one person -------------------------------------------------------------------------------------------------
+
+    async def defaults(self, actor: Requester) -> Fields:
+        return self.saved.get(actor.user_id, {})
+
+    async def set_defaults(self, actor: Requester, text: str, fields: Fields | None = None) -> Fields:
+        typed, options = parse_request(text, dict(fields or {}))
+        chosen = options.preset or typed.preset
+        preset = {"preset": chosen} if chosen else {}
+        self.saved[actor.user_id] = {**typed.values, **options.values, **preset}
+        return self.saved[actor.user_id]
+
+    async def export(self, actor: Requester) -> Path:
+        path = self.folder / "export-made.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("data.json", json.dumps({"user": actor.user_id}))
+            archive.writestr("images/a.png", png(8, 8) + bytes(self.export_bytes))
+        return path
+
+    async def erase(self, actor: Requester) -> int:
+        mine = [job.id for job in await self.history(actor, limit=1000)]
+        for job_id in mine:
+            del self.jobs[job_id]
+        return len(mine)
+
+    async def forget_workspace(self, platform: str, workspace_id: str) -> None:
+        self.forgotten.append((platform, workspace_id))
+
+    # --- words ------------------------------------------------------------------------------------------------------
+
+    async def unforeseen(self, area: str, error: BaseException) -> e.UpscaleError:
+        if isinstance(error, e.UpscaleError):
+            return error
+        if isinstance(error, DatabaseAway):
+            return e.StorageUnavailable()
+        return e.InternalError(reference=await self.incident(area, error))
+
+    async def incident(self, area: str, error: BaseException) -> str:
+        self.incidents.append(error)
+        return REFERENCE
+
+    def notice(self, error: e.UpscaleError, locale: str, job: Job | None = None) -> Notice:
+        charge = Charge(job.receipt.charged_nanousd) if job is not None and job.receipt is not None else None
+        return explain(error, locale, reference=job.id if job else "", charge=charge)
