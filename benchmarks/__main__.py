@@ -122,10 +122,20 @@ def _ledger(f: Figures) -> Iterator[Line]:
         yield Line(f"ledger decisions per second, {name}", f"≥ {least}", ours, "", min(small, large) >= least)
 
 
+def _local(f: Figures) -> Iterator[Line]:
+    for name, (psnr, plain, ssim, plain_ssim) in f["pictures"].items():
+        ours, lanczos = f"{psnr:.2f} dB, {ssim:.3f}", f"{plain:.2f} dB, {plain_ssim:.3f}"
+        yield Line(f"local model, {name} halved and doubled", "≥ −0.1 dB", ours, lanczos, psnr >= plain - 0.1)
+    gains = [psnr - plain for psnr, plain, *_ in f["pictures"].values()]
+    mean = sum(gains) / len(gains)
+    yield Line("local model above centred Lanczos, mean", "> 0 dB", f"{mean:+.2f} dB", "", mean > 0)
+
+
 JOBS, OLD = 200, 8_000
 """A round of jobs, three rounds, so 600 and 20 to warm up; and more than ten times as many from earlier."""
 
 ROWS = (
+    Row("local", [("rows_images.local_model", [])], _local),
     Row("text", [("rows_text.longest", [])], _text),
     Row("idle", [("rows_bot.idle", [])], _idle),
     Row("final", [("rows_fal.completed_to_final", [])], _final),

@@ -146,11 +146,16 @@ class ImageShop:
         found = await self._input_job("prepare", path=str(path), out=str(out_path), model=self._model.to_json())
         return Prepared.from_json(out_path, found)
 
-    async def enlarge(self, path: Path, out_path: Path, factor: float) -> Enlarged:
-        """Enlarges by Lanczos. PNG in, PNG out; anything else becomes JPEG. Raises InputError (OutputTooLarge too)."""
+    async def enlarge(self, path: Path, out_path: Path, factor: float, *, network: bool = False) -> Enlarged:
+        """Enlarges by Lanczos, and with `network` by a small one too, as far as that helps this picture.
+
+        PNG in, PNG out; anything else becomes JPEG. Raises InputError (OutputTooLarge too).
+        """
         facts = await self.probe(path, decode=False)
         check_output(facts.width_px, facts.height_px, factor, self.limits)
-        found = await self._job("enlarge", self._result_timeout_s, 1, path=str(path), out=str(out_path), factor=factor)
+        found = await self._job(
+            "enlarge", self._result_timeout_s, 1, path=str(path), out=str(out_path), factor=factor, network=network
+        )
         return Enlarged(path=out_path, **found)
 
     async def strip_result(self, path: Path, *, decode: bool = False) -> StrippedResult:

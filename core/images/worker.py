@@ -25,6 +25,7 @@ import pyvips
 
 from core.images.confinement import confine
 from core.images.facts import Bounds, ImageLimits, ModelLimits
+from core.images.operations import enlarge as enlarging
 from core.images.operations import prepare as preparing
 from core.images.operations.delivery import compare as comparing
 from core.images.operations.delivery import fit as fitting
@@ -46,7 +47,7 @@ def _limits(args: dict[str, Any]) -> ImageLimits:
 OPERATIONS: dict[str, Operation] = {
     "probe": lambda a: preparing.probe(Path(a["path"]), _limits(a), a["decode"]),
     "prepare": lambda a: preparing.prepare(Path(a["path"]), Path(a["out"]), _limits(a), ModelLimits(**a["model"])),
-    "enlarge": lambda a: preparing.enlarge(Path(a["path"]), Path(a["out"]), a["factor"], _limits(a)),
+    "enlarge": lambda a: enlarging.enlarge(Path(a["path"]), Path(a["out"]), a["factor"], a["network"], _limits(a)),
     "strip_result": lambda a: preparing.strip_result(Path(a["path"]), _limits(a), a["limit_bytes"], a["decode"]),
     "postprocess": lambda a: {
         "found": postprocessing.postprocess(

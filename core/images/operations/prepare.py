@@ -1,4 +1,4 @@
-"""The file that is sent to the model, the sandbox's enlargement, and the cleaning of a result."""
+"""The file that is sent to the model, and the cleaning of a result."""
 
 from __future__ import annotations
 
@@ -172,22 +172,6 @@ def _convert(path: Path, facts: ImageFacts, rendering: Rendering, out: Path, mod
         if out.stat().st_size <= model.max_bytes:
             return "image/jpeg"
     raise Refused("file_too_large", bytes=out.stat().st_size, limit_bytes=model.max_bytes)
-
-
-def enlarge(path: Path, out: Path, factor: float, limits: ImageLimits) -> dict[str, Any]:
-    """The picture `factor` times as large; PNG for a PNG, else JPEG. For the sandbox model and the tests."""
-    facts, _ = opening.examine(path, limits, decode=False)
-    mime = "image/png" if facts.format == "png" else "image/jpeg"
-    try:
-        small = colours.flat(colours.to_8_bit(opening.upright(path, facts.format)))
-        large = colours.enlarge(small, factor, factor)
-        if mime == "image/png":
-            save_png(large, out)
-        else:
-            save_jpeg(large, out, JPEG_QUALITY)
-    except pyvips.Error as error:
-        raise from_codec(error, facts.format) from error
-    return {"mime": mime, "width_px": large.width, "height_px": large.height, "bytes": out.stat().st_size}
 
 
 def strip_result(path: Path, limits: ImageLimits, limit_bytes: int, decode: bool) -> dict[str, Any]:

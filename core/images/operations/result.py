@@ -54,9 +54,11 @@ class _Written:
         return suffix_for(self.mime)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Enlarged(_Written):
-    """A larger picture."""
+    """A larger picture; `network_share` (0 to 1) is how much of the network's difference to Lanczos is in it."""
+
+    network_share: float
 
 
 @dataclass(frozen=True, slots=True)

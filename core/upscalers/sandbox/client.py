@@ -18,7 +18,7 @@ from core.domain.errors import ModelFailed, ProviderUnavailable, RequestLost, Re
 from core.domain.media_types import suffix_for
 from core.ports import BillingEvent, Clock, Found, ModelInputs, ModelResult, RemoteCompleted, RemoteStatus
 from core.ports.upscaler import is_staged
-from core.upscalers.sandbox.model import Enlarger, Pace
+from core.upscalers.sandbox.model import Caption, Enlarger, Pace, caption_for
 from core.upscalers.sandbox.queue import CANCELLED, Queue
 from core.upscalers.sandbox.records import Record, RequestStore
 
@@ -37,6 +37,7 @@ class SandboxConfig:
     pace: Pace = dataclasses.field(default_factory=Pace)
     result_ttl_s: float = 7 * 86_400.0
     unit_price_nanousd: int = 100_000_000
+    caption: Caption = caption_for
 
 
 class SandboxUpscaler:
@@ -50,7 +51,7 @@ class SandboxUpscaler:
         self._config = config
         self._clock = clock
         self._store = RequestStore(config.folder)
-        self._queue = Queue(self._store, enlarger, clock, config.pace, config.slots)
+        self._queue = Queue(self._store, enlarger, clock, config.pace, config.slots, config.caption)
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from core.domain.errors import (
     FileTooLarge,
@@ -60,13 +60,21 @@ class Enlarger(Protocol):
         """Write the larger picture; raises InputError."""
 
 
+Caption: TypeAlias = Callable[[Sized, float, Any], str]
+"""The caption of a picture, enlarged by a factor, as it was written."""
+
+
 @dataclass(frozen=True)
 class Pace:
-    """How long a request takes: seconds for any, seconds per output megapixel, and at most so many seconds."""
+    """How long a request takes: seconds for any, seconds per output megapixel, and at most so many seconds.
+
+    `is_guess`: it is over as soon as the work is.
+    """
 
     base_s: float = 1.0
     per_megapixel_s: float = 0.2
     limit_s: float = 10.0
+    is_guess: bool = False
 
     def duration_s(self, picture: Sized, factor: float) -> float:
         """Seconds for enlarging this picture by `factor`."""
@@ -110,7 +118,7 @@ def failure_of(error: Exception) -> ModelError:
             return ModelFailed(kind="internal_server_error", retryable=True, billed=False)
 
 
-def caption_for(source: Sized, factor: float) -> str:
+def caption_for(source: Sized, factor: float, _made: Written) -> str:
     """An honest description, which is also the picture's alternative text."""
     return (
         f"A picture of {source.width_px}×{source.height_px} pixels, enlarged {factor:g}× by Lanczos resampling in "

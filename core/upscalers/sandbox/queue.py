@@ -13,7 +13,7 @@ import structlog
 
 from core.domain.errors import Draining, ModelFailed, to_json
 from core.ports import Clock, RemoteCompleted, RemoteQueued, RemoteRunning, RemoteStatus
-from core.upscalers.sandbox.model import Enlarger, Pace, caption_for, failure_of, refusal_of, units_for
+from core.upscalers.sandbox.model import Caption, Enlarger, Pace, failure_of, refusal_of, units_for
 from core.upscalers.sandbox.records import Record, RequestStore
 
 log = structlog.get_logger(__name__)
@@ -46,12 +46,15 @@ class Live:
 class Queue:
     """Works through requests."""
 
-    def __init__(self, store: RequestStore, enlarger: Enlarger, clock: Clock, pace: Pace, slots: int) -> None:
+    def __init__(
+        self, store: RequestStore, enlarger: Enlarger, clock: Clock, pace: Pace, slots: int, caption: Caption
+    ) -> None:
         self._store = store
         self._enlarger = enlarger
         self._clock = clock
         self._pace = pace
         self._slots = slots
+        self._caption = caption
         self._live: dict[str, Live] = {}
         self._line: dict[str, Live] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -157,12 +160,19 @@ class Queue:
         facts = await self._enlarger.probe(source, decode=False)
         address, out = self._store.new_file(record.request_id, "out")
         enlarging = asyncio.create_task(self._enlarger.enlarge(source, out, factor))
+        ticking = asyncio.create_task(
+            self._tick(live, self._pace.duration_s(facts, factor), int(record.inputs["steps"]))
+        )
         try:
-            await self._tick(live, self._pace.duration_s(facts, factor), int(record.inputs["steps"]))
+            if self._pace.is_guess:
+                await asyncio.wait({enlarging, ticking}, return_when=asyncio.FIRST_COMPLETED)
+            if not enlarging.done() or not self._pace.is_guess:
+                await ticking
             made = await enlarging
         finally:
             enlarging.cancel()
-            await asyncio.gather(enlarging, return_exceptions=True)
+            ticking.cancel()
+            await asyncio.gather(enlarging, ticking, return_exceptions=True)
         outputs = {
             "image_url": address,
             "width_px": made.width_px,
@@ -171,7 +181,7 @@ class Queue:
             "content_type": made.mime,
             "seed": record.inputs["seed"],
             "inference_s": round(self._clock.now() - began_at, 3),
-            "caption": caption_for(facts, factor),
+            "caption": self._caption(facts, factor, made),
             "billable_units": units_for(made),
         }
         return dataclasses.replace(record, outputs=outputs)

@@ -1,0 +1,83 @@
+"""The local model as a provider: the sandbox's queue and records, real work, and a caption that says what ran."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from core.domain.errors import ModelFailed
+from core.images.operations.enlarge import available
+from core.images.service import Enlarged, ImageShop
+from core.ports import RemoteCompleted, Upscaler
+from core.upscalers.local import LocalUpscaler, caption_for
+from core.upscalers.sandbox import SandboxConfig
+from tests.core.images import pictures
+from tests.core.upscalers.fal_kit import JumpingClock, inputs, nothing
+from tests.core.upscalers.test_sandbox import Picture
+
+JOB = "0123456789ab"
+
+
+class Held:
+    """Image work that ends when it is told to."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+
+    async def probe(self, path: Path, *, decode: bool = True) -> Picture:
+        return Picture(64, 48)
+
+    async def enlarge(self, path: Path, out_path: Path, factor: float, *, network: bool) -> Enlarged:
+        assert network
+        await self.go.wait()
+        out_path.write_bytes(b"made")
+        return Enlarged(out_path, "image/png", 128, 96, 4, network_share=0.0)
+
+
+async def test_a_picture_comes_back_larger_and_the_caption_says_what_ran(tmp_path: Path) -> None:
+    (tmp_path / "in.png").write_bytes(pictures.encoded(pictures.scene(200, 150), "PNG"))
+    async with ImageShop(workers=1) as images:
+        local = LocalUpscaler(SandboxConfig(tmp_path / "local"), images, JumpingClock(nap_s=0.01))
+        port: Upscaler = local
+        await port.start()
+        url = await port.stage(tmp_path / "in.png", "image/png", job_id=JOB)
+        request_id = await port.submit(inputs(url, upscale_factor=2.5), job_id=JOB, on_sending=nothing)
+        async with asyncio.timeout(20):
+            assert [status async for status in port.watch(request_id)][-1] == RemoteCompleted()
+        result = await port.result(request_id)
+        await port.close()
+    assert (result.width_px, result.height_px) == (500, 375)
+    assert result.caption.startswith("A picture of 200×150 pixels, enlarged 2.5× on this machine by Lanczos resampling")
+    assert ("ACNet" in result.caption) == available()
+
+
+@pytest.mark.parametrize(
+    ("share", "ending"), [(0.0, "by Lanczos resampling."), (0.5, "50% of the way by the small network ACNet.")]
+)
+def test_the_caption_names_the_network_only_where_it_had_a_share(share: float, ending: str, tmp_path: Path) -> None:
+    made = Enlarged(tmp_path, "image/png", 128, 96, 4, network_share=share)
+    assert caption_for(Picture(64, 48), 2.0, made).endswith(ending)
+
+
+async def test_it_is_over_as_soon_as_the_work_is_and_can_be_cancelled_before(tmp_path: Path) -> None:
+    (tmp_path / "in.png").write_bytes(b"any")
+    for cancelled in (False, True):
+        held = Held()
+        local = LocalUpscaler(SandboxConfig(tmp_path / "local"), held, JumpingClock(nap_s=0.01))  # type: ignore[arg-type]
+        await local.start()
+        url = await local.stage(tmp_path / "in.png", "image/png", job_id=JOB)
+        request_id = await local.submit(inputs(url), job_id=JOB, on_sending=nothing)
+        if cancelled:
+            await local.cancel(request_id)
+        else:
+            held.go.set()
+        async with asyncio.timeout(20):
+            assert [status async for status in local.watch(request_id)][-1] == RemoteCompleted()
+        if cancelled:
+            with pytest.raises(ModelFailed):
+                await local.result(request_id)
+        else:
+            assert (await local.result(request_id)).width_px == 128
+        await local.close()
