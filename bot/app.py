@@ -77,12 +77,18 @@ class StartRefused(Exception):
 
 
 class App:
-    """The whole bot. `serve` False: no platform connects and no port opens (the command line)."""
+    """The whole bot. `serve` False: no platform connects and no port opens (the command line).
 
-    def __init__(self, settings: Settings, *, serve: bool = True, clock: Clock | None = None) -> None:
+    `takes_over` False: jobs of dead processes are left to others; by default as `serve`.
+    """
+
+    def __init__(
+        self, settings: Settings, *, serve: bool = True, takes_over: bool | None = None, clock: Clock | None = None
+    ) -> None:
         make_private(settings.data_dir)
         self.settings = settings
         self.serve = serve
+        self.takes_over = serve if takes_over is None else takes_over
         self.clock: Clock = clock or SystemClock()
         self.stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -137,7 +143,7 @@ class App:
             self.pipeline,
             database_url=engine_url(s.database, s.data_dir),
             executor_id=new_name(),
-            takes_over=self.serve,
+            takes_over=self.takes_over,
             living=self.replicas.living,
         )
         self.members = Members(self.tools, self.state, self.budget)
@@ -201,9 +207,10 @@ class App:
         await self.tools.finish_times.load()
         await self.roster.sign_in(self.engine.executor_id)
         await self.engine.open()
+        if self.takes_over:
+            await self.roster.take_dead(self.janitor.take_over)
         if not self.serve:
             return
-        await self.roster.take_dead(self.janitor.take_over)
         self._own(watch(self.roster, self.janitor.take_over), "roster")
         self._own(self.janitor.run(), "janitor")
         await self.http.start()
@@ -287,6 +294,6 @@ class App:
         return (await JobMedia(self.tools).original(job)).path
 
 
-def build(settings: Settings, *, serve: bool = True, clock: Clock | None = None) -> App:
+def build(settings: Settings, *, serve: bool = True, takes_over: bool | None = None, clock: Clock | None = None) -> App:
     """The bot for these settings; nothing is opened yet."""
-    return App(settings, serve=serve, clock=clock)
+    return App(settings, serve=serve, takes_over=takes_over, clock=clock)

@@ -133,7 +133,7 @@ def upscale(
     fields = {"factor": factor, "creativity": creativity, "guidance": guidance, "steps": steps, "seed": seed}
     given = {name: value for name, value in {**fields, "preset": preset, "safety": safety}.items() if value}
     options = Options(read_arguments(arguments), given, out, force, yes, json)
-    leave(in_app(lambda app: work(app, options)))
+    leave(in_app(lambda app: work(app, options), takes_over=True))  # a command that was killed is taken up again
 
 
 @cli.command()

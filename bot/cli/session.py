@@ -74,10 +74,10 @@ def plain_errors(found: Settings) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def opened(found: Settings, *, serve: bool) -> AsyncIterator[App]:
+async def opened(found: Settings, *, serve: bool, takes_over: bool | None = None) -> AsyncIterator[App]:
     """The started application. Raises CommandError with one sentence where it cannot be started."""
     with plain_errors(found):
-        app = build(found, serve=serve)
+        app = build(found, serve=serve, takes_over=takes_over)
         await app.__aenter__()
     try:
         yield app
@@ -85,14 +85,14 @@ async def opened(found: Settings, *, serve: bool) -> AsyncIterator[App]:
         await app.close()
 
 
-def in_app(work: Callable[[App], Awaitable[T]]) -> T:
+def in_app(work: Callable[[App], Awaitable[T]], *, takes_over: bool = False) -> T:
     """Run `work` in an opened application, with quiet logs, and return what it returns."""
     found = read_settings()
     level = found.log_level if found.log_level in ("debug", "error") else "error"
     logs.configure(level, found.log_format, secrets_of(found))
 
     async def go() -> T:
-        async with opened(found, serve=False) as app:
+        async with opened(found, serve=False, takes_over=takes_over) as app:
             return await work(app)
 
     return asyncio.run(go())

@@ -7,6 +7,8 @@ Ctrl-C cancels and says what that costs; a second one leaves the jobs to the nex
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import secrets
 import shutil
 import signal
@@ -24,7 +26,7 @@ from bot.cli.files import Order, free_path, hand_out, refuse_taken, result_path,
 from bot.cli.receipt import print_result
 from core.domain.errors import BudgetError, InvalidParameters, TooLate, UpscaleError
 from core.domain.events import Cancelled, Failed, Finished, PriceAsked, Progressed
-from core.domain.job import Job, JobState, ReplyAddress, Source, UpscaleRequest
+from core.domain.job import Job, JobState, ReplyAddress, Source, UpscaleRequest, job_id_for
 from core.domain.parameters.grammar import parse_request
 from core.domain.parameters.spec import resolve
 from core.images.renditions import JobMedia
@@ -37,6 +39,10 @@ if TYPE_CHECKING:
 _AGREES_TO_ANYTHING_NANOUSD = 10**15
 """`--yes`: a million dollars; the limits still hold."""
 
+_HANDED_OUT = "handed_out"
+"""In the notes of a job whose picture was written where the command said."""
+
+_MOST_REPEATS = 1000
 _SEVERITY = (Exit.FAILED, Exit.BUDGET, Exit.CANCELLED, Exit.USAGE)
 
 
@@ -112,7 +118,7 @@ class _Run:
     async def _request(self, picture: Path | str) -> UpscaleRequest:
         source = Source("link", url=picture) if isinstance(picture, str) else await self._uploaded(picture)
         return UpscaleRequest(
-            key=f"{PLATFORM}:{secrets.token_hex(12)}",
+            key=await self._key(picture),
             requester=self.actor,
             source=source,
             reply=ReplyAddress(PLATFORM),
@@ -121,6 +127,26 @@ class _Run:
             unsafe_place=True,
             confirmed_nanousd=_AGREES_TO_ANYTHING_NANOUSD if self.options.yes else 0,
         )
+
+    async def _key(self, picture: Path | str) -> str:
+        """The same for the same command on the same picture until that is handed out.
+
+        So a command that was killed, or whose machine went down, is not paid again when it is typed again.
+        """
+        asked = json.dumps([self.options.order.text, dict(self.options.fields)], sort_keys=True)
+        digest = hashlib.sha256(f"{asked}\n{picture if isinstance(picture, str) else ''}".encode())
+        if isinstance(picture, Path):
+            digest.update(await asyncio.to_thread(_digest, picture))
+        store = self.app.tools.store
+        for number in range(_MOST_REPEATS):
+            key = f"{PLATFORM}:{digest.hexdigest()[:32]}-{number}"
+            job = await store.get(job_id_for(key))
+            if job is None or not job.state.terminal:
+                return key
+            lies_here = job.state is JobState.SUCCEEDED and not job.images_deleted
+            if lies_here and not (await store.memo(job.id)).get(_HANDED_OUT):
+                return key
+        return f"{PLATFORM}:{secrets.token_hex(12)}"
 
     async def _uploaded(self, picture: Path) -> Source:
         """A copy in the data folder, so that the job can be carried on when the original is gone."""
@@ -195,6 +221,7 @@ class _Run:
         path = path if self.options.force else free_path(path)
         original = await JobMedia(self.app.tools).original(job)
         await asyncio.to_thread(hand_out, original.path, path)
+        await self.app.tools.store.save_memo(job.id, {_HANDED_OUT: True})
         left = await self.app.service.limits(self.actor)
         print_result(picture, job, path, tuple(left), json=self.options.json)
         return Exit.OK
@@ -234,6 +261,14 @@ class _Run:
             return
         if job.remote is not None and job.remote.submit != "none" and not job.state.terminal:
             err.print(cancel_pending_text("en"))
+
+
+def _digest(picture: Path) -> bytes:
+    try:
+        with picture.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        raise CommandError(f"{picture} cannot be read: {error.strerror}.") from None
 
 
 def _code(error: UpscaleError | None, state: JobState) -> Exit:

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.bot.process_kit import ROOT, Bot, client_of, until
+from tests.bot.process_kit import ROOT, Bot, client_of, picture, until
 from tests.emulators.fal import FalEmulator
 
 
@@ -53,3 +53,26 @@ async def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     assert (process.returncode, out) == (2, b"")
     assert b"DATA_DIR=" in err
     assert len(err.splitlines()) == 1
+
+
+async def test_a_command_that_was_killed_is_not_paid_again_when_it_is_typed_again(tmp_path: Path) -> None:
+    async with FalEmulator(job_s=3) as fal:
+        bot = Bot(tmp_path / "data", fal.env())
+        bot.data_dir.mkdir()
+        (bot.data_dir / "cat.png").write_bytes(picture(64, 48, 1))
+
+        async def type_it() -> asyncio.subprocess.Process:
+            return await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "bot", "upscale", "cat.png", "2x",
+                cwd=bot.data_dir, env=bot.environment(), stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            )  # fmt: skip
+
+        killed = await type_it()
+        await until(lambda: len(fal.submits) == 1)
+        killed.kill()
+        await killed.communicate()
+        again = await type_it()
+        said, _ = await asyncio.wait_for(again.communicate(), 60)
+        assert (again.returncode, (bot.data_dir / "cat.2x.png").exists()) == (0, True), said.decode()
+        assert len(fal.submits) == 1
