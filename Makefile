@@ -49,8 +49,15 @@ fuzz: setup-dev ## random input against parsers, pictures and signatures (SECOND
 chaos: setup-dev ## kill, freeze and cut everything for SECONDS on each database, and print what held (SEED=7: again so)
 	@$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-messages: setup-dev ## list and add sentences that the translations lack
-	@$(BIN)/python -m core.presentation.translation_tool
+LOCALE := core/presentation/locale
+PO_STYLE := --width 110 --ignore-obsolete --no-fuzzy-matching --ignore-pot-creation-date
+
+messages: setup-dev ## find all sentences, put them into the catalogues, and say what is left to translate
+	@$(BIN)/pybabel -q extract --mapping pyproject.toml --keywords "" --keywords tr:1 --keywords trn:1,2 --no-location \
+	  --sort-output --omit-header --width 110 --output $(LOCALE)/messages.pot core adapters bot
+	@for po in $(LOCALE)/*.po; do language=$$(basename $$po .po); \
+	  $(BIN)/pybabel -q update -l $$language -i $(LOCALE)/messages.pot -o $$po $(PO_STYLE) && \
+	  $(BIN)/pybabel compile --statistics -l $$language -i $$po -o /dev/null || exit 1; done
 
 # Universal: one file for every system and every Python from 3.11 on. No address of any index is written.
 lock: $(VENV)/bin/python ## pin every package by hash anew

@@ -11,7 +11,7 @@ from babel.dates import format_date, format_datetime, format_time
 from core.domain import errors as e
 from core.domain.limits import LimitStatus, Measure, ScopeKind, Window
 from core.domain.money import usd
-from core.presentation.formats import cents, factor_text
+from core.presentation.formats import cents, factor_text, percent
 from core.presentation.notices import Notice, Offer
 from core.presentation.translations import language_of, tr, trn
 
@@ -128,7 +128,7 @@ def alert(due: Alert, now: float, zone: ZoneInfo) -> Notice:
         "whose": tr("this channel", locale)
         if limit.source == "sponsor"
         else scope_name(limit.scope.kind, locale, limit.scope.platform),
-        "percent": due.level,
+        "percent": percent(due.level / 100, locale),
     }
     if due.level == 100:
         what = tr("The budget of {whose} is used up: {used} of {limit} {when}.", locale, **facts)
@@ -138,7 +138,7 @@ def alert(due: Alert, now: float, zone: ZoneInfo) -> Notice:
             opens_at=due.status.opens_at,
             tone="info",
         )
-    what = tr("{percent} % of the budget of {whose} is used: {used} of {limit} {when}.", locale, **facts)
+    what = tr("{percent} of the budget of {whose} is used: {used} of {limit} {when}.", locale, **facts)
     advice = "" if limit.window is Window.TOTAL else _forecast(due.runs_out_at, now, zone, locale)
     return Notice(what, advice=advice, tone="info")
 

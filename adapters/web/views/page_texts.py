@@ -176,7 +176,7 @@ def _viewer(locale: str) -> dict[str, str]:
         "before": tr("Before", locale),
         "after": tr("After", locale),
         "slider": tr("Show more of the picture before or after", locale),
-        "slider_value": tr("{n} % of the picture after", locale),
+        "slider_value": tr("After: {n}%", locale),
         "zoom": tr("Zoom", locale),
         "zoom_in": tr("Zoom in", locale),
         "zoom_out": tr("Zoom out", locale),

@@ -148,7 +148,7 @@ async def test_the_slider_is_moved_by_the_keyboard(opened: tuple[Site, Visit], t
     await slider.focus()
     await page.keyboard.press("ArrowLeft")
     await expect(slider).to_have_value("49")
-    await expect(slider).to_have_attribute("aria-valuetext", "51 % of the picture after")
+    await expect(slider).to_have_attribute("aria-valuetext", "After: 51%")
     await page.keyboard.press("PageDown")
     await expect(slider).to_have_value("24")
     await page.keyboard.press("End")

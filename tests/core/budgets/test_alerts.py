@@ -90,8 +90,8 @@ async def test_each_level_is_told_once_in_its_window_and_again_in_the_next(
         told.append(len(channel.got))
     assert told == [0, 1, 1, 2, 2, 3]
     assert [text.split(":")[0] for _, text in channel.got] == [
-        "50 % of the budget of this server is used",
-        "80 % of the budget of this server is used",
+        "50% of the budget of this server is used",
+        "80% of the budget of this server is used",
         "The budget of this server is used up",
     ]
     assert channel.notices[-1].opens_at == NOON + DAY_S / 2
@@ -107,7 +107,7 @@ async def test_a_leap_tells_only_the_highest_level(database: Database, clock: Ha
     await spend(budget, "a", 8.5)
     await budget.send_alerts(channel)
     await budget.send_alerts(channel)
-    assert [text[:4] for _, text in channel.got] == ["80 %"]
+    assert [text[:3] for _, text in channel.got] == ["80%"]
 
 
 async def test_two_processes_tell_it_once(database: Database, clock: HandClock) -> None:
@@ -138,7 +138,7 @@ async def test_the_whole_bots_budget_is_told_only_where_the_operator_asked_for_i
     await spend(budget, "b", 5, "w4")
     await budget.send_alerts(channel)
     assert [(where, text.split(":")[0]) for where, text in channel.got] == [
-        ("office", "50 % of the budget of the whole bot is used")
+        ("office", "50% of the budget of the whole bot is used")
     ]
     with pytest.raises(NotAllowed):
         await budget.set_alert_channel(member(), "money")
@@ -158,7 +158,7 @@ async def test_a_sponsors_budget_is_told_as_well(database: Database, clock: Hand
     await budget.sponsor(MODERATOR, "c1", 10 * USD, clock.at + 3 * DAY_S)
     await spend(budget, "a", 8)
     await budget.send_alerts(channel)
-    assert [text.split(":")[0] for _, text in channel.got] == ["80 % of the budget of this channel is used"]
+    assert [text.split(":")[0] for _, text in channel.got] == ["80% of the budget of this channel is used"]
 
 
 async def test_the_forecast_names_the_hour_of_today_or_the_day_of_the_week(
@@ -170,7 +170,7 @@ async def test_the_forecast_names_the_hour_of_today_or_the_day_of_the_week(
     await spend(budget, "a", 8.2)
     await budget.send_alerts(channel)
     texts = sorted(text for _, text in channel.got)
-    assert texts[0].startswith("50 %")
+    assert texts[0].startswith("50%")
     assert "runs out today at about 5:33" in texts[0]
     assert "At this pace it runs out on Saturday." in texts[1]
 
