@@ -12,7 +12,7 @@ WORKERS ?= 2
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-dev chromium test check fix bench fuzz chaos lock messages clean
+.PHONY: help run setup setup-dev chromium test check fix bench fuzz chaos golden lock messages clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ fuzz: setup-dev ## random input against parsers, pictures and signatures (SECOND
 
 chaos: setup-dev ## kill, freeze and cut everything for SECONDS on each database, and print what held (SEED=7: again so)
 	@$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+golden: setup-dev ## draw the golden files of every message anew (look at the diff)
+	@GOLDEN=write $(BIN)/python -m pytest -q -p no:cacheprovider tests/adapters -k "drawn_as_they_were_looked_at"
 
 LOCALE := core/presentation/locale
 PO_STYLE := --width 110 --ignore-obsolete --no-fuzzy-matching --ignore-pot-creation-date

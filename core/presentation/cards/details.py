@@ -22,7 +22,7 @@ def details(job: Job, locale: str, *, command: str = "") -> Card:
         tr("Details", locale),
         job.source.name,
         sections=(
-            Section(facts=_input(job, locale), paragraphs=(_parameters(job, locale),)),
+            Section(facts=(*_input(job, locale), Fact((tr("Parameters", locale),), _parameters(job, locale)))),
             *_output(job, locale),
             Section(facts=(*_money(job, locale), *_times(job, locale))),
             Section(tr("The same image again", locale), code=repeat),
