@@ -96,10 +96,12 @@ def test_every_module_says_what_it_is_for() -> None:
     assert silent == []
 
 
-def test_every_public_function_says_what_it_does() -> None:
+def test_everything_in_a_port_says_what_it_does() -> None:
+    """An implementation need not repeat it."""
     silent = [
         f"{_name(path)}:{node.lineno} {node.name}"
         for path in MODULES
+        if path.parent.name == "ports"
         for node in _public(ast.parse(path.read_text(encoding="utf-8")))
         if not ast.get_docstring(node)
     ]
