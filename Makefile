@@ -56,7 +56,7 @@ LOCALE := core/presentation/locale
 PO_STYLE := --width 110 --ignore-obsolete --no-fuzzy-matching --ignore-pot-creation-date
 
 messages: setup-dev ## find all sentences, put them into the catalogues, and say what is left to translate
-	@$(BIN)/pybabel -q extract --mapping pyproject.toml --keywords "" --keywords tr:1 --keywords trn:1,2 --no-location \
+	@$(BIN)/pybabel -q extract --mapping pyproject.toml --keywords "" --keywords tr:1 --keywords translatable:1 --keywords trn:1,2 --no-location \
 	  --sort-output --omit-header --width 110 --output $(LOCALE)/messages.pot core adapters bot
 	@for po in $(LOCALE)/*.po; do language=$$(basename $$po .po); \
 	  $(BIN)/pybabel -q update -l $$language -i $(LOCALE)/messages.pot -o $$po $(PO_STYLE) && \

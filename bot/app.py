@@ -134,6 +134,7 @@ class App:
             links=self.links,
             notice_for=notice_for,
             settings=pipeline_settings(s),
+            models=s.offered,
             metrics=self.metrics,
             operator=self.alerts,
             lease=self.roster,

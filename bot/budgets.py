@@ -62,7 +62,7 @@ def make_budget(
     s: Settings, ledger: SqlLedger, upscaler: Upscaler, state: AppState, clock: Clock, alerts: OperatorAlerts
 ) -> tuple[PriceBook, BudgetDesk]:
     """The price now, and the desk that answers about money."""
-    prices = PriceBook(upscaler, state, clock, configured_nanousd=s.unit_price_nanousd, alerts=alerts)
+    prices = PriceBook(upscaler, state, clock, configured_nanousd=s.unit_price_nanousd, alerts=alerts, models=s.offered)
     return prices, BudgetDesk(ledger, prices)
 
 

@@ -27,8 +27,9 @@ def make_upscaler(s: Settings, images: ImageShop, clock: Clock, metrics: Metrics
     if s.backend == "sandbox":
         price = s.unit_price_nanousd if s.unit_price_nanousd is not None else DEFAULT_UNIT_PRICE_NANOUSD
         config = SandboxConfig(
-            folder=s.data_dir / "sandbox", result_ttl_s=s.retention_days * _DAY_S, unit_price_nanousd=price
-        )
+            folder=s.data_dir / "sandbox", result_ttl_s=s.retention_days * _DAY_S, unit_price_nanousd=price,
+            models=s.offered,
+        )  # fmt: skip
         return SandboxUpscaler(config, images, clock)
     return FalUpscaler(
         FalConfig(
@@ -40,6 +41,7 @@ def make_upscaler(s: Settings, images: ImageShop, clock: Clock, metrics: Metrics
             api_url=s.fal_api_url,
             public_url=s.public_url,
             retention_s=s.retention_days * _DAY_S,
+            models=s.offered,
         ),
         clock,
         on_halt=on_halt,

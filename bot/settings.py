@@ -24,6 +24,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSou
 import adapters
 from bot.settings_problems import SettingsError, explain, in_clear, misspelt, unreadable_lines
 from core.accounts.allowlist import EVERYBODY
+from core.domain.models import ALL, Models
 from core.domain.money import NANOUSD_PER_USD
 from core.net.client_address import TrustedProxies
 from core.ports import AdapterContext, ChatAdapter
@@ -59,6 +60,7 @@ class Settings(BaseModel):
     fal_key: SecretStr | None = None
     fal_admin_key: SecretStr | None = None
     upscale_backend: Literal["fal", "sandbox"] | None = None
+    models: tuple[str, ...] = ()
     fal_queue_url: str = "https://queue.fal.run"
     fal_rest_url: str = "https://rest.fal.ai"
     fal_cdn_url: str = "https://v3.fal.media"
@@ -111,7 +113,7 @@ class Settings(BaseModel):
     warnings: tuple[str, ...] = Field(default=(), exclude=True)
     """Sentences about `.env` that are worth saying but stop nothing."""
 
-    @field_validator("trusted_file_hosts", "trusted_proxies", mode="before")
+    @field_validator("models", "trusted_file_hosts", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         parts = value.split(",") if isinstance(value, str) else value
@@ -130,6 +132,14 @@ class Settings(BaseModel):
         ]:
             raise ValueError(f"must be ids such as discord:1234 or slack:T0123, not “{wrong[0][:40]}”")
         return tuple(found)
+
+    @field_validator("models")
+    @classmethod
+    def _known_models(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        wanted = tuple(dict.fromkeys(name.strip().lower() for name in value))
+        if unknown := set(wanted) - set(ALL.ids):
+            raise ValueError(f"names no model: {', '.join(sorted(unknown))} (there is {', '.join(ALL.ids)})")
+        return wanted
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -172,6 +182,12 @@ class Settings(BaseModel):
     def backend(self) -> Literal["fal", "sandbox"]:
         """The provider of the model: as set, else fal where there is a key."""
         return self.upscale_backend or ("fal" if self.fal_key else "sandbox")
+
+    @cached_property
+    def offered(self) -> Models:
+        """The models on offer, as `MODELS` lists them, else all of the provider's; the sandbox plays those of fal."""
+        here = ALL.offered(backend="fal")
+        return here.offered([name for name in self.models if here.find(name)])
 
     @cached_property
     def database(self) -> str:

@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import inspect
 import sys
 import time
+from collections.abc import Callable
 from enum import IntEnum
+from typing import Annotated, Any, get_type_hints
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from core.domain.job import Requester
+from core.domain.models import ALL
+from core.domain.parameters.spec import PRESETS, SPECS
 from core.presentation import Notice
+from core.presentation.parameter_texts import allowed_text, parameter_hint, value_text
 
 PLATFORM = "cli"
 
@@ -103,3 +109,29 @@ async def ask(question: str) -> bool:
         return (await line).strip().lower() in {"y", "yes"}
     finally:
         loop.remove_reader(sys.stdin.fileno())
+
+
+def parameter_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with a flag for every parameter in the place of its `**given`; values arrive as typed."""
+    signature, hints = inspect.signature(command), get_type_hints(command, include_extras=True)
+    helps = {name: f"{parameter_hint(name, 'en')}: {allowed_text(name, 'en', ALL)}{_default(name)}" for name in SPECS}
+    helps["preset"] = ", ".join(PRESETS)
+    flags = {name: Annotated[str, typer.Option(f"--{name}", help=text)] for name, text in helps.items()}
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    kept = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+    made = [inspect.Parameter(name, keyword, annotation=kind, default="") for name, kind in flags.items()]
+
+    def flagged(*args: Any, **kwargs: Any) -> None:
+        command(*args, **kwargs)
+
+    flagged.__doc__, flagged.__name__ = command.__doc__, command.__name__
+    flagged.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[*(one.replace(kind=keyword, annotation=hints[one.name]) for one in kept), *made]
+    )
+    flagged.__annotations__ = {name: kind for name, kind in hints.items() if name != "given"} | flags
+    return flagged
+
+
+def _default(name: str) -> str:
+    known = ALL.widest.get(name)
+    return f" (default {value_text(known.default)})" if known is not None and known.default is not None else ""

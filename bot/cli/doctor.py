@@ -156,8 +156,8 @@ async def _model(app: App) -> Sequence[Finding]:
 
 
 async def _price(app: App) -> Finding:
-    price = await app.prices.unit_price()
-    return Finding("ok", f"One output megapixel costs {usd(price)}.")
+    prices = [f"{usd(await app.prices.unit_price(model))} ({model.id})" for model in app.service.models]
+    return Finding("ok", f"One output megapixel costs {' or '.join(prices)}.")
 
 
 async def _credit(upscaler: FalUpscaler) -> Sequence[Finding]:

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from bot.cli.console import CommandError, Exit, err, leave
+from bot.cli.console import CommandError, Exit, err, leave, parameter_flags
 from bot.cli.limits.commands import allow, quota
 from bot.cli.upkeep import upkeep
 from core.domain.errors import BudgetError, UpscaleError
@@ -103,21 +103,16 @@ def slack_manifest() -> None:
 
 
 @cli.command(context_settings=_PASS_ON)
+@parameter_flags
 def upscale(
     arguments: Annotated[
         list[str], typer.Argument(metavar="FILE… [PARAMETERS]", help="Pictures or links; 3x seed=7 …")
     ],
-    factor: Annotated[str, typer.Option(help="1 to 4 (default 2)")] = "",
-    creativity: Annotated[str, typer.Option(help="0 to 1 (default 0.3)")] = "",
-    guidance: Annotated[str, typer.Option(help="1 to 4 (default 1)")] = "",
-    steps: Annotated[str, typer.Option(help="4 to 50 (default 20)")] = "",
-    seed: Annotated[str, typer.Option(help="0 to 4294967295 (default random)")] = "",
-    preset: Annotated[str, typer.Option(help="faithful, balanced or creative")] = "",
-    safety: Annotated[str, typer.Option(help="on or off (default on)")] = "",
     out: Annotated[Path | None, typer.Option("-o", "--out", help="File, or folder for several pictures")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing files")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Agree to any price; limits still hold")] = False,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON per picture")] = False,
+    **given: str,
 ) -> None:
     """Enlarge pictures.
 
@@ -130,9 +125,8 @@ def upscale(
     from bot.cli.upscale import Options
     from bot.cli.upscale import upscale as work
 
-    fields = {"factor": factor, "creativity": creativity, "guidance": guidance, "steps": steps, "seed": seed}
-    given = {name: value for name, value in {**fields, "preset": preset, "safety": safety}.items() if value}
-    options = Options(read_arguments(arguments), given, out, force, yes, json)
+    fields = {name: value for name, value in given.items() if value}
+    options = Options(read_arguments(arguments), fields, out, force, yes, json)
     leave(in_app(lambda app: work(app, options), takes_over=True))  # a command that was killed is taken up again
 
 

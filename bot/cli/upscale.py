@@ -28,7 +28,6 @@ from core.domain.errors import BudgetError, InvalidParameters, TooLate, UpscaleE
 from core.domain.events import Cancelled, Failed, Finished, PriceAsked, Progressed
 from core.domain.job import Job, JobState, ReplyAddress, Source, UpscaleRequest, job_id_for
 from core.domain.parameters.grammar import parse_request
-from core.domain.parameters.spec import resolve
 from core.images.renditions import JobMedia
 from core.jobs.service import notice_for
 from core.presentation.job_texts import ask_text, cancel_pending_text, stage_text
@@ -61,11 +60,13 @@ class Options:
 async def upscale(app: App, options: Options) -> Exit:
     """Enlarge every picture; the worst outcome is the command's."""
     try:
-        typed, chosen = parse_request(options.order.text, options.fields)
+        defaults = await app.service.defaults(operator())
+        models = app.service.models
+        typed, chosen = parse_request(options.order.text, options.fields, models, model=defaults.get("model"))
     except InvalidParameters as error:
         say(app.service.notice(error, "en"))
         return Exit.USAGE
-    factor = resolve(typed, chosen, await app.service.defaults(operator())).factor
+    factor = models.resolve(typed, chosen, defaults).factor
     if not options.force:
         refuse_taken(options.order, factor, options.out)
     run = _Run(app, options)

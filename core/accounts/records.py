@@ -70,7 +70,7 @@ class Members:
         self, actor: Requester, text: str, fields: Mapping[str, str | int | float | bool]
     ) -> dict[str, Value | str]:
         """Replace them by what this says. A seed is never a default. Raises InvalidParameters."""
-        typed, options = parse_request(text, fields)
+        typed, options = parse_request(text, fields, self._tools.models)
         saved: dict[str, Value | str] = {**typed.values, **options.values}
         preset = options.preset or typed.preset
         if preset:

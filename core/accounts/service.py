@@ -15,6 +15,7 @@ from core.domain.errors import InternalError, StorageUnavailable, UpscaleError
 from core.domain.errors.reference import new_reference
 from core.domain.job import Requester
 from core.domain.limits import LimitStatus, Measure, ScopeKind, Window
+from core.domain.models import Models
 from core.jobs.steps import Tools
 from core.ports import Guests
 from core.storage.database import DATABASE_ERRORS
@@ -35,6 +36,11 @@ class DeskMethods:
     def can_share(self) -> bool:
         """Whether results can be shown to others under an address."""
         return self._tools.links.public
+
+    @property
+    def models(self) -> Models:
+        """The models on offer."""
+        return self._tools.models
 
     async def usage(self, actor: Requester, *, period: str = "month", member_id: str | None = None) -> UsageReport:
         """Totals, per day, by member; moderators see their workspace, others themselves."""

@@ -35,7 +35,7 @@ class AlertDesk:
     async def due(self) -> Sequence[Alert]:
         """Alerts that nobody has sent yet, at most one per budget and place."""
         found: list[Alert] = []
-        now, smallest = self.ledger.clock.now(), await self.prices.unit_price()
+        now, smallest = self.ledger.clock.now(), await self.prices.smallest()
         for place in await self.rules.alert_places():
             for status in watched(await self._budgets(place), place):
                 window = span(status.limit.window, now, self.zone)

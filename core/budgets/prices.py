@@ -1,4 +1,4 @@
-"""The unit price now: what the provider says, remembered for a while, with the configured price behind it.
+"""What a megapixel of each model costs now: what the provider says, remembered for a while, else the model's own price.
 
 A change of price touches no quote and no hold that was already made: both carry their own price.
 """
@@ -6,10 +6,12 @@ A change of price touches no quote and no hold that was already made: both carry
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 import structlog
 
-from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, NANOUSD_PER_USD
+from core.domain.models import DEFAULT_MODEL, MODELS, Models, ModelSpec
+from core.domain.money import NANOUSD_PER_USD
 from core.ports import AppState, Clock, LogOnly, OperatorAlerts, UnclearPrice, Upscaler
 
 log = structlog.get_logger(__name__)
@@ -28,12 +30,21 @@ _HIGHEST_NANOUSD = 10 * NANOUSD_PER_USD
 _AREA = "price"
 
 
+@dataclass(slots=True)
+class _Known:
+    """What the provider said of one model, and when it said so and was asked (unix seconds)."""
+
+    nanousd: int | None = None
+    at: float = float("-inf")
+    asked_at: float = float("-inf")
+
+
 class PriceBook:
     """`unit_price` never fails and never waits longer than a few seconds.
 
-    `configured_nanousd` is the operator's own price (`UPSCALE_PRICE_PER_MP_USD`, None = not set). It counts where the
-    provider says nothing, and where it is the dearer of the two: an estimate is never below what may be charged.
-    Without it, the price on the model's page stands behind the provider's answer.
+    `configured_nanousd` is the operator's own price of flux (`UPSCALE_PRICE_PER_MP_USD`, None = not set). It counts
+    where the provider says nothing, and where it is the dearer of the two: an estimate is never below what may be
+    charged. Without it, the price on the model's page stands behind the provider's answer.
     """
 
     def __init__(
@@ -44,60 +55,65 @@ class PriceBook:
         *,
         configured_nanousd: int | None = None,
         alerts: OperatorAlerts | None = None,
+        models: Models = MODELS,
     ) -> None:
+        self._models = models
         self._alerts = alerts or LogOnly()
         self._upscaler = upscaler
         self._state = state
         self._clock = clock
         self._configured = configured_nanousd
         self._lock = asyncio.Lock()
-        self._price: int | None = None
-        self._known_at = float("-inf")
-        self._asked_at = float("-inf")
-        self._loaded = False
+        self._known: dict[str, _Known] = {}
 
-    async def unit_price(self) -> int:
-        """Nano-dollars per output megapixel."""
+    async def unit_price(self, model: ModelSpec = MODELS.default) -> int:
+        """Nano-dollars per output megapixel of this model."""
         async with self._lock:
-            await self._load()
+            known = self._known.get(model.id) or await self._load(model)
             now = self._clock.now()
-            if not self._is_within(self._known_at, _FRESH_S, now) and not self._is_within(
-                self._asked_at, _RETRY_S, now
-            ):
-                self._asked_at = now
-                await self._ask(now)
-            return self._now(now)
+            if not self._is_within(known.at, _FRESH_S, now) and not self._is_within(known.asked_at, _RETRY_S, now):
+                known.asked_at = now
+                await self._ask(model, known, now)
+            return self._now(model, known, now)
 
-    def _now(self, now: float) -> int:
-        if self._price is not None and self._is_within(self._known_at, _KEPT_S, now):
-            return max(self._price, self._configured or 0)
-        return DEFAULT_UNIT_PRICE_NANOUSD if self._configured is None else self._configured
+    async def smallest(self) -> int:
+        """Nano-dollars of the cheapest job that there can be: one megapixel of the cheapest model."""
+        return min([await self.unit_price(model) for model in self._models])
+
+    def _now(self, model: ModelSpec, known: _Known, now: float) -> int:
+        configured = self._configured if model.id == DEFAULT_MODEL else None
+        if known.nanousd is not None and self._is_within(known.at, _KEPT_S, now):
+            return max(known.nanousd, configured or 0)
+        return model.unit_price_nanousd if configured is None else configured
 
     def _is_within(self, since: float, span_s: float, now: float) -> bool:
         # A clock set back must not make an old answer look new for years.
         return -span_s <= now - since < span_s
 
-    async def _load(self) -> None:
-        if self._loaded:
-            return
-        self._loaded = True
-        kept = await self._state.get(_AREA, self._upscaler.name)
-        if isinstance(kept, dict) and isinstance(kept.get("nanousd"), int) and isinstance(kept.get("at"), float):
-            self._price, self._known_at = kept["nanousd"], kept["at"]
+    def _key(self, model: ModelSpec) -> str:
+        """As 0.1.0 named it for its one model."""
+        return self._upscaler.name if model.id == DEFAULT_MODEL else f"{self._upscaler.name}:{model.id}"
 
-    async def _ask(self, now: float) -> None:
+    async def _load(self, model: ModelSpec) -> _Known:
+        known = self._known[model.id] = _Known()
+        kept = await self._state.get(_AREA, self._key(model))
+        if isinstance(kept, dict) and isinstance(kept.get("nanousd"), int) and isinstance(kept.get("at"), float):
+            known.nanousd, known.at = kept["nanousd"], kept["at"]
+        return known
+
+    async def _ask(self, model: ModelSpec, known: _Known, now: float) -> None:
         try:
             async with asyncio.timeout(_ASK_S):
-                price = await self._upscaler.unit_price()
+                price = await self._upscaler.unit_price(model)
         except TimeoutError:
             price = None
         if price is None:
             return
         if not 0 < price <= _HIGHEST_NANOUSD:
-            log.warning("price_implausible", nanousd=price)
-            self._alerts.tell(UnclearPrice(self._now(now)))
+            log.warning("price_implausible", model=model.id, nanousd=price)
+            self._alerts.tell(UnclearPrice(self._now(model, known, now)))
             return
-        if price != self._price:
-            log.info("price_changed", old_nanousd=self._price, new_nanousd=price, configured_nanousd=self._configured)
-        self._price, self._known_at = price, now
-        await self._state.put(_AREA, self._upscaler.name, {"nanousd": price, "at": now})
+        if price != known.nanousd:
+            log.info("price_changed", model=model.id, old_nanousd=known.nanousd, new_nanousd=price)
+        known.nanousd, known.at = price, now
+        await self._state.put(_AREA, self._key(model), {"nanousd": price, "at": now})

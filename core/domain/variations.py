@@ -36,20 +36,14 @@ def repeated_request(
 ) -> UpscaleRequest:
     """The request that a button stands for. `again` leaves the seed out, so that a new one is chosen."""
     p = earlier.parameters
-    fields: dict[str, str | int | float | bool] = {
-        "factor": p.factor,
-        "creativity": p.creativity,
-        "guidance": p.guidance,
-        "steps": p.steps,
-        "safety": p.safety,
-    }
-    if p.seed is not None:
-        fields["seed"] = p.seed
+    fields = p.given()
+    if p.safety:
+        del fields["safety"]  # on wherever there is one
     source = Source("job_input", job_id=earlier.id)
     if change.kind == "again":
         fields.pop("seed", None)
     elif change.kind == "more_creative":
-        fields["creativity"] = min(1.0, round(p.creativity + MORE_CREATIVE_STEP, 4))
+        fields["creativity"] = min(1.0, round((p.creativity or 0.0) + MORE_CREATIVE_STEP, 4))
     elif change.kind == "twice_more":
         source = Source("job_result", job_id=earlier.id)
         fields["factor"] = 2.0

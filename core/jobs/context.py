@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 
 from core.domain.errors import JobNotFound
 from core.domain.job import Job, Progress
+from core.domain.models import MODELS, Models, ModelSpec
 from core.images.service import ImageShop
 from core.jobs.admission import Admission
 from core.jobs.disk_budget import DiskBudget, DiskShares
@@ -85,10 +86,10 @@ class PipelineSettings:
 
 
 class PriceBook(Protocol):
-    """The unit price now."""
+    """What a megapixel costs now."""
 
-    async def unit_price(self) -> int:
-        """Nano-dollars per output megapixel."""
+    async def unit_price(self, model: ModelSpec) -> int:
+        """Nano-dollars per output megapixel of this model."""
 
 
 class StoredMemo:
@@ -134,6 +135,7 @@ class Tools:
     links: ResultLinks
     notice_for: Callable[[Job], Notice]
     settings: PipelineSettings = PipelineSettings()
+    models: Models = MODELS
     metrics: Metrics = field(default_factory=NoMetrics)
     operator: OperatorAlerts = field(default_factory=LogOnly)
     lease: Lease = field(default_factory=OwnLease)
@@ -160,6 +162,10 @@ class Tools:
         if job is None:
             raise JobNotFound
         return job
+
+    def model(self, job: Job) -> ModelSpec:
+        """The model that the job is made with. Raises ModelFailed where nobody knows it any more."""
+        return self.models.of(job.parameters)
 
     async def before_effect(self, job_id: str) -> None:
         """To be awaited before anything is posted or settled: raises NotOwner where another process has the job."""

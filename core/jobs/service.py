@@ -18,7 +18,7 @@ from core.domain.errors import Draining, NoImage, QuoteExpired, ResultExpired, T
 from core.domain.events import JobEvent
 from core.domain.job import Job, JobState, Quote, ReplyAddress, Requester, Source, UpscaleRequest, job_id_for
 from core.domain.parameters.grammar import parse_request
-from core.domain.parameters.spec import SEED_MAX, Parameters, Parsed, resolve
+from core.domain.parameters.spec import SEED_MAX, Parameters, Parsed
 from core.domain.variations import redelivery, repeated_request
 from core.jobs import share as sharing
 from core.jobs.admission import Share
@@ -86,11 +86,11 @@ class UpscaleService(DeskMethods):
             await self._start(known)
             return known
         await self._check_open(request.requester)
-        typed, options = parse_request(request.text, request.fields)
         defaults = await self._members.defaults(request.requester)
-        parameters = resolve(typed, options, defaults)
+        typed, options = parse_request(request.text, request.fields, self.models, model=defaults.get("model"))
+        parameters = self.models.resolve(typed, options, defaults)
         parameters = self._judge_safety(request, parameters, explicit="safety" in {**typed.values, **options.values})
-        if parameters.seed is None:
+        if parameters.seed is None and "seed" in self.models.of(parameters).inputs:
             parameters = parameters.with_values(seed=secrets.randbelow(SEED_MAX + 1))
         now = self._tools.clock.now()
         job, new = await self._tools.store.add(
@@ -141,19 +141,18 @@ class UpscaleService(DeskMethods):
         return parameters.with_values(safety=True)
 
     def check(self, text: str, fields: Fields) -> None:
-        """Raise InvalidParameters if these would not be accepted."""
-        parse_request(text, fields)
+        """Raise InvalidParameters if these would not be accepted, whatever the member's own defaults."""
+        parse_request(text, fields, self.models, lenient=True)
 
     async def estimate(
         self, width_px: int, height_px: int, actor: Requester, *, text: str = "", fields: Fields | None = None
     ) -> Quote:
         """The price of a picture whose size is known, with the actor's defaults."""
-        typed, options = parse_request(text, fields or {})
-        parameters = resolve(typed, options, await self._members.defaults(actor))
-        return await self._quote(width_px, height_px, parameters.factor, actor)
-
-    async def _quote(self, width_px: int, height_px: int, factor: float, actor: Requester) -> Quote:
-        quote = money.quote(width_px, height_px, factor, await self._tools.prices.unit_price())
+        defaults = await self._members.defaults(actor)
+        typed, options = parse_request(text, fields or {}, self.models, model=defaults.get("model"))
+        parameters = self.models.resolve(typed, options, defaults)
+        price = await self._tools.prices.unit_price(self.models.of(parameters))
+        quote = money.quote(width_px, height_px, parameters.factor, price)
         left = await self._tools.ledger.statuses(actor)
         needs = quote.estimate_nanousd > self.confirm_above_nanousd
         return money.with_consent(quote, left, needs_confirmation=needs)

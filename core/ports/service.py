@@ -11,6 +11,7 @@ from core.domain.errors import UpscaleError
 from core.domain.events import JobEvent
 from core.domain.job import Job, Quote, ReplyAddress, Requester, UpscaleRequest
 from core.domain.limits import LimitStatus, Measure, ScopeKind, Window
+from core.domain.models import Models
 from core.domain.variations import Change
 from core.ports.storage import OpenHere
 from core.presentation import Notice
@@ -34,6 +35,10 @@ class Service(Protocol):
     @property
     def confirm_above_nanousd(self) -> int:
         """Jobs dearer than this ask first."""
+
+    @property
+    def models(self) -> Models:
+        """The models on offer, the default first."""
 
     @property
     def play_money(self) -> bool:

@@ -1,28 +1,30 @@
-"""What the core needs of a provider of the model. Implemented in `core.upscalers`."""
+"""What the core needs of a provider of models. Implemented in `core.upscalers`."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 from core.domain.errors import ProviderHalted
+from core.domain.models import ModelSpec
+from core.domain.parameters.spec import Value
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInputs:
-    """The model's inputs under their API names' meaning; `image_url` is the staged picture's address."""
+    """What is sent to a model, by the model's own names; `image_url` is the staged picture's address."""
 
-    image_url: str
-    upscale_factor: float
-    creativity: float
-    guidance: float
-    steps: int
-    seed: int
-    enable_safety_checker: bool
+    model: ModelSpec
+    values: Mapping[str, Value]
+
+    @property
+    def image_url(self) -> str:
+        """The staged picture."""
+        return str(self.values["image_url"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,10 @@ class BillingEvent:
 
 
 class Upscaler(Protocol):
-    """A provider of the model. Errors are `ModelError` and `ProviderError` leaves of `core.domain.errors`."""
+    """A provider of models. `model` is always the one that a request is made with.
+
+    Errors are `ModelError` and `ProviderError` leaves of `core.domain.errors`.
+    """
 
     name: str
     real_money: bool
@@ -132,28 +137,30 @@ class Upscaler(Protocol):
         Raises SubmitNotSent, SubmitUnknown, ProviderBusy, ProviderHalted, or a ModelError leaf.
         """
 
-    async def find(self, staged_url: str, *, since: float) -> Found:
+    async def find(self, staged_url: str, *, since: float, model: ModelSpec) -> Found:
         """Look among the provider's requests since `since` for the one made with this staged picture.
 
         `staged_url` may also be the `digest_of` the address.
         """
 
-    def watch(self, request_id: str) -> AsyncIterator[RemoteStatus]:
+    def watch(self, request_id: str, model: ModelSpec) -> AsyncIterator[RemoteStatus]:
         """Statuses as they change; ends after RemoteCompleted. Survives cut streams, 5xx and limits by itself.
 
         Raises RequestLost, or ProviderUnavailable after a long outage.
         """
 
-    async def result(self, request_id: str) -> ModelResult:
+    async def result(self, request_id: str, model: ModelSpec) -> ModelResult:
         """The outputs of a completed request, or the error it ended with (raised). Repeatable."""
 
-    async def cancel(self, request_id: str) -> Literal["requested", "removed", "already_completed", "not_found"]:
+    async def cancel(
+        self, request_id: str, model: ModelSpec
+    ) -> Literal["requested", "removed", "already_completed", "not_found"]:
         """Ask the provider to stop. `requested` is only a wish: work may still finish and be billed."""
 
     async def fetch(self, url: str, dest: Path, *, max_bytes: int) -> None:
         """Stream a result file to disk, resuming where cut. Raises ResultExpired or ProviderUnavailable."""
 
-    async def unit_price(self) -> int | None:
+    async def unit_price(self, model: ModelSpec) -> int | None:
         """Nano-dollars per megapixel as the provider says now, cached; None where it does not say.
 
         `UNREADABLE_PRICE_NANOUSD` where what it says is no price. The caller judges the range.

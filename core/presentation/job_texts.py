@@ -7,7 +7,8 @@ from typing import Literal, TypeAlias
 
 from core.domain.job import Awaited, Delivery, Job, JobState, Progress, Quote, Receipt, ResultNote
 from core.domain.limits import LimitStatus
-from core.domain.parameters.spec import SPECS
+from core.domain.models import DEFAULT_MODEL
+from core.domain.parameters.spec import Value
 from core.presentation.formats import cents, factor_text, moment, number, percent, pixels, seconds, size
 from core.presentation.limit_texts import left_sentence, tightest
 from core.presentation.translations import tr, trn
@@ -124,16 +125,19 @@ def size_line(job: Job, locale: str) -> str:
 
 def parameters_line(job: Job, locale: str) -> str:
     """`2×, creativity 0.3, guidance 1, steps 20, seed 123`; the names are those that can be typed."""
-    words = []
-    for name, spec in SPECS.items():
-        value = job.result.seed if name == "seed" and job.result is not None else getattr(job.parameters, name)
-        if name == "factor":
-            words.append(factor_text(value, locale))
-        elif spec.kind == "bool":
-            words += [] if value == spec.default else [f"{name} {'on' if value else 'off'}"]
-        elif value is not None:
-            words.append(f"{name} {value if name == 'seed' else number(value, locale)}")
+    p = job.parameters
+    values = p.given() | ({"seed": job.result.seed} if job.result is not None and p.seed is not None else {})
+    told = [name for name in values if name not in ("model", "factor", "safety")]
+    words = [factor_text(p.factor, locale), *(f"{name} {_value(values[name], locale)}" for name in told)]
+    if p.model != DEFAULT_MODEL:
+        words.insert(1, f"model {p.model}")
+    if not p.safety:
+        words.append("safety off")
     return ", ".join(words)
+
+
+def _value(value: Value, locale: str) -> str:
+    return number(value, locale) if isinstance(value, float) else str(value)
 
 
 def receipt_line(job: Job, left: tuple[LimitStatus, ...], locale: str) -> str:

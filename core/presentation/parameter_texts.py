@@ -1,55 +1,66 @@
-"""What each parameter is called and does, for options, forms, controls and help. Ranges are in the spec itself."""
+"""What each parameter and model is called and does, for options, forms, controls and help; made from their own data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from core.domain.parameters.spec import SPECS
+from core.domain.job import Job
+from core.domain.models import MODELS, Models
+from core.domain.parameters.spec import SPECS, Value
 from core.presentation.formats import number
-from core.presentation.translations import tr
+from core.presentation.translations import language_of, tr, translated
 
 
 def parameter_label(name: str, locale: str) -> str:
     """The name on a form; the name that is typed where a parameter has no other."""
-    labels = {
-        "factor": tr("Factor", locale),
-        "creativity": tr("Creativity", locale),
-        "guidance": tr("Guidance", locale),
-        "steps": tr("Steps", locale),
-        "seed": tr("Seed", locale),
-        "safety": tr("Safety check", locale),
-    }
-    return labels.get(name, name)
+    return translated(SPECS[name].label, locale) if name in SPECS else name
 
 
 def parameter_hint(name: str, locale: str) -> str:
     """What it does, in a few words; empty for one that is not known here."""
-    hints = {
-        "factor": tr("How many times larger each side gets", locale),
-        "creativity": tr("How much detail the model may invent", locale),
-        "guidance": tr("How closely it follows its own description", locale),
-        "steps": tr("More steps take longer", locale),
-        "seed": tr("The same number repeats a result; empty is random", locale),
-        "safety": tr("Refuses unsafe images", locale),
-    }
-    return hints.get(name, "")
+    return translated(SPECS[name].hint, locale) if name in SPECS else ""
 
 
-def allowed_text(name: str, locale: str) -> str:
-    """The range as people read it: `1–4`, `on or off`, `any number`."""
-    spec = SPECS[name]
-    if spec.kind == "bool":
+def allowed_text(name: str, locale: str, models: Models = MODELS) -> str:
+    """What it may be over all models on offer, as people read it: `1–10`, `on or off`, `any whole number`."""
+    if name == "model":
+        return ", ".join(models.ids)
+    if SPECS[name].kind == "bool":
         return tr("on or off", locale)
-    return tr("any whole number", locale) if name == "seed" else spec.allowed
+    return tr("any whole number", locale) if name == "seed" else models.widest[name].allowed
 
 
-def value_text(value: object, locale: str) -> str:
+def value_text(value: object, locale: str = "en") -> str:
     """A value as people type it: `3` rather than `3.0`, `on`, `off`; a dash for none."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if value is None:
         return "–"
     return number(value, "en", "0.####") if isinstance(value, float) else str(value)
+
+
+def values_of(job: Job) -> dict[str, Value]:
+    """Everything the job was made with, by chat name; the seed is the one that was really used."""
+    values = job.parameters.given()
+    if job.result is not None and "seed" in values:
+        values["seed"] = job.result.seed
+    return values
+
+
+def model_choice(model_id: str, models: Models, locale: str) -> str:
+    """`Faithful: repaints nothing`."""
+    model = models.find(model_id)
+    return f"{model.name(language_of(locale))}: {model.about(language_of(locale))}" if model else model_id
+
+
+def preset_meaning(name: str, locale: str) -> str:
+    """What a preset does, as the end of a sentence."""
+    meanings = {
+        "faithful": tr("stays close to the original", locale),
+        "balanced": tr("the model's own values", locale),
+        "creative": tr("invents more detail", locale),
+    }
+    return meanings[name]
 
 
 def preset_text(name: str, values: Mapping[str, object], locale: str) -> str:

@@ -39,11 +39,16 @@ def _catalog(language: str) -> Catalog | None:
         return read_po(file, locale=language)
 
 
+def translated(sentence: str, locale: str) -> str:
+    """The sentence in the language of `locale`; for those that the domain marks `translatable`."""
+    catalog = _catalog(language_of(locale))
+    message = catalog.get(sentence) if catalog is not None else None
+    return message.string if message is not None and isinstance(message.string, str) and message.string else sentence
+
+
 def tr(msgid: str, locale: str = "en", /, **facts: object) -> str:
     """`msgid` in the language of `locale`, with `{names}` replaced by facts; English where not translated."""
-    catalog = _catalog(language_of(locale))
-    message = catalog.get(msgid) if catalog is not None else None
-    text = message.string if message is not None and isinstance(message.string, str) and message.string else msgid
+    text = translated(msgid, locale)
     return text.format(**facts) if facts else text
 
 

@@ -23,6 +23,7 @@ from aiohttp import web
 from core.domain.errors import (
     DamagedImage,
     DeliveryUnavailable,
+    ImageTooSmall,
     ModelFailed,
     NotAnImage,
     ProviderBusy,
@@ -35,6 +36,7 @@ from core.domain.errors import (
 )
 from core.domain.job import Delivery, Job, Progress, ReplyAddress, Source
 from core.domain.limits import LimitStatus
+from core.domain.models import MODELS, ModelSpec
 from core.images.service import ImageFacts, ImageLimits, Prepared, StrippedResult
 from core.ports import (
     BillingEvent,
@@ -154,8 +156,21 @@ class FakeImages:
         data = path.read_bytes()
         return b"black" in data or b"grey" in data
 
-    async def postprocess(self, result: StrippedResult, source: Path | None, *, transparent: bool) -> StrippedResult:
-        return result
+    async def postprocess(
+        self,
+        result: StrippedResult,
+        source: Path | None,
+        *,
+        transparent: bool = False,
+        size_px: tuple[int, int] | None = None,
+        dpi: tuple[float, float] | None = None,
+    ) -> StrippedResult:
+        if size_px is None:
+            return result
+        if size_px > (result.facts.width_px, result.facts.height_px):
+            raise ImageTooSmall(width_px=size_px[0], height_px=size_px[1], min_side_px=1)
+        result.path.write_bytes(fake_picture(*size_px, salt=f"dpi={dpi}" if dpi else ""))
+        return StrippedResult(result.path, self._facts("postprocess", result.path), "")
 
     async def strip_result(self, path: Path, *, decode: bool = True) -> StrippedResult:
         return StrippedResult(path, self._facts("strip_result", path), "")
@@ -296,7 +311,7 @@ class FakeUpscaler:
         self.taken[request.request_id] = request
         return request
 
-    async def find(self, staged_url: str, *, since: float) -> Found:
+    async def find(self, staged_url: str, *, since: float, model: ModelSpec = MODELS.default) -> Found:
         self._called("find")
         if self.listing == "broken":
             return Found(None, conclusive=False)
@@ -309,7 +324,7 @@ class FakeUpscaler:
         running = [r.request_id for r in self.taken.values() if self.listing == "always" and not r.gate.is_set()]
         return Found(None, conclusive=True, running=tuple(running))
 
-    async def watch(self, request_id: str) -> AsyncIterator[RemoteStatus]:
+    async def watch(self, request_id: str, model: ModelSpec = MODELS.default) -> AsyncIterator[RemoteStatus]:
         self._called("watch")
         request = self._known(request_id)
         for status in request.statuses:
@@ -324,20 +339,22 @@ class FakeUpscaler:
             raise RequestLost
         return self.taken[request_id]
 
-    async def result(self, request_id: str) -> ModelResult:
+    async def result(self, request_id: str, model: ModelSpec = MODELS.default) -> ModelResult:
         self._called("result")
         request = self._known(request_id)
         if request.outcome is not None:
             raise request.outcome
         return ModelResult(
             image_url=f"fake://results/{request_id}",
-            seed=request.inputs.seed,
+            seed=request.inputs.values.get("seed"),  # type: ignore[arg-type]
             inference_s=1.5,
             caption="A fake picture.",
             billable_units=request.units,
         )
 
-    async def cancel(self, request_id: str) -> Literal["requested", "removed", "already_completed", "not_found"]:
+    async def cancel(
+        self, request_id: str, model: ModelSpec = MODELS.default
+    ) -> Literal["requested", "removed", "already_completed", "not_found"]:
         self._called("cancel")
         self.cancelled.append(request_id)
         request = self.taken.get(request_id)
@@ -360,7 +377,7 @@ class FakeUpscaler:
         await asyncio.sleep(0)
         dest.write_bytes(fake_picture(*self.result_size, salt=url))
 
-    async def unit_price(self) -> int | None:
+    async def unit_price(self, model: ModelSpec = MODELS.default) -> int | None:
         return None
 
     async def billing_events(self, request_ids: Sequence[str]) -> Sequence[BillingEvent]:
@@ -553,7 +570,7 @@ class FakePrices:
 
     nanousd: int = 100_000_000
 
-    async def unit_price(self) -> int:
+    async def unit_price(self, model: ModelSpec = MODELS.default) -> int:
         return self.nanousd
 
 

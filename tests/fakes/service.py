@@ -22,9 +22,9 @@ from core.domain import errors as e
 from core.domain.events import JobEvent
 from core.domain.job import Job, JobState, Quote, ReplyAddress, Requester, UpscaleRequest, job_id_for
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
+from core.domain.models import MODELS
 from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, NANOUSD_PER_USD, quote
 from core.domain.parameters.grammar import parse_request
-from core.domain.parameters.spec import resolve
 from core.domain.variations import redelivery, repeated_request
 from core.ports import Change, ChatAdapter, Clock, OpenHere
 from core.presentation import Charge, Notice, explain
@@ -54,6 +54,7 @@ class FakeService:
         self.paused = False
         self.can_share = False
         self.play_money = False
+        self.models = MODELS
         self.confirm_above_nanousd = NANOUSD_PER_USD
         self.broken: Exception | None = None
         self.chart_broken = False
@@ -96,7 +97,7 @@ class FakeService:
             return self.jobs[job_id]
         self.requests.append(request)
         typed, options = parse_request(request.text, dict(request.fields))
-        chosen = resolve(typed, options, self.saved.get(request.requester.user_id, {}))
+        chosen = MODELS.resolve(typed, options, self.saved.get(request.requester.user_id, {}))
         if not chosen.safety and not (self.allow_unsafe and request.unsafe_place):
             raise e.UnsafeNotAllowed(reason="place" if self.allow_unsafe else "operator")
         now = self.clock.now()
@@ -164,7 +165,7 @@ class FakeService:
         self, width_px: int, height_px: int, actor: Requester, *, text: str = "", fields: Fields | None = None
     ) -> Quote:
         typed, options = parse_request(text, dict(fields or {}))
-        factor = resolve(typed, options, self.saved.get(actor.user_id, {})).factor
+        factor = MODELS.resolve(typed, options, self.saved.get(actor.user_id, {})).factor
         return quote(width_px, height_px, factor, DEFAULT_UNIT_PRICE_NANOUSD)
 
     def check(self, text: str, fields: Fields) -> None:

@@ -10,7 +10,7 @@ import discord
 from discord import app_commands
 
 from adapters.discord.inbound.command_texts import word
-from adapters.discord.inbound.commands import PRESET_CHOICES
+from adapters.discord.inbound.commands import command, parameter_options
 from adapters.discord.inbound.dispatcher import Desk
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.translate import Interaction
@@ -98,32 +98,12 @@ class OwnCommands:
         async def show(interaction: Interaction) -> None:
             await self._desk.run(interaction, lambda answer: self._defaults(answer, None))
 
-        @group.command(name="set", description=word("settings_set"))
-        @app_commands.describe(
-            factor=word("factor"),
-            creativity=word("creativity"),
-            guidance=word("guidance"),
-            steps=word("steps"),
-            preset=word("preset"),
-        )
-        @app_commands.choices(preset=PRESET_CHOICES)
-        async def set_(
-            interaction: Interaction,
-            factor: app_commands.Range[float, 1.0, 4.0] | None = None,
-            creativity: app_commands.Range[float, 0.0, 1.0] | None = None,
-            guidance: app_commands.Range[float, 1.0, 4.0] | None = None,
-            steps: app_commands.Range[int, 4, 50] | None = None,
-            preset: str | None = None,
-        ) -> None:
-            values = {
-                "factor": factor,
-                "creativity": creativity,
-                "guidance": guidance,
-                "steps": steps,
-                "preset": preset,
-            }
-            given = {name: value for name, value in values.items() if value is not None}
+        async def set_(interaction: Interaction, given: dict[str, Any]) -> None:
             await self._desk.run(interaction, lambda answer: self._defaults(answer, given))
+
+        models = self._desk.service.models
+        options = parameter_options(models, without=("seed", "safety"))
+        group.add_command(command("set", models, options, set_, described="settings_set"))
 
         @group.command(name="clear", description=word("settings_clear"))
         async def clear(interaction: Interaction) -> None:

@@ -7,7 +7,10 @@ from functools import cache
 import discord
 from discord import app_commands
 
+from core.domain.models import ModelSpec
+from core.domain.parameters.spec import PRESETS, SPECS
 from core.presentation import LANGUAGES, language_of, tr
+from core.presentation.parameter_texts import parameter_hint, preset_meaning
 
 TEXT_MAX = 100
 
@@ -20,20 +23,13 @@ def words(locale: str) -> dict[str, str]:
 
 def _upscale(lo: str) -> dict[str, str]:
     return {
-        "upscale": tr("Enlarge a picture up to four times, with details drawn by the model", lo),
+        "upscale": tr("Enlarge a picture", lo),
         "image": tr("The picture: PNG, JPEG, WebP, GIF …", lo),
         "image_more": tr("A further picture, enlarged with the same values", lo),
         "url": tr("A link to a picture, instead of a file", lo),
-        "factor": tr("How many times larger: 1 to 4", lo),
-        "creativity": tr("How freely details are drawn: 0 (faithful) to 1", lo),
-        "guidance": tr("How closely the model follows its own description: 1 to 4", lo),
-        "steps": tr("More steps take longer and may look finer: 4 to 50", lo),
-        "seed": tr("The same seed and values give the same picture again", lo),
+        **{name: parameter_hint(name, lo) for name in SPECS},
         "preset": tr("A set of values; what you give beside it wins", lo),
-        "preset_faithful": tr("Faithful: close to the original", lo),
-        "preset_balanced": tr("Balanced: the model's own values", lo),
-        "preset_creative": tr("Creative: draws new details", lo),
-        "safety": tr("The model's safety check; off only in age-restricted channels", lo),
+        **{f"preset_{name}": f"{name}: {preset_meaning(name, lo)}" for name in PRESETS},
         "private": tr("Only you will see the answer", lo),
         "menu_upscale": tr("Upscale", lo),
         "menu_options": tr("Upscale with options", lo),
@@ -98,9 +94,18 @@ def _quota(lo: str) -> dict[str, str]:
     }
 
 
-def word(key: str) -> app_commands.locale_str:
-    """A text for a command, translated when the commands are registered."""
-    return app_commands.locale_str(words("en")[key], key=key)
+def word(key: str, allowed: str = "") -> app_commands.locale_str:
+    """A text for a command, translated when the commands are registered; `allowed` is a range to stand behind it."""
+    return app_commands.locale_str(_with(words("en")[key], allowed), key=key, allowed=allowed)
+
+
+def _with(text: str, allowed: str) -> str:
+    return f"{text}: {allowed}" if allowed else text
+
+
+def model_word(model: ModelSpec) -> app_commands.locale_str:
+    """A model's name and use, translated when the commands are registered."""
+    return app_commands.locale_str(f"{model.id}: {model.name()}, {model.about()}", model=model)
 
 
 class CommandTranslator(app_commands.Translator):
@@ -116,10 +121,16 @@ class CommandTranslator(app_commands.Translator):
         context: app_commands.TranslationContextTypes,
     ) -> str | None:
         """The text of `string` for a locale that we speak, else None."""
-        key = string.extras.get("key")
-        if key is None or not _spoken(locale.value):
+        key, model = string.extras.get("key"), string.extras.get("model")
+        if not _spoken(locale.value):
             return None
-        text = words(locale.value)[key]
+        if isinstance(model, ModelSpec):
+            language = language_of(locale.value)
+            text = f"{model.id}: {model.name(language)}, {model.about(language)}"
+        elif key is not None:
+            text = _with(words(locale.value)[key], string.extras.get("allowed", ""))
+        else:
+            return None
         # One text that is too long would make Discord refuse all commands in all languages.
         return text if len(text) <= TEXT_MAX else text[: TEXT_MAX - 1] + "…"
 

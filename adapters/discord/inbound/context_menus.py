@@ -192,7 +192,8 @@ class Menus:
     async def _open_modal(self, answer: Answer, message: discord.Message) -> None:
         found = pictures_in(message)
         key = str(answer.id)
-        await answer.open(OptionsModal(key, found.images, answer.locale, most=min(answer.most, len(found.images))))
+        models, most = self._desk.service.models, min(answer.most, len(found.images))
+        await answer.open(OptionsModal(key, found.images, answer.locale, models, most=most))
         # After the answer, which had to be first; a person needs longer than this to fill it in.
         menu = Menu(found.images, total=found.total, others=found.others, user_id=answer.actor.user_id)
         await self._desk.state.put(AREA, key, menu.to_json(self._desk.clock.now()))

@@ -12,8 +12,10 @@ from discord import ui
 from adapters.discord.inbound.command_texts import words
 from adapters.discord.inbound.message_images import FoundImage
 from adapters.discord.views.markup import cut
+from core.domain.models import Models
 from core.domain.parameters.spec import PRESETS, SPECS
 from core.presentation import tr
+from core.presentation.parameter_texts import allowed_text, model_choice, parameter_hint, parameter_label, value_text
 
 PREFIX = "up1modal:"
 LIFE_S = 15 * 60.0
@@ -27,16 +29,16 @@ class OptionsModal(ui.Modal):
     Its submit is handled from the raw interaction, so it works on any process and after a restart.
     """
 
-    def __init__(self, key: str, images: Sequence[FoundImage], locale: str, *, most: int) -> None:
+    def __init__(self, key: str, images: Sequence[FoundImage], locale: str, models: Models, *, most: int) -> None:
         title = cut(tr("Upscale with options", locale), TITLE_MAX)
         super().__init__(title=title, custom_id=f"{PREFIX}{key}", timeout=LIFE_S)
         if len(images) > 1:
             self.add_item(_pictures(images, locale, most))
         self.add_item(_presets(locale))
-        self.add_item(_number("factor", locale, words(locale)["factor"]))
-        if len(images) == 1:
-            self.add_item(_number("creativity", locale, words(locale)["creativity"]))
-        self.add_item(_rest(locale))
+        self.add_item(_number("factor", locale, models))
+        if len(images) == 1 and len(models) > 1:
+            self.add_item(_models(locale, models))
+        self.add_item(_rest(locale, models))
         private = ui.Checkbox[ui.Modal](custom_id="private")
         self.add_item(_label(tr("Private", locale), private, words(locale)["private"]))
 
@@ -62,17 +64,32 @@ def _presets(locale: str) -> ui.Label[ui.Modal]:
     return _label(tr("Preset", locale), select, words(locale)["preset"])
 
 
-def _number(name: str, locale: str, description: str) -> ui.Label[ui.Modal]:
-    hint = tr("{allowed}; empty for your default", locale, allowed=SPECS[name].allowed)
+def _models(locale: str, models: Models) -> ui.Label[ui.Modal]:
+    options = [discord.SelectOption(label=tr("My own defaults", locale), value=OWN_DEFAULTS, default=True)]
+    options += [
+        discord.SelectOption(label=cut(model_choice(model.id, models, locale), OPTION_MAX), value=model.id)
+        for model in models
+    ]
+    select: ui.Select[ui.Modal] = ui.Select(custom_id="model", options=options, required=False)
+    return _label(parameter_label("model", locale), select, parameter_hint("model", locale))
+
+
+def _number(name: str, locale: str, models: Models) -> ui.Label[ui.Modal]:
+    said = tr("{allowed}; empty for your default", locale, allowed=allowed_text(name, locale, models))
     field_: ui.TextInput[ui.Modal] = ui.TextInput(
-        custom_id=name, required=False, max_length=20, placeholder=cut(hint, 100)
+        custom_id=name, required=False, max_length=20, placeholder=cut(said, 100)
     )
-    return _label(name, field_, description)
+    return _label(parameter_label(name, locale), field_, parameter_hint(name, locale))
 
 
-def _rest(locale: str) -> ui.Label[ui.Modal]:
+def _rest(locale: str, models: Models) -> ui.Label[ui.Modal]:
+    example = " ".join(
+        f"{name}={value_text(each.default)}"
+        for name, each in models.widest.items()
+        if name != "factor" and each.default
+    )
     field_: ui.TextInput[ui.Modal] = ui.TextInput(
-        custom_id="more", required=False, max_length=300, placeholder="guidance=1 steps=20 seed=7 safety=on"
+        custom_id="more", required=False, max_length=300, placeholder=cut(example or "factor=2", 100)
     )
     return _label(tr("Everything else", locale), field_, tr("As you would type it: name=value", locale))
 
@@ -95,9 +112,10 @@ def filled_in(data: Mapping[str, Any]) -> Form:
         typed = str((values.get(name) or {}).get("value") or "").strip()
         if typed:
             fields[name] = typed
-    preset = next(iter((values.get("preset") or {}).get("values") or []), OWN_DEFAULTS)
-    if preset != OWN_DEFAULTS:
-        fields["preset"] = str(preset)
+    for name in ("preset", "model"):
+        picked = next(iter((values.get(name) or {}).get("values") or []), OWN_DEFAULTS)
+        if picked != OWN_DEFAULTS:
+            fields[name] = str(picked)
     pictures = tuple(int(n) for n in (values.get("pictures") or {}).get("values") or [] if str(n).isdigit())
     text = str((values.get("more") or {}).get("value") or "").strip()
     return Form(text, fields, pictures, bool((values.get("private") or {}).get("value")))

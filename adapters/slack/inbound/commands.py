@@ -78,7 +78,8 @@ class Commands:
 
     async def _open_form(self, client: AsyncWebClient, where: Where, trigger_id: str, pick: Any) -> None:
         locale = views.known_locale(self._desk, where)
-        form = modal.form(where, locale, allow_unsafe=self._desk.service.allow_unsafe, pick=pick)
+        service = self._desk.service
+        form = modal.form(where, locale, allow_unsafe=service.allow_unsafe, models=service.models, pick=pick)
         view_id = await views.open_now(self._desk, client, where, trigger_id, form)
         if len(pick) > modal.MOST_PICKED:
             self._spawn("more", self._desk.intake.tell_limit(where, modal.MOST_PICKED, len(pick)))

@@ -83,8 +83,9 @@ async def complete_form(
     if not saved and not remark and actor.locale.split("-")[0] == shown_locale.split("-")[0]:
         return
     view = modal.form(
-        where, actor.locale, allow_unsafe=desk.service.allow_unsafe, saved=saved, pick=pick, remark=remark
-    )
+        where, actor.locale, allow_unsafe=desk.service.allow_unsafe, models=desk.service.models,
+        saved=saved, pick=pick, remark=remark,
+    )  # fmt: skip
     await update(desk, where, view_id, view)
 
 

@@ -19,7 +19,7 @@ from adapters.slack.outbound.ephemeral import Answers
 from adapters.slack.views.job import passing
 from core.domain.errors import InvalidParameters, NoImage
 from core.domain.job import Requester, Source, UpscaleRequest
-from core.domain.parameters.grammar import parse
+from core.domain.parameters.grammar import parse_request
 from core.ports import AppState, Service
 from core.presentation import tr
 
@@ -80,7 +80,7 @@ class Intake:
 
     def _sources(self, order: Order) -> tuple[list[tuple[str, Source]], bool]:
         """(stable name, source) of every picture, and whether the text or the form asks for privacy."""
-        parsed = parse(order.text)
+        parsed, _ = parse_request(order.text, {}, self._service.models, lenient=True)
         found = [self._shown(number, file, order.where) for number, file in enumerate(order.files)]
         links = [*order.links, *parsed.links]
         found += [

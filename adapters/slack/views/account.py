@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 
 from adapters.slack.views import blocks as b
@@ -11,8 +10,9 @@ from adapters.slack.views.job import action, file_name
 from core.budgets.reports import UsageReport, UsageRow
 from core.domain.job import Job, JobState
 from core.domain.limits import Limit, LimitStatus, Measure, ScopeKind
+from core.domain.models import MODELS
 from core.domain.money import usd
-from core.domain.parameters.spec import PRESETS, SPECS, Parameters
+from core.domain.parameters.spec import PRESETS, Parameters
 from core.presentation import job_texts as words
 from core.presentation import tr, trn
 from core.presentation.job_texts import state_word
@@ -45,7 +45,7 @@ def help_content(command: str, locale: str, *, moderator: bool) -> Content:
         [b.run(tr("Other ways: mention me with a picture, send me one in a direct message,", locale))],
         [b.run(tr("or use “Upscale this image” in the menu of any message.", locale))],
     ]
-    ranges = " · ".join(f"{spec.name} {spec.allowed}" for spec in SPECS.values() if spec.name != "seed")
+    ranges = " · ".join(f"{name} {each.allowed}" for name, each in MODELS.widest.items() if name != "seed")
     presets = ", ".join(PRESETS)
     return Content(
         tr("How to upscale a picture", locale),
@@ -204,7 +204,7 @@ def settings(saved: Mapping[str, object], command: str, locale: str, *, hint: bo
     if own:
         first = [b.run(tr("Your defaults: ", locale)), b.run(own, code=True)]
     else:
-        model = defaults_text(dataclasses.asdict(Parameters()))
+        model = defaults_text(Parameters().given())
         first = [b.run(tr("You have no defaults of your own; the model's are used: ", locale)), b.run(model, code=True)]
     title = tr("Your defaults", locale)
     if not hint:

@@ -14,14 +14,16 @@ from adapters.slack.inbound.translate import Where
 from adapters.slack.views import blocks as b
 from adapters.slack.views.blocks import Block
 from core.domain.errors import InvalidParameters
-from core.domain.parameters.spec import PRESETS, SPECS, Parameters, Spec
+from core.domain.models import MODELS, Input, Models
+from core.domain.parameters.spec import PRESETS, SPECS
 from core.presentation import tr
 from core.presentation.failure_texts import parameter_problem
+from core.presentation.parameter_texts import model_choice, parameter_label, preset_meaning, value_text
 
 CALLBACK = "upscale_form"
 MAX_FILES = 4
 FILE_TYPES = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "heif"]
-NUMBERS = ("factor", "creativity", "guidance", "steps", "seed")
+NUMBERS = tuple(name for name, spec in SPECS.items() if spec.kind in ("float", "int"))
 PICKED = "pick"
 MOST_PICKED = 10
 """Slack's own limit of checkboxes in one group."""
@@ -42,6 +44,7 @@ def form(
     locale: str,
     *,
     allow_unsafe: bool,
+    models: Models = MODELS,
     saved: Mapping[str, object] | None = None,
     pick: Sequence[Mapping[str, Any]] = (),
     remark: str = "",
@@ -66,8 +69,9 @@ def form(
         "blocks": b.stacked(
             b.rich([b.run(remark)]) if remark else None,
             *(_picking(pick, locale) if pick else _handing_in(locale)),
+            _model(models, locale, saved or {}) if len(models) > 1 else None,
             _preset(locale, saved or {}),
-            *(_number(SPECS[name], locale, saved or {}) for name in NUMBERS),
+            *(_number(models.widest[name], locale, saved or {}) for name in NUMBERS if name in models.widest),
             _options(locale, allow_unsafe, in_channel=bool(where.channel_id) and where.kind != "im"),
         ),
     }
@@ -107,37 +111,30 @@ def _picking(files: Sequence[Mapping[str, Any]], locale: str) -> list[Block]:
 
 
 def _preset(locale: str, saved: Mapping[str, object]) -> Block:
-    meanings = {
-        "faithful": tr("stays close to the original", locale),
-        "balanced": tr("the model's own values", locale),
-        "creative": tr("invents more detail", locale),
-    }
-    options = [
-        {"text": b.plain(f"{name} – {meanings[name]}", 75), "value": name} for name in PRESETS if name in meanings
-    ]
+    options = [{"text": b.plain(f"{name} – {preset_meaning(name, locale)}", 75), "value": name} for name in PRESETS]
     shown = str(saved["preset"]) if "preset" in saved else tr("none", locale)
     element = {"type": "static_select", "options": options, "placeholder": b.plain(shown, 150)}
     return _input("preset", tr("Preset", locale), element, hint=tr("Values below win over it.", locale))
 
 
-def _number(spec: Spec, locale: str, saved: Mapping[str, object]) -> Block:
-    labels = {
-        "factor": tr("Factor", locale),
-        "creativity": tr("Creativity", locale),
-        "guidance": tr("Guidance", locale),
-        "steps": tr("Steps", locale),
-        "seed": tr("Seed", locale),
-    }
-    default = saved.get(spec.name, getattr(Parameters(), spec.name))
-    shown = tr("random", locale) if default is None else f"{default:g}" if isinstance(default, float) else str(default)
+def _model(models: Models, locale: str, saved: Mapping[str, object]) -> Block:
+    options = [{"text": b.plain(model_choice(each.id, models, locale), 75), "value": each.id} for each in models]
+    shown = str(saved.get("model", models.default.id))
+    element = {"type": "static_select", "options": options, "placeholder": b.plain(shown, 150)}
+    return _input("model", parameter_label("model", locale), element)
+
+
+def _number(known: Input, locale: str, saved: Mapping[str, object]) -> Block:
+    default = saved.get(known.name, known.default)
+    shown = tr("random", locale) if default is None else value_text(default)
     element = {
         "type": "number_input",
-        "is_decimal_allowed": spec.kind == "float",
-        "min_value": f"{spec.low:g}",
-        "max_value": str(int(spec.high)),
+        "is_decimal_allowed": SPECS[known.name].kind == "float",
+        "min_value": f"{known.low:g}",
+        "max_value": str(int(known.high)),
         "placeholder": b.plain(shown, 150),
     }
-    return _input(spec.name, f"{labels[spec.name]} ({spec.allowed})", element)
+    return _input(known.name, f"{parameter_label(known.name, locale)} ({known.allowed})", element)
 
 
 def _options(locale: str, allow_unsafe: bool, *, in_channel: bool) -> Block | None:
@@ -164,9 +161,9 @@ def read(view: Mapping[str, Any]) -> Filled:
         value = state.get(name, {}).get("value")
         if value not in (None, ""):
             fields[name] = str(value)
-    preset = (state.get("preset", {}).get("selected_option") or {}).get("value")
-    if preset:
-        fields["preset"] = str(preset)
+    for name in ("model", "preset"):
+        if value := (state.get(name, {}).get("selected_option") or {}).get("value"):
+            fields[name] = str(value)
     options = {option["value"] for option in state.get("options", {}).get("selected_options") or []}
     if "unsafe" in options:
         fields["safety"] = "off"
@@ -189,6 +186,6 @@ def errors_of(error: InvalidParameters, locale: str) -> dict[str, str]:
     """Sentences at the fields they belong to; what belongs to none stands at the first number."""
     at: dict[str, list[str]] = {}
     for problem in error.problems:
-        block = problem.name if problem.name in (*NUMBERS, "preset") else NUMBERS[0]
+        block = problem.name if problem.name in (*NUMBERS, "preset", "model") else NUMBERS[0]
         at.setdefault(block, []).append(parameter_problem(problem, locale))
     return {block: " ".join(lines) for block, lines in at.items()}

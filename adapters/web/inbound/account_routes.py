@@ -20,7 +20,6 @@ from core.domain.job import Requester
 from core.domain.limits import LimitStatus, Measure, Window
 from core.domain.money import usd
 from core.domain.parameters.grammar import parse_request
-from core.domain.parameters.spec import resolve
 from core.ports import AdapterContext
 
 PERIODS = ("day", "week", "month", "year")
@@ -68,8 +67,9 @@ class BudgetHandlers:
         values = await intake.json_body(request) if request.method == "POST" else dict(request.query)
         fields = translate.scalars(values)
         text = str(fields.pop("text", ""))
-        typed, options = parse_request(text, fields)
-        chosen = resolve(typed, options, await self._service.defaults(actor))
+        models, defaults = self._service.models, await self._service.defaults(actor)
+        typed, options = parse_request(text, fields, models, model=defaults.get("model"))
+        chosen = models.resolve(typed, options, defaults)
         answer: dict[str, Any] = {
             "parameters": parameters_json(chosen),
             "preset": options.preset or typed.preset,

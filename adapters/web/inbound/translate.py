@@ -17,6 +17,7 @@ from core.budgets.limit_grammar import Dialect, LimitWords, limit_words
 from core.domain.errors import InvalidParameters, NoImage, ParameterProblem
 from core.domain.job import ReplyAddress, Requester, Source, UpscaleRequest
 from core.domain.limits import Scope, ScopeKind
+from core.domain.models import MODELS, Models
 from core.domain.money import NANOUSD_PER_USD
 from core.domain.parameters.grammar import parse_request
 from core.domain.parameters.spec import Parsed
@@ -135,11 +136,13 @@ def scalars(values: Mapping[str, Any]) -> dict[str, Raw]:
     return fields
 
 
-def upscale_request(submission: Submission, actor: Requester, idempotency_key: str) -> UpscaleRequest:
+def upscale_request(
+    submission: Submission, actor: Requester, idempotency_key: str, models: Models = MODELS
+) -> UpscaleRequest:
     """The request for the core. Raises InvalidParameters or NoImage."""
     fields = dict(submission.fields)
     agreed_nanousd = _agreed_nanousd(fields.pop("agreed_usd", ""))
-    text, options = parse_request(submission.text, fields)
+    text, options = parse_request(submission.text, fields, models, lenient=True)
     return UpscaleRequest(
         key=job_key(idempotency_key),
         requester=actor,

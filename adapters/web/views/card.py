@@ -15,14 +15,17 @@ from core.domain.events import Cancelled, Failed, Finished, JobEvent, PriceAsked
 from core.domain.job import InputFacts, Job, JobState, Progress, Quote, Receipt, Result
 from core.domain.limits import LimitStatus
 from core.domain.media_types import saved_formats, suffix_for
+from core.domain.models import MODELS
 from core.domain.money import NANOUSD_PER_USD, usd
-from core.domain.parameters.spec import SPECS, Parameters
+from core.domain.parameters.spec import Parameters
 from core.ports import TILE_PX
 from core.presentation import Notice
 from core.presentation import job_texts as sentences
+from core.presentation.cards.details import repeat_words
 from core.presentation.failure_texts import parameter_problem
 from core.presentation.formats import mb
 from core.presentation.limit_texts import amount, left_sentence, scope_name, window_name
+from core.presentation.parameter_texts import parameter_label, value_text, values_of
 
 Json = dict[str, Any]
 
@@ -53,7 +56,11 @@ def job_json(
         "confirm_by_at": job.confirm_by_at,
         "cancel_requested": bool(job.cancel_requested_by),
         "images_deleted": job.images_deleted,
-        "parameters": _parameters_json(job),
+        "parameters": values_of(job),
+        "parameter_rows": [
+            [parameter_label(name, locale), value_text(value)] for name, value in values_of(job).items()
+        ],
+        "line": f"/upscale {repeat_words(job)}",
         "inputs": _inputs_json(job),
         "input": input_json(job.input) if job.input else None,
         "quote": quote_json(job.quote, locale, play_money=play_money) if job.quote else None,
@@ -82,16 +89,10 @@ def _texts(job: Job, locale: str, left: tuple[LimitStatus, ...]) -> Json:
     return texts
 
 
-def _parameters_json(job: Job) -> Json:
-    values = dataclasses.asdict(job.parameters)
-    if job.result is not None:
-        values["seed"] = job.result.seed
-    return values
-
-
 def _inputs_json(job: Job) -> Json:
     """The same values under the model's own names."""
-    return {SPECS[name].api_name: value for name, value in _parameters_json(job).items() if name in SPECS}
+    model = MODELS.of(job.parameters)
+    return {model.inputs[name].api_name: value for name, value in values_of(job).items() if name in model.inputs}
 
 
 def parameters_json(parameters: Parameters) -> Json:

@@ -13,8 +13,10 @@ from adapters.web.settings import Settings
 from adapters.web.views.card import bytes_text
 from adapters.web.views.page_texts import login_texts, page_texts
 from adapters.web.views.template import STATIC_DIR, Template
+from core.domain.models import Models
 from core.domain.parameters.spec import PRESETS, SPECS
 from core.ports import AdapterContext
+from core.presentation.parameter_texts import model_choice, parameter_hint, parameter_label
 
 MAX_JOBS_AT_ONCE = 20
 LIMITS = {"max_input_bytes", "max_input_pixels", "min_input_side_px", "max_output_side_px", "max_output_pixels"}
@@ -25,7 +27,6 @@ _TYPES = {
     ".svg": "image/svg+xml",
     ".webmanifest": "application/manifest+json",
 }
-_STEPS = {"factor": 0.1, "creativity": 0.05, "guidance": 0.1, "steps": 1, "seed": 1}
 
 
 class PageHandlers:
@@ -63,7 +64,8 @@ class PageHandlers:
         boot = {
             "locale": actor.locale.replace("_", "-"),
             "texts": texts,
-            "controls": _controls(),
+            "controls": _controls(actor.locale),
+            "models": _models(self._context.service.models, actor.locale),
             "presets": PRESETS,
             "defaults": dict(await self._context.service.defaults(actor)),
             "play_money": self._context.service.play_money,
@@ -137,10 +139,24 @@ class PageHandlers:
         raise web.HTTPMovedPermanently("/static/icon.svg")
 
 
-def _controls() -> dict[str, Any]:
-    """Ranges and steps of the controls; the ranges are the core's."""
-    return {
-        spec.name: {"low": spec.low, "high": spec.high, "default": spec.default, "step": _STEPS[spec.name]}
-        for spec in SPECS.values()
-        if spec.kind != "bool"
-    }
+def _controls(locale: str) -> list[dict[str, Any]]:
+    """What there is to set, in its order."""
+    return [
+        {"name": name, "kind": spec.kind, "label": parameter_label(name, locale), "hint": parameter_hint(name, locale)}
+        for name, spec in SPECS.items()
+    ]
+
+
+def _models(models: Models, locale: str) -> list[dict[str, Any]]:
+    """The models on offer, with their inputs."""
+    return [
+        {
+            "id": model.id,
+            "label": model_choice(model.id, models, locale),
+            "inputs": {
+                name: {"low": each.low, "high": each.high, "default": each.default}
+                for name, each in model.inputs.items()
+            },
+        }
+        for model in models
+    ]

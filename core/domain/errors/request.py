@@ -16,11 +16,14 @@ class RequestError(UpscaleError):
 
 @dataclass(frozen=True, slots=True)
 class ParameterProblem:
-    """One wrong parameter: the name as typed, the value as typed, what is allowed, the nearest known name."""
+    """One wrong parameter: the name as typed, the value as typed, what is allowed, the nearest known name.
+
+    `not_in_model`: `value` is the model, and `allowed` are the inputs that it has.
+    """
 
     name: str
     value: str
-    kind: Literal["unknown", "range", "type", "missing_value", "duplicate", "stray"]
+    kind: Literal["unknown", "range", "type", "missing_value", "duplicate", "stray", "not_in_model"]
     allowed: str = ""
     suggestion: str | None = None
 

@@ -11,9 +11,10 @@ import html
 import re
 from collections.abc import Mapping
 
-from core.domain.errors import InvalidParameters, ParameterProblem
+from core.domain.errors import ParameterProblem
+from core.domain.models import MODELS, Models
 from core.domain.parameters.spec import PRESETS, SPECS, Parsed
-from core.domain.parameters.values import LINK, Collector, Raw, as_bool, canonical, from_fields, problems_of, shown
+from core.domain.parameters.values import LINK, Collector, Raw, as_bool, canonical, collect, from_fields, judged, shown
 from core.domain.untrusted_text import clean
 
 __all__ = ["MAX_TEXT_CHARS", "from_fields", "parse", "parse_request"]
@@ -60,18 +61,22 @@ _FACTOR = re.compile(r"[+-]?[0-9.,]+x|x[+-]?[0-9.,]+", re.IGNORECASE)
 _NUMERIC = re.compile(r"[+-]?[0-9.,]+\s?%?")
 
 
-def parse(text: str) -> Parsed:
+def parse(text: str, models: Models = MODELS) -> Parsed:
     """What this text asks for. Raises InvalidParameters with every problem, and nothing else."""
-    return _Scanner(text).run().parsed()
+    return judged([_Scanner(text).run()], models)[0]
 
 
-def parse_request(text: str, options: Mapping[str, Raw]) -> tuple[Parsed, Parsed]:
-    """Text and typed options together. Raises InvalidParameters with the problems of both."""
-    scanned = _Scanner(text).run()
-    problems = (*scanned.problems, *problems_of(options))
-    if problems:
-        raise InvalidParameters(problems=tuple(dict.fromkeys(problems)))
-    return scanned.parsed(), from_fields(options)
+def parse_request(
+    text: str, options: Mapping[str, Raw], models: Models = MODELS, *, model: object = None, lenient: bool = False
+) -> tuple[Parsed, Parsed]:
+    """Text and typed options together, for the model that they name, else `model` (the member's own), else the first.
+
+    `lenient` where the member's own is not known: fine is what is so for any model that is offered. Raises
+    InvalidParameters with the problems of both.
+    """
+    own = str(model) if model is not None else None
+    typed, chosen = judged([_Scanner(text).run(), collect(options)], models, otherwise=own, lenient=lenient)
+    return typed, chosen
 
 
 class _Scanner:
@@ -215,7 +220,7 @@ class _Scanner:
             self._put("preset", lower)
         elif lower in ("private", "public"):
             self._put("private", "on" if lower == "private" else "off")
-        elif known in SPECS:
+        elif known in SPECS and SPECS[known].kind in ("bool", "float", "int"):
             self._named(word, SPECS[known].kind == "bool")
         else:
             self.strays.append(self._unheld(word))

@@ -1,8 +1,7 @@
-"""The model's parameters: names, ranges, presets, and which value wins. Pure; reads no text.
+"""The parameters that people may give: names, kinds, labels, presets, and which value wins. Pure; reads no text.
 
-`core.domain.parameters.grammar` parses what people type and `core.domain.parameters.values` judges single values; both
-end in `Parsed`, so that a mistake gets the same answer everywhere. Ranges and defaults are those of
-fal-ai/flux-vision-upscaler (its model page and fal-js endpoint types, read 2026-11-22).
+Commands, forms, controls, flags, help and details are made from `SPECS`. What a parameter may be, and what it is
+called at the provider, is the model's: `core.domain.models`.
 """
 
 from __future__ import annotations
@@ -11,39 +10,62 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal, TypeAlias
 
-Value: TypeAlias = float | int | bool
-Kind: TypeAlias = Literal["float", "int", "bool"]
+Value: TypeAlias = float | int | bool | str
+Kind: TypeAlias = Literal["float", "int", "bool", "choice", "size"]
 
 SEED_MAX = 2**32 - 1
 
 
+def translatable(sentence: str) -> str:
+    """Marks a sentence for the translators; `core.presentation` shows it in the reader's language."""
+    return sentence
+
+
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """One parameter: its chat name, the model's own name, and what it may be. `low`/`high` are inclusive."""
+    """One parameter: the name that people type, further names, a label and one line of explanation (English)."""
 
     name: str
-    api_name: str
     kind: Kind
-    low: float
-    high: float
-    default: Value | None
+    label: str
+    hint: str
     aliases: tuple[str, ...] = ()
-
-    @property
-    def allowed(self) -> str:
-        """The range as people read it, e.g. `1–4`, `4–50`, `on or off`."""
-        return "on or off" if self.kind == "bool" else f"{self.low:g}–{int(self.high)}"
 
 
 SPECS: dict[str, Spec] = {
     spec.name: spec
     for spec in (
-        Spec("factor", "upscale_factor", "float", 1, 4, 2.0, ("scale", "upscale")),
-        Spec("creativity", "creativity", "float", 0, 1, 0.3),
-        Spec("guidance", "guidance", "float", 1, 4, 1.0, ("guidance_scale", "cfg")),
-        Spec("steps", "steps", "int", 4, 50, 20, ("num_inference_steps",)),
-        Spec("seed", "seed", "int", 0, SEED_MAX, None),
-        Spec("safety", "enable_safety_checker", "bool", 0, 1, True, ("safety_checker",)),
+        Spec("model", "choice", translatable("Model"), translatable("Which model enlarges the picture")),
+        Spec(
+            "factor",
+            "float",
+            translatable("Factor"),
+            translatable("How many times larger"),
+            ("upscale_factor", "scale", "upscale"),
+        ),
+        Spec("creativity", "float", translatable("Creativity"), translatable("How freely new details are drawn")),
+        Spec(
+            "guidance",
+            "float",
+            translatable("Guidance"),
+            translatable("How closely the model follows its own description"),
+            ("guidance_scale", "cfg"),
+        ),
+        Spec(
+            "steps",
+            "int",
+            translatable("Steps"),
+            translatable("More take longer and may look finer"),
+            ("num_inference_steps",),
+        ),
+        Spec("seed", "int", translatable("Seed"), translatable("The same seed and values give the same picture again")),
+        Spec(
+            "safety",
+            "bool",
+            translatable("Safety check"),
+            translatable("The model's own check; off only in age-restricted channels"),
+            ("enable_safety_checker", "safety_checker"),
+        ),
     )
 }
 
@@ -56,12 +78,16 @@ PRESETS: dict[str, dict[str, Value]] = {
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """A valid set. `seed` None means: choose one when the job is made."""
+    """A valid set. None: the model has no such input; a `seed` of None is also chosen when the job is made.
 
+    What a job of 0.1.0 does not say is what flux has.
+    """
+
+    model: str = "flux"
     factor: float = 2.0
-    creativity: float = 0.3
-    guidance: float = 1.0
-    steps: int = 20
+    creativity: float | None = 0.3
+    guidance: float | None = 1.0
+    steps: int | None = 20
     seed: int | None = None
     safety: bool = True
 
@@ -69,16 +95,20 @@ class Parameters:
         """A copy with these chat-named values replaced; values are trusted to be valid."""
         return replace(self, **values)  # type: ignore[arg-type]
 
+    def given(self) -> dict[str, Value]:
+        """Every value there is, by chat name."""
+        found = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: value for name, value in found.items() if value is not None}
+
     def as_text(self) -> str:
-        """The set as `key=value` words that the parser reads back to the same set."""
-        words = []
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if value is None:
-                continue
-            shown = ("on" if value else "off") if isinstance(value, bool) else repr(value)
-            words.append(f"{item.name}={shown}")
-        return " ".join(words)
+        """The set as `key=value` words, the same for the same set and no other."""
+        return " ".join(f"{name}={_written(value)}" for name, value in self.given().items())
+
+
+def _written(value: Value) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return value if isinstance(value, str) else repr(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +122,3 @@ class Parsed:
     preset: str | None = None
     private: bool | None = None
     links: tuple[str, ...] = ()
-
-
-def resolve(text: Parsed, options: Parsed = Parsed(), defaults: Mapping[str, Value | str] | None = None) -> Parameters:
-    """The set that counts: the model's defaults < the member's saved ones < the preset < explicit values.
-
-    Typed `options` win over `text`. `defaults` are trusted but may hold a `preset`, which is weaker than the values
-    saved beside it; names that are no parameter are left out.
-    """
-    saved = dict(defaults or {})
-    chosen: dict[str, Value | str] = {}
-    chosen.update(PRESETS.get(str(saved.get("preset")), {}))
-    chosen.update({name: value for name, value in saved.items() if name in SPECS})
-    chosen.update(PRESETS.get(options.preset or text.preset or "", {}))
-    chosen.update(text.values)
-    chosen.update(options.values)
-    return Parameters().with_values(**chosen)  # type: ignore[arg-type]

@@ -76,7 +76,8 @@ async def collect(tools: Tools, job: Job) -> Next:
 
 
 async def _outcome(tools: Tools, job: Job, remote: Remote) -> Made:
-    found: ModelResult = await _patiently(tools, job, "answer", lambda: tools.upscaler.result(remote.request_id))
+    model = tools.model(job)
+    found: ModelResult = await _patiently(tools, job, "answer", lambda: tools.upscaler.result(remote.request_id, model))
     return Made(
         image_url=found.image_url,
         seed=found.seed,

@@ -85,7 +85,7 @@ async def close_question(tools: Tools, job: Job) -> Job:
 
 async def charge(tools: Tools, job: Job, units: Decimal) -> Receipt:
     """Settle by billed units at the price of the quote, whatever the price is now."""
-    price = job.quote.unit_price_nanousd if job.quote else await tools.prices.unit_price()
+    price = job.quote.unit_price_nanousd if job.quote else await tools.prices.unit_price(tools.model(job))
     if not money.is_plausible_bill(units, price, job.quote.estimate_nanousd if job.quote else 0):
         return await _charge_unclear(tools, job, units)
     amount = money.charge(units, price)
@@ -102,7 +102,7 @@ async def charge(tools: Tools, job: Job, units: Decimal) -> Receipt:
 
 async def charge_by_size(tools: Tools, job: Job, width_px: int, height_px: int) -> Receipt:
     """Settle by the delivered size where fal names no units, rounded up like the estimate."""
-    price = job.quote.unit_price_nanousd if job.quote else await tools.prices.unit_price()
+    price = job.quote.unit_price_nanousd if job.quote else await tools.prices.unit_price(tools.model(job))
     megapixels = money.megapixels(width_px, height_px)
     if job.quote is not None and not money.is_plausible_bill(Decimal(megapixels), price, job.quote.estimate_nanousd):
         return await _charge_unclear(tools, job, Decimal(megapixels))

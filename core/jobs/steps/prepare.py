@@ -13,6 +13,7 @@ from core.budgets.fit import refusal
 from core.domain import money
 from core.domain.errors import DownloadFailed, ModelError, ProviderError, ResultExpired, UpscaleError
 from core.domain.job import InputFacts, Job, JobState, Progress, Quote, Receipt, Result
+from core.domain.models import DEFAULT_MODEL
 from core.images.service import StrippedResult, check_output
 from core.jobs.admission import FairQueue, Share
 from core.jobs.context import Next, Tools
@@ -169,8 +170,9 @@ def max_result_bytes(job: Job) -> int:
 
 
 def _fingerprint(tools: Tools, job: Job, facts: InputFacts) -> str:
-    """The same for the same bytes, parameters and seed on the same backend."""
-    text = f"{tools.upscaler.name}|{facts.sha256}|{job.parameters.as_text()}"
+    """The same for the same bytes, model, parameters and seed on the same backend."""
+    asked = job.parameters.as_text().removeprefix(f"model={DEFAULT_MODEL} ")  # as 0.1.0 wrote it, for its results
+    text = f"{tools.upscaler.name}|{facts.sha256}|{asked}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -201,7 +203,7 @@ async def _take_over(tools: Tools, job: Job, facts: InputFacts, earlier: Job) ->
 
 
 async def _quote(tools: Tools, job: Job, facts: InputFacts) -> Quote:
-    price = await tools.prices.unit_price()
+    price = await tools.prices.unit_price(tools.model(job))
     quote = money.quote(facts.width_px, facts.height_px, job.parameters.factor, price)
     left = await tools.ledger.statuses(job.requester)
     agreed = max(job.confirmed_nanousd, tools.settings.confirm_above_nanousd)

@@ -89,7 +89,7 @@ async def _post(tools: Tools, job: Job, remote: Remote, *, resends: int, before:
         before = _UNSENT
         try:
             request_id = await tools.upscaler.submit(
-                _inputs(job, remote), job_id=job.id, on_sending=_marker(tools, job, remote)
+                _inputs(tools, job, remote), job_id=job.id, on_sending=_marker(tools, job, remote)
             )
         except SubmitUnknown as unknown:
             return await _search(tools, job, remote, unknown, resends=resends)
@@ -147,17 +147,9 @@ async def _pause_or_cancel(tools: Tools, job_id: str, pause_s: float) -> None:
         sleep.cancel()
 
 
-def _inputs(job: Job, remote: Remote) -> ModelInputs:
-    p = job.parameters
-    return ModelInputs(
-        image_url=remote.staged_url,
-        upscale_factor=p.factor,
-        creativity=p.creativity,
-        guidance=p.guidance,
-        steps=p.steps,
-        seed=p.seed if p.seed is not None else 0,
-        enable_safety_checker=p.safety,
-    )
+def _inputs(tools: Tools, job: Job, remote: Remote) -> ModelInputs:
+    model = tools.model(job)
+    return ModelInputs(model, model.request(job.parameters, remote.staged_url))
 
 
 async def _sent(tools: Tools, job: Job, remote: Remote, request_id: str) -> Next:
@@ -182,7 +174,8 @@ async def _search(tools: Tools, job: Job, remote: Remote, unknown: SubmitUnknown
         job = await tools.load(job.id)
         if job.remote is not None and job.remote.request_id:  # a webhook named it
             return "wait"
-        found = await tools.upscaler.find(remote.staged_url, since=remote.intent_at)
+        model = tools.model(job)
+        found = await tools.upscaler.find(remote.staged_url, since=remote.intent_at, model=model)
         if found.request_id is not None:
             log.info("submit_found", job=job.id, request=found.request_id)
             return await _sent(tools, job, remote, found.request_id)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from core.domain.job import Job, JobState
-from core.domain.parameters.spec import SPECS, Parsed, Value, resolve
+from core.domain.models import MODELS
+from core.domain.parameters.spec import SPECS, Parsed, Value
 from core.presentation.card import (
     Action,
     Card,
@@ -61,7 +62,7 @@ def _kept_label(job: Job) -> str:
 
 def settings(saved: Mapping[str, Value | str], locale: str, *, how: tuple[Line, ...] = ()) -> Card:
     """The values that will be sent when nothing else is typed. `how`: what to type to change them, as lines."""
-    values = resolve(Parsed(), defaults=saved)
+    values = MODELS.resolve(Parsed(), defaults=saved)
     rows: list[Line] = []
     if "preset" in saved:
         rows.append((Code("preset"), " ", Strong(str(saved["preset"]))))

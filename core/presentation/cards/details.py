@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from core.domain.job import Job
+from core.domain.models import DEFAULT_MODEL, MODELS
 from core.domain.money import usd
-from core.domain.parameters.spec import SPECS
 from core.presentation.card import Card, Code, Fact, Line, Moment, Picture, Section, lines
 from core.presentation.cards.job import ALT_MAX_CHARS
 from core.presentation.cards.notice import reference_line
 from core.presentation.formats import mb, seconds, size
 from core.presentation.job_texts import notes_text, size_line
-from core.presentation.parameter_texts import value_text
+from core.presentation.parameter_texts import value_text, values_of
 from core.presentation.translations import tr
 
 
@@ -34,19 +34,12 @@ def details(job: Job, locale: str, *, command: str = "") -> Card:
 def repeat_words(job: Job, sign: str = "=", off: str = "off") -> str:
     """Every value of the job as it is typed: `factor=2 creativity=0.3 … seed=7`."""
     words = []
-    for name, value in _values(job).items():
+    for name, value in values_of(job).items():
         if isinstance(value, bool):
             words += [] if value else [f"{name}{sign}{off}"]
-        elif value is not None:
-            words.append(f"{name}{sign}{value_text(value, 'en')}")
+        elif value != DEFAULT_MODEL:
+            words.append(f"{name}{sign}{value_text(value)}")
     return " ".join(words)
-
-
-def _values(job: Job) -> dict[str, object]:
-    values: dict[str, object] = {name: getattr(job.parameters, name) for name in SPECS}
-    if job.result is not None:
-        values["seed"] = job.result.seed
-    return values
 
 
 def _input(job: Job, locale: str) -> tuple[Fact, ...]:
@@ -60,8 +53,10 @@ def _input(job: Job, locale: str) -> tuple[Fact, ...]:
 def _parameters(job: Job, locale: str) -> Line:
     """The values under the model's own names."""
     line: Line = ()
-    for name, value in _values(job).items():
-        line += (*((" · ",) if line else ()), Code(SPECS[name].api_name), f" {value_text(value, locale)}")
+    inputs = MODELS.of(job.parameters).inputs
+    for name, value in values_of(job).items():
+        told = inputs[name].api_name if name in inputs else name
+        line += (*((" · ",) if line else ()), Code(told), f" {value_text(value, locale)}")
     return line
 
 

@@ -1,4 +1,4 @@
-"""The fal backend: fal-ai/flux-vision-upscaler through fal's queue, with real money.
+"""The fal backend: the models of `core.domain.models` through fal's queue, with real money.
 
 fal-client is used where it serves (checking lifetimes, its version in our User-Agent); the calls themselves are a thin
 layer of our own, because a paid call must leave once, answer headers carry the bill, and one stream replaces hundreds

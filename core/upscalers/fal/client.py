@@ -11,6 +11,7 @@ from typing import Literal
 import structlog
 
 from core.domain.errors import ProviderError, ProviderHalted, RequestLost
+from core.domain.models import MODELS, ModelSpec
 from core.ports import BillingEvent, Clock, Found, Metrics, ModelInputs, ModelResult, RemoteStatus
 from core.upscalers.fal.circuit_breaker import CircuitBreaker
 from core.upscalers.fal.config import FalConfig
@@ -25,12 +26,14 @@ from core.upscalers.fal.webhooks import WebhookAccepted, WebhookOutcome, Webhook
 
 log = structlog.get_logger(__name__)
 
+_FIRST = MODELS.default
+
 OnHalt = Callable[[ProviderHalted], Awaitable[None]]
 """Told once per halt, for the operator."""
 
 
 class FalUpscaler:
-    """fal-ai/flux-vision-upscaler over fal's queue. One instance per process, made and used in one event loop."""
+    """Models over fal's queue, the first where none is named. One per process, made and used in one event loop."""
 
     name = "fal"
     real_money = True
@@ -105,21 +108,21 @@ class FalUpscaler:
         """See `core.ports.Upscaler`."""
         return await self._submitter.submit(inputs, job_id=job_id, on_sending=on_sending)
 
-    async def find(self, staged_url: str, *, since: float) -> Found:
+    async def find(self, staged_url: str, *, since: float, model: ModelSpec = _FIRST) -> Found:
         """See `core.ports.Upscaler`."""
-        return await self._platform.find(staged_url, since=since)
+        return await self._platform.find(staged_url, since=since, endpoint=model.endpoint)
 
-    def watch(self, request_id: str) -> AsyncIterator[RemoteStatus]:
+    def watch(self, request_id: str, model: ModelSpec = _FIRST) -> AsyncIterator[RemoteStatus]:
         """See `core.ports.Upscaler`."""
-        return self._watcher.watch(_known(request_id))
+        return self._watcher.watch(_known(request_id), model.app)
 
-    async def result(self, request_id: str) -> ModelResult:
+    async def result(self, request_id: str, model: ModelSpec = _FIRST) -> ModelResult:
         """See `core.ports.Upscaler`."""
-        return await self._results.result(_known(request_id))
+        return await self._results.result(_known(request_id), model.app)
 
-    async def cancel(self, request_id: str) -> CancelAnswer:
+    async def cancel(self, request_id: str, model: ModelSpec = _FIRST) -> CancelAnswer:
         """See `core.ports.Upscaler`."""
-        return await self._results.cancel(_known(request_id))
+        return await self._results.cancel(_known(request_id), model.app)
 
     async def fetch(self, url: str, dest: Path, *, max_bytes: int) -> None:
         """See `core.ports.Upscaler`."""
@@ -127,16 +130,16 @@ class FalUpscaler:
 
     # -- around it -------------------------------------------------------------------------------------------
 
-    async def unit_price(self) -> int | None:
+    async def unit_price(self, model: ModelSpec = _FIRST) -> int | None:
         """See `core.ports.Upscaler`."""
-        return await self._platform.unit_price()
+        return await self._platform.unit_price(model.endpoint)
 
     async def billing_events(self, request_ids: Sequence[str]) -> Sequence[BillingEvent]:
         """See `core.ports.Upscaler`."""
         return await self._platform.billing_events(request_ids)
 
     async def billing_window(self, start: float, end: float) -> Sequence[BillingEvent]:
-        """Everything fal billed for our endpoint between two unix times; empty without an admin key."""
+        """Everything fal billed for our endpoints between two unix times; empty without an admin key."""
         return await self._platform.billing_window(start, end)
 
     async def erase(self, request_id: str) -> None:

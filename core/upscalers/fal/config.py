@@ -7,11 +7,12 @@ from functools import cached_property
 
 from yarl import URL
 
+from core.domain.models import MODELS, Models
+
 DEFAULT_QUEUE_URL = "https://queue.fal.run"
 DEFAULT_REST_URL = "https://rest.fal.ai"
 DEFAULT_CDN_URL = "https://v3.fal.media"
 DEFAULT_API_URL = "https://api.fal.ai/v1"
-ENDPOINT = "fal-ai/flux-vision-upscaler"
 
 BACKUP_HOSTS = {"queue.fal.run": "queue.falrun.com"}
 """fal's own backup domain for the queue, as fal-client 1.0.3 uses it (its client.py, `_BACKUP_DOMAINS`)."""
@@ -29,6 +30,7 @@ class FalConfig:
     start_timeout_s: fal gives up a request that no runner has started by then.
     stream_idle_s: a status stream silent for so long is dead (fal sends a comment line every 15 s).
     outage_limit_s: how long `watch` puts up with fal being unreachable.
+    models: those whose prices and bills are read.
     probe_s: how often a halted account is tried again.
     """
 
@@ -38,7 +40,7 @@ class FalConfig:
     rest_url: str = DEFAULT_REST_URL
     cdn_url: str = DEFAULT_CDN_URL
     api_url: str = DEFAULT_API_URL
-    endpoint: str = ENDPOINT
+    models: Models = MODELS
     public_url: str | None = None
     retention_s: int = 7 * 86_400
     store_io: bool = True

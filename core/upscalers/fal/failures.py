@@ -22,8 +22,8 @@ from core.domain.errors import (
     ModelNotOffered,
     ProviderHalted,
 )
+from core.domain.models import MODELS
 from core.domain.money import MOST_UNITS, UNREADABLE_UNITS, bounded_number
-from core.domain.parameters.spec import SPECS
 
 CONTENT_TYPES = frozenset({"content_policy_violation", "nsfw_content_detected", "content_blocked"})
 _CONTENT_PHRASES = re.compile(
@@ -94,7 +94,9 @@ TRANSIENT_REQUEST_ERRORS = frozenset(
     }
 )
 
-_CHAT_NAMES = {spec.api_name: spec.name for spec in SPECS.values()} | {"image_url": "image"}
+_CHAT_NAMES = {each.api_name: name for model in MODELS.known for name, each in model.inputs.items()} | {
+    "image_url": "image"
+}
 _RETRY_HEADERS = ("X-Fal-Retryable", "X-Fal-Needs-Retry")
 _LONGEST_KIND = 64
 

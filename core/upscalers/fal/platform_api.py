@@ -50,42 +50,44 @@ class PlatformApi:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._config = transport.config
-        self._price: _CachedPrice | None = None
+        self._prices: dict[str, _CachedPrice] = {}
         self._price_lock = asyncio.Lock()
         self._last_refusal: int | None = None
 
-    async def unit_price(self) -> int | None:
-        """See `core.ports.Upscaler.unit_price`; a failure is remembered for a minute."""
+    async def unit_price(self, endpoint: str) -> int | None:
+        """See `core.ports.Upscaler.unit_price`; all are asked for at once, and a failure is remembered for a minute."""
         async with self._price_lock:
             now = self._transport.clock.now()
-            if self._price is None or self._price.until_at <= now:
-                nanousd = await self._ask_price()
-                kept_s = PRICE_FAILURE_CACHE_S if nanousd is None else self._config.price_cache_s
-                self._price = _CachedPrice(nanousd, now + kept_s)
-            return self._price.nanousd
+            kept = self._prices.get(endpoint)
+            if kept is None or kept.until_at <= now:
+                endpoints = {endpoint, *(model.endpoint for model in self._config.models)}
+                told = await self._ask_prices(sorted(endpoints))
+                for each in endpoints:
+                    kept_s = self._config.price_cache_s if each in told else PRICE_FAILURE_CACHE_S
+                    self._prices[each] = _CachedPrice(told.get(each), now + kept_s)
+            return self._prices[endpoint].nanousd
 
-    async def _ask_price(self) -> int | None:
-        url = self._transport.url("api", "/models/pricing", {"endpoint_id": self._config.endpoint})
+    async def _ask_prices(self, endpoints: Sequence[str]) -> dict[str, int]:
+        """By endpoint, those that are per megapixel: no other unit goes with a size."""
+        url = self._transport.url("api", "/models/pricing", {"endpoint_id": ",".join(endpoints)})
         try:
             answer = await self._transport.read("GET", url, attempts=2)
         except ProviderUnavailable:
-            return None
-        data = answer.data() if answer.ok else None
-        for entry in _items(data, "prices"):
+            return {}
+        found: dict[str, int] = {}
+        for entry in _items(answer.data() if answer.ok else None, "prices"):
             unit, currency = str(entry.get("unit", "")).lower(), str(entry.get("currency", "")).upper()
-            if (
-                entry.get("endpoint_id") == self._config.endpoint
-                and currency == "USD"
-                and ("megapixel" in unit or unit == "mp")
-            ):
+            if currency == "USD" and ("megapixel" in unit or unit == "mp"):
                 price = _nanousd(entry.get("unit_price"))
-                return UNREADABLE_PRICE_NANOUSD if price is None else price
-        log.warning("fal_price_unknown", status=answer.status)
-        return None
+                found.setdefault(str(entry.get("endpoint_id")), UNREADABLE_PRICE_NANOUSD if price is None else price)
+        if missing := set(endpoints) - found.keys():
+            log.warning("fal_price_unknown", status=answer.status, endpoints=sorted(missing))
+        return found
 
     async def check_key(self) -> Literal["ok", "refused", "unreachable"]:
         """Whether the API key is taken, by a call that costs nothing."""
-        url = self._transport.url("api", "/models/pricing", {"endpoint_id": self._config.endpoint})
+        endpoint = self._config.models.default.endpoint
+        url = self._transport.url("api", "/models/pricing", {"endpoint_id": endpoint})
         try:
             answer = await self._transport.read("GET", url, attempts=2)
         except ProviderUnavailable:
@@ -94,14 +96,14 @@ class PlatformApi:
             return "refused"
         return "ok" if answer.ok else "unreachable"
 
-    async def find(self, staged_url: str, *, since: float) -> Found:
+    async def find(self, staged_url: str, *, since: float, endpoint: str) -> Found:
         """See `core.ports.Upscaler.find`.
 
         Conclusive where the listing was read to its end with every request's input. Whether fal lists requests that
         are still waiting or running is not documented, so an empty answer alone proves nothing about a fresh one.
         """
         params = {
-            "endpoint_id": self._config.endpoint,
+            "endpoint_id": endpoint,
             "start": _iso(since - CLOCK_SKEW_S),
             "expand": "payloads",
             "limit": str(PAGE_SIZE),
@@ -140,12 +142,16 @@ class PlatformApi:
         return events
 
     async def billing_window(self, start: float, end: float) -> Sequence[BillingEvent]:
-        """What was billed for our endpoint between two unix times; needs the admin key, at most 90 days."""
+        """What was billed for our endpoints between two unix times; needs the admin key, at most 90 days."""
+        events: list[BillingEvent] = []
         if self._config.admin_key is None:
-            return []
-        params = {"start": _iso(start), "end": _iso(end), "endpoint_id": self._config.endpoint}
-        entries = self._entries("/models/billing-events", params, "billing_events", "admin")
-        return [event async for item in entries if (event := _billing_event(item)) is not None]
+            return events
+        for endpoint in sorted({model.endpoint for model in self._config.models.known if model.backend == "fal"}):
+            params = {"start": _iso(start), "end": _iso(end), "endpoint_id": endpoint}
+            async for item in self._entries("/models/billing-events", params, "billing_events", "admin"):
+                if (event := _billing_event(item)) is not None:
+                    events.append(event)
+        return events
 
     async def credit(self) -> int | None:
         """What is left on the account in nano-dollars; None without an admin key or a clear answer."""

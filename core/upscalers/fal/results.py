@@ -19,7 +19,7 @@ from core.domain.untrusted_text import clean
 from core.net.retry import Backoff, retry
 from core.ports import ModelResult
 from core.upscalers.fal.failures import error_in_status, is_named, model_error, units_in
-from core.upscalers.fal.submit import in_path
+from core.upscalers.fal.submit import request_path
 from core.upscalers.fal.transport import MAX_RESULT_BYTES, Answer, Transport
 
 log = structlog.get_logger(__name__)
@@ -40,19 +40,21 @@ class Results:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    async def result(self, request_id: str) -> ModelResult:
+    async def result(self, request_id: str, app: str) -> ModelResult:
         """See `core.ports.Upscaler.result`. Bounded: about a quarter of a minute of waiting in all."""
 
+        path = request_path(app, request_id)
+
         async def ask() -> ModelResult:
-            answer = await self._transport.read("GET", self._url(request_id), attempts=1, max_bytes=MAX_RESULT_BYTES)
-            return await self._judge(answer, request_id)
+            answer = await self._transport.read("GET", self._url(path), attempts=1, max_bytes=MAX_RESULT_BYTES)
+            return await self._judge(answer, path)
 
         return await retry(ask, clock=self._transport.clock, pause=_pause, attempts=RESULT_TRIES)
 
-    def _url(self, request_id: str, what: str = "") -> URL:
-        return self._transport.url("queue", f"/{self._transport.config.endpoint}/requests/{in_path(request_id)}{what}")
+    def _url(self, path: str, what: str = "") -> URL:
+        return self._transport.url("queue", path + what)
 
-    async def _judge(self, answer: Answer, request_id: str) -> ModelResult:
+    async def _judge(self, answer: Answer, path: str) -> ModelResult:
         data = answer.data()
         if answer.ok:
             if isinstance(data, dict) and _OUTPUTS & data.keys():
@@ -65,21 +67,21 @@ class Results:
         if not _in_progress(data):
             if is_named(answer.status, answer.headers, data):
                 raise model_error(answer.status, answer.headers, data)
-            await self._raise_if_failed(request_id, answer)
+            await self._raise_if_failed(path, answer)
         raise ProviderUnavailable
 
-    async def _raise_if_failed(self, request_id: str, answer: Answer) -> None:
+    async def _raise_if_failed(self, path: str, answer: Answer) -> None:
         """A nameless answer is the model's only if the request's status says that the request failed."""
         if answer.from_gateway():
             return
-        status = await self._transport.read("GET", self._url(request_id, "/status"), attempts=1)
+        status = await self._transport.read("GET", self._url(path, "/status"), attempts=1)
         failed = error_in_status(status.data()) if status.ok else None
         if failed is not None:
             raise model_error(answer.status, answer.headers, failed)
 
-    async def cancel(self, request_id: str) -> CancelAnswer:
+    async def cancel(self, request_id: str, app: str) -> CancelAnswer:
         """See `core.ports.Upscaler.cancel`. Raises ProviderUnavailable where fal gives no clear answer."""
-        answer = await self._transport.read("PUT", self._url(request_id, "/cancel"))
+        answer = await self._transport.read("PUT", self._url(request_path(app, request_id), "/cancel"))
         data = answer.data()
         word = data.get("status") if isinstance(data, dict) else None
         if word == "ALREADY_COMPLETED":

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -58,6 +57,11 @@ def in_path(request_id: str) -> str:
     return quote(request_id, safe="")
 
 
+def request_path(app: str, request_id: str) -> str:
+    """Where the queue keeps a request: below the app, without the endpoint's own path (docs: queue, inference API)."""
+    return f"/{app}/requests/{in_path(request_id)}"
+
+
 def webhook_token(key: str, job_id: str) -> str:
     """Proof in our webhook's address that we made it: another fal customer can get fal to sign, but not know this."""
     return hmac.new(key.strip().encode(), f"webhook:{job_id}".encode(), hashlib.sha256).hexdigest()[:32]
@@ -76,12 +80,12 @@ class Submitter:
         self._breaker.check()
         departure = Departure(on_sending)
         answer = await self._post(inputs, job_id, departure)
-        request_id = await self._judge(answer, job_id)
+        request_id = await self._judge(answer, inputs.model.app, job_id)
         self._breaker.clear(proven=True)
         return request_id
 
     async def _post(self, inputs: ModelInputs, job_id: str, departure: Departure) -> Answer:
-        url = self._transport.url("queue", f"/{self._config.endpoint}", self._query(job_id))
+        url = self._transport.url("queue", f"/{inputs.model.endpoint}", self._query(job_id))
         backup = backup_of(url)
         try:
             return await self._post_to(url, inputs, departure)
@@ -94,7 +98,7 @@ class Submitter:
         try:
             async with self._transport.paid_session.post(
                 url,
-                json=asdict(inputs),
+                json=dict(inputs.values),
                 headers=self._headers(url),
                 allow_redirects=False,
                 trace_request_ctx=departure,
@@ -128,12 +132,12 @@ class Submitter:
         headers["X-Fal-Store-IO"] = "1" if self._config.store_io else "0"
         return headers
 
-    async def _judge(self, answer: Answer, job_id: str) -> str:
+    async def _judge(self, answer: Answer, app: str, job_id: str) -> str:
         data = answer.data()
         status = answer.status
         if answer.ok:
             named = usable_id(data.get("request_id")) if isinstance(data, dict) else None
-            return named or await self._adopt(answer, job_id)
+            return named or await self._adopt(answer, app, job_id)
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             raise ProviderBusy(retry_after_s=answer.retry_after_s(self._transport.clock.now()))
         if (halted := halt_in(status, data)) is not None:
@@ -143,10 +147,10 @@ class Submitter:
             raise SubmitUnknown
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.warning("fal_submit_unclear", job=job_id, status=status)
-            return await self._adopt(answer, job_id)
+            return await self._adopt(answer, app, job_id)
         raise model_error(status, answer.headers, data)
 
-    async def _adopt(self, answer: Answer, job_id: str) -> str:
+    async def _adopt(self, answer: Answer, app: str, job_id: str) -> str:
         """The id from the reply's header, if fal's queue knows it under our key; else SubmitUnknown.
 
         fal names the request in x-fal-request-id too, which outlives a body that a proxy broke.
@@ -154,7 +158,7 @@ class Submitter:
         named = usable_id(answer.headers.get("x-fal-request-id"))
         if named is None:
             raise SubmitUnknown
-        url = self._transport.url("queue", f"/{self._config.endpoint}/requests/{in_path(named)}/status")
+        url = self._transport.url("queue", f"{request_path(app, named)}/status")
         try:
             check = await self._transport.once("GET", url)
         except NETWORK_ERRORS as error:

@@ -22,7 +22,7 @@ from core.net.retry import Backoff
 from core.ports import Clock, RemoteCompleted, RemoteStatus
 from core.upscalers.fal.config import FalConfig
 from core.upscalers.fal.statuses import EventLines, status_from
-from core.upscalers.fal.submit import in_path
+from core.upscalers.fal.submit import request_path
 from core.upscalers.fal.transport import NETWORK_ERRORS, Answer, Transport
 
 log = structlog.get_logger(__name__)
@@ -117,14 +117,14 @@ class Watcher:
         if (arrival := self._arrivals.get(request_id)) is not None:
             arrival.fire()
 
-    async def watch(self, request_id: str) -> AsyncGenerator[RemoteStatus, None]:
+    async def watch(self, request_id: str, app: str) -> AsyncGenerator[RemoteStatus, None]:
         """See `core.ports.Upscaler.watch`."""
         clock = self._transport.clock
         trouble = Trouble(clock, self._transport.config, clock.now())
         arrival = self._arrivals.setdefault(request_id, Arrival())
         last: RemoteStatus | None = None
         try:
-            async with aclosing(self._statuses(request_id, trouble, arrival)) as statuses:
+            async with aclosing(self._statuses(request_path(app, request_id), trouble, arrival)) as statuses:
                 async for status in statuses:
                     if status != last:
                         last = status
@@ -135,9 +135,7 @@ class Watcher:
             if self._arrivals.get(request_id) is arrival:
                 del self._arrivals[request_id]
 
-    async def _statuses(
-        self, request_id: str, trouble: Trouble, arrival: Arrival
-    ) -> AsyncGenerator[RemoteStatus, None]:
+    async def _statuses(self, path: str, trouble: Trouble, arrival: Arrival) -> AsyncGenerator[RemoteStatus, None]:
         """Statuses with repeats, until completed; `Trouble` bounds the tries and the time."""
         for attempt in itertools.count():
             if attempt:
@@ -147,23 +145,23 @@ class Watcher:
                 return
             heard = False
             if trouble.may_stream():
-                async with aclosing(self._stream(request_id, trouble, arrival)) as statuses:
+                async with aclosing(self._stream(path, trouble, arrival)) as statuses:
                     async for status in statuses:
                         heard = True
                         yield status
             # Where fal just said when to come back, the poll waits for that too.
             if not heard and trouble.asked_s is None and not arrival.event.is_set():
-                polled = await self._poll(request_id, trouble)
+                polled = await self._poll(path, trouble)
                 if polled is not None:
                     yield polled
             trouble.check_age()
 
-    async def _stream(self, request_id: str, trouble: Trouble, arrival: Arrival) -> AsyncGenerator[RemoteStatus, None]:
+    async def _stream(self, path: str, trouble: Trouble, arrival: Arrival) -> AsyncGenerator[RemoteStatus, None]:
         """Statuses of one stream until it ends in whatever way; its failure is noted, not raised."""
         heard = False
         opened_at = self._transport.clock.now()
         try:
-            async with self._open(request_id) as response:
+            async with self._open(path) as response:
                 if response.status != HTTPStatus.OK:
                     self._refused(response, trouble)
                     return
@@ -188,8 +186,8 @@ class Watcher:
             elif self._transport.clock.now() - opened_at >= HEALTHY_STREAM_S:
                 trouble.pauses = 0
 
-    def _open(self, request_id: str) -> aiohttp.client._RequestContextManager:
-        url = self._url(request_id, "/status/stream")
+    def _open(self, path: str) -> aiohttp.client._RequestContextManager:
+        url = self._url(path, "/status/stream")
         config = self._transport.config
         return self._transport.session.get(
             url,
@@ -202,10 +200,8 @@ class Watcher:
             ),
         )
 
-    def _url(self, request_id: str, what: str) -> URL:
-        return self._transport.url(
-            "queue", f"/{self._transport.config.endpoint}/requests/{in_path(request_id)}{what}", {"logs": "1"}
-        )
+    def _url(self, path: str, what: str) -> URL:
+        return self._transport.url("queue", path + what, {"logs": "1"})
 
     def _refused(self, response: aiohttp.ClientResponse, trouble: Trouble) -> None:
         log.info("fal_stream_refused", status=response.status)
@@ -214,10 +210,10 @@ class Watcher:
         answer = Answer(response.status, response.headers, b"")
         trouble.note(status, answer.retry_after_s(self._transport.clock.now()))
 
-    async def _poll(self, request_id: str, trouble: Trouble) -> RemoteStatus | None:
+    async def _poll(self, path: str, trouble: Trouble) -> RemoteStatus | None:
         trouble.polls += 1
         try:
-            answer = await self._transport.once_or_backup("GET", self._url(request_id, "/status"))
+            answer = await self._transport.once_or_backup("GET", self._url(path, "/status"))
         except NETWORK_ERRORS as error:
             log.info("fal_poll_failed", kind=type(error).__name__)
             trouble.note(None)

@@ -16,6 +16,8 @@ import structlog
 
 from core.domain.errors import ModelFailed, ProviderUnavailable, RequestLost, ResultExpired, from_json, to_json
 from core.domain.media_types import suffix_for
+from core.domain.models import DEFAULT_MODEL, MODELS, Models, ModelSpec
+from core.domain.parameters.spec import Parameters
 from core.ports import BillingEvent, Clock, Found, ModelInputs, ModelResult, RemoteCompleted, RemoteStatus
 from core.ports.upscaler import is_staged
 from core.upscalers.sandbox.model import Caption, Enlarger, Pace, caption_for
@@ -24,6 +26,7 @@ from core.upscalers.sandbox.records import Record, RequestStore
 
 log = structlog.get_logger(__name__)
 
+_FIRST = MODELS.default
 SWEEP_EVERY_S = 3600.0
 WATCH_ROUND_S = 60.0
 
@@ -38,6 +41,7 @@ class SandboxConfig:
     result_ttl_s: float = 7 * 86_400.0
     unit_price_nanousd: int = 100_000_000
     caption: Caption = caption_for
+    models: Models = MODELS
 
 
 class SandboxUpscaler:
@@ -51,7 +55,7 @@ class SandboxUpscaler:
         self._config = config
         self._clock = clock
         self._store = RequestStore(config.folder)
-        self._queue = Queue(self._store, enlarger, clock, config.pace, config.slots, config.caption)
+        self._queue = Queue(self._store, enlarger, clock, config.pace, config.slots, config.caption, config.models)
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -82,19 +86,19 @@ class SandboxUpscaler:
     async def submit(self, inputs: ModelInputs, *, job_id: str, on_sending: Callable[[], Awaitable[None]]) -> str:
         """Write the request down and queue it; see `core.ports.Upscaler`."""
         await on_sending()
-        record = Record(secrets.token_hex(16), job_id, self._clock.now(), dataclasses.asdict(inputs))
+        record = Record(secrets.token_hex(16), job_id, self._clock.now(), dict(inputs.values), model=inputs.model.id)
         await asyncio.to_thread(self._store.save, record)
         self._queue.add(record.request_id)
         return record.request_id
 
-    async def find(self, staged_url: str, *, since: float) -> Found:
+    async def find(self, staged_url: str, *, since: float, model: ModelSpec = _FIRST) -> Found:
         """The request made with this staged picture; the sandbox always knows."""
         for record in await asyncio.to_thread(self._store.everything):
             if is_staged(record.inputs.get("image_url"), staged_url):
                 return Found(record.request_id, conclusive=True)
         return Found(None, conclusive=True)
 
-    async def watch(self, request_id: str) -> AsyncGenerator[RemoteStatus, None]:
+    async def watch(self, request_id: str, model: ModelSpec = _FIRST) -> AsyncGenerator[RemoteStatus, None]:
         """Statuses as they change; ends after RemoteCompleted. Raises RequestLost."""
         record = await self._load(request_id)
         if record is None:
@@ -115,7 +119,7 @@ class SandboxUpscaler:
                     await changed.wait()
         yield RemoteCompleted()
 
-    async def result(self, request_id: str) -> ModelResult:
+    async def result(self, request_id: str, model: ModelSpec = _FIRST) -> ModelResult:
         """The outputs, or the error it ended with; see `core.ports.Upscaler`."""
         record = await self._load(request_id)
         if record is None:
@@ -132,7 +136,9 @@ class SandboxUpscaler:
         units = Decimal(outputs.pop("billable_units"))
         return ModelResult(billable_units=units, **outputs)
 
-    async def cancel(self, request_id: str) -> Literal["requested", "removed", "already_completed", "not_found"]:
+    async def cancel(
+        self, request_id: str, model: ModelSpec = _FIRST
+    ) -> Literal["requested", "removed", "already_completed", "not_found"]:
         """Stop it: at once while it waits, at its next step while it runs."""
         record = await self._load(request_id)
         if record is None:
@@ -162,9 +168,9 @@ class SandboxUpscaler:
         except FileNotFoundError as error:
             raise ResultExpired from error
 
-    async def unit_price(self) -> int | None:
+    async def unit_price(self, model: ModelSpec = _FIRST) -> int | None:
         """The play-money price of a megapixel."""
-        return self._config.unit_price_nanousd
+        return self._config.unit_price_nanousd if model.id == DEFAULT_MODEL else model.unit_price_nanousd
 
     async def billing_events(self, request_ids: Sequence[str]) -> Sequence[BillingEvent]:
         """What these requests cost in play money."""
@@ -173,8 +179,9 @@ class SandboxUpscaler:
 
     def _bill(self, record: Record) -> BillingEvent:
         units = int((record.outputs or {}).get("billable_units", 0))
-        cost_nanousd = units * self._config.unit_price_nanousd
-        return BillingEvent(record.request_id, record.finished_at or 0.0, Decimal(units), cost_nanousd)
+        model = self._config.models.of(Parameters(model=record.model))
+        price = self._config.unit_price_nanousd if model.id == DEFAULT_MODEL else model.unit_price_nanousd
+        return BillingEvent(record.request_id, record.finished_at or 0.0, Decimal(units), units * price)
 
     async def erase(self, request_id: str) -> None:
         """Delete the request and its pictures."""

@@ -21,6 +21,7 @@ from core.domain.errors import (
     TooManyPixels,
     UnsupportedFormat,
 )
+from core.domain.models import ModelSpec
 from core.domain.parameters.spec import SPECS
 
 PIXELS_PER_MEGAPIXEL = 1_000_000
@@ -82,13 +83,13 @@ class Pace:
         return min(self.limit_s, self.base_s + self.per_megapixel_s * megapixels)
 
 
-def refusal_of(inputs: Mapping[str, Any]) -> InvalidForModel | None:
+def refusal_of(model: ModelSpec, inputs: Mapping[str, Any]) -> InvalidForModel | None:
     """The first input outside the model's schema, as fal would report it; never billed."""
-    for spec in SPECS.values():
-        value = inputs.get(spec.api_name)
-        right_type = isinstance(value, bool) if spec.kind == "bool" else _is_number(value, whole=spec.kind == "int")
+    for spec in model.inputs.values():
+        value, kind = inputs.get(spec.api_name), SPECS[spec.name].kind
+        right_type = isinstance(value, bool) if kind == "bool" else _is_number(value, whole=kind == "int")
         if not right_type:
-            return InvalidForModel(parameter=spec.name, rule=spec.kind, billed=False)
+            return InvalidForModel(parameter=spec.name, rule=kind, billed=False)
         if not isinstance(value, bool) and value is not None and not spec.low <= value <= spec.high:
             rule = f"≥ {spec.low:g}" if value < spec.low else f"≤ {spec.high:g}"
             return InvalidForModel(parameter=spec.name, rule=rule, billed=False)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from core.domain.errors import Draining, ModelFailed, to_json
+from core.domain.models import Models
+from core.domain.parameters.spec import Parameters
 from core.ports import Clock, RemoteCompleted, RemoteQueued, RemoteRunning, RemoteStatus
 from core.upscalers.sandbox.model import Caption, Enlarger, Pace, failure_of, refusal_of, units_for
 from core.upscalers.sandbox.records import Record, RequestStore
@@ -47,8 +49,16 @@ class Queue:
     """Works through requests."""
 
     def __init__(
-        self, store: RequestStore, enlarger: Enlarger, clock: Clock, pace: Pace, slots: int, caption: Caption
+        self,
+        store: RequestStore,
+        enlarger: Enlarger,
+        clock: Clock,
+        pace: Pace,
+        slots: int,
+        caption: Caption,
+        models: Models,
     ) -> None:
+        self._models = models
         self._store = store
         self._enlarger = enlarger
         self._clock = clock
@@ -150,18 +160,19 @@ class Queue:
         return dataclasses.replace(ended, finished_at=self._clock.now())
 
     async def _make(self, record: Record, live: Live) -> Record:
-        if (refusal := refusal_of(record.inputs)) is not None:
+        model = self._models.of(Parameters(model=record.model))
+        if (refusal := refusal_of(model, record.inputs)) is not None:
             return dataclasses.replace(record, error=to_json(refusal))
         source = self._store.file_at(str(record.inputs["image_url"]))
         if source is None or not await asyncio.to_thread(source.exists):
             raise FileNotFoundError
         began_at = self._clock.now()
-        factor = float(record.inputs["upscale_factor"])
+        factor = float(record.inputs[model.inputs["factor"].api_name])
         facts = await self._enlarger.probe(source, decode=False)
         address, out = self._store.new_file(record.request_id, "out")
         enlarging = asyncio.create_task(self._enlarger.enlarge(source, out, factor))
         ticking = asyncio.create_task(
-            self._tick(live, self._pace.duration_s(facts, factor), int(record.inputs["steps"]))
+            self._tick(live, self._pace.duration_s(facts, factor), int(record.inputs.get("steps", MOST_TICKS)))
         )
         try:
             if self._pace.is_guess:
@@ -179,9 +190,9 @@ class Queue:
             "height_px": made.height_px,
             "file_bytes": made.bytes,
             "content_type": made.mime,
-            "seed": record.inputs["seed"],
+            "seed": record.inputs.get("seed") if "seed" in model.gives else None,
             "inference_s": round(self._clock.now() - began_at, 3),
-            "caption": self._caption(facts, factor, made),
+            "caption": self._caption(facts, factor, made) if "caption" in model.gives else "",
             "billable_units": units_for(made),
         }
         return dataclasses.replace(record, outputs=outputs)

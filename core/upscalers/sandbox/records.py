@@ -30,6 +30,7 @@ class Record:
     finished_at: float | None = None
     error: dict[str, Any] | None = None
     outputs: dict[str, Any] | None = None
+    model: str = "flux"
 
     @property
     def done(self) -> bool:

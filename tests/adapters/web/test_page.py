@@ -134,7 +134,7 @@ async def test_a_wrong_line_names_every_mistake_and_starts_nothing(opened: tuple
     await choose(seen.page, picture(tmp_path), line="/upscale factor=9 creativty=0.5")
     await send(seen.page)
     problem = seen.page.locator("#problem")
-    await expect(problem).to_contain_text("“factor” is 9, but must be 1–4.")
+    await expect(problem).to_contain_text("“factor” is 9, but must be 1–4 (seedvr2: 1–10).")
     await expect(problem).to_contain_text("Did you mean “creativity”?")
     await expect(seen.page.locator("#line")).to_have_attribute("aria-invalid", "true")
     assert served.service.requests == []

@@ -21,7 +21,7 @@ class Provider:
         self.price = price
         self.asked = 0
 
-    async def unit_price(self) -> int | None:
+    async def unit_price(self, model: object) -> int | None:
         self.asked += 1
         return self.price
 

@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.domain.errors import InvalidParameters, ParameterProblem
+from core.domain.models import ALL, FOLDER, MODELS, Models, read_model
 from core.domain.parameters.grammar import parse, parse_request
-from core.domain.parameters.spec import PRESETS, SEED_MAX, SPECS, Parameters, Parsed, resolve
+from core.domain.parameters.spec import PRESETS, SEED_MAX, SPECS, Parameters, Parsed
 from core.domain.parameters.values import from_fields
+from core.presentation import LANGUAGES
 
 FACTORS = st.floats(min_value=1, max_value=4)
 UNIT = st.floats(min_value=0, max_value=1)
@@ -24,7 +26,7 @@ def problems(text: str = "", **options: object) -> tuple[ParameterProblem, ...]:
 
 
 def test_defaults_of_the_specs_are_defaults_of_the_set() -> None:
-    assert Parameters() == Parameters().with_values(**{s.name: s.default for s in SPECS.values()})
+    assert Parameters() == MODELS.resolve(Parsed())
 
 
 def test_presets_hold_only_valid_values() -> None:
@@ -34,25 +36,25 @@ def test_presets_hold_only_valid_values() -> None:
 
 def test_precedence_is_defaults_then_preset_then_explicit() -> None:
     saved = {"creativity": 0.9, "steps": 30, "guidance": 3.0}
-    chosen = resolve(parse("creative 3x"), from_fields({"guidance": "2"}), saved)
+    chosen = MODELS.resolve(parse("creative 3x"), from_fields({"guidance": "2"}), saved)
     assert chosen == Parameters(factor=3.0, creativity=0.6, guidance=2.0, steps=30)
 
 
 def test_typed_options_win_over_text() -> None:
-    assert resolve(parse("3x steps=10"), from_fields({"upscale_factor": 4})).factor == 4.0
+    assert MODELS.resolve(parse("3x steps=10"), from_fields({"upscale_factor": 4})).factor == 4.0
 
 
 def test_an_explicit_value_in_text_wins_over_a_preset_in_the_options() -> None:
-    assert resolve(parse("creativity=0.9"), from_fields({"preset": "Faithful"})).creativity == 0.9
+    assert MODELS.resolve(parse("creativity=0.9"), from_fields({"preset": "Faithful"})).creativity == 0.9
 
 
 def test_a_saved_preset_is_weaker_than_values_saved_beside_it() -> None:
-    assert resolve(Parsed(), Parsed(), {"preset": "creative", "creativity": 0.7}).creativity == 0.7
-    assert resolve(Parsed(), Parsed(), {"preset": "creative"}).creativity == 0.6
+    assert MODELS.resolve(Parsed(), Parsed(), {"preset": "creative", "creativity": 0.7}).creativity == 0.7
+    assert MODELS.resolve(Parsed(), Parsed(), {"preset": "creative"}).creativity == 0.6
 
 
 def test_saved_names_that_are_no_parameters_are_left_out() -> None:
-    assert resolve(Parsed(), Parsed(), {"colour": "blue"}) == Parameters()
+    assert MODELS.resolve(Parsed(), Parsed(), {"colour": "blue"}) == Parameters()
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_options_arrive_as_numbers_or_strings(options: dict[str, object], expect
 def test_what_is_no_such_value_is_a_type_problem(options: dict[str, object]) -> None:
     [problem] = problems("", **options)
     assert problem.kind == "type"
-    assert problem.allowed == SPECS[problem.name].allowed
+    assert problem.allowed == MODELS.default.inputs[problem.name].allowed
 
 
 @pytest.mark.parametrize(
@@ -151,7 +153,7 @@ def test_any_options_are_valid_or_refused(options: dict[str, object]) -> None:
         parsed = from_fields(options)  # type: ignore[arg-type]
     except InvalidParameters:
         return
-    valid(resolve(parsed))
+    valid(MODELS.resolve(parsed))
 
 
 @given(
@@ -167,15 +169,77 @@ def test_any_options_are_valid_or_refused(options: dict[str, object]) -> None:
 )
 @settings(max_examples=300)
 def test_every_valid_set_reads_back_from_its_text(chosen: Parameters) -> None:
-    assert resolve(parse(chosen.as_text())) == chosen
+    assert MODELS.resolve(parse(chosen.as_text())) == chosen
 
 
 def valid(chosen: Parameters) -> None:
     """Every value is of its own type and inside its range."""
-    for spec in SPECS.values():
-        value = getattr(chosen, spec.name)
+    for name, known in MODELS.of(chosen).inputs.items():
+        value = getattr(chosen, name)
         if value is None:
-            assert spec.name == "seed"
+            assert name == "seed"
         else:
-            assert type(value) is {"float": float, "int": int, "bool": bool}[spec.kind]
-            assert spec.low <= value <= spec.high
+            assert type(value) is {"float": float, "int": int, "bool": bool}[SPECS[name].kind]
+            assert known.low <= value <= known.high
+
+
+def test_the_model_is_chosen_by_name_and_its_own_ranges_and_inputs_count() -> None:
+    assert MODELS.resolve(parse("model=SeedVR2 6x")) == Parameters(
+        "seedvr2", 6.0, creativity=None, guidance=None, steps=None
+    )
+    [problem] = problems("6x")
+    assert (problem.kind, problem.allowed) == ("range", "1–4 (seedvr2: 1–10)")
+
+
+def test_naming_an_input_that_the_model_lacks_is_a_mistake_that_says_so() -> None:
+    found = problems("model=seedvr2 creativity=0.5 11x", preset="creative")
+    assert [(p.name, p.kind, p.value) for p in found] == [
+        ("creativity", "not_in_model", "seedvr2"),
+        ("factor", "range", "11x"),
+        ("creative", "not_in_model", "seedvr2"),
+    ]
+
+
+def test_saved_values_that_the_model_lacks_give_way() -> None:
+    saved = {"creativity": 0.9, "factor": 3.0, "preset": "creative"}
+    assert MODELS.resolve(parse("model=seedvr2"), defaults=saved) == Parameters("seedvr2", 3.0, None, None, None)
+    assert MODELS.resolve(Parsed(), defaults={"model": "seedvr2", "factor": 7.0}).factor == 7.0
+
+
+def test_the_members_own_model_judges_what_names_none() -> None:
+    assert parse_request("7x", {}, model="seedvr2")[0].values == {"factor": 7.0}
+    assert parse_request("7x", {}, lenient=True)[0].values == {"factor": 7.0}
+    with pytest.raises(InvalidParameters):
+        parse_request("7x", {})
+
+
+def test_an_unknown_model_names_the_known_ones() -> None:
+    [problem] = problems("model=seedvr")
+    assert (problem.kind, problem.allowed, problem.suggestion) == ("type", "flux, seedvr2", "seedvr2")
+
+
+def test_another_model_is_one_file_and_nothing_else() -> None:
+    text = (FOLDER / "seedvr2.toml").read_text()
+    clarity = read_model(
+        text.replace('"seedvr2"', '"clarity"')
+        .replace("fal-ai/seedvr/upscale/image", "fal-ai/clarity-upscaler")
+        .replace('"0.001"', '"0.03"')
+        .replace("[inputs]", "[inputs]\ncreativity = { low = 0, high = 1, default = 0.35 }")
+    )
+    models = Models([*MODELS, clarity])
+    chosen = models.resolve(parse("model=clarity 3x creativity=50%", models))
+    assert clarity.request(chosen, "https://x/y.png") == {
+        "image_url": "https://x/y.png",
+        "upscale_factor": 3.0,
+        "creativity": 0.5,
+        "upscale_mode": "factor",
+        "output_format": "png",
+    }
+    assert clarity.unit_price_nanousd == 30_000_000
+
+
+def test_every_model_has_words_in_all_languages() -> None:
+    for model in ALL:
+        for language in LANGUAGES:
+            assert model.name(language)
+            assert language == "en" or model.about(language) != model.about("en"), (model.id, language)

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.domain.errors import InvalidParameters, ParameterProblem
+from core.domain.models import MODELS
 from core.domain.parameters.grammar import MAX_TEXT_CHARS, parse
-from core.domain.parameters.spec import SPECS, resolve
+from core.domain.parameters.spec import SPECS
 from tests.core.domain.test_parameters import valid
 
 ALL = {"factor": 3.0, "creativity": 0.5, "guidance": 2.0, "steps": 30, "seed": 7, "safety": False}
@@ -125,7 +126,7 @@ def test_the_same_value_twice_is_no_problem() -> None:
 
 
 def test_problems_carry_the_allowed_range() -> None:
-    assert [p.allowed for p in problems("factor=5 steps=1 creativity=2")] == ["1–4", "4–50", "0–1"]
+    assert [p.allowed for p in problems("factor=5 steps=1 creativity=2")] == ["1–4 (seedvr2: 1–10)", "4–50", "0–1"]
 
 
 @pytest.mark.parametrize(
@@ -172,4 +173,4 @@ def test_any_text_is_valid_or_refused(text: str) -> None:
         parsed = parse(text)
     except InvalidParameters:
         return
-    valid(resolve(parsed))
+    valid(MODELS.resolve(parsed))

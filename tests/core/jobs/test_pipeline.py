@@ -38,8 +38,15 @@ async def test_a_picture_comes_back_larger_with_its_receipt(w: World) -> None:
 async def test_every_parameter_reaches_the_model_under_its_own_name(w: World) -> None:
     job = await w.done(text="factor=3 creativity=0.7 guidance=2.5 steps=33", fields={"seed": 99})
     inputs = w.upscaler.of(job.id).inputs
-    assert (inputs.upscale_factor, inputs.creativity, inputs.guidance) == (3.0, 0.7, 2.5)
-    assert (inputs.steps, inputs.seed, inputs.enable_safety_checker) == (33, 99, True)
+    assert dict(inputs.values) == {
+        "image_url": inputs.image_url,
+        "upscale_factor": 3.0,
+        "creativity": 0.7,
+        "guidance": 2.5,
+        "steps": 33,
+        "seed": 99,
+        "enable_safety_checker": True,
+    }
     assert inputs.image_url.startswith(f"fake://{job.id}/")
 
 
@@ -47,7 +54,7 @@ async def test_a_seed_is_chosen_and_shown_when_none_was_given(w: World) -> None:
     job = await w.done(fields={})
     assert job.parameters.seed is not None
     assert job.result is not None
-    assert job.result.seed == job.parameters.seed == w.upscaler.of(job.id).inputs.seed
+    assert job.result.seed == job.parameters.seed == w.upscaler.of(job.id).inputs.values["seed"]
 
 
 async def test_the_message_goes_through_reading_waiting_upscaling_to_the_picture(w: World) -> None:

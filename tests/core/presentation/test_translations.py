@@ -25,7 +25,7 @@ def _source() -> set[Sentence]:
     found: set[Sentence] = set()
     for folder in FOLDERS:
         for _, _, sentence, _, _ in extract_from_dir(
-            ROOT / folder, [("**.py", "python")], None, {"tr": (1,), "trn": (1, 2)}
+            ROOT / folder, [("**.py", "python")], None, {"tr": (1,), "translatable": (1,), "trn": (1, 2)}
         ):
             found.add(sentence)
     return found

@@ -22,7 +22,7 @@ __all__ = ["NOON", "HandClock"]
 class FixedPrice:
     """The price book's one answer: $0.10 a megapixel."""
 
-    async def unit_price(self) -> int:
+    async def unit_price(self, model: object = None) -> int:
         return USD // 10
 
 

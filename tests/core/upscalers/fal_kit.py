@@ -11,6 +11,8 @@ from typing import Any
 
 import pyvips
 
+from core.domain.models import MODELS, ModelSpec
+from core.domain.parameters.spec import Parsed
 from core.ports import ModelInputs, RemoteStatus
 from core.upscalers.fal import FalConfig, FalUpscaler
 from tests.emulators.fal import ADMIN_KEY, API_KEY, FalEmulator
@@ -65,17 +67,9 @@ def picture(folder: Path, width_px: int = 64, height_px: int = 48) -> Path:
     return path
 
 
-def inputs(image_url: str, **changes: Any) -> ModelInputs:
-    values: dict[str, Any] = {
-        "image_url": image_url,
-        "upscale_factor": 2.0,
-        "creativity": 0.3,
-        "guidance": 1.0,
-        "steps": 20,
-        "seed": 7,
-        "enable_safety_checker": True,
-    }
-    return ModelInputs(**(values | changes))
+def inputs(image_url: str, model: ModelSpec = MODELS.default, **changes: Any) -> ModelInputs:
+    parameters = MODELS.resolve(Parsed({"model": model.id, "seed": 7}))
+    return ModelInputs(model, {**model.request(parameters, image_url), **changes})
 
 
 async def nothing() -> None:

@@ -4,7 +4,7 @@ import { boot, t } from "./boot.js";
 import { byId, el } from "./dom.js";
 import { decimal } from "./format.js";
 
-const RANGES = ["factor", "creativity", "guidance", "steps"];
+const SLIDER_STEPS = 300; // more values than that are a number to type
 
 export class Controls {
   /** `onEdit(words)` is told the parameters as text whenever a person moves a control; `onSave()` saves them. */
@@ -14,8 +14,9 @@ export class Controls {
     this.inputs = {};
     this.outputs = {};
     this.box = byId("controls");
-    this.box.append(this.#presets(), ...RANGES.map((name) => this.#range(name)), this.#seed(), this.#safety(), this.#foot(onSave));
-    this.set({ ...this.#base(null), seed: null, safety: true }, null);
+    const made = boot.controls.map((control) => this.#control(control)).filter(Boolean);
+    this.box.append(this.#presets(), ...made, this.#foot(onSave));
+    this.set(this.#base(null), null);
     byId("adjust").addEventListener("click", () => this.toggle());
   }
 
@@ -28,12 +29,12 @@ export class Controls {
   /** Show what the server read from the line. */
   set(values, preset) {
     this.preset = preset;
-    for (const name of RANGES) {
-      this.inputs[name].value = String(values[name]);
+    this.#fit(this.#model(values.model));
+    for (const [name, input] of Object.entries(this.inputs)) {
+      if (input.type === "checkbox") input.checked = values[name] ?? true;
+      else input.value = values[name] ?? "";
       this.#label(name);
     }
-    this.inputs.seed.value = values.seed ?? "";
-    this.inputs.safety.checked = values.safety;
     const shown = preset ?? Object.keys(boot.presets).find((name) => boot.presets[name].creativity === values.creativity);
     for (const radio of this.radios) radio.checked = radio.value === shown;
     this.mark({});
@@ -43,40 +44,55 @@ export class Controls {
   mark(fields) {
     for (const [name, input] of Object.entries(this.inputs)) {
       const bad = name in fields;
-      input.toggleAttribute("aria-invalid", false);
       if (bad) input.setAttribute("aria-invalid", "true"); else input.removeAttribute("aria-invalid");
       input.closest(".control").toggleAttribute("data-bad", bad);
     }
   }
 
+  #model(id) {
+    return boot.models.find((model) => model.id === id) ?? boot.models[0];
+  }
+
+  /** The ranges of this model; what it does not have is hidden. */
+  #fit(model) {
+    for (const [name, input] of Object.entries(this.inputs)) {
+      if (name === "model") continue;
+      const range = model.inputs[name];
+      input.closest(".control").hidden = !range;
+      if (range && input.type !== "checkbox") Object.assign(input, { min: String(range.low), max: String(range.high) });
+    }
+  }
+
   /** What counts where the line says nothing: the model's defaults, the saved ones, the preset. */
-  #base(preset) {
-    const values = Object.fromEntries(RANGES.map((name) => [name, boot.controls[name].default]));
+  #base(preset, modelId = null) {
     const saved = boot.defaults;
-    return { ...values, ...(boot.presets[saved.preset] ?? {}), ...saved, ...(boot.presets[preset] ?? {}) };
+    const model = this.#model(modelId ?? saved.model);
+    const defaults = Object.fromEntries(Object.entries(model.inputs).map(([name, input]) => [name, input.default]));
+    const values = { ...defaults, ...(boot.presets[saved.preset] ?? {}), ...saved, ...(boot.presets[preset] ?? {}) };
+    return { ...Object.fromEntries(Object.entries(values).filter(([name]) => name in model.inputs)), model: model.id };
   }
 
   /** The controls as the shortest line that means the same. */
   words() {
-    const base = this.#base(this.preset);
+    const chosen = this.inputs.model?.value ?? null;
+    const base = this.#base(this.preset, chosen);
     const words = this.preset ? [this.preset] : [];
-    for (const name of RANGES) {
-      const value = Number(this.inputs[name].value);
-      if (value !== Number(base[name])) words.push(name === "factor" ? `${value}x` : `${name}=${value}`);
+    if (chosen !== null && chosen !== this.#base(null).model) words.push(`model=${chosen}`);
+    for (const name of Object.keys(this.#model(chosen).inputs)) {
+      const input = this.inputs[name];
+      const value = input.type === "checkbox" ? input.checked : input.value.trim() === "" ? null : Number(input.value);
+      if (value === null || value === (base[name] ?? null)) continue;
+      words.push(name === "factor" ? `${value}x` : `${name}=${value === true ? "on" : value === false ? "off" : value}`);
     }
-    const seed = this.inputs.seed.value.trim();
-    if (seed !== "") words.push(`seed=${seed}`);
-    const safety = this.inputs.safety.checked;
-    if (safety !== (base.safety ?? true)) words.push(`safety=${safety ? "on" : "off"}`);
     return words.join(" ");
   }
 
   #edited() {
-    for (const name of RANGES) this.#label(name);
     this.onEdit(this.words());
   }
 
   #label(name) {
+    if (!this.outputs[name]) return;
     const value = Number(this.inputs[name].value);
     const text = name === "factor" ? `${decimal(value)}×` : decimal(value);
     this.outputs[name].textContent = text;
@@ -93,46 +109,49 @@ export class Controls {
   }
 
   #choose(name) {
-    const factor = this.inputs.factor.value;
-    this.preset = name;
-    const base = this.#base(name);
-    for (const range of RANGES) this.inputs[range].value = String(base[range]);
-    this.inputs.factor.value = factor;
+    this.set({ ...this.#base(name, this.inputs.model?.value), factor: this.inputs.factor.value, seed: this.inputs.seed?.value }, name);
     this.#edited();
   }
 
-  #range(name) {
-    const { low, high, step } = boot.controls[name];
-    const id = `c-${name}`;
-    const input = el("input", { id, type: "range", min: String(low), max: String(high), step: String(step), "aria-describedby": `${id}-hint` });
-    input.addEventListener("input", () => { this.#label(name); });
+  #control(control) {
+    const input = this.#input(control);
+    if (input === null) return null;
+    const { name, label, hint } = control;
+    input.id = `c-${name}`;
+    input.setAttribute("aria-describedby", `c-${name}-hint`);
     input.addEventListener("change", () => this.#edited());
     this.inputs[name] = input;
-    this.outputs[name] = el("output", { for: id });
-    return el("div", { class: "control" },
-      el("div", { class: "head" }, el("label", { for: id }, t(name)), this.outputs[name]), input,
-      el("p", { class: "fine", id: `${id}-hint` }, t(`${name}_hint`)));
+    const words = el("label", { for: input.id }, label);
+    if (input.type === "range") {
+      input.addEventListener("input", () => this.#label(name));
+      this.outputs[name] = el("output", { for: input.id });
+    }
+    const head = input.type === "checkbox" ? [el("div", { class: "switch" }, input, words)]
+      : input.type === "range" ? [el("div", { class: "head" }, words, this.outputs[name]), input] : [words, input];
+    const said = input.type === "checkbox" && input.disabled ? t("safety_fixed") : hint;
+    return el("div", { class: "control" }, head, el("p", { class: "fine", id: `c-${name}-hint` }, said));
   }
 
-  #seed() {
-    const { low, high } = boot.controls.seed;
-    const input = el("input", { id: "c-seed", type: "number", min: String(low), max: String(high), step: "1", inputMode: "numeric", placeholder: t("seed_random"), "aria-describedby": "c-seed-hint" });
-    input.addEventListener("change", () => this.#edited());
-    this.inputs.seed = input;
-    return el("div", { class: "control" }, el("label", { for: "c-seed" }, t("seed")), input, el("p", { class: "fine", id: "c-seed-hint" }, t("seed_hint")));
-  }
-
-  #safety() {
-    const input = el("input", { id: "c-safety", type: "checkbox", role: "switch", checked: true, disabled: !boot.allow_unsafe, "aria-describedby": "c-safety-hint" });
-    input.addEventListener("change", () => this.#edited());
-    this.inputs.safety = input;
-    return el("div", { class: "control" }, el("div", { class: "switch" }, input, el("label", { for: "c-safety" }, t("safety"))),
-      el("p", { class: "fine", id: "c-safety-hint" }, boot.allow_unsafe ? t("safety_hint") : t("safety_fixed")));
+  /** The element for a parameter, or null where no model on offer has it. */
+  #input({ name, kind }) {
+    if (kind === "choice") {
+      if (boot.models.length < 2) return null;
+      const select = el("select", {}, boot.models.map((model) => el("option", { value: model.id }, model.label)));
+      select.addEventListener("change", () => this.set({ ...this.#base(null, select.value), factor: this.inputs.factor.value }, null));
+      return select;
+    }
+    const range = boot.models.map((model) => model.inputs[name]).find(Boolean);
+    if (!range) return null;
+    if (kind === "bool") return el("input", { type: "checkbox", role: "switch", checked: true, disabled: !boot.allow_unsafe });
+    const step = kind === "int" ? 1 : (range.high - range.low) / 20 < 0.1 ? 0.05 : 0.1;
+    const slider = (range.high - range.low) / step <= SLIDER_STEPS;
+    return slider ? el("input", { type: "range", step: String(step) })
+      : el("input", { type: "number", step: String(step), inputMode: "numeric", placeholder: t("seed_random") });
   }
 
   #foot(onSave) {
     return el("div", { class: "foot" },
       el("button", { type: "button", class: "quiet", onclick: onSave }, t("save_defaults")),
-      el("button", { type: "button", onclick: () => { this.set({ ...this.#base(null), seed: null, safety: true }, null); this.onEdit(""); } }, t("reset")));
+      el("button", { type: "button", onclick: () => { this.set(this.#base(null), null); this.onEdit(""); } }, t("reset")));
   }
 }

@@ -7,7 +7,6 @@ import { Batch, knownBatches } from "./batch.js";
 import { Card } from "./card.js";
 import { Composer } from "./composer.js";
 import { panelFor } from "./panels.js";
-import { repeatLine } from "./result.js";
 import { Thread } from "./thread.js";
 import { Attention } from "./attention.js";
 
@@ -177,7 +176,7 @@ function open(job) {
 }
 
 function showPast(job) {
-  thread.mine(repeatLine(job.parameters), { name: job.name });
+  thread.mine(job.line, { name: job.name });
   const card = new Card(actions);
   thread.bots(card.root);
   adopt(card, job);

@@ -121,7 +121,7 @@ async function settings(words, show) {
   const entries = Object.entries(defaults);
   show(el("h3", {}, t("settings_title")),
     verb ? el("p", { class: "fine", role: "status" }, t("quota_changed")) : null,
-    entries.length ? el("dl", { class: "details" }, entries.map(([name, value]) => [el("dt", {}, t(name)), el("dd", {}, typeof value === "boolean" ? t(value ? "on" : "off") : String(value))])) : el("p", {}, t("settings_none")),
+    entries.length ? el("dl", { class: "details" }, entries.map(([name, value]) => [el("dt", {}, boot.controls.find((one) => one.name === name)?.label ?? t(name)), el("dd", {}, typeof value === "boolean" ? t(value ? "on" : "off") : String(value))])) : el("p", {}, t("settings_none")),
     el("p", { class: "fine" }, t("settings_how")), el("code", { class: "example" }, "/settings save 3x creativity=0.5"),
     entries.length ? el("div", { class: "actions" }, button(t("settings_clear"), "trash", () => settings(["clear"], show))) : null);
 }

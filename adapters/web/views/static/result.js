@@ -93,33 +93,20 @@ function compareView(job) {
   return figure;
 }
 
-/** The line that makes exactly this result again. */
-export function repeatLine(parameters) {
-  const words = [`factor=${parameters.factor}`, `creativity=${parameters.creativity}`, `guidance=${parameters.guidance}`, `steps=${parameters.steps}`];
-  if (parameters.seed !== null && parameters.seed !== undefined) words.push(`seed=${parameters.seed}`);
-  if (parameters.safety === false) words.push("safety=off");
-  return `/upscale ${words.join(" ")}`;
-}
-
 function detailsView(job) {
-  const { image, seed, timings } = job.result;
-  const p = job.parameters;
+  const { image, timings } = job.result;
   const copy = (text) => button(t("copy"), "copy", async () => {
     await navigator.clipboard.writeText(text).then(() => announce(t("copied")), () => {});
   }, { class: "copy" });
-  const line = repeatLine(p);
   const rows = [
     [t("d_size"), `${size(job.input?.width ?? 0, job.input?.height ?? 0)} → ${size(image.width, image.height)}`],
     [t("d_file"), `${image.file_name}, ${image.content_type}, ${bytes(image.file_size)}`],
-    [t("factor"), decimal(p.factor)], [t("creativity"), decimal(p.creativity)],
-    [t("guidance"), decimal(p.guidance)], [t("steps"), String(p.steps)],
-    [t("d_seed"), el("span", {}, el("code", {}, String(seed)), copy(String(seed)))],
-    [t("safety"), p.safety ? t("on") : t("off")],
+    ...job.parameter_rows,
     [t("d_time"), timings.inference === null ? "–" : `${decimal(timings.inference)} s`],
     [t("d_charged"), job.receipt?.price ?? "–"], [t("d_estimate"), job.receipt?.estimate_price ?? "–"],
     [t("d_created"), dateTime(job.created_at)],
     [t("reference"), el("span", {}, el("code", {}, job.reference), copy(job.reference))],
-    [t("d_line"), el("span", {}, el("code", {}, line), copy(line))],
+    [t("d_line"), el("span", {}, el("code", {}, job.line), copy(job.line))],
   ];
   return el("dl", { class: "details", hidden: true }, rows.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
 }
