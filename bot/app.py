@@ -26,6 +26,7 @@ from bot.http.signed_links import FileLinks
 from bot.observability.gauges import Gauges
 from bot.observability.metrics import PrometheusMetrics
 from bot.observability.operator_alerts import AlertSender
+from bot.observability.tracing import StageSpans
 from bot.providers import PICTURE_FOLDERS, image_limits, make_upscaler, pipeline_settings
 from bot.settings import Settings, secret
 from bot.supervisor import supervise
@@ -77,10 +78,7 @@ class StartRefused(Exception):
 
 
 class App:
-    """The whole bot. `serve` False: no platform connects and no port opens (the command line).
-
-    `takes_over` False: jobs of dead processes are left to others; by default as `serve`.
-    """
+    """The whole bot. `serve` False: no platform connects, no port opens. `takes_over`: jobs of dead processes too."""
 
     def __init__(
         self, settings: Settings, *, serve: bool = True, takes_over: bool | None = None, clock: Clock | None = None
@@ -110,7 +108,7 @@ class App:
 
     def _core(self) -> None:
         s = self.settings
-        self.metrics = PrometheusMetrics(VERSION)
+        self.metrics = PrometheusMetrics(VERSION, StageSpans.to(s.otel_exporter_otlp_endpoint, VERSION))
         self.images = ImageShop(image_limits(s), folders=[s.data_dir / name for name in PICTURE_FOLDERS])
         self.alerts = AlertSender(self.state, lambda: self.budget, lambda: self.tools)
         self.upscaler = make_upscaler(s, self.images, self.clock, self.metrics, self.alerts.halted)
@@ -263,7 +261,7 @@ class App:
         # Replies work until here; an adapter that keeps a connection for them brings a `close`.
         own = [adapter.close for adapter in self.adapters.values() if isinstance(adapter, Closable)]
         rest = (self.roster.sign_out, self.upscaler.close, self.images.close, self.ledger.close, self.database.close)
-        for undo in (self.alerts.close, *own, *rest):
+        for undo in (self.alerts.close, *own, *rest, self.metrics.close):
             with contextlib.suppress(OSError, TimeoutError):
                 await undo()
 

@@ -106,6 +106,7 @@ class Settings(BaseModel):
 
     shutdown_grace_s: float = Field(default=20, ge=0, le=600)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    otel_exporter_otlp_endpoint: str | None = None
     log_format: Literal["auto", "json", "pretty"] = "auto"
 
     platforms: tuple[Platform, ...] = Field(default=(), exclude=True)

@@ -18,6 +18,7 @@ from bot.budgets import LimitsError
 from bot.cli.console import CommandError, err
 from bot.http.server import ServerError
 from bot.observability import logs
+from bot.observability.tracing import TracingUnavailable
 from bot.settings import Settings
 from bot.settings_problems import SettingsError
 from core.storage.database_url import DatabaseUrlError, explain, parse
@@ -65,7 +66,7 @@ def plain_errors(found: Settings) -> Iterator[None]:
         if parse(found.database).get_backend_name() == "sqlite" and (sentence := too_old()):
             raise CommandError(sentence)
         yield
-    except (ServerError, LimitsError, DatabaseUrlError, KeyUnusable) as error:
+    except (ServerError, LimitsError, DatabaseUrlError, KeyUnusable, TracingUnavailable) as error:
         raise CommandError(str(error)) from None
     except (SQLAlchemyError, OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise CommandError(explain(error)) from None

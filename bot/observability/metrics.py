@@ -5,6 +5,7 @@ Implements `core.ports.metrics.Metrics`. Names follow Prometheus' conventions: b
 
 from __future__ import annotations
 
+import asyncio
 from typing import Literal
 
 from prometheus_client import (
@@ -17,6 +18,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from bot.observability.tracing import StageSpans
 from core.domain.money import NANOUSD_PER_USD
 from core.ports.metrics import Level
 
@@ -39,7 +41,8 @@ LEVELS: dict[Level, str] = {
 class PrometheusMetrics:
     """One process's figures. Every instance has its own registry, so that two apps in one process do not mix."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, spans: StageSpans | None = None) -> None:
+        self._spans = spans
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -72,9 +75,16 @@ class PrometheusMetrics:
         """Count one job reaching a state."""
         self._jobs.labels(platform, state).inc()
 
-    def stage(self, stage: str, seconds_s: float) -> None:
-        """Record how long a step took."""
+    def stage(self, stage: str, seconds_s: float, job_id: str) -> None:
+        """Record how long a step took, and send it as a span where traces are wanted."""
         self._stages.labels(stage).observe(seconds_s)
+        if self._spans is not None:
+            self._spans.stage(stage, seconds_s, job_id)
+
+    async def close(self) -> None:
+        """Send the spans that are left."""
+        if self._spans is not None:
+            await asyncio.to_thread(self._spans.close)
 
     def provider_request(self, call: str, outcome: str) -> None:
         """Count one request to the provider."""

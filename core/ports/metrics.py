@@ -26,7 +26,7 @@ class Metrics(Protocol):
     def job(self, platform: str, state: str) -> None:
         """One job reached this state (`accepted`, or a value of `JobState`)."""
 
-    def stage(self, stage: str, seconds_s: float) -> None:
+    def stage(self, stage: str, seconds_s: float, job_id: str) -> None:
         """One step of the pipeline (`prepare`, `hold`, `submit`, `wait`, `collect`, `deliver` …) took this long."""
 
     def provider_request(self, call: str, outcome: str) -> None:
@@ -51,7 +51,7 @@ class NoMetrics:
     def job(self, platform: str, state: str) -> None:
         """Nothing."""
 
-    def stage(self, stage: str, seconds_s: float) -> None:
+    def stage(self, stage: str, seconds_s: float, job_id: str) -> None:
         """Nothing."""
 
     def provider_request(self, call: str, outcome: str) -> None:

@@ -112,7 +112,7 @@ class Pipeline:
         finally:
             if task is not None:
                 self._here.pop(task, None)
-            self.tools.metrics.stage(step, time.monotonic() - started_at)
+            self.tools.metrics.stage(step, time.monotonic() - started_at, job_id)
 
     async def _judge(self, step: Next, job: Job) -> Next:
         if job.state.terminal and step != "announce":  # ended by an earlier run of this step, or from outside
