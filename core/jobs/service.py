@@ -79,12 +79,18 @@ class UpscaleService(DeskMethods):
 
     # --- asking --------------------------------------------------------------------------------------------------
 
-    async def request(self, request: UpscaleRequest) -> Job:
-        """Judge the parameters, write the job, start it. The same key is the same job."""
-        known = await self._tools.store.get(job_id_for(request.key))
-        if known is not None:
-            await self._start(known)
-            return known
+    async def request(self, request: UpscaleRequest, *, start: bool = True) -> Job:
+        """Judge the parameters, write the job, and start it unless `begin` will. The same key is the same job."""
+        job = await self._tools.store.get(job_id_for(request.key)) or await self._accept(request)
+        if start:
+            await self._start(job)
+        return job
+
+    async def begin(self, job_id: str, reply: ReplyAddress) -> None:
+        """Start a job that was only written, with the address that its acknowledgement has brought."""
+        await self._start(await self._tools.store.update(job_id, reply=reply))
+
+    async def _accept(self, request: UpscaleRequest) -> Job:
         await self._check_open(request.requester)
         defaults = await self._members.defaults(request.requester)
         typed, options = parse_request(request.text, request.fields, self.models, model=defaults.get("model"))
@@ -113,13 +119,14 @@ class UpscaleService(DeskMethods):
         if new:
             self._tools.metrics.job(request.requester.platform, "accepted")
             log.info("job_accepted", job=job.id, platform=request.requester.platform)
-        await self._start(job)
         return job
 
     async def _start(self, job: Job) -> None:
         """Make sure that the job is carried on: also for one that a crash left between its row and its workflow."""
         if job.state is JobState.QUEUED and job.confirm_by_at is None:
             await self._engine.start(job.id, part="request")
+        elif job.state is JobState.DELIVERING and job.parent_id:
+            await self._engine.start(job.id, part="deliver")
 
     async def _check_open(self, actor: Requester) -> None:
         if self._draining:
@@ -211,14 +218,16 @@ class UpscaleService(DeskMethods):
         key: str,
         reply: ReplyAddress,
         private: bool | None = None,
+        start: bool = True,
     ) -> Job:
         """A new job made from an earlier one by a button; the actor is its requester and pays."""
         earlier = authorization.check_visible(await self._tools.store.get(job_id), actor)
         if earlier.images_deleted:
             raise TooLate(state="images_deleted")
-        return await self.request(repeated_request(earlier, actor, change, key=key, reply=reply, private=private))
+        made = repeated_request(earlier, actor, change, key=key, reply=reply, private=private)
+        return await self.request(made, start=start)
 
-    async def redeliver(self, job_id: str, actor: Requester, *, reply: ReplyAddress) -> Job:
+    async def redeliver(self, job_id: str, actor: Requester, *, reply: ReplyAddress, start: bool = True) -> Job:
         """Deliver a kept result again, to this address. Free."""
         if self._draining:
             raise Draining
@@ -226,7 +235,8 @@ class UpscaleService(DeskMethods):
         if earlier.result is None or earlier.images_deleted:
             raise ResultExpired
         job, _ = await self._tools.store.add(redelivery(earlier, actor, reply, now=self._tools.clock.now()))
-        await self._engine.start(job.id, part="deliver")
+        if start:
+            await self._engine.start(job.id, part="deliver")
         return job
 
     async def share(self, job_id: str, actor: Requester) -> str | None:

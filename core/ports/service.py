@@ -44,8 +44,15 @@ class Service(Protocol):
     def play_money(self) -> bool:
         """Whether this runs on the sandbox model."""
 
-    async def request(self, request: UpscaleRequest) -> Job:
-        """Judge the parameters, write the job, start it; one commit, no waiting. The same key is the same job."""
+    async def request(self, request: UpscaleRequest, *, start: bool = True) -> Job:
+        """Judge the parameters, write the job, start it; one commit, no waiting. The same key is the same job.
+
+        `start` False: only write it, so that the platform can be told before anything happens; then `begin`. Where
+        that never comes (a crash) the job is carried on all the same, under the address that it was written with.
+        """
+
+    async def begin(self, job_id: str, reply: ReplyAddress) -> None:
+        """Start a job that was only written, with the address that its acknowledgement has brought."""
 
     async def confirm(self, job_id: str, actor: Requester) -> Job:
         """The requester agrees to the price. Raises NotAllowed, QuoteExpired, TooLate."""
@@ -65,6 +72,7 @@ class Service(Protocol):
         key: str,
         reply: ReplyAddress,
         private: bool | None = None,
+        start: bool = True,
     ) -> Job:
         """A new job made from an earlier one by a button; `actor` is its requester and pays."""
 
@@ -74,7 +82,7 @@ class Service(Protocol):
     async def delete(self, job_id: str, actor: Requester) -> Job:
         """The requester or a moderator deletes the images, here and at fal; money rows stay."""
 
-    async def redeliver(self, job_id: str, actor: Requester, *, reply: ReplyAddress) -> Job:
+    async def redeliver(self, job_id: str, actor: Requester, *, reply: ReplyAddress, start: bool = True) -> Job:
         """Deliver a kept result again, to this address (from `history`). Free."""
 
     @property

@@ -46,6 +46,7 @@ class FakeService:
         self.clock = clock
         self.adapter: ChatAdapter | None = None
         self.jobs: dict[str, Job] = {}
+        self.begun: set[str] = set()
         self.requests: list[UpscaleRequest] = []
         self.incidents: list[BaseException] = []
         self.unsaid: list[e.DeliveryRefused] = []
@@ -85,7 +86,18 @@ class FakeService:
 
     # --- jobs -------------------------------------------------------------------------------------------------------
 
-    async def request(self, request: UpscaleRequest) -> Job:
+    async def begin(self, job_id: str, reply: ReplyAddress) -> None:
+        if job_id not in self.begun:
+            self.begun.add(job_id)
+            job = self._set(job_id, reply=reply)
+            (self._deliver_again if job.state is JobState.DELIVERING else self._start)(job)
+
+    async def pick_up(self) -> None:
+        """As the core after a crash: what was written and never begun is carried on."""
+        for job_id, job in list(self.jobs.items()):
+            await self.begin(job_id, job.reply)
+
+    async def request(self, request: UpscaleRequest, *, start: bool = True) -> Job:
         if self.broken is not None:
             raise self.broken
         if self.draining:
@@ -108,7 +120,8 @@ class FakeService:
             spoiler=request.spoiler, parent_id=request.parent_id,
             confirmed_nanousd=request.confirmed_nanousd,
         )  # fmt: skip
-        self._start(self.jobs[job_id])
+        if start:
+            await self.begin(job_id, request.reply)
         return self.jobs[job_id]
 
     async def repeat(
@@ -120,9 +133,10 @@ class FakeService:
         key: str,
         reply: ReplyAddress,
         private: bool | None = None,
+        start: bool = True,
     ) -> Job:
-        before = self._find(job_id, actor)
-        return await self.request(repeated_request(before, actor, change, key=key, reply=reply, private=private))
+        made = repeated_request(self._find(job_id, actor), actor, change, key=key, reply=reply, private=private)
+        return await self.request(made, start=start)
 
     async def job(self, job_id: str, actor: Requester | None) -> Job:
         return self._find(job_id, actor)
@@ -131,11 +145,11 @@ class FakeService:
         authorization.check_may_stop(self._find(job_id, actor), actor)
         return self._set(job_id, images_deleted=True)
 
-    async def redeliver(self, job_id: str, actor: Requester, *, reply: ReplyAddress) -> Job:
+    async def redeliver(self, job_id: str, actor: Requester, *, reply: ReplyAddress, start: bool = True) -> Job:
         job = redelivery(self._find(job_id, actor), actor, reply, now=self.clock.now())
-        if job.id not in self.jobs:
-            self.jobs[job.id] = job
-            self._deliver_again(job)
+        self.jobs.setdefault(job.id, job)
+        if start:
+            await self.begin(job.id, reply)
         return self.jobs[job.id]
 
     def _deliver_again(self, job: Job) -> None:

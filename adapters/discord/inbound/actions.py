@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Literal, cast
 
@@ -101,31 +102,31 @@ class Buttons:
         await self._menus.choose(answer, subject, None)
 
     async def _confirm(self, answer: Answer, job_id: str) -> None:
-        await answer.hold()
         interaction = answer.interaction
-        await self._desk.service.confirm(job_id, answer.actor)
+        await self._desk.commits.first(self._desk.service.confirm(job_id, answer.actor), answer.hold)
         # The job begins only now, up to ten minutes after its token: this click's token is good for 15 more.
         expires_at = interaction.created_at.timestamp() + TOKEN_LIFE_S
         await self._desk.tokens.keep(job_id, interaction.token, expires_at)
 
     async def _cancel(self, answer: Answer, job_id: str) -> None:
-        await answer.hold()
-        job = await self._desk.service.cancel(job_id, answer.actor)
+        job = await self._desk.commits.first(self._desk.service.cancel(job_id, answer.actor), answer.hold)
         if job.state is JobState.RUNNING:
             words = cancel_pending_text(answer.locale)
             await answer.whisper(Payload(lambda _: draw(said(words))))
 
     async def _repeat(self, answer: Answer, job_id: str, kind: Repeat, argument: str) -> None:
-        message = answer.interaction.message
-        await answer.think(ephemeral=message is not None and message.flags.ephemeral)
-        await self._desk.service.repeat(
+        where = answer.address()
+        written = self._desk.service.repeat(
             job_id,
             answer.actor,
             Change(kind, float(argument) if kind == "factor" else None),
             key=answer.key,
-            reply=answer.address().to_reply(),
-            private=True if answer.ephemeral else None,
+            reply=where.to_reply(),
+            private=True if where.ephemeral else None,
+            start=False,
         )
+        job = await self._desk.commits.first(written, lambda: answer.think(ephemeral=where.ephemeral))
+        await self._desk.begin(answer, job)
 
     async def _compare(self, answer: Answer, job_id: str) -> None:
         await answer.think(ephemeral=True)
@@ -163,6 +164,7 @@ class Buttons:
             log.info("message_not_emptied", code=errors.code_of(error))
 
     async def _redeliver(self, answer: Answer, job_id: str) -> None:
-        await answer.think(ephemeral=True)
-        actor = answer.actor
-        await self._desk.service.redeliver(job_id, actor, reply=answer.address().to_reply())
+        reply = replace(answer.address(), ephemeral=True).to_reply()
+        written = self._desk.service.redeliver(job_id, answer.actor, reply=reply, start=False)
+        job = await self._desk.commits.first(written, lambda: answer.think(ephemeral=True))
+        await self._desk.begin(answer, job)

@@ -104,5 +104,4 @@ async def _upscale(desk: Desk, menus: Menus, answer: Answer, menu: Menu) -> None
     if not menu.images:
         raise NoImage
     desk.service.check("", menu.fields or {})
-    await answer.think(ephemeral=menu.private)
     await menus.begin(answer, menu)

@@ -23,6 +23,7 @@ from core.presentation.cards.notice import said
 from core.presentation.intake_texts import left_out_text
 
 AREA = "discord-menu"
+TAKEN_S = 10.0
 MENU_LIFE_S = 24 * 3600.0
 """As long as the signed addresses of ephemeral attachments are documented to live."""
 
@@ -75,6 +76,10 @@ def pictures_in(message: discord.Message) -> Found:
     return found
 
 
+async def _nothing() -> None:
+    """What was read is no promise yet."""
+
+
 class Menus:
     """Both menus; their state is in the application's store, so a click after a restart still works."""
 
@@ -97,16 +102,10 @@ class Menus:
 
     async def _upscale(self, answer: Answer, message: discord.Message) -> None:
         found = pictures_in(message)
-        several = len(found.images) > 1
-        await answer.think(ephemeral=several)
-        menu = Menu(found.images, total=found.total, others=found.others)
-        if several:
-            await self._offer(answer, menu, await self._prices(answer, menu))
-        else:
-            await self.begin(answer, menu)
+        await self.begin(answer, Menu(found.images, total=found.total, others=found.others), from_menu=True)
 
-    async def begin(self, answer: Response, menu: Menu, *, ask: bool = False) -> None:
-        """Start these pictures; offer them first where `ask`, or where they cost more than one may unasked.
+    async def begin(self, answer: Response, menu: Menu, *, ask: bool = False, from_menu: bool = False) -> None:
+        """Start these pictures; offer them first where they are to be asked for, or cost more than one may unasked.
 
         Of several, the total is shown before any job begins: Discord lets the first further message fill an answer
         that still says "thinking", so that two jobs would share it. Then the first job takes the answer over, and the
@@ -114,15 +113,23 @@ class Menus:
         """
         total: Payload | None = None
         if len(menu.images) > 1:
-            prices = await self._prices(answer, menu)
+            prices = await self._desk.commits.first(self._prices(answer, menu), _nothing)
             dear = sum(price or 0 for price in prices) > self._desk.service.confirm_above_nanousd
-            if ask or dear:
-                await self._offer(answer, replace(menu, user_id=answer.actor.user_id), prices)
+            if ask or dear or from_menu:
+                menu = menu if from_menu else replace(menu, user_id=answer.actor.user_id)
+                await self._offer(answer, menu, prices)
                 return
             card = batch.chosen(_candidates(menu.images, prices), answer.locale)
             total = Payload(lambda _: draw(card))
-            await answer.show(total)
-        await self._desk.start_jobs(answer, menu.images, text=menu.text, fields=menu.fields, private=menu.private)
+
+        async def acknowledge() -> None:
+            await answer.acknowledge(ephemeral=menu.private)
+            if total is not None:
+                await answer.show(total)
+
+        await self._desk.start_jobs(
+            answer, menu.images, acknowledge, text=menu.text, fields=menu.fields, private=menu.private
+        )
         if total is not None and answer.reused:
             await answer.whisper(total)
         await self._say_left_out(answer, menu, len(menu.images))
@@ -151,7 +158,8 @@ class Menus:
         """Which of them, or all, with prices where Discord told the sizes."""
         key = str(answer.id)
         priced = replace(menu, prices_nanousd=tuple(prices))
-        await self._desk.state.put(AREA, key, priced.to_json(self._desk.clock.now()))
+        stored = self._desk.state.put(AREA, key, priced.to_json(self._desk.clock.now()))
+        await self._desk.commits.first(stored, _nothing)
         most = min(answer.most, len(menu.images))
         card = batch.choosing(key, _candidates(menu.images, prices), answer.locale, most=most)
         await answer.show(Payload(lambda _: draw(card)))
@@ -159,29 +167,40 @@ class Menus:
 
     async def choose(self, answer: Answer, key: str, picked: Sequence[int] | None) -> None:
         """Start the picked pictures (None: all). Each gets a message of its own. Raises QuoteExpired."""
-        await answer.hold()
-        menu = await self._load(key)
-        if menu.user_id not in ("", answer.actor.user_id):
-            raise NotAllowed(needs="requester")
+        menu = await self._desk.commits.first(self._take(key, answer.actor.user_id), _nothing)
         numbers = list(range(len(menu.images))) if picked is None else sorted(set(picked))
         wanted = [n for n in numbers if 0 <= n < len(menu.images)]
         numbers = wanted[: answer.most]
-        await self._desk.state.delete(AREA, key)
         prices = [menu.prices_nanousd[n] if n < len(menu.prices_nanousd) else None for n in numbers]
         card = batch.chosen(_candidates([menu.images[n] for n in numbers], prices), answer.locale)
-        await answer.update(Payload(lambda _: draw(card)))
+
+        async def acknowledge() -> None:
+            await answer.hold()
+            await answer.update(Payload(lambda _: draw(card)))
+
         agreed = [price or 0 for price in prices]
         await self._desk.start_jobs(
             answer if menu.private else answer.with_public_messages(),
             [menu.images[n] for n in numbers],
+            acknowledge,
             text=menu.text,
             fields=menu.fields,
             private=menu.private,
             first_in_original=False,
             agreed_nanousd=agreed,
         )
+        await self._desk.state.delete(AREA, key)
         if len(numbers) < len(wanted):
             await self._say_left_out(answer, Menu((), total=len(wanted)), len(numbers))
+
+    async def _take(self, key: str, user_id: str) -> Menu:
+        """The menu for whoever may choose from it, once: a second press comes too late. Raises QuoteExpired."""
+        menu = await self._load(key)
+        if menu.user_id not in ("", user_id):
+            raise NotAllowed(needs="requester")
+        if not await self._desk.state.claim(AREA, f"{key}:taken", ttl_s=TAKEN_S):
+            raise QuoteExpired
+        return menu
 
     async def _load(self, key: str) -> Menu:
         stored = await self._desk.state.get(AREA, key)
@@ -202,8 +221,7 @@ class Menus:
         """The modal came back: check, acknowledge, start. Works after a restart. Raises InvalidParameters."""
         form = filled_in(data)
         self._desk.service.check(form.text, form.fields)
-        await answer.think(ephemeral=form.private)
-        menu = await self._load(key)
+        menu = await self._desk.commits.first(self._load(key), _nothing)
         if menu.user_id not in ("", answer.actor.user_id):
             raise NotAllowed(needs="requester")
         numbers = [n for n in form.pictures if 0 <= n < len(menu.images)] or [0]

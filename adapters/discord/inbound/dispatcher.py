@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import discord
 import structlog
@@ -27,23 +30,64 @@ from core.domain.errors import (
     Draining,
     PlatformBusy,
     PlatformRefused,
+    StorageUnavailable,
     UpscaleError,
 )
-from core.domain.job import UpscaleRequest
+from core.domain.job import Job, UpscaleRequest
 from core.ports import AdapterContext
 from core.presentation.cards.notice import notice_card
 from core.presentation.place_texts import question
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
 REMEMBERED = 10_000
 """Interaction ids kept to drop a second delivery in this process; more than arrive in 15 minutes on one process."""
 
 ASK_AFTER_S = 4.0
 """A further message that comes before the first edit of a deferred answer takes its place: the job's goes first."""
 
-LOOK_S = 3.0
+WRITTEN_WITHIN_S = 1.5
+"""Of Discord's 3 s for the first answer; the rest is left for the answer itself."""
+
+SLOW_WITHIN_S = 10.0
+CANCELLED_WITHIN_S = 0.2
+
+LOOK_S = 1.0
 """How long a look at the channel of a thread may take; without an answer the safety check stays on."""
+
+
+class Commits:
+    """Writes first and acknowledges then, so that nothing that was acknowledged can be lost, within Discord's time."""
+
+    def __init__(self) -> None:
+        self._last_s = -math.inf
+
+    async def first(self, write: Coroutine[Any, Any, T], acknowledge: Callable[[], Awaitable[None]]) -> T:
+        """What `write` gives, acknowledged. Refusals of it are raised before the acknowledgement.
+
+        Where the database is only slow, because many write at once, it is acknowledged and waited for. Raises
+        StorageUnavailable where nothing at all was written meanwhile.
+        """
+        began_s = asyncio.get_running_loop().time()
+        task = asyncio.create_task(write, name="discord-commit")
+        try:
+            await asyncio.wait({task}, timeout=WRITTEN_WITHIN_S)
+            if not task.done() and self._last_s < began_s:
+                raise StorageUnavailable
+            if task.done():
+                task.result()
+                self._last_s = asyncio.get_running_loop().time()
+            await acknowledge()
+            await asyncio.wait({task}, timeout=SLOW_WITHIN_S)
+            if not task.done():
+                raise StorageUnavailable
+            self._last_s = asyncio.get_running_loop().time()
+            return task.result()
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task}, timeout=CANCELLED_WITHIN_S)
 
 
 class Desk:
@@ -58,6 +102,7 @@ class Desk:
         self.rest = rest
         self.pauses = Pauses(context.clock)
         self.tokens = FreshTokens(context.state, context.clock)
+        self.commits = Commits()
         self._rush = Rush()
         self._seen: OrderedDict[int, None] = OrderedDict()
         self._busy: set[asyncio.Task[object]] = set()
@@ -123,6 +168,7 @@ class Desk:
         self,
         answer: Response,
         images: Sequence[FoundImage],
+        acknowledge: Callable[[], Awaitable[None]],
         *,
         text: str = "",
         fields: Fields | None = None,
@@ -130,23 +176,50 @@ class Desk:
         first_in_original: bool = True,
         agreed_nanousd: Sequence[int] = (),
     ) -> None:
-        """One job per picture. The first refusal is the answer itself; later ones are said beside it."""
+        """One job per picture: written first, then acknowledged, then begun.
+
+        The first refusal is the answer itself; later ones are said beside it.
+        """
+        where = answer.address()
         made = translate.requests(
             answer.actor,
             answer.key,
             images,
-            answer.address(),
+            replace(where, ephemeral=where.ephemeral or private),
             text=text,
             fields=fields,
-            private=private or answer.address().ephemeral,
+            private=private or where.ephemeral,
             first_in_original=first_in_original,
             unsafe_place=await self._is_age_restricted(answer, text, fields or {}),
             confirmed_nanousd=agreed_nanousd,
         )
-        for index, request in enumerate(made):
-            await self._start(answer, request, first=index == 0 and first_in_original)
+        written = await self.commits.first(self._write(made), acknowledge)
+        for index, job in enumerate(written):
+            if isinstance(job, Job):
+                await self.begin(answer, job, index, first_in_original=first_in_original)
+            else:
+                notice = self.service.notice(job, answer.locale)
+                await answer.whisper(Payload(lambda _, n=notice: draw(notice_card(n, answer.locale))))  # type: ignore[misc]
         if isinstance(answer, Answer):
             await self._ask_operator(answer)
+
+    async def _write(self, made: Sequence[UpscaleRequest]) -> list[Job | UpscaleError]:
+        written: list[Job | UpscaleError] = [await self.service.request(made[0], start=False)]
+        for request in made[1:]:
+            try:
+                written.append(await self.service.request(request, start=False))
+            except UpscaleError as error:
+                written.append(error)
+        return written
+
+    async def begin(self, answer: Response, job: Job, index: int = 0, *, first_in_original: bool = True) -> None:
+        """Let a written job go on; where that fails now, the core picks it up by itself."""
+        where = translate.part_of(answer.address(), index, first_in_original=first_in_original)
+        try:
+            await self.service.begin(job.id, where.to_reply())
+        except Exception as error:
+            await self.service.unforeseen("discord", error)
+        log.info("job_requested", job=job.id, interaction=answer.id)
 
     async def _ask_operator(self, answer: Answer) -> None:
         """Whether this server's members may use the bot too; privately, when its operator uses it here."""
@@ -169,18 +242,6 @@ class Desk:
             return False
         except errors.FAILED_CALLS:
             return False
-
-    async def _start(self, answer: Response, request: UpscaleRequest, *, first: bool) -> None:
-        try:
-            job = await self.service.request(request)
-        except UpscaleError as error:
-            if first:
-                raise
-            locale = answer.locale
-            notice = self.service.notice(error, locale)
-            await answer.whisper(Payload(lambda _: draw(notice_card(notice, locale))))
-            return
-        log.info("job_requested", job=job.id, interaction=answer.id)
 
     def _is_new(self, interaction_id: int) -> bool:
         if interaction_id in self._seen:

@@ -51,8 +51,11 @@ class Response(Protocol):
     most: int
     age_restricted: bool | None
 
+    async def acknowledge(self, *, ephemeral: bool) -> None:
+        """Promise an answer where that has to be done, and was not yet."""
+
     def address(self) -> Address:
-        """Where this answer is, for the job's reply."""
+        """Where this answer is or will be, for the job's reply."""
 
     async def show(self, payload: Payload) -> None:
         """Show this as the answer."""
@@ -97,6 +100,11 @@ class Answer:
             self.message_id = result.message_id or (resource.id if isinstance(resource, discord.Message) else None)
         await self._rush.over()
 
+    async def acknowledge(self, *, ephemeral: bool) -> None:
+        """Promise a message of its own, unless something was promised already. Raises NotOurs."""
+        if self.mode == "none":
+            await self.think(ephemeral=ephemeral)
+
     async def hold(self) -> None:
         """Promise an update of the message that was clicked. Raises NotOurs."""
         await self._first(lambda: self.interaction.response.defer())
@@ -114,9 +122,11 @@ class Answer:
         self.mode = "own"
 
     def address(self) -> Address:
-        """Where this answer is, for the job's reply."""
-        ephemeral = self.ephemeral or self._source_ephemeral
-        return translate.address(self.interaction, ephemeral=ephemeral, message_id=self.message_id)
+        """Where this answer is, or will be, for the job's reply."""
+        ephemeral = self.ephemeral or self._source_ephemeral or translate.is_forced_private(self.interaction)
+        return translate.address(
+            self.interaction, ephemeral=ephemeral, message_id=self.message_id, acknowledged=self.mode != "none"
+        )
 
     def with_public_messages(self) -> Answer:
         """The same answer, whose follow-ups are not private although the clicked message was."""
@@ -126,7 +136,7 @@ class Answer:
     @property
     def _source_ephemeral(self) -> bool:
         message = self.interaction.message
-        inherits = self._inherits_privacy and self.mode == "update"
+        inherits = self._inherits_privacy and self.mode != "own"
         return inherits and message is not None and message.flags.ephemeral
 
     async def show(self, payload: Payload) -> None:

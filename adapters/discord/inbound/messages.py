@@ -43,6 +43,9 @@ class MessageResponse:
         self._clock = clock
         self._said = 0
 
+    async def acknowledge(self, *, ephemeral: bool) -> None:
+        """A message waits for no promise."""
+
     def address(self) -> Address:
         """A reply to the message."""
         return self._where

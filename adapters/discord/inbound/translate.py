@@ -53,7 +53,7 @@ def is_age_restricted(interaction: Interaction) -> bool | None:
 
 
 def address(
-    interaction: Interaction, *, ephemeral: bool, message_id: int | None = None, slot: str = "original"
+    interaction: Interaction, *, ephemeral: bool, message_id: int | None = None, acknowledged: bool = True
 ) -> Address:
     """Where the answer to this interaction is, with all that a successor of this process needs."""
     bot_inside = _is_bot_inside(interaction)
@@ -69,8 +69,8 @@ def address(
         limit_bytes=interaction.filesize_limit,
         ephemeral=ephemeral,
         bot_inside=bot_inside,
-        slot="followup" if slot == "followup" else "original",
         message_id=message_id,
+        acknowledged=acknowledged,
     )
 
 
@@ -124,6 +124,19 @@ def message_address(message: discord.Message, app_id: int, locale: str) -> Addre
     )
 
 
+def is_forced_private(interaction: Interaction) -> bool:
+    """Whether Discord will show our answers to this member alone, whatever we ask for."""
+    if not is_user_install_only(interaction) or interaction.guild_id is None:
+        return False
+    may = interaction.permissions
+    return not (may.use_external_apps and may.send_messages)
+
+
+def part_of(where: Address, index: int, *, first_in_original: bool) -> Address:
+    """Where the job of this picture is: the first in the answer itself unless that is taken, others beside it."""
+    return where if index == 0 and first_in_original else where.followup(str(index))
+
+
 def requests(
     who: Requester,
     key: str,
@@ -143,7 +156,7 @@ def requests(
     """
     made: list[UpscaleRequest] = []
     for index, image in enumerate(images):
-        own = where if index == 0 and first_in_original else where.followup(str(index))
+        own = part_of(where, index, first_in_original=first_in_original)
         agreed = confirmed_nanousd[index] if index < len(confirmed_nanousd) else 0
         made.append(
             UpscaleRequest(

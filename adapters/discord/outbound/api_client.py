@@ -55,6 +55,11 @@ class Rest:
         message = await webhook.edit_message(cast(int, which), view=view, attachments=files)
         return message.id
 
+    async def answer(self, app_id: int, token: str) -> discord.WebhookMessage:
+        """The answer to an interaction as Discord has it."""
+        webhook = discord.Webhook.partial(app_id, token, client=await self.client())
+        return await webhook.fetch_message(cast(int, "@original"))
+
     async def follow_up(
         self, app_id: int, token: str, view: ui.LayoutView, files: Sequence[discord.File], ephemeral: bool
     ) -> int:

@@ -45,6 +45,7 @@ class Messenger:
 
     async def edit(self, payload: Payload) -> None:
         """One edit in place, one try. Raises DeliveryRefused when there is nothing to edit any more."""
+        await self._check_heard()
         notes = await self.notes.read()
         if notes.gone:
             raise DeliveryRefused(reason="gone")
@@ -74,6 +75,7 @@ class Messenger:
 
         Raises TooLargeHere, DeliveryUnavailable (worth trying later), DeliveryRefused (no way is left).
         """
+        await self._check_heard()
         refused: DeliveryRefused | None = None
         for way in (
             self._by_token,
@@ -90,6 +92,27 @@ class Messenger:
             if done is not None:
                 return done
         raise refused or DeliveryRefused(reason="gone")
+
+    async def _check_heard(self) -> None:
+        """Raise DeliveryRefused for a job whose interaction was never acknowledged.
+
+        Looked at once, where a crash came between the job's row and its beginning. After the token's life nobody can
+        tell any more, so the job is shown all the same.
+        """
+        notes = await self.notes.read()
+        if self.address.acknowledged or notes.message_id is not None or notes.heard:
+            return
+        token = None if notes.heard is False else await self.token(notes)
+        if notes.heard is None and token is not None:
+            app_id, hook = self.address.app_id, self.hook(token)
+            try:
+                await self.calls.run(lambda: self.rest.answer(app_id, token), place=hook)
+                notes = await self.notes.write(heard=True)
+            except discord.HTTPException as error:
+                log.info("interaction_never_answered", job=self.job_id, code=error.code)
+                notes = await self.notes.write(heard=False)
+        if notes.heard is False:
+            raise DeliveryRefused(reason="gone")
 
     # --- the ways, in order; None: not possible ----------------------------------------------------------------
 

@@ -15,6 +15,8 @@ Made = Literal["", "followup", "channel", "direct_message"]
 class Notes:
     """`made`: how the message now in use came to be, "" for the interaction's own answer.
 
+    `heard`: whether there is an answer to an interaction whose job was written first; None until that was looked at.
+    Where there is none its member was told by Discord that it failed, and is told nothing else.
     `gone`: the answer (or first follow-up) was deleted. `token_dead`: Discord said so; it is never used again.
     `origin_id`: the message where the job was asked, once another one is in use; `origin_gone`: it was deleted.
     """
@@ -26,6 +28,7 @@ class Notes:
     token_dead: bool = False
     origin_id: int | None = None
     origin_gone: bool = False
+    heard: bool | None = None
 
 
 class NoteBook:

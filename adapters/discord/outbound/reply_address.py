@@ -23,6 +23,8 @@ class Address:
     """`slot` says whether the job owns the answer itself (`original`), a follow-up made on first use, or a reply to
     the member's own `message`, whose id then stands in `interaction_id` and for which there is no token.
 
+    `acknowledged` is False in what is written before the interaction is answered: a process that carries such a job
+    on looks first whether its answer exists.
     `bot_inside`: the bot user can act in that channel by itself, so an edit after 15 minutes has a chance.
     `limit_bytes` is what the interaction announced for one file. Times are unix seconds.
     """
@@ -41,6 +43,7 @@ class Address:
     slot: Literal["original", "followup", "message"] = "original"
     message_id: int | None = None
     part: str = ""
+    acknowledged: bool = True
 
     @property
     def key(self) -> str:

@@ -45,7 +45,8 @@ async def test_parallel_sessions_of_two_processes_make_one_job(bot: Bot, tmp_pat
         await _upscale(bot) if not twin.requests else None
         await asyncio.gather(bot.core.settle(), twin.settle())
 
-    assert len(bot.core.requests) + len(twin.requests) == 1
+    assert len(bot.core.begun) + len(twin.begun) == 1
+    assert {job_id for core in (bot.core, twin) for job_id in core.jobs} == bot.core.begun | twin.begun
     assert len(bot.discord.messages()) == 1
     assert sorted(r.status for r in bot.discord.requests if "/callback" in r.path) == [200, 400]
 

@@ -13,8 +13,9 @@ from core.domain.job import Job, UpscaleRequest
 from core.ports import Reply
 from tests.adapters.discord.fake_service import FakeCore, png
 from tests.adapters.discord.kit import make, serving
-from tests.contract import AdapterContract, Driver, Shown
+from tests.contract import ACK_WITHIN_S, AdapterContract, Driver, Shown
 from tests.emulators.discord import DiscordEmulator, Fault, SeenMessage, Upload
+from tests.fakes.core import until
 
 ESCAPED = re.compile(r"\\([^A-Za-z0-9\s])")
 
@@ -28,9 +29,9 @@ class StillCore(FakeCore):
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def request(self, request: UpscaleRequest) -> Job:
+    async def request(self, request: UpscaleRequest, *, start: bool = True) -> Job:
         await self.gate.wait()
-        return await super().request(request)
+        return await super().request(request, start=start)
 
 
 class DiscordDriver(Driver):
@@ -114,3 +115,12 @@ async def _driver(folder: Path) -> AsyncIterator[Driver]:
 class TestDiscordKeepsTheContract(AdapterContract):
     def started(self, folder: Path) -> AbstractAsyncContextManager[Driver]:
         return _driver(folder)
+
+    async def test_a_member_is_answered_before_the_core_is_awaited(self, driver: Driver) -> None:
+        """Written first, acknowledged then: where nothing can be written, the first answer says so, in time."""
+        driver.gate.clear()
+        assert await driver.ask() < ACK_WITHIN_S
+        await until(lambda: any("nothing was started" in message.text for message in driver.shown()))
+        driver.gate.set()
+        await asyncio.sleep(0)
+        assert driver.jobs() == []

@@ -149,7 +149,7 @@ async def test_a_delete_that_discord_refuses_empties_the_message_and_says_so(bot
 
 
 async def test_a_database_that_is_away_is_said(bot: Bot) -> None:
-    async def away(*_: object) -> Job:
+    async def away(*_: object, **__: object) -> Job:
         raise DatabaseAway
 
     bot.core.request = away  # type: ignore[method-assign]

@@ -108,9 +108,8 @@ async def test_a_price_above_the_threshold_is_asked_on_a_button_that_only_the_re
     assert "2400×1600 → 9600×6400 · 62 MP · $6.20" in question.text
     assert question.labels == ["Start for $6.20", "Cancel"]
     wrong = await bot.discord.click(question, "Start", user=other)
-    refusal = await bot.discord.until(lambda: next(iter(wrong.followups), None))
+    refusal = await wrong.answer(lambda m: "Only the person who asked" in m.text)
     assert refusal.ephemeral
-    assert "Only the person who asked" in refusal.text
     assert core.jobs[job_id].state is JobState.AWAITING_CONFIRMATION
 
     core.script = type(core).run_to_end

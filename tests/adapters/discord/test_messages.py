@@ -129,7 +129,7 @@ async def test_pictures_that_cost_much_together_are_offered_to_their_author_alon
     assert choice.labels == ["All 3 for $1.20"]
     stranger = bot.discord.world.add_user("stranger")
     refused = await bot.discord.click(choice, "All 3", user=stranger)
-    await bot.discord.until(lambda: refused.followups)
+    await refused.answer(lambda m: "Only the person who asked" in m.text)
     assert bot.core.requests == []
     await bot.discord.click(choice, "All 3")
     await bot.discord.until(lambda: len(bot.core.requests) == 3)

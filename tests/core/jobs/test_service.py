@@ -278,3 +278,12 @@ async def test_moderators_see_what_runs_and_waits_in_their_own_place_and_take_on
     assert (await w.service.queue(Requester("web", "operator", is_operator=True))).total == 3
     await w.service.cancel(asks.id, MOD)
     assert [job.id for job in (await w.service.queue(MOD)).jobs] == [waits.id]
+
+
+async def test_a_job_may_be_written_first_and_begun_once_its_place_is_known(w: World) -> None:
+    job = await w.service.request(w.request(), start=False)
+    assert w.engine.steps == {}
+    await w.service.begin(job.id, ReplyAddress("fake", {"message": "acknowledged"}))
+    await w.drive()
+    ended = await w.job(job.id)
+    assert (ended.state, ended.reply.data) == (JobState.SUCCEEDED, {"message": "acknowledged"})

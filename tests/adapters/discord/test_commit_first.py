@@ -1,0 +1,160 @@
+"""What was acknowledged is never lost: the job's row is written first. The process dies at every step of a request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.discord.inbound.interaction_response import Answer
+from core.domain.errors import DeliveryRefused
+from core.domain.job import Job, JobState, Progress, ReplyAddress, UpscaleRequest
+from tests.adapters.discord.fake_service import FakeCore, png
+from tests.adapters.discord.kit import Bot, make, serving
+from tests.emulators.discord import DiscordEmulator, Upload
+from tests.emulators.discord.members import Invocation
+
+RED, GREEN = Upload("red.png", png(100, 50, "red")), Upload("green.png", png(120, 80, "green"))
+Act = Callable[[DiscordEmulator], Awaitable[Invocation]]
+
+
+class Died(BaseException):
+    """The process is gone: no handler of errors runs."""
+
+
+class Fuse:
+    """Ends the process at one of the moments that it is told of."""
+
+    def __init__(self) -> None:
+        self.left: int | None = None
+
+    def burn(self) -> None:
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                raise Died
+
+
+class MortalCore(FakeCore):
+    """Writes rows that survive, and may die before and after each of them."""
+
+    def __init__(self, directory: Path, fuse: Fuse) -> None:
+        super().__init__(directory)
+        self.fuse = fuse
+        self.script = MortalCore.carry_on
+
+    async def carry_on(self, job: Job) -> None:
+        """As the core: a place that refuses for good before anything was paid ends the job uncharged."""
+        try:
+            await self.progress(job.id, Progress("waiting"))
+        except DeliveryRefused:
+            if not await self.reply(job.id).reachable(job):
+                self.set(job.id, state=JobState.REFUSED)
+                return
+        await self.finish(job.id)
+
+    async def request(self, request: UpscaleRequest, *, start: bool = True) -> Job:
+        self.fuse.burn()
+        job = await super().request(request, start=start)
+        self.fuse.burn()
+        return job
+
+    async def begin(self, job_id: str, reply: ReplyAddress) -> None:
+        self.fuse.burn()
+        await super().begin(job_id, reply)
+        self.fuse.burn()
+
+
+async def _slash(discord: DiscordEmulator) -> Invocation:
+    return await discord.invoke("/upscale", {"image": RED})
+
+
+async def _batch(discord: DiscordEmulator) -> Invocation:
+    return await discord.invoke("/upscale", {"image": RED, "image2": GREEN})
+
+
+async def _menu(discord: DiscordEmulator) -> Invocation:
+    return await discord.message_menu("Upscale", discord.post("", (RED,)))
+
+
+async def _again(discord: DiscordEmulator) -> Invocation:
+    shown = next(m for m in discord.messages() if "Again" in m.labels)
+    return await discord.click(shown, "Again")
+
+
+@pytest.fixture
+def fuse(monkeypatch: pytest.MonkeyPatch) -> Fuse:
+    fuse = Fuse()
+    acknowledge = Answer._acknowledge
+
+    async def mortal(self: Answer, send: Any) -> Any:
+        fuse.burn()
+        result = await acknowledge(self, send)
+        fuse.burn()
+        return result
+
+    monkeypatch.setattr(Answer, "_acknowledge", mortal)
+    return fuse
+
+
+async def _run(directory: Path, fuse: Fuse, act: Act, moments: int) -> tuple[bool, bool]:
+    """Die after so many moments, start again; whether it died, and whether what was acknowledged has its picture."""
+    async with DiscordEmulator() as discord:
+        directory.mkdir()
+        core = MortalCore(directory, fuse)
+        core.state.identify_ttl_s = discord.gateway.identify_spacing_s = 0.0
+        async with serving(make(discord, core)):
+            if act is _again:
+                await (await _slash(discord)).answer(lambda m: m.images)
+            known = set(core.jobs)
+            fuse.left = moments
+            asked = await act(discord)
+            await discord.until(lambda: fuse.left is None or fuse.left < 0 or _over(core, known))
+            await asyncio.sleep(0.02)
+        died, fuse.left = (fuse.left or 0) < 0, None
+        async with serving(make(discord, core)):
+            with suppress(DeliveryRefused):
+                await core.pick_up()
+                await core.settle()
+            fresh = [core.jobs[job_id] for job_id in set(core.jobs) - known]
+            if asked.interaction.acked_s is None:
+                assert [job.state for job in fresh if job.state is not JobState.REFUSED] == []
+                return died, True
+            await asked.answer(lambda m: m.images)
+            return died, bool(fresh) and all(job.state is JobState.SUCCEEDED for job in fresh)
+
+
+def _over(core: FakeCore, known: set[str]) -> bool:
+    fresh = set(core.jobs) - known
+    return bool(fresh) and all(core.jobs[job_id].state.terminal for job_id in fresh)
+
+
+@pytest.mark.parametrize("act", [_slash, _batch, _menu, _again])
+async def test_no_acknowledged_request_is_lost_wherever_the_process_dies(tmp_path: Path, fuse: Fuse, act: Act) -> None:
+    lost: list[int] = []
+    for moments in range(20):
+        died, kept = await _run(tmp_path / str(moments), fuse, act, moments)
+        if not kept:
+            lost.append(moments)
+        if not died:
+            break
+    assert moments >= 6, "the process died at too few moments"
+    assert lost == []
+
+
+async def test_a_request_that_took_too_long_to_acknowledge_is_dropped_and_not_shown_later(bot: Bot) -> None:
+    bot.core.script = None
+    started = await bot.discord.invoke("/upscale", {"image": RED})
+    await bot.discord.until(lambda: bot.core.begun)
+    job = next(iter(bot.core.jobs.values()))
+    data = {**job.reply.data, "acknowledged": False, "message_id": None, "token": "never-answered"}
+    bot.core.memos.clear()
+    bot.core.set(job.id, reply=ReplyAddress("discord", data))
+    with pytest.raises(DeliveryRefused):
+        await bot.core.progress(job.id, Progress("waiting"))
+    assert not await bot.core.reply(job.id).reachable(job)
+    assert started.followups == []
