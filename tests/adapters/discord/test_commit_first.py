@@ -82,7 +82,7 @@ async def _menu(discord: DiscordEmulator) -> Invocation:
 
 
 async def _again(discord: DiscordEmulator) -> Invocation:
-    shown = next(m for m in discord.messages() if "Again" in m.labels)
+    shown = next(m for m in discord.messages() if any("Again" in label for label in m.labels))
     return await discord.click(shown, "Again")
 
 

@@ -291,7 +291,7 @@ async def test_the_unforeseen_becomes_a_reference_and_no_stack_trace(bot: Bot) -
 async def test_a_budget_alert_goes_to_the_channel_that_was_chosen(bot: Bot) -> None:
     notice = Notice("80% of the budget of this server is used.", tone="info")
     await bot.adapter.notify(str(bot.discord.guild.id), str(bot.discord.channel.id), notice)
-    assert "80 %" in bot.discord.messages()[-1].text
+    assert "80%" in bot.discord.messages()[-1].text
 
     bot.discord.channel.bot_permissions = 0
     with pytest.raises(DeliveryRefused):
