@@ -36,11 +36,12 @@ from core.engine.replicas import Replicas
 from core.engine.workflows import DbosEngine
 from core.images.renditions import JobMedia
 from core.images.service import ImageShop
+from core.jobs.endings import notice_for
 from core.jobs.eta import FinishTimes
 from core.jobs.event_bus import JobFeed
 from core.jobs.maintenance import Janitor
 from core.jobs.null_adapter import SilentAdapter
-from core.jobs.service import UpscaleService, notice_for
+from core.jobs.service import UpscaleService
 from core.jobs.steps import Pipeline, Tools
 from core.net.client_address import TrustedProxies
 from core.net.fetch import SourceFetcher, SourceLimits

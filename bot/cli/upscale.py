@@ -29,7 +29,7 @@ from core.domain.events import Cancelled, Failed, Finished, PriceAsked, Progress
 from core.domain.job import Job, JobState, ReplyAddress, Source, UpscaleRequest, job_id_for
 from core.domain.parameters.grammar import parse_request
 from core.images.renditions import JobMedia
-from core.jobs.service import notice_for
+from core.jobs.endings import notice_for
 from core.presentation.job_texts import ask_text, cancel_pending_text, stage_text
 
 if TYPE_CHECKING:

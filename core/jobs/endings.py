@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable
 from core.domain.errors import PlaceRefused
 from core.domain.job import Job, JobState
 from core.jobs.context import Tools
+from core.presentation import Charge, Notice, explain
 from core.presentation.ending_texts import ending
+from core.presentation.job_texts import cancelled_text, charge_text
 
 FIRST_EDIT_WAIT_S = 1.0
 """How long a job that is about to cost money waits for the answer to its very first message."""
@@ -33,3 +35,19 @@ async def check_place(tools: Tools, job: Job) -> None:
     refusal = await loop.refusal(FIRST_EDIT_WAIT_S)
     if refusal is not None and not await tools.reply(job).reachable(job):
         raise PlaceRefused from refusal
+
+
+def notice_for(job: Job) -> Notice:
+    """What the job's own message says when there is no picture."""
+    locale = job.requester.locale
+    if job.error is not None:
+        return explain(job.error, locale, reference=job.id, charge=charge_of(job))
+    charged = charge_text(job.receipt, locale) if job.receipt is not None else ""
+    return Notice(cancelled_text(job, locale), charged=charged, reference=job.id, tone="info")
+
+
+def charge_of(job: Job | None) -> Charge | None:
+    """What the job is known to have cost; None where there is no receipt."""
+    if job is None or job.receipt is None:
+        return None
+    return Charge(None if job.receipt.basis == "unknown" else job.receipt.charged_nanousd)

@@ -22,13 +22,13 @@ from core.domain.parameters.spec import SEED_MAX, Parameters, Parsed
 from core.domain.variations import redelivery, repeated_request
 from core.jobs import share as sharing
 from core.jobs.admission import Share
+from core.jobs.endings import charge_of
 from core.jobs.queue import open_here, with_newest_progress
 from core.jobs.steps import Tools
 from core.jobs.steps.fail import close_question
 from core.jobs.watch import follow_job
 from core.ports import Change, Guests, JobEngine, OpenHere
-from core.presentation import Charge, Notice, explain
-from core.presentation.job_texts import cancelled_text, charge_text
+from core.presentation import Notice, explain
 
 log = structlog.get_logger(__name__)
 
@@ -278,22 +278,7 @@ class UpscaleService(DeskMethods):
 
     def notice(self, error: UpscaleError, locale: str, job: Job | None = None) -> Notice:
         """The sentence for this error, with what it cost and what to do."""
-        return explain(error, locale, reference=job.id if job else "", charge=_charge(job))
-
-
-def notice_for(job: Job) -> Notice:
-    """What the job's own message says when there is no picture."""
-    locale = job.requester.locale
-    if job.error is not None:
-        return explain(job.error, locale, reference=job.id, charge=_charge(job))
-    charged = charge_text(job.receipt, locale) if job.receipt is not None else ""
-    return Notice(cancelled_text(job, locale), charged=charged, reference=job.id, tone="info")
-
-
-def _charge(job: Job | None) -> Charge | None:
-    if job is None or job.receipt is None:
-        return None
-    return Charge(None if job.receipt.basis == "unknown" else job.receipt.charged_nanousd)
+        return explain(error, locale, reference=job.id if job else "", charge=charge_of(job))
 
 
 def _source(source: Source, typed: Parsed) -> Source:

@@ -27,11 +27,12 @@ from core.engine.cluster import new_name
 from core.engine.replicas import Replicas
 from core.engine.workflows import _FIRST
 from core.images.service import ImageShop
+from core.jobs.endings import notice_for
 from core.jobs.eta import FinishTimes
 from core.jobs.event_bus import JobFeed
 from core.jobs.maintenance import Janitor
 from core.jobs.null_adapter import SilentAdapter
-from core.jobs.service import UpscaleService, notice_for
+from core.jobs.service import UpscaleService
 from core.jobs.steps import Next, Pipeline, PipelineSettings, Tools
 from core.jobs.steps.runner import StorageTrouble
 from core.net.fetch import SourceFetcher
