@@ -86,8 +86,7 @@ class App:
     ) -> None:
         make_private(settings.data_dir)
         self.settings = settings
-        self.serve = serve
-        self.takes_over = serve if takes_over is None else takes_over
+        self.serve, self.takes_over = serve, serve if takes_over is None else takes_over
         self.clock: Clock = clock or SystemClock()
         self.stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -99,8 +98,8 @@ class App:
     def _storage(self) -> None:
         s = self.settings
         self.database = Database.connect(s.database)
-        old, shared = secret(s.secret_key_old), not self.database.is_sqlite
-        self.vault = Vault.open(secret(s.secret_key), s.data_dir, old=old, shared=shared)
+        keys, shared = (secret(s.secret_key), secret(s.secret_key_old)), not self.database.is_sqlite
+        self.vault = Vault.open(keys[0], s.data_dir, old=keys[1], shared=shared)
         self.store = SqlJobStore(self.database, self.vault, self.clock)
         self.state = SqlAppState(self.database, self.vault, self.clock)
         self.ledger = SqlLedger(self.database, self.clock, ledger_settings(s))
