@@ -12,6 +12,7 @@ from aiohttp import web
 from adapters.web.connection.security import Denied, Guard, Handler, harden
 from adapters.web.inbound.account_routes import BudgetHandlers
 from adapters.web.inbound.job_routes import JobFailed, JobHandlers, actor_of
+from adapters.web.inbound.operator_routes import OperatorHandlers
 from adapters.web.inbound.share_routes import ShareHandlers
 from adapters.web.outbound.errors import status_of
 from adapters.web.outbound.job_message import WebReply
@@ -43,6 +44,7 @@ class WebAdapter:
         self._budget = BudgetHandlers(context)
         self._pages = PageHandlers(context, settings, self._guard)
         self._shared = ShareHandlers(context)
+        self._operator = OperatorHandlers(context)
         self._serving = False
 
     async def serve(self, ready: Callable[[], None]) -> None:
@@ -81,7 +83,8 @@ class WebAdapter:
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
         """Everything the page answers to."""
-        closed = [*self._jobs.routes(), *self._budget.routes(), *self._pages.guarded_routes()]
+        groups = (self._jobs.routes(), self._budget.routes(), self._operator.routes(), self._pages.guarded_routes())
+        closed = [route for group in groups for route in group]
         wrapped = [self._wrap(route, needs_login=True) for route in closed]
         opened = [*self._pages.open_routes(), *self._shared.routes()]
         return wrapped + [self._wrap(route, needs_login=False) for route in opened]

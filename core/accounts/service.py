@@ -11,9 +11,10 @@ import structlog
 from core.accounts.records import Members
 from core.budgets.reports import UsageReport
 from core.budgets.service import BudgetDesk
+from core.domain import authorization
 from core.domain.errors import InternalError, StorageUnavailable, UpscaleError
 from core.domain.errors.reference import new_reference
-from core.domain.job import Requester
+from core.domain.job import Job, Requester
 from core.domain.limits import LimitStatus, Measure, ScopeKind, Window
 from core.domain.models import Models
 from core.jobs.steps import Tools
@@ -49,6 +50,15 @@ class DeskMethods:
     async def usage_chart(self, report: UsageReport, *, locale: str, dark: bool = True) -> Path:
         """A PNG of the report; the caller may delete it."""
         return await self._budget.usage_chart(report, locale=locale, dark=dark)
+
+    async def recent(self, actor: Requester, *, limit: int) -> Sequence[Job]:
+        """Operator: the newest jobs of every platform, newest first."""
+        authorization.check_operator(actor)
+        return await self._tools.store.history(None, limit=limit)
+
+    async def paused(self, actor: Requester) -> bool:
+        """Whether new jobs are paused where this person is."""
+        return await self._budget.ledger.paused(actor) is not None
 
     async def limits(self, actor: Requester) -> Sequence[LimitStatus]:
         """The limits that apply to the actor here, narrowest first."""

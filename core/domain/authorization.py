@@ -50,6 +50,12 @@ def check_may_stop(job: Job | None, actor: Requester) -> Job:
     raise NotAllowed(needs="requester_or_moderator")
 
 
+def check_operator(actor: Requester) -> None:
+    """Raises NotAllowed unless the person runs the bot."""
+    if not actor.is_operator:
+        raise NotAllowed(needs="operator")
+
+
 def check_moderator(actor: Requester) -> None:
     """Raises NotAllowed unless the person is a moderator somewhere, or the operator."""
     if not actor.is_operator and not (actor.is_moderator and actor.workspace_id):

@@ -110,6 +110,12 @@ class Service(Protocol):
         `cancel` takes one of them out. Raises NotAllowed.
         """
 
+    async def recent(self, actor: Requester, *, limit: int) -> Sequence[Job]:
+        """Operator: the newest jobs of every platform, newest first. Raises NotAllowed."""
+
+    async def paused(self, actor: Requester) -> bool:
+        """Whether new jobs are paused where this person is."""
+
     async def estimate(
         self,
         width_px: int,

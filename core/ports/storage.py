@@ -90,8 +90,8 @@ class JobStore(Protocol):
         Raises NotOwner unless the row's owner is the token of this `owning` and still signed in.
         """
 
-    async def history(self, requester: Requester, *, limit: int, before: float | None = None) -> Sequence[Job]:
-        """A member's newest jobs (on this platform), newest first."""
+    async def history(self, who: Requester | None, *, limit: int, before: float | None = None) -> Sequence[Job]:
+        """A member's newest jobs (on this platform), or everybody's, newest first."""
 
     async def memo(self, job_id: str) -> dict[str, Any]:
         """The adapter's small durable notes of a job."""

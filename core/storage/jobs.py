@@ -147,11 +147,11 @@ class SqlJobStore:
             raise NotOwner
         return from_row(row, self._vault)
 
-    async def history(self, requester: Requester, *, limit: int, before: float | None = None) -> Sequence[Job]:
-        """A member's newest jobs on this platform, newest first."""
-        query = select(jobs).where(jobs.c.platform == requester.platform, jobs.c.user_id == requester.user_id)
-        if requester.platform in TEAM_SCOPED:
-            query = query.where(jobs.c.workspace_id == requester.workspace_id)
+    async def history(self, who: Requester | None, *, limit: int, before: float | None = None) -> Sequence[Job]:
+        """A member's newest jobs on this platform, or everybody's, newest first."""
+        own = {"platform": who.platform, "user_id": who.user_id} if who is not None else {}
+        own |= {"workspace_id": who.workspace_id} if who is not None and who.platform in TEAM_SCOPED else {}
+        query = select(jobs).filter_by(**own)
         if before is not None:
             query = query.where(jobs.c.created_at < before)
         return await self._list(query.order_by(jobs.c.created_at.desc()).limit(min(limit, 200)))

@@ -52,7 +52,7 @@ class FakeService:
         self.unsaid: list[e.DeliveryRefused] = []
         self.draining = False
         self.allow_unsafe = False
-        self.paused = False
+        self.halted = False
         self.can_share = False
         self.play_money = False
         self.models = MODELS
@@ -102,7 +102,7 @@ class FakeService:
             raise self.broken
         if self.draining:
             raise e.Draining
-        if self.paused:
+        if self.halted:
             raise e.Paused(by="operator")
         job_id = job_id_for(request.key)
         if job_id in self.jobs:
@@ -169,6 +169,9 @@ class FakeService:
     async def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
         return
         yield
+
+    async def recent(self, actor: Requester, *, limit: int) -> Sequence[Job]:
+        return await self.history(actor, limit=limit)
 
     async def history(self, actor: Requester, *, limit: int = 10, before: float | None = None) -> Sequence[Job]:
         mine = [job for job in self.jobs.values() if authorization.is_requester(job, actor)]
@@ -247,7 +250,10 @@ class FakeService:
 
     async def pause(self, actor: Requester, paused: bool) -> None:
         authorization.check_moderator(actor)
-        self.paused = paused
+        self.halted = paused
+
+    async def paused(self, actor: Requester) -> bool:
+        return self.halted
 
     async def set_alert_channel(self, actor: Requester, channel_id: str | None) -> None:
         authorization.check_moderator(actor)

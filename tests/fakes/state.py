@@ -24,7 +24,7 @@ class MemoryState:
     async def get(self, area: str, key: str) -> Any | None:
         return self.values.get((area, key))
 
-    async def put(self, area: str, key: str, value: Any) -> None:
+    async def put(self, area: str, key: str, value: Any, *, ttl_s: float | None = None) -> None:
         self.values[area, key] = json.loads(json.dumps(value))
 
     async def delete(self, area: str, key: str) -> None:

@@ -45,6 +45,7 @@ def share_texts(locale: str) -> dict[str, str]:
 def _frame(locale: str) -> dict[str, str]:
     return {
         "title": tr("Upscale", locale),
+        "o_title": tr("Operations", locale),
         "skip": tr("Skip to the input", locale),
         "thread": tr("Conversation", locale),
         "play_money": tr("Play money", locale),
@@ -219,6 +220,7 @@ def _details(locale: str) -> dict[str, str]:
 def _panels(locale: str) -> dict[str, str]:
     return {
         "usage_title": tr("Usage", locale),
+        "usage_month": tr("Another month", locale),
         "usage_chart": tr("What was spent per day", locale),
         "megapixels": tr("Megapixels", locale),
         "usage_span": tr("{first} to {last}, {timezone}", locale),

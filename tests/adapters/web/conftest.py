@@ -34,6 +34,10 @@ CHROMIUM_ARGS = [
 ]
 
 
+BROKEN = b"\xff\xd8\xff" + bytes(2000)
+"""What begins like a JPEG and holds no picture at all."""
+
+
 def png(width: int = 120, height: int = 80, colour: str = "#336699") -> bytes:
     """A PNG with some structure, so that before and after differ."""
     out = io.BytesIO()

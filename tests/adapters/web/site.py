@@ -16,7 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from adapters.web import Settings, WebAdapter, create
-from core.ports import AdapterContext
+from core.ports import AdapterContext, Guests
 from tests.adapters.web.fake_service import FakeMedia, FakeService
 from tests.fakes.clock import ShiftedClock
 from tests.fakes.state import MemoryState
@@ -35,7 +35,9 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def site(data_dir: Path, *, pace_s: float = 0.0, port: int = 0, **settings: Any) -> AsyncIterator[Site]:
+async def site(
+    data_dir: Path, *, pace_s: float = 0.0, port: int = 0, guests: Guests | None = None, **settings: Any
+) -> AsyncIterator[Site]:
     """Serve until left. `settings` are the adapter's."""
     clock = ShiftedClock(nap_s=3600.0)
     service = FakeService(data_dir, clock, pace_s=pace_s)
@@ -47,10 +49,12 @@ async def site(data_dir: Path, *, pace_s: float = 0.0, port: int = 0, **settings
         data_dir=data_dir,
         public_url=settings.get("public_url"),
         version="test",
+        guests=guests,
     )
     adapter = create(Settings.model_validate(settings), context)
     app = web.Application()
     app.add_routes(adapter.routes())
+    app.router.add_get("/readyz", _readyz)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
@@ -64,6 +68,10 @@ async def site(data_dir: Path, *, pace_s: float = 0.0, port: int = 0, **settings
         await asyncio.gather(serving, return_exceptions=True)
         await service.close()
         await runner.cleanup()
+
+
+async def _readyz(_: web.Request) -> web.Response:
+    return web.json_response({"ready": True, "checks": {}})
 
 
 async def _by_hand() -> None:

@@ -2,12 +2,13 @@
 
 import { boot, t } from "./boot.js";
 import { call } from "./api.js";
+import { chart } from "./chart.js";
 import { button, confirmDialog, el, icon } from "./dom.js";
 import { dateTime, decimal, integer } from "./format.js";
 
 const PERIODS = ["day", "week", "month", "year"];
 const COMMANDS = [
-  ["/upscale 3x creativity=0.5", "help_upscale"], ["/usage week", "help_usage"],
+  ["/upscale 3x creativity=0.5", "help_upscale"], ["/usage 2026-11", "help_usage"],
   ["/quota", "help_quota"], ["/history", "help_history"],
   ["/settings save 3x", "help_settings"], ["/privacy", "help_privacy"],
 ];
@@ -27,13 +28,11 @@ export async function panelFor(line, page) {
 const playBadge = (play) => (play ? el("span", { class: "badge play" }, t("play_money")) : null);
 
 async function usage(words, show) {
-  const period = PERIODS.includes(words[0]) ? words[0] : "month";
-  const report = await call("GET", `/api/usage?period=${period}`);
-  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-  const chosen = document.documentElement.dataset.theme;
-  const chartUrl = `${report.chart_url}&dark=${(chosen ? chosen === "dark" : dark) ? 1 : 0}`;
+  const period = words.join(" ") || "month";
+  const report = await call("GET", `/api/usage?period=${encodeURIComponent(period)}`);
   const tabs = el("div", { class: "tabs" }, PERIODS.map((name) =>
-    el("button", { type: "button", "aria-pressed": String(name === period), onclick: () => usage([name], show) }, t(`p_${name}`))));
+    el("button", { type: "button", "aria-pressed": String(name === period), onclick: () => usage([name], show) }, t(`p_${name}`))),
+  el("input", { type: "month", "aria-label": t("usage_month"), value: /^\d{4}-\d{2}$/.test(period) ? period : "", max: new Date().toISOString().slice(0, 7), onchange: (event) => { if (event.target.value && event.target.validity.valid) usage([event.target.value], show); } }));
   const days = report.days.filter((day) => day.jobs > 0);
   const head = ["day", "charged", "jobs"].map((name, at) => el("th", { scope: "col", class: at ? "number" : "" }, t(name)));
   const table = days.length ? el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", {}, days.map((day) => el("tr", {},
@@ -43,7 +42,7 @@ async function usage(words, show) {
     el("dl", { class: "tiles" }, [[t("charged"), report.charged], [t("jobs"), integer(report.jobs)], [t("megapixels"), decimal(report.megapixels)]].map(
       ([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
     el("p", { class: "fine" }, t("usage_span", { first: report.first_day, last: report.last_day, timezone: report.timezone }), " ", playBadge(report.play_money)),
-    el("img", { class: "chart", src: chartUrl, alt: t("usage_chart"), onerror: (event) => event.target.remove() }), table,
+    days.length ? chart(report) : null, table,
     el("p", {}, el("a", { href: report.csv_url, download: "" }, t("usage_csv"))));
 }
 

@@ -1,0 +1,84 @@
+"""The operator's page: every platform's jobs, money against budgets, who waits to be let in. Behind the token."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from adapters.web.inbound import request_body as intake
+from adapters.web.inbound.job_routes import actor_of
+from adapters.web.views.card import Json
+from adapters.web.views.operator import budgets_json, job_row, place_json, spend_json
+from adapters.web.views.operator_texts import operator_texts
+from adapters.web.views.template import Template
+from core.domain.errors import InvalidParameters, ParameterProblem
+from core.domain.job import Job
+from core.ports import AdapterContext, Verdict
+
+RECENT_JOBS = 30
+
+
+class OperatorHandlers:
+    """`/operator` and its API. Whoever is signed in here is the operator."""
+
+    def __init__(self, context: AdapterContext) -> None:
+        self._service = context.service
+        self._guests = context.guests
+        self._clock = context.clock
+        self._page = Template("operator.html")
+
+    def routes(self) -> list[web.RouteDef]:
+        """Unguarded; the adapter wraps every handler."""
+        return [
+            web.get("/operator", self.page),
+            web.get("/api/operator", self.overview),
+            web.post("/api/operator/places/{reference}", self.decide),
+        ]
+
+    async def page(self, request: web.Request) -> web.StreamResponse:
+        """The page; its script asks for the numbers."""
+        locale = actor_of(request).locale
+        texts = operator_texts(locale)
+        return self._page.respond(texts, locale, {"locale": locale.replace("_", "-"), "texts": texts})
+
+    async def overview(self, request: web.Request) -> web.StreamResponse:
+        """`GET /api/operator`: everything that the page shows."""
+        actor = actor_of(request)
+        here, recent, today, month, limits, paused = await asyncio.gather(
+            self._service.queue(actor),
+            self._service.recent(actor, limit=RECENT_JOBS),
+            self._service.usage(actor, period="day"),
+            self._service.usage(actor, period="month"),
+            self._service.workspace_limits(actor),
+            self._service.paused(actor),
+        )
+        places = await self._guests.places(actor) if self._guests else ()
+        answer: Json = {
+            "now": self._clock.now(),
+            "paused": paused,
+            "play_money": self._service.play_money,
+            "today": spend_json(today, actor.locale),
+            "month": spend_json(month, actor.locale),
+            "budgets": budgets_json(list(limits), actor.locale),
+            "open": {"total": here.total, "jobs": [self._row(job, actor.locale) for job in here.jobs]},
+            "recent": [self._row(job, actor.locale) for job in recent if job.state.terminal],
+            "places": [place_json(known) for known in places],
+        }
+        return web.json_response(answer)
+
+    def _row(self, job: Job, locale: str) -> Json:
+        return job_row(job, locale, self._service.notice(job.error, locale, job) if job.error else None)
+
+    async def decide(self, request: web.Request) -> web.StreamResponse:
+        """`POST /api/operator/places/{reference}`: `{"verdict": "admit" | "refuse" | "revoke"}`."""
+        wanted = str((await intake.json_body(request)).get("verdict", ""))[:20]
+        verdict: Verdict | None = next((one for one in VERDICTS if one == wanted), None)
+        if verdict is None or self._guests is None:
+            problem = ParameterProblem("verdict", wanted, "range", ", ".join(VERDICTS))
+            raise InvalidParameters(problems=(problem,))
+        known = await self._guests.decide(actor_of(request), request.match_info["reference"][:40], verdict)
+        return web.json_response({"place": place_json(known)})
+
+
+VERDICTS: tuple[Verdict, ...] = ("admit", "refuse", "revoke")

@@ -1,0 +1,87 @@
+"""What the operator's page shows, as JSON (pure)."""
+
+from __future__ import annotations
+
+from adapters.web.views.card import Json, limit_json
+from core.budgets.reports import UsageReport
+from core.domain.job import Job, JobState
+from core.domain.limits import LimitStatus, ScopeKind
+from core.domain.money import usd
+from core.ports import KnownPlace
+from core.presentation import Notice, tr
+from core.presentation import job_texts as sentences
+
+MOST_MEMBERS = 10
+SHARED_SCOPES = (ScopeKind.EVERYTHING, ScopeKind.PLATFORM, ScopeKind.WORKSPACE)
+
+
+def job_row(job: Job, locale: str, notice: Notice | None) -> Json:
+    """A job of any platform: whose, where, what for how much, and why it stands where it stands."""
+    who = job.requester
+    money = job.receipt.charged_nanousd if job.receipt else job.quote.estimate_nanousd if job.quote else None
+    return {
+        "job_id": job.id,
+        "platform": who.platform,
+        "place": ":".join(filter(None, (who.workspace_id, who.channel_id))),
+        "who": who.user_name or who.user_id,
+        "size": sentences.size_line(job, locale) or _asked_size(job),
+        "price": usd(money, locale) if money is not None else "",
+        "charged": job.receipt is not None,
+        "state": str(job.state),
+        "why": _why(job, locale, notice),
+        "created_at": job.created_at,
+        "can_cancel": not job.state.terminal and not job.cancel_requested_by and job.state is not JobState.DELIVERING,
+    }
+
+
+def _asked_size(job: Job) -> str:
+    quote = job.quote
+    return f"{quote.width_px}×{quote.height_px} → {quote.out_width_px}×{quote.out_height_px}" if quote else ""
+
+
+def _why(job: Job, locale: str, notice: Notice | None) -> str:
+    if notice is not None:
+        return notice.what
+    if job.state is JobState.AWAITING_CONFIRMATION:
+        return tr("Waits for agreement to the price", locale)
+    if job.state.terminal:
+        return sentences.cancelled_text(job, locale) if job.state is JobState.CANCELLED else ""
+    if job.cancel_requested_by:
+        return sentences.cancel_pending_text(locale)
+    return sentences.stage_text(job.progress, locale) if job.progress else tr("Starting", locale)
+
+
+def spend_json(report: UsageReport, locale: str) -> Json:
+    """A period's sum, with what is held for jobs under way."""
+    return {
+        "charged": usd(report.charged_nanousd, locale),
+        "held": usd(report.held_nanousd, locale),
+        "jobs": report.jobs,
+        "members": [
+            {
+                "name": row.label or row.key,
+                "key": row.key,
+                "charged": usd(row.charged_nanousd, locale),
+                "jobs": row.jobs,
+            }
+            for row in report.members[:MOST_MEMBERS]
+        ],
+    }
+
+
+def budgets_json(statuses: list[LimitStatus], locale: str) -> list[Json]:
+    """The budgets that many share, each with its share used."""
+    shared = [one for one in statuses if one.limit.scope.kind in SHARED_SCOPES]
+    return [limit_json(one, locale) for one in shared]
+
+
+def place_json(known: KnownPlace) -> Json:
+    """A place that asked to be let in, or was decided on."""
+    return {
+        "reference": known.place.reference,
+        "address": known.place.address,
+        "name": known.name,
+        "by": known.by,
+        "state": known.state,
+        "at": known.at,
+    }

@@ -1,0 +1,47 @@
+// What was spent per day, as bars in the page's own colours.
+
+import { t } from "./boot.js";
+import { money } from "./format.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+const WIDTH = 720, HEIGHT = 200, FOOT = 24, HEAD = 20;
+const DAY_MS = 86_400_000;
+const MOST_BARS = 400;
+
+const draw = (tag, attributes, text = "") => {
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, String(value));
+  node.textContent = text;
+  return node;
+};
+
+const inside = (x) => Math.min(WIDTH - 30, Math.max(30, x));
+
+/** The days from `first` to `last` (`2026-11-23`), also those without use; years by month. */
+function bars({ days, first_day: first, last_day: last }) {
+  const spent = new Map(days.map((day) => [day.key, day.charged_nanousd]));
+  const start = Date.parse(first), count = Math.min(MOST_BARS, Math.round((Date.parse(last) - start) / DAY_MS) + 1);
+  const all = Array.from({ length: count }, (_, at) => new Date(start + at * DAY_MS).toISOString().slice(0, 10)).map((day) => [day, spent.get(day) ?? 0]);
+  if (count <= 62) return all;
+  const months = new Map();
+  for (const [day, sum] of all) months.set(day.slice(0, 7), (months.get(day.slice(0, 7)) ?? 0) + sum);
+  return [...months];
+}
+
+/** An SVG of the report; its numbers stand in the table beside it. */
+export function chart(report) {
+  const all = bars(report), most = Math.max(...all.map(([, sum]) => sum), 1);
+  const step = WIDTH / all.length, wide = Math.max(1, Math.min(48, step * 0.72));
+  const svg = draw("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": t("usage_chart") });
+  svg.append(draw("line", { x1: 0, x2: WIDTH, y1: HEIGHT - FOOT, y2: HEIGHT - FOOT }));
+  const labelled = Math.ceil(all.length / 8);
+  all.forEach(([day, sum], at) => {
+    const height = (sum / most) * (HEIGHT - FOOT - HEAD), x = at * step + (step - wide) / 2;
+    const bar = draw("rect", { x, y: HEIGHT - FOOT - height, width: wide, height, rx: Math.min(5, wide / 3) });
+    bar.append(draw("title", {}, `${day}: ${money(sum)}`));
+    svg.append(bar);
+    if (at % labelled === 0) svg.append(draw("text", { x: inside(at * step + step / 2), y: HEIGHT - 7, "text-anchor": "middle" }, day.slice(all.length > 13 || day.length > 7 ? 5 : 0)));
+    if (sum === most && sum > 0) svg.append(draw("text", { x: inside(at * step + step / 2), y: HEIGHT - FOOT - height - 6, "text-anchor": "middle", class: "top-value" }, money(sum)));
+  });
+  return svg;
+}
