@@ -64,7 +64,7 @@ class SlackAdapter:
         self._context = context
         self._times = times or SocketTimes()
         self._installs = Installs(context.state, context.clock)
-        self._oauth = oauth.OAuth(settings, self._installs, context.clock, context.public_url)
+        self._oauth = oauth.OAuth(settings, self._installs, context.clock, context.public_url, context.state)
         self._endpoint = bolt.HttpEndpoint(secret(settings.slack_signing_secret) or "")
         self._budget = Budget(context.clock)
         self._desk: Desk | None = None

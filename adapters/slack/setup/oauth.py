@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import html
 import secrets
-from collections import OrderedDict, deque
+from collections import deque
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
@@ -23,7 +23,7 @@ from adapters.slack.outbound.errors import code_of
 from adapters.slack.settings import Settings, secret
 from adapters.slack.setup.installations import Install, Installs
 from adapters.slack.setup.manifest import BOT_SCOPES
-from core.ports import Clock
+from core.ports import AppState, Clock
 from core.presentation import tr
 
 log = structlog.get_logger(__name__)
@@ -31,7 +31,8 @@ log = structlog.get_logger(__name__)
 INSTALL_PATH = "/slack/install"
 REDIRECT_PATH = "/slack/oauth_redirect"
 STATE_LIFE_S = 600.0
-MAX_USED_STATES = 1_000
+STATE_AREA = "slack.oauth_used"
+"""States that led to an installation, by their digest; shared by all processes until they expire."""
 MAX_EXCHANGES_PER_MINUTE = 60
 """Each asks Slack, and anybody can come with a made-up code."""
 COOKIE = "slack-install-state"
@@ -62,13 +63,14 @@ class OAuth:
         installs: Installs,
         clock: Clock,
         public_url: str | None,
+        state: AppState,
     ) -> None:
         self._settings = settings
         self._installs = installs
         self._clock = clock
         self._public_url = (public_url or "").rstrip("/")
+        self._state = state
         self.client: AsyncWebClient | None = None
-        self._used: OrderedDict[str, None] = OrderedDict()
         self._exchanges_at: deque[float] = deque(maxlen=MAX_EXCHANGES_PER_MINUTE)
 
     @property
@@ -102,6 +104,10 @@ class OAuth:
         except SlackApiError as error:
             log.warning("slack_install_refused", error=code_of(error))
             return _page(tr("Slack refused the installation. Please begin again."), status=400)
+        # Claimed only now: nobody who has not been through Slack leaves a row.
+        used = hashlib.sha256(request.query["state"].encode(errors="replace")).hexdigest()
+        if not await self._state.claim(STATE_AREA, used, ttl_s=STATE_LIFE_S):
+            return _page(tr("This link has expired. Please begin again."), status=400)
         install = await self._with_bot_id(self.install_of(answer))
         await self._installs.save(install)
         log.info("slack_installed", workspace=install.key)
@@ -116,18 +122,13 @@ class OAuth:
         return f"{body}.{mac.hexdigest()}"
 
     def _state_is_good(self, request: web.Request) -> bool:
-        """Made by us, not expired, from the browser that began, and not used here before."""
+        """Made by us, not expired, and from the browser that began."""
         given, kept = request.query.get("state", ""), request.cookies.get(COOKIE, "")
         body = given.rpartition(".")[0]
         right = self._signed(body).encode(errors="replace")
         if not body or not all(hmac.compare_digest(text.encode(errors="replace"), right) for text in (given, kept)):
             return False
-        if int(body.partition(".")[0]) < self._clock.now() or body in self._used:
-            return False
-        self._used[body] = None
-        while len(self._used) > MAX_USED_STATES:
-            self._used.popitem(last=False)
-        return True
+        return int(body.partition(".")[0]) >= self._clock.now()
 
     def _too_many_exchanges(self) -> bool:
         now, at = self._clock.now(), self._exchanges_at

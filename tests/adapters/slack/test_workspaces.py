@@ -8,6 +8,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp.test_utils import make_mocked_request
 from yarl import URL
 
 from adapters.slack.setup.installations import AREA, Install, Installs
@@ -69,6 +70,30 @@ async def test_an_installation_link_works_once_and_only_in_the_browser_that_bega
     stolen = await install(many, "T0ACME00001", steal_state=True)
     assert stolen.status == 400
     assert many.state.values == {} or AREA not in {area for area, _ in many.state.values}
+
+
+async def test_a_state_that_led_to_an_installation_leads_to_no_second_one_in_another_process(
+    many: World, tmp_path: Path
+) -> None:
+    other = make_world(many.slack, tmp_path / "other", **many.settings.model_dump())
+    for world in (many, other):
+        world.adapter._oauth.client = world.adapter._client()
+    other.adapter._oauth._state = many.state
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
+        async with browser.get(f"{many.base_url}/slack/install", allow_redirects=False) as first:
+            target = URL(first.headers["Location"]).update_query(team=BETA, org="0")
+            cookie = first.cookies["slack-install-state"].value
+        codes = []
+        for _ in range(2):
+            async with browser.get(target, allow_redirects=False) as second:
+                codes.append(URL(second.headers["Location"]).query["code"])
+    state = target.query["state"]
+    headers = {"Cookie": f"slack-install-state={cookie}"}
+    answers = []
+    for world, code in zip((many, other), codes, strict=True):
+        request = make_mocked_request("GET", f"/slack/oauth_redirect?code={code}&state={state}", headers=headers)
+        answers.append((await world.adapter._oauth.redirect(request)).status)
+    assert answers == [200, 400]
 
 
 async def test_each_workspace_gets_its_own_token_and_sees_only_its_own(many: World) -> None:
