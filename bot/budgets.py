@@ -12,6 +12,7 @@ from core.budgets.erased_requests import ErasedRequests
 from core.budgets.limits_file import LimitsFileError, load
 from core.budgets.prices import PriceBook
 from core.budgets.service import BudgetDesk
+from core.budgets.weekly_report import WeeklyReports
 from core.domain.errors import UpscaleError
 from core.domain.limits import LimitDefaults, Measure, Rule, ScopeKind, Window
 from core.domain.money import NANOUSD_PER_USD
@@ -77,11 +78,20 @@ def budget_duties(budget: BudgetDesk, tools: Tools, state: AppState) -> tuple[Du
     async def alerts() -> None:
         await budget.send_alerts(notify)
 
+    reports = WeeklyReports(budget.ledger, budget.rules, state)
+
+    async def weekly() -> None:
+        await reports.send(notify)
+
     async def reconcile() -> None:
         if await state.claim("turns", "reconcile", ttl_s=_DAY_S):
             await _reconcile(budget, tools, ErasedRequests(state, tools.clock))
 
-    return (Duty("alerts", _ALERTS_EVERY_S, alerts), Duty("reconcile", _RECONCILE_EVERY_S, reconcile))
+    return (
+        Duty("alerts", _ALERTS_EVERY_S, alerts),
+        Duty("reconcile", _RECONCILE_EVERY_S, reconcile),
+        Duty("weekly", _RECONCILE_EVERY_S, weekly),
+    )
 
 
 async def _reconcile(budget: BudgetDesk, tools: Tools, gone: ErasedRequests) -> None:

@@ -20,6 +20,7 @@ from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.limit_commands import QuotaCommands
 from adapters.discord.inbound.message_images import CDN_HOSTS
 from adapters.discord.inbound.messages import Messages
+from adapters.discord.inbound.moderator_commands import add_moderator_commands
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import Rest
@@ -86,7 +87,9 @@ class DiscordAdapter:
         client.tree.add_command(upscale_command(self._desk, self._menus))
         for command in self._own.commands():
             client.tree.add_command(command)
-        client.tree.add_command(QuotaCommands(self._desk).group())
+        quota = QuotaCommands(self._desk).group()
+        add_moderator_commands(quota, self._desk)
+        client.tree.add_command(quota)
         for menu in self._menus.commands():
             client.tree.add_command(menu)
         return client

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from bot.cli.console import CommandError, Exit, err, leave, parameter_flags
-from bot.cli.limits.commands import allow, quota
+from bot.cli.limits.commands import allow, limits, quota
 from bot.cli.upkeep import upkeep
 from core.domain.errors import BudgetError, UpscaleError
 
@@ -26,6 +26,7 @@ cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=_ABOUT, pret
 cli.add_typer(quota, name="quota")
 cli.add_typer(upkeep)
 cli.command()(allow)
+cli.command()(limits)
 
 
 def _print_version(wanted: bool) -> None:

@@ -17,6 +17,7 @@ from core.domain.job import Requester
 from core.domain.limits import LimitStatus, Measure, ScopeKind, Window
 from core.domain.money import NANOUSD_PER_USD, usd
 from core.presentation.limit_texts import amount as amount_text
+from core.presentation.moderation_texts import changes
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -103,6 +104,25 @@ async def set_limit(
     amount = None if text is None else read_amount(text, measure)
     window = Window.NOW if measure is Measure.RUNNING else window
     return _print_limits(await app.service.set_limit(place.actor(), scope, scope_id, measure, window, amount))
+
+
+async def show_history(app: App, place: Place) -> Exit:
+    """Every change of limits, pauses, sponsors, extras and presets, newest first."""
+    found = await app.budget.limit_changes(place.actor(), limit=1000)
+    for change, line in zip(found, changes(found, app.budget.zone, "en"), strict=False):
+        out.print(f"{change.platform}:{change.workspace_id or '*'}  {line}", markup=False)
+    if not found:
+        out.print("Nobody has changed anything yet.")
+    return Exit.OK
+
+
+async def add_extra(app: App, place: Place, user_id: str, text: str, window: Window) -> Exit:
+    """More money for a member of a workspace for a while."""
+    if not place.workspace_id or not place.platform:
+        raise CommandError("Name the workspace: --platform discord|slack and --workspace ID.")
+    amount = read_amount(text, Measure.USD)
+    err.print(await app.service.add_extra(place.actor(), user_id, amount, window), markup=False)
+    return Exit.OK
 
 
 def read_amount(text: str, measure: Measure) -> int:

@@ -70,16 +70,46 @@ class Members:
         self, actor: Requester, text: str, fields: Mapping[str, str | int | float | bool]
     ) -> dict[str, Value | str]:
         """Replace them by what this says. A seed is never a default. Raises InvalidParameters."""
+        saved = self._saved(text, fields)
+        if saved:
+            await self._state.put("defaults", _key(actor), saved)
+        else:
+            await self._state.delete("defaults", _key(actor))
+        return saved
+
+    async def presets_for(self, actor: Requester) -> dict[str, Value | str]:
+        """What counts for a request that says nothing: the member's own, then the channel's, then the workspace's."""
+        own = await self.defaults(actor)
+        if not actor.workspace_id:
+            return own
+        found: dict[str, Value | str] = {}
+        for channel_id in ("", actor.channel_id):
+            saved = await self._state.get("place_presets", _place_key(actor, channel_id))
+            found |= saved if isinstance(saved, dict) else {}
+        if not own.keys().isdisjoint(("preset", "model")):  # they set several values; a place's must not change them
+            found = {name: value for name, value in found.items() if name == "factor" and "model" not in own}
+        return {**found, **own}
+
+    async def set_place_presets(self, actor: Requester, text: str, channel_id: str) -> tuple[str, str]:
+        """Replace those of the workspace or a channel; the old and the new ones as text. Raises InvalidParameters."""
+        key = _place_key(actor, channel_id)
+        old = await self._state.get("place_presets", key)
+        saved = self._saved(text, {})
+        saved.pop("private", None)
+        if saved:
+            await self._state.put("place_presets", key, saved)
+        else:
+            await self._state.delete("place_presets", key)
+        return _as_text(old if isinstance(old, dict) else {}), _as_text(saved)
+
+    def _saved(self, text: str, fields: Mapping[str, str | int | float | bool]) -> dict[str, Value | str]:
+        """Values to be kept, by chat name; a seed is never one. Raises InvalidParameters."""
         typed, options = parse_request(text, fields, self._tools.models)
         saved: dict[str, Value | str] = {**typed.values, **options.values}
         preset = options.preset or typed.preset
         if preset:
             saved["preset"] = preset
         saved.pop("seed", None)
-        if saved:
-            await self._state.put("defaults", _key(actor), saved)
-        else:
-            await self._state.delete("defaults", _key(actor))
         return saved
 
     async def export(self, actor: Requester) -> Path:
@@ -198,6 +228,14 @@ class Members:
             for job in page:
                 yield job
             before = page[-1].created_at
+
+
+def _as_text(saved: Mapping[str, Value | str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in saved.items())
+
+
+def _place_key(actor: Requester, channel_id: str) -> str:
+    return f"{actor.platform}:{actor.workspace_id}:{channel_id}"
 
 
 def _without_words(job: Job) -> Any:

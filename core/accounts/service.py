@@ -19,6 +19,7 @@ from core.domain.limits import LimitStatus, Measure, ScopeKind, Window
 from core.domain.models import Models
 from core.jobs.steps import Tools
 from core.ports import Guests
+from core.presentation import moderation_texts as moderation
 from core.storage.database import DATABASE_ERRORS
 
 log = structlog.get_logger(__name__)
@@ -85,6 +86,26 @@ class DeskMethods:
     ) -> None:
         """Moderator: pay for a channel's jobs from a budget of its own until then; None ends it."""
         await self._budget.sponsor(actor, channel_id, amount_nanousd, ends_at)
+
+    async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: Window) -> str:
+        """Moderator: more money for a member until the window ends; says so."""
+        _, ends_at = await self._budget.add_extra(actor, member_id, amount_nanousd, window)
+        return moderation.extra_given(amount_nanousd, ends_at, self._budget.zone, actor.locale)
+
+    async def limit_history(self, actor: Requester, *, limit: int = 20) -> Sequence[str]:
+        """Moderator: who changed what of the own workspace and when, a line each, newest first."""
+        found = await self._budget.limit_changes(actor, limit=limit)
+        return moderation.changes(found, self._budget.zone, actor.locale)
+
+    async def set_place_presets(self, actor: Requester, text: str, channel_id: str = "") -> str:
+        """Moderator: default values of the own workspace, or of a channel, for who has none; empty clears. Says so.
+
+        Raises NotAllowed, InvalidParameters.
+        """
+        authorization.check_moderator(actor)
+        old, new = await self._members.set_place_presets(actor, text, channel_id)
+        await self._budget.rules.note_presets(actor, f"channel {channel_id}" if channel_id else "workspace", old, new)
+        return moderation.place_presets(new, f"#{channel_id}" if channel_id else "", actor.locale)
 
     async def pause(self, actor: Requester, paused: bool) -> None:
         """Moderator: stop or resume new jobs in the own workspace (operator: everywhere)."""

@@ -59,6 +59,16 @@ def limit_words(text: str, dialect: Dialect, *, needs_amount: bool) -> LimitWord
     return reader.result(needs_amount=needs_amount)
 
 
+def extra_words(text: str, dialect: Dialect) -> tuple[str, int, Window]:
+    """`@member $2 today`: whose extra, how many nano-dollars, until which window ends. Raises InvalidParameters."""
+    found = limit_words(text, dialect, needs_amount=True)
+    if found.scope is not ScopeKind.USER or not found.scope_id:
+        raise InvalidParameters(problems=(ParameterProblem("member", "", "missing_value", "@member $2 today"),))
+    if found.measure is not Measure.USD:
+        raise InvalidParameters(problems=(ParameterProblem("amount", found.measure, "type", "$2"),))
+    return found.scope_id, found.amount or 0, found.window
+
+
 class _Reader:
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect

@@ -11,7 +11,7 @@ from core.domain.authorization import check_moderator
 from core.domain.errors import InvalidParameters, NotAllowed, ParameterProblem
 from core.domain.identity import TEAM_SCOPED
 from core.domain.job import Requester
-from core.domain.limits import Limit, LimitChange, LimitStatus, Measure, Rule, Scope, ScopeKind, Sponsor, Window
+from core.domain.limits import Extra, Limit, LimitChange, LimitStatus, Measure, Rule, Scope, ScopeKind, Sponsor, Window
 from core.domain.windows import span
 from core.storage.ledger import SqlLedger
 from core.storage.ledger.rule_store import SqlRules
@@ -117,9 +117,34 @@ class RuleDesk:
         ends_at = span(rule.window, self.ledger.clock.now(), self.zone).ends_at
         return LimitStatus(Limit(scope, rule.measure, rule.window, rule.amount or 0, rule.source), 0, 0, ends_at)
 
-    async def limit_changes(self, actor: Requester, *, limit: int = 50) -> Sequence[LimitChange]:
-        """Who changed what and when in the own workspace, newest first. For moderators."""
+    async def add_extra(
+        self, actor: Requester, member_id: str, amount_nanousd: int, window: Window
+    ) -> tuple[Sequence[LimitStatus], float]:
+        """More money for a member of the own workspace until this window ends; the member's limits, and when it ends.
+
+        Lifts nothing that the operator ruled. Raises NotAllowed, InvalidParameters.
+        """
         check_moderator(actor)
+        if not actor.workspace_id:
+            raise NotAllowed(needs="moderator")
+        if not member_id:
+            raise InvalidParameters(problems=(ParameterProblem("member", "", "missing_value", "@member"),))
+        _check_amount(amount_nanousd, 1)
+        ends_at = span(window, self.ledger.clock.now(), self.zone).ends_at
+        if ends_at is None:
+            allowed = "hour, day, week, month"
+            raise InvalidParameters(problems=(ParameterProblem("window", window, "range", allowed),))
+        extra = Extra(actor.platform, actor.workspace_id, member_id, amount_nanousd, ends_at)
+        await self.rules.add_extra(actor, extra)
+        log.info("extra_given", platform=actor.platform, window=window)
+        who = Requester(actor.platform, member_id, workspace_id=actor.workspace_id)
+        return [s for s in await self.ledger.statuses(who) if s.limit.scope.kind is ScopeKind.USER], ends_at
+
+    async def limit_changes(self, actor: Requester, *, limit: int = 50) -> Sequence[LimitChange]:
+        """Who changed what and when in the own workspace, newest first; the operator outside one sees every place's."""
+        check_moderator(actor)
+        if actor.is_operator and not actor.workspace_id:
+            return await self.rules.history("", "", limit=limit)
         return await self.rules.history(actor.platform, actor.workspace_id, limit=limit)
 
     async def pause(self, actor: Requester, paused: bool) -> None:

@@ -9,12 +9,12 @@ generous role with an allowance per member beats the default. Of pots that roles
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from core.domain.identity import person_key
 from core.domain.job import Requester
-from core.domain.limits import Limit, Measure, Rule, Scope, ScopeKind, Window
+from core.domain.limits import Extra, Limit, Measure, Rule, Scope, ScopeKind, Window
 
 WorkspaceKey: TypeAlias = tuple[str, str]
 """Platform and workspace id."""
@@ -37,12 +37,23 @@ class RuleBook:
 
     operator: Sequence[Rule]
     moderators: Mapping[WorkspaceKey, Sequence[Rule]] = field(default_factory=dict)
+    extras: Sequence[Extra] = ()
+    """Those that run now."""
 
     def limits_for(self, who: Requester) -> tuple[Limit, ...]:
         """Every limit that applies to this person in this place, narrowest scope first."""
         own = self.moderators.get((who.platform, who.workspace_id), ()) if who.workspace_id else ()
-        found = [*_resolve(self.operator, who), *_resolve(own, who)]
+        found = [self._raised(limit, who) for limit in (*_resolve(self.operator, who), *_resolve(own, who))]
         return tuple(sorted(found, key=lambda limit: NARROWEST_FIRST.index(limit.scope.kind)))
+
+    def _raised(self, limit: Limit, who: Requester) -> Limit:
+        """With the member's extra, where it is their money by a default or by moderators."""
+        whole = (limit.scope.kind, limit.measure) == (ScopeKind.USER, Measure.USD)
+        if not whole or limit.source not in ("default", "moderator") or not who.workspace_id:
+            return limit
+        mine = (who.platform, who.workspace_id, who.user_id)
+        more = sum(one.amount_nanousd for one in self.extras if (one.platform, one.workspace_id, one.user_id) == mine)
+        return replace(limit, amount=limit.amount + more) if more else limit
 
 
 def _resolve(rules: Iterable[Rule], who: Requester) -> Iterable[Limit]:

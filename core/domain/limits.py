@@ -151,6 +151,20 @@ class Sponsor:
 
 
 @dataclass(frozen=True, slots=True)
+class Extra:
+    """More money for one member of a workspace, beside what its moderators and the defaults give, until `ends_at`.
+
+    Nothing that the operator ruled by name, file or workspace grows by it.
+    """
+
+    platform: str
+    workspace_id: str
+    user_id: str
+    amount_nanousd: int
+    ends_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class LimitChange:
     """One change of a workspace's rules: who, when (unix seconds), what, from what, to what; "" = none."""
 
@@ -161,3 +175,5 @@ class LimitChange:
     subject: str
     old: str
     new: str
+    platform: str = ""
+    workspace_id: str = ""

@@ -92,7 +92,7 @@ class UpscaleService(DeskMethods):
 
     async def _accept(self, request: UpscaleRequest) -> Job:
         await self._check_open(request.requester)
-        defaults = await self._members.defaults(request.requester)
+        defaults = await self._members.presets_for(request.requester)
         typed, options = parse_request(request.text, request.fields, self.models, model=defaults.get("model"))
         parameters = self.models.resolve(typed, options, defaults)
         parameters = self._judge_safety(request, parameters, explicit="safety" in {**typed.values, **options.values})
@@ -155,7 +155,7 @@ class UpscaleService(DeskMethods):
         self, width_px: int, height_px: int, actor: Requester, *, text: str = "", fields: Fields | None = None
     ) -> Quote:
         """The price of a picture whose size is known, with the actor's defaults."""
-        defaults = await self._members.defaults(actor)
+        defaults = await self._members.presets_for(actor)
         typed, options = parse_request(text, fields or {}, self.models, model=defaults.get("model"))
         parameters = self.models.resolve(typed, options, defaults)
         price = await self._tools.prices.unit_price(self.models.of(parameters))

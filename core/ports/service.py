@@ -164,6 +164,18 @@ class Service(Protocol):
     ) -> None:
         """Moderator: pay for a channel's jobs from a budget of its own until `ends_at` (unix seconds); None ends it."""
 
+    async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: Window) -> str:
+        """Moderator: more money for a member of the own workspace until this window ends; a sentence that says so."""
+
+    async def limit_history(self, actor: Requester, *, limit: int = 20) -> Sequence[str]:
+        """Moderator: who changed what of the own workspace and when, a line each, newest first."""
+
+    async def set_place_presets(self, actor: Requester, text: str, channel_id: str = "") -> str:
+        """Moderator: default values of the own workspace, or of a channel, for members who have none; empty clears.
+
+        A sentence that says so. Raises NotAllowed, InvalidParameters.
+        """
+
     async def pause(self, actor: Requester, paused: bool) -> None:
         """Moderator: stop or resume new jobs in the own workspace (operator: everywhere)."""
 

@@ -174,6 +174,19 @@ sponsors = Table(
     Index(None, "platform", "workspace_id", "channel_id"),
 )
 
+extras = Table(
+    "ledger_extras",
+    metadata,
+    Column("id", _BigId, primary_key=True, autoincrement=True),
+    Column("platform", String(20), nullable=False),
+    Column("workspace_id", String(64), nullable=False),
+    Column("user_id", String(128), nullable=False),
+    Column("amount_nanousd", BigInteger, nullable=False),
+    Column("ends_at", Float, nullable=False, index=True),
+    Column("set_by", String(128), nullable=False),
+    Column("set_at", Float, nullable=False),
+)
+
 alert_channels = Table(
     "ledger_alert_channels",
     metadata,
@@ -209,6 +222,7 @@ ALL: tuple[Table, ...] = (
     changes,
     pauses,
     sponsors,
+    extras,
     alert_channels,
     alerts,
     meta,

@@ -117,6 +117,18 @@ def test_the_operator_lists_lets_in_refuses_and_forgets_places(folder: Path, bot
     assert (done.returncode, "is no place" in done.stderr) == (2, True)
 
 
+def test_an_extra_is_given_and_every_change_is_told(bot: Bot) -> None:
+    place = ("--platform", "discord", "--workspace", "w1")
+    assert "Nobody has changed" in bot("limits", "--history").stdout
+    assert "$2.00 more until" in bot("quota", "add", "ann", "2", *place).stderr
+    bot("quota", "set", "user", "3", "--id", "ann", *place)
+    told = bot("limits", "--history").stdout
+    assert "discord:w1" in told
+    assert "more for member ann: – → $2.00" in told
+    assert "member ann, today: – → $3.00" in told
+    assert "Name the workspace" in bot("quota", "add", "ann", "2").stderr
+
+
 def test_wrong_words_cost_nothing_and_are_all_named(folder: Path, bot: Bot) -> None:
     done = bot("upscale", "cat.png", "9x", "stpes=3", "--guidance=no")
     assert done.returncode == 2
@@ -183,6 +195,7 @@ def test_help_is_there_for_everything(folder: Path, bot: Bot) -> None:
         "upscale",
         "usage",
         "quota",
+        "limits",
         "allow",
         "job",
         "reconcile",

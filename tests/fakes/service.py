@@ -67,6 +67,7 @@ class FakeService:
         self.limit_calls: list[tuple[str, ScopeKind, str, Measure, Window, int | None]] = []
         self.sponsors: list[tuple[str, int | None, int]] = []
         self.alert_channels: list[str | None] = []
+        self.moderated: list[tuple[object, ...]] = []
         self.forgotten: list[tuple[str, str]] = []
         self._numbers = itertools.count()
 
@@ -247,6 +248,20 @@ class FakeService:
     ) -> None:
         authorization.check_moderator(actor)
         self.sponsors.append((channel_id, amount_nanousd, round((ends_at - self.clock.now()) / 86_400)))
+
+    async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: Window) -> str:
+        authorization.check_moderator(actor)
+        self.moderated.append(("extra", member_id, amount_nanousd, window.value))
+        return "They have more."
+
+    async def limit_history(self, actor: Requester, *, limit: int = 20) -> Sequence[str]:
+        authorization.check_moderator(actor)
+        return ["first", "second"]
+
+    async def set_place_presets(self, actor: Requester, text: str, channel_id: str = "") -> str:
+        authorization.check_moderator(actor)
+        self.moderated.append(("presets", text, channel_id))
+        return "Presets are changed."
 
     async def pause(self, actor: Requester, paused: bool) -> None:
         authorization.check_moderator(actor)

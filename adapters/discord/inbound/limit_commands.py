@@ -27,7 +27,7 @@ from core.presentation.cards.budget import limit_words, limits
 log = structlog.get_logger(__name__)
 
 _MEASURES = [app_commands.Choice(name=word(m.value), value=m.value) for m in Measure]
-_WINDOWS = [app_commands.Choice(name=word(f"window_{w.value}"), value=w.value) for w in Window if w is not Window.NOW]
+WINDOWS = [app_commands.Choice(name=word(f"window_{w.value}"), value=w.value) for w in Window if w is not Window.NOW]
 _SCOPES = [app_commands.Choice(name=word(f"for_{name}"), value=name) for name in ("server", "members", "channels")]
 CHOICE_MAX, CHOICES_MAX = 100, 25
 DAY_S = 86_400
@@ -90,7 +90,7 @@ class QuotaCommands:
             role=word("quota_role"),
             channel=word("quota_channel"),
         )
-        @app_commands.choices(measure=_MEASURES, window=_WINDOWS, scope=_SCOPES)
+        @app_commands.choices(measure=_MEASURES, window=WINDOWS, scope=_SCOPES)
         async def set_(
             interaction: Interaction,
             measure: str,

@@ -11,7 +11,7 @@ from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.translate import Where
 from adapters.slack.views import account as view
 from adapters.slack.views.job import passing
-from core.budgets.limit_grammar import Dialect, limit_words
+from core.budgets.limit_grammar import Dialect, extra_words, limit_words
 from core.domain.errors import InvalidParameters, ParameterProblem
 from core.domain.job import Requester
 from core.domain.limits import ScopeKind
@@ -116,6 +116,23 @@ async def _sponsor(desk: Desk, where: Where, actor: Requester, words: str) -> No
     await desk.answers.tell(where, passing(said))
 
 
+async def _add(desk: Desk, where: Where, actor: Requester, words: str) -> None:
+    """`add @member $2 today`: more for a while."""
+    member_id, amount, window = extra_words(words, DIALECT)
+    await desk.answers.tell(where, passing(await desk.service.add_extra(actor, member_id, amount, window)))
+
+
+async def _history(desk: Desk, where: Where, actor: Requester, words: str) -> None:
+    await desk.answers.tell(where, passing("\n".join(await desk.service.limit_history(actor))))
+
+
+async def _presets(desk: Desk, where: Where, actor: Requester, words: str) -> None:
+    """`presets [#channel] 2x faithful`, or `presets off`."""
+    channel = t.mentioned_channel(words) or ""
+    text = " ".join(word for word in t.without_channels(words).split() if word.lower() not in ("off", "none"))
+    await desk.answers.tell(where, passing(await desk.service.set_place_presets(actor, text, channel)))
+
+
 _VERBS: dict[str, Handler] = {
     "set": _set,
     "clear": _clear,
@@ -124,4 +141,7 @@ _VERBS: dict[str, Handler] = {
     "resume": _resume,
     "alerts": _alerts,
     "sponsor": _sponsor,
+    "add": _add,
+    "history": _history,
+    "presets": _presets,
 }

@@ -187,6 +187,11 @@ def mentioned_channel(text: str) -> str | None:
     return found[1] if found else None
 
 
+def without_channels(text: str) -> str:
+    """A command's text without the channels that it mentions."""
+    return _CHANNEL.sub(" ", text)
+
+
 def mentioned_scope(word: str) -> tuple[ScopeKind, str] | None:
     """A mentioned member or channel, as whom a limit applies to."""
     if user := mentioned_user(word):

@@ -39,6 +39,9 @@ def help_content(command: str, locale: str, *, moderator: bool) -> Content:
     if moderator:
         lines.append((f"{command} quota set user day $5", tr("sets a limit of this workspace", locale)))
         lines.append((f"{command} quota sponsor #channel $20 7 days", tr("gives a channel its own budget", locale)))
+        lines.append((f"{command} quota add @member $2 today", tr("Give a member more for a while", locale)))
+        lines.append((f"{command} quota history", tr("Who changed which limit, and when", locale)))
+        lines.append((f"{command} quota presets #channel 2x faithful", tr("Default values of a channel", locale)))
         lines.append((f"{command} quota workspace · pause · alerts #channel", tr("for moderators too", locale)))
     typed = [[b.run(typed, code=True), b.run(f"  {meaning}")] for typed, meaning in lines]
     more = [

@@ -36,6 +36,34 @@ def allow(
     leave(in_app(lambda app: decide(app, place, verdict) if place else show_places(app)))
 
 
+def limits(
+    history: Annotated[bool, typer.Option("--history", help="Who changed what, and when")] = False,
+    platform: Platform = "",
+    workspace: Workspace = "",
+) -> None:
+    """The limits of the whole bot, or of one workspace; with --history every change of them."""
+    from bot.cli.money import Place, show_history, show_limits
+    from bot.cli.session import in_app
+
+    place = Place(platform, workspace)
+    leave(in_app(lambda app: show_history(app, place) if history else show_limits(app, place)))
+
+
+@quota.command("add")
+def quota_add(
+    user: Annotated[str, typer.Argument(help="Id of the member")],
+    amount: Annotated[str, typer.Argument(help="Dollars, e.g. 2")],
+    platform: Platform = "",
+    workspace: Workspace = "",
+    per: Per = Window.DAY,
+) -> None:
+    """Give a member of a workspace more until the period ends."""
+    from bot.cli.money import Place, add_extra
+    from bot.cli.session import in_app
+
+    leave(in_app(lambda app: add_extra(app, Place(platform, workspace), user, amount, per)))
+
+
 @quota.command("show")
 def quota_show(platform: Platform = "", workspace: Workspace = "", user: User = "", channel: Channel = "") -> None:
     """The limits that apply to somebody somewhere, with what is left."""

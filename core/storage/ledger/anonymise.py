@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-from sqlalchemy import update
+from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.domain.identity import person_key
@@ -27,6 +27,7 @@ async def forget_member(database: LedgerDatabase, who: Requester) -> int:
         closed = t.holds.c.state.in_(("settled", "released", "expired"))
         await connection.execute(update(t.holds).where(of_person(t.holds, who), closed).values(**gone, roles=[]))
         changed = await connection.execute(update(t.entries).where(of_person(t.entries, who)).values(**gone, roles=[]))
+        await connection.execute(delete(t.extras).where(of_person(t.extras, who)))
         platform, team, user_id = person_key(who)
         actor = (t.changes.c.platform == platform) & (t.changes.c.actor_id == user_id)
         actor = actor & (t.changes.c.workspace_id == team) if team else actor

@@ -6,6 +6,7 @@ the person may is judged in `core.budgets.service`, not here.
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.budgets.alerts import AlertPlace
 from core.domain.job import Requester
-from core.domain.limits import LimitChange, Rule, Sponsor
+from core.domain.limits import Extra, LimitChange, Rule, Sponsor
 from core.storage import tables_ledger as t
 from core.storage.ledger.rules import OPERATORS, VERSION, place_key, rule_of, rules_version
 from core.storage.ledger.sql import SqlLedger
@@ -99,6 +100,26 @@ class SqlRules:
         await self._write(work)
         return sponsor
 
+    async def add_extra(self, actor: Requester, extra: Extra) -> None:
+        """More money for a member until it ends; earlier extras run on."""
+
+        async def work(connection: AsyncConnection) -> None:
+            now = self._ledger.clock.now()
+            await connection.execute(delete(t.extras).where(t.extras.c.ends_at <= now))
+            stamp = {"set_by": actor.user_id, "set_at": now}
+            await connection.execute(insert(t.extras).values(**dataclasses.asdict(extra), **stamp))
+            await self._note(connection, actor, "extra", f"user {extra.user_id}", None, extra.amount_nanousd)
+
+        await self._write(work)
+
+    async def note_presets(self, actor: Requester, where: str, old: str, new: str) -> None:
+        """Keep that the default values of a place were changed."""
+
+        async def work(connection: AsyncConnection) -> None:
+            await self._note(connection, actor, "presets", where, old, new)
+
+        await self._ledger.database.write(work)
+
     async def sponsors(self, platform: str, workspace_id: str) -> Sequence[Sponsor]:
         """Budgets of this workspace that are not over, the earliest to end first."""
         now = self._ledger.clock.now()
@@ -163,13 +184,14 @@ class SqlRules:
         return await self._ledger.database.read(work)
 
     async def history(self, platform: str, workspace_id: str, *, limit: int = 50) -> Sequence[LimitChange]:
-        """Who changed what and when, newest first."""
+        """Who changed what and when, newest first; anywhere, where both names are empty."""
 
         async def work(connection: AsyncConnection) -> Sequence[LimitChange]:
             c = t.changes.c
-            query = select(c.at, c.actor_id, c.actor_name, c.action, c.subject, c.old, c.new).where(
-                c.platform == platform, c.workspace_id == workspace_id
-            )
+            facts = (c.at, c.actor_id, c.actor_name, c.action, c.subject, c.old, c.new, c.platform, c.workspace_id)
+            query = select(*facts)
+            if platform or workspace_id:
+                query = query.where(c.platform == platform, c.workspace_id == workspace_id)
             return [LimitChange(*row) for row in await connection.execute(query.order_by(c.id.desc()).limit(limit))]
 
         return await self._ledger.database.read(work)

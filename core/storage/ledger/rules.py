@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.budgets.rules import RuleBook, WorkspaceKey
 from core.domain.job import Requester
-from core.domain.limits import Limit, Measure, Rule, Scope, ScopeKind, Sponsor, Window
+from core.domain.limits import Extra, Limit, Measure, Rule, Scope, ScopeKind, Sponsor, Window
 from core.storage import tables_ledger as t
 from core.storage.ledger.keys import Keys, sponsor_key, sponsored_key
 
@@ -57,6 +57,8 @@ class Rules:
     keys: Keys
     pauses: frozenset[str] = frozenset()
     sponsors: Mapping[tuple[str, str, str], tuple[Sponsor, ...]] = field(default_factory=dict)
+    stale_at: float = float("inf")
+    """When an extra ends that is part of this."""
     _plans: dict[tuple[object, ...], Plan] = field(default_factory=dict)
 
     def paused(self, who: Requester) -> Literal["operator", "moderator"] | None:
@@ -148,7 +150,9 @@ def rule_of(row: Any) -> Rule:
     )
 
 
-async def load_rules(connection: AsyncConnection, version: str, operator: Sequence[Rule], keys: Keys) -> Rules:
+async def load_rules(
+    connection: AsyncConnection, version: str, operator: Sequence[Rule], keys: Keys, now: float
+) -> Rules:
     """The snapshot, read inside the caller's transaction."""
     moderators: dict[WorkspaceKey, list[Rule]] = {}
     at_run_time: list[Rule] = []  # first, so that they win over the file's and the defaults of the same exactness
@@ -164,4 +168,9 @@ async def load_rules(connection: AsyncConnection, version: str, operator: Sequen
         where = (sponsor.platform, sponsor.workspace_id, sponsor.channel_id)
         sponsors[where] = (*sponsors.get(where, ()), sponsor)
     pauses = frozenset(await connection.scalars(select(t.pauses.c.place)))
-    return Rules(version, RuleBook((*at_run_time, *operator), moderators), keys, pauses, sponsors)
+    e = t.extras.c
+    running = select(e.platform, e.workspace_id, e.user_id, e.amount_nanousd, e.ends_at).where(e.ends_at > now)
+    extras = [Extra(*row) for row in await connection.execute(running)]
+    stale_at = min((extra.ends_at for extra in extras), default=float("inf"))
+    book = RuleBook((*at_run_time, *operator), moderators, extras)
+    return Rules(version, book, keys, pauses, sponsors, stale_at)

@@ -162,8 +162,9 @@ class SqlLedger:
         """The newest rules, read again only after a change."""
         assert self._keys is not None, "keys() comes first"
         version = await rules_version(connection)
-        if self._rules is None or self._rules.version != version:
-            self._rules = await load_rules(connection, version, self.settings.rules, self._keys)
+        now = self.clock.now()
+        if self._rules is None or self._rules.version != version or now >= self._rules.stale_at:
+            self._rules = await load_rules(connection, version, self.settings.rules, self._keys, now)
         self._rules_at = time.monotonic()
         return self._rules
 

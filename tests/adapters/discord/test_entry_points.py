@@ -247,6 +247,23 @@ async def test_a_channel_can_be_paid_from_a_budget_of_its_own(bot: Bot) -> None:
     assert bot.core.sponsors[-1][:2] == (str(channel.id), 20_000_000_000)
 
 
+async def test_moderators_give_extras_see_the_history_and_choose_presets(bot: Bot) -> None:
+    moderator, channel = _moderator(bot), bot.discord.channel
+    asked = (
+        ("/quota add", {"member": moderator, "amount": 2.0}, "They have more"),
+        ("/quota history", {}, "first"),
+        ("/quota presets", {"parameters": "2x faithful", "channel": channel}, "Presets are changed"),
+    )
+    for command, options, told in asked:
+        message = await (await bot.discord.invoke(command, options, user=moderator)).answer()
+        assert message.ephemeral
+        assert told in message.text
+    assert bot.core.moderated == [
+        ("extra", str(moderator.id), 2_000_000_000, "day"),
+        ("presets", "2x faithful", str(channel.id)),
+    ]
+
+
 async def test_history_shows_kept_pictures_again_for_free(bot: Bot) -> None:
     first = await (await bot.discord.invoke("/upscale", {"image": RED})).answer(lambda m: m.images)
     await bot.core.settle()

@@ -225,3 +225,16 @@ def test_the_sums_of_a_deleted_member_stand_without_a_name() -> None:
         "workspace", "month", "UTC", "2026-11-01", "2026-11-30", 800_000_000, 0, 1, 8.0, (), rows, None, False
     )
     assert "a deleted member: $0.80, 1 picture" in str(usage(report, "en").blocks)
+
+
+async def test_moderators_give_extras_see_the_history_and_choose_presets(world: World) -> None:
+    assert "Only moderators" in await say(world, "quota add <@U0BEN00001|ben> $2 today")
+    assert "They have more" in await say(world, "quota add <@U0BEN00001|ben> $2 today", user="ada")
+    assert "second" in await say(world, "quota history", user="ada")
+    assert "Presets are changed" in await say(world, "quota presets <#C0GENE0001|general> 2x faithful", user="ada")
+    await say(world, "quota presets off", user="ada")
+    assert world.service.moderated == [
+        ("extra", "U0BEN00001", 2_000_000_000, "day"),
+        ("presets", "2x faithful", "C0GENE0001"),
+        ("presets", "", ""),
+    ]

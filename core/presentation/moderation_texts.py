@@ -1,0 +1,95 @@
+"""What moderators read: changes of limits, extras, presets of a place, and the week's report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_datetime
+
+from core.domain.limits import LimitChange, Measure, ScopeKind, Window
+from core.presentation.formats import cents, period_text
+from core.presentation.limit_texts import amount, scope_name, window_name
+from core.presentation.notices import Notice
+from core.presentation.translations import language_of, tr, trn
+
+_NONE = "–"
+
+
+def extra_given(amount_nanousd: int, ends_at: float, zone: ZoneInfo, locale: str) -> str:
+    """After `quota add`."""
+    facts = {"amount": cents(amount_nanousd, locale), "time": _moment(ends_at, zone, locale)}
+    return tr("They have {amount} more until {time}. Limits of the bot's owner stay.", locale, **facts)
+
+
+def changes(found: Sequence[LimitChange], zone: ZoneInfo, locale: str) -> list[str]:
+    """A line for each, newest first."""
+    if not found:
+        return [tr("Nobody has changed anything yet.", locale)]
+    return [_change(one, zone, locale) for one in found]
+
+
+def _change(one: LimitChange, zone: ZoneInfo, locale: str) -> str:
+    measure = Measure.USD
+    values: Mapping[str, str] = {"": _NONE}
+    words = one.subject.split()
+    if one.action == "limit" and len(words) >= 3:
+        measure, window = Measure(words[-2]), Window(words[-1])
+        what = f"{_whose(words[0], ''.join(words[1:-2]), one.platform, locale)}, {window_name(window, locale)}"
+    elif one.action == "extra":
+        what = tr("more for {whom}", locale, whom=_whose("user", words[-1], one.platform, locale))
+    elif one.action == "sponsor":
+        what = tr("own budget of {whom}", locale, whom=_whose("channel", words[-1], one.platform, locale))
+    elif one.action == "pause":
+        what = tr("new upscales", locale)
+        values = {"open": tr("open", locale), "paused": tr("paused", locale)}
+    elif one.action == "alerts":
+        what = tr("channel for alerts", locale)
+    else:
+        kind, own_id = (*words, "", "")[:2]
+        what = tr("default values of {whom}", locale, whom=_whose(kind, own_id, one.platform, locale))
+
+    def value(text: str) -> str:
+        if text in values:
+            return values[text]
+        money = one.action in ("limit", "extra", "sponsor") and text.isdecimal()
+        return amount(measure, int(text), locale) if money else text or _NONE
+
+    facts = {"time": _moment(one.at, zone, locale), "name": one.actor_name or one.actor_id}
+    return tr(
+        "{time}, {name}: {what}: {old} → {new}", locale, **facts, what=what, old=value(one.old), new=value(one.new)
+    )
+
+
+def _whose(kind: str, own_id: str, platform: str, locale: str) -> str:
+    if kind == "user":
+        return tr("member {id}", locale, id=own_id) if own_id else tr("every member", locale)
+    if kind == "channel":
+        return tr("channel {id}", locale, id=own_id) if own_id else tr("every channel", locale)
+    if kind == "role":
+        return tr("role {id}", locale, id=own_id)
+    return scope_name(ScopeKind(kind) if kind in set(ScopeKind) else ScopeKind.WORKSPACE, locale, platform)
+
+
+def place_presets(parameters: str, channel: str, locale: str) -> str:
+    """After the default values of a place were changed; both empty where there are none, or for the whole place."""
+    where = tr("in {channel}", locale, channel=channel) if channel else tr("everywhere here", locale)
+    if not parameters:
+        return tr("The model's own values count {where} again.", locale, where=where)
+    facts = {"where": where, "parameters": parameters}
+    return tr("Who sets nothing gets {parameters} {where}.", locale, **facts)
+
+
+def weekly(
+    first: date, last: date, jobs: int, charged_nanousd: int, members: Sequence[tuple[str, int]], locale: str
+) -> Notice:
+    """The week's report for the alert channel. `members`: who used most, with the money."""
+    facts = {"period": period_text(first, last, locale), "amount": cents(charged_nanousd, locale)}
+    what = trn("{period}: {n} picture for {amount}.", "{period}: {n} pictures for {amount}.", jobs, locale, **facts)
+    most = ", ".join(f"{name} {cents(nanousd, locale)}" for name, nanousd in members)
+    return Notice(what, advice=tr("Most: {members}.", locale, members=most) if most else "", tone="info")
+
+
+def _moment(at: float, zone: ZoneInfo, locale: str) -> str:
+    return format_datetime(datetime.fromtimestamp(at, zone), "d MMM, HH:mm", locale=language_of(locale))

@@ -1,0 +1,50 @@
+"""Default values of a server or a channel: they count for who has none of their own."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from core.domain.errors import InvalidParameters, NotAllowed
+from core.domain.job import Requester
+from tests.core.jobs.pipeline_kit import ANN, MOD, World, world
+
+THERE = dataclasses.replace(ANN, channel_id="c2")
+
+
+@pytest.fixture
+async def w(tmp_path: Path) -> AsyncIterator[World]:
+    async with world(tmp_path) as made:
+        yield made
+
+
+async def made(w: World, who: Requester = ANN, text: str = "") -> tuple[float, float]:
+    parameters = (await w.ask(requester=who, text=text)).parameters
+    return parameters.factor, parameters.creativity
+
+
+async def test_a_channels_values_win_over_the_servers_and_the_members_own_over_both(w: World) -> None:
+    usual = await made(w)
+    assert await w.members.set_place_presets(MOD, "3x creativity=0.8 seed=7", "") == ("", "factor=3.0 creativity=0.8")
+    await w.members.set_place_presets(MOD, "creativity=0.1", "c2")
+    assert await made(w) == (3.0, 0.8)
+    assert await made(w, THERE) == (3.0, 0.1)
+    assert await made(w, THERE, "2x") == (2.0, 0.1)
+    await w.service.set_defaults(ANN, "preset=faithful")
+    factor, creativity = await made(w, THERE)
+    assert (factor, creativity) == (3.0, (await made(w, THERE, "preset=faithful"))[1])
+    assert await made(w, dataclasses.replace(ANN, user_id="eve", workspace_id="w2")) == usual
+    assert await made(w, dataclasses.replace(ANN, user_id="eve", workspace_id="")) == usual
+    for channel in ("", "c2"):
+        await w.members.set_place_presets(MOD, "", channel)
+    assert await made(w, dataclasses.replace(THERE, user_id="eve")) == usual
+
+
+async def test_only_moderators_choose_them_and_only_what_would_be_accepted(w: World) -> None:
+    with pytest.raises(NotAllowed):
+        await w.service.set_place_presets(ANN, "3x")
+    with pytest.raises(InvalidParameters):
+        await w.members.set_place_presets(MOD, "factor=9", "")

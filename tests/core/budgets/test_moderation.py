@@ -1,0 +1,167 @@
+"""What moderators give, see and choose: extras that end, the history of changes, the week's report."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from core.budgets.alerts import AlertPlace
+from core.budgets.limit_grammar import Dialect, extra_words
+from core.budgets.service import BudgetDesk
+from core.budgets.weekly_report import WeeklyReports
+from core.domain.errors import InvalidParameters, LimitReached, NotAllowed
+from core.domain.limits import Measure, Rule, ScopeKind, Window
+from core.presentation import LANGUAGES, Notice
+from core.presentation.moderation_texts import changes
+from core.storage.database import Database
+from core.storage.encryption import Vault
+from core.storage.state import SqlAppState
+from core.storage.tables import metadata
+from tests.core.budgets.test_service import MODERATOR, OPERATOR, desk, spend
+from tests.core.storage.ledger_kit import USD, HandClock, day_usd, default_money, member
+
+DAY_S = 86_400
+UTC = ZoneInfo("UTC")
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+async def database(any_database_url: str) -> AsyncIterator[Database]:
+    opened = Database.connect(any_database_url)
+    async with opened.write() as connection:
+        await connection.run_sync(metadata.create_all)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+async def paid(budget: BudgetDesk, prefix: str, **who: Any) -> int:
+    """How many dollars of a dollar each a member gets."""
+    for number in range(40):
+        try:
+            await spend(budget, f"{prefix}{number}", 1, member(**who))
+        except LimitReached:
+            return number
+    raise AssertionError("no limit")
+
+
+async def test_an_extra_raises_one_members_default_money_here_until_the_day_ends(
+    database: Database, clock: HandClock
+) -> None:
+    budget, other = (desk(database, clock, default_money(5)) for _ in range(2))
+    _, ends_at = await budget.add_extra(MODERATOR, "ann", 2 * USD, Window.DAY)
+    assert ends_at - clock.at <= DAY_S
+    assert await paid(other, "a") == 7
+    assert await paid(other, "b", user="bob") == 5
+    await budget.add_extra(MODERATOR, "bob", USD, Window.WEEK)
+    await budget.add_extra(MODERATOR, "bob", USD, Window.DAY)
+    assert await paid(other, "c", user="bob") == 2
+    assert await paid(other, "d", user="eve", workspace="w2") == 5
+    clock.at = ends_at
+    assert await paid(budget, "e") == 5
+    assert await paid(other, "f", user="bob") == 6, "the week's extra still runs"
+
+
+async def test_an_extra_lifts_a_moderators_limit_and_nothing_that_the_operator_ruled(
+    database: Database, clock: HandClock
+) -> None:
+    ban = Rule(ScopeKind.USER, Measure.USD, Window.DAY, 0, "file", "discord", "", "eve")
+    budget = desk(database, clock, default_money(50), ban, day_usd(ScopeKind.WORKSPACE, 9))
+    await budget.set_limit(MODERATOR, ScopeKind.USER, "", Measure.USD, Window.DAY, 3 * USD)
+    for who in ("ann", "eve"):
+        await budget.add_extra(MODERATOR, who, 20 * USD, Window.DAY)
+    assert await paid(budget, "e", user="eve") == 0
+    assert await paid(budget, "a") == 9
+
+
+@pytest.mark.parametrize(
+    ("amount", "window"), [(0, Window.DAY), (-1, Window.DAY), (10**30, Window.DAY), (1, Window.TOTAL)]
+)
+async def test_an_extra_that_means_nothing_is_refused(
+    database: Database, clock: HandClock, amount: int, window: Window
+) -> None:
+    with pytest.raises(InvalidParameters):
+        await desk(database, clock).add_extra(MODERATOR, "ann", amount, window)
+
+
+async def test_only_moderators_give_extras_and_see_the_history(database: Database, clock: HandClock) -> None:
+    budget = desk(database, clock)
+    for call in (budget.add_extra(member(), "ann", USD, Window.DAY), budget.limit_changes(member())):
+        with pytest.raises(NotAllowed):
+            await call
+
+
+def test_an_extra_is_read_as_people_type_it() -> None:
+    dialect = Dialect({}, "", lambda word: (ScopeKind.USER, word[1:]) if word.startswith("@") else None)
+    assert extra_words("@ann $2 today", dialect) == ("ann", 2 * USD, Window.DAY)
+    assert extra_words("$2.50 @ann week", dialect) == ("ann", 5 * USD // 2, Window.WEEK)
+    for wrong in ("$2 today", "@ann today", "@ann 5 mp", "@ann $2 tomorrow"):
+        with pytest.raises(InvalidParameters):
+            extra_words(wrong, dialect)
+
+
+async def test_the_history_tells_every_change_in_every_language(database: Database, clock: HandClock) -> None:
+    budget = desk(database, clock)
+    await budget.set_limit(MODERATOR, ScopeKind.USER, "ann", Measure.USD, Window.DAY, 3 * USD)
+    await budget.set_limit(MODERATOR, ScopeKind.CHANNEL, "", Measure.JOBS, Window.HOUR, 4)
+    await budget.add_extra(MODERATOR, "ann", 2 * USD, Window.DAY)
+    await budget.pause(MODERATOR, True)
+    await budget.sponsor(MODERATOR, "c1", 9 * USD, clock.at + DAY_S)
+    await budget.set_alert_channel(MODERATOR, "c7")
+    await budget.rules.note_presets(MODERATOR, "channel c1", "", "factor=2")
+    told = changes(await budget.limit_changes(MODERATOR), UTC, "en")
+    assert len(told) == 7
+    for line, words in zip(
+        reversed(told),
+        ("member ann, today: – → $3.00", "every channel, this hour: – → 4 jobs", "more for member ann: – → $2.00",
+         "new upscales: open → paused", "own budget of channel c1: – → $9.00", "channel for alerts: – → c7",
+         "default values of channel c1: – → factor=2"),
+        strict=True,
+    ):  # fmt: skip
+        assert words in line
+    for locale in LANGUAGES:
+        assert all(line.strip() for line in changes(await budget.limit_changes(MODERATOR), UTC, locale))
+    everywhere = await budget.limit_changes(OPERATOR)
+    assert {(one.platform, one.workspace_id) for one in everywhere} == {("discord", "w1")}
+
+
+async def test_the_week_is_reported_once_on_monday_to_the_channel_for_alerts(
+    database: Database, clock: HandClock
+) -> None:
+    budget = desk(database, clock)
+    state = SqlAppState(database, Vault("a key"), clock)
+    clock.at = datetime(2026, 11, 18, 12, tzinfo=UTC).timestamp()
+    for workspace in ("w1", "w2"):
+        moderator = dataclasses.replace(member("mod", workspace=workspace), is_moderator=True)
+        await budget.set_alert_channel(moderator, f"alerts-{workspace}")
+    await spend(budget, "a", 2, member("ann"))
+    await spend(budget, "b", 1, member("bob"))
+    sent: list[tuple[AlertPlace, Notice]] = []
+    broken = [True]
+
+    async def notify(place: AlertPlace, notice: Notice) -> None:
+        if broken.pop():
+            raise OSError
+        sent.append((place, notice))
+        broken.append(False)
+
+    reports = WeeklyReports(budget.ledger, budget.rules, state)
+    for day, hour, n_sent in ((22, 12, 0), (23, 7, 0), (23, 9, 0), (23, 10, 1), (23, 11, 1), (30, 10, 1)):
+        clock.at = datetime(2026, 11, day, hour, tzinfo=UTC).timestamp()
+        broken[:] = [hour == 9]
+        await reports.send(notify)
+        assert len(sent) == n_sent, (day, hour)
+    place, notice = sent[0]
+    assert place.channel_id == "alerts-w1", "w2 had no pictures"
+    assert "2 pictures for $3.00" in notice.what
+    assert "$2.00" in notice.advice
