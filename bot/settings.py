@@ -134,6 +134,13 @@ class Settings(BaseModel):
             raise ValueError(f"must be ids such as discord:1234 or slack:T0123, not “{wrong[0][:40]}”")
         return tuple(found)
 
+    @field_validator("fal_key", "fal_admin_key")
+    @classmethod
+    def _bare_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and re.search(r"[\s'\"]", value.get_secret_value().strip()):
+            raise ValueError("has a space or a quote in it; write the key alone, as id:secret")
+        return value
+
     @field_validator("models")
     @classmethod
     def _known_models(cls, value: tuple[str, ...]) -> tuple[str, ...]:

@@ -178,6 +178,13 @@ def test_a_mistyped_name_in_the_environment_is_named_too(monkeypatch: pytest.Mon
     )
 
 
+@pytest.mark.parametrize("key", ["Key id:secret-9", '"id:secret-9', "id: secret-9"])
+def test_a_key_with_something_around_it_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        _load(monkeypatch, FAL_KEY=key)
+    assert refused.value.problems == ("FAL_KEY has a space or a quote in it; write the key alone, as id:secret.",)
+
+
 def test_lines_of_the_env_file_that_cannot_be_read_are_named_and_not_shown(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("WEB_PORT=1\nhunter2 is my password\n# fine\nSECRET='open\n")
