@@ -9,6 +9,8 @@ import time
 import warnings
 from pathlib import Path
 
+import asyncpg
+
 from tests.bot.process_kit import (
     Bot,
     Client,
@@ -140,6 +142,48 @@ async def frozen(client: Client, fal: FalEmulator, sleeping: Bot, watching: Bot)
     assert not [event for event in watching.events if event["event"] == "job_taken_over"]
     sleeping.signal(signal.SIGCONT)
     check_receipts(await client.finished([7, 8, 9]))
+
+
+async def test_a_stopped_owner_that_was_taken_for_dead_posts_nothing_when_it_wakes_up(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    async with FalEmulator(slots=20) as fal:
+        fal.job_s = 0.5
+        sleeping, living = (Bot(tmp_path / "data", env_of(fal, postgres_url)) for _ in range(2))
+        try:
+            await sleeping.start()
+            fal.faults.add("upload", Slow(5.0))
+            async with client_of(sleeping) as client:
+                await client.post(1)
+                await until(lambda: len(fal.seen("upload")) == 1)
+                sleeping.signal(signal.SIGSTOP)
+                await cut_leases(postgres_url)
+                await living.start()
+                client.bot = living
+                check_receipts(await client.finished([1]))
+                sleeping.signal(signal.SIGCONT)
+                await until(lambda: any(e["event"] == "signed_in_anew" for e in sleeping.events))
+                client.bot = sleeping
+                await client.post(2)
+                check_receipts(await client.finished([2]))
+            assert accepted(fal) == {1: 1, 2: 1}
+            assert len(fal.submits) == 2
+            await check_ledger(postgres_url, jobs=2)
+        finally:
+            sleeping.signal(signal.SIGCONT)
+            await asyncio.gather(sleeping.close(), living.close())
+
+
+async def cut_leases(url: str) -> None:
+    """Cut the connections on which processes hold the locks of their names, as a broken network does."""
+    connection = await asyncpg.connect(url)
+    try:
+        ended = await connection.fetch(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'upscale-bot %'"
+        )
+        assert len(ended) == 1
+    finally:
+        await connection.close()
 
 
 async def test_a_restart_of_postgresql_in_the_middle_stops_no_job(tmp_path: Path) -> None:
