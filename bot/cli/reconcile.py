@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
 
 from bot.cli.console import CommandError, Exit, ask, err, moment, out
-from core.budgets.billing_differences import Charge, Comparison, Difference, compare
-from core.budgets.erased_requests import ErasedRequests
-from core.budgets.reconcile import day_balances
-from core.domain.job import Job
+from core.budgets.billing_differences import Comparison, Difference
+from core.budgets.reconcile import Books
 from core.domain.money import usd
-from core.ports import BillingEvent
 from core.presentation.limit_texts import both_books
-from core.storage.ledger.rows import read_holds
 from core.upscalers.fal import FalUpscaler
 
 if TYPE_CHECKING:
@@ -35,79 +29,17 @@ _KINDS = {
 
 async def reconcile(app: App, days: int, *, fix: bool) -> Exit:
     """List every difference of the last `days`; with `fix` correct our charges. Failed while differences remain."""
-    since = app.clock.now() - days * _DAY_S
-    jobs = await _sent(app, since)
-    events = await _billed(app, jobs, since)
-    charges = [*await _charges(app, jobs), *await _erased(app, since)]
-    found = compare(charges, events, now=app.clock.now())
-    for day in day_balances(charges, events, app.ledger.settings.zone):
+    if isinstance(app.upscaler, FalUpscaler) and app.settings.fal_admin_key is None:
+        raise CommandError("Set FAL_ADMIN_KEY (a key with ADMIN scope, https://fal.ai/dashboard/keys) first.")
+    books = Books(app.store, app.ledger, app.upscaler, app.state)
+    done = await books.compare(app.clock.now() - days * _DAY_S, correct_all=fix)
+    for day in done.days:
         out.print(both_books(day.day, day.ledger_nanousd, day.provider_nanousd, "en"))
-    _print(found, days)
-    if not fix:
-        return Exit.FAILED if found.differences else Exit.OK
-    mended = [difference for difference in found.differences if await _mend(app, difference)]
-    err.print(f"{len(mended)} of {len(found.differences)} differences corrected in the ledger.")
-    return Exit.OK if len(mended) == len(found.differences) else Exit.FAILED
-
-
-async def _sent(app: App, since: float) -> list[Job]:
-    jobs: list[Job] = []
-    for _ in range(_PAGES):
-        page = await app.store.sent_since(since, after_id=jobs[-1].id if jobs else "")
-        jobs += page
-        if not page:
-            break
-    return jobs
-
-
-async def _charges(app: App, jobs: Sequence[Job]) -> list[Charge]:
-    """From the ledger, not from the jobs: the ledger is the truth about money."""
-    keys = [job.id for job in jobs]
-    holds = await app.ledger.database.read(lambda connection: read_holds(connection, keys))
-    charges = []
-    for job in jobs:
-        hold, remote = holds.get(job.id), job.remote
-        if remote is None or not remote.request_id or (hold is not None and hold.play != (not app.upscaler.real_money)):
-            continue
-        settled = job.state.terminal or job.receipt is not None
-        charged = hold.charged_nanousd if hold is not None else 0
-        charges.append(Charge(job.id, remote.request_id, remote.intent_at or job.created_at, charged, settled))
-    return charges
-
-
-async def _erased(app: App, since: float) -> list[Charge]:
-    """What the ledger has for requests whose jobs their owners erased."""
-    gone = [one for one in await ErasedRequests(app.state, app.clock).all() if one.at >= since]
-    holds = await app.ledger.database.read(lambda connection: read_holds(connection, [one.job_id for one in gone]))
-    return [
-        Charge(one.job_id, one.request_id, one.at, hold.charged_nanousd)
-        for one in gone
-        if (hold := holds.get(one.job_id)) is not None and hold.play == (not app.upscaler.real_money)
-    ]
-
-
-async def _billed(app: App, jobs: Sequence[Job], since: float) -> Sequence[BillingEvent]:
-    """Everything billed for our model in the time, also what no job of ours asked for, where the provider tells."""
-    if isinstance(app.upscaler, FalUpscaler):
-        if app.settings.fal_admin_key is None:
-            raise CommandError("Set FAL_ADMIN_KEY (a key with ADMIN scope, https://fal.ai/dashboard/keys) first.")
-        return await app.upscaler.billing_window(since, app.clock.now())
-    ids = [job.remote.request_id for job in jobs if job.remote is not None]
-    return await app.upscaler.billing_events(ids)
-
-
-async def _mend(app: App, difference: Difference) -> bool:
-    """Make our charge what was billed, by an entry of its own. What nobody of ours asked for cannot be charged."""
-    if difference.kind == "unknown_request":
-        return False
-    amount = difference.theirs_nanousd or 0
-    units = difference.units if difference.units else None
-    await app.ledger.correct(difference.job_id, amount_nanousd=amount, megapixels=units, note="reconciled")
-    job = await app.store.get(difference.job_id)
-    if job is not None and job.receipt is not None:
-        receipt = dataclasses.replace(job.receipt, charged_nanousd=amount, basis="units", units=difference.units)
-        await app.store.update(job.id, receipt=receipt)
-    return True
+    _print(done.found, days)
+    left = len(done.found.differences) - len(done.corrected)
+    if done.corrected:
+        err.print(f"{len(done.corrected)} of {len(done.found.differences)} differences corrected in the ledger.")
+    return Exit.FAILED if left else Exit.OK
 
 
 def _print(found: Comparison, days: int) -> None:

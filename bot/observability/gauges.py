@@ -44,6 +44,7 @@ class Gauges:
         metrics.level("jobs_running", jobs.running)
         metrics.level("oldest_job_seconds", max(0.0, now - jobs.oldest_at) if jobs.oldest_at is not None else 0.0)
         metrics.level("provider_halted", float(tools.upscaler.halted is not None))
+        metrics.level("obligations_open", await tools.obligations.count())
         free = await asyncio.to_thread(shutil.disk_usage, self._data_dir)
         metrics.level("disk_free_bytes", free.free)
         used = [

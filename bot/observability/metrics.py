@@ -29,6 +29,8 @@ LEVELS: dict[Level, str] = {
     "jobs_waiting": "Jobs that are accepted and not yet at the model, over all processes.",
     "jobs_running": "Jobs at the model or being delivered, over all processes.",
     "oldest_job_seconds": "Age of the oldest unfinished job that asks nobody anything.",
+    "jobs_stuck": "Unfinished jobs that are older than a job can be.",
+    "obligations_open": "Ends that are not told yet, and messages that must still be removed.",
     "budget_used_ratio": "Share of the tightest limit for everything that is used or held (1 is all).",
     "credit_usd": "Credit left at fal, where the admin key lets us ask.",
     "disk_free_bytes": "Free space where DATA_DIR lies.",

@@ -13,7 +13,8 @@ from core.budgets.service import BudgetDesk
 from core.domain.errors import DeliveryError, ProviderHalted, UpscaleError
 from core.domain.money import usd
 from core.jobs.steps import Tools
-from core.ports import AppState, OperatorNews, PlaceAsks, UnclearBill, UnclearPrice
+from core.ports import AppState, BooksDiffer, OperatorNews, PlaceAsks, StuckJobs, UnclearBill, UnclearPrice
+from core.ports.operator import BookedTwice
 from core.presentation import Notice, tr
 from core.presentation.place_texts import question
 
@@ -24,6 +25,7 @@ _SELDOM_S = 3600.0
 
 _PLACES_AN_HOUR = 10
 _MOST_PENDING = 20
+_MOST_NAMED = 10
 _WITHIN_S = 60.0
 
 
@@ -94,6 +96,10 @@ def _about(news: OperatorNews) -> str:
             return "price"
         case PlaceAsks():
             return "place"
+        case BooksDiffer(differences):
+            return f"books:{differences[0].request_id}"
+        case StuckJobs():
+            return "stuck"
     assert_never(news)
 
 
@@ -118,9 +124,32 @@ def _news_notice(news: OperatorNews, locale: str) -> Notice:
                 ),
                 advice=tr("Look at the model's page, and set UPSCALE_PRICE_PER_MP_USD if the price changed.", locale),
             )
+        case BooksDiffer(differences):
+            lines = [tr("New differences between fal's bill and our books: {count}.", locale, count=len(differences))]
+            lines += [_difference(one, locale) for one in differences[:_MOST_NAMED]]
+            return Notice("\n".join(lines), advice=tr("See them all with “python -m bot reconcile”.", locale))
+        case StuckJobs(count, oldest_id):
+            return Notice(
+                tr("Jobs under way for longer than a job can take: {count}.", locale, count=count),
+                advice=tr("Look at the oldest with “python -m bot job {reference}”.", locale, reference=oldest_id),
+            )
         case PlaceAsks(place, name, by):
             return question(place, name, by, locale)
     assert_never(news)
+
+
+def _difference(one: BookedTwice, locale: str) -> str:
+    job, ours, theirs = one.job_id, usd(one.ours_nanousd or 0, locale), usd(one.theirs_nanousd or 0, locale)
+    if not job:
+        return tr(
+            "fal billed {amount} for {request}, which no job here asked for.",
+            locale,
+            amount=theirs,
+            request=one.request_id,
+        )
+    if one.theirs_nanousd is None:
+        return tr("Job {reference}: {ours} charged, nothing billed.", locale, reference=job, ours=ours)
+    return tr("Job {reference}: {ours} charged, {theirs} billed.", locale, reference=job, ours=ours, theirs=theirs)
 
 
 def _halted_notice(halted: ProviderHalted, locale: str) -> Notice:

@@ -20,13 +20,14 @@ Kind = Literal["amount", "not_charged", "not_billed", "unknown_request"]
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What the ledger has for one request that reached the provider. `at` is when it was sent (unix seconds)."""
+    """What the ledger has for one request that reached the provider. `at` is when it was made, in unix seconds."""
 
     job_id: str
     request_id: str
     at: float
     charged_nanousd: int
     settled: bool = True
+    ended_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def _ours_differing(ours: Mapping[str, Charge], theirs: Mapping[str, BillingEven
     for request_id, charge in ours.items():
         event = theirs.get(request_id)
         if event is None:
-            if charge.charged_nanousd and now - charge.at > BILLING_DELAY_S:
+            if charge.charged_nanousd and now - max(charge.at, charge.ended_at) > BILLING_DELAY_S:
                 yield Difference("not_billed", request_id, charge.job_id, charge.at, charge.charged_nanousd, None)
         elif event.cost_nanousd != charge.charged_nanousd and charge.settled:
             kind: Kind = "amount" if charge.charged_nanousd else "not_charged"

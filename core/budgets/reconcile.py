@@ -1,29 +1,42 @@
-"""The two books side by side, day by day; and putting right what was charged on a guess.
+"""The two books side by side: everything that the provider billed in a time with everything that we charged for.
 
-The comparison itself is `core.budgets.billing_differences`; this asks the provider, adds up days,
-and corrects charges by entries of their own. Only a charge on an estimate is corrected unasked.
+The comparison itself is `core.budgets.billing_differences`; this asks the provider, adds up days, and corrects charges
+by entries of their own. Unasked it corrects only a charge on an estimate, by a bill that can be right.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from zoneinfo import ZoneInfo
 
-from core.budgets.billing_differences import Charge, Difference, compare
-from core.budgets.reports import ChargedJob
-from core.domain.errors import JobNotFound
-from core.domain.job import Job
+import structlog
+
+from core.budgets.billing_differences import Charge, Comparison, Difference, compare
+from core.budgets.erased_requests import ErasedRequests
+from core.domain.errors import JobNotFound, UpscaleError
+from core.domain.job import Receipt
+from core.domain.money import NANOUSD_PER_USD, is_plausible_bill
 from core.domain.windows import local_day
-from core.ports import BillingEvent
+from core.ports import AppState, BillingEvent, BooksDiffer, JobStore, Metrics, OperatorAlerts, Upscaler
+from core.ports.operator import BookedTwice
+from core.ports.storage import SentRequest
+from core.storage.ledger import SqlLedger
+
+log = structlog.get_logger(__name__)
 
 _CHUNK = 50
 """Request ids per question: an address line has room for about this many."""
 
-EventsOf = Callable[[Sequence[str]], Awaitable[Sequence[BillingEvent]]]
+_AREA = "books"
+_OVERLAP_S = 8 * 3600.0
+"""A bill may be named as late as fal may hold a request back, and a little more."""
+
+_FIRST_S, _LONGEST_S = 7 * 86_400.0, 89 * 86_400.0
+_TOLD_S = 100 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,73 +51,134 @@ class DayBalance:
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """The comparison of a period; `days` stand as they are after corrections, `differences` as they were before.
+    """The comparison of a time; `days` stand as they are after corrections, `found` as it was before.
 
     `corrected` names the jobs whose charge was put right. `answered` False: the provider gave no events at all (no
     admin key).
     """
 
     days: tuple[DayBalance, ...]
-    differences: tuple[Difference, ...]
+    found: Comparison
     corrected: frozenset[str] = frozenset()
     answered: bool = True
 
 
-class Corrector(Protocol):
-    """The ledger's way of changing a charge."""
+@runtime_checkable
+class BillsByTime(Protocol):
+    """A provider that names everything billed in a time, also what no job of ours asked for."""
 
-    async def correct(self, key: str, *, amount_nanousd: int, note: str, megapixels: Decimal | None = None) -> int:
-        """Make the charge this much; the difference in nano-dollars."""
-
-
-class JobRows(Protocol):
-    """What is needed of the jobs."""
-
-    async def get(self, job_id: str) -> Job | None:
-        """One job."""
-
-    async def update(self, job_id: str, **changes: object) -> Job:
-        """Change its row."""
+    async def billing_window(self, start: float, end: float) -> Sequence[BillingEvent]:
+        """The events between two unix times."""
 
 
-async def reconcile(
-    jobs: Sequence[ChargedJob],
-    events_of: EventsOf,
-    ledger: Corrector,
-    store: JobRows,
-    *,
-    now: float,
-    zone: ZoneInfo,
-    correct_all: bool = False,
-    erased: Mapping[str, str] | None = None,
-) -> Reconciliation:
-    """Ask for the billing events of these jobs and compare. Raises what the provider raises.
+class Books:
+    """The one reconciler, of the command and of the hourly look."""
 
-    A job whose charge was an estimate (basis `unknown`) is corrected by an `adjust` entry, and its receipt with it;
-    with `correct_all` every other amount that was billed as well. `erased` names the requests of jobs whose rows are
-    gone, by job id.
-    """
-    gone = erased or {}
-    charges = [
-        Charge(job.job_id, request_id, job.at, job.charged_nanousd)
-        for job in jobs
-        if not job.play and (request_id := job.request_id or gone.get(job.job_id, ""))
-    ]
-    events: list[BillingEvent] = []
-    for start in range(0, len(charges), _CHUNK):
-        events += await events_of([charge.request_id for charge in charges[start : start + _CHUNK]])
-    if charges and not events:
-        return Reconciliation(day_balances(charges, (), zone), (), answered=False)
-    found = compare(charges, events, now=now)
-    corrected: dict[str, int] = {}
-    for difference in found.differences:
-        if await _put_right(difference, ledger, store, correct_all=correct_all):
-            corrected[difference.job_id] = difference.theirs_nanousd or 0
-    after = [
-        dataclasses.replace(charge, charged_nanousd=corrected.get(charge.job_id, charge.charged_nanousd))
-        for charge in charges
-    ]
-    return Reconciliation(day_balances(after, events, zone), found.differences, frozenset(corrected))
+    def __init__(self, store: JobStore, ledger: SqlLedger, upscaler: Upscaler, state: AppState) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._upscaler = upscaler
+        self._state = state
+        self._erased = ErasedRequests(state, ledger.clock)
+
+    async def compare(self, since: float, *, correct_all: bool = False) -> Reconciliation:
+        """Compare everything since then. Raises what the provider raises.
+
+        With `correct_all` every charge becomes what was billed, nothing where nothing was.
+        """
+        now, zone = self._ledger.clock.now(), self._ledger.settings.zone
+        sent = [request async for request in self._store.sent_requests(since)]
+        gone = [SentRequest(one.job_id, one.request_id, one.at, one.at, ended=True) for one in await self._erased.all()]
+        sent += [one for one in gone if one.made_at >= since]
+        events = await self._events([one.request_id for one in sent], since, now)
+        known = {one.request_id for one in sent}
+        others = [event.request_id for event in events if event.request_id not in known]
+        sent += await self._store.of_requests(others)
+        sent += [one for one in gone if one.request_id in others]
+        charges = await self._charges(sent)
+        if charges and not events:
+            return Reconciliation(day_balances(charges, (), zone), compare([], [], now=now), answered=False)
+        found = compare(charges, events, now=now)
+        corrected = {
+            difference.job_id: difference.theirs_nanousd or 0
+            for difference in found.differences
+            if await self._put_right(difference, correct_all=correct_all)
+        }
+        after = [
+            dataclasses.replace(charge, charged_nanousd=corrected.get(charge.job_id, charge.charged_nanousd))
+            for charge in charges
+        ]
+        return Reconciliation(day_balances(after, events, zone), found, frozenset(corrected))
+
+    async def look(self, metrics: Metrics, operator: OperatorAlerts) -> None:
+        """Compare what is new since the last look, and tell the operator of each difference once."""
+        now = self._ledger.clock.now()
+        last = await self._state.get(_AREA, "compared_until")
+        since = max(now - _LONGEST_S, (float(last) if last else now - _FIRST_S) - _OVERLAP_S)
+        try:
+            found = await self.compare(since)
+        except UpscaleError as error:
+            log.info("reconcile_not_possible", error=error.code)
+            return
+        if not found.answered:
+            return
+        await self._state.put(_AREA, "compared_until", now)
+        open_ones = [one for one in found.found.differences if one.job_id not in found.corrected]
+        total = sum(abs((one.ours_nanousd or 0) - (one.theirs_nanousd or 0)) for one in open_ones)
+        metrics.level("reconcile_difference_usd", total / NANOUSD_PER_USD)
+        new = [one for one in open_ones if await self._state.claim("books_told", one.request_id, ttl_s=_TOLD_S)]
+        for one in new:
+            log.warning("reconcile_difference", job=one.job_id, request=one.request_id, kind=one.kind,
+                        ledger_nanousd=one.ours_nanousd, fal_nanousd=one.theirs_nanousd)  # fmt: skip
+        if new:
+            told = (BookedTwice(one.job_id, one.request_id, one.ours_nanousd, one.theirs_nanousd) for one in new)
+            operator.tell(BooksDiffer(tuple(told)))
+
+    async def _events(self, request_ids: Sequence[str], since: float, until: float) -> Sequence[BillingEvent]:
+        if isinstance(self._upscaler, BillsByTime):
+            return await self._upscaler.billing_window(since, until)
+        events: list[BillingEvent] = []
+        for start in range(0, len(request_ids), _CHUNK):
+            events += await self._upscaler.billing_events(request_ids[start : start + _CHUNK])
+        return events
+
+    async def _charges(self, sent: Sequence[SentRequest]) -> list[Charge]:
+        """From the ledger, not from the jobs: the ledger is the truth about money."""
+        holds = await self._ledger.holds([one.job_id for one in sent])
+        play = not self._upscaler.real_money
+        charges = []
+        for one in sent:
+            hold = holds.get(one.job_id)
+            if hold is None or hold.play == play:
+                charged, settled = (hold.charged_nanousd, hold.state == "settled") if hold is not None else (0, False)
+                ended_at = one.ended_at or one.made_at
+                charges.append(Charge(one.job_id, one.request_id, one.made_at, charged, settled or one.ended, ended_at))
+        return charges
+
+    async def _put_right(self, difference: Difference, *, correct_all: bool) -> bool:
+        job = await self._store.get(difference.job_id) if difference.job_id else None
+        receipt = job.receipt if job is not None else None
+        if not difference.job_id or not (correct_all or _is_sure(difference, receipt)):
+            return False
+        amount, units = difference.theirs_nanousd or 0, difference.units or None
+        await self._ledger.correct(
+            difference.job_id, amount_nanousd=amount, note="provider's billing event", megapixels=units
+        )
+        if receipt is not None:
+            receipt = dataclasses.replace(receipt, charged_nanousd=amount, basis="units", units=difference.units)
+            try:
+                await self._store.update(difference.job_id, receipt=receipt)
+            except JobNotFound:  # erased by its owner meanwhile; the ledger is right all the same
+                log.info("corrected_without_job", job=difference.job_id)
+        return True
+
+
+def _is_sure(difference: Difference, receipt: Receipt | None) -> bool:
+    """Whether the bill replaces a charge on an estimate without anybody being asked."""
+    theirs = difference.theirs_nanousd
+    if theirs is None or receipt is None or receipt.basis != "unknown":
+        return False
+    return is_plausible_bill(Decimal(1), theirs, receipt.estimate_nanousd)
 
 
 def day_balances(charges: Iterable[Charge], events: Iterable[BillingEvent], zone: ZoneInfo) -> tuple[DayBalance, ...]:
@@ -122,21 +196,3 @@ def day_balances(charges: Iterable[Charge], events: Iterable[BillingEvent], zone
     for event in events:
         add(days.get(event.request_id) or str(local_day(event.at, zone)), 0, 0, event.cost_nanousd)
     return tuple(DayBalance(day, *sums[day]) for day in sorted(sums))
-
-
-async def _put_right(difference: Difference, ledger: Corrector, store: JobRows, *, correct_all: bool) -> bool:
-    if difference.theirs_nanousd is None or not difference.job_id:
-        return False
-    job = await store.get(difference.job_id)
-    receipt = job.receipt if job is not None else None
-    if not correct_all and (receipt is None or receipt.basis != "unknown"):
-        return False
-    amount, units = difference.theirs_nanousd, difference.units
-    await ledger.correct(difference.job_id, amount_nanousd=amount, note="provider's billing event", megapixels=units)
-    if receipt is not None:
-        receipt = dataclasses.replace(receipt, charged_nanousd=amount, basis="units", units=units)
-        try:
-            await store.update(difference.job_id, receipt=receipt)
-        except JobNotFound:  # erased by its owner meanwhile; the ledger is right all the same
-            return True
-    return True

@@ -6,14 +6,13 @@ spending: that is the ledger's.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from core.budgets.alert_sender import AlertDesk, Notify
 from core.budgets.prices import PriceBook
-from core.budgets.reconcile import JobRows, Reconciliation, reconcile
 from core.budgets.reports import ChargedJob, UsageFilter, UsageReport
 from core.budgets.reports.build import build
 from core.budgets.reports.chart import ChartDrawer
@@ -25,7 +24,6 @@ from core.domain.identity import person_key
 from core.domain.job import Requester
 from core.domain.limits import Measure, ScopeKind, Window
 from core.domain.windows import local_day
-from core.ports import BillingEvent
 from core.storage.ledger import SqlLedger
 from core.storage.ledger.anonymise import forget_member
 from core.storage.ledger.usage import SqlUsage
@@ -129,23 +127,6 @@ class BudgetDesk(RuleDesk):
     async def send_alerts(self, notify: Notify) -> int:
         """Send what is due through `notify`; what cannot be sent is tried again later. Returns how many went out."""
         return await self._alerts.send(notify)
-
-    async def reconcile(
-        self,
-        events_of: Callable[[Sequence[str]], Awaitable[Sequence[BillingEvent]]],
-        store: JobRows,
-        *,
-        period: str = "month",
-        correct_all: bool = False,
-        erased: Mapping[str, str] | None = None,
-    ) -> Reconciliation:
-        """Compare the ledger with the provider's billing events, job by job. For the operator."""
-        days = parse_period(period, self.today())
-        jobs = await self._usage.charged_jobs(UsageFilter(days.first, days.last, play=False))
-        now = self.ledger.clock.now()
-        return await reconcile(
-            jobs, events_of, self.ledger, store, now=now, zone=self.zone, correct_all=correct_all, erased=erased
-        )
 
     async def export(self, requester: Requester) -> Sequence[Mapping[str, Any]]:
         """The member's ledger entries, JSON-safe."""

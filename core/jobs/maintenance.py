@@ -19,6 +19,7 @@ from core.domain.job import Job, JobState
 from core.engine.workflows import DbosEngine
 from core.jobs.obligations import fulfil_due
 from core.jobs.steps import Pipeline, next_step
+from core.ports import StuckJobs
 from core.storage.database import DATABASE_ERRORS
 
 log = structlog.get_logger(__name__)
@@ -30,7 +31,15 @@ _MAX_TAKEOVERS_PAID = 100
 """What was made and paid for is fetched over days, through many restarts."""
 
 _STALE_S = 45.0
-_ENGINE_KEPT_S = 30 * 86_400
+_ENGINE_KEPT_S = 3 * 86_400
+_LONGEST_WORK_S = 86_400.0
+"""Besides the time that fal may hold a request back: turns, downloads, the provider being away."""
+
+_PAGE = 500
+_ERASED_AT_ONCE = 8
+_MOST_PAGES = 100
+"""In one turn of a duty: 50,000 jobs a minute are more than ever end."""
+
 _UPLOAD_KEPT_S = 86_400
 _INCIDENTS_KEPT_S = 90 * 86_400
 
@@ -80,8 +89,9 @@ class Janitor:
             Duty("obligations", 2, self.fulfil_obligations),
             Duty("stale", 15, self.pick_up),
             Duty("holds", 30, self.keep_holds),
-            Duty("images", 600, self.delete_old_images),
+            Duty("images", 60, self.delete_old_images),
             Duty("purges", 60, members.finish_purges),
+            Duty("stuck", 600, self.find_stuck),
             Duty("engine", 3600, self.forget_workflows),
             Duty("expired", 3600, self.forget_expired),
             *extra,
@@ -177,14 +187,30 @@ class Janitor:
     async def delete_old_images(self) -> None:
         """What is older than the retention, here and at the provider; and uploads that became no job."""
         now = self._tools.clock.now()
-        for job in await self._tools.store.finished_before(now - self._retention_s):
-            await self._members.erase_images(job)
+        for _ in range(_MOST_PAGES):
+            old = await self._tools.store.finished_before(now - self._retention_s, limit=_PAGE)
+            for start in range(0, len(old), _ERASED_AT_ONCE):
+                await asyncio.gather(*map(self._members.erase_images, old[start : start + _ERASED_AT_ONCE]))
+            if len(old) < _PAGE:
+                break
         await self._tools.files.forget_uploads(_UPLOAD_KEPT_S, now)
-        await self._tools.disk.scan()
 
     async def forget_workflows(self) -> None:
-        """The engine's rows of jobs that ended a month ago."""
-        await self._engine.forget_before(self._tools.clock.now() - _ENGINE_KEPT_S)
+        """The engine's rows of jobs that ended days ago. What matters of a job is in its own row."""
+        for _ in range(_MOST_PAGES):
+            if not await self._engine.forget_before(self._tools.clock.now() - _ENGINE_KEPT_S):
+                break
+
+    async def find_stuck(self) -> None:
+        """Jobs older than a job can be: the operator is told, for only a person can tell why."""
+        now, settings = self._tools.clock.now(), self._tools.settings
+        count, oldest_id = await self._tools.store.older_than_possible(
+            working_since=now - settings.start_within_s - _LONGEST_WORK_S,
+            delivering_since=now - settings.collect_retry_s - settings.deliver_retry_s - _LONGEST_WORK_S,
+        )
+        self._tools.metrics.level("jobs_stuck", count)
+        if count:
+            self._tools.operator.tell(StuckJobs(count, oldest_id))
 
     async def forget_expired(self) -> None:
         """Claims and states whose time is over, and incidents of more than three months ago."""

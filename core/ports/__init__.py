@@ -10,7 +10,16 @@ from core.ports.files import TILE_PX, Media, MediaFile, PictureOf, ResultLinks, 
 from core.ports.guests import Guests, KnownPlace, KnowsOwner, PlaceFacts, Verdict
 from core.ports.metrics import Metrics, NoMetrics
 from core.ports.money import Granted, HoldAnswer, HoldRequest, Ledger, MustWait
-from core.ports.operator import LogOnly, OperatorAlerts, OperatorNews, PlaceAsks, UnclearBill, UnclearPrice
+from core.ports.operator import (
+    BooksDiffer,
+    LogOnly,
+    OperatorAlerts,
+    OperatorNews,
+    PlaceAsks,
+    StuckJobs,
+    UnclearBill,
+    UnclearPrice,
+)
 from core.ports.ownership import Lease, NotOwner, OwnLease
 from core.ports.service import Service
 from core.ports.storage import AppState, JobEngine, JobStore, Obligation, Obligations, OpenHere
@@ -31,6 +40,7 @@ __all__ = [
     "AdapterContext",
     "AppState",
     "BillingEvent",
+    "BooksDiffer",
     "Capabilities",
     "Change",
     "ChatAdapter",
@@ -76,6 +86,7 @@ __all__ = [
     "ReplyMemo",
     "ResultLinks",
     "Service",
+    "StuckJobs",
     "TileSet",
     "UnclearBill",
     "UnclearPrice",

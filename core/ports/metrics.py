@@ -11,6 +11,8 @@ Level: TypeAlias = Literal[
     "jobs_waiting",
     "jobs_running",
     "oldest_job_seconds",
+    "jobs_stuck",
+    "obligations_open",
     "budget_used_ratio",
     "credit_usd",
     "disk_free_bytes",

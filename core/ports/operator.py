@@ -36,7 +36,35 @@ class PlaceAsks:
     by: str
 
 
-OperatorNews: TypeAlias = UnclearBill | UnclearPrice | PlaceAsks
+@dataclass(frozen=True, slots=True)
+class BookedTwice:
+    """One request in both books: what we charged and what was billed, None where nothing is known.
+
+    `job_id` is empty where no job of ours made it.
+    """
+
+    job_id: str
+    request_id: str
+    ours_nanousd: int | None
+    theirs_nanousd: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BooksDiffer:
+    """New differences between our books and the provider's bill."""
+
+    differences: tuple[BookedTwice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StuckJobs:
+    """So many unfinished jobs are older than a job can be."""
+
+    count: int
+    oldest_id: str
+
+
+OperatorNews: TypeAlias = UnclearBill | UnclearPrice | BooksDiffer | StuckJobs | PlaceAsks
 
 
 class OperatorAlerts(Protocol):

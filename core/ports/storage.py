@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -61,6 +61,17 @@ class Obligations(Protocol):
 
     async def count(self) -> int:
         """How many are open."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentRequest:
+    """A job's request at the provider. Times are unix seconds."""
+
+    job_id: str
+    request_id: str
+    made_at: float
+    ended_at: float | None
+    ended: bool
 
 
 class JobStore(Protocol):
@@ -125,6 +136,15 @@ class JobStore(Protocol):
 
     async def with_request(self, request_id: str) -> Job | None:
         """The job that this request at the provider belongs to."""
+
+    def sent_requests(self, since: float) -> AsyncIterator[SentRequest]:
+        """The requests at the provider of all jobs made since then, oldest first."""
+
+    async def of_requests(self, request_ids: Sequence[str]) -> Sequence[SentRequest]:
+        """Those of these requests that some job of ours made."""
+
+    async def older_than_possible(self, *, working_since: float, delivering_since: float) -> tuple[int, str]:
+        """How many unfinished jobs were made before these times, and the oldest one's id."""
 
     async def open_jobs(self) -> OpenJobs:
         """How many jobs wait and run, over all processes, and since when the oldest does."""

@@ -1,27 +1,24 @@
-"""The jobs table behind `core.ports.JobStore`, with the few searches that the pipeline and the janitor need."""
+"""The jobs table behind `core.ports.JobStore`: every change of a job, and a person's own jobs."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from core.domain.errors import JobNotFound
 from core.domain.identity import TEAM_SCOPED, is_same_person
 from core.domain.job import Job, JobState, Remote, Requester
-from core.ports import Clock, NotOwner
+from core.ports import NotOwner
 from core.ports.ownership import owner_token
-from core.ports.storage import OpenHere, OpenJobs
 from core.storage.codec import from_row, to_row
-from core.storage.database import Database
-from core.storage.encryption import Vault
+from core.storage.job_searches import JobSearches
 from core.storage.obligations import owe_announcement
-from core.storage.tables import app_state, incidents, jobs, replicas
+from core.storage.tables import jobs, replicas
 
 _ID = jobs.c.id == bindparam("job")
 _ADD = insert(jobs)
@@ -31,7 +28,6 @@ _SET = update(jobs).where(_ID)
 _SIGNED_IN = select(replicas.c.name).where(replicas.c.token == bindparam("token"))
 _CLAIM = update(jobs).where(_ID, _SIGNED_IN.exists()).values(owner=bindparam("token"))
 _OWNER = select(jobs.c.owner).where(_ID)
-_PAGE_ROWS = 500
 _MEMO = select(jobs.c.memo).where(_ID)
 _SAME = (
     select(jobs.c.id, jobs.c.platform, jobs.c.workspace_id, jobs.c.user_id)
@@ -41,16 +37,9 @@ _SAME = (
 )
 """By the fingerprint alone: with more conditions SQLite takes the index of the member's jobs and walks all of them."""
 
-_UNFINISHED = (JobState.QUEUED.value, JobState.RUNNING.value, JobState.DELIVERING.value)
 
-
-class SqlJobStore:
+class SqlJobStore(JobSearches):
     """Jobs on SQLite or PostgreSQL. Each method is one transaction."""
-
-    def __init__(self, database: Database, vault: Vault, clock: Clock) -> None:
-        self._db = database
-        self._vault = vault
-        self._clock = clock
 
     async def add(self, job: Job) -> tuple[Job, bool]:
         """Insert unless the key exists; the stored job, and whether it is new."""
@@ -173,79 +162,6 @@ class SqlJobStore:
                     return found
         return None
 
-    async def unconfirmed_before(self, now: float) -> Sequence[Job]:
-        """Jobs whose price was not agreed to in time."""
-        waiting = JobState.AWAITING_CONFIRMATION.value
-        return await self._list(select(jobs).where(jobs.c.state == waiting, jobs.c.confirm_by_at < now).limit(200))
-
-    async def cancel_requests(self) -> Sequence[str]:
-        """Ids of unfinished jobs that somebody wants stopped."""
-        query = select(jobs.c.id).where(jobs.c.state.in_(_UNFINISHED), jobs.c.cancel_requested_by != "")
-        async with self._db.read() as connection:
-            return [row.id for row in await connection.execute(query.limit(5000))]
-
-    async def finished_before(self, at: float, *, limit: int = 200) -> Sequence[Job]:
-        """Ended jobs whose images are still kept though they ended before `at`."""
-        query = select(jobs).where(jobs.c.finished_at < at, jobs.c.images_deleted.is_(False))
-        return await self._list(query.limit(limit))
-
-    async def unfinished(self, *, updated_before: float) -> Sequence[str]:
-        """Ids of jobs that should be moving but were not touched since `updated_before`, oldest first."""
-        query = select(jobs.c.id).where(jobs.c.state.in_(_UNFINISHED), jobs.c.updated_at < updated_before)
-        async with self._db.read() as connection:
-            return list((await connection.execute(query.order_by(jobs.c.updated_at).limit(20_000))).scalars())
-
-    async def of_workspace(self, platform: str, workspace_id: str, *, after_id: str = "") -> Sequence[Job]:
-        """A workspace's jobs whose images are kept, by id, some hundreds from `after_id` on."""
-        here = and_(jobs.c.platform == platform, jobs.c.workspace_id == workspace_id, jobs.c.id > after_id)
-        query = select(jobs).where(here, jobs.c.images_deleted.is_(False))
-        return await self._list(query.order_by(jobs.c.id).limit(_PAGE_ROWS))
-
-    async def owners_of(self, job_ids: Sequence[str]) -> Mapping[str, tuple[Requester, bool]]:
-        """Who asked for these jobs, and whether they are paid for (or cost nothing); unknown ones are left out."""
-        c = jobs.c
-        paid = or_(c.request_id != "", c.submit_mark.not_in(("", "none")), c.state == JobState.SUCCEEDED.value)
-        query = select(c.id, c.platform, c.user_id, c.workspace_id, paid.label("paid")).where(c.id.in_(job_ids))
-        async with self._db.read() as connection:
-            rows = (await connection.execute(query)).all()
-        return {
-            row.id: (Requester(row.platform, row.user_id, workspace_id=row.workspace_id), bool(row.paid))
-            for row in rows
-        }
-
-    async def with_request(self, request_id: str) -> Job | None:
-        """The job that this request at the provider belongs to."""
-        found = await self._list(select(jobs).where(jobs.c.request_id == request_id).limit(1))
-        return found[0] if found else None
-
-    async def sent_since(self, at: float, *, after_id: str = "", limit: int = 500) -> Sequence[Job]:
-        """Jobs made since `at` that reached the provider, by id, from `after_id` on: for going through all of them."""
-        query = select(jobs).where(jobs.c.created_at >= at, jobs.c.request_id != "", jobs.c.id > after_id)
-        return await self._list(query.order_by(jobs.c.id).limit(limit))
-
-    async def open_jobs(self) -> OpenJobs:
-        """How many jobs wait and run, over all processes, and since when the oldest does."""
-        query = (
-            select(jobs.c.state, func.count(), func.min(jobs.c.created_at))
-            .where(jobs.c.state.in_(_UNFINISHED))
-            .group_by(jobs.c.state)
-        )
-        async with self._db.read() as connection:
-            rows = (await connection.execute(query)).all()
-        waiting = sum(int(row[1]) for row in rows if row[0] == JobState.QUEUED.value)
-        oldest = min((float(row[2]) for row in rows), default=None)
-        return OpenJobs(waiting, sum(int(row[1]) for row in rows) - waiting, oldest)
-
-    async def open_in(self, workspace: tuple[str, str] | None, *, limit: int) -> OpenHere:
-        """Unfinished jobs of this (platform, workspace id), or of all, oldest first."""
-        here: ColumnElement[bool] = jobs.c.state.in_((*_UNFINISHED, JobState.AWAITING_CONFIRMATION.value))
-        if workspace is not None:
-            here = and_(here, jobs.c.platform == workspace[0], jobs.c.workspace_id == workspace[1])
-        async with self._db.read() as connection:
-            total = (await connection.execute(select(func.count()).where(here))).scalar_one()
-        found = await self._list(select(jobs).where(here).order_by(jobs.c.created_at, jobs.c.id).limit(limit))
-        return OpenHere(tuple(found), int(total))
-
     async def count_takeover(self, job_id: str) -> int:
         """One more process died with this job; how many in all."""
         async with self._db.write() as connection:
@@ -268,33 +184,3 @@ class SqlJobStore:
         """Replace the adapter's notes."""
         values = {"job": job_id, "memo": json.dumps(dict(memo))}
         await self._db.change(lambda connection: connection.execute(_SET, values).rowcount)
-
-    async def add_incident(self, reference: str, *, area: str, kind: str, job_id: str) -> None:
-        """Remember that something unforeseen happened, so that its reference can be looked up."""
-        values = {"reference": reference, "at": self._clock.now(), "area": area, "kind": kind, "job_id": job_id}
-        try:
-            async with self._db.write() as connection:
-                await connection.execute(insert(incidents).values(**values))
-        except IntegrityError:  # not the job's first: found by its job all the same
-            async with self._db.write() as connection:
-                await connection.execute(insert(incidents).values(**{**values, "reference": secrets.token_hex(8)}))
-
-    async def forget_expired(self, incidents_before: float) -> None:
-        """Delete claims and states whose time is over, and incidents older than given."""
-        now = self._clock.now()
-        over = app_state.c.expires_at.is_not(None) & (app_state.c.expires_at <= now)
-        async with self._db.write() as connection:
-            await connection.execute(delete(app_state).where(over))
-            await connection.execute(delete(incidents).where(incidents.c.at < incidents_before))
-
-    async def incident(self, reference: str) -> Mapping[str, Any] | None:
-        """What is known of a reference that is no job's, or of a job's incidents (newest)."""
-        query = select(incidents).where((incidents.c.reference == reference) | (incidents.c.job_id == reference))
-        async with self._db.read() as connection:
-            row = (await connection.execute(query.order_by(incidents.c.at.desc()).limit(1))).mappings().first()
-        return dict(row) if row is not None else None
-
-    async def _list(self, query: Select[Any]) -> Sequence[Job]:
-        async with self._db.read() as connection:
-            rows = (await connection.execute(query)).all()
-        return [from_row(row, self._vault) for row in rows]

@@ -6,7 +6,7 @@ a link or a token is one encrypted text (`secret`).
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, text
 
 metadata = MetaData(
     naming_convention={
@@ -48,8 +48,17 @@ jobs = Table(
     Index(None, "state", "updated_at"),
     Index(None, "fingerprint"),
     Index(None, "request_id"),
-    Index(None, "finished_at"),
+    Index(None, "created_at", "id"),
+    Index(
+        "ix_jobs_kept_finished_at",
+        "finished_at",
+        sqlite_where=text("NOT images_deleted"),
+        postgresql_where=text("NOT images_deleted"),
+    ),
 )
+
+KEPT = text("NOT jobs.images_deleted")
+"""As the index says it: jobs whose pictures are kept."""
 
 replicas = Table(
     "replicas",

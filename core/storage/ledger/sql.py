@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, TypeVar, cast
@@ -30,7 +30,7 @@ from core.storage.ledger.group_commit import Batcher, Ticket
 from core.storage.ledger.keys import Keys
 from core.storage.ledger.rules import VERSION, Bound, Plan, Rules, load_rules, rules_version
 from core.storage.ledger.transaction import LedgerDatabase
-from core.storage.ledger.unit_of_work import Book
+from core.storage.ledger.unit_of_work import Book, Hold
 
 log = structlog.get_logger(__name__)
 
@@ -102,6 +102,10 @@ class SqlLedger:
     async def correct(self, key: str, *, amount_nanousd: int, note: str, megapixels: Decimal | None = None) -> int:
         """Make a settled charge this much by an `adjust` entry; returns the difference in nano-dollars."""
         return cast(int, await self._call(batch.CorrectOp(key, amount_nanousd, megapixels, note)))
+
+    async def holds(self, keys: Sequence[str]) -> Mapping[str, Hold]:
+        """What was held and charged for these jobs."""
+        return await self.database.read(lambda connection: rows.read_holds(connection, keys))
 
     async def statuses(self, requester: Requester) -> tuple[LimitStatus, ...]:
         """Every limit that applies to this person here, with use and holds; narrowest first."""

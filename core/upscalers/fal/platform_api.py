@@ -147,7 +147,7 @@ class PlatformApi:
         if self._config.admin_key is None:
             return events
         for endpoint in sorted({model.endpoint for model in self._config.models.known if model.backend == "fal"}):
-            params = {"start": _iso(start), "end": _iso(end), "endpoint_id": endpoint}
+            params = {"start": _iso(start), "end": _iso(end), "endpoint_id": endpoint, "limit": "1000"}
             async for item in self._entries("/models/billing-events", params, "billing_events", "admin"):
                 if (event := _billing_event(item)) is not None:
                     events.append(event)

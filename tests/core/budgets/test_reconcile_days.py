@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from core.budgets.erased_requests import ErasedRequests
+from core.budgets.reconcile import Books, Reconciliation
 from core.budgets.service import BudgetDesk
 from core.domain.errors import ProviderUnavailable
 from core.domain.job import Job, JobState, Receipt, Remote, ReplyAddress, Source
 from core.domain.parameters.spec import Parameters
-from core.ports import BillingEvent
+from core.ports import BillingEvent, BooksDiffer, NoMetrics, OperatorNews, Upscaler
 from core.presentation.limit_texts import both_books
 from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.jobs import SqlJobStore
 from core.storage.state import SqlAppState
-from core.storage.tables import app_state
+from core.storage.tables import metadata
 from tests.core.storage.ledger_audit import audit
 from tests.core.storage.ledger_kit import (
-    NOON,
     USD,
     FixedPrice,
     HandClock,
-    create_tables,
     job,
     make_ledger,
     member,
@@ -35,20 +34,53 @@ from tests.core.storage.ledger_kit import (
 )
 
 
-class Books:
+class Provider:
+    """A bill, asked by request or (fal) by time."""
+
+    real_money = True
+
+    def __init__(self) -> None:
+        self.bill: list[BillingEvent] = []
+        self.asked: list[int] = []
+        self.away = False
+
+    async def billing_events(self, request_ids: Sequence[str]) -> Sequence[BillingEvent]:
+        self.asked.append(len(request_ids))
+        return [event for event in self.bill if event.request_id in request_ids]
+
+
+class ByTime(Provider):
+    async def billing_window(self, start: float, end: float) -> Sequence[BillingEvent]:
+        if self.away:
+            raise ProviderUnavailable
+        return [event for event in self.bill if start <= event.at <= end]
+
+
+class World:
     """A ledger with jobs, and a provider's bill beside it."""
 
-    def __init__(self, database: Database, folder: Path) -> None:
+    def __init__(self, database: Database, folder: Path, provider: Provider | None = None) -> None:
         self.database = database
         self.clock = HandClock()
         self.desk = BudgetDesk(make_ledger(database, self.clock), FixedPrice())  # type: ignore[arg-type]
-        self.store = SqlJobStore(database, Vault.open(None, folder), self.clock)
-        self.bill: list[BillingEvent] = []
-        self.asked: list[int] = []
+        vault = Vault.open(None, folder)
+        self.store = SqlJobStore(database, vault, self.clock)
+        self.state = SqlAppState(database, vault, self.clock)
+        self.provider = provider or ByTime()
+        self.books = Books(self.store, self.desk.ledger, cast(Upscaler, self.provider), self.state)
+        self.told: list[OperatorNews] = []
 
-    async def events(self, request_ids: Sequence[str]) -> Sequence[BillingEvent]:
-        self.asked.append(len(request_ids))
-        return [event for event in self.bill if event.request_id in request_ids]
+    def tell(self, news: OperatorNews) -> None:
+        self.told.append(news)
+
+    async def look(self) -> None:
+        await self.books.look(NoMetrics(), self)
+
+    async def compare(self, *, correct_all: bool = False) -> Reconciliation:
+        return await self.books.compare(self.clock.at - 7 * 86_400, correct_all=correct_all)
+
+    def billed(self, request_id: str, dollars: float) -> None:
+        self.provider.bill.append(BillingEvent(request_id, self.clock.at, Decimal(20), round(dollars * USD)))
 
     async def done(self, key: str, charged: float, billed: float | None, basis: str = "units") -> None:
         receipt = Receipt(round(charged * USD), 2 * USD, basis)  # type: ignore[arg-type]
@@ -62,6 +94,7 @@ class Books:
             parameters=Parameters(),
             created_at=self.clock.at,
             updated_at=self.clock.at,
+            finished_at=self.clock.at,
             receipt=receipt,
             remote=Remote("fal", submit="sent", request_id=f"r-{key}"),
         )
@@ -69,38 +102,39 @@ class Books:
         await self.desk.ledger.hold(job(key, 2))
         await self.desk.ledger.settle(key, amount_nanousd=round(charged * USD), megapixels=Decimal(20))
         if billed is not None:
-            self.bill.append(BillingEvent(f"r-{key}", NOON, Decimal(20), round(billed * USD)))
+            self.billed(f"r-{key}", billed)
 
 
 @pytest.fixture
-async def books(tmp_path: Path) -> AsyncIterator[Books]:
+async def books(tmp_path: Path) -> AsyncIterator[World]:
     database = Database.connect(sqlite_url(tmp_path))
-    await create_tables(database)
+    async with database.write() as connection:
+        await connection.run_sync(metadata.create_all)
     try:
-        yield Books(database, tmp_path)
+        yield World(database, tmp_path)
     finally:
         await database.close()
 
 
-async def test_books_that_agree_say_so_in_one_line_a_day(books: Books) -> None:
+async def test_books_that_agree_say_so_in_one_line_a_day(books: World) -> None:
     await books.done("a", 1.6, 1.6)
     books.clock.at += 86_400
     await books.done("b", 2, 2)
     await books.done("c", 0.4, 0.4)
-    found = await books.desk.reconcile(books.events, books.store)
-    assert found.differences == ()
+    found = await books.compare()
+    assert found.found.differences == ()
     assert [both_books(d.day, d.ledger_nanousd, d.provider_nanousd, "en") for d in found.days] == [
         "2026-11-23: ledger $1.60, fal $1.60",
         "2026-11-24: ledger $2.40, fal $2.40",
     ]
 
 
-async def test_a_charge_on_an_estimate_is_corrected_once_and_the_receipt_with_it(books: Books) -> None:
+async def test_a_charge_on_an_estimate_is_corrected_once_and_the_receipt_with_it(books: World) -> None:
     await books.done("guess", 2, 1.5, basis="unknown")
     await books.done("sure", 2, 1.8)
-    found = await books.desk.reconcile(books.events, books.store)
+    found = await books.compare()
     assert found.corrected == {"guess"}
-    assert {d.job_id: (d.ours_nanousd, d.theirs_nanousd) for d in found.differences} == {
+    assert {d.job_id: (d.ours_nanousd, d.theirs_nanousd) for d in found.found.differences} == {
         "guess": (2 * USD, round(1.5 * USD)),
         "sure": (2 * USD, round(1.8 * USD)),
     }
@@ -109,58 +143,92 @@ async def test_a_charge_on_an_estimate_is_corrected_once_and_the_receipt_with_it
     assert row is not None
     assert row.receipt is not None
     assert (row.receipt.charged_nanousd, row.receipt.basis) == (round(1.5 * USD), "units")
-    again = await books.desk.reconcile(books.events, books.store)
-    assert (again.corrected, [d.job_id for d in again.differences]) == (frozenset(), ["sure"])
+    again = await books.compare()
+    assert (again.corrected, [d.job_id for d in again.found.differences]) == (frozenset(), ["sure"])
     assert (await books.desk.usage(member())).charged_nanousd == round(3.5 * USD)
     assert await audit(books.desk.ledger.database) == []
 
 
-async def test_on_request_every_amount_is_corrected_but_nothing_without_a_bill(books: Books) -> None:
+async def test_on_request_every_charge_becomes_what_was_billed(books: World) -> None:
     await books.done("dear", 2, 1.8)
     await books.done("unbilled", 2, None)
     books.clock.at += 7200
-    found = await books.desk.reconcile(books.events, books.store, correct_all=True)
-    assert found.corrected == {"dear"}
-    assert {d.job_id: d.kind for d in found.differences} == {"dear": "amount", "unbilled": "not_billed"}
+    found = await books.compare(correct_all=True)
+    assert found.corrected == {"dear", "unbilled"}
+    assert (await books.compare()).found.differences == ()
+    assert {d.job_id: d.kind for d in found.found.differences} == {"dear": "amount", "unbilled": "not_billed"}
 
 
-async def test_without_any_answer_of_the_provider_nothing_is_called_a_difference(books: Books) -> None:
+async def test_without_any_answer_of_the_provider_nothing_is_called_a_difference(books: World) -> None:
     await books.done("a", 2, None)
-    found = await books.desk.reconcile(books.events, books.store)
-    assert (found.answered, found.differences) == (False, ())
+    found = await books.compare()
+    assert (found.answered, found.found.differences) == (False, ())
 
 
-async def test_many_jobs_are_asked_for_in_handfuls(books: Books) -> None:
+async def test_where_the_provider_names_no_bills_by_time_many_jobs_are_asked_for_in_handfuls(
+    books: World, tmp_path: Path
+) -> None:
+    by_request = World(books.database, tmp_path, Provider())
     for number in range(60):
-        await books.done(f"j{number}", 0.1, 0.1)
-    await books.desk.reconcile(books.events, books.store)
-    assert books.asked == [50, 10]
+        await by_request.done(f"j{number}", 0.1, 0.1)
+    await by_request.compare()
+    assert by_request.provider.asked == [50, 10]
 
 
-async def test_a_provider_that_is_away_is_said_so(books: Books) -> None:
-    await books.done("a", 2, 2)
-
-    async def away(_: Sequence[str]) -> Sequence[BillingEvent]:
-        raise ProviderUnavailable
-
+async def test_a_provider_that_is_away_changes_nothing_and_is_asked_again(books: World) -> None:
+    await books.done("a", 2, 1, basis="unknown")
+    books.provider.away = True
     with pytest.raises(ProviderUnavailable):
-        await books.desk.reconcile(away, books.store)
-    assert dataclasses.asdict((await books.store.get("a")).receipt)["charged_nanousd"] == 2 * USD  # type: ignore[union-attr,arg-type]
+        await books.compare()
+    await books.look()
+    assert await books.state.get("books", "compared_until") is None
+    books.provider.away = False
+    await books.look()
+    assert (await books.store.get("a")).receipt.charged_nanousd == USD  # type: ignore[union-attr]
 
 
-async def test_a_job_that_its_owner_erased_still_meets_its_bill(books: Books, tmp_path: Path) -> None:
-    async with books.database.write() as connection:
-        await connection.run_sync(app_state.metadata.create_all)
-    state = SqlAppState(books.database, Vault.open(None, tmp_path), books.clock)
-    gone = ErasedRequests(state, books.clock)
+async def test_every_difference_is_told_to_the_operator_once(books: World) -> None:
+    await books.done("same", 1, 1)
+    await books.done("guess", 2, 1.5, basis="unknown")
+    await books.done("dear", 2, 2.5)
+    await books.done("unbilled", 2, None)
+    books.billed("r-stranger", 7)
+    for _ in range(4):
+        books.clock.at += 3600
+        await books.look()
+    named = [one for news in books.told if isinstance(news, BooksDiffer) for one in news.differences]
+    assert {(one.job_id, one.request_id, one.theirs_nanousd) for one in named} == {
+        ("dear", "r-dear", round(2.5 * USD)), ("unbilled", "r-unbilled", None), ("", "r-stranger", 7 * USD),
+    }  # fmt: skip
+    assert len(named) == 3
+
+
+async def test_a_bill_that_comes_late_meets_its_job_of_an_earlier_look(books: World) -> None:
+    await books.done("held back", 2, None, basis="unknown")
+    for _ in range(30):
+        books.clock.at += 3600
+        await books.look()
+    books.billed("r-held back", 1)
+    await books.look()
+    assert (await books.store.get("held back")).receipt.charged_nanousd == USD  # type: ignore[union-attr]
+
+
+async def test_an_absurd_bill_is_told_and_not_charged(books: World) -> None:
+    await books.done("mad", 2, 40_500, basis="unknown")
+    await books.look()
+    assert (await books.store.get("mad")).receipt.charged_nanousd == 2 * USD  # type: ignore[union-attr]
+    assert len(books.told) == 1
+
+
+async def test_a_job_that_its_owner_erased_still_meets_its_bill(books: World) -> None:
+    gone = ErasedRequests(books.state, books.clock)
     await books.done("gone", 0.4, 0.4)
     row = await books.store.get("gone")
     assert row is not None
     await gone.remember(row)
     await books.store.remove(row.id)
-    erased = {one.job_id: one.request_id for one in await gone.all()}
-    found = await books.desk.reconcile(books.events, books.store, erased=erased)
-    assert found.differences == ()
+    found = await books.compare()
+    assert found.found.differences == ()
     assert [(day.ledger_nanousd, day.provider_nanousd) for day in found.days] == [(USD * 4 // 10, USD * 4 // 10)]
     books.clock.at += 101 * 86_400
     assert await gone.all() == []

@@ -1,0 +1,73 @@
+"""What happens by itself keeps up: retention, the engine's rows, and an alarm for jobs older than they can be."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, text
+
+from core.domain.job import JobState
+from core.ports import OperatorNews, StuckJobs
+from core.storage.database import Database
+from core.storage.tables import KEPT, jobs
+from tests.core.jobs.pipeline_kit import World, world
+
+
+@pytest.fixture
+async def w(tmp_path: Path, any_database_url: str) -> AsyncIterator[World]:
+    async with world(tmp_path, any_database_url) as made:
+        yield made
+
+
+class Told(list[OperatorNews]):
+    def tell(self, news: OperatorNews) -> None:
+        self.append(news)
+
+
+async def _copies(database: Database, number: int) -> None:
+    """So many jobs like the one that is there."""
+    async with database.write() as connection:
+        columns = [row[0] for row in (await connection.execute(text("SELECT * FROM jobs LIMIT 0"))).cursor.description]  # type: ignore[union-attr]
+        taken = ", ".join(name for name in columns if name not in ("id", "key"))
+        for start in range(number):
+            await connection.execute(
+                text(f"INSERT INTO jobs (id, key, {taken}) SELECT :id, :id, {taken} FROM jobs LIMIT 1"),
+                {"id": f"copy-{start}"},
+            )
+
+
+async def test_one_turn_of_the_retention_deletes_more_than_ends_meanwhile(w: World) -> None:
+    job = await w.done()
+    await _copies(w.database, 1200)
+    await w.clock.advance(8 * 86_400)
+    await w.janitor.delete_old_images()
+    assert await w.store.finished_before(w.clock.now()) == []
+    assert (await w.job(job.id)).images_deleted
+
+
+async def test_what_the_retention_looks_for_is_read_from_an_index_without_what_was_deleted(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        query = select(jobs).where(jobs.c.finished_at < 1, KEPT).order_by(jobs.c.finished_at)
+        words = str(query.compile(w.database.engine.sync_engine, compile_kwargs={"literal_binds": True}))
+        async with w.database.read() as connection:
+            plan = str((await connection.execute(text(f"EXPLAIN QUERY PLAN {words}"))).all())
+        assert "ix_jobs_kept_finished_at" in plan
+        assert "TEMP B-TREE" not in plan
+
+
+async def test_a_job_older_than_it_can_be_is_told_to_the_operator(w: World) -> None:
+    told = w.tools.operator = Told()
+    job = await w.ask()
+    await w.janitor.find_stuck()
+    assert told == []
+    await w.clock.advance(31 * 3600)
+    await w.janitor.find_stuck()
+    assert told == [StuckJobs(1, job.id)]
+    await w.store.update(job.id, state=JobState.DELIVERING)
+    await w.janitor.find_stuck()
+    assert len(told) == 1, "a result is fetched and delivered for days"
+    await w.clock.advance(10 * 86_400)
+    await w.janitor.find_stuck()
+    assert len(told) == 2
