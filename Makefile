@@ -12,7 +12,7 @@ WORKERS ?= 2
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-dev chromium test check fix bench fuzz chaos golden lock messages clean
+.PHONY: help run setup setup-dev chromium test check audit fix bench fuzz chaos golden lock messages clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -27,7 +27,7 @@ setup-dev: $(VENV)/.installed-dev ## what the bot and its tests need, into .venv
 test: setup-dev chromium ## set up and run every test (TESTS=tests/core for some)
 	@$(BIN)/python -m pytest -q -n $(WORKERS) $(TESTS) $(ARGS)
 
-check: setup-dev ## format, lint, types, import rules, documents, workflows
+check: setup-dev ## format, lint, types, import rules, documents, workflows, known holes in the packages
 	@mkdir -p .cache; status=0; \
 	$(BIN)/ruff format --check --quiet . || { echo "Run 'make fix' to format."; status=1; }; \
 	$(BIN)/ruff check --quiet . || status=1; \
@@ -35,7 +35,11 @@ check: setup-dev ## format, lint, types, import rules, documents, workflows
 	$(BIN)/lint-imports --no-logo || status=1; \
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -W ignore -m mkdocs build --strict >.cache/docs.log 2>&1 || { grep -v INFO .cache/docs.log; status=1; }; \
 	$(BIN)/zizmor --offline --quiet --no-progress .github || status=1; \
+	$(BIN)/python -m tests.tools.audit || status=1; \
 	exit $$status
+
+audit: setup-dev ## known holes in the locked packages; says so where no advisory service answers
+	@$(BIN)/python -m tests.tools.audit
 
 fix: setup-dev ## format, and mend what can be mended by machine
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format .

@@ -36,6 +36,15 @@ def test_every_path_that_is_named_exists(name: str) -> None:
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
+def test_every_attack_that_is_named_is_a_test() -> None:
+    text = (ROOT / "SECURITY.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", text)
+    assert [name for path, name in named if f"def {name}(" not in (ROOT / path).read_text()] == []
+    assert all(f"| **{point} " in text for point in range(1, 10))
+    rows = text.partition("| tried |")[2].splitlines()[2:]
+    assert [row for row in rows if row.startswith("| ") and "**" not in row and "::test_" not in row] == []
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "CHANGELOG.md"])
 def test_every_command_that_is_named_exists(name: str) -> None:
     text = (ROOT / name).read_text()

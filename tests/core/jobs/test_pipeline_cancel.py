@@ -135,8 +135,8 @@ async def test_stopped_by_fal_it_costs_what_fal_bills(w: World) -> None:
     w.upscaler.cancel_stops = False
     answer = w.upscaler.cancel
 
-    async def finish_all_the_same(request_id: str) -> Any:
-        said = await answer(request_id)
+    async def finish_all_the_same(request_id: str, *more: Any) -> Any:
+        said = await answer(request_id, *more)
         w.upscaler.taken[request_id].finish()
         return said
 
