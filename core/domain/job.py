@@ -12,6 +12,7 @@ from typing import Any, Literal
 from core.domain.errors import UpscaleError
 from core.domain.limits import LimitStatus
 from core.domain.parameters.spec import Parameters
+from core.domain.similarity import Similarity
 
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's alphabet: no i, l, o or u, so that a reference survives being read aloud."""
@@ -174,6 +175,7 @@ class Result:
     """The larger picture. `path` is on this machine's disk, relative to the data directory, and may be gone.
 
     `link` is an address under which the full file can be had while it is kept; None where there is none.
+    `similarity` is None where it was not measured.
     `repeat_of` names the earlier job whose result this is, for a free repeat.
     """
 
@@ -188,6 +190,7 @@ class Result:
     link: str | None = None
     repeat_of: str = ""
     notes: tuple[ResultNote, ...] = ()
+    similarity: Similarity | None = None
 
 
 DeliveryKind = Literal["original", "lossless_webp", "webp", "jpeg", "preview", "link", "direct_message", "kept", "page"]

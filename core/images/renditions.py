@@ -108,14 +108,15 @@ class JobMedia:
         return await (self.original(job) if of == "result" else self.source(job))
 
     async def compare(self, job: Job) -> MediaFile:
-        """Before and after of the most detailed region."""
+        """Before and after of the most detailed part, and of the most changed one."""
         before, after = await self.source(job), await self.original(job)
 
         async def make(out: Path) -> MediaFile:
             made = await self._images.compare(before.path, after.path, out)
-            return _file(made.path, made.mime, "preview", made.width_px, made.height_px)
+            file = _file(made.path, made.mime, "preview", made.width_px, made.height_px)
+            return dataclasses.replace(file, rows=made.rows)
 
-        return await self._kept(job, "compare", make)
+        return await self._kept(job, "compared", make)
 
     async def _kept(self, job: Job, name: str, make: Callable[[Path], Awaitable[MediaFile]]) -> MediaFile:
         """The file made earlier under this name, else made now."""

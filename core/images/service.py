@@ -16,6 +16,7 @@ from typing import Any
 
 from core.domain.errors import DamagedImage, Draining, ImageTooCostly, InternalError, OutputTooLarge, from_json
 from core.domain.media_types import Format, SavedAs
+from core.domain.similarity import Similarity
 from core.images.facts import Bounds, FittedKind, ImageFacts, ImageLimits, ModelLimits, Note
 from core.images.operations.result import (
     Compared,
@@ -241,10 +242,16 @@ class ImageShop:
         found = await self._result_job("tiles", path=str(path), out=str(out_dir), tile_px=tile_px)
         return int(found["levels"]), str(found["suffix"])
 
+    async def similarity(self, before: Path, after: Path) -> Similarity:
+        """How much of the structure of `before` its enlargement kept. Raises InputError."""
+        return Similarity(**await self._result_job("similarity", before=str(before), after=str(after)))
+
     async def compare(
         self, before: Path, after: Path, out_path: Path, *, labels: tuple[str, str] = ("before", "after")
     ) -> Compared:
-        """Writes before and after of the most detailed region, side by side at 100 %, under 4 MB. Raises InputError."""
+        """Writes before and after of the most detailed and the most changed part, side by side at 100 %, at most 550 px
+        wide and high, under 4 MB. Raises InputError.
+        """
         found = await self._result_job(
             "compare", before=str(before), after=str(after), out=str(out_path), labels=list(labels)
         )

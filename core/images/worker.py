@@ -30,7 +30,7 @@ from core.images.operations import prepare as preparing
 from core.images.operations.delivery import compare as comparing
 from core.images.operations.delivery import fit as fitting
 from core.images.operations.delivery import postprocess as postprocessing
-from core.images.operations.delivery import regions
+from core.images.operations.delivery import regions, similarity
 from core.images.operations.delivery import tiles as tiling
 from core.images.operations.refusals import Refused
 
@@ -67,6 +67,7 @@ OPERATIONS: dict[str, Operation] = {
     "convert": lambda a: fitting.convert(Path(a["path"]), Path(a["out"]), a["saved_as"], a["quality"], _limits(a)),
     "preview": lambda a: fitting.preview(Path(a["path"]), Path(a["out"]), a["max_side_px"], a["max_bytes"], _limits(a)),
     "tiles": lambda a: tiling.cut(Path(a["path"]), Path(a["out"]), a["tile_px"], _limits(a)),
+    "similarity": lambda a: similarity.measure(Path(a["before"]), Path(a["after"]), _limits(a)),
     "compare": lambda a: comparing.compare(
         Path(a["before"]), Path(a["after"]), Path(a["out"]), (a["labels"][0], a["labels"][1]), _limits(a)
     ),

@@ -20,6 +20,8 @@ class MediaFile:
     width_px: int
     height_px: int
     bytes: int
+    rows: int = 1
+    """Of a comparison: 2 where the most changed part stands below the most detailed one."""
 
 
 PictureOf = Literal["result", "source"]

@@ -9,6 +9,7 @@ from core.domain.job import Awaited, Delivery, Job, JobState, Progress, Quote, R
 from core.domain.limits import LimitStatus
 from core.domain.models import DEFAULT_MODEL
 from core.domain.parameters.spec import Value
+from core.domain.similarity import Place
 from core.presentation.formats import cents, factor_text, moment, number, percent, pixels, seconds, size
 from core.presentation.limit_texts import left_sentence, tightest
 from core.presentation.translations import tr, trn
@@ -206,7 +207,41 @@ def notes_text(job: Job, locale: str) -> str:
     }
     notes = job.input.notes if job.input is not None else ()
     told = [sentences[note] for note in notes if sentences[note]]
-    return " ".join([*told, *_result_notes(job, locale)])
+    return " ".join([*told, *_result_notes(job, locale), *_similarity(job, locale)])
+
+
+_REPAINTED_BELOW = 70
+_ALL_KEPT = 99
+
+
+def _similarity(job: Job, locale: str) -> list[str]:
+    found = job.result.similarity if job.result is not None else None
+    if found is None:
+        return []
+    kept, share, told = found.percent, percent(found.percent / 100, locale), []
+    if kept < _REPAINTED_BELOW:
+        told.append(tr("The model repainted much of this image.", locale))
+    if found.most_changed is None or kept >= _ALL_KEPT:
+        return [*told, tr("Kept {share} of the structure.", locale, share=share)]
+    place = _place_name(found.most_changed, locale)
+    return [*told, tr("Kept {share} of the structure; most changed: {place}.", locale, share=share, place=place)]
+
+
+def _place_name(place: Place, locale: str) -> str:
+    names: dict[Place, str] = {
+        "top_left": tr("top left", locale), "top": tr("top", locale), "top_right": tr("top right", locale),
+        "left": tr("left", locale), "centre": tr("centre", locale), "right": tr("right", locale),
+        "bottom_left": tr("bottom left", locale), "bottom": tr("bottom", locale),
+        "bottom_right": tr("bottom right", locale),
+    }  # fmt: skip
+    return names[place]
+
+
+def comparison_text(job: Job, rows: int, locale: str) -> str:
+    """What a comparison of this job shows, and at which scale."""
+    scale = factor_text(reached_factor(job), locale)
+    text = tr("Before (left, enlarged {factor}) and after (right), at 100%.", locale, factor=scale)
+    return text if rows == 1 else f"{text} {tr('Above: most detail. Below: most changed.', locale)}"
 
 
 def delivery_text(delivery: Delivery, locale: str) -> str:

@@ -133,7 +133,7 @@ class Buttons:
         job = await self._desk.service.job(job_id, answer.actor)
         picture = await self._desk.media.compare(job)
         name = file_name(job, picture, "compare")
-        card = comparison(job, answer.locale)
+        card = comparison(job, answer.locale, rows=picture.rows)
         await answer.show(Payload(lambda _: draw(card, {"comparison": name}), ((picture.path, name),)))
 
     async def _details(self, answer: Answer, job_id: str) -> None:

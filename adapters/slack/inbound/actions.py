@@ -143,7 +143,7 @@ async def _compare(desk: Desk, press: Press, actor: Requester) -> None:
         return
     job = await desk.service.job(press.job_id, actor)
     file = await desk.media.compare(job)
-    said = tr("Before (left) and after (right), the most detailed part at 100 %", actor.locale)
+    said = words.comparison_text(job, file.rows, actor.locale)
     name = f"compare-{job.id}{suffix_for(file.mime)}"
     picture = sendfile.Picture(file.path, name, said, file.bytes, file_name(job))
     team = Team(press.where.team_id, press.where.enterprise_id)

@@ -105,6 +105,21 @@ def upright(path: Path, kind: Format) -> VipsImage:
     return load(path, kind, stream=False).autorot()
 
 
+def reduced(path: Path, facts: ImageFacts, side_px: int) -> VipsImage:
+    """The picture, upright and at most about twice the asked longest side, read in one stream, as a JPEG's reader
+    reduces it for nothing. Held in memory.
+    """
+    longest = max(facts.width_px, facts.height_px)
+    if facts.format == "jpeg":
+        shrink = next(s for s in (8, 4, 2, 1) if s == 1 or longest // s >= side_px * 2)
+        image = pyvips.Image.jpegload(str(path), shrink=shrink, access="sequential", fail_on="error")
+    else:
+        image = load(path, facts.format)
+    side = min(longest, side_px * 2)
+    small = image.thumbnail_image(side, height=side, size="down", auto_rotate=False).copy_memory()
+    return small if facts.orientation == 1 else small.autorot()
+
+
 def facts_of(path: Path, kind: Format, image: VipsImage, *, is_transparent: bool | None = None) -> ImageFacts:
     """What the header tells. Nothing is decoded."""
     orientation = orientation_of(image)

@@ -83,9 +83,11 @@ class Preview(_Written):
     """A reduced picture."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Compared(_Written):
-    """Before and after in one picture."""
+    """Before and after in one picture: of the most detailed part, and with two `rows` of the most changed one below."""
+
+    rows: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,8 +23,10 @@ from core.domain.errors import (
     ProviderHalted,
     ProviderUnavailable,
     ResultExpired,
+    UpscaleError,
 )
 from core.domain.job import Awaited, Job, JobState, Made, Progress, Remote, Result, ResultNote
+from core.domain.similarity import Similarity
 from core.images.service import ImageFacts, StrippedResult
 from core.jobs.admission import Share
 from core.jobs.context import SILENT_S, Next, Tools
@@ -134,6 +136,7 @@ async def _fetch(tools: Tools, job: Job, made: Made) -> Result:
     try:
         found = await _patiently(tools, job, "file", _whole_file(tools, job, made, part))
         notes = await _judge(tools, job, made, part, found)
+        similarity = await _similarity(tools, job, part)
         found = await like_its_source(tools, job, found)
     except (ResultExpired, InputError, ModelFailed) as error:
         if job.receipt is None:
@@ -155,7 +158,18 @@ async def _fetch(tools: Tools, job: Job, made: Made) -> Result:
         caption=made.caption,
         link=tools.links.link(job.id, path.name) or _web_link(made.image_url),
         notes=notes,
+        similarity=similarity,
     )
+
+
+async def _similarity(tools: Tools, job: Job, path: Path) -> Similarity | None:
+    """None where what was sent is gone, or cannot be compared: no reason to keep anybody waiting."""
+    sent = tools.files.input(job.id)
+    try:
+        return await tools.images.similarity(sent, path) if sent.exists() else None
+    except (UpscaleError, OSError) as error:
+        log.warning("similarity_not_measured", job=job.id, error=str(error))
+        return None
 
 
 def _whole_file(tools: Tools, job: Job, made: Made, part: Path) -> Callable[[], Awaitable[StrippedResult]]:

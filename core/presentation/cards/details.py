@@ -9,7 +9,7 @@ from core.presentation.card import Card, Code, Fact, Line, Moment, Picture, Sect
 from core.presentation.cards.job import ALT_MAX_CHARS
 from core.presentation.cards.notice import reference_line
 from core.presentation.formats import mb, seconds, size
-from core.presentation.job_texts import notes_text, size_line
+from core.presentation.job_texts import comparison_text, notes_text, size_line
 from core.presentation.parameter_texts import value_text, values_of
 from core.presentation.translations import tr
 
@@ -99,14 +99,14 @@ def _times(job: Job, locale: str) -> tuple[Fact, ...]:
     return requested, Fact((tr("Finished", locale),), (Moment(job.finished_at, "date_time"),))
 
 
-def comparison(job: Job, locale: str) -> Card:
-    """Before and after, side by side."""
-    alt = tr("Before on the left, after on the right, at 100%", locale)
+def comparison(job: Job, locale: str, *, rows: int = 1) -> Card:
+    """Before and after, side by side, in one row or two."""
+    alt = comparison_text(job, rows, locale)
     size_words = size_line(job, locale)
     return Card(
         "done",
         tr("Before and after, at 100%", locale),
         job.source.name,
         pictures=(Picture("comparison", alt[:ALT_MAX_CHARS], job.spoiler),),
-        small=lines(size_words),
+        small=lines(alt, size_words),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import pyvips
 
 from core.domain.errors import ContentRejected, ModelFailed
-from core.domain.job import Job, JobState, ResultNote, Source
+from core.domain.job import Job, JobState, ResultNote, Similarity, Source
 from core.images.service import ImageShop
 from core.presentation.job_texts import notes_text, reached_factor
 from core.upscalers.fal import FalUpscaler
@@ -30,6 +31,7 @@ from tests.emulators.fal import (
 )
 from tests.emulators.fal.faults import FaultKind
 from tests.emulators.fal.outcomes import Outcome
+from tests.fakes import cards
 
 PRICE = USD // 10
 PAGE = Respond(200, text="<!doctype html><title>Back soon</title>", headers={"Content-Type": "text/html"})
@@ -199,3 +201,26 @@ async def test_a_picture_that_comes_back_untouched_is_told(scene: Scene, photo: 
     assert job.result is not None
     assert "unchanged" in job.result.notes
     assert reached_factor(job) == 1.0
+
+
+async def test_how_much_was_kept_is_measured_for_the_receipt(scene: Scene, photo: Path) -> None:
+    job = await scene.done(photo)
+    assert job.result is not None
+    assert job.result.similarity is not None
+    assert job.result.similarity.percent >= 50  # noise, and enlarged half a pixel off
+    assert f"Kept {job.result.similarity.percent}% of the structure" in notes_text(job, "en")
+
+
+@pytest.mark.parametrize(
+    ("similarity", "words"),
+    [
+        (Similarity(99, "top"), "Kept 99% of the structure."),
+        (Similarity(97, "top_right"), "Kept 97% of the structure; most changed: top right."),
+        (Similarity(42, None), "The model repainted much of this image. Kept 42% of the structure."),
+    ],
+)
+def test_a_repainted_picture_is_a_warning(similarity: Similarity, words: str) -> None:
+    job = cards.job()
+    assert job.result is not None
+    told = notes_text(dataclasses.replace(job, result=dataclasses.replace(job.result, similarity=similarity)), "en")
+    assert told.endswith(words)

@@ -1,4 +1,4 @@
-"""Before and after, side by side at 100 %, where the picture has most detail."""
+"""Before and after, side by side at 100 %, where the picture has most detail and where it changed most."""
 
 from __future__ import annotations
 
@@ -12,28 +12,39 @@ import pyvips
 from core.images.facts import ImageFacts, ImageLimits
 from core.images.operations import colour as colours
 from core.images.operations import load as opening
-from core.images.operations.delivery.regions import Region, most_detailed
+from core.images.operations.delivery.regions import Region, most_detailed, strongest
+from core.images.operations.delivery.similarity import lost_structure
 from core.images.operations.prepare import save_jpeg, save_png
 from core.images.operations.refusals import from_codec
 
-_PANE_PX = 640
+_PANE_PX = 273
 _DIVIDER_PX = 4
+"""Two panes are 550 pixels, as wide as chats show a picture without reducing it."""
+
+_SEEN_LOSS = 0.2
+"""Of the structure of one neighbourhood; below it nobody would see a change."""
+
 _MARGIN_PX = 6
-_LABEL_DPI = 110
+_LABEL_DPI = 90
 _MAX_BYTES = 4_000_000
 _INK = [255, 255, 255]
 _PAPER = [24, 24, 27]
 
 
 def compare(before: Path, after: Path, out: Path, labels: tuple[str, str], limits: ImageLimits) -> dict[str, Any]:
-    """Writes the picture to `out`: PNG, or JPEG where a PNG would be over 4 MB. Raises Refused."""
+    """Writes the picture to `out`: PNG, or JPEG where a PNG would be over 4 MB. Raises Refused.
+
+    One row, or two where another part changed more than that of most detail: it is below.
+    """
     facts, _ = opening.examine(after, limits, limit_bytes=1 << 62, decode=False)
     old_facts, _ = opening.examine(before, limits, limit_bytes=1 << 62, decode=False)
     try:
-        region = most_detailed(_upright(after, facts), min(_PANE_PX, facts.width_px), min(_PANE_PX, facts.height_px))
-        new = _shown(region.of(_upright(after, facts)))
-        old = _same_region(before, old_facts, facts, region)
-        picture = _side_by_side(_labelled(old, labels[0]), _labelled(new, labels[1]))
+        rows = []
+        for region in _regions(before, after, facts, limits):
+            new = _shown(region.of(_upright(after, facts)))
+            old = _same_region(before, old_facts, facts, region)
+            rows.append(_beside(_labelled(old, labels[0]), _labelled(new, labels[1]), "horizontal"))
+        picture = rows[0] if len(rows) == 1 else _beside(rows[0], rows[1], "vertical")
         save_png(picture, out)
         mime = "image/png"
         if out.stat().st_size > _MAX_BYTES:
@@ -47,7 +58,19 @@ def compare(before: Path, after: Path, out: Path, labels: tuple[str, str], limit
         "width_px": picture.width,
         "height_px": picture.height,
         "bytes": out.stat().st_size,
+        "rows": len(rows),
     }
+
+
+def _regions(before: Path, after: Path, facts: ImageFacts, limits: ImageLimits) -> list[Region]:
+    width, height = min(_PANE_PX, facts.width_px), min(_PANE_PX, facts.height_px)
+    detailed = most_detailed(_upright(after, facts), width, height)
+    lost, _ = lost_structure(before, after, limits)
+    if lost.max() < _SEEN_LOSS:
+        return [detailed]
+    changed = strongest(lost, (facts.width_px, facts.height_px), width, height)
+    apart = abs(changed.left - detailed.left) > width // 2 or abs(changed.top - detailed.top) > height // 2
+    return [detailed, changed] if apart else [detailed]
 
 
 def _upright(path: Path, facts: ImageFacts) -> Any:
@@ -107,6 +130,7 @@ def _text(label: str) -> Any:
     return pyvips.Image.text(escaped, font="DejaVu Sans Bold 10", **options)
 
 
-def _side_by_side(left: Any, right: Any) -> Any:
-    divider = (pyvips.Image.black(_DIVIDER_PX, left.height) + _PAPER).cast("uchar").copy(interpretation="srgb")
-    return left.join(divider, "horizontal").join(right, "horizontal")
+def _beside(first: Any, second: Any, direction: str) -> Any:
+    size = (_DIVIDER_PX, first.height) if direction == "horizontal" else (first.width, _DIVIDER_PX)
+    divider = (pyvips.Image.black(*size) + _PAPER).cast("uchar").copy(interpretation="srgb")
+    return first.join(divider, direction).join(second, direction)

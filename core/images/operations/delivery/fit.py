@@ -198,9 +198,9 @@ def _write(image: Any, rung: _Rung, out: Path) -> None:
 
 def preview(path: Path, out: Path, max_side_px: int, max_bytes: int, limits: ImageLimits) -> dict[str, Any]:
     """A reduced picture, both limits kept: JPEG, or PNG where it is transparent (and JPEG over white if too large)."""
-    facts, header = opening.examine(path, limits, limit_bytes=1 << 62, decode=False)
+    facts, _ = opening.examine(path, limits, limit_bytes=1 << 62, decode=False)
     try:
-        image = _rough(path, facts, header, max_side_px)
+        image = colours.to_8_bit(opening.reduced(path, facts, max_side_px)).copy_memory()
         mime, small = _shrunk(lambda: image, out, max_side_px, max_bytes)
     except pyvips.Error as error:
         raise from_codec(error, facts.format) from error
@@ -211,19 +211,6 @@ def preview(path: Path, out: Path, max_side_px: int, max_bytes: int, limits: Ima
         "height_px": small.height,
         "bytes": out.stat().st_size,
     }
-
-
-def _rough(path: Path, facts: ImageFacts, header: Any, max_side_px: int) -> Any:
-    """The picture, upright and at most about twice the asked size, read in one stream and held in memory."""
-    longest = max(facts.width_px, facts.height_px)
-    image = header
-    if facts.format == "jpeg":
-        shrink = next(s for s in (8, 4, 2, 1) if s == 1 or longest // s >= max_side_px * 2)
-        image = pyvips.Image.jpegload(str(path), shrink=shrink, access="sequential", fail_on="error")
-    image = colours.to_8_bit(image)
-    side = min(longest, max_side_px * 2)
-    small = image.thumbnail_image(side, height=side, size="down", auto_rotate=False).copy_memory()
-    return small if facts.orientation == 1 else small.autorot()
 
 
 def _shrunk(fresh: Callable[[], Any], out: Path, max_side_px: int, max_bytes: int) -> tuple[str, Any]:

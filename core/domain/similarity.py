@@ -1,0 +1,18 @@
+"""How far a result is from its source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Place = Literal[
+    "top_left", "top", "top_right", "left", "centre", "right", "bottom_left", "bottom", "bottom_right"
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Similarity:
+    """How much of the source's structure the result kept, and the ninth that changed most, if one stands out."""
+
+    percent: int
+    most_changed: Place | None
