@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from playwright.async_api import Browser, Locator, Page, expect
 
+from tests.adapters.web.audit import audit
 from tests.adapters.web.conftest import BROKEN, visit
 from tests.adapters.web.test_real import Bot, bot, photo
 
@@ -54,6 +55,10 @@ async def test_a_batch_is_one_grid_with_its_total_and_what_failed_is_tried_again
     await expect(batch.locator("li[data-state=refused]")).to_have_count(1, timeout=30_000)
     await batch.locator(".cell").first.click()
     await expect(batch.locator(".viewer")).to_be_visible()
+    await batch.get_by_role("button", name="Save as").click()
+    for width in (1440, 390):
+        await page.set_viewport_size({"width": width, "height": 900})
+        assert await audit(page) == []
     await page.reload()
     await expect(page.locator(".batch h3")).to_have_text("2 of 2 done · $0.20 of $0.20")
     await expect(page.locator(".thread > .bots")).to_have_count(1)

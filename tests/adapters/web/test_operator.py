@@ -13,6 +13,7 @@ from core.domain.errors import NotAdmitted
 from core.domain.identity import Place
 from core.domain.job import Requester
 from core.ports import LogOnly, PlaceFacts
+from tests.adapters.web.audit import audit
 from tests.adapters.web.conftest import BROKEN, form, visit
 from tests.adapters.web.site import site
 from tests.adapters.web.test_real import Bot, bot, photo
@@ -46,6 +47,9 @@ async def test_the_operator_sees_jobs_reasons_and_money_and_pauses(
     await waits.get_by_role("button").click()
     await expect(page.locator(f"#recent tr[data-job='{asking}']")).to_contain_text("Cancelled")
     await expect(page.locator("#members")).to_contain_text("$0.10")
+    for width in (1440, 390):
+        await page.set_viewport_size({"width": width, "height": 900})
+        assert await audit(page) == []
     await page.click("#pause")
     await page.get_by_role("dialog").get_by_role("button", name="Pause").click()
     await expect(page.locator("#pause")).to_have_text("Resume")
@@ -72,6 +76,7 @@ async def test_the_operator_lets_places_in(tmp_path: Path, browser: Browser, htt
         asks = seen.page.locator("#places li")
         await expect(asks).to_contain_text("Gallery")
         await expect(asks).to_contain_text("discord:1234")
+        assert await audit(seen.page) == []
         await asks.get_by_role("button", name="Let in").click()
         await expect(asks).to_have_attribute("data-state", "admitted")
         await guests.check(ann)

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
+from tests.adapters.web.audit import audit
 from tests.adapters.web.conftest import form, visit
 from tests.adapters.web.test_real import Bot, start
 
@@ -59,6 +60,7 @@ async def test_a_shared_result_is_seen_without_a_token_until_it_is_deleted(
     await expect(seen.page.locator("blockquote")).to_contain_text("No AI")
     told = await seen.page.content()
     assert "secret-name" not in told
+    assert await audit(seen.page) == []
     assert 'content="noindex' in told
     picture = await seen.page.get_attribute("meta[property='og:image']", "content")
     assert picture is not None

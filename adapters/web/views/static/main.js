@@ -184,7 +184,7 @@ function showPast(job) {
 }
 
 function showPastTogether(jobs) {
-  thread.mine(repeatLine({ ...jobs[0].parameters, seed: null }), { name: t("n_pictures", { n: jobs.length }) });
+  thread.mine(jobs[0].line.replace(/ ?seed=\d+/, ""), { name: t("n_pictures", { n: jobs.length }) });
   const past = jobs.map((job) => ({ card: new Card(actions), name: job.name || job.job_id, job }));
   for (const { card, job } of past) adopt(card, job);
   thread.bots(new Batch(past, actions).root);

@@ -1,0 +1,21 @@
+"""What some people could not read, reach or understand on the page as it stands: axe-core's findings, and overflow."""
+
+from __future__ import annotations
+
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page
+
+OPTIONS = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}
+PLAIN = """() => {
+  for (const node of document.querySelectorAll("body, .composer")) node.style.background = "var(--bg)";
+}"""
+"""axe gives no verdict on text above a gradient; these shine by a few shades only."""
+
+
+async def audit(page: Page) -> list[str]:
+    """One line for each finding."""
+    await page.evaluate(PLAIN)
+    told = (await Axe().run(page, options=OPTIONS)).response["violations"]
+    found = [f"{one['id']}: {node['html'][:120]}" for one in told for node in one["nodes"]]
+    wide = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    return [*found, f"wider than the screen by {wide} px"] if wide > 0 else found
