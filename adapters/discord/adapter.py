@@ -21,6 +21,7 @@ from adapters.discord.inbound.limit_commands import QuotaCommands
 from adapters.discord.inbound.message_images import CDN_HOSTS
 from adapters.discord.inbound.messages import Messages
 from adapters.discord.inbound.moderator_commands import add_moderator_commands
+from adapters.discord.inbound.queue_command import QueueCommand
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import Rest
@@ -59,7 +60,8 @@ class DiscordAdapter:
         self._menus = Menus(self._desk)
         self._messages = Messages(self._desk, self._menus)
         self._own = OwnCommands(self._desk)
-        self._buttons = Buttons(self._desk, self._menus, self._own)
+        self._queue = QueueCommand(self._desk)
+        self._buttons = Buttons(self._desk, self._menus, self._own, self._queue)
         self._runner = Runner(
             settings, context.state, context.clock, self._rest, self._make_client, context.service.incident
         )
@@ -90,6 +92,7 @@ class DiscordAdapter:
         quota = QuotaCommands(self._desk).group()
         add_moderator_commands(quota, self._desk)
         client.tree.add_command(quota)
+        client.tree.add_command(self._queue.command())
         for menu in self._menus.commands():
             client.tree.add_command(menu)
         return client

@@ -107,7 +107,7 @@ class Action:
     confirmation: Confirmation | None = None
 
 
-ChoiceKind: TypeAlias = Literal["pick", "redeliver", "clear_limit"]
+ChoiceKind: TypeAlias = Literal["pick", "redeliver", "clear_limit", "cancel"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from core.presentation.cards import job as jobs
 from core.presentation.cards.details import comparison, details
 from core.presentation.cards.help import help_card
 from core.presentation.cards.notice import notice_card, said
+from core.presentation.cards.queue import queue
 from core.presentation.ending_texts import ending
 
 NOW = 1_800_000_000.0
@@ -102,6 +103,10 @@ def every_card(locale: str = "en", *, caption: str = "") -> dict[str, Card]:
         "details": details(done, locale),
         "comparison": comparison(done, locale),
         "history": account.history([done, failed, replace(failed, state=JobState.REFUSED)], locale),
+        "queue": queue(
+            [replace(done, state=JobState.RUNNING), replace(failed, private=True, state=JobState.QUEUED)], 5, locale
+        ),
+        "queue_empty": queue([], 0, locale),
         "history_empty": account.history([], locale),
         "settings": account.settings({"preset": "creative", "factor": 3.0}, locale),
         "privacy": account.privacy(locale, keep_days=7),

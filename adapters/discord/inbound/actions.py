@@ -14,6 +14,7 @@ from adapters.discord.inbound.context_menus import Menus
 from adapters.discord.inbound.dispatcher import Desk
 from adapters.discord.inbound.forms import PREFIX as MODAL_PREFIX
 from adapters.discord.inbound.interaction_response import Answer
+from adapters.discord.inbound.queue_command import QueueCommand
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.payload import Payload
@@ -38,7 +39,8 @@ _REPEATS = ("again", "more_creative", "twice_more", "factor", "same")
 class Buttons:
     """The router of `controls`, and of modals."""
 
-    def __init__(self, desk: Desk, menus: Menus, own: OwnCommands) -> None:
+    def __init__(self, desk: Desk, menus: Menus, own: OwnCommands, queue: QueueCommand) -> None:
+        self._queue = queue
         self._desk = desk
         self._menus = menus
         self._own = own
@@ -95,6 +97,8 @@ class Buttons:
             await self._menus.choose(answer, subject, [int(v) for v in values if v.isdigit()])
         elif action == "redeliver" and values:
             await self._redeliver(answer, values[0])
+        elif action == "cancel" and values:
+            await self._queue.cancel(answer, values[0])
         else:
             raise JobNotFound
 

@@ -85,6 +85,7 @@ def _quota(lo: str) -> dict[str, str]:
         "quota_role": tr("Only for this role", lo),
         "quota_channel": tr("Only for this channel", lo),
         "quota_limit": tr("Which limit", lo),
+        "queue": tr("What runs and waits in this server; cancel one (moderators)", lo),
         "quota_paused": tr("On stops new upscales, off resumes them", lo),
         "quota_alert_channel": tr("The channel; leave it out to switch alerts off", lo),
         "usd": tr("US dollars", lo),

@@ -418,3 +418,22 @@ def test_a_smaller_export_leaves_out_pictures_whatever_their_names(tmp_path: Pat
 
     assert zipfile.ZipFile(made).namelist() == ["data.json"]
     made.unlink()
+
+
+async def test_moderators_see_the_queue_of_their_server_and_cancel_one(bot: Bot) -> None:
+    bot.core.script = None
+    await (await bot.discord.invoke("/upscale", {"image": RED})).acknowledged()
+    job_id = await bot.discord.until(lambda: next(iter(bot.core.jobs), None))
+    with pytest.raises(ClientRefused):
+        await bot.discord.invoke("/queue")
+    moderator = _moderator(bot)
+    shown = await (await bot.discord.invoke("/queue", user=moderator)).answer(lambda m: m.selects)
+    assert shown.ephemeral
+    assert "red.png" in shown.text
+    select = shown.selects[0]
+    assert [option["value"] for option in select["options"]] == [job_id]
+    await bot.discord.click(shown, custom_id=select["custom_id"], values=[job_id], user=moderator)
+    await bot.discord.until(lambda: bot.core.jobs[job_id].state.terminal)
+    await bot.discord.until(
+        lambda: [m for m in bot.discord.messages(user=moderator) if m.id == shown.id and "Nothing runs" in m.text]
+    )
