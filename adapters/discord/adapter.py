@@ -20,8 +20,7 @@ from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.limit_commands import QuotaCommands
 from adapters.discord.inbound.message_images import CDN_HOSTS
 from adapters.discord.inbound.messages import Messages
-from adapters.discord.inbound.moderator_commands import add_moderator_commands
-from adapters.discord.inbound.queue_command import QueueCommand
+from adapters.discord.inbound.moderator_commands import QueueCommand, add_moderator_commands
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import Rest

@@ -14,7 +14,7 @@ from adapters.discord.inbound.context_menus import Menus
 from adapters.discord.inbound.dispatcher import Desk
 from adapters.discord.inbound.forms import PREFIX as MODAL_PREFIX
 from adapters.discord.inbound.interaction_response import Answer
-from adapters.discord.inbound.queue_command import QueueCommand
+from adapters.discord.inbound.moderator_commands import QueueCommand
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.payload import Payload

@@ -1,9 +1,10 @@
-"""`/quota add|history|presets`: what moderators give, see and choose. The core checks rights and values."""
+"""`/queue` and `/quota add|history|presets`: what moderators see, cancel, give and choose. The core checks rights and values."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from typing import Any
 
 import discord
 from discord import app_commands
@@ -15,10 +16,12 @@ from adapters.discord.inbound.limit_commands import WINDOWS, Place
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound.payload import Payload
 from adapters.discord.views.card import draw
-from core.domain.job import Requester
+from core.domain.job import JobState, Requester
 from core.domain.limits import Window
 from core.domain.money import NANOUSD_PER_USD
 from core.presentation.cards.notice import said
+from core.presentation.cards.queue import queue
+from core.presentation.job_texts import cancel_pending_text
 
 _EXTRA_WINDOWS = [choice for choice in WINDOWS if choice.value != Window.TOTAL.value]
 
@@ -65,3 +68,40 @@ def add_moderator_commands(group: app_commands.Group, desk: Desk) -> None:
     async def presets(interaction: Interaction, parameters: str = "", channel: Place | None = None) -> None:
         where = str(channel.id) if channel is not None else ""
         await tell(interaction, lambda actor: service.set_place_presets(actor, parameters, where))
+
+
+class QueueCommand:
+    """The core decides who may look and cancel."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def command(self) -> app_commands.Command[Any, ..., None]:
+        """To be added to the tree; shown to those who manage the server unless it decides otherwise."""
+
+        @app_commands.command(name="queue", description=word("queue"))
+        @app_commands.guild_only()
+        @app_commands.allowed_installs(guilds=True, users=False)
+        @app_commands.default_permissions(manage_guild=True)
+        async def queue_(interaction: Interaction) -> None:
+            await self._desk.run(interaction, self._show)
+
+        return queue_
+
+    async def _show(self, answer: Answer) -> None:
+        await answer.think(ephemeral=True)
+        await answer.show(await self._card(answer))
+
+    async def cancel(self, answer: Answer, job_id: str) -> None:
+        """Cancel the chosen one, and show what is left."""
+        service = self._desk.service
+        job = await self._desk.commits.first(service.cancel(job_id, answer.actor), answer.hold)
+        await answer.update(await self._card(answer))
+        if job.state is JobState.RUNNING:
+            pending = said(cancel_pending_text(answer.locale))
+            await answer.whisper(Payload(lambda _: draw(pending)))
+
+    async def _card(self, answer: Answer) -> Payload:
+        here = await self._desk.service.queue(answer.actor)
+        card = queue(here.jobs, here.total, answer.locale)
+        return Payload(lambda _: draw(card))
