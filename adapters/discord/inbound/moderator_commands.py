@@ -1,4 +1,4 @@
-"""`/queue` and `/quota add|history|presets`: what moderators see, cancel, give and choose. The core checks rights and values."""
+"""`/queue` and `/quota add|history|presets`, for moderators. The core checks rights and values."""
 
 from __future__ import annotations
 
