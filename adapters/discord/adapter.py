@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import structlog
 from aiohttp import web
@@ -114,6 +115,7 @@ class DiscordAdapter:
         """Connect, and handle events until cancelled; then what is being handled may end, within the grace."""
         self._ready = ready
         await self._menus.purge()
+        await self._desk.beside.purge()
         loop = asyncio.create_task(self._runner.run(ready), name="discord-loop")
         try:
             await asyncio.shield(loop)
@@ -128,6 +130,14 @@ class DiscordAdapter:
         context, desk = self._context, self._desk
         address_here = Address.from_reply(address)
         return DiscordReply(address_here, memo, self._rest, context.media, desk.tokens, desk.pauses, context.clock)
+
+    async def remove_message(self, message: Mapping[str, Any]) -> None:
+        """`core.ports.chat.RemovesMessages`: take away what a reply had to leave."""
+        try:
+            await self._rest.remove(int(message["channel_id"]), int(message["message_id"]))
+        except errors.FAILED_CALLS as error:
+            if not errors.is_message_gone(error):
+                raise errors.to_delivery_error(error) from error
 
     async def download(self, source: Source) -> Download:
         """Discord's signed address of a file, renewed when it has expired. Raises DownloadFailed."""

@@ -114,6 +114,8 @@ def _not_allowed(error: e.NotAllowed, locale: str) -> Notice:
 def _too_late(error: e.TooLate, locale: str) -> Notice:
     if error.state == "images_deleted":
         return Notice(tr("The images of this job have been deleted.", locale), tone="refusal")
+    if error.state == "delivering":
+        return Notice(tr("It is too late for that: the picture is made and on its way to you.", locale), tone="refusal")
     return Notice(tr("It is too late for that: the job is already over.", locale), tone="refusal")
 
 

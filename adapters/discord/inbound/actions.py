@@ -21,7 +21,7 @@ from adapters.discord.outbound.payload import Payload
 from adapters.discord.outbound.reply_address import TOKEN_LIFE_S
 from adapters.discord.outbound.upload import file_name
 from adapters.discord.views.card import draw
-from core.domain.errors import JobNotFound
+from core.domain.errors import DeliveryError, JobNotFound
 from core.domain.job import JobState
 from core.ports import Change, Verdict
 from core.presentation import tr
@@ -137,6 +137,7 @@ class Buttons:
         job = await self._desk.service.job(job_id, answer.actor)
         picture = await self._desk.media.compare(job)
         name = file_name(job, picture, "compare")
+        await self._beside(answer, job_id)
         card = comparison(job, answer.locale, rows=picture.rows)
         await answer.show(Payload(lambda _: draw(card, {"comparison": name}), ((picture.path, name),)))
 
@@ -144,7 +145,27 @@ class Buttons:
         await answer.think(ephemeral=True)
         job = await self._desk.service.job(job_id, answer.actor)
         card = details(job, answer.locale, command="/upscale " + repeat_words(job, ":", "False"))
+        await self._beside(answer, job_id)
         await answer.show(Payload(lambda _: draw(card)))
+
+    async def _beside(self, answer: Answer, job_id: str) -> None:
+        """Remember an answer that shows something of the job, so that Delete takes it along."""
+        interaction = answer.interaction
+        expires_at = interaction.created_at.timestamp() + TOKEN_LIFE_S
+        entry = {"app_id": interaction.application_id, "token": interaction.token, "expires_at": expires_at}
+        await self._desk.beside.add(job_id, entry)
+
+    async def _take_along(self, job_id: str) -> None:
+        for one in await self._desk.beside.take(job_id):
+            remove = (
+                self._desk.rest.remove_answer(one["app_id"], one["token"])
+                if "token" in one
+                else self._desk.rest.remove(one["channel_id"], one["message_id"])
+            )
+            try:
+                await remove
+            except (DeliveryError, *errors.FAILED_CALLS) as error:  # type: ignore[misc]
+                log.info("other_message_not_deleted", job=job_id, code=errors.code_of(error))
 
     async def _delete(self, answer: Answer, job_id: str) -> None:
         await answer.hold()
@@ -158,6 +179,7 @@ class Buttons:
                 log.info("message_not_deleted", job=job_id, code=errors.code_of(error))
                 await self._empty(answer, words)
                 words = tr("Deleted, but this message could not be removed.", locale)
+        await self._take_along(job_id)
         await answer.whisper(Payload(lambda _: draw(said(words))))
 
     async def _empty(self, answer: Answer, words: str) -> None:
@@ -171,4 +193,5 @@ class Buttons:
         reply = replace(answer.address(), ephemeral=True).to_reply()
         written = self._desk.service.redeliver(job_id, answer.actor, reply=reply, start=False)
         job = await self._desk.commits.first(written, lambda: answer.think(ephemeral=True))
+        await self._beside(answer, job.parent_id)
         await self._desk.begin(answer, job)

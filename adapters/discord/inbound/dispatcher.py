@@ -19,7 +19,7 @@ from adapters.discord.inbound.message_images import FoundImage
 from adapters.discord.inbound.translate import Fields, Interaction
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import Rest
-from adapters.discord.outbound.interaction_tokens import FreshTokens
+from adapters.discord.outbound.interaction_tokens import FreshTokens, OtherMessages
 from adapters.discord.outbound.payload import Payload
 from adapters.discord.outbound.rate_limit import Pauses
 from adapters.discord.views.card import draw
@@ -102,6 +102,7 @@ class Desk:
         self.rest = rest
         self.pauses = Pauses(context.clock)
         self.tokens = FreshTokens(context.state, context.clock)
+        self.beside = OtherMessages(context.state, context.clock)
         self.commits = Commits()
         self._rush = Rush()
         self._seen: OrderedDict[int, None] = OrderedDict()

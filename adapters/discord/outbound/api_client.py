@@ -103,6 +103,11 @@ class Rest:
         """Delete one of the bot's own messages."""
         await self._place(await self.client(), channel_id).get_partial_message(message_id).delete()
 
+    async def remove_answer(self, app_id: int, token: str) -> None:
+        """Delete the answer to an interaction by its token."""
+        webhook = discord.Webhook.partial(app_id, token, client=await self.client())
+        await webhook.delete_message(cast(int, "@original"))
+
     async def direct_channel(self, user_id: int) -> int:
         """The channel of direct messages with this person."""
         channel = await (await self.client()).create_dm(discord.Object(user_id))

@@ -39,7 +39,9 @@ async def _remove(messenger: Messenger, channel_id: int, message_id: int) -> Non
     try:
         await messenger.calls.run(lambda: messenger.rest.remove(channel_id, message_id), 2, place_of(channel_id))
     except discord.HTTPException as error:
-        log.info("message_not_deleted", job=messenger.job_id, code=errors.code_of(error))
+        if not errors.is_message_gone(error):
+            log.info("message_not_deleted", job=messenger.job_id, code=errors.code_of(error))
+            await messenger.notes.owe_removal(channel_id, message_id)
 
 
 async def close(messenger: Messenger, payload: Payload) -> None:

@@ -15,7 +15,7 @@ import structlog
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import Rest
 from adapters.discord.outbound.delivery_state import NoteBook, Notes
-from adapters.discord.outbound.interaction_tokens import FreshTokens
+from adapters.discord.outbound.interaction_tokens import FreshTokens, OtherMessages
 from adapters.discord.outbound.payload import Elsewhere, Payload
 from adapters.discord.outbound.reply_address import Address
 from adapters.discord.outbound.retry import ATTEMPTS, Calls
@@ -33,6 +33,7 @@ class Messenger:
     notes: NoteBook
     rest: Rest
     tokens: FreshTokens
+    beside: OtherMessages
     calls: Calls
     clock: Clock
     job_id: str
@@ -238,7 +239,15 @@ class Messenger:
             )
         except discord.HTTPException as error:
             raise errors.to_delivery_error(error) from error
-        await self.notes.leave(message_id, "channel" if where == "new_message" else "direct_message", channel_id)
+        notes = await self.notes.leave(
+            message_id, "channel" if where == "new_message" else "direct_message", channel_id
+        )
+        if notes.origin_id is not None and not notes.origin_gone and self.bot_can_act:
+            origin = {
+                "channel_id": self.address.channel_id,
+                "message_id": notes.origin_id,
+            }
+            await self.beside.add(self.job_id, origin)
         return where
 
     # --- facts -------------------------------------------------------------------------------------------------

@@ -64,6 +64,10 @@ class NoteBook:
             origin_gone=origin_gone,
         )
 
+    async def owe_removal(self, channel_id: int, message_id: int) -> None:
+        """A message of ours that has to go, and that Discord does not let us take away now."""
+        await self._memo.leave({"channel_id": channel_id, "message_id": message_id})
+
     async def write(self, **changes: Any) -> Notes:
         """Change some, durably; writes nothing when nothing changed."""
         before = await self.read()

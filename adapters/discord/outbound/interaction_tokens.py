@@ -1,11 +1,13 @@
-"""Fresh interaction tokens for a job's message: a click on it opens a new window of 15 minutes for the same message.
+"""What is kept by job in the application's encrypted store: fresh tokens for its message, and its other messages.
 
-Kept by job in the application's encrypted store, and forgotten when the job has ended.
+A click on a message opens a new window of 15 minutes for it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from adapters.discord.outbound.reply_address import MESSAGE_IS_GONE_MARGIN_S
 from core.ports import AppState, Clock
@@ -34,3 +36,41 @@ class FreshTokens:
     async def forget(self, job_id: str) -> None:
         """The job is over, or Discord said that the token is dead."""
         await self.state.delete(_AREA, job_id)
+
+
+_BESIDE_AREA = "discord-beside"
+MOST_BESIDE = 20
+BESIDE_LIFE_S = 40 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class OtherMessages:
+    """Messages of a job besides the one in use, by job id, so that Delete takes them along.
+
+    A private answer is known by the token of its interaction, every other one by channel and message.
+    """
+
+    state: AppState
+    clock: Clock
+
+    async def add(self, job_id: str, message: Mapping[str, Any]) -> None:
+        """Remember one; of very many the newest."""
+        kept = await self.state.get(_BESIDE_AREA, job_id) or {}
+        messages = [*kept.get("messages", ()), dict(message)][-MOST_BESIDE:]
+        await self.state.put(_BESIDE_AREA, job_id, {"messages": messages, "at": self.clock.now()})
+
+    async def take(self, job_id: str) -> list[dict[str, Any]]:
+        """Those that can still be reached; they are forgotten."""
+        kept = await self.state.get(_BESIDE_AREA, job_id)
+        if not isinstance(kept, dict):
+            return []
+        await self.state.delete(_BESIDE_AREA, job_id)
+        now = self.clock.now() + MESSAGE_IS_GONE_MARGIN_S
+        return [one for one in kept["messages"] if "expires_at" not in one or one["expires_at"] > now]
+
+    async def purge(self) -> None:
+        """Forget those of jobs whose pictures are long gone."""
+        for job_id in await self.state.keys(_BESIDE_AREA):
+            kept = await self.state.get(_BESIDE_AREA, job_id)
+            if isinstance(kept, dict) and self.clock.now() - kept["at"] > BESIDE_LIFE_S:
+                await self.state.delete(_BESIDE_AREA, job_id)

@@ -10,7 +10,7 @@ from adapters.discord.outbound import closing
 from adapters.discord.outbound.api_client import Rest
 from adapters.discord.outbound.delivery import Messenger
 from adapters.discord.outbound.delivery_state import NoteBook
-from adapters.discord.outbound.interaction_tokens import FreshTokens
+from adapters.discord.outbound.interaction_tokens import FreshTokens, OtherMessages
 from adapters.discord.outbound.payload import Elsewhere, Payload, TooLargeHere
 from adapters.discord.outbound.rate_limit import Pauses
 from adapters.discord.outbound.reply_address import Address
@@ -49,8 +49,17 @@ class DiscordReply:
 
     def _messenger(self, job: Job) -> Messenger:
         calls = Calls(self._pauses, self._clock)
+        beside = OtherMessages(self._tokens.state, self._clock)
         return Messenger(
-            self._address, self._notes, self._rest, self._tokens, calls, self._clock, job.id, private=job.private
+            self._address,
+            self._notes,
+            self._rest,
+            self._tokens,
+            beside,
+            calls,
+            self._clock,
+            job.id,
+            private=job.private,
         )
 
     async def ask(self, job: Job) -> None:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from core.domain.errors import DeliveryRefused, DeliveryUnavailable
+from core.domain.errors import DeliveryRefused, DeliveryUnavailable, TooLate
 from core.domain.job import Job, Progress
 from tests.adapters.discord.fake_service import png
 from tests.adapters.discord.kit import Bot
@@ -23,7 +23,8 @@ REFUSALS = [
     (403, 50001), (403, 50003), (403, 50005), (400, 50006), (403, 50007), (400, 50008), (403, 50009), (403, 50013),
     (400, 50019), (400, 50021), (400, 50024), (400, 50033), (400, 50035), (400, 50046), (400, 50068), (400, 50080),
     (400, 50081), (400, 50083), (403, 50278), (403, 60003), (400, 80000), (400, 160002), (400, 160005), (400, 160006),
-    (400, 200000), (400, 200001), (403, 240000), (400, 0), (400, 999999),
+    (400, 200000), (400, 200001), (403, 240000), (403, 20022), (403, 40002), (400, 50034), (400, 50041), (400, 50055),
+    (400, 50109), (400, 50138), (400, 50146), (403, 50163), (400, 50178), (400, 0), (400, 999999),
 ]  # fmt: skip
 
 
@@ -157,3 +158,41 @@ async def test_a_database_that_is_away_is_said(bot: Bot) -> None:
     message = await started.answer(lambda m: "right now" in m.text)
     assert "nothing was started" in message.text
     assert bot.core.incidents == []
+
+
+async def test_delete_takes_the_comparison_and_every_other_message_of_the_job_along(bot: Bot) -> None:
+    started, job_id = await _begin(bot)
+    bot.discord.faults.append(Fault("PATCH ", "status", times=9, status=400, code=200000, files_only=True))
+    await bot.core.finish(job_id)
+    bot.discord.faults.clear()
+    [result] = [m for m in bot.discord.messages() if m.images]
+    assert started.message is not None
+    await (await bot.discord.click(result, "Compare")).answer(lambda m: m.images)
+    await (await bot.discord.click(result, "Details")).answer()
+    pressed = await bot.discord.click(result, "Delete")
+    await bot.discord.until(lambda: pressed.followups)
+    assert [m.text for m in bot.discord.messages()] == [m.text for m in pressed.followups]
+
+
+async def test_delete_works_from_the_moment_that_the_result_is_seen(bot: Bot) -> None:
+    started, job_id = await _begin(bot)
+    finishing = asyncio.create_task(bot.core.finish(job_id))
+    result = await started.answer(lambda m: m.images)
+    pressed = await bot.discord.click(result, "Delete")
+    await finishing
+    said = await bot.discord.until(lambda: pressed.followups)
+    assert "Deleted" in said[0].text
+    assert started.message is None
+
+
+async def test_a_cancel_while_the_picture_is_delivered_is_answered_truthfully(bot: Bot) -> None:
+    started, _ = await _begin(bot)
+    message = await started.answer()
+
+    async def too_late(*_: object) -> Job:
+        raise TooLate(state="delivering")
+
+    bot.core.cancel = too_late  # type: ignore[method-assign]
+    said = await (await bot.discord.click(message, "Cancel")).answer()
+    assert said.ephemeral
+    assert "the picture is made and on its way" in said.text
