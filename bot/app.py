@@ -27,7 +27,7 @@ from bot.observability.gauges import Gauges
 from bot.observability.metrics import PrometheusMetrics
 from bot.observability.operator_alerts import AlertSender
 from bot.observability.tracing import StageSpans
-from bot.providers import PICTURE_FOLDERS, image_limits, make_upscaler, pipeline_settings
+from bot.providers import image_limits, make_upscaler, pipeline_settings
 from bot.settings import Settings, secret
 from bot.supervisor import supervise
 from core.accounts.records import Members
@@ -109,7 +109,7 @@ class App:
     def _core(self) -> None:
         s = self.settings
         self.metrics = PrometheusMetrics(VERSION, StageSpans.to(s.otel_exporter_otlp_endpoint, VERSION))
-        self.images = ImageShop(image_limits(s), folders=[s.data_dir / name for name in PICTURE_FOLDERS])
+        self.images = ImageShop(image_limits(s), scratch=s.data_dir / "scratch")
         self.alerts = AlertSender(self.state, lambda: self.budget, lambda: self.tools)
         self.upscaler = make_upscaler(s, self.images, self.clock, self.metrics, self.alerts.halted)
         self.links = FileLinks(self.vault.signing_key, s.public_url, s.retention_days * _DAY_S, self.clock)

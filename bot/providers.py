@@ -16,7 +16,7 @@ from core.upscalers.sandbox import SandboxConfig, SandboxUpscaler
 
 _DAY_S = 86_400
 PICTURE_FOLDERS = ("jobs", "uploads", "sandbox")
-"""Where pictures lie in `DATA_DIR`: all that image workers may open there."""
+"""Where pictures lie in `DATA_DIR`."""
 
 
 OnHalt = Callable[[ProviderHalted], Awaitable[None]]

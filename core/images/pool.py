@@ -13,7 +13,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,17 @@ from typing import Any
 import structlog
 
 from core.images.facts import Bounds
+from core.images.job_folder import JobFolder
 
 log = structlog.get_logger(__name__)
 
 _ROOT = Path(__file__).resolve().parents[2]
 _ANSWER_LIMIT_BYTES = 1 << 20
 _GOODBYE_S = 2.0
+_SCRATCH_PREFIX = "imaging-"
+_SCRATCH_STALE_S = 3600.0
+"""Each job changes its worker's folder, and takes minutes at most; idle workers end within minutes too."""
+
 _MEMORY_SIGNALS = frozenset({signal.SIGKILL, signal.SIGXCPU, signal.SIGABRT, signal.SIGTRAP})
 """SIGKILL is the kernel out of memory, SIGXCPU our CPU bound, and glib aborts by the other two for want of memory."""
 
@@ -113,7 +118,6 @@ class WorkerPool:
         idle_s: float,
         bounds: Bounds,
         scratch: Path | None,
-        folders: Sequence[Path] | None = None,
     ) -> None:
         self._workers = workers
         self._permits = asyncio.Semaphore(workers)
@@ -121,7 +125,6 @@ class WorkerPool:
         self._idle_s = idle_s
         self._bounds = bounds
         self._scratch = scratch
-        self._folders = folders
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
         self._enders: set[asyncio.Task[None]] = set()
@@ -149,8 +152,10 @@ class WorkerPool:
             raise PoolClosed
         healthy = False
         try:
+            folder = await asyncio.to_thread(JobFolder, worker.scratch, args)
             async with asyncio.timeout(timeout_s):
-                answer = await worker.ask(json.dumps({"op": op, "args": args}).encode() + b"\n")
+                answer = await worker.ask(json.dumps({"op": op, "args": folder.args}).encode() + b"\n")
+            answer = await asyncio.to_thread(folder.hand_back, answer)
             healthy = True
         except TimeoutError as error:
             self.stats.too_slow += 1
@@ -162,6 +167,8 @@ class WorkerPool:
             self.stats.died += 1
             log.warning("image_worker_died", op=op, costly=error.costly, code=worker.process.returncode)
             raise
+        except OSError as error:
+            raise WorkerFault(f"{type(error).__name__} {error.errno}") from error
         finally:
             self._give_back(worker, healthy=healthy)
         self.stats.jobs += 1
@@ -181,11 +188,10 @@ class WorkerPool:
         return None
 
     async def _start(self) -> _Worker:
-        scratch = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="imaging-", dir=self._scratch))
+        scratch = await asyncio.to_thread(_new_scratch, self._scratch)
         try:
-            folders = await asyncio.to_thread(self._made_folders, scratch)
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "core.images.worker", json.dumps(self._bounds.to_json()), folders,
+                sys.executable, "-P", "-m", "core.images.worker", json.dumps(self._bounds.to_json()), str(scratch),
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
                 env=_environment(scratch, self._bounds), cwd=scratch, start_new_session=True,
                 limit=_ANSWER_LIMIT_BYTES,
@@ -197,12 +203,6 @@ class WorkerPool:
         self._all.add(worker)
         self.stats.started += 1
         return worker
-
-    def _made_folders(self, scratch: Path) -> str:
-        """What a worker may open, as JSON. They must exist before: a folder made later is not in its list."""
-        for folder in self._folders or ():
-            folder.mkdir(parents=True, exist_ok=True)
-        return json.dumps(None if self._folders is None else [str(folder) for folder in (*self._folders, scratch)])
 
     def _give_back(self, worker: _Worker, *, healthy: bool) -> None:
         worker.jobs_left -= 1
@@ -251,6 +251,17 @@ class WorkerPool:
                 self._permits.release()
             while self._enders:
                 await asyncio.wait(self._enders)
+
+
+def _new_scratch(parent: Path | None) -> Path:
+    """A fresh folder for the owner only; those of dead processes are removed."""
+    if parent is not None:
+        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for old in parent.glob(f"{_SCRATCH_PREFIX}*"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - old.stat().st_mtime > _SCRATCH_STALE_S:
+                    shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=_SCRATCH_PREFIX, dir=parent))
 
 
 def _environment(scratch: Path, bounds: Bounds) -> dict[str, str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -81,7 +80,7 @@ class ImageShop:
     `timeout_s` bounds work on a stranger's file, `result_timeout_s` work on a result; `queue_timeout_s` the wait for
     a free worker (TimeoutError after it). What is nobody's fault but ours, a full disk for instance, arrives as
     `WorkerFault`, which nobody should expect. `scratch` is where workers put large temporary files (default: the
-    system's place for them). `folders` are all that workers may open, beside scratch and libraries; None: any file.
+    system's place for them).
     """
 
     def __init__(
@@ -97,7 +96,6 @@ class ImageShop:
         idle_s: float = 60.0,
         jobs_per_worker: int = 200,
         scratch: Path | None = None,
-        folders: Sequence[Path] | None = None,
     ) -> None:
         self.limits = limits or ImageLimits()
         self._model = model or ModelLimits()
@@ -111,7 +109,6 @@ class ImageShop:
             idle_s=idle_s,
             bounds=bounds or Bounds(),
             scratch=scratch,
-            folders=folders,
         )
 
     async def __aenter__(self) -> ImageShop:

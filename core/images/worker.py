@@ -77,10 +77,9 @@ OPERATIONS: dict[str, Operation] = {
 def main() -> None:
     """Serves until standard input ends."""
     bounds = Bounds(**json.loads(sys.argv[1]))
-    folders: list[str] | None = json.loads(sys.argv[2])
     answers = _private_stdout()
     _limit(bounds)
-    confine(write=None if folders is None else [Path(folder) for folder in folders])
+    confine(write=[Path(sys.argv[2])])
     jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
     while True:

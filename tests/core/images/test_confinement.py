@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from core.domain.errors import ImageTooCostly, InternalError
+from core.domain.errors import ImageTooCostly
 from core.images.confinement import MEASURES, landlock
 from core.images.pool import WorkerFault
 from core.images.service import ImageShop
@@ -79,18 +79,21 @@ def test_this_machine_enforces_every_measure() -> None:
     assert landlock.version() >= 1
 
 
-async def test_a_worker_reads_and_writes_pictures_in_its_folders_and_nothing_else(tmp_path: Path) -> None:
-    jobs, elsewhere = tmp_path / "jobs", tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    async with ImageShop(workers=1, folders=[jobs]) as shop:
-        jobs.mkdir()
-        (jobs / "a").write_bytes(pictures.encoded(pictures.scene(), "PNG", exif=pictures.exif(6)))
-        prepared = await shop.prepare(jobs / "a", jobs / "b")
-        assert prepared.width_px > 0
-        await shop.compare(jobs / "a", jobs / "b", jobs / "c")  # draws words, for which fonts are read
-        (elsewhere / "a").write_bytes((jobs / "a").read_bytes())
-        with pytest.raises((WorkerFault, InternalError)):
-            await shop.probe(elsewhere / "a")
+async def test_a_worker_opens_the_files_of_its_own_job_and_no_others(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(pictures.encoded(pictures.scene(), "PNG", exif=pictures.exif(6)))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    async with ImageShop(workers=1, scratch=scratch) as shop:
+        assert (await shop.prepare(tmp_path / "a", tmp_path / "b")).width_px > 0
+        await shop.compare(tmp_path / "a", tmp_path / "b", tmp_path / "c")  # draws words, for which fonts are read
+        assert [path for path in scratch.rglob("*") if path.is_file()] == []
+        [worker] = shop._pool._idle
+        for other in (tmp_path / "a", tmp_path / "b"):
+            asked = {"op": "probe", "args": {"path": str(other), "decode": False, "limits": shop.limits.to_json()}}
+            answer = await worker.ask(json.dumps(asked).encode() + b"\n")
+            assert answer["fault"] == "PermissionError 13"
+        with pytest.raises(WorkerFault):
+            await shop.probe(tmp_path / "none")
 
 
 def _png_head(width_px: int, height_px: int, *, interlaced: bool) -> bytes:

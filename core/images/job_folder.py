@@ -1,0 +1,69 @@
+"""The files of one piece of pixel work, in a folder of their own: all that its worker can open.
+
+Inputs are linked into it (copied where the disks differ), what the worker made is moved out when it is done.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+_INPUTS: Final = ("path", "source", "before", "after")
+_OUTPUTS: Final = ("out", "out_dir")
+
+
+class JobFolder:
+    """Blocking; each call is a few system calls, and a copy only from another disk."""
+
+    def __init__(self, scratch: Path, args: Mapping[str, Any]) -> None:
+        """Raises OSError where an input is missing."""
+        self._folder = scratch / "job"
+        self._real = {name: Path(args[name]) for name in (*_INPUTS, *_OUTPUTS) if args.get(name)}
+        self._folder.mkdir()
+        for name in _INPUTS:
+            if name in self._real:
+                _link(self._real[name], self._folder / name)
+        if "out_dir" in self._real:
+            (self._folder / "out_dir").mkdir()
+        self._inputs = {name: (self._folder / name).stat().st_ino for name in _INPUTS if name in self._real}
+        self.args = {**args, **{name: str(self._folder / name) for name in self._real}}
+
+    def hand_back(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """Move what was made, or changed in place, to where it belongs; the answer with real paths."""
+        result = answer.get("result")
+        if result is not None:
+            for name, inode in self._inputs.items():
+                made = self._folder / name
+                if made.stat().st_ino != inode:
+                    _move(made, self._real[name])
+            if (self._folder / "out").exists():
+                _move(self._folder / "out", self._real["out"])
+            if "out_dir" in self._real:
+                for made in (self._folder / "out_dir").iterdir():
+                    _move(made, self._real["out_dir"] / made.name)
+            if "path" in result:
+                answer = {**answer, "result": {**result, "path": self._real_path(Path(result["path"]))}}
+        shutil.rmtree(self._folder)
+        return answer
+
+    def _real_path(self, path: Path) -> str:
+        name, *rest = path.relative_to(self._folder).parts
+        return str(self._real[name].joinpath(*rest))
+
+
+def _link(real: Path, link: Path) -> None:
+    try:
+        os.link(real, link)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(real, link)
+
+
+def _move(made: Path, real: Path) -> None:
+    if real.is_dir():
+        shutil.rmtree(real)
+    shutil.move(made, real)
