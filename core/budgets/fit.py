@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterable, Sequence
 
 from core.domain.errors import LimitReached
 from core.domain.job import Quote
 from core.domain.limits import Limit, LimitStatus, Measure
-from core.domain.money import quote
-
-_STEPS_PER_FACTOR = 100
-"""Offers are whole hundredths, as those of the size limits are."""
-
-_SMALLEST_FACTOR = 1.0
-_LARGEST_FACTOR = 4.0
-
+from core.domain.money import factor_within
 
 _FOREVER = float("inf")
 
@@ -69,22 +61,11 @@ def megapixels_left(statuses: Iterable[LimitStatus], unit_price_nanousd: int) ->
     return min(room, default=None)
 
 
-def largest_factor(width_px: int, height_px: int, megapixels: int, *, below: float = _LARGEST_FACTOR) -> float | None:
-    """The largest factor in hundredths, at most `below`, whose price is within this many megapixels, or None."""
-    step = math.floor(below * _STEPS_PER_FACTOR + 1e-9)
-    while step >= _SMALLEST_FACTOR * _STEPS_PER_FACTOR:
-        factor = step / _STEPS_PER_FACTOR
-        if quote(width_px, height_px, factor, 1).megapixels <= megapixels:
-            return factor
-        step -= 1
-    return None
-
-
 def with_offer(error: LimitReached, statuses: Iterable[LimitStatus], asked: Quote) -> LimitReached:
     """The same refusal with the largest factor that all of these limits would let through now, if there is one."""
     room = megapixels_left(statuses, asked.unit_price_nanousd)
     if room is None or room < 1:
         return error
     below = max(asked.out_width_px / asked.width_px, asked.out_height_px / asked.height_px)
-    factor = largest_factor(asked.width_px, asked.height_px, room, below=min(below, _LARGEST_FACTOR))
+    factor = factor_within(asked.width_px, asked.height_px, room, below=below)
     return dataclasses.replace(error, largest_factor=factor)

@@ -45,7 +45,6 @@ def job_id_for(key: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Requester:
     """A person acting somewhere: who, where, and with which rights. Ids are the platform's own strings.
-
     `workspace_id` is the Discord server or Slack team, empty in Discord DMs and on the local page. `is_moderator`
     is what the platform said of this person in this workspace when the action arrived. `is_outsider`: a person of
     another organisation in a shared channel. `org_id` is the org that the workspace belongs to, where there is one.
@@ -69,7 +68,6 @@ class Requester:
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where the picture comes from.
-
     - `link`: a web address that a person typed; fetched through the guard.
     - `attachment`: a file of the chat platform; the adapter's `download` says how to fetch it, from `url` and `data`.
     - `upload`: bytes that already lie on our disk at `path`.
@@ -87,7 +85,6 @@ class Source:
 @dataclass(frozen=True, slots=True)
 class ReplyAddress:
     """Where the answer goes: a platform's name and whatever JSON its adapter needs to answer from any process.
-
     Stored encrypted, because it may hold an interaction token.
     """
 
@@ -98,7 +95,6 @@ class ReplyAddress:
 @dataclass(frozen=True, slots=True)
 class UpscaleRequest:
     """One picture to enlarge, as an adapter hands it over.
-
     `key` is the idempotency key: the same platform event always carries the same key and becomes the same job.
     `text` holds parameters as typed; `fields` holds those that came as typed options (chat or API names); both may
     be present, `fields` win. `unsafe_place` says that the place is age-restricted, so that `safety` may be off
@@ -135,7 +131,10 @@ class InputFacts:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The price before anything is sent. `megapixels` is of the output, rounded up to a whole one."""
+    """The price before anything is sent. `megapixels` is of the model's picture, rounded up to a whole one.
+    `others` are cheaper models (id, nano-dollars); `preview_nanousd` is the price of a look at the most detailed part,
+    `whole_nanousd`, of such a part, that of the whole picture; 0 where there is none.
+    """
 
     width_px: int
     height_px: int
@@ -146,6 +145,9 @@ class Quote:
     estimate_nanousd: int
     needs_confirmation: bool = False
     left: tuple[LimitStatus, ...] = ()
+    others: tuple[tuple[str, int], ...] = ()
+    preview_nanousd: int = 0
+    whole_nanousd: int = 0
 
 
 @dataclass(frozen=True, slots=True)

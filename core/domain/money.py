@@ -28,6 +28,9 @@ UNREADABLE_UNITS = Decimal(-1)
 UNREADABLE_PRICE_NANOUSD = -1
 """Stands for a price that is no number, or none that anybody can mean."""
 
+_STEPS_PER_FACTOR = 100
+"""Offers are whole hundredths, as those of the size limits are."""
+
 _FREE_EXCESS_NANOUSD = NANOUSD_PER_USD
 _NUMBER = re.compile(r"\d{1,15}(\.\d{1,30})?([eE][+-]?\d{1,2})?", re.ASCII)
 _LONGEST_NUMBER_CHARS = 64
@@ -46,9 +49,30 @@ def megapixels(width_px: int, height_px: int) -> int:
     return max(1, math.ceil(width_px * height_px / PIXELS_PER_MEGAPIXEL))
 
 
-def quote(width_px: int, height_px: int, factor: float, unit_price_nanousd: int) -> Quote:
-    """The estimate for enlarging this picture by `factor`, without any limit or threshold applied."""
-    out_width, out_height = output_size(width_px, height_px, factor)
+def factor_within(width_px: int, height_px: int, megapixels_: int, *, below: float) -> float | None:
+    """The largest factor in hundredths, at most `below`, whose price is within this many megapixels, or None."""
+    step = math.floor(below * _STEPS_PER_FACTOR + 1e-9)
+    while step >= _STEPS_PER_FACTOR:
+        factor = step / _STEPS_PER_FACTOR
+        if quote(width_px, height_px, factor, 1).megapixels <= megapixels_:
+            return factor
+        step -= 1
+    return None
+
+
+def quote(
+    width_px: int,
+    height_px: int,
+    factor: float,
+    unit_price_nanousd: int,
+    *,
+    reduced_to: tuple[int, int] | None = None,
+) -> Quote:
+    """The estimate for enlarging this picture by `factor`, without any limit or threshold applied.
+
+    `reduced_to` is the size that the model's picture, which is what costs, is made smaller to in the end.
+    """
+    out_width, out_height = reduced_to or output_size(width_px, height_px, factor)
     # Sides may be rounded either way by the model, so the larger of both readings is priced.
     ceiling = megapixels(math.ceil(width_px * factor), math.ceil(height_px * factor))
     return Quote(

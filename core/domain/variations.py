@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Literal, assert_never
+from typing import Literal, TypeAlias, assert_never, cast, get_args
 
 from core.domain.job import (
     Job,
@@ -19,16 +19,32 @@ from core.domain.job import (
     UpscaleRequest,
     job_id_for,
 )
+from core.domain.parameters.spec import Value
 
 MORE_CREATIVE_STEP = 0.2
+ChangeKind: TypeAlias = Literal[
+    "again", "more_creative", "more_faithful", "twice_more", "factor", "same", "model", "preview", "whole"
+]
+CHANGES: tuple[str, ...] = get_args(ChangeKind)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a button under a result asks for. `factor` is for `kind="factor"` (a smaller factor that fits)."""
+    """What a button asks for. `factor` is for `kind="factor"` (a factor that fits), `model` for `kind="model"`."""
 
-    kind: Literal["again", "more_creative", "twice_more", "factor", "same"]
+    kind: ChangeKind
     factor: float | None = None
+    model: str = ""
+
+    @classmethod
+    def of(cls, kind: str, argument: str = "") -> Change:
+        """The change that a button with this argument stands for. Raises ValueError for one that is none."""
+        if kind not in CHANGES:
+            raise ValueError(kind)
+        known = cast(ChangeKind, kind)
+        if known == "model":
+            return cls(known, model=argument)
+        return cls(known, float(argument) if known == "factor" else None)
 
 
 def repeated_request(
@@ -39,18 +55,36 @@ def repeated_request(
     fields = p.given()
     if p.safety:
         del fields["safety"]  # on wherever there is one
-    source = Source("job_input", job_id=earlier.id)
-    if change.kind == "again":
-        fields.pop("seed", None)
-    elif change.kind == "more_creative":
-        fields["creativity"] = min(1.0, round((p.creativity or 0.0) + MORE_CREATIVE_STEP, 4))
-    elif change.kind == "twice_more":
-        source = Source("job_result", job_id=earlier.id)
-        fields["factor"] = 2.0
-    elif change.kind == "factor":
-        fields["factor"] = change.factor if change.factor is not None else p.factor
-    elif change.kind != "same":
-        assert_never(change.kind)
+    del fields["factor" if p.to is not None else "model"]
+    fields["model"] = p.model
+    part_of = {"whole": whole} if (whole := earlier.source.data.get("whole")) else {}
+    source, agreed_nanousd = Source("job_input", job_id=earlier.id, data=part_of), 0
+    match change.kind:
+        case "again":
+            fields.pop("seed", None)
+        case "more_creative" | "more_faithful":
+            step = MORE_CREATIVE_STEP if change.kind == "more_creative" else -MORE_CREATIVE_STEP
+            fields["creativity"] = min(1.0, max(0.0, round((p.creativity or 0.0) + step, 4)))
+        case "twice_more":
+            source = Source("job_result", job_id=earlier.id)
+            _sized(fields, 2.0)
+        case "factor":
+            _sized(fields, change.factor if change.factor is not None else p.factor)
+        case "model":
+            kept = {name: value for name, value in fields.items() if name in ("factor", "to", "seed")}
+            fields = {**kept, "model": change.model}
+            agreed_nanousd = dict(earlier.quote.others).get(change.model, 0) if earlier.quote else 0
+        case "preview":
+            source = Source("job_input", job_id=earlier.id, data={"part": "detail", "whole": earlier.id})
+            _sized(fields, p.factor)
+            agreed_nanousd = earlier.quote.preview_nanousd if earlier.quote else 0
+        case "whole":
+            source = Source("job_input", job_id=part_of.get("whole", earlier.id))
+            agreed_nanousd = earlier.quote.whole_nanousd if earlier.quote else 0
+        case "same":
+            pass
+        case _:
+            assert_never(change.kind)
     return UpscaleRequest(
         key=key,
         requester=actor,
@@ -61,7 +95,13 @@ def repeated_request(
         spoiler=earlier.spoiler,
         unsafe_place=not p.safety and earlier.requester.channel_id == actor.channel_id,
         parent_id=earlier.id,
+        confirmed_nanousd=agreed_nanousd,
     )
+
+
+def _sized(fields: dict[str, Value], factor: float) -> None:
+    fields.pop("to", None)
+    fields["factor"] = factor
 
 
 def redelivery(earlier: Job, actor: Requester, reply: ReplyAddress, *, now: float) -> Job:

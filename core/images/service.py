@@ -45,10 +45,10 @@ def output_size(width_px: int, height_px: int, factor: float) -> tuple[int, int]
     return math.ceil(width_px * factor - 1e-6), math.ceil(height_px * factor - 1e-6)
 
 
-def largest_factor(width_px: int, height_px: int, limits: ImageLimits) -> float | None:
-    """The largest factor from 1 to 4 whose output keeps both limits, rounded down to 2 decimals; None if not even 1."""
+def largest_factor(width_px: int, height_px: int, limits: ImageLimits, below: float = 4.0) -> float | None:
+    """The largest factor from 1 to `below`, in hundredths, whose output keeps both limits; None if not even 1."""
     by_side = limits.max_output_side_px / max(width_px, height_px)
-    bound = min(4.0, by_side, math.sqrt(limits.output_pixels / (width_px * height_px)))
+    bound = min(below, by_side, math.sqrt(limits.output_pixels / (width_px * height_px)))
     hundredths = math.floor(bound * 100 + 1e-9)
     while hundredths >= 100:
         if _fits(*output_size(width_px, height_px, hundredths / 100), limits):

@@ -225,7 +225,10 @@ class UpscaleService(DeskMethods):
         if earlier.images_deleted:
             raise TooLate(state="images_deleted")
         made = repeated_request(earlier, actor, change, key=key, reply=reply, private=private)
-        return await self.request(made, start=start)
+        job = await self.request(made, start=start)
+        if change.kind == "model" and earlier.state is JobState.AWAITING_CONFIRMATION:
+            await self.cancel(earlier.id, actor)  # answered by this: with the other model
+        return job
 
     async def redeliver(self, job_id: str, actor: Requester, *, reply: ReplyAddress, start: bool = True) -> Job:
         """Deliver a kept result again, to this address. Free."""

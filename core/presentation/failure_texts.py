@@ -70,6 +70,8 @@ def parameter_problem(problem: e.ParameterProblem, locale: str) -> str:
         return tr("“{name}” is given twice with different values.", locale, **facts)
     if problem.kind == "stray":
         return tr("“{value}” is not a parameter. Write for example: factor=3 creativity=0.5", locale, **facts)
+    if problem.kind == "together":
+        return tr("“{name}” and “{value}” do not go together: give one of them.", locale, **facts)
     if problem.kind == "not_in_model":
         return tr("The model {value} has no {name}; it takes {allowed}.", locale, **facts)
     if problem.kind == "type":

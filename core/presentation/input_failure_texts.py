@@ -7,6 +7,7 @@ from babel.numbers import format_decimal
 from core.domain import errors as e
 from core.presentation.formats import factor_text, mb, pixels, size
 from core.presentation.notices import Explainer, Notice, Offer, plain
+from core.presentation.parameter_texts import model_name
 from core.presentation.translations import language_of, tr
 
 
@@ -27,6 +28,21 @@ def _offer(factor: float | None, locale: str) -> tuple[Offer, ...]:
         return ()
     label = tr("Upscale {factor} instead", locale, factor=factor_text(factor, locale))
     return (Offer("factor", factor, label),)
+
+
+def _target_unreachable(error: e.TargetUnreachable, locale: str) -> Notice:
+    facts = {"size": size(error.width_px, error.height_px), "target": error.target, "model": error.model}
+    if error.reason == "already_larger":
+        what = tr("The image is {size} already, which is no smaller than {target}.", locale, **facts)
+    elif error.reason == "beyond_model":
+        what = tr("{target} is more than {model} can make of an image of {size}.", locale, **facts)
+    else:
+        what = tr("{target} does not pay for this image ({size}) with {model}.", locale, **facts)
+    offers = _offer(error.largest_factor, locale)
+    if error.other_model:
+        name = model_name(error.other_model, locale)
+        offers += (Offer("model", 0, tr("Use {model} instead", locale, model=name), model=error.other_model),)
+    return Notice(what, offers=offers, tone="refusal")
 
 
 def _link_refused(error: e.LinkRefused, locale: str) -> Notice:
@@ -112,6 +128,7 @@ INPUT: dict[type[e.UpscaleError], Explainer] = {
         tone="refusal",
     ),
     e.OutputTooLarge: _output_too_large,
+    e.TargetUnreachable: _target_unreachable,
     e.ImageTooCostly: plain(
         lambda lo: tr("Reading this image takes too much time or memory.", lo),
         lambda lo: tr("Save it as a plain PNG or JPEG first.", lo),

@@ -8,15 +8,16 @@ from typing import Literal, TypeAlias
 from core.domain.job import Awaited, Delivery, Job, JobState, Progress, Quote, Receipt, ResultNote
 from core.domain.limits import LimitStatus
 from core.domain.models import DEFAULT_MODEL
-from core.domain.parameters.spec import Value
 from core.domain.similarity import Place
 from core.presentation.formats import cents, factor_text, moment, number, percent, pixels, seconds, size
 from core.presentation.limit_texts import left_sentence, tightest
+from core.presentation.parameter_texts import values_of
 from core.presentation.translations import tr, trn
 
 Button: TypeAlias = Literal[
-    "confirm", "cancel", "again", "more_creative", "twice_more", "compare", "details", "delete", "download"
-]
+    "confirm", "cancel", "again", "more_creative", "more_faithful", "twice_more", "preview", "whole",
+    "compare", "details", "delete", "download",
+]  # fmt: skip
 
 
 def button_label(button: Button, locale: str) -> str:
@@ -26,7 +27,10 @@ def button_label(button: Button, locale: str) -> str:
         "cancel": tr("Cancel", locale),
         "again": tr("Again", locale),
         "more_creative": tr("More creative", locale),
+        "more_faithful": tr("More faithful", locale),
         "twice_more": tr("2× more", locale),
+        "preview": tr("Preview", locale),
+        "whole": tr("Whole picture", locale),
         "compare": tr("Compare", locale),
         "details": tr("Details", locale),
         "delete": tr("Delete", locale),
@@ -127,18 +131,15 @@ def size_line(job: Job, locale: str) -> str:
 def parameters_line(job: Job, locale: str) -> str:
     """`2×, creativity 0.3, guidance 1, steps 20, seed 123`; the names are those that can be typed."""
     p = job.parameters
-    values = p.given() | ({"seed": job.result.seed} if job.result is not None and p.seed is not None else {})
-    told = [name for name in values if name not in ("model", "factor", "safety")]
-    words = [factor_text(p.factor, locale), *(f"{name} {_value(values[name], locale)}" for name in told)]
+    values = values_of(job)
+    told = {name: value for name, value in values.items() if name not in ("model", "factor", "safety")}
+    shown = {name: number(value, locale) if isinstance(value, float) else value for name, value in told.items()}
+    words = [factor_text(p.factor, locale), *(f"{name} {value}" for name, value in shown.items())]
     if p.model != DEFAULT_MODEL:
         words.insert(1, f"model {p.model}")
     if not p.safety:
         words.append("safety off")
     return ", ".join(words)
-
-
-def _value(value: Value, locale: str) -> str:
-    return number(value, locale) if isinstance(value, float) else str(value)
 
 
 def receipt_line(job: Job, left: tuple[LimitStatus, ...], locale: str) -> str:

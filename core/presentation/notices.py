@@ -9,13 +9,14 @@ from typing import Any, Literal, TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A button: run with this `factor`, which would work instead; or the operator's verdict on a `place`."""
+    """A button: run with this `factor` or `model`, which would work instead; or the operator's verdict on a `place`."""
 
-    kind: Literal["factor", "admit", "refuse"]
+    kind: Literal["factor", "admit", "refuse", "model"]
     factor: float
     label: str
     place: str = ""
     """The reference of a `core.domain.identity.Place`."""
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

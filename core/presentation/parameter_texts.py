@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from core.domain.job import Job
-from core.domain.models import MODELS, Models
+from core.domain.models import ALL, MODELS, Models
+from core.domain.parameters import sizes
 from core.domain.parameters.spec import SPECS, Value
 from core.presentation.formats import number
 from core.presentation.translations import language_of, tr, translated
@@ -23,6 +24,8 @@ def parameter_hint(name: str, locale: str) -> str:
 
 def allowed_text(name: str, locale: str, models: Models = MODELS) -> str:
     """What it may be over all models on offer, as people read it: `1–10`, `on or off`, `any whole number`."""
+    if SPECS[name].kind == "size":
+        return sizes.ALLOWED
     if name == "model":
         return ", ".join(models.ids)
     if SPECS[name].kind == "bool":
@@ -42,15 +45,22 @@ def value_text(value: object, locale: str = "en") -> str:
 def values_of(job: Job) -> dict[str, Value]:
     """Everything the job was made with, by chat name; the seed is the one that was really used."""
     values = job.parameters.given()
-    if job.result is not None and "seed" in values:
+    model = next((one for one in ALL if one.id == job.parameters.model), MODELS.default)
+    if job.result is not None and "seed" in model.gives:
         values["seed"] = job.result.seed
-    return values
+    return {name: values[name] for name in SPECS if name in values}
 
 
 def model_choice(model_id: str, models: Models, locale: str) -> str:
     """`Faithful: repaints nothing`."""
     model = models.find(model_id)
     return f"{model.name(language_of(locale))}: {model.about(language_of(locale))}" if model else model_id
+
+
+def model_name(model_id: str, locale: str) -> str:
+    """`Faithful`; the name as typed of one that has no file any more."""
+    model = next((one for one in ALL if one.id == model_id), None)
+    return model.name(language_of(locale)) if model is not None else model_id
 
 
 def preset_meaning(name: str, locale: str) -> str:

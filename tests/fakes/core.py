@@ -172,6 +172,13 @@ class FakeImages:
         result.path.write_bytes(fake_picture(*size_px, salt=f"dpi={dpi}" if dpi else ""))
         return StrippedResult(result.path, self._facts("postprocess", result.path), "")
 
+    async def crop_detail(self, path: Path, out_path: Path, factor: float, *, output_pixels: int = 1_000_000) -> None:
+        side = int((output_pixels**0.5) / factor)
+        out_path.write_bytes(fake_picture(side, side, salt="detail"))
+
+    async def similarity(self, sent: Path, result: Path) -> None:
+        """Not measured: there are no pixels."""
+
     async def strip_result(self, path: Path, *, decode: bool = True) -> StrippedResult:
         return StrippedResult(path, self._facts("strip_result", path), "")
 
@@ -348,7 +355,7 @@ class FakeUpscaler:
             image_url=f"fake://results/{request_id}",
             seed=request.inputs.values.get("seed"),  # type: ignore[arg-type]
             inference_s=1.5,
-            caption="A fake picture.",
+            caption="A fake picture." if "caption" in model.gives else "",
             billable_units=request.units,
         )
 
@@ -571,7 +578,7 @@ class FakePrices:
     nanousd: int = 100_000_000
 
     async def unit_price(self, model: ModelSpec = MODELS.default) -> int:
-        return self.nanousd
+        return self.nanousd if model.id == MODELS.default.id else model.unit_price_nanousd
 
 
 def replace_progress(job: Job, **values: Any) -> Job:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Literal, cast
+from typing import cast
 
 import structlog
 
@@ -23,6 +23,7 @@ from adapters.discord.outbound.upload import file_name
 from adapters.discord.views.card import draw
 from core.domain.errors import DeliveryError, JobNotFound
 from core.domain.job import JobState
+from core.domain.variations import CHANGES
 from core.ports import Change, Verdict
 from core.presentation import tr
 from core.presentation.cards.details import comparison, details, repeat_words
@@ -31,9 +32,6 @@ from core.presentation.job_texts import cancel_pending_text
 from core.presentation.place_texts import decided
 
 log = structlog.get_logger(__name__)
-
-Repeat = Literal["again", "more_creative", "twice_more", "factor", "same"]
-_REPEATS = ("again", "more_creative", "twice_more", "factor", "same")
 
 
 class Buttons:
@@ -62,8 +60,8 @@ class Buttons:
             await self._desk.run(interaction, lambda answer: self._menus.submitted(answer, key, data))
 
     async def _clicked(self, answer: Answer, action: str, subject: str, argument: str) -> None:
-        if action in _REPEATS:
-            await self._repeat(answer, subject, cast(Repeat, action), argument)
+        if action in CHANGES:
+            await self._repeat(answer, subject, Change.of(action, argument))
             return
         ways: dict[str, Callable[[Answer, str], Awaitable[None]]] = {
             "confirm": self._confirm,
@@ -118,12 +116,12 @@ class Buttons:
             words = cancel_pending_text(answer.locale)
             await answer.whisper(Payload(lambda _: draw(said(words))))
 
-    async def _repeat(self, answer: Answer, job_id: str, kind: Repeat, argument: str) -> None:
+    async def _repeat(self, answer: Answer, job_id: str, change: Change) -> None:
         where = answer.address()
         written = self._desk.service.repeat(
             job_id,
             answer.actor,
-            Change(kind, float(argument) if kind == "factor" else None),
+            change,
             key=answer.key,
             reply=where.to_reply(),
             private=True if where.ephemeral else None,

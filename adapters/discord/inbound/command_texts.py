@@ -109,7 +109,8 @@ def word(key: str, allowed: str = "") -> app_commands.locale_str:
 
 
 def _with(text: str, allowed: str) -> str:
-    return f"{text}: {allowed}" if allowed else text
+    whole = f"{text}: {allowed}" if allowed else text
+    return whole if len(whole) <= TEXT_MAX else text
 
 
 def model_word(model: ModelSpec) -> app_commands.locale_str:

@@ -17,6 +17,7 @@ from adapters.discord.inbound.message_images import from_attachment, from_link
 from adapters.discord.inbound.translate import Interaction
 from core.domain.errors import NoImage
 from core.domain.models import Models
+from core.domain.parameters import sizes
 from core.domain.parameters.spec import PRESETS, SPECS
 
 Option: TypeAlias = tuple[str, Any, app_commands.locale_str]
@@ -34,6 +35,8 @@ def parameter_options(models: Models, *, without: Collection[str] = ()) -> list[
         known = models.widest.get(spec.name)
         if spec.kind == "choice" and len(models) > 1:
             options.append((spec.name, str, word(spec.name)))
+        elif spec.kind == "size":
+            options.append((spec.name, app_commands.Range[str, 1, 40], word(spec.name, sizes.EXAMPLES)))
         elif known is not None and spec.kind == "bool":
             options.append((spec.name, bool, word(spec.name)))
         elif known is not None and spec.kind in _TYPES:

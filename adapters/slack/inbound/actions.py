@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 
@@ -21,6 +21,7 @@ from adapters.slack.views.job import file_name, passing
 from core.domain.errors import JobNotFound
 from core.domain.job import Job, JobState, Requester
 from core.domain.media_types import suffix_for
+from core.domain.variations import CHANGES
 from core.ports import Change, Verdict
 from core.presentation import job_texts as words
 from core.presentation import tr
@@ -33,8 +34,6 @@ CLICK_ONCE_S = 3.0
 COMPARE_ONCE_S = 20.0
 BESIDE_AREA = "slack.beside"
 """Messages and files of a job beside its result, by job id."""
-
-ChangeKind = Literal["again", "more_creative", "twice_more", "factor", "same"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +100,7 @@ async def _change(desk: Desk, press: Press, actor: Requester) -> None:
     key = f"{press.where.team_id}:{actor.user_id}:{press.job_id}:{press.verb}:{press.argument}"
     if not await desk.state.claim(CLICK_AREA, key, ttl_s=CLICK_ONCE_S):
         return
-    kinds: dict[str, ChangeKind] = {
-        "again": "again",
-        "more_creative": "more_creative",
-        "twice_more": "twice_more",
-        "factor": "factor",
-        "same": "same",
-    }
-    change = Change(kinds[press.verb], float(press.argument) if press.argument else None)
+    change = Change.of(press.verb, press.argument)
     await desk.service.repeat(
         press.job_id,
         actor,
@@ -234,11 +226,7 @@ _HANDLERS: dict[str, Callable[[Desk, Press, Requester], Awaitable[None]]] = {
     "refuse": _refuse,
     "confirm": _confirm,
     "cancel": _cancel,
-    "again": _change,
-    "more_creative": _change,
-    "twice_more": _change,
-    "factor": _change,
-    "same": _change,
+    **dict.fromkeys(CHANGES, _change),
     "compare": _compare,
     "delete": _delete,
     "redeliver": _redeliver,

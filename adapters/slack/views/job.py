@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from adapters.slack.views import blocks as b
 from adapters.slack.views.blocks import Block, Content
 from core.domain.job import Job, JobState, Progress
@@ -9,6 +11,8 @@ from core.domain.limits import LimitStatus
 from core.domain.money import usd
 from core.presentation import Notice, tr
 from core.presentation import job_texts as words
+from core.presentation.card import Action
+from core.presentation.cards.job import offer_actions, question_actions, repeat_actions
 
 BAR_CELLS = 12
 
@@ -68,7 +72,7 @@ def question(job: Job) -> Content:
         until = tr("The offer stands until {time}.", locale)
         lines.append(b.around(until, time=b.clock_time(job.confirm_by_at, pattern="{time}")))
     row = b.actions(
-        b.button(words.confirm_label(job.quote, locale), action("confirm", job.id), style="primary"),
+        *_buttons(question_actions(job, locale)[:-1]),
         b.button(words.button_label("cancel", locale), action("cancel", job.id)),
     )
     parameters = b.context(words.parameters_line(job, locale), *_about(job)[2:])
@@ -116,9 +120,7 @@ def result_buttons(job: Job, carried: tuple[str, ...], full_url: str) -> Block |
         tr("Keep", locale),
     )
     return b.actions(
-        b.button(words.button_label("again", locale), action("again", job.id)),
-        b.button(words.button_label("more_creative", locale), action("more_creative", job.id)),
-        b.button(words.button_label("twice_more", locale), action("twice_more", job.id)),
+        *_buttons(repeat_actions(job, locale), primary=False),
         b.button(words.button_label("compare", locale), action("compare", job.id)),
         b.button(words.button_label("details", locale), action("details", job.id)),
         b.button(words.button_label("download", locale), action("download", job.id), url=full_url)
@@ -137,6 +139,16 @@ def result_buttons(job: Job, carried: tuple[str, ...], full_url: str) -> Block |
 _ICONS = {"error": "warning", "refusal": "raised_hand", "info": "information_source"}
 
 
+def _buttons(actions: Sequence[Action], *, primary: bool = True) -> list[Block]:
+    """With `primary` the first stands out; Slack wants no more than one to."""
+    return [
+        b.button(
+            one.label, action(one.kind, one.subject_id, one.argument), style="" if number or not primary else "primary"
+        )
+        for number, one in enumerate(actions)
+    ]
+
+
 def notice(said: Notice, locale: str, *, job_id: str = "", name: str = "", again: bool = False) -> Content:
     """What happened, whether it cost anything, what to do; with what would work instead as buttons."""
     first = [b.emoji(_ICONS[said.tone]), b.run(" ")]
@@ -150,11 +162,7 @@ def notice(said: Notice, locale: str, *, job_id: str = "", name: str = "", again
     if said.opens_at is not None:
         opens = tr("It opens again on {time}.", locale)
         lines.append(b.around(opens, time=b.clock_time(said.opens_at, pattern="{date_short_pretty}, {time}")))
-    buttons = [
-        b.button(offer.label, action("factor", job_id, f"{offer.factor:g}"), style="primary")
-        for offer in said.offers
-        if job_id and not offer.place
-    ]
+    buttons = _buttons(offer_actions(said, job_id)) if job_id else []
     buttons += [
         b.button(one.label, action(one.kind, one.place), style="danger" if one.kind == "refuse" else "primary")
         for one in said.offers

@@ -15,10 +15,11 @@ from adapters.slack.views import blocks as b
 from adapters.slack.views.blocks import Block
 from core.domain.errors import InvalidParameters
 from core.domain.models import MODELS, Input, Models
+from core.domain.parameters import sizes
 from core.domain.parameters.spec import PRESETS, SPECS
 from core.presentation import tr
 from core.presentation.failure_texts import parameter_problem
-from core.presentation.parameter_texts import model_choice, parameter_label, preset_meaning, value_text
+from core.presentation.parameter_texts import model_choice, parameter_hint, parameter_label, preset_meaning, value_text
 
 CALLBACK = "upscale_form"
 MAX_FILES = 4
@@ -71,6 +72,7 @@ def form(
             *(_picking(pick, locale) if pick else _handing_in(locale)),
             _model(models, locale, saved or {}) if len(models) > 1 else None,
             _preset(locale, saved or {}),
+            _size(locale),
             *(_number(models.widest[name], locale, saved or {}) for name in NUMBERS if name in models.widest),
             _options(locale, allow_unsafe, in_channel=bool(where.channel_id) and where.kind != "im"),
         ),
@@ -124,6 +126,11 @@ def _model(models: Models, locale: str, saved: Mapping[str, object]) -> Block:
     return _input("model", parameter_label("model", locale), element)
 
 
+def _size(locale: str) -> Block:
+    element = {"type": "plain_text_input", "max_length": 40, "placeholder": b.plain(sizes.ALLOWED, 150)}
+    return _input("to", parameter_label("to", locale), element, hint=parameter_hint("to", locale))
+
+
 def _number(known: Input, locale: str, saved: Mapping[str, object]) -> Block:
     default = saved.get(known.name, known.default)
     shown = tr("random", locale) if default is None else value_text(default)
@@ -157,7 +164,7 @@ def read(view: Mapping[str, Any]) -> Filled:
     values = (view.get("state") or {}).get("values") or {}
     state: dict[str, dict[str, Any]] = {block_id: next(iter(block.values()), {}) for block_id, block in values.items()}
     fields: dict[str, str] = {}
-    for name in NUMBERS:
+    for name in (*NUMBERS, "to"):
         value = state.get(name, {}).get("value")
         if value not in (None, ""):
             fields[name] = str(value)
@@ -186,6 +193,6 @@ def errors_of(error: InvalidParameters, locale: str) -> dict[str, str]:
     """Sentences at the fields they belong to; what belongs to none stands at the first number."""
     at: dict[str, list[str]] = {}
     for problem in error.problems:
-        block = problem.name if problem.name in (*NUMBERS, "preset", "model") else NUMBERS[0]
+        block = problem.name if problem.name in (*NUMBERS, "preset", "model", "to") else NUMBERS[0]
         at.setdefault(block, []).append(parameter_problem(problem, locale))
     return {block: " ".join(lines) for block, lines in at.items()}

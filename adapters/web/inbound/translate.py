@@ -21,6 +21,7 @@ from core.domain.models import MODELS, Models
 from core.domain.money import NANOUSD_PER_USD
 from core.domain.parameters.grammar import parse_request
 from core.domain.parameters.spec import Parsed
+from core.domain.variations import CHANGES
 from core.ports import Change
 from core.presentation import LANGUAGES
 
@@ -179,13 +180,13 @@ def _source(submission: Submission, text: Parsed, options: Parsed) -> Source:
 def change_of(values: Mapping[str, Any]) -> Change:
     """What a button under a result asks for. Raises InvalidParameters for an unknown one."""
     kind = values.get("change", "again")
-    if kind not in ("again", "more_creative", "twice_more", "factor", "same"):
-        allowed = "again, more_creative, twice_more, factor"
+    if kind not in CHANGES:
+        allowed = ", ".join(CHANGES)
         raise InvalidParameters(problems=(ParameterProblem("change", str(kind)[:60], "range", allowed),))
     factor = values.get("factor")
     if kind == "factor" and (isinstance(factor, bool) or not isinstance(factor, (int, float))):
         raise InvalidParameters(problems=(ParameterProblem("factor", str(factor)[:60], "type", "1–4"),))
-    return Change(kind, float(factor) if kind == "factor" and factor is not None else None)
+    return Change.of(str(kind), str(factor) if kind == "factor" else str(values.get("model", ""))[:60])
 
 
 def pixel_count(values: Mapping[str, Any], name: str) -> int:

@@ -7,6 +7,7 @@ seconds, money both as `…_nanousd` integers and, for reading, as `…_usd` num
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, assert_never
 
 from adapters.web.outbound.errors import field_of
@@ -21,7 +22,9 @@ from core.domain.parameters.spec import Parameters
 from core.ports import TILE_PX
 from core.presentation import Notice
 from core.presentation import job_texts as sentences
+from core.presentation.card import Action
 from core.presentation.cards.details import repeat_words
+from core.presentation.cards.job import question_actions, repeat_actions
 from core.presentation.failure_texts import parameter_problem
 from core.presentation.formats import mb
 from core.presentation.limit_texts import amount, left_sentence, scope_name, window_name
@@ -37,6 +40,11 @@ _VIEW_MAX_PX = 16_000_000
 def is_large(size_bytes: int, width_px: int, height_px: int) -> bool:
     """Whether a browser should not load this picture whole."""
     return size_bytes > _VIEW_MAX_BYTES or width_px * height_px > _VIEW_MAX_PX
+
+
+def _actions_json(actions: Sequence[Action]) -> list[Json]:
+    """Buttons that make a new job: `POST …/repeat` with `change` and `model`."""
+    return [{"label": one.label, "change": one.kind, "model": one.argument} for one in actions]
 
 
 def job_json(
@@ -64,6 +72,8 @@ def job_json(
         "inputs": _inputs_json(job),
         "input": input_json(job.input) if job.input else None,
         "quote": quote_json(job.quote, locale, play_money=play_money) if job.quote else None,
+        "choices": _actions_json(question_actions(job, locale)[1:-1]),
+        "repeats": _actions_json(repeat_actions(job, locale)) if job.result else [],
         "progress": progress_json(job.progress, locale) if job.progress else None,
         "receipt": receipt_json(job.receipt, locale) if job.receipt else None,
         "result": result_json(job, job.result) if job.result else None,

@@ -122,8 +122,6 @@ def _job(locale: str) -> dict[str, str]:
     return {
         "b_cancel": button_label("cancel", locale),
         "b_again": button_label("again", locale),
-        "b_more_creative": button_label("more_creative", locale),
-        "b_twice_more": button_label("twice_more", locale),
         "b_compare": button_label("compare", locale),
         "b_details": button_label("details", locale),
         "b_delete": button_label("delete", locale),

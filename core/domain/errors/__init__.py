@@ -8,7 +8,7 @@
     ├── InputError              the picture, or the way to it, is at fault
     │   ├── NotAnImage          ├── UnsupportedFormat  ├── DamagedImage     ├── FileTooLarge
     │   ├── TooManyPixels       ├── ImageTooSmall      ├── OutputTooLarge   ├── ImageTooCostly
-    │   ├── FlatImage
+    │   ├── FlatImage           ├── TargetUnreachable
     │   ├── LinkRefused         └── DownloadFailed
     ├── BudgetError             a limit, a pause, or the ledger says no
     │   ├── LimitReached        ├── TooManyWaiting     ├── Paused           └── LedgerUnavailable
@@ -45,6 +45,7 @@ from core.domain.errors.inputs import (
     LinkRefused,
     NotAnImage,
     OutputTooLarge,
+    TargetUnreachable,
     TooManyPixels,
     UnsupportedFormat,
 )
@@ -129,6 +130,7 @@ __all__ = [
     "StorageUnavailable",
     "SubmitNotSent",
     "SubmitUnknown",
+    "TargetUnreachable",
     "TooLate",
     "TooManyPixels",
     "TooManyWaiting",

@@ -80,6 +80,23 @@ class OutputTooLarge(InputError):
 
 
 @dataclass(eq=False, kw_only=True)
+class TargetUnreachable(InputError):
+    """A wanted size that the picture has already, that is beyond the model, or an amount that pays for nothing.
+
+    `largest_factor` is what would work instead, None where nothing would; `other_model` reaches the size.
+    """
+
+    code: ClassVar[str] = "target_unreachable"
+    reason: Literal["already_larger", "beyond_model", "amount"]
+    target: str
+    width_px: int
+    height_px: int
+    model: str
+    largest_factor: float | None
+    other_model: str = ""
+
+
+@dataclass(eq=False, kw_only=True)
 class ImageTooCostly(InputError):
     """Decoding took too long or too much memory and was stopped."""
 

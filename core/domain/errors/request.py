@@ -18,12 +18,13 @@ class RequestError(UpscaleError):
 class ParameterProblem:
     """One wrong parameter: the name as typed, the value as typed, what is allowed, the nearest known name.
 
-    `not_in_model`: `value` is the model, and `allowed` are the inputs that it has.
+    `together`: this and another size, or a factor, cannot both be given. `not_in_model`: `value` is the model, and
+    `allowed` are the inputs that it has.
     """
 
     name: str
     value: str
-    kind: Literal["unknown", "range", "type", "missing_value", "duplicate", "stray", "not_in_model"]
+    kind: Literal["unknown", "range", "type", "missing_value", "duplicate", "stray", "not_in_model", "together"]
     allowed: str = ""
     suggestion: str | None = None
 

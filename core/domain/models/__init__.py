@@ -196,6 +196,7 @@ class Models(Sequence[ModelSpec]):
         }
         values: dict[str, Value | None] = dict.fromkeys(SPECS)
         values["safety"] = True
+        values["to"] = explicit.get("to") or (None if "factor" in explicit else saved.get("to"))
         values |= {name: each.default for name, each in model.inputs.items()}
         values |= {name: value for name, value in chosen.items() if model.accepts(name, value)}
         return Parameters().with_values(**{**values, "model": model.id})

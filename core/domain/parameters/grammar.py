@@ -13,8 +13,10 @@ from collections.abc import Mapping
 
 from core.domain.errors import ParameterProblem
 from core.domain.models import MODELS, Models
+from core.domain.parameters.judgement import from_fields, judged
+from core.domain.parameters.sizes import parse_target
 from core.domain.parameters.spec import PRESETS, SPECS, Parsed
-from core.domain.parameters.values import LINK, Collector, Raw, as_bool, canonical, collect, from_fields, judged, shown
+from core.domain.parameters.values import LINK, Collector, Raw, as_bool, canonical, collect, shown
 from core.domain.untrusted_text import clean
 
 __all__ = ["MAX_TEXT_CHARS", "from_fields", "parse", "parse_request"]
@@ -59,6 +61,12 @@ _QUOTED = re.compile(r"\"([^\"]*)\"|'([^']*)'")
 _WORD = re.compile(r"[^\s,;]+(?:,[0-9][^\s,;]*)*(?:[ ]?%)?")
 _FACTOR = re.compile(r"[+-]?[0-9.,]+x|x[+-]?[0-9.,]+", re.IGNORECASE)
 _NUMERIC = re.compile(r"[+-]?[0-9.,]+\s?%?")
+
+
+def _is_size(word: str) -> bool:
+    """Whether the word stands for a size by itself: `4k`, `3840x2160`, `a4@300dpi`; a bare paper may be a word."""
+    target = parse_target("to", word) if len(word) <= _LOOK_BACK_CHARS and word[:1].isalnum() else None
+    return target is not None and (target.max_nanousd is None) and ("@" in word or word[0].isdigit())
 
 
 def parse(text: str, models: Models = MODELS) -> Parsed:
@@ -201,7 +209,7 @@ class _Scanner:
     @staticmethod
     def _stands_alone(word: str) -> bool:
         """Whether this word means something without a key."""
-        special = word.lower() in (*PRESETS, "private", "public")
+        special = word.lower() in (*PRESETS, "private", "public") or _is_size(word)
         return special or bool(_FACTOR.fullmatch(word) or _HELD.fullmatch(word))
 
     def _word(self, word: str) -> None:
@@ -216,10 +224,14 @@ class _Scanner:
             return
         elif _FACTOR.fullmatch(word):
             self._put("factor", word)
+        elif _is_size(word):
+            self._put("to", word)
         elif lower in PRESETS:
             self._put("preset", lower)
         elif lower in ("private", "public"):
             self._put("private", "on" if lower == "private" else "off")
+        elif known == "to" and parse_target(lower, self._peek()) is not None:
+            self._put(word, self._take_peeked())
         elif known in SPECS and SPECS[known].kind in ("bool", "float", "int"):
             self._named(word, SPECS[known].kind == "bool")
         else:

@@ -43,6 +43,13 @@ SPECS: dict[str, Spec] = {
             translatable("How many times larger"),
             ("upscale_factor", "scale", "upscale"),
         ),
+        Spec(
+            "to",
+            "size",
+            translatable("Size"),
+            translatable("Instead of a factor: a size, a paper, or the most to spend"),
+            ("size", "width", "height", "max"),
+        ),
         Spec("creativity", "float", translatable("Creativity"), translatable("How freely new details are drawn")),
         Spec(
             "guidance",
@@ -90,6 +97,8 @@ class Parameters:
     steps: int | None = 20
     seed: int | None = None
     safety: bool = True
+    to: str | None = None
+    """A size instead of a factor (`core.domain.parameters.sizes`); the factor is worked out once the size is known."""
 
     def with_values(self, **values: Value | None) -> Parameters:
         """A copy with these chat-named values replaced; values are trusted to be valid."""

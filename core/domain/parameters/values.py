@@ -10,13 +10,13 @@ import dataclasses
 import difflib
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from core.domain.errors import InvalidParameters, ParameterProblem
-from core.domain.models import MODELS, Input, Models, ModelSpec
-from core.domain.parameters.spec import PRESETS, SPECS, Parsed, Value
+from core.domain.errors import ParameterProblem
+from core.domain.models import Input
+from core.domain.parameters.spec import SPECS, Value
 from core.domain.untrusted_text import clean, clean_line
 
 Raw = str | int | float | bool | None
@@ -30,7 +30,7 @@ MAX_SAID = 2_000
 MAX_VALUE_CHARS = 8192
 """As long as the longest link that is fetched."""
 _NAME_CHARS = 60
-_SHOWN_CHARS = 60
+SHOWN_CHARS = 60
 _NUMBER_CHARS = 64
 """The longest float `repr` writes has 24 characters; nobody types more than this by intent."""
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
@@ -49,12 +49,16 @@ _NAMES: dict[str, str] = {
 
 def canonical(name: str) -> str | None:
     """The chat name for any known name in any case (`Upscale-Factor` → `factor`); None if unknown."""
-    return _NAMES.get(name.strip().lower().replace("-", "_"))
+    return _NAMES.get(key_of(name))
+
+
+def key_of(name: str) -> str:
+    return name.strip().lower().replace("-", "_")
 
 
 def nearest(name: str) -> str | None:
     """The known chat name most like this one, if any is close."""
-    close = difflib.get_close_matches(name.lower().replace("-", "_")[:_SHOWN_CHARS], _NAMES, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name.lower().replace("-", "_")[:SHOWN_CHARS], _NAMES, n=1, cutoff=0.6)
     return _NAMES[close[0]] if close else None
 
 
@@ -74,8 +78,8 @@ def shown(raw: Raw) -> str:
         return "on" if raw else "off"
     if isinstance(raw, int) and abs(raw) > 10**_NUMBER_CHARS:
         return f"{'-' if raw < 0 else ''}1e{_NUMBER_CHARS}…"
-    text = LINK.sub("https://…", clean_line(str(raw), 4 * _SHOWN_CHARS))
-    return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 1] + "…"
+    text = LINK.sub("https://…", clean_line(str(raw), 4 * SHOWN_CHARS))
+    return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 1] + "…"
 
 
 def _decimal(raw: Raw, name: str) -> Decimal | None:
@@ -115,7 +119,7 @@ def judge(known: Input, raw: Raw, name: str | None = None) -> Value | ParameterP
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class Said:
     """One `name=raw` as it came."""
 
     known: str
@@ -127,7 +131,7 @@ class Collector:
     """Gathers what one text, or one set of options, says; judges it once the model is known."""
 
     def __init__(self) -> None:
-        self.said: list[_Said | ParameterProblem] = []
+        self.said: list[Said | ParameterProblem] = []
         self.links: list[str] = []
 
     def put(self, name: str, raw: Raw) -> None:
@@ -140,7 +144,7 @@ class Collector:
             return
         raw = clean(raw, MAX_VALUE_CHARS).strip() if isinstance(raw, str) else raw
         known = canonical(name)
-        self.said.append(_Said(known or "", name, raw))
+        self.said.append(Said(known or "", name, raw))
         if known == "url" and isinstance(raw, str):
             address = raw.strip("<>").split("|")[0].strip()
             if LINK.fullmatch(address):
@@ -159,107 +163,7 @@ class Collector:
     @property
     def model(self) -> Raw:
         """The model that is named first."""
-        return next((said.raw for said in self.said if isinstance(said, _Said) and said.known == "model"), None)
-
-
-class Judge:
-    """Turns what was said into values, or problems, for one model; for any of those offered where `model` is None."""
-
-    def __init__(self, models: Models, model: ModelSpec | None) -> None:
-        self._models = models
-        self._model = model
-        self.problems: list[ParameterProblem] = []
-
-    def read(self, collected: Collector) -> Parsed:
-        """What is valid of it; the rest is among `problems`."""
-        values: dict[str, Value] = {}
-        for said in collected.said:
-            if len(self.problems) >= MAX_PROBLEMS:
-                break
-            value = said if isinstance(said, ParameterProblem) else self._value(said)
-            if not isinstance(value, ParameterProblem) and isinstance(said, _Said):
-                if values.setdefault(said.known, value) == value or said.known == "url":
-                    continue
-                value = ParameterProblem(said.known, shown(said.raw), "duplicate", self._allowed(said.known))
-            if isinstance(value, ParameterProblem) and value not in self.problems:
-                self.problems.append(value)
-        preset, private = values.pop("preset", None), values.pop("private", None)
-        values.pop("url", None)
-        return Parsed(
-            values,
-            str(preset) if preset is not None else None,
-            bool(private) if private is not None else None,
-            tuple(collected.links),
-        )
-
-    def _allowed(self, known: str) -> str:
-        others = {
-            "url": "https://…",
-            "preset": ", ".join(PRESETS),
-            "private": "on or off",
-            "model": ", ".join(self._models.ids),
-        }
-        if known in others:
-            return others[known]
-        model = self._model or self._models.default
-        return (model.inputs.get(known) or self._models.widest[known]).allowed
-
-    def _value(self, said: _Said) -> Value | ParameterProblem:
-        known, raw = said.known, said.raw
-        if not known or (known in SPECS and known != "model" and known not in self._models.widest):
-            return ParameterProblem(shown(said.name), shown(raw), "unknown", "", nearest(said.name))
-        if raw == "":
-            return ParameterProblem(shown(said.name), "", "missing_value", self._allowed(known))
-        match known:
-            case "url":
-                good = isinstance(raw, str) and LINK.fullmatch(raw.strip("<>").split("|")[0].strip())
-                return "" if good else self._wrong(said)
-            case "private":
-                flag = as_bool(raw)
-                return self._wrong(said) if flag is None else flag
-            case "preset":
-                return self._choice(said, tuple(PRESETS), self._preset_fits)
-            case "model":
-                return self._choice(said, self._models.ids, lambda _: True)
-            case _:
-                return self._number(said)
-
-    def _wrong(self, said: _Said, suggestion: str | None = None) -> ParameterProblem:
-        return ParameterProblem(shown(said.name), shown(said.raw), "type", self._allowed(said.known), suggestion)
-
-    def _choice(self, said: _Said, choices: Sequence[str], fits: Callable[[str], bool]) -> Value | ParameterProblem:
-        word = said.raw.lower() if isinstance(said.raw, str) else ""
-        if word in choices:
-            return word if fits(word) else self._lacks(word)
-        close = difflib.get_close_matches(word[:_SHOWN_CHARS], choices, n=1)
-        return self._wrong(said, close[0] if close else None)
-
-    def _preset_fits(self, preset: str) -> bool:
-        return self._model is None or any(name in self._model.inputs for name in PRESETS[preset])
-
-    def _lacks(self, name: str) -> ParameterProblem:
-        model = self._model or self._models.default
-        return ParameterProblem(name, model.id, "not_in_model", ", ".join(model.inputs))
-
-    def _number(self, said: _Said) -> Value | ParameterProblem:
-        first = self._model or self._models.default
-        found = self._judged(first, said)
-        if not isinstance(found, ParameterProblem) or found.kind == "type":
-            return found
-        for other in self._models:
-            able = self._judged(other, said)
-            if isinstance(able, ParameterProblem):
-                continue
-            if self._model is None:
-                return able
-            if found.kind == "range":
-                note = f"{found.allowed} ({other.id}: {other.inputs[said.known].allowed})"
-                return dataclasses.replace(found, allowed=note)
-        return found
-
-    def _judged(self, model: ModelSpec, said: _Said) -> Value | ParameterProblem:
-        known = model.inputs.get(said.known)
-        return judge(known, said.raw, shown(said.name)) if known is not None else self._lacks(said.known)
+        return next((said.raw for said in self.said if isinstance(said, Said) and said.known == "model"), None)
 
 
 def collect(options: Mapping[str, Raw]) -> Collector:
@@ -272,28 +176,3 @@ def collect(options: Mapping[str, Raw]) -> Collector:
         if raw is not None and not (isinstance(raw, str) and not raw.strip()):
             collector.put(name, raw)
     return collector
-
-
-def judged(
-    collected: Sequence[Collector], models: Models = MODELS, *, otherwise: str | None = None, lenient: bool = False
-) -> list[Parsed]:
-    """What each of them says, for the model that the last one to name one names, else `otherwise`, else the default.
-
-    `lenient`: who asks is not known yet, so anything is fine that is so for one of the models, where none is named.
-    Raises InvalidParameters with every problem of all of them.
-    """
-    named = next((one.model for one in reversed(collected) if one.model is not None), None)
-    model = models.find(named) if named is not None else models.find(otherwise) or (None if lenient else models.default)
-    found = Judge(models, model if model is not None or (lenient and named is None) else models.default)
-    parsed = [found.read(one) for one in collected]
-    if found.problems and model is None:  # something is to be put right anyway: then all of it
-        found = Judge(models, models.default)
-        parsed = [found.read(one) for one in collected]
-    if found.problems:
-        raise InvalidParameters(problems=tuple(found.problems))
-    return parsed
-
-
-def from_fields(options: Mapping[str, Raw], models: Models = MODELS) -> Parsed:
-    """Typed options as `Parsed`. Raises InvalidParameters with every problem."""
-    return judged([collect(options)], models)[0]

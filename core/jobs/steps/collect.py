@@ -31,7 +31,7 @@ from core.images.service import ImageFacts, StrippedResult
 from core.jobs.admission import Share
 from core.jobs.context import SILENT_S, Next, Tools
 from core.jobs.steps.fail import charge, charge_by_size, charge_unknown
-from core.jobs.steps.prepare import like_its_source, max_result_bytes
+from core.jobs.steps.prepare import like_its_source, max_result_bytes, size_asked
 from core.net.retry import Backoff, retry
 from core.ports import ModelResult
 
@@ -68,8 +68,8 @@ async def collect(tools: Tools, job: Job) -> Next:
         job.id, remote=_remembering(job.remote, made), receipt=receipt, state=JobState.DELIVERING
     )
     tools.show(job, Progress("delivering"))
-    result = await _fetch(tools, job, made)
-    receipt = job.receipt or await charge_by_size(tools, job, result.width_px, result.height_px)
+    result, size_px = await _fetch(tools, job, made)
+    receipt = job.receipt or await charge_by_size(tools, job, *size_px)
     tools.release_turns()
     remote = dataclasses.replace(job.remote, made=None) if job.remote is not None else None
     await tools.store.update(job.id, result=result, receipt=receipt, remote=remote)
@@ -131,11 +131,12 @@ def _kept_until(tools: Tools, job: Job) -> float:
     return (sent_at or job.created_at) + tools.settings.collect_retry_s
 
 
-async def _fetch(tools: Tools, job: Job, made: Made) -> Result:
+async def _fetch(tools: Tools, job: Job, made: Made) -> tuple[Result, tuple[int, int]]:
+    """The finished file, and the size in which the model made it, which is what it bills."""
     part = tools.files.folder(job.id) / "result.part"
     try:
         found = await _patiently(tools, job, "file", _whole_file(tools, job, made, part))
-        notes = await _judge(tools, job, made, part, found)
+        notes, size_px = await _judge(tools, job, made, part, found), _size(found.facts)
         similarity = await _similarity(tools, job, part)
         found = await like_its_source(tools, job, found)
     except (ResultExpired, InputError, ModelFailed) as error:
@@ -147,7 +148,7 @@ async def _fetch(tools: Tools, job: Job, made: Made) -> Result:
     facts = found.facts
     path = tools.files.result(job.id, facts.mime)
     await asyncio.to_thread(part.replace, path)
-    return Result(
+    result = Result(
         width_px=facts.width_px,
         height_px=facts.height_px,
         bytes=facts.bytes,
@@ -160,6 +161,7 @@ async def _fetch(tools: Tools, job: Job, made: Made) -> Result:
         notes=notes,
         similarity=similarity,
     )
+    return result, size_px
 
 
 async def _similarity(tools: Tools, job: Job, path: Path) -> Similarity | None:
@@ -201,8 +203,9 @@ async def _judge(tools: Tools, job: Job, made: Made, path: Path, found: Stripped
     if facts.bytes * _FLAT_PX_PER_BYTE <= facts.width_px * facts.height_px + _SMALL_PX:
         await _refuse_blank(tools, job, made, path, billed)
     notes: list[ResultNote] = []
+    exact = bool(size_asked(job))  # it can be made smaller to fit, never larger
     if any(
-        abs(got - asked) > max(_SIZE_TOLERANCE_PX, _SIZE_TOLERANCE * asked)
+        abs(got - asked) > max(_SIZE_TOLERANCE_PX, _SIZE_TOLERANCE * asked) or (exact and got < asked)
         for got, asked in zip(_size(facts), expected, strict=True)
     ):
         notes.append("other_size")

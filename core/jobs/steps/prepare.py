@@ -6,15 +6,18 @@ import dataclasses
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from core.budgets.fit import refusal
 from core.domain import money
-from core.domain.errors import DownloadFailed, ModelError, ProviderError, ResultExpired, UpscaleError
+from core.domain.errors import DownloadFailed, ModelError, ProviderError, ResultExpired, TargetUnreachable, UpscaleError
 from core.domain.job import InputFacts, Job, JobState, Progress, Quote, Receipt, Result
-from core.domain.models import DEFAULT_MODEL
-from core.images.service import StrippedResult, check_output
+from core.domain.models import DEFAULT_MODEL, ModelSpec
+from core.domain.parameters import sizes
+from core.domain.target_size import Aim, aim
+from core.images.service import StrippedResult, check_output, largest_factor
 from core.jobs.admission import FairQueue, Share
 from core.jobs.context import Next, Tools
 from core.jobs.steps.fail import cancelled_before_submit
@@ -52,14 +55,17 @@ async def _price(tools: Tools, job: Job) -> Next:
     tools.show(job, Progress("preparing"))
     facts = await _read_picture(tools, job, tools.admission.downloads)
     tools.disk.count(job.id, member, await tools.files.size(job.id))
-    check_output(facts.width_px, facts.height_px, job.parameters.factor, tools.images.limits)
+    aimed = await _aim(tools, job, facts)
+    if aimed.factor != job.parameters.factor:
+        job = await tools.store.update(job.id, parameters=job.parameters.with_values(factor=aimed.factor))
+    check_output(facts.width_px, facts.height_px, aimed.factor, tools.images.limits)
     fingerprint = _fingerprint(tools, job, facts)
     earlier = await tools.store.earlier_result(fingerprint, job.requester)
     if earlier is not None and earlier.id == job.id:
         raise NotOwner  # ended by another process since this step began: its files are the result's
     if earlier is not None and earlier.result is not None and await _take_over(tools, job, facts, earlier):
         return "deliver"
-    quote = await _quote(tools, job, facts)
+    quote = await _quote(tools, job, facts, aimed)
     job = await tools.store.update(job.id, input=facts, quote=quote, fingerprint=fingerprint)
     # Say no before asking: the hold decides for good, but nobody should confirm a price that cannot be held.
     if tools.upscaler.real_money and (refused := refusal(quote, quote.left)) is not None:
@@ -104,6 +110,10 @@ async def _fetch(tools: Tools, job: Job, dest: Path) -> tuple[str, int]:
     elif source.kind == "attachment":
         download = await tools.adapter(job.reply.platform).download(source)
         await tools.sources.fetch_trusted(download.url, part, download.headers, download.hosts)
+    elif source.data.get("part") == "detail":
+        whole = await tools.load(source.job_id)
+        await ensure_input(tools, whole)
+        await tools.images.crop_detail(tools.files.input(whole.id), part, job.parameters.factor)
     else:
         await tools.files.copy(await _local(tools, job), part)
     part.replace(dest)
@@ -150,14 +160,34 @@ async def ensure_result(tools: Tools, job: Job) -> Path:
     return path
 
 
+def size_asked(job: Job) -> dict[str, Any]:
+    """The exact size, and the density of a print, that the job was to have."""
+    if job.parameters.to is None or job.quote is None:
+        return {}
+    target = sizes.target_of(job.parameters.to)
+    if target.max_nanousd is not None:
+        return {}
+    size_px = job.quote.out_width_px, job.quote.out_height_px
+    return {"size_px": size_px, "dpi": (target.dpi, target.dpi) if target.dpi is not None else None}
+
+
 async def like_its_source(tools: Tools, job: Job, result: StrippedResult) -> StrippedResult:
-    """The result in sRGB with the transparency and the density of its source; without them where that is gone."""
-    source = tools.files.source(job.id)
+    """The result in sRGB and in the exact size asked for, with the transparency and the density of its source.
+
+    Without them where that is gone; a result that is too small for its size stays as it is, and its note says so.
+    """
+    source, reduction = tools.files.source(job.id), size_asked(job)
+    if reduction and any(
+        got < wanted
+        for got, wanted in zip((result.facts.width_px, result.facts.height_px), reduction["size_px"], strict=True)
+    ):
+        del reduction["size_px"]
     transparent = job.input is not None and "alpha_flattened" in job.input.notes
     try:
         if transparent and not source.exists():
             await _fetch(tools, job, source)
-        return await tools.images.postprocess(result, source if source.exists() else None, transparent=transparent)
+        kept = source if source.exists() else None
+        return await tools.images.postprocess(result, kept, transparent=transparent, **reduction)
     except (UpscaleError, OSError) as error:
         log.warning("source_traits_not_restored", job=job.id, error=str(error))
         return result
@@ -202,12 +232,56 @@ async def _take_over(tools: Tools, job: Job, facts: InputFacts, earlier: Job) ->
     return True
 
 
-async def _quote(tools: Tools, job: Job, facts: InputFacts) -> Quote:
+async def _aim(tools: Tools, job: Job, facts: InputFacts, model: ModelSpec | None = None) -> Aim:
+    """The factor that gives the size asked for, by this model or the job's own. Raises TargetUnreachable."""
+    model = model or tools.model(job)
+    size = facts.width_px, facts.height_px
+    price = await tools.prices.unit_price(model)
+    return aim(
+        job.parameters, model, *size, price,
+        largest=lambda below: largest_factor(*size, tools.images.limits, below), others=tools.models,
+    )  # fmt: skip
+
+
+async def _quote(tools: Tools, job: Job, facts: InputFacts, aimed: Aim) -> Quote:
     price = await tools.prices.unit_price(tools.model(job))
-    quote = money.quote(facts.width_px, facts.height_px, job.parameters.factor, price)
+    size = facts.width_px, facts.height_px
+    quote = money.quote(*size, aimed.factor, price, reduced_to=(aimed.width_px, aimed.height_px))
     left = await tools.ledger.statuses(job.requester)
     agreed = max(job.confirmed_nanousd, tools.settings.confirm_above_nanousd)
-    return dataclasses.replace(quote, left=left, needs_confirmation=quote.estimate_nanousd > agreed)
+    asks, whole = quote.estimate_nanousd > agreed, await _whole(tools, job)
+    return dataclasses.replace(
+        quote,
+        left=left,
+        needs_confirmation=asks,
+        others=await _cheaper(tools, job, facts, quote) if asks else (),
+        preview_nanousd=price if asks and quote.megapixels > 1 else 0,
+        whole_nanousd=money.quote(*whole, aimed.factor, price).estimate_nanousd if whole is not None else 0,
+    )
+
+
+async def _whole(tools: Tools, job: Job) -> tuple[int, int] | None:
+    """The size of the picture whose most detailed part this job enlarges; None for any other job."""
+    whole = await tools.store.get(job.source.data.get("whole", ""))
+    return (whole.input.width_px, whole.input.height_px) if whole is not None and whole.input is not None else None
+
+
+async def _cheaper(tools: Tools, job: Job, facts: InputFacts, quote: Quote) -> tuple[tuple[str, int], ...]:
+    """Models that make the same size for less."""
+    found = []
+    for model in tools.models:
+        target = job.parameters.to is not None and sizes.target_of(job.parameters.to)
+        if model.id == job.parameters.model or (target and target.max_nanousd is not None):
+            continue
+        try:
+            aimed = await _aim(tools, job, facts, model)
+        except TargetUnreachable:
+            continue
+        price = await tools.prices.unit_price(model)
+        cost = money.quote(facts.width_px, facts.height_px, aimed.factor, price).estimate_nanousd
+        if aimed.factor <= model.largest_factor and cost < quote.estimate_nanousd:
+            found.append((model.id, cost))
+    return tuple(found)
 
 
 async def _ask(tools: Tools, job: Job) -> Next:

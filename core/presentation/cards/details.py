@@ -34,7 +34,10 @@ def details(job: Job, locale: str, *, command: str = "") -> Card:
 def repeat_words(job: Job, sign: str = "=", off: str = "off") -> str:
     """Every value of the job as it is typed: `factor=2 creativity=0.3 … seed=7`."""
     words = []
-    for name, value in values_of(job).items():
+    values = values_of(job)
+    if "to" in values:
+        del values["factor"]  # worked out from it
+    for name, value in values.items():
         if isinstance(value, bool):
             words += [] if value else [f"{name}{sign}{off}"]
         elif value != DEFAULT_MODEL:

@@ -28,6 +28,7 @@ from core.presentation.job_texts import (
 )
 from core.presentation.limit_texts import left_sentence, tightest
 from core.presentation.notices import Notice
+from core.presentation.parameter_texts import model_name
 from core.presentation.translations import tr
 
 ALT_MAX_CHARS = 1000
@@ -48,13 +49,38 @@ def asking(job: Job, locale: str, *, shared: bool = False, named: bool = True) -
         job.source.name,
         paragraphs=lines(price, left_sentence(status, locale) if status else ""),
         small=(*ends, *lines(parameters_line(job, locale)), *_requester(job, locale, shared and not named)),
-        rows=(
-            (
-                Action("confirm", confirm_label(job.quote, locale), job.id, style="success"),
-                Action("cancel", button_label("cancel", locale), job.id),
-            ),
-        ),
+        rows=(question_actions(job, locale),),
         summary=" · ".join(part for part in (job.source.name, price) if part),
+    )
+
+
+def question_actions(job: Job, locale: str) -> tuple[Action, ...]:
+    """Agree to the price, or take a cheaper model, or a look at a part; each with its price, but for `Cancel`."""
+    quote = job.quote
+    if quote is None:
+        return ()
+    start = confirm_label(quote, locale)
+    if quote.others:
+        start = with_price(model_name(job.parameters.model, locale), quote.estimate_nanousd, locale)
+    actions = [Action("confirm", start, job.id, style="success")]
+    actions += [
+        Action("model", with_price(model_name(model, locale), cost, locale), job.id, model, "primary")
+        for model, cost in quote.others
+    ]
+    if quote.preview_nanousd:
+        preview = with_price(button_label("preview", locale), quote.preview_nanousd, locale)
+        actions.append(Action("preview", preview, job.id))
+    return (*actions, Action("cancel", button_label("cancel", locale), job.id))
+
+
+def offer_actions(notice: Notice, job_id: str) -> tuple[Action, ...]:
+    """What would work instead."""
+    return tuple(
+        Action("model", offer.label, job_id, offer.model, "primary")
+        if offer.kind == "model"
+        else Action("factor", offer.label, job_id, f"{offer.factor:.4f}".rstrip("0").rstrip("."), "primary")
+        for offer in notice.offers
+        if offer.kind in ("factor", "model")
     )
 
 
@@ -122,7 +148,7 @@ def result(
             ),
             *_requester(job, locale, shared and not named),
         ),
-        rows=(_repeats(job, locale), (*_looks(job, locale), *_download(url, locale))),
+        rows=(repeat_actions(job, locale), (*_looks(job, locale), *_download(url, locale))),
         summary=". ".join(part for part in (f"{job.source.name or title}: {size}" if size else title,) if part),
     )
 
@@ -132,17 +158,20 @@ def _requester(job: Job, locale: str, told: bool) -> tuple[Line, ...]:
     return (fill(tr("For {member}", locale), member=Mention("user", who.user_id, who.user_name)),) if told else ()
 
 
-def _repeats(job: Job, locale: str) -> tuple[Action, ...]:
+def repeat_actions(job: Job, locale: str) -> tuple[Action, ...]:
     """Buttons that make a new image, each with its price."""
     same = job.quote.estimate_nanousd if job.quote is not None else None
     twice = None
     if job.quote is not None and job.result is not None:
         twice = priced(job.result.width_px, job.result.height_px, 2.0, job.quote.unit_price_nanousd).estimate_nanousd
-    return (
-        Action("again", with_price(button_label("again", locale), same, locale), job.id, style="primary"),
-        Action("more_creative", with_price(button_label("more_creative", locale), same, locale), job.id),
-        Action("twice_more", with_price(button_label("twice_more", locale), twice, locale), job.id),
-    )
+    again = Action("again", with_price(button_label("again", locale), same, locale), job.id, style="primary")
+    creative = Action("more_creative", with_price(button_label("more_creative", locale), same, locale), job.id)
+    faithful = Action("more_faithful", with_price(button_label("more_faithful", locale), same, locale), job.id)
+    free = (creative,) if job.parameters.creativity is not None else ()
+    if job.quote is not None and job.quote.whole_nanousd:  # a look at a part
+        whole = with_price(button_label("whole", locale), job.quote.whole_nanousd, locale)
+        return (Action("whole", whole, job.id, style="success"), *((faithful,) if free else ()), *free)
+    return (again, *free, Action("twice_more", with_price(button_label("twice_more", locale), twice, locale), job.id))
 
 
 def with_price(label: str, nanousd: int | None, locale: str) -> str:
@@ -179,11 +208,7 @@ def failed(job: Job, notice: Notice, locale: str) -> Card:
     said = notice_lines(notice, locale)
     if job.state is JobState.CANCELLED and job.error is None:
         said = said[1:]  # the title says it
-    offers = tuple(
-        Action("factor", offer.label, job.id, f"{offer.factor:.4f}".rstrip("0").rstrip("."), "primary")
-        for offer in notice.offers
-        if offer.kind == "factor"
-    )
+    offers = offer_actions(notice, job.id)
     if job.state is JobState.CANCELLED:
         offers += (_with_quote("again", button_label("again", locale), job, locale),)
     elif notice.tone == "error" and not isinstance(job.error, e.ContentRejected):

@@ -47,9 +47,8 @@ async def test_the_command_alone_opens_the_form_before_anything_else(world: Worl
     outcome = await world.slack.member.command(text="")
     assert outcome.acked
     view = await world.until(lambda: world.slack.member.open_view())
-    assert {"image", "link", "preset", "factor", "creativity", "guidance", "steps", "seed", "options"} == {
-        block["block_id"] for block in view.body["blocks"]
-    }
+    asked = {"image", "link", "model", "to", "preset", "factor", "creativity", "guidance", "steps", "seed", "options"}
+    assert asked == {block["block_id"] for block in view.body["blocks"]}
     opened = next(i for i, r in enumerate(world.slack.requests) if r.method == "views.open")
     assert not [
         r.method for r in world.slack.requests[:opened] if r.method not in ("auth.test", "apps.connections.open")
@@ -81,7 +80,7 @@ async def test_the_form_says_what_is_wrong_at_the_field_and_stays_open(world: Wo
     await world.slack.member.command(text="")
     await world.until(lambda: world.slack.member.open_view())
     with pytest.raises(ClientRefused):
-        await world.slack.member.submit_view({"factor": "9"})
+        await world.slack.member.submit_view({"factor": "11"})
     outcome = await world.slack.member.submit_view({"factor": "3"})
     assert list(outcome.errors) == ["image"]
     assert world.slack.member.open_view()

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.budgets.fit import largest_factor, megapixels_left, refusal, with_offer
+from core.budgets.fit import megapixels_left, refusal, with_offer
 from core.budgets.rules import RuleBook
 from core.domain import money
 from core.domain.errors import LimitReached
 from core.domain.limits import Limit, LimitDefaults, LimitStatus, Measure, Rule, Scope, ScopeKind, Window
+from core.domain.money import factor_within
 from core.domain.windows import COUNTED, span
 from tests.core.storage.ledger_kit import USD, day_usd, member
 
@@ -172,7 +173,7 @@ def test_nothing_is_offered_where_nothing_fits(full: LimitStatus) -> None:
 
 @given(st.integers(16, 9000), st.integers(16, 9000), st.integers(1, 300))
 def test_what_is_offered_always_fits(width: int, height: int, megapixels: int) -> None:
-    factor = largest_factor(width, height, megapixels)
+    factor = factor_within(width, height, megapixels, below=4)
     if factor is not None:
         assert 1 <= factor <= 4
         assert money.quote(width, height, factor, 1).megapixels <= megapixels

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from core.domain.errors import InvalidParameters, ParameterProblem
 from core.domain.models import ALL, FOLDER, MODELS, Models, read_model
 from core.domain.parameters.grammar import parse, parse_request
+from core.domain.parameters.judgement import from_fields
 from core.domain.parameters.spec import PRESETS, SEED_MAX, SPECS, Parameters, Parsed
-from core.domain.parameters.values import from_fields
 from core.presentation import LANGUAGES
 
 FACTORS = st.floats(min_value=1, max_value=4)
@@ -243,3 +243,13 @@ def test_every_model_has_words_in_all_languages() -> None:
         for language in LANGUAGES:
             assert model.name(language)
             assert language == "en" or model.about(language) != model.about("en"), (model.id, language)
+
+
+@pytest.mark.parametrize("text", ["to=4k width=300", "4k 3x", "width=3 height=4", "max=$1 factor=2"])
+def test_two_sizes_or_one_with_a_factor_is_a_mistake(text: str) -> None:
+    assert [p.kind for p in problems(text)] == ["together"]
+
+
+def test_a_factor_typed_wins_over_a_saved_size_and_the_other_way_round() -> None:
+    assert MODELS.resolve(parse("3x"), defaults={"to": "4k"}) == Parameters(factor=3.0)
+    assert MODELS.resolve(parse("4k"), defaults={"factor": 3.0}).to == "4k"

@@ -26,7 +26,8 @@ from core.budgets.limit_grammar import limit_words
 from core.budgets.reports.periods import parse_period
 from core.domain.errors import UpscaleError
 from core.domain.parameters.grammar import MAX_TEXT_CHARS, parse, parse_request
-from core.domain.parameters.values import MAX_FIELDS, MAX_PROBLEMS, from_fields, shown
+from core.domain.parameters.judgement import from_fields
+from core.domain.parameters.values import MAX_FIELDS, MAX_PROBLEMS, shown
 from core.domain.untrusted_text import clean, clean_line
 from core.net import guard
 

@@ -144,9 +144,10 @@ export class Card {
     this.saying = job.quote.price;
     this.startButton = button(job.quote.confirm, null, () => this.confirm(), { class: "primary big" });
     const cancel = el("button", { type: "button", class: "big", onclick: () => this.#send(`/api/jobs/${job.job_id}/cancel`) }, t("b_cancel"));
+    const choices = job.choices.map(({ label, change, model }) => button(label, null, () => this.actions.repeat(job, change, null, model, label), { class: "big" }));
     const play = job.quote.play_money ? el("span", { class: "badge play" }, t("play_money")) : null;
     this.#show("ask", el("div", { class: "ask" },
-      el("p", { class: "price" }, job.quote.ask, " ", play)), el("div", { class: "actions" }, this.startButton, cancel), this.expiry);
+      el("p", { class: "price" }, job.quote.ask, " ", play)), el("div", { class: "actions" }, this.startButton, choices, cancel), this.expiry);
     this.tick();
     announce(job.quote.ask);
   }
@@ -167,7 +168,7 @@ export class Card {
   refuse(error, state = "refused") {
     this.saying = error.what || error.message;
     const offers = (error.offers ?? []).map((offer) =>
-      button(offer.label, "grow", () => this.actions.retry(this, offer.factor), { class: "primary" }));
+      button(offer.label, "grow", () => this.actions.retry(this, offer.factor, offer.model, offer.label), { class: "primary" }));
     const again = error.code === "unreachable" ? [button(t("b_again"), "again", () => this.actions.retry(this, null))] : [];
     this.opensAt = error.opens_at;
     this.opens = error.opens_at ? el("p", { class: "fine" }) : null;

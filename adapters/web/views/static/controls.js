@@ -56,7 +56,7 @@ export class Controls {
   /** The ranges of this model; what it does not have is hidden. */
   #fit(model) {
     for (const [name, input] of Object.entries(this.inputs)) {
-      if (name === "model") continue;
+      if (name === "model" || name === "to") continue;
       const range = model.inputs[name];
       input.closest(".control").hidden = !range;
       if (range && input.type !== "checkbox") Object.assign(input, { min: String(range.low), max: String(range.high) });
@@ -78,7 +78,10 @@ export class Controls {
     const base = this.#base(this.preset, chosen);
     const words = this.preset ? [this.preset] : [];
     if (chosen !== null && chosen !== this.#base(null).model) words.push(`model=${chosen}`);
+    const size = this.inputs.to?.value.trim();
+    if (size) words.push(`to=${size.replaceAll(" ", "")}`);
     for (const name of Object.keys(this.#model(chosen).inputs)) {
+      if (name === "factor" && size) continue;
       const input = this.inputs[name];
       const value = input.type === "checkbox" ? input.checked : input.value.trim() === "" ? null : Number(input.value);
       if (value === null || value === (base[name] ?? null)) continue;
@@ -140,6 +143,7 @@ export class Controls {
       select.addEventListener("change", () => this.set({ ...this.#base(null, select.value), factor: this.inputs.factor.value }, null));
       return select;
     }
+    if (kind === "size") return el("input", { type: "text", maxLength: 40, placeholder: "4k, a4@300dpi, $0.50" });
     const range = boot.models.map((model) => model.inputs[name]).find(Boolean);
     if (!range) return null;
     if (kind === "bool") return el("input", { type: "checkbox", role: "switch", checked: true, disabled: !boot.allow_unsafe });

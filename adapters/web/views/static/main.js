@@ -35,15 +35,15 @@ const follower = new Follower(
 
 const actions = {
   /** A button under a result: a new job made from it. */
-  async repeat(job, change, factor = null) {
-    const labels = { again: t("b_again"), more_creative: t("b_more_creative"), twice_more: t("b_twice_more") };
-    thread.mine(labels[change] ?? `${factor}×`, { name: job.name });
+  async repeat(job, change, factor = null, model = "", label = "") {
+    thread.mine(label || `${factor}×`, { name: job.name });
     const card = place();
     card.uploading(1);
-    await answer(card, call("POST", `/api/jobs/${job.job_id}/repeat`, factor === null ? { change } : { change, factor }));
+    await answer(card, call("POST", `/api/jobs/${job.job_id}/repeat`, factor === null ? { change, model } : { change, factor }));
   },
   /** Try a refused request again, with another factor where one is given. */
-  async retry(card, factor) {
+  async retry(card, factor, model = "", label = "") {
+    if (model && card.job) return actions.repeat(card.job, "model", null, model, label);
     if (card.order && factor === null && !card.job) {
       order(card.order.item, card.order.text, card.order.key, card.order.agreedUsd); // the same key: perhaps it did arrive
     } else if (card.order) {

@@ -26,8 +26,10 @@ function receipt(job) {
   return el("p", { class: "receipt" }, icon("check"), el("span", {}, job.texts.receipt));
 }
 
+const ICONS = { more_creative: "spark", more_faithful: "spark", twice_more: "grow", whole: "grow" };
+
 function buttons(job, viewer, actions, changed, problem) {
-  const ask = (change) => () => actions.repeat(job, change);
+  const repeats = job.repeats.map(({ label, change, model }, at) => button(label, ICONS[change] ?? "again", () => actions.repeat(job, change, null, model, label), at ? { class: "later" } : {}));
   const compare = compareView(job);
   const details = detailsView(job);
   const saveAs = saveAsView(job);
@@ -39,10 +41,9 @@ function buttons(job, viewer, actions, changed, problem) {
   const shown = el("p", { class: "fine share-link", hidden: true });
   const row = oneLine(el("div", { class: "actions result-actions" },
     el("a", { class: "button primary", href: job.result.download_url, download: job.result.image.file_name }, icon("download"), el("span", {}, t("b_download"))),
-    button(t("b_again"), "again", ask("again")),
+    ...repeats.slice(0, 1),
     discloser(t("b_compare"), "compare", compare),
-    button(t("b_more_creative"), "spark", ask("more_creative"), { class: "later" }),
-    button(t("b_twice_more"), "grow", ask("twice_more"), { class: "later" }),
+    ...repeats.slice(1),
     discloser(t("save_as"), "download", saveAs, "later"),
     ...[copyButton(viewer, problem)].filter(Boolean),
     boot.can_share ? button(t("share"), "share", () => share(job, problem, shown), { class: "later" }) : "",

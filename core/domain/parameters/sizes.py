@@ -1,0 +1,129 @@
+"""Sizes wanted instead of a factor: `4k`, `3000x`, `3840x2160`, `a4@300dpi`, `30x20cm@300dpi`, `$0.50`. Pure.
+
+A target is kept as its one canonical text. Named and paper sizes turn with the picture, explicit ones do not; the
+picture fits inside, with its own proportions.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+NAMED = {
+    "720p": (1280, 720),
+    "1080p": (1920, 1080),
+    "1440p": (2560, 1440),
+    "4k": (3840, 2160),
+    "8k": (7680, 4320),
+}
+"""Pixels, across and down."""
+
+_PAPERS_MM = {f"a{n}": size for n, size in enumerate([(841, 1189), (594, 841), (420, 594), (297, 420), (210, 297)])} | {
+    "a5": (148, 210),
+    "a6": (105, 148),
+    "letter": (215.9, 279.4),
+    "legal": (215.9, 355.6),
+}
+"""ISO 216 and ANSI."""
+
+_UNIT_MM = {"mm": 1.0, "cm": 10.0, "in": 25.4, "inch": 25.4, '"': 25.4}
+_DEFAULT_DPI = 300
+_DPI = (36, 2400)
+MOST_SIDE_PX = 100_000
+_NUMBER = r"\d{1,6}(?:[.,]\d{1,4})?"
+_PIXELS = re.compile(r"(\d{1,6})?x(\d{1,6})?(?:px)?")
+_PRINT = re.compile(rf"(?:([a-z]\w{{0,5}})|({_NUMBER})x({_NUMBER})(mm|cm|in|inch|\"))(?:@(\d{{1,5}})(?:dpi|ppi)?)?")
+_MONEY = re.compile(rf"\$?({_NUMBER})(?:\$|usd)?")
+EXAMPLES = "4k, a4@300dpi, max=$0.50"
+ALLOWED = "4k, 3840x2160, width=3000, a4@300dpi, max=$0.50"
+FACTOR_STEPS = 10_000
+"""Factors are worked out in such parts, rounded up, so that the model's picture is never too small."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What `text` means: a box in pixels (None: free), or the most that may be spent (nano-dollars)."""
+
+    text: str
+    width_px: int | None = None
+    height_px: int | None = None
+    turns: bool = False
+    dpi: int | None = None
+    max_nanousd: int | None = None
+
+    def box(self, width_px: int, height_px: int) -> tuple[int, int]:
+        """The size of a picture of these proportions inside the box, the tighter side exact, each at least 1."""
+        scale = self.scale(width_px, height_px)
+        return max(1, round(width_px * scale)), max(1, round(height_px * scale))
+
+    def scale(self, width_px: int, height_px: int) -> Fraction:
+        """How many times larger the picture becomes, exactly."""
+        across, down = self.width_px, self.height_px
+        if self.turns and across and down and (width_px > height_px) != (across > down):
+            across, down = down, across
+        sides = [Fraction(box, side) for box, side in ((across, width_px), (down, height_px)) if box]
+        return min(sides)
+
+
+def parse_target(name: str, text: str) -> Target | None:
+    """The target that `name=text` means (`to`, `size`, `width`, `height`, `max`); None where it is none."""
+    word = text.strip().lower().replace("×", "x").replace(" ", "")
+    if "=" in word:
+        name, _, word = word.partition("=")
+    if name == "width":
+        word = f"{word.removesuffix('px')}x"
+    elif name == "height":
+        word = f"x{word.removesuffix('px')}"
+    if name == "max" or "$" in word or word.endswith("usd"):
+        found = _MONEY.fullmatch(word)
+        amount = Decimal(found[1].replace(",", ".")) if found else Decimal(0)
+        return Target(f"${amount.normalize():f}", max_nanousd=int(amount * 10**9)) if amount > 0 else None
+    if word in NAMED:
+        return Target(word, *NAMED[word], turns=True)
+    if (pixels := _PIXELS.fullmatch(word)) and (pixels[1] or pixels[2]):
+        across, down = (int(side) if side else None for side in pixels.groups())
+        if any(side is not None and not 1 <= side <= MOST_SIDE_PX for side in (across, down)):
+            return None
+        return Target(f"{across or ''}x{down or ''}", across, down)
+    return _printed(word)
+
+
+def _printed(word: str) -> Target | None:
+    found = _PRINT.fullmatch(word)
+    if found is None:
+        return None
+    paper, across, down, unit, dpi = found.groups()
+    density = int(dpi) if dpi else _DEFAULT_DPI
+    if paper is not None and paper not in _PAPERS_MM:
+        return None
+    size_mm: tuple[float, ...] = _PAPERS_MM[paper] if paper is not None else ()
+    size_mm = size_mm or tuple(float(side.replace(",", ".")) * _UNIT_MM[unit] for side in (across, down))
+    sides = [round(side / 25.4 * density) for side in size_mm]
+    if not _DPI[0] <= density <= _DPI[1] or not all(1 <= side <= MOST_SIDE_PX for side in sides):
+        return None
+    size = paper or f"{across}x{down}{unit}"
+    return Target(f"{size}@{density}dpi", sides[0], sides[1], turns=paper is not None, dpi=density)
+
+
+def target_of(text: str) -> Target:
+    """The target of a canonical text. Raises ValueError for any other."""
+    found = parse_target("to", text)
+    if found is None:
+        raise ValueError(text)
+    return found
+
+
+def factor_for(width_px: int, height_px: int, out: tuple[int, int], largest: float) -> float | None:
+    """The smallest factor whose picture is nowhere smaller than `out`, however it is rounded; None beyond `largest`."""
+    needed = max(Fraction(out[0], width_px), Fraction(out[1], height_px))
+    if needed > Fraction(largest):
+        return None
+    step = math.ceil(needed * FACTOR_STEPS)
+    factor = step / FACTOR_STEPS
+    while math.floor(width_px * factor) < out[0] or math.floor(height_px * factor) < out[1]:
+        step += 1  # at most once or twice: only what floats lost is made up for
+        factor = step / FACTOR_STEPS
+    return min(factor, largest)

@@ -1,0 +1,116 @@
+"""Any picture and any wanted size: the promised size, or the reason why not; an amount is never passed."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.domain.errors import TargetUnreachable
+from core.domain.models import MODELS, ModelSpec
+from core.domain.money import quote
+from core.domain.parameters.grammar import parse
+from core.domain.parameters.sizes import target_of
+from core.domain.target_size import Aim, aim
+from core.images.service import ImageLimits, check_output, largest_factor
+
+FLUX, SEEDVR = MODELS
+SIDES = st.integers(16, 14_142)
+TARGETS = st.one_of(
+    st.sampled_from(["4k", "8k", "1080p", "1440p", "a4@300dpi", "a6@240dpi", "letter@150dpi", "30x20cm@300dpi"]),
+    st.builds(lambda w: f"{w}x", st.integers(1, 14_142)),
+    st.builds(lambda h: f"x{h}", st.integers(1, 14_142)),
+    st.builds(lambda w, h: f"{w}x{h}", st.integers(1, 14_142), st.integers(1, 14_142)),
+)
+
+
+def aimed(to: str, model: ModelSpec, width_px: int, height_px: int) -> Aim:
+    parameters = MODELS.resolve(parse(f"to={to} model={model.id}"))
+    limits = ImageLimits()
+    return aim(
+        parameters, model, width_px, height_px, model.unit_price_nanousd,
+        largest=lambda below: largest_factor(width_px, height_px, limits, below), others=MODELS,
+    )  # fmt: skip
+
+
+@given(TARGETS, st.sampled_from([FLUX, SEEDVR]), SIDES, SIDES)
+def test_any_picture_gets_the_size_promised_or_the_reason_why_not(
+    to: str, model: ModelSpec, width_px: int, height_px: int
+) -> None:
+    box = target_of(to).box(width_px, height_px)
+    try:
+        found = aimed(to, model, width_px, height_px)
+    except TargetUnreachable as error:
+        if error.reason == "already_larger":
+            assert max(box[0] - width_px, box[1] - height_px) <= 0
+        else:
+            assert max(box[0] / width_px, box[1] / height_px) > model.largest_factor
+        return
+    assert (found.width_px, found.height_px) == box
+    assert 1 <= found.factor <= model.largest_factor
+    assert math.floor(width_px * found.factor) >= box[0], "only ever reduced"
+    assert math.floor(height_px * found.factor) >= box[1]
+    assert quote(width_px, height_px, found.factor, 1, reduced_to=box).megapixels * 1_000_000 >= box[0] * box[1]
+
+
+@given(TARGETS, SIDES, SIDES)
+def test_the_picture_fits_inside_with_its_own_proportions(to: str, width_px: int, height_px: int) -> None:
+    target = target_of(to)
+    box = target.box(width_px, height_px)
+    across, down = target.width_px or box[0], target.height_px or box[1]
+    if target.turns:
+        assert max(box) <= max(across, down)
+        assert min(box) <= min(across, down)
+    else:
+        assert box[0] <= across
+        assert box[1] <= down
+
+
+@given(st.decimals("0.01", "30", places=2), st.sampled_from([FLUX, SEEDVR]), SIDES, SIDES)
+def test_an_amount_is_never_passed_by_the_estimate(
+    amount: object, model: ModelSpec, width_px: int, height_px: int
+) -> None:
+    parameters = MODELS.resolve(parse(f"max=${amount} model={model.id}"))
+    most = target_of(str(parameters.to)).max_nanousd
+    try:
+        found = aimed(str(parameters.to), model, width_px, height_px)
+    except TargetUnreachable:
+        assert most is not None
+        assert quote(width_px, height_px, 1, model.unit_price_nanousd).estimate_nanousd > most or not largest_factor(
+            width_px, height_px, ImageLimits()
+        )
+        return
+    assert most is not None
+    assert quote(width_px, height_px, found.factor, model.unit_price_nanousd).estimate_nanousd <= most
+    check_output(width_px, height_px, found.factor, ImageLimits())
+
+
+@pytest.mark.parametrize(
+    ("typed", "size", "dpi"),
+    [
+        ("to=4k", (2160, 2880), None),
+        ("width=3000", (3000, 4000), None),
+        ("height=2000", (1500, 2000), None),
+        ("3840x2160", (1620, 2160), None),
+        ("a4@300dpi", (2480, 3307), 300),
+        ("30x20cm@300dpi", (1772, 2362), 300),
+        ("size=8x10in@240dpi", (1800, 2400), 240),
+    ],
+)
+def test_named_and_paper_sizes_turn_with_the_picture_and_explicit_ones_do_not(
+    typed: str, size: tuple[int, int], dpi: int | None
+) -> None:
+    found = aimed(str(parse(typed).values["to"]), FLUX, 1200, 1600)
+    assert (found.width_px, found.height_px, found.dpi) == (*size, dpi)
+
+
+def test_a_size_beyond_the_model_names_the_model_that_reaches_it() -> None:
+    with pytest.raises(TargetUnreachable) as caught:
+        aimed("8k", FLUX, 1000, 800)
+    assert (caught.value.reason, caught.value.other_model, caught.value.largest_factor) == (
+        "beyond_model",
+        "seedvr2",
+        4,
+    )

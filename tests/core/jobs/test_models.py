@@ -1,0 +1,142 @@
+"""Models, wanted sizes and previews, from the order to the receipt."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from core.domain.errors import InvalidParameters, TargetUnreachable
+from core.domain.job import Job, JobState
+from core.domain.variations import Change
+from tests.core.jobs.pipeline_kit import World, world
+
+USD = 10**9
+
+
+@pytest.fixture
+async def w(tmp_path: Path) -> AsyncIterator[World]:
+    async with world(tmp_path) as made:
+        yield made
+
+
+async def press(w: World, job: Job, change: Change) -> Job:
+    made = await w.service.repeat(job.id, job.requester, change, key=f"press:{change}", reply=job.reply)
+    await w.drive()
+    return await w.job(made.id)
+
+
+def sent(w: World, job: Job) -> dict[str, object]:
+    return dict(w.upscaler.of(job.id).inputs.values)
+
+
+async def test_another_model_gets_its_own_inputs_and_works_without_caption(w: World) -> None:
+    job = await w.done(text="model=seedvr2 3x", fields={"seed": 7})
+    assert {name: value for name, value in sent(w, job).items() if name != "image_url"} == {
+        "upscale_factor": 3.0,
+        "seed": 7,
+        "upscale_mode": "factor",
+        "output_format": "png",
+    }
+    assert job.result is not None
+    assert job.receipt is not None
+    assert (job.parameters.model, job.result.caption, job.receipt.estimate_nanousd) == ("seedvr2", "", 3_000_000)
+
+
+async def test_the_same_picture_with_another_model_is_no_repeat(w: World) -> None:
+    source = w.upload()
+    first = await w.done(text="model=seedvr2", source=source)
+    again = await w.done(text="model=seedvr2", source=source)
+    other = await w.done(text="model=flux", source=source)
+    assert [job.receipt.basis for job in (first, again, other) if job.receipt] == ["units", "repeat", "units"]
+
+
+async def test_an_input_that_the_model_lacks_starts_nothing(w: World) -> None:
+    with pytest.raises(InvalidParameters):
+        await w.ask(text="model=seedvr2 creativity=0.4")
+    assert not w.upscaler.taken
+
+
+async def test_a_wanted_size_is_reached_exactly_and_the_models_own_picture_is_paid(w: World) -> None:
+    w.upscaler.units, w.upscaler.result_size = None, (1622, 1082)
+    job = await w.done(text="1620x1080")
+    assert job.quote is not None
+    assert job.result is not None
+    assert (job.quote.out_width_px, job.quote.out_height_px, job.parameters.factor) == (1620, 1080, 2.7)
+    assert (job.result.width_px, job.result.height_px, job.result.notes) == (1620, 1080, ())
+    assert job.receipt is not None
+    assert job.receipt.charged_nanousd == USD // 5
+
+
+async def test_a_print_size_writes_its_density(w: World) -> None:
+    w.upscaler.result_size = (1240, 827)
+    job = await w.done(text="a6@200dpi")
+    assert job.result is not None
+    assert (job.result.width_px, job.result.height_px) == (1165, 777)
+    assert b"dpi=(200, 200)" in w.tools.files.absolute(job.result.path).read_bytes()
+
+
+async def test_a_result_smaller_than_the_size_wanted_is_told(w: World) -> None:
+    w.upscaler.result_size = (1616, 1076)
+    job = await w.done(text="1620x1080")
+    assert job.result is not None
+    assert (job.result.width_px, job.result.notes) == (1616, ("other_size",))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("400x400", "already_larger"), ("8k", "beyond_model"), ("max=$0.01", "amount")]
+)
+async def test_a_size_that_cannot_be_is_answered_before_anything_is_paid(w: World, text: str, reason: str) -> None:
+    job = await w.ask(text=text)
+    await w.drive()
+    job = await w.job(job.id)
+    assert isinstance(job.error, TargetUnreachable)
+    assert (job.state, job.error.reason) == (JobState.REFUSED, reason)
+    assert not w.upscaler.taken
+
+
+async def test_the_most_to_spend_is_never_passed(w: World) -> None:
+    job = await w.done(text="max=$0.30")
+    assert job.quote is not None
+    assert (job.quote.megapixels, job.quote.estimate_nanousd, job.parameters.factor) == (3, 3 * USD // 10, 3.53)
+
+
+async def dear(w: World) -> Job:
+    job = await w.ask(source=w.upload(4000, 3000), text="creativity=0.5", fields={"seed": 7})
+    await w.drive()
+    return await w.job(job.id)
+
+
+async def test_a_dear_picture_is_offered_with_the_cheaper_model_which_closes_the_question(w: World) -> None:
+    asked = await dear(w)
+    assert asked.quote is not None
+    assert asked.quote.others == (("seedvr2", 48_000_000),)
+    made = await press(w, asked, Change.of("model", "seedvr2"))
+    assert (made.state, made.parameters.model, made.parameters.seed) == (JobState.SUCCEEDED, "seedvr2", 7)
+    assert (await w.job(asked.id)).state is JobState.CANCELLED
+    assert [request.job_id for request in w.upscaler.taken.values()] == [made.id]
+
+
+async def test_a_preview_is_a_paid_job_of_a_part_with_the_whole_under_it(w: World) -> None:
+    asked = await dear(w)
+    assert asked.quote is not None
+    assert asked.quote.preview_nanousd == USD // 10
+    part = await press(w, asked, Change.of("preview"))
+    assert part.input is not None
+    assert part.quote is not None
+    assert (part.state, part.input.width_px, part.parameters.factor) == (JobState.SUCCEEDED, 500, 2.0)
+    assert (part.quote.estimate_nanousd, part.quote.whole_nanousd) == (USD // 10, 48 * USD // 10)
+    bolder = await press(w, part, Change.of("more_creative"))
+    assert bolder.quote is not None
+    assert (bolder.parameters.creativity, bolder.quote.whole_nanousd) == (0.7, 48 * USD // 10)
+    whole = await press(w, bolder, Change.of("whole"))
+    assert whole.input is not None
+    assert (whole.state, whole.input.width_px, whole.parameters.creativity) == (JobState.SUCCEEDED, 4000, 0.7)
+
+
+def test_what_no_button_asks_for_is_no_change() -> None:
+    assert Change.of("factor", "1.5") == Change("factor", 1.5)
+    for kind, argument in (("explode", ""), ("factor", "x")):
+        with pytest.raises(ValueError, match=r"explode|x"):
+            Change.of(kind, argument)
