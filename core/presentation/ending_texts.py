@@ -22,7 +22,7 @@ def ending(job: Job) -> Notice:
     else:
         advice = tr("Posted as a new message, because the first one could no longer be changed.", locale)
     return Notice(
-        tr("The picture is ready, but it could not be delivered here.", locale),
+        tr("The image is ready, but it could not be delivered here.", locale),
         charged=charge_text(job.receipt, locale) if job.receipt is not None else "",
         advice=advice,
         reference=job.reference,

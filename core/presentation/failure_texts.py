@@ -54,7 +54,7 @@ def charged_sentence(charge: Charge, locale: str, *, quiet: bool = False) -> str
 
 
 def _try_again(locale: str) -> str:
-    return tr("Please try again; if it keeps happening, give the reference to whoever runs this bot.", locale)
+    return tr("Please try again; if it keeps happening, give the reference to the bot's owner.", locale)
 
 
 def parameter_problem(problem: e.ParameterProblem, locale: str) -> str:
@@ -69,14 +69,14 @@ def parameter_problem(problem: e.ParameterProblem, locale: str) -> str:
     if problem.kind == "duplicate":
         return tr("“{name}” is given twice with different values.", locale, **facts)
     if problem.kind == "stray":
-        return tr("“{value}” is not a parameter. Write for example: factor=3 creativity=0.5", locale, **facts)
+        return tr("I don't understand “{value}”. Try: factor=3 creativity=0.5.", locale, **facts)
     if problem.kind == "together":
         return tr("“{name}” and “{value}” do not go together: give one of them.", locale, **facts)
     if problem.kind == "not_in_model":
         return tr("The model {value} has no {name}; it takes {allowed}.", locale, **facts)
     if problem.kind == "type":
-        return tr("“{name}” cannot be “{value}”; it must be {allowed}.", locale, **facts)
-    return tr("“{name}” is {value}, but must be {allowed}.", locale, **facts)
+        return tr("{name} cannot be “{value}”. Choose {allowed}.", locale, **facts)
+    return tr("{name} must be {allowed}; you wrote {value}.", locale, **facts)
 
 
 def _invalid_parameters(error: e.InvalidParameters, locale: str) -> Notice:
@@ -86,7 +86,7 @@ def _invalid_parameters(error: e.InvalidParameters, locale: str) -> Notice:
 
 def _no_image(_: e.NoImage, locale: str) -> Notice:
     return Notice(
-        tr("There is no image to enlarge.", locale),
+        tr("There is no image to upscale.", locale),
         advice=tr("Attach a PNG, JPEG, WebP or GIF, or give a link to one.", locale),
         tone="refusal",
     )
@@ -103,12 +103,10 @@ def _unsafe(error: e.UnsafeNotAllowed, locale: str) -> Notice:
 
 def _not_allowed(error: e.NotAllowed, locale: str) -> Notice:
     sentences = {
-        "requester": tr("Only the person who asked for this picture can do that.", locale),
-        "requester_or_moderator": tr(
-            "Only the person who asked for this picture, or a moderator, can do that.", locale
-        ),
-        "moderator": tr("Only moderators of this place can do that.", locale),
-        "operator": tr("Only whoever runs this bot can do that.", locale),
+        "requester": tr("Only the person who asked for this image can do that.", locale),
+        "requester_or_moderator": tr("Only the person who asked for this image, or a moderator, can do that.", locale),
+        "moderator": tr("Only moderators can do that.", locale),
+        "operator": tr("Only the bot's owner can do that.", locale),
     }
     return Notice(sentences[error.needs], tone="refusal")
 
@@ -118,21 +116,21 @@ def _too_late(error: e.TooLate, locale: str) -> Notice:
         return Notice(tr("The images of this job have been deleted.", locale), tone="refusal")
     if error.state == "delivering":
         return Notice(tr("It is too late for that: the picture is made and on its way to you.", locale), tone="refusal")
-    return Notice(tr("It is too late for that: the job is already over.", locale), tone="refusal")
+    return Notice(tr("This job has already finished.", locale), tone="refusal")
 
 
 def _storage_full(error: e.StorageFull, locale: str) -> Notice:
     sentences = {
         "member": (
-            tr("Your pictures without an agreed price take all the room that one member has.", locale),
+            tr("Your images without an agreed price take all the room that one member has.", locale),
             tr("Start or cancel some of them first.", locale),
         ),
         "kept": (
-            tr("Your kept pictures take all the room that one member has.", locale),
+            tr("Your kept images take all the room that one member has.", locale),
             tr("Delete some of them, or wait until the oldest expire.", locale),
         ),
         "disk": (
-            tr("The bot has no room for another picture just now.", locale),
+            tr("The bot has no room for another image just now.", locale),
             tr("Please try again later.", locale),
         ),
     }
@@ -153,14 +151,14 @@ _SENTENCES: dict[type[e.UpscaleError], Explainer] = {
     e.TooLate: _too_late,
     e.QuoteExpired: plain(
         lambda lo: tr("The price was not confirmed in time.", lo),
-        lambda lo: tr("Ask again to get a new price.", lo),
+        lambda lo: tr("Run it again for a new price.", lo),
         "refusal",
     ),
     e.LimitReached: limit_reached,
     e.TooManyWaiting: lambda error, lo: Notice(
         trn(
-            "You already have {n} picture waiting, which is the most allowed.",
-            "You already have {n} pictures waiting, which is the most allowed.",
+            "You already have {n} image waiting, which is the most allowed.",
+            "You already have {n} images waiting, which is the most allowed.",
             error.limit,
             lo,
         ),

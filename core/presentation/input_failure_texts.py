@@ -48,10 +48,10 @@ def _target_unreachable(error: e.TargetUnreachable, locale: str) -> Notice:
 def _link_refused(error: e.LinkRefused, locale: str) -> Notice:
     reasons = {
         "scheme": tr("Only http and https links can be fetched.", locale),
-        "port": tr("Links with an unusual port are not fetched.", locale),
-        "credentials": tr("Links that hold a user name or password are not fetched.", locale),
-        "private_address": tr("This link leads to a private network and is not fetched.", locale),
-        "dns": tr("The host of this link cannot be found.", locale),
+        "port": tr("I can't open links with a port.", locale),
+        "credentials": tr("I can't open links with a user name or password.", locale),
+        "private_address": tr("I can't open links to private networks.", locale),
+        "dns": tr("That website doesn't exist or can't be reached.", locale),
         "redirects": tr("This link redirects too often.", locale),
         "syntax": tr("This is not a link that can be read.", locale),
     }
@@ -67,8 +67,8 @@ def _download_failed(error: e.DownloadFailed, locale: str) -> Notice:
         ),
         "timeout": tr("The image could not be downloaded in time.", locale),
         "connection": tr("The server of the image could not be reached.", locale),
-        "truncated": tr("The download of the image broke off.", locale),
-        "login_page": tr("Instead of the image there came a login page; the bot may not read this file.", locale),
+        "truncated": tr("The download of the image was cut short.", locale),
+        "login_page": tr("The link leads to a login page, not to an image.", locale),
         "gone": tr("The image is no longer there.", locale),
         "not_ready": tr("The file is still being processed.", locale),
         "not_visible": tr("The bot cannot see this file.", locale),
@@ -94,7 +94,7 @@ INPUT: dict[type[e.UpscaleError], Explainer] = {
     ),
     e.DamagedImage: plain(
         lambda lo: tr("The image is damaged or incomplete.", lo),
-        lambda lo: tr("Upload it again, or save it anew first.", lo),
+        lambda lo: tr("Re-save the file and upload it again.", lo),
         "refusal",
     ),
     e.FileTooLarge: lambda error, lo: Notice(
@@ -135,7 +135,7 @@ INPUT: dict[type[e.UpscaleError], Explainer] = {
         "refusal",
     ),
     e.FlatImage: plain(
-        lambda lo: tr("This picture would reach the model as one flat colour, so it was not sent.", lo),
+        lambda lo: tr("This image would reach the model as one flat colour, so it was not sent.", lo),
         lambda lo: tr("Save it as a plain PNG or JPEG first.", lo),
         "refusal",
     ),

@@ -20,5 +20,5 @@ def left_out_text(taken: int, total: int, others: Sequence[str], locale: str, *,
             else tr("{n} of {total} started; more at once are not possible.", locale, n=taken, total=total)
         )
     if others:
-        lines.append(tr("Not a picture, so left alone: {names}", locale, names=", ".join(others)))
+        lines.append(tr("Not an image, so left alone: {names}", locale, names=", ".join(others)))
     return "\n".join(lines)

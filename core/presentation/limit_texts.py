@@ -85,7 +85,7 @@ def tightest(statuses: tuple[LimitStatus, ...]) -> LimitStatus | None:
 def paused(by: str, locale: str) -> Notice:
     """New jobs are paused by a moderator, or by the operator."""
     moderator = tr("New upscales are paused here by a moderator.", locale)
-    what = moderator if by == "moderator" else tr("New upscales are paused by whoever runs this bot.", locale)
+    what = moderator if by == "moderator" else tr("The bot's owner has paused new upscales.", locale)
     return Notice(what, tone="refusal")
 
 
@@ -134,7 +134,7 @@ def alert(due: Alert, now: float, zone: ZoneInfo) -> Notice:
         what = tr("The budget of {whose} is used up: {used} of {limit} {when}.", locale, **facts)
         return Notice(
             what,
-            advice=tr("New jobs are refused until it opens again or a moderator raises it.", locale),
+            advice=tr("New jobs are refused until it resets or a moderator raises it.", locale),
             opens_at=due.status.opens_at,
             tone="info",
         )

@@ -18,15 +18,15 @@ def _image_rejected(error: e.ImageRejected, locale: str) -> Notice:
         else ""
     )
     reasons = {
-        "too_small": tr("The model says that the picture is too small.", locale),
-        "too_large": tr("The model says that the picture is too large.", locale),
-        "unreadable": tr("The model could not read the picture.", locale),
-        "format": tr("The model does not take this kind of picture.", locale),
-        "download": tr("The model could not fetch the picture.", locale),
+        "too_small": tr("The model says that the image is too small.", locale),
+        "too_large": tr("The model says that the image is too large.", locale),
+        "unreadable": tr("The model could not read the image.", locale),
+        "format": tr("The model does not take this kind of image.", locale),
+        "download": tr("The model could not fetch the image.", locale),
         "file_too_large": tr("The model says that the file is too large.", locale),
-        "no_media": tr("The model returned no picture.", locale),
+        "no_media": tr("The model returned no image.", locale),
     }
-    return Notice(reasons[error.reason] + limit, advice=tr("Try another picture or a smaller factor.", locale))
+    return Notice(reasons[error.reason] + limit, advice=tr("Try another image or a smaller factor.", locale))
 
 
 _NO_PICTURE = frozenset({"no_image_in_result", "unreadable_result", "flat_result", "placeholder_result"})
@@ -34,9 +34,9 @@ _NO_PICTURE = frozenset({"no_image_in_result", "unreadable_result", "flat_result
 
 def _model_failed(error: e.ModelFailed, locale: str) -> Notice:
     what = (
-        tr("The model returned no picture.", locale)
+        tr("The model returned no image.", locale)
         if error.kind in _NO_PICTURE
-        else tr("The model broke off while working on your picture.", locale)
+        else tr("The model stopped before it finished.", locale)
     )
     return Notice(what, advice=tr("Please try again.", locale))
 
@@ -47,13 +47,13 @@ def _halted(error: e.ProviderHalted, locale: str) -> Notice:
         if error.kind == "credit"
         else tr("The upscaling service does not accept this bot's key at the moment.", locale)
     )
-    return Notice(what, advice=tr("Whoever runs this bot has been told. Please try again later.", locale))
+    return Notice(what, advice=tr("The bot's owner has been notified. Please try again later.", locale))
 
 
 def _submit_unknown(_: e.SubmitUnknown, locale: str) -> Notice:
     return Notice(
         tr(
-            "The connection to the upscaling service broke while your picture was handed over,"
+            "The connection to the upscaling service broke while your image was sent,"
             " and the job could not be found there.",
             locale,
         ),
@@ -66,7 +66,7 @@ def _submit_unknown(_: e.SubmitUnknown, locale: str) -> Notice:
 
 def _delivery(error: e.DeliveryRefused, locale: str) -> Notice:
     return Notice(
-        tr("The picture is ready, but it could not be delivered here.", locale),
+        tr("The image is ready, but it could not be delivered here.", locale),
         advice=tr("It is kept; find it in your history.", locale),
         tone="info",
     )
@@ -74,7 +74,7 @@ def _delivery(error: e.DeliveryRefused, locale: str) -> Notice:
 
 PROVIDER: dict[type[e.UpscaleError], Explainer] = {
     e.ImageRejected: _image_rejected,
-    e.ContentRejected: plain(lambda lo: tr("The model's safety check refused this picture.", lo)),
+    e.ContentRejected: plain(lambda lo: tr("The model's safety check refused this image.", lo)),
     e.InvalidForModel: lambda error, lo: Notice(
         tr("The model did not accept “{name}”.", lo, name=error.parameter) + (f" ({error.rule})" if error.rule else ""),
         advice=tr("Try another value.", lo),
@@ -82,7 +82,7 @@ PROVIDER: dict[type[e.UpscaleError], Explainer] = {
     e.ModelFailed: _model_failed,
     e.ModelNotOffered: plain(
         lambda lo: tr("The upscaling service does not offer this model.", lo),
-        lambda lo: tr("Whoever runs this bot has to look at it; another model may work.", lo),
+        lambda lo: tr("The bot's owner has to look at it; another model may work.", lo),
     ),
     e.ProviderHalted: _halted,
     e.ProviderBusy: plain(
@@ -102,7 +102,7 @@ PROVIDER: dict[type[e.UpscaleError], Explainer] = {
         lambda lo: tr("The upscaling service lost your job.", lo), lambda lo: tr("Please start it again.", lo)
     ),
     e.ResultExpired: plain(
-        lambda lo: tr("The picture is no longer kept.", lo), lambda lo: tr("Please start it again.", lo)
+        lambda lo: tr("The image is no longer kept.", lo), lambda lo: tr("Please start it again.", lo)
     ),
     e.DeliveryRefused: _delivery,
     e.DeliveryUnavailable: _delivery,

@@ -64,7 +64,7 @@ async def test_a_success_without_a_picture_is_not_called_free(scene: Scene) -> N
     scene.fal.faults.add("result", Respond(200, json={"seed": 1}), times=50)
     job = await scene.job()
     scene.fal.faults.clear()
-    scene.explained(job, "model_failed", "no picture", "may still be billed")
+    scene.explained(job, "model_failed", "no image", "may still be billed")
     assert job["receipt"]["basis"] == "unknown"
 
 

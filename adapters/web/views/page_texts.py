@@ -142,7 +142,7 @@ def _job(locale: str) -> dict[str, str]:
         "cancelled": tr("Cancelled.", locale),
         "done": tr("Done: {size}", locale),
         "deleted": tr("The pictures of this job have been deleted. The receipt stays.", locale),
-        "gone": tr("The picture is no longer kept.", locale),
+        "gone": tr("The image is no longer kept.", locale),
         "delete_title": tr("Delete this picture?", locale),
         "delete_lead": tr(
             "The picture before and the result are removed for good, also at the model's provider.", locale

@@ -6,6 +6,8 @@ that the platform itself shows who asked; where it does not, a shared card does.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from core.domain import errors as e
 from core.domain.job import Delivery, Job, JobState, Progress, Quote
 from core.domain.limits import LimitStatus
@@ -205,6 +207,8 @@ def failed(job: Job, notice: Notice, locale: str) -> Card:
         JobState.CANCELLED: tr("Cancelled", locale),
         JobState.REFUSED: tr("Not started", locale),
     }.get(job.state, tr("Upscale failed", locale))
+    if job.state is JobState.REFUSED:
+        notice = replace(notice, charged="")  # what did not start was not charged
     said = notice_lines(notice, locale)
     if job.state is JobState.CANCELLED and job.error is None:
         said = said[1:]  # the title says it

@@ -127,7 +127,7 @@ async def test_a_message_without_a_picture_is_answered_only_to_the_one_who_asked
     post = world.slack.member.post("no picture here")
     await world.slack.member.message_shortcut(post)
     told = await world.until(lambda: [m for m in world.bot_messages() if m.ephemeral_for])
-    assert "There is no image to enlarge." in text_of(told[0])
+    assert "There is no image to upscale." in text_of(told[0])
     assert world.bot_messages(user="ben") == []
 
 
@@ -159,7 +159,7 @@ async def test_every_mistake_is_named_at_once_and_nothing_starts(world: World) -
     await world.slack.member.command(text="https://example.com/a.png factor=9 stepps=3")
     told = await world.until(lambda: [m for m in world.bot_messages() if m.ephemeral_for])
     words = text_of(told[0])
-    assert "“factor” is 9, but must be 1–4" in words
+    assert "factor must be 1–4" in words
     assert "“steps”" in words
     assert world.service.rows == {}
 
@@ -224,5 +224,5 @@ async def test_talk_without_a_picture_is_answered_with_help_but_not_every_time(w
 async def test_parameters_without_a_picture_are_told_that_one_is_missing(world: World) -> None:
     await world.slack.member.mention("factor=3")
     told = await world.until(lambda: world.bot_messages())
-    assert "There is no image to enlarge." in text_of(told[0])
+    assert "There is no image to upscale." in text_of(told[0])
     assert told[0].ephemeral_for

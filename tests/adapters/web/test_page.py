@@ -76,7 +76,7 @@ async def test_a_picture_handed_in_comes_back_twice_as_large(
     else:
         await page.evaluate(DROP, ["photo.png", base64.b64encode(png()).decode(), way])
     await expect(page.locator("#tray li")).to_contain_text("120×80")
-    await expect(page.locator("#quote")).to_contain_text("120×80 → 240×160, 1 MP, $0.10")
+    await expect(page.locator("#quote")).to_contain_text("120×80 → 240×160 · 1 MP · $0.10")
     await expect(page.locator("#quote")).to_contain_text("play money")
     await expect(page.locator("#send")).to_contain_text("$0.10")
     await page.click("#send")
@@ -134,7 +134,7 @@ async def test_a_wrong_line_names_every_mistake_and_starts_nothing(opened: tuple
     await choose(seen.page, picture(tmp_path), line="/upscale factor=9 creativty=0.5")
     await send(seen.page)
     problem = seen.page.locator("#problem")
-    await expect(problem).to_contain_text("“factor” is 9, but must be 1–4 (seedvr2: 1–10).")
+    await expect(problem).to_contain_text("factor must be 1–4 (seedvr2: 1–10); you wrote 9.")
     await expect(problem).to_contain_text("Did you mean “creativity”?")
     await expect(seen.page.locator("#line")).to_have_attribute("aria-invalid", "true")
     assert served.service.requests == []
@@ -177,7 +177,7 @@ async def test_progress_is_shown_and_can_be_cancelled(opened: tuple[Site, Visit]
 async def test_pressing_the_button_with_the_price_is_consent(opened: tuple[Site, Visit], tmp_path: Path) -> None:
     site, seen = opened
     await choose(seen.page, picture(tmp_path, 1600, 1200), line="4x")
-    await expect(seen.page.locator("#quote")).to_contain_text("1600×1200 → 6400×4800, 31 MP, $3.10.")
+    await expect(seen.page.locator("#quote")).to_contain_text("1600×1200 → 6400×4800 · 31 MP · $3.10")
     await expect(seen.page.locator("#send-label")).to_contain_text("$3.10")
     await send(seen.page)
     await expect(seen.page.locator(".card[data-state=succeeded]")).to_contain_text("6400×4800")
@@ -191,7 +191,7 @@ async def test_a_dear_job_without_a_price_on_its_button_asks(opened: tuple[Site,
     done = page.locator(".card[data-state=succeeded]")
     await done.get_by_role("button", name="2× more").click()
     card = page.locator(".card[data-state=awaiting_confirmation]")
-    await expect(card).to_contain_text("3200×2400 → 6400×4800, 31 MP, $3.10.")
+    await expect(card).to_contain_text("3200×2400 → 6400×4800 · 31 MP · $3.10")
     await expect(card).to_contain_text("You have $4.20 left today.")
     await card.get_by_role("button", name="Start for $3.10").click()
     await expect(page.locator(".card[data-state=succeeded]")).to_have_count(2)
@@ -204,7 +204,7 @@ async def test_a_refusal_offers_the_factor_that_fits(opened: tuple[Site, Visit],
     card = page.locator(".card[data-state=refused]")
     await expect(card).to_contain_text("at most 100 MP")
     await expect(card).to_contain_text("You were not charged.")
-    await card.get_by_role("button", name="Enlarge 2.88× instead").click()
+    await card.get_by_role("button", name="Upscale 2.88× instead").click()
     await expect(page.locator(".card[data-state=awaiting_confirmation]")).to_contain_text("11520×8640")
     assert opened[0].service.requests[-1].text == "/upscale steps=10 factor=2.88"
 
@@ -341,7 +341,7 @@ async def test_a_failure_shows_sentence_and_reference(opened: tuple[Site, Visit]
     await choose(seen.page, picture(tmp_path))
     await send(seen.page)
     card = seen.page.locator(".card[data-state=failed]")
-    await expect(card).to_contain_text("The model broke off while working on your picture.")
+    await expect(card).to_contain_text("The model stopped before it finished.")
     await expect(card).to_contain_text("You were not charged.")
     await expect(card.locator("code")).to_have_text(next(iter(served.service.jobs)))
 

@@ -97,7 +97,7 @@ async def test_a_phone_photo_becomes_upright_and_twice_as_large(bot: Bot, browse
     page = seen.page
     await page.set_input_files("#file", [str(photo(tmp_path / "phone.jpg"))])
     await page.fill("#line", "2x seed=7")
-    await expect(page.locator("#quote")).to_contain_text("400×600 → 800×1200, 1 MP, $0.10")
+    await expect(page.locator("#quote")).to_contain_text("400×600 → 800×1200 · 1 MP · $0.10")
     await page.click("#send")
     card = page.locator(".card[data-state=succeeded]")
     await expect(card).to_have_count(1, timeout=60_000)
@@ -163,7 +163,7 @@ async def test_a_running_job_is_cancelled_and_a_refusal_offers_what_fits(
     await page.click("#send")
     refused = page.locator(".card[data-state=refused]")
     await expect(refused).to_contain_text("at most 100 MP", timeout=30_000)
-    await expect(refused.get_by_role("button", name="Enlarge 2.88× instead")).to_be_visible()
+    await expect(refused.get_by_role("button", name="Upscale 2.88× instead")).to_be_visible()
     seen.assert_clean()
     await seen.context.close()
 
@@ -195,7 +195,7 @@ async def test_a_result_that_cannot_be_made_is_told_before_a_price(bot: Bot, bro
     await page.fill("#line", "4x")
     await expect(page.locator("#tray .bad")).to_contain_text("This would become 12000×16000. At most 100 MP")
     await expect(page.locator("#tray .bad")).to_have_count(1)
-    await expect(page.locator("#quote")).to_contain_text("300×400 → 1200×1600, 2 MP, $0.20")
+    await expect(page.locator("#quote")).to_contain_text("300×400 → 1200×1600 · 2 MP · $0.20")
     await page.fill("#line", "2x")
     await expect(page.locator("#tray .bad")).to_have_count(0)
     await expect(page.locator("#quote")).to_contain_text("2 pictures, 49 MP")

@@ -144,7 +144,7 @@ async def test_a_file_that_stays_empty_is_the_models_fault_and_was_billed(scene:
     job = await scene.done(photo)
     await scene.check(job, JobState.FAILED, PRICE)
     assert isinstance(job.error, ModelFailed)
-    assert "no picture" in scene.w.adapter.message(job).notice.what
+    assert "no image" in scene.w.adapter.message(job).notice.what
     assert "not charged" not in scene.w.adapter.message(job).notice.charged.lower()
 
 

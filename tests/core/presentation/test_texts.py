@@ -99,7 +99,7 @@ def test_a_platforms_locale_finds_its_language(language: str, tag: str) -> None:
 def test_a_place_that_is_paused_is_not_told_of_a_limit() -> None:
     limit = Limit(Scope(ScopeKind.CHANNEL, "slack", "T1", "C1"), Measure.JOBS, Window.TOTAL, 0, source="operator")
     told = explain(e.LimitReached(status=LimitStatus(limit, 0, 0, None), needed=1), "en")
-    assert told.what == "New upscales are paused by whoever runs this bot."
+    assert told.what == "The bot's owner has paused new upscales."
 
 
 def test_a_need_above_the_whole_limit_promises_no_time_at_which_it_would_fit() -> None:
