@@ -32,7 +32,7 @@ from adapters.discord.outbound.retry import steadily
 from adapters.discord.settings import Settings
 from adapters.discord.setup.owners import Owners
 from adapters.discord.views.card import draw
-from core.domain.errors import DeliveryError, DownloadFailed
+from core.domain.errors import DeliveryError, DeliveryUnavailable, DownloadFailed
 from core.domain.identity import Place
 from core.domain.job import ReplyAddress, Source
 from core.ports import AdapterContext, Capabilities, Download, PlaceFacts, Reply, ReplyMemo
@@ -152,7 +152,11 @@ class DiscordAdapter:
             fresh = await self._rest.renewed(url)
         except errors.FAILED_CALLS as error:
             log.info("link_not_renewed", why=type(error).__name__, code=errors.code_of(error))
+            if isinstance(errors.to_delivery_error(error), DeliveryUnavailable):
+                raise DownloadFailed(reason="connection") from None
             fresh = ""
+        except DeliveryUnavailable:
+            raise DownloadFailed(reason="connection") from None
         except DeliveryError:
             fresh = ""
         if not fresh:

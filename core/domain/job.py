@@ -206,9 +206,9 @@ class Delivery:
     elsewhere: Literal["", "direct_message", "new_message"] = ""
 
 
-Awaited = Literal["accept", "search", "start", "answer", "file"]
-"""What of the provider's is waited for: that it takes new work, that a request whose answer got lost is found there,
-that a runner begins, the outcome, the file that was made."""
+Awaited = Literal["source", "accept", "search", "start", "answer", "file"]
+"""What is waited for: that the chat platform hands the picture over; of the provider, that it takes new work, that a
+request whose answer got lost is found there, that a runner begins, the outcome, the file that was made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,11 @@ class PipelineSettings:
     fetch_parallel: int = 6
     """Large results arriving side by side: more of them would be no sooner here, but the event loop less prompt."""
 
-    submit_retry_s: float = 600
-    """How long a submit that surely did not arrive is tried again (fal busy, not reachable)."""
+    submit_retry_s: float = 1800
+    """How long the upload, and a submit that surely did not arrive, are tried again (fal busy, not reachable)."""
+
+    source_retry_s: float = 600
+    """How long an attachment that its platform does not hand over just now is asked for again."""
 
     submit_search_s: float = 180
     """How long a submit that may have arrived is searched for at the provider. Three times a usual job's length,

@@ -67,6 +67,7 @@ def stage_text(progress: Progress, locale: str) -> str:
 def _awaiting(awaits: Awaited, until_at: float, locale: str) -> str:
     time = moment(until_at, locale)
     sentences: dict[Awaited, str] = {
+        "source": tr("Your picture can't be fetched at the moment. Trying again until {time}.", locale, time=time),
         "accept": tr(
             "The upscaling service takes nothing new at the moment. Trying again until {time}.", locale, time=time
         ),

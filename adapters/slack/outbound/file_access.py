@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from adapters.slack.outbound.api_client import SlackApi, Team
-from adapters.slack.outbound.errors import SlackAway, SlackError, SlackRefused
+from adapters.slack.outbound.errors import TRANSIENT, SlackAway, SlackError, SlackRefused
 from core.domain.errors import DownloadFailed
 from core.domain.job import Source
 from core.ports import Clock, Download
@@ -40,6 +40,8 @@ class Files:
             file = await self._ready(team, source.data.get("file", ""))
             token = await self._api.token(team)
         except SlackRefused as refusal:
+            if refusal.error in TRANSIENT:
+                raise DownloadFailed(reason="connection") from None
             raise DownloadFailed(reason="not_visible" if refusal.error in NOT_VISIBLE else "gone") from None
         except SlackAway:
             raise DownloadFailed(reason="connection") from None

@@ -21,6 +21,7 @@ from core.images.service import StrippedResult, check_output, largest_factor
 from core.jobs.admission import FairQueue, Share
 from core.jobs.context import Next, Tools
 from core.jobs.steps.fail import cancelled_before_submit
+from core.jobs.steps.patience import patiently
 from core.ports import NotOwner
 
 log = structlog.get_logger(__name__)
@@ -83,10 +84,21 @@ async def ensure_input(tools: Tools, job: Job) -> None:
 
 
 async def _read_picture(tools: Tools, job: Job, downloads: FairQueue) -> InputFacts:
-    """Fetch the source in a slot of `downloads`, then prepare it in one for pixel work."""
+    """Fetch the source in a slot of `downloads`, then prepare it in one for pixel work.
+
+    An attachment that its platform does not hand over just now is waited for, outside the slot.
+    """
     source, share = tools.files.source(job.id), Share.of(job.requester)
-    async with downloads.slot(share):
-        sha256, n_bytes = await _fetch(tools, job, source)
+
+    async def fetch() -> tuple[str, int]:
+        async with downloads.slot(share):
+            return await _fetch(tools, job, source)
+
+    patience_s = tools.settings.source_retry_s if job.source.kind == "attachment" else 0.0
+    since = tools.clock.now()
+    sha256, n_bytes = await patiently(
+        tools, job, fetch, awaits="source", since=since, within_s=patience_s, passing=(DownloadFailed,)
+    )
     async with tools.admission.pixels.slot(share):
         prepared = await tools.images.prepare(source, tools.files.input(job.id))
     return InputFacts(

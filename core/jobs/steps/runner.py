@@ -12,6 +12,7 @@ from core.domain.errors import InternalError, LedgerUnavailable, UpscaleError
 from core.domain.job import Job, JobState
 from core.jobs.context import INTERRUPTIONS, Next, Tools
 from core.jobs.steps import announce, collect, deliver, fail, prepare, reserve, submit, wait
+from core.jobs.steps.patience import CancelWanted
 from core.ports.ownership import LeaseUnsure, owning
 from core.storage.database import DATABASE_ERRORS
 
@@ -123,6 +124,8 @@ class Pipeline:
             return await _STEPS[step](self.tools, job)
         except INTERRUPTIONS:
             raise
+        except CancelWanted:
+            return await fail.cancelled_before_submit(self.tools, await self.tools.load(job.id))
         except LedgerUnavailable as closed:
             if step != "hold":
                 raise

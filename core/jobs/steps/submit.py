@@ -10,23 +10,25 @@ lease, confirmed before the mark was committed, cannot have been taken by anothe
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
-import random
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import structlog
 
-from core.domain.errors import ProviderBusy, SubmitNotSent, SubmitUnknown, UpscaleError
-from core.domain.job import Awaited, Job, Progress, Remote
+from core.domain.errors import ProviderBusy, ProviderUnavailable, SubmitNotSent, SubmitUnknown, UpscaleError
+from core.domain.job import Job, Progress, Remote
 from core.domain.media_types import media_type_of
 from core.jobs.admission import Share
 from core.jobs.context import SILENT_S, Next, Tools
 from core.jobs.endings import check_place
 from core.jobs.steps.fail import cancelled_before_submit
+from core.jobs.steps.patience import CancelWanted, patiently
 from core.jobs.steps.prepare import ensure_input
 from core.ports import Found, ModelInputs, NotOwner
 from core.ports.ownership import LeaseUnsure, awake_clock_s
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -55,15 +57,20 @@ async def submit(tools: Tools, job: Job) -> Next:
     if job.cancel_requested_by or tools.cancel_event(job.id).is_set():
         return await cancelled_before_submit(tools, job)
     tools.disk.paid(job.id)
+    since = tools.clock.now()
     if not remote.staged_url:
         tools.show(job, Progress("waiting"))
         await ensure_input(tools, job)
         mime = _media_type(tools, job)
-        async with tools.admission.uploads.slot(Share.of(job.requester)):
-            url = await tools.upscaler.stage(tools.files.input(job.id), mime, job_id=job.id)
+
+        async def stage() -> str:
+            async with tools.admission.uploads.slot(Share.of(job.requester)):
+                return await tools.upscaler.stage(tools.files.input(job.id), mime, job_id=job.id)
+
+        url = await _patiently(tools, job, stage, since=since, passing=(ProviderUnavailable, ProviderBusy))
         remote = dataclasses.replace(remote, staged_url=url)
     await check_place(tools, job)
-    return await _post(tools, job, remote, resends=0)
+    return await _post(tools, job, remote, since=since, resends=0)
 
 
 def _media_type(tools: Tools, job: Job) -> str:
@@ -71,42 +78,48 @@ def _media_type(tools: Tools, job: Job) -> str:
         return media_type_of(file.read(512))
 
 
-async def _post(tools: Tools, job: Job, remote: Remote, *, resends: int, before: Sequence[str] = _UNSENT) -> Next:
+async def _post(
+    tools: Tools, job: Job, remote: Remote, *, since: float, resends: int, before: Sequence[str] = _UNSENT
+) -> Next:
     """Post until the request surely arrived, surely was refused, or may have arrived.
 
     `before` are the marks that the first intent may follow. A mark that somebody else has moved on (a webhook that
     named the request) ends this here: the step then begins again from the row.
     """
-    deadline = tools.clock.now() + tools.settings.submit_retry_s
-    attempt = 0
-    while True:
-        job = await tools.load(job.id)
-        if job.cancel_requested_by:
-            return await cancelled_before_submit(tools, job)
-        remote = dataclasses.replace(remote, submit="intent", intent_at=tools.clock.now())
-        if await tools.store.mark_submit(job.id, before, remote) is None:
+
+    async def once() -> Next:
+        nonlocal before
+        if (await tools.load(job.id)).cancel_requested_by:
+            raise CancelWanted
+        intent = dataclasses.replace(remote, submit="intent", intent_at=tools.clock.now())
+        if await tools.store.mark_submit(job.id, before, intent) is None:
             return "submit"
         before = _UNSENT
         try:
             request_id = await tools.upscaler.submit(
-                _inputs(tools, job, remote), job_id=job.id, on_sending=_marker(tools, job, remote)
+                _inputs(tools, job, intent), job_id=job.id, on_sending=_marker(tools, job, intent)
             )
         except SubmitUnknown as unknown:
-            return await _search(tools, job, remote, unknown, resends=resends)
-        except (SubmitNotSent, ProviderBusy) as refusal:
-            if await tools.store.mark_submit(job.id, _UNNAMED, remote) is None:  # surely not taken: back to `intent`
+            return await _search(tools, job, intent, unknown, resends=resends)
+        except UpscaleError:  # surely not taken: back to `intent`
+            if await tools.store.mark_submit(job.id, _UNNAMED, intent) is None:
                 return "submit"
-            attempt += 1
-            pause_s = _pause(refusal, attempt)
-            if tools.clock.now() + pause_s > deadline:
-                raise
-            _tell_wait(tools, job, "accept", pause_s, since=deadline - tools.settings.submit_retry_s, until=deadline)
-            await _pause_or_cancel(tools, job.id, pause_s)
-        except UpscaleError:
-            await tools.store.mark_submit(job.id, _UNNAMED, remote)
             raise
-        else:
-            return await _sent(tools, job, remote, request_id)
+        return await _sent(tools, job, intent, request_id)
+
+    return await _patiently(tools, job, once, since=since, passing=(SubmitNotSent, ProviderBusy))
+
+
+async def _patiently(
+    tools: Tools,
+    job: Job,
+    call: Callable[[], Awaitable[T]],
+    *,
+    since: float,
+    passing: tuple[type[Exception], ...],
+) -> T:
+    within_s = tools.settings.submit_retry_s
+    return await patiently(tools, job, call, awaits="accept", since=since, within_s=within_s, passing=passing)
 
 
 def _marker(tools: Tools, job: Job, remote: Remote) -> Callable[[], Awaitable[None]]:
@@ -122,29 +135,6 @@ def _marker(tools: Tools, job: Job, remote: Remote) -> Callable[[], Awaitable[No
             raise SubmitNotSent
 
     return on_sending
-
-
-def _pause(refusal: UpscaleError, attempt: int) -> float:
-    """What fal asks for, else 1, 2, 4 … 30 s with jitter."""
-    asked = refusal.retry_after_s if isinstance(refusal, ProviderBusy) else None
-    backoff = min(30.0, 2.0 ** (attempt - 1))
-    return min(120.0, asked) if asked is not None else backoff * random.uniform(0.75, 1.25)
-
-
-def _tell_wait(tools: Tools, job: Job, awaits: Awaited, pause_s: float, *, since: float, until: float) -> None:
-    """A wait for somebody else that will have lasted `SILENT_S` is told in the job's message."""
-    if tools.clock.now() + pause_s - since > SILENT_S:
-        tools.show(job, Progress("waiting", awaits=awaits, until_at=until))
-
-
-async def _pause_or_cancel(tools: Tools, job_id: str, pause_s: float) -> None:
-    cancel = asyncio.ensure_future(tools.cancel_event(job_id).wait())
-    sleep = asyncio.ensure_future(tools.clock.sleep(pause_s))
-    try:
-        await asyncio.wait({cancel, sleep}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        cancel.cancel()
-        sleep.cancel()
 
 
 def _inputs(tools: Tools, job: Job, remote: Remote) -> ModelInputs:
@@ -183,11 +173,12 @@ async def _search(tools: Tools, job: Job, remote: Remote, unknown: SubmitUnknown
         if not found.possible and number + 1 >= _IMPOSSIBLE_SEARCHES:
             break
         if missing >= _MISSING_SEARCHES and resends < _MOST_RESENDS:
-            return await _post(tools, job, remote, resends=resends + 1, before=("sending",))
+            return await _post(tools, job, remote, since=tools.clock.now(), resends=resends + 1, before=("sending",))
         pause_s = _SEARCH_PAUSES_S[min(number, len(_SEARCH_PAUSES_S) - 1)]
         if tools.clock.now() + pause_s > deadline:
             break
-        _tell_wait(tools, job, "search", pause_s, since=deadline - tools.settings.submit_search_s, until=deadline)
+        if tools.clock.now() + pause_s > deadline - tools.settings.submit_search_s + SILENT_S:
+            tools.show(job, Progress("waiting", awaits="search", until_at=deadline))
         await tools.clock.sleep(pause_s)
     unclear = dataclasses.replace(remote, submit="sending", possible_double=True)
     if await tools.store.mark_submit(job.id, ("sending",), unclear) is None:

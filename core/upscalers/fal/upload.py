@@ -28,7 +28,6 @@ from core.upscalers.fal.transport import NETWORK_ERRORS, Answer, Transport, read
 log = structlog.get_logger(__name__)
 
 UPLOAD_ATTEMPTS = 3
-UPLOAD_PATIENCE_S = 300.0
 SLOWEST_UPLOAD_BYTES_PER_S = 50_000
 TOKEN_MARGIN_S = 60.0
 _PAUSES = Backoff(first_s=0.5, cap_s=20.0)
@@ -50,20 +49,15 @@ class Uploader:
         self._token_lock = asyncio.Lock()
 
     async def stage(self, path: Path, mime: str, *, job_id: str) -> str:
-        """See `core.ports.Upscaler.stage`. To the CDN, else by way of plain storage; both again for some minutes."""
+        """See `core.ports.Upscaler.stage`. To the CDN, else by way of plain storage; the job's own patience goes on."""
         name = f"{job_id}{suffix_for(mime)}"
-
         clock = self._transport.clock
-
-        async def either_way() -> str:
-            try:
-                return await retry(
-                    lambda: self._to_cdn(path, mime, name), clock=clock, pause=_pause, attempts=UPLOAD_ATTEMPTS
-                )
-            except ProviderUnavailable:
-                return await self._by_storage(path, mime, name)
-
-        return await retry(either_way, clock=clock, pause=_pause, within_s=UPLOAD_PATIENCE_S)
+        try:
+            return await retry(
+                lambda: self._to_cdn(path, mime, name), clock=clock, pause=_pause, attempts=UPLOAD_ATTEMPTS
+            )
+        except ProviderUnavailable:
+            return await self._by_storage(path, mime, name)
 
     async def _to_cdn(self, path: Path, mime: str, name: str) -> str:
         """The file's address. Raises ProviderUnavailable where it was not taken."""

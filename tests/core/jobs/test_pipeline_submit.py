@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ async def test_a_busy_provider_is_asked_again_when_it_said(w: World) -> None:
 
 
 async def test_a_provider_that_stays_busy_fails_the_job_uncharged(w: World) -> None:
-    w.upscaler.script.extend(["busy"] * 200)
+    w.upscaler.script.extend(["busy"] * 400)
     job = await w.done()
     await w.check_end(job, JobState.FAILED, charged=0)
     assert isinstance(job.error, ProviderBusy)
@@ -60,10 +61,10 @@ async def test_a_lost_request_that_is_listed_only_once_it_has_ended_is_waited_fo
     job = await w.ask()
     search = w.upscaler.find
 
-    async def find(staged_url: str, *, since: float) -> Found:
+    async def find(staged_url: str, **given: Any) -> Found:
         if w.upscaler.calls["find"] == 5:
             w.upscaler.of(job.id).finish()
-        return await search(staged_url, since=since)
+        return await search(staged_url, **given)
 
     w.upscaler.find = find  # type: ignore[method-assign]
     await w.drive()
@@ -130,13 +131,13 @@ async def test_a_webhook_names_the_request_whose_answer_was_lost(w: World) -> No
     job = await w.ask()
     search = w.upscaler.find
 
-    async def find(staged_url: str, *, since: float) -> Found:
+    async def find(staged_url: str, **given: Any) -> Found:
         if w.upscaler.calls["find"] == 3:
             stored = await w.job(job.id)
             assert stored.remote is not None
             named = dataclasses.replace(stored.remote, submit="sent", request_id=next(iter(w.upscaler.taken)))
             await w.store.update(job.id, remote=named)
-        return await search(staged_url, since=since)
+        return await search(staged_url, **given)
 
     w.upscaler.find = find  # type: ignore[method-assign]
     await w.drive()

@@ -1,0 +1,87 @@
+"""One patience for the way to the paid call: what is away is waited for, told in the message, ended by a cancel."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Literal, TypeVar
+
+import structlog
+
+from core.domain.errors import DownloadFailed, ProviderBusy
+from core.domain.job import Awaited, Job, Progress
+from core.jobs.context import SILENT_S, Tools
+from core.net.retry import Backoff, retry
+from core.ports import Clock
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+_PAUSES = Backoff(first_s=1.0, cap_s=30.0, asked_cap_s=120.0)
+_AWAY = frozenset({"timeout", "connection", "truncated", "not_ready"})
+_BUSY = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+
+
+class CancelWanted(Exception):
+    """Somebody wants the job stopped while it waits, before anything was paid."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _UntilCancel:
+    """A clock whose sleep ends by CancelWanted."""
+
+    clock: Clock
+    cancel: asyncio.Event
+
+    def now(self) -> float:
+        return self.clock.now()
+
+    async def sleep(self, seconds: float) -> None:
+        waits = [asyncio.ensure_future(self.cancel.wait()), asyncio.ensure_future(self.clock.sleep(seconds))]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if self.cancel.is_set():
+            raise CancelWanted
+
+
+async def patiently(
+    tools: Tools,
+    job: Job,
+    call: Callable[[], Awaitable[T]],
+    *,
+    awaits: Awaited,
+    since: float,
+    within_s: float,
+    passing: tuple[type[Exception], ...],
+) -> T:
+    """`call()` again while it raises what is `passing` (a download: is only away), for `within_s` after `since`.
+
+    Then its last error. A wait longer than `SILENT_S` is told in the job's message, with its end. Raises CancelWanted.
+    """
+    until_at = since + within_s
+
+    def pause(error: Exception, attempt: int) -> float | None:
+        if not isinstance(error, passing) or (isinstance(error, DownloadFailed) and not _is_away(error)):
+            return None
+        asked = error.retry_after_s if isinstance(error, ProviderBusy) else None
+        pause_s = _PAUSES.pause_s(attempt, asked)
+        log.warning("waits", job=job.id, awaits=awaits, error=str(error), pause_s=round(pause_s, 1))
+        if tools.clock.now() + pause_s - since > SILENT_S:
+            stage: Literal["preparing", "waiting"] = "preparing" if awaits == "source" else "waiting"
+            tools.show(job, Progress(stage, awaits=awaits, until_at=until_at))
+        return pause_s
+
+    clock = _UntilCancel(tools.clock, tools.cancel_event(job.id))
+    return await retry(call, clock=clock, pause=pause, within_s=max(0.0, until_at - tools.clock.now()))
+
+
+def _is_away(error: DownloadFailed) -> bool:
+    """Whether the source may be had a little later."""
+    status = error.status or 0
+    return error.reason in _AWAY or (error.reason == "status" and (status >= 500 or status in _BUSY))
