@@ -18,7 +18,7 @@ from core.domain.media_types import MIME, SavedAs, media_type_of
 from core.images.service import ImageShop
 from core.jobs.admission import Share
 from core.jobs.context import Tools
-from core.jobs.steps.prepare import ensure_input, ensure_result
+from core.jobs.steps.pictures import ensure_input, ensure_result
 from core.ports import TILE_PX, MediaFile, PictureOf, TileSet
 
 

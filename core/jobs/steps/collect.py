@@ -31,7 +31,7 @@ from core.images.service import ImageFacts, StrippedResult
 from core.jobs.admission import Share
 from core.jobs.context import SILENT_S, Next, Tools
 from core.jobs.steps.fail import charge, charge_by_size, charge_unknown
-from core.jobs.steps.prepare import like_its_source, max_result_bytes, size_asked
+from core.jobs.steps.pictures import like_its_source, max_result_bytes, size_asked
 from core.net.retry import Backoff, retry
 from core.ports import ModelResult
 

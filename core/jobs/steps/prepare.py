@@ -5,23 +5,21 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import structlog
 
 from core.budgets.fit import refusal
 from core.domain import money
-from core.domain.errors import DownloadFailed, ModelError, ProviderError, ResultExpired, TargetUnreachable, UpscaleError
+from core.domain.errors import ModelError, ProviderError, TargetUnreachable
 from core.domain.job import InputFacts, Job, JobState, Progress, Quote, Receipt, Result
 from core.domain.models import DEFAULT_MODEL, ModelSpec
 from core.domain.parameters import sizes
 from core.domain.target_size import Aim, aim
-from core.images.service import StrippedResult, check_output, largest_factor
-from core.jobs.admission import FairQueue, Share
+from core.images.service import check_output, largest_factor
+from core.jobs.admission import Share
 from core.jobs.context import Next, Tools
 from core.jobs.steps.fail import cancelled_before_submit
-from core.jobs.steps.patience import patiently
+from core.jobs.steps.pictures import ensure_result, read_picture
 from core.ports import NotOwner
 
 log = structlog.get_logger(__name__)
@@ -54,7 +52,7 @@ async def _price(tools: Tools, job: Job) -> Next:
     tools.disk.forget(job.id)  # of an earlier run of this step
     await tools.disk.check(member)
     tools.show(job, Progress("preparing"))
-    facts = await _read_picture(tools, job, tools.admission.downloads)
+    facts = await read_picture(tools, job, tools.admission.downloads)
     tools.disk.count(job.id, member, await tools.files.size(job.id))
     aimed = await _aim(tools, job, facts)
     if aimed.factor != job.parameters.factor:
@@ -74,141 +72,6 @@ async def _price(tools: Tools, job: Job) -> Next:
     if quote.needs_confirmation:
         return await _ask(tools, job)
     return "hold"
-
-
-async def ensure_input(tools: Tools, job: Job) -> None:
-    """The prepared picture on this machine: made again where another machine made it."""
-    async with tools.lock(f"input:{job.id}"):
-        if not tools.files.input(job.id).exists():
-            await _read_picture(tools, job, tools.admission.uploads)
-
-
-async def _read_picture(tools: Tools, job: Job, downloads: FairQueue) -> InputFacts:
-    """Fetch the source in a slot of `downloads`, then prepare it in one for pixel work.
-
-    An attachment that its platform does not hand over just now is waited for, outside the slot.
-    """
-    source, share = tools.files.source(job.id), Share.of(job.requester)
-
-    async def fetch() -> tuple[str, int]:
-        async with downloads.slot(share):
-            return await _fetch(tools, job, source)
-
-    patience_s = tools.settings.source_retry_s if job.source.kind == "attachment" else 0.0
-    since = tools.clock.now()
-    sha256, n_bytes = await patiently(
-        tools, job, fetch, awaits="source", since=since, within_s=patience_s, passing=(DownloadFailed,)
-    )
-    async with tools.admission.pixels.slot(share):
-        prepared = await tools.images.prepare(source, tools.files.input(job.id))
-    return InputFacts(
-        format=prepared.source.format,
-        width_px=prepared.width_px,
-        height_px=prepared.height_px,
-        bytes=n_bytes,
-        sha256=sha256,
-        notes=prepared.notes,
-    )
-
-
-async def _fetch(tools: Tools, job: Job, dest: Path) -> tuple[str, int]:
-    """The source's bytes to `dest`; their SHA-256 and number. A copy that is already there is used again."""
-    source = job.source
-    if dest.exists():
-        return await tools.files.digest(dest)
-    part = dest.with_suffix(".part")  # a download that a crash cut short must not pass for the picture
-    if source.kind == "link":
-        await tools.sources.fetch_link(source.url, part)
-    elif source.kind == "attachment":
-        download = await tools.adapter(job.reply.platform).download(source)
-        await tools.sources.fetch_trusted(download.url, part, download.headers, download.hosts)
-    elif source.data.get("part") == "detail":
-        whole = await tools.load(source.job_id)
-        await ensure_input(tools, whole)
-        await tools.images.crop_detail(tools.files.input(whole.id), part, job.parameters.factor)
-    else:
-        await tools.files.copy(await _local(tools, job), part)
-    part.replace(dest)
-    return await tools.files.digest(dest)
-
-
-async def _local(tools: Tools, job: Job) -> Path:
-    """Where an upload, or an earlier job's picture, lies on this machine."""
-    if job.source.kind != "upload":
-        return await _earlier_picture(tools, job)
-    path = tools.files.absolute(job.source.path)
-    if not path.exists():
-        raise DownloadFailed(reason="gone")
-    return path
-
-
-async def _earlier_picture(tools: Tools, job: Job) -> Path:
-    earlier = await tools.load(job.source.job_id)
-    if earlier.images_deleted:
-        raise ResultExpired
-    if job.source.kind == "job_result":
-        return await ensure_result(tools, earlier)
-    path = tools.files.source(earlier.id)
-    if not path.exists():
-        await _fetch(tools, earlier, path)
-    return path
-
-
-async def ensure_result(tools: Tools, job: Job) -> Path:
-    """The full result on this machine, fetched again from the provider if another machine made it."""
-    if job.result is None or job.images_deleted:
-        raise ResultExpired
-    path = tools.files.absolute(job.result.path)
-    async with tools.lock(f"result:{job.id}"):
-        if path.exists():
-            return path
-        if job.remote is None or not job.remote.image_url:
-            raise ResultExpired
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name("result.part")  # nobody may see half a picture, or one that still has its metadata
-        await tools.upscaler.fetch(job.remote.image_url, part, max_bytes=max_result_bytes(job))
-        await like_its_source(tools, job, await tools.images.strip_result(part))
-        part.replace(path)
-    return path
-
-
-def size_asked(job: Job) -> dict[str, Any]:
-    """The exact size, and the density of a print, that the job was to have."""
-    if job.parameters.to is None or job.quote is None:
-        return {}
-    target = sizes.target_of(job.parameters.to)
-    if target.max_nanousd is not None:
-        return {}
-    size_px = job.quote.out_width_px, job.quote.out_height_px
-    return {"size_px": size_px, "dpi": (target.dpi, target.dpi) if target.dpi is not None else None}
-
-
-async def like_its_source(tools: Tools, job: Job, result: StrippedResult) -> StrippedResult:
-    """The result in sRGB and in the exact size asked for, with the transparency and the density of its source.
-
-    Without them where that is gone; a result that is too small for its size stays as it is, and its note says so.
-    """
-    source, reduction = tools.files.source(job.id), size_asked(job)
-    if reduction and any(
-        got < wanted
-        for got, wanted in zip((result.facts.width_px, result.facts.height_px), reduction["size_px"], strict=True)
-    ):
-        del reduction["size_px"]
-    transparent = job.input is not None and "alpha_flattened" in job.input.notes
-    try:
-        if transparent and not source.exists():
-            await _fetch(tools, job, source)
-        kept = source if source.exists() else None
-        return await tools.images.postprocess(result, kept, transparent=transparent, **reduction)
-    except (UpscaleError, OSError) as error:
-        log.warning("source_traits_not_restored", job=job.id, error=str(error))
-        return result
-
-
-def max_result_bytes(job: Job) -> int:
-    """A bound for the result's file: 8 bytes for every pixel expected, at least 50 MB."""
-    expected = job.quote.megapixels if job.quote is not None else 100
-    return max(50_000_000, expected * 8_000_000)
 
 
 def _fingerprint(tools: Tools, job: Job, facts: InputFacts) -> str:

@@ -24,7 +24,7 @@ from core.jobs.context import SILENT_S, Next, Tools
 from core.jobs.endings import check_place
 from core.jobs.steps.fail import cancelled_before_submit
 from core.jobs.steps.patience import CancelWanted, patiently
-from core.jobs.steps.prepare import ensure_input
+from core.jobs.steps.pictures import ensure_input
 from core.ports import Found, ModelInputs, NotOwner
 from core.ports.ownership import LeaseUnsure, awake_clock_s
 
