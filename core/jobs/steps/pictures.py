@@ -1,4 +1,4 @@
-"""A job's pictures on this machine: its source, the input made from it, its result; fetched again where they are not."""
+"""The pictures of a job on this machine: source, input and result; fetched again where they are not."""
 
 from __future__ import annotations
 
