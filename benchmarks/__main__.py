@@ -103,6 +103,12 @@ def _text(f: Figures) -> Iterator[Line]:
     yield Line("20 kB of a stranger's text, slowest reader", "≤ 50 ms", f"{f['ms']:.0f} ms", "", f["ms"] <= 50)
 
 
+def _page(f: Figures) -> Iterator[Line]:
+    yield Line("page: opening a result of 100 MP", "≤ 1 s", f"{f['seconds']:.2f} s", "", f["seconds"] <= 1)
+    ours = f"{f['first_mb']:.0f} MB, {f['most_mb']:.0f} MB at 100 and 400 %"
+    yield Line("… memory of its tab", "≤ 300 MB", ours, "", f["most_mb"] <= 300)
+
+
 def _rate(name: str, least: int) -> Callable[[Figures, Figures], Iterator[Line]]:
     def tell(f: Figures, grown: Figures) -> Iterator[Line]:
         ours = f"{f['rate']:.0f}/s, {f['cpu_ms']:.0f} ms of CPU each"
@@ -137,6 +143,7 @@ JOBS, OLD = 200, 8_000
 ROWS = (
     Row("local", [("rows_images.local_model", [])], _local),
     Row("text", [("rows_text.longest", [])], _text),
+    Row("page", [("rows_page.open_large", [])], _page),
     Row("idle", [("rows_bot.idle", [])], _idle),
     Row("final", [("rows_fal.completed_to_final", [])], _final),
     Row("ack-50", [("rows_chat.acknowledged", [50])], _acknowledged(50, 250)),
