@@ -152,8 +152,9 @@ class ImageShop:
         facts = await self.probe(path, decode=False)
         check_output(facts.width_px, facts.height_px, factor, self.limits)
         found = await self._job(
-            "enlarge", self._result_timeout_s, 1, path=str(path), out=str(out_path), factor=factor, network=network
-        )
+            "enlarge", self._result_timeout_s, 1, path=str(path), out=str(out_path), factor=factor, network=network,
+            pixels=facts.width_px * facts.height_px,
+        )  # fmt: skip
         return Enlarged(path=out_path, **found)
 
     async def strip_result(self, path: Path, *, decode: bool = False) -> StrippedResult:

@@ -1,4 +1,4 @@
-"""About how much memory decoding a file takes, from its first bytes; so that heavy ones go one at a time.
+"""About how much memory decoding a file takes, from its header; so that heavy ones go one at a time.
 
 An estimate for sharing memory out, not a bound: the bound is the worker's own (`Bounds.address_space_bytes`).
 """
@@ -7,34 +7,56 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
+
+from core.domain.media_types import Format, sniff
+from core.images.operations.probe import HEAD_BYTES, declared_size, largest_item
+from core.images.operations.refusals import Refused
 
 HEAVY_BYTES: Final = 128_000_000
-_HEAD_BYTES: Final = 64
 _UNPACKED_PER_BYTE: Final = 24
-"""A JPEG of a phone holds 12 megapixels in 5 MB; progressive ones and AVIF are unpacked whole."""
+"""Of kinds whose header does not tell their size."""
 
 _PNG_SAMPLES: Final = {0: 1, 2: 3, 3: 4, 4: 2, 6: 4}
+_BYTES_PER_PIXEL: Final[dict[Format, int]] = {"webp": 8, "gif": 8, "avif": 12, "heic": 12}
+"""Unpacked whole, beside what the codec keeps of it. Baseline JPEG and BMP stream."""
+
+_PROGRESSIVE_BYTES: Final = 6
+"""Coefficients of 2 bytes, of three colours."""
+
+_NETWORK_BYTES: Final = 24
+"""Per pixel of the input: itself, strips of its doubling as numbers with a fraction, and the network's layers."""
 
 
 def decoded_bytes(path: Path) -> int:
     """0 for what streams row by row; reads a few bytes, so not for the event loop."""
     try:
         with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
-        size_bytes = path.stat().st_size
-    except OSError:
+            head = file.read(HEAD_BYTES)
+            kind = sniff(head)
+            if kind is None or kind == "tiff":
+                return path.stat().st_size * _UNPACKED_PER_BYTE
+            size = largest_item(file) if kind in ("avif", "heic") else declared_size(file, kind)
+            if size is None:
+                return path.stat().st_size * _UNPACKED_PER_BYTE
+            return size[0] * size[1] * _per_pixel(kind, head, file)
+    except (OSError, Refused):
         return 0
-    if head.startswith(b"\x89PNG") and len(head) >= 29:
-        width_px, height_px = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
-        bytes_per_pixel = _PNG_SAMPLES.get(head[25], 4) * max(8, head[24]) // 8
-        return 2 * width_px * height_px * bytes_per_pixel if head[28] else 0
-    if head[:4] == b"RIFF" and head[12:16] == b"VP8X":
-        return 8 * (int.from_bytes(head[24:27], "little") + 1) * (int.from_bytes(head[27:30], "little") + 1)
-    return size_bytes * _UNPACKED_PER_BYTE
+
+
+def _per_pixel(kind: Format, head: bytes, file: BinaryIO) -> int:
+    if kind == "png":
+        return 2 * _PNG_SAMPLES.get(head[25], 4) * max(8, head[24]) // 8 if head[28] else 0
+    if kind == "jpeg":
+        file.seek(0)
+        return _PROGRESSIVE_BYTES if b"\xff\xc2" in file.read(1 << 16) else 0
+    return _BYTES_PER_PIXEL.get(kind, 0)
 
 
 def is_heavy(args: Mapping[str, Any]) -> bool:
-    """Whether a job's pictures (its arguments `path`, `before`, `after`) need more than a light share of memory."""
-    paths = [Path(args[name]) for name in ("path", "before", "after") if isinstance(args.get(name), str)]
-    return sum(decoded_bytes(path) for path in paths if path.is_file()) > HEAVY_BYTES
+    """Whether a job's pictures need more than a light share of memory."""
+    paths = [Path(args[name]) for name in ("path", "source", "before", "after") if isinstance(args.get(name), str)]
+    work = sum(decoded_bytes(path) for path in paths)
+    if args.get("network"):
+        work += _NETWORK_BYTES * int(args["pixels"])
+    return work > HEAVY_BYTES

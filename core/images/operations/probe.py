@@ -178,6 +178,15 @@ def _byte_at(file: BinaryIO, at: int) -> int:
     return (file.read(1) or b"\0")[0]
 
 
+def largest_item(file: BinaryIO) -> tuple[int, int] | None:
+    """The largest width and height that an AVIF or HEIC names for a picture in it, tiles and previews included."""
+    file.seek(0)
+    sizes = [
+        struct.unpack(">II", found[1]) for found in re.finditer(rb"ispe\0{4}(.{8})", file.read(1 << 18), re.DOTALL)
+    ]
+    return max(sizes, key=lambda size: size[0] * size[1], default=None)
+
+
 def sequence_frames(head: bytes) -> int:
     """How many frames an AVIF or HEIC sequence counts in its head (at least 2); 1 for a still picture."""
     if not brands_of(head) & {b"avis", b"hevc", b"hevx", b"msf1"}:

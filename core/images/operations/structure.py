@@ -22,6 +22,15 @@ MAX_FRAMES: Final = 10_000
 MAX_PARTS: Final = 400_000
 """Chunks of a PNG or a WebP, sub-blocks of a GIF: 50 MB in sub-blocks of 255 bytes are 200,000."""
 
+MAX_BOXES: Final = 20_000
+"""Of an AVIF or HEIC: a phone's 64 megapixels in tiles of 512 have a thousand."""
+
+_HOLDERS: Final = {
+    b"meta": 4, b"iprp": 0, b"ipco": 0, b"iinf": 6, b"iref": 4, b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0,
+    b"stbl": 0,
+}  # fmt: skip
+"""Boxes that hold boxes, and how many bytes stand before those."""
+
 _JPEG_MARKER: Final = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]|\xff{3}")
 """A segment's beginning, or three bytes of fill."""
 
@@ -105,6 +114,27 @@ def _png(data: mmap.mmap) -> None:
         at += 12 + int.from_bytes(data[at : at + 4], "big")
 
 
+def _heif(data: mmap.mmap) -> None:
+    """Boxes of an AVIF or HEIC, those in the ones that only hold others included."""
+    boxes, ends = 0, [len(data)]
+    at = 0
+    while ends:
+        if at + 8 > ends[-1]:
+            at = ends.pop()
+            continue
+        boxes = _bounded(boxes, MAX_BOXES)
+        length, head = int.from_bytes(data[at : at + 4], "big"), 8
+        if length == 1:
+            length, head = int.from_bytes(data[at + 8 : at + 16], "big"), 16
+        end = min(ends[-1], at + length) if length >= head else ends[-1]
+        inside = _HOLDERS.get(data[at + 4 : at + 8])
+        if inside is not None:
+            ends.append(end)
+            at += head + inside
+        else:
+            at = end
+
+
 _COUNTERS: dict[Format, Callable[[mmap.mmap], None]] = {
-    "jpeg": _jpeg, "tiff": _tiff, "gif": _gif, "webp": _webp, "png": _png,
+    "jpeg": _jpeg, "tiff": _tiff, "gif": _gif, "webp": _webp, "png": _png, "avif": _heif, "heic": _heif,
 }  # fmt: skip

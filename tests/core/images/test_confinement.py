@@ -18,7 +18,7 @@ from core.domain.errors import ImageTooCostly
 from core.images.confinement import MEASURES, landlock
 from core.images.pool import WorkerFault
 from core.images.service import ImageShop
-from core.images.weight import HEAVY_BYTES, decoded_bytes, is_heavy
+from core.images.weight import is_heavy
 from tests.core.images import pictures
 
 ATTACKS = {
@@ -103,12 +103,34 @@ def _png_head(width_px: int, height_px: int, *, interlaced: bool) -> bytes:
     )
 
 
-def test_only_what_is_unpacked_whole_is_heavy(tmp_path: Path) -> None:
-    for interlaced, heavy in ((True, True), (False, False)):
-        (tmp_path / "a").write_bytes(_png_head(8000, 8000, interlaced=interlaced))
-        assert is_heavy({"path": str(tmp_path / "a")}) is heavy
-    (tmp_path / "a").write_bytes(pictures.encoded(pictures.scene(), "JPEG"))
-    assert 0 < decoded_bytes(tmp_path / "a") < HEAVY_BYTES
+def _jpeg_head(*, progressive: bool) -> bytes:
+    data = pictures.encoded(pictures.scene(), "JPEG", progressive=progressive)
+    at = data.index(b"\xff\xc2" if progressive else b"\xff\xc0")
+    return data[: at + 5] + struct.pack(">HH", 6000, 8000) + data[at + 9 :]
+
+
+def _heic_head() -> bytes:
+    data = pictures.heic(pictures.scene())
+    at = data.index(b"ispe") + 8
+    return data[:at] + struct.pack(">II", 8000, 6000) + data[at + 8 :]
+
+
+@pytest.mark.parametrize(
+    ("data", "heavy"),
+    [
+        (_png_head(8000, 8000, interlaced=True), True),
+        (_png_head(8000, 8000, interlaced=False), False),
+        (_jpeg_head(progressive=True), True),
+        (_jpeg_head(progressive=False), False),
+        (_heic_head(), True),
+        (pictures.heic(pictures.scene()), False),
+        (b"GIF89a" + struct.pack("<HH", 8000, 8000) + bytes(600), True),
+        (b"no picture at all", False),
+    ],
+)
+def test_only_what_is_unpacked_whole_is_heavy(data: bytes, heavy: bool, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(data)
+    assert is_heavy({"path": str(tmp_path / "a")}) is heavy
     assert not is_heavy({"path": str(tmp_path / "none")})
 
 

@@ -55,7 +55,18 @@ def png_of_chunks(number: int) -> bytes:
     return whole[:33] + (b"\0\0\0\0teSt" + bytes(4)) * number + whole[33:]
 
 
+def heif_of_boxes(number: int, brand: bytes, *, inside: bool) -> bytes:
+    """Empty boxes behind the head, or nested where the properties of pictures stand."""
+    boxes = struct.pack(">I4s", 8, b"free") * number
+    if inside:
+        for name, more in ((b"ipco", b""), (b"iprp", b""), (b"meta", bytes(4))):
+            boxes = struct.pack(">I4s", 8 + len(more) + len(boxes), name) + more + boxes
+    return struct.pack(">I4s4sI4s", 20, b"ftyp", brand, 0, brand) + boxes
+
+
 HOSTILE = {
+    "100,000 AVIF boxes": heif_of_boxes(100_000, b"avif", inside=False),
+    "100,000 HEIC properties": heif_of_boxes(100_000, b"heic", inside=True),
     "12 million JPEG segments": jpeg_of_segments(12_000_000),
     "JPEG segments after the frame": jpeg_of_segments(MAX_JPEG_SEGMENTS, after_frame=True),
     "JPEG of fill bytes": jpeg_of_fill(20_000_000),
@@ -85,6 +96,8 @@ HONEST: dict[str, tuple[Format, bytes]] = {
     "animated PNG": ("png", pictures.animated("PNG")),
     "looping TIFF": ("tiff", struct.pack("<2sHI", b"II", 42, 8) + struct.pack("<HI", 0, 8)),
     "empty": ("jpeg", b""),
+    "HEIC": ("heic", heif_of_boxes(1_000, b"heic", inside=True)),
+    "box without an end": ("avif", heif_of_boxes(3, b"avif", inside=False)[:-6] + bytes(6)),
     "cut GIF": ("gif", gif_of_frames(3)[:-8]),
     "cut TIFF": ("tiff", tiff_of_directories(3)[:-8]),
 }
