@@ -5,17 +5,18 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from bot.cli.console import CommandError, Exit, err, moment, operator, out
+from core.budgets.limit_grammar import amount_of
 from core.budgets.reports import UsageRow
+from core.domain.errors import InvalidParameters
 from core.domain.job import Requester
 from core.domain.limits import LimitStatus, Measure, ScopeKind, Window
-from core.domain.money import NANOUSD_PER_USD, usd
+from core.domain.money import usd
 from core.presentation.limit_texts import amount as amount_text
 from core.presentation.moderation_texts import changes
 
@@ -127,17 +128,11 @@ async def add_extra(app: App, place: Place, user_id: str, text: str, window: Win
 
 def read_amount(text: str, measure: Measure) -> int:
     """`5`, `$2.50`, `2,5` in the measure's unit (nano-dollars for money). Raises CommandError."""
-    plain = text.strip().removeprefix("$").replace(",", ".")
     try:
-        number = Decimal(plain)
-    except InvalidOperation:
-        raise CommandError(f"{text} is not an amount; write for example 5 or 2.50.") from None
-    if not number.is_finite() or number < 0 or number > 10**9:
-        raise CommandError(f"{text} is not an amount between 0 and 1,000,000,000.")
-    scaled = number * (NANOUSD_PER_USD if measure is Measure.USD else 1)
-    if scaled != scaled.to_integral_value():
-        raise CommandError(f"{text} must be a whole number.")
-    return int(scaled)
+        return amount_of(text, measure)
+    except InvalidParameters as wrong:
+        allowed = wrong.problems[0].allowed
+        raise CommandError(f"{text} is not an amount from 0 to 1,000,000,000; write for example {allowed}.") from None
 
 
 async def pause(app: App, place: Place, paused: bool) -> Exit:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from core.domain.errors import InvalidParameters, ParameterProblem
 from core.domain.limits import Measure, ScopeKind, Window
@@ -27,6 +27,9 @@ _MEASURES = {
     **dict.fromkeys(("running", "at-once", "once"), Measure.RUNNING),
 }
 _FILLERS = frozenset({"per", "a", "at", "limit", "budget", "to", "=", "of", "default"})
+_MAX_AMOUNT, _MAX_AMOUNT_CHARS = 10**9, 40
+_DOLLARS = re.compile(r"\$\s?(\d{1,6}(?:[.,]\d{1,2})?)|\b(\d{1,6}(?:[.,]\d{1,2})?)\s?(?:\$|usd\b)", re.IGNORECASE)
+_DAYS = re.compile(r"\b(\d{1,3})\s?(?:d|day|days)\b", re.IGNORECASE)
 _NUMBER = re.compile(r"(\$?)([0-9]{1,9}(?:[.,][0-9]{1,4})?)(\$|usd|mp)?")
 
 
@@ -69,6 +72,34 @@ def extra_words(text: str, dialect: Dialect) -> tuple[str, int, Window]:
     return found.scope_id, found.amount or 0, found.window
 
 
+def sponsor_words(text: str) -> tuple[int | None, int | None]:
+    """`$20 7 days`: how many nano-dollars, for how many days; None for what is not said. Raises InvalidParameters."""
+    cut = clean(text, _MAX_CHARS)
+    dollars, days = _DOLLARS.search(cut), _DAYS.search(cut)
+    amount = amount_of(dollars[1] or dollars[2], Measure.USD) if dollars else None
+    return amount, int(days[1]) if days else None
+
+
+def amount_of(said: str | float, measure: Measure) -> int:
+    """`5`, `$2.50`, `2,5` in the measure's unit, nano-dollars for money. The one reader of amounts.
+
+    Raises InvalidParameters for what is no number, negative, above a billion, or broken where only whole ones count.
+    """
+    text = str(said).strip().removeprefix("$").replace(",", ".")
+    allowed = "5, 2.50" if measure is Measure.USD else "1, 2, 3 …"
+    wrong = InvalidParameters(problems=(ParameterProblem("amount", str(said)[:60], "type", allowed),))
+    try:
+        number = Decimal(text) if len(text) <= _MAX_AMOUNT_CHARS else Decimal("NaN")
+    except InvalidOperation:
+        raise wrong from None
+    if not number.is_finite() or not 0 <= number <= _MAX_AMOUNT:
+        raise wrong
+    scaled = number * (NANOUSD_PER_USD if measure is Measure.USD else 1)
+    if scaled != scaled.to_integral_value():
+        raise wrong
+    return int(scaled)
+
+
 class _Reader:
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
@@ -76,7 +107,7 @@ class _Reader:
         self.scope_id = ""
         self.measure: Measure | None = None
         self.window: Window | None = None
-        self.number: Decimal | None = None
+        self.number: str | None = None
         self.problems: list[ParameterProblem] = []
 
     def take(self, word: str) -> None:
@@ -91,7 +122,7 @@ class _Reader:
         elif lower in _MEASURES:
             self.measure = _MEASURES[lower]
         elif (found := _NUMBER.fullmatch(lower)) is not None:
-            self.number = Decimal(found[2].replace(",", "."))
+            self.number = found[2]
             unit = found[1] or found[3] or ""
             self.measure = Measure.MEGAPIXELS if unit == "mp" else Measure.USD if unit else self.measure
         elif lower and lower not in _FILLERS:
@@ -104,14 +135,13 @@ class _Reader:
             self.problems.append(ParameterProblem("scope", "", "missing_value", self._dialect.examples))
         if self.number is None and needs_amount:
             self.problems.append(ParameterProblem("amount", "", "missing_value", "$5, 500 mp, 20 jobs"))
-        if self.number is not None and measure is not Measure.USD and self.number != self.number.to_integral_value():
-            self.problems.append(ParameterProblem("amount", str(self.number), "type", "1, 2, 3 …"))
+        amount = None
+        if self.number is not None:
+            try:
+                amount = amount_of(self.number, measure)
+            except InvalidParameters as wrong:
+                self.problems += wrong.problems
         if self.problems or self.scope is None:
             raise InvalidParameters(problems=tuple(self.problems))
         window = Window.NOW if measure is Measure.RUNNING else self.window or Window.DAY
-        return LimitWords(self.scope, self.scope_id, measure, window, self._amount(measure))
-
-    def _amount(self, measure: Measure) -> int | None:
-        if self.number is None:
-            return None
-        return int(self.number * NANOUSD_PER_USD) if measure is Measure.USD else int(self.number)
+        return LimitWords(self.scope, self.scope_id, measure, window, amount)

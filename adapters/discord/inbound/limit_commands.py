@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
 import discord
@@ -17,9 +16,10 @@ from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound.payload import Payload
 from adapters.discord.views.card import draw
+from core.budgets.limit_grammar import amount_of
 from core.domain.errors import JobNotFound, UpscaleError
 from core.domain.limits import LimitStatus, Measure, ScopeKind, Window
-from core.domain.money import NANOUSD_PER_USD, usd
+from core.domain.money import usd
 from core.presentation import tr
 from core.presentation.card import Line, Mention, Moment, fill
 from core.presentation.cards.budget import limit_words, limits
@@ -104,8 +104,10 @@ class QuotaCommands:
             what = Measure(measure)
             when = Window.NOW if what is Measure.RUNNING else Window(window or "day")
             kind, scope_id = _scope(interaction, scope, member, role, channel)
-            units = int(Decimal(str(amount)) * (NANOUSD_PER_USD if what is Measure.USD else 1))
-            await self._desk.run(interaction, lambda answer: self._set(answer, kind, scope_id, what, when, units))
+            await self._desk.run(
+                interaction,
+                lambda answer: self._set(answer, kind, scope_id, what, when, amount_of(amount, what)),
+            )
 
     def _add_clear(self, group: app_commands.Group) -> None:
         @group.command(name="clear", description=word("quota_clear"))
@@ -148,8 +150,10 @@ class QuotaCommands:
             amount: app_commands.Range[float, 0.0, 1_000_000.0],
             days: app_commands.Range[int, 1, 366] = 7,
         ) -> None:
-            dollars = int(Decimal(str(amount)) * NANOUSD_PER_USD) or None
-            await self._desk.run(interaction, lambda answer: self._sponsor(answer, str(channel.id), dollars, days))
+            await self._desk.run(
+                interaction,
+                lambda answer: self._sponsor(answer, str(channel.id), amount_of(amount, Measure.USD) or None, days),
+            )
 
     # --- doing it ------------------------------------------------------------------------------------------------
 

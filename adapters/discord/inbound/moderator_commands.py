@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from decimal import Decimal
 from typing import Any
 
 import discord
@@ -16,9 +15,9 @@ from adapters.discord.inbound.limit_commands import WINDOWS, Place
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound.payload import Payload
 from adapters.discord.views.card import draw
+from core.budgets.limit_grammar import amount_of
 from core.domain.job import JobState, Requester
-from core.domain.limits import Window
-from core.domain.money import NANOUSD_PER_USD
+from core.domain.limits import Measure, Window
 from core.presentation.cards.notice import said
 from core.presentation.cards.queue import queue
 from core.presentation.job_texts import cancel_pending_text
@@ -53,8 +52,10 @@ def add_moderator_commands(group: app_commands.Group, desk: Desk) -> None:
         amount: app_commands.Range[float, 0.0, 1_000_000.0],
         window: str = "day",
     ) -> None:
-        dollars = int(Decimal(str(amount)) * NANOUSD_PER_USD)
-        await tell(interaction, lambda actor: service.add_extra(actor, str(member.id), dollars, Window(window)))
+        async def give(actor: Requester) -> str:
+            return await service.add_extra(actor, str(member.id), amount_of(amount, Measure.USD), Window(window))
+
+        await tell(interaction, give)
 
     @group.command(name="history", description=word("quota_history"))
     async def history(interaction: Interaction) -> None:

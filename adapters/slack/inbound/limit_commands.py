@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
-from decimal import Decimal
 
 from adapters.slack.context import Desk
 from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.translate import Where
 from adapters.slack.views import account as view
 from adapters.slack.views.job import passing
-from core.budgets.limit_grammar import Dialect, extra_words, limit_words
+from core.budgets.limit_grammar import Dialect, extra_words, limit_words, sponsor_words
 from core.domain.errors import InvalidParameters, ParameterProblem
 from core.domain.job import Requester
 from core.domain.limits import ScopeKind
-from core.domain.money import NANOUSD_PER_USD, usd
+from core.domain.money import usd
 from core.presentation import tr
 
 DIALECT = Dialect(
@@ -35,8 +33,6 @@ DIALECT = Dialect(
 SPONSOR_EXAMPLE = "quota sponsor #channel $20 7 days"
 SPONSOR_DAYS = 7
 MAX_SPONSOR_DAYS = 366
-_DOLLARS = re.compile(r"\$\s?(\d{1,6}(?:[.,]\d{1,2})?)|\b(\d{1,6}(?:[.,]\d{1,2})?)\s?(?:\$|usd\b)", re.IGNORECASE)
-_DAYS = re.compile(r"\b(\d{1,3})\s*(?:d|day|days)\b", re.IGNORECASE)
 
 Handler = Callable[[Desk, Where, Requester, str], Awaitable[None]]
 
@@ -99,13 +95,11 @@ async def _sponsor(desk: Desk, where: Where, actor: Requester, words: str) -> No
         await desk.service.sponsor(actor, channel, None)
         await desk.answers.tell(where, passing(tr("The channel has no budget of its own any more.", locale)))
         return
-    dollars = _DOLLARS.search(words)
-    if dollars is None:
+    amount, days_said = sponsor_words(words)
+    if amount is None:
         problem = ParameterProblem("sponsor", "", "missing_value", SPONSOR_EXAMPLE)
         raise InvalidParameters(problems=(problem,))
-    days_said = _DAYS.search(words)
-    days = min(MAX_SPONSOR_DAYS, max(1, int(days_said[1]))) if days_said else SPONSOR_DAYS
-    amount = int(Decimal((dollars[1] or dollars[2]).replace(",", ".")) * NANOUSD_PER_USD)
+    days = min(MAX_SPONSOR_DAYS, max(1, SPONSOR_DAYS if days_said is None else days_said))
     await desk.service.sponsor(actor, channel, amount, desk.clock.now() + days * 86_400)
     said = tr(
         "Pictures in that channel are now paid from its own budget: at most {amount}, for {days} days.",

@@ -437,3 +437,9 @@ async def test_moderators_see_the_queue_of_their_server_and_cancel_one(bot: Bot)
     await bot.discord.until(
         lambda: [m for m in bot.discord.messages(user=moderator) if m.id == shown.id and "Nothing runs" in m.text]
     )
+
+
+async def test_half_a_picture_is_no_limit(bot: Bot) -> None:
+    started = await bot.discord.invoke("/quota set", {"measure": "jobs", "amount": 2.5}, user=_moderator(bot))
+    assert "amount" in (await started.answer()).text
+    assert bot.core.limit_calls == []

@@ -55,7 +55,7 @@ async def test_a_running_job_is_stopped_and_erased_when_it_is_over_and_later_one
 
 
 async def test_a_removed_workspace_is_purged_whole(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.storage.jobs._PAGE_ROWS", 2)
+    monkeypatch.setattr("core.storage.job_searches._PAGE_ROWS", 2)
     done = [await w.done() for _ in range(5)]
     elsewhere = await w.done(requester=dataclasses.replace(ANN, workspace_id="w2"))
     running = await w.ask()
