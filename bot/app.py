@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
@@ -91,6 +91,7 @@ class App:
         self.stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._refused = ""
+        self.on_ready: Callable[[str], None] = lambda _: None
         self._storage()
         self._core()
         self._outside()
@@ -171,6 +172,7 @@ class App:
             trusted_file_hosts=s.trusted_file_hosts,
             token_gate=gate,
             guests=self.guests,
+            operator=self.alerts,
         )
         for platform in s.platforms:
             if platform.settings.enabled:
@@ -214,7 +216,7 @@ class App:
         self._own(self.janitor.run(), "janitor")
         await self.http.start()
         for adapter in self.adapters.values():
-            self._own(supervise(adapter, self.stopping, self._refuse), f"serve-{adapter.name}")
+            self._own(supervise(adapter, self.stopping, self._refuse, lambda n: self.on_ready(n)), adapter.name)
 
     def _own(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self._tasks.append(asyncio.create_task(work, name=name))

@@ -18,7 +18,9 @@ _HEALTHY_S = 120.0
 """A connection that held this long starts again without delay when it breaks."""
 
 
-async def supervise(adapter: ChatAdapter, stopping: asyncio.Event, refuse: Callable[[str], None]) -> None:
+async def supervise(
+    adapter: ChatAdapter, stopping: asyncio.Event, refuse: Callable[[str], None], told_ready: Callable[[str], None]
+) -> None:
     """Serve until cancelled or stopping.
 
     Credentials refused at the first start are told to `refuse`, which ends the process: waiting would mend nothing. A
@@ -29,6 +31,8 @@ async def supervise(adapter: ChatAdapter, stopping: asyncio.Event, refuse: Calla
 
     def ready() -> None:
         nonlocal was_ready
+        if not was_ready:
+            told_ready(adapter.name)
         was_ready = True
         log.info("adapter_ready", adapter=adapter.name)
 

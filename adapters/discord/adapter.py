@@ -63,7 +63,13 @@ class DiscordAdapter:
         self._queue = QueueCommand(self._desk)
         self._buttons = Buttons(self._desk, self._menus, self._own, self._queue)
         self._runner = Runner(
-            settings, context.state, context.clock, self._rest, self._make_client, context.service.incident
+            settings,
+            context.state,
+            context.clock,
+            self._rest,
+            self._make_client,
+            context.service.incident,
+            context.operator,
         )
         self._ingress = (
             Ingress(settings.discord_public_key, lambda: self._runner.client, context.clock)

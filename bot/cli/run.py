@@ -26,6 +26,7 @@ def run_bot() -> int:
 
 async def _serve(found: Settings) -> int:
     async with opened(found, serve=True) as app:
+        app.on_ready = _connected
         if isinstance(app.upscaler, FalUpscaler) and await _refused(app.upscaler):
             raise CommandError(
                 "fal refuses FAL_KEY; make a new key with the scope API at https://fal.ai/dashboard/keys."
@@ -50,10 +51,15 @@ def _greet(found: Settings, port: int) -> None:
     """Two lines for whoever has just typed `make run`."""
     host = "127.0.0.1" if _any_address(found.web_host) else found.web_host
     host = f"[{host}]" if ":" in host else host
-    names = ", ".join(platform.name for platform in found.platforms if platform.settings.enabled)
     model = "the real model at fal" if found.backend == "fal" else "the sandbox model (no AI, play money)"
-    err.print(f"[bold]upscale-bot[/bold] runs on {names} with {model}.")
+    err.print(f"[bold]upscale-bot[/bold] runs with {model}.")
     err.print(f"Open [bold]http://{host}:{port}[/bold] in a browser. Stop with Ctrl-C.")
+
+
+def _connected(platform: str) -> None:
+    """Said when it is true, and not when it is only configured; the page has a line of its own."""
+    if platform not in ("web", "cli"):
+        err.print(f"Connected to [bold]{platform.capitalize()}[/bold].")
 
 
 def _any_address(host: str) -> bool:

@@ -14,8 +14,9 @@ from core.domain.errors import DeliveryError, ProviderHalted, UpscaleError
 from core.domain.money import usd
 from core.jobs.steps import Tools
 from core.ports import AppState, BooksDiffer, OperatorNews, PlaceAsks, StuckJobs, UnclearBill, UnclearPrice
-from core.ports.operator import BookedTwice
+from core.ports.operator import BookedTwice, FewConnectsLeft
 from core.presentation import Notice, tr
+from core.presentation.formats import moment
 from core.presentation.place_texts import question
 
 log = structlog.get_logger(__name__)
@@ -100,6 +101,8 @@ def _about(news: OperatorNews) -> str:
             return f"books:{differences[0].request_id}"
         case StuckJobs():
             return "stuck"
+        case FewConnectsLeft(platform):
+            return f"connects:{platform}"
     assert_never(news)
 
 
@@ -132,6 +135,18 @@ def _news_notice(news: OperatorNews, locale: str) -> Notice:
             return Notice(
                 tr("Jobs under way for longer than a job can take: {count}.", locale, count=count),
                 advice=tr("Look at the oldest with “python -m bot job {reference}”.", locale, reference=oldest_id),
+            )
+        case FewConnectsLeft(platform, left, total, until_at):
+            return Notice(
+                tr(
+                    "{platform} lets this bot connect {n} of {total} more times until {time}.",
+                    locale,
+                    platform=platform.capitalize(),
+                    n=left,
+                    total=total,
+                    time=moment(until_at, locale),
+                ),
+                advice=tr("Something makes it connect again and again: look at its log and restart it seldom.", locale),
             )
         case PlaceAsks(place, name, by):
             return question(place, name, by, locale)

@@ -12,6 +12,7 @@ from core.domain.limits import LimitStatus
 from core.ports.clock import Clock
 from core.ports.files import Media
 from core.ports.guests import Guests
+from core.ports.operator import LogOnly, OperatorAlerts
 from core.ports.service import Service
 from core.ports.storage import AppState
 from core.presentation import Notice
@@ -138,3 +139,4 @@ class AdapterContext:
     trusted_file_hosts: tuple[str, ...] = ()
     token_gate: TokenCheck | None = None
     guests: Guests | None = None
+    operator: OperatorAlerts = field(default_factory=LogOnly)

@@ -64,7 +64,17 @@ class StuckJobs:
     oldest_id: str
 
 
-OperatorNews: TypeAlias = UnclearBill | UnclearPrice | BooksDiffer | StuckJobs | PlaceAsks
+@dataclass(frozen=True, slots=True)
+class FewConnectsLeft:
+    """The platform lets us connect only so often until `until_at` (unix seconds), and most of it is used up."""
+
+    platform: str
+    left: int
+    total: int
+    until_at: float
+
+
+OperatorNews: TypeAlias = UnclearBill | UnclearPrice | BooksDiffer | StuckJobs | PlaceAsks | FewConnectsLeft
 
 
 class OperatorAlerts(Protocol):

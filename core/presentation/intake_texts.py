@@ -22,3 +22,8 @@ def left_out_text(taken: int, total: int, others: Sequence[str], locale: str, *,
     if others:
         lines.append(tr("Not an image, so left alone: {names}", locale, names=", ".join(others)))
     return "\n".join(lines)
+
+
+def unreadable_text(locale: str) -> str:
+    """Answered to an event of the platform that cannot be read."""
+    return tr("This could not be understood, and nothing was started. Please try again.", locale)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import aiohttp
@@ -17,9 +17,12 @@ from adapters.discord.connection.identify_limiter import IdentifyTurns
 from adapters.discord.inbound.command_texts import CommandTranslator
 from adapters.discord.inbound.components import Choice, Control, Router
 from adapters.discord.inbound.translate import Interaction
+from adapters.discord.outbound.errors import FAILED_CALLS
+from core.presentation.intake_texts import unreadable_text
 
 log = structlog.get_logger(__name__)
 
+EPHEMERAL = 1 << 6
 LEAST_LIMIT_BYTES = 10 * 1024 * 1024
 """Taken for an interaction that announces no upload limit: the lowest that Discord ever had as its default."""
 
@@ -86,7 +89,7 @@ class UpscaleClient(discord.AutoShardedClient):
         both = app_commands.AppInstallationType(guild=True, user=True)
         self.tree = Tree(self, allowed_contexts=everywhere, allowed_installs=both)
         self.add_dynamic_items(Control, Choice)
-        self._connection.parsers["INTERACTION_CREATE"] = self._from_gateway
+        self._connection.parsers["INTERACTION_CREATE"] = self.take_or_answer
         self._connection.parsers["MESSAGE_CREATE"] = self._message
         self._reading: set[asyncio.Task[None]] = set()
 
@@ -96,12 +99,36 @@ class UpscaleClient(discord.AutoShardedClient):
         # Private to the library, but the only way in: it has no HTTP ingress of its own (its thread 8049).
         self._connection.parse_interaction_create(payload)  # type: ignore[arg-type]
 
-    def _from_gateway(self, payload: dict[str, Any]) -> None:
-        """As `take`; an event that cannot be read would otherwise end all shards of the process (2.7.1)."""
+    def take_or_answer(self, payload: dict[str, Any]) -> None:
+        """As `take`; an event that cannot be read would otherwise end all shards of the process (2.7.1).
+
+        Its member is answered all the same, by the event's id and token.
+        """
         try:
             self.take(payload)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             log.warning("interaction_unreadable", why=type(error).__name__)
+            self._spawn(self._answer_unread(payload), "discord-unreadable")
+
+    async def _answer_unread(self, payload: dict[str, Any]) -> None:
+        try:
+            route = discord.http.Route(
+                "POST",
+                "/interactions/{interaction_id}/{interaction_token}/callback",
+                interaction_id=int(payload["id"]),
+                interaction_token=str(payload["token"]),
+            )
+            words = unreadable_text(str(payload.get("locale") or "en"))
+            await self.http.request(route, json={"type": 4, "data": {"content": words, "flags": EPHEMERAL}})
+        except FAILED_CALLS as error:
+            log.warning("interaction_unanswered", why=type(error).__name__)
+        except (KeyError, TypeError, ValueError) as error:
+            log.warning("interaction_without_token", why=type(error).__name__)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._reading.add(task)
+        task.add_done_callback(self._reading.discard)
 
     def _message(self, payload: dict[str, Any]) -> None:
         """Nearly all messages are for others: those are dropped before anything is made of them."""
@@ -117,9 +144,7 @@ class UpscaleClient(discord.AutoShardedClient):
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             log.warning("message_unreadable", why=type(error).__name__)
             return
-        task = asyncio.create_task(self._read(message, me), name="discord-message")
-        self._reading.add(task)
-        task.add_done_callback(self._reading.discard)
+        self._spawn(self._read(message, me), "discord-message")
 
     async def _read(self, message: discord.Message, me: int) -> None:
         try:
@@ -156,6 +181,17 @@ class Tree(app_commands.CommandTree[discord.Client]):
     """Commands; what goes wrong before a handler runs is answered by `on_failure`."""
 
     on_failure: ErrorHandler | None = None
+
+    async def _call(self, interaction: Interaction) -> None:
+        """What the library cannot make of a command's data would end a task that nobody looks at (2.7.1)."""
+        try:
+            await super()._call(interaction)
+        except app_commands.AppCommandError:
+            raise
+        except Exception as error:
+            if self.on_failure is None:
+                raise
+            await self.on_failure(interaction, error)
 
     async def on_error(self, interaction: Interaction, error: app_commands.AppCommandError, /) -> None:
         """A command that Discord still offers but we no longer have, or a failure outside the desk's guard."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import structlog
 from aiohttp import web
@@ -58,15 +57,7 @@ class Ingress:
         client = self._client()
         if client is None or payload.get("type") not in _INTERACTIONS:
             return web.Response(status=503 if client is None else 400)
-        return self._hand_over(client, payload)
-
-    @staticmethod
-    def _hand_over(client: UpscaleClient, payload: dict[str, Any]) -> web.Response:
-        try:
-            client.take(payload)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            log.warning("interaction_unreadable", why=type(error).__name__)
-            return web.Response(status=400)
+        client.take_or_answer(payload)
         return web.Response(status=202)
 
     def _is_signed(self, request: web.Request, body: bytes) -> bool:

@@ -7,10 +7,15 @@ IDENTIFYs a day reset the token (gateway page, read 2026-11-22).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import structlog
 
-from core.ports import AppState, Clock
+from adapters.discord.outbound.reply_address import PLATFORM
+from core.ports import AppState, Clock, OperatorAlerts
+from core.ports.operator import FewConnectsLeft
 
 log = structlog.get_logger(__name__)
 
@@ -24,17 +29,53 @@ CALM_S = 600.0
 LONGEST_PAUSE_S = 120.0
 """Sessions that are refused again and again: at most 720 a day for one shard, of Discord's 1000."""
 
+ALARM_SHARE = 0.25
+LEAST_RESET_S = 60.0
+"""Waited at least when no IDENTIFY is left today, whatever `reset_after` says."""
+
+LOOK_AGAIN_S = 600.0
+"""The count in the database is compared with Discord's own after this: others may use the same token."""
+
 _AREA = "discord-identify"
 
 
-class IdentifyTurns:
-    """Turns to IDENTIFY, one at a time over all processes."""
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """What `GET /gateway/bot` says: so many IDENTIFYs are left of `total`, all of them again after `reset_after_s`."""
 
-    def __init__(self, state: AppState, clock: Clock, app_id: int, max_concurrency: int) -> None:
+    total: int = 1000
+    remaining: int = 1000
+    reset_after_s: float = 0.0
+    max_concurrency: int = 1
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> SessionLimits:
+        """From Discord's answer."""
+        said = found.get("session_start_limit") or {}
+        reset_s = float(said.get("reset_after", 0)) / 1000
+        total = int(said.get("total", 1000))
+        return cls(total, int(said.get("remaining", total)), reset_s, max(1, int(said.get("max_concurrency") or 1)))
+
+
+class IdentifyTurns:
+    """Turns to IDENTIFY, one at a time over all processes, within what Discord allows a day."""
+
+    def __init__(
+        self,
+        state: AppState,
+        clock: Clock,
+        app_id: int,
+        limits: SessionLimits,
+        look: Callable[[], Awaitable[SessionLimits]],
+        operator: OperatorAlerts,
+    ) -> None:
         self._state = state
         self._clock = clock
         self._app_id = app_id
-        self._max_concurrency = max(1, max_concurrency)
+        self._first: SessionLimits | None = limits
+        self._max_concurrency = limits.max_concurrency
+        self._look = look
+        self._operator = operator
         self._recent: dict[int, tuple[float, int]] = {}
 
     async def wait(self, shard_id: int) -> None:
@@ -44,7 +85,40 @@ class IdentifyTurns:
         async with asyncio.timeout(LONGEST_WAIT_S):
             while not await self._state.claim(_AREA, key, ttl_s=SPACING_S + MARGIN_S):
                 await self._clock.sleep(POLL_S)
+        await self._spend()
         log.debug("discord_identify", shard=shard_id)
+
+    async def _spend(self) -> None:
+        """Count this IDENTIFY for all processes; where none is left, wait until Discord gives new ones.
+
+        One too many resets the token for everybody.
+        """
+        now = self._clock.now()
+        left = await self._left(now)
+        while left.remaining <= 0:
+            wait_s = max(LEAST_RESET_S, left.reset_after_s)
+            self._operator.tell(FewConnectsLeft(PLATFORM, 0, left.total, now + wait_s))
+            log.error("discord_identifies_used_up", wait_s=wait_s)
+            await self._clock.sleep(wait_s)
+            now, left = self._clock.now(), await self._look()
+        left = replace(left, remaining=left.remaining - 1)
+        await self._state.put(_AREA, f"{self._app_id}:left", {**asdict(left), "at": now})
+        if left.remaining <= left.total * ALARM_SHARE:
+            self._operator.tell(FewConnectsLeft(PLATFORM, left.remaining, left.total, now + left.reset_after_s))
+
+    async def _left(self, now: float) -> SessionLimits:
+        """The smaller of what the database has counted and what Discord says, which is asked now and then."""
+        kept = await self._state.get(_AREA, f"{self._app_id}:left")
+        counted = None
+        if isinstance(kept, dict) and now < kept["at"] + kept["reset_after_s"]:
+            passed_s = now - kept.pop("at")
+            counted = SessionLimits(**{**kept, "reset_after_s": kept["reset_after_s"] - passed_s})
+            if passed_s < LOOK_AGAIN_S and self._first is None and counted.remaining > 0:
+                return counted
+        said, self._first = self._first or await self._look(), None
+        if counted is None or said.remaining <= counted.remaining:
+            return said
+        return replace(said, remaining=counted.remaining) if counted.remaining > 0 else said
 
     async def _calm_down(self, shard_id: int) -> None:
         """Growing pauses when one shard needs session after session: 5, 10, 20 … 120 s, from the third on."""

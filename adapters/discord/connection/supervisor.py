@@ -13,19 +13,17 @@ import structlog
 import yarl
 
 from adapters.discord.connection.client import UpscaleClient
-from adapters.discord.connection.identify_limiter import IdentifyTurns
+from adapters.discord.connection.identify_limiter import IdentifyTurns, SessionLimits
 from adapters.discord.outbound.api_client import Rest
 from adapters.discord.settings import DiscordLoginRefused, Settings
 from adapters.discord.setup.command_sync import sync_commands
-from core.ports import AppState, Clock
+from core.ports import AppState, Clock, OperatorAlerts
 
 log = structlog.get_logger(__name__)
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 HEALTHY_AFTER_S = 60.0
 CLOSE_TIMEOUT_S = 3.0
-LEAST_RESET_S = 60.0
-"""Waited at least when no IDENTIFY is left today, whatever `reset_after` says."""
 CANCEL_TRIES, CANCEL_WAIT_S = 4, 0.5
 NETWORK_ERRORS = (aiohttp.ClientError, OSError, TimeoutError, discord.HTTPException, discord.GatewayNotFound)
 
@@ -41,6 +39,7 @@ class Runner:
         rest: Rest,
         make: Callable[[], UpscaleClient],
         incident: Callable[[str, BaseException], Awaitable[str]],
+        operator: OperatorAlerts,
     ) -> None:
         self._settings = settings
         self._state = state
@@ -48,6 +47,7 @@ class Runner:
         self._rest = rest
         self._make = make
         self._incident = incident
+        self._operator = operator
         self.client: UpscaleClient | None = None
         self.lives = 0
 
@@ -92,7 +92,14 @@ class Runner:
             if self._settings.discord_public_key is not None:
                 ready()
                 await asyncio.Event().wait()
-            client.turns = IdentifyTurns(self._state, self._clock, client.application_id or 0, limits)
+            client.turns = IdentifyTurns(
+                self._state,
+                self._clock,
+                client.application_id or 0,
+                limits,
+                lambda: self._session_limits(client),
+                self._operator,
+            )
             await self._connect(client)
         finally:
             self._rest.use(None)
@@ -118,23 +125,18 @@ class Runner:
                 await asyncio.wait({connection}, timeout=CANCEL_WAIT_S)
         connection.result()
 
-    async def _gateway(self, client: UpscaleClient) -> int:
-        """Take the gateway's address and shard count from GET /gateway/bot; the number of IDENTIFYs at once."""
+    async def _gateway(self, client: UpscaleClient) -> SessionLimits:
+        """Take the gateway's address and shard count from GET /gateway/bot; how often we may connect."""
         if self._settings.discord_public_key is not None:
-            return 1
+            return SessionLimits()
         found = await client.http.request(discord.http.Route("GET", "/gateway/bot"))
-        limits = found.get("session_start_limit") or {}
         discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(found["url"])
         client.shard_count = self._settings.discord_shard_count or found.get("shards") or 1
-        remaining = int(limits.get("remaining", 1000))
-        if remaining <= int(limits.get("total", 1000)) // 4:
-            log.error("discord_identifies_running_out", remaining=remaining)
-        if remaining <= 0:
-            # One IDENTIFY too many resets the token for everybody.
-            wait_s = max(LEAST_RESET_S, float(limits.get("reset_after", 0)) / 1000)
-            log.error("discord_identifies_used_up", wait_s=wait_s)
-            await self._clock.sleep(wait_s)
-        return int(limits.get("max_concurrency") or 1)
+        return SessionLimits.of(found)
+
+    @staticmethod
+    async def _session_limits(client: UpscaleClient) -> SessionLimits:
+        return SessionLimits.of(await client.http.request(discord.http.Route("GET", "/gateway/bot")))
 
     async def _sync(self, client: UpscaleClient) -> None:
         try:

@@ -101,6 +101,23 @@ async def test_an_interaction_that_cannot_be_read_ends_nothing(bot: Bot) -> None
     assert bot.core.incidents == []
 
 
+@pytest.mark.parametrize(("missing", "words"), [("application_id", "nichts begonnen"), ("data", "nichts berechnet")])
+async def test_an_interaction_that_cannot_be_read_is_answered_by_its_id_and_token(
+    bot: Bot, monkeypatch: pytest.MonkeyPatch, missing: str, words: str
+) -> None:
+    session = bot.discord.gateway.connected[0]
+    send = session.send
+
+    async def broken(event: str, data: dict[str, object]) -> None:
+        await send(event, {k: v for k, v in data.items() if k != missing})
+
+    monkeypatch.setattr(session, "send", broken)
+    started = await bot.discord.invoke("/upscale", {"image": PICTURE}, locale="de")
+    assert words in (await started.answer()).text
+    assert bot.core.jobs == {}
+    bot.core.incidents.clear()
+
+
 async def test_an_interaction_without_an_upload_limit_is_served(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     session = bot.discord.gateway.connected[0]
     send = session.send
@@ -134,7 +151,7 @@ async def test_commands_are_registered_once_and_again_only_when_they_change(tmp_
         assert len(puts) == 1
         options = next(c for c in puts[0].json if c["name"] == "upscale")["options"]
         assert {o["name"]: (o["min_value"], o["max_value"]) for o in options if "min_value" in o} == {
-            "factor": (1.0, 4.0),
+            "factor": (1.0, 10.0),
             "creativity": (0.0, 1.0),
             "guidance": (1.0, 4.0),
             "steps": (4, 50),

@@ -6,15 +6,17 @@ import re
 
 import pytest
 
-from adapters.discord.connection.identify_limiter import IdentifyTurns
+from adapters.discord.connection.identify_limiter import IdentifyTurns, SessionLimits
 from adapters.discord.inbound.message_images import from_link
 from adapters.discord.outbound.links import expiry_of, original_of
 from core.domain.errors import DownloadFailed
 from core.domain.job import Source
+from core.ports import OperatorNews
+from core.ports.operator import FewConnectsLeft
 from tests.adapters.discord.fake_service import png
 from tests.adapters.discord.kit import Bot, serving
 from tests.emulators.discord import Upload
-from tests.fakes.core import FakeClock
+from tests.fakes.core import NOON, FakeClock
 
 SIGNED = "ex=1&is=2&hm=3"
 
@@ -68,10 +70,61 @@ async def test_commands_that_another_process_took_away_are_put_back_at_the_next_
         assert {command["name"] for command in bot.discord.world.commands} == names
 
 
+class Told:
+    def __init__(self) -> None:
+        self.news: list[OperatorNews] = []
+
+    def tell(self, news: OperatorNews) -> None:
+        self.news.append(news)
+
+
+class Gateway:
+    """What GET /gateway/bot says of the sessions that are left."""
+
+    def __init__(self, remaining: int = 1000, reset_after_s: float = 3600.0) -> None:
+        self.limits = SessionLimits(1000, remaining, reset_after_s)
+        self.looks = 0
+
+    async def look(self) -> SessionLimits:
+        self.looks += 1
+        return self.limits
+
+    def turns(self, bot: Bot, clock: FakeClock, told: Told) -> IdentifyTurns:
+        bot.core.state.claims.clear()
+        return IdentifyTurns(bot.core.state, clock, 1, self.limits, self.look, told)
+
+
 async def test_sessions_refused_again_and_again_are_asked_for_ever_more_slowly(bot: Bot) -> None:
     clock = FakeClock()
-    turns = IdentifyTurns(bot.core.state, clock, 1, 1)
+    turns = Gateway().turns(bot, clock, Told())
     for _ in range(9):
         bot.core.state.claims.clear()
         await turns.wait(0)
     assert [pause for pause in clock.slept if pause >= 5] == [5, 10, 20, 40, 80, 120, 120]
+
+
+async def test_sessions_are_counted_over_all_processes_and_the_operator_hears_of_the_last_quarter(bot: Bot) -> None:
+    clock, told, gateway = FakeClock(), Told(), Gateway(remaining=252)
+    for shard in range(3):
+        await gateway.turns(bot, clock, told).wait(shard)
+    assert [news.left for news in told.news if isinstance(news, FewConnectsLeft)] == [250, 249]
+
+
+async def test_without_a_session_left_nobody_identifies_before_the_reset(bot: Bot) -> None:
+    clock, told, gateway = FakeClock(), Told(), Gateway(remaining=0, reset_after_s=5.0)
+    turns = gateway.turns(bot, clock, told)
+    gateway.limits = SessionLimits(1000, 1000, 86_400.0)
+    await turns.wait(0)
+    assert 60.0 in clock.slept
+    assert told.news == [FewConnectsLeft("discord", 0, 1000, NOON + 60.0)]
+
+
+async def test_each_identify_of_a_storm_of_invalid_sessions_is_counted(bot: Bot) -> None:
+    clock, told, gateway = FakeClock(), Told(), Gateway(remaining=1000)
+    turns = gateway.turns(bot, clock, told)
+    for _ in range(3):
+        bot.core.state.claims.clear()
+        await turns.wait(0)
+    kept = await bot.core.state.get("discord-identify", "1:left")
+    assert kept["remaining"] == 997
+    assert gateway.looks == 0
