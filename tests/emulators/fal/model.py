@@ -11,10 +11,7 @@ from typing import Any
 import pyvips
 
 from tests.emulators.fal.outcomes import OddImage
-
-FLOAT_RANGES = {"upscale_factor": (1, 4), "creativity": (0, 1), "guidance": (1, 4)}
-INT_RANGES = {"steps": (4, 50)}
-KNOWN = {"image_url", "upscale_factor", "seed", "creativity", "guidance", "steps", "enable_safety_checker"}
+from tests.emulators.fal.schemas import Schema
 
 
 def _detail(param: str, kind: str, msg: str, given: Any, ctx: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -33,7 +30,7 @@ def _check_range(param: str, value: float, low: float, high: float) -> list[dict
     return []
 
 
-def check_input(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+def check_input(schema: Schema, body: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every mistake in the input; stricter than fal: unknown fields and numbers in quotes are refused."""
     wrong: list[dict[str, Any]] = []
     url = body.get("image_url")
@@ -41,25 +38,28 @@ def check_input(body: Mapping[str, Any]) -> list[dict[str, Any]]:
         wrong.append(_detail("image_url", "missing", "Field required", dict(body)))
     elif not isinstance(url, str):
         wrong.append(_detail("image_url", "string_type", "Input should be a valid string", url))
-    for name in sorted(set(body) - KNOWN):
+    for name in sorted(set(body) - schema.known):
         wrong.append(_detail(name, "extra_forbidden", "Extra inputs are not permitted", body[name]))
-    for name, (low, high) in FLOAT_RANGES.items():
+    for name, (low, high) in schema.floats.items():
         if name in body:
             value = body[name]
             if isinstance(value, bool) or not isinstance(value, int | float):
                 wrong.append(_detail(name, "float_type", "Input should be a valid number", value))
             else:
                 wrong += _check_range(name, value, low, high)
-    for name in ("steps", "seed"):
+    for name, bounds in schema.integers.items():
         if name in body:
             value = body[name]
             if isinstance(value, bool) or not isinstance(value, int):
                 wrong.append(_detail(name, "int_type", "Input should be a valid integer", value))
-            elif name in INT_RANGES:
-                wrong += _check_range(name, value, *INT_RANGES[name])
-    if "enable_safety_checker" in body and not isinstance(body["enable_safety_checker"], bool):
-        given = body["enable_safety_checker"]
-        wrong.append(_detail("enable_safety_checker", "bool_type", "Input should be a valid boolean", given))
+            elif bounds is not None:
+                wrong += _check_range(name, value, *bounds)
+    for name in sorted(schema.switches & body.keys()):
+        if not isinstance(body[name], bool):
+            wrong.append(_detail(name, "bool_type", "Input should be a valid boolean", body[name]))
+    for name, allowed in schema.choices.items():
+        if name in body and body[name] not in allowed:
+            wrong.append(_detail(name, "literal_error", f"Input should be {sorted(allowed)}", body[name]))
     return wrong
 
 

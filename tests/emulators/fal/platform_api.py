@@ -52,8 +52,9 @@ class PlatformApi:
         if not 1 <= len(endpoints) <= 50:
             return _error(400, "validation_error", "endpoint_id: 1 to 50")
         prices = [
-            {"endpoint_id": e, "unit_price": self._fal.unit_price_usd, "unit": "megapixels", "currency": "USD"}
+            {"endpoint_id": e, "unit_price": self._fal.price_of(e), "unit": "megapixels", "currency": "USD"}
             for e in endpoints
+            if e in self._fal.schemas
         ]
         return web.json_response({"prices": prices, "next_cursor": None, "has_more": False})
 
@@ -117,6 +118,8 @@ class PlatformApi:
         for job in self._fal.jobs.values():
             if wanted and job.request_id not in wanted:
                 continue
+            if request.query.get("endpoint_id", job.endpoint) != job.endpoint:
+                continue
             done_s = job.completed_at_s
             if job.units is None or done_s is None or now_s - done_s < self._fal.billing_delay_s:
                 continue
@@ -124,7 +127,7 @@ class PlatformApi:
         return web.json_response({"billing_events": events, "next_cursor": None, "has_more": False})
 
     def _event(self, job: FalJob) -> dict[str, Any]:
-        units, price = Decimal(job.units or "0"), Decimal(str(self._fal.unit_price_usd))
+        units, price = Decimal(job.units or "0"), Decimal(str(self._fal.price_of(job.endpoint)))
         cost = units * price
         assert job.ended_at is not None
         return {

@@ -38,12 +38,18 @@ def routes(fal: FalEmulator) -> list[tuple[str, str, str, str, Handler]]:
     one = BASE + "/requests/{id}"
     return [
         ("queue", "submit", "POST", BASE, api.submit),
+        ("queue", "submit", "POST", BASE + "/{path:.+}", api.submit),
         ("queue", "status", "GET", one + "/status", api.status),
         ("queue", "stream", "GET", one + "/status/stream", api.stream),
         ("queue", "result", "GET", one, api.result),
         ("queue", "result", "GET", one + "/response", api.result),
         ("queue", "cancel", "PUT", one + "/cancel", api.cancel),
     ]
+
+
+def _endpoint(request: web.Request) -> str:
+    """The whole path below the host."""
+    return request.path.strip("/")
 
 
 def _not_found() -> web.Response:
@@ -60,6 +66,9 @@ class QueueApi:
             return refusal
         if fal.credit_exhausted:
             return web.json_response(exhausted().json, status=403)
+        schema = fal.schemas.get(_endpoint(request))
+        if schema is None:
+            return web.json_response({"detail": f"Application '{_endpoint(request)}' not found"}, status=404)
         try:
             body = json.loads(await request.read())
         except ValueError:
@@ -67,7 +76,7 @@ class QueueApi:
         if request.content_type != "application/json" or not isinstance(body, dict):
             detail = [{"loc": ["body"], "msg": "JSON decode error", "type": "json_invalid", "input": {}}]
             return web.json_response({"detail": detail}, status=422)
-        if fal.validate_at_submit and (wrong := model.check_input(body)):
+        if fal.validate_at_submit and (wrong := model.check_input(schema, body)):
             return web.json_response({"detail": wrong}, status=422, headers={"X-Fal-Billable-Units": "0"})
         limit = request.query.get("fal_max_queue_length")
         if limit is not None and len(fal.runner.waiting) >= int(limit):
@@ -103,7 +112,7 @@ class QueueApi:
     def _new_job(self, request: web.Request, body: dict[str, Any]) -> FalJob:
         return FalJob(
             request_id=self._fal.request_ids.popleft() if self._fal.request_ids else str(uuid.uuid4()),
-            endpoint=f"{request.match_info['owner']}/{request.match_info['app']}",
+            endpoint=_endpoint(request),
             model_input=body,
             webhook=request.query.get("fal_webhook"),
             headers={name.lower(): value for name, value in request.headers.items()},
@@ -111,7 +120,7 @@ class QueueApi:
         )
 
     def _urls(self, job: FalJob) -> dict[str, Any]:
-        one = f"{self._fal.queue_url}/{job.endpoint}/requests/{job.request_id}"
+        one = f"{self._fal.queue_url}/{job.app}/requests/{job.request_id}"
         return {
             "request_id": job.request_id,
             "response_url": one,
@@ -123,7 +132,7 @@ class QueueApi:
         job = self._fal.jobs.get(request.match_info["id"])
         if job is None or job.removed or job.erased:
             return None
-        if f"{request.match_info['owner']}/{request.match_info['app']}" != job.endpoint:
+        if f"{request.match_info['owner']}/{request.match_info['app']}" != job.app:
             return None
         return job
 

@@ -94,7 +94,7 @@ class Runner:
         self._start_next()
 
     async def _work(self, job: FalJob) -> None:
-        wrong = model.check_input(job.model_input)
+        wrong = model.check_input(self._fal.schemas[job.endpoint], job.model_input)
         if wrong:
             self._refuse_input(job, wrong)
             return
@@ -169,12 +169,16 @@ class Runner:
         if not self._fal.bare_image:
             image |= {"width": made.width_px, "height": made.height_px, "file_size": made.size_bytes}
             image |= {"file_name": name, "content_type": "image/png"}
-        job.result_body = {
+        outputs = {
             "image": image,
             "seed": job.model_input.get("seed", secrets.randbelow(2**32)),
             "timings": {"inference": 0.0},
             "caption": model.caption_for(job.model_input, made),
         }
+        schema = self._fal.schemas[job.endpoint]
+        job.result_body = {name: value for name, value in outputs.items() if name in schema.outputs}
+        if job.model_input.get("output_format", schema.default_format) != "png":
+            self._fal.violations.append("the result is not asked for as PNG")
         if isinstance(job.outcome, OddImage) and job.outcome.flagged:
             job.result_body["has_nsfw_concepts"] = [True]
         self._bill(job, made.width_px * made.height_px)
@@ -183,7 +187,7 @@ class Runner:
         megapixels = Decimal(pixels) / Decimal(1_000_000)
         units = megapixels if self._fal.exact_units else Decimal(math.ceil(megapixels))
         job.units = str(units)
-        self._fal.credit_usd -= float(units) * self._fal.unit_price_usd
+        self._fal.credit_usd -= float(units) * self._fal.price_of(job.endpoint)
         if self._fal.units_header:
             job.result_headers["X-Fal-Billable-Units"] = job.units
 

@@ -17,6 +17,7 @@ from tests.emulators.fal import platform_api, queue_api, storage_api
 from tests.emulators.fal.faults import FAULT, DropAfter, DropBefore, FaultPlan, Respond, Slow
 from tests.emulators.fal.outcomes import Outcome
 from tests.emulators.fal.runner import Runner
+from tests.emulators.fal.schemas import SCHEMAS
 from tests.emulators.fal.signing import Signer
 from tests.emulators.fal.state import FalJob, Recorded, StoredFile
 
@@ -61,6 +62,7 @@ class FalEmulator:
         self.credit_exhausted = False
         self.credit_usd = 50.0
         self.unit_price_usd = 0.1
+        self.schemas = dict(SCHEMAS)
         self.billing_delay_s = 0.0
         self.page_limit = 100
         self.webhook_repeats = 1
@@ -80,6 +82,10 @@ class FalEmulator:
         self._runners: list[web.AppRunner] = []
 
     # -- life ------------------------------------------------------------------------------------------------
+
+    def price_of(self, endpoint: str) -> float:
+        """Per megapixel; that of flux may be set."""
+        return self.unit_price_usd if endpoint == ENDPOINT else self.schemas[endpoint].unit_price_usd
 
     async def __aenter__(self) -> FalEmulator:
         await self.start()

@@ -64,6 +64,11 @@ class FalJob:
     erased: bool = False
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def app(self) -> str:
+        """The endpoint without its path: addresses of requests have only this."""
+        return "/".join(self.endpoint.split("/")[:2])
+
     def touch(self) -> None:
         event, self.changed = self.changed, asyncio.Event()
         event.set()
