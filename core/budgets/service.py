@@ -72,6 +72,7 @@ class BudgetDesk(RuleDesk):
             budget_day_nanousd=budget,
             play_money=play,
             viewer=f"{actor.platform}:{actor.user_id}",
+            models=await self._usage.by_model(wanted),
         )
 
     def _scope(self, actor: Requester, days: Period, member_id: str | None) -> tuple[_Scope, UsageFilter]:

@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias
 
 from core.domain.job import Requester
 from core.domain.limits import LimitStatus
+from core.domain.models import DEFAULT_MODEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class HoldRequest:
     requester: Requester
     amount_nanousd: int
     megapixels: int
+    model: str = DEFAULT_MODEL
     enforce: bool = True
     """False for play money: recorded, never refused."""
 

@@ -67,6 +67,7 @@ def to_row(job: Job, vault: Vault) -> dict[str, Any]:
         "user_id": job.requester.user_id,
         "request_id": job.remote.request_id if job.remote else "",
         "submit_mark": job.remote.submit if job.remote else "none",
+        "model": job.parameters.model,
         "images_deleted": job.images_deleted,
         "data": json.dumps(data, separators=(",", ":"), ensure_ascii=False),
         "secret": vault.seal(sealed),

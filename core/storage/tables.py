@@ -40,6 +40,7 @@ jobs = Table(
     Column("takeovers", Integer, nullable=False, default=0),
     Column("owner", String(40), nullable=False, default="", server_default=""),
     Column("submit_mark", String(8), nullable=False, default="", server_default=""),
+    Column("model", String(40), nullable=False, default="flux", server_default="flux"),
     Column("data", Text, nullable=False),
     Column("secret", Text, nullable=False),
     Column("memo", Text, nullable=False, default="{}"),

@@ -61,6 +61,7 @@ entries = Table(
     Column("counters", JSON, nullable=False),
     Column("windows", JSON, nullable=False),
     Column("note", String(200), nullable=False, default=""),
+    Column("model", String(40), nullable=False, default="flux", server_default="flux"),
     UniqueConstraint("job_key", "step"),
     Index(None, "platform", "workspace_id", "day"),
     Index(None, "platform", "user_id", "day"),
@@ -89,6 +90,7 @@ holds = Table(
     Column("counters", JSON, nullable=False),
     Column("slots", JSON, nullable=False),
     Column("windows", JSON, nullable=False),
+    Column("model", String(40), nullable=False, default="flux", server_default="flux"),
     Index(
         "ix_ledger_holds_open",
         "expires_at",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+from core.domain.models import DEFAULT_MODEL
+
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
@@ -60,6 +62,7 @@ class ChargedJob:
     sponsor_id: str
     play: bool
     request_id: str
+    model: str = DEFAULT_MODEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,8 @@ class UsageReport:
     members: tuple[UsageRow, ...]
     budget_day_nanousd: int | None
     play_money: bool
+    models: tuple[UsageRow, ...] = ()
+    """Charges by model, the dearest first."""
     shares: tuple[MemberDay, ...] = ()
     """Charges by day and member, for the chart; empty for a single person."""
     viewer: str = ""

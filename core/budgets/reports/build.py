@@ -20,6 +20,7 @@ def build(
     budget_day_nanousd: int | None,
     play_money: bool,
     viewer: str = "",
+    models: Sequence[UsageRow] = (),
 ) -> UsageReport:
     """The report. Days without use are left out; members come in the order of what they were charged."""
     days = sorted(_summed(rows, lambda row: (row.day, row.day)), key=lambda row: row.key)
@@ -44,6 +45,7 @@ def build(
         budget_day_nanousd=budget_day_nanousd,
         play_money=play_money,
         viewer=viewer,
+        models=tuple(models),
         shares=() if scope == "user" else tuple(sorted(rows, key=lambda row: (row.day, row.platform, row.user_id))),
     )
 

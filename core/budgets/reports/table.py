@@ -27,6 +27,7 @@ COLUMNS = (
     "money",
     "paid_by",
     "fal_request",
+    "model",
 )
 
 
@@ -52,6 +53,7 @@ def jobs_csv(jobs: Iterable[ChargedJob], zone: ZoneInfo) -> str:
                 "play" if job.play else "real",
                 "sponsor" if job.sponsor_id else "member",
                 job.request_id,
+                job.model,
             ]
         )
     return buffer.getvalue()

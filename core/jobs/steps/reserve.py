@@ -23,6 +23,7 @@ async def hold(tools: Tools, job: Job) -> Next:
         requester=job.requester,
         amount_nanousd=job.quote.estimate_nanousd,
         megapixels=job.quote.megapixels,
+        model=job.parameters.model,
         enforce=tools.upscaler.real_money,
     )
     try:

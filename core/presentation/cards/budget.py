@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from core.domain.limits import Limit, LimitStatus, Measure, ScopeKind
-from core.presentation.card import Card, Fact, Line, Mention, Moment, Picture, Section, Span, Strong, fill, lines
+from core.presentation.card import Card, Code, Fact, Line, Mention, Moment, Picture, Section, Span, Strong, fill, lines
 from core.presentation.formats import cents, number, period_text
 from core.presentation.limit_texts import amount, left_sentence, scope_name, window_name
 from core.presentation.translations import tr, trn
@@ -40,12 +40,16 @@ def usage(report: UsageReport, limits: Sequence[LimitStatus], locale: str, *, me
         "{amount} more is held for running jobs.", locale, amount=cents(report.held_nanousd, locale)
     )
     members = tuple(_member(place, row, locale) for place, row in enumerate(report.members[:TOP_MEMBERS], start=1))
+    models: list[Line] = []
+    for row in report.models if len(report.models) > 1 else ():
+        done = trn("{n} image", "{n} images", row.jobs, locale)
+        models.append((Code(row.key), f" {cents(row.charged_nanousd, locale)} · {done}"))
     left = [left_sentence(status, locale) for status in tightest_of_each(limits)][:LEFT_SHOWN]
     return Card(
         "working",
         f"{whose} · {period}",
         pictures=(Picture("chart", tr("Chart of the usage per day", locale)),),
-        paragraphs=(total,),
+        paragraphs=(total, *models),
         sections=(Section(tr("Top members", locale), paragraphs=members),) if members else (),
         small=lines(held or "", play_money_text(locale) if report.play_money else "", *left),
     )

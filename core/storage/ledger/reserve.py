@@ -91,6 +91,7 @@ def _write(book: Book, request: HoldRequest, plan: Plan, state: HoldState) -> Ho
         slots=plan.slot_counters,
         windows=tuple((span.key, span.ends_at) for span in book.spans if span.window in COUNTED),
         sponsor_id=plan.sponsor_id,
+        model=request.model,
         round=old.round + 1 if old else 1,
         adjustments=old.adjustments if old else 0,
         seq=old.seq if old else None,

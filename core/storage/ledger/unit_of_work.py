@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from core.domain.job import Requester
 from core.domain.limits import LimitStatus, Measure
+from core.domain.models import DEFAULT_MODEL
 from core.domain.money import PIXELS_PER_MEGAPIXEL
 from core.domain.windows import Span
 from core.storage.ledger.keys import NOW, balance_key, bound_keys
@@ -65,6 +66,7 @@ class Hold:
     slots: tuple[str, ...]
     windows: tuple[tuple[str, float | None], ...]
     sponsor_id: str = ""
+    model: str = DEFAULT_MODEL
     round: int = 1
     adjustments: int = 0
     charged_nanousd: int = 0
@@ -149,6 +151,7 @@ class Book:
                 "user_name": who.user_name,
                 "roles": list(who.role_ids) if first else [],
                 "sponsor_id": hold.sponsor_id,
+                "model": hold.model,
                 "counters": list(hold.counters) if first else [],
                 "windows": [list(window) for window in hold.windows] if first else [],
                 "note": note,

@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.budgets.reports import ChargedJob, MemberDay, UsageFilter
+from core.budgets.reports import ChargedJob, MemberDay, UsageFilter, UsageRow
 from core.domain.identity import TEAM_SCOPED, person_key
 from core.domain.job import Requester
+from core.domain.money import PIXELS_PER_MEGAPIXEL
 from core.storage import tables_ledger as t
 from core.storage.ledger.transaction import LedgerDatabase
 from core.storage.tables import jobs
@@ -57,6 +58,25 @@ class SqlUsage:
 
         return await self.database.read(work)
 
+    async def by_model(self, wanted: UsageFilter) -> Sequence[UsageRow]:
+        """Charges by model, the dearest first."""
+        e = t.entries.c
+        charged = func.sum(e.used_nanousd)
+        query = (
+            select(e.model, charged, func.sum(e.used_jobs), func.sum(e.used_px))
+            .where(e.kind.in_(("settle", "adjust")), *_filter(t.entries, wanted))
+            .group_by(e.model)
+            .order_by(charged.desc())
+        )
+
+        async def work(connection: AsyncConnection) -> Sequence[UsageRow]:
+            return [
+                UsageRow(model, model, int(nanousd), int(count), round(int(pixels) / PIXELS_PER_MEGAPIXEL, 2))
+                for model, nanousd, count, pixels in await connection.execute(query)
+            ]
+
+        return await self.database.read(work)
+
     async def held(self, wanted: UsageFilter) -> int:
         """Nano-dollars held now for jobs that are not over, whenever they began."""
         h = t.holds.c
@@ -88,6 +108,7 @@ class SqlUsage:
                 h.sponsor_id,
                 h.play,
                 func.coalesce(jobs.c.request_id, ""),
+                h.model,
             )
             .select_from(t.holds.outerjoin(jobs, jobs.c.id == h.key))
             .where(h.state == "settled", *_filter(t.holds, wanted))
@@ -112,6 +133,7 @@ class SqlUsage:
             "used_px",
             "workspace_id",
             "channel_id",
+            "model",
         )
         columns = [t.entries.c[name] for name in names]
         query = select(*columns).where(of_person(t.entries, who))

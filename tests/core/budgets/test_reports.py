@@ -206,6 +206,7 @@ def test_the_csv_has_one_line_per_job_with_exact_money_and_local_time() -> None:
         "money": "real",
         "paid_by": "member",
         "fal_request": "req-1",
+        "model": "flux",
     }
 
 

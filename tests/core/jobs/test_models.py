@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from core.budgets.reports import UsageFilter
 from core.domain.errors import InvalidParameters, TargetUnreachable
 from core.domain.job import Job, JobState
 from core.domain.variations import Change
+from core.storage.ledger.usage import SqlUsage
 from tests.core.jobs.pipeline_kit import World, world
 
 USD = 10**9
@@ -42,6 +45,16 @@ async def test_another_model_gets_its_own_inputs_and_works_without_caption(w: Wo
     assert job.result is not None
     assert job.receipt is not None
     assert (job.parameters.model, job.result.caption, job.receipt.estimate_nanousd) == ("seedvr2", "", 3_000_000)
+
+
+async def test_usage_is_told_by_model(w: World) -> None:
+    await w.done(text="model=seedvr2")
+    await w.done(text="model=flux")
+    rows = await SqlUsage(w.ledger.database).by_model(UsageFilter(date(2000, 1, 1), date(2100, 1, 1)))
+    assert [(row.key, row.charged_nanousd, row.jobs) for row in rows] == [
+        ("flux", USD // 10, 1),
+        ("seedvr2", USD // 1000, 1),
+    ]
 
 
 async def test_the_same_picture_with_another_model_is_no_repeat(w: World) -> None:
