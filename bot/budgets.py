@@ -1,4 +1,4 @@
-"""Puts the money parts together from the settings: limits, prices, the budget desk and its regular duties."""
+"""Puts the money parts together from the settings: limits, prices, the budget service and its regular duties."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from core.budgets.alerts import AlertPlace
 from core.budgets.limits_file import LimitsFileError, load
 from core.budgets.prices import PriceBook
 from core.budgets.reconcile import Books
-from core.budgets.service import BudgetDesk
+from core.budgets.service import BudgetService
 from core.budgets.weekly_report import WeeklyReports
 from core.domain.limits import LimitDefaults, Measure, Rule, ScopeKind, Window
 from core.jobs.maintenance import Duty
@@ -53,13 +53,13 @@ def ledger_settings(s: Settings) -> LedgerSettings:
 
 def make_budget(
     s: Settings, ledger: SqlLedger, upscaler: Upscaler, state: AppState, clock: Clock, alerts: OperatorAlerts
-) -> tuple[PriceBook, BudgetDesk]:
-    """The price now, and the desk that answers about money."""
+) -> tuple[PriceBook, BudgetService]:
+    """The price now, and the service that answers about money."""
     prices = PriceBook(upscaler, state, clock, configured_nanousd=s.unit_price_nanousd, alerts=alerts, models=s.offered)
-    return prices, BudgetDesk(ledger, prices)
+    return prices, BudgetService(ledger, prices)
 
 
-def budget_duties(budget: BudgetDesk, tools: Tools, state: AppState) -> tuple[Duty, ...]:
+def budget_duties(budget: BudgetService, tools: Tools, state: AppState) -> tuple[Duty, ...]:
     """Alerts each minute; each hour the ledger against fal's bills. Only where real money is spent."""
     if not tools.upscaler.real_money:
         return ()

@@ -9,7 +9,7 @@ from typing import assert_never
 
 import structlog
 
-from core.budgets.service import BudgetDesk
+from core.budgets.service import BudgetService
 from core.domain.errors import DeliveryError, ProviderHalted, UpscaleError
 from core.domain.money import usd
 from core.jobs.steps import Tools
@@ -33,7 +33,7 @@ _WITHIN_S = 60.0
 class AlertSender:
     """`core.ports.OperatorAlerts`: each kind of news at most once an hour, whichever process has it."""
 
-    def __init__(self, state: AppState, budget: Callable[[], BudgetDesk], tools: Callable[[], Tools]) -> None:
+    def __init__(self, state: AppState, budget: Callable[[], BudgetService], tools: Callable[[], Tools]) -> None:
         self._state = state
         self._budget = budget
         self._tools = tools

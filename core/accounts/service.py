@@ -10,7 +10,7 @@ import structlog
 
 from core.accounts.records import Members
 from core.budgets.reports import UsageReport
-from core.budgets.service import BudgetDesk
+from core.budgets.service import BudgetService
 from core.domain import authorization
 from core.domain.errors import InternalError, StorageUnavailable, UpscaleError
 from core.domain.errors.reference import new_reference
@@ -25,10 +25,10 @@ from core.storage.database import DATABASE_ERRORS
 log = structlog.get_logger(__name__)
 
 
-class DeskMethods:
+class AccountMethods:
     """Half of `core.jobs.service.UpscaleService`; no use by itself."""
 
-    def __init__(self, tools: Tools, members: Members, budget: BudgetDesk, guests: Guests | None) -> None:
+    def __init__(self, tools: Tools, members: Members, budget: BudgetService, guests: Guests | None) -> None:
         self._guests = guests
         self._tools = tools
         self._members = members

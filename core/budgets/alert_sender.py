@@ -1,4 +1,4 @@
-"""The budget desk's alerts: which are due, and sending each once, whichever process looks first."""
+"""The alerts of budgets: which are due, and sending each once, whichever process looks first."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 Notify = Callable[[AlertPlace, Notice], Awaitable[None]]
 
 
-class AlertDesk:
+class BudgetAlerts:
     """Looks at the budgets that somebody wants to hear of."""
 
     def __init__(self, ledger: SqlLedger, rules: SqlRules, prices: PriceBook) -> None:

@@ -31,7 +31,7 @@ _ADDRESSES = {
 }
 
 
-class RuleDesk:
+class RuleChanges:
     """Changes of rules by moderators (their own workspace) and the operator. Every change is kept with who and when."""
 
     def __init__(self, ledger: SqlLedger) -> None:

@@ -1,4 +1,4 @@
-"""The budget desk: usage, limits, pauses, sponsors and alerts, with the rights to each. What the service calls.
+"""The budget service: usage, limits, pauses, sponsors and alerts, with the rights to each. What the service calls.
 
 A member sees and moves nothing but their own; a moderator the own workspace; the operator everything. Decides no
 spending: that is the ledger's.
@@ -11,14 +11,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from core.budgets.alert_sender import AlertDesk, Notify
+from core.budgets.alert_sender import BudgetAlerts, Notify
 from core.budgets.prices import PriceBook
 from core.budgets.reports import ChargedJob, UsageFilter, UsageReport
 from core.budgets.reports.build import build
 from core.budgets.reports.chart import ChartDrawer
 from core.budgets.reports.periods import Period, parse_period
 from core.budgets.reports.table import jobs_csv
-from core.budgets.rule_changes import RuleDesk
+from core.budgets.rule_changes import RuleChanges
 from core.domain.errors import NotAllowed, Paused
 from core.domain.identity import person_key
 from core.domain.job import Requester
@@ -31,14 +31,14 @@ from core.storage.ledger.usage import SqlUsage
 _Scope: TypeAlias = Literal["user", "workspace", "everything"]
 
 
-class BudgetDesk(RuleDesk):
+class BudgetService(RuleChanges):
     """Everything about money that people ask for, except spending it."""
 
     def __init__(self, ledger: SqlLedger, prices: PriceBook, *, charts: ChartDrawer | None = None) -> None:
         super().__init__(ledger)
         self.prices = prices
         self._usage = SqlUsage(ledger.database)
-        self._alerts = AlertDesk(ledger, self.rules, prices)
+        self._alerts = BudgetAlerts(ledger, self.rules, prices)
         self._charts = charts or ChartDrawer()
 
     def today(self) -> date:

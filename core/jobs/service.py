@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 import structlog
 
 from core.accounts.records import Members
-from core.accounts.service import DeskMethods
-from core.budgets.service import BudgetDesk
+from core.accounts.service import AccountMethods
+from core.budgets.service import BudgetService
 from core.domain import authorization, money
 from core.domain.errors import Draining, NoImage, QuoteExpired, ResultExpired, TooLate, UnsafeNotAllowed, UpscaleError
 from core.domain.events import JobEvent
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 Fields = Mapping[str, str | int | float | bool]
 
 
-class UpscaleService(DeskMethods):
+class UpscaleService(AccountMethods):
     """`core.ports.Service`."""
 
     def __init__(
@@ -43,7 +43,7 @@ class UpscaleService(DeskMethods):
         tools: Tools,
         engine: JobEngine,
         members: Members,
-        budget: BudgetDesk,
+        budget: BudgetService,
         *,
         allow_unsafe: bool,
         guests: Guests | None = None,

@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from core.budgets.alerts import AlertPlace, level_of, runs_out_at
-from core.budgets.service import BudgetDesk
+from core.budgets.service import BudgetService
 from core.domain.errors import NotAllowed
 from core.domain.limits import Limit, LimitStatus, Measure, Rule, Scope, ScopeKind, Window
 from core.domain.windows import span
@@ -66,12 +66,12 @@ async def database(any_database_url: str) -> AsyncIterator[Database]:
         await opened.close()
 
 
-def desk(database: Database, clock: HandClock, *rules: Rule) -> BudgetDesk:
+def desk(database: Database, clock: HandClock, *rules: Rule) -> BudgetService:
     rules = rules or (day_usd(ScopeKind.WORKSPACE, 10), day_usd(ScopeKind.EVERYTHING, 20))
-    return BudgetDesk(make_ledger(database, clock, *rules), FixedPrice())  # type: ignore[arg-type]
+    return BudgetService(make_ledger(database, clock, *rules), FixedPrice())  # type: ignore[arg-type]
 
 
-async def spend(budget: BudgetDesk, key: str, usd: float, workspace: str = "w1") -> None:
+async def spend(budget: BudgetService, key: str, usd: float, workspace: str = "w1") -> None:
     request = job(key, usd, member(workspace=workspace))
     await budget.ledger.hold(request)
     await budget.ledger.settle(key, amount_nanousd=request.amount_nanousd, megapixels=Decimal(request.megapixels))

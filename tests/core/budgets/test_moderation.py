@@ -12,7 +12,7 @@ import pytest
 
 from core.budgets.alerts import AlertPlace
 from core.budgets.limit_grammar import Dialect, extra_words
-from core.budgets.service import BudgetDesk
+from core.budgets.service import BudgetService
 from core.budgets.weekly_report import WeeklyReports
 from core.domain.errors import InvalidParameters, LimitReached, NotAllowed
 from core.domain.limits import Measure, Rule, ScopeKind, Window
@@ -45,7 +45,7 @@ async def database(any_database_url: str) -> AsyncIterator[Database]:
         await opened.close()
 
 
-async def paid(budget: BudgetDesk, prefix: str, **who: Any) -> int:
+async def paid(budget: BudgetService, prefix: str, **who: Any) -> int:
     """How many dollars of a dollar each a member gets."""
     for number in range(40):
         try:

@@ -1,4 +1,4 @@
-"""The budget desk: who may see and change what, pauses, sponsors, roles, and the record of changes."""
+"""The budget service: who may see and change what, pauses, sponsors, roles, and the record of changes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from core.budgets.reports.chart_spec import drawing
-from core.budgets.service import BudgetDesk
+from core.budgets.service import BudgetService
 from core.domain.errors import InvalidParameters, LimitReached, NotAllowed, Paused
 from core.domain.job import Requester
 from core.domain.limits import Measure, Rule, ScopeKind, Window
@@ -52,17 +52,19 @@ async def database(any_database_url: str) -> AsyncIterator[Database]:
         await opened.close()
 
 
-def desk(database: Database, clock: HandClock, *rules: Rule, **settings: Any) -> BudgetDesk:
-    return BudgetDesk(make_ledger(database, clock, *rules, **settings), FixedPrice())  # type: ignore[arg-type]
+def desk(database: Database, clock: HandClock, *rules: Rule, **settings: Any) -> BudgetService:
+    return BudgetService(make_ledger(database, clock, *rules, **settings), FixedPrice())  # type: ignore[arg-type]
 
 
-async def spend(budget: BudgetDesk, key: str, usd: float, who: Requester | None = None) -> None:
+async def spend(budget: BudgetService, key: str, usd: float, who: Requester | None = None) -> None:
     request = job(key, usd, who)
     assert isinstance(await budget.ledger.hold(request), Granted)
     await budget.ledger.settle(key, amount_nanousd=request.amount_nanousd, megapixels=Decimal(request.megapixels))
 
 
-async def set_day(budget: BudgetDesk, usd: float | None, scope: ScopeKind = ScopeKind.USER, scope_id: str = "") -> Any:
+async def set_day(
+    budget: BudgetService, usd: float | None, scope: ScopeKind = ScopeKind.USER, scope_id: str = ""
+) -> Any:
     amount = None if usd is None else round(usd * USD)
     return await budget.set_limit(MODERATOR, scope, scope_id, Measure.USD, Window.DAY, amount)
 

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from core.budgets.service import BudgetDesk
+from core.budgets.service import BudgetService
 from core.domain.errors import LimitReached
 from core.domain.limits import Measure, Rule, ScopeKind, Window
 from core.storage.database import Database
@@ -49,8 +49,8 @@ async def database(any_database_url: str) -> AsyncIterator[Database]:
         await opened.close()
 
 
-def made(database: Database, clock: HandClock, *rules: Rule) -> BudgetDesk:
-    return BudgetDesk(make_ledger(database, clock, *rules), FixedPrice())  # type: ignore[arg-type]
+def made(database: Database, clock: HandClock, *rules: Rule) -> BudgetService:
+    return BudgetService(make_ledger(database, clock, *rules), FixedPrice())  # type: ignore[arg-type]
 
 
 def by_person(measure: Measure, amount: int, **where: Any) -> Rule:

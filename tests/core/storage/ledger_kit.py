@@ -25,6 +25,9 @@ class FixedPrice:
     async def unit_price(self, model: object = None) -> int:
         return USD // 10
 
+    async def smallest(self) -> int:
+        return USD // 10
+
 
 def member(user: str = "ann", *, workspace: str = "w1", channel: str = "c1", roles: Sequence[str] = ()) -> Requester:
     return Requester(
