@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,11 +11,13 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from bot.cli.console import CommandError
-from core.domain.media_types import suffix_for
+from core.domain.media_types import MIME, SUFFIXES, SavedAs, suffix_for
 from core.domain.parameters.values import LINK
 from core.storage.private_folder import give_usual_rights
 
 _PICTURES = frozenset([".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"])
+_RESULT_NAME = re.compile(r"\.\d+(\.\d+)?x$")
+_SAVED_AS: dict[str, SavedAs] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 _RESULTS = ("image/png", "image/jpeg", "image/webp")
 
 
@@ -35,14 +39,24 @@ def read_arguments(arguments: Sequence[str]) -> Order:
             pictures.append(argument)
         elif path.is_file():
             pictures.append(path)
-        elif path.is_dir() or (path.suffix.lower() in _PICTURES and "=" not in argument):
-            what = "is a folder, not a picture" if path.is_dir() else "is not there"
-            raise CommandError(f"{argument} {what}.")
+        elif path.is_dir():
+            pictures += _pictures_in(path)
+        elif path.suffix.lower() in _PICTURES and "=" not in argument:
+            raise CommandError(f"{argument} is not there.")
         else:
             words.append(argument)
     if not pictures:
         raise CommandError("Name at least one picture: python -m bot upscale FILE [parameters]")
     return Order(tuple(pictures), " ".join(words))
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    """By name, without those in folders below and without results of earlier calls (`name.2x.png`)."""
+    named = sorted(path for path in folder.iterdir() if path.suffix.lower() in _PICTURES and path.is_file())
+    found = [path for path in named if not _RESULT_NAME.search(path.stem)]
+    if not found:
+        raise CommandError(f"{folder} holds no pictures.")
+    return found
 
 
 def title(picture: Path | str) -> str:
@@ -60,6 +74,18 @@ def result_path(picture: Path | str, factor: float, mime: str, out: Path | None,
     if out is None:
         return (picture.parent if isinstance(picture, Path) else Path()) / default
     return out / default if many or out.is_dir() else out
+
+
+def wanted_format(out: Path | None, mime: str, *, many: bool) -> SavedAs | None:
+    """What a result of type `mime` is to be converted to for the file that `-o` names; None to leave it as it is."""
+    wanted = None if out is None or many or out.is_dir() else _SAVED_AS.get(out.suffix.lower())
+    return wanted if wanted is not None and MIME[wanted] != mime else None
+
+
+def tells_another_kind(path: Path, mime: str) -> bool:
+    """Whether the file's name promises another kind of picture than it holds."""
+    kinds = {suffix: mime for mime, suffix in SUFFIXES.items()} | {".jpeg": "image/jpeg", ".tiff": "image/tiff"}
+    return kinds.get(path.suffix.lower(), mime) != mime
 
 
 def refuse_taken(order: Order, factor: float, out: Path | None) -> None:
@@ -89,3 +115,12 @@ def hand_out(source: Path, dest: Path) -> None:
     shutil.copyfile(source, part)
     give_usual_rights(part)
     part.replace(dest)
+
+
+def digest_of(picture: Path) -> bytes:
+    """SHA-256 of its bytes. Raises CommandError."""
+    try:
+        with picture.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        raise CommandError(f"{picture} cannot be read: {error.strerror}.") from None

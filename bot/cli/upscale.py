@@ -22,7 +22,17 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from bot.cli.console import PLATFORM, CommandError, Exit, ask, err, operator, say
-from bot.cli.files import Order, free_path, hand_out, refuse_taken, result_path, title
+from bot.cli.files import (
+    Order,
+    digest_of,
+    free_path,
+    hand_out,
+    refuse_taken,
+    result_path,
+    tells_another_kind,
+    title,
+    wanted_format,
+)
 from bot.cli.receipt import print_result
 from core.domain.errors import BudgetError, InvalidParameters, TooLate, UpscaleError
 from core.domain.events import Cancelled, Failed, Finished, PriceAsked, Progressed
@@ -42,6 +52,12 @@ _HANDED_OUT = "handed_out"
 """In the notes of a job whose picture was written where the command said."""
 
 _MOST_REPEATS = 1000
+_AT_ONCE = 10
+"""Pictures of a folder; the others wait here instead of being refused for want of room in the queue."""
+
+_QUALITY = 95
+"""Of a JPEG or a WebP that `-o` asks for."""
+
 _SEVERITY = (Exit.FAILED, Exit.BUDGET, Exit.CANCELLED, Exit.USAGE)
 
 
@@ -94,6 +110,7 @@ class _Run:
             disable=not err.is_terminal,
         )
         self._asking = asyncio.Lock()
+        self._room = asyncio.Semaphore(_AT_ONCE)
         self._running: dict[str, Job] = {}
         self._interrupts = 0
         self._interrupted = asyncio.Event()
@@ -101,6 +118,10 @@ class _Run:
 
     async def one(self, picture: Path | str) -> Exit:
         """One picture from the request to the written file."""
+        async with self._room:
+            return await self._one(picture)
+
+    async def _one(self, picture: Path | str) -> Exit:
         bar = self.bars.add_task("", total=None, name=title(picture))
         job: Job | None = None
         try:
@@ -137,7 +158,7 @@ class _Run:
         asked = json.dumps([self.options.order.text, dict(self.options.fields)], sort_keys=True)
         digest = hashlib.sha256(f"{asked}\n{picture if isinstance(picture, str) else ''}".encode())
         if isinstance(picture, Path):
-            digest.update(await asyncio.to_thread(_digest, picture))
+            digest.update(await asyncio.to_thread(digest_of, picture))
         store = self.app.tools.store
         for number in range(_MOST_REPEATS):
             key = f"{PLATFORM}:{digest.hexdigest()[:32]}-{number}"
@@ -220,8 +241,14 @@ class _Run:
         many = len(self.options.order.pictures) > 1
         path = result_path(picture, job.parameters.factor, job.result.mime, self.options.out, many=many)
         path = path if self.options.force else free_path(path)
-        original = await JobMedia(self.app.tools).original(job)
-        await asyncio.to_thread(hand_out, original.path, path)
+        media = JobMedia(self.app.tools)
+        file = await media.original(job)
+        wanted = wanted_format(self.options.out, file.mime, many=many)
+        if wanted is not None:
+            file = await media.converted(job, saved_as=wanted, quality=_QUALITY)
+        await asyncio.to_thread(hand_out, file.path, path)
+        if tells_another_kind(path, file.mime):
+            err.print(f"{path.name} holds a {file.mime.removeprefix('image/').upper()}.")
         await self.app.tools.store.save_memo(job.id, {_HANDED_OUT: True})
         left = await self.app.service.limits(self.actor)
         print_result(picture, job, path, tuple(left), json=self.options.json)
@@ -262,14 +289,6 @@ class _Run:
             return
         if job.remote is not None and job.remote.submit != "none" and not job.state.terminal:
             err.print(cancel_pending_text("en"))
-
-
-def _digest(picture: Path) -> bytes:
-    try:
-        with picture.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
-    except OSError as error:
-        raise CommandError(f"{picture} cannot be read: {error.strerror}.") from None
 
 
 def _code(error: UpscaleError | None, state: JobState) -> Exit:

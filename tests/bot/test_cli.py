@@ -104,6 +104,24 @@ def test_a_picture_is_enlarged_explained_and_counted(folder: Path, bot: Bot) -> 
     assert bot("job", "000000000000", "--save", "other.png").returncode == 1
 
 
+def test_every_picture_of_a_folder_is_enlarged_but_results(folder: Path, bot: Bot) -> None:
+    for name in ("a.png", "b.jpg", "notes.txt", "old.2x.png"):
+        (folder / "all" / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (64, 48), (name == "a.png" and "red") or "blue").save(folder / "all" / name, "PNG")
+    done = bot("upscale", "all", "2x", "seed=7", "-o", "large")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (folder / "large").iterdir()) == ["a.2x.png", "b.2x.png"]
+
+
+def test_a_result_is_converted_to_the_kind_that_its_name_says(folder: Path, bot: Bot) -> None:
+    for name, kind in (("cat.jpg", "JPEG"), ("cat.webp", "WEBP"), ("cat.tif", "PNG")):
+        done = bot("upscale", "cat.png", "2x", "seed=7", "-o", name)
+        assert done.returncode == 0, done.stderr
+        with Image.open(folder / name) as result:
+            assert (result.format, result.size) == (kind, (128, 96))
+        assert ("cat.tif holds a PNG" in done.stderr) == (name == "cat.tif")
+
+
 def test_the_operator_lists_lets_in_refuses_and_forgets_places(folder: Path, bot: Bot) -> None:
     keys = {"DISCORD_TOKEN": "a.b.c", "FAL_KEY": "a:b", "ALLOWED_USERS": "discord:42"}
     assert "Nobody has asked" in bot("allow", **keys).stdout

@@ -26,12 +26,17 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("cat.png", "dog.jpg", "3x"):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "3x").rename(tmp_path / "three")
+    (tmp_path / "empty").mkdir()
 
 
 def test_pictures_and_parameters_may_be_mixed() -> None:
     order = read_arguments(["cat.png", "3x", "dog.jpg", "--guidance=2", "https://example.com/a.png", "seed=7"])
     assert order.pictures == (Path("cat.png"), Path("dog.jpg"), "https://example.com/a.png")
     assert order.text == "3x --guidance=2 seed=7"
+
+
+def test_a_folder_stands_for_its_pictures() -> None:
+    assert read_arguments([".", "2x"]).pictures == (Path("cat.png"), Path("dog.jpg"))
 
 
 def test_a_picture_without_an_ending_is_a_picture_too() -> None:
@@ -44,7 +49,7 @@ def test_a_picture_without_an_ending_is_a_picture_too() -> None:
         ([], "Name at least one picture"),
         (["3x"], "Name at least one picture"),
         (["bird.png"], r"bird\.png is not there\."),
-        (["."], r"\. is a folder"),
+        (["empty"], "empty holds no pictures"),
     ],
 )
 def test_a_wrong_argument_is_one_sentence(arguments: list[str], sentence: str) -> None:
