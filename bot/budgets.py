@@ -47,7 +47,7 @@ def ledger_settings(s: Settings) -> LedgerSettings:
         rules=rules,
         zone=ZoneInfo(s.quota_timezone),
         user_waiting=s.limit_user_waiting,
-        play_money=s.backend == "sandbox",
+        play_money=s.backend != "fal",
     )
 
 

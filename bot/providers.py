@@ -12,6 +12,7 @@ from core.jobs.disk_budget import DiskShares
 from core.jobs.steps import PipelineSettings
 from core.ports import Clock, Metrics, Upscaler
 from core.upscalers.fal import FalConfig, FalUpscaler
+from core.upscalers.local import LocalUpscaler
 from core.upscalers.sandbox import SandboxConfig, SandboxUpscaler
 
 _DAY_S = 86_400
@@ -23,14 +24,15 @@ OnHalt = Callable[[ProviderHalted], Awaitable[None]]
 
 
 def make_upscaler(s: Settings, images: ImageShop, clock: Clock, metrics: Metrics, on_halt: OnHalt) -> Upscaler:
-    """fal with a key, else the sandbox. `on_halt` is called once when fal stops taking work."""
-    if s.backend == "sandbox":
+    """fal with a key, else this machine, or the sandbox. `on_halt` is called once when fal stops taking work."""
+    if s.backend != "fal":
         price = s.unit_price_nanousd if s.unit_price_nanousd is not None else DEFAULT_UNIT_PRICE_NANOUSD
         config = SandboxConfig(
             folder=s.data_dir / "sandbox", result_ttl_s=s.retention_days * _DAY_S, unit_price_nanousd=price,
             models=s.offered,
         )  # fmt: skip
-        return SandboxUpscaler(config, images, clock)
+        made = LocalUpscaler if s.backend == "local" else SandboxUpscaler
+        return made(config, images, clock)
     return FalUpscaler(
         FalConfig(
             key=secret(s.fal_key) or "",

@@ -59,7 +59,7 @@ class Settings(BaseModel):
 
     fal_key: SecretStr | None = None
     fal_admin_key: SecretStr | None = None
-    upscale_backend: Literal["fal", "sandbox"] | None = None
+    upscale_backend: Literal["fal", "local", "sandbox"] | None = None
     models: tuple[str, ...] = ()
     fal_queue_url: str = "https://queue.fal.run"
     fal_rest_url: str = "https://rest.fal.ai"
@@ -187,14 +187,14 @@ class Settings(BaseModel):
         return value
 
     @property
-    def backend(self) -> Literal["fal", "sandbox"]:
-        """The provider of the model: as set, else fal where there is a key."""
-        return self.upscale_backend or ("fal" if self.fal_key else "sandbox")
+    def backend(self) -> Literal["fal", "local", "sandbox"]:
+        """The provider of the models: as set, else fal where there is a key, else this machine."""
+        return self.upscale_backend or ("fal" if self.fal_key else "local")
 
     @cached_property
     def offered(self) -> Models:
         """The models on offer, as `MODELS` lists them, else all of the provider's; the sandbox plays those of fal."""
-        here = ALL.offered(backend="fal")
+        here = ALL.offered(backend="local" if self.backend == "local" else "fal")
         return here.offered([name for name in self.models if here.find(name)])
 
     @cached_property

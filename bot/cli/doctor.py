@@ -97,7 +97,7 @@ async def _settings(s: Settings) -> Sequence[Finding]:
     if on == ["web"]:
         fix = "Set the credentials of one in .env; .env.example says which."
         found.append(Finding("warning", "No chat platform is set up; only the local page is served.", fix))
-    if s.backend != "sandbox" and EVERYBODY in (*s.allowed_workspaces, *s.allowed_users):
+    if s.backend == "fal" and EVERYBODY in (*s.allowed_workspaces, *s.allowed_users):
         most = "without any limit" if s.limit_global_day_usd is None else f"up to ${s.limit_global_day_usd} a day"
         fix = "Name the places in ALLOWED_WORKSPACES and ALLOWED_USERS, or leave them empty for your own only."
         found.append(Finding("warning", f"Anybody who adds the bot somewhere spends your money, {most}.", fix))
@@ -145,7 +145,8 @@ async def _model(app: App) -> Sequence[Finding]:
     upscaler = app.upscaler
     if not isinstance(upscaler, FalUpscaler):
         fix = "Set FAL_KEY (https://fal.ai/dashboard/keys) to run the real model."
-        return [Finding("warning", "The sandbox model runs: no AI, play money.", fix)]
+        which = "sandbox model runs: no AI" if app.settings.backend == "sandbox" else "small model of this machine runs"
+        return [Finding("warning", f"The {which}, play money.", fix)]
     verdict = await upscaler.check_key()
     if verdict == "refused":
         fix = "Make a new key with API scope at https://fal.ai/dashboard/keys and set FAL_KEY."

@@ -51,7 +51,12 @@ def _greet(found: Settings, port: int) -> None:
     """Two lines for whoever has just typed `make run`."""
     host = "127.0.0.1" if _any_address(found.web_host) else found.web_host
     host = f"[{host}]" if ":" in host else host
-    model = "the real model at fal" if found.backend == "fal" else "the sandbox model (no AI, play money)"
+    models = {
+        "fal": "the real models at fal",
+        "local": "a small model on this machine (no account, play money)",
+        "sandbox": "the sandbox model (no AI, play money)",
+    }
+    model = models[found.backend]
     err.print(f"[bold]upscale-bot[/bold] runs with {model}.")
     err.print(f"Open [bold]http://{host}:{port}[/bold] in a browser. Stop with Ctrl-C.")
 

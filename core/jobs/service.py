@@ -5,6 +5,7 @@ No method waits for a job. Whatever happens later goes out through the reply mad
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 
@@ -225,6 +226,9 @@ class UpscaleService(AccountMethods):
         if earlier.images_deleted:
             raise TooLate(state="images_deleted")
         made = repeated_request(earlier, actor, change, key=key, reply=reply, private=private)
+        if self.models.find(str(made.fields["model"])) is None:  # not offered any more: what the default one has of it
+            kept = {name: v for name, v in made.fields.items() if self.models.default.accepts(name, v) or name == "to"}
+            made = dataclasses.replace(made, fields=kept)
         job = await self.request(made, start=start)
         if change.kind == "model" and earlier.state is JobState.AWAITING_CONFIRMATION:
             await self.cancel(earlier.id, actor)  # answered by this: with the other model

@@ -44,7 +44,14 @@ Bot = Callable[..., Done]
 def environment(folder: Path, **more: str) -> dict[str, str]:
     """Only what a process needs; none of our settings."""
     kept = {name: value for name in ("PATH", "HOME", "LANG", "TMPDIR") if (value := os.environ.get(name))}
-    return {**kept, "PYTHONPATH": str(ROOT), "DATA_DIR": str(folder / "data"), "WEB_PORT": "0", **more}
+    return {
+        **kept,
+        "PYTHONPATH": str(ROOT),
+        "DATA_DIR": str(folder / "data"),
+        "WEB_PORT": "0",
+        "UPSCALE_BACKEND": "sandbox",
+        **more,
+    }
 
 
 @pytest.fixture

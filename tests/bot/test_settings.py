@@ -68,7 +68,7 @@ def _known() -> dict[str, Any]:
 
 def test_nothing_needs_to_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = _load(monkeypatch)
-    assert settings.backend == "sandbox"
+    assert (settings.backend, settings.offered.ids) == ("local", ("local",))
     assert settings.data_dir == Path("data").absolute()
     assert settings.database == f"sqlite:///{settings.data_dir}/bot.db"
     assert [p.name for p in settings.platforms if p.settings.enabled] == ["web"]
@@ -95,7 +95,7 @@ def test_the_example_with_every_line_uncommented_is_accepted(monkeypatch: pytest
     text = (ROOT / ".env.example").read_text()
     (tmp_path / ".env").write_text(re.sub(r"(?m)^# ([A-Z][A-Z0-9_]+=)", r"\1", text))
     settings = _load(monkeypatch, LIMIT_USER_DAY_USD="5")
-    assert settings.backend == "sandbox"
+    assert settings.backend == "local"
     assert settings.warnings == ()
 
 
@@ -151,7 +151,7 @@ def test_lists_switches_and_addresses_are_read(monkeypatch: pytest.MonkeyPatch) 
         ("LIMIT_USER_DAY_USD", "-1", "LIMIT_USER_DAY_USD must be at least 0, not “-1”."),
         ("ALLOW_UNSAFE", "maybe", "ALLOW_UNSAFE must be 1 or 0, not “maybe”."),
         ("LOG_LEVEL", "loud", "LOG_LEVEL must be debug, info, warning or error, not “loud”."),
-        ("UPSCALE_BACKEND", "dalle", "UPSCALE_BACKEND must be fal or sandbox, not “dalle”."),
+        ("UPSCALE_BACKEND", "dalle", "UPSCALE_BACKEND must be fal, local or sandbox, not “dalle”."),
         ("UPSCALE_BACKEND", "fal", "UPSCALE_BACKEND is fal, so FAL_KEY must be set."),
         ("QUOTA_TIMEZONE", "Mars/North", "QUOTA_TIMEZONE must be a time zone's name, such as UTC or Europe/Berlin."),
         ("PUBLIC_URL", "x.example", "PUBLIC_URL must be an address that starts with https:// (or http://)."),

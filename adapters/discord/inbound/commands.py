@@ -43,7 +43,8 @@ def parameter_options(models: Models, *, without: Collection[str] = ()) -> list[
             kind = _TYPES[spec.kind]
             ranged = app_commands.Range[kind, kind(known.low), kind(known.high)]  # type: ignore[valid-type]
             options.append((spec.name, ranged, word(spec.name, known.allowed if spec.name != "seed" else "")))
-    options.append(("preset", str, word("preset")))
+    if "creativity" in models.widest:
+        options.append(("preset", str, word("preset")))
     return [option for option in options if option[0] not in without]
 
 

@@ -71,7 +71,7 @@ def form(
             b.rich([b.run(remark)]) if remark else None,
             *(_picking(pick, locale) if pick else _handing_in(locale)),
             _model(models, locale, saved or {}) if len(models) > 1 else None,
-            _preset(locale, saved or {}),
+            _preset(locale, saved or {}) if "creativity" in models.widest else None,
             _size(locale),
             *(_number(models.widest[name], locale, saved or {}) for name in NUMBERS if name in models.widest),
             _options(locale, allow_unsafe, in_channel=bool(where.channel_id) and where.kind != "im"),

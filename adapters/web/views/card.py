@@ -73,7 +73,7 @@ def job_json(
         "input": input_json(job.input) if job.input else None,
         "quote": quote_json(job.quote, locale, play_money=play_money) if job.quote else None,
         "choices": _actions_json(question_actions(job, locale)[1:-1]),
-        "repeats": _actions_json(repeat_actions(job, locale)) if job.result else [],
+        "repeats": _actions_json(repeat_actions(job, locale, prices=False)) if job.result else [],
         "progress": progress_json(job.progress, locale) if job.progress else None,
         "receipt": receipt_json(job.receipt, locale) if job.receipt else None,
         "result": result_json(job, job.result) if job.result else None,

@@ -10,7 +10,7 @@ from typing import Literal
 from core.domain.errors import InvalidParameters, ParameterProblem
 from core.domain.models import MODELS, Models, ModelSpec
 from core.domain.parameters import sizes
-from core.domain.parameters.spec import PRESETS, SPECS, Parsed, Value
+from core.domain.parameters.spec import PRESETS, Parsed, Value
 from core.domain.parameters.values import (
     LINK,
     MAX_PROBLEMS,
@@ -71,11 +71,12 @@ class Judge:
         if known == "to":
             return sizes.ALLOWED
         model = self._model or self._models.default
-        return (model.inputs.get(known) or self._models.widest[known]).allowed
+        found = model.inputs.get(known) or self._models.widest.get(known)
+        return found.allowed if found is not None else ""
 
     def _value(self, said: Said) -> Value | ParameterProblem:
         known, raw = said.known, said.raw
-        if not known or (known in SPECS and known not in ("model", "to", *self._models.widest)):
+        if not known:
             return ParameterProblem(shown(said.name), shown(raw), "unknown", "", nearest(said.name))
         if raw == "":
             return ParameterProblem(shown(said.name), "", "missing_value", self._allowed(known))

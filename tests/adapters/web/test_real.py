@@ -52,7 +52,7 @@ async def start(data_dir: Path, port: int = 0, **env: str) -> Bot:
         "bot",
         "run",
         cwd=ROOT,
-        env={**keep, "DATA_DIR": str(data_dir), "WEB_PORT": str(port), **env},
+        env={**keep, "DATA_DIR": str(data_dir), "WEB_PORT": str(port), "UPSCALE_BACKEND": "sandbox", **env},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

@@ -200,6 +200,15 @@ def test_naming_an_input_that_the_model_lacks_is_a_mistake_that_says_so() -> Non
     ]
 
 
+def test_an_input_that_no_model_on_offer_has_is_told_so_too() -> None:
+    with pytest.raises(InvalidParameters) as caught:
+        parse_request("creativity=0.5 seed=", {}, ALL.offered(["local"]), lenient=True)
+    assert [(p.name, p.kind) for p in caught.value.problems] == [
+        ("creativity", "not_in_model"),
+        ("seed", "missing_value"),
+    ]
+
+
 def test_saved_values_that_the_model_lacks_give_way() -> None:
     saved = {"creativity": 0.9, "factor": 3.0, "preset": "creative"}
     assert MODELS.resolve(parse("model=seedvr2"), defaults=saved) == Parameters("seedvr2", 3.0, None, None, None)

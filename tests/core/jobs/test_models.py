@@ -11,6 +11,7 @@ import pytest
 from core.budgets.reports import UsageFilter
 from core.domain.errors import InvalidParameters, TargetUnreachable
 from core.domain.job import Job, JobState
+from core.domain.models import MODELS
 from core.domain.variations import Change
 from core.storage.ledger.usage import SqlUsage
 from tests.core.jobs.pipeline_kit import World, world
@@ -146,6 +147,13 @@ async def test_a_preview_is_a_paid_job_of_a_part_with_the_whole_under_it(w: Worl
     whole = await press(w, bolder, Change.of("whole"))
     assert whole.input is not None
     assert (whole.state, whole.input.width_px, whole.parameters.creativity) == (JobState.SUCCEEDED, 4000, 0.7)
+
+
+async def test_a_model_that_is_offered_no_more_gives_way_to_the_default(w: World) -> None:
+    job = await w.done(text="model=seedvr2 3x")
+    w.tools.models = MODELS.offered(["flux"])
+    again = await press(w, job, Change.of("again"))
+    assert (again.parameters.model, again.parameters.factor) == ("flux", 3.0)
 
 
 def test_what_no_button_asks_for_is_no_change() -> None:

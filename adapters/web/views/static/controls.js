@@ -55,6 +55,7 @@ export class Controls {
 
   /** The ranges of this model; what it does not have is hidden. */
   #fit(model) {
+    this.presets.hidden = !("creativity" in model.inputs);
     for (const [name, input] of Object.entries(this.inputs)) {
       if (name === "model" || name === "to") continue;
       const range = model.inputs[name];
@@ -107,8 +108,9 @@ export class Controls {
       type: "radio", name: "preset", value: name,
       onchange: () => { this.#choose(name); },
     }));
-    return el("fieldset", { class: "control wide" }, el("legend", {}, t("preset")),
+    this.presets = el("fieldset", { class: "control wide" }, el("legend", {}, t("preset")),
       el("div", { class: "segments" }, this.radios.map((radio) => el("label", {}, radio, el("span", {}, t(`preset_${radio.value}`))))));
+    return this.presets;
   }
 
   #choose(name) {
