@@ -174,7 +174,9 @@ class QuotaCommands:
         await answer.show(self._payload(statuses, actor.locale, (note,)))
 
     def _payload(self, statuses: Sequence[LimitStatus], locale: str, note: Line) -> Payload:
-        card = limits(statuses, locale, platform="discord", note=note, play_money=self._desk.service.play_money)
+        card = limits(
+            statuses, locale, platform="discord", note=note, play_money=self._desk.service.play_money, of_all=True
+        )
         return Payload(lambda _: draw(card))
 
     async def _pause(self, answer: Answer, paused: bool) -> None:

@@ -42,7 +42,13 @@ async def answer(desk: Desk, where: Where, name: str, rest: str) -> None:
 
 
 async def _help(desk: Desk, where: Where, actor: Requester, rest: str) -> None:
-    shown = view.help_content(desk.settings.slack_command, actor.locale, moderator=actor.is_moderator)
+    shown = view.help_content(
+        desk.settings.slack_command,
+        actor.locale,
+        moderator=actor.is_moderator,
+        play_money=desk.service.play_money,
+        confirm_above_nanousd=desk.service.confirm_above_nanousd,
+    )
     await desk.answers.tell(where, shown)
 
 
@@ -53,7 +59,7 @@ async def _usage(desk: Desk, where: Where, actor: Requester, rest: str) -> None:
     report = await desk.service.usage(actor, period=period, member_id=member)
     team = Team(where.team_id, where.enterprise_id)
     name = ((await desk.people.get(team, member)).name or member) if member and member != actor.user_id else ""
-    content = view.usage(report, actor.locale, member=name)
+    content = view.usage(report, await desk.service.limits(actor), actor.locale, member=name)
     await desk.answers.tell(where, content)
     if not report.jobs:
         return
@@ -84,11 +90,8 @@ async def _settings(desk: Desk, where: Where, actor: Requester, rest: str) -> No
 async def _privacy(desk: Desk, where: Where, actor: Requester, rest: str) -> None:
     if rest.lower() == "export":
         await export(desk, where, actor)
-    elif rest.lower() == "delete":
-        # One more press, because it cannot be undone.
-        await desk.answers.tell(where, view.privacy(tr("Press the red button to delete.", actor.locale), actor.locale))
-    else:
-        await desk.answers.tell(where, view.privacy("", actor.locale))
+    else:  # also to delete: one press more, because it cannot be undone
+        await desk.answers.tell(where, view.privacy(actor.locale))
 
 
 async def export(desk: Desk, where: Where, actor: Requester) -> None:

@@ -44,14 +44,15 @@ def history(jobs: Sequence[Job], locale: str, *, command: str = "/upscale") -> C
     )
 
 
-def history_line(job: Job, locale: str) -> Line:
+def history_line(job: Job, locale: str, *, with_time: bool = True) -> Line:
     """`rocket.jpg · 2 hours ago · done · 640×427 → 1280×854 (1.09 MP) · $0.11 · reference`."""
     words = [state_word(job, locale), size_line(job, locale)]
     if job.receipt is not None:
         words.append(cents(job.receipt.charged_nanousd, locale))
     name = (Strong(job.source.name), " · ") if job.source.name else ()
     facts = " · ".join(word for word in words if word)
-    return one(*name, Moment(job.created_at), f" · {facts} · ", Code(job.reference))
+    time = (Moment(job.created_at), " · ") if with_time else ()
+    return one(*name, *time, f"{facts} · ", Code(job.reference))
 
 
 def _kept_label(job: Job) -> str:

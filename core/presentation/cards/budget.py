@@ -84,11 +84,18 @@ def limits(
     platform: str = "",
     note: Line = (),
     play_money: bool = False,
+    of_all: bool = False,
 ) -> Card:
-    """Every limit that applies, with what is used of it; play money is not limited."""
+    """Every limit that applies, with what is used of it; play money is not limited.
+
+    `of_all`: the limits of a place for its moderators, where one without a member's id is each member's.
+    """
     nothing = play_money_text(locale) if play_money else tr("No limit applies here.", locale)
     twins = Counter(_alike(status.limit) for status in statuses)
-    facts = tuple(_limit(status, locale, platform, with_source=twins[_alike(status.limit)] > 1) for status in statuses)
+    facts = tuple(
+        _limit(status, locale, platform, of_all=of_all, with_source=twins[_alike(status.limit)] > 1)
+        for status in statuses
+    )
     said = (*((note,) if note else ()), *(() if facts else lines(nothing)))
     return Card("working", tr("Limits", locale), paragraphs=said, facts=facts)
 
@@ -97,7 +104,7 @@ def _alike(limit: Limit) -> tuple[object, ...]:
     return limit.scope.kind, limit.scope.id, limit.measure, limit.window
 
 
-def _limit(status: LimitStatus, locale: str, platform: str, *, with_source: bool) -> Fact:
+def _limit(status: LimitStatus, locale: str, platform: str, *, of_all: bool, with_source: bool) -> Fact:
     limit = status.limit
     taken = status.used + status.held
     used: Line = (
@@ -112,7 +119,9 @@ def _limit(status: LimitStatus, locale: str, platform: str, *, with_source: bool
     if status.opens_at is not None and status.left == 0:
         used += (" · ", *fill(tr("resets {time}", locale), time=Moment(status.opens_at)))
     source = f" ({_source(limit, locale)})" if with_source else ""
-    label = (owner_span(limit, locale, platform), f", {window_name(limit.window, locale)}{source}")
+    each = of_all and limit.scope.kind is ScopeKind.USER and not limit.scope.id
+    owner = tr("each member", locale) if each else owner_span(limit, locale, platform)
+    label = (owner, f", {window_name(limit.window, locale)}{source}")
     return Fact(label, used, min(1.0, taken / limit.amount) if limit.amount else 1.0)
 
 

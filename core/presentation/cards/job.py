@@ -13,7 +13,7 @@ from core.domain.job import Delivery, Job, JobState, Progress, Quote
 from core.domain.limits import LimitStatus
 from core.domain.money import quote as priced
 from core.presentation.card import Action, Card, Confirmation, Line, Mention, Moment, Picture, Strong, fill, lines
-from core.presentation.cards.notice import notice_lines, reference_line
+from core.presentation.cards.notice import notice_lines, offer_actions, reference_line
 from core.presentation.formats import cents, factor_text
 from core.presentation.job_texts import (
     alt_text,
@@ -75,17 +75,6 @@ def question_actions(job: Job, locale: str) -> tuple[Action, ...]:
     return (*actions, Action("cancel", button_label("cancel", locale), job.id))
 
 
-def offer_actions(notice: Notice, job_id: str) -> tuple[Action, ...]:
-    """What would work instead."""
-    return tuple(
-        Action("model", offer.label, job_id, offer.model, "primary")
-        if offer.kind == "model"
-        else Action("factor", offer.label, job_id, f"{offer.factor:.4f}".rstrip("0").rstrip("."), "primary")
-        for offer in notice.offers
-        if offer.kind in ("factor", "model")
-    )
-
-
 def working(
     job: Job, progress: Progress, locale: str, *, shared: bool = False, named: bool = True, ends_at: float | None = None
 ) -> Card:
@@ -130,7 +119,6 @@ def result(
     """The finished image with what it is, what it cost and what can be done next."""
     size = size_line(job, locale)
     title = tr("Upscaled {factor}", locale, factor=factor_text(reached_factor(job), locale))
-    url = job.result.link if job.result is not None else None
     return Card(
         "done",
         title,
@@ -150,7 +138,7 @@ def result(
             ),
             *_requester(job, locale, shared and not named),
         ),
-        rows=(repeat_actions(job, locale), (*_looks(job, locale), *_download(url, locale))),
+        rows=(repeat_actions(job, locale), (*_looks(job, locale), *_download(job, locale))),
         summary=". ".join(part for part in (f"{job.source.name or title}: {size}" if size else title,) if part),
     )
 
@@ -197,8 +185,9 @@ def _looks(job: Job, locale: str) -> tuple[Action, ...]:
     )
 
 
-def _download(url: str | None, locale: str) -> tuple[Action, ...]:
-    return (Action("open_link", button_label("download", locale), url=url),) if url else ()
+def _download(job: Job, locale: str) -> tuple[Action, ...]:
+    url = job.result.link if job.result is not None else None
+    return (Action("open_link", button_label("download", locale), job.id, url=url),) if url else ()
 
 
 def failed(job: Job, notice: Notice, locale: str) -> Card:
@@ -241,7 +230,7 @@ def closed(job: Job, notice: Notice, locale: str) -> Card:
         actions = (Action("details", button_label("details", locale), job.id),)
         if job.delivery is None or job.delivery.shape == "kept":
             actions += (Action("redeliver", tr("Send again", locale), job.id),)
-        actions += _download(job.result.link if job.result is not None else None, locale)
+        actions += _download(job, locale)
     return Card(
         "info",
         tr("Upscaled {factor}", locale, factor=factor_text(reached_factor(job), locale)),

@@ -7,20 +7,32 @@ from core.presentation.notices import Notice
 from core.presentation.translations import tr
 
 
-def notice_card(notice: Notice, locale: str) -> Card:
-    """What happened, whether it cost anything, what to do. The tone is told by how it is drawn, not by a title."""
+def notice_card(notice: Notice, locale: str, *, job_id: str = "") -> Card:
+    """What happened, whether it cost anything, what to do; for job `job_id` also what would work instead."""
     styles: dict[str, Style] = {"admit": "success", "refuse": "danger"}
     verdicts = tuple(
         Action("admit" if offer.kind == "admit" else "refuse", offer.label, offer.place, style=styles[offer.kind])
         for offer in notice.offers
         if offer.place
     )
+    actions = (*(offer_actions(notice, job_id) if job_id else ()), *verdicts)
     return Card(
         notice.tone,
         paragraphs=notice_lines(notice, locale),
         small=reference_line(notice.reference, locale),
-        rows=(verdicts,) if verdicts else (),
+        rows=(actions,) if actions else (),
         summary=notice.text,
+    )
+
+
+def offer_actions(notice: Notice, job_id: str) -> tuple[Action, ...]:
+    """What would work instead."""
+    return tuple(
+        Action("model", offer.label, job_id, offer.model, "primary")
+        if offer.kind == "model"
+        else Action("factor", offer.label, job_id, f"{offer.factor:.4f}".rstrip("0").rstrip("."), "primary")
+        for offer in notice.offers
+        if offer.kind in ("factor", "model")
     )
 
 

@@ -27,9 +27,8 @@ async def test_progress_shows_stage_percent_finish_time_and_cancel(world: World)
     await world.slack.member.dm("3x", [world.picture()])
     root = await world.until(lambda: [m for m in world.slack.member.dms() if "40%" in text_of(m)], move=0.5)
     words = text_of(root[0])
-    assert "Upscaling photo.png" in words
-    assert "ready at about " in words
-    assert "3×" in words
+    assert "Upscaling 3× · photo.png" in words
+    assert "Ready " in words
     assert find_element(root[0].blocks, "job:cancel:")
     dates = [e for e in root[0].blocks[0]["elements"][0]["elements"] if e["type"] == "date"]
     assert len(dates) == 1
@@ -43,8 +42,9 @@ async def test_the_result_has_every_button_and_all_the_facts(world: World) -> No
     for verb in ("again", "more_creative", "twice_more", "compare", "details", "delete"):
         assert find_element(result.blocks, f"job:{verb}:")
     words = text_of(result)
-    for fact in ("64×48 → 128×96", "creativity 0.3", "guidance 1", "4.2 s", "Charged $0.40", "$3.20 left today"):
+    for fact in ("64×48 → 128×96", "creativity 0.3", "guidance 1", "4.2 s", "Charged $0.40", "For anna"):
         assert fact in words
+    assert "left today" not in words, "others read this message"
 
 
 async def test_edits_of_one_job_are_at_least_three_seconds_apart(world: World) -> None:
@@ -176,7 +176,7 @@ async def test_cancel_ends_the_job_and_says_that_fal_may_bill(world: World) -> N
     await world.slack.member.click(root[0], "job:cancel:", user="ben")
     await world.until(lambda: [m for m in world.bot_messages(user="ben") if m.ephemeral_for])
     await world.slack.member.click(root[0], "job:cancel:")
-    await world.until(lambda: any("Cancelled." in text_of(m) for m in world.bot_messages()), move=0.2)
+    await world.until(lambda: any("Cancelled" in text_of(m) for m in world.bot_messages()), move=0.2)
     told = [m for m in world.bot_messages() if m.ephemeral_for]
     assert "may still be billed" in text_of(told[0])
 
@@ -184,7 +184,7 @@ async def test_cancel_ends_the_job_and_says_that_fal_may_bill(world: World) -> N
 async def test_a_failure_says_what_happened_whether_it_was_charged_and_the_reference(world: World) -> None:
     world.service.fail_with = ModelFailed(kind="x", billed=False)
     await world.slack.member.dm("", [world.picture()])
-    said = await world.until(lambda: [m for m in world.slack.member.dms() if "broke off" in text_of(m)], move=0.3)
+    said = await world.until(lambda: [m for m in world.slack.member.dms() if "stopped before" in text_of(m)], move=0.3)
     words = text_of(said[0])
     (row,) = world.service.rows.values()
     assert "You were not charged." in words
@@ -325,4 +325,4 @@ async def test_stop_on_a_stream_cancels_the_job(world: World) -> None:
     world.service.hold_at = "upscaling"
     for row in world.service.rows.values():
         row.go.setdefault("preparing", asyncio.Event()).set()
-    await world.until(lambda: any("Cancelled." in text_of(m) for m in world.bot_messages()), move=0.3)
+    await world.until(lambda: any("Cancelled" in text_of(m) for m in world.bot_messages()), move=0.3)

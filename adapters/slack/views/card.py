@@ -1,0 +1,160 @@
+"""Draws any card as Block Kit. Pure.
+
+Words of members and of the model go only into plain_text and rich_text, where nothing is markup and nobody is notified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import assert_never
+
+from adapters.slack.views import blocks as b
+from adapters.slack.views.blocks import Block, Content
+from core.presentation.card import (
+    Action,
+    Card,
+    Choice,
+    Code,
+    Fact,
+    Line,
+    Link,
+    Mention,
+    Moment,
+    MomentStyle,
+    Section,
+    Span,
+    Strong,
+    Tone,
+    line_text,
+    plain_summary,
+)
+
+BAR_CELLS = 12
+CHOICES_SHOWN = 10
+BUTTONS_MAX = 25
+_ICONS: dict[Tone, str] = {"error": "warning", "refusal": "warning", "info": "information_source"}
+_MOMENTS: dict[MomentStyle, str] = {
+    "relative": "{date_short_pretty}, {time}",
+    "time": "{time}",
+    "date": "{date_short}",
+    "date_time": "{date_short}, {time}",
+}
+_NO_JOB = {"export": "export", "erase": "erase", "open_form": "form", "edit_defaults": "defaults", "help": "help"}
+
+
+def draw(card: Card, *, image_id: str | None = None, carried: Sequence[str] = ()) -> Content:
+    """`image_id` is the file shown; `carried` goes with the delete button: files and messages to delete as well."""
+    title = " · ".join(part for part in (card.title, card.name) if part)
+    picture = next((one for one in card.pictures if image_id and one.role != "file"), None)
+    image = b.image(image_id, picture.alt, card.name) if image_id and picture is not None else None
+    lines = list(_head(card, "" if image else title))
+    blocks = b.stacked(
+        image,
+        b.rich(*lines) if lines else None,
+        b.quote(card.caption) if card.caption else None,
+        *(block for section in card.sections for block in _section(section)),
+        *_small(card.small),
+        *(row for choice in card.choices for row in _choice(choice)),
+        b.actions(*[_button(one, carried) for actions in card.rows for one in actions][:BUTTONS_MAX]),
+    )
+    return Content(plain_summary(card), blocks)
+
+
+def _head(card: Card, title: str) -> Iterator[list[Block]]:
+    """The title, then paragraphs; a bar stands before the first, an icon before whatever is first."""
+    icon = [b.emoji(_ICONS[card.tone]), b.run(" ")] if card.tone in _ICONS and not card.pictures else []
+    if title:
+        yield [*icon, b.run(title, bold=True)]
+    for number, line in enumerate(card.paragraphs):
+        before = [b.run(bar(card.bar))] if card.bar is not None and not number else []
+        yield [*(icon if not title and not number else []), *before, *_line(line)]
+    yield from map(_fact, card.facts)
+
+
+def bar(share: float) -> str:
+    """A bar of blocks, full at 1."""
+    full = round(max(0.0, min(1.0, share)) * BAR_CELLS)
+    return "▰" * full + "▱" * (BAR_CELLS - full) + "  "
+
+
+def _fact(fact: Fact) -> list[Block]:
+    meter = [b.run(bar(fact.share))] if fact.share is not None else []
+    return [*meter, *(_bold(block) for block in _line(fact.label)), b.run("  "), *_line(fact.value)]
+
+
+def _bold(block: Block) -> Block:
+    return block | {"style": {"bold": True}} if block["type"] == "text" else block
+
+
+def _section(section: Section) -> Iterator[Block]:
+    lines = [[b.run(section.title, bold=True)]] if section.title else []
+    lines += [_line(line) for line in section.paragraphs]
+    lines += map(_fact, section.facts)
+    if lines:
+        yield b.rich(*lines)
+    if section.quote:
+        yield b.quote(section.quote)
+    if section.code:
+        yield {"type": "rich_text", "elements": [{"type": "rich_text_preformatted", "elements": [b.run(section.code)]}]}
+
+
+def _small(lines: Sequence[Line]) -> Iterator[Block | None]:
+    """Grey where it can be; a moment, which only rich text shows in the member's own zone, is not."""
+    yield b.context(*(line_text(line) for line in lines if not _has_moment(line)))
+    moments = [_line(line) for line in lines if _has_moment(line)]
+    if moments:
+        yield b.rich(*moments)
+
+
+def _has_moment(line: Line) -> bool:
+    return any(isinstance(span, Moment) for span in line)
+
+
+def _line(line: Line) -> list[Block]:
+    return [_span(span) for span in line]
+
+
+def _span(span: Span) -> Block:
+    match span:
+        case str():
+            return b.run(span)
+        case Strong():
+            return b.run(span.text, bold=True)
+        case Code():
+            return b.run(span.text, code=True)
+        case Link():
+            return {"type": "link", "url": span.url, "text": span.text}
+        case Moment():
+            return b.clock_time(span.at_unix_s, pattern=_MOMENTS[span.style])
+        case Mention():
+            # A user element would notify; names do not.
+            return b.run(span.name) if span.name or span.kind == "role" else _element(span)
+        case _:
+            assert_never(span)
+
+
+def _element(mention: Mention) -> Block:
+    return {"type": mention.kind, f"{mention.kind}_id": mention.id}
+
+
+def _choice(choice: Choice) -> Iterator[Block]:
+    """A row with a button for each entry."""
+    for option in choice.options[:CHOICES_SHOWN]:
+        words = " · ".join(part for part in (option.label, option.description) if part)
+        button = b.button(choice.placeholder, f"job:{choice.kind}:{option.value}")
+        yield {"type": "section", "text": b.plain(words), "accessory": button}
+
+
+def _button(action: Action, carried: Sequence[str]) -> Block:
+    sure = action.confirmation
+    if action.kind == "open_link":
+        return b.button(action.label, f"job:download:{action.subject_id}", url=action.url)
+    verb = _NO_JOB.get(action.kind)
+    argument = f":{action.argument}" if action.argument else ""
+    return b.button(
+        action.label,
+        f"ui:{verb}" if verb else f"job:{action.kind}:{action.subject_id}{argument}",
+        value=",".join(carried) if action.kind == "delete" else "",
+        style="danger" if action.style == "danger" else "primary" if action.style in ("primary", "success") else "",
+        confirm=b.confirmation(sure.title, sure.text, sure.yes, sure.no) if sure is not None else None,
+    )

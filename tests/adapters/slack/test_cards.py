@@ -1,0 +1,73 @@
+"""Every card as Slack gets it: as it was looked at, and valid Block Kit in every language."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.slack.views.card import draw
+from core.presentation import LANGUAGES
+from core.presentation.card import Card, Code, Link, Mention, Strong
+from tests.emulators.slack.blocks import check_blocks, mentions
+from tests.fakes import golden
+from tests.fakes.cards import every_card
+
+HOSTILE = "<!channel> <@U1> *b* <https://evil.example|x> & " * 20
+
+
+def _told(block: dict[str, Any]) -> Any:
+    """One block in few words, so that a golden file can be read."""
+    match block["type"]:
+        case "image":
+            return f"image {block['slack_file']['id']} {block.get('title', {}).get('text')}: {block['alt_text']}"
+        case "rich_text":
+            (section,) = block["elements"]
+            runs = "".join(_run(run) for run in section["elements"]).split("\n")
+            return runs if section["type"] == "rich_text_section" else {section["type"]: runs}
+        case "context":
+            return {"context": [element["text"] for element in block["elements"]]}
+        case "section":
+            return [block["text"]["text"], _told_button(block["accessory"])]
+        case _:
+            return [_told_button(element) for element in block["elements"]]
+
+
+def _run(run: dict[str, Any]) -> str:
+    if run["type"] == "date":
+        return f"<date {run['format']}>"
+    text = run.get("text") or f"<{run['type']} {run.get('name') or run.get('user_id') or run.get('channel_id')}>"
+    marks = {"bold": "*", "code": "`"}
+    for style in run.get("style", {}):
+        text = f"{marks[style]}{text}{marks[style]}"
+    return text
+
+
+def _told_button(button: dict[str, Any]) -> str:
+    sure = " asks" if "confirm" in button else ""
+    return f"{button['text']['text']} -> {button['action_id']} {button.get('style', '')}{button.get('url', '')}{sure}"
+
+
+def test_cards_are_drawn_as_they_were_looked_at() -> None:
+    drawn = {name: draw(card, image_id="F1" if card.pictures else None) for name, card in every_card().items()}
+    told = {name: [content.text, *map(_told, content.blocks)] for name, content in drawn.items()}
+    golden.compare(Path(__file__).parent / "golden", told)
+
+
+@pytest.mark.parametrize("caption", ["", HOSTILE])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_card_is_valid_in_every_language_and_pings_nobody(language: str, caption: str) -> None:
+    for name, card in every_card(language, caption=caption).items():
+        content = draw(card, image_id="F1" if card.pictures else None)
+        assert check_blocks(content.blocks, "message") == [], name
+        args = content.as_args()
+        assert mentions(args["blocks"], args["text"]) == [], name
+        assert content.text, name
+
+
+def test_words_of_others_take_no_effect() -> None:
+    spans = (HOSTILE, Strong(HOSTILE), Code(HOSTILE), Mention("user", "U1", HOSTILE), Link("x", "https://bot.example"))
+    content = draw(Card("info", HOSTILE, HOSTILE, caption=HOSTILE, paragraphs=(spans,), small=((HOSTILE,),)))
+    args = content.as_args()
+    assert mentions(args["blocks"], args["text"]) == []
