@@ -57,11 +57,11 @@ class OwnCommands:
         return usage_
 
     async def _usage(self, answer: Answer, period: str, member: discord.User | None) -> None:
-        await answer.think(ephemeral=True)
         actor = answer.actor
         service = self._desk.service
         member_id = str(member.id) if member is not None else None
-        report = await service.usage(actor, period=period, member_id=member_id)
+        report = await self._desk.soon(answer, service.usage(actor, period=period, member_id=member_id))
+        await answer.acknowledge(ephemeral=True)
         name = member.display_name if member is not None else ""
         card = usage(report, await service.limits(actor), actor.locale, member=name)
         try:
@@ -84,9 +84,8 @@ class OwnCommands:
         return history
 
     async def _history(self, answer: Answer) -> None:
-        await answer.think(ephemeral=True)
         actor = answer.actor
-        jobs = await self._desk.service.history(actor, limit=HISTORY_LENGTH)
+        jobs = await self._desk.soon(answer, self._desk.service.history(actor, limit=HISTORY_LENGTH))
         await answer.show(Payload(lambda _: draw(account.history(jobs, actor.locale))))
 
     # --- settings ------------------------------------------------------------------------------------------------
@@ -113,13 +112,10 @@ class OwnCommands:
 
     async def _defaults(self, answer: Answer, given: dict[str, str | int | float | bool] | None) -> None:
         """Show the saved defaults, after replacing them by `given` (empty: cleared) unless that is None."""
-        await answer.think(ephemeral=True)
         actor = answer.actor
         service = self._desk.service
-        if given is None:
-            saved = await service.defaults(actor)
-        else:
-            saved = await service.set_defaults(actor, "", given)
+        asked = service.defaults(actor) if given is None else service.set_defaults(actor, "", given)
+        saved = await self._desk.soon(answer, asked)
         await answer.show(Payload(lambda _: draw(account.settings(saved, actor.locale, how=_how(actor.locale)))))
 
     # --- privacy -------------------------------------------------------------------------------------------------
@@ -138,8 +134,9 @@ class OwnCommands:
         return group
 
     async def _export(self, answer: Answer) -> None:
-        await answer.think(ephemeral=True)
         actor = answer.actor
+        await self._desk.soon(answer, self._desk.service.defaults(actor))  # does the database answer at all?
+        await answer.acknowledge(ephemeral=True)
         archive = await self._desk.service.export(actor)
         limit = min(answer.interaction.filesize_limit, REQUEST_MAX_BYTES)
         made: list[Path] = [archive]
@@ -158,7 +155,6 @@ class OwnCommands:
                 await asyncio.to_thread(path.unlink, True)
 
     async def _ask_erase(self, answer: Answer) -> None:
-        await answer.think(ephemeral=True)
         locale = answer.locale
         user_id = str(answer.interaction.user.id)
         await answer.show(Payload(lambda _: draw(account.ask_erase(user_id, locale))))
@@ -167,8 +163,8 @@ class OwnCommands:
         """The button under the question; only for whoever was asked."""
         if subject != answer.actor.user_id:
             raise JobNotFound
-        await answer.hold()
         actor = answer.actor
+        await self._desk.commits.first(self._desk.service.defaults(actor), answer.hold)
         count = await self._desk.service.erase(actor)
         await answer.update(Payload(lambda _: draw(account.erased(count, actor.locale))))
 

@@ -82,11 +82,10 @@ class Buttons:
 
     async def _decide(self, verdict: Verdict, answer: Answer, place: str) -> None:
         """The operator's answer to the question whose guests they pay for."""
-        await answer.hold()
         actor = answer.actor
         if self._desk.guests is None:
             raise JobNotFound
-        known = await self._desk.guests.decide(actor, place, verdict)
+        known = await self._desk.commits.first(self._desk.guests.decide(actor, place, verdict), answer.hold)
         words = decided(known.place, known.name, actor.locale, admitted=known.state == "admitted")
         await answer.update(Payload(lambda _: draw(said(words))))
 
@@ -131,8 +130,8 @@ class Buttons:
         await self._desk.begin(answer, job)
 
     async def _compare(self, answer: Answer, job_id: str) -> None:
-        await answer.think(ephemeral=True)
-        job = await self._desk.service.job(job_id, answer.actor)
+        job = await self._desk.soon(answer, self._desk.service.job(job_id, answer.actor))
+        await answer.acknowledge(ephemeral=True)
         picture = await self._desk.media.compare(job)
         name = file_name(job, picture, "compare")
         await self._beside(answer, job_id)
@@ -140,8 +139,7 @@ class Buttons:
         await answer.show(Payload(lambda _: draw(card, {"comparison": name}), ((picture.path, name),)))
 
     async def _details(self, answer: Answer, job_id: str) -> None:
-        await answer.think(ephemeral=True)
-        job = await self._desk.service.job(job_id, answer.actor)
+        job = await self._desk.soon(answer, self._desk.service.job(job_id, answer.actor))
         card = details(job, answer.locale, command="/upscale " + repeat_words(job, ":", "False"))
         await self._beside(answer, job_id)
         await answer.show(Payload(lambda _: draw(card)))
@@ -166,7 +164,7 @@ class Buttons:
                 log.info("other_message_not_deleted", job=job_id, code=errors.code_of(error))
 
     async def _delete(self, answer: Answer, job_id: str) -> None:
-        await answer.hold()
+        await self._desk.commits.first(self._desk.service.job(job_id, answer.actor), answer.hold)
         await self._desk.service.delete(job_id, answer.actor)
         locale = answer.locale
         words = tr("Deleted: the original and the result.", locale)

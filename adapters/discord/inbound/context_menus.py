@@ -122,13 +122,18 @@ class Menus:
             card = batch.chosen(_candidates(menu.images, prices), answer.locale)
             total = Payload(lambda _: draw(card))
 
-        async def acknowledge() -> None:
-            await answer.acknowledge(ephemeral=menu.private)
+        async def show_total() -> None:
             if total is not None:
                 await answer.show(total)
 
         await self._desk.start_jobs(
-            answer, menu.images, acknowledge, text=menu.text, fields=menu.fields, private=menu.private
+            answer,
+            menu.images,
+            lambda: answer.acknowledge(ephemeral=menu.private),
+            shown=show_total,
+            text=menu.text,
+            fields=menu.fields,
+            private=menu.private,
         )
         if total is not None and answer.reused:
             await answer.whisper(total)
@@ -174,15 +179,12 @@ class Menus:
         prices = [menu.prices_nanousd[n] if n < len(menu.prices_nanousd) else None for n in numbers]
         card = batch.chosen(_candidates([menu.images[n] for n in numbers], prices), answer.locale)
 
-        async def acknowledge() -> None:
-            await answer.hold()
-            await answer.update(Payload(lambda _: draw(card)))
-
         agreed = [price or 0 for price in prices]
         await self._desk.start_jobs(
             answer if menu.private else answer.with_public_messages(),
             [menu.images[n] for n in numbers],
-            acknowledge,
+            answer.hold,
+            shown=lambda: answer.update(Payload(lambda _: draw(card))),
             text=menu.text,
             fields=menu.fields,
             private=menu.private,

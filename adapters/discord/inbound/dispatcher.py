@@ -51,6 +51,7 @@ WRITTEN_WITHIN_S = 1.5
 """Of Discord's 3 s for the first answer; the rest is left for the answer itself."""
 
 SLOW_WITHIN_S = 10.0
+HANDLED_WITHIN_S = 600.0
 CANCELLED_WITHIN_S = 0.2
 
 LOOK_S = 1.0
@@ -63,11 +64,14 @@ class Commits:
     def __init__(self) -> None:
         self._last_s = -math.inf
 
-    async def first(self, write: Coroutine[Any, Any, T], acknowledge: Callable[[], Awaitable[None]]) -> T:
+    async def first(
+        self, write: Coroutine[Any, Any, T], acknowledge: Callable[[], Awaitable[None]], *, always: bool = True
+    ) -> T:
         """What `write` gives, acknowledged. Refusals of it are raised before the acknowledgement.
 
         Where the database is only slow, because many write at once, it is acknowledged and waited for. Raises
-        StorageUnavailable where nothing at all was written meanwhile.
+        StorageUnavailable where nothing at all was written meanwhile. Not `always`: only where it is slow, because
+        what is shown next is an answer as well.
         """
         began_s = asyncio.get_running_loop().time()
         task = asyncio.create_task(write, name="discord-commit")
@@ -76,18 +80,25 @@ class Commits:
             if not task.done() and self._last_s < began_s:
                 raise StorageUnavailable
             if task.done():
-                task.result()
-                self._last_s = asyncio.get_running_loop().time()
-            await acknowledge()
-            await asyncio.wait({task}, timeout=SLOW_WITHIN_S)
+                _result(task)
+            if always or not task.done():
+                await acknowledge()
+                await asyncio.wait({task}, timeout=SLOW_WITHIN_S)
             if not task.done():
                 raise StorageUnavailable
             self._last_s = asyncio.get_running_loop().time()
-            return task.result()
+            return _result(task)
         finally:
             if not task.done():
                 task.cancel()
                 await asyncio.wait({task}, timeout=CANCELLED_WITHIN_S)
+
+
+def _result(task: asyncio.Task[T]) -> T:
+    try:
+        return task.result()
+    except (OSError, TimeoutError) as error:  # of the way to the database
+        raise StorageUnavailable from error
 
 
 class Desk:
@@ -117,6 +128,10 @@ class Desk:
         finally:
             self._rush.answered(interaction.id)
 
+    async def soon(self, answer: Answer, work: Coroutine[Any, Any, T]) -> T:
+        """What the core says, in time for a private answer. Raises StorageUnavailable where it says nothing."""
+        return await self.commits.first(work, lambda: answer.acknowledge(ephemeral=True), always=False)
+
     async def handle(self, answer: Response, work: Callable[[], Awaitable[None]]) -> None:
         """Handle one event, once; never raises but for a cancellation."""
         if not self._is_new(answer.id):
@@ -135,7 +150,8 @@ class Desk:
         try:
             if self.service.draining:
                 raise Draining
-            await work()
+            async with asyncio.timeout(HANDLED_WITHIN_S):
+                await work()
         except NotOurs:
             return
         except discord.HTTPException as error:
@@ -171,13 +187,14 @@ class Desk:
         images: Sequence[FoundImage],
         acknowledge: Callable[[], Awaitable[None]],
         *,
+        shown: Callable[[], Awaitable[None]] | None = None,
         text: str = "",
         fields: Fields | None = None,
         private: bool = False,
         first_in_original: bool = True,
         agreed_nanousd: Sequence[int] = (),
     ) -> None:
-        """One job per picture: written first, then acknowledged, then begun.
+        """One job per picture: written first, then acknowledged, then begun. `shown` comes before they begin.
 
         The first refusal is the answer itself; later ones are said beside it.
         """
@@ -195,6 +212,11 @@ class Desk:
             confirmed_nanousd=agreed_nanousd,
         )
         written = await self.commits.first(self._write(made), acknowledge)
+        if shown is not None:
+            try:
+                await shown()
+            except errors.FAILED_CALLS as error:
+                log.warning("total_not_shown", interaction=answer.id, code=errors.code_of(error))
         for index, job in enumerate(written):
             if isinstance(job, Job):
                 await self.begin(answer, job, index, first_in_original=first_in_original)

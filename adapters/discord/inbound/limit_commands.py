@@ -158,18 +158,14 @@ class QuotaCommands:
     # --- doing it ------------------------------------------------------------------------------------------------
 
     async def _show(self, answer: Answer, note: Line = ()) -> None:
-        if answer.mode == "none":
-            await answer.think(ephemeral=True)
-        actor = answer.actor
-        statuses = await self._desk.service.workspace_limits(actor)
-        await answer.show(self._payload(statuses, actor.locale, note))
+        statuses = await self._desk.soon(answer, self._desk.service.workspace_limits(answer.actor))
+        await answer.show(self._payload(statuses, answer.locale, note))
 
     async def _set(
         self, answer: Answer, kind: ScopeKind, scope_id: str, what: Measure, when: Window, units: int | None
     ) -> None:
-        await answer.think(ephemeral=True)
         actor = answer.actor
-        statuses = await self._desk.service.set_limit(actor, kind, scope_id, what, when, units)
+        statuses = await self._desk.soon(answer, self._desk.service.set_limit(actor, kind, scope_id, what, when, units))
         note = tr("Limit set.", actor.locale) if units is not None else tr("Limit removed.", actor.locale)
         await answer.show(self._payload(statuses, actor.locale, (note,)))
 
@@ -180,17 +176,15 @@ class QuotaCommands:
         return Payload(lambda _: draw(card))
 
     async def _pause(self, answer: Answer, paused: bool) -> None:
-        await answer.think(ephemeral=True)
         actor = answer.actor
-        await self._desk.service.pause(actor, paused)
+        await self._desk.soon(answer, self._desk.service.pause(actor, paused))
         stopped = tr("New upscales are paused in this server.", actor.locale)
         resumed = tr("New upscales are possible again in this server.", actor.locale)
         await self._show(answer, (stopped if paused else resumed,))
 
     async def _alerts(self, answer: Answer, channel_id: str | None) -> None:
-        await answer.think(ephemeral=True)
         actor = answer.actor
-        await self._desk.service.set_alert_channel(actor, channel_id)
+        await self._desk.soon(answer, self._desk.service.set_alert_channel(actor, channel_id))
         if channel_id is None:
             note: Line = (tr("Budget alerts are off.", actor.locale),)
         else:
@@ -198,10 +192,9 @@ class QuotaCommands:
         await self._show(answer, note)
 
     async def _sponsor(self, answer: Answer, channel_id: str, dollars: int | None, days: int) -> None:
-        await answer.think(ephemeral=True)
         actor = answer.actor
         ends_at = self._desk.clock.now() + days * DAY_S
-        await self._desk.service.sponsor(actor, channel_id, dollars, ends_at)
+        await self._desk.soon(answer, self._desk.service.sponsor(actor, channel_id, dollars, ends_at))
         if dollars is None:
             ended = tr("{channel} is no longer paid from a budget of its own.", actor.locale)
             note = fill(ended, channel=Mention("channel", channel_id))

@@ -5,6 +5,7 @@ Discord delivers what a message says only where it mentions the bot or was writt
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import discord
@@ -22,6 +23,8 @@ from adapters.discord.outbound.retry import steadily
 from core.domain.errors import DeliveryError
 from core.domain.parameters.grammar import parse
 from core.ports import Clock
+
+LANGUAGE_WITHIN_S = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -122,7 +125,8 @@ class Messages:
     async def _locale_of(self, message: discord.Message) -> str:
         """Messages do not tell a language: that of the member's last job, else English."""
         try:
-            last = await self._desk.service.history(translate.member(message, "en"), limit=1)
+            async with asyncio.timeout(LANGUAGE_WITHIN_S):
+                last = await self._desk.service.history(translate.member(message, "en"), limit=1)
         except Exception as error:
             log.info("language_unknown", why=type(error).__name__)
             return "en"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import discord
@@ -24,7 +24,7 @@ from core.presentation.job_texts import cancel_pending_text
 
 _EXTRA_WINDOWS = [choice for choice in WINDOWS if choice.value != Window.TOTAL.value]
 
-Work = Callable[[Requester], Awaitable[str]]
+Work = Callable[[Requester], Coroutine[Any, Any, str]]
 
 
 def add_moderator_commands(group: app_commands.Group, desk: Desk) -> None:
@@ -35,8 +35,7 @@ def add_moderator_commands(group: app_commands.Group, desk: Desk) -> None:
         """Do it, and say privately what came of it."""
 
         async def run(answer: Answer) -> None:
-            await answer.think(ephemeral=True)
-            told = await work(answer.actor)
+            told = await desk.soon(answer, work(answer.actor))
             await answer.show(Payload(lambda _: draw(said(*told.splitlines()))))
 
         await desk.run(interaction, run)
@@ -90,8 +89,7 @@ class QueueCommand:
         return queue_
 
     async def _show(self, answer: Answer) -> None:
-        await answer.think(ephemeral=True)
-        await answer.show(await self._card(answer))
+        await answer.show(await self._desk.soon(answer, self._card(answer)))
 
     async def cancel(self, answer: Answer, job_id: str) -> None:
         """Cancel the chosen one, and show what is left."""

@@ -57,6 +57,14 @@ class MortalCore(FakeCore):
                 return
         await self.finish(job.id)
 
+    async def die(self) -> None:
+        """Whatever ran in this process is over; what had not ended is to be carried on by the next one."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        self.begun = {job_id for job_id, job in self.jobs.items() if job.state.terminal}
+
     async def request(self, request: UpscaleRequest, *, start: bool = True) -> Job:
         self.fuse.burn()
         job = await super().request(request, start=start)
@@ -115,6 +123,7 @@ async def _run(directory: Path, fuse: Fuse, act: Act, moments: int) -> tuple[boo
             asked = await act(discord)
             await discord.until(lambda: fuse.left is None or fuse.left < 0 or _over(core, known))
             await asyncio.sleep(0.02)
+            await core.die()
         died, fuse.left = (fuse.left or 0) < 0, None
         async with serving(make(discord, core)):
             with suppress(DeliveryRefused):
