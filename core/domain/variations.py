@@ -57,7 +57,7 @@ def repeated_request(
         del fields["safety"]  # on wherever there is one
     del fields["factor" if p.to is not None else "model"]
     fields["model"] = p.model
-    part_of = {"whole": whole} if (whole := earlier.source.data.get("whole")) else {}
+    part_of = {"whole": whole_of(earlier)} if whole_of(earlier) else {}
     source, agreed_nanousd = Source("job_input", job_id=earlier.id, data=part_of), 0
     match change.kind:
         case "again":
@@ -97,6 +97,11 @@ def repeated_request(
         parent_id=earlier.id,
         confirmed_nanousd=agreed_nanousd,
     )
+
+
+def whole_of(job: Job) -> str:
+    """The job whose picture's most detailed part this one enlarges, for a look at it; empty for any other."""
+    return job.source.data.get("whole", "")
 
 
 def _sized(fields: dict[str, Value], factor: float) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from core.domain.errors import ResultExpired
 from core.domain.job import DeliveryKind, Job
 from core.domain.media_types import MIME, SavedAs, media_type_of
+from core.domain.variations import whole_of
 from core.images.service import ImageShop
 from core.jobs.admission import Share
 from core.jobs.context import Tools
@@ -52,7 +53,9 @@ class JobMedia:
         return MediaFile(path, mime, "original", job.input.width_px, job.input.height_px, size)
 
     async def fit(self, job: Job, *, max_bytes: int) -> MediaFile:
-        """The best shape of the result within `max_bytes`."""
+        """The best shape of the result within `max_bytes`; a look at a part is shown beside the original, at 100 %."""
+        if whole_of(job) and (beside := await self.compare(job)).bytes <= max_bytes:
+            return dataclasses.replace(beside, shape="original")
         full = await self.original(job)
         if full.bytes <= max_bytes:
             return full

@@ -20,6 +20,7 @@ from adapters.slack.views import job as render
 from core.domain.job import Delivery, DeliveryKind, Job
 from core.domain.limits import LimitStatus
 from core.domain.media_types import suffix_for
+from core.domain.variations import whole_of
 from core.ports import Media, MediaFile
 from core.presentation import job_texts as words
 
@@ -165,7 +166,7 @@ class Deliverer:
         limits = [FILE_MAX_BYTES, *SMALLER_TRIES_BYTES]
         start = limits.index(noted) if noted in limits else 0
         for number, limit in enumerate(limits[start:], start=start):
-            if number == 0:
+            if number == 0 and not whole_of(job):
                 file = await self._media.original(job)
                 if file.bytes > FILE_MAX_BYTES:
                     continue

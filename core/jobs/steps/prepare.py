@@ -15,6 +15,7 @@ from core.domain.job import InputFacts, Job, JobState, Progress, Quote, Receipt,
 from core.domain.models import DEFAULT_MODEL, ModelSpec
 from core.domain.parameters import sizes
 from core.domain.target_size import Aim, aim
+from core.domain.variations import whole_of
 from core.images.service import check_output, largest_factor
 from core.jobs.admission import Share
 from core.jobs.context import Next, Tools
@@ -137,7 +138,7 @@ async def _quote(tools: Tools, job: Job, facts: InputFacts, aimed: Aim) -> Quote
 
 async def _whole(tools: Tools, job: Job) -> tuple[int, int] | None:
     """The size of the picture whose most detailed part this job enlarges; None for any other job."""
-    whole = await tools.store.get(job.source.data.get("whole", ""))
+    whole = await tools.store.get(whole_of(job))
     return (whole.input.width_px, whole.input.height_px) if whole is not None and whole.input is not None else None
 
 

@@ -133,3 +133,11 @@ async def test_a_deleted_or_missing_picture_is_told_as_expired(w: World) -> None
     unfinished = dataclasses.replace(job, result=None)
     with pytest.raises(ResultExpired):
         await media.original(unfinished)
+
+
+async def test_a_look_at_a_part_is_shown_beside_the_original(w: World) -> None:
+    media, job = JobMedia(w.tools), await finished(w)
+    part = dataclasses.replace(job, source=dataclasses.replace(job.source, data={"whole": job.id}))
+    beside, compared = await media.fit(part, max_bytes=10**8), await media.compare(part)
+    assert (beside.path, beside.shape) == (compared.path, "original")
+    assert (await media.fit(job, max_bytes=10**8)).path != compared.path
