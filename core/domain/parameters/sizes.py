@@ -80,7 +80,8 @@ def parse_target(name: str, text: str) -> Target | None:
     if name == "max" or "$" in word or word.endswith("usd"):
         found = _MONEY.fullmatch(word)
         amount = Decimal(found[1].replace(",", ".")) if found else Decimal(0)
-        return Target(f"${amount.normalize():f}", max_nanousd=int(amount * 10**9)) if amount > 0 else None
+        text = f"${amount:.2f}" if amount == round(amount, 2) else f"${amount.normalize():f}"
+        return Target(text, max_nanousd=int(amount * 10**9)) if amount > 0 else None
     if word in NAMED:
         return Target(word, *NAMED[word], turns=True)
     if (pixels := _PIXELS.fullmatch(word)) and (pixels[1] or pixels[2]):
