@@ -14,8 +14,10 @@ from adapters.web.views.card import bytes_text
 from adapters.web.views.page_texts import login_texts, page_texts
 from adapters.web.views.template import STATIC_DIR, Template
 from core.domain.models import Models
+from core.domain.money import usd
 from core.domain.parameters.spec import PRESETS, SPECS
 from core.ports import AdapterContext
+from core.presentation import tr
 from core.presentation.parameter_texts import model_choice, parameter_hint, parameter_label
 
 MAX_JOBS_AT_ONCE = 20
@@ -153,6 +155,7 @@ def _models(models: Models, locale: str) -> list[dict[str, Any]]:
         {
             "id": model.id,
             "label": model_choice(model.id, models, locale),
+            "price": tr("{price} per MP", locale, price=usd(model.unit_price_nanousd, locale)),
             "inputs": {
                 name: {"low": each.low, "high": each.high, "default": each.default}
                 for name, each in model.inputs.items()

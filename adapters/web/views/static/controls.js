@@ -109,7 +109,7 @@ export class Controls {
       onchange: () => { this.#choose(name); },
     }));
     this.presets = el("fieldset", { class: "control wide" }, el("legend", {}, t("preset")),
-      el("div", { class: "segments" }, this.radios.map((radio) => el("label", {}, radio, el("span", {}, t(`preset_${radio.value}`))))));
+      el("div", { class: "segments" }, this.radios.map((radio) => el("label", {}, radio, el("img", { src: `/static/preset-${radio.value}.svg`, alt: "", width: 56, height: 42 }), el("span", {}, t(`preset_${radio.value}`))))));
     return this.presets;
   }
 
@@ -122,6 +122,10 @@ export class Controls {
     const input = this.#input(control);
     if (input === null) return null;
     const { name, label, hint } = control;
+    if (name === "model") {
+      this.inputs[name] = input;
+      return el("fieldset", { class: "control wide" }, el("legend", {}, label), input);
+    }
     input.id = `c-${name}`;
     input.setAttribute("aria-describedby", `c-${name}-hint`);
     input.addEventListener("change", () => this.#edited());
@@ -141,9 +145,7 @@ export class Controls {
   #input({ name, kind }) {
     if (kind === "choice") {
       if (boot.models.length < 2) return null;
-      const select = el("select", {}, boot.models.map((model) => el("option", { value: model.id }, model.label)));
-      select.addEventListener("change", () => this.set({ ...this.#base(null, select.value), factor: this.inputs.factor.value }, null));
-      return select;
+      return this.#models();
     }
     if (kind === "size") return el("input", { type: "text", maxLength: 40, placeholder: "4k, a4@300dpi, $0.50" });
     const range = boot.models.map((model) => model.inputs[name]).find(Boolean);
@@ -153,6 +155,24 @@ export class Controls {
     const slider = (range.high - range.low) / step <= SLIDER_STEPS;
     return slider ? el("input", { type: "range", step: String(step) })
       : el("input", { type: "number", step: String(step), inputMode: "numeric", placeholder: t("seed_random") });
+  }
+
+  /** The models beside each other, each with its price; the box behaves like a select. */
+  #models() {
+    const radios = boot.models.map((model) => el("input", {
+      type: "radio", name: "model", value: model.id,
+      onchange: () => {
+        this.set({ ...this.#base(null, model.id), factor: this.inputs.factor.value }, null);
+        this.#edited();
+      },
+    }));
+    const box = el("div", { class: "segments models" }, boot.models.map((model, at) => el("label", {}, radios[at],
+      el("b", {}, model.label.split(": ")[0]), el("span", { class: "fine" }, `${model.label.split(": ")[1] ?? ""} · ${model.price}`))));
+    Object.defineProperty(box, "value", {
+      get: () => radios.find((radio) => radio.checked)?.value ?? boot.models[0].id,
+      set: (id) => { for (const radio of radios) radio.checked = radio.value === id; },
+    });
+    return box;
   }
 
   #foot(onSave) {
