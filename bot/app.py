@@ -18,6 +18,7 @@ import structlog
 
 from bot import VERSION
 from bot.budgets import budget_duties, ledger_settings, make_budget
+from bot.files import job_files
 from bot.guests import make_guests
 from bot.http.fal_webhook import FalWebhook
 from bot.http.health import Health
@@ -52,7 +53,6 @@ from core.ports.clock import SystemClock
 from core.storage.database import Database
 from core.storage.database_url import engine_url
 from core.storage.encryption import Vault
-from core.storage.job_files import JobFiles
 from core.storage.jobs import SqlJobStore
 from core.storage.ledger import SqlLedger
 from core.storage.migrate import migrate
@@ -123,7 +123,7 @@ class App:
             upscaler=self.upscaler,
             images=self.images,
             sources=SourceFetcher(SourceLimits(max_bytes=s.max_input_bytes), trusted_hosts=s.trusted_file_hosts),
-            files=JobFiles(s.data_dir),
+            files=job_files(s),
             feed=JobFeed(self.clock),
             prices=self.prices,
             finish_times=FinishTimes(self.state, self.upscaler.name),

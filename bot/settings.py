@@ -76,6 +76,11 @@ class Settings(BaseModel):
 
     database_url: SecretStr | None = None
     data_dir: Path = Path("data")
+    files_url: str | None = None
+    aws_access_key_id: str | None = None
+    aws_secret_access_key: SecretStr | None = None
+    aws_region: str | None = None
+    aws_endpoint_url: str | None = None
     retention_days: int = Field(default=7, ge=1, le=3650)
 
     max_input_bytes: int = Field(default=50_000_000, ge=1_000)

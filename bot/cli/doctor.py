@@ -14,6 +14,7 @@ import os
 import shutil
 import sqlite3
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -24,8 +25,10 @@ from rich.markup import escape
 
 import core.images.confinement
 from bot.cli.console import Exit, out
+from bot.files import FilesUrlError, object_store
 from bot.settings import Settings
 from core.accounts.allowlist import EVERYBODY
+from core.domain.errors import StorageUnavailable
 from core.domain.money import usd
 from core.images.confinement import MEASURES, MISSING
 from core.ports import Finding
@@ -66,6 +69,7 @@ async def findings(app: App) -> AsyncIterator[Finding]:
     checks: list[tuple[str, Check]] = [
         ("the settings", lambda: _settings(s)),
         ("the data folder", lambda: _data(s)),
+        ("the object store", lambda: _objects(s)),
         ("the database", lambda: _database(app)),
         ("the image workers", _workers),
         ("the model", lambda: _model(app)),
@@ -115,6 +119,26 @@ async def _data(s: Settings) -> Sequence[Finding]:
     if free < _DISK_LIMIT_BYTES:
         return [Finding("warning", what, "Pictures are kept RETENTION_DAYS; lower it, or make room.")]
     return [Finding("ok", what)]
+
+
+async def _objects(s: Settings) -> Sequence[Finding]:
+    if s.files_url is None:
+        return []
+    try:
+        store = object_store(s.files_url, s)
+        with tempfile.TemporaryDirectory() as folder:
+            sent, back = Path(folder) / "sent", Path(folder) / "back"
+            sent.write_bytes(os.urandom(64))
+            await store.put("doctor", sent)
+            same = await store.get("doctor", back) and back.read_bytes() == sent.read_bytes()
+            await store.delete("doctor")
+    except FilesUrlError as error:
+        return [Finding("problem", f"{error}.")]
+    except StorageUnavailable as error:
+        what = f"The object store does not take, give or delete a file ({error.__cause__!s:.120})."
+        return [Finding("problem", what, "Look at FILES_URL, the AWS_ settings, and the key's rights.")]
+    return [Finding("ok", "The object store takes, gives and deletes files.") if same else
+            Finding("problem", "The object store gives back other bytes than it took.")]  # fmt: skip
 
 
 async def _workers() -> Sequence[Finding]:

@@ -16,6 +16,7 @@ from bot import settings
 from bot.app import App, build
 from bot.budgets import LimitsError
 from bot.cli.console import CommandError, err
+from bot.files import FilesUrlError
 from bot.http.server import ServerError
 from bot.observability import logs
 from bot.observability.tracing import TracingUnavailable
@@ -66,7 +67,7 @@ def plain_errors(found: Settings) -> Iterator[None]:
         if parse(found.database).get_backend_name() == "sqlite" and (sentence := too_old()):
             raise CommandError(sentence)
         yield
-    except (ServerError, LimitsError, DatabaseUrlError, KeyUnusable, TracingUnavailable) as error:
+    except (ServerError, LimitsError, FilesUrlError, DatabaseUrlError, KeyUnusable, TracingUnavailable) as error:
         raise CommandError(str(error)) from None
     except (SQLAlchemyError, OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise CommandError(explain(error)) from None

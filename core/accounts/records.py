@@ -121,6 +121,10 @@ class Members:
             "jobs": [_job_record(job) for job in jobs],
             "ledger": list(await self._money.export(actor)),
         }
+        for job in jobs:
+            if not job.images_deleted and job.result is not None:
+                await self._tools.files.here(self._tools.files.source(job.id))
+                await self._tools.files.here(self._tools.files.absolute(job.result.path))
         return await asyncio.to_thread(self._pack, record, jobs)
 
     def _pack(self, record: dict[str, Any], jobs: Sequence[Job]) -> Path:

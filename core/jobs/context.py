@@ -39,7 +39,7 @@ from core.ports import (
 from core.ports.ownership import LeaseUnsure
 from core.presentation import Notice
 from core.storage.database import DATABASE_ERRORS
-from core.storage.job_files import JobFiles
+from core.storage.files.job_files import JobFiles
 
 SILENT_S = 30.0
 """Waiting longer than this on somebody else is told in the job's message."""

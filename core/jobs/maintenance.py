@@ -41,6 +41,7 @@ _MOST_PAGES = 100
 """In one turn of a duty: 50,000 jobs a minute are more than ever end."""
 
 _UPLOAD_KEPT_S = 86_400
+_COPIES_KEPT_S = 6 * 3600
 _INCIDENTS_KEPT_S = 90 * 86_400
 
 
@@ -194,6 +195,7 @@ class Janitor:
             if len(old) < _PAGE:
                 break
         await self._tools.files.forget_uploads(_UPLOAD_KEPT_S, now)
+        await self._tools.files.forget_copies(_COPIES_KEPT_S, now, self._pipeline.jobs_here)
 
     async def forget_workflows(self) -> None:
         """The engine's rows of jobs that ended days ago. What matters of a job is in its own row."""

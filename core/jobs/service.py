@@ -100,6 +100,8 @@ class UpscaleService(AccountMethods):
         if parameters.seed is None and "seed" in self.models.of(parameters).inputs:
             parameters = parameters.with_values(seed=secrets.randbelow(SEED_MAX + 1))
         now = self._tools.clock.now()
+        if request.source.kind == "upload":  # before it is acknowledged: any replica may go on with it
+            await self._tools.files.share(self._tools.files.absolute(request.source.path))
         job, new = await self._tools.store.add(
             Job(
                 id=job_id_for(request.key),

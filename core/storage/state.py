@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from core.ports import Clock
@@ -87,6 +87,7 @@ class SqlAppState:
 _KEY_AREA = "secret_key"
 _KEY_IN_USE = select(app_state.c.key).where(app_state.c.area == _KEY_AREA)
 _RESEAL_ROWS = 500
+_KEY_LOCK = 7_313_840_220
 
 
 async def adopt_key(database: Database, vault: Vault) -> None:
@@ -95,6 +96,8 @@ async def adopt_key(database: Database, vault: Vault) -> None:
     Raises KeyChanged where the vault opens none of it.
     """
     async with database.write() as connection:
+        if not database.is_sqlite:  # processes that start together on a new database agree on one after the other
+            await connection.execute(select(func.pg_advisory_xact_lock(_KEY_LOCK)))
         known = await connection.scalar(_KEY_IN_USE) or await connection.run_sync(_guessed, vault)
         if known not in vault.fingerprints:
             raise KeyChanged

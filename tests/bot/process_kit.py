@@ -138,7 +138,7 @@ class Client:
     """The HTTP API of one bot (change `bot` to go on at another). Jobs are known by a number, which is their seed."""
 
     def __init__(self, session: aiohttp.ClientSession, bot: Bot) -> None:
-        self._session = session
+        self.session = session
         self.bot = bot
 
     @staticmethod
@@ -157,23 +157,23 @@ class Client:
         form.add_field("image", data, filename="a.png", content_type="image/png")
         form.add_field("text", f"2x seed={number}")
         headers = {"Idempotency-Key": f"job-{number}"}
-        async with self._session.post(self.url("/api/jobs"), data=form, headers=headers) as response:
+        async with self.session.post(self.url("/api/jobs"), data=form, headers=headers) as response:
             body: dict[str, Any] = await response.json()
             assert response.status == 202, (response.status, body)
             return body
 
     async def try_post(self, number: int) -> tuple[int, dict[str, Any]]:
         """The status and the body of an attempt."""
-        async with self._session.post(self.url("/api/jobs"), json={"url": f"https://example.org/{number}"}) as response:
+        async with self.session.post(self.url("/api/jobs"), json={"url": f"https://example.org/{number}"}) as response:
             return response.status, await response.json()
 
     async def job(self, number: int) -> dict[str, Any]:
-        async with self._session.get(self.url(f"/api/jobs/{self.job_id(number)}")) as response:
+        async with self.session.get(self.url(f"/api/jobs/{self.job_id(number)}")) as response:
             body: dict[str, Any] = await response.json()
             return body if response.status == 200 else {"state": f"HTTP {response.status}"}
 
     async def image(self, number: int) -> bytes:
-        async with self._session.get(self.url(f"/api/jobs/{self.job_id(number)}/image")) as response:
+        async with self.session.get(self.url(f"/api/jobs/{self.job_id(number)}/image")) as response:
             assert response.status == 200, response.status
             return await response.read()
 

@@ -170,7 +170,7 @@ def _agreed_nanousd(raw: Raw) -> int:
 
 def _source(submission: Submission, text: Parsed, options: Parsed) -> Source:
     if submission.upload is not None:
-        return Source("upload", path=str(submission.upload), name=submission.upload_name)
+        return Source("upload", path=f"uploads/{submission.upload.name}", name=submission.upload_name)
     links = (*options.links, *text.links)
     if not links:
         raise NoImage

@@ -148,6 +148,7 @@ async def _fetch(tools: Tools, job: Job, made: Made) -> tuple[Result, tuple[int,
     facts = found.facts
     path = tools.files.result(job.id, facts.mime)
     await asyncio.to_thread(part.replace, path)
+    await tools.files.share_later(path)
     result = Result(
         width_px=facts.width_px,
         height_px=facts.height_px,

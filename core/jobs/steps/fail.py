@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from decimal import Decimal
 
@@ -19,6 +20,7 @@ from core.domain.errors import (
     ProviderHalted,
     QuoteExpired,
     RequestError,
+    StorageUnavailable,
     UpscaleError,
 )
 from core.domain.job import Job, JobState, Receipt
@@ -187,5 +189,6 @@ async def _end(tools: Tools, job: Job, state: JobState, error: UpscaleError | No
 async def _remove_unpaid(tools: Tools, job: Job) -> None:
     """Nothing was paid for these files, so none of them is kept. A repeat fetches the picture again."""
     if job.result is None and (job.receipt is None or job.receipt.basis == "none"):
-        await tools.files.remove(job.id)
+        with contextlib.suppress(StorageUnavailable):  # the retention removes it then
+            await tools.files.remove(job.id)
         tools.disk.forget(job.id)

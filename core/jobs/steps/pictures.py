@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 async def ensure_input(tools: Tools, job: Job) -> None:
     """The prepared picture on this machine: made again where another machine made it."""
     async with tools.lock(f"input:{job.id}"):
-        if not tools.files.input(job.id).exists():
+        if not await tools.files.here(tools.files.input(job.id)):
             await read_picture(tools, job, tools.admission.uploads)
 
 
@@ -56,7 +56,7 @@ async def read_picture(tools: Tools, job: Job, downloads: FairQueue) -> InputFac
 async def _fetch(tools: Tools, job: Job, dest: Path) -> tuple[str, int]:
     """The source's bytes to `dest`; their SHA-256 and number. A copy that is already there is used again."""
     source = job.source
-    if dest.exists():
+    if await tools.files.here(dest):
         return await tools.files.digest(dest)
     part = dest.with_suffix(".part")  # a download that a crash cut short must not pass for the picture
     if source.kind == "link":
@@ -79,7 +79,7 @@ async def _local(tools: Tools, job: Job) -> Path:
     if job.source.kind != "upload":
         return await _earlier_picture(tools, job)
     path = tools.files.absolute(job.source.path)
-    if not path.exists():
+    if not await tools.files.here(path):
         raise DownloadFailed(reason="gone")
     return path
 
@@ -91,18 +91,17 @@ async def _earlier_picture(tools: Tools, job: Job) -> Path:
     if job.source.kind == "job_result":
         return await ensure_result(tools, earlier)
     path = tools.files.source(earlier.id)
-    if not path.exists():
-        await _fetch(tools, earlier, path)
+    await _fetch(tools, earlier, path)
     return path
 
 
 async def ensure_result(tools: Tools, job: Job) -> Path:
-    """The full result on this machine, fetched again from the provider if another machine made it."""
+    """The full result on this machine: from the object store, else fetched again from the provider."""
     if job.result is None or job.images_deleted:
         raise ResultExpired
     path = tools.files.absolute(job.result.path)
     async with tools.lock(f"result:{job.id}"):
-        if path.exists():
+        if await tools.files.here(path):
             return path
         if job.remote is None or not job.remote.image_url:
             raise ResultExpired

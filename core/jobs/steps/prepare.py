@@ -92,6 +92,7 @@ async def _take_over(tools: Tools, job: Job, facts: InputFacts, earlier: Job) ->
         return False
     own = tools.files.result(job.id, earlier.result.mime)
     await tools.files.copy(path, own)
+    await tools.files.share_later(own)
     link = tools.links.link(job.id, own.name) or earlier.result.link
     result: Result = dataclasses.replace(
         earlier.result, path=tools.files.relative(own), link=link, repeat_of=earlier.result.repeat_of or earlier.id

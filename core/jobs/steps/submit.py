@@ -69,6 +69,7 @@ async def submit(tools: Tools, job: Job) -> Next:
 
         url = await _patiently(tools, job, stage, since=since, passing=(ProviderUnavailable, ProviderBusy))
         remote = dataclasses.replace(remote, staged_url=url)
+        await tools.files.share_later(tools.files.source(job.id), tools.files.input(job.id))
     await check_place(tools, job)
     return await _post(tools, job, remote, since=since, resends=0)
 

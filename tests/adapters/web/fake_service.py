@@ -140,7 +140,7 @@ class FakeService(service.FakeService):
             path = self.folder / "linked.png"
             Image.effect_mandelbrot((60, 40), (-2, -1.2, 1, 1.2), 30).save(path)
         else:
-            path = Path(job.source.path)
+            path = self.folder / job.source.path
         try:
             with Image.open(path) as picture:
                 upright = ImageOps.exif_transpose(picture).convert("RGB")

@@ -39,7 +39,7 @@ from core.net.fetch import SourceFetcher
 from core.storage import tables_ledger
 from core.storage.database import Database
 from core.storage.encryption import Vault
-from core.storage.job_files import JobFiles
+from core.storage.files.job_files import JobFiles
 from core.storage.jobs import SqlJobStore
 from core.storage.ledger import LedgerDatabase, LedgerSettings, SqlLedger
 from core.storage.obligations import SqlObligations

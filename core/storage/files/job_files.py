@@ -6,16 +6,24 @@ import asyncio
 import hashlib
 import os
 import shutil
+from collections.abc import Set
 from pathlib import Path
 
+import structlog
+
+from core.domain.errors import StorageUnavailable
 from core.domain.media_types import suffix_for
+from core.storage.files.object_store import Objects
+
+log = structlog.get_logger(__name__)
 
 
 class JobFiles:
     """`<data_dir>/jobs/<id>/`: source, input, result, and shapes made for delivery."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, objects: Objects | None = None) -> None:
         self.data_dir = data_dir
+        self._objects = objects
         self._root = data_dir / "jobs"
 
     def folder(self, job_id: str) -> Path:
@@ -46,6 +54,30 @@ class JobFiles:
         if not path.is_relative_to(self.data_dir.resolve()):
             raise ValueError("path leads out of the data directory")
         return path
+
+    async def share(self, path: Path) -> None:
+        """Put this file where every replica finds it; nothing without an object store. Raises StorageUnavailable."""
+        if self._objects is not None and path.exists():
+            await self._objects.put(self.relative(path), path)
+
+    async def share_later(self, *paths: Path) -> None:
+        """The same for files that can be had again elsewhere: trouble is logged."""
+        for outcome in await asyncio.gather(*map(self.share, paths), return_exceptions=True):
+            if isinstance(outcome, StorageUnavailable | OSError):
+                log.warning("file_not_shared", kind=type(outcome).__name__)
+            elif isinstance(outcome, BaseException):
+                raise outcome
+
+    async def here(self, path: Path) -> bool:
+        """Whether the file lies here, or could be brought from where another replica put it."""
+        if path.exists() or self._objects is None:
+            return path.exists()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return await self._objects.get(self.relative(path), path)
+        except StorageUnavailable:
+            log.warning("file_not_brought")
+            return False
 
     async def copy(self, source: Path, dest: Path) -> None:
         """A second name for the same bytes (hard link), or a copy where links are not to be had."""
@@ -78,15 +110,19 @@ class JobFiles:
         return await asyncio.to_thread(work)
 
     async def remove(self, job_id: str) -> None:
-        """Delete everything of a job; absent is fine."""
+        """Delete everything of a job; absent is fine. Raises StorageUnavailable."""
         path = self._root / job_id[:2] / job_id
         await asyncio.to_thread(shutil.rmtree, path, True)
+        if self._objects is not None:
+            await self._objects.delete_below(self.relative(path))
 
     async def remove_upload(self, relative: str) -> None:
         """Delete a job's upload under its first name; anything that is no upload stays."""
         path = self.absolute(relative)
         if relative and path.parent == (self.data_dir / "uploads").resolve():
             await asyncio.to_thread(path.unlink, missing_ok=True)
+            if self._objects is not None:
+                await self._objects.delete(relative)
 
     async def forget_uploads(self, older_than_s: float, now: float) -> None:
         """Delete uploads that never became a job, or whose job has its own copy."""
@@ -97,3 +133,16 @@ class JobFiles:
                     path.unlink(missing_ok=True)
 
         await asyncio.to_thread(work)
+        if self._objects is not None:
+            await self._objects.delete_below("uploads", older_than=now - older_than_s)
+
+    async def forget_copies(self, older_than_s: float, now: float, running: Set[str]) -> None:
+        """With an object store this disk is a cache: delete folders unused for so long, but of jobs that run here."""
+
+        def work() -> None:
+            for folder in self._root.glob("*/*"):
+                if folder.name not in running and folder.stat().st_mtime < now - older_than_s:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+        if self._objects is not None:
+            await asyncio.to_thread(work)

@@ -1,0 +1,33 @@
+"""Where pictures lie, by the settings: on this machine, or also in an object store that all replicas read."""
+
+from __future__ import annotations
+
+from bot.settings import Settings, secret
+from core.storage.files.job_files import JobFiles
+from core.storage.files.object_store import ObjectStore
+
+
+class FilesUrlError(Exception):
+    """FILES_URL is no usable address; the text is one plain sentence for the operator."""
+
+
+def job_files(s: Settings) -> JobFiles:
+    """Raises FilesUrlError."""
+    if s.files_url is None:
+        return JobFiles(s.data_dir)
+    return JobFiles(s.data_dir, object_store(s.files_url, s))
+
+
+def object_store(url: str, s: Settings) -> ObjectStore:
+    """What the settings say of keys and endpoint counts before the environment. Raises FilesUrlError."""
+    named = {
+        "access_key_id": s.aws_access_key_id,
+        "secret_access_key": secret(s.aws_secret_access_key),
+        "region": s.aws_region,
+        "endpoint": s.aws_endpoint_url,
+    }
+    s3 = url.startswith(("s3://", "s3a://"))
+    try:
+        return ObjectStore(url, {name: value for name, value in named.items() if value and s3})
+    except ValueError as error:
+        raise FilesUrlError(f"FILES_URL cannot be used: {error}") from error

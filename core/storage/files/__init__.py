@@ -1,0 +1,1 @@
+"""Where pictures lie: on this machine, and, if configured, in an object store that every replica reads."""

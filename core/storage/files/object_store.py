@@ -1,0 +1,113 @@
+"""An object store (S3 and what speaks like it, by obstore) for the pictures that every replica must be able to read.
+
+Files are streamed to and from disk, large ones in parts. Names are the paths below the data directory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import from_url
+
+from core.domain.errors import StorageUnavailable
+
+_CHUNK_BYTES = 8 * 1024 * 1024
+_PARTS_AT_ONCE = 2
+"""Of one file: sixteen megabytes of it in memory at most."""
+
+_PATIENCE = timedelta(seconds=60)
+_TRANSFER_S = 900.0
+_KEYS_AT_ONCE = 500
+
+
+class Objects(Protocol):
+    """Files by name. Every call raises StorageUnavailable where the store does not answer or refuses."""
+
+    async def put(self, name: str, path: Path) -> None:
+        """Store this file under the name, replacing what is there."""
+
+    async def get(self, name: str, dest: Path) -> bool:
+        """Write the object to `dest`, whole or not at all; False where there is none."""
+
+    async def delete(self, name: str) -> None:
+        """Delete the object; absent is fine."""
+
+    async def delete_below(self, prefix: str, *, older_than: float | None = None) -> int:
+        """Delete what lies below, older than this unix time if given; how many."""
+
+
+class ObjectStore:
+    """`Objects` at an address such as `s3://bucket/prefix`. Keys and endpoint come from `config` or the environment."""
+
+    def __init__(self, url: str, config: Mapping[str, str]) -> None:
+        """Raises ValueError for an address that is none of a store, or lacks something."""
+        options: dict[str, Any] = {}
+        if config.get("endpoint", "").startswith("http://"):
+            options["allow_http"] = True
+        retry: dict[str, Any] = {"max_retries": 8, "retry_timeout": _PATIENCE}
+        try:
+            self._store = from_url(url, config=dict(config), client_options=options, retry_config=retry)  # type: ignore[call-overload]
+        except BaseError as error:
+            raise ValueError(str(error)) from error
+
+    async def put(self, name: str, path: Path) -> None:
+        """Store this file, streamed."""
+        try:
+            async with asyncio.timeout(_TRANSFER_S):
+                await obstore.put_async(
+                    self._store, name, path, chunk_size=_CHUNK_BYTES, max_concurrency=_PARTS_AT_ONCE
+                )
+        except (BaseError, TimeoutError) as error:
+            raise StorageUnavailable from error
+
+    async def get(self, name: str, dest: Path) -> bool:
+        """Stream the object to disk; `dest` appears when it is whole."""
+        part = dest.with_name(f"{dest.name}.{id(dest):x}.part")
+        try:
+            async with asyncio.timeout(_TRANSFER_S):
+                found = await obstore.get_async(self._store, name)
+                with part.open("wb") as file:
+                    async for chunk in found.stream(min_chunk_size=_CHUNK_BYTES):
+                        await asyncio.to_thread(file.write, chunk)
+            part.replace(dest)
+        except FileNotFoundError:
+            return False
+        except (BaseError, TimeoutError) as error:
+            raise StorageUnavailable from error
+        finally:
+            part.unlink(missing_ok=True)
+        return True
+
+    async def delete(self, name: str) -> None:
+        """Delete one object."""
+        try:
+            await obstore.delete_async(self._store, name)
+        except FileNotFoundError:
+            return
+        except BaseError as error:
+            raise StorageUnavailable from error
+
+    async def delete_below(self, prefix: str, *, older_than: float | None = None) -> int:
+        """Delete page by page."""
+        deleted = 0
+        try:
+            async for page in obstore.list(self._store, prefix, chunk_size=_KEYS_AT_ONCE):
+                names = [
+                    item["path"]
+                    for item in page
+                    if older_than is None or item["last_modified"].timestamp() < older_than
+                ]
+                if names:
+                    await obstore.delete_async(self._store, names)
+                    deleted += len(names)
+        except FileNotFoundError:
+            return deleted
+        except BaseError as error:
+            raise StorageUnavailable from error
+        return deleted

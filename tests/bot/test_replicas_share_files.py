@@ -1,0 +1,52 @@
+"""Three processes with disks of their own, one PostgreSQL and one object store: each serves what any of them made."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from tests.bot.process_kit import Bot, Client, accepted, check_receipts, client_of, until
+from tests.emulators.fal import FalEmulator, Slow
+from tests.emulators.s3 import S3Emulator
+
+
+async def _seen_by(client: Client, bot: Bot, number: int, what: str = "image") -> tuple[int, bytes]:
+    client.bot = bot
+    async with client.session.get(client.url(f"/api/jobs/{client.job_id(number)}/{what}")) as answer:
+        return answer.status, await answer.read()
+
+
+async def test_any_process_shows_compares_and_deletes_what_another_made(postgres_url: str, tmp_path: Path) -> None:
+    async with S3Emulator(tmp_path / "s3") as s3, FalEmulator(slots=20) as fal:
+        fal.job_s = 0.5
+        env = {**fal.env(), "DATABASE_URL": postgres_url, **s3.env()}
+        first, second, third = bots = [Bot(tmp_path / f"data{n}", env) for n in range(3)]
+        try:
+            await asyncio.gather(*(bot.start() for bot in bots))
+            async with client_of(first) as client:
+                await client.post(1)
+                check_receipts(await client.finished([1]))
+                downloads = len(fal.seen("download"))
+                made = await _seen_by(client, first, 1)
+                assert made[0] == 200
+                assert await _seen_by(client, second, 1) == made
+                assert (await _seen_by(client, third, 1, "compare"))[0] == 200
+                assert len(fal.seen("download")) == downloads, "from the store, not from fal again"
+                client.bot = third
+                async with client.session.delete(client.url(f"/api/jobs/{client.job_id(1)}")) as answer:
+                    assert answer.status == 200
+                assert {(await _seen_by(client, bot, 1))[0] for bot in bots} == {409}
+                assert s3.keys == []
+
+                fal.faults.add("upload", Slow(30.0))
+                client.bot = first
+                await client.post(2)  # a picture from the page, on the first one's disk alone
+                await until(lambda: len(fal.seen("upload")) == 2)
+                await first.kill()
+                client.bot = second
+                check_receipts(await client.finished([2]))
+            assert accepted(fal) == {1: 1, 2: 1}
+            assert s3.violations == []
+            assert [bot.errors() for bot in bots] == [[], [], []]
+        finally:
+            await asyncio.gather(*(bot.close() for bot in bots))
