@@ -280,7 +280,7 @@ async def test_a_bug_in_the_adapter_does_not_lose_the_picture(w: World) -> None:
 
 
 async def test_a_platform_away_for_longer_than_we_try_leaves_the_picture_in_the_history(w: World) -> None:
-    w.adapter.faults["finished"].extend(away(500))
+    w.adapter.faults["finished"].extend(away(700))
     job = await w.done()
     assert (job.state, job.delivery and job.delivery.shape) == (JobState.SUCCEEDED, "kept")
     assert (await w.money(job.id)).charged == USD // 10
