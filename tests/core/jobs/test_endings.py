@@ -41,7 +41,7 @@ async def test_a_picture_refused_for_any_reason_ends_in_words_that_say_where_it_
     assert last.kind == "closed"
     assert last.notice is not None
     assert last.notice.text == (
-        "The picture is ready, but it could not be delivered here. Charged $0.10. It is kept; find it in your history."
+        "The image is ready, but it could not be delivered here. Charged $0.10. It is kept; find it in your history."
     )
     assert last.job.delivery == Delivery("kept")
     assert (await w.money(job.id)).charged == PRICE
