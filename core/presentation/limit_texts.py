@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date, format_datetime, format_time
+from babel.dates import format_date, format_time
 
 from core.domain import errors as e
 from core.domain.limits import LimitStatus, Measure, ScopeKind, Window
@@ -154,11 +154,6 @@ def _forecast(at: float | None, now: float, zone: ZoneInfo, locale: str) -> str:
     within_a_week = then.date() - today < timedelta(days=7)
     day = format_date(then.date(), "EEEE" if within_a_week else "long", locale=language)
     return tr("At this pace it runs out on {day}.", locale, day=day)
-
-
-def opens_text(at: float, zone: ZoneInfo, locale: str) -> str:
-    """When a limit opens again, for places that cannot count down: `Tue, 24 Nov, 00:00 UTC`."""
-    return format_datetime(datetime.fromtimestamp(at, zone), "EEE, d MMM, HH:mm z", locale=language_of(locale))
 
 
 def both_books(day: str, ledger_nanousd: int, provider_nanousd: int, locale: str) -> str:

@@ -166,9 +166,7 @@ async def _delete(desk: Desk, press: Press, actor: Requester) -> None:
         if await _tried(desk, press, team, "chat.delete", channel=channel, ts=ts):
             continue
         await _tried(desk, press, team, "chat.update", channel=channel, ts=ts, **said.as_args())
-        left = tr(
-            "Deleted. This message could not be taken away; what it showed is gone here and at fal.", actor.locale
-        )
+        left = tr("Deleted, but this message could not be removed.", actor.locale)
         await desk.answers.tell(press.where, passing(left))
     await desk.state.delete(BESIDE_AREA, press.job_id)
 

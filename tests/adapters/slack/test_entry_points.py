@@ -218,7 +218,7 @@ async def test_talk_without_a_picture_is_answered_with_help_but_not_every_time(w
     await asyncio.sleep(0.2)
     answers = [m for m in world.slack.member.dms() if m.bot]
     assert len(answers) == 1
-    assert "How to upscale a picture" in text_of(answers[0])
+    assert "How to upscale an image" in text_of(answers[0])
 
 
 async def test_parameters_without_a_picture_are_told_that_one_is_missing(world: World) -> None:

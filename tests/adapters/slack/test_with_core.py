@@ -93,7 +93,7 @@ async def test_a_kill_in_the_middle_of_a_job_leads_to_one_result_and_one_charge(
     assert bot.log.count('"submitted"') == 1
     await slack.member.command(text="usage")
     told = await until(lambda: [m for m in slack.member.messages() if m.ephemeral_for])
-    assert "$0.40 for 1 picture" in text_of(told[0])
+    assert "$0.40 · 1 image" in text_of(told[0])
 
 
 async def test_a_polite_end_hands_over_and_the_log_holds_no_secret(bot: Bot, slack: SlackEmulator) -> None:
