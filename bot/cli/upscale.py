@@ -37,6 +37,7 @@ from bot.cli.receipt import print_result
 from core.domain.errors import BudgetError, InvalidParameters, TooLate, UpscaleError
 from core.domain.events import Cancelled, Failed, Finished, PriceAsked, Progressed
 from core.domain.job import Job, JobState, ReplyAddress, Source, UpscaleRequest, job_id_for
+from core.domain.money import usd
 from core.domain.parameters.grammar import parse_request
 from core.images.renditions import JobMedia
 from core.jobs.endings import notice_for
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 
 _AGREES_TO_ANYTHING_NANOUSD = 10**15
 """`--yes`: a million dollars; the limits still hold."""
-
 _HANDED_OUT = "handed_out"
 """In the notes of a job whose picture was written where the command said."""
 
@@ -209,17 +209,19 @@ class _Run:
         """Ask about the price, one question at a time; no answer is a no."""
         if job.quote is None:
             return
+        others = (f"model={name} makes it for {usd(cost)}." for name, cost in job.quote.others)
+        asked = " ".join((ask_text(job.quote, "en"), *others))
         async with self._asking:
             self.bars.stop()
             try:
-                agreed = await self._answer(f"{ask_text(job.quote, 'en')} Start?")
+                agreed = await self._answer(f"{asked} Start?")
             finally:
                 self.bars.start()
         if agreed:
             await self.app.service.confirm(job.id, self.actor)
             return
         if not self._interrupts:
-            err.print(f"{ask_text(job.quote, 'en')} Not started; say --yes to agree to prices beforehand.")
+            err.print(f"{asked} Not started; say --yes to agree to prices beforehand.")
         await self._stop(job)
 
     async def _answer(self, question: str) -> bool:
@@ -250,8 +252,7 @@ class _Run:
         if tells_another_kind(path, file.mime):
             err.print(f"{path.name} holds a {file.mime.removeprefix('image/').upper()}.")
         await self.app.tools.store.save_memo(job.id, {_HANDED_OUT: True})
-        left = await self.app.service.limits(self.actor)
-        print_result(picture, job, path, tuple(left), json=self.options.json)
+        print_result(picture, job, path, tuple(await self.app.service.limits(self.actor)), json=self.options.json)
         return Exit.OK
 
     @asynccontextmanager

@@ -133,9 +133,9 @@ def parameters_line(job: Job, locale: str) -> str:
     """`2×, creativity 0.3, guidance 1, steps 20, seed 123`; the names are those that can be typed."""
     p = job.parameters
     values = values_of(job)
-    told = {name: value for name, value in values.items() if name not in ("model", "factor", "safety")}
-    shown = {name: number(value, locale) if isinstance(value, float) else value for name, value in told.items()}
-    words = [factor_text(p.factor, locale), *(f"{name} {value}" for name, value in shown.items())]
+    shown = {name: number(value, locale) if isinstance(value, float) else value for name, value in values.items()}
+    rest = [f"{name} {value}" for name, value in shown.items() if name not in ("model", "factor", "safety")]
+    words = [factor_text(p.factor, locale), *rest]
     if p.model != DEFAULT_MODEL:
         words.insert(1, f"model {p.model}")
     if not p.safety:
@@ -294,5 +294,6 @@ def cancel_pending_text(locale: str) -> str:
 def alt_text(job: Job, locale: str, *, max_chars: int) -> str:
     """The caption as alternative text, cut to `max_chars`; a plain description where there is none."""
     caption = (job.result.caption if job.result is not None else "").strip()
-    text = caption or tr("Upscaled image", locale)
+    name, factor = job.source.name or tr("Image", locale), factor_text(reached_factor(job), locale)
+    text = caption or tr("{name}, enlarged {factor}", locale, name=name, factor=factor)
     return text if len(text) <= max_chars else text[: max_chars - 1].rstrip() + "…"

@@ -72,6 +72,7 @@ def job_json(
         "inputs": _inputs_json(job),
         "input": input_json(job.input) if job.input else None,
         "quote": quote_json(job.quote, locale, play_money=play_money) if job.quote else None,
+        "start": next((action.label for action in question_actions(job, locale)), ""),
         "choices": _actions_json(question_actions(job, locale)[1:-1]),
         "repeats": _actions_json(repeat_actions(job, locale, prices=False)) if job.result else [],
         "progress": progress_json(job.progress, locale) if job.progress else None,

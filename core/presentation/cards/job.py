@@ -63,14 +63,14 @@ def question_actions(job: Job, locale: str) -> tuple[Action, ...]:
         return ()
     start = confirm_label(quote, locale)
     if quote.others:
-        start = with_price(model_name(job.parameters.model, locale), quote.estimate_nanousd, locale)
+        start = _for_price(model_name(job.parameters.model, locale), quote.estimate_nanousd, locale)
     actions = [Action("confirm", start, job.id, style="success")]
     actions += [
-        Action("model", with_price(model_name(model, locale), cost, locale), job.id, model, "primary")
+        Action("model", _for_price(model_name(model, locale), cost, locale), job.id, model, "primary")
         for model, cost in quote.others
     ]
     if quote.preview_nanousd:
-        preview = with_price(button_label("preview", locale), quote.preview_nanousd, locale)
+        preview = _for_price(button_label("preview", locale), quote.preview_nanousd, locale)
         actions.append(Action("preview", preview, job.id))
     return (*actions, Action("cancel", button_label("cancel", locale), job.id))
 
@@ -159,9 +159,14 @@ def repeat_actions(job: Job, locale: str, *, prices: bool = True) -> tuple[Actio
     faithful = Action("more_faithful", with_price(button_label("more_faithful", locale), same, locale), job.id)
     free = (creative,) if job.parameters.creativity is not None else ()
     if job.quote is not None and job.quote.whole_nanousd:  # a look at a part
-        whole = with_price(button_label("whole", locale), job.quote.whole_nanousd, locale)
+        whole = _for_price(button_label("whole", locale), job.quote.whole_nanousd, locale)
         return (Action("whole", whole, job.id, style="success"), *((faithful,) if free else ()), *free)
     return (again, *free, Action("twice_more", with_price(button_label("twice_more", locale), twice, locale), job.id))
+
+
+def _for_price(name: str, nanousd: int, locale: str) -> str:
+    """`Faithful $0.05`."""
+    return f"{name} {cents(nanousd, locale)}"
 
 
 def with_price(label: str, nanousd: int | None, locale: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator
 from datetime import date
 from pathlib import Path
@@ -13,6 +14,7 @@ from core.domain.errors import InvalidParameters, TargetUnreachable
 from core.domain.job import Job, JobState
 from core.domain.models import MODELS
 from core.domain.variations import Change
+from core.presentation.job_texts import alt_text
 from core.storage.ledger.usage import SqlUsage
 from tests.core.jobs.pipeline_kit import World, world
 
@@ -161,3 +163,8 @@ def test_what_no_button_asks_for_is_no_change() -> None:
     for kind, argument in (("explode", ""), ("factor", "x")):
         with pytest.raises(ValueError, match=r"explode|x"):
             Change.of(kind, argument)
+
+
+async def test_a_model_without_a_caption_is_described_by_name_and_factor(w: World) -> None:
+    job = await w.done(text="model=seedvr2 2x", source=dataclasses.replace(w.upload(), name="cat.png"))
+    assert alt_text(job, "en", max_chars=100) == "cat.png, enlarged 2×"

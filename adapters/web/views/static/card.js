@@ -142,7 +142,7 @@ export class Card {
     if (this.view === "ask") return;
     this.expiry = el("p", { class: "fine" });
     this.saying = job.quote.price;
-    this.startButton = button(job.quote.confirm, null, () => this.confirm(), { class: "primary big" });
+    this.startButton = button(job.start, null, () => this.confirm(), { class: "primary big" });
     const cancel = el("button", { type: "button", class: "big", onclick: () => this.#send(`/api/jobs/${job.job_id}/cancel`) }, t("b_cancel"));
     const choices = job.choices.map(({ label, change, model }) => button(label, null, () => this.actions.repeat(job, change, null, model, label), { class: "big" }));
     const play = job.quote.play_money ? el("span", { class: "badge play" }, t("play_money")) : null;
