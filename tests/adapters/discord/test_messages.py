@@ -9,7 +9,7 @@ from core.domain.errors import DeliveryRefused, PlaceRefused
 from core.domain.job import Progress, Source
 from tests.adapters.discord.fake_service import png
 from tests.adapters.discord.kit import Bot
-from tests.emulators.discord import SeenMessage, Upload
+from tests.emulators.discord import Fault, SeenMessage, Upload
 from tests.emulators.discord.world import MEMBER_PERMISSIONS, READ_MESSAGE_HISTORY, Channel, User
 
 RED, GREEN = Upload("red.png", png(100, 50, "red")), Upload("green.png", png(1200, 800, "green"))
@@ -207,3 +207,25 @@ async def test_a_request_that_its_owner_deleted_is_answered_to_its_owner_alone(b
     assert delivery.elsewhere == "direct_message"
     assert _said(bot) == []
     assert (await _result(bot, bot.discord.world.dm_with(bot.discord.user))).images
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(400, 50083), (403, 50001), (403, 50013), (404, 10003), (404, 10004), (400, 160005)],
+    ids=["archived", "removed", "locked", "channel deleted", "server deleted", "thread locked"],
+)
+async def test_where_the_conversation_is_closed_meanwhile_the_owner_gets_the_result_alone(
+    bot: Bot, status: int, code: int
+) -> None:
+    bot.core.script = None
+    bot.discord.limits.channel = (1000, 1.0)
+    await bot.discord.write(f"{_me(bot)}", (RED,))
+    await bot.discord.until(lambda: bot.core.begun)
+    job_id = next(iter(bot.core.jobs))
+    await bot.core.progress(job_id, Progress("waiting"))
+    here = rf"(PATCH|POST) .*/channels/{bot.discord.channel.id}/messages"
+    bot.discord.faults.append(Fault(here, "status", times=99, status=status, code=code))
+    delivery = await bot.core.finish(job_id)
+    assert delivery.elsewhere == "direct_message"
+    assert [bool(m.images) for m in _said(bot, bot.discord.world.dm_with(bot.discord.user))] == [True]
+    assert not any(m.images for m in _said(bot))
