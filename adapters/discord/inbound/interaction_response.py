@@ -24,6 +24,7 @@ from adapters.discord.outbound.payload import Payload
 from adapters.discord.outbound.reply_address import PLATFORM, Address
 from adapters.discord.outbound.retry import steadily
 from core.domain.job import Requester
+from core.net.retry import Backoff, retry
 from core.ports import Clock
 
 log = structlog.get_logger(__name__)
@@ -33,7 +34,8 @@ FOLLOW_UPS_OF_USER_INSTALLS = 5
 
 ACK_DEADLINE_S = 2.8
 ACK_ATTEMPT_S = 1.3
-ACK_PAUSES_S = (0.05, 0.2, 0.4, 0.8)
+ACK_ATTEMPTS = 5
+ACK_BACKOFF = Backoff(first_s=0.05, cap_s=0.8)
 
 
 class Response(Protocol):
@@ -179,32 +181,36 @@ class Answer:
         self, send: Callable[[], Awaitable[discord.InteractionCallbackResponse[discord.Client] | None]]
     ) -> discord.InteractionCallbackResponse[discord.Client] | None:
         unclear = False
+
+        async def attempt() -> discord.InteractionCallbackResponse[discord.Client] | None:
+            try:
+                async with asyncio.timeout(ACK_ATTEMPT_S):
+                    return await send()
+            except discord.HTTPException as error:
+                if error.code == errors.ALREADY_ACKNOWLEDGED and unclear:
+                    return None
+                raise
+            except (KeyError, TypeError, ValueError):
+                # Sent, but the library could not read the answer to it; that there was one is enough.
+                if not self.interaction.response.is_done():
+                    raise
+                log.warning("acknowledgement_unreadable", interaction=self.id)
+                return None
+
+        def pause_s(error: Exception, number: int) -> float | None:
+            nonlocal unclear
+            unclear = unclear or not isinstance(error, discord.HTTPException)
+            return ACK_BACKOFF.pause_s(number) if errors.is_transient(error) else None
+
         try:
             async with asyncio.timeout(ACK_DEADLINE_S):
-                for pause_s in ACK_PAUSES_S:
-                    try:
-                        async with asyncio.timeout(ACK_ATTEMPT_S):
-                            return await send()
-                    except discord.HTTPException as error:
-                        if error.code == errors.ALREADY_ACKNOWLEDGED and unclear:
-                            return None
-                        if not errors.is_transient(error):
-                            raise
-                    except errors.TRANSIENT:
-                        unclear = True
-                    except (KeyError, TypeError, ValueError):
-                        # Sent, but the library could not read the answer to it; that there was one is enough.
-                        if not self.interaction.response.is_done():
-                            raise
-                        log.warning("acknowledgement_unreadable", interaction=self.interaction.id)
-                        return None
-                    await asyncio.sleep(pause_s)
-                raise TimeoutError
-        except TimeoutError:
-            log.warning("interaction_missed", interaction=self.interaction.id, why="no answer in time")
+                return await retry(attempt, clock=self._clock, pause=pause_s, attempts=ACK_ATTEMPTS)
+        except errors.FAILED_CALLS as error:
+            code = errors.code_of(error)
+            if errors.is_transient(error):
+                log.warning("interaction_missed", interaction=self.id, why="no answer in time")
+            elif code in (errors.ALREADY_ACKNOWLEDGED, errors.UNKNOWN_INTERACTION):
+                log.info("interaction_not_ours", interaction=self.id, code=code)
+            else:
+                raise
             raise NotOurs from None
-        except discord.HTTPException as error:
-            if error.code in (errors.ALREADY_ACKNOWLEDGED, errors.UNKNOWN_INTERACTION):
-                log.info("interaction_not_ours", interaction=self.interaction.id, code=error.code)
-                raise NotOurs from None
-            raise

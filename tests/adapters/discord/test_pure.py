@@ -186,7 +186,7 @@ def test_a_signed_address_says_when_it_ends() -> None:
 
 def test_invites_ask_for_the_least() -> None:
     server, own = invite.invites(42)
-    assert "permissions=274877942784" in server.url
+    assert "permissions=274878008320" in server.url
     assert "scope=bot+applications.commands" in server.url
     assert "integration_type=1" in own.url
     assert "permissions" not in own.url
