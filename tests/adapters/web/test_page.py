@@ -163,7 +163,7 @@ async def test_progress_is_shown_and_can_be_cancelled(opened: tuple[Site, Visit]
     await choose(seen.page, picture(tmp_path))
     await send(seen.page)
     card = seen.page.locator(".card[data-state=running]")
-    await expect(card.locator(".stage")).to_have_text("Upscaling")
+    await expect(card.locator(".doing")).to_have_text("Upscaling")
     await expect(card.get_by_role("progressbar")).to_be_visible()
     await expect(card.locator("li[aria-current=step]")).to_have_text("Upscale")
     await expect(card.locator(".finish")).to_contain_text("left")

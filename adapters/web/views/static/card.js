@@ -99,7 +99,7 @@ export class Card {
   }
 
   #buildBusy() {
-    this.stage = el("p", { class: "stage" });
+    this.stage = el("p", { class: "doing" });
     this.steps = el("ol", { class: "steps" }, STEPS.map((name) => el("li", {}, t(`step_${name}`))));
     this.bar = el("div", { class: "bar", role: "progressbar", "aria-label": t("progress"), "aria-valuemin": "0", "aria-valuemax": "100" }, el("i"));
     this.finish = el("span", { class: "finish" });
