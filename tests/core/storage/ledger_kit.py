@@ -43,7 +43,7 @@ def member(user: str = "ann", *, workspace: str = "w1", channel: str = "c1", rol
 def job(key: str, usd: float = 1.0, who: Requester | None = None, *, enforce: bool = True) -> HoldRequest:
     """A job that costs this much at $0.10 a megapixel."""
     amount = round(usd * USD)
-    return HoldRequest(key, who or member(), amount, max(1, round(usd * 10)), enforce)
+    return HoldRequest(key, who or member(), amount, max(1, round(usd * 10)), enforce=enforce)
 
 
 def day_usd(kind: ScopeKind, usd: float, **where: str) -> Rule:
