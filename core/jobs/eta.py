@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from statistics import median
 
+from core.domain.models import ALL, DEFAULT_MODEL
 from core.ports import AppState
 
 _KEPT = 50
@@ -14,32 +15,38 @@ _FLOOR_S = 2.0
 
 
 class FinishTimes:
-    """Durations of the last jobs, per backend; kept over restarts in `AppState`."""
+    """Durations of the last jobs, per backend and model; kept over restarts in `AppState`."""
 
     def __init__(self, state: AppState, backend: str) -> None:
         self._state = state
         self._backend = backend
-        self._samples: deque[float] = deque(maxlen=_KEPT)
+        self._samples: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_KEPT))
         self._unsaved = 0
+
+    def _key(self, model: str) -> str:
+        return self._backend if model == DEFAULT_MODEL else f"{self._backend}:{model}"
 
     async def load(self) -> None:
         """Read what earlier processes learned."""
-        stored = await self._state.get("eta", self._backend)
-        if isinstance(stored, list):
-            self._samples.extend(float(value) for value in stored if isinstance(value, int | float))
+        for model in ALL.ids:
+            stored = await self._state.get("eta", self._key(model))
+            if isinstance(stored, list):
+                self._samples[model].extend(float(value) for value in stored if isinstance(value, int | float))
 
-    async def learn(self, megapixels: int, seconds: float) -> None:
+    async def learn(self, megapixels: int, seconds: float, model: str = DEFAULT_MODEL) -> None:
         """One job took so long at the provider. Saved every tenth time."""
         if seconds <= 0:
             return
-        self._samples.append(seconds / max(1, megapixels))
+        self._samples[model].append(seconds / max(1, megapixels))
         self._unsaved += 1
         if self._unsaved >= 10:
             self._unsaved = 0
-            await self._state.put("eta", self._backend, [round(value, 4) for value in self._samples])
+            for name, samples in self._samples.items():
+                await self._state.put("eta", self._key(name), [round(value, 4) for value in samples])
 
-    def expected_s(self, megapixels: int, ahead: int = 0) -> float:
+    def expected_s(self, megapixels: int, ahead: int = 0, model: str = DEFAULT_MODEL) -> float:
         """Seconds from now until a job of this size is done, with `ahead` requests before it."""
-        per_mp = median(self._samples) if self._samples else _PRIOR_S_PER_MP
+        samples = self._samples.get(model)
+        per_mp = median(samples) if samples else _PRIOR_S_PER_MP
         own = max(_FLOOR_S, per_mp * max(1, megapixels))
         return own * (1 + 0.5 * ahead)

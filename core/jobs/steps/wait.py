@@ -29,6 +29,7 @@ class _Watcher:
         self._tools = tools
         self.job = job
         self._megapixels = job.quote.megapixels if job.quote else 1
+        self._model = job.parameters.model
         self._running_since: float | None = None
         self._shown: Progress | None = None
         self._changed = asyncio.Event()
@@ -38,7 +39,7 @@ class _Watcher:
         if isinstance(status, RemoteCompleted):
             if self._running_since is not None:
                 taken_s = self._tools.clock.now() - self._running_since
-                await self._tools.finish_times.learn(self._megapixels, taken_s)
+                await self._tools.finish_times.learn(self._megapixels, taken_s, self._model)
             return
         if isinstance(status, RemoteQueued):
             self._show(self._waiting(status))
@@ -77,13 +78,13 @@ class _Watcher:
         return dataclasses.replace(shown, eta_at=None)
 
     def _waiting(self, status: RemoteQueued) -> Progress:
-        expected_s = self._tools.finish_times.expected_s(self._megapixels, status.position or 0)
+        expected_s = self._tools.finish_times.expected_s(self._megapixels, status.position or 0, self._model)
         return Progress("waiting", position=status.position, eta_at=self._tools.clock.now() + expected_s)
 
     def _upscaling(self, status: RemoteRunning) -> Progress:
         now = self._tools.clock.now()
         since = self._running_since or now
-        eta_at = since + self._tools.finish_times.expected_s(self._megapixels)
+        eta_at = since + self._tools.finish_times.expected_s(self._megapixels, model=self._model)
         if status.percent is not None and status.percent >= _PERCENT_FOR_ETA:
             eta_at = now + (now - since) * (100 - status.percent) / status.percent
         return Progress("upscaling", percent=status.percent, eta_at=max(eta_at, now + 1))
