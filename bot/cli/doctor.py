@@ -30,9 +30,10 @@ from bot.settings import Settings
 from core.accounts.allowlist import EVERYBODY
 from core.domain.errors import StorageUnavailable
 from core.domain.money import usd
+from core.engine.cluster import keeps_sessions
 from core.images.confinement import MEASURES, MISSING
 from core.ports import Finding
-from core.storage.database_url import explain
+from core.storage.database_url import explain, for_asyncpg
 from core.upscalers.fal import FalUpscaler
 
 if TYPE_CHECKING:
@@ -160,6 +161,9 @@ async def _database(app: App) -> Sequence[Finding]:
         await app.database.ping()
     except Exception as error:
         return [Finding("problem", "The database does not answer.", explain(error))]
+    if not app.database.is_sqlite and not await keeps_sessions(for_asyncpg(app.settings.database).dsn):
+        what = "DATABASE_URL leads through a pooler in transaction mode, where no process can hold a lock."
+        return [Finding("problem", what, "Name PostgreSQL itself, or a pooler's port in session mode.")]
     sqlite = f"SQLite {sqlite3.sqlite_version} (one process)"
     kind = sqlite if app.database.is_sqlite else "PostgreSQL (any number of processes)"
     return [Finding("ok", f"The database answers: {kind}.")]

@@ -167,8 +167,6 @@ class PostgresRoster:
         if tokens.get(self._name) != self.token:
             log.warning("signed_in_anew", replica=self._name)
             await self.sign_in(self._name)
-        if await self._uptime_s() < _SETTLED_S:
-            return
         for name in sorted(tokens):
             if name != self._name:
                 await self._try(name, take_over)
@@ -178,6 +176,9 @@ class PostgresRoster:
             self._free_since.pop(name, None)
             return
         try:
+            if await self._uptime_s() < _SETTLED_S:
+                self._free_since.clear()
+                return
             now_s = awake_clock_s()
             if now_s - self._free_since.setdefault(name, now_s) >= self.dead_after_s:
                 await _take(self._replicas, name, take_over)
@@ -211,6 +212,25 @@ class PostgresRoster:
     async def _uptime_s(self) -> float:
         uptime_s: float = await self._ask("SELECT extract(epoch FROM now() - pg_postmaster_start_time())::float")
         return uptime_s
+
+
+async def keeps_sessions(url: str) -> bool:
+    """Whether a lock belongs to its connection; raises what asyncpg raises.
+
+    Behind a pooler in transaction mode it does not: a second client is given the first one's session.
+    """
+    name = _number(new_name())
+    first = await asyncpg.connect(url, timeout=10)
+    try:
+        await first.fetchval(_TAKE, name, timeout=5)
+        second = await asyncpg.connect(url, timeout=10)
+        try:
+            taken_again: bool = await second.fetchval(_TAKE, name, timeout=5)
+        finally:
+            await second.close(timeout=5)
+    finally:
+        await first.close(timeout=5)
+    return not taken_again
 
 
 def make_roster(database: Database, url: str, folder: Path, replicas: Replicas) -> Roster:

@@ -116,7 +116,7 @@ class DbosEngine:
             "system_database_url": self._url,
             "application_version": _VERSION,
             "executor_id": self.executor_id,
-            "sys_db_pool_size": 3 if self._url.startswith("sqlite") else 8,  # SQLite writes one by one anyway
+            "sys_db_pool_size": 3 if self._url.startswith("sqlite") else 5,  # SQLite writes one by one anyway
             "max_executor_threads": 16,
             "log_level": "ERROR",
             "enable_otlp": False,

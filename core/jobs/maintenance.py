@@ -85,7 +85,7 @@ class Janitor:
         self._retention_s = retention_s
         self.duties = (
             Duty("cancels", 1, self.notice_cancels),
-            Duty("questions", 2, self.expire_questions),
+            Duty("questions", 5, self.expire_questions),
             Duty("broken", 3, self.resume_broken),
             Duty("obligations", 2, self.fulfil_obligations),
             Duty("stale", 15, self.pick_up),

@@ -31,7 +31,7 @@ DATABASE_ERRORS = (DBAPIError, PoolTimeout)
 _AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _BUSY_TIMEOUT_S = 30.0
 _POOL_SIZE = 10
-_FRESH_S = 1.0
+_FRESH_S = 10.0
 """A connection that answered so shortly ago is not asked again whether it is alive."""
 
 

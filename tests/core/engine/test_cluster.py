@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from core.engine.cluster import FileRoster, PostgresRoster, Roster, new_name, watch
+from core.engine.cluster import FileRoster, PostgresRoster, Roster, keeps_sessions, new_name, watch
 from core.engine.replicas import Replicas
 from core.ports.ownership import LeaseUnsure, awake_clock_s
 from core.storage.database import Database
@@ -214,3 +214,25 @@ async def test_who_leaves_orderly_is_not_taken_for_dead(make: Make) -> None:
     for _ in range(3):
         await other.take_dead(take)
     assert seen == {names[0]: False, names[1]: True}
+
+
+async def test_a_pooler_that_gives_two_clients_one_session_is_noticed(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await keeps_sessions(postgres_url)
+    shared = await asyncpg.connect(postgres_url)
+
+    class Client:
+        """As behind PgBouncer in transaction mode: closing gives back nothing but the place in the queue."""
+
+        fetchval = shared.fetchval
+
+        async def close(self, timeout: float) -> None:
+            """The session goes on."""
+
+    async def connect(*_: object, **__: object) -> Client:
+        return Client()
+
+    monkeypatch.setattr(asyncpg, "connect", connect)
+    assert not await keeps_sessions(postgres_url)
+    await shared.close()
