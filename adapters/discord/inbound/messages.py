@@ -22,6 +22,7 @@ from adapters.discord.outbound.reply_address import PLATFORM, Address
 from adapters.discord.outbound.retry import steadily
 from core.domain.errors import DeliveryError
 from core.domain.parameters.grammar import parse
+from core.domain.parameters.ordinary_words import without_ordinary_words
 from core.ports import Clock
 
 LANGUAGE_WITHIN_S = 1.0
@@ -92,7 +93,7 @@ class Messages:
         await self._desk.handle(answer, lambda: self._start(answer, message, own))
 
     async def _start(self, answer: MessageResponse, message: discord.Message, own: Found) -> None:
-        text = message.content
+        text = without_ordinary_words(message.content)
         self._desk.service.check(text, {})
         shown = {embed.url for embed in message.embeds}
         links = tuple(from_link(link) for link in parse(text).links if link not in shown)

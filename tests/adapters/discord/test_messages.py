@@ -53,6 +53,12 @@ async def test_a_mention_with_a_picture_is_answered_by_a_reply_in_which_nobody_i
     assert (job.parameters.factor, job.parameters.creativity) == (3.0, 0.5)
 
 
+async def test_ordinary_words_around_parameters_are_no_mistake(bot: Bot) -> None:
+    await bot.discord.write(f"{_me(bot)} please upscale this, 3x, thanks :heart:", (RED,))
+    await _result(bot)
+    assert next(iter(bot.core.jobs.values())).parameters.factor == 3.0
+
+
 @pytest.mark.parametrize("visible", [True, False])
 async def test_a_reply_that_mentions_the_bot_means_the_picture_that_is_replied_to(bot: Bot, visible: bool) -> None:
     bot.discord.referenced_visible = visible
