@@ -121,7 +121,7 @@ async def test_controls_and_the_line_say_the_same(opened: tuple[Site, Visit]) ->
     for _ in range(5):
         await page.keyboard.press("ArrowRight")
     await expect(page.locator("#line")).to_have_value("/upscale 3.5x creativity=0.5 guidance=1.5 steps=30 seed=7")
-    await page.get_by_role("radio", name="Creative").check()
+    await page.get_by_role("radio", name="Creative", exact=True).check()
     await expect(page.locator("#line")).to_have_value("/upscale creative 3.5x seed=7")
     await expect(page.get_by_label("Creativity")).to_have_value("0.6")
     await page.get_by_role("button", name="Reset").click()
