@@ -21,6 +21,7 @@ from adapters.slack.connection.task_group import Tasks
 from adapters.slack.context import Desk
 from adapters.slack.inbound.messages import forget
 from adapters.slack.inbound.submit_jobs import Intake
+from adapters.slack.inbound.time_limit import in_time
 from adapters.slack.inbound.user_cache import People
 from adapters.slack.outbound.api_client import SlackApi, Team
 from adapters.slack.outbound.delivery import Deliverer
@@ -87,22 +88,23 @@ class SlackAdapter:
             api.on_revoked = self._perhaps_removed
             responses = Responses(session)
             people = People(api, clock)
-            answers = Answers(api, responses, context.service)
+            service, state, tasks = in_time(context.service), in_time(context.state), Tasks()
+            answers = Answers(api, responses, service)
             self._streams = Streams(api, context.state, clock)
             self._desk = Desk(
                 settings=self._settings,
-                service=context.service,
+                service=service,
                 media=context.media,
-                state=context.state,
+                state=state,
                 clock=clock,
                 api=api,
                 installs=self._installs,
                 people=people,
                 answers=answers,
                 responses=responses,
-                intake=Intake(context.service, people, answers, context.state, self._file_hosts),
+                intake=Intake(service, people, answers, state, tasks, self._file_hosts),
                 uploader=Uploader(api, session, clock),
-                tasks=Tasks(),
+                tasks=tasks,
                 guests=context.guests,
             )
         return self._desk

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 _COMMAND = re.compile(r"/[a-z0-9_-]{1,31}")
+_BELONGS_IN = {"SLACK_BOT_TOKEN": ("xoxb-", "xoxe.xoxb-"), "SLACK_APP_TOKEN": ("xapp-",)}
 
 
 class Settings(BaseModel):
@@ -60,8 +61,8 @@ class Settings(BaseModel):
     def _complete(self) -> Settings:
         if not self.enabled:
             return self
-        self._check_prefix("SLACK_BOT_TOKEN", self.slack_bot_token, ("xoxb-", "xoxe.xoxb-"))
-        self._check_prefix("SLACK_APP_TOKEN", self.slack_app_token, ("xapp-",))
+        self._check_prefix("SLACK_BOT_TOKEN", self.slack_bot_token)
+        self._check_prefix("SLACK_APP_TOKEN", self.slack_app_token)
         if bool(self.slack_client_id) != bool(self.slack_client_secret):
             raise ValueError("SLACK_CLIENT_ID and SLACK_CLIENT_SECRET belong together; set both or neither.")
         if not self.slack_bot_token and not self.slack_client_id:
@@ -71,9 +72,13 @@ class Settings(BaseModel):
         return self
 
     @staticmethod
-    def _check_prefix(name: str, value: SecretStr | None, prefixes: tuple[str, ...]) -> None:
-        if value is not None and not value.get_secret_value().startswith(prefixes):
-            raise ValueError(f"{name} does not look right: it must start with {prefixes[0]}.")
+    def _check_prefix(name: str, value: SecretStr | None) -> None:
+        given = secret(value)
+        other = next((name for name, start in _BELONGS_IN.items() if given.startswith(start)), name)
+        if given and other != name:
+            raise ValueError(f"{name} holds a token for {other}; put each into its own.")
+        if given and not given.startswith(_BELONGS_IN[name]):
+            raise ValueError(f"{name} does not look right: it must start with {_BELONGS_IN[name][0]}.")
 
     @property
     def enabled(self) -> bool:

@@ -7,6 +7,12 @@ from collections.abc import Sequence
 from core.presentation.translations import tr
 
 
+def thread_unreadable_text(scope: str, locale: str) -> str:
+    """Why the picture above a mention cannot be taken, and what helps."""
+    said = tr("I can't see the messages above: that needs the permission {scope}.", locale, scope=scope)
+    return f"{said} " + tr("Attach the image to your mention instead.", locale)
+
+
 def left_out_text(taken: int, total: int, others: Sequence[str], locale: str, *, offered: bool = False) -> str:
     """Pictures beyond what can be taken (or `offered`) at once, and files that are none (`others`, by name).
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -23,9 +22,9 @@ from adapters.slack.connection.drain_middleware import Gate
 from adapters.slack.connection.log_redaction import sdk_logger
 from adapters.slack.context import Desk
 from adapters.slack.inbound.commands import Commands
-from adapters.slack.inbound.messages import Events
+from adapters.slack.inbound.messages import Events, NotStored
+from adapters.slack.inbound.translate import where_of
 from adapters.slack.settings import secret
-from core.domain.errors import InternalError
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +60,7 @@ def build(desk: Desk, client: AsyncWebClient, gate: Gate) -> AsyncApp:
             authorize=authorize,  # type: ignore[arg-type]
             before_authorize=gate.__call__,
             attaching_function_token_enabled=False,
+            process_before_response=True,
         )
     Commands(desk).register(app)
     events = Events(desk)
@@ -92,14 +92,18 @@ class _LastResort:
         self._desk = desk
 
     async def __call__(self, error: Exception, body: dict[str, Any]) -> BoltResponse:
-        """Log once; the reference goes to the member where Slack shows answers."""
-        reference = await self._desk.service.incident("slack", error)
-        if "command" not in body:
-            return BoltResponse(status=200, body="")
-        said = self._desk.service.notice(InternalError(reference=reference), "en")
-        text = f"{said.text} ({reference})"
-        answer = json.dumps({"response_type": "ephemeral", "text": text})
-        return BoltResponse(status=200, body=answer, headers={"content-type": ["application/json"]})
+        """What is not stored is left to Slack to bring again; anything else is explained to whoever acted."""
+        if isinstance(error, NotStored):
+            return BoltResponse(status=503, body="")
+        team_id = str(body.get("team_id") or (body.get("team") or {}).get("id") or "")
+        where = where_of(body, team_id, "", self._desk.clock.now())
+        if where.user_id:
+            person = self._desk.people.cached(team_id, where.user_id)
+            told = self._desk.answers.error(where, error, person.locale if person is not None else "en")
+            self._desk.tasks.spawn("last_resort", told)
+        else:
+            await self._desk.answers.known(error)
+        return BoltResponse(status=200, body="")
 
 
 class HttpEndpoint:

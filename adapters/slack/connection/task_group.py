@@ -21,14 +21,25 @@ class Tasks:
 
     def spawn(self, name: str, work: Coroutine[Any, Any, Any]) -> bool:
         """Start `work`; False (and not started) when too much is going on already."""
+        return self._start(name, work) is not None
+
+    async def done_within(self, limit_s: float, name: str, work: Coroutine[Any, Any, Any]) -> bool:
+        """Start `work` and wait for it; False where it still goes on after `limit_s`, or was not started."""
+        task = self._start(name, work)
+        if task is None:
+            return False
+        done, _ = await asyncio.wait({task}, timeout=limit_s)
+        return bool(done) and not task.cancelled()
+
+    def _start(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any] | None:
         if len(self._running) >= MAX_RUNNING:
             work.close()
             log.warning("slack_too_many_tasks", task=name)
-            return False
+            return None
         task = asyncio.get_running_loop().create_task(self._guarded(name, work), name=f"slack-{name}")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        return True
+        return task
 
     async def _guarded(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
         try:

@@ -35,6 +35,9 @@ COMPARE_ONCE_S = 20.0
 BESIDE_AREA = "slack.beside"
 """Messages and files of a job beside its result, by job id."""
 
+STORED = frozenset({"confirm", "cancel", *CHANGES})
+"""Presses that change or make a job: stored before they are acknowledged."""
+
 
 @dataclass(frozen=True, slots=True)
 class Press:

@@ -1,5 +1,6 @@
-"""Every way in from Slack: acknowledge, translate, hand over. Nothing here waits for a job, and nothing after an
-acknowledgement may raise: bolt takes back an acknowledgement whose listener raises within ten milliseconds.
+"""Every way in from Slack: translate, hand over, acknowledge. Nothing here waits for a job.
+
+The acknowledgement leaves when a listener returns (`process_before_response`), so what is stored is stored before it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from adapters.slack.inbound import actions as buttons
 from adapters.slack.inbound import modals as views
 from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.message_images import pictures_of
+from adapters.slack.inbound.messages import STORED_WITHIN_S
 from adapters.slack.inbound.submit_jobs import Order
 from adapters.slack.inbound.translate import Where
 from adapters.slack.views import home
@@ -59,6 +61,10 @@ class Commands:
     def _spawn(self, name: str, work: Any) -> None:
         self._desk.tasks.spawn(name, work)
 
+    async def _stored(self, work: Any) -> None:
+        """Before the acknowledgement: a process that dies in between leaves Slack's own warning, not silence."""
+        await self._desk.tasks.done_within(STORED_WITHIN_S, "stored", work)
+
     # --------------------------------------------------------------------- command
 
     async def command(self, ack: AsyncAck, body: Body, context: AsyncBoltContext, client: AsyncWebClient) -> None:
@@ -74,7 +80,7 @@ class Commands:
             self._spawn(name, account.answer(self._desk, where, name, rest))
             return
         event = f"command-{body.get('trigger_id')}"
-        self._spawn("command", self._desk.intake.take(Order(where, event, text)))
+        await self._stored(self._desk.intake.take(Order(where, event, text)))
 
     async def _open_form(self, client: AsyncWebClient, where: Where, trigger_id: str, pick: Any) -> None:
         locale = views.known_locale(self._desk, where)
@@ -114,7 +120,7 @@ class Commands:
         text = words if own or self._desk.intake.text_is_parameters(words) else ""
         event = f"message-{where.channel_id}-{message.get('ts')}-{body.get('trigger_id')}"
         order = Order(where, event, text, files, thread_ts=thread_ts)
-        self._spawn("message_shortcut", self._desk.intake.take(order))
+        await self._stored(self._desk.intake.take(order))
 
     # ------------------------------------------------------------------------ forms
 
@@ -133,7 +139,7 @@ class Commands:
             where, f"view-{view.get('id')}", "", filled.files, links, filled.fields, filled.private,
             thread_ts=where.thread_ts or None,
         )  # fmt: skip
-        self._spawn("form_submitted", self._desk.intake.take(order))
+        await self._stored(self._desk.intake.take(order))
 
     def _form_errors(self, filled: modal.Filled, locale: str, *, picking: bool) -> dict[str, str]:
         try:
@@ -198,7 +204,11 @@ class Commands:
             if view_id is not None:
                 self._spawn("details", views.show_details(self._desk, press, view_id))
             return
-        self._spawn(f"press_{press.verb}", buttons.handle(self._desk, press))
+        work = buttons.handle(self._desk, press)
+        if press.verb in buttons.STORED:
+            await self._stored(work)
+        else:
+            self._spawn(f"press_{press.verb}", work)
 
     async def pressed_other(self, ack: AsyncAck, body: Body, context: AsyncBoltContext, client: AsyncWebClient) -> None:
         """A button of help, Home or privacy."""

@@ -1,11 +1,14 @@
 """Events: mentions and direct messages with pictures, the Home tab, and the app being removed.
 
-bolt has acknowledged before these run; the same event may come again, and a mention with a picture may come twice, as
-`app_mention` and as `message`: both carry the same channel and ts, which is the job's key.
+bolt acknowledges when these return, so a request is stored first; what is not stored in time is left unacknowledged
+and Slack brings it again. A mention with a picture may come twice, as `app_mention` and as `message`: both carry the
+same channel and ts, which is the job's key.
 """
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -17,9 +20,12 @@ from adapters.slack.inbound import account_commands as account
 from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.message_images import pictures_of
 from adapters.slack.inbound.submit_jobs import Order
+from adapters.slack.inbound.thread_images import HISTORY_SCOPES, nearest_above
 from adapters.slack.inbound.translate import Where
+from adapters.slack.outbound.errors import SlackError, SlackRefused
 from adapters.slack.setup.installations import Install
 from adapters.slack.views import home
+from core.presentation.intake_texts import thread_unreadable_text
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +34,14 @@ SEEN_AREA = "slack.seen"
 SEEN_FOR_S = 86_400.0
 HELP_AGAIN_S = 600.0
 
+STORED_WITHIN_S = 2.6
+"""Slack waits three seconds for an acknowledgement."""
+
 Body = dict[str, Any]
+
+
+class NotStored(Exception):
+    """Not written down in time, so not to be acknowledged."""
 
 
 class Events:
@@ -52,7 +65,7 @@ class Events:
 
     async def mentioned(self, body: Body, context: AsyncBoltContext) -> None:
         """`@bot factor=3` with a picture, or words that are one of the subcommands."""
-        self._take(body, context, in_thread=True)
+        await self._take(body, context, in_thread=True)
 
     async def message(self, body: Body, context: AsyncBoltContext) -> None:
         """A direct message; or a message with a picture in a channel that mentions us."""
@@ -62,9 +75,9 @@ class Events:
         direct = event.get("channel_type") == "im"
         mentions_us = f"<@{context.bot_user_id}" in str(event.get("text") or "")
         if direct or (mentions_us and pictures_of(event)):
-            self._take(body, context, in_thread=not direct)
+            await self._take(body, context, in_thread=not direct)
 
-    def _take(self, body: Body, context: AsyncBoltContext, *, in_thread: bool) -> None:
+    async def _take(self, body: Body, context: AsyncBoltContext, *, in_thread: bool) -> None:
         event = body.get("event") or {}
         if event.get("bot_id"):
             return
@@ -78,10 +91,36 @@ class Events:
         order = Order(where, key, text, files, thread_ts=thread_ts, may_come_again=True)
         if name and not files:
             self._desk.tasks.spawn(name, self._once(order, name, rest))
-        elif files or "://" in text or (text and self._desk.intake.text_is_parameters(text)):
-            self._desk.tasks.spawn("event", self._desk.intake.take(order))
+        elif files or "://" in text or (text and not where.thread_ts and self._desk.intake.text_is_parameters(text)):
+            await self._stored(self._desk.intake.take(order))
+        elif where.thread_ts:
+            await self._stored(self._take_above(order, ts))
         else:
             self._desk.tasks.spawn("help", self._help_now_and_then(order))
+
+    async def _stored(self, work: Coroutine[Any, Any, None]) -> None:
+        if not await self._desk.tasks.done_within(STORED_WITHIN_S, "event", work):
+            raise NotStored
+
+    async def _take_above(self, order: Order, ts: str) -> None:
+        """A mention without a picture in a thread: the nearest picture above it, where we may read the thread."""
+        where = order.where
+        try:
+            found = await nearest_above(self._desk.api, where, ts, self._desk.installs)
+        except SlackRefused as refusal:
+            log.info("slack_thread_unread", error=refusal.error)
+            if refusal.error == "missing_scope" and self._desk.intake.text_is_parameters(order.text):
+                needed = str(refusal.data.get("needed") or HISTORY_SCOPES[where.kind])
+                await self._desk.intake.tell_once(order, lambda locale: thread_unreadable_text(needed, locale))
+                return
+            found = []
+        except SlackError as away:
+            log.info("slack_thread_unread", error=away.error)
+            found = []
+        if found or (order.text and self._desk.intake.text_is_parameters(order.text)):
+            await self._desk.intake.take(replace(order, files=found))
+        else:
+            await self._help_now_and_then(order)
 
     async def _once(self, order: Order, name: str, rest: str) -> None:
         """A subcommand typed as a message, answered once however often the event comes."""
@@ -138,6 +177,6 @@ async def forget(desk: Desk, install: Install) -> None:
     log.info("slack_workspace_removed", workspace=install.key)
     if not desk.installs.is_fixed(install.key):
         await desk.installs.forget(install.key)
-    desk.people.forget(install.key)
     for team_id in desk.installs.teams_of(install.key):
+        desk.people.forget(team_id)
         await desk.service.forget_workspace(t.PLATFORM, team_id)

@@ -5,15 +5,16 @@ Decides nothing about parameters or pictures: it asks the core and tells its ans
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
 
+from adapters.slack.connection.task_group import Tasks
 from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.translate import Where
-from adapters.slack.inbound.user_cache import People
+from adapters.slack.inbound.user_cache import ASK_TIMEOUT_S, People
 from adapters.slack.outbound.api_client import Team
 from adapters.slack.outbound.ephemeral import Answers
 from adapters.slack.views.job import passing
@@ -21,11 +22,13 @@ from core.domain.errors import InvalidParameters, NoImage
 from core.domain.job import Requester, Source, UpscaleRequest
 from core.domain.parameters.grammar import parse_request
 from core.ports import AppState, Service
-from core.presentation import tr
+from core.presentation.intake_texts import left_out_text
 
 log = structlog.get_logger(__name__)
 
 MAX_PICTURES = 10
+ASK_BEFORE_STORING_S = 0.7
+"""Name, language and rights of somebody new; where Slack does not tell in time, the job goes on without."""
 ANSWERED_AREA = "slack.answered"
 ANSWERED_FOR_S = 86_400.0
 
@@ -51,32 +54,39 @@ class Intake:
     """Makes jobs of orders."""
 
     def __init__(
-        self, service: Service, people: People, answers: Answers, state: AppState, own_hosts: Collection[str] = ()
+        self,
+        service: Service,
+        people: People,
+        answers: Answers,
+        state: AppState,
+        tasks: Tasks,
+        own_hosts: Collection[str] = (),
     ) -> None:
+        self._tasks = tasks
         self._service = service
         self._people = people
         self._answers = answers
         self._state = state
         self._own_hosts = frozenset(own_hosts)
 
-    async def actor(self, where: Where) -> Requester:
+    async def actor(self, where: Where, *, at_most_s: float = ASK_TIMEOUT_S) -> Requester:
         """Who acts, with name, language and rights."""
-        person = await self._people.get(Team(where.team_id, where.enterprise_id), where.user_id)
+        person = await self._people.get(Team(where.team_id, where.enterprise_id), where.user_id, at_most_s=at_most_s)
         return t.requester(where, person)
 
     async def take(self, order: Order) -> None:
         """Start a job for every picture, or say why not."""
-        actor = await self.actor(order.where)
+        actor = await self.actor(order.where, at_most_s=ASK_BEFORE_STORING_S)
         try:
             sources, private = self._sources(order)
             if not sources:
                 raise NoImage
             for item, source in sources[:MAX_PICTURES]:
                 await self._service.request(self._request(order, actor, item, source, private))
-            if len(sources) > MAX_PICTURES:
-                await self._tell_once(order, len(sources), actor.locale)
+            if said := left_out_text(min(len(sources), MAX_PICTURES), len(sources), (), actor.locale):
+                self._tasks.spawn("left_out", self.tell_once(order, lambda _: said))
         except Exception as error:
-            await self._explain(order, error, actor.locale)
+            self._tasks.spawn("explain", self._explain(order, error, actor.locale))
 
     def _sources(self, order: Order) -> tuple[list[tuple[str, Source]], bool]:
         """(stable name, source) of every picture, and whether the text or the form asks for privacy."""
@@ -105,6 +115,7 @@ class Intake:
             text=order.text,
             fields=order.fields,
             private=private,
+            unsafe_place=True,  # Slack has no age-restricted channels: the operator's rule alone decides
         )
 
     async def _explain(self, order: Order, error: Exception, locale: str) -> None:
@@ -115,16 +126,16 @@ class Intake:
                 return
         await self._answers.error(_in_thread(order), error, locale)
 
-    async def _tell_once(self, order: Order, total: int, locale: str) -> None:
-        key = f"{order.where.team_id}:{order.event}"
-        if not order.may_come_again or await self._claimed(key):
-            await self._answers.tell(_in_thread(order), passing(_of_total(MAX_PICTURES, total, locale)))
+    async def tell_once(self, order: Order, text: Callable[[str], str]) -> None:
+        """Tell the member what `text` says in their language, even where the same event comes again."""
+        if not order.may_come_again or await self._claimed(f"{order.where.team_id}:{order.event}"):
+            actor = await self.actor(order.where)
+            await self._answers.tell(_in_thread(order), passing(text(actor.locale)))
 
     async def tell_limit(self, where: Where, most: int, total: int) -> None:
         """A form cannot offer all of a message's pictures."""
         actor = await self.actor(where)
-        said = tr("{n} of {total} can be chosen here.", actor.locale, n=most, total=total)
-        await self._answers.tell(where, passing(said))
+        await self._answers.tell(where, passing(left_out_text(most, total, (), actor.locale, offered=True)))
 
     async def _claimed(self, key: str) -> bool:
         """Rather said twice than not at all: the database may be what is away."""
@@ -145,10 +156,3 @@ class Intake:
 
 def _in_thread(order: Order) -> Where:
     return replace(order.where, thread_ts=order.thread_ts) if order.thread_ts else order.where
-
-
-def _of_total(started: int, total: int, locale: str) -> str:
-    return tr("{n} of {total} started; more at once are not possible.", locale, n=started, total=total)
-
-
-Handler = Callable[[Order], Awaitable[None]]

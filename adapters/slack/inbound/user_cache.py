@@ -31,15 +31,15 @@ class People:
         found = self._known.get((team_id, user_id))
         return found[1] if found and self._clock.now() - found[0] < KEEP_S else None
 
-    async def get(self, team: Team, user_id: str) -> Person:
+    async def get(self, team: Team, user_id: str, *, at_most_s: float = ASK_TIMEOUT_S) -> Person:
         """The member; an unknown one, in English and without rights, where Slack does not tell."""
         known = self.cached(team.team_id, user_id)
         if known is not None or not user_id:
             return known or Person()
         try:
-            async with asyncio.timeout(ASK_TIMEOUT_S):
+            async with asyncio.timeout(at_most_s):
                 answer = await self._api.call(
-                    team, "users.info", max_wait_s=ASK_TIMEOUT_S, user=user_id, include_locale="true"
+                    team, "users.info", max_wait_s=at_most_s, user=user_id, include_locale="true"
                 )
         except (SlackError, TimeoutError):
             stale = self._known.get((team.team_id, user_id))

@@ -13,8 +13,8 @@ from typing import Any
 
 import structlog
 
-from adapters.slack.outbound.errors import SlackAway, SlackRefused, elsewhere_may_go
-from adapters.slack.outbound.posting import Notebook, Place, Poster
+from adapters.slack.outbound.errors import SlackAway, SlackError, SlackRefused, elsewhere_may_go
+from adapters.slack.outbound.posting import Mark, Notebook, Place, Poster
 from adapters.slack.outbound.uploads import ALT_TXT_MAX_CHARS, Upload, Uploader
 from adapters.slack.views import job as render
 from core.domain.job import Delivery, DeliveryKind, Job
@@ -81,10 +81,10 @@ class Deliverer:
         if isinstance(posted, dict):
             if posted.get("ts"):
                 return place, sent
-            if sent.image_id and (ts := await self._seen(sent.image_id, place)):
+            if ts := await self._seen(job, sent.image_id, place, posted.get("at") or 0.0):
                 await self._notes.put(result={"ts": ts})
                 return place, sent
-        await self._notes.put(result={"ts": ""})
+        await self._notes.put(result={"ts": "", "at": self._poster.now()})
         try:
             place, ts = await self._post(job, left, sent)
         except SlackRefused as refusal:
@@ -102,22 +102,22 @@ class Deliverer:
         return place, sent
 
     async def _post(self, job: Job, left: tuple[LimitStatus, ...], sent: Sent) -> tuple[Place, str]:
-        place = await self._poster.place()
+        place, mark = await self._poster.place(), Mark(job.id, "result")
         stream = (await self._notes.get("stream") or {}).get("ts", "")
         content = self._content(job, left, sent, moved=place.moved, stream_ts=stream)
         if place.direct:
-            return await self._poster.post(content, locale=job.requester.locale)
+            return await self._poster.post(content, locale=job.requester.locale, mark=mark)
         try:
             if await self._poster.request_gone(place):
                 raise SlackRefused("thread_not_found")
-            return place, await self._poster.post_in(place, content)
+            return place, await self._poster.post_in(place, content, mark)
         except SlackRefused as refusal:
             if not elsewhere_may_go(refusal):
                 raise
             because = refusal.error
         log.info("slack_result_moved", job=job.id, error=because)
         place = await self._poster.move_to_direct(job.requester.locale, because)
-        return place, await self._poster.post_in(place, self._content(job, left, sent, moved=True))
+        return place, await self._poster.post_in(place, self._content(job, left, sent, moved=True), mark)
 
     def _content(self, job: Job, left: tuple[LimitStatus, ...], sent: Sent, *, moved: bool, stream_ts: str = "") -> Any:
         delivery = Delivery(sent.shape, "direct_message" if moved else "")
@@ -134,8 +134,15 @@ class Deliverer:
             remark=words.delivery_text(delivery, job.requester.locale),
         )
 
-    async def _seen(self, file_id: str, place: Place) -> str:
-        """The ts of a message in `place` that shows the file; empty where there is none."""
+    async def _seen(self, job: Job, file_id: str | None, place: Place, since_unix_s: float) -> str:
+        """The ts of the result's message in `place`, by its mark or by its file; empty where there is none."""
+        try:
+            if since_unix_s and (ts := await self._poster.find(Mark(job.id, "result"), since_unix_s)):
+                return ts
+        except SlackError as error:
+            log.info("slack_result_not_sought", job=job.id, error=error.error)
+        if file_id is None:
+            return ""
         file = await self._uploader.wait_processed(self._poster.team, file_id, at_most_s=5.0)
         shares = (file or {}).get("shares") or {}
         for side in shares.values():

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
+from typing import Any
 
 import structlog
 
 from adapters.slack.outbound.delivery import Deliverer
 from adapters.slack.outbound.errors import SlackAway, SlackError, SlackRefused, SlackRevoked, delivery_error
-from adapters.slack.outbound.posting import Notebook, Place, Poster
+from adapters.slack.outbound.lost_posts import noted_root
+from adapters.slack.outbound.posting import Mark, Notebook, Place, Poster
 from adapters.slack.outbound.shielded_call import see_through
 from adapters.slack.outbound.streaming import StoppedByMember, Streams, StreamState, Unavailable
 from adapters.slack.views import job as render
@@ -46,8 +48,6 @@ class SlackReply:
         self._deliverer = deliverer
         self._streams = streams
         self._stop_job = stop_job
-
-    # -------------------------------------------------------------------- the port
 
     async def ask(self, job: Job) -> None:
         """The price, on a button."""
@@ -105,10 +105,8 @@ class SlackReply:
             log.info("slack_place_unclear", job=job.id, error=away.error)
         return True
 
-    # -------------------------------------------------------------------- progress
-
     async def _progress(self, job: Job, progress: Progress) -> None:
-        root = await self._notes.get("root")
+        root = await self._root(job)
         stream = await self._stream()
         if not root:
             await self._first(job, progress)
@@ -191,25 +189,27 @@ class SlackReply:
         if root and root.get("ts"):
             await self._edit_root(root, render.working(job, progress))
 
-    # -------------------------------------------------------------------- the root
-
     async def _put_root(self, job: Job, content: Content, *, sure: bool = False) -> None:
         """Post the job's message, or edit the one that is there.
 
         A post whose answer was lost is not repeated, so that nothing is posted twice; `sure` does so all the same,
         for what the member must be able to answer.
         """
-        root = await self._notes.get("root")
+        root = await self._root(job, now=sure)
         if root and root.get("ts"):
             await self._edit_root(root, content, progress=not sure)
             return
         if root and not sure:
             return
-        await self._notes.put(root={"ts": ""})
+        await self._notes.put(root={"ts": "", "at": self._poster.now()})
         try:
             await see_through(
                 lambda leaving: self._poster.post(
-                    content, locale=job.requester.locale, progress=not sure, leaving=leaving
+                    content,
+                    locale=job.requester.locale,
+                    mark=Mark(job.id, "root"),
+                    progress=not sure,
+                    leaving=leaving,
                 ),
                 lambda posted: self._notes.put(root={"ts": posted[1], "channel": posted[0].channel}),
                 lambda: self._notes.put(root=None),
@@ -222,12 +222,15 @@ class SlackReply:
             await self._notes.put(root=None)
             raise
 
-    async def _edit_root(self, root: dict[str, str], content: Content, *, progress: bool = True) -> None:
+    async def _root(self, job: Job, *, now: bool = False) -> dict[str, Any] | None:
+        return await noted_root(self._poster, self._notes, job.id, now=now)
+
+    async def _edit_root(self, root: dict[str, Any], content: Content, *, progress: bool = True) -> None:
         await self._poster.edit(Place(root["channel"]), root["ts"], content, progress=progress)
 
     async def _remove_root(self, job: Job) -> None:
         """The progress message goes; where Slack keeps it, it no longer says that work goes on."""
-        root = await self._notes.get("root")
+        root = await self._root(job, now=True)
         if not root or not root.get("ts") or await self._notes.get("root_removed"):
             return
         if not await self._poster.remove(Place(root["channel"]), root["ts"]):
@@ -251,10 +254,12 @@ class SlackReply:
         """Into the job's message; where that cannot be edited, in a new one; at last only to the requester."""
         if await self._notes.get("failure_said"):
             return
-        root = await self._notes.get("root")
-        known = bool(root and root.get("ts"))
-        if not (known and await self._edited(root, content)) and (known or not await self._poster.whisper(content)):
-            await self._say_anew(job, content, known=known)
+        root = await self._root(job, now=True)
+        if root and root.get("ts"):
+            if not await self._edited(root, content):
+                await self._say_anew(job, content, known=True)
+        elif not await self._poster.whisper(content):
+            await self._say_anew(job, content, known=False)
         await self._notes.put(failure_said=True)
 
     async def _say_anew(self, job: Job, content: Content, *, known: bool) -> None:
@@ -267,7 +272,7 @@ class SlackReply:
             if not await self._poster.whisper(content):
                 raise
 
-    async def _edited(self, root: dict[str, str], content: Content) -> bool:
+    async def _edited(self, root: dict[str, Any], content: Content) -> bool:
         """Whether the message could be edited; one that cannot be is taken away where Slack lets us."""
         place = Place(root["channel"])
         try:
@@ -277,8 +282,6 @@ class SlackReply:
             await self._poster.remove(place, root["ts"])
             return False
         return True
-
-    # ------------------------------------------------------------------ the stream
 
     async def _stream(self) -> StreamState | None:
         noted = await self._notes.get("stream")

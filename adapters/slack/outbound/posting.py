@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
@@ -30,6 +30,11 @@ from core.presentation import tr
 
 log = structlog.get_logger(__name__)
 
+PAGE = 200
+MAX_PAGES = 5
+FIND_WAIT_S = 10.0
+CLOCKS_APART_S = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -43,6 +48,14 @@ class Place:
     kind: str = "channel"
     moved: bool = False
     direct: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Which message of which job a post is; Slack keeps it with the message, unseen (docs: message metadata)."""
+
+    job: str
+    part: Literal["root", "result"]
 
 
 class Notebook:
@@ -105,6 +118,10 @@ class Poster:
         await self._notes.put(place=asdict(place))
         return place
 
+    def now(self) -> float:
+        """Unix time in seconds."""
+        return self._clock.now()
+
     async def direct_channel(self) -> str:
         """The direct message with the member."""
         answer = await self._api.call(self.team, "conversations.open", users=self.user_id)
@@ -115,19 +132,20 @@ class Poster:
         content: Content,
         *,
         locale: str,
+        mark: Mark | None = None,
         progress: bool = False,
         leaving: Callable[[], None] | None = None,
     ) -> tuple[Place, str]:
         """Post at the place, or in a direct message where that is refused. Returns where, and the message's ts."""
         place = await self.place()
         try:
-            return place, await self._post_at(place, content, progress, leaving)
+            return place, await self._post_at(place, content, mark, progress, leaving)
         except SlackRefused as refusal:
             if not elsewhere_may_go(refusal) or place.direct:
                 raise
             because = refusal.error
         place = await self.move_to_direct(locale, because)
-        return place, await self._post_at(place, content, progress)
+        return place, await self._post_at(place, content, mark, progress)
 
     async def move_to_direct(self, locale: str, because: str) -> Place:
         """From now on in a direct message; the member is told once, where the request was made, what would help.
@@ -148,12 +166,43 @@ class Poster:
         await self.whisper(passing(said))
         return place
 
-    async def post_in(self, place: Place, content: Content) -> str:
+    async def post_in(self, place: Place, content: Content, mark: Mark | None = None) -> str:
         """Post exactly there; returns the message's ts."""
-        return await self._post_at(place, content, False)
+        return await self._post_at(place, content, mark)
+
+    async def find(self, mark: Mark, since_unix_s: float) -> str | None:
+        """The ts of the message that carries this mark at the job's place, or None. Raises SlackError.
+
+        For a post whose answer was lost. Needs the history scope of that kind of channel.
+        """
+        place, cursor = await self.place(), ""
+        for _ in range(MAX_PAGES):
+            page = await self._api.call(
+                self.team,
+                "conversations.replies" if place.thread_ts else "conversations.history",
+                max_wait_s=FIND_WAIT_S,
+                channel=place.channel,
+                oldest=f"{since_unix_s - CLOCKS_APART_S:.6f}",
+                include_all_metadata=True,
+                limit=PAGE,
+                cursor=cursor or None,
+                ts=place.thread_ts or None,
+            )
+            for message in page.get("messages") or ():
+                if (message.get("metadata") or {}).get("event_payload") == asdict(mark):
+                    return str(message["ts"])
+            cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
+            if not cursor:
+                break
+        return None
 
     async def _post_at(
-        self, place: Place, content: Content, progress: bool, leaving: Callable[[], None] | None = None
+        self,
+        place: Place,
+        content: Content,
+        mark: Mark | None = None,
+        progress: bool = False,
+        leaving: Callable[[], None] | None = None,
     ) -> str:
         answer = await self._api.call(
             self.team,
@@ -164,6 +213,7 @@ class Poster:
             thread_ts=place.thread_ts or None,
             unfurl_links=False,
             unfurl_media=False,
+            metadata={"event_type": "upscale_job", "event_payload": asdict(mark)} if mark else None,
             **content.as_args(),
         )
         ts = str(answer["ts"])

@@ -19,6 +19,9 @@ BOT_SCOPES = (
 )
 """commands and shortcuts; answers; pictures in and out; mentions; direct messages; language and admin rights."""
 
+OPTIONAL_SCOPES = ("channels:history", "groups:history")
+"""The image above a mention in a thread; a lost message found again."""
+
 BOT_EVENTS = ("app_home_opened", "app_mention", "app_uninstalled", "message.im", "tokens_revoked")
 
 
@@ -39,7 +42,7 @@ def as_dict(*, command: str, socket_mode: bool, public_url: str | None = None, m
     }
     if not socket_mode:
         events["request_url"] = interactivity["request_url"] = slash["url"] = f"{url}/slack/events"
-    oauth: dict[str, Any] = {"scopes": {"bot": list(BOT_SCOPES)}}
+    oauth: dict[str, Any] = {"scopes": {"bot": list(BOT_SCOPES), "bot_optional": list(OPTIONAL_SCOPES)}}
     if many:
         oauth["redirect_urls"] = [f"{url}/slack/oauth_redirect"]
     return {

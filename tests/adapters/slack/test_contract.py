@@ -15,8 +15,9 @@ from core.domain.job import Job, UpscaleRequest
 from core.ports import Reply
 from tests.adapters.slack.conftest import World, make_world
 from tests.adapters.slack.fake_service import FakeService
-from tests.contract import AdapterContract, Driver, Shown
+from tests.contract import ACK_WITHIN_S, AdapterContract, Driver, Shown
 from tests.emulators.slack import Message, SlackEmulator, text_of
+from tests.fakes.core import until
 from tests.fakes.state import MemoryMemo
 
 LIVE_MARKUP = re.compile(r"<[!@#][^>]*>|<https?://")
@@ -145,5 +146,13 @@ async def _driver(folder: Path) -> AsyncIterator[Driver]:
 
 
 class TestSlackKeepsTheContract(AdapterContract):
+    async def test_a_member_is_answered_before_the_core_is_awaited(self, driver: Driver) -> None:
+        """The row comes before the acknowledgement, so a core that hangs is answered for: nothing was started."""
+        driver.gate.clear()
+        assert await driver.ask() < ACK_WITHIN_S
+        await until(lambda: len(driver.shown()) == 1)
+        assert "nothing was started" in driver.shown()[0].text
+        assert driver.jobs() == []
+
     def started(self, folder: Path) -> AbstractAsyncContextManager[Driver]:
         return _driver(folder)

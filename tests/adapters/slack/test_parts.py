@@ -212,7 +212,15 @@ def test_nothing_set_means_slack_is_not_started() -> None:
     [
         ({"slack_bot_token": "xoxb-1"}, "SLACK_APP_TOKEN"),
         ({"slack_app_token": "xapp-1"}, "SLACK_BOT_TOKEN"),
-        ({"slack_bot_token": "xapp-1", "slack_app_token": "xapp-1"}, "SLACK_BOT_TOKEN does not look right"),
+        (
+            {"slack_bot_token": "xapp-1", "slack_app_token": "xapp-1"},
+            "SLACK_BOT_TOKEN holds a token for SLACK_APP",
+        ),
+        (
+            {"slack_bot_token": "xoxb-1", "slack_app_token": "xoxb-1"},
+            "SLACK_APP_TOKEN holds a token for SLACK_BOT",
+        ),
+        ({"slack_bot_token": "hello", "slack_app_token": "xapp-1"}, "SLACK_BOT_TOKEN does not look right"),
         ({"slack_client_id": "1", "slack_signing_secret": "s"}, "belong together"),
         ({"slack_command": "Up Scale"}, "SLACK_COMMAND"),
     ],

@@ -77,6 +77,16 @@ def slack_files(blocks: list[dict[str, Any]]) -> set[str]:
     return {b["slack_file"].get("id", "") for b in blocks if b.get("type") == "image" and "slack_file" in b}
 
 
+def _metadata(ctx: Context) -> dict[str, Any] | None:
+    given = ctx.args.get("metadata")
+    if given is None:
+        return None
+    flat = isinstance(given.get("event_payload"), dict)
+    if not flat or not given.get("event_type") or any(isinstance(v, dict) for v in given["event_payload"].values()):
+        raise ApiError("metadata_must_be_sent_from_app" if not flat else "invalid_metadata_format")
+    return dict(given)
+
+
 async def post_message(ctx: Context) -> dict[str, Any]:
     channel = _where(ctx)
     text, blocks = _content(ctx, channel, "message")
@@ -87,7 +97,7 @@ async def post_message(ctx: Context) -> dict[str, Any]:
             thread_ts = None  # posted at the channel's root, without an error (NousResearch/hermes-agent #96384)
     message = Message(
         ctx.world.new_ts(ctx.now_s), channel.id, ctx.space.bot_user_id, text, blocks, thread_ts=thread_ts,
-        bot=True, app_id=ctx.world.app_id, posted_at_s=ctx.now_s,
+        bot=True, app_id=ctx.world.app_id, posted_at_s=ctx.now_s, metadata=_metadata(ctx),
     )  # fmt: skip
     ctx.world.channel_messages(channel.id)[message.ts] = message
     for file_id in slack_files(blocks):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from tests.emulators.slack.world import ApiError, Channel, Token, User
+from tests.emulators.slack.world import ApiError, Channel, Message, Token, User
 
 if TYPE_CHECKING:
     from tests.emulators.slack.server import Context
@@ -76,6 +76,43 @@ async def conversations_info(ctx: Context) -> dict[str, Any]:
     if channel is None or hidden:
         raise ApiError("channel_not_found")
     return {"channel": channel_json(ctx, channel)}
+
+
+HISTORY_SCOPE = {"channel": "channels:history", "group": "groups:history", "im": "im:history", "mpim": "mpim:history"}
+
+
+def _readable(ctx: Context) -> list[Message]:
+    """The channel's messages, oldest first, within `oldest` and `latest`. Raises as Slack does."""
+    channel = ctx.space.channels.get(str(ctx.args["channel"]))
+    if channel is None:
+        raise ApiError("channel_not_found")
+    if (needed := HISTORY_SCOPE[channel.kind]) not in ctx.token.scopes:
+        raise ApiError("missing_scope", needed=needed, provided=",".join(sorted(ctx.token.scopes)))
+    if ctx.space.bot_user_id not in channel.members:
+        raise ApiError("not_in_channel")
+    oldest, latest = float(ctx.args.get("oldest") or 0), float(ctx.args.get("latest") or "inf")
+    inclusive = bool(ctx.args.get("inclusive"))
+    found = sorted(ctx.world.channel_messages(channel.id).values(), key=lambda m: float(m.ts))
+    seen = [m for m in found if not m.deleted and not m.ephemeral_for and oldest <= float(m.ts) <= latest]
+    return [m for m in seen if inclusive or float(m.ts) not in (oldest, latest)]
+
+
+def _page(ctx: Context, found: list[Message]) -> dict[str, Any]:
+    start, limit = int(ctx.args.get("cursor") or 0), int(ctx.args.get("limit") or 100)
+    every = bool(ctx.args.get("include_all_metadata"))
+    shown = [ctx.emulator.message_json(m, all_metadata=every) for m in found[start : start + limit]]
+    more = start + limit < len(found)
+    answer = {"messages": shown, "has_more": more}
+    return answer | ({"response_metadata": {"next_cursor": str(start + limit)}} if more else {})
+
+
+async def conversations_replies(ctx: Context) -> dict[str, Any]:
+    ts = str(ctx.args["ts"])
+    return _page(ctx, [m for m in _readable(ctx) if ts in (m.ts, m.thread_ts)])
+
+
+async def conversations_history(ctx: Context) -> dict[str, Any]:
+    return _page(ctx, [m for m in reversed(_readable(ctx)) if m.thread_ts in (None, m.ts)])
 
 
 async def conversations_join(ctx: Context) -> dict[str, Any]:
@@ -187,6 +224,8 @@ HANDLERS = {
     "conversations.open": conversations_open,
     "conversations.info": conversations_info,
     "conversations.join": conversations_join,
+    "conversations.history": conversations_history,
+    "conversations.replies": conversations_replies,
     "users.info": users_info,
     "team.info": team_info,
     "bots.info": bots_info,

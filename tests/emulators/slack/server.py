@@ -319,7 +319,7 @@ class SlackEmulator:
         file.data, file.uploaded = data, True
         api_files.measured(file)
 
-    def message_json(self, message: Message, *, event: bool = False) -> dict[str, Any]:
+    def message_json(self, message: Message, *, event: bool = False, all_metadata: bool = False) -> dict[str, Any]:
         space = self.world.workspaces[self._team_of(message.channel)]
         out: dict[str, Any] = {"type": "message", "ts": message.ts, "user": message.user, "text": message.text}
         out["team"] = space.id
@@ -331,6 +331,8 @@ class SlackEmulator:
             out["attachments"] = message.attachments
         if message.files:
             out["files"] = [api_files.file_json(self, self.world.files[f], event=event) for f in message.files]
+        if message.metadata and all_metadata:
+            out["metadata"] = message.metadata
         if message.bot:
             out |= {"bot_id": space.bot_id, "app_id": self.world.app_id}
         return out

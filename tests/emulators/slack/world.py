@@ -128,6 +128,7 @@ class Message:
     markdown_text: str = ""
     via_response_url: str | None = None
     attachments: list[dict[str, Any]] = field(default_factory=list)
+    metadata: dict[str, Any] | None = None
 
 
 @dataclass

@@ -1,0 +1,80 @@
+"""A request is stored before Slack hears of it; what cannot be stored is said; pictures above a mention are found."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from core.domain.job import Job, UpscaleRequest
+from tests.adapters.slack.conftest import World
+from tests.emulators.slack import text_of
+
+OPTIONAL = {"channels:history", "groups:history", "mpim:history"}
+
+
+async def _hangs(*_: Any, **__: Any) -> Any:
+    await asyncio.Event().wait()
+
+
+async def test_a_database_that_hangs_is_answered_for_within_three_seconds(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.service, "request", _hangs)
+    began = time.monotonic()
+    asked = await world.slack.member.dm("3x", [world.picture()])
+    assert asked.acked
+    await world.until(lambda: [m for m in world.slack.member.dms() if "nothing was started" in text_of(m)])
+    assert time.monotonic() - began < 3.0
+
+
+async def test_a_process_that_dies_before_the_row_is_written_leaves_the_event_to_another(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slack brings it again, to a process that lives: one job, and none acknowledged and lost."""
+    real, calls = world.service.request, []
+
+    async def dies_once(request: UpscaleRequest) -> Job:
+        calls.append(request.key)
+        if len(calls) == 1:
+            raise asyncio.CancelledError
+        return await real(request)
+
+    monkeypatch.setattr(world.service, "request", dies_once)
+    await world.slack.member.mention("3x", [world.picture()])
+    await world.until(lambda: world.service.rows, move=1.0)
+    await world.result()
+    assert len(world.service.rows) == 1
+    assert len(set(calls)) == 1
+
+
+def _token(world: World) -> Any:
+    return next(token for token in world.slack.world.tokens.values() if token.kind != "app")
+
+
+async def test_a_mention_in_a_thread_takes_the_nearest_picture_above_it(world: World) -> None:
+    _token(world).scopes |= OPTIONAL
+    root = world.slack.member.post("look", [world.picture("first.png")])
+    world.slack.member.post("and this", [world.picture("nearest.png")], thread_ts=root.ts)
+    world.slack.member.post("nice", thread_ts=root.ts)
+    await world.slack.member.mention("3x", thread_ts=root.ts)
+    assert "nearest.png" in text_of(await world.result())
+    assert len(world.service.rows) == 1
+
+
+async def test_where_a_thread_may_not_be_read_the_missing_permission_is_named(world: World) -> None:
+    root = world.slack.member.post("look", [world.picture("first.png")])
+    await world.slack.member.mention("3x", thread_ts=root.ts)
+    told = await world.until(lambda: [m for m in world.bot_messages() if "channels:history" in text_of(m)], move=0.2)
+    assert len(told) == 1
+    assert world.service.rows == {}
+
+
+async def test_a_message_whose_answer_was_lost_is_found_by_its_mark_in_a_channel_too(world: World) -> None:
+    _token(world).scopes |= OPTIONAL
+    world.slack.fault("chat.postMessage", drop=True, after=True)
+    await world.slack.member.mention("", [world.picture()])
+    await world.result()
+    assert len([m for m in world.bot_messages() if not m.deleted]) == 1
