@@ -27,6 +27,7 @@ from core.jobs.endings import charge_of
 from core.jobs.queue import open_here, with_newest_progress
 from core.jobs.steps import Tools
 from core.jobs.steps.fail import close_question
+from core.jobs.steps.prepare import estimated
 from core.jobs.watch import follow_job
 from core.ports import Change, Guests, JobEngine, OpenHere
 from core.presentation import Notice, explain
@@ -161,8 +162,7 @@ class UpscaleService(AccountMethods):
         defaults = await self._members.presets_for(actor)
         typed, options = parse_request(text, fields or {}, self.models, model=defaults.get("model"))
         parameters = self.models.resolve(typed, options, defaults)
-        price = await self._tools.prices.unit_price(self.models.of(parameters))
-        quote = money.quote(width_px, height_px, parameters.factor, price)
+        quote = await estimated(self._tools, parameters, width_px, height_px)
         left = await self._tools.ledger.statuses(actor)
         needs = quote.estimate_nanousd > self.confirm_above_nanousd
         return money.with_consent(quote, left, needs_confirmation=needs)

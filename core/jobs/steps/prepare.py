@@ -14,6 +14,7 @@ from core.domain.errors import ModelError, ProviderError, TargetUnreachable
 from core.domain.job import InputFacts, Job, JobState, Progress, Quote, Receipt, Result
 from core.domain.models import DEFAULT_MODEL, ModelSpec
 from core.domain.parameters import sizes
+from core.domain.parameters.spec import Parameters
 from core.domain.target_size import Aim, aim
 from core.domain.variations import whole_of
 from core.images.service import check_output, largest_factor
@@ -55,7 +56,7 @@ async def _price(tools: Tools, job: Job) -> Next:
     tools.show(job, Progress("preparing"))
     facts = await read_picture(tools, job, tools.admission.downloads)
     tools.disk.count(job.id, member, await tools.files.size(job.id))
-    aimed = await _aim(tools, job, facts)
+    aimed = await aim_for(tools, job.parameters, facts, tools.model(job))
     if aimed.factor != job.parameters.factor:
         job = await tools.store.update(job.id, parameters=job.parameters.with_values(factor=aimed.factor))
     check_output(facts.width_px, facts.height_px, aimed.factor, tools.images.limits)
@@ -109,15 +110,22 @@ async def _take_over(tools: Tools, job: Job, facts: InputFacts, earlier: Job) ->
     return True
 
 
-async def _aim(tools: Tools, job: Job, facts: InputFacts, model: ModelSpec | None = None) -> Aim:
-    """The factor that gives the size asked for, by this model or the job's own. Raises TargetUnreachable."""
-    model = model or tools.model(job)
+async def aim_for(tools: Tools, parameters: Parameters, facts: InputFacts, model: ModelSpec) -> Aim:
+    """The factor that gives the size asked for, by this model. Raises TargetUnreachable."""
     size = facts.width_px, facts.height_px
     price = await tools.prices.unit_price(model)
     return aim(
-        job.parameters, model, *size, price,
+        parameters, model, *size, price,
         largest=lambda below: largest_factor(*size, tools.images.limits, below), others=tools.models,
     )  # fmt: skip
+
+
+async def estimated(tools: Tools, parameters: Parameters, width_px: int, height_px: int) -> Quote:
+    """The price of a picture of this size, before it is handed in. Raises TargetUnreachable."""
+    model = tools.models.of(parameters)
+    aimed = await aim_for(tools, parameters, InputFacts("", width_px, height_px, 0, ""), model)
+    price = await tools.prices.unit_price(model)
+    return money.quote(width_px, height_px, aimed.factor, price, reduced_to=(aimed.width_px, aimed.height_px))
 
 
 async def _quote(tools: Tools, job: Job, facts: InputFacts, aimed: Aim) -> Quote:
@@ -151,7 +159,7 @@ async def _cheaper(tools: Tools, job: Job, facts: InputFacts, quote: Quote) -> t
         if model.id == job.parameters.model or (target and target.max_nanousd is not None):
             continue
         try:
-            aimed = await _aim(tools, job, facts, model)
+            aimed = await aim_for(tools, job.parameters, facts, model)
         except TargetUnreachable:
             continue
         price = await tools.prices.unit_price(model)

@@ -175,3 +175,10 @@ async def test_finish_times_are_learned_by_model(w: World) -> None:
     await times.learn(10, 5.0, "seedvr2")
     await times.learn(10, 50.0)
     assert (times.expected_s(20, model="seedvr2"), times.expected_s(20)) == (10.0, 100.0)
+
+
+async def test_an_estimate_beforehand_knows_the_size_wanted(w: World) -> None:
+    quote = await w.service.estimate(600, 400, w.request().requester, text="1620x1080")
+    assert (quote.out_width_px, quote.out_height_px, quote.megapixels) == (1620, 1080, 2)
+    with pytest.raises(TargetUnreachable):
+        await w.service.estimate(600, 400, w.request().requester, text="8k")
