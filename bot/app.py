@@ -31,7 +31,7 @@ from bot.observability.tracing import StageSpans
 from bot.providers import image_limits, make_upscaler, pipeline_settings
 from bot.settings import Settings, secret
 from bot.supervisor import supervise
-from core.accounts.records import Members
+from core.accounts.service import Accounts
 from core.engine.cluster import make_roster, new_name, watch
 from core.engine.replicas import Replicas
 from core.engine.workflows import DbosEngine
@@ -42,7 +42,7 @@ from core.jobs.eta import FinishTimes
 from core.jobs.event_bus import JobFeed
 from core.jobs.maintenance import Janitor
 from core.jobs.null_adapter import SilentAdapter
-from core.jobs.service import UpscaleService
+from core.jobs.service import JobService
 from core.jobs.steps import Pipeline, Tools
 from core.net.client_address import TrustedProxies
 from core.net.fetch import SourceFetcher, SourceLimits
@@ -146,11 +146,11 @@ class App:
             takes_over=self.takes_over,
             living=self.replicas.living,
         )
-        self.members = Members(self.tools, self.state, self.budget)
+        self.members = Accounts(self.tools, self.state, self.budget)
         real = self.upscaler.real_money
         self.guests = make_guests(s, self.state, self.clock, self.alerts, self.adapters, real_money=real)
         parts = (self.tools, self.engine, self.members, self.budget)
-        self.service = UpscaleService(*parts, allow_unsafe=s.allow_unsafe, guests=self.guests)
+        self.service = JobService(*parts, allow_unsafe=s.allow_unsafe, guests=self.guests)
         gauges = Gauges(self.tools, s.data_dir)
         duties = (*budget_duties(self.budget, self.tools, self.state), *gauges.duties())
         self.janitor = Janitor(
@@ -188,7 +188,7 @@ class App:
             health=self.health,
             metrics=self.metrics,
             version=VERSION,
-            incident=self.service.incident,
+            incident=self.service.incidents.incident,
             mounts=list(self.adapters.values()),
             links=self.links,
             find_file=self._find_file,

@@ -9,7 +9,7 @@ from core.budgets.alerts import AlertPlace
 from core.budgets.limits_file import LimitsFileError, load
 from core.budgets.prices import PriceBook
 from core.budgets.reconcile import Books
-from core.budgets.service import BudgetService
+from core.budgets.service import Budgets
 from core.budgets.weekly_report import WeeklyReports
 from core.domain.limits import LimitDefaults, Measure, Rule, ScopeKind, Window
 from core.jobs.maintenance import Duty
@@ -53,13 +53,13 @@ def ledger_settings(s: Settings) -> LedgerSettings:
 
 def make_budget(
     s: Settings, ledger: SqlLedger, upscaler: Upscaler, state: AppState, clock: Clock, alerts: OperatorAlerts
-) -> tuple[PriceBook, BudgetService]:
+) -> tuple[PriceBook, Budgets]:
     """The price now, and the service that answers about money."""
     prices = PriceBook(upscaler, state, clock, configured_nanousd=s.unit_price_nanousd, alerts=alerts, models=s.offered)
-    return prices, BudgetService(ledger, prices)
+    return prices, Budgets(ledger, prices)
 
 
-def budget_duties(budget: BudgetService, tools: Tools, state: AppState) -> tuple[Duty, ...]:
+def budget_duties(budget: Budgets, tools: Tools, state: AppState) -> tuple[Duty, ...]:
     """Alerts each minute; each hour the ledger against fal's bills. Only where real money is spent."""
     if not tools.upscaler.real_money:
         return ()
@@ -72,7 +72,7 @@ def budget_duties(budget: BudgetService, tools: Tools, state: AppState) -> tuple
     async def alerts() -> None:
         await budget.send_alerts(notify)
 
-    reports = WeeklyReports(budget.ledger, budget.rules, state)
+    reports = WeeklyReports(budget.ledger, budget.limits.rules, state)
 
     async def weekly() -> None:
         await reports.send(notify)

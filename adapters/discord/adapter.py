@@ -68,7 +68,7 @@ class DiscordAdapter:
             context.clock,
             self._rest,
             self._make_client,
-            context.service.incident,
+            context.service.incidents.incident,
             context.operator,
         )
         self._ingress = (
@@ -86,7 +86,7 @@ class DiscordAdapter:
             on_modal=self._buttons.modal,
             on_mention=self._messages.take,
             on_shard=self._shard_connected,
-            on_incident=lambda error: self._context.service.incident("discord", error),
+            on_incident=lambda error: self._context.service.incidents.incident("discord", error),
             shard_ids=self._settings.discord_shard_ids,
             shard_count=self._settings.discord_shard_count,
             http_trace=self._desk.pauses.trace(),

@@ -109,7 +109,7 @@ class WebAdapter:
                 log.info("page_request_refused", route=route.path, kind=type(error).__name__)
                 response = _denied(request, Denied(400, "unreadable", "This request cannot be read."))
             except Exception as error:
-                response = self._failed(request, await self._context.service.unforeseen("web", error))
+                response = self._failed(request, await self._context.service.incidents.unforeseen("web", error))
             if not response.prepared:
                 harden(response)
             return response

@@ -50,7 +50,7 @@ class Place:
 
 async def show_usage(app: App, period: str, member_id: str | None, chart: Path | None) -> Exit:
     """Totals, per day, by member; optionally the chart as a PNG."""
-    report = await app.service.usage(operator(), period=period, member_id=member_id)
+    report = await app.service.budgets.usage(operator(), period=period, member_id=member_id)
     money = "play money" if report.play_money else "charged"
     held = f", {usd(report.held_nanousd)} held" if report.held_nanousd else ""
     out.print(
@@ -62,7 +62,7 @@ async def show_usage(app: App, period: str, member_id: str | None, chart: Path |
     if report.members:
         out.print(_table("member", report.members, bars=False))
     if chart is not None:
-        drawn = await app.service.usage_chart(report, locale="en", dark=False)
+        drawn = await app.service.budgets.usage_chart(report, locale="en", dark=False)
         shutil.move(drawn, chart)
         err.print(f"Chart written to {chart}.")
     return Exit.OK
@@ -90,7 +90,7 @@ async def print_usage_csv(app: App, period: str, member_id: str | None) -> Exit:
 
 async def show_limits(app: App, place: Place) -> Exit:
     """Every limit that applies there, with what is left."""
-    return _print_limits(await app.service.limits(place.actor()))
+    return _print_limits(await app.service.limits.applying(place.actor()))
 
 
 async def set_limit(
@@ -104,12 +104,12 @@ async def set_limit(
         )
     amount = None if text is None else read_amount(text, measure)
     window = Window.NOW if measure is Measure.RUNNING else window
-    return _print_limits(await app.service.set_limit(place.actor(), scope, scope_id, measure, window, amount))
+    return _print_limits(await app.service.limits.set_limit(place.actor(), scope, scope_id, measure, window, amount))
 
 
 async def show_history(app: App, place: Place) -> Exit:
     """Every change of limits, pauses, sponsors, extras and presets, newest first."""
-    found = await app.budget.limit_changes(place.actor(), limit=1000)
+    found = await app.budget.limits.limit_changes(place.actor(), limit=1000)
     for change, line in zip(found, changes(found, app.budget.zone, "en"), strict=False):
         out.print(f"{change.platform}:{change.workspace_id or '*'}  {line}", markup=False)
     if not found:
@@ -122,7 +122,7 @@ async def add_extra(app: App, place: Place, user_id: str, text: str, window: Win
     if not place.workspace_id or not place.platform:
         raise CommandError("Name the workspace: --platform discord|slack and --workspace ID.")
     amount = read_amount(text, Measure.USD)
-    err.print(await app.service.add_extra(place.actor(), user_id, amount, window), markup=False)
+    err.print(await app.service.limits.add_extra(place.actor(), user_id, amount, window), markup=False)
     return Exit.OK
 
 
@@ -137,7 +137,7 @@ def read_amount(text: str, measure: Measure) -> int:
 
 async def pause(app: App, place: Place, paused: bool) -> Exit:
     """Stop or resume new jobs in a workspace, or everywhere."""
-    await app.service.pause(place.actor(), paused)
+    await app.service.limits.pause(place.actor(), paused)
     where = f"in {place.workspace_id}" if place.workspace_id else "everywhere"
     err.print(f"New jobs are {'paused' if paused else 'taken again'} {where}; running jobs go on.")
     return Exit.OK

@@ -76,7 +76,7 @@ class Options:
 async def upscale(app: App, options: Options) -> Exit:
     """Enlarge every picture; the worst outcome is the command's."""
     try:
-        defaults = await app.service.defaults(operator())
+        defaults = await app.service.accounts.defaults(operator())
         models = app.service.models
         typed, chosen = parse_request(options.order.text, options.fields, models, model=defaults.get("model"))
     except InvalidParameters as error:
@@ -252,7 +252,9 @@ class _Run:
         if tells_another_kind(path, file.mime):
             err.print(f"{path.name} holds a {file.mime.removeprefix('image/').upper()}.")
         await self.app.tools.store.save_memo(job.id, {_HANDED_OUT: True})
-        print_result(picture, job, path, tuple(await self.app.service.limits(self.actor)), json=self.options.json)
+        print_result(
+            picture, job, path, tuple(await self.app.service.limits.applying(self.actor)), json=self.options.json
+        )
         return Exit.OK
 
     @asynccontextmanager

@@ -9,7 +9,7 @@ from typing import assert_never
 
 import structlog
 
-from core.budgets.service import BudgetService
+from core.budgets.service import Budgets
 from core.domain.errors import DeliveryError, ProviderHalted, UpscaleError
 from core.domain.money import usd
 from core.jobs.steps import Tools
@@ -33,7 +33,7 @@ _WITHIN_S = 60.0
 class AlertSender:
     """`core.ports.OperatorAlerts`: each kind of news at most once an hour, whichever process has it."""
 
-    def __init__(self, state: AppState, budget: Callable[[], BudgetService], tools: Callable[[], Tools]) -> None:
+    def __init__(self, state: AppState, budget: Callable[[], Budgets], tools: Callable[[], Tools]) -> None:
         self._state = state
         self._budget = budget
         self._tools = tools
@@ -78,7 +78,7 @@ class AlertSender:
         return False
 
     async def _everywhere(self, notice: Callable[[str], Notice]) -> None:
-        for place in await self._budget().rules.alert_places():
+        for place in await self._budget().limits.rules.alert_places():
             if not place.everything:
                 continue
             adapter = self._tools().adapter(place.platform)

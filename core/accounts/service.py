@@ -1,160 +1,281 @@
-"""The part of the service that is not about one job: budgets, defaults, privacy, incidents."""
+"""What belongs to a member: saved defaults, and the privacy rights to see and to erase what is stored."""
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-from collections.abc import Mapping, Sequence
+import json
+import tempfile
+import zipfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import structlog
+from pydantic import TypeAdapter
 
-from core.accounts.records import Members
-from core.budgets.reports import UsageReport
-from core.budgets.service import BudgetService
-from core.domain import authorization
-from core.domain.errors import InternalError, StorageUnavailable, UpscaleError
-from core.domain.errors.reference import new_reference
-from core.domain.job import Job, Requester
-from core.domain.limits import LimitStatus, Measure, ScopeKind, Window
-from core.domain.models import Models
+from core.accounts.typed_state import TypedState
+from core.budgets.erased_requests import ErasedRequests
+from core.domain.authorization import check_moderator
+from core.domain.errors import to_json
+from core.domain.identity import person_id
+from core.domain.job import InputFacts, Job, Quote, Receipt, Requester
+from core.domain.parameters.grammar import parse_request
+from core.domain.parameters.spec import Parameters, Value
 from core.jobs.steps import Tools
-from core.ports import Guests
-from core.presentation import moderation_texts as moderation
-from core.storage.database import DATABASE_ERRORS
+from core.ports import AppState
+from core.presentation import moderation_texts
 
 log = structlog.get_logger(__name__)
 
+_PAGE = 200
+_PURGE_WITHIN_S = 30 * 86_400.0
 
-class AccountMethods:
-    """Half of `core.jobs.service.UpscaleService`; no use by itself."""
 
-    def __init__(self, tools: Tools, members: Members, budget: BudgetService, guests: Guests | None) -> None:
-        self._guests = guests
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """Somebody (without `user_id`: a whole workspace) asked to be forgotten at that time, and had jobs running."""
+
+    platform: str
+    workspace_id: str
+    user_id: str
+    at: float
+
+
+class MoneyRows(Protocol):
+    """The ledger's side of privacy."""
+
+    async def export(self, requester: Requester) -> Sequence[Mapping[str, Any]]:
+        """The member's ledger entries, JSON-safe."""
+
+    async def anonymise(self, requester: Requester) -> int:
+        """Cut the link between the member and their money rows; how many rows."""
+
+    async def note_presets(self, actor: Requester, subject: str, old: str, new: str) -> None:
+        """Keep who changed the default values of a place."""
+
+
+class Accounts:
+    """Defaults, export, erasure."""
+
+    def __init__(self, tools: Tools, state: AppState, money: MoneyRows) -> None:
         self._tools = tools
-        self._members = members
-        self._budget = budget
+        self._state = state
+        self._money = money
+        self._erased = ErasedRequests(state, tools.clock)
+        self._purges = TypedState(state, "purge", Purge, ttl_s=_PURGE_WITHIN_S)
 
-    @property
-    def can_share(self) -> bool:
-        """Whether results can be shown to others under an address."""
-        return self._tools.links.public
-
-    @property
-    def models(self) -> Models:
-        """The models on offer."""
-        return self._tools.models
-
-    async def usage(self, actor: Requester, *, period: str = "month", member_id: str | None = None) -> UsageReport:
-        """Totals, per day, by member; moderators see their workspace, others themselves."""
-        return await self._budget.usage(actor, period=period, member_id=member_id)
-
-    async def usage_chart(self, report: UsageReport, *, locale: str, dark: bool = True) -> Path:
-        """A PNG of the report; the caller may delete it."""
-        return await self._budget.usage_chart(report, locale=locale, dark=dark)
-
-    async def recent(self, actor: Requester, *, limit: int) -> Sequence[Job]:
-        """Operator: the newest jobs of every platform, newest first."""
-        authorization.check_operator(actor)
-        return await self._tools.store.history(None, limit=limit)
-
-    async def paused(self, actor: Requester) -> bool:
-        """Whether new jobs are paused where this person is."""
-        return await self._budget.ledger.paused(actor) is not None
-
-    async def limits(self, actor: Requester) -> Sequence[LimitStatus]:
-        """The limits that apply to the actor here, narrowest first."""
-        return await self._tools.ledger.statuses(actor)
-
-    async def set_limit(
-        self,
-        actor: Requester,
-        scope: ScopeKind,
-        scope_id: str,
-        measure: Measure,
-        window: Window,
-        amount: int | None,
-    ) -> Sequence[LimitStatus]:
-        """Moderator: set (None: clear) a limit of the own workspace."""
-        return await self._budget.set_limit(actor, scope, scope_id, measure, window, amount)
-
-    async def workspace_limits(self, actor: Requester) -> Sequence[LimitStatus]:
-        """Moderator: the limits of the own workspace."""
-        return await self._budget.workspace_limits(actor)
-
-    async def sponsor(
-        self, actor: Requester, channel_id: str, amount_nanousd: int | None, ends_at: float = 0.0
-    ) -> None:
-        """Moderator: pay for a channel's jobs from a budget of its own until then; None ends it."""
-        await self._budget.sponsor(actor, channel_id, amount_nanousd, ends_at)
-
-    async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: Window) -> str:
-        """Moderator: more money for a member until the window ends; says so."""
-        _, ends_at = await self._budget.add_extra(actor, member_id, amount_nanousd, window)
-        return moderation.extra_given(amount_nanousd, ends_at, self._budget.zone, actor.locale)
-
-    async def limit_history(self, actor: Requester, *, limit: int = 20) -> Sequence[str]:
-        """Moderator: who changed what of the own workspace and when, a line each, newest first."""
-        found = await self._budget.limit_changes(actor, limit=limit)
-        return moderation.changes(found, self._budget.zone, actor.locale)
-
-    async def set_place_presets(self, actor: Requester, text: str, channel_id: str = "") -> str:
-        """Moderator: default values of the own workspace, or of a channel, for who has none; empty clears. Says so.
-
-        Raises NotAllowed, InvalidParameters.
-        """
-        authorization.check_moderator(actor)
-        old, new = await self._members.set_place_presets(actor, text, channel_id)
-        await self._budget.rules.note_presets(actor, f"channel {channel_id}" if channel_id else "workspace", old, new)
-        return moderation.place_presets(new, f"#{channel_id}" if channel_id else "", actor.locale)
-
-    async def pause(self, actor: Requester, paused: bool) -> None:
-        """Moderator: stop or resume new jobs in the own workspace (operator: everywhere)."""
-        await self._budget.pause(actor, paused)
-
-    async def set_alert_channel(self, actor: Requester, channel_id: str | None) -> None:
-        """Moderator: where budget alerts of the own workspace go; chosen by the operator, the whole bot's as well."""
-        if self._guests is not None and await self._guests.is_operator(actor):
-            actor = dataclasses.replace(actor, is_operator=True)
-        await self._budget.set_alert_channel(actor, channel_id)
-
-    async def defaults(self, actor: Requester) -> Mapping[str, str | int | float | bool]:
-        """The member's saved parameter defaults."""
-        return await self._members.defaults(actor)
+    async def defaults(self, actor: Requester) -> dict[str, Value | str]:
+        """The saved defaults by chat name; `preset` may be among them."""
+        saved = await self._state.get("defaults", _key(actor))
+        return dict(saved) if isinstance(saved, dict) else {}
 
     async def set_defaults(
         self, actor: Requester, text: str, fields: Mapping[str, str | int | float | bool] | None = None
-    ) -> Mapping[str, str | int | float | bool]:
-        """Replace them by what this says; empty clears."""
-        return await self._members.set_defaults(actor, text, fields or {})
+    ) -> dict[str, Value | str]:
+        """Replace them by what this says. A seed is never a default. Raises InvalidParameters."""
+        saved = self._saved(text, fields or {})
+        if saved:
+            await self._state.put("defaults", _key(actor), saved)
+        else:
+            await self._state.delete("defaults", _key(actor))
+        return saved
+
+    async def presets_for(self, actor: Requester) -> dict[str, Value | str]:
+        """What counts for a request that says nothing: the member's own, then the channel's, then the workspace's."""
+        own = await self.defaults(actor)
+        if not actor.workspace_id:
+            return own
+        found: dict[str, Value | str] = {}
+        for channel_id in ("", actor.channel_id):
+            saved = await self._state.get("place_presets", _place_key(actor, channel_id))
+            found |= saved if isinstance(saved, dict) else {}
+        if not own.keys().isdisjoint(("preset", "model")):  # they set several values; a place's must not change them
+            found = {name: value for name, value in found.items() if name == "factor" and "model" not in own}
+        return {**found, **own}
+
+    async def set_place_presets(self, actor: Requester, text: str, channel_id: str = "") -> str:
+        """`replace_place_presets`, kept in the history of changes, and a sentence that says so. Raises NotAllowed."""
+        check_moderator(actor)
+        old, new = await self.replace_place_presets(actor, text, channel_id)
+        await self._money.note_presets(actor, f"channel {channel_id}" if channel_id else "workspace", old, new)
+        return moderation_texts.place_presets(new, f"#{channel_id}" if channel_id else "", actor.locale)
+
+    async def replace_place_presets(self, actor: Requester, text: str, channel_id: str) -> tuple[str, str]:
+        """Replace those of the workspace or a channel; the old and the new ones as text. Raises InvalidParameters."""
+        key = _place_key(actor, channel_id)
+        old = await self._state.get("place_presets", key)
+        saved = self._saved(text, {})
+        saved.pop("private", None)
+        if saved:
+            await self._state.put("place_presets", key, saved)
+        else:
+            await self._state.delete("place_presets", key)
+        return _as_text(old if isinstance(old, dict) else {}), _as_text(saved)
+
+    def _saved(self, text: str, fields: Mapping[str, str | int | float | bool]) -> dict[str, Value | str]:
+        """Values to be kept, by chat name; a seed is never one. Raises InvalidParameters."""
+        typed, options = parse_request(text, fields, self._tools.models)
+        saved: dict[str, Value | str] = {**typed.values, **options.values}
+        preset = options.preset or typed.preset
+        if preset:
+            saved["preset"] = preset
+        saved.pop("seed", None)
+        return saved
 
     async def export(self, actor: Requester) -> Path:
-        """Everything stored about the actor, as a ZIP; the caller deletes it."""
-        return await self._members.export(actor)
+        """A ZIP of everything stored about the member; the caller deletes it."""
+        jobs = [job async for job in self._jobs_of(actor)]
+        record = {
+            "member": {"platform": actor.platform, "user_id": person_id(actor)},
+            "defaults": await self.defaults(actor),
+            "jobs": [_job_record(job) for job in jobs],
+            "ledger": list(await self._money.export(actor)),
+        }
+        for job in jobs:
+            if not job.images_deleted and job.result is not None:
+                await self._tools.files.here(self._tools.files.source(job.id))
+                await self._tools.files.here(self._tools.files.absolute(job.result.path))
+        return await asyncio.to_thread(self._pack, record, jobs)
+
+    def _pack(self, record: dict[str, Any], jobs: Sequence[Job]) -> Path:
+        with tempfile.NamedTemporaryFile(prefix="export-", suffix=".zip", delete=False) as file:
+            path = Path(file.name)
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+            archive.writestr("data.json", json.dumps(record, indent=2, ensure_ascii=False))
+            for job in jobs:
+                if job.images_deleted:
+                    continue
+                folder = self._tools.files.folder(job.id)
+                for image in (folder / "source", *folder.glob("result.*")):
+                    if image.exists() and image.suffix != ".part":
+                        archive.write(image, f"images/{job.id}/{image.name}")
+        return path
 
     async def erase(self, actor: Requester) -> int:
-        """Delete everything about the actor but anonymised money rows; the number of jobs erased."""
-        return await self._members.erase(actor)
+        """Delete the member's jobs, images and defaults; money rows stay, anonymised. Returns the number of jobs."""
+        erased = 0
+        now = self._tools.clock.now()
+        erased, left = await self._erase_jobs(actor, now)
+        if left:
+            await self._purges.put(_key(actor), Purge(actor.platform, actor.workspace_id, actor.user_id, now))
+        await self._money.anonymise(actor)
+        await self._state.delete("defaults", _key(actor))
+        log.info("member_erased", jobs=erased, stopped=left)
+        return erased + left
+
+    async def _erase_jobs(self, actor: Requester, asked_at: float) -> tuple[int, int]:
+        """Erase what is over and stop what runs; how many of each. Later jobs than `asked_at` are left alone."""
+        erased = left = 0
+        async for job in self._jobs_of(actor):
+            if job.created_at > asked_at:
+                continue
+            if not job.state.terminal:
+                await self._stop(job)
+                left += 1
+                continue
+            await self.erase_images(job)
+            await self._erased.remember(job)
+            await self._tools.store.remove(job.id)
+            erased += 1
+        return erased, left
+
+    async def _stop(self, job: Job) -> None:
+        if not job.cancel_requested_by:
+            await self._tools.store.update(job.id, cancel_requested_by="erased")
+        self._tools.cancel_event(job.id).set()
 
     async def forget_workspace(self, platform: str, workspace_id: str) -> None:
-        """The platform revoked our access: end the workspace's jobs quietly and purge its images."""
-        await self._members.forget_workspace(platform, workspace_id)
+        """The platform revoked our access: end the workspace's jobs quietly and delete all its pictures."""
+        now = self._tools.clock.now()
+        if await self._erase_workspace(platform, workspace_id, now):
+            await self._purges.put(f"{platform}:{workspace_id}", Purge(platform, workspace_id, "", now))
+        log.info("workspace_forgotten", platform=platform)
 
-    async def incident(self, area: str, error: BaseException) -> str:
-        """Log the unforeseen once and return the reference that people are shown."""
-        reference = new_reference()
-        log.error("incident", reference=reference, area=area, exc_info=error)
-        self._tools.metrics.incident(area)
-        try:
-            await self._tools.store.add_incident(reference, area=area, kind=type(error).__name__, job_id="")
-        except DATABASE_ERRORS as away:
-            log.error("incident_not_kept", reference=reference, kind=type(away).__name__)
-        return reference
+    async def _erase_workspace(self, platform: str, workspace_id: str, asked_at: float) -> int:
+        """How many of its jobs are not over yet."""
+        left, after = 0, ""
+        while page := await self._tools.store.of_workspace(platform, workspace_id, after_id=after):
+            after = page[-1].id
+            for job in page:
+                if job.created_at > asked_at:
+                    continue
+                if job.state.terminal:
+                    await self.erase_images(job)
+                else:
+                    await self._stop(job)
+                    left += 1
+        return left
 
-    async def unforeseen(self, area: str, error: BaseException) -> UpscaleError:
-        """Whatever a handler met, as a member of the tree. A database that is away is not written to."""
-        if isinstance(error, UpscaleError):
-            return error
-        if isinstance(error, (*DATABASE_ERRORS, ConnectionError, TimeoutError)):
-            log.error("storage_unavailable", area=area, kind=type(error).__name__)
-            return StorageUnavailable()
-        return InternalError(reference=await self.incident(area, error))
+    async def finish_purges(self) -> None:
+        """Erase what still ran when somebody, or a workspace, asked to be forgotten. To be called now and then."""
+        for purge in await self._purges.all():
+            if purge.user_id:
+                who = Requester(purge.platform, purge.user_id, workspace_id=purge.workspace_id)
+                _, left = await self._erase_jobs(who, purge.at)
+                await self._money.anonymise(who)
+                key = _key(who)
+            else:
+                left = await self._erase_workspace(purge.platform, purge.workspace_id, purge.at)
+                key = f"{purge.platform}:{purge.workspace_id}"
+            if not left:
+                await self._purges.delete(key)
+
+    async def erase_images(self, job: Job) -> Job:
+        """Delete a job's pictures and caption here, and at the provider where it lets us."""
+        await self._tools.files.remove(job.id)
+        self._tools.disk.forget(job.id)
+        if job.source.kind == "upload":
+            await self._tools.files.remove_upload(job.source.path)
+        if job.remote is not None and job.remote.request_id:
+            try:
+                async with asyncio.timeout(10):
+                    await self._tools.upscaler.erase(job.remote.request_id)
+            except Exception as error:
+                # It expires there by itself (the lifecycle was set at upload); what we keep is gone either way.
+                log.info("provider_erase_failed", job=job.id, kind=type(error).__name__)
+        return await self._tools.store.update(job.id, images_deleted=True, result=_without_words(job))
+
+    async def _jobs_of(self, actor: Requester) -> AsyncIterator[Job]:
+        """Every job of the member, newest first."""
+        before: float | None = None
+        while page := await self._tools.store.history(actor, limit=_PAGE, before=before):
+            for job in page:
+                yield job
+            before = page[-1].created_at
+
+
+def _as_text(saved: Mapping[str, Value | str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in saved.items())
+
+
+def _place_key(actor: Requester, channel_id: str) -> str:
+    return f"{actor.platform}:{actor.workspace_id}:{channel_id}"
+
+
+def _without_words(job: Job) -> Any:
+    return dataclasses.replace(job.result, caption="", link=None) if job.result is not None else None
+
+
+def _key(actor: Requester) -> str:
+    return f"{actor.platform}:{person_id(actor)}"
+
+
+def _job_record(job: Job) -> dict[str, Any]:
+    """A job as its owner is given it: no provider addresses, no tokens."""
+    return {
+        "reference": job.id,
+        "state": job.state.value,
+        "created_at": job.created_at,
+        "finished_at": job.finished_at,
+        "workspace_id": job.requester.workspace_id,
+        "channel_id": job.requester.channel_id,
+        "user_name": job.requester.user_name,
+        "parameters": TypeAdapter(Parameters).dump_python(job.parameters, mode="json"),
+        "input": TypeAdapter(InputFacts | None).dump_python(job.input, mode="json"),
+        "quote": TypeAdapter(Quote | None).dump_python(job.quote, mode="json", exclude={"left"}),
+        "receipt": TypeAdapter(Receipt | None).dump_python(job.receipt, mode="json"),
+        "caption": job.result.caption if job.result else None,
+        "error": to_json(job.error) if job.error else None,
+    }

@@ -1,4 +1,4 @@
-"""The budget service: usage, limits, pauses, sponsors and alerts, with the rights to each. What the service calls.
+"""What was spent, by whom, on what; and the alerts.
 
 A member sees and moves nothing but their own; a moderator the own workspace; the operator everything. Decides no
 spending: that is the ledger's.
@@ -12,18 +12,19 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from core.budgets.alert_sender import BudgetAlerts, Notify
+from core.budgets.limits import Limits
 from core.budgets.prices import PriceBook
 from core.budgets.reports import ChargedJob, UsageFilter, UsageReport
 from core.budgets.reports.build import build
 from core.budgets.reports.chart import ChartDrawer
 from core.budgets.reports.periods import Period, parse_period
 from core.budgets.reports.table import jobs_csv
-from core.budgets.rule_changes import RuleChanges
 from core.domain.errors import NotAllowed, Paused
 from core.domain.identity import person_key
 from core.domain.job import Requester
 from core.domain.limits import Measure, ScopeKind, Window
 from core.domain.windows import local_day
+from core.ports import Guests
 from core.storage.ledger import SqlLedger
 from core.storage.ledger.anonymise import forget_member
 from core.storage.ledger.usage import SqlUsage
@@ -31,14 +32,23 @@ from core.storage.ledger.usage import SqlUsage
 _Scope: TypeAlias = Literal["user", "workspace", "everything"]
 
 
-class BudgetService(RuleChanges):
+class Budgets:
     """Everything about money that people ask for, except spending it."""
 
-    def __init__(self, ledger: SqlLedger, prices: PriceBook, *, charts: ChartDrawer | None = None) -> None:
-        super().__init__(ledger)
+    def __init__(
+        self,
+        ledger: SqlLedger,
+        prices: PriceBook,
+        *,
+        charts: ChartDrawer | None = None,
+        guests: Guests | None = None,
+    ) -> None:
+        self.ledger = ledger
+        self.limits = Limits(ledger, guests)
+        self.zone = ledger.settings.zone
         self.prices = prices
         self._usage = SqlUsage(ledger.database)
-        self._alerts = BudgetAlerts(ledger, self.rules, prices)
+        self._alerts = BudgetAlerts(ledger, self.limits.rules, prices)
         self._charts = charts or ChartDrawer()
 
     def today(self) -> date:
@@ -128,6 +138,10 @@ class BudgetService(RuleChanges):
     async def send_alerts(self, notify: Notify) -> int:
         """Send what is due through `notify`; what cannot be sent is tried again later. Returns how many went out."""
         return await self._alerts.send(notify)
+
+    async def note_presets(self, actor: Requester, subject: str, old: str, new: str) -> None:
+        """Keep who changed the default values of a place."""
+        await self.limits.rules.note_presets(actor, subject, old, new)
 
     async def export(self, requester: Requester) -> Sequence[Mapping[str, Any]]:
         """The member's ledger entries, JSON-safe."""

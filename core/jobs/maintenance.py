@@ -13,7 +13,7 @@ from typing import Protocol
 
 import structlog
 
-from core.accounts.records import Members
+from core.accounts.service import Accounts
 from core.domain.errors import InternalError, LedgerUnavailable
 from core.domain.job import Job, JobState
 from core.engine.workflows import DbosEngine
@@ -71,7 +71,7 @@ class Janitor:
         self,
         pipeline: Pipeline,
         engine: DbosEngine,
-        members: Members,
+        members: Accounts,
         holds: HoldSweeper,
         *,
         retention_s: float,

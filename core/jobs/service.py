@@ -11,24 +11,24 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 import structlog
 
-from core.accounts.records import Members
-from core.accounts.service import AccountMethods
-from core.budgets.service import BudgetService
+from core.accounts.service import Accounts
+from core.budgets.service import Budgets
 from core.domain import authorization, money
 from core.domain.errors import Draining, NoImage, QuoteExpired, ResultExpired, TooLate, UnsafeNotAllowed, UpscaleError
 from core.domain.events import JobEvent
 from core.domain.job import Job, JobState, Quote, ReplyAddress, Requester, Source, UpscaleRequest, job_id_for
+from core.domain.models import Models
 from core.domain.parameters.grammar import parse_request
 from core.domain.parameters.spec import SEED_MAX, Parameters, Parsed
 from core.domain.variations import redelivery, repeated_request
 from core.jobs import share as sharing
 from core.jobs.admission import Share
 from core.jobs.endings import charge_of
-from core.jobs.queue import open_here, with_newest_progress
+from core.jobs.incidents import Incidents
 from core.jobs.steps import Tools
 from core.jobs.steps.fail import close_question
 from core.jobs.steps.prepare import estimated
-from core.jobs.watch import follow_job
+from core.jobs.watch import follow_job, open_here, with_newest_progress
 from core.ports import Change, Guests, JobEngine, OpenHere
 from core.presentation import Notice, explain
 
@@ -37,20 +37,25 @@ log = structlog.get_logger(__name__)
 Fields = Mapping[str, str | int | float | bool]
 
 
-class UpscaleService(AccountMethods):
+class JobService:
     """`core.ports.Service`."""
 
     def __init__(
         self,
         tools: Tools,
         engine: JobEngine,
-        members: Members,
-        budget: BudgetService,
+        accounts: Accounts,
+        budgets: Budgets,
         *,
         allow_unsafe: bool,
         guests: Guests | None = None,
     ) -> None:
-        super().__init__(tools, members, budget, guests)
+        self.accounts = accounts
+        self.budgets = budgets
+        self.limits = budgets.limits
+        self.incidents = Incidents(tools)
+        self._tools = tools
+        self._guests = guests
         self._engine = engine
         self._allow_unsafe = allow_unsafe
         self._draining = False
@@ -94,7 +99,7 @@ class UpscaleService(AccountMethods):
 
     async def _accept(self, request: UpscaleRequest) -> Job:
         await self._check_open(request.requester)
-        defaults = await self._members.presets_for(request.requester)
+        defaults = await self.accounts.presets_for(request.requester)
         typed, options = parse_request(request.text, request.fields, self.models, model=defaults.get("model"))
         parameters = self.models.resolve(typed, options, defaults)
         parameters = self._judge_safety(request, parameters, explicit="safety" in {**typed.values, **options.values})
@@ -140,7 +145,7 @@ class UpscaleService(AccountMethods):
             raise halted
         if self._guests is not None:
             await self._guests.check(actor)
-        await self._budget.check_open(actor)
+        await self.budgets.check_open(actor)
         await self._tools.disk.check(Share.of(actor).member)
 
     def _judge_safety(self, request: UpscaleRequest, parameters: Parameters, *, explicit: bool) -> Parameters:
@@ -159,7 +164,7 @@ class UpscaleService(AccountMethods):
         self, width_px: int, height_px: int, actor: Requester, *, text: str = "", fields: Fields | None = None
     ) -> Quote:
         """The price of a picture whose size is known, with the actor's defaults."""
-        defaults = await self._members.presets_for(actor)
+        defaults = await self.accounts.presets_for(actor)
         typed, options = parse_request(text, fields or {}, self.models, model=defaults.get("model"))
         parameters = self.models.resolve(typed, options, defaults)
         quote = await estimated(self._tools, parameters, width_px, height_px)
@@ -261,6 +266,21 @@ class UpscaleService(AccountMethods):
         job = authorization.check_visible(await self._tools.store.get(job_id), actor)
         return with_newest_progress(self._tools.feed, job)
 
+    @property
+    def can_share(self) -> bool:
+        """Whether results can be shown to others under an address."""
+        return self._tools.links.public
+
+    @property
+    def models(self) -> Models:
+        """The models on offer."""
+        return self._tools.models
+
+    async def recent(self, actor: Requester, *, limit: int) -> Sequence[Job]:
+        """Operator: the newest jobs of every platform, newest first."""
+        authorization.check_operator(actor)
+        return await self._tools.store.history(None, limit=limit)
+
     async def queue(self, actor: Requester) -> OpenHere:
         """What runs and waits in a moderator's workspace. Raises NotAllowed."""
         return await open_here(self._tools.store, self._tools.feed, actor)
@@ -273,7 +293,7 @@ class UpscaleService(AccountMethods):
         )  # its button can be seen before the row ends
         if not job.state.terminal and not shown:
             return await self.cancel(job_id, actor)
-        return await self._members.erase_images(job)
+        return await self.accounts.erase_images(job)
 
     def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
         """Events newer than `after`, starting with the current state, ending with the terminal one."""

@@ -1,14 +1,17 @@
-"""Following a job from anywhere: live from this process's feed, else from the stored row."""
+"""What can be seen of jobs: one followed from anywhere, and what runs and waits in a place, for its moderators."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator
 
+from core.domain import authorization
 from core.domain.errors import JobNotFound
 from core.domain.events import Cancelled, Failed, Finished, JobEvent
-from core.domain.job import Job
-from core.jobs.event_bus import event_of
+from core.domain.job import Job, Requester
+from core.jobs.event_bus import JobFeed, event_of
 from core.jobs.steps import Tools
+from core.ports import JobStore, OpenHere
 
 _IDLE_S = 2.0
 """How often the row is looked at while this process has nothing to say (the job may run in another one)."""
@@ -56,3 +59,25 @@ async def _live(tools: Tools, job: Job, after: int) -> AsyncIterator[JobEvent]:
 
 def _stamp(job: Job) -> int:
     return int(job.updated_at * 1000)
+
+
+LISTED = 20
+"""As many as a message has room for; the total is told beside them."""
+
+
+async def open_here(store: JobStore, feed: JobFeed, actor: Requester) -> OpenHere:
+    """The unfinished jobs of the moderator's workspace (the operator: of all), oldest first. Raises NotAllowed."""
+    authorization.check_moderator(actor)
+    place = None if actor.is_operator else (actor.platform, actor.workspace_id)
+    found = await store.open_in(place, limit=LISTED)
+    return dataclasses.replace(found, jobs=tuple(with_newest_progress(feed, job) for job in found.jobs))
+
+
+def with_newest_progress(feed: JobFeed, job: Job) -> Job:
+    """The job with what this process has last heard of it."""
+    events = feed.recent(job.id, 0)
+    newest = events[-1].job if events else None
+    if newest is None or job.state.terminal or newest.state is not job.state:
+        return job
+    # Only the progress: the stored row may already know the result that this event was published without.
+    return dataclasses.replace(job, progress=newest.progress)

@@ -17,12 +17,122 @@ from core.ports.storage import OpenHere
 from core.presentation import Notice
 
 
+class LimitService(Protocol):
+    """Who may spend how much: limits, pauses, extras, sponsors, alerts. Moderators change their own place's."""
+
+    async def applying(self, actor: Requester) -> Sequence[LimitStatus]:
+        """The limits that apply to the actor here, narrowest first."""
+
+    async def set_limit(
+        self,
+        actor: Requester,
+        scope: ScopeKind,
+        scope_id: str,
+        measure: Measure,
+        window: Window,
+        amount: int | None,
+    ) -> Sequence[LimitStatus]:
+        """Moderator: set (None: clear) a limit of the own workspace. `scope_id` "" is the default for the kind.
+
+        Amounts are nano-dollars, megapixels or jobs. Recorded with who and when. Returns the workspace's limits.
+        """
+
+    async def workspace_limits(self, actor: Requester) -> Sequence[LimitStatus]:
+        """Moderator: the operator's limits for the own workspace and everything its moderators have set."""
+
+    async def sponsor(
+        self, actor: Requester, channel_id: str, amount_nanousd: int | None, ends_at: float = 0.0
+    ) -> object:
+        """Moderator: pay for a channel's jobs from a budget of its own until `ends_at` (unix seconds); None ends it."""
+
+    async def pause(self, actor: Requester, paused: bool) -> None:
+        """Moderator: stop or resume new jobs in the own workspace (operator: everywhere)."""
+
+    async def paused(self, actor: Requester) -> bool:
+        """Whether new jobs are paused where this person is."""
+
+    async def set_alert_channel(self, actor: Requester, channel_id: str | None) -> None:
+        """Moderator: where budget alerts of the own workspace go."""
+
+    async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: Window) -> str:
+        """Moderator: more money for a member of the own workspace until this window ends; a sentence that says so."""
+
+    async def limit_history(self, actor: Requester, *, limit: int = 20) -> Sequence[str]:
+        """Moderator: who changed what of the own workspace and when, a line each, newest first."""
+
+
+class BudgetService(Protocol):
+    """What was spent."""
+
+    async def usage(self, actor: Requester, *, period: str = "month", member_id: str | None = None) -> UsageReport:
+        """Totals, per day, by member; moderators see their workspace, others themselves.
+
+        `period`: day, week, month, year.
+        """
+
+    async def usage_chart(self, report: UsageReport, *, locale: str, dark: bool = True) -> Path:
+        """A PNG of the report, drawn in another process; the caller may delete it."""
+
+
+class AccountService(Protocol):
+    """What is kept about a person: defaults, everything for export, and its deletion."""
+
+    async def defaults(self, actor: Requester) -> Mapping[str, str | int | float | bool]:
+        """The member's saved parameter defaults (chat names)."""
+
+    async def set_defaults(
+        self, actor: Requester, text: str, fields: Mapping[str, str | int | float | bool] | None = None
+    ) -> Mapping[str, str | int | float | bool]:
+        """Replace them by what this says; empty clears."""
+
+    async def export(self, actor: Requester) -> Path:
+        """Everything stored about the actor, as a ZIP (JSON and the kept images); the caller deletes it."""
+
+    async def erase(self, actor: Requester) -> int:
+        """Delete everything about the actor but anonymised money rows; returns the number of jobs erased."""
+
+    async def forget_workspace(self, platform: str, workspace_id: str) -> None:
+        """The platform revoked our access: end its jobs quietly and purge its images."""
+
+    async def set_place_presets(self, actor: Requester, text: str, channel_id: str = "") -> str:
+        """Moderator: default values of the own workspace, or of a channel, for members who have none; empty clears.
+
+        A sentence that says so. Raises NotAllowed, InvalidParameters.
+        """
+
+
+class IncidentService(Protocol):
+    """What nobody foresaw: logged once, under a reference that people are shown."""
+
+    async def incident(self, area: str, error: BaseException) -> str:
+        """Log the unforeseen once and return the reference that people are shown."""
+
+    async def unforeseen(self, area: str, error: BaseException) -> UpscaleError:
+        """What a handler met, for `notice`: itself, StorageUnavailable, or InternalError with its reference."""
+
+
 class Service(Protocol):
     """The core, as adapters and the command line see it. Every method may raise any UpscaleError leaf.
 
     `actor` is who acts, where, with which rights, as the platform vouches. People of one workspace can neither see
     nor change another's jobs: those raise JobNotFound.
     """
+
+    @property
+    def limits(self) -> LimitService:
+        """Who may spend how much."""
+
+    @property
+    def budgets(self) -> BudgetService:
+        """What was spent."""
+
+    @property
+    def accounts(self) -> AccountService:
+        """What is kept about a person."""
+
+    @property
+    def incidents(self) -> IncidentService:
+        """What nobody foresaw."""
 
     @property
     def draining(self) -> bool:
@@ -113,9 +223,6 @@ class Service(Protocol):
     async def recent(self, actor: Requester, *, limit: int) -> Sequence[Job]:
         """Operator: the newest jobs of every platform, newest first. Raises NotAllowed."""
 
-    async def paused(self, actor: Requester) -> bool:
-        """Whether new jobs are paused where this person is."""
-
     async def estimate(
         self,
         width_px: int,
@@ -129,81 +236,6 @@ class Service(Protocol):
 
     def check(self, text: str, fields: Mapping[str, str | int | float | bool]) -> None:
         """Raise InvalidParameters if these would not be accepted; costs nothing (for modals)."""
-
-    async def usage(self, actor: Requester, *, period: str = "month", member_id: str | None = None) -> UsageReport:
-        """Totals, per day, by member; moderators see their workspace, others themselves.
-
-        `period`: day, week, month, year.
-        """
-
-    async def usage_chart(self, report: UsageReport, *, locale: str, dark: bool = True) -> Path:
-        """A PNG of the report, drawn in another process; the caller may delete it."""
-
-    async def limits(self, actor: Requester) -> Sequence[LimitStatus]:
-        """The limits that apply to the actor here, narrowest first."""
-
-    async def set_limit(
-        self,
-        actor: Requester,
-        scope: ScopeKind,
-        scope_id: str,
-        measure: Measure,
-        window: Window,
-        amount: int | None,
-    ) -> Sequence[LimitStatus]:
-        """Moderator: set (None: clear) a limit of the own workspace. `scope_id` "" is the default for the kind.
-
-        Amounts are nano-dollars, megapixels or jobs. Recorded with who and when. Returns the workspace's limits.
-        """
-
-    async def workspace_limits(self, actor: Requester) -> Sequence[LimitStatus]:
-        """Moderator: the operator's limits for the own workspace and everything its moderators have set."""
-
-    async def sponsor(
-        self, actor: Requester, channel_id: str, amount_nanousd: int | None, ends_at: float = 0.0
-    ) -> None:
-        """Moderator: pay for a channel's jobs from a budget of its own until `ends_at` (unix seconds); None ends it."""
-
-    async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: Window) -> str:
-        """Moderator: more money for a member of the own workspace until this window ends; a sentence that says so."""
-
-    async def limit_history(self, actor: Requester, *, limit: int = 20) -> Sequence[str]:
-        """Moderator: who changed what of the own workspace and when, a line each, newest first."""
-
-    async def set_place_presets(self, actor: Requester, text: str, channel_id: str = "") -> str:
-        """Moderator: default values of the own workspace, or of a channel, for members who have none; empty clears.
-
-        A sentence that says so. Raises NotAllowed, InvalidParameters.
-        """
-
-    async def pause(self, actor: Requester, paused: bool) -> None:
-        """Moderator: stop or resume new jobs in the own workspace (operator: everywhere)."""
-
-    async def set_alert_channel(self, actor: Requester, channel_id: str | None) -> None:
-        """Moderator: where budget alerts of the own workspace go."""
-
-    async def defaults(self, actor: Requester) -> Mapping[str, str | int | float | bool]:
-        """The member's saved parameter defaults (chat names)."""
-
-    async def set_defaults(
-        self, actor: Requester, text: str, fields: Mapping[str, str | int | float | bool] | None = None
-    ) -> Mapping[str, str | int | float | bool]:
-        """Replace them by what this says; empty clears."""
-
-    async def export(self, actor: Requester) -> Path:
-        """Everything stored about the actor, as a ZIP (JSON and the kept images); the caller deletes it."""
-
-    async def erase(self, actor: Requester) -> int:
-        """Delete everything about the actor but anonymised money rows; returns the number of jobs erased."""
-
-    async def forget_workspace(self, platform: str, workspace_id: str) -> None:
-        """The platform revoked our access: end its jobs quietly and purge its images."""
-
-    async def unforeseen(self, area: str, error: BaseException) -> UpscaleError:
-        """What a handler met, for `notice`: itself, StorageUnavailable, or InternalError with its reference."""
-
-    async def incident(self, area: str, error: BaseException) -> str:
-        """Log the unforeseen once and return the reference that people are shown."""
 
     def notice(self, error: UpscaleError, locale: str, job: Job | None = None) -> Notice:
         """The sentence for this error, with what it cost and what to do."""

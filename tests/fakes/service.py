@@ -42,13 +42,14 @@ class FakeService:
     seed: int | None = None
 
     def __init__(self, folder: Path, clock: Clock) -> None:
+        self.accounts = self.budgets = self.incidents = self.limits = self
         self.folder = folder
         self.clock = clock
         self.adapter: ChatAdapter | None = None
         self.jobs: dict[str, Job] = {}
         self.begun: set[str] = set()
         self.requests: list[UpscaleRequest] = []
-        self.incidents: list[BaseException] = []
+        self.caught: list[BaseException] = []
         self.unsaid: list[e.DeliveryRefused] = []
         self.draining = False
         self.allow_unsafe = False
@@ -215,7 +216,7 @@ class FakeService:
         path.write_bytes(png(900, 360, "#1b2427" if dark else "#eef4f2"))
         return path
 
-    async def limits(self, actor: Requester) -> Sequence[LimitStatus]:
+    async def applying(self, actor: Requester) -> Sequence[LimitStatus]:
         now: dict[tuple[Any, ...], int | None] = {}
         for workspace, scope, scope_id, measure, window, amount in self.limit_calls:
             if workspace == actor.workspace_id:
@@ -234,14 +235,14 @@ class FakeService:
 
     async def workspace_limits(self, actor: Requester) -> Sequence[LimitStatus]:
         authorization.check_moderator(actor)
-        return await self.limits(actor)
+        return await self.applying(actor)
 
     async def set_limit(
         self, actor: Requester, scope: ScopeKind, scope_id: str, measure: Measure, window: Window, amount: int | None
     ) -> Sequence[LimitStatus]:
         authorization.check_moderator(actor)
         self.limit_calls.append((actor.workspace_id, scope, scope_id, measure, window, amount))
-        return await self.limits(actor)
+        return await self.applying(actor)
 
     async def sponsor(
         self, actor: Requester, channel_id: str, amount_nanousd: int | None, ends_at: float = 0.0
@@ -312,7 +313,7 @@ class FakeService:
         return e.InternalError(reference=await self.incident(area, error))
 
     async def incident(self, area: str, error: BaseException) -> str:
-        self.incidents.append(error)
+        self.caught.append(error)
         return REFERENCE
 
     def notice(self, error: e.UpscaleError, locale: str, job: Job | None = None) -> Notice:

@@ -60,12 +60,12 @@ class OwnCommands:
         actor = answer.actor
         service = self._desk.service
         member_id = str(member.id) if member is not None else None
-        report = await self._desk.soon(answer, service.usage(actor, period=period, member_id=member_id))
+        report = await self._desk.soon(answer, service.budgets.usage(actor, period=period, member_id=member_id))
         await answer.acknowledge(ephemeral=True)
         name = member.display_name if member is not None else ""
-        card = usage(report, await service.limits(actor), actor.locale, member=name)
+        card = usage(report, await service.limits.applying(actor), actor.locale, member=name)
         try:
-            chart = await service.usage_chart(report, locale=actor.locale)
+            chart = await service.budgets.usage_chart(report, locale=actor.locale)
         except ChartError:
             await answer.show(Payload(lambda _: draw(card)))
             return
@@ -114,7 +114,7 @@ class OwnCommands:
         """Show the saved defaults, after replacing them by `given` (empty: cleared) unless that is None."""
         actor = answer.actor
         service = self._desk.service
-        asked = service.defaults(actor) if given is None else service.set_defaults(actor, "", given)
+        asked = service.accounts.defaults(actor) if given is None else service.accounts.set_defaults(actor, "", given)
         saved = await self._desk.soon(answer, asked)
         await answer.show(Payload(lambda _: draw(account.settings(saved, actor.locale, how=_how(actor.locale)))))
 
@@ -135,9 +135,9 @@ class OwnCommands:
 
     async def _export(self, answer: Answer) -> None:
         actor = answer.actor
-        await self._desk.soon(answer, self._desk.service.defaults(actor))  # does the database answer at all?
+        await self._desk.soon(answer, self._desk.service.accounts.defaults(actor))  # does the database answer at all?
         await answer.acknowledge(ephemeral=True)
-        archive = await self._desk.service.export(actor)
+        archive = await self._desk.service.accounts.export(actor)
         limit = min(answer.interaction.filesize_limit, REQUEST_MAX_BYTES)
         made: list[Path] = [archive]
         try:
@@ -164,8 +164,8 @@ class OwnCommands:
         if subject != answer.actor.user_id:
             raise JobNotFound
         actor = answer.actor
-        await self._desk.commits.first(self._desk.service.defaults(actor), answer.hold)
-        count = await self._desk.service.erase(actor)
+        await self._desk.commits.first(self._desk.service.accounts.defaults(actor), answer.hold)
+        count = await self._desk.service.accounts.erase(actor)
         await answer.update(Payload(lambda _: draw(account.erased(count, actor.locale))))
 
     # --- help ----------------------------------------------------------------------------------------------------

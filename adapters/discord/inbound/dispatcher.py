@@ -164,7 +164,7 @@ class Desk:
             log.warning("interaction_broke", interaction=answer.id, why=type(error).__name__)
             await self.refuse(answer, PlatformBusy())
         except Exception as error:
-            await self.refuse(answer, await self.service.unforeseen("discord", error))
+            await self.refuse(answer, await self.service.incidents.unforeseen("discord", error))
 
     async def refuse(self, answer: Response, error: UpscaleError) -> None:
         """Say what is wrong; privately wherever the answer has not begun in public. Failures of that are logged."""
@@ -241,7 +241,7 @@ class Desk:
         try:
             await self.service.begin(job.id, where.to_reply())
         except Exception as error:
-            await self.service.unforeseen("discord", error)
+            await self.service.incidents.unforeseen("discord", error)
         log.info("job_requested", job=job.id, interaction=answer.id)
 
     async def _ask_operator(self, answer: Answer) -> None:

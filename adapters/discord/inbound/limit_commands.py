@@ -158,14 +158,16 @@ class QuotaCommands:
     # --- doing it ------------------------------------------------------------------------------------------------
 
     async def _show(self, answer: Answer, note: Line = ()) -> None:
-        statuses = await self._desk.soon(answer, self._desk.service.workspace_limits(answer.actor))
+        statuses = await self._desk.soon(answer, self._desk.service.limits.workspace_limits(answer.actor))
         await answer.show(self._payload(statuses, answer.locale, note))
 
     async def _set(
         self, answer: Answer, kind: ScopeKind, scope_id: str, what: Measure, when: Window, units: int | None
     ) -> None:
         actor = answer.actor
-        statuses = await self._desk.soon(answer, self._desk.service.set_limit(actor, kind, scope_id, what, when, units))
+        statuses = await self._desk.soon(
+            answer, self._desk.service.limits.set_limit(actor, kind, scope_id, what, when, units)
+        )
         note = tr("Limit set.", actor.locale) if units is not None else tr("Limit removed.", actor.locale)
         await answer.show(self._payload(statuses, actor.locale, (note,)))
 
@@ -177,14 +179,14 @@ class QuotaCommands:
 
     async def _pause(self, answer: Answer, paused: bool) -> None:
         actor = answer.actor
-        await self._desk.soon(answer, self._desk.service.pause(actor, paused))
+        await self._desk.soon(answer, self._desk.service.limits.pause(actor, paused))
         stopped = tr("New upscales are paused in this server.", actor.locale)
         resumed = tr("New upscales are possible again in this server.", actor.locale)
         await self._show(answer, (stopped if paused else resumed,))
 
     async def _alerts(self, answer: Answer, channel_id: str | None) -> None:
         actor = answer.actor
-        await self._desk.soon(answer, self._desk.service.set_alert_channel(actor, channel_id))
+        await self._desk.soon(answer, self._desk.service.limits.set_alert_channel(actor, channel_id))
         if channel_id is None:
             note: Line = (tr("Budget alerts are off.", actor.locale),)
         else:
@@ -194,7 +196,7 @@ class QuotaCommands:
     async def _sponsor(self, answer: Answer, channel_id: str, dollars: int | None, days: int) -> None:
         actor = answer.actor
         ends_at = self._desk.clock.now() + days * DAY_S
-        await self._desk.soon(answer, self._desk.service.sponsor(actor, channel_id, dollars, ends_at))
+        await self._desk.soon(answer, self._desk.service.limits.sponsor(actor, channel_id, dollars, ends_at))
         if dollars is None:
             ended = tr("{channel} is no longer paid from a budget of its own.", actor.locale)
             note = fill(ended, channel=Mention("channel", channel_id))
@@ -210,7 +212,7 @@ class QuotaCommands:
     async def _known_limits(self, interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
         """The limits that moderators have set, to choose from; nothing when they cannot be read in time."""
         actor = translate.requester(interaction)
-        statuses = await self._desk.service.workspace_limits(actor)
+        statuses = await self._desk.service.limits.workspace_limits(actor)
         choices = []
         for status in statuses:
             limit = status.limit

@@ -52,14 +52,14 @@ def add_moderator_commands(group: app_commands.Group, desk: Desk) -> None:
         window: str = "day",
     ) -> None:
         async def give(actor: Requester) -> str:
-            return await service.add_extra(actor, str(member.id), amount_of(amount, Measure.USD), Window(window))
+            return await service.limits.add_extra(actor, str(member.id), amount_of(amount, Measure.USD), Window(window))
 
         await tell(interaction, give)
 
     @group.command(name="history", description=word("quota_history"))
     async def history(interaction: Interaction) -> None:
         async def told(actor: Requester) -> str:
-            return "\n".join(await service.limit_history(actor))
+            return "\n".join(await service.limits.limit_history(actor))
 
         await tell(interaction, told)
 
@@ -67,7 +67,7 @@ def add_moderator_commands(group: app_commands.Group, desk: Desk) -> None:
     @app_commands.describe(parameters=word("quota_presets_values"), channel=word("quota_presets_channel"))
     async def presets(interaction: Interaction, parameters: str = "", channel: Place | None = None) -> None:
         where = str(channel.id) if channel is not None else ""
-        await tell(interaction, lambda actor: service.set_place_presets(actor, parameters, where))
+        await tell(interaction, lambda actor: service.accounts.set_place_presets(actor, parameters, where))
 
 
 class QueueCommand:

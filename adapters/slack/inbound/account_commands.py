@@ -56,14 +56,14 @@ async def _usage(desk: Desk, where: Where, actor: Requester, rest: str) -> None:
     """The report at once; its chart, a picture, can only be sent as a message, so it comes directly."""
     period = t.spoken(rest).lower() or "month"
     member = t.mentioned_user(rest)
-    report = await desk.service.usage(actor, period=period, member_id=member)
+    report = await desk.service.budgets.usage(actor, period=period, member_id=member)
     team = Team(where.team_id, where.enterprise_id)
     name = ((await desk.people.get(team, member)).name or member) if member and member != actor.user_id else ""
-    content = view.usage(report, await desk.service.limits(actor), actor.locale, member=name)
+    content = view.usage(report, await desk.service.limits.applying(actor), actor.locale, member=name)
     await desk.answers.tell(where, content)
     if not report.jobs:
         return
-    path = await desk.service.usage_chart(report, locale=actor.locale, dark=False)
+    path = await desk.service.budgets.usage_chart(report, locale=actor.locale, dark=False)
     try:
         channel = await sendfile.direct_channel(desk.api, team, where.user_id)
         chart = sendfile.Picture(path, f"usage-{report.period}.png", content.text, path.stat().st_size)
@@ -79,11 +79,11 @@ async def _history(desk: Desk, where: Where, actor: Requester, rest: str) -> Non
 
 async def _settings(desk: Desk, where: Where, actor: Requester, rest: str) -> None:
     if rest.lower() in ("reset", "clear", "default", "defaults"):
-        saved = await desk.service.set_defaults(actor, "")
+        saved = await desk.service.accounts.set_defaults(actor, "")
     elif rest and rest.lower() != "show":
-        saved = await desk.service.set_defaults(actor, rest)
+        saved = await desk.service.accounts.set_defaults(actor, rest)
     else:
-        saved = await desk.service.defaults(actor)
+        saved = await desk.service.accounts.defaults(actor)
     await desk.answers.tell(where, view.settings(saved, desk.settings.slack_command, actor.locale))
 
 
@@ -96,7 +96,7 @@ async def _privacy(desk: Desk, where: Where, actor: Requester, rest: str) -> Non
 
 async def export(desk: Desk, where: Where, actor: Requester) -> None:
     """Everything stored about the member, as a ZIP in a direct message."""
-    path = await desk.service.export(actor)
+    path = await desk.service.accounts.export(actor)
     try:
         team = Team(where.team_id, where.enterprise_id)
         channel = await sendfile.direct_channel(desk.api, team, where.user_id)
@@ -110,7 +110,7 @@ async def export(desk: Desk, where: Where, actor: Requester) -> None:
 
 async def erase(desk: Desk, where: Where, actor: Requester) -> None:
     """Everything about the member goes."""
-    count = await desk.service.erase(actor)
+    count = await desk.service.accounts.erase(actor)
     said = tr("Everything about you has been deleted ({n} jobs).", actor.locale, n=count)
     await desk.answers.tell(where, passing(said))
 

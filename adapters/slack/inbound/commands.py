@@ -184,7 +184,7 @@ class Commands:
     async def _save_defaults(self, where: Where, text: str) -> None:
         actor = await self._desk.intake.actor(where)
         try:
-            await self._desk.service.set_defaults(actor, text)
+            await self._desk.service.accounts.set_defaults(actor, text)
         except Exception as error:
             await self._desk.answers.error(where, error, actor.locale)
         await home.publish(self._desk, where)

@@ -44,11 +44,11 @@ async def answer(desk: Desk, where: Where, actor: Requester, rest: str) -> None:
 
 
 async def _show(desk: Desk, where: Where, actor: Requester, words: str) -> None:
-    await desk.answers.tell(where, view.quota(await desk.service.limits(actor), actor.locale))
+    await desk.answers.tell(where, view.quota(await desk.service.limits.applying(actor), actor.locale))
 
 
 async def _workspace(desk: Desk, where: Where, actor: Requester, words: str) -> None:
-    statuses = await desk.service.workspace_limits(actor)
+    statuses = await desk.service.limits.workspace_limits(actor)
     await desk.answers.tell(where, view.quota(statuses, actor.locale, saved=True))
 
 
@@ -64,24 +64,24 @@ async def _change(desk: Desk, where: Where, actor: Requester, words: str, *, set
     limit = limit_words(words, DIALECT, needs_amount=setting)
     scope_id = where.team_id if limit.scope is ScopeKind.WORKSPACE else limit.scope_id
     amount = limit.amount if setting else None
-    statuses = await desk.service.set_limit(actor, limit.scope, scope_id, limit.measure, limit.window, amount)
+    statuses = await desk.service.limits.set_limit(actor, limit.scope, scope_id, limit.measure, limit.window, amount)
     await desk.answers.tell(where, view.quota(statuses, actor.locale, saved=True))
 
 
 async def _pause(desk: Desk, where: Where, actor: Requester, words: str) -> None:
-    await desk.service.pause(actor, True)
+    await desk.service.limits.pause(actor, True)
     await desk.answers.tell(where, passing(tr("New upscales are paused in this workspace.", actor.locale)))
 
 
 async def _resume(desk: Desk, where: Where, actor: Requester, words: str) -> None:
-    await desk.service.pause(actor, False)
+    await desk.service.limits.pause(actor, False)
     await desk.answers.tell(where, passing(tr("New upscales are possible again.", actor.locale)))
 
 
 async def _alerts(desk: Desk, where: Where, actor: Requester, words: str) -> None:
     off = words.strip().lower() in ("off", "none")
     channel = None if off else t.mentioned_channel(words) or where.channel_id
-    await desk.service.set_alert_channel(actor, channel)
+    await desk.service.limits.set_alert_channel(actor, channel)
     told = tr("Budget alerts will be posted there. Add me to the channel if I am not in it.", actor.locale)
     silent = tr("No budget alerts will be posted.", actor.locale)
     await desk.answers.tell(where, passing(silent if channel is None else told))
@@ -92,7 +92,7 @@ async def _sponsor(desk: Desk, where: Where, actor: Requester, words: str) -> No
     locale = actor.locale
     channel = t.mentioned_channel(words) or where.channel_id
     if words.split()[-1:] == ["off"]:
-        await desk.service.sponsor(actor, channel, None)
+        await desk.service.limits.sponsor(actor, channel, None)
         await desk.answers.tell(where, passing(tr("The channel has no budget of its own any more.", locale)))
         return
     amount, days_said = sponsor_words(words)
@@ -100,7 +100,7 @@ async def _sponsor(desk: Desk, where: Where, actor: Requester, words: str) -> No
         problem = ParameterProblem("sponsor", "", "missing_value", SPONSOR_EXAMPLE)
         raise InvalidParameters(problems=(problem,))
     days = min(MAX_SPONSOR_DAYS, max(1, SPONSOR_DAYS if days_said is None else days_said))
-    await desk.service.sponsor(actor, channel, amount, desk.clock.now() + days * 86_400)
+    await desk.service.limits.sponsor(actor, channel, amount, desk.clock.now() + days * 86_400)
     said = tr(
         "Pictures in that channel are now paid from its own budget: at most {amount}, for {days} days.",
         locale,
@@ -113,18 +113,18 @@ async def _sponsor(desk: Desk, where: Where, actor: Requester, words: str) -> No
 async def _add(desk: Desk, where: Where, actor: Requester, words: str) -> None:
     """`add @member $2 today`: more for a while."""
     member_id, amount, window = extra_words(words, DIALECT)
-    await desk.answers.tell(where, passing(await desk.service.add_extra(actor, member_id, amount, window)))
+    await desk.answers.tell(where, passing(await desk.service.limits.add_extra(actor, member_id, amount, window)))
 
 
 async def _history(desk: Desk, where: Where, actor: Requester, words: str) -> None:
-    await desk.answers.tell(where, passing("\n".join(await desk.service.limit_history(actor))))
+    await desk.answers.tell(where, passing("\n".join(await desk.service.limits.limit_history(actor))))
 
 
 async def _presets(desk: Desk, where: Where, actor: Requester, words: str) -> None:
     """`presets [#channel] 2x faithful`, or `presets off`."""
     channel = t.mentioned_channel(words) or ""
     text = " ".join(word for word in t.without_channels(words).split() if word.lower() not in ("off", "none"))
-    await desk.answers.tell(where, passing(await desk.service.set_place_presets(actor, text, channel)))
+    await desk.answers.tell(where, passing(await desk.service.accounts.set_place_presets(actor, text, channel)))
 
 
 _VERBS: dict[str, Handler] = {

@@ -163,7 +163,7 @@ class Events:
     async def access_revoked(self, body: Body, context: AsyncBoltContext) -> None:
         """An org took single workspaces out."""
         for team_id in (body.get("event") or {}).get("team_ids") or []:
-            self._desk.tasks.spawn("revoked", self._desk.service.forget_workspace(t.PLATFORM, str(team_id)))
+            self._desk.tasks.spawn("revoked", self._desk.service.accounts.forget_workspace(t.PLATFORM, str(team_id)))
 
     async def _forget(self, body: Body, context: AsyncBoltContext) -> None:
         team_id = str(body.get("team_id") or context.team_id or "")
@@ -179,4 +179,4 @@ async def forget(desk: Desk, install: Install) -> None:
         await desk.installs.forget(install.key)
     for team_id in desk.installs.teams_of(install.key):
         desk.people.forget(team_id)
-        await desk.service.forget_workspace(t.PLATFORM, team_id)
+        await desk.service.accounts.forget_workspace(t.PLATFORM, team_id)

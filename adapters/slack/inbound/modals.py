@@ -74,7 +74,7 @@ async def complete_form(
     """Once the form is open: the member's language, own defaults as hints, and for several pictures the total."""
     actor = await desk.intake.actor(where)
     try:
-        saved = await desk.service.defaults(actor)
+        saved = await desk.service.accounts.defaults(actor)
         remark = await _total(desk, actor, pick) if pick else ""
     except Exception as error:
         # The form stands without hints and total; what it starts is judged again.
@@ -140,7 +140,7 @@ async def open_defaults(desk: Desk, client: AsyncWebClient, where: Where, trigge
         return
     actor = await desk.intake.actor(where)
     try:
-        saved = await desk.service.defaults(actor)
+        saved = await desk.service.accounts.defaults(actor)
     except Exception as error:
         await desk.answers.error(where, error, actor.locale)
         return

@@ -72,7 +72,7 @@ class Answers:
         if isinstance(error, SlackError):
             log.info("slack_action_refused", error=error.error)
             return PlatformBusy() if error.error in TRANSIENT else PlatformRefused()
-        return await self._service.unforeseen("slack", error)
+        return await self._service.incidents.unforeseen("slack", error)
 
     async def error(self, where: Where, error: BaseException, locale: str, *, job: Job | None = None) -> None:
         """Explain what went wrong. The unforeseen is logged once and becomes a reference."""

@@ -35,10 +35,10 @@ async def publish(desk: Desk, where: Where) -> None:
 
 async def _body(desk: Desk, actor: Requester) -> Block:
     try:
-        report = await desk.service.usage(actor, period="month")
-        statuses = await desk.service.limits(actor)
+        report = await desk.service.budgets.usage(actor, period="month")
+        statuses = await desk.service.limits.applying(actor)
         jobs = await desk.service.history(actor, limit=SHOWN_JOBS)
-        saved = await desk.service.defaults(actor)
+        saved = await desk.service.accounts.defaults(actor)
     except UpscaleError as error:
         log.info("slack_home_incomplete", reason=str(error))
         return view.home(actor.locale, None, (), (), {}, desk.settings.slack_command)

@@ -67,7 +67,7 @@ class BudgetHandlers:
         values = await intake.json_body(request) if request.method == "POST" else dict(request.query)
         fields = translate.scalars(values)
         text = str(fields.pop("text", ""))
-        models, defaults = self._service.models, await self._service.defaults(actor)
+        models, defaults = self._service.models, await self._service.accounts.defaults(actor)
         typed, options = parse_request(text, fields, models, model=defaults.get("model"))
         chosen = models.resolve(typed, options, defaults)
         answer: dict[str, Any] = {
@@ -95,13 +95,13 @@ class BudgetHandlers:
         """The report as a picture."""
         report = await self._report(request)
         dark = request.query.get("dark") == "1"
-        path = await self._service.usage_chart(report, locale=actor_of(request).locale, dark=dark)
+        path = await self._service.budgets.usage_chart(report, locale=actor_of(request).locale, dark=dark)
         picture = await asyncio.to_thread(path.read_bytes)
         await asyncio.to_thread(path.unlink, missing_ok=True)
         return web.Response(body=picture, content_type="image/png", headers={"Cache-Control": "no-store"})
 
     async def _report(self, request: web.Request) -> UsageReport:
-        return await self._service.usage(actor_of(request), period=request.query.get("period", "month")[:60])
+        return await self._service.budgets.usage(actor_of(request), period=request.query.get("period", "month")[:60])
 
     async def history(self, request: web.Request) -> web.StreamResponse:
         """The last jobs, newest first; `?limit=` and `?before=` (unix seconds)."""
@@ -123,7 +123,7 @@ class BudgetHandlers:
     async def limits(self, request: web.Request) -> web.StreamResponse:
         """The limits that apply, narrowest first."""
         actor = actor_of(request)
-        return self._limits(await self._service.workspace_limits(actor), actor.locale)
+        return self._limits(await self._service.limits.workspace_limits(actor), actor.locale)
 
     async def set_limit(self, request: web.Request) -> web.StreamResponse:
         """`{"text": "everything day $100"}`, or `{"clear": "everything day"}`."""
@@ -133,7 +133,9 @@ class BudgetHandlers:
         text = str(values.get("clear" if clearing else "text", ""))[:200]
         words = translate.limit_of(text, needs_amount=not clearing)
         amount = None if clearing else words.amount
-        after = await self._service.set_limit(actor, words.scope, words.scope_id, words.measure, words.window, amount)
+        after = await self._service.limits.set_limit(
+            actor, words.scope, words.scope_id, words.measure, words.window, amount
+        )
         return self._limits(after, actor.locale)
 
     def _limits(self, statuses: Any, locale: str) -> web.Response:
@@ -156,32 +158,32 @@ class BudgetHandlers:
         if text := str(values.get("text", ""))[:200].strip():
             words, actor = translate.limit_of(text, needs_amount=False), actor_of(request)
             amount = 0 if paused else None
-            await self._service.set_limit(actor, words.scope, words.scope_id, Measure.JOBS, Window.TOTAL, amount)
+            await self._service.limits.set_limit(actor, words.scope, words.scope_id, Measure.JOBS, Window.TOTAL, amount)
             return web.json_response({"paused": paused})
-        await self._service.pause(actor_of(request), paused)
+        await self._service.limits.pause(actor_of(request), paused)
         return web.json_response({"paused": paused})
 
     async def defaults(self, request: web.Request) -> web.StreamResponse:
         """The saved defaults."""
-        return web.json_response({"defaults": dict(await self._service.defaults(actor_of(request)))})
+        return web.json_response({"defaults": dict(await self._service.accounts.defaults(actor_of(request)))})
 
     async def set_defaults(self, request: web.Request) -> web.StreamResponse:
         """`{"text": "3x creativity=0.5"}`; an empty text clears."""
         values = translate.scalars(await intake.json_body(request))
         text = str(values.pop("text", ""))
-        saved = await self._service.set_defaults(actor_of(request), text, values)
+        saved = await self._service.accounts.set_defaults(actor_of(request), text, values)
         return web.json_response({"defaults": dict(saved)})
 
     async def export(self, request: web.Request) -> web.StreamResponse:
         """Everything stored, as a ZIP."""
-        path = await self._service.export(actor_of(request))
+        path = await self._service.accounts.export(actor_of(request))
         return _OneTimeFile(path, headers={"Content-Disposition": disposition("attachment", "upscale-export.zip")})
 
     async def erase(self, request: web.Request) -> web.StreamResponse:
         """`{"confirm": true}` deletes everything but anonymised money rows."""
         if (await intake.json_body(request)).get("confirm") is not True:
             raise InvalidParameters(problems=(ParameterProblem("confirm", "", "missing_value", "true"),))
-        return web.json_response({"erased": await self._service.erase(actor_of(request))})
+        return web.json_response({"erased": await self._service.accounts.erase(actor_of(request))})
 
 
 def _number(request: web.Request, name: str) -> float | None:

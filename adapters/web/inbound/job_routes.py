@@ -188,7 +188,7 @@ class JobHandlers:
         return {"type": event_type(event), "event_id": event.id, **shown}
 
     async def _json(self, job: Job, actor: Requester) -> Json:
-        left = tuple(await self._service.limits(actor)) if job.state is JobState.SUCCEEDED else ()
+        left = tuple(await self._service.limits.applying(actor)) if job.state is JobState.SUCCEEDED else ()
         notice = self._service.notice(job.error, actor.locale, job) if job.error is not None else None
         shown = job_json(job, actor.locale, left=left, notice=notice, play_money=self._service.play_money)
         return {**shown, "now": self._clock.now()}

@@ -48,10 +48,10 @@ class OperatorHandlers:
         here, recent, today, month, limits, paused = await asyncio.gather(
             self._service.queue(actor),
             self._service.recent(actor, limit=RECENT_JOBS),
-            self._service.usage(actor, period="day"),
-            self._service.usage(actor, period="month"),
-            self._service.workspace_limits(actor),
-            self._service.paused(actor),
+            self._service.budgets.usage(actor, period="day"),
+            self._service.budgets.usage(actor, period="month"),
+            self._service.limits.workspace_limits(actor),
+            self._service.limits.paused(actor),
         )
         places = await self._guests.places(actor) if self._guests else ()
         answer: Json = {

@@ -69,7 +69,7 @@ class PageHandlers:
             "controls": _controls(actor.locale),
             "models": _models(self._context.service.models, actor.locale),
             "presets": PRESETS,
-            "defaults": dict(await self._context.service.defaults(actor)),
+            "defaults": dict(await self._context.service.accounts.defaults(actor)),
             "play_money": self._context.service.play_money,
             "can_share": self._context.service.can_share,
             "allow_unsafe": self._context.service.allow_unsafe,

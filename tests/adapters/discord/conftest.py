@@ -16,4 +16,4 @@ async def bot(tmp_path: Path) -> AsyncIterator[Bot]:
         yield started
         assert started.discord.violations == []
         assert started.discord.posts.warnings == []
-        assert started.core.incidents == []
+        assert started.core.caught == []

@@ -88,8 +88,8 @@ async def test_a_broken_event_ends_the_librarys_loop_and_the_bot_comes_back(bot:
     await bot.discord.until(lambda: len(bot.discord.gateway.identifies) >= 2, 15)
     await bot.discord.until(lambda: bot.discord.gateway.connected)
     await _upscale(bot)
-    assert [type(error) for error in bot.core.incidents] == [KeyError]
-    bot.core.incidents.clear()
+    assert [type(error) for error in bot.core.caught] == [KeyError]
+    bot.core.caught.clear()
 
 
 async def test_an_interaction_that_cannot_be_read_ends_nothing(bot: Bot) -> None:
@@ -98,7 +98,7 @@ async def test_an_interaction_that_cannot_be_read_ends_nothing(bot: Bot) -> None
     await _upscale(bot)
 
     assert len(bot.discord.gateway.identifies) == 1
-    assert bot.core.incidents == []
+    assert bot.core.caught == []
 
 
 @pytest.mark.parametrize(("missing", "words"), [("application_id", "nichts begonnen"), ("data", "nichts berechnet")])
@@ -115,7 +115,7 @@ async def test_an_interaction_that_cannot_be_read_is_answered_by_its_id_and_toke
     started = await bot.discord.invoke("/upscale", {"image": PICTURE}, locale="de")
     assert words in (await started.answer()).text
     assert bot.core.jobs == {}
-    bot.core.incidents.clear()
+    bot.core.caught.clear()
 
 
 async def test_an_interaction_without_an_upload_limit_is_served(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,7 +288,7 @@ async def test_no_log_line_holds_a_token_a_link_or_a_caption(bot: Bot, capsys: p
     await started.answer(lambda m: m.images)
     bot.core.broken = RuntimeError("no")
     await (await bot.discord.invoke("/upscale", {"image": PICTURE})).answer()
-    bot.core.incidents.clear()
+    bot.core.caught.clear()
     printed = capsys.readouterr()
 
     for secret in (started.interaction.token, bot.discord.token, "harbour", "http://127"):
@@ -302,7 +302,7 @@ async def test_the_unforeseen_becomes_a_reference_and_no_stack_trace(bot: Bot) -
     assert "0incident000" in message.text
     assert "secret detail" not in message.text
     assert "RuntimeError" not in message.text
-    bot.core.incidents.clear()
+    bot.core.caught.clear()
 
 
 async def test_a_budget_alert_goes_to_the_channel_that_was_chosen(bot: Bot) -> None:

@@ -136,7 +136,7 @@ async def test_a_refusal_behind_a_button_is_said_without_an_incident(bot: Bot, s
     pressed = await bot.discord.click(message, "Compare")
     said = await pressed.answer(lambda m: "The chat " in m.text)
     assert said.ephemeral
-    assert bot.core.incidents == []
+    assert bot.core.caught == []
 
 
 async def test_a_delete_that_discord_refuses_empties_the_message_and_says_so(bot: Bot) -> None:
@@ -157,7 +157,7 @@ async def test_a_database_that_is_away_is_said(bot: Bot) -> None:
     started = await bot.discord.invoke("/upscale", {"image": PICTURE})
     message = await started.answer(lambda m: "right now" in m.text)
     assert "nothing was started" in message.text
-    assert bot.core.incidents == []
+    assert bot.core.caught == []
 
 
 async def test_delete_takes_the_comparison_and_every_other_message_of_the_job_along(bot: Bot) -> None:

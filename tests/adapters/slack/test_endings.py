@@ -217,7 +217,7 @@ async def test_a_refusal_behind_a_button_is_said_without_an_incident(world: Worl
     told = await world.until(lambda: [m for m in world.bot_messages() if m.ephemeral_for], move=0.5)
     assert "our side" not in text_of(told[0])
     assert "The chat " in text_of(told[0])
-    assert world.service.incidents == []
+    assert world.service.caught == []
 
 
 async def test_delete_takes_the_comparison_and_the_task_cards_with_it(world: World) -> None:

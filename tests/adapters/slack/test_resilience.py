@@ -111,7 +111,7 @@ async def test_a_revoked_token_ends_the_job_quietly_and_purges(world: World) -> 
     world.service.release("upscaling")
     await world.until(lambda: world.service.forgotten, move=0.3)
     assert world.service.forgotten == [("slack", "T0ACME00001")]
-    assert world.service.incidents == []
+    assert world.service.caught == []
 
 
 async def test_ten_jobs_at_once_in_one_channel_never_meet_a_429(world: World) -> None:

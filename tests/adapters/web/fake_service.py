@@ -234,7 +234,7 @@ class FakeService(service.FakeService):
     async def estimate(self, width_px: int, height_px: int, actor: Requester, **how: Any) -> Quote:
         price = await super().estimate(width_px, height_px, actor, **how)
         needs = price.estimate_nanousd > self.confirm_above_nanousd
-        return with_consent(price, tuple(await self.limits(actor)), needs_confirmation=needs)
+        return with_consent(price, tuple(await self.applying(actor)), needs_confirmation=needs)
 
 
 def read_csv(text: str) -> list[dict[str, str]]:

@@ -22,22 +22,22 @@ async def w(tmp_path: Path) -> AsyncIterator[World]:
 
 
 async def test_another_teams_member_with_the_same_id_shares_neither_defaults_nor_export_nor_erasure(w: World) -> None:
-    await w.service.set_defaults(MINE, "creativity=0.7")
-    assert await w.service.defaults(OTHER) == {}
+    await w.service.accounts.set_defaults(MINE, "creativity=0.7")
+    assert await w.service.accounts.defaults(OTHER) == {}
     theirs = await w.store.update((await w.done()).id, requester=OTHER)
     mine = await w.store.update((await w.done()).id, requester=MINE)
-    await w.service.set_defaults(OTHER, "creativity=0.2")
-    assert await w.service.erase(MINE) == 1
+    await w.service.accounts.set_defaults(OTHER, "creativity=0.2")
+    assert await w.service.accounts.erase(MINE) == 1
     assert await w.store.get(mine.id) is None
     assert await w.store.get(theirs.id) is not None
-    assert await w.service.defaults(MINE) == {}
-    assert await w.service.defaults(OTHER) == {"creativity": 0.2}
+    assert await w.service.accounts.defaults(MINE) == {}
+    assert await w.service.accounts.defaults(OTHER) == {"creativity": 0.2}
 
 
 async def test_a_running_job_is_stopped_and_erased_when_it_is_over_and_later_ones_are_left_alone(w: World) -> None:
     other = await w.done(requester=BOB)
     running = await w.ask()
-    assert await w.service.erase(ANN) == 1
+    assert await w.service.accounts.erase(ANN) == 1
     assert (await w.tools.load(running.id)).cancel_requested_by
     await w.members.finish_purges()
     assert await w.store.get(running.id) is not None, "its message still has to be told"
@@ -59,7 +59,7 @@ async def test_a_removed_workspace_is_purged_whole(w: World, monkeypatch: pytest
     done = [await w.done() for _ in range(5)]
     elsewhere = await w.done(requester=dataclasses.replace(ANN, workspace_id="w2"))
     running = await w.ask()
-    await w.service.forget_workspace("fake", "w1")
+    await w.service.accounts.forget_workspace("fake", "w1")
     assert [(await w.tools.load(job.id)).images_deleted for job in done] == [True] * 5
     assert not (await w.tools.load(elsewhere.id)).images_deleted
     await w.drive()

@@ -28,23 +28,26 @@ async def made(w: World, who: Requester = ANN, text: str = "") -> tuple[float, f
 
 async def test_a_channels_values_win_over_the_servers_and_the_members_own_over_both(w: World) -> None:
     usual = await made(w)
-    assert await w.members.set_place_presets(MOD, "3x creativity=0.8 seed=7", "") == ("", "factor=3.0 creativity=0.8")
-    await w.members.set_place_presets(MOD, "creativity=0.1", "c2")
+    assert await w.members.replace_place_presets(MOD, "3x creativity=0.8 seed=7", "") == (
+        "",
+        "factor=3.0 creativity=0.8",
+    )
+    await w.members.replace_place_presets(MOD, "creativity=0.1", "c2")
     assert await made(w) == (3.0, 0.8)
     assert await made(w, THERE) == (3.0, 0.1)
     assert await made(w, THERE, "2x") == (2.0, 0.1)
-    await w.service.set_defaults(ANN, "preset=faithful")
+    await w.service.accounts.set_defaults(ANN, "preset=faithful")
     factor, creativity = await made(w, THERE)
     assert (factor, creativity) == (3.0, (await made(w, THERE, "preset=faithful"))[1])
     assert await made(w, dataclasses.replace(ANN, user_id="eve", workspace_id="w2")) == usual
     assert await made(w, dataclasses.replace(ANN, user_id="eve", workspace_id="")) == usual
     for channel in ("", "c2"):
-        await w.members.set_place_presets(MOD, "", channel)
+        await w.members.replace_place_presets(MOD, "", channel)
     assert await made(w, dataclasses.replace(THERE, user_id="eve")) == usual
 
 
 async def test_only_moderators_choose_them_and_only_what_would_be_accepted(w: World) -> None:
     with pytest.raises(NotAllowed):
-        await w.service.set_place_presets(ANN, "3x")
+        await w.service.accounts.set_place_presets(ANN, "3x")
     with pytest.raises(InvalidParameters):
-        await w.members.set_place_presets(MOD, "factor=9", "")
+        await w.members.replace_place_presets(MOD, "factor=9", "")

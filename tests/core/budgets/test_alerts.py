@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from core.budgets.alerts import AlertPlace, level_of, runs_out_at
-from core.budgets.service import BudgetService
+from core.budgets.service import Budgets
 from core.domain.errors import NotAllowed
 from core.domain.limits import Limit, LimitStatus, Measure, Rule, Scope, ScopeKind, Window
 from core.domain.windows import span
@@ -66,12 +66,12 @@ async def database(any_database_url: str) -> AsyncIterator[Database]:
         await opened.close()
 
 
-def desk(database: Database, clock: HandClock, *rules: Rule) -> BudgetService:
+def desk(database: Database, clock: HandClock, *rules: Rule) -> Budgets:
     rules = rules or (day_usd(ScopeKind.WORKSPACE, 10), day_usd(ScopeKind.EVERYTHING, 20))
-    return BudgetService(make_ledger(database, clock, *rules), FixedPrice())  # type: ignore[arg-type]
+    return Budgets(make_ledger(database, clock, *rules), FixedPrice())  # type: ignore[arg-type]
 
 
-async def spend(budget: BudgetService, key: str, usd: float, workspace: str = "w1") -> None:
+async def spend(budget: Budgets, key: str, usd: float, workspace: str = "w1") -> None:
     request = job(key, usd, member(workspace=workspace))
     await budget.ledger.hold(request)
     await budget.ledger.settle(key, amount_nanousd=request.amount_nanousd, megapixels=Decimal(request.megapixels))
@@ -81,7 +81,7 @@ async def test_each_level_is_told_once_in_its_window_and_again_in_the_next(
     database: Database, clock: HandClock
 ) -> None:
     budget, channel = desk(database, clock), Channel()
-    await budget.set_alert_channel(MODERATOR, "money")
+    await budget.limits.set_alert_channel(MODERATOR, "money")
     told = []
     for number, usd in enumerate((4.9, 0.2, 0.1, 3, 0.2, 1.6)):
         await spend(budget, f"j{number}", usd)
@@ -103,7 +103,7 @@ async def test_each_level_is_told_once_in_its_window_and_again_in_the_next(
 
 async def test_a_leap_tells_only_the_highest_level(database: Database, clock: HandClock) -> None:
     budget, channel = desk(database, clock), Channel()
-    await budget.set_alert_channel(MODERATOR, "money")
+    await budget.limits.set_alert_channel(MODERATOR, "money")
     await spend(budget, "a", 8.5)
     await budget.send_alerts(channel)
     await budget.send_alerts(channel)
@@ -112,7 +112,7 @@ async def test_a_leap_tells_only_the_highest_level(database: Database, clock: Ha
 
 async def test_two_processes_tell_it_once(database: Database, clock: HandClock) -> None:
     one, other, channel = desk(database, clock), desk(database, clock), Channel()
-    await one.set_alert_channel(MODERATOR, "money")
+    await one.limits.set_alert_channel(MODERATOR, "money")
     await spend(one, "a", 6)
     await asyncio.gather(one.send_alerts(channel), other.send_alerts(channel))
     assert len(channel.got) == 1
@@ -120,7 +120,7 @@ async def test_two_processes_tell_it_once(database: Database, clock: HandClock) 
 
 async def test_an_alert_that_could_not_be_sent_is_sent_later(database: Database, clock: HandClock) -> None:
     budget, channel = desk(database, clock), Channel(broken=1)
-    await budget.set_alert_channel(MODERATOR, "money")
+    await budget.limits.set_alert_channel(MODERATOR, "money")
     await spend(budget, "a", 6)
     assert await budget.send_alerts(channel) == 0
     clock.at += 301
@@ -132,8 +132,8 @@ async def test_the_whole_bots_budget_is_told_only_where_the_operator_asked_for_i
     database: Database, clock: HandClock
 ) -> None:
     budget, channel = desk(database, clock), Channel()
-    await budget.set_alert_channel(MODERATOR, "money")
-    await budget.set_alert_channel(dataclasses.replace(OPERATOR, workspace_id="w2"), "office")
+    await budget.limits.set_alert_channel(MODERATOR, "money")
+    await budget.limits.set_alert_channel(dataclasses.replace(OPERATOR, workspace_id="w2"), "office")
     await spend(budget, "a", 6, "w3")
     await spend(budget, "b", 5, "w4")
     await budget.send_alerts(channel)
@@ -141,21 +141,21 @@ async def test_the_whole_bots_budget_is_told_only_where_the_operator_asked_for_i
         ("office", "50% of the budget of the whole bot is used")
     ]
     with pytest.raises(NotAllowed):
-        await budget.set_alert_channel(member(), "money")
+        await budget.limits.set_alert_channel(member(), "money")
 
 
 async def test_no_channel_no_alert(database: Database, clock: HandClock) -> None:
     budget, channel = desk(database, clock), Channel()
-    await budget.set_alert_channel(MODERATOR, "money")
-    await budget.set_alert_channel(MODERATOR, None)
+    await budget.limits.set_alert_channel(MODERATOR, "money")
+    await budget.limits.set_alert_channel(MODERATOR, None)
     await spend(budget, "a", 9)
     assert await budget.send_alerts(channel) == 0
 
 
 async def test_a_sponsors_budget_is_told_as_well(database: Database, clock: HandClock) -> None:
     budget, channel = desk(database, clock, day_usd(ScopeKind.EVERYTHING, 100)), Channel()
-    await budget.set_alert_channel(MODERATOR, "money")
-    await budget.sponsor(MODERATOR, "c1", 10 * USD, clock.at + 3 * DAY_S)
+    await budget.limits.set_alert_channel(MODERATOR, "money")
+    await budget.limits.sponsor(MODERATOR, "c1", 10 * USD, clock.at + 3 * DAY_S)
     await spend(budget, "a", 8)
     await budget.send_alerts(channel)
     assert [text.split(":")[0] for _, text in channel.got] == ["80% of the budget of this channel is used"]
@@ -166,7 +166,7 @@ async def test_the_forecast_names_the_hour_of_today_or_the_day_of_the_week(
 ) -> None:
     month = Rule(ScopeKind.WORKSPACE, Measure.USD, Window.MONTH, 10 * USD, "file")
     budget, channel = desk(database, clock, day_usd(ScopeKind.WORKSPACE, 12), month), Channel()
-    await budget.set_alert_channel(MODERATOR, "money")
+    await budget.limits.set_alert_channel(MODERATOR, "money")
     await spend(budget, "a", 8.2)
     await budget.send_alerts(channel)
     texts = sorted(text for _, text in channel.got)

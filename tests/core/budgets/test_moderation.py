@@ -12,7 +12,7 @@ import pytest
 
 from core.budgets.alerts import AlertPlace
 from core.budgets.limit_grammar import Dialect, extra_words
-from core.budgets.service import BudgetService
+from core.budgets.service import Budgets
 from core.budgets.weekly_report import WeeklyReports
 from core.domain.errors import InvalidParameters, LimitReached, NotAllowed
 from core.domain.limits import Measure, Rule, ScopeKind, Window
@@ -45,7 +45,7 @@ async def database(any_database_url: str) -> AsyncIterator[Database]:
         await opened.close()
 
 
-async def paid(budget: BudgetService, prefix: str, **who: Any) -> int:
+async def paid(budget: Budgets, prefix: str, **who: Any) -> int:
     """How many dollars of a dollar each a member gets."""
     for number in range(40):
         try:
@@ -59,12 +59,12 @@ async def test_an_extra_raises_one_members_default_money_here_until_the_day_ends
     database: Database, clock: HandClock
 ) -> None:
     budget, other = (desk(database, clock, default_money(5)) for _ in range(2))
-    _, ends_at = await budget.add_extra(MODERATOR, "ann", 2 * USD, Window.DAY)
+    ends_at = await budget.limits.give_extra(MODERATOR, "ann", 2 * USD, Window.DAY)
     assert ends_at - clock.at <= DAY_S
     assert await paid(other, "a") == 7
     assert await paid(other, "b", user="bob") == 5
-    await budget.add_extra(MODERATOR, "bob", USD, Window.WEEK)
-    await budget.add_extra(MODERATOR, "bob", USD, Window.DAY)
+    await budget.limits.give_extra(MODERATOR, "bob", USD, Window.WEEK)
+    await budget.limits.give_extra(MODERATOR, "bob", USD, Window.DAY)
     assert await paid(other, "c", user="bob") == 2
     assert await paid(other, "d", user="eve", workspace="w2") == 5
     clock.at = ends_at
@@ -77,9 +77,9 @@ async def test_an_extra_lifts_a_moderators_limit_and_nothing_that_the_operator_r
 ) -> None:
     ban = Rule(ScopeKind.USER, Measure.USD, Window.DAY, 0, "file", "discord", "", "eve")
     budget = desk(database, clock, default_money(50), ban, day_usd(ScopeKind.WORKSPACE, 9))
-    await budget.set_limit(MODERATOR, ScopeKind.USER, "", Measure.USD, Window.DAY, 3 * USD)
+    await budget.limits.set_limit(MODERATOR, ScopeKind.USER, "", Measure.USD, Window.DAY, 3 * USD)
     for who in ("ann", "eve"):
-        await budget.add_extra(MODERATOR, who, 20 * USD, Window.DAY)
+        await budget.limits.give_extra(MODERATOR, who, 20 * USD, Window.DAY)
     assert await paid(budget, "e", user="eve") == 0
     assert await paid(budget, "a") == 9
 
@@ -91,12 +91,12 @@ async def test_an_extra_that_means_nothing_is_refused(
     database: Database, clock: HandClock, amount: int, window: Window
 ) -> None:
     with pytest.raises(InvalidParameters):
-        await desk(database, clock).add_extra(MODERATOR, "ann", amount, window)
+        await desk(database, clock).limits.give_extra(MODERATOR, "ann", amount, window)
 
 
 async def test_only_moderators_give_extras_and_see_the_history(database: Database, clock: HandClock) -> None:
     budget = desk(database, clock)
-    for call in (budget.add_extra(member(), "ann", USD, Window.DAY), budget.limit_changes(member())):
+    for call in (budget.limits.give_extra(member(), "ann", USD, Window.DAY), budget.limits.limit_changes(member())):
         with pytest.raises(NotAllowed):
             await call
 
@@ -112,14 +112,14 @@ def test_an_extra_is_read_as_people_type_it() -> None:
 
 async def test_the_history_tells_every_change_in_every_language(database: Database, clock: HandClock) -> None:
     budget = desk(database, clock)
-    await budget.set_limit(MODERATOR, ScopeKind.USER, "ann", Measure.USD, Window.DAY, 3 * USD)
-    await budget.set_limit(MODERATOR, ScopeKind.CHANNEL, "", Measure.JOBS, Window.HOUR, 4)
-    await budget.add_extra(MODERATOR, "ann", 2 * USD, Window.DAY)
-    await budget.pause(MODERATOR, True)
-    await budget.sponsor(MODERATOR, "c1", 9 * USD, clock.at + DAY_S)
-    await budget.set_alert_channel(MODERATOR, "c7")
-    await budget.rules.note_presets(MODERATOR, "channel c1", "", "factor=2")
-    told = changes(await budget.limit_changes(MODERATOR), UTC, "en")
+    await budget.limits.set_limit(MODERATOR, ScopeKind.USER, "ann", Measure.USD, Window.DAY, 3 * USD)
+    await budget.limits.set_limit(MODERATOR, ScopeKind.CHANNEL, "", Measure.JOBS, Window.HOUR, 4)
+    await budget.limits.give_extra(MODERATOR, "ann", 2 * USD, Window.DAY)
+    await budget.limits.pause(MODERATOR, True)
+    await budget.limits.sponsor(MODERATOR, "c1", 9 * USD, clock.at + DAY_S)
+    await budget.limits.set_alert_channel(MODERATOR, "c7")
+    await budget.limits.rules.note_presets(MODERATOR, "channel c1", "", "factor=2")
+    told = changes(await budget.limits.limit_changes(MODERATOR), UTC, "en")
     assert len(told) == 7
     for line, words in zip(
         reversed(told),
@@ -130,8 +130,8 @@ async def test_the_history_tells_every_change_in_every_language(database: Databa
     ):  # fmt: skip
         assert words in line
     for locale in LANGUAGES:
-        assert all(line.strip() for line in changes(await budget.limit_changes(MODERATOR), UTC, locale))
-    everywhere = await budget.limit_changes(OPERATOR)
+        assert all(line.strip() for line in changes(await budget.limits.limit_changes(MODERATOR), UTC, locale))
+    everywhere = await budget.limits.limit_changes(OPERATOR)
     assert {(one.platform, one.workspace_id) for one in everywhere} == {("discord", "w1")}
 
 
@@ -143,7 +143,7 @@ async def test_the_week_is_reported_once_on_monday_to_the_channel_for_alerts(
     clock.at = datetime(2026, 11, 18, 12, tzinfo=UTC).timestamp()
     for workspace in ("w1", "w2"):
         moderator = dataclasses.replace(member("mod", workspace=workspace), is_moderator=True)
-        await budget.set_alert_channel(moderator, f"alerts-{workspace}")
+        await budget.limits.set_alert_channel(moderator, f"alerts-{workspace}")
     await spend(budget, "a", 2, member("ann"))
     await spend(budget, "b", 1, member("bob"))
     sent: list[tuple[AlertPlace, Notice]] = []
@@ -155,7 +155,7 @@ async def test_the_week_is_reported_once_on_monday_to_the_channel_for_alerts(
         sent.append((place, notice))
         broken.append(False)
 
-    reports = WeeklyReports(budget.ledger, budget.rules, state)
+    reports = WeeklyReports(budget.ledger, budget.limits.rules, state)
     for day, hour, n_sent in ((22, 12, 0), (23, 7, 0), (23, 9, 0), (23, 10, 1), (23, 11, 1), (30, 10, 1)):
         clock.at = datetime(2026, 11, day, hour, tzinfo=UTC).timestamp()
         broken[:] = [hour == 9]

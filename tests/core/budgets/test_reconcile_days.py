@@ -11,7 +11,7 @@ import pytest
 
 from core.budgets.erased_requests import ErasedRequests
 from core.budgets.reconcile import Books, Reconciliation
-from core.budgets.service import BudgetService
+from core.budgets.service import Budgets
 from core.domain.errors import ProviderUnavailable
 from core.domain.job import Job, JobState, Receipt, Remote, ReplyAddress, Source
 from core.domain.parameters.spec import Parameters
@@ -62,7 +62,7 @@ class World:
     def __init__(self, database: Database, folder: Path, provider: Provider | None = None) -> None:
         self.database = database
         self.clock = HandClock()
-        self.desk = BudgetService(make_ledger(database, self.clock), FixedPrice())  # type: ignore[arg-type]
+        self.desk = Budgets(make_ledger(database, self.clock), FixedPrice())  # type: ignore[arg-type]
         vault = Vault.open(None, folder)
         self.store = SqlJobStore(database, vault, self.clock)
         self.state = SqlAppState(database, vault, self.clock)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from core.budgets.reports.chart_spec import drawing
-from core.budgets.service import BudgetService
+from core.budgets.service import Budgets
 from core.domain.errors import InvalidParameters, LimitReached, NotAllowed, Paused
 from core.domain.job import Requester
 from core.domain.limits import Measure, Rule, ScopeKind, Window
@@ -52,21 +52,19 @@ async def database(any_database_url: str) -> AsyncIterator[Database]:
         await opened.close()
 
 
-def desk(database: Database, clock: HandClock, *rules: Rule, **settings: Any) -> BudgetService:
-    return BudgetService(make_ledger(database, clock, *rules, **settings), FixedPrice())  # type: ignore[arg-type]
+def desk(database: Database, clock: HandClock, *rules: Rule, **settings: Any) -> Budgets:
+    return Budgets(make_ledger(database, clock, *rules, **settings), FixedPrice())  # type: ignore[arg-type]
 
 
-async def spend(budget: BudgetService, key: str, usd: float, who: Requester | None = None) -> None:
+async def spend(budget: Budgets, key: str, usd: float, who: Requester | None = None) -> None:
     request = job(key, usd, who)
     assert isinstance(await budget.ledger.hold(request), Granted)
     await budget.ledger.settle(key, amount_nanousd=request.amount_nanousd, megapixels=Decimal(request.megapixels))
 
 
-async def set_day(
-    budget: BudgetService, usd: float | None, scope: ScopeKind = ScopeKind.USER, scope_id: str = ""
-) -> Any:
+async def set_day(budget: Budgets, usd: float | None, scope: ScopeKind = ScopeKind.USER, scope_id: str = "") -> Any:
     amount = None if usd is None else round(usd * USD)
-    return await budget.set_limit(MODERATOR, scope, scope_id, Measure.USD, Window.DAY, amount)
+    return await budget.limits.set_limit(MODERATOR, scope, scope_id, Measure.USD, Window.DAY, amount)
 
 
 async def test_a_moderators_limit_counts_at_once_in_every_process_and_also_what_was_spent_before(
@@ -88,8 +86,8 @@ async def test_every_change_is_kept_with_who_when_and_what(database: Database, c
     await set_day(budget, 2)
     clock.at += 60
     await set_day(budget, 3)
-    await budget.pause(MODERATOR, True)
-    newest = await budget.limit_changes(MODERATOR)
+    await budget.limits.pause(MODERATOR, True)
+    newest = await budget.limits.limit_changes(MODERATOR)
     assert [(change.action, change.old, change.new, change.actor_id) for change in newest] == [
         ("pause", "open", "paused", "mod"),
         ("limit", str(2 * USD), str(3 * USD), "mod"),
@@ -112,7 +110,7 @@ async def test_nobody_changes_limits_beyond_the_own_place(
     database: Database, clock: HandClock, actor: Requester, scope: ScopeKind, scope_id: str
 ) -> None:
     with pytest.raises(NotAllowed):
-        await desk(database, clock).set_limit(actor, scope, scope_id, Measure.USD, Window.DAY, USD)
+        await desk(database, clock).limits.set_limit(actor, scope, scope_id, Measure.USD, Window.DAY, USD)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +128,7 @@ async def test_limits_that_mean_nothing_are_refused(
     database: Database, clock: HandClock, scope: ScopeKind, measure: Measure, window: Window, amount: int
 ) -> None:
     with pytest.raises(InvalidParameters):
-        await desk(database, clock).set_limit(MODERATOR, scope, "", measure, window, amount)
+        await desk(database, clock).limits.set_limit(MODERATOR, scope, "", measure, window, amount)
 
 
 async def test_a_moderator_sees_the_limits_of_the_workspace_with_their_use(
@@ -149,14 +147,14 @@ async def test_a_moderator_sees_the_limits_of_the_workspace_with_their_use(
 
 async def test_a_moderators_pause_stops_the_own_workspace_only(database: Database, clock: HandClock) -> None:
     budget = desk(database, clock)
-    await budget.pause(MODERATOR, True)
+    await budget.limits.pause(MODERATOR, True)
     with pytest.raises(Paused) as cheap:
         await budget.check_open(member())
     with pytest.raises(Paused):
         await desk(database, clock).ledger.hold(job("a"))
     assert cheap.value.by == "moderator"
     await budget.check_open(member(workspace="w2"))
-    await budget.pause(MODERATOR, False)
+    await budget.limits.pause(MODERATOR, False)
     await budget.check_open(member())
     await budget.ledger.hold(job("a"))
 
@@ -166,7 +164,7 @@ async def test_an_operators_pause_stops_everything_play_money_too_but_no_running
 ) -> None:
     budget = desk(database, clock)
     await budget.ledger.hold(job("running"))
-    await budget.pause(OPERATOR, True)
+    await budget.limits.pause(OPERATOR, True)
     for request in (job("a"), job("b", enforce=False)):
         with pytest.raises(Paused) as refused:
             await budget.ledger.hold(request)
@@ -174,8 +172,8 @@ async def test_an_operators_pause_stops_everything_play_money_too_but_no_running
     assert isinstance(await budget.ledger.hold(job("running")), Granted)
     await budget.ledger.settle("running", amount_nanousd=USD, megapixels=Decimal(10))
     with pytest.raises(NotAllowed):
-        await budget.pause(member(), False)
-    await budget.pause(OPERATOR, False)
+        await budget.limits.pause(member(), False)
+    await budget.limits.pause(OPERATOR, False)
     await budget.ledger.hold(job("a"))
 
 
@@ -183,7 +181,7 @@ async def test_a_sponsor_pays_for_the_channel_and_members_keep_their_own_budget(
     database: Database, clock: HandClock
 ) -> None:
     budget = desk(database, clock, default_money(2), day_usd(ScopeKind.WORKSPACE, 100))
-    (running_budget,) = await budget.sponsor(MODERATOR, "c1", 20 * USD, clock.at + 6 * DAY_S)
+    (running_budget,) = await budget.limits.sponsor(MODERATOR, "c1", 20 * USD, clock.at + 6 * DAY_S)
     assert running_budget.amount_nanousd == 20 * USD
     await spend(budget, "a", 15)
     statuses = await budget.ledger.statuses(member())
@@ -197,7 +195,7 @@ async def test_when_the_sponsors_budget_does_not_suffice_the_members_own_limits_
     database: Database, clock: HandClock
 ) -> None:
     budget = desk(database, clock, default_money(2))
-    await budget.sponsor(MODERATOR, "c1", 3 * USD, clock.at + DAY_S)
+    await budget.limits.sponsor(MODERATOR, "c1", 3 * USD, clock.at + DAY_S)
     await spend(budget, "a", 2.5)
     await spend(budget, "b", 1.5)
     with pytest.raises(LimitReached) as refused:
@@ -208,24 +206,26 @@ async def test_when_the_sponsors_budget_does_not_suffice_the_members_own_limits_
 
 async def test_a_sponsor_ends_with_its_time_or_when_it_is_ended(database: Database, clock: HandClock) -> None:
     budget = desk(database, clock, default_money(2))
-    await budget.sponsor(MODERATOR, "c1", 20 * USD, clock.at + DAY_S)
-    assert len(await budget.sponsor(MODERATOR, "c1", 30 * USD, clock.at + DAY_S)) == 1, "a new one replaces the old one"
-    assert await budget.sponsor(MODERATOR, "c1", None) == []
+    await budget.limits.sponsor(MODERATOR, "c1", 20 * USD, clock.at + DAY_S)
+    assert len(await budget.limits.sponsor(MODERATOR, "c1", 30 * USD, clock.at + DAY_S)) == 1, (
+        "a new one replaces the old one"
+    )
+    assert await budget.limits.sponsor(MODERATOR, "c1", None) == []
     with pytest.raises(LimitReached):
         await budget.ledger.hold(job("a", 3))
-    await budget.sponsor(MODERATOR, "c1", 20 * USD, clock.at + DAY_S)
+    await budget.limits.sponsor(MODERATOR, "c1", 20 * USD, clock.at + DAY_S)
     clock.at += DAY_S
     with pytest.raises(LimitReached):
         await budget.ledger.hold(job("b", 3))
     with pytest.raises(InvalidParameters):
-        await budget.sponsor(MODERATOR, "c1", 20 * USD, clock.at)
+        await budget.limits.sponsor(MODERATOR, "c1", 20 * USD, clock.at)
     with pytest.raises(NotAllowed):
-        await budget.sponsor(member(), "c1", 20 * USD, clock.at + DAY_S)
+        await budget.limits.sponsor(member(), "c1", 20 * USD, clock.at + DAY_S)
 
 
 async def test_jobs_at_once_are_limited_where_a_sponsor_pays_as_well(database: Database, clock: HandClock) -> None:
     budget = desk(database, clock, running(ScopeKind.USER, 1))
-    await budget.sponsor(MODERATOR, "c1", 20 * USD, clock.at + DAY_S)
+    await budget.limits.sponsor(MODERATOR, "c1", 20 * USD, clock.at + DAY_S)
     await budget.ledger.hold(job("a"))
     assert not isinstance(await budget.ledger.hold(job("b")), Granted)
 
@@ -329,12 +329,12 @@ async def test_the_operators_limit_holds_at_run_time_and_no_moderator_lifts_it(
     place = f"{who.platform}:{who.workspace_id}"
     address = {"everything": "", "platform": who.platform, "workspace": place, "channel": f"{place}:c1"}
     told = address.get(kind, f"{who.platform}:ann")
-    shown = await budget.set_limit(OPERATOR, ScopeKind(kind), told, Measure.USD, Window.DAY, 2 * USD)
+    shown = await budget.limits.set_limit(OPERATOR, ScopeKind(kind), told, Measure.USD, Window.DAY, 2 * USD)
     assert [s.limit.amount for s in shown if s.limit.source == "operator"] == [2 * USD]
     moderated = ScopeKind(kind) if kind not in ("everything", "platform") else ScopeKind.WORKSPACE
-    await budget.set_limit(MODERATOR, moderated, "", Measure.USD, Window.DAY, 50 * USD)
+    await budget.limits.set_limit(MODERATOR, moderated, "", Measure.USD, Window.DAY, 50 * USD)
     with pytest.raises(LimitReached) as refused:
         await elsewhere.ledger.hold(job("a", 3, who))
     assert refused.value.status.limit.amount == 2 * USD
-    await budget.set_limit(OPERATOR, ScopeKind(kind), told, Measure.USD, Window.DAY, None)
+    await budget.limits.set_limit(OPERATOR, ScopeKind(kind), told, Measure.USD, Window.DAY, None)
     assert isinstance(await elsewhere.ledger.hold(job("b", 3, who)), Granted)

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from core.budgets.service import BudgetService
+from core.budgets.service import Budgets
 from core.domain.errors import LimitReached
 from core.domain.limits import Measure, Rule, ScopeKind, Window
 from core.storage.database import Database
@@ -49,8 +49,8 @@ async def database(any_database_url: str) -> AsyncIterator[Database]:
         await opened.close()
 
 
-def made(database: Database, clock: HandClock, *rules: Rule) -> BudgetService:
-    return BudgetService(make_ledger(database, clock, *rules), FixedPrice())  # type: ignore[arg-type]
+def made(database: Database, clock: HandClock, *rules: Rule) -> Budgets:
+    return Budgets(make_ledger(database, clock, *rules), FixedPrice())  # type: ignore[arg-type]
 
 
 def by_person(measure: Measure, amount: int, **where: Any) -> Rule:
@@ -76,7 +76,7 @@ async def test_a_sponsor_in_ones_own_server_lifts_no_rule_of_the_operator(
     clock = HandClock()
     who = member(roles=("art",))
     budget = made(database, clock, default_money(5), day_usd(ScopeKind.WORKSPACE, 25), own)
-    await budget.sponsor(MODERATOR, "c1", 1000 * USD, clock.at + DAY_S)
+    await budget.limits.sponsor(MODERATOR, "c1", 1000 * USD, clock.at + DAY_S)
     held = 0
     for n in range(30):
         try:
@@ -91,8 +91,8 @@ async def test_a_sponsor_in_ones_own_server_lifts_no_rule_of_the_operator(
 async def test_a_ban_by_a_moderator_stays_where_a_sponsor_pays(database: Database) -> None:
     clock = HandClock()
     budget = made(database, clock, default_money(5))
-    await budget.sponsor(MODERATOR, "c1", 1000 * USD, clock.at + DAY_S)
-    await budget.set_limit(MODERATOR, ScopeKind.USER, "ann", Measure.USD, Window.DAY, 0)
+    await budget.limits.sponsor(MODERATOR, "c1", 1000 * USD, clock.at + DAY_S)
+    await budget.limits.set_limit(MODERATOR, ScopeKind.USER, "ann", Measure.USD, Window.DAY, 0)
     with pytest.raises(LimitReached):
         await budget.ledger.hold(job("a", 1))
 
@@ -136,7 +136,7 @@ class SponsorMachine(RuleBasedStateMachine):
     def a_moderator_sponsors(self, place: str, dollars: int | None) -> None:
         moderator = dataclasses.replace(member("mod", workspace=place), is_moderator=True)
         amount = None if dollars is None else dollars * USD
-        self.run(self.budget.sponsor(moderator, "c1", amount, self.clock.at + DAY_S))
+        self.run(self.budget.limits.sponsor(moderator, "c1", amount, self.clock.at + DAY_S))
 
     @rule(
         who=st.sampled_from(["ann", "bob"]),

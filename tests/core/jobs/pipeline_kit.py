@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, inspect, select
 
 from bot.http.signed_links import FileLinks
-from core.accounts.records import Members
+from core.accounts.service import Accounts
 from core.domain.errors import DeliveryUnavailable
 from core.domain.job import Job, JobState, ReplyAddress, Requester, Source, UpscaleRequest, job_id_for
 from core.domain.limits import Rule
@@ -32,7 +32,7 @@ from core.jobs.eta import FinishTimes
 from core.jobs.event_bus import JobFeed
 from core.jobs.maintenance import Janitor
 from core.jobs.null_adapter import SilentAdapter
-from core.jobs.service import UpscaleService
+from core.jobs.service import JobService
 from core.jobs.steps import Next, Pipeline, PipelineSettings, Tools
 from core.jobs.steps.runner import StorageTrouble
 from core.net.fetch import SourceFetcher
@@ -151,8 +151,10 @@ class FakeEngine:
         return [name for name, step in self.steps.items() if step != "end"]
 
 
-class OpenDesk:
-    """The part of the budget desk that a request meets; everything is open."""
+class OpenBudgets:
+    """The part of the budgets that a request meets; everything is open."""
+
+    limits = None
 
     async def check_open(self, actor: Requester) -> None:
         """Open."""
@@ -207,9 +209,9 @@ class World:
         self.ledger = SqlLedger(LedgerDatabase(self.database, pauses_s=(0.0,)), self.clock, limits)
         self.tools = self.make_tools()
         self.pipeline = Pipeline(self.tools)
-        desk: Any = OpenDesk()
-        self.members = Members(self.tools, self.state, desk)
-        self.service = UpscaleService(self.tools, self.engine, self.members, desk, allow_unsafe=False)
+        budgets: Any = OpenBudgets()
+        self.members = Accounts(self.tools, self.state, budgets)
+        self.service = JobService(self.tools, self.engine, self.members, budgets, allow_unsafe=False)
         engine: Any = self.engine
         self.janitor = Janitor(self.pipeline, engine, self.members, self.ledger, retention_s=7 * 86_400)
         async with self.database.read() as connection:

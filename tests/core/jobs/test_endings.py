@@ -116,7 +116,7 @@ async def test_an_error_of_the_database_is_told_without_writing_to_it(
         raise trouble
 
     monkeypatch.setattr(w.tools.store, "add_incident", away)
-    assert isinstance(await w.service.unforeseen("chat", trouble), StorageUnavailable)
-    unforeseen = await w.service.unforeseen("chat", ZeroDivisionError())
+    assert isinstance(await w.service.incidents.unforeseen("chat", trouble), StorageUnavailable)
+    unforeseen = await w.service.incidents.unforeseen("chat", ZeroDivisionError())
     assert isinstance(unforeseen, InternalError)
     assert unforeseen.reference

@@ -25,7 +25,7 @@ from core.domain.errors import (
 from core.domain.events import Finished, JobEvent, PriceAsked, Progressed
 from core.domain.identity import Place
 from core.domain.job import JobState, ReplyAddress, Requester, Source
-from core.jobs.service import UpscaleService
+from core.jobs.service import JobService
 from core.ports import Change, LogOnly, PlaceFacts, RemoteRunning
 from tests.core.jobs.pipeline_kit import ANN, BOB, MOD, USD, World, world
 from tests.fakes.core import until
@@ -45,7 +45,7 @@ async def test_a_stranger_whom_the_operator_does_not_pay_for_leaves_nothing_held
 
     guests = AllowList(AllowSettings(), w.state, w.clock, LogOnly(), facts)
     engine: Any = w.engine
-    service = UpscaleService(w.tools, engine, w.members, w.service._budget, allow_unsafe=False, guests=guests)
+    service = JobService(w.tools, engine, w.members, w.service.budgets, allow_unsafe=False, guests=guests)
     with pytest.raises(NotAdmitted):
         await service.request(w.request(requester=EVE))
     assert (w.engine.steps, await service.history(EVE), list(w.folder.glob("jobs/*"))) == ({}, [], [])
@@ -110,13 +110,13 @@ async def test_safety_off_is_refused_when_asked_for_and_gives_way_when_it_is_a_d
 
 
 async def test_saved_defaults_count_until_something_is_said(w: World) -> None:
-    await w.service.set_defaults(ANN, "creative steps=40 seed=5")
+    await w.service.accounts.set_defaults(ANN, "creative steps=40 seed=5")
     plain = await w.ask(fields={})
     said = await w.ask(text="steps=10", fields={})
     assert (plain.parameters.creativity, plain.parameters.steps) == (0.6, 40)
     assert plain.parameters.seed != 5
     assert said.parameters.steps == 10
-    assert await w.service.set_defaults(ANN, "") == {}
+    assert await w.service.accounts.set_defaults(ANN, "") == {}
 
 
 async def test_the_estimate_of_a_batch_is_the_price_that_will_be_asked(w: World) -> None:
@@ -185,7 +185,7 @@ async def test_a_member_can_take_everything_along_and_be_forgotten(w: World) -> 
     import zipfile
 
     job = await w.done()
-    path = await w.service.export(ANN)
+    path = await w.service.accounts.export(ANN)
     try:
         with zipfile.ZipFile(path) as archive:
             record = json.loads(archive.read("data.json"))
@@ -194,7 +194,7 @@ async def test_a_member_can_take_everything_along_and_be_forgotten(w: World) -> 
             assert "fake://" not in archive.read("data.json").decode()
     finally:
         path.unlink()
-    assert await w.service.erase(ANN) == 1
+    assert await w.service.accounts.erase(ANN) == 1
     assert await w.service.history(ANN) == []
     assert await w.store.get(job.id) is None
 

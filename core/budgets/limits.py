@@ -1,4 +1,4 @@
-"""The budget desk's rules: limits, pauses, sponsors, alert channels; who may change them, and what makes no sense."""
+"""Limits, pauses, extras, sponsors, alert channels: who may change them, and what makes no sense."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from core.domain.identity import TEAM_SCOPED
 from core.domain.job import Requester
 from core.domain.limits import Extra, Limit, LimitChange, LimitStatus, Measure, Rule, Scope, ScopeKind, Sponsor, Window
 from core.domain.windows import span
+from core.ports import Guests
+from core.presentation import moderation_texts
 from core.storage.ledger import SqlLedger
 from core.storage.ledger.rule_store import SqlRules
 
@@ -31,12 +33,14 @@ _ADDRESSES = {
 }
 
 
-class RuleChanges:
+class Limits:
     """Changes of rules by moderators (their own workspace) and the operator. Every change is kept with who and when."""
 
-    def __init__(self, ledger: SqlLedger) -> None:
+    def __init__(self, ledger: SqlLedger, guests: Guests | None = None) -> None:
+        """`guests` knows which member is the operator."""
         self.ledger = ledger
         self.rules = SqlRules(ledger)
+        self._guests = guests
 
     @property
     def zone(self) -> ZoneInfo:
@@ -117,10 +121,25 @@ class RuleChanges:
         ends_at = span(rule.window, self.ledger.clock.now(), self.zone).ends_at
         return LimitStatus(Limit(scope, rule.measure, rule.window, rule.amount or 0, rule.source), 0, 0, ends_at)
 
-    async def add_extra(
-        self, actor: Requester, member_id: str, amount_nanousd: int, window: Window
-    ) -> tuple[Sequence[LimitStatus], float]:
-        """More money for a member of the own workspace until this window ends; the member's limits, and when it ends.
+    async def applying(self, actor: Requester) -> Sequence[LimitStatus]:
+        """The limits that apply to the actor here, narrowest first."""
+        return await self.ledger.statuses(actor)
+
+    async def paused(self, actor: Requester) -> bool:
+        """Whether new jobs are paused where this person is."""
+        return await self.ledger.paused(actor) is not None
+
+    async def limit_history(self, actor: Requester, *, limit: int = 20) -> Sequence[str]:
+        """`limit_changes` as a line each."""
+        return moderation_texts.changes(await self.limit_changes(actor, limit=limit), self.zone, actor.locale)
+
+    async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: Window) -> str:
+        """`give_extra`, and a sentence that says so."""
+        ends_at = await self.give_extra(actor, member_id, amount_nanousd, window)
+        return moderation_texts.extra_given(amount_nanousd, ends_at, self.zone, actor.locale)
+
+    async def give_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: Window) -> float:
+        """More money for a member of the own workspace until this window ends; when that is, in unix seconds.
 
         Lifts nothing that the operator ruled. Raises NotAllowed, InvalidParameters.
         """
@@ -137,8 +156,7 @@ class RuleChanges:
         extra = Extra(actor.platform, actor.workspace_id, member_id, amount_nanousd, ends_at)
         await self.rules.add_extra(actor, extra)
         log.info("extra_given", platform=actor.platform, window=window)
-        who = Requester(actor.platform, member_id, workspace_id=actor.workspace_id)
-        return [s for s in await self.ledger.statuses(who) if s.limit.scope.kind is ScopeKind.USER], ends_at
+        return ends_at
 
     async def limit_changes(self, actor: Requester, *, limit: int = 50) -> Sequence[LimitChange]:
         """Who changed what and when in the own workspace, newest first; the operator outside one sees every place's."""
@@ -184,7 +202,8 @@ class RuleChanges:
         check_moderator(actor)
         if not actor.workspace_id:
             raise NotAllowed(needs="moderator")
-        await self.rules.set_alert_channel(actor, channel_id, everything=actor.is_operator)
+        operator = actor.is_operator or (self._guests is not None and await self._guests.is_operator(actor))
+        await self.rules.set_alert_channel(actor, channel_id, everything=operator)
 
 
 def _own_id(actor: Requester, scope: ScopeKind, scope_id: str) -> str:

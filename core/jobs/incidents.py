@@ -1,0 +1,39 @@
+"""What nobody foresaw: logged once, kept, and shown to people as a reference that the operator can look up."""
+
+from __future__ import annotations
+
+import structlog
+
+from core.domain.errors import InternalError, StorageUnavailable, UpscaleError
+from core.domain.errors.reference import new_reference
+from core.jobs.context import Tools
+from core.storage.database import DATABASE_ERRORS
+
+log = structlog.get_logger(__name__)
+
+
+class Incidents:
+    """`core.ports.IncidentService`."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    async def incident(self, area: str, error: BaseException) -> str:
+        """Log the unforeseen once and return the reference that people are shown."""
+        reference = new_reference()
+        log.error("incident", reference=reference, area=area, exc_info=error)
+        self._tools.metrics.incident(area)
+        try:
+            await self._tools.store.add_incident(reference, area=area, kind=type(error).__name__, job_id="")
+        except DATABASE_ERRORS as away:
+            log.error("incident_not_kept", reference=reference, kind=type(away).__name__)
+        return reference
+
+    async def unforeseen(self, area: str, error: BaseException) -> UpscaleError:
+        """Whatever a handler met, as a member of the tree. A database that is away is not written to."""
+        if isinstance(error, UpscaleError):
+            return error
+        if isinstance(error, (*DATABASE_ERRORS, ConnectionError, TimeoutError)):
+            log.error("storage_unavailable", area=area, kind=type(error).__name__)
+            return StorageUnavailable()
+        return InternalError(reference=await self.incident(area, error))
