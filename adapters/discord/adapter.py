@@ -185,7 +185,6 @@ class DiscordAdapter:
         return await self._owners.facts(place)
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
-        """The address for HTTP interactions, when they are switched on."""
         return self._ingress.routes() if self._ingress is not None else []
 
     async def problem(self) -> str | None:

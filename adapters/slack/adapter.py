@@ -153,7 +153,6 @@ class SlackAdapter:
             self._sockets = None
 
     async def close(self) -> None:
-        """Close the shared session. Only after every job is handed over."""
         if self._session is not None:
             await self._session.close()
 
@@ -227,7 +226,6 @@ class SlackAdapter:
     # ------------------------------------------------------------------ other ports
 
     def reply(self, address: ReplyAddress, memo: ReplyMemo) -> Reply:
-        """The message of a job, from its stored address and notes."""
         desk, notes = self._parts(), Notebook(memo)
         poster = Poster(desk.api, desk.responses, address, notes, desk.clock)
         deliverer = Deliverer(desk.uploader, desk.media, poster, notes)

@@ -67,11 +67,9 @@ class WebAdapter:
             log.warning("ended_sessions_not_read", kind=type(error).__name__)
 
     def reply(self, address: ReplyAddress, memo: ReplyMemo) -> Reply:
-        """The page follows events itself."""
         return WebReply(self._context.media)
 
     async def download(self, source: Source) -> Download:
-        """The page has uploads and links, never attachments."""
         raise DownloadFailed(reason="gone")
 
     async def notify(self, workspace_id: str, channel_id: str, notice: Notice) -> None:
@@ -82,7 +80,6 @@ class WebAdapter:
         return None if self._serving else "not serving"
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
-        """Everything the page answers to."""
         groups = (self._jobs.routes(), self._budget.routes(), self._operator.routes(), self._pages.guarded_routes())
         closed = [route for group in groups for route in group]
         wrapped = [self._wrap(route, needs_login=True) for route in closed]

@@ -59,5 +59,4 @@ class Settings(BaseModel):
 
     @property
     def token(self) -> str | None:
-        """The token in clear, for comparing only."""
         return self.web_token.get_secret_value() if self.web_token is not None else None

@@ -58,7 +58,6 @@ class Connections:
         return True
 
     def leave(self, handler: BoundedHandler) -> None:
-        """Count a connection out. Repeatable."""
         client = self._all.pop(handler, None)
         if client is not None:
             self._of_client[client].pop(handler, None)

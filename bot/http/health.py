@@ -46,7 +46,6 @@ class Health:
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def add(self, name: str, check: Check) -> None:
-        """Ask this check from now on."""
         self._checks[name] = check
         self._answer = None
 

@@ -74,7 +74,6 @@ class PrometheusMetrics:
         return generate_latest(self.registry)
 
     def job(self, platform: str, state: str) -> None:
-        """Count one job reaching a state."""
         self._jobs.labels(platform, state).inc()
 
     def stage(self, stage: str, seconds_s: float, job_id: str) -> None:
@@ -84,16 +83,13 @@ class PrometheusMetrics:
             self._spans.stage(stage, seconds_s, job_id)
 
     async def close(self) -> None:
-        """Send the spans that are left."""
         if self._spans is not None:
             await asyncio.to_thread(self._spans.close)
 
     def provider_request(self, call: str, outcome: str) -> None:
-        """Count one request to the provider."""
         self._provider.labels(call, outcome).inc()
 
     def delivered(self, platform: str, shape: str) -> None:
-        """Count one delivery."""
         self._deliveries.labels(platform, shape).inc()
 
     def money(self, kind: Literal["held", "charged", "released"], nanousd: int) -> None:
@@ -101,9 +97,7 @@ class PrometheusMetrics:
         self._dollars.labels(kind).inc(max(0, nanousd) / NANOUSD_PER_USD)
 
     def level(self, name: Level, value: float) -> None:
-        """Set a figure that goes up and down."""
         self._levels[name].set(value)
 
     def incident(self, area: str) -> None:
-        """Count one unforeseen error."""
         self._incidents.labels(area).inc()

@@ -40,7 +40,6 @@ class AlertSender:
         self._pending: set[asyncio.Task[None]] = set()
 
     def tell(self, news: OperatorNews) -> None:
-        """Log it, and send it in the background."""
         log.warning("operator_news", news=repr(news))
         if len(self._pending) >= _MOST_PENDING:
             return
@@ -54,7 +53,6 @@ class AlertSender:
         await self._everywhere(lambda locale: _halted_notice(halted, locale))
 
     async def close(self) -> None:
-        """Give up what is not sent yet."""
         for task in self._pending:
             task.cancel()
         await asyncio.gather(*self._pending, return_exceptions=True)

@@ -43,7 +43,6 @@ class StageSpans:
         return cls(endpoint, version) if endpoint else None
 
     def stage(self, stage: str, seconds_s: float, job_id: str) -> None:
-        """A step of this job ended now and took so long."""
         digest = hashlib.sha256(job_id.encode()).digest()
         parent = self._trace.SpanContext(
             trace_id=int.from_bytes(digest[:16], "big"),
@@ -58,6 +57,5 @@ class StageSpans:
         span.end(ended_ns)
 
     def close(self) -> None:
-        """Send what is left, for ten seconds at most."""
         self._provider.force_flush(10_000)
         self._provider.shutdown()

@@ -116,7 +116,6 @@ class AllowList:
         return known
 
     async def is_operator(self, actor: Requester) -> bool:
-        """Whether this is one of the people whose bot it is."""
         return actor.is_operator or (await self._facts(Place.of_person(actor))).is_own
 
     async def question_for(self, actor: Requester) -> KnownPlace | None:

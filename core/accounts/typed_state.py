@@ -30,7 +30,6 @@ class TypedState(Generic[T]):
             return None
 
     async def put(self, key: str, value: T) -> None:
-        """Store it, replacing what was there."""
         await self._state.put(self._area, key, self._codec.dump_python(value, mode="json"), ttl_s=self._ttl_s)
 
     async def delete(self, key: str) -> None:
@@ -38,7 +37,6 @@ class TypedState(Generic[T]):
         await self._state.delete(self._area, key)
 
     async def count(self) -> int:
-        """How many there are."""
         return len(await self._state.keys(self._area))
 
     async def all(self) -> Sequence[T]:

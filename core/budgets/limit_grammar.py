@@ -129,7 +129,6 @@ class _Reader:
             self.problems.append(ParameterProblem("quota", word[:60], "type", _EXAMPLE))
 
     def result(self, *, needs_amount: bool) -> LimitWords:
-        """The limit, or every problem."""
         measure = self.measure or Measure.USD
         if self.scope is None:
             self.problems.append(ParameterProblem("scope", "", "missing_value", self._dialect.examples))

@@ -122,11 +122,9 @@ class Limits:
         return LimitStatus(Limit(scope, rule.measure, rule.window, rule.amount or 0, rule.source), 0, 0, ends_at)
 
     async def applying(self, actor: Requester) -> Sequence[LimitStatus]:
-        """The limits that apply to the actor here, narrowest first."""
         return await self.ledger.statuses(actor)
 
     async def paused(self, actor: Requester) -> bool:
-        """Whether new jobs are paused where this person is."""
         return await self.ledger.paused(actor) is not None
 
     async def limit_history(self, actor: Requester, *, limit: int = 20) -> Sequence[str]:

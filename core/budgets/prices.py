@@ -67,7 +67,6 @@ class PriceBook:
         self._known: dict[str, _Known] = {}
 
     async def unit_price(self, model: ModelSpec = MODELS.default) -> int:
-        """Nano-dollars per output megapixel of this model."""
         async with self._lock:
             known = self._known.get(model.id) or await self._load(model)
             now = self._clock.now()

@@ -144,7 +144,6 @@ class Budgets:
         await self.limits.rules.note_presets(actor, subject, old, new)
 
     async def export(self, requester: Requester) -> Sequence[Mapping[str, Any]]:
-        """The member's ledger entries, JSON-safe."""
         return await self._usage.entries_of(requester)
 
     async def anonymise(self, requester: Requester) -> int:

@@ -59,10 +59,8 @@ class Place:
 
     @classmethod
     def of_person(cls, who: Requester) -> Place:
-        """The person alone."""
         return cls(who.platform, "user", person_id(who))
 
     @classmethod
     def of_workspace(cls, who: Requester) -> Place | None:
-        """The workspace that they act in, where they do in one."""
         return cls(who.platform, "workspace", who.workspace_id) if who.workspace_id else None

@@ -43,7 +43,6 @@ class JobMedia:
         return MediaFile(path, r.mime, "original", r.width_px, r.height_px, path.stat().st_size)
 
     async def source(self, job: Job) -> MediaFile:
-        """The upright picture as the model got it."""
         if job.input is None or job.images_deleted:
             raise ResultExpired
         await ensure_input(self._tools, job)
@@ -84,7 +83,6 @@ class JobMedia:
             return await self._kept(job, name, make)
 
     async def preview(self, job: Job, *, max_side_px: int, max_bytes: int, of: PictureOf = "result") -> MediaFile:
-        """A reduced picture."""
         full = await self._picture(job, of)
 
         async def make(out: Path) -> MediaFile:

@@ -105,16 +105,13 @@ class StoredMemo:
         self._lock = asyncio.Lock()
 
     async def load(self) -> dict[str, Any]:
-        """The notes."""
         return await self._store.memo(self._job_id)
 
     async def save(self, **values: Any) -> None:
-        """Merge these into the notes."""
         async with self._lock:
             await self._store.save_memo(self._job_id, {**await self.load(), **values})
 
     async def leave(self, message: Mapping[str, Any]) -> None:
-        """Note a message that must still be removed."""
         await self._obligations.owe_removal(self._job, message)
 
 
@@ -180,7 +177,6 @@ class Tools:
         return self.adapters.get(platform, self.fallback_adapter)
 
     def reply(self, job: Job) -> Reply:
-        """The job's one message."""
         return self.adapter(job.reply.platform).reply(job.reply, StoredMemo(self.store, self.obligations, job))
 
     def show(self, job: Job, progress: Progress) -> Job:

@@ -88,7 +88,6 @@ class DiskBudget:
         return (one for one in self._jobs.values() if member in (None, one.member))
 
     def count(self, job_id: str, member: str, n_bytes: int, *, paid: bool = False) -> None:
-        """This job's pictures take so much, until they are deleted."""
         self._jobs[job_id] = _Taken(member, n_bytes, paid)
 
     def paid(self, job_id: str) -> None:

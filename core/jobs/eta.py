@@ -27,7 +27,6 @@ class FinishTimes:
         return self._backend if model == DEFAULT_MODEL else f"{self._backend}:{model}"
 
     async def load(self) -> None:
-        """Read what earlier processes learned."""
         for model in ALL.ids:
             stored = await self._state.get("eta", self._key(model))
             if isinstance(stored, list):

@@ -23,23 +23,21 @@ class SilentReply:
         self._shape = shape
 
     async def ask(self, job: Job) -> None:
-        """Nothing."""
+        pass
 
     async def progress(self, job: Job, progress: Progress) -> None:
-        """Nothing."""
+        pass
 
     async def finished(self, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
-        """The file lies on this machine."""
         return Delivery(self._shape)
 
     async def failed(self, job: Job, notice: Notice) -> None:
-        """Nothing."""
+        pass
 
     async def closed(self, job: Job, notice: Notice) -> None:
-        """Nothing."""
+        pass
 
     async def reachable(self, job: Job) -> bool:
-        """The file lies on this machine."""
         return True
 
 
@@ -53,25 +51,20 @@ class SilentAdapter:
         self._shape: DeliveryKind = shape
 
     async def serve(self, ready: Callable[[], None]) -> None:
-        """Wait to be cancelled."""
         ready()
         await asyncio.Event().wait()
 
     def reply(self, address: ReplyAddress, memo: ReplyMemo) -> SilentReply:
-        """A reply that says nothing."""
         return SilentReply(self._shape)
 
     async def download(self, source: Source) -> Download:
-        """There are no attachments without a platform."""
         raise DownloadFailed(reason="gone")
 
     async def notify(self, workspace_id: str, channel_id: str, notice: Notice) -> None:
-        """Nothing."""
+        pass
 
     def routes(self) -> Sequence[Any]:
-        """None."""
         return ()
 
     async def problem(self) -> str | None:
-        """Always well."""
         return None

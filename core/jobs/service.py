@@ -62,7 +62,6 @@ class JobService:
 
     @property
     def draining(self) -> bool:
-        """True while this process shuts down."""
         return self._draining
 
     def drain(self) -> None:
@@ -76,15 +75,11 @@ class JobService:
 
     @property
     def confirm_above_nanousd(self) -> int:
-        """Jobs dearer than this ask first."""
         return self._tools.settings.confirm_above_nanousd
 
     @property
     def play_money(self) -> bool:
-        """Whether this runs on the sandbox model."""
         return not self._tools.upscaler.real_money
-
-    # --- asking --------------------------------------------------------------------------------------------------
 
     async def request(self, request: UpscaleRequest, *, start: bool = True) -> Job:
         """Judge the parameters, write the job, and start it unless `begin` will. The same key is the same job."""
@@ -172,8 +167,6 @@ class JobService:
         needs = quote.estimate_nanousd > self.confirm_above_nanousd
         return money.with_consent(quote, left, needs_confirmation=needs)
 
-    # --- acting on a job -----------------------------------------------------------------------------------------
-
     async def confirm(self, job_id: str, actor: Requester) -> Job:
         """The requester agrees to the price. A second press changes nothing."""
         job = authorization.check_requester(await self._tools.store.get(job_id), actor)
@@ -242,7 +235,6 @@ class JobService:
         return job
 
     async def redeliver(self, job_id: str, actor: Requester, *, reply: ReplyAddress, start: bool = True) -> Job:
-        """Deliver a kept result again, to this address. Free."""
         if self._draining:
             raise Draining
         earlier = authorization.check_visible(await self._tools.store.get(job_id), actor)
@@ -258,7 +250,6 @@ class JobService:
         return await sharing.share(self._tools, job_id, actor)
 
     async def shared(self, job_id: str, signature: str) -> Job:
-        """The job behind such an address."""
         return await sharing.shared(self._tools, job_id, signature)
 
     async def job(self, job_id: str, actor: Requester | None) -> Job:
@@ -268,12 +259,10 @@ class JobService:
 
     @property
     def can_share(self) -> bool:
-        """Whether results can be shown to others under an address."""
         return self._tools.links.public
 
     @property
     def models(self) -> Models:
-        """The models on offer."""
         return self._tools.models
 
     async def recent(self, actor: Requester, *, limit: int) -> Sequence[Job]:
@@ -288,9 +277,7 @@ class JobService:
     async def delete(self, job_id: str, actor: Requester) -> Job:
         """Delete the images, here and at fal; a job that still runs is stopped first."""
         job = authorization.check_may_stop(await self._tools.store.get(job_id), actor)
-        shown = (
-            job.state is JobState.DELIVERING and job.result is not None
-        )  # its button can be seen before the row ends
+        shown = job.state is JobState.DELIVERING and job.result is not None  # its button is seen before the row ends
         if not job.state.terminal and not shown:
             return await self.cancel(job_id, actor)
         return await self.accounts.erase_images(job)
@@ -300,13 +287,9 @@ class JobService:
         return follow_job(self._tools, job_id, after)
 
     async def history(self, actor: Requester, *, limit: int = 10, before: float | None = None) -> Sequence[Job]:
-        """The actor's own last jobs, newest first."""
         return await self._tools.store.history(actor, limit=limit, before=before)
 
-    # --- saying --------------------------------------------------------------------------------------------------
-
     def notice(self, error: UpscaleError, locale: str, job: Job | None = None) -> Notice:
-        """The sentence for this error, with what it cost and what to do."""
         return explain(error, locale, reference=job.id if job else "", charge=charge_of(job))
 
 

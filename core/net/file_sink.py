@@ -59,7 +59,6 @@ class FileSink:
         self._digest.update(chunk)
 
     async def finished(self) -> FetchedFile:
-        """Close the file."""
         await asyncio.to_thread(self._file.close)
         return FetchedFile(self._path, self.bytes, self._digest.hexdigest())
 

@@ -191,7 +191,6 @@ class GuardedResolver(AbstractResolver):
         return found
 
     async def close(self) -> None:
-        """Nothing is held."""
         await self._system.close()
 
 

@@ -14,7 +14,6 @@ _CENT_NANOUSD = NANOUSD_PER_USD // 100
 
 
 def size(width_px: int, height_px: int) -> str:
-    """`2400×1600`."""
     return f"{width_px}×{height_px}"
 
 
@@ -35,7 +34,6 @@ def percent(share: float, locale: str) -> str:
 
 
 def factor_text(factor: float, locale: str) -> str:
-    """`2×`, `1.6×`."""
     return f"{number(factor, locale)}×"
 
 

@@ -103,7 +103,6 @@ def _waiting(position: int | None, locale: str) -> str:
 
 
 def price_line(quote: Quote, locale: str) -> str:
-    """`2400×1600 → 4800×3200 · 16 MP · $1.60`."""
     before, after = size(quote.width_px, quote.height_px), size(quote.out_width_px, quote.out_height_px)
     return f"{before} → {after} · {quote.megapixels} MP · {cents(quote.estimate_nanousd, locale)}"
 

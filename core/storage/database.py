@@ -111,7 +111,6 @@ class Database:
             await connection.execute(text("SELECT 1"))
 
     async def close(self) -> None:
-        """Give back every connection."""
         if self._lane is not None:
             await self._lane.close()
         await self.engine.dispose()

@@ -175,12 +175,10 @@ class SqlJobStore(JobSearches):
             await connection.execute(delete(jobs).where(jobs.c.id == job_id))
 
     async def memo(self, job_id: str) -> dict[str, Any]:
-        """The adapter's notes of a job."""
         text = await self._db.look(lambda connection: connection.execute(_MEMO, {"job": job_id}).scalar())
         notes: dict[str, Any] = json.loads(text) if text is not None else {}
         return notes
 
     async def save_memo(self, job_id: str, memo: Mapping[str, Any]) -> None:
-        """Replace the adapter's notes."""
         values = {"job": job_id, "memo": json.dumps(dict(memo))}
         await self._db.change(lambda connection: connection.execute(_SET, values).rowcount)

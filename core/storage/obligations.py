@@ -107,6 +107,5 @@ class SqlObligations:
         await self._db.change(lambda connection: connection.execute(_FULFIL, {"one": obligation_id}).rowcount)
 
     async def count(self) -> int:
-        """How many are open."""
         count = select(func.count()).select_from(obligations)
         return await self._db.look(lambda connection: connection.execute(count).scalar_one())

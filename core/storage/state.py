@@ -55,12 +55,10 @@ class SqlAppState:
                 await connection.execute(update(app_state).where(where).values(**values))
 
     async def delete(self, area: str, key: str) -> None:
-        """Forget it."""
         async with self._db.write() as connection:
             await connection.execute(delete(app_state).where(app_state.c.area == area, app_state.c.key == key))
 
     async def keys(self, area: str) -> Sequence[str]:
-        """All keys of an area, sorted."""
         kept = or_(app_state.c.expires_at.is_(None), app_state.c.expires_at > self._clock.now())
         async with self._db.read() as connection:
             query = select(app_state.c.key).where(app_state.c.area == area, kept).order_by(app_state.c.key)

@@ -48,7 +48,6 @@ class Buttons:
         await self._desk.run(interaction, lambda answer: self._clicked(answer, action, subject, argument))
 
     async def select(self, interaction: Interaction, action: str, subject: str, values: Sequence[str]) -> None:
-        """One choice in a select."""
         await self._desk.run(interaction, lambda answer: self._selected(answer, action, subject, values))
 
     async def modal(self, interaction: Interaction) -> None:

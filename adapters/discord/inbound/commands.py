@@ -81,8 +81,6 @@ def command(
 
 
 def upscale_command(desk: Desk, menus: Menus) -> app_commands.Command[Any, ..., None]:
-    """`/upscale`."""
-
     async def upscale(interaction: Interaction, given: dict[str, Any]) -> None:
         pictures = [from_attachment(given.pop(name)) for name in _IMAGES if name in given]
         links = [from_link(given.pop("url"))] if given.get("url") else []

@@ -154,7 +154,6 @@ class Answer:
             await self.whisper(payload)
 
     async def update(self, payload: Payload) -> None:
-        """Replace the clicked message."""
         edit = self.interaction.edit_original_response
         await steadily(lambda: edit(view=payload.view(""), attachments=payload.uploads()), self._clock)
 
@@ -166,7 +165,6 @@ class Answer:
         )
 
     async def remove(self) -> None:
-        """Delete the clicked message (or the own answer)."""
         await steadily(self.interaction.delete_original_response, self._clock)
 
     async def _first(

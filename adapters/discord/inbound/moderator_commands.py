@@ -92,7 +92,6 @@ class QueueCommand:
         await answer.show(await self._desk.soon(answer, self._card(answer)))
 
     async def cancel(self, answer: Answer, job_id: str) -> None:
-        """Cancel the chosen one, and show what is left."""
         service = self._desk.service
         job = await self._desk.commits.first(service.cancel(job_id, answer.actor), answer.hold)
         await answer.update(await self._card(answer))

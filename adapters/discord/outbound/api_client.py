@@ -100,7 +100,6 @@ class Rest:
         return await (await self.client()).http.get_message(channel_id, message_id)
 
     async def remove(self, channel_id: int, message_id: int) -> None:
-        """Delete one of the bot's own messages."""
         await self._place(await self.client(), channel_id).get_partial_message(message_id).delete()
 
     async def remove_answer(self, app_id: int, token: str) -> None:

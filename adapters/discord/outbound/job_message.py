@@ -63,7 +63,6 @@ class DiscordReply:
         )
 
     async def ask(self, job: Job) -> None:
-        """The price on a button."""
         await self._put(job, lambda where: cards.asking(job, self._address.locale, **self._reader(job, where)))
 
     async def progress(self, job: Job, progress: Progress) -> None:
@@ -112,14 +111,12 @@ class DiscordReply:
         return Payload(view, tuple((part.path, names[role]) for role, part in parts if part is not None))
 
     async def failed(self, job: Job, notice: Notice) -> None:
-        """What happened, whether it was charged, what to do."""
         messenger = self._messenger(job)
         await closing.withdraw(messenger)
         await messenger.say(Payload(lambda _: draw(cards.failed(job, notice, self._address.locale))))
         await self._tokens.forget(job.id)
 
     async def closed(self, job: Job, notice: Notice) -> None:
-        """Where the picture is instead, what it cost, and how to get it."""
         payload = Payload(lambda _: draw(cards.closed(job, notice, self._address.locale)))
         if job.delivery is not None and job.delivery.elsewhere:
             await closing.close(self._messenger(job), payload)

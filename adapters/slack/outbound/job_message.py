@@ -50,7 +50,6 @@ class SlackReply:
         self._stop_job = stop_job
 
     async def ask(self, job: Job) -> None:
-        """The price, on a button."""
         try:
             await self._put_root(job, render.question(job), sure=True)
         except SlackError as error:
@@ -83,7 +82,6 @@ class SlackReply:
         await self._end_stream(job, good=False, output="")
 
     async def closed(self, job: Job, notice: Notice) -> None:
-        """Where the picture is instead, what it cost, and how to get it."""
         content = render.closed(job, notice)
         try:
             kept = job.delivery is None or not job.delivery.elsewhere

@@ -72,11 +72,9 @@ class Notebook:
         return self._values.get(name)
 
     async def leave(self, **message: str) -> None:
-        """Note a message that must still be removed."""
         await self._memo.leave(message)
 
     async def put(self, **values: Any) -> None:
-        """Note these durably."""
         await self._memo.save(**values)
         if self._values is not None:
             self._values.update(values)
@@ -119,7 +117,6 @@ class Poster:
         return place
 
     def now(self) -> float:
-        """Unix time in seconds."""
         return self._clock.now()
 
     async def direct_channel(self) -> str:

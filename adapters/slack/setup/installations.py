@@ -119,7 +119,6 @@ class Installs:
         return install
 
     async def save(self, install: Install) -> None:
-        """Store a new or renewed install."""
         self._known[install.key] = install
         await self._state.put(AREA, install.key, asdict(install) | {"scopes": list(install.scopes)})
 

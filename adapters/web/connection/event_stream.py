@@ -40,7 +40,6 @@ class EventStreams:
         self._open = 0
 
     def close(self) -> None:
-        """End every stream, so that the server can stop."""
         self._closing.set()
 
     async def serve(self, request: web.Request, job_ids: Sequence[str], after: int) -> web.StreamResponse:

@@ -76,7 +76,6 @@ class Guard:
         self._ended: set[str] = set()
 
     def admit(self, request: web.Request, *, needs_login: bool = True) -> None:
-        """Raise Denied unless this request may be answered."""
         self._check_host(request)
         if request.method not in _SAFE_METHODS or request.path.startswith("/api/"):
             self._check_origin(request)

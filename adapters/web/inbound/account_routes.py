@@ -121,7 +121,6 @@ class BudgetHandlers:
         return web.json_response({"jobs": shown})
 
     async def limits(self, request: web.Request) -> web.StreamResponse:
-        """The limits that apply, narrowest first."""
         actor = actor_of(request)
         return self._limits(await self._service.limits.workspace_limits(actor), actor.locale)
 
@@ -164,7 +163,6 @@ class BudgetHandlers:
         return web.json_response({"paused": paused})
 
     async def defaults(self, request: web.Request) -> web.StreamResponse:
-        """The saved defaults."""
         return web.json_response({"defaults": dict(await self._service.accounts.defaults(actor_of(request)))})
 
     async def set_defaults(self, request: web.Request) -> web.StreamResponse:
@@ -175,7 +173,6 @@ class BudgetHandlers:
         return web.json_response({"defaults": dict(saved)})
 
     async def export(self, request: web.Request) -> web.StreamResponse:
-        """Everything stored, as a ZIP."""
         path = await self._service.accounts.export(actor_of(request))
         return _OneTimeFile(path, headers={"Content-Disposition": disposition("attachment", "upscale-export.zip")})
 

@@ -30,7 +30,6 @@ class ShareHandlers:
         self._page = Template("share.html")
 
     def routes(self) -> list[web.RouteDef]:
-        """Open to whoever holds an address."""
         base = "/share/{job_id}/{signature}"
         return [
             web.get(base, self.page),
@@ -62,7 +61,6 @@ class ShareHandlers:
         return response
 
     async def tile(self, request: web.Request) -> web.StreamResponse:
-        """A piece of the result or of the picture before."""
         return _unlisted(await self._files.tile(request, await self._job(request)))
 
     def _file_handler(self, name: str) -> Any:

@@ -104,7 +104,6 @@ class JobFiles:
         return response
 
     async def preview(self, job: Job) -> MediaFile:
-        """The result, reduced to what a screen shows at once."""
         return await self._media.preview(job, max_side_px=PREVIEW_SIDE_PX, max_bytes=PREVIEW_MAX_BYTES)
 
     async def _thumb(self, job: Job) -> MediaFile:

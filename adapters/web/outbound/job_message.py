@@ -23,7 +23,7 @@ class WebReply:
         """The page shows `job.quote` from the event."""
 
     async def progress(self, job: Job, progress: Progress) -> None:
-        """The page shows it from the event."""
+        pass
 
     async def finished(self, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
         """The file lies on this machine; the page fetches it when somebody looks. What is too large to be loaded whole
@@ -37,11 +37,10 @@ class WebReply:
         return Delivery("page")
 
     async def failed(self, job: Job, notice: Notice) -> None:
-        """The page shows the notice from the event."""
+        pass
 
     async def closed(self, job: Job, notice: Notice) -> None:
-        """The page shows the result from the event."""
+        pass
 
     async def reachable(self, job: Job) -> bool:
-        """The page asks by itself."""
         return True

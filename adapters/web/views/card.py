@@ -293,5 +293,4 @@ def dollars(nanousd: int) -> float:
 
 
 def bytes_text(n_bytes: int, locale: str) -> str:
-    """`12.3 MB`."""
     return mb(n_bytes, locale)

@@ -62,7 +62,6 @@ class Drawing:
     dark: bool
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-safe."""
         return asdict(self)
 
 

@@ -84,7 +84,6 @@ class ModelSpec:
         return words.get(key) or self.words["en"][key]
 
     def request(self, parameters: Parameters, image_url: str) -> dict[str, Value]:
-        """What is sent to the endpoint."""
         values = {each.api_name: getattr(parameters, name) for name, each in self.inputs.items()}
         return {"image_url": image_url, **{name: v for name, v in values.items() if v is not None}, **self.fixed}
 
@@ -138,7 +137,6 @@ class Models(Sequence[ModelSpec]):
 
     @property
     def default(self) -> ModelSpec:
-        """The first one."""
         return self._models[0]
 
     @property

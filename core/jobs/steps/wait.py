@@ -35,7 +35,6 @@ class _Watcher:
         self._changed = asyncio.Event()
 
     async def on_status(self, status: RemoteStatus) -> None:
-        """Publish one status."""
         if isinstance(status, RemoteCompleted):
             if self._running_since is not None:
                 taken_s = self._tools.clock.now() - self._running_since

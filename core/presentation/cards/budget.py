@@ -133,7 +133,6 @@ def _source(limit: Limit, locale: str) -> str:
 
 
 def limit_owner(limit: Limit, locale: str, platform: str = "") -> str:
-    """Whose limit it is."""
     kind = limit.scope.kind
     if kind is ScopeKind.CHANNEL and not limit.scope.id:
         return tr("each channel", locale)

@@ -165,7 +165,6 @@ def repeat_actions(job: Job, locale: str, *, prices: bool = True) -> tuple[Actio
 
 
 def _for_price(name: str, nanousd: int, locale: str) -> str:
-    """`Faithful $0.05`."""
     return f"{name} {cents(nanousd, locale)}"
 
 

@@ -33,7 +33,6 @@ class JobFiles:
         return path
 
     def source(self, job_id: str) -> Path:
-        """The bytes as received."""
         return self.folder(job_id) / "source"
 
     def input(self, job_id: str) -> Path:
@@ -41,7 +40,6 @@ class JobFiles:
         return self.folder(job_id) / "input"
 
     def result(self, job_id: str, mime: str) -> Path:
-        """The full result."""
         return self.folder(job_id) / f"result{suffix_for(mime)}"
 
     def relative(self, path: Path) -> str:

@@ -57,7 +57,6 @@ class ObjectStore:
             raise ValueError(str(error)) from error
 
     async def put(self, name: str, path: Path) -> None:
-        """Store this file, streamed."""
         try:
             async with asyncio.timeout(_TRANSFER_S):
                 await obstore.put_async(
@@ -85,7 +84,6 @@ class ObjectStore:
         return True
 
     async def delete(self, name: str) -> None:
-        """Delete one object."""
         try:
             await obstore.delete_async(self._store, name)
         except FileNotFoundError:
@@ -94,7 +92,6 @@ class ObjectStore:
             raise StorageUnavailable from error
 
     async def delete_below(self, prefix: str, *, older_than: float | None = None) -> int:
-        """Delete page by page."""
         deleted = 0
         try:
             async for page in obstore.list(self._store, prefix, chunk_size=_KEYS_AT_ONCE):

@@ -63,7 +63,6 @@ class Batcher(Generic[Op]):
         return await ticket.future
 
     async def close(self) -> None:
-        """Wait until everything queued is written."""
         if self._worker is not None and not self._worker.done():
             await self._worker
 

@@ -49,7 +49,6 @@ class Keys:
                 return f"u:{place}:{self._mark(scope.platform, scope.id)}"
 
     def shared(self, who: Requester) -> list[str]:
-        """Counters of the places that a job counts for, whoever pays."""
         scopes = [Scope(ScopeKind.EVERYTHING), Scope(ScopeKind.PLATFORM, who.platform)]
         if who.workspace_id:
             scopes.append(Scope(ScopeKind.WORKSPACE, who.platform, who.workspace_id, who.workspace_id))

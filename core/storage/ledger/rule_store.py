@@ -162,8 +162,6 @@ class SqlRules:
         return await self._ledger.database.read(work)
 
     async def limits(self, platform: str, workspace_id: str) -> Sequence[Rule]:
-        """The limits that the workspace's moderators have set."""
-
         async def work(connection: AsyncConnection) -> Sequence[Rule]:
             c = t.limits.c
             query = select(t.limits).where(c.platform == platform, c.workspace_id == workspace_id)

@@ -62,7 +62,6 @@ class Rules:
     _plans: dict[tuple[object, ...], Plan] = field(default_factory=dict)
 
     def paused(self, who: Requester) -> Literal["operator", "moderator"] | None:
-        """Who has paused new jobs here, if anybody."""
         if "" in self.pauses:
             return "operator"
         return "moderator" if who.workspace_id and place_key(who.platform, who.workspace_id) in self.pauses else None

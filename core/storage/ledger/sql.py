@@ -84,7 +84,6 @@ class SqlLedger:
         return cast(HoldAnswer, await self._call(batch.AdmitOp(key)))
 
     async def touch(self, keys: Sequence[str]) -> None:
-        """Extend these holds."""
         if keys:
             await self._call(batch.TouchOp(tuple(keys)))
 
@@ -96,7 +95,6 @@ class SqlLedger:
         await self._call(batch.SettleOp(key, amount_nanousd, megapixels, real, owner_token(key)))
 
     async def release(self, key: str) -> None:
-        """Give the hold back in full."""
         await self._call(batch.ReleaseOp(key, "release", owner_token(key)))
 
     async def correct(self, key: str, *, amount_nanousd: int, note: str, megapixels: Decimal | None = None) -> int:
@@ -151,7 +149,6 @@ class SqlLedger:
         return gone
 
     async def close(self) -> None:
-        """Wait until everything asked for is written."""
         await self._batches.close()
 
     async def keys(self) -> Keys:

@@ -56,11 +56,9 @@ class FalUpscaler:
         self._probe: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Open the sessions."""
         await self._transport.open()
 
     async def close(self) -> None:
-        """Stop the probe, close the sessions. Requests at fal go on."""
         if self._probe is not None:
             self._probe.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -54,7 +54,6 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        """A 2xx."""
         return 200 <= self.status < 300
 
     def data(self) -> Any:
@@ -161,7 +160,6 @@ class Transport:
         )
 
     async def close(self) -> None:
-        """Close every connection."""
         sessions, self._session, self._paid = (self._session, self._paid), None, None
         for session in sessions:
             if session is not None:
@@ -169,7 +167,6 @@ class Transport:
 
     @property
     def session(self) -> aiohttp.ClientSession:
-        """The open session."""
         if self._session is None:
             raise RuntimeError("the fal transport is not open")
         return self._session

@@ -59,7 +59,6 @@ class SandboxUpscaler:
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Take up what an earlier process left unfinished, in its order."""
         for record in await asyncio.to_thread(self._store.everything):
             if not record.done:
                 self._queue.add(record.request_id)
@@ -169,11 +168,9 @@ class SandboxUpscaler:
             raise ResultExpired from error
 
     async def unit_price(self, model: ModelSpec = _FIRST) -> int | None:
-        """The play-money price of a megapixel."""
         return self._config.unit_price_nanousd if model.id == DEFAULT_MODEL else model.unit_price_nanousd
 
     async def billing_events(self, request_ids: Sequence[str]) -> Sequence[BillingEvent]:
-        """What these requests cost in play money."""
         loaded = [await self._load(request_id) for request_id in request_ids]
         return [self._bill(r) for r in loaded if r is not None and r.outputs is not None]
 
@@ -184,7 +181,6 @@ class SandboxUpscaler:
         return BillingEvent(record.request_id, record.finished_at or 0.0, Decimal(units), units * price)
 
     async def erase(self, request_id: str) -> None:
-        """Delete the request and its pictures."""
         if (record := await self._load(request_id)) is not None:
             live = self._queue.take(request_id)
             await asyncio.to_thread(self._store.forget, record)

@@ -50,7 +50,6 @@ class RequestStore:
     # -- requests --------------------------------------------------------------------------------------------
 
     def save(self, record: Record) -> None:
-        """Write or replace, at once for every reader."""
         path = self._path(record.request_id, ".json")
         fresh = path.with_suffix(f".{secrets.token_hex(4)}.tmp")
         fresh.write_text(json.dumps(asdict(record)))
