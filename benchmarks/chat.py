@@ -14,7 +14,7 @@ from aiohttp import web
 from core.domain.job import Delivery, Job, Progress, ReplyAddress, Source
 from core.domain.limits import LimitStatus
 from core.jobs.steps import Tools
-from core.ports import Capabilities, Download, ReplyMemo
+from core.ports import Capabilities, Download, ReplyState
 from core.presentation import Notice
 
 
@@ -38,7 +38,7 @@ class BenchAdapter:
         ready()
         await asyncio.Event().wait()
 
-    def reply(self, address: ReplyAddress, memo: ReplyMemo) -> BenchReply:
+    def reply(self, address: ReplyAddress, memo: ReplyState) -> BenchReply:
         return BenchReply(self, str(address.data["message"]))
 
     async def download(self, source: Source) -> Download:

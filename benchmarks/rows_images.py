@@ -12,7 +12,7 @@ from skimage import data
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from benchmarks.kit import figures
-from core.images.service import ImageShop
+from core.images.service import ImageService
 
 PHOTOGRAPHS = ("astronaut", "brick", "camera", "chelsea", "clock", "coffee", "coins", "grass", "gravel", "rocket")
 """All that scikit-image carries in its wheel with the grain of photographs."""
@@ -22,13 +22,13 @@ async def local_model() -> dict[str, Any]:
     """For each PSNR in dB of the model and of Lanczos, and SSIM of both."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        async with ImageShop(workers=1) as images:
+        async with ImageService(workers=1) as images:
             for name in PHOTOGRAPHS:
                 found[name] = await _one(images, Path(folder), getattr(data, name)())
     return dict(figures(pictures=found))
 
 
-async def _one(images: ImageShop, folder: Path, samples: np.ndarray[Any, Any]) -> list[float]:
+async def _one(images: ImageService, folder: Path, samples: np.ndarray[Any, Any]) -> list[float]:
     whole = samples[: samples.shape[0] // 2 * 2, : samples.shape[1] // 2 * 2]
     size = (whole.shape[1], whole.shape[0])
     small = Image.fromarray(whole).resize((size[0] // 2, size[1] // 2), Image.Resampling.LANCZOS)

@@ -17,7 +17,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 import structlog
 
 from bot import VERSION
-from bot.budgets import budget_duties, ledger_settings, make_budget
+from bot.budgets import budget_maintenance, ledger_settings, make_budget
 from bot.files import job_files
 from bot.guests import make_guests
 from bot.http.fal_webhook import FalWebhook
@@ -36,12 +36,12 @@ from core.engine.cluster import make_roster, new_name, watch
 from core.engine.replicas import Replicas
 from core.engine.workflows import DbosEngine
 from core.images.renditions import JobMedia
-from core.images.service import ImageShop
+from core.images.service import ImageService
 from core.jobs.endings import notice_for
 from core.jobs.eta import FinishTimes
-from core.jobs.event_bus import JobFeed
-from core.jobs.maintenance import Janitor
-from core.jobs.null_adapter import SilentAdapter
+from core.jobs.event_bus import EventBus
+from core.jobs.maintenance import Maintenance
+from core.jobs.null_adapter import NullAdapter
 from core.jobs.service import JobService
 from core.jobs.steps import Pipeline, Tools
 from core.net.client_address import TrustedProxies
@@ -110,12 +110,12 @@ class App:
     def _core(self) -> None:
         s = self.settings
         self.metrics = PrometheusMetrics(VERSION, StageSpans.to(s.otel_exporter_otlp_endpoint, VERSION))
-        self.images = ImageShop(image_limits(s), scratch=s.data_dir / "scratch")
+        self.images = ImageService(image_limits(s), scratch=s.data_dir / "scratch")
         self.alerts = AlertSender(self.state, lambda: self.budget, lambda: self.tools)
         self.upscaler = make_upscaler(s, self.images, self.clock, self.metrics, self.alerts.halted)
         self.links = FileLinks(self.vault.signing_key, s.public_url, s.retention_days * _DAY_S, self.clock)
         self.prices, self.budget = make_budget(s, self.ledger, self.upscaler, self.state, self.clock, self.alerts)
-        self.adapters: dict[str, ChatAdapter] = {"cli": SilentAdapter("cli", shape="page")}
+        self.adapters: dict[str, ChatAdapter] = {"cli": NullAdapter("cli", shape="page")}
         self.tools = Tools(
             store=self.store,
             obligations=SqlObligations(self.database, self.vault, self.clock),
@@ -124,12 +124,12 @@ class App:
             images=self.images,
             sources=SourceFetcher(SourceLimits(max_bytes=s.max_input_bytes), trusted_hosts=s.trusted_file_hosts),
             files=job_files(s),
-            feed=JobFeed(self.clock),
+            event_bus=EventBus(self.clock),
             prices=self.prices,
             finish_times=FinishTimes(self.state, self.upscaler.name),
             clock=self.clock,
             adapters=self.adapters,
-            fallback_adapter=SilentAdapter(),
+            fallback_adapter=NullAdapter(),
             links=self.links,
             notice_for=notice_for,
             settings=pipeline_settings(s),
@@ -152,9 +152,9 @@ class App:
         parts = (self.tools, self.engine, self.members, self.budget)
         self.service = JobService(*parts, allow_unsafe=s.allow_unsafe, guests=self.guests)
         gauges = Gauges(self.tools, s.data_dir)
-        duties = (*budget_duties(self.budget, self.tools, self.state), *gauges.duties())
-        self.janitor = Janitor(
-            self.pipeline, self.engine, self.members, self.ledger, retention_s=s.retention_days * _DAY_S, extra=duties
+        extra = (*budget_maintenance(self.budget, self.tools, self.state), *gauges.maintenance_tasks())
+        self.maintenance = Maintenance(
+            self.pipeline, self.engine, self.members, self.ledger, retention_s=s.retention_days * _DAY_S, extra=extra
         )
 
     def _outside(self) -> None:
@@ -209,11 +209,11 @@ class App:
         await self.roster.sign_in(self.engine.executor_id)
         await self.engine.open()
         if self.takes_over:
-            await self.roster.take_dead(self.janitor.take_over)
+            await self.roster.take_dead(self.maintenance.take_over)
         if not self.serve:
             return
-        self._own(watch(self.roster, self.janitor.take_over), "roster")
-        self._own(self.janitor.run(), "janitor")
+        self._own(watch(self.roster, self.maintenance.take_over), "roster")
+        self._own(self.maintenance.run(), "maintenance")
         await self.http.start()
         for adapter in self.adapters.values():
             self._own(supervise(adapter, self.stopping, self._refuse, lambda n: self.on_ready(n)), adapter.name)

@@ -1,4 +1,4 @@
-"""Puts the money parts together from the settings: limits, prices, the budget service and its regular duties."""
+"""Puts the money parts together from the settings: limits, prices, the budget service and its maintenance."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.budgets.reconcile import Books
 from core.budgets.service import Budgets
 from core.budgets.weekly_report import WeeklyReports
 from core.domain.limits import LimitDefaults, Measure, Rule, ScopeKind, Window
-from core.jobs.maintenance import Duty
+from core.jobs.maintenance import MaintenanceTask
 from core.jobs.steps import Tools
 from core.ports import AppState, Clock, OperatorAlerts, Upscaler
 from core.presentation import Notice
@@ -59,7 +59,7 @@ def make_budget(
     return prices, Budgets(ledger, prices)
 
 
-def budget_duties(budget: Budgets, tools: Tools, state: AppState) -> tuple[Duty, ...]:
+def budget_maintenance(budget: Budgets, tools: Tools, state: AppState) -> tuple[MaintenanceTask, ...]:
     """Alerts each minute; each hour the ledger against fal's bills. Only where real money is spent."""
     if not tools.upscaler.real_money:
         return ()
@@ -82,7 +82,7 @@ def budget_duties(budget: Budgets, tools: Tools, state: AppState) -> tuple[Duty,
             await books.look(tools.metrics, tools.operator)
 
     return (
-        Duty("alerts", _ALERTS_EVERY_S, alerts),
-        Duty("reconcile", _RECONCILE_EVERY_S, reconcile),
-        Duty("weekly", _RECONCILE_EVERY_S, weekly),
+        MaintenanceTask("alerts", _ALERTS_EVERY_S, alerts),
+        MaintenanceTask("reconcile", _RECONCILE_EVERY_S, reconcile),
+        MaintenanceTask("weekly", _RECONCILE_EVERY_S, weekly),
     )

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from bot.settings import Settings, secret
 from core.domain.errors import ProviderHalted
 from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD
-from core.images.service import ImageLimits, ImageShop
+from core.images.service import ImageLimits, ImageService
 from core.jobs.disk_budget import DiskShares
 from core.jobs.steps import PipelineSettings
 from core.ports import Clock, Metrics, Upscaler
@@ -23,7 +23,7 @@ PICTURE_FOLDERS = ("jobs", "uploads", "sandbox")
 OnHalt = Callable[[ProviderHalted], Awaitable[None]]
 
 
-def make_upscaler(s: Settings, images: ImageShop, clock: Clock, metrics: Metrics, on_halt: OnHalt) -> Upscaler:
+def make_upscaler(s: Settings, images: ImageService, clock: Clock, metrics: Metrics, on_halt: OnHalt) -> Upscaler:
     """fal with a key, else this machine, or the sandbox. `on_halt` is called once when fal stops taking work."""
     if s.backend != "fal":
         price = s.unit_price_nanousd if s.unit_price_nanousd is not None else DEFAULT_UNIT_PRICE_NANOUSD

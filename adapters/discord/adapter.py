@@ -10,13 +10,13 @@ import structlog
 from aiohttp import web
 
 from adapters.discord.connection.client import UpscaleClient
-from adapters.discord.connection.http_interactions import Ingress
+from adapters.discord.connection.http_interactions import InteractionEndpoint
 from adapters.discord.connection.supervisor import Runner
 from adapters.discord.inbound.account_commands import OwnCommands
 from adapters.discord.inbound.actions import Buttons
 from adapters.discord.inbound.commands import upscale_command
 from adapters.discord.inbound.context_menus import Menus
-from adapters.discord.inbound.dispatcher import Desk
+from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.limit_commands import QuotaCommands
 from adapters.discord.inbound.message_images import CDN_HOSTS
@@ -24,7 +24,7 @@ from adapters.discord.inbound.messages import Messages
 from adapters.discord.inbound.moderator_commands import QueueCommand, add_moderator_commands
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
-from adapters.discord.outbound.api_client import Rest
+from adapters.discord.outbound.api_client import ApiClient
 from adapters.discord.outbound.job_message import DiscordReply
 from adapters.discord.outbound.links import expiry_of
 from adapters.discord.outbound.reply_address import PLATFORM, Address
@@ -35,7 +35,7 @@ from adapters.discord.views.card import draw
 from core.domain.errors import DeliveryError, DeliveryUnavailable, DownloadFailed
 from core.domain.identity import Place
 from core.domain.job import ReplyAddress, Source
-from core.ports import AdapterContext, Capabilities, Download, PlaceFacts, Reply, ReplyMemo
+from core.ports import AdapterContext, Capabilities, Download, PlaceFacts, Reply, ReplyState
 from core.presentation import Notice
 from core.presentation.cards.notice import notice_card
 
@@ -54,14 +54,14 @@ class DiscordAdapter:
     def __init__(self, settings: Settings, context: AdapterContext) -> None:
         self._settings = settings
         self._context = context
-        self._rest = Rest()
-        self._desk = Desk(context, self._rest)
+        self._rest = ApiClient()
+        self._ctx = HandlerContext(context, self._rest)
         self._owners = Owners(self._rest, context.clock)
-        self._menus = Menus(self._desk)
-        self._messages = Messages(self._desk, self._menus)
-        self._own = OwnCommands(self._desk)
-        self._queue = QueueCommand(self._desk)
-        self._buttons = Buttons(self._desk, self._menus, self._own, self._queue)
+        self._menus = Menus(self._ctx)
+        self._messages = Messages(self._ctx, self._menus)
+        self._own = OwnCommands(self._ctx)
+        self._queue = QueueCommand(self._ctx)
+        self._buttons = Buttons(self._ctx, self._menus, self._own, self._queue)
         self._runner = Runner(
             settings,
             context.state,
@@ -72,7 +72,7 @@ class DiscordAdapter:
             context.operator,
         )
         self._ingress = (
-            Ingress(settings.discord_public_key, lambda: self._runner.client, context.clock)
+            InteractionEndpoint(settings.discord_public_key, lambda: self._runner.client, context.clock)
             if settings.discord_public_key is not None
             else None
         )
@@ -89,14 +89,14 @@ class DiscordAdapter:
             on_incident=lambda error: self._context.service.incidents.incident("discord", error),
             shard_ids=self._settings.discord_shard_ids,
             shard_count=self._settings.discord_shard_count,
-            http_trace=self._desk.pauses.trace(),
+            http_trace=self._ctx.pauses.trace(),
         )
         client.tree.on_failure = self._command_failed
-        client.tree.add_command(upscale_command(self._desk, self._menus))
+        client.tree.add_command(upscale_command(self._ctx, self._menus))
         for command in self._own.commands():
             client.tree.add_command(command)
-        quota = QuotaCommands(self._desk).group()
-        add_moderator_commands(quota, self._desk)
+        quota = QuotaCommands(self._ctx).group()
+        add_moderator_commands(quota, self._ctx)
         client.tree.add_command(quota)
         client.tree.add_command(self._queue.command())
         for menu in self._menus.commands():
@@ -115,27 +115,27 @@ class DiscordAdapter:
         async def fail(_: Answer) -> None:
             raise error
 
-        await self._desk.run(interaction, fail)
+        await self._ctx.run(interaction, fail)
 
     async def serve(self, ready: Callable[[], None]) -> None:
         """Connect, and handle events until cancelled; then what is being handled may end, within the grace."""
         self._ready = ready
         await self._menus.purge()
-        await self._desk.beside.purge()
+        await self._ctx.beside.purge()
         loop = asyncio.create_task(self._runner.run(ready), name="discord-loop")
         try:
             await asyncio.shield(loop)
         finally:
             # Answers need the open client, so they end first; new events are answered "restarting" meanwhile.
-            await self._desk.drain(self._settings.drain_s)
+            await self._ctx.drain(self._settings.drain_s)
             loop.cancel()
             await asyncio.gather(loop, return_exceptions=True)
 
-    def reply(self, address: ReplyAddress, memo: ReplyMemo) -> Reply:
+    def reply(self, address: ReplyAddress, memo: ReplyState) -> Reply:
         """The message of a job; works in any process that is logged in, with or without the gateway."""
-        context, desk = self._context, self._desk
+        context, ctx = self._context, self._ctx
         address_here = Address.from_reply(address)
-        return DiscordReply(address_here, memo, self._rest, context.media, desk.tokens, desk.pauses, context.clock)
+        return DiscordReply(address_here, memo, self._rest, context.media, ctx.tokens, ctx.pauses, context.clock)
 
     async def remove_message(self, message: Mapping[str, Any]) -> None:
         """`core.ports.chat.RemovesMessages`: take away what a reply had to leave."""

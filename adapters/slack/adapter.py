@@ -14,22 +14,22 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from adapters.slack.connection import app as bolt
-from adapters.slack.connection.drain_middleware import Gate
+from adapters.slack.connection.drain_middleware import DrainMiddleware
 from adapters.slack.connection.log_redaction import sdk_logger
 from adapters.slack.connection.socket_mode import Sockets, SocketTimes
 from adapters.slack.connection.task_group import Tasks
-from adapters.slack.context import Desk
+from adapters.slack.context import HandlerContext
 from adapters.slack.inbound.messages import forget
 from adapters.slack.inbound.submit_jobs import Intake
 from adapters.slack.inbound.time_limit import in_time
-from adapters.slack.inbound.user_cache import People
+from adapters.slack.inbound.user_cache import UserCache
 from adapters.slack.outbound.api_client import SlackApi, Team
 from adapters.slack.outbound.delivery import Deliverer
 from adapters.slack.outbound.ephemeral import Answers
 from adapters.slack.outbound.errors import SlackError, code_of, delivery_error
 from adapters.slack.outbound.file_access import Files
 from adapters.slack.outbound.job_message import SlackReply
-from adapters.slack.outbound.posting import Notebook, Poster, remove_message
+from adapters.slack.outbound.posting import Poster, ReplyStateCache, remove_message
 from adapters.slack.outbound.rate_limit import Budget
 from adapters.slack.outbound.response_url import Responses
 from adapters.slack.outbound.streaming import Streams
@@ -41,7 +41,7 @@ from adapters.slack.views import job as render
 from core.domain.identity import Place
 from core.domain.job import Job, ReplyAddress, Source
 from core.net.retry import Backoff, retry
-from core.ports import AdapterContext, Capabilities, Download, LoginRefused, PlaceFacts, Reply, ReplyMemo
+from core.ports import AdapterContext, Capabilities, Download, LoginRefused, PlaceFacts, Reply, ReplyState
 from core.ports.clock import SystemClock
 from core.presentation import Notice
 
@@ -68,7 +68,7 @@ class SlackAdapter:
         self._oauth = oauth.OAuth(settings, self._installs, context.clock, context.public_url, context.state)
         self._endpoint = bolt.HttpEndpoint(secret(settings.slack_signing_secret) or "")
         self._budget = Budget(context.clock)
-        self._desk: Desk | None = None
+        self._ctx: HandlerContext | None = None
         self._session: aiohttp.ClientSession | None = None
         self._sockets: Sockets | None = None
         self._streams: Streams | None = None
@@ -78,20 +78,20 @@ class SlackAdapter:
 
     # ---------------------------------------------------------------------- parts
 
-    def _parts(self) -> Desk:
+    def _parts(self) -> HandlerContext:
         """Everything that needs a running loop, made at its first use: replies may be wanted before `serve`."""
-        if self._desk is None:
+        if self._ctx is None:
             clock, context = self._context.clock, self._context
             timeout = aiohttp.ClientTimeout(total=30, connect=10)
             self._session = session = aiohttp.ClientSession(timeout=timeout)
             api = SlackApi(session, self._settings.slack_api_url, self._installs, self._budget, clock)
             api.on_revoked = self._perhaps_removed
             responses = Responses(session)
-            people = People(api, clock)
+            people = UserCache(api, clock)
             service, state, tasks = in_time(context.service), in_time(context.state), Tasks()
             answers = Answers(api, responses, service)
             self._streams = Streams(api, context.state, clock)
-            self._desk = Desk(
+            self._ctx = HandlerContext(
                 settings=self._settings,
                 service=service,
                 media=context.media,
@@ -107,7 +107,7 @@ class SlackAdapter:
                 tasks=tasks,
                 guests=context.guests,
             )
-        return self._desk
+        return self._ctx
 
     def _client(self, token: str = "") -> AsyncWebClient:
         return AsyncWebClient(
@@ -122,14 +122,14 @@ class SlackAdapter:
 
     async def serve(self, ready: Callable[[], None]) -> None:
         """Find out who we are, connect, and handle events until cancelled; then drain."""
-        desk, gate = self._parts(), Gate(self._parts())
+        ctx, gate = self._parts(), DrainMiddleware(self._parts())
         self._oauth.client = self._client()
         self._installs.renew = self._oauth.renew
         try:
             await self._installs.load()
             await self._log_in()
             self._installs.opened()
-            app = bolt.build(desk, self._client(), gate)
+            app = bolt.build(ctx, self._client(), gate)
             self._endpoint.app = app
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._renew_tokens(), name="slack-renew")
@@ -145,7 +145,7 @@ class SlackAdapter:
         except asyncio.CancelledError:
             # Only now: after a mere breakdown this is started again, and replies of running jobs go on meanwhile.
             gate.closed = True
-            await desk.tasks.close(grace_s=DRAIN_GRACE_S)
+            await ctx.tasks.close(grace_s=DRAIN_GRACE_S)
             await self.close()
             raise
         finally:
@@ -225,10 +225,10 @@ class SlackAdapter:
 
     # ------------------------------------------------------------------ other ports
 
-    def reply(self, address: ReplyAddress, memo: ReplyMemo) -> Reply:
-        desk, notes = self._parts(), Notebook(memo)
-        poster = Poster(desk.api, desk.responses, address, notes, desk.clock)
-        deliverer = Deliverer(desk.uploader, desk.media, poster, notes)
+    def reply(self, address: ReplyAddress, memo: ReplyState) -> Reply:
+        ctx, notes = self._parts(), ReplyStateCache(memo)
+        poster = Poster(ctx.api, ctx.responses, address, notes, ctx.clock)
+        deliverer = Deliverer(ctx.uploader, ctx.media, poster, notes)
         streams = self._streams
         assert streams is not None
         return SlackReply(poster, notes, deliverer, streams, self._stop_job)
@@ -244,8 +244,8 @@ class SlackAdapter:
 
     async def download(self, source: Source) -> Download:
         """Where and how to fetch a file of Slack's now. Raises DownloadFailed."""
-        desk = self._parts()
-        return await Files(desk.api, desk.clock, self._file_hosts).download(source)
+        ctx = self._parts()
+        return await Files(ctx.api, ctx.clock, self._file_hosts).download(source)
 
     async def notify(self, workspace_id: str, channel_id: str, notice: Notice) -> None:
         """A budget alert into the channel that a moderator chose. Raises DeliveryError."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from adapters.slack.connection.task_group import Tasks
 from adapters.slack.inbound.submit_jobs import Intake
-from adapters.slack.inbound.user_cache import People
+from adapters.slack.inbound.user_cache import UserCache
 from adapters.slack.outbound.api_client import SlackApi
 from adapters.slack.outbound.ephemeral import Answers
 from adapters.slack.outbound.response_url import Responses
@@ -17,7 +17,7 @@ from core.ports import AppState, Clock, Guests, Media, Service
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class HandlerContext:
     """Hands for the entry points."""
 
     settings: Settings
@@ -27,7 +27,7 @@ class Desk:
     clock: Clock
     api: SlackApi
     installs: Installs
-    people: People
+    people: UserCache
     answers: Answers
     responses: Responses
     intake: Intake

@@ -22,7 +22,7 @@ from adapters.web.views.pages import PageHandlers
 from core.domain.errors import DownloadFailed, Draining, InternalError, UpscaleError
 from core.domain.job import Job, ReplyAddress, Source
 from core.net.streamed_body import is_streamed, streams_body
-from core.ports import AdapterContext, Capabilities, Download, Reply, ReplyMemo
+from core.ports import AdapterContext, Capabilities, Download, Reply, ReplyState
 from core.presentation import Notice
 
 log = structlog.get_logger(__name__)
@@ -66,7 +66,7 @@ class WebAdapter:
         except Exception as error:  # the database is away; what is known stays known
             log.warning("ended_sessions_not_read", kind=type(error).__name__)
 
-    def reply(self, address: ReplyAddress, memo: ReplyMemo) -> Reply:
+    def reply(self, address: ReplyAddress, memo: ReplyState) -> Reply:
         return WebReply(self._context.media)
 
     async def download(self, source: Source) -> Download:

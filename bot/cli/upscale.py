@@ -252,14 +252,12 @@ class _Run:
         if tells_another_kind(path, file.mime):
             err.print(f"{path.name} holds a {file.mime.removeprefix('image/').upper()}.")
         await self.app.tools.store.save_memo(job.id, {_HANDED_OUT: True})
-        print_result(
-            picture, job, path, tuple(await self.app.service.limits.applying(self.actor)), json=self.options.json
-        )
+        left = await self.app.service.limits.applying(self.actor)
+        print_result(picture, job, path, tuple(left), json=self.options.json)
         return Exit.OK
 
     @asynccontextmanager
     async def interruptible(self) -> AsyncIterator[None]:
-        """Ctrl-C cancels the jobs; a second one ends the command."""
         loop = asyncio.get_running_loop()
         main = asyncio.current_task()
 

@@ -11,7 +11,7 @@ from core.domain.job import Requester
 from core.domain.limits import Measure, ScopeKind
 from core.domain.money import NANOUSD_PER_USD
 from core.jobs.context import Tools
-from core.jobs.maintenance import Duty
+from core.jobs.maintenance import MaintenanceTask
 from core.upscalers.fal import FalUpscaler
 
 _LOOK_EVERY_S = 15.0
@@ -21,18 +21,18 @@ _OPERATOR = Requester("cli", user_id="operator", user_name="operator", is_operat
 
 
 class Gauges:
-    """Sets the levels of `core.ports.Metrics`; its duties belong to the maintenance tasks."""
+    """Sets the levels of `core.ports.Metrics`; its maintenance_tasks belong to the maintenance tasks."""
 
     def __init__(self, tools: Tools, data_dir: Path) -> None:
         self._tools = tools
         self._data_dir = data_dir
 
-    def duties(self) -> tuple[Duty, ...]:
+    def maintenance_tasks(self) -> tuple[MaintenanceTask, ...]:
         """What has to run and how often."""
         return (
-            Duty("gauges", _LOOK_EVERY_S, self.look),
-            Duty("loop_lag", 0.0, self.measure_lag),
-            Duty("credit", _CREDIT_EVERY_S, self.ask_credit),
+            MaintenanceTask("gauges", _LOOK_EVERY_S, self.look),
+            MaintenanceTask("loop_lag", 0.0, self.measure_lag),
+            MaintenanceTask("credit", _CREDIT_EVERY_S, self.ask_credit),
         )
 
     async def look(self) -> None:

@@ -32,7 +32,7 @@ NARROWEST_FIRST: tuple[ScopeKind, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class RuleBook:
+class RuleSet:
     """All rules there are: the operator's, and each workspace's own."""
 
     operator: Sequence[Rule]

@@ -16,7 +16,7 @@ from core.domain.errors import ResultExpired
 from core.domain.job import DeliveryKind, Job
 from core.domain.media_types import MIME, SavedAs, media_type_of
 from core.domain.variations import whole_of
-from core.images.service import ImageShop
+from core.images.service import ImageService
 from core.jobs.admission import Share
 from core.jobs.context import Tools
 from core.jobs.steps.pictures import ensure_input, ensure_result
@@ -31,7 +31,7 @@ class JobMedia:
         self._locks: dict[str, asyncio.Lock] = {}
 
     @property
-    def _images(self) -> ImageShop:
+    def _images(self) -> ImageService:
         return self._tools.images
 
     async def original(self, job: Job) -> MediaFile:

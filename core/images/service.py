@@ -32,7 +32,7 @@ from core.images.weight import is_heavy
 
 __all__ = [
     "Bounds", "Compared", "Cropped", "Enlarged", "Fitted", "FittedKind", "Format", "ImageFacts", "ImageLimits",
-    "ImageShop", "ModelLimits", "Note", "PoolStats", "Prepared", "Preview", "StrippedResult", "check_output",
+    "ImageService", "ModelLimits", "Note", "PoolStats", "Prepared", "Preview", "StrippedResult", "check_output",
     "largest_factor", "output_size",
 ]  # fmt: skip
 
@@ -74,7 +74,7 @@ def _fits(width_px: int, height_px: int, limits: ImageLimits) -> bool:
     return max(width_px, height_px) <= limits.max_output_side_px and width_px * height_px <= limits.output_pixels
 
 
-class ImageShop:
+class ImageService:
     """Pixel work, at most `workers` pieces at a time. Processes start with the first piece and end after `idle_s`.
 
     `timeout_s` bounds work on a stranger's file, `result_timeout_s` work on a result; `queue_timeout_s` the wait for
@@ -111,7 +111,7 @@ class ImageShop:
             scratch=scratch,
         )
 
-    async def __aenter__(self) -> ImageShop:
+    async def __aenter__(self) -> ImageService:
         return self
 
     async def __aexit__(

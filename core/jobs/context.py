@@ -12,11 +12,11 @@ from weakref import WeakValueDictionary
 from core.domain.errors import JobNotFound
 from core.domain.job import Job, Progress
 from core.domain.models import MODELS, Models, ModelSpec
-from core.images.service import ImageShop
+from core.images.service import ImageService
 from core.jobs.admission import Admission
 from core.jobs.disk_budget import DiskBudget, DiskShares
 from core.jobs.eta import FinishTimes
-from core.jobs.event_bus import JobFeed
+from core.jobs.event_bus import EventBus
 from core.jobs.progress import ProgressLoop
 from core.net.fetch import SourceFetcher
 from core.ports import (
@@ -95,8 +95,8 @@ class PriceBook(Protocol):
         """Nano-dollars per output megapixel of this model."""
 
 
-class StoredMemo:
-    """`ReplyMemo` of one job on the jobs table."""
+class StoredReplyState:
+    """`ReplyState` of one job on the jobs table."""
 
     def __init__(self, store: JobStore, obligations: Obligations, job: Job) -> None:
         self._store = store
@@ -123,10 +123,10 @@ class Tools:
     obligations: Obligations
     ledger: Ledger
     upscaler: Upscaler
-    images: ImageShop
+    images: ImageService
     sources: SourceFetcher
     files: JobFiles
-    feed: JobFeed
+    event_bus: EventBus
     prices: PriceBook
     finish_times: FinishTimes
     clock: Clock
@@ -177,12 +177,12 @@ class Tools:
         return self.adapters.get(platform, self.fallback_adapter)
 
     def reply(self, job: Job) -> Reply:
-        return self.adapter(job.reply.platform).reply(job.reply, StoredMemo(self.store, self.obligations, job))
+        return self.adapter(job.reply.platform).reply(job.reply, StoredReplyState(self.store, self.obligations, job))
 
     def show(self, job: Job, progress: Progress) -> Job:
         """Tell everybody how far the job is; the returned snapshot carries the progress."""
         job = dataclasses.replace(job, progress=progress)
-        self.feed.publish(job)
+        self.event_bus.publish(job)
         loop = self.loops.get(job.id)
         if loop is None:
             interval = self.adapter(job.reply.platform).capabilities.min_edit_interval_s

@@ -18,7 +18,7 @@ _KEPT_EVENTS = 64
 _KEPT_JOBS = 2_000
 
 
-class JobFeed:
+class EventBus:
     """Publish and follow."""
 
     def __init__(self, clock: Clock) -> None:

@@ -1,7 +1,7 @@
 """Everything that has to happen by itself: noticing cancels from elsewhere, expiring questions, keeping holds alive,
 picking up jobs that fell between two stools, and deleting what is kept no longer.
 
-Each duty runs on its own rhythm; one that fails is logged and tried again at its next turn.
+Each task runs on its own rhythm; one that fails is logged and tried again at its next turn.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _LONGEST_WORK_S = 86_400.0
 _PAGE = 500
 _ERASED_AT_ONCE = 8
 _MOST_PAGES = 100
-"""In one turn of a duty: 50,000 jobs a minute are more than ever end."""
+"""In one turn of a task: 50,000 jobs a minute are more than ever end."""
 
 _UPLOAD_KEPT_S = 86_400
 _COPIES_KEPT_S = 6 * 3600
@@ -56,7 +56,7 @@ class HoldSweeper(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Duty:
+class MaintenanceTask:
     """Something done every `every_s` seconds."""
 
     name: str
@@ -64,8 +64,8 @@ class Duty:
     work: Callable[[], Awaitable[None]]
 
 
-class Janitor:
-    """Runs its duties until cancelled."""
+class Maintenance:
+    """Runs its maintenance_tasks until cancelled."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Janitor:
         holds: HoldSweeper,
         *,
         retention_s: float,
-        extra: Sequence[Duty] = (),
+        extra: Sequence[MaintenanceTask] = (),
     ) -> None:
         self._pipeline = pipeline
         self._tools = pipeline.tools
@@ -83,36 +83,36 @@ class Janitor:
         self._members = members
         self._holds = holds
         self._retention_s = retention_s
-        self.duties = (
-            Duty("cancels", 1, self.notice_cancels),
-            Duty("questions", 5, self.expire_questions),
-            Duty("broken", 3, self.resume_broken),
-            Duty("obligations", 2, self.fulfil_obligations),
-            Duty("stale", 15, self.pick_up),
-            Duty("holds", 30, self.keep_holds),
-            Duty("images", 60, self.delete_old_images),
-            Duty("purges", 60, members.finish_purges),
-            Duty("stuck", 600, self.find_stuck),
-            Duty("engine", 3600, self.forget_workflows),
-            Duty("expired", 3600, self.forget_expired),
+        self.maintenance_tasks = (
+            MaintenanceTask("cancels", 1, self.notice_cancels),
+            MaintenanceTask("questions", 5, self.expire_questions),
+            MaintenanceTask("broken", 3, self.resume_broken),
+            MaintenanceTask("obligations", 2, self.fulfil_obligations),
+            MaintenanceTask("stale", 15, self.pick_up),
+            MaintenanceTask("holds", 30, self.keep_holds),
+            MaintenanceTask("images", 60, self.delete_old_images),
+            MaintenanceTask("purges", 60, members.finish_purges),
+            MaintenanceTask("stuck", 600, self.find_stuck),
+            MaintenanceTask("engine", 3600, self.forget_workflows),
+            MaintenanceTask("expired", 3600, self.forget_expired),
             *extra,
         )
 
     async def run(self) -> None:
-        """All duties, side by side, until cancelled."""
+        """All maintenance_tasks, side by side, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for duty in self.duties:
-                group.create_task(self._repeat(duty), name=f"janitor-{duty.name}")
+            for task in self.maintenance_tasks:
+                group.create_task(self._repeat(task), name=f"maintenance-{task.name}")
 
-    async def _repeat(self, duty: Duty) -> None:
+    async def _repeat(self, task: MaintenanceTask) -> None:
         while True:
             try:
-                await duty.work()
+                await task.work()
             except (*DATABASE_ERRORS, LedgerUnavailable) as trouble:
-                log.warning("duty_delayed", duty=duty.name, kind=type(trouble).__name__)
+                log.warning("duty_delayed", task=task.name, kind=type(trouble).__name__)
             except Exception:
-                log.exception("duty_failed", duty=duty.name)
-            await asyncio.sleep(duty.every_s)
+                log.exception("duty_failed", task=task.name)
+            await asyncio.sleep(task.every_s)
 
     async def notice_cancels(self) -> None:
         """Cancels that another process wrote down: one query for all jobs that run here."""

@@ -12,11 +12,11 @@ from typing import Any
 from core.domain.errors import DownloadFailed
 from core.domain.job import Delivery, DeliveryKind, Job, Progress, ReplyAddress, Source
 from core.domain.limits import LimitStatus
-from core.ports import Capabilities, Download, ReplyMemo
+from core.ports import Capabilities, Download, ReplyState
 from core.presentation import Notice
 
 
-class SilentReply:
+class NullReply:
     """Says nothing, anywhere."""
 
     def __init__(self, shape: DeliveryKind) -> None:
@@ -41,7 +41,7 @@ class SilentReply:
         return True
 
 
-class SilentAdapter:
+class NullAdapter:
     """`core.ports.ChatAdapter` without a platform."""
 
     capabilities = Capabilities(min_edit_interval_s=0)
@@ -54,8 +54,8 @@ class SilentAdapter:
         ready()
         await asyncio.Event().wait()
 
-    def reply(self, address: ReplyAddress, memo: ReplyMemo) -> SilentReply:
-        return SilentReply(self._shape)
+    def reply(self, address: ReplyAddress, memo: ReplyState) -> NullReply:
+        return NullReply(self._shape)
 
     async def download(self, source: Source) -> Download:
         raise DownloadFailed(reason="gone")

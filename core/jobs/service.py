@@ -24,7 +24,7 @@ from core.domain.variations import redelivery, repeated_request
 from core.jobs import share as sharing
 from core.jobs.admission import Share
 from core.jobs.endings import charge_of
-from core.jobs.incidents import Incidents
+from core.jobs.error_reports import Incidents
 from core.jobs.steps import Tools
 from core.jobs.steps.fail import close_question
 from core.jobs.steps.prepare import estimated
@@ -186,7 +186,7 @@ class JobService:
         job = moved or await self._tools.load(job.id)
         await self._engine.start(job.id, part="confirmed")
         if moved is not None:
-            self._tools.feed.publish(moved)
+            self._tools.event_bus.publish(moved)
         return job
 
     async def cancel(self, job_id: str, actor: Requester) -> Job:
@@ -255,7 +255,7 @@ class JobService:
     async def job(self, job_id: str, actor: Requester | None) -> Job:
         """One job that this person may see, with the newest progress that this process knows."""
         job = authorization.check_visible(await self._tools.store.get(job_id), actor)
-        return with_newest_progress(self._tools.feed, job)
+        return with_newest_progress(self._tools.event_bus, job)
 
     @property
     def can_share(self) -> bool:
@@ -266,13 +266,11 @@ class JobService:
         return self._tools.models
 
     async def recent(self, actor: Requester, *, limit: int) -> Sequence[Job]:
-        """Operator: the newest jobs of every platform, newest first."""
         authorization.check_operator(actor)
         return await self._tools.store.history(None, limit=limit)
 
     async def queue(self, actor: Requester) -> OpenHere:
-        """What runs and waits in a moderator's workspace. Raises NotAllowed."""
-        return await open_here(self._tools.store, self._tools.feed, actor)
+        return await open_here(self._tools.store, self._tools.event_bus, actor)
 
     async def delete(self, job_id: str, actor: Requester) -> Job:
         """Delete the images, here and at fal; a job that still runs is stopped first."""

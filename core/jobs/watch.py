@@ -9,7 +9,7 @@ from core.domain import authorization
 from core.domain.errors import JobNotFound
 from core.domain.events import Cancelled, Failed, Finished, JobEvent
 from core.domain.job import Job, Requester
-from core.jobs.event_bus import JobFeed, event_of
+from core.jobs.event_bus import EventBus, event_of
 from core.jobs.steps import Tools
 from core.ports import JobStore, OpenHere
 
@@ -26,7 +26,7 @@ async def follow_job(tools: Tools, job_id: str, after: int) -> AsyncIterator[Job
     job = await tools.store.get(job_id)
     if job is None:
         raise JobNotFound
-    if not tools.feed.recent(job_id, 0) or job.state.terminal:
+    if not tools.event_bus.recent(job_id, 0) or job.state.terminal:
         event = event_of(job, _stamp(job))
         if job.state.terminal and event.id <= after:
             return
@@ -43,7 +43,7 @@ async def follow_job(tools: Tools, job_id: str, after: int) -> AsyncIterator[Job
 
 async def _live(tools: Tools, job: Job, after: int) -> AsyncIterator[JobEvent]:
     seen = (job.state, job.updated_at)
-    async for event in tools.feed.follow(job.id, after, idle_s=_IDLE_S):
+    async for event in tools.event_bus.follow(job.id, after, idle_s=_IDLE_S):
         if event is not None:
             after = event.id
             seen = (event.job.state, event.job.updated_at)
@@ -65,7 +65,7 @@ LISTED = 20
 """As many as a message has room for; the total is told beside them."""
 
 
-async def open_here(store: JobStore, feed: JobFeed, actor: Requester) -> OpenHere:
+async def open_here(store: JobStore, feed: EventBus, actor: Requester) -> OpenHere:
     """The unfinished jobs of the moderator's workspace (the operator: of all), oldest first. Raises NotAllowed."""
     authorization.check_moderator(actor)
     place = None if actor.is_operator else (actor.platform, actor.workspace_id)
@@ -73,7 +73,7 @@ async def open_here(store: JobStore, feed: JobFeed, actor: Requester) -> OpenHer
     return dataclasses.replace(found, jobs=tuple(with_newest_progress(feed, job) for job in found.jobs))
 
 
-def with_newest_progress(feed: JobFeed, job: Job) -> Job:
+def with_newest_progress(feed: EventBus, job: Job) -> Job:
     """The job with what this process has last heard of it."""
     events = feed.recent(job.id, 0)
     newest = events[-1].job if events else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.domain.variations import Change
-from core.ports.chat import AdapterContext, Capabilities, ChatAdapter, Download, LoginRefused, Reply, ReplyMemo
+from core.ports.chat import AdapterContext, Capabilities, ChatAdapter, Download, LoginRefused, Reply, ReplyState
 from core.ports.checkup import Credential, Finding
 from core.ports.clock import Clock
 from core.ports.files import TILE_PX, Media, MediaFile, PictureOf, ResultLinks, TileSet
@@ -83,7 +83,7 @@ __all__ = [
     "RemoteRunning",
     "RemoteStatus",
     "Reply",
-    "ReplyMemo",
+    "ReplyState",
     "ResultLinks",
     "Service",
     "StuckJobs",

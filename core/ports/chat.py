@@ -22,7 +22,7 @@ class LoginRefused(Exception):
     """The platform does not accept the configured credentials; the text is one plain sentence for the operator."""
 
 
-class ReplyMemo(Protocol):
+class ReplyState(Protocol):
     """An adapter's durable notes for one job (message ids, upload ids …). Never secrets."""
 
     async def load(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class ChatAdapter(Protocol):
     async def serve(self, ready: Callable[[], None]) -> None:
         """Connect, call `ready`, and handle events until cancelled; drains on cancellation. Raises LoginRefused."""
 
-    def reply(self, address: ReplyAddress, memo: ReplyMemo) -> Reply:
+    def reply(self, address: ReplyAddress, memo: ReplyState) -> Reply:
         """The message of a job, from its stored address."""
 
     async def download(self, source: Source) -> Download:

@@ -21,7 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from core.storage.database_url import for_asyncpg, parse
-from core.storage.sqlite.writer import SqliteLane
+from core.storage.sqlite.writer import SqliteWriter
 
 T = TypeVar("T")
 
@@ -42,7 +42,9 @@ class Database:
         self.engine = engine
         self.is_sqlite = engine.dialect.name == "sqlite"
         self._writers = asyncio.Semaphore(1 if self.is_sqlite else _POOL_SIZE - 2)
-        self._lane = SqliteLane(engine.url, self._writers, busy_timeout_s=_BUSY_TIMEOUT_S) if self.is_sqlite else None
+        self._writer = (
+            SqliteWriter(engine.url, self._writers, busy_timeout_s=_BUSY_TIMEOUT_S) if self.is_sqlite else None
+        )
 
     @classmethod
     def connect(cls, url: str) -> Database:
@@ -92,16 +94,16 @@ class Database:
 
     async def look(self, work: Callable[[Connection], T]) -> T:
         """Run one short, indexed query. On SQLite it happens at once, on the event loop: see `sqlite.writer`."""
-        if self._lane is not None:
-            return await self._lane.read(work)
+        if self._writer is not None:
+            return await self._writer.read(work)
         async with self._connected() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")  # one round trip instead of three
             return await connection.run_sync(work)
 
     async def change(self, work: Callable[[Connection], T]) -> T:
         """Run one short write in a transaction. On SQLite, those that wait together are committed together."""
-        if self._lane is not None:
-            return await self._lane.write(work)
+        if self._writer is not None:
+            return await self._writer.write(work)
         async with self.write() as connection:
             return await connection.run_sync(work)
 
@@ -111,8 +113,8 @@ class Database:
             await connection.execute(text("SELECT 1"))
 
     async def close(self) -> None:
-        if self._lane is not None:
-            await self._lane.close()
+        if self._writer is not None:
+            await self._writer.close()
         await self.engine.dispose()
 
 

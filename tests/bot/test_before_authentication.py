@@ -19,7 +19,7 @@ from aiohttp import ClientSession
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from adapters.discord.connection.http_interactions import Ingress
+from adapters.discord.connection.http_interactions import InteractionEndpoint
 from bot.app import App, build
 from bot.http.connections import Connections
 from bot.http.request_bodies import RequestBodies
@@ -285,7 +285,7 @@ async def test_signed_discord_interactions_are_taken_once_fresh_and_never_as_any
     key = Ed25519PrivateKey.generate()
     public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
     world = World(tmp_path)
-    ingress = Ingress(public, lambda: None, world.clock)
+    ingress = InteractionEndpoint(public, lambda: None, world.clock)
     world.server.mounts = [ingress]
     await world.server.start()
 
@@ -322,7 +322,7 @@ async def test_maintenance_deletes_claims_states_and_incidents_whose_time_is_ove
     assert await state.claim("an.area", "held", ttl_s=600)
     await state.put("an.area", "kept", {"x": base64.b64encode(b"x").decode()})
     await store.add_incident("REFOLD", area="http", kind="X", job_id="")
-    await whole_bot.janitor.forget_expired()
+    await whole_bot.maintenance.forget_expired()
     assert list(await state.keys("an.area")) == ["held", "kept"]
     assert await store.incident("REFOLD") is not None
     await store.forget_expired(incidents_before=time.time() + 1)

@@ -48,7 +48,7 @@ from core.ports import (
     RemoteCompleted,
     RemoteRunning,
     RemoteStatus,
-    ReplyMemo,
+    ReplyState,
 )
 from core.ports.upscaler import is_staged
 from core.presentation import Notice
@@ -485,7 +485,7 @@ class FakeAdapter:
         ready()
         await asyncio.Event().wait()
 
-    def reply(self, address: ReplyAddress, memo: ReplyMemo) -> FakeReply:
+    def reply(self, address: ReplyAddress, memo: ReplyState) -> FakeReply:
         return FakeReply(self, self.messages[str(address.data["message"])], memo)
 
     async def download(self, source: Source) -> Download:
@@ -510,7 +510,7 @@ class FakeAdapter:
 class FakeReply:
     """Shows states in a `FakeMessage`; a picture is put in once, which the memo remembers, as real platforms do."""
 
-    def __init__(self, adapter: FakeAdapter, message: FakeMessage, memo: ReplyMemo) -> None:
+    def __init__(self, adapter: FakeAdapter, message: FakeMessage, memo: ReplyState) -> None:
         self._adapter = adapter
         self._message = message
         self._memo = memo

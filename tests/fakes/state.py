@@ -41,7 +41,7 @@ class MemoryState:
         return True
 
 
-class MemoryMemo:
+class MemoryReplyState:
     """Durable notes of one job, as long as the dictionary lives."""
 
     def __init__(self, values: dict[str, Any]) -> None:

@@ -18,13 +18,13 @@ from aiohttp.test_utils import make_mocked_request
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from adapters.discord.connection.http_interactions import Ingress
+from adapters.discord.connection.http_interactions import InteractionEndpoint
 from adapters.slack.connection.app import HttpEndpoint
 from bot.app import build
 from bot.settings import load
 from core.domain.errors import UpscaleError
 from core.domain.parameters.grammar import parse_request
-from core.images.service import ImageShop
+from core.images.service import ImageService
 from core.ports.clock import SystemClock
 from core.upscalers.fal import WebhookAccepted
 from tests.bot.test_before_authentication import attacks, environment
@@ -91,7 +91,7 @@ async def parser(_: Path) -> AsyncIterator[Feed]:
 async def probe(folder: Path) -> AsyncIterator[Feed]:
     """Pictures in every format that Pillow writes, broken; through the real worker processes."""
     whole = [encoded(scene(), kind) for kind in ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")]
-    async with ImageShop() as images:
+    async with ImageService() as images:
 
         async def feed(chance: random.Random) -> None:
             path = folder / "input"
@@ -124,7 +124,9 @@ async def webhook(_: Path) -> AsyncIterator[Feed]:
 async def discord(_: Path) -> AsyncIterator[Feed]:
     """Interactions over HTTP."""
     key = Ed25519PrivateKey.generate()
-    ingress = Ingress(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex(), lambda: None, SystemClock())
+    ingress = InteractionEndpoint(
+        key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex(), lambda: None, SystemClock()
+    )
 
     async def feed(chance: random.Random) -> None:
         body, stamp = json.dumps({"type": 1}).encode(), str(int(time.time()))

@@ -29,7 +29,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from core.domain.errors import DamagedImage, ImageTooCostly, InputError, NotAnImage, UnsupportedFormat
 from core.images.pool import WorkerFault
-from core.images.service import ImageLimits, ImageShop
+from core.images.service import ImageLimits, ImageService
 from tests.core.images.made_up import made_up
 
 MAX_MEAN_OFF = 1.5
@@ -80,11 +80,11 @@ async def run(folder: Path, truths: Mapping[str, Pixels] = MappingProxyType({}))
     report = Report()
     pillow_heif.register_heif_opener()
     with tempfile.TemporaryDirectory() as scratch:
-        async with ImageShop(_LOOSE, workers=1) as shop:
+        async with ImageService(_LOOSE, workers=1) as image_service:
             for path in sorted(p for p in folder.rglob("*") if p.is_file()):
                 name = path.relative_to(folder).as_posix()
-                await _one(shop, path, name, Path(scratch), report, truths.get(name))
-            report.peak_bytes = shop.stats.peak_bytes
+                await _one(image_service, path, name, Path(scratch), report, truths.get(name))
+            report.peak_bytes = image_service.stats.peak_bytes
     return report
 
 
@@ -97,15 +97,17 @@ async def run_made_up() -> Report:
         return await run(Path(folder), {name: truth for name, (_, truth) in files.items() if truth is not None})
 
 
-async def _one(shop: ImageShop, path: Path, name: str, scratch: Path, report: Report, truth: Pixels | None) -> None:
-    began_s, too_slow = time.monotonic(), shop.stats.too_slow
+async def _one(
+    image_service: ImageService, path: Path, name: str, scratch: Path, report: Report, truth: Pixels | None
+) -> None:
+    began_s, too_slow = time.monotonic(), image_service.stats.too_slow
     try:
-        delivered = await _delivered(shop, path, scratch)
+        delivered = await _delivered(image_service, path, scratch)
     except WorkerFault:
         report.crashed.append(name)
         return
     except InputError as error:
-        if shop.stats.too_slow > too_slow:
+        if image_service.stats.too_slow > too_slow:
             report.hung.append(name)
         elif isinstance(error, DamagedImage) and error.detail == "codec_crash":
             report.crashed.append(name)
@@ -131,12 +133,12 @@ def _count(report: Report, error: InputError, name: str) -> None:
     report.refused[reason] += 1
 
 
-async def _delivered(shop: ImageShop, path: Path, scratch: Path) -> Path:
+async def _delivered(image_service: ImageService, path: Path, scratch: Path) -> Path:
     sent, back = scratch / "sent", scratch / "back"
-    prepared = await shop.prepare(path, sent)
-    await shop.enlarge(sent, back, 1)
+    prepared = await image_service.prepare(path, sent)
+    await image_service.enlarge(sent, back, 1)
     transparent = "alpha_flattened" in prepared.notes
-    await shop.postprocess(await shop.strip_result(back), path, transparent=transparent)
+    await image_service.postprocess(await image_service.strip_result(back), path, transparent=transparent)
     return back
 
 

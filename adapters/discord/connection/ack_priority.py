@@ -22,7 +22,7 @@ MANY, WITHIN_S = 12, 0.25
 CHECK_S = 0.05
 
 
-class Rush:
+class AckPriority:
     """Watches how many interactions arrive, and how many are not acknowledged yet."""
 
     def __init__(self) -> None:

@@ -87,7 +87,7 @@ class UpscaleClient(discord.AutoShardedClient):
         self._on_incident = on_incident
         everywhere = app_commands.AppCommandContext(guild=True, dm_channel=True, private_channel=True)
         both = app_commands.AppInstallationType(guild=True, user=True)
-        self.tree = Tree(self, allowed_contexts=everywhere, allowed_installs=both)
+        self.tree = CommandTree(self, allowed_contexts=everywhere, allowed_installs=both)
         self.add_dynamic_items(Control, Choice)
         self._connection.parsers["INTERACTION_CREATE"] = self.take_or_answer
         self._connection.parsers["MESSAGE_CREATE"] = self._message
@@ -177,7 +177,7 @@ class UpscaleClient(discord.AutoShardedClient):
             await self._on_incident(error)
 
 
-class Tree(app_commands.CommandTree[discord.Client]):
+class CommandTree(app_commands.CommandTree[discord.Client]):
     """Commands; what goes wrong before a handler runs is answered by `on_failure`."""
 
     on_failure: ErrorHandler | None = None
@@ -194,7 +194,7 @@ class Tree(app_commands.CommandTree[discord.Client]):
             await self.on_failure(interaction, error)
 
     async def on_error(self, interaction: Interaction, error: app_commands.AppCommandError, /) -> None:
-        """A command that Discord still offers but we no longer have, or a failure outside the desk's guard."""
+        """A command that Discord still offers but we no longer have, or a failure outside the guard of the handlers."""
         cause: Exception = error.original if isinstance(error, app_commands.CommandInvokeError) else error
         if self.on_failure is not None:
             await self.on_failure(interaction, cause)

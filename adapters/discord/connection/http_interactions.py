@@ -27,7 +27,7 @@ PING, PONG = 1, 1
 _INTERACTIONS = frozenset({2, 3, 4, 5})
 
 
-class Ingress:
+class InteractionEndpoint:
     """The one route. `client` gives the logged-in client, or None while there is none."""
 
     def __init__(self, public_key_hex: str, client: Callable[[], UpscaleClient | None], clock: Clock) -> None:

@@ -14,7 +14,7 @@ import yarl
 
 from adapters.discord.connection.client import UpscaleClient
 from adapters.discord.connection.identify_limiter import IdentifyTurns, SessionLimits
-from adapters.discord.outbound.api_client import Rest
+from adapters.discord.outbound.api_client import ApiClient
 from adapters.discord.settings import DiscordLoginRefused, Settings
 from adapters.discord.setup.command_sync import sync_commands
 from core.ports import AppState, Clock, OperatorAlerts
@@ -36,7 +36,7 @@ class Runner:
         settings: Settings,
         state: AppState,
         clock: Clock,
-        rest: Rest,
+        rest: ApiClient,
         make: Callable[[], UpscaleClient],
         incident: Callable[[str, BaseException], Awaitable[str]],
         operator: OperatorAlerts,

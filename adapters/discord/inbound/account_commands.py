@@ -11,7 +11,7 @@ from discord import app_commands
 
 from adapters.discord.inbound.command_texts import word
 from adapters.discord.inbound.commands import command, parameter_options
-from adapters.discord.inbound.dispatcher import Desk
+from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
@@ -36,8 +36,8 @@ _PERIODS = [app_commands.Choice(name=word(name), value=name) for name in ("day",
 class OwnCommands:
     """Everything here reads or changes only what belongs to whoever asks (the core sees to that)."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, ctx: HandlerContext) -> None:
+        self._ctx = ctx
 
     def commands(self) -> list[app_commands.Command[Any, ..., Any] | app_commands.Group]:
         """To be added to the tree."""
@@ -52,15 +52,15 @@ class OwnCommands:
         async def usage_(
             interaction: Interaction, period: str | None = None, member: discord.User | None = None
         ) -> None:
-            await self._desk.run(interaction, lambda answer: self._usage(answer, period or "month", member))
+            await self._ctx.run(interaction, lambda answer: self._usage(answer, period or "month", member))
 
         return usage_
 
     async def _usage(self, answer: Answer, period: str, member: discord.User | None) -> None:
         actor = answer.actor
-        service = self._desk.service
+        service = self._ctx.service
         member_id = str(member.id) if member is not None else None
-        report = await self._desk.soon(answer, service.budgets.usage(actor, period=period, member_id=member_id))
+        report = await self._ctx.soon(answer, service.budgets.usage(actor, period=period, member_id=member_id))
         await answer.acknowledge(ephemeral=True)
         name = member.display_name if member is not None else ""
         card = usage(report, await service.limits.applying(actor), actor.locale, member=name)
@@ -79,13 +79,13 @@ class OwnCommands:
     def _history_command(self) -> app_commands.Command[Any, ..., None]:
         @app_commands.command(name="history", description=word("history"))
         async def history(interaction: Interaction) -> None:
-            await self._desk.run(interaction, self._history)
+            await self._ctx.run(interaction, self._history)
 
         return history
 
     async def _history(self, answer: Answer) -> None:
         actor = answer.actor
-        jobs = await self._desk.soon(answer, self._desk.service.history(actor, limit=HISTORY_LENGTH))
+        jobs = await self._ctx.soon(answer, self._ctx.service.history(actor, limit=HISTORY_LENGTH))
         await answer.show(Payload(lambda _: draw(account.history(jobs, actor.locale))))
 
     # --- settings ------------------------------------------------------------------------------------------------
@@ -95,27 +95,27 @@ class OwnCommands:
 
         @group.command(name="show", description=word("settings_show"))
         async def show(interaction: Interaction) -> None:
-            await self._desk.run(interaction, lambda answer: self._defaults(answer, None))
+            await self._ctx.run(interaction, lambda answer: self._defaults(answer, None))
 
         async def set_(interaction: Interaction, given: dict[str, Any]) -> None:
-            await self._desk.run(interaction, lambda answer: self._defaults(answer, given))
+            await self._ctx.run(interaction, lambda answer: self._defaults(answer, given))
 
-        models = self._desk.service.models
+        models = self._ctx.service.models
         options = parameter_options(models, without=("seed", "safety"))
         group.add_command(command("set", models, options, set_, described="settings_set"))
 
         @group.command(name="clear", description=word("settings_clear"))
         async def clear(interaction: Interaction) -> None:
-            await self._desk.run(interaction, lambda answer: self._defaults(answer, {}))
+            await self._ctx.run(interaction, lambda answer: self._defaults(answer, {}))
 
         return group
 
     async def _defaults(self, answer: Answer, given: dict[str, str | int | float | bool] | None) -> None:
         """Show the saved defaults, after replacing them by `given` (empty: cleared) unless that is None."""
         actor = answer.actor
-        service = self._desk.service
+        service = self._ctx.service
         asked = service.accounts.defaults(actor) if given is None else service.accounts.set_defaults(actor, "", given)
-        saved = await self._desk.soon(answer, asked)
+        saved = await self._ctx.soon(answer, asked)
         await answer.show(Payload(lambda _: draw(account.settings(saved, actor.locale, how=_how(actor.locale)))))
 
     # --- privacy -------------------------------------------------------------------------------------------------
@@ -125,19 +125,19 @@ class OwnCommands:
 
         @group.command(name="export", description=word("privacy_export"))
         async def export(interaction: Interaction) -> None:
-            await self._desk.run(interaction, self._export)
+            await self._ctx.run(interaction, self._export)
 
         @group.command(name="delete", description=word("privacy_delete"))
         async def delete(interaction: Interaction) -> None:
-            await self._desk.run(interaction, self._ask_erase)
+            await self._ctx.run(interaction, self._ask_erase)
 
         return group
 
     async def _export(self, answer: Answer) -> None:
         actor = answer.actor
-        await self._desk.soon(answer, self._desk.service.accounts.defaults(actor))  # does the database answer at all?
+        await self._ctx.soon(answer, self._ctx.service.accounts.defaults(actor))  # does the database answer at all?
         await answer.acknowledge(ephemeral=True)
-        archive = await self._desk.service.accounts.export(actor)
+        archive = await self._ctx.service.accounts.export(actor)
         limit = min(answer.interaction.filesize_limit, REQUEST_MAX_BYTES)
         made: list[Path] = [archive]
         try:
@@ -164,8 +164,8 @@ class OwnCommands:
         if subject != answer.actor.user_id:
             raise JobNotFound
         actor = answer.actor
-        await self._desk.commits.first(self._desk.service.accounts.defaults(actor), answer.hold)
-        count = await self._desk.service.accounts.erase(actor)
+        await self._ctx.commits.first(self._ctx.service.accounts.defaults(actor), answer.hold)
+        count = await self._ctx.service.accounts.erase(actor)
         await answer.update(Payload(lambda _: draw(account.erased(count, actor.locale))))
 
     # --- help ----------------------------------------------------------------------------------------------------
@@ -173,12 +173,12 @@ class OwnCommands:
     def _help_command(self) -> app_commands.Command[Any, ..., None]:
         @app_commands.command(name="help", description=word("help"))
         async def help_(interaction: Interaction) -> None:
-            await self._desk.run(interaction, self._help)
+            await self._ctx.run(interaction, self._help)
 
         return help_
 
     async def _help(self, answer: Answer) -> None:
-        service, locale = self._desk.service, answer.locale
+        service, locale = self._ctx.service, answer.locale
         commands = [
             ("/upscale", tr("upscales an image or the image behind a link", locale)),
             ("/usage", tr("what you spent and what is left", locale)),

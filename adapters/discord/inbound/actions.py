@@ -11,7 +11,7 @@ import structlog
 
 from adapters.discord.inbound.account_commands import OwnCommands
 from adapters.discord.inbound.context_menus import Menus
-from adapters.discord.inbound.dispatcher import Desk
+from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.forms import PREFIX as MODAL_PREFIX
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.moderator_commands import QueueCommand
@@ -37,18 +37,18 @@ log = structlog.get_logger(__name__)
 class Buttons:
     """The router of `controls`, and of modals."""
 
-    def __init__(self, desk: Desk, menus: Menus, own: OwnCommands, queue: QueueCommand) -> None:
+    def __init__(self, ctx: HandlerContext, menus: Menus, own: OwnCommands, queue: QueueCommand) -> None:
         self._queue = queue
-        self._desk = desk
+        self._ctx = ctx
         self._menus = menus
         self._own = own
 
     async def button(self, interaction: Interaction, action: str, subject: str, argument: str) -> None:
         """One click on a button."""
-        await self._desk.run(interaction, lambda answer: self._clicked(answer, action, subject, argument))
+        await self._ctx.run(interaction, lambda answer: self._clicked(answer, action, subject, argument))
 
     async def select(self, interaction: Interaction, action: str, subject: str, values: Sequence[str]) -> None:
-        await self._desk.run(interaction, lambda answer: self._selected(answer, action, subject, values))
+        await self._ctx.run(interaction, lambda answer: self._selected(answer, action, subject, values))
 
     async def modal(self, interaction: Interaction) -> None:
         """A submitted form; forms that are not ours are left alone."""
@@ -56,7 +56,7 @@ class Buttons:
         custom_id = str(data.get("custom_id", ""))
         if custom_id.startswith(MODAL_PREFIX):
             key = custom_id.removeprefix(MODAL_PREFIX)
-            await self._desk.run(interaction, lambda answer: self._menus.submitted(answer, key, data))
+            await self._ctx.run(interaction, lambda answer: self._menus.submitted(answer, key, data))
 
     async def _clicked(self, answer: Answer, action: str, subject: str, argument: str) -> None:
         if action in CHANGES:
@@ -82,9 +82,9 @@ class Buttons:
     async def _decide(self, verdict: Verdict, answer: Answer, place: str) -> None:
         """The operator's answer to the question whose guests they pay for."""
         actor = answer.actor
-        if self._desk.guests is None:
+        if self._ctx.guests is None:
             raise JobNotFound
-        known = await self._desk.commits.first(self._desk.guests.decide(actor, place, verdict), answer.hold)
+        known = await self._ctx.commits.first(self._ctx.guests.decide(actor, place, verdict), answer.hold)
         words = decided(known.place, known.name, actor.locale, admitted=known.state == "admitted")
         await answer.update(Payload(lambda _: draw(said(words))))
 
@@ -103,20 +103,20 @@ class Buttons:
 
     async def _confirm(self, answer: Answer, job_id: str) -> None:
         interaction = answer.interaction
-        await self._desk.commits.first(self._desk.service.confirm(job_id, answer.actor), answer.hold)
+        await self._ctx.commits.first(self._ctx.service.confirm(job_id, answer.actor), answer.hold)
         # The job begins only now, up to ten minutes after its token: this click's token is good for 15 more.
         expires_at = interaction.created_at.timestamp() + TOKEN_LIFE_S
-        await self._desk.tokens.keep(job_id, interaction.token, expires_at)
+        await self._ctx.tokens.keep(job_id, interaction.token, expires_at)
 
     async def _cancel(self, answer: Answer, job_id: str) -> None:
-        job = await self._desk.commits.first(self._desk.service.cancel(job_id, answer.actor), answer.hold)
+        job = await self._ctx.commits.first(self._ctx.service.cancel(job_id, answer.actor), answer.hold)
         if job.state is JobState.RUNNING:
             words = cancel_pending_text(answer.locale)
             await answer.whisper(Payload(lambda _: draw(said(words))))
 
     async def _repeat(self, answer: Answer, job_id: str, change: Change) -> None:
         where = answer.address()
-        written = self._desk.service.repeat(
+        written = self._ctx.service.repeat(
             job_id,
             answer.actor,
             change,
@@ -125,20 +125,20 @@ class Buttons:
             private=True if where.ephemeral else None,
             start=False,
         )
-        job = await self._desk.commits.first(written, lambda: answer.think(ephemeral=where.ephemeral))
-        await self._desk.begin(answer, job)
+        job = await self._ctx.commits.first(written, lambda: answer.think(ephemeral=where.ephemeral))
+        await self._ctx.begin(answer, job)
 
     async def _compare(self, answer: Answer, job_id: str) -> None:
-        job = await self._desk.soon(answer, self._desk.service.job(job_id, answer.actor))
+        job = await self._ctx.soon(answer, self._ctx.service.job(job_id, answer.actor))
         await answer.acknowledge(ephemeral=True)
-        picture = await self._desk.media.compare(job)
+        picture = await self._ctx.media.compare(job)
         name = file_name(job, picture, "compare")
         await self._beside(answer, job_id)
         card = comparison(job, answer.locale, rows=picture.rows)
         await answer.show(Payload(lambda _: draw(card, {"comparison": name}), ((picture.path, name),)))
 
     async def _details(self, answer: Answer, job_id: str) -> None:
-        job = await self._desk.soon(answer, self._desk.service.job(job_id, answer.actor))
+        job = await self._ctx.soon(answer, self._ctx.service.job(job_id, answer.actor))
         card = details(job, answer.locale, command="/upscale " + repeat_words(job, ":", "False"))
         await self._beside(answer, job_id)
         await answer.show(Payload(lambda _: draw(card)))
@@ -148,14 +148,14 @@ class Buttons:
         interaction = answer.interaction
         expires_at = interaction.created_at.timestamp() + TOKEN_LIFE_S
         entry = {"app_id": interaction.application_id, "token": interaction.token, "expires_at": expires_at}
-        await self._desk.beside.add(job_id, entry)
+        await self._ctx.beside.add(job_id, entry)
 
     async def _take_along(self, job_id: str) -> None:
-        for one in await self._desk.beside.take(job_id):
+        for one in await self._ctx.beside.take(job_id):
             remove = (
-                self._desk.rest.remove_answer(one["app_id"], one["token"])
+                self._ctx.rest.remove_answer(one["app_id"], one["token"])
                 if "token" in one
-                else self._desk.rest.remove(one["channel_id"], one["message_id"])
+                else self._ctx.rest.remove(one["channel_id"], one["message_id"])
             )
             try:
                 await remove
@@ -163,8 +163,8 @@ class Buttons:
                 log.info("other_message_not_deleted", job=job_id, code=errors.code_of(error))
 
     async def _delete(self, answer: Answer, job_id: str) -> None:
-        await self._desk.commits.first(self._desk.service.job(job_id, answer.actor), answer.hold)
-        await self._desk.service.delete(job_id, answer.actor)
+        await self._ctx.commits.first(self._ctx.service.job(job_id, answer.actor), answer.hold)
+        await self._ctx.service.delete(job_id, answer.actor)
         locale = answer.locale
         words = tr("Deleted: the original and the result.", locale)
         try:
@@ -186,7 +186,7 @@ class Buttons:
 
     async def _redeliver(self, answer: Answer, job_id: str) -> None:
         reply = replace(answer.address(), ephemeral=True).to_reply()
-        written = self._desk.service.redeliver(job_id, answer.actor, reply=reply, start=False)
-        job = await self._desk.commits.first(written, lambda: answer.think(ephemeral=True))
+        written = self._ctx.service.redeliver(job_id, answer.actor, reply=reply, start=False)
+        job = await self._ctx.commits.first(written, lambda: answer.think(ephemeral=True))
         await self._beside(answer, job.parent_id)
-        await self._desk.begin(answer, job)
+        await self._ctx.begin(answer, job)

@@ -11,7 +11,7 @@ from discord import app_commands
 
 from adapters.discord.inbound.command_texts import model_word, word
 from adapters.discord.inbound.context_menus import Menu, Menus
-from adapters.discord.inbound.dispatcher import Desk
+from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.message_images import from_attachment, from_link
 from adapters.discord.inbound.translate import Interaction
@@ -80,18 +80,18 @@ def command(
     return app_commands.command(name=name, description=word(described or name))(callback)
 
 
-def upscale_command(desk: Desk, menus: Menus) -> app_commands.Command[Any, ..., None]:
+def upscale_command(ctx: HandlerContext, menus: Menus) -> app_commands.Command[Any, ..., None]:
     async def upscale(interaction: Interaction, given: dict[str, Any]) -> None:
         pictures = [from_attachment(given.pop(name)) for name in _IMAGES if name in given]
         links = [from_link(given.pop("url"))] if given.get("url") else []
         private = bool(given.pop("private", False))
 
         async def work(answer: Answer) -> None:
-            await _upscale(desk, menus, answer, Menu((*pictures, *links), fields=given, private=private))
+            await _upscale(ctx, menus, answer, Menu((*pictures, *links), fields=given, private=private))
 
-        await desk.run(interaction, work)
+        await ctx.run(interaction, work)
 
-    models = desk.service.models
+    models = ctx.service.models
     options = [
         ("image", discord.Attachment, word("image")),
         ("url", app_commands.Range[str, 1, 2000], word("url")),
@@ -102,8 +102,8 @@ def upscale_command(desk: Desk, menus: Menus) -> app_commands.Command[Any, ..., 
     return command("upscale", models, options, upscale)
 
 
-async def _upscale(desk: Desk, menus: Menus, answer: Answer, menu: Menu) -> None:
+async def _upscale(ctx: HandlerContext, menus: Menus, answer: Answer, menu: Menu) -> None:
     if not menu.images:
         raise NoImage
-    desk.service.check("", menu.fields or {})
+    ctx.service.check("", menu.fields or {})
     await menus.begin(answer, menu)

@@ -19,7 +19,7 @@ CUSTOM_ID_MAX = 100
 
 
 class Router(Protocol):
-    """Who handles clicks. Implemented by the adapter's desk; never raises."""
+    """Who handles clicks. Implemented by the handlers' context; never raises."""
 
     async def button(self, interaction: Interaction, action: str, subject: str, argument: str) -> None:
         """A press on a `Control`."""

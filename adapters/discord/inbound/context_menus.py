@@ -10,7 +10,7 @@ import discord
 from discord import app_commands
 
 from adapters.discord.inbound.command_texts import word
-from adapters.discord.inbound.dispatcher import Desk
+from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.forms import OptionsModal, filled_in
 from adapters.discord.inbound.interaction_response import Answer, Response
 from adapters.discord.inbound.message_images import Found, FoundImage, images_of
@@ -83,17 +83,17 @@ async def _nothing() -> None:
 class Menus:
     """Both menus; their state is in the application's store, so a click after a restart still works."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, ctx: HandlerContext) -> None:
+        self._ctx = ctx
 
     def commands(self) -> list[app_commands.ContextMenu]:
         """The two context menus, for servers and for user installs."""
 
         async def upscale(interaction: Interaction, message: discord.Message) -> None:
-            await self._desk.run(interaction, lambda answer: self._upscale(answer, message))
+            await self._ctx.run(interaction, lambda answer: self._upscale(answer, message))
 
         async def with_options(interaction: Interaction, message: discord.Message) -> None:
-            await self._desk.run(interaction, lambda answer: self._open_modal(answer, message))
+            await self._ctx.run(interaction, lambda answer: self._open_modal(answer, message))
 
         return [
             app_commands.ContextMenu(name=word("menu_upscale"), callback=upscale),
@@ -113,8 +113,8 @@ class Menus:
         """
         total: Payload | None = None
         if len(menu.images) > 1:
-            prices = await self._desk.commits.first(self._prices(answer, menu), _nothing)
-            dear = sum(price or 0 for price in prices) > self._desk.service.confirm_above_nanousd
+            prices = await self._ctx.commits.first(self._prices(answer, menu), _nothing)
+            dear = sum(price or 0 for price in prices) > self._ctx.service.confirm_above_nanousd
             if ask or dear or from_menu:
                 menu = menu if from_menu else replace(menu, user_id=answer.actor.user_id)
                 await self._offer(answer, menu, prices)
@@ -126,7 +126,7 @@ class Menus:
             if total is not None:
                 await answer.show(total)
 
-        await self._desk.start_jobs(
+        await self._ctx.start_jobs(
             answer,
             menu.images,
             lambda: answer.acknowledge(ephemeral=menu.private),
@@ -153,7 +153,7 @@ class Menus:
             if image.width_px is None or image.height_px is None:
                 prices.append(None)
                 continue
-            quote = await self._desk.service.estimate(
+            quote = await self._ctx.service.estimate(
                 image.width_px, image.height_px, actor, text=menu.text, fields=menu.fields
             )
             prices.append(quote.estimate_nanousd)
@@ -163,8 +163,8 @@ class Menus:
         """Which of them, or all, with prices where Discord told the sizes."""
         key = str(answer.id)
         priced = replace(menu, prices_nanousd=tuple(prices))
-        stored = self._desk.state.put(AREA, key, priced.to_json(self._desk.clock.now()))
-        await self._desk.commits.first(stored, _nothing)
+        stored = self._ctx.state.put(AREA, key, priced.to_json(self._ctx.clock.now()))
+        await self._ctx.commits.first(stored, _nothing)
         most = min(answer.most, len(menu.images))
         card = batch.choosing(key, _candidates(menu.images, prices), answer.locale, most=most)
         await answer.show(Payload(lambda _: draw(card)))
@@ -172,7 +172,7 @@ class Menus:
 
     async def choose(self, answer: Answer, key: str, picked: Sequence[int] | None) -> None:
         """Start the picked pictures (None: all). Each gets a message of its own. Raises QuoteExpired."""
-        menu = await self._desk.commits.first(self._take(key, answer.actor.user_id), _nothing)
+        menu = await self._ctx.commits.first(self._take(key, answer.actor.user_id), _nothing)
         numbers = list(range(len(menu.images))) if picked is None else sorted(set(picked))
         wanted = [n for n in numbers if 0 <= n < len(menu.images)]
         numbers = wanted[: answer.most]
@@ -180,7 +180,7 @@ class Menus:
         card = batch.chosen(_candidates([menu.images[n] for n in numbers], prices), answer.locale)
 
         agreed = [price or 0 for price in prices]
-        await self._desk.start_jobs(
+        await self._ctx.start_jobs(
             answer if menu.private else answer.with_public_messages(),
             [menu.images[n] for n in numbers],
             answer.hold,
@@ -191,7 +191,7 @@ class Menus:
             first_in_original=False,
             agreed_nanousd=agreed,
         )
-        await self._desk.state.delete(AREA, key)
+        await self._ctx.state.delete(AREA, key)
         if len(numbers) < len(wanted):
             await self._say_left_out(answer, Menu((), total=len(wanted)), len(numbers))
 
@@ -200,12 +200,12 @@ class Menus:
         menu = await self._load(key)
         if menu.user_id not in ("", user_id):
             raise NotAllowed(needs="requester")
-        if not await self._desk.state.claim(AREA, f"{key}:taken", ttl_s=TAKEN_S):
+        if not await self._ctx.state.claim(AREA, f"{key}:taken", ttl_s=TAKEN_S):
             raise QuoteExpired
         return menu
 
     async def _load(self, key: str) -> Menu:
-        stored = await self._desk.state.get(AREA, key)
+        stored = await self._ctx.state.get(AREA, key)
         if stored is None:
             raise QuoteExpired
         return Menu.from_json(stored)
@@ -213,17 +213,17 @@ class Menus:
     async def _open_modal(self, answer: Answer, message: discord.Message) -> None:
         found = pictures_in(message)
         key = str(answer.id)
-        models, most = self._desk.service.models, min(answer.most, len(found.images))
+        models, most = self._ctx.service.models, min(answer.most, len(found.images))
         await answer.open(OptionsModal(key, found.images, answer.locale, models, most=most))
         # After the answer, which had to be first; a person needs longer than this to fill it in.
         menu = Menu(found.images, total=found.total, others=found.others, user_id=answer.actor.user_id)
-        await self._desk.state.put(AREA, key, menu.to_json(self._desk.clock.now()))
+        await self._ctx.state.put(AREA, key, menu.to_json(self._ctx.clock.now()))
 
     async def submitted(self, answer: Answer, key: str, data: Mapping[str, Any]) -> None:
         """The modal came back: check, acknowledge, start. Works after a restart. Raises InvalidParameters."""
         form = filled_in(data)
-        self._desk.service.check(form.text, form.fields)
-        menu = await self._desk.commits.first(self._load(key), _nothing)
+        self._ctx.service.check(form.text, form.fields)
+        menu = await self._ctx.commits.first(self._load(key), _nothing)
         if menu.user_id not in ("", answer.actor.user_id):
             raise NotAllowed(needs="requester")
         numbers = [n for n in form.pictures if 0 <= n < len(menu.images)] or [0]
@@ -231,15 +231,15 @@ class Menus:
         beyond = menu.total - len(menu.images)
         chosen = Menu(images, text=form.text, fields=form.fields, private=form.private, others=menu.others)
         await self.begin(answer, replace(chosen, total=len(images) + beyond if beyond > 0 else 0))
-        await self._desk.state.delete(AREA, key)
+        await self._ctx.state.delete(AREA, key)
 
     async def purge(self) -> None:
         """Forget menus that nobody used within a day."""
-        now = self._desk.clock.now()
-        for key in await self._desk.state.keys(AREA):
-            stored = await self._desk.state.get(AREA, key)
+        now = self._ctx.clock.now()
+        for key in await self._ctx.state.keys(AREA):
+            stored = await self._ctx.state.get(AREA, key)
             if stored is not None and now - stored.get("at", 0) > MENU_LIFE_S:
-                await self._desk.state.delete(AREA, key)
+                await self._ctx.state.delete(AREA, key)
 
 
 def _candidates(images: Sequence[FoundImage], prices: Sequence[int | None]) -> list[batch.Candidate]:

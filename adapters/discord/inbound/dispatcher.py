@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 import discord
 import structlog
 
-from adapters.discord.connection.ack_priority import Rush
+from adapters.discord.connection.ack_priority import AckPriority
 from adapters.discord.inbound import translate
 from adapters.discord.inbound.interaction_response import Answer, NotOurs, Response
 from adapters.discord.inbound.message_images import FoundImage
 from adapters.discord.inbound.translate import Fields, Interaction
 from adapters.discord.outbound import errors
-from adapters.discord.outbound.api_client import Rest
+from adapters.discord.outbound.api_client import ApiClient
 from adapters.discord.outbound.interaction_tokens import FreshTokens, OtherMessages
 from adapters.discord.outbound.payload import Payload
 from adapters.discord.outbound.rate_limit import Pauses
@@ -101,10 +101,10 @@ def _result(task: asyncio.Task[T]) -> T:
         raise StorageUnavailable from error
 
 
-class Desk:
+class HandlerContext:
     """Shared by all entry points: the core, the REST calls, and what is being handled right now."""
 
-    def __init__(self, context: AdapterContext, rest: Rest) -> None:
+    def __init__(self, context: AdapterContext, rest: ApiClient) -> None:
         self.service = context.service
         self.media = context.media
         self.state = context.state
@@ -115,7 +115,7 @@ class Desk:
         self.tokens = FreshTokens(context.state, context.clock)
         self.beside = OtherMessages(context.state, context.clock)
         self.commits = Commits()
-        self._rush = Rush()
+        self._rush = AckPriority()
         self._seen: OrderedDict[int, None] = OrderedDict()
         self._busy: set[asyncio.Task[object]] = set()
 

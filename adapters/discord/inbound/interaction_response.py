@@ -15,7 +15,7 @@ import discord
 import structlog
 from discord import ui
 
-from adapters.discord.connection.ack_priority import Rush
+from adapters.discord.connection.ack_priority import AckPriority
 from adapters.discord.inbound import translate
 from adapters.discord.inbound.message_images import MAX_IMAGES
 from adapters.discord.inbound.translate import Interaction
@@ -75,7 +75,7 @@ class Answer:
 
     reused = True
 
-    def __init__(self, interaction: Interaction, clock: Clock, rush: Rush | None = None) -> None:
+    def __init__(self, interaction: Interaction, clock: Clock, rush: AckPriority | None = None) -> None:
         self.interaction = interaction
         self.id = interaction.id
         self.key = f"{PLATFORM}:{interaction.id}"
@@ -84,7 +84,7 @@ class Answer:
         self.most = FOLLOW_UPS_OF_USER_INSTALLS if translate.is_user_install_only(interaction) else MAX_IMAGES
         self.age_restricted = translate.is_age_restricted(interaction)
         self._clock = clock
-        self._rush = rush or Rush()
+        self._rush = rush or AckPriority()
         self.mode: Literal["none", "own", "update", "modal"] = "none"
         self.ephemeral = False
         self.message_id: int | None = None

@@ -11,7 +11,7 @@ from discord import app_commands
 
 from adapters.discord.inbound import translate
 from adapters.discord.inbound.command_texts import word
-from adapters.discord.inbound.dispatcher import Desk
+from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound.payload import Payload
@@ -55,8 +55,8 @@ Place = app_commands.Transform[discord.Object, _Place]
 class QuotaCommands:
     """Moderators of a server manage the limits of that server."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, ctx: HandlerContext) -> None:
+        self._ctx = ctx
 
     def group(self) -> app_commands.Group:
         """Offered only to members who may manage the server, until an administrator decides otherwise."""
@@ -77,7 +77,7 @@ class QuotaCommands:
     def _add_show(self, group: app_commands.Group) -> None:
         @group.command(name="show", description=word("quota_show"))
         async def show(interaction: Interaction) -> None:
-            await self._desk.run(interaction, self._show)
+            await self._ctx.run(interaction, self._show)
 
     def _add_set(self, group: app_commands.Group) -> None:
         @group.command(name="set", description=word("quota_set"))
@@ -104,7 +104,7 @@ class QuotaCommands:
             what = Measure(measure)
             when = Window.NOW if what is Measure.RUNNING else Window(window or "day")
             kind, scope_id = _scope(interaction, scope, member, role, channel)
-            await self._desk.run(
+            await self._ctx.run(
                 interaction,
                 lambda answer: self._set(answer, kind, scope_id, what, when, amount_of(amount, what)),
             )
@@ -117,7 +117,7 @@ class QuotaCommands:
                 kind, scope_id, what, when = _parse(limit)
                 await self._set(answer, kind, scope_id, what, when, None)
 
-            await self._desk.run(interaction, work)
+            await self._ctx.run(interaction, work)
 
         @clear.autocomplete("limit")
         async def known(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
@@ -131,13 +131,13 @@ class QuotaCommands:
         @group.command(name="pause", description=word("quota_pause"))
         @app_commands.describe(paused=word("quota_paused"))
         async def pause(interaction: Interaction, paused: bool) -> None:
-            await self._desk.run(interaction, lambda answer: self._pause(answer, paused))
+            await self._ctx.run(interaction, lambda answer: self._pause(answer, paused))
 
         @group.command(name="alerts", description=word("quota_alerts"))
         @app_commands.describe(channel=word("quota_alert_channel"))
         async def alerts(interaction: Interaction, channel: Place | None = None) -> None:
             channel_id = str(channel.id) if channel is not None else None
-            await self._desk.run(interaction, lambda answer: self._alerts(answer, channel_id))
+            await self._ctx.run(interaction, lambda answer: self._alerts(answer, channel_id))
 
     def _add_sponsor(self, group: app_commands.Group) -> None:
         @group.command(name="sponsor", description=word("quota_sponsor"))
@@ -150,7 +150,7 @@ class QuotaCommands:
             amount: app_commands.Range[float, 0.0, 1_000_000.0],
             days: app_commands.Range[int, 1, 366] = 7,
         ) -> None:
-            await self._desk.run(
+            await self._ctx.run(
                 interaction,
                 lambda answer: self._sponsor(answer, str(channel.id), amount_of(amount, Measure.USD) or None, days),
             )
@@ -158,35 +158,35 @@ class QuotaCommands:
     # --- doing it ------------------------------------------------------------------------------------------------
 
     async def _show(self, answer: Answer, note: Line = ()) -> None:
-        statuses = await self._desk.soon(answer, self._desk.service.limits.workspace_limits(answer.actor))
+        statuses = await self._ctx.soon(answer, self._ctx.service.limits.workspace_limits(answer.actor))
         await answer.show(self._payload(statuses, answer.locale, note))
 
     async def _set(
         self, answer: Answer, kind: ScopeKind, scope_id: str, what: Measure, when: Window, units: int | None
     ) -> None:
         actor = answer.actor
-        statuses = await self._desk.soon(
-            answer, self._desk.service.limits.set_limit(actor, kind, scope_id, what, when, units)
+        statuses = await self._ctx.soon(
+            answer, self._ctx.service.limits.set_limit(actor, kind, scope_id, what, when, units)
         )
         note = tr("Limit set.", actor.locale) if units is not None else tr("Limit removed.", actor.locale)
         await answer.show(self._payload(statuses, actor.locale, (note,)))
 
     def _payload(self, statuses: Sequence[LimitStatus], locale: str, note: Line) -> Payload:
         card = limits(
-            statuses, locale, platform="discord", note=note, play_money=self._desk.service.play_money, of_all=True
+            statuses, locale, platform="discord", note=note, play_money=self._ctx.service.play_money, of_all=True
         )
         return Payload(lambda _: draw(card))
 
     async def _pause(self, answer: Answer, paused: bool) -> None:
         actor = answer.actor
-        await self._desk.soon(answer, self._desk.service.limits.pause(actor, paused))
+        await self._ctx.soon(answer, self._ctx.service.limits.pause(actor, paused))
         stopped = tr("New upscales are paused in this server.", actor.locale)
         resumed = tr("New upscales are possible again in this server.", actor.locale)
         await self._show(answer, (stopped if paused else resumed,))
 
     async def _alerts(self, answer: Answer, channel_id: str | None) -> None:
         actor = answer.actor
-        await self._desk.soon(answer, self._desk.service.limits.set_alert_channel(actor, channel_id))
+        await self._ctx.soon(answer, self._ctx.service.limits.set_alert_channel(actor, channel_id))
         if channel_id is None:
             note: Line = (tr("Budget alerts are off.", actor.locale),)
         else:
@@ -195,8 +195,8 @@ class QuotaCommands:
 
     async def _sponsor(self, answer: Answer, channel_id: str, dollars: int | None, days: int) -> None:
         actor = answer.actor
-        ends_at = self._desk.clock.now() + days * DAY_S
-        await self._desk.soon(answer, self._desk.service.limits.sponsor(actor, channel_id, dollars, ends_at))
+        ends_at = self._ctx.clock.now() + days * DAY_S
+        await self._ctx.soon(answer, self._ctx.service.limits.sponsor(actor, channel_id, dollars, ends_at))
         if dollars is None:
             ended = tr("{channel} is no longer paid from a budget of its own.", actor.locale)
             note = fill(ended, channel=Mention("channel", channel_id))
@@ -212,7 +212,7 @@ class QuotaCommands:
     async def _known_limits(self, interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
         """The limits that moderators have set, to choose from; nothing when they cannot be read in time."""
         actor = translate.requester(interaction)
-        statuses = await self._desk.service.limits.workspace_limits(actor)
+        statuses = await self._ctx.service.limits.workspace_limits(actor)
         choices = []
         for status in statuses:
             limit = status.limit

@@ -13,10 +13,10 @@ import structlog
 
 from adapters.discord.inbound import translate
 from adapters.discord.inbound.context_menus import Menu, Menus, pictures_in
-from adapters.discord.inbound.dispatcher import Desk
+from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.message_images import MAX_IMAGES, Found, from_link, images_of
 from adapters.discord.outbound import errors
-from adapters.discord.outbound.api_client import Rest
+from adapters.discord.outbound.api_client import ApiClient
 from adapters.discord.outbound.payload import Payload
 from adapters.discord.outbound.reply_address import PLATFORM, Address
 from adapters.discord.outbound.retry import steadily
@@ -36,7 +36,7 @@ class MessageResponse:
     reused = False
     most = MAX_IMAGES
 
-    def __init__(self, message: discord.Message, app_id: int, locale: str, rest: Rest, clock: Clock) -> None:
+    def __init__(self, message: discord.Message, app_id: int, locale: str, rest: ApiClient, clock: Clock) -> None:
         self.id = message.id
         self.key = f"{PLATFORM}:m{message.id}"
         self.actor = translate.member(message, locale)
@@ -77,8 +77,8 @@ class MessageResponse:
 class Messages:
     """Makes jobs of messages."""
 
-    def __init__(self, desk: Desk, menus: Menus) -> None:
-        self._desk = desk
+    def __init__(self, ctx: HandlerContext, menus: Menus) -> None:
+        self._ctx = ctx
         self._menus = menus
 
     async def take(self, message: discord.Message, bot_id: int) -> None:
@@ -89,12 +89,12 @@ class Messages:
         if not spoken_to and not own.images:
             return  # a reply to one of our answers, which mentions us without meaning to
         locale = await self._locale_of(message)
-        answer = MessageResponse(message, bot_id, locale, self._desk.rest, self._desk.clock)
-        await self._desk.handle(answer, lambda: self._start(answer, message, own))
+        answer = MessageResponse(message, bot_id, locale, self._ctx.rest, self._ctx.clock)
+        await self._ctx.handle(answer, lambda: self._start(answer, message, own))
 
     async def _start(self, answer: MessageResponse, message: discord.Message, own: Found) -> None:
         text = without_ordinary_words(message.content)
-        self._desk.service.check(text, {})
+        self._ctx.service.check(text, {})
         shown = {embed.url for embed in message.embeds}
         links = tuple(from_link(link) for link in parse(text).links if link not in shown)
         if own.images or links:
@@ -115,7 +115,7 @@ class Messages:
         if reference.message_id is None:
             return message
         try:
-            data = await self._desk.rest.message(message.channel.id, reference.message_id)
+            data = await self._ctx.rest.message(message.channel.id, reference.message_id)
         except DeliveryError:
             return message
         except errors.FAILED_CALLS as error:
@@ -127,7 +127,7 @@ class Messages:
         """Messages do not tell a language: that of the member's last job, else English."""
         try:
             async with asyncio.timeout(LANGUAGE_WITHIN_S):
-                last = await self._desk.service.history(translate.member(message, "en"), limit=1)
+                last = await self._ctx.service.history(translate.member(message, "en"), limit=1)
         except Exception as error:
             log.info("language_unknown", why=type(error).__name__)
             return "en"

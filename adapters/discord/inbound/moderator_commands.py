@@ -9,7 +9,7 @@ import discord
 from discord import app_commands
 
 from adapters.discord.inbound.command_texts import word
-from adapters.discord.inbound.dispatcher import Desk
+from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.limit_commands import WINDOWS, Place
 from adapters.discord.inbound.translate import Interaction
@@ -27,18 +27,18 @@ _EXTRA_WINDOWS = [choice for choice in WINDOWS if choice.value != Window.TOTAL.v
 Work = Callable[[Requester], Coroutine[Any, Any, str]]
 
 
-def add_moderator_commands(group: app_commands.Group, desk: Desk) -> None:
+def add_moderator_commands(group: app_commands.Group, ctx: HandlerContext) -> None:
     """Put them into the group of `/quota`."""
-    service = desk.service
+    service = ctx.service
 
     async def tell(interaction: Interaction, work: Work) -> None:
         """Do it, and say privately what came of it."""
 
         async def run(answer: Answer) -> None:
-            told = await desk.soon(answer, work(answer.actor))
+            told = await ctx.soon(answer, work(answer.actor))
             await answer.show(Payload(lambda _: draw(said(*told.splitlines()))))
 
-        await desk.run(interaction, run)
+        await ctx.run(interaction, run)
 
     @group.command(name="add", description=word("quota_add"))
     @app_commands.describe(
@@ -73,8 +73,8 @@ def add_moderator_commands(group: app_commands.Group, desk: Desk) -> None:
 class QueueCommand:
     """The core decides who may look and cancel."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, ctx: HandlerContext) -> None:
+        self._ctx = ctx
 
     def command(self) -> app_commands.Command[Any, ..., None]:
         """To be added to the tree; shown to those who manage the server unless it decides otherwise."""
@@ -84,22 +84,22 @@ class QueueCommand:
         @app_commands.allowed_installs(guilds=True, users=False)
         @app_commands.default_permissions(manage_guild=True)
         async def queue_(interaction: Interaction) -> None:
-            await self._desk.run(interaction, self._show)
+            await self._ctx.run(interaction, self._show)
 
         return queue_
 
     async def _show(self, answer: Answer) -> None:
-        await answer.show(await self._desk.soon(answer, self._card(answer)))
+        await answer.show(await self._ctx.soon(answer, self._card(answer)))
 
     async def cancel(self, answer: Answer, job_id: str) -> None:
-        service = self._desk.service
-        job = await self._desk.commits.first(service.cancel(job_id, answer.actor), answer.hold)
+        service = self._ctx.service
+        job = await self._ctx.commits.first(service.cancel(job_id, answer.actor), answer.hold)
         await answer.update(await self._card(answer))
         if job.state is JobState.RUNNING:
             pending = said(cancel_pending_text(answer.locale))
             await answer.whisper(Payload(lambda _: draw(pending)))
 
     async def _card(self, answer: Answer) -> Payload:
-        here = await self._desk.service.queue(answer.actor)
+        here = await self._ctx.service.queue(answer.actor)
         card = queue(here.jobs, here.total, answer.locale)
         return Payload(lambda _: draw(card))

@@ -15,7 +15,7 @@ LOGIN_WAIT_S = 30.0
 _THREADS = (10, 11, 12)
 
 
-class Rest:
+class ApiClient:
     """Works from `login` on, before and without the gateway; waits for the login at start."""
 
     def __init__(self) -> None:

@@ -13,8 +13,8 @@ import discord
 import structlog
 
 from adapters.discord.outbound import errors
-from adapters.discord.outbound.api_client import Rest
-from adapters.discord.outbound.delivery_state import NoteBook, Notes
+from adapters.discord.outbound.api_client import ApiClient
+from adapters.discord.outbound.delivery_state import DeliveryState, Notes
 from adapters.discord.outbound.interaction_tokens import FreshTokens, OtherMessages
 from adapters.discord.outbound.payload import Elsewhere, Payload
 from adapters.discord.outbound.reply_address import Address
@@ -30,8 +30,8 @@ class Messenger:
     """The message of one job, wherever it is."""
 
     address: Address
-    notes: NoteBook
-    rest: Rest
+    notes: DeliveryState
+    rest: ApiClient
     tokens: FreshTokens
     beside: OtherMessages
     calls: Calls

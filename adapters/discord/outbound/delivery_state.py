@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from adapters.discord.outbound.reply_address import Address
-from core.ports import ReplyMemo
+from core.ports import ReplyState
 
 Made = Literal["", "followup", "channel", "direct_message"]
 
@@ -31,10 +31,10 @@ class Notes:
     heard: bool | None = None
 
 
-class NoteBook:
+class DeliveryState:
     """The notes of one address within the memo of its job (a redelivery has notes of its own)."""
 
-    def __init__(self, memo: ReplyMemo, address: Address) -> None:
+    def __init__(self, memo: ReplyState, address: Address) -> None:
         self._memo = memo
         self._address = address
         self._known: Notes | None = None

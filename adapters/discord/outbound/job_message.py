@@ -7,20 +7,20 @@ from collections.abc import Callable
 from discord import ui
 
 from adapters.discord.outbound import closing
-from adapters.discord.outbound.api_client import Rest
+from adapters.discord.outbound.api_client import ApiClient
 from adapters.discord.outbound.delivery import Messenger
-from adapters.discord.outbound.delivery_state import NoteBook
+from adapters.discord.outbound.delivery_state import DeliveryState
 from adapters.discord.outbound.interaction_tokens import FreshTokens, OtherMessages
 from adapters.discord.outbound.payload import Elsewhere, Payload, TooLargeHere
 from adapters.discord.outbound.rate_limit import Pauses
 from adapters.discord.outbound.reply_address import Address
 from adapters.discord.outbound.retry import Calls
-from adapters.discord.outbound.upload import Parcel, file_name, parcels
+from adapters.discord.outbound.upload import UploadSet, file_name, parcels
 from adapters.discord.views.card import draw
 from core.domain.errors import DeliveryRefused, DeliveryUnavailable
 from core.domain.job import Delivery, Job, Progress
 from core.domain.limits import LimitStatus
-from core.ports import Clock, Media, MediaFile, ReplyMemo
+from core.ports import Clock, Media, MediaFile, ReplyState
 from core.presentation import Notice
 from core.presentation.card import Card, PictureRole
 from core.presentation.cards import job as cards
@@ -32,15 +32,15 @@ class DiscordReply:
     def __init__(
         self,
         address: Address,
-        memo: ReplyMemo,
-        rest: Rest,
+        memo: ReplyState,
+        rest: ApiClient,
         media: Media,
         tokens: FreshTokens,
         pauses: Pauses,
         clock: Clock,
     ) -> None:
         self._address = address
-        self._notes = NoteBook(memo, address)
+        self._notes = DeliveryState(memo, address)
         self._rest = rest
         self._media = media
         self._tokens = tokens
@@ -95,7 +95,7 @@ class DiscordReply:
             return Delivery(parcel.shape, where)
         raise DeliveryRefused(reason="refused")
 
-    def _result(self, job: Job, left: tuple[LimitStatus, ...], parcel: Parcel) -> Payload:
+    def _result(self, job: Job, left: tuple[LimitStatus, ...], parcel: UploadSet) -> Payload:
         names: dict[PictureRole, str] = {}
         if parcel.picture is not None:
             role = "preview" if parcel.file is not None else "upscaled"

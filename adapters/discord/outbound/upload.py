@@ -31,7 +31,7 @@ TRIES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class UploadSet:
     """Files for one attempt; `file` is the full picture when `picture` is only its preview."""
 
     shape: DeliveryKind
@@ -49,7 +49,7 @@ def file_name(job: Job, media: MediaFile, role: str = "upscaled") -> str:
     return f"{role}-{job.id}{suffix_for(media.mime)}"
 
 
-async def parcels(job: Job, media: Media, *, limit_bytes: int) -> AsyncIterator[Parcel]:
+async def parcels(job: Job, media: Media, *, limit_bytes: int) -> AsyncIterator[UploadSet]:
     """Parcels from best to least; take the next one when Discord says that the last was too large.
 
     Ends with the link alone. Raises ResultExpired when the picture is gone, DeliveryRefused without any way left.
@@ -64,18 +64,18 @@ async def parcels(job: Job, media: Media, *, limit_bytes: int) -> AsyncIterator[
         budget = min(budget, parcel.bytes) // 2
     if job.result is None or not job.result.link:
         raise DeliveryRefused(reason="refused")
-    yield Parcel("link")
+    yield UploadSet("link")
 
 
-async def _best(job: Job, media: Media, budget: int) -> Parcel:
+async def _best(job: Job, media: Media, budget: int) -> UploadSet:
     if _shown_by_clients(job) or budget < 2 * PREVIEW_BYTES:
         fitting = await media.fit(job, max_bytes=budget)
-        return Parcel(fitting.shape, picture=fitting)
+        return UploadSet(fitting.shape, picture=fitting)
     full = await media.fit(job, max_bytes=budget - PREVIEW_BYTES)
     if full.shape == "preview" or full.width_px * full.height_px <= PREVIEW_CEILING_PX:
-        return Parcel(full.shape, picture=full)
+        return UploadSet(full.shape, picture=full)
     preview = await media.preview(job, max_side_px=PREVIEW_SIDE_PX, max_bytes=PREVIEW_BYTES)
-    return Parcel(full.shape, picture=preview, file=full)
+    return UploadSet(full.shape, picture=preview, file=full)
 
 
 def _shown_by_clients(job: Job) -> bool:

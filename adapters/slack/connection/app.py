@@ -18,9 +18,9 @@ from slack_bolt.response import BoltResponse
 from slack_sdk.signature import SignatureVerifier
 from slack_sdk.web.async_client import AsyncWebClient
 
-from adapters.slack.connection.drain_middleware import Gate
+from adapters.slack.connection.drain_middleware import DrainMiddleware
 from adapters.slack.connection.log_redaction import sdk_logger
-from adapters.slack.context import Desk
+from adapters.slack.context import HandlerContext
 from adapters.slack.inbound.commands import Commands
 from adapters.slack.inbound.messages import Events, NotStored
 from adapters.slack.inbound.translate import where_of
@@ -32,14 +32,14 @@ EVENTS_PATH = "/slack/events"
 MAX_BODY_BYTES = 1_000_000
 
 
-def build(desk: Desk, client: AsyncWebClient, gate: Gate) -> AsyncApp:
+def build(ctx: HandlerContext, client: AsyncWebClient, gate: DrainMiddleware) -> AsyncApp:
     """The app with everything registered."""
 
     async def authorize(enterprise_id: str | None, team_id: str | None, user_id: str | None) -> AuthorizeResult | None:
         """From memory: no database and no `auth.test` before an acknowledgement. A stranger is looked up once."""
-        install = desk.installs.cached(team_id or "", enterprise_id or "")
+        install = ctx.installs.cached(team_id or "", enterprise_id or "")
         if install is None:
-            install = await desk.installs.find(team_id or "", enterprise_id or "")
+            install = await ctx.installs.find(team_id or "", enterprise_id or "")
         if install is None:
             return None
         return AuthorizeResult(
@@ -56,18 +56,18 @@ def build(desk: Desk, client: AsyncWebClient, gate: Gate) -> AsyncApp:
             name="upscale",
             logger=sdk_logger("bolt"),
             client=client,
-            signing_secret=secret(desk.settings.slack_signing_secret) or None,
+            signing_secret=secret(ctx.settings.slack_signing_secret) or None,
             authorize=authorize,  # type: ignore[arg-type]
             before_authorize=gate.__call__,
             attaching_function_token_enabled=False,
             process_before_response=True,
         )
-    Commands(desk).register(app)
-    events = Events(desk)
+    Commands(ctx).register(app)
+    events = Events(ctx)
     events.register(app)
     # Whatever else is subscribed to, or comes as a new subtype, is taken and left alone.
     app.event(re.compile(".*"))(_left_alone)
-    app.error(_LastResort(desk).__call__)
+    app.error(_LastResort(ctx).__call__)
     return app
 
 
@@ -88,21 +88,21 @@ async def _left_alone(body: dict[str, Any]) -> None:
 class _LastResort:
     """What raised before it could acknowledge is acknowledged here, so that nobody sees Slack's own time-out."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, ctx: HandlerContext) -> None:
+        self._ctx = ctx
 
     async def __call__(self, error: Exception, body: dict[str, Any]) -> BoltResponse:
         """What is not stored is left to Slack to bring again; anything else is explained to whoever acted."""
         if isinstance(error, NotStored):
             return BoltResponse(status=503, body="")
         team_id = str(body.get("team_id") or (body.get("team") or {}).get("id") or "")
-        where = where_of(body, team_id, "", self._desk.clock.now())
+        where = where_of(body, team_id, "", self._ctx.clock.now())
         if where.user_id:
-            person = self._desk.people.cached(team_id, where.user_id)
-            told = self._desk.answers.error(where, error, person.locale if person is not None else "en")
-            self._desk.tasks.spawn("last_resort", told)
+            person = self._ctx.people.cached(team_id, where.user_id)
+            told = self._ctx.answers.error(where, error, person.locale if person is not None else "en")
+            self._ctx.tasks.spawn("last_resort", told)
         else:
-            await self._desk.answers.known(error)
+            await self._ctx.answers.known(error)
         return BoltResponse(status=200, body="")
 
 

@@ -13,23 +13,23 @@ from typing import Any
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 
-from adapters.slack.context import Desk
+from adapters.slack.context import HandlerContext
 from adapters.slack.inbound.translate import where_of
 from adapters.slack.views.job import passing
 from core.domain.errors import Draining
 from core.presentation import explain
 
 
-class Gate:
+class DrainMiddleware:
     """bolt's `before_authorize`."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, ctx: HandlerContext) -> None:
+        self._ctx = ctx
         self.closed = False
 
     async def __call__(self, req: AsyncBoltRequest, next: Callable[[], Awaitable[BoltResponse]]) -> BoltResponse:
         """Let it pass, or answer in its place."""
-        if not (self.closed or self._desk.service.draining):
+        if not (self.closed or self._ctx.service.draining):
             return await next()
         body = req.body
         if body.get("type") in ("event_callback", "url_verification") and body.get("type") != "url_verification":
@@ -48,15 +48,15 @@ class Gate:
     def _locale(self, body: dict[str, Any]) -> str:
         user = body.get("user_id") or (body.get("user") or {}).get("id") or ""
         team = body.get("team_id") or (body.get("team") or {}).get("id") or ""
-        person = self._desk.people.cached(str(team), str(user))
+        person = self._ctx.people.cached(str(team), str(user))
         return person.locale if person is not None else "en"
 
     def _tell(self, body: dict[str, Any], said: str) -> None:
         """A button or shortcut: the word comes beside it."""
         team = str((body.get("team") or {}).get("id") or "")
-        where = where_of(body, team, str((body.get("enterprise") or {}).get("id") or ""), self._desk.clock.now())
+        where = where_of(body, team, str((body.get("enterprise") or {}).get("id") or ""), self._ctx.clock.now())
         if where.user_id:
-            self._desk.tasks.spawn("draining", self._desk.answers.tell(where, passing(said)))
+            self._ctx.tasks.spawn("draining", self._ctx.answers.tell(where, passing(said)))
 
 
 def next_input(blocks: list[dict[str, Any]]) -> str:

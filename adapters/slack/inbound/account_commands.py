@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from adapters.slack.context import Desk
+from adapters.slack.context import HandlerContext
 from adapters.slack.inbound import limit_commands as quota
 from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.translate import Where
@@ -32,90 +32,90 @@ def subcommand(text: str) -> tuple[str, str]:
     return "", text
 
 
-async def answer(desk: Desk, where: Where, name: str, rest: str) -> None:
+async def answer(ctx: HandlerContext, where: Where, name: str, rest: str) -> None:
     """Run one subcommand and tell the member what came of it."""
-    actor = await desk.intake.actor(where)
+    actor = await ctx.intake.actor(where)
     try:
-        await SUBCOMMANDS[name](desk, where, actor, rest)
+        await SUBCOMMANDS[name](ctx, where, actor, rest)
     except Exception as error:
-        await desk.answers.error(where, error, actor.locale)
+        await ctx.answers.error(where, error, actor.locale)
 
 
-async def _help(desk: Desk, where: Where, actor: Requester, rest: str) -> None:
+async def _help(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> None:
     shown = view.help_content(
-        desk.settings.slack_command,
+        ctx.settings.slack_command,
         actor.locale,
         moderator=actor.is_moderator,
-        play_money=desk.service.play_money,
-        confirm_above_nanousd=desk.service.confirm_above_nanousd,
+        play_money=ctx.service.play_money,
+        confirm_above_nanousd=ctx.service.confirm_above_nanousd,
     )
-    await desk.answers.tell(where, shown)
+    await ctx.answers.tell(where, shown)
 
 
-async def _usage(desk: Desk, where: Where, actor: Requester, rest: str) -> None:
+async def _usage(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> None:
     """The report at once; its chart, a picture, can only be sent as a message, so it comes directly."""
     period = t.spoken(rest).lower() or "month"
     member = t.mentioned_user(rest)
-    report = await desk.service.budgets.usage(actor, period=period, member_id=member)
+    report = await ctx.service.budgets.usage(actor, period=period, member_id=member)
     team = Team(where.team_id, where.enterprise_id)
-    name = ((await desk.people.get(team, member)).name or member) if member and member != actor.user_id else ""
-    content = view.usage(report, await desk.service.limits.applying(actor), actor.locale, member=name)
-    await desk.answers.tell(where, content)
+    name = ((await ctx.people.get(team, member)).name or member) if member and member != actor.user_id else ""
+    content = view.usage(report, await ctx.service.limits.applying(actor), actor.locale, member=name)
+    await ctx.answers.tell(where, content)
     if not report.jobs:
         return
-    path = await desk.service.budgets.usage_chart(report, locale=actor.locale, dark=False)
+    path = await ctx.service.budgets.usage_chart(report, locale=actor.locale, dark=False)
     try:
-        channel = await sendfile.direct_channel(desk.api, team, where.user_id)
+        channel = await sendfile.direct_channel(ctx.api, team, where.user_id)
         chart = sendfile.Picture(path, f"usage-{report.period}.png", content.text, path.stat().st_size)
-        await sendfile.send_picture(desk.api, desk.uploader, team, channel, "", chart, Content(content.text))
+        await sendfile.send_picture(ctx.api, ctx.uploader, team, channel, "", chart, Content(content.text))
     finally:
         path.unlink(missing_ok=True)
 
 
-async def _history(desk: Desk, where: Where, actor: Requester, rest: str) -> None:
-    jobs = await desk.service.history(actor, limit=view.HISTORY_SHOWN)
-    await desk.answers.tell(where, view.history(jobs, actor.locale))
+async def _history(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> None:
+    jobs = await ctx.service.history(actor, limit=view.HISTORY_SHOWN)
+    await ctx.answers.tell(where, view.history(jobs, actor.locale))
 
 
-async def _settings(desk: Desk, where: Where, actor: Requester, rest: str) -> None:
+async def _settings(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> None:
     if rest.lower() in ("reset", "clear", "default", "defaults"):
-        saved = await desk.service.accounts.set_defaults(actor, "")
+        saved = await ctx.service.accounts.set_defaults(actor, "")
     elif rest and rest.lower() != "show":
-        saved = await desk.service.accounts.set_defaults(actor, rest)
+        saved = await ctx.service.accounts.set_defaults(actor, rest)
     else:
-        saved = await desk.service.accounts.defaults(actor)
-    await desk.answers.tell(where, view.settings(saved, desk.settings.slack_command, actor.locale))
+        saved = await ctx.service.accounts.defaults(actor)
+    await ctx.answers.tell(where, view.settings(saved, ctx.settings.slack_command, actor.locale))
 
 
-async def _privacy(desk: Desk, where: Where, actor: Requester, rest: str) -> None:
+async def _privacy(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> None:
     if rest.lower() == "export":
-        await export(desk, where, actor)
+        await export(ctx, where, actor)
     else:  # also to delete: one press more, because it cannot be undone
-        await desk.answers.tell(where, view.privacy(actor.locale))
+        await ctx.answers.tell(where, view.privacy(actor.locale))
 
 
-async def export(desk: Desk, where: Where, actor: Requester) -> None:
+async def export(ctx: HandlerContext, where: Where, actor: Requester) -> None:
     """Everything stored about the member, as a ZIP in a direct message."""
-    path = await desk.service.accounts.export(actor)
+    path = await ctx.service.accounts.export(actor)
     try:
         team = Team(where.team_id, where.enterprise_id)
-        channel = await sendfile.direct_channel(desk.api, team, where.user_id)
+        channel = await sendfile.direct_channel(ctx.api, team, where.user_id)
         name = tr("Everything stored about you", actor.locale)
         zipped = sendfile.Picture(path, "upscale-export.zip", name, path.stat().st_size)
-        await sendfile.send_file(desk.uploader, team, channel, zipped)
+        await sendfile.send_file(ctx.uploader, team, channel, zipped)
     finally:
         path.unlink(missing_ok=True)
-    await desk.answers.tell(where, passing(tr("It has been sent to you as a direct message.", actor.locale)))
+    await ctx.answers.tell(where, passing(tr("It has been sent to you as a direct message.", actor.locale)))
 
 
-async def erase(desk: Desk, where: Where, actor: Requester) -> None:
+async def erase(ctx: HandlerContext, where: Where, actor: Requester) -> None:
     """Everything about the member goes."""
-    count = await desk.service.accounts.erase(actor)
+    count = await ctx.service.accounts.erase(actor)
     said = tr("Everything about you has been deleted ({n} jobs).", actor.locale, n=count)
-    await desk.answers.tell(where, passing(said))
+    await ctx.answers.tell(where, passing(said))
 
 
-SUBCOMMANDS: dict[str, Callable[[Desk, Where, Requester, str], Awaitable[None]]] = {
+SUBCOMMANDS: dict[str, Callable[[HandlerContext, Where, Requester, str], Awaitable[None]]] = {
     "help": _help,
     "usage": _usage,
     "quota": quota.answer,

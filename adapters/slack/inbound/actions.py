@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from adapters.slack.context import Desk
+from adapters.slack.context import HandlerContext
 from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.translate import Where
 from adapters.slack.outbound import send_file as sendfile
@@ -76,35 +76,35 @@ def press_of(body: dict[str, Any], where: Where) -> Press | None:
     )
 
 
-async def handle(desk: Desk, press: Press) -> None:
+async def handle(ctx: HandlerContext, press: Press) -> None:
     """Do it, and tell whoever pressed when it is refused."""
-    actor = await desk.intake.actor(press.where)
+    actor = await ctx.intake.actor(press.where)
     handler = _HANDLERS.get(press.verb)
     if handler is None:
         return
     try:
-        await handler(desk, press, actor)
+        await handler(ctx, press, actor)
     except Exception as error:
-        await desk.answers.error(press.where, error, actor.locale)
+        await ctx.answers.error(press.where, error, actor.locale)
 
 
-async def _confirm(desk: Desk, press: Press, actor: Requester) -> None:
-    await desk.service.confirm(press.job_id, actor)
+async def _confirm(ctx: HandlerContext, press: Press, actor: Requester) -> None:
+    await ctx.service.confirm(press.job_id, actor)
 
 
-async def _cancel(desk: Desk, press: Press, actor: Requester) -> None:
-    job = await desk.service.cancel(press.job_id, actor)
+async def _cancel(ctx: HandlerContext, press: Press, actor: Requester) -> None:
+    job = await ctx.service.cancel(press.job_id, actor)
     if not job.state.terminal and job.remote is not None and job.remote.request_id:
-        await desk.answers.tell(press.where, passing(words.cancel_pending_text(actor.locale)))
+        await ctx.answers.tell(press.where, passing(words.cancel_pending_text(actor.locale)))
 
 
-async def _change(desk: Desk, press: Press, actor: Requester) -> None:
+async def _change(ctx: HandlerContext, press: Press, actor: Requester) -> None:
     """A new job from an earlier one. A second press within three seconds is the same press."""
     key = f"{press.where.team_id}:{actor.user_id}:{press.job_id}:{press.verb}:{press.argument}"
-    if not await desk.state.claim(CLICK_AREA, key, ttl_s=CLICK_ONCE_S):
+    if not await ctx.state.claim(CLICK_AREA, key, ttl_s=CLICK_ONCE_S):
         return
     change = Change.of(press.verb, press.argument)
-    await desk.service.repeat(
+    await ctx.service.repeat(
         press.job_id,
         actor,
         change,
@@ -113,71 +113,71 @@ async def _change(desk: Desk, press: Press, actor: Requester) -> None:
     )
 
 
-async def _admit(desk: Desk, press: Press, actor: Requester) -> None:
-    await _decide(desk, press, actor, "admit")
+async def _admit(ctx: HandlerContext, press: Press, actor: Requester) -> None:
+    await _decide(ctx, press, actor, "admit")
 
 
-async def _refuse(desk: Desk, press: Press, actor: Requester) -> None:
-    await _decide(desk, press, actor, "refuse")
+async def _refuse(ctx: HandlerContext, press: Press, actor: Requester) -> None:
+    await _decide(ctx, press, actor, "refuse")
 
 
-async def _decide(desk: Desk, press: Press, actor: Requester, verdict: Verdict) -> None:
+async def _decide(ctx: HandlerContext, press: Press, actor: Requester, verdict: Verdict) -> None:
     """The operator's answer to the question whose guests they pay for; the question becomes the answer."""
-    if desk.guests is None:
+    if ctx.guests is None:
         raise JobNotFound
-    known = await desk.guests.decide(actor, press.job_id, verdict)
+    known = await ctx.guests.decide(actor, press.job_id, verdict)
     said = passing(decided(known.place, known.name, actor.locale, admitted=known.state == "admitted"))
     team = Team(press.where.team_id, press.where.enterprise_id)
-    await desk.api.call(team, "chat.update", channel=press.where.channel_id, ts=press.message_ts, **said.as_args())
+    await ctx.api.call(team, "chat.update", channel=press.where.channel_id, ts=press.message_ts, **said.as_args())
 
 
-async def _compare(desk: Desk, press: Press, actor: Requester) -> None:
+async def _compare(ctx: HandlerContext, press: Press, actor: Requester) -> None:
     """Before and after side by side, in the thread under the result."""
     key = f"compare:{press.where.channel_id}:{press.message_ts}:{press.job_id}"
-    if not await desk.state.claim(CLICK_AREA, key, ttl_s=COMPARE_ONCE_S):
+    if not await ctx.state.claim(CLICK_AREA, key, ttl_s=COMPARE_ONCE_S):
         return
-    job = await desk.service.job(press.job_id, actor)
-    file = await desk.media.compare(job)
+    job = await ctx.service.job(press.job_id, actor)
+    file = await ctx.media.compare(job)
     said = words.comparison_text(job, file.rows, actor.locale)
     name = f"compare-{job.id}{suffix_for(file.mime)}"
     picture = sendfile.Picture(file.path, name, said, file.bytes, file_name(job))
     team = Team(press.where.team_id, press.where.enterprise_id)
     ts, file_id = await sendfile.send_picture(
-        desk.api, desk.uploader, team, press.where.channel_id, press.thread_ts, picture, passing(said)
+        ctx.api, ctx.uploader, team, press.where.channel_id, press.thread_ts, picture, passing(said)
     )
     # To be deleted with the job: it shows a part of both pictures.
-    beside = await desk.state.get(BESIDE_AREA, job.id) or {}
+    beside = await ctx.state.get(BESIDE_AREA, job.id) or {}
     messages = [*beside.get("messages", ()), [press.where.channel_id, ts]]
-    await desk.state.put(BESIDE_AREA, job.id, {"messages": messages, "files": [*beside.get("files", ()), file_id]})
+    await ctx.state.put(BESIDE_AREA, job.id, {"messages": messages, "files": [*beside.get("files", ()), file_id]})
 
 
-async def _delete(desk: Desk, press: Press, actor: Requester) -> None:
+async def _delete(ctx: HandlerContext, press: Press, actor: Requester) -> None:
     """The images go, here, at fal and at Slack; then every message that showed them."""
-    await desk.service.delete(press.job_id, actor)
+    await ctx.service.delete(press.job_id, actor)
     team = Team(press.where.team_id, press.where.enterprise_id)
     shown = [(press.where.channel_id, press.message_ts)] if press.message_ts and press.where.channel_id else []
-    beside = await desk.state.get(BESIDE_AREA, press.job_id) or {}
+    beside = await ctx.state.get(BESIDE_AREA, press.job_id) or {}
     shown += [(str(channel), str(ts)) for channel, ts in beside.get("messages", ())]
     carried = [name for name in press.value.split(",") if name]
     shown += [(press.where.channel_id, ts.removeprefix("m")) for ts in carried if ts.startswith("m")]
     files = [name for name in carried if not name.startswith("m")]
     for file_id in dict.fromkeys([*files, *beside.get("files", ())]):
-        shown += await _shares(desk, team, file_id)
-        await _tried(desk, press, team, "files.delete", file=file_id)
+        shown += await _shares(ctx, team, file_id)
+        await _tried(ctx, press, team, "files.delete", file=file_id)
     said = passing(tr("Deleted: the picture and its original.", actor.locale))
     for channel, ts in dict.fromkeys(shown):
-        if await _tried(desk, press, team, "chat.delete", channel=channel, ts=ts):
+        if await _tried(ctx, press, team, "chat.delete", channel=channel, ts=ts):
             continue
-        await _tried(desk, press, team, "chat.update", channel=channel, ts=ts, **said.as_args())
+        await _tried(ctx, press, team, "chat.update", channel=channel, ts=ts, **said.as_args())
         left = tr("Deleted, but this message could not be removed.", actor.locale)
-        await desk.answers.tell(press.where, passing(left))
-    await desk.state.delete(BESIDE_AREA, press.job_id)
+        await ctx.answers.tell(press.where, passing(left))
+    await ctx.state.delete(BESIDE_AREA, press.job_id)
 
 
-async def _shares(desk: Desk, team: Team, file_id: str) -> list[tuple[str, str]]:
+async def _shares(ctx: HandlerContext, team: Team, file_id: str) -> list[tuple[str, str]]:
     """(channel, ts) of the messages that a file of ours hangs on by itself."""
     try:
-        answer = await desk.api.call(team, "files.info", file=file_id)
+        answer = await ctx.api.call(team, "files.info", file=file_id)
     except SlackError:
         return []
     shares = ((answer.get("file") or {}).get("shares") or {}).values()
@@ -185,25 +185,25 @@ async def _shares(desk: Desk, team: Team, file_id: str) -> list[tuple[str, str]]
     return [(channel, str(post.get("ts"))) for channel, post in posts if post.get("ts")]
 
 
-async def _tried(desk: Desk, press: Press, team: Team, method: str, **args: Any) -> bool:
+async def _tried(ctx: HandlerContext, press: Press, team: Team, method: str, **args: Any) -> bool:
     """Whether it is gone now."""
     try:
-        await desk.api.call(team, method, **args)
+        await ctx.api.call(team, method, **args)
     except SlackError as error:
         log.info("slack_not_deleted", job=press.job_id, method=method, error=error.error)
         return error.error in ("message_not_found", "file_not_found", "file_deleted")
     return True
 
 
-async def _redeliver(desk: Desk, press: Press, actor: Requester) -> None:
+async def _redeliver(ctx: HandlerContext, press: Press, actor: Requester) -> None:
     """A kept result again, to the member directly (or here, in a direct message)."""
     key = f"redeliver:{actor.user_id}:{press.job_id}"
-    if not await desk.state.claim(CLICK_AREA, key, ttl_s=CLICK_ONCE_S):
+    if not await ctx.state.claim(CLICK_AREA, key, ttl_s=CLICK_ONCE_S):
         return
     where = press.where if press.where.kind == "im" else replace(press.where, channel_id="", thread_ts="")
-    await desk.service.redeliver(press.job_id, actor, reply=t.address(where))
+    await ctx.service.redeliver(press.job_id, actor, reply=t.address(where))
     if where is not press.where:
-        await desk.answers.tell(press.where, passing(tr("I am sending it to you as a direct message.", actor.locale)))
+        await ctx.answers.tell(press.where, passing(tr("I am sending it to you as a direct message.", actor.locale)))
 
 
 def details(job: Job, locale: str) -> dict[str, str]:
@@ -222,7 +222,7 @@ def details(job: Job, locale: str) -> dict[str, str]:
     return {label: value for label, value in rows.items() if value}
 
 
-_HANDLERS: dict[str, Callable[[Desk, Press, Requester], Awaitable[None]]] = {
+_HANDLERS: dict[str, Callable[[HandlerContext, Press, Requester], Awaitable[None]]] = {
     "admit": _admit,
     "refuse": _refuse,
     "confirm": _confirm,

@@ -14,7 +14,7 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_bolt.context.async_context import AsyncBoltContext
 from slack_sdk.web.async_client import AsyncWebClient
 
-from adapters.slack.context import Desk
+from adapters.slack.context import HandlerContext
 from adapters.slack.inbound import account_commands as account
 from adapters.slack.inbound import actions as buttons
 from adapters.slack.inbound import modals as views
@@ -37,8 +37,8 @@ Body = dict[str, Any]
 class Commands:
     """Registers the listeners of commands, shortcuts, forms and buttons."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, ctx: HandlerContext) -> None:
+        self._ctx = ctx
 
     def register(self, app: AsyncApp) -> None:
         """All of them. Everything interactive has a listener, so that nobody meets Slack's own warning."""
@@ -56,14 +56,14 @@ class Commands:
     def where(self, body: Body, context: AsyncBoltContext) -> Where:
         """The place and person, in the workspace that let us in."""
         team_id = str(context.team_id or (body.get("team") or {}).get("id") or body.get("team_id") or "")
-        return t.where_of(body, team_id, str(context.enterprise_id or ""), self._desk.clock.now())
+        return t.where_of(body, team_id, str(context.enterprise_id or ""), self._ctx.clock.now())
 
     def _spawn(self, name: str, work: Any) -> None:
-        self._desk.tasks.spawn(name, work)
+        self._ctx.tasks.spawn(name, work)
 
     async def _stored(self, work: Any) -> None:
         """Before the acknowledgement: a process that dies in between leaves Slack's own warning, not silence."""
-        await self._desk.tasks.done_within(STORED_WITHIN_S, "stored", work)
+        await self._ctx.tasks.done_within(STORED_WITHIN_S, "stored", work)
 
     # --------------------------------------------------------------------- command
 
@@ -77,20 +77,20 @@ class Commands:
             return
         name, rest = account.subcommand(text)
         if name:
-            self._spawn(name, account.answer(self._desk, where, name, rest))
+            self._spawn(name, account.answer(self._ctx, where, name, rest))
             return
         event = f"command-{body.get('trigger_id')}"
-        await self._stored(self._desk.intake.take(Order(where, event, text)))
+        await self._stored(self._ctx.intake.take(Order(where, event, text)))
 
     async def _open_form(self, client: AsyncWebClient, where: Where, trigger_id: str, pick: Any) -> None:
-        locale = views.known_locale(self._desk, where)
-        service = self._desk.service
+        locale = views.known_locale(self._ctx, where)
+        service = self._ctx.service
         form = modal.form(where, locale, allow_unsafe=service.allow_unsafe, models=service.models, pick=pick)
-        view_id = await views.open_now(self._desk, client, where, trigger_id, form)
+        view_id = await views.open_now(self._ctx, client, where, trigger_id, form)
         if len(pick) > modal.MOST_PICKED:
-            self._spawn("more", self._desk.intake.tell_limit(where, modal.MOST_PICKED, len(pick)))
+            self._spawn("more", self._ctx.intake.tell_limit(where, modal.MOST_PICKED, len(pick)))
         if view_id is not None:
-            self._spawn("form", views.complete_form(self._desk, where, view_id, pick, locale))
+            self._spawn("form", views.complete_form(self._ctx, where, view_id, pick, locale))
 
     # ------------------------------------------------------------------- shortcuts
 
@@ -117,10 +117,10 @@ class Commands:
             return
         words = t.spoken(message.get("text"))
         own = message.get("user") == where.user_id and re.search(r"[=:]\s{0,20}\S|--\w|\b\d+([.,]\d+)?x\b", words)
-        text = words if own or self._desk.intake.text_is_parameters(words) else ""
+        text = words if own or self._ctx.intake.text_is_parameters(words) else ""
         event = f"message-{where.channel_id}-{message.get('ts')}-{body.get('trigger_id')}"
         order = Order(where, event, text, files, thread_ts=thread_ts)
-        await self._stored(self._desk.intake.take(order))
+        await self._stored(self._ctx.intake.take(order))
 
     # ------------------------------------------------------------------------ forms
 
@@ -129,7 +129,7 @@ class Commands:
         view = body.get("view") or {}
         filled, notes = modal.read(view), modal.notes_of(view)
         where = self._noted_where(self.where(body, context), notes)
-        errors = self._form_errors(filled, views.known_locale(self._desk, where), picking="pick" in notes)
+        errors = self._form_errors(filled, views.known_locale(self._ctx, where), picking="pick" in notes)
         if errors:
             await ack(response_action="errors", errors=errors)
             return
@@ -139,11 +139,11 @@ class Commands:
             where, f"view-{view.get('id')}", "", filled.files, links, filled.fields, filled.private,
             thread_ts=where.thread_ts or None,
         )  # fmt: skip
-        await self._stored(self._desk.intake.take(order))
+        await self._stored(self._ctx.intake.take(order))
 
     def _form_errors(self, filled: modal.Filled, locale: str, *, picking: bool) -> dict[str, str]:
         try:
-            self._desk.service.check("", filled.fields)
+            self._ctx.service.check("", filled.fields)
         except InvalidParameters as error:
             return modal.errors_of(error, locale)
         except UpscaleError as error:
@@ -173,21 +173,21 @@ class Commands:
         values = ((body.get("view") or {}).get("state") or {}).get("values") or {}
         text = str((values.get("text") or {}).get("text", {}).get("value") or "")
         try:
-            self._desk.service.check(text, {})
+            self._ctx.service.check(text, {})
         except InvalidParameters as error:
-            locale = views.known_locale(self._desk, where)
+            locale = views.known_locale(self._ctx, where)
             await ack(response_action="errors", errors={"text": home.problem_text(error, locale)})
             return
         await ack()
         self._spawn("defaults", self._save_defaults(where, text))
 
     async def _save_defaults(self, where: Where, text: str) -> None:
-        actor = await self._desk.intake.actor(where)
+        actor = await self._ctx.intake.actor(where)
         try:
-            await self._desk.service.accounts.set_defaults(actor, text)
+            await self._ctx.service.accounts.set_defaults(actor, text)
         except Exception as error:
-            await self._desk.answers.error(where, error, actor.locale)
-        await home.publish(self._desk, where)
+            await self._ctx.answers.error(where, error, actor.locale)
+        await home.publish(self._ctx, where)
 
     # ---------------------------------------------------------------------- buttons
 
@@ -198,13 +198,13 @@ class Commands:
         if press is None or press.verb == "download":
             return
         if press.verb == "details":
-            locale = views.known_locale(self._desk, press.where)
+            locale = views.known_locale(self._ctx, press.where)
             loading = views.loading(locale)
-            view_id = await views.open_now(self._desk, client, press.where, press.trigger_id, loading)
+            view_id = await views.open_now(self._ctx, client, press.where, press.trigger_id, loading)
             if view_id is not None:
-                self._spawn("details", views.show_details(self._desk, press, view_id))
+                self._spawn("details", views.show_details(self._ctx, press, view_id))
             return
-        work = buttons.handle(self._desk, press)
+        work = buttons.handle(self._ctx, press)
         if press.verb in buttons.STORED:
             await self._stored(work)
         else:
@@ -219,18 +219,18 @@ class Commands:
         if verb == "form":
             await self._open_form(client, where, trigger_id, ())
         elif verb == "defaults":
-            await views.open_defaults(self._desk, client, where, trigger_id)
+            await views.open_defaults(self._ctx, client, where, trigger_id)
         elif verb == "help":
-            self._spawn("help", account.answer(self._desk, where, "help", ""))
+            self._spawn("help", account.answer(self._ctx, where, "help", ""))
         elif verb in ("export", "erase"):
             self._spawn(verb, self._privacy(where, verb))
 
     async def _privacy(self, where: Where, verb: str) -> None:
-        actor = await self._desk.intake.actor(where)
+        actor = await self._ctx.intake.actor(where)
         try:
-            await (account.export if verb == "export" else account.erase)(self._desk, where, actor)
+            await (account.export if verb == "export" else account.erase)(self._ctx, where, actor)
         except Exception as error:
-            await self._desk.answers.error(where, error, actor.locale)
+            await self._ctx.answers.error(where, error, actor.locale)
 
     async def only_ack(self, ack: AsyncAck) -> None:
         """Somebody pressed something that needs no answer."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from adapters.slack.context import Desk
+from adapters.slack.context import HandlerContext
 from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.translate import Where
 from adapters.slack.views import account as view
@@ -34,97 +34,97 @@ SPONSOR_EXAMPLE = "quota sponsor #channel $20 7 days"
 SPONSOR_DAYS = 7
 MAX_SPONSOR_DAYS = 366
 
-Handler = Callable[[Desk, Where, Requester, str], Awaitable[None]]
+Handler = Callable[[HandlerContext, Where, Requester, str], Awaitable[None]]
 
 
-async def answer(desk: Desk, where: Where, actor: Requester, rest: str) -> None:
+async def answer(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> None:
     """Do what the first word says; without one, show what applies to the member."""
     verb, _, words = rest.strip().partition(" ")
-    await _VERBS.get(verb.lower(), _show)(desk, where, actor, words)
+    await _VERBS.get(verb.lower(), _show)(ctx, where, actor, words)
 
 
-async def _show(desk: Desk, where: Where, actor: Requester, words: str) -> None:
-    await desk.answers.tell(where, view.quota(await desk.service.limits.applying(actor), actor.locale))
+async def _show(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> None:
+    await ctx.answers.tell(where, view.quota(await ctx.service.limits.applying(actor), actor.locale))
 
 
-async def _workspace(desk: Desk, where: Where, actor: Requester, words: str) -> None:
-    statuses = await desk.service.limits.workspace_limits(actor)
-    await desk.answers.tell(where, view.quota(statuses, actor.locale, saved=True))
+async def _workspace(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> None:
+    statuses = await ctx.service.limits.workspace_limits(actor)
+    await ctx.answers.tell(where, view.quota(statuses, actor.locale, saved=True))
 
 
-async def _set(desk: Desk, where: Where, actor: Requester, words: str) -> None:
-    await _change(desk, where, actor, words, setting=True)
+async def _set(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> None:
+    await _change(ctx, where, actor, words, setting=True)
 
 
-async def _clear(desk: Desk, where: Where, actor: Requester, words: str) -> None:
-    await _change(desk, where, actor, words, setting=False)
+async def _clear(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> None:
+    await _change(ctx, where, actor, words, setting=False)
 
 
-async def _change(desk: Desk, where: Where, actor: Requester, words: str, *, setting: bool) -> None:
+async def _change(ctx: HandlerContext, where: Where, actor: Requester, words: str, *, setting: bool) -> None:
     limit = limit_words(words, DIALECT, needs_amount=setting)
     scope_id = where.team_id if limit.scope is ScopeKind.WORKSPACE else limit.scope_id
     amount = limit.amount if setting else None
-    statuses = await desk.service.limits.set_limit(actor, limit.scope, scope_id, limit.measure, limit.window, amount)
-    await desk.answers.tell(where, view.quota(statuses, actor.locale, saved=True))
+    statuses = await ctx.service.limits.set_limit(actor, limit.scope, scope_id, limit.measure, limit.window, amount)
+    await ctx.answers.tell(where, view.quota(statuses, actor.locale, saved=True))
 
 
-async def _pause(desk: Desk, where: Where, actor: Requester, words: str) -> None:
-    await desk.service.limits.pause(actor, True)
-    await desk.answers.tell(where, passing(tr("New upscales are paused in this workspace.", actor.locale)))
+async def _pause(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> None:
+    await ctx.service.limits.pause(actor, True)
+    await ctx.answers.tell(where, passing(tr("New upscales are paused in this workspace.", actor.locale)))
 
 
-async def _resume(desk: Desk, where: Where, actor: Requester, words: str) -> None:
-    await desk.service.limits.pause(actor, False)
-    await desk.answers.tell(where, passing(tr("New upscales are possible again.", actor.locale)))
+async def _resume(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> None:
+    await ctx.service.limits.pause(actor, False)
+    await ctx.answers.tell(where, passing(tr("New upscales are possible again.", actor.locale)))
 
 
-async def _alerts(desk: Desk, where: Where, actor: Requester, words: str) -> None:
+async def _alerts(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> None:
     off = words.strip().lower() in ("off", "none")
     channel = None if off else t.mentioned_channel(words) or where.channel_id
-    await desk.service.limits.set_alert_channel(actor, channel)
+    await ctx.service.limits.set_alert_channel(actor, channel)
     told = tr("Budget alerts will be posted there. Add me to the channel if I am not in it.", actor.locale)
     silent = tr("No budget alerts will be posted.", actor.locale)
-    await desk.answers.tell(where, passing(silent if channel is None else told))
+    await ctx.answers.tell(where, passing(silent if channel is None else told))
 
 
-async def _sponsor(desk: Desk, where: Where, actor: Requester, words: str) -> None:
+async def _sponsor(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> None:
     """A channel's jobs are paid from a budget of its own, for some days."""
     locale = actor.locale
     channel = t.mentioned_channel(words) or where.channel_id
     if words.split()[-1:] == ["off"]:
-        await desk.service.limits.sponsor(actor, channel, None)
-        await desk.answers.tell(where, passing(tr("The channel has no budget of its own any more.", locale)))
+        await ctx.service.limits.sponsor(actor, channel, None)
+        await ctx.answers.tell(where, passing(tr("The channel has no budget of its own any more.", locale)))
         return
     amount, days_said = sponsor_words(words)
     if amount is None:
         problem = ParameterProblem("sponsor", "", "missing_value", SPONSOR_EXAMPLE)
         raise InvalidParameters(problems=(problem,))
     days = min(MAX_SPONSOR_DAYS, max(1, SPONSOR_DAYS if days_said is None else days_said))
-    await desk.service.limits.sponsor(actor, channel, amount, desk.clock.now() + days * 86_400)
+    await ctx.service.limits.sponsor(actor, channel, amount, ctx.clock.now() + days * 86_400)
     said = tr(
         "Pictures in that channel are now paid from its own budget: at most {amount}, for {days} days.",
         locale,
         amount=usd(amount, locale),
         days=days,
     )
-    await desk.answers.tell(where, passing(said))
+    await ctx.answers.tell(where, passing(said))
 
 
-async def _add(desk: Desk, where: Where, actor: Requester, words: str) -> None:
+async def _add(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> None:
     """`add @member $2 today`: more for a while."""
     member_id, amount, window = extra_words(words, DIALECT)
-    await desk.answers.tell(where, passing(await desk.service.limits.add_extra(actor, member_id, amount, window)))
+    await ctx.answers.tell(where, passing(await ctx.service.limits.add_extra(actor, member_id, amount, window)))
 
 
-async def _history(desk: Desk, where: Where, actor: Requester, words: str) -> None:
-    await desk.answers.tell(where, passing("\n".join(await desk.service.limits.limit_history(actor))))
+async def _history(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> None:
+    await ctx.answers.tell(where, passing("\n".join(await ctx.service.limits.limit_history(actor))))
 
 
-async def _presets(desk: Desk, where: Where, actor: Requester, words: str) -> None:
+async def _presets(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> None:
     """`presets [#channel] 2x faithful`, or `presets off`."""
     channel = t.mentioned_channel(words) or ""
     text = " ".join(word for word in t.without_channels(words).split() if word.lower() not in ("off", "none"))
-    await desk.answers.tell(where, passing(await desk.service.accounts.set_place_presets(actor, text, channel)))
+    await ctx.answers.tell(where, passing(await ctx.service.accounts.set_place_presets(actor, text, channel)))
 
 
 _VERBS: dict[str, Handler] = {

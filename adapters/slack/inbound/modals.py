@@ -12,7 +12,7 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from adapters.slack.context import Desk
+from adapters.slack.context import HandlerContext
 from adapters.slack.inbound import actions as buttons
 from adapters.slack.inbound.translate import Where
 from adapters.slack.outbound.api_client import Team
@@ -34,13 +34,15 @@ AGAIN_AFTER_S = 1.1
 PASSING = frozenset({"", "ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable"})
 
 
-def known_locale(desk: Desk, where: Where) -> str:
+def known_locale(ctx: HandlerContext, where: Where) -> str:
     """The member's language as far as it is known without asking."""
-    person = desk.people.cached(where.team_id, where.user_id)
+    person = ctx.people.cached(where.team_id, where.user_id)
     return person.locale if person is not None else "en"
 
 
-async def open_now(desk: Desk, client: AsyncWebClient, where: Where, trigger_id: str, view: Block) -> str | None:
+async def open_now(
+    ctx: HandlerContext, client: AsyncWebClient, where: Where, trigger_id: str, view: Block
+) -> str | None:
     """Open the modal; its id. None, and a word to the member, where Slack would not."""
     for wait_s in (AGAIN_AFTER_S, None):
         try:
@@ -54,49 +56,49 @@ async def open_now(desk: Desk, client: AsyncWebClient, where: Where, trigger_id:
         except Exception as error:
             log.warning("slack_modal_broke", kind=type(error).__name__)
         if wait_s is not None:
-            await desk.clock.sleep(wait_s)
-    said = tr("Slack took too long to open the form. Please try again.", known_locale(desk, where))
-    await desk.answers.tell(where, passing(said))
+            await ctx.clock.sleep(wait_s)
+    said = tr("Slack took too long to open the form. Please try again.", known_locale(ctx, where))
+    await ctx.answers.tell(where, passing(said))
     return None
 
 
-async def update(desk: Desk, where: Where, view_id: str, view: Block) -> None:
+async def update(ctx: HandlerContext, where: Where, view_id: str, view: Block) -> None:
     """Complete an open modal. The member may have closed it: then nothing happens."""
     try:
-        await desk.api.call(Team(where.team_id, where.enterprise_id), "views.update", view_id=view_id, view=view)
+        await ctx.api.call(Team(where.team_id, where.enterprise_id), "views.update", view_id=view_id, view=view)
     except SlackError as error:
         log.info("slack_modal_not_updated", error=error.error)
 
 
 async def complete_form(
-    desk: Desk, where: Where, view_id: str, pick: Sequence[Mapping[str, Any]], shown_locale: str
+    ctx: HandlerContext, where: Where, view_id: str, pick: Sequence[Mapping[str, Any]], shown_locale: str
 ) -> None:
     """Once the form is open: the member's language, own defaults as hints, and for several pictures the total."""
-    actor = await desk.intake.actor(where)
+    actor = await ctx.intake.actor(where)
     try:
-        saved = await desk.service.accounts.defaults(actor)
-        remark = await _total(desk, actor, pick) if pick else ""
+        saved = await ctx.service.accounts.defaults(actor)
+        remark = await _total(ctx, actor, pick) if pick else ""
     except Exception as error:
         # The form stands without hints and total; what it starts is judged again.
-        log.info("slack_form_not_completed", error=(await desk.answers.known(error)).code)
+        log.info("slack_form_not_completed", error=(await ctx.answers.known(error)).code)
         return
     if not saved and not remark and actor.locale.split("-")[0] == shown_locale.split("-")[0]:
         return
     view = modal.form(
-        where, actor.locale, allow_unsafe=desk.service.allow_unsafe, models=desk.service.models,
+        where, actor.locale, allow_unsafe=ctx.service.allow_unsafe, models=ctx.service.models,
         saved=saved, pick=pick, remark=remark,
     )  # fmt: skip
-    await update(desk, where, view_id, view)
+    await update(ctx, where, view_id, view)
 
 
-async def _total(desk: Desk, actor: Any, pick: Sequence[Mapping[str, Any]]) -> str:
+async def _total(ctx: HandlerContext, actor: Any, pick: Sequence[Mapping[str, Any]]) -> str:
     """What all of them would cost with the member's defaults, as far as Slack knows their sizes."""
     total, lines = 0, []
     for file in pick:
         width, height = int(file.get("original_w") or 0), int(file.get("original_h") or 0)
         if not width or not height:
             return ""
-        quote = await desk.service.estimate(width, height, actor)
+        quote = await ctx.service.estimate(width, height, actor)
         total += quote.estimate_nanousd
         lines.append(f"{b.cut(str(file.get('name') or ''), 40)} {size(width, height)}")
     price = usd(total, actor.locale)
@@ -119,30 +121,30 @@ def _details_view(blocks: list[Block], locale: str) -> Block:
     }
 
 
-async def show_details(desk: Desk, press: buttons.Press, view_id: str) -> None:
+async def show_details(ctx: HandlerContext, press: buttons.Press, view_id: str) -> None:
     """Fill the details into the open modal, or say why not."""
-    actor = await desk.intake.actor(press.where)
+    actor = await ctx.intake.actor(press.where)
     try:
-        job = await desk.service.job(press.job_id, actor)
+        job = await ctx.service.job(press.job_id, actor)
         rows = buttons.details(job, actor.locale)
         lines = [b.rich([b.run(label, bold=True)], [b.run(value)]) for label, value in rows.items()]
     except Exception as error:
-        known = await desk.answers.known(error)
-        lines = [b.rich([b.run(desk.service.notice(known, actor.locale).text)])]
-    await update(desk, press.where, view_id, _details_view(lines, actor.locale))
+        known = await ctx.answers.known(error)
+        lines = [b.rich([b.run(ctx.service.notice(known, actor.locale).text)])]
+    await update(ctx, press.where, view_id, _details_view(lines, actor.locale))
 
 
-async def open_defaults(desk: Desk, client: AsyncWebClient, where: Where, trigger_id: str) -> None:
+async def open_defaults(ctx: HandlerContext, client: AsyncWebClient, where: Where, trigger_id: str) -> None:
     """The one-line form for the member's own defaults; what is saved is filled in once it is open."""
-    locale = known_locale(desk, where)
-    view_id = await open_now(desk, client, where, trigger_id, home.defaults_form(locale, ""))
+    locale = known_locale(ctx, where)
+    view_id = await open_now(ctx, client, where, trigger_id, home.defaults_form(locale, ""))
     if view_id is None:
         return
-    actor = await desk.intake.actor(where)
+    actor = await ctx.intake.actor(where)
     try:
-        saved = await desk.service.accounts.defaults(actor)
+        saved = await ctx.service.accounts.defaults(actor)
     except Exception as error:
-        await desk.answers.error(where, error, actor.locale)
+        await ctx.answers.error(where, error, actor.locale)
         return
     if saved:
-        await update(desk, where, view_id, home.defaults_form(actor.locale, defaults_text(saved)))
+        await update(ctx, where, view_id, home.defaults_form(actor.locale, defaults_text(saved)))

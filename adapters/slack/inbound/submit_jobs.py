@@ -14,7 +14,7 @@ import structlog
 from adapters.slack.connection.task_group import Tasks
 from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.translate import Where
-from adapters.slack.inbound.user_cache import ASK_TIMEOUT_S, People
+from adapters.slack.inbound.user_cache import ASK_TIMEOUT_S, UserCache
 from adapters.slack.outbound.api_client import Team
 from adapters.slack.outbound.ephemeral import Answers
 from adapters.slack.views.job import passing
@@ -56,7 +56,7 @@ class Intake:
     def __init__(
         self,
         service: Service,
-        people: People,
+        people: UserCache,
         answers: Answers,
         state: AppState,
         tasks: Tasks,

@@ -18,7 +18,7 @@ MAX_KEPT = 20_000
 ASK_TIMEOUT_S = 6.0
 
 
-class People:
+class UserCache:
     """A bounded cache over `users.info`."""
 
     def __init__(self, api: SlackApi, clock: Clock) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from adapters.slack.outbound.errors import SlackAway, SlackError, SlackRefused, elsewhere_may_go
-from adapters.slack.outbound.posting import Mark, Notebook, Place, Poster
+from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache
 from adapters.slack.outbound.uploads import ALT_TXT_MAX_CHARS, Upload, Uploader
 from adapters.slack.views import job as render
 from core.domain.job import Delivery, DeliveryKind, Job
@@ -53,7 +53,7 @@ class Sent:
 class Deliverer:
     """Delivers one job's result."""
 
-    def __init__(self, uploader: Uploader, media: Media, poster: Poster, notes: Notebook) -> None:
+    def __init__(self, uploader: Uploader, media: Media, poster: Poster, notes: ReplyStateCache) -> None:
         self._uploader = uploader
         self._media = media
         self._poster = poster

@@ -15,7 +15,7 @@ import structlog
 from adapters.slack.outbound.delivery import Deliverer
 from adapters.slack.outbound.errors import SlackAway, SlackError, SlackRefused, SlackRevoked, delivery_error
 from adapters.slack.outbound.lost_posts import noted_root
-from adapters.slack.outbound.posting import Mark, Notebook, Place, Poster
+from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache
 from adapters.slack.outbound.shielded_call import see_through
 from adapters.slack.outbound.streaming import StoppedByMember, Streams, StreamState, Unavailable
 from adapters.slack.views import job as render
@@ -38,7 +38,7 @@ class SlackReply:
     def __init__(
         self,
         poster: Poster,
-        notes: Notebook,
+        notes: ReplyStateCache,
         deliverer: Deliverer,
         streams: Streams,
         stop_job: Callable[[Job], Awaitable[None]],

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from adapters.slack.outbound.errors import SlackError
-from adapters.slack.outbound.posting import Mark, Notebook, Poster
+from adapters.slack.outbound.posting import Mark, Poster, ReplyStateCache
 
 log = structlog.get_logger(__name__)
 
@@ -15,7 +15,7 @@ ARRIVED_AFTER_S = 20.0
 """A post that Slack shows to nobody so long after its answer was lost has not been made."""
 
 
-async def noted_root(poster: Poster, notes: Notebook, job_id: str, *, now: bool) -> dict[str, Any] | None:
+async def noted_root(poster: Poster, notes: ReplyStateCache, job_id: str, *, now: bool) -> dict[str, Any] | None:
     """The job's message as noted; looked for once while the job goes on, and again when it matters (`now`).
 
     None: it is surely not there. Without `ts`: nobody knows, because its channel may not be read.

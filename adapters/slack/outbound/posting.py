@@ -25,7 +25,7 @@ from adapters.slack.views.blocks import Content
 from adapters.slack.views.job import passing
 from core.domain.errors import DeliveryRefused, DeliveryUnavailable
 from core.domain.job import ReplyAddress
-from core.ports import Clock, ReplyMemo
+from core.ports import Clock, ReplyState
 from core.presentation import tr
 
 log = structlog.get_logger(__name__)
@@ -58,10 +58,10 @@ class Mark:
     part: Literal["root", "result"]
 
 
-class Notebook:
+class ReplyStateCache:
     """The memo, read once and written through."""
 
-    def __init__(self, memo: ReplyMemo) -> None:
+    def __init__(self, memo: ReplyState) -> None:
         self._memo = memo
         self._values: dict[str, Any] | None = None
 
@@ -93,7 +93,7 @@ class Poster:
     """Posts and edits for one job at its place."""
 
     def __init__(
-        self, api: SlackApi, responses: Responses, address: ReplyAddress, notes: Notebook, clock: Clock
+        self, api: SlackApi, responses: Responses, address: ReplyAddress, notes: ReplyStateCache, clock: Clock
     ) -> None:
         self._api = api
         self._responses = responses

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from adapters.slack.context import Desk
+from adapters.slack.context import HandlerContext
 from adapters.slack.inbound.translate import Where
 from adapters.slack.outbound.api_client import Team
 from adapters.slack.outbound.errors import SlackError
@@ -22,27 +22,27 @@ DEFAULTS_CALLBACK = "upscale_defaults"
 SHOWN_JOBS = 5
 
 
-async def publish(desk: Desk, where: Where) -> None:
+async def publish(ctx: HandlerContext, where: Where) -> None:
     """Draw the Home tab anew. What cannot be had right now is left out."""
-    actor = await desk.intake.actor(where)
-    body = await _body(desk, actor)
+    actor = await ctx.intake.actor(where)
+    body = await _body(ctx, actor)
     try:
         team = Team(where.team_id, where.enterprise_id)
-        await desk.api.call(team, "views.publish", user_id=where.user_id, view=body)
+        await ctx.api.call(team, "views.publish", user_id=where.user_id, view=body)
     except SlackError as error:
         log.info("slack_home_refused", error=error.error)
 
 
-async def _body(desk: Desk, actor: Requester) -> Block:
+async def _body(ctx: HandlerContext, actor: Requester) -> Block:
     try:
-        report = await desk.service.budgets.usage(actor, period="month")
-        statuses = await desk.service.limits.applying(actor)
-        jobs = await desk.service.history(actor, limit=SHOWN_JOBS)
-        saved = await desk.service.accounts.defaults(actor)
+        report = await ctx.service.budgets.usage(actor, period="month")
+        statuses = await ctx.service.limits.applying(actor)
+        jobs = await ctx.service.history(actor, limit=SHOWN_JOBS)
+        saved = await ctx.service.accounts.defaults(actor)
     except UpscaleError as error:
         log.info("slack_home_incomplete", reason=str(error))
-        return view.home(actor.locale, None, (), (), {}, desk.settings.slack_command)
-    return view.home(actor.locale, report, statuses, jobs, saved, desk.settings.slack_command)
+        return view.home(actor.locale, None, (), (), {}, ctx.settings.slack_command)
+    return view.home(actor.locale, report, statuses, jobs, saved, ctx.settings.slack_command)
 
 
 def defaults_form(locale: str, saved_text: str) -> Block:

@@ -35,7 +35,7 @@ async def deliver(tools: Tools, job: Job) -> Next:
     tools.cancels.pop(job.id, None)
     tools.metrics.job(job.requester.platform, job.state.value)
     tools.metrics.delivered(job.requester.platform, delivery.shape)
-    tools.feed.publish(job)
+    tools.event_bus.publish(job)
     log.info(
         "job_ended", job=job.id, state=job.state.value, delivery=delivery.shape, charged_nanousd=receipt.charged_nanousd
     )

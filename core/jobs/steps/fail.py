@@ -81,7 +81,7 @@ async def close_question(tools: Tools, job: Job) -> Job:
         return await tools.load(job.id)
     await _remove_unpaid(tools, closed)
     tools.metrics.job(job.requester.platform, closed.state.value)
-    tools.feed.publish(closed)
+    tools.event_bus.publish(closed)
     return closed
 
 
@@ -182,7 +182,7 @@ async def _end(tools: Tools, job: Job, state: JobState, error: UpscaleError | No
     tools.cancels.pop(job.id, None)
     await _remove_unpaid(tools, job)
     tools.metrics.job(job.requester.platform, state.value)
-    tools.feed.publish(job)
+    tools.event_bus.publish(job)
     return "announce"
 
 

@@ -178,6 +178,6 @@ async def _ask(tools: Tools, job: Job) -> Next:
         return "end"
     job = asked or job
     await tools.quiet(job.id)
-    tools.feed.publish(job)
+    tools.event_bus.publish(job)
     await tools.reply(job).ask(job)
     return "end"

@@ -16,7 +16,7 @@ from core.ports import Granted, HoldAnswer, HoldRequest, MustWait
 from core.storage.ledger import reserve as decide
 from core.storage.ledger.keys import NOW
 from core.storage.ledger.rules import Bound
-from core.storage.ledger.unit_of_work import Book, Hold
+from core.storage.ledger.unit_of_work import Hold, LedgerSnapshot
 
 _LONG_WAIT_S = 300.0
 _SMALL_PX = 20_000_000
@@ -27,7 +27,7 @@ _SMALL_PX = 20_000_000
 class Line:
     """One walk along the line; slots kept for those ahead are remembered on the way."""
 
-    book: Book
+    book: LedgerSnapshot
     _kept: Counter[str] = field(default_factory=Counter)
     _behind: Counter[str] = field(default_factory=Counter)
     _joined: dict[str, MustWait] = field(default_factory=dict)

@@ -21,7 +21,7 @@ from core.storage.ledger import rows
 from core.storage.ledger.admission import Line
 from core.storage.ledger.keys import NOW, balance_key
 from core.storage.ledger.rules import Bound
-from core.storage.ledger.unit_of_work import OPEN, Book, Hold
+from core.storage.ledger.unit_of_work import OPEN, Hold, LedgerSnapshot
 from core.storage.tables import jobs
 
 log = structlog.get_logger(__name__)
@@ -83,7 +83,7 @@ Op: TypeAlias = HoldOp | AdmitOp | SettleOp | ReleaseOp | CorrectOp | TouchOp
 Answer: TypeAlias = object
 
 
-async def run(connection: AsyncConnection, book: Book, ops: Sequence[Op]) -> list[Answer]:
+async def run(connection: AsyncConnection, book: LedgerSnapshot, ops: Sequence[Op]) -> list[Answer]:
     """The answers in the order of the calls; an answer may be a BudgetError to raise. Changes are not yet committed."""
     book.holds = await rows.read_holds(connection, {key for op in ops for key in _keys(op)})
     book.balances = await rows.read_balances(connection, _needed(book, ops))
@@ -121,7 +121,7 @@ def _keys(op: Op) -> Iterable[str]:
             return (op.key,)
 
 
-def _needed(book: Book, ops: Sequence[Op]) -> set[str]:
+def _needed(book: LedgerSnapshot, ops: Sequence[Op]) -> set[str]:
     """Names of the balances that the decisions will look at."""
     found: set[str] = set()
     for op in ops:
@@ -140,7 +140,7 @@ def _needed(book: Book, ops: Sequence[Op]) -> set[str]:
     return found
 
 
-async def _line(connection: AsyncConnection, book: Book, ops: Sequence[Op]) -> list[Hold]:
+async def _line(connection: AsyncConnection, book: LedgerSnapshot, ops: Sequence[Op]) -> list[Hold]:
     """The waiting jobs that matter to those who ask; usually nobody waits, and nothing is read."""
     slots: set[Bound] = set()
     members: set[str] = set()
@@ -160,7 +160,7 @@ async def _line(connection: AsyncConnection, book: Book, ops: Sequence[Op]) -> l
     return list(waiting.values())
 
 
-def _askers(book: Book, ops: Sequence[Op]) -> Iterable[Requester]:
+def _askers(book: LedgerSnapshot, ops: Sequence[Op]) -> Iterable[Requester]:
     for op in ops:
         if isinstance(op, HoldOp):
             yield op.request.requester
@@ -168,7 +168,7 @@ def _askers(book: Book, ops: Sequence[Op]) -> Iterable[Requester]:
             yield book.holds[op.key].requester
 
 
-def _finish(book: Book, op: SettleOp | ReleaseOp | CorrectOp | TouchOp) -> Answer:
+def _finish(book: LedgerSnapshot, op: SettleOp | ReleaseOp | CorrectOp | TouchOp) -> Answer:
     match op:
         case SettleOp(key, amount_nanousd, megapixels, real, _):
             if not decide.settle(book, key, amount_nanousd, megapixels, real=real):
@@ -184,7 +184,7 @@ def _finish(book: Book, op: SettleOp | ReleaseOp | CorrectOp | TouchOp) -> Answe
     assert_never(op)
 
 
-def _ask(book: Book, ops: Sequence[Op], waiting: Sequence[Hold]) -> dict[int, Answer]:
+def _ask(book: LedgerSnapshot, ops: Sequence[Op], waiting: Sequence[Hold]) -> dict[int, Answer]:
     line = Line(book)
     asked: dict[int, str] = {}
     new: dict[int, HoldRequest] = {}
@@ -202,7 +202,7 @@ def _ask(book: Book, ops: Sequence[Op], waiting: Sequence[Hold]) -> dict[int, An
     return answers
 
 
-def _to_make(book: Book, op: HoldOp | AdmitOp) -> HoldRequest | None:
+def _to_make(book: LedgerSnapshot, op: HoldOp | AdmitOp) -> HoldRequest | None:
     """What has to be held anew: a new job's money, or that of a waiting job whose hold expired meanwhile."""
     hold = book.holds.get(op.request.key if isinstance(op, HoldOp) else op.key)
     if isinstance(op, HoldOp):
@@ -213,7 +213,7 @@ def _to_make(book: Book, op: HoldOp | AdmitOp) -> HoldRequest | None:
     return HoldRequest(hold.key, hold.requester, hold.amount_nanousd, megapixels, enforce=not hold.play)
 
 
-def _repeat(book: Book, key: str, turns: dict[str, HoldAnswer]) -> Answer:
+def _repeat(book: LedgerSnapshot, key: str, turns: dict[str, HoldAnswer]) -> Answer:
     """The answer to somebody who has held before."""
     hold = book.holds.get(key)
     if hold is None or hold.state not in (*OPEN, "settled"):
@@ -226,7 +226,7 @@ def _repeat(book: Book, key: str, turns: dict[str, HoldAnswer]) -> Answer:
     return Granted(decide.left(book, hold))
 
 
-def _extend(book: Book, hold: Hold) -> None:
+def _extend(book: LedgerSnapshot, hold: Hold) -> None:
     """Write the new expiry, but not at every single question of a waiting job."""
     if book.now - hold.asked_at >= book.patience_s / 3:
         hold.asked_at = book.now
@@ -234,7 +234,7 @@ def _extend(book: Book, hold: Hold) -> None:
         book.changed[hold.key] = hold
 
 
-def _join(book: Book, line: Line, request: HoldRequest) -> Answer:
+def _join(book: LedgerSnapshot, line: Line, request: HoldRequest) -> Answer:
     hold = book.holds.get(request.key)
     if hold is not None and hold.state in OPEN:  # the same job twice in one batch
         return line.again(hold)

@@ -1,4 +1,4 @@
-"""The ledger's decisions, as plain functions on a `Book`: hold, settle, release, correct. No waiting, no database.
+"""The ledger's decisions, as plain functions on a snapshot: hold, settle, release, correct. No waiting, no database.
 
 Every function may be called again with the same arguments and then changes nothing.
 """
@@ -19,19 +19,19 @@ from core.domain.windows import COUNTED
 from core.ports import HoldRequest
 from core.storage.ledger.keys import NOW
 from core.storage.ledger.rules import Bound, Plan
-from core.storage.ledger.unit_of_work import OPEN, Balance, Book, Hold, HoldState
+from core.storage.ledger.unit_of_work import OPEN, Balance, Hold, HoldState, LedgerSnapshot
 
 _MAX_NAME = 100
 
 
-def plans(book: Book, who: Requester) -> tuple[Plan, ...]:
+def plans(book: LedgerSnapshot, who: Requester) -> tuple[Plan, ...]:
     """The ways to pay, in the order in which they are tried: a sponsor of the channel, then the member."""
     own = book.rules.plan(who)
     sponsor = book.rules.sponsor(who, book.now)
     return (own,) if sponsor is None else (book.rules.sponsored(who, sponsor), own)
 
 
-def place(book: Book, request: HoldRequest, *, must_wait: bool) -> Hold:
+def place(book: LedgerSnapshot, request: HoldRequest, *, must_wait: bool) -> Hold:
     """Hold the money of a new job, or of one whose earlier hold was given back. Raises what `Ledger.hold` raises."""
     who = request.requester
     by = book.rules.paused(who)
@@ -45,7 +45,7 @@ def place(book: Book, request: HoldRequest, *, must_wait: bool) -> Hold:
     return _write(book, request, plan, "waiting" if must_wait else "running")
 
 
-def _affordable(book: Book, request: HoldRequest) -> Plan:
+def _affordable(book: LedgerSnapshot, request: HoldRequest) -> Plan:
     """The first way to pay that has room; a sponsor's budget that does not suffice leaves it to the member's own."""
     ways = plans(book, request.requester)
     for plan in ways:
@@ -66,13 +66,13 @@ def _refusal(failing: list[LimitStatus], request: HoldRequest) -> LimitReached:
     return LimitReached(status=status, needed=needed(status.limit, request.amount_nanousd, request.megapixels))
 
 
-def _refuse_too_many(book: Book, who: Requester) -> None:
+def _refuse_too_many(book: LedgerSnapshot, who: Requester) -> None:
     everywhere = book.rules.keys.personal(who)[0]
     if book.user_waiting is not None and book.balance(everywhere, NOW).waiting >= book.user_waiting:
         raise TooManyWaiting(limit=book.user_waiting)
 
 
-def _write(book: Book, request: HoldRequest, plan: Plan, state: HoldState) -> Hold:
+def _write(book: LedgerSnapshot, request: HoldRequest, plan: Plan, state: HoldState) -> Hold:
     who = request.requester
     old = book.holds.get(request.key)
     hold = Hold(
@@ -107,7 +107,7 @@ def _trimmed(who: Requester) -> Requester:
     return who if len(who.user_name) <= _MAX_NAME else dataclasses.replace(who, user_name=who.user_name[:_MAX_NAME])
 
 
-def settle(book: Book, key: str, amount_nanousd: int, megapixels: Decimal, *, real: bool) -> bool:
+def settle(book: LedgerSnapshot, key: str, amount_nanousd: int, megapixels: Decimal, *, real: bool) -> bool:
     """Turn a hold into a charge; also after its release or expiry, for what was billed is billed. False if unknown."""
     hold = book.holds.get(key)
     if hold is None:
@@ -124,7 +124,7 @@ def settle(book: Book, key: str, amount_nanousd: int, megapixels: Decimal, *, re
     return True
 
 
-def release(book: Book, key: str, kind: Literal["release", "expire"]) -> bool:
+def release(book: LedgerSnapshot, key: str, kind: Literal["release", "expire"]) -> bool:
     """Give an open hold back in full. False if there was none."""
     hold = book.holds.get(key)
     if hold is None or hold.state not in OPEN:
@@ -135,7 +135,7 @@ def release(book: Book, key: str, kind: Literal["release", "expire"]) -> bool:
     return True
 
 
-def correct(book: Book, key: str, amount_nanousd: int, megapixels: Decimal | None, note: str) -> int:
+def correct(book: LedgerSnapshot, key: str, amount_nanousd: int, megapixels: Decimal | None, note: str) -> int:
     """Make the charge of a settled hold this much by an `adjust` entry; returns the difference in nano-dollars."""
     hold = book.holds.get(key)
     if hold is None or hold.state != "settled":
@@ -156,14 +156,14 @@ def _given_back(hold: Hold) -> Balance:
     return Balance(held_nanousd=-hold.amount_nanousd, held_px=-hold.amount_px, held_jobs=-1)
 
 
-def left(book: Book, hold: Hold) -> tuple[LimitStatus, ...]:
+def left(book: LedgerSnapshot, hold: Hold) -> tuple[LimitStatus, ...]:
     """What remains of the limits that this hold is checked against, as they stand now."""
     if hold.play:
         return ()
     return tuple(map(book.status, bounds_of(book, hold)))
 
 
-def bounds_of(book: Book, hold: Hold) -> tuple[Bound, ...]:
+def bounds_of(book: LedgerSnapshot, hold: Hold) -> tuple[Bound, ...]:
     """Money bounds of the plan that paid for this hold, under today's rules."""
     for plan in plans(book, hold.requester):
         if plan.sponsor_id == hold.sponsor_id:

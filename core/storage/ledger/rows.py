@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.domain.job import Requester
 from core.storage import tables_ledger as t
-from core.storage.ledger.unit_of_work import Balance, Book, Hold
+from core.storage.ledger.unit_of_work import Balance, Hold, LedgerSnapshot
 
 _CHUNK = 5_000
 """Below both databases' limits on parameters per statement (32,766 and 32,767)."""
@@ -50,7 +50,7 @@ async def read_balances(connection: AsyncConnection, keys: Collection[str]) -> d
     return found
 
 
-async def write(connection: AsyncConnection, book: Book) -> None:
+async def write(connection: AsyncConnection, book: LedgerSnapshot) -> None:
     """Everything that the book's decisions changed."""
     new = [hold for hold in book.changed.values() if hold.seq is None]
     old = [hold for hold in book.changed.values() if hold.seq is not None]
@@ -71,7 +71,7 @@ async def write(connection: AsyncConnection, book: Book) -> None:
         )
 
 
-def _delta(book: Book, key: str) -> dict[str, Any]:
+def _delta(book: LedgerSnapshot, key: str) -> dict[str, Any]:
     delta = book.deltas[key]
     return {"key": key, "ends_at": book.ends[key]} | {name: getattr(delta, name) for name in _AMOUNTS}
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.budgets.rules import RuleBook, WorkspaceKey
+from core.budgets.rules import RuleSet, WorkspaceKey
 from core.domain.job import Requester
 from core.domain.limits import Extra, Limit, Measure, Rule, Scope, ScopeKind, Sponsor, Window
 from core.storage import tables_ledger as t
@@ -53,7 +53,7 @@ class Rules:
     """One snapshot. `plan` answers are remembered, for they depend on nothing else."""
 
     version: str
-    book: RuleBook
+    book: RuleSet
     keys: Keys
     pauses: frozenset[str] = frozenset()
     sponsors: Mapping[tuple[str, str, str], tuple[Sponsor, ...]] = field(default_factory=dict)
@@ -171,5 +171,5 @@ async def load_rules(
     running = select(e.platform, e.workspace_id, e.user_id, e.amount_nanousd, e.ends_at).where(e.ends_at > now)
     extras = [Extra(*row) for row in await connection.execute(running)]
     stale_at = min((extra.ends_at for extra in extras), default=float("inf"))
-    book = RuleBook((*at_run_time, *operator), moderators, extras)
+    book = RuleSet((*at_run_time, *operator), moderators, extras)
     return Rules(version, book, keys, pauses, sponsors, stale_at)

@@ -30,7 +30,7 @@ from core.storage.ledger.group_commit import Batcher, Ticket
 from core.storage.ledger.keys import Keys
 from core.storage.ledger.rules import VERSION, Bound, Plan, Rules, load_rules, rules_version
 from core.storage.ledger.transaction import LedgerDatabase
-from core.storage.ledger.unit_of_work import Book, Hold
+from core.storage.ledger.unit_of_work import Hold, LedgerSnapshot
 
 log = structlog.get_logger(__name__)
 
@@ -196,9 +196,9 @@ class SqlLedger:
             if not ticket.future.done():
                 ticket.future.set_result(answer)
 
-    def _book(self, rules: Rules) -> Book:
+    def _book(self, rules: Rules) -> LedgerSnapshot:
         now, zone = self.clock.now(), self.settings.zone
-        return Book(
+        return LedgerSnapshot(
             now=now,
             day=str(local_day(now, zone)),
             spans=tuple(span(window, now, zone) for window in Window),

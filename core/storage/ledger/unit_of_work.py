@@ -75,7 +75,7 @@ class Hold:
 
 
 @dataclass(slots=True)
-class Book:
+class LedgerSnapshot:
     """The working copy. `balances` holds the rows that were read; `deltas` what must be added to the stored ones."""
 
     now: float

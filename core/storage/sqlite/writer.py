@@ -30,7 +30,7 @@ class _Ticket:
     done: asyncio.Future[Any]
 
 
-class SqliteLane:
+class SqliteWriter:
     """Reads and writes over the synchronous driver. Used from one event loop; `close` ends it."""
 
     def __init__(self, url: URL, turn: asyncio.Semaphore, *, busy_timeout_s: float) -> None:

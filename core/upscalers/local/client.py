@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from core.images.service import Enlarged, ImageFacts, ImageShop
+from core.images.service import Enlarged, ImageFacts, ImageService
 from core.ports import Clock
 from core.upscalers.sandbox import SandboxConfig, SandboxUpscaler
 from core.upscalers.sandbox.model import Pace, Sized
@@ -19,13 +19,13 @@ class LocalUpscaler(SandboxUpscaler):
 
     name = "local"
 
-    def __init__(self, config: SandboxConfig, images: ImageShop, clock: Clock) -> None:
+    def __init__(self, config: SandboxConfig, images: ImageService, clock: Clock) -> None:
         config = dataclasses.replace(config, pace=_PACE, caption=caption_for)
         super().__init__(config, _NetworkEnlarger(images), clock)
 
 
 class _NetworkEnlarger:
-    def __init__(self, images: ImageShop) -> None:
+    def __init__(self, images: ImageService) -> None:
         self._images = images
 
     async def probe(self, path: Path, *, decode: bool = True) -> ImageFacts:

@@ -52,7 +52,7 @@ class Written(Sized, Protocol):
 
 
 class Enlarger(Protocol):
-    """What the sandbox needs of `core.images.service.ImageShop`."""
+    """What the sandbox needs of `core.images.service.ImageService`."""
 
     async def probe(self, path: Path, *, decode: bool = True) -> Sized:
         """The picture's size; raises InputError."""

@@ -19,7 +19,7 @@ from core.presentation.job_texts import cancelled_text, charge_text
 from tests.fakes.clock import ShiftedClock
 from tests.fakes.media import FakeMedia, png
 from tests.fakes.service import FakeService
-from tests.fakes.state import MemoryMemo, MemoryState
+from tests.fakes.state import MemoryReplyState, MemoryState
 
 __all__ = ["CAPTION", "FakeCore", "png"]
 
@@ -51,7 +51,7 @@ class FakeCore(FakeService):
 
     def reply(self, job_id: str) -> Reply:
         assert self.adapter is not None
-        return self.adapter.reply(self.jobs[job_id].reply, MemoryMemo(self.memos.setdefault(job_id, {})))
+        return self.adapter.reply(self.jobs[job_id].reply, MemoryReplyState(self.memos.setdefault(job_id, {})))
 
     def set(self, job_id: str, **changes: Any) -> Job:
         return self._set(job_id, **changes)

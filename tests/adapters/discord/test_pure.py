@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.discord.connection.ack_priority import FEW, Rush
+from adapters.discord.connection.ack_priority import FEW, AckPriority
 from adapters.discord.inbound.command_texts import TEXT_MAX, CommandTranslator, words
 from adapters.discord.inbound.forms import filled_in
 from adapters.discord.outbound import errors, links, upload
@@ -204,7 +204,7 @@ def test_an_empty_form_says_nothing() -> None:
 
 
 async def test_in_a_rush_first_answers_go_before_all_other_work() -> None:
-    rush, order = Rush(), []
+    rush, order = AckPriority(), []
     for number in range(20):
         rush.arrived(number)
 
@@ -223,7 +223,7 @@ async def test_in_a_rush_first_answers_go_before_all_other_work() -> None:
 
 
 async def test_ordinary_traffic_is_not_held_back() -> None:
-    rush = Rush()
+    rush = AckPriority()
     rush.arrived(1)
     async with asyncio.timeout(0.1):
         await rush.over()

@@ -20,7 +20,7 @@ from core.presentation import Notice
 from core.presentation.ending_texts import ending
 from tests.emulators.slack.picture import measure, png
 from tests.fakes import service
-from tests.fakes.state import MemoryMemo
+from tests.fakes.state import MemoryReplyState
 
 CAPTION = "A cat <!channel> on a *red* sofa & <@U0BEN00001> looks _up_"
 STAGES = ("preparing", "waiting", "upscaling", "delivering")
@@ -79,7 +79,7 @@ class FakeService(service.FakeService):
 
     def _reply(self, row: Row) -> Any:
         assert self.adapter is not None
-        return self.adapter.reply(row.job.reply, MemoryMemo(row.memo))
+        return self.adapter.reply(row.job.reply, MemoryReplyState(row.memo))
 
     async def _run(self, row: Row) -> None:
         assert self.adapter is not None

@@ -18,7 +18,7 @@ from tests.adapters.slack.fake_service import FakeService
 from tests.contract import ACK_WITHIN_S, AdapterContract, Driver, Shown
 from tests.emulators.slack import Message, SlackEmulator, text_of
 from tests.fakes.core import until
-from tests.fakes.state import MemoryMemo
+from tests.fakes.state import MemoryReplyState
 
 LIVE_MARKUP = re.compile(r"<[!@#][^>]*>|<https?://")
 
@@ -65,7 +65,7 @@ class SlackDriver(Driver):
         return job
 
     def reply(self, job: Job) -> Reply:
-        return self._world.adapter.reply(job.reply, MemoryMemo(self._service.rows[job.id].memo))
+        return self._world.adapter.reply(job.reply, MemoryReplyState(self._service.rows[job.id].memo))
 
     def _messages(self) -> list[Message]:
         return [m for m in (*self._slack.member.dms(), *self._slack.member.messages()) if m.bot]

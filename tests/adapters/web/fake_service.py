@@ -15,7 +15,7 @@ from core.domain import errors as e
 from core.domain.events import Cancelled, Failed, Finished, JobEvent
 from core.domain.job import InputFacts, Job, JobState, Progress, Quote, Receipt, Requester, Result
 from core.domain.money import with_consent
-from core.jobs.event_bus import JobFeed
+from core.jobs.event_bus import EventBus
 from core.ports import MediaFile, PictureOf
 from tests.fakes import media, service
 from tests.fakes.clock import ShiftedClock
@@ -67,7 +67,7 @@ class FakeService(service.FakeService):
         self.enforce_limits = False
         self.fail_with: e.UpscaleError | None = None
         self.gates: dict[str, asyncio.Event] = {}
-        self.feed = JobFeed(clock)
+        self.event_bus = EventBus(clock)
         self._tasks: set[asyncio.Task[None]] = set()
         (folder / "jobs").mkdir(parents=True, exist_ok=True)
 
@@ -87,7 +87,7 @@ class FakeService(service.FakeService):
     def _set(self, job_id: str, **changes: Any) -> Job:
         """Set fields and publish the event."""
         job = super()._set(job_id, **changes)
-        self.feed.publish(job)
+        self.event_bus.publish(job)
         return job
 
     def change(self, job_id: str, **values: Any) -> Job:
@@ -224,7 +224,7 @@ class FakeService(service.FakeService):
         return await super().delete(job_id, actor)
 
     async def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
-        async for event in self.feed.follow(job_id, after, idle_s=5):
+        async for event in self.event_bus.follow(job_id, after, idle_s=5):
             if event is None:
                 continue
             yield event

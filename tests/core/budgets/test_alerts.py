@@ -66,7 +66,7 @@ async def database(any_database_url: str) -> AsyncIterator[Database]:
         await opened.close()
 
 
-def desk(database: Database, clock: HandClock, *rules: Rule) -> Budgets:
+def ctx(database: Database, clock: HandClock, *rules: Rule) -> Budgets:
     rules = rules or (day_usd(ScopeKind.WORKSPACE, 10), day_usd(ScopeKind.EVERYTHING, 20))
     return Budgets(make_ledger(database, clock, *rules), FixedPrice())  # type: ignore[arg-type]
 
@@ -80,7 +80,7 @@ async def spend(budget: Budgets, key: str, usd: float, workspace: str = "w1") ->
 async def test_each_level_is_told_once_in_its_window_and_again_in_the_next(
     database: Database, clock: HandClock
 ) -> None:
-    budget, channel = desk(database, clock), Channel()
+    budget, channel = ctx(database, clock), Channel()
     await budget.limits.set_alert_channel(MODERATOR, "money")
     told = []
     for number, usd in enumerate((4.9, 0.2, 0.1, 3, 0.2, 1.6)):
@@ -102,7 +102,7 @@ async def test_each_level_is_told_once_in_its_window_and_again_in_the_next(
 
 
 async def test_a_leap_tells_only_the_highest_level(database: Database, clock: HandClock) -> None:
-    budget, channel = desk(database, clock), Channel()
+    budget, channel = ctx(database, clock), Channel()
     await budget.limits.set_alert_channel(MODERATOR, "money")
     await spend(budget, "a", 8.5)
     await budget.send_alerts(channel)
@@ -111,7 +111,7 @@ async def test_a_leap_tells_only_the_highest_level(database: Database, clock: Ha
 
 
 async def test_two_processes_tell_it_once(database: Database, clock: HandClock) -> None:
-    one, other, channel = desk(database, clock), desk(database, clock), Channel()
+    one, other, channel = ctx(database, clock), ctx(database, clock), Channel()
     await one.limits.set_alert_channel(MODERATOR, "money")
     await spend(one, "a", 6)
     await asyncio.gather(one.send_alerts(channel), other.send_alerts(channel))
@@ -119,7 +119,7 @@ async def test_two_processes_tell_it_once(database: Database, clock: HandClock) 
 
 
 async def test_an_alert_that_could_not_be_sent_is_sent_later(database: Database, clock: HandClock) -> None:
-    budget, channel = desk(database, clock), Channel(broken=1)
+    budget, channel = ctx(database, clock), Channel(broken=1)
     await budget.limits.set_alert_channel(MODERATOR, "money")
     await spend(budget, "a", 6)
     assert await budget.send_alerts(channel) == 0
@@ -131,7 +131,7 @@ async def test_an_alert_that_could_not_be_sent_is_sent_later(database: Database,
 async def test_the_whole_bots_budget_is_told_only_where_the_operator_asked_for_it(
     database: Database, clock: HandClock
 ) -> None:
-    budget, channel = desk(database, clock), Channel()
+    budget, channel = ctx(database, clock), Channel()
     await budget.limits.set_alert_channel(MODERATOR, "money")
     await budget.limits.set_alert_channel(dataclasses.replace(OPERATOR, workspace_id="w2"), "office")
     await spend(budget, "a", 6, "w3")
@@ -145,7 +145,7 @@ async def test_the_whole_bots_budget_is_told_only_where_the_operator_asked_for_i
 
 
 async def test_no_channel_no_alert(database: Database, clock: HandClock) -> None:
-    budget, channel = desk(database, clock), Channel()
+    budget, channel = ctx(database, clock), Channel()
     await budget.limits.set_alert_channel(MODERATOR, "money")
     await budget.limits.set_alert_channel(MODERATOR, None)
     await spend(budget, "a", 9)
@@ -153,7 +153,7 @@ async def test_no_channel_no_alert(database: Database, clock: HandClock) -> None
 
 
 async def test_a_sponsors_budget_is_told_as_well(database: Database, clock: HandClock) -> None:
-    budget, channel = desk(database, clock, day_usd(ScopeKind.EVERYTHING, 100)), Channel()
+    budget, channel = ctx(database, clock, day_usd(ScopeKind.EVERYTHING, 100)), Channel()
     await budget.limits.set_alert_channel(MODERATOR, "money")
     await budget.limits.sponsor(MODERATOR, "c1", 10 * USD, clock.at + 3 * DAY_S)
     await spend(budget, "a", 8)
@@ -165,7 +165,7 @@ async def test_the_forecast_names_the_hour_of_today_or_the_day_of_the_week(
     database: Database, clock: HandClock
 ) -> None:
     month = Rule(ScopeKind.WORKSPACE, Measure.USD, Window.MONTH, 10 * USD, "file")
-    budget, channel = desk(database, clock, day_usd(ScopeKind.WORKSPACE, 12), month), Channel()
+    budget, channel = ctx(database, clock, day_usd(ScopeKind.WORKSPACE, 12), month), Channel()
     await budget.limits.set_alert_channel(MODERATOR, "money")
     await spend(budget, "a", 8.2)
     await budget.send_alerts(channel)

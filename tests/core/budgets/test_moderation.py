@@ -22,7 +22,7 @@ from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.state import SqlAppState
 from core.storage.tables import metadata
-from tests.core.budgets.test_service import MODERATOR, OPERATOR, desk, spend
+from tests.core.budgets.test_service import MODERATOR, OPERATOR, ctx, spend
 from tests.core.storage.ledger_kit import USD, HandClock, day_usd, default_money, member
 
 DAY_S = 86_400
@@ -58,7 +58,7 @@ async def paid(budget: Budgets, prefix: str, **who: Any) -> int:
 async def test_an_extra_raises_one_members_default_money_here_until_the_day_ends(
     database: Database, clock: HandClock
 ) -> None:
-    budget, other = (desk(database, clock, default_money(5)) for _ in range(2))
+    budget, other = (ctx(database, clock, default_money(5)) for _ in range(2))
     ends_at = await budget.limits.give_extra(MODERATOR, "ann", 2 * USD, Window.DAY)
     assert ends_at - clock.at <= DAY_S
     assert await paid(other, "a") == 7
@@ -76,7 +76,7 @@ async def test_an_extra_lifts_a_moderators_limit_and_nothing_that_the_operator_r
     database: Database, clock: HandClock
 ) -> None:
     ban = Rule(ScopeKind.USER, Measure.USD, Window.DAY, 0, "file", "discord", "", "eve")
-    budget = desk(database, clock, default_money(50), ban, day_usd(ScopeKind.WORKSPACE, 9))
+    budget = ctx(database, clock, default_money(50), ban, day_usd(ScopeKind.WORKSPACE, 9))
     await budget.limits.set_limit(MODERATOR, ScopeKind.USER, "", Measure.USD, Window.DAY, 3 * USD)
     for who in ("ann", "eve"):
         await budget.limits.give_extra(MODERATOR, who, 20 * USD, Window.DAY)
@@ -91,11 +91,11 @@ async def test_an_extra_that_means_nothing_is_refused(
     database: Database, clock: HandClock, amount: int, window: Window
 ) -> None:
     with pytest.raises(InvalidParameters):
-        await desk(database, clock).limits.give_extra(MODERATOR, "ann", amount, window)
+        await ctx(database, clock).limits.give_extra(MODERATOR, "ann", amount, window)
 
 
 async def test_only_moderators_give_extras_and_see_the_history(database: Database, clock: HandClock) -> None:
-    budget = desk(database, clock)
+    budget = ctx(database, clock)
     for call in (budget.limits.give_extra(member(), "ann", USD, Window.DAY), budget.limits.limit_changes(member())):
         with pytest.raises(NotAllowed):
             await call
@@ -111,7 +111,7 @@ def test_an_extra_is_read_as_people_type_it() -> None:
 
 
 async def test_the_history_tells_every_change_in_every_language(database: Database, clock: HandClock) -> None:
-    budget = desk(database, clock)
+    budget = ctx(database, clock)
     await budget.limits.set_limit(MODERATOR, ScopeKind.USER, "ann", Measure.USD, Window.DAY, 3 * USD)
     await budget.limits.set_limit(MODERATOR, ScopeKind.CHANNEL, "", Measure.JOBS, Window.HOUR, 4)
     await budget.limits.give_extra(MODERATOR, "ann", 2 * USD, Window.DAY)
@@ -138,7 +138,7 @@ async def test_the_history_tells_every_change_in_every_language(database: Databa
 async def test_the_week_is_reported_once_on_monday_to_the_channel_for_alerts(
     database: Database, clock: HandClock
 ) -> None:
-    budget = desk(database, clock)
+    budget = ctx(database, clock)
     state = SqlAppState(database, Vault("a key"), clock)
     clock.at = datetime(2026, 11, 18, 12, tzinfo=UTC).timestamp()
     for workspace in ("w1", "w2"):

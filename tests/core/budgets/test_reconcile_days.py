@@ -62,12 +62,12 @@ class World:
     def __init__(self, database: Database, folder: Path, provider: Provider | None = None) -> None:
         self.database = database
         self.clock = HandClock()
-        self.desk = Budgets(make_ledger(database, self.clock), FixedPrice())  # type: ignore[arg-type]
+        self.ctx = Budgets(make_ledger(database, self.clock), FixedPrice())  # type: ignore[arg-type]
         vault = Vault.open(None, folder)
         self.store = SqlJobStore(database, vault, self.clock)
         self.state = SqlAppState(database, vault, self.clock)
         self.provider = provider or ByTime()
-        self.books = Books(self.store, self.desk.ledger, cast(Upscaler, self.provider), self.state)
+        self.books = Books(self.store, self.ctx.ledger, cast(Upscaler, self.provider), self.state)
         self.told: list[OperatorNews] = []
 
     def tell(self, news: OperatorNews) -> None:
@@ -99,8 +99,8 @@ class World:
             remote=Remote("fal", submit="sent", request_id=f"r-{key}"),
         )
         await self.store.add(row)
-        await self.desk.ledger.hold(job(key, 2))
-        await self.desk.ledger.settle(key, amount_nanousd=round(charged * USD), megapixels=Decimal(20))
+        await self.ctx.ledger.hold(job(key, 2))
+        await self.ctx.ledger.settle(key, amount_nanousd=round(charged * USD), megapixels=Decimal(20))
         if billed is not None:
             self.billed(f"r-{key}", billed)
 
@@ -145,8 +145,8 @@ async def test_a_charge_on_an_estimate_is_corrected_once_and_the_receipt_with_it
     assert (row.receipt.charged_nanousd, row.receipt.basis) == (round(1.5 * USD), "units")
     again = await books.compare()
     assert (again.corrected, [d.job_id for d in again.found.differences]) == (frozenset(), ["sure"])
-    assert (await books.desk.usage(member())).charged_nanousd == round(3.5 * USD)
-    assert await audit(books.desk.ledger.database) == []
+    assert (await books.ctx.usage(member())).charged_nanousd == round(3.5 * USD)
+    assert await audit(books.ctx.ledger.database) == []
 
 
 async def test_on_request_every_charge_becomes_what_was_billed(books: World) -> None:

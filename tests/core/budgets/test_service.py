@@ -52,7 +52,7 @@ async def database(any_database_url: str) -> AsyncIterator[Database]:
         await opened.close()
 
 
-def desk(database: Database, clock: HandClock, *rules: Rule, **settings: Any) -> Budgets:
+def ctx(database: Database, clock: HandClock, *rules: Rule, **settings: Any) -> Budgets:
     return Budgets(make_ledger(database, clock, *rules, **settings), FixedPrice())  # type: ignore[arg-type]
 
 
@@ -70,7 +70,7 @@ async def set_day(budget: Budgets, usd: float | None, scope: ScopeKind = ScopeKi
 async def test_a_moderators_limit_counts_at_once_in_every_process_and_also_what_was_spent_before(
     database: Database, clock: HandClock
 ) -> None:
-    budget, elsewhere = desk(database, clock), desk(database, clock)
+    budget, elsewhere = ctx(database, clock), ctx(database, clock)
     await spend(elsewhere, "a", 1.5)
     await set_day(budget, 2)
     with pytest.raises(LimitReached) as refused:
@@ -82,7 +82,7 @@ async def test_a_moderators_limit_counts_at_once_in_every_process_and_also_what_
 
 
 async def test_every_change_is_kept_with_who_when_and_what(database: Database, clock: HandClock) -> None:
-    budget = desk(database, clock)
+    budget = ctx(database, clock)
     await set_day(budget, 2)
     clock.at += 60
     await set_day(budget, 3)
@@ -110,7 +110,7 @@ async def test_nobody_changes_limits_beyond_the_own_place(
     database: Database, clock: HandClock, actor: Requester, scope: ScopeKind, scope_id: str
 ) -> None:
     with pytest.raises(NotAllowed):
-        await desk(database, clock).limits.set_limit(actor, scope, scope_id, Measure.USD, Window.DAY, USD)
+        await ctx(database, clock).limits.set_limit(actor, scope, scope_id, Measure.USD, Window.DAY, USD)
 
 
 @pytest.mark.parametrize(
@@ -128,13 +128,13 @@ async def test_limits_that_mean_nothing_are_refused(
     database: Database, clock: HandClock, scope: ScopeKind, measure: Measure, window: Window, amount: int
 ) -> None:
     with pytest.raises(InvalidParameters):
-        await desk(database, clock).limits.set_limit(MODERATOR, scope, "", measure, window, amount)
+        await ctx(database, clock).limits.set_limit(MODERATOR, scope, "", measure, window, amount)
 
 
 async def test_a_moderator_sees_the_limits_of_the_workspace_with_their_use(
     database: Database, clock: HandClock
 ) -> None:
-    budget = desk(database, clock, day_usd(ScopeKind.WORKSPACE, 25), day_usd(ScopeKind.EVERYTHING, 100))
+    budget = ctx(database, clock, day_usd(ScopeKind.WORKSPACE, 25), day_usd(ScopeKind.EVERYTHING, 100))
     await spend(budget, "a", 1.5)
     await set_day(budget, 4, ScopeKind.USER, "ann")
     shown = await set_day(budget, 9, ScopeKind.ROLE, "gold")
@@ -146,12 +146,12 @@ async def test_a_moderator_sees_the_limits_of_the_workspace_with_their_use(
 
 
 async def test_a_moderators_pause_stops_the_own_workspace_only(database: Database, clock: HandClock) -> None:
-    budget = desk(database, clock)
+    budget = ctx(database, clock)
     await budget.limits.pause(MODERATOR, True)
     with pytest.raises(Paused) as cheap:
         await budget.check_open(member())
     with pytest.raises(Paused):
-        await desk(database, clock).ledger.hold(job("a"))
+        await ctx(database, clock).ledger.hold(job("a"))
     assert cheap.value.by == "moderator"
     await budget.check_open(member(workspace="w2"))
     await budget.limits.pause(MODERATOR, False)
@@ -162,7 +162,7 @@ async def test_a_moderators_pause_stops_the_own_workspace_only(database: Databas
 async def test_an_operators_pause_stops_everything_play_money_too_but_no_running_job(
     database: Database, clock: HandClock
 ) -> None:
-    budget = desk(database, clock)
+    budget = ctx(database, clock)
     await budget.ledger.hold(job("running"))
     await budget.limits.pause(OPERATOR, True)
     for request in (job("a"), job("b", enforce=False)):
@@ -180,7 +180,7 @@ async def test_an_operators_pause_stops_everything_play_money_too_but_no_running
 async def test_a_sponsor_pays_for_the_channel_and_members_keep_their_own_budget(
     database: Database, clock: HandClock
 ) -> None:
-    budget = desk(database, clock, default_money(2), day_usd(ScopeKind.WORKSPACE, 100))
+    budget = ctx(database, clock, default_money(2), day_usd(ScopeKind.WORKSPACE, 100))
     (running_budget,) = await budget.limits.sponsor(MODERATOR, "c1", 20 * USD, clock.at + 6 * DAY_S)
     assert running_budget.amount_nanousd == 20 * USD
     await spend(budget, "a", 15)
@@ -194,7 +194,7 @@ async def test_a_sponsor_pays_for_the_channel_and_members_keep_their_own_budget(
 async def test_when_the_sponsors_budget_does_not_suffice_the_members_own_limits_decide(
     database: Database, clock: HandClock
 ) -> None:
-    budget = desk(database, clock, default_money(2))
+    budget = ctx(database, clock, default_money(2))
     await budget.limits.sponsor(MODERATOR, "c1", 3 * USD, clock.at + DAY_S)
     await spend(budget, "a", 2.5)
     await spend(budget, "b", 1.5)
@@ -205,7 +205,7 @@ async def test_when_the_sponsors_budget_does_not_suffice_the_members_own_limits_
 
 
 async def test_a_sponsor_ends_with_its_time_or_when_it_is_ended(database: Database, clock: HandClock) -> None:
-    budget = desk(database, clock, default_money(2))
+    budget = ctx(database, clock, default_money(2))
     await budget.limits.sponsor(MODERATOR, "c1", 20 * USD, clock.at + DAY_S)
     assert len(await budget.limits.sponsor(MODERATOR, "c1", 30 * USD, clock.at + DAY_S)) == 1, (
         "a new one replaces the old one"
@@ -224,7 +224,7 @@ async def test_a_sponsor_ends_with_its_time_or_when_it_is_ended(database: Databa
 
 
 async def test_jobs_at_once_are_limited_where_a_sponsor_pays_as_well(database: Database, clock: HandClock) -> None:
-    budget = desk(database, clock, running(ScopeKind.USER, 1))
+    budget = ctx(database, clock, running(ScopeKind.USER, 1))
     await budget.limits.sponsor(MODERATOR, "c1", 20 * USD, clock.at + DAY_S)
     await budget.ledger.hold(job("a"))
     assert not isinstance(await budget.ledger.hold(job("b")), Granted)
@@ -234,7 +234,7 @@ async def test_a_shared_pot_is_emptied_by_all_members_of_the_role_together(
     database: Database, clock: HandClock
 ) -> None:
     pot = day_usd(ScopeKind.ROLE, 3, platform="discord", id="art", counts="shared")
-    budget = desk(database, clock, pot)
+    budget = ctx(database, clock, pot)
     await spend(budget, "a", 2, member("ann", roles=("art",)))
     await spend(budget, "x", 9, member("eve"))
     with pytest.raises(LimitReached) as refused:
@@ -245,7 +245,7 @@ async def test_a_shared_pot_is_emptied_by_all_members_of_the_role_together(
 async def test_usage_shows_members_themselves_moderators_their_workspace_and_the_operator_everything(
     database: Database, clock: HandClock
 ) -> None:
-    budget = desk(database, clock, day_usd(ScopeKind.USER, 5), day_usd(ScopeKind.WORKSPACE, 25))
+    budget = ctx(database, clock, day_usd(ScopeKind.USER, 5), day_usd(ScopeKind.WORKSPACE, 25))
     await spend(budget, "a", 1, member("ann"))
     clock.at += DAY_S
     await spend(budget, "b", 2, member("bob"))
@@ -269,16 +269,16 @@ async def test_usage_shows_members_themselves_moderators_their_workspace_and_the
 
 
 async def test_play_money_is_shown_by_itself(database: Database, clock: HandClock) -> None:
-    sandbox = desk(database, clock, play_money=True)
+    sandbox = ctx(database, clock, play_money=True)
     await sandbox.ledger.hold(job("p", 2, enforce=False))
     await sandbox.ledger.settle("p", amount_nanousd=2 * USD, megapixels=Decimal(20), real=False)
-    await spend(desk(database, clock), "r", 1)
+    await spend(ctx(database, clock), "r", 1)
     assert (await sandbox.usage(member())).charged_nanousd == 2 * USD
-    assert (await desk(database, clock).usage(member())).charged_nanousd == USD
+    assert (await ctx(database, clock).usage(member())).charged_nanousd == USD
 
 
 async def test_corrections_count_in_reports_and_no_job_twice(database: Database, clock: HandClock) -> None:
-    budget = desk(database, clock)
+    budget = ctx(database, clock)
     await spend(budget, "a", 2)
     await budget.ledger.correct("a", amount_nanousd=USD, note="billed")
     report = await budget.usage(member())
@@ -288,7 +288,7 @@ async def test_corrections_count_in_reports_and_no_job_twice(database: Database,
 async def test_after_erasure_no_name_is_left_and_the_limits_of_today_still_hold(
     database: Database, clock: HandClock
 ) -> None:
-    budget = desk(database, clock, day_usd(ScopeKind.USER, 5))
+    budget = ctx(database, clock, day_usd(ScopeKind.USER, 5))
     await spend(budget, "a", 4)
     assert len(await budget.export(member())) == 2
     assert await budget.anonymise(member()) == 2
@@ -302,7 +302,7 @@ async def test_after_erasure_no_name_is_left_and_the_limits_of_today_still_hold(
 
 
 async def test_report_chart_and_table_of_a_month_tell_the_same_sum(database: Database, clock: HandClock) -> None:
-    budget = desk(database, clock, day_usd(ScopeKind.WORKSPACE, 25))
+    budget = ctx(database, clock, day_usd(ScopeKind.WORKSPACE, 25))
     clock.at -= 22 * DAY_S
     for number in range(60):
         clock.at += 0.36 * DAY_S
@@ -324,7 +324,7 @@ async def test_report_chart_and_table_of_a_month_tell_the_same_sum(database: Dat
 async def test_the_operators_limit_holds_at_run_time_and_no_moderator_lifts_it(
     database: Database, clock: HandClock, kind: str
 ) -> None:
-    budget, elsewhere = desk(database, clock, day_usd(ScopeKind.EVERYTHING, 100)), desk(database, clock)
+    budget, elsewhere = ctx(database, clock, day_usd(ScopeKind.EVERYTHING, 100)), ctx(database, clock)
     who = dataclasses.replace(member("ann"), channel_id="c1")
     place = f"{who.platform}:{who.workspace_id}"
     address = {"everything": "", "platform": who.platform, "workspace": place, "channel": f"{place}:c1"}

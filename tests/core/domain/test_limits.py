@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.budgets.fit import megapixels_left, refusal, with_offer
-from core.budgets.rules import RuleBook
+from core.budgets.rules import RuleSet
 from core.domain import money
 from core.domain.errors import LimitReached
 from core.domain.limits import Limit, LimitDefaults, LimitStatus, Measure, Rule, Scope, ScopeKind, Window
@@ -83,12 +83,12 @@ def test_every_instant_lies_in_its_window_and_the_next_window_begins_where_it_en
 
 
 def amounts(rules: tuple[Rule, ...], moderators: tuple[Rule, ...] = (), **who: object) -> list[tuple[str, float]]:
-    book = RuleBook(rules, {("discord", "w1"): moderators})
+    book = RuleSet(rules, {("discord", "w1"): moderators})
     return [(limit.scope.kind.value, limit.amount / USD) for limit in book.limits_for(member(**who))]  # type: ignore[arg-type]
 
 
 def test_out_of_the_box_three_budgets_and_three_jobs_at_once_apply() -> None:
-    limits = RuleBook(LimitDefaults().rules()).limits_for(member())
+    limits = RuleSet(LimitDefaults().rules()).limits_for(member())
     assert [(limit.scope.kind.value, limit.measure.value, limit.amount) for limit in limits] == [
         ("user", "usd", 5 * USD),
         ("user", "running", 3),
@@ -110,8 +110,8 @@ def test_the_most_exact_rule_of_one_source_wins() -> None:
 
 
 def test_a_rule_for_a_workspace_counts_what_is_done_there_and_any_other_counts_everywhere() -> None:
-    here = RuleBook((day_usd(ScopeKind.USER, 3, platform="discord", workspace_id="w1"),)).limits_for(member())
-    everywhere = RuleBook((day_usd(ScopeKind.USER, 3),)).limits_for(member())
+    here = RuleSet((day_usd(ScopeKind.USER, 3, platform="discord", workspace_id="w1"),)).limits_for(member())
+    everywhere = RuleSet((day_usd(ScopeKind.USER, 3),)).limits_for(member())
     assert [limit.scope.workspace_id for limit in (*here, *everywhere)] == ["w1", ""]
 
 

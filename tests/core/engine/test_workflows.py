@@ -35,7 +35,7 @@ async def engine_of(w: World, name: str | None = None) -> AsyncIterator[DbosEngi
     engine = DbosEngine(w.pipeline, database_url=engine_url(w), executor_id=name or new_name())
     await engine.open()
     w.service._engine = engine
-    w.janitor._engine = engine
+    w.maintenance._engine = engine
     try:
         yield engine
     finally:
@@ -104,7 +104,7 @@ async def test_a_job_that_was_handed_over_goes_on_in_the_next_process(w: World) 
     assert not (await w.job(job.id)).state.terminal
     await w.crash()
     async with engine_of(w):
-        await w.janitor.take_over(name)
+        await w.maintenance.take_over(name)
         w.upscaler.of(job.id).finish()
         await w.check_end(await ended(w, job), JobState.SUCCEEDED, charged=PRICE)
     assert w.upscaler.posts[job.id] == 1
@@ -119,7 +119,7 @@ async def through_deaths(w: World, died: bool) -> Job:
             if job is None:
                 job = await w.ask()
             else:
-                await w.janitor.take_over(names[-2], died)
+                await w.maintenance.take_over(names[-2], died)
             if attempt > 5:
                 if w.upscaler.hold:
                     w.upscaler.of(job.id).finish()
@@ -161,7 +161,7 @@ async def test_what_fell_out_of_the_engine_is_resumed(w: World) -> None:
         await until(lambda: not w.pipeline.jobs_here)
         _Running.broken.add(workflow_id)
         w.upscaler.of(job.id).finish()
-        await w.janitor.resume_broken()
+        await w.maintenance.resume_broken()
         assert not _Running.broken
         await w.check_end(await ended(w, job), JobState.SUCCEEDED, charged=PRICE)
         assert await engine.resume_broken() == 0
@@ -170,10 +170,10 @@ async def test_what_fell_out_of_the_engine_is_resumed(w: World) -> None:
 async def test_a_job_that_no_workflow_has_in_hand_is_picked_up(w: World) -> None:
     async with engine_of(w):
         job, _ = await w.store.add(await unstarted(w))
-        await w.janitor.pick_up()
+        await w.maintenance.pick_up()
         assert (await w.job(job.id)).state is JobState.QUEUED
         w.clock.at += 60
-        await w.janitor.pick_up()
+        await w.maintenance.pick_up()
         await w.check_end(await ended(w, job), JobState.SUCCEEDED, charged=PRICE)
 
 

@@ -12,22 +12,22 @@ from PIL import Image
 
 from core.domain import errors
 from core.images.operations import profiles
-from core.images.service import ImageShop, Prepared
+from core.images.service import ImageService, Prepared
 from tests.core.images import pictures
 
 MAX_MEAN_OFF = 1.5
 
 
 @pytest.fixture
-async def shop() -> AsyncIterator[ImageShop]:
-    async with ImageShop(workers=1) as made:
+async def image_service() -> AsyncIterator[ImageService]:
+    async with ImageService(workers=1) as made:
         yield made
 
 
-async def _prepared(shop: ImageShop, tmp_path: Path, data: bytes) -> tuple[Prepared, np.ndarray[Any, Any]]:
+async def _prepared(image_service: ImageService, tmp_path: Path, data: bytes) -> tuple[Prepared, np.ndarray[Any, Any]]:
     source, out = tmp_path / "in", tmp_path / "out"
     source.write_bytes(data)
-    made = await shop.prepare(source, out)
+    made = await image_service.prepare(source, out)
     written = out.read_bytes()
     assert "icc_profile" not in pictures.decoded(written).info
     return made, pictures.pixels(written)
@@ -36,40 +36,44 @@ async def _prepared(shop: ImageShop, tmp_path: Path, data: bytes) -> tuple[Prepa
 @pytest.mark.parametrize("profile", ["p3", "adobe", "prophoto", "monitor", "bt2020"])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 async def test_a_picture_in_another_colour_space_reaches_the_model_as_srgb(
-    kind: str, profile: str, shop: ImageShop, tmp_path: Path
+    kind: str, profile: str, image_service: ImageService, tmp_path: Path
 ) -> None:
     icc = pictures.colour_profile(profile)
     data = pictures.encoded(
         pictures.scene(), kind, icc_profile=icc, quality=95, **({"subsampling": "4:4:4"} if kind == "AVIF" else {})
     )
-    made, shown = await _prepared(shop, tmp_path, data)
+    made, shown = await _prepared(image_service, tmp_path, data)
     wanted = pictures.as_srgb(pictures.decoded(data), icc)
     assert np.abs(shown - wanted).mean() <= MAX_MEAN_OFF
     assert np.abs(shown - pictures.pixels(data)).mean() > 1
     assert "converted" in made.notes
 
 
-async def test_a_profile_that_means_srgb_leaves_the_pixels_alone(shop: ImageShop, tmp_path: Path) -> None:
+async def test_a_profile_that_means_srgb_leaves_the_pixels_alone(image_service: ImageService, tmp_path: Path) -> None:
     data = pictures.encoded(pictures.scene(), "JPEG", icc_profile=pictures.icc())
     source, out = tmp_path / "in", tmp_path / "out"
     source.write_bytes(data)
-    assert (await shop.prepare(source, out)).notes == ()
+    assert (await image_service.prepare(source, out)).notes == ()
     assert out.read_bytes() == data
 
 
-async def test_a_profile_that_is_none_or_for_other_samples_is_passed_over(shop: ImageShop, tmp_path: Path) -> None:
+async def test_a_profile_that_is_none_or_for_other_samples_is_passed_over(
+    image_service: ImageService, tmp_path: Path
+) -> None:
     for icc in (b"nonsense " * 40, pictures.icc()[:16] + b"CMYK" + pictures.icc()[20:], pictures.icc()[:200]):
         data = pictures.encoded(pictures.scene(), "TIFF", icc_profile=icc)
-        _, shown = await _prepared(shop, tmp_path, data)
+        _, shown = await _prepared(image_service, tmp_path, data)
         assert (shown == pictures.pixels(data)).all()
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
-async def test_black_ink_and_rich_black_without_a_profile_are_black(kind: str, shop: ImageShop, tmp_path: Path) -> None:
+async def test_black_ink_and_rich_black_without_a_profile_are_black(
+    kind: str, image_service: ImageService, tmp_path: Path
+) -> None:
     inks = np.zeros((64, 96, 4), np.uint8)
     inks[:, :32], inks[:, 32:64] = (0, 0, 0, 255), (200, 180, 180, 255)
     picture = Image.fromarray(inks, "CMYK")
-    _, shown = await _prepared(shop, tmp_path, pictures.encoded(picture, kind, quality=100))
+    _, shown = await _prepared(image_service, tmp_path, pictures.encoded(picture, kind, quality=100))
     assert shown[:, :60].max() <= 3
     assert shown[:, 70:].min() >= 252
 
@@ -77,7 +81,7 @@ async def test_black_ink_and_rich_black_without_a_profile_are_black(kind: str, s
 @pytest.mark.parametrize("sample", ["<f2", "<f4", "<u4", "<i4", "<i2", "i1", "<u2"])
 @pytest.mark.parametrize("bands", [1, 3])
 async def test_samples_of_every_type_are_scaled_by_their_range(
-    bands: int, sample: str, shop: ImageShop, tmp_path: Path
+    bands: int, sample: str, image_service: ImageService, tmp_path: Path
 ) -> None:
     ramp = np.tile(np.linspace(0, 1, 96), (64, 1))
     kind = np.dtype(sample)
@@ -87,22 +91,24 @@ async def test_samples_of_every_type_are_scaled_by_their_range(
         top = np.iinfo(kind)
         values = (ramp * (float(top.max) - top.min) * 0.999 + top.min).astype(kind)
     values = values if bands == 1 else np.dstack([values] * 3)
-    _, shown = await _prepared(shop, tmp_path, pictures.tiff_of(values))
+    _, shown = await _prepared(image_service, tmp_path, pictures.tiff_of(values))
     assert np.abs(shown[:, :, 0] - ramp * 255).mean() <= MAX_MEAN_OFF
 
 
 @pytest.mark.parametrize("top", [1.0, 3.7, 255.0, 65535.0])
-async def test_floats_of_any_usual_range_are_no_black_sheet(top: float, shop: ImageShop, tmp_path: Path) -> None:
+async def test_floats_of_any_usual_range_are_no_black_sheet(
+    top: float, image_service: ImageService, tmp_path: Path
+) -> None:
     ramp = np.tile(np.linspace(0, 1, 96), (64, 1))
-    _, shown = await _prepared(shop, tmp_path, pictures.tiff_of((ramp * top).astype("<f4")))
+    _, shown = await _prepared(image_service, tmp_path, pictures.tiff_of((ramp * top).astype("<f4")))
     assert np.abs(shown[:, :, 0] - ramp * 255).mean() <= MAX_MEAN_OFF
 
 
-async def test_a_picture_that_would_become_flat_is_refused(shop: ImageShop, tmp_path: Path) -> None:
+async def test_a_picture_that_would_become_flat_is_refused(image_service: ImageService, tmp_path: Path) -> None:
     faint = (np.random.default_rng(1).random((64, 96)) * 200).astype("<u2")
     with pytest.raises(errors.FlatImage):
-        await _prepared(shop, tmp_path, pictures.tiff_of(faint))
-    await _prepared(shop, tmp_path, pictures.encoded(Image.new("RGB", (64, 64), (7, 8, 9)), "TIFF"))
+        await _prepared(image_service, tmp_path, pictures.tiff_of(faint))
+    await _prepared(image_service, tmp_path, pictures.encoded(Image.new("RGB", (64, 64), (7, 8, 9)), "TIFF"))
 
 
 def _by(picture: Image.Image, curve: float) -> np.ndarray[Any, Any]:
@@ -113,34 +119,36 @@ def _by(picture: Image.Image, curve: float) -> np.ndarray[Any, Any]:
 
 
 @pytest.mark.parametrize(("gamma", "mode"), [(100_000, "RGB"), (55_556, "RGB"), (55_556, "L"), (35_000, "RGB")])
-async def test_the_gamma_of_a_png_is_honoured(gamma: int, mode: str, shop: ImageShop, tmp_path: Path) -> None:
+async def test_the_gamma_of_a_png_is_honoured(
+    gamma: int, mode: str, image_service: ImageService, tmp_path: Path
+) -> None:
     plain = pictures.encoded(pictures.scene(mode=mode), "PNG")
     data = pictures.png_with(plain, pictures.png_chunk(b"gAMA", gamma.to_bytes(4, "big")))
-    _, shown = await _prepared(shop, tmp_path, data)
+    _, shown = await _prepared(image_service, tmp_path, data)
     wanted = _by(pictures.scene(mode=mode).convert("RGB"), 100_000 / gamma)
     assert np.abs(shown - wanted).mean() <= MAX_MEAN_OFF
 
 
 @pytest.mark.parametrize(("codes", "name"), [((12, 13), "p3"), ((9, 1), "bt2020")])
 async def test_the_colour_codes_of_a_png_are_honoured(
-    codes: tuple[int, int], name: str, shop: ImageShop, tmp_path: Path
+    codes: tuple[int, int], name: str, image_service: ImageService, tmp_path: Path
 ) -> None:
     data = pictures.png_with(
         pictures.encoded(pictures.scene(), "PNG"), pictures.png_chunk(b"cICP", bytes((*codes, 0, 1)))
     )
-    _, shown = await _prepared(shop, tmp_path, data)
+    _, shown = await _prepared(image_service, tmp_path, data)
     wanted = pictures.as_srgb(pictures.scene(), pictures.colour_profile(name, profiles.srgb_curve))
     assert np.abs(shown - wanted).mean() <= MAX_MEAN_OFF
 
 
 @pytest.mark.parametrize("transfer", [16, 18])
 async def test_hdr_is_brought_into_range_without_losing_its_order(
-    transfer: int, shop: ImageShop, tmp_path: Path
+    transfer: int, image_service: ImageService, tmp_path: Path
 ) -> None:
     ramp = np.tile(np.linspace(0, 65535, 256), (32, 1)).astype(np.uint16)
     plain = pictures.encoded(Image.fromarray(ramp), "PNG")
     data = pictures.png_with(plain, pictures.png_chunk(b"cICP", bytes((9, transfer, 0, 1))))
-    _, shown = await _prepared(shop, tmp_path, data)
+    _, shown = await _prepared(image_service, tmp_path, data)
     row = shown[16, :, 1]
     assert (np.diff(row) >= 0).all()
     white = row[148 if transfer == 16 else 191]  # 203 nits

@@ -17,7 +17,7 @@ import pytest
 from core.domain.errors import ImageTooCostly
 from core.images.confinement import MEASURES, landlock
 from core.images.pool import WorkerFault
-from core.images.service import ImageShop
+from core.images.service import ImageService
 from core.images.weight import is_heavy
 from tests.core.images import pictures
 
@@ -83,17 +83,22 @@ async def test_a_worker_opens_the_files_of_its_own_job_and_no_others(tmp_path: P
     (tmp_path / "a").write_bytes(pictures.encoded(pictures.scene(), "PNG", exif=pictures.exif(6)))
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    async with ImageShop(workers=1, scratch=scratch) as shop:
-        assert (await shop.prepare(tmp_path / "a", tmp_path / "b")).width_px > 0
-        await shop.compare(tmp_path / "a", tmp_path / "b", tmp_path / "c")  # draws words, for which fonts are read
+    async with ImageService(workers=1, scratch=scratch) as image_service:
+        assert (await image_service.prepare(tmp_path / "a", tmp_path / "b")).width_px > 0
+        await image_service.compare(
+            tmp_path / "a", tmp_path / "b", tmp_path / "c"
+        )  # draws words, for which fonts are read
         assert [path for path in scratch.rglob("*") if path.is_file()] == []
-        [worker] = shop._pool._idle
+        [worker] = image_service._pool._idle
         for other in (tmp_path / "a", tmp_path / "b"):
-            asked = {"op": "probe", "args": {"path": str(other), "decode": False, "limits": shop.limits.to_json()}}
+            asked = {
+                "op": "probe",
+                "args": {"path": str(other), "decode": False, "limits": image_service.limits.to_json()},
+            }
             answer = await worker.ask(json.dumps(asked).encode() + b"\n")
             assert answer["fault"] == "PermissionError 13"
         with pytest.raises(WorkerFault):
-            await shop.probe(tmp_path / "none")
+            await image_service.probe(tmp_path / "none")
 
 
 def _png_head(width_px: int, height_px: int, *, interlaced: bool) -> bytes:
@@ -152,9 +157,9 @@ class CountingPool:
 async def test_heavy_pictures_are_read_one_at_a_time(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(_png_head(8000, 8000, interlaced=True))
     pool: Any = CountingPool()
-    shop = ImageShop()
-    shop._pool = pool
-    tasks = [asyncio.create_task(shop.probe(tmp_path / "a")) for _ in range(3)]
+    image_service = ImageService()
+    image_service._pool = pool
+    tasks = [asyncio.create_task(image_service.probe(tmp_path / "a")) for _ in range(3)]
     for result in await asyncio.gather(*tasks, return_exceptions=True):
         assert isinstance(result, ImageTooCostly)
     assert pool.most == 1

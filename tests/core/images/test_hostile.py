@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.domain.errors import ImageTooCostly, InputError
-from core.images.service import ImageShop, Prepared
+from core.images.service import ImageService, Prepared
 from tests.core.images import pictures
 
 SEEDS = [
@@ -33,24 +33,24 @@ SEEDS = [
 
 
 class Bench:
-    """A shop with its own loop, for tests that are not coroutines."""
+    """An image service with its own loop, for tests that are not coroutines."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.runner = asyncio.Runner()
-        self.shop = ImageShop(workers=1, timeout_s=20.0)
+        self.image_service = ImageService(workers=1, timeout_s=20.0)
 
     def outcome(self, data: bytes) -> Prepared | InputError:
         """What becomes of a file with these bytes."""
         source, out = self.folder / "in", self.folder / "out"
         source.write_bytes(data)
         try:
-            return self.runner.run(self.shop.prepare(source, out))
+            return self.runner.run(self.image_service.prepare(source, out))
         except InputError as refusal:
             return refusal
 
     def close(self) -> None:
-        self.runner.run(self.shop.close())
+        self.runner.run(self.image_service.close())
         self.runner.close()
 
 
@@ -62,14 +62,14 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 
 def _judge(bench: Bench, data: bytes) -> None:
-    died = bench.shop.stats.died
+    died = bench.image_service.stats.died
     outcome = bench.outcome(data)
     assert not isinstance(outcome, ImageTooCostly)
     if isinstance(outcome, Prepared):
         written = outcome.path.read_bytes()
         assert pictures.decoded(written).size == (outcome.width_px, outcome.height_px)
         assert pictures.SECRET not in written
-    assert bench.shop.stats.died == died
+    assert bench.image_service.stats.died == died
 
 
 bounded = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

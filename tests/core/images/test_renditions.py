@@ -15,7 +15,7 @@ import pyvips
 from core.domain.errors import ResultExpired
 from core.domain.job import Job, Source
 from core.images.renditions import JobMedia
-from core.images.service import ImageShop
+from core.images.service import ImageService
 from core.ports import TILE_PX
 from tests.core.jobs.pipeline_kit import World, world
 
@@ -24,8 +24,8 @@ SIZE = (900, 700)
 
 @pytest.fixture
 async def w(tmp_path: Path) -> AsyncIterator[World]:
-    async with world(tmp_path) as made, ImageShop(workers=1) as shop:
-        made.real_images = shop
+    async with world(tmp_path) as made, ImageService(workers=1) as image_service:
+        made.real_images = image_service
         await made.close()
         await made.open()
         noise(tmp_path / "result.png", *SIZE)

@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 from core.domain import errors
-from core.images.service import Fitted, ImageLimits, ImageShop
+from core.images.service import Fitted, ImageLimits, ImageService
 from tests.core.images import pictures
 
 
 @pytest.fixture
-async def shop() -> AsyncIterator[ImageShop]:
-    async with ImageShop(workers=1) as made:
+async def image_service() -> AsyncIterator[ImageService]:
+    async with ImageService(workers=1) as made:
         yield made
 
 
@@ -34,16 +34,18 @@ def _file(tmp_path: Path, data: bytes, name: str = "in") -> Path:
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 @pytest.mark.parametrize(("colour", "black"), [((0, 0, 0), True), ((30, 30, 30), False)])
 async def test_a_black_picture_is_told_from_a_dark_one(
-    shop: ImageShop, tmp_path: Path, kind: str, colour: tuple[int, int, int], black: bool
+    image_service: ImageService, tmp_path: Path, kind: str, colour: tuple[int, int, int], black: bool
 ) -> None:
     plain = Image.new("RGB", (200, 100), colour)
-    assert await shop.is_black(_file(tmp_path, pictures.encoded(plain, kind))) is black
+    assert await image_service.is_black(_file(tmp_path, pictures.encoded(plain, kind))) is black
 
 
 @pytest.mark.parametrize("factor", [2.0, 3.0, 4.0, 1.0])
-async def test_whole_factors_enlarge_as_another_lanczos_does(factor: float, shop: ImageShop, tmp_path: Path) -> None:
+async def test_whole_factors_enlarge_as_another_lanczos_does(
+    factor: float, image_service: ImageService, tmp_path: Path
+) -> None:
     picture = pictures.scene(301, 203)
-    made = await shop.enlarge(_file(tmp_path, pictures.encoded(picture, "PNG")), tmp_path / "out", factor)
+    made = await image_service.enlarge(_file(tmp_path, pictures.encoded(picture, "PNG")), tmp_path / "out", factor)
     size = (int(301 * factor), int(203 * factor))
     assert (made.mime, made.width_px, made.height_px) == ("image/png", *size)
     wanted = np.asarray(picture.resize(size, Image.Resampling.LANCZOS)).astype(int)
@@ -54,35 +56,37 @@ async def test_whole_factors_enlarge_as_another_lanczos_does(factor: float, shop
 
 
 @pytest.mark.parametrize("factor", [1.3, 2.37, 3.99])
-async def test_other_factors_come_close_to_it(factor: float, shop: ImageShop, tmp_path: Path) -> None:
+async def test_other_factors_come_close_to_it(factor: float, image_service: ImageService, tmp_path: Path) -> None:
     picture = pictures.scene(301, 203)
-    made = await shop.enlarge(_file(tmp_path, pictures.encoded(picture, "PNG")), tmp_path / "out", factor)
+    made = await image_service.enlarge(_file(tmp_path, pictures.encoded(picture, "PNG")), tmp_path / "out", factor)
     size = (round(301 * factor), round(203 * factor))
     assert (made.width_px, made.height_px) == size
     wanted = np.asarray(picture.resize(size, Image.Resampling.LANCZOS)).astype(int)
     assert np.abs(pictures.pixels(made.path.read_bytes()) - wanted).mean() < 1.5
 
 
-async def test_a_jpeg_on_its_side_is_enlarged_upright_as_jpeg(shop: ImageShop, tmp_path: Path) -> None:
+async def test_a_jpeg_on_its_side_is_enlarged_upright_as_jpeg(image_service: ImageService, tmp_path: Path) -> None:
     data = pictures.encoded(pictures.scene(), "JPEG", exif=pictures.exif(6))
-    made = await shop.enlarge(_file(tmp_path, data), tmp_path / "out", 2)
+    made = await image_service.enlarge(_file(tmp_path, data), tmp_path / "out", 2)
     assert (made.mime, made.suffix, made.width_px, made.height_px) == ("image/jpeg", ".jpg", 128, 192)
     assert not pictures.decoded(made.path.read_bytes()).getexif()
 
 
 async def test_enlarging_past_the_limits_is_refused_with_what_would_fit(tmp_path: Path) -> None:
-    async with ImageShop(ImageLimits(output_pixels=20_000), workers=1) as shop:
+    async with ImageService(ImageLimits(output_pixels=20_000), workers=1) as image_service:
         with pytest.raises(errors.OutputTooLarge) as caught:
-            await shop.enlarge(_file(tmp_path, pictures.encoded(pictures.scene(), "PNG")), tmp_path / "out", 2)
+            await image_service.enlarge(_file(tmp_path, pictures.encoded(pictures.scene(), "PNG")), tmp_path / "out", 2)
     assert caught.value.largest_factor == 1.79
     assert (caught.value.width_px, caught.value.height_px) == (192, 128)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
-async def test_a_result_loses_its_metadata_and_keeps_its_pixels(kind: str, shop: ImageShop, tmp_path: Path) -> None:
+async def test_a_result_loses_its_metadata_and_keeps_its_pixels(
+    kind: str, image_service: ImageService, tmp_path: Path
+) -> None:
     data = pictures.encoded(pictures.scene(), kind, exif=pictures.exif(1), icc_profile=pictures.icc(), quality=90)
     path = _file(tmp_path, data)
-    cleaned = await shop.strip_result(path)
+    cleaned = await image_service.strip_result(path)
     written = path.read_bytes()
     assert cleaned.facts.bytes == len(written) < len(data)
     assert not cleaned.facts.has_metadata
@@ -93,37 +97,39 @@ async def test_a_result_loses_its_metadata_and_keeps_its_pixels(kind: str, shop:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
-async def test_a_result_that_lies_on_its_side_keeps_that_one_entry(kind: str, shop: ImageShop, tmp_path: Path) -> None:
+async def test_a_result_that_lies_on_its_side_keeps_that_one_entry(
+    kind: str, image_service: ImageService, tmp_path: Path
+) -> None:
     path = _file(tmp_path, pictures.encoded(pictures.scene(), kind, exif=pictures.exif(6)))
-    cleaned = await shop.strip_result(path)
+    cleaned = await image_service.strip_result(path)
     assert (cleaned.facts.orientation, cleaned.facts.width_px, cleaned.facts.height_px) == (6, 64, 96)
     assert dict(pictures.decoded(path.read_bytes()).getexif()) == {0x0112: 6}
     assert pictures.SECRET not in path.read_bytes()
 
 
-async def test_a_clean_result_is_left_as_it_is(shop: ImageShop, tmp_path: Path) -> None:
+async def test_a_clean_result_is_left_as_it_is(image_service: ImageService, tmp_path: Path) -> None:
     data = pictures.encoded(pictures.scene(), "PNG")
     path = _file(tmp_path, data)
     inode = path.stat().st_ino
-    await shop.strip_result(path)
+    await image_service.strip_result(path)
     assert (path.read_bytes(), path.stat().st_ino) == (data, inode)
 
 
-async def test_a_result_that_is_no_picture_or_broken_is_refused(shop: ImageShop, tmp_path: Path) -> None:
+async def test_a_result_that_is_no_picture_or_broken_is_refused(image_service: ImageService, tmp_path: Path) -> None:
     with pytest.raises(errors.NotAnImage):
-        await shop.strip_result(_file(tmp_path, b'{"detail": "not found"}'))
+        await image_service.strip_result(_file(tmp_path, b'{"detail": "not found"}'))
     for kind in ("PNG", "JPEG", "WEBP", "GIF", "AVIF"):
         whole = pictures.encoded(_noise(64, 64), kind)
         with pytest.raises(errors.DamagedImage):
-            await shop.strip_result(_file(tmp_path, whole[:-500]))
+            await image_service.strip_result(_file(tmp_path, whole[:-500]))
     spoilt = bytearray(pictures.encoded(_noise(64, 64), "PNG"))
     spoilt[len(spoilt) // 2] ^= 1
     with pytest.raises(errors.DamagedImage):
-        await shop.strip_result(_file(tmp_path, bytes(spoilt)), decode=True)
+        await image_service.strip_result(_file(tmp_path, bytes(spoilt)), decode=True)
 
 
-async def _fitted(shop: ImageShop, tmp_path: Path, data: bytes, max_bytes: int) -> Fitted:
-    made = await shop.fit(_file(tmp_path, data), tmp_path, max_bytes)
+async def _fitted(image_service: ImageService, tmp_path: Path, data: bytes, max_bytes: int) -> Fitted:
+    made = await image_service.fit(_file(tmp_path, data), tmp_path, max_bytes)
     assert made.bytes == made.path.stat().st_size <= max_bytes
     picture = pictures.decoded(made.path.read_bytes())
     assert (made.width_px, made.height_px) == picture.size
@@ -131,26 +137,28 @@ async def _fitted(shop: ImageShop, tmp_path: Path, data: bytes, max_bytes: int) 
     return made
 
 
-async def test_what_fits_is_delivered_as_it_is(shop: ImageShop, tmp_path: Path) -> None:
+async def test_what_fits_is_delivered_as_it_is(image_service: ImageService, tmp_path: Path) -> None:
     data = pictures.encoded(pictures.scene(), "PNG")
-    made = await _fitted(shop, tmp_path, data, len(data))
+    made = await _fitted(image_service, tmp_path, data, len(data))
     assert (made.kind, made.path) == ("original", tmp_path / "in")
 
 
-async def test_a_loosely_packed_png_fits_as_lossless_webp(shop: ImageShop, tmp_path: Path) -> None:
+async def test_a_loosely_packed_png_fits_as_lossless_webp(image_service: ImageService, tmp_path: Path) -> None:
     data = pictures.encoded(pictures.scene(900, 700), "PNG", compress_level=0, icc_profile=pictures.icc())
-    made = await _fitted(shop, tmp_path, data, len(data) // 2)
+    made = await _fitted(image_service, tmp_path, data, len(data) // 2)
     assert (made.kind, made.suffix) == ("lossless_webp", ".webp")
     written = made.path.read_bytes()
     assert (pictures.pixels(written) == pictures.pixels(data)).all()
     assert pictures.decoded(written).info["icc_profile"] == pictures.icc()
 
 
-async def test_a_photograph_goes_down_the_ladder_as_the_room_shrinks(shop: ImageShop, tmp_path: Path) -> None:
+async def test_a_photograph_goes_down_the_ladder_as_the_room_shrinks(
+    image_service: ImageService, tmp_path: Path
+) -> None:
     data = pictures.encoded(_noise(1500, 1100, 64), "PNG")
     ladder = []
     for share in (0.45, 0.3, 0.2, 0.1, 0.02):
-        made = await _fitted(shop, tmp_path, data, int(len(data) * share))
+        made = await _fitted(image_service, tmp_path, data, int(len(data) * share))
         ladder.append(made.kind)
         assert (made.kind == "preview") == (made.width_px < 1500)
     assert ladder[0] in ("jpeg", "webp")
@@ -158,48 +166,52 @@ async def test_a_photograph_goes_down_the_ladder_as_the_room_shrinks(shop: Image
     assert "preview" not in ladder[:2]
 
 
-async def test_a_transparent_picture_stays_transparent_while_it_can(shop: ImageShop, tmp_path: Path) -> None:
+async def test_a_transparent_picture_stays_transparent_while_it_can(
+    image_service: ImageService, tmp_path: Path
+) -> None:
     picture = _noise(700, 500, 64).convert("RGBA")
     picture.putalpha(120)
     data = pictures.encoded(picture, "PNG")
-    made = await _fitted(shop, tmp_path, data, len(data) // 3)
+    made = await _fitted(image_service, tmp_path, data, len(data) // 3)
     assert made.kind == "webp"
     assert pictures.decoded(made.path.read_bytes()).mode == "RGBA"
 
 
-async def test_a_picture_wider_than_webp_can_be_is_fitted_as_jpeg(shop: ImageShop, tmp_path: Path) -> None:
+async def test_a_picture_wider_than_webp_can_be_is_fitted_as_jpeg(image_service: ImageService, tmp_path: Path) -> None:
     data = pictures.encoded(_noise(16_500, 40, 64), "PNG")
-    made = await _fitted(shop, tmp_path, data, len(data) * 2 // 3)
+    made = await _fitted(image_service, tmp_path, data, len(data) * 2 // 3)
     assert (made.kind, made.width_px) == ("jpeg", 16_500)
 
 
-async def test_room_for_nothing_is_refused(shop: ImageShop, tmp_path: Path) -> None:
+async def test_room_for_nothing_is_refused(image_service: ImageService, tmp_path: Path) -> None:
     with pytest.raises(errors.FileTooLarge):
-        await shop.fit(_file(tmp_path, pictures.encoded(_noise(300, 300), "PNG")), tmp_path, 100)
+        await image_service.fit(_file(tmp_path, pictures.encoded(_noise(300, 300), "PNG")), tmp_path, 100)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-async def test_a_preview_keeps_both_limits_and_stands_upright(kind: str, shop: ImageShop, tmp_path: Path) -> None:
+async def test_a_preview_keeps_both_limits_and_stands_upright(
+    kind: str, image_service: ImageService, tmp_path: Path
+) -> None:
     data = pictures.encoded(_noise(1200, 800), kind, exif=pictures.exif(6))
-    made = await shop.preview(_file(tmp_path, data), tmp_path / "out", max_side_px=600, max_bytes=60_000)
+    made = await image_service.preview(_file(tmp_path, data), tmp_path / "out", max_side_px=600, max_bytes=60_000)
     assert made.bytes <= 60_000
     assert made.height_px <= 600
     assert made.width_px * 3 == pytest.approx(made.height_px * 2, abs=3)
     assert made.mime == "image/jpeg"
 
 
-async def test_a_small_picture_is_not_blown_up_for_a_preview(shop: ImageShop, tmp_path: Path) -> None:
+async def test_a_small_picture_is_not_blown_up_for_a_preview(image_service: ImageService, tmp_path: Path) -> None:
     data = pictures.encoded(pictures.see_through(), "PNG")
-    made = await shop.preview(_file(tmp_path, data), tmp_path / "out", max_side_px=600, max_bytes=60_000)
+    made = await image_service.preview(_file(tmp_path, data), tmp_path / "out", max_side_px=600, max_bytes=60_000)
     assert (made.mime, made.width_px, made.height_px) == ("image/png", 96, 64)
 
 
-async def test_a_comparison_shows_the_busiest_part_of_both(shop: ImageShop, tmp_path: Path) -> None:
+async def test_a_comparison_shows_the_busiest_part_of_both(image_service: ImageService, tmp_path: Path) -> None:
     small = Image.new("RGB", (800, 600), (90, 90, 90))
     small.paste(_noise(200, 200), (560, 350))
     before = _file(tmp_path, pictures.encoded(small, "PNG"), "before")
-    after = (await shop.enlarge(before, tmp_path / "after", 2.5)).path
-    made = await shop.compare(before, after, tmp_path / "out")
+    after = (await image_service.enlarge(before, tmp_path / "after", 2.5)).path
+    made = await image_service.compare(before, after, tmp_path / "out")
     assert (made.mime, made.width_px, made.height_px) == ("image/png", 550, 273)
     assert made.bytes < 4_000_000
     shown = pictures.pixels(made.path.read_bytes())
@@ -209,18 +221,20 @@ async def test_a_comparison_shows_the_busiest_part_of_both(shop: ImageShop, tmp_
     assert shown[10:26, 12:50].max() == 255
 
 
-async def test_a_comparison_of_small_pictures_shows_them_whole(shop: ImageShop, tmp_path: Path) -> None:
+async def test_a_comparison_of_small_pictures_shows_them_whole(image_service: ImageService, tmp_path: Path) -> None:
     before = _file(tmp_path, pictures.encoded(pictures.scene(), "JPEG", exif=pictures.exif(6)), "before")
-    after = (await shop.enlarge(before, tmp_path / "after", 4)).path
-    made = await shop.compare(before, after, tmp_path / "out", labels=("<b>a & b</b>", "nachher"))
+    after = (await image_service.enlarge(before, tmp_path / "after", 4)).path
+    made = await image_service.compare(before, after, tmp_path / "out", labels=("<b>a & b</b>", "nachher"))
     assert (made.width_px, made.height_px) == (256 * 2 + 4, 273)
 
 
-async def test_a_comparison_survives_an_after_of_another_shape_or_size(shop: ImageShop, tmp_path: Path) -> None:
+async def test_a_comparison_survives_an_after_of_another_shape_or_size(
+    image_service: ImageService, tmp_path: Path
+) -> None:
     before = _file(tmp_path, pictures.encoded(pictures.scene(300, 200), "PNG"), "before")
     for size in ((601, 399), (150, 100), (300, 200), (1000, 400)):
         after = _file(tmp_path, pictures.encoded(pictures.scene(*size), "PNG"), "after")
-        made = await shop.compare(before, after, tmp_path / "out")
+        made = await image_service.compare(before, after, tmp_path / "out")
         assert (made.width_px, made.height_px) == (
             min(273, size[0]) * 2 + 4,
             min(273, size[1]) * made.rows + 4 * (made.rows - 1),

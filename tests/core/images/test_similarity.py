@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageFilter
 from skimage import data as photographs
 
-from core.images.service import ImageShop
+from core.images.service import ImageService
 from tests.core.images import pictures
 
 PHOTOGRAPH = Image.fromarray(photographs.astronaut())
@@ -19,8 +19,8 @@ OTHER = Image.fromarray(photographs.coffee()).resize((340, 340))
 
 
 @pytest.fixture
-async def shop() -> AsyncIterator[ImageShop]:
-    async with ImageShop(workers=1) as made:
+async def image_service() -> AsyncIterator[ImageService]:
+    async with ImageService(workers=1) as made:
         yield made
 
 
@@ -48,37 +48,37 @@ def _patched(left: int, top: int) -> Image.Image:
     ids=["enlarged", "other light", "sharpened", "blurred", "another picture"],
 )
 async def test_a_faithful_result_keeps_its_structure_and_a_repainted_one_does_not(
-    after: Image.Image, low: int, high: int, shop: ImageShop, tmp_path: Path
+    after: Image.Image, low: int, high: int, image_service: ImageService, tmp_path: Path
 ) -> None:
-    assert low <= (await shop.similarity(*_files(tmp_path, after))).percent <= high
+    assert low <= (await image_service.similarity(*_files(tmp_path, after))).percent <= high
 
 
 @pytest.mark.parametrize(("at", "place"), [((684, 0), "top_right"), ((0, 684), "bottom_left"), ((342, 342), "centre")])
 async def test_the_part_that_changed_most_is_named(
-    at: tuple[int, int], place: str, shop: ImageShop, tmp_path: Path
+    at: tuple[int, int], place: str, image_service: ImageService, tmp_path: Path
 ) -> None:
-    found = await shop.similarity(*_files(tmp_path, _patched(*at)))
+    found = await image_service.similarity(*_files(tmp_path, _patched(*at)))
     assert found.most_changed == place
     assert 70 <= found.percent <= 95
 
 
 @pytest.mark.parametrize("size", [(16, 16), (5, 700), (1, 1), (64, 17)])
 async def test_any_size_and_a_result_of_another_shape_can_be_measured(
-    size: tuple[int, int], shop: ImageShop, tmp_path: Path
+    size: tuple[int, int], image_service: ImageService, tmp_path: Path
 ) -> None:
-    found = await shop.similarity(*_files(tmp_path, LARGE, PHOTOGRAPH.resize(size)))
+    found = await image_service.similarity(*_files(tmp_path, LARGE, PHOTOGRAPH.resize(size)))
     assert 0 <= found.percent <= 100
 
 
 async def test_a_comparison_shows_the_most_detailed_part_and_below_it_the_most_changed(
-    shop: ImageShop, tmp_path: Path
+    image_service: ImageService, tmp_path: Path
 ) -> None:
     before, after = _files(tmp_path, _patched(684, 0))
-    made = await shop.compare(before, after, tmp_path / "out")
+    made = await image_service.compare(before, after, tmp_path / "out")
     assert (made.rows, made.width_px, made.height_px) == (2, 550, 550)
     shown = pictures.pixels(made.path.read_bytes())
     assert np.abs(shown[300:, :273] - shown[300:, 277:]).mean() > 25
-    made = await shop.compare(*_files(tmp_path, LARGE), tmp_path / "out")
+    made = await image_service.compare(*_files(tmp_path, LARGE), tmp_path / "out")
     assert (made.rows, made.width_px, made.height_px) == (1, 550, 273)
     shown = pictures.pixels(made.path.read_bytes())
     assert np.abs(shown[60:, :273] - shown[60:, 277:]).mean() < 12

@@ -14,15 +14,15 @@ import psutil
 import pytest
 
 from core.domain import errors
-from core.images.service import Bounds, ImageShop
+from core.images.service import Bounds, ImageService
 from tests.core.images import pictures
 
 
 @pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[ImageShop]:
+async def image_service(tmp_path: Path) -> AsyncIterator[ImageService]:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    async with ImageShop(workers=1, scratch=scratch) as made:
+    async with ImageService(workers=1, scratch=scratch) as made:
         yield made
     assert list(scratch.iterdir()) == []
     assert _workers() == []
@@ -52,9 +52,9 @@ def _endless(tmp_path: Path) -> Path:
     return path
 
 
-async def _at_work(shop: ImageShop, path: Path) -> tuple[asyncio.Task[object], psutil.Process]:
+async def _at_work(image_service: ImageService, path: Path) -> tuple[asyncio.Task[object], psutil.Process]:
     """A call that hangs in its worker. The second thread of a worker is the one that takes jobs in."""
-    task: asyncio.Task[object] = asyncio.create_task(shop.probe(path))
+    task: asyncio.Task[object] = asyncio.create_task(image_service.probe(path))
     return task, await _started()
 
 
@@ -79,19 +79,21 @@ async def _started() -> psutil.Process:
     ],
 )
 async def test_a_worker_that_dies_in_the_middle_gives_a_clear_error_and_the_next_call_works(
-    signal_number: signal.Signals, error: type[errors.UpscaleError], shop: ImageShop, tmp_path: Path
+    signal_number: signal.Signals, error: type[errors.UpscaleError], image_service: ImageService, tmp_path: Path
 ) -> None:
-    task, worker = await _at_work(shop, _endless(tmp_path))
+    task, worker = await _at_work(image_service, _endless(tmp_path))
     worker.send_signal(signal_number)
     with pytest.raises(error):
         await task
-    assert (await shop.probe(_picture(tmp_path))).width_px == 96
-    assert (shop.stats.died, shop.stats.started) == (1, 2)
+    assert (await image_service.probe(_picture(tmp_path))).width_px == 96
+    assert (image_service.stats.died, image_service.stats.started) == (1, 2)
 
 
-async def test_a_worker_that_was_killed_while_idle_is_replaced_unnoticed(shop: ImageShop, tmp_path: Path) -> None:
+async def test_a_worker_that_was_killed_while_idle_is_replaced_unnoticed(
+    image_service: ImageService, tmp_path: Path
+) -> None:
     path = _picture(tmp_path)
-    await shop.probe(path)
+    await image_service.probe(path)
     worker = _workers()[0]
     worker.kill()
     for _ in range(500):
@@ -99,59 +101,61 @@ async def test_a_worker_that_was_killed_while_idle_is_replaced_unnoticed(shop: I
             break
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.05)
-    assert (await shop.probe(path)).width_px == 96
-    assert (shop.stats.died, shop.stats.started) == (0, 2)
+    assert (await image_service.probe(path)).width_px == 96
+    assert (image_service.stats.died, image_service.stats.started) == (0, 2)
 
 
-async def test_work_on_a_paid_result_is_tried_once_more_on_a_new_worker(shop: ImageShop, tmp_path: Path) -> None:
+async def test_work_on_a_paid_result_is_tried_once_more_on_a_new_worker(
+    image_service: ImageService, tmp_path: Path
+) -> None:
     pipe = _endless(tmp_path)
-    task: asyncio.Task[object] = asyncio.create_task(shop.fit(pipe, tmp_path, 1_000_000))
+    task: asyncio.Task[object] = asyncio.create_task(image_service.fit(pipe, tmp_path, 1_000_000))
     worker = await _started()
     pipe.unlink()  # the second try finds a picture there
     _picture(tmp_path).rename(pipe)
     worker.kill()
     assert getattr(await task, "kind", "") == "original"
-    assert (shop.stats.died, shop.stats.started) == (1, 2)
+    assert (image_service.stats.died, image_service.stats.started) == (1, 2)
 
 
 async def test_a_hang_ends_with_the_wall_time_and_the_next_call_works(tmp_path: Path) -> None:
-    async with ImageShop(workers=1, timeout_s=0.5) as shop:
+    async with ImageService(workers=1, timeout_s=0.5) as image_service:
         with pytest.raises(errors.ImageTooCostly):
-            await shop.probe(_endless(tmp_path))
-        assert shop.stats.too_slow == 1
-        assert (await shop.probe(_picture(tmp_path))).width_px == 96
+            await image_service.probe(_endless(tmp_path))
+        assert image_service.stats.too_slow == 1
+        assert (await image_service.probe(_picture(tmp_path))).width_px == 96
 
 
-async def test_a_cancelled_call_takes_its_worker_with_it(shop: ImageShop, tmp_path: Path) -> None:
-    task, worker = await _at_work(shop, _endless(tmp_path))
+async def test_a_cancelled_call_takes_its_worker_with_it(image_service: ImageService, tmp_path: Path) -> None:
+    task, worker = await _at_work(image_service, _endless(tmp_path))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     await asyncio.to_thread(psutil.wait_procs, [worker], 5)
     assert not worker.is_running()
-    assert (await shop.probe(_picture(tmp_path))).width_px == 96
+    assert (await image_service.probe(_picture(tmp_path))).width_px == 96
 
 
 async def test_processor_time_is_bounded_for_each_job(tmp_path: Path) -> None:
     path = tmp_path / "wide"
     path.write_bytes(pictures.encoded(pictures.scene(1600, 1200), "PNG"))
-    async with ImageShop(workers=1, bounds=Bounds(cpu_s=1)) as shop:
+    async with ImageService(workers=1, bounds=Bounds(cpu_s=1)) as image_service:
         for _ in range(4):  # together more than the bound, each far below it
-            await shop.preview(path, tmp_path / "out", max_side_px=400, max_bytes=1_000_000)
+            await image_service.preview(path, tmp_path / "out", max_side_px=400, max_bytes=1_000_000)
         with pytest.raises(errors.ImageTooCostly):
-            await shop.enlarge(path, tmp_path / "out", 4)
-        assert (await shop.probe(path)).width_px == 1600
+            await image_service.enlarge(path, tmp_path / "out", 4)
+        assert (await image_service.probe(path)).width_px == 1600
 
 
 async def test_memory_is_bounded(tmp_path: Path) -> None:
     path = tmp_path / "interlaced"
     path.write_bytes(_interlaced(9000, 5000))
-    async with ImageShop(workers=1, bounds=Bounds(address_space_bytes=480_000_000)) as shop:
+    async with ImageService(workers=1, bounds=Bounds(address_space_bytes=480_000_000)) as image_service:
         with pytest.raises(errors.ImageTooCostly):
-            await shop.probe(path)
-        assert (await shop.probe(_picture(tmp_path))).width_px == 96
-    async with ImageShop(workers=1) as shop:
-        assert (await shop.probe(path)).width_px == 9000
+            await image_service.probe(path)
+        assert (await image_service.probe(_picture(tmp_path))).width_px == 96
+    async with ImageService(workers=1) as image_service:
+        assert (await image_service.probe(path)).width_px == 9000
 
 
 def _interlaced(width_px: int, height_px: int) -> bytes:
@@ -182,56 +186,58 @@ def _interlaced(width_px: int, height_px: int) -> bytes:
 
 async def test_workers_are_recycled_and_end_when_idle(tmp_path: Path) -> None:
     path = _picture(tmp_path)
-    async with ImageShop(workers=1, jobs_per_worker=2, idle_s=0.05) as shop:
-        await shop.probe(path)
-        await shop.probe(path)
-        await shop.probe(path)
-        assert shop.stats.started == 2
+    async with ImageService(workers=1, jobs_per_worker=2, idle_s=0.05) as image_service:
+        await image_service.probe(path)
+        await image_service.probe(path)
+        await image_service.probe(path)
+        assert image_service.stats.started == 2
         for _ in range(400):
             if not _workers():
                 break
             await asyncio.sleep(0.01)
         assert _workers() == []
-        assert (await shop.probe(path)).width_px == 96
+        assert (await image_service.probe(path)).width_px == 96
 
 
-async def test_nothing_starts_before_the_first_picture(shop: ImageShop) -> None:
+async def test_nothing_starts_before_the_first_picture(image_service: ImageService) -> None:
     assert _workers() == []
-    assert shop.stats.started == 0
+    assert image_service.stats.started == 0
 
 
 async def test_many_calls_share_the_workers(tmp_path: Path) -> None:
     path = _picture(tmp_path)
-    async with ImageShop(workers=2) as shop:
-        found = await asyncio.gather(*(shop.probe(path) for _ in range(40)))
+    async with ImageService(workers=2) as image_service:
+        found = await asyncio.gather(*(image_service.probe(path) for _ in range(40)))
         assert {facts.width_px for facts in found} == {96}
-        assert shop.stats.started == 2
+        assert image_service.stats.started == 2
 
 
-async def test_a_worker_knows_no_secret(shop: ImageShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_knows_no_secret(
+    image_service: ImageService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FAL_KEY", "very-secret")
-    await shop.probe(_picture(tmp_path))
+    await image_service.probe(_picture(tmp_path))
     assert "very-secret" not in str(_workers()[0].environ())
 
 
 async def test_closing_ends_work_in_progress_and_takes_no_more(tmp_path: Path) -> None:
-    shop = ImageShop(workers=1)
-    task, worker = await _at_work(shop, _endless(tmp_path))
-    waiting = asyncio.create_task(shop.probe(_picture(tmp_path)))
+    image_service = ImageService(workers=1)
+    task, worker = await _at_work(image_service, _endless(tmp_path))
+    waiting = asyncio.create_task(image_service.probe(_picture(tmp_path)))
     await asyncio.sleep(0)
-    await shop.close()
+    await image_service.close()
     for done in (task, waiting):
         with pytest.raises(errors.Draining):
             await done
     with pytest.raises(errors.Draining):
-        await shop.probe(_picture(tmp_path))
+        await image_service.probe(_picture(tmp_path))
     assert not worker.is_running()
-    await shop.close()
+    await image_service.close()
 
 
-async def test_a_worker_ends_when_the_bot_is_gone(shop: ImageShop, tmp_path: Path) -> None:
-    await shop.probe(_picture(tmp_path))
+async def test_a_worker_ends_when_the_bot_is_gone(image_service: ImageService, tmp_path: Path) -> None:
+    await image_service.probe(_picture(tmp_path))
     worker = _workers()[0]
-    shop._pool._idle[0].process.stdin.close()  # type: ignore[union-attr]  # what the end of the bot does to the pipe
+    image_service._pool._idle[0].process.stdin.close()  # type: ignore[union-attr]  # what the end of the bot does to the pipe
     await asyncio.to_thread(psutil.wait_procs, [worker], 5)
     assert not worker.is_running()

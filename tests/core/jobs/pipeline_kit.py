@@ -26,12 +26,12 @@ from core.domain.limits import Rule
 from core.engine.cluster import new_name
 from core.engine.replicas import Replicas
 from core.engine.workflows import _FIRST
-from core.images.service import ImageShop
+from core.images.service import ImageService
 from core.jobs.endings import notice_for
 from core.jobs.eta import FinishTimes
-from core.jobs.event_bus import JobFeed
-from core.jobs.maintenance import Janitor
-from core.jobs.null_adapter import SilentAdapter
+from core.jobs.event_bus import EventBus
+from core.jobs.maintenance import Maintenance
+from core.jobs.null_adapter import NullAdapter
 from core.jobs.service import JobService
 from core.jobs.steps import Next, Pipeline, PipelineSettings, Tools
 from core.jobs.steps.runner import StorageTrouble
@@ -193,7 +193,7 @@ class World:
         self.upscaler = FakeUpscaler(self.clock)
         self.adapter = FakeAdapter(self.clock)
         self.images = FakeImages()
-        self.real_images: ImageShop | None = None
+        self.real_images: ImageService | None = None
         self.sources = FakeSources()
         self.prices = FakePrices()
         self.engine = FakeEngine()
@@ -213,7 +213,7 @@ class World:
         self.members = Accounts(self.tools, self.state, budgets)
         self.service = JobService(self.tools, self.engine, self.members, budgets, allow_unsafe=False)
         engine: Any = self.engine
-        self.janitor = Janitor(self.pipeline, engine, self.members, self.ledger, retention_s=7 * 86_400)
+        self.maintenance = Maintenance(self.pipeline, engine, self.members, self.ledger, retention_s=7 * 86_400)
         async with self.database.read() as connection:
             known = await connection.run_sync(lambda sync: inspect(sync).has_table("replicas"))
         if known:
@@ -225,15 +225,15 @@ class World:
             "obligations": SqlObligations(self.database, _VAULT, self.clock),
             "ledger": Fused(self.ledger, self.fuse, _LEDGER_CALLS),
             "upscaler": Fused(self.upscaler, self.fuse, _UPSCALER_CALLS),
-            "images": self.real_images or cast(ImageShop, self.images),
+            "images": self.real_images or cast(ImageService, self.images),
             "sources": cast(SourceFetcher, self.sources),
             "files": JobFiles(self.folder),
-            "feed": JobFeed(self.clock),
+            "feed": EventBus(self.clock),
             "prices": self.prices,
             "finish_times": FinishTimes(self.state, "fake"),
             "clock": self.clock,
             "adapters": {"fake": Fused(self.adapter, self.fuse, frozenset())},
-            "fallback_adapter": SilentAdapter(),
+            "fallback_adapter": NullAdapter(),
             "links": FileLinks(b"key", None, 0, self.clock),
             "notice_for": notice_for,
             "settings": self.settings,
@@ -337,7 +337,7 @@ class World:
         """Let time go by while the maintenance looks for what is owed."""
         until_at = self.clock.now() + seconds
         while self.clock.now() < until_at:
-            await self.janitor.fulfil_obligations()
+            await self.maintenance.fulfil_obligations()
             await self.clock.sleep(every_s)
 
     async def steps_until(self, job_id: str, step: Next) -> None:

@@ -79,8 +79,8 @@ async def go_on(w: World, story: Story) -> None:
         for name in w.engine.unfinished():
             w.engine.steps[name] = "end"
     w.clock.at += 60
-    await w.janitor.pick_up()
-    await w.janitor.expire_questions()
+    await w.maintenance.pick_up()
+    await w.maintenance.expire_questions()
 
 
 async def press(w: World, job: Job, story: Story) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from core.domain.errors import DeliveryRefused, DeliveryUnavailable
 from core.domain.job import Job, JobState
-from core.jobs.context import StoredMemo
+from core.jobs.context import StoredReplyState
 from tests.core.jobs.pipeline_kit import ANN, USD, Crash, World, away, world
 
 
@@ -108,7 +108,7 @@ async def test_of_two_processes_one_tells_the_end(w: World) -> None:
     w.adapter.faults["failed"].extend(away(1))
     job = await _failing(w)
     await w.clock.sleep(30)
-    await asyncio.gather(*(w.janitor.fulfil_obligations() for _ in range(4)))
+    await asyncio.gather(*(w.maintenance.fulfil_obligations() for _ in range(4)))
     assert len(w.adapter.message(job).kinds("failed")) == 1
     assert w.adapter.calls["failed"] == 2
 
@@ -119,7 +119,7 @@ async def test_a_message_that_must_go_is_removed_when_the_platform_is_back(w: Wo
     w.adapter.faults["remove_message"].extend(away(5))
     left = {"channel": "C1", "ts": "1.2"}
     for _ in range(2):
-        await StoredMemo(w.store, w.tools.obligations, job).leave(left)
+        await StoredReplyState(w.store, w.tools.obligations, job).leave(left)
     await w.members.erase(ANN)
     await _look(w, 3600)
     assert w.adapter.removed == [left]

@@ -12,7 +12,7 @@ import pyvips
 
 from core.domain.errors import ContentRejected, ModelFailed
 from core.domain.job import Job, JobState, ResultNote, Similarity, Source
-from core.images.service import ImageShop
+from core.images.service import ImageService
 from core.presentation.job_texts import notes_text, reached_factor
 from core.upscalers.fal import FalUpscaler
 from tests.core.jobs.pipeline_kit import USD, World, world
@@ -75,11 +75,11 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     async with (
         FalEmulator(job_s=0.01, steps_logged=1) as fal,
         world(tmp_path) as w,
-        ImageShop(workers=1) as shop,
+        ImageService(workers=1) as image_service,
     ):
         upscaler = FalUpscaler(config_for(fal), w.clock)
         await upscaler.start()
-        w.real_images, w.upscaler = shop, upscaler  # type: ignore[assignment]
+        w.real_images, w.upscaler = image_service, upscaler  # type: ignore[assignment]
         await w.close()
         await w.open()
         yield Scene(w, fal)

@@ -158,7 +158,7 @@ async def test_a_price_that_nobody_agrees_to_expires_and_says_so(w: World) -> No
     w.clock.at += 601
     with pytest.raises(QuoteExpired):
         await w.service.confirm(job.id, job.requester)
-    await w.janitor.expire_questions()
+    await w.maintenance.expire_questions()
     await w.drive()
     job = await w.job(job.id)
     await w.check_end(job, JobState.CANCELLED, charged=0)

@@ -177,7 +177,7 @@ async def test_a_cancel_pressed_in_another_process_is_noticed(w: World) -> None:
     async with w.driving():
         await w.shows(job, "upscaling")
         await w.store.update(job.id, cancel_requested_by="fake:ann")
-        await w.janitor.notice_cancels()
+        await w.maintenance.notice_cancels()
     await cancelled(w, job)
 
 

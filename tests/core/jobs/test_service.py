@@ -162,10 +162,10 @@ async def test_deleted_pictures_are_gone_here_and_at_fal_but_the_receipt_stays(w
 
 async def test_old_pictures_are_deleted_when_their_time_is_over(w: World) -> None:
     job = await w.done()
-    await w.janitor.delete_old_images()
+    await w.maintenance.delete_old_images()
     assert not (await w.job(job.id)).images_deleted
     w.clock.at += 8 * 86_400
-    await w.janitor.delete_old_images()
+    await w.maintenance.delete_old_images()
     assert (await w.job(job.id)).images_deleted
 
 
@@ -226,7 +226,7 @@ async def test_whoever_watches_sees_every_change_in_order_and_one_end(w: World) 
 
 async def test_a_watcher_that_comes_back_gets_only_what_is_new(w: World) -> None:
     job = await w.done()
-    everything = w.tools.feed.recent(job.id, 0)
+    everything = w.tools.event_bus.recent(job.id, 0)
     late = await events_of(w, job.id)
     assert [type(event) for event in late] == [Finished]
     assert await events_of(w, job.id, after=late[-1].id) == []
@@ -235,7 +235,7 @@ async def test_a_watcher_that_comes_back_gets_only_what_is_new(w: World) -> None
 
 async def test_a_job_that_another_process_runs_can_be_watched(w: World) -> None:
     job = await w.done(source=w.upload(2400, 1600))
-    w.tools.feed._events.clear()
+    w.tools.event_bus._events.clear()
     watching = asyncio.create_task(events_of(w, job.id))
     await asyncio.sleep(0.05)
     other = World(w.folder, w.url)
@@ -259,10 +259,10 @@ async def test_nobody_can_watch_what_is_not_there(w: World) -> None:
 async def test_the_feed_forgets_old_jobs_and_keeps_its_size(w: World) -> None:
     job = await w.ask()
     for number in range(200):
-        w.tools.feed.publish(job)
-        assert len(w.tools.feed.recent(job.id, 0)) <= 64
+        w.tools.event_bus.publish(job)
+        assert len(w.tools.event_bus.recent(job.id, 0)) <= 64
         assert number < 200
-    await until(lambda: len(w.tools.feed.recent(job.id, 0)) == 64)
+    await until(lambda: len(w.tools.event_bus.recent(job.id, 0)) == 64)
 
 
 async def test_moderators_see_what_runs_and_waits_in_their_own_place_and_take_one_out(w: World) -> None:

@@ -42,7 +42,7 @@ async def test_one_turn_of_the_retention_deletes_more_than_ends_meanwhile(w: Wor
     job = await w.done()
     await _copies(w.database, 1200)
     await w.clock.advance(8 * 86_400)
-    await w.janitor.delete_old_images()
+    await w.maintenance.delete_old_images()
     assert await w.store.finished_before(w.clock.now()) == []
     assert (await w.job(job.id)).images_deleted
 
@@ -60,14 +60,14 @@ async def test_what_the_retention_looks_for_is_read_from_an_index_without_what_w
 async def test_a_job_older_than_it_can_be_is_told_to_the_operator(w: World) -> None:
     told = w.tools.operator = Told()
     job = await w.ask()
-    await w.janitor.find_stuck()
+    await w.maintenance.find_stuck()
     assert told == []
     await w.clock.advance(31 * 3600)
-    await w.janitor.find_stuck()
+    await w.maintenance.find_stuck()
     assert told == [StuckJobs(1, job.id)]
     await w.store.update(job.id, state=JobState.DELIVERING)
-    await w.janitor.find_stuck()
+    await w.maintenance.find_stuck()
     assert len(told) == 1, "a result is fetched and delivered for days"
     await w.clock.advance(10 * 86_400)
-    await w.janitor.find_stuck()
+    await w.maintenance.find_stuck()
     assert len(told) == 2

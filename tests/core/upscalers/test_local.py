@@ -9,7 +9,7 @@ import pytest
 
 from core.domain.errors import ModelFailed
 from core.images.operations.enlarge import available
-from core.images.service import Enlarged, ImageShop
+from core.images.service import Enlarged, ImageService
 from core.ports import RemoteCompleted, Upscaler
 from core.upscalers.local import LocalUpscaler, caption_for
 from core.upscalers.sandbox import SandboxConfig
@@ -38,7 +38,7 @@ class Held:
 
 async def test_a_picture_comes_back_larger_and_the_caption_says_what_ran(tmp_path: Path) -> None:
     (tmp_path / "in.png").write_bytes(pictures.encoded(pictures.scene(200, 150), "PNG"))
-    async with ImageShop(workers=1) as images:
+    async with ImageService(workers=1) as images:
         local = LocalUpscaler(SandboxConfig(tmp_path / "local"), images, JumpingClock(nap_s=0.01))
         port: Upscaler = local
         await port.start()

@@ -29,7 +29,7 @@ from core.domain.errors import (
     RequestLost,
     ResultExpired,
 )
-from core.images.service import ImageShop
+from core.images.service import ImageService
 from core.ports import RemoteCompleted, RemoteQueued, RemoteRunning, RemoteStatus, Upscaler
 from core.ports.clock import SystemClock
 from core.upscalers.sandbox import SandboxConfig, SandboxUpscaler
@@ -69,10 +69,10 @@ class QuickShop:
 
 @asynccontextmanager
 async def sandbox(
-    folder: Path, *, clock: JumpingClock | None = None, shop: Any = None, **config: Any
+    folder: Path, *, clock: JumpingClock | None = None, image_service: Any = None, **config: Any
 ) -> AsyncIterator[SandboxUpscaler]:
     settings = SandboxConfig(folder / "sandbox", **config)
-    upscaler = SandboxUpscaler(settings, shop or QuickShop(), clock or JumpingClock(nap_s=0.001))
+    upscaler = SandboxUpscaler(settings, image_service or QuickShop(), clock or JumpingClock(nap_s=0.001))
     await upscaler.start()
     try:
         yield upscaler
@@ -117,12 +117,12 @@ async def test_a_picture_comes_back_larger_with_every_output(tmp_path: Path) -> 
 
 
 async def test_it_works_with_the_real_image_shop(tmp_path: Path) -> None:
-    async with ImageShop(workers=1) as shop, sandbox(tmp_path, shop=shop) as upscaler:
+    async with ImageService(workers=1) as image_service, sandbox(tmp_path, image_service=image_service) as upscaler:
         request_id = await submitted(upscaler, tmp_path)
         await watched(upscaler, request_id)
         result = await upscaler.result(request_id)
         await upscaler.fetch(result.image_url, tmp_path / "out.png", max_bytes=10**8)
-        assert (await shop.probe(tmp_path / "out.png")).width_px == result.width_px == 128
+        assert (await image_service.probe(tmp_path / "out.png")).width_px == result.width_px == 128
 
 
 async def test_percent_grows_to_a_hundred(tmp_path: Path) -> None:
@@ -249,14 +249,14 @@ async def test_inputs_outside_the_schema_end_as_fals_would(
     ],
 )
 async def test_troubles_with_the_picture_end_as_fals_would(tmp_path: Path, trouble: Exception, reason: str) -> None:
-    async with sandbox(tmp_path, shop=QuickShop(trouble)) as upscaler:
+    async with sandbox(tmp_path, image_service=QuickShop(trouble)) as upscaler:
         error = await ended(upscaler, await submitted(upscaler, tmp_path))
     assert isinstance(error, ImageRejected)
     assert error.reason == reason
 
 
 async def test_an_unforeseen_trouble_is_a_failure_worth_retrying(tmp_path: Path) -> None:
-    async with sandbox(tmp_path, shop=QuickShop(RuntimeError("?"))) as upscaler:
+    async with sandbox(tmp_path, image_service=QuickShop(RuntimeError("?"))) as upscaler:
         error = await ended(upscaler, await submitted(upscaler, tmp_path))
     assert isinstance(error, ModelFailed)
     assert error.retryable
@@ -271,7 +271,7 @@ async def test_a_picture_that_was_never_staged_cannot_be_loaded(tmp_path: Path) 
 
 
 async def test_a_shutdown_of_the_image_workers_is_no_failure(tmp_path: Path) -> None:
-    async with sandbox(tmp_path, shop=QuickShop(Draining())) as upscaler:
+    async with sandbox(tmp_path, image_service=QuickShop(Draining())) as upscaler:
         request_id = await submitted(upscaler, tmp_path)
         await until(lambda: not upscaler._queue._tasks)
         with pytest.raises(ProviderUnavailable):
