@@ -143,7 +143,7 @@ async def test_an_org_install_serves_all_its_workspaces(many: World) -> None:
     assert [key for area, key in many.state.values if area == AREA] == ["E0ORG000001"]
     await many.slack.member.command(text="help", team=BETA)
     told = await many.until(lambda: [m for m in many.bot_messages(team=BETA) if m.ephemeral_for])
-    assert "How to upscale a picture" in text_of(told[0])
+    assert "How to upscale an image" in text_of(told[0])
     await many.slack.member.mention("", [many.picture()])
     assert await many.result()
 
