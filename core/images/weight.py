@@ -17,6 +17,7 @@ HEAVY_BYTES: Final = 128_000_000
 _UNPACKED_PER_BYTE: Final = 24
 """Of kinds whose header does not tell their size."""
 
+_PNG_HEADER_BYTES: Final = 29
 _PNG_SAMPLES: Final = {0: 1, 2: 3, 3: 4, 4: 2, 6: 4}
 _BYTES_PER_PIXEL: Final[dict[Format, int]] = {"webp": 8, "gif": 8, "avif": 12, "heic": 12}
 """Unpacked whole, beside what the codec keeps of it. Baseline JPEG and BMP stream."""
@@ -46,6 +47,8 @@ def decoded_bytes(path: Path) -> int:
 
 def _per_pixel(kind: Format, head: bytes, file: BinaryIO) -> int:
     if kind == "png":
+        if len(head) < _PNG_HEADER_BYTES:
+            return 0
         return 2 * _PNG_SAMPLES.get(head[25], 4) * max(8, head[24]) // 8 if head[28] else 0
     if kind == "jpeg":
         file.seek(0)

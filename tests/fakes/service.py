@@ -12,11 +12,13 @@ import json
 import zipfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from core.budgets.reports import UsageReport, UsageRow
 from core.budgets.reports.chart import ChartError
+from core.budgets.reports.periods import parse_period
 from core.domain import authorization
 from core.domain import errors as e
 from core.domain.events import JobEvent
@@ -201,6 +203,7 @@ class FakeService:
     async def usage(self, actor: Requester, *, period: str = "month", member_id: str | None = None) -> UsageReport:
         if member_id not in (None, actor.user_id):
             authorization.check_moderator(actor)
+        parse_period(period, date(2026, 11, 23))
         total = self.spent_nanousd
         days = (UsageRow("2026-11-22", "22 Nov", 0, 0, 0.0), UsageRow("2026-11-23", "23 Nov", total, 1, 3.0))
         members = (UsageRow(actor.user_id, actor.user_name, total, 1, 3.0),) if actor.is_moderator else ()

@@ -33,6 +33,7 @@ _BY_CLASS: tuple[tuple[type[e.UpscaleError], int], ...] = (
     (e.ProviderError, 503),
     (e.DeliveryError, 409),
     (e.Draining, 503),
+    (e.Restored, 409),
     (e.StorageUnavailable, 503),
 )
 

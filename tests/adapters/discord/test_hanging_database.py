@@ -17,7 +17,19 @@ from tests.emulators.discord.world import MANAGE_GUILD, MEMBER_PERMISSIONS
 
 PICTURE = Upload("a.png", png())
 HANGS = (
-    *("request", "repeat", "confirm", "cancel", "job", "delete", "redeliver", "history", "usage", "limits", "defaults"),
+    *(
+        "request",
+        "repeat",
+        "confirm",
+        "cancel",
+        "job",
+        "delete",
+        "redeliver",
+        "history",
+        "usage",
+        "applying",
+        "defaults",
+    ),
     *("set_defaults", "workspace_limits", "pause", "set_alert_channel", "set_limit", "queue", "estimate", "export"),
 )
 Act = Callable[[Bot, SeenMessage], Awaitable[Invocation]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,11 @@ from adapters.web.inbound import translate
 from adapters.web.outbound.errors import status_of
 from adapters.web.outbound.image_routes import disposition
 from adapters.web.settings import Settings
-from adapters.web.views.page_texts import login_texts, page_texts
+from adapters.web.views.operator_texts import operator_texts
+from adapters.web.views.page_texts import login_texts, share_texts
 from adapters.web.views.pages import STATIC_DIR
 from core.domain import errors as e
+from core.domain.job import Requester
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
 from core.net.host_check import is_loopback
 
@@ -79,9 +80,9 @@ def test_a_file_name_in_any_script_is_told_in_both_forms() -> None:
 def test_every_sentence_that_the_page_uses_exists_and_none_is_unused() -> None:
     import re
 
-    texts = page_texts("en")
+    texts = operator_texts("en") | share_texts("en")
     scripts = "".join(path.read_text() for path in STATIC_DIR.glob("*.js"))
-    html = (STATIC_DIR / "index.html").read_text()
+    html = "".join((STATIC_DIR / name).read_text() for name in ("index.html", "operator.html", "share.html"))
     used = set(re.findall(r"\bt\(\"([a-z_]+)\"", scripts)) | set(re.findall(r"\{\{([a-z_]+)\}\}", html))
     used |= set(re.findall(r"\"(help_[a-z]+)\"", scripts)) - {"help_title"}
     assert used - set(texts) - {"lang", "boot"} == set()
@@ -101,17 +102,7 @@ def test_no_module_of_the_page_passes_three_hundred_lines() -> None:
 
 def test_requests_of_the_page_come_from_the_operator() -> None:
     actor = translate.requester("de")
-    assert dataclasses.asdict(actor) | {"locale": ""} == {
-        "platform": "web",
-        "user_id": "local",
-        "user_name": "",
-        "workspace_id": "",
-        "channel_id": "",
-        "role_ids": (),
-        "is_moderator": True,
-        "is_operator": True,
-        "locale": "",
-    }
+    assert actor == Requester("web", "local", is_moderator=True, is_operator=True, locale=actor.locale)
 
 
 def test_a_host_that_others_can_reach_demands_a_token() -> None:
