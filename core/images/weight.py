@@ -31,6 +31,8 @@ _NETWORK_BYTES: Final = 24
 
 def decoded_bytes(path: Path) -> int:
     """0 for what streams row by row; reads a few bytes, so not for the event loop."""
+    if not path.is_file():  # a pipe would be waited for
+        return 0
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)

@@ -49,7 +49,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
         "PYTHONPATH": str(ROOT),
         "DATA_DIR": str(folder / "data"),
         "WEB_PORT": "0",
-        "UPSCALE_BACKEND": "sandbox",
+        **({} if "FAL_KEY" in more else {"UPSCALE_BACKEND": "sandbox"}),
         **more,
     }
 

@@ -15,7 +15,7 @@ def pictures(data_dir: Path) -> list[str]:
 
 
 async def called(client: Client, method: str, path: str) -> int:
-    async with client._session.request(method, client.url(path), json={"confirm": True}) as response:
+    async with client.session.request(method, client.url(path), json={"confirm": True}) as response:
         return response.status
 
 

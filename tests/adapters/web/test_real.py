@@ -214,7 +214,7 @@ async def test_a_result_that_cannot_be_made_is_told_before_a_price(bot: Bot, bro
         ("workspace discord:1234 month $50", "workspace discord:1234"),
         ("channel slack:T1:C1 hour 3 jobs", "channel slack:T1:C1"),
         ("role discord:1234:99 day $2", "role discord:1234:99"),
-        ("user slack:U1 2 running", "user slack:U1"),
+        ("user slack:T1:U1 2 running", "user slack:T1:U1"),
     ],
 )
 async def test_the_operator_sets_and_clears_a_budget_of_every_scope(

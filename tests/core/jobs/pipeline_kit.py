@@ -228,7 +228,7 @@ class World:
             "images": self.real_images or cast(ImageService, self.images),
             "sources": cast(SourceFetcher, self.sources),
             "files": JobFiles(self.folder),
-            "feed": EventBus(self.clock),
+            "event_bus": EventBus(self.clock),
             "prices": self.prices,
             "finish_times": FinishTimes(self.state, "fake"),
             "clock": self.clock,
