@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.domain.errors import ImageTooCostly, InputError
+from core.domain.errors import InputError
 from core.images.service import ImageService, Prepared
 from tests.core.images import pictures
 
@@ -62,14 +62,14 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 
 def _judge(bench: Bench, data: bytes) -> None:
-    died = bench.image_service.stats.died
+    stats = bench.image_service.stats
+    died, too_slow = stats.died, stats.too_slow
     outcome = bench.outcome(data)
-    assert not isinstance(outcome, ImageTooCostly)
     if isinstance(outcome, Prepared):
         written = outcome.path.read_bytes()
         assert pictures.decoded(written).size == (outcome.width_px, outcome.height_px)
         assert pictures.SECRET not in written
-    assert bench.image_service.stats.died == died
+    assert (bench.image_service.stats.died, bench.image_service.stats.too_slow) == (died, too_slow)
 
 
 bounded = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
