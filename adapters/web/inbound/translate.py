@@ -15,6 +15,7 @@ from typing import Any
 
 from core.budgets.limit_grammar import Dialect, LimitWords, limit_words
 from core.domain.errors import InvalidParameters, NoImage, ParameterProblem
+from core.domain.identity import TEAM_SCOPED
 from core.domain.job import ReplyAddress, Requester, Source, UpscaleRequest
 from core.domain.limits import Scope, ScopeKind
 from core.domain.models import MODELS, Models
@@ -73,7 +74,8 @@ def limit_address(scope: Scope) -> str:
     if scope.kind is ScopeKind.EVERYTHING:
         return "everything"
     ids = [scope.platform, scope.id]
-    if scope.kind in (ScopeKind.CHANNEL, ScopeKind.ROLE):
+    of_a_team = scope.kind is ScopeKind.USER and scope.platform in TEAM_SCOPED
+    if scope.kind in (ScopeKind.CHANNEL, ScopeKind.ROLE) or of_a_team:
         ids.insert(1, scope.workspace_id)
     return " ".join(filter(None, (scope.kind.value, ":".join(filter(None, ids)) if scope.id else scope.platform)))
 
