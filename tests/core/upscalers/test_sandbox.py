@@ -117,7 +117,11 @@ async def test_a_picture_comes_back_larger_with_every_output(tmp_path: Path) -> 
 
 
 async def test_it_works_with_the_real_image_shop(tmp_path: Path) -> None:
-    async with ImageService(workers=1) as image_service, sandbox(tmp_path, image_service=image_service) as upscaler:
+    kept_s = 1e9  # the clock jumps while the worker really works
+    async with (
+        ImageService(workers=1) as image_service,
+        sandbox(tmp_path, image_service=image_service, result_ttl_s=kept_s) as upscaler,
+    ):
         request_id = await submitted(upscaler, tmp_path)
         await watched(upscaler, request_id)
         result = await upscaler.result(request_id)
