@@ -75,13 +75,17 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="One JSON array, fo
 
 @cli.command()
 def setup() -> None:
-    """Ask for the keys, check each live, and write .env.
+    """Ask for the keys, check each live, write .env, and check everything.
 
     Can be run again; what is set already is kept where you press Enter.
     """
+    from bot.cli.doctor import examine
+    from bot.cli.session import in_app
     from bot.cli.setup import run_setup
 
-    leave(run_setup())
+    run_setup()
+    err.print("\nThe whole, as `python -m bot doctor` finds it:")
+    leave(in_app(examine))
 
 
 @cli.command()

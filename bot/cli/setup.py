@@ -33,7 +33,7 @@ _TRIES = 3
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/@+=,-]*")
 _CHECK_LIMIT_S = 20.0
 _MARKS = {"ok": "[green]✔[/green]", "warning": "[yellow]![/yellow]", "problem": "[red]✘[/red]"}
-Ask = Callable[[str], str]
+Ask = Callable[[str, Credential], str]
 
 _FAL = (
     Credential(
@@ -42,8 +42,20 @@ _FAL = (
         (
             "Open https://fal.ai/dashboard/keys, press Add key, and choose the scope API.",
             "fal is prepaid: add credit at https://fal.ai/dashboard/billing; leave automatic top-up off.",
-            "Without a key everything runs on play money, with no AI.",
+            "Without a key a small model on this machine does the work, for nothing.",
         ),
+    ),
+)
+_PLACES = (
+    Credential(
+        "ALLOWED_WORKSPACES",
+        "places that may spend your money, or Enter",
+        (
+            "Servers that you own, the workspace of your Slack token, and you yourself may use it anyway.",
+            "Others: discord:<server id> (its menu: Copy Server ID) or slack:<team id>, with commas; * for everybody.",
+            "Later, `python -m bot allow` does the same; whoever asks from elsewhere is told that you decide.",
+        ),
+        secret=False,
     ),
 )
 
@@ -57,9 +69,9 @@ class _Area:
     check: Callable[[Settings], Any]
 
 
-def _hidden(prompt: str) -> str:
-    """A line that is not shown while it is typed; read as it is where there is no terminal."""
-    if sys.stdin.isatty():
+def _typed(prompt: str, credential: Credential) -> str:
+    """A line; a secret is not shown while it is typed, and is read as it is where there is no terminal."""
+    if credential.secret and sys.stdin.isatty():
         return getpass.getpass(prompt)
     try:
         return input(prompt)
@@ -67,9 +79,9 @@ def _hidden(prompt: str) -> str:
         return ""
 
 
-def run_setup(ask: Ask = _hidden, path: Path = Path(".env")) -> Exit:
+def run_setup(ask: Ask = _typed, path: Path = Path(".env")) -> Exit:
     """Go through fal and every platform; what was accepted is written after each, so that nothing is asked twice."""
-    err.print("Press Enter to skip a question or to keep what is set already. What you type is not shown.\n")
+    err.print("Press Enter to skip a question or to keep what is set already. Keys are not shown while you type.\n")
     for area in _areas(_load()):
         accepted = _go_through(area, ask)
         if accepted:
@@ -79,7 +91,7 @@ def run_setup(ask: Ask = _hidden, path: Path = Path(".env")) -> Exit:
                 raise CommandError(f"{path} cannot be written: {error.strerror}.") from None
             os.environ.update(accepted)
             err.print(f"Saved in {path}.\n")
-    err.print("Done. Start the bot with `make run`; `python -m bot doctor` checks everything again.")
+    err.print("Done. Start the bot with `make run`.")
     if any(platform.settings.enabled and _part(platform.name, "invite_links") for platform in _load().platforms):
         err.print("`python -m bot invite` prints the links that bring the bot to people.")
     return Exit.OK
@@ -92,6 +104,9 @@ def _areas(found: Settings) -> Iterator[_Area]:
         if questions is not None and examine is not None:
             title = platform.name.capitalize()
             yield _Area(title, questions(platform.settings, found.public_url), _checker(platform.name, examine))
+    now = _load()
+    if now.backend == "fal" and any(platform.settings.enabled for platform in now.platforms if platform.name != "web"):
+        yield _Area("Whose images you pay for", _PLACES, _check_places)
 
 
 def _part(platform: str, name: str) -> Any:
@@ -113,7 +128,7 @@ def _go_through(area: _Area, ask: Ask) -> dict[str, str]:
         for credential in area.credentials:
             for number, step in enumerate(credential.steps, 1):
                 err.print(f"  {number}. {step}", markup=False, soft_wrap=True)
-            answer = ask(f"  {credential.variable} ({credential.title}): ").strip()
+            answer = ask(f"  {credential.variable} ({credential.title}): ", credential).strip()
             if answer:
                 answers[credential.variable] = answer
         if not answers or _accepted(area, answers):
@@ -166,6 +181,10 @@ async def _check_fal(found: Settings) -> Sequence[Finding]:
     if verdict == "refused":
         return [Finding("problem", "fal does not accept this key.", "Copy it again, whole: it is id:secret.")]
     return [Finding("problem", "fal cannot be reached.", "Check this machine's network.")]
+
+
+async def _check_places(found: Settings) -> Sequence[Finding]:
+    return [Finding("ok", f"These may use it too: {', '.join(found.allowed_workspaces)}.")]
 
 
 def _load() -> Settings:

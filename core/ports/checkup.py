@@ -17,8 +17,12 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """One variable that `python -m bot setup` asks for, with where its value is found, step by step."""
+    """One variable that `python -m bot setup` asks for, with where its value is found, step by step.
+
+    What is typed for a secret is not shown.
+    """
 
     variable: str
     title: str
     steps: tuple[str, ...]
+    secret: bool = True

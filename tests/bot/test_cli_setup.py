@@ -50,9 +50,12 @@ async def test_a_new_operator_is_led_through_every_key_and_a_wrong_one_is_asked_
         "DISCORD_TOKEN": [discord.token],
         "SLACK_BOT_TOKEN": ["xapp-swapped", "xoxb-acme-bot-token"],
         "SLACK_APP_TOKEN": ["xoxb-swapped", slack.app_token],
+        "ALLOWED_WORKSPACES": ["my server!", "discord:1234"],
     }
     (clean / ".env").write_text("# mine\nWEB_PORT=8081\nFAL_KEY=old:key\n")
-    code = await asyncio.to_thread(run_setup, lambda prompt: answers[prompt.split()[0]].pop(0), clean / ".env")
+    code = await asyncio.to_thread(
+        run_setup, lambda prompt, credential: answers[credential.variable].pop(0), clean / ".env"
+    )
     told = capsys.readouterr().err
     assert code == Exit.OK
     assert "does not accept this key" in told
@@ -62,12 +65,13 @@ async def test_a_new_operator_is_led_through_every_key_and_a_wrong_one_is_asked_
     assert written[:3] == ["# mine", "WEB_PORT=8081", f"FAL_KEY={API_KEY}"]
     assert f"DISCORD_TOKEN={discord.token}" in written
     assert "SLACK_BOT_TOKEN=xoxb-acme-bot-token" in written
+    assert "ALLOWED_WORKSPACES=discord:1234" in written
     assert stat.S_IMODE((clean / ".env").stat().st_mode) == 0o600
     assert API_KEY not in told
 
 
 async def test_skipping_everything_changes_nothing(clean: Path) -> None:
-    assert await asyncio.to_thread(run_setup, lambda prompt: "", clean / ".env") == Exit.OK
+    assert await asyncio.to_thread(run_setup, lambda prompt, credential: "", clean / ".env") == Exit.OK
     assert not (clean / ".env").exists()
 
 
