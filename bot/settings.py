@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
 
 import adapters
 from bot.settings_problems import SettingsError, explain, in_clear, misspelt, unreadable_lines
 from core.accounts.allowlist import EVERYBODY
+from core.domain.identity import TEAM_SCOPED
 from core.domain.models import ALL, Models
 from core.domain.money import NANOUSD_PER_USD
 from core.net.client_address import TrustedProxies
@@ -127,17 +128,10 @@ class Settings(BaseModel):
 
     @field_validator("allowed_workspaces", "allowed_users", mode="before")
     @classmethod
-    def _places(cls, value: Any) -> Any:
+    def _places(cls, value: Any, info: ValidationInfo) -> Any:
         """Ids as the platforms write them; the platform's name in any case."""
-        parts = [part.strip() for part in (value.split(",") if isinstance(value, str) else value) if part.strip()]
-        found = [
-            (part.partition(":")[0].lower() + ":" + part.partition(":")[2]) if ":" in part else part for part in parts
-        ]
-        if wrong := [
-            part for part in found if part != EVERYBODY and not re.fullmatch(r"[A-Za-z0-9]+(:[A-Za-z0-9]+){0,2}", part)
-        ]:
-            raise ValueError(f"must be ids such as discord:1234 or slack:T0123, not “{wrong[0][:40]}”")
-        return tuple(found)
+        parts = (part.strip() for part in (value.split(",") if isinstance(value, str) else value))
+        return tuple(_place(part, of_people=info.field_name == "allowed_users") for part in parts if part)
 
     @field_validator("fal_key", "fal_admin_key")
     @classmethod
@@ -220,6 +214,23 @@ class Settings(BaseModel):
         return None if self.upscale_price_per_mp_usd is None else nanousd(self.upscale_price_per_mp_usd)
 
 
+def _place(said: str, *, of_people: bool) -> str:
+    """One entry of the lists of who may spend. Raises ValueError for what could never match anybody."""
+    platform, *ids = said.split(":")
+    platform = platform.lower() if ids else ""
+    team_scoped = of_people and platform in TEAM_SCOPED
+    if not re.fullmatch(r"[A-Za-z0-9]+(:[A-Za-z0-9]+){0,2}", said) or len(ids) > 1 + team_scoped:
+        if said == EVERYBODY:
+            return said
+        example = "discord:1234 or slack:T0123:U0123" if of_people else "discord:1234 or slack:T0123"
+        raise ValueError(f"must be ids such as {example}, not “{said[:40]}”")
+    if ids and platform not in (known := platform_names()):
+        raise ValueError(f"names a platform that is not there, “{platform[:40]}”; there is {', '.join(known)}")
+    if team_scoped and len(ids) < 2:
+        raise ValueError(f"needs the team too, as {platform}:T0123:U0123, not “{said[:40]}”")
+    return ":".join((platform, *ids)) if ids else said
+
+
 def nanousd(dollars: Decimal) -> int:
     """US dollars to integer nano-dollars, exactly (settings allow at most nine decimals)."""
     return int(dollars * NANOUSD_PER_USD)
@@ -248,7 +259,9 @@ def load(env_file: Path | str | None = ".env") -> Settings:
     }
     # Absolute, because workers run in folders of their own.
     found_here = {"data_dir": own.data_dir.expanduser().absolute()}
-    warnings = (*misspelt(typed, known), *in_clear([own, *(platform.settings for platform in platforms)]))
+    parts = [platform.settings for platform in platforms]
+    told = (warning for part in parts for warning in getattr(part, "warnings", ()))
+    warnings = (*misspelt(typed, known), *in_clear([own, *parts]), *told)
     return own.model_copy(update={**found_here, "platforms": tuple(platforms), "warnings": warnings})
 
 
@@ -263,10 +276,14 @@ def _environment(env_file: Path | str | None) -> tuple[dict[str, str], list[str]
     return kept, [name.upper() for name in merged]
 
 
+def platform_names() -> list[str]:
+    """The folders of `adapters`."""
+    return sorted(module.name for module in pkgutil.iter_modules(adapters.__path__) if module.ispkg)
+
+
 def _packages() -> list[tuple[str, Any]]:
     """Every platform's package: it must export `Settings` and `create`."""
-    names = sorted(module.name for module in pkgutil.iter_modules(adapters.__path__) if module.ispkg)
-    return [(name, importlib.import_module(f"adapters.{name}")) for name in names]
+    return [(name, importlib.import_module(f"adapters.{name}")) for name in platform_names()]
 
 
 def _platform(name: str, module: Any, values: Mapping[str, str], problems: list[str]) -> Platform | None:

@@ -31,6 +31,7 @@ class Settings(BaseModel):
     slack_authorize_url: str = "https://slack.com/oauth/v2/authorize"
     slack_sockets: int = Field(default=2, ge=1, le=10)
     """Connections kept open in Socket Mode. Two, so that one being recycled leaves no gap; Slack allows ten per app."""
+    public_url: str | None = None
 
     @field_validator(
         "slack_bot_token",
@@ -84,6 +85,21 @@ class Settings(BaseModel):
     def enabled(self) -> bool:
         """Whether any credential of Slack is set; then all that are needed must be."""
         return any((self.slack_bot_token, self.slack_app_token, self.slack_client_id, self.slack_signing_secret))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What will not work, though it stops nothing."""
+        if not self.enabled or self.public_url:
+            return ()
+        found = []
+        if not self.socket_mode:
+            found.append(
+                "Slack cannot reach the bot: it sends events to PUBLIC_URL/slack/events. "
+                "Set PUBLIC_URL, or SLACK_APP_TOKEN for Socket Mode."
+            )
+        if self.slack_client_id:
+            found.append("Nobody can install the Slack app: that happens at PUBLIC_URL/slack/install. Set PUBLIC_URL.")
+        return tuple(found)
 
     @property
     def socket_mode(self) -> bool:

@@ -240,10 +240,11 @@ class Accounts:
     async def _jobs_of(self, actor: Requester) -> AsyncIterator[Job]:
         """Every job of the member, newest first."""
         before: float | None = None
-        while page := await self._tools.store.history(actor, limit=_PAGE, before=before):
+        before_id = ""
+        while page := await self._tools.store.history(actor, limit=_PAGE, before=before, before_id=before_id):
             for job in page:
                 yield job
-            before = page[-1].created_at
+            before, before_id = page[-1].created_at, page[-1].id
 
 
 def _as_text(saved: Mapping[str, Value | str]) -> str:

@@ -27,7 +27,9 @@ _MEASURES = {
     **dict.fromkeys(("running", "at-once", "once"), Measure.RUNNING),
 }
 _FILLERS = frozenset({"per", "a", "at", "limit", "budget", "to", "=", "of", "default"})
-_MAX_AMOUNT, _MAX_AMOUNT_CHARS = 10**9, 40
+_MAX_AMOUNT_CHARS = 40
+MAX_AMOUNT = 10**9
+"""Dollars, megapixels or jobs: far above any use, far below what 64 bits of nano-dollars hold."""
 _DOLLARS = re.compile(r"\$\s?(\d{1,6}(?:[.,]\d{1,2})?)|\b(\d{1,6}(?:[.,]\d{1,2})?)\s?(?:\$|usd\b)", re.IGNORECASE)
 _DAYS = re.compile(r"\b(\d{1,3})\s?(?:d|day|days)\b", re.IGNORECASE)
 _NUMBER = re.compile(r"(\$?)([0-9]{1,9}(?:[.,][0-9]{1,4})?)(\$|usd|mp)?")
@@ -80,7 +82,7 @@ def sponsor_words(text: str) -> tuple[int | None, int | None]:
     return amount, int(days[1]) if days else None
 
 
-def amount_of(said: str | float, measure: Measure) -> int:
+def amount_of(said: str | float | Decimal, measure: Measure) -> int:
     """`5`, `$2.50`, `2,5` in the measure's unit, nano-dollars for money. The one reader of amounts.
 
     Raises InvalidParameters for what is no number, negative, above a billion, or broken where only whole ones count.
@@ -92,7 +94,7 @@ def amount_of(said: str | float, measure: Measure) -> int:
         number = Decimal(text) if len(text) <= _MAX_AMOUNT_CHARS else Decimal("NaN")
     except InvalidOperation:
         raise wrong from None
-    if not number.is_finite() or not 0 <= number <= _MAX_AMOUNT:
+    if not number.is_finite() or not 0 <= number <= MAX_AMOUNT:
         raise wrong
     scaled = number * (NANOUSD_PER_USD if measure is Measure.USD else 1)
     if scaled != scaled.to_integral_value():

@@ -8,17 +8,16 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
+from core.budgets.limit_grammar import MAX_AMOUNT, amount_of
+from core.domain.errors import InvalidParameters
 from core.domain.identity import TEAM_SCOPED
 from core.domain.limits import Measure, Rule, ScopeKind, Window
 
-NANOUSD_PER_USD = 1_000_000_000
 _MAX_FILE_BYTES = 1_000_000
-_MAX_AMOUNT = 10**9
-"""Dollars, megapixels or jobs: far above any use, far below what 64 bits of nano-dollars hold."""
 
 _SELECTORS = ("scope", "platform", "workspace", "id", "counts", "name")
 _AMOUNTS: dict[str, tuple[Measure, Window]] = {"running": (Measure.RUNNING, Window.NOW)} | {
@@ -163,19 +162,14 @@ class _Reader:
             return None
         measure = _AMOUNTS[key][0]
         try:
-            number = Decimal(value) if isinstance(value, (int, Decimal)) and not isinstance(value, bool) else None
-        except InvalidOperation:
-            number = None
-        if number is None or not number.is_finite() or not 0 <= number <= _MAX_AMOUNT:
-            self.problems.append(f"{where}: {key} must be a number from 0 to {_MAX_AMOUNT}, or “none” for no limit.")
+            amount = amount_of("" if isinstance(value, bool) else value, measure)
+        except InvalidParameters:
+            number = "number" if measure is Measure.USD else "whole number"
+            self.problems.append(f"{where}: {key} must be a {number} from 0 to {MAX_AMOUNT}, or “none” for no limit.")
             return None
-        if measure is Measure.USD:
-            return int(number * NANOUSD_PER_USD)
-        if number != int(number):
-            self.problems.append(f"{where}: {key} must be a whole number.")
-        if measure is Measure.RUNNING and number < 1:
+        if measure is Measure.RUNNING and amount < 1:
             self.problems.append(f"{where}: running must be at least 1; with 0 every job would wait for ever.")
-        return int(number)
+        return amount
 
     def _twice(self, where: str, number: int, rules: Sequence[Rule]) -> None:
         for rule in rules:

@@ -101,8 +101,13 @@ class JobStore(Protocol):
         Raises NotOwner unless the row's owner is the token of this `owning` and still signed in.
         """
 
-    async def history(self, who: Requester | None, *, limit: int, before: float | None = None) -> Sequence[Job]:
-        """A member's newest jobs (on this platform), or everybody's, newest first."""
+    async def history(
+        self, who: Requester | None, *, limit: int, before: float | None = None, before_id: str = ""
+    ) -> Sequence[Job]:
+        """A member's newest jobs (on this platform), or everybody's, newest first.
+
+        Those older than `before`, and those of just then whose id comes before `before_id`.
+        """
 
     async def memo(self, job_id: str) -> dict[str, Any]:
         """The adapter's small durable notes of a job."""

@@ -5,7 +5,7 @@ One sentence per leaf of `core.domain.errors`; a test walks the tree. No class n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.domain import errors as e
 from core.presentation.formats import cents
@@ -33,15 +33,8 @@ def explain(error: e.UpscaleError, locale: str = "en", *, reference: str = "", c
     else:
         notice = make(error, locale)
     charged = notice.charged or charged_sentence(charge or Charge(), locale, quiet=isinstance(error, e.RequestError))
-    return Notice(
-        what=notice.what,
-        charged=charged,
-        advice=notice.advice,
-        reference=reference or (error.reference if isinstance(error, e.InternalError) else ""),
-        opens_at=notice.opens_at,
-        offers=notice.offers,
-        tone=notice.tone,
-    )
+    reference = reference or (error.reference if isinstance(error, e.InternalError) else "")
+    return replace(notice, charged=charged, reference=reference)
 
 
 def charged_sentence(charge: Charge, locale: str, *, quiet: bool = False) -> str:

@@ -101,6 +101,9 @@ def limit_reached(error: e.LimitReached, locale: str) -> Notice:
         "when": window_name(limit.window, locale),
         "whose": scope_name(limit.scope.kind, locale, limit.scope.platform),
     }
+    public = ""
+    if limit.scope.kind is ScopeKind.USER:
+        public = tr("This needs {needed}, more than you have left {when}.", locale, **facts)
     offers: tuple[Offer, ...] = ()
     if error.largest_factor is not None and error.largest_factor > 1:
         label = tr("Upscale {factor} instead", locale, factor=factor_text(error.largest_factor, locale))
@@ -112,10 +115,11 @@ def limit_reached(error: e.LimitReached, locale: str) -> Notice:
             **facts,
         )
         advice = tr("A moderator can raise it.", locale)
-        return Notice(what, advice=advice, offers=offers, tone="refusal")
+        return Notice(what, advice=advice, offers=offers, tone="refusal", in_public=public)
     what = tr("This needs {needed}, but only {left} of {limit} are left {when} for {whose}.", locale, **facts)
     advice = "" if error.status.opens_at is not None else tr("A moderator can raise it.", locale)
-    return Notice(what, advice=advice, opens_at=error.status.opens_at, offers=offers, tone="refusal")
+    opens_at = error.status.opens_at
+    return Notice(what, advice=advice, opens_at=opens_at, offers=offers, tone="refusal", in_public=public)
 
 
 def alert(due: Alert, now: float, zone: ZoneInfo) -> Notice:

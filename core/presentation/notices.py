@@ -24,6 +24,7 @@ class Notice:
     """One answer in plain words. Sentences are plain text: a platform escapes them as its markup needs.
 
     `what` says what happened, `charged` whether it cost anything, `advice` what to do; any but `what` may be empty.
+    `in_public` stands in for `what` where others read it too, and tells nothing of the member's own money.
     `opens_at` (unix seconds) is when a limit opens again, for platforms that can count down by themselves.
     """
 
@@ -34,6 +35,7 @@ class Notice:
     opens_at: float | None = None
     offers: tuple[Offer, ...] = ()
     tone: Literal["error", "refusal", "info"] = "error"
+    in_public: str = ""
 
     @property
     def text(self) -> str:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from core.domain.errors import JobNotFound
@@ -136,14 +136,16 @@ class SqlJobStore(JobSearches):
             raise NotOwner
         return from_row(row, self._vault)
 
-    async def history(self, who: Requester | None, *, limit: int, before: float | None = None) -> Sequence[Job]:
-        """A member's newest jobs on this platform, or everybody's, newest first."""
+    async def history(
+        self, who: Requester | None, *, limit: int, before: float | None = None, before_id: str = ""
+    ) -> Sequence[Job]:
+        """A member's newest jobs on this platform, or everybody's, newest first; ties by id."""
         own = {"platform": who.platform, "user_id": who.user_id} if who is not None else {}
         own |= {"workspace_id": who.workspace_id} if who is not None and who.platform in TEAM_SCOPED else {}
         query = select(jobs).filter_by(**own)
         if before is not None:
-            query = query.where(jobs.c.created_at < before)
-        return await self._list(query.order_by(jobs.c.created_at.desc()).limit(min(limit, 200)))
+            query = query.where(tuple_(jobs.c.created_at, jobs.c.id) < (before, before_id))
+        return await self._list(query.order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(min(limit, 200)))
 
     async def earlier_result(self, fingerprint: str, requester: Requester) -> Job | None:
         """A succeeded job with the same picture and parameters that this person may be given, newest first.

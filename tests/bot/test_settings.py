@@ -157,6 +157,22 @@ def test_lists_switches_and_addresses_are_read(monkeypatch: pytest.MonkeyPatch) 
         ("PUBLIC_URL", "x.example", "PUBLIC_URL must be an address that starts with https:// (or http://)."),
         ("LIMITS_FILE", "nowhere.toml", "LIMITS_FILE names a file that is not there."),
         ("SECRET_KEY", "short", "SECRET_KEY must be at least 16 characters long."),
+        (
+            "ALLOWED_WORKSPACES",
+            "slack:T1, teams:xyz",
+            "ALLOWED_WORKSPACES names a platform that is not there, “teams”; there is discord, slack, web.",
+        ),
+        (
+            "ALLOWED_WORKSPACES",
+            "discord:12:34",
+            "ALLOWED_WORKSPACES must be ids such as discord:1234 or slack:T0123, not “discord:12:34”.",
+        ),
+        (
+            "ALLOWED_USERS",
+            "discord:",
+            "ALLOWED_USERS must be ids such as discord:1234 or slack:T0123:U0123, not “discord:”.",
+        ),
+        ("ALLOWED_USERS", "slack:U9", "ALLOWED_USERS needs the team too, as slack:T0123:U0123, not “slack:U9”."),
     ],
 )
 def test_a_mistake_is_one_plain_sentence(monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str) -> None:
@@ -197,6 +213,19 @@ def test_lines_of_the_env_file_that_cannot_be_read_are_named_and_not_shown(tmp_p
     file.write_bytes(b"WEB_PORT=1\n\xff\xfe\n")
     with pytest.raises(SettingsError, match="UTF-8"):
         load(file)
+
+
+@pytest.mark.parametrize("written", ["Discord:12", "slack:T1:U1", "12", "*"])
+def test_people_and_places_are_named_by_their_ids(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    found = _load(monkeypatch, ALLOWED_USERS=f" {written} ,")
+    assert found.allowed_users == (written.replace("Discord", "discord"),)
+
+
+def test_slack_events_over_http_without_a_public_address_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_SIGNING_SECRET": "signing"}
+    (warning,) = _load(monkeypatch, **needed).warnings
+    assert "Set PUBLIC_URL, or SLACK_APP_TOKEN for Socket Mode." in warning
+    assert _load(monkeypatch, PUBLIC_URL="https://x.example", WEB_TOKEN="a token of many words").warnings == ()
 
 
 def test_settings_show_no_secret_when_printed(monkeypatch: pytest.MonkeyPatch) -> None:

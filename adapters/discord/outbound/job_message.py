@@ -113,7 +113,11 @@ class DiscordReply:
     async def failed(self, job: Job, notice: Notice) -> None:
         messenger = self._messenger(job)
         await closing.withdraw(messenger)
-        await messenger.say(Payload(lambda _: draw(cards.failed(job, notice, self._address.locale))))
+
+        def view(where: Elsewhere) -> ui.LayoutView:
+            return draw(cards.failed(job, notice, self._address.locale, shared=self._reader(job, where)["shared"]))
+
+        await messenger.say(Payload(view))
         await self._tokens.forget(job.id)
 
     async def closed(self, job: Job, notice: Notice) -> None:

@@ -78,7 +78,7 @@ def notice(said: Notice, locale: str, *, job_id: str = "") -> Content:
 
 def failure(job: Job, said: Notice) -> Content:
     """A job's last word when it is not an image."""
-    return draw(cards.failed(job, said, job.requester.locale))
+    return draw(cards.failed(job, said, job.requester.locale, shared=_reader(job)["shared"]))
 
 
 def closed(job: Job, said: Notice) -> Content:

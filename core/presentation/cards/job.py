@@ -194,7 +194,7 @@ def _download(job: Job, locale: str) -> tuple[Action, ...]:
     return (Action("open_link", button_label("download", locale), job.id, url=url),) if url else ()
 
 
-def failed(job: Job, notice: Notice, locale: str) -> Card:
+def failed(job: Job, notice: Notice, locale: str, *, shared: bool = False) -> Card:
     """A failure, a refusal or a cancellation, with what would work instead as buttons."""
     title = {
         JobState.CANCELLED: tr("Cancelled", locale),
@@ -202,6 +202,8 @@ def failed(job: Job, notice: Notice, locale: str) -> Card:
     }.get(job.state, tr("Upscale failed", locale))
     if job.state is JobState.REFUSED:
         notice = replace(notice, charged="")  # what did not start was not charged
+    if shared and notice.in_public:
+        notice = replace(notice, what=notice.in_public)
     said = notice_lines(notice, locale)
     if job.state is JobState.CANCELLED and job.error is None:
         said = said[1:]  # the title says it

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -32,6 +34,17 @@ async def test_another_teams_member_with_the_same_id_shares_neither_defaults_nor
     assert await w.store.get(theirs.id) is not None
     assert await w.service.accounts.defaults(MINE) == {}
     assert await w.service.accounts.defaults(OTHER) == {"creativity": 0.2}
+
+
+async def test_jobs_of_one_moment_are_all_exported_and_erased(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.accounts.service._PAGE", 2)
+    done = {(await w.store.update((await w.done()).id, created_at=5.0)).id for _ in range(5)}
+    path = await w.service.accounts.export(ANN)
+    with zipfile.ZipFile(path) as archive:
+        record = json.loads(archive.read("data.json"))
+    path.unlink()
+    assert {job["reference"] for job in record["jobs"]} == done
+    assert await w.service.accounts.erase(ANN) == 5
 
 
 async def test_a_running_job_is_stopped_and_erased_when_it_is_over_and_later_ones_are_left_alone(w: World) -> None:

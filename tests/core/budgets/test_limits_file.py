@@ -33,6 +33,11 @@ def test_money_is_read_exactly() -> None:
     assert rule.amount == USD // 10
 
 
+def test_an_amount_may_be_written_as_it_is_in_a_chat() -> None:
+    (rule,) = parse('[[limit]]\nscope = "everything"\nday_usd = "$2,50"\n')
+    assert rule.amount == 5 * USD // 2
+
+
 def test_an_exception_names_platform_and_id_and_may_lift_the_limit() -> None:
     (rule,) = parse('[[limit]]\nscope = "user"\nplatform = "discord"\nid = 123456789012345678\nday_usd = "none"\n')
     assert (rule.platform, rule.id, rule.amount) == ("discord", "123456789012345678", None)
@@ -59,6 +64,8 @@ def test_a_role_says_whether_its_amount_is_for_each_or_shared() -> None:
         ('[[limit]]\nscope = "user"\nday_usd = "lots"\n', "“none” for no limit"),
         ('[[limit]]\nscope = "user"\nday_usd = true\n', "must be a number"),
         ('[[limit]]\nscope = "user"\nday_usd = nan\n', "must be a number"),
+        ('[[limit]]\nscope = "user"\nday_usd = [5]\n', "must be a number"),
+        ('[[limit]]\nscope = "user"\nday_usd = 1e999999\n', "must be a number"),
         ('[[limit]]\nscope = "user"\nday_jobs = 1.5\n', "whole number"),
         ('[[limit]]\nscope = "user"\nrunning = 0\n', "at least 1"),
         ('[[limit]]\nscope = "user"\nid = "7"\nday_usd = 5\n', "needs its platform"),

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from core.domain import errors as e
+from core.domain.job import JobState
+from core.presentation import explain
 from core.presentation.card import Card, Code, Mention, Moment, Strong, fill, line_text, plain_summary
+from core.presentation.cards.job import failed
+from tests.fakes.cards import DAY_LIMIT, job
 
 
 def test_a_sentence_takes_spans_in_whatever_order_a_language_has() -> None:
@@ -17,3 +24,12 @@ def test_a_card_without_a_summary_is_summed_up_by_its_title_and_first_paragraph(
     assert plain_summary(card) == "Limits: $1.00 for sam"
     assert plain_summary(Card("info", "Limits", summary="Two limits")) == "Two limits"
     assert line_text(("Ends ", Moment(1.0))) == "Ends "
+
+
+def test_a_refusal_that_others_read_tells_nothing_of_the_members_own_money() -> None:
+    said = explain(e.LimitReached(status=DAY_LIMIT, needed=800_000_000), "en")
+    refused = replace(job(), state=JobState.REFUSED)
+    assert "only $0.17 of $2.00" in str(failed(refused, said, "en").paragraphs)
+    shared = failed(refused, said, "en", shared=True)
+    assert line_text(shared.paragraphs[0]) == "This needs $0.80, more than you have left today."
+    assert "0.17" not in str(shared)
