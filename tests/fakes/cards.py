@@ -21,6 +21,7 @@ from core.domain.job import (
     Source,
 )
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
+from core.domain.models import MODELS
 from core.domain.parameters.spec import Parameters
 from core.presentation import Charge, Notice, Offer, explain
 from core.presentation.card import Card
@@ -115,7 +116,7 @@ def every_card(locale: str = "en", *, caption: str = "") -> dict[str, Card]:
         "exported": account.exported(locale, whole=False),
         "usage": budget.usage(report, [DAY_LIMIT, BOT_LIMIT], locale),
         "limits": budget.limits([DAY_LIMIT, BOT_LIMIT], locale, note=("Set.",)),
-        "help": help_card(locale, [("/usage", "…")], confirm_above_nanousd=1_000_000_000, play_money=True),
+        "help": help_card(locale, [("/usage", "…")], MODELS, confirm_above_nanousd=1_000_000_000, play_money=True),
         "choosing": batch.choosing("1", images, locale, most=3),
         "chosen": batch.chosen(images, locale),
         "notice": notice_card(explain(over, locale), locale),

@@ -190,6 +190,7 @@ class OwnCommands:
         card = help_card(
             locale,
             commands,
+            service.models,
             confirm_above_nanousd=service.confirm_above_nanousd,
             play_money=service.play_money,
             ways=[tr("Or right-click a message → Apps → Upscale.", locale)],

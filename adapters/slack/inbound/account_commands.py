@@ -45,6 +45,7 @@ async def _help(ctx: HandlerContext, where: Where, actor: Requester, rest: str) 
     shown = view.help_content(
         ctx.settings.slack_command,
         actor.locale,
+        ctx.service.models,
         moderator=actor.is_moderator,
         play_money=ctx.service.play_money,
         confirm_above_nanousd=ctx.service.confirm_above_nanousd,

@@ -10,6 +10,7 @@ from adapters.slack.views.card import draw
 from core.budgets.reports import UsageReport
 from core.domain.job import Job, JobState
 from core.domain.limits import LimitStatus, Measure
+from core.domain.models import Models
 from core.domain.parameters.spec import Value
 from core.presentation import tr
 from core.presentation.card import Action, Code, fill, line_text
@@ -25,7 +26,7 @@ def ui(verb: str, argument: str = "") -> str:
 
 
 def help_content(
-    command: str, locale: str, *, moderator: bool, play_money: bool, confirm_above_nanousd: int
+    command: str, locale: str, models: Models, *, moderator: bool, play_money: bool, confirm_above_nanousd: int
 ) -> Content:
     """What can be typed, and the other ways in."""
     commands = [
@@ -48,6 +49,7 @@ def help_content(
     card = help_card(
         locale,
         commands,
+        models,
         confirm_above_nanousd=confirm_above_nanousd,
         play_money=play_money,
         ways=[

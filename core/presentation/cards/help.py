@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from core.domain.models import Models
 from core.domain.parameters.spec import PRESETS, SPECS
 from core.presentation.card import Action, Card, Code, Line, Section, lines, one
 from core.presentation.cards.budget import play_money_text
@@ -15,22 +16,23 @@ from core.presentation.translations import tr
 def help_card(
     locale: str,
     commands: Sequence[tuple[str, str]],
+    models: Models,
     *,
     confirm_above_nanousd: int,
     play_money: bool,
     ways: Sequence[str] = (),
     actions: tuple[Action, ...] = (),
 ) -> Card:
-    """`commands` are (what to type, what it does) of this platform, `ways` its other ways in."""
+    """`commands` are (what to type, what it does), `ways` the other ways in; parameters are those of `models`."""
     price = tr("Above {price} you are asked first.", locale, price=cents(confirm_above_nanousd, locale))
+    parts = [Section(tr("Parameters", locale), paragraphs=parameter_lines(locale, models))]
+    if any(name in models.widest for values in PRESETS.values() for name in values if name != "factor"):
+        parts.append(Section(tr("Presets", locale), paragraphs=lines(preset_line(locale))))
     return Card(
         "working",
         tr("How to upscale an image", locale),
         paragraphs=(*(typed(command, meaning) for command, meaning in commands), *lines(*ways)),
-        sections=(
-            Section(tr("Parameters", locale), paragraphs=parameter_lines(locale)),
-            Section(tr("Presets", locale), paragraphs=lines(preset_line(locale))),
-        ),
+        sections=tuple(parts),
         small=lines(price, play_money_text(locale) if play_money else ""),
         rows=(actions,) if actions else (),
     )
@@ -41,9 +43,12 @@ def typed(command: str, meaning: str) -> Line:
     return one(Code(command), f" {meaning}")
 
 
-def parameter_lines(locale: str) -> tuple[Line, ...]:
-    """A line for every parameter: its name, what it may be, what it does."""
-    return tuple(one(Code(name), f" {allowed_text(name, locale)} · {parameter_hint(name, locale)}") for name in SPECS)
+def parameter_lines(locale: str, models: Models) -> tuple[Line, ...]:
+    """A line for every parameter that a model on offer has: its name, what it may be, what it does."""
+    names = [name for name in SPECS if name in models.widest or name == "to" or (name == "model" and len(models) > 1)]
+    return tuple(
+        one(Code(name), f" {allowed_text(name, locale, models)} · {parameter_hint(name, locale)}") for name in names
+    )
 
 
 def preset_line(locale: str) -> str:

@@ -38,6 +38,7 @@ from core.domain.job import (
     Result,
     Source,
 )
+from core.domain.models import MODELS
 from core.domain.parameters.spec import Parameters
 from core.presentation import LANGUAGES, Notice, Offer
 from tests.emulators.slack.blocks import check_blocks, check_view, mentions
@@ -149,7 +150,9 @@ def test_every_view_is_valid_in_every_language(locale: str) -> None:
     home = account_render.home(locale, None, (), [JOB] * 10, {"factor": 3.0}, "/upscale")
     assert check_view(home, home=True) == []
     for content in (
-        account_render.help_content("/upscale", locale, moderator=True, play_money=True, confirm_above_nanousd=1),
+        account_render.help_content(
+            "/upscale", locale, MODELS, moderator=True, play_money=True, confirm_above_nanousd=1
+        ),
         account_render.history([JOB, replace(JOB, images_deleted=True)], locale),
         account_render.privacy(locale),
         account_render.settings({}, "/upscale", locale),

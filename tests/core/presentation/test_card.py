@@ -6,8 +6,10 @@ from dataclasses import replace
 
 from core.domain import errors as e
 from core.domain.job import JobState
+from core.domain.models import ALL
 from core.presentation import explain
 from core.presentation.card import Card, Code, Mention, Moment, Strong, fill, line_text, plain_summary
+from core.presentation.cards.help import help_card
 from core.presentation.cards.job import failed
 from tests.fakes.cards import DAY_LIMIT, job
 
@@ -33,3 +35,14 @@ def test_a_refusal_that_others_read_tells_nothing_of_the_members_own_money() -> 
     shared = failed(refused, said, "en", shared=True)
     assert line_text(shared.paragraphs[0]) == "This needs $0.80, more than you have left today."
     assert "0.17" not in str(shared)
+
+
+def test_help_tells_only_what_a_model_on_offer_takes() -> None:
+    def told(*ids: str) -> tuple[list[str], list[str]]:
+        card = help_card("en", [], ALL.offered(ids), confirm_above_nanousd=1, play_money=False)
+        names = [line_text(line).split()[0] for line in card.sections[0].paragraphs]
+        return names, [section.title for section in card.sections]
+
+    assert told("local") == (["factor", "to"], ["Parameters"])
+    everything = ["model", "factor", "to", "creativity", "guidance", "steps", "seed", "safety"]
+    assert told("flux", "seedvr2") == (everything, ["Parameters", "Presets"])
