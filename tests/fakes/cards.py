@@ -109,7 +109,7 @@ def every_card(locale: str = "en", *, caption: str = "") -> dict[str, Card]:
         ),
         "queue_empty": queue([], 0, locale),
         "history_empty": account.history([], locale),
-        "settings": account.settings({"preset": "creative", "factor": 3.0}, locale),
+        "settings": account.settings({"preset": "creative", "factor": 3.0}, locale, MODELS),
         "privacy": account.privacy(locale, keep_days=7),
         "ask_erase": account.ask_erase("42", locale),
         "erased": account.erased(3, locale),

@@ -116,7 +116,8 @@ class OwnCommands:
         service = self._ctx.service
         asked = service.accounts.defaults(actor) if given is None else service.accounts.set_defaults(actor, "", given)
         saved = await self._ctx.soon(answer, asked)
-        await answer.show(Payload(lambda _: draw(account.settings(saved, actor.locale, how=_how(actor.locale)))))
+        card = account.settings(saved, actor.locale, service.models, how=_how(actor.locale))
+        await answer.show(Payload(lambda _: draw(card)))
 
     # --- privacy -------------------------------------------------------------------------------------------------
 

@@ -85,7 +85,7 @@ async def _settings(ctx: HandlerContext, where: Where, actor: Requester, rest: s
         saved = await ctx.service.accounts.set_defaults(actor, rest)
     else:
         saved = await ctx.service.accounts.defaults(actor)
-    await ctx.answers.tell(where, view.settings(saved, ctx.settings.slack_command, actor.locale))
+    await ctx.answers.tell(where, view.settings(saved, ctx.settings.slack_command, actor.locale, ctx.service.models))
 
 
 async def _privacy(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> None:

@@ -100,14 +100,14 @@ def _typed(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def settings(saved: Mapping[str, Value], command: str, locale: str, *, hint: bool = True) -> Content:
+def settings(saved: Mapping[str, Value], command: str, locale: str, models: Models, *, hint: bool = True) -> Content:
     """The member's defaults and, with `hint`, what to type to change them."""
     how = fill(
         tr("Change them like this: {example}. Clear them with {reset}.", locale),
         example=Code(f"{command} settings factor=3 creativity=0.5"),
         reset=Code(f"{command} settings reset"),
     )
-    return draw(account.settings(saved, locale, how=(how,) if hint else ()))
+    return draw(account.settings(saved, locale, models, how=(how,) if hint else ()))
 
 
 def privacy(locale: str) -> Content:
@@ -122,6 +122,7 @@ def home(
     jobs: Sequence[Job],
     saved: Mapping[str, Value],
     command: str,
+    models: Models,
 ) -> Block:
     """The App Home: start here, what was used, what is left, defaults, the last pictures."""
     money = [s for s in statuses if s.limit.measure is Measure.USD][:4] or list(statuses[:4])
@@ -136,7 +137,7 @@ def home(
         *(usage(report, (), locale).blocks if report is not None else []),
         *(quota(money, locale).blocks if money else []),
         b.divider(),
-        *settings(saved, command, locale, hint=False).blocks,
+        *settings(saved, command, locale, models, hint=False).blocks,
         b.actions(b.button(tr("Change defaults", locale), ui("defaults"))),
         b.divider(),
         *history(jobs, locale).blocks,

@@ -41,8 +41,8 @@ async def _body(ctx: HandlerContext, actor: Requester) -> Block:
         saved = await ctx.service.accounts.defaults(actor)
     except UpscaleError as error:
         log.info("slack_home_incomplete", reason=str(error))
-        return view.home(actor.locale, None, (), (), {}, ctx.settings.slack_command)
-    return view.home(actor.locale, report, statuses, jobs, saved, ctx.settings.slack_command)
+        return view.home(actor.locale, None, (), (), {}, ctx.settings.slack_command, ctx.service.models)
+    return view.home(actor.locale, report, statuses, jobs, saved, ctx.settings.slack_command, ctx.service.models)
 
 
 def defaults_form(locale: str, saved_text: str) -> Block:

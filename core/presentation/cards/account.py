@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from core.domain.job import Job, JobState
-from core.domain.models import MODELS
+from core.domain.models import Models
 from core.domain.parameters.spec import SPECS, Parsed, Value
 from core.presentation.card import (
     Action,
@@ -61,9 +61,9 @@ def _kept_label(job: Job) -> str:
     return f"{name} · {size(job.result.width_px, job.result.height_px)}"
 
 
-def settings(saved: Mapping[str, Value | str], locale: str, *, how: tuple[Line, ...] = ()) -> Card:
+def settings(saved: Mapping[str, Value | str], locale: str, models: Models, *, how: tuple[Line, ...] = ()) -> Card:
     """The values that will be sent when nothing else is typed. `how`: what to type to change them, as lines."""
-    values = MODELS.resolve(Parsed(), defaults=saved)
+    values = models.resolve(Parsed(), defaults=saved)
     rows: list[Line] = []
     if "preset" in saved:
         rows.append((Code("preset"), " ", Strong(str(saved["preset"]))))

@@ -147,7 +147,7 @@ def test_every_view_is_valid_in_every_language(locale: str) -> None:
         assert check_view(modal.form(where, locale, allow_unsafe=True, saved={"factor": 3.0}), home=False) == []
     files = [{"id": f"F{n}", "name": f"{n}.png"} for n in range(10)]
     assert check_view(modal.form(WHERE, locale, allow_unsafe=False, pick=files), home=False) == []
-    home = account_render.home(locale, None, (), [JOB] * 10, {"factor": 3.0}, "/upscale")
+    home = account_render.home(locale, None, (), [JOB] * 10, {"factor": 3.0}, "/upscale", MODELS)
     assert check_view(home, home=True) == []
     for content in (
         account_render.help_content(
@@ -155,7 +155,7 @@ def test_every_view_is_valid_in_every_language(locale: str) -> None:
         ),
         account_render.history([JOB, replace(JOB, images_deleted=True)], locale),
         account_render.privacy(locale),
-        account_render.settings({}, "/upscale", locale),
+        account_render.settings({}, "/upscale", locale, MODELS),
     ):
         assert check_blocks(content.blocks, "ephemeral") == []
 

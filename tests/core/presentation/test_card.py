@@ -9,6 +9,7 @@ from core.domain.job import JobState
 from core.domain.models import ALL
 from core.presentation import explain
 from core.presentation.card import Card, Code, Mention, Moment, Strong, fill, line_text, plain_summary
+from core.presentation.cards import account
 from core.presentation.cards.help import help_card
 from core.presentation.cards.job import failed
 from tests.fakes.cards import DAY_LIMIT, job
@@ -46,3 +47,9 @@ def test_help_tells_only_what_a_model_on_offer_takes() -> None:
     assert told("local") == (["factor", "to"], ["Parameters"])
     everything = ["model", "factor", "to", "creativity", "guidance", "steps", "seed", "safety"]
     assert told("flux", "seedvr2") == (everything, ["Parameters", "Presets"])
+
+
+def test_the_settings_shown_are_those_of_a_model_on_offer() -> None:
+    shown = [line_text(line) for line in account.settings({"creativity": 0.6}, "en", ALL.offered(["local"])).paragraphs]
+    assert shown[:2] == ["model local", "factor 2"]
+    assert not any("creativity" in line for line in shown)
