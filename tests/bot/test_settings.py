@@ -18,6 +18,7 @@ from bot.settings import Settings, SettingsError, load, secret
 ROOT = Path(__file__).parents[2]
 LINE = re.compile(r"^# ([A-Z][A-Z0-9_]+)=(.*)$")
 NOT_SETTINGS = {"platforms", "warnings"}
+PLATFORMS = ", ".join(name for name, _ in bot_settings._packages())
 
 
 @pytest.fixture(autouse=True)
@@ -160,7 +161,7 @@ def test_lists_switches_and_addresses_are_read(monkeypatch: pytest.MonkeyPatch) 
         (
             "ALLOWED_WORKSPACES",
             "slack:T1, teams:xyz",
-            "ALLOWED_WORKSPACES names a platform that is not there, “teams”; there is discord, slack, web.",
+            f"ALLOWED_WORKSPACES names a platform that is not there, “teams”; there is {PLATFORMS}.",
         ),
         (
             "ALLOWED_WORKSPACES",
