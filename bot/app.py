@@ -28,7 +28,7 @@ from bot.observability.gauges import Gauges
 from bot.observability.metrics import PrometheusMetrics
 from bot.observability.operator_alerts import AlertSender
 from bot.observability.tracing import StageSpans
-from bot.providers import image_limits, make_upscaler, pipeline_settings
+from bot.providers import image_limits, make_beside, make_upscaler, pipeline_settings
 from bot.settings import Settings, secret
 from bot.supervisor import supervise
 from core.accounts.service import Accounts
@@ -134,6 +134,7 @@ class App:
             notice_for=notice_for,
             settings=pipeline_settings(s),
             models=s.offered,
+            beside=make_beside(s, self.images, self.clock),
             metrics=self.metrics,
             operator=self.alerts,
             lease=self.roster,
@@ -147,23 +148,21 @@ class App:
             living=self.replicas.living,
         )
         self.members = Accounts(self.tools, self.state, self.budget)
-        real = self.upscaler.real_money
-        self.guests = make_guests(s, self.state, self.clock, self.alerts, self.adapters, real_money=real)
+        self.guests = make_guests(s, self.state, self.clock, self.alerts, self.adapters)
         parts = (self.tools, self.engine, self.members, self.budget)
         self.service = JobService(*parts, allow_unsafe=s.allow_unsafe, guests=self.guests)
-        gauges = Gauges(self.tools, s.data_dir)
-        extra = (*budget_maintenance(self.budget, self.tools, self.state), *gauges.maintenance_tasks())
+        gauges = Gauges(self.tools, s.data_dir).maintenance_tasks()
+        extra = (*budget_maintenance(self.budget, self.tools, self.state), *gauges)
         self.maintenance = Maintenance(
             self.pipeline, self.engine, self.members, self.ledger, retention_s=s.retention_days * _DAY_S, extra=extra
         )
 
     def _outside(self) -> None:
         s = self.settings
-        media = JobMedia(self.tools)
         gate = TokenGate(secret(s.web_token), self.clock, TrustedProxies.of(s.trusted_proxies))
         context = AdapterContext(
             service=self.service,
-            media=media,
+            media=JobMedia(self.tools),
             state=self.state,
             clock=self.clock,
             data_dir=s.data_dir,
@@ -204,7 +203,7 @@ class App:
             self._hear_signals()
         await migrate(self.database)
         await adopt_key(self.database, self.vault)
-        await self.upscaler.start()
+        await asyncio.gather(*(provider.start() for provider in (self.upscaler, *self.tools.beside.values())))
         await self.tools.finish_times.load()
         await self.roster.sign_in(self.engine.executor_id)
         await self.engine.open()
@@ -261,7 +260,8 @@ class App:
         await self.pipeline.hand_over()
         await self.engine.close()
         # Replies work until here; an adapter that keeps a connection for them brings a `close`.
-        own = [adapter.close for adapter in self.adapters.values() if isinstance(adapter, Closable)]
+        parts = (*self.adapters.values(), *self.tools.beside.values())
+        own = [part.close for part in parts if isinstance(part, Closable)]
         rest = (self.roster.sign_out, self.upscaler.close, self.images.close, self.ledger.close, self.database.close)
         for undo in (self.alerts.close, *own, *rest, self.metrics.close):
             with contextlib.suppress(OSError, TimeoutError):

@@ -16,8 +16,6 @@ def make_guests(
     clock: Clock,
     alerts: OperatorAlerts,
     adapters: Mapping[str, ChatAdapter],
-    *,
-    real_money: bool,
 ) -> AllowList:
     """The list; open to all where no real money is spent."""
 
@@ -25,5 +23,5 @@ def make_guests(
         adapter = adapters.get(place.platform)
         return await adapter.place_facts(place) if isinstance(adapter, KnowsOwner) else PlaceFacts(is_own=False)
 
-    allow = AllowSettings(s.allowed_workspaces, s.allowed_users, s.allow_outsiders, open_to_all=not real_money)
+    allow = AllowSettings(s.allowed_workspaces, s.allowed_users, s.allow_outsiders, open_to_all=s.backend != "fal")
     return AllowList(allow, state, clock, alerts, facts)

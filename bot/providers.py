@@ -26,13 +26,8 @@ OnHalt = Callable[[ProviderHalted], Awaitable[None]]
 def make_upscaler(s: Settings, images: ImageService, clock: Clock, metrics: Metrics, on_halt: OnHalt) -> Upscaler:
     """fal with a key, else this machine, or the sandbox. `on_halt` is called once when fal stops taking work."""
     if s.backend != "fal":
-        price = s.unit_price_nanousd if s.unit_price_nanousd is not None else DEFAULT_UNIT_PRICE_NANOUSD
-        config = SandboxConfig(
-            folder=s.data_dir / "sandbox", result_ttl_s=s.retention_days * _DAY_S, unit_price_nanousd=price,
-            models=s.offered,
-        )  # fmt: skip
         made = LocalUpscaler if s.backend == "local" else SandboxUpscaler
-        return made(config, images, clock)
+        return made(_on_disk(s), images, clock)
     return FalUpscaler(
         FalConfig(
             key=secret(s.fal_key) or "",
@@ -49,6 +44,20 @@ def make_upscaler(s: Settings, images: ImageService, clock: Clock, metrics: Metr
         on_halt=on_halt,
         metrics=metrics,
     )
+
+
+def make_beside(s: Settings, images: ImageService, clock: Clock) -> dict[str, Upscaler]:
+    """This machine beside fal: for `local` in MODELS, and for its jobs from before that was taken out or fal came.
+
+    One picture at a time, so that a worker is left for the pictures that fal made.
+    """
+    return {"local": LocalUpscaler(_on_disk(s, slots=1), images, clock)} if s.backend == "fal" else {}
+
+
+def _on_disk(s: Settings, slots: int = 2) -> SandboxConfig:
+    price = s.unit_price_nanousd if s.unit_price_nanousd is not None else DEFAULT_UNIT_PRICE_NANOUSD
+    return SandboxConfig(s.data_dir / "sandbox", slots, result_ttl_s=s.retention_days * _DAY_S,
+                         unit_price_nanousd=price, models=s.offered)  # fmt: skip
 
 
 def pipeline_settings(s: Settings) -> PipelineSettings:

@@ -192,9 +192,8 @@ class Settings(BaseModel):
 
     @cached_property
     def offered(self) -> Models:
-        """The models on offer, as `MODELS` lists them, else all of the provider's; the sandbox plays those of fal."""
-        here = ALL.offered(backend="local" if self.backend == "local" else "fal")
-        return here.offered([name for name in self.models if here.find(name)])
+        """The models on offer, as `MODELS` lists them, else all of the provider's."""
+        return ALL.at(self.backend, self.models)
 
     @cached_property
     def database(self) -> str:

@@ -231,7 +231,7 @@ class Accounts:
         if job.remote is not None and job.remote.request_id:
             try:
                 async with asyncio.timeout(10):
-                    await self._tools.upscaler.erase(job.remote.request_id)
+                    await self._tools.provider(job).erase(job.remote.request_id)
             except Exception as error:
                 # It expires there by itself (the lifecycle was set at upload); what we keep is gone either way.
                 log.info("provider_erase_failed", job=job.id, kind=type(error).__name__)

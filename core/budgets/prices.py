@@ -67,6 +67,8 @@ class PriceBook:
         self._known: dict[str, _Known] = {}
 
     async def unit_price(self, model: ModelSpec = MODELS.default) -> int:
+        if not model.unit_price_nanousd:
+            return 0
         async with self._lock:
             known = self._known.get(model.id) or await self._load(model)
             now = self._clock.now()
@@ -76,8 +78,9 @@ class PriceBook:
             return self._now(model, known, now)
 
     async def smallest(self) -> int:
-        """Nano-dollars of the cheapest job that there can be: one megapixel of the cheapest model."""
-        return min([await self.unit_price(model) for model in self._models])
+        """Nano-dollars of the cheapest job that costs anything: one megapixel of the cheapest such model."""
+        prices = [await self.unit_price(model) for model in self._models]
+        return min((price for price in prices if price), default=0)
 
     def _now(self, model: ModelSpec, known: _Known, now: float) -> int:
         configured = self._configured if model.id == DEFAULT_MODEL else None

@@ -136,6 +136,9 @@ class Tools:
     notice_for: Callable[[Job], Notice]
     settings: PipelineSettings = PipelineSettings()
     models: Models = MODELS
+    beside: Mapping[str, Upscaler] = field(default_factory=dict)
+    """Further providers, by the backend that models and jobs name; any other is `upscaler`."""
+
     metrics: Metrics = field(default_factory=NoMetrics)
     operator: OperatorAlerts = field(default_factory=LogOnly)
     lease: Lease = field(default_factory=OwnLease)
@@ -166,6 +169,11 @@ class Tools:
     def model(self, job: Job) -> ModelSpec:
         """The model that the job is made with. Raises ModelFailed where nobody knows it any more."""
         return self.models.of(job.parameters)
+
+    def provider(self, job: Job) -> Upscaler:
+        """Who makes the job's picture: where it was sent already, else where its model is."""
+        backend = job.remote.backend if job.remote is not None else self.model(job).backend
+        return self.beside.get(backend, self.upscaler)
 
     async def before_effect(self, job_id: str) -> None:
         """To be awaited before anything is posted or settled: raises NotOwner where another process has the job."""

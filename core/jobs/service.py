@@ -97,8 +97,11 @@ class JobService:
         defaults = await self.accounts.presets_for(request.requester)
         typed, options = parse_request(request.text, request.fields, self.models, model=defaults.get("model"))
         parameters = self.models.resolve(typed, options, defaults)
+        model = self.models.of(parameters)
+        if (halted := self._tools.beside.get(model.backend, self._tools.upscaler).halted) is not None:
+            raise halted
         parameters = self._judge_safety(request, parameters, explicit="safety" in {**typed.values, **options.values})
-        if parameters.seed is None and "seed" in self.models.of(parameters).inputs:
+        if parameters.seed is None and "seed" in model.inputs:
             parameters = parameters.with_values(seed=secrets.randbelow(SEED_MAX + 1))
         now = self._tools.clock.now()
         if request.source.kind == "upload":  # before it is acknowledged: any replica may go on with it
@@ -135,9 +138,6 @@ class JobService:
     async def _check_open(self, actor: Requester) -> None:
         if self._draining:
             raise Draining
-        halted = self._tools.upscaler.halted
-        if halted is not None:
-            raise halted
         if self._guests is not None:
             await self._guests.check(actor)
         await self.budgets.check_open(actor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import json
 import os
 import signal
@@ -150,12 +151,14 @@ class Client:
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.bot.port}{path}"
 
-    async def post(self, number: int, *, width_px: int = 64, height_px: int = 48) -> dict[str, Any]:
+    async def post(
+        self, number: int, *, width_px: int = 64, height_px: int = 48, text: str = "2x seed={seed}"
+    ) -> dict[str, Any]:
         """Hand a picture in; the answer (202), or a failure."""
         form = aiohttp.FormData()
         data = await asyncio.to_thread(picture, width_px, height_px, number)
-        form.add_field("image", data, filename="a.png", content_type="image/png")
-        form.add_field("text", f"2x seed={number}")
+        form.add_field("image", io.BytesIO(data), filename="a.png", content_type="image/png")
+        form.add_field("text", text.format(seed=number))
         headers = {"Idempotency-Key": f"job-{number}"}
         async with self.session.post(self.url("/api/jobs"), data=form, headers=headers) as response:
             body: dict[str, Any] = await response.json()

@@ -67,6 +67,18 @@ def _known() -> dict[str, Any]:
     }
 
 
+@pytest.mark.parametrize(
+    ("listed", "prices"),
+    [("", {"flux": 10**8, "seedvr2": 10**6}), ("local,flux", {"local": 0, "flux": 10**8})],
+)
+def test_this_machines_model_is_offered_beside_fals_where_it_is_listed_and_costs_nothing(
+    monkeypatch: pytest.MonkeyPatch, listed: str, prices: dict[str, int]
+) -> None:
+    offered = _load(monkeypatch, FAL_KEY="id:secret", MODELS=listed).offered
+    assert {model.id: model.unit_price_nanousd for model in offered} == prices
+    assert next(model for model in offered.known if model.id == "local").unit_price_nanousd == 0
+
+
 def test_nothing_needs_to_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = _load(monkeypatch)
     assert (settings.backend, settings.offered.ids) == ("local", ("local",))

@@ -76,7 +76,9 @@ class JobHandlers:
         submission = await intake.read(request, self._uploads, self._max_input_bytes)
         kept = False
         try:
-            wanted = translate.upscale_request(submission, actor, request.headers.get("Idempotency-Key", "")[:200])
+            wanted = translate.upscale_request(
+                submission, actor, request.headers.get("Idempotency-Key", "")[:200], self._service.models
+            )
             job = await self._service.request(wanted)
             kept = bool(job.source.path) and job.source.path == wanted.source.path
         finally:

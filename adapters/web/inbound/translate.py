@@ -18,7 +18,7 @@ from core.domain.errors import InvalidParameters, NoImage, ParameterProblem
 from core.domain.identity import TEAM_SCOPED
 from core.domain.job import ReplyAddress, Requester, Source, UpscaleRequest
 from core.domain.limits import Scope, ScopeKind
-from core.domain.models import MODELS, Models
+from core.domain.models import Models
 from core.domain.money import NANOUSD_PER_USD
 from core.domain.parameters.grammar import parse_request
 from core.domain.parameters.spec import Parsed
@@ -139,9 +139,7 @@ def scalars(values: Mapping[str, Any]) -> dict[str, Raw]:
     return fields
 
 
-def upscale_request(
-    submission: Submission, actor: Requester, idempotency_key: str, models: Models = MODELS
-) -> UpscaleRequest:
+def upscale_request(submission: Submission, actor: Requester, idempotency_key: str, models: Models) -> UpscaleRequest:
     """The request for the core. Raises InvalidParameters or NoImage."""
     fields = dict(submission.fields)
     agreed_nanousd = _agreed_nanousd(fields.pop("agreed_usd", ""))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -156,6 +156,17 @@ class Models(Sequence[ModelSpec]):
         if unknown:
             raise ValueError(f"There is no model {', '.join(sorted(unknown))}; there is {', '.join(self.ids)}.")
         return Models([next(m for m in here if m.id == name) for name in ids] if ids else here, self.known)
+
+    def at(self, provider: Literal["fal", "local", "sandbox"], listed: Sequence[str]) -> Models:
+        """What a provider offers of those `listed`, of all where there is none; the sandbox plays those of fal.
+
+        Beside fal, this machine's are free, and offered where they are listed.
+        """
+        if provider != "fal":
+            here = self.offered(backend="local" if provider == "local" else "fal")
+            return here.offered([name for name in listed if here.find(name)])
+        known = [replace(model, unit_price_nanousd=0) if model.backend == "local" else model for model in self.known]
+        return Models(known).offered(listed, backend=None if listed else "fal")
 
     def of(self, parameters: Parameters) -> ModelSpec:
         """The model of a job, offered still or not. Raises ModelFailed where nobody knows it any more."""

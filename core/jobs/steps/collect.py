@@ -79,7 +79,9 @@ async def collect(tools: Tools, job: Job) -> Next:
 
 async def _outcome(tools: Tools, job: Job, remote: Remote) -> Made:
     model = tools.model(job)
-    found: ModelResult = await _patiently(tools, job, "answer", lambda: tools.upscaler.result(remote.request_id, model))
+    found: ModelResult = await _patiently(
+        tools, job, "answer", lambda: tools.provider(job).result(remote.request_id, model)
+    )
     return Made(
         image_url=found.image_url,
         seed=found.seed,
@@ -182,7 +184,7 @@ def _whole_file(tools: Tools, job: Job, made: Made, part: Path) -> Callable[[], 
     async def fetch() -> StrippedResult:
         nonlocal short
         async with tools.fetch_slots:
-            await tools.upscaler.fetch(made.image_url, part, max_bytes=max_result_bytes(job))
+            await tools.provider(job).fetch(made.image_url, part, max_bytes=max_result_bytes(job))
         size_bytes = (await asyncio.to_thread(part.stat)).st_size
         if size_bytes == 0:
             raise DamagedImage

@@ -107,7 +107,7 @@ async def ensure_result(tools: Tools, job: Job) -> Path:
             raise ResultExpired
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name("result.part")  # nobody may see half a picture, or one that still has its metadata
-        await tools.upscaler.fetch(job.remote.image_url, part, max_bytes=max_result_bytes(job))
+        await tools.provider(job).fetch(job.remote.image_url, part, max_bytes=max_result_bytes(job))
         await like_its_source(tools, job, await tools.images.strip_result(part))
         part.replace(path)
     return path

@@ -79,7 +79,7 @@ async def _price(tools: Tools, job: Job) -> Next:
 def _fingerprint(tools: Tools, job: Job, facts: InputFacts) -> str:
     """The same for the same bytes, model, parameters and seed on the same backend."""
     asked = job.parameters.as_text().removeprefix(f"model={DEFAULT_MODEL} ")  # as 0.1.0 wrote it, for its results
-    text = f"{tools.upscaler.name}|{facts.sha256}|{asked}"
+    text = f"{tools.provider(job).name}|{facts.sha256}|{asked}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -49,7 +49,7 @@ _IMPOSSIBLE_SEARCHES = 6
 
 async def submit(tools: Tools, job: Job) -> Next:
     """Upload the picture and submit once. Ends with the request id on the row."""
-    remote = job.remote or Remote(backend=tools.upscaler.name)
+    remote = job.remote or Remote(backend=tools.provider(job).name)
     if remote.request_id:
         return "wait"
     if remote.submit == "sending":
@@ -65,7 +65,7 @@ async def submit(tools: Tools, job: Job) -> Next:
 
         async def stage() -> str:
             async with tools.admission.uploads.slot(Share.of(job.requester)):
-                return await tools.upscaler.stage(tools.files.input(job.id), mime, job_id=job.id)
+                return await tools.provider(job).stage(tools.files.input(job.id), mime, job_id=job.id)
 
         url = await _patiently(tools, job, stage, since=since, passing=(ProviderUnavailable, ProviderBusy))
         remote = dataclasses.replace(remote, staged_url=url)
@@ -97,7 +97,7 @@ async def _post(
             return "submit"
         before = _UNSENT
         try:
-            request_id = await tools.upscaler.submit(
+            request_id = await tools.provider(job).submit(
                 _inputs(tools, job, intent), job_id=job.id, on_sending=_marker(tools, job, intent)
             )
         except SubmitUnknown as unknown:
@@ -166,7 +166,7 @@ async def _search(tools: Tools, job: Job, remote: Remote, unknown: SubmitUnknown
         if job.remote is not None and job.remote.request_id:  # a webhook named it
             return "wait"
         model = tools.model(job)
-        found = await tools.upscaler.find(remote.staged_url, since=remote.intent_at, model=model)
+        found = await tools.provider(job).find(remote.staged_url, since=remote.intent_at, model=model)
         if found.request_id is not None:
             log.info("submit_found", job=job.id, request=found.request_id)
             return await _sent(tools, job, remote, found.request_id)

@@ -117,7 +117,7 @@ async def _watch(tools: Tools, job: Job, request_id: str) -> None:
     watcher = _Watcher(tools, job)
     late = asyncio.create_task(watcher.take_back_late_promises(), name=f"late-{job.id}")
     try:
-        async for status in tools.upscaler.watch(request_id, tools.model(job)):
+        async for status in tools.provider(job).watch(request_id, tools.model(job)):
             await watcher.on_status(status)
     finally:
         late.cancel()
@@ -127,7 +127,7 @@ async def _watch(tools: Tools, job: Job, request_id: str) -> None:
 async def _stop(tools: Tools, job: Job, request_id: str, watching: asyncio.Task[None]) -> Next:
     """Tell the provider, then learn what it bills."""
     try:
-        answer = await tools.upscaler.cancel(request_id, tools.model(job))
+        answer = await tools.provider(job).cancel(request_id, tools.model(job))
         log.info("cancel_passed_on", job=job.id, answer=answer)
     except ProviderError as error:  # its end is waited for all the same
         log.warning("cancel_not_passed_on", job=job.id, error=error.code)
@@ -139,7 +139,7 @@ async def _stop(tools: Tools, job: Job, request_id: str, watching: asyncio.Task[
         return await cancelled_after_submit(tools, job, None, known=False)
     try:
         await watching
-        result = await tools.upscaler.result(request_id, tools.model(job))
+        result = await tools.provider(job).result(request_id, tools.model(job))
     except ModelError as error:
         return await cancelled_after_submit(tools, job, error.billed_units if error.billed else None, known=True)
     except ProviderError as error:

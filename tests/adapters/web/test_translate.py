@@ -17,6 +17,7 @@ from adapters.web.views.pages import STATIC_DIR
 from core.domain import errors as e
 from core.domain.job import Requester
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
+from core.domain.models import MODELS
 from core.net.host_check import is_loopback
 
 
@@ -44,14 +45,14 @@ def test_an_idempotency_key_always_makes_the_same_job_key_and_never_leaks_into_i
 
 def test_an_upload_wins_over_a_link() -> None:
     given = translate.Submission(text="https://a.example/x.png 3x", upload=Path("/data/u"), upload_name="a.png")
-    request = translate.upscale_request(given, translate.requester(), "")
+    request = translate.upscale_request(given, translate.requester(), "", MODELS)
     assert (request.source.kind, request.source.name) == ("upload", "a.png")
 
 
 def test_lists_in_json_are_refused_by_name() -> None:
     given = translate.Submission(fields=translate.scalars({"factor": [2], "url": "https://a.example/x.png"}))
     with pytest.raises(e.InvalidParameters) as caught:
-        translate.upscale_request(given, translate.requester(), "")
+        translate.upscale_request(given, translate.requester(), "", MODELS)
     assert [problem.name for problem in caught.value.problems] == ["factor"]
 
 
