@@ -170,7 +170,7 @@ def colour_chunks(path: Path) -> dict[bytes, bytes]:
             if kind == b"IDAT":
                 break
             if kind in (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"pHYs") and _sound(fd, start, end):
-                found[kind] = os.pread(fd, end - start - 12, start + 8)
+                found.setdefault(kind, os.pread(fd, end - start - 12, start + 8))
     return found
 
 

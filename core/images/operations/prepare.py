@@ -14,10 +14,10 @@ from core.images.facts import ImageFacts, ImageLimits, ModelLimits, Note
 from core.images.operations import colour as colours
 from core.images.operations import load as opening
 from core.images.operations import metadata as pieces
+from core.images.operations.colour_management.samples import Rendering, rendering_of, spread, to_srgb
 from core.images.operations.decoders.pillow import forget
 from core.images.operations.refusals import Refused, from_codec
 from core.images.operations.repair import mend
-from core.images.operations.samples import Rendering, rendering_of, spread, to_srgb
 from core.images.operations.transparency import ground_of
 
 JPEG_QUALITY = 95

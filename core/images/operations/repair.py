@@ -13,9 +13,9 @@ import pyvips
 
 from core.domain.media_types import Format
 from core.images.operations import load as opening
+from core.images.operations.colour_management.samples import spread
 from core.images.operations.decoders import pillow
 from core.images.operations.refusals import Refused
-from core.images.operations.samples import spread
 
 _END_OF_JPEG = b"\xff\xd9"
 

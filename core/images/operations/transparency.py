@@ -8,7 +8,7 @@ from typing import Any
 from core.domain.media_types import Format
 from core.images.operations import colour as colours
 from core.images.operations import load as opening
-from core.images.operations.samples import rendering_of, to_srgb
+from core.images.operations.colour_management.samples import rendering_of, to_srgb
 
 _GROUNDS = (255, 0, 128)
 _NEAR = 64

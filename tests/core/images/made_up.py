@@ -13,8 +13,11 @@ import pyvips
 import tifffile
 from PIL import Image
 
-from core.images.operations import profiles
+from core.images.operations.colour_management import profiles
 from tests.core.images import pictures
+
+_BEZIER = ((1.0, 1.65, 1_000 / 203), (0.5, 0.825, 1.0))
+_BT2020_TO_SRGB = ((1.6605, -0.5876, -0.0728), (-0.1246, 1.1329, -0.0083), (-0.0182, -0.1006, 1.1187))
 
 Pixels = np.ndarray[Any, Any]
 Made = tuple[bytes, Pixels | None]
@@ -102,18 +105,37 @@ def _pngs() -> Iterator[tuple[str, Made]]:
     for name, data in (("", plain), ("-deep", deep)):
         chunk = pictures.png_chunk(b"cICP", bytes((12, 13, 0, 1)))
         yield f"codes-p3{name}.png", (pictures.png_with(data, chunk), rgba(by_p3))
-        chunk = pictures.png_chunk(b"gAMA", (100_000).to_bytes(4, "big"))
-        yield f"gamma{name}.png", (pictures.png_with(data, chunk), rgba(_of_light(_UNIT)))
+        for gamma in (100_000, 55_556, 35_000):
+            chunk = pictures.png_chunk(b"gAMA", gamma.to_bytes(4, "big"))
+            shown = rgba(_of_light(_UNIT ** (100_000 / gamma)))
+            yield f"gamma-{gamma}{name}.png", (pictures.png_with(data, chunk), shown)
+    video = rgba(pictures.as_srgb(_SCENE, pictures.colour_profile("bt2020")).astype(float))
+    yield "codes-video.png", (pictures.png_with(plain, pictures.png_chunk(b"cICP", b"\x09\1\0\1")), video)
+    for name, codes in (("unknown", b"\x0c\2\0\1"), ("narrow", b"\x09\x10\0\0")):
+        yield f"codes-{name}.png", (pictures.png_with(plain, pictures.png_chunk(b"cICP", codes)), rgba(_RGB))
+    gammas = [pictures.png_chunk(b"gAMA", gamma.to_bytes(4, "big")) for gamma in (100_000, 45_455)]
+    broken = pictures.png_chunk(b"iCCP", b"x\0\0broken")
+    for name, chunks in (("twice", gammas), ("and-broken-profile", [gammas[0], broken])):
+        yield f"gamma-{name}.png", (pictures.png_with(plain, *chunks), rgba(_of_light(_UNIT)))
     yield "no-end.png", (plain[:-12], rgba(_RGB))
     yield "wrong-sum.png", (plain[:-16] + b"abcd" + plain[-12:], rgba(_RGB))
     yield "wrong-sum-of-profile.png", (_with_spoilt_profile(plain), rgba(_RGB))
 
 
 def _of_hdr(transfer: int) -> Pixels:
-    """Tone-mapped as the product means to, by Pillow's colour management."""
-    profile = profiles.of_codes(9, transfer)
-    assert profile is not None
-    return rgba(pictures.as_srgb(_SCENE, profile).astype(float))
+    """As Chromium 156 shows it: SMPTE ST 2094-50 from 1,000 nits, by numpy."""
+    if transfer == 16:
+        power = _UNIT ** (1 / 78.84375)
+        nits = 10_000 * (np.maximum(power - 0.8359375, 0) / (18.8515625 - 18.6875 * power)) ** (1 / 0.1593017578125)
+    else:
+        scene = np.where(_UNIT <= 0.5, _UNIT**2 / 3, (np.exp((_UNIT - 0.55991073) / 0.17883277) + 0.28466892) / 12)
+        nits = 1_000 * scene * (scene @ (0.2627, 0.6780, 0.0593))[:, :, None] ** 0.2
+    light = nits / 203
+    most = light.max(axis=2, keepdims=True)
+    t = np.linspace(0, 1, 4096)
+    x, y = ((1 - t) ** 2 * first + 2 * t * (1 - t) * middle + t**2 * last for first, middle, last in _BEZIER)
+    mapped = np.where(most < 1, most / 2, np.interp(most, x, y))
+    return rgba(_of_light((light * mapped / np.maximum(most, 1e-9)) @ np.array(_BT2020_TO_SRGB).T).clip(0, 255))
 
 
 def _with_spoilt_profile(plain: bytes) -> bytes:
@@ -271,6 +293,9 @@ def _high_efficiency() -> Iterator[tuple[str, Made]]:
     plain = pictures.heic(_SCENE)
     avif = pictures.encoded(_SCENE, "AVIF", quality=98, subsampling="4:4:4")
     yield "plain.heic", (plain, None)
+    for orientation, turns in ((3, 2), (6, 3), (8, 1)):  # said twice, as phones do: by the container and in EXIF
+        turned = pictures.heic(_SCENE, exif=pictures.exif(orientation))
+        yield f"turned-{orientation}.heic", (turned, rgba(np.rot90(_RGB, turns)))
     wide = pillow_heif.from_bytes("RGB;16", (96, 64), (_RGB * 257).astype("<u2").tobytes())
     out = io.BytesIO()
     wide.save(out, quality=100, chroma=444)

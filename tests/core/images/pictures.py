@@ -12,7 +12,7 @@ import numpy as np
 import pillow_heif
 from PIL import Image, ImageCms
 
-from core.images.operations import profiles
+from core.images.operations.colour_management import profiles
 
 GPS = {1: "N", 2: (48.0, 51.0, 29.0), 3: "E", 4: (2.0, 17.0, 40.0)}
 SECRET = b"taken at home"
@@ -58,6 +58,13 @@ def exif(orientation: int = 1, *, gps: bool = True) -> bytes:
     data[0x010E] = SECRET.decode()
     if gps:
         data.get_ifd(0x8825).update(GPS)
+    return data.tobytes()
+
+
+def exif_of_300_dpi() -> bytes:
+    """EXIF with a density alone."""
+    data = Image.Exif()
+    data[0x011A], data[0x011B], data[0x0128] = 300.0, 300.0, 2
     return data.tobytes()
 
 

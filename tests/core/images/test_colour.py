@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 from core.domain import errors
-from core.images.operations import profiles
 from core.images.service import ImageService, Prepared
 from tests.core.images import pictures
 
@@ -109,48 +108,3 @@ async def test_a_picture_that_would_become_flat_is_refused(image_service: ImageS
     with pytest.raises(errors.FlatImage):
         await _prepared(image_service, tmp_path, pictures.tiff_of(faint))
     await _prepared(image_service, tmp_path, pictures.encoded(Image.new("RGB", (64, 64), (7, 8, 9)), "TIFF"))
-
-
-def _by(picture: Image.Image, curve: float) -> np.ndarray[Any, Any]:
-    """What samples written for this decoding exponent mean in sRGB."""
-    light = (np.asarray(picture) / 255.0) ** curve
-    shown = np.where(light <= 0.0031308, light * 12.92, 1.055 * np.maximum(light, 1e-9) ** (1 / 2.4) - 0.055)
-    return np.asarray(shown * 255)
-
-
-@pytest.mark.parametrize(("gamma", "mode"), [(100_000, "RGB"), (55_556, "RGB"), (55_556, "L"), (35_000, "RGB")])
-async def test_the_gamma_of_a_png_is_honoured(
-    gamma: int, mode: str, image_service: ImageService, tmp_path: Path
-) -> None:
-    plain = pictures.encoded(pictures.scene(mode=mode), "PNG")
-    data = pictures.png_with(plain, pictures.png_chunk(b"gAMA", gamma.to_bytes(4, "big")))
-    _, shown = await _prepared(image_service, tmp_path, data)
-    wanted = _by(pictures.scene(mode=mode).convert("RGB"), 100_000 / gamma)
-    assert np.abs(shown - wanted).mean() <= MAX_MEAN_OFF
-
-
-@pytest.mark.parametrize(("codes", "name"), [((12, 13), "p3"), ((9, 1), "bt2020")])
-async def test_the_colour_codes_of_a_png_are_honoured(
-    codes: tuple[int, int], name: str, image_service: ImageService, tmp_path: Path
-) -> None:
-    data = pictures.png_with(
-        pictures.encoded(pictures.scene(), "PNG"), pictures.png_chunk(b"cICP", bytes((*codes, 0, 1)))
-    )
-    _, shown = await _prepared(image_service, tmp_path, data)
-    wanted = pictures.as_srgb(pictures.scene(), pictures.colour_profile(name, profiles.srgb_curve))
-    assert np.abs(shown - wanted).mean() <= MAX_MEAN_OFF
-
-
-@pytest.mark.parametrize("transfer", [16, 18])
-async def test_hdr_is_brought_into_range_without_losing_its_order(
-    transfer: int, image_service: ImageService, tmp_path: Path
-) -> None:
-    ramp = np.tile(np.linspace(0, 65535, 256), (32, 1)).astype(np.uint16)
-    plain = pictures.encoded(Image.fromarray(ramp), "PNG")
-    data = pictures.png_with(plain, pictures.png_chunk(b"cICP", bytes((9, transfer, 0, 1))))
-    _, shown = await _prepared(image_service, tmp_path, data)
-    row = shown[16, :, 1]
-    assert (np.diff(row) >= 0).all()
-    white = row[148 if transfer == 16 else 191]  # 203 nits
-    assert 225 <= white <= 250
-    assert row[64] < 90

@@ -86,11 +86,15 @@ async def test_the_alpha_turns_with_the_picture(image_service: ImageService, tmp
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-@pytest.mark.parametrize("source", ["PNG", "JPEG", "TIFF"])
+@pytest.mark.parametrize("source", ["PNG", "JPEG", "TIFF", "BMP", "WEBP", "AVIF", "heic"])
 async def test_the_density_of_the_source_is_kept(
     source: str, kind: str, image_service: ImageService, tmp_path: Path
 ) -> None:
-    data = pictures.encoded(pictures.scene(), source, dpi=(300, 300))
+    exif = pictures.exif_of_300_dpi()
+    if source == "heic":
+        data = pictures.heic(pictures.scene(), exif=exif)
+    else:
+        data = pictures.encoded(pictures.scene(), source, dpi=(300, 300), exif=exif)
     result, shown, _ = await _round(image_service, tmp_path, data, 2, kind, transparent=False)
     assert shown.info["dpi"] == pytest.approx((300, 300), abs=1)
     assert result.facts.bytes == result.path.stat().st_size

@@ -34,6 +34,7 @@ class _Header:
     compression: int
     masks: tuple[int, int, int, int]
     profile: tuple[int, int]
+    per_metre: tuple[int, int]
     palette: tuple[int, int, int]
     """Where it begins, how many bytes a colour has, and how many colours there are at most."""
 
@@ -57,8 +58,8 @@ def load(path: Path) -> Any:
         image = _by_masks(path, head)
     else:
         raise Refused("unsupported_format", format=f"bmp ({head.bits} bits, compression {head.compression})")
+    image = image.copy(xres=head.per_metre[0] / 1000, yres=head.per_metre[1] / 1000)
     if profile:
-        image = image.copy()
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
     return image
 
@@ -170,7 +171,7 @@ def _parse(head: bytes) -> _Header:
             red, green, blue = struct.unpack_from("<III", head, 54)
             has_alpha = size >= 56 or compression == _ALPHA_BITFIELDS
             masks = (red, green, blue, struct.unpack_from("<I", head, 66)[0] if has_alpha else 0)
-        used = struct.unpack_from("<I", head, 46)[0] if size >= 40 else 0
+        across, down, used = struct.unpack_from("<iiI", head, 38) if size >= 40 else (0, 0, 0)
         gap = 12 if compression == _BITFIELDS and size == 40 else 16 if compression == _ALPHA_BITFIELDS else 0
         palette = (14 + size + gap, 3 if size == 12 else 4, used or 256)
         profile = (0, 0)
@@ -181,4 +182,4 @@ def _parse(head: bytes) -> _Header:
         raise damaged("truncated") from error
     if any(mask >= 1 << bits for mask in masks):
         raise damaged("corrupt")
-    return _Header(offset, width, height, bits, compression, masks, profile, palette)
+    return _Header(offset, width, height, bits, compression, masks, profile, (max(0, across), max(0, down)), palette)

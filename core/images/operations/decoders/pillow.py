@@ -83,6 +83,13 @@ def load_heic(path: Path) -> Any:
     return _decoded[key]
 
 
+def heic_exif(path: Path) -> bytes | None:
+    """Of the main picture. Nothing is decoded. Raises Refused."""
+    with _opened(path) as file:
+        found: bytes | None = file.info.get("exif")
+        return found
+
+
 def forget() -> None:
     """Drops the picture that was decoded last."""
     _decoded.clear()
@@ -95,8 +102,9 @@ def _decode_heic(path: Path) -> Any:
         step = bands * (2 if wide else 1)
         rows = pyvips.Image.new_from_memory(bytes(file.data), file.stride // step, file.size[1], bands, _sample(wide))
         image = rows.crop(0, 0, *file.size).copy(interpretation=_space(wide, bands))
-        profile = file.info.get("icc_profile")
-        return _with(image, {"icc-profile-data": profile, "exif-data": file.info.get("exif")})
+        image = _with(image, {"icc-profile-data": file.info.get("icc_profile"), "exif-data": file.info.get("exif")})
+        image.remove("orientation")  # the container's own turn is made by now; EXIF repeats it
+        return image
 
 
 def _sample(wide: bool) -> str:

@@ -15,10 +15,10 @@ from core.domain.media_types import Format
 from core.images.facts import ImageFacts, ImageLimits
 from core.images.operations import load as opening
 from core.images.operations import metadata as pieces
-from core.images.operations.decoders.pillow import forget
+from core.images.operations.colour_management.samples import Rendering, rendering_of, to_srgb
+from core.images.operations.decoders.pillow import forget, heic_exif
 from core.images.operations.prepare import JPEG_QUALITY, save_jpeg, save_png, sha256_of
 from core.images.operations.refusals import Refused, from_codec
-from core.images.operations.samples import Rendering, rendering_of, to_srgb
 from core.images.operations.transparency import put_back
 
 _MM_PER_INCH = 25.4
@@ -95,13 +95,27 @@ def density_of(path: Path, kind: Format) -> tuple[float, float] | None:
     """Dots per inch, across and down as the picture stands upright; None where the file gives none."""
     if kind == "png" and b"pHYs" not in pieces.colour_chunks(path):
         return None
-    image = opening.load(path, kind)
+    if kind in ("heic", "webp", "avif"):
+        image = pyvips.Image.black(1, 1).copy()
+        if exif := _exif_of(path, kind):
+            image.set_type(pyvips.GValue.blob_type, "exif-data", exif)
+    else:
+        image = opening.load(path, kind)
     if any(abs(image.xres - unset) < 1e-6 for unset in _UNSET_PER_MM) and kind != "png":
         return None
     found = (image.xres * _MM_PER_INCH, image.yres * _MM_PER_INCH)
     if not all(_SANE_DPI[0] <= dpi <= _SANE_DPI[1] for dpi in found):
         return None
-    return found if opening.orientation_of(image) < 5 else found[::-1]
+    turned = kind not in ("heic", "avif") and opening.orientation_of(image) >= 5
+    return found[::-1] if turned else found
+
+
+def _exif_of(path: Path, kind: Format) -> bytes | None:
+    """In it alone these kinds tell a density."""
+    if kind == "heic":
+        return heic_exif(path)
+    image = opening.load(path, kind)
+    return bytes(image.get("exif-data")) if image.get_typeof("exif-data") else None
 
 
 def write_density(path: Path, kind: Format, dpi: tuple[float, float]) -> None:

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from core.domain.media_types import Format
 from core.images.operations import load as opening
+from core.images.operations.colour_management.profiles import meaning_of, to_srgb_by
+from core.images.operations.colour_management.tone_mapping import Hdr, tone_mapped
 from core.images.operations.decoders.tiff import MIN_IS_WHITE
-from core.images.operations.profiles import profile_of, to_srgb_by
 
 _WHITES: Final[dict[str, tuple[float, ...]]] = {
     "float": (1.0, 255.0, 65535.0),
@@ -31,16 +32,16 @@ _FINISHED_SPACES = ("lab", "labs", "labq", "lch", "xyz", "yxy", "hsv")
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """How a file's numbers become sRGB: by its profile (None: they are sRGB), after scaling from `black` to `white`."""
+    """How a file's numbers become sRGB: by a profile or HDR codes (None: they are sRGB), after scaling to `white`."""
 
-    profile: bytes | None
+    profile: bytes | Hdr | None
     black: float = 0.0
     white: float = 0.0
 
 
 def rendering_of(path: Path, kind: Format, image: Any) -> Rendering:
     """Reads the whole file once more where the range of its samples must be known."""
-    profile = profile_of(path, kind, image)
+    profile = meaning_of(path, kind, image)
     if image.format not in _WHITES or image.interpretation in _FINISHED_SPACES:
         return Rendering(profile)
     colours = _split(opening.load(path, kind))[0]
@@ -81,7 +82,9 @@ def to_srgb(image: Any, rendering: Rendering) -> Any:
     return colours
 
 
-def _rgb(colours: Any, profile: bytes | None) -> Any:
+def _rgb(colours: Any, profile: bytes | Hdr | None) -> Any:
+    if isinstance(profile, Hdr):
+        return tone_mapped(colours, profile)
     if colours.interpretation == "cmyk":
         return to_srgb_by(colours, profile) if profile is not None else _plain_cmyk(_bytes(colours))
     if colours.bands not in (1, 3):
