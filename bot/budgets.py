@@ -37,7 +37,10 @@ def ledger_settings(s: Settings) -> LedgerSettings:
     )
     rules: tuple[Rule, ...] = defaults.rules()
     if s.fal_concurrency is not None and s.backend == "fal":
-        rules += (Rule(ScopeKind.EVERYTHING, Measure.RUNNING, Window.NOW, s.fal_concurrency, "operator"),)
+        at_fal = ",".join(model.id for model in s.offered.known if model.backend == "fal")
+        of_fal = at_fal if any(model.backend != "fal" for model in s.offered) else ""
+        at_once = Rule(ScopeKind.EVERYTHING, Measure.RUNNING, Window.NOW, s.fal_concurrency, "operator", model=of_fal)
+        rules += (at_once,)
     if s.limits_file is not None:
         try:
             rules += load(s.limits_file)

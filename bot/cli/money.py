@@ -94,7 +94,14 @@ async def show_limits(app: App, place: Place) -> Exit:
 
 
 async def set_limit(
-    app: App, place: Place, scope: ScopeKind, scope_id: str, measure: Measure, window: Window, text: str | None
+    app: App,
+    place: Place,
+    scope: ScopeKind,
+    scope_id: str,
+    measure: Measure,
+    window: Window,
+    text: str | None,
+    model: str = "",
 ) -> Exit:
     """Set (text None: clear) one limit of a workspace."""
     if not place.workspace_id or not place.platform:
@@ -104,7 +111,8 @@ async def set_limit(
         )
     amount = None if text is None else read_amount(text, measure)
     window = Window.NOW if measure is Measure.RUNNING else window
-    return _print_limits(await app.service.limits.set_limit(place.actor(), scope, scope_id, measure, window, amount))
+    limits = app.service.limits
+    return _print_limits(await limits.set_limit(place.actor(), scope, scope_id, measure, window, amount, model))
 
 
 async def show_history(app: App, place: Place) -> Exit:
@@ -151,6 +159,7 @@ def _print_limits(statuses: Iterable[LimitStatus]) -> Exit:
     for status in rows:
         limit = status.limit
         scope = " ".join(part for part in (limit.scope.kind.value, limit.scope.platform, limit.scope.id) if part)
+        scope += f" with {limit.model}" if limit.model else ""
         per = "at once" if limit.window is Window.NOW else f"{limit.measure.value} per {limit.window.value}"
         values = [amount_text(limit.measure, value, "en") for value in (status.used, status.held, status.left)]
         whole = amount_text(limit.measure, limit.amount, "en")

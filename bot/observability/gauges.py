@@ -51,6 +51,7 @@ class Gauges:
             (status.used + status.held) / status.limit.amount
             for status in await tools.ledger.statuses(_OPERATOR)
             if status.limit.scope.kind is ScopeKind.EVERYTHING
+            and not status.limit.model
             and status.limit.measure is Measure.USD
             and status.limit.amount > 0
         ]

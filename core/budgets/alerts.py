@@ -77,4 +77,4 @@ def budget_key(status: LimitStatus, span: Span, place: AlertPlace) -> str:
     limit = status.limit
     window = span.key if limit.source != "sponsor" else f"until{status.opens_at:.0f}"
     parts = (place.platform, place.workspace_id, limit.scope.kind, limit.scope.id, limit.source, limit.measure, window)
-    return "|".join(str(part) for part in parts)
+    return "|".join(str(part) for part in (*parts, *filter(None, (limit.model,))))

@@ -13,12 +13,13 @@ from decimal import Decimal, InvalidOperation
 
 from core.domain.errors import InvalidParameters, ParameterProblem
 from core.domain.limits import Measure, ScopeKind, Window
+from core.domain.models import ALL
 from core.domain.money import NANOUSD_PER_USD
 from core.domain.untrusted_text import clean
 
 _MAX_WORDS = 20
 _MAX_CHARS = 2000
-_EXAMPLE = "user $5 day, channel 500 mp month, workspace 20 jobs hour"
+_EXAMPLE = "user $5 day, channel 500 mp month, workspace 20 jobs hour model=seedvr2"
 _WINDOWS = {window.value: window for window in Window if window is not Window.NOW} | {"today": Window.DAY}
 _MEASURES = {
     **dict.fromkeys(("usd", "dollars", "dollar", "$"), Measure.USD),
@@ -26,12 +27,13 @@ _MEASURES = {
     **dict.fromkeys(("jobs", "job", "pictures"), Measure.JOBS),
     **dict.fromkeys(("running", "at-once", "once"), Measure.RUNNING),
 }
-_FILLERS = frozenset({"per", "a", "at", "limit", "budget", "to", "=", "of", "default"})
+_FILLERS = frozenset({"per", "a", "at", "limit", "budget", "to", "=", "of", "default", "with", "model"})
 _MAX_AMOUNT_CHARS = 40
 MAX_AMOUNT = 10**9
 """Dollars, megapixels or jobs: far above any use, far below what 64 bits of nano-dollars hold."""
 _DOLLARS = re.compile(r"\$\s?(\d{1,6}(?:[.,]\d{1,2})?)|\b(\d{1,6}(?:[.,]\d{1,2})?)\s?(?:\$|usd\b)", re.IGNORECASE)
 _DAYS = re.compile(r"\b(\d{1,3})\s?(?:d|day|days)\b", re.IGNORECASE)
+_MODEL = re.compile(r"^(?:--)?model[=:]")
 _NUMBER = re.compile(r"(\$?)([0-9]{1,9}(?:[.,][0-9]{1,4})?)(\$|usd|mp)?")
 
 
@@ -44,6 +46,7 @@ class LimitWords:
     measure: Measure
     window: Window
     amount: int | None
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,7 @@ class _Reader:
         self.measure: Measure | None = None
         self.window: Window | None = None
         self.number: str | None = None
+        self.model = ""
         self.problems: list[ParameterProblem] = []
 
     def take(self, word: str) -> None:
@@ -119,6 +123,10 @@ class _Reader:
             self.scope, self.scope_id = named
         elif lower in self._dialect.scopes:
             self.scope = self._dialect.scopes[lower]
+        elif ALL.find(name := _MODEL.sub("", lower)) is not None:
+            self.model = name
+        elif name != lower:
+            self.problems.append(ParameterProblem("model", name[:60], "type", ", ".join(ALL.ids)))
         elif lower in _WINDOWS:
             self.window = _WINDOWS[lower]
         elif lower in _MEASURES:
@@ -145,4 +153,4 @@ class _Reader:
         if self.problems or self.scope is None:
             raise InvalidParameters(problems=tuple(self.problems))
         window = Window.NOW if measure is Measure.RUNNING else self.window or Window.DAY
-        return LimitWords(self.scope, self.scope_id, measure, window, amount)
+        return LimitWords(self.scope, self.scope_id, measure, window, amount, self.model)

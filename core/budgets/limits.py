@@ -12,6 +12,7 @@ from core.domain.errors import InvalidParameters, NotAllowed, ParameterProblem
 from core.domain.identity import TEAM_SCOPED
 from core.domain.job import Requester
 from core.domain.limits import Extra, Limit, LimitChange, LimitStatus, Measure, Rule, Scope, ScopeKind, Sponsor, Window
+from core.domain.models import ALL
 from core.domain.windows import span
 from core.ports import Guests
 from core.presentation import moderation_texts
@@ -55,11 +56,14 @@ class Limits:
         measure: Measure,
         window: Window,
         amount: int | None,
+        model: str = "",
     ) -> Sequence[LimitStatus]:
         """Set or (None) clear a limit of the own workspace; returns the workspace's limits with their use."""
         check_moderator(actor)
         if actor.is_operator and not actor.workspace_id:
-            return await self._set_operators(actor, operator_rule(actor, scope, scope_id, measure, window, amount))
+            return await self._set_operators(
+                actor, operator_rule(actor, scope, scope_id, measure, window, amount, model)
+            )
         if scope not in _MODERATED or not actor.workspace_id:
             raise NotAllowed(needs="operator")
         rule = Rule(
@@ -71,6 +75,7 @@ class Limits:
             actor.platform,
             actor.workspace_id,
             _own_id(actor, scope, scope_id),
+            model=model,
         )
         _check(rule)
         await self.rules.set_limit(actor, rule)
@@ -112,14 +117,13 @@ class Limits:
             who = Requester(rule.platform, user, workspace_id=rule.workspace_id, channel_id=channel)
             for status in await self.ledger.statuses(who):
                 limit = status.limit
-                if (limit.source, limit.measure, limit.window) == (rule.source, rule.measure, rule.window) and (
-                    limit.scope.kind,
-                    limit.scope.id,
-                ) == (rule.kind, rule.id):
+                theirs = (limit.source, limit.measure, limit.window, limit.model, limit.scope.kind, limit.scope.id)
+                if theirs == (rule.source, rule.measure, rule.window, rule.model, rule.kind, rule.id):
                     return status
         scope = Scope(rule.kind, rule.platform, rule.workspace_id, rule.id)
         ends_at = span(rule.window, self.ledger.clock.now(), self.zone).ends_at
-        return LimitStatus(Limit(scope, rule.measure, rule.window, rule.amount or 0, rule.source), 0, 0, ends_at)
+        limit = Limit(scope, rule.measure, rule.window, rule.amount or 0, rule.source, rule.model)
+        return LimitStatus(limit, 0, 0, ends_at)
 
     async def applying(self, actor: Requester) -> Sequence[LimitStatus]:
         return await self.ledger.statuses(actor)
@@ -217,6 +221,8 @@ def _own_id(actor: Requester, scope: ScopeKind, scope_id: str) -> str:
 
 def _check(rule: Rule) -> None:
     """Raise InvalidParameters for a limit that means nothing."""
+    if unknown := [name for name in rule.model.split(",") if name and ALL.find(name) is None]:
+        raise InvalidParameters(problems=(ParameterProblem("model", unknown[0][:60], "type", ", ".join(ALL.ids)),))
     if (rule.measure is Measure.RUNNING) != (rule.window is Window.NOW):
         raise InvalidParameters(
             problems=(ParameterProblem("window", rule.window, "range", "hour, day, week, month, total"),)
@@ -231,12 +237,19 @@ def _check_amount(amount: int, least: int) -> None:
         raise InvalidParameters(problems=(ParameterProblem("amount", str(amount), "range", f"{least} …"),))
 
 
-def _slot(status: LimitStatus) -> tuple[Scope, Measure, Window, str]:
-    return status.limit.scope, status.limit.measure, status.limit.window, status.limit.source
+def _slot(status: LimitStatus) -> tuple[Scope, Measure, Window, str, str]:
+    limit = status.limit
+    return limit.scope, limit.measure, limit.window, limit.source, limit.model
 
 
 def operator_rule(
-    actor: Requester, scope: ScopeKind, address: str, measure: Measure, window: Window, amount: int | None
+    actor: Requester,
+    scope: ScopeKind,
+    address: str,
+    measure: Measure,
+    window: Window,
+    amount: int | None,
+    model: str = "",
 ) -> Rule:
     """The operator's rule for an address: `discord`, `slack:T1` (a workspace), `slack:T1:C1` (a channel or role in it),
     `discord:42`, `slack:T1:U1` (a user); empty for all of the kind. Raises InvalidParameters.
@@ -255,4 +268,4 @@ def operator_rule(
         raise InvalidParameters(problems=(problem,))
     if scope is ScopeKind.ROLE and not own_id:
         raise InvalidParameters(problems=(ParameterProblem("role", "", "missing_value", _ADDRESSES[scope]),))
-    return Rule(scope, measure, window, amount, "operator", platform, workspace_id, own_id)
+    return Rule(scope, measure, window, amount, "operator", platform, workspace_id, own_id, model=model)

@@ -16,10 +16,11 @@ from core.budgets.limit_grammar import MAX_AMOUNT, amount_of
 from core.domain.errors import InvalidParameters
 from core.domain.identity import TEAM_SCOPED
 from core.domain.limits import Measure, Rule, ScopeKind, Window
+from core.domain.models import ALL
 
 _MAX_FILE_BYTES = 1_000_000
 
-_SELECTORS = ("scope", "platform", "workspace", "id", "counts", "name")
+_SELECTORS = ("scope", "platform", "workspace", "id", "counts", "model", "name")
 _AMOUNTS: dict[str, tuple[Measure, Window]] = {"running": (Measure.RUNNING, Window.NOW)} | {
     f"{window}_{measure}": (measure, window)
     for window in (Window.HOUR, Window.DAY, Window.WEEK, Window.MONTH, Window.TOTAL)
@@ -82,7 +83,9 @@ class _Reader:
         before = len(self.problems)
         self._unknown(where, table)
         kind = self._scope(where, table)
-        texts = {key: self._text(where, table, key) for key in ("platform", "workspace", "id")}
+        texts = {key: self._text(where, table, key) for key in ("platform", "workspace", "id")} | {
+            "model": self._model(where, table)
+        }
         if kind is None:
             return []
         counts = self._selectors(where, kind, table, texts)
@@ -104,7 +107,7 @@ class _Reader:
         measure, window = _AMOUNTS[key]
         own_id = "" if kind in (ScopeKind.EVERYTHING, ScopeKind.PLATFORM) else texts["id"]
         platform = texts["platform"] or (texts["id"] if kind is ScopeKind.PLATFORM else "")
-        return Rule(kind, measure, window, amount, "file", platform, texts["workspace"], own_id, counts)
+        return Rule(kind, measure, window, amount, "file", platform, texts["workspace"], own_id, counts, texts["model"])
 
     def _unknown(self, where: str, table: Mapping[str, Any]) -> None:
         known = [*_SELECTORS, *_AMOUNTS]
@@ -132,6 +135,14 @@ class _Reader:
             return str(value)
         self.problems.append(f"{where}: {key} must be a text in quotes.")
         return ""
+
+    def _model(self, where: str, table: Mapping[str, Any]) -> str:
+        """One model, or several by commas; empty for all."""
+        named = [name.strip().lower() for name in self._text(where, table, "model").split(",") if name.strip()]
+        for name in named:
+            if ALL.find(name) is None:
+                self.problems.append(f"{where}: there is no model “{name}”; there is {', '.join(ALL.ids)}.")
+        return ",".join(sorted(named))
 
     def _selectors(
         self, where: str, kind: ScopeKind, table: Mapping[str, Any], texts: Mapping[str, str]
@@ -173,7 +184,7 @@ class _Reader:
 
     def _twice(self, where: str, number: int, rules: Sequence[Rule]) -> None:
         for rule in rules:
-            same = (rule.kind, rule.measure, rule.window, rule.platform, rule.workspace_id, rule.id)
+            same = (rule.kind, rule.measure, rule.window, rule.platform, rule.workspace_id, rule.id, rule.model)
             first = self._seen.setdefault(same, number)
             if first != number:
                 self.problems.append(

@@ -1,9 +1,10 @@
 """Which limits apply to a person here: rules meet a requester. Pure.
 
-The operator's rules (defaults and file) and the moderators' rules of the workspace are resolved apart, and both apply.
-Within one source, per measure and window, the most exact rule of a kind wins: an id beats a workspace, a workspace
-beats a platform, a platform beats the general default. For a person, a rule by id beats the roles, and the most
-generous role with an allowance per member beats the default. Of pots that roles share, the most generous counts.
+The operator's rules (defaults and file) and the moderators' rules of the workspace are resolved apart, and both apply;
+so do a rule for a model and one for all. Within one source, per measure, window and model, the most exact rule of a
+kind wins: an id beats a workspace, a workspace beats a platform, a platform beats the general default. For a person, a
+rule by id beats the roles, and the most generous role with an allowance per member beats the default. Of pots that
+roles share, the most generous counts.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from core.domain.limits import Extra, Limit, Measure, Rule, Scope, ScopeKind, Wi
 WorkspaceKey: TypeAlias = tuple[str, str]
 """Platform and workspace id."""
 
-_Slot: TypeAlias = tuple[Measure, Window]
+_Slot: TypeAlias = tuple[Measure, Window, str]
 
 NARROWEST_FIRST: tuple[ScopeKind, ...] = (
     ScopeKind.USER,
@@ -60,15 +61,15 @@ def _resolve(rules: Iterable[Rule], who: Requester) -> Iterable[Limit]:
     by_slot: dict[_Slot, list[Rule]] = {}
     for rule in rules:
         if _matches(rule, who):
-            by_slot.setdefault((rule.measure, rule.window), []).append(rule)
+            by_slot.setdefault((rule.measure, rule.window, rule.model), []).append(rule)
     for matching in by_slot.values():
         for rule in _winners(matching, who):
             if rule.amount is not None:
-                yield Limit(_counter(rule, who), rule.measure, rule.window, rule.amount, rule.source)
+                yield Limit(_counter(rule, who), rule.measure, rule.window, rule.amount, rule.source, rule.model)
 
 
 def _winners(rules: Sequence[Rule], who: Requester) -> Iterable[Rule]:
-    """The rule that counts of each kind, all of one measure and window."""
+    """The rule that counts of each kind, all of one measure, window and model."""
     for kind in (ScopeKind.EVERYTHING, ScopeKind.PLATFORM, ScopeKind.WORKSPACE, ScopeKind.CHANNEL):
         same = [rule for rule in rules if rule.kind is kind]
         if same:

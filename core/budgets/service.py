@@ -116,6 +116,7 @@ class Budgets:
             status.limit.amount
             for status in await self.ledger.statuses(who)
             if status.limit.scope.kind is kinds[scope]
+            and not status.limit.model
             and (status.limit.measure, status.limit.window) == (Measure.USD, Window.DAY)
         ]
         return min(amounts, default=None)

@@ -66,6 +66,12 @@ class Limit:
     window: Window
     amount: int
     source: str = "default"
+    model: str = ""
+    """What it counts: one model, or several by commas; all where it is empty."""
+
+    def counts(self, model: str) -> bool:
+        """Whether jobs of this model are measured on it."""
+        return not self.model or model in self.model.split(",")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +106,7 @@ class Rule:
     workspace_id: str = ""
     id: str = ""
     counts: Literal["each", "shared"] = "each"
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

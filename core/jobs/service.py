@@ -163,7 +163,7 @@ class JobService:
         typed, options = parse_request(text, fields or {}, self.models, model=defaults.get("model"))
         parameters = self.models.resolve(typed, options, defaults)
         quote = await estimated(self._tools, parameters, width_px, height_px)
-        left = await self._tools.ledger.statuses(actor)
+        left = await self._tools.ledger.statuses(actor, parameters.model)
         needs = quote.estimate_nanousd > self.confirm_above_nanousd
         return money.with_consent(quote, left, needs_confirmation=needs)
 

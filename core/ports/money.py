@@ -63,5 +63,8 @@ class Ledger(Protocol):
     async def release(self, key: str) -> None:
         """Give the hold back in full. Repeats do nothing; a settled hold stays settled."""
 
-    async def statuses(self, requester: Requester) -> tuple[LimitStatus, ...]:
-        """Every limit that applies to this person here, with use and holds; narrowest first."""
+    async def statuses(self, requester: Requester, model: str | None = None) -> tuple[LimitStatus, ...]:
+        """Every limit that applies to this person here, with use and holds, narrowest first.
+
+        With `model` those that jobs of this model are measured on; without, also those of single models.
+        """

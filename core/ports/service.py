@@ -31,8 +31,10 @@ class LimitService(Protocol):
         measure: Measure,
         window: Window,
         amount: int | None,
+        model: str = "",
     ) -> Sequence[LimitStatus]:
         """Moderator: set (None: clear) a limit of the own workspace. `scope_id` "" is the default for the kind.
+        With `model` it counts that model's jobs alone, beside the limits of all.
 
         Amounts are nano-dollars, megapixels or jobs. Recorded with who and when. Returns the workspace's limits.
         """

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_date, format_time
 
 from core.domain import errors as e
-from core.domain.limits import LimitStatus, Measure, ScopeKind, Window
+from core.domain.limits import Limit, LimitStatus, Measure, ScopeKind, Window
 from core.domain.money import usd
 from core.presentation.formats import cents, factor_text, percent
 from core.presentation.notices import Notice, Offer
@@ -45,6 +45,16 @@ def window_name(window: Window, locale: str) -> str:
     return names[window]
 
 
+def time_of(limit: Limit, locale: str) -> str:
+    """The window, and the model where it counts one alone: `today with seedvr2`."""
+    return within(limit.window, limit.model, locale)
+
+
+def within(window: Window, model: str, locale: str) -> str:
+    when = window_name(window, locale)
+    return tr("{when} with {model}", locale, when=when, model=model.replace(",", ", ")) if model else when
+
+
 def scope_name(kind: ScopeKind, locale: str, platform: str = "") -> str:
     """Whose limit it is, from the member's view, in the words of the platform where it has its own."""
     if kind is ScopeKind.WORKSPACE and platform not in _HAVE_SERVERS:
@@ -64,7 +74,7 @@ def left_sentence(status: LimitStatus, locale: str) -> str:
     """`$3.20 left today`, with whose it is when it is not the member's own."""
     limit = status.limit
     left = amount(limit.measure, status.left, locale, down=True)
-    when = window_name(limit.window, locale)
+    when = time_of(limit, locale)
     if limit.source == "sponsor":
         whole = amount(limit.measure, limit.amount, locale)
         return tr(
@@ -92,13 +102,13 @@ def paused(by: str, locale: str) -> Notice:
 def limit_reached(error: e.LimitReached, locale: str) -> Notice:
     """Which limit, how much of it is left, what was needed, when it opens again, and what would fit."""
     limit = error.status.limit
-    if limit.amount == 0 and limit.measure is Measure.JOBS:  # what pausing one place writes down
+    if limit.amount == 0 and limit.measure is Measure.JOBS and not limit.model:  # what pausing one place writes down
         return paused(limit.source, locale)
     facts = {
         "needed": amount(limit.measure, error.needed, locale),
         "left": amount(limit.measure, error.status.left, locale, down=True),
         "limit": amount(limit.measure, limit.amount, locale),
-        "when": window_name(limit.window, locale),
+        "when": time_of(limit, locale),
         "whose": scope_name(limit.scope.kind, locale, limit.scope.platform),
     }
     public = ""
@@ -128,7 +138,7 @@ def alert(due: Alert, now: float, zone: ZoneInfo) -> Notice:
     facts = {
         "used": amount(limit.measure, due.status.used, locale),
         "limit": amount(limit.measure, limit.amount, locale),
-        "when": window_name(limit.window, locale),
+        "when": time_of(limit, locale),
         "whose": tr("this channel", locale)
         if limit.source == "sponsor"
         else scope_name(limit.scope.kind, locale, limit.scope.platform),

@@ -10,7 +10,7 @@ from babel.dates import format_datetime
 
 from core.domain.limits import LimitChange, Measure, ScopeKind, Window
 from core.presentation.formats import cents, period_text
-from core.presentation.limit_texts import amount, scope_name, window_name
+from core.presentation.limit_texts import amount, scope_name, within
 from core.presentation.notices import Notice
 from core.presentation.translations import language_of, tr, trn
 
@@ -33,10 +33,11 @@ def changes(found: Sequence[LimitChange], zone: ZoneInfo, locale: str) -> list[s
 def _change(one: LimitChange, zone: ZoneInfo, locale: str) -> str:
     measure = Measure.USD
     values: Mapping[str, str] = {"": _NONE}
-    words = one.subject.split()
+    subject, _, model = one.subject.partition(" model=")
+    words = subject.split()
     if one.action == "limit" and len(words) >= 3:
         measure, window = Measure(words[-2]), Window(words[-1])
-        what = f"{_whose(words[0], ''.join(words[1:-2]), one.platform, locale)}, {window_name(window, locale)}"
+        what = f"{_whose(words[0], ''.join(words[1:-2]), one.platform, locale)}, {within(window, model, locale)}"
     elif one.action == "extra":
         what = tr("more for {whom}", locale, whom=_whose("user", words[-1], one.platform, locale))
     elif one.action == "sponsor":

@@ -133,6 +133,7 @@ limits = Table(
     Column("scope_id", String(128), primary_key=True),
     Column("measure", String(12), primary_key=True),
     Column("window", String(8), primary_key=True),
+    Column("model", String(80), primary_key=True, default="", server_default=""),
     Column("amount", BigInteger, nullable=False),
     Column("set_by", String(128), nullable=False),
     Column("set_at", Float, nullable=False),

@@ -241,10 +241,18 @@ class FakeService:
         return await self.applying(actor)
 
     async def set_limit(
-        self, actor: Requester, scope: ScopeKind, scope_id: str, measure: Measure, window: Window, amount: int | None
+        self,
+        actor: Requester,
+        scope: ScopeKind,
+        scope_id: str,
+        measure: Measure,
+        window: Window,
+        amount: int | None,
+        model: str = "",
     ) -> Sequence[LimitStatus]:
         authorization.check_moderator(actor)
-        self.limit_calls.append((actor.workspace_id, scope, scope_id, measure, window, amount))
+        of_model = (model,) if model else ()
+        self.limit_calls.append((actor.workspace_id, scope, scope_id, measure, window, amount, *of_model))
         return await self.applying(actor)
 
     async def sponsor(

@@ -84,6 +84,7 @@ def _quota(lo: str) -> dict[str, str]:
         "quota_member": tr("Only for this member", lo),
         "quota_role": tr("Only for this role", lo),
         "quota_channel": tr("Only for this channel", lo),
+        "quota_model": tr("Only with this model", lo),
         "quota_limit": tr("Which limit", lo),
         "queue": tr("What runs and waits in this server; cancel one (moderators)", lo),
         "quota_paused": tr("On stops new upscales, off resumes them", lo),

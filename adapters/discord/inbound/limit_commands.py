@@ -10,7 +10,7 @@ import structlog
 from discord import app_commands
 
 from adapters.discord.inbound import translate
-from adapters.discord.inbound.command_texts import word
+from adapters.discord.inbound.command_texts import model_word, word
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.translate import Interaction
@@ -80,6 +80,8 @@ class QuotaCommands:
             await self._ctx.run(interaction, self._show)
 
     def _add_set(self, group: app_commands.Group) -> None:
+        models = [app_commands.Choice(name=model_word(each), value=each.id) for each in self._ctx.service.models]
+
         @group.command(name="set", description=word("quota_set"))
         @app_commands.describe(
             measure=word("quota_measure"),
@@ -89,8 +91,9 @@ class QuotaCommands:
             member=word("quota_member"),
             role=word("quota_role"),
             channel=word("quota_channel"),
+            model=word("quota_model"),
         )
-        @app_commands.choices(measure=_MEASURES, window=WINDOWS, scope=_SCOPES)
+        @app_commands.choices(measure=_MEASURES, window=WINDOWS, scope=_SCOPES, model=models)
         async def set_(
             interaction: Interaction,
             measure: str,
@@ -100,13 +103,14 @@ class QuotaCommands:
             member: discord.User | None = None,
             role: discord.Role | None = None,
             channel: Place | None = None,
+            model: str = "",
         ) -> None:
             what = Measure(measure)
             when = Window.NOW if what is Measure.RUNNING else Window(window or "day")
             kind, scope_id = _scope(interaction, scope, member, role, channel)
             await self._ctx.run(
                 interaction,
-                lambda answer: self._set(answer, kind, scope_id, what, when, amount_of(amount, what)),
+                lambda answer: self._set(answer, kind, scope_id, what, when, amount_of(amount, what), model),
             )
 
     def _add_clear(self, group: app_commands.Group) -> None:
@@ -114,8 +118,8 @@ class QuotaCommands:
         @app_commands.describe(limit=word("quota_limit"))
         async def clear(interaction: Interaction, limit: str) -> None:
             async def work(answer: Answer) -> None:
-                kind, scope_id, what, when = _parse(limit)
-                await self._set(answer, kind, scope_id, what, when, None)
+                kind, scope_id, what, when, model = _parse(limit)
+                await self._set(answer, kind, scope_id, what, when, None, model)
 
             await self._ctx.run(interaction, work)
 
@@ -162,11 +166,18 @@ class QuotaCommands:
         await answer.show(self._payload(statuses, answer.locale, note))
 
     async def _set(
-        self, answer: Answer, kind: ScopeKind, scope_id: str, what: Measure, when: Window, units: int | None
+        self,
+        answer: Answer,
+        kind: ScopeKind,
+        scope_id: str,
+        what: Measure,
+        when: Window,
+        units: int | None,
+        model: str = "",
     ) -> None:
         actor = answer.actor
         statuses = await self._ctx.soon(
-            answer, self._ctx.service.limits.set_limit(actor, kind, scope_id, what, when, units)
+            answer, self._ctx.service.limits.set_limit(actor, kind, scope_id, what, when, units, model)
         )
         note = tr("Limit set.", actor.locale) if units is not None else tr("Limit removed.", actor.locale)
         await answer.show(self._payload(statuses, actor.locale, (note,)))
@@ -218,7 +229,7 @@ class QuotaCommands:
             limit = status.limit
             label = limit_words(limit, actor.locale)[:CHOICE_MAX]
             if limit.source == "moderator" and typed.lower() in label.lower():
-                value = "|".join((limit.scope.kind, limit.scope.id, limit.measure, limit.window))
+                value = "|".join((limit.scope.kind, limit.scope.id, limit.measure, limit.window, limit.model))
                 choices.append(app_commands.Choice(name=label, value=value))
         return choices[:CHOICES_MAX]
 
@@ -243,11 +254,11 @@ def _scope(
     return ScopeKind.WORKSPACE, str(interaction.guild_id or "")
 
 
-def _parse(limit: str) -> tuple[ScopeKind, str, Measure, Window]:
+def _parse(limit: str) -> tuple[ScopeKind, str, Measure, Window, str]:
     """The value of an autocomplete choice again. Raises JobNotFound for anything typed by hand."""
     parts = limit.split("|")
     try:
-        kind, scope_id, what, when = parts
-        return ScopeKind(kind), scope_id, Measure(what), Window(when)
+        kind, scope_id, what, when, model = parts
+        return ScopeKind(kind), scope_id, Measure(what), Window(when), model
     except ValueError:
         raise JobNotFound from None

@@ -64,7 +64,9 @@ async def _change(ctx: HandlerContext, where: Where, actor: Requester, words: st
     limit = limit_words(words, DIALECT, needs_amount=setting)
     scope_id = where.team_id if limit.scope is ScopeKind.WORKSPACE else limit.scope_id
     amount = limit.amount if setting else None
-    statuses = await ctx.service.limits.set_limit(actor, limit.scope, scope_id, limit.measure, limit.window, amount)
+    statuses = await ctx.service.limits.set_limit(
+        actor, limit.scope, scope_id, limit.measure, limit.window, amount, limit.model
+    )
     await ctx.answers.tell(where, view.quota(statuses, actor.locale, saved=True))
 
 

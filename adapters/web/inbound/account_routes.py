@@ -133,7 +133,7 @@ class BudgetHandlers:
         words = translate.limit_of(text, needs_amount=not clearing)
         amount = None if clearing else words.amount
         after = await self._service.limits.set_limit(
-            actor, words.scope, words.scope_id, words.measure, words.window, amount
+            actor, words.scope, words.scope_id, words.measure, words.window, amount, words.model
         )
         return self._limits(after, actor.locale)
 
@@ -142,8 +142,7 @@ class BudgetHandlers:
         return web.json_response(
             {
                 "limits": [
-                    {**limit_json(status, locale), "words": translate.limit_address(status.limit.scope)}
-                    for status in listed
+                    {**limit_json(status, locale), "words": translate.limit_address(status.limit)} for status in listed
                 ]
             }
         )

@@ -17,7 +17,7 @@ from core.budgets.limit_grammar import Dialect, LimitWords, limit_words
 from core.domain.errors import InvalidParameters, NoImage, ParameterProblem
 from core.domain.identity import TEAM_SCOPED
 from core.domain.job import ReplyAddress, Requester, Source, UpscaleRequest
-from core.domain.limits import Scope, ScopeKind
+from core.domain.limits import Limit, ScopeKind
 from core.domain.models import Models
 from core.domain.money import NANOUSD_PER_USD
 from core.domain.parameters.grammar import parse_request
@@ -69,15 +69,17 @@ def limit_of(text: str, *, needs_amount: bool) -> LimitWords:
     return dataclasses.replace(read, scope_id=address)
 
 
-def limit_address(scope: Scope) -> str:
-    """The words that name a limit's scope to `limit_of`; empty for a scope that cannot be typed."""
+def limit_address(limit: Limit) -> str:
+    """The words that name a limit's scope, and model, to `limit_of`; empty for a scope that cannot be typed."""
+    scope, of_model = limit.scope, f" model={limit.model}" if limit.model else ""
     if scope.kind is ScopeKind.EVERYTHING:
-        return "everything"
+        return f"everything{of_model}"
     ids = [scope.platform, scope.id]
     of_a_team = scope.kind is ScopeKind.USER and scope.platform in TEAM_SCOPED
     if scope.kind in (ScopeKind.CHANNEL, ScopeKind.ROLE) or of_a_team:
         ids.insert(1, scope.workspace_id)
-    return " ".join(filter(None, (scope.kind.value, ":".join(filter(None, ids)) if scope.id else scope.platform)))
+    address = ":".join(filter(None, ids)) if scope.id else scope.platform
+    return " ".join(filter(None, (scope.kind.value, address))) + of_model
 
 
 @dataclass(frozen=True, slots=True)

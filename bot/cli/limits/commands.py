@@ -21,6 +21,7 @@ ScopeId = Annotated[
 Scope = Annotated[ScopeKind, typer.Argument(help="What the limit is for")]
 Unit = Annotated[Measure, typer.Option(help="What is counted")]
 Per = Annotated[Window, typer.Option(help="Over which time")]
+OfModel = Annotated[str, typer.Option("--model", help="Only jobs of this model")]
 
 
 def allow(
@@ -83,9 +84,10 @@ def quota_set(
     id: ScopeId = "",
     unit: Unit = Measure.USD,
     per: Per = Window.DAY,
+    model: OfModel = "",
 ) -> None:
     """Set a limit of one workspace."""
-    _set(scope, amount, platform, workspace, id, unit, per)
+    _set(scope, amount, platform, workspace, id, unit, per, model)
 
 
 @quota.command("clear")
@@ -96,9 +98,10 @@ def quota_clear(
     id: ScopeId = "",
     unit: Unit = Measure.USD,
     per: Per = Window.DAY,
+    model: OfModel = "",
 ) -> None:
     """Remove a limit of one workspace."""
-    _set(scope, None, platform, workspace, id, unit, per)
+    _set(scope, None, platform, workspace, id, unit, per, model)
 
 
 @quota.command("pause")
@@ -115,10 +118,17 @@ def quota_pause(
 
 
 def _set(
-    scope: ScopeKind, amount: str | None, platform: str, workspace: str, scope_id: str, unit: Measure, per: Window
+    scope: ScopeKind,
+    amount: str | None,
+    platform: str,
+    workspace: str,
+    scope_id: str,
+    unit: Measure,
+    per: Window,
+    model: str,
 ) -> None:
     from bot.cli.money import Place, set_limit
     from bot.cli.session import in_app
 
     place = Place(platform, workspace)
-    leave(in_app(lambda app: set_limit(app, place, scope, scope_id, unit, per, amount)))
+    leave(in_app(lambda app: set_limit(app, place, scope, scope_id, unit, per, amount, model)))

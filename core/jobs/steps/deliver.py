@@ -21,7 +21,7 @@ async def deliver(tools: Tools, job: Job) -> Next:
     if job.state.terminal:
         return "announce"
     await tools.quiet(job.id)
-    left = await tools.ledger.statuses(job.requester)
+    left = await tools.ledger.statuses(job.requester, job.parameters.model)
     delivery = await _deliver(tools, job, left)
     receipt = job.receipt or Receipt(0, 0, "none")
     job = await tools.store.update(

@@ -132,7 +132,7 @@ async def _quote(tools: Tools, job: Job, facts: InputFacts, aimed: Aim) -> Quote
     price = await tools.prices.unit_price(tools.model(job))
     size = facts.width_px, facts.height_px
     quote = money.quote(*size, aimed.factor, price, reduced_to=(aimed.width_px, aimed.height_px))
-    left = await tools.ledger.statuses(job.requester)
+    left = await tools.ledger.statuses(job.requester, job.parameters.model)
     agreed = max(job.confirmed_nanousd, tools.settings.confirm_above_nanousd)
     asks, whole = quote.estimate_nanousd > agreed, await _whole(tools, job)
     return dataclasses.replace(

@@ -29,7 +29,7 @@ async def hold(tools: Tools, job: Job) -> Next:
     try:
         answer = await tools.ledger.hold(request)
     except LimitReached as refused:
-        raise with_offer(refused, await tools.ledger.statuses(job.requester), job.quote) from None
+        raise with_offer(refused, await tools.ledger.statuses(job.requester, request.model), job.quote) from None
     if tools.upscaler.real_money:
         tools.metrics.money("held", job.quote.estimate_nanousd)
     while not isinstance(answer, Granted):

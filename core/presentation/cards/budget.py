@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from core.domain.limits import Limit, LimitStatus, Measure, ScopeKind
 from core.presentation.card import Card, Code, Fact, Line, Mention, Moment, Picture, Section, Span, Strong, fill, lines
 from core.presentation.formats import cents, number, period_text
-from core.presentation.limit_texts import amount, left_sentence, scope_name, window_name
+from core.presentation.limit_texts import amount, left_sentence, scope_name, time_of
 from core.presentation.translations import tr, trn
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def tightest_of_each(limits: Sequence[LimitStatus]) -> list[LimitStatus]:
     """The money limits, of several for the same whom and window only the one with the least left."""
     found: dict[tuple[object, ...], LimitStatus] = {}
     for status in limits:
-        key = (status.limit.scope, status.limit.window)
+        key = (status.limit.scope, status.limit.window, status.limit.model)
         if status.limit.measure is Measure.USD and (key not in found or status.left < found[key].left):
             found[key] = status
     return list(found.values())
@@ -101,7 +101,7 @@ def limits(
 
 
 def _alike(limit: Limit) -> tuple[object, ...]:
-    return limit.scope.kind, limit.scope.id, limit.measure, limit.window
+    return limit.scope.kind, limit.scope.id, limit.measure, limit.window, limit.model
 
 
 def _limit(status: LimitStatus, locale: str, platform: str, *, of_all: bool, with_source: bool) -> Fact:
@@ -121,7 +121,7 @@ def _limit(status: LimitStatus, locale: str, platform: str, *, of_all: bool, wit
     source = f" ({_source(limit, locale)})" if with_source else ""
     each = of_all and limit.scope.kind is ScopeKind.USER and not limit.scope.id
     owner = tr("each member", locale) if each else owner_span(limit, locale, platform)
-    label = (owner, f", {window_name(limit.window, locale)}{source}")
+    label = (owner, f", {time_of(limit, locale)}{source}")
     return Fact(label, used, min(1.0, taken / limit.amount) if limit.amount else 1.0)
 
 
@@ -142,7 +142,7 @@ def limit_owner(limit: Limit, locale: str, platform: str = "") -> str:
 def limit_words(limit: Limit, locale: str) -> str:
     """One limit in a few plain words, for a list to choose from."""
     whose = " ".join(part for part in (limit_owner(limit, locale), limit.scope.id) if part)
-    return f"{whose}: {amount(limit.measure, limit.amount, locale)}, {window_name(limit.window, locale)}"
+    return f"{whose}: {amount(limit.measure, limit.amount, locale)}, {time_of(limit, locale)}"
 
 
 def owner_span(limit: Limit, locale: str, platform: str = "") -> Span:

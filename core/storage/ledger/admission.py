@@ -58,7 +58,7 @@ class Line:
 
     def join(self, request: HoldRequest) -> HoldAnswer:
         """A new job, behind everybody walked past so far. Raises what `Ledger.hold` raises."""
-        slots = self.book.rules.plan(request.requester).slots if request.enforce else ()
+        slots = self.book.rules.plan(request.requester, request.model).slots if request.enforce else ()
         fits, ahead = self._fits(slots), self._ahead(slots)
         hold = decide.place(self.book, request, must_wait=not fits)
         if fits:
@@ -81,7 +81,7 @@ class Line:
 
     def _slots(self, hold: Hold) -> tuple[Bound, ...]:
         # A limit counts a hold only if the hold counts on its counter: role pots may be newer than the hold.
-        found = self.book.rules.plan(hold.requester).slots
+        found = self.book.rules.plan(hold.requester, hold.model).slots
         return tuple(bound for bound in found if bound.counter in hold.slots)
 
     def _fits(self, slots: Sequence[Bound]) -> bool:

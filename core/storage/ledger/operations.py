@@ -128,11 +128,10 @@ def _needed(book: LedgerSnapshot, ops: Sequence[Op]) -> set[str]:
         if not isinstance(op, HoldOp | AdmitOp):
             continue
         key = op.request.key if isinstance(op, HoldOp) else op.key
-        hold = book.holds.get(key)
-        who = hold.requester if hold is not None else op.request.requester if isinstance(op, HoldOp) else None
-        if who is None:
+        asked = book.holds.get(key) or (op.request if isinstance(op, HoldOp) else None)
+        if asked is None:
             continue
-        plans = decide.plans(book, who)
+        who, plans = asked.requester, decide.plans(book, asked.requester, asked.model)
         for plan in plans:
             found.update(key for bound in plan.bounds for key in book.rows_of(bound))
         found.update(balance_key(bound.counter, NOW) for bound in plans[-1].slots)
@@ -144,8 +143,8 @@ async def _line(connection: AsyncConnection, book: LedgerSnapshot, ops: Sequence
     """The waiting jobs that matter to those who ask; usually nobody waits, and nothing is read."""
     slots: set[Bound] = set()
     members: set[str] = set()
-    for who in _askers(book, ops):
-        slots.update(book.rules.plan(who).slots)
+    for who, model in _askers(book, ops):
+        slots.update(book.rules.plan(who, model).slots)
         members.add(book.rules.keys.person(who))
     waiting = {key: hold for key, hold in book.holds.items() if hold.state == "waiting"}
     if any(book.balance(bound.counter, NOW).waiting for bound in slots):
@@ -154,18 +153,20 @@ async def _line(connection: AsyncConnection, book: LedgerSnapshot, ops: Sequence
             waiting.setdefault(hold.key, hold)
             book.holds.setdefault(hold.key, hold)
     names = {
-        balance_key(bound.counter, NOW) for hold in waiting.values() for bound in book.rules.plan(hold.requester).slots
+        balance_key(bound.counter, NOW)
+        for hold in waiting.values()
+        for bound in book.rules.plan(hold.requester, hold.model).slots
     } | {balance_key(book.rules.keys.personal(hold.requester)[0], NOW) for hold in waiting.values()}
     book.balances |= await rows.read_balances(connection, names - book.balances.keys())
     return list(waiting.values())
 
 
-def _askers(book: LedgerSnapshot, ops: Sequence[Op]) -> Iterable[Requester]:
+def _askers(book: LedgerSnapshot, ops: Sequence[Op]) -> Iterable[tuple[Requester, str]]:
     for op in ops:
         if isinstance(op, HoldOp):
-            yield op.request.requester
+            yield op.request.requester, op.request.model
         elif isinstance(op, AdmitOp) and op.key in book.holds:
-            yield book.holds[op.key].requester
+            yield book.holds[op.key].requester, book.holds[op.key].model
 
 
 def _finish(book: LedgerSnapshot, op: SettleOp | ReleaseOp | CorrectOp | TouchOp) -> Answer:

@@ -24,11 +24,11 @@ from core.storage.ledger.unit_of_work import OPEN, Balance, Hold, HoldState, Led
 _MAX_NAME = 100
 
 
-def plans(book: LedgerSnapshot, who: Requester) -> tuple[Plan, ...]:
+def plans(book: LedgerSnapshot, who: Requester, model: str | None) -> tuple[Plan, ...]:
     """The ways to pay, in the order in which they are tried: a sponsor of the channel, then the member."""
-    own = book.rules.plan(who)
+    own = book.rules.plan(who, model)
     sponsor = book.rules.sponsor(who, book.now)
-    return (own,) if sponsor is None else (book.rules.sponsored(who, sponsor), own)
+    return (own,) if sponsor is None else (book.rules.sponsored(who, sponsor, model), own)
 
 
 def place(book: LedgerSnapshot, request: HoldRequest, *, must_wait: bool) -> Hold:
@@ -47,7 +47,7 @@ def place(book: LedgerSnapshot, request: HoldRequest, *, must_wait: bool) -> Hol
 
 def _affordable(book: LedgerSnapshot, request: HoldRequest) -> Plan:
     """The first way to pay that has room; a sponsor's budget that does not suffice leaves it to the member's own."""
-    ways = plans(book, request.requester)
+    ways = plans(book, request.requester, request.model)
     for plan in ways:
         failing = [status for status in map(book.status, plan.bounds) if not _fits(status, request)]
         if not failing:
@@ -165,7 +165,7 @@ def left(book: LedgerSnapshot, hold: Hold) -> tuple[LimitStatus, ...]:
 
 def bounds_of(book: LedgerSnapshot, hold: Hold) -> tuple[Bound, ...]:
     """Money bounds of the plan that paid for this hold, under today's rules."""
-    for plan in plans(book, hold.requester):
+    for plan in plans(book, hold.requester, hold.model):
         if plan.sponsor_id == hold.sponsor_id:
             return plan.bounds
-    return book.rules.plan(hold.requester).bounds
+    return book.rules.plan(hold.requester, hold.model).bounds

@@ -39,6 +39,7 @@ class SqlRules:
             "scope_id": rule.id,
             "measure": rule.measure.value,
             "window": rule.window.value,
+            "model": rule.model,
         }
 
         async def work(connection: AsyncConnection) -> None:
@@ -47,7 +48,8 @@ class SqlRules:
             if rule.amount is not None:
                 stamp = {"amount": rule.amount, "set_by": actor.user_id, "set_at": self._ledger.clock.now()}
                 await connection.execute(insert(t.limits).values(**key, **stamp))
-            subject = " ".join((rule.kind, rule.id, rule.measure, rule.window)).replace("  ", " ")
+            of_model = f"model={rule.model}" if rule.model else ""
+            subject = " ".join(filter(None, (rule.kind, rule.id, rule.measure, rule.window, of_model)))
             await self._note(connection, actor, "limit", subject, old, rule.amount)
 
         await self._write(work)
@@ -165,7 +167,7 @@ class SqlRules:
         async def work(connection: AsyncConnection) -> Sequence[Rule]:
             c = t.limits.c
             query = select(t.limits).where(c.platform == platform, c.workspace_id == workspace_id)
-            rows = await connection.execute(query.order_by(c.scope, c.scope_id, c.measure, c.window))
+            rows = await connection.execute(query.order_by(c.scope, c.scope_id, c.measure, c.window, c.model))
             return [rule_of(row) for row in rows]
 
         return await self._ledger.database.read(work)

@@ -71,23 +71,23 @@ class Rules:
         found = self.sponsors.get((who.platform, who.workspace_id, who.channel_id), ())
         return min((one for one in found if one.pays(now)), key=lambda one: one.ends_at, default=None)
 
-    def plan(self, who: Requester) -> Plan:
-        """What applies when the requester pays out of their own limits."""
-        identity = (who.platform, who.workspace_id, who.channel_id, who.user_id, who.role_ids)
+    def plan(self, who: Requester, model: str | None = None) -> Plan:
+        """What applies to a job of this model (None: of any) when the requester pays out of their own limits."""
+        identity = (who.platform, who.workspace_id, who.channel_id, who.user_id, who.role_ids, model)
         plan = self._plans.get(identity)
         if plan is None:
             if len(self._plans) >= _MAX_CACHED_PLANS:
                 self._plans.clear()
-            plan = self._plans[identity] = self._plan(who)
+            plan = self._plans[identity] = self._plan(who, model)
         return plan
 
-    def sponsored(self, who: Requester, sponsor: Sponsor) -> Plan:
+    def sponsored(self, who: Requester, sponsor: Sponsor, model: str | None = None) -> Plan:
         """What applies when a sponsor pays: everything but the member's default daily money, and the budget.
 
         Every counter of the person moves as well, so that no rule by person is lifted; what the sponsor paid is
         counted apart, for the default daily money is not used up by it.
         """
-        own = self.plan(who)
+        own = self.plan(who, model)
         scope = Scope(ScopeKind.CHANNEL, sponsor.platform, sponsor.workspace_id, sponsor.channel_id)
         budget = Limit(scope, Measure.USD, Window.TOTAL, sponsor.amount_nanousd, "sponsor")
         counter = sponsor_key(sponsor.id)
@@ -102,12 +102,14 @@ class Rules:
 
     def _bound(self, limit: Limit) -> Bound:
         counter = self.keys.of(limit.scope)
+        if limit.model:
+            counter = f"m:{limit.model}:{counter}"
         return Bound(limit, counter, minus=sponsored_key(counter) if _is_default_money(limit) else "")
 
-    def _plan(self, who: Requester) -> Plan:
-        bounds = [self._bound(limit) for limit in self.book.limits_for(who)]
+    def _plan(self, who: Requester, model: str | None) -> Plan:
+        bounds = [self._bound(one) for one in self.book.limits_for(who) if model is None or one.counts(model)]
         counters = [*self.keys.shared(who), *self.keys.personal(who)]
-        # A role's pot counts the jobs that it limits, not everything its members do elsewhere.
+        # A role's pot, and a model's, counts the jobs that it limits, not everything its members do elsewhere.
         pots = dict.fromkeys(bound.counter for bound in bounds if bound.counter not in counters)
         return Plan(
             bounds=tuple(bound for bound in bounds if bound.limit.measure is not Measure.RUNNING),
@@ -146,6 +148,7 @@ def rule_of(row: Any) -> Rule:
         row.platform.removeprefix(OPERATORS),
         row.workspace_id,
         row.scope_id,
+        model=row.model,
     )
 
 

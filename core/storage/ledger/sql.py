@@ -105,15 +105,15 @@ class SqlLedger:
         """What was held and charged for these jobs."""
         return await self.database.read(lambda connection: rows.read_holds(connection, keys))
 
-    async def statuses(self, requester: Requester) -> tuple[LimitStatus, ...]:
-        """Every limit that applies to this person here, with use and holds; narrowest first."""
+    async def statuses(self, requester: Requester, model: str | None = None) -> tuple[LimitStatus, ...]:
+        """Every limit that applies to this person here (and to jobs of this model), with use; narrowest first."""
         if self.settings.play_money:
             return ()
         await self.keys()
 
         async def look(connection: AsyncConnection) -> tuple[LimitStatus, ...]:
             book = self._book(await self.rules(connection))
-            plans = decide.plans(book, requester)
+            plans = decide.plans(book, requester, model)
             bounds = [bound for plan in plans for bound in _bounds(plan)]
             book.balances = await rows.read_balances(connection, {key for b in bounds for key in book.rows_of(b)})
             paying = next((p for p in plans if p.sponsor_id and book.status(p.bounds[0]).left > 0), plans[-1])
