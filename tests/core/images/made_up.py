@@ -168,8 +168,20 @@ def _tiffs() -> Iterator[tuple[str, Made]]:
         yield f"min-is-white-{kind}.tif", (_tiff(inverted, photometric="miniswhite"), rgba(_GREY))
     for name, options in (("tiled", {"tile": (16, 16)}), ("large", {"bigtiff": True}), ("strips", {"rowsperstrip": 7})):
         yield f"{name}.tif", (_tiff(np.asarray(_SCENE), **options), None)
-    planes = np.ascontiguousarray(np.asarray(_SCENE).transpose(2, 0, 1))
-    yield "planes.tif", (_tiff(planes, planarconfig="separate"), None)
+    for kind, top in (("u1", 255), ("u2", 65535), ("f8", 1.0)):
+        planes = np.ascontiguousarray((_UNIT * top).astype(kind).transpose(2, 0, 1))
+        for large in (False, True):
+            for tile in (None, (32, 32)):
+                name = f"planes-{kind}{'-large' if large else ''}{'-tiles' if tile else ''}.tif"
+                data = _tiff(planes, planarconfig="separate", bigtiff=large, tile=tile, compression="zlib")
+                yield name, (data, rgba(_RGB))
+    for order in "<>":
+        yield f"tiles-f8-{order == '>'}.tif", (_tiff(_UNIT.astype(f"{order}f8"), tile=(32, 16)), rgba(_RGB))
+    idle = np.dstack([np.asarray(_SCENE), np.zeros((64, 96, 2), np.uint8)])
+    for count in (1, 2):
+        yield f"idle-{count}.tif", (_tiff(idle[:, :, : 3 + count], extrasamples=["unspecified"] * count), rgba(_RGB))
+    inks = np.asarray(_SCENE.convert("CMYK"))
+    yield "ink-f4.tif", (_tiff((inks / 255).astype("f4"), photometric="separated"), rgba(_RGB))
     clear = np.asarray(pictures.see_through())
     lit = clear.copy()
     lit[:, :, :3] = (clear[:, :, :3] * (clear[:, :, 3:] / 255)).round()
@@ -195,6 +207,19 @@ def _odd_tiffs() -> Iterator[tuple[str, Made]]:
             data = _packed(numbers.reshape(64, -1), bits)
             shown = rgba(numbers * 255.0 / (2**bits - 1))
             yield f"{name}-{bits}-bits.tif", (_raw_tiff(data, 2 if samples == 3 else 1, bits, samples), shown)
+    for name, values, photometric, samples in (("rgb", _UNIT, 2, 3), ("grey", _GREY / 255, 1, 1)):
+        whole = np.round(values * (2**24 - 1)).astype("<u4").view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
+        yield f"{name}-24-bits.tif", (_raw_tiff(whole, photometric, 24, samples), rgba(values * 255))
+        small = (339, 3, (3,) * samples)
+        yield (
+            f"{name}-f3.tif",
+            (_raw_tiff(_floats_of_24_bits(values), photometric, 24, samples, small), rgba(values * 255)),
+        )
+    ten = np.round(_UNIT * 1023).astype(int)
+    planes = [_packed(ten[:, :, i], 10) for i in range(3)]
+    at = tuple(8 + i * len(planes[0]) for i in range(3))
+    layout = ((273, 4, at), (279, 4, (len(planes[0]),) * 3), (284, 3, (2,)))
+    yield "planes-10-bits.tif", (_raw_tiff(b"".join(planes), 2, 10, 3, *layout), rgba(ten * 255 / 1023))
     ycc = np.asarray(_SCENE.convert("YCbCr"))
     whole = ycc.tobytes()
     yield "ycbcr.tif", (_raw_tiff(whole, 6, 8, 3, (530, 3, (1, 1))), rgba(_RGB))
@@ -221,6 +246,13 @@ def _packed(numbers: Pixels, bits: int) -> bytes:
     return np.packbits(spread.astype(np.uint8).reshape(len(numbers), -1), axis=1).tobytes()
 
 
+def _floats_of_24_bits(values: Pixels) -> bytes:
+    """Rounded down: sign, 7 bits of exponent and 16 of mantissa."""
+    bits = values.astype("<f4").view("<u4").astype(np.int64)
+    small = np.where(values > 0, ((bits >> 23) - 127 + 63 << 16) | (bits & 0x7FFFFF) >> 7, 0)
+    return small.astype("<u4").view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
+
+
 def _raw_tiff(
     data: bytes,
     photometric: int,
@@ -233,8 +265,9 @@ def _raw_tiff(
     size = len(data) + (len(data) & 1)
     entries = [
         (256, 4, (96,)), (257, 4, (64,)), (258, 3, (bits,) * samples), (259, 3, (compression,)),
-        (262, 3, (photometric,)), (273, 4, (8,)), (277, 3, (samples,)), (278, 4, (64,)), (279, 4, (len(data),)), *more,
+        (262, 3, (photometric,)), (273, 4, (8,)), (277, 3, (samples,)), (278, 4, (64,)), (279, 4, (len(data),)),
     ]  # fmt: skip
+    entries = [entry for entry in entries if entry[0] not in {tag for tag, _, _ in more}] + list(more)
     table, extra, at = struct.pack("<H", len(entries)), b"", 8 + size + 2 + 12 * len(entries) + 4
     for tag, kind, values in sorted(entries):
         raw = struct.pack(f"<{len(values)}{'H' if kind == 3 else 'I'}", *values)

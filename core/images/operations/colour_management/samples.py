@@ -73,7 +73,8 @@ def to_srgb(image: Any, rendering: Rendering) -> Any:
     elif colours.format in _WHITES:
         span = rendering.white - rendering.black or 1.0
         scaled = ((colours - rendering.black) * (65535 / span) + 0.5).cast("ushort")
-        colours = scaled.copy(interpretation="grey16" if colours.bands < 3 else "rgb16")
+        deep = "grey16" if colours.bands < 3 else "rgb16"
+        colours = scaled.copy(interpretation="cmyk" if colours.interpretation == "cmyk" else deep)
     colours = _rgb(colours, rendering.profile)
     colours = colours if alpha is None else colours.bandjoin(alpha)
     if colours.get_typeof("icc-profile-data"):

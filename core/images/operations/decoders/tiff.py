@@ -1,152 +1,176 @@
 """TIFF: its first directory, and layouts that libvips refuses or takes for others.
 
-Samples of an odd number of bits, or of 64, are taken apart lazily: libtiff is told that each row is bytes, so that it
-undoes the compression, and the bytes are put together here.
+Samples of an odd number of bits, or of 24 or 64, are taken apart lazily: libtiff is told that each row is bytes, so
+that it undoes the compression, and the bytes are put together here. Planes that it cannot join are read one by one.
 """
 
 from __future__ import annotations
 
 import math
-import struct
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import pyvips
 
+from core.images.operations.decoders import tiff_directory
 from core.images.operations.decoders.pillow import load_by_pillow
+from core.images.operations.decoders.tiff_directory import Directory
 from core.images.operations.refusals import Refused, from_codec
 
-_BY_LIBVIPS: Final = {1, 2, 3, 4, 5, 7, 8, 32771, 32773, 32809, 32895, 32908, 32909, 32946, 34661, 34676, 34677, 34887}
+_BY_LIBVIPS: Final = {
+    1, 2, 3, 4, 5, 7, 8, 32771, 32773, 32809, 32895, 32908, 32909, 32946, 34661, 34676, 34677, 34887, 50001,
+}  # fmt: skip
 """Compressions (tag 259) that libvips' wheel knows."""
 
 _OTHER_COMPRESSIONS: Final = {
-    6: "old-style JPEG", 34925: "LZMA", 50000: "Zstandard", 50001: "WebP", 33003: "JPEG 2000", 33005: "JPEG 2000",
+    6: "old-style JPEG", 34925: "LZMA", 50000: "Zstandard", 33003: "JPEG 2000", 33005: "JPEG 2000",
     34712: "JPEG 2000", 50002: "JPEG XL", 52546: "JPEG XL",
 }  # fmt: skip
 """What people call the others; some of them Pillow reads."""
 
-_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES = 256, 257, 258, 259, 262, 277
+_WIDTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES = 256, 258, 259, 262, 277
+_STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES = 273, 279, 324, 325
 _PLANAR, _PREDICTOR, _TILE_WIDTH, _EXTRA, _FORMAT, _SUBSAMPLING = 284, 317, 322, 338, 339, 530
-_FIELD_BYTES: Final = {1: 1, 3: 2, 4: 4}
-_INVERTED, _YCBCR, _LAB = 0, 6, 8
-_FLOAT: Final = 3
+_INVERTED, _GREY, _RGB, _PALETTE, _MASK, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 4, 5, 6, 8
+_COLOURS: Final = {_INVERTED: 1, _GREY: 1, _RGB: 3, _CMYK: 4}
+_UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
+_SEPARATE: Final = 2
+_NOTHING: Final = (0, 1 << 32)
+"""No part of a list."""
+
 MIN_IS_WHITE: Final = "min-is-white"
 """A field of ours on images whose least sample is the brightest."""
 
-_MAX_ENTRIES: Final = 4096
 _ROWS: Final = 16
-
-Entries = Mapping[int, tuple[int, tuple[int, ...]]]
-"""By tag: where the entry stands in the file, and its whole numbers."""
+_MAX_PLANES: Final = 8
 
 
 def load(path: Path, *, stream: bool) -> Any:
     """The first page. Raises Refused, naming what cannot be read."""
-    entries = _entries(path)
-    compression = _one(entries, _COMPRESSION)
+    file = tiff_directory.read(path)
+    compression = file.one(_COMPRESSION)
     if compression not in _BY_LIBVIPS:
         name = _OTHER_COMPRESSIONS.get(compression, f"compression {compression}")
         return load_by_pillow(path, f"tiff ({name})")
-    photometric, bits = _one(entries, _PHOTOMETRIC), _one(entries, _BITS)
-    whole_chroma = entries.get(_SUBSAMPLING, (0, (2, 2)))[1] == (1, 1)
+    photometric, bits = file.one(_PHOTOMETRIC), file.one(_BITS)
+    whole_chroma = file.all(_SUBSAMPLING) == (1, 1)
     if (photometric == _YCBCR and compression != 7 and whole_chroma) or (photometric == _LAB and bits == 8):
         return load_by_pillow(path, "tiff (YCbCr)" if photometric == _YCBCR else "tiff (Lab)")
+    if photometric == _MASK or (photometric == _PALETTE and bits > 8):
+        raise Refused("unsupported_format", format=f"tiff (photometric {photometric}, {bits} bits)")
     try:
-        if bits == 64 or (bits % 8 and (bits not in (1, 2, 4) or _one(entries, _SAMPLES) > 1)):
-            image = _unpacked(path, entries, bits)
-        else:
-            image = pyvips.Image.tiffload(str(path), access="sequential" if stream else "random", fail_on="error")
+        return _coloured(_image(file, stream), file)
     except pyvips.Error as error:
         raise from_codec(error, f"tiff ({bits} bits)" if bits > 32 else "tiff") from error
+
+
+def _image(file: Directory, stream: bool) -> Any:
+    """The samples, side by side, whatever their layout."""
+    samples, tiled = file.one(_SAMPLES), _TILE_WIDTH in file
+    planes = samples if file.one(_PLANAR) == _SEPARATE else 1
+    if planes == 1 or not (tiled or _is_odd(file, 1)):
+        if not _is_odd(file, samples // planes):
+            access = "sequential" if stream else "random"
+            return pyvips.Image.tiffload(str(file.path), access=access, fail_on="error")
+        return _unpacked(file, samples)
+    if file.one(_PHOTOMETRIC) not in _COLOURS or planes > _MAX_PLANES:
+        raise Refused("unsupported_format", format=f"tiff ({planes} planes)")
+    read = [tiff_directory.read(_plane(file, i, planes)) for i in range(planes)]
+    bands = [_unpacked(f, 1) if _is_odd(f, 1) else pyvips.Image.tiffload(str(f.path), fail_on="error") for f in read]
+    return bands[0].bandjoin(bands[1:]).copy(interpretation="multiband")
+
+
+def _is_odd(file: Directory, samples: int) -> bool:
+    bits = file.one(_BITS)
+    return bits in (24, 64) or (bits % 8 != 0 and (bits not in (1, 2, 4) or samples > 1))
+
+
+def _plane(file: Directory, plane: int, planes: int) -> Path:
+    values = {_SAMPLES: 1, _PLANAR: 1, _PHOTOMETRIC: _GREY, _BITS: file.one(_BITS), _FORMAT: file.one(_FORMAT)}
+    parts = dict.fromkeys((_STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES), (plane, planes))
+    return file.copy(f"plane{plane}", values, {**parts, _EXTRA: _NOTHING})
+
+
+def _coloured(image: Any, file: Directory) -> Any:
+    """Told which colours the samples are, and without those that mean nothing."""
+    photometric = file.one(_PHOTOMETRIC)
+    colours = _COLOURS.get(photometric, image.bands)
+    if image.bands > colours and file.all(_EXTRA)[:1] == (0,):
+        image = image.extract_band(0, n=colours)
+    if photometric == _CMYK:
+        image = image.copy(interpretation="cmyk")
+    elif image.interpretation == "multiband":
+        names = ("b-w", "grey16") if colours == 1 else ("srgb", "rgb16")
+        image = image.copy(interpretation=names[image.format == "ushort"])
     if photometric == _INVERTED and image.format not in ("uchar", "ushort", "uint"):  # libvips inverts those
         image = image.copy()
         image.set_type(pyvips.GValue.gint_type, MIN_IS_WHITE, 1)
     return image
 
 
-def _one(entries: Entries, tag: int) -> int:
-    return entries.get(tag, (0, (1,)))[1][0]
-
-
-def _entries(path: Path) -> Entries:
-    """Of the first directory; nothing of a BigTIFF, nor of one that is broken."""
-    with path.open("rb") as file:
-        head = file.read(8)
-        order = "<" if head[:2] == b"II" else ">"
-        try:
-            magic, at = struct.unpack(f"{order}HI", head[2:])
-            if magic != 42:
-                return {}
-            file.seek(at)
-            [count] = struct.unpack(f"{order}H", file.read(2))
-            block = file.read(12 * min(count, _MAX_ENTRIES))
-            found = {}
-            for i in range(0, len(block) - 11, 12):
-                tag, kind, number = struct.unpack_from(f"{order}HHI", block, i)
-                size = _FIELD_BYTES.get(kind)
-                if size is None or not 0 < number <= 64:
-                    continue
-                raw = block[i + 8 : i + 8 + number * size]
-                if number * size > 4:
-                    file.seek(struct.unpack_from(f"{order}I", block, i + 8)[0])
-                    raw = file.read(number * size)
-                code = f"{order}{number}{ {1: 'B', 2: 'H', 4: 'I'}[size] }"
-                found[tag] = (at + 2 + i, struct.unpack(code, raw))
-        except struct.error:
-            return {}
-    return found
-
-
-def _unpacked(path: Path, entries: Entries, bits: int) -> Any:
-    samples, width = _one(entries, _SAMPLES), _one(entries, _WIDTH)
-    photometric, kind = _one(entries, _PHOTOMETRIC), _one(entries, _FORMAT)
-    strange = _TILE_WIDTH in entries or _one(entries, _PREDICTOR) != 1 or (_one(entries, _PLANAR) != 1 and samples > 1)
-    strange = strange or photometric not in (_INVERTED, 1, 2) or (bits < 64 and kind != 1) or bits > 64
-    if strange or len(set(entries.get(_BITS, (0, (1,)))[1])) > 1:
+def _unpacked(file: Directory, samples: int) -> Any:
+    bits, kind, width = file.one(_BITS), file.one(_FORMAT), file.one(_WIDTH)
+    photometric = file.one(_PHOTOMETRIC)
+    strange = file.one(_PREDICTOR) != 1 or photometric not in _COLOURS or bits > 64 or len(set(file.all(_BITS))) > 1
+    if strange or (bits not in (24, 64) and kind != _UNSIGNED) or (bits == 24 and kind == _SIGNED):
         raise Refused("unsupported_format", format=f"tiff ({bits} bits)")
-    rows = _as_bytes(path, entries, math.ceil(width * samples * bits / 8))
-    image = _of_64_bits(rows, path, kind) if bits == 64 else _of_odd_bits(rows, bits)
+    rows = _as_bytes(file, samples * bits)
+    if bits == 64:
+        image = _of_64_bits(rows, file)
+    elif kind == _FLOAT:
+        image = _of_24_bit_floats(_in_order(rows.bandfold(factor=3), file))
+    else:
+        image = _of_odd_bits(rows, bits, file)
     image = image.crop(0, 0, width * samples, image.height)
     if samples > 1:
         image = image.bandfold(factor=samples)
-    if photometric == _INVERTED and bits < 64:  # of more bits it is for the loader to say
+    if photometric == _INVERTED and image.format == "ushort":  # of other kinds it is for the loader to say
         image = (65535 - image).cast("ushort")
-    deep = "rgb16" if samples > 2 else "grey16"
-    return image.copy(interpretation=deep if bits < 64 else "srgb" if samples > 2 else "b-w")
+    return image.copy(interpretation="multiband")
 
 
-def _as_bytes(path: Path, entries: Entries, row_bytes: int) -> Any:
+def _as_bytes(file: Directory, pixel_bits: int) -> Any:
     """The file with its rows told to be so many grey samples of 8 bits."""
-    data = bytearray(path.read_bytes())
-    order = "<" if data[:2] == b"II" else ">"
-    for tag, value in ((_WIDTH, row_bytes), (_BITS, 8), (_PHOTOMETRIC, 1), (_SAMPLES, 1), (_FORMAT, 1)):
-        if tag in entries:
-            struct.pack_into(f"{order}HHII", data, entries[tag][0], tag, 4, 1, value)
-    if _EXTRA in entries:
-        struct.pack_into(f"{order}H", data, entries[_EXTRA][0], 65_000)
-    return pyvips.Image.tiffload_buffer(bytes(data), fail_on="error")
+    width, tile_width = file.one(_WIDTH), file.one(_TILE_WIDTH, 0)
+    values = {_BITS: 8, _PHOTOMETRIC: _GREY, _SAMPLES: 1, _FORMAT: _UNSIGNED}
+    if tile_width:  # of a multiple of 16 pixels, so that they end with a byte
+        values[_TILE_WIDTH] = tile_width * pixel_bits // 8
+        width = math.ceil(width / tile_width) * tile_width
+    values[_WIDTH] = math.ceil(width * pixel_bits / 8)
+    return pyvips.Image.tiffload(str(file.copy("bytes", values, {_EXTRA: _NOTHING})), fail_on="error")
 
 
-def _of_64_bits(rows: Any, path: Path, kind: int) -> Any:
+def _in_order(parts: Any, file: Directory) -> Any:
+    """Three bytes as bands, the highest first."""
+    return parts if file.order == ">" else parts[2].bandjoin([parts[1], parts[0]])
+
+
+def _of_64_bits(rows: Any, file: Directory) -> Any:
     """Floats as they are; of whole numbers the upper half."""
-    with path.open("rb") as file:
-        swapped = file.read(2) == b"MM"
+    swapped, kind = file.order == ">", file.one(_FORMAT)
     parts = rows.bandfold(factor=8)
     if kind == _FLOAT:
         numbers = parts.copy(bands=1, format="double", interpretation="b-w")
     else:
         upper = parts.extract_band(0 if swapped else 4, n=4)
-        numbers = upper.copy(bands=1, format="int" if kind == 2 else "uint", interpretation="b-w")
+        numbers = upper.copy(bands=1, format="int" if kind == _SIGNED else "uint", interpretation="b-w")
     return numbers.byteswap() if swapped else numbers
 
 
-def _of_odd_bits(rows: Any, bits: int) -> Any:
+def _of_24_bit_floats(parts: Any) -> Any:
+    """A sign, 7 bits of exponent and 16 of mantissa (TIFF Technical Note 3)."""
+    exponent, mantissa = parts[0] & 127, parts[1] * 256.0 + parts[2]
+    size = (mantissa / 65536 + (exponent > 0).ifthenelse(1, 0)) * (exponent - 63.0).math2_const("wop", [2])
+    return (parts[0] > 127).ifthenelse(size * -1, size).cast("float")
+
+
+def _of_odd_bits(rows: Any, bits: int, file: Directory) -> Any:
     """Samples of 16 bits, side by side, of samples packed from the highest bit down."""
     group = math.lcm(bits, 8)
     group_bytes, count = group // 8, group // bits
     groups = math.ceil(rows.width / group_bytes)
     parts = rows.embed(0, 0, groups * group_bytes, rows.height).bandfold(factor=group_bytes)
+    parts = _in_order(parts, file) if bits == 24 else parts
     bands = []
     for first in range(0, group, bits):
         value: Any = 0
