@@ -306,6 +306,14 @@ def _bmps() -> Iterator[tuple[str, Made]]:
     words = (index.astype("<u2") * 257)[::-1]
     five = rgba(np.dstack([(words[::-1] >> s & 31) * (255 / 31) for s in (10, 5, 0)]))
     yield "16-bits.bmp", (pictures.bmp_of(16, words.tobytes()), five)
+    for name, masks in (("565", (0xF800, 0x7E0, 0x1F)), ("4444", (0xF00, 0xF0, 0xF, 0xF000))):
+        parts = [(words[::-1] & mask) * (255 / mask) for mask in masks]
+        shown = rgba(np.dstack(parts))
+        yield f"16-bits-{name}.bmp", (pictures.bmp_of(16, words.tobytes(), compression=3, masks=masks), shown)
+    ten = (index.astype("<u4") * 4)[::-1] * (1 << 20 | 1 << 10 | 1)
+    shown = rgba(np.dstack([index.astype(float) * 4 * (255 / 1023)] * 3))
+    masks = (0x3FF00000, 0xFFC00, 0x3FF)
+    yield "32-bits-10.bmp", (pictures.bmp_of(32, ten.tobytes(), compression=3, masks=masks), shown)
 
 
 def _moving() -> Iterator[tuple[str, Made]]:

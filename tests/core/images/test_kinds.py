@@ -6,7 +6,6 @@ import struct
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -50,32 +49,11 @@ async def test_a_png_whose_text_keyword_is_latin_1_is_read_also_as_a_result(
     assert (await image_service.preview(path, tmp_path / "small", max_side_px=40, max_bytes=9_000)).width_px == 40
 
 
-@pytest.mark.parametrize("stray", [b"\0\0", b"ab", b"\xff\xff", b"\xff\0", b"\xff\0ab"])
-async def test_a_jpeg_with_stray_bytes_between_segments_is_read(
-    stray: bytes, image_service: ImageService, tmp_path: Path
-) -> None:
-    data = pictures.encoded(pictures.scene(), "JPEG")
-    at = data.index(b"\xff\xdb")
-    _, written = await _prepared(image_service, tmp_path, data[:at] + stray + data[at:])
-    assert (pictures.pixels(written) == pictures.pixels(data)).all()
-
-
 async def test_a_file_that_only_begins_like_a_jpeg_is_still_refused(
     image_service: ImageService, tmp_path: Path
 ) -> None:
     with pytest.raises(errors.DamagedImage):
         await _prepared(image_service, tmp_path, b"\xff\xd8\xff" + b"nothing here " * 9_000)
-
-
-async def test_a_gif_frame_smaller_than_its_canvas_has_nothing_around_it(
-    image_service: ImageService, tmp_path: Path
-) -> None:
-    made, written = await _prepared(image_service, tmp_path, pictures.gif_with_small_frame())
-    assert (made.width_px, made.height_px, made.notes[0]) == (96, 64, "alpha_flattened")
-    shown = pictures.pixels(written)
-    assert (shown[:8] == 255).all()
-    inside = np.asarray(pictures.decoded(pictures.gif_with_small_frame()).convert("RGB")).astype(int)
-    assert (shown[8:40, 16:64] == inside[8:40, 16:64]).all()
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
@@ -86,44 +64,6 @@ def test_one_table_knows_each_kind_by_its_bytes(kind: str) -> None:
     assert media_type_of(b"%PDF-1.4") == "application/octet-stream"
     assert set(SUFFIXES) == set(MIME.values())
     assert Image.MIME[kind] in SUFFIXES
-
-
-_GREYS = bytes(channel for level in range(16) for channel in (level * 17, level * 17, level * 17, 0))
-
-
-def _bmps() -> dict[str, tuple[bytes, np.ndarray[Any, Any]]]:
-    """Each with the grey ramp, or the checks, that it shows."""
-    ramp = np.tile(np.arange(16) * 17, (16, 1))
-    checks = np.tile(np.array([0, 255] * 8), (16, 1))
-    nibbles = bytes(a << 4 | b for a, b in zip(range(0, 16, 2), range(1, 16, 2), strict=True))
-    run8 = b"".join(bytes((1, level)) for level in range(16)) + b"\0\0"
-    run4 = b"".join(bytes((2, a << 4 | (a + 1))) for a in range(0, 16, 2)) + b"\0\0"
-    wide = {
-        "555": (np.array([v >> 3 << 10 | v >> 3 << 5 | v >> 3 for v in ramp[0]], "<u2"), 0, ()),
-        "565": (np.array([v >> 3 << 11 | v >> 2 << 5 | v >> 3 for v in ramp[0]], "<u2"), 3, (0xF800, 0x7E0, 0x1F)),
-        "4444": (np.array([0xF000 | v >> 4 << 8 | v >> 4 << 4 | v >> 4 for v in ramp[0]], "<u2"), 3,
-                 (0xF00, 0xF0, 0xF, 0xF000)),
-        "10-10-10": (np.array([v * 1023 // 255 * (1 << 20 | 1 << 10 | 1) for v in ramp[0]], "<u4"), 3,
-                     (0x3FF00000, 0xFFC00, 0x3FF)),
-    }  # fmt: skip
-    found = {
-        "1": (pictures.bmp_of(1, b"\x55\x55\0\0" * 16, colours=_GREYS[:4] + _GREYS[-4:]), checks),
-        "4": (pictures.bmp_of(4, nibbles * 16, colours=_GREYS), ramp),
-        "8-rle": (pictures.bmp_of(8, run8 * 16 + b"\0\1", compression=1, colours=_GREYS), ramp),
-        "4-rle": (pictures.bmp_of(4, run4 * 16 + b"\0\1", compression=2, colours=_GREYS), ramp),
-    }
-    for name, (row, compression, masks) in wide.items():
-        bits = row.dtype.itemsize * 8
-        found[name] = (pictures.bmp_of(bits, row.tobytes() * 16, compression=compression, masks=masks), ramp)
-    return found
-
-
-@pytest.mark.parametrize("name", _bmps())
-async def test_a_bmp_of_every_depth_is_read(name: str, image_service: ImageService, tmp_path: Path) -> None:
-    data, wanted = _bmps()[name]
-    made, written = await _prepared(image_service, tmp_path, data)
-    assert made.notes == ("converted",)
-    assert np.abs(pictures.pixels(written)[:, :, 1] - wanted).max() <= 8
 
 
 async def test_the_alpha_of_a_bmp_hides_its_colours(image_service: ImageService, tmp_path: Path) -> None:
@@ -187,13 +127,6 @@ async def test_a_phones_heic_is_read(mode: str, image_service: ImageService, tmp
         assert off.mean() <= 1.5
 
 
-async def test_the_colours_of_a_heic_are_honoured(image_service: ImageService, tmp_path: Path) -> None:
-    icc = pictures.colour_profile("p3")
-    _, by_profile = await _prepared(image_service, tmp_path, pictures.heic(pictures.scene(), icc_profile=icc))
-    wanted = pictures.as_srgb(pictures.scene(), icc)
-    assert np.abs(pictures.pixels(by_profile) - wanted).mean() <= 1.5
-
-
 async def test_a_cut_heic_is_damaged(image_service: ImageService, tmp_path: Path) -> None:
     data = pictures.heic(pictures.scene())
     with pytest.raises(errors.DamagedImage):
@@ -209,16 +142,7 @@ async def test_where_the_decoder_is_missing_heic_is_named(monkeypatch: pytest.Mo
     assert (caught.value.code, caught.value.facts) == ("unsupported_format", {"format": "heic"})
 
 
-@pytest.mark.parametrize("compression", ["packbits", "tiff_lzw", "tiff_adobe_deflate", "jpeg", "zstd", "lzma", "lerc"])
-async def test_a_tiff_is_read_whatever_its_compression(
-    compression: str, image_service: ImageService, tmp_path: Path
-) -> None:
-    data = pictures.encoded(pictures.scene(), "TIFF", compression=compression)
-    _, written = await _prepared(image_service, tmp_path, data)
-    assert np.abs(pictures.pixels(written) - pictures.pixels(data)).mean() <= 1.5
-
-
-@pytest.mark.parametrize(("code", "name"), [(34712, "JPEG 2000"), (50001, "WebP"), (6, "old-style JPEG"), (777, "777")])
+@pytest.mark.parametrize(("code", "name"), [(34712, "JPEG 2000"), (50002, "JPEG XL"), (6, "old-style"), (777, "777")])
 async def test_a_tiff_compression_that_cannot_be_read_is_named(
     code: int, name: str, image_service: ImageService, tmp_path: Path
 ) -> None:
