@@ -136,17 +136,29 @@ def _kept_until(tools: Tools, job: Job) -> float:
 async def _fetch(tools: Tools, job: Job, made: Made) -> tuple[Result, tuple[int, int]]:
     """The finished file, and the size in which the model made it, which is what it bills."""
     part = tools.files.folder(job.id) / "result.part"
+    measuring: list[asyncio.Task[Similarity | None]] = []
+
+    async def fetch() -> StrippedResult:
+        await arrived()
+        # Beside the rest of the work on the file: nobody waits for it alone.
+        measuring.append(asyncio.create_task(_similarity(tools, job, part), name=f"similarity-{job.id}"))
+        return await tools.images.strip_result(part)
+
+    arrived = _arriving(tools, job, made, part)
     try:
-        found = await _patiently(tools, job, "file", _whole_file(tools, job, made, part))
+        found = await _patiently(tools, job, "file", fetch)
         notes, size_px = await _judge(tools, job, made, part, found), _size(found.facts)
-        similarity = await _similarity(tools, job, part)
         found = await like_its_source(tools, job, found)
+        similarity = await measuring[-1]
     except (ResultExpired, InputError, ModelFailed) as error:
         if job.receipt is None:
             await tools.store.update(job.id, receipt=await charge_unknown(tools, job))
         if isinstance(error, InputError):
             raise ModelFailed(kind="unreadable_result", billed=True) from error
         raise
+    finally:
+        for task in measuring:
+            task.cancel()
     facts = found.facts
     path = tools.files.result(job.id, facts.mime)
     await asyncio.to_thread(part.replace, path)
@@ -177,11 +189,11 @@ async def _similarity(tools: Tools, job: Job, path: Path) -> Similarity | None:
         return None
 
 
-def _whole_file(tools: Tools, job: Job, made: Made, part: Path) -> Callable[[], Awaitable[StrippedResult]]:
-    """One try to have the file on disk, whole and readable. Raises InputError for what is not."""
+def _arriving(tools: Tools, job: Job, made: Made, part: Path) -> Callable[[], Awaitable[None]]:
+    """One try to have the file on disk, in its whole length. Raises InputError for what is not."""
     short = 0
 
-    async def fetch() -> StrippedResult:
+    async def fetch() -> None:
         nonlocal short
         async with tools.fetch_slots:
             await tools.provider(job).fetch(made.image_url, part, max_bytes=max_result_bytes(job))
@@ -191,7 +203,6 @@ def _whole_file(tools: Tools, job: Job, made: Made, part: Path) -> Callable[[], 
         if made.file_bytes is not None and size_bytes < made.file_bytes and short < _UNREADABLE_TRIES - 1:
             short += 1  # the provider's own figure may be wrong: a picture that stays so short is believed at last
             raise DamagedImage
-        return await tools.images.strip_result(part)
 
     return fetch
 
