@@ -27,6 +27,7 @@ class Settings(BaseModel):
     max_input_pixels: int = Field(default=64_000_000, gt=0)
     min_input_side_px: int = Field(default=16, gt=0)
     max_output_side_px: int = Field(default=14_142, gt=0)
+    retention_days: int = Field(default=7, ge=1)
     max_output_pixels: int = Field(default=100_000_000, gt=0)
 
     @field_validator("web_token", "public_url", mode="before")

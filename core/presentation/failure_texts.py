@@ -108,7 +108,7 @@ def _too_late(error: e.TooLate, locale: str) -> Notice:
     if error.state == "images_deleted":
         return Notice(tr("The images of this job have been deleted.", locale), tone="refusal")
     if error.state == "delivering":
-        return Notice(tr("It is too late for that: the picture is made and on its way to you.", locale), tone="refusal")
+        return Notice(tr("It is too late for that: the image is made and on its way to you.", locale), tone="refusal")
     return Notice(tr("This job has already finished.", locale), tone="refusal")
 
 

@@ -30,7 +30,7 @@ def button_label(button: Button, locale: str) -> str:
         "more_faithful": tr("More faithful", locale),
         "twice_more": tr("2× more", locale),
         "preview": tr("Preview", locale),
-        "whole": tr("Whole picture", locale),
+        "whole": tr("Whole image", locale),
         "compare": tr("Compare", locale),
         "details": tr("Details", locale),
         "delete": tr("Delete", locale),
@@ -67,7 +67,7 @@ def stage_text(progress: Progress, locale: str) -> str:
 def _awaiting(awaits: Awaited, until_at: float, locale: str) -> str:
     time = moment(until_at, locale)
     sentences: dict[Awaited, str] = {
-        "source": tr("Your picture can't be fetched at the moment. Trying again until {time}.", locale, time=time),
+        "source": tr("Your image can't be fetched at the moment. Trying again until {time}.", locale, time=time),
         "accept": tr(
             "The upscaling service takes nothing new at the moment. Trying again until {time}.", locale, time=time
         ),

@@ -87,7 +87,7 @@ def weekly(
 ) -> Notice:
     """The week's report for the alert channel. `members`: who used most, with the money."""
     facts = {"period": period_text(first, last, locale), "amount": cents(charged_nanousd, locale)}
-    what = trn("{period}: {n} picture for {amount}.", "{period}: {n} pictures for {amount}.", jobs, locale, **facts)
+    what = trn("{period}: {n} image for {amount}.", "{period}: {n} images for {amount}.", jobs, locale, **facts)
     most = ", ".join(f"{name} {cents(nanousd, locale)}" for name, nanousd in members)
     return Notice(what, advice=tr("Most: {members}.", locale, members=most) if most else "", tone="info")
 

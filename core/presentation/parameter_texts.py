@@ -73,6 +73,16 @@ def preset_meaning(name: str, locale: str) -> str:
     return meanings[name]
 
 
+def preset_name(name: str, locale: str) -> str:
+    """What a preset is called on a page's control."""
+    names = {
+        "faithful": tr("Faithful", locale),
+        "balanced": tr("Balanced", locale),
+        "creative": tr("Creative", locale),
+    }
+    return names[name]
+
+
 def preset_text(name: str, values: Mapping[str, object], locale: str) -> str:
     """`creative (creativity 0.6)`."""
     inner = ", ".join(f"{key} {value_text(value, locale)}" for key, value in values.items())

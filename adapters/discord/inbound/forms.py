@@ -9,12 +9,12 @@ from typing import Any
 import discord
 from discord import ui
 
-from adapters.discord.inbound.command_texts import words
 from adapters.discord.inbound.message_images import FoundImage
 from adapters.discord.views.markup import cut
 from core.domain.models import Models
 from core.domain.parameters.spec import PRESETS, SPECS
 from core.presentation import tr
+from core.presentation.labels.commands import command_text
 from core.presentation.parameter_texts import allowed_text, model_choice, parameter_hint, parameter_label, value_text
 
 PREFIX = "up1modal:"
@@ -40,7 +40,7 @@ class OptionsModal(ui.Modal):
             self.add_item(_models(locale, models))
         self.add_item(_rest(locale, models))
         private = ui.Checkbox[ui.Modal](custom_id="private")
-        self.add_item(_label(tr("Private", locale), private, words(locale)["private"]))
+        self.add_item(_label(tr("Private", locale), private, command_text("private", locale)))
 
 
 def _label(text: str, component: ui.Item[Any], description: str | None = None) -> ui.Label[ui.Modal]:
@@ -59,9 +59,9 @@ def _pictures(images: Sequence[FoundImage], locale: str, most: int) -> ui.Label[
 
 def _presets(locale: str) -> ui.Label[ui.Modal]:
     options = [discord.SelectOption(label=tr("My own defaults", locale), value=OWN_DEFAULTS, default=True)]
-    options += [discord.SelectOption(label=words(locale)[f"preset_{name}"], value=name) for name in PRESETS]
+    options += [discord.SelectOption(label=command_text(f"preset_{name}", locale), value=name) for name in PRESETS]
     select: ui.Select[ui.Modal] = ui.Select(custom_id="preset", options=options, required=False)
-    return _label(tr("Preset", locale), select, words(locale)["preset"])
+    return _label(tr("Preset", locale), select, command_text("preset", locale))
 
 
 def _models(locale: str, models: Models) -> ui.Label[ui.Modal]:

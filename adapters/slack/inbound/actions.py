@@ -164,7 +164,7 @@ async def _delete(ctx: HandlerContext, press: Press, actor: Requester) -> None:
     for file_id in dict.fromkeys([*files, *beside.get("files", ())]):
         shown += await _shares(ctx, team, file_id)
         await _tried(ctx, press, team, "files.delete", file=file_id)
-    said = passing(tr("Deleted: the picture and its original.", actor.locale))
+    said = passing(tr("Deleted: the image and its original.", actor.locale))
     for channel, ts in dict.fromkeys(shown):
         if await _tried(ctx, press, team, "chat.delete", channel=channel, ts=ts):
             continue

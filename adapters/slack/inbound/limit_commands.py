@@ -104,7 +104,7 @@ async def _sponsor(ctx: HandlerContext, where: Where, actor: Requester, words: s
     days = min(MAX_SPONSOR_DAYS, max(1, SPONSOR_DAYS if days_said is None else days_said))
     await ctx.service.limits.sponsor(actor, channel, amount, ctx.clock.now() + days * 86_400)
     said = tr(
-        "Pictures in that channel are now paid from its own budget: at most {amount}, for {days} days.",
+        "Images in that channel are now paid from its own budget: at most {amount}, for {days} days.",
         locale,
         amount=usd(amount, locale),
         days=days,

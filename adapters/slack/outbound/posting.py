@@ -156,7 +156,7 @@ class Poster:
         if because not in UNREACHABLE_PLACE:
             return place
         said = tr(
-            "I cannot post in this channel, so the picture comes to you as a direct message. "
+            "I cannot post in this channel, so the image comes to you as a direct message. "
             "Add me to the channel to have it here.",
             locale,
         )

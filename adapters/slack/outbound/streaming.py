@@ -197,7 +197,7 @@ def last_chunks(job: Job, shown: dict[str, str], *, good: bool, output: str) -> 
 
 def _done_title(stage: str, locale: str) -> str:
     titles = {
-        "preparing": tr("Read the picture", locale),
+        "preparing": tr("Read the image", locale),
         "waiting": tr("Waited for the model", locale),
         "upscaling": tr("Upscaled", locale),
         "delivering": tr("Delivered", locale),

@@ -87,7 +87,7 @@ def _features(slash: dict[str, Any]) -> dict[str, Any]:
                 "description": "Enlarge the picture in this message",
             },
             {
-                "name": "Upscale a picture",
+                "name": "Upscale an image",
                 "type": "global",
                 "callback_id": "upscale_open",
                 "description": "Choose a picture and how to enlarge it",

@@ -63,7 +63,7 @@ def form(
     return {
         "type": "modal",
         "callback_id": CALLBACK,
-        "title": b.plain(tr("Upscale a picture", locale), b.TITLE_MAX_CHARS),
+        "title": b.plain(tr("Upscale an image", locale), b.TITLE_MAX_CHARS),
         "submit": b.plain(tr("Upscale", locale), b.TITLE_MAX_CHARS),
         "close": b.plain(tr("Close", locale), b.TITLE_MAX_CHARS),
         "private_metadata": json.dumps(notes, separators=(",", ":")),
@@ -95,7 +95,7 @@ def _input(block_id: str, label: str, element: Block, *, hint: str = "", optiona
 def _handing_in(locale: str) -> list[Block]:
     field = {"type": "file_input", "filetypes": FILE_TYPES, "max_files": MAX_FILES}
     too_big = tr(
-        "Up to {n} pictures of 10 MB each. Larger ones: send them to me in a direct message, or mention me with them.",
+        "Up to {n} images of 10 MB each. Larger ones: send them to me in a direct message, or mention me with them.",
         locale,
         n=MAX_FILES,
     )
@@ -109,7 +109,7 @@ def _handing_in(locale: str) -> list[Block]:
 def _picking(files: Sequence[Mapping[str, Any]], locale: str) -> list[Block]:
     options = [{"text": b.plain(str(f.get("name") or f["id"]), 75), "value": str(f["id"])} for f in files[:10]]
     element = {"type": "checkboxes", "options": options, "initial_options": options}
-    return [_input(PICKED, tr("Which pictures?", locale), element, optional=False)]
+    return [_input(PICKED, tr("Which images?", locale), element, optional=False)]
 
 
 def _preset(locale: str, saved: Mapping[str, object]) -> Block:

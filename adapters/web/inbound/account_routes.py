@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import dataclasses
 import io
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -14,16 +16,28 @@ from adapters.web.inbound import request_body as intake
 from adapters.web.inbound import translate
 from adapters.web.inbound.job_routes import actor_of
 from adapters.web.outbound.image_routes import disposition
-from adapters.web.views.card import dollars, error_json, job_json, limit_json, parameters_json, quote_json
+from adapters.web.views.card import card_json, dollars, error_json, job_json, limit_json, parameters_json, quote_json
 from core.budgets.reports import UsageReport, UsageRow
 from core.domain.errors import InvalidParameters, ParameterProblem, UpscaleError
 from core.domain.job import Requester
 from core.domain.limits import LimitStatus, Measure, Window
-from core.domain.money import usd
+from core.domain.models import Models
 from core.domain.parameters.grammar import parse_request
+from core.domain.parameters.spec import Value
 from core.ports import AdapterContext
+from core.presentation import tr
+from core.presentation.card import Code, fill, lines
+from core.presentation.cards import account, budget
+from core.presentation.cards.notice import said
+from core.presentation.cards.queue import queue
+from core.presentation.formats import cents
 
 HISTORY_LIMIT = 50
+LIMIT_EXAMPLES = (
+    "/quota set everything day $20",
+    "/quota set workspace discord:1234 month $50",
+    "/quota pause channel slack:T1:C1",
+)
 
 
 class BudgetHandlers:
@@ -40,6 +54,7 @@ class BudgetHandlers:
             web.get("/api/usage", self.usage),
             web.get("/api/usage/chart.png", self.chart),
             web.get("/api/history", self.history),
+            web.get("/api/queue", self.queue),
             web.get("/api/limits", self.limits),
             web.post("/api/limits", self.set_limit),
             web.post("/api/pause", self.pause),
@@ -89,7 +104,9 @@ class BudgetHandlers:
         if request.query.get("format") == "csv":
             headers = {"Content-Disposition": disposition("attachment", f"usage-{report.first_day}.csv")}
             return web.Response(text=usage_csv(report), content_type="text/csv", headers=headers)
-        return web.json_response(usage_json(report, actor_of(request).locale))
+        actor = actor_of(request)
+        card = budget.usage(report, await self._service.limits.applying(actor), actor.locale)
+        return web.json_response({**usage_json(report, actor.locale), "card": card_json(card)})
 
     async def chart(self, request: web.Request) -> web.StreamResponse:
         """The report as a picture."""
@@ -118,7 +135,13 @@ class BudgetHandlers:
             )
             for job in jobs
         ]
-        return web.json_response({"jobs": shown})
+        return web.json_response({"jobs": shown, "card": card_json(account.history(jobs, actor.locale))})
+
+    async def queue(self, request: web.Request) -> web.StreamResponse:
+        """What runs and waits on every platform, as a card."""
+        actor = actor_of(request)
+        here = await self._service.queue(actor)
+        return web.json_response({"total": here.total, "card": card_json(queue(here.jobs, here.total, actor.locale))})
 
     async def limits(self, request: web.Request) -> web.StreamResponse:
         actor = actor_of(request)
@@ -135,17 +158,14 @@ class BudgetHandlers:
         after = await self._service.limits.set_limit(
             actor, words.scope, words.scope_id, words.measure, words.window, amount, words.model
         )
-        return self._limits(after, actor.locale)
+        return self._limits(after, actor.locale, tr("Changed.", actor.locale))
 
-    def _limits(self, statuses: Any, locale: str) -> web.Response:
-        listed: list[LimitStatus] = list(statuses)
-        return web.json_response(
-            {
-                "limits": [
-                    {**limit_json(status, locale), "words": translate.limit_address(status.limit)} for status in listed
-                ]
-            }
-        )
+    def _limits(self, statuses: Sequence[LimitStatus], locale: str, note: str = "") -> web.Response:
+        """The limits as a card, and each by itself, in the order of the card's facts."""
+        card = budget.limits(statuses, locale, note=(note,) if note else (), of_all=True)
+        how = lines(*(tr("For example: {command}", locale, command=line) for line in LIMIT_EXAMPLES))
+        listed = [{**limit_json(one), "words": translate.limit_address(one.limit)} for one in statuses]
+        return web.json_response({"limits": listed, "card": card_json(dataclasses.replace(card, small=how))})
 
     async def pause(self, request: web.Request) -> web.StreamResponse:
         """`{"paused": true}` stops new jobs; false lets them in again. With `"text": "workspace discord:1234"`, there
@@ -153,23 +173,28 @@ class BudgetHandlers:
         """
         values = await intake.json_body(request)
         paused = values.get("paused", True) is True
+        actor = actor_of(request)
         if text := str(values.get("text", ""))[:200].strip():
-            words, actor = translate.limit_of(text, needs_amount=False), actor_of(request)
+            words = translate.limit_of(text, needs_amount=False)
             amount = 0 if paused else None
             await self._service.limits.set_limit(actor, words.scope, words.scope_id, Measure.JOBS, Window.TOTAL, amount)
-            return web.json_response({"paused": paused})
-        await self._service.limits.pause(actor_of(request), paused)
-        return web.json_response({"paused": paused})
+        else:
+            await self._service.limits.pause(actor, paused)
+        locale = actor.locale
+        told = tr("New upscales are paused.", locale) if paused else tr("New upscales are on again.", locale)
+        return web.json_response({"paused": paused, "card": card_json(said(told))})
 
     async def defaults(self, request: web.Request) -> web.StreamResponse:
-        return web.json_response({"defaults": dict(await self._service.accounts.defaults(actor_of(request)))})
+        actor = actor_of(request)
+        return _defaults(await self._service.accounts.defaults(actor), self._service.models, actor.locale)
 
     async def set_defaults(self, request: web.Request) -> web.StreamResponse:
         """`{"text": "3x creativity=0.5"}`; an empty text clears."""
         values = translate.scalars(await intake.json_body(request))
         text = str(values.pop("text", ""))
-        saved = await self._service.accounts.set_defaults(actor_of(request), text, values)
-        return web.json_response({"defaults": dict(saved)})
+        actor = actor_of(request)
+        saved = await self._service.accounts.set_defaults(actor, text, values)
+        return _defaults(saved, self._service.models, actor.locale)
 
     async def export(self, request: web.Request) -> web.StreamResponse:
         path = await self._service.accounts.export(actor_of(request))
@@ -179,7 +204,16 @@ class BudgetHandlers:
         """`{"confirm": true}` deletes everything but anonymised money rows."""
         if (await intake.json_body(request)).get("confirm") is not True:
             raise InvalidParameters(problems=(ParameterProblem("confirm", "", "missing_value", "true"),))
-        return web.json_response({"erased": await self._service.accounts.erase(actor_of(request))})
+        actor = actor_of(request)
+        count = await self._service.accounts.erase(actor)
+        return web.json_response({"erased": count, "card": card_json(account.erased(count, actor.locale))})
+
+
+def _defaults(saved: Mapping[str, Value], models: Models, locale: str) -> web.Response:
+    how = fill(tr("Change them with {command}.", locale), command=Code("/settings save 3x creativity=0.5"))
+    return web.json_response(
+        {"defaults": dict(saved), "card": card_json(account.settings(saved, locale, models, how=(how,)))}
+    )
 
 
 def _number(request: web.Request, name: str) -> float | None:
@@ -215,8 +249,6 @@ def usage_json(report: UsageReport, locale: str) -> dict[str, Any]:
         "last_day": report.last_day,
         "charged_nanousd": report.charged_nanousd,
         "charged_usd": dollars(report.charged_nanousd),
-        "charged": usd(report.charged_nanousd, locale),
-        "held": usd(report.held_nanousd, locale),
         "held_nanousd": report.held_nanousd,
         "jobs": report.jobs,
         "megapixels": report.megapixels,
@@ -234,7 +266,7 @@ def _row_json(row: UsageRow, locale: str) -> dict[str, Any]:
         "label": row.label,
         "charged_nanousd": row.charged_nanousd,
         "charged_usd": dollars(row.charged_nanousd),
-        "charged": usd(row.charged_nanousd, locale),
+        "charged": cents(row.charged_nanousd, locale),
         "jobs": row.jobs,
         "megapixels": row.megapixels,
     }

@@ -10,11 +10,11 @@ from adapters.web.inbound import request_body as intake
 from adapters.web.inbound.job_routes import actor_of
 from adapters.web.views.card import Json
 from adapters.web.views.operator import budgets_json, job_row, place_json, spend_json
-from adapters.web.views.operator_texts import operator_texts
 from adapters.web.views.template import Template
 from core.domain.errors import InvalidParameters, ParameterProblem
 from core.domain.job import Job
 from core.ports import AdapterContext, Verdict
+from core.presentation.labels.page import page_labels
 
 RECENT_JOBS = 30
 
@@ -39,7 +39,7 @@ class OperatorHandlers:
     async def page(self, request: web.Request) -> web.StreamResponse:
         """The page; its script asks for the numbers."""
         locale = actor_of(request).locale
-        texts = operator_texts(locale)
+        texts = page_labels(locale)
         return self._page.respond(texts, locale, {"locale": locale.replace("_", "-"), "texts": texts})
 
     async def overview(self, request: web.Request) -> web.StreamResponse:
@@ -63,7 +63,7 @@ class OperatorHandlers:
             "budgets": budgets_json(list(limits), actor.locale),
             "open": {"total": here.total, "jobs": [self._row(job, actor.locale) for job in here.jobs]},
             "recent": [self._row(job, actor.locale) for job in recent if job.state.terminal],
-            "places": [place_json(known) for known in places],
+            "places": [place_json(known, actor.locale) for known in places],
         }
         return web.json_response(answer)
 
@@ -77,8 +77,9 @@ class OperatorHandlers:
         if verdict is None or self._guests is None:
             problem = ParameterProblem("verdict", wanted, "range", ", ".join(VERDICTS))
             raise InvalidParameters(problems=(problem,))
-        known = await self._guests.decide(actor_of(request), request.match_info["reference"][:40], verdict)
-        return web.json_response({"place": place_json(known)})
+        actor = actor_of(request)
+        known = await self._guests.decide(actor, request.match_info["reference"][:40], verdict)
+        return web.json_response({"place": place_json(known, actor.locale)})
 
 
 VERDICTS: tuple[Verdict, ...] = ("admit", "refuse", "revoke")

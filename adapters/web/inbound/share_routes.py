@@ -9,12 +9,12 @@ from aiohttp import web
 from adapters.web.inbound.job_routes import actor_of
 from adapters.web.outbound.image_routes import JobFiles
 from adapters.web.views.card import shared_json
-from adapters.web.views.page_texts import share_texts
 from adapters.web.views.template import Template
 from core.domain.errors import JobNotFound, ResultExpired
 from core.domain.job import Job
 from core.ports import AdapterContext
 from core.presentation import job_texts as sentences
+from core.presentation.labels.page import page_labels
 
 FILES = ("image", "preview", "source", "source-preview")
 ROBOTS = {"X-Robots-Tag": "noindex, nofollow", "Cache-Control": "private, max-age=60"}
@@ -40,7 +40,7 @@ class ShareHandlers:
     async def page(self, request: web.Request) -> web.StreamResponse:
         """The viewer with the result's size and caption, and what chats show of a link to it."""
         locale = actor_of(request).locale
-        texts = share_texts(locale)
+        texts = page_labels(locale)
         try:
             job = await self._job(request)
         except (JobNotFound, ResultExpired) as error:

@@ -24,7 +24,7 @@ from core.domain.parameters.grammar import parse_request
 from core.domain.parameters.spec import Parsed
 from core.domain.variations import CHANGES
 from core.ports import Change
-from core.presentation import LANGUAGES
+from core.presentation import LANGUAGES, tr
 
 PLATFORM = "web"
 USER_ID = "local"
@@ -115,12 +115,9 @@ def _weight(parameters: str) -> float:
 
 def requester(accept_language: str = "") -> Requester:
     """Whoever sits at the page: the one local person, who also runs the bot."""
+    locale = locale_of(accept_language)
     return Requester(
-        platform=PLATFORM,
-        user_id=USER_ID,
-        is_moderator=True,
-        is_operator=True,
-        locale=locale_of(accept_language),
+        PLATFORM, USER_ID, user_name=tr("the page", locale), is_moderator=True, is_operator=True, locale=locale
     )
 
 

@@ -7,28 +7,28 @@ seconds, money both as `…_nanousd` integers and, for reading, as `…_usd` num
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, assert_never
 
 from adapters.web.outbound.errors import field_of
 from core.domain import errors as e
 from core.domain.events import Cancelled, Failed, Finished, JobEvent, PriceAsked, Progressed
-from core.domain.job import InputFacts, Job, JobState, Progress, Quote, Receipt, Result
+from core.domain.job import Delivery, InputFacts, Job, JobState, Progress, Quote, Receipt, Result
 from core.domain.limits import LimitStatus
 from core.domain.media_types import saved_formats, suffix_for
 from core.domain.models import MODELS
-from core.domain.money import NANOUSD_PER_USD, usd
+from core.domain.money import NANOUSD_PER_USD
 from core.domain.parameters.spec import Parameters
 from core.ports import TILE_PX
-from core.presentation import Notice
+from core.presentation import Notice, tr
 from core.presentation import job_texts as sentences
-from core.presentation.card import Action
-from core.presentation.cards.details import repeat_words
-from core.presentation.cards.job import question_actions, repeat_actions
+from core.presentation.card import Card, lines
+from core.presentation.cards import job as cards
+from core.presentation.cards.details import comparison, details, repeat_words
+from core.presentation.cards.notice import notice_card
 from core.presentation.failure_texts import parameter_problem
-from core.presentation.formats import mb
-from core.presentation.limit_texts import amount, left_sentence, scope_name, window_name
-from core.presentation.parameter_texts import parameter_label, value_text, values_of
+from core.presentation.formats import cents
+from core.presentation.parameter_texts import model_name, values_of
 
 Json = dict[str, Any]
 
@@ -42,15 +42,40 @@ def is_large(size_bytes: int, width_px: int, height_px: int) -> bool:
     return size_bytes > _VIEW_MAX_BYTES or width_px * height_px > _VIEW_MAX_PX
 
 
-def _actions_json(actions: Sequence[Action]) -> list[Json]:
-    """Buttons that make a new job: `POST …/repeat` with `change` and `model`."""
-    return [{"label": one.label, "change": one.kind, "model": one.argument} for one in actions]
+def card_json(card: Any) -> Any:
+    """A card, or a part of one, as JSON: objects say by `is` what they are, and words stay plain strings."""
+    if isinstance(card, tuple):
+        return [card_json(part) for part in card]
+    if not dataclasses.is_dataclass(card):
+        return card
+    parts = {field.name: card_json(getattr(card, field.name)) for field in dataclasses.fields(card)}
+    return {"is": type(card).__name__.lower(), **parts}
+
+
+def _card_of(job: Job, locale: str, left: tuple[LimitStatus, ...], notice: Notice | None) -> Card:
+    """The card that every platform draws of a job in this state."""
+    if job.state is JobState.SUCCEEDED:
+        card = cards.result(job, left, Delivery("original"), locale)
+        ours = tuple(tuple(one for one in row if one.kind != "open_link") for row in card.rows)  # no provider's link
+        if not job.images_deleted:
+            return replace(card, rows=ours)
+        gone = lines(tr("Deleted: the image and its original.", locale))
+        return replace(card, pictures=(), caption="", paragraphs=(*card.paragraphs, *gone), rows=())
+    if job.state is JobState.AWAITING_CONFIRMATION and job.quote is not None:
+        return cards.asking(job, locale)
+    if job.state.terminal:
+        charged = sentences.charge_text(job.receipt, locale) if job.receipt else ""
+        return cards.failed(job, notice or Notice(sentences.cancelled_text(job, locale), charged, tone="info"), locale)
+    card = cards.working(job, job.progress or Progress("preparing"), locale)
+    if not job.cancel_requested_by or job.state is JobState.QUEUED:
+        return card
+    return replace(card, paragraphs=lines(sentences.cancel_pending_text(locale)), rows=())
 
 
 def job_json(
     job: Job, locale: str, *, left: tuple[LimitStatus, ...] = (), notice: Notice | None = None, play_money: bool = False
 ) -> Json:
-    """Everything the page shows of a job; `notice` is the sentence for `job.error`, made by the service."""
+    """Everything about a job; `card` is what the page draws, `notice` the service's sentence for `job.error`."""
     return {
         "job_id": job.id,
         "reference": job.reference,
@@ -64,40 +89,20 @@ def job_json(
         "confirm_by_at": job.confirm_by_at,
         "cancel_requested": bool(job.cancel_requested_by),
         "images_deleted": job.images_deleted,
+        "model": model_name(job.parameters.model, locale),
         "parameters": values_of(job),
-        "parameter_rows": [
-            [parameter_label(name, locale), value_text(value)] for name, value in values_of(job).items()
-        ],
         "line": f"/upscale {repeat_words(job)}",
         "inputs": _inputs_json(job),
         "input": input_json(job.input) if job.input else None,
         "quote": quote_json(job.quote, locale, play_money=play_money) if job.quote else None,
-        "start": next((action.label for action in question_actions(job, locale)), ""),
-        "choices": _actions_json(question_actions(job, locale)[1:-1]),
-        "repeats": _actions_json(repeat_actions(job, locale, prices=False)) if job.result else [],
         "progress": progress_json(job.progress, locale) if job.progress else None,
         "receipt": receipt_json(job.receipt, locale) if job.receipt else None,
-        "result": result_json(job, job.result) if job.result else None,
+        "result": result_json(job, job.result, locale) if job.result else None,
         "error": error_json(job.error, notice, locale) if job.error and notice else None,
-        "texts": _texts(job, locale, left),
+        "card": card_json(_card_of(job, locale, left, notice)),
+        "details": card_json(details(job, locale)) if job.result else None,
+        "comparison": card_json(comparison(job, locale)) if job.result else None,
     }
-
-
-def _texts(job: Job, locale: str, left: tuple[LimitStatus, ...]) -> Json:
-    """The ready sentences about a job, the same as on every platform."""
-    texts = {
-        "size": sentences.size_line(job, locale),
-        "parameters": sentences.parameters_line(job, locale),
-        "receipt": sentences.receipt_line(job, left, locale),
-        "notes": sentences.notes_text(job, locale),
-    }
-    if job.state is JobState.SUCCEEDED:
-        texts["alt"] = sentences.alt_text(job, locale, max_chars=1_000)
-    if job.state is JobState.CANCELLED:
-        texts["cancelled"] = sentences.cancelled_text(job, locale)
-    if job.cancel_requested_by and not job.state.terminal and job.state is not JobState.QUEUED:
-        texts["cancel_pending"] = sentences.cancel_pending_text(locale)
-    return texts
 
 
 def _inputs_json(job: Job) -> Json:
@@ -133,13 +138,11 @@ def quote_json(quote: Quote, locale: str, *, play_money: bool = False) -> Json:
         "unit_price_usd": dollars(quote.unit_price_nanousd),
         "estimate_nanousd": quote.estimate_nanousd,
         "estimate_usd": dollars(quote.estimate_nanousd),
-        "price": usd(quote.estimate_nanousd, locale),
+        "price": cents(quote.estimate_nanousd, locale),
         "needs_confirmation": quote.needs_confirmation,
         "play_money": play_money,
-        "left": [limit_json(status, locale) for status in quote.left],
-        "text": sentences.price_line(quote, locale),
+        "left": [limit_json(status) for status in quote.left],
         "ask": sentences.ask_text(quote, locale),
-        "confirm": sentences.confirm_label(quote, locale),
     }
 
 
@@ -161,8 +164,7 @@ def receipt_json(receipt: Receipt, locale: str) -> Json:
         "charged_usd": dollars(receipt.charged_nanousd),
         "estimate_nanousd": receipt.estimate_nanousd,
         "estimate_usd": dollars(receipt.estimate_nanousd),
-        "price": usd(receipt.charged_nanousd, locale),
-        "estimate_price": usd(receipt.estimate_nanousd, locale),
+        "price": cents(receipt.charged_nanousd, locale),
         "basis": receipt.basis,
         "units": float(receipt.units) if receipt.units is not None else None,
         "play_money": receipt.play_money,
@@ -175,13 +177,12 @@ def shared_json(job: Job, locale: str, base: str) -> Json:
     return {
         "name": "",
         "input": input_json(job.input) if job.input else None,
-        "result": result_json(job, job.result, base, "upscaled"),
-        "alt": sentences.alt_text(job, locale, max_chars=1_000),
+        "result": result_json(job, job.result, locale, base, "upscaled"),
         "about": sentences.parameters_line(job, locale),
     }
 
 
-def result_json(job: Job, result: Result, base: str = "", stem: str = "") -> Json:
+def result_json(job: Job, result: Result, locale: str, base: str = "", stem: str = "") -> Json:
     """The model's outputs under the model's own names; addresses are those of this page, or lie below `base`."""
     base = base or f"/api/jobs/{job.id}"
     small = not is_large(result.bytes, result.width_px, result.height_px)
@@ -199,6 +200,7 @@ def result_json(job: Job, result: Result, base: str = "", stem: str = "") -> Jso
         "seed": result.seed,
         "timings": {"inference": result.inference_s},
         "caption": result.caption,
+        "alt": sentences.alt_text(job, locale, max_chars=1_000),
         "repeat_of": result.repeat_of,
         "view_url": f"{base}/image" if small else f"{base}/preview",
         "tile_url": None if small else f"{base}/tile?of=result",
@@ -221,7 +223,7 @@ def file_name(job: Job, stem: str = "") -> str:
     return f"{safe}-{factor}{suffix_for(job.result.mime if job.result else 'image/png')}"
 
 
-def limit_json(status: LimitStatus, locale: str) -> Json:
+def limit_json(status: LimitStatus) -> Json:
     """One limit with what is left of it; amounts in the measure's own unit (nano-dollars for `usd`)."""
     limit = status.limit
     return {
@@ -235,12 +237,6 @@ def limit_json(status: LimitStatus, locale: str) -> Json:
         "left": status.left,
         "opens_at": status.opens_at,
         "source": limit.source,
-        "text": left_sentence(status, locale),
-        "scope_text": scope_name(limit.scope.kind, locale),
-        "window_text": window_name(limit.window, locale),
-        "amount_text": amount(limit.measure, limit.amount, locale),
-        "used_text": amount(limit.measure, status.used + status.held, locale),
-        "left_text": amount(limit.measure, status.left, locale),
     }
 
 
@@ -258,14 +254,11 @@ def error_json(error: e.UpscaleError, notice: Notice, locale: str, *, job_id: st
         "code": error.code,
         "message": notice.text,
         "fields": fields,
-        "what": notice.what,
+        "card": card_json(notice_card(notice, locale, job_id=job_id or "new")),
         "charged": notice.charged,
-        "advice": notice.advice,
         "reference": notice.reference,
-        "tone": notice.tone,
         "opens_at": notice.opens_at,
         "offers": [dataclasses.asdict(offer) for offer in notice.offers],
-        "problems": [dataclasses.asdict(p) for p in error.problems] if isinstance(error, e.InvalidParameters) else [],
         "job_id": job_id,
     }
 
@@ -290,7 +283,3 @@ def event_type(event: JobEvent) -> str:
 def dollars(nanousd: int) -> float:
     """For reading and plotting; sums belong to the integers."""
     return nanousd / NANOUSD_PER_USD
-
-
-def bytes_text(n_bytes: int, locale: str) -> str:
-    return mb(n_bytes, locale)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from adapters.web.views.card import Json, limit_json
+from adapters.web.views.card import Json, card_json
 from core.budgets.reports import UsageReport
 from core.domain.job import Job, JobState
 from core.domain.limits import LimitStatus, ScopeKind
-from core.domain.money import usd
 from core.ports import KnownPlace
 from core.presentation import Notice, tr
 from core.presentation import job_texts as sentences
+from core.presentation.cards.budget import limits
+from core.presentation.formats import cents
 
 MOST_MEMBERS = 10
 SHARED_SCOPES = (ScopeKind.EVERYTHING, ScopeKind.PLATFORM, ScopeKind.WORKSPACE)
@@ -25,9 +26,10 @@ def job_row(job: Job, locale: str, notice: Notice | None) -> Json:
         "place": ":".join(filter(None, (who.workspace_id, who.channel_id))),
         "who": who.user_name or who.user_id,
         "size": sentences.size_line(job, locale) or _asked_size(job),
-        "price": usd(money, locale) if money is not None else "",
+        "price": cents(money, locale) if money is not None else "",
         "charged": job.receipt is not None,
         "state": str(job.state),
+        "state_text": sentences.state_word(job, locale),
         "why": _why(job, locale, notice),
         "created_at": job.created_at,
         "can_cancel": not job.state.terminal and not job.cancel_requested_by and job.state is not JobState.DELIVERING,
@@ -54,14 +56,14 @@ def _why(job: Job, locale: str, notice: Notice | None) -> str:
 def spend_json(report: UsageReport, locale: str) -> Json:
     """A period's sum, with what is held for jobs under way."""
     return {
-        "charged": usd(report.charged_nanousd, locale),
-        "held": usd(report.held_nanousd, locale),
+        "charged": cents(report.charged_nanousd, locale),
+        "held": cents(report.held_nanousd, locale),
         "jobs": report.jobs,
         "members": [
             {
                 "name": row.label or row.key,
                 "key": row.key,
-                "charged": usd(row.charged_nanousd, locale),
+                "charged": cents(row.charged_nanousd, locale),
                 "jobs": row.jobs,
             }
             for row in report.members[:MOST_MEMBERS]
@@ -69,19 +71,21 @@ def spend_json(report: UsageReport, locale: str) -> Json:
     }
 
 
-def budgets_json(statuses: list[LimitStatus], locale: str) -> list[Json]:
-    """The budgets that many share, each with its share used."""
+def budgets_json(statuses: list[LimitStatus], locale: str) -> Json:
+    """The budgets that many share, each with its share used, as a card."""
     shared = [one for one in statuses if one.limit.scope.kind in SHARED_SCOPES]
-    return [limit_json(one, locale) for one in shared]
+    return {"card": card_json(limits(shared, locale, of_all=True))}
 
 
-def place_json(known: KnownPlace) -> Json:
+def place_json(known: KnownPlace, locale: str) -> Json:
     """A place that asked to be let in, or was decided on."""
+    states = {"asked": tr("asks to be let in", locale), "admitted": tr("let in", locale)}
     return {
         "reference": known.place.reference,
         "address": known.place.address,
         "name": known.name,
         "by": known.by,
         "state": known.state,
+        "state_text": states.get(known.state, tr("refused", locale)),
         "at": known.at,
     }

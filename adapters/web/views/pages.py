@@ -10,23 +10,38 @@ from adapters.web.connection.security import COOKIE, SESSION_S, Denied, Guard
 from adapters.web.inbound.job_routes import actor_of
 from adapters.web.inbound.request_body import form_fields
 from adapters.web.settings import Settings
-from adapters.web.views.card import bytes_text
-from adapters.web.views.page_texts import login_texts, page_texts
+from adapters.web.views.card import card_json
 from adapters.web.views.template import STATIC_DIR, Template
 from core.domain.models import Models
 from core.domain.money import usd
 from core.domain.parameters.spec import PRESETS, SPECS
 from core.ports import AdapterContext
-from core.presentation import tr
-from core.presentation.parameter_texts import model_choice, parameter_hint, parameter_label
+from core.presentation import language_of, tr
+from core.presentation.card import Card
+from core.presentation.cards.account import privacy
+from core.presentation.cards.help import help_card
+from core.presentation.formats import mb
+from core.presentation.labels.commands import command_text
+from core.presentation.labels.page import page_labels
+from core.presentation.parameter_texts import parameter_hint, parameter_label, preset_name
 
 MAX_JOBS_AT_ONCE = 20
+COMMANDS = (
+    ("/upscale 3x creativity=0.5", "upscale"),
+    ("/usage 2026-11", "usage"),
+    ("/history", "history"),
+    ("/settings save 3x", "settings"),
+    ("/privacy", "privacy"),
+    ("/quota", "quota_show"),
+    ("/queue", "queue_here"),
+)
 LIMITS = {"max_input_bytes", "max_input_pixels", "min_input_side_px", "max_output_side_px", "max_output_pixels"}
 
 _TYPES = {
     ".css": "text/css",
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
+    ".webp": "image/webp",
     ".webmanifest": "application/manifest+json",
 }
 
@@ -59,16 +74,18 @@ class PageHandlers:
     async def index(self, request: web.Request) -> web.StreamResponse:
         """The page, in the reader's language, with everything its scripts need to begin."""
         actor = actor_of(request)
-        texts = page_texts(actor.locale)
-        texts["hero_formats"] = texts["hero_formats"].replace(
-            "{size}", bytes_text(self._settings.max_input_bytes, actor.locale)
-        )
+        texts = page_labels(actor.locale)
+        size = mb(self._settings.max_input_bytes, actor.locale)
+        texts["hero_formats"] = texts["hero_formats"].replace("{size}", size)
         boot = {
             "locale": actor.locale.replace("_", "-"),
             "texts": texts,
             "controls": _controls(actor.locale),
             "models": _models(self._context.service.models, actor.locale),
             "presets": PRESETS,
+            "preset_names": {name: preset_name(name, actor.locale) for name in PRESETS},
+            "help": card_json(self._help(actor.locale)),
+            "privacy": card_json(privacy(actor.locale, keep_days=self._settings.retention_days)),
             "defaults": dict(await self._context.service.accounts.defaults(actor)),
             "play_money": self._context.service.play_money,
             "can_share": self._context.service.can_share,
@@ -79,6 +96,17 @@ class PageHandlers:
             "version": self._context.version,
         }
         return self._index.respond(texts, actor.locale, boot)
+
+    def _help(self, locale: str) -> Card:
+        service = self._context.service
+        return help_card(
+            locale,
+            [(line, command_text(key, locale)) for line, key in COMMANDS],
+            service.models,
+            confirm_above_nanousd=service.confirm_above_nanousd,
+            play_money=service.play_money,
+            ways=[tr("Keys: / jumps to the input, ? shows this, arrow keys move the slider, Esc closes.", locale)],
+        )
 
     async def login_page(self, request: web.Request) -> web.StreamResponse:
         """The form; straight on to the page where nothing is to be asked."""
@@ -119,7 +147,7 @@ class PageHandlers:
 
     def _login_form(self, request: web.Request, problem: str, status: int = 200) -> web.Response:
         locale = actor_of(request).locale
-        texts = login_texts(locale)
+        texts = page_labels(locale)
         texts["login_problem"] = texts.get(problem, "")
         response = self._login.respond(texts, locale)
         response.set_status(status)
@@ -132,7 +160,8 @@ class PageHandlers:
             raise web.HTTPNotFound
         response = web.FileResponse(path)
         response.content_type = _TYPES[path.suffix]
-        response.charset = "utf-8"
+        if path.suffix != ".webp":
+            response.charset = "utf-8"
         response.headers["Cache-Control"] = "no-cache"
         return response
 
@@ -154,7 +183,8 @@ def _models(models: Models, locale: str) -> list[dict[str, Any]]:
     return [
         {
             "id": model.id,
-            "label": model_choice(model.id, models, locale),
+            "name": model.name(language_of(locale)),
+            "about": model.about(language_of(locale)),
             "price": tr("{price} per MP", locale, price=usd(model.unit_price_nanousd, locale)),
             "inputs": {
                 name: {"low": each.low, "high": each.high, "default": each.default}

@@ -35,7 +35,7 @@ class Spec:
 SPECS: dict[str, Spec] = {
     spec.name: spec
     for spec in (
-        Spec("model", "choice", translatable("Model"), translatable("Which model enlarges the picture")),
+        Spec("model", "choice", translatable("Model"), translatable("Which model enlarges the image")),
         Spec(
             "factor",
             "float",
@@ -65,7 +65,7 @@ SPECS: dict[str, Spec] = {
             translatable("More take longer and may look finer"),
             ("num_inference_steps",),
         ),
-        Spec("seed", "int", translatable("Seed"), translatable("The same seed and values give the same picture again")),
+        Spec("seed", "int", translatable("Seed"), translatable("The same seed and values give the same image again")),
         Spec(
             "safety",
             "bool",

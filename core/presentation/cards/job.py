@@ -148,11 +148,11 @@ def _requester(job: Job, locale: str, told: bool) -> tuple[Line, ...]:
     return (fill(tr("For {member}", locale), member=Mention("user", who.user_id, who.user_name)),) if told else ()
 
 
-def repeat_actions(job: Job, locale: str, *, prices: bool = True) -> tuple[Action, ...]:
-    """Buttons that make a new image, each with its price, or only the dear one with it."""
-    same = job.quote.estimate_nanousd if job.quote is not None and prices else None
+def repeat_actions(job: Job, locale: str) -> tuple[Action, ...]:
+    """Buttons that make a new image, each with its price."""
+    same = job.quote.estimate_nanousd if job.quote is not None else None
     twice = None
-    if job.quote is not None and job.result is not None and prices:
+    if job.quote is not None and job.result is not None:
         twice = priced(job.result.width_px, job.result.height_px, 2.0, job.quote.unit_price_nanousd).estimate_nanousd
     again = Action("again", with_price(button_label("again", locale), same, locale), job.id, style="primary")
     creative = Action("more_creative", with_price(button_label("more_creative", locale), same, locale), job.id)

@@ -195,4 +195,4 @@ async def test_a_cancel_while_the_picture_is_delivered_is_answered_truthfully(bo
     bot.core.cancel = too_late  # type: ignore[method-assign]
     said = await (await bot.discord.click(message, "Cancel")).answer()
     assert said.ephemeral
-    assert "the picture is made and on its way" in said.text
+    assert "the image is made and on its way" in said.text

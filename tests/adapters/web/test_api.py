@@ -178,7 +178,7 @@ async def test_the_same_idempotency_key_is_the_same_job(page_site: Site, http: H
 async def test_a_dear_job_waits_for_its_price_to_be_confirmed(page_site: Site, http: Http) -> None:
     status, job = await start(http, page_site, form(png(1600, 1200), text="4x"))
     assert (status, job["state"]) == (202, "awaiting_confirmation")
-    assert "$3.10" in job["quote"]["confirm"]
+    assert "$3.10" in job["card"]["rows"][0][0]["label"]
     async with http.post(f"{page_site.url}/api/jobs/{job['job_id']}/confirm") as answer:
         assert answer.status == 200
     done = await finished(http, page_site, job["job_id"])
@@ -319,7 +319,7 @@ async def test_usage_is_told_in_json_csv_and_as_a_chart(page_site: Site, http: H
 async def test_limits_are_shown_set_cleared_and_new_jobs_paused(page_site: Site, http: Http) -> None:
     url = f"{page_site.url}/api/limits"
     async with http.get(url) as answer:
-        assert (await answer.json())["limits"][0]["left_text"] == "$5.00"
+        assert (await answer.json())["limits"][0]["left"] == 5_000_000_000
     async with http.post(url, json={"text": "everything month 500 mp"}) as answer:
         limits = (await answer.json())["limits"]
     assert [(row["measure"], row["window"], row["amount"]) for row in limits][1] == ("megapixels", "month", 500)

@@ -66,7 +66,7 @@ async def test_a_link_pasted_anywhere_goes_into_the_line(bot: Bot, browser: Brow
     seen = await visit(browser, bot.url)
     await seen.page.evaluate(PASTE, "https://pictures.example/a.png")
     await expect(seen.page.locator("#line")).to_have_value("/upscale https://pictures.example/a.png")
-    await expect(seen.page.locator("#quote")).to_contain_text("once the picture has been read")
+    await expect(seen.page.locator("#quote")).to_contain_text("once the image has been read")
     await seen.page.evaluate(PASTE, "just words")
     await expect(seen.page.locator("#line")).to_have_value("/upscale https://pictures.example/a.png")
     seen.assert_clean()

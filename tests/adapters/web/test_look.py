@@ -38,7 +38,7 @@ async def fill_with_everything(page: Page, tmp_path: Path) -> None:
     done = page.locator(".card[data-state=succeeded]")
     more = done.get_by_role("button", name="More", exact=True)
     if await more.is_visible():
-        assert await done.locator(".actions > :visible").count() <= 4
+        assert await done.locator(".actions > :visible").count() <= (4 if page.viewport_size["width"] < 620 else 9)  # type: ignore[index]
         await more.click()
     await done.get_by_role("button", name="Details").click()
     await done.get_by_role("button", name="Compare").click()
@@ -72,7 +72,7 @@ async def test_names_contrast_and_width_are_right_everywhere(
 async def test_everything_can_be_done_with_the_keyboard_alone(
     page_site: Site, browser: Browser, tmp_path: Path
 ) -> None:
-    seen = await visit(browser, page_site.url)
+    seen = await visit(browser, page_site.url, width=1700)
     page = seen.page
     await page.keyboard.press("/")
     await expect(page.locator("#line")).to_be_focused()
@@ -87,10 +87,10 @@ async def test_everything_can_be_done_with_the_keyboard_alone(
         "Details",
         "Copy image",
         "Save as …",
-        "2× more",
-        "More creative",
+        "2× more · $0.10",
+        "More creative · $0.10",
         "Compare",
-        "Again",
+        "Again · $0.10",
         "Download",
     ]
     for _ in range(3):
@@ -144,7 +144,7 @@ async def test_progress_is_told_to_screen_readers(page_site: Site, browser: Brow
     await expect(seen.page.locator("#announcer")).to_have_text("one.png added.")
     await seen.page.fill("#line", "2x")
     await seen.page.press("#line", "Enter")
-    await expect(seen.page.locator("#announcer")).to_contain_text("Done: 120×80 → 240×160")
+    await expect(seen.page.locator("#announcer")).to_contain_text("120×80 → 240×160")
     assert any("one.png added." in text for text in told)
     await seen.context.close()
 

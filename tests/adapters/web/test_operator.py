@@ -40,12 +40,12 @@ async def test_the_operator_sees_jobs_reasons_and_money_and_pauses(
     page = seen.page
     await expect(page.locator("#tiles")).to_contain_text("$0.10")
     await expect(page.locator("#tiles")).to_contain_text("database: ok")
-    await expect(page.locator(f"#recent tr[data-job='{done}']")).to_contain_text("Done")
+    await expect(page.locator(f"#recent tr[data-job='{done}']")).to_contain_text("done")
     await expect(page.locator("#recent tr[data-state=refused]")).to_contain_text("damaged")
     waits = page.locator(f"#open tr[data-job='{asking}']")
     await expect(waits).to_contain_text("Waits for agreement to the price")
     await waits.get_by_role("button").click()
-    await expect(page.locator(f"#recent tr[data-job='{asking}']")).to_contain_text("Cancelled")
+    await expect(page.locator(f"#recent tr[data-job='{asking}']")).to_contain_text("cancelled")
     await expect(page.locator("#members")).to_contain_text("$0.10")
     for width in (1440, 390):
         await page.set_viewport_size({"width": width, "height": 900})

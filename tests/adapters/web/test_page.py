@@ -61,9 +61,9 @@ async def send(page: Page) -> None:
 
 async def test_an_empty_page_explains_itself(opened: tuple[Site, Visit]) -> None:
     page = opened[1].page
-    await expect(page.get_by_role("heading", name="Make a picture larger.")).to_be_visible()
-    await expect(page.get_by_role("button", name="Choose pictures")).to_be_visible()
-    await expect(page.get_by_text("Play money", exact=True)).to_be_visible()
+    await expect(page.get_by_role("heading", name="Make an image larger.")).to_be_visible()
+    await expect(page.get_by_role("button", name="Choose images")).to_be_visible()
+    await expect(page.locator(".top").get_by_text("Play money", exact=True)).to_be_visible()
 
 
 @pytest.mark.parametrize("way", ["drop", "paste", "choose"])
@@ -77,7 +77,7 @@ async def test_a_picture_handed_in_comes_back_twice_as_large(
         await page.evaluate(DROP, ["photo.png", base64.b64encode(png()).decode(), way])
     await expect(page.locator("#tray li")).to_contain_text("120×80")
     await expect(page.locator("#quote")).to_contain_text("120×80 → 240×160 · 1 MP · $0.10")
-    await expect(page.locator("#quote")).to_contain_text("play money")
+    await expect(page.locator("#quote")).to_contain_text("Play money")
     await expect(page.locator("#send")).to_contain_text("$0.10")
     await page.click("#send")
     card = page.locator(".card[data-state=succeeded]")
@@ -86,7 +86,7 @@ async def test_a_picture_handed_in_comes_back_twice_as_large(
     await expect(after).to_have_js_property("naturalWidth", 240)
     await expect(after).to_have_attribute("alt", CAPTION)
     await expect(card.locator("blockquote")).to_have_text(CAPTION)
-    await expect(card.locator(".receipt")).to_contain_text("Charged $0.10 of play money.")
+    await expect(card.locator(".facts")).to_contain_text("Charged $0.10 of play money.")
     async with page.expect_download() as saving:
         await card.get_by_role("link", name="Download").click()
     saved = tmp_path / "saved.png"
@@ -144,7 +144,7 @@ async def test_the_slider_is_moved_by_the_keyboard(opened: tuple[Site, Visit], t
     page = opened[1].page
     await choose(page, picture(tmp_path))
     await send(page)
-    slider = page.get_by_role("slider", name="Show more of the picture before or after")
+    slider = page.get_by_role("slider", name="Show more of the image before or after")
     await slider.focus()
     await page.keyboard.press("ArrowLeft")
     await expect(slider).to_have_value("49")
@@ -165,12 +165,11 @@ async def test_progress_is_shown_and_can_be_cancelled(opened: tuple[Site, Visit]
     card = seen.page.locator(".card[data-state=running]")
     await expect(card.locator(".doing")).to_have_text("Upscaling")
     await expect(card.get_by_role("progressbar")).to_be_visible()
-    await expect(card.locator("li[aria-current=step]")).to_have_text("Upscale")
-    await expect(card.locator(".finish")).to_contain_text("left")
+    await expect(card.locator(".busy-foot time")).to_contain_text("second")
     await card.get_by_role("button", name="Cancel").click()
     await expect(card.get_by_role("button", name="Cancel")).to_be_disabled()
     served.service.gates["upscaling"].set()
-    await expect(seen.page.locator(".card[data-state=cancelled]")).to_contain_text("Cancelled.")
+    await expect(seen.page.locator(".card[data-state=cancelled]")).to_contain_text("Cancelled")
     await expect(seen.page.locator(".card[data-state=cancelled]")).to_contain_text("Not charged.")
 
 
@@ -216,26 +215,27 @@ async def test_buttons_under_a_result_start_new_jobs_and_open_panels(
     await choose(page, picture(tmp_path), line="seed=5")
     await send(page)
     card = page.locator(".card[data-state=succeeded]").first
-    await card.get_by_role("button", name="Again").click()
+    await card.get_by_role("button", name="Again · $0.10").click()
     await expect(page.locator(".card[data-state=succeeded]")).to_have_count(2)
     await card.get_by_role("button", name="More creative").click()
     await expect(page.locator(".card[data-state=succeeded]").nth(2)).to_contain_text("creativity 0.5")
     await card.get_by_role("button", name="2× more").click()
     await expect(page.locator(".card[data-state=succeeded]").nth(3)).to_contain_text("240×160 → 480×320")
+    await card.get_by_role("button", name="More", exact=True).click()
     details = card.get_by_role("button", name="Details")
     await expect(details).to_have_attribute("aria-expanded", "false")
     await details.click()
     await expect(details).to_have_attribute("aria-expanded", "true")
-    await expect(card.locator(".details")).to_contain_text(
+    await expect(card.locator(".sections")).to_contain_text(
         "/upscale factor=2 creativity=0.3 guidance=1 steps=20 seed=5"
     )
     await card.get_by_role("button", name="Compare").click()
     await expect(card.locator(".compare-picture")).to_have_js_property("naturalWidth", 512)
     await card.get_by_role("button", name="Delete").click()
-    await page.get_by_role("dialog").get_by_role("button", name="Keep it").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Keep").click()
     await card.get_by_role("button", name="Delete").click()
-    await page.get_by_role("dialog").get_by_role("button", name="Delete for good").click()
-    await expect(card).to_contain_text("have been deleted")
+    await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    await expect(card).to_contain_text("Deleted: the image and its original.")
     await expect(card.locator("img")).to_have_count(0)
 
 
@@ -262,7 +262,7 @@ async def test_eight_pictures_at_once_are_eight_jobs_through_one_stream(
 ) -> None:
     page = opened[1].page
     await choose(page, *(picture(tmp_path, 60 + at, 40, f"p{at}.png") for at in range(8)))
-    await expect(page.locator("#quote")).to_contain_text("8 pictures, 8 MP, $0.80 in all.")
+    await expect(page.locator("#quote")).to_contain_text("8 images · 8 MP · $0.80")
     await send(page)
     await expect(page.locator(".batch li[data-state=succeeded]")).to_have_count(8)
 
@@ -270,7 +270,7 @@ async def test_eight_pictures_at_once_are_eight_jobs_through_one_stream(
 async def test_a_link_in_the_line_needs_no_file(opened: tuple[Site, Visit]) -> None:
     served, seen = opened
     await seen.page.fill("#line", "/upscale https://pictures.example/a.png 3x")
-    await expect(seen.page.locator("#quote")).to_contain_text("told once the picture has been read")
+    await expect(seen.page.locator("#quote")).to_contain_text("shown once the image has been read")
     await send(seen.page)
     await expect(seen.page.locator(".card[data-state=succeeded]")).to_contain_text("180×120")
     assert served.service.requests[0].source.kind == "link"
@@ -280,7 +280,7 @@ async def test_without_a_picture_the_page_says_what_to_do(opened: tuple[Site, Vi
     page = opened[1].page
     await page.fill("#line", "/upscale 3x")
     await send(page)
-    await expect(page.locator("#problem")).to_contain_text("Add a picture first")
+    await expect(page.locator("#problem")).to_contain_text("Add an image first")
 
 
 async def test_every_typed_command_answers(opened: tuple[Site, Visit], tmp_path: Path) -> None:
@@ -292,27 +292,27 @@ async def test_every_typed_command_answers(opened: tuple[Site, Visit], tmp_path:
         await send(page)
         await expect(page.locator(".thread > li").last).to_contain_text(expected)
 
-    await run("/help", "What you can type")
-    await run("/history", "Nothing yet.")
+    await run("/help", "How to upscale an image")
+    await run("/history", "Nothing yet. Try /upscale.")
     await run("/usage week", "$0.00")
     await expect(page.locator("svg.chart")).to_be_visible()
     await page.locator(".tabs").get_by_role("button", name="Year").click()
     await expect(page.locator(".tabs [aria-pressed=true]")).to_have_text("Year")
-    await run("/quota", "You have $5.00 left today.")
+    await run("/quota", "$5.00 left")
     await run("/quota set banana", "banana")
     await run("/quota pause", "New upscales are paused.")
     await choose(page, picture(tmp_path))
     await send(page)
     await expect(page.locator(".card").last).to_contain_text("paused")
-    await run("/quota resume", "let in again")
-    await run("/settings save 3x", "Factor")
+    await run("/quota resume", "on again")
+    await run("/settings save 3x", "factor 3")
     assert list(served.service.saved.values()) == [{"factor": 3.0}]
-    await run("/settings clear", "Nothing saved")
-    await run("/privacy", "Export everything")
+    await run("/settings clear", "No defaults saved.")
+    await run("/privacy", "Export my data")
     await run("/nonsense", "There is no command /nonsense.")
-    await page.get_by_role("button", name="Delete everything").click()
-    await page.get_by_role("dialog").get_by_role("button", name="Delete for good").click()
-    await expect(page.get_by_text("Deleted:")).to_have_count(0)
+    await page.get_by_role("button", name="Delete everything about me").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    await expect(page.locator(".card")).to_have_count(0)
 
 
 async def test_saved_defaults_are_what_the_controls_start_from(opened: tuple[Site, Visit]) -> None:
@@ -372,7 +372,7 @@ async def test_the_token_is_asked_for_once(tmp_path: Path, browser: Browser) -> 
         await expect(page.get_by_role("alert")).to_have_text("This token is not right.")
         await page.get_by_label("Token").fill("a long token")
         await page.keyboard.press("Enter")
-        await expect(page.get_by_role("heading", name="Make a picture larger.")).to_be_visible()
+        await expect(page.get_by_role("heading", name="Make an image larger.")).to_be_visible()
         await choose(page, picture(tmp_path))
         await page.click("#send")
         await expect(page.locator(".card[data-state=succeeded]")).to_have_count(1)
@@ -397,7 +397,7 @@ async def test_a_start_that_got_no_answer_is_tried_again_under_the_same_key(open
     await send(seen.page)
     card = seen.page.locator(".card").first
     await expect(card).to_contain_text("The bot did not answer.")
-    await card.get_by_role("button", name="Again").click()
+    await card.get_by_role("button", name="Try again").click()
     await expect(seen.page.locator(".card[data-state=succeeded]")).to_have_count(1)
     assert len(served.service.requests) == 1
 

@@ -105,7 +105,7 @@ async def test_a_phone_photo_becomes_upright_and_twice_as_large(bot: Bot, browse
     await expect(card).to_contain_text("400×600 → 800×1200")
     await expect(card).to_contain_text("seed 7")
     await expect(card.locator("blockquote")).to_contain_text("No AI")
-    await expect(card.locator(".receipt")).to_contain_text("play money")
+    await expect(card.locator(".facts")).to_contain_text("play money")
     await expect(card.locator("img.after")).to_have_js_property("naturalWidth", 800, timeout=30_000)
     await expect(card.locator("img.before")).to_have_js_property("naturalHeight", 600)
     async with page.expect_download() as saving:
@@ -126,8 +126,8 @@ async def test_a_phone_photo_becomes_upright_and_twice_as_large(bot: Bot, browse
     if await card.get_by_role("button", name="More", exact=True).is_visible():
         await card.get_by_role("button", name="More", exact=True).click()
     await card.get_by_role("button", name="Delete").click()
-    await page.get_by_role("dialog").get_by_role("button", name="Delete for good").click()
-    await expect(card).to_contain_text("have been deleted")
+    await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    await expect(card).to_contain_text("Deleted: the image")
     seen.assert_clean()
     await seen.context.close()
 
@@ -181,11 +181,15 @@ async def test_nothing_that_was_handed_in_vanishes(bot: Bot, browser: Browser, t
     await page.set_input_files("#file", [str(tmp_path / name) for name in ("letter.pdf", "huge.png", "thin.png")])
     left_out = page.locator("#tray .left-out")
     await expect(left_out).to_have_count(3)
-    for sentence in ("letter.pdf is left out: it is not a picture", "huge.png is larger", "thin.png is left out: each"):
+    for sentence in (
+        "letter.pdf is left out: it is not an image",
+        "huge.png is left out: it is larger",
+        "thin.png is left out: each",
+    ):
         await expect(page.locator("#tray")).to_contain_text(sentence)
     await page.set_input_files("#file", [str(path) for path in good])
     await expect(page.locator("#tray li:not(.left-out)")).to_have_count(20)
-    await expect(page.locator("#tray")).to_contain_text("good-20.jpg is left out: at most 20 pictures at once")
+    await expect(page.locator("#tray")).to_contain_text("good-20.jpg is left out: at most 20 images at once")
     seen.assert_clean()
     await seen.context.close()
 
@@ -201,7 +205,7 @@ async def test_a_result_that_cannot_be_made_is_told_before_a_price(bot: Bot, bro
     await expect(page.locator("#quote")).to_contain_text("300×400 → 1200×1600 · 2 MP · $0.20")
     await page.fill("#line", "2x")
     await expect(page.locator("#tray .bad")).to_have_count(0)
-    await expect(page.locator("#quote")).to_contain_text("2 pictures, 49 MP")
+    await expect(page.locator("#quote")).to_contain_text("2 images · 49 MP")
     seen.assert_clean()
     await seen.context.close()
 

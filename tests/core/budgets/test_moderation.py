@@ -163,5 +163,5 @@ async def test_the_week_is_reported_once_on_monday_to_the_channel_for_alerts(
         assert len(sent) == n_sent, (day, hour)
     place, notice = sent[0]
     assert place.channel_id == "alerts-w1", "w2 had no pictures"
-    assert "2 pictures for $3.00" in notice.what
+    assert "2 images for $3.00" in notice.what
     assert "$2.00" in notice.advice

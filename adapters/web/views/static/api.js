@@ -1,6 +1,7 @@
 // Talking to the server: JSON calls, uploads with progress, and one event stream for all jobs that run.
 
 import { t } from "./boot.js";
+import { saying } from "./draw.js";
 import { noteServerTime } from "./format.js";
 
 /** A refusal or failure that the server explained; `detail` is its JSON. */
@@ -13,7 +14,8 @@ export class Refused extends Error {
 }
 
 function unreachable() {
-  return new Refused({ code: "unreachable", message: t("failed_request"), what: t("failed_request"), fields: {}, offers: [], tone: "error" }, 0);
+  const again = { is: "action", kind: "unreachable", label: t("try_again"), style: "primary" };
+  return new Refused({ code: "unreachable", message: t("failed_request"), card: saying(t("failed_request"), "error", [[again]]), fields: {} }, 0);
 }
 
 function judged(status, body) {
@@ -23,7 +25,7 @@ function judged(status, body) {
     return body;
   }
   const detail = body?.error ?? { code: "failed", message: t("failed_request"), fields: {} };
-  throw new Refused({ what: detail.message, offers: [], tone: "error", ...detail }, status);
+  throw new Refused(detail, status);
 }
 
 /** One JSON call. Throws Refused. */

@@ -1,6 +1,5 @@
 // What reaches somebody who looks elsewhere: progress in the tab's title, and a notification when a job is done.
 
-import { t } from "./boot.js";
 import { percent } from "./format.js";
 
 const RUNNING = ["queued", "running", "delivering"];
@@ -29,7 +28,7 @@ export class Attention {
 
   #notify(job) {
     if (!("Notification" in window) || Notification.permission !== "granted") return;
-    const note = new Notification(t("done", { size: job.texts.size }), { body: job.name, icon: "/static/icon.svg", tag: job.job_id });
+    const note = new Notification(job.card.title, { body: job.card.summary, icon: "/static/icon.svg", tag: job.job_id });
     note.onclick = () => { window.focus(); note.close(); };
   }
 }

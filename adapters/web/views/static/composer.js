@@ -3,6 +3,7 @@
 import { boot, t } from "./boot.js";
 import { call, Refused } from "./api.js";
 import { announce, byId, el } from "./dom.js";
+import { plain } from "./draw.js";
 import { integer, money, size } from "./format.js";
 import { Controls } from "./controls.js";
 import { Tray } from "./tray.js";
@@ -103,7 +104,7 @@ export class Composer {
       if (turn !== this.asked) return;
       this.#showQuote([]);
       this.controls.mark(error.detail.fields ?? {});
-      this.complaining = setTimeout(() => this.complain(error.detail.what), COMPLAIN_DELAY_MS);
+      this.complaining = setTimeout(() => this.complain(plain(error.detail.card.paragraphs[0])), COMPLAIN_DELAY_MS);
     }
   }
 
@@ -122,7 +123,9 @@ export class Composer {
     const megapixels = integer(quotes.reduce((sum, quote) => sum + quote.megapixels, 0));
     const words = one ? one.ask : t("quote_total", { n: quotes.length, megapixels, price });
     const parts = [el("span", {}, words)];
-    if (quotes[0].play_money) parts.push(" ", el("span", { class: "tag" }, t("quote_play")));
+    const model = boot.models.length > 1 ? boot.models.find(({ id }) => id === this.controls.inputs.model?.value) : null;
+    if (model) parts.push(" ", el("span", { class: "badge model" }, model.name));
+    if (quotes[0].play_money) parts.push(" ", el("span", { class: "badge play" }, t("play_money")));
     if (unread) {
       if (quotes.some((quote) => quote.needs_confirmation)) parts.push(` ${t("quote_asks")}`);
       parts.push(` ${t("quote_unknown")}`);
@@ -135,7 +138,7 @@ export class Composer {
   }
 
   #label(price, words = null) {
-    byId("send-label").textContent = words ?? (price ? t("send_price", { price }) : t("send"));
+    byId("send-label").textContent = words ?? (price ? t("send_price", { price }) : t("title"));
   }
 
   #recall(event) {
@@ -172,7 +175,7 @@ export class Composer {
   }
 
   #wantPicture() {
-    this.complain(t("no_picture"));
+    this.complain(t("no_image"));
     byId("attach").focus();
   }
 

@@ -109,7 +109,7 @@ export class Controls {
       onchange: () => { this.#choose(name); },
     }));
     this.presets = el("fieldset", { class: "control wide" }, el("legend", {}, t("preset")),
-      el("div", { class: "segments" }, this.radios.map((radio) => el("label", {}, radio, el("img", { src: `/static/preset-${radio.value}.svg`, alt: "", width: 56, height: 42 }), el("span", {}, t(`preset_${radio.value}`))))));
+      el("div", { class: "segments" }, this.radios.map((radio) => el("label", {}, radio, el("img", { src: `/static/preset-${radio.value}.webp`, alt: "", width: 56, height: 42 }), el("span", {}, boot.preset_names[radio.value])))));
     return this.presets;
   }
 
@@ -167,7 +167,7 @@ export class Controls {
       },
     }));
     const box = el("div", { class: "segments models" }, boot.models.map((model, at) => el("label", {}, radios[at],
-      el("b", {}, model.label.split(": ")[0]), el("span", { class: "fine" }, `${model.label.split(": ")[1] ?? ""} · ${model.price}`))));
+      el("b", {}, model.name), el("span", { class: "fine" }, `${model.about} · ${model.price}`))));
     Object.defineProperty(box, "value", {
       get: () => radios.find((radio) => radio.checked)?.value ?? boot.models[0].id,
       set: (id) => { for (const radio of radios) radio.checked = radio.value === id; },

@@ -1,7 +1,5 @@
 // Small helpers for building elements. Never innerHTML: whatever people or models wrote stays text.
 
-import { t } from "./boot.js";
-
 const SVG = "http://www.w3.org/2000/svg";
 
 /** An element with properties, attributes (`aria-…`, `data-…`, `role`, `for`), listeners (`onclick`) and children. */
@@ -42,16 +40,16 @@ export function announce(text) {
   requestAnimationFrame(() => { region.textContent = text; });
 }
 
-/** Ask a yes/no question; resolves to true only for yes. */
-export function confirmDialog(title, lead, yes) {
+/** Ask a card's question before an action; resolves to true only for yes. */
+export function confirmDialog({ title, text, yes, no }) {
   const dialog = byId("dialog");
   return new Promise((resolve) => {
     const finish = (answer) => { dialog.close(); resolve(answer); };
     dialog.replaceChildren(
       el("h2", { id: "dialog-title" }, title),
-      el("p", {}, lead),
+      el("p", {}, text),
       el("div", { class: "actions" },
-        el("button", { type: "button", autofocus: true, onclick: () => finish(false) }, t("keep")),
+        el("button", { type: "button", autofocus: true, onclick: () => finish(false) }, no),
         el("button", { type: "button", class: "primary danger", onclick: () => finish(true) }, yes)),
     );
     dialog.addEventListener("cancel", () => resolve(false), { once: true });

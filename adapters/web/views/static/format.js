@@ -6,13 +6,18 @@ const number = (options) => new Intl.NumberFormat(boot.locale, options);
 const whole = number({ maximumFractionDigits: 0 });
 const short = number({ maximumFractionDigits: 2 });
 const usd = number({ style: "currency", currency: "USD" });
-const when = new Intl.DateTimeFormat(boot.locale, { dateStyle: "medium", timeStyle: "short" });
+const dates = {
+  time: new Intl.DateTimeFormat(boot.locale, { timeStyle: "short" }),
+  date: new Intl.DateTimeFormat(boot.locale, { dateStyle: "medium" }),
+  date_time: new Intl.DateTimeFormat(boot.locale, { dateStyle: "medium", timeStyle: "short" }),
+};
+const ago = new Intl.RelativeTimeFormat(boot.locale, { numeric: "auto" });
 
 export const percent = number({ style: "percent", maximumFractionDigits: 0 }).format;
 export const integer = (value) => whole.format(value);
 export const decimal = (value) => short.format(value);
 export const money = (nanousd) => usd.format(nanousd / 1e9);
-export const dateTime = (unixSeconds) => when.format(new Date(unixSeconds * 1000));
+export const absolute = (unixSeconds, style) => dates[style].format(new Date(unixSeconds * 1000));
 
 /** Bytes as megabytes of 10⁶. */
 export function bytes(count) {
@@ -22,19 +27,10 @@ export function bytes(count) {
 /** `2400×1600`. */
 export const size = (width, height) => `${width}×${height}`;
 
-/** `9:59`, `1:02:03`. */
-export function clock(seconds) {
-  const left = Math.max(0, Math.round(seconds));
-  const parts = [Math.floor(left / 3600), Math.floor(left / 60) % 60, left % 60];
-  if (parts[0] === 0) parts.shift();
-  return parts.map((part, at) => (at === 0 ? String(part) : String(part).padStart(2, "0"))).join(":");
-}
-
-/** What is left until `seconds` from now, in words. */
-export function remaining(seconds) {
-  if (seconds < 1.5) return t("eta_soon");
-  const left = Math.round(seconds);
-  return left < 60 ? t("eta_s", { n: left }) : t("eta_min", { m: Math.floor(left / 60), s: left % 60 });
+/** `in 5 minutes`, `2 hours ago`. */
+export function fromNow(seconds) {
+  const [unit, length] = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]].find(([, length]) => Math.abs(seconds) >= length) ?? ["second", 1];
+  return ago.format(Math.round(seconds / length), unit);
 }
 
 // The server's clock and this device's may differ; finish times are the server's.

@@ -3,6 +3,7 @@
 import { boot, t } from "./boot.js";
 import { call, Follower, newKey, Refused, startJob } from "./api.js";
 import { announce, byId, el, icon } from "./dom.js";
+import { body, saying, tickMoments } from "./draw.js";
 import { Batch, knownBatches } from "./batch.js";
 import { Card } from "./card.js";
 import { Composer } from "./composer.js";
@@ -29,28 +30,25 @@ const follower = new Follower(
     attention.update(job, cards);
     if (stay && card) inThread(card, (item) => thread.show(item));
   },
-  (jobId) => cards.get(jobId)?.refuse({ what: t("gone"), message: t("gone"), offers: [], tone: "refusal" }),
+  (jobId) => cards.get(jobId)?.refuse({ message: t("gone") }),
   (connected) => { byId("offline").hidden = connected; },
 );
 
 const actions = {
   /** A button under a result: a new job made from it. */
-  async repeat(job, change, factor = null, model = "", label = "") {
-    thread.mine(label || `${factor}×`, { name: job.name });
+  async repeat(job, { kind, argument, label }) {
+    thread.mine(label, { name: job.name });
     const card = place();
     card.uploading(1);
-    await answer(card, call("POST", `/api/jobs/${job.job_id}/repeat`, factor === null ? { change, model } : { change, factor }));
+    const how = kind === "factor" ? { factor: Number(argument) } : { model: argument };
+    await answer(card, call("POST", `/api/jobs/${job.job_id}/repeat`, { change: kind, ...how }));
   },
-  /** Try a refused request again, with another factor where one is given. */
-  async retry(card, factor, model = "", label = "") {
-    if (model && card.job) return actions.repeat(card.job, "model", null, model, label);
-    if (card.order && factor === null && !card.job) {
-      order(card.order.item, card.order.text, card.order.key, card.order.agreedUsd); // the same key: perhaps it did arrive
-    } else if (card.order) {
-      order(card.order.item, withFactor(card.order.text, factor));
-    } else if (card.job) {
-      await actions.repeat(card.job, factor === null ? "same" : "factor", factor);
-    }
+  /** What a refusal offers: from the image that is still here, else from the job. */
+  async retry(card, action) {
+    if (!card.order) return actions.repeat(card.job, action);
+    const { item, text, key, agreedUsd } = card.order;
+    if (action.kind === "unreachable") return order(item, text, key, agreedUsd); // the same key: perhaps it did arrive
+    return order(item, action.kind === "factor" ? withFactor(text, action.argument) : action.kind === "model" ? withModel(text, action.argument) : text);
   },
   /** A new card that tries a failed one's picture again. */
   again(card) {
@@ -76,6 +74,11 @@ const FACTOR = /\b(?:x[\d.,]+|[\d.,]+x)\b|(?:--)?\b(?:upscale_)?factor\s*[=: ]\s
 /** The line with this factor instead of whatever it says. */
 function withFactor(line, factor) {
   return `${line.replace(FACTOR, "")} factor=${factor}`.replace(/\s+/g, " ").trim();
+}
+
+/** The line with this model instead of whatever it says. */
+function withModel(line, model) {
+  return `${line.replace(/(?:--)?\bmodel\s*[=: ]\s*\S+/gi, "")} model=${model}`.replace(/\s+/g, " ").trim();
 }
 
 function place(card = new Card(actions)) {
@@ -118,7 +121,7 @@ function order(item, text, key = newKey(), agreedUsd = 0) {
 /** Several pictures with one line: a job each, shown together. */
 function orderTogether(items, text) {
   attention.ask();
-  thread.mine(text || "/upscale", { name: t("n_pictures", { n: items.length }) });
+  thread.mine(text || "/upscale", { name: t("n_images", { n: items.length }) });
   place(new Batch(items.map((item) => ({
     card: enqueue(item, text, newKey(), item.agreedUsd ?? 0), name: item.file.name, url: item.readable ? item.url : null,
   })), actions));
@@ -153,17 +156,17 @@ async function command(line) {
   thread.mine(line);
   try {
     const panel = await panelFor(line, { open, clear });
-    thread.toTop(thread.bots(panel ?? notice(t("unknown_command", { name: line.split(/\s+/)[0] }))));
+    thread.toTop(thread.bots(panel ?? notice(saying(t("unknown_command", { name: line.split(/\s+/)[0] })))));
     if (panel) announce(panel.querySelector("h3")?.textContent ?? "");
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    thread.toTop(thread.bots(notice(error.detail.message)));
+    thread.toTop(thread.bots(notice(error.detail.card ?? saying(error.detail.message))));
   }
 }
 
-function notice(text) {
-  announce(text);
-  return el("article", { class: "card refused" }, el("div", { class: "notice" }, icon("warn"), el("p", { class: "what" }, text)));
+function notice(card) {
+  announce(card.summary);
+  return el("article", { class: "card refused" }, el("div", { class: "notice" }, icon("warn"), el("div", {}, body(card))));
 }
 
 /** Show a job from the history: where it already is, else at the end. */
@@ -184,7 +187,7 @@ function showPast(job) {
 }
 
 function showPastTogether(jobs) {
-  thread.mine(jobs[0].line.replace(/ ?seed=\d+/, ""), { name: t("n_pictures", { n: jobs.length }) });
+  thread.mine(jobs[0].line.replace(/ ?seed=\d+/, ""), { name: t("n_images", { n: jobs.length }) });
   const past = jobs.map((job) => ({ card: new Card(actions), name: job.name || job.job_id, job }));
   for (const { card, job } of past) adopt(card, job);
   thread.bots(new Batch(past, actions).root);
@@ -206,7 +209,7 @@ async function loadHistory() {
     for (const group of [...groups.values()].slice(0, HISTORY_SHOWN).reverse()) if (group.length > 1) showPastTogether(group); else showPast(group[0]);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    thread.bots(notice(error.detail.message));
+    thread.bots(notice(error.detail.card ?? saying(error.detail.message)));
   }
   thread.refresh();
   if (!thread.empty) thread.show(thread.list.lastElementChild, false);
@@ -238,6 +241,6 @@ byId("play-money").hidden = !boot.play_money;
 byId("sign-out").hidden = !boot.signed_in;
 const composer = new Composer((items, text) => (items.length > 1 ? orderTogether(items, text) : order(items[0] ?? null, text, newKey(), items[0]?.agreedUsd ?? 0)), command);
 wire(composer);
-setInterval(() => { for (const card of cards.values()) card.tick(); }, 1000);
+setInterval(tickMoments, 1000);
 await loadHistory();
 document.documentElement.dataset.ready = "true";

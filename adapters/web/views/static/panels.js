@@ -1,139 +1,106 @@
-// Typed commands other than /upscale: each answers with a panel in the conversation.
+// Typed commands other than /upscale: each answers with its card in the conversation.
 
 import { boot, t } from "./boot.js";
 import { call } from "./api.js";
 import { chart } from "./chart.js";
 import { button, confirmDialog, el, icon } from "./dom.js";
-import { dateTime, decimal, integer } from "./format.js";
+import { body, drawn, heading, line, plain } from "./draw.js";
+import { integer } from "./format.js";
 
-const PERIODS = ["day", "week", "month", "year"];
-const COMMANDS = [
-  ["/upscale 3x creativity=0.5", "help_upscale"], ["/usage 2026-11", "help_usage"],
-  ["/quota", "help_quota"], ["/history", "help_history"],
-  ["/settings save 3x", "help_settings"], ["/privacy", "help_privacy"],
-];
+const MAKERS = { "/usage": usage, "/quota": quota, "/queue": queue, "/history": history, "/help": help, "/settings": settings, "/privacy": privacy };
 
 /** The panel for a command line, or null where there is no such command. Throws Refused. */
-export async function panelFor(line, page) {
-  const [command, ...rest] = line.split(/\s+/);
-  const makers = { "/usage": usage, "/quota": quota, "/history": history, "/help": help, "/settings": settings, "/privacy": privacy };
-  const maker = makers[command.toLowerCase()];
+export async function panelFor(typed, page) {
+  const [command, ...words] = typed.split(/\s+/);
+  const maker = MAKERS[command.toLowerCase()];
   if (!maker) return null;
-  const card = el("article", { class: "card panel", tabIndex: -1 });
-  const show = (...children) => card.replaceChildren(...children.flat().filter(Boolean));
-  await maker(rest, show, page);
-  return card;
+  const root = el("article", { class: "card panel", tabIndex: -1 });
+  await maker(words, (...children) => root.replaceChildren(...children.flat(Infinity).filter(Boolean)), page);
+  return root;
 }
 
-const playBadge = (play) => (play ? el("span", { class: "badge play" }, t("play_money")) : null);
+const head = (card, ...beside) => el("div", { class: "panel-head" }, heading(card), beside);
 
 async function usage(words, show) {
   const period = words.join(" ") || "month";
   const report = await call("GET", `/api/usage?period=${encodeURIComponent(period)}`);
-  const tabs = el("div", { class: "tabs" }, PERIODS.map((name) =>
-    el("button", { type: "button", "aria-pressed": String(name === period), onclick: () => usage([name], show) }, t(`p_${name}`))),
+  const tabs = el("div", { class: "tabs" }, [["day", t("today")], ["week", t("week")], ["month", t("month")], ["year", t("year")]].map(([name, label]) =>
+    el("button", { type: "button", "aria-pressed": String(name === period), onclick: () => usage([name], show) }, label)),
   el("input", { type: "month", "aria-label": t("usage_month"), value: /^\d{4}-\d{2}$/.test(period) ? period : "", max: new Date().toISOString().slice(0, 7), onchange: (event) => { if (event.target.value && event.target.validity.valid) usage([event.target.value], show); } }));
   const days = report.days.filter((day) => day.jobs > 0);
-  const head = ["day", "charged", "jobs"].map((name, at) => el("th", { scope: "col", class: at ? "number" : "" }, t(name)));
-  const table = days.length ? el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", {}, days.map((day) => el("tr", {},
+  const heads = [t("day"), t("charged"), t("images")].map((name, at) => el("th", { scope: "col", class: at ? "number" : "" }, name));
+  const table = days.length > 1 ? el("table", {}, el("thead", {}, el("tr", {}, heads)), el("tbody", {}, days.map((day) => el("tr", {},
     el("td", {}, day.label), el("td", { class: "number" }, day.charged), el("td", { class: "number" }, integer(day.jobs)))))) : null;
-  show(
-    el("div", { class: "panel-head" }, el("h3", {}, t("usage_title")), tabs),
-    el("dl", { class: "tiles" }, [[t("charged"), report.charged], [t("jobs"), integer(report.jobs)], [t("megapixels"), decimal(report.megapixels)]].map(
-      ([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
-    el("p", { class: "fine" }, t("usage_span", { first: report.first_day, last: report.last_day, timezone: report.timezone }), " ", playBadge(report.play_money)),
-    days.length ? chart(report) : null, table,
-    el("p", {}, el("a", { href: report.csv_url, download: "" }, t("usage_csv"))));
+  show(head(report.card, tabs), body(report.card), days.length ? chart(report) : null, table,
+    days.length ? el("p", {}, el("a", { href: report.csv_url, download: "" }, t("usage_csv"))) : null);
 }
 
 async function quota(words, show) {
   const [verb, ...rest] = words;
+  const text = rest.join(" ");
   if (verb === "pause" || verb === "resume") {
-    const { paused } = await call("POST", "/api/pause", { paused: verb === "pause", text: rest.join(" ") });
-    return show(el("h3", {}, t("quota_title")), el("p", {}, paused ? t("quota_paused") : t("quota_resumed")));
+    return show(drawn((await call("POST", "/api/pause", { paused: verb === "pause", text })).card));
   }
-  const change = verb === "set" ? { text: rest.join(" ") } : verb === "clear" ? { clear: rest.join(" ") } : null;
-  const { limits } = change ? await call("POST", "/api/limits", change) : await call("GET", "/api/limits");
-  return showLimits(limits, show, change !== null);
+  if (verb === "set") return limits(await call("POST", "/api/limits", { text }), show);
+  return limits(verb === "clear" ? await call("POST", "/api/limits", { clear: text }) : await call("GET", "/api/limits"), show);
 }
 
-function showLimits(limits, show, changed) {
-  show(
-    el("div", { class: "panel-head" }, el("h3", {}, t("quota_title")), playBadge(boot.play_money)),
-    changed ? el("p", { class: "fine", role: "status" }, t("quota_changed")) : null,
-    limits.length === 0 ? el("p", {}, t("quota_none")) : el("div", {}, limits.map((limit) => meter(limit, show))),
-    el("p", { class: "fine" }, t("quota_how")),
-    ["/quota set everything day $20", "/quota set workspace discord:1234 month $50", "/quota pause channel slack:T1:C1"].map((line) => el("code", { class: "example" }, line)));
+function limits({ card, limits: all }, show) {
+  const beside = (n) => {
+    const { words, source, window, measure } = all[n];
+    if (!words || source !== "operator") return null;
+    const clear = `${words} ${window === "now" ? "" : window} ${measure === "megapixels" ? "mp" : measure}`;
+    const label = `${t("limit_clear")}: ${plain(card.facts[n].label)}`;
+    return [words.includes(" ") ? el("code", { class: "where" }, words) : null,
+      el("button", { type: "button", class: "quiet icon-only", "aria-label": label, title: t("limit_clear"), onclick: async () => limits(await call("POST", "/api/limits", { clear }), show) }, icon("close"))];
+  };
+  show(heading(card), body(card, beside));
 }
 
-function meter(limit, show) {
-  const share = limit.amount ? Math.min(100, ((limit.used + limit.held) / limit.amount) * 100) : 100;
-  const bar = el("div", { class: "bar", role: "meter", "aria-label": limit.text, "aria-valuemin": "0", "aria-valuemax": "100", "aria-valuenow": String(Math.round(share)) }, el("i"));
-  bar.style.setProperty("--done", `${share}%`);
-  const measure = limit.measure === "megapixels" ? "mp" : limit.measure;
-  const clear = limit.words && limit.source === "operator" ? el("button", {
-    type: "button", class: "quiet icon-only", "aria-label": `${t("quota_clear")}: ${limit.text}`, title: t("quota_clear"),
-    onclick: async () => {
-      const window = limit.window === "now" ? "" : limit.window;
-      const { limits } = await call("POST", "/api/limits", { clear: `${limit.words} ${window} ${measure}` });
-      showLimits(limits, show, true);
-    },
-  }, icon("close")) : null;
-  return el("div", { class: "meter" }, el("div", { class: "head" }, el("b", {}, limit.text, limit.words.includes(" ") && limit.source === "operator" ? el("code", { class: "where" }, limit.words) : null), clear), bar,
-    el("p", { class: "fine" }, t("quota_of", { used: limit.used_text, amount: limit.amount_text })));
+async function queue(words, show) {
+  const { card } = await call("GET", "/api/queue");
+  show(drawn(card, null, async (choice, jobId) => {
+    await call("POST", `/api/jobs/${jobId}/cancel`);
+    await queue(words, show);
+  }));
 }
 
 async function history(words, show, page) {
-  const { jobs } = await call("GET", "/api/history?limit=50");
-  const kept = jobs.filter((job) => job.state !== "refused"); // what was never begun is no history
-  const rows = kept.map((job) => ({ name: (job.name || job.job_id).toLowerCase(), node: historyRow(job, page) }));
-  const find = el("input", { class: "find", type: "search", "aria-label": t("history_find"), placeholder: t("history_find"), value: words.join(" "), oninput: () => sift() });
+  const { jobs, card } = await call("GET", "/api/history?limit=50");
+  const begun = jobs.filter((job) => job.state !== "refused");
+  if (begun.length === 0) return show(drawn(card));
+  const rows = card.paragraphs.map((spans, n) => ({ name: plain(spans).toLowerCase(), node: historyRow(begun[n], spans, page) }));
   const sift = () => { for (const { name, node } of rows) node.hidden = !name.includes(find.value.trim().toLowerCase()); };
+  const find = el("input", { class: "find", type: "search", "aria-label": t("find"), placeholder: t("find"), value: words.join(" "), oninput: sift });
   sift();
-  show(el("div", { class: "panel-head" }, el("h3", {}, t("history_title")), rows.length ? find : null),
-    rows.length ? el("ul", { class: "jobs" }, rows.map(({ node }) => node)) : el("p", {}, t("history_none")));
+  return show(head(card, find), el("ul", { class: "jobs" }, rows.map(({ node }) => node)));
 }
 
-function historyRow(job, page) {
-  const name = job.name || job.texts.size || job.job_id;
+function historyRow(job, spans, page) {
+  const none = () => el("span", { class: "thumb" });
   const picture = job.state === "succeeded" && !job.images_deleted
-    ? el("img", { class: "thumb", src: job.result.thumb_url, alt: "", loading: "lazy", onerror: (event) => event.target.replaceWith(el("span", { class: "thumb" })) })
-    : el("span", { class: "thumb" });
-  return el("li", {}, picture,
-    el("div", { class: "grow" }, el("b", { title: name }, name), el("span", { class: "fine" }, job.texts.size || job.quote?.text || ""), el("time", {}, dateTime(job.created_at))),
-    el("span", { class: "fine" }, job.receipt?.price ?? ""),
-    button(t("show"), null, () => page.open(job), { "aria-label": `${t("show")}: ${name}` }));
+    ? el("img", { class: "thumb", src: job.result.thumb_url, alt: "", loading: "lazy", onerror: (event) => event.target.replaceWith(none()) }) : none();
+  return el("li", {}, picture, el("p", { class: "grow" }, line(spans)), button(t("show"), null, () => page.open(job), { "aria-label": `${t("show")}: ${job.name || job.job_id}` }));
 }
 
 async function help(words, show) {
-  show(el("h3", {}, t("help_title")),
-    el("dl", { class: "commands" }, COMMANDS.map(([line, key]) => [el("dt", {}, el("code", {}, line)), el("dd", {}, t(key))])),
-    el("p", { class: "fine" }, t("help_keys")));
+  show(drawn(boot.help));
 }
 
 async function settings(words, show) {
   const [verb, ...rest] = words;
-  if (verb === "save" || verb === "clear") {
-    boot.defaults = (await call("PUT", "/api/defaults", { text: verb === "save" ? rest.join(" ") : "" })).defaults;
-  }
-  const { defaults } = verb ? { defaults: boot.defaults } : await call("GET", "/api/defaults");
-  const entries = Object.entries(defaults);
-  show(el("h3", {}, t("settings_title")),
-    verb ? el("p", { class: "fine", role: "status" }, t("quota_changed")) : null,
-    entries.length ? el("dl", { class: "details" }, entries.map(([name, value]) => [el("dt", {}, boot.controls.find((one) => one.name === name)?.label ?? t(name)), el("dd", {}, typeof value === "boolean" ? t(value ? "on" : "off") : String(value))])) : el("p", {}, t("settings_none")),
-    el("p", { class: "fine" }, t("settings_how")), el("code", { class: "example" }, "/settings save 3x creativity=0.5"),
-    entries.length ? el("div", { class: "actions" }, button(t("settings_clear"), "trash", () => settings(["clear"], show))) : null);
+  const change = { save: rest.join(" "), clear: "" }[verb];
+  const { defaults, card } = change === undefined ? await call("GET", "/api/defaults") : await call("PUT", "/api/defaults", { text: change });
+  boot.defaults = defaults;
+  show(drawn(card), Object.keys(defaults).length ? el("div", { class: "actions" }, button(t("reset"), "again", () => settings(["clear"], show))) : null);
 }
 
 async function privacy(words, show, page) {
-  const remove = async () => {
-    if (!(await confirmDialog(t("privacy_delete"), t("privacy_sure"), t("delete_yes")))) return;
-    const { erased } = await call("POST", "/api/privacy/delete", { confirm: true });
+  show(drawn(boot.privacy, async ({ kind, confirmation }) => {
+    if (kind === "export") return location.assign("/api/privacy/export");
+    if (!(await confirmDialog(confirmation))) return undefined;
+    const { card } = await call("POST", "/api/privacy/delete", { confirm: true });
     page.clear();
-    show(el("h3", {}, t("privacy_title")), el("p", { role: "status" }, t("privacy_deleted", { n: erased })));
-  };
-  show(el("h3", {}, t("privacy_title")), el("p", {}, t("privacy_lead")),
-    el("div", { class: "actions" },
-      el("a", { class: "button", href: "/api/privacy/export", download: "" }, icon("download"), t("privacy_export")),
-      button(t("privacy_delete"), "trash", remove, { class: "danger" })));
+    return show(drawn(card));
+  }));
 }

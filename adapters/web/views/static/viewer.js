@@ -11,7 +11,7 @@ import { Tiles } from "./tiles.js";
 const LADDER = [0.05, 0.1, 0.25, 0.5, 1, 2, 4];
 const MOST = 4;
 const LEAST_HEIGHT_PX = 220;
-const TOOLS_PX = 90; // the view's own tools and the card's edge
+const TOOLS_PX = 150; // the view's own tools, the actions below it, and the card's edge
 const INPUT_EDGE_PX = 26;
 const ARROW_STEP = 0.12;
 const NEAR_EDGE_PX = 14;
