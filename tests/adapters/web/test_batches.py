@@ -72,6 +72,7 @@ async def test_a_result_is_saved_in_another_format_and_copied(bot: Bot, browser:
     await order(page, photo(tmp_path / "harbour.jpg", 90, 60))
     card = page.locator(".card[data-state=succeeded]")
     await expect(card).to_have_count(1, timeout=60_000)
+    await card.get_by_role("button", name="More", exact=True).click()
     await card.get_by_role("button", name="Save as").click()
     sizes = []
     for label, format_, quality in (
