@@ -7,18 +7,15 @@ signal. Knows everything, decides nothing.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 from collections.abc import Callable, Coroutine
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Self
 
 import structlog
 
 from bot import VERSION
 from bot.budgets import budget_maintenance, ledger_settings, make_budget
-from bot.files import job_files
+from bot.files import job_files, result_file
 from bot.guests import make_guests
 from bot.http.fal_webhook import FalWebhook
 from bot.http.health import Health
@@ -28,11 +25,12 @@ from bot.observability.gauges import Gauges
 from bot.observability.metrics import PrometheusMetrics
 from bot.observability.operator_alerts import AlertSender
 from bot.observability.tracing import StageSpans
-from bot.providers import image_limits, make_beside, make_upscaler, pipeline_settings
+from bot.providers import image_limits, make_beside, make_upscaler, pipeline_settings, provider_problem
 from bot.settings import Settings, secret
-from bot.supervisor import supervise
+from bot.supervisor import Closable, close_all, supervise
 from core.accounts.service import Accounts
 from core.engine.cluster import make_roster, new_name, watch
+from core.engine.hand_over import HandOver
 from core.engine.replicas import Replicas
 from core.engine.workflows import DbosEngine
 from core.images.renditions import JobMedia
@@ -40,7 +38,7 @@ from core.images.service import ImageService
 from core.jobs.endings import notice_for
 from core.jobs.eta import FinishTimes
 from core.jobs.event_bus import EventBus
-from core.jobs.maintenance import Maintenance
+from core.jobs.maintenance import Maintenance, MaintenanceTask, repeat_all
 from core.jobs.null_adapter import NullAdapter
 from core.jobs.service import JobService
 from core.jobs.steps import Pipeline, Tools
@@ -49,6 +47,7 @@ from core.net.fetch import SourceFetcher, SourceLimits
 from core.net.host_check import HostCheck
 from core.net.token_gate import TokenGate
 from core.ports import AdapterContext, ChatAdapter, Clock
+from core.ports.chat import RepliesOnly
 from core.ports.clock import SystemClock
 from core.storage.database import Database
 from core.storage.database_url import engine_url
@@ -66,27 +65,27 @@ _GOODBYE_S = 1.5
 log = structlog.get_logger(__name__)
 
 
-@runtime_checkable
-class Closable(Protocol):
-    """An adapter that keeps connections beyond `serve`."""
-
-    async def close(self) -> None:
-        """Close them; no reply is used any more."""
-
-
 class StartRefused(Exception):
     """A platform does not accept its credentials; the text is one sentence for the operator."""
 
 
 class App:
-    """The whole bot. `serve` False: no platform connects, no port opens. `takes_over`: jobs of dead processes too."""
+    """The whole bot, or the part of it that ROLE names.
+
+    `serve` False: a command, for which no platform connects and no port opens. `takes_over`: it also resumes the jobs
+    of dead processes.
+    """
 
     def __init__(
-        self, settings: Settings, *, serve: bool = True, takes_over: bool | None = None, clock: Clock | None = None
+        self, settings: Settings, *, serve: bool = True, takes_over: bool = False, clock: Clock | None = None
     ) -> None:
         make_private(settings.data_dir)
         self.settings = settings
-        self.serve, self.takes_over = serve, serve if takes_over is None else takes_over
+        self.serve = serve
+        self.runs_jobs = not serve or settings.role != "chat"
+        self.takes_requests = serve and settings.role != "worker"
+        self.takes_over = takes_over or (serve and self.runs_jobs)
+        self.name = new_name()
         self.clock: Clock = clock or SystemClock()
         self.stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -104,12 +103,14 @@ class App:
         self.store = SqlJobStore(self.database, self.vault, self.clock)
         self.state = SqlAppState(self.database, self.vault, self.clock)
         self.ledger = SqlLedger(self.database, self.clock, ledger_settings(s))
-        self.replicas = Replicas(self.database)
-        self.roster = make_roster(self.database, s.database, s.data_dir / "replicas", self.replicas)
+        self.replicas = Replicas(self.database, s.role if self.serve else "command")
+        self.handed_over = HandOver(self.database, self.clock)
+        places = (s.database, s.data_dir / "replicas", self.replicas, self.handed_over.arrived)
+        self.roster = make_roster(self.database, *places)
 
     def _core(self) -> None:
         s = self.settings
-        self.metrics = PrometheusMetrics(VERSION, StageSpans.to(s.otel_exporter_otlp_endpoint, VERSION))
+        self.metrics = PrometheusMetrics(VERSION, StageSpans.to(s.otel_exporter_otlp_endpoint, VERSION), s.role)
         self.images = ImageService(image_limits(s), scratch=s.data_dir / "scratch")
         self.alerts = AlertSender(self.state, lambda: self.budget, lambda: self.tools)
         self.upscaler = make_upscaler(s, self.images, self.clock, self.metrics, self.alerts.halted)
@@ -140,22 +141,26 @@ class App:
             lease=self.roster,
         )
         self.pipeline = Pipeline(self.tools)
-        self.engine = DbosEngine(
+        engine = DbosEngine(
             self.pipeline,
             database_url=engine_url(s.database, s.data_dir),
-            executor_id=new_name(),
-            takes_over=self.takes_over,
+            executor_id=self.name,
             living=self.replicas.living,
         )
+        self.engine = engine if self.runs_jobs else None
         self.members = Accounts(self.tools, self.state, self.budget)
         self.guests = make_guests(s, self.state, self.clock, self.alerts, self.adapters)
-        parts = (self.tools, self.engine, self.members, self.budget)
+        parts = (self.tools, self.engine or self.handed_over, self.members, self.budget)
         self.service = JobService(*parts, allow_unsafe=s.allow_unsafe, guests=self.guests)
-        gauges = Gauges(self.tools, s.data_dir).maintenance_tasks()
-        extra = (*budget_maintenance(self.budget, self.tools, self.state), *gauges)
-        self.maintenance = Maintenance(
-            self.pipeline, self.engine, self.members, self.ledger, retention_s=s.retention_days * _DAY_S, extra=extra
+        self.own_tasks = (
+            *Gauges(self.tools, s.data_dir, self.replicas).maintenance_tasks(),
+            MaintenanceTask("connections", 60, self._close_rested),
         )
+        """Of every process that serves, whatever its role."""
+        self.maintenance = Maintenance(
+            self.pipeline, engine, self.members, self.ledger, retention_s=s.retention_days * _DAY_S,
+            handed_over=self.handed_over, extra=budget_maintenance(self.budget, self.tools, self.state),
+        )  # fmt: skip
 
     def _outside(self) -> None:
         s = self.settings
@@ -177,8 +182,8 @@ class App:
             if platform.settings.enabled:
                 self.adapters[platform.name] = platform.create(platform.settings, context)
         self.health = Health(self.clock)
-        self.health.add("database", self._database_problem)
-        self.health.add("provider", self._provider_problem)
+        self.health.add("database", self.database.ping)
+        self.health.add("provider", lambda: provider_problem(self.upscaler))
         for adapter in self.adapters.values():
             self.health.add(adapter.name, adapter.problem)
         self.http = HttpServer(
@@ -187,10 +192,11 @@ class App:
             health=self.health,
             metrics=self.metrics,
             version=VERSION,
+            role=s.role,
             incident=self.service.incidents.incident,
-            mounts=list(self.adapters.values()),
+            mounts=list(self.adapters.values()) if self.takes_requests else [],
             links=self.links,
-            find_file=self._find_file,
+            find_file=lambda job_id, name: result_file(self.store, JobMedia(self.tools), job_id, name),
             webhook=FalWebhook(self.upscaler, self.store),
             gate=gate,
             hosts=HostCheck(s.web_host, s.public_url),
@@ -200,22 +206,29 @@ class App:
     async def start(self) -> None:
         """Open everything: database first, doors to the outside last."""
         if self.serve:
-            self._hear_signals()
+            self._hear_signals()  # from the first moment on: a stop during the start is no abort
         await migrate(self.database)
         await adopt_key(self.database, self.vault)
         await asyncio.gather(*(provider.start() for provider in (self.upscaler, *self.tools.beside.values())))
         await self.tools.finish_times.load()
-        await self.roster.sign_in(self.engine.executor_id)
-        await self.engine.open()
+        await self.roster.sign_in(self.name)
+        if self.engine is not None:
+            await self.engine.open()
         if self.takes_over:
             await self.roster.take_dead(self.maintenance.take_over)
         if not self.serve:
             return
-        self._own(watch(self.roster, self.maintenance.take_over), "roster")
-        self._own(self.maintenance.run(), "maintenance")
+        self._own(watch(self.roster, self.maintenance.take_over if self.takes_over else None), "roster")
+        tasks = (*self.own_tasks, *(self.maintenance.maintenance_tasks if self.runs_jobs else ()))
+        self._own(repeat_all(tasks), "maintenance")
         await self.http.start()
         for adapter in self.adapters.values():
-            self._own(supervise(adapter, self.stopping, self._refuse, lambda n: self.on_ready(n)), adapter.name)
+            serve = adapter.serve
+            if not self.takes_requests and isinstance(adapter, RepliesOnly):
+                serve = adapter.serve_replies
+            self._own(
+                supervise(adapter.name, serve, self.stopping, self._refuse, lambda n: self.on_ready(n)), adapter.name
+            )
 
     def _own(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self._tasks.append(asyncio.create_task(work, name=name))
@@ -229,13 +242,11 @@ class App:
         return 0
 
     def _hear_signals(self) -> None:
-        """From the first moment on: a stop during the start is a stop like any other, not an abort."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
 
     def _refuse(self, sentence: str) -> None:
-        """A platform does not take our credentials: stop, and say so."""
         self._refused = sentence
         self.stopping.set()
 
@@ -250,22 +261,21 @@ class App:
         await asyncio.gather(self.pipeline.settle_down(most_s), asyncio.sleep(min(_GOODBYE_S, most_s)))
 
     async def close(self) -> None:
-        """Undo `start`, in reverse. Unfinished jobs are left for the next process."""
+        """Undo `start`, in reverse; a part that breaks keeps no other open. Unfinished jobs are left for others."""
         self.service.drain()
+        # Replies work as long as jobs do; an adapter that keeps a connection for them brings a `close`.
+        both = (*self.adapters.values(), *self.tools.beside.values())
+        own = [part.close for part in both if isinstance(part, Closable)]
+        engine = [self.engine.close] if self.engine is not None else []
+        first = (self._end_tasks, self.http.stop, self.pipeline.hand_over, *engine, self.alerts.close, *own)
+        rest = (self.roster.sign_out, self.upscaler.close, self.images.close, self.ledger.close, self.database.close)
+        await close_all(*first, *rest, self.metrics.close)
+
+    async def _end_tasks(self) -> None:
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=5)
-        await self.http.stop()
-        await self.pipeline.hand_over()
-        await self.engine.close()
-        # Replies work until here; an adapter that keeps a connection for them brings a `close`.
-        parts = (*self.adapters.values(), *self.tools.beside.values())
-        own = [part.close for part in parts if isinstance(part, Closable)]
-        rest = (self.roster.sign_out, self.upscaler.close, self.images.close, self.ledger.close, self.database.close)
-        for undo in (self.alerts.close, *own, *rest, self.metrics.close):
-            with contextlib.suppress(OSError, TimeoutError):
-                await undo()
 
     async def __aenter__(self) -> Self:
         try:
@@ -275,26 +285,15 @@ class App:
             raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _database_problem(self) -> str | None:
-        await self.database.ping()
-        return None
-
-    async def _provider_problem(self) -> str | None:
-        halted = self.upscaler.halted
-        return None if halted is None else {"credit": "out of credit", "key": "key refused"}[halted.kind]
-
-    async def _find_file(self, job_id: str, name: str) -> Path | None:
-        job = await self.store.get(job_id)
-        if job is None or job.result is None or job.images_deleted or Path(job.result.path).name != name:
-            return None
-        return (await JobMedia(self.tools).original(job)).path
+    async def _close_rested(self) -> None:
+        await self.database.close_rested()
+        if self.engine is not None:
+            await self.engine.close_rested()
 
 
-def build(settings: Settings, *, serve: bool = True, takes_over: bool | None = None, clock: Clock | None = None) -> App:
+def build(settings: Settings, *, serve: bool = True, takes_over: bool = False, clock: Clock | None = None) -> App:
     """The bot for these settings; nothing is opened yet."""
     return App(settings, serve=serve, takes_over=takes_over, clock=clock)

@@ -23,6 +23,12 @@ PICTURE_FOLDERS = ("jobs", "uploads", "sandbox")
 OnHalt = Callable[[ProviderHalted], Awaitable[None]]
 
 
+async def provider_problem(upscaler: Upscaler) -> str | None:
+    """Why the provider takes nothing from us, for `/readyz`."""
+    halted = upscaler.halted
+    return None if halted is None else {"credit": "out of credit", "key": "key refused"}[halted.kind]
+
+
 def make_upscaler(s: Settings, images: ImageService, clock: Clock, metrics: Metrics, on_halt: OnHalt) -> Upscaler:
     """fal with a key, else this machine, or the sandbox. `on_halt` is called once when fal stops taking work."""
     if s.backend != "fal":

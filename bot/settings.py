@@ -110,6 +110,7 @@ class Settings(BaseModel):
     quota_timezone: str = "UTC"
     allow_unsafe: bool = False
 
+    role: Literal["all", "chat", "worker"] = "all"
     shutdown_grace_s: float = Field(default=20, ge=0, le=600)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     otel_exporter_otlp_endpoint: str | None = None
@@ -157,7 +158,7 @@ class Settings(BaseModel):
             raise ValueError("must be addresses or networks, such as 127.0.0.1 or 10.0.0.0/8") from None
         return value
 
-    @field_validator("log_level", "log_format", "upscale_backend", mode="before")
+    @field_validator("role", "log_level", "log_format", "upscale_backend", mode="before")
     @classmethod
     def _any_case(cls, value: Any) -> Any:
         return value.strip().lower() if isinstance(value, str) else value
@@ -240,17 +241,20 @@ def secret(value: SecretStr | None) -> str | None:
     return value.get_secret_value() if value is not None else None
 
 
-def load(env_file: Path | str | None = ".env") -> Settings:
-    """The settings from the environment and `.env` (the environment wins). Raises SettingsError with all mistakes."""
+def load(env_file: Path | str | None = ".env", **given: str) -> Settings:
+    """What is `given`, else the environment, else `.env`. Raises SettingsError with all mistakes."""
     problems = unreadable_lines(env_file)
     if problems:
         raise SettingsError(problems)
     values, typed = _environment(env_file)
+    values |= given
     found = list(_packages())
     platforms = [platform for name, module in found if (platform := _platform(name, module, values, problems))]
     own: Settings | None = _validated(Settings, values, problems)
     if own is not None and own.backend == "fal" and own.fal_key is None:
         problems.append("UPSCALE_BACKEND is fal, so FAL_KEY must be set.")
+    if own is not None and own.role != "all" and own.database.startswith("sqlite"):
+        problems.append(f"ROLE is {own.role}, so DATABASE_URL must name the PostgreSQL that all processes share.")
     if problems or own is None:
         raise SettingsError(problems)
     known = {

@@ -1,14 +1,16 @@
-"""Keeps an adapter connected: starts it again, ever more slowly, when its connection dies for good."""
+"""Keeps an adapter connected: starts it again, ever more slowly, when its connection dies. And the orderly end."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Protocol, runtime_checkable
 
 import structlog
 
-from core.ports import ChatAdapter, LoginRefused
+from core.ports import LoginRefused
 
 log = structlog.get_logger(__name__)
 
@@ -18,10 +20,35 @@ _HEALTHY_S = 120.0
 """A connection that held this long starts again without delay when it breaks."""
 
 
+@runtime_checkable
+class Closable(Protocol):
+    """An adapter that keeps connections beyond `serve`."""
+
+    async def close(self) -> None:
+        """Close them; no reply is used any more."""
+
+
+async def close_all(*parts: Callable[[], Awaitable[object]]) -> None:
+    """In this order; one that breaks keeps no other open. The last unforeseen error is raised at the end."""
+    async with contextlib.AsyncExitStack() as stack:
+        for close in reversed(parts):
+            stack.push_async_callback(_closed, close)
+
+
+async def _closed(close: Callable[[], Awaitable[object]]) -> None:
+    """A connection that cannot be closed properly is gone all the same."""
+    with contextlib.suppress(OSError, TimeoutError):
+        await close()
+
+
 async def supervise(
-    adapter: ChatAdapter, stopping: asyncio.Event, refuse: Callable[[str], None], told_ready: Callable[[str], None]
+    name: str,
+    serve: Callable[[Callable[[], None]], Awaitable[None]],
+    stopping: asyncio.Event,
+    refuse: Callable[[str], None],
+    told_ready: Callable[[str], None],
 ) -> None:
-    """Serve until cancelled or stopping.
+    """Let the adapter of this name serve until cancelled or stopping.
 
     Credentials refused at the first start are told to `refuse`, which ends the process: waiting would mend nothing. A
     platform that refuses us later (a token revoked while running) must not take the other platforms down.
@@ -32,22 +59,22 @@ async def supervise(
     def ready() -> None:
         nonlocal was_ready
         if not was_ready:
-            told_ready(adapter.name)
+            told_ready(name)
         was_ready = True
-        log.info("adapter_ready", adapter=adapter.name)
+        log.info("adapter_ready", adapter=name)
 
     while not stopping.is_set():
         started_at = time.monotonic()
         try:
-            await adapter.serve(ready)
-            log.warning("adapter_ended", adapter=adapter.name)
+            await serve(ready)
+            log.warning("adapter_ended", adapter=name)
         except LoginRefused as refusal:
-            log.error("adapter_refused", adapter=adapter.name, reason=str(refusal))
+            log.error("adapter_refused", adapter=name, reason=str(refusal))
             if not was_ready:
                 refuse(str(refusal))
                 return
         except Exception:
-            log.exception("adapter_broke", adapter=adapter.name)
+            log.exception("adapter_broke", adapter=name)
         if time.monotonic() - started_at > _HEALTHY_S:
             pause_s = _FIRST_PAUSE_S
         await asyncio.sleep(pause_s)

@@ -78,6 +78,7 @@ class DiscordAdapter:
         )
         self._ready: Callable[[], None] = lambda: None
         self._connected: set[int] = set()
+        self._takes_events = True
 
     def _make_client(self) -> UpscaleClient:
         self._connected.clear()
@@ -130,6 +131,11 @@ class DiscordAdapter:
             await self._ctx.drain(self._settings.drain_s)
             loop.cancel()
             await asyncio.gather(loop, return_exceptions=True)
+
+    async def serve_replies(self, ready: Callable[[], None]) -> None:
+        """Log in until cancelled, and leave the events to other processes."""
+        self._takes_events = False
+        await self._runner.run(ready, events=False)
 
     def reply(self, address: ReplyAddress, memo: ReplyState) -> Reply:
         """The message of a job; works in any process that is logged in, with or without the gateway."""
@@ -192,7 +198,7 @@ class DiscordAdapter:
         client = self._runner.client
         if client is None:
             return "disconnected"
-        if self._ingress is not None:
+        if self._ingress is not None or not self._takes_events:
             return None
         shards = client.shards
         if not shards or any(shard.is_closed() for shard in shards.values()):

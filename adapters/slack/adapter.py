@@ -76,8 +76,6 @@ class SlackAdapter:
         self._looked_at: dict[str, float] = {}
         self._file_hosts = (*context.trusted_file_hosts, settings.api_host)
 
-    # ---------------------------------------------------------------------- parts
-
     def _parts(self) -> HandlerContext:
         """Everything that needs a running loop, made at its first use: replies may be wanted before `serve`."""
         if self._ctx is None:
@@ -118,17 +116,11 @@ class SlackAdapter:
             logger=sdk_logger("web"),
         )
 
-    # ----------------------------------------------------------------------- serve
-
     async def serve(self, ready: Callable[[], None]) -> None:
         """Find out who we are, connect, and handle events until cancelled; then drain."""
         ctx, gate = self._parts(), DrainMiddleware(self._parts())
-        self._oauth.client = self._client()
-        self._installs.renew = self._oauth.renew
         try:
-            await self._installs.load()
-            await self._log_in()
-            self._installs.opened()
+            await self._open(events=True)
             app = bolt.build(ctx, self._client(), gate)
             self._endpoint.app = app
             async with asyncio.TaskGroup() as group:
@@ -152,13 +144,31 @@ class SlackAdapter:
             self._serving = False
             self._sockets = None
 
+    async def serve_replies(self, ready: Callable[[], None]) -> None:
+        """Know every workspace's token until cancelled, and leave the events to other processes."""
+        self._parts()
+        try:
+            await self._open(events=False)
+            self._serving = True
+            ready()
+            await self._renew_tokens()
+        finally:
+            self._serving = False
+
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
 
-    async def _log_in(self) -> None:
-        """The configured token's workspace. Raises LoginRefused; waits while Slack cannot be reached."""
-        if self._settings.socket_mode:
+    async def _open(self, *, events: bool) -> None:
+        """Know the installed workspaces and the configured token's. Raises LoginRefused; waits while Slack is away."""
+        self._oauth.client = self._client()
+        self._installs.renew = self._oauth.renew
+        await self._installs.load()
+        await self._log_in(events)
+        self._installs.opened()
+
+    async def _log_in(self, events: bool) -> None:
+        if events and self._settings.socket_mode:
             app_token = secret(self._settings.slack_app_token)
             await self._answered("SLACK_APP_TOKEN", lambda: self._client().apps_connections_open(app_token=app_token))
         token = secret(self._settings.slack_bot_token)
@@ -222,8 +232,6 @@ class SlackAdapter:
                 self._parts().tasks.spawn("removed", forget(self._parts(), install))
         except (aiohttp.ClientError, TimeoutError, ConnectionError):
             log.info("slack_removal_unclear", workspace=install.key)
-
-    # ------------------------------------------------------------------ other ports
 
     def reply(self, address: ReplyAddress, memo: ReplyState) -> Reply:
         ctx, notes = self._parts(), ReplyStateCache(memo)

@@ -16,7 +16,7 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,10 +30,9 @@ from bot.settings import Settings
 from core.accounts.allowlist import EVERYBODY
 from core.domain.errors import StorageUnavailable
 from core.domain.money import usd
-from core.engine.cluster import keeps_sessions
 from core.images.confinement import MEASURES, MISSING
 from core.ports import Finding
-from core.storage.database_url import explain, for_asyncpg
+from core.storage.database_url import explain
 from core.upscalers.fal import FalUpscaler
 
 if TYPE_CHECKING:
@@ -161,12 +160,23 @@ async def _database(app: App) -> Sequence[Finding]:
         await app.database.ping()
     except Exception as error:
         return [Finding("problem", "The database does not answer.", explain(error))]
-    if not app.database.is_sqlite and not await keeps_sessions(for_asyncpg(app.settings.database).dsn):
-        what = "DATABASE_URL leads through a pooler in transaction mode, where no process can hold a lock."
-        return [Finding("problem", what, "Name PostgreSQL itself, or a pooler's port in session mode.")]
     sqlite = f"SQLite {sqlite3.sqlite_version} (one process)"
     kind = sqlite if app.database.is_sqlite else "PostgreSQL (any number of processes)"
-    return [Finding("ok", f"The database answers: {kind}.")]
+    return [Finding("ok", f"The database answers: {kind}."), *_processes(await app.replicas.roles(), app.settings)]
+
+
+def _processes(roles: Mapping[str, int], s: Settings) -> Sequence[Finding]:
+    """What runs on this database now."""
+    serving = {role: roles[role] for role in ("all", "chat", "worker") if roles[role]}
+    if not serving:
+        return []
+    found = [Finding("ok", f"Running now: {', '.join(f'{count} × ROLE={role}' for role, count in serving.items())}.")]
+    if serving.keys() == {"chat"}:
+        found.append(Finding("problem", "Requests are taken but no job runs.", "Start one more with --role worker."))
+    if serving.keys() != {"all"} and s.files_url is None:
+        fix = "Set FILES_URL, or give all of them the same DATA_DIR."
+        found.append(Finding("warning", "Workers must see the pictures that are handed in elsewhere.", fix))
+    return found
 
 
 async def _model(app: App) -> Sequence[Finding]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -46,19 +46,22 @@ def options(
     """Options that stand before any command."""
 
 
+Role = Literal["all", "chat", "worker"]
 _PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
 Period = Annotated[str, typer.Argument(help="day, week, month or year")]
 
 
 @cli.command()
-def run() -> None:
+def run(
+    role: Annotated[Role | None, typer.Option(help="chat: take requests only. worker: run jobs only.")] = None,
+) -> None:
     """Start the bot and the local page.
 
     Every platform whose credentials are set is started. Stops at Ctrl-C or SIGTERM.
     """
     from bot.cli.run import run_bot
 
-    leave(run_bot())
+    leave(run_bot(**({"role": role} if role is not None else {})))
 
 
 @cli.command()

@@ -16,9 +16,12 @@ from core.upscalers.fal import FalUpscaler
 _KEY_CHECK_S = 5.0
 
 
-def run_bot() -> int:
-    """Serve until SIGTERM or SIGINT; the exit code. Raises CommandError with one sentence where it cannot start."""
-    found = read_settings()
+def run_bot(**given: str) -> int:
+    """Serve until SIGTERM or SIGINT, by the settings `given` before all others; the exit code.
+
+    Raises CommandError with one sentence where it cannot start.
+    """
+    found = read_settings(**given)
     hide_memory()
     logs.configure(found.log_level, found.log_format, secrets_of(found))
     return asyncio.run(_serve(found))

@@ -30,10 +30,10 @@ from core.storage.sqlite.compat import too_old
 T = TypeVar("T")
 
 
-def read_settings() -> Settings:
+def read_settings(**given: str) -> Settings:
     """The settings, or CommandError with every mistake; warnings are said on standard error."""
     try:
-        found = settings.load()
+        found = settings.load(**given)
     except SettingsError as error:
         raise CommandError("\n".join(error.problems)) from None
     for warning in found.warnings:
@@ -76,7 +76,7 @@ def plain_errors(found: Settings) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def opened(found: Settings, *, serve: bool, takes_over: bool | None = None) -> AsyncIterator[App]:
+async def opened(found: Settings, *, serve: bool, takes_over: bool = False) -> AsyncIterator[App]:
     """The started application. Raises CommandError with one sentence where it cannot be started."""
     with plain_errors(found):
         app = build(found, serve=serve, takes_over=takes_over)

@@ -68,6 +68,7 @@ class HttpServer:
     metrics: PrometheusMetrics
     version: str
     incident: Incident
+    role: str = "all"
     mounts: Sequence[_Routes] = ()
     links: FileLinks | None = None
     find_file: FindFile | None = None
@@ -170,7 +171,7 @@ class HttpServer:
         return await self.incident("http", error)
 
     async def _healthz(self, _: web.Request) -> web.Response:
-        return web.json_response({"status": "ok", "version": self.version})
+        return web.json_response({"status": "ok", "version": self.version, "role": self.role})
 
     async def _readyz(self, _: web.Request) -> web.Response:
         found = await self.health.readiness()

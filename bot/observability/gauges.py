@@ -10,6 +10,7 @@ from pathlib import Path
 from core.domain.job import Requester
 from core.domain.limits import Measure, ScopeKind
 from core.domain.money import NANOUSD_PER_USD
+from core.engine.replicas import Replicas
 from core.jobs.context import Tools
 from core.jobs.maintenance import MaintenanceTask
 from core.upscalers.fal import FalUpscaler
@@ -23,9 +24,10 @@ _OPERATOR = Requester("cli", user_id="operator", user_name="operator", is_operat
 class Gauges:
     """Sets the levels of `core.ports.Metrics`; its maintenance_tasks belong to the maintenance tasks."""
 
-    def __init__(self, tools: Tools, data_dir: Path) -> None:
+    def __init__(self, tools: Tools, data_dir: Path, replicas: Replicas) -> None:
         self._tools = tools
         self._data_dir = data_dir
+        self._replicas = replicas
 
     def maintenance_tasks(self) -> tuple[MaintenanceTask, ...]:
         """What has to run and how often."""
@@ -36,7 +38,7 @@ class Gauges:
         )
 
     async def look(self) -> None:
-        """Jobs, budget, disk and the provider's state, by three short queries."""
+        """Jobs, budget, disk and the provider's state, by short queries."""
         metrics, tools = self._tools.metrics, self._tools
         jobs = await tools.store.open_jobs()
         now = tools.clock.now()
@@ -44,6 +46,8 @@ class Gauges:
         metrics.level("jobs_running", jobs.running)
         metrics.level("oldest_job_seconds", max(0.0, now - jobs.oldest_at) if jobs.oldest_at is not None else 0.0)
         metrics.level("provider_halted", float(tools.upscaler.halted is not None))
+        roles = await self._replicas.roles()
+        metrics.level("processes_running_jobs", roles["all"] + roles["worker"])
         metrics.level("obligations_open", await tools.obligations.count())
         free = await asyncio.to_thread(shutil.disk_usage, self._data_dir)
         metrics.level("disk_free_bytes", free.free)

@@ -30,6 +30,7 @@ LEVELS: dict[Level, str] = {
     "jobs_running": "Jobs at the model or being delivered, over all processes.",
     "oldest_job_seconds": "Age of the oldest unfinished job that asks nobody anything.",
     "jobs_stuck": "Unfinished jobs that are older than a job can be.",
+    "processes_running_jobs": "Living processes of the roles all and worker.",
     "obligations_open": "Ends that are not told yet, and messages that must still be removed.",
     "budget_used_ratio": "Share of the tightest limit for everything that is used or held (1 is all).",
     "credit_usd": "Credit left at fal, where the admin key lets us ask.",
@@ -43,7 +44,7 @@ LEVELS: dict[Level, str] = {
 class PrometheusMetrics:
     """One process's figures. Every instance has its own registry, so that two apps in one process do not mix."""
 
-    def __init__(self, version: str, spans: StageSpans | None = None) -> None:
+    def __init__(self, version: str, spans: StageSpans | None = None, role: str = "all") -> None:
         self._spans = spans
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
@@ -62,9 +63,9 @@ class PrometheusMetrics:
             registry=self.registry,
         )
         self._info = Gauge(
-            "upscale_info", "Always 1; the version is in the label.", ["version"], registry=self.registry
+            "upscale_info", "Always 1; version and role are labels.", ["version", "role"], registry=self.registry
         )
-        self._info.labels(version).set(1)
+        self._info.labels(version, role).set(1)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"upscale_{name}", text, labels, registry=self.registry)

@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,14 +21,15 @@ import structlog
 from filelock import FileLock, Timeout
 from sqlalchemy import text
 
+from core.engine.hand_over import CHANNEL
 from core.engine.replicas import Replicas
 from core.ports import Lease
 from core.ports.ownership import LeaseUnsure, awake_clock_s, new_token
-from core.storage.database import DATABASE_ERRORS, Database
+from core.storage.database import DATABASE_ERRORS, Database, refuse_pooler
+from core.storage.database_url import for_asyncpg
 
 log = structlog.get_logger(__name__)
 
-_LOOK_EVERY_S = 1.0
 _SETTLED_S = 10.0
 """A PostgreSQL restart frees every lock at once: nobody is declared dead until the server is up for so long."""
 
@@ -42,7 +43,6 @@ TakeOver = Callable[[str, bool], Awaitable[None]]
 
 
 def new_name() -> str:
-    """A name that no process ever had."""
     return f"p-{secrets.token_hex(6)}"
 
 
@@ -55,11 +55,11 @@ class Roster(Lease, Protocol):
     async def sign_out(self) -> None:
         """Leave orderly; unfinished jobs are for others to take over at once."""
 
-    async def take_dead(self, take_over: TakeOver) -> None:
-        """Call `take_over` for each name whose owner is dead, while nobody else can, and strike the name off.
+    async def stay(self) -> Mapping[str, str]:
+        """Sign in anew where this process was taken for dead; the token of every name."""
 
-        Signs in anew where this process itself was taken for dead meanwhile.
-        """
+    async def take_dead(self, take_over: TakeOver) -> None:
+        """Call `take_over` for each name whose owner is dead, while nobody else can, and strike the name off."""
 
 
 class FileRoster:
@@ -73,7 +73,6 @@ class FileRoster:
         self.token = new_token()
 
     async def sign_in(self, name: str) -> None:
-        """Create and lock the own file, under a fresh token."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._name = name
         self._own = FileLock(self._path(name), timeout=5)
@@ -82,7 +81,6 @@ class FileRoster:
         await self._replicas.sign_in(name, self.token)
 
     async def sign_out(self) -> None:
-        """Unlock; the file stays for whoever takes the jobs over."""
         if self._own is not None:
             await _leave(self._replicas, self._name)
             self._own.release()
@@ -92,13 +90,17 @@ class FileRoster:
         """For ever: a process that is stopped keeps the lock of its file."""
         return float("inf")
 
-    async def take_dead(self, take_over: TakeOver) -> None:
-        """Try every other name's lock, of a file or of a row (a restored database has rows without files)."""
+    async def stay(self) -> Mapping[str, str]:
         tokens = await self._replicas.tokens()
         if self._name and (tokens.get(self._name) != self.token or not self._path(self._name).exists()):
             log.warning("signed_in_anew", replica=self._name)
             await self.sign_out()
             await self.sign_in(self._name)
+        return tokens
+
+    async def take_dead(self, take_over: TakeOver) -> None:
+        """Try every other name's lock, of a file or of a row (a restored database has rows without files)."""
+        tokens = await self.stay()
         for name in sorted({path.stem for path in self._folder.glob("p-*.lock")} | set(tokens)):
             if name != self._name:
                 await self._try(name, take_over)
@@ -125,8 +127,10 @@ class PostgresRoster:
     dead_after_s = 1.0
     """A lock must be seen free for so long before its owner is dead: longer than any lease lasts."""
 
-    def __init__(self, url: str, replicas: Replicas) -> None:
+    def __init__(self, url: str, replicas: Replicas, arrived: asyncio.Event | None = None) -> None:
+        """`arrived` is set when a job was handed over by a process that runs none."""
         self._url = url
+        self._arrived = arrived or asyncio.Event()
         self._replicas = replicas
         self._connection: Any = None
         self._asking = asyncio.Lock()
@@ -135,7 +139,8 @@ class PostgresRoster:
         self.token = new_token()
 
     async def sign_in(self, name: str) -> None:
-        """Connect, take the own lock, and write the name where others look, under a fresh token."""
+        if not self._name:
+            await refuse_pooler(self._url)
         self._name = name
         if self._connection is None or self._connection.is_closed():
             await self._connect()
@@ -143,7 +148,6 @@ class PostgresRoster:
         await self._replicas.sign_in(name, self.token)
 
     async def sign_out(self) -> None:
-        """Close the connection, which frees the lock."""
         if self._connection is not None:
             await _leave(self._replicas, self._name)
             await self._connection.close(timeout=5)
@@ -158,8 +162,7 @@ class PostgresRoster:
             raise LeaseUnsure from trouble
         return asked_s + _LEASE_S
 
-    async def take_dead(self, take_over: TakeOver) -> None:
-        """Try every other name's lock; one that stays free is dead."""
+    async def stay(self) -> Mapping[str, str]:
         if self._connection is None or self._connection.is_closed():
             self._free_since.clear()
             await self._connect()
@@ -167,6 +170,10 @@ class PostgresRoster:
         if tokens.get(self._name) != self.token:
             log.warning("signed_in_anew", replica=self._name)
             await self.sign_in(self._name)
+        return tokens
+
+    async def take_dead(self, take_over: TakeOver) -> None:
+        tokens = await self.stay()
         for name in sorted(tokens):
             if name != self._name:
                 await self._try(name, take_over)
@@ -200,6 +207,7 @@ class PostgresRoster:
         if not await connection.fetchval(_TAKE, _number(self._name), timeout=5):
             await connection.close(timeout=5)
             raise ConnectionError("an earlier connection of this process still holds its name")
+        await connection.add_listener(CHANNEL, lambda *_: self._arrived.set())
         self._connection = connection
 
     async def _ask(self, query: str, *values: Any) -> Any:
@@ -210,32 +218,14 @@ class PostgresRoster:
             return await self._connection.fetchval(query, *values, timeout=5)
 
     async def _uptime_s(self) -> float:
-        uptime_s: float = await self._ask("SELECT extract(epoch FROM now() - pg_postmaster_start_time())::float")
-        return uptime_s
+        return float(await self._ask("SELECT extract(epoch FROM now() - pg_postmaster_start_time())::float"))
 
 
-async def keeps_sessions(url: str) -> bool:
-    """Whether a lock belongs to its connection; raises what asyncpg raises.
-
-    Behind a pooler in transaction mode it does not: a second client is given the first one's session.
-    """
-    name = _number(new_name())
-    first = await asyncpg.connect(url, timeout=10)
-    try:
-        await first.fetchval(_TAKE, name, timeout=5)
-        second = await asyncpg.connect(url, timeout=10)
-        try:
-            taken_again: bool = await second.fetchval(_TAKE, name, timeout=5)
-        finally:
-            await second.close(timeout=5)
-    finally:
-        await first.close(timeout=5)
-    return not taken_again
-
-
-def make_roster(database: Database, url: str, folder: Path, replicas: Replicas) -> Roster:
+def make_roster(database: Database, url: str, folder: Path, replicas: Replicas, arrived: asyncio.Event) -> Roster:
     """The one that fits the database: files in `folder` beside a SQLite file, else locks on the PostgreSQL at `url`."""
-    return FileRoster(folder, replicas) if database.is_sqlite else PostgresRoster(url, replicas)
+    return (
+        FileRoster(folder, replicas) if database.is_sqlite else PostgresRoster(for_asyncpg(url).dsn, replicas, arrived)
+    )
 
 
 async def anyone_alive(database: Database, folder: Path) -> bool:
@@ -280,12 +270,15 @@ def _number(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
 
 
-async def watch(roster: Roster, take_over: TakeOver, *, every_s: float = _LOOK_EVERY_S) -> None:
-    """Look for the dead every second, until cancelled. Trouble with the database is logged and outlived."""
+async def watch(roster: Roster, take_over: TakeOver | None, *, every_s: float = 1.0) -> None:
+    """Look for the dead every second, until cancelled. Trouble with the database is logged and outlived.
+
+    Without `take_over` (a process that runs no jobs) it only sees to it that this process stays signed in.
+    """
     quiet_until = 0.0
     while True:
         try:
-            await roster.take_dead(take_over)
+            await (roster.take_dead(take_over) if take_over is not None else roster.stay())
         except Exception as trouble:  # the database, the engine's own tables, a disk: the next look may be luckier
             if time.monotonic() >= quiet_until:
                 log.warning("roster_unavailable", kind=type(trouble).__name__)

@@ -12,34 +12,40 @@ import asyncio
 import datetime
 import os
 import sqlite3
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, NamedTuple
 
 import structlog
 from dbos import DBOS, DBOSConfig, SetWorkflowID, WorkflowSerializationFormat
+from sqlalchemy import Engine, create_engine
 
 from core.jobs.steps import Next, Pipeline
 from core.jobs.steps.runner import StorageTrouble
 from core.ports import NotOwner
+from core.ports.storage import JobPart
+from core.storage.database import close_rested, ping_the_rested
 from core.storage.sqlite import compat as sqlite_compat
 
 log = structlog.get_logger(__name__)
 
-Part = Literal["request", "confirmed", "deliver", "announce"]
-
 _VERSION = "1"
 """The workflow's version. Bumped only for an incompatible change, after draining: no job of another is taken up."""
 
-_FIRST: dict[Part, Next] = {"request": "prepare", "confirmed": "hold", "deliver": "deliver", "announce": "announce"}
+_FIRST: dict[JobPart, Next] = {"request": "prepare", "confirmed": "hold", "deliver": "deliver", "announce": "announce"}
 _MAX_STEPS = 60
 _STEP_ATTEMPTS = 12
 _MAX_RECOVERIES = 20
 _CHECKPOINT_S = 2.0
-_TAKEOVER_QUEUE = "takeover"
-"""Jobs of dead processes wait here for whoever serves. A command-line process does not listen: it will end soon."""
+_MOST_CONNECTIONS = 5
 
-_TAKEOVER_POLL_S = 0.5
+
+class Unfinished(NamedTuple):
+    """A workflow that a process has left before its end."""
+
+    id: str
+    job_id: str
+    first: Next
 
 
 class _Running:
@@ -98,14 +104,13 @@ class DbosEngine:
         *,
         database_url: str,
         executor_id: str,
-        takes_over: bool = True,
         living: Callable[[], Awaitable[Collection[str]]] | None = None,
     ) -> None:
         """`living` names the processes that are watched; without it every one counts as alive."""
         self._pipeline = pipeline
         self._living = living
         self._url = database_url
-        self._takes_over = takes_over
+        self._connections: Engine | None = None
         self.executor_id = executor_id
 
     async def open(self) -> None:
@@ -116,19 +121,19 @@ class DbosEngine:
             "system_database_url": self._url,
             "application_version": _VERSION,
             "executor_id": self.executor_id,
-            "sys_db_pool_size": 3 if self._url.startswith("sqlite") else 5,  # SQLite writes one by one anyway
             "max_executor_threads": 16,
             "log_level": "ERROR",
             "enable_otlp": False,
         }
         if self._url.startswith("sqlite"):
             sqlite_compat.install()
+            config["sys_db_pool_size"] = 3  # it writes one by one anyway
             await asyncio.to_thread(_prepare_sqlite, self._url)
+        else:
+            config["system_database_engine"] = self._connections = _postgres(self._url)
         DBOS(config=config)
-        DBOS.listen_queues([_TAKEOVER_QUEUE] if self._takes_over else [])
+        DBOS.listen_queues([])
         DBOS.launch()
-        if self._takes_over:
-            await DBOS.register_queue_async(_TAKEOVER_QUEUE, polling_interval_sec=_TAKEOVER_POLL_S)
 
     async def close(self) -> None:
         """Stop working. Jobs that are under way stay recorded as they are, for the next process."""
@@ -137,8 +142,10 @@ class DbosEngine:
         await asyncio.to_thread(DBOS.destroy)
         # DBOS had made its own pool the loop's default and has now shut it down; closing the rest needs threads too.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="after-engine"))
+        if self._connections is not None:
+            await asyncio.to_thread(self._connections.dispose)
 
-    async def start(self, job_id: str, *, part: Part = "request") -> None:
+    async def start(self, job_id: str, *, part: JobPart = "request") -> None:
         """Begin this part of the job, once: the same part again does nothing."""
         await self._start(f"{job_id}:{part}", job_id, _FIRST[part])
 
@@ -151,47 +158,42 @@ class DbosEngine:
             await DBOS.start_workflow_async(_upscale_job, job_id, first)
 
     async def active(self) -> set[str]:
-        """Ids of jobs of which some living process has, or will take, a workflow in hand."""
-        found = await DBOS.list_workflows_async(
-            status=["PENDING", "ENQUEUED", "DELAYED"], load_input=False, load_output=False
-        )
+        """Ids of jobs of which some living process has a workflow."""
+        found = await DBOS.list_workflows_async(status="PENDING", load_input=False, load_output=False)
         living = await self._living() if self._living is not None else None
-        return {
-            _job_of(workflow.workflow_id)
-            for workflow in found
-            if living is None or workflow.status != "PENDING" or workflow.executor_id in living
-        }
+        return {_job_of(one.workflow_id) for one in found if living is None or one.executor_id in living}
 
-    async def take_over(self, dead_executor_id: str) -> list[str]:
-        """Resume the unfinished workflows of a dead process here; the ids of their jobs."""
-        found = await DBOS.list_workflows_async(
-            executor_id=dead_executor_id, status=["PENDING"], load_input=False, load_output=False
-        )
-        ids = [workflow.workflow_id for workflow in found]
-        if ids:
-            await DBOS.resume_workflows_async(ids, queue_name=_TAKEOVER_QUEUE)
-        return [_job_of(workflow_id) for workflow_id in ids]
+    async def unfinished_of(self, executor_id: str) -> Sequence[Unfinished]:
+        """The workflows that this process has begun and not ended."""
+        found = await DBOS.list_workflows_async(executor_id=executor_id, status="PENDING", load_output=False)
+        return [Unfinished(one.workflow_id, *one.input["args"]) for one in found if one.input is not None]
+
+    async def resume(self, unfinished: Sequence[Unfinished]) -> None:
+        """Begin each anew in this process, under the name that follows its own; the job's row says where it goes on.
+
+        An end between the two halves leaves the old one unfinished, and what its successor did is not done again.
+        """
+        await asyncio.gather(*(self._start(_successor(one.id), one.job_id, one.first) for one in unfinished))
+        if unfinished:
+            await DBOS.cancel_workflows_async([one.id for one in unfinished])
 
     async def resume_broken(self) -> int:
         """Resume the workflows that fell out of this process while the database was away; how many.
 
         They stay recorded as running here, so nobody else would ever take them.
         """
-        ids = sorted(_Running.broken)
+        ids = set(_Running.broken)
         if not ids:
             return 0
-        found = await DBOS.list_workflows_async(
-            workflow_ids=ids,
-            executor_id=self.executor_id,  # what another process has taken meanwhile is its own
-            status=["PENDING"],
-            load_input=False,
-            load_output=False,
-        )
-        pending = [workflow.workflow_id for workflow in found]
-        if pending:
-            await DBOS.resume_workflows_async(pending, queue_name=_TAKEOVER_QUEUE)
+        pending = [one for one in await self.unfinished_of(self.executor_id) if one.id in ids]
+        await self.resume(pending)
         _Running.broken.difference_update(ids)
         return len(pending)
+
+    async def close_rested(self) -> None:
+        """Close connections to PostgreSQL that nobody has needed for a minute."""
+        if self._connections is not None:
+            await asyncio.to_thread(close_rested, self._connections)
 
     async def forget_before(self, at: float) -> int:
         """Delete DBOS's rows of workflows that ended before this unix time; how many."""
@@ -211,6 +213,24 @@ class DbosEngine:
 
 def _job_of(workflow_id: str) -> str:
     return workflow_id.rsplit(":", 1)[0]
+
+
+def _successor(workflow_id: str) -> str:
+    name, _, number = workflow_id.partition("~")
+    return f"{name}~{int(number or 0) + 1}"
+
+
+def _postgres(url: str) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=_MOST_CONNECTIONS,
+        max_overflow=0,
+        pool_use_lifo=True,
+        connect_args={"application_name": "upscale-bot engine", "connect_timeout": 10,
+                      "options": "-c idle_in_transaction_session_timeout=60000"},
+    )  # fmt: skip
+    ping_the_rested(engine)
+    return engine
 
 
 async def _end_tasks() -> None:

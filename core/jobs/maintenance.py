@@ -7,7 +7,8 @@ Each task runs on its own rhythm; one that fails is logged and tried again at it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +17,7 @@ import structlog
 from core.accounts.service import Accounts
 from core.domain.errors import InternalError, LedgerUnavailable
 from core.domain.job import Job, JobState
+from core.engine.hand_over import HandOver
 from core.engine.workflows import DbosEngine
 from core.jobs.obligations import fulfil_due
 from core.jobs.steps import Pipeline, next_step
@@ -36,7 +38,7 @@ _LONGEST_WORK_S = 86_400.0
 """Besides the time that fal may hold a request back: turns, downloads, the provider being away."""
 
 _PAGE = 500
-_ERASED_AT_ONCE = 8
+_AT_ONCE = 8
 _MOST_PAGES = 100
 """In one turn of a task: 50,000 jobs a minute are more than ever end."""
 
@@ -57,15 +59,39 @@ class HoldSweeper(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MaintenanceTask:
-    """Something done every `every_s` seconds."""
+    """Something done every `every_s` seconds, or sooner."""
 
     name: str
     every_s: float
     work: Callable[[], Awaitable[None]]
+    wake: asyncio.Event | None = None
+    """Set: it is done at once."""
+
+
+async def repeat_all(tasks: Iterable[MaintenanceTask]) -> None:
+    """All of them, side by side, until cancelled."""
+    async with asyncio.TaskGroup() as group:
+        for task in tasks:
+            group.create_task(_repeat(task), name=f"maintenance-{task.name}")
+
+
+async def _repeat(task: MaintenanceTask) -> None:
+    wake = task.wake or asyncio.Event()
+    while True:
+        wake.clear()
+        try:
+            await task.work()
+        except (*DATABASE_ERRORS, LedgerUnavailable) as trouble:
+            log.warning("duty_delayed", task=task.name, kind=type(trouble).__name__)
+        except Exception:
+            log.exception("duty_failed", task=task.name)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(task.every_s):
+                await wake.wait()
 
 
 class Maintenance:
-    """Runs its maintenance_tasks until cancelled."""
+    """What a process that runs jobs does besides."""
 
     def __init__(
         self,
@@ -75,6 +101,7 @@ class Maintenance:
         holds: HoldSweeper,
         *,
         retention_s: float,
+        handed_over: HandOver,
         extra: Sequence[MaintenanceTask] = (),
     ) -> None:
         self._pipeline = pipeline
@@ -83,11 +110,13 @@ class Maintenance:
         self._members = members
         self._holds = holds
         self._retention_s = retention_s
+        self._handed_over = handed_over
         self.maintenance_tasks = (
             MaintenanceTask("cancels", 1, self.notice_cancels),
             MaintenanceTask("questions", 5, self.expire_questions),
             MaintenanceTask("broken", 3, self.resume_broken),
-            MaintenanceTask("obligations", 2, self.fulfil_obligations),
+            MaintenanceTask("obligations", 5, self.fulfil_obligations),
+            MaintenanceTask("handed_over", 10, self.begin_handed_over, wake=handed_over.arrived),
             MaintenanceTask("stale", 15, self.pick_up),
             MaintenanceTask("holds", 30, self.keep_holds),
             MaintenanceTask("images", 60, self.delete_old_images),
@@ -97,22 +126,6 @@ class Maintenance:
             MaintenanceTask("expired", 3600, self.forget_expired),
             *extra,
         )
-
-    async def run(self) -> None:
-        """All maintenance_tasks, side by side, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for task in self.maintenance_tasks:
-                group.create_task(self._repeat(task), name=f"maintenance-{task.name}")
-
-    async def _repeat(self, task: MaintenanceTask) -> None:
-        while True:
-            try:
-                await task.work()
-            except (*DATABASE_ERRORS, LedgerUnavailable) as trouble:
-                log.warning("duty_delayed", task=task.name, kind=type(trouble).__name__)
-            except Exception:
-                log.exception("duty_failed", task=task.name)
-            await asyncio.sleep(task.every_s)
 
     async def notice_cancels(self) -> None:
         """Cancels that another process wrote down: one query for all jobs that run here."""
@@ -138,8 +151,13 @@ class Maintenance:
         if resumed:
             log.warning("jobs_resumed", jobs=resumed)
 
+    async def begin_handed_over(self) -> None:
+        """Jobs of processes that run none."""
+        await self._handed_over.take(lambda job_id, part: self._engine.start(job_id, part=part))
+
     async def pick_up(self) -> None:
         """Jobs that should be moving and that no workflow has in hand (a crash between two commits)."""
+        await self.begin_handed_over()
         before = self._tools.clock.now() - _STALE_S
         here = self._pipeline.jobs_here
         lost = [job_id for job_id in await self._tools.store.unfinished(updated_before=before) if job_id not in here]
@@ -155,13 +173,20 @@ class Maintenance:
         Only a death inside a step of that very job counts against it: never an orderly end, nor a death while the job
         waited for its turn or at the provider.
         """
-        for job_id in await self._engine.take_over(process):
-            job = await self._tools.store.get(job_id)
-            counts = died and job is not None and _may_be_the_cause(job)
-            attempt = await self._tools.store.count_takeover(job_id) if counts else 0
-            log.info("job_taken_over", job=job_id, attempt=attempt)
-            if job is not None and attempt > _most_takeovers(job) and not job.state.terminal:
-                await self._pipeline.give_up(job, InternalError(reference=job.id))
+        left = await self._engine.unfinished_of(process)
+        for start in range(0, len(left), _AT_ONCE):
+            some = left[start : start + _AT_ONCE]
+            await asyncio.gather(*(self._count_death(one.job_id, died) for one in some))
+            await self._engine.resume(some)
+
+    async def _count_death(self, job_id: str, died: bool) -> None:
+        """End the job where too many processes have died of it."""
+        job = await self._tools.store.get(job_id)
+        counts = died and job is not None and _may_be_the_cause(job)
+        attempt = await self._tools.store.count_takeover(job_id) if counts else 0
+        log.info("job_taken_over", job=job_id, attempt=attempt)
+        if job is not None and attempt > _most_takeovers(job) and not job.state.terminal:
+            await self._pipeline.give_up(job, InternalError(reference=job.id))
 
     async def revive(self, job: Job) -> None:
         """Carry a job on from what its row says; end it when that has been tried too often."""
@@ -190,8 +215,8 @@ class Maintenance:
         now = self._tools.clock.now()
         for _ in range(_MOST_PAGES):
             old = await self._tools.store.finished_before(now - self._retention_s, limit=_PAGE)
-            for start in range(0, len(old), _ERASED_AT_ONCE):
-                await asyncio.gather(*map(self._members.erase_images, old[start : start + _ERASED_AT_ONCE]))
+            for start in range(0, len(old), _AT_ONCE):
+                await asyncio.gather(*map(self._members.erase_images, old[start : start + _AT_ONCE]))
             if len(old) < _PAGE:
                 break
         await self._tools.files.forget_uploads(_UPLOAD_KEPT_S, now)

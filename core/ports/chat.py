@@ -111,6 +111,14 @@ class ChatAdapter(Protocol):
 
 
 @runtime_checkable
+class RepliesOnly(Protocol):
+    """An adapter that must log in before its replies, downloads and notices work."""
+
+    async def serve_replies(self, ready: Callable[[], None]) -> None:
+        """In the place of `serve` where another process takes the events. Raises LoginRefused."""
+
+
+@runtime_checkable
 class RemovesMessages(Protocol):
     """An adapter that can remove a message that a reply had to `leave`."""
 

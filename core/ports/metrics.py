@@ -13,6 +13,7 @@ Level: TypeAlias = Literal[
     "oldest_job_seconds",
     "jobs_stuck",
     "obligations_open",
+    "processes_running_jobs",
     "budget_used_ratio",
     "credit_usd",
     "disk_free_bytes",

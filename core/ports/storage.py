@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 from core.domain.job import Job, JobState, Remote, Requester
 
@@ -192,10 +192,12 @@ class AppState(Protocol):
         """Take a named turn that nobody else (in any process) can take for `ttl_s`; False if it is taken."""
 
 
+JobPart: TypeAlias = Literal["request", "confirmed", "deliver", "announce"]
+"""What of a job is begun: up to the price, what follows agreement to it, a delivery alone, its last words."""
+
+
 class JobEngine(Protocol):
     """Durable execution of jobs."""
 
-    async def start(
-        self, job_id: str, *, part: Literal["request", "confirmed", "deliver", "announce"] = "request"
-    ) -> None:
+    async def start(self, job_id: str, *, part: JobPart = "request") -> None:
         """Begin (or, for the same job and part, do nothing): the job will be carried on until it ends."""

@@ -9,18 +9,20 @@ settings: measurements on this project's kind of machine, 2026-11-22.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import asyncpg
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
-from core.storage.database_url import for_asyncpg, parse
+from core.storage.database_url import DatabaseUrlError, for_asyncpg, parse
 from core.storage.sqlite.writer import SqliteWriter
 
 T = TypeVar("T")
@@ -30,9 +32,12 @@ DATABASE_ERRORS = (DBAPIError, PoolTimeout)
 
 _AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _BUSY_TIMEOUT_S = 30.0
-_POOL_SIZE = 10
+_MOST_CONNECTIONS = 10
 _FRESH_S = 10.0
 """A connection that answered so shortly ago is not asked again whether it is alive."""
+
+_RESTED_S = 50.0
+"""A connection that nobody needed for so long is closed, but for the last one. Less than the time between looks."""
 
 
 class Database:
@@ -41,7 +46,7 @@ class Database:
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
         self.is_sqlite = engine.dialect.name == "sqlite"
-        self._writers = asyncio.Semaphore(1 if self.is_sqlite else _POOL_SIZE - 2)
+        self._writers = asyncio.Semaphore(1 if self.is_sqlite else _MOST_CONNECTIONS - 2)
         self._writer = (
             SqliteWriter(engine.url, self._writers, busy_timeout_s=_BUSY_TIMEOUT_S) if self.is_sqlite else None
         )
@@ -58,11 +63,12 @@ class Database:
             engine = create_async_engine(
                 parsed.set(drivername="postgresql+asyncpg", query={}),
                 async_creator=lambda: asyncpg.connect(address.dsn, timeout=address.timeout_s),
-                pool_size=_POOL_SIZE,
+                pool_size=_MOST_CONNECTIONS,
                 max_overflow=0,
+                pool_use_lifo=True,
                 pool_recycle=1800,
             )
-            _ping_the_rested(engine)
+            ping_the_rested(engine.sync_engine)
         return cls(engine)
 
     @asynccontextmanager
@@ -112,20 +118,49 @@ class Database:
         async with asyncio.timeout(5), self.read() as connection:
             await connection.execute(text("SELECT 1"))
 
+    async def close_rested(self) -> None:
+        """Close all connections to PostgreSQL but one that nobody has needed for a minute."""
+        if not self.is_sqlite:
+            async with self.engine.connect() as connection:
+                await connection.run_sync(lambda one: close_rested(one.engine))
+
     async def close(self) -> None:
         if self._writer is not None:
             await self._writer.close()
         await self.engine.dispose()
 
 
-def _ping_the_rested(engine: AsyncEngine) -> None:
+async def refuse_pooler(url: str) -> None:
+    """Raise DatabaseUrlError where a lock does not belong to its connection, and what asyncpg raises.
+
+    Behind a pooler in transaction mode a second client is given the first one's session, and its locks.
+    """
+    name, take = secrets.randbits(62), "SELECT pg_try_advisory_lock($1)"
+    first = await asyncpg.connect(url, timeout=10)
+    try:
+        await first.fetchval(take, name, timeout=5)
+        second = await asyncpg.connect(url, timeout=10)
+        try:
+            taken_again: bool = await second.fetchval(take, name, timeout=5)
+        finally:
+            await second.close(timeout=5)
+    finally:
+        await first.close(timeout=5)
+    if taken_again:
+        raise DatabaseUrlError(
+            "DATABASE_URL leads through a pooler in transaction mode, where no process can hold a lock; "
+            "name PostgreSQL itself, or a pooler's port in session mode."
+        )
+
+
+def ping_the_rested(engine: Engine) -> None:
     """Try a connection before use only where it rested for a while: asking each time costs a round trip of four."""
 
-    @event.listens_for(engine.sync_engine, "checkin")
+    @event.listens_for(engine, "checkin")
     def _on_checkin(_connection: Any, record: Any) -> None:
         record.info["rests_since"] = time.monotonic()
 
-    @event.listens_for(engine.sync_engine, "checkout")
+    @event.listens_for(engine, "checkout")
     def _on_checkout(connection: Any, record: Any, _proxy: Any) -> None:
         if time.monotonic() - record.info.get("rests_since", float("inf")) < _FRESH_S:
             return
@@ -133,6 +168,17 @@ def _ping_the_rested(engine: AsyncEngine) -> None:
             engine.dialect.do_ping(connection)
         except Exception as error:  # whatever a dead connection answers, the pool makes a new one
             raise DisconnectionError from error
+
+
+def close_rested(engine: Engine) -> None:
+    """See `Database.close_rested`; for an engine that `ping_the_rested` knows and that hands out the newest first."""
+    assert isinstance(engine.pool, QueuePool)
+    taken = [engine.connect() for _ in range(engine.pool.checkedin())]
+    for connection in taken[1:]:
+        if time.monotonic() - connection.info["rests_since"] > _RESTED_S:
+            connection.invalidate()
+    for connection in taken:
+        connection.close()
 
 
 def _prepare_sqlite(engine: AsyncEngine) -> None:

@@ -66,7 +66,16 @@ replicas = Table(
     metadata,
     Column("name", String(40), primary_key=True),
     Column("token", String(40), nullable=False),
+    Column("role", String(8), nullable=False, default="all", server_default="all"),
     Column("since", Float, nullable=False),
+)
+
+handed_over = Table(
+    "handed_over",
+    metadata,
+    Column("job_id", String(16), primary_key=True),
+    Column("part", String(10), primary_key=True),
+    Column("at", Float, nullable=False),
 )
 
 app_state = Table(

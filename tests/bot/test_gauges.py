@@ -12,6 +12,7 @@ from bot.observability import gauges as module
 from bot.observability.gauges import Gauges
 from bot.observability.metrics import PrometheusMetrics
 from core.domain.job import JobState
+from core.engine.replicas import Replicas
 from tests.core.jobs.pipeline_kit import World, world
 
 
@@ -43,9 +44,10 @@ async def test_a_look_sets_what_waits_what_is_spent_and_what_is_left(w: World, t
     metrics = PrometheusMetrics("1")
     await w.ask()
     tools = dataclasses.replace(w.tools, metrics=metrics)
-    await Gauges(tools, tmp_path).look()
+    await Gauges(tools, tmp_path, Replicas(w.database)).look()
     assert sample(metrics, "upscale_jobs_waiting") == 1.0
     assert sample(metrics, "upscale_jobs_running") == 0.0
+    assert sample(metrics, "upscale_processes_running_jobs") == 1.0
     assert sample(metrics, "upscale_disk_free_bytes") > 0.0
     assert sample(metrics, "upscale_provider_halted") == 0.0
 
@@ -54,5 +56,5 @@ async def test_the_loops_lag_is_measured(w: World, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(module, "_LAG_PROBE_S", 0.01)
     monkeypatch.setattr(module, "_LOOK_EVERY_S", 0.02)
     metrics = PrometheusMetrics("1")
-    await Gauges(dataclasses.replace(w.tools, metrics=metrics), tmp_path).measure_lag()
+    await Gauges(dataclasses.replace(w.tools, metrics=metrics), tmp_path, Replicas(w.database)).measure_lag()
     assert 0.0 <= sample(metrics, "upscale_event_loop_lag_seconds") < 60.0

@@ -91,7 +91,7 @@ async def client() -> AsyncIterator[ClientSession]:
 async def test_healthz_tells_that_the_process_lives(world: World, client: ClientSession) -> None:
     async with client.get(world.url("/healthz")) as answer:
         assert answer.status == 200
-        assert await answer.json() == {"status": "ok", "version": "9.9"}
+        assert await answer.json() == {"status": "ok", "version": "9.9", "role": "all"}
         assert answer.headers["Server"] == "upscale-bot"
 
 
@@ -146,7 +146,7 @@ async def test_metrics_are_prometheus_text(world: World, client: ClientSession) 
         text = await answer.text()
     assert 'upscale_jobs_total{platform="slack",state="succeeded"} 1.0' in text
     assert 'upscale_usd_total{kind="charged"} 1.5' in text
-    assert 'upscale_info{version="9.9"} 1.0' in text
+    assert 'upscale_info{role="all",version="9.9"} 1.0' in text
 
 
 async def test_metrics_want_the_token_where_one_is_set_and_count_guesses(world: World, client: ClientSession) -> None:

@@ -44,6 +44,14 @@ def _problems(monkeypatch: pytest.MonkeyPatch, **variables: str) -> tuple[str, .
     return caught.value.problems
 
 
+@pytest.mark.parametrize("role", ["chat", "worker"])
+def test_processes_of_different_roles_need_a_database_that_they_share(
+    monkeypatch: pytest.MonkeyPatch, role: str
+) -> None:
+    assert any("PostgreSQL" in problem for problem in _problems(monkeypatch, ROLE=role))
+    assert _load(monkeypatch, DATABASE_URL="postgresql://bot@db/bot", ROLE=role.upper()).role == role
+
+
 def _as_written(default: Any) -> str:
     if default is None:
         return ""

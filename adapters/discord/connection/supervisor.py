@@ -51,16 +51,17 @@ class Runner:
         self.client: UpscaleClient | None = None
         self.lives = 0
 
-    async def run(self, ready: Callable[[], None]) -> None:
+    async def run(self, ready: Callable[[], None], *, events: bool = True) -> None:
         """Live until cancelled. A broken library loop is replaced by a new one, with growing pauses between.
 
+        Without `events` it only logs in, so that calls can be made.
         Raises DiscordLoginRefused when the token is refused at the first start.
         """
         pause_s = FIRST_PAUSE_S
         while True:
             began = self._clock.now()
             try:
-                await self._live(ready)
+                await self._live(ready, events)
                 log.warning("discord_loop_ended")
             except discord.LoginFailure as error:
                 if self.lives <= 1:
@@ -79,17 +80,18 @@ class Runner:
             await self._clock.sleep(pause_s * random.uniform(0.8, 1.2))
             pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
 
-    async def _live(self, ready: Callable[[], None]) -> None:
+    async def _live(self, ready: Callable[[], None], events: bool) -> None:
         self.lives += 1
         discord.http.Route.BASE = self._settings.discord_api_url.rstrip("/")
         client = self._make()
         try:
             await client.login(self._settings.token)
-            limits = await self._gateway(client)
+            limits = await self._gateway(client) if events else SessionLimits()
             self._rest.use(client)
             self.client = client
-            await self._sync(client)
-            if self._settings.discord_public_key is not None:
+            if events:
+                await self._sync(client)
+            if not events or self._settings.discord_public_key is not None:
                 ready()
                 await asyncio.Event().wait()
             client.turns = IdentifyTurns(

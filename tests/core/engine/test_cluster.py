@@ -10,10 +10,11 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from core.engine.cluster import FileRoster, PostgresRoster, Roster, keeps_sessions, new_name, watch
+from core.engine.cluster import FileRoster, PostgresRoster, Roster, new_name, watch
 from core.engine.replicas import Replicas
 from core.ports.ownership import LeaseUnsure, awake_clock_s
-from core.storage.database import Database
+from core.storage.database import Database, refuse_pooler
+from core.storage.database_url import DatabaseUrlError
 from core.storage.tables import metadata
 from tests.fakes.core import until
 from tests.pg import fresh_database
@@ -219,7 +220,7 @@ async def test_who_leaves_orderly_is_not_taken_for_dead(make: Make) -> None:
 async def test_a_pooler_that_gives_two_clients_one_session_is_noticed(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert await keeps_sessions(postgres_url)
+    await refuse_pooler(postgres_url)
     shared = await asyncpg.connect(postgres_url)
 
     class Client:
@@ -233,6 +234,8 @@ async def test_a_pooler_that_gives_two_clients_one_session_is_noticed(
     async def connect(*_: object, **__: object) -> Client:
         return Client()
 
-    monkeypatch.setattr(asyncpg, "connect", connect)
-    assert not await keeps_sessions(postgres_url)
+    async with replicas_on(postgres_url) as replicas:
+        monkeypatch.setattr(asyncpg, "connect", connect)
+        with pytest.raises(DatabaseUrlError, match="pooler in transaction mode"):
+            await PostgresRoster(postgres_url, replicas).sign_in(new_name())
     await shared.close()

@@ -24,6 +24,7 @@ from core.domain.errors import DeliveryUnavailable
 from core.domain.job import Job, JobState, ReplyAddress, Requester, Source, UpscaleRequest, job_id_for
 from core.domain.limits import Rule
 from core.engine.cluster import new_name
+from core.engine.hand_over import HandOver
 from core.engine.replicas import Replicas
 from core.engine.workflows import _FIRST
 from core.images.service import ImageService
@@ -213,7 +214,9 @@ class World:
         self.members = Accounts(self.tools, self.state, budgets)
         self.service = JobService(self.tools, self.engine, self.members, budgets, allow_unsafe=False)
         engine: Any = self.engine
-        self.maintenance = Maintenance(self.pipeline, engine, self.members, self.ledger, retention_s=7 * 86_400)
+        self.handed_over = HandOver(self.database, self.clock)
+        parts = (self.pipeline, engine, self.members, self.ledger)
+        self.maintenance = Maintenance(*parts, retention_s=7 * 86_400, handed_over=self.handed_over)
         async with self.database.read() as connection:
             known = await connection.run_sync(lambda sync: inspect(sync).has_table("replicas"))
         if known:
