@@ -205,7 +205,6 @@ class Settings(BaseModel):
 
     @property
     def confirm_above_nanousd(self) -> int:
-        """`CONFIRM_ABOVE_USD` in nano-dollars."""
         return nanousd(self.confirm_above_usd)
 
     @property
@@ -260,8 +259,7 @@ def load(env_file: Path | str | None = ".env", **given: str) -> Settings:
     known = {
         name.upper() for kind in (Settings, *(module.Settings for _, module in found)) for name in kind.model_fields
     }
-    # Absolute, because workers run in folders of their own.
-    found_here = {"data_dir": own.data_dir.expanduser().absolute()}
+    found_here = {"data_dir": own.data_dir.expanduser().absolute()}  # workers run in folders of their own
     parts = [platform.settings for platform in platforms]
     told = (warning for part in parts for warning in getattr(part, "warnings", ()))
     warnings = (*misspelt(typed, known), *in_clear([own, *parts]), *told)
