@@ -152,13 +152,15 @@ class App:
         self.guests = make_guests(s, self.state, self.clock, self.alerts, self.adapters)
         parts = (self.tools, self.engine or self.handed_over, self.members, self.budget)
         self.service = JobService(*parts, allow_unsafe=s.allow_unsafe, guests=self.guests)
-        self.own_tasks = (
-            *Gauges(self.tools, s.data_dir, self.replicas).maintenance_tasks(),
+        self._upkeep(engine)
+
+    def _upkeep(self, engine: DbosEngine) -> None:
+        self.own_tasks = (  # of every process that serves, whatever its role
+            *Gauges(self.tools, self.settings.data_dir, self.replicas).maintenance_tasks(),
             MaintenanceTask("connections", 60, self._close_rested),
         )
-        """Of every process that serves, whatever its role."""
         self.maintenance = Maintenance(
-            self.pipeline, engine, self.members, self.ledger, retention_s=s.retention_days * _DAY_S,
+            self.pipeline, engine, self.members, self.ledger, retention_s=self.settings.retention_days * _DAY_S,
             handed_over=self.handed_over, extra=budget_maintenance(self.budget, self.tools, self.state),
         )  # fmt: skip
 
@@ -226,9 +228,8 @@ class App:
             serve = adapter.serve
             if not self.takes_requests and isinstance(adapter, RepliesOnly):
                 serve = adapter.serve_replies
-            self._own(
-                supervise(adapter.name, serve, self.stopping, self._refuse, lambda n: self.on_ready(n)), adapter.name
-            )
+            told = (self._refuse, lambda name: self.on_ready(name))
+            self._own(supervise(adapter.name, serve, self.stopping, *told), adapter.name)
 
     def _own(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self._tasks.append(asyncio.create_task(work, name=name))
