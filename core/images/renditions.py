@@ -67,14 +67,14 @@ class JobMedia:
         return await self._kept(job, f"fit-{max_bytes}", make)
 
     async def converted(self, job: Job, *, saved_as: SavedAs, quality: int) -> MediaFile:
-        """The full result in another format, made in the requester's turn; only the newest one is kept."""
+        """The full result in another format, made in the requester's turn; of each format the newest is kept."""
         full = await self.original(job)
         if full.mime == MIME[saved_as] and (saved_as == "png" or quality >= 100):
             return full
         name = f"saved-{saved_as}-{quality}"
 
         async def make(out: Path) -> MediaFile:
-            for older in out.parent.glob("saved-*"):
+            for older in out.parent.glob(f"saved-{saved_as}-*"):
                 older.unlink(missing_ok=True)
             made = await self._images.convert(full.path, out, saved_as, quality)
             return _file(made.path, made.mime, "original", made.width_px, made.height_px)

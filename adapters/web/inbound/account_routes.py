@@ -26,7 +26,7 @@ from core.domain.parameters.grammar import parse_request
 from core.domain.parameters.spec import Value
 from core.ports import AdapterContext
 from core.presentation import tr
-from core.presentation.card import Code, fill, lines
+from core.presentation.card import Code, fill
 from core.presentation.cards import account, budget
 from core.presentation.cards.notice import said
 from core.presentation.cards.queue import queue
@@ -163,7 +163,8 @@ class BudgetHandlers:
     def _limits(self, statuses: Sequence[LimitStatus], locale: str, note: str = "") -> web.Response:
         """The limits as a card, and each by itself, in the order of the card's facts."""
         card = budget.limits(statuses, locale, note=(note,) if note else (), of_all=True)
-        how = lines(*(tr("For example: {command}", locale, command=line) for line in LIMIT_EXAMPLES))
+        first, *others = LIMIT_EXAMPLES
+        how = (fill(tr("For example: {command}", locale), command=Code(first)), *((Code(one),) for one in others))
         listed = [{**limit_json(one), "words": translate.limit_address(one.limit)} for one in statuses]
         return web.json_response({"limits": listed, "card": card_json(dataclasses.replace(card, small=how))})
 

@@ -107,6 +107,7 @@ def _alike(limit: Limit) -> tuple[object, ...]:
 def _limit(status: LimitStatus, locale: str, platform: str, *, of_all: bool, with_source: bool) -> Fact:
     limit = status.limit
     taken = status.used + status.held
+    closed = limit.amount == 0 and limit.measure is Measure.JOBS  # what pausing one place writes down
     used: Line = (
         tr(
             "{used} of {limit} used, {left} left",
@@ -116,7 +117,9 @@ def _limit(status: LimitStatus, locale: str, platform: str, *, of_all: bool, wit
             left=amount(limit.measure, status.left, locale, down=True),
         ),
     )
-    if status.opens_at is not None and status.left == 0:
+    if closed:
+        used = (tr("paused", locale),)
+    elif status.opens_at is not None and status.left == 0:
         used += (" · ", *fill(tr("resets {time}", locale), time=Moment(status.opens_at)))
     source = f" ({_source(limit, locale)})" if with_source else ""
     each = of_all and limit.scope.kind is ScopeKind.USER and not limit.scope.id

@@ -54,7 +54,7 @@ def size_of(path: Path) -> tuple[int, int]:
     return picture.width, picture.height
 
 
-async def test_a_result_in_another_format_is_whole_and_only_the_newest_is_kept(w: World) -> None:
+async def test_a_result_in_another_format_is_whole_and_the_newest_of_each_format_is_kept(w: World) -> None:
     media, job = JobMedia(w.tools), await finished(w)
     original = await media.original(job)
     assert await media.converted(job, saved_as="png", quality=90) == original
@@ -62,7 +62,9 @@ async def test_a_result_in_another_format_is_whole_and_only_the_newest_is_kept(w
     assert (size_of(webp.path), webp.mime) == (SIZE, "image/webp")
     assert await media.converted(job, saved_as="webp", quality=80) == webp
     jpeg = await media.converted(job, saved_as="jpeg", quality=80)
-    assert (size_of(jpeg.path), jpeg.mime, webp.path.exists()) == (SIZE, "image/jpeg", False)
+    assert (size_of(jpeg.path), jpeg.mime, webp.path.exists()) == (SIZE, "image/jpeg", True)
+    await media.converted(job, saved_as="jpeg", quality=70)
+    assert (jpeg.path.exists(), webp.path.exists()) == (False, True)
 
 
 async def test_every_shape_keeps_its_promise(w: World) -> None:

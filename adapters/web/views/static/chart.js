@@ -4,7 +4,7 @@ import { t } from "./boot.js";
 import { money } from "./format.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 720, HEIGHT = 200, FOOT = 24, HEAD = 20;
+const MOST_WIDTH = 720, LABEL_PX = 84, HEIGHT = 200, FOOT = 24, HEAD = 20;
 const DAY_MS = 86_400_000;
 const MOST_BARS = 400;
 
@@ -14,8 +14,6 @@ const draw = (tag, attributes, text = "") => {
   node.textContent = text;
   return node;
 };
-
-const inside = (x) => Math.min(WIDTH - 30, Math.max(30, x));
 
 /** The days from `first` to `last` (`2026-11-23`), also those without use; years by month. */
 function bars({ days, first_day: first, last_day: last }) {
@@ -30,11 +28,13 @@ function bars({ days, first_day: first, last_day: last }) {
 
 /** An SVG of the report; its numbers stand in the table beside it. */
 export function chart(report) {
+  const width = Math.min(MOST_WIDTH, document.documentElement.clientWidth - 60);
+  const inside = (x) => Math.min(width - 30, Math.max(30, x));
   const all = bars(report), most = Math.max(...all.map(([, sum]) => sum), 1);
-  const step = WIDTH / all.length, wide = Math.max(1, Math.min(48, step * 0.72));
-  const svg = draw("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": t("usage_chart") });
-  svg.append(draw("line", { x1: 0, x2: WIDTH, y1: HEIGHT - FOOT, y2: HEIGHT - FOOT }));
-  const labelled = Math.ceil(all.length / 8);
+  const step = width / all.length, wide = Math.max(1, Math.min(48, step * 0.72));
+  const svg = draw("svg", { class: "chart", viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": t("usage_chart") });
+  svg.append(draw("line", { x1: 0, x2: width, y1: HEIGHT - FOOT, y2: HEIGHT - FOOT }));
+  const labelled = Math.ceil(all.length / (width / LABEL_PX));
   all.forEach(([day, sum], at) => {
     const height = (sum / most) * (HEIGHT - FOOT - HEAD), x = at * step + (step - wide) / 2;
     const bar = draw("rect", { x, y: HEIGHT - FOOT - height, width: wide, height, rx: Math.min(5, wide / 3) });

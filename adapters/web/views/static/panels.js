@@ -26,7 +26,7 @@ async function usage(words, show) {
   const report = await call("GET", `/api/usage?period=${encodeURIComponent(period)}`);
   const tabs = el("div", { class: "tabs" }, [["day", t("today")], ["week", t("week")], ["month", t("month")], ["year", t("year")]].map(([name, label]) =>
     el("button", { type: "button", "aria-pressed": String(name === period), onclick: () => usage([name], show) }, label)),
-  el("input", { type: "month", "aria-label": t("usage_month"), value: /^\d{4}-\d{2}$/.test(period) ? period : "", max: new Date().toISOString().slice(0, 7), onchange: (event) => { if (event.target.value && event.target.validity.valid) usage([event.target.value], show); } }));
+  el("input", { type: "month", "aria-label": t("usage_month"), value: period === "month" ? report.first_day.slice(0, 7) : /^\d{4}-\d{2}$/.test(period) ? period : "", max: new Date().toISOString().slice(0, 7), onchange: (event) => { if (event.target.value && event.target.validity.valid) usage([event.target.value], show); } }));
   const days = report.days.filter((day) => day.jobs > 0);
   const heads = [t("day"), t("charged"), t("images")].map((name, at) => el("th", { scope: "col", class: at ? "number" : "" }, name));
   const table = days.length > 1 ? el("table", {}, el("thead", {}, el("tr", {}, heads)), el("tbody", {}, days.map((day) => el("tr", {},
