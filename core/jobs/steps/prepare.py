@@ -113,11 +113,8 @@ async def _take_over(tools: Tools, job: Job, facts: InputFacts, earlier: Job) ->
 async def aim_for(tools: Tools, parameters: Parameters, facts: InputFacts, model: ModelSpec) -> Aim:
     """The factor that gives the size asked for, by this model. Raises TargetUnreachable."""
     size = facts.width_px, facts.height_px
-    price = await tools.prices.unit_price(model)
-    return aim(
-        parameters, model, *size, price,
-        largest=lambda below: largest_factor(*size, tools.images.limits, below), others=tools.models,
-    )  # fmt: skip
+    priced = [(each, await tools.prices.unit_price(each)) for each in (model, *tools.models)]
+    return aim(parameters, *size, priced, largest=lambda below: largest_factor(*size, tools.images.limits, below))
 
 
 async def estimated(tools: Tools, parameters: Parameters, width_px: int, height_px: int) -> Quote:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from core.domain.errors import TargetUnreachable
-from core.domain.models import MODELS, ModelSpec
+from core.domain.errors import InvalidParameters, OutputTooLarge, TargetUnreachable
+from core.domain.models import ALL, MODELS, ModelSpec
 from core.domain.money import quote
-from core.domain.parameters.grammar import parse
+from core.domain.parameters.grammar import parse, parse_request
 from core.domain.parameters.sizes import target_of
 from core.domain.target_size import Aim, aim
 from core.images.service import ImageLimits, check_output, largest_factor
 
 FLUX, SEEDVR = MODELS
+ANY_MODEL = st.sampled_from(list(ALL))
+LIMITS = ImageLimits()
 SIDES = st.integers(16, 14_142)
 TARGETS = st.one_of(
     st.sampled_from(["4k", "8k", "1080p", "1440p", "a4@300dpi", "a6@240dpi", "letter@150dpi", "30x20cm@300dpi"]),
@@ -26,33 +28,54 @@ TARGETS = st.one_of(
 )
 
 
-def aimed(to: str, model: ModelSpec, width_px: int, height_px: int) -> Aim:
-    parameters = MODELS.resolve(parse(f"to={to} model={model.id}"))
-    limits = ImageLimits()
+def aimed(to: str, model: ModelSpec, width_px: int, height_px: int, limits: ImageLimits = LIMITS) -> Aim:
     return aim(
-        parameters, model, width_px, height_px, model.unit_price_nanousd,
-        largest=lambda below: largest_factor(width_px, height_px, limits, below), others=MODELS,
+        ALL.resolve(parse(f"to={to} model={model.id}", ALL)), width_px, height_px,
+        [(each, each.unit_price_nanousd) for each in (model, *ALL)],
+        largest=lambda below: largest_factor(width_px, height_px, limits, below),
     )  # fmt: skip
 
 
-@given(TARGETS, st.sampled_from([FLUX, SEEDVR]), SIDES, SIDES)
+def check_answer(found: float, width_px: int, height_px: int, limits: ImageLimits) -> None:
+    """The result keeps all limits, or the refusal offers a factor that does, if there is one."""
+    try:
+        check_output(width_px, height_px, found, limits)
+    except OutputTooLarge as error:
+        if error.largest_factor is not None:
+            check_output(width_px, height_px, error.largest_factor, limits)
+
+
+@given(TARGETS, ANY_MODEL, SIDES, SIDES, st.sampled_from([LIMITS, ImageLimits(output_pixels=3_000_000)]))
+@example("14142x14142", SEEDVR, 7_071, 7_071, LIMITS)
+@example("14142x7071", SEEDVR, 14_100, 7_050, LIMITS)
+@example("10000x10000", FLUX, 5_000, 5_000, LIMITS)
 def test_any_picture_gets_the_size_promised_or_the_reason_why_not(
-    to: str, model: ModelSpec, width_px: int, height_px: int
+    to: str, model: ModelSpec, width_px: int, height_px: int, limits: ImageLimits
 ) -> None:
     box = target_of(to).box(width_px, height_px)
     try:
-        found = aimed(to, model, width_px, height_px)
+        found = aimed(to, model, width_px, height_px, limits)
     except TargetUnreachable as error:
+        if error.largest_factor is not None:
+            check_output(width_px, height_px, error.largest_factor, limits)
         if error.reason == "already_larger":
             assert max(box[0] - width_px, box[1] - height_px) <= 0
         else:
             assert max(box[0] / width_px, box[1] / height_px) > model.largest_factor
         return
+    check_answer(found.factor, width_px, height_px, limits)
     assert (found.width_px, found.height_px) == box
     assert 1 <= found.factor <= model.largest_factor
     assert math.floor(width_px * found.factor) >= box[0], "only ever reduced"
     assert math.floor(height_px * found.factor) >= box[1]
     assert quote(width_px, height_px, found.factor, 1, reduced_to=box).megapixels * 1_000_000 >= box[0] * box[1]
+
+
+@given(TARGETS, SIDES, SIDES)
+def test_named_and_paper_sizes_give_the_same_picture_turned_turned(to: str, width_px: int, height_px: int) -> None:
+    target = target_of(to)
+    if target.turns and width_px != height_px:
+        assert target.box(width_px, height_px) == target.box(height_px, width_px)[::-1]
 
 
 @given(TARGETS, SIDES, SIDES)
@@ -68,16 +91,18 @@ def test_the_picture_fits_inside_with_its_own_proportions(to: str, width_px: int
         assert box[1] <= down
 
 
-@given(st.decimals("0.01", "30", places=2), st.sampled_from([FLUX, SEEDVR]), SIDES, SIDES)
+@given(st.decimals("0.01", "30", places=2), ANY_MODEL, SIDES, SIDES)
 def test_an_amount_is_never_passed_by_the_estimate(
     amount: object, model: ModelSpec, width_px: int, height_px: int
 ) -> None:
-    parameters = MODELS.resolve(parse(f"max=${amount} model={model.id}"))
+    parameters = ALL.resolve(parse(f"max=${amount} model={model.id}", ALL))
     most = target_of(str(parameters.to)).max_nanousd
     try:
         found = aimed(str(parameters.to), model, width_px, height_px)
-    except TargetUnreachable:
+    except TargetUnreachable as error:
         assert most is not None
+        if error.other_model:
+            aimed(str(parameters.to), next(each for each in ALL if each.id == error.other_model), width_px, height_px)
         assert quote(width_px, height_px, 1, model.unit_price_nanousd).estimate_nanousd > most or not largest_factor(
             width_px, height_px, ImageLimits()
         )
@@ -114,3 +139,26 @@ def test_a_size_beyond_the_model_names_the_model_that_reaches_it() -> None:
         "seedvr2",
         4,
     )
+
+
+def test_an_amount_too_small_for_a_dear_model_names_one_for_which_it_does() -> None:
+    with pytest.raises(TargetUnreachable) as caught:
+        aimed("$0.50", FLUX, 4000, 3000)
+    assert (caught.value.reason, caught.value.other_model, caught.value.largest_factor) == ("amount", "seedvr2", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("to=4k a4@300dpi", {}),
+        ("to=4k 2x", {}),
+        ("max=$0.50 width=3000", {}),
+        ("4k 8k", {}),
+        ("a4@300dpi", {"factor": 3}),
+        ("", {"to": "4k", "factor": 2}),
+    ],
+)
+def test_two_sizes_at_once_or_one_with_a_factor_are_a_mistake(text: str, fields: dict[str, str | int]) -> None:
+    with pytest.raises(InvalidParameters) as wrong:
+        parse_request(text, fields, MODELS)
+    assert "together" in {problem.kind for problem in wrong.value.problems}

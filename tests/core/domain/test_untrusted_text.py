@@ -25,6 +25,7 @@ from bot.observability.logs import redact
 from core.budgets.limit_grammar import limit_words
 from core.budgets.reports.periods import parse_period
 from core.domain.errors import UpscaleError
+from core.domain.models import MODELS
 from core.domain.parameters.grammar import MAX_TEXT_CHARS, parse, parse_request
 from core.domain.parameters.judgement import from_fields
 from core.domain.parameters.values import MAX_FIELDS, MAX_PROBLEMS, shown
@@ -55,7 +56,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "slack file": lambda text: slack.file_source({"name": text}, WHERE),
     "web language": web.locale_of,
     "web request": lambda text: web.upscale_request(
-        web.Submission(text, {text: text, "url": text}), web.requester(), text
+        web.Submission(text, {text: text, "url": text}), web.requester(), text, MODELS
     ),
     "web pixels": lambda text: web.pixel_count({"width": text}, "width"),
     "log": redact,
