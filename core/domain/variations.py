@@ -88,7 +88,7 @@ def repeated_request(
     return UpscaleRequest(
         key=key,
         requester=actor,
-        source=source,
+        source=dataclasses.replace(source, name=earlier.source.name),
         reply=reply,
         fields=fields,
         private=earlier.private if private is None else private,
@@ -121,7 +121,7 @@ def redelivery(earlier: Job, actor: Requester, reply: ReplyAddress, *, now: floa
         state=JobState.DELIVERING,
         requester=actor,
         reply=reply,
-        source=Source("job_result", job_id=earlier.id),
+        source=Source("job_result", name=earlier.source.name, job_id=earlier.id),
         created_at=now,
         updated_at=now,
         finished_at=None,

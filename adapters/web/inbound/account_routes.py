@@ -160,13 +160,13 @@ class BudgetHandlers:
         )
         return self._limits(after, actor.locale, tr("Changed.", actor.locale))
 
-    def _limits(self, statuses: Sequence[LimitStatus], locale: str, note: str = "") -> web.Response:
+    def _limits(self, statuses: Sequence[LimitStatus], locale: str, note: str = "", **more: bool) -> web.Response:
         """The limits as a card, and each by itself, in the order of the card's facts."""
         card = budget.limits(statuses, locale, note=(note,) if note else (), of_all=True)
         first, *others = LIMIT_EXAMPLES
         how = (fill(tr("For example: {command}", locale), command=Code(first)), *((Code(one),) for one in others))
         listed = [{**limit_json(one), "words": translate.limit_address(one.limit)} for one in statuses]
-        return web.json_response({"limits": listed, "card": card_json(dataclasses.replace(card, small=how))})
+        return web.json_response({"limits": listed, "card": card_json(dataclasses.replace(card, small=how)), **more})
 
     async def pause(self, request: web.Request) -> web.StreamResponse:
         """`{"paused": true}` stops new jobs; false lets them in again. With `"text": "workspace discord:1234"`, there
@@ -175,13 +175,15 @@ class BudgetHandlers:
         values = await intake.json_body(request)
         paused = values.get("paused", True) is True
         actor = actor_of(request)
+        locale = actor.locale
         if text := str(values.get("text", ""))[:200].strip():
             words = translate.limit_of(text, needs_amount=False)
             amount = 0 if paused else None
-            await self._service.limits.set_limit(actor, words.scope, words.scope_id, Measure.JOBS, Window.TOTAL, amount)
-        else:
-            await self._service.limits.pause(actor, paused)
-        locale = actor.locale
+            after = await self._service.limits.set_limit(
+                actor, words.scope, words.scope_id, Measure.JOBS, Window.TOTAL, amount
+            )
+            return self._limits(after, locale, tr("Changed.", locale), paused=paused)
+        await self._service.limits.pause(actor, paused)
         told = tr("New upscales are paused.", locale) if paused else tr("New upscales are on again.", locale)
         return web.json_response({"paused": paused, "card": card_json(said(told))})
 

@@ -112,9 +112,9 @@ def _limit(status: LimitStatus, locale: str, platform: str, *, of_all: bool, wit
         tr(
             "{used} of {limit} used, {left} left",
             locale,
-            used=amount(limit.measure, taken, locale),
+            used=_bare(limit.measure, taken, locale, down=False),
             limit=amount(limit.measure, limit.amount, locale),
-            left=amount(limit.measure, status.left, locale, down=True),
+            left=_bare(limit.measure, status.left, locale, down=True),
         ),
     )
     if closed:
@@ -126,6 +126,11 @@ def _limit(status: LimitStatus, locale: str, platform: str, *, of_all: bool, wit
     owner = tr("each member", locale) if each else owner_span(limit, locale, platform)
     label = (owner, f", {time_of(limit, locale)}{source}")
     return Fact(label, used, min(1.0, taken / limit.amount) if limit.amount else 1.0)
+
+
+def _bare(measure: Measure, value: int, locale: str, *, down: bool) -> str:
+    """Money, or a number whose unit stands beside it."""
+    return amount(measure, value, locale, down=down) if measure is Measure.USD else number(value, locale)
 
 
 def _source(limit: Limit, locale: str) -> str:

@@ -9,7 +9,7 @@ export const line = (spans) => spans.map((span) => {
   if (typeof span === "string") return span;
   if (span.is === "code") return el("code", {}, span.text);
   if (span.is === "link") return el("a", { href: span.url, rel: "noopener" }, span.text);
-  return span.is === "moment" ? moment(span) : el("b", {}, span.text ?? (span.name || span.id));
+  return span.is === "moment" ? moment(span) : el("b", {}, span.text ?? (span.name || (span.id === "local" ? t("you") : span.id)));
 });
 
 /** A line as plain words, for notifications and screen readers. */

@@ -39,7 +39,8 @@ async function quota(words, show) {
   const [verb, ...rest] = words;
   const text = rest.join(" ");
   if (verb === "pause" || verb === "resume") {
-    return show(drawn((await call("POST", "/api/pause", { paused: verb === "pause", text })).card));
+    const answer = await call("POST", "/api/pause", { paused: verb === "pause", text });
+    return answer.limits ? limits(answer, show) : show(drawn(answer.card));
   }
   if (verb === "set") return limits(await call("POST", "/api/limits", { text }), show);
   return limits(verb === "clear" ? await call("POST", "/api/limits", { clear: text }) : await call("GET", "/api/limits"), show);
