@@ -115,6 +115,7 @@ async def visit(
         viewport={"width": width, "height": height},
         color_scheme="dark" if scheme == "dark" else "light",
         locale=locale,
+        timezone_id="UTC",
         accept_downloads=True,
     )
     page = await context.new_page()
