@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from core.domain import errors as e
+from core.domain.parameters.spec import translatable
 from core.presentation.formats import cents
 from core.presentation.input_failure_texts import INPUT
 from core.presentation.limit_texts import limit_reached, paused
@@ -28,10 +29,7 @@ class Charge:
 def explain(error: e.UpscaleError, locale: str = "en", *, reference: str = "", charge: Charge | None = None) -> Notice:
     """The notice for `error`. Without `charge`, nothing was charged."""
     make = _SENTENCES.get(type(error))
-    if make is None:
-        notice = Notice(tr("Something went wrong on our side.", locale), advice=_try_again(locale))
-    else:
-        notice = make(error, locale)
+    notice = (make or _UNFORESEEN)(error, locale)
     charged = notice.charged or charged_sentence(charge or Charge(), locale, quiet=isinstance(error, e.RequestError))
     reference = reference or (error.reference if isinstance(error, e.InternalError) else "")
     return replace(notice, charged=charged, reference=reference)
@@ -46,8 +44,7 @@ def charged_sentence(charge: Charge, locale: str, *, quiet: bool = False) -> str
     return "" if quiet else tr("You were not charged.", locale)
 
 
-def _try_again(locale: str) -> str:
-    return tr("Please try again; if it keeps happening, give the reference to the bot's owner.", locale)
+_TRY_AGAIN = translatable("Please try again; if it keeps happening, give the reference to the bot's owner.")
 
 
 def parameter_problem(problem: e.ParameterProblem, locale: str) -> str:
@@ -131,6 +128,7 @@ def _storage_full(error: e.StorageFull, locale: str) -> Notice:
     return Notice(what, advice=advice, tone="refusal")
 
 
+_UNFORESEEN = plain(translatable("Something went wrong on our side."), _TRY_AGAIN)
 _SENTENCES: dict[type[e.UpscaleError], Explainer] = {
     **INPUT,
     **PROVIDER,
@@ -140,12 +138,10 @@ _SENTENCES: dict[type[e.UpscaleError], Explainer] = {
     e.StorageFull: _storage_full,
     e.NotAdmitted: not_admitted,
     e.NotAllowed: _not_allowed,
-    e.JobNotFound: plain(lambda lo: tr("This job is not known here, or no longer.", lo), tone="refusal"),
+    e.JobNotFound: plain(translatable("This job is not known here, or no longer."), tone="refusal"),
     e.TooLate: _too_late,
     e.QuoteExpired: plain(
-        lambda lo: tr("The price was not confirmed in time.", lo),
-        lambda lo: tr("Run it again for a new price.", lo),
-        "refusal",
+        translatable("The price was not confirmed in time."), translatable("Run it again for a new price."), "refusal"
     ),
     e.LimitReached: limit_reached,
     e.TooManyWaiting: lambda error, lo: Notice(
@@ -160,23 +156,21 @@ _SENTENCES: dict[type[e.UpscaleError], Explainer] = {
     ),
     e.Paused: lambda error, lo: paused(error.by, lo),
     e.LedgerUnavailable: plain(
-        lambda lo: tr("The budget could not be checked, so nothing was started.", lo),
-        lambda lo: tr("Please try again in a minute.", lo),
+        translatable("The budget could not be checked, so nothing was started."),
+        translatable("Please try again in a minute."),
     ),
     e.StorageUnavailable: plain(
-        lambda lo: tr("The bot cannot be reached right now, so nothing was started.", lo),
-        lambda lo: tr("Please try again in a minute.", lo),
+        translatable("The bot cannot be reached right now, so nothing was started."),
+        translatable("Please try again in a minute."),
     ),
-    e.PlatformRefused: plain(lambda lo: tr("The chat does not allow me to do that here.", lo), tone="refusal"),
+    e.PlatformRefused: plain(translatable("The chat does not allow me to do that here."), tone="refusal"),
     e.PlatformBusy: plain(
-        lambda lo: tr("The chat asks for a short pause.", lo),
-        lambda lo: tr("Please try again in a minute.", lo),
-        "refusal",
+        translatable("The chat asks for a short pause."), translatable("Please try again in a minute."), "refusal"
     ),
     e.Restored: plain(
-        lambda lo: tr("The bot was set back to an earlier copy while this was under way, so it was not finished.", lo),
-        lambda lo: tr("Look in your history first; what is not there can be started again.", lo),
+        translatable("The bot was set back to an earlier copy while this was under way, so it was not finished."),
+        translatable("Look in your history first; what is not there can be started again."),
     ),
-    e.Draining: plain(lambda lo: tr("The bot is restarting; try again in a minute.", lo), tone="info"),
-    e.InternalError: plain(lambda lo: tr("Something went wrong on our side.", lo), _try_again),
+    e.Draining: plain(translatable("The bot is restarting; try again in a minute."), tone="info"),
+    e.InternalError: _UNFORESEEN,
 }

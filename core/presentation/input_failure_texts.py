@@ -5,6 +5,7 @@ from __future__ import annotations
 from babel.numbers import format_decimal
 
 from core.domain import errors as e
+from core.domain.parameters.spec import translatable
 from core.presentation.formats import factor_text, mb, pixels, size
 from core.presentation.notices import Explainer, Notice, Offer, plain
 from core.presentation.parameter_texts import model_name
@@ -93,8 +94,8 @@ INPUT: dict[type[e.UpscaleError], Explainer] = {
         tone="refusal",
     ),
     e.DamagedImage: plain(
-        lambda lo: tr("The image is damaged or incomplete.", lo),
-        lambda lo: tr("Re-save the file and upload it again.", lo),
+        translatable("The image is damaged or incomplete."),
+        translatable("Re-save the file and upload it again."),
         "refusal",
     ),
     e.FileTooLarge: lambda error, lo: Notice(
@@ -130,13 +131,13 @@ INPUT: dict[type[e.UpscaleError], Explainer] = {
     e.OutputTooLarge: _output_too_large,
     e.TargetUnreachable: _target_unreachable,
     e.ImageTooCostly: plain(
-        lambda lo: tr("Reading this image takes too much time or memory.", lo),
-        lambda lo: tr("Save it as a plain PNG or JPEG first.", lo),
+        translatable("Reading this image takes too much time or memory."),
+        translatable("Save it as a plain PNG or JPEG first."),
         "refusal",
     ),
     e.FlatImage: plain(
-        lambda lo: tr("This image would reach the model as one flat colour, so it was not sent.", lo),
-        lambda lo: tr("Save it as a plain PNG or JPEG first.", lo),
+        translatable("This image would reach the model as one flat colour, so it was not sent."),
+        translatable("Save it as a plain PNG or JPEG first."),
         "refusal",
     ),
     e.LinkRefused: _link_refused,

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from core.presentation.translations import translated
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:
@@ -47,10 +49,8 @@ Explainer: TypeAlias = Callable[[Any, str], Notice]
 """(error, locale) -> what people are told."""
 
 
-def plain(
-    sentence: Callable[[str], str],
-    advice: Callable[[str], str] = lambda _: "",
-    tone: Literal["error", "refusal", "info"] = "error",
-) -> Explainer:
+def plain(sentence: str, advice: str = "", tone: Literal["error", "refusal", "info"] = "error") -> Explainer:
     """An explainer that looks at nothing but the locale."""
-    return lambda error, locale: Notice(sentence(locale), advice=advice(locale), tone=tone)
+    return lambda error, locale: Notice(
+        translated(sentence, locale), advice=translated(advice, locale) if advice else "", tone=tone
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.domain import errors as e
+from core.domain.parameters.spec import translatable
 from core.presentation.formats import mb, size
 from core.presentation.notices import Explainer, Notice, plain
 from core.presentation.translations import tr
@@ -74,41 +75,34 @@ def _delivery(error: e.DeliveryRefused, locale: str) -> Notice:
 
 PROVIDER: dict[type[e.UpscaleError], Explainer] = {
     e.ImageRejected: _image_rejected,
-    e.ContentRejected: plain(lambda lo: tr("The model's safety check refused this image.", lo)),
+    e.ContentRejected: plain(translatable("The model's safety check refused this image.")),
     e.InvalidForModel: lambda error, lo: Notice(
         tr("The model did not accept “{name}”.", lo, name=error.parameter) + (f" ({error.rule})" if error.rule else ""),
         advice=tr("Try another value.", lo),
     ),
     e.ModelFailed: _model_failed,
     e.ModelNotOffered: plain(
-        lambda lo: tr("The upscaling service does not offer this model.", lo),
-        lambda lo: tr("The bot's owner has to look at it; another model may work.", lo),
+        translatable("The upscaling service does not offer this model."),
+        translatable("The bot's owner has to look at it; another model may work."),
     ),
     e.ProviderHalted: _halted,
     e.ProviderBusy: plain(
-        lambda lo: tr("The upscaling service is too busy right now.", lo),
-        lambda lo: tr("Please try again in a few minutes.", lo),
+        translatable("The upscaling service is too busy right now."), translatable("Please try again in a few minutes.")
     ),
     e.ProviderUnavailable: plain(
-        lambda lo: tr("The upscaling service cannot be reached.", lo),
-        lambda lo: tr("Please try again in a few minutes.", lo),
+        translatable("The upscaling service cannot be reached."), translatable("Please try again in a few minutes.")
     ),
     e.SubmitNotSent: plain(
-        lambda lo: tr("The upscaling service cannot be reached.", lo),
-        lambda lo: tr("Please try again in a few minutes.", lo),
+        translatable("The upscaling service cannot be reached."), translatable("Please try again in a few minutes.")
     ),
     e.SubmitUnknown: _submit_unknown,
-    e.RequestLost: plain(
-        lambda lo: tr("The upscaling service lost your job.", lo), lambda lo: tr("Please start it again.", lo)
-    ),
-    e.ResultExpired: plain(
-        lambda lo: tr("The image is no longer kept.", lo), lambda lo: tr("Please start it again.", lo)
-    ),
+    e.RequestLost: plain(translatable("The upscaling service lost your job."), translatable("Please start it again.")),
+    e.ResultExpired: plain(translatable("The image is no longer kept."), translatable("Please start it again.")),
     e.DeliveryRefused: _delivery,
     e.DeliveryUnavailable: _delivery,
     e.PlaceRefused: plain(
-        lambda lo: tr("I can write neither here nor to you directly, so nothing was started.", lo),
-        lambda lo: tr("Ask me where I may write, or allow me to send you direct messages.", lo),
+        translatable("I can write neither here nor to you directly, so nothing was started."),
+        translatable("Ask me where I may write, or allow me to send you direct messages."),
         "refusal",
     ),
 }

@@ -52,7 +52,6 @@ class BudgetHandlers:
             web.get("/api/estimate", self.estimate),
             web.post("/api/estimate", self.estimate),
             web.get("/api/usage", self.usage),
-            web.get("/api/usage/chart.png", self.chart),
             web.get("/api/history", self.history),
             web.get("/api/queue", self.queue),
             web.get("/api/limits", self.limits),
@@ -107,15 +106,6 @@ class BudgetHandlers:
         actor = actor_of(request)
         card = budget.usage(report, await self._service.limits.applying(actor), actor.locale)
         return web.json_response({**usage_json(report, actor.locale), "card": card_json(card)})
-
-    async def chart(self, request: web.Request) -> web.StreamResponse:
-        """The report as a picture."""
-        report = await self._report(request)
-        dark = request.query.get("dark") == "1"
-        path = await self._service.budgets.usage_chart(report, locale=actor_of(request).locale, dark=dark)
-        picture = await asyncio.to_thread(path.read_bytes)
-        await asyncio.to_thread(path.unlink, missing_ok=True)
-        return web.Response(body=picture, content_type="image/png", headers={"Cache-Control": "no-store"})
 
     async def _report(self, request: web.Request) -> UsageReport:
         return await self._service.budgets.usage(actor_of(request), period=request.query.get("period", "month")[:60])
@@ -258,7 +248,6 @@ def usage_json(report: UsageReport, locale: str) -> dict[str, Any]:
         "days": [_row_json(row, locale) for row in report.days],
         "members": [_row_json(row, locale) for row in report.members],
         "play_money": report.play_money,
-        "chart_url": f"/api/usage/chart.png?period={quote(report.period)}",
         "csv_url": f"/api/usage?format=csv&period={quote(report.period)}",
     }
 

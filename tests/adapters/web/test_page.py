@@ -95,20 +95,6 @@ async def test_a_picture_handed_in_comes_back_twice_as_large(
         assert result.size == (240, 160)
 
 
-async def test_a_rotated_photo_is_priced_and_enlarged_upright(opened: tuple[Site, Visit], tmp_path: Path) -> None:
-    page = opened[1].page
-    photo = tmp_path / "phone.jpg"
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.new("RGB", (300, 200), "#884422").save(photo, exif=exif)
-    await choose(page, photo)
-    await expect(page.locator("#quote")).to_contain_text("200×300 → 400×600")
-    await page.click("#send")
-    after = page.locator(".card[data-state=succeeded] img.after")
-    await expect(after).to_have_js_property("naturalWidth", 400)
-    await expect(after).to_have_js_property("naturalHeight", 600)
-
-
 async def test_controls_and_the_line_say_the_same(opened: tuple[Site, Visit]) -> None:
     page = opened[1].page
     await page.click("#adjust")
