@@ -30,7 +30,7 @@ def button_label(button: Button, locale: str) -> str:
         "more_faithful": tr("More faithful", locale),
         "twice_more": tr("2× more", locale),
         "preview": tr("Preview", locale),
-        "whole": tr("Whole image", locale),
+        "whole": tr("Whole picture", locale),
         "compare": tr("Compare", locale),
         "details": tr("Details", locale),
         "delete": tr("Delete", locale),
