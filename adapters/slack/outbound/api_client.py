@@ -17,9 +17,10 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.slack.connection.log_redaction import sdk_logger
-from adapters.slack.outbound.errors import REVOKED, SlackAway, SlackRefused, SlackRevoked, code_of
+from adapters.slack.outbound.errors import REVOKED, TRANSIENT, SlackAway, SlackRefused, SlackRevoked, code_of
 from adapters.slack.outbound.rate_limit import Budget
 from adapters.slack.setup.installations import Install, Installs
+from core.net.retry import Backoff, retry
 from core.ports import Clock
 
 log = structlog.get_logger(__name__)
@@ -29,7 +30,7 @@ FINAL_WAIT_S = 90.0
 PROGRESS_WAIT_S = 7.0
 """Shorter than the ten seconds that the core allows one progress edit."""
 TRIES = 4
-FIRST_PAUSE_S = 0.25
+BACKOFF = Backoff(first_s=0.25)
 RATE_LIMIT_DEFAULT_S = 5.0
 
 POSTS = frozenset({"chat.postMessage", "chat.postEphemeral", "chat.startStream", "files.completeUploadExternal"})
@@ -40,9 +41,6 @@ AS_JSON = frozenset(
 )  # fmt: skip
 UNCLEAR = frozenset({"internal_error", "fatal_error"})
 """Slack: "It's possible some aspect of the operation succeeded before the error was raised"."""
-TRANSIENT_ANSWERS = frozenset(
-    {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "file_update_failed", "update_failed"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,34 +105,38 @@ class SlackApi:
         wait_s = max_wait_s if max_wait_s is not None else PROGRESS_WAIT_S if progress else FINAL_WAIT_S
         deadline = self._clock.now() + wait_s
         given = {name: value for name, value in args.items() if value is not None}
-        renewed = False
-        for attempt in range(TRIES):
+
+        async def once() -> dict[str, Any]:
             left_s = max(0.0, deadline - self._clock.now())
-            await self._budget.take(
-                team.team_id, method, channel=str(given.get("channel", "")), progress=progress, max_wait_s=left_s
-            )
+            channel = str(given.get("channel", ""))
+            await self._budget.take(team.team_id, method, channel=channel, progress=progress, max_wait_s=left_s)
             if leaving is not None:
                 leaving()
-            try:
-                return await self._once(team, method, given)
-            except SlackRefused as refusal:
-                if refusal.error == "token_expired" and not renewed:
-                    renewed = await self._renew(team)
-                    if renewed:
-                        continue
-                await self._look_for_removal(team, refusal)
-                if refusal.error not in TRANSIENT_ANSWERS or progress or attempt == TRIES - 1:
-                    raise
-            except SlackAway as away:
-                if away.maybe_done and method in POSTS:
-                    raise
-                pause_left = deadline - self._clock.now() - (away.retry_after_s or 0)
-                if attempt == TRIES - 1 or pause_left < 0:
-                    raise
-                if away.retry_after_s is not None:
-                    continue
-            await self._clock.sleep(FIRST_PAUSE_S * 2**attempt)
-        raise SlackAway("retries")
+            return await self._once(team, method, given)
+
+        def pause_s(error: Exception, attempt: int) -> float | None:
+            if isinstance(error, SlackRefused):
+                return BACKOFF.pause_s(attempt) if error.error in TRANSIENT and not progress else None
+            if not isinstance(error, SlackAway) or (error.maybe_done and method in POSTS):
+                return None
+            if error.retry_after_s is None:
+                return BACKOFF.pause_s(attempt)
+            # The budget waits for what Slack asked for.
+            return 0.0 if self._clock.now() + error.retry_after_s <= deadline else None
+
+        return await retry(
+            lambda: self._renewing(team, once), clock=self._clock, pause=pause_s, attempts=TRIES, within_s=wait_s
+        )
+
+    async def _renewing(self, team: Team, once: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+        """One try; with a fresh token where the old one has run out. Raises SlackRevoked when access is gone."""
+        try:
+            return await once()
+        except SlackRefused as refusal:
+            if refusal.error == "token_expired" and await self._renew(team):
+                return await once()
+            await self._look_for_removal(team, refusal)
+            raise
 
     async def _once(self, team: Team, method: str, args: dict[str, Any]) -> dict[str, Any]:
         install = await self._installs.find(team.team_id, team.enterprise_id)

@@ -13,7 +13,8 @@ from typing import Any
 
 import structlog
 
-from adapters.slack.outbound.errors import SlackAway, SlackError, SlackRefused, elsewhere_may_go
+from adapters.slack.outbound.errors import SlackAway, SlackRefused, elsewhere_may_go
+from adapters.slack.outbound.lost_posts import post_once, there
 from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache
 from adapters.slack.outbound.uploads import ALT_TXT_MAX_CHARS, Upload, Uploader
 from adapters.slack.views import job as render
@@ -136,11 +137,8 @@ class Deliverer:
 
     async def _seen(self, job: Job, file_id: str | None, place: Place, since_unix_s: float) -> str:
         """The ts of the result's message in `place`, by its mark or by its file; empty where there is none."""
-        try:
-            if since_unix_s and (ts := await self._poster.find(Mark(job.id, "result"), since_unix_s)):
-                return ts
-        except SlackError as error:
-            log.info("slack_result_not_sought", job=job.id, error=error.error)
+        if since_unix_s and (ts := await there(self._poster, Mark(job.id, "result"), since_unix_s, place)):
+            return ts
         if file_id is None:
             return ""
         file = await self._uploader.wait_processed(self._poster.team, file_id, at_most_s=5.0)
@@ -235,13 +233,17 @@ class Deliverer:
 
     async def _link_full(self, job: Job, under: Place, sent: Sent) -> None:
         """The full file by a link: ours while it is kept, else its own at Slack, which shares it."""
-        if await self._notes.get("full_shown"):
-            return
         link = job.result.link if job.result is not None and sent.full is not None else ""
         if not link:
             if sent.full is not None:
                 await self._send("full", job, sent.full)
             file = await self._uploader.wait_processed(self._poster.team, sent.full_id)
             link = str((file or {}).get("permalink") or "")
-        await self._poster.post_in(under, render.full_file(job, link))
-        await self._notes.put(full_shown=True)
+        content = render.full_file(job, link)
+        await post_once(
+            self._poster,
+            self._notes,
+            Mark(job.id, "file"),
+            lambda mark: self._poster.post_in(under, content, mark),
+            under,
+        )

@@ -75,6 +75,11 @@ def elsewhere_may_go(error: SlackError) -> bool:
     return isinstance(error, SlackRefused) and error.error not in OUR_FAULT | TRANSIENT
 
 
+def never_will(error: SlackError) -> bool:
+    """Whether no later try can do what this refused."""
+    return isinstance(error, SlackRevoked) or (isinstance(error, SlackRefused) and error.error not in TRANSIENT)
+
+
 def delivery_error(error: SlackError) -> DeliveryError:
     """The core's word for it."""
     if isinstance(error, SlackAway):

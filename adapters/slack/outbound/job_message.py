@@ -13,8 +13,8 @@ from typing import Any
 import structlog
 
 from adapters.slack.outbound.delivery import Deliverer
-from adapters.slack.outbound.errors import SlackAway, SlackError, SlackRefused, SlackRevoked, delivery_error
-from adapters.slack.outbound.lost_posts import noted_root
+from adapters.slack.outbound.errors import SlackAway, SlackError, SlackRefused, delivery_error, never_will
+from adapters.slack.outbound.lost_posts import noted_root, post_once, remove_lost_stream
 from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache
 from adapters.slack.outbound.shielded_call import see_through
 from adapters.slack.outbound.streaming import StoppedByMember, Streams, StreamState, Unavailable
@@ -26,10 +26,6 @@ from core.presentation import Notice
 from core.presentation import job_texts as words
 
 log = structlog.get_logger(__name__)
-
-
-async def _nothing() -> None:
-    """A stream that never began needs no note."""
 
 
 class SlackReply:
@@ -97,14 +93,14 @@ class SlackReply:
             if await self._notes.get("root"):
                 await self._poster.move_to_direct(job.requester.locale, "message_not_found")
             await self._put_root(job, render.working(job, Progress("waiting")), sure=True)
-        except (SlackRefused, SlackRevoked):
-            return False
-        except SlackError as away:
-            log.info("slack_place_unclear", job=job.id, error=away.error)
+        except SlackError as error:
+            if never_will(error):
+                return False
+            log.info("slack_place_unclear", job=job.id, error=error.error)
         return True
 
     async def _progress(self, job: Job, progress: Progress) -> None:
-        root = await self._root(job)
+        root = await noted_root(self._poster, self._notes, job.id, now=False)
         stream = await self._stream()
         if not root:
             await self._first(job, progress)
@@ -125,6 +121,7 @@ class SlackReply:
         place = await self._poster.place()
         if place.moved or not place.thread_ts:
             return
+        await self._notes.put(stream_sought={"at": self._poster.now(), "place": asdict(place)})
         try:
             await see_through(
                 lambda leaving: self._streams.start(
@@ -137,10 +134,14 @@ class SlackReply:
                     progress,
                     leaving,
                 ),
-                lambda stream: self._notes.put(stream=asdict(replace(stream, channel=place.channel))),
-                _nothing,
+                lambda stream: self._notes.put(
+                    stream=asdict(replace(stream, channel=place.channel)), stream_sought=None
+                ),
+                lambda: self._notes.put(stream_sought=None),
             )
-        except Unavailable:
+        except Unavailable as none:
+            if not none.maybe_there:
+                await self._notes.put(stream_sought=None)
             await self._fall_back(job, progress)
 
     async def _through_stream(self, job: Job, progress: Progress, stream: StreamState) -> None:
@@ -193,7 +194,7 @@ class SlackReply:
         A post whose answer was lost is not repeated, so that nothing is posted twice; `sure` does so all the same,
         for what the member must be able to answer.
         """
-        root = await self._root(job, now=sure)
+        root = await noted_root(self._poster, self._notes, job.id, now=sure)
         if root and root.get("ts"):
             await self._edit_root(root, content, progress=not sure)
             return
@@ -212,23 +213,17 @@ class SlackReply:
                 lambda posted: self._notes.put(root={"ts": posted[1], "channel": posted[0].channel}),
                 lambda: self._notes.put(root=None),
             )
-        except SlackAway as away:
-            if not away.maybe_done:
+        except SlackError as error:
+            if not (isinstance(error, SlackAway) and error.maybe_done):
                 await self._notes.put(root=None)
             raise
-        except SlackError:
-            await self._notes.put(root=None)
-            raise
-
-    async def _root(self, job: Job, *, now: bool = False) -> dict[str, Any] | None:
-        return await noted_root(self._poster, self._notes, job.id, now=now)
 
     async def _edit_root(self, root: dict[str, Any], content: Content, *, progress: bool = True) -> None:
         await self._poster.edit(Place(root["channel"]), root["ts"], content, progress=progress)
 
     async def _remove_root(self, job: Job) -> None:
         """The progress message goes; where Slack keeps it, it no longer says that work goes on."""
-        root = await self._root(job, now=True)
+        root = await noted_root(self._poster, self._notes, job.id, now=True)
         if not root or not root.get("ts") or await self._notes.get("root_removed"):
             return
         if not await self._poster.remove(Place(root["channel"]), root["ts"]):
@@ -252,20 +247,25 @@ class SlackReply:
         """Into the job's message; where that cannot be edited, in a new one; at last only to the requester."""
         if await self._notes.get("failure_said"):
             return
-        root = await self._root(job, now=True)
+        root = await noted_root(self._poster, self._notes, job.id, now=True)
         if root and root.get("ts"):
             if not await self._edited(root, content):
                 await self._say_anew(job, content, known=True)
-        elif not await self._poster.whisper(content):
+        elif not await self._poster.answer(content):
             await self._say_anew(job, content, known=False)
         await self._notes.put(failure_said=True)
 
     async def _say_anew(self, job: Job, content: Content, *, known: bool) -> None:
-        place = await self._poster.place()
-        if known and not place.direct:  # somebody deleted our message, or closed the place: nothing more in public
-            await self._poster.move_to_direct(job.requester.locale, "message_not_found")
         try:
-            await self._poster.post(content, locale=job.requester.locale)
+            if known and not (await self._poster.place()).direct:
+                # Somebody deleted our message, or closed the place: nothing more in public.
+                await self._poster.move_to_direct(job.requester.locale, "message_not_found")
+            await post_once(
+                self._poster,
+                self._notes,
+                Mark(job.id, "failure"),
+                lambda mark: self._poster.post(content, locale=job.requester.locale, mark=mark),
+            )
         except SlackRefused:
             if not await self._poster.whisper(content):
                 raise
@@ -286,6 +286,7 @@ class SlackReply:
         return StreamState(**noted) if isinstance(noted, dict) else None
 
     async def _end_stream(self, job: Job, *, good: bool, output: str) -> None:
+        await remove_lost_stream(self._poster, self._notes, job.id)
         stream = await self._stream()
         if stream is None:
             return

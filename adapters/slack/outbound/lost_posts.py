@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
 
-from adapters.slack.outbound.errors import SlackError
-from adapters.slack.outbound.posting import Mark, Poster, ReplyStateCache
+from adapters.slack.outbound.errors import SlackAway, SlackError
+from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +28,7 @@ async def noted_root(poster: Poster, notes: ReplyStateCache, job_id: str, *, now
     if age_s < ARRIVED_AFTER_S and not now:
         return root
     try:
-        ts = await poster.find(Mark(job_id, "root"), root["at"])
+        ts = await poster.find(Mark(job_id, "root"), root["at"], await poster.place())
     except SlackError as error:
         log.info("slack_lost_message_not_sought", job=job_id, error=error.error)
         await notes.put(root=root | {"sought": True})
@@ -38,3 +39,45 @@ async def noted_root(poster: Poster, notes: ReplyStateCache, job_id: str, *, now
         root = root | {"sought": True} if age_s < ARRIVED_AFTER_S else None
     await notes.put(root=root)
     return root
+
+
+async def post_once(
+    poster: Poster,
+    notes: ReplyStateCache,
+    mark: Mark,
+    post: Callable[[Mark], Awaitable[object]],
+    place: Place | None = None,
+) -> None:
+    """`post`, unless an earlier try arrived although its answer was lost. Raises SlackError."""
+    name = f"posted_{mark.part}"
+    earlier = await notes.get(name)
+    if earlier and (earlier["done"] or await there(poster, mark, earlier["at"], place or await poster.place())):
+        return
+    at = poster.now()
+    await notes.put(**{name: {"at": at, "done": False}})
+    try:
+        await post(mark)
+    except SlackError as error:
+        if not (isinstance(error, SlackAway) and error.maybe_done):
+            await notes.put(**{name: None})
+        raise
+    await notes.put(**{name: {"at": at, "done": True}})
+
+
+async def there(poster: Poster, mark: Mark, since_unix_s: float, place: Place) -> str | None:
+    """The ts of a marked message; None also where nobody can say, because the channel may not be read."""
+    try:
+        return await poster.find(mark, since_unix_s, place)
+    except SlackError as error:
+        log.info("slack_lost_message_not_sought", job=mark.job, part=mark.part, error=error.error)
+        return None
+
+
+async def remove_lost_stream(poster: Poster, notes: ReplyStateCache, job_id: str) -> None:
+    """A stream that may have begun without an answer says nothing any more when its job is over."""
+    if not (sought := await notes.get("stream_sought")):
+        return
+    place = Place(**sought["place"])
+    if ts := await there(poster, Mark(job_id, "stream"), sought["at"], place):
+        await poster.remove(place, ts)
+    await notes.put(stream_sought=None)

@@ -5,7 +5,7 @@ Decided once per job and kept in the memo, so that every process posts to the sa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -55,7 +55,13 @@ class Mark:
     """Which message of which job a post is; Slack keeps it with the message, unseen (docs: message metadata)."""
 
     job: str
-    part: Literal["root", "result"]
+    part: Literal["root", "result", "stream", "failure", "file"]
+
+    def on(self, message: Mapping[str, Any]) -> bool:
+        """Whether a message of a channel's history carries it; a stream, which takes no metadata, in its cards' ids."""
+        if self.part == "stream":
+            return not message.get("metadata") and f"'{self.job}:" in str(message.get("blocks"))
+        return bool((message.get("metadata") or {}).get("event_payload") == asdict(self))
 
 
 class ReplyStateCache:
@@ -129,7 +135,7 @@ class Poster:
         content: Content,
         *,
         locale: str,
-        mark: Mark | None = None,
+        mark: Mark,
         progress: bool = False,
         leaving: Callable[[], None] | None = None,
     ) -> tuple[Place, str]:
@@ -163,16 +169,16 @@ class Poster:
         await self.whisper(passing(said))
         return place
 
-    async def post_in(self, place: Place, content: Content, mark: Mark | None = None) -> str:
+    async def post_in(self, place: Place, content: Content, mark: Mark) -> str:
         """Post exactly there; returns the message's ts."""
         return await self._post_at(place, content, mark)
 
-    async def find(self, mark: Mark, since_unix_s: float) -> str | None:
-        """The ts of the message that carries this mark at the job's place, or None. Raises SlackError.
+    async def find(self, mark: Mark, since_unix_s: float, place: Place) -> str | None:
+        """The ts of the message that carries this mark there, or None. Raises SlackError.
 
         For a post whose answer was lost. Needs the history scope of that kind of channel.
         """
-        place, cursor = await self.place(), ""
+        cursor = ""
         for _ in range(MAX_PAGES):
             page = await self._api.call(
                 self.team,
@@ -186,7 +192,7 @@ class Poster:
                 ts=place.thread_ts or None,
             )
             for message in page.get("messages") or ():
-                if (message.get("metadata") or {}).get("event_payload") == asdict(mark):
+                if mark.on(message):
                     return str(message["ts"])
             cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
             if not cursor:
@@ -197,7 +203,7 @@ class Poster:
         self,
         place: Place,
         content: Content,
-        mark: Mark | None = None,
+        mark: Mark,
         progress: bool = False,
         leaving: Callable[[], None] | None = None,
     ) -> str:
@@ -210,7 +216,7 @@ class Poster:
             thread_ts=place.thread_ts or None,
             unfurl_links=False,
             unfurl_media=False,
-            metadata={"event_type": "upscale_job", "event_payload": asdict(mark)} if mark else None,
+            metadata={"event_type": "upscale_job", "event_payload": asdict(mark)},
             **content.as_args(),
         )
         ts = str(answer["ts"])
@@ -248,9 +254,24 @@ class Poster:
             return False
         return True
 
-    async def whisper(self, content: Content) -> bool:
-        """Tell only the requester, where the request was made, while Slack still allows it."""
+    async def answer(self, content: Content) -> bool:
+        """Tell only the requester through the request's own response_url; False where there is none (any more)."""
         url = str(self._data.get("response_url") or "")
-        if not url or self._clock.now() > float(self._data.get("response_until") or 0):
+        still = self._clock.now() <= float(self._data.get("response_until") or 0)
+        return bool(url) and still and await self._responses.send(url, content)
+
+    async def whisper(self, content: Content) -> bool:
+        """Tell only the requester, where the request was made, in whatever way Slack still allows."""
+        if await self.answer(content):
+            return True
+        channel = str(self._data.get("channel") or "")
+        if not channel or self._data.get("kind") == "im":
             return False
-        return await self._responses.send(url, content)
+        thread_ts = self._data.get("thread_ts") or None
+        where: dict[str, Any] = {"channel": channel, "user": self.user_id, "thread_ts": thread_ts}
+        try:
+            await self._api.call(self.team, "chat.postEphemeral", **where, **content.as_args())
+        except SlackError as error:
+            log.info("slack_ephemeral_refused", error=error.error)
+            return False
+        return True

@@ -36,7 +36,11 @@ NOT_HERE = frozenset(
 
 
 class Unavailable(Exception):
-    """No stream (any more); show progress by edits."""
+    """No stream (any more); show progress by edits. `maybe_there`: one may have begun, its answer was lost."""
+
+    def __init__(self, *, maybe_there: bool = False) -> None:
+        super().__init__()
+        self.maybe_there = maybe_there
 
 
 class StoppedByMember(Exception):
@@ -102,6 +106,8 @@ class Streams:
             if refusal.error in NOT_HERE:
                 await self._remember_refusal(team, kind, refusal.error)
             raise Unavailable from None
+        except SlackAway as away:
+            raise Unavailable(maybe_there=away.maybe_done) from None
         except SlackError:
             raise Unavailable from None
         return StreamState(str(answer["ts"]), self._clock.now(), shown)
@@ -153,6 +159,11 @@ class Streams:
         return True
 
 
+def task_id(job: Job, stage: str) -> str:
+    """Unique in Slack: a stream whose start was never answered is found by its cards."""
+    return f"{job.id}:{stage}"
+
+
 def task_chunks(job: Job, progress: Progress, shown: dict[str, str]) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Task updates for what changed since `shown` (task id -> title|status), and the new `shown`."""
     locale = job.requester.locale
@@ -170,7 +181,7 @@ def task_chunks(job: Job, progress: Progress, shown: dict[str, str]) -> tuple[li
             continue
         new[name] = mark
         status = "complete" if done else "in_progress"
-        chunks.append({"type": "task_update", "id": name, "title": title, "status": status})
+        chunks.append({"type": "task_update", "id": task_id(job, name), "title": title, "status": status})
     return chunks, new
 
 
@@ -188,7 +199,12 @@ def last_chunks(job: Job, shown: dict[str, str], *, good: bool, output: str) -> 
             continue
         status = "complete" if good or not last else "error"
         title = _done_title(name, locale) if status == "complete" else shown.get(name, "").split("|")[0]
-        chunk = {"type": "task_update", "id": name, "title": title or _done_title(name, locale), "status": status}
+        chunk = {
+            "type": "task_update",
+            "id": task_id(job, name),
+            "title": title or _done_title(name, locale),
+            "status": status,
+        }
         if last and output:
             chunk["output"] = output[:256]
         chunks.append(chunk)

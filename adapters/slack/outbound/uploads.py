@@ -64,6 +64,7 @@ class Uploader:
 
         Raises SlackRefused for what no repeat can mend, else SlackAway.
         """
+        unknown = 0
         for _ in range(URL_TRIES):
             file_id = str(state.get("id") or "")
             url = ""
@@ -83,12 +84,15 @@ class Uploader:
                 return file_id
             if state.get("step") == "sent":
                 if not await self._complete(team, upload, file_id):
+                    unknown += 1
                     state = {}
                     await note(state)
                     continue
                 state = {"id": file_id, "step": "complete"}
                 await note(state)
             return file_id
+        if unknown == URL_TRIES:
+            raise SlackRefused("file_not_found")
         raise SlackAway("upload")
 
     async def _start(self, team: Team, upload: Upload) -> tuple[str, str]:

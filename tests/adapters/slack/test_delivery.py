@@ -269,7 +269,7 @@ async def test_in_a_thread_native_task_cards_show_the_stages(world: World) -> No
     world.service.hold_at = "upscaling"
     await world.slack.member.mention("", [world.picture()])
     streamed = await world.until(lambda: [m for m in world.bot_messages() if m.stream], move=0.3)
-    await world.until(lambda: "upscaling" in streamed[0].stream.tasks, move=0.3)
+    await world.until(lambda: "upscaling" in str(streamed[0].stream.order), move=0.3)
     world.service.release("upscaling")
     await world.result()
     stream = streamed[0].stream

@@ -1,75 +1,257 @@
-"""Every documented error code of the methods that post and upload: the job ends in words, and the charge is right."""
+"""Every answer that Slack documents, and some that it does not, at every stage of a job: true words, the right charge.
+
+All answers of a stage are tried at once, each on a member and a channel of its own.
+"""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
+from adapters.slack.outbound import rate_limit
+from adapters.slack.outbound.errors import OUR_FAULT, TRANSIENT
+from adapters.slack.outbound.streaming import Streams
+from core.domain.job import JobState, ReplyAddress
 from tests.adapters.slack.conftest import World
+from tests.adapters.slack.fake_service import CHARGED_NANOUSD, Row
 from tests.emulators.slack import text_of
-from tests.emulators.slack.wire import known_errors
+from tests.emulators.slack.wire import METHODS, Fault, known_errors
+from tests.emulators.slack.world import Channel, Message, User
+from tests.fakes.state import MemoryReplyState
 
 REVOKED = {"account_inactive", "token_revoked", "invalid_auth", "not_authed", "team_access_not_granted",
            "token_expired", "app_uninstalled"}  # fmt: skip
 """Nobody can be told anything any more; `test_workspaces` has them."""
-STAGES = ("files.getUploadURLExternal", "files.completeUploadExternal")
-CHARGED_NANOUSD = 400_000_000
+PASSING: dict[str, dict[str, Any]] = {
+    "html": {"status": 200, "body": "<!DOCTYPE html><html>Sign in</html>", "times": 1},
+    "bad_gateway": {"status": 502, "body": "<html>bad gateway</html>", "times": 2},
+    "reset": {"drop": True, "times": 1},
+    "answer_lost": {"drop": True, "after": True, "times": 1},
+    "limited": {"error": "ratelimited", "status": 429, "retry_after_s": 20, "times": 1},
+}
+"""Answers that are no refusal."""
 
 
-def test_the_lists_of_codes_are_there() -> None:
-    assert len(known_errors("chat.postMessage")) > 40
-    methods = json.loads((Path(__file__).parents[2] / "emulators" / "slack" / "methods.json").read_text())["methods"]
-    assert {"chat.update", "chat.delete", *STAGES} <= set(methods)
+@dataclass
+class Try:
+    """One answer, met by one member in one channel."""
+
+    code: str
+    user: User
+    channel: Channel
+    im: Channel
+    fault: Fault | None = None
+    row: Row | None = None
 
 
-@pytest.mark.parametrize("method", STAGES)
-async def test_whatever_refuses_an_upload_for_good_the_member_reads_where_the_picture_is(
-    world: World, method: str
-) -> None:
-    for code in sorted(set(known_errors(method)) - REVOKED - {"ratelimited"}):
-        world.slack.limits.enabled = False
-        fault = world.slack.fault(method, error=code, times=99)
-        before = set(world.service.rows)
-        await world.slack.member.dm("", [world.picture(f"{code}.png")])
-        await world.until(lambda known=before: set(world.service.rows) - known, move=0.5)
-        await world.until(
-            lambda known=before: all(world.service.rows[i].job.state.terminal for i in set(world.service.rows) - known),
-            move=2.0,
-        )
-        await world.idle()
-        fault.times = 0
-        (job_id,) = set(world.service.rows) - before
-        job = world.service.rows[job_id].job
-        said = [text_of(m) for m in world.slack.member.dms() if m.bot and code in text_of(m) + m.text]
-        assert job.receipt is not None, code
-        assert job.receipt.charged_nanousd == CHARGED_NANOUSD, code
-        assert said, (code, [text_of(m) for m in world.slack.member.dms()])
-        assert not any("Upscaling" in text for text in said), (code, said)
+@dataclass(frozen=True)
+class Stage:
+    """Which call is answered so, in whose job, from when on (the beginning, or where it is held)."""
+
+    method: str
+    match: Callable[[Try], dict[str, Any]]
+    held_until: str = ""
+    private: bool = False
+    direct: bool = False
+    asks: bool = False
+    kept: bool = False
+    """No picture can be uploaded, so that the message is edited at the end."""
 
 
-@pytest.mark.parametrize("method", ["chat.postMessage", "chat.update", "chat.delete"])
-async def test_whatever_refuses_a_message_while_the_job_runs_nothing_says_that_it_still_does(
-    world: World, method: str
-) -> None:
+def _here(one: Try) -> dict[str, Any]:
+    return {"channel": one.channel.id}
+
+
+def _everywhere(one: Try) -> dict[str, Any]:
+    return {"channel": lambda channel: channel in (one.channel.id, one.im.id)}
+
+
+def _hidden(one: Try) -> dict[str, Any]:
+    return {"files": lambda files: str(files[0]["title"]).startswith(f"{one.code}-"), "channel_id": None}
+
+
+def _shown(one: Try) -> dict[str, Any]:
+    return {"channel_id": lambda channel: channel in (one.channel.id, one.im.id)}
+
+
+STAGES = {
+    "the first post, in its channel": Stage("chat.postMessage", _here),
+    "the question, in its channel": Stage("chat.postMessage", _here, asks=True),
+    "the result, in its channel": Stage("chat.postMessage", _here, "upscaling"),
+    "the result, everywhere": Stage("chat.postMessage", _everywhere, "upscaling"),
+    "the result, directly": Stage("chat.postMessage", _everywhere, "upscaling", direct=True),
+    "the direct message of a private job": Stage("conversations.open", lambda t: {"users": t.user.id}, private=True),
+    "an edit of the message": Stage("chat.update", _everywhere, "upscaling", kept=True),
+    "an edit of the direct message": Stage("chat.update", _everywhere, "upscaling", direct=True, kept=True),
+    "the removal of the message": Stage("chat.delete", _everywhere, "upscaling"),
+    "the stream's start": Stage("chat.startStream", _here),
+    "the stream's next card": Stage("chat.appendStream", _here, "waiting"),
+    "the stream's end": Stage("chat.stopStream", _here, "upscaling"),
+    "the upload's first step": Stage("files.getUploadURLExternal", lambda t: {"filename": f"{t.code}-2x.png"}),
+    "the upload's last step": Stage("files.completeUploadExternal", _hidden),
+    "the full file beside a preview": Stage("files.completeUploadExternal", _shown),
+    "whether the request is still there": Stage("chat.getPermalink", _here),
+    "who asks": Stage("users.info", lambda t: {"user": t.user.id}),
+}
+
+
+@pytest.fixture
+def wide(monkeypatch: pytest.MonkeyPatch, world: World) -> World:
+    """Room for all answers at once; streams are tried though one of them was refused."""
+
+    async def always(*_: Any) -> bool:
+        return True
+
+    monkeypatch.setattr(rate_limit, "PER_MINUTE", dict.fromkeys(METHODS["methods"], 10**6))
+    monkeypatch.setattr(Streams, "allowed", always)
     world.slack.limits.enabled = False
-    for code in sorted(set(known_errors(method)) - REVOKED - {"ratelimited", "message_not_found"}):
-        before = set(world.service.rows)
+    next(t for t in world.slack.world.tokens.values() if t.kind != "app").scopes |= {"channels:history"}
+    return world
+
+
+def tries(world: World, method: str) -> list[Try]:
+    """A member and a channel for each answer."""
+    space, found = world.slack.member.space(), []
+    codes = sorted(known_errors(method) - REVOKED - {"ratelimited", "rate_limited"})
+    if method == "chat.delete":
+        codes.remove("message_not_found")  # gone is what was wanted
+    if method == "chat.appendStream":
+        codes.remove("stopped_by_user")  # which cancels the job
+    for number, code in enumerate([*codes, "never_seen_yet", *PASSING]):
+        user = User(f"U0TRY{number:04}", space.id, f"u-{code}")
+        channel = Channel(f"C0TRY{number:04}", space.id, f"c-{code}", "channel", {user.id, space.bot_user_id})
+        space.users[user.id], space.channels[channel.id] = user, channel
+        found.append(Try(code, user, channel, world.slack.member.im(user.name)))
+    return found
+
+
+async def ask(world: World, one: Try, stage: Stage) -> None:
+    picture = world.picture(f"{one.code}.png", user=one.user.name)
+    if stage.direct:
+        await world.slack.member.dm("", [picture], user=one.user.name)
+    else:
+        words = "private" if stage.private else ""
+        await world.slack.member.mention(words, [picture], channel=one.channel.name, user=one.user.name)
+
+
+def read_by(world: World, one: Try) -> list[Message]:
+    """Everything of ours that the member sees."""
+    member = world.slack.member
+    seen = [*member.messages(one.channel.id, one.user.name), *member.messages(one.im.id, one.user.name)]
+    return [m for m in seen if m.bot]
+
+
+@pytest.mark.parametrize("name", STAGES)
+async def test_whatever_slack_answers_the_member_reads_the_truth_and_pays_once(wide: World, name: str) -> None:
+    world, stage = wide, STAGES[name]
+    world.service.link = None
+    world.service.ask_above_px = 1 if stage.asks else 10**9
+    if stage.kept:
+        world.slack.member.space().uploads = "file_uploads_disabled"
+    if name == "the full file beside a preview":
+        world.media.px = (9000, 64)
+    everyone = [one for one in tries(world, stage.method) if not (stage.asks and one.code in OUR_FAULT)]
+    await begin(world, stage, everyone)
+    if stage.asks:
+        await agree(world, everyone)
+    rows = world.service.rows.values()
+    await world.until(lambda: all("upscaling" in row.go for row in rows), move=0.5, at_most_s=30)
+    if stage.held_until == "upscaling":
+        arm(everyone)
+    for _ in range(8):  # every message and stream is there, and was edited
+        world.slack.clock.advance(2)
+        await asyncio.sleep(0.1)
+    world.service.release("upscaling")
+    await world.until(
+        lambda: all(r.job.state.terminal and (r.task is None or r.task.done()) for r in rows), move=2.0, at_most_s=60
+    )
+    wrong = [(one.code, fault) for one in everyone if (fault := untrue(world, one))]
+    assert not wrong, wrong
+
+
+async def begin(world: World, stage: Stage, everyone: list[Try]) -> None:
+    """Every member's job, as far as `stage.held_until` or to the model."""
+    world.service.hold_at = stage.held_until or "upscaling"
+    for one in everyone:
+        one.fault = world.slack.fault(stage.method, **answered(one.code), match=stage.match(one))
+        one.fault.times = 0 if stage.held_until else one.fault.times
+        await ask(world, one, stage)
+    rows = world.service.rows
+    await world.until(lambda: len(rows) == len(everyone), move=0.5)
+    for one in everyone:
+        one.row = next(row for row in rows.values() if row.job.source.name == f"{one.code}.png")
+    if stage.held_until == "waiting":
+        await world.until(lambda: all("waiting" in row.go for row in rows.values()), move=0.5, at_most_s=30)
+        await world.until(lambda: len(world.slack.calls("chat.startStream")) == len(rows), move=0.5, at_most_s=30)
+        arm(everyone)
+        world.service.release("waiting")
         world.service.hold_at = "upscaling"
-        await world.slack.member.dm("", [world.picture(f"{code}.png")])
-        (row,) = [
-            world.service.rows[i]
-            for i in await world.until(lambda known=before: set(world.service.rows) - known, move=0.5)
-        ]
-        await world.until(lambda row=row: "upscaling" in row.go and (row.memo.get("root") or {}).get("ts"), move=0.5)
-        fault = world.slack.fault(method, error=code, times=99)
-        world.service.release("upscaling")
-        await world.until(lambda row=row: row.job.state.terminal, move=2.0)
-        await world.idle()
-        fault.times = 0
-        assert row.job.receipt is not None, code
-        assert row.job.receipt.charged_nanousd == CHARGED_NANOUSD, code
-        said = [text_of(m) for m in world.slack.member.dms() if m.bot and f"{code}.png" in text_of(m) + m.text]
-        assert said, (code, [text_of(m) for m in world.slack.member.dms()])
-        assert not any("Upscaling" in text for text in said), (code, said)
+
+
+def answered(code: str) -> dict[str, Any]:
+    return PASSING.get(code, {"error": code, "times": 6 if code in TRANSIENT else 999})
+
+
+def arm(everyone: list[Try]) -> None:
+    """From now on the call is answered so."""
+    for one in everyone:
+        assert one.fault is not None
+        one.fault.times = answered(one.code)["times"]
+
+
+async def agree(world: World, everyone: list[Try]) -> None:
+    """Everybody was asked, and says yes."""
+    asked = lambda one: [m for m in read_by(world, one) if "job:confirm:" in str(m.blocks)]  # noqa: E731
+    await world.until(lambda: all(map(asked, everyone)), move=1.0, at_most_s=30)
+    await world.idle()
+    for one in everyone:
+        assert one.row is not None
+        await world.service.confirm(one.row.id, one.row.job.requester)
+
+
+def untrue(world: World, one: Try) -> str:
+    """What is wrong with how this job ended; empty where all is well."""
+    assert one.row is not None
+    assert one.fault is not None
+    job, seen = one.row.job, read_by(world, one)
+    said = [text_of(m) for m in seen]
+    if one.fault.times == answered(one.code)["times"]:
+        return "the answer was never met"
+    if job.state is not JobState.SUCCEEDED or job.receipt is None:
+        return f"{job.state}"
+    if job.receipt.charged_nanousd != CHARGED_NANOUSD:
+        return f"charged {job.receipt.charged_nanousd}"
+    if [m for m in seen if "job:cancel:" in str(m.blocks) or (m.stream and m.stream.state == "streaming")]:
+        return f"still says that work goes on: {said}"
+    shown = [m for m in seen if " is ready" in m.text and "job:again:" in str(m.blocks)]
+    if len(shown) > 1:
+        return f"shown {len(shown)} times"
+    kept = [text for text in said if "could not be delivered" in text and "It is kept" in text and "$0.40" in text]
+    if job.delivery is not None and job.delivery.shape == "kept":
+        return "" if len(kept) == 1 else f"kept, said {len(kept)} times: {said}"
+    return "" if shown and not kept else f"not shown: {said}"
+
+
+@pytest.mark.parametrize(
+    ("method", "private"), [("chat.postMessage", False), ("chat.postMessage", True), ("conversations.open", True)]
+)
+async def test_a_place_that_takes_nothing_is_known_before_anything_is_paid(
+    wide: World, method: str, private: bool
+) -> None:
+    """Only what may pass is waited for."""
+    world, asked = wide, {}
+    await world.slack.member.mention("", [world.picture()])
+    (row,) = await world.until(lambda: list(world.service.rows.values()), move=0.2)
+    await world.idle()
+    for one in tries(world, method):
+        match = _everywhere(one) if method == "chat.postMessage" else {"users": one.user.id}
+        world.slack.fault(method, **answered(one.code) | {"times": 999}, match=match)
+        data = row.job.reply.data | {"user": one.user.id, "channel": one.channel.id, "private": private}
+        job = replace(row.job, reply=ReplyAddress("slack", data | {"thread_ts": ""}))
+        asked[one.code] = asyncio.create_task(world.adapter.reply(job.reply, MemoryReplyState({})).reachable(job))
+    await world.until(lambda: all(task.done() for task in asked.values()), move=5.0, at_most_s=30)
+    assert {code for code, task in asked.items() if task.result()} == (TRANSIENT & set(asked)) | set(PASSING)

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from core.domain.errors import ModelFailed
 from tests.adapters.slack.conftest import World
 from tests.emulators.slack import text_of
 
@@ -148,3 +149,24 @@ async def test_double_clicks_are_one_job(world: World) -> None:
     await asyncio.gather(*(world.slack.member.click(result, "job:again:") for _ in range(3)))
     await world.result(number=2)
     assert len(world.service.rows) == 2
+
+
+async def test_a_stream_whose_start_was_never_answered_is_found_by_its_cards_and_taken_away(world: World) -> None:
+    next(t for t in world.slack.world.tokens.values() if t.kind != "app").scopes |= {"channels:history"}
+    world.slack.fault("chat.startStream", drop=True, after=True)
+    await world.slack.member.mention("", [world.picture()])
+    await one_result(world)
+    assert [m for m in world.bot_messages() if m.stream] == []
+
+
+async def test_a_failure_whose_post_was_never_answered_is_said_once(world: World) -> None:
+    world.service.fail_with = ModelFailed(kind="x", billed=False)
+    world.service.hold_at = "upscaling"
+    await world.slack.member.dm("", [world.picture()])
+    root = await world.until(lambda: [m for m in world.slack.member.dms() if m.bot], move=0.5)
+    await world.until(lambda: world.stage() == "upscaling", move=0.3)
+    root[0].deleted = True
+    world.slack.fault("chat.postMessage", drop=True, after=True)
+    world.service.release("upscaling")
+    await world.idle()
+    assert len([m for m in world.slack.member.dms() if "stopped before" in text_of(m)]) == 1

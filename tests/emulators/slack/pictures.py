@@ -68,7 +68,7 @@ async def draw(slack: SlackEmulator, page: Page) -> None:
     drawer, member = Drawer(slack), slack.member
     photo = member.file(landscape(1200, 800), "evening in the hills.png")
     await member.mention("4x creativity=0.4", [photo])
-    await until(lambda: [m for m in member.messages() if m.stream and "upscaling" in m.stream.tasks])
+    await until(lambda: [m for m in member.messages() if m.stream and "upscaling" in str(m.stream.order)])
     await asyncio.sleep(0.25)
     await shoot(page, "thread-progress", drawer.conversation("# general", member.messages()))
     result = (await until(lambda: [m for m in member.messages() if " is ready" in m.text]))[0]

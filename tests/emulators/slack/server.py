@@ -296,7 +296,7 @@ class SlackEmulator:
 
     def take_fault(self, method: str, args: dict[str, Any]) -> Fault | None:
         for fault in self.faults:
-            fits = all(args.get(k) == v for k, v in fault.match.items())
+            fits = all(v(args.get(k)) if callable(v) else args.get(k) == v for k, v in fault.match.items())
             if fault.method == method and fault.times > 0 and fits:
                 fault.times -= 1
                 return fault
@@ -325,6 +325,9 @@ class SlackEmulator:
         out["team"] = space.id
         if message.blocks:
             out["blocks"] = message.blocks
+        if message.stream:
+            cards = [{"type": "task_card", "task_id": i, **message.stream.tasks[i]} for i in message.stream.order]
+            out["blocks"] = [*cards, *message.blocks]
         if message.thread_ts:
             out["thread_ts"] = message.thread_ts
         if message.attachments:
