@@ -53,7 +53,7 @@ async def fill_with_everything(page: Page, tmp_path: Path) -> None:
     await expect(page.locator("#quote")).to_contain_text("$0.10")
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (360, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (820, "dark"), (390, "light"), (360, "dark")])
 async def test_names_contrast_and_width_are_right_everywhere(
     page_site: Site, browser: Browser, tmp_path: Path, width: int, scheme: str
 ) -> None:
