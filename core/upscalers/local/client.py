@@ -40,4 +40,4 @@ def caption_for(source: Sized, factor: float, made: Enlarged) -> str:
     how = "by Lanczos resampling"
     if made.network_share:
         how += f", sharpened {made.network_share:.0%} of the way by the small network ACNet"
-    return f"A picture of {source.width_px}×{source.height_px} pixels, enlarged {factor:g}× on this machine {how}."
+    return f"An image of {source.width_px}×{source.height_px} pixels, enlarged {factor:g}× on this machine {how}."

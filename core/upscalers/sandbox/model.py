@@ -122,8 +122,8 @@ def failure_of(error: Exception) -> ModelError:
 def caption_for(source: Sized, factor: float, _made: Written) -> str:
     """An honest description, which is also the picture's alternative text."""
     return (
-        f"A picture of {source.width_px}×{source.height_px} pixels, enlarged {factor:g}× by Lanczos resampling in "
-        "sandbox mode. No AI model looked at this picture."
+        f"An image of {source.width_px}×{source.height_px} pixels, enlarged {factor:g}× by Lanczos resampling in "
+        "sandbox mode. No AI model looked at this image."
     )
 
 

@@ -57,7 +57,7 @@ async def test_notifications_are_asked_for_once_and_sent_to_who_looks_elsewhere(
         await page.evaluate("(away) => { window.away = away; }", away)
         await expect(page.locator(".card[data-state=succeeded]")).to_have_count(n, timeout=60_000)
     assert await page.evaluate("window.asked") == 1
-    assert await page.evaluate("window.shown") == [["Done: 60×90 → 120×180 (0.02 MP)", "harbour.jpg"]]
+    assert await page.evaluate("window.shown") == [["Upscaled 2×", "harbour.jpg: 60×90 → 120×180 (0.02 MP)"]]
     seen.assert_clean()
     await seen.context.close()
 

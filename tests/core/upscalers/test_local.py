@@ -49,7 +49,7 @@ async def test_a_picture_comes_back_larger_and_the_caption_says_what_ran(tmp_pat
         result = await port.result(request_id)
         await port.close()
     assert (result.width_px, result.height_px) == (500, 375)
-    assert result.caption.startswith("A picture of 200×150 pixels, enlarged 2.5× on this machine by Lanczos resampling")
+    assert result.caption.startswith("An image of 200×150 pixels, enlarged 2.5× on this machine by Lanczos resampling")
     assert ("ACNet" in result.caption) == available()
 
 

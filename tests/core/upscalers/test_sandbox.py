@@ -107,8 +107,8 @@ async def test_a_picture_comes_back_larger_with_every_output(tmp_path: Path) -> 
     assert told[-1] == RemoteCompleted()
     assert (result.width_px, result.height_px, result.seed) == (160, 120, 99)
     assert result.caption == (
-        "A picture of 64×48 pixels, enlarged 2.5× by Lanczos resampling in sandbox mode. "
-        "No AI model looked at this picture."
+        "An image of 64×48 pixels, enlarged 2.5× by Lanczos resampling in sandbox mode. "
+        "No AI model looked at this image."
     )
     assert (result.billable_units, result.content_type) == (Decimal(1), "image/png")
     assert result.inference_s is not None
