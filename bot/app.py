@@ -223,6 +223,7 @@ class App:
         self._own(watch(self.roster, self.maintenance.take_over if self.takes_over else None), "roster")
         tasks = (*self.own_tasks, *(self.maintenance.maintenance_tasks if self.runs_jobs else ()))
         self._own(repeat_all(tasks), "maintenance")
+        log.info("started", process=self.engine.executor_id, version=VERSION)
         await self.http.start()
         for adapter in self.adapters.values():
             serve = adapter.serve

@@ -176,15 +176,15 @@ class Maintenance:
         left = await self._engine.unfinished_of(process)
         for start in range(0, len(left), _AT_ONCE):
             some = left[start : start + _AT_ONCE]
-            await asyncio.gather(*(self._count_death(one.job_id, died) for one in some))
+            await asyncio.gather(*(self._count_death(one.job_id, process, died) for one in some))
             await self._engine.resume(some)
 
-    async def _count_death(self, job_id: str, died: bool) -> None:
+    async def _count_death(self, job_id: str, process: str, died: bool) -> None:
         """End the job where too many processes have died of it."""
         job = await self._tools.store.get(job_id)
         counts = died and job is not None and _may_be_the_cause(job)
         attempt = await self._tools.store.count_takeover(job_id) if counts else 0
-        log.info("job_taken_over", job=job_id, attempt=attempt)
+        log.info("job_taken_over", job=job_id, process=process, attempt=attempt)
         if job is not None and attempt > _most_takeovers(job) and not job.state.terminal:
             await self._pipeline.give_up(job, InternalError(reference=job.id))
 

@@ -43,7 +43,7 @@ class Bot:
 
     def __init__(self, data_dir: Path, env: dict[str, str]) -> None:
         self.data_dir = data_dir
-        self._env = env
+        self.env = env
         self.events: list[dict[str, Any]] = []
         self.noise: list[str] = []
         self.port = 0
@@ -60,9 +60,9 @@ class Bot:
         keep = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
         given = {
             **keep, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "DATA_DIR": str(self.data_dir), "WEB_PORT": "0",
-            "LOG_FORMAT": "json", "SECRET_KEY": "the same on every machine", **UNLIMITED, **self._env,
+            "LOG_FORMAT": "json", "SECRET_KEY": "the same on every machine", **UNLIMITED, **self.env,
         }  # fmt: skip
-        return {name: value for name, value in given.items() if value or name not in self._env}
+        return {name: value for name, value in given.items() if value or name not in self.env}
 
     async def start(self) -> Bot:
         """Start, or start again; returns when it listens."""
@@ -116,6 +116,21 @@ class Bot:
         if self.process is not None and self.process.returncode is None:
             self.signal(signal.SIGCONT)
             await self.kill()
+
+    @property
+    def name(self) -> str:
+        """What the process calls itself; changes with every start."""
+        return next(str(event["process"]) for event in reversed(self.events) if event.get("event") == "started")
+
+    async def command(self, *arguments: str) -> tuple[int, str]:
+        """Run `python -m bot …` as the operator of this bot would; the exit code and everything it said."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bot", *arguments,
+            cwd=self.data_dir, env=self.environment(), stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        said, _ = await asyncio.wait_for(process.communicate(), 60)
+        return process.returncode or 0, said.decode()
 
     def errors(self) -> list[dict[str, Any]]:
         """What it logged as an error."""

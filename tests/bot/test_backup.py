@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import zipfile
 from pathlib import Path
 
@@ -13,17 +12,6 @@ import pytest
 from tests.bot.process_kit import Bot, accepted, check_receipts, client_of, until
 from tests.bot.test_kill import HELD_S, env_of
 from tests.emulators.fal import FalEmulator, Slow
-
-
-async def command(bot: Bot, *arguments: str) -> tuple[int, str]:
-    """Run `python -m bot …` as the operator of this bot would; the exit code and everything it said."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bot", *arguments,
-        cwd=bot.data_dir, env=bot.environment(), stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    said, _ = await asyncio.wait_for(process.communicate(), 60)
-    return process.returncode or 0, said.decode()
 
 
 async def test_after_a_restore_nothing_is_paid_again_and_what_fal_made_is_in_the_history(
@@ -45,17 +33,17 @@ async def test_after_a_restore_nothing_is_paid_again_and_what_fal_made_is_in_the
                 await client.post(3)  # on its way to fal when the backup is made, and there afterwards
                 await until(lambda: len(fal.seen("upload")) == 3)
 
-                code, said = await command(bot, "backup", str(file), "--pictures")
+                code, said = await bot.command("backup", str(file), "--pictures")
                 assert (code, "3 jobs" in said) == (0, True), said
                 assert file.stat().st_mode & 0o077 == 0
                 await client.post(4)  # after it
                 check_receipts(await client.finished([2, 3, 4]))
 
-                code, said = await command(bot, "restore", str(file), "--yes")
+                code, said = await bot.command("restore", str(file), "--yes")
                 assert code == 2
                 assert "stop it first" in said
                 await bot.kill()
-                code, said = await command(bot, "restore", str(file), "--yes")
+                code, said = await bot.command("restore", str(file), "--yes")
                 assert code == 0, said
                 assert "2 of the jobs were under way" in said
 
@@ -82,10 +70,10 @@ async def test_a_backup_of_one_database_restores_into_the_other(tmp_path: Path, 
             async with client_of(old) as client:
                 await client.post(1)
                 check_receipts(await client.finished([1]))
-                assert (await command(old, "backup", str(file), "--pictures"))[0] == 0
+                assert (await old.command("backup", str(file), "--pictures"))[0] == 0
                 await old.kill()
                 new.data_dir.mkdir()
-                code, said = await command(new, "restore", str(file))
+                code, said = await new.command("restore", str(file))
                 assert code == 0, said
                 client.bot = await new.start()
                 check_receipts(await client.finished([1]))
@@ -124,13 +112,13 @@ async def test_a_file_that_cannot_be_restored_is_named_and_changes_nothing(
     bot = Bot(tmp_path / "data", {})
     bot.data_dir.mkdir()
     file = tmp_path / "a.backup"
-    assert (await command(bot, "backup", str(file)))[0] == 0
-    code, said = await command(bot, "backup", str(file))
+    assert (await bot.command("backup", str(file)))[0] == 0
+    code, said = await bot.command("backup", str(file))
     assert (code, "exists; name another file" in said) == (2, True)
     assert callable(spoil)
     spoil(file)
     before = {path: path.read_bytes() for path in bot.data_dir.glob("bot.db")}
-    code, said = await command(bot, "restore", str(file), "--yes")
+    code, said = await bot.command("restore", str(file), "--yes")
     assert (code, says in said, "Traceback" in said) == (2, True, False), said
     assert {path: path.read_bytes() for path in bot.data_dir.glob("bot.db")} == before
 
@@ -139,8 +127,8 @@ async def test_a_backup_made_under_another_key_is_refused(tmp_path: Path) -> Non
     first, other = Bot(tmp_path / "data", {}), Bot(tmp_path / "data", {"SECRET_KEY": "quite another key than before"})
     first.data_dir.mkdir()
     file = tmp_path / "a.backup"
-    assert (await command(first, "backup", str(file)))[0] == 0
-    code, said = await command(other, "restore", str(file), "--yes")
+    assert (await first.command("backup", str(file)))[0] == 0
+    code, said = await other.command("restore", str(file), "--yes")
     assert (code, "under another SECRET_KEY" in said, "Traceback" in said) == (2, True, False), said
 
 
@@ -149,9 +137,9 @@ async def test_the_key_that_lies_in_the_folder_goes_along_with_the_backup(tmp_pa
     for bot in (old, new):
         bot.data_dir.mkdir()
     file = tmp_path / "a.backup"
-    assert (await command(old, "backup", str(file)))[0] == 0
-    assert (await command(new, "restore", str(file)))[0] == 0
+    assert (await old.command("backup", str(file)))[0] == 0
+    assert (await new.command("restore", str(file)))[0] == 0
     key = new.data_dir / "secret.key"
     assert key.read_text() == (old.data_dir / "secret.key").read_text()
     assert key.stat().st_mode & 0o077 == 0
-    assert (await command(new, "history"))[0] == 0
+    assert (await new.command("history"))[0] == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import random
 import sys
 import tempfile
@@ -22,20 +23,25 @@ def main() -> int:
     parser.add_argument(
         "--seed", type=int, default=random.randrange(1_000_000), help="to strike in the same order again"
     )
+    parser.add_argument("--replicas", type=int, default=2, help="on PostgreSQL (default 2); SQLite has one")
+    parser.add_argument("--keep", type=Path, help="leave logs and data in this folder")
     given = parser.parse_args()
+    logging.getLogger("aiohttp").setLevel(logging.CRITICAL)  # connections to the emulators that were cut
     kinds = ("sqlite", "postgresql") if given.database == "both" else (given.database,)
-    return max(asyncio.run(_run(kind, given.seconds, given.seed)) for kind in kinds)
+    return max(asyncio.run(_run(kind, given)) for kind in kinds)
 
 
-async def _run(kind: str, seconds: float, seed: int) -> int:
-    print(f"{kind}: {seconds:g} s, seed {seed}", flush=True)
+async def _run(kind: str, given: argparse.Namespace) -> int:
+    print(f"{kind}: {given.seconds:g} s, seed {given.seed}", flush=True)
+    how = {"seconds": given.seconds, "seed": given.seed}
     with tempfile.TemporaryDirectory(prefix="chaos-") as name, ExitStack() as stack:
-        folder = Path(name)
+        folder = given.keep / kind if given.keep else Path(name)
+        folder.mkdir(parents=True, exist_ok=True)
         if kind == "sqlite":
-            report = await chaos(f"sqlite:///{folder / 'bot.db'}", folder, seconds=seconds, replicas=1, seed=seed)
+            report = await chaos(f"sqlite:///{folder.resolve() / 'bot.db'}", folder, replicas=1, **how)
         else:
             async with fresh_database(stack.enter_context(server())) as url:
-                report = await chaos(url, folder, seconds=seconds, replicas=2, seed=seed)
+                report = await chaos(url, folder, replicas=given.replicas, **how)
     print(report.table(), flush=True)
     return 1 if report.broken or report.violations else 0
 

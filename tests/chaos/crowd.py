@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ import aiohttp
 from tests.bot.process_kit import Bot, Client, picture
 from tests.emulators.discord import DiscordEmulator, Upload
 from tests.emulators.discord.members import Invocation
+from tests.emulators.discord.seen import SeenButton
 from tests.emulators.slack import SlackEmulator
 
 _WEB_TIMEOUT_S = 20.0
@@ -28,7 +29,7 @@ class Asked:
     platform: str
     acknowledged: bool = False
     invocation: Invocation | None = None
-    job_id: str = ""
+    thread_ts: str = ""
 
 
 @dataclass
@@ -44,7 +45,7 @@ class Crowd:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def ask_on(self) -> None:
-        """Ask every `every_s` on average, side by side; returns when everybody has been answered or given up."""
+        """Ask every `every_s` on average, side by side, until `stop`; returns when all have an answer or gave up."""
         platforms: tuple[Callable[[Asked], Any], ...] = (self._discord, self._slack, self._web)
         async with asyncio.TaskGroup() as group:
             for seed in itertools.count(1):
@@ -71,18 +72,22 @@ class Crowd:
         data = await asyncio.to_thread(picture, 64, 48, asked.seed)
         file = self.slack.member.file(data)
         outcome = await self.slack.member.mention(f"seed={asked.seed}", [file])
-        asked.acknowledged = outcome.acked
+        asked.acknowledged, asked.thread_ts = outcome.acked, outcome.post.ts if outcome.post else ""
 
     async def _web(self, asked: Asked) -> None:
         bot = self.chance.choice(self.bots)
+        cancels_after_s = self.chance.choice((None, None, None, self.chance.uniform(0, 2)))
         timeout = aiohttp.ClientTimeout(total=_WEB_TIMEOUT_S)
         async with aiohttp.ClientSession(timeout=timeout) as session:
+            client = Client(session, bot)
             try:
-                body = await Client(session, bot).post(asked.seed)
-            except (aiohttp.ClientError, TimeoutError, AssertionError, OSError):
+                await client.post(asked.seed)
+                asked.acknowledged = True
+                if cancels_after_s is not None:
+                    await asyncio.sleep(cancels_after_s)
+                    (await session.post(client.url(f"/api/jobs/{client.job_id(asked.seed)}/cancel"))).release()
+            except (aiohttp.ClientError, TimeoutError, AssertionError, OSError, ValueError):
                 return  # told so, or never reached it
-            asked.acknowledged = True
-            asked.job_id = str(body["job_id"])
 
     # ------------------------------------------------------------------ what is seen in the end
 
@@ -92,11 +97,25 @@ class Crowd:
         on_discord = [m for m in self.discord.messages() if m.images and _names(m.text, mark)]
         return len(on_discord) + sum(_names(text, mark) and '"image"' in text for text in self._slack_texts())
 
-    def dead_messages(self) -> list[str]:
-        """Messages that still say that work goes on: a Cancel button, a running stream, a lasting "thinking"."""
-        dead = [m.text for m in self.discord.messages() if m.loading or "Cancel" in m.labels]
-        dead += [text for text in self._slack_texts() if "job:cancel:" in text]
-        dead += [m.ts for m in self._slack_messages() if m.stream is not None and m.stream.state == "streaming"]
+    def dead_messages(self, forgotten: Mapping[str, int | None]) -> list[str]:
+        """Messages that still say that work goes on: a Cancel button, a running stream, a lasting "thinking".
+
+        Those of `forgotten` jobs (id → seed) are left out: after a restore nobody knows of them any more.
+        """
+        seeds = set(forgotten.values())
+        gone = [asked for asked in self.asked if asked.seed in seeds]
+        threads = {asked.thread_ts for asked in gone if asked.thread_ts}
+        unknown = {a.invocation.message.id for a in gone if a.invocation is not None and a.invocation.message}
+        dead = [
+            f"Discord: {m.text}"
+            for m in self.discord.messages()
+            if (m.loading or "Cancel" in m.labels) and m.id not in unknown and not _of_any(_ids(m.buttons), forgotten)
+        ]
+        for message, text in zip(self._slack_messages(), self._slack_texts(), strict=True):
+            streams = message.stream is not None and message.stream.state == "streaming"
+            known = message.thread_ts not in threads and not _of_any(text, forgotten)
+            if (streams or "job:cancel:" in text) and known:
+                dead.append(f"Slack {message.ts} (streams: {streams}): {text}")
         return dead
 
     def said_no(self, asked: Asked) -> bool:
@@ -111,6 +130,14 @@ class Crowd:
 
     def _slack_texts(self) -> list[str]:
         return [json.dumps([m.text, m.blocks, m.attachments], ensure_ascii=False) for m in self._slack_messages()]
+
+
+def _ids(buttons: Iterable[SeenButton]) -> str:
+    return " ".join(button.custom_id or "" for button in buttons)
+
+
+def _of_any(text: str, job_ids: Iterable[str]) -> bool:
+    return any(job_id in text for job_id in job_ids)
 
 
 def _names(text: str, mark: str) -> bool:

@@ -7,12 +7,14 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import asyncpg
 
 from tests.bot.process_kit import Bot
+from tests.chaos.network import How, Network, Service
+from tests.chaos.operator import Operator
 from tests.emulators.discord import DiscordEmulator, Fault
 from tests.emulators.fal import CutStream, DropAfter, DropBefore, FalEmulator, Respond
 from tests.emulators.slack import SlackEmulator
@@ -35,31 +37,49 @@ SLACK_FAULTS = ("chat.postMessage", "chat.update", "files.getUploadURLExternal",
 
 @dataclass
 class Disasters:
-    """`postgres_url` where the database is one that connections can be cut from."""
+    """`operator.url` names a PostgreSQL where there is one whose connections can be cut."""
 
     bots: Sequence[Bot]
     fal: FalEmulator
     discord: DiscordEmulator
     slack: SlackEmulator
+    network: Network
+    operator: Operator
     chance: random.Random
-    postgres_url: str = ""
     done: Counter[str] = field(default_factory=Counter)
-    kills: list[tuple[float, Bot]] = field(default_factory=list)
-    """When, in unix seconds, and which process."""
+    kills: list[tuple[float, str]] = field(default_factory=list)
+    """When, in unix seconds, and what the process called itself."""
 
-    async def strike_until(self, stop: asyncio.Event) -> None:
-        """One after the other until `stop` is set; everything runs again when this returns."""
+    @property
+    def _shared(self) -> bool:
+        return self.operator.url.startswith("postgresql")
+
+    def at_random(self) -> Iterable[Callable[[], Awaitable[None]]]:
+        """One kind after the other, without end; kinds that are named twice come twice as often."""
         kinds: list[Callable[[], Awaitable[None]]] = [
-            self.kill, self.kill, self.end, self.freeze, self.fal_trouble, self.fal_trouble,
-            self.discord_trouble, self.slack_trouble, self.fal_away, self.gateway_drop,
+            self.kill, self.kill, self.end, self.freeze, self.fal_trouble, self.fal_trouble, self.discord_trouble,
+            self.slack_trouble, self.fal_away, self.gateway_drop, self.partition, self.partition, self.change_key,
+            self.restore,
         ]  # fmt: skip
-        if self.postgres_url:
-            kinds += [self.cut_connections, self.cut_connections]
-        while not stop.is_set():
-            disaster = self.chance.choice(kinds)
+        if self._shared:
+            kinds += [self.cut_connections]
+        while True:
+            yield self.chance.choice(kinds)
+
+    def each_once(self) -> Iterable[Callable[[], Awaitable[None]]]:
+        """What nothing but the real thing shows, in an order that leaves work for each."""
+        return (self.fal_trouble, self.kill, self.partition, self.change_key, self.restore, self.end)
+
+    async def strike(
+        self, kinds: Iterable[Callable[[], Awaitable[None]]], stop: asyncio.Event, most_pause_s: float = 2.0
+    ) -> None:
+        """One after the other until `stop` is set; everything runs again when this returns."""
+        for disaster in kinds:
+            if stop.is_set():
+                return
             self.done[disaster.__name__] += 1
             await disaster()
-            await asyncio.sleep(self.chance.uniform(0.2, 2.0))
+            await asyncio.sleep(self.chance.uniform(0.2, most_pause_s))
 
     def _victim(self) -> Bot:
         return self.chance.choice(list(self.bots))
@@ -67,8 +87,8 @@ class Disasters:
     async def kill(self) -> None:
         """`kill -9`, and a new start after up to three seconds."""
         bot = self._victim()
+        self.kills.append((time.time(), bot.name))
         await bot.kill()
-        self.kills.append((time.time(), bot))
         await asyncio.sleep(self.chance.uniform(0, 3))
         await bot.start()
 
@@ -113,9 +133,28 @@ class Disasters:
         how = self.chance.choice(({"status": 503}, {"drop": True, "after": True}, {"drop": True}, {"retry_after_s": 1}))
         self.slack.fault(self.chance.choice(SLACK_FAULTS), times=self.chance.randint(1, 3), **how)
 
+    async def partition(self) -> None:
+        """One process is cut off from the database, from fal, or from a platform, and the network comes back."""
+        services: list[Service] = ["fal", "discord", "slack"]
+        service = self.chance.choice(services + ["database"] * 2 if self._shared else services)
+        hows: tuple[How, ...] = ("refused", "silent", "half_open")
+        bot = self._victim()
+        self.network.cut(bot, service, self.chance.choice(hows))
+        self.done[f"(from {service})"] += 1
+        await asyncio.sleep(self.chance.uniform(1, 8))
+        self.network.heal(bot, service)
+
+    async def change_key(self) -> None:
+        """SECRET_KEY is replaced; a start under a foreign one is refused."""
+        await self.operator.change_key()
+
+    async def restore(self) -> None:
+        """A backup is made and, a little later, put back."""
+        await self.operator.restore()
+
     async def cut_connections(self) -> None:
         """Every connection to the database is cut, as by a fail-over."""
-        connection = await asyncpg.connect(self.postgres_url, timeout=10)
+        connection = await asyncpg.connect(self.operator.url, timeout=10)
         try:
             await connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "

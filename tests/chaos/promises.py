@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 
 from core.domain.job import Job
-from core.ports.clock import SystemClock
-from core.storage import tables, tables_ledger
+from core.storage import tables_ledger
 from core.storage.database import Database
-from core.storage.encryption import Vault
-from core.storage.jobs import SqlJobStore
 from tests.bot.process_kit import accepted
 from tests.chaos.crowd import Asked, Crowd
+from tests.chaos.operator import Operator
 from tests.emulators.fal import FalEmulator
+from tests.emulators.fal.state import FalJob
 
 UNIT_NANOUSD = 100_000_000
 
@@ -30,57 +29,41 @@ class Promise:
     said: str = ""
 
 
-async def stored_jobs(url: str, key: str) -> list[Job]:
-    """Every job in the database."""
+async def _ledger(url: str) -> tuple[int, int]:
+    """How many holds are left, and what is charged in nano-dollars."""
+    holds, entries = tables_ledger.holds.c, tables_ledger.entries.c
     database = Database.connect(url)
     try:
-        store = SqlJobStore(database, Vault(key), SystemClock())
         async with database.read() as connection:
-            ids = list((await connection.scalars(select(tables.jobs.c.id))).all())
-        return [job for job in [await store.get(job_id) for job_id in ids] if job is not None]
+            left = select(func.count()).where(holds.state.in_(("waiting", "running")))
+            used = await connection.scalar(select(func.sum(entries.used_nanousd)))
+            return await connection.scalar(left) or 0, int(used or 0)
     finally:
         await database.close()
 
 
-async def _holds(url: str) -> int:
-    database = Database.connect(url)
-    try:
-        async with database.read() as connection:
-            still = select(func.count()).where(tables_ledger.holds.c.state.in_(("waiting", "running")))
-            return int(await connection.scalar(still) or 0)
-    finally:
-        await database.close()
-
-
-async def _charged_nanousd(url: str) -> int:
-    database = Database.connect(url)
-    try:
-        async with database.read() as connection:
-            return int(await connection.scalar(select(func.sum(tables_ledger.entries.c.used_nanousd))) or 0)
-    finally:
-        await database.close()
-
-
-async def examine(url: str, key: str, fal: FalEmulator, crowd: Crowd, takeovers_s: Sequence[float]) -> list[Promise]:
-    """The table."""
-    jobs = await stored_jobs(url, key)
+async def examine(operator: Operator, fal: FalEmulator, crowd: Crowd, takeovers_s: Sequence[float]) -> list[Promise]:
+    """The table. What a restored backup knew nothing of may be lost, but was neither paid nor posted twice."""
+    jobs = await operator.jobs()
     by_seed = {job.parameters.seed: job for job in jobs if not job.parent_id}
+    forgotten = set(operator.forgotten.values())
     requests = accepted(fal)
-    acknowledged = [asked for asked in crowd.asked if asked.acknowledged]
+    acknowledged = [asked for asked in crowd.asked if asked.acknowledged and asked.seed not in forgotten]
     lost = [a for a in acknowledged if a.seed not in by_seed and not crowd.said_no(a)]
     twice_paid = [seed for seed, count in requests.items() if count > 1]
     shown = Counter({asked.seed: crowd.pictures(asked.seed) for asked in crowd.asked})
+    twice_shown = [seed for seed, count in shown.items() if count > 1]
+    unseen = [seed for seed in _not_shown(crowd.asked, by_seed, shown) if seed not in forgotten]
+    left, charged_nanousd = await _ledger(operator.url)
     return [
         Promise("paid twice", twice_paid, f"{sum(requests.values())} requests at fal"),
-        Promise(
-            "posted twice", [seed for seed, count in shown.items() if count > 1], f"{sum(shown.values())} pictures"
-        ),
+        Promise("posted twice", twice_shown, f"{sum(shown.values())} pictures"),
         Promise("acknowledged and lost", [a.seed for a in lost], f"{len(acknowledged)} of {len(crowd.asked)} taken"),
         Promise("not ended", [job.id for job in jobs if not job.state.terminal], _states(jobs)),
-        Promise("made, but not shown", _not_shown(crowd.asked, by_seed, shown)),
-        Promise("dead messages", crowd.dead_messages()),
-        Promise("leaked holds", ["held"] * await _holds(url)),
-        await _books(url, fal, by_seed),
+        Promise("made, but not shown", unseen),
+        Promise("dead messages", crowd.dead_messages(operator.forgotten)),
+        Promise("leaked holds", ["held"] * left),
+        await _books(operator, fal, by_seed, charged_nanousd),
         Promise("takeover above 5 s", [s for s in takeovers_s if s > 5], _middle(takeovers_s)),
     ]
 
@@ -96,22 +79,31 @@ def _not_shown(asked: Sequence[Asked], by_seed: dict[int | None, Job], shown: Co
     return [seed for seed in delivered if not shown[seed]]
 
 
-async def _books(url: str, fal: FalEmulator, by_seed: dict[int | None, Job]) -> Promise:
-    """The ledger and what is marked "to be checked" are what fal bills."""
+async def _books(operator: Operator, fal: FalEmulator, by_seed: dict[int | None, Job], charged_nanousd: int) -> Promise:
+    """The ledger, what is marked "to be checked", and after a restore what `reconcile` names, are what fal bills."""
     billed = {int(job.model_input["seed"]): job for job in fal.jobs.values() if job.status == "COMPLETED" and job.units}
-    bill_nanousd = sum(int(float(job.units or 0) * UNIT_NANOUSD) for job in billed.values())
-    charged_nanousd = await _charged_nanousd(url)
+    bill_nanousd = sum(_price_nanousd(job) for job in billed.values())
+    forgotten = set(operator.forgotten.values())
+    named = (await operator.bots[0].command("reconcile"))[1] if forgotten else ""
     wrong: list[object] = []
+    after_restore = 0
     for seed, request in billed.items():
         job = by_seed.get(seed)
         receipt = job.receipt if job is not None else None
-        named = job is not None and job.remote is not None and job.remote.possible_double
-        right = receipt is not None and receipt.charged_nanousd == int(float(request.units or 0) * UNIT_NANOUSD)
-        if not (right or named or (receipt is not None and receipt.basis == "unknown")):
-            wrong.append((seed, receipt))
-    return Promise(
-        "charge is not the bill", wrong, f"${charged_nanousd / 1e9:.2f} charged, ${bill_nanousd / 1e9:.2f} billed"
-    )
+        marked = job is not None and job.remote is not None and job.remote.possible_double
+        unclear = marked or (receipt is not None and receipt.basis == "unknown")
+        if unclear or (receipt is not None and receipt.charged_nanousd == _price_nanousd(request)):
+            continue
+        if seed in forgotten and request.request_id in named:
+            after_restore += 1
+        else:
+            wrong.append((seed, request.request_id, receipt))
+    said = f"${charged_nanousd / 1e9:.2f} charged, ${bill_nanousd / 1e9:.2f} billed"
+    return Promise("charge is not the bill", wrong, f"{said}, {after_restore} named by reconcile")
+
+
+def _price_nanousd(job: FalJob) -> int:
+    return int(float(job.units or 0) * UNIT_NANOUSD)
 
 
 def _middle(seconds: Sequence[float]) -> str:

@@ -15,12 +15,13 @@ from typing import Any
 from tests.bot.process_kit import Bot
 from tests.chaos.crowd import Crowd
 from tests.chaos.disasters import Disasters
-from tests.chaos.promises import Promise, examine, stored_jobs
+from tests.chaos.network import Network
+from tests.chaos.operator import FIRST_KEY, Operator
+from tests.chaos.promises import Promise, examine
 from tests.emulators.discord import DiscordEmulator, Fault
 from tests.emulators.fal import FalEmulator
 from tests.emulators.slack import SlackEmulator
 
-KEY = "the same on every machine"
 _LATENCY_S = 0.08
 """What Discord's API takes for an answer; the emulator alone takes one or two milliseconds."""
 
@@ -53,65 +54,72 @@ class Report:
         return "\n".join([f"disasters: {struck}", *rows, *self.broken])
 
 
-async def chaos(url: str, folder: Path, *, seconds: float, replicas: int, seed: int, every_s: float = 1.0) -> Report:
-    """`replicas` processes on the database at `url`, for `seconds`; then everything that was begun may end."""
-    chance = random.Random(seed)
-    async with FalEmulator(slots=20, job_s=1.0) as fal, DiscordEmulator() as discord, SlackEmulator() as slack:
+async def chaos(
+    url: str, folder: Path, *, replicas: int, seed: int, seconds: float | None = None, every_s: float = 1.0
+) -> Report:
+    """`replicas` processes on the database at `url`; then everything that was begun may end.
+
+    Disasters come at random for `seconds`; without that each of the great ones comes once.
+    """
+    async with (
+        FalEmulator(slots=20, job_s=1.0) as fal, DiscordEmulator() as discord, SlackEmulator() as slack,
+        Network(bots := []) as network,
+    ):  # fmt: skip
         discord.limits.everything = (10_000, 1.0)
         discord.faults.append(Fault(r".", "delay", times=10**9, seconds=_LATENCY_S))
+        await network.cover(fal, discord, slack)
+        shared = url.startswith("postgresql")
         env = {
-            **fal.env(), "DATABASE_URL": url, "SHUTDOWN_GRACE_S": "9", "LIMIT_USER_WAITING": "1000",
+            **fal.env(), "DATABASE_URL": await network.relay_postgres(url) if shared else url, "SECRET_KEY": FIRST_KEY,
+            "SHUTDOWN_GRACE_S": "9", "LIMIT_USER_WAITING": "1000",
             "DISCORD_TOKEN": discord.token, "DISCORD_API_URL": discord.api_url,
             "SLACK_BOT_TOKEN": "xoxb-acme-bot-token", "SLACK_APP_TOKEN": slack.app_token,
             "SLACK_API_URL": slack.api_url,
             "TRUSTED_FILE_HOSTS": ",".join(slack.file_hosts), "ALLOWED_WORKSPACES": "*", "ALLOWED_USERS": "*",
         }  # fmt: skip
-        bots = [Bot(folder / f"replica{number}", env) for number in range(replicas)]
-        crowd = Crowd(discord, slack, bots, chance, every_s)
-        disasters = Disasters(bots, fal, discord, slack, chance, url if url.startswith("postgresql") else "")
+        bots += [Bot(folder / f"replica{number}", dict(env)) for number in range(replicas)]
+        crowd = Crowd(discord, slack, bots, random.Random(f"crowd {seed}"), every_s)
+        operator = Operator(url, folder, bots, random.Random(f"operator {seed}"))
+        chance = random.Random(f"disasters {seed}")
+        disasters = Disasters(bots, fal, discord, slack, network, operator, chance)
+        kinds = disasters.each_once() if seconds is None else disasters.at_random()
         try:
             await asyncio.gather(*(bot.start() for bot in bots))
             await discord.gateway.wait_connected(timeout_s=30)
             await discord.until(lambda: discord.world.commands, 30)
             asking = asyncio.create_task(crowd.ask_on())
-            striking = asyncio.create_task(disasters.strike_until(crowd.stop))
-            await asyncio.wait({asking, striking}, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
+            striking = asyncio.create_task(disasters.strike(kinds, crowd.stop))
+            await asyncio.wait({asking, striking}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             crowd.stop.set()
             await asyncio.gather(asking, striking)
             fal.faults.clear()
             discord.faults.clear()
             slack.faults.clear()
-            await _calm(url, crowd)
+            await _calm(operator, crowd)
             errors = [event for bot in bots for event in bot.errors()]
             violations = [*fal.violations, *discord.violations, *slack.violations]
-            promises = await examine(url, KEY, fal, crowd, _takeovers(bots, disasters.kills))
+            promises = await examine(operator, fal, crowd, _takeovers(bots, disasters.kills))
             return Report(promises, disasters.done, errors, violations)
         finally:
             await asyncio.gather(*(bot.close() for bot in bots))
 
 
-async def _calm(url: str, crowd: Crowd) -> None:
+async def _calm(operator: Operator, crowd: Crowd) -> None:
     """Until every job has ended and every message says so, or `_CALM_S` are over."""
     deadline = time.monotonic() + _CALM_S
     while time.monotonic() < deadline:
-        jobs = await stored_jobs(url, KEY)
-        if all(job.state.terminal for job in jobs) and not crowd.dead_messages():
+        jobs = await operator.jobs()
+        if all(job.state.terminal for job in jobs) and not crowd.dead_messages(operator.forgotten):
             return
         await asyncio.sleep(1)
 
 
-def _takeovers(bots: Sequence[Bot], kills: Sequence[tuple[float, Bot]]) -> list[float]:
-    """Seconds from each kill to the first job of the dead process that another one took; a lone process has none."""
-    found = []
-    for at, dead in kills:
-        taken = [
-            datetime.fromisoformat(event["timestamp"]).timestamp() - at
-            for bot in bots
-            if bot is not dead
-            for event in bot.events
-            if event.get("event") == "job_taken_over"
-        ]
-        after = [seconds for seconds in taken if 0 <= seconds < _CALM_S / 10]
-        if after:
-            found.append(min(after))
-    return found
+def _takeovers(bots: Sequence[Bot], kills: Sequence[tuple[float, str]]) -> list[float]:
+    """Seconds from each kill to the first job of that process that another one took; a lone process has none."""
+    if len(bots) == 1:
+        return []
+    taken: dict[str, float] = {}
+    for event in (event for bot in bots for event in bot.events if event.get("event") == "job_taken_over"):
+        at = datetime.fromisoformat(event["timestamp"]).timestamp()
+        taken[event["process"]] = min(at, taken.get(event["process"], at))
+    return [taken[process] - at for at, process in kills if process in taken]
