@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
+import socket
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +33,10 @@ log = structlog.get_logger(__name__)
 
 MAX_OPEN_REQUESTS = 2_000
 STOP_GRACE_S = 2.0
+ACCEPTED_AT_ONCE = 32
+"""Connections taken in one turn of the event loop; asyncio takes as many as the queue it is told of holds."""
+BACKLOG = 4_096
+"""What the kernel keeps waiting. A newcomer to a full queue tries again only after a second."""
 LIVENESS_PATH = "/healthz"
 _BAD_INPUT = (UnicodeError, RecursionError)
 """What bytes from outside raise deep inside a parser; the edges catch the rest."""
@@ -109,11 +115,14 @@ class HttpServer:
         assert server is not None
         try:
             listening = await loop.create_server(
-                lambda: BoundedHandler(server, self.connections, loop), self.host, self.port, backlog=512
+                lambda: BoundedHandler(server, self.connections, loop), self.host, self.port, backlog=ACCEPTED_AT_ONCE
             )
         except OSError as error:
             await runner.cleanup()
             raise ServerError(_bind_problem(error, self.host, self.port)) from None
+        for one in listening.sockets:
+            with socket.socket(fileno=os.dup(one.fileno())) as same:
+                same.listen(BACKLOG)
         self._runner, self._listening = runner, listening
         self.port = int(listening.sockets[0].getsockname()[1])
         log.info("http_listening", host=self.host, port=self.port)

@@ -180,7 +180,7 @@ class _Fetch:
             raise DownloadFailed(reason="timeout") from error
         except aiohttp.ClientPayloadError as error:
             raise _Retryable(DownloadFailed(reason="truncated")) from error
-        except aiohttp.InvalidURL as error:
+        except ValueError as error:  # a host that no name or address can be, as far down as the name's encoding
             raise LinkRefused(reason="syntax") from error
         except (aiohttp.ClientError, OSError) as error:
             raise self._unreachable("connection") from error

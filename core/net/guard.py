@@ -119,12 +119,12 @@ def parse(text: str) -> URL:
         raise LinkRefused(reason="syntax")
     try:
         url = URL(text)
-        port = url.port
+        host, port = url.host, url.port  # both are read here for the first time
     except ValueError as error:
         raise LinkRefused(reason="syntax") from error
     if url.scheme not in ("http", "https"):
         raise LinkRefused(reason="scheme" if url.scheme else "syntax")
-    if not url.host or port == 0:
+    if not host or port == 0:
         raise LinkRefused(reason="syntax")
     if url.user is not None or url.password is not None:
         raise LinkRefused(reason="credentials")

@@ -114,6 +114,11 @@ def test_names_are_not_taken_for_addresses(host: str) -> None:
         ("http://0/", "private_address"),
         ("http://localhost/", "private_address"),
         ("http://" + "a" * 9000 + ".example/", "syntax"),
+        ("http://" + "a" * 64 + ".example/a.png", "syntax"),
+        ("http://a..b/", "syntax"),
+        ("http://.example/", "syntax"),
+        ("http://[::g]/", "syntax"),
+        ("http://xn--lcalhost-/", "syntax"),
     ],
 )
 async def test_links_are_refused_for_what_is_wrong_with_them(link: str, reason: str, tmp_path: Path) -> None:
