@@ -32,6 +32,7 @@ class Settings(BaseModel):
     slack_sockets: int = Field(default=2, ge=1, le=10)
     """Connections kept open in Socket Mode. Two, so that one being recycled leaves no gap; Slack allows ten per app."""
     public_url: str | None = None
+    retention_days: int = Field(default=7, ge=1)
 
     @field_validator(
         "slack_bot_token",

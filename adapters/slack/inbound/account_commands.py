@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import structlog
 
@@ -14,7 +15,6 @@ from adapters.slack.inbound.translate import Where
 from adapters.slack.outbound import send_file as sendfile
 from adapters.slack.outbound.api_client import Team
 from adapters.slack.views import account as view
-from adapters.slack.views.blocks import Content
 from adapters.slack.views.job import passing
 from core.domain.job import Requester
 from core.presentation import tr
@@ -54,23 +54,16 @@ async def _help(ctx: HandlerContext, where: Where, actor: Requester, rest: str) 
 
 
 async def _usage(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> None:
-    """The report at once; its chart, a picture, can only be sent as a message, so it comes directly."""
+    """The report with a table of its days, in one answer; without the table where Slack does not take one."""
     period = t.spoken(rest).lower() or "month"
     member = t.mentioned_user(rest)
     report = await ctx.service.budgets.usage(actor, period=period, member_id=member)
     team = Team(where.team_id, where.enterprise_id)
     name = ((await ctx.people.get(team, member)).name or member) if member and member != actor.user_id else ""
     content = view.usage(report, await ctx.service.limits.applying(actor), actor.locale, member=name)
-    await ctx.answers.tell(where, content)
-    if not report.jobs:
-        return
-    path = await ctx.service.budgets.usage_chart(report, locale=actor.locale, dark=False)
-    try:
-        channel = await sendfile.direct_channel(ctx.api, team, where.user_id)
-        chart = sendfile.Picture(path, f"usage-{report.period}.png", content.text, path.stat().st_size)
-        await sendfile.send_picture(ctx.api, ctx.uploader, team, channel, "", chart, Content(content.text))
-    finally:
-        path.unlink(missing_ok=True)
+    table = view.days_table(report, actor.locale)
+    if table is None or not await ctx.answers.tell(where, replace(content, blocks=[*content.blocks, table])):
+        await ctx.answers.tell(where, content)
 
 
 async def _history(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> None:
@@ -92,7 +85,7 @@ async def _privacy(ctx: HandlerContext, where: Where, actor: Requester, rest: st
     if rest.lower() == "export":
         await export(ctx, where, actor)
     else:  # also to delete: one press more, because it cannot be undone
-        await ctx.answers.tell(where, view.privacy(actor.locale))
+        await ctx.answers.tell(where, view.privacy(actor.locale, ctx.settings.retention_days))
 
 
 async def export(ctx: HandlerContext, where: Where, actor: Requester) -> None:

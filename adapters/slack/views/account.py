@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 
 from adapters.slack.views import blocks as b
 from adapters.slack.views.blocks import Block, Content
-from adapters.slack.views.card import draw
+from adapters.slack.views.card import bar, draw
 from core.budgets.reports import UsageReport
 from core.domain.job import Job, JobState
 from core.domain.limits import LimitStatus, Measure
@@ -16,8 +17,10 @@ from core.presentation import tr
 from core.presentation.card import Action, Code, fill, line_text
 from core.presentation.cards import account, budget
 from core.presentation.cards.help import help_card
+from core.presentation.formats import cents, period_text
 
 HISTORY_SHOWN = 10
+DAYS_SHOWN = 14
 
 
 def ui(verb: str, argument: str = "") -> str:
@@ -72,6 +75,20 @@ def usage(report: UsageReport, limits: Sequence[LimitStatus], locale: str, *, me
     return draw(budget.usage(report, limits, locale, member=member))
 
 
+def days_table(report: UsageReport, locale: str) -> Block | None:
+    """The last days on which something was charged, as a native table with a bar for each; messages only."""
+    days = [day for day in report.days if day.jobs][-DAYS_SHOWN:]
+    most = max((day.charged_nanousd for day in days), default=0)
+    if not days:
+        return None
+    rows = [(tr("Day", locale), tr("Cost", locale), tr("Images", locale), " ")]
+    for day in days:
+        when = period_text(date.fromisoformat(day.key), date.fromisoformat(day.key), locale)
+        share = day.charged_nanousd / most if most else 0.0
+        rows.append((when, cents(day.charged_nanousd, locale), str(day.jobs), bar(share).strip()))
+    return {"type": "table", "rows": [[{"type": "raw_text", "text": cell} for cell in row] for row in rows]}
+
+
 def history(jobs: Sequence[Job], locale: str) -> Content:
     """The last jobs; those whose image is kept can be sent again."""
     card = account.history(jobs, locale)
@@ -110,9 +127,9 @@ def settings(saved: Mapping[str, Value], command: str, locale: str, models: Mode
     return draw(account.settings(saved, locale, models, how=(how,) if hint else ()))
 
 
-def privacy(locale: str) -> Content:
+def privacy(locale: str, keep_days: int) -> Content:
     """What is kept, for how long, and the two things a member may do about it."""
-    return draw(account.privacy(locale))
+    return draw(account.privacy(locale, keep_days=keep_days))
 
 
 def home(

@@ -101,7 +101,7 @@ def _handing_in(locale: str) -> list[Block]:
     )
     link = {"type": "url_text_input", "placeholder": b.plain("https://…")}
     return [
-        _input("image", tr("Picture", locale), field, hint=too_big),
+        _input("image", tr("Image", locale), field, hint=too_big),
         _input("link", tr("Or a link to one", locale), link),
     ]
 

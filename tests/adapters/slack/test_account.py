@@ -31,14 +31,15 @@ async def test_help_shows_what_can_be_typed(world: World) -> None:
     assert "quota set" in await say(world, "help", user="ada")
 
 
-async def test_usage_is_told_and_its_chart_comes_directly(world: World) -> None:
+async def test_usage_is_one_answer_with_a_table_of_its_days(world: World) -> None:
     await world.slack.member.mention("", [world.picture()])
     await world.result()
     words = await say(world, "usage week")
     assert "$0.40 · 1 image" in words
-    chart = await world.until(lambda: [m for m in world.slack.member.dms() if m.blocks], move=0.1)
-    assert chart[0].blocks[0]["type"] == "image"
-    assert "1 image" in chart[0].blocks[0]["alt_text"]
+    (told,) = [m for m in world.bot_messages() if m.ephemeral_for]
+    _, day = told.blocks[-1]["rows"]
+    assert [cell["text"] for cell in day[1:]] == ["$0.40", "1", "▰" * 12]
+    assert world.slack.member.dms() == []
 
 
 async def test_moderators_see_who_used_most(world: World) -> None:
@@ -103,7 +104,7 @@ async def test_defaults_are_saved_shown_used_and_reset(world: World) -> None:
 async def test_privacy_explains_exports_and_deletes(world: World) -> None:
     await world.slack.member.mention("", [world.picture()])
     await world.result()
-    await say(world, "privacy")
+    assert "Images are kept for 7 days" in await say(world, "privacy")
     shown = world.bot_messages()[-1]
     await world.slack.member.click(shown, "ui:export")
     await world.until(lambda: [m for m in world.slack.member.dms() if m.files], move=0.1)

@@ -154,7 +154,7 @@ def test_every_view_is_valid_in_every_language(locale: str) -> None:
             "/upscale", locale, MODELS, moderator=True, play_money=True, confirm_above_nanousd=1
         ),
         account_render.history([JOB, replace(JOB, images_deleted=True)], locale),
-        account_render.privacy(locale),
+        account_render.privacy(locale, 7),
         account_render.settings({}, "/upscale", locale, MODELS),
     ):
         assert check_blocks(content.blocks, "ephemeral") == []
@@ -176,7 +176,7 @@ def test_tasks_go_from_stage_to_stage_and_are_complete_at_the_end() -> None:
         seen += [(c["id"], c["status"]) for c in chunks]
     seen += [(c["id"], c["status"]) for c in last_chunks(JOB, shown, good=True, output="x" * 500)]
     for stage in ("preparing", "waiting", "upscaling", "delivering"):
-        assert [status for name, status in seen if name == stage] == ["in_progress", "complete"]
+        assert [status for name, status in seen if name == f"{JOB.id}:{stage}"] == ["in_progress", "complete"]
     assert len(last_chunks(JOB, shown, good=True, output="x" * 500)[-1]["output"]) == 256
 
 

@@ -179,6 +179,15 @@ def _rich_text(block: dict[str, Any], where: str) -> Found:
     return found
 
 
+def _table(block: dict[str, Any], where: str) -> Found:
+    rows = block.get("rows") or []
+    cells = [cell for row in rows for cell in row]
+    ok = 1 <= len(rows) <= 100 and all(1 <= len(row) <= 20 for row in rows)
+    ok = ok and all(cell.get("type") in ("raw_text", "rich_text") for cell in cells)
+    ok = ok and all(cell.get("text") or cell["type"] == "rich_text" for cell in cells)
+    return [] if ok else [f"table [json-pointer:{where}]"]
+
+
 def _task_card(block: dict[str, Any], where: str) -> Found:
     found: Found = []
     if block.get("status") not in (None, "pending", "in_progress", "complete", "error"):
@@ -197,6 +206,7 @@ CHECKS: dict[str, Callable[[dict[str, Any], str], Found]] = {
     "input": _input,
     "markdown": _markdown,
     "rich_text": _rich_text,
+    "table": _table,
     "task_card": _task_card,
 }
 
