@@ -184,7 +184,7 @@ class Accounts:
     async def _stop(self, job: Job) -> None:
         if not job.cancel_requested_by:
             await self._tools.store.update(job.id, cancel_requested_by="erased")
-        self._tools.cancel_event(job.id).set()
+        self._tools.running.cancel_event(job.id).set()
 
     async def forget_workspace(self, platform: str, workspace_id: str) -> None:
         """The platform revoked our access: end the workspace's jobs quietly and delete all its pictures."""
@@ -225,7 +225,7 @@ class Accounts:
     async def erase_images(self, job: Job) -> Job:
         """Delete a job's pictures and caption here, and at the provider where it lets us."""
         await self._tools.files.remove(job.id)
-        self._tools.disk.forget(job.id)
+        self._tools.running.disk.forget(job.id)
         if job.source.kind == "upload":
             await self._tools.files.remove_upload(job.source.path)
         if job.remote is not None and job.remote.request_id:

@@ -79,7 +79,7 @@ class JobMedia:
             made = await self._images.convert(full.path, out, saved_as, quality)
             return _file(made.path, made.mime, "original", made.width_px, made.height_px)
 
-        async with self._tools.admission.pixels.slot(Share.of(job.requester)):
+        async with self._tools.running.admission.pixels.slot(Share.of(job.requester)):
             return await self._kept(job, name, make)
 
     async def preview(self, job: Job, *, max_side_px: int, max_bytes: int, of: PictureOf = "result") -> MediaFile:

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, Protocol, TypeAlias
 from weakref import WeakValueDictionary
 
@@ -115,9 +116,50 @@ class StoredReplyState:
         await self._obligations.owe_removal(self._job, message)
 
 
-@dataclass
+class RunningJobs:
+    """What one process keeps of the jobs that it runs: progress loops, cancels, and whose turn it is.
+
+    Gone with the process, and made anew by whoever resumes its jobs.
+    """
+
+    def __init__(self, settings: PipelineSettings, files: JobFiles, store: JobStore) -> None:
+        self.loops: dict[str, ProgressLoop] = {}
+        self.turn = asyncio.Event()
+        self.disk = DiskBudget(files.data_dir / "jobs", settings.disk, store.owners_of)
+        self.admission = Admission(
+            downloads=settings.download_parallel, pixels=settings.pixels_parallel, uploads=settings.upload_parallel
+        )
+        self.fetch_slots = asyncio.Semaphore(settings.fetch_parallel)
+        self._cancels: dict[str, asyncio.Event] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def quiet(self, job_id: str) -> None:
+        """No progress edit of this job after this returns."""
+        loop = self.loops.pop(job_id, None)
+        if loop is not None:
+            await loop.stop()
+
+    def ended(self, job_id: str) -> None:
+        """Nobody can cancel this job any more."""
+        self._cancels.pop(job_id, None)
+
+    def cancel_event(self, job_id: str) -> asyncio.Event:
+        """Set when somebody wants the job stopped, as soon as this process knows."""
+        return self._cancels.setdefault(job_id, asyncio.Event())
+
+    def lock(self, name: str) -> asyncio.Lock:
+        """One at a time in this process, by name; forgotten when nobody holds or wants it."""
+        return self._locks.setdefault(name, asyncio.Lock())
+
+    def release_turns(self) -> None:
+        """A slot may have come free: wake whoever waits for a turn."""
+        self.turn.set()
+        self.turn = asyncio.Event()
+
+
+@dataclass(frozen=True)
 class Tools:
-    """The pipeline's dependencies, and its small in-process state about jobs that run here."""
+    """The pipeline's ports, and the owner of the jobs that run here."""
 
     store: JobStore
     obligations: Obligations
@@ -142,22 +184,10 @@ class Tools:
     metrics: Metrics = field(default_factory=NoMetrics)
     operator: OperatorAlerts = field(default_factory=LogOnly)
     lease: Lease = field(default_factory=OwnLease)
-    loops: dict[str, ProgressLoop] = field(default_factory=dict)
-    cancels: dict[str, asyncio.Event] = field(default_factory=dict)
-    locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
-    admission: Admission = field(init=False)
-    disk: DiskBudget = field(init=False)
-    fetch_slots: asyncio.Semaphore = field(init=False)
-    turn: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def __post_init__(self) -> None:
-        self.disk = DiskBudget(self.files.data_dir / "jobs", self.settings.disk, self.store.owners_of)
-        self.admission = Admission(
-            downloads=self.settings.download_parallel,
-            pixels=self.settings.pixels_parallel,
-            uploads=self.settings.upload_parallel,
-        )
-        self.fetch_slots = asyncio.Semaphore(self.settings.fetch_parallel)
+    @cached_property
+    def running(self) -> RunningJobs:
+        return RunningJobs(self.settings, self.files, self.store)
 
     async def load(self, job_id: str) -> Job:
         """The job's stored snapshot. Raises JobNotFound."""
@@ -191,10 +221,10 @@ class Tools:
         """Tell everybody how far the job is; the returned snapshot carries the progress."""
         job = dataclasses.replace(job, progress=progress)
         self.event_bus.publish(job)
-        loop = self.loops.get(job.id)
+        loop = self.running.loops.get(job.id)
         if loop is None:
             interval = self.adapter(job.reply.platform).capabilities.min_edit_interval_s
-            loop = self.loops[job.id] = ProgressLoop(
+            loop = self.running.loops[job.id] = ProgressLoop(
                 self.reply(job),
                 self.clock,
                 min_interval_s=interval,
@@ -202,22 +232,3 @@ class Tools:
             )
         loop.show(job, progress)
         return job
-
-    async def quiet(self, job_id: str) -> None:
-        """No progress edit of this job after this returns."""
-        loop = self.loops.pop(job_id, None)
-        if loop is not None:
-            await loop.stop()
-
-    def cancel_event(self, job_id: str) -> asyncio.Event:
-        """Set when somebody wants the job stopped, as soon as this process knows."""
-        return self.cancels.setdefault(job_id, asyncio.Event())
-
-    def lock(self, name: str) -> asyncio.Lock:
-        """One at a time in this process, by name; forgotten when nobody holds or wants it."""
-        return self.locks.setdefault(name, asyncio.Lock())
-
-    def release_turns(self) -> None:
-        """A slot may have come free: wake whoever waits for a turn."""
-        self.turn.set()
-        self.turn = asyncio.Event()

@@ -29,7 +29,7 @@ def last_words(tools: Tools, job: Job) -> Callable[[], Awaitable[None]] | None:
 
 async def check_place(tools: Tools, job: Job) -> None:
     """Raise PlaceRefused when no place at all takes this job's message. To be asked before anything is paid."""
-    loop = tools.loops.get(job.id)
+    loop = tools.running.loops.get(job.id)
     if loop is None:
         return
     refusal = await loop.refusal(FIRST_EDIT_WAIT_S)

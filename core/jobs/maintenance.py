@@ -39,6 +39,7 @@ _LONGEST_WORK_S = 86_400.0
 
 _PAGE = 500
 _AT_ONCE = 8
+_TAKEN_AT_ONCE = 50
 _MOST_PAGES = 100
 """In one turn of a task: 50,000 jobs a minute are more than ever end."""
 
@@ -134,7 +135,7 @@ class Maintenance:
             return
         for job_id in await self._tools.store.cancel_requests():
             if job_id in here:
-                self._tools.cancel_event(job_id).set()
+                self._tools.running.cancel_event(job_id).set()
 
     async def expire_questions(self) -> None:
         """Prices that nobody agreed to in time; their own workflow ends them and says so."""
@@ -174,8 +175,8 @@ class Maintenance:
         waited for its turn or at the provider.
         """
         left = await self._engine.unfinished_of(process)
-        for start in range(0, len(left), _AT_ONCE):
-            some = left[start : start + _AT_ONCE]
+        for start in range(0, len(left), _TAKEN_AT_ONCE):
+            some = left[start : start + _TAKEN_AT_ONCE]
             await asyncio.gather(*(self._count_death(one.job_id, process, died) for one in some))
             await self._engine.resume(some)
 
@@ -204,7 +205,7 @@ class Maintenance:
         released = await self._holds.sweep(self._alive)
         if released:
             log.warning("holds_swept", holds=released)
-            self._tools.release_turns()
+            self._tools.running.release_turns()
 
     async def _alive(self, job_id: str) -> bool:
         job = await self._tools.store.get(job_id)

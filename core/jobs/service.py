@@ -141,7 +141,7 @@ class JobService:
         if self._guests is not None:
             await self._guests.check(actor)
         await self.budgets.check_open(actor)
-        await self._tools.disk.check(Share.of(actor).member)
+        await self._tools.running.disk.check(Share.of(actor).member)
 
     def _judge_safety(self, request: UpscaleRequest, parameters: Parameters, *, explicit: bool) -> Parameters:
         """`safety` off counts only where operator and place allow it; a saved default quietly gives way."""
@@ -198,7 +198,7 @@ class JobService:
             return await self._cancel_question(job, actor)
         who = f"{actor.platform}:{actor.user_id}"[:160]
         job = await self._tools.store.update(job.id, cancel_requested_by=who)
-        self._tools.cancel_event(job.id).set()
+        self._tools.running.cancel_event(job.id).set()
         return job
 
     async def _cancel_question(self, job: Job, actor: Requester) -> Job:

@@ -27,7 +27,8 @@ def sample(metrics: PrometheusMetrics, name: str, **labels: str) -> float:
 
 
 async def test_money_that_is_held_charged_and_given_back_is_counted(w: World) -> None:
-    metrics = w.tools.metrics = PrometheusMetrics("1")
+    metrics = PrometheusMetrics("1")
+    w.put(metrics=metrics)
     done = await w.done()
     assert done.state is JobState.SUCCEEDED
     assert sample(metrics, "upscale_usd_total", kind="held") == pytest.approx(0.1)

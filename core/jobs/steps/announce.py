@@ -13,6 +13,6 @@ async def announce(tools: Tools, job: Job) -> Next:
     if job.state is JobState.AWAITING_CONFIRMATION:
         job = await close_question(tools, job)
     if job.state.terminal:  # else agreed to in the last moment: it goes on elsewhere
-        await tools.quiet(job.id)
+        await tools.running.quiet(job.id)
         await tell_end(tools, job)
     return "end"

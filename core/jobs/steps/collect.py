@@ -63,17 +63,17 @@ async def collect(tools: Tools, job: Job) -> Next:
     receipt = job.receipt
     if made.units is not None and receipt is None:
         receipt = await charge(tools, job, made.units)
-        tools.release_turns()
+        tools.running.release_turns()
     job = await tools.store.update(
         job.id, remote=_remembering(job.remote, made), receipt=receipt, state=JobState.DELIVERING
     )
     tools.show(job, Progress("delivering"))
     result, size_px = await _fetch(tools, job, made)
     receipt = job.receipt or await charge_by_size(tools, job, *size_px)
-    tools.release_turns()
+    tools.running.release_turns()
     remote = dataclasses.replace(job.remote, made=None) if job.remote is not None else None
     await tools.store.update(job.id, result=result, receipt=receipt, remote=remote)
-    tools.disk.count(job.id, Share.of(job.requester).member, await tools.files.size(job.id), paid=True)
+    tools.running.disk.count(job.id, Share.of(job.requester).member, await tools.files.size(job.id), paid=True)
     return "deliver"
 
 
@@ -195,7 +195,7 @@ def _arriving(tools: Tools, job: Job, made: Made, part: Path) -> Callable[[], Aw
 
     async def fetch() -> None:
         nonlocal short
-        async with tools.fetch_slots:
+        async with tools.running.fetch_slots:
             await tools.provider(job).fetch(made.image_url, part, max_bytes=max_result_bytes(job))
         size_bytes = (await asyncio.to_thread(part.stat)).st_size
         if size_bytes == 0:

@@ -20,7 +20,7 @@ async def deliver(tools: Tools, job: Job) -> Next:
     """Hand the picture over, trying again while the platform is away; at last it is kept for `history`."""
     if job.state.terminal:
         return "announce"
-    await tools.quiet(job.id)
+    await tools.running.quiet(job.id)
     left = await tools.ledger.statuses(job.requester, job.parameters.model)
     delivery = await _deliver(tools, job, left)
     receipt = job.receipt or Receipt(0, 0, "none")
@@ -32,7 +32,7 @@ async def deliver(tools: Tools, job: Job) -> Next:
         progress=None,
         finished_at=tools.clock.now(),
     )
-    tools.cancels.pop(job.id, None)
+    tools.running.ended(job.id)
     tools.metrics.job(job.requester.platform, job.state.value)
     tools.metrics.delivered(job.requester.platform, delivery.shape)
     tools.event_bus.publish(job)

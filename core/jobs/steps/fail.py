@@ -49,7 +49,7 @@ async def end_with_error(tools: Tools, job: Job, error: UpscaleError) -> Next:
 async def cancelled_before_submit(tools: Tools, job: Job) -> Next:
     """Nothing was sent, so nothing is owed."""
     await _release(tools, job)
-    tools.release_turns()
+    tools.running.release_turns()
     return await _end(tools, job, JobState.CANCELLED, None, nothing_charged(tools, job))
 
 
@@ -63,7 +63,7 @@ async def cancelled_after_submit(tools: Tools, job: Job, units: Decimal | None, 
     else:
         receipt = Receipt(estimate, estimate, "unknown", play_money=not tools.upscaler.real_money)
         await _settle(tools, job, estimate, Decimal(job.quote.megapixels if job.quote else 0))
-    tools.release_turns()
+    tools.running.release_turns()
     return await _end(tools, job, JobState.CANCELLED, None, receipt)
 
 
@@ -142,7 +142,7 @@ async def _settle_failure(tools: Tools, job: Job, error: UpscaleError) -> Receip
     else:
         await _release(tools, job)
         receipt = nothing_charged(tools, job)
-    tools.release_turns()
+    tools.running.release_turns()
     return receipt
 
 
@@ -175,11 +175,11 @@ def nothing_charged(tools: Tools, job: Job) -> Receipt:
 
 
 async def _end(tools: Tools, job: Job, state: JobState, error: UpscaleError | None, receipt: Receipt) -> Next:
-    await tools.quiet(job.id)
+    await tools.running.quiet(job.id)
     job = await tools.store.update(
         job.id, state=state, error=error, receipt=receipt, progress=None, finished_at=tools.clock.now()
     )
-    tools.cancels.pop(job.id, None)
+    tools.running.ended(job.id)
     await _remove_unpaid(tools, job)
     tools.metrics.job(job.requester.platform, state.value)
     tools.event_bus.publish(job)
@@ -191,4 +191,4 @@ async def _remove_unpaid(tools: Tools, job: Job) -> None:
     if job.result is None and (job.receipt is None or job.receipt.basis == "none"):
         with contextlib.suppress(StorageUnavailable):  # the retention removes it then
             await tools.files.remove(job.id)
-        tools.disk.forget(job.id)
+        tools.running.disk.forget(job.id)

@@ -77,7 +77,7 @@ async def patiently(
             tools.show(job, Progress(stage, awaits=awaits, until_at=until_at))
         return pause_s
 
-    clock = _UntilCancel(tools.clock, tools.cancel_event(job.id))
+    clock = _UntilCancel(tools.clock, tools.running.cancel_event(job.id))
     return await retry(call, clock=clock, pause=pause, within_s=max(0.0, until_at - tools.clock.now()))
 
 

@@ -20,9 +20,9 @@ log = structlog.get_logger(__name__)
 
 async def ensure_input(tools: Tools, job: Job) -> None:
     """The prepared picture on this machine: made again where another machine made it."""
-    async with tools.lock(f"input:{job.id}"):
+    async with tools.running.lock(f"input:{job.id}"):
         if not await tools.files.here(tools.files.input(job.id)):
-            await read_picture(tools, job, tools.admission.uploads)
+            await read_picture(tools, job, tools.running.admission.uploads)
 
 
 async def read_picture(tools: Tools, job: Job, downloads: FairQueue) -> InputFacts:
@@ -41,7 +41,7 @@ async def read_picture(tools: Tools, job: Job, downloads: FairQueue) -> InputFac
     sha256, n_bytes = await patiently(
         tools, job, fetch, awaits="source", since=since, within_s=patience_s, passing=(DownloadFailed,)
     )
-    async with tools.admission.pixels.slot(share):
+    async with tools.running.admission.pixels.slot(share):
         prepared = await tools.images.prepare(source, tools.files.input(job.id))
     return InputFacts(
         format=prepared.source.format,
@@ -100,7 +100,7 @@ async def ensure_result(tools: Tools, job: Job) -> Path:
     if job.result is None or job.images_deleted:
         raise ResultExpired
     path = tools.files.absolute(job.result.path)
-    async with tools.lock(f"result:{job.id}"):
+    async with tools.running.lock(f"result:{job.id}"):
         if await tools.files.here(path):
             return path
         if job.remote is None or not job.remote.image_url:

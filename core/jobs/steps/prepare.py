@@ -34,7 +34,7 @@ async def prepare(tools: Tools, job: Job) -> Next:
     if job.cancel_requested_by:
         return await cancelled_before_submit(tools, job)
     share = Share.of(job.requester)
-    async with tools.admission.unpriced.slot(share, waits=_tell_wait(tools, job)) as waited:
+    async with tools.running.admission.unpriced.slot(share, waits=_tell_wait(tools, job)) as waited:
         if waited:
             job = await tools.load(job.id)
             if job.state.terminal:
@@ -51,11 +51,11 @@ def _tell_wait(tools: Tools, job: Job) -> Callable[[int], object]:
 async def _price(tools: Tools, job: Job) -> Next:
     """Read the picture, look for earlier work, and price it."""
     member = Share.of(job.requester).member
-    tools.disk.forget(job.id)  # of an earlier run of this step
-    await tools.disk.check(member)
+    tools.running.disk.forget(job.id)  # of an earlier run of this step
+    await tools.running.disk.check(member)
     tools.show(job, Progress("preparing"))
-    facts = await read_picture(tools, job, tools.admission.downloads)
-    tools.disk.count(job.id, member, await tools.files.size(job.id))
+    facts = await read_picture(tools, job, tools.running.admission.downloads)
+    tools.running.disk.count(job.id, member, await tools.files.size(job.id))
     aimed = await aim_for(tools, job.parameters, facts, tools.model(job))
     if aimed.factor != job.parameters.factor:
         job = await tools.store.update(job.id, parameters=job.parameters.with_values(factor=aimed.factor))
@@ -174,7 +174,7 @@ async def _ask(tools: Tools, job: Job) -> Next:
     if asked is None and job.state is not JobState.AWAITING_CONFIRMATION:
         return "end"
     job = asked or job
-    await tools.quiet(job.id)
+    await tools.running.quiet(job.id)
     tools.event_bus.publish(job)
     await tools.reply(job).ask(job)
     return "end"

@@ -33,7 +33,7 @@ async def hold(tools: Tools, job: Job) -> Next:
     if tools.upscaler.real_money:
         tools.metrics.money("held", job.quote.estimate_nanousd)
     while not isinstance(answer, Granted):
-        if job.cancel_requested_by or tools.cancel_event(job.id).is_set():
+        if job.cancel_requested_by or tools.running.cancel_event(job.id).is_set():
             return await cancelled_before_submit(tools, job)
         tools.show(job, Progress("turn", position=answer.ahead))
         await _until_turn(tools, job.id)
@@ -45,8 +45,8 @@ async def hold(tools: Tools, job: Job) -> Next:
 async def _until_turn(tools: Tools, job_id: str) -> None:
     """Until a slot may be free, the job is cancelled, or a few seconds have passed."""
     waits = [
-        asyncio.ensure_future(tools.turn.wait()),
-        asyncio.ensure_future(tools.cancel_event(job_id).wait()),
+        asyncio.ensure_future(tools.running.turn.wait()),
+        asyncio.ensure_future(tools.running.cancel_event(job_id).wait()),
         asyncio.ensure_future(tools.clock.sleep(_TURN_POLL_S)),
     ]
     try:

@@ -54,9 +54,9 @@ async def submit(tools: Tools, job: Job) -> Next:
         return "wait"
     if remote.submit == "sending":
         return await _search(tools, job, remote, SubmitUnknown(), resends=0)
-    if job.cancel_requested_by or tools.cancel_event(job.id).is_set():
+    if job.cancel_requested_by or tools.running.cancel_event(job.id).is_set():
         return await cancelled_before_submit(tools, job)
-    tools.disk.paid(job.id)
+    tools.running.disk.paid(job.id)
     since = tools.clock.now()
     if not remote.staged_url:
         tools.show(job, Progress("waiting"))
@@ -64,7 +64,7 @@ async def submit(tools: Tools, job: Job) -> Next:
         mime = _media_type(tools, job)
 
         async def stage() -> str:
-            async with tools.admission.uploads.slot(Share.of(job.requester)):
+            async with tools.running.admission.uploads.slot(Share.of(job.requester)):
                 return await tools.provider(job).stage(tools.files.input(job.id), mime, job_id=job.id)
 
         url = await _patiently(tools, job, stage, since=since, passing=(ProviderUnavailable, ProviderBusy))

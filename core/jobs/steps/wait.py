@@ -97,7 +97,7 @@ async def wait(tools: Tools, job: Job) -> Next:
         return "collect"
     request_id = job.remote.request_id
     watching = asyncio.create_task(_watch(tools, job, request_id), name=f"watch-{job.id}")
-    cancel = asyncio.create_task(tools.cancel_event(job.id).wait(), name=f"cancel-{job.id}")
+    cancel = asyncio.create_task(tools.running.cancel_event(job.id).wait(), name=f"cancel-{job.id}")
     try:
         if not job.cancel_requested_by:
             await asyncio.wait({watching, cancel}, return_when=asyncio.FIRST_COMPLETED)

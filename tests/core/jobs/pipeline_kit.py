@@ -222,6 +222,11 @@ class World:
         if known:
             await self.sign_in()
 
+    def put(self, **ports: Any) -> None:
+        """Have these ports in the place of those that the running parts hold already."""
+        for name, port in ports.items():
+            object.__setattr__(self.tools, name, port)
+
     def make_tools(self, **changes: Any) -> Tools:
         parts: dict[str, Any] = {
             "store": Fused(self.store, self.fuse, _STORE_CALLS),
@@ -254,8 +259,8 @@ class World:
 
     async def close(self) -> None:
         """End the process, orderly or not: what is not on disk is gone."""
-        for job_id in list(self.tools.loops):
-            await self.tools.quiet(job_id)
+        for job_id in list(self.tools.running.loops):
+            await self.tools.running.quiet(job_id)
         await self.ledger.close()
         await self.database.close()
 

@@ -34,14 +34,14 @@ async def test_refused_pictures_leave_nothing_on_the_disk(world: World) -> None:
         job = await world.done(source=Source("upload", path=f"uploads/bad{number}"))
         assert job.state in (JobState.REFUSED, JobState.FAILED)
     assert bytes_of_jobs(world) == 0
-    assert world.tools.disk.unpaid() == 0
+    assert world.tools.running.disk.unpaid() == 0
 
 
 async def test_the_files_of_a_job_that_is_paid_for_stay(world: World) -> None:
     job = await world.done()
     assert job.state is JobState.SUCCEEDED
     assert bytes_of_jobs(world) > 0
-    assert world.tools.disk.unpaid() == 0  # counted by its price now
+    assert world.tools.running.disk.unpaid() == 0  # counted by its price now
 
 
 async def test_a_price_that_nobody_agrees_to_leaves_no_files(tmp_path: Path) -> None:
@@ -49,10 +49,10 @@ async def test_a_price_that_nobody_agrees_to_leaves_no_files(tmp_path: Path) -> 
         job = await world.done()
         assert job.state is JobState.AWAITING_CONFIRMATION
         assert bytes_of_jobs(world) > 0
-        assert world.tools.disk.unpaid("fake:ann") > 0
+        assert world.tools.running.disk.unpaid("fake:ann") > 0
         assert (await world.service.cancel(job.id, ANN)).state is JobState.CANCELLED
         assert bytes_of_jobs(world) == 0
-        assert world.tools.disk.unpaid() == 0
+        assert world.tools.running.disk.unpaid() == 0
 
 
 async def test_unpaid_pictures_of_one_member_are_bounded_and_another_member_is_served(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ async def test_below_the_floor_nothing_new_is_taken_and_what_runs_ends(world: Wo
     job = await world.ask()
     world.engine.steps[f"{job.id}:request"] = await world.pipeline.run("prepare", job.id)
     shares = DiskShares(free=10**9)
-    world.tools.disk = DiskBudget(world.folder, shares, world.store.owners_of, free=lambda _: 10**9 - 1)
+    world.tools.running.disk = DiskBudget(world.folder, shares, world.store.owners_of, free=lambda _: 10**9 - 1)
     with pytest.raises(StorageFull) as raised:
         await world.ask()
     assert raised.value.reason == "disk"
@@ -86,7 +86,7 @@ async def test_a_restart_forgets_no_byte_and_paid_results_count_until_they_are_d
         await world.done(requester=BOB)
         unpaid = await world.done(source=world.upload(2400, 1600))
         await world.crash()
-        disk = world.tools.disk
+        disk = world.tools.running.disk
         await disk.check("fake:ann")
         assert disk.unpaid() == disk.unpaid("fake:ann") == await world.tools.files.size(unpaid.id) > 0
         assert disk.taken("fake:ann") + disk.taken("fake:bob") == disk.taken() == bytes_of_jobs(world)

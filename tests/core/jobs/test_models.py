@@ -153,7 +153,7 @@ async def test_a_preview_is_a_paid_job_of_a_part_with_the_whole_under_it(w: Worl
 
 async def test_a_model_that_is_offered_no_more_gives_way_to_the_default(w: World) -> None:
     job = await w.done(text="model=seedvr2 3x")
-    w.tools.models = MODELS.offered(["flux"])
+    w.put(models=MODELS.offered(["flux"]))
     again = await press(w, job, Change.of("again"))
     assert (again.parameters.model, again.parameters.factor) == ("flux", 3.0)
 

@@ -114,7 +114,7 @@ async def test_of_two_processes_one_tells_the_end(w: World) -> None:
 
 
 async def test_a_message_that_must_go_is_removed_when_the_platform_is_back(w: World) -> None:
-    w.tools.adapters = {"fake": w.adapter}
+    w.put(adapters={"fake": w.adapter})
     job = await w.done()
     w.adapter.faults["remove_message"].extend(away(5))
     left = {"channel": "C1", "ts": "1.2"}

@@ -137,7 +137,7 @@ async def test_a_lease_that_may_have_ended_since_the_mark_lets_nothing_leave(w: 
         async def confirm(self) -> float:
             return answers.pop(0) if w.upscaler.calls["submit"] and answers else float("inf")
 
-    w.tools.lease = Short()
+    w.put(lease=Short())
     job = await w.done()
     assert w.upscaler.calls["submit"] == 2
     assert w.upscaler.posts[job.id] == 1

@@ -37,7 +37,8 @@ async def w(tmp_path: Path) -> AsyncIterator[World]:
 
 @pytest.mark.parametrize("units", POISON, ids=str)
 async def test_an_absurd_bill_is_charged_at_the_estimate_marked_and_told(w: World, units: Decimal) -> None:
-    told = w.tools.operator = Told()
+    told = Told()
+    w.put(operator=told)
     w.upscaler.units = units
     job = await w.done()
     await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
@@ -48,7 +49,8 @@ async def test_an_absurd_bill_is_charged_at_the_estimate_marked_and_told(w: Worl
 
 
 async def test_an_absurd_bill_of_a_failed_job_is_the_estimate_too(w: World) -> None:
-    told = w.tools.operator = Told()
+    told = Told()
+    w.put(operator=told)
     w.upscaler.faults["result"].append(ModelFailed(kind="x", billed=True, billed_units=Decimal("1e25")))
     job = await w.done()
     assert job.receipt is not None
@@ -57,7 +59,8 @@ async def test_an_absurd_bill_of_a_failed_job_is_the_estimate_too(w: World) -> N
 
 
 async def test_a_bill_a_little_above_the_estimate_is_charged_as_it_is(w: World) -> None:
-    told = w.tools.operator = Told()
+    told = Told()
+    w.put(operator=told)
     w.upscaler.units = Decimal(11)
     await w.check_end(await w.done(), JobState.SUCCEEDED, charged=11 * PRICE)
     assert told.news == []

@@ -58,7 +58,8 @@ async def test_what_the_retention_looks_for_is_read_from_an_index_without_what_w
 
 
 async def test_a_job_older_than_it_can_be_is_told_to_the_operator(w: World) -> None:
-    told = w.tools.operator = Told()
+    told = Told()
+    w.put(operator=told)
     job = await w.ask()
     await w.maintenance.find_stuck()
     assert told == []

@@ -90,7 +90,7 @@ async def w(any_database_url: str, tmp_path: Path) -> AsyncIterator[World]:
 def lose_key(w: World) -> None:
     for store in (w.store, w.state):
         store._vault = Vault(NEW)
-    w.tools.adapters = {}  # where the answer goes is lost too
+    w.put(adapters={})  # where the answer goes is lost too
 
 
 @pytest.mark.parametrize("mark", ["intent", "sending"])
