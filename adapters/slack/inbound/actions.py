@@ -18,7 +18,7 @@ from adapters.slack.outbound import send_file as sendfile
 from adapters.slack.outbound.api_client import Team
 from adapters.slack.outbound.errors import SlackError
 from adapters.slack.views.job import file_name, passing
-from core.domain.errors import JobNotFound
+from core.domain.errors import JobNotFound, TooLate
 from core.domain.job import Job, JobState, Requester
 from core.domain.media_types import suffix_for
 from core.domain.variations import CHANGES
@@ -93,7 +93,13 @@ async def _confirm(ctx: HandlerContext, press: Press, actor: Requester) -> None:
 
 
 async def _cancel(ctx: HandlerContext, press: Press, actor: Requester) -> None:
-    job = await ctx.service.cancel(press.job_id, actor)
+    try:
+        job = await ctx.service.cancel(press.job_id, actor)
+    except TooLate as late:
+        if JobState(late.state).terminal:  # a message that outlived its job: its post was never answered
+            team = Team(press.where.team_id, press.where.enterprise_id)
+            await _tried(ctx, press, team, "chat.delete", channel=press.where.channel_id, ts=press.message_ts)
+        raise
     if not job.state.terminal and job.remote is not None and job.remote.request_id:
         await ctx.answers.tell(press.where, passing(words.cancel_pending_text(actor.locale)))
 

@@ -51,7 +51,8 @@ async def open_now(
         except SlackApiError as error:
             code = code_of(error)
             log.warning("slack_modal_refused", error=code)
-            if code not in PASSING:
+            headers = getattr(error.response, "headers", None) or {}
+            if code not in PASSING or float(headers.get("Retry-After") or 0) > AGAIN_AFTER_S:
                 break
         except Exception as error:
             log.warning("slack_modal_broke", kind=type(error).__name__)

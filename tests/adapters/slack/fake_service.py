@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 
 from core.domain import authorization
-from core.domain.errors import DeliveryRefused, DeliveryUnavailable, DownloadFailed, QuoteExpired, UpscaleError
+from core.domain.errors import DeliveryRefused, DeliveryUnavailable, DownloadFailed, QuoteExpired, TooLate, UpscaleError
 from core.domain.job import Delivery, InputFacts, Job, JobState, Progress, Receipt, Remote, Requester, Result
 from core.domain.money import quote
 from core.jobs.progress import ProgressLoop
@@ -208,13 +208,14 @@ class FakeService(service.FakeService):
 
     async def cancel(self, job_id: str, actor: Requester) -> Job:
         before = authorization.check_may_stop(self._find(job_id, actor), actor)
-        if not before.state.terminal:
-            row = self.rows[job_id]
-            if row.task:
-                row.task.cancel()
-            job = self._set(job_id, state=JobState.CANCELLED, cancel_requested_by=actor.user_id)
-            reply = self._reply(row)
-            row.task = asyncio.create_task(self._again(lambda: reply.failed(job, Notice("Cancelled.", tone="info"))))
+        if before.state.terminal:
+            raise TooLate(state=before.state.value)
+        row = self.rows[job_id]
+        if row.task:
+            row.task.cancel()
+        job = self._set(job_id, state=JobState.CANCELLED, cancel_requested_by=actor.user_id)
+        reply = self._reply(row)
+        row.task = asyncio.create_task(self._again(lambda: reply.failed(job, Notice("Cancelled.", tone="info"))))
         return before
 
     async def erase(self, actor: Requester) -> int:

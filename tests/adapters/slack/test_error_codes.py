@@ -255,3 +255,19 @@ async def test_a_place_that_takes_nothing_is_known_before_anything_is_paid(
         asked[one.code] = asyncio.create_task(world.adapter.reply(job.reply, MemoryReplyState({})).reachable(job))
     await world.until(lambda: all(task.done() for task in asked.values()), move=5.0, at_most_s=30)
     assert {code for code, task in asked.items() if task.result()} == (TRANSIENT & set(asked)) | set(PASSING)
+
+
+async def test_whatever_refuses_a_form_the_member_is_told(wide: World) -> None:
+    for number, code in enumerate(sorted(known_errors("views.open") - {"ratelimited"}), start=1):
+        wide.slack.fault("views.open", error=code, times=2)
+        assert (await wide.slack.member.command(text="")).acked, code
+        told = lambda: [m for m in wide.bot_messages() if "open the form" in text_of(m)]  # noqa: E731
+        await wide.until(lambda told=told, number=number: len(told()) >= number, move=0.6)
+        wide.slack.faults.clear()
+
+
+async def test_a_form_that_slack_delays_longer_than_a_press_lives_is_not_tried_again(wide: World) -> None:
+    wide.slack.fault("views.open", error="ratelimited", status=429, retry_after_s=20)
+    assert (await wide.slack.member.command(text="")).acked
+    await wide.until(lambda: [m for m in wide.bot_messages() if "open the form" in text_of(m)], move=0.6)
+    assert len(wide.slack.calls("views.open")) == 1

@@ -170,3 +170,16 @@ async def test_a_failure_whose_post_was_never_answered_is_said_once(world: World
     world.service.release("upscaling")
     await world.idle()
     assert len([m for m in world.slack.member.dms() if "stopped before" in text_of(m)]) == 1
+
+
+async def test_a_lost_progress_message_in_a_channel_that_may_not_be_read_goes_at_the_first_press(world: World) -> None:
+    world.slack.stream_kinds = set()
+    world.slack.fault("chat.postMessage", drop=True, after=True)
+    await world.slack.member.mention("", [world.picture()])
+    await world.until(lambda: [m for m in world.bot_messages() if " is ready" in m.text], move=0.2)
+    await world.idle()
+    (left,) = [m for m in world.bot_messages() if "job:cancel:" in str(m.blocks)]
+    await world.slack.member.click(left, "job:cancel:")
+    told = await world.until(lambda: [m for m in world.bot_messages() if m.ephemeral_for], move=0.2)
+    assert "already finished" in text_of(told[0])
+    assert left.deleted
