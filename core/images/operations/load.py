@@ -13,8 +13,8 @@ import pyvips
 
 from core.domain.media_types import MIME, Format
 from core.images.facts import ImageFacts, ImageLimits
-from core.images.operations.decoders import bmp, pillow, tiff
-from core.images.operations.metadata import has_png_text
+from core.images.operations.decoders import av1, bmp, pillow, tiff
+from core.images.operations.metadata import has_png_text, hides_first_frame
 from core.images.operations.probe import (
     HEAD_BYTES,
     declared_size,
@@ -70,9 +70,13 @@ def load(path: Path, kind: Format, *, stream: bool = True) -> VipsImage:
         return pillow.load_heic(path)
     if kind == "tiff":
         return tiff.load(path, stream=stream)
+    if (kind == "png" and hides_first_frame(path)) or (kind == "avif" and av1.is_limited_grey(path)):
+        return pillow.load_by_pillow(path, kind, frame=1 if kind == "png" else 0)
     loader = getattr(pyvips.Image, _LOADERS[kind])
     try:
         image = loader(str(path), access="sequential" if stream else "random", fail_on="error")
+        if kind == "avif" and image.hasalpha() and av1.is_premultiplied(path):
+            image = image.unpremultiply().rint().cast(image.format)
         return _on_canvas(path, image) if kind == "gif" else image
     except pyvips.Error as error:
         raise from_codec(error, kind) from error

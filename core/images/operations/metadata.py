@@ -6,6 +6,7 @@ to be harmless, so that a vendor's unknown block (often a place, a name or a pre
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import re
@@ -166,12 +167,25 @@ def colour_chunks(path: Path) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
     with path.open("rb") as file:
         fd = file.fileno()
-        for kind, start, end in _png_chunks(fd, os.fstat(fd).st_size):
-            if kind == b"IDAT":
-                break
+        for kind, start, end in _before_pixels(fd):
             if kind in (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"pHYs") and _sound(fd, start, end):
                 found.setdefault(kind, os.pread(fd, end - start - 12, start + 8))
     return found
+
+
+def hides_first_frame(path: Path) -> bool:
+    """Whether the plain picture of an animated PNG is none of its frames: for programs that know no animation."""
+    with path.open("rb") as file:
+        kinds = {kind for kind, _, _ in _before_pixels(file.fileno())}
+    return b"acTL" in kinds and b"fcTL" not in kinds
+
+
+def _before_pixels(fd: int) -> Iterator[tuple[bytes, int, int]]:
+    with contextlib.suppress(Refused):  # of a file that ends here
+        for chunk in _png_chunks(fd, os.fstat(fd).st_size):
+            if chunk[0] == b"IDAT":
+                return
+            yield chunk
 
 
 def _sound(fd: int, start: int, end: int) -> bool:

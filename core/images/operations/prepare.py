@@ -77,7 +77,7 @@ def _of_mended(path: Path, out: Path, limits: ImageLimits, model: ModelLimits) -
 def _prepare(path: Path, out: Path, limits: ImageLimits, model: ModelLimits) -> dict[str, Any]:
     facts, image = opening.examine(path, limits, decode=False)
     rendering = _rendering(path, facts, image)
-    if rendering.profile is None and _is_plain(facts, image) and facts.bytes <= model.max_bytes:
+    if rendering.profile is None and _is_plain(path, facts, image) and facts.bytes <= model.max_bytes:
         opening.verify(image, facts.format)
         if not pieces.strip(path, facts.format, out):
             _copy_file(path, out)
@@ -101,7 +101,7 @@ def _prepare(path: Path, out: Path, limits: ImageLimits, model: ModelLimits) -> 
     }
 
 
-def _is_plain(facts: ImageFacts, image: Any) -> bool:
+def _is_plain(path: Path, facts: ImageFacts, image: Any) -> bool:
     """Whether the model can have these very pixels."""
     return (
         facts.format in ("jpeg", "png")
@@ -109,6 +109,7 @@ def _is_plain(facts: ImageFacts, image: Any) -> bool:
         and not facts.has_alpha
         and image.format == "uchar"
         and image.interpretation in _PLAIN_MODES
+        and not (facts.format == "png" and pieces.hides_first_frame(path))
     )
 
 

@@ -84,6 +84,8 @@ def declared_size(file: BinaryIO, picture: Format) -> tuple[int, int] | None:
     file.seek(0)
     head = file.read(HEAD_BYTES)
     try:
+        if head[12:16] == b"CgBI":
+            raise Refused("unsupported_format", format="png (Apple's CgBI)")
         if picture == "png":
             return struct.unpack_from(">II", head, 16)
         if picture == "gif":
@@ -147,7 +149,7 @@ def _jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
             at += 2
         elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack_from(">HH", head, 5)
-            return width, height
+            return (width, height) if height else None
         elif marker in (0xD9, 0xDA):
             return None
         else:

@@ -118,6 +118,8 @@ def _pngs() -> Iterator[tuple[str, Made]]:
     for name, chunks in (("twice", gammas), ("and-broken-profile", [gammas[0], broken])):
         yield f"gamma-{name}.png", (pictures.png_with(plain, *chunks), rgba(_of_light(_UNIT)))
     yield "no-end.png", (plain[:-12], rgba(_RGB))
+    hidden = pictures.encoded(_SCENE.rotate(180), "PNG", save_all=True, default_image=True, append_images=[_SCENE] * 2)
+    yield "hidden-first.png", (hidden, rgba(_RGB))
     yield "wrong-sum.png", (plain[:-16] + b"abcd" + plain[-12:], rgba(_RGB))
     yield "wrong-sum-of-profile.png", (_with_spoilt_profile(plain), rgba(_RGB))
 
@@ -299,21 +301,22 @@ def _bmps() -> Iterator[tuple[str, Made]]:
             skipped = b"\0\2\x04\x02" + bytes([9, 200]) + b"\0\1"
             spot = np.zeros((16, 16))
             spot[13, 4:13] = 200
-            yield "skips-8.bmp", (pictures.bmp_of(8, skipped, compression=1, colours=colours), rgba(spot))
+            lit = b"\xff" * 4 + colours[4:]
+            yield "skips-8.bmp", (pictures.bmp_of(8, skipped, compression=1, colours=lit), rgba(spot))
         if bits == 4:
             runs = b"".join(b"".join(bytes([1, n << 4]) for n in r) + b"\0\0" for r in numbers[::-1]) + b"\0\1"
             yield "runs-4.bmp", (pictures.bmp_of(4, runs, compression=2, colours=colours), grey)
     words = (index.astype("<u2") * 257)[::-1]
     five = rgba(np.dstack([(words[::-1] >> s & 31) * (255 / 31) for s in (10, 5, 0)]))
     yield "16-bits.bmp", (pictures.bmp_of(16, words.tobytes()), five)
-    for name, masks in (("565", (0xF800, 0x7E0, 0x1F)), ("4444", (0xF00, 0xF0, 0xF, 0xF000))):
-        parts = [(words[::-1] & mask) * (255 / mask) for mask in masks]
+    for name, bits_of in (("565", (0xF800, 0x7E0, 0x1F)), ("4444", (0xF00, 0xF0, 0xF, 0xF000))):
+        parts = [(words[::-1] & mask) * (255 / mask) for mask in bits_of]
         shown = rgba(np.dstack(parts))
-        yield f"16-bits-{name}.bmp", (pictures.bmp_of(16, words.tobytes(), compression=3, masks=masks), shown)
+        yield f"16-bits-{name}.bmp", (pictures.bmp_of(16, words.tobytes(), compression=3, masks=bits_of), shown)
     ten = (index.astype("<u4") * 4)[::-1] * (1 << 20 | 1 << 10 | 1)
     shown = rgba(np.dstack([index.astype(float) * 4 * (255 / 1023)] * 3))
-    masks = (0x3FF00000, 0xFFC00, 0x3FF)
-    yield "32-bits-10.bmp", (pictures.bmp_of(32, ten.tobytes(), compression=3, masks=masks), shown)
+    bits_of = (0x3FF00000, 0xFFC00, 0x3FF)
+    yield "32-bits-10.bmp", (pictures.bmp_of(32, ten.tobytes(), compression=3, masks=bits_of), shown)
 
 
 def _moving() -> Iterator[tuple[str, Made]]:
@@ -332,6 +335,10 @@ def _moving() -> Iterator[tuple[str, Made]]:
 
 def _high_efficiency() -> Iterator[tuple[str, Made]]:
     plain = pictures.heic(_SCENE)
+    narrow = pictures.encoded(pictures.scene(mode="L"), "AVIF", quality=98, range="limited")
+    yield "grey-narrow.avif", (narrow, rgba(_GREY))
+    lit = pictures.encoded(pictures.see_through(), "AVIF", quality=98, subsampling="4:4:4", alpha_premultiplied=True)
+    yield "alpha-lit.avif", (lit, np.asarray(pictures.see_through()).astype(float))
     avif = pictures.encoded(_SCENE, "AVIF", quality=98, subsampling="4:4:4")
     yield "plain.heic", (plain, None)
     for orientation, turns in ((3, 2), (6, 3), (8, 1)):  # said twice, as phones do: by the container and in EXIF

@@ -85,6 +85,14 @@ async def test_the_alpha_turns_with_the_picture(image_service: ImageService, tmp
     assert alpha[84:].min() >= 253
 
 
+async def test_a_cut_png_keeps_the_transparency_that_is_there(image_service: ImageService, tmp_path: Path) -> None:
+    data = pictures.encoded(pictures.see_through(300, 200), "PNG")
+    _, shown, _ = await _round(image_service, tmp_path, data[: len(data) * 7 // 10], 1)
+    alpha = np.asarray(shown)[:, :, 3].astype(int)
+    assert (alpha[:80, :140] == 60).all()
+    assert (alpha[:80, 160:] == 255).all()
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 @pytest.mark.parametrize("source", ["PNG", "JPEG", "TIFF", "BMP", "WEBP", "AVIF", "heic"])
 async def test_the_density_of_the_source_is_kept(

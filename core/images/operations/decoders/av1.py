@@ -1,9 +1,17 @@
-"""The colours that an AV1 stream names in its sequence header (AV1 specification, 5.5); some AVIFs say it there."""
+"""What an AVIF says of its samples that libvips does not tell.
+
+Some name their colours in the AV1 stream's sequence header alone (AV1 specification, 5.5).
+"""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Final
+
+_HEAD_BYTES: Final = 1 << 16
+_GREY: Final = 0x10
+_FULL_RANGE: Final = 0x80
 
 _OBU: Final = re.compile(rb"(?:mdat|\x12\x00)\x0a([\x05-\x7f])")
 """A sequence header of one length byte, at the data's beginning or behind a temporal delimiter."""
@@ -31,6 +39,26 @@ def colour_codes(head: bytes, width_px: int, height_px: int) -> tuple[int, int] 
         if size == (width_px, height_px) and codes is not None:
             return codes
     return None
+
+
+def is_premultiplied(path: Path) -> bool:
+    """Whether an AVIF's colours are dimmed by their alpha, which libvips passes over."""
+    head = _head(path)
+    return b"prem" in head[max(0, head.find(b"iref")) :] if b"iref" in head else False
+
+
+def is_limited_grey(path: Path) -> bool:
+    """Whether an AVIF is grey from 16 to 235, which libheif takes for 0 to 255."""
+    head = _head(path)
+    config, colours = head.find(b"av1C"), head.find(b"colrnclx")
+    if config < 0 or colours < 0 or len(head) < max(config + 7, colours + 15):
+        return False
+    return bool(head[config + 6] & _GREY) and not head[colours + 14] & _FULL_RANGE
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_HEAD_BYTES)
 
 
 def _sequence_header(bits: _Bits) -> tuple[tuple[int, int], tuple[int, int] | None]:

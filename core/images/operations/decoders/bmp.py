@@ -17,6 +17,10 @@ from core.images.operations.refusals import Refused, damaged, from_codec
 
 _HEAD_BYTES = 14 + 124
 _RGB, _RLE8, _RLE4, _BITFIELDS, _JPEG, _PNG, _ALPHA_BITFIELDS = 0, 1, 2, 3, 4, 5, 6
+_RLE24: Final = -24
+"""OS/2's own, whose number means another thing elsewhere."""
+
+_OS2_BYTES: Final = 64
 _PLAIN_MASKS: Final = {
     16: (0x7C00, 0x03E0, 0x001F, 0),
     24: (0x00FF0000, 0x0000FF00, 0x000000FF, 0),
@@ -52,7 +56,7 @@ def load(path: Path) -> Any:
                 raise from_codec(error, "bmp") from error
         file.seek(head.profile[0])
         profile = file.read(min(head.profile[1], 1 << 22)) if head.profile[0] else b""
-    if head.bits in (1, 2, 4, 8) and head.compression in (_RGB, _RLE8, _RLE4):
+    if (head.bits in (1, 2, 4, 8) and head.compression in (_RGB, _RLE8, _RLE4)) or head.compression == _RLE24:
         image = _by_palette(path, head)
     elif head.bits in _PLAIN_MASKS and head.compression in (_RGB, _BITFIELDS, _ALPHA_BITFIELDS):
         image = _by_masks(path, head)
@@ -73,15 +77,9 @@ def _rows(path: Path, head: _Header) -> Any:
 
 
 def _by_palette(path: Path, head: _Header) -> Any:
-    at, step, most = head.palette
-    with path.open("rb") as file:
-        file.seek(at)
-        colours = file.read(step * min(most, 1 << head.bits))
-    if len(colours) < step:
-        raise damaged("truncated")
-    table = b"".join(colours[i : i + 3][::-1] for i in range(0, len(colours) - step + 1, step)).ljust(768, b"\0")
-    palette = pyvips.Image.new_from_memory(table, 256, 1, 3, "uchar").copy(interpretation="srgb")
+    table = _colours(path, head)
     if head.compression == _RGB:
+        palette = pyvips.Image.new_from_memory(b"".join(table), 256, 1, 3, "uchar").copy(interpretation="srgb")
         numbers = _rows(path, head)
         if (per_byte := 8 // head.bits) > 1:
             shifts = [8 - head.bits * (i + 1) for i in range(per_byte)]
@@ -89,28 +87,44 @@ def _by_palette(path: Path, head: _Header) -> Any:
             # Whole rows, because libvips 8.18 unfolds a tile that begins between two woven pixels out of step.
             woven = parts[0].bandjoin(parts[1:]).linecache(tile_height=16, access="sequential", threaded=True)
             numbers = woven.bandunfold(factor=per_byte)
-        numbers = numbers.crop(0, 0, head.width, abs(head.height))
+        image = numbers.crop(0, 0, head.width, abs(head.height)).maplut(palette)
     else:
-        numbers = pyvips.Image.new_from_memory(_run_lengths(path, head), head.width, abs(head.height), 1, "uchar")
-    image = numbers.maplut(palette)
+        rows = _run_lengths(path, head, table)
+        image = pyvips.Image.new_from_memory(rows, head.width, abs(head.height), 3, "uchar")
+        image = image.copy(interpretation="srgb")
     return image if head.height < 0 else image.flipver()
 
 
-def _run_lengths(path: Path, head: _Header) -> bytearray:
-    """Pixels by number, bottom row first. What is skipped or cut is colour 0, as browsers show it."""
-    width, height, nibbles = head.width, abs(head.height), head.compression == _RLE4
+def _colours(path: Path, head: _Header) -> list[bytes]:
+    """256 of them, the missing ones black; none are needed where pixels are colours."""
+    if head.bits > 8:
+        return []
+    at, step, most = head.palette
+    with path.open("rb") as file:
+        file.seek(at)
+        colours = file.read(step * min(most, 1 << head.bits))
+    if len(colours) < step:
+        raise damaged("truncated")
+    found = [colours[i : i + 3][::-1] for i in range(0, len(colours) - step + 1, step)]
+    return found + [bytes(3)] * (256 - len(found))
+
+
+def _run_lengths(path: Path, head: _Header, table: list[bytes]) -> bytearray:
+    """Colours, bottom row first. What is skipped or cut is black, as browsers show it."""
+    width, height = head.width, abs(head.height)
     with path.open("rb") as file:
         file.seek(head.offset)
         data = file.read()
-    out = bytearray(width * height)
+    out = bytearray(3 * width * height)
     x = y = at = 0
     while at + 1 < len(data) and y < height:
         count, value = data[at], data[at + 1]
-        at += 2
         if count:
-            run = bytes(((value >> 4), value & 15)) * (count // 2 + 1) if nibbles else bytes((value,)) * count
-            x = _put(out, run[:count], x, y, width)
-        elif value == 0:
+            x = _put(out, _repeated(data, at + 1, count, head, table), x, y, width)
+            at += 1 + max(1, head.bits // 8)
+            continue
+        at += 2
+        if value == 0:
             x, y = 0, y + 1
         elif value == 1:
             break
@@ -118,18 +132,31 @@ def _run_lengths(path: Path, head: _Header) -> bytearray:
             x, y = x + sum(data[at : at + 1]), y + sum(data[at + 1 : at + 2])
             at += 2
         else:
-            size = (value + 1) // 2 if nibbles else value
-            run = data[at : at + size]
-            run = bytes(half for byte in run for half in (byte >> 4, byte & 15)) if nibbles else run
-            x = _put(out, run[:value], x, y, width)
+            size = (value * head.bits + 7) // 8
+            x = _put(out, _listed(data[at : at + size], head, table)[: 3 * value], x, y, width)
             at += size + (size & 1)
     return out
 
 
+def _repeated(data: bytes, at: int, count: int, head: _Header, table: list[bytes]) -> bytes:
+    if head.bits == 4:
+        return ((table[data[at] >> 4] + table[data[at] & 15]) * (count // 2 + 1))[: 3 * count]
+    return (table[data[at]] if head.bits == 8 else data[at : at + 3][::-1]) * count
+
+
+def _listed(run: bytes, head: _Header, table: list[bytes]) -> bytes:
+    if head.bits == 4:
+        return b"".join(table[byte >> 4] + table[byte & 15] for byte in run)
+    if head.bits == 8:
+        return b"".join(table[byte] for byte in run)
+    return b"".join(run[i : i + 3][::-1] for i in range(0, len(run), 3))
+
+
 def _put(out: bytearray, run: bytes, x: int, y: int, width: int) -> int:
-    shown = run[: max(0, width - x)]
-    out[y * width + x : y * width + x + len(shown)] = shown
-    return x + len(run)
+    shown = run[: 3 * max(0, width - x)]
+    start = 3 * (y * width + x)
+    out[start : start + len(shown)] = shown
+    return x + len(run) // 3
 
 
 def _by_masks(path: Path, head: _Header) -> Any:
@@ -166,7 +193,11 @@ def _parse(head: bytes) -> _Header:
             compression = _RGB
         else:
             width, height, _planes, bits, compression = struct.unpack_from("<iiHHI", head, 18)
+            compression = compression if size >= 20 else _RGB
+            compression = _RLE24 if (size, bits, compression) == (_OS2_BYTES, 24, _JPEG) else compression
         masks = _PLAIN_MASKS.get(bits, (0, 0, 0, 0))
+        if bits == 32 and compression == _RGB and size >= 108:  # browsers honour its mask, and no other
+            masks = (*masks[:3], struct.unpack_from("<I", head, 66)[0])
         if compression in (_BITFIELDS, _ALPHA_BITFIELDS):
             red, green, blue = struct.unpack_from("<III", head, 54)
             has_alpha = size >= 56 or compression == _ALPHA_BITFIELDS

@@ -24,14 +24,15 @@ _MODES = {
 _decoded: dict[tuple[str, int, int], Any] = {}
 
 
-def load_by_pillow(path: Path, name: str, *, cut: bool = False) -> Any:
-    """The first frame. `name` is said where it cannot be read; `cut` takes a file that ends early. Raises Refused."""
+def load_by_pillow(path: Path, name: str, *, cut: bool = False, frame: int = 0) -> Any:
+    """One frame. `name` is said where it cannot be read; `cut` takes a file that ends early. Raises Refused."""
     from PIL import Image, ImageFile
 
     Image.MAX_IMAGE_PIXELS = None
     ImageFile.LOAD_TRUNCATED_IMAGES = cut
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(path) as file:
+            file.seek(frame)
             picture = _plain(file)
             data, size, mode = picture.tobytes(), picture.size, picture.mode
             profile = file.info.get("icc_profile")
@@ -102,6 +103,8 @@ def _decode_heic(path: Path) -> Any:
         step = bands * (2 if wide else 1)
         rows = pyvips.Image.new_from_memory(bytes(file.data), file.stride // step, file.size[1], bands, _sample(wide))
         image = rows.crop(0, 0, *file.size).copy(interpretation=_space(wide, bands))
+        if file.mode.startswith("RGBa"):
+            image = image.unpremultiply().rint().cast(image.format)
         image = _with(image, {"icc-profile-data": file.info.get("icc_profile"), "exif-data": file.info.get("exif")})
         image.remove("orientation")  # the container's own turn is made by now; EXIF repeats it
         return image

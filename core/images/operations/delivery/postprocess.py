@@ -19,6 +19,7 @@ from core.images.operations.colour_management.samples import Rendering, renderin
 from core.images.operations.decoders.pillow import forget, heic_exif
 from core.images.operations.prepare import JPEG_QUALITY, save_jpeg, save_png, sha256_of
 from core.images.operations.refusals import Refused, from_codec
+from core.images.operations.repair import mend
 from core.images.operations.transparency import put_back
 
 _MM_PER_INCH = 25.4
@@ -74,14 +75,27 @@ def _rewrite(
     image = to_srgb(opening.upright(path, facts.format), rendering)
     if size_px is not None:
         image = reduced(image, *size_px)
-    if alpha_of is not None:
-        image = put_back(image, *alpha_of)
-    fresh = path.with_name(f"{path.name}.processed")
-    if facts.format == "jpeg" and alpha_of is None:
-        save_jpeg(image, fresh, JPEG_QUALITY)
-    else:
-        save_png(image, fresh)
-    os.replace(fresh, path)
+    fresh, mended = (path.with_name(f"{path.name}.{name}") for name in ("processed", "mended"))
+    try:
+        if alpha_of is not None:
+            image = _with_alpha(image, alpha_of[0], alpha_of[1], mended)
+        if facts.format == "jpeg" and alpha_of is None:
+            save_jpeg(image, fresh, JPEG_QUALITY)
+        else:
+            save_png(image, fresh)
+        os.replace(fresh, path)
+    finally:
+        mended.unlink(missing_ok=True)
+
+
+def _with_alpha(image: Any, source: Path, kind: Format, mended: Path) -> Any:
+    """The alpha of a damaged source is that of what the model was sent."""
+    try:
+        return put_back(image, source, kind)
+    except pyvips.Error:
+        if mend(source, kind, mended) is None:
+            raise
+        return put_back(image, mended, "png")
 
 
 def reduced(image: Any, width_px: int, height_px: int) -> Any:
