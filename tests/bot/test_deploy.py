@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -14,6 +15,8 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from bot.settings import Settings
+from core.images.service import Bounds, ImageService
+from core.images.weight import HEAVY_BYTES
 
 ROOT = Path(__file__).parents[2]
 UNIT = (ROOT / "deploy" / "upscale-bot.service").read_text()
@@ -36,6 +39,22 @@ def test_the_unit_gives_the_process_few_rights(line: str) -> None:
 def test_the_unit_bounds_memory_and_processes() -> None:
     assert re.search(r"(?m)^MemoryMax=\d+[MG]$", UNIT)
     assert re.search(r"(?m)^TasksMax=\d+$", UNIT)
+
+
+def test_the_workers_and_the_bot_fit_into_every_limit_of_memory() -> None:
+    """One heavy picture at its bound, the other workers at a light share, the bot, and a chart."""
+    workers = inspect.signature(ImageService).parameters["workers"].default
+    light_bytes, bot_bytes, chart_bytes = HEAVY_BYTES + 100_000_000, 400_000_000, 200_000_000
+    need_bytes = Bounds().address_space_bytes + (workers - 1) * light_bytes + bot_bytes + chart_bytes
+    compose = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"]["bot"]
+    kubernetes = (ROOT / "deploy" / "kubernetes.yaml").read_text()
+    limits = (
+        re.findall(r"(?m)^MemoryMax=(\d+)G$", UNIT)
+        + re.findall(r"^(\d+)g$", compose["deploy"]["resources"]["limits"]["memory"])
+        + re.findall(r"limits: \{ memory: (\d+)Gi \}", kubernetes)
+    )
+    assert len(limits) == 3
+    assert need_bytes <= min(map(int, limits)) << 30
 
 
 def test_systemd_itself_finds_little_exposure_where_it_is_installed() -> None:

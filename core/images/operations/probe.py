@@ -15,6 +15,9 @@ from core.images.operations.refusals import Refused, damaged
 
 HEAD_BYTES = 512
 _MAX_STRAY_BYTES = 1 << 16
+_MAX_STEPS = 80_000
+"""Of a walk through a head, which the bot itself takes too: above the stray bytes and segments that are allowed."""
+
 
 _OTHER_PICTURES: tuple[tuple[bytes, str], ...] = (
     (b"\xff\x0a", "jxl"),
@@ -132,11 +135,12 @@ def _webp_size(head: bytes) -> tuple[int, int] | None:
 def _jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
     """Walks the marker segments to the frame header; None where it finds none, for the decoder to judge.
 
-    Stray bytes between segments are passed over, as every decoder does. Bounded by the file, as each step moves
-    forward, and by the bytes that may be passed over.
+    Stray bytes between segments are passed over, as every decoder does.
     """
     at, stray_bytes = 2, 0
-    while stray_bytes <= _MAX_STRAY_BYTES:
+    for _ in range(_MAX_STEPS):
+        if stray_bytes > _MAX_STRAY_BYTES:
+            break
         file.seek(at)
         head = file.read(9)
         if len(head) < 9:
@@ -158,26 +162,24 @@ def _jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
 
 
 def first_gif_frame(file: BinaryIO) -> tuple[int, int, int, int]:
-    """Left, top, width and height of the first frame; nothing where there is none. Bounded by the file."""
+    """Left, top, width and height of the first frame; nothing where there is none near."""
     file.seek(0)
     flags = file.read(13)[10]
     at = 13 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)
-    while True:
+    in_block = False
+    for _ in range(_MAX_STEPS):
         file.seek(at)
         head = file.read(10)
-        if len(head) == 10 and head[0] == 0x2C:
+        if in_block:
+            size = head[0] if head else 0
+            in_block, at = size > 0, at + 1 + size
+        elif len(head) == 10 and head[0] == 0x2C:
             return struct.unpack_from("<HHHH", head, 1)
-        if len(head) < 3 or head[0] != 0x21:
-            return 0, 0, 0, 0
-        at += 2
-        while size := _byte_at(file, at):
-            at += 1 + size
-        at += 1
-
-
-def _byte_at(file: BinaryIO, at: int) -> int:
-    file.seek(at)
-    return (file.read(1) or b"\0")[0]
+        elif len(head) < 3 or head[0] != 0x21:
+            break
+        else:
+            in_block, at = True, at + 2
+    return 0, 0, 0, 0
 
 
 def largest_item(file: BinaryIO) -> tuple[int, int] | None:

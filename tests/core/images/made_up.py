@@ -14,7 +14,7 @@ import tifffile
 from PIL import Image
 
 from core.images.operations.colour_management import profiles
-from tests.core.images import pictures
+from tests.core.images import pictures, xyb
 
 _BEZIER = ((1.0, 1.65, 1_000 / 203), (0.5, 0.825, 1.0))
 _BT2020_TO_SRGB = ((1.6605, -0.5876, -0.0728), (-0.1246, 1.1329, -0.0083), (-0.0182, -0.1006, 1.1187))
@@ -85,6 +85,7 @@ def _jpegs() -> Iterator[tuple[str, Made]]:
     yield "no-end.jpg", (data[:-2], whole)
     yield "more-behind.jpg", (data + b"garbage" * 50, whole)
     yield "two-pictures.jpg", (data + data, whole)
+    yield "xyb.jpg", (xyb.jpeg(_SCENE), rgba(_RGB))
     grey = pictures.encoded(pictures.scene(mode="L"), "JPEG", icc_profile=pictures.colour_profile("p3"))
     yield "grey-by-rgb-profile.jpg", (grey, None)
 

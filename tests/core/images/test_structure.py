@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from core.domain.media_types import Format
 from core.images.facts import ImageLimits
 from core.images.operations.load import kind_of
+from core.images.operations.probe import declared_size
 from core.images.operations.refusals import Refused
 from core.images.operations.structure import MAX_FRAMES, MAX_JPEG_SEGMENTS, MAX_TIFF_DIRECTORIES, check_parts
 from tests.core.images import pictures
@@ -111,3 +113,29 @@ def test_what_cameras_and_programs_write_passes_and_what_is_broken_is_left_to_th
     path = tmp_path / "picture"
     path.write_bytes(data)
     check_parts(path, kind)
+
+
+class CountedReads(io.BytesIO):
+    """How often it was read."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.reads += 1
+        return super().read(size)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("jpeg", jpeg_of_segments(200_000)),
+        ("jpeg", jpeg_of_fill(200_000)),
+        ("gif", b"GIF89a" + bytes(7) + b"\x21\xfe" + b"\1x" * 200_000 + b"\0\x3b"),
+        ("gif", b"GIF89a" + bytes(7) + b"\x21\xfe\0" * 200_000),
+    ],
+)
+def test_a_head_of_very_many_parts_is_not_walked_to_its_end(kind: Format, data: bytes) -> None:
+    """The bot itself reads heads too, to share memory out."""
+    file = CountedReads(data)
+    declared_size(file, kind)
+    assert file.reads <= 100_000
