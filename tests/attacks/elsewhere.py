@@ -1,0 +1,103 @@
+"""An attacker's web server at an address that passes for public: in a network namespace it is this machine's own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import struct
+import zlib
+from collections import Counter
+
+from aiohttp import web
+
+from tests.bot.process_kit import picture
+
+ADDRESSES = tuple(f"93.184.216.{last}" for last in range(34, 42))
+"""The attacker has several; one client address has a share of everything."""
+_JUNK_BYTES = 300_000
+
+
+class Elsewhere:
+    """`/slow/N` drips, `/junk/N`, `/page/N`, `/bomb/N` are no usable image, `/huge/N` never ends, `/hop` redirects."""
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._address = (host, port)
+        self.asked: Counter[str] = Counter()
+        self.reached_inside = 0
+        self.base_url = ""
+        self._junk = os.urandom(_JUNK_BYTES)
+        head = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+        chunk = b"IHDR" + head
+        bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        self._bodies = {"junk": self._junk, "bomb": bomb + self._junk, "page": b"<html>" + self._junk}
+        self._picture = picture(640, 480, 7)
+        self._runner: web.AppRunner | None = None
+        self._inner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Elsewhere:
+        app = web.Application()
+        handlers = {"slow": self._slow, "huge": self._huge, **dict.fromkeys(self._bodies, self._bad)}
+        for name, handler in handlers.items():
+            app.router.add_get(f"/{name}/{{number}}", handler)
+        app.router.add_get("/hop", self._hop)
+        app.router.add_get("/picture/{number}", self._good)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, *self._address)
+        await site.start()
+        if self._address[1] == 80:
+            await self._serve_inside()
+        host, port = self._runner.addresses[0][:2]
+        self.base_url = f"http://{host}" if port == 80 else f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for runner in filter(None, (self._runner, self._inner)):
+            await runner.cleanup()
+
+    async def _serve_inside(self) -> None:
+        """Count whatever reaches this machine's own address."""
+        app = web.Application()
+        app.router.add_route("*", "/{rest:.*}", self._inside)
+        self._inner = web.AppRunner(app, access_log=None)
+        await self._inner.setup()
+        await web.TCPSite(self._inner, "127.0.0.1", 80).start()
+
+    async def _inside(self, _: web.Request) -> web.StreamResponse:
+        self.reached_inside += 1
+        return web.Response(body=self._picture, content_type="image/png")
+
+    async def _slow(self, request: web.Request) -> web.StreamResponse:
+        self.asked["slow"] += 1
+        answer = web.StreamResponse(headers={"Content-Type": "image/png"})
+        await answer.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            for byte in self._picture[:600]:
+                await answer.write(bytes([byte]))
+                await asyncio.sleep(0.2)
+        return answer
+
+    async def _bad(self, request: web.Request) -> web.StreamResponse:
+        kind = request.path.split("/")[1]
+        self.asked[kind] += 1
+        return web.Response(body=self._bodies[kind] + request.match_info["number"].encode(), content_type="image/png")
+
+    async def _huge(self, request: web.Request) -> web.StreamResponse:
+        self.asked["huge"] += 1
+        answer = web.StreamResponse(headers={"Content-Type": "image/png"})
+        await answer.prepare(request)
+        await answer.write(self._picture)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await answer.write(self._junk)
+        return answer
+
+    async def _hop(self, request: web.Request) -> web.StreamResponse:
+        self.asked["hop"] += 1
+        to = "".join(char for char in request.query["to"] if char.isprintable())
+        return web.Response(status=302, headers={"Location": to})
+
+    async def _good(self, request: web.Request) -> web.StreamResponse:
+        self.asked["picture"] += 1
+        return web.Response(body=self._picture, content_type="image/png")

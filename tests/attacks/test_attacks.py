@@ -1,0 +1,22 @@
+"""Every attack of strangers in small, against a running process: no row, no traceback, and the door still answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from tests.attacks.elsewhere import Elsewhere
+from tests.attacks.scene import Sampler, scene_in, watch
+from tests.attacks.strangers import ATTACKS
+
+
+async def test_nothing_that_strangers_send_leaves_a_row_or_a_traceback_or_closes_the_door(tmp_path: Path) -> None:
+    async with scene_in(tmp_path, Elsewhere(), ("127.0.0.1",)) as scene:
+        sampler = await Sampler.of(scene.bot.port)
+        for attack in ATTACKS:
+            if attack.short:
+                seen = await watch(scene, sampler, attack, attack.short)
+                lost = (seen.new_rows, seen.new_tracebacks, seen.health["failed"])
+                assert lost == (Counter(), 0, 0), (attack.said, seen.happened)
+        await sampler.close()
+        assert (await scene.post("/api/estimate", json={"width": 64, "height": 64}))[0] == 200
