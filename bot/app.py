@@ -221,15 +221,15 @@ class App:
         if not self.serve:
             return
         self._own(watch(self.roster, self.maintenance.take_over if self.takes_over else None), "roster")
-        of_jobs = self.maintenance.maintenance_tasks if self.runs_jobs else ()
-        self._own(repeat_all((*self.own_tasks, *of_jobs)), "maintenance")
-        log.info("started", process=self.name, version=VERSION)
+        tasks = (*self.own_tasks, *(self.maintenance.maintenance_tasks if self.runs_jobs else ()))
+        self._own(repeat_all(tasks), "maintenance")
         await self.http.start()
         for adapter in self.adapters.values():
             serve = adapter.serve
             if not self.takes_requests and isinstance(adapter, RepliesOnly):
                 serve = adapter.serve_replies
-            self._own(supervise(adapter.name, serve, self.stopping, self._refuse, self.on_ready), adapter.name)
+            told = (self._refuse, lambda name: self.on_ready(name))
+            self._own(supervise(adapter.name, serve, self.stopping, *told), adapter.name)
 
     def _own(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self._tasks.append(asyncio.create_task(work, name=name))

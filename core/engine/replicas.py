@@ -6,10 +6,13 @@ import time
 from collections import Counter
 from typing import Literal, TypeAlias
 
+import structlog
 from sqlalchemy import delete, insert, select, update
 
 from core.storage.database import Database
 from core.storage.tables import replicas
+
+log = structlog.get_logger(__name__)
 
 _ALL = select(replicas.c.name, replicas.c.token)
 _ROLES = select(replicas.c.role).where(replicas.c.token != "")
@@ -33,6 +36,7 @@ class Replicas:
             await connection.execute(
                 insert(replicas).values(name=name, token=token, role=self._role, since=time.time())
             )
+        log.info("signed_in", process=name)
 
     async def revoke(self, name: str) -> bool:
         """From now on this process can claim nothing; the name stays until `strike`. Whether it had not left itself."""

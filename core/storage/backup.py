@@ -20,14 +20,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Boolean, Connection, MetaData, Table, delete, func, insert, inspect, select, text, update
 
 from core.domain.errors import Restored
 from core.domain.job import JobState, Receipt, ReplyAddress
+from core.ports.clock import SystemClock
 from core.storage.codec import from_row, to_row
 from core.storage.database import Database
 from core.storage.encryption import KeyChanged, Vault
+from core.storage.jobs import SqlJobStore
+from core.storage.ledger.sql import LedgerSettings, SqlLedger
 from core.storage.migrate import known_revisions, upgrade_to
 from core.storage.tables import app_state, jobs, metadata, obligations, replicas
 from core.storage.tables_ledger import meta
@@ -160,7 +164,26 @@ async def restore(database: Database, file: Path, vault: Vault, *, at: float) ->
     """
     contents = read_contents(file)
     async with database.write() as connection:
-        return await connection.run_sync(_restore, file, contents.revision, vault, at)
+        unfinished = await connection.run_sync(_restore, file, contents.revision, vault, at)
+    await _give_holds_back(database, vault)
+    return unfinished
+
+
+async def _give_holds_back(database: Database, vault: Vault) -> None:
+    """What was held for jobs that end here is theirs again at once."""
+    clock = SystemClock()
+    store = SqlJobStore(database, vault, clock)
+    settings = LedgerSettings((), ZoneInfo("UTC"))
+    ledger = SqlLedger(database, clock, settings)
+
+    async def goes_on(job_id: str) -> bool:
+        job = await store.get(job_id)
+        return job is not None and not job.state.terminal
+
+    try:
+        await ledger.sweep(goes_on, older_than_s=-settings.hold_ttl_s)
+    finally:
+        await ledger.close()
 
 
 def _restore(connection: Connection, file: Path, revision: str, vault: Vault, at: float) -> int:

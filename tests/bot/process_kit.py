@@ -120,7 +120,7 @@ class Bot:
     @property
     def name(self) -> str:
         """What the process calls itself; changes with every start."""
-        return next(str(event["process"]) for event in reversed(self.events) if event.get("event") == "started")
+        return next(str(event["process"]) for event in reversed(self.events) if event.get("event") == "signed_in")
 
     async def command(self, *arguments: str) -> tuple[int, str]:
         """Run `python -m bot …` as the operator of this bot would; the exit code and everything it said."""

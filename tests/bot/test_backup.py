@@ -8,10 +8,24 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from core.storage import tables_ledger
+from core.storage.database import Database
 from tests.bot.process_kit import Bot, accepted, check_receipts, client_of, until
 from tests.bot.test_kill import HELD_S, env_of
 from tests.emulators.fal import FalEmulator, Slow
+
+
+async def open_holds(url: str) -> list[str]:
+    """The jobs for which money is held."""
+    holds = tables_ledger.holds.c
+    database = Database.connect(url)
+    try:
+        async with database.read() as connection:
+            return list(await connection.scalars(select(holds.key).where(holds.state.in_(("waiting", "running")))))
+    finally:
+        await database.close()
 
 
 async def test_after_a_restore_nothing_is_paid_again_and_what_fal_made_is_in_the_history(
@@ -46,6 +60,7 @@ async def test_after_a_restore_nothing_is_paid_again_and_what_fal_made_is_in_the
                 code, said = await bot.command("restore", str(file), "--yes")
                 assert code == 0, said
                 assert "2 of the jobs were under way" in said
+                assert await open_holds(any_database_url) == [client.job_id(2)], "what ended here holds nothing"
 
                 await bot.start()
                 one, two, three = await client.finished([1, 2, 3], within_s=90)
