@@ -68,7 +68,8 @@ def say(notice: Notice, prefix: str = "") -> None:
         text.append(f" Opens again {moment(notice.opens_at)}.")
     for offer in notice.offers:
         if not offer.place:
-            text.append(f" Would work: factor={offer.factor:g}.")
+            typed = f"model={offer.model}" if offer.model else f"factor={offer.factor:g}"
+            text.append(f" Would work: {typed}.")
     if notice.reference:
         text.append(f" (reference {notice.reference})", style="dim")
     err.print(text)
