@@ -47,4 +47,3 @@ class Cancelled(_Event):
 
 
 JobEvent: TypeAlias = PriceAsked | Progressed | Finished | Failed | Cancelled
-TerminalEvent: TypeAlias = Finished | Failed | Cancelled

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 from decimal import ROUND_HALF_UP, Decimal
@@ -10,7 +9,6 @@ from decimal import ROUND_HALF_UP, Decimal
 from babel.numbers import format_currency
 
 from core.domain.job import Quote
-from core.domain.limits import LimitStatus
 
 NANOUSD_PER_USD = 1_000_000_000
 PIXELS_PER_MEGAPIXEL = 1_000_000
@@ -84,11 +82,6 @@ def quote(
         unit_price_nanousd=unit_price_nanousd,
         estimate_nanousd=ceiling * unit_price_nanousd,
     )
-
-
-def with_consent(quote: Quote, left: tuple[LimitStatus, ...], *, needs_confirmation: bool) -> Quote:
-    """The quote with what is left, and whether its price has to be agreed to."""
-    return dataclasses.replace(quote, left=left, needs_confirmation=needs_confirmation)
 
 
 def bounded_number(text: str) -> Decimal | None:

@@ -13,7 +13,7 @@ import structlog
 
 from core.accounts.service import Accounts
 from core.budgets.service import Budgets
-from core.domain import authorization, money
+from core.domain import authorization
 from core.domain.errors import Draining, NoImage, QuoteExpired, ResultExpired, TooLate, UnsafeNotAllowed, UpscaleError
 from core.domain.events import JobEvent
 from core.domain.job import Job, JobState, Quote, ReplyAddress, Requester, Source, UpscaleRequest, job_id_for
@@ -165,7 +165,7 @@ class JobService:
         quote = await estimated(self._tools, parameters, width_px, height_px)
         left = await self._tools.ledger.statuses(actor, parameters.model)
         needs = quote.estimate_nanousd > self.confirm_above_nanousd
-        return money.with_consent(quote, left, needs_confirmation=needs)
+        return dataclasses.replace(quote, left=left, needs_confirmation=needs)
 
     async def confirm(self, job_id: str, actor: Requester) -> Job:
         """The requester agrees to the price. A second press changes nothing."""

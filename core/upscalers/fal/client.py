@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Literal
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import structlog
 
 from core.domain.errors import ProviderError, ProviderHalted, RequestLost
 from core.domain.models import MODELS, ModelSpec
-from core.ports import BillingEvent, Clock, Found, Metrics, ModelInputs, ModelResult, RemoteStatus
+from core.ports import Clock, Found, Metrics, ModelResult, RemoteStatus
 from core.upscalers.fal.circuit_breaker import CircuitBreaker
 from core.upscalers.fal.config import FalConfig
 from core.upscalers.fal.download import Downloader
@@ -46,12 +44,16 @@ class FalUpscaler:
         self._on_halt = on_halt
         self._breaker = CircuitBreaker(clock, config.probe_s, self._halted)
         self._transport = Transport(config, clock, metrics)
-        self._uploader = Uploader(self._transport, self._breaker)
-        self._submitter = Submitter(self._transport, self._breaker)
         self._watcher = Watcher(self._transport)
         self._results = Results(self._transport)
-        self._downloader = Downloader(self._transport)
         self._platform = PlatformApi(self._transport)
+        self.stage = Uploader(self._transport, self._breaker).stage
+        self.submit = Submitter(self._transport, self._breaker).submit
+        self.fetch = Downloader(self._transport).fetch
+        self.billing_events = self._platform.billing_events
+        self.billing_window = self._platform.billing_window
+        self.credit = self._platform.credit
+        self.check_key = self._platform.check_key
         self._webhooks = WebhookVerifier(self._transport)
         self._probe: asyncio.Task[None] | None = None
 
@@ -98,59 +100,23 @@ class FalUpscaler:
 
     # -- a job -----------------------------------------------------------------------------------------------
 
-    async def stage(self, path: Path, mime: str, *, job_id: str) -> str:
-        """See `core.ports.Upscaler`."""
-        return await self._uploader.stage(path, mime, job_id=job_id)
-
-    async def submit(self, inputs: ModelInputs, *, job_id: str, on_sending: Callable[[], Awaitable[None]]) -> str:
-        """See `core.ports.Upscaler`."""
-        return await self._submitter.submit(inputs, job_id=job_id, on_sending=on_sending)
-
     async def find(self, staged_url: str, *, since: float, model: ModelSpec = _FIRST) -> Found:
-        """See `core.ports.Upscaler`."""
         return await self._platform.find(staged_url, since=since, endpoint=model.endpoint)
 
     def watch(self, request_id: str, model: ModelSpec = _FIRST) -> AsyncIterator[RemoteStatus]:
-        """See `core.ports.Upscaler`."""
         return self._watcher.watch(_known(request_id), model.app)
 
     async def result(self, request_id: str, model: ModelSpec = _FIRST) -> ModelResult:
-        """See `core.ports.Upscaler`."""
         return await self._results.result(_known(request_id), model.app)
 
     async def cancel(self, request_id: str, model: ModelSpec = _FIRST) -> CancelAnswer:
-        """See `core.ports.Upscaler`."""
         return await self._results.cancel(_known(request_id), model.app)
 
-    async def fetch(self, url: str, dest: Path, *, max_bytes: int) -> None:
-        """See `core.ports.Upscaler`."""
-        await self._downloader.fetch(url, dest, max_bytes=max_bytes)
-
-    # -- around it -------------------------------------------------------------------------------------------
-
     async def unit_price(self, model: ModelSpec = _FIRST) -> int | None:
-        """See `core.ports.Upscaler`."""
         return await self._platform.unit_price(model.endpoint)
 
-    async def billing_events(self, request_ids: Sequence[str]) -> Sequence[BillingEvent]:
-        """See `core.ports.Upscaler`."""
-        return await self._platform.billing_events(request_ids)
-
-    async def billing_window(self, start: float, end: float) -> Sequence[BillingEvent]:
-        """Everything fal billed for our endpoints between two unix times; empty without an admin key."""
-        return await self._platform.billing_window(start, end)
-
     async def erase(self, request_id: str) -> None:
-        """See `core.ports.Upscaler`."""
         await self._platform.erase(_known(request_id))
-
-    async def credit(self) -> int | None:
-        """Nano-dollars left on the account; None without an admin key."""
-        return await self._platform.credit()
-
-    async def check_key(self) -> Literal["ok", "refused", "unreachable"]:
-        """Whether fal takes our key; costs nothing."""
-        return await self._platform.check_key()
 
     async def receive_webhook(
         self, headers: Mapping[str, str], body: bytes, *, job_id: str, token: str | None = None

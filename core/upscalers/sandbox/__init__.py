@@ -6,6 +6,7 @@ under the same ids. It never touches the network.
 
 from __future__ import annotations
 
-from core.upscalers.sandbox.client import SandboxConfig, SandboxUpscaler
+from core.upscalers.sandbox.client import SandboxUpscaler
+from core.upscalers.sandbox.model import SandboxConfig
 
 __all__ = ["SandboxConfig", "SandboxUpscaler"]

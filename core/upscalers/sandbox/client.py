@@ -6,21 +6,21 @@ import asyncio
 import contextlib
 import dataclasses
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+import shutil
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 
 from core.domain.errors import ModelFailed, ProviderUnavailable, RequestLost, ResultExpired, from_json, to_json
 from core.domain.media_types import suffix_for
-from core.domain.models import DEFAULT_MODEL, MODELS, Models, ModelSpec
+from core.domain.models import DEFAULT_MODEL, MODELS, ModelSpec
 from core.domain.parameters.spec import Parameters
 from core.ports import BillingEvent, Clock, Found, ModelInputs, ModelResult, RemoteCompleted, RemoteStatus
 from core.ports.upscaler import is_staged
-from core.upscalers.sandbox.model import Caption, Enlarger, Pace, caption_for
+from core.upscalers.sandbox.model import Enlarger, SandboxConfig
 from core.upscalers.sandbox.queue import CANCELLED, Queue
 from core.upscalers.sandbox.records import Record, RequestStore
 
@@ -29,19 +29,6 @@ log = structlog.get_logger(__name__)
 _FIRST = MODELS.default
 SWEEP_EVERY_S = 3600.0
 WATCH_ROUND_S = 60.0
-
-
-@dataclass(frozen=True)
-class SandboxConfig:
-    """Where it keeps its files, how many requests it works on at once, how long they take, how long results live."""
-
-    folder: Path
-    slots: int = 2
-    pace: Pace = dataclasses.field(default_factory=Pace)
-    result_ttl_s: float = 7 * 86_400.0
-    unit_price_nanousd: int = 100_000_000
-    caption: Caption = caption_for
-    models: Models = MODELS
 
 
 class SandboxUpscaler:
@@ -55,7 +42,7 @@ class SandboxUpscaler:
         self._config = config
         self._clock = clock
         self._store = RequestStore(config.folder)
-        self._queue = Queue(self._store, enlarger, clock, config.pace, config.slots, config.caption, config.models)
+        self._queue = Queue(self._store, enlarger, clock, config)
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -162,22 +149,21 @@ class SandboxUpscaler:
                 raise ModelFailed(kind="result_file_too_large")
             part = dest.with_name(dest.name + ".part")
             # A copy, not a link: what is cleaned or changed at `dest` later must not change the stored result.
-            await asyncio.to_thread(self._store.duplicate, path, part)
+            await asyncio.to_thread(shutil.copyfile, path, part)
             await asyncio.to_thread(part.replace, dest)
         except FileNotFoundError as error:
             raise ResultExpired from error
 
-    async def unit_price(self, model: ModelSpec = _FIRST) -> int | None:
+    async def unit_price(self, model: ModelSpec = _FIRST) -> int:
         return self._config.unit_price_nanousd if model.id == DEFAULT_MODEL else model.unit_price_nanousd
 
     async def billing_events(self, request_ids: Sequence[str]) -> Sequence[BillingEvent]:
         loaded = [await self._load(request_id) for request_id in request_ids]
-        return [self._bill(r) for r in loaded if r is not None and r.outputs is not None]
+        return [await self._bill(r, r.outputs) for r in loaded if r is not None and r.outputs is not None]
 
-    def _bill(self, record: Record) -> BillingEvent:
-        units = int((record.outputs or {}).get("billable_units", 0))
-        model = self._config.models.of(Parameters(model=record.model))
-        price = self._config.unit_price_nanousd if model.id == DEFAULT_MODEL else model.unit_price_nanousd
+    async def _bill(self, record: Record, outputs: Mapping[str, Any]) -> BillingEvent:
+        units = int(outputs["billable_units"])
+        price = await self.unit_price(self._config.models.of(Parameters(model=record.model)))
         return BillingEvent(record.request_id, record.finished_at or 0.0, Decimal(units), units * price)
 
     async def erase(self, request_id: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -21,7 +21,7 @@ from core.domain.errors import (
     TooManyPixels,
     UnsupportedFormat,
 )
-from core.domain.models import ModelSpec
+from core.domain.models import MODELS, Models, ModelSpec
 from core.domain.parameters.spec import SPECS
 
 PIXELS_PER_MEGAPIXEL = 1_000_000
@@ -83,6 +83,27 @@ class Pace:
         return min(self.limit_s, self.base_s + self.per_megapixel_s * megapixels)
 
 
+def caption_for(source: Sized, factor: float, _made: Written) -> str:
+    """An honest description, which is also the picture's alternative text."""
+    return (
+        f"An image of {source.width_px}×{source.height_px} pixels, enlarged {factor:g}× by Lanczos resampling in "
+        "sandbox mode. No AI model looked at this image."
+    )
+
+
+@dataclass(frozen=True)
+class SandboxConfig:
+    """Where it keeps its files, how many requests it works on at once, how long they take, how long results live."""
+
+    folder: Path
+    slots: int = 2
+    pace: Pace = field(default_factory=Pace)
+    result_ttl_s: float = 7 * 86_400.0
+    unit_price_nanousd: int = 100_000_000
+    caption: Caption = caption_for
+    models: Models = MODELS
+
+
 def refusal_of(model: ModelSpec, inputs: Mapping[str, Any]) -> InvalidForModel | None:
     """The first input outside the model's schema, as fal would report it; never billed."""
     for spec in model.inputs.values():
@@ -117,14 +138,6 @@ def failure_of(error: Exception) -> ModelError:
             return ImageRejected(reason="download", billed=False)
         case _:
             return ModelFailed(kind="internal_server_error", retryable=True, billed=False)
-
-
-def caption_for(source: Sized, factor: float, _made: Written) -> str:
-    """An honest description, which is also the picture's alternative text."""
-    return (
-        f"An image of {source.width_px}×{source.height_px} pixels, enlarged {factor:g}× by Lanczos resampling in "
-        "sandbox mode. No AI model looked at this image."
-    )
 
 
 def units_for(made: Sized) -> int:

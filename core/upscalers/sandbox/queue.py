@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 import structlog
 
 from core.domain.errors import Draining, ModelFailed, to_json
-from core.domain.models import Models
 from core.domain.parameters.spec import Parameters
 from core.ports import Clock, RemoteCompleted, RemoteQueued, RemoteRunning, RemoteStatus
-from core.upscalers.sandbox.model import Caption, Enlarger, Pace, failure_of, refusal_of, units_for
+from core.upscalers.sandbox.model import Enlarger, SandboxConfig, failure_of, refusal_of, units_for
 from core.upscalers.sandbox.records import Record, RequestStore
 
 log = structlog.get_logger(__name__)
@@ -53,18 +52,12 @@ class Queue:
         store: RequestStore,
         enlarger: Enlarger,
         clock: Clock,
-        pace: Pace,
-        slots: int,
-        caption: Caption,
-        models: Models,
+        config: SandboxConfig,
     ) -> None:
-        self._models = models
+        self._config = config
         self._store = store
         self._enlarger = enlarger
         self._clock = clock
-        self._pace = pace
-        self._slots = slots
-        self._caption = caption
         self._live: dict[str, Live] = {}
         self._line: dict[str, Live] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -79,7 +72,7 @@ class Queue:
             return known
         live = Live(request_id, RemoteQueued(len(self._line)))
         self._live[request_id] = self._line[request_id] = live
-        if len(self._tasks) < self._slots:
+        if len(self._tasks) < self._config.slots:
             self._start_next()
         return live
 
@@ -99,7 +92,7 @@ class Queue:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _start_next(self) -> None:
-        while self._line and len(self._tasks) < self._slots:
+        while self._line and len(self._tasks) < self._config.slots:
             request_id = next(iter(self._line))
             live = self._line.pop(request_id)
             task = asyncio.create_task(self._run(live), name=f"sandbox-{request_id}")
@@ -160,7 +153,7 @@ class Queue:
         return dataclasses.replace(ended, finished_at=self._clock.now())
 
     async def _make(self, record: Record, live: Live) -> Record:
-        model = self._models.of(Parameters(model=record.model))
+        model = self._config.models.of(Parameters(model=record.model))
         if (refusal := refusal_of(model, record.inputs)) is not None:
             return dataclasses.replace(record, error=to_json(refusal))
         source = self._store.file_at(str(record.inputs["image_url"]))
@@ -172,12 +165,12 @@ class Queue:
         address, out = self._store.new_file(record.request_id, "out")
         enlarging = asyncio.create_task(self._enlarger.enlarge(source, out, factor))
         ticking = asyncio.create_task(
-            self._tick(live, self._pace.duration_s(facts, factor), int(record.inputs.get("steps", MOST_TICKS)))
+            self._tick(live, self._config.pace.duration_s(facts, factor), int(record.inputs.get("steps", MOST_TICKS)))
         )
         try:
-            if self._pace.is_guess:
+            if self._config.pace.is_guess:
                 await asyncio.wait({enlarging, ticking}, return_when=asyncio.FIRST_COMPLETED)
-            if not enlarging.done() or not self._pace.is_guess:
+            if not enlarging.done() or not self._config.pace.is_guess:
                 await ticking
             made = await enlarging
         finally:
@@ -192,7 +185,7 @@ class Queue:
             "content_type": made.mime,
             "seed": record.inputs.get("seed") if "seed" in model.gives else None,
             "inference_s": round(self._clock.now() - began_at, 3),
-            "caption": self._caption(facts, factor, made) if "caption" in model.gives else "",
+            "caption": self._config.caption(facts, factor, made) if "caption" in model.gives else "",
             "billable_units": units_for(made),
         }
         return dataclasses.replace(record, outputs=outputs)

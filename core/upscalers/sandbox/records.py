@@ -121,10 +121,6 @@ class RequestStore:
         except OSError:
             shutil.copyfile(source, dest)
 
-    def duplicate(self, source: Path, dest: Path) -> None:
-        """A copy of its own."""
-        shutil.copyfile(source, dest)
-
     def sweep(self, before_at: float) -> None:
         """Delete what ended before `before_at`, and files that no request needs any more."""
         for record in self.everything():

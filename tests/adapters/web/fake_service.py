@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from PIL import Image, ImageOps
 from core.domain import errors as e
 from core.domain.events import Cancelled, Failed, Finished, JobEvent
 from core.domain.job import InputFacts, Job, JobState, Progress, Quote, Receipt, Requester, Result
-from core.domain.money import with_consent
 from core.jobs.event_bus import EventBus
 from core.ports import MediaFile, PictureOf
 from tests.fakes import media, service
@@ -234,7 +234,7 @@ class FakeService(service.FakeService):
     async def estimate(self, width_px: int, height_px: int, actor: Requester, **how: Any) -> Quote:
         price = await super().estimate(width_px, height_px, actor, **how)
         needs = price.estimate_nanousd > self.confirm_above_nanousd
-        return with_consent(price, tuple(await self.applying(actor)), needs_confirmation=needs)
+        return replace(price, left=tuple(await self.applying(actor)), needs_confirmation=needs)
 
 
 def read_csv(text: str) -> list[dict[str, str]]:
