@@ -111,6 +111,18 @@ FAULTS: dict[str, tuple[str, FaultKind, int]] = {
     "file empty": ("download", Respond(200, text=""), 4),
     "file short": ("download", Respond(200, text="\x89PNG"), 4),
     "file redirected inwards": ("download", Respond(302, headers={"Location": "http://10.0.0.1/"}), 40),
+    "upload token page": ("token", PAGE, 3),
+    "status page": ("status", PAGE, 9),
+    "status cut": ("status", Respond(200, text='{"status": "IN_PRO'), 9),
+    "status 500": ("status", json_5xx(500), 9),
+    "stream page": ("stream", PAGE, 9),
+    "result without a picture": ("result", Respond(200, json={"seed": 1}), 4),
+    "result list": ("result", Respond(200, json=[]), 30),
+    "file 416": ("download", Respond(416), 40),
+    "file 503 with a pause": ("download", Respond(503, headers={"Retry-After": "20"}), 40),
+    "file redirected to a file": ("download", Respond(302, headers={"Location": "file:///etc/passwd"}), 40),
+    "file redirected nowhere": ("download", Respond(302), 40),
+    "file a document": ("download", Respond(200, text="%PDF-1.4"), 4),
     "file dropped": ("download", DropBefore(), 40),
 }
 
