@@ -1,4 +1,4 @@
-"""`/upscale help|usage|quota|history|settings|privacy`, also as words in a direct message. The core has the answers."""
+"""`/upscale help|usage|quota|history|queue|…`, also as words in a direct message. The core has the answers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from adapters.slack.inbound.translate import Where
 from adapters.slack.outbound import send_file as sendfile
 from adapters.slack.outbound.api_client import Team
 from adapters.slack.views import account as view
+from adapters.slack.views.card import draw
 from adapters.slack.views.job import passing
 from core.domain.job import Requester
 from core.presentation import tr
+from core.presentation.cards.queue import queue
 
 log = structlog.get_logger(__name__)
 
@@ -71,6 +73,12 @@ async def _history(ctx: HandlerContext, where: Where, actor: Requester, rest: st
     await ctx.answers.tell(where, view.history(jobs, actor.locale))
 
 
+async def _queue(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> None:
+    """What runs and waits here, for moderators."""
+    here = await ctx.service.queue(actor)
+    await ctx.answers.tell(where, draw(queue(here.jobs, here.total, actor.locale)))
+
+
 async def _settings(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> None:
     if rest.lower() in ("reset", "clear", "default", "defaults"):
         saved = await ctx.service.accounts.set_defaults(actor, "")
@@ -114,6 +122,7 @@ SUBCOMMANDS: dict[str, Callable[[HandlerContext, Where, Requester, str], Awaitab
     "usage": _usage,
     "quota": quota.answer,
     "history": _history,
+    "queue": _queue,
     "settings": _settings,
     "privacy": _privacy,
 }

@@ -241,3 +241,15 @@ async def test_moderators_give_extras_see_the_history_and_choose_presets(world: 
         ("presets", "2x faithful", "C0GENE0001"),
         ("presets", "", ""),
     ]
+
+
+async def test_moderators_see_what_runs_here_and_cancel_one(world: World) -> None:
+    world.service.hold_at = "upscaling"
+    await world.slack.member.mention("", [world.picture()])
+    await world.until(lambda: world.stage() == "upscaling", move=0.5)
+    words = await say(world, "queue", user="ada")
+    assert "Running and waiting here" in words
+    assert "photo.png" in words
+    (shown,) = [m for m in world.bot_messages(user="ada") if m.ephemeral_for and "waiting here" in text_of(m)]
+    await world.slack.member.click(shown, "job:cancel:", user="ada")
+    await world.until(lambda: any("Cancelled" in text_of(m) for m in world.bot_messages()), move=0.2)
