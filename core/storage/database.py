@@ -12,7 +12,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
 import asyncpg
@@ -173,12 +173,12 @@ def ping_the_rested(engine: Engine) -> None:
 def close_rested(engine: Engine) -> None:
     """See `Database.close_rested`; for an engine that `ping_the_rested` knows and that hands out the newest first."""
     assert isinstance(engine.pool, QueuePool)
-    taken = [engine.connect() for _ in range(engine.pool.checkedin())]
-    for connection in taken[1:]:
-        if time.monotonic() - connection.info["rests_since"] > _RESTED_S:
-            connection.invalidate()
-    for connection in taken:
-        connection.close()
+    with ExitStack() as taken:  # all go back, also where the database does not answer for one of them
+        resting = [taken.enter_context(engine.connect()) for _ in range(engine.pool.checkedin())]
+        for connection in resting[1:]:
+            # One that had died while it rested was opened anew just now, and has never rested.
+            if time.monotonic() - connection.info.get("rests_since", float("inf")) > _RESTED_S:
+                connection.invalidate()
 
 
 def _prepare_sqlite(engine: AsyncEngine) -> None:

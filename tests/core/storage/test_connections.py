@@ -1,0 +1,43 @@
+"""Connections to PostgreSQL that nobody needs are closed, and none is lost from the pool by it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.pool import QueuePool
+
+from core.storage import database as module
+from core.storage.database import Database
+
+
+@pytest.mark.parametrize("cut", [False, True])
+async def test_resting_connections_are_closed_but_one_also_where_they_died(
+    cut: bool, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_FRESH_S", -1.0)
+    monkeypatch.setattr(module, "_RESTED_S", -1.0)
+    database = Database.connect(postgres_url)
+    pool = database.engine.sync_engine.pool
+    assert isinstance(pool, QueuePool)
+
+    async def used() -> None:
+        async with database.read() as connection:
+            await connection.execute(text("SELECT pg_sleep(0.2)"))
+
+    try:
+        await asyncio.gather(*(used() for _ in range(3)))
+        if cut:
+            admin = await asyncpg.connect(postgres_url)
+            await admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            await admin.close()
+        await database.close_rested()
+        assert pool.checkedout() == 0
+        await asyncio.gather(*(used() for _ in range(3)))
+    finally:
+        await database.close()
