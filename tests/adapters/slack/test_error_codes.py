@@ -71,7 +71,10 @@ def _everywhere(one: Try) -> dict[str, Any]:
 
 
 def _hidden(one: Try) -> dict[str, Any]:
-    return {"files": lambda files: str(files[0]["title"]).startswith(f"{one.code}-"), "channel_id": None}
+    return {
+        "files": lambda files: bool(files) and str(files[0]["title"]).startswith(f"{one.code}-"),
+        "channel_id": None,
+    }
 
 
 def _shown(one: Try) -> dict[str, Any]:
