@@ -68,7 +68,7 @@ class Disasters:
 
     def each_once(self) -> Iterable[Callable[[], Awaitable[None]]]:
         """What nothing but the real thing shows, in an order that leaves work for each."""
-        return (self.fal_trouble, self.kill, self.partition, self.change_key, self.restore, self.end)
+        return (self.fal_trouble, self.kill, self.partition, self.change_key, self.restore)
 
     async def strike(
         self, kinds: Iterable[Callable[[], Awaitable[None]]], stop: asyncio.Event, most_pause_s: float = 2.0
@@ -141,7 +141,7 @@ class Disasters:
         bot = self._victim()
         self.network.cut(bot, service, self.chance.choice(hows))
         self.done[f"(from {service})"] += 1
-        await asyncio.sleep(self.chance.uniform(1, 8))
+        await asyncio.sleep(self.chance.uniform(1, 6))
         self.network.heal(bot, service)
 
     async def change_key(self) -> None:
