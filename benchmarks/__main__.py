@@ -67,14 +67,14 @@ def _acknowledged(count: int, limit_ms: int) -> Callable[[Figures], Iterator[Lin
 
 def _final(f: Figures) -> Iterator[Line]:
     ours, plain = f"{f['ours']:.0f} ms", f"{f['baseline']:.0f} ms"
-    yield Line("fal completed → final message, 1 MB", "p50 ≤ 150 ms", ours, plain, f["ours"] <= 150)
+    yield Line("fal completed → final message, 1 MB", "p50 ≤ 50 ms", ours, plain, f["ours"] <= 50)
 
 
 def _waiting(count: int, cpu_limit: int) -> Callable[[Figures], Iterator[Line]]:
     def tell(f: Figures) -> Iterator[Line]:
         ours = f"{f['kb']:.0f} KB, {f['cpu']:.1f} %"
-        target = f"≤ 60 KB, ≤ {cpu_limit} % of a core"
-        yield Line(f"{count:,} jobs waiting: each, all", target, ours, "", f["kb"] <= 60 and f["cpu"] <= cpu_limit)
+        target = f"≤ 40 KB, ≤ {cpu_limit} % of a core"
+        yield Line(f"{count:,} jobs waiting: each, all", target, ours, "", f["kb"] <= 40 and f["cpu"] <= cpu_limit)
         yield Line(f"{count:,} jobs waiting: longest block", "", f"{f['block_ms']:.0f} ms", "", None)
 
     return tell
@@ -83,7 +83,7 @@ def _waiting(count: int, cpu_limit: int) -> Callable[[Figures], Iterator[Line]]:
 def _large(f: Figures, plain: Figures) -> Iterator[Line]:
     what = f"20 results of 64 MP ({f['result_mb']:.0f} MB each)"
     ours, theirs = f"{f['mb']:.0f} MB in {f['seconds']:.0f} s", f"{plain['mb']:.0f} MB in {plain['seconds']:.0f} s"
-    yield Line(f"{what}: memory above idle", "≤ 350 MB", ours, theirs, f["mb"] <= 350)
+    yield Line(f"{what}: memory above idle", "≤ 100 MB", ours, theirs, f["mb"] <= 100)
     block, their_block = f"{f['block_ms']:.0f} ms", f"{plain['block_ms']:.0f} ms"
     yield Line(f"{what}: longest block of the loop", "≤ 50 ms", block, their_block, f["block_ms"] <= 50)
 
@@ -96,7 +96,7 @@ def _staging(f: Figures, plain: Figures) -> Iterator[Line]:
 def _idle(f: Figures) -> Iterator[Line]:
     ours = f"{f['mb']:.0f} MB, {f['cpu']:.1f} %"
     yield Line("idle process", "≤ 150 MB, ≤ 2 % of a core", ours, "", f["mb"] <= 150 and f["cpu"] <= 2)
-    yield Line("start → ready", "≤ 3 s", f"{f['ready_s']:.1f} s", "", f["ready_s"] <= 3)
+    yield Line("start → ready", "≤ 2 s", f"{f['ready_s']:.1f} s", "", f["ready_s"] <= 2)
 
 
 def _text(f: Figures) -> Iterator[Line]:
@@ -121,7 +121,7 @@ def _rate(name: str, least: int) -> Callable[[Figures, Figures], Iterator[Line]]
 
 
 def _ledger(f: Figures) -> Iterator[Line]:
-    for name, least in (("sqlite", 200), ("postgresql", 500)):
+    for name, least in (("sqlite", 2_000), ("postgresql", 1_500)):
         found = [line for line in f["lines"] if line["ledger"] == name and line["callers"] > 1]
         small, large = found[0]["holds_per_s"], found[-1]["holds_per_s"]
         ours = f"{small:,.0f}/s (10× rows: {large:,.0f}/s)"
@@ -146,22 +146,22 @@ ROWS = (
     Row("page", [("rows_page.open_large", [])], _page),
     Row("idle", [("rows_bot.idle", [])], _idle),
     Row("final", [("rows_fal.completed_to_final", [])], _final),
-    Row("ack-50", [("rows_chat.acknowledged", [50])], _acknowledged(50, 250)),
-    Row("ack-500", [("rows_chat.acknowledged", [500])], _acknowledged(500, 1000)),
+    Row("ack-50", [("rows_chat.acknowledged", [50])], _acknowledged(50, 100)),
+    Row("ack-500", [("rows_chat.acknowledged", [500])], _acknowledged(500, 500)),
     Row(
         "rate-sqlite",
         [("rows_bot.throughput", ["sqlite", JOBS]), ("rows_bot.throughput", ["sqlite", JOBS, 3, OLD])],
-        _rate("SQLite", 15),
+        _rate("SQLite", 40),
     ),
     Row(
         "rate-postgresql",
         [("rows_bot.throughput", ["postgresql", JOBS]), ("rows_bot.throughput", ["postgresql", JOBS, 3, OLD])],
-        _rate("PostgreSQL", 20),
+        _rate("PostgreSQL", 40),
     ),
     Row("ledger", [("ledger", [])], _ledger),
     Row("staging", [("rows_fal.staging", ["ours"]), ("rows_fal.staging", ["baseline"])], _staging),
     Row("large", [("rows_fal.large_results", ["ours"]), ("rows_fal.large_results", ["baseline"])], _large),
-    Row("waiting-1000", [("rows_fal.waiting", [1_000])], _waiting(1_000, 10)),
+    Row("waiting-1000", [("rows_fal.waiting", [1_000])], _waiting(1_000, 5)),
     Row("waiting-5000", [("rows_fal.waiting", [5_000])], _waiting(5_000, 25), full=True),
     Row("requests", [("rows_fal.requests", [])], _requests),
 )

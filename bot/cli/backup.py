@@ -45,6 +45,10 @@ async def make_backup(app: App, file: Path, *, pictures: bool) -> Exit:
     with_pictures = f", {found.pictures} files of pictures" if pictures else ""
     size = mb(file.stat().st_size, "en")
     out.print(f"{escape(str(file))}: {found.rows['jobs']} jobs{with_pictures}, {with_key}; {size}.")
+    if app.settings.files_url:
+        out.print(
+            "Images in the object store of FILES_URL are not in it; the store keeps them, or copy it by its own means."
+        )
     return Exit.OK
 
 

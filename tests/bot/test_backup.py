@@ -15,6 +15,7 @@ from core.storage.database import Database
 from tests.bot.process_kit import Bot, accepted, check_receipts, client_of, until
 from tests.bot.test_kill import HELD_S, env_of
 from tests.emulators.fal import FalEmulator, Slow
+from tests.emulators.s3 import S3Emulator
 
 
 async def open_holds(url: str) -> list[str]:
@@ -158,3 +159,11 @@ async def test_the_key_that_lies_in_the_folder_goes_along_with_the_backup(tmp_pa
     assert key.read_text() == (old.data_dir / "secret.key").read_text()
     assert key.stat().st_mode & 0o077 == 0
     assert (await new.command("history"))[0] == 0
+
+
+async def test_a_backup_beside_an_object_store_says_that_its_images_are_not_in_it(tmp_path: Path) -> None:
+    async with S3Emulator(tmp_path / "s3") as s3:
+        bot = Bot(tmp_path / "data", s3.env())
+        bot.data_dir.mkdir()
+        code, said = await bot.command("backup", str(tmp_path / "a.backup"))
+    assert (code, "object store" in said) == (0, True), said
