@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -27,12 +28,12 @@ from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ApiClient
 from adapters.discord.outbound.job_message import DiscordReply
 from adapters.discord.outbound.links import expiry_of
+from adapters.discord.outbound.payload import Payload
 from adapters.discord.outbound.reply_address import PLATFORM, Address
-from adapters.discord.outbound.retry import steadily
 from adapters.discord.settings import Settings
 from adapters.discord.setup.owners import Owners
 from adapters.discord.views.card import draw
-from core.domain.errors import DeliveryError, DeliveryUnavailable, DownloadFailed
+from core.domain.errors import DeliveryUnavailable, DownloadFailed
 from core.domain.identity import Place
 from core.domain.job import ReplyAddress, Source
 from core.ports import AdapterContext, Capabilities, Download, PlaceFacts, Reply, ReplyState
@@ -54,7 +55,7 @@ class DiscordAdapter:
     def __init__(self, settings: Settings, context: AdapterContext) -> None:
         self._settings = settings
         self._context = context
-        self._rest = ApiClient()
+        self._rest = ApiClient(context.clock)
         self._ctx = HandlerContext(context, self._rest)
         self._owners = Owners(self._rest, context.clock)
         self._menus = Menus(self._ctx)
@@ -90,7 +91,7 @@ class DiscordAdapter:
             on_incident=lambda error: self._context.service.incidents.incident("discord", error),
             shard_ids=self._settings.discord_shard_ids,
             shard_count=self._settings.discord_shard_count,
-            http_trace=self._ctx.pauses.trace(),
+            http_trace=self._rest.pauses.trace(),
         )
         client.tree.on_failure = self._command_failed
         client.tree.add_command(upscale_command(self._ctx, self._menus))
@@ -141,7 +142,7 @@ class DiscordAdapter:
         """The message of a job; works in any process that is logged in, with or without the gateway."""
         context, ctx = self._context, self._ctx
         address_here = Address.from_reply(address)
-        return DiscordReply(address_here, memo, self._rest, context.media, ctx.tokens, ctx.pauses, context.clock)
+        return DiscordReply(address_here, memo, self._rest, context.media, ctx.tokens, context.clock)
 
     async def remove_message(self, message: Mapping[str, Any]) -> None:
         """`core.ports.chat.RemovesMessages`: take away what a reply had to leave."""
@@ -167,22 +168,15 @@ class DiscordAdapter:
             if isinstance(errors.to_delivery_error(error), DeliveryUnavailable):
                 raise DownloadFailed(reason="connection") from None
             fresh = ""
-        except DeliveryUnavailable:
-            raise DownloadFailed(reason="connection") from None
-        except DeliveryError:
-            fresh = ""
         if not fresh:
             raise DownloadFailed(reason="gone")
         return fresh
 
     async def notify(self, workspace_id: str, channel_id: str, notice: Notice) -> None:
         """A budget alert into a channel. Raises DeliveryError."""
+        payload = Payload(lambda _: draw(notice_card(notice, "en")))
         try:
-            await steadily(
-                lambda: self._rest.send(int(channel_id), draw(notice_card(notice, "en")), []),
-                self._context.clock,
-                attempts=2,
-            )
+            await self._rest.send(int(channel_id), payload, nonce=secrets.token_hex(8))
         except errors.FAILED_CALLS as error:
             raise errors.to_delivery_error(error) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,9 +15,8 @@ from adapters.discord.inbound.commands import command, parameter_options
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.translate import Interaction
-from adapters.discord.outbound import errors
 from adapters.discord.outbound.export import reduced
-from adapters.discord.outbound.payload import Payload
+from adapters.discord.outbound.payload import Payload, TooLargeHere
 from adapters.discord.outbound.upload import REQUEST_MAX_BYTES
 from adapters.discord.views.card import draw
 from core.budgets.reports.chart import ChartError
@@ -143,12 +143,9 @@ class OwnCommands:
         made: list[Path] = [archive]
         try:
             if (await asyncio.to_thread(archive.stat)).st_size <= limit:
-                try:
+                with contextlib.suppress(TooLargeHere):
                     await answer.show(_archive(archive, actor.locale, whole=True))
                     return
-                except discord.HTTPException as error:
-                    if not errors.is_too_large(error):
-                        raise
             made.append(await asyncio.to_thread(reduced, archive))
             await answer.show(_archive(made[-1], actor.locale, whole=False))
         finally:

@@ -21,7 +21,7 @@ from adapters.discord.outbound.payload import Payload
 from adapters.discord.outbound.reply_address import TOKEN_LIFE_S
 from adapters.discord.outbound.upload import file_name
 from adapters.discord.views.card import draw
-from core.domain.errors import DeliveryError, JobNotFound
+from core.domain.errors import JobNotFound
 from core.domain.job import JobState
 from core.domain.variations import CHANGES
 from core.ports import Change, Verdict
@@ -159,7 +159,7 @@ class Buttons:
             )
             try:
                 await remove
-            except (DeliveryError, *errors.FAILED_CALLS) as error:  # type: ignore[misc]
+            except errors.FAILED_CALLS as error:
                 log.info("other_message_not_deleted", job=job_id, code=errors.code_of(error))
 
     async def _delete(self, answer: Answer, job_id: str) -> None:

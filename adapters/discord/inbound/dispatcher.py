@@ -21,15 +21,9 @@ from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ApiClient
 from adapters.discord.outbound.interaction_tokens import FreshTokens, OtherMessages
 from adapters.discord.outbound.payload import Payload
-from adapters.discord.outbound.rate_limit import Pauses
 from adapters.discord.views.card import draw
 from core.domain.errors import (
-    DeliveryError,
-    DeliveryRefused,
-    DeliveryUnavailable,
     Draining,
-    PlatformBusy,
-    PlatformRefused,
     StorageUnavailable,
     UpscaleError,
 )
@@ -111,7 +105,6 @@ class HandlerContext:
         self.clock = context.clock
         self.guests = context.guests
         self.rest = rest
-        self.pauses = Pauses(context.clock)
         self.tokens = FreshTokens(context.state, context.clock)
         self.beside = OtherMessages(context.state, context.clock)
         self.commits = Commits()
@@ -123,7 +116,7 @@ class HandlerContext:
         """Handle one interaction; never raises but for a cancellation."""
         self._rush.arrived(interaction.id)
         try:
-            answer = Answer(interaction, self.clock, self._rush)
+            answer = Answer(interaction, self.rest, self.clock, self._rush)
             await self.handle(answer, lambda: work(answer))
         finally:
             self._rush.answered(interaction.id)
@@ -159,19 +152,15 @@ class HandlerContext:
                 log.info("interaction_unanswered", interaction=answer.id, code=error.code)
                 return
             log.info("interaction_refused", interaction=answer.id, code=error.code, status=error.status)
-            await self.refuse(answer, PlatformBusy() if errors.is_transient(error) else PlatformRefused())
-        except errors.TRANSIENT as error:
+            await self.refuse(answer, errors.to_member_error(error))
+        except errors.FAILED_CALLS as error:
             log.warning("interaction_broke", interaction=answer.id, why=type(error).__name__)
-            await self.refuse(answer, PlatformBusy())
+            await self.refuse(answer, errors.to_member_error(error))
         except Exception as error:
             await self.refuse(answer, await self.service.incidents.unforeseen("discord", error))
 
     async def refuse(self, answer: Response, error: UpscaleError) -> None:
         """Say what is wrong; privately wherever the answer has not begun in public. Failures of that are logged."""
-        if isinstance(error, DeliveryUnavailable):
-            error = PlatformBusy()
-        elif isinstance(error, DeliveryRefused):
-            error = PlatformRefused()
         locale = answer.locale
         notice = self.service.notice(error, locale)
         try:
@@ -261,8 +250,6 @@ class HandlerContext:
         try:
             async with asyncio.timeout(LOOK_S):
                 return await self.rest.is_age_restricted(answer.address().channel_id)
-        except DeliveryError:
-            return False
         except errors.FAILED_CALLS:
             return False
 

@@ -20,9 +20,9 @@ from adapters.discord.inbound import translate
 from adapters.discord.inbound.message_images import MAX_IMAGES
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
+from adapters.discord.outbound.api_client import UNREADABLE, ApiClient
 from adapters.discord.outbound.payload import Payload
 from adapters.discord.outbound.reply_address import PLATFORM, Address
-from adapters.discord.outbound.retry import steadily
 from core.domain.job import Requester
 from core.net.retry import Backoff, retry
 from core.ports import Clock
@@ -75,7 +75,7 @@ class Answer:
 
     reused = True
 
-    def __init__(self, interaction: Interaction, clock: Clock, rush: AckPriority | None = None) -> None:
+    def __init__(self, interaction: Interaction, rest: ApiClient, clock: Clock, rush: AckPriority) -> None:
         self.interaction = interaction
         self.id = interaction.id
         self.key = f"{PLATFORM}:{interaction.id}"
@@ -84,7 +84,9 @@ class Answer:
         self.most = FOLLOW_UPS_OF_USER_INSTALLS if translate.is_user_install_only(interaction) else MAX_IMAGES
         self.age_restricted = translate.is_age_restricted(interaction)
         self._clock = clock
-        self._rush = rush or AckPriority()
+        self._rush = rush
+        self._rest = rest
+        self._token = (interaction.application_id, interaction.token)
         self.mode: Literal["none", "own", "update", "modal"] = "none"
         self.ephemeral = False
         self.message_id: int | None = None
@@ -144,8 +146,7 @@ class Answer:
     async def show(self, payload: Payload) -> None:
         """Show this as the answer; where the answer is an update of another message, privately beside it."""
         if self.mode == "own":
-            edit = self.interaction.edit_original_response
-            await steadily(lambda: edit(view=payload.view(""), attachments=payload.uploads()), self._clock)
+            await self.update(payload)
         elif self.mode == "none":
             send = self.interaction.response.send_message
             await self._first(lambda: send(view=payload.view(""), files=payload.uploads(), ephemeral=True))
@@ -154,18 +155,16 @@ class Answer:
             await self.whisper(payload)
 
     async def update(self, payload: Payload) -> None:
-        edit = self.interaction.edit_original_response
-        await steadily(lambda: edit(view=payload.view(""), attachments=payload.uploads()), self._clock)
+        """Show this in the answer, or in the clicked message whose update was promised."""
+        await self._rest.edit_answer(*self._token, "@original", payload)
 
     async def whisper(self, payload: Payload) -> None:
         """A further message that only this member sees."""
-        send = self.interaction.followup.send
-        await steadily(
-            lambda: send(view=payload.view(""), files=payload.uploads(), ephemeral=True), self._clock, attempts=2
-        )
+        await self._rest.follow_up(*self._token, payload, ephemeral=True)
 
     async def remove(self) -> None:
-        await steadily(self.interaction.delete_original_response, self._clock)
+        """Delete the answer, or the clicked message."""
+        await self._rest.remove_answer(*self._token)
 
     async def _first(
         self, send: Callable[[], Awaitable[discord.InteractionCallbackResponse[discord.Client] | None]]
@@ -188,7 +187,7 @@ class Answer:
                 if error.code == errors.ALREADY_ACKNOWLEDGED and unclear:
                     return None
                 raise
-            except (KeyError, TypeError, ValueError):
+            except UNREADABLE:
                 # Sent, but the library could not read the answer to it; that there was one is enough.
                 if not self.interaction.response.is_done():
                     raise
@@ -203,7 +202,7 @@ class Answer:
         try:
             async with asyncio.timeout(ACK_DEADLINE_S):
                 return await retry(attempt, clock=self._clock, pause=pause_s, attempts=ACK_ATTEMPTS)
-        except errors.FAILED_CALLS as error:
+        except errors.HTTP_OR_TRANSIENT as error:
             code = errors.code_of(error)
             if errors.is_transient(error):
                 log.warning("interaction_missed", interaction=self.id, why="no answer in time")

@@ -19,11 +19,8 @@ from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ApiClient
 from adapters.discord.outbound.payload import Payload
 from adapters.discord.outbound.reply_address import PLATFORM, Address
-from adapters.discord.outbound.retry import steadily
-from core.domain.errors import DeliveryError
 from core.domain.parameters.grammar import parse
 from core.domain.parameters.ordinary_words import without_ordinary_words
-from core.ports import Clock
 
 LANGUAGE_WITHIN_S = 1.0
 
@@ -36,7 +33,7 @@ class MessageResponse:
     reused = False
     most = MAX_IMAGES
 
-    def __init__(self, message: discord.Message, app_id: int, locale: str, rest: ApiClient, clock: Clock) -> None:
+    def __init__(self, message: discord.Message, app_id: int, locale: str, rest: ApiClient) -> None:
         self.id = message.id
         self.key = f"{PLATFORM}:m{message.id}"
         self.actor = translate.member(message, locale)
@@ -44,7 +41,6 @@ class MessageResponse:
         self.age_restricted = None if self.actor.workspace_id else False
         self._where = translate.message_address(message, app_id, locale)
         self._rest = rest
-        self._clock = clock
         self._said = 0
 
     async def acknowledge(self, *, ephemeral: bool) -> None:
@@ -59,17 +55,14 @@ class MessageResponse:
         self._said += 1
         nonce, channel_id = f"m{self.id}{self._said}", self._where.channel_id
         try:
-            await steadily(
-                lambda: self._rest.send(channel_id, payload.view(""), payload.uploads(), nonce, reply_to=self.id),
-                self._clock,
-            )
+            await self._rest.send(channel_id, payload, nonce=nonce, reply_to=self.id)
         except discord.HTTPException as error:
             if errors.is_request_gone(error):
                 log.info("request_deleted", message=self.id)
                 return
             if errors.code_of(error) != errors.NO_HISTORY_TO_REPLY:
                 raise
-            await self._rest.send(channel_id, payload.view(""), payload.uploads(), nonce)
+            await self._rest.send(channel_id, payload, nonce=nonce)
 
     whisper = show
 
@@ -89,7 +82,7 @@ class Messages:
         if not spoken_to and not own.images:
             return  # a reply to one of our answers, which mentions us without meaning to
         locale = await self._locale_of(message)
-        answer = MessageResponse(message, bot_id, locale, self._ctx.rest, self._ctx.clock)
+        answer = MessageResponse(message, bot_id, locale, self._ctx.rest)
         await self._ctx.handle(answer, lambda: self._start(answer, message, own))
 
     async def _start(self, answer: MessageResponse, message: discord.Message, own: Found) -> None:
@@ -116,8 +109,6 @@ class Messages:
             return message
         try:
             data = await self._ctx.rest.message(message.channel.id, reference.message_id)
-        except DeliveryError:
-            return message
         except errors.FAILED_CALLS as error:
             log.info("reply_not_readable", message=message.id, code=errors.code_of(error))
             return message

@@ -1,24 +1,43 @@
-"""The REST calls of this adapter on a logged-in discord.py client. One call each, no policy."""
+"""The REST calls of this adapter on a logged-in discord.py client: retried, paced as Discord asks, errors made plain.
+
+Each raises `discord.HTTPException` for a refusal, DeliveryUnavailable for what may work later, TooLargeHere for a size.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, Literal, cast
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, TypeVar, cast
 
+import aiohttp
 import discord
 from discord import ui
 
-from core.domain.errors import DeliveryUnavailable
+from adapters.discord.outbound import errors
+from adapters.discord.outbound.payload import Elsewhere, Payload, TooLargeHere
+from adapters.discord.outbound.rate_limit import Pauses
+from core.domain.errors import DeliveryRefused, DeliveryUnavailable
+from core.net.retry import Backoff, retry
+from core.ports import Clock
 
+T = TypeVar("T")
+Which = int | Literal["@original"]
 LOGIN_WAIT_S = 30.0
+ATTEMPTS = 4
+LONGEST_PAUSE_S = 10.0
+"""A longer pause that Discord asks for is left to the caller, who waits it out without holding anything."""
+BACKOFF = Backoff(first_s=0.4, cap_s=5.0, asked_cap_s=60.0)
+UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
+"""What the library raises (2.7.1) where an answer is not what Discord promises: HTML, or a 429 that names no time."""
 _THREADS = (10, 11, 12)
 
 
 class ApiClient:
     """Works from `login` on, before and without the gateway; waits for the login at start."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self.pauses = Pauses(clock)
+        self._clock = clock
         self._client: discord.Client | None = None
         self._logged_in = asyncio.Event()
 
@@ -41,99 +60,200 @@ class ApiClient:
             raise DeliveryUnavailable
         return self._client
 
-    async def edit_answer(
+    async def _call(self, call: Callable[[], Awaitable[T]], place: str = "", attempts: int = 1) -> T:
+        return await self._try(lambda: _read(call), place, attempts)
+
+    async def _try(self, call: Callable[[], Awaitable[T]], place: str, attempts: int) -> T:
+        """`call()` until it works, with pauses of about 0.4, 0.8, 1.6 s or what Discord asks for at this place.
+
+        More than one attempt only for what may safely be done twice (PATCH, or a POST with a nonce).
+        """
+        pause_s = self.pauses.left_s(place)
+        if pause_s > 0:
+            if attempts == 1 or pause_s > LONGEST_PAUSE_S:
+                raise DeliveryUnavailable(retry_after_s=pause_s)
+            await self._clock.sleep(pause_s)
+
+        def pause(error: Exception, attempt: int) -> float | None:
+            return BACKOFF.pause_s(attempt, errors.asked_s(error)) if errors.is_transient(error) else None
+
+        try:
+            return await retry(call, clock=self._clock, pause=pause, attempts=attempts)
+        except errors.HTTP_OR_TRANSIENT as error:
+            if errors.is_transient(error):
+                raise errors.to_delivery_error(error) from error
+            raise
+
+    async def _show(
         self,
-        app_id: int,
-        token: str,
-        which: int | Literal["@original"],
-        view: ui.LayoutView,
-        files: Sequence[discord.File],
-    ) -> int:
-        """Edit an answer or follow-up by its interaction token; the message's id. Old files go, `files` come."""
-        webhook = discord.Webhook.partial(app_id, token, client=await self.client())
-        # The library's signature says int, but the path takes "@original" as well (measured).
-        message = await webhook.edit_message(cast(int, which), view=view, attachments=files)
-        return message.id
+        send: Callable[[ui.LayoutView, list[discord.File]], Awaitable[T]],
+        payload: Payload,
+        where: Elsewhere,
+        place: str,
+        attempts: int,
+    ) -> T:
+        """View and files are made afresh for each attempt: a `discord.File` used twice silently uploads nothing."""
 
-    async def answer(self, app_id: int, token: str) -> discord.WebhookMessage:
-        """The answer to an interaction as Discord has it."""
-        webhook = discord.Webhook.partial(app_id, token, client=await self.client())
-        return await webhook.fetch_message(cast(int, "@original"))
+        async def attempt() -> T:
+            view, files = payload.view(where), payload.uploads()
+            return await _read(lambda: send(view, files))
 
-    async def follow_up(
-        self, app_id: int, token: str, view: ui.LayoutView, files: Sequence[discord.File], ephemeral: bool
-    ) -> int:
-        """A further message of an interaction; its id."""
+        try:
+            return await self._try(attempt, place, attempts)
+        except discord.HTTPException as error:
+            if payload.files and errors.is_too_large(error):
+                raise TooLargeHere from error
+            raise
+
+    # --- by an interaction's token ----------------------------------------------------------------------------------
+
+    async def _webhook(self, app_id: int, token: str) -> discord.Webhook:
         webhook = discord.Webhook.partial(app_id, token, client=await self.client())
         # A partial one passes for a channel's webhook, for which the library refuses private messages.
         webhook.type = discord.WebhookType.application
-        message = await webhook.send(view=view, files=files, ephemeral=ephemeral, wait=True)
+        return webhook
+
+    async def edit_answer(
+        self, app_id: int, token: str, which: Which, payload: Payload, attempts: int = ATTEMPTS
+    ) -> int:
+        """Edit an answer or follow-up by its interaction token; the message's id. Old files go, new ones come."""
+        webhook = await self._webhook(app_id, token)
+        message = await self._show(
+            # The library's signature says int, but the path takes "@original" as well (measured).
+            lambda view, files: webhook.edit_message(cast(int, which), view=view, attachments=files),
+            payload,
+            "",
+            _hook(app_id, token),
+            attempts,
+        )
         return message.id
 
+    async def follow_up(
+        self, app_id: int, token: str, payload: Payload, where: Elsewhere = "", *, ephemeral: bool, attempts: int = 2
+    ) -> int:
+        """A further message of an interaction; its id. Not repeatable, so at most one more try.
+
+        Rather a stray message than a lost picture.
+        """
+        webhook = await self._webhook(app_id, token)
+        message = await self._show(
+            lambda view, files: webhook.send(view=view, files=files, ephemeral=ephemeral, wait=True),
+            payload,
+            where,
+            _hook(app_id, token),
+            min(attempts, 2),
+        )
+        return message.id
+
+    async def check_answer(self, app_id: int, token: str) -> None:
+        """Whether there is an answer to an interaction: a refusal where there is none."""
+        webhook = await self._webhook(app_id, token)
+        await self._call(lambda: webhook.fetch_message(cast(int, "@original")), _hook(app_id, token), ATTEMPTS)
+
+    async def remove_answer(self, app_id: int, token: str) -> None:
+        """Delete the answer to an interaction."""
+        webhook = await self._webhook(app_id, token)
+        await self._call(lambda: webhook.delete_message(cast(int, "@original")), _hook(app_id, token), ATTEMPTS)
+
+    # --- by the bot's own token -------------------------------------------------------------------------------------
+
+    async def _channel(self, channel_id: int) -> discord.PartialMessageable:
+        return (await self.client()).get_partial_messageable(channel_id)
+
     async def edit_message(
-        self, channel_id: int, message_id: int, view: ui.LayoutView, files: Sequence[discord.File]
+        self, channel_id: int, message_id: int, payload: Payload, where: Elsewhere = "", attempts: int = ATTEMPTS
     ) -> None:
-        """Edit one of the bot's own messages with the bot token."""
-        await (
-            self._place(await self.client(), channel_id)
-            .get_partial_message(message_id)
-            .edit(view=view, attachments=files)
+        """Edit one of the bot's own messages."""
+        message = (await self._channel(channel_id)).get_partial_message(message_id)
+        await self._show(
+            lambda view, files: message.edit(view=view, attachments=files),
+            payload,
+            where,
+            _messages(channel_id),
+            attempts,
         )
 
     async def send(
         self,
         channel_id: int,
-        view: ui.LayoutView,
-        files: Sequence[discord.File],
-        nonce: str | None = None,
+        payload: Payload,
+        where: Elsewhere = "",
+        *,
+        nonce: str,
         reply_to: int | None = None,
+        attempts: int = ATTEMPTS,
     ) -> int:
         """A new message; a repeat with the same nonce within minutes gives the first one again."""
-        more: dict[str, Any] = {} if nonce is None else {"nonce": nonce[:25]}
+        more: dict[str, Any] = {"nonce": nonce[:25]}
         if reply_to is not None:
             more["reference"] = discord.MessageReference(message_id=reply_to, channel_id=channel_id)
-        message = await self._place(await self.client(), channel_id).send(view=view, files=files, **more)
+        channel = await self._channel(channel_id)
+        message = await self._show(
+            lambda view, files: channel.send(view=view, files=files, **more),
+            payload,
+            where,
+            _messages(channel_id),
+            attempts,
+        )
         return message.id
 
     async def message(self, channel_id: int, message_id: int) -> Any:
         """A message as Discord has it now; needs the right to read the channel's history."""
-        return await (await self.client()).http.get_message(channel_id, message_id)
+        http = (await self.client()).http
+        return await self._call(lambda: http.get_message(channel_id, message_id))
 
     async def remove(self, channel_id: int, message_id: int) -> None:
-        await self._place(await self.client(), channel_id).get_partial_message(message_id).delete()
-
-    async def remove_answer(self, app_id: int, token: str) -> None:
-        """Delete the answer to an interaction by its token."""
-        webhook = discord.Webhook.partial(app_id, token, client=await self.client())
-        await webhook.delete_message(cast(int, "@original"))
+        """Delete one of the bot's own messages."""
+        message = (await self._channel(channel_id)).get_partial_message(message_id)
+        await self._call(message.delete, _messages(channel_id), 2)
 
     async def direct_channel(self, user_id: int) -> int:
         """The channel of direct messages with this person."""
-        channel = await (await self.client()).create_dm(discord.Object(user_id))
+        client = await self.client()
+        channel = await self._call(lambda: client.create_dm(discord.Object(user_id)), attempts=ATTEMPTS)
         return channel.id
-
-    @staticmethod
-    def _place(client: discord.Client, channel_id: int) -> discord.PartialMessageable:
-        return client.get_partial_messageable(channel_id)
 
     async def renewed(self, url: str) -> str:
         """A fresh address of one of Discord's own files whose address has expired; empty where there is none."""
-        route = discord.http.Route("POST", "/attachments/refresh-urls")
-        answer: Any = await (await self.client()).http.request(route, json={"attachment_urls": [url]})
+        answer = await self._request("POST", "/attachments/refresh-urls", json={"attachment_urls": [url]})
         rows = answer.get("refreshed_urls") if isinstance(answer, dict) else None
         return str((rows[0] or {}).get("refreshed") or "") if rows else ""
 
     async def application(self) -> dict[str, Any]:
         """The application of the bot's token, with its owner or team."""
-        return cast(dict[str, Any], await (await self.client()).http.application_info())
+        return cast(dict[str, Any], await self._request("GET", "/oauth2/applications/@me"))
 
     async def guild(self, guild_id: int) -> dict[str, Any]:
         """A server that the bot is in, with its owner."""
-        return cast(dict[str, Any], await (await self.client()).http.get_guild(guild_id, with_counts=False))
+        return cast(dict[str, Any], await self._request("GET", f"/guilds/{guild_id}"))
 
     async def is_age_restricted(self, channel_id: int) -> bool:
         """Whether a channel, or that of a thread, is marked so, as Discord says now; needs the bot inside."""
-        found = cast(dict[str, Any], await (await self.client()).http.get_channel(channel_id))
+        found = await self._request("GET", f"/channels/{channel_id}")
         if found.get("type") in _THREADS and found.get("parent_id"):
-            found = cast(dict[str, Any], await (await self.client()).http.get_channel(int(found["parent_id"])))
+            found = await self._request("GET", f"/channels/{int(found['parent_id'])}")
         return bool(found.get("nsfw"))
+
+    async def _request(self, method: str, path: str, **more: Any) -> Any:
+        http = (await self.client()).http
+        return await self._call(lambda: http.request(discord.http.Route(method, path), **more))
+
+
+def _hook(app_id: int, token: str) -> str:
+    """What Discord counts calls by this token under."""
+    return f"webhooks/{app_id}/{token}"
+
+
+def _messages(channel_id: int) -> str:
+    """What Discord counts calls to this channel's messages under."""
+    return f"channels/{channel_id}/messages"
+
+
+async def _read(call: Callable[[], Awaitable[T]]) -> T:
+    """Make an answer that the library cannot read trouble of the way to Discord: it is no fault of ours."""
+    try:
+        return await call()
+    except UNREADABLE as error:
+        if error.args == ("retry_after",):  # a 429 that no waiting ends, such as too many edits of an old message
+            raise DeliveryRefused(reason="refused") from error
+        raise aiohttp.ClientPayloadError("an answer that cannot be read") from error

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import discord
 import structlog
 
 from adapters.discord.outbound import errors
-from adapters.discord.outbound.delivery import Messenger, place_of
+from adapters.discord.outbound.api_client import Which
+from adapters.discord.outbound.delivery import Messenger
 from adapters.discord.outbound.payload import Payload
-from adapters.discord.outbound.retry import ATTEMPTS
+from core.domain.errors import DeliveryRefused
 
 log = structlog.get_logger(__name__)
 
@@ -37,8 +36,8 @@ async def withdraw(messenger: Messenger) -> None:
 
 async def _remove(messenger: Messenger, channel_id: int, message_id: int) -> None:
     try:
-        await messenger.calls.run(lambda: messenger.rest.remove(channel_id, message_id), 2, place_of(channel_id))
-    except discord.HTTPException as error:
+        await messenger.rest.remove(channel_id, message_id)
+    except (discord.HTTPException, DeliveryRefused) as error:
         if not errors.is_message_gone(error):
             log.info("message_not_deleted", job=messenger.job_id, code=errors.code_of(error))
             await messenger.notes.owe_removal(channel_id, message_id)
@@ -51,23 +50,14 @@ async def close(messenger: Messenger, payload: Payload) -> None:
     """
     notes = await messenger.notes.read()
     token, origin = await messenger.token(notes), notes.origin_id
-    which: int | Literal["@original"] | None = origin if messenger.address.slot == "followup" else "@original"
+    which: Which | None = origin if messenger.address.slot == "followup" else "@original"
     try:
         if notes.origin_gone:
             return
         if token is not None and which is not None:
-            await messenger.calls.run(
-                lambda: messenger.rest.edit_answer(messenger.address.app_id, token, which, payload.view(""), []),
-                ATTEMPTS,
-                messenger.hook(token),
-            )
+            await messenger.rest.edit_answer(messenger.address.app_id, token, which, payload)
         elif origin is not None and messenger.bot_can_act:
-            channel_id = messenger.address.channel_id
-            await messenger.calls.run(
-                lambda: messenger.rest.edit_message(channel_id, origin, payload.view(""), []),
-                ATTEMPTS,
-                place_of(channel_id),
-            )
-    except discord.HTTPException as error:
-        log.info("message_not_closed", job=messenger.job_id, code=error.code)
+            await messenger.rest.edit_message(messenger.address.channel_id, origin, payload)
+    except (discord.HTTPException, DeliveryRefused) as error:
+        log.info("message_not_closed", job=messenger.job_id, code=errors.code_of(error))
         await messenger.notes.write(origin_gone=True)

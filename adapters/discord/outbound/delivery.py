@@ -7,18 +7,16 @@ tried again: each such answer counts towards Discord's ban of 10,000 invalid req
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import discord
 import structlog
 
 from adapters.discord.outbound import errors
-from adapters.discord.outbound.api_client import ApiClient
+from adapters.discord.outbound.api_client import ATTEMPTS, ApiClient, Which
 from adapters.discord.outbound.delivery_state import DeliveryState, Notes
 from adapters.discord.outbound.interaction_tokens import FreshTokens, OtherMessages
 from adapters.discord.outbound.payload import Elsewhere, Payload
 from adapters.discord.outbound.reply_address import Address
-from adapters.discord.outbound.retry import ATTEMPTS, Calls
 from core.domain.errors import DeliveryRefused
 from core.ports import Clock
 
@@ -34,7 +32,6 @@ class Messenger:
     rest: ApiClient
     tokens: FreshTokens
     beside: OtherMessages
-    calls: Calls
     clock: Clock
     job_id: str
     private: bool = False
@@ -105,9 +102,8 @@ class Messenger:
             return
         token = None if notes.heard is False else await self.token(notes)
         if notes.heard is None and token is not None:
-            app_id, hook = self.address.app_id, self.hook(token)
             try:
-                await self.calls.run(lambda: self.rest.answer(app_id, token), place=hook)
+                await self.rest.check_answer(self.address.app_id, token)
                 notes = await self.notes.write(heard=True)
             except discord.HTTPException as error:
                 log.info("interaction_never_answered", job=self.job_id, code=error.code)
@@ -126,13 +122,7 @@ class Messenger:
             return None
         if which is not None and not notes.gone:
             try:
-                message_id = await self.calls.run(
-                    lambda: self.rest.edit_answer(
-                        self.address.app_id, token, which, payload.view(""), payload.uploads()
-                    ),
-                    attempts,
-                    self.hook(token),
-                )
+                message_id = await self.rest.edit_answer(self.address.app_id, token, which, payload, attempts)
                 await self.notes.write(message_id=message_id)
                 return ""
             except discord.HTTPException as error:
@@ -151,13 +141,8 @@ class Messenger:
         where: Elsewhere = "new_message" if gone else ""
         private = self.address.ephemeral or gone
         try:
-            # Not repeatable, so at most one more try: rather a stray placeholder than a lost picture.
-            message_id = await self.calls.run(
-                lambda: self.rest.follow_up(
-                    self.address.app_id, token, payload.view(where), payload.uploads(), private
-                ),
-                min(attempts, 2),
-                self.hook(token),
+            message_id = await self.rest.follow_up(
+                self.address.app_id, token, payload, where, ephemeral=private, attempts=attempts
             )
         except discord.HTTPException as error:
             if errors.code_of(error) == errors.FOLLOW_UP_CAP or await self._noted(error, token):
@@ -174,11 +159,7 @@ class Messenger:
         message_id, channel_id = notes.message_id, notes.channel_id or self.address.channel_id
         where: Elsewhere = {"channel": "new_message", "direct_message": self._direct}.get(notes.made, "")
         try:
-            await self.calls.run(
-                lambda: self.rest.edit_message(channel_id, message_id, payload.view(where), payload.uploads()),
-                attempts,
-                place_of(channel_id),
-            )
+            await self.rest.edit_message(channel_id, message_id, payload, where, attempts)
         except discord.HTTPException as error:
             if errors.is_message_gone(error):
                 # A deleted result that was already delivered elsewhere is somebody's wish, not a failure.
@@ -208,13 +189,8 @@ class Messenger:
         return ""
 
     async def _reply(self, payload: Payload, reply_to: int | None, attempts: int) -> int:
-        channel_id = self.address.channel_id
-        return await self.calls.run(
-            lambda: self.rest.send(
-                channel_id, payload.view(""), payload.uploads(), self._nonce("r"), reply_to=reply_to
-            ),
-            attempts,
-            place_of(channel_id),
+        return await self.rest.send(
+            self.address.channel_id, payload, nonce=self._nonce("r"), reply_to=reply_to, attempts=attempts
         )
 
     async def _by_new_message(self, payload: Payload) -> Elsewhere | None:
@@ -224,7 +200,7 @@ class Messenger:
 
     async def _by_direct_message(self, payload: Payload) -> Elsewhere | None:
         try:
-            channel_id = await self.calls.run(lambda: self.rest.direct_channel(self.address.user_id), ATTEMPTS)
+            channel_id = await self.rest.direct_channel(self.address.user_id)
         except discord.HTTPException as error:
             raise errors.to_delivery_error(error) from error
         return await self._post(payload, channel_id, self._direct)
@@ -232,11 +208,7 @@ class Messenger:
     async def _post(self, payload: Payload, channel_id: int, where: Elsewhere) -> Elsewhere:
         nonce = self._nonce("n" if where == "new_message" else "d")
         try:
-            message_id = await self.calls.run(
-                lambda: self.rest.send(channel_id, payload.view(where), payload.uploads(), nonce),
-                ATTEMPTS,
-                place_of(channel_id),
-            )
+            message_id = await self.rest.send(channel_id, payload, where, nonce=nonce)
         except discord.HTTPException as error:
             raise errors.to_delivery_error(error) from error
         notes = await self.notes.leave(
@@ -271,7 +243,7 @@ class Messenger:
             return self.address.token
         return await self.tokens.get(self.job_id)
 
-    def _which(self, notes: Notes) -> int | Literal["@original"] | None:
+    def _which(self, notes: Notes) -> Which | None:
         if notes.made == "followup" or self.address.slot == "followup":
             return notes.message_id
         return "@original"
@@ -288,12 +260,3 @@ class Messenger:
                 await self.tokens.forget(self.job_id)
             return True
         return False
-
-    def hook(self, token: str) -> str:
-        """What Discord counts calls by this token under."""
-        return f"webhooks/{self.address.app_id}/{token}"
-
-
-def place_of(channel_id: int) -> str:
-    """What Discord counts calls to this channel's messages under."""
-    return f"channels/{channel_id}/messages"

@@ -5,7 +5,15 @@ from __future__ import annotations
 import aiohttp
 import discord
 
-from core.domain.errors import DeliveryError, DeliveryRefused, DeliveryUnavailable
+from adapters.discord.outbound.payload import TooLargeHere
+from core.domain.errors import (
+    DeliveryError,
+    DeliveryRefused,
+    DeliveryUnavailable,
+    PlatformBusy,
+    PlatformRefused,
+    UpscaleError,
+)
 
 # Opcodes page of the developer documents, read 2026-11-22.
 UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK, UNKNOWN_INTERACTION = 10003, 10008, 10015, 10062
@@ -28,8 +36,11 @@ TRANSIENT: tuple[type[Exception], ...] = (
 )
 """Worth another try. discord.py retries most 5xx and 429 itself, but no connection reset on Linux (measured)."""
 
-FAILED_CALLS: tuple[type[Exception], ...] = (discord.HTTPException, *TRANSIENT)
+HTTP_OR_TRANSIENT: tuple[type[Exception], ...] = (discord.HTTPException, *TRANSIENT)
 """Everything that a REST call of the library raises when Discord, or the way to it, is at fault."""
+
+FAILED_CALLS: tuple[type[Exception], ...] = (*HTTP_OR_TRANSIENT, DeliveryError, TooLargeHere)
+"""The same as the API client raises it."""
 
 
 def code_of(error: BaseException) -> int:
@@ -96,6 +107,11 @@ def to_delivery_error(error: Exception) -> DeliveryError:
         return DeliveryRefused(reason="revoked")
     if isinstance(error, (discord.ConnectionClosed, discord.GatewayNotFound, discord.InteractionResponded)):
         return DeliveryUnavailable()
-    if isinstance(error, (discord.DiscordException, TypeError)):
+    if isinstance(error, (discord.DiscordException, TypeError, TooLargeHere)):
         return DeliveryRefused(reason="refused")
     raise error
+
+
+def to_member_error(error: Exception) -> UpscaleError:
+    """The same for whoever pressed or typed something."""
+    return PlatformBusy() if isinstance(to_delivery_error(error), DeliveryUnavailable) else PlatformRefused()

@@ -12,9 +12,7 @@ from adapters.discord.outbound.delivery import Messenger
 from adapters.discord.outbound.delivery_state import DeliveryState
 from adapters.discord.outbound.interaction_tokens import FreshTokens, OtherMessages
 from adapters.discord.outbound.payload import Elsewhere, Payload, TooLargeHere
-from adapters.discord.outbound.rate_limit import Pauses
 from adapters.discord.outbound.reply_address import Address
-from adapters.discord.outbound.retry import Calls
 from adapters.discord.outbound.upload import UploadSet, file_name, parcels
 from adapters.discord.views.card import draw
 from core.domain.errors import DeliveryRefused, DeliveryUnavailable
@@ -36,7 +34,6 @@ class DiscordReply:
         rest: ApiClient,
         media: Media,
         tokens: FreshTokens,
-        pauses: Pauses,
         clock: Clock,
     ) -> None:
         self._address = address
@@ -44,11 +41,9 @@ class DiscordReply:
         self._rest = rest
         self._media = media
         self._tokens = tokens
-        self._pauses = pauses
         self._clock = clock
 
     def _messenger(self, job: Job) -> Messenger:
-        calls = Calls(self._pauses, self._clock)
         beside = OtherMessages(self._tokens.state, self._clock)
         return Messenger(
             self._address,
@@ -56,7 +51,6 @@ class DiscordReply:
             self._rest,
             self._tokens,
             beside,
-            calls,
             self._clock,
             job.id,
             private=job.private,

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import discord
 
 from adapters.discord.outbound import errors
-from core.domain.errors import DeliveryError, PlatformBusy
+from core.domain.errors import PlatformBusy
 from core.domain.identity import Place
 from core.ports import Clock, PlaceFacts
 
@@ -46,8 +46,6 @@ class Owners:
             if place.kind == "user":
                 return PlaceFacts(place.id in people)
             owner, name = await self._guild(int(place.id)) if place.id.isdecimal() else ("", "")
-        except DeliveryError:
-            raise PlatformBusy from None
         except errors.FAILED_CALLS:
             raise PlatformBusy from None
         return PlaceFacts(owner in people, name)

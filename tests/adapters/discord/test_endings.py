@@ -52,7 +52,7 @@ async def _closed(started: Invocation, *words: str) -> None:
 async def test_a_picture_refused_everywhere_is_kept_and_its_message_says_so(bot: Bot, status: int, code: int) -> None:
     _fast(bot)
     started, job_id = await _begin(bot)
-    bot.discord.faults.append(Fault(ANY_MESSAGE, "status", times=99, status=status, code=code, files_only=True))
+    bot.discord.faults.append(Fault(ANY_MESSAGE, "status", times=99, status=status, code=code, brings="files"))
     with pytest.raises(DeliveryRefused):
         await bot.core.finish(job_id)
     bot.discord.faults.clear()
@@ -70,9 +70,9 @@ async def test_a_picture_refused_in_its_message_goes_elsewhere_and_the_message_s
 ) -> None:
     _fast(bot)
     started, job_id = await _begin(bot)
-    bot.discord.faults.append(Fault(EDIT, "status", times=9, status=status, code=code, files_only=True))
+    bot.discord.faults.append(Fault(EDIT, "status", times=9, status=status, code=code, brings="files"))
     here = rf"(PATCH|POST) .*/channels/{bot.discord.channel.id}/messages"
-    bot.discord.faults.append(Fault(here, "status", times=9, status=status, code=code, files_only=True))
+    bot.discord.faults.append(Fault(here, "status", times=9, status=status, code=code, brings="files"))
     delivery = await bot.core.finish(job_id)
 
     assert delivery.elsewhere == "direct_message"
@@ -82,7 +82,7 @@ async def test_a_picture_refused_in_its_message_goes_elsewhere_and_the_message_s
 
 async def test_a_picture_posted_anew_closes_the_message_where_it_was_asked(bot: Bot) -> None:
     started, job_id = await _begin(bot)
-    bot.discord.faults.append(Fault("PATCH ", "status", times=9, status=400, code=200000, files_only=True))
+    bot.discord.faults.append(Fault("PATCH ", "status", times=9, status=400, code=200000, brings="files"))
     delivery = await bot.core.finish(job_id)
 
     assert delivery.elsewhere == "new_message"
@@ -132,7 +132,7 @@ async def test_a_refusal_behind_a_button_is_said_without_an_incident(bot: Bot, s
     _fast(bot)
     started = await bot.discord.invoke("/upscale", {"image": PICTURE})
     message = await started.answer(lambda m: m.images)
-    bot.discord.faults.append(Fault(EDIT, "status", times=9, status=status, code=code, files_only=True))
+    bot.discord.faults.append(Fault(EDIT, "status", times=9, status=status, code=code, brings="files"))
     pressed = await bot.discord.click(message, "Compare")
     said = await pressed.answer(lambda m: "The chat " in m.text)
     assert said.ephemeral
@@ -162,7 +162,7 @@ async def test_a_database_that_is_away_is_said(bot: Bot) -> None:
 
 async def test_delete_takes_the_comparison_and_every_other_message_of_the_job_along(bot: Bot) -> None:
     started, job_id = await _begin(bot)
-    bot.discord.faults.append(Fault("PATCH ", "status", times=9, status=400, code=200000, files_only=True))
+    bot.discord.faults.append(Fault("PATCH ", "status", times=9, status=400, code=200000, brings="files"))
     await bot.core.finish(job_id)
     bot.discord.faults.clear()
     [result] = [m for m in bot.discord.messages() if m.images]

@@ -11,6 +11,7 @@ from typing import Literal
 from aiohttp import web
 
 Action = Literal["reset", "reset_after", "delay", "status", "ratelimit", "cloudflare", "html"]
+Brings = Literal["", "files", "words"]
 
 
 @dataclass
@@ -19,7 +20,9 @@ class Fault:
 
     reset: connection reset before anything happens. reset_after: it happens, then the connection is reset.
     delay: `seconds` pass, then it happens. status: `status` with a JSON body. html: `status` with a HTML body.
-    status with `code`: Discord's own error code; `files_only`: only requests that bring a file.
+    status with `code`: Discord's own error code; a 429 of them says no time.
+    `brings`: only requests with files, or only those without. `place`: only those about this channel, by its messages
+    or by the token of an interaction there.
     ratelimit: 429 with `Via` and `retry_after` = `seconds`. cloudflare: 429 without `Via` (an address ban).
     """
 
@@ -30,12 +33,18 @@ class Fault:
     seconds: float = 0.05
     shared: bool = False
     code: int = 0
-    files_only: bool = False
+    brings: Brings = ""
+    place: int = 0
 
-    def matches(self, request: web.Request) -> bool:
-        if self.files_only and not request.content_type.startswith("multipart/"):
+    def matches(self, request: web.Request, place: int) -> bool:
+        """`place` is the channel that the request is about, 0 for none."""
+        if self.brings and (self.brings == "files") != request.content_type.startswith("multipart/"):
             return False
-        return self.times > 0 and re.search(self.where, f"{request.method} {request.path}") is not None
+        return (
+            self.times > 0
+            and self.place in (0, place)
+            and re.search(self.where, f"{request.method} {request.path}") is not None
+        )
 
 
 def reset_connection(request: web.Request) -> None:

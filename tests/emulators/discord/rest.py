@@ -144,7 +144,8 @@ class Rest:
         return response
 
     async def _fault(self, request: web.Request, record: Record) -> web.StreamResponse | None:
-        fault = next((f for f in self.emulator.faults if f.matches(request)), None)
+        place = await self._place(request, request.path.removeprefix(PREFIX))
+        fault = next((f for f in self.emulator.faults if f.matches(request, place)), None)
         if fault is None:
             return None
         fault.times -= 1
@@ -165,7 +166,21 @@ class Rest:
         if fault.action == "html":
             return web.Response(status=fault.status, text="<html>upstream</html>", content_type="text/html")
         record.code = fault.code
-        return _json({"message": "injected", "code": fault.code}, fault.status)
+        response = _json({"message": "injected", "code": fault.code}, fault.status)
+        response.headers["Via"] = "1.1 google"
+        return response
+
+    async def _place(self, request: web.Request, path: str) -> int:
+        """The channel that a request is about, by its address, interaction or recipient; 0 where it is about none."""
+        if path == "/users/@me/channels":
+            user = self.world.users.get(int((await request.json())["recipient_id"]))
+            return self.world.dm_with(user).id if user else 0
+        found = re.match(r"/(?:webhooks|interactions)/\d+/([^/]+)", path)
+        interaction = self.world.by_token(found[1]) if found else None
+        if interaction is not None:
+            return interaction.channel.id
+        channel = re.match(r"/channels/(\d+)", path)
+        return int(channel[1]) if channel else 0
 
     def _authorise(self, request: web.Request) -> None:
         path = request.path.removeprefix(PREFIX)

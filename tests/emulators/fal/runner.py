@@ -44,7 +44,7 @@ class Runner:
     def accept(self, job: FalJob) -> None:
         self._fal.jobs[job.request_id] = job
         self.waiting[job.request_id] = job
-        self._start_next()
+        self.start_waiting()
 
     def position(self, job: FalJob) -> int:
         for index, request_id in enumerate(self.waiting):
@@ -60,7 +60,8 @@ class Runner:
             self._tell_waiting()
         job.touch()
 
-    def _start_next(self) -> None:
+    def start_waiting(self) -> None:
+        """Begin as many of those that wait as there are slots."""
         started = False
         while self.waiting and len(self._running) < self._fal.slots:
             _, job = self.waiting.popitem(last=False)
@@ -91,7 +92,7 @@ class Runner:
         if isinstance(job.result_body, dict) and "timings" in job.result_body:
             job.result_body["timings"] = {"inference": job.inference_s}
         self._complete(job)
-        self._start_next()
+        self.start_waiting()
 
     async def _work(self, job: FalJob) -> None:
         wrong = model.check_input(self._fal.schemas[job.endpoint], job.model_input)
