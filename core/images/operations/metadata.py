@@ -141,13 +141,13 @@ def plan_png(fd: int, size_bytes: int, orientation: int) -> Plan:
     return plan
 
 
-def plan_png_density(fd: int, size_bytes: int, per_metre: tuple[int, ...]) -> Plan:
-    """The whole file, with this pHYs (dots per metre across and down) right behind the header."""
+def plan_png_density(fd: int, size_bytes: int, per_metre: tuple[int, ...] | None) -> Plan:
+    """The whole file, with this pHYs (dots per metre across and down) right behind the header, or with none."""
     plan: Plan = [(0, 8)]
     for kind, start, end in _png_chunks(fd, size_bytes):
         if kind != b"pHYs":
             plan.append((start, end))
-        if kind == b"IHDR":
+        if kind == b"IHDR" and per_metre:
             plan.append(_png_chunk(b"pHYs", struct.pack(">IIB", *per_metre, 1)))
     return plan
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,31 @@ async def test_without_a_density_nothing_is_invented(image_service: ImageService
         stripped = await image_service.strip_result(back)
         assert await image_service.postprocess(stripped, source, transparent=False) == stripped
         assert back.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+async def test_what_we_save_carries_no_density_that_nobody_gave(
+    kind: str, image_service: ImageService, tmp_path: Path
+) -> None:
+    source, back = tmp_path / "in", tmp_path / "back"
+    source.write_bytes(pictures.encoded(pictures.scene(), kind))
+    back.write_bytes(pictures.encoded(pictures.scene().resize((400, 300)), kind))
+    reduced = await image_service.postprocess(await image_service.strip_result(back), source, size_px=(300, 225))
+    made = [reduced.path]
+    for name, enlarging in (
+        ("small", image_service.enlarge),
+        ("network", partial(image_service.enlarge, network=True)),
+    ):
+        await enlarging(source, tmp_path / name, 2)
+        made.append(tmp_path / name)
+    await image_service.preview(back, tmp_path / "preview", max_side_px=100, max_bytes=1_000_000)
+    await image_service.compare(source, back, tmp_path / "compare")
+    for saved_as in ("png", "jpeg", "webp"):
+        await image_service.convert(back, tmp_path / saved_as, saved_as=saved_as, quality=90)
+    for path in [*made, *(tmp_path / name for name in ("preview", "compare", "png", "jpeg", "webp"))]:
+        shown = pictures.decoded(path.read_bytes())
+        assert "dpi" not in shown.info, path.name
+        assert shown.info.get("jfif_unit", 0) == 0, path.name
 
 
 @pytest.mark.parametrize(("width", "height"), [(300, 224), (201, 150), (399, 300), (402, 17)])

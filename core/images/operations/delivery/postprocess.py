@@ -7,7 +7,7 @@ import os
 import struct
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pyvips
 
@@ -17,14 +17,12 @@ from core.images.operations import load as opening
 from core.images.operations import metadata as pieces
 from core.images.operations.colour_management.samples import Rendering, rendering_of, to_srgb
 from core.images.operations.decoders.pillow import forget, heic_exif
-from core.images.operations.prepare import JPEG_QUALITY, save_jpeg, save_png, sha256_of
+from core.images.operations.prepare import JPEG_QUALITY, has_no_density, save_jpeg, save_png, sha256_of
 from core.images.operations.refusals import Refused, from_codec
 from core.images.operations.repair import mend
 from core.images.operations.transparency import put_back
 
 _MM_PER_INCH = 25.4
-_UNSET_PER_MM: Final = (1.0, 72 / 25.4)
-"""What libvips says where a file gives no density."""
 _SANE_DPI = (10.0, 10_000.0)
 _SHOWN_KINDS = ("png", "jpeg", "webp")
 _SHOWN_SPACES = ("srgb", "b-w", "rgb16", "grey16")
@@ -115,7 +113,7 @@ def density_of(path: Path, kind: Format) -> tuple[float, float] | None:
             image.set_type(pyvips.GValue.blob_type, "exif-data", exif)
     else:
         image = opening.load(path, kind)
-    if any(abs(image.xres - unset) < 1e-6 for unset in _UNSET_PER_MM) and kind != "png":
+    if has_no_density(image) and kind != "png":
         return None
     found = (image.xres * _MM_PER_INCH, image.yres * _MM_PER_INCH)
     if not all(_SANE_DPI[0] <= dpi <= _SANE_DPI[1] for dpi in found):
