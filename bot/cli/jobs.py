@@ -73,7 +73,7 @@ async def show_history(app: App, limit: int) -> Exit:
     for job in jobs:
         size_text = size_line(job, "en") if job.result is not None else _STATES[job.state]
         kept = "" if job.result is None or not job.images_deleted else "  (deleted)"
-        out.print(f"{job.id}  {moment(job.created_at)}  {size_text}{kept}", markup=False)
+        out.print(f"{job.id}  {moment(job.created_at)}  {size_text}  {job.parameters.model}{kept}", markup=False)
     return Exit.OK
 
 

@@ -61,6 +61,8 @@ async def show_usage(app: App, period: str, member_id: str | None, chart: Path |
         out.print(_table("day", report.days, bars=True))
     if report.members:
         out.print(_table("member", report.members, bars=False))
+    if len(report.models) > 1:
+        out.print(_table("model", report.models, bars=False))
     if chart is not None:
         drawn = await app.service.budgets.usage_chart(report, locale="en", dark=False)
         shutil.move(drawn, chart)

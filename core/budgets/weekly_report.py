@@ -57,7 +57,8 @@ class WeeklyReports:
             if not report.jobs or not await self._state.claim("weekly_report", mine, ttl_s=_ONCE_S):
                 continue
             members = [(row.label or row.key, row.charged_nanousd) for row in report.members[:_NAMED]]
-            notice = weekly(week.first, week.last, report.jobs, report.charged_nanousd, members, place.locale)
+            models = [(row.key, row.charged_nanousd) for row in await self._usage.by_model(wanted)]
+            notice = weekly(week.first, week.last, report.jobs, report.charged_nanousd, members, models, place.locale)
             try:
                 await notify(place, notice)
             except Exception:

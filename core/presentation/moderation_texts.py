@@ -83,13 +83,24 @@ def place_presets(parameters: str, channel: str, locale: str) -> str:
 
 
 def weekly(
-    first: date, last: date, jobs: int, charged_nanousd: int, members: Sequence[tuple[str, int]], locale: str
+    first: date,
+    last: date,
+    jobs: int,
+    charged_nanousd: int,
+    members: Sequence[tuple[str, int]],
+    models: Sequence[tuple[str, int]],
+    locale: str,
 ) -> Notice:
-    """The week's report for the alert channel. `members`: who used most, with the money."""
+    """The week's report for the alert channel. `members`: who used most, and `models`, each with the money."""
     facts = {"period": period_text(first, last, locale), "amount": cents(charged_nanousd, locale)}
     what = trn("{period}: {n} image for {amount}.", "{period}: {n} images for {amount}.", jobs, locale, **facts)
-    most = ", ".join(f"{name} {cents(nanousd, locale)}" for name, nanousd in members)
-    return Notice(what, advice=tr("Most: {members}.", locale, members=most) if most else "", tone="info")
+    most, by_model = (
+        ", ".join(f"{name} {cents(nanousd, locale)}" for name, nanousd in rows) for rows in (members, models)
+    )
+    advice = [tr("Most: {members}.", locale, members=most)] if most else []
+    if len(models) > 1:
+        advice.append(tr("By model: {models}.", locale, models=by_model))
+    return Notice(what, advice="\n".join(advice), tone="info")
 
 
 def _moment(at: float, zone: ZoneInfo, locale: str) -> str:

@@ -247,6 +247,7 @@ def usage_json(report: UsageReport, locale: str) -> dict[str, Any]:
         "megapixels": report.megapixels,
         "days": [_row_json(row, locale) for row in report.days],
         "members": [_row_json(row, locale) for row in report.members],
+        "models": [_row_json(row, locale) for row in report.models],
         "play_money": report.play_money,
         "csv_url": f"/api/usage?format=csv&period={quote(report.period)}",
     }

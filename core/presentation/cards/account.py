@@ -45,8 +45,8 @@ def history(jobs: Sequence[Job], locale: str, *, command: str = "/upscale") -> C
 
 
 def history_line(job: Job, locale: str, *, with_time: bool = True) -> Line:
-    """`rocket.jpg · 2 hours ago · done · 640×427 → 1280×854 (1.09 MP) · $0.11 · reference`."""
-    words = [state_word(job, locale), size_line(job, locale)]
+    """`rocket.jpg · 2 hours ago · done · 640×427 → 1280×854 (1.09 MP) · flux · $0.11 · reference`."""
+    words = [state_word(job, locale), size_line(job, locale), job.parameters.model]
     if job.receipt is not None:
         words.append(cents(job.receipt.charged_nanousd, locale))
     name = (Strong(job.source.name), " · ") if job.source.name else ()

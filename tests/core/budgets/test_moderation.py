@@ -145,7 +145,7 @@ async def test_the_week_is_reported_once_on_monday_to_the_channel_for_alerts(
         moderator = dataclasses.replace(member("mod", workspace=workspace), is_moderator=True)
         await budget.limits.set_alert_channel(moderator, f"alerts-{workspace}")
     await spend(budget, "a", 2, member("ann"))
-    await spend(budget, "b", 1, member("bob"))
+    await spend(budget, "b", 1, member("bob"), model="seedvr2")
     sent: list[tuple[AlertPlace, Notice]] = []
     broken = [True]
 
@@ -165,3 +165,4 @@ async def test_the_week_is_reported_once_on_monday_to_the_channel_for_alerts(
     assert place.channel_id == "alerts-w1", "w2 had no pictures"
     assert "2 images for $3.00" in notice.what
     assert "$2.00" in notice.advice
+    assert "By model: flux $2.00, seedvr2 $1.00." in notice.advice

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from adapters.web.inbound.account_routes import usage_json
 from core.budgets.reports.chart_spec import drawing
 from core.budgets.service import Budgets
 from core.domain.errors import InvalidParameters, LimitReached, NotAllowed, Paused
@@ -56,10 +57,26 @@ def ctx(database: Database, clock: HandClock, *rules: Rule, **settings: Any) -> 
     return Budgets(make_ledger(database, clock, *rules, **settings), FixedPrice())  # type: ignore[arg-type]
 
 
-async def spend(budget: Budgets, key: str, usd: float, who: Requester | None = None) -> None:
-    request = job(key, usd, who)
+async def spend(budget: Budgets, key: str, usd: float, who: Requester | None = None, model: str = "flux") -> None:
+    request = dataclasses.replace(job(key, usd, who), model=model)
     assert isinstance(await budget.ledger.hold(request), Granted)
     await budget.ledger.settle(key, amount_nanousd=request.amount_nanousd, megapixels=Decimal(request.megapixels))
+
+
+async def test_a_report_for_moderators_names_the_models(database: Database, clock: HandClock) -> None:
+    budget = ctx(database, clock)
+    await spend(budget, "a", 2)
+    await spend(budget, "b", 1, model="seedvr2")
+    report = await budget.usage(MODERATOR)
+    assert [(row["key"], row["charged"]) for row in usage_json(report, "en")["models"]] == [
+        ("flux", "$2.00"),
+        ("seedvr2", "$1.00"),
+    ]
+    assert [line.rsplit(",", 1)[1] for line in (await budget.usage_csv(MODERATOR)).splitlines()] == [
+        "model",
+        "flux",
+        "seedvr2",
+    ]
 
 
 async def set_day(budget: Budgets, usd: float | None, scope: ScopeKind = ScopeKind.USER, scope_id: str = "") -> Any:
