@@ -42,7 +42,7 @@ async def make_backup(app: App, file: Path, *, pictures: bool) -> Exit:
     except OSError as error:
         raise CommandError(f"{file} could not be written: {error.strerror}.", Exit.FAILED) from None
     with_key = "the key" if found.has_key else "without a key: SECRET_KEY is in your settings, keep it beside the file"
-    with_pictures = f", {found.pictures} files of pictures" if pictures else ""
+    with_pictures = f", {found.pictures} files of images" if pictures else ""
     size = mb(file.stat().st_size, "en")
     out.print(f"{escape(str(file))}: {found.rows['jobs']} jobs{with_pictures}, {with_key}; {size}.")
     if app.settings.files_url:
@@ -84,7 +84,7 @@ async def _restore(found: Settings, file: Path, contents: Contents, *, yes: bool
     for name in _ENGINE_FILES:
         (found.data_dir / name).unlink(missing_ok=True)
     pictures = backup.restore_pictures(file, found.data_dir, PICTURE_FOLDERS)
-    out.print(f"Restored {contents.rows['jobs']} jobs and {pictures} files of pictures.")
+    out.print(f"Restored {contents.rows['jobs']} jobs and {pictures} files of images.")
     if unfinished:
         out.print(
             f"{unfinished} of the jobs were under way. None is paid for or posted again: what the model has made is "

@@ -117,7 +117,7 @@ async def _data(s: Settings) -> Sequence[Finding]:
     free = shutil.disk_usage(s.data_dir).free
     what = f"{s.data_dir} can be written to; {free / 1e9:.1f} GB are free."
     if free < _DISK_LIMIT_BYTES:
-        return [Finding("warning", what, "Pictures are kept RETENTION_DAYS; lower it, or make room.")]
+        return [Finding("warning", what, "Images are kept RETENTION_DAYS; lower it, or make room.")]
     return [Finding("ok", what)]
 
 
@@ -175,7 +175,7 @@ def _processes(roles: Mapping[str, int], s: Settings) -> Sequence[Finding]:
         found.append(Finding("problem", "Requests are taken but no job runs.", "Start one more with --role worker."))
     if serving.keys() != {"all"} and s.files_url is None:
         fix = "Set FILES_URL, or give all of them the same DATA_DIR."
-        found.append(Finding("warning", "Workers must see the pictures that are handed in elsewhere.", fix))
+        found.append(Finding("warning", "Workers must see the images that are handed in elsewhere.", fix))
     return found
 
 

@@ -46,7 +46,7 @@ def read_arguments(arguments: Sequence[str]) -> Order:
         else:
             words.append(argument)
     if not pictures:
-        raise CommandError("Name at least one picture: python -m bot upscale FILE [parameters]")
+        raise CommandError("Name at least one image: python -m bot upscale FILE [parameters]")
     return Order(tuple(pictures), " ".join(words))
 
 
@@ -55,13 +55,13 @@ def _pictures_in(folder: Path) -> list[Path]:
     named = sorted(path for path in folder.iterdir() if path.suffix.lower() in _PICTURES and path.is_file())
     found = [path for path in named if not _RESULT_NAME.search(path.stem)]
     if not found:
-        raise CommandError(f"{folder} holds no pictures.")
+        raise CommandError(f"{folder} holds no images.")
     return found
 
 
 def title(picture: Path | str) -> str:
     """A short name to show."""
-    return picture.name if isinstance(picture, Path) else (Path(urlsplit(picture).path).name or "picture")
+    return picture.name if isinstance(picture, Path) else (Path(urlsplit(picture).path).name or "image")
 
 
 def result_path(picture: Path | str, factor: float, mime: str, out: Path | None, *, many: bool) -> Path:

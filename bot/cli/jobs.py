@@ -50,7 +50,7 @@ async def save_result(app: App, reference: str, target: Path) -> Exit:
     """Copy the kept picture of a finished job to a file, or into a folder. Failed when there is none."""
     job = await app.store.get(_wanted(reference))
     if job is None or job.result is None or job.images_deleted:
-        err.print(f"No picture is kept for {escape(reference)}.")
+        err.print(f"No image is kept for {escape(reference)}.")
         return Exit.FAILED
     kept = app.tools.files.absolute(job.result.path)
     path = target / f"{job.id}{suffix_for(job.result.mime)}" if target.is_dir() else target
@@ -59,7 +59,7 @@ async def save_result(app: App, reference: str, target: Path) -> Exit:
     try:
         await asyncio.to_thread(hand_out, kept, path)
     except FileNotFoundError:
-        err.print(f"The picture of {escape(reference)} is no longer on this machine.")
+        err.print(f"The image of {escape(reference)} is no longer on this machine.")
         return Exit.FAILED
     out.print(str(path), markup=False)
     return Exit.OK
@@ -69,7 +69,7 @@ async def show_history(app: App, limit: int) -> Exit:
     """The last jobs of whoever sits at this terminal."""
     jobs = await app.service.history(operator(), limit=limit)
     if not jobs:
-        err.print("No picture has been made here yet.")
+        err.print("No image has been made here yet.")
     for job in jobs:
         size_text = size_line(job, "en") if job.result is not None else _STATES[job.state]
         kept = "" if job.result is None or not job.images_deleted else "  (deleted)"
@@ -84,7 +84,7 @@ async def show_job(app: App, reference: str) -> Exit:
     incident = await app.store.incident(wanted)
     if job is None and incident is None:
         err.print(
-            f"Nothing is known of {escape(reference)}. Pictures and their jobs are forgotten when members ask for it."
+            f"Nothing is known of {escape(reference)}. Images and their jobs are forgotten when members ask for it."
         )
         return Exit.FAILED
     lines = list(_job_lines(job)) if job is not None else []
@@ -100,7 +100,7 @@ def _job_lines(job: Job) -> Iterator[tuple[str, str]]:
     place = ", ".join(part for part in (who.platform, who.workspace_id, who.channel_id) if part)
     yield "asked by", f"{who.user_name or who.user_id} ({who.user_id}) on {place}"
     yield from _times(job)
-    yield "picture", _picture(job)
+    yield "image", _picture(job)
     yield "parameters", parameters_line(job, "en")
     if job.quote is not None:
         yield "estimate", price_line(job.quote, "en")
@@ -124,7 +124,7 @@ def _happened(job: Job) -> Iterator[tuple[str, str]]:
     if job.progress is not None and not job.state.terminal:
         yield "stage", job.progress.stage
     if job.images_deleted:
-        yield "pictures", "deleted"
+        yield "images", "deleted"
 
 
 def _times(job: Job) -> Iterator[tuple[str, str]]:
@@ -142,7 +142,7 @@ def _picture(job: Job) -> str:
         "link": "a link",
         "attachment": "an attachment",
         "upload": "an upload",
-        "job_input": f"the picture of job {job.source.job_id}",
+        "job_input": f"the image of job {job.source.job_id}",
         "job_result": f"the result of job {job.source.job_id}",
     }
     if job.input is None:

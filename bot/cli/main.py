@@ -113,16 +113,14 @@ def slack_manifest() -> None:
 @cli.command(context_settings=_PASS_ON)
 @parameter_flags
 def upscale(
-    arguments: Annotated[
-        list[str], typer.Argument(metavar="FILE… [PARAMETERS]", help="Pictures or links; 3x seed=7 …")
-    ],
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="File, or folder for several pictures")] = None,
+    arguments: Annotated[list[str], typer.Argument(metavar="FILE… [PARAMETERS]", help="Images or links; 3x seed=7 …")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="File, or folder for several images")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing files")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Agree to any price; limits still hold")] = False,
-    json: Annotated[bool, typer.Option("--json", help="One line of JSON per picture")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One line of JSON per image")] = False,
     **given: str,
 ) -> None:
-    """Enlarge pictures.
+    """Enlarge images.
 
     The result is written next to each as NAME.2x.png.
 
@@ -155,9 +153,9 @@ def usage(
 @cli.command()
 def job(
     reference: Annotated[str, typer.Argument(help="The reference that somebody was shown")],
-    save: Annotated[Path | None, typer.Option(help="Write the finished picture to this file or folder")] = None,
+    save: Annotated[Path | None, typer.Option(help="Write the finished image to this file or folder")] = None,
 ) -> None:
-    """Explain a job by its reference, or hand its picture out."""
+    """Explain a job by its reference, or hand its image out."""
     from bot.cli.jobs import save_result, show_job
     from bot.cli.session import in_app
 
@@ -166,7 +164,7 @@ def job(
 
 @cli.command()
 def history(limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100, help="How many")] = 10) -> None:
-    """The last pictures made in this terminal, newest first, and whether they are still kept."""
+    """The last images made in this terminal, newest first, and whether they are still kept."""
     from bot.cli.jobs import show_history
     from bot.cli.session import in_app
 

@@ -71,10 +71,10 @@ def _row(difference: Difference) -> tuple[str, ...]:
 
 
 async def purge(app: App, older_than_days: int | None, *, yes: bool) -> Exit:
-    """Delete pictures of jobs that ended more than so many days ago, here and at fal."""
+    """Delete images of jobs that ended more than so many days ago, here and at fal."""
     days = app.settings.retention_days if older_than_days is None else older_than_days
     before = app.clock.now() - days * _DAY_S
-    question = f"Delete the pictures of every job that ended more than {days} days ago?"
+    question = f"Delete the images of every job that ended more than {days} days ago?"
     if not yes and not await ask(question):
         err.print("Nothing was deleted; say --yes to do it without a question.")
         return Exit.CANCELLED
@@ -86,5 +86,5 @@ async def purge(app: App, older_than_days: int | None, *, yes: bool) -> Exit:
         deleted += len(page)
         if not page:
             break
-    out.print(f"Deleted the pictures of {deleted} jobs.")
+    out.print(f"Deleted the images of {deleted} jobs.")
     return Exit.OK

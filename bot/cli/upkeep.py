@@ -32,7 +32,7 @@ def purge(
     older_than_days: Annotated[int | None, typer.Option(min=0, help="Default: RETENTION_DAYS; 0: all of them")] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask")] = False,
 ) -> None:
-    """Delete old pictures, here and at fal.
+    """Delete old images, here and at fal.
 
     Money rows stay.
     """
@@ -45,7 +45,7 @@ def purge(
 @upkeep.command()
 def backup(
     file: Annotated[Path, typer.Argument(help="The file to write, e.g. upscale-bot.backup")],
-    pictures: Annotated[bool, typer.Option("--pictures", help="With the pictures that are still kept")] = False,
+    pictures: Annotated[bool, typer.Option("--pictures", help="With the images that are still kept")] = False,
 ) -> None:
     """Copy everything that is stored into one file.
 

@@ -46,10 +46,10 @@ def test_a_picture_without_an_ending_is_a_picture_too() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "Name at least one picture"),
-        (["3x"], "Name at least one picture"),
+        ([], "Name at least one image"),
+        (["3x"], "Name at least one image"),
         (["bird.png"], r"bird\.png is not there\."),
-        (["empty"], "empty holds no pictures"),
+        (["empty"], "empty holds no images"),
     ],
 )
 def test_a_wrong_argument_is_one_sentence(arguments: list[str], sentence: str) -> None:
@@ -63,7 +63,7 @@ def test_a_wrong_argument_is_one_sentence(arguments: list[str], sentence: str) -
         (Path("cat.png"), 2.0, None, False, "cat.2x.png"),
         (Path("a/cat.tar.jpg"), 1.5, None, False, "a/cat.tar.1.5x.png"),
         ("https://example.com/x/a%20cat.webp?y", 4.0, None, False, "a cat.4x.png"),
-        ("https://example.com/", 2.0, None, False, "picture.2x.png"),
+        ("https://example.com/", 2.0, None, False, "image.2x.png"),
         (Path("cat.png"), 2.0, Path("big.png"), False, "big.png"),
         (Path("cat.png"), 2.0, Path("."), False, "cat.2x.png"),
         (Path("cat.png"), 2.0, Path("new"), True, "new/cat.2x.png"),
