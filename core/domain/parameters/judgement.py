@@ -38,7 +38,7 @@ class Judge:
     def read(self, collected: Collector) -> Parsed:
         """What is valid of it; the rest is among `problems`."""
         values: dict[str, Value] = {}
-        for said in collected.said:
+        for said in dict.fromkeys(collected.said):  # 1,000 times the same is judged once
             if len(self.problems) >= MAX_PROBLEMS:
                 break
             value = said if isinstance(said, ParameterProblem) else self._value(said)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import FrameType
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -141,6 +144,25 @@ def test_strange_numbers_are_refused_cleanly(value: str) -> None:
 def test_a_negative_or_zero_factor_is_out_of_range() -> None:
     assert [p.kind for p in problems("-2x")] == ["range"]
     assert [p.kind for p in problems("x0")] == ["range"]
+
+
+@pytest.mark.parametrize("word", ["x=1 ", "model=foo ", "preset=zz "])
+def test_what_is_said_a_thousand_times_is_judged_once(word: str) -> None:
+    """Each judgement compares with every known name, on the event loop."""
+    compared = 0
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        nonlocal compared
+        compared += event == "call" and frame.f_code.co_name == "get_close_matches"
+
+    sys.setprofile(count)
+    try:
+        with pytest.raises(InvalidParameters) as caught:
+            parse((word * MAX_TEXT_CHARS)[:MAX_TEXT_CHARS])
+    finally:
+        sys.setprofile(None)
+    assert caught.value.problems
+    assert compared <= 4
 
 
 def test_text_beyond_all_measure_is_refused_as_a_whole() -> None:
