@@ -120,8 +120,9 @@ class WebAdapter:
         cause = job.error if job is not None and job.error is not None else error
         if not isinstance(cause, UpscaleError):
             cause = InternalError()
-        locale = actor_of(request).locale
-        notice = self._context.service.notice(cause, locale, job)
+        actor = actor_of(request)
+        locale = actor.locale
+        notice = self._context.service.notice(cause, locale, job, actor)
         body: Json = {"error": error_json(cause, notice, locale, job_id=job.id if job else "")}
         response = web.json_response(body, status=status_of(cause))
         if isinstance(cause, Draining):

@@ -80,7 +80,7 @@ async def upscale(app: App, options: Options) -> Exit:
         models = app.service.models
         typed, chosen = parse_request(options.order.text, options.fields, models, model=defaults.get("model"))
     except InvalidParameters as error:
-        say(app.service.notice(error, "en"))
+        say(app.service.notice(error, "en", who=operator()))
         return Exit.USAGE
     factor = models.resolve(typed, chosen, defaults).factor
     if not options.force:

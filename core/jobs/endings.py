@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from core.domain.errors import PlaceRefused
-from core.domain.job import Job, JobState
+from core.domain.errors import PlaceRefused, UpscaleError
+from core.domain.job import Job, JobState, Requester
 from core.jobs.context import Tools
 from core.presentation import Charge, Notice, explain
 from core.presentation.ending_texts import ending
@@ -41,9 +41,23 @@ def notice_for(job: Job) -> Notice:
     """What the job's own message says when there is no picture."""
     locale = job.requester.locale
     if job.error is not None:
-        return explain(job.error, locale, reference=job.id, charge=charge_of(job))
+        return error_notice(job.error, locale, job)
     charged = charge_text(job.receipt, locale) if job.receipt is not None else ""
     return Notice(cancelled_text(job, locale), charged=charged, reference=job.id, tone="info")
+
+
+def error_notice(error: UpscaleError, locale: str, job: Job | None, actor: Requester | None = None) -> Notice:
+    """The sentence for this error of a job, or of what `actor` asked for without one."""
+    who = job.requester if job else actor
+    mine = quota_command(who) if who else ""
+    return explain(error, locale, reference=job.id if job else "", charge=charge_of(job), quota_command=mine)
+
+
+def quota_command(who: Requester) -> str:
+    """What the operator types on the page, or in the terminal, to raise a limit; nothing for anybody else."""
+    if not who.is_operator:
+        return ""
+    return "/quota set …" if who.platform == "web" else "python -m bot quota set …"
 
 
 def charge_of(job: Job | None) -> Charge | None:

@@ -23,14 +23,14 @@ from core.domain.parameters.spec import SEED_MAX, Parameters, Parsed
 from core.domain.variations import redelivery, repeated_request
 from core.jobs import share as sharing
 from core.jobs.admission import Share
-from core.jobs.endings import charge_of
+from core.jobs.endings import error_notice
 from core.jobs.error_reports import Incidents
 from core.jobs.steps import Tools
 from core.jobs.steps.fail import close_question
 from core.jobs.steps.prepare import estimated
 from core.jobs.watch import follow_job, open_here, with_newest_progress
 from core.ports import Change, Guests, JobEngine, OpenHere
-from core.presentation import Notice, explain
+from core.presentation import Notice
 
 log = structlog.get_logger(__name__)
 
@@ -287,8 +287,8 @@ class JobService:
     async def history(self, actor: Requester, *, limit: int = 10, before: float | None = None) -> Sequence[Job]:
         return await self._tools.store.history(actor, limit=limit, before=before)
 
-    def notice(self, error: UpscaleError, locale: str, job: Job | None = None) -> Notice:
-        return explain(error, locale, reference=job.id if job else "", charge=charge_of(job))
+    def notice(self, error: UpscaleError, locale: str, job: Job | None = None, who: Requester | None = None) -> Notice:
+        return error_notice(error, locale, job, who)
 
 
 def _source(source: Source, typed: Parsed) -> Source:

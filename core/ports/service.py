@@ -239,5 +239,5 @@ class Service(Protocol):
     def check(self, text: str, fields: Mapping[str, str | int | float | bool]) -> None:
         """Raise InvalidParameters if these would not be accepted; costs nothing (for modals)."""
 
-    def notice(self, error: UpscaleError, locale: str, job: Job | None = None) -> Notice:
-        """The sentence for this error, with what it cost and what to do."""
+    def notice(self, error: UpscaleError, locale: str, job: Job | None = None, who: Requester | None = None) -> Notice:
+        """The sentence for this error, with what it cost and what the requester, or else `who`, can do."""

@@ -26,10 +26,22 @@ class Charge:
     started: bool = True
 
 
-def explain(error: e.UpscaleError, locale: str = "en", *, reference: str = "", charge: Charge | None = None) -> Notice:
-    """The notice for `error`. Without `charge`, nothing was charged."""
+def explain(
+    error: e.UpscaleError,
+    locale: str = "en",
+    *,
+    reference: str = "",
+    charge: Charge | None = None,
+    quota_command: str = "",
+) -> Notice:
+    """The notice for `error`. Without `charge`, nothing was charged.
+
+    `quota_command`: what the operator, who is told, types to raise a limit; empty for anybody else.
+    """
     make = _SENTENCES.get(type(error))
     notice = (make or _UNFORESEEN)(error, locale)
+    if quota_command and isinstance(error, e.LimitReached) and notice.advice:  # it sends others to a moderator
+        notice = replace(notice, advice=tr("You can raise it yourself: {command}", locale, command=quota_command))
     charged = notice.charged or charged_sentence(charge or Charge(), locale, quiet=isinstance(error, e.RequestError))
     reference = reference or (error.reference if isinstance(error, e.InternalError) else "")
     return replace(notice, charged=charged, reference=reference)

@@ -92,18 +92,21 @@ def tightest(statuses: tuple[LimitStatus, ...]) -> LimitStatus | None:
     return min(money, key=lambda status: status.left, default=None)
 
 
-def paused(by: str, locale: str) -> Notice:
-    """New jobs are paused by a moderator, or by the operator."""
-    moderator = tr("New upscales are paused here by a moderator.", locale)
-    what = moderator if by == "moderator" else tr("The bot's owner has paused new upscales.", locale)
-    return Notice(what, tone="refusal")
+def paused(by: str, locale: str, whose: str = "") -> Notice:
+    """New jobs are paused by a moderator, or by the operator; `whose`: where, if not the moderator's whole place."""
+    if by == "moderator" and not whose:
+        return Notice(tr("New upscales are paused here by a moderator.", locale), tone="refusal")
+    whose = whose or scope_name(ScopeKind.EVERYTHING, locale)
+    if by == "moderator":
+        return Notice(tr("New upscales are paused for {whose} by a moderator.", locale, whose=whose), tone="refusal")
+    return Notice(tr("The bot's owner has paused new upscales for {whose}.", locale, whose=whose), tone="refusal")
 
 
 def limit_reached(error: e.LimitReached, locale: str) -> Notice:
     """Which limit, how much of it is left, what was needed, when it opens again, and what would fit."""
     limit = error.status.limit
     if limit.amount == 0 and limit.measure is Measure.JOBS and not limit.model:  # what pausing one place writes down
-        return paused(limit.source, locale)
+        return paused(limit.source, locale, scope_name(limit.scope.kind, locale, limit.scope.platform))
     facts = {
         "needed": amount(limit.measure, error.needed, locale),
         "left": amount(limit.measure, error.status.left, locale, down=True),

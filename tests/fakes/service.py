@@ -327,6 +327,8 @@ class FakeService:
         self.caught.append(error)
         return REFERENCE
 
-    def notice(self, error: e.UpscaleError, locale: str, job: Job | None = None) -> Notice:
+    def notice(
+        self, error: e.UpscaleError, locale: str, job: Job | None = None, who: Requester | None = None
+    ) -> Notice:
         charge = Charge(job.receipt.charged_nanousd) if job is not None and job.receipt is not None else None
         return explain(error, locale, reference=job.id if job else "", charge=charge)

@@ -74,7 +74,7 @@ class BudgetHandlers:
         except UpscaleError as error:
             if request.query.get("draft") != "1":
                 raise
-            notice = self._service.notice(error, actor.locale)
+            notice = self._service.notice(error, actor.locale, who=actor)
             return web.json_response({"error": error_json(error, notice, actor.locale)})
 
     async def _estimate(self, request: web.Request, actor: Requester) -> dict[str, Any]:

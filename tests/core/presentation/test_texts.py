@@ -8,7 +8,9 @@ import pytest
 
 from core.domain import errors as e
 from core.domain.errors import UpscaleError, leaves
+from core.domain.job import Requester
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
+from core.jobs.endings import quota_command
 from core.presentation import LANGUAGES, Charge, Notice, explain, language_of
 from core.presentation.failure_texts import _SENTENCES
 from core.presentation.formats import cents
@@ -99,7 +101,17 @@ def test_a_platforms_locale_finds_its_language(language: str, tag: str) -> None:
 def test_a_place_that_is_paused_is_not_told_of_a_limit() -> None:
     limit = Limit(Scope(ScopeKind.CHANNEL, "slack", "T1", "C1"), Measure.JOBS, Window.TOTAL, 0, source="operator")
     told = explain(e.LimitReached(status=LimitStatus(limit, 0, 0, None), needed=1), "en")
-    assert told.what == "The bot's owner has paused new upscales."
+    assert told.what == "The bot's owner has paused new upscales for this channel."
+    assert explain(e.Paused(by="operator"), "en").what == "The bot's owner has paused new upscales for the whole bot."
+
+
+def test_the_operator_is_told_how_to_raise_a_limit_instead_of_being_sent_to_a_moderator() -> None:
+    limit = Limit(Scope(ScopeKind.EVERYTHING), Measure.USD, Window.DAY, 300_000_000)
+    over = e.LimitReached(status=LimitStatus(limit, 0, 0, None), needed=1_300_000_000)
+    page = Requester("web", "local", is_operator=True)
+    assert explain(over, "en").advice == "A moderator can raise it."
+    assert explain(over, "en", quota_command=quota_command(page)).advice == "You can raise it yourself: /quota set …"
+    assert quota_command(Requester("discord", "1", is_moderator=True)) == ""
 
 
 def test_a_need_above_the_whole_limit_promises_no_time_at_which_it_would_fit() -> None:
