@@ -51,7 +51,7 @@ class Place:
 async def show_usage(app: App, period: str, member_id: str | None, chart: Path | None) -> Exit:
     """Totals, per day, by member; optionally the chart as a PNG."""
     report = await app.service.budgets.usage(operator(), period=period, member_id=member_id)
-    money = "play money" if report.play_money else "charged"
+    money = "play money" if report.play_money and report.charged_nanousd else "charged"
     held = f", {usd(report.held_nanousd)} held" if report.held_nanousd else ""
     out.print(
         f"[bold]{usd(report.charged_nanousd)}[/bold] {money}{held}, {report.jobs} jobs, {report.megapixels:g} MP, "

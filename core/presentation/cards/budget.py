@@ -51,7 +51,7 @@ def usage(report: UsageReport, limits: Sequence[LimitStatus], locale: str, *, me
         pictures=(Picture("chart", tr("Chart of the usage per day", locale)),),
         paragraphs=(total, *models),
         sections=(Section(tr("Top members", locale), paragraphs=members),) if members else (),
-        small=lines(held or "", play_money_text(locale) if report.play_money else "", *left),
+        small=lines(held or "", play_money_text(locale) if report.play_money and report.charged_nanousd else "", *left),
     )
 
 
