@@ -20,7 +20,7 @@ from adapters.discord.inbound import translate
 from adapters.discord.inbound.message_images import MAX_IMAGES
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
-from adapters.discord.outbound.api_client import UNREADABLE, ApiClient
+from adapters.discord.outbound.api_client import UNREADABLE, ApiClient, unreadable
 from adapters.discord.outbound.payload import Payload
 from adapters.discord.outbound.reply_address import PLATFORM, Address
 from core.domain.job import Requester
@@ -187,10 +187,10 @@ class Answer:
                 if error.code == errors.ALREADY_ACKNOWLEDGED and unclear:
                     return None
                 raise
-            except UNREADABLE:
+            except UNREADABLE as error:
                 # Sent, but the library could not read the answer to it; that there was one is enough.
                 if not self.interaction.response.is_done():
-                    raise
+                    raise unreadable(error) from error
                 log.warning("acknowledgement_unreadable", interaction=self.id)
                 return None
 

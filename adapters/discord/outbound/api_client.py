@@ -250,10 +250,17 @@ def _messages(channel_id: int) -> str:
 
 
 async def _read(call: Callable[[], Awaitable[T]]) -> T:
-    """Make an answer that the library cannot read trouble of the way to Discord: it is no fault of ours."""
     try:
         return await call()
     except UNREADABLE as error:
-        if error.args == ("retry_after",):  # a 429 that no waiting ends, such as too many edits of an old message
-            raise DeliveryRefused(reason="refused") from error
-        raise aiohttp.ClientPayloadError("an answer that cannot be read") from error
+        raise unreadable(error) from error
+
+
+def unreadable(error: Exception) -> Exception:
+    """What an answer means that the library cannot read: trouble of the way to Discord, no fault of ours.
+
+    A 429 that names no time, such as too many edits of an old message, ends by no waiting.
+    """
+    if error.args == ("retry_after",):
+        return DeliveryRefused(reason="refused")
+    return aiohttp.ClientPayloadError("an answer that cannot be read")

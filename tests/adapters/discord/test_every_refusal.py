@@ -1,0 +1,204 @@
+"""Every documented refusal at every stage of a job: its message ends in true words, and it is charged once or not.
+
+One test per stage, in which all refusals happen at once, each in a channel of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from core.domain.job import Job
+from core.storage.tables import incidents
+from tests.adapters.discord.fake_service import png
+from tests.adapters.discord.whole import Whole, whole_bot
+from tests.emulators.discord import Fault, Invocation, SeenMessage, Upload
+from tests.emulators.discord.refusals import REFUSALS
+from tests.emulators.discord.world import Channel, User
+
+PICTURE = Upload("harbour.png", png(64, 48))
+PRICE_NANOUSD = 100_000_000
+HERE, DIRECT = 1, 2
+HOOK = "(PATCH|POST) .*/webhooks/"
+TOO_LARGE = ((413, 0), (413, 40005), (413, 50045))
+
+AT_MESSAGES = "(PATCH|POST) .*/(webhooks|channels)/"
+NOWHERE = [Fault(AT_MESSAGES, "status", 99, place=where) for where in (HERE, DIRECT)]
+FEW = (
+    *{status: (status, code) for status, code in REFUSALS if code not in (10008, 10062, 40060)}.values(),
+    (429, 30046),
+    (403, 20009),
+    (400, 200000),
+)
+"""One of each HTTP status, where nothing else counts."""
+FILES = [Fault("(PATCH|POST) ", "status", 99, brings="files", place=where) for where in (HERE, DIRECT)]
+STAGES = {
+    "the answer's final edit": ([Fault(HOOK, "status", 99, brings="files", place=HERE)], "here new_message"),
+    "a progress edit, then the channel": (
+        [Fault("PATCH ", "status", 1, brings="words", place=HERE), FILES[0]],
+        "direct_message",
+    ),
+    "a direct message": (FILES, "kept"),
+    "every message before the job is paid": (NOWHERE, "refused"),
+    "every message after it was paid": (NOWHERE, "kept"),
+    "the first answer": ([Fault("/callback", "status", 99, place=HERE)], "refused"),
+}
+
+
+@dataclass
+class Case:
+    """One refusal in a place of its own, and what its member sees there and in direct messages."""
+
+    status: int
+    code: int
+    user: User
+    channel: Channel
+    started: Invocation
+    job: Job | None = None
+
+    def seen(self, whole: Whole) -> list[SeenMessage]:
+        return whole.discord.messages(self.channel, self.user) + whole.discord.dms(self.user)
+
+    @property
+    def place(self) -> dict[str, Any]:
+        return {"user": self.user, "channel": self.channel}
+
+    @property
+    def outcome(self) -> str:
+        assert self.job is not None
+        if self.job.delivery is None:
+            return self.job.state.value
+        return "kept" if self.job.delivery.shape == "kept" else self.job.delivery.elsewhere or "here"
+
+
+@pytest.fixture
+async def whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Whole]:
+    async with whole_bot(tmp_path, monkeypatch) as bot:
+        yield bot
+        assert bot.discord.violations == []
+        assert await bot.held() == 0
+        async with bot.app.database.read() as connection:
+            assert (await connection.execute(select(func.count()).select_from(incidents))).scalar_one() == 0
+
+
+def _refuse(whole: Whole, case: Case, faults: list[Fault]) -> None:
+    direct = whole.discord.world.dm_with(case.user)
+    for fault in faults:
+        place = case.channel.id if fault.place == HERE else direct.id
+        whole.discord.faults.append(replace(fault, status=case.status, code=case.code, place=place))
+
+
+async def _begin(whole: Whole, faults: list[Fault], refusals: Sequence[tuple[int, int]] = REFUSALS) -> list[Case]:
+    """A job in a place of its own for each refusal."""
+    cases = []
+    for number, (status, code) in enumerate(refusals):
+        user = whole.discord.world.add_user(f"m{status}x{code}")
+        channel = whole.discord.world.add_channel(whole.discord.guild)
+        case = Case(status, code, user, channel, None)  # type: ignore[arg-type]
+        _refuse(whole, case, faults)
+        asked = {"image": PICTURE, "seed": number}
+        case.started = await whole.discord.invoke("/upscale", asked, user=user, channel=channel)
+        cases.append(case)
+    return cases
+
+
+async def _ended(whole: Whole, cases: list[Case]) -> None:
+    late = []
+    for case in cases:
+        try:
+            case.job = await whole.ended(case.started)
+        except TimeoutError:
+            job = await whole.job(case.started)
+            late.append((case.status, case.code, job and job.state))
+    assert late == []
+    await whole.settled()
+
+
+def _wrong(whole: Whole, case: Case, charges: dict[str, list[int]], wanted: str, *, words: bool) -> list[str]:
+    """What is not as it should be in this case."""
+    job = case.job
+    assert job is not None
+    said = [m for m in case.seen(whole) if not m.images]
+    text = " ".join(m.text for m in said)
+    wrong = []
+    too_large = (case.status, case.code) in TOO_LARGE and bool(charges.get(job.id))
+    gone = case.code == 10008  # nobody sees a message that is gone, and what comes in its place is for its owner alone
+    allowed = {*wanted.split(), *(["here", "kept"] if too_large else []), *(["direct_message"] if gone else [])}
+    if case.outcome not in allowed:
+        wrong.append(f"ended {case.outcome}")
+    if charges.get(job.id, []) != ([] if case.outcome == "refused" else [PRICE_NANOUSD]):
+        wrong.append(f"charged {charges.get(job.id)}")
+    shown = case.outcome not in ("kept", "refused") and job.delivery is not None and job.delivery.shape != "link"
+    if len(case.seen(whole)) - len(said) != shown:
+        wrong.append("another number of images")
+    words = words and not gone
+    if words and any("Cancel" in m.labels or "Upscaling" in m.text for m in said):
+        wrong.append(f"still working: {text!r}")
+    told = {"kept": "history", "direct_message": "as a direct message", "new_message": "as a new message"}
+    if words and case.outcome in told and said and (told[case.outcome] not in text or "Charged $0.10" not in text):
+        wrong.append(f"{case.outcome}, but says {text!r}")
+    return [f"{case.status} {case.code}: {each}" for each in wrong]
+
+
+@pytest.mark.timeout(600)  # 145 whole jobs at once
+@pytest.mark.parametrize("stage", STAGES)
+async def test_a_refusal_at(whole: Whole, stage: str) -> None:
+    faults, wanted = STAGES[stage]
+    if stage.endswith("after it was paid"):
+        whole.fal.slots = 0
+        cases = await _begin(whole, [])
+        await whole.discord.until(lambda: len(whole.fal.submits) == len(REFUSALS), 60)
+        for case in cases:
+            _refuse(whole, case, faults)
+        whole.fal.slots = 200
+        whole.fal.runner.start_waiting()
+    else:
+        cases = await _begin(whole, faults, FEW if stage == "the first answer" else REFUSALS)
+    if stage == "the first answer":
+        await whole.discord.until(lambda: all(f.times < 99 for f in whole.discord.faults), 30)
+        whole.clock.offset_s += 60
+        await whole.app.maintenance.pick_up()
+    await _ended(whole, cases)
+    charges = await whole.charges()
+    told = wanted != "refused" and faults is not NOWHERE
+    assert not [w for c in cases for w in _wrong(whole, c, charges, wanted, words=told)]
+    assert wanted != "refused" or whole.fal.submits == []
+
+
+@pytest.mark.parametrize("refused", ["/callback", "(PATCH|POST) .*/webhooks/"], ids=["the first answer", "the rest"])
+async def test_a_refusal_behind_a_button_is_said_without_an_incident_and_costs_nothing(
+    whole: Whole, refused: str
+) -> None:
+    started = await whole.discord.invoke("/upscale", {"image": PICTURE, "seed": 1})
+    result = await started.answer(lambda m: m.images, 30)
+    whole.discord.limits.invalid_cap = 1_000_000
+    for status, code in FEW:
+        for label in ("Compare",) if refused != "/callback" else ("Compare", "Details", "Again"):
+            fault = Fault(refused, "status", 3, status, code=code)
+            whole.discord.faults[:] = [fault]
+            await whole.discord.click(result, label)
+            await whole.discord.until(lambda f=fault: f.times < 3, what=f"{status} {code} {label}")
+    whole.discord.faults.clear()
+    whole.clock.offset_s += 60
+    await whole.app.maintenance.pick_up()
+    await whole.settled()
+    assert list((await whole.charges()).values()) == [[PRICE_NANOUSD]]
+
+
+async def test_a_deletion_that_is_refused_is_said_and_the_message_emptied(whole: Whole) -> None:
+    cases = await _begin(whole, [Fault("DELETE ", "status", 99, place=HERE)], FEW)
+    await _ended(whole, cases)
+    wrong = []
+    for case in cases:
+        pressed = await whole.discord.click(await case.started.answer(lambda m: m.images), "Delete", **case.place)
+        await whole.discord.until(lambda p=pressed: p.followups, 30)
+        [left] = whole.discord.messages(case.channel, whole.discord.world.owner)
+        said = pressed.followups[0].text
+        if left.images or "Deleted" not in left.text or "could not be removed" not in said:
+            wrong.append(f"{case.status} {case.code}: {left.text!r} {said!r}")
+    assert wrong == []

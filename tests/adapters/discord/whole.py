@@ -1,0 +1,80 @@
+"""The whole bot in this process, with its real core and ledger, between the emulators of Discord and of fal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from bot.app import App, build
+from bot.settings import load
+from core.domain.job import Job, job_id_for
+from core.storage import tables_ledger
+from tests.bot.process_kit import UNLIMITED
+from tests.emulators.discord import DiscordEmulator, Invocation
+from tests.emulators.fal import FalEmulator
+from tests.fakes.clock import ShiftedClock
+
+
+@dataclass
+class Whole:
+    """`app` runs in this process, so that a test can look into its ledger and move its clock."""
+
+    app: App
+    discord: DiscordEmulator
+    fal: FalEmulator
+    clock: ShiftedClock
+
+    async def job(self, started: Invocation) -> Job | None:
+        """The job of a command or a click."""
+        return await self.app.store.get(job_id_for(f"discord:{started.interaction.id}"))
+
+    async def ended(self, started: Invocation, within_s: float = 30.0) -> Job:
+        """The job of a command or a click, once it has ended."""
+        async with asyncio.timeout(within_s):
+            while (job := await self.job(started)) is None or not job.state.terminal:
+                await asyncio.sleep(0.05)
+        return job
+
+    async def settled(self, within_s: float = 60.0) -> None:
+        """Wait until nothing is done for any job any more, its last words included."""
+        async with asyncio.timeout(within_s):
+            while self.app.pipeline.jobs_here or await self.app.tools.obligations.take_due(1):
+                await asyncio.sleep(0.05)
+
+    async def charges(self) -> dict[str, list[int]]:
+        """The amounts settled, by job id; a job that was charged twice has two."""
+        e, found = tables_ledger.entries.c, defaultdict(list)
+        async with self.app.database.read() as connection:
+            for key, used in await connection.execute(select(e.job_key, e.used_nanousd).where(e.used_nanousd != 0)):
+                found[key].append(int(used))
+        return found
+
+    async def held(self) -> int:
+        """How many holds are open."""
+        h = tables_ledger.holds.c
+        async with self.app.database.read() as connection:
+            return len((await connection.execute(select(h.key).where(h.state.in_(("waiting", "running"))))).all())
+
+
+@asynccontextmanager
+async def whole_bot(folder: Path, patch: pytest.MonkeyPatch, **env: str) -> AsyncIterator[Whole]:
+    clock = ShiftedClock(nap_s=0.25)
+    async with DiscordEmulator() as discord, FalEmulator(slots=100) as fal:
+        discord.limits.everything = discord.limits.webhook = discord.limits.channel = (100_000, 1.0)
+        told = {
+            **UNLIMITED, **fal.env(), "DISCORD_TOKEN": discord.token, "DISCORD_API_URL": discord.api_url,
+            "DATA_DIR": str(folder / "data"), "WEB_PORT": "0", "LOG_LEVEL": "error", **env,
+        }  # fmt: skip
+        for name, value in told.items():
+            patch.setenv(name, value)
+        async with build(load(None), clock=clock) as app:
+            await discord.gateway.wait_connected(timeout_s=30)
+            await discord.until(lambda: discord.world.commands, 30)
+            yield Whole(app, discord, fal, clock)
