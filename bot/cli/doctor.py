@@ -183,9 +183,8 @@ async def _model(app: App) -> Sequence[Finding]:
     upscaler = app.upscaler
     if not isinstance(upscaler, FalUpscaler):
         fix = "Set FAL_KEY (https://fal.ai/dashboard/keys) to run the real model."
-        small = "small model of this machine runs: no cost"
-        which = "sandbox model runs: no AI, play money" if app.settings.backend == "sandbox" else small
-        return [Finding("warning", f"The {which}.", fix)]
+        which = "sandbox model runs: no AI" if app.settings.backend == "sandbox" else "small model of this machine runs"
+        return [Finding("warning", f"The {which}, play money.", fix)]
     verdict = await upscaler.check_key()
     if verdict == "refused":
         fix = "Make a new key with API scope at https://fal.ai/dashboard/keys and set FAL_KEY."

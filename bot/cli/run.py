@@ -56,7 +56,7 @@ def _greet(found: Settings, port: int) -> None:
     host = f"[{host}]" if ":" in host else host
     models = {
         "fal": "the real models at fal",
-        "local": "a small model on this machine (no account, no cost)",
+        "local": "a small model on this machine (no account, play money)",
         "sandbox": "the sandbox model (no AI, play money)",
     }
     model = models[found.backend]

@@ -164,7 +164,7 @@ def charge_text(receipt: Receipt, locale: str) -> str:
         return tr("Charged {amount}, to be checked.", locale, amount=amount)
     if receipt.basis == "unknown":
         return tr("This may still be billed, at most {amount}.", locale, amount=cents(receipt.estimate_nanousd, locale))
-    if receipt.play_money and receipt.charged_nanousd:
+    if receipt.play_money:
         return tr("Charged {amount} of play money.", locale, amount=amount)
     return tr("Charged {amount}.", locale, amount=amount)
 

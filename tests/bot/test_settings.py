@@ -90,7 +90,6 @@ def test_this_machines_model_is_offered_beside_fals_where_it_is_listed_and_costs
 def test_nothing_needs_to_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = _load(monkeypatch)
     assert (settings.backend, settings.offered.ids) == ("local", ("local",))
-    assert settings.offered.default.unit_price_nanousd == 0, "no account, no cost"
     assert settings.data_dir == Path("data").absolute()
     assert settings.database == f"sqlite:///{settings.data_dir}/bot.db"
     assert [p.name for p in settings.platforms if p.settings.enabled] == ["web"]

@@ -160,12 +160,12 @@ class Models(Sequence[ModelSpec]):
     def at(self, provider: Literal["fal", "local", "sandbox"], listed: Sequence[str]) -> Models:
         """What a provider offers of those `listed`, of all where there is none; the sandbox plays those of fal.
 
-        This machine's are free; beside fal they are offered where they are listed.
+        Beside fal, this machine's are free, and offered where they are listed.
         """
-        known = [replace(model, unit_price_nanousd=0) if model.backend == "local" else model for model in self.known]
         if provider != "fal":
-            here = Models(known).offered(backend="local" if provider == "local" else "fal")
+            here = self.offered(backend="local" if provider == "local" else "fal")
             return here.offered([name for name in listed if here.find(name)])
+        known = [replace(model, unit_price_nanousd=0) if model.backend == "local" else model for model in self.known]
         return Models(known).offered(listed, backend=None if listed else "fal")
 
     def of(self, parameters: Parameters) -> ModelSpec:

@@ -88,7 +88,7 @@ def _money(job: Job, locale: str) -> tuple[Fact, ...]:
     if receipt.charged_nanousd < receipt.estimate_nanousd and receipt.basis in ("units", "size"):
         estimate += f" ({tr('rounded up to whole megapixels', locale)})"
     charged = usd(receipt.charged_nanousd, locale)
-    if receipt.play_money and receipt.charged_nanousd:
+    if receipt.play_money:
         charged += f" ({tr('play money', locale)})"
     if receipt.basis == "unknown":
         charged += f" ({tr('to be checked', locale)})"
