@@ -14,7 +14,7 @@ LABELS: dict[str, str] = {
     "thread": translatable("Conversation"),
     "play_money": translatable("Play money"),
     "play_money_hint": translatable(
-        "This is the sandbox: images really get larger, but no AI runs and nothing is paid. "
+        "Nothing is paid here: images are enlarged on this machine, and prices are play money. "
         "Set FAL_KEY for the real model."
     ),
     "hero_title": translatable("Make an image larger."),
