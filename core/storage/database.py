@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import asyncpg
 from sqlalchemy import Connection, Engine, event, text
@@ -122,7 +123,7 @@ class Database:
         """Close all connections to PostgreSQL but one that nobody has needed for a minute."""
         if not self.is_sqlite:
             async with self.engine.connect() as connection:
-                await connection.run_sync(lambda one: close_rested(one.engine))
+                await connection.run_sync(lambda one: close_rested(one.engine, but=0))  # this one stays
 
     async def close(self) -> None:
         if self._writer is not None:
@@ -153,8 +154,21 @@ async def refuse_pooler(url: str) -> None:
         )
 
 
+_OPEN: WeakKeyDictionary[Engine, int] = WeakKeyDictionary()
+"""How many connections each pool has open."""
+
+
 def ping_the_rested(engine: Engine) -> None:
     """Try a connection before use only where it rested for a while: asking each time costs a round trip of four."""
+    _OPEN[engine] = 0
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(_connection: Any, _record: Any) -> None:
+        _OPEN[engine] += 1
+
+    @event.listens_for(engine, "close")
+    def _on_close(_connection: Any, _record: Any) -> None:
+        _OPEN[engine] -= 1
 
     @event.listens_for(engine, "checkin")
     def _on_checkin(_connection: Any, record: Any) -> None:
@@ -170,12 +184,14 @@ def ping_the_rested(engine: Engine) -> None:
             raise DisconnectionError from error
 
 
-def close_rested(engine: Engine) -> None:
+def close_rested(engine: Engine, *, but: int = 1) -> None:
     """See `Database.close_rested`; for an engine that `ping_the_rested` knows and that hands out the newest first."""
     assert isinstance(engine.pool, QueuePool)
     with ExitStack() as taken:  # all go back, also where the database does not answer for one of them
-        resting = [taken.enter_context(engine.connect()) for _ in range(engine.pool.checkedin())]
-        for connection in resting[1:]:
+        # The pool keeps an empty place for what was closed, and to take that place would open it again.
+        open_now = _OPEN[engine] - engine.pool.checkedout()
+        resting = [taken.enter_context(engine.connect()) for _ in range(min(open_now, engine.pool.checkedin()))]
+        for connection in resting[but:]:
             # One that had died while it rested was opened anew just now, and has never rested.
             if time.monotonic() - connection.info.get("rests_since", float("inf")) > _RESTED_S:
                 connection.invalidate()

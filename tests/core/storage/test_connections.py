@@ -41,3 +41,32 @@ async def test_resting_connections_are_closed_but_one_also_where_they_died(
         await asyncio.gather(*(used() for _ in range(3)))
     finally:
         await database.close()
+
+
+async def test_what_was_closed_stays_closed_when_the_pool_is_looked_at_again(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_RESTED_S", -1.0)
+    database = Database.connect(postgres_url)
+
+    async def used() -> None:
+        async with database.read() as connection:
+            await connection.execute(text("SELECT pg_sleep(0.1)"))
+
+    seen = []
+    admin = await asyncpg.connect(postgres_url)
+    try:
+        await asyncio.gather(*(used() for _ in range(3)))
+        for _ in range(4):
+            await database.close_rested()
+            await database.ping()
+            count = (
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            seen.append(await admin.fetchval(count))
+        await asyncio.gather(*(used() for _ in range(3)))
+    finally:
+        await admin.close()
+        await database.close()
+    assert max(seen) <= 2
+    assert seen[1:] == [1, 1, 1]
