@@ -152,7 +152,7 @@ async def test_a_refusal_at(whole: Whole, stage: str) -> None:
     if stage.endswith("after it was paid"):
         whole.fal.slots = 0
         cases = await _begin(whole, [])
-        await whole.discord.until(lambda: len(whole.fal.submits) == len(REFUSALS), 60)
+        await whole.discord.until(lambda: len(whole.fal.submits) == len(REFUSALS), 200)
         for case in cases:
             _refuse(whole, case, faults)
         whole.fal.slots = 200
@@ -160,7 +160,7 @@ async def test_a_refusal_at(whole: Whole, stage: str) -> None:
     else:
         cases = await _begin(whole, faults, FEW if stage == "the first answer" else REFUSALS)
     if stage == "the first answer":
-        await whole.discord.until(lambda: all(f.times < 99 for f in whole.discord.faults), 30)
+        await whole.discord.until(lambda: all(f.times < 99 for f in whole.discord.faults), 200)
         whole.clock.offset_s += 60
         await whole.app.maintenance.pick_up()
     await _ended(whole, cases)
@@ -175,7 +175,7 @@ async def test_a_refusal_behind_a_button_is_said_without_an_incident_and_costs_n
     whole: Whole, refused: str
 ) -> None:
     started = await whole.discord.invoke("/upscale", {"image": PICTURE, "seed": 1})
-    result = await started.answer(lambda m: m.images, 30)
+    result = await started.answer(lambda m: m.images, 200)
     whole.discord.limits.invalid_cap = 1_000_000
     for status, code in FEW:
         for label in ("Compare",) if refused != "/callback" else ("Compare", "Details", "Again"):
@@ -196,7 +196,7 @@ async def test_a_deletion_that_is_refused_is_said_and_the_message_emptied(whole:
     wrong = []
     for case in cases:
         pressed = await whole.discord.click(await case.started.answer(lambda m: m.images), "Delete", **case.place)
-        await whole.discord.until(lambda p=pressed: p.followups, 30)
+        await whole.discord.until(lambda p=pressed: p.followups, 200)
         [left] = whole.discord.messages(case.channel, whole.discord.world.owner)
         said = pressed.followups[0].text
         if left.images or "Deleted" not in left.text or "could not be removed" not in said:

@@ -35,14 +35,14 @@ class Whole:
         """The job of a command or a click."""
         return await self.app.store.get(job_id_for(f"discord:{started.interaction.id}"))
 
-    async def ended(self, started: Invocation, within_s: float = 30.0) -> Job:
+    async def ended(self, started: Invocation, within_s: float = 200.0) -> Job:
         """The job of a command or a click, once it has ended."""
         async with asyncio.timeout(within_s):
             while (job := await self.job(started)) is None or not job.state.terminal:
                 await asyncio.sleep(0.05)
         return job
 
-    async def settled(self, within_s: float = 60.0) -> None:
+    async def settled(self, within_s: float = 200.0) -> None:
         """Wait until nothing is done for any job any more, its last words included."""
         async with asyncio.timeout(within_s):
             while self.app.pipeline.jobs_here or await self.app.tools.obligations.take_due(1):
