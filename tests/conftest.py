@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from hypothesis import settings
 
 from tests.pg import any_database_url, postgres_server, postgres_url
@@ -16,6 +19,14 @@ settings.register_profile("bot", deadline=None, derandomize=True)
 settings.load_profile("bot")
 
 ROOMS = ("core", "adapters", "bot")
+
+
+@pytest.fixture(autouse=True)
+def _same_umask() -> Iterator[None]:
+    """The bot takes every right from others for its whole process; the tests after it want theirs back."""
+    os.umask(before := os.umask(0o077))
+    yield
+    os.umask(before)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

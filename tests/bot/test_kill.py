@@ -179,7 +179,7 @@ async def cut_leases(url: str) -> None:
     connection = await asyncpg.connect(url)
     try:
         ended = await connection.fetch(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'upscale-bot %'"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'upscale-bot p-%'"
         )
         assert len(ended) == 1
     finally:

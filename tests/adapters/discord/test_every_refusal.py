@@ -37,6 +37,7 @@ FEW = (
 )
 """One of each HTTP status, where nothing else counts."""
 FILES = [Fault("(PATCH|POST) ", "status", 99, brings="files", place=where) for where in (HERE, DIRECT)]
+AT_ONCE = 25
 STAGES = {
     "the answer's final edit": ([Fault(HOOK, "status", 99, brings="files", place=HERE)], "here new_message"),
     "a progress edit, then the channel": (
@@ -96,12 +97,12 @@ def _refuse(whole: Whole, case: Case, faults: list[Fault]) -> None:
 async def _begin(whole: Whole, faults: list[Fault], refusals: Sequence[tuple[int, int]] = REFUSALS) -> list[Case]:
     """A job in a place of its own for each refusal."""
     cases = []
-    for number, (status, code) in enumerate(refusals):
+    for status, code in refusals:
         user = whole.discord.world.add_user(f"m{status}x{code}")
         channel = whole.discord.world.add_channel(whole.discord.guild)
         case = Case(status, code, user, channel, None)  # type: ignore[arg-type]
         _refuse(whole, case, faults)
-        asked = {"image": PICTURE, "seed": number}
+        asked = {"image": PICTURE, "seed": status * 1_000_000 + code}
         case.started = await whole.discord.invoke("/upscale", asked, user=user, channel=channel)
         cases.append(case)
     return cases
@@ -145,29 +146,37 @@ def _wrong(whole: Whole, case: Case, charges: dict[str, list[int]], wanted: str,
     return [f"{case.status} {case.code}: {each}" for each in wrong]
 
 
-@pytest.mark.timeout(600)  # 145 whole jobs at once
+@pytest.mark.timeout(600)  # 145 whole jobs
 @pytest.mark.parametrize("stage", STAGES)
 async def test_a_refusal_at(whole: Whole, stage: str) -> None:
     faults, wanted = STAGES[stage]
-    if stage.endswith("after it was paid"):
-        whole.fal.slots = 0
-        cases = await _begin(whole, [])
-        await whole.discord.until(lambda: len(whole.fal.submits) == len(REFUSALS), 200)
+    told = wanted != "refused" and faults is not NOWHERE
+    refusals = FEW if stage == "the first answer" else REFUSALS
+    for first in range(0, len(refusals), AT_ONCE):
+        cases = await _at_stage(whole, stage, faults, refusals[first : first + AT_ONCE])
+        await _ended(whole, cases)
+        charges = await whole.charges()
+        assert not [w for c in cases for w in _wrong(whole, c, charges, wanted, words=told)]
+    assert wanted != "refused" or whole.fal.submits == []
+
+
+async def _at_stage(whole: Whole, stage: str, faults: list[Fault], refusals: Sequence[tuple[int, int]]) -> list[Case]:
+    """Jobs that meet these refusals at this stage."""
+    if not stage.endswith("after it was paid"):
+        cases = await _begin(whole, faults, refusals)
+    else:
+        whole.fal.slots, before = 0, len(whole.fal.submits)
+        cases = await _begin(whole, [], refusals)
+        await whole.discord.until(lambda: len(whole.fal.submits) == before + len(refusals), 200)
         for case in cases:
             _refuse(whole, case, faults)
         whole.fal.slots = 200
         whole.fal.runner.start_waiting()
-    else:
-        cases = await _begin(whole, faults, FEW if stage == "the first answer" else REFUSALS)
     if stage == "the first answer":
         await whole.discord.until(lambda: all(f.times < 99 for f in whole.discord.faults), 200)
         whole.clock.offset_s += 60
         await whole.app.maintenance.pick_up()
-    await _ended(whole, cases)
-    charges = await whole.charges()
-    told = wanted != "refused" and faults is not NOWHERE
-    assert not [w for c in cases for w in _wrong(whole, c, charges, wanted, words=told)]
-    assert wanted != "refused" or whole.fal.submits == []
+    return cases
 
 
 @pytest.mark.parametrize("refused", ["/callback", "(PATCH|POST) .*/webhooks/"], ids=["the first answer", "the rest"])
