@@ -34,7 +34,7 @@ from adapters.slack.outbound.rate_limit import Budget
 from adapters.slack.outbound.response_url import Responses
 from adapters.slack.outbound.streaming import Streams
 from adapters.slack.outbound.uploads import Uploader
-from adapters.slack.settings import Settings, secret
+from adapters.slack.settings import TOKEN_FIX, Settings, secret
 from adapters.slack.setup import oauth
 from adapters.slack.setup.installations import Install, Installs
 from adapters.slack.views import job as render
@@ -194,7 +194,7 @@ class SlackAdapter:
             if isinstance(error, SlackApiError):
                 code = code_of(error)
                 if code and code not in ("ratelimited", "internal_error", "fatal_error", "service_unavailable"):
-                    raise LoginRefused(f"Slack refuses {name} ({code}).") from None
+                    raise LoginRefused(f"Slack refuses {name} ({code}). {TOKEN_FIX[name]}") from None
             elif not isinstance(error, (aiohttp.ClientError, TimeoutError, ConnectionError, AttributeError)):
                 return None
             log.warning("slack_unreachable", kind=type(error).__name__)

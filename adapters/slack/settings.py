@@ -10,6 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 _COMMAND = re.compile(r"/[a-z0-9_-]{1,31}")
 _BELONGS_IN = {"SLACK_BOT_TOKEN": ("xoxb-", "xoxe.xoxb-"), "SLACK_APP_TOKEN": ("xapp-",)}
 
+TOKEN_FIX = {
+    "SLACK_BOT_TOKEN": "Copy the Bot User OAuth Token from “OAuth & Permissions” into SLACK_BOT_TOKEN.",
+    "SLACK_APP_TOKEN": "Create an app-level token with the scope connections:write and put it into SLACK_APP_TOKEN.",
+}
+"""What to do when Slack refuses one, by its name."""
+
 
 class Settings(BaseModel):
     """How to reach Slack and as whom.

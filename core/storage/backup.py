@@ -130,6 +130,10 @@ def read_contents(file: Path) -> Contents:
         if said.pop("format") != FORMAT:
             raise NotABackup("This backup was made by a newer version of the bot; use that version.")
         contents = Contents(**said)
+    except FileNotFoundError:
+        raise NotABackup(f"{file} is not there.") from None
+    except (PermissionError, IsADirectoryError) as error:
+        raise NotABackup(f"{file} cannot be read: {error.strerror}.") from None
     except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError, AttributeError) as error:
         raise NotABackup(f"{file} is not a backup of this bot, or is damaged.") from error
     if damaged is not None:

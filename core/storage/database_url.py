@@ -26,6 +26,8 @@ _LIBPQ_ONLY = {
 }  # fmt: skip
 """What asyncpg would send to the server as a setting, which refuses it (PostgreSQL 17 manual, 32.1.2)."""
 
+_UNESCAPED = "DATABASE_URL cannot be read: write @ : / ? # % in the password as %40 %3A %2F %3F %23 %25."
+
 DEFAULT_CONNECT_TIMEOUT_S = 10.0
 
 
@@ -46,9 +48,7 @@ def parse(url: str) -> URL:
     try:
         parsed = make_url(url)
     except ValueError:  # the port is no number: nearly always an unescaped character in the password
-        raise DatabaseUrlError(
-            "DATABASE_URL cannot be read: write @ : / ? # % in the password as %40 %3A %2F %3F %23 %25."
-        ) from None
+        raise DatabaseUrlError(_UNESCAPED) from None
     except ArgumentError:
         raise DatabaseUrlError(
             "DATABASE_URL is no database address; it looks like postgresql://user:password@host/database."
@@ -60,6 +60,10 @@ def parse(url: str) -> URL:
         raise DatabaseUrlError(f"DATABASE_URL names {kind}; only postgresql:// and sqlite:/// work here.")
     if parsed.host and "@" in parsed.host:
         raise DatabaseUrlError("DATABASE_URL has two @ signs: write one that belongs to the password as %40.")
+    if "@" in (parsed.database or ""):  # a slash and an @ of the password were taken for the host's
+        raise DatabaseUrlError(_UNESCAPED)
+    if not 0 < (parsed.port or 5432) < 65536:
+        raise DatabaseUrlError("The port in DATABASE_URL must be between 1 and 65535; PostgreSQL's own is 5432.")
     return parsed.set(drivername="postgresql")
 
 
@@ -109,12 +113,21 @@ _BY_KIND: tuple[tuple[type[BaseException], str], ...] = (
     (asyncpg.TooManyConnectionsError, "The database has no connection free; raise max_connections or run fewer bots."),
     (socket.gaierror, "The host in DATABASE_URL is unknown; check its spelling and the network."),
     (ConnectionRefusedError, "Nothing answers at the host and port in DATABASE_URL; is the server running?"),
+    (FileNotFoundError, "A certificate file that DATABASE_URL names (sslrootcert, sslcert, sslkey) is not there."),
     (TimeoutError, "The database did not answer in time; check host, port and firewall of DATABASE_URL."),
 )
 
 _BY_TEXT: tuple[tuple[str, str], ...] = (
     ("no space left", "The disk is full: make room where DATA_DIR lies."),
     ("disk is full", "The disk is full: make room where DATA_DIR lies."),
+    (
+        "`sslmode` parameter",
+        "sslmode in DATABASE_URL must be disable, allow, prefer, require, verify-ca or verify-full.",
+    ),
+    (
+        "target_session_attrs",
+        "target_session_attrs in DATABASE_URL must be any, read-write, read-only, primary, standby or prefer-standby.",
+    ),
     ("rejected ssl", "The database offers no TLS, but DATABASE_URL asks for it with sslmode."),
     ("certificate verify failed", "The database's TLS certificate is not trusted; name its authority by sslrootcert."),
     (

@@ -120,7 +120,12 @@ def of_the_future(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "says"), [(damaged, "not a backup of this bot, or is damaged"), (of_the_future, "newer version")]
+    ("spoil", "says"),
+    [
+        (damaged, "not a backup of this bot, or is damaged"),
+        (of_the_future, "newer version"),
+        (Path.unlink, "is not there"),
+    ],
 )
 async def test_a_file_that_cannot_be_restored_is_named_and_changes_nothing(
     spoil: object, says: str, tmp_path: Path

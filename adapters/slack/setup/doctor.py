@@ -11,7 +11,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.slack.connection.log_redaction import sdk_logger
 from adapters.slack.outbound.errors import code_of
-from adapters.slack.settings import Settings, secret
+from adapters.slack.settings import TOKEN_FIX, Settings, secret
 from adapters.slack.setup.manifest import BOT_SCOPES
 from core.ports import Finding
 
@@ -43,8 +43,7 @@ async def _bot(settings: Settings, session: aiohttp.ClientSession) -> list[Findi
     try:
         answer = await _client(settings, session, token).auth_test()
     except SlackApiError as error:
-        fix = "Copy the Bot User OAuth Token from “OAuth & Permissions” into SLACK_BOT_TOKEN."
-        return [Finding("problem", f"Slack refuses SLACK_BOT_TOKEN ({code_of(error)}).", fix)]
+        return [Finding("problem", f"Slack refuses SLACK_BOT_TOKEN ({code_of(error)}).", TOKEN_FIX["SLACK_BOT_TOKEN"])]
     found = [Finding("ok", f"Slack: signed in to {answer.get('team')} as {answer.get('user')}.", "")]
     granted = {scope.strip() for scope in str(answer.headers.get("X-OAuth-Scopes", "")).split(",") if scope.strip()}
     missing = [scope for scope in BOT_SCOPES if scope not in granted]
@@ -65,6 +64,5 @@ async def _transport(settings: Settings, session: aiohttp.ClientSession, public_
     try:
         await _client(settings, session, "").apps_connections_open(app_token=secret(settings.slack_app_token))
     except SlackApiError as error:
-        fix = "Create an app-level token with the scope connections:write and put it into SLACK_APP_TOKEN."
-        return [Finding("problem", f"Slack refuses SLACK_APP_TOKEN ({code_of(error)}).", fix)]
+        return [Finding("problem", f"Slack refuses SLACK_APP_TOKEN ({code_of(error)}).", TOKEN_FIX["SLACK_APP_TOKEN"])]
     return [Finding("ok", "Slack: Socket Mode works.", "")]

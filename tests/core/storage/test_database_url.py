@@ -45,6 +45,8 @@ def test_a_timeout_that_is_no_number_of_seconds_leaves_the_default(timeout: str)
         ("", "no database address"),
         ("postgresql://u:hidden@h:port/d", "password"),
         ("postgresql://u:hid@den@h/d", "two @ signs"),
+        ("postgresql://u:hid@d#e/n@h/d", "cannot be read: write @"),
+        ("postgresql://u:hidden@h:99999/d", "between 1 and 65535"),
     ],
 )
 def test_an_address_that_cannot_work_is_refused_in_a_sentence_without_the_password(url: str, says: str) -> None:
@@ -67,6 +69,12 @@ CAUSES = [
     (Exception("database or disk is full"), "disk is full"),
     (Exception("attempt to write a readonly database"), "cannot be written"),
     (ConnectionError("PostgreSQL server at h rejected SSL upgrade"), "no TLS"),
+    (
+        asyncpg.ClientConfigurationError("`sslmode` parameter must be one of: disable"),
+        "sslmode in DATABASE_URL must be",
+    ),
+    (asyncpg.ClientConfigurationError("target_session_attrs is expected to be"), "must be any, read-write"),
+    (FileNotFoundError(2, "No such file or directory"), "certificate file"),
     (KeyError("something new"), "KeyError"),
 ]
 
