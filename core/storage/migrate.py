@@ -33,14 +33,6 @@ async def migrate(database: Database) -> None:
         await connection.run_sync(_upgrade)
 
 
-async def new_revision(database: Database, message: str) -> None:
-    """Write a migration for what the tables have and the database has not (for developers)."""
-    from alembic import command
-
-    async with database.write() as connection:
-        await connection.run_sync(lambda sync: command.revision(_config(sync), message, autogenerate=True))
-
-
 def known_revisions() -> tuple[frozenset[str], str]:
     """All revisions of this version of the bot, and the newest."""
     ids: set[str] = set()

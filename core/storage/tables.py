@@ -6,7 +6,10 @@ a link or a token is one encrypted text (`secret`).
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, text
+from sqlalchemy.types import TypeEngine
 
 metadata = MetaData(
     naming_convention={
@@ -19,18 +22,31 @@ metadata = MetaData(
 )
 """All tables, with names for every constraint so that migrations can refer to them."""
 
+
+def texts(**lengths: int) -> list[Column[str]]:
+    """Columns of text that are always there, by their greatest number of characters."""
+    return [Column(name, String(length), nullable=False) for name, length in lengths.items()]
+
+
+def keys(**lengths: int) -> list[Column[str]]:
+    """The same as the primary key, or parts of it."""
+    return [Column(name, String(length), primary_key=True) for name, length in lengths.items()]
+
+
+def required(kind: TypeEngine[Any] | type[TypeEngine[Any]], *names: str) -> list[Column[Any]]:
+    """Columns of one type that are always there."""
+    return [Column(name, kind, nullable=False) for name in names]
+
+
+_KEPT = text("NOT images_deleted")
+
 jobs = Table(
     "jobs",
     metadata,
-    Column("id", String(16), primary_key=True),
+    *keys(id=16),
     Column("key", String(300), nullable=False, unique=True),
-    Column("state", String(24), nullable=False),
-    Column("platform", String(20), nullable=False),
-    Column("workspace_id", String(64), nullable=False),
-    Column("channel_id", String(64), nullable=False),
-    Column("user_id", String(128), nullable=False),
-    Column("created_at", Float, nullable=False),
-    Column("updated_at", Float, nullable=False),
+    *texts(state=24, platform=20, workspace_id=64, channel_id=64, user_id=128),
+    *required(Float, "created_at", "updated_at"),
     Column("finished_at", Float),
     Column("confirm_by_at", Float),
     Column("fingerprint", String(64), nullable=False, default=""),
@@ -41,8 +57,7 @@ jobs = Table(
     Column("owner", String(40), nullable=False, default="", server_default=""),
     Column("submit_mark", String(8), nullable=False, default="", server_default=""),
     Column("model", String(40), nullable=False, default="flux", server_default="flux"),
-    Column("data", Text, nullable=False),
-    Column("secret", Text, nullable=False),
+    *required(Text, "data", "secret"),
     Column("memo", Text, nullable=False, default="{}"),
     Index(None, "platform", "user_id", "created_at"),
     Index(None, "platform", "workspace_id", "created_at"),
@@ -50,12 +65,7 @@ jobs = Table(
     Index(None, "fingerprint"),
     Index(None, "request_id"),
     Index(None, "created_at", "id"),
-    Index(
-        "ix_jobs_kept_finished_at",
-        "finished_at",
-        sqlite_where=text("NOT images_deleted"),
-        postgresql_where=text("NOT images_deleted"),
-    ),
+    Index("ix_jobs_kept_finished_at", "finished_at", sqlite_where=_KEPT, postgresql_where=_KEPT),
 )
 
 KEPT = text("NOT jobs.images_deleted")
@@ -64,50 +74,40 @@ KEPT = text("NOT jobs.images_deleted")
 replicas = Table(
     "replicas",
     metadata,
-    Column("name", String(40), primary_key=True),
-    Column("token", String(40), nullable=False),
+    *keys(name=40),
+    *texts(token=40),
     Column("role", String(8), nullable=False, default="all", server_default="all"),
-    Column("since", Float, nullable=False),
+    *required(Float, "since"),
 )
 
-handed_over = Table(
-    "handed_over",
-    metadata,
-    Column("job_id", String(16), primary_key=True),
-    Column("part", String(10), primary_key=True),
-    Column("at", Float, nullable=False),
-)
+handed_over = Table("handed_over", metadata, *keys(job_id=16, part=10), *required(Float, "at"))
 
 app_state = Table(
     "app_state",
     metadata,
-    Column("area", String(40), primary_key=True),
-    Column("key", String(200), primary_key=True),
-    Column("value", Text, nullable=False),
-    Column("updated_at", Float, nullable=False),
+    *keys(area=40, key=200),
+    *required(Text, "value"),
+    *required(Float, "updated_at"),
     Column("expires_at", Float),
 )
 
 obligations = Table(
     "obligations",
     metadata,
-    Column("id", String(40), primary_key=True),
-    Column("job_id", String(16), nullable=False),
-    Column("kind", String(12), nullable=False),
-    Column("platform", String(20), nullable=False),
-    Column("made_at", Float, nullable=False),
-    Column("due_at", Float, nullable=False, index=True),
-    Column("expires_at", Float, nullable=False),
-    Column("tries", Integer, nullable=False),
-    Column("data", Text, nullable=False),
+    *keys(id=40),
+    *texts(job_id=16, kind=12, platform=20),
+    *required(Float, "made_at", "due_at", "expires_at"),
+    *required(Integer, "tries"),
+    *required(Text, "data"),
+    Index(None, "due_at"),
 )
 
 incidents = Table(
     "incidents",
     metadata,
-    Column("reference", String(16), primary_key=True),
-    Column("at", Float, nullable=False, index=True),
-    Column("area", String(80), nullable=False),
-    Column("kind", String(120), nullable=False),
+    *keys(reference=16),
+    *required(Float, "at"),
+    *texts(area=80, kind=120),
     Column("job_id", String(16), nullable=False, default=""),
+    Index(None, "at"),
 )

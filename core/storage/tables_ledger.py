@@ -6,6 +6,8 @@ decision read a handful of rows instead of history; `ledger_holds` is where each
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -21,47 +23,44 @@ from sqlalchemy import (
     text,
 )
 
-from core.storage.tables import metadata
+from core.storage.tables import keys, metadata, required, texts
 
-_BigId = BigInteger().with_variant(Integer(), "sqlite")
-"""SQLite numbers rows by itself only in a column declared INTEGER."""
+_WAITING = text("state = 'waiting'")
+_OPEN = text("state IN ('waiting', 'running')")
 
 
-def _requester() -> tuple[Column[str] | Column[object], ...]:
+def _number(name: str) -> Column[int]:
+    """Counted by the database; SQLite does so only in a column declared INTEGER."""
+    return Column(name, BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True)
+
+
+def _requester() -> list[Column[Any]]:
     """Who and where; `user_id` becomes a random name when the person asks to be forgotten."""
-    return (
-        Column("platform", String(20), nullable=False),
-        Column("workspace_id", String(64), nullable=False),
-        Column("channel_id", String(64), nullable=False),
-        Column("user_id", String(128), nullable=False),
-        Column("user_name", String(128), nullable=False),
-        Column("roles", JSON, nullable=False),
-        Column("sponsor_id", String(32), nullable=False),
-    )
+    who = texts(platform=20, workspace_id=64, channel_id=64, user_id=128, user_name=128)
+    return [*who, *required(JSON, "roles"), *texts(sponsor_id=32)]
 
+
+def _model() -> Column[str]:
+    return Column("model", String(40), nullable=False, default="flux", server_default="flux")
+
+
+_AMOUNTS = ("used_nanousd", "held_nanousd", "used_px", "held_px")
 
 entries = Table(
     "ledger_entries",
     metadata,
-    Column("id", _BigId, primary_key=True, autoincrement=True),
-    Column("job_key", Text, nullable=False),
-    Column("step", String(40), nullable=False),
-    Column("kind", String(12), nullable=False),
-    Column("at", Float, nullable=False),
-    Column("held_at", Float, nullable=False),
-    Column("day", String(10), nullable=False),
-    Column("used_nanousd", BigInteger, nullable=False),
-    Column("held_nanousd", BigInteger, nullable=False),
-    Column("used_px", BigInteger, nullable=False),
-    Column("held_px", BigInteger, nullable=False),
-    Column("used_jobs", Integer, nullable=False),
-    Column("held_jobs", Integer, nullable=False),
-    Column("play", Boolean, nullable=False),
+    _number("id"),
+    *required(Text, "job_key"),
+    *texts(step=40, kind=12),
+    *required(Float, "at", "held_at"),
+    *texts(day=10),
+    *required(BigInteger, *_AMOUNTS),
+    *required(Integer, "used_jobs", "held_jobs"),
+    *required(Boolean, "play"),
     *_requester(),
-    Column("counters", JSON, nullable=False),
-    Column("windows", JSON, nullable=False),
+    *required(JSON, "counters", "windows"),
     Column("note", String(200), nullable=False, default=""),
-    Column("model", String(40), nullable=False, default="flux", server_default="flux"),
+    _model(),
     UniqueConstraint("job_key", "step"),
     Index(None, "platform", "workspace_id", "day"),
     Index(None, "platform", "user_id", "day"),
@@ -71,39 +70,20 @@ entries = Table(
 holds = Table(
     "ledger_holds",
     metadata,
-    Column("seq", _BigId, primary_key=True, autoincrement=True),
+    _number("seq"),
     Column("key", Text, nullable=False, unique=True),
-    Column("state", String(10), nullable=False),
-    Column("round", Integer, nullable=False),
-    Column("adjustments", Integer, nullable=False),
-    Column("held_at", Float, nullable=False),
-    Column("asked_at", Float, nullable=False),
-    Column("expires_at", Float, nullable=False),
-    Column("day", String(10), nullable=False),
-    Column("amount_nanousd", BigInteger, nullable=False),
-    Column("amount_px", BigInteger, nullable=False),
-    Column("charged_nanousd", BigInteger, nullable=False),
-    Column("charged_px", BigInteger, nullable=False),
-    Column("play", Boolean, nullable=False),
+    *texts(state=10),
+    *required(Integer, "round", "adjustments"),
+    *required(Float, "held_at", "asked_at", "expires_at"),
+    *texts(day=10),
+    *required(BigInteger, "amount_nanousd", "amount_px", "charged_nanousd", "charged_px"),
+    *required(Boolean, "play"),
     *_requester(),
-    Column("member", String(120), nullable=False),
-    Column("counters", JSON, nullable=False),
-    Column("slots", JSON, nullable=False),
-    Column("windows", JSON, nullable=False),
-    Column("model", String(40), nullable=False, default="flux", server_default="flux"),
-    Index(
-        "ix_ledger_holds_open",
-        "expires_at",
-        sqlite_where=text("state IN ('waiting', 'running')"),
-        postgresql_where=text("state IN ('waiting', 'running')"),
-    ),
-    Index(
-        "ix_ledger_holds_line",
-        "member",
-        "seq",
-        sqlite_where=text("state = 'waiting'"),
-        postgresql_where=text("state = 'waiting'"),
-    ),
+    *texts(member=120),
+    *required(JSON, "counters", "slots", "windows"),
+    _model(),
+    Index("ix_ledger_holds_open", "expires_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
+    Index("ix_ledger_holds_line", "member", "seq", sqlite_where=_WAITING, postgresql_where=_WAITING),
     Index(None, "platform", "user_id"),
     Index(None, "day"),
 )
@@ -113,93 +93,64 @@ balances = Table(
     metadata,
     Column("key", Text, primary_key=True),
     Column("ends_at", Float),
-    Column("used_nanousd", BigInteger, nullable=False),
-    Column("held_nanousd", BigInteger, nullable=False),
-    Column("used_px", BigInteger, nullable=False),
-    Column("held_px", BigInteger, nullable=False),
-    Column("used_jobs", BigInteger, nullable=False),
-    Column("held_jobs", BigInteger, nullable=False),
-    Column("running", Integer, nullable=False),
-    Column("waiting", Integer, nullable=False),
+    *required(BigInteger, *_AMOUNTS, "used_jobs", "held_jobs"),
+    *required(Integer, "running", "waiting"),
     Index(None, "ends_at"),
 )
 
 limits = Table(
     "ledger_limits",
     metadata,
-    Column("platform", String(20), primary_key=True),
-    Column("workspace_id", String(64), primary_key=True),
-    Column("scope", String(12), primary_key=True),
-    Column("scope_id", String(128), primary_key=True),
-    Column("measure", String(12), primary_key=True),
-    Column("window", String(8), primary_key=True),
+    *keys(platform=20, workspace_id=64, scope=12, scope_id=128, measure=12, window=8),
     Column("model", String(80), primary_key=True, default="", server_default=""),
-    Column("amount", BigInteger, nullable=False),
-    Column("set_by", String(128), nullable=False),
-    Column("set_at", Float, nullable=False),
+    *required(BigInteger, "amount"),
+    *texts(set_by=128),
+    *required(Float, "set_at"),
 )
 
 changes = Table(
     "ledger_limit_changes",
     metadata,
-    Column("id", _BigId, primary_key=True, autoincrement=True),
-    Column("at", Float, nullable=False),
-    Column("platform", String(20), nullable=False),
-    Column("workspace_id", String(64), nullable=False),
-    Column("actor_id", String(128), nullable=False),
-    Column("actor_name", String(128), nullable=False),
-    Column("action", String(20), nullable=False),
-    Column("subject", String(200), nullable=False),
-    Column("old", String(200), nullable=False),
-    Column("new", String(200), nullable=False),
+    _number("id"),
+    *required(Float, "at"),
+    *texts(platform=20, workspace_id=64, actor_id=128, actor_name=128),
+    *texts(action=20, subject=200, old=200, new=200),
     Index(None, "platform", "workspace_id", "at"),
 )
 
-pauses = Table(
-    "ledger_pauses",
-    metadata,
-    Column("place", String(100), primary_key=True),
-    Column("set_by", String(128), nullable=False),
-    Column("set_at", Float, nullable=False),
-)
+pauses = Table("ledger_pauses", metadata, *keys(place=100), *texts(set_by=128), *required(Float, "set_at"))
 
 sponsors = Table(
     "ledger_sponsors",
     metadata,
-    Column("id", String(32), primary_key=True),
-    Column("platform", String(20), nullable=False),
-    Column("workspace_id", String(64), nullable=False),
-    Column("channel_id", String(64), nullable=False),
-    Column("amount_nanousd", BigInteger, nullable=False),
-    Column("starts_at", Float, nullable=False),
-    Column("ends_at", Float, nullable=False),
-    Column("set_by", String(128), nullable=False),
+    *keys(id=32),
+    *texts(platform=20, workspace_id=64, channel_id=64),
+    *required(BigInteger, "amount_nanousd"),
+    *required(Float, "starts_at", "ends_at"),
+    *texts(set_by=128),
     Index(None, "platform", "workspace_id", "channel_id"),
 )
 
 extras = Table(
     "ledger_extras",
     metadata,
-    Column("id", _BigId, primary_key=True, autoincrement=True),
-    Column("platform", String(20), nullable=False),
-    Column("workspace_id", String(64), nullable=False),
-    Column("user_id", String(128), nullable=False),
-    Column("amount_nanousd", BigInteger, nullable=False),
-    Column("ends_at", Float, nullable=False, index=True),
-    Column("set_by", String(128), nullable=False),
-    Column("set_at", Float, nullable=False),
+    _number("id"),
+    *texts(platform=20, workspace_id=64, user_id=128),
+    *required(BigInteger, "amount_nanousd"),
+    *required(Float, "ends_at"),
+    *texts(set_by=128),
+    *required(Float, "set_at"),
+    Index(None, "ends_at"),
 )
 
 alert_channels = Table(
     "ledger_alert_channels",
     metadata,
-    Column("platform", String(20), primary_key=True),
-    Column("workspace_id", String(64), primary_key=True),
-    Column("channel_id", String(64), nullable=False),
-    Column("everything", Boolean, nullable=False),
-    Column("locale", String(16), nullable=False),
-    Column("set_by", String(128), nullable=False),
-    Column("set_at", Float, nullable=False),
+    *keys(platform=20, workspace_id=64),
+    *texts(channel_id=64),
+    *required(Boolean, "everything"),
+    *texts(locale=16, set_by=128),
+    *required(Float, "set_at"),
 )
 
 alerts = Table(
@@ -207,27 +158,8 @@ alerts = Table(
     metadata,
     Column("key", Text, primary_key=True),
     Column("level", Integer, primary_key=True, autoincrement=False),
-    Column("claimed_at", Float, nullable=False),
-    Column("sent", Boolean, nullable=False),
+    *required(Float, "claimed_at"),
+    *required(Boolean, "sent"),
 )
 
-meta = Table(
-    "ledger_meta",
-    metadata,
-    Column("key", String(40), primary_key=True),
-    Column("value", Text, nullable=False),
-)
-ALL: tuple[Table, ...] = (
-    entries,
-    holds,
-    balances,
-    limits,
-    changes,
-    pauses,
-    sponsors,
-    extras,
-    alert_channels,
-    alerts,
-    meta,
-)
-"""Every table of the ledger."""
+meta = Table("ledger_meta", metadata, *keys(key=40), *required(Text, "value"))
