@@ -64,6 +64,6 @@ class BudgetAlerts:
             except Exception:
                 log.exception("alert_not_sent", platform=due.place.platform, level=due.level)
                 continue
-            await self._marks.sent(due.key, due.level, now)
+            await self._marks.sent(due.key, due.level)
             sent += 1
         return sent

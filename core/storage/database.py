@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import QueuePool
 
 from core.storage.database_url import DatabaseUrlError, for_asyncpg, parse
-from core.storage.sqlite.writer import SqliteWriter
+from core.storage.sqlite.writer import SqliteWriter, prepare
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ class Database:
         parsed = parse(url)
         if parsed.get_backend_name() == "sqlite":
             engine = create_async_engine(parsed.set(drivername="sqlite+aiosqlite"), pool_size=5, max_overflow=0)
-            _prepare_sqlite(engine)
+            prepare(engine.sync_engine, _BUSY_TIMEOUT_S)
         else:
             address = for_asyncpg(url)
             engine = create_async_engine(
@@ -195,22 +195,3 @@ def close_rested(engine: Engine, *, but: int = 1) -> None:
             # One that had died while it rested was opened anew just now, and has never rested.
             if time.monotonic() - connection.info.get("rests_since", float("inf")) > _RESTED_S:
                 connection.invalidate()
-
-
-def _prepare_sqlite(engine: AsyncEngine) -> None:
-    """Transactions begun by us (the driver's own begin too late), and the durability settings."""
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def _on_connect(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout = {int(_BUSY_TIMEOUT_S * 1000)}")
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = FULL")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def _on_begin(connection: Connection) -> None:
-        reading = connection.get_execution_options().get("readonly", False)
-        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import structlog
 
@@ -20,77 +19,71 @@ log = structlog.get_logger(__name__)
 Op = TypeVar("Op")
 
 
-@dataclass(slots=True)
-class Ticket(Generic[Op]):
-    """One call and its answer-to-be."""
-
-    op: Op
-    future: asyncio.Future[object]
-
-
 class Batcher(Generic[Op]):
-    """Runs `work` on one batch at a time. `work` answers every ticket, or raises and has changed nothing.
+    """Runs `work` on one batch at a time: it answers every call in order (an Exception is raised to that caller), or
+    raises and has changed nothing.
 
     `away` are the errors that every other call would meet too; after them nothing is run again.
     """
 
     def __init__(
         self,
-        work: Callable[[Sequence[Ticket[Op]]], Awaitable[None]],
+        work: Callable[[Sequence[Op]], Awaitable[Sequence[object]]],
         *,
         max_batch: int,
-        max_queue: int,
-        away: tuple[type[Exception], ...] = (),
+        away: tuple[type[Exception], ...],
     ) -> None:
-        self._away = away
         self._work = work
         self._max_batch = max_batch
-        self._max_queue = max_queue
-        self._queue: deque[Ticket[Op]] = deque()
+        self._away = away
+        self._queue: deque[tuple[Op, asyncio.Future[Any]]] = deque()
         self._worker: asyncio.Task[None] | None = None
 
-    @property
-    def full(self) -> bool:
-        """Whether the queue takes no more."""
-        return len(self._queue) >= self._max_queue
+    def __len__(self) -> int:
+        """How many calls wait."""
+        return len(self._queue)
 
-    async def call(self, op: Op) -> object:
+    async def call(self, op: Op) -> Any:
         """Run `op` in the next batch. If the caller is cancelled before its batch begins, it never runs."""
-        ticket = Ticket(op, asyncio.get_running_loop().create_future())
-        self._queue.append(ticket)
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._queue.append((op, future))
         if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._drain(), name="ledger-batches")
-        return await ticket.future
+            self._worker = asyncio.create_task(self._drain(), name="group-commit")
+        return await future
 
     async def close(self) -> None:
+        """Wait until everything asked for is written."""
         if self._worker is not None and not self._worker.done():
             await self._worker
 
     async def _drain(self) -> None:
+        batch: list[tuple[Op, asyncio.Future[Any]]] = []
         try:
             while self._queue:
                 batch = [self._queue.popleft() for _ in range(min(self._max_batch, len(self._queue)))]
-                batch = [ticket for ticket in batch if not ticket.future.done()]
-                if batch:
-                    await self._run(batch)
+                await self._run([one for one in batch if not one[1].done()])
         finally:
-            for ticket in self._queue:  # only after a cancellation of this task
-                ticket.future.cancel()
+            for _, future in (*batch, *self._queue):  # some are left only after a cancellation of this task
+                future.cancel()
             self._queue.clear()
 
-    async def _run(self, batch: Sequence[Ticket[Op]]) -> None:
+    async def _run(self, batch: Sequence[tuple[Op, asyncio.Future[Any]]]) -> None:
+        if not batch:
+            return
+        answers: Sequence[object]
         try:
-            await self._work(batch)
+            answers = await self._work([op for op, _ in batch])
         except Exception as error:  # handed to the callers, who are the ones waiting for it
             if len(batch) > 1 and not isinstance(error, self._away):
                 log.warning("batch_runs_one_by_one", calls=len(batch), kind=type(error).__name__)
-                for ticket in batch:
-                    await self._run([ticket])
+                for one in batch:
+                    await self._run([one])
                 return
-            for ticket in batch:
-                if not ticket.future.done():
-                    ticket.future.set_exception(error)
-        finally:
-            for ticket in batch:
-                if not ticket.future.done():
-                    ticket.future.cancel()
+            answers = [error] * len(batch)
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if future.done():
+                continue
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)

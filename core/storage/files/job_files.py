@@ -13,7 +13,7 @@ import structlog
 
 from core.domain.errors import StorageUnavailable
 from core.domain.media_types import suffix_for
-from core.storage.files.object_store import Objects
+from core.storage.files.object_store import ObjectStore
 
 log = structlog.get_logger(__name__)
 
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 class JobFiles:
     """`<data_dir>/jobs/<id>/`: source, input, result, and shapes made for delivery."""
 
-    def __init__(self, data_dir: Path, objects: Objects | None = None) -> None:
+    def __init__(self, data_dir: Path, objects: ObjectStore | None = None) -> None:
         self.data_dir = data_dir
         self._objects = objects
         self._root = data_dir / "jobs"

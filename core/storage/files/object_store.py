@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import obstore
 from obstore.exceptions import BaseError
@@ -26,24 +26,11 @@ _TRANSFER_S = 900.0
 _KEYS_AT_ONCE = 500
 
 
-class Objects(Protocol):
-    """Files by name. Every call raises StorageUnavailable where the store does not answer or refuses."""
-
-    async def put(self, name: str, path: Path) -> None:
-        """Store this file under the name, replacing what is there."""
-
-    async def get(self, name: str, dest: Path) -> bool:
-        """Write the object to `dest`, whole or not at all; False where there is none."""
-
-    async def delete(self, name: str) -> None:
-        """Delete the object; absent is fine."""
-
-    async def delete_below(self, prefix: str, *, older_than: float | None = None) -> int:
-        """Delete what lies below, older than this unix time if given; how many."""
-
-
 class ObjectStore:
-    """`Objects` at an address such as `s3://bucket/prefix`. Keys and endpoint come from `config` or the environment."""
+    """Files by name, at an address such as `s3://bucket/prefix`. Keys and endpoint: `config` or the environment.
+
+    Every call raises StorageUnavailable where the store does not answer or refuses.
+    """
 
     def __init__(self, url: str, config: Mapping[str, str]) -> None:
         """Raises ValueError for an address that is none of a store, or lacks something."""
@@ -57,6 +44,7 @@ class ObjectStore:
             raise ValueError(str(error)) from error
 
     async def put(self, name: str, path: Path) -> None:
+        """Store this file under the name, replacing what is there."""
         try:
             async with asyncio.timeout(_TRANSFER_S):
                 await obstore.put_async(
@@ -66,7 +54,7 @@ class ObjectStore:
             raise StorageUnavailable from error
 
     async def get(self, name: str, dest: Path) -> bool:
-        """Stream the object to disk; `dest` appears when it is whole."""
+        """Stream the object to `dest`, which appears when it is whole; False where there is none."""
         part = dest.with_name(f"{dest.name}.{id(dest):x}.part")
         try:
             async with asyncio.timeout(_TRANSFER_S):
@@ -84,6 +72,7 @@ class ObjectStore:
         return True
 
     async def delete(self, name: str) -> None:
+        """Delete the object; absent is fine."""
         try:
             await obstore.delete_async(self._store, name)
         except FileNotFoundError:
@@ -92,6 +81,7 @@ class ObjectStore:
             raise StorageUnavailable from error
 
     async def delete_below(self, prefix: str, *, older_than: float | None = None) -> int:
+        """Delete what lies below, older than this unix time if given; how many."""
         deleted = 0
         try:
             async for page in obstore.list(self._store, prefix, chunk_size=_KEYS_AT_ONCE):

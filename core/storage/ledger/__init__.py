@@ -1,6 +1,6 @@
 """The ledger on SQLite and PostgreSQL: append-only entries, holds, and balances that follow from them.
 
-`sql.py` is the door; `decide.py` and `line.py` are the decisions; the rest reads and writes rows.
+`sql.py` is the door; `reserve.py` and `admission.py` are the decisions; the rest reads and writes rows.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.budgets.alerts import LEVELS, Level
+from core.budgets.alerts import Level
 from core.storage import tables_ledger as t
 from core.storage.ledger.transaction import LedgerDatabase
 
@@ -21,12 +21,8 @@ class SqlAlertMarks:
 
     async def pending(self, key: str, level: Level) -> bool:
         """Whether this level was not yet sent; cheap, decides nothing."""
-        query = select(t.alerts.c.level).where(t.alerts.c.key == key, t.alerts.c.sent, t.alerts.c.level >= level)
-
-        async def work(connection: AsyncConnection) -> bool:
-            return await connection.scalar(query.limit(1)) is None
-
-        return await self._database.read(work)
+        same = (t.alerts.c.key == key, t.alerts.c.sent, t.alerts.c.level >= level)
+        return not await self._database.rows(select(t.alerts.c.level).where(*same).limit(1))
 
     async def claim(self, key: str, level: Level, now: float) -> bool:
         """Take the sending of this alert; False if it was sent, or a higher one, or somebody is sending it now."""
@@ -49,16 +45,9 @@ class SqlAlertMarks:
 
         return await self._database.write(work)
 
-    async def sent(self, key: str, level: Level, now: float) -> None:
-        """The alert went out; the lower levels of the same window are over with it."""
-
-        async def work(connection: AsyncConnection) -> None:
-            levels = set(await connection.scalars(select(t.alerts.c.level).where(t.alerts.c.key == key)))
-            missing = [lower for lower in LEVELS if lower <= level and lower not in levels]
-            if missing:
-                rows = [{"key": key, "level": lower, "claimed_at": now, "sent": True} for lower in missing]
-                await connection.execute(insert(t.alerts), rows)
-            below = (t.alerts.c.key == key, t.alerts.c.level <= level)
-            await connection.execute(update(t.alerts).where(*below).values(sent=True))
-
-        await self._database.write(work)
+    async def sent(self, key: str, level: Level) -> None:
+        """The claimed alert went out; the lower levels of the same window are over with it."""
+        same = (t.alerts.c.key == key, t.alerts.c.level == level)
+        await self._database.write(
+            lambda connection: connection.execute(update(t.alerts).where(*same).values(sent=True))
+        )

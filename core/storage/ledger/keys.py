@@ -73,11 +73,6 @@ def sponsored_key(counter: str) -> str:
     return f"g:{counter}"
 
 
-def bound_keys(counter: str, minus: str, window: str) -> list[str]:
-    """The rows that a limit is measured on."""
-    return [balance_key(name, window) for name in (counter, minus) if name]
-
-
 def balance_key(counter: str, window: str) -> str:
     """The row of this counter in this window."""
     return f"{counter}|{window}"

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.domain.job import Requester
 from core.storage import tables_ledger as t
-from core.storage.ledger.unit_of_work import Balance, Hold, LedgerSnapshot
+from core.storage.ledger.unit_of_work import Balance, Hold, LedgerSnapshot, columns_of
 
 _CHUNK = 5_000
 """Below both databases' limits on parameters per statement (32,766 and 32,767)."""
@@ -97,14 +97,9 @@ _UPDATE_HOLD = (
 
 
 def _row(hold: Hold) -> dict[str, Any]:
-    who = hold.requester
     return {name: getattr(hold, name) for name in _DIRECT} | {
-        "platform": who.platform,
-        "workspace_id": who.workspace_id,
-        "channel_id": who.channel_id,
-        "user_id": who.user_id,
-        "user_name": who.user_name,
-        "roles": list(who.role_ids),
+        **columns_of(hold.requester),
+        "roles": list(hold.requester.role_ids),
         "counters": list(hold.counters),
         "slots": list(hold.slots),
         "windows": [list(window) for window in hold.windows],
@@ -112,16 +107,8 @@ def _row(hold: Hold) -> dict[str, Any]:
 
 
 def _hold(row: Any) -> Hold:
-    who = Requester(
-        platform=row.platform,
-        user_id=row.user_id,
-        user_name=row.user_name,
-        workspace_id=row.workspace_id,
-        channel_id=row.channel_id,
-        role_ids=tuple(row.roles),
-    )
     return Hold(
-        requester=who,
+        requester=Requester(**columns_of(row), role_ids=tuple(row.roles)),
         seq=row.seq,
         counters=tuple(row.counters),
         slots=tuple(row.slots),

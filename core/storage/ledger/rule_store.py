@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, Insert, Row, Table, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.budgets.alerts import AlertPlace
@@ -41,188 +41,154 @@ class SqlRules:
             "window": rule.window.value,
             "model": rule.model,
         }
+        row = None if rule.amount is None else {"amount": rule.amount, **self._stamp(actor)}
+        of_model = f"model={rule.model}" if rule.model else ""
+        subject = " ".join(filter(None, (rule.kind, rule.id, rule.measure, rule.window, of_model)))
 
-        async def work(connection: AsyncConnection) -> None:
-            old = await connection.scalar(select(t.limits.c.amount).where(*_same(t.limits, key)))
-            await connection.execute(delete(t.limits).where(*_same(t.limits, key)))
-            if rule.amount is not None:
-                stamp = {"amount": rule.amount, "set_by": actor.user_id, "set_at": self._ledger.clock.now()}
-                await connection.execute(insert(t.limits).values(**key, **stamp))
-            of_model = f"model={rule.model}" if rule.model else ""
-            subject = " ".join(filter(None, (rule.kind, rule.id, rule.measure, rule.window, of_model)))
-            await self._note(connection, actor, "limit", subject, old, rule.amount)
+        async def work(connection: AsyncConnection) -> object:
+            old = await _replace(connection, t.limits, key, row)
+            return old.amount if old is not None else None
 
-        await self._write(work)
+        await self._write(actor, "limit", subject, rule.amount, work)
 
     async def set_pause(self, actor: Requester, platform: str, workspace_id: str, *, paused: bool) -> None:
         """Pause or resume a workspace; everywhere, where both names are empty."""
-        place = place_key(platform, workspace_id) if workspace_id else ""
+        key = {"place": place_key(platform, workspace_id) if workspace_id else ""}
+        row = self._stamp(actor) if paused else None
 
-        async def work(connection: AsyncConnection) -> None:
-            removed = await connection.execute(delete(t.pauses).where(t.pauses.c.place == place))
-            if paused:
-                row = {"place": place, "set_by": actor.user_id, "set_at": self._ledger.clock.now()}
-                await connection.execute(insert(t.pauses).values(**row))
-            before = "paused" if removed.rowcount else "open"
-            subject = "workspace" if place else "everything"
-            await self._note(connection, actor, "pause", subject, before, "paused" if paused else "open")
+        async def work(connection: AsyncConnection) -> object:
+            return "open" if await _replace(connection, t.pauses, key, row) is None else "paused"
 
-        await self._write(work)
+        subject = "workspace" if workspace_id else "everything"
+        await self._write(actor, "pause", subject, "paused" if paused else "open", work)
 
     async def set_sponsor(
         self, actor: Requester, channel_id: str, amount_nanousd: int | None, ends_at: float
     ) -> Sponsor | None:
         """From now on this budget pays for the channel, in place of an earlier one; amount None: nobody does."""
         now = self._ledger.clock.now()
-        sponsor = (
-            None
-            if amount_nanousd is None
-            else Sponsor(
-                secrets.token_hex(8),
-                actor.platform,
-                actor.workspace_id,
-                channel_id,
-                amount_nanousd,
-                now,
-                ends_at,
-                actor.user_id,
-            )
-        )
+        where = {"platform": actor.platform, "workspace_id": actor.workspace_id, "channel_id": channel_id}
+        sponsor = None
+        if amount_nanousd is not None:
+            sponsor = Sponsor(secrets.token_hex(8), *where.values(), amount_nanousd, now, ends_at, actor.user_id)
 
-        async def work(connection: AsyncConnection) -> None:
-            where = {"platform": actor.platform, "workspace_id": actor.workspace_id, "channel_id": channel_id}
+        async def work(connection: AsyncConnection) -> object:
             current = (*_same(t.sponsors, where), t.sponsors.c.ends_at > now)
             old = await connection.scalar(select(t.sponsors.c.amount_nanousd).where(*current).limit(1))
             await connection.execute(update(t.sponsors).where(*current).values(ends_at=now))
             if sponsor is not None:
-                names = Sponsor.__dataclass_fields__
-                await connection.execute(insert(t.sponsors).values({name: getattr(sponsor, name) for name in names}))
-            await self._note(connection, actor, "sponsor", f"channel {channel_id}", old, amount_nanousd)
+                await connection.execute(insert(t.sponsors).values(dataclasses.asdict(sponsor)))
+            return old
 
-        await self._write(work)
+        await self._write(actor, "sponsor", f"channel {channel_id}", amount_nanousd, work)
         return sponsor
 
     async def add_extra(self, actor: Requester, extra: Extra) -> None:
         """More money for a member until it ends; earlier extras run on."""
 
         async def work(connection: AsyncConnection) -> None:
-            now = self._ledger.clock.now()
-            await connection.execute(delete(t.extras).where(t.extras.c.ends_at <= now))
-            stamp = {"set_by": actor.user_id, "set_at": now}
-            await connection.execute(insert(t.extras).values(**dataclasses.asdict(extra), **stamp))
-            await self._note(connection, actor, "extra", f"user {extra.user_id}", None, extra.amount_nanousd)
+            await connection.execute(delete(t.extras).where(t.extras.c.ends_at <= self._ledger.clock.now()))
+            await connection.execute(insert(t.extras).values(**dataclasses.asdict(extra), **self._stamp(actor)))
 
-        await self._write(work)
-
-    async def note_presets(self, actor: Requester, where: str, old: str, new: str) -> None:
-        """Keep that the default values of a place were changed."""
-
-        async def work(connection: AsyncConnection) -> None:
-            await self._note(connection, actor, "presets", where, old, new)
-
-        await self._ledger.database.write(work)
-
-    async def sponsors(self, platform: str, workspace_id: str) -> Sequence[Sponsor]:
-        """Budgets of this workspace that are not over, the earliest to end first."""
-        now = self._ledger.clock.now()
-        query = select(t.sponsors).where(
-            t.sponsors.c.platform == platform,
-            t.sponsors.c.workspace_id == workspace_id,
-            t.sponsors.c.ends_at > now,
-        )
-
-        async def work(connection: AsyncConnection) -> Sequence[Sponsor]:
-            rows = await connection.execute(query.order_by(t.sponsors.c.ends_at))
-            return [Sponsor(**row._asdict()) for row in rows]
-
-        return await self._ledger.database.read(work)
+        await self._write(actor, "extra", f"user {extra.user_id}", extra.amount_nanousd, work)
 
     async def set_alert_channel(self, actor: Requester, channel_id: str | None, *, everything: bool) -> None:
         """Send the workspace's alerts here; None: nowhere."""
-        where = {"platform": actor.platform, "workspace_id": actor.workspace_id}
+        key = {"platform": actor.platform, "workspace_id": actor.workspace_id}
+        row = {"channel_id": channel_id, "everything": everything, "locale": actor.locale[:16], **self._stamp(actor)}
 
-        async def work(connection: AsyncConnection) -> None:
-            same = _same(t.alert_channels, where)
-            old = await connection.scalar(select(t.alert_channels.c.channel_id).where(*same))
-            await connection.execute(delete(t.alert_channels).where(*same))
-            if channel_id is not None:
-                stamp = {"set_by": actor.user_id, "set_at": self._ledger.clock.now(), "locale": actor.locale[:16]}
-                row = where | {"channel_id": channel_id, "everything": everything} | stamp
-                await connection.execute(insert(t.alert_channels).values(row))
-            await self._note(connection, actor, "alerts", "channel", old, channel_id)
+        async def work(connection: AsyncConnection) -> object:
+            old = await _replace(connection, t.alert_channels, key, None if channel_id is None else row)
+            return old.channel_id if old is not None else None
 
-        await self._write(work)
+        await self._write(actor, "alerts", "channel", channel_id, work)
+
+    async def note_presets(self, actor: Requester, where: str, old: str, new: str) -> None:
+        """Keep that the default values of a place were changed."""
+        change = self._change(actor, "presets", where, old, new)
+        await self._ledger.database.write(lambda connection: connection.execute(change))
+
+    async def sponsors(self, platform: str, workspace_id: str) -> Sequence[Sponsor]:
+        """Budgets of this workspace that are not over, the earliest to end first."""
+        c = t.sponsors.c
+        here = (c.platform == platform, c.workspace_id == workspace_id, c.ends_at > self._ledger.clock.now())
+        rows = await self._ledger.database.rows(select(t.sponsors).where(*here).order_by(c.ends_at))
+        return [Sponsor(**row._asdict()) for row in rows]
 
     async def alert_places(self) -> Sequence[AlertPlace]:
         """Every channel that wants alerts."""
-
-        async def work(connection: AsyncConnection) -> Sequence[AlertPlace]:
-            c = t.alert_channels.c
-            rows = await connection.execute(select(c.platform, c.workspace_id, c.channel_id, c.everything, c.locale))
-            return [AlertPlace(*row) for row in rows]
-
-        return await self._ledger.database.read(work)
+        c = t.alert_channels.c
+        query = select(c.platform, c.workspace_id, c.channel_id, c.everything, c.locale)
+        return [AlertPlace(*row) for row in await self._ledger.database.rows(query)]
 
     async def limits(self, platform: str, workspace_id: str) -> Sequence[Rule]:
-        async def work(connection: AsyncConnection) -> Sequence[Rule]:
-            c = t.limits.c
-            query = select(t.limits).where(c.platform == platform, c.workspace_id == workspace_id)
-            rows = await connection.execute(query.order_by(c.scope, c.scope_id, c.measure, c.window, c.model))
-            return [rule_of(row) for row in rows]
-
-        return await self._ledger.database.read(work)
+        c = t.limits.c
+        query = select(t.limits).where(c.platform == platform, c.workspace_id == workspace_id)
+        order = (c.scope, c.scope_id, c.measure, c.window, c.model)
+        return [rule_of(row) for row in await self._ledger.database.rows(query.order_by(*order))]
 
     async def operator_limits(self) -> Sequence[Rule]:
         """The limits that the operator has set at run time, for any place."""
-
-        async def work(connection: AsyncConnection) -> Sequence[Rule]:
-            c = t.limits.c
-            query = select(t.limits).where(c.platform.startswith(OPERATORS, autoescape=True))
-            rows = await connection.execute(query.order_by(c.scope, c.platform, c.workspace_id, c.scope_id, c.measure))
-            return [rule_of(row) for row in rows]
-
-        return await self._ledger.database.read(work)
+        c = t.limits.c
+        query = select(t.limits).where(c.platform.startswith(OPERATORS, autoescape=True))
+        order = (c.scope, c.platform, c.workspace_id, c.scope_id, c.measure)
+        return [rule_of(row) for row in await self._ledger.database.rows(query.order_by(*order))]
 
     async def history(self, platform: str, workspace_id: str, *, limit: int = 50) -> Sequence[LimitChange]:
         """Who changed what and when, newest first; anywhere, where both names are empty."""
+        c = t.changes.c
+        query = select(c.at, c.actor_id, c.actor_name, c.action, c.subject, c.old, c.new, c.platform, c.workspace_id)
+        if platform or workspace_id:
+            query = query.where(c.platform == platform, c.workspace_id == workspace_id)
+        return [LimitChange(*row) for row in await self._ledger.database.rows(query.order_by(c.id.desc()).limit(limit))]
 
-        async def work(connection: AsyncConnection) -> Sequence[LimitChange]:
-            c = t.changes.c
-            facts = (c.at, c.actor_id, c.actor_name, c.action, c.subject, c.old, c.new, c.platform, c.workspace_id)
-            query = select(*facts)
-            if platform or workspace_id:
-                query = query.where(c.platform == platform, c.workspace_id == workspace_id)
-            return [LimitChange(*row) for row in await connection.execute(query.order_by(c.id.desc()).limit(limit))]
-
-        return await self._ledger.database.read(work)
-
-    async def _write(self, work: Any) -> None:
+    async def _write(
+        self,
+        actor: Requester,
+        action: str,
+        subject: str,
+        new: object,
+        work: Callable[[AsyncConnection], Awaitable[object]],
+    ) -> None:
+        """Do `work`, which answers what was there before, and keep who did it."""
         await self._ledger.keys()  # makes the row that holds the version
 
         async def and_raise_version(connection: AsyncConnection) -> None:
-            await work(connection)
+            old = await work(connection)
+            await connection.execute(self._change(actor, action, subject, old, new))
             version = int(await rules_version(connection)) + 1
             await connection.execute(update(t.meta).where(t.meta.c.key == VERSION).values(value=str(version)))
 
         await self._ledger.database.write(and_raise_version)
         self._ledger.forget_rules()
 
-    async def _note(
-        self, connection: AsyncConnection, actor: Requester, action: str, subject: str, old: object, new: object
-    ) -> None:
-        row = {
-            "at": self._ledger.clock.now(),
-            "platform": actor.platform,
-            "workspace_id": actor.workspace_id,
-            "actor_id": actor.user_id,
-            "actor_name": actor.user_name[:100],
-            "action": action,
-            "subject": subject[:_MAX_TEXT],
-            "old": "" if old is None else str(old)[:_MAX_TEXT],
-            "new": "" if new is None else str(new)[:_MAX_TEXT],
-        }
-        await connection.execute(insert(t.changes).values(row))
+    def _stamp(self, actor: Requester) -> dict[str, object]:
+        return {"set_by": actor.user_id, "set_at": self._ledger.clock.now()}
+
+    def _change(self, actor: Requester, action: str, subject: str, old: object, new: object) -> Insert:
+        return insert(t.changes).values(
+            at=self._ledger.clock.now(),
+            platform=actor.platform,
+            workspace_id=actor.workspace_id,
+            actor_id=actor.user_id,
+            actor_name=actor.user_name[:100],
+            action=action,
+            subject=subject[:_MAX_TEXT],
+            old="" if old is None else str(old)[:_MAX_TEXT],
+            new="" if new is None else str(new)[:_MAX_TEXT],
+        )
 
 
-def _same(table: Any, values: dict[str, str]) -> tuple[ColumnElement[bool], ...]:
+async def _replace(
+    connection: AsyncConnection, table: Table, key: dict[str, str], row: dict[str, object] | None
+) -> Row[Any] | None:
+    """Put this row, or none, in the place of the one under the key; that one."""
+    old = (await connection.execute(select(table).where(*_same(table, key)))).first()
+    await connection.execute(delete(table).where(*_same(table, key)))
+    if row is not None:
+        await connection.execute(insert(table).values(**key, **row))
+    return old
+
+
+def _same(table: Table, values: dict[str, str]) -> tuple[ColumnElement[bool], ...]:
     return tuple(table.c[name] == value for name, value in values.items())

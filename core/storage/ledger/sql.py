@@ -7,7 +7,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal, TypeVar, cast
+from functools import partial
+from typing import Literal, cast
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -15,26 +16,24 @@ from sqlalchemy import delete, insert, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.domain.errors import BudgetError, LedgerUnavailable
+from core.domain.errors import LedgerUnavailable
 from core.domain.job import Requester
 from core.domain.limits import LimitStatus, Rule, Window
 from core.domain.windows import local_day, span
-from core.ports import Clock, HoldAnswer, HoldRequest, NotOwner
+from core.ports import Clock, HoldAnswer, HoldRequest
 from core.ports.ownership import owner_token
 from core.storage import tables_ledger as t
 from core.storage.database import Database
-from core.storage.ledger import operations as batch
+from core.storage.group_commit import Batcher
 from core.storage.ledger import reserve as decide
 from core.storage.ledger import rows
-from core.storage.ledger.group_commit import Batcher, Ticket
 from core.storage.ledger.keys import Keys
+from core.storage.ledger.operations import Ask, Change, run
 from core.storage.ledger.rules import VERSION, Bound, Plan, Rules, load_rules, rules_version
 from core.storage.ledger.transaction import LedgerDatabase
 from core.storage.ledger.unit_of_work import Hold, LedgerSnapshot
 
 log = structlog.get_logger(__name__)
-
-T = TypeVar("T")
 
 _MAX_BATCH = 128
 _MAX_QUEUE = 20_000
@@ -71,35 +70,39 @@ class SqlLedger:
         self.settings = settings
         self._rules: Rules | None = None
         self._rules_at = float("-inf")
-        self._batches: Batcher[batch.Op] = Batcher(
-            self._run, max_batch=_MAX_BATCH, max_queue=_MAX_QUEUE, away=(LedgerUnavailable,)
-        )
+        self._batches = Batcher(self._run, max_batch=_MAX_BATCH, away=(LedgerUnavailable,))
 
     async def hold(self, request: HoldRequest) -> HoldAnswer:
         """Check and hold all limits that apply, or none. Raises LimitReached, TooManyWaiting, Paused."""
-        return cast(HoldAnswer, await self._call(batch.HoldOp(request)))
+        return cast(HoldAnswer, await self._call(Ask(request.key, request)))
 
     async def admit(self, key: str) -> HoldAnswer:
         """Ask for a waiting hold's turn. Raises LedgerUnavailable where nothing is held under this key."""
-        return cast(HoldAnswer, await self._call(batch.AdmitOp(key)))
+        return cast(HoldAnswer, await self._call(Ask(key)))
 
     async def touch(self, keys: Sequence[str]) -> None:
         if keys:
-            await self._call(batch.TouchOp(tuple(keys)))
+            await self._call(Change("", lambda book: book.touched.update(keys)))
 
     async def settle(self, key: str, *, amount_nanousd: int, megapixels: Decimal, real: bool = True) -> None:
         """Turn the hold into this charge, once. `real` False: nothing real was spent, whatever was held.
 
         Raises NotOwner, as `release` does, for a job that another process carries on by now.
         """
-        await self._call(batch.SettleOp(key, amount_nanousd, megapixels, real, owner_token(key)))
+
+        def work(book: LedgerSnapshot) -> bool:
+            return decide.settle(book, key, amount_nanousd, megapixels, real=real)
+
+        if not await self._call(Change(key, work, owner_token(key))):
+            log.warning("settle_without_hold", job=key)
 
     async def release(self, key: str) -> None:
-        await self._call(batch.ReleaseOp(key, "release", owner_token(key)))
+        await self._call(Change(key, lambda book: decide.release(book, key, "release"), owner_token(key)))
 
     async def correct(self, key: str, *, amount_nanousd: int, note: str, megapixels: Decimal | None = None) -> int:
         """Make a settled charge this much by an `adjust` entry; returns the difference in nano-dollars."""
-        return cast(int, await self._call(batch.CorrectOp(key, amount_nanousd, megapixels, note)))
+        work = Change(key, lambda book: decide.correct(book, key, amount_nanousd, megapixels, note))
+        return cast(int, await self._call(work))
 
     async def holds(self, keys: Sequence[str]) -> Mapping[str, Hold]:
         """What was held and charged for these jobs."""
@@ -134,14 +137,16 @@ class SqlLedger:
         Only holds that nobody made, asked for or touched in the last `older_than_s` are looked at, so what runs in
         this process and is touched regularly costs nothing here.
         """
-        now = self.clock.now()
+        now, h = self.clock.now(), t.holds.c
+        quiet = h.expires_at <= now + self.settings.hold_ttl_s - older_than_s
+        query = select(h.key, h.expires_at).where(h.state.in_(("waiting", "running")), quiet)
         gone, living = 0, []
-        quiet_since = now + self.settings.hold_ttl_s - older_than_s
-        for key, expires_at in await self.database.read(lambda c: _open_holds(c, quiet_since)):
+        for key, expires_at in await self.database.rows(query.order_by(h.expires_at).limit(_MAX_SWEPT)):
             if await is_alive(key):
                 living.append(key)
                 continue
-            released = await self._call(batch.ReleaseOp(key, "expire" if expires_at <= now else "release"))
+            release = partial(decide.release, key=key, kind="expire" if expires_at <= now else "release")
+            released = await self._call(Change(key, release))
             gone += bool(released)
             log.warning("hold_without_job", job=key, given_back=bool(released))
         await self.touch(living)
@@ -173,28 +178,22 @@ class SqlLedger:
         """Rules were changed by this process: even the cheap checks look again."""
         self._rules_at = float("-inf")
 
-    async def _call(self, op: batch.Op) -> object:
-        if self._batches.full:
+    async def _call(self, op: Ask | Change) -> object:
+        if len(self._batches) >= _MAX_QUEUE:
             raise LedgerUnavailable
         try:
-            answer = await self._batches.call(op)
+            return await self._batches.call(op)
         except (SQLAlchemyError, ArithmeticError) as error:  # a number that no column takes
-            log.error("ledger_call_refused", op=type(op).__name__, kind=type(error).__name__)
+            log.error("ledger_call_refused", job=op.key, kind=type(error).__name__)
             raise LedgerUnavailable from error
-        if isinstance(answer, BudgetError | NotOwner):
-            raise answer
-        return answer
 
-    async def _run(self, tickets: Sequence[Ticket[batch.Op]]) -> None:
+    async def _run(self, ops: Sequence[Ask | Change]) -> Sequence[object]:
         await self.keys()
-        ops = [ticket.op for ticket in tickets]
 
-        async def work(connection: AsyncConnection) -> list[object]:
-            return await batch.run(connection, self._book(await self.rules(connection)), ops)
+        async def work(connection: AsyncConnection) -> Sequence[object]:
+            return await run(connection, self._book(await self.rules(connection)), ops)
 
-        for ticket, answer in zip(tickets, await self.database.write(work), strict=True):
-            if not ticket.future.done():
-                ticket.future.set_result(answer)
+        return await self.database.write(work)
 
     def _book(self, rules: Rules) -> LedgerSnapshot:
         now, zone = self.clock.now(), self.settings.zone
@@ -219,16 +218,6 @@ async def _salt(connection: AsyncConnection) -> str:
         found = secrets.token_hex(16)
         await connection.execute(insert(t.meta), [{"key": _SALT, "value": found}, {"key": VERSION, "value": "0"}])
     return str(found)
-
-
-async def _open_holds(connection: AsyncConnection, expiring_before: float) -> list[tuple[str, float]]:
-    query = (
-        select(t.holds.c.key, t.holds.c.expires_at)
-        .where(t.holds.c.state.in_(("waiting", "running")), t.holds.c.expires_at <= expiring_before)
-        .order_by(t.holds.c.expires_at)
-        .limit(_MAX_SWEPT)
-    )
-    return [(row.key, row.expires_at) for row in await connection.execute(query)]
 
 
 async def _forget_balances(connection: AsyncConnection, ended_before: float) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 import asyncpg
 import structlog
-from sqlalchemy import text
+from sqlalchemy import Row, Select, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -54,18 +54,26 @@ class LedgerDatabase:
         self._attempt_s = attempt_s
         self._readers = asyncio.Semaphore(_READERS)
 
-    @property
-    def is_sqlite(self) -> bool:
-        """Which of the two databases this is."""
-        return self._db.is_sqlite
-
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run `work` alone and commit. It may run several times, each time on a fresh transaction."""
         return await self._retry(lambda: self._write_once(work))
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run `work` in a reading transaction."""
-        return await self._retry(lambda: self._read_once(work))
+
+        async def once() -> T:
+            async with self._readers, self._db.read() as connection:
+                return await work(connection)
+
+        return await self._retry(once)
+
+    async def rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        """What this query finds, in a reading transaction of its own."""
+
+        async def work(connection: AsyncConnection) -> Sequence[Row[Any]]:
+            return (await connection.execute(query)).all()
+
+        return await self.read(work)
 
     async def _retry(self, attempt: Callable[[], Awaitable[T]]) -> T:
         for pause_s in (*self._pauses_s, None):
@@ -83,11 +91,7 @@ class LedgerDatabase:
 
     async def _write_once(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         async with self._db.write() as connection:
-            if not self.is_sqlite:
+            if not self._db.is_sqlite:
                 await connection.execute(_PREPARE, {"wait": str(_LOCK_WAIT_MS)})
                 await connection.execute(_LOCK, {"id": _LOCK_ID})
-            return await work(connection)
-
-    async def _read_once(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        async with self._readers, self._db.read() as connection:
             return await work(connection)

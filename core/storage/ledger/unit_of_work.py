@@ -15,11 +15,13 @@ from core.domain.limits import LimitStatus, Measure
 from core.domain.models import DEFAULT_MODEL
 from core.domain.money import PIXELS_PER_MEGAPIXEL
 from core.domain.windows import Span
-from core.storage.ledger.keys import NOW, balance_key, bound_keys
+from core.storage.ledger.keys import NOW, balance_key
 from core.storage.ledger.rules import Bound, Rules
 
 HoldState: TypeAlias = Literal["waiting", "running", "settled", "released", "expired"]
 OPEN: frozenset[HoldState] = frozenset({"waiting", "running"})
+_POSTED = ("used_nanousd", "held_nanousd", "used_px", "held_px", "used_jobs", "held_jobs")
+_WHO = ("platform", "workspace_id", "channel_id", "user_id", "user_name")
 
 
 @dataclass(slots=True)
@@ -128,30 +130,17 @@ class LedgerSnapshot:
 
         Only the entry of the hold itself names its counters and windows; those that follow it inherit them.
         """
-        who, first = hold.requester, kind == "hold"
+        first = kind == "hold"
         self.entries.append(
             {
                 "job_key": hold.key,
                 "step": step,
                 "kind": kind,
                 "at": self.now,
-                "held_at": hold.held_at,
-                "day": hold.day,
-                "used_nanousd": change.used_nanousd,
-                "held_nanousd": change.held_nanousd,
-                "used_px": change.used_px,
-                "held_px": change.held_px,
-                "used_jobs": change.used_jobs,
-                "held_jobs": change.held_jobs,
-                "play": hold.play,
-                "platform": who.platform,
-                "workspace_id": who.workspace_id,
-                "channel_id": who.channel_id,
-                "user_id": who.user_id,
-                "user_name": who.user_name,
-                "roles": list(who.role_ids) if first else [],
-                "sponsor_id": hold.sponsor_id,
-                "model": hold.model,
+                **{name: getattr(hold, name) for name in ("held_at", "day", "play", "sponsor_id", "model")},
+                **{name: getattr(change, name) for name in _POSTED},
+                **columns_of(hold.requester),
+                "roles": list(hold.requester.role_ids) if first else [],
                 "counters": list(hold.counters) if first else [],
                 "windows": [list(window) for window in hold.windows] if first else [],
                 "note": note,
@@ -167,7 +156,7 @@ class LedgerSnapshot:
 
     def rows_of(self, bound: Bound) -> list[str]:
         """The names of the balances that this limit is measured on."""
-        return bound_keys(bound.counter, bound.minus, self.span_of(bound).key)
+        return [balance_key(name, self.span_of(bound).key) for name in (bound.counter, bound.minus) if name]
 
     def status(self, bound: Bound) -> LimitStatus:
         """A limit with its use and holds in the current window."""
@@ -196,3 +185,8 @@ def amounts(row: Balance, measure: Measure) -> tuple[int, int]:
 
 def _megapixels(pixels: int) -> int:
     return math.ceil(pixels / PIXELS_PER_MEGAPIXEL)
+
+
+def columns_of(who: Any) -> dict[str, Any]:
+    """The columns of a requester, but for the roles; also of a row that has them."""
+    return {name: getattr(who, name) for name in _WHO}

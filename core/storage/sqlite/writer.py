@@ -8,26 +8,20 @@ write-ahead mode wait for nobody; only short, indexed ones belong here.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event
 from sqlalchemy.exc import OperationalError
 
+from core.storage.group_commit import Batcher
+
 T = TypeVar("T")
 
 _MOST_AT_ONCE = 64
-_READ_PATIENCE_MS = 20
+_READ_PATIENCE_S = 0.02
 """How long a read on the event loop may wait for a lock, which only the recovery after a crash holds."""
-
-
-@dataclass(slots=True)
-class _Ticket:
-    work: Callable[[Connection], Any]
-    done: asyncio.Future[Any]
 
 
 class SqliteWriter:
@@ -36,11 +30,12 @@ class SqliteWriter:
     def __init__(self, url: URL, turn: asyncio.Semaphore, *, busy_timeout_s: float) -> None:
         """`turn` is held while writing: who else writes in this process must hold it too."""
         self._turn = turn
-        self._reader = _engine(url, _READ_PATIENCE_MS, begin=None)
-        self._writer = _engine(url, int(busy_timeout_s * 1000), begin="BEGIN IMMEDIATE")
+        self._reader, self._writer = _one_connection(url), _one_connection(url)
+        prepare(self._reader, _READ_PATIENCE_S, transactions=False)
+        prepare(self._writer, busy_timeout_s)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-writer")
-        self._waiting: deque[_Ticket] = deque()
-        self._pump: asyncio.Task[None] | None = None
+        # A batch fails only in the commit itself, and then nobody's write happened.
+        self._batches = Batcher(self._in_thread, max_batch=_MOST_AT_ONCE, away=(Exception,))
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run one short query now, on the event loop; in the writer's thread where the database is locked just then."""
@@ -55,31 +50,12 @@ class SqliteWriter:
 
         What one raises undoes and concerns only that one. A caller that is cancelled may still have been written.
         """
-        ticket = _Ticket(work, asyncio.get_running_loop().create_future())
-        self._waiting.append(ticket)
-        if self._pump is None or self._pump.done():
-            self._pump = asyncio.create_task(self._write_all(), name="sqlite-writer")
-        result: T = await ticket.done
+        result: T = await self._batches.call(work)
         return result
 
-    async def _write_all(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(_MOST_AT_ONCE, len(self._waiting)))]
-            batch = [ticket for ticket in batch if not ticket.done.done()]
-            try:
-                async with self._turn:
-                    works = [ticket.work for ticket in batch]
-                    answers = await loop.run_in_executor(self._thread, self._commit, works)
-            except Exception as error:  # the commit itself failed, so nobody's write happened
-                answers = [error] * len(batch)
-            for ticket, answer in zip(batch, answers, strict=True):
-                if ticket.done.done():
-                    continue
-                if isinstance(answer, Exception):
-                    ticket.done.set_exception(answer)
-                else:
-                    ticket.done.set_result(answer)
+    async def _in_thread(self, works: Sequence[Callable[[Connection], Any]]) -> Sequence[Any]:
+        async with self._turn:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._commit, works)
 
     def _commit(self, works: Sequence[Callable[[Connection], Any]]) -> list[Any]:
         """All in one transaction; each in a savepoint of its own where there are several."""
@@ -90,8 +66,7 @@ class SqliteWriter:
 
     async def close(self) -> None:
         """Write what is waiting, then end the thread and the connections."""
-        if self._pump is not None:
-            await asyncio.gather(self._pump, return_exceptions=True)
+        await self._batches.close()
         await asyncio.to_thread(self._thread.shutdown)
         self._reader.dispose()
         self._writer.dispose()
@@ -105,27 +80,28 @@ def _guarded(connection: Connection, work: Callable[[Connection], Any]) -> Any:
         return error
 
 
-def _engine(url: URL, busy_timeout_ms: int, *, begin: str | None) -> Engine:
-    """One connection for ever, made at first use; transactions begin with these words, or there are none."""
-    engine = create_engine(
+def _one_connection(url: URL) -> Engine:
+    """One connection for ever, made at first use."""
+    return create_engine(
         url.set(drivername="sqlite+pysqlite"), poolclass=StaticPool, connect_args={"check_same_thread": False}
     )
+
+
+def prepare(engine: Engine, busy_timeout_s: float, *, transactions: bool = True) -> None:
+    """The durability settings, and transactions begun by us (the driver's own begin too late), or none at all."""
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout = {busy_timeout_ms}")
+        cursor.execute(f"PRAGMA busy_timeout = {int(busy_timeout_s * 1000)}")
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
 
-    if begin is not None:
-        words = begin
-
-        @event.listens_for(engine, "begin")
-        def _on_begin(connection: Connection) -> None:
-            connection.exec_driver_sql(words)
-
-    return engine
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        if transactions:
+            reading = connection.get_execution_options().get("readonly", False)
+            connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
