@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import shutil
+import tempfile
 import time
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
@@ -24,7 +24,17 @@ from bot.settings import Settings
 from core.domain.errors import ProviderHalted
 from core.domain.events import Cancelled, Failed, Finished
 from core.domain.job import Job, ReplyAddress, Requester, Source, UpscaleRequest
-from core.ports import BillingEvent, Found, ModelInputs, ModelResult, RemoteCompleted, RemoteRunning, RemoteStatus
+from core.ports import (
+    BillingEvent,
+    Clock,
+    Found,
+    ModelInputs,
+    ModelResult,
+    RemoteCompleted,
+    RemoteRunning,
+    RemoteStatus,
+)
+from tests.pg import fresh_database, server
 
 MEMBER = Requester("cli", "bench", is_operator=True)
 
@@ -105,16 +115,30 @@ def settings_for(folder: Path, database: str | None = None, **values: Any) -> Se
 
 
 @asynccontextmanager
-async def running_bot(folder: Path, model: InstantModel, database: str | None = None) -> AsyncIterator[App]:
+async def running_bot(
+    folder: Path, model: InstantModel, database: str | None = None, *, clock: Clock | None = None, **settings: Any
+) -> AsyncIterator[App]:
     """The whole application, but for its model; no platform connects."""
     quiet()
     make, bot.app.make_upscaler = bot.app.make_upscaler, lambda *_: model  # type: ignore[assignment]
     try:
-        app = build(settings_for(folder, database))
+        app = build(settings_for(folder, database, **settings), clock=clock)
     finally:
         bot.app.make_upscaler = make
     async with app:
         yield app
+
+
+@asynccontextmanager
+async def a_database(kind: str) -> AsyncIterator[str]:
+    """The address of a new database, "sqlite" or "postgresql", thrown away afterwards."""
+    if kind == "sqlite":
+        with tempfile.TemporaryDirectory() as folder:
+            yield f"sqlite:///{folder}/bot.db"
+        return
+    with server() as address:
+        async with fresh_database(address) as url:
+            yield url
 
 
 def quiet() -> None:
@@ -160,11 +184,6 @@ def rss_bytes(pid: int | None = None) -> int:
     return int(psutil.Process(pid).memory_info().rss)
 
 
-def peak_bytes() -> int:
-    """The largest resident memory that this process ever had."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
 class LoopWatch:
     """Measures how long the event loop was not free: the longest delay of a 5 ms timer."""
 
@@ -193,8 +212,3 @@ def cpu_of_this_process() -> Iterator[Callable[[], float]]:
     """Share of one core used since the block began, 0–1."""
     began_cpu_s, began_s = time.process_time(), time.perf_counter()
     yield lambda: (time.process_time() - began_cpu_s) / max(1e-9, time.perf_counter() - began_s)
-
-
-def figures(**values: float | int | str) -> Mapping[str, float | int | str]:
-    """What a measurement hands back."""
-    return values

@@ -19,7 +19,6 @@ from benchmarks.kit import (
     LoopWatch,
     cpu_of_this_process,
     ended,
-    figures,
     noise_picture,
     quiet,
     rss_bytes,
@@ -133,7 +132,7 @@ async def _requests(run: Callable[[World, list[int], str], Awaitable[None]], job
 async def requests(job_s: float = 53.0) -> dict[str, Any]:
     """Requests to fal's queue for one job of `job_s` with 50 ms of latency; both at the same time, apart."""
     mine, plain = await asyncio.gather(_requests(ours, job_s), _requests(theirs, job_s))
-    return dict(figures(ours=mine, baseline=plain, unit="requests"))
+    return {"ours": mine, "baseline": plain}
 
 
 async def _delay(run: Callable[[World, list[int], str], Awaitable[None]], rounds: int) -> float:
@@ -157,7 +156,7 @@ async def _delay(run: Callable[[World, list[int], str], Awaitable[None]], rounds
 async def completed_to_final(rounds: int = 11) -> dict[str, Any]:
     """Median milliseconds from "completed" at fal to the end of the final upload, for a 1 MB result."""
     mine = await _delay(ours, rounds)
-    return dict(figures(ours=mine, baseline=await _delay(theirs, rounds), unit="ms"))
+    return {"ours": mine, "baseline": await _delay(theirs, rounds)}
 
 
 class Peak:
@@ -202,14 +201,12 @@ async def large_results(side: str, count: int = 20) -> dict[str, Any]:
             await asyncio.sleep(SETTLE_S)
             async with measured() as (peak, loop, before):
                 await theirs(w, numbers, url)
-        return dict(
-            figures(
-                mb=(peak.bytes - before) / 1e6,
-                block_ms=1000 * loop.longest_s,
-                seconds=time.monotonic() - began,
-                result_mb=n_bytes / 1e6,
-            )
-        )
+        return {
+            "mb": (peak.bytes - before) / 1e6,
+            "block_ms": 1000 * loop.longest_s,
+            "seconds": time.monotonic() - began,
+            "result_mb": n_bytes / 1e6,
+        }
 
 
 async def staging(side: str) -> dict[str, Any]:
@@ -229,7 +226,7 @@ async def staging(side: str) -> dict[str, Any]:
             await theirs(w, [1], await w.served(64, 48))
             async with measured() as (peak, _, before):
                 await theirs(w, [2], url)
-        return dict(figures(mb=(peak.bytes - before) / 1e6, input_mb=n_bytes / 1e6))
+        return {"mb": (peak.bytes - before) / 1e6, "input_mb": n_bytes / 1e6}
 
 
 async def waiting(count: int) -> dict[str, Any]:
@@ -242,12 +239,11 @@ async def waiting(count: int) -> dict[str, Any]:
                 await ended(app, job.id)
             await w.knobs(job_s=100_000.0)
             await asyncio.sleep(SETTLE_S)
-            before, began = rss_bytes(), time.monotonic()
+            before = rss_bytes()
             for start in range(0, count, 100):
                 await asyncio.gather(*(ask(app, url, n) for n in range(start, min(count, start + 100))))
                 while (await w.stats())["routes"].get("stream", 0) < WARM_UP + min(count, start + 100):
                     await asyncio.sleep(0.2)
-            ready_s = time.monotonic() - began
             await asyncio.sleep(3 * SETTLE_S)
             loop = LoopWatch()
             with cpu_of_this_process() as share:
@@ -255,4 +251,4 @@ async def waiting(count: int) -> dict[str, Any]:
                     await asyncio.sleep(20)
                 cpu = share()
             kb = (rss_bytes() - before) / count / 1000
-            return dict(figures(kb=kb, cpu=100 * cpu, block_ms=1000 * loop.longest_s, ready_s=ready_s))
+            return {"kb": kb, "cpu": 100 * cpu, "block_ms": 1000 * loop.longest_s}

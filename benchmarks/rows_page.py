@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import re
 import shutil
-import signal
-import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import psutil
 from playwright.async_api import Browser, async_playwright
 
-from benchmarks.kit import figures, noise_picture
+from benchmarks.kit import noise_picture
 from tests.adapters.web.conftest import CHROMIUM_ARGS
+from tests.bot.process_kit import Bot
 
 SIDE_PX = 5_000
 MADE_WITHIN_S = 300.0
@@ -26,37 +22,23 @@ SETTLED_S = 4.0
 VIEWED = "() => document.querySelector('img.after')?.complete && document.querySelector('img.after').naturalWidth > 0"
 
 
-async def open_large() -> dict[str, Any]:
+async def open_large() -> dict[str, float]:
     """Seconds to the first view, and MB of the tab then and after looking at 100 % and 400 %."""
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "large.png"
         noise_picture(picture, SIDE_PX, SIDE_PX, sigma=2)
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bot", "run"),
-            env={**os.environ, "DATA_DIR": f"{folder}/data", "WEB_PORT": "0"},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
+        bot = Bot(Path(folder) / "data", {})
         try:
-            url = await _address(process)
+            await bot.start()
+            url = f"http://127.0.0.1:{bot.port}"
             await _finished(url, picture)
             async with async_playwright() as playwright:
                 browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM_ARGS)
                 found = await _look(browser, url)
                 await browser.close()
         finally:
-            process.send_signal(signal.SIGTERM)
-            await process.wait()
-    return dict(figures(**found))
-
-
-async def _address(process: asyncio.subprocess.Process) -> str:
-    assert process.stdout is not None
-    async with asyncio.timeout(60):
-        while True:
-            line = (await process.stdout.readline()).decode()
-            if found := re.search(r"Open (http://\S+) in a browser", line):
-                return found[1].rstrip(".")
+            await bot.close()
+    return found
 
 
 async def _finished(url: str, picture: Path) -> None:

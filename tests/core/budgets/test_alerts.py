@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
 from datetime import datetime
 from decimal import Decimal
 
@@ -23,7 +22,6 @@ from tests.core.storage.ledger_kit import (
     UTC,
     FixedPrice,
     HandClock,
-    create_tables,
     day_usd,
     job,
     make_ledger,
@@ -54,16 +52,6 @@ class Channel:
 @pytest.fixture
 def clock() -> HandClock:
     return HandClock()
-
-
-@pytest.fixture
-async def database(any_database_url: str) -> AsyncIterator[Database]:
-    opened = Database.connect(any_database_url)
-    await create_tables(opened)
-    try:
-        yield opened
-    finally:
-        await opened.close()
 
 
 def ctx(database: Database, clock: HandClock, *rules: Rule) -> Budgets:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +16,6 @@ from core.ports import HoldRequest, MustWait
 from core.presentation import explain
 from core.presentation.cards.budget import limit_words as words_of
 from core.storage.database import Database
-from core.storage.tables import metadata
 from tests.core.budgets.test_service import MODERATOR, OPERATOR, ctx
 from tests.core.storage.ledger_kit import USD, HandClock, default_money, member
 
@@ -27,17 +25,6 @@ DIALECT = Dialect({"user": ScopeKind.USER, "workspace": ScopeKind.WORKSPACE}, ""
 @pytest.fixture
 def clock() -> HandClock:
     return HandClock()
-
-
-@pytest.fixture
-async def database(any_database_url: str) -> AsyncIterator[Database]:
-    opened = Database.connect(any_database_url)
-    async with opened.write() as connection:
-        await connection.run_sync(metadata.create_all)
-    try:
-        yield opened
-    finally:
-        await opened.close()
 
 
 def rule(kind: ScopeKind, amount: int | None, model: str, source: Any = "file", **more: Any) -> Rule:

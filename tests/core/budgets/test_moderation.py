@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,7 +20,6 @@ from core.presentation.moderation_texts import changes
 from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.state import SqlAppState
-from core.storage.tables import metadata
 from tests.core.budgets.test_service import MODERATOR, OPERATOR, ctx, spend
 from tests.core.storage.ledger_kit import USD, HandClock, day_usd, default_money, member
 
@@ -32,17 +30,6 @@ UTC = ZoneInfo("UTC")
 @pytest.fixture
 def clock() -> HandClock:
     return HandClock()
-
-
-@pytest.fixture
-async def database(any_database_url: str) -> AsyncIterator[Database]:
-    opened = Database.connect(any_database_url)
-    async with opened.write() as connection:
-        await connection.run_sync(metadata.create_all)
-    try:
-        yield opened
-    finally:
-        await opened.close()
 
 
 async def paid(budget: Budgets, prefix: str, **who: Any) -> int:

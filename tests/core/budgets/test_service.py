@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
@@ -24,7 +23,6 @@ from tests.core.storage.ledger_kit import (
     USD,
     FixedPrice,
     HandClock,
-    create_tables,
     day_usd,
     default_money,
     job,
@@ -41,16 +39,6 @@ OPERATOR = Requester("cli", "operator", is_moderator=True, is_operator=True)
 @pytest.fixture
 def clock() -> HandClock:
     return HandClock()
-
-
-@pytest.fixture
-async def database(any_database_url: str) -> AsyncIterator[Database]:
-    opened = Database.connect(any_database_url)
-    await create_tables(opened)
-    try:
-        yield opened
-    finally:
-        await opened.close()
 
 
 def ctx(database: Database, clock: HandClock, *rules: Rule, **settings: Any) -> Budgets:

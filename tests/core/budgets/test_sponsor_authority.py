@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections import Counter
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,28 +24,16 @@ from tests.core.storage.ledger_kit import (
     USD,
     FixedPrice,
     HandClock,
-    create_tables,
     day_usd,
     default_money,
     job,
     make_ledger,
     member,
-    open_database,
 )
-from tests.pg import fresh_database
+from tests.pg import fresh_database, open_database
 
 DAY_S = 86_400
 MODERATOR = dataclasses.replace(member("mod"), is_moderator=True)
-
-
-@pytest.fixture
-async def database(any_database_url: str) -> AsyncIterator[Database]:
-    opened = Database.connect(any_database_url)
-    await create_tables(opened)
-    try:
-        yield opened
-    finally:
-        await opened.close()
 
 
 def made(database: Database, clock: HandClock, *rules: Rule) -> Budgets:

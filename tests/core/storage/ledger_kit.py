@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 from core.domain.job import Requester
 from core.domain.limits import Measure, Rule, ScopeKind, Window
 from core.ports import HoldRequest
-from core.storage import tables, tables_ledger
 from core.storage.database import Database
 from core.storage.ledger import LedgerDatabase, LedgerSettings, SqlLedger
 from tests.fakes.clock import NOON, HandClock
@@ -57,17 +56,6 @@ def default_money(usd: float) -> Rule:
 
 def running(kind: ScopeKind, amount: int) -> Rule:
     return Rule(kind, Measure.RUNNING, Window.NOW, amount, "file")
-
-
-async def create_tables(database: Database) -> None:
-    async with database.write() as connection:
-        await connection.run_sync(tables.jobs.metadata.create_all, tables=[*tables_ledger.ALL, tables.jobs])
-
-
-async def open_database(url: str) -> Database:
-    database = Database.connect(url)
-    await create_tables(database)
-    return database
 
 
 def sqlite_url(folder: Path) -> str:

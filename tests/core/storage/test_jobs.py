@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import sqlite3
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -58,17 +57,6 @@ def job(number: int = 1, **changes: Any) -> Job:
         "updated_at": NOON + number,
     }
     return Job(**(fields | changes))
-
-
-@pytest.fixture
-async def database(any_database_url: str) -> AsyncIterator[Database]:
-    opened = Database.connect(any_database_url)
-    async with opened.write() as connection:
-        await connection.run_sync(metadata.create_all)
-    try:
-        yield opened
-    finally:
-        await opened.close()
 
 
 @pytest.fixture

@@ -15,23 +15,11 @@ from core.storage.database import Database
 from core.storage.encryption import KeyChanged, KeyMissing, Vault
 from core.storage.jobs import SqlJobStore
 from core.storage.state import SqlAppState, adopt_key
-from core.storage.tables import metadata
 from tests.core.jobs.pipeline_kit import World, world
 from tests.core.storage.test_jobs import FULL, job
 from tests.fakes.core import FakeClock
 
 OLD, NEW = "the key until today", "the key from now on"
-
-
-@pytest.fixture
-async def database(any_database_url: str) -> AsyncIterator[Database]:
-    opened = Database.connect(any_database_url)
-    async with opened.write() as connection:
-        await connection.run_sync(metadata.create_all)
-    try:
-        yield opened
-    finally:
-        await opened.close()
 
 
 async def filled(database: Database) -> Job:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -22,21 +21,11 @@ from tests.core.storage.ledger_kit import (
     job,
     make_ledger,
     member,
-    open_database,
     running,
     sqlite_url,
 )
 
 DAY_S = 86_400
-
-
-@pytest.fixture
-async def database(any_database_url: str) -> AsyncIterator[Database]:
-    opened = await open_database(any_database_url)
-    try:
-        yield opened
-    finally:
-        await opened.close()
 
 
 @pytest.fixture

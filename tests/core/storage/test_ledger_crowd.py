@@ -16,7 +16,8 @@ from core.domain.limits import Measure
 from core.storage import tables_ledger as t
 from tests.core.storage.ledger_audit import audit
 from tests.core.storage.ledger_crowd import MEMBERS, RULES, who
-from tests.core.storage.ledger_kit import HandClock, make_ledger, open_database
+from tests.core.storage.ledger_kit import HandClock, make_ledger
+from tests.pg import open_database
 
 ROOT = Path(__file__).parents[3]
 JOBS = 1000

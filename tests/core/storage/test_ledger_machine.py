@@ -33,8 +33,8 @@ from core.ports import Granted, MustWait
 from core.storage.ledger import SqlLedger
 from core.storage.ledger.rule_store import SqlRules
 from tests.core.storage.ledger_audit import audit
-from tests.core.storage.ledger_kit import NOON, USD, UTC, HandClock, job, make_ledger, member, open_database, running
-from tests.pg import fresh_database
+from tests.core.storage.ledger_kit import NOON, USD, UTC, HandClock, job, make_ledger, member, running
+from tests.pg import fresh_database, open_database
 
 MEMBERS = ("ann", "bob", "eve")
 CENTS = (0, 10, 40, 100, 160, 300)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import pytest
@@ -13,14 +12,7 @@ from core.ports import Granted, MustWait, NotOwner
 from core.ports.ownership import owning
 from core.storage.database import Database
 from core.storage.tables import jobs
-from tests.core.storage.ledger_kit import USD, HandClock, job, make_ledger, member, open_database, running
-
-
-@pytest.fixture
-async def database(any_database_url: str) -> AsyncIterator[Database]:
-    opened = await open_database(any_database_url)
-    yield opened
-    await opened.close()
+from tests.core.storage.ledger_kit import USD, HandClock, job, make_ledger, member, running
 
 
 async def test_of_all_processes_together_only_so_many_run_and_who_has_none_running_goes_first(
