@@ -70,7 +70,8 @@ class SqlRules:
         where = {"platform": actor.platform, "workspace_id": actor.workspace_id, "channel_id": channel_id}
         sponsor = None
         if amount_nanousd is not None:
-            sponsor = Sponsor(secrets.token_hex(8), *where.values(), amount_nanousd, now, ends_at, actor.user_id)
+            terms = {"amount_nanousd": amount_nanousd, "starts_at": now, "ends_at": ends_at, "set_by": actor.user_id}
+            sponsor = Sponsor(id=secrets.token_hex(8), **where, **terms)  # type: ignore[arg-type]
 
         async def work(connection: AsyncConnection) -> object:
             current = (*_same(t.sponsors, where), t.sponsors.c.ends_at > now)

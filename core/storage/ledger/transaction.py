@@ -67,10 +67,10 @@ class LedgerDatabase:
 
         return await self._retry(once)
 
-    async def rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
+    async def rows(self, query: Select[*tuple[Any, ...]]) -> Sequence[Row[*tuple[Any, ...]]]:
         """What this query finds, in a reading transaction of its own."""
 
-        async def work(connection: AsyncConnection) -> Sequence[Row[Any]]:
+        async def work(connection: AsyncConnection) -> Sequence[Row[*tuple[Any, ...]]]:
             return (await connection.execute(query)).all()
 
         return await self.read(work)

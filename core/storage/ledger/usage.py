@@ -41,7 +41,10 @@ class SqlUsage:
             .group_by(e.day, e.platform, person)
             .limit(_MAX_ROWS)
         )
-        return [MemberDay(*row[:4], *map(int, row[4:])) for row in await self.database.rows(query)]
+        return [
+            MemberDay(day, platform, user_id, name, int(charged), int(count), int(pixels))
+            for day, platform, user_id, name, charged, count, pixels in await self.database.rows(query)
+        ]
 
     async def by_model(self, wanted: UsageFilter) -> Sequence[UsageRow]:
         """Charges by model, the dearest first."""
