@@ -5,10 +5,11 @@ Shared by both sides of the pipe; must stay free of libvips, pydantic and asynci
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
-from core.domain.media_types import Format, suffix_for
+from core.domain.media_types import Format
 
 Note = Literal["alpha_flattened", "first_frame", "converted", "incomplete"]
 FittedKind = Literal["original", "lossless_webp", "webp", "jpeg", "preview"]
@@ -26,10 +27,6 @@ class ImageLimits:
     max_output_side_px: int = 14_142
     output_pixels: int = 100_000_000
 
-    def to_json(self) -> dict[str, Any]:
-        """As the worker is told."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
 class ModelLimits:
@@ -42,10 +39,6 @@ class ModelLimits:
     png_aim_bytes: int = 45 * 1024 * 1024
     png_aim_pixels: int = 16_000_000
 
-    def to_json(self) -> dict[str, Any]:
-        """As the worker is told."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
@@ -53,7 +46,7 @@ class ImageFacts:
 
     `has_alpha` says that there is an alpha channel; `is_transparent` that some pixel really lets the ground through
     (the same as `has_alpha` where the pixels were not looked at). `frames` counts frames or pages. `has_metadata`
-    covers EXIF, XMP, IPTC and text. `bits` are per sample.
+    covers EXIF, XMP, IPTC and text.
     """
 
     format: Format
@@ -61,18 +54,11 @@ class ImageFacts:
     width_px: int
     height_px: int
     orientation: int
-    bits: int
     has_alpha: bool
     is_transparent: bool
     frames: int
-    has_icc: bool
     has_metadata: bool
     bytes: int
-
-    @property
-    def suffix(self) -> str:
-        """A file name ending that fits the bytes."""
-        return suffix_for(self.mime)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +74,50 @@ class Bounds:
     file_bytes: int = 2 * 1024**3
     threads: int = 2
 
-    def to_json(self) -> dict[str, Any]:
-        """As the worker is told."""
-        return asdict(self)
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The file for the model. `source` is what came in; `notes` are what the member should be told about."""
+
+    path: Path
+    mime: str
+    width_px: int
+    height_px: int
+    bytes: int
+    sha256: str
+    notes: tuple[Note, ...]
+    source: ImageFacts
+
+    @classmethod
+    def from_json(cls, path: Path, found: dict[str, Any]) -> Prepared:
+        """From a worker's answer."""
+        return cls(path, **{**found, "notes": tuple(found["notes"]), "source": ImageFacts(**found["source"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A picture that was made of another; `kind` says what was done to it.
+
+    `rows` counts a comparison's: with 2 the most changed part stands below the most detailed one. `network_share`
+    (0 to 1) is how much of the network's difference to Lanczos is in an enlargement. `left` and `top` place a crop.
+    """
+
+    path: Path
+    mime: str
+    width_px: int
+    height_px: int
+    bytes: int
+    kind: FittedKind = "original"
+    rows: int = 1
+    network_share: float = 0.0
+    left: int = 0
+    top: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StrippedResult:
+    """A result with true facts (after cleaning) and the SHA-256 of its bytes."""
+
+    path: Path
+    facts: ImageFacts
+    sha256: str

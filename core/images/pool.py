@@ -14,7 +14,7 @@ import signal
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +191,7 @@ class WorkerPool:
         scratch = await asyncio.to_thread(_new_scratch, self._scratch)
         try:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "core.images.worker", json.dumps(self._bounds.to_json()), str(scratch),
+                sys.executable, "-P", "-m", "core.images.worker", json.dumps(asdict(self._bounds)), str(scratch),
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
                 env=_environment(scratch, self._bounds), cwd=scratch, start_new_session=True,
                 limit=_ANSWER_LIMIT_BYTES,

@@ -13,10 +13,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from core.domain.errors import ResultExpired
-from core.domain.job import DeliveryKind, Job
+from core.domain.job import Job
 from core.domain.media_types import MIME, SavedAs, media_type_of
 from core.domain.variations import whole_of
-from core.images.service import ImageService
+from core.images.service import ImageService, Written
 from core.jobs.admission import Share
 from core.jobs.context import Tools
 from core.jobs.steps.pictures import ensure_input, ensure_result
@@ -59,10 +59,8 @@ class JobMedia:
         if full.bytes <= max_bytes:
             return full
 
-        async def make(_: Path) -> MediaFile:
-            folder = self._tools.files.folder(job.id)
-            made = await self._images.fit(full.path, folder, max_bytes)
-            return MediaFile(made.path, made.mime, made.kind, made.width_px, made.height_px, made.bytes)
+        async def make(out: Path) -> Written:
+            return await self._images.fit(full.path, out.parent, max_bytes)
 
         return await self._kept(job, f"fit-{max_bytes}", make)
 
@@ -73,11 +71,10 @@ class JobMedia:
             return full
         name = f"saved-{saved_as}-{quality}"
 
-        async def make(out: Path) -> MediaFile:
+        async def make(out: Path) -> Written:
             for older in out.parent.glob(f"saved-{saved_as}-*"):
                 older.unlink(missing_ok=True)
-            made = await self._images.convert(full.path, out, saved_as, quality)
-            return _file(made.path, made.mime, "original", made.width_px, made.height_px)
+            return await self._images.convert(full.path, out, saved_as, quality)
 
         async with self._tools.running.admission.pixels.slot(Share.of(job.requester)):
             return await self._kept(job, name, make)
@@ -85,9 +82,8 @@ class JobMedia:
     async def preview(self, job: Job, *, max_side_px: int, max_bytes: int, of: PictureOf = "result") -> MediaFile:
         full = await self._picture(job, of)
 
-        async def make(out: Path) -> MediaFile:
-            made = await self._images.preview(full.path, out, max_side_px=max_side_px, max_bytes=max_bytes)
-            return _file(made.path, made.mime, "preview", made.width_px, made.height_px)
+        async def make(out: Path) -> Written:
+            return await self._images.preview(full.path, out, max_side_px=max_side_px, max_bytes=max_bytes)
 
         name = "preview" if of == "result" else f"preview-{of}"
         return await self._kept(job, f"{name}-{max_side_px}-{max_bytes}", make)
@@ -112,14 +108,12 @@ class JobMedia:
         """Before and after of the most detailed part, and of the most changed one."""
         before, after = await self.source(job), await self.original(job)
 
-        async def make(out: Path) -> MediaFile:
-            made = await self._images.compare(before.path, after.path, out)
-            file = _file(made.path, made.mime, "preview", made.width_px, made.height_px)
-            return dataclasses.replace(file, rows=made.rows)
+        async def make(out: Path) -> Written:
+            return await self._images.compare(before.path, after.path, out)
 
         return await self._kept(job, "compared", make)
 
-    async def _kept(self, job: Job, name: str, make: Callable[[Path], Awaitable[MediaFile]]) -> MediaFile:
+    async def _kept(self, job: Job, name: str, make: Callable[[Path], Awaitable[Written]]) -> MediaFile:
         """The file made earlier under this name, else made now."""
         folder = self._tools.files.folder(job.id)
         note = folder / f"{name}.json"
@@ -130,9 +124,10 @@ class JobMedia:
                 if known.path.exists():
                     return known
             made = await make(folder / name)
-            facts = {k: v for k, v in dataclasses.asdict(made).items() if k != "path"}
+            file = MediaFile(made.path, made.mime, made.kind, made.width_px, made.height_px, made.bytes, made.rows)
+            facts = {k: v for k, v in dataclasses.asdict(file).items() if k != "path"}
             note.write_text(json.dumps({"name": made.path.name, **facts}))
-            return made
+            return file
 
     @contextlib.asynccontextmanager
     async def _alone(self, job: Job, what: str = "") -> AsyncIterator[None]:
@@ -145,10 +140,6 @@ class JobMedia:
         finally:
             if not lock.locked():
                 self._locks.pop(key, None)
-
-
-def _file(path: Path, mime: str, shape: DeliveryKind, width_px: int, height_px: int) -> MediaFile:
-    return MediaFile(path, mime, shape, width_px, height_px, path.stat().st_size)
 
 
 def _mime_of(path: Path) -> str:

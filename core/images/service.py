@@ -9,35 +9,32 @@ from __future__ import annotations
 
 import asyncio
 import math
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from core.domain.errors import DamagedImage, Draining, ImageTooCostly, InternalError, OutputTooLarge, from_json
+from core.domain.errors import DamagedImage, Draining, ImageTooCostly, OutputTooLarge, from_json
 from core.domain.media_types import Format, SavedAs
 from core.domain.similarity import Similarity
-from core.images.facts import Bounds, FittedKind, ImageFacts, ImageLimits, ModelLimits, Note
-from core.images.operations.result import (
-    Compared,
-    Converted,
-    Cropped,
-    Enlarged,
-    Fitted,
+from core.images.facts import (
+    Bounds,
+    FittedKind,
+    ImageFacts,
+    ImageLimits,
+    ModelLimits,
+    Note,
     Prepared,
-    Preview,
     StrippedResult,
+    Written,
 )
 from core.images.pool import PoolClosed, PoolStats, WorkerDied, WorkerPool, WorkerTooSlow
 from core.images.weight import is_heavy
 
 __all__ = [
-    "Bounds", "Compared", "Cropped", "Enlarged", "Fitted", "FittedKind", "Format", "ImageFacts", "ImageLimits",
-    "ImageService", "ModelLimits", "Note", "PoolStats", "Prepared", "Preview", "StrippedResult", "check_output",
-    "largest_factor", "output_size",
+    "Bounds", "FittedKind", "Format", "ImageFacts", "ImageLimits", "ImageService", "ModelLimits", "Note", "PoolStats",
+    "Prepared", "StrippedResult", "Written", "check_output", "largest_factor", "output_size",
 ]  # fmt: skip
-
-_RESULT_ATTEMPTS = 2
-"""A result was paid for: a worker killed from outside in the middle of it is worth one more try."""
 
 
 def output_size(width_px: int, height_px: int, factor: float) -> tuple[int, int]:
@@ -132,8 +129,7 @@ class ImageService:
         """What the file is. With `decode` every pixel is read once, so that a truncated file is refused; without,
         only headers are looked at. Raises InputError.
         """
-        found = await self._input_job("probe", path=str(path), decode=decode)
-        return ImageFacts(**found)
+        return ImageFacts(**await self._job("probe", self._timeout_s, path=path, decode=decode))
 
     async def prepare(self, path: Path, out_path: Path) -> Prepared:
         """Writes what the model gets: upright, opaque, 8 bits, first frame, no metadata, profile kept.
@@ -141,34 +137,28 @@ class ImageService:
         The pixels of an untransformed JPEG or PNG are the file's own, never recompressed; anything else becomes PNG,
         or JPEG at quality 95 where a PNG would be unwieldy. Checks everything that `probe` checks. Raises InputError.
         """
-        found = await self._input_job("prepare", path=str(path), out=str(out_path), model=self._model.to_json())
+        found = await self._job("prepare", self._timeout_s, path=path, out=out_path, model=asdict(self._model))
         return Prepared.from_json(out_path, found)
 
-    async def enlarge(self, path: Path, out_path: Path, factor: float, *, network: bool = False) -> Enlarged:
+    async def enlarge(self, path: Path, out_path: Path, factor: float, *, network: bool = False) -> Written:
         """Enlarges by Lanczos, and with `network` by a small one too, as far as that helps this picture.
 
         PNG in, PNG out; anything else becomes JPEG. Raises InputError (OutputTooLarge too).
         """
         facts = await self.probe(path, decode=False)
         check_output(facts.width_px, facts.height_px, factor, self.limits)
-        found = await self._job(
-            "enlarge", self._result_timeout_s, 1, path=str(path), out=str(out_path), factor=factor, network=network,
-            pixels=facts.width_px * facts.height_px,
-        )  # fmt: skip
-        return Enlarged(path=out_path, **found)
+        args = {"path": path, "out": out_path, "factor": factor, "network": network}
+        return Written(out_path, **await self._job("enlarge", self._result_timeout_s, **args))
 
-    async def strip_result(self, path: Path, *, decode: bool = False) -> StrippedResult:
+    async def strip_result(self, path: Path) -> StrippedResult:
         """Makes sure that a downloaded result is a whole picture, and takes its metadata out, in place, losslessly.
 
-        Whole means that the file's structure is complete to its end; `decode` reads every pixel too, which takes half
-        a second at 64 megapixels (kinds without a checkable structure are always read). The limits are those of an
-        output, with a little room, not those of an input. Raises InputError.
+        Whole means that the file's structure is complete to its end (kinds without a checkable structure are read).
+        The limits are those of an output, with a little room, not those of an input. Raises InputError.
         """
-        roomy = ImageLimits(
-            input_bytes=1 << 62, input_pixels=self.limits.output_pixels * 5 // 4, min_side_px=1
-        ).to_json()  # fmt: skip
-        found = await self._result_job("strip_result", path=str(path), decode=decode, limit_bytes=1 << 62, limits=roomy)
-        return StrippedResult(path=path, facts=ImageFacts(**found["facts"]), sha256=found["sha256"])
+        roomy = replace(self._roomy, input_pixels=self.limits.output_pixels * 5 // 4)
+        found = await self._result_job("strip_result", path=path, limits=asdict(roomy))
+        return StrippedResult(path, ImageFacts(**found["facts"]), found["sha256"])
 
     async def postprocess(
         self,
@@ -184,85 +174,73 @@ class ImageService:
         That is its alpha, enlarged, if `transparent` (the file becomes a PNG then), and its density, unless `dpi` gives
         another. Raises InputError: ImageTooSmall for a size that it would have to be enlarged to. Whole either way.
         """
-        answer = await self._result_job(
-            "postprocess", path=str(result.path), source=source and str(source), transparent=transparent,
-            size_px=size_px, dpi=dpi,
-        )  # fmt: skip
-        found = answer["found"]
-        if found is None:
-            return result
-        return StrippedResult(path=result.path, facts=ImageFacts(**found["facts"]), sha256=found["sha256"])
+        found = await self._result_job(
+            "postprocess", path=result.path, source=source, transparent=transparent, size_px=size_px, dpi=dpi
+        )
+        return StrippedResult(result.path, ImageFacts(**found["facts"]), found["sha256"]) if found else result
 
-    async def crop_detail(
-        self, path: Path, out_path: Path, factor: float, *, output_pixels: int = 1_000_000
-    ) -> Cropped:
+    async def crop_detail(self, path: Path, out_path: Path, factor: float) -> Written:
         """Writes the most detailed part of an upright picture, as a PNG, for a look at it before the whole is paid.
 
-        Enlarged by `factor` it has at most `output_pixels`, as `output_size` counts. Raises InputError.
+        Enlarged by `factor` it has at most 1,000,000 pixels, as `output_size` counts. Raises InputError.
         """
-        found = await self._result_job(
-            "crop_detail", path=str(path), out=str(out_path), factor=factor, output_pixels=output_pixels
-        )
-        return Cropped(path=out_path, **found)
+        return Written(out_path, **await self._result_job("crop_detail", path=path, out=out_path, factor=factor))
 
     async def is_black(self, path: Path) -> bool:
         """Whether the whole picture is black. Reads every pixel. Raises InputError."""
-        return bool((await self._result_job("is_black", path=str(path)))["black"])
+        return bool((await self._result_job("is_black", path=path))["black"])
 
     async def is_flat(self, path: Path) -> bool:
         """Whether the whole picture has one colour, as placeholders do. Reads every pixel. Raises InputError."""
-        return bool((await self._result_job("is_black", path=str(path)))["flat"])
+        return bool((await self._result_job("is_black", path=path))["flat"])
 
-    async def fit(self, path: Path, out_dir: Path, max_bytes: int) -> Fitted:
+    async def fit(self, path: Path, out_dir: Path, max_bytes: int) -> Written:
         """The best form of a result within `max_bytes`: itself, lossless WebP, JPEG/WebP from quality 80, else reduced.
 
         Files are made in `out_dir`, which must exist; the caller removes them. Raises InputError.
         """
-        found = await self._result_job("fit", path=str(path), out_dir=str(out_dir), max_bytes=max_bytes)
-        return Fitted(**{**found, "path": Path(found["path"])})
+        found = await self._result_job("fit", path=path, out_dir=out_dir, max_bytes=max_bytes)
+        return Written(**{**found, "path": Path(found["path"])})
 
-    async def convert(self, path: Path, out_path: Path, saved_as: SavedAs, quality: int) -> Converted:
+    async def convert(self, path: Path, out_path: Path, saved_as: SavedAs, quality: int) -> Written:
         """The whole result in another format; `quality` (1-100) is JPEG's and WebP's. Raises InputError."""
-        found = await self._result_job("convert", path=str(path), out=str(out_path), saved_as=saved_as, quality=quality)
-        return Converted(path=out_path, **found)
+        args = {"path": path, "out": out_path, "saved_as": saved_as, "quality": quality}
+        return Written(out_path, **await self._result_job("convert", **args))
 
-    async def preview(self, path: Path, out_path: Path, *, max_side_px: int, max_bytes: int) -> Preview:
+    async def preview(self, path: Path, out_path: Path, *, max_side_px: int, max_bytes: int) -> Written:
         """A reduced picture that keeps both limits: JPEG, or PNG where it is transparent. Raises InputError."""
-        found = await self._result_job(
-            "preview", path=str(path), out=str(out_path), max_side_px=max_side_px, max_bytes=max_bytes
-        )
-        return Preview(**{**found, "path": out_path})
+        args = {"path": path, "out": out_path, "max_side_px": max_side_px, "max_bytes": max_bytes}
+        return Written(out_path, **await self._result_job("preview", **args))
 
     async def tiles(self, path: Path, out_dir: Path, *, tile_px: int) -> tuple[int, str]:
         """Cuts the picture into tiles at every halving of its size: how many levels, and the
         ending of the tiles' names. Raises InputError.
         """
-        found = await self._result_job("tiles", path=str(path), out=str(out_dir), tile_px=tile_px)
+        found = await self._result_job("tiles", path=path, out=out_dir, tile_px=tile_px)
         return int(found["levels"]), str(found["suffix"])
 
     async def similarity(self, before: Path, after: Path) -> Similarity:
         """How much of the structure of `before` its enlargement kept. Raises InputError."""
-        return Similarity(**await self._result_job("similarity", before=str(before), after=str(after)))
+        return Similarity(**await self._result_job("similarity", before=before, after=after))
 
     async def compare(
         self, before: Path, after: Path, out_path: Path, *, labels: tuple[str, str] = ("before", "after")
-    ) -> Compared:
+    ) -> Written:
         """Writes before and after of the most detailed and the most changed part, side by side at 100 %, at most 550 px
         wide and high, under 4 MB. Raises InputError.
         """
-        found = await self._result_job(
-            "compare", before=str(before), after=str(after), out=str(out_path), labels=list(labels)
-        )
-        return Compared(**{**found, "path": out_path})
+        args = {"before": before, "after": after, "out": out_path, "labels": labels}
+        return Written(out_path, **await self._result_job("compare", **args))
 
-    async def _input_job(self, op: str, **args: Any) -> dict[str, Any]:
-        return await self._job(op, self._timeout_s, 1, **args)
+    @property
+    def _roomy(self) -> ImageLimits:
+        """What a result, or a picture that was accepted before, may be."""
+        pixels = max(self.limits.output_pixels * 5 // 4, self.limits.input_pixels)
+        return ImageLimits(input_bytes=1 << 62, input_pixels=pixels, min_side_px=1)
 
     async def _result_job(self, op: str, **args: Any) -> dict[str, Any]:
-        roomy = ImageLimits(
-            input_pixels=max(self.limits.output_pixels * 5 // 4, self.limits.input_pixels), min_side_px=1
-        )
-        return await self._job(op, self._result_timeout_s, _RESULT_ATTEMPTS, **{"limits": roomy.to_json(), **args})
+        """A result was paid for: a worker killed from outside in the middle of it is worth one more try."""
+        return await self._job(op, self._result_timeout_s, 2, **{"limits": asdict(self._roomy), **args})
 
     async def _call(self, op: str, timeout_s: float, args: dict[str, Any]) -> dict[str, Any]:
         """Heavy pictures go one at a time, so that the workers' memory adds up to one heavy share and light ones."""
@@ -275,23 +253,19 @@ class ImageService:
         finally:
             self._heavy.release()
 
-    async def _job(self, op: str, timeout_s: float, attempts: int, **args: Any) -> dict[str, Any]:
+    async def _job(self, op: str, timeout_s: float, attempts: int = 1, **args: Any) -> dict[str, Any]:
         """One call, or two where the first worker died under it. Raises what the error tree has for it."""
-        for attempt in range(1, attempts + 1):
-            try:
-                answer = await self._call(op, timeout_s, {"limits": self.limits.to_json(), **args})
-            except WorkerDied as died:
-                if attempt < attempts:
-                    continue
-                if died.costly:
-                    raise ImageTooCostly from died
-                raise DamagedImage(detail="codec_crash") from died
-            except WorkerTooSlow as slow:
-                raise ImageTooCostly from slow
-            except PoolClosed as closed:
-                raise Draining from closed
-            if "error" in answer:
-                raise from_json(answer["error"])
-            result: dict[str, Any] = answer["result"]
-            return result
-        raise InternalError  # unreachable: the last attempt returns or raises
+        try:
+            answer = await self._call(op, timeout_s, {"limits": asdict(self.limits), **args})
+        except WorkerDied as died:
+            if attempts > 1:
+                return await self._job(op, timeout_s, attempts - 1, **args)
+            raise (ImageTooCostly() if died.costly else DamagedImage(detail="codec_crash")) from died
+        except WorkerTooSlow as slow:
+            raise ImageTooCostly from slow
+        except PoolClosed as closed:
+            raise Draining from closed
+        if "error" in answer:
+            raise from_json(answer["error"])
+        result: dict[str, Any] = answer["result"]
+        return result

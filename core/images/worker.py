@@ -16,7 +16,6 @@ import resource
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
@@ -32,46 +31,37 @@ from core.images.operations.delivery import fit as fitting
 from core.images.operations.delivery import postprocess as postprocessing
 from core.images.operations.delivery import regions, similarity
 from core.images.operations.delivery import tiles as tiling
-from core.images.operations.refusals import Refused
+from core.images.operations.probe import HEAD_BYTES, sniff
+from core.images.operations.refusals import Refused, from_codec
 
 _NICENESS = 5
 """Pixel work yields to the bot's event loop when both want the same core."""
 
-Operation = Callable[[dict[str, Any]], dict[str, Any]]
-
-
-def _limits(args: dict[str, Any]) -> ImageLimits:
-    return ImageLimits(**args["limits"])
-
-
-OPERATIONS: dict[str, Operation] = {
-    "probe": lambda a: preparing.probe(Path(a["path"]), _limits(a), a["decode"]),
-    "prepare": lambda a: preparing.prepare(Path(a["path"]), Path(a["out"]), _limits(a), ModelLimits(**a["model"])),
-    "enlarge": lambda a: enlarging.enlarge(Path(a["path"]), Path(a["out"]), a["factor"], a["network"], _limits(a)),
-    "strip_result": lambda a: preparing.strip_result(Path(a["path"]), _limits(a), a["limit_bytes"], a["decode"]),
-    "postprocess": lambda a: {
-        "found": postprocessing.postprocess(
-            Path(a["path"]),
-            Path(a["source"]) if a["source"] else None,
-            _limits(a),
-            transparent=a["transparent"],
-            size_px=a["size_px"] and tuple(a["size_px"]),
-            dpi=a["dpi"] and tuple(a["dpi"]),
-        )
-    },
-    "crop_detail": lambda a: regions.crop_detail(
-        Path(a["path"]), Path(a["out"]), a["factor"], a["output_pixels"], _limits(a)
-    ),
-    "is_black": lambda a: preparing.is_black(Path(a["path"]), _limits(a)),
-    "fit": lambda a: fitting.fit(Path(a["path"]), Path(a["out_dir"]), a["max_bytes"], _limits(a)),
-    "convert": lambda a: fitting.convert(Path(a["path"]), Path(a["out"]), a["saved_as"], a["quality"], _limits(a)),
-    "preview": lambda a: fitting.preview(Path(a["path"]), Path(a["out"]), a["max_side_px"], a["max_bytes"], _limits(a)),
-    "tiles": lambda a: tiling.cut(Path(a["path"]), Path(a["out"]), a["tile_px"], _limits(a)),
-    "similarity": lambda a: similarity.measure(Path(a["before"]), Path(a["after"]), _limits(a)),
-    "compare": lambda a: comparing.compare(
-        Path(a["before"]), Path(a["after"]), Path(a["out"]), (a["labels"][0], a["labels"][1]), _limits(a)
-    ),
+OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
+    "probe": preparing.probe,
+    "prepare": preparing.prepare,
+    "enlarge": enlarging.enlarge,
+    "strip_result": preparing.strip_result,
+    "postprocess": postprocessing.postprocess,
+    "crop_detail": regions.crop_detail,
+    "is_black": preparing.is_black,
+    "fit": fitting.fit,
+    "convert": fitting.convert,
+    "preview": fitting.preview,
+    "tiles": tiling.cut,
+    "similarity": similarity.measure,
+    "compare": comparing.compare,
 }
+_TYPES: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("path", "source", "before", "after", "out", "out_dir"), lambda value: value and Path(value)),
+    "limits": lambda value: ImageLimits(**value),
+    "model": lambda value: ModelLimits(**value),
+}
+"""Of arguments that JSON has no type for, by name."""
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 def main() -> None:
@@ -131,16 +121,24 @@ def _read_jobs(jobs: queue.SimpleQueue[str]) -> None:
 
 def _answer(job: dict[str, Any]) -> dict[str, Any]:
     """The result, the refusal, or the kind of what was unforeseen (told on, never hidden), as one JSON object."""
-    started_s = time.perf_counter()
     try:
-        body: dict[str, Any] = {"result": OPERATIONS[job["op"]](job["args"])}
+        body: dict[str, Any] = {"result": _result(job["op"], job["args"])}
     except Refused as refusal:
         body = {"error": {"code": refusal.code, "facts": refusal.facts}}
     except MemoryError:
         body = {"error": {"code": "image_too_costly", "facts": {}}}
     except Exception as fault:
         body = {"fault": f"{type(fault).__name__} {getattr(fault, 'errno', '') or ''}".strip()}
-    return {**body, "peak_bytes": _peak_bytes(), "took_s": round(time.perf_counter() - started_s, 4)}
+    return {**body, "peak_bytes": _peak_bytes()}
+
+
+def _result(op: str, args: dict[str, Any]) -> dict[str, Any]:
+    """Raises Refused, also for what a codec said, and whatever else an operation does."""
+    try:
+        return OPERATIONS[op](**{name: _TYPES.get(name, _itself)(value) for name, value in args.items()})
+    except pyvips.Error as error:
+        with Path(args["path"] if "path" in args else args["after"]).open("rb") as file:
+            raise from_codec(error, sniff(file.read(HEAD_BYTES))) from error
 
 
 def _peak_bytes() -> int:

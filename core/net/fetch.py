@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,7 @@ from aiohttp import hdrs
 from yarl import URL
 
 from core.domain.errors import DownloadFailed, FileTooLarge, LinkRefused, NotAnImage
-from core.net.file_sink import FetchedFile, FileSink
+from core.net.file_sink import FetchedFile, save_stream
 from core.net.guard import Guard, GuardedConnector, HostSet, parse
 
 _CHUNK_BYTES: Final = 256 * 1024
@@ -223,20 +223,18 @@ class _Fetch:
         declared = response.content_length
         if declared is not None and declared > self._limits.max_bytes:
             raise FileTooLarge(bytes=declared, limit_bytes=self._limits.max_bytes)
-        sink = await FileSink.open(dest, self._limits.max_bytes)
-        window = _Window(self._limits, self._now)
-        try:
-            async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
-                window.count(len(chunk))
-                if sink.bytes == 0:
-                    self._refuse_page(chunk)
-                await sink.write(chunk)
-            if declared is not None and sink.bytes != declared:
-                raise _Retryable(DownloadFailed(reason="truncated"))
-            return await sink.finished()
-        except BaseException:
-            sink.discard()
-            raise
+        return await save_stream(self._chunks(response, declared), dest, self._limits.max_bytes)
+
+    async def _chunks(self, response: aiohttp.ClientResponse, declared_bytes: int | None) -> AsyncIterator[bytes]:
+        window, read_bytes = _Window(self._limits, self._now), 0
+        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+            window.count(len(chunk))
+            if read_bytes == 0:
+                self._refuse_page(chunk)
+            read_bytes += len(chunk)
+            yield chunk
+        if declared_bytes is not None and read_bytes != declared_bytes:
+            raise _Retryable(DownloadFailed(reason="truncated"))
 
     def _check_status(self, status: int) -> None:
         if status in _GONE:

@@ -172,14 +172,14 @@ class FakeImages:
         result.path.write_bytes(fake_picture(*size_px, salt=f"dpi={dpi}" if dpi else ""))
         return StrippedResult(result.path, self._facts("postprocess", result.path), "")
 
-    async def crop_detail(self, path: Path, out_path: Path, factor: float, *, output_pixels: int = 1_000_000) -> None:
-        side = int((output_pixels**0.5) / factor)
+    async def crop_detail(self, path: Path, out_path: Path, factor: float) -> None:
+        side = int(1_000 / factor)
         out_path.write_bytes(fake_picture(side, side, salt="detail"))
 
     async def similarity(self, sent: Path, result: Path) -> None:
         """Not measured: there are no pixels."""
 
-    async def strip_result(self, path: Path, *, decode: bool = True) -> StrippedResult:
+    async def strip_result(self, path: Path) -> StrippedResult:
         return StrippedResult(path, self._facts("strip_result", path), "")
 
     def _facts(self, call: str, path: Path) -> ImageFacts:
@@ -193,7 +193,7 @@ class FakeImages:
             size = int(width), int(height)
         except (ValueError, IndexError):
             raise DamagedImage from None
-        return ImageFacts("png", "image/png", *size, 1, 8, False, False, 1, False, False, len(data))
+        return ImageFacts("png", "image/png", *size, 1, False, False, 1, False, len(data))
 
 
 # --- the model --------------------------------------------------------------------------------------------------

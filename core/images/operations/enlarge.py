@@ -15,10 +15,10 @@ from typing import Any, Final
 import pyvips
 
 from core.images.facts import ImageLimits
-from core.images.operations import colour as colours
+from core.images.operations import lanczos
 from core.images.operations import load as opening
-from core.images.operations.prepare import JPEG_QUALITY, save_jpeg, save_png
-from core.images.operations.refusals import from_codec
+from core.images.operations.colour_management.samples import flat, shown
+from core.images.operations.prepare import JPEG_QUALITY, save_jpeg, save_png, written
 
 MODEL: Final = "acnet-gan"
 _TRUST: Final = 0.9
@@ -44,10 +44,10 @@ def available() -> bool:
 
 def enlarge(path: Path, out: Path, factor: float, network: bool, limits: ImageLimits) -> dict[str, Any]:
     """The picture `factor` times as large, and the network's share in it; PNG for a PNG, else JPEG. Raises Refused."""
-    facts, _ = opening.examine(path, limits, decode=False)
+    facts, _ = opening.examine(path, limits)
     passes = [out.with_name(f"{out.name}.pass{i}") for i in range(1 if factor <= 2 else 2)]
     try:
-        image = colours.flat(colours.to_8_bit(opening.upright(path, facts.format)))
+        image = flat(shown(path, facts.format))
         width, height = round(image.width * factor), round(image.height * factor)
         share = 0.0
         if network and factor > 1 and _is_handy(image, len(passes)):
@@ -58,19 +58,16 @@ def enlarge(path: Path, out: Path, factor: float, network: bool, limits: ImageLi
                 image = _doubled(image, share, raw)
             image = image.resize(width / image.width, vscale=height / image.height, kernel="lanczos3")
         else:
-            image = colours.enlarge(image, width / image.width, height / image.height)
+            image = lanczos.enlarge(image, width / image.width, height / image.height)
         if facts.format == "png":
             save_png(image, out)
         else:
             save_jpeg(image, out, JPEG_QUALITY)
-    except pyvips.Error as error:
-        raise from_codec(error, facts.format) from error
     finally:
         for raw in passes:
             raw.unlink(missing_ok=True)
     mime = "image/png" if facts.format == "png" else "image/jpeg"
-    size_bytes = out.stat().st_size
-    return {"mime": mime, "width_px": width, "height_px": height, "bytes": size_bytes, "network_share": share}
+    return written(out, mime, width, height, network_share=share)
 
 
 def _is_handy(image: Any, passes: int) -> bool:
@@ -84,7 +81,7 @@ def helpful_share(image: Any) -> float:
     for left, top, width, height in _samples(image.width, image.height):
         piece = image.crop(left, top, width, height)
         small = piece.resize(0.5, kernel="lanczos3").copy_memory()
-        plain = colours.enlarge(small, 2, 2).numpy().astype("float32")
+        plain = lanczos.enlarge(small, 2, 2).numpy().astype("float32")
         added = _by_network(small.numpy()) - plain
         gain += float((added * (piece.numpy() - plain)).sum())
         weight += float((added * added).sum())
@@ -112,7 +109,7 @@ def _doubled(image: Any, share: float, raw: Path) -> Any:
             first = max(0, top - _OVERLAP_ROWS)
             last = min(image.height, top + _STRIP_ROWS + _OVERLAP_ROWS)
             strip = image.crop(0, first, image.width, last - first).copy_memory()
-            plain = colours.enlarge(strip, 2, 2).numpy().astype("float32")
+            plain = lanczos.enlarge(strip, 2, 2).numpy().astype("float32")
             plain += share * (_by_network(strip.numpy()) - plain)
             rows = slice(2 * (top - first), 2 * (min(image.height, top + _STRIP_ROWS) - first))
             file.write(plain[rows].round().clip(0, 255).astype("uint8").tobytes())

@@ -13,8 +13,9 @@ import pyvips
 
 from core.domain.media_types import MIME, Format
 from core.images.facts import ImageFacts, ImageLimits
+from core.images.operations.containers import mapped
 from core.images.operations.decoders import av1, bmp, pillow, tiff
-from core.images.operations.metadata import has_png_text, hides_first_frame
+from core.images.operations.metadata import has_png_text, hides_first_frame, png_head
 from core.images.operations.probe import (
     HEAD_BYTES,
     declared_size,
@@ -35,19 +36,17 @@ _LOADERS: dict[Format, str] = {
     "avif": "heifload",
 }
 _METADATA = ("exif-data", "xmp-data", "iptc-data", "photoshop-data", "jpeg-comment", "gif-comment")
-_BITS = {"uchar": 8, "char": 8, "ushort": 16, "short": 16, "uint": 32, "int": 32, "float": 32, "double": 64}
 
 
-def kind_of(path: Path, limits: ImageLimits, *, limit_bytes: int | None = None) -> Format:
+def kind_of(path: Path, limits: ImageLimits) -> Format:
     """The format, after the checks that need no codec. Raises Refused."""
     size_bytes = path.stat().st_size
-    allowed_bytes = limits.input_bytes if limit_bytes is None else limit_bytes
-    if size_bytes > allowed_bytes:
-        raise Refused("file_too_large", bytes=size_bytes, limit_bytes=allowed_bytes)
-    with path.open("rb") as file:
-        kind = sniff(file.read(HEAD_BYTES))
-        check_parts(path, kind)
-        size = pillow.heic_size(path) if kind == "heic" else declared_size(file, kind)
+    if size_bytes > limits.input_bytes:
+        raise Refused("file_too_large", bytes=size_bytes, limit_bytes=limits.input_bytes)
+    with mapped(path) as data:
+        kind = sniff(data[:HEAD_BYTES])
+        check_parts(data, kind)
+        size = pillow.heic_size(path) if kind == "heic" else declared_size(data, kind)
     if size is not None:
         _check_size(*size, limits)
     return kind
@@ -86,8 +85,8 @@ def _on_canvas(path: Path, image: VipsImage) -> VipsImage:
     """A GIF's first frame, transparent where it leaves its canvas free, as a browser shows it (libvips: black)."""
     if image.hasalpha():
         return image
-    with path.open("rb") as file:
-        left, top, width, height = first_gif_frame(file)
+    with mapped(path) as data:
+        left, top, width, height = first_gif_frame(data)
     right, bottom = min(left + width, image.width), min(top + height, image.height)
     if left >= right or top >= bottom or (right - left, bottom - top) == (image.width, image.height):
         return image
@@ -109,21 +108,6 @@ def upright(path: Path, kind: Format) -> VipsImage:
     return load(path, kind, stream=False).autorot()
 
 
-def reduced(path: Path, facts: ImageFacts, side_px: int) -> VipsImage:
-    """The picture, upright and at most about twice the asked longest side, read in one stream, as a JPEG's reader
-    reduces it for nothing. Held in memory.
-    """
-    longest = max(facts.width_px, facts.height_px)
-    if facts.format == "jpeg":
-        shrink = next(s for s in (8, 4, 2, 1) if s == 1 or longest // s >= side_px * 2)
-        image = pyvips.Image.jpegload(str(path), shrink=shrink, access="sequential", fail_on="error")
-    else:
-        image = load(path, facts.format)
-    side = min(longest, side_px * 2)
-    small = image.thumbnail_image(side, height=side, size="down", auto_rotate=False).copy_memory()
-    return small if facts.orientation == 1 else small.autorot()
-
-
 def facts_of(path: Path, kind: Format, image: VipsImage, *, is_transparent: bool | None = None) -> ImageFacts:
     """What the header tells. Nothing is decoded."""
     orientation = orientation_of(image)
@@ -136,11 +120,9 @@ def facts_of(path: Path, kind: Format, image: VipsImage, *, is_transparent: bool
         width_px=sides[0],
         height_px=sides[1],
         orientation=orientation,
-        bits=_BITS.get(image.format, 8),
         has_alpha=has_alpha,
         is_transparent=has_alpha if is_transparent is None else is_transparent,
-        frames=max(_animation_frames(path, kind), int(frames)),
-        has_icc=bool(image.get_typeof("icc-profile-data")),
+        frames=max(1, _animation_frames(path, kind), int(frames)),
         has_metadata=_has_metadata(path, kind, image),
         bytes=path.stat().st_size,
     )
@@ -156,13 +138,11 @@ def _has_metadata(path: Path, kind: Format, image: VipsImage) -> bool:
 def _animation_frames(path: Path, kind: Format) -> int:
     """Animated PNG and AVIF say so in their head; the decoders ignore it and read the still picture."""
     if kind not in ("png", "avif", "heic"):
-        return 1
-    with path.open("rb") as file:
-        head = file.read(64 * 1024)
-    if kind != "png":
-        return sequence_frames(head)
-    at = head.find(b"acTL", 8, max(8, head.find(b"IDAT")))
-    return max(1, int.from_bytes(head[at + 4 : at + 8], "big")) if at > 0 else 1
+        return 0
+    if kind == "png":
+        return int.from_bytes(png_head(path).get(b"acTL", b"")[:4], "big")
+    with mapped(path) as data:
+        return sequence_frames(data)
 
 
 def verify(image: VipsImage, kind: Format) -> bool:
@@ -181,11 +161,12 @@ def verify(image: VipsImage, kind: Format) -> bool:
         raise from_codec(error, kind) from error
 
 
-def examine(
-    path: Path, limits: ImageLimits, *, limit_bytes: int | None = None, decode: bool = True
-) -> tuple[ImageFacts, VipsImage]:
-    """Facts of a whole, acceptable picture, and its header's image (spent if it was decoded). Raises Refused."""
-    kind = kind_of(path, limits, limit_bytes=limit_bytes)
+def examine(path: Path, limits: ImageLimits, *, decode: bool = False) -> tuple[ImageFacts, VipsImage]:
+    """Facts of an acceptable picture, of a whole one with `decode`, and its header's image (spent if it was decoded).
+
+    Raises Refused.
+    """
+    kind = kind_of(path, limits)
     image = load(path, kind)
     _check_size(image.width, image.height, limits)
     transparent = verify(image, kind) if decode else None

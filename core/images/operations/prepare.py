@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
+import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,16 @@ import pyvips
 
 from core.domain.media_types import MIME
 from core.images.facts import ImageFacts, ImageLimits, ModelLimits, Note
-from core.images.operations import colour as colours
 from core.images.operations import load as opening
 from core.images.operations import metadata as pieces
-from core.images.operations.colour_management.samples import Rendering, rendering_of, spread, to_srgb
+from core.images.operations.colour_management.samples import (
+    Rendering,
+    flat,
+    rendering_of,
+    shown,
+    spread,
+    to_srgb,
+)
 from core.images.operations.decoders.pillow import forget
 from core.images.operations.refusals import Refused, from_codec
 from core.images.operations.repair import mend
@@ -27,12 +34,9 @@ PNG_COMPRESSION = 3
 
 _UNSET_PER_MM = (1.0, 72 / 25.4)
 _BLACK_LEVEL = 2
-_FLAT_SPREAD = 3
-"""Of 255; what JPEG makes of black stays below."""
-
 _TOP_ROWS = 64
 _FLAT_SPREAD = 2
-"""Of 255; what a codec makes of one colour stays below."""
+"""Of 255; what a codec makes of one colour is not above."""
 
 _PLAIN_MODES = ("srgb", "b-w")
 _STRUCTURED = ("png", "jpeg", "webp")
@@ -76,30 +80,28 @@ def _of_mended(path: Path, out: Path, limits: ImageLimits, model: ModelLimits) -
 
 
 def _prepare(path: Path, out: Path, limits: ImageLimits, model: ModelLimits) -> dict[str, Any]:
-    facts, image = opening.examine(path, limits, decode=False)
-    rendering = _rendering(path, facts, image)
-    if rendering.profile is None and _is_plain(path, facts, image) and facts.bytes <= model.max_bytes:
-        opening.verify(image, facts.format)
-        if not pieces.strip(path, facts.format, out):
-            _copy_file(path, out)
-        mime, notes = facts.mime, _notes(facts, converted=False)
-    else:
-        facts = _with_transparency(facts, image)
-        try:
+    facts, image = opening.examine(path, limits)
+    try:
+        rendering = rendering_of(path, facts.format, image)
+        if rendering.profile is None and _is_plain(path, facts, image) and facts.bytes <= model.max_bytes:
+            opening.verify(image, facts.format)
+            if not pieces.strip(path, facts.format, out):
+                shutil.copyfile(path, out)
+            mime, notes = facts.mime, _notes(facts, converted=False)
+        else:
+            facts = _with_transparency(facts, image)
             mime = _convert(path, facts, rendering, out, model)
             _refuse_flattened(path, facts, out)
-        except pyvips.Error as error:
-            raise from_codec(error, facts.format) from error
-        notes = _notes(facts, converted=_is_converted(facts, image, rendering))
-    return {
-        "mime": mime,
-        "width_px": facts.width_px,
-        "height_px": facts.height_px,
-        "bytes": out.stat().st_size,
-        "sha256": sha256_of(out),
-        "notes": notes,
-        "source": asdict(facts),
-    }
+            notes = _notes(facts, converted=_is_converted(facts, image, rendering))
+    except pyvips.Error as error:
+        raise from_codec(error, facts.format) from error
+    size_px = facts.width_px, facts.height_px
+    return written(out, mime, *size_px, sha256=sha256_of(out), notes=notes, source=asdict(facts))
+
+
+def written(out: Path, mime: str, width_px: int, height_px: int, **more: Any) -> dict[str, Any]:
+    """What a worker answers of a picture that it wrote."""
+    return {"mime": mime, "width_px": width_px, "height_px": height_px, "bytes": out.stat().st_size, **more}
 
 
 def _is_plain(path: Path, facts: ImageFacts, image: Any) -> bool:
@@ -114,15 +116,8 @@ def _is_plain(path: Path, facts: ImageFacts, image: Any) -> bool:
     )
 
 
-def _rendering(path: Path, facts: ImageFacts, image: Any) -> Rendering:
-    try:
-        return rendering_of(path, facts.format, image)
-    except pyvips.Error as error:
-        raise from_codec(error, facts.format) from error
-
-
 def _is_converted(facts: ImageFacts, image: Any, rendering: Rendering) -> bool:
-    deep = facts.bits > 8 or image.interpretation == "cmyk"
+    deep = image.format not in ("uchar", "char") or image.interpretation == "cmyk"
     return facts.format not in ("jpeg", "png") or deep or rendering.profile is not None
 
 
@@ -144,7 +139,7 @@ def _with_transparency(facts: ImageFacts, image: Any) -> ImageFacts:
     """Looks at alpha, so that nobody is told about the flattening of an opaque picture."""
     if not facts.has_alpha:
         return facts
-    return ImageFacts(**{**asdict(facts), "is_transparent": opening.verify(image, facts.format)})
+    return replace(facts, is_transparent=opening.verify(image, facts.format))
 
 
 def _notes(facts: ImageFacts, *, converted: bool) -> list[Note]:
@@ -176,35 +171,31 @@ def _convert(path: Path, facts: ImageFacts, rendering: Rendering, out: Path, mod
     raise Refused("file_too_large", bytes=out.stat().st_size, limit_bytes=model.max_bytes)
 
 
-def strip_result(path: Path, limits: ImageLimits, limit_bytes: int, decode: bool) -> dict[str, Any]:
+def strip_result(path: Path, limits: ImageLimits) -> dict[str, Any]:
     """True facts of a downloaded result, whose metadata is gone afterwards, with its pixels untouched.
 
     A kind of file that cannot be cleaned at byte level is only rewritten, as a PNG, if it carries metadata.
     """
-    facts, image = opening.examine(path, limits, limit_bytes=limit_bytes, decode=False)
-    if decode or facts.format not in _STRUCTURED:
-        opening.verify(image, facts.format)
+    facts, image = opening.examine(path, limits)
     if facts.format in _STRUCTURED:
         changed = pieces.strip_in_place(path, facts.format, orientation=facts.orientation)
     else:
+        opening.verify(image, facts.format)
         changed = facts.has_metadata
         if changed:
             fresh = path.with_name(f"{path.name}.stripped")
-            save_png(colours.to_8_bit(opening.upright(path, facts.format)), fresh)
+            save_png(shown(path, facts.format), fresh)
             fresh.replace(path)
     if changed:
-        facts, _ = opening.examine(path, limits, limit_bytes=limit_bytes, decode=False)
+        facts, _ = opening.examine(path, limits)
     return {"facts": asdict(facts), "sha256": sha256_of(path)}
 
 
 def is_black(path: Path, limits: ImageLimits) -> dict[str, Any]:
     """Whether no pixel is brighter than the rounding of a codec, and whether all have one colour. Reads every pixel."""
-    facts, _ = opening.examine(path, limits, decode=False)
-    try:
-        stats = colours.flat(colours.to_8_bit(opening.upright(path, facts.format))).stats()
-        rows = [(stats(0, band)[0], stats(1, band)[0]) for band in range(1, stats.height)]
-    except pyvips.Error as error:
-        raise from_codec(error, facts.format) from error
+    facts, _ = opening.examine(path, limits)
+    stats = flat(shown(path, facts.format)).stats()
+    rows = [(stats(0, band)[0], stats(1, band)[0]) for band in range(1, stats.height)]
     return {
         "black": all(brightest <= _BLACK_LEVEL for _, brightest in rows),
         "flat": all(brightest - darkest <= _FLAT_SPREAD for darkest, brightest in rows),
@@ -215,9 +206,7 @@ def save_png(image: Any, out: Path) -> None:
     """Without metadata, with the profile; without the density that libvips makes up where its source gave none."""
     image.pngsave(str(out), compression=PNG_COMPRESSION, keep="icc")
     if has_no_density(image):
-        with out.open("rb") as file:
-            plan = pieces.plan_png_density(file.fileno(), out.stat().st_size, None)
-        pieces.rewrite(out, plan)
+        pieces.write_png_density(out, None)
 
 
 def has_no_density(image: Any) -> bool:
@@ -234,9 +223,3 @@ def sha256_of(path: Path) -> str:
     """Of the file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _copy_file(path: Path, out: Path) -> None:
-    with path.open("rb") as source, out.open("wb") as target:
-        while chunk := source.read(1 << 20):
-            target.write(chunk)

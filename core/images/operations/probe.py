@@ -5,18 +5,29 @@ Must not decode anything and must not trust a declared length further than the b
 
 from __future__ import annotations
 
+import itertools
 import re
 import struct
-from typing import BinaryIO
 
 from core.domain.media_types import Format, brands_of
 from core.domain.media_types import sniff as known_format
+from core.images.operations.containers import (
+    EOI,
+    GIF_DATA,
+    GIF_EXTENSION,
+    GIF_FRAME,
+    SOS,
+    Data,
+    boxes,
+    gif_blocks,
+    jpeg_segments,
+)
 from core.images.operations.refusals import Refused, damaged
 
 HEAD_BYTES = 512
 _MAX_STRAY_BYTES = 1 << 16
-_MAX_STEPS = 80_000
-"""Of a walk through a head, which the bot itself takes too: above the stray bytes and segments that are allowed."""
+_MAX_STEPS = 10_000
+"""Of a walk through a head, which the bot itself takes too."""
 
 
 _OTHER_PICTURES: tuple[tuple[bytes, str], ...] = (
@@ -82,43 +93,41 @@ def _stranger(head: bytes) -> Refused:
     return Refused("not_an_image", detected=None)
 
 
-def declared_size(file: BinaryIO, picture: Format) -> tuple[int, int] | None:
+def declared_size(data: Data, picture: Format) -> tuple[int, int] | None:
     """Width and height as stored (not yet upright), from the header alone; None where only a codec can tell."""
-    file.seek(0)
-    head = file.read(HEAD_BYTES)
     try:
-        if head[12:16] == b"CgBI":
+        if data[12:16] == b"CgBI":
             raise Refused("unsupported_format", format="png (Apple's CgBI)")
         if picture == "png":
-            return struct.unpack_from(">II", head, 16)
+            return struct.unpack_from(">II", data, 16)
         if picture == "gif":
-            return _gif_size(file, head)
+            return _gif_size(data)
         if picture == "bmp":
-            return _bmp_size(head)
+            return _bmp_size(data)
         if picture == "webp":
-            return _webp_size(head)
+            return _webp_size(data)
         if picture == "jpeg":
-            return _jpeg_size(file)
+            return _jpeg_size(data)
     except (struct.error, IndexError) as error:
         raise damaged("truncated") from error
     return None
 
 
-def _gif_size(file: BinaryIO, head: bytes) -> tuple[int, int]:
+def _gif_size(data: Data) -> tuple[int, int]:
     """A first frame that is larger than its canvas enlarges it, as in browsers."""
-    screen = struct.unpack_from("<HH", head, 6)
-    left, top, width, height = first_gif_frame(file)
+    screen = struct.unpack_from("<HH", data, 6)
+    left, top, width, height = first_gif_frame(data)
     return max(screen[0], left + width), max(screen[1], top + height)
 
 
-def _bmp_size(head: bytes) -> tuple[int, int]:
+def _bmp_size(head: Data) -> tuple[int, int]:
     if int.from_bytes(head[14:18], "little") == 12:
         return struct.unpack_from("<HH", head, 18)
     width, height = struct.unpack_from("<ii", head, 18)
     return abs(width), abs(height)
 
 
-def _webp_size(head: bytes) -> tuple[int, int] | None:
+def _webp_size(head: Data) -> tuple[int, int] | None:
     kind = head[12:16]
     if kind == b"VP8X":
         width, height = head[24:27], head[27:30]
@@ -132,69 +141,45 @@ def _webp_size(head: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
-    """Walks the marker segments to the frame header; None where it finds none, for the decoder to judge.
-
-    Stray bytes between segments are passed over, as every decoder does.
-    """
+def _jpeg_size(data: Data) -> tuple[int, int] | None:
+    """By the frame header; None where none is found soon, for the decoder to judge."""
     at, stray_bytes = 2, 0
-    for _ in range(_MAX_STEPS):
-        if stray_bytes > _MAX_STRAY_BYTES:
+    for marker, start, end in itertools.islice(jpeg_segments(data), _MAX_STEPS):
+        stray_bytes += start - at
+        if stray_bytes > _MAX_STRAY_BYTES or marker in (EOI, SOS):
             break
-        file.seek(at)
-        head = file.read(9)
-        if len(head) < 9:
-            raise damaged("truncated")
-        marker = head[1]
-        if head[0] != 0xFF or marker in (0x00, 0xFF):
-            at += 1
-            stray_bytes += 1
-        elif marker == 0x01 or 0xD0 <= marker <= 0xD8:
-            at += 2
-        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack_from(">HH", head, 5)
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack_from(">HH", data, start + 5)
             return (width, height) if height else None
-        elif marker in (0xD9, 0xDA):
-            return None
-        else:
-            at += 2 + max(2, struct.unpack_from(">H", head, 2)[0])
+        at = end
     return None
 
 
-def first_gif_frame(file: BinaryIO) -> tuple[int, int, int, int]:
+def first_gif_frame(data: Data) -> tuple[int, int, int, int]:
     """Left, top, width and height of the first frame; nothing where there is none near."""
-    file.seek(0)
-    flags = file.read(13)[10]
-    at = 13 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)
-    in_block = False
-    for _ in range(_MAX_STEPS):
-        file.seek(at)
-        head = file.read(10)
-        if in_block:
-            size = head[0] if head else 0
-            in_block, at = size > 0, at + 1 + size
-        elif len(head) == 10 and head[0] == 0x2C:
-            return struct.unpack_from("<HHHH", head, 1)
-        elif len(head) < 3 or head[0] != 0x21:
-            break
-        else:
-            in_block, at = True, at + 2
+    try:
+        for kind, start, _ in itertools.islice(gif_blocks(data), _MAX_STEPS):
+            if kind == GIF_FRAME:
+                return struct.unpack_from("<HHHH", data, start + 1)
+            if kind not in (GIF_EXTENSION, GIF_DATA):
+                break
+    except (struct.error, IndexError):
+        pass
     return 0, 0, 0, 0
 
 
-def largest_item(file: BinaryIO) -> tuple[int, int] | None:
+def largest_item(data: Data) -> tuple[int, int] | None:
     """The largest width and height that an AVIF or HEIC names for a picture in it, tiles and previews included."""
-    file.seek(0)
     sizes = [
-        struct.unpack(">II", found[1]) for found in re.finditer(rb"ispe\0{4}(.{8})", file.read(1 << 18), re.DOTALL)
+        struct.unpack_from(">II", data, at + 4) for kind, at, end in boxes(data) if kind == b"ispe" and end <= len(data)
     ]
     return max(sizes, key=lambda size: size[0] * size[1], default=None)
 
 
-def sequence_frames(head: bytes) -> int:
+def sequence_frames(data: Data) -> int:
     """How many frames an AVIF or HEIC sequence counts in its head (at least 2); 1 for a still picture."""
-    if not brands_of(head) & {b"avis", b"hevc", b"hevx", b"msf1"}:
+    if not brands_of(data[:HEAD_BYTES]) & {b"avis", b"hevc", b"hevx", b"msf1"}:
         return 1
-    at = head.find(b"stsz")
-    count = int.from_bytes(head[at + 12 : at + 16], "big") if at > 0 else 0
+    counts = (int.from_bytes(data[at + 8 : at + 12], "big") for kind, at, _ in boxes(data) if kind == b"stsz")
+    count = next(counts, 0)
     return count if 2 <= count <= 1_000_000 else 2

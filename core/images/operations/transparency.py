@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from core.domain.media_types import Format
-from core.images.operations import colour as colours
 from core.images.operations import load as opening
-from core.images.operations.colour_management.samples import rendering_of, to_srgb
+from core.images.operations.colour_management.samples import rendering_of, shown, to_srgb
+from core.images.operations.lanczos import enlarge
 
 _GROUNDS = (255, 0, 128)
 _NEAR = 64
@@ -37,19 +37,18 @@ def ground_of(path: Path, kind: Format) -> int:
 def put_back(result: Any, path: Path, kind: Format) -> Any:
     """`result` (8 bits, upright) with the alpha of the source at `path`, enlarged, and without the ground's colour."""
     ground = ground_of(path, kind)
-    source = opening.upright(path, kind)
-    alpha = to_srgb(source, rendering_of(path, kind, opening.load(path, kind)))
+    alpha = shown(path, kind)
     alpha = _sized(alpha[alpha.bands - 1].copy(interpretation="b-w"), result.width, result.height)
-    shown = result.extract_band(0, n=result.bands - 1) if result.hasalpha() else result
+    seen = result.extract_band(0, n=result.bands - 1) if result.hasalpha() else result
     cover = alpha / 255
-    lit = (shown - (1 - cover) * ground) / (cover < _LEAST_COVER).ifthenelse(_LEAST_COVER, cover)
-    return lit.rint().cast("uchar").copy(interpretation=shown.interpretation).bandjoin(alpha)
+    lit = (seen - (1 - cover) * ground) / (cover < _LEAST_COVER).ifthenelse(_LEAST_COVER, cover)
+    return lit.rint().cast("uchar").copy(interpretation=seen.interpretation).bandjoin(alpha)
 
 
 def _sized(alpha: Any, width: int, height: int) -> Any:
     scale_x, scale_y = width / alpha.width, height / alpha.height
     if min(scale_x, scale_y) >= 1:
-        alpha = colours.enlarge(alpha, scale_x, scale_y)
+        alpha = enlarge(alpha, scale_x, scale_y)
     if (alpha.width, alpha.height) == (width, height):
         return alpha
     return alpha.copy_memory().thumbnail_image(width, height=height, size="force")

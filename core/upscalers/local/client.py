@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from core.images.service import Enlarged, ImageFacts, ImageService
+from core.images.service import ImageFacts, ImageService, Written
 from core.ports import Clock
 from core.upscalers.sandbox import SandboxConfig, SandboxUpscaler
 from core.upscalers.sandbox.model import Pace, Sized
@@ -31,11 +31,11 @@ class _NetworkEnlarger:
     async def probe(self, path: Path, *, decode: bool = True) -> ImageFacts:
         return await self._images.probe(path, decode=decode)
 
-    async def enlarge(self, path: Path, out_path: Path, factor: float) -> Enlarged:
+    async def enlarge(self, path: Path, out_path: Path, factor: float) -> Written:
         return await self._images.enlarge(path, out_path, factor, network=True)
 
 
-def caption_for(source: Sized, factor: float, made: Enlarged) -> str:
+def caption_for(source: Sized, factor: float, made: Written) -> str:
     """What really ran; it is also the picture's alternative text."""
     how = "by Lanczos resampling"
     if made.network_share:

@@ -12,7 +12,8 @@ import numpy as np
 import pillow_heif
 from PIL import Image, ImageCms
 
-from core.images.operations.colour_management import profiles
+from core.images.operations.colour_management.tone_mapping import Curve
+from tests.core.images import icc as icc_profiles
 
 GPS = {1: "N", 2: (48.0, 51.0, 29.0), 3: "E", 4: (2.0, 17.0, 40.0)}
 SECRET = b"taken at home"
@@ -142,7 +143,7 @@ def gif_with_small_frame() -> bytes:
     return bytes(data)
 
 
-def colour_profile(name: str, curve: profiles.Curve | None = None) -> bytes:
+def colour_profile(name: str, curve: Curve | None = None) -> bytes:
     """A display profile: `p3`, `adobe`, `prophoto`, `monitor` (near sRGB, warmer) or `bt2020`."""
     white = (0.3457, 0.3585) if name == "prophoto" else (0.3127, 0.3290)
     primaries, gamma = {
@@ -152,7 +153,7 @@ def colour_profile(name: str, curve: profiles.Curve | None = None) -> bytes:
         "monitor": ((0.645, 0.335, 0.31, 0.62, 0.15, 0.05), 2.35),
         "bt2020": ((0.708, 0.292, 0.17, 0.797, 0.131, 0.046), 2.4),
     }[name]
-    return profiles.made(primaries, white, curve or (lambda value: value**gamma))
+    return icc_profiles.display(primaries, white, curve or (lambda value: value**gamma))
 
 
 def as_srgb(picture: Image.Image, profile: bytes) -> np.ndarray[Any, Any]:

@@ -210,12 +210,12 @@ async def test_a_crop_shows_the_detail_and_is_one_megapixel_when_enlarged(
     picture.paste(pictures.scene(size[0] - busy[0], size[1] - busy[1]), busy)
     (source := tmp_path / "in").write_bytes(pictures.encoded(picture, "PNG"))
     crop = await image_service.crop_detail(source, tmp_path / "out", factor)
-    width, height = output_size(crop.width, crop.height, factor)
+    width, height = output_size(crop.width_px, crop.height_px, factor)
     assert width * height <= 1_000_000
-    assert width * height >= 900_000 or (crop.width, crop.height) == size
+    assert width * height >= 900_000 or (crop.width_px, crop.height_px) == size
     shown = pictures.decoded(crop.path.read_bytes())
-    assert shown.size == (crop.width, crop.height)
-    box = (crop.left, crop.top, crop.left + crop.width, crop.top + crop.height)
+    assert shown.size == (crop.width_px, crop.height_px)
+    box = (crop.left, crop.top, crop.left + crop.width_px, crop.top + crop.height_px)
     assert (np.asarray(shown) == np.asarray(picture.crop(box))).all()
-    assert crop.left >= (size[0] - crop.width) * 0.49
-    assert crop.top >= (size[1] - crop.height) * 0.49
+    assert crop.left >= (size[0] - crop.width_px) * 0.49
+    assert crop.top >= (size[1] - crop.height_px) * 0.49

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,23 +106,19 @@ HONEST: dict[str, tuple[Format, bytes]] = {
 
 
 @pytest.mark.parametrize("name", HONEST)
-def test_what_cameras_and_programs_write_passes_and_what_is_broken_is_left_to_the_codec(
-    name: str, tmp_path: Path
-) -> None:
+def test_what_cameras_and_programs_write_passes_and_what_is_broken_is_left_to_the_codec(name: str) -> None:
     kind, data = HONEST[name]
-    path = tmp_path / "picture"
-    path.write_bytes(data)
-    check_parts(path, kind)
+    check_parts(data, kind)
 
 
-class CountedReads(io.BytesIO):
+class CountedReads(bytes):
     """How often it was read."""
 
-    reads = 0
+    reads: int
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        self.reads += 1
-        return super().read(size)
+    def __getitem__(self, key: Any) -> Any:
+        self.reads = getattr(self, "reads", 0) + 1
+        return super().__getitem__(key)
 
 
 @pytest.mark.parametrize(
@@ -138,4 +134,4 @@ def test_a_head_of_very_many_parts_is_not_walked_to_its_end(kind: Format, data: 
     """The bot itself reads heads too, to share memory out."""
     file = CountedReads(data)
     declared_size(file, kind)
-    assert file.reads <= 100_000
+    assert 0 < file.reads <= 100_000

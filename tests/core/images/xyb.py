@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from core.images.operations.colour_management.primaries import D50, SRGB, to_xyz
+from tests.core.images.icc import fixed, profile, xyz
 
 _BIAS = 0.0037930732552754493
 _OPSIN = np.array(
@@ -37,27 +38,17 @@ def _roots(samples: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.array([y + x, y - x, b + y]) + _BIAS ** (1 / 3)
 
 
-def _fixed(*values: float) -> bytes:
-    return struct.pack(f">{len(values)}i", *(round(value * 65536) for value in values))
-
-
 def _profile() -> bytes:
     corners = np.array([_roots(np.array([a, b, c])) for a in (0, 1) for b in (0, 1) for c in (0, 1)])
     low, span = corners.min(), np.ptp(corners)
     table = bytes([2, 2, 2]) + bytes(13) + b"\2\0\0\0"
     table += ((corners - low) / span * 65535).round().astype(">u2").tobytes()
-    line = b"para\0\0\0\0\0\0\0\0" + _fixed(1)
-    cube = b"para\0\0\0\0\0\2\0\0" + _fixed(3, span, low, 0)
-    matrix = np.array(to_xyz(SRGB)) @ np.linalg.inv(_OPSIN) * (32768 / 65535)
-    parts = (line * 3, _fixed(*matrix.ravel(), *(matrix @ np.full(3, -_BIAS))), cube * 3, table, line * 3)
+    line = b"para\0\0\0\0\0\0\0\0" + fixed(1)
+    cube = b"para\0\0\0\0\0\2\0\0" + fixed(3, span, low, 0)
+    matrix = to_xyz(SRGB).numpy() @ np.linalg.inv(_OPSIN) * (32768 / 65535)
+    parts = (line * 3, fixed(*matrix.ravel(), *(matrix @ np.full(3, -_BIAS))), cube * 3, table, line * 3)
     places = [32 + sum(len(part) for part in parts[:i]) for i in range(5)]
     lut = b"mAB \0\0\0\0\3\3\0\0" + struct.pack(">5I", *places) + b"".join(parts)
     text = b"mluc\0\0\0\0" + struct.pack(">II4sII", 1, 12, b"enUS", 6, 28) + "XYB".encode("utf-16-be") + b"\0\0"
-    tags = ((b"desc", text), (b"cprt", text), (b"wtpt", b"XYZ \0\0\0\0" + _fixed(*D50)), (b"A2B0", lut))
-    at = 132 + 12 * len(tags)
-    index = struct.pack(">I", len(tags))
-    for name, body in tags:
-        index += name + struct.pack(">II", at, len(body))
-        at += len(body)
-    head = struct.pack(">I4sI4s4s4s12x4s28x", at, bytes(4), 0x04400000, b"scnr", b"RGB ", b"XYZ ", b"acsp")
-    return (head + _fixed(*D50)).ljust(128, b"\0") + index + b"".join(body for _, body in tags)
+    tags = {b"desc": text, b"cprt": text, b"wtpt": xyz(D50), b"A2B0": lut}
+    return profile(tags, 0x04400000, b"scnr")

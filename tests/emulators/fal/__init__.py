@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from tests.emulators.fal.faults import (
     CutStream,
+    Drip,
     DropAfter,
     DropBefore,
     GarbageStream,
@@ -32,6 +33,7 @@ __all__ = [
     "ENDPOINT",
     "BlackImage",
     "CutStream",
+    "Drip",
     "DropAfter",
     "DropBefore",
     "FalEmulator",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -58,7 +58,15 @@ class Truncate:
     etag: str | None = None
 
 
-FaultKind: TypeAlias = DropBefore | DropAfter | Respond | Slow | CutStream | GarbageStream | Truncate
+@dataclass(frozen=True)
+class Drip:
+    """A download comes in so many parts, with a pause before each."""
+
+    parts: int
+    pause_s: float
+
+
+FaultKind: TypeAlias = DropBefore | DropAfter | Respond | Slow | CutStream | GarbageStream | Truncate | Drip
 
 FAULT = web.RequestKey("fault", object)
 """Where a handler finds the fault meant for it (a `FaultKind` or None)."""
@@ -70,23 +78,24 @@ class Rule:
     kind: FaultKind
     times: int
     skip: int
+    seed: int | None
 
 
 class FaultPlan:
-    """Rules by route; each is used `times` times after letting `skip` calls pass."""
+    """Rules by route; each is used `times` times after letting `skip` calls pass, for the jobs of one seed or all."""
 
     def __init__(self) -> None:
         self._rules: list[Rule] = []
 
-    def add(self, route: str, kind: FaultKind, *, times: int = 1, skip: int = 0) -> None:
-        self._rules.append(Rule(route, kind, times, skip))
+    def add(self, route: str, kind: FaultKind, *, times: int = 1, skip: int = 0, seed: int | None = None) -> None:
+        self._rules.append(Rule(route, kind, times, skip, seed))
 
     def clear(self) -> None:
         self._rules.clear()
 
-    def take(self, route: str) -> FaultKind | None:
+    def take(self, route: str, seed_of: Callable[[], int | None]) -> FaultKind | None:
         for rule in self._rules:
-            if rule.route != route or rule.times <= 0:
+            if rule.route != route or rule.times <= 0 or (rule.seed is not None and rule.seed != seed_of()):
                 continue
             if rule.skip > 0:
                 rule.skip -= 1

@@ -106,7 +106,7 @@ def make_odd(source: Path, target: Path, made: Made, odd: OddImage) -> Made:
     """Put in the place of `target` what a model answers that does not do what it was asked."""
     if odd.unchanged:
         shutil.copyfile(source, target)
-    else:
+    elif odd.size is not None or odd.grey is not None:
         picture = pyvips.Image.new_from_file(str(target), memory=True)
         if odd.size is not None:
             picture = picture.thumbnail_image(odd.size[0], height=odd.size[1], size="force")

@@ -95,12 +95,15 @@ class BlackImage:
 
 @dataclass(frozen=True)
 class OddImage:
-    """A success that is not what was asked: another size, one grey, the input's own bytes, or flagged as unsafe."""
+    """A success that is not what was asked: another size, one grey, the input's own bytes, flagged as unsafe, or
+    within the answer.
+    """
 
     size: tuple[int, int] | None = None
     grey: int | None = None
     unchanged: bool = False
     flagged: bool = False
+    data_uri: bool = False
 
 
 @dataclass(frozen=True)

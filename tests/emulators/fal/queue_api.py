@@ -13,7 +13,7 @@ from aiohttp import web
 
 from tests.emulators.fal import model
 from tests.emulators.fal.faults import FAULT, CutStream, GarbageStream, exhausted
-from tests.emulators.fal.outcomes import Ok
+from tests.emulators.fal.outcomes import Ok, Outcome
 from tests.emulators.fal.state import FalJob
 
 if TYPE_CHECKING:
@@ -116,8 +116,12 @@ class QueueApi:
             model_input=body,
             webhook=request.query.get("fal_webhook"),
             headers={name.lower(): value for name, value in request.headers.items()},
-            outcome=self._fal.outcomes.popleft() if self._fal.outcomes else Ok(),
+            outcome=self._outcome(body.get("seed")),
         )
+
+    def _outcome(self, seed: Any) -> Outcome:
+        planned = self._fal.outcome_by_seed.get(seed)
+        return planned or (self._fal.outcomes.popleft() if self._fal.outcomes else Ok())
 
     def _urls(self, job: FalJob) -> dict[str, Any]:
         one = f"{self._fal.queue_url}/{job.app}/requests/{job.request_id}"

@@ -165,7 +165,7 @@ class Runner:
         lifecycle = _json_header(job.headers.get("x-fal-object-lifecycle-preference"))
         self._fal.files[path] = StoredFile(target, "image/png", name, made.size_bytes, lifecycle, False)
         image: dict[str, Any] = {"url": self._fal.cdn_url + path}
-        if self._fal.data_uris:
+        if self._fal.data_uris or (isinstance(job.outcome, OddImage) and job.outcome.data_uri):
             image["url"] = "data:image/png;base64," + base64.b64encode(target.read_bytes()).decode()
         if not self._fal.bare_image:
             image |= {"width": made.width_px, "height": made.height_px, "file_size": made.size_bytes}

@@ -75,6 +75,7 @@ class FalEmulator:
         self.tokens: set[str] = set()
         self.faults = FaultPlan()
         self.outcomes: deque[Outcome] = deque()
+        self.outcome_by_seed: dict[int, Outcome] = {}
         self.request_ids: deque[str] = deque()
         self.signer = Signer()
         self.seen_image_urls: set[str] = set()
@@ -135,8 +136,8 @@ class FalEmulator:
 
     def _guard(self, service: str, route: str, handler: Handler) -> Handler:
         async def guarded(request: web.Request) -> web.StreamResponse:
-            await self._record(service, route, request)
-            fault = self.faults.take(route)
+            body = await self._record(service, route, request)
+            fault = self.faults.take(route, lambda: self._seed(request, body))
             request[FAULT] = fault
             if isinstance(fault, DropBefore):
                 return _drop(request)
@@ -155,7 +156,8 @@ class FalEmulator:
 
         return guarded
 
-    async def _record(self, service: str, route: str, request: web.Request) -> None:
+    async def _record(self, service: str, route: str, request: web.Request) -> Any:
+        """The request's body, where it is JSON."""
         body: Any = None
         if request.content_type == "application/json" and request.can_read_body:
             try:
@@ -177,6 +179,14 @@ class FalEmulator:
         )
         if service in {"cdn", "storage"} and headers.get("authorization", "").lower().startswith("key "):
             self.violations.append(f"the API key was sent to {service} ({route})")
+        return body
+
+    def _seed(self, request: web.Request, body: Any) -> int | None:
+        """Of the job that a request is about."""
+        job = self.jobs.get(request.match_info.get("id", "")) or next(
+            (job for job in self.jobs.values() if request.path in str(job.result_body)), None
+        )
+        return job.model_input.get("seed") if job else body.get("seed") if isinstance(body, dict) else None
 
     def key_of(self, request: web.Request) -> str:
         return request.headers.get("Authorization", "").removeprefix("Key ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from tests.emulators.fal.faults import FAULT, Truncate
+from tests.emulators.fal.faults import FAULT, Drip, Truncate
 from tests.emulators.fal.state import StoredFile
 
 if TYPE_CHECKING:
@@ -116,6 +117,8 @@ class StorageApi:
         fault = request[FAULT]
         if isinstance(fault, Truncate):
             return await self._truncated(request, entry, fault)
+        if isinstance(fault, Drip):
+            return await self._dripping(request, entry, fault)
         return web.FileResponse(entry.path, headers={"Content-Type": entry.content_type})
 
     async def _truncated(self, request: web.Request, entry: StoredFile, fault: Truncate) -> web.StreamResponse:
@@ -133,6 +136,16 @@ class StorageApi:
         await response.write(data[: fault.after_bytes])
         if request.transport is not None:
             request.transport.close()
+        return response
+
+    async def _dripping(self, request: web.Request, entry: StoredFile, fault: Drip) -> web.StreamResponse:
+        data = entry.path.read_bytes()
+        response = web.StreamResponse(headers={"Content-Length": str(len(data)), "Content-Type": entry.content_type})
+        await response.prepare(request)
+        step = len(data) // fault.parts + 1
+        for at in range(0, len(data), step):
+            await asyncio.sleep(fault.pause_s)
+            await response.write(data[at : at + step])
         return response
 
     async def jwks(self, _request: web.Request) -> web.StreamResponse:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
+
+import pyvips
 
 Primaries = tuple[float, ...]
 """x and y of red, green and blue."""
@@ -22,40 +25,36 @@ PRIMARIES: Final[dict[int, Primaries]] = {
 }
 """By code of ITU-T H.273."""
 
-_BRADFORD: Final = ((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389, -0.0685, 1.0296))
-_BRADFORD_BACK: Final = (
-    (0.9869929, -0.1470543, 0.1599627),
-    (0.4323053, 0.5183603, 0.0492912),
-    (-0.0085287, 0.0400428, 0.9684867),
-)
+_BRADFORD: Final = [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
+
+
+def matrix(rows: Iterable[Iterable[float]]) -> Any:
+    """As libvips has them."""
+    return pyvips.Image.new_from_array([list(row) for row in rows])
 
 
 def lightness(primaries: Primaries, white: tuple[float, float] = D65) -> list[float]:
-    """The share of each primary in the luminance of white. Raises ZeroDivisionError for nonsense."""
-    raw, target = [_of_xy(*primaries[i : i + 2]) for i in (0, 2, 4)], _of_xy(*white)
-    whole = _det(raw)
-    return [_det([target if i == j else raw[j] for j in range(3)]) / whole for i in range(3)]
+    """The share of each primary in the luminance of white. Raises ZeroDivisionError or pyvips.Error for nonsense."""
+    shares = _raw(primaries).matrixinvert().matrixmultiply(matrix([value] for value in _of_xy(*white)))
+    return [shares(0, row)[0] for row in range(3)]
 
 
-def to_xyz(primaries: Primaries, white: tuple[float, float] = D65) -> list[list[float]]:
-    """Rows of the matrix from light to XYZ under D50 (Bradford). Raises ZeroDivisionError for nonsense."""
-    cones_from, cones_to = _times(_BRADFORD, _of_xy(*white)), _times(_BRADFORD, D50)
-    columns = []
-    for i, weight in enumerate(lightness(primaries, white)):
-        cones = _times(_BRADFORD, tuple(weight * value for value in _of_xy(*primaries[2 * i : 2 * i + 2])))
-        adapted = tuple(cone * to / came for cone, to, came in zip(cones, cones_to, cones_from, strict=True))
-        columns.append(_times(_BRADFORD_BACK, adapted))
-    return [list(row) for row in zip(*columns, strict=True)]
+def to_xyz(primaries: Primaries, white: tuple[float, float] = D65) -> Any:
+    """The matrix from light to XYZ under D50 (Bradford). Raises as `lightness`."""
+    bradford = matrix(_BRADFORD)
+    came, to = (bradford.matrixmultiply(matrix([value] for value in xyz)) for xyz in (_of_xy(*white), D50))
+    adapted = _diagonal(to(0, i)[0] / came(0, i)[0] for i in range(3)).matrixmultiply(bradford)
+    light = _raw(primaries).matrixmultiply(_diagonal(lightness(primaries, white)))
+    return bradford.matrixinvert().matrixmultiply(adapted).matrixmultiply(light)
 
 
-def _times(rows: tuple[tuple[float, ...], ...], vector: tuple[float, ...]) -> tuple[float, ...]:
-    return tuple(sum(m * v for m, v in zip(row, vector, strict=True)) for row in rows)
+def _raw(primaries: Primaries) -> Any:
+    return matrix(zip(*(_of_xy(*primaries[i : i + 2]) for i in (0, 2, 4)), strict=True))
+
+
+def _diagonal(values: Iterable[float]) -> Any:
+    return matrix([value * (i == j) for j in range(3)] for i, value in enumerate(values))
 
 
 def _of_xy(x: float, y: float) -> tuple[float, float, float]:
     return x / y, 1.0, (1 - x - y) / y
-
-
-def _det(c: list[tuple[float, float, float]]) -> float:
-    (a, b, d), (e, f, g), (h, i, j) = c
-    return a * (f * j - g * i) - b * (e * j - g * h) + d * (e * i - f * h)

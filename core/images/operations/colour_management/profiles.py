@@ -1,44 +1,37 @@
-"""In which colours a file's numbers are meant, as an ICC profile: its own, or one made of what its header says.
+"""In which colours a file's numbers are meant: by its own ICC profile, or by what its header says.
 
-Codes of primaries and transfer curves are those of ITU-T H.273 (cICP in PNG, nclx in AVIF and HEIC); HDR curves are
-no matter for a profile (`tone_mapping`).
+Codes of primaries and transfer curves are those of ITU-T H.273 (cICP in PNG, nclx in AVIF and HEIC).
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import pyvips
 
 from core.domain.media_types import Format
-from core.images.operations.colour_management.primaries import D50, D65, PRIMARIES, SRGB, to_xyz
-from core.images.operations.colour_management.tone_mapping import HLG, PQ, Hdr
+from core.images.operations.colour_management.primaries import D65, PRIMARIES, SRGB, to_xyz
+from core.images.operations.colour_management.tone_mapping import HLG, PQ, Curve, Hdr, Sdr
+from core.images.operations.containers import first_box
 from core.images.operations.decoders.av1 import colour_codes
-from core.images.operations.metadata import colour_chunks
+from core.images.operations.metadata import png_head
 
-_CURVE_POINTS = 4096
-_HEADER_BYTES = 1 << 18
 _LAST_INTENT = 3
 _SAME_MEAN, _SAME_MAX = 0.5, 4
 
-Curve = Callable[[float], float]
+
+Meaning = bytes | Hdr | Sdr
 
 
-def meaning_of(path: Path, kind: Format, image: Any) -> bytes | Hdr | None:
-    """The profile or HDR codes that hold for this picture; None where its numbers are sRGB, or nothing is known."""
+def meaning_of(path: Path, kind: Format, image: Any) -> Meaning | None:
+    """The profile or header that holds for this picture; None where its numbers are sRGB, or nothing is known."""
     has_profile = bool(image.get_typeof("icc-profile-data"))
     if kind == "png":
-        chunks = colour_chunks(path)
+        chunks = png_head(path)
         codes = chunks.get(b"cICP", b"")
-        if (
-            len(codes) == 4
-            and codes[3]
-            and codes[0] in PRIMARIES
-            and (codes[1] in _CURVES or codes[1] in (13, PQ, HLG))
-        ):
+        if len(codes) == 4 and codes[3] and codes[0] in PRIMARIES and codes[1] in (*_CURVES, 13, PQ, HLG):
             return of_codes(codes[0], codes[1])
         if b"iCCP" not in chunks or not has_profile:
             return None if chunks.get(b"sRGB", b"\xff")[0] <= _LAST_INTENT else _of_gamma(chunks)
@@ -97,7 +90,7 @@ def to_srgb_by(image: Any, profile: bytes) -> Any:
     return image
 
 
-def _of_gamma(chunks: dict[bytes, bytes]) -> bytes | None:
+def _of_gamma(chunks: dict[bytes, bytes]) -> Sdr | None:
     """A PNG's gAMA, with cHRM where it is given (which means nothing alone)."""
     gamma = int.from_bytes(chunks.get(b"gAMA", b"")[:4], "big") / 100_000
     if not 0.05 <= gamma <= 20:
@@ -111,26 +104,24 @@ def _of_gamma(chunks: dict[bytes, bytes]) -> bytes | None:
     if known and abs(gamma - 1 / 2.2) < 0.01:
         return None
     try:
-        return made(primaries, white, lambda value: value ** (1 / gamma))
-    except ZeroDivisionError:
+        return Sdr(to_xyz(primaries, white), lambda value: value ** (1 / gamma))
+    except (ZeroDivisionError, pyvips.Error):
         return None
 
 
-def _of_header(path: Path, image: Any) -> bytes | Hdr | None:
+def _of_header(path: Path, image: Any) -> Hdr | Sdr | None:
     """By the box of an AVIF or HEIC that names primaries and curve, else by the AV1 stream itself.
 
     The curves of video for SDR count as sRGB there, as browsers show them.
     """
-    with path.open("rb") as file:
-        head = file.read(_HEADER_BYTES)
-    at = head.find(b"colrnclx")
-    codes = struct.unpack_from(">HH", head, at + 8) if 0 <= at <= len(head) - 12 else (2, 2)
+    words = first_box(path, b"colr", b"nclx")
+    codes = struct.unpack_from(">HH", words, 4) if len(words) >= 8 else (2, 2)
     if codes == (2, 2):
-        codes = colour_codes(head, image.width, image.height) or codes
+        codes = colour_codes(path, image.width, image.height) or codes
     return of_codes(codes[0], 13 if codes[1] in _VIDEO else codes[1])
 
 
-def of_codes(primaries: int, transfer: int) -> bytes | Hdr | None:
+def of_codes(primaries: int, transfer: int) -> Hdr | Sdr | None:
     """None where both codes mean sRGB, or are unknown or unspecified."""
     if transfer in (PQ, HLG):
         return Hdr(primaries, transfer)
@@ -139,7 +130,7 @@ def of_codes(primaries: int, transfer: int) -> bytes | Hdr | None:
         return None
     if primaries not in PRIMARIES and curve is None:
         return None
-    return made(PRIMARIES.get(primaries, SRGB), D65, curve or srgb_curve)
+    return Sdr(to_xyz(PRIMARIES.get(primaries, SRGB)), curve or srgb_curve)
 
 
 def srgb_curve(value: float) -> float:
@@ -157,36 +148,3 @@ _CURVES: Final[dict[int, Curve]] = {
 }
 
 """By code; video's as screens show it (ITU-R BT.1886)."""
-
-_KNOWN_CURVES: Final = {*_CURVES, 13, PQ, HLG}
-
-
-def made(primaries: tuple[float, ...], white: tuple[float, float], curve: Curve) -> bytes:
-    """A display profile of version 2: a matrix to D50 and one curve for all three colours."""
-    columns = [tuple(column) for column in zip(*to_xyz(primaries, white), strict=True)]
-    points = [round(min(1.0, max(0.0, curve(i / (_CURVE_POINTS - 1)))) * 65535) for i in range(_CURVE_POINTS)]
-    trc = b"curv\0\0\0\0" + struct.pack(f">I{_CURVE_POINTS}H", _CURVE_POINTS, *points)
-    name = b"made from the file's header\0"
-    tags = {
-        b"desc": b"desc\0\0\0\0" + struct.pack(">I", len(name)) + name + bytes(78),
-        b"cprt": b"text\0\0\0\0none\0",
-        b"wtpt": _xyz(D50),
-        b"rXYZ": _xyz(columns[0]),
-        b"gXYZ": _xyz(columns[1]),
-        b"bXYZ": _xyz(columns[2]),
-        b"rTRC": trc,
-    }
-    table, body = b"", b""
-    start = 128 + 4 + 12 * (len(tags) + 2)
-    for tag, data in tags.items():
-        entry = struct.pack(">II", start + len(body), len(data))
-        table += b"".join(name + entry for name in ((tag, b"gTRC", b"bTRC") if tag == b"rTRC" else (tag,)))
-        body += data + bytes(-len(data) % 4)
-    size = start + len(body)
-    head = struct.pack(">I4sI4s4s4s12x4s", size, bytes(4), 0x02400000, b"mntr", b"RGB ", b"XYZ ", b"acsp")
-    head += bytes(28) + _xyz(D50)[8:]
-    return head.ljust(128, b"\0") + struct.pack(">I", len(tags) + 2) + table + body
-
-
-def _xyz(values: tuple[float, ...]) -> bytes:
-    return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(value * 65536) for value in values))

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import pyvips
+
 from core.domain.media_types import Format
+from core.images.facts import ImageFacts
 from core.images.operations import load as opening
-from core.images.operations.colour_management.profiles import meaning_of, to_srgb_by
-from core.images.operations.colour_management.tone_mapping import Hdr, tone_mapped
+from core.images.operations.colour_management.profiles import Meaning, meaning_of, to_srgb_by
+from core.images.operations.colour_management.tone_mapping import as_srgb
 from core.images.operations.decoders.tiff import MIN_IS_WHITE
 
 _WHITES: Final[dict[str, tuple[float, ...]]] = {
@@ -32,9 +35,9 @@ _FINISHED_SPACES = ("lab", "labs", "labq", "lch", "xyz", "yxy", "hsv")
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """How a file's numbers become sRGB: by a profile or HDR codes (None: they are sRGB), after scaling to `white`."""
+    """How a file's numbers become sRGB: by a profile or a header (None: they are sRGB), after scaling to `white`."""
 
-    profile: bytes | Hdr | None
+    profile: Meaning | None
     black: float = 0.0
     white: float = 0.0
 
@@ -83,13 +86,14 @@ def to_srgb(image: Any, rendering: Rendering) -> Any:
     return colours
 
 
-def _rgb(colours: Any, profile: bytes | Hdr | None) -> Any:
-    if isinstance(profile, Hdr):
-        return tone_mapped(colours, profile)
+def _rgb(colours: Any, profile: Meaning | None) -> Any:
     if colours.interpretation == "cmyk":
+        profile = profile if isinstance(profile, bytes) else None
         return to_srgb_by(colours, profile) if profile is not None else _plain_cmyk(_bytes(colours))
     if colours.bands not in (1, 3):
         colours = colours[0:3] if colours.bands > 3 else colours[0]
+    if profile is not None and not isinstance(profile, bytes):
+        return as_srgb(colours, profile)
     wide = colours.format == "ushort"
     if profile is None:
         return _bytes(colours).copy(interpretation="b-w" if colours.bands == 1 else "srgb")
@@ -119,6 +123,31 @@ def _split(image: Any) -> tuple[Any, Any | None]:
         most = {"char": 127.0, "short": 32767.0, "uint": 2.0**32 - 1, "int": 2.0**31 - 1}.get(alpha.format, 1.0)
         alpha = (alpha * (255 / most)).rint().cast("uchar")
     return image.extract_band(0, n=count).copy(interpretation=image.interpretation), _bytes(alpha)
+
+
+def shown(path: Path, kind: Format) -> Any:
+    """The upright picture as `to_srgb` makes it. Lazy."""
+    return to_srgb(opening.upright(path, kind), rendering_of(path, kind, opening.load(path, kind)))
+
+
+def small_of(path: Path, facts: ImageFacts, side_px: int) -> Any:
+    """As `shown`, at most about twice the asked longest side, read in one stream, as a JPEG's reader reduces it for
+    nothing. Held in memory.
+    """
+    longest = max(facts.width_px, facts.height_px)
+    image = opening.load(path, facts.format)
+    rendering = rendering_of(path, facts.format, image)
+    if facts.format == "jpeg":
+        shrink = next(s for s in (8, 4, 2, 1) if s == 1 or longest // s >= side_px * 2)
+        image = pyvips.Image.jpegload(str(path), shrink=shrink, access="sequential", fail_on="error")
+    side = min(longest, side_px * 2)
+    small = to_srgb(image, rendering).thumbnail_image(side, height=side, size="down", auto_rotate=False).copy_memory()
+    return small if facts.orientation == 1 else small.autorot()
+
+
+def flat(image: Any) -> Any:
+    """Over white, without alpha. Wants 8 bits."""
+    return image.flatten(background=255) if image.hasalpha() else image
 
 
 def spread(image: Any) -> float:

@@ -1,5 +1,6 @@
-"""HDR pictures (PQ and HLG) as sRGB, as browsers show them: by the reference white tone mapping of SMPTE ST 2094-50.
+"""Numbers that a header explains, by primaries and a curve, as sRGB; HDR ones (PQ and HLG) as browsers show them.
 
+HDR goes by the reference white tone mapping of SMPTE ST 2094-50.
 Diffuse white is 203 nits (ITU-R BT.2408) and the peak 1,000; white becomes half of sRGB's light, what is above it rolls
 off along a Bézier curve up to the peak. The brightest colour decides how far all three are darkened, so hues stay.
 Chromium 156 shows the same within 0.6 of 255 on average (measured over random colours).
@@ -9,12 +10,20 @@ from __future__ import annotations
 
 import array
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import pyvips
 
-from core.images.operations.colour_management.primaries import BT2020, PRIMARIES, SRGB, lightness, to_xyz
+from core.images.operations.colour_management.primaries import (
+    BT2020,
+    PRIMARIES,
+    SRGB,
+    lightness,
+    matrix,
+    to_xyz,
+)
 
 PQ: Final = 16
 HLG: Final = 18
@@ -22,6 +31,9 @@ _WHITE_NITS: Final = 203.0
 _PEAK: Final = 1_000 / _WHITE_NITS
 _WHITE: Final = 0.5
 _BEND: Final = 0.65
+
+
+Curve = Callable[[float], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +44,34 @@ class Hdr:
     transfer: int
 
 
-def tone_mapped(image: Any, hdr: Hdr) -> Any:
+@dataclass(frozen=True, slots=True)
+class Sdr:
+    """A matrix from light to XYZ under D50, and the light of a number, both 0 to 1."""
+
+    matrix: Any
+    curve: Curve
+
+
+def as_srgb(image: Any, meaning: Hdr | Sdr) -> Any:
     """8-bit sRGB of an image of 8 or 16 bits, grey or RGB. Lazy."""
     image = image.bandjoin([image, image]) if image.bands == 1 else image
+    curve = meaning.curve if isinstance(meaning, Sdr) else _pq if meaning.transfer == PQ else _hlg
+    count = 65536 if image.format == "ushort" else 256
+    values = array.array("f", (curve(i / (count - 1)) for i in range(count)))
+    light = image.maplut(pyvips.Image.new_from_memory(values.tobytes(), count, 1, 1, "float"))
+    wide = light.recomb(meaning.matrix) if isinstance(meaning, Sdr) else _tone_mapped(light, meaning)
+    return wide.recomb(to_xyz(SRGB).matrixinvert()).copy(interpretation="scrgb").colourspace("srgb")
+
+
+def _tone_mapped(light: Any, hdr: Hdr) -> Any:
+    """XYZ of light: PQ's relative to diffuse white, HLG's of the scene, 0 to 1."""
     primaries = PRIMARIES.get(hdr.primaries, SRGB)
-    light = image.maplut(_light_by_number(hdr.transfer, 65536 if image.format == "ushort" else 256))
     if hdr.transfer == HLG:
-        light = light * light.recomb(pyvips.Image.new_from_array([lightness(primaries)])) ** 0.2 * _PEAK
-    wide = light.recomb(_image(to_xyz(primaries))).recomb(_image(to_xyz(BT2020)).matrixinvert())
+        light = light * light.recomb(matrix([lightness(primaries)])) ** 0.2 * _PEAK
+    wide = light.recomb(to_xyz(primaries)).recomb(to_xyz(BT2020).matrixinvert())
     brightest = wide[0].bandrank([wide[1], wide[2]], index=2)
     shown = wide * (brightest > 1).ifthenelse(_rolled_off(brightest) / brightest, _WHITE)
-    plain = shown.recomb(_image(to_xyz(BT2020))).recomb(_image(to_xyz(SRGB)).matrixinvert())
-    return plain.copy(interpretation="scrgb").colourspace("srgb")
-
-
-def _image(rows: list[list[float]]) -> Any:
-    return pyvips.Image.new_from_array(rows)
+    return shown.recomb(to_xyz(BT2020))
 
 
 def _rolled_off(light: Any) -> Any:
@@ -58,13 +82,6 @@ def _rolled_off(light: Any) -> Any:
     t = ((steep**2 + (above - 1) * (4 * bent)) ** 0.5 - steep) / (2 * bent)
     height = (1 - _BEND) * _WHITE + _BEND
     return _WHITE + t * (2 * (height - _WHITE)) + t * t * (1 - 2 * height + _WHITE)
-
-
-def _light_by_number(transfer: int, count: int) -> Any:
-    """Of PQ relative to diffuse white; of HLG the scene's, 0 to 1."""
-    curve = _pq if transfer == PQ else _hlg
-    values = array.array("f", (curve(i / (count - 1)) for i in range(count)))
-    return pyvips.Image.new_from_memory(values.tobytes(), count, 1, 1, "float")
 
 
 def _pq(value: float) -> float:

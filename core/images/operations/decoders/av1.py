@@ -9,7 +9,9 @@ import re
 from pathlib import Path
 from typing import Final
 
-_HEAD_BYTES: Final = 1 << 16
+from core.images.operations.containers import first_box
+
+_HEAD_BYTES: Final = 1 << 18
 _GREY: Final = 0x10
 _FULL_RANGE: Final = 0x80
 
@@ -32,8 +34,10 @@ class _Bits:
         return shifted & ((1 << count) - 1)
 
 
-def colour_codes(head: bytes, width_px: int, height_px: int) -> tuple[int, int] | None:
+def colour_codes(path: Path, width_px: int, height_px: int) -> tuple[int, int] | None:
     """Primaries and transfer by code, of the first coloured stream of this size; None where no stream names them."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
     for found, _ in zip(_OBU.finditer(head), range(_MAX_TRIES), strict=False):
         size, codes = _sequence_header(_Bits(head[found.end() : found.end() + found[1][0]]))
         if size == (width_px, height_px) and codes is not None:
@@ -43,22 +47,13 @@ def colour_codes(head: bytes, width_px: int, height_px: int) -> tuple[int, int] 
 
 def is_premultiplied(path: Path) -> bool:
     """Whether an AVIF's colours are dimmed by their alpha, which libvips passes over."""
-    head = _head(path)
-    return b"prem" in head[max(0, head.find(b"iref")) :] if b"iref" in head else False
+    return bool(first_box(path, b"prem"))
 
 
 def is_limited_grey(path: Path) -> bool:
     """Whether an AVIF is grey from 16 to 235, which libheif takes for 0 to 255."""
-    head = _head(path)
-    config, colours = head.find(b"av1C"), head.find(b"colrnclx")
-    if config < 0 or colours < 0 or len(head) < max(config + 7, colours + 15):
-        return False
-    return bool(head[config + 6] & _GREY) and not head[colours + 14] & _FULL_RANGE
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(_HEAD_BYTES)
+    config, colours = first_box(path, b"av1C"), first_box(path, b"colr", b"nclx")
+    return len(config) > 2 and len(colours) > 10 and bool(config[2] & _GREY) and not colours[10] & _FULL_RANGE
 
 
 def _sequence_header(bits: _Bits) -> tuple[tuple[int, int], tuple[int, int] | None]:

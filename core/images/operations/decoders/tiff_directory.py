@@ -7,39 +7,32 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
+
+from core.images.operations.containers import Data, mapped, tiff_directories
 
 _CODES: Final = {1: "B", 3: "H", 4: "I", 16: "Q"}
+_BYTES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _LONG: Final = 4
 _MAX_ENTRIES: Final = 4096
-_MAX_NUMBERS: Final = 64
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    at: int
-    kind: int
-    count: int
-    values_at: int
-    numbers: tuple[int, ...]
-    """The first few of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """Entries that hold whole numbers, by tag; none where the file is broken."""
+    """Entries by tag, each as its type and its bytes; none where the file is broken."""
 
     path: Path
     order: str
     large: bool
-    entries: Mapping[int, _Entry]
+    entries: Mapping[int, tuple[int, bytes]]
 
     def __contains__(self, tag: int) -> bool:
         return tag in self.entries
 
     def all(self, tag: int) -> tuple[int, ...]:
-        """The first 64 numbers; none where the tag is missing."""
-        return self.entries[tag].numbers if tag in self.entries else ()
+        """The whole numbers; none where the tag is missing, or holds something else."""
+        kind, raw = self.entries.get(tag, (0, b""))
+        return struct.unpack(f"{self.order}{len(raw) // _BYTES[kind]}{_CODES[kind]}", raw) if kind in _CODES else ()
 
     def one(self, tag: int, default: int = 1) -> int:
         """The first number."""
@@ -48,73 +41,61 @@ class Directory:
     def copy(self, name: str, values: Mapping[int, int], parts: Mapping[int, tuple[int, int]]) -> Path:
         """A copy beside the file in which `values` are other, and of lists only one of so many equal parts stands.
 
-        Both by tag; a part is its number and how many there are. Raises OSError; struct.error for broken lists.
+        Both by tag; a part is its number and how many there are. Raises OSError.
         """
         made = self.path.with_name(f"{self.path.name}.{name}.{self.path.stat().st_mtime_ns}")
         if made.exists():
             return made
+        entries = dict(self.entries)
+        entries |= {tag: (_LONG, struct.pack(f"{self.order}I", value)) for tag, value in values.items() if tag in self}
+        for tag, (part, of) in parts.items():
+            kind, raw = entries.pop(tag, (1, b""))
+            size = len(raw) // _BYTES[kind] // of * _BYTES[kind]
+            if size:
+                entries[tag] = kind, raw[part * size : (part + 1) * size]
         shutil.copyfile(self.path, made)
         with made.open("r+b") as file:
-            for tag, value in values.items():
-                if tag in self.entries:
-                    self._write(file, tag, _LONG, 1, struct.pack(f"{self.order}I", value))
-            for tag, (part, of) in parts.items():
-                if tag in self.entries:
-                    self._shorten(file, tag, part, of)
+            end = file.seek(0, 2)
+            at = file.seek(end + end % 2)
+            file.write(self._packed(entries, at))
+            file.seek(8 if self.large else 4)
+            file.write(struct.pack(f"{self.order}{'Q' if self.large else 'I'}", at))
         return made
 
-    def _shorten(self, file: BinaryIO, tag: int, part: int, of: int) -> None:
-        entry = self.entries[tag]
-        size, count = struct.calcsize(_CODES[entry.kind]), entry.count // of
-        at = entry.values_at + part * count * size
-        if count * size <= self._field_bytes:
-            file.seek(at)
-            self._write(file, tag, entry.kind, count, file.read(count * size))
-        else:
-            self._write(file, tag, entry.kind, count, struct.pack(f"{self.order}{'Q' if self.large else 'I'}", at))
-
-    def _write(self, file: BinaryIO, tag: int, kind: int, count: int, field: bytes) -> None:
-        file.seek(self.entries[tag].at)
-        head = struct.pack(f"{self.order}HH{'Q' if self.large else 'I'}", tag, kind, count)
-        file.write(head + field.ljust(self._field_bytes, b"\0"))
-
-    @property
-    def _field_bytes(self) -> int:
-        return 8 if self.large else 4
+    def _packed(self, entries: Mapping[int, tuple[int, bytes]], at: int) -> bytes:
+        number, offset, field_bytes = ("Q", "Q", 8) if self.large else ("H", "I", 4)
+        table, more = struct.pack(self.order + number, len(entries)), b""
+        at += len(table) + len(entries) * (4 + 2 * field_bytes) + field_bytes
+        for tag, (kind, raw) in sorted(entries.items()):
+            table += struct.pack(f"{self.order}HH{offset}", tag, kind, len(raw) // _BYTES[kind])
+            if len(raw) <= field_bytes:
+                table += raw.ljust(field_bytes, b"\0")
+            else:
+                table += struct.pack(self.order + offset, at + len(more))
+                more += raw
+        return table + bytes(field_bytes) + more
 
 
 def read(path: Path) -> Directory:
     """Reads the file's head and first directory."""
-    with path.open("rb") as file:
-        head = file.read(16)
-        order = "<" if head[:2] == b"II" else ">"
-        large = head[2:4] in (b"+\0", b"\0+")
+    with mapped(path) as data:
+        order, large = "<" if data[:2] == b"II" else ">", data[2:4] in (b"+\0", b"\0+")
         try:
-            return Directory(path, order, large, dict(_entries(file, head, order, large)))
-        except struct.error:
+            return Directory(path, order, large, _entries(data, order, large))
+        except (struct.error, StopIteration):
             return Directory(path, order, large, {})
 
 
-def _entries(file: BinaryIO, head: bytes, order: str, large: bool) -> list[tuple[int, _Entry]]:
-    number, offset, field = ("Q", "Q", 8) if large else ("H", "I", 4)
-    [at] = struct.unpack_from(order + offset, head, 8 if large else 4)
-    file.seek(at)
-    number_bytes, entry_bytes = struct.calcsize(number), 4 + 2 * field
-    [entries] = struct.unpack(order + number, file.read(number_bytes))
-    block = file.read(entry_bytes * min(entries, _MAX_ENTRIES))
-    found = []
-    for i in range(0, len(block) - entry_bytes + 1, entry_bytes):
-        tag, kind, count = struct.unpack_from(f"{order}HH{offset}", block, i)
-        code = _CODES.get(kind)
-        if code is None or not count:
-            continue
-        place = at + number_bytes + i
-        if count * struct.calcsize(code) > field:
-            [values_at] = struct.unpack_from(order + offset, block, i + 4 + field)
-        else:
-            values_at = place + 4 + field
-        shown = min(count, _MAX_NUMBERS)
-        file.seek(values_at)
-        numbers = struct.unpack(f"{order}{shown}{code}", file.read(shown * struct.calcsize(code)))
-        found.append((tag, _Entry(place, kind, count, values_at, numbers)))
+def _entries(data: Data, order: str, large: bool) -> dict[int, tuple[int, bytes]]:
+    offset, field_bytes = ("Q", 8) if large else ("I", 4)
+    _, start, end = next(tiff_directories(data))
+    entry_bytes = 4 + 2 * field_bytes
+    found = {}
+    for at in range(start, min(end, len(data) - entry_bytes + 1, start + _MAX_ENTRIES * entry_bytes), entry_bytes):
+        tag, kind, count = struct.unpack_from(f"{order}HH{offset}", data, at)
+        size, place = count * _BYTES.get(kind, 0), at + entry_bytes - field_bytes
+        if size > field_bytes:
+            [place] = struct.unpack_from(order + offset, data, place)
+        if 0 < size <= len(data) - place:
+            found[tag] = kind, data[place : place + size]
     return found

@@ -18,10 +18,10 @@ import pyvips
 
 from core.domain.media_types import MIME, WEBP_MAX_SIDE_PX, SavedAs, webp_holds
 from core.images.facts import FittedKind, ImageFacts, ImageLimits
-from core.images.operations import colour as colours
 from core.images.operations import load as opening
-from core.images.operations.prepare import save_jpeg, save_png
-from core.images.operations.refusals import Refused, from_codec
+from core.images.operations.colour_management.samples import flat, shown, small_of
+from core.images.operations.prepare import save_jpeg, save_png, written
+from core.images.operations.refusals import Refused
 
 _LOSSLESS_MAX_PIXELS = 40_000_000
 """WebP's lossless encoder takes twice the memory of the other."""
@@ -76,21 +76,16 @@ class _Picture:
 
 def fit(path: Path, out_dir: Path, max_bytes: int, limits: ImageLimits) -> dict[str, Any]:
     """The best form of the picture within `max_bytes`. Raises Refused where even a preview cannot be that small."""
-    facts, _ = opening.examine(path, limits, limit_bytes=1 << 62, decode=False)
+    facts, _ = opening.examine(path, limits)
     if facts.bytes <= max_bytes:
         return _fitted(path, facts.mime, "original", facts.width_px, facts.height_px)
-    try:
-        picture = _picture(path, facts)
-        found = _lossless(picture, out_dir / f"fit-{max_bytes}-lossless", max_bytes) or _lossy(
-            picture, out_dir, max_bytes
-        )
-        if found is not None:
-            return found
-        out = out_dir / f"fit-{max_bytes}-reduced"
-        mime, small = _shrunk(picture.fresh, out, max(picture.width, picture.height), max_bytes)
-        return _fitted(out, mime, "preview", small.width, small.height)
-    except pyvips.Error as error:
-        raise from_codec(error, facts.format) from error
+    picture = _picture(path, facts)
+    found = _lossless(picture, out_dir / f"fit-{max_bytes}-lossless", max_bytes) or _lossy(picture, out_dir, max_bytes)
+    if found is not None:
+        return found
+    out = out_dir / f"fit-{max_bytes}-reduced"
+    mime, small = _shrunk(picture.fresh, out, max(picture.width, picture.height), max_bytes)
+    return _fitted(out, mime, "preview", small.width, small.height)
 
 
 def _picture(path: Path, facts: ImageFacts) -> _Picture:
@@ -98,40 +93,25 @@ def _picture(path: Path, facts: ImageFacts) -> _Picture:
     opaque = facts.has_alpha and not opening.verify(opening.load(path, facts.format), facts.format)
 
     def fresh() -> Any:
-        image = colours.to_8_bit(opening.upright(path, facts.format))
-        return colours.flat(image) if opaque else image
+        image = shown(path, facts.format)
+        return flat(image) if opaque else image
 
     return _Picture(fresh, _samples(fresh()), facts.width_px, facts.height_px)
 
 
 def convert(path: Path, out: Path, saved_as: SavedAs, quality: int, limits: ImageLimits) -> dict[str, Any]:
     """The whole picture in another format: `quality` 1-100 for JPEG (over white) and WebP. Raises Refused."""
-    facts, _ = opening.examine(path, limits, limit_bytes=1 << 62, decode=False)
-    try:
-        image = colours.to_8_bit(opening.upright(path, facts.format))
-        if saved_as == "png":
-            save_png(image, out)
-        else:
-            _write(colours.flat(image) if saved_as == "jpeg" else image, _Rung(saved_as, MIME[saved_as], quality), out)
-    except pyvips.Error as error:
-        raise from_codec(error, facts.format) from error
-    return {
-        "mime": MIME[saved_as],
-        "width_px": facts.width_px,
-        "height_px": facts.height_px,
-        "bytes": out.stat().st_size,
-    }
+    facts, _ = opening.examine(path, limits)
+    image = shown(path, facts.format)
+    if saved_as == "png":
+        save_png(image, out)
+    else:
+        _write(flat(image) if saved_as == "jpeg" else image, _Rung(saved_as, MIME[saved_as], quality), out)
+    return written(out, MIME[saved_as], facts.width_px, facts.height_px)
 
 
 def _fitted(path: Path, mime: str, kind: FittedKind, width_px: int, height_px: int) -> dict[str, Any]:
-    return {
-        "path": str(path),
-        "mime": mime,
-        "kind": kind,
-        "width_px": width_px,
-        "height_px": height_px,
-        "bytes": path.stat().st_size,
-    }
+    return written(path, mime, width_px, height_px, path=str(path), kind=kind)
 
 
 def _samples(image: Any) -> Any:
@@ -198,19 +178,10 @@ def _write(image: Any, rung: _Rung, out: Path) -> None:
 
 def preview(path: Path, out: Path, max_side_px: int, max_bytes: int, limits: ImageLimits) -> dict[str, Any]:
     """A reduced picture, both limits kept: JPEG, or PNG where it is transparent (and JPEG over white if too large)."""
-    facts, _ = opening.examine(path, limits, limit_bytes=1 << 62, decode=False)
-    try:
-        image = colours.to_8_bit(opening.reduced(path, facts, max_side_px)).copy_memory()
-        mime, small = _shrunk(lambda: image, out, max_side_px, max_bytes)
-    except pyvips.Error as error:
-        raise from_codec(error, facts.format) from error
-    return {
-        "path": str(out),
-        "mime": mime,
-        "width_px": small.width,
-        "height_px": small.height,
-        "bytes": out.stat().st_size,
-    }
+    facts, _ = opening.examine(path, limits)
+    image = small_of(path, facts, max_side_px).copy_memory()
+    mime, small = _shrunk(lambda: image, out, max_side_px, max_bytes)
+    return written(out, mime, small.width, small.height, kind="preview")
 
 
 def _shrunk(fresh: Callable[[], Any], out: Path, max_side_px: int, max_bytes: int) -> tuple[str, Any]:
@@ -222,7 +193,7 @@ def _shrunk(fresh: Callable[[], Any], out: Path, max_side_px: int, max_bytes: in
         if mime == "image/png":
             save_png(small, out)
         else:
-            save_jpeg(colours.flat(small), out, _PREVIEW_QUALITY)
+            save_jpeg(flat(small), out, _PREVIEW_QUALITY)
         size_bytes = out.stat().st_size
         if size_bytes <= max_bytes:
             return mime, small

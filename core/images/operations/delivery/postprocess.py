@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from core.images.operations import metadata as pieces
 from core.images.operations.colour_management.samples import Rendering, rendering_of, to_srgb
 from core.images.operations.decoders.pillow import forget, heic_exif
 from core.images.operations.prepare import JPEG_QUALITY, has_no_density, save_jpeg, save_png, sha256_of
-from core.images.operations.refusals import Refused, from_codec
+from core.images.operations.refusals import Refused
 from core.images.operations.repair import mend
 from core.images.operations.transparency import put_back
 
@@ -34,41 +35,40 @@ def postprocess(
     limits: ImageLimits,
     *,
     transparent: bool,
-    size_px: tuple[int, int] | None,
-    dpi: tuple[float, float] | None,
-) -> dict[str, Any] | None:
-    """Changes the result at `path` in place; its new facts, or None where there was nothing to change.
+    size_px: Sequence[int] | None,
+    dpi: Sequence[float] | None,
+) -> dict[str, Any]:
+    """Changes the result at `path` in place; its new facts, or nothing where there was nothing to change.
 
     A result in other colours than sRGB, or of a kind that chats do not show, is converted. It is reduced to `size_px`
     (never enlarged: Refused). With `transparent` it becomes a PNG with the source's alpha. `dpi`, else the source's
     density, is written to PNG and JPEG. Raises Refused.
     """
     try:
-        facts, image = opening.examine(path, limits, limit_bytes=1 << 62, decode=False)
-        kind = None if source is None else opening.kind_of(source, limits, limit_bytes=1 << 62)
+        facts, image = opening.examine(path, limits)
+        kind = None if source is None else opening.kind_of(source, limits)
         if dpi is None and source is not None and kind is not None:
             with contextlib.suppress(Refused, pyvips.Error):  # it may be cut
                 dpi = density_of(source, kind)
         rendering = rendering_of(path, facts.format, image)
-        size_px = None if size_px == (facts.width_px, facts.height_px) else size_px
+        if size_px is not None and list(size_px) == [facts.width_px, facts.height_px]:
+            size_px = None
         odd = rendering.profile is not None or facts.format not in _SHOWN_KINDS
         odd = odd or image.interpretation not in _SHOWN_SPACES
         if odd or size_px or transparent:
             _rewrite(path, facts, rendering, size_px, (source, kind) if transparent else None)
         elif dpi is None:
-            return None
+            return {}
         if dpi is not None:
-            write_density(path, opening.kind_of(path, limits, limit_bytes=1 << 62), dpi)
-        facts, _ = opening.examine(path, limits, limit_bytes=1 << 62, decode=False)
-    except pyvips.Error as error:
-        raise from_codec(error, "png") from error
+            write_density(path, opening.kind_of(path, limits), dpi)
+        facts, _ = opening.examine(path, limits)
     finally:
         forget()
     return {"facts": asdict(facts), "sha256": sha256_of(path)}
 
 
 def _rewrite(
-    path: Path, facts: ImageFacts, rendering: Rendering, size_px: tuple[int, int] | None, alpha_of: Any | None
+    path: Path, facts: ImageFacts, rendering: Rendering, size_px: Sequence[int] | None, alpha_of: Any | None
 ) -> None:
     image = to_srgb(opening.upright(path, facts.format), rendering)
     if size_px is not None:
@@ -105,7 +105,7 @@ def reduced(image: Any, width_px: int, height_px: int) -> Any:
 
 def density_of(path: Path, kind: Format) -> tuple[float, float] | None:
     """Dots per inch, across and down as the picture stands upright; None where the file gives none."""
-    if kind == "png" and b"pHYs" not in pieces.colour_chunks(path):
+    if kind == "png" and b"pHYs" not in pieces.png_head(path):
         return None
     if kind in ("heic", "webp", "avif"):
         image = pyvips.Image.black(1, 1).copy()
@@ -130,20 +130,17 @@ def _exif_of(path: Path, kind: Format) -> bytes | None:
     return bytes(image.get("exif-data")) if image.get_typeof("exif-data") else None
 
 
-def write_density(path: Path, kind: Format, dpi: tuple[float, float]) -> None:
+def write_density(path: Path, kind: Format, dpi: Sequence[float]) -> None:
     """In place, at byte level; kinds that have no simple place for it stay as they are."""
-    size_bytes = path.stat().st_size
-    with path.open("rb") as file:
-        if kind == "png":
-            plan = pieces.plan_png_density(file.fileno(), size_bytes, tuple(round(d / 0.0254) for d in dpi))
-        elif kind == "jpeg":
-            plan = _jpeg_plan(file.read(20), size_bytes, dpi)
-        else:
-            return
-    pieces.rewrite(path, plan)
+    if kind == "png":
+        pieces.write_png_density(path, tuple(round(d / 0.0254) for d in dpi))
+    elif kind == "jpeg":
+        with path.open("rb") as file:
+            plan = _jpeg_plan(file.read(20), path.stat().st_size, dpi)
+        pieces.rewrite(path, plan)
 
 
-def _jpeg_plan(head: bytes, size_bytes: int, dpi: tuple[float, float]) -> pieces.Plan:
+def _jpeg_plan(head: bytes, size_bytes: int, dpi: Sequence[float]) -> pieces.Plan:
     density = b"\x01" + struct.pack(">HH", round(dpi[0]), round(dpi[1]))
     if head[2:4] == b"\xff\xe0" and head[6:11] == b"JFIF\0":
         return [(0, 13), density, (18, size_bytes)]

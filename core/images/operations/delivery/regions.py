@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyvips
 
 from core.images.facts import ImageLimits
-from core.images.operations import colour as colours
 from core.images.operations import load as opening
-from core.images.operations.prepare import save_png
-from core.images.operations.refusals import from_codec
+from core.images.operations.colour_management.samples import flat, shown
+from core.images.operations.prepare import save_png, written
 
 _SEARCH_SIDE_PX = 512
+_OUTPUT_PIXELS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Region:
 def most_detailed(image: Any, width: int, height: int) -> Region:
     """Where a window of this size gathers most edge energy."""
     small = image.thumbnail_image(_SEARCH_SIDE_PX, height=_SEARCH_SIDE_PX, size="down", auto_rotate=False)
-    grey = colours.flat(small).colourspace("b-w").copy_memory()
+    grey = flat(small).colourspace("b-w").copy_memory()
     # The square root keeps one hard edge (a frame, a caption) from outweighing a whole field of texture.
     return strongest(grey.sobel().cast("float") ** 0.5, (image.width, image.height), width, height)
 
@@ -54,25 +54,22 @@ def strongest(energy: Any, full: tuple[int, int], width: int, height: int) -> Re
     return Region(max(0, min(left, full[0] - width)), max(0, min(top, full[1] - height)), width, height)
 
 
-def crop_detail(path: Path, out: Path, factor: float, output_pixels: int, limits: ImageLimits) -> dict[str, Any]:
-    """Writes the most detailed part to `out`, as a PNG that becomes at most `output_pixels` when enlarged by `factor`.
+def crop_detail(path: Path, out: Path, factor: float, limits: ImageLimits) -> dict[str, Any]:
+    """Writes the most detailed part to `out`, as a PNG that becomes at most 1,000,000 pixels when enlarged by `factor`.
 
     Of the picture's own shape (at most 2 to 1), or the whole of a picture that is small enough. Raises Refused.
     """
-    facts, _ = opening.examine(path, limits, limit_bytes=1 << 62, decode=False)
-    try:
-        image = colours.to_8_bit(opening.upright(path, facts.format))
-        ratio = min(2.0, max(0.5, image.width / image.height))
-        height = min(image.height, math.floor(math.sqrt(output_pixels / ratio) / factor))
-        width = min(image.width, _room(height, factor, output_pixels))
-        height = min(image.height, _room(width, factor, output_pixels))
-        region = most_detailed(image, width, height)
-        save_png(region.of(colours.to_8_bit(opening.upright(path, facts.format))), out)
-    except pyvips.Error as error:
-        raise from_codec(error, facts.format) from error
-    return {**asdict(region), "bytes": out.stat().st_size}
+    facts, _ = opening.examine(path, limits)
+    image = shown(path, facts.format)
+    ratio = min(2.0, max(0.5, image.width / image.height))
+    height = min(image.height, math.floor(math.sqrt(_OUTPUT_PIXELS / ratio) / factor))
+    width = min(image.width, _room(height, factor))
+    height = min(image.height, _room(width, factor))
+    region = most_detailed(image, width, height)
+    save_png(region.of(shown(path, facts.format)), out)
+    return written(out, "image/png", region.width, region.height, left=region.left, top=region.top)
 
 
-def _room(side_px: int, factor: float, output_pixels: int) -> int:
+def _room(side_px: int, factor: float) -> int:
     """How long the other side may be, so that the enlarged rectangle keeps the bound."""
-    return math.floor(output_pixels // math.ceil(side_px * factor) / factor)
+    return math.floor(_OUTPUT_PIXELS // math.ceil(side_px * factor) / factor)

@@ -10,12 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-import pyvips
-
 from core.images.facts import ImageFacts, ImageLimits
-from core.images.operations import colour as colours
 from core.images.operations import load as opening
-from core.images.operations.refusals import from_codec
+from core.images.operations.colour_management.samples import flat, small_of
 
 _SIDE_PX: Final = 768
 """Both pictures are looked at in at most this size: a full-size look at 64 megapixels would take seconds."""
@@ -45,18 +42,15 @@ def measure(before: Path, after: Path, limits: ImageLimits) -> dict[str, Any]:
 
 def lost_structure(before: Path, after: Path, limits: ImageLimits) -> tuple[Any, Any]:
     """Maps of what was lost, and of how much there was to lose: 0 to 1 for each block of the source, in memory."""
-    facts, _ = opening.examine(before, limits, limit_bytes=1 << 62, decode=False)
+    facts, _ = opening.examine(before, limits)
     scale = min(1.0, _SIDE_PX / max(facts.width_px, facts.height_px))
     size = (max(1, round(facts.width_px * scale)), max(1, round(facts.height_px * scale)))
-    new_facts, _ = opening.examine(after, limits, limit_bytes=1 << 62, decode=False)
-    try:
-        return _lost(_grey(before, facts, size), _grey(after, new_facts, size))
-    except pyvips.Error as error:
-        raise from_codec(error, new_facts.format) from error
+    new_facts, _ = opening.examine(after, limits)
+    return _lost(_grey(before, facts, size), _grey(after, new_facts, size))
 
 
 def _grey(path: Path, facts: ImageFacts, size: tuple[int, int]) -> Any:
-    image = colours.flat(colours.to_8_bit(opening.reduced(path, facts, max(size))))
+    image = flat(small_of(path, facts, max(size)))
     return (
         image.thumbnail_image(size[0], height=size[1], size="force").colourspace("b-w")[0].cast("float").copy_memory()
     )

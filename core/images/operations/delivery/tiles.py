@@ -6,12 +6,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import pyvips
-
 from core.images.facts import ImageLimits
-from core.images.operations import colour as colours
 from core.images.operations import load as opening
-from core.images.operations.refusals import from_codec
+from core.images.operations.colour_management.samples import shown
 
 _JPEG = ".jpg[Q=93,subsample-mode=off,keep=icc]"
 _PNG = ".png[compression=1,keep=icc]"
@@ -22,17 +19,14 @@ def cut(path: Path, out_dir: Path, tile_px: int, limits: ImageLimits) -> dict[st
 
     Raises Refused.
     """
-    facts, _ = opening.examine(path, limits, limit_bytes=1 << 62, decode=False)
+    facts, _ = opening.examine(path, limits)
     work = out_dir.with_name(f"{out_dir.name}.part")
     made = work.with_name(f"{work.name}_files")
     shutil.rmtree(made, ignore_errors=True)
     try:
-        image = colours.to_8_bit(opening.upright(path, facts.format))
+        image = shown(path, facts.format)
         suffix = _PNG if image.hasalpha() else _JPEG
         image.dzsave(str(work), suffix=suffix, tile_size=tile_px, overlap=0, depth="onetile", skip_blanks=-1)
-    except pyvips.Error as error:
-        shutil.rmtree(made, ignore_errors=True)
-        raise from_codec(error, facts.format) from error
     finally:
         work.with_name(f"{work.name}.dzi").unlink(missing_ok=True)
     levels = sum(1 for level in made.iterdir() if level.is_dir())

@@ -1,4 +1,4 @@
-"""Any picture as 8-bit grey or RGB with its profile, and Lanczos enlargement. Lazy libvips graphs only; no files."""
+"""Enlargement by Lanczos, as a lazy libvips graph."""
 
 from __future__ import annotations
 
@@ -11,25 +11,6 @@ VipsImage = Any
 
 _LOBES = 3
 _CACHE_ROWS = 32
-
-
-def to_8_bit(image: VipsImage) -> VipsImage:
-    """8 bits a sample, grey or RGB (plus alpha, if there). The profile stays, except for CMYK, which becomes sRGB."""
-    if image.interpretation == "cmyk":
-        image = image.icc_transform("srgb", embedded=True, input_profile="cmyk")
-    elif image.interpretation in ("grey16", "rgb16") and image.format == "ushort":
-        image = image.colourspace("b-w" if image.bands < 3 else "srgb")
-    elif image.interpretation not in ("b-w", "srgb", "multiband"):
-        image = image.colourspace("srgb")
-    colours = image.bands - 1 if image.hasalpha() else image.bands
-    if colours not in (1, 3):
-        image = image[0:3] if colours > 3 else image[0]
-    return image if image.format == "uchar" else image.cast("uchar")
-
-
-def flat(image: VipsImage) -> VipsImage:
-    """Over white, without alpha. Wants 8 bits."""
-    return image.flatten(background=255) if image.hasalpha() else image
 
 
 def enlarge(image: VipsImage, scale_x: float, scale_y: float) -> VipsImage:

@@ -1,0 +1,144 @@
+"""What a file is made of, kind by kind: the one reader of chunks, segments, blocks, boxes and directories.
+
+Each walker gives a part at a time as (kind, start, end), reads a few bytes of it, and decodes nothing. A walk ends
+where the file is cut; a broken structure raises struct.error or IndexError.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+Data = bytes | mmap.mmap
+Parts = Iterator[tuple[Any, int, int]]
+
+SOI, EOI, SOS, FILL = 0xD8, 0xD9, 0xDA, 0xFF
+GIF_FRAME, GIF_EXTENSION, GIF_DATA = 0x2C, 0x21, 0x00
+
+_HOLDERS: Final = {
+    b"meta": 4, b"iprp": 0, b"ipco": 0, b"iinf": 6, b"iref": 4, b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0,
+    b"stbl": 0,
+}  # fmt: skip
+"""Boxes that hold boxes, and how many bytes stand before those."""
+
+_MARKER: Final = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+_MARKER_OR_FILL: Final = re.compile(_MARKER.pattern + rb"|\xff{3}")
+
+
+@contextlib.contextmanager
+def mapped(path: Path) -> Iterator[Data]:
+    """The file's bytes, read as they are asked for."""
+    with path.open("rb") as file:
+        if not path.stat().st_size:
+            yield b""
+            return
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            yield data
+
+
+def png_chunks(data: Data) -> Parts:
+    """Whole chunks, up to and with IEND."""
+    at, kind = 8, b""
+    while at + 12 <= len(data) and kind != b"IEND":
+        length, kind = struct.unpack_from(">I4s", data, at)
+        end = at + 12 + length
+        if end > len(data):
+            return
+        yield kind, at, end
+        at = end
+
+
+def jpeg_segments(data: Data) -> Parts:
+    """Marker segments, up to and with EOI; entropy-coded data belongs to its SOS. Three bytes of fill are a part too.
+
+    Stray bytes between segments are passed over, as every decoder does.
+    """
+    at = 2
+    while (found := _MARKER_OR_FILL.search(data, at)) is not None:
+        start, marker = found.start(), data[found.end() - 1]
+        end = at = found.end()
+        if marker not in (0x01, SOI, EOI, FILL):
+            end = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
+            if marker == SOS:
+                after = _MARKER.search(data, end)
+                end = after.start() if after else len(data)
+            at = max(at, end)
+        yield marker, start, end
+        if marker == EOI:
+            return
+
+
+def gif_blocks(data: Data) -> Parts:
+    """Frames, extensions and, as parts of their own, the sub-blocks of both."""
+    at = 13 + _palette_bytes(data[10])
+    while at < len(data) and data[at] != 0x3B:
+        kind, start = data[at], at
+        at += 11 + _palette_bytes(data[at + 9]) if kind == GIF_FRAME else 2
+        yield kind, start, at
+        while length := data[at]:
+            yield GIF_DATA, at, at + 1 + length
+            at += 1 + length
+        at += 1
+
+
+def _palette_bytes(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def riff_chunks(data: Data) -> Parts:
+    """Chunks of a WebP, with their padding; the last may end behind the file."""
+    at = 12
+    while at + 8 <= len(data):
+        length = int.from_bytes(data[at + 4 : at + 8], "little")
+        end = at + 8 + length + (length & 1)
+        yield data[at : at + 4], at, end
+        at = end
+
+
+def boxes(data: Data) -> Parts:
+    """Boxes of an AVIF or HEIC, those in the ones that only hold others included; from the body's start on."""
+    at, ends = 0, [len(data)]
+    while ends:
+        if at + 8 > ends[-1]:
+            at = ends.pop()
+            continue
+        length, head, kind = int.from_bytes(data[at : at + 4], "big"), 8, data[at + 4 : at + 8]
+        if length == 1:
+            length, head = int.from_bytes(data[at + 8 : at + 16], "big"), 16
+        end = min(ends[-1], at + length) if length >= head else ends[-1]
+        yield kind, at + head, end
+        if kind in _HOLDERS:
+            ends.append(end)
+            at += head + _HOLDERS[kind]
+        else:
+            at = end
+
+
+def first_box(path: Path, kind: bytes, beginning: bytes = b"") -> bytes:
+    """The body of an AVIF's or HEIC's first box of this kind that begins so; nothing where there is none."""
+    with mapped(path) as data:
+        for found, start, end in boxes(data):
+            if found == kind and data[start : start + len(beginning)] == beginning:
+                return data[start:end]
+    return b""
+
+
+def tiff_directories(data: Data) -> Parts:
+    """Each once, from its first entry on."""
+    order = "<" if data[:2] == b"II" else ">"
+    large = data[2:4] in (b"+\x00", b"\x00+")
+    offset, number, entry_bytes = ("Q", "Q", 20) if large else ("I", "H", 12)
+    [at] = struct.unpack_from(order + offset, data, 8 if large else 4)
+    seen: set[int] = set()
+    while at and at not in seen:
+        seen.add(at)
+        [entries] = struct.unpack_from(order + number, data, at)
+        start = at + struct.calcsize(number)
+        end = start + entries * entry_bytes
+        yield None, start, end
+        [at] = struct.unpack_from(order + offset, data, end)

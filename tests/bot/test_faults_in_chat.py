@@ -1,0 +1,257 @@
+"""Every fault of fal's up to the picture, each in a job of its own, all at once in one real process, in both chats.
+
+One request taken by fal, one charge, nothing held; the picture made is the picture in the chat, or the words are true.
+A second round kills the process while every job is in the middle of its fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import io
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.bot.process_kit import Bot, accepted, picture, until
+from tests.bot.test_phone_photo import World
+from tests.emulators.discord import DiscordEmulator, Upload
+from tests.emulators.fal import (
+    BlackImage,
+    CutStream,
+    Drip,
+    DropAfter,
+    DropBefore,
+    FalEmulator,
+    GarbageStream,
+    ModelErrorOutcome,
+    OddImage,
+    Ok,
+    Respond,
+    Truncate,
+    json_5xx,
+    nginx,
+    too_many,
+)
+from tests.emulators.fal.faults import FaultKind
+from tests.emulators.fal.outcomes import Outcome
+from tests.emulators.slack import SlackEmulator, text_of
+
+USD = 10**9
+INSIDE_S = 90.0
+FACTOR = 2
+SIZE = (64, 48)
+PAGE = Respond(200, text="<!doctype html><title>Back soon</title>", headers={"Content-Type": "text/html"})
+CUT = Respond(200, text='{"image": {"url": "https://v3.fal')
+LOCKED = Respond(403, json={"detail": "User is locked. Reason: Exhausted balance."})
+BLOCKED = Respond(403, json={"detail": "Content blocked"})
+
+
+@dataclass(frozen=True)
+class Case:
+    """What goes wrong, how often, and what is to be read; without `words` a picture is to be seen."""
+
+    route: str = ""
+    fault: FaultKind | None = None
+    times: int = 2
+    outcome: Outcome = dataclasses.field(default_factory=Ok)
+    words: str = ""
+    title: str = ""
+
+
+CASES: dict[str, Case] = {
+    "submit's answer lost": Case("submit", DropAfter(), 1),
+    "submit answered by a page": Case("submit", dataclasses.replace(PAGE, accept=True), 1),
+    "submit 500 after all": Case("submit", json_5xx(500, accept=True), 1),
+    "submit 503 unseen": Case("submit", nginx(503), 1),
+    "stream dropped": Case("stream", DropBefore()),
+    "stream cut": Case("stream", CutStream()),
+    "stream of nonsense": Case("stream", GarbageStream()),
+    "stream a page": Case("stream", PAGE),
+    "status a page": Case("status", PAGE),
+    "status cut": Case("status", CUT),
+    "status 502 with JSON": Case("status", json_5xx(502)),
+    "result a page": Case("result", PAGE),
+    "result cut": Case("result", CUT),
+    "result 500": Case("result", json_5xx(500)),
+    "result 502 with JSON": Case("result", json_5xx(502)),
+    "result 403": Case("result", Respond(403, json={"detail": "Forbidden"})),
+    "result 404": Case("result", Respond(404, json={"status": "NOT_FOUND"})),
+    "result locked": Case("result", LOCKED),
+    "result 429": Case("result", too_many("2")),
+    "result dropped": Case("result", DropAfter()),
+    "result out of order for 15 s": Case("result", nginx(500), 4),
+    "file 403": Case("download", Respond(403, text="denied")),
+    "file 404": Case("download", Respond(404, json={"detail": "Not Found"})),
+    "file 410": Case("download", Respond(410)),
+    "file 416": Case("download", Respond(416)),
+    "file 500": Case("download", nginx(500)),
+    "file a page": Case("download", PAGE),
+    "file half": Case("download", Truncate(2000, etag='"a"')),
+    "file half, no resuming": Case("download", Truncate(2000)),
+    "file dripping": Case("download", Drip(10, 0.2), 1),
+    "file empty": Case("download", Respond(200, text=""), 1),
+    "file a document": Case("download", Respond(200, text="%PDF-1.4"), 1),
+    "file redirected inwards": Case("download", Respond(302, headers={"Location": "http://10.0.0.1/"})),
+    "file redirected nowhere": Case("download", Respond(302)),
+    "file within the answer": Case(outcome=OddImage(data_uri=True)),
+    "content blocked": Case("result", BLOCKED, 99, words="safety check"),
+    "content refused": Case(outcome=ModelErrorOutcome("content_policy_violation", "1"), words="safety check"),
+    "black": Case(outcome=BlackImage(), words="safety check"),
+    "grey": Case(outcome=OddImage(grey=128), words="You were charged $0.10"),
+    "grey and flagged": Case(outcome=OddImage(grey=128, flagged=True), words="safety check"),
+    "one pixel": Case(outcome=OddImage(size=(1, 1)), words="You were charged $0.10"),
+    "no picture": Case("result", Respond(200, json={"seed": 1}), 99, words="no image"),
+    "another size": Case(outcome=OddImage(size=(96, 72)), title="1.5×"),
+    "the same size": Case(outcome=OddImage(size=SIZE), title="1×"),
+    "untouched": Case(outcome=OddImage(unchanged=True), title="1×"),
+    "flagged": Case(outcome=OddImage(flagged=True)),
+}
+BY_NUMBER = dict(enumerate(CASES.values(), start=1))
+NAMES = dict(enumerate(CASES, start=1))
+
+Said = tuple[str, list[bytes]]
+"""A message's words, and the bytes of its pictures."""
+
+
+class OnDiscord:
+    def __init__(self, discord: DiscordEmulator) -> None:
+        self._discord = discord
+
+    async def ask(self, number: int) -> Callable[[], Said]:
+        """Hand a picture in; what can be read of it from then on."""
+        options = {"image": Upload(f"{number}.png", picture(*SIZE, number)), "factor": FACTOR, "seed": number}
+        started = await self._discord.invoke("/upscale", options)
+
+        def read() -> Said:
+            shown = started.message
+            return (shown.text, [image.read() for image in shown.images]) if shown is not None else ("", [])
+
+        return read
+
+
+class OnSlack:
+    def __init__(self, slack: SlackEmulator) -> None:
+        self._slack = slack
+
+    async def ask(self, number: int) -> Callable[[], Said]:
+        member = self._slack.member
+        asked = await member.mention(f"{FACTOR}x seed={number}", [member.file(picture(*SIZE, number), "a.png")])
+        assert asked.post is not None
+        thread = asked.post.ts
+
+        def read() -> Said:
+            answers = [m for m in member.messages(thread=thread) if m.bot]
+            shown = [block["slack_file"]["id"] for m in answers for block in m.blocks if "slack_file" in block]
+            files = [self._slack.world.files[file] for file in {*shown, *(f for m in answers for f in m.files)}]
+            return "\n".join(m.text + text_of(m) for m in answers), [file.data for file in files]
+
+        return read
+
+
+@dataclass
+class Scene:
+    chat: OnDiscord | OnSlack
+    world: World
+
+    @property
+    def fal(self) -> FalEmulator:
+        return self.world.fal
+
+    def plan(self) -> None:
+        for number, case in BY_NUMBER.items():
+            if case.fault is not None:
+                self.fal.faults.add(case.route, case.fault, times=case.times, seed=number)
+            self.fal.outcome_by_seed[number] = case.outcome
+        self.fal.faults.add("token", json_5xx(500), times=2)
+        self.fal.faults.add("upload", nginx(503), times=3)
+
+    async def all_end(self, read: dict[int, Callable[[], Said]]) -> dict[int, Said]:
+        """What can be read of each job, once all have ended."""
+
+        def ended(number: int) -> bool:
+            words, shown = read[number]()
+            return BY_NUMBER[number].words in words if BY_NUMBER[number].words else bool(shown)
+
+        try:
+            await until(lambda: all(map(ended, read)), within_s=INSIDE_S)
+        except TimeoutError:
+            open_ones = {NAMES[number]: read[number]() for number in read if not ended(number)}
+            raise AssertionError(
+                {name: (words[-300:], len(shown)) for name, (words, shown) in open_ones.items()}
+            ) from None
+        return {number: read[number]() for number in read}
+
+    async def check(self, said: dict[int, Said]) -> None:
+        taken = accepted(self.fal)
+        posted = [submit.json["seed"] for submit in self.fal.submits]
+        for number, case in BY_NUMBER.items():
+            name, (words, shown) = NAMES[number], said[number]
+            assert taken[number] == 1, name
+            assert posted.count(number) == (2 if name == "submit 503 unseen" else 1), name
+            assert "Cancel" not in words.replace("Cancelled", ""), name
+            if case.words:
+                assert case.words in words, (name, words)
+                assert not shown, name
+            else:
+                assert any((pixels(data) == self.made(number)).all() for data in shown), name
+            assert case.title in words, (name, words)
+        assert await self.world.charged_nanousd() == self.world.billed_nanousd() == len(BY_NUMBER) * USD // 10
+
+    def made(self, number: int) -> np.ndarray:
+        """The picture that fal's model made."""
+        [job] = [job for job in self.fal.jobs.values() if job.model_input["seed"] == number]
+        [file] = [
+            file for path, file in self.fal.files.items() if not file.uploaded and file.name in str(job.result_body)
+        ]
+        return pixels(file.path.read_bytes())
+
+
+def pixels(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+@pytest.fixture(params=["discord", "slack"])
+async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Scene]:
+    async with (
+        DiscordEmulator() as discord,
+        SlackEmulator(processing_s=0.03) as slack,
+        FalEmulator(job_s=0.2, slots=99) as fal,
+    ):
+        discord.limits.everything = (10_000, 1.0)
+        bot = Bot(
+            tmp_path / "data",
+            fal.env()
+            | {"DISCORD_TOKEN": discord.token, "DISCORD_API_URL": discord.api_url}
+            | {"SLACK_API_URL": slack.api_url, "SLACK_BOT_TOKEN": "xoxb-acme-bot-token"}
+            | {"SLACK_APP_TOKEN": slack.app_token, "TRUSTED_FILE_HOSTS": ",".join(slack.file_hosts)},
+        )
+        try:
+            await bot.start()
+            await discord.gateway.wait_connected(timeout_s=30)
+            await discord.until(lambda: discord.world.commands, 30)
+            await until(lambda: bool(slack.socket.connections))
+            chat: OnDiscord | OnSlack = OnDiscord(discord) if request.param == "discord" else OnSlack(slack)
+            yield Scene(chat, World(chat, bot, fal))  # type: ignore[arg-type]
+            assert bot.errors() == []
+        finally:
+            await bot.close()
+        assert fal.violations == []
+        assert discord.violations == []
+        assert slack.violations == []
+
+
+async def asked(scene: Scene) -> dict[int, Callable[[], Said]]:
+    scene.plan()
+    asking: list[Awaitable[Callable[[], Said]]] = [scene.chat.ask(number) for number in BY_NUMBER]
+    return dict(zip(BY_NUMBER, await asyncio.gather(*asking), strict=True))
+
+
+async def test_whatever_goes_wrong_at_fal_the_picture_or_true_words_are_in_the_chat_for_one_charge(
+    scene: Scene,
+) -> None:
+    await scene.check(await scene.all_end(await asked(scene)))
