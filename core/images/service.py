@@ -147,7 +147,7 @@ class ImageService:
         """
         facts = await self.probe(path, decode=False)
         check_output(facts.width_px, facts.height_px, factor, self.limits)
-        args = {"path": path, "out": out_path, "factor": factor, "network": network}
+        args: dict[str, Any] = {"path": path, "out": out_path, "factor": factor, "network": network}
         return Written(out_path, **await self._job("enlarge", self._result_timeout_s, **args))
 
     async def strip_result(self, path: Path) -> StrippedResult:

@@ -27,7 +27,7 @@ _HOLDERS: Final = {
 """Boxes that hold boxes, and how many bytes stand before those."""
 
 _MARKER: Final = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
-_MARKER_OR_FILL: Final = re.compile(_MARKER.pattern + rb"|\xff{3}")
+_MARKER_OR_FILL: Final = re.compile(_MARKER.pattern + rb"|\xff\xff(?=\xff)")
 
 
 @contextlib.contextmanager
@@ -54,7 +54,7 @@ def png_chunks(data: Data) -> Parts:
 
 
 def jpeg_segments(data: Data) -> Parts:
-    """Marker segments, up to and with EOI; entropy-coded data belongs to its SOS. Three bytes of fill are a part too.
+    """Marker segments, up to and with EOI; entropy-coded data belongs to its SOS. Two bytes of fill are a part too.
 
     Stray bytes between segments are passed over, as every decoder does.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import struct
@@ -93,7 +94,7 @@ async def test_a_worker_opens_the_files_of_its_own_job_and_no_others(tmp_path: P
         for other in (tmp_path / "a", tmp_path / "b"):
             asked = {
                 "op": "probe",
-                "args": {"path": str(other), "decode": False, "limits": image_service.limits.to_json()},
+                "args": {"path": str(other), "decode": False, "limits": dataclasses.asdict(image_service.limits)},
             }
             answer = await worker.ask(json.dumps(asked).encode() + b"\n")
             assert answer["fault"] == "PermissionError 13"

@@ -14,13 +14,13 @@ _JPEG = ".jpg[Q=93,subsample-mode=off,keep=icc]"
 _PNG = ".png[compression=1,keep=icc]"
 
 
-def cut(path: Path, out_dir: Path, tile_px: int, limits: ImageLimits) -> dict[str, Any]:
-    """Writes `out_dir/<level>/<x>_<y><suffix>`, level 0 being the smallest: one tile. Read in one stream.
+def cut(path: Path, out: Path, tile_px: int, limits: ImageLimits) -> dict[str, Any]:
+    """Writes `out/<level>/<x>_<y><suffix>`, level 0 being the smallest: one tile. Read in one stream.
 
     Raises Refused.
     """
     facts, _ = opening.examine(path, limits)
-    work = out_dir.with_name(f"{out_dir.name}.part")
+    work = out.with_name(f"{out.name}.part")
     made = work.with_name(f"{work.name}_files")
     shutil.rmtree(made, ignore_errors=True)
     try:
@@ -30,6 +30,6 @@ def cut(path: Path, out_dir: Path, tile_px: int, limits: ImageLimits) -> dict[st
     finally:
         work.with_name(f"{work.name}.dzi").unlink(missing_ok=True)
     levels = sum(1 for level in made.iterdir() if level.is_dir())
-    shutil.rmtree(out_dir, ignore_errors=True)
-    made.rename(out_dir)
+    shutil.rmtree(out, ignore_errors=True)
+    made.rename(out)
     return {"levels": levels, "suffix": suffix.partition("[")[0]}
