@@ -207,8 +207,8 @@ class App:
 
     async def start(self) -> None:
         """Open everything: database first, doors to the outside last."""
-        if self.serve:
-            self._hear_signals()  # from the first moment on: a stop during the start is no abort
+        for number in (signal.SIGTERM, signal.SIGINT) if self.serve else ():  # a stop during the start is no abort
+            asyncio.get_running_loop().add_signal_handler(number, self.stopping.set)
         await migrate(self.database)
         await adopt_key(self.database, self.vault)
         await asyncio.gather(*(provider.start() for provider in (self.upscaler, *self.tools.beside.values())))
@@ -220,18 +220,19 @@ class App:
             await self.roster.take_dead(self.maintenance.take_over)
         if not self.serve:
             return
-        self._own(watch(self.roster, self.maintenance.take_over if self.takes_over else None), "roster")
+        self.own(watch(self.roster, self.maintenance.take_over if self.takes_over else None), "roster")
         tasks = (*self.own_tasks, *(self.maintenance.maintenance_tasks if self.runs_jobs else ()))
-        self._own(repeat_all(tasks), "maintenance")
+        self.own(repeat_all(tasks), "maintenance")
         await self.http.start()
         for adapter in self.adapters.values():
             serve = adapter.serve
             if not self.takes_requests and isinstance(adapter, RepliesOnly):
                 serve = adapter.serve_replies
             told = (self._refuse, lambda name: self.on_ready(name))
-            self._own(supervise(adapter.name, serve, self.stopping, *told), adapter.name)
+            self.own(supervise(adapter.name, serve, self.stopping, *told), adapter.name)
 
-    def _own(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def own(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run it beside everything else until the end."""
         self._tasks.append(asyncio.create_task(work, name=name))
 
     async def run(self) -> int:
@@ -241,11 +242,6 @@ class App:
         if self._refused:
             raise StartRefused(self._refused)
         return 0
-
-    def _hear_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stopping.set)
 
     def _refuse(self, sentence: str) -> None:
         self._refused = sentence

@@ -34,21 +34,21 @@ def make_upscaler(s: Settings, images: ImageService, clock: Clock, metrics: Metr
     if s.backend != "fal":
         made = LocalUpscaler if s.backend == "local" else SandboxUpscaler
         return made(_on_disk(s), images, clock)
-    return FalUpscaler(
-        FalConfig(
-            key=secret(s.fal_key) or "",
-            admin_key=secret(s.fal_admin_key),
-            queue_url=s.fal_queue_url,
-            rest_url=s.fal_rest_url,
-            cdn_url=s.fal_cdn_url,
-            api_url=s.fal_api_url,
-            public_url=s.public_url,
-            retention_s=s.retention_days * _DAY_S,
-            models=s.offered,
-        ),
-        clock,
-        on_halt=on_halt,
-        metrics=metrics,
+    return FalUpscaler(fal_config(s), clock, on_halt=on_halt, metrics=metrics)
+
+
+def fal_config(s: Settings) -> FalConfig:
+    """How to reach fal, and by which keys."""
+    return FalConfig(
+        key=secret(s.fal_key) or "",
+        admin_key=secret(s.fal_admin_key),
+        queue_url=s.fal_queue_url,
+        rest_url=s.fal_rest_url,
+        cdn_url=s.fal_cdn_url,
+        api_url=s.fal_api_url,
+        public_url=s.public_url,
+        retention_s=s.retention_days * _DAY_S,
+        models=s.offered,
     )
 
 

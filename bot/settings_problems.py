@@ -72,7 +72,7 @@ def in_clear(models: Iterable[Any]) -> tuple[str, ...]:
             parts = urlsplit(value)
             if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
                 warnings.append(
-                    f"{name.upper()} is plain http: keys and pictures can be read on their way to "
+                    f"{name.upper()} is plain http: keys and images can be read on their way to "
                     f"{parts.hostname}; use https://."
                 )
     return tuple(warnings)

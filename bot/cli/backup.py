@@ -9,8 +9,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
 from bot import VERSION
 from bot.cli.console import CommandError, Exit, ask, err, moment, out
 from bot.cli.session import plain_errors, read_settings
@@ -29,12 +27,12 @@ if TYPE_CHECKING:
 _ENGINE_FILES = ("jobs.db", "jobs.db-wal", "jobs.db-shm")
 
 
-async def make_backup(app: App, file: Path, *, pictures: bool) -> Exit:
+async def make_backup(app: App, file: Path, *, images: bool) -> Exit:
     """Write the backup and say what is in it."""
     if file.exists():
         raise CommandError(f"{file} exists; name another file.")
     data_dir = app.settings.data_dir
-    folders = [data_dir / name for name in PICTURE_FOLDERS] if pictures else []
+    folders = [data_dir / name for name in PICTURE_FOLDERS] if images else []
     try:
         found = await backup.write_backup(
             app.database, file, version=VERSION, key_file=data_dir / KEY_FILE, folders=folders
@@ -42,9 +40,9 @@ async def make_backup(app: App, file: Path, *, pictures: bool) -> Exit:
     except OSError as error:
         raise CommandError(f"{file} could not be written: {error.strerror}.") from None
     with_key = "the key" if found.has_key else "without a key: SECRET_KEY is in your settings, keep it beside the file"
-    with_pictures = f", {found.pictures} files of images" if pictures else ""
+    with_images = f", {found.pictures} files of images" if images else ""
     size = mb(file.stat().st_size, "en")
-    out.print(f"{escape(str(file))}: {found.rows['jobs']} jobs{with_pictures}, {with_key}; {size}.")
+    out.print(f"{file}: {found.rows['jobs']} jobs{with_images}, {with_key}; {size}.")
     if app.settings.files_url:
         out.print(
             "Images in the object store of FILES_URL are not in it; the store keeps them, or copy it by its own means."

@@ -1,6 +1,7 @@
-"""What every command shares: exit codes, the two streams, and how a notice looks in a terminal.
+"""What every command shares: exit codes, the two streams, and how notices and findings look in a terminal.
 
-Results go to standard output, everything else to standard error, so that output can be piped.
+Results go to standard output, everything else to standard error, so that output can be piped. Nothing that is printed
+is read as markup, and control characters are left out: names, captions and answers of services come from others.
 """
 
 from __future__ import annotations
@@ -10,17 +11,21 @@ import getpass
 import inspect
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from enum import IntEnum
 from typing import Annotated, Any, get_type_hints
 
 import typer
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
+from core.domain.errors import BudgetError, InvalidParameters, UpscaleError
 from core.domain.job import Requester
 from core.domain.models import ALL
 from core.domain.parameters.spec import PRESETS, SPECS
+from core.domain.untrusted_text import clean
+from core.ports import Finding
 from core.presentation import Notice
 from core.presentation.parameter_texts import allowed_text, parameter_hint, value_text
 
@@ -45,10 +50,35 @@ class CommandError(Exception):
         self.code = code
 
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+class _Plain(Console):
+    """Prints text as it is, without control characters."""
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        return super().render_str(clean(text, len(text)), **how)
+
+
+_AS_IT_IS: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False, "soft_wrap": True}
+out = _Plain(**_AS_IT_IS)
+err = _Plain(stderr=True, **_AS_IT_IS)
 
 _COLOURS = {"error": "red", "refusal": "yellow", "info": "cyan"}
+_MARKS = {"ok": ("✔", "green"), "warning": ("!", "yellow"), "problem": ("✘", "red")}
+
+
+def styled(*parts: str | tuple[str, str]) -> Text:
+    """One line of plain parts and of parts with a style: `styled("Open ", (address, "bold"))`."""
+    pairs = ((part, "") if isinstance(part, str) else part for part in parts)
+    return Text.assemble(*((clean(text, len(text)), style) for text, style in pairs))
+
+
+def table_of(columns: Iterable[str], rows: Iterable[Iterable[str]], right: Iterable[str] = ()) -> Table:
+    """A table without lines; the columns named by `right` are set to the right."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def leave(code: int) -> None:
@@ -57,22 +87,31 @@ def leave(code: int) -> None:
         raise typer.Exit(int(code))
 
 
+def code_of(error: UpscaleError | None) -> Exit:
+    """The exit code for what ended a job or a command."""
+    if isinstance(error, BudgetError):
+        return Exit.BUDGET
+    return Exit.USAGE if isinstance(error, InvalidParameters) else Exit.FAILED
+
+
 def say(notice: Notice, prefix: str = "") -> None:
     """A notice on standard error: what happened, whether it cost anything, what to do, the reference."""
-    text = Text(prefix)
-    text.append(notice.what, style=_COLOURS[notice.tone])
-    for part in (notice.charged, notice.advice):
-        if part:
-            text.append(f" {part}")
+    more = [part for part in (notice.charged, notice.advice) if part]
     if notice.opens_at is not None:
-        text.append(f" Opens again {moment(notice.opens_at)}.")
+        more.append(f"Opens again {moment(notice.opens_at)}.")
     for offer in notice.offers:
         if not offer.place:
             typed = f"model={offer.model}" if offer.model else f"factor={offer.factor:g}"
-            text.append(f" Would work: {typed}.")
-    if notice.reference:
-        text.append(f" (reference {notice.reference})", style="dim")
-    err.print(text)
+            more.append(f"Would work: {typed}.")
+    reference = f" (reference {notice.reference})" if notice.reference else ""
+    err.print(styled(prefix, (notice.what, _COLOURS[notice.tone]), *(f" {part}" for part in more), (reference, "dim")))
+
+
+def print_finding(finding: Finding, console: Console) -> None:
+    """What a check saw, and under it what to do."""
+    console.print(styled(_MARKS[finding.level], f" {finding.what}"))
+    if finding.fix:
+        console.print(styled("  ", ("→", "dim"), f" {finding.fix}"))
 
 
 def moment(at: float | None) -> str:
@@ -97,7 +136,7 @@ async def ask(question: str) -> bool:
     """A yes-or-no question on the terminal; no where there is none. Can be cancelled while it waits."""
     if not sys.stdin.isatty():
         return False
-    err.print(f"{question} [y/N] ", end="", markup=False)
+    err.print(f"{question} [y/N] ", end="")
     loop = asyncio.get_running_loop()
     line: asyncio.Future[str] = loop.create_future()
 
@@ -112,25 +151,40 @@ async def ask(question: str) -> bool:
         loop.remove_reader(sys.stdin.fileno())
 
 
+def opens_app(work: Callable[..., Awaitable[Exit]]) -> Callable[..., None]:
+    """`work(app, …)` as a command of its other parameters; it ends with the exit code that `work` returns."""
+
+    def command(**given: Any) -> None:
+        from bot.cli.session import in_app
+
+        leave(in_app(lambda app: work(app, **given)))
+
+    hints = get_type_hints(work, localns={"App": object}, include_extras=True)
+    _, *others = inspect.signature(work).parameters.values()
+    return _described(command, work, [one.replace(annotation=hints[one.name]) for one in others])
+
+
 def parameter_flags(command: Callable[..., None]) -> Callable[..., None]:
     """The command with a flag for every parameter in the place of its `**given`; values arrive as typed."""
-    signature, hints = inspect.signature(command), get_type_hints(command, include_extras=True)
+    hints = get_type_hints(command, include_extras=True)
     helps = {name: f"{parameter_hint(name, 'en')}: {allowed_text(name, 'en', ALL)}{_default(name)}" for name in SPECS}
     helps["preset"] = ", ".join(PRESETS)
-    flags = {name: Annotated[str, typer.Option(f"--{name}", help=text)] for name, text in helps.items()}
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    kept = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
-    made = [inspect.Parameter(name, keyword, annotation=kind, default="") for name, kind in flags.items()]
+    *kept, _ = inspect.signature(command).parameters.values()
+    parameters = [one.replace(annotation=hints[one.name]) for one in kept]
+    for name, text in helps.items():
+        flag = Annotated[str, typer.Option(f"--{name}", help=text)]
+        parameters.append(inspect.Parameter(name, kept[0].kind, annotation=flag, default=""))
+    return _described(lambda **given: command(**given), command, parameters)
 
-    def flagged(*args: Any, **kwargs: Any) -> None:
-        command(*args, **kwargs)
 
-    flagged.__doc__, flagged.__name__ = command.__doc__, command.__name__
-    flagged.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[*(one.replace(kind=keyword, annotation=hints[one.name]) for one in kept), *made]
-    )
-    flagged.__annotations__ = {name: kind for name, kind in hints.items() if name != "given"} | flags
-    return flagged
+def _described(
+    command: Callable[..., None], by: Callable[..., Any], parameters: list[inspect.Parameter]
+) -> Callable[..., None]:
+    """`command` with the name and the words of `by`, and these parameters for typer to read."""
+    command.__doc__, command.__name__ = by.__doc__, by.__name__
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {one.name: one.annotation for one in parameters}
+    return command
 
 
 def _default(name: str) -> str:

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
-from rich.markup import escape
+import typer
 
 import core.images.confinement
-from bot.cli.console import Exit, out
+from bot.cli.console import Exit, out, print_finding
 from bot.files import FilesUrlError, object_store
 from bot.settings import Settings
 from core.accounts.allowlist import EVERYBODY
@@ -43,24 +43,20 @@ _LOW_CREDIT_NANOUSD = 5_000_000_000
 _CLOCK_LIMIT_S = 30.0
 """Slack refuses requests signed more than five minutes away, fal's webhooks likewise; half a minute is a warning."""
 _DISK_LIMIT_BYTES = 2_000_000_000
-_MARKS = {"ok": "[green]✔[/green]", "warning": "[yellow]![/yellow]", "problem": "[red]✘[/red]"}
 
 Check = Callable[[], Awaitable[Sequence[Finding]]]
 
 
 async def examine(app: App, *, as_json: bool = False) -> Exit:
     """Run every check and print the findings as they come; Failed if any is a problem."""
-    worst = Exit.OK
-    if as_json:
-        found = [finding async for finding in findings(app)]
-        out.print_json(json.dumps([dataclasses.asdict(one) for one in found]))
-        return Exit.FAILED if any(one.level == "problem" for one in found) else Exit.OK
+    found = []
     async for finding in findings(app):
-        out.print(f"{_MARKS[finding.level]} {escape(finding.what)}")
-        if finding.fix:
-            out.print(f"  [dim]→[/dim] {escape(finding.fix)}")
-        worst = Exit.FAILED if finding.level == "problem" else worst
-    return worst
+        found.append(finding)
+        if not as_json:
+            print_finding(finding, out)
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(one) for one in found], indent=2))
+    return Exit.FAILED if any(one.level == "problem" for one in found) else Exit.OK
 
 
 async def findings(app: App) -> AsyncIterator[Finding]:
@@ -80,11 +76,12 @@ async def findings(app: App) -> AsyncIterator[Finding]:
         if platform.settings.enabled and look is not None:
             checks.append((platform.name, lambda look=look, p=platform: look(p.settings, s.public_url)))  # type: ignore[misc]
     for name, check in checks:
-        for finding in await _bounded(name, check):
+        for finding in await bounded(name, check):
             yield finding
 
 
-async def _bounded(name: str, check: Check) -> Sequence[Finding]:
+async def bounded(name: str, check: Check) -> Sequence[Finding]:
+    """The findings of this check; one that hangs or breaks is itself a finding."""
     try:
         async with asyncio.timeout(_CHECK_LIMIT_S):
             return await check()
@@ -185,18 +182,24 @@ async def _model(app: App) -> Sequence[Finding]:
         fix = "Set FAL_KEY (https://fal.ai/dashboard/keys) to run the real model."
         which = "sandbox model runs: no AI" if app.settings.backend == "sandbox" else "small model of this machine runs"
         return [Finding("warning", f"The {which}, play money.", fix)]
-    verdict = await upscaler.check_key()
-    if verdict == "refused":
-        fix = "Make a new key with API scope at https://fal.ai/dashboard/keys and set FAL_KEY."
-        return [Finding("problem", "fal does not accept FAL_KEY.", fix)]
-    if verdict == "unreachable":
-        return [Finding("problem", "fal cannot be reached.", "Check the network, and FAL_QUEUE_URL if you set it.")]
-    return [Finding("ok", "fal accepts the key."), await _price(app), *await _credit(upscaler)]
-
-
-async def _price(app: App) -> Finding:
+    key = await key_finding(upscaler)
+    if key.level != "ok":
+        return [key]
     prices = [f"{usd(await app.prices.unit_price(model))} ({model.id})" for model in app.service.models]
-    return Finding("ok", f"One output megapixel costs {' or '.join(prices)}.")
+    return [key, Finding("ok", f"One output megapixel costs {' or '.join(prices)}."), *await _credit(upscaler)]
+
+
+async def key_finding(upscaler: FalUpscaler) -> Finding:
+    """What fal says of the key."""
+    match await upscaler.check_key():
+        case "ok":
+            return Finding("ok", "fal accepts the key.")
+        case "refused":
+            fix = "Make a new key with API scope at https://fal.ai/dashboard/keys and set FAL_KEY: it is id:secret."
+            return Finding("problem", "fal does not accept FAL_KEY.", fix)
+        case "unreachable":
+            fix = "Check the network, and FAL_QUEUE_URL if you set it."
+            return Finding("problem", "fal cannot be reached.", fix)
 
 
 async def _credit(upscaler: FalUpscaler) -> Sequence[Finding]:

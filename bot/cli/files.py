@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from bot.cli.console import CommandError
 from core.domain.media_types import MIME, SUFFIXES, SavedAs, suffix_for
 from core.domain.parameters.values import LINK
+from core.domain.untrusted_text import clean_line
 from core.storage.private_folder import give_usual_rights
 
 _PICTURES = frozenset([".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"])
@@ -61,7 +62,14 @@ def _pictures_in(folder: Path) -> list[Path]:
 
 def title(picture: Path | str) -> str:
     """A short name to show."""
-    return picture.name if isinstance(picture, Path) else (Path(urlsplit(picture).path).name or "image")
+    return clean_line(_name(picture))
+
+
+def _name(picture: Path | str) -> str:
+    """The file's own name; of a link what its path ends in, without what no file may be called."""
+    return (
+        picture.name if isinstance(picture, Path) else clean_line(Path(unquote(urlsplit(picture).path)).name) or "image"
+    )
 
 
 def result_path(picture: Path | str, factor: float, mime: str, out: Path | None, *, many: bool) -> Path:
@@ -69,7 +77,7 @@ def result_path(picture: Path | str, factor: float, mime: str, out: Path | None,
 
     A result of a link goes into the current folder. With several pictures `-o` is always a folder.
     """
-    name = Path(unquote(title(picture)))
+    name = Path(_name(picture))
     default = f"{name.stem}.{factor:g}x{suffix_for(mime)}"
     if out is None:
         return (picture.parent if isinstance(picture, Path) else Path()) / default

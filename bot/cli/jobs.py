@@ -1,15 +1,15 @@
-"""`python -m bot job REF`: everything known about one reference, in plain words, for whoever runs the bot."""
+"""`python -m bot job REF`: everything known about one reference, in plain words; and `history`."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.markup import escape
+import typer
 
-from bot.cli.console import CommandError, Exit, err, moment, operator, out
+from bot.cli.console import CommandError, Exit, err, moment, operator, out, styled
 from bot.cli.files import hand_out
 from core.domain.job import Job, JobState
 from core.domain.media_types import suffix_for
@@ -46,11 +46,29 @@ def _wanted(reference: str) -> str:
     return reference.strip().lower().replace("-", "").translate(_LOOKALIKES)
 
 
-async def save_result(app: App, reference: str, target: Path) -> Exit:
-    """Copy the kept picture of a finished job to a file, or into a folder. Failed when there is none."""
-    job = await app.store.get(_wanted(reference))
-    if job is None or job.result is None or job.images_deleted:
-        err.print(f"No image is kept for {escape(reference)}.")
+async def job(
+    app: App,
+    reference: Annotated[str, typer.Argument(help="The reference that somebody was shown")],
+    save: Annotated[Path | None, typer.Option(help="Write the finished image to this file or folder")] = None,
+) -> Exit:
+    """Explain a job by its reference, or hand its image out."""
+    found = await app.store.get(_wanted(reference))
+    incident = await app.store.incident(_wanted(reference))
+    if found is None and (incident is None or save is not None):
+        raise CommandError(
+            f"Nothing is known of {reference}. Images and their jobs are forgotten when members ask for it."
+        )
+    if found is not None and save is not None:
+        return await _save_result(app, found, save)
+    lines = list(_job_lines(found)) if found is not None else []
+    for name, text in [*lines, *(_incident_lines(incident) if incident is not None else ())]:
+        out.print(styled((f"{name:>12}", "dim"), f"  {text}"))
+    return Exit.OK
+
+
+async def _save_result(app: App, job: Job, target: Path) -> Exit:
+    if job.result is None or job.images_deleted:
+        err.print(f"No image is kept for {job.id}.")
         return Exit.FAILED
     kept = app.tools.files.absolute(job.result.path)
     path = target / f"{job.id}{suffix_for(job.result.mime)}" if target.is_dir() else target
@@ -59,37 +77,21 @@ async def save_result(app: App, reference: str, target: Path) -> Exit:
     try:
         await asyncio.to_thread(hand_out, kept, path)
     except FileNotFoundError:
-        err.print(f"The image of {escape(reference)} is no longer on this machine.")
+        err.print(f"The image of {job.id} is no longer on this machine.")
         return Exit.FAILED
-    out.print(str(path), markup=False)
+    out.print(str(path))
     return Exit.OK
 
 
-async def show_history(app: App, limit: int) -> Exit:
-    """The last jobs of whoever sits at this terminal."""
+async def history(app: App, limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100)] = 10) -> Exit:
+    """The last images made in this terminal, newest first, and whether they are still kept."""
     jobs = await app.service.history(operator(), limit=limit)
     if not jobs:
         err.print("No image has been made here yet.")
     for job in jobs:
         size_text = size_line(job, "en") if job.result is not None else _STATES[job.state]
         kept = "" if job.result is None or not job.images_deleted else "  (deleted)"
-        out.print(f"{job.id}  {moment(job.created_at)}  {size_text}  {job.parameters.model}{kept}", markup=False)
-    return Exit.OK
-
-
-async def show_job(app: App, reference: str) -> Exit:
-    """Explain a job, or an incident outside any job. Failed when nothing is known of the reference."""
-    wanted = _wanted(reference)
-    job = await app.store.get(wanted)
-    incident = await app.store.incident(wanted)
-    if job is None and incident is None:
-        err.print(
-            f"Nothing is known of {escape(reference)}. Images and their jobs are forgotten when members ask for it."
-        )
-        return Exit.FAILED
-    lines = list(_job_lines(job)) if job is not None else []
-    for name, text in [*lines, *(_incident_lines(incident) if incident is not None else ())]:
-        out.print(f"[dim]{name:>12}[/dim]  {escape(text)}")
+        out.print(f"{job.id}  {moment(job.created_at)}  {size_text}  {job.parameters.model}{kept}")
     return Exit.OK
 
 

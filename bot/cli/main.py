@@ -1,8 +1,7 @@
 """The command line: `python -m bot run|setup|doctor|invite|slack-manifest|upscale|usage|quota|job|history|…`.
 
-Only reads arguments and hands them on; the work is in the other files of this folder. Heavy parts are imported by the
-command that needs them, so that `--help` is quick. Exit codes: 0 done, 1 a job or check failed, 2 wrong use or
-settings, 3 refused by a budget, 4 cancelled.
+Heavy parts are imported by the command that needs them, so that `--help` is quick. Exit codes: 0 done, 1 a job or
+check failed, 2 wrong use or settings, 3 refused by a budget, 4 cancelled.
 """
 
 from __future__ import annotations
@@ -13,10 +12,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from bot.cli.console import CommandError, Exit, err, leave, parameter_flags
-from bot.cli.limits.commands import allow, limits, quota
+from bot.cli.console import CommandError, Exit, code_of, err, leave, opens_app, parameter_flags, say
+from bot.cli.jobs import history, job
+from bot.cli.limits import allow, limits, quota
 from bot.cli.upkeep import upkeep
-from core.domain.errors import BudgetError, UpscaleError
+from bot.cli.usage import usage
+from core.domain.errors import UpscaleError
+from core.presentation import explain
 
 _ABOUT = """Upscales images in Discord and Slack, on a local page and in this terminal.
 
@@ -25,8 +27,6 @@ Settings come from the environment and .env; .env.example documents them all.
 cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=_ABOUT, pretty_exceptions_enable=False)
 cli.add_typer(quota, name="quota")
 cli.add_typer(upkeep)
-cli.command()(allow)
-cli.command()(limits)
 
 
 def _print_version(wanted: bool) -> None:
@@ -48,7 +48,6 @@ def options(
 
 Role = Literal["all", "chat", "worker"]
 _PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
-Period = Annotated[str, typer.Argument(help="day, week, month or year")]
 
 
 @cli.command()
@@ -136,39 +135,8 @@ def upscale(
     leave(in_app(lambda app: work(app, options), takes_over=True))  # a command that was killed is taken up again
 
 
-@cli.command()
-def usage(
-    period: Period = "month",
-    member: Annotated[str | None, typer.Option(help="Id of one member")] = None,
-    csv: Annotated[bool, typer.Option("--csv", help="As CSV")] = False,
-    chart: Annotated[Path | None, typer.Option(help="Write the chart to this PNG")] = None,
-) -> None:
-    """What was spent: totals, per day, by member."""
-    from bot.cli.money import print_usage_csv, show_usage
-    from bot.cli.session import in_app
-
-    leave(in_app(lambda app: print_usage_csv(app, period, member) if csv else show_usage(app, period, member, chart)))
-
-
-@cli.command()
-def job(
-    reference: Annotated[str, typer.Argument(help="The reference that somebody was shown")],
-    save: Annotated[Path | None, typer.Option(help="Write the finished image to this file or folder")] = None,
-) -> None:
-    """Explain a job by its reference, or hand its image out."""
-    from bot.cli.jobs import save_result, show_job
-    from bot.cli.session import in_app
-
-    leave(in_app(lambda app: show_job(app, reference) if save is None else save_result(app, reference, save)))
-
-
-@cli.command()
-def history(limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100, help="How many")] = 10) -> None:
-    """The last images made in this terminal, newest first, and whether they are still kept."""
-    from bot.cli.jobs import show_history
-    from bot.cli.session import in_app
-
-    leave(in_app(lambda app: show_history(app, limit)))
+for work in (usage, job, history, limits, allow):
+    cli.command()(opens_app(work))
 
 
 def main() -> None:
@@ -177,13 +145,15 @@ def main() -> None:
         cli(prog_name="python -m bot")
     except CommandError as error:
         if str(error):
-            err.print(str(error), markup=False)
+            err.print(str(error))
         sys.exit(int(error.code))
     except UpscaleError as error:
-        from bot.cli.console import say
-        from core.presentation import explain
-
         say(explain(error, "en"))
-        sys.exit(int(Exit.BUDGET if isinstance(error, BudgetError) else Exit.FAILED))
+        sys.exit(int(code_of(error)))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        err.print(f"{error.filename} cannot be used: {error.strerror}.")
+        sys.exit(int(Exit.USAGE))
     except KeyboardInterrupt:
         sys.exit(int(Exit.CANCELLED))

@@ -7,9 +7,9 @@ import json as json_module
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
+import typer
 
-from bot.cli.console import out
+from bot.cli.console import out, styled
 from bot.cli.files import title
 from core.domain.errors import to_json
 from core.domain.job import Job
@@ -24,13 +24,13 @@ def print_result(
 ) -> None:
     """The receipt of a job that ended. `path` is None where there is no picture; then only JSON is printed."""
     if json:
-        out.print(json_module.dumps(as_json(picture, job, path), ensure_ascii=False), markup=False)
+        typer.echo(json_module.dumps(as_json(picture, job, path), ensure_ascii=False))
     elif path is not None and job.result is not None:
-        out.print(f"[green]✔[/green] {escape(title(picture))} → [bold]{escape(str(path))}[/bold]")
+        out.print(styled(("✔", "green"), f" {title(picture)} → ", (str(path), "bold")))
         lines = (size_line(job, "en"), parameters_line(job, "en"), receipt_line(job, left, "en"), notes_text(job, "en"))
         for line in filter(None, (*lines, job.result.caption)):
-            out.print(f"  {escape(line)}")
-        out.print(f"  [dim]reference {job.id}[/dim]")
+            out.print(f"  {line}")
+        out.print(styled((f"  reference {job.id}", "dim")))
 
 
 def as_json(picture: Path | str, job: Job, path: Path | None) -> dict[str, Any]:

@@ -6,11 +6,13 @@ import asyncio
 import ipaddress
 
 from bot.app import StartRefused
-from bot.cli.console import CommandError, err
+from bot.cli.console import CommandError, err, styled
 from bot.cli.session import opened, read_settings, secrets_of
 from bot.observability import logs
+from bot.observability.garbage import spare_the_loop
 from bot.settings import Settings
 from core.images.confinement import hide_memory
+from core.jobs.maintenance import repeat_all
 from core.upscalers.fal import FalUpscaler
 
 _KEY_CHECK_S = 5.0
@@ -34,6 +36,7 @@ async def _serve(found: Settings) -> int:
             raise CommandError(
                 "fal refuses FAL_KEY; make a new key with the scope API at https://fal.ai/dashboard/keys."
             )
+        app.own(repeat_all([spare_the_loop(lambda: len(app.pipeline.jobs_here))]), "garbage")
         _greet(found, app.http.port)
         try:
             return await app.run()
@@ -60,14 +63,14 @@ def _greet(found: Settings, port: int) -> None:
         "sandbox": "the sandbox model (no AI, play money)",
     }
     model = models[found.backend]
-    err.print(f"[bold]upscale-bot[/bold] runs with {model}.")
-    err.print(f"Open [bold]http://{host}:{port}[/bold] in a browser. Stop with Ctrl-C.")
+    err.print(styled(("upscale-bot", "bold"), f" runs with {model}."))
+    err.print(styled("Open ", (f"http://{host}:{port}", "bold"), " in a browser. Stop with Ctrl-C."))
 
 
 def _connected(platform: str) -> None:
     """Said when it is true, and not when it is only configured; the page has a line of its own."""
     if platform not in ("web", "cli"):
-        err.print(f"Connected to [bold]{platform.capitalize()}[/bold].")
+        err.print(styled("Connected to ", (platform.capitalize(), "bold"), "."))
 
 
 def _any_address(host: str) -> bool:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bot import settings
 from bot.app import App, build
 from bot.budgets import LimitsError
-from bot.cli.console import CommandError, err
+from bot.cli.console import CommandError, err, styled
 from bot.files import FilesUrlError
 from bot.http.server import ServerError
 from bot.observability import logs
@@ -37,7 +37,7 @@ def read_settings(**given: str) -> Settings:
     except SettingsError as error:
         raise CommandError("\n".join(error.problems)) from None
     for warning in found.warnings:
-        err.print(f"[yellow]{warning}[/yellow]")
+        err.print(styled((warning, "yellow")))
     return found
 
 

@@ -11,28 +11,27 @@ import importlib
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
+import typer
+from dotenv import set_key
 
 from bot import settings
-from bot.cli.console import CommandError, Exit, err, out
+from bot.cli.console import CommandError, Exit, err, out, print_finding, styled
+from bot.cli.doctor import bounded, key_finding
 from bot.cli.session import read_settings
-from bot.settings import Platform, Settings, secret
+from bot.providers import fal_config
+from bot.settings import Platform, Settings
 from bot.settings_problems import SettingsError
 from core.ports import Credential, Finding
 from core.ports.clock import SystemClock
-from core.upscalers.fal import FalConfig, FalUpscaler
+from core.upscalers.fal import FalUpscaler
 
 _TRIES = 3
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/@+=,-]*")
-_CHECK_LIMIT_S = 20.0
-_MARKS = {"ok": "[green]✔[/green]", "warning": "[yellow]![/yellow]", "problem": "[red]✘[/red]"}
 Ask = Callable[[str, Credential], str]
 
 _FAL = (
@@ -114,20 +113,17 @@ def _part(platform: str, name: str) -> Any:
 
 
 def _checker(name: str, examine: Any) -> Callable[[Settings], Any]:
-    def check(found: Settings) -> Any:
-        return examine(next(p.settings for p in found.platforms if p.name == name), found.public_url)
-
-    return check
+    return lambda found: examine(next(p.settings for p in found.platforms if p.name == name), found.public_url)
 
 
 def _go_through(area: _Area, ask: Ask) -> dict[str, str]:
     """Ask and check until it works or is given up; the accepted answers."""
-    err.print(f"[bold]{area.title}[/bold]")
+    err.print(styled((area.title, "bold")))
     for _ in range(_TRIES):
         answers: dict[str, str] = {}
         for credential in area.credentials:
             for number, step in enumerate(credential.steps, 1):
-                err.print(f"  {number}. {step}", markup=False, soft_wrap=True)
+                err.print(f"  {number}. {step}")
             answer = ask(f"  {credential.variable} ({credential.title}): ", credential).strip()
             if answer:
                 answers[credential.variable] = answer
@@ -139,106 +135,45 @@ def _go_through(area: _Area, ask: Ask) -> dict[str, str]:
 
 def _accepted(area: _Area, answers: dict[str, str]) -> bool:
     """Say what the check finds; whether nothing is wrong."""
-    with _environment(answers):
-        try:
-            found = _load()
-            findings = asyncio.run(_bounded(area, found))
-        except CommandError as error:
-            err.print(f"{_MARKS['problem']} {escape(str(error))}\n")
-            return False
+    try:
+        found = _load({name.lower(): answer for name, answer in answers.items()})
+        findings = asyncio.run(bounded(area.title, lambda: area.check(found)))
+    except CommandError as error:
+        findings = [Finding("problem", str(error))]
     for finding in findings:
-        err.print(f"{_MARKS[finding.level]} {escape(finding.what)}")
-        if finding.fix:
-            err.print(f"  [dim]→[/dim] {escape(finding.fix)}")
+        print_finding(finding, err)
     return all(finding.level != "problem" for finding in findings)
 
 
-async def _bounded(area: _Area, found: Settings) -> Sequence[Finding]:
-    try:
-        async with asyncio.timeout(_CHECK_LIMIT_S):
-            answer: Sequence[Finding] = await area.check(found)
-            return answer
-    except TimeoutError:
-        return [Finding("problem", f"Checking {area.title} took too long.", "Check this machine's network.")]
-
-
 async def _check_fal(found: Settings) -> Sequence[Finding]:
-    config = FalConfig(
-        key=secret(found.fal_key) or "",
-        queue_url=found.fal_queue_url,
-        rest_url=found.fal_rest_url,
-        cdn_url=found.fal_cdn_url,
-        api_url=found.fal_api_url,
-    )
-    upscaler = FalUpscaler(config, SystemClock())
+    upscaler = FalUpscaler(fal_config(found), SystemClock())
     await upscaler.start()
     try:
-        verdict = await upscaler.check_key()
+        return [await key_finding(upscaler)]
     finally:
         await upscaler.close()
-    if verdict == "ok":
-        return [Finding("ok", "fal accepts the key.")]
-    if verdict == "refused":
-        return [Finding("problem", "fal does not accept this key.", "Copy it again, whole: it is id:secret.")]
-    return [Finding("problem", "fal cannot be reached.", "Check this machine's network.")]
 
 
 async def _check_places(found: Settings) -> Sequence[Finding]:
     return [Finding("ok", f"These may use it too: {', '.join(found.allowed_workspaces)}.")]
 
 
-def _load() -> Settings:
+def _load(answers: Mapping[str, str] | None = None) -> Settings:
     try:
-        return settings.load()
+        return settings.load(**(answers or {}))
     except SettingsError as error:
         raise CommandError("\n".join(error.problems)) from None
 
 
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """These variables set, for as long as the block runs."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
 def write_env(path: Path, values: Mapping[str, str]) -> None:
-    """Set these variables: in the line that sets them already, else at the end. Whole or not at all; owner only (0600).
+    """Set these variables: in the line that sets them already, else at the end. For its owner only (0600).
 
-    Raises OSError.
+    Each is written whole or not at all. Raises OSError.
     """
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    left = dict(values)
-    for number, line in enumerate(lines):
-        name = line.split("=", 1)[0].strip().removeprefix("export ").strip()
-        if "=" in line and not line.lstrip().startswith("#") and name in values:
-            lines[number] = f"{name}={_quoted(values[name])}"
-            left.pop(name, None)
-    lines += [f"{name}={_quoted(value)}" for name, value in left.items()]
-    handle, made = tempfile.mkstemp(dir=path.parent, prefix=".env.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write("\n".join(lines) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(made).replace(path)
-    except OSError:
-        Path(made).unlink(missing_ok=True)
-        raise
-
-
-def _quoted(value: str) -> str:
-    if _PLAIN.fullmatch(value):
-        return value
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    for name, value in values.items():
+        set_key(path, name, value, quote_mode="never" if _PLAIN.fullmatch(value) else "always")
 
 
 def print_invites() -> Exit:
@@ -252,10 +187,10 @@ def print_invites() -> Exit:
         if not invites:
             raise CommandError(f"No link can be made for {platform.name}: its token does not look right.")
         for invite in invites:
-            err.print(f"[bold]{escape(invite.title)}[/bold]")
-            out.print(invite.url, markup=False)
+            err.print(styled((invite.title, "bold")))
+            out.print(invite.url)
             for permission in invite.permissions:
-                err.print(f"  [dim]{escape(permission.name)}: {escape(permission.reason)}[/dim]")
+                err.print(styled((f"  {permission.name}: {permission.reason}", "dim")))
     return Exit.OK
 
 
@@ -264,7 +199,7 @@ def print_manifest() -> Exit:
     found = read_settings()
     for platform, make in _offering(found, "manifest"):
         try:
-            out.print(make(platform.settings, found.public_url), markup=False)
+            typer.echo(make(platform.settings, found.public_url))
         except ValueError as missing:
             raise CommandError(str(missing)) from None
         return Exit.OK
@@ -273,6 +208,6 @@ def print_manifest() -> Exit:
 
 def _offering(found: Settings, name: str) -> Iterator[tuple[Platform, Any]]:
     for platform in found.platforms:
-        make = getattr(importlib.import_module(f"adapters.{platform.name}"), name, None)
+        make = _part(platform.name, name)
         if make is not None:
             yield platform, make

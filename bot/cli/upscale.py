@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from bot.cli.console import PLATFORM, CommandError, Exit, ask, err, operator, say
+from bot.cli.console import PLATFORM, CommandError, Exit, ask, code_of, err, operator, say
 from bot.cli.files import (
     Order,
     digest_of,
@@ -34,7 +34,8 @@ from bot.cli.files import (
     wanted_format,
 )
 from bot.cli.receipt import print_result
-from core.domain.errors import BudgetError, InvalidParameters, TooLate, UpscaleError
+from bot.cli.session import writable
+from core.domain.errors import InvalidParameters, TooLate, UpscaleError
 from core.domain.events import Cancelled, Failed, Finished, PriceAsked, Progressed
 from core.domain.job import Job, JobState, ReplyAddress, Source, UpscaleRequest, job_id_for
 from core.domain.money import usd
@@ -85,6 +86,10 @@ async def upscale(app: App, options: Options) -> Exit:
     factor = models.resolve(typed, chosen, defaults).factor
     if not options.force:
         refuse_taken(options.order, factor, options.out)
+    if options.out is not None:
+        folder = options.out if options.out.is_dir() or len(options.order.pictures) > 1 else options.out.parent
+        if not writable(folder):
+            raise CommandError(f"{folder} cannot be written to; name another file or folder with -o.")
     run = _Run(app, options)
     async with run.interruptible():
         with run.bars:
@@ -101,9 +106,9 @@ class _Run:
         self.actor = operator()
         self.bars = Progress(
             SpinnerColumn(),
-            TextColumn("{task.fields[name]}"),
+            TextColumn("{task.fields[name]}", markup=False),
             BarColumn(bar_width=30),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             TimeElapsedColumn(),
             console=err,
             transient=True,
@@ -130,7 +135,7 @@ class _Run:
             job = await self._follow(job, bar)
         except UpscaleError as error:
             say(self.app.service.notice(error, "en", job), f"{title(picture)}: ")
-            return _code(error, JobState.REFUSED)
+            return code_of(error)
         finally:
             self.bars.remove_task(bar)
             if job is not None:
@@ -239,7 +244,7 @@ class _Run:
             notice = notice_for(job)
             print_result(picture, job, None, (), json=self.options.json)
             say(notice, f"{title(picture)}: ")
-            return _code(job.error, job.state)
+            return Exit.CANCELLED if job.state is JobState.CANCELLED else code_of(job.error)
         many = len(self.options.order.pictures) > 1
         path = result_path(picture, job.parameters.factor, job.result.mime, self.options.out, many=many)
         path = path if self.options.force else free_path(path)
@@ -290,11 +295,3 @@ class _Run:
             return
         if job.remote is not None and job.remote.submit != "none" and not job.state.terminal:
             err.print(cancel_pending_text("en"))
-
-
-def _code(error: UpscaleError | None, state: JobState) -> Exit:
-    if isinstance(error, BudgetError):
-        return Exit.BUDGET
-    if isinstance(error, InvalidParameters):
-        return Exit.USAGE
-    return Exit.CANCELLED if state is JobState.CANCELLED else Exit.FAILED

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import resource
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from aiohttp import web
@@ -27,7 +27,17 @@ MAX_CONNECTIONS = 4_000
 MAX_PER_CLIENT = 256
 _WANTED_FILES = 16_384
 _FILES_FOR_OTHERS = 200
-_BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+class Connection(Protocol):
+    """One that has sent nothing yet, or that has a handler."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether no complete request's headers are here: idle, silent, or sending them slowly."""
+
+    def drop(self) -> None:
+        """Close at once."""
 
 
 class Connections:
@@ -38,36 +48,57 @@ class Connections:
         self._proxies = proxies
         self._most = _affordable() if most is None else most
         self._per_client = per_client
-        self._of_client: dict[str, dict[BoundedHandler, None]] = {}
-        self._all: dict[BoundedHandler, str] = {}
+        self._of_client: dict[str, dict[Connection, None]] = {}
+        self._all: dict[Connection, str] = {}
 
     def __len__(self) -> int:
         return len(self._all)
 
-    def enter(self, handler: BoundedHandler, peer: str | None) -> bool:
+    def client(self, peer: str | None) -> str:
+        """Whose share the connection from this address counts against."""
+        return self._proxies.client(peer)
+
+    def enter(self, connection: Connection, peer: str | None) -> bool:
         """Count a new connection in; False where there is no room for it, even after dropping a waiting one."""
-        client = self._proxies.client(peer)
+        client = self.client(peer)
         mine = self._of_client.setdefault(client, {})
         shared = self._proxies.has(peer) or client.startswith("127.") or client == "::/64"
         if not shared and len(mine) >= self._per_client and not _drop_waiting(mine):
             return False
         if len(self._all) >= self._most and not _drop_waiting(self._all):
             return False
-        self._all[handler] = client
-        self._of_client.setdefault(client, {})[handler] = None
+        self._count(connection, client)
         return True
 
-    def leave(self, handler: BoundedHandler) -> None:
-        client = self._all.pop(handler, None)
+    def replace(self, connection: Connection, by: Connection) -> bool:
+        """Count `by` in the place of `connection`; False where that has been dropped."""
+        client = self.leave(connection)
         if client is not None:
-            self._of_client[client].pop(handler, None)
+            self._count(by, client)
+        return client is not None
+
+    def leave(self, connection: Connection) -> str | None:
+        """Count it out; whose it was, None where it is not counted."""
+        client = self._all.pop(connection, None)
+        if client is not None:
+            self._of_client[client].pop(connection, None)
             if not self._of_client[client]:
                 del self._of_client[client]
+        return client
+
+    def close(self) -> None:
+        """Drop what is still open."""
+        for connection in list(self._all):
+            connection.drop()
+
+    def _count(self, connection: Connection, client: str) -> None:
+        self._all[connection] = client
+        self._of_client.setdefault(client, {})[connection] = None
 
 
-def _drop_waiting(handlers: Iterable[BoundedHandler]) -> bool:
+def _drop_waiting(connections: Iterable[Connection]) -> bool:
     """Close the oldest connection without a request; whether there was one."""
-    found = next((handler for handler in handlers if handler.waits), None)
+    found = next((connection for connection in connections if connection.waits), None)
     if found is None:
         return False
     found.drop()
@@ -106,18 +137,10 @@ class BoundedHandler(web.RequestHandler):
 
     @property
     def waits(self) -> bool:
-        """Whether no complete request's headers are here: idle, silent, or sending them slowly."""
         return self._waiter is not None and not self._waiter.done()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection, or answer 503 at once and close it."""
-        peer = transport.get_extra_info("peername")
-        if not self._connections.enter(self, peer[0] if isinstance(peer, tuple) else None):
-            self._force_close = True
-            if isinstance(transport, asyncio.Transport):
-                transport.write(_BUSY)
-                transport.close()
-            return
+        """Begin to read, with a deadline."""
         super().connection_made(transport)
         self._header_deadline = self._loop.call_later(self._connections.header_limit_s, self._headers_due)
 
@@ -129,7 +152,6 @@ class BoundedHandler(web.RequestHandler):
         super().connection_lost(exc)
 
     def drop(self) -> None:
-        """Close at once."""
         self._connections.leave(self)
         self.force_close()
 

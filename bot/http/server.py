@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
-import socket
+import functools
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +20,10 @@ from aiohttp import web
 
 from bot.http.connections import BoundedHandler, Connections
 from bot.http.health import Health
+from bot.http.listener import Listener
 from bot.http.request_bodies import MAX_BODY_BYTES, RequestBodies
 from bot.http.signed_links import FileLinks
+from bot.http.turns import Turns
 from bot.observability.metrics import CONTENT_TYPE, PrometheusMetrics
 from core.net.client_address import TrustedProxies
 from core.net.host_check import HostCheck
@@ -33,10 +34,6 @@ log = structlog.get_logger(__name__)
 
 MAX_OPEN_REQUESTS = 2_000
 STOP_GRACE_S = 2.0
-ACCEPTED_AT_ONCE = 32
-"""Connections taken in one turn of the event loop; asyncio takes as many as the queue it is told of holds."""
-BACKLOG = 4_096
-"""What the kernel keeps waiting. A newcomer to a full queue tries again only after a second."""
 LIVENESS_PATH = "/healthz"
 _BAD_INPUT = (UnicodeError, RecursionError)
 """What bytes from outside raise deep inside a parser; the edges catch the rest."""
@@ -84,10 +81,11 @@ class HttpServer:
     proxies: TrustedProxies = field(default_factory=TrustedProxies)
     bodies: RequestBodies = field(default_factory=RequestBodies)
     connections: Connections = field(init=False)
+    turns: Turns = field(default_factory=Turns)
     _open: int = 0
     _incidents_at: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_INCIDENTS))
     _runner: web.AppRunner | None = field(default=None, repr=False)
-    _listening: asyncio.Server | None = field(default=None, repr=False)
+    _listener: Listener | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self.connections = Connections(self.proxies)
@@ -114,27 +112,26 @@ class HttpServer:
         server, loop = runner.server, asyncio.get_running_loop()
         assert server is not None
         try:
-            listening = await loop.create_server(
-                lambda: BoundedHandler(server, self.connections, loop), self.host, self.port, backlog=ACCEPTED_AT_ONCE
-            )
+            bound = await loop.create_server(asyncio.Protocol, self.host, self.port, start_serving=False)
+            make = functools.partial(BoundedHandler, server, self.connections, loop)
+            self._listener = Listener(bound.sockets, make, self.connections, self.turns)
         except OSError as error:
             await runner.cleanup()
             raise ServerError(_bind_problem(error, self.host, self.port)) from None
-        for one in listening.sockets:
-            with socket.socket(fileno=os.dup(one.fileno())) as same:
-                same.listen(BACKLOG)
-        self._runner, self._listening = runner, listening
-        self.port = int(listening.sockets[0].getsockname()[1])
+        self.port = int(bound.sockets[0].getsockname()[1])
+        self._runner = runner
+        bound.close()
         log.info("http_listening", host=self.host, port=self.port)
 
     async def stop(self) -> None:
         """Take no new connection, let open requests finish for two seconds, then close. Repeatable."""
-        listening, self._listening = self._listening, None
-        if listening is not None:
-            listening.close()
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.close()
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
+        self.connections.close()
 
     def client_of(self, request: web.Request) -> str:
         """The address that a request's share is counted under."""
@@ -145,13 +142,16 @@ class HttpServer:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         """Read the body under a deadline, bound the open requests, and turn the unforeseen into a reference."""
+        client = self.client_of(request)
+        if request.path != LIVENESS_PATH:
+            await self.turns.wait(client)
         if not self.hosts.allows(request.headers.get("Host", "")):
             return web.json_response(_error("foreign_host", _FOREIGN_HOST), status=403)
         match = request.match_info
         if request.path == LIVENESS_PATH or match.http_exception is not None:
             return await handler(request)
         if request.body_exists and not is_streamed(match.handler):
-            await self.bodies.read(request, self.client_of(request))
+            await self.bodies.read(request, client)
         if self._open >= MAX_OPEN_REQUESTS:
             return web.json_response(
                 _error("busy", "Too many requests at once."), status=503, headers={"Retry-After": "5"}

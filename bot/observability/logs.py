@@ -1,4 +1,5 @@
-"""Log lines: JSON for machines, coloured text for a terminal; never a key, a token, a link's query or a picture.
+"""Log lines: JSON for machines, coloured text for a terminal; never a key, a token, a link's query or a picture, nor
+a control character that somebody sent to the operator's terminal.
 
 Both structlog's lines and those of libraries that use `logging` pass through the same redaction. Library loggers that
 talk too much, or that would write addresses, are turned down here.
@@ -13,6 +14,8 @@ from collections.abc import Iterable, MutableMapping
 from typing import Any, Literal
 
 import structlog
+
+from core.domain.untrusted_text import clean
 
 _QUIET = {
     "aiohttp.access": logging.ERROR,
@@ -77,7 +80,7 @@ def _named(name: str, value: Any, secrets: tuple[str, ...], depth: int) -> Any:
 
 
 def _redact_text(text: str, secrets: tuple[str, ...]) -> str:
-    whole_chars, text = len(text), text[: 2 * _MAX_TEXT_CHARS]
+    whole_chars, text = len(text), clean(text, 2 * _MAX_TEXT_CHARS)
     for secret in secrets:
         text = text.replace(secret, "[secret]")
     for pattern, instead in _PATTERNS:

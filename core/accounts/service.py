@@ -10,13 +10,14 @@ import zipfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 from pydantic import TypeAdapter
 
 from core.accounts.typed_state import TypedState
 from core.budgets.erased_requests import ErasedRequests
+from core.budgets.service import Budgets
 from core.domain.authorization import check_moderator
 from core.domain.errors import to_json
 from core.domain.identity import person_id
@@ -43,23 +44,10 @@ class Purge:
     at: float
 
 
-class MoneyRows(Protocol):
-    """The ledger's side of privacy."""
-
-    async def export(self, requester: Requester) -> Sequence[Mapping[str, Any]]:
-        """The member's ledger entries, JSON-safe."""
-
-    async def anonymise(self, requester: Requester) -> int:
-        """Cut the link between the member and their money rows; how many rows."""
-
-    async def note_presets(self, actor: Requester, subject: str, old: str, new: str) -> None:
-        """Keep who changed the default values of a place."""
-
-
 class Accounts:
     """Defaults, export, erasure."""
 
-    def __init__(self, tools: Tools, state: AppState, money: MoneyRows) -> None:
+    def __init__(self, tools: Tools, state: AppState, money: Budgets) -> None:
         self._tools = tools
         self._state = state
         self._money = money

@@ -26,6 +26,7 @@ def main() -> int:
     """Read the arguments, run, print; 1 where something anonymous left a row or a traceback."""
     parser = argparse.ArgumentParser(prog="python -m tests.attacks", description=__doc__)
     parser.add_argument("--only", default="", help="attacks whose row contains this")
+    parser.add_argument("--size", type=int, help="how many times, instead of each attack's own number")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if not given.inside:
@@ -36,10 +37,10 @@ def main() -> int:
         made = f'ip link set lo up && {added} exec "$@"'
         own = [sys.executable, "-m", "tests.attacks", "--inside", *sys.argv[1:]]
         os.execvp("unshare", ["unshare", "-Urn", "sh", "-c", made, "sh", *own])
-    return asyncio.run(_run(given.only))
+    return asyncio.run(_run(given.only, given.size))
 
 
-async def _run(only: str) -> int:
+async def _run(only: str, size: int | None) -> int:
     with tempfile.TemporaryDirectory(prefix="attacks-") as name:
         async with scene_in(Path(name), Elsewhere(ADDRESSES[0], 80), ADDRESSES) as scene:
             sampler = await Sampler.of(scene.bot.port)
@@ -52,7 +53,7 @@ async def _run(only: str) -> int:
             )
             broken = 0
             for attack in chosen:
-                seen = await watch(scene, sampler, attack, attack.size)
+                seen = await watch(scene, sampler, attack, size or attack.size)
                 print(line(seen), flush=True)
                 broken += bool(seen.new_tracebacks or (seen.new_rows and not attack.leaves_jobs))
             await sampler.close()

@@ -7,7 +7,7 @@ import itertools
 import json
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import aiohttp
@@ -85,19 +85,27 @@ async def until_calm(scene: Scene, within_s: float) -> Counter[str]:
 
 
 async def refused_downloads(scene: Scene, size: int) -> str:
-    """Files that are no pictures, cut pictures and endless ones, by ten members."""
-    names, kinds = itertools.cycle(members(scene)), itertools.cycle(("junk", "bomb", "page", "junk", "huge"))
-    base = scene.elsewhere.base_url
-    before = scene.elsewhere.asked.total()
+    """Files that are no pictures, and cut pictures, by ten members."""
+    return await _refused(scene, size, ("junk", "bomb", "page"))
+
+
+async def endless_downloads(scene: Scene, size: int) -> str:
+    return await _refused(scene, size, ("huge",))
+
+
+async def _refused(scene: Scene, size: int, kinds: Sequence[str]) -> str:
+    names, paths, base = itertools.cycle(members(scene)), itertools.cycle(kinds), scene.elsewhere.base_url
+    before, began = scene.elsewhere.asked.total(), time.monotonic()
     found = await each(
-        scene.slack.member.command(text=f"{base}/{next(kinds)}/{number}", user=next(names)) for number in range(size)
+        scene.slack.member.command(text=f"{base}/{next(paths)}/{number}", user=next(names)) for number in range(size)
     )
-    states = await until_calm(scene, 120)
-    asked = scene.elsewhere.asked.total() - before
+    taken_s = time.monotonic() - began
+    states = await until_calm(scene, 60 + 0.2 * size)
+    took_s = time.monotonic() - began
     left = await asyncio.to_thread(scene.disk_bytes)
-    taken = sum(one.acked for one in found)
-    told = f"{taken} commands taken in time, {asked} downloads begun, jobs {dict(states)}"
-    return f"{told}; {left / 1e6:.1f} MB left on the disk"
+    commands = f"{sum(one.acked for one in found)} commands taken in time in {taken_s:.0f} s"
+    downloads = f"{scene.elsewhere.asked.total() - before} downloads, all over after {took_s:.0f} s"
+    return f"{commands}, {downloads}, jobs {dict(states)}; {left / 1e6:.1f} MB left on the disk"
 
 
 async def one_member_floods(scene: Scene, size: int) -> str:
@@ -205,6 +213,7 @@ ATTACKS = (
     Attack("text of 60 kB in every field, 4,000 characters in a chat", long_words, 1, 0, leaves_jobs=True),
     Attack("pictures of very many parts, two heavy ones", hostile_pictures, 2, 0, leaves_jobs=True),
     Attack("bills of 1000 units, 1e30, 1E+300000, NaN …", absurd_bills, 20, 0, leaves_jobs=True),
-    Attack("1,000 refused downloads by ten members", refused_downloads, 1_000, 0, leaves_jobs=True),
+    Attack("10,000 refused downloads by ten members", refused_downloads, 10_000, 0, leaves_jobs=True),
+    Attack("20 downloads that never end", endless_downloads, 20, 0, leaves_jobs=True),
     Attack("500 slow links and 500 jobs of one member", one_member_floods, 500, 0, leaves_jobs=True),
 )

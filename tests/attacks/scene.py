@@ -23,7 +23,7 @@ from tests.emulators.fal import FalEmulator
 from tests.emulators.slack import SlackEmulator
 
 TOKEN = "correct horse battery staple"
-_SCAN_EVERY_S = 0.05
+_SCAN_EVERY_S = 0.25
 _FOLDERS = ("jobs", "uploads", "scratch")
 
 

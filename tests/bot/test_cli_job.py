@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from bot.cli.console import Exit
-from bot.cli.jobs import show_job
+from bot.cli.jobs import job as show_job
 from core.domain.errors import SubmitUnknown
 from core.domain.job import Delivery, InputFacts, Job, JobState, Receipt, Remote
 from core.domain.money import quote
@@ -99,9 +99,3 @@ async def test_an_incident_outside_any_job_is_found_too(capsys: pytest.CaptureFi
     code, text = await shown("ABC", Store(incidents={"abc": incident}), capsys)
     assert code is Exit.OK
     assert "in http" in text
-
-
-async def test_an_unknown_reference_is_said_and_fails(capsys: pytest.CaptureFixture[str]) -> None:
-    code, text = await shown("nothing", Store(), capsys)
-    assert code is Exit.FAILED
-    assert "Nothing is known of nothing" in text

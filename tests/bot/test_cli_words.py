@@ -10,7 +10,7 @@ import pytest
 
 from bot.cli.console import CommandError
 from bot.cli.files import Order, free_path, read_arguments, refuse_taken, result_path
-from bot.cli.money import read_amount
+from bot.cli.limits import read_amount
 from bot.cli.receipt import as_json
 from core.domain.errors import LimitReached
 from core.domain.job import Job, JobState, Receipt, ReplyAddress, Requester, Result, Source

@@ -1,0 +1,222 @@
+"""The commands about who may spend what: `quota`, `limits` and `allow`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bot.cli.console import CommandError, Exit, err, moment, opens_app, operator, out, styled, table_of
+from core.budgets.limit_grammar import amount_of
+from core.domain.errors import InvalidParameters, JobNotFound
+from core.domain.identity import Place
+from core.domain.job import Requester
+from core.domain.limits import LimitStatus, Measure, ScopeKind, Window
+from core.ports import Verdict
+from core.presentation.limit_texts import amount as amount_text
+from core.presentation.moderation_texts import changes
+
+if TYPE_CHECKING:
+    from bot.app import App
+
+quota = typer.Typer(no_args_is_help=True, help="Show and change limits.")
+
+_DONE = {"admit": "is let in", "refuse": "is refused and will not be asked about again", "revoke": "is forgotten"}
+Platform = Annotated[str, typer.Option(help="discord, slack, web or cli")]
+Workspace = Annotated[str, typer.Option(help="Id of the Discord server or Slack workspace")]
+User = Annotated[str, typer.Option(help="Id of a person")]
+Channel = Annotated[str, typer.Option(help="Id of a channel")]
+ScopeId = Annotated[
+    str, typer.Option("--id", help="Whose: id of the user, channel or role; empty: the default for all")
+]
+Scope = Annotated[ScopeKind, typer.Argument(help="What the limit is for")]
+Unit = Annotated[Measure, typer.Option(help="What is counted")]
+Per = Annotated[Window, typer.Option(help="Over which time")]
+OfModel = Annotated[str, typer.Option("--model", help="Only jobs of this model")]
+
+
+def _acting_in(platform: str, workspace: str, user: str = "", channel: str = "", *, named: bool = False) -> Requester:
+    """The operator, acting there; empty: for the bot as a whole. `named`: CommandError where no workspace is named."""
+    if named and not (platform and workspace):
+        raise CommandError(
+            "Name the workspace: --platform discord|slack and --workspace ID. "
+            "Limits of the whole bot are set by LIMIT_… and LIMITS_FILE (see .env.example)."
+        )
+    who = operator()
+    return Requester(
+        platform or who.platform,
+        user or who.user_id,
+        workspace_id=workspace,
+        channel_id=channel,
+        is_moderator=True,
+        is_operator=True,
+    )
+
+
+async def limits(
+    app: App,
+    history: Annotated[bool, typer.Option("--history", help="Who changed what, and when")] = False,
+    platform: Platform = "",
+    workspace: Workspace = "",
+) -> Exit:
+    """The limits of the whole bot, or of one workspace; with --history every change of them."""
+    actor = _acting_in(platform, workspace)
+    if not history:
+        return _print_limits(await app.service.limits.applying(actor))
+    found = await app.budget.limits.limit_changes(actor, limit=1000)
+    for change, line in zip(found, changes(found, app.budget.zone, "en"), strict=False):
+        out.print(f"{change.platform}:{change.workspace_id or '*'}  {line}")
+    if not found:
+        out.print("Nobody has changed anything yet.")
+    return Exit.OK
+
+
+@quota.command("add")
+@opens_app
+async def quota_add(
+    app: App,
+    user: Annotated[str, typer.Argument(help="Id of the member")],
+    amount: Annotated[str, typer.Argument(help="Dollars, e.g. 2")],
+    platform: Platform = "",
+    workspace: Workspace = "",
+    per: Per = Window.DAY,
+) -> Exit:
+    """Give a member of a workspace more until the period ends."""
+    actor = _acting_in(platform, workspace, named=True)
+    err.print(await app.service.limits.add_extra(actor, user, read_amount(amount, Measure.USD), per))
+    return Exit.OK
+
+
+@quota.command("show")
+@opens_app
+async def quota_show(
+    app: App, platform: Platform = "", workspace: Workspace = "", user: User = "", channel: Channel = ""
+) -> Exit:
+    """The limits that apply to somebody somewhere, with what is left."""
+    return _print_limits(await app.service.limits.applying(_acting_in(platform, workspace, user, channel)))
+
+
+@quota.command("set")
+@opens_app
+async def quota_set(
+    app: App,
+    scope: Scope,
+    amount: Annotated[str, typer.Argument(help="e.g. 5 or 2.50")],
+    platform: Platform = "",
+    workspace: Workspace = "",
+    id: ScopeId = "",
+    unit: Unit = Measure.USD,
+    per: Per = Window.DAY,
+    model: OfModel = "",
+) -> Exit:
+    """Set a limit of one workspace."""
+    actor = _acting_in(platform, workspace, named=True)
+    return await _set(app, actor, scope, id, unit, per, read_amount(amount, unit), model)
+
+
+@quota.command("clear")
+@opens_app
+async def quota_clear(
+    app: App,
+    scope: Scope,
+    platform: Platform = "",
+    workspace: Workspace = "",
+    id: ScopeId = "",
+    unit: Unit = Measure.USD,
+    per: Per = Window.DAY,
+    model: OfModel = "",
+) -> Exit:
+    """Remove a limit of one workspace."""
+    return await _set(app, _acting_in(platform, workspace, named=True), scope, id, unit, per, None, model)
+
+
+@quota.command("pause")
+@opens_app
+async def quota_pause(
+    app: App,
+    platform: Platform = "",
+    workspace: Workspace = "",
+    off: Annotated[bool, typer.Option("--off", help="Take new jobs again")] = False,
+) -> Exit:
+    """Stop taking new jobs, in one workspace or everywhere."""
+    await app.service.limits.pause(_acting_in(platform, workspace), not off)
+    where = f"in {workspace}" if workspace else "everywhere"
+    err.print(f"New jobs are {'taken again' if off else 'paused'} {where}; running jobs go on.")
+    return Exit.OK
+
+
+async def _set(
+    app: App, actor: Requester, scope: ScopeKind, scope_id: str, unit: Measure, per: Window, amount: int | None, of: str
+) -> Exit:
+    window = Window.NOW if unit is Measure.RUNNING else per
+    return _print_limits(await app.service.limits.set_limit(actor, scope, scope_id, unit, window, amount, of))
+
+
+def read_amount(text: str, measure: Measure) -> int:
+    """`5`, `$2.50`, `2,5` in the measure's unit (nano-dollars for money). Raises CommandError."""
+    try:
+        return amount_of(text, measure)
+    except InvalidParameters as wrong:
+        allowed = wrong.problems[0].allowed
+        raise CommandError(f"{text} is not an amount from 0 to 1,000,000,000; write for example {allowed}.") from None
+
+
+def _print_limits(statuses: Iterable[LimitStatus]) -> Exit:
+    rows = []
+    for status in statuses:
+        limit = status.limit
+        scope = " ".join(part for part in (limit.scope.kind.value, limit.scope.platform, limit.scope.id) if part)
+        scope += f" with {limit.model}" if limit.model else ""
+        per = "at once" if limit.window is Window.NOW else f"{limit.measure.value} per {limit.window.value}"
+        amounts = (status.used, status.held, status.left, limit.amount)
+        values = [amount_text(limit.measure, value, "en") for value in amounts]
+        rows.append((scope, per, *values, moment(status.opens_at), limit.source))
+    columns = ("whose", "what", "used", "held", "left", "of", "opens again", "set by")
+    out.print(table_of(columns, rows) if rows else "No limit applies.")
+    return Exit.OK
+
+
+async def allow(
+    app: App,
+    place: Annotated[str, typer.Argument(help="discord:<server id>, slack:<team id>, discord:@<user id>")] = "",
+    refuse: Annotated[bool, typer.Option("--refuse", help="Say no, and do not ask again")] = False,
+    revoke: Annotated[bool, typer.Option("--revoke", help="Forget what was decided")] = False,
+) -> Exit:
+    """Let in the people of a server or workspace, on your money; without a place, list who asks."""
+    if place:
+        return await _decide(app, place, "revoke" if revoke else "refuse" if refuse else "admit")
+    settings = app.settings
+    if not app.upscaler.real_money:
+        err.print("The sandbox spends nobody's money: everybody may use the bot.")
+    for name, listed, own in (
+        ("ALLOWED_WORKSPACES", settings.allowed_workspaces, "your own servers and workspace"),
+        ("ALLOWED_USERS", settings.allowed_users, "the owner of the Discord application and its team"),
+    ):
+        err.print(f"{name}: {', '.join(listed) or f'not set, so {own}'}")
+    places = await app.guests.places(operator())
+    rows = [(one.place.address, one.name or "-", one.state, one.by or "-", moment(one.at)) for one in places]
+    out.print(table_of(("place", "name", "state", "by", "since"), rows) if rows else "Nobody has asked.")
+    if any(known.state == "asked" for known in places):
+        err.print("Let one in with: python -m bot allow PLACE   or: python -m bot allow PLACE --refuse")
+    return Exit.OK
+
+
+async def _decide(app: App, address: str, verdict: Verdict) -> Exit:
+    place = Place.parse(address)
+    if place is None or place.platform not in app.adapters:
+        known = ", ".join(sorted(name for name in app.adapters if name not in ("cli", "web"))) or "none"
+        raise CommandError(
+            f"{address} is no place. Write discord:<server id>, slack:<team id>, or for one person discord:@<user id>, "
+            f"slack:@<team id>:<user id>. Platforms that are set up: {known}."
+        )
+    try:
+        found = await app.guests.decide(operator(), place, verdict)
+    except JobNotFound:
+        raise CommandError(f"{address} is not known.") from None
+    err.print(f"{found.name or found.place.address} {_DONE[verdict]}.")
+    name = "ALLOWED_WORKSPACES" if place.kind == "workspace" else "ALLOWED_USERS"
+    listed = getattr(app.settings, name.lower())
+    if verdict != "admit" and not {"*", place.id, f"{place.platform}:{place.id}"}.isdisjoint(listed):
+        err.print(styled((f"{name} lets it in all the same; take it out there.", "yellow")))
+    return Exit.OK

@@ -1,1 +1,0 @@
-"""Who may spend what, on the command line."""

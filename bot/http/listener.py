@@ -1,0 +1,132 @@
+"""Accepts connections: all that wait, cheaply, and begins what they want by client in turn.
+
+So nobody waits behind a flood for longer than it takes to accept it, and silent connections cost next to nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from bot.http.connections import BoundedHandler, Connections
+from bot.http.turns import Turns
+
+log = structlog.get_logger(__name__)
+
+ACCEPTED_AT_ONCE = 128
+"""Connections taken in one turn of the event loop, at about 40 µs each."""
+BACKLOG = 4_096
+"""What the kernel keeps waiting. A newcomer to a full queue tries again only after a second."""
+_NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_NO_ROOM_PAUSE_S = 0.5
+_BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+class Listener:
+    """Owns copies of the bound `sockets`. `make` is called for a connection that has sent something."""
+
+    def __init__(
+        self,
+        sockets: Sequence[socket.socket],
+        make: Callable[[], BoundedHandler],
+        connections: Connections,
+        turns: Turns,
+    ) -> None:
+        self.make = make
+        self.connections = connections
+        self.turns = turns
+        self.loop = asyncio.get_running_loop()
+        self.beginning: set[asyncio.Task[None]] = set()
+        self._sockets = [socket.socket(fileno=os.dup(one.fileno())) for one in sockets]
+        for one in self._sockets:
+            one.setblocking(False)
+            one.listen(BACKLOG)
+            self.loop.add_reader(one, self._accept, one)
+
+    def close(self) -> None:
+        """Accept nothing more."""
+        for one in self._sockets:
+            self.loop.remove_reader(one)
+            one.close()
+        self._sockets = []
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(ACCEPTED_AT_ONCE):
+            try:
+                accepted, peer = listening.accept()
+            except OSError as error:
+                if error.errno in _NO_ROOM:
+                    log.warning("http_no_room", error=os.strerror(error.errno))
+                    self.loop.remove_reader(listening)
+                    self.loop.call_later(_NO_ROOM_PAUSE_S, self._resume, listening)
+                return
+            accepted.setblocking(False)
+            arrival = Arrival(self, accepted, self.connections.client(peer[0]))
+            if not self.connections.enter(arrival, peer[0]):
+                arrival.refuse()
+
+    def _resume(self, listening: socket.socket) -> None:
+        if listening in self._sockets:
+            self.loop.add_reader(listening, self._accept, listening)
+
+
+class Arrival:
+    """An accepted connection that has sent nothing yet."""
+
+    __slots__ = ("_client", "_deadline", "_listener", "_socket")
+    waits = True
+
+    def __init__(self, listener: Listener, accepted: socket.socket, client: str) -> None:
+        self._listener = listener
+        self._socket = accepted
+        self._client = client
+        self._deadline = listener.loop.call_later(listener.connections.header_limit_s, self.drop)
+        listener.loop.add_reader(accepted, self._readable)
+
+    def drop(self) -> None:
+        """Close at once."""
+        self._listener.connections.leave(self)
+        self._rest()
+        self._socket.close()
+
+    def refuse(self) -> None:
+        """Say that there is no room, and close."""
+        with contextlib.suppress(OSError):
+            self._socket.send(_BUSY)
+        self.drop()
+
+    def _rest(self) -> None:
+        self._deadline.cancel()
+        if self._socket.fileno() >= 0:
+            self._listener.loop.remove_reader(self._socket)
+
+    def _readable(self) -> None:
+        self._rest()
+        try:
+            ended = not self._socket.recv(1, socket.MSG_PEEK)
+        except OSError:
+            ended = True
+        if ended:
+            self.drop()
+        else:
+            self._listener.turns.add(self._client, self._begin)
+
+    def _begin(self) -> None:
+        handler = self._listener.make()
+        if self._listener.connections.replace(self, handler):
+            task = self._listener.loop.create_task(self._connect(handler), name="http-connection")
+            self._listener.beginning.add(task)
+            task.add_done_callback(self._listener.beginning.discard)
+
+    async def _connect(self, handler: BoundedHandler) -> None:
+        try:
+            await self._listener.loop.connect_accepted_socket(lambda: handler, self._socket)
+        except OSError:
+            self._listener.connections.leave(handler)
+            self._socket.close()

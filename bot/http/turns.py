@@ -1,0 +1,42 @@
+"""Lets only a few things begin in one turn of the event loop, by client in turn: a crowd delays itself, not others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+AT_ONCE = 8
+"""Half a millisecond each, so that whoever asks for little is answered within some milliseconds."""
+
+
+class Turns:
+    """One event loop owns it."""
+
+    def __init__(self, at_once: int = AT_ONCE) -> None:
+        self._at_once = at_once
+        self._waiting: dict[str, deque[Callable[[], object]]] = {}
+
+    def add(self, client: str, begin: Callable[[], object]) -> None:
+        """Call `begin` when it is this client's turn, at the earliest in the loop's next turn."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._next)
+        self._waiting.setdefault(client, deque()).append(begin)
+
+    async def wait(self, client: str) -> None:
+        """Return when it is this client's turn."""
+        turn = asyncio.get_running_loop().create_future()
+        self.add(client, lambda: turn.done() or turn.set_result(None))
+        await turn
+
+    def _next(self) -> None:
+        for _ in range(self._at_once):
+            client = next(iter(self._waiting))
+            waiting = self._waiting.pop(client)
+            begin = waiting.popleft()
+            if waiting:
+                self._waiting[client] = waiting  # behind the others
+            begin()
+            if not self._waiting:
+                return
+        asyncio.get_running_loop().call_soon(self._next)

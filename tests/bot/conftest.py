@@ -1,0 +1,50 @@
+"""The commands of this room, and the services that some of them talk to."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+from PIL import Image
+
+from tests.bot.cli_kit import Commands
+from tests.emulators.discord import DiscordEmulator
+from tests.emulators.fal import FalEmulator
+from tests.emulators.slack import SlackEmulator
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    Image.effect_noise((64, 48), 60).convert("RGB").save(tmp_path / "cat.png")
+    return tmp_path
+
+
+@pytest.fixture
+def bot(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Commands]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield Commands(folder, monkeypatch, capsys)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+async def discord() -> AsyncIterator[DiscordEmulator]:
+    async with DiscordEmulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[SlackEmulator]:
+    async with SlackEmulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+async def fal() -> AsyncIterator[FalEmulator]:
+    async with FalEmulator() as emulator:
+        yield emulator
