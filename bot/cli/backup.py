@@ -38,7 +38,7 @@ async def make_backup(app: App, file: Path, *, images: bool) -> Exit:
             app.database, file, version=VERSION, key_file=data_dir / KEY_FILE, folders=folders
         )
     except OSError as error:
-        raise CommandError(f"{file} could not be written: {error.strerror}.") from None
+        raise CommandError(f"{file} cannot be written: {error.strerror}.") from None
     with_key = "the key" if found.has_key else "without a key: SECRET_KEY is in your settings, keep it beside the file"
     with_images = f", {found.pictures} files of images" if images else ""
     size = mb(file.stat().st_size, "en")

@@ -15,9 +15,9 @@ class Turns:
 
     def __init__(self, at_once: int = AT_ONCE) -> None:
         self._at_once = at_once
-        self._waiting: dict[str, deque[Callable[[], object]]] = {}
+        self._waiting: dict[str, deque[Callable[[], None]]] = {}
 
-    def add(self, client: str, begin: Callable[[], object]) -> None:
+    def add(self, client: str, begin: Callable[[], None]) -> None:
         """Call `begin` when it is this client's turn, at the earliest in the loop's next turn."""
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._next)
@@ -25,9 +25,9 @@ class Turns:
 
     async def wait(self, client: str) -> None:
         """Return when it is this client's turn."""
-        turn = asyncio.get_running_loop().create_future()
-        self.add(client, lambda: turn.done() or turn.set_result(None))
-        await turn
+        come = asyncio.Event()
+        self.add(client, come.set)
+        await come.wait()
 
     def _next(self) -> None:
         for _ in range(self._at_once):

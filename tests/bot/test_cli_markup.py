@@ -39,7 +39,7 @@ def test_text_of_others_is_neither_markup_nor_a_command_to_the_terminal(
 
 
 def test_names_and_words_from_outside_pass_through_every_command_as_they_are(folder: Path, bot: Commands) -> None:
-    name = "[red]cat[/] :x:.png"
+    name = "[red]cat[bold] :x:.png"
     (folder / "cat.png").rename(folder / name)
     done = bot("upscale", name, "2x", "seed=7")
     assert (done.code, name in done.out) == (0, True), done
@@ -49,8 +49,8 @@ def test_names_and_words_from_outside_pass_through_every_command_as_they_are(fol
 
 
 def test_a_warning_about_a_setting_is_shown_as_it_is(bot: Commands) -> None:
-    done = bot("usage", **{"FAL_KEYY[/]": "x"})
-    assert "FAL_KEYY[/] is not a setting" in done.err
+    done = bot("usage", **{"ALLOWED_WORKSPACE[/]": "x"})
+    assert "ALLOWED_WORKSPACE[/] is not a setting" in done.err
 
 
 def test_json_for_programs_is_whole(folder: Path, bot: Commands) -> None:
