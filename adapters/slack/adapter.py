@@ -27,23 +27,23 @@ from adapters.slack.outbound.api_client import SlackApi, Team
 from adapters.slack.outbound.delivery import Deliverer
 from adapters.slack.outbound.ephemeral import Answers
 from adapters.slack.outbound.errors import SlackError, code_of, delivery_error
-from adapters.slack.outbound.file_access import Files
+from adapters.slack.outbound.file_access import download_of
 from adapters.slack.outbound.job_message import SlackReply
 from adapters.slack.outbound.posting import Poster, ReplyStateCache, remove_message
 from adapters.slack.outbound.rate_limit import Budget
-from adapters.slack.outbound.response_url import Responses
-from adapters.slack.outbound.streaming import Streams
+from adapters.slack.outbound.streaming import StreamProbe, TaskCards
 from adapters.slack.outbound.uploads import Uploader
 from adapters.slack.settings import TOKEN_FIX, Settings, secret
 from adapters.slack.setup import oauth
 from adapters.slack.setup.installations import Install, Installs
-from adapters.slack.views import job as render
+from adapters.slack.views.card import draw
 from core.domain.identity import Place
 from core.domain.job import Job, ReplyAddress, Source
 from core.net.retry import Backoff, retry
 from core.ports import AdapterContext, Capabilities, Download, LoginRefused, PlaceFacts, Reply, ReplyState
 from core.ports.clock import SystemClock
 from core.presentation import Notice
+from core.presentation.cards.notice import notice_card
 
 log = structlog.get_logger(__name__)
 
@@ -71,7 +71,7 @@ class SlackAdapter:
         self._ctx: HandlerContext | None = None
         self._session: aiohttp.ClientSession | None = None
         self._sockets: Sockets | None = None
-        self._streams: Streams | None = None
+        self._streams: StreamProbe | None = None
         self._serving = False
         self._looked_at: dict[str, float] = {}
         self._file_hosts = (*context.trusted_file_hosts, settings.api_host)
@@ -84,11 +84,10 @@ class SlackAdapter:
             self._session = session = aiohttp.ClientSession(timeout=timeout)
             api = SlackApi(session, self._settings.slack_api_url, self._installs, self._budget, clock)
             api.on_revoked = self._perhaps_removed
-            responses = Responses(session)
             people = UserCache(api, clock)
             service, state, tasks = in_time(context.service), in_time(context.state), Tasks()
-            answers = Answers(api, responses, service)
-            self._streams = Streams(api, context.state, clock)
+            answers = Answers(api, service)
+            self._streams = StreamProbe(context.state, clock)
             self._ctx = HandlerContext(
                 settings=self._settings,
                 service=service,
@@ -99,8 +98,7 @@ class SlackAdapter:
                 installs=self._installs,
                 people=people,
                 answers=answers,
-                responses=responses,
-                intake=Intake(service, people, answers, state, tasks, self._file_hosts),
+                intake=Intake(service, people, answers, state, tasks, frozenset(self._file_hosts)),
                 uploader=Uploader(api, session, clock),
                 tasks=tasks,
                 guests=context.guests,
@@ -235,11 +233,10 @@ class SlackAdapter:
 
     def reply(self, address: ReplyAddress, memo: ReplyState) -> Reply:
         ctx, notes = self._parts(), ReplyStateCache(memo)
-        poster = Poster(ctx.api, ctx.responses, address, notes, ctx.clock)
+        poster = Poster(ctx.api, address, notes, ctx.clock)
         deliverer = Deliverer(ctx.uploader, ctx.media, poster, notes)
-        streams = self._streams
-        assert streams is not None
-        return SlackReply(poster, notes, deliverer, streams, self._stop_job)
+        assert self._streams is not None
+        return SlackReply(poster, notes, deliverer, TaskCards(poster, notes, self._streams, self._stop_job))
 
     async def remove_message(self, message: Mapping[str, Any]) -> None:
         """A message that a reply had to leave. Raises DeliveryError."""
@@ -253,15 +250,12 @@ class SlackAdapter:
     async def download(self, source: Source) -> Download:
         """Where and how to fetch a file of Slack's now. Raises DownloadFailed."""
         ctx = self._parts()
-        return await Files(ctx.api, ctx.clock, self._file_hosts).download(source)
+        return await download_of(source, ctx.api, ctx.clock, self._file_hosts)
 
     async def notify(self, workspace_id: str, channel_id: str, notice: Notice) -> None:
         """A budget alert into the channel that a moderator chose. Raises DeliveryError."""
-        content = render.notice(notice, "en")
         try:
-            await self._parts().api.call(
-                Team(workspace_id), "chat.postMessage", channel=channel_id, unfurl_links=False, **content.as_args()
-            )
+            await self._parts().api.post(Team(workspace_id), channel_id, draw(notice_card(notice, "en")))
         except SlackError as error:
             raise delivery_error(error) from None
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from slack_bolt.context.async_context import AsyncBoltContext
 
 from adapters.slack.connection.task_group import Tasks
 from adapters.slack.inbound.submit_jobs import Intake
+from adapters.slack.inbound.translate import Where, where_of
 from adapters.slack.inbound.user_cache import UserCache
 from adapters.slack.outbound.api_client import SlackApi
 from adapters.slack.outbound.ephemeral import Answers
-from adapters.slack.outbound.response_url import Responses
 from adapters.slack.outbound.uploads import Uploader
 from adapters.slack.settings import Settings
 from adapters.slack.setup.installations import Installs
 from core.ports import AppState, Clock, Guests, Media, Service
+
+STORED_WITHIN_S = 2.6
+"""Slack waits three seconds for an acknowledgement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +36,24 @@ class HandlerContext:
     installs: Installs
     people: UserCache
     answers: Answers
-    responses: Responses
     intake: Intake
     uploader: Uploader
     tasks: Tasks
     guests: Guests | None = None
+
+    def where(self, body: Mapping[str, Any], context: AsyncBoltContext) -> Where:
+        """The place and person of a payload, in the workspace that let us in."""
+        team_id = context.team_id or (body.get("team") or {}).get("id") or body.get("team_id") or ""
+        return where_of(body, str(team_id), str(context.enterprise_id or ""), self.clock.now())
+
+    def locale(self, where: Where) -> str:
+        """The member's language as far as it is known without asking."""
+        person = self.people.cached(where.team_id, where.user_id)
+        return person.locale if person is not None else "en"
+
+    async def stored(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Run `work` before the acknowledgement; False where it was not done in time.
+
+        A process that dies in between leaves Slack's own warning, not silence.
+        """
+        return await self.tasks.done_within(STORED_WITHIN_S, "stored", work)

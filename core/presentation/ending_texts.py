@@ -1,11 +1,16 @@
-"""What the job's own message says when the picture is not in it."""
+"""What is said of what is over: a stage, a job whose picture is not in its message, an image that was deleted."""
 
 from __future__ import annotations
+
+from typing import Literal, TypeAlias
 
 from core.domain.job import Job
 from core.presentation.job_texts import charge_text
 from core.presentation.notices import Notice
 from core.presentation.translations import tr
+
+NAME_MAX_CHARS = 80
+Stage: TypeAlias = Literal["preparing", "turn", "waiting", "upscaling", "delivering"]
 
 
 def ending(job: Job) -> Notice:
@@ -18,7 +23,7 @@ def ending(job: Job) -> Notice:
     if kept:
         advice = tr("It is kept; find it in your history.", locale)
     elif where == "direct_message":
-        advice = tr("It has been sent to you as a direct message.", locale)
+        advice = sent_directly_text(locale)
     else:
         advice = tr("Posted as a new message, because the first one could no longer be changed.", locale)
     return Notice(
@@ -28,3 +33,52 @@ def ending(job: Job) -> Notice:
         reference=job.reference,
         tone="info",
     )
+
+
+def sent_directly_text(locale: str) -> str:
+    return tr("It has been sent to you as a direct message.", locale)
+
+
+def sending_directly_text(locale: str) -> str:
+    return tr("I am sending it to you as a direct message.", locale)
+
+
+def moved_text(locale: str) -> str:
+    """Why a result comes as a direct message, and what helps."""
+    return tr(
+        "I cannot post in this channel, so the image comes to you as a direct message. "
+        "Add me to the channel to have it here.",
+        locale,
+    )
+
+
+def stage_done_text(stage: Stage, locale: str) -> str:
+    """A stage that is over, for platforms that show each."""
+    titles: dict[Stage, str] = {
+        "preparing": tr("Read the image", locale),
+        "turn": tr("Waited for the model", locale),
+        "waiting": tr("Waited for the model", locale),
+        "upscaling": tr("Upscaled", locale),
+        "delivering": tr("Delivered", locale),
+    }
+    return titles[stage]
+
+
+def image_name(job: Job, locale: str) -> str:
+    """What the member called the image, for a sentence."""
+    name = job.source.name
+    return (name if len(name) <= NAME_MAX_CHARS else f"{name[:NAME_MAX_CHARS]}…") or tr("your image", locale)
+
+
+def ready_text(job: Job, locale: str) -> str:
+    return tr("{name} is ready", locale, name=image_name(job, locale))
+
+
+def deleted_text(locale: str) -> str:
+    """What stands where an image was that its member has deleted."""
+    return tr("Deleted: the image and its original.", locale)
+
+
+def not_removed_text(locale: str) -> str:
+    """The images are gone, but the platform keeps their message."""
+    return tr("Deleted, but this message could not be removed.", locale)

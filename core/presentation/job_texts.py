@@ -16,7 +16,7 @@ from core.presentation.translations import tr, trn
 
 Button: TypeAlias = Literal[
     "confirm", "cancel", "again", "more_creative", "more_faithful", "twice_more", "preview", "whole",
-    "compare", "details", "delete", "download",
+    "compare", "details", "delete", "download", "redeliver",
 ]  # fmt: skip
 
 
@@ -35,6 +35,7 @@ def button_label(button: Button, locale: str) -> str:
         "details": tr("Details", locale),
         "delete": tr("Delete", locale),
         "download": tr("Full file", locale),
+        "redeliver": tr("Send again", locale),
     }
     return labels[button]
 

@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_datetime
 
 from core.domain.limits import LimitChange, Measure, ScopeKind, Window
+from core.domain.money import usd
+from core.presentation.card import Line, Mention, Moment, fill
 from core.presentation.formats import cents, period_text
 from core.presentation.limit_texts import amount, scope_name, within
 from core.presentation.notices import Notice
@@ -21,6 +23,32 @@ def extra_given(amount_nanousd: int, ends_at: float, zone: ZoneInfo, locale: str
     """After `quota add`."""
     facts = {"amount": cents(amount_nanousd, locale), "time": _moment(ends_at, zone, locale)}
     return tr("They have {amount} more until {time}. Limits of the bot's owner stay.", locale, **facts)
+
+
+def paused(locale: str, *, paused: bool) -> str:
+    """After new upscales were paused in a place, or resumed."""
+    return tr("New upscales are paused here.", locale) if paused else tr("New upscales are possible again.", locale)
+
+
+def alerts_to(channel_id: str | None, locale: str) -> Line:
+    """After the channel for budget alerts was chosen, or alerts were switched off."""
+    if channel_id is None:
+        return (tr("Budget alerts are off.", locale),)
+    return fill(tr("Budget alerts go to {channel}.", locale), channel=Mention("channel", channel_id))
+
+
+def join_text(locale: str) -> str:
+    """Where alerts reach only channels that the bot is in."""
+    return tr("Add me to the channel if I am not in it.", locale)
+
+
+def sponsored(channel_id: str, amount_nanousd: int | None, ends_at: float, locale: str) -> Line:
+    """After a channel was given a budget of its own until `ends_at` (unix seconds), or it was taken back (None)."""
+    channel = Mention("channel", channel_id)
+    if amount_nanousd is None:
+        return fill(tr("{channel} is no longer paid from a budget of its own.", locale), channel=channel)
+    told = tr("Images in {channel} are paid from a budget of {amount} until {time}.", locale)
+    return fill(told, channel=channel, amount=usd(amount_nanousd, locale), time=Moment(ends_at, "date_time"))
 
 
 def changes(found: Sequence[LimitChange], zone: ZoneInfo, locale: str) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from core.domain import errors as e
 from core.domain.identity import Place
 from core.presentation.notices import Notice, Offer
@@ -43,6 +45,17 @@ def question(place: Place, name: str, by: str, locale: str) -> Notice:
         ),
         tone="info",
     )
+
+
+def installation_text(outcome: Literal["done", "declined", "expired", "refused"], locale: str, command: str) -> str:
+    """What the page says that the platform leads to after an installation."""
+    texts = {
+        "done": tr("Installed. Type {command} in Slack to begin.", locale, command=command),
+        "declined": tr("Nothing was installed.", locale),
+        "expired": tr("This link has expired. Please begin again.", locale),
+        "refused": tr("Slack refused the installation. Please begin again.", locale),
+    }
+    return texts[outcome]
 
 
 def decided(place: Place, name: str, locale: str, *, admitted: bool) -> str:

@@ -25,9 +25,9 @@ from core.domain.errors import JobNotFound
 from core.domain.job import JobState
 from core.domain.variations import CHANGES
 from core.ports import Change, Verdict
-from core.presentation import tr
 from core.presentation.cards.details import comparison, details, repeat_words
 from core.presentation.cards.notice import said
+from core.presentation.ending_texts import deleted_text, not_removed_text
 from core.presentation.job_texts import cancel_pending_text
 from core.presentation.place_texts import decided
 
@@ -166,14 +166,14 @@ class Buttons:
         await self._ctx.commits.first(self._ctx.service.job(job_id, answer.actor), answer.hold)
         await self._ctx.service.delete(job_id, answer.actor)
         locale = answer.locale
-        words = tr("Deleted: the original and the result.", locale)
+        words = deleted_text(locale)
         try:
             await answer.remove()
         except errors.FAILED_CALLS as error:
             if not errors.is_message_gone(error):
                 log.info("message_not_deleted", job=job_id, code=errors.code_of(error))
                 await self._empty(answer, words)
-                words = tr("Deleted, but this message could not be removed.", locale)
+                words = not_removed_text(locale)
         await self._take_along(job_id)
         await answer.whisper(Payload(lambda _: draw(said(words))))
 

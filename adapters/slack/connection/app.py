@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import structlog
@@ -13,6 +13,7 @@ from aiohttp import web
 from slack_bolt.adapter.aiohttp import to_aiohttp_response
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.context.async_context import AsyncBoltContext
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.signature import SignatureVerifier
@@ -23,7 +24,6 @@ from adapters.slack.connection.log_redaction import sdk_logger
 from adapters.slack.context import HandlerContext
 from adapters.slack.inbound.commands import Commands
 from adapters.slack.inbound.messages import Events, NotStored
-from adapters.slack.inbound.translate import where_of
 from adapters.slack.settings import secret
 
 log = structlog.get_logger(__name__)
@@ -63,11 +63,10 @@ def build(ctx: HandlerContext, client: AsyncWebClient, gate: DrainMiddleware) ->
             process_before_response=True,
         )
     Commands(ctx).register(app)
-    events = Events(ctx)
-    events.register(app)
+    Events(ctx).register(app)
     # Whatever else is subscribed to, or comes as a new subtype, is taken and left alone.
     app.event(re.compile(".*"))(_left_alone)
-    app.error(_LastResort(ctx).__call__)
+    app.error(_last_resort(ctx))
     return app
 
 
@@ -81,29 +80,26 @@ def _environment_hidden() -> Iterator[None]:
         os.environ.update(hidden)
 
 
-async def _left_alone(body: dict[str, Any]) -> None:
-    """An event that nobody here needs; bolt has acknowledged it."""
+def _last_resort(ctx: HandlerContext) -> Callable[..., Awaitable[BoltResponse]]:
+    async def last_resort(error: Exception, body: dict[str, Any], context: AsyncBoltContext) -> BoltResponse:
+        """What raised before it could acknowledge is acknowledged here, so that nobody sees Slack's own time-out.
 
-
-class _LastResort:
-    """What raised before it could acknowledge is acknowledged here, so that nobody sees Slack's own time-out."""
-
-    def __init__(self, ctx: HandlerContext) -> None:
-        self._ctx = ctx
-
-    async def __call__(self, error: Exception, body: dict[str, Any]) -> BoltResponse:
-        """What is not stored is left to Slack to bring again; anything else is explained to whoever acted."""
+        What is not stored is left to Slack to bring again; anything else is explained to whoever acted.
+        """
         if isinstance(error, NotStored):
             return BoltResponse(status=503, body="")
-        team_id = str(body.get("team_id") or (body.get("team") or {}).get("id") or "")
-        where = where_of(body, team_id, "", self._ctx.clock.now())
+        where = ctx.where(body, context)
         if where.user_id:
-            person = self._ctx.people.cached(team_id, where.user_id)
-            told = self._ctx.answers.error(where, error, person.locale if person is not None else "en")
-            self._ctx.tasks.spawn("last_resort", told)
+            ctx.tasks.spawn("last_resort", ctx.answers.error(where, error, ctx.locale(where)))
         else:
-            await self._ctx.answers.known(error)
+            await ctx.answers.known(error)
         return BoltResponse(status=200, body="")
+
+    return last_resort
+
+
+async def _left_alone(body: dict[str, Any]) -> None:
+    """An event that nobody here needs; bolt has acknowledged it."""
 
 
 class HttpEndpoint:

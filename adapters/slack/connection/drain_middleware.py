@@ -8,55 +8,42 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 
 from adapters.slack.context import HandlerContext
-from adapters.slack.inbound.translate import where_of
-from adapters.slack.views.job import passing
 from core.domain.errors import Draining
 from core.presentation import explain
 
 
+@dataclass
 class DrainMiddleware:
     """bolt's `before_authorize`."""
 
-    def __init__(self, ctx: HandlerContext) -> None:
-        self._ctx = ctx
-        self.closed = False
+    ctx: HandlerContext
+    closed: bool = False
 
     async def __call__(self, req: AsyncBoltRequest, next: Callable[[], Awaitable[BoltResponse]]) -> BoltResponse:
         """Let it pass, or answer in its place."""
-        if not (self.closed or self._ctx.service.draining):
-            return await next()
         body = req.body
-        if body.get("type") in ("event_callback", "url_verification") and body.get("type") != "url_verification":
+        if not (self.closed or self.ctx.service.draining) or body.get("type") == "url_verification":
+            return await next()
+        if body.get("type") == "event_callback":
             return BoltResponse(status=503, body="")
-        locale = self._locale(body)
-        said = explain(Draining(), locale).text
+        where = self.ctx.where(body, req.context)
+        told = explain(Draining(), self.ctx.locale(where)).text
         if "command" in body:
-            return _json({"response_type": "ephemeral", "text": said})
+            return _json({"response_type": "ephemeral", "text": told})
         if body.get("type") == "view_submission":
             blocks = (body.get("view") or {}).get("blocks") or []
             field = next_input(blocks)
-            return _json({"response_action": "errors", "errors": {field: said}} if field else {})
-        self._tell(body, said)
+            return _json({"response_action": "errors", "errors": {field: told}} if field else {})
+        if where.user_id:  # a button or shortcut: the word comes beside it
+            self.ctx.tasks.spawn("draining", self.ctx.answers.tell(where, told))
         return BoltResponse(status=200, body="")
-
-    def _locale(self, body: dict[str, Any]) -> str:
-        user = body.get("user_id") or (body.get("user") or {}).get("id") or ""
-        team = body.get("team_id") or (body.get("team") or {}).get("id") or ""
-        person = self._ctx.people.cached(str(team), str(user))
-        return person.locale if person is not None else "en"
-
-    def _tell(self, body: dict[str, Any], said: str) -> None:
-        """A button or shortcut: the word comes beside it."""
-        team = str((body.get("team") or {}).get("id") or "")
-        where = where_of(body, team, str((body.get("enterprise") or {}).get("id") or ""), self._ctx.clock.now())
-        if where.user_id:
-            self._ctx.tasks.spawn("draining", self._ctx.answers.tell(where, passing(said)))
 
 
 def next_input(blocks: list[dict[str, Any]]) -> str:

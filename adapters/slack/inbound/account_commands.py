@@ -5,25 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-
-import structlog
+from typing import TypeAlias
 
 from adapters.slack.context import HandlerContext
 from adapters.slack.inbound import limit_commands as quota
 from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.translate import Where
-from adapters.slack.outbound import send_file as sendfile
-from adapters.slack.outbound.api_client import Team
+from adapters.slack.outbound.uploads import Upload
 from adapters.slack.views import account as view
+from adapters.slack.views.blocks import Content
 from adapters.slack.views.card import draw
-from adapters.slack.views.job import passing
 from core.domain.job import Requester
-from core.presentation import tr
+from core.presentation.card import Card, line_text
+from core.presentation.cards import account, budget
 from core.presentation.cards.queue import queue
-
-log = structlog.get_logger(__name__)
+from core.presentation.ending_texts import sent_directly_text
 
 _FIRST_WORD = re.compile(r"\s*/?([a-zA-Z]+)\b")
+
+Told: TypeAlias = Content | Card | str
+Handler: TypeAlias = Callable[[HandlerContext, Where, Requester, str], Awaitable[Told | None]]
 
 
 def subcommand(text: str) -> tuple[str, str]:
@@ -35,89 +36,85 @@ def subcommand(text: str) -> tuple[str, str]:
 
 
 async def answer(ctx: HandlerContext, where: Where, name: str, rest: str) -> None:
-    """Run one subcommand and tell the member what came of it."""
+    """Run one subcommand, or what a button of ours stands for, and tell the member what came of it."""
+    handler = SUBCOMMANDS.get(name) or BUTTONS[name]
+    await answering(ctx, where, lambda actor: handler(ctx, where, actor, rest))
+
+
+async def answering(ctx: HandlerContext, where: Where, work: Callable[[Requester], Awaitable[Told | None]]) -> None:
+    """Do `work` for whoever acts, and tell them what it returns, or why it was refused."""
     actor = await ctx.intake.actor(where)
     try:
-        await SUBCOMMANDS[name](ctx, where, actor, rest)
+        told = await work(actor)
     except Exception as error:
         await ctx.answers.error(where, error, actor.locale)
+        return
+    if told is not None:
+        await ctx.answers.tell(where, told)
 
 
-async def _help(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> None:
-    shown = view.help_content(
-        ctx.settings.slack_command,
-        actor.locale,
-        ctx.service.models,
-        moderator=actor.is_moderator,
-        play_money=ctx.service.play_money,
-        confirm_above_nanousd=ctx.service.confirm_above_nanousd,
-    )
-    await ctx.answers.tell(where, shown)
+async def _help(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> Card:
+    return view.help_of(ctx.service, ctx.settings.slack_command, actor.locale, moderator=actor.is_moderator)
 
 
-async def _usage(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> None:
+async def _usage(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> Told | None:
     """The report with a table of its days, in one answer; without the table where Slack does not take one."""
     period = t.spoken(rest).lower() or "month"
     member = t.mentioned_user(rest)
     report = await ctx.service.budgets.usage(actor, period=period, member_id=member)
-    team = Team(where.team_id, where.enterprise_id)
-    name = ((await ctx.people.get(team, member)).name or member) if member and member != actor.user_id else ""
-    content = view.usage(report, await ctx.service.limits.applying(actor), actor.locale, member=name)
+    name = (await ctx.people.get(where.team, member)).name or member if member and member != actor.user_id else ""
+    content = draw(budget.usage(report, await ctx.service.limits.applying(actor), actor.locale, member=name))
     table = view.days_table(report, actor.locale)
-    if table is None or not await ctx.answers.tell(where, replace(content, blocks=[*content.blocks, table])):
-        await ctx.answers.tell(where, content)
+    if table and await ctx.answers.tell(where, replace(content, blocks=[*content.blocks, table])):
+        return None
+    return content
 
 
-async def _history(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> None:
-    jobs = await ctx.service.history(actor, limit=view.HISTORY_SHOWN)
-    await ctx.answers.tell(where, view.history(jobs, actor.locale))
+async def _history(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> Content:
+    return view.history(await ctx.service.history(actor, limit=view.HISTORY_SHOWN), actor.locale)
 
 
-async def _queue(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> None:
+async def _queue(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> Card:
     """What runs and waits here, for moderators."""
     here = await ctx.service.queue(actor)
-    await ctx.answers.tell(where, draw(queue(here.jobs, here.total, actor.locale)))
+    return queue(here.jobs, here.total, actor.locale)
 
 
-async def _settings(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> None:
-    if rest.lower() in ("reset", "clear", "default", "defaults"):
-        saved = await ctx.service.accounts.set_defaults(actor, "")
-    elif rest and rest.lower() != "show":
-        saved = await ctx.service.accounts.set_defaults(actor, rest)
+async def _settings(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> Card:
+    accounts = ctx.service.accounts
+    if not rest or rest.lower() == "show":
+        saved = await accounts.defaults(actor)
     else:
-        saved = await ctx.service.accounts.defaults(actor)
-    await ctx.answers.tell(where, view.settings(saved, ctx.settings.slack_command, actor.locale, ctx.service.models))
+        clear = rest.lower() in ("reset", "clear", "default", "defaults")
+        saved = await accounts.set_defaults(actor, "" if clear else rest)
+    return view.settings(saved, ctx.settings.slack_command, actor.locale, ctx.service.models)
 
 
-async def _privacy(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> None:
+async def _privacy(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> Told:
     if rest.lower() == "export":
-        await export(ctx, where, actor)
-    else:  # also to delete: one press more, because it cannot be undone
-        await ctx.answers.tell(where, view.privacy(actor.locale, ctx.settings.retention_days))
+        return await _export(ctx, where, actor, "")
+    # Also to delete: one press more, because it cannot be undone.
+    return account.privacy(actor.locale, keep_days=ctx.settings.retention_days)
 
 
-async def export(ctx: HandlerContext, where: Where, actor: Requester) -> None:
+async def _export(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> str:
     """Everything stored about the member, as a ZIP in a direct message."""
     path = await ctx.service.accounts.export(actor)
     try:
-        team = Team(where.team_id, where.enterprise_id)
-        channel = await sendfile.direct_channel(ctx.api, team, where.user_id)
-        name = tr("Everything stored about you", actor.locale)
-        zipped = sendfile.Picture(path, "upscale-export.zip", name, path.stat().st_size)
-        await sendfile.send_file(ctx.uploader, team, channel, zipped)
+        channel = await ctx.api.direct_channel(where.team, where.user_id)
+        name, alt = "upscale-export.zip", line_text(account.exported(actor.locale, whole=True).paragraphs[0])
+        await ctx.uploader.once(where.team, Upload(path, name, name, alt, path.stat().st_size, channel))
     finally:
         path.unlink(missing_ok=True)
-    await ctx.answers.tell(where, passing(tr("It has been sent to you as a direct message.", actor.locale)))
+    return sent_directly_text(actor.locale)
 
 
-async def erase(ctx: HandlerContext, where: Where, actor: Requester) -> None:
+async def _erase(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> Card:
     """Everything about the member goes."""
-    count = await ctx.service.accounts.erase(actor)
-    said = tr("Everything about you has been deleted ({n} jobs).", actor.locale, n=count)
-    await ctx.answers.tell(where, passing(said))
+    return account.erased(await ctx.service.accounts.erase(actor), actor.locale)
 
 
-SUBCOMMANDS: dict[str, Callable[[HandlerContext, Where, Requester, str], Awaitable[None]]] = {
+SUBCOMMANDS: dict[str, Handler] = {
     "help": _help,
     "usage": _usage,
     "quota": quota.answer,
@@ -126,3 +123,4 @@ SUBCOMMANDS: dict[str, Callable[[HandlerContext, Where, Requester, str], Awaitab
     "settings": _settings,
     "privacy": _privacy,
 }
+BUTTONS: dict[str, Handler] = {"export": _export, "erase": _erase}

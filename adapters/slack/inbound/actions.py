@@ -7,24 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import structlog
 
 from adapters.slack.context import HandlerContext
 from adapters.slack.inbound import translate as t
+from adapters.slack.inbound.account_commands import Told, answering
 from adapters.slack.inbound.translate import Where
-from adapters.slack.outbound import send_file as sendfile
-from adapters.slack.outbound.api_client import Team
 from adapters.slack.outbound.errors import SlackError
-from adapters.slack.views.job import file_name, passing
+from adapters.slack.outbound.uploads import Upload
+from adapters.slack.views.card import draw
 from core.domain.errors import JobNotFound, TooLate
-from core.domain.job import Job, JobState, Requester
+from core.domain.job import JobState, Requester
 from core.domain.media_types import suffix_for
 from core.domain.variations import CHANGES
 from core.ports import Change, Verdict
 from core.presentation import job_texts as words
-from core.presentation import tr
+from core.presentation.cards.details import comparison
+from core.presentation.cards.notice import said
+from core.presentation.ending_texts import deleted_text, not_removed_text, sending_directly_text
 from core.presentation.place_texts import decided
 
 log = structlog.get_logger(__name__)
@@ -51,139 +54,110 @@ class Press:
     message_ts: str = ""
     value: str = ""
 
-    @property
-    def thread_ts(self) -> str:
-        """The thread under the pressed message."""
-        return self.where.thread_ts or self.message_ts
-
 
 def press_of(body: dict[str, Any], where: Where) -> Press | None:
     """From a `block_actions` payload; None where it is not one of a job's buttons."""
     action = (body.get("actions") or [{}])[0]
-    parts = str(action.get("action_id") or "").split(":", 3)
-    if len(parts) < 3 or parts[0] != "job":
+    prefix, verb, job_id, argument = (*str(action.get("action_id") or "").split(":", 3), "", "", "")[:4]
+    if prefix != "job" or not verb:
         return None
-    message_ts = str((body.get("message") or {}).get("ts") or (body.get("container") or {}).get("message_ts") or "")
-    argument = parts[3] if len(parts) == 4 else ""
-    return Press(
-        parts[1],
-        parts[2],
-        argument,
-        where,
-        str(body.get("trigger_id") or ""),
-        message_ts,
-        str(action.get("value") or ""),
-    )
+    message_ts = (body.get("message") or {}).get("ts") or (body.get("container") or {}).get("message_ts") or ""
+    trigger_id, value = str(body.get("trigger_id") or ""), str(action.get("value") or "")
+    return Press(verb, job_id, argument, where, trigger_id, str(message_ts), value)
 
 
 async def handle(ctx: HandlerContext, press: Press) -> None:
-    """Do it, and tell whoever pressed when it is refused."""
-    actor = await ctx.intake.actor(press.where)
-    handler = _HANDLERS.get(press.verb)
-    if handler is None:
-        return
-    try:
-        await handler(ctx, press, actor)
-    except Exception as error:
-        await ctx.answers.error(press.where, error, actor.locale)
+    """Do it, and tell whoever pressed what there is to say, or why it is refused."""
+    if (handler := _HANDLERS.get(press.verb)) is not None:
+        await answering(ctx, press.where, partial(handler, ctx, press))
+
+
+async def _once(ctx: HandlerContext, press: Press, *who: str, for_s: float = CLICK_ONCE_S) -> bool:
+    """Whether this is not the same press again: within seconds, by the same person or on the same message."""
+    key = ":".join((press.where.team_id, *who, press.verb, press.job_id, press.argument))
+    return await ctx.state.claim(CLICK_AREA, key, ttl_s=for_s)
 
 
 async def _confirm(ctx: HandlerContext, press: Press, actor: Requester) -> None:
     await ctx.service.confirm(press.job_id, actor)
 
 
-async def _cancel(ctx: HandlerContext, press: Press, actor: Requester) -> None:
+async def _cancel(ctx: HandlerContext, press: Press, actor: Requester) -> Told | None:
     try:
         job = await ctx.service.cancel(press.job_id, actor)
     except TooLate as late:
         if JobState(late.state).terminal:  # a message that outlived its job: its post was never answered
-            team = Team(press.where.team_id, press.where.enterprise_id)
-            await _tried(ctx, press, team, "chat.delete", channel=press.where.channel_id, ts=press.message_ts)
+            await _tried(ctx, press, "chat.delete", channel=press.where.channel_id, ts=press.message_ts)
         raise
     if not job.state.terminal and job.remote is not None and job.remote.request_id:
-        await ctx.answers.tell(press.where, passing(words.cancel_pending_text(actor.locale)))
+        return words.cancel_pending_text(actor.locale)
+    return None
 
 
 async def _change(ctx: HandlerContext, press: Press, actor: Requester) -> None:
-    """A new job from an earlier one. A second press within three seconds is the same press."""
-    key = f"{press.where.team_id}:{actor.user_id}:{press.job_id}:{press.verb}:{press.argument}"
-    if not await ctx.state.claim(CLICK_AREA, key, ttl_s=CLICK_ONCE_S):
-        return
-    change = Change.of(press.verb, press.argument)
-    await ctx.service.repeat(
-        press.job_id,
-        actor,
-        change,
-        key=t.job_key(press.where.team_id, f"press-{press.trigger_id}", press.job_id),
-        reply=t.address(press.where),
-    )
+    """A new job from an earlier one."""
+    if await _once(ctx, press, actor.user_id):
+        key = t.job_key(press.where.team_id, f"press-{press.trigger_id}", press.job_id)
+        change, reply = Change.of(press.verb, press.argument), t.address(press.where)
+        await ctx.service.repeat(press.job_id, actor, change, key=key, reply=reply)
 
 
-async def _admit(ctx: HandlerContext, press: Press, actor: Requester) -> None:
-    await _decide(ctx, press, actor, "admit")
-
-
-async def _refuse(ctx: HandlerContext, press: Press, actor: Requester) -> None:
-    await _decide(ctx, press, actor, "refuse")
-
-
-async def _decide(ctx: HandlerContext, press: Press, actor: Requester, verdict: Verdict) -> None:
+async def _decide(verdict: Verdict, ctx: HandlerContext, press: Press, actor: Requester) -> None:
     """The operator's answer to the question whose guests they pay for; the question becomes the answer."""
     if ctx.guests is None:
         raise JobNotFound
     known = await ctx.guests.decide(actor, press.job_id, verdict)
-    said = passing(decided(known.place, known.name, actor.locale, admitted=known.state == "admitted"))
-    team = Team(press.where.team_id, press.where.enterprise_id)
-    await ctx.api.call(team, "chat.update", channel=press.where.channel_id, ts=press.message_ts, **said.as_args())
+    told = draw(said(decided(known.place, known.name, actor.locale, admitted=known.state == "admitted")))
+    at: dict[str, Any] = {"channel": press.where.channel_id, "ts": press.message_ts, **told.as_args()}
+    await ctx.api.call(press.where.team, "chat.update", **at)
 
 
 async def _compare(ctx: HandlerContext, press: Press, actor: Requester) -> None:
     """Before and after side by side, in the thread under the result."""
-    key = f"compare:{press.where.channel_id}:{press.message_ts}:{press.job_id}"
-    if not await ctx.state.claim(CLICK_AREA, key, ttl_s=COMPARE_ONCE_S):
+    where = press.where
+    if not await _once(ctx, press, where.channel_id, press.message_ts, for_s=COMPARE_ONCE_S):
         return
     job = await ctx.service.job(press.job_id, actor)
     file = await ctx.media.compare(job)
-    said = words.comparison_text(job, file.rows, actor.locale)
+    card = comparison(job, actor.locale, rows=file.rows)
     name = f"compare-{job.id}{suffix_for(file.mime)}"
-    picture = sendfile.Picture(file.path, name, said, file.bytes, file_name(job))
-    team = Team(press.where.team_id, press.where.enterprise_id)
-    ts, file_id = await sendfile.send_picture(
-        ctx.api, ctx.uploader, team, press.where.channel_id, press.thread_ts, picture, passing(said)
-    )
+    file_id = await ctx.uploader.once(where.team, Upload(file.path, name, name, card.pictures[0].alt, file.bytes))
+    await ctx.uploader.wait_processed(where.team, file_id)
+    thread_ts = where.thread_ts or press.message_ts
+    posted = await ctx.api.post(where.team, where.channel_id, draw(card, image_id=file_id), thread_ts=thread_ts)
     # To be deleted with the job: it shows a part of both pictures.
     beside = await ctx.state.get(BESIDE_AREA, job.id) or {}
-    messages = [*beside.get("messages", ()), [press.where.channel_id, ts]]
+    messages = [*beside.get("messages", ()), [where.channel_id, str(posted["ts"])]]
     await ctx.state.put(BESIDE_AREA, job.id, {"messages": messages, "files": [*beside.get("files", ()), file_id]})
 
 
-async def _delete(ctx: HandlerContext, press: Press, actor: Requester) -> None:
+async def _delete(ctx: HandlerContext, press: Press, actor: Requester) -> Told | None:
     """The images go, here, at fal and at Slack; then every message that showed them."""
     await ctx.service.delete(press.job_id, actor)
-    team = Team(press.where.team_id, press.where.enterprise_id)
-    shown = [(press.where.channel_id, press.message_ts)] if press.message_ts and press.where.channel_id else []
+    channel_id = press.where.channel_id
+    shown = [(channel_id, press.message_ts)] if press.message_ts and channel_id else []
     beside = await ctx.state.get(BESIDE_AREA, press.job_id) or {}
     shown += [(str(channel), str(ts)) for channel, ts in beside.get("messages", ())]
     carried = [name for name in press.value.split(",") if name]
-    shown += [(press.where.channel_id, ts.removeprefix("m")) for ts in carried if ts.startswith("m")]
+    shown += [(channel_id, ts.removeprefix("m")) for ts in carried if ts.startswith("m")]
     files = [name for name in carried if not name.startswith("m")]
     for file_id in dict.fromkeys([*files, *beside.get("files", ())]):
-        shown += await _shares(ctx, team, file_id)
-        await _tried(ctx, press, team, "files.delete", file=file_id)
-    said = passing(tr("Deleted: the image and its original.", actor.locale))
+        shown += await _shares(ctx, press, file_id)
+        await _tried(ctx, press, "files.delete", file=file_id)
+    left = False
     for channel, ts in dict.fromkeys(shown):
-        if await _tried(ctx, press, team, "chat.delete", channel=channel, ts=ts):
-            continue
-        await _tried(ctx, press, team, "chat.update", channel=channel, ts=ts, **said.as_args())
-        left = tr("Deleted, but this message could not be removed.", actor.locale)
-        await ctx.answers.tell(press.where, passing(left))
+        if not await _tried(ctx, press, "chat.delete", channel=channel, ts=ts):
+            left = True
+            gone = draw(said(deleted_text(actor.locale), tone="done"))
+            await _tried(ctx, press, "chat.update", channel=channel, ts=ts, **gone.as_args())
     await ctx.state.delete(BESIDE_AREA, press.job_id)
+    return not_removed_text(actor.locale) if left else None
 
 
-async def _shares(ctx: HandlerContext, team: Team, file_id: str) -> list[tuple[str, str]]:
+async def _shares(ctx: HandlerContext, press: Press, file_id: str) -> list[tuple[str, str]]:
     """(channel, ts) of the messages that a file of ours hangs on by itself."""
     try:
-        answer = await ctx.api.call(team, "files.info", file=file_id)
+        answer = await ctx.api.call(press.where.team, "files.info", file=file_id)
     except SlackError:
         return []
     shares = ((answer.get("file") or {}).get("shares") or {}).values()
@@ -191,46 +165,29 @@ async def _shares(ctx: HandlerContext, team: Team, file_id: str) -> list[tuple[s
     return [(channel, str(post.get("ts"))) for channel, post in posts if post.get("ts")]
 
 
-async def _tried(ctx: HandlerContext, press: Press, team: Team, method: str, **args: Any) -> bool:
+async def _tried(ctx: HandlerContext, press: Press, method: str, **args: Any) -> bool:
     """Whether it is gone now."""
     try:
-        await ctx.api.call(team, method, **args)
+        await ctx.api.call(press.where.team, method, **args)
     except SlackError as error:
         log.info("slack_not_deleted", job=press.job_id, method=method, error=error.error)
         return error.error in ("message_not_found", "file_not_found", "file_deleted")
     return True
 
 
-async def _redeliver(ctx: HandlerContext, press: Press, actor: Requester) -> None:
+async def _redeliver(ctx: HandlerContext, press: Press, actor: Requester) -> Told | None:
     """A kept result again, to the member directly (or here, in a direct message)."""
-    key = f"redeliver:{actor.user_id}:{press.job_id}"
-    if not await ctx.state.claim(CLICK_AREA, key, ttl_s=CLICK_ONCE_S):
-        return
-    where = press.where if press.where.kind == "im" else replace(press.where, channel_id="", thread_ts="")
+    if not await _once(ctx, press, actor.user_id):
+        return None
+    direct = press.where.kind == "im"
+    where = press.where if direct else replace(press.where, channel_id="", thread_ts="")
     await ctx.service.redeliver(press.job_id, actor, reply=t.address(where))
-    if where is not press.where:
-        await ctx.answers.tell(press.where, passing(tr("I am sending it to you as a direct message.", actor.locale)))
+    return None if direct else sending_directly_text(actor.locale)
 
 
-def details(job: Job, locale: str) -> dict[str, str]:
-    """Everything known about a job, as labelled lines."""
-    rows: dict[str, str] = {}
-    caption = job.result.caption.strip() if job.result is not None else ""
-    rows[tr("What the model sees", locale)] = caption
-    rows[tr("Size", locale)] = words.size_line(job, locale)
-    rows[tr("Parameters", locale)] = words.parameters_line(job, locale)
-    rows[tr("Cost", locale)] = words.receipt_line(job, (), locale)
-    rows[tr("Notes", locale)] = words.notes_text(job, locale)
-    if job.input is not None:
-        rows[tr("Handed in", locale)] = f"{job.input.format.upper()}, {job.source.name or '–'}"
-    rows[tr("State", locale)] = tr("cancelled", locale) if job.state is JobState.CANCELLED else ""
-    rows[tr("Reference", locale)] = job.reference
-    return {label: value for label, value in rows.items() if value}
-
-
-_HANDLERS: dict[str, Callable[[HandlerContext, Press, Requester], Awaitable[None]]] = {
-    "admit": _admit,
-    "refuse": _refuse,
+_HANDLERS: dict[str, Callable[[HandlerContext, Press, Requester], Awaitable[Told | None]]] = {
+    "admit": partial(_decide, "admit"),
+    "refuse": partial(_decide, "refuse"),
     "confirm": _confirm,
     "cancel": _cancel,
     **dict.fromkeys(CHANGES, _change),

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TypeAlias
 
 from adapters.slack.context import HandlerContext
 from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.translate import Where
-from adapters.slack.views import account as view
-from adapters.slack.views.job import passing
 from core.budgets.limit_grammar import Dialect, extra_words, limit_words, sponsor_words
 from core.domain.errors import InvalidParameters, ParameterProblem
 from core.domain.job import Requester
-from core.domain.limits import ScopeKind
-from core.domain.money import usd
-from core.presentation import tr
+from core.domain.limits import LimitStatus, ScopeKind
+from core.presentation import moderation_texts as told
+from core.presentation.card import Card, Line, lines
+from core.presentation.cards.budget import limits
 
 DIALECT = Dialect(
     scopes={
@@ -34,107 +35,92 @@ SPONSOR_EXAMPLE = "quota sponsor #channel $20 7 days"
 SPONSOR_DAYS = 7
 MAX_SPONSOR_DAYS = 366
 
-Handler = Callable[[HandlerContext, Where, Requester, str], Awaitable[None]]
+Told: TypeAlias = Card | str
+Handler: TypeAlias = Callable[[HandlerContext, Where, Requester, str], Awaitable[Told]]
 
 
-async def answer(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> None:
+async def answer(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> Told:
     """Do what the first word says; without one, show what applies to the member."""
     verb, _, words = rest.strip().partition(" ")
-    await _VERBS.get(verb.lower(), _show)(ctx, where, actor, words)
+    return await _VERBS.get(verb.lower(), _show)(ctx, where, actor, words)
 
 
-async def _show(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> None:
-    await ctx.answers.tell(where, view.quota(await ctx.service.limits.applying(actor), actor.locale))
+async def _show(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> Card:
+    return limits(await ctx.service.limits.applying(actor), actor.locale, platform=t.PLATFORM)
 
 
-async def _workspace(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> None:
-    statuses = await ctx.service.limits.workspace_limits(actor)
-    await ctx.answers.tell(where, view.quota(statuses, actor.locale, saved=True))
+async def _workspace(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> Card:
+    return _saved(await ctx.service.limits.workspace_limits(actor), actor)
 
 
-async def _set(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> None:
-    await _change(ctx, where, actor, words, setting=True)
+def _saved(statuses: Sequence[LimitStatus], actor: Requester) -> Card:
+    return limits(statuses, actor.locale, platform=t.PLATFORM, of_all=True)
 
 
-async def _clear(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> None:
-    await _change(ctx, where, actor, words, setting=False)
-
-
-async def _change(ctx: HandlerContext, where: Where, actor: Requester, words: str, *, setting: bool) -> None:
+async def _change(setting: bool, ctx: HandlerContext, where: Where, actor: Requester, words: str) -> Card:
     limit = limit_words(words, DIALECT, needs_amount=setting)
     scope_id = where.team_id if limit.scope is ScopeKind.WORKSPACE else limit.scope_id
     amount = limit.amount if setting else None
-    statuses = await ctx.service.limits.set_limit(
+    changed = ctx.service.limits.set_limit(
         actor, limit.scope, scope_id, limit.measure, limit.window, amount, limit.model
     )
-    await ctx.answers.tell(where, view.quota(statuses, actor.locale, saved=True))
+    return _saved(await changed, actor)
 
 
-async def _pause(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> None:
-    await ctx.service.limits.pause(actor, True)
-    await ctx.answers.tell(where, passing(tr("New upscales are paused in this workspace.", actor.locale)))
+async def _pause(paused: bool, ctx: HandlerContext, where: Where, actor: Requester, words: str) -> str:
+    await ctx.service.limits.pause(actor, paused)
+    return told.paused(actor.locale, paused=paused)
 
 
-async def _resume(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> None:
-    await ctx.service.limits.pause(actor, False)
-    await ctx.answers.tell(where, passing(tr("New upscales are possible again.", actor.locale)))
-
-
-async def _alerts(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> None:
+async def _alerts(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> Card:
     off = words.strip().lower() in ("off", "none")
     channel = None if off else t.mentioned_channel(words) or where.channel_id
     await ctx.service.limits.set_alert_channel(actor, channel)
-    told = tr("Budget alerts will be posted there. Add me to the channel if I am not in it.", actor.locale)
-    silent = tr("No budget alerts will be posted.", actor.locale)
-    await ctx.answers.tell(where, passing(silent if channel is None else told))
+    return _said(told.alerts_to(channel, actor.locale), told.join_text(actor.locale) if channel else "")
 
 
-async def _sponsor(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> None:
+async def _sponsor(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> Card:
     """A channel's jobs are paid from a budget of its own, for some days."""
-    locale = actor.locale
     channel = t.mentioned_channel(words) or where.channel_id
     if words.split()[-1:] == ["off"]:
         await ctx.service.limits.sponsor(actor, channel, None)
-        await ctx.answers.tell(where, passing(tr("The channel has no budget of its own any more.", locale)))
-        return
+        return _said(told.sponsored(channel, None, 0.0, actor.locale))
     amount, days_said = sponsor_words(words)
     if amount is None:
-        problem = ParameterProblem("sponsor", "", "missing_value", SPONSOR_EXAMPLE)
-        raise InvalidParameters(problems=(problem,))
+        raise InvalidParameters(problems=(ParameterProblem("sponsor", "", "missing_value", SPONSOR_EXAMPLE),))
     days = min(MAX_SPONSOR_DAYS, max(1, SPONSOR_DAYS if days_said is None else days_said))
-    await ctx.service.limits.sponsor(actor, channel, amount, ctx.clock.now() + days * 86_400)
-    said = tr(
-        "Images in that channel are now paid from its own budget: at most {amount}, for {days} days.",
-        locale,
-        amount=usd(amount, locale),
-        days=days,
-    )
-    await ctx.answers.tell(where, passing(said))
+    ends_at = ctx.clock.now() + days * 86_400
+    await ctx.service.limits.sponsor(actor, channel, amount, ends_at)
+    return _said(told.sponsored(channel, amount, ends_at, actor.locale))
 
 
-async def _add(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> None:
+def _said(line: Line, more: str = "") -> Card:
+    return Card("done", paragraphs=(line, *lines(more)))
+
+
+async def _add(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> str:
     """`add @member $2 today`: more for a while."""
     member_id, amount, window = extra_words(words, DIALECT)
-    await ctx.answers.tell(where, passing(await ctx.service.limits.add_extra(actor, member_id, amount, window)))
+    return await ctx.service.limits.add_extra(actor, member_id, amount, window)
 
 
-async def _history(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> None:
-    await ctx.answers.tell(where, passing("\n".join(await ctx.service.limits.limit_history(actor))))
+async def _history(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> str:
+    return "\n".join(await ctx.service.limits.limit_history(actor))
 
 
-async def _presets(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> None:
+async def _presets(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> str:
     """`presets [#channel] 2x faithful`, or `presets off`."""
     channel = t.mentioned_channel(words) or ""
     text = " ".join(word for word in t.without_channels(words).split() if word.lower() not in ("off", "none"))
-    await ctx.answers.tell(where, passing(await ctx.service.accounts.set_place_presets(actor, text, channel)))
+    return await ctx.service.accounts.set_place_presets(actor, text, channel)
 
 
 _VERBS: dict[str, Handler] = {
-    "set": _set,
-    "clear": _clear,
+    "set": partial(_change, True),
+    "clear": partial(_change, False),
     "workspace": _workspace,
-    "pause": _pause,
-    "resume": _resume,
+    "pause": partial(_pause, True),
+    "resume": partial(_pause, False),
     "alerts": _alerts,
     "sponsor": _sponsor,
     "add": _add,

@@ -8,7 +8,7 @@ same channel and ts, which is the job's key.
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -19,12 +19,12 @@ from adapters.slack.context import HandlerContext
 from adapters.slack.inbound import account_commands as account
 from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.message_images import pictures_of
+from adapters.slack.inbound.modals import publish_home
 from adapters.slack.inbound.submit_jobs import Order
 from adapters.slack.inbound.thread_images import HISTORY_SCOPES, nearest_above
 from adapters.slack.inbound.translate import Where
 from adapters.slack.outbound.errors import SlackError, SlackRefused
 from adapters.slack.setup.installations import Install
-from adapters.slack.views import home
 from core.presentation.intake_texts import thread_unreadable_text
 
 log = structlog.get_logger(__name__)
@@ -34,9 +34,6 @@ SEEN_AREA = "slack.seen"
 SEEN_FOR_S = 86_400.0
 HELP_AGAIN_S = 600.0
 
-STORED_WITHIN_S = 2.6
-"""Slack waits three seconds for an acknowledgement."""
-
 Body = dict[str, Any]
 
 
@@ -44,11 +41,11 @@ class NotStored(Exception):
     """Not written down in time, so not to be acknowledged."""
 
 
+@dataclass(frozen=True, slots=True)
 class Events:
     """Registers the listeners of events."""
 
-    def __init__(self, ctx: HandlerContext) -> None:
-        self._ctx = ctx
+    ctx: HandlerContext
 
     def register(self, app: AsyncApp) -> None:
         """All of them; unknown events and message changes are taken and left alone."""
@@ -58,10 +55,6 @@ class Events:
         app.event("app_uninstalled")(self.uninstalled)
         app.event("tokens_revoked")(self.tokens_revoked)
         app.event("team_access_revoked")(self.access_revoked)
-
-    def _where(self, body: Body, context: AsyncBoltContext) -> Where:
-        team_id = str(context.team_id or body.get("team_id") or "")
-        return t.where_of(body, team_id, str(context.enterprise_id or ""), self._ctx.clock.now())
 
     async def mentioned(self, body: Body, context: AsyncBoltContext) -> None:
         """`@bot factor=3` with a picture, or words that are one of the subcommands."""
@@ -81,7 +74,7 @@ class Events:
         event = body.get("event") or {}
         if event.get("bot_id"):
             return
-        where = self._where(body, context)
+        where = self.ctx.where(body, context)
         ts = str(event.get("ts") or "")
         thread_ts = where.thread_ts or (ts if in_thread else "")
         text = t.spoken(event.get("text"))
@@ -90,35 +83,35 @@ class Events:
         name, rest = account.subcommand(text)
         order = Order(where, key, text, files, thread_ts=thread_ts, may_come_again=True)
         if name and not files:
-            self._ctx.tasks.spawn(name, self._once(order, name, rest))
-        elif files or "://" in text or (text and not where.thread_ts and self._ctx.intake.text_is_parameters(text)):
-            await self._stored(self._ctx.intake.take(order))
+            self.ctx.tasks.spawn(name, self._once(order, name, rest))
+        elif files or "://" in text or (text and not where.thread_ts and self.ctx.intake.text_is_parameters(text)):
+            await self._stored(self.ctx.intake.take(order))
         elif where.thread_ts:
             await self._stored(self._take_above(order, ts))
         else:
-            self._ctx.tasks.spawn("help", self._help_now_and_then(order))
+            self.ctx.tasks.spawn("help", self._help_now_and_then(order))
 
     async def _stored(self, work: Coroutine[Any, Any, None]) -> None:
-        if not await self._ctx.tasks.done_within(STORED_WITHIN_S, "event", work):
+        if not await self.ctx.stored(work):
             raise NotStored
 
     async def _take_above(self, order: Order, ts: str) -> None:
         """A mention without a picture in a thread: the nearest picture above it, where we may read the thread."""
         where = order.where
         try:
-            found = await nearest_above(self._ctx.api, where, ts, self._ctx.installs)
+            found = await nearest_above(self.ctx.api, where, ts, self.ctx.installs)
         except SlackRefused as refusal:
             log.info("slack_thread_unread", error=refusal.error)
-            if refusal.error == "missing_scope" and self._ctx.intake.text_is_parameters(order.text):
+            if refusal.error == "missing_scope" and self.ctx.intake.text_is_parameters(order.text):
                 needed = str(refusal.data.get("needed") or HISTORY_SCOPES[where.kind])
-                await self._ctx.intake.tell_once(order, lambda locale: thread_unreadable_text(needed, locale))
+                await self.ctx.intake.tell_once(order, lambda locale: thread_unreadable_text(needed, locale))
                 return
             found = []
         except SlackError as away:
             log.info("slack_thread_unread", error=away.error)
             found = []
-        if found or (order.text and self._ctx.intake.text_is_parameters(order.text)):
-            await self._ctx.intake.take(replace(order, files=found))
+        if found or (order.text and self.ctx.intake.text_is_parameters(order.text)):
+            await self.ctx.intake.take(replace(order, files=found))
         else:
             await self._help_now_and_then(order)
 
@@ -126,50 +119,50 @@ class Events:
         """A subcommand typed as a message, answered once however often the event comes."""
         key = f"{order.where.team_id}:{order.event}"
         if await self._first(order.where, key, SEEN_FOR_S):
-            await account.answer(self._ctx, order.where, name, rest)
+            await account.answer(self.ctx, order.where, name, rest)
 
     async def _help_now_and_then(self, order: Order) -> None:
         """Somebody talks to us without a picture: the help, but not after every "thank you"."""
         where = order.where
         key = f"help:{where.team_id}:{where.user_id}:{where.channel_id}"
         if await self._first(where, key, HELP_AGAIN_S):
-            await account.answer(self._ctx, where, "help", "")
+            await account.answer(self.ctx, where, "help", "")
 
     async def _first(self, where: Where, key: str, ttl_s: float) -> bool:
         """Whether nobody has answered this yet; where that cannot be known now, the member is told."""
         try:
-            return await self._ctx.state.claim(SEEN_AREA, key, ttl_s=ttl_s)
+            return await self.ctx.state.claim(SEEN_AREA, key, ttl_s=ttl_s)
         except Exception as error:
-            actor = await self._ctx.intake.actor(where)
-            await self._ctx.answers.error(where, error, actor.locale)
+            actor = await self.ctx.intake.actor(where)
+            await self.ctx.answers.error(where, error, actor.locale)
             return False
 
     async def home_opened(self, body: Body, context: AsyncBoltContext) -> None:
         """Draw the Home tab."""
         if (body.get("event") or {}).get("tab") == "home":
-            self._ctx.tasks.spawn("home", home.publish(self._ctx, self._where(body, context)))
+            self.ctx.tasks.spawn("home", publish_home(self.ctx, self.ctx.where(body, context)))
 
     # --------------------------------------------------------------------- removal
 
     async def uninstalled(self, body: Body, context: AsyncBoltContext) -> None:
         """The app was removed from the workspace, or from the org."""
-        self._ctx.tasks.spawn("uninstalled", self._forget(body, context))
+        self.ctx.tasks.spawn("uninstalled", self._forget(body, context))
 
     async def tokens_revoked(self, body: Body, context: AsyncBoltContext) -> None:
         """Tokens were taken back; only the bot's own matter."""
         if ((body.get("event") or {}).get("tokens") or {}).get("bot"):
-            self._ctx.tasks.spawn("revoked", self._forget(body, context))
+            self.ctx.tasks.spawn("revoked", self._forget(body, context))
 
     async def access_revoked(self, body: Body, context: AsyncBoltContext) -> None:
         """An org took single workspaces out."""
         for team_id in (body.get("event") or {}).get("team_ids") or []:
-            self._ctx.tasks.spawn("revoked", self._ctx.service.accounts.forget_workspace(t.PLATFORM, str(team_id)))
+            self.ctx.tasks.spawn("revoked", self.ctx.service.accounts.forget_workspace(t.PLATFORM, str(team_id)))
 
     async def _forget(self, body: Body, context: AsyncBoltContext) -> None:
         team_id = str(body.get("team_id") or context.team_id or "")
         enterprise_id = str(body.get("enterprise_id") or context.enterprise_id or "")
-        install = self._ctx.installs.cached(team_id, enterprise_id)
-        await forget(self._ctx, install or Install(team_id, "", ""))
+        install = self.ctx.installs.cached(team_id, enterprise_id)
+        await forget(self.ctx, install or Install(team_id, "", ""))
 
 
 async def forget(ctx: HandlerContext, install: Install) -> None:

@@ -1,4 +1,4 @@
-"""Modals: opened at once with what is known without waiting, completed a moment later. Nothing slow comes before.
+"""Modals and the Home tab: a modal opens at once with what is known without waiting and is completed a moment later.
 
 A trigger is good for about three seconds and one use (views.open, read 2026-11-22).
 """
@@ -9,72 +9,62 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
-from slack_sdk.errors import SlackApiError
-from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.slack.context import HandlerContext
-from adapters.slack.inbound import actions as buttons
+from adapters.slack.inbound.actions import Press
 from adapters.slack.inbound.translate import Where
-from adapters.slack.outbound.api_client import Team
-from adapters.slack.outbound.errors import SlackError, code_of
+from adapters.slack.outbound.errors import SlackError
+from adapters.slack.views import account as view
 from adapters.slack.views import blocks as b
-from adapters.slack.views import home
-from adapters.slack.views import upscale_form as modal
-from adapters.slack.views.account import defaults_text
+from adapters.slack.views import upscale_form as form
 from adapters.slack.views.blocks import Block
-from adapters.slack.views.job import passing
+from core.domain.errors import UpscaleError
+from core.domain.job import Requester
 from core.domain.money import usd
-from core.presentation import tr
+from core.presentation.cards.details import details, repeat_words
+from core.presentation.cards.notice import notice_card
 from core.presentation.formats import size
+from core.presentation.labels.forms import form_text
 
 log = structlog.get_logger(__name__)
 
-AGAIN_AFTER_S = 1.1
-"""One more try fits into a trigger's life; Slack asks for at least one second where it says 429."""
-PASSING = frozenset({"", "ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable"})
+TRIGGER_LIFE_S = 2.0
+"""Less than Slack's three seconds: what is tried again must still arrive in time."""
+SHOWN_JOBS = 5
 
 
-def known_locale(ctx: HandlerContext, where: Where) -> str:
-    """The member's language as far as it is known without asking."""
-    person = ctx.people.cached(where.team_id, where.user_id)
-    return person.locale if person is not None else "en"
-
-
-async def open_now(
-    ctx: HandlerContext, client: AsyncWebClient, where: Where, trigger_id: str, view: Block
-) -> str | None:
+async def open_now(ctx: HandlerContext, where: Where, body: Mapping[str, Any], shown: Block) -> str | None:
     """Open the modal; its id. None, and a word to the member, where Slack would not."""
-    for wait_s in (AGAIN_AFTER_S, None):
-        try:
-            answer = await client.views_open(trigger_id=trigger_id, view=view)
-            return str(answer["view"]["id"])
-        except SlackApiError as error:
-            code = code_of(error)
-            log.warning("slack_modal_refused", error=code)
-            headers = getattr(error.response, "headers", None) or {}
-            if code not in PASSING or float(headers.get("Retry-After") or 0) > AGAIN_AFTER_S:
-                break
-        except Exception as error:
-            log.warning("slack_modal_broke", kind=type(error).__name__)
-        if wait_s is not None:
-            await ctx.clock.sleep(wait_s)
-    said = tr("Slack took too long to open the form. Please try again.", known_locale(ctx, where))
-    await ctx.answers.tell(where, passing(said))
-    return None
+    trigger_id = str(body.get("trigger_id") or "")
+    try:
+        answer = await ctx.api.call(
+            where.team, "views.open", max_wait_s=TRIGGER_LIFE_S, trigger_id=trigger_id, view=shown
+        )
+    except SlackError as error:
+        log.warning("slack_modal_refused", error=error.error)
+        await ctx.answers.tell(where, form_text("slow", ctx.locale(where)))
+        return None
+    return str(answer["view"]["id"])
 
 
-async def update(ctx: HandlerContext, where: Where, view_id: str, view: Block) -> None:
+async def update(ctx: HandlerContext, where: Where, view_id: str, shown: Block) -> None:
     """Complete an open modal. The member may have closed it: then nothing happens."""
     try:
-        await ctx.api.call(Team(where.team_id, where.enterprise_id), "views.update", view_id=view_id, view=view)
+        await ctx.api.call(where.team, "views.update", view_id=view_id, view=shown)
     except SlackError as error:
         log.info("slack_modal_not_updated", error=error.error)
 
 
-async def complete_form(
-    ctx: HandlerContext, where: Where, view_id: str, pick: Sequence[Mapping[str, Any]], shown_locale: str
-) -> None:
+def form_of(ctx: HandlerContext, where: Where, locale: str = "", **known: Any) -> Block:
+    """The form as this bot offers it; `known` as `upscale_form.form` takes it."""
+    service = ctx.service
+    locale = locale or ctx.locale(where)
+    return form.form(where, locale, allow_unsafe=service.allow_unsafe, models=service.models, **known)
+
+
+async def complete_form(ctx: HandlerContext, where: Where, view_id: str, pick: Sequence[Mapping[str, Any]]) -> None:
     """Once the form is open: the member's language, own defaults as hints, and for several pictures the total."""
+    shown_locale = ctx.locale(where)
     actor = await ctx.intake.actor(where)
     try:
         saved = await ctx.service.accounts.defaults(actor)
@@ -83,16 +73,11 @@ async def complete_form(
         # The form stands without hints and total; what it starts is judged again.
         log.info("slack_form_not_completed", error=(await ctx.answers.known(error)).code)
         return
-    if not saved and not remark and actor.locale.split("-")[0] == shown_locale.split("-")[0]:
-        return
-    view = modal.form(
-        where, actor.locale, allow_unsafe=ctx.service.allow_unsafe, models=ctx.service.models,
-        saved=saved, pick=pick, remark=remark,
-    )  # fmt: skip
-    await update(ctx, where, view_id, view)
+    if saved or remark or actor.locale.split("-")[0] != shown_locale.split("-")[0]:
+        await update(ctx, where, view_id, form_of(ctx, where, actor.locale, saved=saved, pick=pick, remark=remark))
 
 
-async def _total(ctx: HandlerContext, actor: Any, pick: Sequence[Mapping[str, Any]]) -> str:
+async def _total(ctx: HandlerContext, actor: Requester, pick: Sequence[Mapping[str, Any]]) -> str:
     """What all of them would cost with the member's defaults, as far as Slack knows their sizes."""
     total, lines = 0, []
     for file in pick:
@@ -102,43 +87,24 @@ async def _total(ctx: HandlerContext, actor: Any, pick: Sequence[Mapping[str, An
         quote = await ctx.service.estimate(width, height, actor)
         total += quote.estimate_nanousd
         lines.append(f"{b.cut(str(file.get('name') or ''), 40)} {size(width, height)}")
-    price = usd(total, actor.locale)
-    said = tr("All {n} with your defaults: about {price}.", actor.locale, n=len(pick), price=price)
+    said = form_text("total", actor.locale, n=len(pick), price=usd(total, actor.locale))
     return f"{said} {' · '.join(lines)}"
 
 
-def loading(locale: str) -> Block:
-    """Something to look at while the details are fetched."""
-    wait = tr("One moment…", locale)
-    return _details_view([b.rich([b.run(wait)])], locale)
-
-
-def _details_view(blocks: list[Block], locale: str) -> Block:
-    return {
-        "type": "modal",
-        "title": b.plain(tr("Details", locale), b.TITLE_MAX_CHARS),
-        "close": b.plain(tr("Close", locale), b.TITLE_MAX_CHARS),
-        "blocks": blocks,
-    }
-
-
-async def show_details(ctx: HandlerContext, press: buttons.Press, view_id: str) -> None:
+async def show_details(ctx: HandlerContext, press: Press, view_id: str) -> None:
     """Fill the details into the open modal, or say why not."""
     actor = await ctx.intake.actor(press.where)
     try:
         job = await ctx.service.job(press.job_id, actor)
-        rows = buttons.details(job, actor.locale)
-        lines = [b.rich([b.run(label, bold=True)], [b.run(value)]) for label, value in rows.items()]
+        card = details(job, actor.locale, command=f"{ctx.settings.slack_command} {repeat_words(job)}")
     except Exception as error:
-        known = await ctx.answers.known(error)
-        lines = [b.rich([b.run(ctx.service.notice(known, actor.locale).text)])]
-    await update(ctx, press.where, view_id, _details_view(lines, actor.locale))
+        card = notice_card(ctx.service.notice(await ctx.answers.known(error), actor.locale), actor.locale)
+    await update(ctx, press.where, view_id, form.details_modal(card, actor.locale))
 
 
-async def open_defaults(ctx: HandlerContext, client: AsyncWebClient, where: Where, trigger_id: str) -> None:
+async def open_defaults(ctx: HandlerContext, where: Where, body: Mapping[str, Any]) -> None:
     """The one-line form for the member's own defaults; what is saved is filled in once it is open."""
-    locale = known_locale(ctx, where)
-    view_id = await open_now(ctx, client, where, trigger_id, home.defaults_form(locale, ""))
+    view_id = await open_now(ctx, where, body, form.defaults_form(ctx.locale(where), {}))
     if view_id is None:
         return
     actor = await ctx.intake.actor(where)
@@ -148,4 +114,23 @@ async def open_defaults(ctx: HandlerContext, client: AsyncWebClient, where: Wher
         await ctx.answers.error(where, error, actor.locale)
         return
     if saved:
-        await update(ctx, where, view_id, home.defaults_form(actor.locale, defaults_text(saved)))
+        await update(ctx, where, view_id, form.defaults_form(actor.locale, saved))
+
+
+async def publish_home(ctx: HandlerContext, where: Where) -> None:
+    """Draw the Home tab anew. What cannot be had right now is left out."""
+    actor = await ctx.intake.actor(where)
+    service, command = ctx.service, ctx.settings.slack_command
+    try:
+        report = await service.budgets.usage(actor, period="month")
+        statuses = await service.limits.applying(actor)
+        jobs = await service.history(actor, limit=SHOWN_JOBS)
+        saved = await service.accounts.defaults(actor)
+        home = view.home(actor.locale, report, statuses, jobs, saved, command, service.models)
+    except UpscaleError as error:
+        log.info("slack_home_incomplete", reason=str(error))
+        home = view.home(actor.locale, None, (), (), {}, command, service.models)
+    try:
+        await ctx.api.call(where.team, "views.publish", user_id=where.user_id, view=home)
+    except SlackError as error:
+        log.info("slack_home_refused", error=error.error)

@@ -15,9 +15,7 @@ from adapters.slack.connection.task_group import Tasks
 from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.translate import Where
 from adapters.slack.inbound.user_cache import ASK_TIMEOUT_S, UserCache
-from adapters.slack.outbound.api_client import Team
 from adapters.slack.outbound.ephemeral import Answers
-from adapters.slack.views.job import passing
 from core.domain.errors import InvalidParameters, NoImage
 from core.domain.job import Requester, Source, UpscaleRequest
 from core.domain.parameters.grammar import parse_request
@@ -50,28 +48,20 @@ class Order:
     may_come_again: bool = False
 
 
+@dataclass(frozen=True, slots=True)
 class Intake:
-    """Makes jobs of orders."""
+    """Makes jobs of orders. `own_hosts` (host[:port]) serve Slack's files."""
 
-    def __init__(
-        self,
-        service: Service,
-        people: UserCache,
-        answers: Answers,
-        state: AppState,
-        tasks: Tasks,
-        own_hosts: Collection[str] = (),
-    ) -> None:
-        self._tasks = tasks
-        self._service = service
-        self._people = people
-        self._answers = answers
-        self._state = state
-        self._own_hosts = frozenset(own_hosts)
+    service: Service
+    people: UserCache
+    answers: Answers
+    state: AppState
+    tasks: Tasks
+    own_hosts: Collection[str] = ()
 
     async def actor(self, where: Where, *, at_most_s: float = ASK_TIMEOUT_S) -> Requester:
         """Who acts, with name, language and rights."""
-        person = await self._people.get(Team(where.team_id, where.enterprise_id), where.user_id, at_most_s=at_most_s)
+        person = await self.people.get(where.team, where.user_id, at_most_s=at_most_s)
         return t.requester(where, person)
 
     async def take(self, order: Order) -> None:
@@ -82,19 +72,19 @@ class Intake:
             if not sources:
                 raise NoImage
             for item, source in sources[:MAX_PICTURES]:
-                await self._service.request(self._request(order, actor, item, source, private))
+                await self.service.request(self._request(order, actor, item, source, private))
             if said := left_out_text(min(len(sources), MAX_PICTURES), len(sources), (), actor.locale):
-                self._tasks.spawn("left_out", self.tell_once(order, lambda _: said))
+                self.tasks.spawn("left_out", self.tell_once(order, lambda _: said))
         except Exception as error:
-            self._tasks.spawn("explain", self._explain(order, error, actor.locale))
+            self.tasks.spawn("explain", self._explain(order, error, actor.locale))
 
     def _sources(self, order: Order) -> tuple[list[tuple[str, Source]], bool]:
         """(stable name, source) of every picture, and whether the text or the form asks for privacy."""
-        parsed, _ = parse_request(order.text, {}, self._service.models, lenient=True)
+        parsed, _ = parse_request(order.text, {}, self.service.models, lenient=True)
         found = [self._shown(number, file, order.where) for number, file in enumerate(order.files)]
         links = [*order.links, *parsed.links]
         found += [
-            (f"link{number}", t.link_source(link, order.where, self._own_hosts)) for number, link in enumerate(links)
+            (f"link{number}", t.link_source(link, order.where, self.own_hosts)) for number, link in enumerate(links)
         ]
         private = order.private if order.private is not None else bool(parsed.private)
         return found, private
@@ -103,7 +93,7 @@ class Intake:
         """A picture of a message: a file by its id, or an address that a block or an unfurled link shows."""
         if picture.get("id"):
             return str(picture["id"]), t.file_source(picture, where)
-        source = t.link_source(str(picture["link"]), where, self._own_hosts)
+        source = t.link_source(str(picture["link"]), where, self.own_hosts)
         return f"seen{number}", replace(source, name=str(picture.get("name") or "") or source.name)
 
     def _request(self, order: Order, actor: Requester, item: str, source: Source, private: bool) -> UpscaleRequest:
@@ -124,31 +114,31 @@ class Intake:
             key = f"{order.where.team_id}:{order.event}"
             if not await self._claimed(key):
                 return
-        await self._answers.error(_in_thread(order), error, locale)
+        await self.answers.error(_in_thread(order), error, locale)
 
     async def tell_once(self, order: Order, text: Callable[[str], str]) -> None:
         """Tell the member what `text` says in their language, even where the same event comes again."""
         if not order.may_come_again or await self._claimed(f"{order.where.team_id}:{order.event}"):
             actor = await self.actor(order.where)
-            await self._answers.tell(_in_thread(order), passing(text(actor.locale)))
+            await self.answers.tell(_in_thread(order), text(actor.locale))
 
     async def tell_limit(self, where: Where, most: int, total: int) -> None:
         """A form cannot offer all of a message's pictures."""
         actor = await self.actor(where)
-        await self._answers.tell(where, passing(left_out_text(most, total, (), actor.locale, offered=True)))
+        await self.answers.tell(where, left_out_text(most, total, (), actor.locale, offered=True))
 
     async def _claimed(self, key: str) -> bool:
         """Rather said twice than not at all: the database may be what is away."""
         try:
-            return await self._state.claim(ANSWERED_AREA, key, ttl_s=ANSWERED_FOR_S)
+            return await self.state.claim(ANSWERED_AREA, key, ttl_s=ANSWERED_FOR_S)
         except Exception as error:
-            log.info("slack_answer_not_claimed", error=(await self._answers.known(error)).code)
+            log.info("slack_answer_not_claimed", error=(await self.answers.known(error)).code)
             return True
 
     def text_is_parameters(self, text: str) -> bool:
         """Whether these words are parameters and nothing else (somebody's message may say anything)."""
         try:
-            self._service.check(text, {})
+            self.service.check(text, {})
         except InvalidParameters:
             return False
         return True

@@ -6,7 +6,7 @@ from typing import Any
 
 from adapters.slack.inbound.message_images import pictures_of
 from adapters.slack.inbound.translate import Where
-from adapters.slack.outbound.api_client import SlackApi, Team
+from adapters.slack.outbound.api_client import SlackApi
 from adapters.slack.setup.installations import Installs
 
 HISTORY_SCOPES = {"channel": "channels:history", "group": "groups:history", "im": "im:history"}
@@ -18,14 +18,13 @@ WAIT_S = 1.2
 
 async def nearest_above(api: SlackApi, where: Where, ts: str, installs: Installs) -> list[dict[str, Any]]:
     """The pictures of the last message before `ts` in the thread that has any and is not ours. Raises SlackError."""
-    team = Team(where.team_id, where.enterprise_id)
     install = installs.cached(where.team_id, where.enterprise_id)
     ours = install.bot_user_id if install is not None else ""
     found: list[dict[str, Any]] = []
     cursor = ""
     for _ in range(MAX_PAGES):
         page = await api.call(
-            team,
+            where.team,
             "conversations.replies",
             max_wait_s=WAIT_S,
             channel=where.channel_id,

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from adapters.slack.outbound.api_client import Team
 from core.domain.job import ReplyAddress, Requester, Source
 from core.domain.limits import ScopeKind
 from core.domain.untrusted_text import clean, clean_line
@@ -20,14 +21,7 @@ MAX_MESSAGE_CHARS = 40_000
 RESPONSE_URL_LIFE_S = 1700.0
 """Slack's 30 minutes, less a little (docs: handling user interaction, read 2026-11-22)."""
 
-_FILE_LINK = re.compile(
-    r"https://[a-z0-9.-]+\.slack\.com/files/[UW][A-Z0-9]+/(F[A-Z0-9]+)(?:/|$)|"
-    r"https://files\.slack\.com/files-(?:pri|tmb)/[A-Z0-9]+-(F[A-Z0-9]+)/",
-    re.IGNORECASE,
-)
 _FILE_PATH = re.compile(r"/(?:files/[UW][A-Z0-9]+/|files-(?:pri|tmb)/[A-Z0-9]+-)(F[A-Z0-9]+)(?:/|$)", re.IGNORECASE)
-"""The same two paths, for hosts that are configured as Slack's own (a proxy, a regional instance)."""
-_MENTION = re.compile(r"<@[UW][A-Z0-9]{1,30}(?:\|[^<>]{0,200})?>")
 _USER = re.compile(r"<@([UW][A-Z0-9]{1,30})(?:\|[^<>]{0,200})?>")
 _CHANNEL = re.compile(r"<#([CG][A-Z0-9]{1,30})(?:\|[^<>]{0,200})?>")
 
@@ -50,7 +44,7 @@ class Where:
 
     team_id: str
     enterprise_id: str
-    user_id: str
+    user_id: str = ""
     user_name: str = ""
     channel_id: str = ""
     channel_name: str = ""
@@ -59,6 +53,11 @@ class Where:
     at: float = 0.0
     user_team: str = ""
     """The person's own team, where the payload names it."""
+
+    @property
+    def team(self) -> Team:
+        """Whose workspace to call."""
+        return Team(self.team_id, self.enterprise_id)
 
     @property
     def kind(self) -> str:
@@ -72,41 +71,19 @@ def where_of(body: Mapping[str, Any], team_id: str, enterprise_id: str, now: flo
     """From a command, an interaction or an event."""
     event = body.get("event")
     if isinstance(event, dict):
-        return Where(
-            team_id,
-            enterprise_id,
-            str(event.get("user") or ""),
-            channel_id=str(event.get("channel") or ""),
-            channel_name="directmessage" if event.get("channel_type") == "im" else "",
-            thread_ts=str(event.get("thread_ts") or ""),
-            at=now,
-            user_team=str(event.get("user_team") or ""),
-        )
-    if "command" in body:
-        return Where(
-            team_id,
-            enterprise_id,
-            str(body.get("user_id") or ""),
-            str(body.get("user_name") or ""),
-            str(body.get("channel_id") or ""),
-            str(body.get("channel_name") or ""),
-            response_url=str(body.get("response_url") or ""),
-            at=now,
-        )
-    user, channel = body.get("user") or {}, body.get("channel") or {}
-    message = body.get("message") or {}
-    return Where(
-        team_id,
-        enterprise_id,
-        str(user.get("id") or ""),
-        str(user.get("username") or user.get("name") or ""),
-        str(channel.get("id") or ""),
-        str(channel.get("name") or ""),
-        str(message.get("thread_ts") or ""),
-        str(body.get("response_url") or ""),
-        now,
-        str(user.get("team_id") or ""),
-    )
+        found = {"user_id": event.get("user"), "channel_id": event.get("channel"), "thread_ts": event.get("thread_ts"),
+                 "channel_name": "directmessage" if event.get("channel_type") == "im" else "",
+                 "user_team": event.get("user_team")}  # fmt: skip
+    elif "command" in body:
+        names = ("user_id", "user_name", "channel_id", "channel_name", "response_url")
+        found = {name: body.get(name) for name in names}
+    else:
+        user, channel, message = (body.get(name) or {} for name in ("user", "channel", "message"))
+        found = {"user_id": user.get("id"), "user_name": user.get("username") or user.get("name"),
+                 "channel_id": channel.get("id"), "channel_name": channel.get("name"),
+                 "thread_ts": message.get("thread_ts"), "response_url": body.get("response_url"),
+                 "user_team": user.get("team_id")}  # fmt: skip
+    return Where(team_id, enterprise_id, at=now, **{name: str(value or "") for name, value in found.items()})
 
 
 def requester(where: Where, person: Person) -> Requester:
@@ -159,20 +136,22 @@ def link_source(link: str, where: Where, own_hosts: Collection[str] = ()) -> Sou
 
 
 def _file_id(link: str, own_hosts: Collection[str]) -> str:
-    """The file that a link of Slack's names. Only the id is used: where the file lies is asked of Slack."""
-    if found := _FILE_LINK.match(link):
-        return str(found[1] or found[2]).upper()
+    """The file that a link of Slack's names. Only the id is used: where the file lies is asked of Slack.
+
+    `own_hosts` are configured as Slack's own (a proxy, a regional instance).
+    """
     scheme, _, rest = link.partition("://")
     host, slash, path = rest.partition("/")
-    if scheme.lower() in ("https", "http") and host.lower() in own_hosts:
-        found = _FILE_PATH.search(f"{slash}{path.split('?')[0]}")
-        return str(found[1]).upper() if found else ""
-    return ""
+    slacks = scheme.lower() == "https" and host.lower().endswith(".slack.com")
+    if not slacks and not (scheme.lower() in ("https", "http") and host.lower() in own_hosts):
+        return ""
+    found = _FILE_PATH.search(f"{slash}{path.split('?')[0]}")
+    return str(found[1]).upper() if found else ""
 
 
 def spoken(text: Any) -> str:
     """A message's text without mentions, for the parser."""
-    return _MENTION.sub(" ", clean(str(text or ""), MAX_MESSAGE_CHARS)).strip()
+    return _USER.sub(" ", clean(str(text or ""), MAX_MESSAGE_CHARS)).strip()
 
 
 def mentioned_user(text: str) -> str | None:

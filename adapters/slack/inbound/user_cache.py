@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from adapters.slack.inbound.translate import Person
 from adapters.slack.outbound.api_client import SlackApi, Team
@@ -18,13 +18,13 @@ MAX_KEPT = 20_000
 ASK_TIMEOUT_S = 6.0
 
 
+@dataclass(frozen=True, slots=True)
 class UserCache:
     """A bounded cache over `users.info`."""
 
-    def __init__(self, api: SlackApi, clock: Clock) -> None:
-        self._api = api
-        self._clock = clock
-        self._known: OrderedDict[tuple[str, str], tuple[float, Person]] = OrderedDict()
+    _api: SlackApi
+    _clock: Clock
+    _known: OrderedDict[tuple[str, str], tuple[float, Person]] = field(default_factory=OrderedDict)
 
     def cached(self, team_id: str, user_id: str) -> Person | None:
         """Without any waiting; None where unknown or too old."""

@@ -17,15 +17,25 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.slack.connection.log_redaction import sdk_logger
-from adapters.slack.outbound.errors import REVOKED, TRANSIENT, SlackAway, SlackRefused, SlackRevoked, code_of
+from adapters.slack.outbound.errors import (
+    REVOKED,
+    TRANSIENT,
+    SlackAway,
+    SlackError,
+    SlackRefused,
+    SlackRevoked,
+    code_of,
+)
 from adapters.slack.outbound.rate_limit import Budget
 from adapters.slack.setup.installations import Install, Installs
+from adapters.slack.views.blocks import Content
 from core.net.retry import Backoff, retry
 from core.ports import Clock
 
 log = structlog.get_logger(__name__)
 
 CALL_TIMEOUT_S = 15.0
+RESPONSE_URL_TIMEOUT = aiohttp.ClientTimeout(total=10)
 FINAL_WAIT_S = 90.0
 PROGRESS_WAIT_S = 7.0
 """Shorter than the ten seconds that the core allows one progress edit."""
@@ -87,6 +97,53 @@ class SlackApi:
         if install is None:
             raise SlackRevoked("not_installed")
         return install.bot_token
+
+    async def direct_channel(self, team: Team, user_id: str) -> str:
+        """The direct message with a member. Raises SlackError."""
+        opened = await self.call(team, "conversations.open", users=user_id)
+        return str((opened.get("channel") or {}).get("id") or user_id)
+
+    async def post(
+        self, team: Team, channel: str, content: Content, *, thread_ts: str = "", **more: Any
+    ) -> dict[str, Any]:
+        """A new message, of which nothing unfurls; Slack's answer. `more` as for `call`. Raises SlackError."""
+        return await self.call(
+            team,
+            "chat.postMessage",
+            channel=channel,
+            thread_ts=thread_ts or None,
+            unfurl_links=False,
+            unfurl_media=False,
+            **content.as_args(),
+            **more,
+        )
+
+    async def whisper(self, team: Team, channel: str, user_id: str, content: Content, thread_ts: str = "") -> bool:
+        """Tell one member of a channel only; False where Slack refuses."""
+        where: dict[str, Any] = {"channel": channel, "user": user_id, "thread_ts": thread_ts or None}
+        try:
+            await self.call(team, "chat.postEphemeral", **where, **content.as_args())
+        except SlackError as error:
+            log.info("slack_ephemeral_refused", error=error.error)
+            return False
+        return True
+
+    async def respond(self, url: str, content: Content) -> bool:
+        """Tell only whoever acted, through a `response_url` (five uses in thirty minutes); False where it is used up.
+
+        bolt's `AsyncRespond` opens a new connection each time, and the SDK's client follows redirects.
+        """
+        body = {"response_type": "ephemeral", "replace_original": False, **content.as_args()}
+        try:
+            async with self._session.post(
+                url, json=body, timeout=RESPONSE_URL_TIMEOUT, allow_redirects=False
+            ) as answer:
+                status: int | str = answer.status
+        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+            status = type(error).__name__
+        if status != 200:
+            log.info("slack_response_url_refused", status=status)
+        return status == 200
 
     async def call(
         self,

@@ -13,11 +13,12 @@ from typing import Any
 
 import structlog
 
-from adapters.slack.outbound.errors import SlackAway, SlackRefused, elsewhere_may_go
-from adapters.slack.outbound.lost_posts import post_once, there
+from adapters.slack.outbound.errors import SlackRefused, elsewhere_may_go
+from adapters.slack.outbound.lost_posts import post_once
 from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache
 from adapters.slack.outbound.uploads import ALT_TXT_MAX_CHARS, Upload, Uploader
 from adapters.slack.views import job as render
+from adapters.slack.views.blocks import Content
 from core.domain.job import Delivery, DeliveryKind, Job
 from core.domain.limits import LimitStatus
 from core.domain.media_types import suffix_for
@@ -51,14 +52,14 @@ class Sent:
     """The full file, its bytes sent but not yet shown anywhere."""
 
 
+@dataclass(frozen=True, slots=True)
 class Deliverer:
     """Delivers one job's result."""
 
-    def __init__(self, uploader: Uploader, media: Media, poster: Poster, notes: ReplyStateCache) -> None:
-        self._uploader = uploader
-        self._media = media
-        self._poster = poster
-        self._notes = notes
+    _uploader: Uploader
+    _media: Media
+    _poster: Poster
+    _notes: ReplyStateCache
 
     async def deliver(self, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
         """Upload, post, and say how. Repeats find their earlier work in the notes."""
@@ -77,76 +78,61 @@ class Deliverer:
 
     async def _show(self, job: Job, left: tuple[LimitStatus, ...], sent: Sent) -> tuple[Place, Sent]:
         """The new message. Where its posting is in doubt, the file's own record says whether it is there."""
-        posted = await self._notes.get("result")
-        place = await self._poster.place()
-        if isinstance(posted, dict):
-            if posted.get("ts"):
-                return place, sent
-            if ts := await self._seen(job, sent.image_id, place, posted.get("at") or 0.0):
-                await self._notes.put(result={"ts": ts})
-                return place, sent
-        await self._notes.put(result={"ts": "", "at": self._poster.now()})
-        try:
-            place, ts = await self._post(job, left, sent)
-        except SlackRefused as refusal:
-            if refusal.error != "invalid_blocks" or sent.image_id is None:
-                await self._notes.put(result=None)
-                raise
+
+        async def post(mark: Mark) -> str:
+            nonlocal sent
+            try:
+                return await self._post(job, left, sent, mark)
+            except SlackRefused as refusal:
+                if refusal.error != "invalid_blocks" or sent.image_id is None:
+                    raise
             # The picture is not to be shown inline after all: the file itself, and everything else, is.
             sent = Sent(sent.shape, None, sent.full_id or sent.image_id, sent.full)
-            place, ts = await self._post(job, left, sent)
-        except SlackAway as away:
-            if not away.maybe_done:
-                await self._notes.put(result=None)
-            raise
-        await self._notes.put(result={"ts": ts})
-        return place, sent
+            return await self._post(job, left, sent, mark)
 
-    async def _post(self, job: Job, left: tuple[LimitStatus, ...], sent: Sent) -> tuple[Place, str]:
-        place, mark = await self._poster.place(), Mark(job.id, "result")
-        stream = (await self._notes.get("stream") or {}).get("ts", "")
-        content = self._content(job, left, sent, moved=place.moved, stream_ts=stream)
-        if place.direct:
-            return await self._poster.post(content, locale=job.requester.locale, mark=mark)
+        mark = Mark(job.id, "result")
+        await post_once(self._poster, self._notes, mark, post, seen=lambda: self._seen(sent.image_id))
+        return await self._poster.place(), sent
+
+    async def _post(self, job: Job, left: tuple[LimitStatus, ...], sent: Sent, mark: Mark) -> str:
+        place = await self._poster.place()
+        stream = await self._notes.get("stream") if not place.direct else None
         try:
             if await self._poster.request_gone(place):
                 raise SlackRefused("thread_not_found")
-            return place, await self._poster.post_in(place, content, mark)
+            return await self._poster.post_in(place, self._content(job, left, sent, place, stream), mark)
         except SlackRefused as refusal:
-            if not elsewhere_may_go(refusal):
+            if place.direct or not elsewhere_may_go(refusal):
                 raise
             because = refusal.error
         log.info("slack_result_moved", job=job.id, error=because)
         place = await self._poster.move_to_direct(job.requester.locale, because)
-        return place, await self._poster.post_in(place, self._content(job, left, sent, moved=True), mark)
+        return await self._poster.post_in(place, self._content(job, left, sent, place), mark)
 
-    def _content(self, job: Job, left: tuple[LimitStatus, ...], sent: Sent, *, moved: bool, stream_ts: str = "") -> Any:
-        delivery = Delivery(sent.shape, "direct_message" if moved else "")
-        files = tuple(file_id for file_id in (sent.image_id, sent.full_id) if file_id)
+    @staticmethod
+    def _content(
+        job: Job, left: tuple[LimitStatus, ...], sent: Sent, place: Place, stream: dict[str, Any] | None = None
+    ) -> Content:
         link = job.result.link if job.result is not None and job.result.link else ""
         whole = sent.shape == "original" and not sent.full_id
         return render.result(
             job,
             left,
+            Delivery(sent.shape, "direct_message" if place.moved else ""),
             image_id=sent.image_id,
-            file_ids=files,
-            stream_ts=stream_ts,
+            file_ids=tuple(file_id for file_id in (sent.image_id, sent.full_id) if file_id),
+            stream_ts=stream["ts"] if stream else "",
             full_url="" if whole else link,
-            remark=words.delivery_text(delivery, job.requester.locale),
         )
 
-    async def _seen(self, job: Job, file_id: str | None, place: Place, since_unix_s: float) -> str:
-        """The ts of the result's message in `place`, by its mark or by its file; empty where there is none."""
-        if since_unix_s and (ts := await there(self._poster, Mark(job.id, "result"), since_unix_s, place)):
-            return ts
+    async def _seen(self, file_id: str | None) -> str | None:
+        """The ts of the result's message by its file's own record."""
         if file_id is None:
-            return ""
-        file = await self._uploader.wait_processed(self._poster.team, file_id, at_most_s=5.0)
-        shares = (file or {}).get("shares") or {}
-        for side in shares.values():
-            for post in side.get(place.channel, []):
-                return str(post.get("ts") or "")
-        return ""
+            return None
+        place = await self._poster.place()
+        file = await self._uploader.wait_processed(self._poster.team, file_id, at_most_s=5.0) or {}
+        posts = [post for side in (file.get("shares") or {}).values() for post in side.get(place.channel, [])]
+        return str(posts[0].get("ts") or "") if posts else None
 
     # ---------------------------------------------------------------------- files
 
@@ -240,10 +226,7 @@ class Deliverer:
             file = await self._uploader.wait_processed(self._poster.team, sent.full_id)
             link = str((file or {}).get("permalink") or "")
         content = render.full_file(job, link)
+        mark = Mark(job.id, "file")
         await post_once(
-            self._poster,
-            self._notes,
-            Mark(job.id, "file"),
-            lambda mark: self._poster.post_in(under, content, mark),
-            under,
+            self._poster, self._notes, mark, lambda mark: self._poster.post_in(under, content, mark), place=under
         )

@@ -25,58 +25,45 @@ FIRST_POLL_S = 0.25
 NOT_VISIBLE = frozenset({"file_not_found", "not_visible", "access_denied", "missing_scope", "no_permission"})
 
 
-class Files:
-    """Finds files for `download`."""
+async def download_of(source: Source, api: SlackApi, clock: Clock, hosts: Sequence[str]) -> Download:
+    """Where and how to fetch it now. Raises DownloadFailed with the reason that fits."""
+    team = Team(source.data.get("team", ""), source.data.get("enterprise", ""))
+    try:
+        file = await _ready(api, clock, team, source.data.get("file", ""))
+        token = await api.token(team)
+    except SlackError as error:
+        passes = isinstance(error, SlackAway) or error.error in TRANSIENT
+        gone = isinstance(error, SlackRefused) and error.error not in NOT_VISIBLE
+        raise DownloadFailed(reason="connection" if passes else "gone" if gone else "not_visible") from None
+    url = str(file.get("url_private_download") or file.get("url_private") or "")
+    named_only = "by" in source.data
+    if not url or (named_only and not _may_see(file, source.data["by"], source.data.get("in", ""))):
+        raise DownloadFailed(reason="not_visible")
+    return Download(quote(url, safe=_URL_SAFE), {"Authorization": f"Bearer {token}"}, (*SLACK_HOSTS, *hosts))
 
-    def __init__(self, api: SlackApi, clock: Clock, hosts: Sequence[str]) -> None:
-        self._api = api
-        self._clock = clock
-        self._hosts = (*SLACK_HOSTS, *hosts)
 
-    async def download(self, source: Source) -> Download:
-        """Where and how to fetch it now. Raises DownloadFailed with the reason that fits."""
-        team = Team(source.data.get("team", ""), source.data.get("enterprise", ""))
-        try:
-            file = await self._ready(team, source.data.get("file", ""))
-            token = await self._api.token(team)
-        except SlackRefused as refusal:
-            if refusal.error in TRANSIENT:
-                raise DownloadFailed(reason="connection") from None
-            raise DownloadFailed(reason="not_visible" if refusal.error in NOT_VISIBLE else "gone") from None
-        except SlackAway:
-            raise DownloadFailed(reason="connection") from None
-        except SlackError:
-            raise DownloadFailed(reason="not_visible") from None
-        if "by" in source.data and not _may_see(file, source.data["by"], source.data.get("in", "")):
-            raise DownloadFailed(reason="not_visible")
-        url = str(file.get("url_private_download") or file.get("url_private") or "")
-        if not url:
-            raise DownloadFailed(reason="not_visible")
-        url = quote(url, safe=_URL_SAFE)
-        return Download(url, {"Authorization": f"Bearer {token}"}, self._hosts)
+async def _ready(api: SlackApi, clock: Clock, team: Team, file_id: str) -> dict[str, Any]:
+    """The whole file object, once Slack has looked at the file; until then its address may serve nothing."""
+    deadline, pause_s = clock.now() + READY_WAIT_S, FIRST_POLL_S
+    while True:
+        answer = await api.call(team, "files.info", max_wait_s=READY_WAIT_S, file=file_id)
+        file = dict(answer.get("file") or {})
+        _refuse_unusable(file)
+        if file.get("mimetype"):
+            return file
+        if clock.now() >= deadline:
+            raise DownloadFailed(reason="not_ready")
+        await clock.sleep(pause_s)
+        pause_s = min(2.0, pause_s * 1.6)
 
-    async def _ready(self, team: Team, file_id: str) -> dict[str, Any]:
-        """The whole file object, once Slack has looked at the file; until then its address may serve nothing."""
-        deadline, pause_s = self._clock.now() + READY_WAIT_S, FIRST_POLL_S
-        while True:
-            answer = await self._api.call(team, "files.info", max_wait_s=READY_WAIT_S, file=file_id)
-            file = dict(answer.get("file") or {})
-            self._refuse_unusable(file)
-            if file.get("mimetype"):
-                return file
-            if self._clock.now() >= deadline:
-                raise DownloadFailed(reason="not_ready")
-            await self._clock.sleep(pause_s)
-            pause_s = min(2.0, pause_s * 1.6)
 
-    @staticmethod
-    def _refuse_unusable(file: dict[str, Any]) -> None:
-        if file.get("is_external") or file.get("mode") == "external":
-            raise DownloadFailed(reason="external")
-        if file.get("mode") == "tombstone":
-            raise DownloadFailed(reason="gone")
-        if file.get("file_access") not in (None, "", "visible"):
-            raise DownloadFailed(reason="not_visible")
+def _refuse_unusable(file: dict[str, Any]) -> None:
+    if file.get("is_external") or file.get("mode") == "external":
+        raise DownloadFailed(reason="external")
+    if file.get("mode") == "tombstone":
+        raise DownloadFailed(reason="gone")
+    if file.get("file_access") not in (None, "", "visible"):
+        raise DownloadFailed(reason="not_visible")
 
 
 def _may_see(file: dict[str, Any], user_id: str, channel_id: str) -> bool:

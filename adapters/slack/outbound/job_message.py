@@ -6,18 +6,17 @@ task cards show the stages. When the picture is there, the progress message goes
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict, replace
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from adapters.slack.outbound.delivery import Deliverer
 from adapters.slack.outbound.errors import SlackAway, SlackError, SlackRefused, delivery_error, never_will
-from adapters.slack.outbound.lost_posts import noted_root, post_once, remove_lost_stream
+from adapters.slack.outbound.lost_posts import noted_root, post_once
 from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache
 from adapters.slack.outbound.shielded_call import see_through
-from adapters.slack.outbound.streaming import StoppedByMember, Streams, StreamState, Unavailable
+from adapters.slack.outbound.streaming import TaskCards
 from adapters.slack.views import job as render
 from adapters.slack.views.blocks import Content
 from core.domain.job import Delivery, Job, Progress
@@ -28,22 +27,14 @@ from core.presentation import job_texts as words
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
 class SlackReply:
-    """Implements `core.ports.Reply`. `stop_job` is called when the member presses Stop on the stream."""
+    """Implements `core.ports.Reply`."""
 
-    def __init__(
-        self,
-        poster: Poster,
-        notes: ReplyStateCache,
-        deliverer: Deliverer,
-        streams: Streams,
-        stop_job: Callable[[Job], Awaitable[None]],
-    ) -> None:
-        self._poster = poster
-        self._notes = notes
-        self._deliverer = deliverer
-        self._streams = streams
-        self._stop_job = stop_job
+    _poster: Poster
+    _notes: ReplyStateCache
+    _deliverer: Deliverer
+    _cards: TaskCards
 
     async def ask(self, job: Job) -> None:
         try:
@@ -62,7 +53,7 @@ class SlackReply:
         """The picture in a new message; then the progress message and the stream end."""
         try:
             delivery = await self._deliverer.deliver(job, left)
-            await self._end_stream(job, good=True, output=words.size_line(job, job.requester.locale))
+            await self._cards.end(job, good=True, output=words.size_line(job, job.requester.locale))
             await self._remove_root(job)
         except SlackError as error:
             raise delivery_error(error) from None
@@ -75,7 +66,7 @@ class SlackReply:
             await self._say_failure(job, content)
         except SlackError as error:
             raise delivery_error(error) from None
-        await self._end_stream(job, good=False, output="")
+        await self._cards.end(job, good=False)
 
     async def closed(self, job: Job, notice: Notice) -> None:
         content = render.closed(job, notice)
@@ -85,7 +76,7 @@ class SlackReply:
                 await self._say_failure(job, content)
         except SlackError as error:
             raise delivery_error(error) from None
-        await self._end_stream(job, good=False, output="")
+        await self._cards.end(job, good=False)
 
     async def reachable(self, job: Job) -> bool:
         """Whether the place, or else a direct message, takes the job's message; it goes on there."""
@@ -101,92 +92,26 @@ class SlackReply:
 
     async def _progress(self, job: Job, progress: Progress) -> None:
         root = await noted_root(self._poster, self._notes, job.id, now=False)
-        stream = await self._stream()
         if not root:
             await self._first(job, progress)
-        elif stream is not None:
-            await self._through_stream(job, progress, stream)
-        elif root.get("ts"):
-            await self._edit_root(root, render.working(job, progress))
+        elif not await self._cards.running() or not await self._cards.show(job, progress):
+            await self._edit_progress(job, progress)
+        elif progress.eta_at and await self._cards.running() and not await self._notes.get("finish_time_shown"):
+            # Task cards cannot show a time in the member's own zone, so the message above them does, once it is known.
+            await self._notes.put(finish_time_shown=True)
+            await self._edit_progress(job, progress, streamed=True)
 
     async def _first(self, job: Job, progress: Progress) -> None:
-        """Post the message; in a thread also start the stream under it."""
-        place = await self._poster.place()
-        wants_stream = bool(place.thread_ts) and await self._streams.allowed(self._poster.team, place.kind)
-        await self._put_root(job, render.working(job, progress, streamed=wants_stream))
-        if wants_stream:
-            await self._start_stream(job, progress)
+        """Post the message; in a thread also start the task cards under it."""
+        streamed = await self._cards.wanted()
+        await self._put_root(job, render.working(job, progress, streamed=streamed))
+        if streamed and not await self._cards.start(job, progress):
+            await self._edit_progress(job, progress)
 
-    async def _start_stream(self, job: Job, progress: Progress) -> None:
-        place = await self._poster.place()
-        if place.moved or not place.thread_ts:
-            return
-        await self._notes.put(stream_sought={"at": self._poster.now(), "place": asdict(place)})
-        try:
-            await see_through(
-                lambda leaving: self._streams.start(
-                    self._poster.team,
-                    place.kind,
-                    place.channel,
-                    place.thread_ts,
-                    self._poster.user_id,
-                    job,
-                    progress,
-                    leaving,
-                ),
-                lambda stream: self._notes.put(
-                    stream=asdict(replace(stream, channel=place.channel)), stream_sought=None
-                ),
-                lambda: self._notes.put(stream_sought=None),
-            )
-        except Unavailable as none:
-            if not none.maybe_there:
-                await self._notes.put(stream_sought=None)
-            await self._fall_back(job, progress)
-
-    async def _through_stream(self, job: Job, progress: Progress, stream: StreamState) -> None:
-        place = await self._poster.place()
-        try:
-            if self._streams.old(stream):
-                await self._rotate(job, progress, stream)
-                return
-            newer = await self._streams.append(self._poster.team, place.channel, stream, job, progress)
-        except StoppedByMember:
-            await self._notes.put(stream=None)
-            await self._stop_job(job)
-            return
-        except Unavailable:
-            # Slack let it die, or lost it: it would stay "in progress" for ever, so it goes.
-            await self._poster.remove(place, stream.ts)
-            await self._fall_back(job, progress)
-            return
-        if newer is not stream:
-            await self._notes.put(stream=asdict(newer))
-        await self._show_finish_time(job, progress)
-
-    async def _show_finish_time(self, job: Job, progress: Progress) -> None:
-        """Task cards cannot show a time in the member's own zone, so the message above them does, once it is known."""
-        if progress.eta_at is None or await self._notes.get("finish_time_shown"):
-            return
+    async def _edit_progress(self, job: Job, progress: Progress, *, streamed: bool = False) -> None:
         root = await self._notes.get("root")
         if root and root.get("ts"):
-            await self._notes.put(finish_time_shown=True)
-            await self._edit_root(root, render.working(job, progress, streamed=True))
-
-    async def _rotate(self, job: Job, progress: Progress, stream: StreamState) -> None:
-        """End the stream before Slack's own limit and go on in a fresh one; the old one leaves no trace."""
-        place = await self._poster.place()
-        await self._streams.stop(self._poster.team, place.channel, stream, job, good=True)
-        await self._poster.remove(place, stream.ts)
-        await self._notes.put(stream=None)
-        await self._start_stream(job, progress)
-
-    async def _fall_back(self, job: Job, progress: Progress) -> None:
-        """From here on by edits of the message."""
-        await self._notes.put(stream=None)
-        root = await self._notes.get("root")
-        if root and root.get("ts"):
-            await self._edit_root(root, render.working(job, progress))
+            await self._edit_root(root, render.working(job, progress, streamed=streamed))
 
     async def _put_root(self, job: Job, content: Content, *, sure: bool = False) -> None:
         """Post the job's message, or edit the one that is there.
@@ -201,16 +126,15 @@ class SlackReply:
         if root and not sure:
             return
         await self._notes.put(root={"ts": "", "at": self._poster.now()})
+
+        async def keep(ts: str) -> None:
+            await self._notes.put(root={"ts": ts, "channel": (await self._poster.place()).channel})
+
+        mark, locale = Mark(job.id, "root"), job.requester.locale
         try:
             await see_through(
-                lambda leaving: self._poster.post(
-                    content,
-                    locale=job.requester.locale,
-                    mark=Mark(job.id, "root"),
-                    progress=not sure,
-                    leaving=leaving,
-                ),
-                lambda posted: self._notes.put(root={"ts": posted[1], "channel": posted[0].channel}),
+                lambda leaving: self._poster.post(content, locale, mark, progress=not sure, leaving=leaving),
+                keep,
                 lambda: self._notes.put(root=None),
             )
         except SlackError as error:
@@ -260,12 +184,8 @@ class SlackReply:
             if known and not (await self._poster.place()).direct:
                 # Somebody deleted our message, or closed the place: nothing more in public.
                 await self._poster.move_to_direct(job.requester.locale, "message_not_found")
-            await post_once(
-                self._poster,
-                self._notes,
-                Mark(job.id, "failure"),
-                lambda mark: self._poster.post(content, locale=job.requester.locale, mark=mark),
-            )
+            mark, locale = Mark(job.id, "failure"), job.requester.locale
+            await post_once(self._poster, self._notes, mark, lambda mark: self._poster.post(content, locale, mark))
         except SlackRefused:
             if not await self._poster.whisper(content):
                 raise
@@ -280,19 +200,3 @@ class SlackReply:
             await self._poster.remove(place, root["ts"])
             return False
         return True
-
-    async def _stream(self) -> StreamState | None:
-        noted = await self._notes.get("stream")
-        return StreamState(**noted) if isinstance(noted, dict) else None
-
-    async def _end_stream(self, job: Job, *, good: bool, output: str) -> None:
-        await remove_lost_stream(self._poster, self._notes, job.id)
-        stream = await self._stream()
-        if stream is None:
-            return
-        place = await self._poster.place()
-        channel = stream.channel or place.channel
-        stopped = await self._streams.stop(self._poster.team, channel, stream, job, good=good, output=output)
-        if not stopped or await self._notes.get("left_gone"):
-            await self._poster.remove(Place(channel), stream.ts)
-        await self._notes.put(stream=None)

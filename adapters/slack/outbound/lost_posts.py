@@ -45,23 +45,33 @@ async def post_once(
     poster: Poster,
     notes: ReplyStateCache,
     mark: Mark,
-    post: Callable[[Mark], Awaitable[object]],
+    post: Callable[[Mark], Awaitable[str]],
+    *,
     place: Place | None = None,
+    seen: Callable[[], Awaitable[str | None]] | None = None,
 ) -> None:
-    """`post`, unless an earlier try arrived although its answer was lost. Raises SlackError."""
-    name = f"posted_{mark.part}"
-    earlier = await notes.get(name)
-    if earlier and (earlier["done"] or await there(poster, mark, earlier["at"], place or await poster.place())):
+    """`post`, unless an earlier try arrived although its answer was lost. Raises SlackError.
+
+    It is looked for in `place` by its mark, then by `seen`, which says its ts.
+    """
+    name = mark.part if mark.part == "result" else f"posted_{mark.part}"
+    earlier = await notes.get(name) or {}
+    if earlier.get("ts") or earlier.get("done"):
         return
-    at = poster.now()
-    await notes.put(**{name: {"at": at, "done": False}})
-    try:
-        await post(mark)
-    except SlackError as error:
-        if not (isinstance(error, SlackAway) and error.maybe_done):
-            await notes.put(**{name: None})
-        raise
-    await notes.put(**{name: {"at": at, "done": True}})
+    at, ts = poster.now(), None
+    if earlier.get("at"):
+        ts = await there(poster, mark, earlier["at"], place or await poster.place())
+    if earlier and not ts and seen is not None:
+        ts = await seen()
+    if not ts:
+        await notes.put(**{name: {"at": at, "ts": ""}})
+        try:
+            ts = await post(mark)
+        except SlackError as error:
+            if not (isinstance(error, SlackAway) and error.maybe_done):
+                await notes.put(**{name: None})
+            raise
+    await notes.put(**{name: {"at": at, "ts": ts}})
 
 
 async def there(poster: Poster, mark: Mark, since_unix_s: float, place: Place) -> str | None:
@@ -71,13 +81,3 @@ async def there(poster: Poster, mark: Mark, since_unix_s: float, place: Place) -
     except SlackError as error:
         log.info("slack_lost_message_not_sought", job=mark.job, part=mark.part, error=error.error)
         return None
-
-
-async def remove_lost_stream(poster: Poster, notes: ReplyStateCache, job_id: str) -> None:
-    """A stream that may have begun without an answer says nothing any more when its job is over."""
-    if not (sought := await notes.get("stream_sought")):
-        return
-    place = Place(**sought["place"])
-    if ts := await there(poster, Mark(job_id, "stream"), sought["at"], place):
-        await poster.remove(place, ts)
-    await notes.put(stream_sought=None)

@@ -5,7 +5,7 @@ Decided once per job and kept in the memo, so that every process posts to the sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -20,13 +20,13 @@ from adapters.slack.outbound.errors import (
     delivery_error,
     elsewhere_may_go,
 )
-from adapters.slack.outbound.response_url import Responses
 from adapters.slack.views.blocks import Content
-from adapters.slack.views.job import passing
+from adapters.slack.views.card import draw
 from core.domain.errors import DeliveryRefused, DeliveryUnavailable
 from core.domain.job import ReplyAddress
 from core.ports import Clock, ReplyState
-from core.presentation import tr
+from core.presentation.cards.notice import said
+from core.presentation.ending_texts import moved_text
 
 log = structlog.get_logger(__name__)
 
@@ -98,11 +98,8 @@ async def remove_message(api: SlackApi, team: Team, channel: str, ts: str) -> No
 class Poster:
     """Posts and edits for one job at its place."""
 
-    def __init__(
-        self, api: SlackApi, responses: Responses, address: ReplyAddress, notes: ReplyStateCache, clock: Clock
-    ) -> None:
-        self._api = api
-        self._responses = responses
+    def __init__(self, api: SlackApi, address: ReplyAddress, notes: ReplyStateCache, clock: Clock) -> None:
+        self.api = api
         self._clock = clock
         self._data = dict(address.data)
         self._notes = notes
@@ -118,60 +115,37 @@ class Poster:
         if channel and not (self._data.get("private") and self._data.get("kind") != "im"):
             place = Place(channel, str(self._data.get("thread_ts") or ""), str(self._data.get("kind") or "channel"))
         else:
-            place = Place(await self.direct_channel(), kind="im", direct=True)
+            place = Place(await self.api.direct_channel(self.team, self.user_id), kind="im", direct=True)
         await self._notes.put(place=asdict(place))
         return place
 
     def now(self) -> float:
         return self._clock.now()
 
-    async def direct_channel(self) -> str:
-        """The direct message with the member."""
-        answer = await self._api.call(self.team, "conversations.open", users=self.user_id)
-        return str((answer.get("channel") or {}).get("id") or self.user_id)
-
-    async def post(
-        self,
-        content: Content,
-        *,
-        locale: str,
-        mark: Mark,
-        progress: bool = False,
-        leaving: Callable[[], None] | None = None,
-    ) -> tuple[Place, str]:
-        """Post at the place, or in a direct message where that is refused. Returns where, and the message's ts."""
+    async def post(self, content: Content, locale: str, mark: Mark, **how: Any) -> str:
+        """Post at the place, or in a direct message where that is refused; the message's ts. Raises SlackError."""
         place = await self.place()
         try:
-            return place, await self._post_at(place, content, mark, progress, leaving)
+            return await self.post_in(place, content, mark, **how)
         except SlackRefused as refusal:
             if not elsewhere_may_go(refusal) or place.direct:
                 raise
             because = refusal.error
         place = await self.move_to_direct(locale, because)
-        return place, await self._post_at(place, content, mark, progress)
+        return await self.post_in(place, content, mark)
 
     async def move_to_direct(self, locale: str, because: str) -> Place:
         """From now on in a direct message; the member is told once, where the request was made, what would help.
 
         The message that was left is noted, to be closed at the end.
         """
-        place = Place(await self.direct_channel(), kind="im", moved=True, direct=True)
+        place = Place(await self.api.direct_channel(self.team, self.user_id), kind="im", moved=True, direct=True)
         root, gone = await self._notes.get("root"), because in REQUEST_GONE
         left = {"left": root, "left_gone": gone} if root and root.get("ts") else {}
         await self._notes.put(place=asdict(place), root=None, **left)
-        if because not in UNREACHABLE_PLACE:
-            return place
-        said = tr(
-            "I cannot post in this channel, so the image comes to you as a direct message. "
-            "Add me to the channel to have it here.",
-            locale,
-        )
-        await self.whisper(passing(said))
+        if because in UNREACHABLE_PLACE:
+            await self.whisper(draw(said(moved_text(locale), tone="done")))
         return place
-
-    async def post_in(self, place: Place, content: Content, mark: Mark) -> str:
-        """Post exactly there; returns the message's ts."""
-        return await self._post_at(place, content, mark)
 
     async def find(self, mark: Mark, since_unix_s: float, place: Place) -> str | None:
         """The ts of the message that carries this mark there, or None. Raises SlackError.
@@ -180,7 +154,7 @@ class Poster:
         """
         cursor = ""
         for _ in range(MAX_PAGES):
-            page = await self._api.call(
+            page = await self.api.call(
                 self.team,
                 "conversations.replies" if place.thread_ts else "conversations.history",
                 max_wait_s=FIND_WAIT_S,
@@ -199,26 +173,11 @@ class Poster:
                 break
         return None
 
-    async def _post_at(
-        self,
-        place: Place,
-        content: Content,
-        mark: Mark,
-        progress: bool = False,
-        leaving: Callable[[], None] | None = None,
-    ) -> str:
-        answer = await self._api.call(
-            self.team,
-            "chat.postMessage",
-            progress=progress,
-            leaving=leaving,
-            channel=place.channel,
-            thread_ts=place.thread_ts or None,
-            unfurl_links=False,
-            unfurl_media=False,
-            metadata={"event_type": "upscale_job", "event_payload": asdict(mark)},
-            **content.as_args(),
-        )
+    async def post_in(self, place: Place, content: Content, mark: Mark, **how: Any) -> str:
+        """Post exactly there, `how` as for `SlackApi.call`; the message's ts. Raises SlackError."""
+        metadata = {"event_type": "upscale_job", "event_payload": asdict(mark)}
+        thread_ts = place.thread_ts
+        answer = await self.api.post(self.team, place.channel, content, thread_ts=thread_ts, metadata=metadata, **how)
         ts = str(answer["ts"])
         if place.thread_ts and not (answer.get("message") or {}).get("thread_ts"):
             # The thread is gone, and Slack has put the reply at the channel's root without a word.
@@ -231,21 +190,21 @@ class Poster:
         if not place.thread_ts:
             return False
         try:
-            await self._api.call(self.team, "chat.getPermalink", channel=place.channel, message_ts=place.thread_ts)
+            await self.api.call(self.team, "chat.getPermalink", channel=place.channel, message_ts=place.thread_ts)
         except SlackError as error:
             return error.error == "message_not_found"
         return False
 
     async def edit(self, place: Place, ts: str, content: Content, *, progress: bool = False) -> None:
         """Replace a message of ours."""
-        await self._api.call(
+        await self.api.call(
             self.team, "chat.update", progress=progress, channel=place.channel, ts=ts, **content.as_args()
         )
 
     async def remove(self, place: Place, ts: str) -> bool:
         """Take a message of ours away; False where Slack does not. Where it is only away, that is noted for later."""
         try:
-            await remove_message(self._api, self.team, place.channel, ts)
+            await remove_message(self.api, self.team, place.channel, ts)
         except DeliveryUnavailable:
             of = {"team": self.team.team_id, "enterprise": self.team.enterprise_id}
             await self._notes.leave(**of, channel=place.channel, ts=ts)
@@ -258,20 +217,13 @@ class Poster:
         """Tell only the requester through the request's own response_url; False where there is none (any more)."""
         url = str(self._data.get("response_url") or "")
         still = self._clock.now() <= float(self._data.get("response_until") or 0)
-        return bool(url) and still and await self._responses.send(url, content)
+        return bool(url) and still and await self.api.respond(url, content)
 
     async def whisper(self, content: Content) -> bool:
         """Tell only the requester, where the request was made, in whatever way Slack still allows."""
         if await self.answer(content):
             return True
-        channel = str(self._data.get("channel") or "")
+        channel, thread_ts = str(self._data.get("channel") or ""), str(self._data.get("thread_ts") or "")
         if not channel or self._data.get("kind") == "im":
             return False
-        thread_ts = self._data.get("thread_ts") or None
-        where: dict[str, Any] = {"channel": channel, "user": self.user_id, "thread_ts": thread_ts}
-        try:
-            await self._api.call(self.team, "chat.postEphemeral", **where, **content.as_args())
-        except SlackError as error:
-            log.info("slack_ephemeral_refused", error=error.error)
-            return False
-        return True
+        return await self.api.whisper(self.team, channel, self.user_id, content, thread_ts)

@@ -35,6 +35,7 @@ PER_MINUTE = {
     "files.info": 100,
     "files.delete": 50,
     "users.info": 100,
+    "views.open": 100,
     "views.publish": 100,
     "views.update": 100,
 }

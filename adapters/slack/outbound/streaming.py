@@ -1,24 +1,27 @@
 """Slack's native streaming with task cards, in threads, where a workspace and kind of channel allow it.
 
 Whether they do is tried once and remembered. A stream dies after about five minutes (undocumented; python-slack-sdk
-#1859, #1880, read 2026-11-22), so it is ended before that. Whatever goes wrong here ends in `Unavailable`, after which
-the caller goes on with plain edits: nothing is lost. Holds no results.
+#1859, #1880, read 2026-11-22), so it is ended before that. Whatever goes wrong here, the
+caller goes on with plain edits: nothing is lost. Holds no results.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import structlog
 
-from adapters.slack.outbound.api_client import SlackApi, Team
+from adapters.slack.outbound.api_client import Team
 from adapters.slack.outbound.errors import SlackAway, SlackError, SlackRefused
+from adapters.slack.outbound.lost_posts import there
+from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache
+from adapters.slack.outbound.shielded_call import see_through
 from core.domain.job import Job, Progress
 from core.ports import AppState, Clock
 from core.presentation import job_texts as words
-from core.presentation import tr
+from core.presentation.ending_texts import Stage, stage_done_text
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +30,7 @@ LIFE_S = 230.0
 START_WAIT_S = 1.5
 """Where the budget of starts is used up (20 a minute), edits do as well."""
 RETRY_PROBE_S = 7 * 86_400.0
-STAGES = ("preparing", "waiting", "upscaling", "delivering")
+STAGES: tuple[Stage, ...] = ("preparing", "waiting", "upscaling", "delivering")
 NOT_HERE = frozenset(
     {"channel_type_not_supported", "unknown_method", "feature_not_enabled", "missing_recipient_user_id",
      "missing_recipient_team_id", "invalid_arguments", "invalid_chunks", "not_allowed_token_type", "missing_scope",
@@ -35,125 +38,123 @@ NOT_HERE = frozenset(
 )  # fmt: skip
 
 
-class Unavailable(Exception):
-    """No stream (any more); show progress by edits. `maybe_there`: one may have begun, its answer was lost."""
-
-    def __init__(self, *, maybe_there: bool = False) -> None:
-        super().__init__()
-        self.maybe_there = maybe_there
-
-
-class StoppedByMember(Exception):
-    """The member pressed Stop on the stream."""
-
-
 @dataclass(frozen=True, slots=True)
-class StreamState:
-    """Durable: which message streams, since when, and which tasks it has shown."""
+class StreamProbe:
+    """Knows where streams work."""
 
-    ts: str
-    started_at: float
-    shown: dict[str, str] = field(default_factory=dict)
-    channel: str = ""
-
-
-class Streams:
-    """Knows where streams work, and speaks the three methods."""
-
-    def __init__(self, api: SlackApi, state: AppState, clock: Clock) -> None:
-        self._api = api
-        self._state = state
-        self._clock = clock
-        self._known: dict[str, bool] = {}
+    state: AppState
+    clock: Clock
+    known: dict[str, bool] = field(default_factory=dict)
 
     async def allowed(self, team: Team, kind: str) -> bool:
         """False where an earlier try was refused, in this process or another, within a week."""
         key = f"{team.team_id}:{kind}"
-        if key not in self._known:
-            stored = await self._state.get(AREA, key)
-            fresh = isinstance(stored, dict) and self._clock.now() - float(stored.get("at", 0)) < RETRY_PROBE_S
-            self._known[key] = not fresh
-        return self._known[key]
+        if key not in self.known:
+            stored = await self.state.get(AREA, key)
+            fresh = isinstance(stored, dict) and self.clock.now() - float(stored.get("at", 0)) < RETRY_PROBE_S
+            self.known[key] = not fresh
+        return self.known[key]
 
-    async def start(
-        self,
-        team: Team,
-        kind: str,
-        channel: str,
-        thread_ts: str,
-        user_id: str,
-        job: Job,
-        progress: Progress,
-        leaving: Callable[[], None] | None = None,
-    ) -> StreamState:
-        """Begin a stream under `thread_ts`. Raises Unavailable."""
-        chunks, shown = task_chunks(job, progress, {})
-        try:
-            answer = await self._api.call(
-                team,
-                "chat.startStream",
-                progress=True,
-                max_wait_s=START_WAIT_S,
-                leaving=leaving,
-                channel=channel,
-                thread_ts=thread_ts,
-                recipient_user_id=user_id,
-                recipient_team_id=team.team_id,
-                task_display_mode="timeline",
-                chunks=chunks,
-            )
-        except SlackRefused as refusal:
-            if refusal.error in NOT_HERE:
-                await self._remember_refusal(team, kind, refusal.error)
-            raise Unavailable from None
-        except SlackAway as away:
-            raise Unavailable(maybe_there=away.maybe_done) from None
-        except SlackError:
-            raise Unavailable from None
-        return StreamState(str(answer["ts"]), self._clock.now(), shown)
-
-    async def _remember_refusal(self, team: Team, kind: str, error: str) -> None:
+    async def refused(self, team: Team, kind: str, error: str) -> None:
         key = f"{team.team_id}:{kind}"
-        self._known[key] = False
-        await self._state.put(AREA, key, {"at": self._clock.now(), "error": error})
+        self.known[key] = False
+        await self.state.put(AREA, key, {"at": self.clock.now(), "error": error})
         log.info("slack_streams_not_here", workspace=team.team_id, channel_kind=kind, error=error)
 
-    def old(self, stream: StreamState) -> bool:
-        """Whether it must be ended before Slack lets it die."""
-        return self._clock.now() - stream.started_at > LIFE_S
 
-    async def append(self, team: Team, channel: str, stream: StreamState, job: Job, progress: Progress) -> StreamState:
-        """Show the newest stage. Raises Unavailable, StoppedByMember."""
-        chunks, shown = task_chunks(job, progress, stream.shown)
-        if not chunks:
-            return stream
-        try:
-            await self._api.call(team, "chat.appendStream", progress=True, channel=channel, ts=stream.ts, chunks=chunks)
-        except SlackRefused as refusal:
-            if refusal.error == "stopped_by_user":
-                raise StoppedByMember from None
-            raise Unavailable from None
-        except SlackAway as away:
-            if away.error == "budget":
-                return stream
-            raise Unavailable from None
-        except SlackError:
-            raise Unavailable from None
-        return replace(stream, shown=shown)
+@dataclass(frozen=True, slots=True)
+class TaskCards:
+    """The task cards of one job, in its thread. Where `start` or `show` answers False, edits must show the progress.
 
-    async def stop(
-        self, team: Team, channel: str, stream: StreamState, job: Job, *, good: bool, output: str = ""
-    ) -> bool:
-        """End it, with every task in its last state. False when Slack would not: then it is best removed."""
+    Durable as the note `stream`: which message streams where, since when, and which tasks it has shown.
+    """
+
+    poster: Poster
+    notes: ReplyStateCache
+    probe: StreamProbe
+    stop_job: Callable[[Job], Awaitable[None]]
+    """Called when the member presses Stop on the stream."""
+
+    async def wanted(self) -> bool:
+        place = await self.poster.place()
+        return bool(place.thread_ts) and await self.probe.allowed(self.poster.team, place.kind)
+
+    async def running(self) -> bool:
+        return bool(await self.notes.get("stream"))
+
+    async def start(self, job: Job, progress: Progress) -> bool:
+        """Begin a stream in the job's thread."""
+        place, team = await self.poster.place(), self.poster.team
+        if place.moved or not place.thread_ts:
+            return False
+        chunks, shown = task_chunks(job, progress, {})
+        args = {"channel": place.channel, "thread_ts": place.thread_ts, "recipient_user_id": self.poster.user_id,
+                "recipient_team_id": team.team_id, "task_display_mode": "timeline", "chunks": chunks}  # fmt: skip
+        noted = {"started_at": self.poster.now(), "shown": shown, "channel": place.channel}
+        await self.notes.put(stream_sought={"at": self.poster.now(), "place": asdict(place)})
         try:
-            await self._api.call(
-                team,
-                "chat.stopStream",
-                max_wait_s=20.0,
-                channel=channel,
-                ts=stream.ts,
-                chunks=last_chunks(job, stream.shown, good=good, output=output),
+            await see_through(
+                lambda leaving: self.poster.api.call(
+                    team, "chat.startStream", progress=True, max_wait_s=START_WAIT_S, leaving=leaving, **args
+                ),
+                lambda answer: self.notes.put(stream={"ts": str(answer["ts"]), **noted}, stream_sought=None),
+                lambda: self.notes.put(stream_sought=None),
             )
+        except SlackError as error:
+            if not (isinstance(error, SlackAway) and error.maybe_done):
+                await self.notes.put(stream_sought=None)
+            if isinstance(error, SlackRefused) and error.error in NOT_HERE:
+                await self.probe.refused(team, place.kind, error.error)
+            return False
+        return True
+
+    async def show(self, job: Job, progress: Progress) -> bool:
+        """The newest stage, in a fresh stream where the old one comes to Slack's own limit."""
+        stream = await self.notes.get("stream")
+        place = Place(stream["channel"] or (await self.poster.place()).channel)
+        if self.poster.now() - stream["started_at"] > LIFE_S:
+            await self._stop(place, stream, job, good=True)
+            await self.poster.remove(place, stream["ts"])
+            await self.notes.put(stream=None)
+            return await self.start(job, progress)
+        chunks, shown = task_chunks(job, progress, stream["shown"])
+        if not chunks:
+            return True
+        args = {"channel": place.channel, "ts": stream["ts"], "chunks": chunks}
+        try:
+            await self.poster.api.call(self.poster.team, "chat.appendStream", progress=True, **args)
+        except SlackError as error:
+            if error.error == "budget":
+                return True
+            await self.notes.put(stream=None)
+            if error.error == "stopped_by_user":
+                await self.stop_job(job)
+                return True
+            # Slack let it die, or lost it: it would stay "in progress" for ever, so it goes.
+            await self.poster.remove(place, stream["ts"])
+            return False
+        await self.notes.put(stream=stream | {"shown": shown})
+        return True
+
+    async def end(self, job: Job, *, good: bool, output: str = "") -> None:
+        """Every task in its last state. What Slack does not end goes, also one whose start was never answered."""
+        if sought := await self.notes.get("stream_sought"):
+            lost_in = Place(**sought["place"])
+            if ts := await there(self.poster, Mark(job.id, "stream"), sought["at"], lost_in):
+                await self.poster.remove(lost_in, ts)
+            await self.notes.put(stream_sought=None)
+        if stream := await self.notes.get("stream"):
+            place = Place(stream["channel"] or (await self.poster.place()).channel)
+            stopped = await self._stop(place, stream, job, good=good, output=output)
+            if not stopped or await self.notes.get("left_gone"):
+                await self.poster.remove(place, stream["ts"])
+            await self.notes.put(stream=None)
+
+    async def _stop(self, place: Place, stream: dict[str, Any], job: Job, *, good: bool, output: str = "") -> bool:
+        chunks = last_chunks(job, stream["shown"], good=good, output=output)
+        args = {"channel": place.channel, "ts": stream["ts"], "chunks": chunks}
+        try:
+            await self.poster.api.call(self.poster.team, "chat.stopStream", max_wait_s=20.0, **args)
         except SlackError:
             return False
         return True
@@ -167,7 +168,7 @@ def task_id(job: Job, stage: str) -> str:
 def task_chunks(job: Job, progress: Progress, shown: dict[str, str]) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Task updates for what changed since `shown` (task id -> title|status), and the new `shown`."""
     locale = job.requester.locale
-    stage = "waiting" if progress.stage == "turn" else progress.stage
+    stage: Stage = "waiting" if progress.stage == "turn" else progress.stage
     now = STAGES.index(stage)
     new = dict(shown)
     chunks: list[dict[str, Any]] = []
@@ -175,7 +176,7 @@ def task_chunks(job: Job, progress: Progress, shown: dict[str, str]) -> tuple[li
         if number < now and (name in ("waiting",) and name not in shown):
             continue
         done = number < now
-        title = _done_title(name, locale) if done else words.stage_text(progress, locale)
+        title = stage_done_text(name, locale) if done else words.stage_text(progress, locale)
         mark = f"{title}|{'complete' if done else 'in_progress'}"
         if new.get(name) == mark:
             continue
@@ -191,31 +192,21 @@ def last_chunks(job: Job, shown: dict[str, str], *, good: bool, output: str) -> 
     A good end shows the whole way, also what went by between two edits; a bad one ends where it was.
     """
     locale = job.requester.locale
-    names = [name for name in STAGES if name in shown or (good and name != "waiting")] or ["preparing"]
+    names: list[Stage] = [name for name in STAGES if name in shown or (good and name != "waiting")] or ["preparing"]
     chunks: list[dict[str, Any]] = []
     for name in names:
         last = name == names[-1]
         if not last and shown.get(name, "").endswith("|complete"):
             continue
         status = "complete" if good or not last else "error"
-        title = _done_title(name, locale) if status == "complete" else shown.get(name, "").split("|")[0]
+        title = stage_done_text(name, locale) if status == "complete" else shown.get(name, "").split("|")[0]
         chunk = {
             "type": "task_update",
             "id": task_id(job, name),
-            "title": title or _done_title(name, locale),
+            "title": title or stage_done_text(name, locale),
             "status": status,
         }
         if last and output:
             chunk["output"] = output[:256]
         chunks.append(chunk)
     return chunks
-
-
-def _done_title(stage: str, locale: str) -> str:
-    titles = {
-        "preparing": tr("Read the image", locale),
-        "waiting": tr("Waited for the model", locale),
-        "upscaling": tr("Upscaled", locale),
-        "delivering": tr("Delivered", locale),
-    }
-    return titles[stage]

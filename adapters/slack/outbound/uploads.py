@@ -51,16 +51,18 @@ class Upload:
     thread_ts: str = ""
 
 
+@dataclass(frozen=True, slots=True)
 class Uploader:
-    """Sends files for one workspace at a time. `state` is the durable note of one upload; `note` keeps it."""
+    """Sends files for one workspace at a time."""
 
-    def __init__(self, api: SlackApi, session: aiohttp.ClientSession, clock: Clock) -> None:
-        self._api = api
-        self._session = session
-        self._clock = clock
+    api: SlackApi
+    session: aiohttp.ClientSession
+    clock: Clock
 
     async def send(self, team: Team, upload: Upload, state: dict[str, Any], note: Note, *, hold: bool = False) -> str:
         """The file's id once it is complete (with `hold`: once its bytes are there; a later call completes it).
+
+        `state` is the durable note of one upload; `note` keeps it.
 
         Raises SlackRefused for what no repeat can mend, else SlackAway.
         """
@@ -95,8 +97,16 @@ class Uploader:
             raise SlackRefused("file_not_found")
         raise SlackAway("upload")
 
+    async def once(self, team: Team, upload: Upload) -> str:
+        """`send` for what is not carried on after a crash: whoever asked presses again."""
+
+        async def forgotten(_: dict[str, Any]) -> None:
+            """Nothing is noted."""
+
+        return await self.send(team, upload, {}, forgotten)
+
     async def _start(self, team: Team, upload: Upload) -> tuple[str, str]:
-        answer = await self._api.call(
+        answer = await self.api.call(
             team,
             "files.getUploadURLExternal",
             filename=upload.name,
@@ -115,7 +125,7 @@ class Uploader:
         for attempt in range(STEP_TRIES):
             body: BinaryIO = await asyncio.to_thread(upload.path.open, "rb")
             try:
-                async with self._session.post(url, data=body, headers=headers, timeout=timeout) as answer:
+                async with self.session.post(url, data=body, headers=headers, timeout=timeout) as answer:
                     if answer.status == 200:
                         return True
                     log.info("slack_upload_refused", status=answer.status, attempt=attempt)
@@ -125,7 +135,7 @@ class Uploader:
                 log.info("slack_upload_broke", kind=type(error).__name__, attempt=attempt)
             finally:
                 await asyncio.to_thread(body.close)
-            await self._clock.sleep(0.3 * 2**attempt)
+            await self.clock.sleep(0.3 * 2**attempt)
         return False
 
     async def _complete(self, team: Team, upload: Upload, file_id: str) -> bool:
@@ -135,7 +145,7 @@ class Uploader:
         stumbled = 0
         for attempt in range(COMPLETE_TRIES):
             try:
-                await self._api.call(
+                await self.api.call(
                     team,
                     "files.completeUploadExternal",
                     files=[{"id": file_id, "title": upload.title[:250]}],
@@ -154,7 +164,7 @@ class Uploader:
                     raise
                 # Completed before an answer was lost, or never received.
                 return await self._was_completed(team, upload, file_id)
-            await self._clock.sleep(0.3 * 2**attempt)
+            await self.clock.sleep(0.3 * 2**attempt)
         if stumbled == COMPLETE_TRIES:
             raise SlackRefused("upload_not_completed")
         raise SlackAway("complete", maybe_done=True)
@@ -173,15 +183,15 @@ class Uploader:
 
         Until then a block that shows it is refused, or broken (python-slack-sdk #1521, read 2026-11-22).
         """
-        deadline = self._clock.now() + at_most_s
+        deadline = self.clock.now() + at_most_s
         pause_s = FIRST_POLL_S
         while True:
             try:
-                answer = await self._api.call(team, "files.info", file=file_id)
+                answer = await self.api.call(team, "files.info", file=file_id)
             except SlackRefused:
                 return None
             file = answer.get("file") or {}
-            if file.get("mimetype") or self._clock.now() >= deadline:
+            if file.get("mimetype") or self.clock.now() >= deadline:
                 return dict(file)
-            await self._clock.sleep(pause_s)
+            await self.clock.sleep(pause_s)
             pause_s = min(LONGEST_POLL_S, pause_s * 1.6)

@@ -11,7 +11,7 @@ import html
 import secrets
 from collections import deque
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 import structlog
@@ -24,7 +24,8 @@ from adapters.slack.settings import Settings, secret
 from adapters.slack.setup.installations import Install, Installs
 from adapters.slack.setup.manifest import BOT_SCOPES
 from core.ports import AppState, Clock
-from core.presentation import tr
+from core.presentation import LANGUAGES
+from core.presentation.place_texts import installation_text
 
 log = structlog.get_logger(__name__)
 
@@ -94,25 +95,24 @@ class OAuth:
     async def redirect(self, request: web.Request) -> web.Response:
         """Back from Slack: exchange the code, keep the tokens."""
         if request.query.get("error"):
-            return _page(tr("Nothing was installed."), status=400)
+            return self._page(request, "declined")
         if not self._state_is_good(request):
-            return _page(tr("This link has expired. Please begin again."), status=400)
+            return self._page(request, "expired")
         if self._too_many_exchanges():
             raise web.HTTPTooManyRequests(headers={"Retry-After": "60"})
         try:
             answer = await self._access(code=request.query.get("code", ""), redirect_uri=self.redirect_uri or None)
         except SlackApiError as error:
             log.warning("slack_install_refused", error=code_of(error))
-            return _page(tr("Slack refused the installation. Please begin again."), status=400)
+            return self._page(request, "refused")
         # Claimed only now: nobody who has not been through Slack leaves a row.
         used = hashlib.sha256(request.query["state"].encode(errors="replace")).hexdigest()
         if not await self._state.claim(STATE_AREA, used, ttl_s=STATE_LIFE_S):
-            return _page(tr("This link has expired. Please begin again."), status=400)
+            return self._page(request, "expired")
         install = await self._with_bot_id(self.install_of(answer))
         await self._installs.save(install)
         log.info("slack_installed", workspace=install.key)
-        command = self._settings.slack_command
-        page = _page(tr("Installed. Type {command} in Slack to begin.", command=command), status=200)
+        page = self._page(request, "done")
         page.del_cookie(COOKIE)
         return page
 
@@ -142,6 +142,7 @@ class OAuth:
             raise web.HTTPServiceUnavailable
         given = {name: value for name, value in args.items() if value}
         pair = f"{self._settings.slack_client_id}:{secret(self._settings.slack_client_secret)}"
+        # The SDK's own method for this makes aiohttp warn of an argument that it is about to drop.
         headers = {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
         answer = await self.client.api_call("oauth.v2.access", data=given, headers=headers)
         return dict(answer.data) if isinstance(answer.data, dict) else {}
@@ -189,10 +190,14 @@ class OAuth:
             scopes=fresh.scopes or install.scopes,
         )
 
-
-def _page(sentence: str, *, status: int) -> web.Response:
-    body = (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>Upscale</title><style>{_STYLE}</style><body>{html.escape(sentence)}</body></html>"
-    )
-    return web.Response(status=status, text=body, content_type="text/html", headers=_PAGE_HEADERS)
+    def _page(self, request: web.Request, outcome: Literal["done", "declined", "expired", "refused"]) -> web.Response:
+        wanted = request.headers.get("Accept-Language", "")[:2].lower()
+        language = next((known for known in LANGUAGES if known[:2] == wanted), "en")
+        told = html.escape(installation_text(outcome, language, self._settings.slack_command))
+        body = (
+            f'<!doctype html><html lang="{language.replace("_", "-")}"><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width">'
+            f"<title>Upscale</title><style>{_STYLE}</style><body>{told}</body></html>"
+        )
+        status = 200 if outcome == "done" else 400
+        return web.Response(status=status, text=body, content_type="text/html", headers=_PAGE_HEADERS)

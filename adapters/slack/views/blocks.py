@@ -6,7 +6,6 @@ notified; the top-level `text` is escaped. Limits: Block Kit reference, read 202
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,7 +19,6 @@ BUTTON_MAX_CHARS = 75
 TITLE_MAX_CHARS = 24
 ALT_MAX_CHARS = 2000
 NOTIFICATION_MAX_CHARS = 1000
-_NAMED = re.compile(r"(\{[a-z]+\})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +43,9 @@ def cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
-def plain(text: str, most: int = TEXT_MAX_CHARS, *, emoji: bool = False) -> Block:
+def plain(text: str, most: int = TEXT_MAX_CHARS) -> Block:
     """A plain_text object. Slack refuses empty ones, so an empty text becomes a no-break space."""
-    return {"type": "plain_text", "text": cut(text, most) or "\u00a0", "emoji": emoji}
+    return {"type": "plain_text", "text": cut(text, most) or "\u00a0", "emoji": False}
 
 
 def context(*lines: str) -> Block | None:
@@ -61,9 +59,9 @@ def context(*lines: str) -> Block | None:
 # ---------------------------------------------------------------------- rich text
 
 
-def run(text: str, *, bold: bool = False, italic: bool = False, code: bool = False) -> Block:
+def run(text: str, *, bold: bool = False, code: bool = False) -> Block:
     """A piece of text inside rich_text."""
-    style = {name: True for name, on in (("bold", bold), ("italic", italic), ("code", code)) if on}
+    style = {name: True for name, on in (("bold", bold), ("code", code)) if on}
     return {"type": "text", "text": cut(text, TEXT_MAX_CHARS)} | ({"style": style} if style else {})
 
 
@@ -76,18 +74,6 @@ def clock_time(unix_s: float, *, pattern: str = "{time_secs}") -> Block:
     """A time that each member's client shows in the member's own zone."""
     said = datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
     return {"type": "date", "timestamp": int(unix_s), "format": pattern, "fallback": said}
-
-
-def around(template: str, **inner: Block) -> list[Block]:
-    """`template` as runs, with these elements in the places of their `{names}`, in whatever order a language has."""
-    found: list[Block] = []
-    for part in _NAMED.split(template):
-        name = part[1:-1] if part.startswith("{") else ""
-        if name in inner:
-            found.append(inner[name])
-        elif part:
-            found.append(run(part))
-    return found
 
 
 def rich(*lines: Sequence[Block]) -> Block:
@@ -119,15 +105,8 @@ def button(
 ) -> Block:
     """A button; its action_id carries everything needed after a restart."""
     out: Block = {"type": "button", "text": plain(label, BUTTON_MAX_CHARS), "action_id": action_id}
-    if value:
-        out["value"] = value
-    if style:
-        out["style"] = style
-    if url:
-        out["url"] = url
-    if confirm:
-        out["confirm"] = confirm
-    return out
+    more = {"value": value, "style": style, "url": url, "confirm": confirm}
+    return out | {name: given for name, given in more.items() if given}
 
 
 def confirmation(title: str, text: str, yes: str, no: str) -> Block:

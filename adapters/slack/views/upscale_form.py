@@ -7,25 +7,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from adapters.slack.inbound.translate import Where
 from adapters.slack.views import blocks as b
 from adapters.slack.views.blocks import Block
+from adapters.slack.views.card import draw
 from core.domain.errors import InvalidParameters
 from core.domain.models import MODELS, Input, Models
 from core.domain.parameters import sizes
 from core.domain.parameters.spec import PRESETS, SPECS
-from core.presentation import tr
+from core.presentation.card import Card
 from core.presentation.failure_texts import parameter_problem
+from core.presentation.labels.commands import command_text
+from core.presentation.labels.forms import form_text
 from core.presentation.parameter_texts import model_choice, parameter_hint, parameter_label, preset_meaning, value_text
 
 CALLBACK = "upscale_form"
+DEFAULTS_CALLBACK = "upscale_defaults"
+EXAMPLE = "factor=3 creativity=0.5 creative"
 MAX_FILES = 4
 FILE_TYPES = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "heif"]
 NUMBERS = tuple(name for name, spec in SPECS.items() if spec.kind in ("float", "int"))
 PICKED = "pick"
+PLACE = {"channel": "channel_id", "channel_name": "channel_name", "thread_ts": "thread_ts",
+         "response_url": "response_url", "at": "at"}  # fmt: skip
+"""Where a form was opened, which a submitted one does not say: its notes, and the fields of `Where`."""
 MOST_PICKED = 10
 """Slack's own limit of checkboxes in one group."""
 
@@ -51,32 +59,46 @@ def form(
     remark: str = "",
 ) -> Block:
     """The modal. `saved`: the member's own defaults, shown as hints; `pick`: offer these files instead of a field."""
-    notes = {
-        "channel": where.channel_id,
-        "channel_name": where.channel_name,
-        "thread_ts": where.thread_ts,
-        "response_url": where.response_url,
-        "at": where.at,
-    }
+    notes = {short: getattr(where, name) for short, name in PLACE.items()}
     if pick:
         notes["pick"] = [{"id": f["id"], "name": b.cut(str(f.get("name") or ""), 60)} for f in pick[:MOST_PICKED]]
-    return {
-        "type": "modal",
-        "callback_id": CALLBACK,
-        "title": b.plain(tr("Upscale an image", locale), b.TITLE_MAX_CHARS),
-        "submit": b.plain(tr("Upscale", locale), b.TITLE_MAX_CHARS),
-        "close": b.plain(tr("Close", locale), b.TITLE_MAX_CHARS),
-        "private_metadata": json.dumps(notes, separators=(",", ":")),
-        "blocks": b.stacked(
-            b.rich([b.run(remark)]) if remark else None,
-            *(_picking(pick, locale) if pick else _handing_in(locale)),
-            _model(models, locale, saved or {}) if len(models) > 1 else None,
-            _preset(locale, saved or {}) if "creativity" in models.widest else None,
-            _size(locale),
-            *(_number(models.widest[name], locale, saved or {}) for name in NUMBERS if name in models.widest),
-            _options(locale, allow_unsafe, in_channel=bool(where.channel_id) and where.kind != "im"),
-        ),
-    }
+    blocks = b.stacked(
+        b.rich([b.run(remark)]) if remark else None,
+        *(_picking(pick, locale) if pick else _handing_in(locale)),
+        _model(models, locale, saved or {}) if len(models) > 1 else None,
+        _preset(locale, saved or {}) if "creativity" in models.widest else None,
+        _size(locale),
+        *(_number(models.widest[name], locale, saved or {}) for name in NUMBERS if name in models.widest),
+        _options(locale, allow_unsafe, in_channel=bool(where.channel_id) and where.kind != "im"),
+    )
+    metadata = json.dumps(notes, separators=(",", ":"))
+    return _modal("title", locale, blocks, "submit", callback_id=CALLBACK, private_metadata=metadata)
+
+
+def _modal(title: str, locale: str, blocks: list[Block], submit: str = "", **more: str) -> Block:
+    """A modal; `title` and `submit` are short names of words for forms."""
+    words = {"title": title, "close": "close"} | ({"submit": submit} if submit else {})
+    shown = {part: b.plain(form_text(key, locale), b.TITLE_MAX_CHARS) for part, key in words.items()}
+    return {"type": "modal", **shown, **more, "blocks": blocks}
+
+
+def details_modal(card: Card, locale: str) -> Block:
+    """A card to be read in a modal."""
+    return _modal("details", locale, draw(replace(card, title="")).blocks)
+
+
+def waiting_details(locale: str) -> Block:
+    """Something to look at while the details are fetched."""
+    return _modal("details", locale, [b.rich([b.run(form_text("wait", locale))])])
+
+
+def defaults_form(locale: str, saved: Mapping[str, object]) -> Block:
+    """One line of text, in the grammar that works everywhere."""
+    element = {"type": "plain_text_input", "max_length": 500, "placeholder": b.plain(EXAMPLE)}
+    if saved:
+        element["initial_value"] = " ".join(f"{name}={value_text(value)}" for name, value in saved.items())
+    line = _input("text", form_text("defaults_line", locale), element, hint=form_text("defaults_hint", locale))
+    return _modal("defaults", locale, [line], "save", callback_id=DEFAULTS_CALLBACK)
 
 
 def _input(block_id: str, label: str, element: Block, *, hint: str = "", optional: bool = True) -> Block:
@@ -94,29 +116,24 @@ def _input(block_id: str, label: str, element: Block, *, hint: str = "", optiona
 
 def _handing_in(locale: str) -> list[Block]:
     field = {"type": "file_input", "filetypes": FILE_TYPES, "max_files": MAX_FILES}
-    too_big = tr(
-        "Up to {n} images of 10 MB each. Larger ones: send them to me in a direct message, or mention me with them.",
-        locale,
-        n=MAX_FILES,
-    )
     link = {"type": "url_text_input", "placeholder": b.plain("https://…")}
     return [
-        _input("image", tr("Image", locale), field, hint=too_big),
-        _input("link", tr("Or a link to one", locale), link),
+        _input("image", form_text("image", locale), field, hint=form_text("image_hint", locale, n=MAX_FILES)),
+        _input("link", form_text("link", locale), link),
     ]
 
 
 def _picking(files: Sequence[Mapping[str, Any]], locale: str) -> list[Block]:
     options = [{"text": b.plain(str(f.get("name") or f["id"]), 75), "value": str(f["id"])} for f in files[:10]]
     element = {"type": "checkboxes", "options": options, "initial_options": options}
-    return [_input(PICKED, tr("Which images?", locale), element, optional=False)]
+    return [_input(PICKED, form_text("pick", locale), element, optional=False)]
 
 
 def _preset(locale: str, saved: Mapping[str, object]) -> Block:
     options = [{"text": b.plain(f"{name} – {preset_meaning(name, locale)}", 75), "value": name} for name in PRESETS]
-    shown = str(saved["preset"]) if "preset" in saved else tr("none", locale)
+    shown = str(saved["preset"]) if "preset" in saved else form_text("none", locale)
     element = {"type": "static_select", "options": options, "placeholder": b.plain(shown, 150)}
-    return _input("preset", tr("Preset", locale), element, hint=tr("Values below win over it.", locale))
+    return _input("preset", form_text("preset", locale), element, hint=command_text("preset", locale))
 
 
 def _model(models: Models, locale: str, saved: Mapping[str, object]) -> Block:
@@ -133,7 +150,7 @@ def _size(locale: str) -> Block:
 
 def _number(known: Input, locale: str, saved: Mapping[str, object]) -> Block:
     default = saved.get(known.name, known.default)
-    shown = tr("random", locale) if default is None else value_text(default)
+    shown = form_text("random", locale) if default is None else value_text(default)
     element = {
         "type": "number_input",
         "is_decimal_allowed": SPECS[known.name].kind == "float",
@@ -147,13 +164,12 @@ def _number(known: Input, locale: str, saved: Mapping[str, object]) -> Block:
 def _options(locale: str, allow_unsafe: bool, *, in_channel: bool) -> Block | None:
     options: list[Block] = []
     if in_channel:
-        private = tr("Send the result only to me, as a direct message", locale)
-        options.append({"text": b.plain(private, 75), "value": "private"})
+        options.append({"text": b.plain(form_text("private", locale), 75), "value": "private"})
     if allow_unsafe:
-        options.append({"text": b.plain(tr("Switch the safety check off", locale), 75), "value": "unsafe"})
+        options.append({"text": b.plain(form_text("unsafe", locale), 75), "value": "unsafe"})
     if not options:
         return None
-    return _input("options", tr("Options", locale), {"type": "checkboxes", "options": options})
+    return _input("options", form_text("options", locale), {"type": "checkboxes", "options": options})
 
 
 # ---------------------------------------------------------------------- reading it
@@ -187,6 +203,11 @@ def notes_of(view: Mapping[str, Any]) -> dict[str, Any]:
     except ValueError:
         return {}
     return notes if isinstance(notes, dict) else {}
+
+
+def noted_place(notes: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of `Where` that the form carried along."""
+    return {name: notes.get(short) or "" for short, name in PLACE.items() if short != "at" or notes.get("at")}
 
 
 def errors_of(error: InvalidParameters, locale: str) -> dict[str, str]:

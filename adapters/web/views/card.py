@@ -20,12 +20,13 @@ from core.domain.models import MODELS
 from core.domain.money import NANOUSD_PER_USD
 from core.domain.parameters.spec import Parameters
 from core.ports import TILE_PX
-from core.presentation import Notice, tr
+from core.presentation import Notice
 from core.presentation import job_texts as sentences
 from core.presentation.card import Card, lines
 from core.presentation.cards import job as cards
 from core.presentation.cards.details import comparison, details, repeat_words
 from core.presentation.cards.notice import notice_card
+from core.presentation.ending_texts import deleted_text
 from core.presentation.failure_texts import parameter_problem
 from core.presentation.formats import cents
 from core.presentation.parameter_texts import model_name, values_of
@@ -59,7 +60,7 @@ def _card_of(job: Job, locale: str, left: tuple[LimitStatus, ...], notice: Notic
         ours = tuple(tuple(one for one in row if one.kind != "open_link") for row in card.rows)  # no provider's link
         if not job.images_deleted:
             return replace(card, rows=ours)
-        gone = lines(tr("Deleted: the image and its original.", locale))
+        gone = lines(deleted_text(locale))
         return replace(card, pictures=(), caption="", paragraphs=(*card.paragraphs, *gone), rows=())
     if job.state is JobState.AWAITING_CONFIRMATION and job.quote is not None:
         return cards.asking(job, locale)

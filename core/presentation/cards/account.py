@@ -76,6 +76,11 @@ def settings(saved: Mapping[str, Value | str], locale: str, models: Models, *, h
     return Card("working", tr("Your defaults", locale), paragraphs=tuple(rows), small=(*lines(own), *how))
 
 
+def change_settings_text(locale: str) -> str:
+    """What to type; `{example}` and `{reset}` are left to be filled."""
+    return tr("Change them like this: {example}. Clear them with {reset}.", locale)
+
+
 def privacy(locale: str, *, keep_days: int | None = None) -> Card:
     """What is kept, for how long, and the two things a member may do about it. `keep_days` None: not known here."""
     if keep_days is None:

@@ -55,6 +55,23 @@ def usage(report: UsageReport, limits: Sequence[LimitStatus], locale: str, *, me
     )
 
 
+def days(report: UsageReport, locale: str) -> list[tuple[tuple[str, str, str], float]]:
+    """The days on which something was charged: when, how much, how many images; and the share of the dearest day."""
+    shown = [day for day in report.days if day.jobs]
+    most = max((day.charged_nanousd for day in shown), default=0)
+    rows = []
+    for day in shown:
+        when = period_text(date.fromisoformat(day.key), date.fromisoformat(day.key), locale)
+        words = when, cents(day.charged_nanousd, locale), str(day.jobs)
+        rows.append((words, day.charged_nanousd / most if most else 0.0))
+    return rows
+
+
+def day_heads(locale: str) -> tuple[str, str, str]:
+    """The heads of the columns of `days`."""
+    return tr("Day", locale), tr("Cost", locale), tr("Images", locale)
+
+
 def tightest_of_each(limits: Sequence[LimitStatus]) -> list[LimitStatus]:
     """The money limits, of several for the same whom and window only the one with the least left."""
     found: dict[tuple[object, ...], LimitStatus] = {}

@@ -38,6 +38,15 @@ def help_card(
     )
 
 
+def other_ways(locale: str) -> str:
+    """How to hand in an image without typing a command, where messages can mention the bot and have a menu."""
+    return tr(
+        "Or mention me with an image, send me one in a direct message, "
+        "or use “Upscale this image” in the menu of any message.",
+        locale,
+    )
+
+
 def typed(command: str, meaning: str) -> Line:
     """`/usage  what you spent`."""
     return one(Code(command), f" {meaning}")

@@ -235,7 +235,7 @@ def closed(job: Job, notice: Notice, locale: str) -> Card:
     if not job.images_deleted:
         actions = (Action("details", button_label("details", locale), job.id),)
         if job.delivery is None or job.delivery.shape == "kept":
-            actions += (Action("redeliver", tr("Send again", locale), job.id),)
+            actions += (Action("redeliver", button_label("redeliver", locale), job.id),)
         actions += _download(job, locale)
     return Card(
         "info",

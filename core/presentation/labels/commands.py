@@ -8,6 +8,7 @@ from core.presentation.translations import translated
 
 _TEXTS: dict[str, str] = {
     "upscale": translatable("Enlarge an image"),
+    "form": translatable("Open a form with a file field and every parameter"),
     "image": translatable("The image: PNG, JPEG, WebP, GIF …"),
     "image_more": translatable("A further image, enlarged with the same values"),
     "url": translatable("A link to an image, instead of a file"),
@@ -36,6 +37,7 @@ _TEXTS: dict[str, str] = {
     "quota_set": translatable("Set a limit"),
     "quota_clear": translatable("Remove a limit"),
     "quota_pause": translatable("Stop or resume new upscales in this server"),
+    "quota_pause_here": translatable("Stop or resume new upscales here"),
     "quota_alerts": translatable("Choose the channel for budget alerts"),
     "quota_sponsor": translatable("Pay for a channel's images from a budget of its own"),
     "quota_sponsor_channel": translatable("The channel that is paid for"),

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.slack.views.account import quota, usage
 from adapters.slack.views.blocks import clock_time
+from adapters.slack.views.card import draw
 from core.budgets.reports import UsageReport, UsageRow
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
+from core.presentation.cards.budget import limits, usage
 from tests.adapters.slack.conftest import World
 from tests.emulators.slack import find_element, text_of
 
@@ -68,7 +69,9 @@ async def test_a_limit_that_cannot_be_read_is_explained(world: World) -> None:
 
 
 async def test_moderators_sponsor_a_channel_and_see_every_limit_of_the_workspace(world: World) -> None:
-    assert "at most $20.00, for 3 days" in await say(world, "quota sponsor <#C0PRIV0001|studio> $20 3 days", user="ada")
+    words = await say(world, "quota sponsor <#C0PRIV0001|studio> $20 3 days", user="ada")
+    assert "from a budget of" in words
+    assert "$20.00" in words
     await say(world, "quota sponsor <#C0PRIV0001|studio> off", user="ada")
     assert world.service.sponsors[0] == ("C0PRIV0001", 20_000_000_000, 3)
     assert world.service.sponsors[1][1] is None
@@ -151,7 +154,7 @@ async def test_compare_posts_before_and_after_in_the_thread_once(world: World) -
     result = await world.result()
     await world.slack.member.click(result, "job:compare:")
     await world.slack.member.click(result, "job:compare:", user="ben")
-    compared = await world.until(lambda: [m for m in world.bot_messages() if "Before (left" in m.text], move=0.1)
+    compared = await world.until(lambda: [m for m in world.bot_messages() if "Before and after" in m.text], move=0.1)
     assert len(compared) == 1
     assert compared[0].thread_ts == result.thread_ts
     assert compared[0].blocks[0]["type"] == "image"
@@ -201,7 +204,7 @@ async def test_a_moderator_reads_whose_limit_each_is_and_whose_usage(world: Worl
     ben = replace(everybody, scope=replace(everybody.scope, id="U0BEN00001"))
     studio = replace(everybody, scope=Scope(ScopeKind.CHANNEL, "slack", "T0ACME00001", "C0PRIV0001"))
     statuses = [LimitStatus(limit, 0, 0, None) for limit in (everybody, ben, studio)]
-    shown = str(quota(statuses, "en", saved=True).blocks)
+    shown = str(draw(limits(statuses, "en", platform="slack", of_all=True)).blocks)
     assert "each member" in shown
     assert "{'type': 'user', 'user_id': 'U0BEN00001'}" in shown
     assert "{'type': 'channel', 'channel_id': 'C0PRIV0001'}" in shown
@@ -225,7 +228,7 @@ def test_the_sums_of_a_deleted_member_stand_without_a_name() -> None:
     report = UsageReport(
         "workspace", "month", "UTC", "2026-11-01", "2026-11-30", 800_000_000, 0, 1, 8.0, (), rows, None, False
     )
-    drawn = str(usage(report, (), "en").blocks)
+    drawn = str(draw(usage(report, (), "en")).blocks)
     assert "a deleted member" in drawn
     assert "$0.80 · 1 image" in drawn
 

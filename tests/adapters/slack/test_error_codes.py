@@ -14,7 +14,7 @@ import pytest
 
 from adapters.slack.outbound import rate_limit
 from adapters.slack.outbound.errors import OUR_FAULT, TRANSIENT
-from adapters.slack.outbound.streaming import Streams
+from adapters.slack.outbound.streaming import StreamProbe
 from core.domain.job import JobState, ReplyAddress
 from tests.adapters.slack.conftest import World
 from tests.adapters.slack.fake_service import CHARGED_NANOUSD, Row
@@ -110,7 +110,7 @@ def wide(monkeypatch: pytest.MonkeyPatch, world: World) -> World:
         return True
 
     monkeypatch.setattr(rate_limit, "PER_MINUTE", dict.fromkeys(METHODS["methods"], 10**6))
-    monkeypatch.setattr(Streams, "allowed", always)
+    monkeypatch.setattr(StreamProbe, "allowed", always)
     world.slack.limits.enabled = False
     next(t for t in world.slack.world.tokens.values() if t.kind != "app").scopes |= {"channels:history"}
     return world
@@ -262,7 +262,7 @@ async def test_a_place_that_takes_nothing_is_known_before_anything_is_paid(
 
 async def test_whatever_refuses_a_form_the_member_is_told(wide: World) -> None:
     for number, code in enumerate(sorted(known_errors("views.open") - {"ratelimited"}), start=1):
-        wide.slack.fault("views.open", error=code, times=2)
+        wide.slack.fault("views.open", error=code, times=9)
         assert (await wide.slack.member.command(text="")).acked, code
         told = lambda: [m for m in wide.bot_messages() if "open the form" in text_of(m)]  # noqa: E731
         await wide.until(lambda told=told, number=number: len(told()) >= number, move=0.6)

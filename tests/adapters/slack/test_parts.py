@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,8 +26,10 @@ from adapters.slack.settings import Settings
 from adapters.slack.views import account as account_render
 from adapters.slack.views import job as render
 from adapters.slack.views import upscale_form as modal
+from adapters.slack.views.card import draw
 from core.domain.errors import leaves
 from core.domain.job import (
+    Delivery,
     InputFacts,
     Job,
     JobState,
@@ -41,6 +44,9 @@ from core.domain.job import (
 from core.domain.models import MODELS
 from core.domain.parameters.spec import Parameters
 from core.presentation import LANGUAGES, Notice, Offer
+from core.presentation.cards.account import privacy
+from core.presentation.cards.details import details
+from core.presentation.cards.notice import notice_card
 from tests.emulators.slack.blocks import check_blocks, check_view, mentions
 from tests.fakes.clock import HandClock
 
@@ -131,7 +137,7 @@ def test_whatever_the_caption_names_and_files_say_the_blocks_are_valid_and_ping_
         requester=replace(JOB.requester, user_name=person),
     )
     for content in (
-        render.result(job, (), image_id="F1", full_url="https://x.example/a.png"),
+        render.result(job, (), Delivery("original"), image_id="F1", full_url="https://x.example/a.png"),
         render.working(job, Progress("upscaling", percent=40, eta_at=99.0)),
         render.question(job),
         render.failure(job, Notice(name or "x", advice=caption[:500], reference=job.id)),
@@ -149,22 +155,23 @@ def test_every_view_is_valid_in_every_language(locale: str) -> None:
     assert check_view(modal.form(WHERE, locale, allow_unsafe=False, pick=files), home=False) == []
     home = account_render.home(locale, None, (), [JOB] * 10, {"factor": 3.0}, "/upscale", MODELS)
     assert check_view(home, home=True) == []
+    service: Any = SimpleNamespace(models=MODELS, play_money=True, confirm_above_nanousd=1)
     for content in (
-        account_render.help_content(
-            "/upscale", locale, MODELS, moderator=True, play_money=True, confirm_above_nanousd=1
-        ),
+        draw(account_render.help_of(service, "/upscale", locale, moderator=True)),
         account_render.history([JOB, replace(JOB, images_deleted=True)], locale),
-        account_render.privacy(locale, 7),
-        account_render.settings({}, "/upscale", locale, MODELS),
+        draw(privacy(locale, keep_days=7)),
+        draw(account_render.settings({}, "/upscale", locale, MODELS)),
     ):
         assert check_blocks(content.blocks, "ephemeral") == []
+    for view in (modal.defaults_form(locale, {"factor": 3.0}), modal.details_modal(details(JOB, locale), locale)):
+        assert check_view(view, home=False) == []
 
 
 def test_every_error_of_the_tree_has_a_message_that_slack_accepts() -> None:
     for leaf in leaves():
         said = Notice(leaf.__name__, charged="You were not charged.", advice="Try again.", reference="abc",
                       opens_at=99.0, offers=(Offer("factor", 1.6, "Enlarge 1.6× instead"),))  # fmt: skip
-        content = render.notice(said, "en", job_id="abc123def456")
+        content = draw(notice_card(said, "en", job_id="abc123def456"))
         assert check_blocks(content.blocks, "ephemeral") == []
 
 
