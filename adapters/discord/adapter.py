@@ -14,25 +14,24 @@ from adapters.discord.connection.client import UpscaleClient
 from adapters.discord.connection.http_interactions import InteractionEndpoint
 from adapters.discord.connection.supervisor import Runner
 from adapters.discord.inbound.account_commands import OwnCommands
-from adapters.discord.inbound.actions import Buttons
+from adapters.discord.inbound.actions import Actions
 from adapters.discord.inbound.commands import upscale_command
 from adapters.discord.inbound.context_menus import Menus
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer
-from adapters.discord.inbound.limit_commands import QuotaCommands
 from adapters.discord.inbound.message_images import CDN_HOSTS
 from adapters.discord.inbound.messages import Messages
-from adapters.discord.inbound.moderator_commands import QueueCommand, add_moderator_commands
+from adapters.discord.inbound.moderator_commands import ModeratorCommands
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ApiClient
+from adapters.discord.outbound.delivery_state import DeliveryState
 from adapters.discord.outbound.job_message import DiscordReply
 from adapters.discord.outbound.links import expiry_of
-from adapters.discord.outbound.payload import Payload
+from adapters.discord.outbound.payload import fixed
 from adapters.discord.outbound.reply_address import PLATFORM, Address
 from adapters.discord.settings import Settings
 from adapters.discord.setup.owners import Owners
-from adapters.discord.views.card import draw
 from core.domain.errors import DeliveryUnavailable, DownloadFailed
 from core.domain.identity import Place
 from core.domain.job import ReplyAddress, Source
@@ -61,17 +60,9 @@ class DiscordAdapter:
         self._menus = Menus(self._ctx)
         self._messages = Messages(self._ctx, self._menus)
         self._own = OwnCommands(self._ctx)
-        self._queue = QueueCommand(self._ctx)
-        self._buttons = Buttons(self._ctx, self._menus, self._own, self._queue)
-        self._runner = Runner(
-            settings,
-            context.state,
-            context.clock,
-            self._rest,
-            self._make_client,
-            context.service.incidents.incident,
-            context.operator,
-        )
+        self._moderators = ModeratorCommands(self._ctx)
+        self._actions = Actions(self._ctx, self._menus, self._own, self._moderators)
+        self._runner = Runner(settings, context, self._rest, self._make_client)
         self._ingress = (
             InteractionEndpoint(settings.discord_public_key, lambda: self._runner.client, context.clock)
             if settings.discord_public_key is not None
@@ -84,8 +75,7 @@ class DiscordAdapter:
     def _make_client(self) -> UpscaleClient:
         self._connected.clear()
         client = UpscaleClient(
-            router=self._buttons,
-            on_modal=self._buttons.modal,
+            on_press=self._actions.take,
             on_mention=self._messages.take,
             on_shard=self._shard_connected,
             on_incident=lambda error: self._context.service.incidents.incident("discord", error),
@@ -94,15 +84,9 @@ class DiscordAdapter:
             http_trace=self._rest.pauses.trace(),
         )
         client.tree.on_failure = self._command_failed
-        client.tree.add_command(upscale_command(self._ctx, self._menus))
-        for command in self._own.commands():
+        commands = (upscale_command(self._ctx, self._menus), *self._own.commands(), *self._moderators.commands())
+        for command in (*commands, *self._menus.commands()):
             client.tree.add_command(command)
-        quota = QuotaCommands(self._ctx).group()
-        add_moderator_commands(quota, self._ctx)
-        client.tree.add_command(quota)
-        client.tree.add_command(self._queue.command())
-        for menu in self._menus.commands():
-            client.tree.add_command(menu)
         return client
 
     def _shard_connected(self, shard_id: int) -> None:
@@ -122,8 +106,6 @@ class DiscordAdapter:
     async def serve(self, ready: Callable[[], None]) -> None:
         """Connect, and handle events until cancelled; then what is being handled may end, within the grace."""
         self._ready = ready
-        await self._menus.purge()
-        await self._ctx.beside.purge()
         loop = asyncio.create_task(self._runner.run(ready), name="discord-loop")
         try:
             await asyncio.shield(loop)
@@ -140,9 +122,10 @@ class DiscordAdapter:
 
     def reply(self, address: ReplyAddress, memo: ReplyState) -> Reply:
         """The message of a job; works in any process that is logged in, with or without the gateway."""
-        context, ctx = self._context, self._ctx
-        address_here = Address.from_reply(address)
-        return DiscordReply(address_here, memo, self._rest, context.media, ctx.tokens, context.clock)
+        here, ctx = Address.from_reply(address), self._ctx
+        notes = DeliveryState(memo, here)
+        can_share = ctx.service.can_share
+        return DiscordReply(here, notes, ctx.rest, ctx.media, ctx.tokens, ctx.beside, ctx.clock, can_share)
 
     async def remove_message(self, message: Mapping[str, Any]) -> None:
         """`core.ports.chat.RemovesMessages`: take away what a reply had to leave."""
@@ -174,9 +157,8 @@ class DiscordAdapter:
 
     async def notify(self, workspace_id: str, channel_id: str, notice: Notice) -> None:
         """A budget alert into a channel. Raises DeliveryError."""
-        payload = Payload(lambda _: draw(notice_card(notice, "en")))
         try:
-            await self._rest.send(int(channel_id), payload, nonce=secrets.token_hex(8))
+            await self._rest.send(int(channel_id), fixed(notice_card(notice, "en")), nonce=secrets.token_hex(8))
         except errors.FAILED_CALLS as error:
             raise errors.to_delivery_error(error) from error
 

@@ -81,4 +81,4 @@ def deleted_text(locale: str) -> str:
 
 def not_removed_text(locale: str) -> str:
     """The images are gone, but the platform keeps their message."""
-    return tr("Deleted, but this message could not be removed.", locale)
+    return tr("Deleted, but the message could not be removed.", locale)

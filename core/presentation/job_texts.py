@@ -16,7 +16,7 @@ from core.presentation.translations import tr, trn
 
 Button: TypeAlias = Literal[
     "confirm", "cancel", "again", "more_creative", "more_faithful", "twice_more", "preview", "whole",
-    "compare", "details", "delete", "download", "redeliver",
+    "compare", "details", "share", "delete", "download", "redeliver",
 ]  # fmt: skip
 
 
@@ -33,6 +33,7 @@ def button_label(button: Button, locale: str) -> str:
         "whole": tr("Whole picture", locale),
         "compare": tr("Compare", locale),
         "details": tr("Details", locale),
+        "share": tr("Share", locale),
         "delete": tr("Delete", locale),
         "download": tr("Full file", locale),
         "redeliver": tr("Send again", locale),

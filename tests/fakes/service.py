@@ -160,7 +160,8 @@ class FakeService:
         raise NotImplementedError
 
     async def share(self, job_id: str, actor: Requester) -> str | None:
-        return None
+        authorization.check_requester(self._find(job_id, actor), actor)
+        return f"https://bot.example/s/{job_id}" if self.can_share else None
 
     async def shared(self, job_id: str, signature: str) -> Job:
         raise e.JobNotFound

@@ -19,13 +19,16 @@ class MemoryState:
         self.values: dict[tuple[str, str], Any] = {}
         self.claims: dict[tuple[str, str], float] = {}
         self.identify_ttl_s: float | None = None
+        self._expiries: dict[tuple[str, str], float | None] = {}
         self._clock = clock or SystemClock()
 
     async def get(self, area: str, key: str) -> Any | None:
-        return self.values.get((area, key))
+        expires_at = self._expiries.get((area, key))
+        return None if expires_at is not None and expires_at <= self._clock.now() else self.values.get((area, key))
 
     async def put(self, area: str, key: str, value: Any, *, ttl_s: float | None = None) -> None:
         self.values[area, key] = json.loads(json.dumps(value))
+        self._expiries[area, key] = None if ttl_s is None else self._clock.now() + ttl_s
 
     async def delete(self, area: str, key: str) -> None:
         self.values.pop((area, key), None)

@@ -15,7 +15,6 @@ from discord import app_commands
 
 from adapters.discord.connection.identify_limiter import IdentifyTurns
 from adapters.discord.inbound.command_texts import CommandTranslator
-from adapters.discord.inbound.components import Choice, Control, Router
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound.errors import FAILED_CALLS
 from core.presentation.intake_texts import unreadable_text
@@ -29,7 +28,7 @@ LEAST_LIMIT_BYTES = 10 * 1024 * 1024
 INTENTS = discord.Intents(guild_messages=True, dm_messages=True)
 """No privileged one: what messages say comes only where they mention the bot, or were written to it."""
 
-ModalHandler = Callable[[Interaction], Awaitable[None]]
+InteractionHandler = Callable[[Interaction], Awaitable[None]]
 MessageHandler = Callable[[discord.Message, int], Awaitable[None]]
 _WRITTEN = (0, 19)
 """Messages of people: plain ones and replies. All others are Discord's own."""
@@ -50,13 +49,12 @@ for _name in ("discord.client", "discord.state"):
 
 
 class UpscaleClient(discord.AutoShardedClient):
-    """`router` gets clicks, `on_modal` submitted forms; `on_shard` is called when a shard is connected."""
+    """`on_press` gets presses, choices and submitted forms; `on_shard` is called when a shard is connected."""
 
     def __init__(
         self,
         *,
-        router: Router,
-        on_modal: ModalHandler,
+        on_press: InteractionHandler,
         on_mention: MessageHandler,
         on_shard: Callable[[int], None],
         on_incident: Callable[[Exception], Awaitable[object]],
@@ -79,16 +77,14 @@ class UpscaleClient(discord.AutoShardedClient):
             shard_count=shard_count,
             **more,
         )
-        self.router = router
         self.turns: IdentifyTurns | None = None
-        self._on_modal = on_modal
+        self._on_press = on_press
         self._on_mention = on_mention
         self._on_shard = on_shard
         self._on_incident = on_incident
         everywhere = app_commands.AppCommandContext(guild=True, dm_channel=True, private_channel=True)
         both = app_commands.AppInstallationType(guild=True, user=True)
         self.tree = CommandTree(self, allowed_contexts=everywhere, allowed_installs=both)
-        self.add_dynamic_items(Control, Choice)
         self._connection.parsers["INTERACTION_CREATE"] = self.take_or_answer
         self._connection.parsers["MESSAGE_CREATE"] = self._message
         self._reading: set[asyncio.Task[None]] = set()
@@ -166,9 +162,9 @@ class UpscaleClient(discord.AutoShardedClient):
         self._on_shard(shard_id)
 
     async def on_interaction(self, interaction: Interaction) -> None:
-        """Modals are handled here and not by the library, which forgets them in a restart."""
-        if interaction.type is discord.InteractionType.modal_submit:
-            await self._on_modal(interaction)
+        """Buttons and forms are handled here and not by the library, which forgets them in a restart."""
+        if interaction.type in (discord.InteractionType.component, discord.InteractionType.modal_submit):
+            await self._on_press(interaction)
 
     async def on_error(self, event_method: str, /, *args: Any, **kwargs: Any) -> None:
         """Report what an event handler let through; the arguments may hold a token and are left out."""

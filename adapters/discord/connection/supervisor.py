@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from typing import Any
 
 import aiohttp
 import discord
@@ -17,7 +18,7 @@ from adapters.discord.connection.identify_limiter import IdentifyTurns, SessionL
 from adapters.discord.outbound.api_client import ApiClient
 from adapters.discord.settings import DiscordLoginRefused, Settings
 from adapters.discord.setup.command_sync import sync_commands
-from core.ports import AppState, Clock, OperatorAlerts
+from core.ports import AdapterContext
 
 log = structlog.get_logger(__name__)
 
@@ -32,22 +33,13 @@ class Runner:
     """`make` builds a fresh client for each life: a closed one cannot be opened again."""
 
     def __init__(
-        self,
-        settings: Settings,
-        state: AppState,
-        clock: Clock,
-        rest: ApiClient,
-        make: Callable[[], UpscaleClient],
-        incident: Callable[[str, BaseException], Awaitable[str]],
-        operator: OperatorAlerts,
+        self, settings: Settings, context: AdapterContext, rest: ApiClient, make: Callable[[], UpscaleClient]
     ) -> None:
         self._settings = settings
-        self._state = state
-        self._clock = clock
+        self._context = context
+        self._clock = context.clock
         self._rest = rest
         self._make = make
-        self._incident = incident
-        self._operator = operator
         self.client: UpscaleClient | None = None
         self.lives = 0
 
@@ -74,7 +66,7 @@ class Runner:
             except Exception as error:
                 # Whatever breaks the library's loop (even an event that it cannot parse), the bot comes back.
                 # Reported by the core, which logs no local variables: an event holds a token.
-                await self._incident("discord", error)
+                await self._context.service.incidents.incident("discord", error)
             if self._clock.now() - began > HEALTHY_AFTER_S:
                 pause_s = FIRST_PAUSE_S
             await self._clock.sleep(pause_s * random.uniform(0.8, 1.2))
@@ -94,14 +86,12 @@ class Runner:
             if not events or self._settings.discord_public_key is not None:
                 ready()
                 await asyncio.Event().wait()
-            client.turns = IdentifyTurns(
-                self._state,
-                self._clock,
-                client.application_id or 0,
-                limits,
-                lambda: self._session_limits(client),
-                self._operator,
-            )
+            context, app_id = self._context, client.application_id or 0
+
+            async def look() -> SessionLimits:
+                return SessionLimits.of(await self._look(client))
+
+            client.turns = IdentifyTurns(context.state, self._clock, app_id, limits, look, context.operator)
             await self._connect(client)
         finally:
             self._rest.use(None)
@@ -131,18 +121,19 @@ class Runner:
         """Take the gateway's address and shard count from GET /gateway/bot; how often we may connect."""
         if self._settings.discord_public_key is not None:
             return SessionLimits()
-        found = await client.http.request(discord.http.Route("GET", "/gateway/bot"))
+        found = await self._look(client)
         discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(found["url"])
         client.shard_count = self._settings.discord_shard_count or found.get("shards") or 1
         return SessionLimits.of(found)
 
     @staticmethod
-    async def _session_limits(client: UpscaleClient) -> SessionLimits:
-        return SessionLimits.of(await client.http.request(discord.http.Route("GET", "/gateway/bot")))
+    async def _look(client: UpscaleClient) -> dict[str, Any]:
+        found: dict[str, Any] = await client.http.request(discord.http.Route("GET", "/gateway/bot"))
+        return found
 
     async def _sync(self, client: UpscaleClient) -> None:
         try:
-            await sync_commands(client, self._state, self._settings.discord_api_url)
+            await sync_commands(client, self._context.state, self._settings.discord_api_url)
         except NETWORK_ERRORS as error:
             # Old commands keep working; the next start tries again.
             log.error("commands_not_synced", why=type(error).__name__, code=getattr(error, "code", 0))

@@ -1,83 +1,96 @@
-"""What happens on a click: the buttons of SPEC 5, confirmation, cancellation, choices. The core decides who may."""
+"""What happens on a press: the buttons of SPEC 5, confirmation, cancel, choices, forms. The core decides who may."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import structlog
 
 from adapters.discord.inbound.account_commands import OwnCommands
+from adapters.discord.inbound.components import Press, press_of
 from adapters.discord.inbound.context_menus import Menus
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.forms import PREFIX as MODAL_PREFIX
 from adapters.discord.inbound.interaction_response import Answer
-from adapters.discord.inbound.moderator_commands import QueueCommand
+from adapters.discord.inbound.moderator_commands import ModeratorCommands
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
-from adapters.discord.outbound.payload import Payload
+from adapters.discord.outbound.payload import fixed
 from adapters.discord.outbound.reply_address import TOKEN_LIFE_S
 from adapters.discord.outbound.upload import file_name
-from adapters.discord.views.card import draw
+from core.domain.authorization import check_may_stop
 from core.domain.errors import JobNotFound
 from core.domain.job import JobState
 from core.domain.variations import CHANGES
 from core.ports import Change, Verdict
+from core.presentation import tr
+from core.presentation.card import Card, Link
 from core.presentation.cards.details import comparison, details, repeat_words
-from core.presentation.cards.notice import said
+from core.presentation.cards.job import delete_action
+from core.presentation.cards.notice import asked_first, said
 from core.presentation.ending_texts import deleted_text, not_removed_text
 from core.presentation.job_texts import cancel_pending_text
 from core.presentation.place_texts import decided
 
 log = structlog.get_logger(__name__)
 
+DELETE_AREA = "discord-delete"
 
-class Buttons:
-    """The router of `controls`, and of modals."""
 
-    def __init__(self, ctx: HandlerContext, menus: Menus, own: OwnCommands, queue: QueueCommand) -> None:
-        self._queue = queue
+class Actions:
+    """Everything that comes with a custom_id of ours; what is not ours any more is told to be gone."""
+
+    def __init__(self, ctx: HandlerContext, menus: Menus, own: OwnCommands, moderators: ModeratorCommands) -> None:
         self._ctx = ctx
         self._menus = menus
-        self._own = own
-
-    async def button(self, interaction: Interaction, action: str, subject: str, argument: str) -> None:
-        """One click on a button."""
-        await self._ctx.run(interaction, lambda answer: self._clicked(answer, action, subject, argument))
-
-    async def select(self, interaction: Interaction, action: str, subject: str, values: Sequence[str]) -> None:
-        await self._ctx.run(interaction, lambda answer: self._selected(answer, action, subject, values))
-
-    async def modal(self, interaction: Interaction) -> None:
-        """A submitted form; forms that are not ours are left alone."""
-        data = cast(dict[str, object], interaction.data or {})
-        custom_id = str(data.get("custom_id", ""))
-        if custom_id.startswith(MODAL_PREFIX):
-            key = custom_id.removeprefix(MODAL_PREFIX)
-            await self._ctx.run(interaction, lambda answer: self._menus.submitted(answer, key, data))
-
-    async def _clicked(self, answer: Answer, action: str, subject: str, argument: str) -> None:
-        if action in CHANGES:
-            await self._repeat(answer, subject, Change.of(action, argument))
-            return
-        ways: dict[str, Callable[[Answer, str], Awaitable[None]]] = {
+        self._ways: dict[str, Callable[[Answer, str], Awaitable[None]]] = {
             "confirm": self._confirm,
             "cancel": self._cancel,
             "compare": self._compare,
             "details": self._details,
-            "delete": self._delete,
+            "delete": self._ask_delete,
+            "share": self._share,
             "redeliver": self._redeliver,
-            "all": self._all,
-            "erase": self._own.erase,
+            "all": partial(menus.choose, picked=None),
+            "erase": own.erase,
             "admit": partial(self._decide, "admit"),
             "refuse": partial(self._decide, "refuse"),
         }
-        way = ways.get(action)
-        if way is None:
+        self._choices = {"redeliver": self._redeliver, "cancel": moderators.cancel}
+
+    async def take(self, interaction: Interaction) -> None:
+        """One press, choice or form."""
+        await self._ctx.run(interaction, self._take)
+
+    async def _take(self, answer: Answer) -> None:
+        data = cast(dict[str, Any], answer.interaction.data or {})
+        custom_id = str(data.get("custom_id", ""))
+        press = press_of(data)
+        if custom_id.startswith(MODAL_PREFIX):
+            await self._menus.submitted(answer, custom_id.removeprefix(MODAL_PREFIX), data)
+        elif press is None:
             raise JobNotFound
-        await way(answer, subject)
+        elif press.values:
+            await self._chosen(answer, press)
+        elif press.action == "delete" and press.argument:
+            await self._delete(answer, press.subject, press.argument)
+        elif press.action in CHANGES:
+            await self._repeat(answer, press.subject, Change.of(press.action, press.argument))
+        elif press.action in self._ways:
+            await self._ways[press.action](answer, press.subject)
+        else:
+            raise JobNotFound
+
+    async def _chosen(self, answer: Answer, press: Press) -> None:
+        if press.action == "pick":
+            await self._menus.choose(answer, press.subject, [int(v) for v in press.values if v.isdigit()])
+        elif press.action in self._choices:
+            await self._choices[press.action](answer, press.values[0])
+        else:
+            raise JobNotFound
 
     async def _decide(self, verdict: Verdict, answer: Answer, place: str) -> None:
         """The operator's answer to the question whose guests they pay for."""
@@ -85,34 +98,17 @@ class Buttons:
         if self._ctx.guests is None:
             raise JobNotFound
         known = await self._ctx.commits.first(self._ctx.guests.decide(actor, place, verdict), answer.hold)
-        words = decided(known.place, known.name, actor.locale, admitted=known.state == "admitted")
-        await answer.update(Payload(lambda _: draw(said(words))))
-
-    async def _selected(self, answer: Answer, action: str, subject: str, values: Sequence[str]) -> None:
-        if action == "pick":
-            await self._menus.choose(answer, subject, [int(v) for v in values if v.isdigit()])
-        elif action == "redeliver" and values:
-            await self._redeliver(answer, values[0])
-        elif action == "cancel" and values:
-            await self._queue.cancel(answer, values[0])
-        else:
-            raise JobNotFound
-
-    async def _all(self, answer: Answer, subject: str) -> None:
-        await self._menus.choose(answer, subject, None)
+        await answer.update(said(decided(known.place, known.name, actor.locale, admitted=known.state == "admitted")))
 
     async def _confirm(self, answer: Answer, job_id: str) -> None:
-        interaction = answer.interaction
         await self._ctx.commits.first(self._ctx.service.confirm(job_id, answer.actor), answer.hold)
         # The job begins only now, up to ten minutes after its token: this click's token is good for 15 more.
-        expires_at = interaction.created_at.timestamp() + TOKEN_LIFE_S
-        await self._ctx.tokens.keep(job_id, interaction.token, expires_at)
+        await self._ctx.tokens.keep(job_id, answer.interaction.token, answer.expires_at)
 
     async def _cancel(self, answer: Answer, job_id: str) -> None:
         job = await self._ctx.commits.first(self._ctx.service.cancel(job_id, answer.actor), answer.hold)
         if job.state is JobState.RUNNING:
-            words = cancel_pending_text(answer.locale)
-            await answer.whisper(Payload(lambda _: draw(said(words))))
+            await answer.whisper(said(cancel_pending_text(answer.locale)))
 
     async def _repeat(self, answer: Answer, job_id: str, change: Change) -> None:
         where = answer.address()
@@ -125,68 +121,82 @@ class Buttons:
             private=True if where.ephemeral else None,
             start=False,
         )
-        job = await self._ctx.commits.first(written, lambda: answer.think(ephemeral=where.ephemeral))
-        await self._ctx.begin(answer, job)
+        await self._ctx.make(answer, written, lambda: answer.think(ephemeral=where.ephemeral))
 
     async def _compare(self, answer: Answer, job_id: str) -> None:
         job = await self._ctx.soon(answer, self._ctx.service.job(job_id, answer.actor))
         await answer.acknowledge(ephemeral=True)
         picture = await self._ctx.media.compare(job)
-        name = file_name(job, picture, "compare")
         await self._beside(answer, job_id)
         card = comparison(job, answer.locale, rows=picture.rows)
-        await answer.show(Payload(lambda _: draw(card, {"comparison": name}), ((picture.path, name),)))
+        await answer.show(card, {"comparison": (picture.path, file_name(job, picture, "compare"))})
 
     async def _details(self, answer: Answer, job_id: str) -> None:
         job = await self._ctx.soon(answer, self._ctx.service.job(job_id, answer.actor))
-        card = details(job, answer.locale, command="/upscale " + repeat_words(job, ":", "False"))
         await self._beside(answer, job_id)
-        await answer.show(Payload(lambda _: draw(card)))
+        await answer.show(details(job, answer.locale, command="/upscale " + repeat_words(job, ":", "False")))
 
     async def _beside(self, answer: Answer, job_id: str) -> None:
         """Remember an answer that shows something of the job, so that Delete takes it along."""
-        interaction = answer.interaction
-        expires_at = interaction.created_at.timestamp() + TOKEN_LIFE_S
-        entry = {"app_id": interaction.application_id, "token": interaction.token, "expires_at": expires_at}
-        await self._ctx.beside.add(job_id, entry)
+        await self._ctx.beside.add(job_id, self._entry(answer))
 
-    async def _take_along(self, job_id: str) -> None:
-        for one in await self._ctx.beside.take(job_id):
-            remove = (
-                self._ctx.rest.remove_answer(one["app_id"], one["token"])
-                if "token" in one
-                else self._ctx.rest.remove(one["channel_id"], one["message_id"])
-            )
-            try:
-                await remove
-            except errors.FAILED_CALLS as error:
-                log.info("other_message_not_deleted", job=job_id, code=errors.code_of(error))
+    @staticmethod
+    def _entry(answer: Answer) -> dict[str, Any]:
+        """Where an answer is, or the message under which a button was pressed."""
+        app_id, token = answer.interaction.application_id, answer.interaction.token
+        return {"app_id": app_id, "token": token, "expires_at": answer.expires_at}
 
-    async def _delete(self, answer: Answer, job_id: str) -> None:
+    async def _share(self, answer: Answer, job_id: str) -> None:
+        url = await self._ctx.soon(answer, self._ctx.service.share(job_id, answer.actor))
+        if url is None:
+            raise JobNotFound
+        words = tr("Anyone with this link sees the image until it is deleted.", answer.locale)
+        await answer.show(Card("info", paragraphs=((Link(url, url),), (words,))))
+
+    async def _ask_delete(self, answer: Answer, job_id: str) -> None:
+        """Nothing is deleted by the first press; its token can take the message away once the answer is yes."""
+        asked = str(answer.id)
+
+        async def note() -> None:
+            check_may_stop(await self._ctx.service.job(job_id, answer.actor), answer.actor)
+            await self._ctx.state.put(DELETE_AREA, asked, self._entry(answer), ttl_s=TOKEN_LIFE_S)
+
+        await self._ctx.commits.first(note(), answer.hold)
+        await answer.whisper(asked_first(delete_action(job_id, answer.locale), asked))
+
+    async def _delete(self, answer: Answer, job_id: str, asked: str) -> None:
         await self._ctx.commits.first(self._ctx.service.job(job_id, answer.actor), answer.hold)
         await self._ctx.service.delete(job_id, answer.actor)
-        locale = answer.locale
-        words = deleted_text(locale)
-        try:
-            await answer.remove()
-        except errors.FAILED_CALLS as error:
-            if not errors.is_message_gone(error):
-                log.info("message_not_deleted", job=job_id, code=errors.code_of(error))
-                await self._empty(answer, words)
-                words = not_removed_text(locale)
-        await self._take_along(job_id)
-        await answer.whisper(Payload(lambda _: draw(said(words))))
+        words = deleted_text(answer.locale)
+        shown = await self._ctx.state.get(DELETE_AREA, asked)
+        if shown is None or not await self._removed(shown, said(words)):
+            words = not_removed_text(answer.locale)
+        for one in await self._ctx.beside.take(job_id):
+            await self._removed(one)
+        await answer.update(said(words))
 
-    async def _empty(self, answer: Answer, words: str) -> None:
-        """Leave only words in a message that Discord does not let us take away."""
+    async def _removed(self, shown: Mapping[str, Any], words: Card | None = None) -> bool:
+        """Whether a message is gone now; one that Discord does not let us take away is left with `words` alone."""
+        rest = self._ctx.rest
         try:
-            await answer.update(Payload(lambda _: draw(said(words))))
+            if "token" in shown:
+                await rest.remove_answer(shown["app_id"], shown["token"])
+            else:
+                await rest.remove(shown["channel_id"], shown["message_id"])
+            return True
+        except errors.FAILED_CALLS as error:
+            log.info("message_not_deleted", code=errors.code_of(error))
+            if errors.is_message_gone(error):
+                return True
+        try:
+            if words is not None:
+                await rest.edit_answer(shown["app_id"], shown["token"], "@original", fixed(words))
         except errors.FAILED_CALLS as error:
             log.info("message_not_emptied", code=errors.code_of(error))
+        return False
 
     async def _redeliver(self, answer: Answer, job_id: str) -> None:
         reply = replace(answer.address(), ephemeral=True).to_reply()
         written = self._ctx.service.redeliver(job_id, answer.actor, reply=reply, start=False)
-        job = await self._ctx.commits.first(written, lambda: answer.think(ephemeral=True))
+        job = await self._ctx.make(answer, written, lambda: answer.think(ephemeral=True))
         await self._beside(answer, job.parent_id)
-        await self._ctx.begin(answer, job)

@@ -1,4 +1,4 @@
-"""`/upscale`: acknowledge, translate, hand over. The other commands are registered beside it."""
+"""Commands for the tree, made from their handlers; and `/upscale`: acknowledge, translate, hand over."""
 
 from __future__ import annotations
 
@@ -10,100 +10,120 @@ import discord
 from discord import app_commands
 
 from adapters.discord.inbound.command_texts import model_word, word
-from adapters.discord.inbound.context_menus import Menu, Menus
+from adapters.discord.inbound.context_menus import Menus
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.message_images import from_attachment, from_link
-from adapters.discord.inbound.translate import Interaction
+from adapters.discord.inbound.translate import Interaction, Menu
 from core.domain.errors import NoImage
 from core.domain.models import Models
 from core.domain.parameters import sizes
 from core.domain.parameters.spec import PRESETS, SPECS
 
-Option: TypeAlias = tuple[str, Any, app_commands.locale_str]
-"""Name, type, description."""
+Option: TypeAlias = tuple[str, Any, app_commands.locale_str, Any]
+"""Name, type, description, default (`inspect.Parameter.empty`: has to be given)."""
+Choices: TypeAlias = list[app_commands.Choice[str]]
+Command: TypeAlias = app_commands.Command[Any, ..., None]
 
 _TYPES = {"float": float, "int": int}
 _IMAGES = ("image", "image2", "image3", "image4")
-_MORE = tuple((name, discord.Attachment, word("image_more")) for name in _IMAGES[1:])
 
 
-def parameter_options(models: Models, *, without: Collection[str] = ()) -> list[Option]:
-    """An option for every parameter that a model on offer has: name, type with its range, description."""
+def command(
+    ctx: HandlerContext,
+    key: str,
+    work: Callable[..., Awaitable[None]],
+    options: Sequence[Option] | None = None,
+    **choices: Choices,
+) -> Command:
+    """A command named by the last part of `key`; its texts are those of `key`, and of `key_option` for each option.
+
+    Unless `options` are given they are what `work` takes after the answer. Ranges and choices are checked by Discord's
+    client too.
+    """
+    if options is None:
+        taken = list(inspect.signature(work, eval_str=True).parameters.values())[1:]
+        options = [(one.name, one.annotation, word(f"{key}_{one.name}"), one.default) for one in taken]
+
+    async def callback(interaction: Interaction, **given: Any) -> None:
+        said = {name: value for name, value in given.items() if value is not None}
+        await ctx.run(interaction, lambda answer: work(answer, **said))
+
+    keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter("interaction", keyword, annotation=Interaction)]
+    parameters += [inspect.Parameter(name, keyword, annotation=kind, default=d) for name, kind, _, d in options]
+    callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    app_commands.choices(**choices)(callback)
+    app_commands.describe(**{name: said for name, _, said, _ in options})(callback)
+    return app_commands.command(name=key.rpartition("_")[2], description=word(key))(callback)
+
+
+def group(name: str, *commands: Command, **more: Any) -> app_commands.Group:
+    made = app_commands.Group(name=name, description=word(name), **more)
+    for one in commands:
+        made.add_command(one)
+    return made
+
+
+def parameter_command(
+    ctx: HandlerContext,
+    key: str,
+    work: Callable[..., Awaitable[None]],
+    *,
+    before: Sequence[Option] = (),
+    after: Sequence[Option] = (),
+    without: Collection[str] = (),
+) -> Command:
+    """A command with an option for every parameter that a model on offer has."""
+    models = ctx.service.models
+    options = [option for option in _parameters(models) if option[0] not in without]
+    choices = {
+        "preset": [app_commands.Choice(name=word(f"preset_{each}"), value=each) for each in PRESETS],
+        "model": model_choices(models),
+    }
+    named = {option[0] for option in options}
+    return command(
+        ctx, key, work, [*before, *options, *after], **{name: each for name, each in choices.items() if name in named}
+    )
+
+
+def model_choices(models: Models) -> Choices:
+    return [app_commands.Choice(name=model_word(model), value=model.id) for model in models]
+
+
+def _parameters(models: Models) -> list[Option]:
     options: list[Option] = []
     for spec in SPECS.values():
         known = models.widest.get(spec.name)
         if spec.kind == "choice" and len(models) > 1:
-            options.append((spec.name, str, word(spec.name)))
+            options.append(_optional(spec.name, str))
         elif spec.kind == "size":
-            options.append((spec.name, app_commands.Range[str, 1, 40], word(spec.name, sizes.EXAMPLES)))
+            options.append(_optional(spec.name, app_commands.Range[str, 1, 40], allowed=sizes.EXAMPLES))
         elif known is not None and spec.kind == "bool":
-            options.append((spec.name, bool, word(spec.name)))
+            options.append(_optional(spec.name, bool))
         elif known is not None and spec.kind in _TYPES:
             kind = _TYPES[spec.kind]
             ranged = app_commands.Range[kind, kind(known.low), kind(known.high)]  # type: ignore[valid-type]
-            options.append((spec.name, ranged, word(spec.name, known.allowed if spec.name != "seed" else "")))
+            options.append(_optional(spec.name, ranged, allowed=known.allowed if spec.name != "seed" else ""))
     if "creativity" in models.widest:
-        options.append(("preset", str, word("preset")))
-    return [option for option in options if option[0] not in without]
+        options.append(_optional("preset", str))
+    return options
 
 
-def command(
-    name: str,
-    models: Models,
-    options: Sequence[Option],
-    work: Callable[[Interaction, dict[str, Any]], Awaitable[None]],
-    *,
-    described: str = "",
-) -> app_commands.Command[Any, ..., None]:
-    """A command with these options, all optional, whose ranges and choices Discord's client checks too."""
-
-    async def callback(interaction: Interaction, **given: Any) -> None:
-        await work(interaction, {key: value for key, value in given.items() if value is not None})
-
-    kinds = {"interaction": Interaction, **{key: kind | None for key, kind, _ in options}}
-    empty, keyword = inspect.Parameter.empty, inspect.Parameter.POSITIONAL_OR_KEYWORD
-    callback.__annotations__ = kinds
-    callback.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [
-            inspect.Parameter(key, keyword, annotation=kind, default=empty if key == "interaction" else None)
-            for key, kind in kinds.items()
-        ]
-    )
-    choices = {
-        "preset": [app_commands.Choice(name=word(f"preset_{each}"), value=each) for each in PRESETS],
-        "model": [app_commands.Choice(name=model_word(model), value=model.id) for model in models],
-    }
-    named = {key for key, _, _ in options}
-    app_commands.choices(**{key: found for key, found in choices.items() if key in named})(callback)
-    app_commands.describe(**{key: said for key, _, said in options})(callback)
-    return app_commands.command(name=name, description=word(described or name))(callback)
+def _optional(name: str, kind: Any, text: str = "", *, allowed: str = "") -> Option:
+    return name, kind | None, word(text or name, allowed), None
 
 
-def upscale_command(ctx: HandlerContext, menus: Menus) -> app_commands.Command[Any, ..., None]:
-    async def upscale(interaction: Interaction, given: dict[str, Any]) -> None:
-        pictures = [from_attachment(given.pop(name)) for name in _IMAGES if name in given]
-        links = [from_link(given.pop("url"))] if given.get("url") else []
-        private = bool(given.pop("private", False))
+def upscale_command(ctx: HandlerContext, menus: Menus) -> Command:
+    async def upscale(answer: Answer, **given: Any) -> None:
+        images = [from_attachment(given.pop(name)) for name in _IMAGES if name in given]
+        images += [from_link(link)] if (link := given.pop("url", "")) else []
+        menu = Menu(tuple(images), private=bool(given.pop("private", False)), fields=given)
+        if not menu.images:
+            raise NoImage
+        ctx.service.check("", given)
+        await menus.begin(answer, menu)
 
-        async def work(answer: Answer) -> None:
-            await _upscale(ctx, menus, answer, Menu((*pictures, *links), fields=given, private=private))
-
-        await ctx.run(interaction, work)
-
-    models = ctx.service.models
-    options = [
-        ("image", discord.Attachment, word("image")),
-        ("url", app_commands.Range[str, 1, 2000], word("url")),
-        *parameter_options(models),
-        ("private", bool, word("private")),
-        *_MORE,
-    ]
-    return command("upscale", models, options, upscale)
-
-
-async def _upscale(ctx: HandlerContext, menus: Menus, answer: Answer, menu: Menu) -> None:
-    if not menu.images:
-        raise NoImage
-    ctx.service.check("", menu.fields or {})
-    await menus.begin(answer, menu)
+    before = [_optional("image", discord.Attachment), _optional("url", app_commands.Range[str, 1, 2000])]
+    after = [_optional("private", bool), *(_optional(name, discord.Attachment, "image_more") for name in _IMAGES[1:])]
+    return parameter_command(ctx, "upscale", upscale, before=before, after=after)

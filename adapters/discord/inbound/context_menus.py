@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import discord
@@ -14,9 +14,7 @@ from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.forms import OptionsModal, filled_in
 from adapters.discord.inbound.interaction_response import Answer, Response
 from adapters.discord.inbound.message_images import Found, FoundImage, images_of
-from adapters.discord.inbound.translate import Interaction
-from adapters.discord.outbound.payload import Payload
-from adapters.discord.views.card import draw
+from adapters.discord.inbound.translate import STORED_MENU, Interaction, Menu
 from core.domain.errors import NoImage, NotAllowed, NotAnImage, QuoteExpired
 from core.presentation.cards import batch
 from core.presentation.cards.notice import said
@@ -26,46 +24,6 @@ AREA = "discord-menu"
 TAKEN_S = 10.0
 MENU_LIFE_S = 24 * 3600.0
 """As long as the signed addresses of ephemeral attachments are documented to live."""
-
-
-@dataclass(frozen=True, slots=True)
-class Menu:
-    """Pictures that a member may choose from. `prices_nanousd` are those that were shown, None where unknown.
-
-    `user_id` is who may choose; "" where only that member sees the menu. `total` counts pictures that found no place
-    as well; `others` are names of files that are no pictures.
-    """
-
-    images: tuple[FoundImage, ...]
-    prices_nanousd: tuple[int | None, ...] = ()
-    text: str = ""
-    fields: Mapping[str, Any] | None = None
-    private: bool = False
-    user_id: str = ""
-    total: int = 0
-    others: tuple[str, ...] = ()
-
-    def to_json(self, now: float) -> dict[str, Any]:
-        """For the application's store, stamped so that it can be purged."""
-        return {
-            "images": [image.to_json() for image in self.images],
-            "prices_nanousd": list(self.prices_nanousd),
-            "text": self.text,
-            "fields": dict(self.fields or {}),
-            "private": self.private,
-            "user_id": self.user_id,
-            "total": self.total,
-            "others": list(self.others),
-            "at": now,
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Menu:
-        """The stored menu again."""
-        images = tuple(FoundImage(**image) for image in data["images"])
-        prices, others = tuple(data["prices_nanousd"]), tuple(data.get("others", ()))
-        owner, total = data.get("user_id", ""), data.get("total", 0)
-        return cls(images, prices, data["text"], data["fields"], data["private"], owner, total, others)
 
 
 def pictures_in(message: discord.Message) -> Found:
@@ -111,7 +69,7 @@ class Menus:
         that still says "thinking", so that two jobs would share it. Then the first job takes the answer over, and the
         total stays beside it, for the member only.
         """
-        total: Payload | None = None
+        total = None
         if len(menu.images) > 1:
             prices = await self._ctx.commits.first(self._prices(answer, menu), _nothing)
             dear = sum(price or 0 for price in prices) > self._ctx.service.confirm_above_nanousd
@@ -119,22 +77,13 @@ class Menus:
                 menu = menu if from_menu else replace(menu, user_id=answer.actor.user_id)
                 await self._offer(answer, menu, prices)
                 return
-            card = batch.chosen(_candidates(menu.images, prices), answer.locale)
-            total = Payload(lambda _: draw(card))
+            total = batch.chosen(_candidates(menu.images, prices), answer.locale)
 
         async def show_total() -> None:
             if total is not None:
                 await answer.show(total)
 
-        await self._ctx.start_jobs(
-            answer,
-            menu.images,
-            lambda: answer.acknowledge(ephemeral=menu.private),
-            shown=show_total,
-            text=menu.text,
-            fields=menu.fields,
-            private=menu.private,
-        )
+        await self._ctx.start_jobs(answer, menu, lambda: answer.acknowledge(ephemeral=menu.private), shown=show_total)
         if total is not None and answer.reused:
             await answer.whisper(total)
         await self._say_left_out(answer, menu, len(menu.images))
@@ -143,18 +92,17 @@ class Menus:
     async def _say_left_out(answer: Response, menu: Menu, taken: int, *, offered: bool = False) -> None:
         words = left_out_text(taken, menu.total, menu.others, answer.locale, offered=offered)
         if words:
-            await answer.whisper(Payload(lambda _: draw(said(words))))
+            await answer.whisper(said(words))
 
     async def _prices(self, answer: Response, menu: Menu) -> list[int | None]:
         """What each picture would cost, None where Discord did not tell its size."""
-        actor = answer.actor
         prices: list[int | None] = []
         for image in menu.images:
             if image.width_px is None or image.height_px is None:
                 prices.append(None)
                 continue
             quote = await self._ctx.service.estimate(
-                image.width_px, image.height_px, actor, text=menu.text, fields=menu.fields
+                image.width_px, image.height_px, answer.actor, text=menu.text, fields=menu.fields
             )
             prices.append(quote.estimate_nanousd)
         return prices
@@ -162,12 +110,9 @@ class Menus:
     async def _offer(self, answer: Response, menu: Menu, prices: Sequence[int | None]) -> None:
         """Which of them, or all, with prices where Discord told the sizes."""
         key = str(answer.id)
-        priced = replace(menu, prices_nanousd=tuple(prices))
-        stored = self._ctx.state.put(AREA, key, priced.to_json(self._ctx.clock.now()))
-        await self._ctx.commits.first(stored, _nothing)
+        await self._ctx.commits.first(self._keep(key, replace(menu, prices_nanousd=tuple(prices))), _nothing)
         most = min(answer.most, len(menu.images))
-        card = batch.choosing(key, _candidates(menu.images, prices), answer.locale, most=most)
-        await answer.show(Payload(lambda _: draw(card)))
+        await answer.show(batch.choosing(key, _candidates(menu.images, prices), answer.locale, most=most))
         await self._say_left_out(answer, menu, len(menu.images), offered=True)
 
     async def choose(self, answer: Answer, key: str, picked: Sequence[int] | None) -> None:
@@ -177,19 +122,14 @@ class Menus:
         wanted = [n for n in numbers if 0 <= n < len(menu.images)]
         numbers = wanted[: answer.most]
         prices = [menu.prices_nanousd[n] if n < len(menu.prices_nanousd) else None for n in numbers]
-        card = batch.chosen(_candidates([menu.images[n] for n in numbers], prices), answer.locale)
-
-        agreed = [price or 0 for price in prices]
+        chosen = replace(menu, images=tuple(menu.images[n] for n in numbers), prices_nanousd=tuple(prices))
+        card = batch.chosen(_candidates(chosen.images, prices), answer.locale)
         await self._ctx.start_jobs(
             answer if menu.private else answer.with_public_messages(),
-            [menu.images[n] for n in numbers],
+            chosen,
             answer.hold,
-            shown=lambda: answer.update(Payload(lambda _: draw(card))),
-            text=menu.text,
-            fields=menu.fields,
-            private=menu.private,
+            shown=lambda: answer.update(card),
             first_in_original=False,
-            agreed_nanousd=agreed,
         )
         await self._ctx.state.delete(AREA, key)
         if len(numbers) < len(wanted):
@@ -197,18 +137,22 @@ class Menus:
 
     async def _take(self, key: str, user_id: str) -> Menu:
         """The menu for whoever may choose from it, once: a second press comes too late. Raises QuoteExpired."""
-        menu = await self._load(key)
-        if menu.user_id not in ("", user_id):
-            raise NotAllowed(needs="requester")
+        menu = await self._load(key, user_id)
         if not await self._ctx.state.claim(AREA, f"{key}:taken", ttl_s=TAKEN_S):
             raise QuoteExpired
         return menu
 
-    async def _load(self, key: str) -> Menu:
+    async def _load(self, key: str, user_id: str) -> Menu:
         stored = await self._ctx.state.get(AREA, key)
         if stored is None:
             raise QuoteExpired
-        return Menu.from_json(stored)
+        menu = STORED_MENU.validate_python(stored)
+        if menu.user_id not in ("", user_id):
+            raise NotAllowed(needs="requester")
+        return menu
+
+    async def _keep(self, key: str, menu: Menu) -> None:
+        await self._ctx.state.put(AREA, key, STORED_MENU.dump_python(menu, mode="json"), ttl_s=MENU_LIFE_S)
 
     async def _open_modal(self, answer: Answer, message: discord.Message) -> None:
         found = pictures_in(message)
@@ -217,29 +161,19 @@ class Menus:
         await answer.open(OptionsModal(key, found.images, answer.locale, models, most=most))
         # After the answer, which had to be first; a person needs longer than this to fill it in.
         menu = Menu(found.images, total=found.total, others=found.others, user_id=answer.actor.user_id)
-        await self._ctx.state.put(AREA, key, menu.to_json(self._ctx.clock.now()))
+        await self._keep(key, menu)
 
     async def submitted(self, answer: Answer, key: str, data: Mapping[str, Any]) -> None:
         """The modal came back: check, acknowledge, start. Works after a restart. Raises InvalidParameters."""
         form = filled_in(data)
         self._ctx.service.check(form.text, form.fields)
-        menu = await self._ctx.commits.first(self._load(key), _nothing)
-        if menu.user_id not in ("", answer.actor.user_id):
-            raise NotAllowed(needs="requester")
+        menu = await self._ctx.commits.first(self._load(key, answer.actor.user_id), _nothing)
         numbers = [n for n in form.pictures if 0 <= n < len(menu.images)] or [0]
         images = tuple(menu.images[n] for n in numbers)
         beyond = menu.total - len(menu.images)
         chosen = Menu(images, text=form.text, fields=form.fields, private=form.private, others=menu.others)
         await self.begin(answer, replace(chosen, total=len(images) + beyond if beyond > 0 else 0))
         await self._ctx.state.delete(AREA, key)
-
-    async def purge(self) -> None:
-        """Forget menus that nobody used within a day."""
-        now = self._ctx.clock.now()
-        for key in await self._ctx.state.keys(AREA):
-            stored = await self._ctx.state.get(AREA, key)
-            if stored is not None and now - stored.get("at", 0) > MENU_LIFE_S:
-                await self._ctx.state.delete(AREA, key)
 
 
 def _candidates(images: Sequence[FoundImage], prices: Sequence[int | None]) -> list[batch.Candidate]:

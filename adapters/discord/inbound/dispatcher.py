@@ -15,19 +15,12 @@ import structlog
 from adapters.discord.connection.ack_priority import AckPriority
 from adapters.discord.inbound import translate
 from adapters.discord.inbound.interaction_response import Answer, NotOurs, Response
-from adapters.discord.inbound.message_images import FoundImage
-from adapters.discord.inbound.translate import Fields, Interaction
+from adapters.discord.inbound.translate import Interaction, Menu
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ApiClient
 from adapters.discord.outbound.interaction_tokens import FreshTokens, OtherMessages
-from adapters.discord.outbound.payload import Payload
-from adapters.discord.views.card import draw
-from core.domain.errors import (
-    Draining,
-    StorageUnavailable,
-    UpscaleError,
-)
-from core.domain.job import Job, UpscaleRequest
+from core.domain.errors import Draining, StorageUnavailable, UpscaleError
+from core.domain.job import Job, ReplyAddress, UpscaleRequest
 from core.ports import AdapterContext
 from core.presentation.cards.notice import notice_card
 from core.presentation.place_texts import question
@@ -161,10 +154,8 @@ class HandlerContext:
 
     async def refuse(self, answer: Response, error: UpscaleError) -> None:
         """Say what is wrong; privately wherever the answer has not begun in public. Failures of that are logged."""
-        locale = answer.locale
-        notice = self.service.notice(error, locale)
         try:
-            await answer.show(Payload(lambda _: draw(notice_card(notice, locale))))
+            await answer.show(notice_card(self.service.notice(error, answer.locale), answer.locale))
         except NotOurs:
             return
         except errors.FAILED_CALLS as failure:
@@ -173,47 +164,60 @@ class HandlerContext:
     async def start_jobs(
         self,
         answer: Response,
-        images: Sequence[FoundImage],
+        menu: Menu,
         acknowledge: Callable[[], Awaitable[None]],
         *,
-        shown: Callable[[], Awaitable[None]] | None = None,
-        text: str = "",
-        fields: Fields | None = None,
-        private: bool = False,
+        shown: Callable[[], Awaitable[None]],
         first_in_original: bool = True,
-        agreed_nanousd: Sequence[int] = (),
     ) -> None:
         """One job per picture: written first, then acknowledged, then begun. `shown` comes before they begin.
 
         The first refusal is the answer itself; later ones are said beside it.
         """
         where = answer.address()
+        private = menu.private or where.ephemeral
         made = translate.requests(
             answer.actor,
             answer.key,
-            images,
-            replace(where, ephemeral=where.ephemeral or private),
-            text=text,
-            fields=fields,
-            private=private or where.ephemeral,
+            replace(menu, private=private),
+            replace(where, ephemeral=private),
             first_in_original=first_in_original,
-            unsafe_place=await self._is_age_restricted(answer, text, fields or {}),
-            confirmed_nanousd=agreed_nanousd,
+            unsafe_place=await self._is_age_restricted(answer, menu),
         )
-        written = await self.commits.first(self._write(made), acknowledge)
-        if shown is not None:
-            try:
-                await shown()
-            except errors.FAILED_CALLS as error:
-                log.warning("total_not_shown", interaction=answer.id, code=errors.code_of(error))
+        written = await self.write(self._write(made), acknowledge)
+        try:
+            await shown()
+        except errors.FAILED_CALLS as error:
+            log.warning("total_not_shown", interaction=answer.id, code=errors.code_of(error))
         for index, job in enumerate(written):
             if isinstance(job, Job):
                 await self.begin(answer, job, index, first_in_original=first_in_original)
             else:
-                notice = self.service.notice(job, answer.locale)
-                await answer.whisper(Payload(lambda _, n=notice: draw(notice_card(n, answer.locale))))  # type: ignore[misc]
+                await answer.whisper(notice_card(self.service.notice(job, answer.locale), answer.locale))
         if isinstance(answer, Answer):
             await self._ask_operator(answer)
+
+    async def write(
+        self, work: Coroutine[Any, Any, list[Job | UpscaleError]], acknowledge: Callable[[], Awaitable[None]]
+    ) -> list[Job | UpscaleError]:
+        """Written first, then acknowledged; to be begun by the caller.
+
+        Where Discord refuses the acknowledgement they begin here: they find that nobody is answered, and end at once.
+        """
+        made: list[Job | UpscaleError] = []
+
+        async def note() -> list[Job | UpscaleError]:
+            made.extend(await work)
+            return made
+
+        try:
+            return await self.commits.first(note(), acknowledge)
+        except Exception as error:
+            if not (isinstance(error, NotOurs) and error.taken):
+                for job in made:
+                    if isinstance(job, Job):
+                        await self._begin(job, job.reply)
+            raise
 
     async def _write(self, made: Sequence[UpscaleRequest]) -> list[Job | UpscaleError]:
         written: list[Job | UpscaleError] = [await self.service.request(made[0], start=False)]
@@ -227,11 +231,27 @@ class HandlerContext:
     async def begin(self, answer: Response, job: Job, index: int = 0, *, first_in_original: bool = True) -> None:
         """Let a written job go on; where that fails now, the core picks it up by itself."""
         where = translate.part_of(answer.address(), index, first_in_original=first_in_original)
+        await self._begin(job, where.to_reply())
+        log.info("job_requested", job=job.id, interaction=answer.id)
+
+    async def _begin(self, job: Job, reply: ReplyAddress) -> None:
         try:
-            await self.service.begin(job.id, where.to_reply())
+            await self.service.begin(job.id, reply)
         except Exception as error:
             await self.service.incidents.unforeseen("discord", error)
-        log.info("job_requested", job=job.id, interaction=answer.id)
+
+    async def make(
+        self, answer: Response, work: Coroutine[Any, Any, Job], acknowledge: Callable[[], Awaitable[None]]
+    ) -> Job:
+        """One job of a press: written, acknowledged, begun."""
+
+        async def alone() -> list[Job | UpscaleError]:
+            return [await work]
+
+        [job] = await self.write(alone(), acknowledge)
+        assert isinstance(job, Job)
+        await self.begin(answer, job)
+        return job
 
     async def _ask_operator(self, answer: Answer) -> None:
         """Whether this server's members may use the bot too; privately, when its operator uses it here."""
@@ -240,12 +260,12 @@ class HandlerContext:
         if known is not None:
             await self.clock.sleep(ASK_AFTER_S)
             notice = question(known.place, known.name, "", actor.locale)
-            await answer.whisper(Payload(lambda _: draw(notice_card(notice, actor.locale))))
+            await answer.whisper(notice_card(notice, actor.locale))
 
-    async def _is_age_restricted(self, answer: Response, text: str, fields: Fields) -> bool:
+    async def _is_age_restricted(self, answer: Response, menu: Menu) -> bool:
         """Asks Discord where the event does not say, but only when somebody wants the safety check off there."""
         known = answer.age_restricted
-        if known is not None or ("safety" not in fields and "safety" not in text.lower()):
+        if known is not None or ("safety" not in menu.fields and "safety" not in menu.text.lower()):
             return bool(known)
         try:
             async with asyncio.timeout(LOOK_S):

@@ -8,7 +8,7 @@ earlier delivery of the same event, has the interaction: then it is not ours.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Literal, Protocol
 
 import discord
@@ -21,11 +21,12 @@ from adapters.discord.inbound.message_images import MAX_IMAGES
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import UNREADABLE, ApiClient, unreadable
-from adapters.discord.outbound.payload import Payload
-from adapters.discord.outbound.reply_address import PLATFORM, Address
+from adapters.discord.outbound.payload import Files, fixed
+from adapters.discord.outbound.reply_address import PLATFORM, TOKEN_LIFE_S, Address
 from core.domain.job import Requester
 from core.net.retry import Backoff, retry
 from core.ports import Clock
+from core.presentation.card import Card
 
 log = structlog.get_logger(__name__)
 
@@ -59,15 +60,19 @@ class Response(Protocol):
     def address(self) -> Address:
         """Where this answer is or will be, for the job's reply."""
 
-    async def show(self, payload: Payload) -> None:
+    async def show(self, card: Card) -> None:
         """Show this as the answer."""
 
-    async def whisper(self, payload: Payload) -> None:
+    async def whisper(self, card: Card) -> None:
         """A further message, for this member only where the place has such."""
 
 
 class NotOurs(Exception):
-    """Somebody else has acknowledged this interaction, or it is too late for that. Nothing must be done for it."""
+    """Somebody else has acknowledged this interaction (`taken`), or it is too late for that. It gets no answer."""
+
+    def __init__(self, *, taken: bool = False) -> None:
+        super().__init__()
+        self.taken = taken
 
 
 class Answer:
@@ -87,6 +92,7 @@ class Answer:
         self._rush = rush
         self._rest = rest
         self._token = (interaction.application_id, interaction.token)
+        self.expires_at = interaction.created_at.timestamp() + TOKEN_LIFE_S
         self.mode: Literal["none", "own", "update", "modal"] = "none"
         self.ephemeral = False
         self.message_id: int | None = None
@@ -120,11 +126,6 @@ class Answer:
         await self._first(lambda: self.interaction.response.send_modal(modal))
         self.mode = "modal"
 
-    async def suggest(self, choices: Sequence[discord.app_commands.Choice[str]]) -> None:
-        """Answer an autocomplete."""
-        await self._first(lambda: self.interaction.response.autocomplete(list(choices)))
-        self.mode = "own"
-
     def address(self) -> Address:
         """Where this answer is, or will be, for the job's reply."""
         ephemeral = self.ephemeral or self._source_ephemeral or translate.is_forced_private(self.interaction)
@@ -143,24 +144,24 @@ class Answer:
         inherits = self._inherits_privacy and self.mode != "own"
         return inherits and message is not None and message.flags.ephemeral
 
-    async def show(self, payload: Payload) -> None:
+    async def show(self, card: Card, files: Files | None = None) -> None:
         """Show this as the answer; where the answer is an update of another message, privately beside it."""
         if self.mode == "own":
-            await self.update(payload)
+            await self.update(card, files)
         elif self.mode == "none":
-            send = self.interaction.response.send_message
+            send, payload = self.interaction.response.send_message, fixed(card, files)
             await self._first(lambda: send(view=payload.view(""), files=payload.uploads(), ephemeral=True))
             self.mode = "own"
         else:
-            await self.whisper(payload)
+            await self.whisper(card, files)
 
-    async def update(self, payload: Payload) -> None:
+    async def update(self, card: Card, files: Files | None = None) -> None:
         """Show this in the answer, or in the clicked message whose update was promised."""
-        await self._rest.edit_answer(*self._token, "@original", payload)
+        await self._rest.edit_answer(*self._token, "@original", fixed(card, files))
 
-    async def whisper(self, payload: Payload) -> None:
+    async def whisper(self, card: Card, files: Files | None = None) -> None:
         """A further message that only this member sees."""
-        await self._rest.follow_up(*self._token, payload, ephemeral=True)
+        await self._rest.follow_up(*self._token, fixed(card, files), ephemeral=True)
 
     async def remove(self) -> None:
         """Delete the answer, or the clicked message."""
@@ -210,4 +211,4 @@ class Answer:
                 log.info("interaction_not_ours", interaction=self.id, code=code)
             else:
                 raise
-            raise NotOurs from None
+            raise NotOurs(taken=code == errors.ALREADY_ACKNOWLEDGED) from None

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import discord
 
@@ -17,8 +17,11 @@ from core.domain.job import Source
 
 CDN_HOSTS = ("cdn.discordapp.com", "media.discordapp.net")
 _IMAGE_NAME = re.compile(r"\.(png|jpe?g|jfif|webp|gif|bmp|tiff?|avif|hei[cf])$", re.IGNORECASE)
+_SPOILER = re.compile(r"\|\|(.+?)\|\|", re.DOTALL)
 MAX_IMAGES = 25
 """As many as one select can offer."""
+
+Part: TypeAlias = discord.Message | discord.MessageSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +35,6 @@ class FoundImage:
     width_px: int | None = None
     height_px: int | None = None
     spoiler: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """For the application's store."""
-        return asdict(self)
 
     def source(self) -> Source:
         """Discord's own files are fetched as attachments, everything else through the guard for links."""
@@ -76,84 +75,71 @@ def images_of(message: discord.Message) -> Found:
     Files that say nothing of themselves are tried where no other says that it is an image: their bytes decide.
     """
     found: dict[str, FoundImage] = {}
-    for image in _walk(message):
-        found.setdefault(_without_query(image.url), image)
-    rest = [one for one in _files(message) if not _says_image(one)]
+    unsaid: list[FoundImage] = []
+    others: list[str] = []
+    for part in _parts(message):
+        for image, kind in _walk(part):
+            if kind.startswith("image/") or _IMAGE_NAME.search(image.name):
+                found.setdefault(_without_query(image.url), image)
+            elif kind in ("", "application/octet-stream"):
+                unsaid.append(image)
+            else:
+                others.append(image.name)
+        others += [one.name for one in part.stickers if one.format is discord.StickerFormatType.lottie]
     images = list(found.values())
-    if not images:
-        images = [from_attachment(one) for one in rest if _says_nothing(one)]
-        rest = [one for one in rest if not _says_nothing(one)]
-    names = [one.filename for one in rest]
-    names += [one.name for one in message.stickers if one.format is discord.StickerFormatType.lottie]
-    return Found(tuple(images[:MAX_IMAGES]), len(images), tuple(names))
+    if images:
+        others += [one.name for one in unsaid]
+    else:
+        images = unsaid
+    return Found(tuple(images[:MAX_IMAGES]), len(images), tuple(others))
 
 
-def _files(message: discord.Message) -> Iterator[discord.Attachment]:
-    yield from message.attachments
-    for snapshot in message.message_snapshots:
-        yield from snapshot.attachments
+def _parts(message: discord.Message) -> Iterator[Part]:
+    """The message itself, what it forwards, and the message that a thread was started from."""
+    yield message
+    yield from message.message_snapshots
+    there = message.reference.resolved if message.reference is not None else None
+    if message.type is discord.MessageType.thread_starter_message and isinstance(there, discord.Message):
+        yield from _parts(there)
 
 
-def _says_image(one: discord.Attachment) -> bool:
-    return (one.content_type or "").startswith("image/") or bool(_IMAGE_NAME.search(one.filename))
-
-
-def _says_nothing(one: discord.Attachment) -> bool:
-    return (one.content_type or "").split(";")[0].strip() in ("", "application/octet-stream")
-
-
-def _walk(message: discord.Message) -> Iterator[FoundImage]:
-    yield from _attachments(message.attachments)
-    yield from _components(message.components)
-    yield from _embeds(message.embeds)
-    for snapshot in message.message_snapshots:
-        yield from _attachments(snapshot.attachments)
-        yield from _components(snapshot.components)
-        yield from _embeds(snapshot.embeds)
-    for sticker in message.stickers:
+def _walk(part: Part) -> Iterator[tuple[FoundImage, str]]:
+    """What may be an image, with its declared type."""
+    for attachment in part.attachments:
+        yield from_attachment(attachment), (attachment.content_type or "").split(";")[0].strip()
+    yield from _components(part.components)
+    hidden = " ".join(_SPOILER.findall(part.content))
+    for embed in part.embeds:
+        media = embed.image if embed.image.url else embed.thumbnail  # beside an image it is decoration
+        if media.url:
+            spoiler = media.flags.spoiler or bool(embed.url and embed.url in hidden)
+            number, name = _without_query(media.url), name_of(media.url)
+            size = media.width, media.height
+            yield FoundImage(number, name, media.url, _is_hosted(media.url), *size, spoiler), "image/"
+    for sticker in part.stickers:
         if sticker.format is not discord.StickerFormatType.lottie:
             suffix = "gif" if sticker.format is discord.StickerFormatType.gif else "png"
-            yield FoundImage(str(sticker.id), f"{sticker.name}.{suffix}", sticker.url, True, 320, 320)
+            yield FoundImage(str(sticker.id), f"{sticker.name}.{suffix}", sticker.url, True, 320, 320), "image/"
 
 
-def _attachments(attachments: Iterable[discord.Attachment]) -> Iterator[FoundImage]:
-    for attachment in attachments:
-        if _says_image(attachment):
-            yield from_attachment(attachment)
-
-
-def _components(components: Iterable[Any]) -> Iterator[FoundImage]:
+def _components(components: Iterable[Any], *, hidden: bool = False) -> Iterator[tuple[FoundImage, str]]:
     """Media inside Components V2: such a message has an empty list of attachments (intended, read 2026-11-22)."""
     for component in components:
         if isinstance(component, discord.MediaGalleryComponent):
             for item in component.items:
-                yield from _media(item.media, item.spoiler)
+                yield _media(item.media, hidden or item.spoiler)
         elif isinstance(component, (discord.ThumbnailComponent, discord.FileComponent)):
-            yield from _media(component.media, component.spoiler)
-        yield from _components(getattr(component, "children", None) or [])
-        accessory = getattr(component, "accessory", None)
-        if accessory is not None:
-            yield from _components([accessory])
+            yield _media(component.media, hidden or component.spoiler)
+        inner = [*(getattr(component, "children", None) or ()), getattr(component, "accessory", None)]
+        covered = isinstance(component, discord.Container) and component.spoiler
+        yield from _components([one for one in inner if one is not None], hidden=hidden or covered)
 
 
-def _media(media: discord.UnfurledMediaItem, spoiler: bool) -> Iterator[FoundImage]:
-    name = name_of(media.url)
-    kind = media.content_type or ""
-    if kind.startswith("image/") or (not kind and _IMAGE_NAME.search(name)):
-        hosted = media.attachment_id is not None or _is_hosted(media.url)
-        number = str(media.attachment_id or _without_query(media.url))
-        yield FoundImage(number, name, media.url, hosted, media.width or None, media.height or None, spoiler)
-
-
-def _embeds(embeds: Iterable[discord.Embed]) -> Iterator[FoundImage]:
-    for embed in embeds:
-        for media in (embed.image, embed.thumbnail):
-            if media.url:
-                hosted = _is_hosted(media.url)
-                yield FoundImage(
-                    _without_query(media.url), name_of(media.url), media.url, hosted, media.width, media.height
-                )
-                break  # The thumbnail of an embed with an image is a part of its decoration.
+def _media(media: discord.UnfurledMediaItem, spoiler: bool) -> tuple[FoundImage, str]:
+    hosted = media.attachment_id is not None or _is_hosted(media.url)
+    number = str(media.attachment_id or _without_query(media.url))
+    size = media.width or None, media.height or None
+    return FoundImage(number, name_of(media.url), media.url, hosted, *size, spoiler), media.content_type or ""
 
 
 def _is_hosted(url: str) -> bool:

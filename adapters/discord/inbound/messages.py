@@ -12,15 +12,17 @@ import discord
 import structlog
 
 from adapters.discord.inbound import translate
-from adapters.discord.inbound.context_menus import Menu, Menus, pictures_in
+from adapters.discord.inbound.context_menus import Menus, pictures_in
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.message_images import MAX_IMAGES, Found, from_link, images_of
+from adapters.discord.inbound.translate import Menu
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ApiClient
-from adapters.discord.outbound.payload import Payload
+from adapters.discord.outbound.payload import fixed
 from adapters.discord.outbound.reply_address import PLATFORM, Address
 from core.domain.parameters.grammar import parse
 from core.domain.parameters.ordinary_words import without_ordinary_words
+from core.presentation.card import Card
 
 LANGUAGE_WITHIN_S = 1.0
 
@@ -50,19 +52,12 @@ class MessageResponse:
         """A reply to the message."""
         return self._where
 
-    async def show(self, payload: Payload) -> None:
+    async def show(self, card: Card) -> None:
         """A reply of its own; a second delivery of the message, also to another process, says nothing twice."""
         self._said += 1
-        nonce, channel_id = f"m{self.id}{self._said}", self._where.channel_id
-        try:
-            await self._rest.send(channel_id, payload, nonce=nonce, reply_to=self.id)
-        except discord.HTTPException as error:
-            if errors.is_request_gone(error):
-                log.info("request_deleted", message=self.id)
-                return
-            if errors.code_of(error) != errors.NO_HISTORY_TO_REPLY:
-                raise
-            await self._rest.send(channel_id, payload, nonce=nonce)
+        nonce = f"m{self.id}{self._said}"
+        if await self._rest.reply(self._where.channel_id, self.id, fixed(card), nonce=nonce) is None:
+            log.info("request_deleted", message=self.id)
 
     whisper = show
 

@@ -1,105 +1,226 @@
-"""`/queue` and `/quota add|history|presets`, for moderators. The core checks rights and values."""
+"""`/quota …` and `/queue`: a moderator's commands. The core checks rights and amounts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 import discord
+import structlog
 from discord import app_commands
 
+from adapters.discord.inbound import translate
 from adapters.discord.inbound.command_texts import word
+from adapters.discord.inbound.commands import Command, command, group, model_choices
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer
-from adapters.discord.inbound.limit_commands import WINDOWS, Place
 from adapters.discord.inbound.translate import Interaction
-from adapters.discord.outbound.payload import Payload
-from adapters.discord.views.card import draw
 from core.budgets.limit_grammar import amount_of
-from core.domain.job import JobState, Requester
-from core.domain.limits import Measure, Window
+from core.domain.errors import JobNotFound, UpscaleError
+from core.domain.job import JobState
+from core.domain.limits import LimitStatus, Measure, ScopeKind, Window
+from core.domain.money import usd
+from core.presentation import tr
+from core.presentation.card import Card, Line, Mention, Moment, fill
+from core.presentation.cards.budget import limit_words, limits
 from core.presentation.cards.notice import said
 from core.presentation.cards.queue import queue
 from core.presentation.job_texts import cancel_pending_text
 
-_EXTRA_WINDOWS = [choice for choice in WINDOWS if choice.value != Window.TOTAL.value]
+log = structlog.get_logger(__name__)
 
-Work = Callable[[Requester], Coroutine[Any, Any, str]]
-
-
-def add_moderator_commands(group: app_commands.Group, ctx: HandlerContext) -> None:
-    """Put them into the group of `/quota`."""
-    service = ctx.service
-
-    async def tell(interaction: Interaction, work: Work) -> None:
-        """Do it, and say privately what came of it."""
-
-        async def run(answer: Answer) -> None:
-            told = await ctx.soon(answer, work(answer.actor))
-            await answer.show(Payload(lambda _: draw(said(*told.splitlines()))))
-
-        await ctx.run(interaction, run)
-
-    @group.command(name="add", description=word("quota_add"))
-    @app_commands.describe(
-        member=word("quota_add_member"), amount=word("quota_add_amount"), window=word("quota_add_window")
-    )
-    @app_commands.choices(window=_EXTRA_WINDOWS)
-    async def add(
-        interaction: Interaction,
-        member: discord.User,
-        amount: app_commands.Range[float, 0.0, 1_000_000.0],
-        window: str = "day",
-    ) -> None:
-        async def give(actor: Requester) -> str:
-            return await service.limits.add_extra(actor, str(member.id), amount_of(amount, Measure.USD), Window(window))
-
-        await tell(interaction, give)
-
-    @group.command(name="history", description=word("quota_history"))
-    async def history(interaction: Interaction) -> None:
-        async def told(actor: Requester) -> str:
-            return "\n".join(await service.limits.limit_history(actor))
-
-        await tell(interaction, told)
-
-    @group.command(name="presets", description=word("quota_presets"))
-    @app_commands.describe(parameters=word("quota_presets_values"), channel=word("quota_presets_channel"))
-    async def presets(interaction: Interaction, parameters: str = "", channel: Place | None = None) -> None:
-        where = str(channel.id) if channel is not None else ""
-        await tell(interaction, lambda actor: service.accounts.set_place_presets(actor, parameters, where))
+_MEASURES = [app_commands.Choice(name=word(m.value), value=m.value) for m in Measure]
+_WINDOWS = [app_commands.Choice(name=word(f"window_{w.value}"), value=w.value) for w in Window if w is not Window.NOW]
+_SCOPES = [app_commands.Choice(name=word(f"for_{name}"), value=name) for name in ("server", "members", "channels")]
+CHOICE_MAX, CHOICES_MAX = 100, 25
+DAY_S = 86_400
+Amount = app_commands.Range[float, 0.0, 1_000_000.0]
+Days = app_commands.Range[int, 1, 366]
 
 
-class QueueCommand:
-    """The core decides who may look and cancel."""
+class _Place(app_commands.Transformer):
+    """A channel where people write. Only its id is needed: without the guild intent no cache could tell more."""
+
+    @property
+    def type(self) -> discord.AppCommandOptionType:
+        return discord.AppCommandOptionType.channel
+
+    @property
+    def channel_types(self) -> list[discord.ChannelType]:
+        kinds = discord.ChannelType
+        return [kinds.text, kinds.news, kinds.public_thread, kinds.private_thread, kinds.voice]
+
+    async def transform(self, interaction: discord.Interaction[Any], value: Any, /) -> discord.Object:
+        return discord.Object(int(value.id))
+
+
+Place = app_commands.Transform[discord.Object, _Place]
+
+
+class ModeratorCommands:
+    """Moderators of a server manage that server's limits and jobs."""
 
     def __init__(self, ctx: HandlerContext) -> None:
         self._ctx = ctx
+        self._limits = ctx.service.limits
 
-    def command(self) -> app_commands.Command[Any, ..., None]:
-        """To be added to the tree; shown to those who manage the server unless it decides otherwise."""
+    def commands(self) -> list[Command | app_commands.Group]:
+        """Offered only to members who may manage the server, until an administrator decides otherwise."""
+        make = partial(command, self._ctx)
+        models = model_choices(self._ctx.service.models)
+        set_ = make("quota_set", self._set, measure=_MEASURES, window=_WINDOWS, scope=_SCOPES, model=models)
+        clear = make("quota_clear", self._clear)
+        clear.autocomplete("limit")(self._known_limits)
+        extra_windows = [choice for choice in _WINDOWS if choice.value != Window.TOTAL.value]
+        quota = group(
+            "quota",
+            make("quota_show", self._show, ()),
+            set_,
+            clear,
+            make("quota_pause", self._pause),
+            make("quota_alerts", self._alerts),
+            make("quota_sponsor", self._sponsor),
+            make("quota_add", self._add, window=extra_windows),
+            make("quota_history", self._history),
+            make("quota_presets", self._presets),
+        )
+        shown = make("queue", self._queue)
+        for one in (quota, shown):
+            one.default_permissions = discord.Permissions(manage_guild=True)
+            one.allowed_contexts = app_commands.AppCommandContext(guild=True, dm_channel=False, private_channel=False)
+            one.allowed_installs = app_commands.AppInstallationType(guild=True, user=False)
+        return [quota, shown]
 
-        @app_commands.command(name="queue", description=word("queue"))
-        @app_commands.guild_only()
-        @app_commands.allowed_installs(guilds=True, users=False)
-        @app_commands.default_permissions(manage_guild=True)
-        async def queue_(interaction: Interaction) -> None:
-            await self._ctx.run(interaction, self._show)
+    # --- limits --------------------------------------------------------------------------------------------------
 
-        return queue_
+    async def _show(self, answer: Answer, note: Line = ()) -> None:
+        statuses = await self._ctx.soon(answer, self._limits.workspace_limits(answer.actor))
+        await answer.show(self._card(statuses, answer.locale, note))
 
-    async def _show(self, answer: Answer) -> None:
-        await answer.show(await self._ctx.soon(answer, self._card(answer)))
+    def _card(self, statuses: Sequence[LimitStatus], locale: str, note: Line) -> Card:
+        play_money = self._ctx.service.play_money
+        return limits(statuses, locale, platform="discord", note=note, play_money=play_money, of_all=True)
+
+    async def _set(
+        self,
+        answer: Answer,
+        measure: str,
+        amount: Amount,
+        window: str = "day",
+        scope: str = "server",
+        member: discord.User | None = None,
+        role: discord.Role | None = None,
+        channel: Place | None = None,
+        model: str = "",
+    ) -> None:
+        what = Measure(measure)
+        when = Window.NOW if what is Measure.RUNNING else Window(window)
+        kind = {"members": ScopeKind.USER, "channels": ScopeKind.CHANNEL}.get(scope, ScopeKind.WORKSPACE)
+        scope_id = answer.actor.workspace_id if kind is ScopeKind.WORKSPACE else ""
+        picked = ((ScopeKind.USER, member), (ScopeKind.ROLE, role), (ScopeKind.CHANNEL, channel))
+        kind, scope_id = next(((kind, str(one.id)) for kind, one in picked if one is not None), (kind, scope_id))
+        await self._change(answer, kind, scope_id, what, when, amount_of(amount, what), model)
+
+    async def _clear(self, answer: Answer, limit: str) -> None:
+        """By the value of an autocomplete choice. Raises JobNotFound for anything typed by hand."""
+        try:
+            kind, scope_id, what, when, model = limit.split("|")
+            parts = ScopeKind(kind), scope_id, Measure(what), Window(when)
+        except ValueError:
+            raise JobNotFound from None
+        await self._change(answer, *parts, None, model)
+
+    async def _change(
+        self,
+        answer: Answer,
+        kind: ScopeKind,
+        scope_id: str,
+        what: Measure,
+        when: Window,
+        units: int | None,
+        model: str,
+    ) -> None:
+        asked = self._limits.set_limit(answer.actor, kind, scope_id, what, when, units, model)
+        statuses = await self._ctx.soon(answer, asked)
+        note = tr("Limit set.", answer.locale) if units is not None else tr("Limit removed.", answer.locale)
+        await answer.show(self._card(statuses, answer.locale, (note,)))
+
+    async def _known_limits(self, interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+        """The limits that moderators have set, to choose from; nothing when they cannot be read in time."""
+        actor = translate.requester(interaction)
+        try:
+            statuses = await self._limits.workspace_limits(actor)
+        except UpscaleError as error:
+            log.info("limits_not_offered", why=error.code)
+            return []
+        choices = []
+        for limit in (status.limit for status in statuses if status.limit.source == "moderator"):
+            label = limit_words(limit, actor.locale)[:CHOICE_MAX]
+            if typed.lower() in label.lower():
+                value = "|".join((limit.scope.kind, limit.scope.id, limit.measure, limit.window, limit.model))
+                choices.append(app_commands.Choice(name=label, value=value))
+        return choices[:CHOICES_MAX]
+
+    async def _pause(self, answer: Answer, paused: bool) -> None:
+        await self._ctx.soon(answer, self._limits.pause(answer.actor, paused))
+        stopped = tr("New upscales are paused in this server.", answer.locale)
+        resumed = tr("New upscales are possible again in this server.", answer.locale)
+        await self._show(answer, (stopped if paused else resumed,))
+
+    async def _alerts(self, answer: Answer, channel: Place | None = None) -> None:
+        channel_id = str(channel.id) if channel is not None else None
+        await self._ctx.soon(answer, self._limits.set_alert_channel(answer.actor, channel_id))
+        if channel_id is None:
+            note: Line = (tr("Budget alerts are off.", answer.locale),)
+        else:
+            note = fill(tr("Budget alerts go to {channel}.", answer.locale), channel=Mention("channel", channel_id))
+        await self._show(answer, note)
+
+    async def _sponsor(self, answer: Answer, channel: Place, amount: Amount, days: Days = 7) -> None:
+        locale, where = answer.locale, Mention("channel", str(channel.id))
+        ends_at = self._ctx.clock.now() + days * DAY_S
+        nanousd = amount_of(amount, Measure.USD) or None
+        await self._ctx.soon(answer, self._limits.sponsor(answer.actor, where.id, nanousd, ends_at))
+        if nanousd is None:
+            note = fill(tr("{channel} is no longer paid from a budget of its own.", locale), channel=where)
+        else:
+            note = fill(
+                tr("Images in {channel} are paid from a budget of {amount} until {time}.", locale),
+                channel=where,
+                amount=usd(nanousd, locale),
+                time=Moment(ends_at, "date_time"),
+            )
+        await self._show(answer, note)
+
+    async def _add(self, answer: Answer, member: discord.User, amount: Amount, window: str = "day") -> None:
+        nanousd = amount_of(amount, Measure.USD)
+        await self._tell(answer, self._limits.add_extra(answer.actor, str(member.id), nanousd, Window(window)))
+
+    async def _history(self, answer: Answer) -> None:
+        changes = await self._ctx.soon(answer, self._limits.limit_history(answer.actor))
+        await answer.show(said(*changes))
+
+    async def _presets(self, answer: Answer, parameters: str = "", channel: Place | None = None) -> None:
+        where = str(channel.id) if channel is not None else ""
+        await self._tell(answer, self._ctx.service.accounts.set_place_presets(answer.actor, parameters, where))
+
+    async def _tell(self, answer: Answer, work: Coroutine[Any, Any, str]) -> None:
+        """Do it, and say privately what came of it."""
+        await answer.show(said(*(await self._ctx.soon(answer, work)).splitlines()))
+
+    # --- the queue -----------------------------------------------------------------------------------------------
+
+    async def _queue(self, answer: Answer) -> None:
+        await answer.show(await self._ctx.soon(answer, self._queue_card(answer)))
 
     async def cancel(self, answer: Answer, job_id: str) -> None:
-        service = self._ctx.service
-        job = await self._ctx.commits.first(service.cancel(job_id, answer.actor), answer.hold)
-        await answer.update(await self._card(answer))
+        """One that was chosen from the queue."""
+        job = await self._ctx.commits.first(self._ctx.service.cancel(job_id, answer.actor), answer.hold)
+        await answer.update(await self._queue_card(answer))
         if job.state is JobState.RUNNING:
-            pending = said(cancel_pending_text(answer.locale))
-            await answer.whisper(Payload(lambda _: draw(pending)))
+            await answer.whisper(said(cancel_pending_text(answer.locale)))
 
-    async def _card(self, answer: Answer) -> Payload:
+    async def _queue_card(self, answer: Answer) -> Card:
         here = await self._ctx.service.queue(answer.actor)
-        card = queue(here.jobs, here.total, answer.locale)
-        return Payload(lambda _: draw(card))
+        return queue(here.jobs, here.total, answer.locale)

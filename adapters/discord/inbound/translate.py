@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import discord
+from pydantic import TypeAdapter
 
 from adapters.discord.inbound.message_images import FoundImage
 from adapters.discord.outbound.reply_address import PLATFORM, TOKEN_LIFE_S, Address
@@ -16,6 +19,28 @@ DEFAULT_FILE_LIMIT_BYTES = 20 * 1024 * 1024
 """Messages announce no limit: Discord's default since 2026-09. What is refused all the same is made smaller."""
 
 Fields = Mapping[str, str | int | float | bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Menu:
+    """Pictures to be upscaled, or for a member to choose from. `prices_nanousd` were shown, None where unknown.
+
+    `user_id` is who may choose; "" where only that member sees the menu. `total` counts pictures that found no place
+    as well; `others` are names of files that are no pictures.
+    """
+
+    images: tuple[FoundImage, ...]
+    prices_nanousd: tuple[int | None, ...] = ()
+    text: str = ""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    private: bool = False
+    user_id: str = ""
+    total: int = 0
+    others: tuple[str, ...] = ()
+
+
+STORED_MENU = TypeAdapter(Menu)
+"""To and from the JSON of the application's store."""
 
 
 def requester(interaction: Interaction) -> Requester:
@@ -140,36 +165,30 @@ def part_of(where: Address, index: int, *, first_in_original: bool) -> Address:
 def requests(
     who: Requester,
     key: str,
-    images: Sequence[FoundImage],
+    menu: Menu,
     where: Address,
     *,
-    text: str = "",
-    fields: Fields | None = None,
-    private: bool = False,
     first_in_original: bool = True,
     unsafe_place: bool = False,
-    confirmed_nanousd: Sequence[int] = (),
 ) -> list[UpscaleRequest]:
     """One request per picture, each with its own message and its own key.
 
     The key is made of what a redelivered event repeats: the interaction's (or message's) and the picture's.
+    The prices of the menu are agreed to.
     """
-    made: list[UpscaleRequest] = []
-    for index, image in enumerate(images):
-        own = part_of(where, index, first_in_original=first_in_original)
-        agreed = confirmed_nanousd[index] if index < len(confirmed_nanousd) else 0
-        made.append(
-            UpscaleRequest(
-                key=f"{key}:{index}:{image.id}" if len(images) > 1 else key,
-                requester=who,
-                source=image.source(),
-                reply=own.to_reply(),
-                text=text,
-                fields=dict(fields or {}),
-                private=private,
-                spoiler=image.spoiler,
-                unsafe_place=unsafe_place,
-                confirmed_nanousd=agreed,
-            )
+    prices = [*menu.prices_nanousd, *[0] * len(menu.images)]
+    return [
+        UpscaleRequest(
+            key=f"{key}:{index}:{image.id}" if len(menu.images) > 1 else key,
+            requester=who,
+            source=image.source(),
+            reply=part_of(where, index, first_in_original=first_in_original).to_reply(),
+            text=menu.text,
+            fields=dict(menu.fields),
+            private=menu.private,
+            spoiler=image.spoiler,
+            unsafe_place=unsafe_place,
+            confirmed_nanousd=prices[index] or 0,
         )
-    return made
+        for index, image in enumerate(menu.images)
+    ]

@@ -197,6 +197,19 @@ class ApiClient:
         )
         return message.id
 
+    async def reply(
+        self, channel_id: int, message_id: int, payload: Payload, *, nonce: str, attempts: int = ATTEMPTS
+    ) -> int | None:
+        """A reply to a member's message, or a plain one where we may not read the history; None where that is gone."""
+        try:
+            return await self.send(channel_id, payload, nonce=nonce, reply_to=message_id, attempts=attempts)
+        except discord.HTTPException as error:
+            if errors.is_request_gone(error):
+                return None
+            if errors.code_of(error) != errors.NO_HISTORY_TO_REPLY:
+                raise
+        return await self.send(channel_id, payload, nonce=nonce, attempts=attempts)
+
     async def message(self, channel_id: int, message_id: int) -> Any:
         """A message as Discord has it now; needs the right to read the channel's history."""
         http = (await self.client()).http

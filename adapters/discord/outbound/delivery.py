@@ -6,7 +6,10 @@ tried again: each such answer counts towards Discord's ban of 10,000 invalid req
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 import discord
 import structlog
@@ -21,6 +24,8 @@ from core.domain.errors import DeliveryRefused
 from core.ports import Clock
 
 log = structlog.get_logger(__name__)
+
+Way: TypeAlias = Callable[[Payload, int], Awaitable[Elsewhere | None]]
 
 
 @dataclass
@@ -47,16 +52,16 @@ class Messenger:
         notes = await self.notes.read()
         if notes.gone:
             raise DeliveryRefused(reason="gone")
-        if await self._by_token(payload, attempts=1, renew=False) is not None:
-            return
-        if await self._by_bot_edit(payload, attempts=1) is not None:
-            return
-        if await self._by_reply(payload, attempts=1) is not None:
-            return
-        if self.alone and notes.message_id is None and await self._by_direct_message(payload) is not None:
-            return
-        gone = (await self.notes.read()).gone
-        raise DeliveryRefused(reason="gone" if gone else "too_old")
+        ways: list[Way] = [partial(self._by_token, renew=False), self._by_bot_edit, self._by_reply]
+        if self.alone and notes.message_id is None:
+            ways.append(self._by_direct_message)
+        try:
+            for way in ways:
+                if await way(payload, 1) is not None:
+                    return
+        except discord.HTTPException as error:
+            raise errors.to_delivery_error(error) from error
+        raise DeliveryRefused(reason="gone" if (await self.notes.read()).gone else "too_old")
 
     async def say(self, payload: Payload) -> None:
         """Show words that hold nothing private: in public too, where no direct message can be sent."""
@@ -74,22 +79,17 @@ class Messenger:
         Raises TooLargeHere, DeliveryUnavailable (worth trying later), DeliveryRefused (no way is left).
         """
         await self._check_heard()
-        refused: DeliveryRefused | None = None
-        for way in (
-            self._by_token,
-            self._by_bot_edit,
-            self._by_reply,
-            self._by_new_message,
-            self._by_direct_message,
-        ):
+        refused: Exception = DeliveryRefused(reason="gone")
+        ways = (self._by_token, self._by_bot_edit, self._by_reply, self._by_new_message, self._by_direct_message)
+        for way in ways:
             try:
-                done = await way(payload)
-            except DeliveryRefused as error:
+                done = await way(payload, ATTEMPTS)
+            except (DeliveryRefused, discord.HTTPException) as error:
                 refused = error
                 continue
             if done is not None:
                 return done
-        raise refused or DeliveryRefused(reason="gone")
+        raise errors.to_delivery_error(refused) from refused
 
     async def _check_heard(self) -> None:
         """Raise DeliveryRefused for a job whose interaction was never acknowledged.
@@ -111,9 +111,9 @@ class Messenger:
         if notes.heard is False:
             raise DeliveryRefused(reason="gone")
 
-    # --- the ways, in order; None: not possible ----------------------------------------------------------------
+    # --- the ways, in order; None: not possible. They raise discord.HTTPException for a refusal ------------------
 
-    async def _by_token(self, payload: Payload, *, attempts: int = ATTEMPTS, renew: bool = True) -> Elsewhere | None:
+    async def _by_token(self, payload: Payload, attempts: int, *, renew: bool = True) -> Elsewhere | None:
         notes = await self.notes.read()
         if notes.made in ("channel", "direct_message"):
             return None
@@ -127,7 +127,7 @@ class Messenger:
                 return ""
             except discord.HTTPException as error:
                 if not await self._noted(error, token):
-                    raise errors.to_delivery_error(error) from error
+                    raise
                 if errors.is_token_dead(error) or not renew:
                     return None
         return await self._followup(payload, token, attempts)
@@ -147,11 +147,11 @@ class Messenger:
         except discord.HTTPException as error:
             if errors.code_of(error) == errors.FOLLOW_UP_CAP or await self._noted(error, token):
                 return None
-            raise errors.to_delivery_error(error) from error
+            raise
         await self.notes.leave(message_id, "followup")
         return where
 
-    async def _by_bot_edit(self, payload: Payload, *, attempts: int = ATTEMPTS) -> Elsewhere | None:
+    async def _by_bot_edit(self, payload: Payload, attempts: int) -> Elsewhere | None:
         notes = await self.notes.read()
         own = notes.made in ("channel", "direct_message")
         if notes.message_id is None or notes.gone or (not own and not self.bot_can_act):
@@ -161,64 +161,39 @@ class Messenger:
         try:
             await self.rest.edit_message(channel_id, message_id, payload, where, attempts)
         except discord.HTTPException as error:
-            if errors.is_message_gone(error):
-                # A deleted result that was already delivered elsewhere is somebody's wish, not a failure.
-                await self.notes.write(gone=True)
-                return where if own else None
-            raise errors.to_delivery_error(error) from error
+            if not errors.is_message_gone(error):
+                raise
+            # A deleted result that was already delivered elsewhere is somebody's wish, not a failure.
+            await self.notes.write(gone=True)
+            return where if own else None
         return where
 
-    async def _by_reply(self, payload: Payload, *, attempts: int = ATTEMPTS) -> Elsewhere | None:
+    async def _by_reply(self, payload: Payload, attempts: int) -> Elsewhere | None:
         """The first message of a job that a message asked for: a reply to it."""
         notes = await self.notes.read()
         if self.address.slot != "message" or self.alone or notes.message_id is not None or notes.gone:
             return None
-        try:
-            try:
-                message_id = await self._reply(payload, self.address.interaction_id, attempts)
-            except discord.HTTPException as error:
-                if errors.code_of(error) != errors.NO_HISTORY_TO_REPLY:
-                    raise
-                message_id = await self._reply(payload, None, attempts)
-        except discord.HTTPException as error:
-            if errors.is_request_gone(error):
-                await self.notes.write(gone=True)
-                return None
-            raise errors.to_delivery_error(error) from error
-        await self.notes.write(message_id=message_id)
-        return ""
-
-    async def _reply(self, payload: Payload, reply_to: int | None, attempts: int) -> int:
-        return await self.rest.send(
-            self.address.channel_id, payload, nonce=self._nonce("r"), reply_to=reply_to, attempts=attempts
+        message_id = await self.rest.reply(
+            self.address.channel_id, self.address.interaction_id, payload, nonce=self._nonce("r"), attempts=attempts
         )
+        await self.notes.write(**({"message_id": message_id} if message_id is not None else {"gone": True}))
+        return "" if message_id is not None else None
 
-    async def _by_new_message(self, payload: Payload) -> Elsewhere | None:
+    async def _by_new_message(self, payload: Payload, attempts: int) -> Elsewhere | None:
         if not self.bot_can_act or self.alone or (await self.notes.read()).gone:
             return None
-        return await self._post(payload, self.address.channel_id, "new_message")
+        return await self._post(payload, self.address.channel_id, "new_message", attempts)
 
-    async def _by_direct_message(self, payload: Payload) -> Elsewhere | None:
-        try:
-            channel_id = await self.rest.direct_channel(self.address.user_id)
-        except discord.HTTPException as error:
-            raise errors.to_delivery_error(error) from error
-        return await self._post(payload, channel_id, self._direct)
+    async def _by_direct_message(self, payload: Payload, attempts: int) -> Elsewhere | None:
+        return await self._post(payload, await self.rest.direct_channel(self.address.user_id), self._direct, attempts)
 
-    async def _post(self, payload: Payload, channel_id: int, where: Elsewhere) -> Elsewhere:
-        nonce = self._nonce("n" if where == "new_message" else "d")
-        try:
-            message_id = await self.rest.send(channel_id, payload, where, nonce=nonce)
-        except discord.HTTPException as error:
-            raise errors.to_delivery_error(error) from error
-        notes = await self.notes.leave(
-            message_id, "channel" if where == "new_message" else "direct_message", channel_id
-        )
+    async def _post(self, payload: Payload, channel_id: int, where: Elsewhere, attempts: int) -> Elsewhere:
+        new = where == "new_message"
+        nonce = self._nonce("n" if new else "d")
+        message_id = await self.rest.send(channel_id, payload, where, nonce=nonce, attempts=attempts)
+        notes = await self.notes.leave(message_id, "channel" if new else "direct_message", channel_id)
         if notes.origin_id is not None and not notes.origin_gone and self.bot_can_act:
-            origin = {
-                "channel_id": self.address.channel_id,
-                "message_id": notes.origin_id,
-            }
+            origin = {"channel_id": self.address.channel_id, "message_id": notes.origin_id}
             await self.beside.add(self.job_id, origin)
         return where
 
@@ -252,11 +227,10 @@ class Messenger:
         """Write down what can never work again; False if the error says nothing of the kind."""
         if errors.is_message_gone(error):
             await self.notes.write(gone=True)
-            return True
-        if errors.is_token_dead(error):
-            if token == self.address.token:
-                await self.notes.write(token_dead=True)
-            else:
-                await self.tokens.forget(self.job_id)
-            return True
-        return False
+        elif not errors.is_token_dead(error):
+            return False
+        elif token == self.address.token:
+            await self.notes.write(token_dead=True)
+        else:
+            await self.tokens.forget(self.job_id)
+        return True

@@ -15,6 +15,11 @@ from core.ports import AppState, Clock
 _AREA = "discord-token"
 
 
+_BESIDE_AREA = "discord-beside"
+MOST_BESIDE = 20
+BESIDE_LIFE_S = 40 * 86_400.0
+
+
 @dataclass(frozen=True, slots=True)
 class FreshTokens:
     """By job id."""
@@ -24,23 +29,18 @@ class FreshTokens:
 
     async def keep(self, job_id: str, token: str, expires_at: float) -> None:
         """Remember the token of a click whose answer is the job's own message."""
-        await self.state.put(_AREA, job_id, {"token": token, "expires_at": expires_at})
+        left_s = expires_at - MESSAGE_IS_GONE_MARGIN_S - self.clock.now()
+        if left_s > 0:
+            await self.state.put(_AREA, job_id, {"token": token}, ttl_s=left_s)
 
     async def get(self, job_id: str) -> str | None:
         """A token that is alive by the clock, or None."""
         kept = await self.state.get(_AREA, job_id)
-        if not isinstance(kept, dict) or self.clock.now() >= kept["expires_at"] - MESSAGE_IS_GONE_MARGIN_S:
-            return None
-        return str(kept["token"])
+        return str(kept["token"]) if kept else None
 
     async def forget(self, job_id: str) -> None:
         """The job is over, or Discord said that the token is dead."""
         await self.state.delete(_AREA, job_id)
-
-
-_BESIDE_AREA = "discord-beside"
-MOST_BESIDE = 20
-BESIDE_LIFE_S = 40 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +57,11 @@ class OtherMessages:
         """Remember one; of very many the newest."""
         kept = await self.state.get(_BESIDE_AREA, job_id) or {}
         messages = [*kept.get("messages", ()), dict(message)][-MOST_BESIDE:]
-        await self.state.put(_BESIDE_AREA, job_id, {"messages": messages, "at": self.clock.now()})
+        await self.state.put(_BESIDE_AREA, job_id, {"messages": messages}, ttl_s=BESIDE_LIFE_S)
 
     async def take(self, job_id: str) -> list[dict[str, Any]]:
         """Those that can still be reached; they are forgotten."""
-        kept = await self.state.get(_BESIDE_AREA, job_id)
-        if not isinstance(kept, dict):
-            return []
+        kept = await self.state.get(_BESIDE_AREA, job_id) or {}
         await self.state.delete(_BESIDE_AREA, job_id)
         now = self.clock.now() + MESSAGE_IS_GONE_MARGIN_S
-        return [one for one in kept["messages"] if "expires_at" not in one or one["expires_at"] > now]
-
-    async def purge(self) -> None:
-        """Forget those of jobs whose pictures are long gone."""
-        for job_id in await self.state.keys(_BESIDE_AREA):
-            kept = await self.state.get(_BESIDE_AREA, job_id)
-            if isinstance(kept, dict) and self.clock.now() - kept["at"] > BESIDE_LIFE_S:
-                await self.state.delete(_BESIDE_AREA, job_id)
+        return [one for one in kept.get("messages", ()) if one.get("expires_at", now + 1) > now]

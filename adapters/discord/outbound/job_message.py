@@ -3,58 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-
-from discord import ui
+from dataclasses import dataclass
+from pathlib import Path
 
 from adapters.discord.outbound import closing
 from adapters.discord.outbound.api_client import ApiClient
 from adapters.discord.outbound.delivery import Messenger
 from adapters.discord.outbound.delivery_state import DeliveryState
 from adapters.discord.outbound.interaction_tokens import FreshTokens, OtherMessages
-from adapters.discord.outbound.payload import Elsewhere, Payload, TooLargeHere
+from adapters.discord.outbound.payload import Elsewhere, Payload, TooLargeHere, fixed
 from adapters.discord.outbound.reply_address import Address
 from adapters.discord.outbound.upload import UploadSet, file_name, parcels
-from adapters.discord.views.card import draw
 from core.domain.errors import DeliveryRefused, DeliveryUnavailable
 from core.domain.job import Delivery, Job, Progress
 from core.domain.limits import LimitStatus
-from core.ports import Clock, Media, MediaFile, ReplyState
+from core.ports import Clock, Media
 from core.presentation import Notice
 from core.presentation.card import Card, PictureRole
 from core.presentation.cards import job as cards
 
 
+@dataclass(frozen=True, slots=True)
 class DiscordReply:
     """`core.ports.Reply` for Discord. `progress` makes one edit; everything else is tried until it is seen."""
 
-    def __init__(
-        self,
-        address: Address,
-        memo: ReplyState,
-        rest: ApiClient,
-        media: Media,
-        tokens: FreshTokens,
-        clock: Clock,
-    ) -> None:
-        self._address = address
-        self._notes = DeliveryState(memo, address)
-        self._rest = rest
-        self._media = media
-        self._tokens = tokens
-        self._clock = clock
+    _address: Address
+    _notes: DeliveryState
+    _rest: ApiClient
+    _media: Media
+    _tokens: FreshTokens
+    _beside: OtherMessages
+    _clock: Clock
+    _can_share: bool
 
     def _messenger(self, job: Job) -> Messenger:
-        beside = OtherMessages(self._tokens.state, self._clock)
-        return Messenger(
-            self._address,
-            self._notes,
-            self._rest,
-            self._tokens,
-            beside,
-            self._clock,
-            job.id,
-            private=job.private,
-        )
+        ours = self._address, self._notes, self._rest, self._tokens, self._beside, self._clock
+        return Messenger(*ours, job.id, job.private)
 
     async def ask(self, job: Job) -> None:
         await self._put(job, lambda where: cards.asking(job, self._address.locale, **self._reader(job, where)))
@@ -64,10 +48,10 @@ class DiscordReply:
         one_window = self._address.ephemeral or not self._address.bot_inside
         expires_at = self._address.expires_at if one_window else None
         card = cards.working(job, progress, self._address.locale, ends_at=expires_at, **self._reader(job, ""))
-        await self._messenger(job).edit(Payload(lambda _: draw(card)))
+        await self._messenger(job).edit(fixed(card))
 
     async def _put(self, job: Job, card: Callable[[Elsewhere], Card]) -> None:
-        await self._messenger(job).put(Payload(lambda where: draw(card(where))))
+        await self._messenger(job).put(Payload(card))
 
     def _reader(self, job: Job, where: Elsewhere) -> dict[str, bool]:
         """Who reads the message. Above the answer to a command Discord itself says who asked, above a button's not."""
@@ -90,32 +74,32 @@ class DiscordReply:
         raise DeliveryRefused(reason="refused")
 
     def _result(self, job: Job, left: tuple[LimitStatus, ...], parcel: UploadSet) -> Payload:
-        names: dict[PictureRole, str] = {}
+        files: dict[PictureRole, tuple[Path, str]] = {}
         if parcel.picture is not None:
             role = "preview" if parcel.file is not None else "upscaled"
-            names["result"] = file_name(job, parcel.picture, role)
+            files["result"] = (parcel.picture.path, file_name(job, parcel.picture, role))
         if parcel.file is not None:
-            names["file"] = file_name(job, parcel.file)
+            files["file"] = (parcel.file.path, file_name(job, parcel.file))
 
-        def view(where: Elsewhere) -> ui.LayoutView:
+        def card(where: Elsewhere) -> Card:
+            delivery = Delivery(parcel.shape, where)
             reader = self._reader(job, where)
-            return draw(cards.result(job, left, Delivery(parcel.shape, where), self._address.locale, **reader), names)
+            return cards.result(job, left, delivery, self._address.locale, can_share=self._can_share, **reader)
 
-        parts: tuple[tuple[PictureRole, MediaFile | None], ...] = (("result", parcel.picture), ("file", parcel.file))
-        return Payload(view, tuple((part.path, names[role]) for role, part in parts if part is not None))
+        return Payload(card, files)
 
     async def failed(self, job: Job, notice: Notice) -> None:
         messenger = self._messenger(job)
         await closing.withdraw(messenger)
 
-        def view(where: Elsewhere) -> ui.LayoutView:
-            return draw(cards.failed(job, notice, self._address.locale, shared=self._reader(job, where)["shared"]))
+        def card(where: Elsewhere) -> Card:
+            return cards.failed(job, notice, self._address.locale, shared=self._reader(job, where)["shared"])
 
-        await messenger.say(Payload(view))
+        await messenger.say(Payload(card))
         await self._tokens.forget(job.id)
 
     async def closed(self, job: Job, notice: Notice) -> None:
-        payload = Payload(lambda _: draw(cards.closed(job, notice, self._address.locale)))
+        payload = fixed(cards.closed(job, notice, self._address.locale))
         if job.delivery is not None and job.delivery.elsewhere:
             await closing.close(self._messenger(job), payload)
         else:

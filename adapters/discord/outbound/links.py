@@ -10,11 +10,20 @@ REDUCING = frozenset({"width", "height", "format", "quality", "size", "animated"
 ORIGINALS, REDUCED = "cdn.discordapp.com", "media.discordapp.net"
 
 
+ATTACHMENTS = ("/attachments/", "/ephemeral-attachments/")
+
+
 def expiry_of(url: str) -> float | None:
-    """When the address stops working (unix seconds, its `ex` parameter in hexadecimal); None if it does not say."""
+    """When the address stops working (unix seconds, its `ex` parameter in hexadecimal); None if it does not say.
+
+    0 for a file's bare address, as people keep it in notes: Discord serves signed ones only.
+    """
     try:
-        values = parse_qs(urlsplit(url).query).get("ex")
-        return float(int(values[0], 16)) if values else None
+        parts = urlsplit(url)
+        values = parse_qs(parts.query).get("ex")
+        if values:
+            return float(int(values[0], 16))
+        return 0.0 if host_of(url) in (ORIGINALS, REDUCED) and parts.path.startswith(ATTACHMENTS) else None
     except ValueError:
         return None
 
@@ -41,5 +50,5 @@ def original_of(url: str) -> str:
         return url
     parts = urlsplit(url)
     kept = [(name, value) for name, value in parse_qsl(parts.query) if name not in REDUCING]
-    host = ORIGINALS if parts.path.startswith(("/attachments/", "/ephemeral-attachments/")) else parts.netloc
+    host = ORIGINALS if parts.path.startswith(ATTACHMENTS) else parts.netloc
     return urlunsplit(parts._replace(netloc=host, query=urlencode(kept)))

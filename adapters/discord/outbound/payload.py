@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import discord
 from discord import ui
 
+from adapters.discord.views.card import draw
+from core.presentation.card import Card, PictureRole
+
 Elsewhere: TypeAlias = Literal["", "new_message", "direct_message"]
+Files: TypeAlias = Mapping[PictureRole, tuple[Path, str]]
+"""Path and name by what it is in the card."""
 
 
 class TooLargeHere(Exception):
@@ -19,11 +24,20 @@ class TooLargeHere(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """`view` builds a fresh layout for the place where it ends up; `files` are (path, name)."""
+    """`card` is asked for what to show in the place where it ends up."""
 
-    view: Callable[[Elsewhere], ui.LayoutView]
-    files: tuple[tuple[Path, str], ...] = ()
+    card: Callable[[Elsewhere], Card]
+    files: Files = field(default_factory=dict)
+
+    def view(self, where: Elsewhere) -> ui.LayoutView:
+        """Fresh each time, as the library demands."""
+        return draw(self.card(where), {role: name for role, (_, name) in self.files.items()})
 
     def uploads(self) -> list[discord.File]:
         """Fresh each time: a `discord.File` works only once."""
-        return [discord.File(path, filename=name) for path, name in self.files]
+        return [discord.File(path, filename=name) for path, name in self.files.values()]
+
+
+def fixed(card: Card, files: Files | None = None) -> Payload:
+    """The same card wherever it ends up."""
+    return Payload(lambda _: card, files or {})

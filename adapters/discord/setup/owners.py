@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import discord
 
 from adapters.discord.outbound import errors
+from adapters.discord.outbound.api_client import ApiClient
 from core.domain.errors import PlatformBusy
 from core.domain.identity import Place
 from core.ports import Clock, PlaceFacts
@@ -20,58 +22,46 @@ _ACCEPTED = 2
 """A team member's `membership_state` once they have taken up the invitation."""
 
 
-class Lookups(Protocol):
-    """Where Discord is asked. Implemented by `adapters.discord.outbound.api_client`."""
-
-    async def application(self) -> dict[str, Any]:
-        """The application of the bot's token."""
-
-    async def guild(self, guild_id: int) -> dict[str, Any]:
-        """A server that the bot is in."""
-
-
 class Owners:
     """Answers of Discord's, each kept for a minute."""
 
-    def __init__(self, rest: Lookups, clock: Clock) -> None:
+    def __init__(self, rest: ApiClient, clock: Clock) -> None:
         self._rest = rest
         self._clock = clock
-        self._people: tuple[float, frozenset[str]] | None = None
-        self._guilds: dict[int, tuple[float, str, str]] = {}
+        self._kept: dict[int, tuple[float, dict[str, Any]]] = {}
 
     async def facts(self, place: Place) -> PlaceFacts:
         """Whether the place is the owners' own, or one of them. Raises PlatformBusy."""
         try:
-            people = await self._owners()
+            people = owners_of(await self._fresh(0, self._rest.application))
             if place.kind == "user":
                 return PlaceFacts(place.id in people)
-            owner, name = await self._guild(int(place.id)) if place.id.isdecimal() else ("", "")
+            guild_id = int(place.id) if place.id.isdecimal() else 0
+            found = await self._fresh(guild_id, lambda: self._guild(guild_id)) if guild_id else {}
         except errors.FAILED_CALLS:
             raise PlatformBusy from None
-        return PlaceFacts(owner in people, name)
+        return PlaceFacts(str(found.get("owner_id") or "") in people, str(found.get("name") or ""))
 
-    async def _owners(self) -> frozenset[str]:
+    async def _fresh(self, number: int, ask: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+        """The server of this number (0: the application), asked for at most once a minute."""
         now = self._clock.now()
-        if self._people is None or now - self._people[0] > KEEP_S:
-            self._people = (now, owners_of(await self._rest.application()))
-        return self._people[1]
+        asked_at, found = self._kept.pop(number, (-KEEP_S, {}))
+        if now - asked_at > KEEP_S:
+            asked_at, found = now, await ask()
+        self._kept[number] = asked_at, found
+        while len(self._kept) > MAX_KEPT:
+            del self._kept[next(iter(self._kept))]
+        return found
 
-    async def _guild(self, guild_id: int) -> tuple[str, str]:
-        """The server's owner and name; empty where the bot is not in it."""
-        now = self._clock.now()
-        known = self._guilds.pop(guild_id, None)
-        if known is None or now - known[0] > KEEP_S:
-            try:
-                found = await self._rest.guild(guild_id)
-            except discord.HTTPException as error:
-                if error.status not in _NOT_THERE:
-                    raise
-                found = {}
-            known = (now, str(found.get("owner_id") or ""), str(found.get("name") or ""))
-        self._guilds[guild_id] = known
-        while len(self._guilds) > MAX_KEPT:
-            del self._guilds[next(iter(self._guilds))]
-        return known[1], known[2]
+    async def _guild(self, guild_id: int) -> dict[str, Any]:
+        """Empty where the bot is not in it."""
+        try:
+            found = await self._rest.guild(guild_id)
+        except discord.HTTPException as error:
+            if error.status not in _NOT_THERE:
+                raise
+            return {}
+        return {name: found.get(name) for name in ("owner_id", "name")}
 
 
 def owners_of(application: dict[str, Any]) -> frozenset[str]:

@@ -5,14 +5,13 @@ Discord takes 40 components and 4,000 characters of text per message (Components
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, assert_never
 
 import discord
 from discord import ui
 
-from adapters.discord.inbound import components
-from adapters.discord.inbound.components import Control, row
+from adapters.discord.inbound.components import button_id, select_id
 from adapters.discord.views import markup
 from core.presentation.card import (
     Action,
@@ -36,7 +35,7 @@ from core.presentation.card import (
 TEXT_MAX = 4000
 CAPTION_MAX = 1200
 ALT_MAX = 1024
-OPTION_MAX = 100
+LABEL_MAX, OPTION_MAX, PLACEHOLDER_MAX = 80, 100, 150
 BUTTONS_A_ROW = 5
 URL_MAX = 512
 """Of a link button; a longer address becomes a link in the text."""
@@ -66,8 +65,8 @@ def draw(card: Card, files: Mapping[PictureRole, str] | None = None) -> ui.Layou
     """A fresh message, for one edit or post. `files` are the names of the uploads; roles without one are left out."""
     view = ui.LayoutView(timeout=None)
     view.add_item(ui.Container(*_items(card, files or {}), accent_colour=_COLOURS[card.tone]))
-    # A view that has ended is sent as it is but kept nowhere: the library would otherwise hold every private answer
-    # with buttons in memory for 15 minutes. Clicks need no kept view; see `components`.
+    # A view that has ended is sent as it is but kept nowhere: the library would otherwise hold every message with
+    # buttons in memory. Clicks need no kept view; see `components`.
     view.stop()
     return view
 
@@ -94,12 +93,12 @@ def _items(card: Card, files: Mapping[PictureRole, str]) -> Iterator[Item]:
         if picture.role == "file" and files.get("file"):
             yield ui.File(f"attachment://{files['file']}", spoiler=picture.spoiler)
     for choice in card.choices:
-        yield row(_choice(choice))
+        yield ui.ActionRow(_choice(choice))
     rows = [buttons for actions in card.rows if (buttons := [b for a in actions if (b := _button(a))])]
     if shown and rows:
         yield _separator()
     for buttons in rows:
-        yield row(*buttons[:BUTTONS_A_ROW])
+        yield ui.ActionRow(*buttons[:BUTTONS_A_ROW])
 
 
 def _separator() -> Item:
@@ -172,20 +171,20 @@ def _span(span: Span) -> str:
 
 
 def _button(action: Action) -> Item | None:
-    if action.kind != "open_link":
-        return Control(
-            action.kind,
-            action.subject_id,
-            action.label,
-            argument=action.argument,
-            style=_STYLES[action.style if action.kind != "delete" else "plain"],
-            emoji=_EMOJI.get(action.kind),
-        )
-    return components.link(action.label, action.url) if len(action.url) <= URL_MAX else None
+    """A button; None for an address too long for one."""
+    label = action.label[:LABEL_MAX]
+    if action.kind == "open_link":
+        return ui.Button(label=label, url=action.url) if len(action.url) <= URL_MAX else None
+    return ui.Button(
+        label=label,
+        custom_id=button_id(action.kind, action.subject_id, action.argument),
+        style=_STYLES["plain" if action.confirmation else action.style],
+        emoji=_EMOJI.get(action.kind),
+    )
 
 
 def _choice(choice: Choice) -> Item:
-    options: Sequence[discord.SelectOption] = [
+    options = [
         discord.SelectOption(
             label=markup.cut(option.label, OPTION_MAX),
             value=option.value,
@@ -193,4 +192,9 @@ def _choice(choice: Choice) -> Item:
         )
         for option in choice.options
     ]
-    return components.Choice(choice.kind, choice.subject_id, options, placeholder=choice.placeholder, most=choice.most)
+    return ui.Select(
+        custom_id=select_id(choice.kind, choice.subject_id),
+        options=options,
+        placeholder=choice.placeholder[:PLACEHOLDER_MAX],
+        max_values=max(1, min(choice.most, len(options))),
+    )

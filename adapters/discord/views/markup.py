@@ -40,16 +40,6 @@ def small(text: str) -> str:
     return "\n".join(f"-# {line}" for line in text.splitlines() if line.strip())
 
 
-def counting(unix_s: float) -> str:
-    """An instant that the client counts down to by itself."""
-    return f"<t:{int(unix_s)}:R>"
-
-
-def moment(unix_s: float) -> str:
-    """A date and time in the reader's own zone."""
-    return f"<t:{int(unix_s)}:f>"
-
-
 def bar(percent: float) -> str:
     """A bar of blocks, full at 100."""
     full = round(_BAR_CELLS * min(100.0, max(0.0, percent)) / 100)

@@ -54,5 +54,5 @@ def total_text(images: Sequence[Candidate], locale: str) -> str:
 
 def chosen(images: Sequence[Candidate], locale: str, *, with_total: bool = True) -> Card:
     """What the choice becomes once it is made."""
-    words = trn("Upscaling {n} image.", "Upscaling {n} images.", len(images), locale)
-    return Card("working", paragraphs=lines(words, total_text(images, locale) if with_total else ""))
+    words = trn("{n} image started.", "{n} images started.", len(images), locale)
+    return Card("info", paragraphs=lines(words, total_text(images, locale) if with_total else ""))

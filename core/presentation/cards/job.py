@@ -115,8 +115,12 @@ def result(
     *,
     shared: bool = False,
     named: bool = True,
+    can_share: bool = False,
 ) -> Card:
-    """The finished image with what it is, what it cost and what can be done next."""
+    """The finished image with what it is, what it cost and what can be done next.
+
+    `can_share`: there is an address at which it can be shown to anybody.
+    """
     size = size_line(job, locale)
     title = tr("Upscaled {factor}", locale, factor=factor_text(reached_factor(job), locale))
     return Card(
@@ -138,7 +142,7 @@ def result(
             ),
             *_requester(job, locale, shared and not named),
         ),
-        rows=(repeat_actions(job, locale), (*_looks(job, locale), *_download(job, locale))),
+        rows=(repeat_actions(job, locale), (*_looks(job, locale, can_share=can_share), *_download(job, locale))),
         summary=". ".join(part for part in (f"{job.source.name or title}: {size}" if size else title,) if part),
     )
 
@@ -173,7 +177,18 @@ def with_price(label: str, nanousd: int | None, locale: str) -> str:
     return label if not nanousd else f"{label} · {cents(nanousd, locale)}"
 
 
-def _looks(job: Job, locale: str) -> tuple[Action, ...]:
+def _looks(job: Job, locale: str, *, can_share: bool) -> tuple[Action, ...]:
+    share = (Action("share", button_label("share", locale), job.id),) if can_share else ()
+    return (
+        Action("compare", button_label("compare", locale), job.id),
+        Action("details", button_label("details", locale), job.id),
+        *share,
+        delete_action(job.id, locale),
+    )
+
+
+def delete_action(job_id: str, locale: str) -> Action:
+    """Delete the images of a job, with the question before it."""
     sure = Confirmation(
         tr("Delete this image?", locale),
         tr("The original and the result are deleted for good, here and at the upscaling service.", locale)
@@ -182,11 +197,7 @@ def _looks(job: Job, locale: str) -> tuple[Action, ...]:
         button_label("delete", locale),
         tr("Keep", locale),
     )
-    return (
-        Action("compare", button_label("compare", locale), job.id),
-        Action("details", button_label("details", locale), job.id),
-        Action("delete", button_label("delete", locale), job.id, style="danger", confirmation=sure),
-    )
+    return Action("delete", button_label("delete", locale), job_id, style="danger", confirmation=sure)
 
 
 def _download(job: Job, locale: str) -> tuple[Action, ...]:

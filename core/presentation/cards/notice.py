@@ -41,6 +41,18 @@ def said(*sentences: str, tone: Tone = "info", title: str = "") -> Card:
     return Card(tone, title, paragraphs=lines(*sentences))
 
 
+def asked_first(action: Action, question_id: str) -> Card:
+    """The question before an action, for a platform without a dialog of its own. Raises ValueError where it has none.
+
+    The button carries `question_id` as its argument.
+    """
+    sure = action.confirmation
+    if sure is None:
+        raise ValueError("this action asks nothing")
+    yes = Action(action.kind, sure.yes, action.subject_id, question_id, "danger")
+    return Card("question", sure.title, paragraphs=lines(sure.text), rows=((yes,),))
+
+
 def notice_lines(notice: Notice, locale: str) -> tuple[Line, ...]:
     """The sentences of a notice, one fact a line; the first is `what`."""
     told = lines(notice.what, notice.charged, notice.advice)

@@ -37,7 +37,7 @@ class FakeCore(FakeService):
     def __init__(self, directory: Path) -> None:
         self.shifted = ShiftedClock()
         super().__init__(directory, self.shifted)
-        self.state = MemoryState()
+        self.state = MemoryState(self.shifted)
         self.media = FakeMedia(directory)
         self.memos: dict[str, dict[str, Any]] = {}
         self.script: Script | None = FakeCore.run_to_end

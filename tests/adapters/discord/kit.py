@@ -11,7 +11,7 @@ from typing import Any
 from adapters.discord import DiscordAdapter, Settings, create
 from core.ports import AdapterContext
 from tests.adapters.discord.fake_service import FakeCore
-from tests.emulators.discord import DiscordEmulator
+from tests.emulators.discord import DiscordEmulator, Invocation, SeenMessage
 
 
 def context(core: FakeCore) -> AdapterContext:
@@ -54,6 +54,14 @@ async def serving(adapter: DiscordAdapter) -> AsyncIterator[asyncio.Task[None]]:
         waiting.cancel()
         task.cancel()
         await asyncio.gather(task, waiting, return_exceptions=True)
+
+
+async def delete(discord: DiscordEmulator, message: SeenMessage, **place: Any) -> Invocation:
+    """Press Delete, and agree to the question that comes; what becomes of the question is the answer."""
+    pressed = await discord.click(message, "Delete", **place)
+    question = await discord.until(lambda: next(iter(pressed.followups), None))
+    assert question.ephemeral
+    return await discord.click(question, "Delete", **place)
 
 
 class Bot:

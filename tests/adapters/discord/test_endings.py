@@ -9,7 +9,7 @@ import pytest
 from core.domain.errors import DeliveryRefused, DeliveryUnavailable, TooLate
 from core.domain.job import Job, Progress
 from tests.adapters.discord.fake_service import png
-from tests.adapters.discord.kit import Bot
+from tests.adapters.discord.kit import Bot, delete
 from tests.emulators.discord import Fault, Invocation, Upload
 from tests.fakes.core import DatabaseAway
 
@@ -105,7 +105,7 @@ async def test_a_delete_that_discord_refuses_empties_the_message_and_says_so(bot
     started = await bot.discord.invoke("/upscale", {"image": PICTURE})
     message = await started.answer(lambda m: m.images)
     bot.discord.faults.append(Fault("DELETE ", "status", times=9, status=403, code=50013))
-    await bot.discord.click(message, "Delete")
+    await delete(bot.discord, message)
     emptied = await started.answer(lambda m: not m.images)
     assert "Deleted: the original" in emptied.text
     await bot.discord.until(lambda: [m for m in bot.discord.messages() if "could not be removed" in m.text])
@@ -131,19 +131,17 @@ async def test_delete_takes_the_comparison_and_every_other_message_of_the_job_al
     assert started.message is not None
     await (await bot.discord.click(result, "Compare")).answer(lambda m: m.images)
     await (await bot.discord.click(result, "Details")).answer()
-    pressed = await bot.discord.click(result, "Delete")
-    await bot.discord.until(lambda: pressed.followups)
-    assert [m.text for m in bot.discord.messages()] == [m.text for m in pressed.followups]
+    said = await (await delete(bot.discord, result)).answer(lambda m: "Deleted" in m.text)
+    assert [m.id for m in bot.discord.messages()] == [said.id]
 
 
 async def test_delete_works_from_the_moment_that_the_result_is_seen(bot: Bot) -> None:
     started, job_id = await _begin(bot)
     finishing = asyncio.create_task(bot.core.finish(job_id))
     result = await started.answer(lambda m: m.images)
-    pressed = await bot.discord.click(result, "Delete")
+    pressed = await delete(bot.discord, result)
     await finishing
-    said = await bot.discord.until(lambda: pressed.followups)
-    assert "Deleted" in said[0].text
+    await pressed.answer(lambda m: "Deleted" in m.text)
     assert started.message is None
 
 

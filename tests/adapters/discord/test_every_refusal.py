@@ -13,15 +13,18 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from adapters.discord.outbound.job_message import DiscordReply
 from core.domain.job import Job
 from core.storage.tables import incidents
 from tests.adapters.discord.fake_service import png
+from tests.adapters.discord.kit import delete
 from tests.adapters.discord.whole import Whole, whole_bot
 from tests.emulators.discord import Fault, Invocation, SeenMessage, Upload
 from tests.emulators.discord.refusals import REFUSALS
 from tests.emulators.discord.world import Channel, User
 
 PICTURE = Upload("harbour.png", png(64, 48))
+SECOND = Upload("quay.png", png(48, 64))
 PRICE_NANOUSD = 100_000_000
 HERE, DIRECT = 1, 2
 HOOK = "(PATCH|POST) .*/webhooks/"
@@ -48,7 +51,13 @@ STAGES = {
     "every message before the job is paid": (NOWHERE, "refused"),
     "every message after it was paid": (NOWHERE, "kept"),
     "the first answer": ([Fault("/callback", "status", 99, place=HERE)], "refused"),
+    "a follow-up, then the channel": ([Fault("POST .*/webhooks/", "status", 99, place=HERE)], "new_message"),
+    "the edit of a follow-up": ([Fault(r"PATCH .*/webhooks/.*/\d+$", "status", 99, place=HERE)], "here new_message"),
+    "opening a direct message": ([FILES[0], Fault("POST .*/users/@me/channels", "status", 99, place=DIRECT)], "kept"),
+    "every message after a batch is paid": (NOWHERE, "kept"),
 }
+ANSWERS = ((404, 10062), (404, 10015), (400, 40060))
+"""What Discord answers where an interaction is too old, its token dead, or somebody else has answered it."""
 
 
 @dataclass
@@ -60,10 +69,18 @@ class Case:
     user: User
     channel: Channel
     started: Invocation
+    batch: bool = False
     job: Job | None = None
 
     def seen(self, whole: Whole) -> list[SeenMessage]:
         return whole.discord.messages(self.channel, self.user) + whole.discord.dms(self.user)
+
+    @property
+    def key(self) -> str:
+        """Of the job that is looked at: the only one, or the second of a batch, whose message is a follow-up."""
+        one = f"discord:{self.started.interaction.id}"
+        options = {each["name"]: each["value"] for each in self.started.interaction.payload["data"]["options"]}
+        return f"{one}:1:{options['image2']}" if self.batch else one
 
     @property
     def place(self) -> dict[str, Any]:
@@ -94,15 +111,17 @@ def _refuse(whole: Whole, case: Case, faults: list[Fault]) -> None:
         whole.discord.faults.append(replace(fault, status=case.status, code=case.code, place=place))
 
 
-async def _begin(whole: Whole, faults: list[Fault], refusals: Sequence[tuple[int, int]] = REFUSALS) -> list[Case]:
-    """A job in a place of its own for each refusal."""
+async def _begin(
+    whole: Whole, faults: list[Fault], refusals: Sequence[tuple[int, int]] = REFUSALS, *, batch: bool = False
+) -> list[Case]:
+    """A job (or two) in a place of its own for each refusal."""
     cases = []
     for status, code in refusals:
         user = whole.discord.world.add_user(f"m{status}x{code}")
         channel = whole.discord.world.add_channel(whole.discord.guild)
-        case = Case(status, code, user, channel, None)  # type: ignore[arg-type]
+        case = Case(status, code, user, channel, None, batch)  # type: ignore[arg-type]
         _refuse(whole, case, faults)
-        asked = {"image": PICTURE, "seed": status * 1_000_000 + code}
+        asked = {"image": PICTURE, "seed": status * 1_000_000 + code} | ({"image2": SECOND} if batch else {})
         case.started = await whole.discord.invoke("/upscale", asked, user=user, channel=channel)
         cases.append(case)
     return cases
@@ -112,9 +131,9 @@ async def _ended(whole: Whole, cases: list[Case]) -> None:
     late = []
     for case in cases:
         try:
-            case.job = await whole.ended(case.started)
+            case.job = await whole.ended(case.key)
         except TimeoutError:
-            job = await whole.job(case.started)
+            job = await whole.job(case.key)
             late.append((case.status, case.code, job and job.state))
     assert late == []
     await whole.settled()
@@ -135,7 +154,7 @@ def _wrong(whole: Whole, case: Case, charges: dict[str, list[int]], wanted: str,
     if charges.get(job.id, []) != ([] if case.outcome == "refused" else [PRICE_NANOUSD]):
         wrong.append(f"charged {charges.get(job.id)}")
     shown = case.outcome not in ("kept", "refused") and job.delivery is not None and job.delivery.shape != "link"
-    if len(case.seen(whole)) - len(said) != shown:
+    if len(case.seen(whole)) - len(said) != shown + (case.batch and wanted != "kept"):
         wrong.append("another number of images")
     words = words and not gone
     if words and any("Cancel" in m.labels or "Upscaling" in m.text for m in said):
@@ -146,12 +165,12 @@ def _wrong(whole: Whole, case: Case, charges: dict[str, list[int]], wanted: str,
     return [f"{case.status} {case.code}: {each}" for each in wrong]
 
 
-@pytest.mark.timeout(600)  # 145 whole jobs
+@pytest.mark.timeout(600)  # 145 whole jobs, or twice as many
 @pytest.mark.parametrize("stage", STAGES)
 async def test_a_refusal_at(whole: Whole, stage: str) -> None:
     faults, wanted = STAGES[stage]
     told = wanted != "refused" and faults is not NOWHERE
-    refusals = FEW if stage == "the first answer" else REFUSALS
+    refusals = (*FEW, *ANSWERS) if stage == "the first answer" else REFUSALS
     for first in range(0, len(refusals), AT_ONCE):
         cases = await _at_stage(whole, stage, faults, refusals[first : first + AT_ONCE])
         await _ended(whole, cases)
@@ -162,20 +181,17 @@ async def test_a_refusal_at(whole: Whole, stage: str) -> None:
 
 async def _at_stage(whole: Whole, stage: str, faults: list[Fault], refusals: Sequence[tuple[int, int]]) -> list[Case]:
     """Jobs that meet these refusals at this stage."""
-    if not stage.endswith("after it was paid"):
-        cases = await _begin(whole, faults, refusals)
+    batch = "follow-up" in stage or "batch" in stage
+    if " after " not in stage:
+        cases = await _begin(whole, faults, refusals, batch=batch)
     else:
         whole.fal.slots, before = 0, len(whole.fal.submits)
-        cases = await _begin(whole, [], refusals)
-        await whole.discord.until(lambda: len(whole.fal.submits) == before + len(refusals), 200)
+        cases = await _begin(whole, [], refusals, batch=batch)
+        await whole.discord.until(lambda: len(whole.fal.submits) == before + len(refusals) * (1 + batch), 200)
         for case in cases:
             _refuse(whole, case, faults)
         whole.fal.slots = 200
         whole.fal.runner.start_waiting()
-    if stage == "the first answer":
-        await whole.discord.until(lambda: all(f.times < 99 for f in whole.discord.faults), 200)
-        whole.clock.offset_s += 60
-        await whole.app.maintenance.pick_up()
     return cases
 
 
@@ -193,8 +209,6 @@ async def test_a_refusal_behind_a_button_is_said_without_an_incident_and_costs_n
             await whole.discord.click(result, label)
             await whole.discord.until(lambda f=fault: f.times < 3, what=f"{status} {code} {label}")
     whole.discord.faults.clear()
-    whole.clock.offset_s += 60
-    await whole.app.maintenance.pick_up()
     await whole.settled()
     assert list((await whole.charges()).values()) == [[PRICE_NANOUSD]]
 
@@ -204,10 +218,50 @@ async def test_a_deletion_that_is_refused_is_said_and_the_message_emptied(whole:
     await _ended(whole, cases)
     wrong = []
     for case in cases:
-        pressed = await whole.discord.click(await case.started.answer(lambda m: m.images), "Delete", **case.place)
-        await whole.discord.until(lambda p=pressed: p.followups, 200)
+        pressed = await delete(whole.discord, await case.started.answer(lambda m: m.images), **case.place)
+        said = (await pressed.answer(lambda m: "Delete this" not in m.text, 200)).text
         [left] = whole.discord.messages(case.channel, whole.discord.world.owner)
-        said = pressed.followups[0].text
         if left.images or "Deleted" not in left.text or "could not be removed" not in said:
             wrong.append(f"{case.status} {case.code}: {left.text!r} {said!r}")
     assert wrong == []
+
+
+async def test_uploads_that_stay_unavailable_until_the_tries_end_are_kept_and_said(whole: Whole) -> None:
+    down = tuple((status, 0) for status in (500, 502, 503, 504, 520, 524, 529))
+    cases = await _begin(whole, FILES, down)
+    uploads = lambda: sum(bool(r.files) for r in whole.discord.requests)  # noqa: E731
+    await whole.discord.until(lambda: uploads() >= 2 * len(down), 200)
+    whole.clock.offset_s += 3 * 86_400
+    await _ended(whole, cases)
+    charges = await whole.charges()
+    assert not [w for c in cases for w in _wrong(whole, c, charges, "kept", words=True)]
+
+
+async def test_words_that_were_unavailable_too_are_said_once_discord_is_back(whole: Whole) -> None:
+    whole.fal.slots = 0
+    cases = await _begin(whole, [], [(503, 0)])
+    await whole.discord.until(lambda: whole.fal.submits, 200)
+    whole.discord.faults.append(Fault(AT_MESSAGES, "status", 10_000, 503))
+    whole.fal.slots = 200
+    whole.fal.runner.start_waiting()
+    await whole.discord.until(lambda: any(bool(r.files) for r in whole.discord.requests), 200)
+    whole.clock.offset_s += 3 * 86_400
+    cases[0].job = await whole.ended(cases[0].key)
+    whole.discord.faults.clear()
+    whole.clock.offset_s += 3600
+    await whole.app.maintenance.pick_up()
+    await whole.settled()
+    assert not _wrong(whole, cases[0], await whole.charges(), "kept", words=True)
+
+
+async def test_three_bugs_in_a_row_keep_the_picture_and_say_so(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def bug(*_: object) -> None:
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(DiscordReply, "finished", bug)
+    cases = await _begin(whole, [], [(0, 0)])
+    await _ended(whole, cases)
+    assert not _wrong(whole, cases[0], await whole.charges(), "kept", words=True)
+    monkeypatch.undo()
+    [kept] = [m for m in cases[0].seen(whole) if "Send again" in m.labels]
+    await (await whole.discord.click(kept, "Send again", **cases[0].place)).answer(lambda m: m.images, 200)

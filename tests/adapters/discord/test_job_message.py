@@ -7,7 +7,7 @@ import pytest
 from core.domain.errors import ContentRejected, OutputTooLarge
 from core.domain.job import JobState, Progress
 from tests.adapters.discord.fake_service import CAPTION, png
-from tests.adapters.discord.kit import Bot
+from tests.adapters.discord.kit import Bot, delete
 from tests.emulators.discord import ClientRefused, Upload
 
 PICTURE = Upload("harbour.png", png())
@@ -214,10 +214,14 @@ async def test_delete_is_for_the_requester_and_moderators(bot: Bot) -> None:
     await bot.core.settle()
 
     refused = await bot.discord.click(message, "Delete", user=other)
-    await bot.discord.until(lambda: next(iter(refused.followups), None))
-    assert len(bot.discord.messages()) == 1
+    assert "Only the person who asked" in (await refused.answer()).text
+    assert len(bot.discord.messages(user=bot.discord.world.owner)) == 1
 
-    await bot.discord.click(message, "Delete")
+    asked = await bot.discord.click(message, "Delete")
+    question = await bot.discord.until(lambda: next(iter(asked.followups), None))
+    assert "deleted for good" in question.text
+    assert not next(iter(bot.core.jobs.values())).images_deleted
+    await bot.discord.click(question, "Delete")
     await bot.discord.until(lambda: not [m for m in bot.discord.messages() if m.id == message.id])
     assert next(iter(bot.core.jobs.values())).images_deleted
 
@@ -228,8 +232,20 @@ async def test_a_moderator_may_delete_what_another_member_made(bot: Bot) -> None
     started = await bot.discord.invoke("/upscale", {"image": PICTURE})
     message = await started.answer(lambda m: m.images)
 
-    await bot.discord.click(message, "Delete", user=moderator)
+    await delete(bot.discord, message, user=moderator)
     await bot.discord.until(lambda: not [m for m in bot.discord.messages() if m.id == message.id])
+
+
+async def test_share_is_offered_where_there_is_an_address_and_gives_it_to_the_requester_alone(bot: Bot) -> None:
+    bot.core.can_share = True
+    message = await (await bot.discord.invoke("/upscale", {"image": PICTURE})).answer(lambda m: m.images)
+    await bot.core.settle()
+    told = await (await bot.discord.click(message, "Share")).answer()
+    assert told.ephemeral
+    assert "https://bot.example/s/" in told.text
+    stranger = bot.discord.world.add_user("mallory")
+    refused = await (await bot.discord.click(message, "Share", user=stranger)).answer()
+    assert "Only the person who asked" in refused.text
 
 
 async def test_a_batch_gives_every_picture_its_own_message_and_key(bot: Bot) -> None:

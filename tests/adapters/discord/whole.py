@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import discord
 import pytest
 from sqlalchemy import select
 
@@ -17,7 +19,7 @@ from bot.settings import load
 from core.domain.job import Job, job_id_for
 from core.storage import tables_ledger
 from tests.bot.process_kit import UNLIMITED
-from tests.emulators.discord import DiscordEmulator, Invocation
+from tests.emulators.discord import DiscordEmulator
 from tests.emulators.fal import FalEmulator
 from tests.fakes.clock import ShiftedClock
 
@@ -31,14 +33,13 @@ class Whole:
     fal: FalEmulator
     clock: ShiftedClock
 
-    async def job(self, started: Invocation) -> Job | None:
-        """The job of a command or a click."""
-        return await self.app.store.get(job_id_for(f"discord:{started.interaction.id}"))
+    async def job(self, key: str) -> Job | None:
+        return await self.app.store.get(job_id_for(key))
 
-    async def ended(self, started: Invocation, within_s: float = 200.0) -> Job:
-        """The job of a command or a click, once it has ended."""
+    async def ended(self, key: str, within_s: float = 200.0) -> Job:
+        """The job of this key, once it has ended."""
         async with asyncio.timeout(within_s):
-            while (job := await self.job(started)) is None or not job.state.terminal:
+            while (job := await self.job(key)) is None or not job.state.terminal:
                 await asyncio.sleep(0.05)
         return job
 
@@ -63,18 +64,30 @@ class Whole:
             return len((await connection.execute(select(h.key).where(h.state.in_(("waiting", "running"))))).all())
 
 
+class _Hurried:
+    """asyncio for discord.py, whose pauses between its own tries would take minutes."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(min(seconds, 0.05))
+
+
 @asynccontextmanager
 async def whole_bot(folder: Path, patch: pytest.MonkeyPatch, **env: str) -> AsyncIterator[Whole]:
     clock = ShiftedClock(nap_s=0.25)
-    async with DiscordEmulator() as discord, FalEmulator(slots=100) as fal:
-        discord.limits.everything = discord.limits.webhook = discord.limits.channel = (100_000, 1.0)
+    for library in (discord.http, discord.webhook.async_):
+        patch.setattr(library, "asyncio", _Hurried())
+    async with DiscordEmulator() as emulator, FalEmulator(slots=100) as fal:
+        emulator.limits.everything = emulator.limits.webhook = emulator.limits.channel = (100_000, 1.0)
         told = {
-            **UNLIMITED, **fal.env(), "DISCORD_TOKEN": discord.token, "DISCORD_API_URL": discord.api_url,
+            **UNLIMITED, **fal.env(), "DISCORD_TOKEN": emulator.token, "DISCORD_API_URL": emulator.api_url,
             "DATA_DIR": str(folder / "data"), "WEB_PORT": "0", "LOG_LEVEL": "error", **env,
         }  # fmt: skip
         for name, value in told.items():
             patch.setenv(name, value)
         async with build(load(None), clock=clock) as app:
-            await discord.gateway.wait_connected(timeout_s=30)
-            await discord.until(lambda: discord.world.commands, 30)
-            yield Whole(app, discord, fal, clock)
+            await emulator.gateway.wait_connected(timeout_s=30)
+            await emulator.until(lambda: emulator.world.commands, 30)
+            yield Whole(app, emulator, fal, clock)

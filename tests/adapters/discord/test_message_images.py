@@ -1,0 +1,172 @@
+"""Every kind of message with a picture, as Discord sends it: found, or named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import discord
+import pytest
+
+from adapters.discord.inbound.message_images import images_of
+from adapters.discord.outbound.links import expiry_of
+
+CDN = "https://cdn.discordapp.com"
+SIGNED = "ex=67e1&is=67e0&hm=ab"
+AUTHOR = {"id": "5", "username": "ann", "discriminator": "0", "avatar": None, "global_name": None}
+
+
+CLIENT = discord.Client(intents=discord.Intents.none())
+
+
+def _data(**parts: Any) -> dict[str, Any]:
+    return {
+        "id": "9", "type": 0, "channel_id": "8", "author": AUTHOR, "content": "", "tts": False, "pinned": False,
+        "timestamp": "2026-11-29T10:00:00+00:00", "edited_timestamp": None, "mention_everyone": False, "mentions": [],
+        "mention_roles": [], "attachments": [], "embeds": [], "components": [], "flags": 0, **parts,
+    }  # fmt: skip
+
+
+def _message(**parts: Any) -> discord.Message:
+    channel: Any = CLIENT.get_partial_messageable(8)
+    return discord.Message(state=CLIENT._connection, channel=channel, data=_data(**parts))  # type: ignore[arg-type]
+
+
+def _file(name: str, kind: str | None = "image/png", **more: Any) -> dict[str, Any]:
+    url = f"{CDN}/attachments/8/77/{name}?{SIGNED}"
+    return {"id": "77", "filename": name, "size": 10, "url": url, "proxy_url": url, "content_type": kind, **more}
+
+
+def _forward(**parts: Any) -> dict[str, Any]:
+    kept = {name: value for name, value in _data(**parts).items() if name not in ("id", "channel_id", "author")}
+    return {
+        "flags": 1 << 14,
+        "message_snapshots": [{"message": kept}],
+        "message_reference": {"type": 1, "message_id": "7", "channel_id": "8"},
+    }
+
+
+def _sticker(kind: int) -> dict[str, Any]:
+    return {"id": "55", "name": "wave", "format_type": kind}
+
+
+def _media(name: str, kind: str = "image/png", **more: Any) -> dict[str, Any]:
+    return {"url": f"{CDN}/attachments/8/77/{name}?{SIGNED}", "content_type": kind, "attachment_id": "77", **more}
+
+
+def _shown(*components: dict[str, Any]) -> dict[str, Any]:
+    return {"flags": 1 << 15, "components": list(components)}
+
+
+def _embed(kind: str, **more: Any) -> dict[str, Any]:
+    return {"embeds": [{"type": kind, "url": "https://tenor.com/view/cat-1", **more}]}
+
+
+GALLERY = {"type": 12, "items": [{"media": _media("g.webp", "image/webp"), "spoiler": False}]}
+PICTURE = {"url": "https://media.tenor.com/x/cat.png", "width": 498, "height": 280}
+ODD = {"id": "3", "url": "https://i.imgur.com/a.jpeg", "width": 4, "height": 4}
+POLL = {
+    "question": {"text": "Tea?"},
+    "answers": [],
+    "expiry": "2026-12-01T10:00:00+00:00",
+    "allow_multiselect": False,
+    "layout_type": 1,
+}
+
+FOUND: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "a file without a type": ({"attachments": [_file("scan", None)]}, ["scan"]),
+    "a photo of a phone": ({"attachments": [_file("IMG_1.HEIC", "application/octet-stream")]}, ["IMG_1.HEIC"]),
+    "a private file": ({"attachments": [_file("a.png", ephemeral=True, flags=0)]}, ["a.png"]),
+    "an animation": ({"attachments": [_file("a.gif", "image/gif", flags=1 << 5)]}, ["a.gif"]),
+    "a sticker": ({"sticker_items": [_sticker(1)]}, ["wave.png"]),
+    "an animated sticker": ({"sticker_items": [_sticker(2)]}, ["wave.png"]),
+    "a sticker that is a GIF": ({"sticker_items": [_sticker(4)]}, ["wave.gif"]),
+    "a forwarded file": (_forward(attachments=[_file("f.jpg", "image/jpeg")]), ["f.jpg"]),
+    "a forwarded sticker": (_forward(sticker_items=[_sticker(4)]), ["wave.gif"]),
+    "a forwarded embed": (_forward(**_embed("rich", image=PICTURE)), ["cat.png"]),
+    "a forwarded gallery": (_forward(**_shown(GALLERY)), ["g.webp"]),
+    "a gallery in a container": (_shown({"type": 17, "components": [GALLERY]}), ["g.webp"]),
+    "a thumbnail beside text": (
+        _shown(
+            {
+                "type": 9,
+                "components": [{"type": 10, "content": "x"}],
+                "accessory": {"type": 11, "media": _media("t.png")},
+            }
+        ),
+        ["t.png"],
+    ),
+    "a file component": (_shown({"type": 13, "file": _media("x.tiff", "image/tiff")}), ["x.tiff"]),
+    "a file component without a type": (_shown({"type": 13, "file": _media("raw", "")}), ["raw"]),
+    "a GIF of Tenor": (_embed("gifv", thumbnail=PICTURE, video={"url": "https://media.tenor.com/x.mp4"}), ["cat.png"]),
+    "a link to an image": (_embed("image", thumbnail=ODD), ["a.jpeg"]),
+    "a preview of an article": (_embed("article", thumbnail=ODD), ["a.jpeg"]),
+    "a preview of a video": (_embed("video", thumbnail=ODD), ["a.jpeg"]),
+    "an embed with both": (_embed("rich", image=PICTURE, thumbnail=ODD), ["cat.png"]),
+    "an album": ({"embeds": [{"type": "rich", "image": one} for one in (PICTURE, ODD)]}, ["cat.png", "a.jpeg"]),
+    "the start of a thread": (
+        {
+            "type": 21,
+            "message_reference": {"message_id": "7", "channel_id": "8"},
+            "referenced_message": _data(id="7", attachments=[_file("first.png")]),
+        },
+        ["first.png"],
+    ),
+}
+NAMED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "a voice message": ({"attachments": [_file("voice-message.ogg", "audio/ogg", flags=0)]}, ("voice-message.ogg",)),
+    "a video": ({"attachments": [_file("clip.mov", "video/quicktime")]}, ("clip.mov",)),
+    "a sticker that is drawn": ({"sticker_items": [_sticker(3)]}, ("wave",)),
+    "a forwarded video": (_forward(attachments=[_file("clip.mp4", "video/mp4")]), ("clip.mp4",)),
+    "a video in a gallery": (
+        _shown({"type": 12, "items": [{"media": _media("v.mp4", "video/mp4")}]}),
+        ("v.mp4",),
+    ),
+    "a document component": (_shown({"type": 13, "file": _media("r.pdf", "application/pdf")}), ("r.pdf",)),
+    "a poll": (
+        {
+            "poll": {
+                "question": {"text": "Tea?"},
+                "answers": [],
+                "expiry": "2026-12-01T10:00:00+00:00",
+                "allow_multiselect": False,
+                "layout_type": 1,
+            }
+        },
+        (),
+    ),
+    "an embed with words alone": (_embed("rich", description="words"), ()),
+}
+HIDDEN: dict[str, dict[str, Any]] = {
+    "by its flag": {"attachments": [_file("a.png", flags=1 << 3)]},
+    "by its old name": {"attachments": [_file("SPOILER_a.png")]},
+    "in a gallery": _shown({"type": 12, "items": [{"media": _media("g.png"), "spoiler": True}]}),
+    "in a covered container": _shown({"type": 17, "spoiler": True, "components": [GALLERY]}),
+    "behind a covered link": {"content": "||https://tenor.com/view/cat-1||", **_embed("gifv", thumbnail=PICTURE)},
+    "in a covered embed": _embed("image", thumbnail={**PICTURE, "flags": 1 << 3}),
+    "in a forward": _forward(attachments=[_file("a.png", flags=1 << 3)]),
+}
+
+
+@pytest.mark.parametrize(("parts", "names"), FOUND.values(), ids=FOUND)
+def test_every_picture_that_a_member_sees_is_found(parts: dict[str, Any], names: list[str]) -> None:
+    found = images_of(_message(**parts))
+    assert [image.name for image in found.images] == names
+    assert (found.total, found.others) == (len(names), ())
+    assert not any(image.spoiler for image in found.images)
+
+
+@pytest.mark.parametrize(("parts", "names"), NAMED.values(), ids=NAMED)
+def test_what_is_no_picture_is_named(parts: dict[str, Any], names: tuple[str, ...]) -> None:
+    found = images_of(_message(**parts))
+    assert (found.images, found.others) == ((), names)
+
+
+@pytest.mark.parametrize("parts", HIDDEN.values(), ids=HIDDEN)
+def test_what_is_hidden_stays_hidden(parts: dict[str, Any]) -> None:
+    assert [image.spoiler for image in images_of(_message(**parts)).images] == [True]
+
+
+def test_a_bare_address_of_a_file_is_one_that_has_expired() -> None:
+    assert expiry_of(f"{CDN}/attachments/1/2/a.png") == 0.0
+    assert expiry_of("https://media.discordapp.net/attachments/1/2/a.png?width=9") == 0.0
+    assert expiry_of(f"{CDN}/stickers/5.gif") is None
