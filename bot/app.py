@@ -161,7 +161,7 @@ class App:
         )
         self.maintenance = Maintenance(
             self.pipeline, engine, self.members, self.ledger, retention_s=self.settings.retention_days * _DAY_S,
-            handed_over=self.handed_over, extra=budget_maintenance(self.budget, self.tools, self.state),
+            handed_over=self.handed_over, extra=budget_maintenance(self.budget, self.tools, self.state, self.settings),
         )  # fmt: skip
 
     def _outside(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from bot.settings import Settings
@@ -17,6 +18,7 @@ from core.jobs.steps import Tools
 from core.ports import AppState, Clock, OperatorAlerts, Upscaler
 from core.presentation import Notice
 from core.storage.ledger import LedgerSettings, SqlLedger
+from core.storage.ledger.history import fold_history
 
 _ALERTS_EVERY_S = 60
 _RECONCILE_EVERY_S = 3600
@@ -62,10 +64,12 @@ def make_budget(
     return prices, Budgets(ledger, prices)
 
 
-def budget_maintenance(budget: Budgets, tools: Tools, state: AppState) -> tuple[MaintenanceTask, ...]:
-    """Alerts each minute; each hour the ledger against fal's bills. Only where real money is spent."""
+def budget_maintenance(budget: Budgets, tools: Tools, state: AppState, s: Settings) -> tuple[MaintenanceTask, ...]:
+    """Old history each hour; where real money is spent also alerts, and the ledger against fal's bills."""
+    fold = partial(fold_history, budget.ledger.database, tools.clock, s.history_days * 86_400)
+    history = MaintenanceTask("history", _RECONCILE_EVERY_S, fold)
     if not tools.upscaler.real_money:
-        return ()
+        return (history,)
 
     books = Books(tools.store, budget.ledger, tools.upscaler, state)
 
@@ -85,6 +89,7 @@ def budget_maintenance(budget: Budgets, tools: Tools, state: AppState) -> tuple[
             await books.look(tools.metrics, tools.operator)
 
     return (
+        history,
         MaintenanceTask("alerts", _ALERTS_EVERY_S, alerts),
         MaintenanceTask("reconcile", _RECONCILE_EVERY_S, reconcile),
         MaintenanceTask("weekly", _RECONCILE_EVERY_S, weekly),

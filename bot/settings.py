@@ -83,6 +83,7 @@ class Settings(BaseModel):
     aws_region: str | None = None
     aws_endpoint_url: str | None = None
     retention_days: int = Field(default=7, ge=1, le=3650)
+    history_days: int = Field(default=400, ge=30, le=36_500)
 
     max_input_bytes: int = Field(default=50_000_000, ge=1_000)
     max_input_pixels: int = Field(default=64_000_000, ge=256)
@@ -144,10 +145,9 @@ class Settings(BaseModel):
     @field_validator("models")
     @classmethod
     def _known_models(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        wanted = tuple(dict.fromkeys(name.strip().lower() for name in value))
-        if unknown := set(wanted) - set(ALL.ids):
+        if unknown := set(value) - set(ALL.ids):
             raise ValueError(f"names no model: {', '.join(sorted(unknown))} (there is {', '.join(ALL.ids)})")
-        return wanted
+        return tuple(dict.fromkeys(value))
 
     @field_validator("trusted_proxies")
     @classmethod

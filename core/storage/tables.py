@@ -88,7 +88,7 @@ app_state = Table(
     *keys(area=40, key=200),
     *required(Text, "value"),
     *required(Float, "updated_at"),
-    Column("expires_at", Float),
+    Column("expires_at", Float, index=True),
 )
 
 obligations = Table(
@@ -110,4 +110,5 @@ incidents = Table(
     *texts(area=80, kind=120),
     Column("job_id", String(16), nullable=False, default=""),
     Index(None, "at"),
+    Index(None, "job_id"),
 )

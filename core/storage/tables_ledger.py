@@ -27,6 +27,9 @@ from core.storage.tables import keys, metadata, required, texts
 
 _WAITING = text("state = 'waiting'")
 _OPEN = text("state IN ('waiting', 'running')")
+IS_WAITING = text("ledger_holds.state = 'waiting'")
+IS_OPEN = text("ledger_holds.state IN ('waiting', 'running')")
+"""As the indexes say it: SQLite does not use them for a state that is a parameter."""
 
 
 def _number(name: str) -> Column[int]:

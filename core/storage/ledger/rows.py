@@ -33,8 +33,9 @@ async def read_holds(connection: AsyncConnection, keys: Collection[str]) -> dict
 
 
 async def read_line(connection: AsyncConnection, members: Collection[str] | None) -> list[Hold]:
-    """Waiting holds in order; of these members only, if given."""
-    query = select(t.holds).where(t.holds.c.state == "waiting").order_by(t.holds.c.seq).limit(_MAX_LINE)
+    """Waiting holds, the oldest if they are too many; of these members only, if given."""
+    # Ordered by `seq`, SQLite would walk the whole table in that order, and not the index of those that wait.
+    query = select(t.holds).where(t.IS_WAITING).order_by(t.holds.c.held_at).limit(_MAX_LINE)
     if members is not None:
         query = query.where(t.holds.c.member.in_(sorted(members)))
     return [_hold(row) for row in await connection.execute(query)]
@@ -65,9 +66,7 @@ async def write(connection: AsyncConnection, book: LedgerSnapshot) -> None:
         await connection.execute(statement, [_delta(book, key) for key in sorted(book.deltas)])
     for some in _chunks(sorted(book.touched)):
         await connection.execute(
-            update(t.holds)
-            .where(t.holds.c.key.in_(some), t.holds.c.state.in_(("waiting", "running")))
-            .values(expires_at=book.now + book.hold_ttl_s)
+            update(t.holds).where(t.holds.c.key.in_(some), t.IS_OPEN).values(expires_at=book.now + book.hold_ttl_s)
         )
 
 

@@ -139,7 +139,7 @@ class SqlLedger:
         """
         now, h = self.clock.now(), t.holds.c
         quiet = h.expires_at <= now + self.settings.hold_ttl_s - older_than_s
-        query = select(h.key, h.expires_at).where(h.state.in_(("waiting", "running")), quiet)
+        query = select(h.key, h.expires_at).where(t.IS_OPEN, quiet)
         gone, living = 0, []
         for key, expires_at in await self.database.rows(query.order_by(h.expires_at).limit(_MAX_SWEPT)):
             if await is_alive(key):

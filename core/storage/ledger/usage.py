@@ -16,8 +16,7 @@ from core.storage import tables_ledger as t
 from core.storage.ledger.transaction import LedgerDatabase
 from core.storage.tables import jobs
 
-_OPEN = ("waiting", "running")
-_CHARGES = ("settle", "adjust")
+_CHARGES = ("settle", "adjust", "sum")
 _MAX_ROWS = 500_000
 _EXPORT_ROWS = 100_000
 _SUMS = [func.sum(t.entries.c[name]) for name in ("used_nanousd", "used_jobs", "used_px")]
@@ -64,7 +63,7 @@ class SqlUsage:
         """Nano-dollars held now for jobs that are not over, whenever they began."""
         h = t.holds.c
         amount = func.coalesce(func.sum(h.amount_nanousd), 0)
-        query = select(amount).where(h.state.in_(_OPEN), *_filter(t.holds, wanted, days=False))
+        query = select(amount).where(t.IS_OPEN, *_filter(t.holds, wanted, days=False))
         return int((await self.database.rows(query))[0][0])
 
     async def charged_jobs(self, wanted: UsageFilter) -> Sequence[ChargedJob]:

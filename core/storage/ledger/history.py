@@ -1,0 +1,99 @@
+"""What is older than is kept: jobs and holds go, and the entries of money become one sum a day and member.
+
+Totals by day, member and model stay what they were, for ever; which job it was is forgotten. It is done in small
+transactions, so that nobody waits for it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Column, Row, Select, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from core.ports import Clock
+from core.storage import tables_ledger as t
+from core.storage.ledger.transaction import LedgerDatabase
+from core.storage.tables import jobs
+
+_PAGE = 500
+_MOST_PAGES = 200
+"""In one turn of an hour: 100,000 entries, at two a job more than a million jobs a day."""
+
+_PAUSE_S = 0.1
+_FOLDED_TO = "folded_to"
+_AMOUNTS = ("used_nanousd", "held_nanousd", "used_px", "held_px", "used_jobs", "held_jobs")
+_SAME = ("day", "play", "platform", "workspace_id", "channel_id", "user_id", "sponsor_id", "model")
+"""What entries have in common that become one: everything that a report or a filter asks for."""
+
+
+async def fold_history(database: LedgerDatabase, clock: Clock, kept_s: float) -> None:
+    """Fold what is older than `kept_s` seconds. What one call leaves the next goes on with."""
+    before = clock.now() - kept_s
+    for _ in range(_MOST_PAGES):
+        if not await database.write(lambda connection: _page(connection, before)):
+            break
+        await clock.sleep(_PAUSE_S)
+
+
+async def _page(connection: AsyncConnection, before: float) -> int:
+    """How many rows are gone."""
+    day = datetime.fromtimestamp(before, UTC).date().isoformat()
+    j, h = jobs.c, t.holds.c
+    ended = (j.created_at < before) & (j.finished_at < before) & j.images_deleted
+    over = (h.day < day) & h.state.in_(("settled", "released", "expired"))
+    gone = await _delete(connection, select(j.id).where(ended).order_by(j.created_at), j.id)
+    gone += await _delete(connection, select(h.seq).where(over).order_by(h.day), h.seq)
+    return gone + await _fold(connection, before)
+
+
+async def _delete(connection: AsyncConnection, which: Select[Any], key: Column[Any]) -> int:
+    ids = (await connection.scalars(which.limit(_PAGE))).all()
+    if ids:
+        await connection.execute(delete(key.table).where(key.in_(ids)))
+    return len(ids)
+
+
+async def _fold(connection: AsyncConnection, before: float) -> int:
+    """Entries in the order of their making, from where the last page ended; those of one sum are added to its row."""
+    e, name = t.entries.c, t.meta.c.key == _FOLDED_TO
+    begins_after = await connection.scalar(select(t.meta.c.value).where(name))
+    query = select(t.entries).where(e.id > int(begins_after or 0)).order_by(e.id).limit(_PAGE)
+    page: list[Row[Any]] = []
+    for row in await connection.execute(query):
+        if row.at >= before:
+            break
+        page.append(row)
+    if not page:
+        return 0
+    old = [row for row in page if row.kind != "sum"]
+    await connection.execute(delete(t.entries).where(e.id.in_([row.id for row in old])))
+    sums: defaultdict[tuple[Any, ...], list[Row[Any]]] = defaultdict(list)
+    for row in old:
+        sums[tuple(getattr(row, column) for column in _SAME)].append(row)
+    for rows in sums.values():
+        await _add(connection, rows)
+    last = str(page[-1].id)
+    if begins_after is None:
+        await connection.execute(insert(t.meta).values(key=_FOLDED_TO, value=last))
+    else:
+        await connection.execute(update(t.meta).where(name).values(value=last))
+    return len(old) or 1
+
+
+async def _add(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> None:
+    """To the sum that is there, or as a new one."""
+    e, first = t.entries.c, rows[0]
+    same = {column: getattr(first, column) for column in _SAME}
+    amounts = {column: sum(getattr(row, column) for row in rows) for column in _AMOUNTS}
+    there = [e[column] == value for column, value in same.items()]
+    more = {column: e[column] + amount for column, amount in amounts.items()}
+    changed = await connection.execute(update(t.entries).where(e.kind == "sum", *there).values(more))
+    if not changed.rowcount:
+        key = {"job_key": secrets.token_hex(12), "step": "sum", "kind": "sum", "at": first.at, "held_at": first.held_at}
+        gone = {"user_name": first.user_name, "roles": [], "counters": [], "windows": [], "note": ""}
+        await connection.execute(insert(t.entries).values(**key, **same, **amounts, **gone))
