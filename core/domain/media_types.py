@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 Format = Literal["png", "jpeg", "webp", "gif", "bmp", "tiff", "avif", "heic"]
-
-MIME: Final[dict[Format, str]] = {
-    "png": "image/png",
-    "jpeg": "image/jpeg",
-    "webp": "image/webp",
-    "gif": "image/gif",
-    "bmp": "image/bmp",
-    "tiff": "image/tiff",
-    "avif": "image/avif",
-    "heic": "image/heic",
-}
-
+MIME: Final[dict[Format, str]] = {name: f"image/{name}" for name in get_args(Format)}
 SUFFIXES: Final[dict[str, str]] = {
-    "image/png": ".png",
-    "image/jpeg": ".jpg",
-    "image/webp": ".webp",
-    "image/gif": ".gif",
-    "image/bmp": ".bmp",
-    "image/tiff": ".tif",
-    "image/avif": ".avif",
-    "image/heic": ".heic",
+    mime: {"jpeg": ".jpg", "tiff": ".tif"}.get(name, f".{name}") for name, mime in MIME.items()
 }
 
 _MAGIC: Final[tuple[tuple[bytes, Format], ...]] = (

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
+
 import structlog
 
 from core.domain.errors import InternalError, StorageUnavailable, UpscaleError
-from core.domain.errors.reference import new_reference
+from core.domain.job import job_id_for
 from core.jobs.context import Tools
 from core.storage.database import DATABASE_ERRORS
 
@@ -20,7 +22,7 @@ class Incidents:
 
     async def incident(self, area: str, error: BaseException) -> str:
         """Log the unforeseen once and return the reference that people are shown."""
-        reference = new_reference()
+        reference = job_id_for(secrets.token_hex(16))
         log.error("incident", reference=reference, area=area, exc_info=error)
         self._tools.metrics.incident(area)
         try:

@@ -56,8 +56,6 @@ def _from_core(hint: Any) -> list[Any]:
 
 def examples(leaf: type[UpscaleError]) -> list[UpscaleError]:
     """Errors of this leaf in which every alternative of every field is met at least once."""
-    if not dataclasses.is_dataclass(leaf):
-        return [leaf()]
     hints = get_type_hints(leaf)
     choices = {field.name: _samples(hints[field.name]) for field in dataclasses.fields(leaf)}
     rounds = max((len(values) for values in choices.values()), default=1)
@@ -67,11 +65,22 @@ def examples(leaf: type[UpscaleError]) -> list[UpscaleError]:
 ALL = [error for leaf in leaves() for error in examples(leaf)]
 
 
-def test_every_leaf_has_a_code_of_its_own() -> None:
-    codes = [leaf.code for leaf in leaves()]
-    assert len(set(codes)) == len(codes)
-    for leaf in leaves():
-        assert "code" in vars(leaf), leaf.__name__
+STORED_CODES = """
+    draining internal storage_unavailable restored
+    invalid_parameters no_image storage_full unsafe_not_allowed not_allowed not_admitted job_not_found too_late
+    quote_expired platform_refused platform_busy
+    limit_reached too_many_waiting paused ledger_unavailable
+    not_an_image unsupported_format damaged_image file_too_large too_many_pixels image_too_small output_too_large
+    target_unreachable image_too_costly flat_image link_refused download_failed
+    image_rejected content_rejected invalid_for_model model_failed model_not_offered
+    provider_halted provider_busy provider_unavailable submit_not_sent submit_unknown request_lost result_expired
+    delivery_refused place_refused delivery_unavailable
+"""
+"""Databases hold these, and programs read them: a class may get another name only if its code stays."""
+
+
+def test_every_leaf_has_the_code_that_is_stored_for_it() -> None:
+    assert sorted(leaf.code for leaf in leaves()) == sorted(STORED_CODES.split())
 
 
 def test_the_drawing_in_the_docstring_is_the_tree() -> None:
