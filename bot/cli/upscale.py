@@ -39,7 +39,7 @@ from core.domain.errors import InvalidParameters, TooLate, UpscaleError
 from core.domain.events import Cancelled, Failed, Finished, PriceAsked, Progressed
 from core.domain.job import Job, JobState, ReplyAddress, Source, UpscaleRequest, job_id_for
 from core.domain.money import usd
-from core.domain.parameters.grammar import parse_request
+from core.domain.parameters.grammar import parse
 from core.images.renditions import JobMedia
 from core.jobs.endings import notice_for
 from core.presentation.job_texts import ask_text, cancel_pending_text, stage_text
@@ -79,11 +79,11 @@ async def upscale(app: App, options: Options) -> Exit:
     try:
         defaults = await app.service.accounts.defaults(operator())
         models = app.service.models
-        typed, chosen = parse_request(options.order.text, options.fields, models, model=defaults.get("model"))
+        asked = parse(options.order.text, options.fields, models, model=defaults.get("model"))
     except InvalidParameters as error:
         say(app.service.notice(error, "en", who=operator()))
         return Exit.USAGE
-    factor = models.resolve(typed, chosen, defaults).factor
+    factor = models.resolve(asked, defaults).factor
     if not options.force:
         refuse_taken(options.order, factor, options.out)
     if options.out is not None:

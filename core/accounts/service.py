@@ -22,7 +22,7 @@ from core.domain.authorization import check_moderator
 from core.domain.errors import to_json
 from core.domain.identity import person_id
 from core.domain.job import InputFacts, Job, Quote, Receipt, Requester
-from core.domain.parameters.grammar import parse_request
+from core.domain.parameters.grammar import parse
 from core.domain.parameters.spec import Parameters, Value
 from core.jobs.steps import Tools
 from core.ports import AppState
@@ -104,11 +104,10 @@ class Accounts:
 
     def _saved(self, text: str, fields: Mapping[str, str | int | float | bool]) -> dict[str, Value | str]:
         """Values to be kept, by chat name; a seed is never one. Raises InvalidParameters."""
-        typed, options = parse_request(text, fields, self._tools.models)
-        saved: dict[str, Value | str] = {**typed.values, **options.values}
-        preset = options.preset or typed.preset
-        if preset:
-            saved["preset"] = preset
+        asked = parse(text, fields, self._tools.models)
+        saved: dict[str, Value | str] = dict(asked.values)
+        if asked.preset:
+            saved["preset"] = asked.preset
         saved.pop("seed", None)
         return saved
 

@@ -18,7 +18,7 @@ from core.domain.errors import Draining, NoImage, QuoteExpired, ResultExpired, T
 from core.domain.events import JobEvent
 from core.domain.job import Job, JobState, Quote, ReplyAddress, Requester, Source, UpscaleRequest, job_id_for
 from core.domain.models import Models
-from core.domain.parameters.grammar import parse_request
+from core.domain.parameters.grammar import parse
 from core.domain.parameters.spec import SEED_MAX, Parameters, Parsed
 from core.domain.variations import redelivery, repeated_request
 from core.jobs import share as sharing
@@ -95,12 +95,12 @@ class JobService:
     async def _accept(self, request: UpscaleRequest) -> Job:
         await self._check_open(request.requester)
         defaults = await self.accounts.presets_for(request.requester)
-        typed, options = parse_request(request.text, request.fields, self.models, model=defaults.get("model"))
-        parameters = self.models.resolve(typed, options, defaults)
+        asked = parse(request.text, request.fields, self.models, model=defaults.get("model"))
+        parameters = self.models.resolve(asked, defaults)
         model = self.models.of(parameters)
         if (halted := self._tools.beside.get(model.backend, self._tools.upscaler).halted) is not None:
             raise halted
-        parameters = self._judge_safety(request, parameters, explicit="safety" in {**typed.values, **options.values})
+        parameters = self._judge_safety(request, parameters, explicit="safety" in asked.values)
         if parameters.seed is None and "seed" in model.inputs:
             parameters = parameters.with_values(seed=secrets.randbelow(SEED_MAX + 1))
         now = self._tools.clock.now()
@@ -112,12 +112,12 @@ class JobService:
                 key=request.key,
                 state=JobState.QUEUED,
                 requester=request.requester,
-                source=_source(request.source, typed),
+                source=_source(request.source, asked),
                 reply=request.reply,
                 parameters=parameters,
                 created_at=now,
                 updated_at=now,
-                private=request.private or bool(typed.private) or bool(options.private),
+                private=request.private or bool(asked.private),
                 spoiler=request.spoiler,
                 parent_id=request.parent_id,
                 confirmed_nanousd=request.confirmed_nanousd,
@@ -153,15 +153,15 @@ class JobService:
 
     def check(self, text: str, fields: Fields) -> None:
         """Raise InvalidParameters if these would not be accepted, whatever the member's own defaults."""
-        parse_request(text, fields, self.models, lenient=True)
+        parse(text, fields, self.models, lenient=True)
 
     async def estimate(
         self, width_px: int, height_px: int, actor: Requester, *, text: str = "", fields: Fields | None = None
     ) -> Quote:
         """The price of a picture whose size is known, with the actor's defaults."""
         defaults = await self.accounts.presets_for(actor)
-        typed, options = parse_request(text, fields or {}, self.models, model=defaults.get("model"))
-        parameters = self.models.resolve(typed, options, defaults)
+        asked = parse(text, fields or {}, self.models, model=defaults.get("model"))
+        parameters = self.models.resolve(asked, defaults)
         quote = await estimated(self._tools, parameters, width_px, height_px)
         left = await self._tools.ledger.statuses(actor, parameters.model)
         needs = quote.estimate_nanousd > self.confirm_above_nanousd
@@ -291,10 +291,10 @@ class JobService:
         return error_notice(error, locale, job, who)
 
 
-def _source(source: Source, typed: Parsed) -> Source:
-    """The source, completed by a link in the text. Raises NoImage."""
+def _source(source: Source, asked: Parsed) -> Source:
+    """The source, completed by a link that was typed. Raises NoImage."""
     if source.kind == "link" and not source.url:
-        if not typed.links:
+        if not asked.links:
             raise NoImage
-        return Source("link", url=typed.links[0])
+        return Source("link", url=asked.links[0])
     return source

@@ -26,7 +26,7 @@ from core.domain.job import Job, JobState, Quote, ReplyAddress, Requester, Upsca
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
 from core.domain.models import MODELS
 from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, NANOUSD_PER_USD, quote
-from core.domain.parameters.grammar import parse_request
+from core.domain.parameters.grammar import parse
 from core.domain.variations import redelivery, repeated_request
 from core.ports import Change, ChatAdapter, Clock, OpenHere
 from core.presentation import Charge, Notice, explain
@@ -112,15 +112,15 @@ class FakeService:
         if job_id in self.jobs:
             return self.jobs[job_id]
         self.requests.append(request)
-        typed, options = parse_request(request.text, dict(request.fields))
-        chosen = MODELS.resolve(typed, options, self.saved.get(request.requester.user_id, {}))
+        asked = parse(request.text, dict(request.fields))
+        chosen = MODELS.resolve(asked, self.saved.get(request.requester.user_id, {}))
         if not chosen.safety and not (self.allow_unsafe and request.unsafe_place):
             raise e.UnsafeNotAllowed(reason="place" if self.allow_unsafe else "operator")
         now = self.clock.now()
         self.jobs[job_id] = Job(
             job_id, request.key, JobState.QUEUED, request.requester, request.source, request.reply,
             chosen if chosen.seed is not None else chosen.with_values(seed=self._seed_of(job_id)),
-            now, now, private=bool(request.private or typed.private or options.private),
+            now, now, private=bool(request.private or asked.private),
             spoiler=request.spoiler, parent_id=request.parent_id,
             confirmed_nanousd=request.confirmed_nanousd,
         )  # fmt: skip
@@ -186,12 +186,11 @@ class FakeService:
     async def estimate(
         self, width_px: int, height_px: int, actor: Requester, *, text: str = "", fields: Fields | None = None
     ) -> Quote:
-        typed, options = parse_request(text, dict(fields or {}))
-        factor = MODELS.resolve(typed, options, self.saved.get(actor.user_id, {})).factor
+        factor = MODELS.resolve(parse(text, dict(fields or {})), self.saved.get(actor.user_id, {})).factor
         return quote(width_px, height_px, factor, DEFAULT_UNIT_PRICE_NANOUSD)
 
     def check(self, text: str, fields: Fields) -> None:
-        parse_request(text, dict(fields))
+        parse(text, dict(fields))
 
     # --- money ------------------------------------------------------------------------------------------------------
 
@@ -293,10 +292,9 @@ class FakeService:
         return self.saved.get(actor.user_id, {})
 
     async def set_defaults(self, actor: Requester, text: str, fields: Fields | None = None) -> Fields:
-        typed, options = parse_request(text, dict(fields or {}))
-        chosen = options.preset or typed.preset
-        preset = {"preset": chosen} if chosen else {}
-        self.saved[actor.user_id] = {**typed.values, **options.values, **preset}
+        asked = parse(text, dict(fields or {}))
+        preset = {"preset": asked.preset} if asked.preset else {}
+        self.saved[actor.user_id] = {**asked.values, **preset}
         return self.saved[actor.user_id]
 
     async def export(self, actor: Requester) -> Path:

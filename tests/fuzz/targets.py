@@ -23,7 +23,7 @@ from adapters.slack.connection.app import HttpEndpoint
 from bot.app import build
 from bot.settings import load
 from core.domain.errors import UpscaleError
-from core.domain.parameters.grammar import parse_request
+from core.domain.parameters.grammar import parse
 from core.images.service import ImageService
 from core.ports.clock import SystemClock
 from core.upscalers.fal import WebhookAccepted
@@ -80,7 +80,7 @@ async def parser(_: Path) -> AsyncIterator[Feed]:
 
     async def feed(chance: random.Random) -> None:
         try:
-            parse_request(_text(chance), {_text(chance)[:60]: _text(chance)})
+            parse(_text(chance), {_text(chance)[:60]: _text(chance)})
         except UpscaleError:
             return
 

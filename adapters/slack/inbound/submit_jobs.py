@@ -18,7 +18,7 @@ from adapters.slack.inbound.user_cache import ASK_TIMEOUT_S, UserCache
 from adapters.slack.outbound.ephemeral import Answers
 from core.domain.errors import InvalidParameters, NoImage
 from core.domain.job import Requester, Source, UpscaleRequest
-from core.domain.parameters.grammar import parse_request
+from core.domain.parameters.grammar import parse
 from core.ports import AppState, Service
 from core.presentation.intake_texts import left_out_text
 
@@ -80,7 +80,7 @@ class Intake:
 
     def _sources(self, order: Order) -> tuple[list[tuple[str, Source]], bool]:
         """(stable name, source) of every picture, and whether the text or the form asks for privacy."""
-        parsed, _ = parse_request(order.text, {}, self.service.models, lenient=True)
+        parsed = parse(order.text, {}, self.service.models, lenient=True)
         found = [self._shown(number, file, order.where) for number, file in enumerate(order.files)]
         links = [*order.links, *parsed.links]
         found += [

@@ -22,7 +22,7 @@ from core.domain.errors import InvalidParameters, ParameterProblem, UpscaleError
 from core.domain.job import Requester
 from core.domain.limits import LimitStatus, Measure, Window
 from core.domain.models import Models
-from core.domain.parameters.grammar import parse_request
+from core.domain.parameters.grammar import parse
 from core.domain.parameters.spec import Value
 from core.ports import AdapterContext
 from core.presentation import tr
@@ -82,13 +82,13 @@ class BudgetHandlers:
         fields = translate.scalars(values)
         text = str(fields.pop("text", ""))
         models, defaults = self._service.models, await self._service.accounts.defaults(actor)
-        typed, options = parse_request(text, fields, models, model=defaults.get("model"))
-        chosen = models.resolve(typed, options, defaults)
+        asked = parse(text, fields, models, model=defaults.get("model"))
+        chosen = models.resolve(asked, defaults)
         answer: dict[str, Any] = {
             "parameters": parameters_json(chosen),
-            "preset": options.preset or typed.preset,
-            "explicit": sorted({*typed.values, *options.values}),
-            "links": len((*typed.links, *options.links)),
+            "preset": asked.preset,
+            "explicit": sorted(asked.values),
+            "links": len(asked.links),
             "quote": None,
         }
         if values.get("width"):

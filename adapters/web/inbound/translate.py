@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -20,8 +20,7 @@ from core.domain.job import ReplyAddress, Requester, Source, UpscaleRequest
 from core.domain.limits import Limit, ScopeKind
 from core.domain.models import Models
 from core.domain.money import NANOUSD_PER_USD
-from core.domain.parameters.grammar import parse_request
-from core.domain.parameters.spec import Parsed
+from core.domain.parameters.grammar import parse
 from core.domain.variations import CHANGES
 from core.ports import Change
 from core.presentation import LANGUAGES, tr
@@ -142,11 +141,11 @@ def upscale_request(submission: Submission, actor: Requester, idempotency_key: s
     """The request for the core. Raises InvalidParameters or NoImage."""
     fields = dict(submission.fields)
     agreed_nanousd = _agreed_nanousd(fields.pop("agreed_usd", ""))
-    text, options = parse_request(submission.text, fields, models, lenient=True)
+    asked = parse(submission.text, fields, models, lenient=True)
     return UpscaleRequest(
         key=job_key(idempotency_key),
         requester=actor,
-        source=_source(submission, text, options),
+        source=_source(submission, asked.links),
         reply=REPLY,
         text=submission.text,
         fields=fields,
@@ -167,10 +166,9 @@ def _agreed_nanousd(raw: Raw) -> int:
     return int(usd * NANOUSD_PER_USD)
 
 
-def _source(submission: Submission, text: Parsed, options: Parsed) -> Source:
+def _source(submission: Submission, links: Sequence[str]) -> Source:
     if submission.upload is not None:
         return Source("upload", path=f"uploads/{submission.upload.name}", name=submission.upload_name)
-    links = (*options.links, *text.links)
     if not links:
         raise NoImage
     return Source("link", url=links[0], name=links[0].split("?")[0].rsplit("/", 1)[-1][:120])

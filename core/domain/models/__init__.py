@@ -186,21 +186,19 @@ class Models(Sequence[ModelSpec]):
                 found[name] = Input(name, own[0].api_name, low, high, own[0].default)
         return found
 
-    def resolve(
-        self, text: Parsed, options: Parsed = _NOTHING, defaults: Mapping[str, Value] | None = None
-    ) -> Parameters:
+    def resolve(self, asked: Parsed = _NOTHING, defaults: Mapping[str, Value] | None = None) -> Parameters:
         """The set that counts: the model's defaults < the member's saved ones < the preset < explicit values.
 
-        Typed `options` win over `text`. `defaults` may hold a `preset`, which is weaker than the values saved beside
+        `defaults` may hold a `preset`, which is weaker than the values saved beside
         it, and anything that this model does not have, which is left out.
         """
         saved = dict(defaults or {})
-        explicit = {**text.values, **options.values}
+        explicit = asked.values
         model = self.find(explicit.get("model")) or self.find(saved.get("model")) or self.default
         chosen: dict[str, Value] = {
             **PRESETS.get(str(saved.get("preset")), {}),
             **saved,
-            **PRESETS.get(options.preset or text.preset or "", {}),
+            **PRESETS.get(asked.preset or "", {}),
             **explicit,
         }
         values: dict[str, Value | None] = dict.fromkeys(SPECS)

@@ -10,16 +10,15 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from core.domain.errors import ParameterProblem
 from core.domain.models import MODELS, Models
-from core.domain.parameters.judgement import from_fields, judged
+from core.domain.parameters.judgement import judged
 from core.domain.parameters.sizes import parse_target
 from core.domain.parameters.spec import PRESETS, SPECS, Parsed
 from core.domain.parameters.values import LINK, Collector, Raw, as_bool, canonical, collect, shown
 from core.domain.untrusted_text import clean
-
-__all__ = ["MAX_TEXT_CHARS", "from_fields", "parse", "parse_request"]
 
 MAX_TEXT_CHARS = 4000
 """Discord's longest message (with Nitro) has 4,000 characters; longer text is no list of parameters."""
@@ -69,22 +68,21 @@ def _is_size(word: str) -> bool:
     return target is not None and (target.max_nanousd is None) and ("@" in word or word[0].isdigit())
 
 
-def parse(text: str, models: Models = MODELS) -> Parsed:
-    """What this text asks for. Raises InvalidParameters with every problem, and nothing else."""
-    return judged([_Scanner(text).run()], models)[0]
-
-
-def parse_request(
-    text: str, options: Mapping[str, Raw], models: Models = MODELS, *, model: object = None, lenient: bool = False
-) -> tuple[Parsed, Parsed]:
-    """Text and typed options together, for the model that they name, else `model` (the member's own), else the first.
+def parse(
+    text: str,
+    options: Mapping[str, Raw] = MappingProxyType({}),
+    models: Models = MODELS,
+    *,
+    model: object = None,
+    lenient: bool = False,
+) -> Parsed:
+    """Text and typed options, which win, for the model that they name, else `model` (the member's own), else the first.
 
     `lenient` where the member's own is not known: fine is what is so for any model that is offered. Raises
-    InvalidParameters with the problems of both.
+    InvalidParameters with the problems of both, and nothing else.
     """
     own = str(model) if model is not None else None
-    typed, chosen = judged([_Scanner(text).run(), collect(options)], models, otherwise=own, lenient=lenient)
-    return typed, chosen
+    return judged([_Scanner(text).run(), collect(options)], models, otherwise=own, lenient=lenient)
 
 
 class _Scanner:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from core.domain.errors import InvalidParameters, ParameterProblem
-from core.domain.models import MODELS, Models, ModelSpec
+from core.domain.models import Models, ModelSpec
 from core.domain.parameters import sizes
 from core.domain.parameters.spec import PRESETS, Parsed, Value
 from core.domain.parameters.values import (
@@ -16,10 +16,8 @@ from core.domain.parameters.values import (
     MAX_PROBLEMS,
     SHOWN_CHARS,
     Collector,
-    Raw,
     Said,
     as_bool,
-    collect,
     judge,
     key_of,
     nearest,
@@ -136,9 +134,11 @@ class Judge:
 
 
 def judged(
-    collected: Sequence[Collector], models: Models = MODELS, *, otherwise: str | None = None, lenient: bool = False
-) -> list[Parsed]:
-    """What each of them says, for the model that the last one to name one names, else `otherwise`, else the default.
+    collected: Sequence[Collector], models: Models, *, otherwise: str | None = None, lenient: bool = False
+) -> Parsed:
+    """What they say together, for the model that the last one to name one names, else `otherwise`, else the default.
+
+    A later one wins over an earlier, but `private` is so once any says it.
 
     `lenient`: who asks is not known yet, so anything is fine that is so for one of the models, where none is named.
     Raises InvalidParameters with every problem of all of them.
@@ -151,13 +151,12 @@ def judged(
         found = Judge(models, models.default)
         parsed = [found.read(one) for one in collected]
     given = {name: value for one in parsed for name, value in one.values.items()}
+    parsed.reverse()
+    private = {one.private for one in parsed} - {None}
     if "to" in given and "factor" in given:
         found.problems.append(ParameterProblem("factor", str(given["to"]), "together"))
     if found.problems:
         raise InvalidParameters(problems=tuple(found.problems))
-    return parsed
-
-
-def from_fields(options: Mapping[str, Raw], models: Models = MODELS) -> Parsed:
-    """Typed options as `Parsed`. Raises InvalidParameters with every problem."""
-    return judged([collect(options)], models)[0]
+    preset = next((one.preset for one in parsed if one.preset), None)
+    links = tuple(link for one in parsed for link in one.links)
+    return Parsed(given, preset, True in private if private else None, links)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from core.domain.job import Job, JobState
 from core.domain.models import Models
-from core.domain.parameters.spec import SPECS, Parsed, Value
+from core.domain.parameters.spec import SPECS, Value
 from core.presentation.card import (
     Action,
     Card,
@@ -63,7 +63,7 @@ def _kept_label(job: Job) -> str:
 
 def settings(saved: Mapping[str, Value | str], locale: str, models: Models, *, how: tuple[Line, ...] = ()) -> Card:
     """The values that will be sent when nothing else is typed. `how`: what to type to change them, as lines."""
-    values = models.resolve(Parsed(), defaults=saved)
+    values = models.resolve(defaults=saved)
     rows: list[Line] = []
     if "preset" in saved:
         rows.append((Code("preset"), " ", Strong(str(saved["preset"]))))

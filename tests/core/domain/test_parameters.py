@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from core.domain.errors import InvalidParameters, ParameterProblem
 from core.domain.models import ALL, FOLDER, MODELS, Models, read_model
-from core.domain.parameters.grammar import parse, parse_request
-from core.domain.parameters.judgement import from_fields
-from core.domain.parameters.spec import PRESETS, SEED_MAX, SPECS, Parameters, Parsed
+from core.domain.parameters.grammar import parse
+from core.domain.parameters.spec import PRESETS, SEED_MAX, SPECS, Parameters
 from core.presentation import LANGUAGES
 
 FACTORS = st.floats(min_value=1, max_value=4)
@@ -21,40 +20,40 @@ UNIT = st.floats(min_value=0, max_value=1)
 
 def problems(text: str = "", **options: object) -> tuple[ParameterProblem, ...]:
     with pytest.raises(InvalidParameters) as caught:
-        parse_request(text, options)  # type: ignore[arg-type]
+        parse(text, options)  # type: ignore[arg-type]
     return caught.value.problems
 
 
 def test_defaults_of_the_specs_are_defaults_of_the_set() -> None:
-    assert Parameters() == MODELS.resolve(Parsed())
+    assert Parameters() == MODELS.resolve()
 
 
 def test_presets_hold_only_valid_values() -> None:
     for preset in PRESETS.values():
-        assert from_fields(preset).values == preset
+        assert parse("", preset).values == preset
 
 
 def test_precedence_is_defaults_then_preset_then_explicit() -> None:
     saved = {"creativity": 0.9, "steps": 30, "guidance": 3.0}
-    chosen = MODELS.resolve(parse("creative 3x"), from_fields({"guidance": "2"}), saved)
+    chosen = MODELS.resolve(parse("creative 3x", {"guidance": "2"}), saved)
     assert chosen == Parameters(factor=3.0, creativity=0.6, guidance=2.0, steps=30)
 
 
 def test_typed_options_win_over_text() -> None:
-    assert MODELS.resolve(parse("3x steps=10"), from_fields({"upscale_factor": 4})).factor == 4.0
+    assert MODELS.resolve(parse("3x steps=10", {"upscale_factor": 4})).factor == 4.0
 
 
 def test_an_explicit_value_in_text_wins_over_a_preset_in_the_options() -> None:
-    assert MODELS.resolve(parse("creativity=0.9"), from_fields({"preset": "Faithful"})).creativity == 0.9
+    assert MODELS.resolve(parse("creativity=0.9", {"preset": "Faithful"})).creativity == 0.9
 
 
 def test_a_saved_preset_is_weaker_than_values_saved_beside_it() -> None:
-    assert MODELS.resolve(Parsed(), Parsed(), {"preset": "creative", "creativity": 0.7}).creativity == 0.7
-    assert MODELS.resolve(Parsed(), Parsed(), {"preset": "creative"}).creativity == 0.6
+    assert MODELS.resolve(defaults={"preset": "creative", "creativity": 0.7}).creativity == 0.7
+    assert MODELS.resolve(defaults={"preset": "creative"}).creativity == 0.6
 
 
 def test_saved_names_that_are_no_parameters_are_left_out() -> None:
-    assert MODELS.resolve(Parsed(), Parsed(), {"colour": "blue"}) == Parameters()
+    assert MODELS.resolve(defaults={"colour": "blue"}) == Parameters()
 
 
 @pytest.mark.parametrize(
@@ -71,7 +70,7 @@ def test_saved_names_that_are_no_parameters_are_left_out() -> None:
     ],
 )
 def test_options_arrive_as_numbers_or_strings(options: dict[str, object], expected: dict[str, object]) -> None:
-    assert from_fields(options).values == expected  # type: ignore[arg-type]
+    assert parse("", options).values == expected  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +149,7 @@ def test_an_unknown_preset_names_the_known_ones() -> None:
 )
 def test_any_options_are_valid_or_refused(options: dict[str, object]) -> None:
     try:
-        parsed = from_fields(options)  # type: ignore[arg-type]
+        parsed = parse("", options)  # type: ignore[arg-type]
     except InvalidParameters:
         return
     valid(MODELS.resolve(parsed))
@@ -202,7 +201,7 @@ def test_naming_an_input_that_the_model_lacks_is_a_mistake_that_says_so() -> Non
 
 def test_an_input_that_no_model_on_offer_has_is_told_so_too() -> None:
     with pytest.raises(InvalidParameters) as caught:
-        parse_request("creativity=0.5 seed=", {}, ALL.offered(["local"]), lenient=True)
+        parse("creativity=0.5 seed=", {}, ALL.offered(["local"]), lenient=True)
     assert [(p.name, p.kind) for p in caught.value.problems] == [
         ("creativity", "not_in_model"),
         ("seed", "missing_value"),
@@ -212,14 +211,14 @@ def test_an_input_that_no_model_on_offer_has_is_told_so_too() -> None:
 def test_saved_values_that_the_model_lacks_give_way() -> None:
     saved = {"creativity": 0.9, "factor": 3.0, "preset": "creative"}
     assert MODELS.resolve(parse("model=seedvr2"), defaults=saved) == Parameters("seedvr2", 3.0, None, None, None)
-    assert MODELS.resolve(Parsed(), defaults={"model": "seedvr2", "factor": 7.0}).factor == 7.0
+    assert MODELS.resolve(defaults={"model": "seedvr2", "factor": 7.0}).factor == 7.0
 
 
 def test_the_members_own_model_judges_what_names_none() -> None:
-    assert parse_request("7x", {}, model="seedvr2")[0].values == {"factor": 7.0}
-    assert parse_request("7x", {}, lenient=True)[0].values == {"factor": 7.0}
+    assert parse("7x", model="seedvr2").values == {"factor": 7.0}
+    assert parse("7x", lenient=True).values == {"factor": 7.0}
     with pytest.raises(InvalidParameters):
-        parse_request("7x", {})
+        parse("7x")
 
 
 def test_an_unknown_model_names_the_known_ones() -> None:
@@ -236,7 +235,7 @@ def test_another_model_is_one_file_and_nothing_else() -> None:
         .replace("[inputs]", "[inputs]\ncreativity = { low = 0, high = 1, default = 0.35 }")
     )
     models = Models([*MODELS, clarity])
-    chosen = models.resolve(parse("model=clarity 3x creativity=50%", models))
+    chosen = models.resolve(parse("model=clarity 3x creativity=50%", models=models))
     assert clarity.request(chosen, "https://x/y.png") == {
         "image_url": "https://x/y.png",
         "upscale_factor": 3.0,
@@ -254,9 +253,32 @@ def test_every_model_has_words_in_all_languages() -> None:
             assert language == "en" or model.about(language) != model.about("en"), (model.id, language)
 
 
-@pytest.mark.parametrize("text", ["to=4k width=300", "4k 3x", "width=3 height=4", "max=$1 factor=2"])
-def test_two_sizes_or_one_with_a_factor_is_a_mistake(text: str) -> None:
-    assert [p.kind for p in problems(text)] == ["together"]
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("to=4k width=300", {}),
+        ("to=4k a4@300dpi", {}),
+        ("4k 8k", {}),
+        ("4k 3x", {}),
+        ("width=3 height=4", {}),
+        ("max=$1 factor=2", {}),
+        ("max=$0.50 width=3000", {}),
+        ("a4@300dpi", {"factor": 3}),
+        ("", {"to": "4k", "factor": 2}),
+    ],
+)
+def test_two_sizes_or_one_with_a_factor_is_a_mistake(text: str, options: dict[str, object]) -> None:
+    assert [p.kind for p in problems(text, **options)] == ["together"]
+
+
+def test_private_in_the_text_or_the_options_is_enough() -> None:
+    assert parse("private", {"private": "off"}).private is parse("public", {"private": True}).private is True
+    assert parse("public", {"private": "off"}).private is False
+
+
+def test_a_link_among_the_options_comes_before_those_in_the_text() -> None:
+    found = parse("https://a.example/1.png", {"url": "https://a.example/2.png"})
+    assert found.links == ("https://a.example/2.png", "https://a.example/1.png")
 
 
 def test_a_factor_typed_wins_over_a_saved_size_and_the_other_way_round() -> None:

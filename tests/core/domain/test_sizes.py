@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from core.domain.errors import InvalidParameters, OutputTooLarge, TargetUnreachable
+from core.domain.errors import OutputTooLarge, TargetUnreachable
 from core.domain.models import ALL, MODELS, ModelSpec
 from core.domain.money import quote
-from core.domain.parameters.grammar import parse, parse_request
+from core.domain.parameters.grammar import parse
 from core.domain.parameters.sizes import target_of
 from core.domain.target_size import Aim, aim
 from core.images.service import ImageLimits, check_output, largest_factor
@@ -30,7 +30,7 @@ TARGETS = st.one_of(
 
 def aimed(to: str, model: ModelSpec, width_px: int, height_px: int, limits: ImageLimits = LIMITS) -> Aim:
     return aim(
-        ALL.resolve(parse(f"to={to} model={model.id}", ALL)), width_px, height_px,
+        ALL.resolve(parse(f"to={to} model={model.id}", models=ALL)), width_px, height_px,
         [(each, each.unit_price_nanousd) for each in (model, *ALL)],
         largest=lambda below: largest_factor(width_px, height_px, limits, below),
     )  # fmt: skip
@@ -95,7 +95,7 @@ def test_the_picture_fits_inside_with_its_own_proportions(to: str, width_px: int
 def test_an_amount_is_never_passed_by_the_estimate(
     amount: object, model: ModelSpec, width_px: int, height_px: int
 ) -> None:
-    parameters = ALL.resolve(parse(f"max=${amount} model={model.id}", ALL))
+    parameters = ALL.resolve(parse(f"max=${amount} model={model.id}", models=ALL))
     most = target_of(str(parameters.to)).max_nanousd
     try:
         found = aimed(str(parameters.to), model, width_px, height_px)
@@ -145,20 +145,3 @@ def test_an_amount_too_small_for_a_dear_model_names_one_for_which_it_does() -> N
     with pytest.raises(TargetUnreachable) as caught:
         aimed("$0.50", FLUX, 4000, 3000)
     assert (caught.value.reason, caught.value.other_model, caught.value.largest_factor) == ("amount", "seedvr2", None)
-
-
-@pytest.mark.parametrize(
-    ("text", "fields"),
-    [
-        ("to=4k a4@300dpi", {}),
-        ("to=4k 2x", {}),
-        ("max=$0.50 width=3000", {}),
-        ("4k 8k", {}),
-        ("a4@300dpi", {"factor": 3}),
-        ("", {"to": "4k", "factor": 2}),
-    ],
-)
-def test_two_sizes_at_once_or_one_with_a_factor_are_a_mistake(text: str, fields: dict[str, str | int]) -> None:
-    with pytest.raises(InvalidParameters) as wrong:
-        parse_request(text, fields, MODELS)
-    assert "together" in {problem.kind for problem in wrong.value.problems}

@@ -26,8 +26,7 @@ from core.budgets.limit_grammar import limit_words
 from core.budgets.reports.periods import parse_period
 from core.domain.errors import UpscaleError
 from core.domain.models import MODELS
-from core.domain.parameters.grammar import MAX_TEXT_CHARS, parse, parse_request
-from core.domain.parameters.judgement import from_fields
+from core.domain.parameters.grammar import MAX_TEXT_CHARS, parse
 from core.domain.parameters.values import MAX_FIELDS, MAX_PROBLEMS, shown
 from core.domain.untrusted_text import clean, clean_line
 from core.net import guard
@@ -39,10 +38,10 @@ WHERE = slack.Where("T1", "", "U1")
 READERS: dict[str, Callable[[str], Any]] = {
     "parse": parse,
     "parse, cut": lambda text: parse(text[:MAX_TEXT_CHARS]),
-    "a parameter": lambda text: from_fields({"factor": text, "url": text, "preset": text, "safety": text}),
-    "a parameter's name": lambda text: from_fields({text: text}),
-    "many parameters": lambda text: from_fields({f"{n}{text[:99]}": text[:99] for n in range(CHARS // 100)}),
-    "text and parameters": lambda text: parse_request(text, {text: "1", "seed": text}),
+    "a parameter": lambda text: parse("", {"factor": text, "url": text, "preset": text, "safety": text}),
+    "a parameter's name": lambda text: parse("", {text: text}),
+    "many parameters": lambda text: parse("", {f"{n}{text[:99]}": text[:99] for n in range(CHARS // 100)}),
+    "text and parameters": lambda text: parse(text, {text: "1", "seed": text}),
     "shown": shown,
     "clean": lambda text: clean(text, CHARS),
     "clean line": lambda text: clean_line(text, CHARS),
@@ -126,6 +125,6 @@ def test_a_request_with_a_thousand_problems_tells_twenty() -> None:
 
 def test_more_fields_than_anybody_has_are_refused_as_one_problem() -> None:
     with pytest.raises(UpscaleError) as raised:
-        from_fields({f"f{n}": "1" for n in range(MAX_FIELDS + 1)})
+        parse("", {f"f{n}": "1" for n in range(MAX_FIELDS + 1)})
     [problem] = raised.value.problems  # type: ignore[attr-defined]
     assert (problem.name, problem.kind, problem.value) == ("fields", "range", "65")

@@ -35,7 +35,7 @@ en = { name = "Clarity", about = "sharpens" }
 
 async def run(upscaler: FalUpscaler, model: ModelSpec, models: Models, text: str, folder: Path) -> ModelResult:
     url = await upscaler.stage(await asyncio.to_thread(picture, folder), "image/png", job_id="0123456789ab")
-    parameters = models.resolve(parse(f"model={model.id} {text}", models))
+    parameters = models.resolve(parse(f"model={model.id} {text}", models=models))
     inputs = ModelInputs(model, model.request(parameters, url))
     request_id = await upscaler.submit(inputs, job_id="0123456789ab", on_sending=nothing)
     async with asyncio.timeout(20):
