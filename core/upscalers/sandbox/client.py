@@ -18,9 +18,10 @@ from core.domain.errors import ModelFailed, ProviderUnavailable, RequestLost, Re
 from core.domain.media_types import suffix_for
 from core.domain.models import DEFAULT_MODEL, MODELS, ModelSpec
 from core.domain.parameters.spec import Parameters
+from core.images.service import ImageService
 from core.ports import BillingEvent, Clock, Found, ModelInputs, ModelResult, RemoteCompleted, RemoteStatus
 from core.ports.upscaler import is_staged
-from core.upscalers.sandbox.model import Enlarger, SandboxConfig
+from core.upscalers.sandbox.model import SandboxConfig
 from core.upscalers.sandbox.queue import CANCELLED, Queue
 from core.upscalers.sandbox.records import Record, RequestStore
 
@@ -38,11 +39,11 @@ class SandboxUpscaler:
     real_money = False
     halted = None
 
-    def __init__(self, config: SandboxConfig, enlarger: Enlarger, clock: Clock) -> None:
+    def __init__(self, config: SandboxConfig, images: ImageService, clock: Clock) -> None:
         self._config = config
         self._clock = clock
         self._store = RequestStore(config.folder)
-        self._queue = Queue(self._store, enlarger, clock, config)
+        self._queue = Queue(self._store, images, clock, config)
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

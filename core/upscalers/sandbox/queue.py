@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 import structlog
 
 from core.domain.errors import Draining, ModelFailed, to_json
+from core.domain.money import megapixels
 from core.domain.parameters.spec import Parameters
+from core.images.service import ImageService
 from core.ports import Clock, RemoteCompleted, RemoteQueued, RemoteRunning, RemoteStatus
-from core.upscalers.sandbox.model import Enlarger, SandboxConfig, failure_of, refusal_of, units_for
+from core.upscalers.sandbox.model import SandboxConfig, failure_of, refusal_of
 from core.upscalers.sandbox.records import Record, RequestStore
 
 log = structlog.get_logger(__name__)
@@ -47,16 +49,10 @@ class Live:
 class Queue:
     """Works through requests."""
 
-    def __init__(
-        self,
-        store: RequestStore,
-        enlarger: Enlarger,
-        clock: Clock,
-        config: SandboxConfig,
-    ) -> None:
+    def __init__(self, store: RequestStore, images: ImageService, clock: Clock, config: SandboxConfig) -> None:
         self._config = config
         self._store = store
-        self._enlarger = enlarger
+        self._images = images
         self._clock = clock
         self._live: dict[str, Live] = {}
         self._line: dict[str, Live] = {}
@@ -161,9 +157,9 @@ class Queue:
             raise FileNotFoundError
         began_at = self._clock.now()
         factor = float(record.inputs[model.inputs["factor"].api_name])
-        facts = await self._enlarger.probe(source, decode=False)
+        facts = await self._images.probe(source, decode=False)
         address, out = self._store.new_file(record.request_id, "out")
-        enlarging = asyncio.create_task(self._enlarger.enlarge(source, out, factor))
+        enlarging = asyncio.create_task(self._images.enlarge(source, out, factor, network=self._config.network))
         ticking = asyncio.create_task(
             self._tick(live, self._config.pace.duration_s(facts, factor), int(record.inputs.get("steps", MOST_TICKS)))
         )
@@ -186,7 +182,7 @@ class Queue:
             "seed": record.inputs.get("seed") if "seed" in model.gives else None,
             "inference_s": round(self._clock.now() - began_at, 3),
             "caption": self._config.caption(facts, factor, made) if "caption" in model.gives else "",
-            "billable_units": units_for(made),
+            "billable_units": megapixels(made.width_px, made.height_px),
         }
         return dataclasses.replace(record, outputs=outputs)
 

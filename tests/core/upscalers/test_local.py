@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from core.upscalers.local import LocalUpscaler, caption_for
 from core.upscalers.sandbox import SandboxConfig
 from tests.core.images import pictures
 from tests.core.upscalers.fal_kit import JumpingClock, inputs, nothing
-from tests.core.upscalers.test_sandbox import Picture
+from tests.core.upscalers.test_sandbox import sized
 
 JOB = "0123456789ab"
 
@@ -26,8 +27,8 @@ class Held:
     def __init__(self) -> None:
         self.go = asyncio.Event()
 
-    async def probe(self, path: Path, *, decode: bool = True) -> Picture:
-        return Picture(64, 48)
+    async def probe(self, path: Path, *, decode: bool = True) -> Any:
+        return sized(64, 48)
 
     async def enlarge(self, path: Path, out_path: Path, factor: float, *, network: bool) -> Written:
         assert network
@@ -58,7 +59,7 @@ async def test_a_picture_comes_back_larger_and_the_caption_says_what_ran(tmp_pat
 )
 def test_the_caption_names_the_network_only_where_it_had_a_share(share: float, ending: str, tmp_path: Path) -> None:
     made = Written(tmp_path, "image/png", 128, 96, 4, network_share=share)
-    assert caption_for(Picture(64, 48), 2.0, made).endswith(ending)
+    assert caption_for(sized(64, 48), 2.0, made).endswith(ending)
 
 
 async def test_it_is_over_as_soon_as_the_work_is_and_can_be_cancelled_before(tmp_path: Path) -> None:
