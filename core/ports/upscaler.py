@@ -161,7 +161,7 @@ class Upscaler(Protocol):
         """Stream a result file to disk, resuming where cut. Raises ResultExpired or ProviderUnavailable."""
 
     async def unit_price(self, model: ModelSpec) -> int | None:
-        """Nano-dollars per megapixel as the provider says now, cached; None where it does not say.
+        """Nano-dollars per megapixel as the provider says now; None where it does not say.
 
         `UNREADABLE_PRICE_NANOUSD` where what it says is no price. The caller judges the range.
         """

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
-from core.domain.errors import ProviderError, ProviderHalted, RequestLost
-from core.domain.models import MODELS, ModelSpec
-from core.ports import Clock, Found, Metrics, ModelResult, RemoteStatus
+from core.domain.errors import ProviderError, ProviderHalted
+from core.ports import Clock, Metrics
 from core.upscalers.fal.circuit_breaker import CircuitBreaker
 from core.upscalers.fal.config import FalConfig
 from core.upscalers.fal.download import Downloader
 from core.upscalers.fal.platform_api import PlatformApi
-from core.upscalers.fal.results import CancelAnswer, Results
-from core.upscalers.fal.submit import Submitter, usable_id
+from core.upscalers.fal.results import Results
+from core.upscalers.fal.submit import Submitter
 from core.upscalers.fal.transport import Transport
 from core.upscalers.fal.upload import Uploader
 from core.upscalers.fal.watch import Watcher
 from core.upscalers.fal.webhooks import WebhookAccepted, WebhookOutcome, WebhookVerifier
 
 log = structlog.get_logger(__name__)
-
-_FIRST = MODELS.default
 
 OnHalt = Callable[[ProviderHalted], Awaitable[None]]
 """Told once per halt, for the operator."""
@@ -45,8 +42,14 @@ class FalUpscaler:
         self._breaker = CircuitBreaker(clock, config.probe_s, self._halted)
         self._transport = Transport(config, clock, metrics)
         self._watcher = Watcher(self._transport)
-        self._results = Results(self._transport)
+        results = Results(self._transport)
         self._platform = PlatformApi(self._transport)
+        self.watch = self._watcher.watch
+        self.result = results.result
+        self.cancel = results.cancel
+        self.find = self._platform.find
+        self.unit_price = self._platform.unit_price
+        self.erase = self._platform.erase
         self.stage = Uploader(self._transport, self._breaker).stage
         self.submit = Submitter(self._transport, self._breaker).submit
         self.fetch = Downloader(self._transport).fetch
@@ -67,8 +70,6 @@ class FalUpscaler:
                 await self._probe
             self._probe = None
         await self._transport.close()
-
-    # -- the global state ------------------------------------------------------------------------------------
 
     @property
     def halted(self) -> ProviderHalted | None:
@@ -98,26 +99,6 @@ class FalUpscaler:
             return False
         return credit_nanousd is not None and credit_nanousd > 0
 
-    # -- a job -----------------------------------------------------------------------------------------------
-
-    async def find(self, staged_url: str, *, since: float, model: ModelSpec = _FIRST) -> Found:
-        return await self._platform.find(staged_url, since=since, endpoint=model.endpoint)
-
-    def watch(self, request_id: str, model: ModelSpec = _FIRST) -> AsyncIterator[RemoteStatus]:
-        return self._watcher.watch(_known(request_id), model.app)
-
-    async def result(self, request_id: str, model: ModelSpec = _FIRST) -> ModelResult:
-        return await self._results.result(_known(request_id), model.app)
-
-    async def cancel(self, request_id: str, model: ModelSpec = _FIRST) -> CancelAnswer:
-        return await self._results.cancel(_known(request_id), model.app)
-
-    async def unit_price(self, model: ModelSpec = _FIRST) -> int | None:
-        return await self._platform.unit_price(model.endpoint)
-
-    async def erase(self, request_id: str) -> None:
-        await self._platform.erase(_known(request_id))
-
     async def receive_webhook(
         self, headers: Mapping[str, str], body: bytes, *, job_id: str, token: str | None = None
     ) -> WebhookOutcome:
@@ -132,11 +113,3 @@ class FalUpscaler:
         else:
             log.warning("fal_webhook_refused", job=job_id, reason=outcome.reason)
         return outcome
-
-
-def _known(request_id: str) -> str:
-    """The id, fit for an address. Raises RequestLost for what fal cannot have given out."""
-    usable = usable_id(request_id)
-    if usable is None:
-        raise RequestLost
-    return usable

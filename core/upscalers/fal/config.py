@@ -51,7 +51,6 @@ class FalConfig:
     connect_timeout_s: float = 10.0
     reply_timeout_s: float = 60.0
     probe_s: float = 30.0
-    price_cache_s: float = 3600.0
 
     @cached_property
     def key_origins(self) -> frozenset[str]:

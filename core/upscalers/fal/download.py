@@ -27,7 +27,7 @@ from core.net.fetch import looks_like_page
 from core.net.guard import Guard, GuardedConnector, HostSet, parse
 from core.net.retry import Backoff, retry
 from core.upscalers.fal.config import FalConfig
-from core.upscalers.fal.transport import NETWORK_ERRORS, USER_AGENT, Transport
+from core.upscalers.fal.transport import NETWORK_ERRORS, USER_AGENT, Transport, timeout_for
 
 log = structlog.get_logger(__name__)
 
@@ -138,11 +138,8 @@ class Downloader:
     async def _open(
         self, url: URL, headers: dict[str, str], max_bytes: int
     ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
-        timeout = aiohttp.ClientTimeout(
-            total=2 * self._config.reply_timeout_s + max_bytes / 100_000,
-            sock_connect=self._config.connect_timeout_s,
-            sock_read=self._config.reply_timeout_s / 2,
-        )
+        reply_s = self._config.reply_timeout_s
+        timeout = timeout_for(self._config, total_s=2 * reply_s + max_bytes / 100_000, silence_s=reply_s / 2)
         if self._config.may_fetch_from(str(url)):
             async with self._transport.session.get(
                 url, headers=headers, allow_redirects=False, timeout=timeout

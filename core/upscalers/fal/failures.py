@@ -24,6 +24,7 @@ from core.domain.errors import (
 )
 from core.domain.models import MODELS
 from core.domain.money import MOST_UNITS, UNREADABLE_UNITS, bounded_number
+from core.upscalers.fal.answers import LARGEST_NUMBER, dig, whole
 
 CONTENT_TYPES = frozenset({"content_policy_violation", "nsfw_content_detected", "content_blocked"})
 _CONTENT_PHRASES = re.compile(
@@ -121,7 +122,7 @@ def halt_in(status: int, data: Any) -> ProviderHalted | None:
     """
     if status not in {HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN}:
         return None
-    if isinstance(data, dict) and isinstance(data.get("detail"), list):
+    if isinstance(dig(data, "detail"), list):
         return None
     words, kind = words_in(data), _flat_kind(status, {}, data)
     if status == HTTPStatus.PAYMENT_REQUIRED or kind in _CREDIT_TYPES or _CREDIT_PHRASES.search(words):
@@ -141,8 +142,7 @@ def is_named(status: int, headers: Mapping[str, str], data: Any) -> bool:
 
 def error_in_status(data: Any) -> dict[str, Any] | None:
     """What a completed request's status says of its failure, as a request error's body; None where it says nothing."""
-    kind = data.get("error_type") if isinstance(data, dict) else None
-    words = data.get("error") if isinstance(data, dict) else None
+    kind, words = dig(data, "error_type"), dig(data, "error")
     if _is_type(kind):
         return {"error_type": kind, "detail": words if isinstance(words, str) else ""}
     return {"detail": words} if isinstance(words, str) and words else None
@@ -215,25 +215,20 @@ def _safe(kind: str) -> str:
 
 def _from_entry(entry: Mapping[str, Any], headers: Mapping[str, str], bill: dict[str, Any]) -> ModelError:
     kind = str(entry["type"])
-    context = entry.get("ctx")
-    ctx: Mapping[str, Any] = context if isinstance(context, dict) else {}
+    ctx = entry.get("ctx")
     if kind in CONTENT_TYPES:
         return ContentRejected(**bill)
     if kind in IMAGE_TYPES:
         return ImageRejected(
             reason=IMAGE_TYPES[kind],
-            limit_width_px=_whole(ctx.get("min_width", ctx.get("max_width"))),
-            limit_height_px=_whole(ctx.get("min_height", ctx.get("max_height"))),
-            limit_bytes=_whole(ctx.get("max_size")),
+            limit_width_px=whole(dig(ctx, "min_width") or dig(ctx, "max_width")),
+            limit_height_px=whole(dig(ctx, "min_height") or dig(ctx, "max_height")),
+            limit_bytes=whole(dig(ctx, "max_size")),
             **bill,
         )
     if kind in RULES or kind in OTHER_INPUT_TYPES or kind.endswith(INPUT_TYPE_ENDINGS):
         return InvalidForModel(parameter=_parameter(entry.get("loc")), rule=_rule(kind, ctx), **bill)
     return ModelFailed(kind=_safe(kind), retryable=_says_retry(headers), **bill)
-
-
-def _whole(value: Any) -> int | None:
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _parameter(loc: Any) -> str:
@@ -242,12 +237,13 @@ def _parameter(loc: Any) -> str:
     return _CHAT_NAMES[name] if name is not None else _safe(parts[-1] if parts else "input")
 
 
-def _rule(kind: str, ctx: Mapping[str, Any]) -> str:
+def _rule(kind: str, ctx: Any) -> str:
     field, pattern = RULES.get(kind, ("", ""))
-    limit = ctx.get(field)
+    limit = dig(ctx, field)
     if isinstance(limit, list):
         return ", ".join(str(item)[:20] for item in limit[:20])
-    return pattern.format(f"{limit:g}") if isinstance(limit, int | float) else ""
+    known = isinstance(limit, int | float) and abs(limit) <= LARGEST_NUMBER
+    return pattern.format(f"{limit:g}") if known else ""
 
 
 def _says_retry(headers: Mapping[str, str]) -> bool:

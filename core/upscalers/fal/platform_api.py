@@ -5,9 +5,7 @@ Reads only, but for `erase`. Nothing here is needed for a job to run; what needs
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from http import HTTPStatus
@@ -16,9 +14,11 @@ from typing import Any, Literal
 import structlog
 
 from core.domain.errors import ProviderError, ProviderUnavailable
+from core.domain.models import MODELS, ModelSpec
 from core.domain.money import MOST_UNITS, NANOUSD_PER_USD, UNREADABLE_PRICE_NANOUSD, bounded_number
 from core.ports import BillingEvent, Found
 from core.ports.upscaler import is_staged
+from core.upscalers.fal.answers import Answer, dig, objects
 from core.upscalers.fal.submit import in_path, usable_id
 from core.upscalers.fal.transport import KeyKind, Transport
 
@@ -31,17 +31,10 @@ _LARGEST_INTEGER = 10**18
 """`str` of a longer one takes quadratic time, and no bill has it."""
 
 CLOCK_SKEW_S = 300.0
-PRICE_FAILURE_CACHE_S = 60.0
 _NOT_FOR_US = frozenset(
     {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.NOT_IMPLEMENTED}
 )
 """Answers to a listing that another try will not change: the key may not read it, or there is none."""
-
-
-@dataclass(frozen=True)
-class _CachedPrice:
-    nanousd: int | None
-    until_at: float
 
 
 class PlatformApi:
@@ -50,60 +43,48 @@ class PlatformApi:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._config = transport.config
-        self._prices: dict[str, _CachedPrice] = {}
-        self._price_lock = asyncio.Lock()
         self._last_refusal: int | None = None
 
-    async def unit_price(self, endpoint: str) -> int | None:
-        """See `core.ports.Upscaler.unit_price`; all are asked for at once, and a failure is remembered for a minute."""
-        async with self._price_lock:
-            now = self._transport.clock.now()
-            kept = self._prices.get(endpoint)
-            if kept is None or kept.until_at <= now:
-                endpoints = {endpoint, *(model.endpoint for model in self._config.models)}
-                told = await self._ask_prices(sorted(endpoints))
-                for each in endpoints:
-                    kept_s = self._config.price_cache_s if each in told else PRICE_FAILURE_CACHE_S
-                    self._prices[each] = _CachedPrice(told.get(each), now + kept_s)
-            return self._prices[endpoint].nanousd
-
-    async def _ask_prices(self, endpoints: Sequence[str]) -> dict[str, int]:
-        """By endpoint, those that are per megapixel: no other unit goes with a size."""
-        url = self._transport.url("api", "/models/pricing", {"endpoint_id": ",".join(endpoints)})
+    async def unit_price(self, model: ModelSpec = MODELS.default) -> int | None:
+        """See `core.ports.Upscaler.unit_price`. Only a price per megapixel is one: no other unit goes with a size."""
         try:
-            answer = await self._transport.read("GET", url, attempts=2)
+            answer = await self._ask_price(model)
         except ProviderUnavailable:
-            return {}
-        found: dict[str, int] = {}
-        for entry in _items(answer.data() if answer.ok else None, "prices"):
+            return None
+        for entry in objects(answer.at("prices")) if answer.ok else ():
             unit, currency = str(entry.get("unit", "")).lower(), str(entry.get("currency", "")).upper()
-            if currency == "USD" and ("megapixel" in unit or unit == "mp"):
+            if (
+                entry.get("endpoint_id") == model.endpoint
+                and currency == "USD"
+                and ("megapixel" in unit or unit == "mp")
+            ):
                 price = _nanousd(entry.get("unit_price"))
-                found.setdefault(str(entry.get("endpoint_id")), UNREADABLE_PRICE_NANOUSD if price is None else price)
-        if missing := set(endpoints) - found.keys():
-            log.warning("fal_price_unknown", status=answer.status, endpoints=sorted(missing))
-        return found
+                return UNREADABLE_PRICE_NANOUSD if price is None else price
+        log.warning("fal_price_unknown", status=answer.status, endpoint=model.endpoint)
+        return None
+
+    async def _ask_price(self, model: ModelSpec) -> Answer:
+        url = self._transport.url("api", "/models/pricing", {"endpoint_id": model.endpoint})
+        return await self._transport.read("GET", url, attempts=2)
 
     async def check_key(self) -> Literal["ok", "refused", "unreachable"]:
         """Whether the API key is taken, by a call that costs nothing."""
-        endpoint = self._config.models.default.endpoint
-        url = self._transport.url("api", "/models/pricing", {"endpoint_id": endpoint})
         try:
-            answer = await self._transport.read("GET", url, attempts=2)
+            answer = await self._ask_price(self._config.models.default)
         except ProviderUnavailable:
             return "unreachable"
         if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             return "refused"
         return "ok" if answer.ok else "unreachable"
 
-    async def find(self, staged_url: str, *, since: float, endpoint: str) -> Found:
+    async def find(self, staged_url: str, *, since: float, model: ModelSpec = MODELS.default) -> Found:
         """See `core.ports.Upscaler.find`.
 
         Conclusive where the listing was read to its end with every request's input. Whether fal lists requests that
         are still waiting or running is not documented, so an empty answer alone proves nothing about a fresh one.
         """
         params = {
-            "endpoint_id": endpoint,
+            "endpoint_id": model.endpoint,
             "start": _iso(since - CLOCK_SKEW_S),
             "expand": "payloads",
             "limit": str(PAGE_SIZE),
@@ -131,27 +112,24 @@ class PlatformApi:
 
     async def billing_events(self, request_ids: Sequence[str]) -> Sequence[BillingEvent]:
         """See `core.ports.Upscaler.billing_events`. Without an admin key: nothing. Raises ProviderUnavailable."""
-        events: list[BillingEvent] = []
-        if self._config.admin_key is None:
-            return events
-        for start in range(0, len(request_ids), IDS_PER_CALL):
-            params = {"request_id": ",".join(request_ids[start : start + IDS_PER_CALL])}
-            async for item in self._entries("/models/billing-events", params, "billing_events", "admin"):
-                if (event := _billing_event(item)) is not None:
-                    events.append(event)
-        return events
+        calls = range(0, len(request_ids), IDS_PER_CALL)
+        return await self._bills({"request_id": ",".join(request_ids[at : at + IDS_PER_CALL])} for at in calls)
 
     async def billing_window(self, start: float, end: float) -> Sequence[BillingEvent]:
         """What was billed for our endpoints between two unix times; needs the admin key, at most 90 days."""
-        events: list[BillingEvent] = []
+        window = {"start": _iso(start), "end": _iso(end), "limit": "1000"}
+        ours = sorted({model.endpoint for model in self._config.models.known if model.backend == "fal"})
+        return await self._bills({**window, "endpoint_id": endpoint} for endpoint in ours)
+
+    async def _bills(self, calls: Iterable[dict[str, str]]) -> list[BillingEvent]:
         if self._config.admin_key is None:
-            return events
-        for endpoint in sorted({model.endpoint for model in self._config.models.known if model.backend == "fal"}):
-            params = {"start": _iso(start), "end": _iso(end), "endpoint_id": endpoint, "limit": "1000"}
-            async for item in self._entries("/models/billing-events", params, "billing_events", "admin"):
-                if (event := _billing_event(item)) is not None:
-                    events.append(event)
-        return events
+            return []
+        return [
+            event
+            for params in calls
+            async for item in self._entries("/models/billing-events", params, "billing_events", "admin")
+            if (event := _billing_event(item)) is not None
+        ]
 
     async def credit(self) -> int | None:
         """What is left on the account in nano-dollars; None without an admin key or a clear answer."""
@@ -159,9 +137,7 @@ class PlatformApi:
             return None
         url = self._transport.url("api", "/account/billing", {"expand": "credits"})
         answer = await self._transport.read("GET", url, key="admin")
-        data = answer.data() if answer.ok else None
-        credits = data.get("credits") if isinstance(data, dict) else None
-        return _nanousd(credits.get("current_balance")) if isinstance(credits, dict) else None
+        return _nanousd(answer.at("credits", "current_balance")) if answer.ok else None
 
     async def erase(self, request_id: str) -> None:
         """See `core.ports.Upscaler.erase`. Without an admin key fal does not let us; files then expire by lifetime."""
@@ -182,22 +158,15 @@ class PlatformApi:
             query = params if cursor is None else {**params, "cursor": cursor}
             answer = await self._transport.read("GET", self._transport.url("api", path, query), key=key)
             data = answer.data() if answer.ok else None
-            if not isinstance(data, dict) or not isinstance(data.get(name), list):
+            if not isinstance(dig(data, name), list):
                 self._last_refusal = answer.status
                 raise ProviderUnavailable
-            following = data.get("next_cursor")
-            more = bool(data.get("has_more")) and isinstance(following, str)
-            for item in _items(data, name):
+            for item in objects(data[name]):
                 yield item
-            if not more:
+            cursor = dig(data, "next_cursor")
+            if not dig(data, "has_more") or not isinstance(cursor, str):
                 return
-            cursor = following
         raise ProviderUnavailable
-
-
-def _items(data: Any, name: str) -> Sequence[Mapping[str, Any]]:
-    found = data.get(name) if isinstance(data, dict) else None
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
 def _iso(at: float) -> str:

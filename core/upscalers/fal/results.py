@@ -7,7 +7,6 @@ for some seconds, and then by whoever asks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Literal, TypeAlias
 
@@ -15,12 +14,14 @@ import structlog
 from yarl import URL
 
 from core.domain.errors import ModelFailed, ProviderBusy, ProviderError, ProviderUnavailable
+from core.domain.models import MODELS, ModelSpec
 from core.domain.untrusted_text import clean
 from core.net.retry import Backoff, retry
 from core.ports import ModelResult
+from core.upscalers.fal.answers import MAX_RESULT_BYTES, Answer, dig, number, whole
 from core.upscalers.fal.failures import error_in_status, is_named, model_error, units_in
 from core.upscalers.fal.submit import request_path
-from core.upscalers.fal.transport import MAX_RESULT_BYTES, Answer, Transport
+from core.upscalers.fal.transport import Transport
 
 log = structlog.get_logger(__name__)
 
@@ -40,10 +41,9 @@ class Results:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    async def result(self, request_id: str, app: str) -> ModelResult:
+    async def result(self, request_id: str, model: ModelSpec = MODELS.default) -> ModelResult:
         """See `core.ports.Upscaler.result`. Bounded: about a quarter of a minute of waiting in all."""
-
-        path = request_path(app, request_id)
+        path = request_path(model, request_id)
 
         async def ask() -> ModelResult:
             answer = await self._transport.read("GET", self._url(path), attempts=1, max_bytes=MAX_RESULT_BYTES)
@@ -58,13 +58,13 @@ class Results:
         data = answer.data()
         if answer.ok:
             if isinstance(data, dict) and _OUTPUTS & data.keys():
-                return parse_result(answer)
+                return parse_result(answer, data)
             if len(answer.body) >= MAX_RESULT_BYTES:
                 raise ModelFailed(kind="result_too_large", **_bill(answer))
             raise ProviderUnavailable
         if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
             raise ProviderBusy(retry_after_s=answer.retry_after_s(self._transport.clock.now()))
-        if not _in_progress(data):
+        if not any(words in answer.text_at("detail").lower() for words in _NOT_READY):
             if is_named(answer.status, answer.headers, data):
                 raise model_error(answer.status, answer.headers, data)
             await self._raise_if_failed(path, answer)
@@ -79,11 +79,10 @@ class Results:
         if failed is not None:
             raise model_error(answer.status, answer.headers, failed)
 
-    async def cancel(self, request_id: str, app: str) -> CancelAnswer:
+    async def cancel(self, request_id: str, model: ModelSpec = MODELS.default) -> CancelAnswer:
         """See `core.ports.Upscaler.cancel`. Raises ProviderUnavailable where fal gives no clear answer."""
-        answer = await self._transport.read("PUT", self._url(request_path(app, request_id), "/cancel"))
-        data = answer.data()
-        word = data.get("status") if isinstance(data, dict) else None
+        answer = await self._transport.read("PUT", self._url(request_path(model, request_id), "/cancel"))
+        word = answer.at("status")
         if word == "ALREADY_COMPLETED":
             return "already_completed"
         if answer.status == HTTPStatus.NOT_FOUND:
@@ -103,51 +102,28 @@ def _pause(error: Exception, attempt: int) -> float | None:
     return _PAUSES.pause_s(attempt, error.retry_after_s if isinstance(error, ProviderBusy) else None)
 
 
-def _in_progress(data: Any) -> bool:
-    detail = data.get("detail") if isinstance(data, dict) else None
-    return isinstance(detail, str) and any(words in detail.lower() for words in _NOT_READY)
-
-
 def _bill(answer: Answer) -> dict[str, Any]:
     """fal calls this a success, and successes are billed; without a figure the estimate counts until reconciled."""
     units = units_in(answer.headers)
     return {"billed": True if units is None else units != 0, "billed_units": units}
 
 
-def parse_result(answer: Answer) -> ModelResult:
+def parse_result(answer: Answer, data: Any) -> ModelResult:
     """The model's outputs, as far as they are there and of the right type. Raises ModelFailed without an image."""
-    data = answer.data()
-    body: Mapping[str, Any] = data if isinstance(data, dict) else {}
-    images = body.get("images")
-    image = body.get("image") or (images[0] if isinstance(images, list) and images else None)
-    address = image.get("url") if isinstance(image, dict) else None
-    if not isinstance(image, dict) or not isinstance(address, str) or not address:
+    image = dig(data, "image") or dig(data, "images", 0)
+    address, caption, content_type = dig(image, "url"), dig(data, "caption"), dig(image, "content_type")
+    if not isinstance(address, str) or not address:
         raise ModelFailed(kind=_NO_IMAGE, **_bill(answer))
-    timings = body.get("timings")
-    caption = body.get("caption")
-    content_type = image.get("content_type")
+    flags = dig(data, "has_nsfw_concepts")
     return ModelResult(
         image_url=address,
-        seed=_whole(body.get("seed")),
-        inference_s=_seconds(timings.get("inference")) if isinstance(timings, dict) else None,
+        seed=whole(dig(data, "seed")),
+        inference_s=number(dig(data, "timings", "inference")),
         caption=clean(caption, LONGEST_CAPTION_CHARS) if isinstance(caption, str) else "",
         billable_units=units_in(answer.headers),
-        width_px=_whole(image.get("width")),
-        height_px=_whole(image.get("height")),
-        file_bytes=_whole(image.get("file_size")),
+        width_px=whole(dig(image, "width")),
+        height_px=whole(dig(image, "height")),
+        file_bytes=whole(dig(image, "file_size")),
         content_type=content_type if isinstance(content_type, str) else None,
-        flagged=_flagged(body.get("has_nsfw_concepts")),
+        flagged=flags is True or (isinstance(flags, list) and any(flag is True for flag in flags)),
     )
-
-
-def _flagged(value: Any) -> bool:
-    return value is True or (isinstance(value, list) and any(item is True for item in value))
-
-
-def _whole(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def _seconds(value: Any) -> float | None:
-    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9
-    return float(value) if good else None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 from core.ports import RemoteCompleted, RemoteQueued, RemoteRunning, RemoteStatus
+from core.upscalers.fal.answers import dig, parsed, whole
 
 LONGEST_LINE_BYTES = 4 * 1024**2
 """A status repeats the whole log; a line longer than this is dropped."""
@@ -43,7 +43,7 @@ def percent_of(logs: Any) -> float | None:
     if not isinstance(logs, list):
         return None
     for entry in reversed(logs[-LOG_LINES_LOOKED_AT:]):
-        message = entry.get("message") if isinstance(entry, dict) else None
+        message = dig(entry, "message")
         # A carriage return redraws tqdm's bar within one log entry; the last redraw is the newest.
         for line in reversed(re.split(r"[\r\n]+", message) if isinstance(message, str) else []):
             percent = percent_in(line)
@@ -54,16 +54,12 @@ def percent_of(logs: Any) -> float | None:
 
 def status_from(data: Any) -> RemoteStatus | None:
     """One status object as data; None for anything that is none."""
-    if not isinstance(data, dict):
-        return None
-    word = data.get("status")
+    word = dig(data, "status")
     match word.upper() if isinstance(word, str) else None:
         case "IN_QUEUE":
-            position = data.get("queue_position")
-            known = isinstance(position, int) and not isinstance(position, bool) and position >= 0
-            return RemoteQueued(position if known else None)
+            return RemoteQueued(whole(dig(data, "queue_position")))
         case "IN_PROGRESS":
-            return RemoteRunning(percent_of(data.get("logs")))
+            return RemoteRunning(percent_of(dig(data, "logs")))
         case "COMPLETED" | "FAILED" | "ERROR" | "CANCELLED" | "CANCELED":
             # Only COMPLETED is documented; whatever else says "over" would otherwise be waited on for an hour.
             # The result, read next, tells what became of the request.
@@ -89,12 +85,5 @@ class EventLines:
             if self._dropping:
                 self._dropping = False
                 continue
-            if line.startswith(b"data:") and (status := _status_in(line[5:])) is not None:
+            if line.startswith(b"data:") and (status := status_from(parsed(line[5:]))) is not None:
                 yield status
-
-
-def _status_in(payload: bytes) -> RemoteStatus | None:
-    try:
-        return status_from(json.loads(payload))
-    except (ValueError, RecursionError):
-        return None

@@ -13,23 +13,17 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-import aiohttp
 import structlog
 from yarl import URL
 
-from core.domain.errors import ProviderBusy, SubmitNotSent, SubmitUnknown
+from core.domain.errors import ProviderBusy, RequestLost, SubmitNotSent, SubmitUnknown
+from core.domain.models import ModelSpec
 from core.ports import ModelInputs
+from core.upscalers.fal.answers import Answer, read_answer
 from core.upscalers.fal.circuit_breaker import CircuitBreaker
 from core.upscalers.fal.config import backup_of
 from core.upscalers.fal.failures import halt_in, model_error
-from core.upscalers.fal.transport import (
-    NETWORK_ERRORS,
-    Answer,
-    Departure,
-    Transport,
-    plain_timeout,
-    read_answer,
-)
+from core.upscalers.fal.transport import NETWORK_ERRORS, Departure, Transport
 from core.upscalers.fal.upload import lifecycle_json
 
 log = structlog.get_logger(__name__)
@@ -53,13 +47,18 @@ def usable_id(value: Any) -> str | None:
 
 
 def in_path(request_id: str) -> str:
-    """The id as one segment of an address, whatever is in it."""
+    """The id as one segment of an address, whatever is in it. Raises RequestLost for one that cannot be fal's."""
+    if usable_id(request_id) is None:
+        raise RequestLost
     return quote(request_id, safe="")
 
 
-def request_path(app: str, request_id: str) -> str:
-    """Where the queue keeps a request: below the app, without the endpoint's own path (docs: queue, inference API)."""
-    return f"/{app}/requests/{in_path(request_id)}"
+def request_path(model: ModelSpec, request_id: str) -> str:
+    """Where the queue keeps a request: below the app, without the endpoint's own path (docs: queue, inference API).
+
+    Raises RequestLost for an id that fal cannot have given out.
+    """
+    return f"/{model.app}/requests/{in_path(request_id)}"
 
 
 def webhook_token(key: str, job_id: str) -> str:
@@ -80,7 +79,7 @@ class Submitter:
         self._breaker.check()
         departure = Departure(on_sending)
         answer = await self._post(inputs, job_id, departure)
-        request_id = await self._judge(answer, inputs.model.app, job_id)
+        request_id = await self._judge(answer, inputs.model, job_id)
         self._breaker.clear(proven=True)
         return request_id
 
@@ -102,7 +101,6 @@ class Submitter:
                 headers=self._headers(url),
                 allow_redirects=False,
                 trace_request_ctx=departure,
-                timeout=self._timeout(),
             ) as response:
                 return await read_answer(response)
         except NETWORK_ERRORS as error:
@@ -111,9 +109,6 @@ class Submitter:
                 raise departure.failure from None
             log.warning("fal_submit_unanswered", kind=type(error).__name__, left=departure.left)
             raise (SubmitUnknown() if departure.left else SubmitNotSent()) from error
-
-    def _timeout(self) -> aiohttp.ClientTimeout:
-        return plain_timeout(self._config, total_s=self._config.connect_timeout_s + 2 * self._config.reply_timeout_s)
 
     def _query(self, job_id: str) -> dict[str, str]:
         if not self._config.public_url:
@@ -132,12 +127,11 @@ class Submitter:
         headers["X-Fal-Store-IO"] = "1" if self._config.store_io else "0"
         return headers
 
-    async def _judge(self, answer: Answer, app: str, job_id: str) -> str:
+    async def _judge(self, answer: Answer, model: ModelSpec, job_id: str) -> str:
         data = answer.data()
         status = answer.status
         if answer.ok:
-            named = usable_id(data.get("request_id")) if isinstance(data, dict) else None
-            return named or await self._adopt(answer, app, job_id)
+            return usable_id(answer.at("request_id")) or await self._adopt(answer, model, job_id)
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             raise ProviderBusy(retry_after_s=answer.retry_after_s(self._transport.clock.now()))
         if (halted := halt_in(status, data)) is not None:
@@ -147,10 +141,10 @@ class Submitter:
             raise SubmitUnknown
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.warning("fal_submit_unclear", job=job_id, status=status)
-            return await self._adopt(answer, app, job_id)
+            return await self._adopt(answer, model, job_id)
         raise model_error(status, answer.headers, data)
 
-    async def _adopt(self, answer: Answer, app: str, job_id: str) -> str:
+    async def _adopt(self, answer: Answer, model: ModelSpec, job_id: str) -> str:
         """The id from the reply's header, if fal's queue knows it under our key; else SubmitUnknown.
 
         fal names the request in x-fal-request-id too, which outlives a body that a proxy broke.
@@ -158,7 +152,7 @@ class Submitter:
         named = usable_id(answer.headers.get("x-fal-request-id"))
         if named is None:
             raise SubmitUnknown
-        url = self._transport.url("queue", f"{request_path(app, named)}/status")
+        url = self._transport.url("queue", f"{request_path(model, named)}/status")
         try:
             check = await self._transport.once("GET", url)
         except NETWORK_ERRORS as error:

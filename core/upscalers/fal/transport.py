@@ -1,4 +1,4 @@
-"""HTTP to fal: sessions, the guard around the key, bounded answers, retried reads.
+"""HTTP to fal: sessions, the guard around the key, retried reads, and a count of every request for the metrics.
 
 It must not decide what an answer means for a job, follow a redirect, or send a key anywhere but to the configured
 queue, REST and platform addresses. fal-client is not used for HTTP: its calls repeat a submit up to ten times and
@@ -7,10 +7,8 @@ send the key to addresses named in replies (fal-client 1.0.3, client.py; measure
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -18,14 +16,13 @@ from typing import Any, Literal
 import aiohttp
 import fal_client
 import structlog
-from multidict import CIMultiDictProxy
 from yarl import URL
 
 from core.domain.errors import ProviderUnavailable
 from core.net.retry import Backoff, retry
 from core.ports import Clock, Metrics, NoMetrics
+from core.upscalers.fal.answers import MAX_REPLY_BYTES, RETRY_AFTER_LIMIT_S, Answer, read_answer
 from core.upscalers.fal.config import FalConfig, backup_of
-from core.upscalers.fal.counting import counting
 
 log = structlog.get_logger(__name__)
 
@@ -33,48 +30,10 @@ Service = Literal["queue", "rest", "cdn", "api"]
 KeyKind = Literal["api", "admin", "none"]
 
 USER_AGENT = f"upscale-bot fal-client/{fal_client.__version__}"
-MAX_REPLY_BYTES = 8 * 1024**2
-MAX_RESULT_BYTES = 64 * 1024**2
-"""A result may hold its picture as a `data:` URI."""
-
-RETRY_AFTER_LIMIT_S = 300.0
 READ_ATTEMPTS = 4
 READ_PAUSES = Backoff(first_s=0.5, cap_s=10.0, asked_cap_s=RETRY_AFTER_LIMIT_S)
 NETWORK_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
 CONNECT_ERRORS = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A whole reply, read into memory up to `MAX_REPLY_BYTES`."""
-
-    status: int
-    headers: CIMultiDictProxy[str]
-    body: bytes
-
-    @property
-    def ok(self) -> bool:
-        return 200 <= self.status < 300
-
-    def data(self) -> Any:
-        """The JSON value, or None where the body is none."""
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
-            return None
-
-    def retry_after_s(self, now: float) -> float | None:
-        """What Retry-After says in seconds from `now` (unix), at most five minutes; None where it says nothing."""
-        text = self.headers.get("Retry-After", "").strip()
-        try:
-            seconds = float(text) if text[:1].isdigit() else parsedate_to_datetime(text).timestamp() - now
-        except (ValueError, TypeError, OverflowError):
-            return None
-        return min(max(seconds, 0.0), RETRY_AFTER_LIMIT_S)
-
-    def from_gateway(self) -> bool:
-        """Whether a proxy in front of fal made this 5xx: no request id, and not JSON."""
-        return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR and self.data() is None
 
 
 @dataclass
@@ -106,12 +65,57 @@ async def _before_bytes_leave(
         await departure.leave()
 
 
-def plain_timeout(config: FalConfig, *, total_s: float | None = None) -> aiohttp.ClientTimeout:
-    """Connect and silence limits from the configuration, and a total that no ordinary call reaches."""
+_BY_ENDING = (
+    ("/storage/auth/token", "token"),
+    ("/storage/upload/initiate", "initiate"),
+    ("/files/upload", "upload"),
+    ("/status/stream", "stream"),
+    ("/status", "status"),
+    ("/cancel", "cancel"),
+    ("/models/pricing", "price"),
+    ("/models/requests/by-endpoint", "find"),
+    ("/models/billing-events", "billing_events"),
+    ("/account/billing", "credit"),
+    ("/payloads", "erase"),
+    ("/.well-known/jwks.json", "webhook_keys"),
+)
+
+
+def call_name(method: str, url: URL) -> str:
+    """Which call an address is, in a handful of words; never anything of the address itself."""
+    path = url.path
+    for ending, name in _BY_ENDING:
+        if path.endswith(ending):
+            return name
+    if "/requests/" in path:
+        return "result"
+    return {"POST": "submit", "PUT": "store"}.get(method, "download")
+
+
+def counting(metrics: Metrics) -> aiohttp.TraceConfig:
+    """A trace that reports each request once, when its answer begins or its failure is known."""
+
+    async def ended(_s: aiohttp.ClientSession, _c: SimpleNamespace, p: aiohttp.TraceRequestEndParams) -> None:
+        status = p.response.status
+        metrics.provider_request(call_name(p.method, p.url), "ok" if status < 400 else f"http_{status}")
+
+    async def failed(_s: aiohttp.ClientSession, _c: SimpleNamespace, p: aiohttp.TraceRequestExceptionParams) -> None:
+        metrics.provider_request(call_name(p.method, p.url), "network")
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_end.append(ended)
+    trace.on_request_exception.append(failed)
+    return trace
+
+
+def timeout_for(
+    config: FalConfig, *, total_s: float | None = None, silence_s: float | None = None
+) -> aiohttp.ClientTimeout:
+    """Connect and silence limits, by default from the configuration, and a total that no ordinary call reaches."""
     return aiohttp.ClientTimeout(
-        total=total_s if total_s is not None else config.connect_timeout_s + 2 * config.reply_timeout_s,
+        total=config.connect_timeout_s + 2 * config.reply_timeout_s if total_s is None else total_s,
         sock_connect=config.connect_timeout_s,
-        sock_read=config.reply_timeout_s,
+        sock_read=config.reply_timeout_s if silence_s is None else silence_s,
     )
 
 
@@ -155,7 +159,7 @@ class Transport:
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": USER_AGENT},
-            timeout=plain_timeout(self.config),
+            timeout=timeout_for(self.config),
             trace_configs=[counting(self._metrics), *traces],
         )
 
@@ -202,7 +206,6 @@ class Transport:
         key: KeyKind = "api",
         headers: Mapping[str, str] | None = None,
         body: Any = None,
-        timeout: aiohttp.ClientTimeout | None = None,
         max_bytes: int = MAX_REPLY_BYTES,
     ) -> Answer:
         """One request, one answer; no retry, no redirect. Raises `NETWORK_ERRORS`."""
@@ -213,7 +216,6 @@ class Transport:
             headers=every,
             json=body,
             allow_redirects=False,
-            timeout=timeout or plain_timeout(self.config),
         ) as response:
             return await read_answer(response, max_bytes)
 
@@ -262,15 +264,3 @@ class Transport:
             if backup is None:
                 raise
             return await self.once(method, backup, **options)
-
-
-async def read_answer(response: aiohttp.ClientResponse, max_bytes: int = MAX_REPLY_BYTES) -> Answer:
-    """Read a reply's body up to the cap; a larger one is cut, and so no longer JSON."""
-    parts: list[bytes] = []
-    size_bytes = 0
-    async for chunk in response.content.iter_any():
-        parts.append(chunk)
-        size_bytes += len(chunk)
-        if size_bytes > max_bytes:
-            break
-    return Answer(response.status, response.headers, b"".join(parts)[:max_bytes])

@@ -13,7 +13,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import structlog
 from fal_client import StorageSettings
 from yarl import URL
@@ -21,9 +20,10 @@ from yarl import URL
 from core.domain.errors import ImageRejected, ProviderUnavailable
 from core.domain.media_types import suffix_for
 from core.net.retry import Backoff, retry
+from core.upscalers.fal.answers import Answer, read_answer
 from core.upscalers.fal.circuit_breaker import CircuitBreaker
 from core.upscalers.fal.failures import halt_in
-from core.upscalers.fal.transport import NETWORK_ERRORS, Answer, Transport, read_answer
+from core.upscalers.fal.transport import NETWORK_ERRORS, Transport, timeout_for
 
 log = structlog.get_logger(__name__)
 
@@ -71,8 +71,8 @@ class Uploader:
             "X-Fal-Object-Lifecycle-Preference": lifecycle,
         }
         answer = await self._send("POST", self._transport.url("cdn", "/files/upload"), path, headers)
-        if answer is not None and answer.ok and (address := _field(answer, "access_url")):
-            return address
+        if answer is not None and answer.ok and answer.text_at("access_url").startswith(("https://", "http://")):
+            return answer.text_at("access_url")
         if answer is not None and answer.status == HTTPStatus.UNAUTHORIZED:
             self._token = None
         log.warning("fal_upload_refused", name=name, status=answer.status if answer is not None else None)
@@ -81,11 +81,7 @@ class Uploader:
     async def _send(self, method: str, url: URL, path: Path, headers: dict[str, str]) -> Answer | None:
         size_bytes = (await asyncio.to_thread(path.stat)).st_size
         config = self._transport.config
-        timeout = aiohttp.ClientTimeout(
-            total=2 * config.reply_timeout_s + size_bytes / SLOWEST_UPLOAD_BYTES_PER_S,
-            sock_connect=config.connect_timeout_s,
-            sock_read=config.reply_timeout_s,
-        )
+        timeout = timeout_for(config, total_s=2 * config.reply_timeout_s + size_bytes / SLOWEST_UPLOAD_BYTES_PER_S)
         file = await asyncio.to_thread(path.open, "rb")
         try:
             async with self._transport.session.request(
@@ -106,25 +102,24 @@ class Uploader:
 
     async def _new_token(self) -> tuple[str, float]:
         url = self._transport.url("rest", "/storage/auth/token", {"storage_type": "fal-cdn-v3"})
-        answer = await self._transport.read("POST", url, body={})
-        data = await self._accepted(answer)
-        token, kind = data.get("token"), data.get("token_type")
-        if not isinstance(token, str) or not isinstance(kind, str):
+        answer = await self._ask(url, body={})
+        token, kind = answer.text_at("token"), answer.text_at("token_type")
+        if not token or not kind:
             raise ProviderUnavailable
         try:
-            expires_at = datetime.fromisoformat(str(data.get("expires_at"))).timestamp()
+            expires_at = datetime.fromisoformat(answer.text_at("expires_at")).timestamp()
         except ValueError:
             expires_at = self._transport.clock.now() + 2 * TOKEN_MARGIN_S
         return f"{kind} {token}", expires_at - TOKEN_MARGIN_S
 
-    async def _accepted(self, answer: Answer) -> dict[str, Any]:
-        data = answer.data()
-        if (halted := halt_in(answer.status, data)) is not None:
+    async def _ask(self, url: URL, body: Any, headers: dict[str, str] | None = None) -> Answer:
+        answer = await self._transport.read("POST", url, body=body, headers=headers)
+        if (halted := halt_in(answer.status, answer.data())) is not None:
             await self._breaker.trip(halted)
             raise halted
-        if not answer.ok or not isinstance(data, dict):
+        if not answer.ok:
             raise ProviderUnavailable
-        return data
+        return answer
 
     async def _by_storage(self, path: Path, mime: str, name: str) -> str:
         """The documented second way. The PUT goes to a storage host, so it carries no key."""
@@ -132,10 +127,9 @@ class Uploader:
         headers = {"X-Fal-Object-Lifecycle-Preference": lifecycle_json(self._transport.config.retention_s)}
         headers["X-Fal-Object-Lifecycle"] = headers["X-Fal-Object-Lifecycle-Preference"]
         body = {"file_name": name, "content_type": mime}
-        answer = await self._transport.read("POST", url, body=body, headers=headers)
-        data = await self._accepted(answer)
-        target, address = data.get("upload_url"), data.get("file_url")
-        if not isinstance(target, str) or not isinstance(address, str):
+        answer = await self._ask(url, body, headers)
+        target, address = answer.text_at("upload_url"), answer.text_at("file_url")
+        if not target or not address:
             raise ProviderUnavailable
         stored = await self._send("PUT", URL(target, encoded=True), path, {"Content-Type": mime})
         if stored is not None and stored.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
@@ -147,9 +141,3 @@ class Uploader:
 
 def _pause(error: Exception, attempt: int) -> float | None:
     return _PAUSES.pause_s(attempt) if isinstance(error, ProviderUnavailable) else None
-
-
-def _field(answer: Answer, name: str) -> str | None:
-    data = answer.data()
-    value = data.get(name) if isinstance(data, dict) else None
-    return value if isinstance(value, str) and value.startswith(("https://", "http://")) else None

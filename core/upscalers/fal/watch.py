@@ -18,12 +18,14 @@ import structlog
 from yarl import URL
 
 from core.domain.errors import ProviderUnavailable, RequestLost
+from core.domain.models import MODELS, ModelSpec
 from core.net.retry import Backoff
 from core.ports import Clock, RemoteCompleted, RemoteStatus
+from core.upscalers.fal.answers import Answer
 from core.upscalers.fal.config import FalConfig
 from core.upscalers.fal.statuses import EventLines, status_from
 from core.upscalers.fal.submit import request_path
-from core.upscalers.fal.transport import NETWORK_ERRORS, Answer, Transport
+from core.upscalers.fal.transport import NETWORK_ERRORS, Transport, timeout_for
 
 log = structlog.get_logger(__name__)
 
@@ -117,14 +119,14 @@ class Watcher:
         if (arrival := self._arrivals.get(request_id)) is not None:
             arrival.fire()
 
-    async def watch(self, request_id: str, app: str) -> AsyncGenerator[RemoteStatus, None]:
+    async def watch(self, request_id: str, model: ModelSpec = MODELS.default) -> AsyncGenerator[RemoteStatus, None]:
         """See `core.ports.Upscaler.watch`."""
         clock = self._transport.clock
         trouble = Trouble(clock, self._transport.config, clock.now())
         arrival = self._arrivals.setdefault(request_id, Arrival())
         last: RemoteStatus | None = None
         try:
-            async with aclosing(self._statuses(request_path(app, request_id), trouble, arrival)) as statuses:
+            async with aclosing(self._statuses(request_path(model, request_id), trouble, arrival)) as statuses:
                 async for status in statuses:
                     if status != last:
                         last = status
@@ -193,11 +195,7 @@ class Watcher:
             url,
             headers={"Accept": "text/event-stream", **self._transport.authorised(url, "api")},
             allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(
-                total=config.watch_limit_s,
-                sock_connect=config.connect_timeout_s,
-                sock_read=config.stream_idle_s,
-            ),
+            timeout=timeout_for(config, total_s=config.watch_limit_s, silence_s=config.stream_idle_s),
         )
 
     def _url(self, path: str, what: str) -> URL:

@@ -10,7 +10,6 @@ import asyncio
 import base64
 import hashlib
 import hmac
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -21,6 +20,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from core.domain.errors import ProviderUnavailable
+from core.upscalers.fal.answers import dig, objects, parsed
 from core.upscalers.fal.submit import usable_id, webhook_token
 from core.upscalers.fal.transport import Transport
 
@@ -84,15 +84,14 @@ class WebhookVerifier:
         return self._read(request_id, body, job_id, token)
 
     def _read(self, request_id: str, body: bytes, job_id: str, token: str | None) -> WebhookOutcome:
-        try:
-            data: Any = json.loads(body)
-        except (ValueError, RecursionError):
+        data = parsed(body)
+        if data is None:
             return WebhookRefused("body")
-        if not isinstance(data, dict) or data.get("request_id") != request_id:
+        if dig(data, "request_id") != request_id:
             return WebhookRefused("request_id")
         expected = webhook_token(self._transport.config.key, job_id)
         ours = token is not None and hmac.compare_digest(token.encode(errors="replace"), expected.encode())
-        return WebhookAccepted(request_id=request_id, succeeded=data.get("status") == "OK", ours=ours)
+        return WebhookAccepted(request_id=request_id, succeeded=dig(data, "status") == "OK", ours=ours)
 
     async def _signed(self, message: bytes, signature_hex: str) -> bool:
         try:
@@ -130,10 +129,9 @@ def _any_fits(keys: Sequence[Ed25519PublicKey], signature: bytes, message: bytes
 
 
 def _keys_in(data: Any) -> Sequence[Ed25519PublicKey]:
-    found = data.get("keys") if isinstance(data, dict) else None
     keys: list[Ed25519PublicKey] = []
-    for entry in found[:20] if isinstance(found, list) else []:
-        x = entry.get("x") if isinstance(entry, dict) else None
+    for entry in objects(dig(data, "keys"))[:20]:
+        x = entry.get("x")
         if not isinstance(x, str):
             continue
         try:

@@ -272,6 +272,16 @@ def test_no_shape_of_an_error_body_is_an_exception(data: object) -> None:
     assert isinstance(failures.model_error(422, {}, data), ModelFailed)
 
 
+@pytest.mark.parametrize("absurd", [float("inf"), float("nan"), 10**400, -(10**400), True, "9", [[]]])
+def test_no_number_in_an_error_body_is_an_exception(absurd: object) -> None:
+    image = {"type": "image_too_large", "ctx": {"max_width": absurd, "max_height": 5, "max_size": absurd}}
+    rejected = failures.model_error(422, {}, {"detail": [image]})
+    assert isinstance(rejected, ImageRejected)
+    assert (rejected.limit_width_px, rejected.limit_height_px, rejected.limit_bytes) == (None, 5, None)
+    rule = {"type": "less_than", "loc": ["body", "steps"], "ctx": {"lt": absurd}}
+    assert isinstance(failures.model_error(422, {}, {"detail": [rule]}), InvalidForModel)
+
+
 def test_what_the_member_sent_does_not_come_back_in_an_error() -> None:
     entry = {"type": "less_than", "loc": ["body", "x" * 5000], "ctx": {"lt": "y" * 5000}, "input": "secret"}
     error = failures.model_error(422, {}, {"detail": [entry]})
