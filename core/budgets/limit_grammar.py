@@ -71,9 +71,9 @@ def extra_words(text: str, dialect: Dialect) -> tuple[str, int, Window]:
     """`@member $2 today`: whose extra, how many nano-dollars, until which window ends. Raises InvalidParameters."""
     found = limit_words(text, dialect, needs_amount=True)
     if found.scope is not ScopeKind.USER or not found.scope_id:
-        raise InvalidParameters(problems=(ParameterProblem("member", "", "missing_value", "@member $2 today"),))
+        raise InvalidParameters.of("member", "", "missing_value", "@member $2 today")
     if found.measure is not Measure.USD:
-        raise InvalidParameters(problems=(ParameterProblem("amount", found.measure, "type", "$2"),))
+        raise InvalidParameters.of("amount", found.measure, "type", "$2")
     return found.scope_id, found.amount or 0, found.window
 
 
@@ -92,7 +92,7 @@ def amount_of(said: str | float | Decimal, measure: Measure) -> int:
     """
     text = str(said).strip().removeprefix("$").replace(",", ".")
     allowed = "5, 2.50" if measure is Measure.USD else "1, 2, 3 …"
-    wrong = InvalidParameters(problems=(ParameterProblem("amount", str(said)[:60], "type", allowed),))
+    wrong = InvalidParameters.of("amount", str(said), "type", allowed)
     try:
         number = Decimal(text) if len(text) <= _MAX_AMOUNT_CHARS else Decimal("NaN")
     except InvalidOperation:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import structlog
 
 from core.domain.authorization import check_moderator
-from core.domain.errors import InvalidParameters, NotAllowed, ParameterProblem
+from core.domain.errors import InvalidParameters, NotAllowed
 from core.domain.identity import TEAM_SCOPED
 from core.domain.job import Requester
 from core.domain.limits import Extra, Limit, LimitChange, LimitStatus, Measure, Rule, Scope, ScopeKind, Sponsor, Window
@@ -60,32 +61,17 @@ class Limits:
     ) -> Sequence[LimitStatus]:
         """Set or (None) clear a limit of the own workspace; returns the workspace's limits with their use."""
         check_moderator(actor)
+        source: Literal["operator", "moderator"]
         if actor.is_operator and not actor.workspace_id:
-            return await self._set_operators(
-                actor, operator_rule(actor, scope, scope_id, measure, window, amount, model)
-            )
-        if scope not in _MODERATED or not actor.workspace_id:
+            source, place = "operator", _operators_place(actor, scope, scope_id)
+        elif scope not in _MODERATED or not actor.workspace_id:
             raise NotAllowed(needs="operator")
-        rule = Rule(
-            scope,
-            measure,
-            window,
-            amount,
-            "moderator",
-            actor.platform,
-            actor.workspace_id,
-            _own_id(actor, scope, scope_id),
-            model=model,
-        )
+        else:
+            source, place = "moderator", (actor.platform, actor.workspace_id, _own_id(actor, scope, scope_id))
+        rule = Rule(scope, measure, window, amount, source, *place, model=model)
         _check(rule)
         await self.rules.set_limit(actor, rule)
-        log.info("limit_changed", platform=actor.platform, scope=scope, measure=measure, window=window)
-        return await self.workspace_limits(actor)
-
-    async def _set_operators(self, actor: Requester, rule: Rule) -> Sequence[LimitStatus]:
-        _check(rule)
-        await self.rules.set_limit(actor, rule)
-        log.info("operator_limit_changed", platform=rule.platform, scope=rule.kind, measure=rule.measure)
+        log.info("limit_changed", source=source, platform=rule.platform, scope=scope, measure=measure, window=window)
         return await self.workspace_limits(actor)
 
     async def _operator_limits(self, actor: Requester) -> Sequence[LimitStatus]:
@@ -132,16 +118,11 @@ class Limits:
         return await self.ledger.paused(actor) is not None
 
     async def limit_history(self, actor: Requester, *, limit: int = 20) -> Sequence[str]:
-        """`limit_changes` as a line each."""
+        """`limit_changes` as a line each, in the actor's language."""
         return moderation_texts.changes(await self.limit_changes(actor, limit=limit), self.zone, actor.locale)
 
     async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: Window) -> str:
-        """`give_extra`, and a sentence that says so."""
-        ends_at = await self.give_extra(actor, member_id, amount_nanousd, window)
-        return moderation_texts.extra_given(amount_nanousd, ends_at, self.zone, actor.locale)
-
-    async def give_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: Window) -> float:
-        """More money for a member of the own workspace until this window ends; when that is, in unix seconds.
+        """More money for a member of the own workspace until this window ends; a sentence that says so.
 
         Lifts nothing that the operator ruled. Raises NotAllowed, InvalidParameters.
         """
@@ -149,23 +130,22 @@ class Limits:
         if not actor.workspace_id:
             raise NotAllowed(needs="moderator")
         if not member_id:
-            raise InvalidParameters(problems=(ParameterProblem("member", "", "missing_value", "@member"),))
+            raise InvalidParameters.of("member", "", "missing_value", "@member")
         _check_amount(amount_nanousd, 1)
         ends_at = span(window, self.ledger.clock.now(), self.zone).ends_at
         if ends_at is None:
-            allowed = "hour, day, week, month"
-            raise InvalidParameters(problems=(ParameterProblem("window", window, "range", allowed),))
+            raise InvalidParameters.of("window", window, "range", "hour, day, week, month")
         extra = Extra(actor.platform, actor.workspace_id, member_id, amount_nanousd, ends_at)
         await self.rules.add_extra(actor, extra)
         log.info("extra_given", platform=actor.platform, window=window)
-        return ends_at
+        return moderation_texts.extra_given(amount_nanousd, ends_at, self.zone, actor.locale)
 
     async def limit_changes(self, actor: Requester, *, limit: int = 50) -> Sequence[LimitChange]:
         """Who changed what and when in the own workspace, newest first; the operator outside one sees every place's."""
         check_moderator(actor)
-        if actor.is_operator and not actor.workspace_id:
-            return await self.rules.history("", "", limit=limit)
-        return await self.rules.history(actor.platform, actor.workspace_id, limit=limit)
+        everywhere = actor.is_operator and not actor.workspace_id
+        where = ("", "") if everywhere else (actor.platform, actor.workspace_id)
+        return await self.rules.history(*where, limit=limit)
 
     async def pause(self, actor: Requester, paused: bool) -> None:
         """A moderator pauses or resumes the own workspace, the operator everything (and resumes this workspace)."""
@@ -187,16 +167,12 @@ class Limits:
         """
         check_moderator(actor)
         if not actor.workspace_id or not channel_id:
-            raise InvalidParameters(problems=(ParameterProblem("channel", channel_id, "missing_value", "a channel"),))
+            raise InvalidParameters.of("channel", channel_id, "missing_value", "a channel")
         if amount_nanousd is not None:
             _check_amount(amount_nanousd, 1)
             if ends_at <= self.ledger.clock.now():
-                raise InvalidParameters(problems=(ParameterProblem("until", "", "range", "a time to come"),))
+                raise InvalidParameters.of("until", "", "range", "a time to come")
         await self.rules.set_sponsor(actor, channel_id, amount_nanousd, ends_at)
-        return await self.rules.sponsors(actor.platform, actor.workspace_id)
-
-    async def sponsors(self, actor: Requester) -> Sequence[Sponsor]:
-        """The budgets that pay for channels of this workspace now."""
         return await self.rules.sponsors(actor.platform, actor.workspace_id)
 
     async def set_alert_channel(self, actor: Requester, channel_id: str | None) -> None:
@@ -215,18 +191,16 @@ def _own_id(actor: Requester, scope: ScopeKind, scope_id: str) -> str:
             raise NotAllowed(needs="operator")
         return actor.workspace_id
     if scope is ScopeKind.ROLE and not scope_id:
-        raise InvalidParameters(problems=(ParameterProblem("role", "", "missing_value", "a role"),))
+        raise InvalidParameters.of("role", "", "missing_value", "a role")
     return scope_id
 
 
 def _check(rule: Rule) -> None:
     """Raise InvalidParameters for a limit that means nothing."""
     if unknown := [name for name in rule.model.split(",") if name and ALL.find(name) is None]:
-        raise InvalidParameters(problems=(ParameterProblem("model", unknown[0][:60], "type", ", ".join(ALL.ids)),))
+        raise InvalidParameters.of("model", unknown[0], "type", ", ".join(ALL.ids))
     if (rule.measure is Measure.RUNNING) != (rule.window is Window.NOW):
-        raise InvalidParameters(
-            problems=(ParameterProblem("window", rule.window, "range", "hour, day, week, month, total"),)
-        )
+        raise InvalidParameters.of("window", rule.window, "range", "hour, day, week, month, total")
     if rule.amount is not None:
         # With no slot at all, jobs would wait for ever; a pause is the way to say so.
         _check_amount(rule.amount, 1 if rule.measure is Measure.RUNNING else 0)
@@ -234,7 +208,7 @@ def _check(rule: Rule) -> None:
 
 def _check_amount(amount: int, least: int) -> None:
     if not least <= amount <= _MAX_AMOUNT:
-        raise InvalidParameters(problems=(ParameterProblem("amount", str(amount), "range", f"{least} …"),))
+        raise InvalidParameters.of("amount", str(amount), "range", f"{least} …")
 
 
 def _slot(status: LimitStatus) -> tuple[Scope, Measure, Window, str, str]:
@@ -242,17 +216,9 @@ def _slot(status: LimitStatus) -> tuple[Scope, Measure, Window, str, str]:
     return limit.scope, limit.measure, limit.window, limit.source, limit.model
 
 
-def operator_rule(
-    actor: Requester,
-    scope: ScopeKind,
-    address: str,
-    measure: Measure,
-    window: Window,
-    amount: int | None,
-    model: str = "",
-) -> Rule:
-    """The operator's rule for an address: `discord`, `slack:T1` (a workspace), `slack:T1:C1` (a channel or role in it),
-    `discord:42`, `slack:T1:U1` (a user); empty for all of the kind. Raises InvalidParameters.
+def _operators_place(actor: Requester, scope: ScopeKind, address: str) -> tuple[str, str, str]:
+    """Platform, workspace and id of an address: `discord`, `slack:T1` (a workspace), `slack:T1:C1` (a channel or role
+    in it), `discord:42`, `slack:T1:U1` (a user); empty for all of the kind. Raises InvalidParameters.
     """
     platform, workspace_id, own_id = (*address.split(":", 2), "", "")[:3]
     if scope is ScopeKind.USER and platform not in TEAM_SCOPED:
@@ -260,12 +226,11 @@ def operator_rule(
     elif scope is ScopeKind.WORKSPACE:
         own_id = workspace_id
     elif scope is ScopeKind.PLATFORM:
-        platform, workspace_id, own_id = platform or actor.platform, "", ""
+        return platform or actor.platform, "", ""
     elif scope is ScopeKind.EVERYTHING:
-        platform = workspace_id = own_id = ""
-    if scope in _MODERATED and address and not own_id:
-        problem = ParameterProblem(scope.value, address[:60], "type", _ADDRESSES[scope])
-        raise InvalidParameters(problems=(problem,))
+        return "", "", ""
+    if address and not own_id:
+        raise InvalidParameters.of(scope, address, "type", _ADDRESSES[scope])
     if scope is ScopeKind.ROLE and not own_id:
-        raise InvalidParameters(problems=(ParameterProblem("role", "", "missing_value", _ADDRESSES[scope]),))
-    return Rule(scope, measure, window, amount, "operator", platform, workspace_id, own_id, model=model)
+        raise InvalidParameters.of("role", "", "missing_value", _ADDRESSES[scope])
+    return platform, workspace_id, own_id

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from core.domain.errors import InvalidParameters, ParameterProblem
+from core.domain.errors import InvalidParameters
 from core.domain.untrusted_text import clean_line
 
 _ALLOWED = "day, week, month, year, 2026-11, 2026-11-23, 2026-11-01..2026-11-23"
@@ -28,14 +28,11 @@ class Period:
 def parse_period(text: str, today: date) -> Period:
     """`day`, `week`, `month`, `year` (the current ones), a month, a day, or a range. Raises InvalidParameters."""
     name = clean_line(text, _MAX_CHARS).lower() or "month"
-    found = _named(name, today) or _dated(name)
-    if found is None:
-        raise InvalidParameters(problems=(ParameterProblem("period", text[:60], "range", _ALLOWED),))
-    first, last = found
-    last = min(last, today)
-    if first > last or (last - first).days >= _MAX_DAYS:
-        raise InvalidParameters(problems=(ParameterProblem("period", text[:60], "range", _ALLOWED),))
-    return Period(name, first, last)
+    if (found := _named(name, today) or _dated(name)) is not None:
+        first, last = found[0], min(found[1], today)
+        if first <= last and (last - first).days < _MAX_DAYS:
+            return Period(name, first, last)
+    raise InvalidParameters.of("period", text, "range", _ALLOWED)
 
 
 def _named(name: str, today: date) -> tuple[date, date] | None:

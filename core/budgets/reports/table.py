@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -12,23 +12,23 @@ from zoneinfo import ZoneInfo
 from core.budgets.reports import ChargedJob
 from core.domain.money import NANOUSD_PER_USD, PIXELS_PER_MEGAPIXEL
 
-COLUMNS = (
-    "day",
-    "time",
-    "job",
-    "platform",
-    "workspace",
-    "channel",
-    "member_id",
-    "member",
-    "megapixels",
-    "estimate_usd",
-    "charged_usd",
-    "money",
-    "paid_by",
-    "fal_request",
-    "model",
-)
+COLUMNS: Mapping[str, Callable[[ChargedJob, ZoneInfo], str]] = {
+    "day": lambda job, _: job.day,
+    "time": lambda job, zone: datetime.fromtimestamp(job.at, zone).isoformat(timespec="seconds"),
+    "job": lambda job, _: job.job_id,
+    "platform": lambda job, _: job.platform,
+    "workspace": lambda job, _: harmless(job.workspace_id),
+    "channel": lambda job, _: harmless(job.channel_id),
+    "member_id": lambda job, _: harmless(job.user_id),
+    "member": lambda job, _: harmless(job.user_name),
+    "megapixels": lambda job, _: f"{Decimal(job.pixels) / PIXELS_PER_MEGAPIXEL:.2f}",
+    "estimate_usd": lambda job, _: dollars(job.estimate_nanousd),
+    "charged_usd": lambda job, _: dollars(job.charged_nanousd),
+    "money": lambda job, _: "play" if job.play else "real",
+    "paid_by": lambda job, _: "sponsor" if job.sponsor_id else "member",
+    "fal_request": lambda job, _: job.request_id,
+    "model": lambda job, _: job.model,
+}
 
 
 def jobs_csv(jobs: Iterable[ChargedJob], zone: ZoneInfo) -> str:
@@ -36,26 +36,7 @@ def jobs_csv(jobs: Iterable[ChargedJob], zone: ZoneInfo) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for job in jobs:
-        writer.writerow(
-            [
-                job.day,
-                datetime.fromtimestamp(job.at, zone).isoformat(timespec="seconds"),
-                job.job_id,
-                job.platform,
-                harmless(job.workspace_id),
-                harmless(job.channel_id),
-                harmless(job.user_id),
-                harmless(job.user_name),
-                f"{Decimal(job.pixels) / PIXELS_PER_MEGAPIXEL:.2f}",
-                dollars(job.estimate_nanousd),
-                dollars(job.charged_nanousd),
-                "play" if job.play else "real",
-                "sponsor" if job.sponsor_id else "member",
-                job.request_id,
-                job.model,
-            ]
-        )
+    writer.writerows([read(job, zone) for read in COLUMNS.values()] for job in jobs)
     return buffer.getvalue()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from core.domain.errors.base import UpscaleError
 from core.domain.limits import LimitStatus
@@ -11,6 +11,11 @@ from core.domain.limits import LimitStatus
 
 class RequestError(UpscaleError):
     """What was asked cannot be done as asked; nothing was started."""
+
+
+ProblemKind: TypeAlias = Literal[
+    "unknown", "range", "type", "missing_value", "duplicate", "stray", "not_in_model", "together"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +28,7 @@ class ParameterProblem:
 
     name: str
     value: str
-    kind: Literal["unknown", "range", "type", "missing_value", "duplicate", "stray", "not_in_model", "together"]
+    kind: ProblemKind
     allowed: str = ""
     suggestion: str | None = None
 
@@ -32,6 +37,11 @@ class InvalidParameters(RequestError):
     """All problems of one text at once."""
 
     problems: tuple[ParameterProblem, ...]
+
+    @classmethod
+    def of(cls, name: str, value: str, kind: ProblemKind, allowed: str = "") -> InvalidParameters:
+        """With one problem; `value` is cut to a length that can be shown."""
+        return cls(problems=(ParameterProblem(name, value[:60], kind, allowed),))
 
 
 class NoImage(RequestError):

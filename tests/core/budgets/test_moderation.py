@@ -15,6 +15,7 @@ from core.budgets.service import Budgets
 from core.budgets.weekly_report import WeeklyReports
 from core.domain.errors import InvalidParameters, LimitReached, NotAllowed
 from core.domain.limits import Measure, Rule, ScopeKind, Window
+from core.domain.windows import span
 from core.presentation import LANGUAGES, Notice
 from core.presentation.moderation_texts import changes
 from core.storage.database import Database
@@ -46,12 +47,13 @@ async def test_an_extra_raises_one_members_default_money_here_until_the_day_ends
     database: Database, clock: HandClock
 ) -> None:
     budget, other = (ctx(database, clock, default_money(5)) for _ in range(2))
-    ends_at = await budget.limits.give_extra(MODERATOR, "ann", 2 * USD, Window.DAY)
-    assert ends_at - clock.at <= DAY_S
+    ends_at = span(Window.DAY, clock.at, budget.zone).ends_at
+    assert ends_at is not None
+    await budget.limits.add_extra(MODERATOR, "ann", 2 * USD, Window.DAY)
     assert await paid(other, "a") == 7
     assert await paid(other, "b", user="bob") == 5
-    await budget.limits.give_extra(MODERATOR, "bob", USD, Window.WEEK)
-    await budget.limits.give_extra(MODERATOR, "bob", USD, Window.DAY)
+    await budget.limits.add_extra(MODERATOR, "bob", USD, Window.WEEK)
+    await budget.limits.add_extra(MODERATOR, "bob", USD, Window.DAY)
     assert await paid(other, "c", user="bob") == 2
     assert await paid(other, "d", user="eve", workspace="w2") == 5
     clock.at = ends_at
@@ -66,7 +68,7 @@ async def test_an_extra_lifts_a_moderators_limit_and_nothing_that_the_operator_r
     budget = ctx(database, clock, default_money(50), ban, day_usd(ScopeKind.WORKSPACE, 9))
     await budget.limits.set_limit(MODERATOR, ScopeKind.USER, "", Measure.USD, Window.DAY, 3 * USD)
     for who in ("ann", "eve"):
-        await budget.limits.give_extra(MODERATOR, who, 20 * USD, Window.DAY)
+        await budget.limits.add_extra(MODERATOR, who, 20 * USD, Window.DAY)
     assert await paid(budget, "e", user="eve") == 0
     assert await paid(budget, "a") == 9
 
@@ -78,12 +80,12 @@ async def test_an_extra_that_means_nothing_is_refused(
     database: Database, clock: HandClock, amount: int, window: Window
 ) -> None:
     with pytest.raises(InvalidParameters):
-        await ctx(database, clock).limits.give_extra(MODERATOR, "ann", amount, window)
+        await ctx(database, clock).limits.add_extra(MODERATOR, "ann", amount, window)
 
 
-async def test_only_moderators_give_extras_and_see_the_history(database: Database, clock: HandClock) -> None:
+async def test_only_moderators_add_extras_and_see_the_history(database: Database, clock: HandClock) -> None:
     budget = ctx(database, clock)
-    for call in (budget.limits.give_extra(member(), "ann", USD, Window.DAY), budget.limits.limit_changes(member())):
+    for call in (budget.limits.add_extra(member(), "ann", USD, Window.DAY), budget.limits.limit_changes(member())):
         with pytest.raises(NotAllowed):
             await call
 
@@ -101,7 +103,7 @@ async def test_the_history_tells_every_change_in_every_language(database: Databa
     budget = ctx(database, clock)
     await budget.limits.set_limit(MODERATOR, ScopeKind.USER, "ann", Measure.USD, Window.DAY, 3 * USD)
     await budget.limits.set_limit(MODERATOR, ScopeKind.CHANNEL, "", Measure.JOBS, Window.HOUR, 4)
-    await budget.limits.give_extra(MODERATOR, "ann", 2 * USD, Window.DAY)
+    await budget.limits.add_extra(MODERATOR, "ann", 2 * USD, Window.DAY)
     await budget.limits.pause(MODERATOR, True)
     await budget.limits.sponsor(MODERATOR, "c1", 9 * USD, clock.at + DAY_S)
     await budget.limits.set_alert_channel(MODERATOR, "c7")
