@@ -25,13 +25,12 @@ class HandClock:
 
 
 class ShiftedClock:
-    """Real time plus an offset. Sleeping takes at most `nap_s`; with `jumps` time passes all the same."""
+    """Real time plus `offset_s`. Sleeping takes at most `nap_s`, and moves nothing."""
 
-    def __init__(self, nap_s: float = 0.002, *, jumps: bool = False) -> None:
+    def __init__(self, nap_s: float = 0.002) -> None:
         self.offset_s = 0.0
         self.slept: list[float] = []
         self._nap_s = nap_s
-        self._jumps = jumps
 
     def now(self) -> float:
         return time.time() + self.offset_s
@@ -39,4 +38,11 @@ class ShiftedClock:
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         await asyncio.sleep(min(seconds, self._nap_s))
-        self.offset_s += seconds if self._jumps else 0.0
+
+
+class JumpingClock(ShiftedClock):
+    """As `ShiftedClock`, but whoever has slept finds that the whole time has passed."""
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds)
+        self.offset_s += seconds

@@ -7,7 +7,7 @@ always sent beside them, the price, what comes back, and the words for people.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
@@ -116,42 +116,36 @@ def _input(name: str, facts: Mapping[str, Any]) -> Input:
     return Input(name, facts.get("api_name", name), facts.get("low", 0), facts.get("high", 1), facts.get("default"))
 
 
-class Models(Sequence[ModelSpec]):
+class Models(tuple[ModelSpec, ...]):
     """The models that are offered, best first: the first is what somebody gets who names none.
 
     `known` are also those that are not offered (any more), of which there may be stored jobs.
     """
 
-    def __init__(self, models: Iterable[ModelSpec], known: Iterable[ModelSpec] = ()) -> None:
-        self._models = tuple(models)
-        self.known = tuple(known) or self._models
+    known: tuple[ModelSpec, ...]
 
-    def __getitem__(self, at: Any) -> Any:
-        return self._models[at]
-
-    def __len__(self) -> int:
-        return len(self._models)
-
-    def __iter__(self) -> Iterator[ModelSpec]:
-        return iter(self._models)
+    def __new__(cls, models: Iterable[ModelSpec], known: Iterable[ModelSpec] = ()) -> Models:
+        made = super().__new__(cls, models)
+        made.known = tuple(known) or tuple(made)
+        return made
 
     @property
     def default(self) -> ModelSpec:
-        return self._models[0]
+        return self[0]
 
     @property
     def ids(self) -> tuple[str, ...]:
         """Their names as typed."""
-        return tuple(model.id for model in self._models)
+        return tuple(model.id for model in self)
 
     def find(self, model_id: object) -> ModelSpec | None:
         """The offered model of this name, in any case; None where there is none."""
         wanted = str(model_id).strip().lower()
-        return next((model for model in self._models if model.id == wanted), None)
+        return next((model for model in self if model.id == wanted), None)
 
     def offered(self, ids: Sequence[str] = (), *, backend: Backend | None = None) -> Models:
         """Those of a backend, or those named, in that order. Raises ValueError for a name that is none."""
-        here = [model for model in self._models if backend in (None, model.backend)]
+        here = [model for model in self if backend in (None, model.backend)]
         unknown = set(ids) - {model.id for model in here}
         if unknown:
             raise ValueError(f"There is no model {', '.join(sorted(unknown))}; there is {', '.join(self.ids)}.")
@@ -180,7 +174,7 @@ class Models(Sequence[ModelSpec]):
         """Every input that one of them has, with the widest range; the default is that of the first which has it."""
         found: dict[str, Input] = {}
         for name in SPECS:
-            own = [model.inputs[name] for model in self._models if name in model.inputs]
+            own = [model.inputs[name] for model in self if name in model.inputs]
             if own:
                 low, high = min(each.low for each in own), max(each.high for each in own)
                 found[name] = Input(name, own[0].api_name, low, high, own[0].default)

@@ -10,7 +10,6 @@ import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import aiohttp
@@ -20,9 +19,8 @@ from yarl import URL
 from core.domain.errors import ProviderUnavailable, RequestLost
 from core.domain.models import MODELS, ModelSpec
 from core.net.retry import Backoff
-from core.ports import Clock, RemoteCompleted, RemoteStatus
+from core.ports import RemoteCompleted, RemoteStatus
 from core.upscalers.fal.answers import Answer
-from core.upscalers.fal.config import FalConfig
 from core.upscalers.fal.statuses import EventLines, status_from
 from core.upscalers.fal.submit import request_path
 from core.upscalers.fal.transport import NETWORK_ERRORS, Transport, timeout_for
@@ -44,89 +42,26 @@ class WebhookArrived(Exception):
     """Ends a stream from outside: the webhook was quicker."""
 
 
-@dataclass
-class Arrival:
-    """Where a webhook for one watched request knocks."""
-
-    event: asyncio.Event = field(default_factory=asyncio.Event)
-    interrupt: Callable[[], None] | None = None
-
-    def fire(self) -> None:
-        """End the wait now."""
-        self.event.set()
-        if self.interrupt is not None:
-            self.interrupt()
-
-
-@dataclass
-class Trouble:
-    """What has gone wrong so far, and what to do next because of it."""
-
-    clock: Clock
-    config: FalConfig
-    began_at: float
-    pauses: int = 0
-    not_found: int = 0
-    stream_failures: int = 0
-    polls: int = 0
-    asked_s: float | None = None
-    since: float | None = None
-    unknown_since: float | None = None
-
-    def heard(self) -> None:
-        """A proper status came in."""
-        self.not_found, self.since, self.unknown_since = 0, None, None
-
-    def note(self, status: int | None, retry_after_s: float | None = None) -> None:
-        """A call failed: with this HTTP status, or without any answer. Raises RequestLost or ProviderUnavailable."""
-        now = self.clock.now()
-        self.since = self.since if self.since is not None else now
-        self.asked_s = retry_after_s
-        if status == HTTPStatus.NOT_FOUND:
-            self.not_found += 1
-            self.unknown_since = self.unknown_since if self.unknown_since is not None else now
-            if self.not_found >= NOT_FOUND_LIMIT and now - self.unknown_since >= NOT_FOUND_S:
-                raise RequestLost
-        if now - self.since > self.config.outage_limit_s:
-            raise ProviderUnavailable
-
-    def check_age(self) -> None:
-        """Raise ProviderUnavailable once this watch is older than any request can be."""
-        if self.clock.now() - self.began_at > self.config.watch_limit_s:
-            raise ProviderUnavailable
-
-    def may_stream(self) -> bool:
-        """Whether the stream is worth a try: not right after it failed three times running."""
-        return self.stream_failures < STREAM_FAILURES or self.polls >= POLLS_BETWEEN_STREAMS
-
-    def pause_s(self) -> float:
-        """Seconds until the next call: 1, 2, 4 … 16 with jitter, or what Retry-After said."""
-        asked_s, self.asked_s = self.asked_s, None
-        self.pauses += 1
-        own_s = _PAUSES.pause_s(self.pauses)
-        return own_s if asked_s is None else max(own_s, asked_s)
-
-
 class Watcher:
-    """Watches requests. One instance for all; keeps only who waits for a webhook."""
+    """Watches requests, and knows those that a webhook may tell about."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._arrivals: dict[str, Arrival] = {}
+        self._watches: set[_Watch] = set()
 
     def webhook_arrived(self, request_id: str) -> None:
         """End the wait of whoever watches this request in this process."""
-        if (arrival := self._arrivals.get(request_id)) is not None:
-            arrival.fire()
+        for watch in self._watches:
+            if watch.request_id == request_id:
+                watch.end()
 
     async def watch(self, request_id: str, model: ModelSpec = MODELS.default) -> AsyncGenerator[RemoteStatus, None]:
         """See `core.ports.Upscaler.watch`."""
-        clock = self._transport.clock
-        trouble = Trouble(clock, self._transport.config, clock.now())
-        arrival = self._arrivals.setdefault(request_id, Arrival())
+        watch = _Watch(self._transport, request_id, request_path(model, request_id))
+        self._watches.add(watch)
         last: RemoteStatus | None = None
         try:
-            async with aclosing(self._statuses(request_path(model, request_id), trouble, arrival)) as statuses:
+            async with aclosing(watch.statuses()) as statuses:
                 async for status in statuses:
                     if status != last:
                         last = status
@@ -134,102 +69,144 @@ class Watcher:
                     if isinstance(status, RemoteCompleted):
                         return
         finally:
-            if self._arrivals.get(request_id) is arrival:
-                del self._arrivals[request_id]
+            self._watches.discard(watch)
 
-    async def _statuses(self, path: str, trouble: Trouble, arrival: Arrival) -> AsyncGenerator[RemoteStatus, None]:
-        """Statuses with repeats, until completed; `Trouble` bounds the tries and the time."""
+
+class _Watch:
+    """One wait: what has gone wrong so far, and what to do next because of it."""
+
+    def __init__(self, transport: Transport, request_id: str, path: str) -> None:
+        self.request_id = request_id
+        self._transport = transport
+        self._config = transport.config
+        self._clock = transport.clock
+        self._path = path
+        self._began_at = transport.clock.now()
+        self._ended = asyncio.Event()
+        self._interrupt: Callable[[], None] | None = None
+        self._pauses = self._not_found = self._stream_failures = self._polls = 0
+        self._asked_s: float | None = None
+        self._silent_since: float | None = None
+        self._unknown_since: float | None = None
+
+    def end(self) -> None:
+        """End the wait now: a webhook said that the request is over."""
+        self._ended.set()
+        if self._interrupt is not None:
+            self._interrupt()
+
+    async def statuses(self) -> AsyncGenerator[RemoteStatus, None]:
+        """Statuses with repeats, until completed; `_note` and the watch's age bound the tries and the time."""
         for attempt in itertools.count():
             if attempt:
-                await self._pause(trouble, arrival)
-            if arrival.event.is_set():
+                await self._pause()
+            if self._ended.is_set():
                 yield RemoteCompleted()
                 return
             heard = False
-            if trouble.may_stream():
-                async with aclosing(self._stream(path, trouble, arrival)) as statuses:
+            # Right after the stream failed three times running it is not worth a try.
+            if self._stream_failures < STREAM_FAILURES or self._polls >= POLLS_BETWEEN_STREAMS:
+                async with aclosing(self._stream()) as statuses:
                     async for status in statuses:
                         heard = True
                         yield status
             # Where fal just said when to come back, the poll waits for that too.
-            if not heard and trouble.asked_s is None and not arrival.event.is_set():
-                polled = await self._poll(path, trouble)
+            if not heard and self._asked_s is None and not self._ended.is_set():
+                polled = await self._poll()
                 if polled is not None:
                     yield polled
-            trouble.check_age()
+            if self._clock.now() - self._began_at > self._config.watch_limit_s:
+                raise ProviderUnavailable
 
-    async def _stream(self, path: str, trouble: Trouble, arrival: Arrival) -> AsyncGenerator[RemoteStatus, None]:
+    async def _stream(self) -> AsyncGenerator[RemoteStatus, None]:
         """Statuses of one stream until it ends in whatever way; its failure is noted, not raised."""
         heard = False
-        opened_at = self._transport.clock.now()
+        opened_at = self._clock.now()
         try:
-            async with self._open(path) as response:
+            async with self._open() as response:
                 if response.status != HTTPStatus.OK:
-                    self._refused(response, trouble)
+                    log.info("fal_stream_refused", status=response.status)
+                    # Not found may mean that there is no stream, so only the poll that follows may count it.
+                    unknown = response.status == HTTPStatus.NOT_FOUND
+                    self._note(Answer(0 if unknown else response.status, response.headers, b""))
                     return
-                arrival.interrupt = lambda: response.content.set_exception(WebhookArrived())
+                self._interrupt = lambda: response.content.set_exception(WebhookArrived())
                 lines = EventLines()
                 async for chunk in response.content.iter_any():
                     for status in lines.feed(chunk):
                         heard = True
-                        trouble.heard()
-                        trouble.stream_failures = trouble.polls = 0
+                        self._heard()
+                        self._stream_failures = self._polls = 0
                         yield status
         except WebhookArrived:
             return
         except NETWORK_ERRORS as error:
             log.info("fal_stream_broke", kind=type(error).__name__, heard=heard)
-            trouble.note(None)
+            self._note(None)
         finally:
-            arrival.interrupt = None
+            self._interrupt = None
             if not heard:
-                trouble.stream_failures += 1
-                trouble.polls = 0
-            elif self._transport.clock.now() - opened_at >= HEALTHY_STREAM_S:
-                trouble.pauses = 0
+                self._stream_failures += 1
+                self._polls = 0
+            elif self._clock.now() - opened_at >= HEALTHY_STREAM_S:
+                self._pauses = 0
 
-    def _open(self, path: str) -> aiohttp.client._RequestContextManager:
-        url = self._url(path, "/status/stream")
-        config = self._transport.config
+    def _open(self) -> aiohttp.client._RequestContextManager:
+        url = self._url("/status/stream")
         return self._transport.session.get(
             url,
             headers={"Accept": "text/event-stream", **self._transport.authorised(url, "api")},
             allow_redirects=False,
-            timeout=timeout_for(config, total_s=config.watch_limit_s, silence_s=config.stream_idle_s),
+            timeout=timeout_for(self._config, total_s=self._config.watch_limit_s, silence_s=self._config.stream_idle_s),
         )
 
-    def _url(self, path: str, what: str) -> URL:
-        return self._transport.url("queue", path + what, {"logs": "1"})
+    def _url(self, what: str) -> URL:
+        return self._transport.url("queue", self._path + what, {"logs": "1"})
 
-    def _refused(self, response: aiohttp.ClientResponse, trouble: Trouble) -> None:
-        log.info("fal_stream_refused", status=response.status)
-        # Not found may mean that there is no stream, so only the poll that follows may count it.
-        status = None if response.status == HTTPStatus.NOT_FOUND else response.status
-        answer = Answer(response.status, response.headers, b"")
-        trouble.note(status, answer.retry_after_s(self._transport.clock.now()))
-
-    async def _poll(self, path: str, trouble: Trouble) -> RemoteStatus | None:
-        trouble.polls += 1
+    async def _poll(self) -> RemoteStatus | None:
+        self._polls += 1
         try:
-            answer = await self._transport.once_or_backup("GET", self._url(path, "/status"))
+            answer = await self._transport.once_or_backup("GET", self._url("/status"))
         except NETWORK_ERRORS as error:
             log.info("fal_poll_failed", kind=type(error).__name__)
-            trouble.note(None)
+            self._note(None)
             return None
         status = status_from(answer.data()) if answer.ok else None
         if status is None:
-            trouble.note(answer.status, answer.retry_after_s(self._transport.clock.now()))
+            self._note(answer)
         else:
-            trouble.heard()
+            self._heard()
         return status
 
-    async def _pause(self, trouble: Trouble, arrival: Arrival) -> None:
-        """Sleep on the clock, or less when the webhook arrives."""
-        sleeping = asyncio.ensure_future(self._transport.clock.sleep(trouble.pause_s()))
-        knocking = asyncio.ensure_future(arrival.event.wait())
+    def _heard(self) -> None:
+        """A proper status came in."""
+        self._not_found, self._silent_since, self._unknown_since = 0, None, None
+
+    def _note(self, answer: Answer | None) -> None:
+        """A call failed, with this answer or without any. Raises RequestLost or ProviderUnavailable."""
+        now = self._clock.now()
+        if self._silent_since is None:
+            self._silent_since = now
+        self._asked_s = answer.retry_after_s(now) if answer is not None else None
+        if answer is not None and answer.status == HTTPStatus.NOT_FOUND:
+            self._not_found += 1
+            if self._unknown_since is None:
+                self._unknown_since = now
+            if self._not_found >= NOT_FOUND_LIMIT and now - self._unknown_since >= NOT_FOUND_S:
+                raise RequestLost
+        if now - self._silent_since > self._config.outage_limit_s:
+            raise ProviderUnavailable
+
+    async def _pause(self) -> None:
+        """Sleep on the clock: 1, 2, 4 … 16 seconds with jitter or what Retry-After said, or until the wait is ended."""
+        asked_s, self._asked_s = self._asked_s, None
+        self._pauses += 1
+        pause_s = max(_PAUSES.pause_s(self._pauses), asked_s or 0.0)
+        sleeping = asyncio.ensure_future(self._clock.sleep(pause_s))
+        ended = asyncio.ensure_future(self._ended.wait())
         try:
-            await asyncio.wait({sleeping, knocking}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({sleeping, ended}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             sleeping.cancel()
-            knocking.cancel()
-            await asyncio.gather(sleeping, knocking, return_exceptions=True)
+            ended.cancel()
+            await asyncio.gather(sleeping, ended, return_exceptions=True)

@@ -5,31 +5,25 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from datetime import datetime
-from decimal import Decimal
 
 import pytest
 
 from core.budgets.alerts import AlertPlace, level_of, runs_out_at
-from core.budgets.service import Budgets
 from core.domain.errors import NotAllowed
 from core.domain.limits import Limit, LimitStatus, Measure, Rule, Scope, ScopeKind, Window
 from core.domain.windows import span
 from core.presentation import Notice
-from core.storage.database import Database
+from tests.core.budgets.kit import DAY_S, MODERATOR, Make, spend
 from tests.core.storage.ledger_kit import (
     NOON,
     USD,
     UTC,
-    FixedPrice,
     HandClock,
     day_usd,
-    job,
-    make_ledger,
     member,
 )
 
-DAY_S = 86_400
-MODERATOR = dataclasses.replace(member("mod"), is_moderator=True)
+BUDGETS = (day_usd(ScopeKind.WORKSPACE, 10), day_usd(ScopeKind.EVERYTHING, 20))
 OPERATOR = dataclasses.replace(MODERATOR, is_operator=True)
 
 
@@ -49,26 +43,8 @@ class Channel:
         self.notices.append(notice)
 
 
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-def ctx(database: Database, clock: HandClock, *rules: Rule) -> Budgets:
-    rules = rules or (day_usd(ScopeKind.WORKSPACE, 10), day_usd(ScopeKind.EVERYTHING, 20))
-    return Budgets(make_ledger(database, clock, *rules), FixedPrice())  # type: ignore[arg-type]
-
-
-async def spend(budget: Budgets, key: str, usd: float, workspace: str = "w1") -> None:
-    request = job(key, usd, member(workspace=workspace))
-    await budget.ledger.hold(request)
-    await budget.ledger.settle(key, amount_nanousd=request.amount_nanousd, megapixels=Decimal(request.megapixels))
-
-
-async def test_each_level_is_told_once_in_its_window_and_again_in_the_next(
-    database: Database, clock: HandClock
-) -> None:
-    budget, channel = ctx(database, clock), Channel()
+async def test_each_level_is_told_once_in_its_window_and_again_in_the_next(make: Make, clock: HandClock) -> None:
+    budget, channel = make(*BUDGETS), Channel()
     await budget.limits.set_alert_channel(MODERATOR, "money")
     told = []
     for number, usd in enumerate((4.9, 0.2, 0.1, 3, 0.2, 1.6)):
@@ -89,8 +65,8 @@ async def test_each_level_is_told_once_in_its_window_and_again_in_the_next(
     assert len(channel.got) == 4
 
 
-async def test_a_leap_tells_only_the_highest_level(database: Database, clock: HandClock) -> None:
-    budget, channel = ctx(database, clock), Channel()
+async def test_a_leap_tells_only_the_highest_level(make: Make) -> None:
+    budget, channel = make(*BUDGETS), Channel()
     await budget.limits.set_alert_channel(MODERATOR, "money")
     await spend(budget, "a", 8.5)
     await budget.send_alerts(channel)
@@ -98,16 +74,16 @@ async def test_a_leap_tells_only_the_highest_level(database: Database, clock: Ha
     assert [text[:3] for _, text in channel.got] == ["80%"]
 
 
-async def test_two_processes_tell_it_once(database: Database, clock: HandClock) -> None:
-    one, other, channel = ctx(database, clock), ctx(database, clock), Channel()
+async def test_two_processes_tell_it_once(make: Make) -> None:
+    one, other, channel = make(*BUDGETS), make(*BUDGETS), Channel()
     await one.limits.set_alert_channel(MODERATOR, "money")
     await spend(one, "a", 6)
     await asyncio.gather(one.send_alerts(channel), other.send_alerts(channel))
     assert len(channel.got) == 1
 
 
-async def test_an_alert_that_could_not_be_sent_is_sent_later(database: Database, clock: HandClock) -> None:
-    budget, channel = ctx(database, clock), Channel(broken=1)
+async def test_an_alert_that_could_not_be_sent_is_sent_later(make: Make, clock: HandClock) -> None:
+    budget, channel = make(*BUDGETS), Channel(broken=1)
     await budget.limits.set_alert_channel(MODERATOR, "money")
     await spend(budget, "a", 6)
     assert await budget.send_alerts(channel) == 0
@@ -116,14 +92,12 @@ async def test_an_alert_that_could_not_be_sent_is_sent_later(database: Database,
     assert len(channel.got) == 1
 
 
-async def test_the_whole_bots_budget_is_told_only_where_the_operator_asked_for_it(
-    database: Database, clock: HandClock
-) -> None:
-    budget, channel = ctx(database, clock), Channel()
+async def test_the_whole_bots_budget_is_told_only_where_the_operator_asked_for_it(make: Make) -> None:
+    budget, channel = make(*BUDGETS), Channel()
     await budget.limits.set_alert_channel(MODERATOR, "money")
     await budget.limits.set_alert_channel(dataclasses.replace(OPERATOR, workspace_id="w2"), "office")
-    await spend(budget, "a", 6, "w3")
-    await spend(budget, "b", 5, "w4")
+    await spend(budget, "a", 6, member(workspace="w3"))
+    await spend(budget, "b", 5, member(workspace="w4"))
     await budget.send_alerts(channel)
     assert [(where, text.split(":")[0]) for where, text in channel.got] == [
         ("office", "50% of the budget of the whole bot is used")
@@ -132,16 +106,16 @@ async def test_the_whole_bots_budget_is_told_only_where_the_operator_asked_for_i
         await budget.limits.set_alert_channel(member(), "money")
 
 
-async def test_no_channel_no_alert(database: Database, clock: HandClock) -> None:
-    budget, channel = ctx(database, clock), Channel()
+async def test_no_channel_no_alert(make: Make) -> None:
+    budget, channel = make(*BUDGETS), Channel()
     await budget.limits.set_alert_channel(MODERATOR, "money")
     await budget.limits.set_alert_channel(MODERATOR, None)
     await spend(budget, "a", 9)
     assert await budget.send_alerts(channel) == 0
 
 
-async def test_a_sponsors_budget_is_told_as_well(database: Database, clock: HandClock) -> None:
-    budget, channel = ctx(database, clock, day_usd(ScopeKind.EVERYTHING, 100)), Channel()
+async def test_a_sponsors_budget_is_told_as_well(make: Make, clock: HandClock) -> None:
+    budget, channel = make(day_usd(ScopeKind.EVERYTHING, 100)), Channel()
     await budget.limits.set_alert_channel(MODERATOR, "money")
     await budget.limits.sponsor(MODERATOR, "c1", 10 * USD, clock.at + 3 * DAY_S)
     await spend(budget, "a", 8)
@@ -149,11 +123,9 @@ async def test_a_sponsors_budget_is_told_as_well(database: Database, clock: Hand
     assert [text.split(":")[0] for _, text in channel.got] == ["80% of the budget of this channel is used"]
 
 
-async def test_the_forecast_names_the_hour_of_today_or_the_day_of_the_week(
-    database: Database, clock: HandClock
-) -> None:
+async def test_the_forecast_names_the_hour_of_today_or_the_day_of_the_week(make: Make) -> None:
     month = Rule(ScopeKind.WORKSPACE, Measure.USD, Window.MONTH, 10 * USD, "file")
-    budget, channel = ctx(database, clock, day_usd(ScopeKind.WORKSPACE, 12), month), Channel()
+    budget, channel = make(day_usd(ScopeKind.WORKSPACE, 12), month), Channel()
     await budget.limits.set_alert_channel(MODERATOR, "money")
     await spend(budget, "a", 8.2)
     await budget.send_alerts(channel)

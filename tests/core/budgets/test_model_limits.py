@@ -15,16 +15,10 @@ from core.domain.limits import Measure, Rule, ScopeKind, Window
 from core.ports import HoldRequest, MustWait
 from core.presentation import explain
 from core.presentation.cards.budget import limit_words as words_of
-from core.storage.database import Database
-from tests.core.budgets.test_service import MODERATOR, OPERATOR, ctx
-from tests.core.storage.ledger_kit import USD, HandClock, default_money, member
+from tests.core.budgets.kit import MODERATOR, OPERATOR, Make
+from tests.core.storage.ledger_kit import USD, default_money, member
 
 DIALECT = Dialect({"user": ScopeKind.USER, "workspace": ScopeKind.WORKSPACE}, "", default=ScopeKind.USER)
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
 
 
 def rule(kind: ScopeKind, amount: int | None, model: str, source: Any = "file", **more: Any) -> Rule:
@@ -43,32 +37,28 @@ async def paid(budget: Budgets, model: str, **who: Any) -> int:
     raise AssertionError("no limit")
 
 
-async def test_a_limit_of_a_model_counts_that_model_alone_and_the_limit_of_all_counts_both(
-    database: Database, clock: HandClock
-) -> None:
-    budget = ctx(database, clock, default_money(5), rule(ScopeKind.USER, 2 * USD, "flux"))
+async def test_a_limit_of_a_model_counts_that_model_alone_and_the_limit_of_all_counts_both(make: Make) -> None:
+    budget = make(default_money(5), rule(ScopeKind.USER, 2 * USD, "flux"))
     assert (await paid(budget, "flux"), await paid(budget, "seedvr2")) == (2, 3)
 
 
-async def test_a_limit_of_several_models_is_one_pot(database: Database, clock: HandClock) -> None:
-    budget = ctx(database, clock, default_money(9), rule(ScopeKind.EVERYTHING, 3 * USD, "flux,seedvr2"))
+async def test_a_limit_of_several_models_is_one_pot(make: Make) -> None:
+    budget = make(default_money(9), rule(ScopeKind.EVERYTHING, 3 * USD, "flux,seedvr2"))
     assert (await paid(budget, "flux"), await paid(budget, "seedvr2"), await paid(budget, "local")) == (3, 0, 6)
 
 
 @pytest.mark.parametrize("lifted", [None, 50 * USD])
 async def test_no_moderators_rule_lifts_what_the_operator_ruled_for_a_model_and_none_for_a_model_lifts_that_of_all(
-    database: Database, clock: HandClock, lifted: int | None
+    make: Make, lifted: int | None
 ) -> None:
-    budget = ctx(database, clock, default_money(5), rule(ScopeKind.USER, 2 * USD, "flux"))
+    budget = make(default_money(5), rule(ScopeKind.USER, 2 * USD, "flux"))
     for model in ("flux", "seedvr2", ""):
         await budget.limits.set_limit(MODERATOR, ScopeKind.USER, "ann", Measure.USD, Window.DAY, lifted, model)
     assert (await paid(budget, "flux"), await paid(budget, "seedvr2")) == (2, 3)
 
 
-async def test_a_moderator_sets_sees_and_clears_the_limit_of_a_model_and_the_history_names_it(
-    database: Database, clock: HandClock
-) -> None:
-    budget = ctx(database, clock, default_money(5))
+async def test_a_moderator_sets_sees_and_clears_the_limit_of_a_model_and_the_history_names_it(make: Make) -> None:
+    budget = make(default_money(5))
     place = (MODERATOR, ScopeKind.WORKSPACE, "", Measure.USD, Window.DAY)
     await budget.limits.set_limit(*place, 4 * USD)
     shown = await budget.limits.set_limit(*place, USD, "flux")
@@ -85,16 +75,14 @@ async def test_a_moderator_sets_sees_and_clears_the_limit_of_a_model_and_the_his
     assert "this server, today: – → $4.00" in lines[2]
 
 
-async def test_the_operator_limits_a_model_at_run_time_anywhere(database: Database, clock: HandClock) -> None:
-    budget = ctx(database, clock, default_money(5))
+async def test_the_operator_limits_a_model_at_run_time_anywhere(make: Make) -> None:
+    budget = make(default_money(5))
     await budget.limits.set_limit(OPERATOR, ScopeKind.EVERYTHING, "", Measure.USD, Window.DAY, 2 * USD, "flux")
     assert (await paid(budget, "flux"), await paid(budget, "flux", user="bob")) == (2, 0)
 
 
-async def test_a_refusal_names_the_model_and_what_is_left_of_another_is_not_told(
-    database: Database, clock: HandClock
-) -> None:
-    budget = ctx(database, clock, default_money(5), rule(ScopeKind.USER, 0, "flux"))
+async def test_a_refusal_names_the_model_and_what_is_left_of_another_is_not_told(make: Make) -> None:
+    budget = make(default_money(5), rule(ScopeKind.USER, 0, "flux"))
     with pytest.raises(LimitReached) as refused:
         await budget.ledger.hold(HoldRequest("a", member(), USD, 1, "flux"))
     said = explain(refused.value, "en").what
@@ -103,11 +91,9 @@ async def test_a_refusal_names_the_model_and_what_is_left_of_another_is_not_told
     assert left == [""]
 
 
-async def test_jobs_of_one_model_at_once_wait_for_each_other_and_for_no_other(
-    database: Database, clock: HandClock
-) -> None:
+async def test_jobs_of_one_model_at_once_wait_for_each_other_and_for_no_other(make: Make) -> None:
     at_once = Rule(ScopeKind.EVERYTHING, Measure.RUNNING, Window.NOW, 1, "operator", model="flux,seedvr2")
-    ledger = ctx(database, clock, default_money(9), at_once).ledger
+    ledger = make(default_money(9), at_once).ledger
     asked = {
         key: await ledger.hold(HoldRequest(key, member(user=key), USD, 1, model))
         for key, model in (("a", "flux"), ("b", "seedvr2"), ("c", "local"), ("d", "local"))

@@ -21,16 +21,10 @@ from core.presentation.moderation_texts import changes
 from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.state import SqlAppState
-from tests.core.budgets.test_service import MODERATOR, OPERATOR, ctx, spend
+from tests.core.budgets.kit import DAY_S, MODERATOR, OPERATOR, Make, spend
 from tests.core.storage.ledger_kit import USD, HandClock, day_usd, default_money, member
 
-DAY_S = 86_400
 UTC = ZoneInfo("UTC")
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
 
 
 async def paid(budget: Budgets, prefix: str, **who: Any) -> int:
@@ -43,10 +37,8 @@ async def paid(budget: Budgets, prefix: str, **who: Any) -> int:
     raise AssertionError("no limit")
 
 
-async def test_an_extra_raises_one_members_default_money_here_until_the_day_ends(
-    database: Database, clock: HandClock
-) -> None:
-    budget, other = (ctx(database, clock, default_money(5)) for _ in range(2))
+async def test_an_extra_raises_one_members_default_money_here_until_the_day_ends(make: Make, clock: HandClock) -> None:
+    budget, other = (make(default_money(5)) for _ in range(2))
     ends_at = span(Window.DAY, clock.at, budget.zone).ends_at
     assert ends_at is not None
     await budget.limits.add_extra(MODERATOR, "ann", 2 * USD, Window.DAY)
@@ -61,11 +53,9 @@ async def test_an_extra_raises_one_members_default_money_here_until_the_day_ends
     assert await paid(other, "f", user="bob") == 6, "the week's extra still runs"
 
 
-async def test_an_extra_lifts_a_moderators_limit_and_nothing_that_the_operator_ruled(
-    database: Database, clock: HandClock
-) -> None:
+async def test_an_extra_lifts_a_moderators_limit_and_nothing_that_the_operator_ruled(make: Make) -> None:
     ban = Rule(ScopeKind.USER, Measure.USD, Window.DAY, 0, "file", "discord", "", "eve")
-    budget = ctx(database, clock, default_money(50), ban, day_usd(ScopeKind.WORKSPACE, 9))
+    budget = make(default_money(50), ban, day_usd(ScopeKind.WORKSPACE, 9))
     await budget.limits.set_limit(MODERATOR, ScopeKind.USER, "", Measure.USD, Window.DAY, 3 * USD)
     for who in ("ann", "eve"):
         await budget.limits.add_extra(MODERATOR, who, 20 * USD, Window.DAY)
@@ -76,15 +66,13 @@ async def test_an_extra_lifts_a_moderators_limit_and_nothing_that_the_operator_r
 @pytest.mark.parametrize(
     ("amount", "window"), [(0, Window.DAY), (-1, Window.DAY), (10**30, Window.DAY), (1, Window.TOTAL)]
 )
-async def test_an_extra_that_means_nothing_is_refused(
-    database: Database, clock: HandClock, amount: int, window: Window
-) -> None:
+async def test_an_extra_that_means_nothing_is_refused(make: Make, amount: int, window: Window) -> None:
     with pytest.raises(InvalidParameters):
-        await ctx(database, clock).limits.add_extra(MODERATOR, "ann", amount, window)
+        await make().limits.add_extra(MODERATOR, "ann", amount, window)
 
 
-async def test_only_moderators_add_extras_and_see_the_history(database: Database, clock: HandClock) -> None:
-    budget = ctx(database, clock)
+async def test_only_moderators_add_extras_and_see_the_history(make: Make) -> None:
+    budget = make()
     for call in (budget.limits.add_extra(member(), "ann", USD, Window.DAY), budget.limits.limit_changes(member())):
         with pytest.raises(NotAllowed):
             await call
@@ -99,8 +87,8 @@ def test_an_extra_is_read_as_people_type_it() -> None:
             extra_words(wrong, dialect)
 
 
-async def test_the_history_tells_every_change_in_every_language(database: Database, clock: HandClock) -> None:
-    budget = ctx(database, clock)
+async def test_the_history_tells_every_change_in_every_language(make: Make, clock: HandClock) -> None:
+    budget = make()
     await budget.limits.set_limit(MODERATOR, ScopeKind.USER, "ann", Measure.USD, Window.DAY, 3 * USD)
     await budget.limits.set_limit(MODERATOR, ScopeKind.CHANNEL, "", Measure.JOBS, Window.HOUR, 4)
     await budget.limits.add_extra(MODERATOR, "ann", 2 * USD, Window.DAY)
@@ -125,9 +113,9 @@ async def test_the_history_tells_every_change_in_every_language(database: Databa
 
 
 async def test_the_week_is_reported_once_on_monday_to_the_channel_for_alerts(
-    database: Database, clock: HandClock
+    database: Database, make: Make, clock: HandClock
 ) -> None:
-    budget = ctx(database, clock)
+    budget = make()
     state = SqlAppState(database, Vault("a key"), clock)
     clock.at = datetime(2026, 11, 18, 12, tzinfo=UTC).timestamp()
     for workspace in ("w1", "w2"):

@@ -190,7 +190,7 @@ def charged(name: str, nanousd: int = 1_600_000_000) -> ChargedJob:
 
 def test_the_csv_has_one_line_per_job_with_exact_money_and_local_time() -> None:
     lines = list(csv.DictReader(io.StringIO(jobs_csv([charged("Ann")], ZoneInfo("Europe/Berlin")))))
-    assert tuple(lines[0]) == COLUMNS
+    assert tuple(lines[0]) == tuple(COLUMNS)
     assert lines[0] == {
         "day": "2026-11-23",
         "time": "2026-11-23T13:00:00+01:00",

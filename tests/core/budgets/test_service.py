@@ -15,44 +15,24 @@ from core.budgets.reports.chart_spec import drawing
 from core.budgets.service import Budgets
 from core.domain.errors import InvalidParameters, LimitReached, NotAllowed, Paused
 from core.domain.job import Requester
-from core.domain.limits import Measure, Rule, ScopeKind, Window
+from core.domain.limits import Measure, ScopeKind, Window
 from core.ports import Granted
 from core.storage.database import Database
+from tests.core.budgets.kit import DAY_S, MODERATOR, OPERATOR, Make, spend
 from tests.core.storage.ledger_audit import audit
 from tests.core.storage.ledger_kit import (
     USD,
-    FixedPrice,
     HandClock,
     day_usd,
     default_money,
     job,
-    make_ledger,
     member,
     running,
 )
 
-DAY_S = 86_400
-MODERATOR = dataclasses.replace(member("mod"), is_moderator=True)
-OPERATOR = Requester("cli", "operator", is_moderator=True, is_operator=True)
 
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-def ctx(database: Database, clock: HandClock, *rules: Rule, **settings: Any) -> Budgets:
-    return Budgets(make_ledger(database, clock, *rules, **settings), FixedPrice())  # type: ignore[arg-type]
-
-
-async def spend(budget: Budgets, key: str, usd: float, who: Requester | None = None, model: str = "flux") -> None:
-    request = dataclasses.replace(job(key, usd, who), model=model)
-    assert isinstance(await budget.ledger.hold(request), Granted)
-    await budget.ledger.settle(key, amount_nanousd=request.amount_nanousd, megapixels=Decimal(request.megapixels))
-
-
-async def test_a_report_for_moderators_names_the_models(database: Database, clock: HandClock) -> None:
-    budget = ctx(database, clock)
+async def test_a_report_for_moderators_names_the_models(make: Make) -> None:
+    budget = make()
     await spend(budget, "a", 2)
     await spend(budget, "b", 1, model="seedvr2")
     report = await budget.usage(MODERATOR)
@@ -72,10 +52,8 @@ async def set_day(budget: Budgets, usd: float | None, scope: ScopeKind = ScopeKi
     return await budget.limits.set_limit(MODERATOR, scope, scope_id, Measure.USD, Window.DAY, amount)
 
 
-async def test_a_moderators_limit_counts_at_once_in_every_process_and_also_what_was_spent_before(
-    database: Database, clock: HandClock
-) -> None:
-    budget, elsewhere = ctx(database, clock), ctx(database, clock)
+async def test_a_moderators_limit_counts_at_once_in_every_process_and_also_what_was_spent_before(make: Make) -> None:
+    budget, elsewhere = make(), make()
     await spend(elsewhere, "a", 1.5)
     await set_day(budget, 2)
     with pytest.raises(LimitReached) as refused:
@@ -86,8 +64,8 @@ async def test_a_moderators_limit_counts_at_once_in_every_process_and_also_what_
     await elsewhere.ledger.hold(job("b", 1))
 
 
-async def test_every_change_is_kept_with_who_when_and_what(database: Database, clock: HandClock) -> None:
-    budget = ctx(database, clock)
+async def test_every_change_is_kept_with_who_when_and_what(make: Make, clock: HandClock) -> None:
+    budget = make()
     await set_day(budget, 2)
     clock.at += 60
     await set_day(budget, 3)
@@ -112,10 +90,10 @@ async def test_every_change_is_kept_with_who_when_and_what(database: Database, c
     ],
 )
 async def test_nobody_changes_limits_beyond_the_own_place(
-    database: Database, clock: HandClock, actor: Requester, scope: ScopeKind, scope_id: str
+    make: Make, actor: Requester, scope: ScopeKind, scope_id: str
 ) -> None:
     with pytest.raises(NotAllowed):
-        await ctx(database, clock).limits.set_limit(actor, scope, scope_id, Measure.USD, Window.DAY, USD)
+        await make().limits.set_limit(actor, scope, scope_id, Measure.USD, Window.DAY, USD)
 
 
 @pytest.mark.parametrize(
@@ -130,16 +108,14 @@ async def test_nobody_changes_limits_beyond_the_own_place(
     ],
 )
 async def test_limits_that_mean_nothing_are_refused(
-    database: Database, clock: HandClock, scope: ScopeKind, measure: Measure, window: Window, amount: int
+    make: Make, scope: ScopeKind, measure: Measure, window: Window, amount: int
 ) -> None:
     with pytest.raises(InvalidParameters):
-        await ctx(database, clock).limits.set_limit(MODERATOR, scope, "", measure, window, amount)
+        await make().limits.set_limit(MODERATOR, scope, "", measure, window, amount)
 
 
-async def test_a_moderator_sees_the_limits_of_the_workspace_with_their_use(
-    database: Database, clock: HandClock
-) -> None:
-    budget = ctx(database, clock, day_usd(ScopeKind.WORKSPACE, 25), day_usd(ScopeKind.EVERYTHING, 100))
+async def test_a_moderator_sees_the_limits_of_the_workspace_with_their_use(make: Make) -> None:
+    budget = make(day_usd(ScopeKind.WORKSPACE, 25), day_usd(ScopeKind.EVERYTHING, 100))
     await spend(budget, "a", 1.5)
     await set_day(budget, 4, ScopeKind.USER, "ann")
     shown = await set_day(budget, 9, ScopeKind.ROLE, "gold")
@@ -150,13 +126,13 @@ async def test_a_moderator_sees_the_limits_of_the_workspace_with_their_use(
     ]
 
 
-async def test_a_moderators_pause_stops_the_own_workspace_only(database: Database, clock: HandClock) -> None:
-    budget = ctx(database, clock)
+async def test_a_moderators_pause_stops_the_own_workspace_only(make: Make) -> None:
+    budget = make()
     await budget.limits.pause(MODERATOR, True)
     with pytest.raises(Paused) as cheap:
         await budget.check_open(member())
     with pytest.raises(Paused):
-        await ctx(database, clock).ledger.hold(job("a"))
+        await make().ledger.hold(job("a"))
     assert cheap.value.by == "moderator"
     await budget.check_open(member(workspace="w2"))
     await budget.limits.pause(MODERATOR, False)
@@ -164,10 +140,8 @@ async def test_a_moderators_pause_stops_the_own_workspace_only(database: Databas
     await budget.ledger.hold(job("a"))
 
 
-async def test_an_operators_pause_stops_everything_play_money_too_but_no_running_job(
-    database: Database, clock: HandClock
-) -> None:
-    budget = ctx(database, clock)
+async def test_an_operators_pause_stops_everything_play_money_too_but_no_running_job(make: Make) -> None:
+    budget = make()
     await budget.ledger.hold(job("running"))
     await budget.limits.pause(OPERATOR, True)
     for request in (job("a"), job("b", enforce=False)):
@@ -182,10 +156,8 @@ async def test_an_operators_pause_stops_everything_play_money_too_but_no_running
     await budget.ledger.hold(job("a"))
 
 
-async def test_a_sponsor_pays_for_the_channel_and_members_keep_their_own_budget(
-    database: Database, clock: HandClock
-) -> None:
-    budget = ctx(database, clock, default_money(2), day_usd(ScopeKind.WORKSPACE, 100))
+async def test_a_sponsor_pays_for_the_channel_and_members_keep_their_own_budget(make: Make, clock: HandClock) -> None:
+    budget = make(default_money(2), day_usd(ScopeKind.WORKSPACE, 100))
     (running_budget,) = await budget.limits.sponsor(MODERATOR, "c1", 20 * USD, clock.at + 6 * DAY_S)
     assert running_budget.amount_nanousd == 20 * USD
     await spend(budget, "a", 15)
@@ -197,9 +169,9 @@ async def test_a_sponsor_pays_for_the_channel_and_members_keep_their_own_budget(
 
 
 async def test_when_the_sponsors_budget_does_not_suffice_the_members_own_limits_decide(
-    database: Database, clock: HandClock
+    database: Database, make: Make, clock: HandClock
 ) -> None:
-    budget = ctx(database, clock, default_money(2))
+    budget = make(default_money(2))
     await budget.limits.sponsor(MODERATOR, "c1", 3 * USD, clock.at + DAY_S)
     await spend(budget, "a", 2.5)
     await spend(budget, "b", 1.5)
@@ -209,8 +181,8 @@ async def test_when_the_sponsors_budget_does_not_suffice_the_members_own_limits_
     assert await audit(budget.ledger.database) == []
 
 
-async def test_a_sponsor_ends_with_its_time_or_when_it_is_ended(database: Database, clock: HandClock) -> None:
-    budget = ctx(database, clock, default_money(2))
+async def test_a_sponsor_ends_with_its_time_or_when_it_is_ended(make: Make, clock: HandClock) -> None:
+    budget = make(default_money(2))
     await budget.limits.sponsor(MODERATOR, "c1", 20 * USD, clock.at + DAY_S)
     assert len(await budget.limits.sponsor(MODERATOR, "c1", 30 * USD, clock.at + DAY_S)) == 1, (
         "a new one replaces the old one"
@@ -228,18 +200,16 @@ async def test_a_sponsor_ends_with_its_time_or_when_it_is_ended(database: Databa
         await budget.limits.sponsor(member(), "c1", 20 * USD, clock.at + DAY_S)
 
 
-async def test_jobs_at_once_are_limited_where_a_sponsor_pays_as_well(database: Database, clock: HandClock) -> None:
-    budget = ctx(database, clock, running(ScopeKind.USER, 1))
+async def test_jobs_at_once_are_limited_where_a_sponsor_pays_as_well(make: Make, clock: HandClock) -> None:
+    budget = make(running(ScopeKind.USER, 1))
     await budget.limits.sponsor(MODERATOR, "c1", 20 * USD, clock.at + DAY_S)
     await budget.ledger.hold(job("a"))
     assert not isinstance(await budget.ledger.hold(job("b")), Granted)
 
 
-async def test_a_shared_pot_is_emptied_by_all_members_of_the_role_together(
-    database: Database, clock: HandClock
-) -> None:
+async def test_a_shared_pot_is_emptied_by_all_members_of_the_role_together(make: Make) -> None:
     pot = day_usd(ScopeKind.ROLE, 3, platform="discord", id="art", counts="shared")
-    budget = ctx(database, clock, pot)
+    budget = make(pot)
     await spend(budget, "a", 2, member("ann", roles=("art",)))
     await spend(budget, "x", 9, member("eve"))
     with pytest.raises(LimitReached) as refused:
@@ -248,9 +218,9 @@ async def test_a_shared_pot_is_emptied_by_all_members_of_the_role_together(
 
 
 async def test_usage_shows_members_themselves_moderators_their_workspace_and_the_operator_everything(
-    database: Database, clock: HandClock
+    make: Make, clock: HandClock
 ) -> None:
-    budget = ctx(database, clock, day_usd(ScopeKind.USER, 5), day_usd(ScopeKind.WORKSPACE, 25))
+    budget = make(day_usd(ScopeKind.USER, 5), day_usd(ScopeKind.WORKSPACE, 25))
     await spend(budget, "a", 1, member("ann"))
     clock.at += DAY_S
     await spend(budget, "b", 2, member("bob"))
@@ -273,27 +243,25 @@ async def test_usage_shows_members_themselves_moderators_their_workspace_and_the
         await budget.usage(member("ann"), member_id="bob")
 
 
-async def test_play_money_is_shown_by_itself(database: Database, clock: HandClock) -> None:
-    sandbox = ctx(database, clock, play_money=True)
+async def test_play_money_is_shown_by_itself(make: Make) -> None:
+    sandbox = make(play_money=True)
     await sandbox.ledger.hold(job("p", 2, enforce=False))
     await sandbox.ledger.settle("p", amount_nanousd=2 * USD, megapixels=Decimal(20), real=False)
-    await spend(ctx(database, clock), "r", 1)
+    await spend(make(), "r", 1)
     assert (await sandbox.usage(member())).charged_nanousd == 2 * USD
-    assert (await ctx(database, clock).usage(member())).charged_nanousd == USD
+    assert (await make().usage(member())).charged_nanousd == USD
 
 
-async def test_corrections_count_in_reports_and_no_job_twice(database: Database, clock: HandClock) -> None:
-    budget = ctx(database, clock)
+async def test_corrections_count_in_reports_and_no_job_twice(make: Make) -> None:
+    budget = make()
     await spend(budget, "a", 2)
     await budget.ledger.correct("a", amount_nanousd=USD, note="billed")
     report = await budget.usage(member())
     assert (report.charged_nanousd, report.jobs) == (USD, 1)
 
 
-async def test_after_erasure_no_name_is_left_and_the_limits_of_today_still_hold(
-    database: Database, clock: HandClock
-) -> None:
-    budget = ctx(database, clock, day_usd(ScopeKind.USER, 5))
+async def test_after_erasure_no_name_is_left_and_the_limits_of_today_still_hold(database: Database, make: Make) -> None:
+    budget = make(day_usd(ScopeKind.USER, 5))
     await spend(budget, "a", 4)
     assert len(await budget.export(member())) == 2
     assert await budget.anonymise(member()) == 2
@@ -306,8 +274,8 @@ async def test_after_erasure_no_name_is_left_and_the_limits_of_today_still_hold(
     assert await audit(budget.ledger.database) == []
 
 
-async def test_report_chart_and_table_of_a_month_tell_the_same_sum(database: Database, clock: HandClock) -> None:
-    budget = ctx(database, clock, day_usd(ScopeKind.WORKSPACE, 25))
+async def test_report_chart_and_table_of_a_month_tell_the_same_sum(make: Make, clock: HandClock) -> None:
+    budget = make(day_usd(ScopeKind.WORKSPACE, 25))
     clock.at -= 22 * DAY_S
     for number in range(60):
         clock.at += 0.36 * DAY_S
@@ -326,10 +294,8 @@ async def test_report_chart_and_table_of_a_month_tell_the_same_sum(database: Dat
 
 
 @pytest.mark.parametrize("kind", ["everything", "platform", "workspace", "channel", "user"])
-async def test_the_operators_limit_holds_at_run_time_and_no_moderator_lifts_it(
-    database: Database, clock: HandClock, kind: str
-) -> None:
-    budget, elsewhere = ctx(database, clock, day_usd(ScopeKind.EVERYTHING, 100)), ctx(database, clock)
+async def test_the_operators_limit_holds_at_run_time_and_no_moderator_lifts_it(make: Make, kind: str) -> None:
+    budget, elsewhere = make(day_usd(ScopeKind.EVERYTHING, 100)), make()
     who = dataclasses.replace(member("ann"), channel_id="c1")
     place = f"{who.platform}:{who.workspace_id}"
     address = {"everything": "", "platform": who.platform, "workspace": place, "channel": f"{place}:c1"}

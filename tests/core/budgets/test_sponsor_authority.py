@@ -15,29 +15,20 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from core.budgets.service import Budgets
 from core.domain.errors import LimitReached
 from core.domain.limits import Measure, Rule, ScopeKind, Window
-from core.storage.database import Database
+from tests.core.budgets.kit import DAY_S, MODERATOR, Make, budgets
 from tests.core.storage.ledger_audit import audit
 from tests.core.storage.ledger_kit import (
     USD,
-    FixedPrice,
     HandClock,
     day_usd,
     default_money,
     job,
-    make_ledger,
     member,
+    open_database,
 )
-from tests.pg import fresh_database, open_database
-
-DAY_S = 86_400
-MODERATOR = dataclasses.replace(member("mod"), is_moderator=True)
-
-
-def made(database: Database, clock: HandClock, *rules: Rule) -> Budgets:
-    return Budgets(make_ledger(database, clock, *rules), FixedPrice())  # type: ignore[arg-type]
+from tests.pg import fresh_database
 
 
 def by_person(measure: Measure, amount: int, **where: Any) -> Rule:
@@ -58,11 +49,10 @@ def by_person(measure: Measure, amount: int, **where: Any) -> Rule:
     ids=["banned", "money", "jobs", "megapixels", "role", "pot", "channel"],
 )
 async def test_a_sponsor_in_ones_own_server_lifts_no_rule_of_the_operator(
-    database: Database, own: Rule, jobs: int
+    make: Make, clock: HandClock, own: Rule, jobs: int
 ) -> None:
-    clock = HandClock()
     who = member(roles=("art",))
-    budget = made(database, clock, default_money(5), day_usd(ScopeKind.WORKSPACE, 25), own)
+    budget = make(default_money(5), day_usd(ScopeKind.WORKSPACE, 25), own)
     await budget.limits.sponsor(MODERATOR, "c1", 1000 * USD, clock.at + DAY_S)
     held = 0
     for n in range(30):
@@ -75,9 +65,8 @@ async def test_a_sponsor_in_ones_own_server_lifts_no_rule_of_the_operator(
     assert await audit(budget.ledger.database) == []
 
 
-async def test_a_ban_by_a_moderator_stays_where_a_sponsor_pays(database: Database) -> None:
-    clock = HandClock()
-    budget = made(database, clock, default_money(5))
+async def test_a_ban_by_a_moderator_stays_where_a_sponsor_pays(make: Make, clock: HandClock) -> None:
+    budget = make(default_money(5))
     await budget.limits.sponsor(MODERATOR, "c1", 1000 * USD, clock.at + DAY_S)
     await budget.limits.set_limit(MODERATOR, ScopeKind.USER, "ann", Measure.USD, Window.DAY, 0)
     with pytest.raises(LimitReached):
@@ -101,7 +90,7 @@ class SponsorMachine(RuleBasedStateMachine):
         self.database = self.run(open_database(url))
         self.clock = HandClock()
         rules = (by_person(Measure.USD, OWN, platform="discord"), by_person(Measure.JOBS, JOBS))
-        self.budget = made(self.database, self.clock, *rules, day_usd(ScopeKind.WORKSPACE, 9))
+        self.budget = budgets(self.database, self.clock, *rules, day_usd(ScopeKind.WORKSPACE, 9))
         self.spent: Counter[str] = Counter()
         self.jobs: Counter[str] = Counter()
         self.places: Counter[str] = Counter()

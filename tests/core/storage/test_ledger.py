@@ -28,11 +28,6 @@ from tests.core.storage.ledger_kit import (
 DAY_S = 86_400
 
 
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
 async def test_a_hold_takes_from_every_limit_that_applies(database: Database, clock: HandClock) -> None:
     ledger = make_ledger(
         database,

@@ -1,9 +1,8 @@
-"""What the tests of the fal backend share: a clock that jumps, a picture, a backend pointed at the emulator."""
+"""What the tests of the fal backend share: a picture, a backend pointed at the emulator."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,23 +15,7 @@ from core.domain.parameters.spec import Parsed
 from core.ports import ModelInputs, RemoteStatus
 from core.upscalers.fal import FalConfig, FalUpscaler
 from tests.emulators.fal import ADMIN_KEY, API_KEY, FalEmulator
-
-
-class JumpingClock:
-    """Real time plus every sleep asked for; sleeping itself takes at most `nap_s` of real time."""
-
-    def __init__(self, nap_s: float = 0.005) -> None:
-        self.slept: list[float] = []
-        self.ahead_s = 0.0
-        self._nap_s = nap_s
-
-    def now(self) -> float:
-        return time.time() + self.ahead_s
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        await asyncio.sleep(min(seconds, self._nap_s))
-        self.ahead_s += seconds
+from tests.fakes.clock import JumpingClock
 
 
 def config_for(fal: FalEmulator, **changes: Any) -> FalConfig:

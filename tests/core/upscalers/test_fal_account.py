@@ -11,8 +11,9 @@ import pytest
 
 from core.domain.errors import ProviderHalted, ProviderUnavailable
 from core.ports import Found
-from tests.core.upscalers.fal_kit import JumpingClock, backend, statuses, submitted
+from tests.core.upscalers.fal_kit import backend, statuses, submitted
 from tests.emulators.fal import DropBefore, FalEmulator, Respond, exhausted, nginx, too_many
+from tests.fakes.clock import JumpingClock
 
 
 @pytest.fixture
@@ -153,14 +154,14 @@ async def test_exhausted_credit_halts_tells_the_operator_once_and_heals_on_the_n
             with pytest.raises(ProviderHalted):
                 await submitted(upscaler, tmp_path)
         assert len(fal.submits) == 1
-        clock.ahead_s += 31
+        clock.offset_s += 31
         assert upscaler.halted is None
         with pytest.raises(ProviderHalted):
             await submitted(upscaler, tmp_path)
         assert upscaler.halted is not None
         assert len(fal.submits) == 2
         fal.credit_exhausted = False
-        clock.ahead_s += 31
+        clock.offset_s += 31
         await submitted(upscaler, tmp_path)
         await submitted(upscaler, tmp_path)
         assert told == ["credit"]

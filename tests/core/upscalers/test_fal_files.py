@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from core.domain.errors import ProviderHalted, ProviderUnavailable
-from tests.core.upscalers.fal_kit import API_KEY, JumpingClock, backend, picture
+from tests.core.upscalers.fal_kit import API_KEY, backend, picture
 from tests.emulators.fal import DropBefore, FalEmulator, Respond, json_5xx, nginx, too_many, unauthorised
+from tests.fakes.clock import JumpingClock
 
 JOB = "0123456789ab"
 

@@ -18,7 +18,7 @@ from core.domain.errors import (
     ProviderUnavailable,
 )
 from core.upscalers.fal import failures
-from tests.core.upscalers.fal_kit import JumpingClock, backend, statuses, submitted
+from tests.core.upscalers.fal_kit import backend, statuses, submitted
 from tests.emulators.fal import (
     DropBefore,
     FalEmulator,
@@ -30,6 +30,7 @@ from tests.emulators.fal import (
     too_many,
 )
 from tests.emulators.fal.outcomes import INFRA_ERROR_STATUS, MODEL_ERROR_TYPES
+from tests.fakes.clock import JumpingClock
 
 
 @pytest.fixture

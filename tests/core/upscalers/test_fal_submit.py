@@ -19,8 +19,9 @@ from core.domain.errors import (
     SubmitUnknown,
 )
 from core.ports import RemoteCompleted
-from tests.core.upscalers.fal_kit import JumpingClock, backend, inputs, nothing, picture, submitted
+from tests.core.upscalers.fal_kit import backend, inputs, nothing, picture, submitted
 from tests.emulators.fal import (
+from tests.fakes.clock import JumpingClock
     DropAfter,
     DropBefore,
     FalEmulator,

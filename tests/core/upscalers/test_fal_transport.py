@@ -18,8 +18,9 @@ from core.ports.clock import SystemClock
 from core.upscalers.fal import FalConfig, FalUpscaler
 from core.upscalers.fal.config import backup_of
 from core.upscalers.fal.transport import NETWORK_ERRORS, Transport
-from tests.core.upscalers.fal_kit import JumpingClock, backend, config_for, inputs, nothing, statuses, submitted
+from tests.core.upscalers.fal_kit import backend, config_for, inputs, nothing, statuses, submitted
 from tests.emulators.fal import FalEmulator, nginx
+from tests.fakes.clock import JumpingClock
 
 NOWHERE = "http://127.0.0.1:9"
 

@@ -10,8 +10,9 @@ import pytest
 
 from core.domain.errors import ProviderUnavailable, RequestLost
 from core.ports import RemoteCompleted, RemoteQueued, RemoteRunning
-from tests.core.upscalers.fal_kit import JumpingClock, backend, statuses, submitted
+from tests.core.upscalers.fal_kit import backend, statuses, submitted
 from tests.emulators.fal import CutStream, DropBefore, FalEmulator, GarbageStream, Respond, json_5xx, nginx, too_many
+from tests.fakes.clock import JumpingClock
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ async def test_where_there_are_no_streams_at_all_53_seconds_take_few_polls(tmp_p
         fal.stream_available = False
         watching = asyncio.ensure_future(statuses(upscaler, await submitted(upscaler, tmp_path)))
         async with asyncio.timeout(20):
-            while clock.ahead_s < 53:
+            while clock.offset_s < 53:
                 await asyncio.sleep(0.001)
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
@@ -160,7 +161,7 @@ async def test_an_endless_outage_is_said_in_the_end(fal: FalEmulator, tmp_path: 
     async with backend(fal, clock, outage_limit_s=600) as upscaler:
         with pytest.raises(ProviderUnavailable):
             await statuses(upscaler, await submitted(upscaler, tmp_path))
-    assert 600 <= clock.ahead_s < 700
+    assert 600 <= clock.offset_s < 700
 
 
 async def test_an_id_that_cannot_be_one_is_lost_without_a_request(fal: FalEmulator) -> None:

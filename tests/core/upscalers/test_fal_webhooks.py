@@ -16,9 +16,10 @@ from core.domain.errors import ProviderUnavailable
 from core.ports import RemoteCompleted
 from core.upscalers.fal import FalUpscaler, WebhookAccepted, WebhookRefused
 from core.upscalers.fal.submit import webhook_token
-from tests.core.upscalers.fal_kit import API_KEY, JumpingClock, backend, statuses, submitted
+from tests.core.upscalers.fal_kit import API_KEY, backend, statuses, submitted
 from tests.emulators.fal import FalEmulator, nginx
 from tests.emulators.fal.signing import Signer
+from tests.fakes.clock import JumpingClock
 
 JOB = "0123456789ab"
 ID = "11111111-2222-3333-4444-555555555555"
@@ -107,7 +108,7 @@ async def test_changed_keys_are_fetched_but_not_for_every_forgery(fal: FalEmulat
         fal.signer = Signer()
         headers = fal.signer.headers(ID, "u", body)
         assert await judge(upscaler, headers, body) == WebhookRefused("signature")
-        clock.ahead_s += 61
+        clock.offset_s += 61
         assert isinstance(await judge(upscaler, headers, body), WebhookAccepted)
         for _ in range(5):
             await judge(upscaler, Signer().headers(ID, "u", body), body)
@@ -118,7 +119,7 @@ async def test_keys_are_not_trusted_for_more_than_a_day(fal: FalEmulator) -> Non
     body, clock = body_for(), JumpingClock()
     async with backend(fal, clock) as upscaler:
         await judge(upscaler, fal.signer.headers(ID, "u", body), body)
-        clock.ahead_s += 86_401
+        clock.offset_s += 86_401
         await judge(upscaler, fal.signer.headers(ID, "u", body, at_s=clock.now()), body)
     assert len(fal.seen("jwks")) == 2
 

@@ -15,8 +15,9 @@ from core.ports import RemoteCompleted, Upscaler
 from core.upscalers.local import LocalUpscaler, caption_for
 from core.upscalers.sandbox import SandboxConfig
 from tests.core.images import pictures
-from tests.core.upscalers.fal_kit import JumpingClock, inputs, nothing
+from tests.core.upscalers.fal_kit import inputs, nothing
 from tests.core.upscalers.test_sandbox import sized
+from tests.fakes.clock import JumpingClock
 
 JOB = "0123456789ab"
 

@@ -35,7 +35,8 @@ from core.ports import RemoteCompleted, RemoteQueued, RemoteRunning, RemoteStatu
 from core.ports.clock import SystemClock
 from core.upscalers.sandbox import SandboxConfig, SandboxUpscaler
 from core.upscalers.sandbox.model import Pace
-from tests.core.upscalers.fal_kit import JumpingClock, inputs, nothing, picture
+from tests.core.upscalers.fal_kit import inputs, nothing, picture
+from tests.fakes.clock import JumpingClock
 
 JOB = "0123456789ab"
 SLOW = Pace(base_s=10_000, per_megapixel_s=0, limit_s=10_000)
@@ -312,7 +313,7 @@ async def test_results_expire(tmp_path: Path) -> None:
     async with sandbox(tmp_path, clock=clock, result_ttl_s=86_400) as upscaler:
         request_id = await ended_well(upscaler, tmp_path)
         url = (await upscaler.result(request_id)).image_url
-        clock.ahead_s += 90_000
+        clock.offset_s += 90_000
         with pytest.raises(ResultExpired):
             await upscaler.result(request_id)
     async with sandbox(tmp_path, clock=clock, result_ttl_s=86_400) as second:

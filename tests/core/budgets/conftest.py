@@ -1,0 +1,17 @@
+"""Budgets on the database and the clock of a test."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from core.storage.database import Database
+from tests.core.budgets.kit import Make, budgets
+from tests.core.storage.ledger_kit import HandClock
+
+
+@pytest.fixture
+def make(database: Database, clock: HandClock) -> Make:
+    """Makes budgets as one process has them; every call is another process on the same database."""
+    return partial(budgets, database, clock)
