@@ -21,7 +21,6 @@ from core.domain.errors import (
 from core.ports import RemoteCompleted
 from tests.core.upscalers.fal_kit import backend, inputs, nothing, picture, submitted
 from tests.emulators.fal import (
-from tests.fakes.clock import JumpingClock
     DropAfter,
     DropBefore,
     FalEmulator,
@@ -33,6 +32,7 @@ from tests.fakes.clock import JumpingClock
     too_many,
     unauthorised,
 )
+from tests.fakes.clock import JumpingClock
 
 JOB = "0123456789ab"
 
