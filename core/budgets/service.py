@@ -35,21 +35,14 @@ _Scope: TypeAlias = Literal["user", "workspace", "everything"]
 class Budgets:
     """Everything about money that people ask for, except spending it."""
 
-    def __init__(
-        self,
-        ledger: SqlLedger,
-        prices: PriceBook,
-        *,
-        charts: ChartDrawer | None = None,
-        guests: Guests | None = None,
-    ) -> None:
+    def __init__(self, ledger: SqlLedger, prices: PriceBook, *, guests: Guests | None = None) -> None:
         self.ledger = ledger
         self.limits = Limits(ledger, guests)
         self.zone = ledger.settings.zone
         self.prices = prices
         self._usage = SqlUsage(ledger.database)
         self._alerts = BudgetAlerts(ledger, self.limits.rules, prices)
-        self._charts = charts or ChartDrawer()
+        self._charts = ChartDrawer()
 
     def today(self) -> date:
         """The current day of the quota's time zone."""

@@ -7,7 +7,6 @@ what a member saw), so that tests judge effects. Failures are scripted; nothing 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import hashlib
 import heapq
 import itertools
@@ -579,8 +578,3 @@ class FakePrices:
 
     async def unit_price(self, model: ModelSpec = MODELS.default) -> int:
         return self.nanousd if model.id == MODELS.default.id else model.unit_price_nanousd
-
-
-def replace_progress(job: Job, **values: Any) -> Job:
-    """The snapshot with another progress; for tests of edits."""
-    return dataclasses.replace(job, progress=Progress(**values))

@@ -56,7 +56,7 @@ _HELD = re.compile("\ue000([0-9]+)\ue001")
 _SEPARATORS = re.compile(r"[\s,;\"']+")
 _KEY = re.compile(r"-{0,2}([^\W\d][\w-]*)\s*[=:]")
 _OPTION = re.compile(r"--([^\W\d][\w-]*)")
-_QUOTED = re.compile(r"\"([^\"]*)\"|'([^']*)'")
+_QUOTED = re.compile(r"([\"'])(.*?)\1", re.DOTALL)
 _WORD = re.compile(r"[^\s,;]+(?:,[0-9][^\s,;]*)*(?:[ ]?%)?")
 _FACTOR = re.compile(r"[+-]?[0-9.,]+x|x[+-]?[0-9.,]+", re.IGNORECASE)
 _NUMERIC = re.compile(r"[+-]?[0-9.,]+\s?%?")
@@ -168,7 +168,7 @@ class _Scanner:
             return ""
         if quoted := _QUOTED.match(self.text, self.at):
             self.at = quoted.end()
-            return str(quoted[1] if quoted[1] is not None else quoted[2])
+            return quoted[2]
         if self.at >= len(self.text) or self.text[self.at] in ",;":
             return ""
         return self._take_word().lstrip("\"'")
@@ -197,7 +197,7 @@ class _Scanner:
         quoted = _QUOTED.match(self.text, self.at + 1) if self.text[self.at : self.at + 1].isspace() else None
         if quoted:
             self.at = quoted.end()
-            return self._put(name, str(quoted[1] if quoted[1] is not None else quoted[2]))
+            return self._put(name, quoted[2])
         word = self._peek()
         switch = known in ("private", "safety") and as_bool(word) is None
         if switch and (not word or self._stands_alone(word)):
