@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,22 +10,16 @@ import pytest
 
 from core.domain.errors import ProviderHalted, ProviderUnavailable
 from core.ports import Found
+from core.upscalers.fal import FalUpscaler
 from tests.core.upscalers.fal_kit import backend, statuses, submitted
 from tests.emulators.fal import DropBefore, FalEmulator, Respond, exhausted, nginx, too_many
 from tests.fakes.clock import JumpingClock
 
 
-@pytest.fixture
-async def fal() -> AsyncIterator[FalEmulator]:
-    async with FalEmulator(job_s=0.01, steps_logged=1) as emulator:
-        yield emulator
-
-
-async def test_the_price_is_what_fal_says_now(fal: FalEmulator) -> None:
-    async with backend(fal) as upscaler:
-        assert await upscaler.unit_price() == 100_000_000
-        fal.unit_price_usd = 0.12
-        assert await upscaler.unit_price() == 120_000_000
+async def test_the_price_is_what_fal_says_now(fal: FalEmulator, upscaler: FalUpscaler) -> None:
+    assert await upscaler.unit_price() == 100_000_000
+    fal.unit_price_usd = 0.12
+    assert await upscaler.unit_price() == 120_000_000
 
 
 @pytest.mark.parametrize(
@@ -40,10 +33,9 @@ async def test_the_price_is_what_fal_says_now(fal: FalEmulator) -> None:
         Respond(200, text="<html>"),
     ],
 )
-async def test_a_price_that_is_not_told_is_none(fal: FalEmulator, fault: Respond) -> None:
+async def test_a_price_that_is_not_told_is_none(fal: FalEmulator, upscaler: FalUpscaler, fault: Respond) -> None:
     fal.faults.add("pricing", fault, times=99)
-    async with backend(fal) as upscaler:
-        assert await upscaler.unit_price() is None
+    assert await upscaler.unit_price() is None
     assert len(fal.seen("pricing")) <= 4  # aiohttp itself repeats a GET on a kept connection once
 
 
@@ -86,20 +78,20 @@ async def test_a_listing_that_is_not_for_us_makes_the_search_pointless_unless_a_
 
 
 @pytest.mark.parametrize("fault", [nginx(503), DropBefore(), Respond(500, json={}), Respond(200, text="no")])
-async def test_a_search_that_does_not_work_is_inconclusive(fal: FalEmulator, fault: Respond) -> None:
+async def test_a_search_that_does_not_work_is_inconclusive(
+    fal: FalEmulator, upscaler: FalUpscaler, fault: Respond
+) -> None:
     fal.faults.add("by_endpoint", fault, times=99)
-    async with backend(fal) as upscaler:
-        assert await upscaler.find("http://x/y.png", since=1_700_000_000) == Found(None, conclusive=False)
+    assert await upscaler.find("http://x/y.png", since=1_700_000_000) == Found(None, conclusive=False)
 
 
-async def test_what_was_billed_appears_late(fal: FalEmulator, tmp_path: Path) -> None:
+async def test_what_was_billed_appears_late(fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path) -> None:
     fal.billing_delay_s = 0.2
-    async with backend(fal) as upscaler:
-        request_id = await submitted(upscaler, tmp_path)
-        await statuses(upscaler, request_id)
-        assert list(await upscaler.billing_events([request_id])) == []
-        await asyncio.sleep(0.25)
-        (event,) = await upscaler.billing_events([request_id, "another-one"])
+    request_id = await submitted(upscaler, tmp_path)
+    await statuses(upscaler, request_id)
+    assert list(await upscaler.billing_events([request_id])) == []
+    await asyncio.sleep(0.25)
+    (event,) = await upscaler.billing_events([request_id, "another-one"])
     assert (event.request_id, event.units, event.cost_nanousd) == (request_id, Decimal(1), 100_000_000)
 
 
@@ -111,23 +103,21 @@ async def test_without_an_admin_key_there_are_no_bills_and_nothing_is_asked(fal:
     assert fal.requests == []
 
 
-async def test_credit_and_erasure_use_the_admin_key(fal: FalEmulator, tmp_path: Path) -> None:
-    async with backend(fal) as upscaler:
-        request_id = await submitted(upscaler, tmp_path)
-        await statuses(upscaler, request_id)
-        url = (await upscaler.result(request_id)).image_url
-        assert await upscaler.credit() == 49_900_000_000
-        await upscaler.erase(request_id)
-        await upscaler.erase("never-heard-of")
+async def test_credit_and_erasure_use_the_admin_key(fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path) -> None:
+    request_id = await submitted(upscaler, tmp_path)
+    await statuses(upscaler, request_id)
+    url = (await upscaler.result(request_id)).image_url
+    assert await upscaler.credit() == 49_900_000_000
+    await upscaler.erase(request_id)
+    await upscaler.erase("never-heard-of")
     assert url.removeprefix(fal.cdn_url) not in fal.files
     assert all("emulated-admin" in r.headers["authorization"] for r in fal.seen("billing", "erase"))
 
 
-async def test_an_erasure_that_fails_is_said(fal: FalEmulator) -> None:
+async def test_an_erasure_that_fails_is_said(fal: FalEmulator, upscaler: FalUpscaler) -> None:
     fal.faults.add("erase", nginx(500), times=99)
-    async with backend(fal) as upscaler:
-        with pytest.raises(ProviderUnavailable):
-            await upscaler.erase("some-request")
+    with pytest.raises(ProviderUnavailable):
+        await upscaler.erase("some-request")
 
 
 async def test_the_key_can_be_checked_without_cost(fal: FalEmulator) -> None:
@@ -193,12 +183,13 @@ async def test_credit_seen_by_the_admin_key_ends_the_halt_without_a_job(fal: Fal
                 await asyncio.sleep(0.01)
 
 
-async def test_running_requests_are_unaffected_by_a_halt(fal: FalEmulator, tmp_path: Path) -> None:
+async def test_running_requests_are_unaffected_by_a_halt(
+    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
+) -> None:
     fal.job_s = 0.2
-    async with backend(fal) as upscaler:
-        request_id = await submitted(upscaler, tmp_path)
-        fal.credit_exhausted = True
-        with pytest.raises(ProviderHalted):
-            await submitted(upscaler, tmp_path)
-        await statuses(upscaler, request_id)
-        assert (await upscaler.result(request_id)).seed == 7
+    request_id = await submitted(upscaler, tmp_path)
+    fal.credit_exhausted = True
+    with pytest.raises(ProviderHalted):
+        await submitted(upscaler, tmp_path)
+    await statuses(upscaler, request_id)
+    assert (await upscaler.result(request_id)).seed == 7

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from core.domain.errors import (
     ProviderBusy,
     ProviderUnavailable,
 )
-from core.upscalers.fal import failures
+from core.upscalers.fal import FalUpscaler, failures
 from tests.core.upscalers.fal_kit import backend, statuses, submitted
 from tests.emulators.fal import (
     DropBefore,
@@ -33,12 +32,6 @@ from tests.emulators.fal.outcomes import INFRA_ERROR_STATUS, MODEL_ERROR_TYPES
 from tests.fakes.clock import JumpingClock
 
 
-@pytest.fixture
-async def fal() -> AsyncIterator[FalEmulator]:
-    async with FalEmulator(job_s=0.01, steps_logged=1) as emulator:
-        yield emulator
-
-
 async def ended(fal: FalEmulator, folder: Path) -> ModelError:
     """Run one job to its end and return the error it raises."""
     async with backend(fal) as upscaler:
@@ -50,11 +43,10 @@ async def ended(fal: FalEmulator, folder: Path) -> ModelError:
     return caught.value
 
 
-async def test_every_output_of_the_model_comes_back(fal: FalEmulator, tmp_path: Path) -> None:
-    async with backend(fal) as upscaler:
-        request_id = await submitted(upscaler, tmp_path, upscale_factor=2.5, seed=2**32 - 1)
-        await statuses(upscaler, request_id)
-        result = await upscaler.result(request_id)
+async def test_every_output_of_the_model_comes_back(fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path) -> None:
+    request_id = await submitted(upscaler, tmp_path, upscale_factor=2.5, seed=2**32 - 1)
+    await statuses(upscaler, request_id)
+    result = await upscaler.result(request_id)
     assert (result.width_px, result.height_px, result.seed) == (160, 120, 2**32 - 1)
     assert result.image_url.startswith(fal.cdn_url)
     assert "160 by 120" in result.caption
@@ -63,21 +55,23 @@ async def test_every_output_of_the_model_comes_back(fal: FalEmulator, tmp_path: 
     assert (result.content_type, result.file_bytes is not None) == ("image/png", True)
 
 
-async def test_an_image_of_which_only_the_address_is_told_is_enough(fal: FalEmulator, tmp_path: Path) -> None:
+async def test_an_image_of_which_only_the_address_is_told_is_enough(
+    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
+) -> None:
     fal.bare_image, fal.units_header = True, False
-    async with backend(fal) as upscaler:
-        request_id = await submitted(upscaler, tmp_path)
-        await statuses(upscaler, request_id)
-        result = await upscaler.result(request_id)
+    request_id = await submitted(upscaler, tmp_path)
+    await statuses(upscaler, request_id)
+    result = await upscaler.result(request_id)
     assert (result.width_px, result.file_bytes, result.content_type, result.billable_units) == (None, None, None, None)
 
 
-async def test_fractional_billable_units_are_kept_exactly(fal: FalEmulator, tmp_path: Path) -> None:
+async def test_fractional_billable_units_are_kept_exactly(
+    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
+) -> None:
     fal.exact_units = True
-    async with backend(fal) as upscaler:
-        request_id = await submitted(upscaler, tmp_path)
-        await statuses(upscaler, request_id)
-        assert (await upscaler.result(request_id)).billable_units == Decimal("0.012288")
+    request_id = await submitted(upscaler, tmp_path)
+    await statuses(upscaler, request_id)
+    assert (await upscaler.result(request_id)).billable_units == Decimal("0.012288")
 
 
 LEAVES: dict[str, type[ModelError]] = {
@@ -150,24 +144,22 @@ async def test_an_unknown_model_error_is_a_failure_not_worth_retrying(fal: FalEm
     assert (error.kind, error.retryable) == ("something_new", False)
 
 
-async def test_a_refused_input_value_was_not_billed(fal: FalEmulator, tmp_path: Path) -> None:
-    async with backend(fal) as upscaler:
-        request_id = await submitted(upscaler, tmp_path, guidance=9.0)
-        await statuses(upscaler, request_id)
-        with pytest.raises(InvalidForModel) as caught:
-            await upscaler.result(request_id)
+async def test_a_refused_input_value_was_not_billed(upscaler: FalUpscaler, tmp_path: Path) -> None:
+    request_id = await submitted(upscaler, tmp_path, guidance=9.0)
+    await statuses(upscaler, request_id)
+    with pytest.raises(InvalidForModel) as caught:
+        await upscaler.result(request_id)
     assert (caught.value.parameter, caught.value.rule, caught.value.billed) == ("guidance", "≤ 4", False)
 
 
 @pytest.mark.parametrize("fault", [nginx(502), nginx(503), nginx(504), json_5xx(500), DropBefore(), too_many("1")])
 async def test_a_result_is_asked_for_again_where_that_may_help(
-    fal: FalEmulator, tmp_path: Path, fault: Respond
+    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path, fault: Respond
 ) -> None:
-    async with backend(fal) as upscaler:
-        request_id = await submitted(upscaler, tmp_path)
-        await statuses(upscaler, request_id)
-        fal.faults.add("result", fault, times=3)
-        assert (await upscaler.result(request_id)).seed == 7
+    request_id = await submitted(upscaler, tmp_path)
+    await statuses(upscaler, request_id)
+    fal.faults.add("result", fault, times=3)
+    assert (await upscaler.result(request_id)).seed == 7
 
 
 async def test_a_result_asked_for_too_early_is_waited_for(fal: FalEmulator, tmp_path: Path) -> None:
@@ -201,13 +193,12 @@ async def test_a_result_asked_for_too_early_is_waited_for(fal: FalEmulator, tmp_
     ],
 )
 async def test_a_result_that_never_comes_ends_in_a_word(
-    fal: FalEmulator, tmp_path: Path, fault: Respond, leaf: type[Exception]
+    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path, fault: Respond, leaf: type[Exception]
 ) -> None:
     fal.faults.add("result", fault, times=100)
-    async with backend(fal) as upscaler:
-        with pytest.raises(leaf):
-            await upscaler.result(await submitted(upscaler, tmp_path))
-        assert upscaler.halted is None, "one result's answer is never the account's state"
+    with pytest.raises(leaf):
+        await upscaler.result(await submitted(upscaler, tmp_path))
+    assert upscaler.halted is None, "one result's answer is never the account's state"
     assert len(fal.seen("result")) <= 24
 
 
@@ -239,31 +230,32 @@ def test_a_refused_content_is_known_in_every_shape_of_an_error(body: object) -> 
 
 
 @pytest.mark.parametrize("removes", [False, True])
-async def test_cancelling_a_waiting_request(fal: FalEmulator, tmp_path: Path, removes: bool) -> None:
+async def test_cancelling_a_waiting_request(
+    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path, removes: bool
+) -> None:
     fal.slots, fal.cancel_removes = 0, removes
-    async with backend(fal) as upscaler:
-        request_id = await submitted(upscaler, tmp_path)
-        assert await upscaler.cancel(request_id) == ("removed" if removes else "requested")
-        if not removes:
-            await statuses(upscaler, request_id)
-            with pytest.raises(ModelFailed) as caught:
-                await upscaler.result(request_id)
-            assert caught.value.kind == "client_cancelled"
-
-
-async def test_cancelling_a_finished_or_unknown_request(fal: FalEmulator, tmp_path: Path) -> None:
-    async with backend(fal) as upscaler:
-        request_id = await submitted(upscaler, tmp_path)
+    request_id = await submitted(upscaler, tmp_path)
+    assert await upscaler.cancel(request_id) == ("removed" if removes else "requested")
+    if not removes:
         await statuses(upscaler, request_id)
-        assert await upscaler.cancel(request_id) == "already_completed"
-        assert await upscaler.cancel("never-heard-of") == "not_found"
+        with pytest.raises(ModelFailed) as caught:
+            await upscaler.result(request_id)
+        assert caught.value.kind == "client_cancelled"
 
 
-async def test_a_cancel_through_a_broken_gateway_is_repeated(fal: FalEmulator, tmp_path: Path) -> None:
+async def test_cancelling_a_finished_or_unknown_request(upscaler: FalUpscaler, tmp_path: Path) -> None:
+    request_id = await submitted(upscaler, tmp_path)
+    await statuses(upscaler, request_id)
+    assert await upscaler.cancel(request_id) == "already_completed"
+    assert await upscaler.cancel("never-heard-of") == "not_found"
+
+
+async def test_a_cancel_through_a_broken_gateway_is_repeated(
+    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
+) -> None:
     fal.job_s = 5
     fal.faults.add("cancel", nginx(502), times=2)
-    async with backend(fal) as upscaler:
-        assert await upscaler.cancel(await submitted(upscaler, tmp_path)) == "requested"
+    assert await upscaler.cancel(await submitted(upscaler, tmp_path)) == "requested"
 
 
 @pytest.mark.parametrize(

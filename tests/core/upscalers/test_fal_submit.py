@@ -19,6 +19,7 @@ from core.domain.errors import (
     SubmitUnknown,
 )
 from core.ports import RemoteCompleted
+from core.upscalers.fal import FalUpscaler
 from tests.core.upscalers.fal_kit import backend, inputs, nothing, picture, submitted
 from tests.emulators.fal import (
     DropAfter,
@@ -43,9 +44,10 @@ async def fal() -> AsyncIterator[FalEmulator]:
         yield emulator
 
 
-async def test_every_input_arrives_under_its_api_name_with_its_type(fal: FalEmulator, tmp_path: Path) -> None:
-    async with backend(fal) as upscaler:
-        await submitted(upscaler, tmp_path, upscale_factor=3.5, creativity=0.0, steps=4, enable_safety_checker=False)
+async def test_every_input_arrives_under_its_api_name_with_its_type(
+    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
+) -> None:
+    await submitted(upscaler, tmp_path, upscale_factor=3.5, creativity=0.0, steps=4, enable_safety_checker=False)
     sent = fal.submits[0].json
     assert sent.pop("image_url").startswith(fal.cdn_url)
     assert sent == {
@@ -61,16 +63,15 @@ async def test_every_input_arrives_under_its_api_name_with_its_type(fal: FalEmul
 
 @pytest.mark.parametrize("odd", ["a/b", "req 1 ä", "_r+1=~", "x?y#z", "%2F", "7"])
 async def test_whatever_is_in_a_request_id_the_request_is_followed_and_its_result_read(
-    fal: FalEmulator, tmp_path: Path, odd: str
+    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path, odd: str
 ) -> None:
     fal.request_ids.append(odd)
-    async with backend(fal) as upscaler:
-        request_id = await submitted(upscaler, tmp_path)
-        assert request_id == odd
-        statuses = [status async for status in upscaler.watch(request_id)]
-        assert isinstance(statuses[-1], RemoteCompleted)
-        assert (await upscaler.result(request_id)).seed == 7
-        assert await upscaler.cancel(request_id) == "already_completed"
+    request_id = await submitted(upscaler, tmp_path)
+    assert request_id == odd
+    statuses = [status async for status in upscaler.watch(request_id)]
+    assert isinstance(statuses[-1], RemoteCompleted)
+    assert (await upscaler.result(request_id)).seed == 7
+    assert await upscaler.cancel(request_id) == "already_completed"
 
 
 async def test_the_submit_asks_for_a_lifetime_and_a_start_limit_and_no_webhook_without_a_public_url(
@@ -85,9 +86,10 @@ async def test_the_submit_asks_for_a_lifetime_and_a_start_limit_and_no_webhook_w
     assert submit.query == {}
 
 
-async def test_fal_is_asked_to_keep_the_request_whatever_the_account_says(fal: FalEmulator, tmp_path: Path) -> None:
-    async with backend(fal) as upscaler:
-        await submitted(upscaler, tmp_path)
+async def test_fal_is_asked_to_keep_the_request_whatever_the_account_says(
+    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
+) -> None:
+    await submitted(upscaler, tmp_path)
     assert fal.submits[0].headers["x-fal-store-io"] == "1"
 
 
@@ -95,12 +97,11 @@ async def test_fal_is_asked_to_keep_the_request_whatever_the_account_says(fal: F
     "fault", [DropAfter(), DropBefore(), json_5xx(500), json_5xx(503), Respond(200, text="<html>")]
 )
 async def test_an_unclear_answer_is_unknown_after_exactly_one_post(
-    fal: FalEmulator, tmp_path: Path, fault: Respond
+    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path, fault: Respond
 ) -> None:
     fal.faults.add("submit", fault)
-    async with backend(fal) as upscaler:
-        with pytest.raises(SubmitUnknown):
-            await submitted(upscaler, tmp_path)
+    with pytest.raises(SubmitUnknown):
+        await submitted(upscaler, tmp_path)
     assert len(fal.submits) == 1
 
 
@@ -126,40 +127,40 @@ async def test_a_reply_that_never_comes_is_unknown(fal: FalEmulator, tmp_path: P
     assert len(fal.submits) == 1
 
 
-async def test_a_broken_reply_whose_header_names_the_request_is_adopted(fal: FalEmulator, tmp_path: Path) -> None:
-    async with backend(fal) as upscaler:
-        first = await submitted(upscaler, tmp_path)
-        fal.faults.add("submit", Respond(200, text="{cut", headers={"x-fal-request-id": first}))
-        assert await submitted(upscaler, tmp_path) == first
+async def test_a_broken_reply_whose_header_names_the_request_is_adopted(
+    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
+) -> None:
+    first = await submitted(upscaler, tmp_path)
+    fal.faults.add("submit", Respond(200, text="{cut", headers={"x-fal-request-id": first}))
+    assert await submitted(upscaler, tmp_path) == first
     assert len(fal.submits) == 2
 
 
 @pytest.mark.parametrize("status", [302, 408, 409, 425, 503])
-async def test_a_gateways_answer_says_nothing_about_the_request(fal: FalEmulator, tmp_path: Path, status: int) -> None:
+async def test_a_gateways_answer_says_nothing_about_the_request(
+    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path, status: int
+) -> None:
     fal.faults.add("submit", nginx(503) if status == 503 else Respond(status, text="gateway"))
-    async with backend(fal) as upscaler:
-        with pytest.raises(SubmitUnknown):
-            await submitted(upscaler, tmp_path)
+    with pytest.raises(SubmitUnknown):
+        await submitted(upscaler, tmp_path)
     assert len(fal.submits) == 1
 
 
-async def test_a_redirect_is_not_followed(fal: FalEmulator, tmp_path: Path) -> None:
+async def test_a_redirect_is_not_followed(fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path) -> None:
     fal.faults.add("submit", Respond(307, text="", headers={"Location": fal.cdn_url + "/files/upload"}))
-    async with backend(fal) as upscaler:
-        with pytest.raises(SubmitUnknown):
-            await submitted(upscaler, tmp_path)
+    with pytest.raises(SubmitUnknown):
+        await submitted(upscaler, tmp_path)
     assert len(fal.submits) == 1
     assert fal.violations == []
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), (None, None), ("soon", None), ("100000", 300.0)])
 async def test_429_says_when_to_come_back(
-    fal: FalEmulator, tmp_path: Path, header: str | None, seconds: float | None
+    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path, header: str | None, seconds: float | None
 ) -> None:
     fal.faults.add("submit", too_many(header))
-    async with backend(fal) as upscaler:
-        with pytest.raises(ProviderBusy) as caught:
-            await submitted(upscaler, tmp_path)
+    with pytest.raises(ProviderBusy) as caught:
+        await submitted(upscaler, tmp_path)
     assert caught.value.retry_after_s == seconds
     assert len(fal.submits) == 1
 
@@ -174,12 +175,13 @@ async def test_429_says_when_to_come_back(
         (Respond(403, json={"error": {"type": "authorization_error", "message": "x"}}), "key"),
     ],
 )
-async def test_an_account_refusal_halts(fal: FalEmulator, tmp_path: Path, fault: Respond, kind: str) -> None:
+async def test_an_account_refusal_halts(
+    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path, fault: Respond, kind: str
+) -> None:
     fal.faults.add("submit", fault)
-    async with backend(fal) as upscaler:
-        with pytest.raises(ProviderHalted) as caught:
-            await submitted(upscaler, tmp_path)
-        assert upscaler.halted is not None
+    with pytest.raises(ProviderHalted) as caught:
+        await submitted(upscaler, tmp_path)
+    assert upscaler.halted is not None
     assert caught.value.kind == kind
 
 
@@ -197,14 +199,13 @@ async def test_an_account_refusal_halts(fal: FalEmulator, tmp_path: Path, fault:
     ],
 )
 async def test_one_jobs_refusal_is_one_jobs(
-    fal: FalEmulator, tmp_path: Path, fault: Respond, leaf: type[Exception]
+    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path, fault: Respond, leaf: type[Exception]
 ) -> None:
     fal.faults.add("submit", fault)
-    async with backend(fal) as upscaler:
-        with pytest.raises(leaf):
-            await submitted(upscaler, tmp_path)
-        assert upscaler.halted is None
+    with pytest.raises(leaf):
         await submitted(upscaler, tmp_path)
+    assert upscaler.halted is None
+    await submitted(upscaler, tmp_path)
     assert len(fal.submits) == 2
 
 
@@ -226,44 +227,46 @@ async def test_an_unknown_host_was_surely_not_reached(fal: FalEmulator) -> None:
             await upscaler.submit(inputs("http://x/y.png"), job_id=JOB, on_sending=nothing)
 
 
-async def test_sending_is_announced_before_the_request_is_seen(fal: FalEmulator) -> None:
+async def test_sending_is_announced_before_the_request_is_seen(fal: FalEmulator, upscaler: FalUpscaler) -> None:
     seen: list[int] = []
 
     async def announce() -> None:
         await asyncio.sleep(0.05)
         seen.append(len(fal.submits))
 
-    async with backend(fal) as upscaler:
-        await upscaler.submit(inputs("http://127.0.0.1:9/y.png"), job_id=JOB, on_sending=announce)
+    await upscaler.submit(inputs("http://127.0.0.1:9/y.png"), job_id=JOB, on_sending=announce)
     assert seen == [0]
     assert len(fal.submits) == 1
 
 
 @pytest.mark.parametrize("failure", [RuntimeError("no"), OSError("database is away"), TimeoutError()])
-async def test_a_failing_announcement_stops_the_request(fal: FalEmulator, failure: Exception) -> None:
+async def test_a_failing_announcement_stops_the_request(
+    fal: FalEmulator, upscaler: FalUpscaler, failure: Exception
+) -> None:
     async def announce() -> None:
         raise failure
 
-    async with backend(fal) as upscaler:
-        with pytest.raises(type(failure)) as caught:
-            await upscaler.submit(inputs("http://x/y.png"), job_id=JOB, on_sending=announce)
+    with pytest.raises(type(failure)) as caught:
+        await upscaler.submit(inputs("http://x/y.png"), job_id=JOB, on_sending=announce)
     assert caught.value is failure
     assert fal.submits == []
 
 
-async def test_a_refused_value_names_the_parameter_and_the_rule(fal: FalEmulator, tmp_path: Path) -> None:
+async def test_a_refused_value_names_the_parameter_and_the_rule(
+    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
+) -> None:
     fal.validate_at_submit = True
-    async with backend(fal) as upscaler:
-        with pytest.raises(InvalidForModel) as caught:
-            await submitted(upscaler, tmp_path, upscale_factor=5.0)
+    with pytest.raises(InvalidForModel) as caught:
+        await submitted(upscaler, tmp_path, upscale_factor=5.0)
     assert (caught.value.parameter, caught.value.rule, caught.value.billed) == ("factor", "≤ 4", False)
 
 
-async def test_another_refusal_is_a_model_failure_that_is_not_retried(fal: FalEmulator, tmp_path: Path) -> None:
+async def test_another_refusal_is_a_model_failure_that_is_not_retried(
+    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
+) -> None:
     fal.faults.add("submit", Respond(404, json={"detail": "Not Found"}))
-    async with backend(fal) as upscaler:
-        with pytest.raises(ModelFailed) as caught:
-            await submitted(upscaler, tmp_path)
+    with pytest.raises(ModelFailed) as caught:
+        await submitted(upscaler, tmp_path)
     assert (caught.value.kind, caught.value.retryable) == ("http_404", False)
 
 
@@ -275,9 +278,8 @@ async def test_the_webhook_address_carries_the_job_and_a_proof(fal: FalEmulator,
     fal.jobs.popitem()[1].webhook = None
 
 
-async def test_fifty_submits_at_once_are_fifty_posts(fal: FalEmulator) -> None:
-    async with backend(fal) as upscaler:
-        ids = await asyncio.gather(
-            *(upscaler.submit(inputs(f"http://127.0.0.1:9/{n}.png"), job_id=JOB, on_sending=nothing) for n in range(50))
-        )
+async def test_fifty_submits_at_once_are_fifty_posts(fal: FalEmulator, upscaler: FalUpscaler) -> None:
+    ids = await asyncio.gather(
+        *(upscaler.submit(inputs(f"http://127.0.0.1:9/{n}.png"), job_id=JOB, on_sending=nothing) for n in range(50))
+    )
     assert len(set(ids)) == len(fal.submits) == 50

@@ -122,27 +122,29 @@ async def test_every_request_is_counted_by_call_and_outcome(fal: FalEmulator, tm
 
 
 async def test_no_key_link_or_caption_is_logged_whatever_goes_wrong(
-    fal: FalEmulator, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    fal: FalEmulator,
+    upscaler: FalUpscaler,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     for route in ("token", "upload", "stream", "status", "result"):
         fal.faults.add(route, nginx(503), times=2)
     fal.faults.add("download", nginx(503), times=2, skip=1)  # the first one is the model fetching its input
-    async with backend(fal) as upscaler:
-        request_id = await submitted(upscaler, tmp_path)
-        await statuses(upscaler, request_id)
-        result = await upscaler.result(request_id)
-        await upscaler.fetch(result.image_url, tmp_path / "out", max_bytes=10**8)
+    request_id = await submitted(upscaler, tmp_path)
+    await statuses(upscaler, request_id)
+    result = await upscaler.result(request_id)
+    await upscaler.fetch(result.image_url, tmp_path / "out", max_bytes=10**8)
     shown = "".join(capsys.readouterr()) + caplog.text
     assert "fal_call_put_off" in shown
     for secret in ("emulated-secret", "http://", "/files/", result.caption, str(fal.jobs[request_id].model_input)):
         assert secret not in shown
 
 
-async def test_a_closed_backend_refuses_calls_and_closes_twice(fal: FalEmulator) -> None:
-    async with backend(fal) as upscaler:
-        await upscaler.close()
-        with pytest.raises(RuntimeError):
-            await upscaler.submit(inputs("x"), job_id="0123456789ab", on_sending=nothing)
+async def test_a_closed_backend_refuses_calls_and_closes_twice(upscaler: FalUpscaler) -> None:
+    await upscaler.close()
+    with pytest.raises(RuntimeError):
+        await upscaler.submit(inputs("x"), job_id="0123456789ab", on_sending=nothing)
 
 
 def test_every_exception_that_aiohttps_client_has_is_expected() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from core.domain.errors import ProviderUnavailable, RequestLost
 from core.ports import RemoteCompleted, RemoteQueued, RemoteRunning
+from core.upscalers.fal import FalUpscaler
 from tests.core.upscalers.fal_kit import backend, statuses, submitted
 from tests.emulators.fal import CutStream, DropBefore, FalEmulator, GarbageStream, Respond, json_5xx, nginx, too_many
 from tests.fakes.clock import JumpingClock
@@ -21,9 +22,10 @@ async def fal() -> AsyncIterator[FalEmulator]:
         yield emulator
 
 
-async def test_the_stream_tells_percent_and_ends_with_completed(fal: FalEmulator, tmp_path: Path) -> None:
-    async with backend(fal) as upscaler:
-        told = await statuses(upscaler, await submitted(upscaler, tmp_path))
+async def test_the_stream_tells_percent_and_ends_with_completed(
+    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
+) -> None:
+    told = await statuses(upscaler, await submitted(upscaler, tmp_path))
     assert told[-1] == RemoteCompleted()
     percents = [status.percent for status in told if isinstance(status, RemoteRunning)]
     assert percents == [None, 20.0, 40.0, 60.0, 80.0, 100.0]
@@ -31,19 +33,17 @@ async def test_the_stream_tells_percent_and_ends_with_completed(fal: FalEmulator
     assert fal.seen("status") == []
 
 
-async def test_a_waiting_request_is_told_its_position(fal: FalEmulator, tmp_path: Path) -> None:
+async def test_a_waiting_request_is_told_its_position(fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path) -> None:
     fal.slots = 1
-    async with backend(fal) as upscaler:
-        ids = [await submitted(upscaler, tmp_path) for _ in range(3)]
-        told = await statuses(upscaler, ids[2])
+    ids = [await submitted(upscaler, tmp_path) for _ in range(3)]
+    told = await statuses(upscaler, ids[2])
     assert [status.position for status in told if isinstance(status, RemoteQueued)][-1] == 0
 
 
-async def test_a_watch_of_a_finished_request_ends_at_once(fal: FalEmulator, tmp_path: Path) -> None:
-    async with backend(fal) as upscaler:
-        request_id = await submitted(upscaler, tmp_path)
-        await statuses(upscaler, request_id)
-        assert await statuses(upscaler, request_id) == [RemoteCompleted()]
+async def test_a_watch_of_a_finished_request_ends_at_once(upscaler: FalUpscaler, tmp_path: Path) -> None:
+    request_id = await submitted(upscaler, tmp_path)
+    await statuses(upscaler, request_id)
+    assert await statuses(upscaler, request_id) == [RemoteCompleted()]
 
 
 async def test_a_whole_job_of_53_seconds_takes_at_most_eight_requests(tmp_path: Path) -> None:
@@ -60,20 +60,18 @@ async def test_a_whole_job_of_53_seconds_takes_at_most_eight_requests(tmp_path: 
     assert routes == ["token", "upload", "submit", "stream", "result", "download"]
 
 
-async def test_a_cut_stream_is_opened_again(fal: FalEmulator, tmp_path: Path) -> None:
+async def test_a_cut_stream_is_opened_again(fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path) -> None:
     fal.job_s = 0.3
     fal.faults.add("stream", CutStream(after_events=2), times=2)
-    async with backend(fal) as upscaler:
-        told = await statuses(upscaler, await submitted(upscaler, tmp_path))
+    told = await statuses(upscaler, await submitted(upscaler, tmp_path))
     assert told[-1] == RemoteCompleted()
     assert 2 <= len(fal.seen("stream")) <= 3
     assert len(fal.submits) == 1
 
 
-async def test_garbage_in_the_stream_is_passed_over(fal: FalEmulator, tmp_path: Path) -> None:
+async def test_garbage_in_the_stream_is_passed_over(fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path) -> None:
     fal.faults.add("stream", GarbageStream())
-    async with backend(fal) as upscaler:
-        told = await statuses(upscaler, await submitted(upscaler, tmp_path))
+    told = await statuses(upscaler, await submitted(upscaler, tmp_path))
     assert told[-1] == RemoteCompleted()
 
 
@@ -104,11 +102,12 @@ async def test_where_there_are_no_streams_at_all_53_seconds_take_few_polls(tmp_p
 
 
 @pytest.mark.parametrize("fault", [json_5xx(503), nginx(503), too_many("2"), too_many(), DropBefore()])
-async def test_failing_polls_do_not_end_the_wait(fal: FalEmulator, tmp_path: Path, fault: Respond) -> None:
+async def test_failing_polls_do_not_end_the_wait(
+    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path, fault: Respond
+) -> None:
     fal.faults.add("stream", fault, times=3)
     fal.faults.add("status", fault, times=3)
-    async with backend(fal) as upscaler:
-        told = await statuses(upscaler, await submitted(upscaler, tmp_path))
+    told = await statuses(upscaler, await submitted(upscaler, tmp_path))
     assert told[-1] == RemoteCompleted()
     assert len(fal.submits) == 1
 
@@ -145,12 +144,11 @@ async def test_an_unknown_request_is_lost_after_some_patience(fal: FalEmulator) 
     assert sum(clock.slept) > 3
 
 
-async def test_a_moment_of_not_found_is_no_loss(fal: FalEmulator, tmp_path: Path) -> None:
+async def test_a_moment_of_not_found_is_no_loss(fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path) -> None:
     not_found = Respond(404, json={"status": "NOT_FOUND"})
     fal.faults.add("stream", not_found, times=2)
     fal.faults.add("status", not_found, times=2)
-    async with backend(fal) as upscaler:
-        told = await statuses(upscaler, await submitted(upscaler, tmp_path))
+    told = await statuses(upscaler, await submitted(upscaler, tmp_path))
     assert told[-1] == RemoteCompleted()
 
 
@@ -164,17 +162,15 @@ async def test_an_endless_outage_is_said_in_the_end(fal: FalEmulator, tmp_path: 
     assert 600 <= clock.offset_s < 700
 
 
-async def test_an_id_that_cannot_be_one_is_lost_without_a_request(fal: FalEmulator) -> None:
-    async with backend(fal) as upscaler:
-        with pytest.raises(RequestLost):
-            await statuses(upscaler, "..")
+async def test_an_id_that_cannot_be_one_is_lost_without_a_request(fal: FalEmulator, upscaler: FalUpscaler) -> None:
+    with pytest.raises(RequestLost):
+        await statuses(upscaler, "..")
     assert fal.requests == []
 
 
-async def test_an_id_stays_one_segment_of_its_address(fal: FalEmulator) -> None:
-    async with backend(fal) as upscaler:
-        with pytest.raises(RequestLost):
-            await statuses(upscaler, "../../secrets")
+async def test_an_id_stays_one_segment_of_its_address(fal: FalEmulator, upscaler: FalUpscaler) -> None:
+    with pytest.raises(RequestLost):
+        await statuses(upscaler, "../../secrets")
     assert {seen.route for seen in fal.requests} == {"stream", "status"}
 
 

@@ -41,63 +41,60 @@ async def judge(
     return await upscaler.receive_webhook(headers, body, job_id=JOB, token=token)
 
 
-async def test_a_signed_delivery_is_believed_and_proves_our_address(fal: FalEmulator) -> None:
+async def test_a_signed_delivery_is_believed_and_proves_our_address(fal: FalEmulator, upscaler: FalUpscaler) -> None:
     body = body_for()
     headers = fal.signer.headers(ID, "someone", body)
-    async with backend(fal) as upscaler:
-        assert await judge(upscaler, headers, body) == WebhookAccepted(ID, succeeded=True, ours=False)
-        token = webhook_token(API_KEY, JOB)
-        assert await judge(upscaler, headers, body, token) == WebhookAccepted(ID, succeeded=True, ours=True)
-        other = webhook_token(API_KEY, "another-job")
-        assert await judge(upscaler, headers, body, other) == WebhookAccepted(ID, succeeded=True, ours=False)
+    assert await judge(upscaler, headers, body) == WebhookAccepted(ID, succeeded=True, ours=False)
+    token = webhook_token(API_KEY, JOB)
+    assert await judge(upscaler, headers, body, token) == WebhookAccepted(ID, succeeded=True, ours=True)
+    other = webhook_token(API_KEY, "another-job")
+    assert await judge(upscaler, headers, body, other) == WebhookAccepted(ID, succeeded=True, ours=False)
     assert len(fal.seen("jwks")) == 1
     assert "authorization" not in fal.seen("jwks")[0].headers
 
 
-async def test_a_failed_request_is_told_as_such(fal: FalEmulator) -> None:
+async def test_a_failed_request_is_told_as_such(fal: FalEmulator, upscaler: FalUpscaler) -> None:
     body = body_for(status="ERROR", error="Invalid status code: 422")
-    async with backend(fal) as upscaler:
-        outcome = await judge(upscaler, fal.signer.headers(ID, "u", body), body)
+    outcome = await judge(upscaler, fal.signer.headers(ID, "u", body), body)
     assert outcome == WebhookAccepted(ID, succeeded=False, ours=False)
 
 
 @pytest.mark.parametrize("age_s", [-301, 301, -86_400, 10**9])
-async def test_a_stale_or_early_delivery_is_refused(fal: FalEmulator, age_s: int) -> None:
+async def test_a_stale_or_early_delivery_is_refused(fal: FalEmulator, upscaler: FalUpscaler, age_s: int) -> None:
     body = body_for()
     headers = fal.signer.headers(ID, "u", body, at_s=time.time() - age_s)
-    async with backend(fal) as upscaler:
-        assert await judge(upscaler, headers, body) == WebhookRefused("stale")
+    assert await judge(upscaler, headers, body) == WebhookRefused("stale")
 
 
-async def test_a_delivery_signed_by_somebody_else_is_refused(fal: FalEmulator) -> None:
+async def test_a_delivery_signed_by_somebody_else_is_refused(upscaler: FalUpscaler) -> None:
     body = body_for()
-    async with backend(fal) as upscaler:
-        assert await judge(upscaler, Signer().headers(ID, "u", body), body) == WebhookRefused("signature")
+    assert await judge(upscaler, Signer().headers(ID, "u", body), body) == WebhookRefused("signature")
 
 
-async def test_a_changed_body_user_or_id_is_refused(fal: FalEmulator) -> None:
+async def test_a_changed_body_user_or_id_is_refused(fal: FalEmulator, upscaler: FalUpscaler) -> None:
     body = body_for()
     headers = fal.signer.headers(ID, "u", body)
-    async with backend(fal) as upscaler:
-        assert await judge(upscaler, headers, body + b" ") == WebhookRefused("signature")
-        assert await judge(upscaler, headers | {"X-Fal-Webhook-User-Id": "v"}, body) == WebhookRefused("signature")
-        changed = headers | {"X-Fal-Webhook-Request-Id": "another-id"}
-        assert await judge(upscaler, changed, body) == WebhookRefused("signature")
+    assert await judge(upscaler, headers, body + b" ") == WebhookRefused("signature")
+    assert await judge(upscaler, headers | {"X-Fal-Webhook-User-Id": "v"}, body) == WebhookRefused("signature")
+    changed = headers | {"X-Fal-Webhook-Request-Id": "another-id"}
+    assert await judge(upscaler, changed, body) == WebhookRefused("signature")
 
 
-async def test_a_body_about_another_request_than_the_signed_one_is_refused(fal: FalEmulator) -> None:
+async def test_a_body_about_another_request_than_the_signed_one_is_refused(
+    fal: FalEmulator, upscaler: FalUpscaler
+) -> None:
     body = body_for("another-id")
-    async with backend(fal) as upscaler:
-        assert await judge(upscaler, fal.signer.headers(ID, "u", body), body) == WebhookRefused("request_id")
+    assert await judge(upscaler, fal.signer.headers(ID, "u", body), body) == WebhookRefused("request_id")
 
 
 @pytest.mark.parametrize(
     "headers",
     [{}, {"X-Fal-Webhook-Request-Id": "../x"}, {"X-Fal-Webhook-Request-Id": ID, "X-Fal-Webhook-Timestamp": "²"}],
 )
-async def test_missing_or_odd_headers_are_refused_without_asking_fal(fal: FalEmulator, headers: dict[str, str]) -> None:
-    async with backend(fal) as upscaler:
-        assert await judge(upscaler, headers, body_for()) == WebhookRefused("headers")
+async def test_missing_or_odd_headers_are_refused_without_asking_fal(
+    fal: FalEmulator, upscaler: FalUpscaler, headers: dict[str, str]
+) -> None:
+    assert await judge(upscaler, headers, body_for()) == WebhookRefused("headers")
     assert fal.requests == []
 
 
@@ -124,12 +121,11 @@ async def test_keys_are_not_trusted_for_more_than_a_day(fal: FalEmulator) -> Non
     assert len(fal.seen("jwks")) == 2
 
 
-async def test_without_keys_nothing_is_judged(fal: FalEmulator) -> None:
+async def test_without_keys_nothing_is_judged(fal: FalEmulator, upscaler: FalUpscaler) -> None:
     fal.faults.add("jwks", nginx(503), times=99)
     body = body_for()
-    async with backend(fal) as upscaler:
-        with pytest.raises(ProviderUnavailable):
-            await judge(upscaler, fal.signer.headers(ID, "u", body), body)
+    with pytest.raises(ProviderUnavailable):
+        await judge(upscaler, fal.signer.headers(ID, "u", body), body)
 
 
 async def test_a_delivery_ends_the_wait_at_once_and_its_repeats_do_nothing(tmp_path: Path) -> None:

@@ -79,6 +79,12 @@ async def sandbox(
         await upscaler.close()
 
 
+@pytest.fixture
+async def upscaler(tmp_path: Path) -> AsyncIterator[SandboxUpscaler]:
+    async with sandbox(tmp_path) as made:
+        yield made
+
+
 async def submitted(
     upscaler: SandboxUpscaler, folder: Path, size_px: tuple[int, int] = (64, 48), **changes: Any
 ) -> str:
@@ -103,13 +109,12 @@ async def until(condition: Any) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_a_picture_comes_back_larger_with_every_output(tmp_path: Path) -> None:
-    async with sandbox(tmp_path) as upscaler:
-        port: Upscaler = upscaler
-        request_id = await submitted(upscaler, tmp_path, upscale_factor=2.5, seed=99)
-        told = await watched(upscaler, request_id)
-        result = await port.result(request_id)
-        await upscaler.fetch(result.image_url, tmp_path / "out.png", max_bytes=10**8)
+async def test_a_picture_comes_back_larger_with_every_output(upscaler: SandboxUpscaler, tmp_path: Path) -> None:
+    port: Upscaler = upscaler
+    request_id = await submitted(upscaler, tmp_path, upscale_factor=2.5, seed=99)
+    told = await watched(upscaler, request_id)
+    result = await port.result(request_id)
+    await upscaler.fetch(result.image_url, tmp_path / "out.png", max_bytes=10**8)
     assert isinstance(told[0], RemoteQueued | RemoteRunning)
     assert told[-1] == RemoteCompleted()
     assert (result.width_px, result.height_px, result.seed) == (160, 120, 99)
@@ -135,9 +140,8 @@ async def test_it_works_with_the_real_image_shop(tmp_path: Path) -> None:
         assert (await image_service.probe(tmp_path / "out.png")).width_px == result.width_px == 128
 
 
-async def test_percent_grows_to_a_hundred(tmp_path: Path) -> None:
-    async with sandbox(tmp_path) as upscaler:
-        told = await watched(upscaler, await submitted(upscaler, tmp_path))
+async def test_percent_grows_to_a_hundred(upscaler: SandboxUpscaler, tmp_path: Path) -> None:
+    told = await watched(upscaler, await submitted(upscaler, tmp_path))
     percents = [s.percent for s in told if isinstance(s, RemoteRunning) and s.percent is not None]
     assert percents == sorted(percents)
     assert percents[-1] == 100.0
@@ -203,12 +207,11 @@ async def test_a_request_whose_process_was_killed_is_finished_by_another(tmp_pat
     await asyncio.to_thread(child.join, 10)
 
 
-async def test_a_submit_that_nobody_saw_answered_is_found(tmp_path: Path) -> None:
-    async with sandbox(tmp_path) as upscaler:
-        url = await upscaler.stage(picture(tmp_path), "image/png", job_id=JOB)
-        assert (await upscaler.find(url, since=0)).request_id is None
-        request_id = await upscaler.submit(inputs(url), job_id=JOB, on_sending=nothing)
-        found = await upscaler.find(url, since=0)
+async def test_a_submit_that_nobody_saw_answered_is_found(upscaler: SandboxUpscaler, tmp_path: Path) -> None:
+    url = await upscaler.stage(picture(tmp_path), "image/png", job_id=JOB)
+    assert (await upscaler.find(url, since=0)).request_id is None
+    request_id = await upscaler.submit(inputs(url), job_id=JOB, on_sending=nothing)
+    found = await upscaler.find(url, since=0)
     assert (found.request_id, found.conclusive) == (request_id, True)
 
 
@@ -242,10 +245,9 @@ async def ended(upscaler: SandboxUpscaler, request_id: str) -> ModelError:
     ],
 )
 async def test_inputs_outside_the_schema_end_as_fals_would(
-    tmp_path: Path, changes: dict[str, Any], parameter: str, rule: str
+    upscaler: SandboxUpscaler, tmp_path: Path, changes: dict[str, Any], parameter: str, rule: str
 ) -> None:
-    async with sandbox(tmp_path) as upscaler:
-        error = await ended(upscaler, await submitted(upscaler, tmp_path, **changes))
+    error = await ended(upscaler, await submitted(upscaler, tmp_path, **changes))
     assert isinstance(error, InvalidForModel)
     assert (error.parameter, error.rule) == (parameter, rule)
 
@@ -268,10 +270,9 @@ async def test_troubles_end_as_fals_would(tmp_path: Path, trouble: Exception, ex
     assert to_json(error) == to_json(expected)
 
 
-async def test_a_picture_that_was_never_staged_cannot_be_loaded(tmp_path: Path) -> None:
-    async with sandbox(tmp_path) as upscaler:
-        request_id = await upscaler.submit(inputs("https://example.com/x.png"), job_id=JOB, on_sending=nothing)
-        error = await ended(upscaler, request_id)
+async def test_a_picture_that_was_never_staged_cannot_be_loaded(upscaler: SandboxUpscaler) -> None:
+    request_id = await upscaler.submit(inputs("https://example.com/x.png"), job_id=JOB, on_sending=nothing)
+    error = await ended(upscaler, request_id)
     assert isinstance(error, ImageRejected)
     assert error.reason == "download"
 
@@ -325,11 +326,10 @@ async def test_results_expire(tmp_path: Path) -> None:
             await second.fetch(url, tmp_path / "out.png", max_bytes=10**8)
 
 
-async def test_erasing_leaves_nothing(tmp_path: Path) -> None:
-    async with sandbox(tmp_path) as upscaler:
-        request_id = await ended_well(upscaler, tmp_path)
-        await upscaler.erase(request_id)
-        await upscaler.erase(request_id)
+async def test_erasing_leaves_nothing(upscaler: SandboxUpscaler, tmp_path: Path) -> None:
+    request_id = await ended_well(upscaler, tmp_path)
+    await upscaler.erase(request_id)
+    await upscaler.erase(request_id)
     assert [p for p in (tmp_path / "sandbox").rglob("*") if p.is_file()] == []
 
 
@@ -344,19 +344,17 @@ async def test_play_money_is_billed_by_megapixels_rounded_up(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "address", ["sandbox://files/../../etc/passwd", "https://x/y", "sandbox://files/", "/etc/passwd"]
 )
-async def test_no_address_leads_out_of_the_folder(tmp_path: Path, address: str) -> None:
-    async with sandbox(tmp_path) as upscaler:
-        with pytest.raises(ModelFailed):
-            await upscaler.fetch(address, tmp_path / "out", max_bytes=10**8)
-        with pytest.raises(RequestLost):
-            await watched(upscaler, "../../etc/passwd")
+async def test_no_address_leads_out_of_the_folder(upscaler: SandboxUpscaler, tmp_path: Path, address: str) -> None:
+    with pytest.raises(ModelFailed):
+        await upscaler.fetch(address, tmp_path / "out", max_bytes=10**8)
+    with pytest.raises(RequestLost):
+        await watched(upscaler, "../../etc/passwd")
 
 
-async def test_a_result_above_the_cap_is_not_fetched(tmp_path: Path) -> None:
-    async with sandbox(tmp_path) as upscaler:
-        request_id = await ended_well(upscaler, tmp_path)
-        with pytest.raises(ModelFailed):
-            await upscaler.fetch((await upscaler.result(request_id)).image_url, tmp_path / "out", max_bytes=10)
+async def test_a_result_above_the_cap_is_not_fetched(upscaler: SandboxUpscaler, tmp_path: Path) -> None:
+    request_id = await ended_well(upscaler, tmp_path)
+    with pytest.raises(ModelFailed):
+        await upscaler.fetch((await upscaler.result(request_id)).image_url, tmp_path / "out", max_bytes=10)
     assert not (tmp_path / "out").exists()
 
 

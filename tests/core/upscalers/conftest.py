@@ -1,0 +1,23 @@
+"""An emulated fal and the backend pointed at it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from core.upscalers.fal import FalUpscaler
+from tests.core.upscalers.fal_kit import backend
+from tests.emulators.fal import FalEmulator
+
+
+@pytest.fixture
+async def fal() -> AsyncIterator[FalEmulator]:
+    async with FalEmulator(job_s=0.01, steps_logged=1) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+async def upscaler(fal: FalEmulator) -> AsyncIterator[FalUpscaler]:
+    async with backend(fal) as made:
+        yield made
