@@ -24,10 +24,8 @@ from tests.core.storage.ledger_kit import (
     USD,
     HandClock,
     day_usd,
-    default_money,
     job,
     member,
-    running,
 )
 
 
@@ -154,57 +152,6 @@ async def test_an_operators_pause_stops_everything_play_money_too_but_no_running
         await budget.limits.pause(member(), False)
     await budget.limits.pause(OPERATOR, False)
     await budget.ledger.hold(job("a"))
-
-
-async def test_a_sponsor_pays_for_the_channel_and_members_keep_their_own_budget(make: Make, clock: HandClock) -> None:
-    budget = make(default_money(2), day_usd(ScopeKind.WORKSPACE, 100))
-    (running_budget,) = await budget.limits.sponsor(MODERATOR, "c1", 20 * USD, clock.at + 6 * DAY_S)
-    assert running_budget.amount_nanousd == 20 * USD
-    await spend(budget, "a", 15)
-    statuses = await budget.ledger.statuses(member())
-    assert [(s.limit.source, s.left // USD) for s in statuses] == [("sponsor", 5), ("file", 85)]
-    assert statuses[0].opens_at == clock.at + 6 * DAY_S
-    elsewhere = await budget.ledger.statuses(member(channel="c2"))
-    assert elsewhere[0].left == 2 * USD, "the member's own budget was not touched"
-
-
-async def test_when_the_sponsors_budget_does_not_suffice_the_members_own_limits_decide(
-    database: Database, make: Make, clock: HandClock
-) -> None:
-    budget = make(default_money(2))
-    await budget.limits.sponsor(MODERATOR, "c1", 3 * USD, clock.at + DAY_S)
-    await spend(budget, "a", 2.5)
-    await spend(budget, "b", 1.5)
-    with pytest.raises(LimitReached) as refused:
-        await budget.ledger.hold(job("c", 1))
-    assert refused.value.status.limit.scope.kind is ScopeKind.USER
-    assert await audit(budget.ledger.database) == []
-
-
-async def test_a_sponsor_ends_with_its_time_or_when_it_is_ended(make: Make, clock: HandClock) -> None:
-    budget = make(default_money(2))
-    await budget.limits.sponsor(MODERATOR, "c1", 20 * USD, clock.at + DAY_S)
-    assert len(await budget.limits.sponsor(MODERATOR, "c1", 30 * USD, clock.at + DAY_S)) == 1, (
-        "a new one replaces the old one"
-    )
-    assert await budget.limits.sponsor(MODERATOR, "c1", None) == []
-    with pytest.raises(LimitReached):
-        await budget.ledger.hold(job("a", 3))
-    await budget.limits.sponsor(MODERATOR, "c1", 20 * USD, clock.at + DAY_S)
-    clock.at += DAY_S
-    with pytest.raises(LimitReached):
-        await budget.ledger.hold(job("b", 3))
-    with pytest.raises(InvalidParameters):
-        await budget.limits.sponsor(MODERATOR, "c1", 20 * USD, clock.at)
-    with pytest.raises(NotAllowed):
-        await budget.limits.sponsor(member(), "c1", 20 * USD, clock.at + DAY_S)
-
-
-async def test_jobs_at_once_are_limited_where_a_sponsor_pays_as_well(make: Make, clock: HandClock) -> None:
-    budget = make(running(ScopeKind.USER, 1))
-    await budget.limits.sponsor(MODERATOR, "c1", 20 * USD, clock.at + DAY_S)
-    await budget.ledger.hold(job("a"))
-    assert not isinstance(await budget.ledger.hold(job("b")), Granted)
 
 
 async def test_a_shared_pot_is_emptied_by_all_members_of_the_role_together(make: Make) -> None:
