@@ -17,7 +17,6 @@ from core.domain.errors import InvalidParameters, LimitReached, NotAllowed, Paus
 from core.domain.job import Requester
 from core.domain.limits import Measure, ScopeKind, Window
 from core.ports import Granted
-from core.storage.database import Database
 from tests.core.budgets.kit import DAY_S, MODERATOR, OPERATOR, Make, spend
 from tests.core.storage.ledger_audit import audit
 from tests.core.storage.ledger_kit import (
@@ -207,7 +206,7 @@ async def test_corrections_count_in_reports_and_no_job_twice(make: Make) -> None
     assert (report.charged_nanousd, report.jobs) == (USD, 1)
 
 
-async def test_after_erasure_no_name_is_left_and_the_limits_of_today_still_hold(database: Database, make: Make) -> None:
+async def test_after_erasure_no_name_is_left_and_the_limits_of_today_still_hold(make: Make) -> None:
     budget = make(day_usd(ScopeKind.USER, 5))
     await spend(budget, "a", 4)
     assert len(await budget.export(member())) == 2

@@ -79,7 +79,7 @@ async def test_a_sponsor_pays_for_the_channel_and_members_keep_their_own_budget(
 
 
 async def test_when_the_sponsors_budget_does_not_suffice_the_members_own_limits_decide(
-    database: Database, make: Make, clock: HandClock
+    make: Make, clock: HandClock
 ) -> None:
     budget = make(default_money(2))
     await budget.limits.sponsor(MODERATOR, "c1", 3 * USD, clock.at + DAY_S)
