@@ -158,10 +158,10 @@ class PlatformApi:
             query = params if cursor is None else {**params, "cursor": cursor}
             answer = await self._transport.read("GET", self._transport.url("api", path, query), key=key)
             data = answer.data() if answer.ok else None
-            if not isinstance(dig(data, name), list):
+            if not isinstance(listed := dig(data, name), list):
                 self._last_refusal = answer.status
                 raise ProviderUnavailable
-            for item in objects(data[name]):
+            for item in objects(listed):
                 yield item
             cursor = dig(data, "next_cursor")
             if not dig(data, "has_more") or not isinstance(cursor, str):

@@ -75,7 +75,8 @@ class SandboxConfig:
 def refusal_of(model: ModelSpec, inputs: Mapping[str, Any]) -> InvalidForModel | None:
     """The first input outside the model's schema, as fal would report it; never billed."""
     for spec in model.inputs.values():
-        value, kind = inputs.get(spec.api_name), SPECS[spec.name].kind
+        value: Any = inputs.get(spec.api_name)
+        kind = SPECS[spec.name].kind
         if type(value) not in {"bool": (bool,), "int": (int,)}.get(kind, (int, float)):
             return InvalidForModel(parameter=spec.name, rule=kind, billed=False)
         if not spec.low <= value <= spec.high:
