@@ -20,8 +20,8 @@ from core.domain.limits import Measure, Rule, ScopeKind, Window
 from core.ports import Granted
 from tests.core.budgets.kit import DAY_S, MODERATOR, Make, budgets, spend
 from tests.core.storage.ledger_audit import audit
-from tests.core.storage.ledger_kit import USD, HandClock, day_usd, default_money, job, member, open_database, running
-from tests.pg import fresh_database
+from tests.core.storage.ledger_kit import USD, HandClock, day_usd, default_money, job, member, running
+from tests.pg import fresh_database, open_database
 
 
 def by_person(measure: Measure, amount: int, **where: Any) -> Rule:
