@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +13,7 @@ from core.budgets.limit_grammar import amount_of
 from core.domain.errors import InvalidParameters, JobNotFound
 from core.domain.identity import Place
 from core.domain.job import Requester
-from core.domain.limits import LimitStatus, Measure, ScopeKind, Window
+from core.domain.limits import LimitStatus, Measure, ScopeKind, WantedLimit, Window
 from core.ports import Verdict
 from core.presentation.limit_texts import amount as amount_text
 from core.presentation.moderation_texts import changes
@@ -112,7 +113,7 @@ async def quota_set(
 ) -> Exit:
     """Set a limit of one workspace."""
     actor = _acting_in(platform, workspace, named=True)
-    return await _set(app, actor, scope, id, unit, per, read_amount(amount, unit), model)
+    return await _set(app, actor, WantedLimit(scope, id, unit, per, read_amount(amount, unit), model))
 
 
 @quota.command("clear")
@@ -128,7 +129,8 @@ async def quota_clear(
     model: OfModel = "",
 ) -> Exit:
     """Remove a limit of one workspace."""
-    return await _set(app, _acting_in(platform, workspace, named=True), scope, id, unit, per, None, model)
+    actor = _acting_in(platform, workspace, named=True)
+    return await _set(app, actor, WantedLimit(scope, id, unit, per, None, model))
 
 
 @quota.command("pause")
@@ -146,11 +148,10 @@ async def quota_pause(
     return Exit.OK
 
 
-async def _set(
-    app: App, actor: Requester, scope: ScopeKind, scope_id: str, unit: Measure, per: Window, amount: int | None, of: str
-) -> Exit:
-    window = Window.NOW if unit is Measure.RUNNING else per
-    return _print_limits(await app.service.limits.set_limit(actor, scope, scope_id, unit, window, amount, of))
+async def _set(app: App, actor: Requester, wanted: WantedLimit) -> Exit:
+    if wanted.measure is Measure.RUNNING:
+        wanted = replace(wanted, window=Window.NOW)
+    return _print_limits(await app.service.limits.set_limit(actor, wanted))
 
 
 def read_amount(text: str, measure: Measure) -> int:

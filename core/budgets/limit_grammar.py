@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 
 from core.domain.errors import InvalidParameters, ParameterProblem
-from core.domain.limits import Measure, ScopeKind, Window
+from core.domain.limits import Measure, ScopeKind, WantedLimit, Window
 from core.domain.models import ALL
 from core.domain.money import NANOUSD_PER_USD
 from core.domain.untrusted_text import clean
@@ -38,18 +38,6 @@ _NUMBER = re.compile(r"(\$?)([0-9]{1,9}(?:[.,][0-9]{1,4})?)(\$|usd|mp)?")
 
 
 @dataclass(frozen=True, slots=True)
-class LimitWords:
-    """One limit as typed. `amount` is in the measure's unit (nano-dollars for USD), None where none was given."""
-
-    scope: ScopeKind
-    scope_id: str
-    measure: Measure
-    window: Window
-    amount: int | None
-    model: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Dialect:
     """How one platform names scopes. `default` None: a scope must be said; `examples` is told when it is not."""
 
@@ -59,7 +47,7 @@ class Dialect:
     default: ScopeKind | None = None
 
 
-def limit_words(text: str, dialect: Dialect, *, needs_amount: bool) -> LimitWords:
+def limit_words(text: str, dialect: Dialect, *, needs_amount: bool) -> WantedLimit:
     """What this asks for; left out, the window is a day and the measure dollars. Raises InvalidParameters."""
     reader = _Reader(dialect)
     for word in clean(text, _MAX_CHARS).split()[:_MAX_WORDS]:
@@ -138,7 +126,7 @@ class _Reader:
         elif lower and lower not in _FILLERS:
             self.problems.append(ParameterProblem("quota", word[:60], "type", _EXAMPLE))
 
-    def result(self, *, needs_amount: bool) -> LimitWords:
+    def result(self, *, needs_amount: bool) -> WantedLimit:
         measure = self.measure or Measure.USD
         if self.scope is None:
             self.problems.append(ParameterProblem("scope", "", "missing_value", self._dialect.examples))
@@ -153,4 +141,4 @@ class _Reader:
         if self.problems or self.scope is None:
             raise InvalidParameters(problems=tuple(self.problems))
         window = Window.NOW if measure is Measure.RUNNING else self.window or Window.DAY
-        return LimitWords(self.scope, self.scope_id, measure, window, amount, self.model)
+        return WantedLimit(self.scope, self.scope_id, measure, window, amount, self.model)

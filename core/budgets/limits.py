@@ -12,7 +12,19 @@ from core.domain.authorization import check_moderator
 from core.domain.errors import InvalidParameters, NotAllowed
 from core.domain.identity import TEAM_SCOPED
 from core.domain.job import Requester
-from core.domain.limits import Extra, Limit, LimitChange, LimitStatus, Measure, Rule, Scope, ScopeKind, Sponsor, Window
+from core.domain.limits import (
+    Extra,
+    Limit,
+    LimitChange,
+    LimitStatus,
+    Measure,
+    Rule,
+    Scope,
+    ScopeKind,
+    Sponsor,
+    WantedLimit,
+    Window,
+)
 from core.domain.models import ALL
 from core.domain.windows import span
 from core.ports import Guests
@@ -49,29 +61,21 @@ class Limits:
         """The time zone of every window."""
         return self.ledger.settings.zone
 
-    async def set_limit(
-        self,
-        actor: Requester,
-        scope: ScopeKind,
-        scope_id: str,
-        measure: Measure,
-        window: Window,
-        amount: int | None,
-        model: str = "",
-    ) -> Sequence[LimitStatus]:
+    async def set_limit(self, actor: Requester, wanted: WantedLimit) -> Sequence[LimitStatus]:
         """Set or (None) clear a limit of the own workspace; returns the workspace's limits with their use."""
+        scope = wanted.scope
         check_moderator(actor)
         source: Literal["operator", "moderator"]
         if actor.is_operator and not actor.workspace_id:
-            source, place = "operator", _operators_place(actor, scope, scope_id)
+            source, place = "operator", _operators_place(actor, scope, wanted.scope_id)
         elif scope not in _MODERATED or not actor.workspace_id:
             raise NotAllowed(needs="operator")
         else:
-            source, place = "moderator", (actor.platform, actor.workspace_id, _own_id(actor, scope, scope_id))
-        rule = Rule(scope, measure, window, amount, source, *place, model=model)
+            source, place = "moderator", (actor.platform, actor.workspace_id, _own_id(actor, scope, wanted.scope_id))
+        rule = Rule(scope, wanted.measure, wanted.window, wanted.amount, source, *place, model=wanted.model)
         _check(rule)
         await self.rules.set_limit(actor, rule)
-        log.info("limit_changed", source=source, platform=rule.platform, scope=scope, measure=measure, window=window)
+        log.info("limit_changed", source=source, platform=rule.platform, scope=scope, measure=rule.measure)
         return await self.workspace_limits(actor)
 
     async def _operator_limits(self, actor: Requester) -> Sequence[LimitStatus]:

@@ -110,6 +110,21 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class WantedLimit:
+    """One limit as somebody asks for it. `amount` is in the measure's unit (nano-dollars for USD), None for no limit.
+
+    `scope_id` "" is the default for the kind; with `model` it counts that model's jobs alone, beside those of all.
+    """
+
+    scope: ScopeKind
+    scope_id: str
+    measure: Measure
+    window: Window
+    amount: int | None
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class LimitDefaults:
     """The operator's limits out of the box, in US dollars and jobs; None = no limit."""
 

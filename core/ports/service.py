@@ -10,7 +10,7 @@ from core.budgets.reports import UsageReport
 from core.domain.errors import UpscaleError
 from core.domain.events import JobEvent
 from core.domain.job import Job, Quote, ReplyAddress, Requester, UpscaleRequest
-from core.domain.limits import LimitStatus, Measure, ScopeKind, Window
+from core.domain.limits import LimitStatus, WantedLimit, Window
 from core.domain.models import Models
 from core.domain.variations import Change
 from core.ports.storage import OpenHere
@@ -23,20 +23,10 @@ class LimitService(Protocol):
     async def applying(self, actor: Requester) -> Sequence[LimitStatus]:
         """The limits that apply to the actor here, narrowest first."""
 
-    async def set_limit(
-        self,
-        actor: Requester,
-        scope: ScopeKind,
-        scope_id: str,
-        measure: Measure,
-        window: Window,
-        amount: int | None,
-        model: str = "",
-    ) -> Sequence[LimitStatus]:
-        """Moderator: set (None: clear) a limit of the own workspace. `scope_id` "" is the default for the kind.
-        With `model` it counts that model's jobs alone, beside the limits of all.
+    async def set_limit(self, actor: Requester, wanted: WantedLimit) -> Sequence[LimitStatus]:
+        """Moderator: set (amount None: clear) a limit of the own workspace. Recorded with who and when.
 
-        Amounts are nano-dollars, megapixels or jobs. Recorded with who and when. Returns the workspace's limits.
+        Returns the workspace's limits.
         """
 
     async def workspace_limits(self, actor: Requester) -> Sequence[LimitStatus]:

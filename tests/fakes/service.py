@@ -11,7 +11,7 @@ import itertools
 import json
 import zipfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from core.domain import authorization
 from core.domain import errors as e
 from core.domain.events import JobEvent
 from core.domain.job import Job, JobState, Quote, ReplyAddress, Requester, UpscaleRequest, job_id_for
-from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
+from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, WantedLimit, Window
 from core.domain.models import MODELS
 from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, NANOUSD_PER_USD, quote
 from core.domain.parameters.grammar import parse
@@ -240,19 +240,10 @@ class FakeService:
         authorization.check_moderator(actor)
         return await self.applying(actor)
 
-    async def set_limit(
-        self,
-        actor: Requester,
-        scope: ScopeKind,
-        scope_id: str,
-        measure: Measure,
-        window: Window,
-        amount: int | None,
-        model: str = "",
-    ) -> Sequence[LimitStatus]:
+    async def set_limit(self, actor: Requester, wanted: WantedLimit) -> Sequence[LimitStatus]:
         authorization.check_moderator(actor)
-        of_model = (model,) if model else ()
-        self.limit_calls.append((actor.workspace_id, scope, scope_id, measure, window, amount, *of_model))
+        values = astuple(wanted)
+        self.limit_calls.append((actor.workspace_id, *(values if wanted.model else values[:-1])))
         return await self.applying(actor)
 
     async def sponsor(

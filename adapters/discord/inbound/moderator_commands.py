@@ -19,7 +19,7 @@ from adapters.discord.inbound.translate import Interaction
 from core.budgets.limit_grammar import amount_of
 from core.domain.errors import JobNotFound, UpscaleError
 from core.domain.job import JobState
-from core.domain.limits import LimitStatus, Measure, ScopeKind, Window
+from core.domain.limits import LimitStatus, Measure, ScopeKind, WantedLimit, Window
 from core.domain.money import usd
 from core.presentation import tr
 from core.presentation.card import Card, Line, Mention, Moment, fill
@@ -120,30 +120,20 @@ class ModeratorCommands:
         scope_id = answer.actor.workspace_id if kind is ScopeKind.WORKSPACE else ""
         picked = ((ScopeKind.USER, member), (ScopeKind.ROLE, role), (ScopeKind.CHANNEL, channel))
         kind, scope_id = next(((kind, str(one.id)) for kind, one in picked if one is not None), (kind, scope_id))
-        await self._change(answer, kind, scope_id, what, when, amount_of(amount, what), model)
+        await self._change(answer, WantedLimit(kind, scope_id, what, when, amount_of(amount, what), model))
 
     async def _clear(self, answer: Answer, limit: str) -> None:
         """By the value of an autocomplete choice. Raises JobNotFound for anything typed by hand."""
         try:
             kind, scope_id, what, when, model = limit.split("|")
-            parts = ScopeKind(kind), scope_id, Measure(what), Window(when)
+            wanted = WantedLimit(ScopeKind(kind), scope_id, Measure(what), Window(when), None, model)
         except ValueError:
             raise JobNotFound from None
-        await self._change(answer, *parts, None, model)
+        await self._change(answer, wanted)
 
-    async def _change(
-        self,
-        answer: Answer,
-        kind: ScopeKind,
-        scope_id: str,
-        what: Measure,
-        when: Window,
-        units: int | None,
-        model: str,
-    ) -> None:
-        asked = self._limits.set_limit(answer.actor, kind, scope_id, what, when, units, model)
-        statuses = await self._ctx.soon(answer, asked)
-        note = tr("Limit set.", answer.locale) if units is not None else tr("Limit removed.", answer.locale)
+    async def _change(self, answer: Answer, wanted: WantedLimit) -> None:
+        statuses = await self._ctx.soon(answer, self._limits.set_limit(answer.actor, wanted))
+        note = tr("Limit removed.", answer.locale) if wanted.amount is None else tr("Limit set.", answer.locale)
         await answer.show(self._card(statuses, answer.locale, (note,)))
 
     async def _known_limits(self, interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
@@ -60,11 +61,8 @@ def _saved(statuses: Sequence[LimitStatus], actor: Requester) -> Card:
 async def _change(setting: bool, ctx: HandlerContext, where: Where, actor: Requester, words: str) -> Card:
     limit = limit_words(words, DIALECT, needs_amount=setting)
     scope_id = where.team_id if limit.scope is ScopeKind.WORKSPACE else limit.scope_id
-    amount = limit.amount if setting else None
-    changed = ctx.service.limits.set_limit(
-        actor, limit.scope, scope_id, limit.measure, limit.window, amount, limit.model
-    )
-    return _saved(await changed, actor)
+    wanted = replace(limit, scope_id=scope_id, amount=limit.amount if setting else None)
+    return _saved(await ctx.service.limits.set_limit(actor, wanted), actor)
 
 
 async def _pause(paused: bool, ctx: HandlerContext, where: Where, actor: Requester, words: str) -> str:

@@ -20,7 +20,7 @@ from adapters.web.views.card import card_json, dollars, error_json, job_json, li
 from core.budgets.reports import UsageReport, UsageRow
 from core.domain.errors import InvalidParameters, ParameterProblem, UpscaleError
 from core.domain.job import Requester
-from core.domain.limits import LimitStatus, Measure, Window
+from core.domain.limits import LimitStatus, Measure, WantedLimit, Window
 from core.domain.models import Models
 from core.domain.parameters.grammar import parse
 from core.domain.parameters.spec import Value
@@ -144,10 +144,8 @@ class BudgetHandlers:
         clearing = "clear" in values
         text = str(values.get("clear" if clearing else "text", ""))[:200]
         words = translate.limit_of(text, needs_amount=not clearing)
-        amount = None if clearing else words.amount
-        after = await self._service.limits.set_limit(
-            actor, words.scope, words.scope_id, words.measure, words.window, amount, words.model
-        )
+        wanted = dataclasses.replace(words, amount=None) if clearing else words
+        after = await self._service.limits.set_limit(actor, wanted)
         return self._limits(after, actor.locale, tr("Changed.", actor.locale))
 
     def _limits(self, statuses: Sequence[LimitStatus], locale: str, note: str = "", **more: bool) -> web.Response:
@@ -169,9 +167,8 @@ class BudgetHandlers:
         if text := str(values.get("text", ""))[:200].strip():
             words = translate.limit_of(text, needs_amount=False)
             amount = 0 if paused else None
-            after = await self._service.limits.set_limit(
-                actor, words.scope, words.scope_id, Measure.JOBS, Window.TOTAL, amount
-            )
+            wanted = WantedLimit(words.scope, words.scope_id, Measure.JOBS, Window.TOTAL, amount)
+            after = await self._service.limits.set_limit(actor, wanted)
             return self._limits(after, locale, tr("Changed.", locale), paused=paused)
         await self._service.limits.pause(actor, paused)
         told = tr("New upscales are paused.", locale) if paused else tr("New upscales are on again.", locale)

@@ -13,11 +13,11 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from core.budgets.limit_grammar import Dialect, LimitWords, limit_words
+from core.budgets.limit_grammar import Dialect, limit_words
 from core.domain.errors import InvalidParameters, NoImage, ParameterProblem
 from core.domain.identity import TEAM_SCOPED
 from core.domain.job import ReplyAddress, Requester, Source, UpscaleRequest
-from core.domain.limits import Limit, ScopeKind
+from core.domain.limits import Limit, ScopeKind, WantedLimit
 from core.domain.models import Models
 from core.domain.money import NANOUSD_PER_USD
 from core.domain.parameters.grammar import parse
@@ -54,7 +54,7 @@ _QUOTA = Dialect(
 _ADDRESS = re.compile(r"(?:web|discord|slack)(?::[\w.-]{1,64}){0,2}")
 
 
-def limit_of(text: str, *, needs_amount: bool) -> LimitWords:
+def limit_of(text: str, *, needs_amount: bool) -> WantedLimit:
     """A limit as the operator types it on the page: `workspace discord:1234 day $20`. Raises InvalidParameters."""
     words = text.split()
     addresses = [word for word in words if _ADDRESS.fullmatch(word)]

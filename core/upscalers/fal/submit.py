@@ -23,7 +23,7 @@ from core.upscalers.fal.answers import Answer, read_answer
 from core.upscalers.fal.circuit_breaker import CircuitBreaker
 from core.upscalers.fal.config import backup_of
 from core.upscalers.fal.failures import halt_in, model_error
-from core.upscalers.fal.transport import NETWORK_ERRORS, Departure, Transport
+from core.upscalers.fal.transport import NETWORK_ERRORS, Sending, Transport
 from core.upscalers.fal.upload import lifecycle_json
 
 log = structlog.get_logger(__name__)
@@ -77,38 +77,38 @@ class Submitter:
     async def submit(self, inputs: ModelInputs, *, job_id: str, on_sending: Callable[[], Awaitable[None]]) -> str:
         """See `core.ports.Upscaler.submit`."""
         self._breaker.check()
-        departure = Departure(on_sending)
-        answer = await self._post(inputs, job_id, departure)
+        sending = Sending(on_sending)
+        answer = await self._post(inputs, job_id, sending)
         request_id = await self._judge(answer, inputs.model, job_id)
         self._breaker.clear(proven=True)
         return request_id
 
-    async def _post(self, inputs: ModelInputs, job_id: str, departure: Departure) -> Answer:
+    async def _post(self, inputs: ModelInputs, job_id: str, sending: Sending) -> Answer:
         url = self._transport.url("queue", f"/{inputs.model.endpoint}", self._query(job_id))
         backup = backup_of(url)
         try:
-            return await self._post_to(url, inputs, departure)
+            return await self._post_to(url, inputs, sending)
         except SubmitNotSent:
             if backup is None:
                 raise
-        return await self._post_to(backup, inputs, departure)
+        return await self._post_to(backup, inputs, sending)
 
-    async def _post_to(self, url: URL, inputs: ModelInputs, departure: Departure) -> Answer:
+    async def _post_to(self, url: URL, inputs: ModelInputs, sending: Sending) -> Answer:
         try:
             async with self._transport.paid_session.post(
                 url,
                 json=dict(inputs.values),
                 headers=self._headers(url),
                 allow_redirects=False,
-                trace_request_ctx=departure,
+                trace_request_ctx=sending,
             ) as response:
                 return await read_answer(response)
         except NETWORK_ERRORS as error:
-            if departure.failure is not None:
+            if sending.failure is not None:
                 # The caller's own step failed (aiohttp may have wrapped it): nothing left, and it is not fal's doing.
-                raise departure.failure from None
-            log.warning("fal_submit_unanswered", kind=type(error).__name__, left=departure.left)
-            raise (SubmitUnknown() if departure.left else SubmitNotSent()) from error
+                raise sending.failure from None
+            log.warning("fal_submit_unanswered", kind=type(error).__name__, started=sending.started)
+            raise (SubmitUnknown() if sending.started else SubmitNotSent()) from error
 
     def _query(self, job_id: str) -> dict[str, str]:
         if not self._config.public_url:

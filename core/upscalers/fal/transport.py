@@ -37,21 +37,21 @@ CONNECT_ERRORS = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
 @dataclass
-class Departure:
+class Sending:
     """Knows whether a request's bytes may have left, and runs `before` just before they can."""
 
     before: Callable[[], Awaitable[None]]
-    left: bool = False
+    started: bool = False
     failure: BaseException | None = None
 
-    async def leave(self) -> None:
+    async def start(self) -> None:
         """Run `before`; whatever it raises stops the request with nothing sent."""
         try:
             await self.before()
         except BaseException as error:
             self.failure = error
             raise
-        self.left = True
+        self.started = True
 
 
 async def _before_bytes_leave(
@@ -60,9 +60,9 @@ async def _before_bytes_leave(
     _params: aiohttp.TraceRequestHeadersSentParams,
 ) -> None:
     # aiohttp (3.14, http_writer.write_headers) awaits this with the connection made and not a byte written.
-    departure = context.trace_request_ctx
-    if isinstance(departure, Departure):
-        await departure.leave()
+    sending = context.trace_request_ctx
+    if isinstance(sending, Sending):
+        await sending.start()
 
 
 _BY_ENDING = (
@@ -119,7 +119,7 @@ def timeout_for(
     )
 
 
-class _PutOff(Exception):
+class _AskAgain(Exception):
     """An answer that asks, or whose sender needs, to be asked again: a 429, a gateway's page."""
 
     def __init__(self, answer: Answer) -> None:
@@ -177,7 +177,7 @@ class Transport:
 
     @property
     def paid_session(self) -> aiohttp.ClientSession:
-        """The open session of the paid call; its `trace_request_ctx` must be a `Departure`."""
+        """The open session of the paid call; its `trace_request_ctx` must be a `Sending`."""
         if self._paid is None:
             raise RuntimeError("the fal transport is not open")
         return self._paid
@@ -238,11 +238,11 @@ class Transport:
         async def ask() -> Answer:
             answer = await self.once_or_backup(method, url, key=key, headers=headers, body=body, max_bytes=max_bytes)
             if answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.from_gateway():
-                raise _PutOff(answer)
+                raise _AskAgain(answer)
             return answer
 
         def pause(error: Exception, attempt: int) -> float | None:
-            if isinstance(error, _PutOff):
+            if isinstance(error, _AskAgain):
                 log.warning("fal_call_put_off", status=error.answer.status, host=url.host, attempt=attempt)
                 return READ_PAUSES.pause_s(attempt, error.answer.retry_after_s(self.clock.now()))
             log.warning("fal_call_failed", kind=type(error).__name__, host=url.host, attempt=attempt)
@@ -250,7 +250,7 @@ class Transport:
 
         try:
             return await retry(ask, clock=self.clock, pause=pause, attempts=attempts)
-        except _PutOff as last:
+        except _AskAgain as last:
             return last.answer
         except NETWORK_ERRORS as error:
             raise ProviderUnavailable from error

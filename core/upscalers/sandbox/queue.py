@@ -28,7 +28,7 @@ CANCELLED = ModelFailed(kind="client_cancelled", billed=False)
 
 
 class _Cancelled(Exception):
-    """Somebody left word to stop."""
+    """A cancel was asked for."""
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Queue:
         self._images = images
         self._clock = clock
         self._live: dict[str, Live] = {}
-        self._line: dict[str, Live] = {}
+        self._waiting: dict[str, Live] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def live(self, request_id: str) -> Live | None:
@@ -63,46 +63,46 @@ class Queue:
         return self._live.get(request_id)
 
     def add(self, request_id: str) -> Live:
-        """Put it at the end of the line; does nothing for one that is in already."""
+        """Put it at the end of the queue; does nothing for one that is in already."""
         if (known := self._live.get(request_id)) is not None:
             return known
-        live = Live(request_id, RemoteQueued(len(self._line)))
-        self._live[request_id] = self._line[request_id] = live
+        live = Live(request_id, RemoteQueued(len(self._waiting)))
+        self._live[request_id] = self._waiting[request_id] = live
         if len(self._tasks) < self._config.slots:
             self._start_next()
         return live
 
     def take(self, request_id: str) -> Live | None:
-        """Take it out of the line; None if it is not waiting there. The caller shows its end."""
-        live = self._line.pop(request_id, None)
+        """Take it out of the queue; None if it is not waiting there. The caller shows its end."""
+        live = self._waiting.pop(request_id, None)
         if live is not None:
             del self._live[request_id]
-            self._tell_line()
+            self._show_positions()
         return live
 
     async def close(self) -> None:
         """Stop working; nothing on disk changes."""
-        self._line.clear()
+        self._waiting.clear()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _start_next(self) -> None:
-        while self._line and len(self._tasks) < self._config.slots:
-            request_id = next(iter(self._line))
-            live = self._line.pop(request_id)
+        while self._waiting and len(self._tasks) < self._config.slots:
+            request_id = next(iter(self._waiting))
+            live = self._waiting.pop(request_id)
             task = asyncio.create_task(self._run(live), name=f"sandbox-{request_id}")
             self._tasks.add(task)
             task.add_done_callback(self._ended)
-        self._tell_line()
+        self._show_positions()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
             self._start_next()
 
-    def _tell_line(self) -> None:
-        for position, live in enumerate(self._line.values()):
+    def _show_positions(self) -> None:
+        for position, live in enumerate(self._waiting.values()):
             if live.status != RemoteQueued(position):
                 live.show(RemoteQueued(position))
 

@@ -68,11 +68,11 @@ class RequestStore:
         return sorted((r for r in found if r is not None), key=lambda r: (r.created_at, r.request_id))
 
     def ask_to_cancel(self, request_id: str) -> None:
-        """Leave word for whichever process works on it."""
+        """Tell whichever process works on it."""
         self._path(request_id, ".cancel").touch()
 
     def cancel_asked(self, request_id: str) -> bool:
-        """Whether somebody left word."""
+        """Whether somebody has asked for a cancel."""
         return self._path(request_id, ".cancel").exists()
 
     def try_lock(self, request_id: str) -> FileLock | None:

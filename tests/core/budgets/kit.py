@@ -9,7 +9,7 @@ from typing import Any
 
 from core.budgets.service import Budgets
 from core.domain.job import Requester
-from core.domain.limits import Rule
+from core.domain.limits import Measure, Rule, ScopeKind, WantedLimit, Window
 from core.ports import Granted
 from core.storage.database import Database
 from tests.core.storage.ledger_kit import FixedPrice, HandClock, job, make_ledger, member
@@ -28,3 +28,7 @@ async def spend(budget: Budgets, key: str, usd: float, who: Requester | None = N
     request = dataclasses.replace(job(key, usd, who), model=model)
     assert isinstance(await budget.ledger.hold(request), Granted)
     await budget.ledger.settle(key, amount_nanousd=request.amount_nanousd, megapixels=Decimal(request.megapixels))
+
+
+def usd_a_day(scope: ScopeKind, scope_id: str, amount_nanousd: int | None, model: str = "") -> WantedLimit:
+    return WantedLimit(scope, scope_id, Measure.USD, Window.DAY, amount_nanousd, model)

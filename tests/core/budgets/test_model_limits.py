@@ -15,7 +15,7 @@ from core.domain.limits import Measure, Rule, ScopeKind, Window
 from core.ports import HoldRequest, MustWait
 from core.presentation import explain
 from core.presentation.cards.budget import limit_words as words_of
-from tests.core.budgets.kit import MODERATOR, OPERATOR, Make
+from tests.core.budgets.kit import MODERATOR, OPERATOR, Make, usd_a_day
 from tests.core.storage.ledger_kit import USD, default_money, member
 
 DIALECT = Dialect({"user": ScopeKind.USER, "workspace": ScopeKind.WORKSPACE}, "", default=ScopeKind.USER)
@@ -53,22 +53,21 @@ async def test_no_moderators_rule_lifts_what_the_operator_ruled_for_a_model_and_
 ) -> None:
     budget = make(default_money(5), rule(ScopeKind.USER, 2 * USD, "flux"))
     for model in ("flux", "seedvr2", ""):
-        await budget.limits.set_limit(MODERATOR, ScopeKind.USER, "ann", Measure.USD, Window.DAY, lifted, model)
+        await budget.limits.set_limit(MODERATOR, usd_a_day(ScopeKind.USER, "ann", lifted, model))
     assert (await paid(budget, "flux"), await paid(budget, "seedvr2")) == (2, 3)
 
 
 async def test_a_moderator_sets_sees_and_clears_the_limit_of_a_model_and_the_history_names_it(make: Make) -> None:
     budget = make(default_money(5))
-    place = (MODERATOR, ScopeKind.WORKSPACE, "", Measure.USD, Window.DAY)
-    await budget.limits.set_limit(*place, 4 * USD)
-    shown = await budget.limits.set_limit(*place, USD, "flux")
+    await budget.limits.set_limit(MODERATOR, usd_a_day(ScopeKind.WORKSPACE, "", 4 * USD))
+    shown = await budget.limits.set_limit(MODERATOR, usd_a_day(ScopeKind.WORKSPACE, "", USD, "flux"))
     assert {(s.limit.model, s.limit.amount) for s in shown if s.limit.source == "moderator"} == {
         ("", 4 * USD),
         ("flux", USD),
     }
     assert words_of(next(s.limit for s in shown if s.limit.model), "en") == "this server w1: $1.00, today with flux"
     assert (await paid(budget, "flux", user="bob"), await paid(budget, "seedvr2", user="bob")) == (1, 3)
-    shown = await budget.limits.set_limit(*place, None, "flux")
+    shown = await budget.limits.set_limit(MODERATOR, usd_a_day(ScopeKind.WORKSPACE, "", None, "flux"))
     assert [s.limit.amount for s in shown if s.limit.source == "moderator"] == [4 * USD]
     lines = await budget.limits.limit_history(MODERATOR)
     assert "this server, today with flux: $1.00 → –" in lines[0]
@@ -77,7 +76,7 @@ async def test_a_moderator_sets_sees_and_clears_the_limit_of_a_model_and_the_his
 
 async def test_the_operator_limits_a_model_at_run_time_anywhere(make: Make) -> None:
     budget = make(default_money(5))
-    await budget.limits.set_limit(OPERATOR, ScopeKind.EVERYTHING, "", Measure.USD, Window.DAY, 2 * USD, "flux")
+    await budget.limits.set_limit(OPERATOR, usd_a_day(ScopeKind.EVERYTHING, "", 2 * USD, "flux"))
     assert (await paid(budget, "flux"), await paid(budget, "flux", user="bob")) == (2, 0)
 
 

@@ -14,14 +14,14 @@ from core.budgets.limit_grammar import Dialect, extra_words
 from core.budgets.service import Budgets
 from core.budgets.weekly_report import WeeklyReports
 from core.domain.errors import InvalidParameters, LimitReached, NotAllowed
-from core.domain.limits import Measure, Rule, ScopeKind, Window
+from core.domain.limits import Measure, Rule, ScopeKind, WantedLimit, Window
 from core.domain.windows import span
 from core.presentation import LANGUAGES, Notice
 from core.presentation.moderation_texts import changes
 from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.state import SqlAppState
-from tests.core.budgets.kit import DAY_S, MODERATOR, OPERATOR, Make, spend
+from tests.core.budgets.kit import DAY_S, MODERATOR, OPERATOR, Make, spend, usd_a_day
 from tests.core.storage.ledger_kit import USD, HandClock, day_usd, default_money, member
 
 UTC = ZoneInfo("UTC")
@@ -56,7 +56,7 @@ async def test_an_extra_raises_one_members_default_money_here_until_the_day_ends
 async def test_an_extra_lifts_a_moderators_limit_and_nothing_that_the_operator_ruled(make: Make) -> None:
     ban = Rule(ScopeKind.USER, Measure.USD, Window.DAY, 0, "file", "discord", "", "eve")
     budget = make(default_money(50), ban, day_usd(ScopeKind.WORKSPACE, 9))
-    await budget.limits.set_limit(MODERATOR, ScopeKind.USER, "", Measure.USD, Window.DAY, 3 * USD)
+    await budget.limits.set_limit(MODERATOR, usd_a_day(ScopeKind.USER, "", 3 * USD))
     for who in ("ann", "eve"):
         await budget.limits.add_extra(MODERATOR, who, 20 * USD, Window.DAY)
     assert await paid(budget, "e", user="eve") == 0
@@ -89,8 +89,8 @@ def test_an_extra_is_read_as_people_type_it() -> None:
 
 async def test_the_history_tells_every_change_in_every_language(make: Make, clock: HandClock) -> None:
     budget = make()
-    await budget.limits.set_limit(MODERATOR, ScopeKind.USER, "ann", Measure.USD, Window.DAY, 3 * USD)
-    await budget.limits.set_limit(MODERATOR, ScopeKind.CHANNEL, "", Measure.JOBS, Window.HOUR, 4)
+    await budget.limits.set_limit(MODERATOR, usd_a_day(ScopeKind.USER, "ann", 3 * USD))
+    await budget.limits.set_limit(MODERATOR, WantedLimit(ScopeKind.CHANNEL, "", Measure.JOBS, Window.HOUR, 4))
     await budget.limits.add_extra(MODERATOR, "ann", 2 * USD, Window.DAY)
     await budget.limits.pause(MODERATOR, True)
     await budget.limits.sponsor(MODERATOR, "c1", 9 * USD, clock.at + DAY_S)

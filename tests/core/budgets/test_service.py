@@ -15,9 +15,9 @@ from core.budgets.reports.chart_spec import drawing
 from core.budgets.service import Budgets
 from core.domain.errors import InvalidParameters, LimitReached, NotAllowed, Paused
 from core.domain.job import Requester
-from core.domain.limits import Measure, ScopeKind, Window
+from core.domain.limits import Measure, ScopeKind, WantedLimit, Window
 from core.ports import Granted
-from tests.core.budgets.kit import DAY_S, MODERATOR, OPERATOR, Make, spend
+from tests.core.budgets.kit import DAY_S, MODERATOR, OPERATOR, Make, spend, usd_a_day
 from tests.core.storage.ledger_audit import audit
 from tests.core.storage.ledger_kit import (
     USD,
@@ -46,7 +46,7 @@ async def test_a_report_for_moderators_names_the_models(make: Make) -> None:
 
 async def set_day(budget: Budgets, usd: float | None, scope: ScopeKind = ScopeKind.USER, scope_id: str = "") -> Any:
     amount = None if usd is None else round(usd * USD)
-    return await budget.limits.set_limit(MODERATOR, scope, scope_id, Measure.USD, Window.DAY, amount)
+    return await budget.limits.set_limit(MODERATOR, usd_a_day(scope, scope_id, amount))
 
 
 async def test_a_moderators_limit_counts_at_once_in_every_process_and_also_what_was_spent_before(make: Make) -> None:
@@ -90,7 +90,7 @@ async def test_nobody_changes_limits_beyond_the_own_place(
     make: Make, actor: Requester, scope: ScopeKind, scope_id: str
 ) -> None:
     with pytest.raises(NotAllowed):
-        await make().limits.set_limit(actor, scope, scope_id, Measure.USD, Window.DAY, USD)
+        await make().limits.set_limit(actor, usd_a_day(scope, scope_id, USD))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ async def test_limits_that_mean_nothing_are_refused(
     make: Make, scope: ScopeKind, measure: Measure, window: Window, amount: int
 ) -> None:
     with pytest.raises(InvalidParameters):
-        await make().limits.set_limit(MODERATOR, scope, "", measure, window, amount)
+        await make().limits.set_limit(MODERATOR, WantedLimit(scope, "", measure, window, amount))
 
 
 async def test_a_moderator_sees_the_limits_of_the_workspace_with_their_use(make: Make) -> None:
@@ -246,12 +246,12 @@ async def test_the_operators_limit_holds_at_run_time_and_no_moderator_lifts_it(m
     place = f"{who.platform}:{who.workspace_id}"
     address = {"everything": "", "platform": who.platform, "workspace": place, "channel": f"{place}:c1"}
     told = address.get(kind, f"{who.platform}:ann")
-    shown = await budget.limits.set_limit(OPERATOR, ScopeKind(kind), told, Measure.USD, Window.DAY, 2 * USD)
+    shown = await budget.limits.set_limit(OPERATOR, usd_a_day(ScopeKind(kind), told, 2 * USD))
     assert [s.limit.amount for s in shown if s.limit.source == "operator"] == [2 * USD]
     moderated = ScopeKind(kind) if kind not in ("everything", "platform") else ScopeKind.WORKSPACE
-    await budget.limits.set_limit(MODERATOR, moderated, "", Measure.USD, Window.DAY, 50 * USD)
+    await budget.limits.set_limit(MODERATOR, usd_a_day(moderated, "", 50 * USD))
     with pytest.raises(LimitReached) as refused:
         await elsewhere.ledger.hold(job("a", 3, who))
     assert refused.value.status.limit.amount == 2 * USD
-    await budget.limits.set_limit(OPERATOR, ScopeKind(kind), told, Measure.USD, Window.DAY, None)
+    await budget.limits.set_limit(OPERATOR, usd_a_day(ScopeKind(kind), told, None))
     assert isinstance(await elsewhere.ledger.hold(job("b", 3, who)), Granted)

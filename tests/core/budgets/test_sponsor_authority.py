@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from core.domain.errors import InvalidParameters, LimitReached, NotAllowed
 from core.domain.limits import Measure, Rule, ScopeKind, Window
 from core.ports import Granted
-from tests.core.budgets.kit import DAY_S, MODERATOR, Make, budgets, spend
+from tests.core.budgets.kit import DAY_S, MODERATOR, Make, budgets, spend, usd_a_day
 from tests.core.storage.ledger_audit import audit
 from tests.core.storage.ledger_kit import USD, HandClock, day_usd, default_money, job, member, running
 from tests.pg import fresh_database, open_database
@@ -61,7 +61,7 @@ async def test_a_sponsor_in_ones_own_server_lifts_no_rule_of_the_operator(
 async def test_a_ban_by_a_moderator_stays_where_a_sponsor_pays(make: Make, clock: HandClock) -> None:
     budget = make(default_money(5))
     await budget.limits.sponsor(MODERATOR, "c1", 1000 * USD, clock.at + DAY_S)
-    await budget.limits.set_limit(MODERATOR, ScopeKind.USER, "ann", Measure.USD, Window.DAY, 0)
+    await budget.limits.set_limit(MODERATOR, usd_a_day(ScopeKind.USER, "ann", 0))
     with pytest.raises(LimitReached):
         await budget.ledger.hold(job("a", 1))
 
