@@ -69,3 +69,10 @@ async def statuses(upscaler: FalUpscaler, request_id: str) -> list[RemoteStatus]
     """Everything `watch` says, within a bound."""
     async with asyncio.timeout(20):
         return [status async for status in upscaler.watch(request_id)]
+
+
+async def completed(upscaler: FalUpscaler, folder: Path, **changes: Any) -> str:
+    """Submit a picture and watch it to its end, whatever that is; returns the request id."""
+    request_id = await submitted(upscaler, folder, **changes)
+    await statuses(upscaler, request_id)
+    return request_id

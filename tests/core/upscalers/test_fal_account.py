@@ -11,7 +11,7 @@ import pytest
 from core.domain.errors import ProviderHalted, ProviderUnavailable
 from core.ports import Found
 from core.upscalers.fal import FalUpscaler
-from tests.core.upscalers.fal_kit import backend, statuses, submitted
+from tests.core.upscalers.fal_kit import backend, completed, statuses, submitted
 from tests.emulators.fal import DropBefore, FalEmulator, Respond, exhausted, nginx, too_many
 from tests.fakes.clock import JumpingClock
 
@@ -87,8 +87,7 @@ async def test_a_search_that_does_not_work_is_inconclusive(
 
 async def test_what_was_billed_appears_late(fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path) -> None:
     fal.billing_delay_s = 0.2
-    request_id = await submitted(upscaler, tmp_path)
-    await statuses(upscaler, request_id)
+    request_id = await completed(upscaler, tmp_path)
     assert list(await upscaler.billing_events([request_id])) == []
     await asyncio.sleep(0.25)
     (event,) = await upscaler.billing_events([request_id, "another-one"])
@@ -104,8 +103,7 @@ async def test_without_an_admin_key_there_are_no_bills_and_nothing_is_asked(fal:
 
 
 async def test_credit_and_erasure_use_the_admin_key(fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path) -> None:
-    request_id = await submitted(upscaler, tmp_path)
-    await statuses(upscaler, request_id)
+    request_id = await completed(upscaler, tmp_path)
     url = (await upscaler.result(request_id)).image_url
     assert await upscaler.credit() == 49_900_000_000
     await upscaler.erase(request_id)

@@ -14,7 +14,7 @@ from yarl import URL
 from core.domain.errors import ModelFailed, ProviderUnavailable
 from core.net.guard import Guard
 from core.upscalers.fal import FalConfig, FalUpscaler, download
-from tests.core.upscalers.fal_kit import backend, config_for, inputs, nothing, picture, statuses, submitted
+from tests.core.upscalers.fal_kit import backend, completed, config_for, inputs, nothing, picture, statuses
 from tests.emulators.fal import DropBefore, FalEmulator, Respond, Truncate, json_5xx, nginx
 
 JOB = "0123456789ab"
@@ -234,8 +234,7 @@ def test_configured_hosts_are_trusted_too() -> None:
 async def test_the_key_is_sent_to_the_configured_services_only(
     fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
 ) -> None:
-    request_id = await submitted(upscaler, tmp_path)
-    await statuses(upscaler, request_id)
+    request_id = await completed(upscaler, tmp_path)
     result = await upscaler.result(request_id)
     await upscaler.fetch(result.image_url, tmp_path / "out.png", max_bytes=10**8)
     for seen in fal.requests:

@@ -15,9 +15,10 @@ from core.domain.errors import (
     ModelFailed,
     ProviderBusy,
     ProviderUnavailable,
+    to_json,
 )
 from core.upscalers.fal import FalUpscaler, failures
-from tests.core.upscalers.fal_kit import backend, statuses, submitted
+from tests.core.upscalers.fal_kit import backend, completed, statuses, submitted
 from tests.emulators.fal import (
     DropBefore,
     FalEmulator,
@@ -35,8 +36,7 @@ from tests.fakes.clock import JumpingClock
 async def ended(fal: FalEmulator, folder: Path) -> ModelError:
     """Run one job to its end and return the error it raises."""
     async with backend(fal) as upscaler:
-        request_id = await submitted(upscaler, folder)
-        await statuses(upscaler, request_id)
+        request_id = await completed(upscaler, folder)
         with pytest.raises(ModelError) as caught:
             await upscaler.result(request_id)
     assert len(fal.submits) == 1
@@ -44,8 +44,7 @@ async def ended(fal: FalEmulator, folder: Path) -> ModelError:
 
 
 async def test_every_output_of_the_model_comes_back(fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path) -> None:
-    request_id = await submitted(upscaler, tmp_path, upscale_factor=2.5, seed=2**32 - 1)
-    await statuses(upscaler, request_id)
+    request_id = await completed(upscaler, tmp_path, upscale_factor=2.5, seed=2**32 - 1)
     result = await upscaler.result(request_id)
     assert (result.width_px, result.height_px, result.seed) == (160, 120, 2**32 - 1)
     assert result.image_url.startswith(fal.cdn_url)
@@ -59,8 +58,7 @@ async def test_an_image_of_which_only_the_address_is_told_is_enough(
     fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
 ) -> None:
     fal.bare_image, fal.units_header = True, False
-    request_id = await submitted(upscaler, tmp_path)
-    await statuses(upscaler, request_id)
+    request_id = await completed(upscaler, tmp_path)
     result = await upscaler.result(request_id)
     assert (result.width_px, result.file_bytes, result.content_type, result.billable_units) == (None, None, None, None)
 
@@ -69,8 +67,7 @@ async def test_fractional_billable_units_are_kept_exactly(
     fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
 ) -> None:
     fal.exact_units = True
-    request_id = await submitted(upscaler, tmp_path)
-    await statuses(upscaler, request_id)
+    request_id = await completed(upscaler, tmp_path)
     assert (await upscaler.result(request_id)).billable_units == Decimal("0.012288")
 
 
@@ -108,45 +105,37 @@ async def test_every_documented_request_error_has_its_leaf(fal: FalEmulator, tmp
     assert error.retryable is (not kind.startswith(("client_", "bad_")))
 
 
-async def test_the_limits_of_a_refused_image_are_kept(fal: FalEmulator, tmp_path: Path) -> None:
-    fal.outcomes.append(ModelErrorOutcome("image_too_large", "0"))
-    error = await ended(fal, tmp_path)
-    assert isinstance(error, ImageRejected)
-    assert (error.reason, error.limit_width_px, error.limit_height_px) == ("too_large", 4096, 4096)
-    assert error.billed is False
-
-
-async def test_the_largest_file_is_kept(fal: FalEmulator, tmp_path: Path) -> None:
-    fal.outcomes.append(ModelErrorOutcome("file_too_large"))
-    error = await ended(fal, tmp_path)
-    assert isinstance(error, ImageRejected)
-    assert error.limit_bytes == 52_428_800
-
-
-async def test_an_error_that_was_billed_says_how_much(fal: FalEmulator, tmp_path: Path) -> None:
-    fal.outcomes.append(ModelErrorOutcome("content_policy_violation", "3"))
-    error = await ended(fal, tmp_path)
-    assert (error.billed, error.billed_units) == (True, Decimal(3))
-
-
-@pytest.mark.parametrize("header", [{"X-Fal-Retryable": "true"}, {"X-Fal-Needs-Retry": "1"}])
-async def test_both_names_of_the_retry_header_count(fal: FalEmulator, tmp_path: Path, header: dict[str, str]) -> None:
-    fal.outcomes.append(ModelErrorOutcome("generation_timeout", headers=header))
-    error = await ended(fal, tmp_path)
-    assert isinstance(error, ModelFailed)
-    assert error.retryable
-
-
-async def test_an_unknown_model_error_is_a_failure_not_worth_retrying(fal: FalEmulator, tmp_path: Path) -> None:
-    fal.outcomes.append(ModelErrorOutcome("something_new"))
-    error = await ended(fal, tmp_path)
-    assert isinstance(error, ModelFailed)
-    assert (error.kind, error.retryable) == ("something_new", False)
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        (
+            ModelErrorOutcome("image_too_large", "0"),
+            ImageRejected(
+                reason="too_large", limit_width_px=4096, limit_height_px=4096, billed=False, billed_units=Decimal(0)
+            ),
+        ),
+        (ModelErrorOutcome("file_too_large"), ImageRejected(reason="file_too_large", limit_bytes=52_428_800)),
+        (ModelErrorOutcome("content_policy_violation", "3"), ContentRejected(billed=True, billed_units=Decimal(3))),
+        (
+            ModelErrorOutcome("generation_timeout", headers={"X-Fal-Retryable": "true"}),
+            ModelFailed(kind="generation_timeout", retryable=True, billed=False),
+        ),
+        (
+            ModelErrorOutcome("generation_timeout", headers={"X-Fal-Needs-Retry": "1"}),
+            ModelFailed(kind="generation_timeout", retryable=True, billed=False),
+        ),
+        (ModelErrorOutcome("something_new"), ModelFailed(kind="something_new", retryable=False)),
+    ],
+)
+async def test_what_an_error_tells_is_kept(
+    fal: FalEmulator, tmp_path: Path, outcome: ModelErrorOutcome, expected: ModelError
+) -> None:
+    fal.outcomes.append(outcome)
+    assert to_json(await ended(fal, tmp_path)) == to_json(expected)
 
 
 async def test_a_refused_input_value_was_not_billed(upscaler: FalUpscaler, tmp_path: Path) -> None:
-    request_id = await submitted(upscaler, tmp_path, guidance=9.0)
-    await statuses(upscaler, request_id)
+    request_id = await completed(upscaler, tmp_path, guidance=9.0)
     with pytest.raises(InvalidForModel) as caught:
         await upscaler.result(request_id)
     assert (caught.value.parameter, caught.value.rule, caught.value.billed) == ("guidance", "≤ 4", False)
@@ -156,8 +145,7 @@ async def test_a_refused_input_value_was_not_billed(upscaler: FalUpscaler, tmp_p
 async def test_a_result_is_asked_for_again_where_that_may_help(
     fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path, fault: Respond
 ) -> None:
-    request_id = await submitted(upscaler, tmp_path)
-    await statuses(upscaler, request_id)
+    request_id = await completed(upscaler, tmp_path)
     fal.faults.add("result", fault, times=3)
     assert (await upscaler.result(request_id)).seed == 7
 
@@ -244,8 +232,7 @@ async def test_cancelling_a_waiting_request(
 
 
 async def test_cancelling_a_finished_or_unknown_request(upscaler: FalUpscaler, tmp_path: Path) -> None:
-    request_id = await submitted(upscaler, tmp_path)
-    await statuses(upscaler, request_id)
+    request_id = await completed(upscaler, tmp_path)
     assert await upscaler.cancel(request_id) == "already_completed"
     assert await upscaler.cancel("never-heard-of") == "not_found"
 

@@ -18,7 +18,7 @@ from core.ports.clock import SystemClock
 from core.upscalers.fal import FalConfig, FalUpscaler
 from core.upscalers.fal.config import backup_of
 from core.upscalers.fal.transport import NETWORK_ERRORS, Transport
-from tests.core.upscalers.fal_kit import backend, config_for, inputs, nothing, statuses, submitted
+from tests.core.upscalers.fal_kit import backend, completed, config_for, inputs, nothing, statuses
 from tests.emulators.fal import FalEmulator, nginx
 from tests.fakes.clock import JumpingClock
 
@@ -103,8 +103,7 @@ async def test_every_request_is_counted_by_call_and_outcome(fal: FalEmulator, tm
     upscaler = FalUpscaler(config_for(fal), JumpingClock(), metrics=Counter())
     await upscaler.start()
     fal.faults.add("result", nginx(503))
-    request_id = await submitted(upscaler, tmp_path)
-    await statuses(upscaler, request_id)
+    request_id = await completed(upscaler, tmp_path)
     result = await upscaler.result(request_id)
     await upscaler.fetch(result.image_url, tmp_path / "out", max_bytes=10**8)
     await upscaler.unit_price()
@@ -131,8 +130,7 @@ async def test_no_key_link_or_caption_is_logged_whatever_goes_wrong(
     for route in ("token", "upload", "stream", "status", "result"):
         fal.faults.add(route, nginx(503), times=2)
     fal.faults.add("download", nginx(503), times=2, skip=1)  # the first one is the model fetching its input
-    request_id = await submitted(upscaler, tmp_path)
-    await statuses(upscaler, request_id)
+    request_id = await completed(upscaler, tmp_path)
     result = await upscaler.result(request_id)
     await upscaler.fetch(result.image_url, tmp_path / "out", max_bytes=10**8)
     shown = "".join(capsys.readouterr()) + caplog.text

@@ -11,7 +11,7 @@ import pytest
 from core.domain.errors import ProviderUnavailable, RequestLost
 from core.ports import RemoteCompleted, RemoteQueued, RemoteRunning
 from core.upscalers.fal import FalUpscaler
-from tests.core.upscalers.fal_kit import backend, statuses, submitted
+from tests.core.upscalers.fal_kit import backend, completed, statuses, submitted
 from tests.emulators.fal import CutStream, DropBefore, FalEmulator, GarbageStream, Respond, json_5xx, nginx, too_many
 from tests.fakes.clock import JumpingClock
 
@@ -41,8 +41,7 @@ async def test_a_waiting_request_is_told_its_position(fal: FalEmulator, upscaler
 
 
 async def test_a_watch_of_a_finished_request_ends_at_once(upscaler: FalUpscaler, tmp_path: Path) -> None:
-    request_id = await submitted(upscaler, tmp_path)
-    await statuses(upscaler, request_id)
+    request_id = await completed(upscaler, tmp_path)
     assert await statuses(upscaler, request_id) == [RemoteCompleted()]
 
 
@@ -52,8 +51,7 @@ async def test_a_whole_job_of_53_seconds_takes_at_most_eight_requests(tmp_path: 
         FalEmulator(job_s=0.53, steps_logged=20, heartbeat_s=0.15) as fal,
         backend(fal) as upscaler,
     ):
-        request_id = await submitted(upscaler, tmp_path)
-        await statuses(upscaler, request_id)
+        request_id = await completed(upscaler, tmp_path)
         result = await upscaler.result(request_id)
         await upscaler.fetch(result.image_url, tmp_path / "out.png", max_bytes=10**8)
         routes = [r.route for r in fal.requests if r.headers.get("user-agent", "").startswith("upscale-bot")]
