@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -57,136 +58,131 @@ def parse(text: str) -> tuple[Rule, ...]:
         document = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
         raise LimitsFileError([f"The limits file is not valid TOML: {error}."]) from error
-    reader = _Reader()
+    problems: list[str] = []
     tables = document.pop("limit", [])
     for name in document:
-        reader.problems.append(f"“{name}” is not known; the file is a list of [[limit]] tables.")
+        problems.append(f"“{name}” is not known; the file is a list of [[limit]] tables.")
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        reader.problems.append("“limit” must be written as [[limit]] tables.")
+        problems.append("“limit” must be written as [[limit]] tables.")
         tables = []
-    rules = [rule for number, table in enumerate(tables, start=1) for rule in reader.table(number, table)]
-    if reader.problems:
-        raise LimitsFileError(reader.problems)
+    seen: dict[tuple[object, ...], int] = {}
+    rules: list[Rule] = []
+    for number, table in enumerate(tables, start=1):
+        reader = _Table(number, table)
+        rules += reader.rules(seen)
+        problems += reader.problems
+    if problems:
+        raise LimitsFileError(problems)
     return tuple(rules)
 
 
-class _Reader:
-    """Collects problems while it turns tables into rules."""
+class _Table:
+    """One `[[limit]]` table; it may hold several amounts. Collects its problems."""
 
-    def __init__(self) -> None:
+    def __init__(self, number: int, table: Mapping[str, Any]) -> None:
         self.problems: list[str] = []
-        self._seen: dict[tuple[object, ...], int] = {}
+        self._number = number
+        self._table = table
+        name = table.get("name")
+        self._where = f"Limit {number}" + (f" (“{name}”)" if isinstance(name, str) else "")
 
-    def table(self, number: int, table: Mapping[str, Any]) -> list[Rule]:
-        """One `[[limit]]` table; it may hold several amounts."""
-        where = f"Limit {number}" + (f" (“{table['name']}”)" if isinstance(table.get("name"), str) else "")
-        before = len(self.problems)
-        self._unknown(where, table)
-        kind = self._scope(where, table)
-        texts = {key: self._text(where, table, key) for key in ("platform", "workspace", "id")} | {
-            "model": self._model(where, table)
-        }
+    def rules(self, seen: dict[tuple[object, ...], int]) -> list[Rule]:
+        """What it says, as far as it is right; `seen` are the tables that set each limit first."""
+        self._refuse_unknown()
+        kind = self._scope()
+        platform, workspace, own_id = (self._text(key) for key in ("platform", "workspace", "id"))
+        model = self._model()
         if kind is None:
             return []
-        counts = self._selectors(where, kind, table, texts)
-        amounts = {key: self._amount(where, key, table[key]) for key in _AMOUNTS if key in table}
-        if not amounts and len(self.problems) == before:
-            self.problems.append(f"{where} has no amount; write for example day_usd = 5.")
-        rules = [self._rule(kind, key, amount, texts, counts) for key, amount in amounts.items()]
-        self._twice(where, number, rules)
-        return rules if len(self.problems) == before else []
+        self._check_selectors(kind, platform, workspace, own_id)
+        counts = self._counts(kind, own_id)
+        amounts = {key: self._amount(key) for key in _AMOUNTS if key in self._table}
+        if not amounts and not self.problems:
+            self.problems.append(f"{self._where} has no amount; write for example day_usd = 5.")
+        if kind is ScopeKind.PLATFORM:
+            platform, own_id = platform or own_id, ""
+        rules = [
+            Rule(kind, *_AMOUNTS[key], amount, "file", platform, workspace, own_id, counts, model)
+            for key, amount in amounts.items()
+        ]
+        for rule in rules:
+            first = seen.setdefault(astuple(replace(rule, amount=None, counts="each")), self._number)
+            if first != self._number:
+                self.problems.append(
+                    f"{self._where} sets the same limit ({rule.measure} per {rule.window}) as limit {first}."
+                )
+        return rules
 
-    def _rule(
-        self,
-        kind: ScopeKind,
-        key: str,
-        amount: int | None,
-        texts: Mapping[str, str],
-        counts: Literal["each", "shared"],
-    ) -> Rule:
-        measure, window = _AMOUNTS[key]
-        own_id = "" if kind in (ScopeKind.EVERYTHING, ScopeKind.PLATFORM) else texts["id"]
-        platform = texts["platform"] or (texts["id"] if kind is ScopeKind.PLATFORM else "")
-        return Rule(kind, measure, window, amount, "file", platform, texts["workspace"], own_id, counts, texts["model"])
+    def _wrong(self, what: str) -> None:
+        self.problems.append(f"{self._where}: {what}")
 
-    def _unknown(self, where: str, table: Mapping[str, Any]) -> None:
+    def _refuse_unknown(self) -> None:
         known = [*_SELECTORS, *_AMOUNTS]
-        for key in table:
-            if key not in known:
-                near = difflib.get_close_matches(key, known, n=1)
-                hint = f" Did you mean “{near[0]}”?" if near else ""
-                self.problems.append(f"{where}: “{key}” is not known.{hint}")
+        for key in (key for key in self._table if key not in known):
+            near = difflib.get_close_matches(key, known, n=1)
+            self._wrong(f"“{key}” is not known." + (f" Did you mean “{near[0]}”?" if near else ""))
 
-    def _scope(self, where: str, table: Mapping[str, Any]) -> ScopeKind | None:
-        value = table.get("scope")
+    def _scope(self) -> ScopeKind | None:
+        value = self._table.get("scope")
         if isinstance(value, str) and value in set(ScopeKind):
             return ScopeKind(value)
-        known = ", ".join(ScopeKind)
-        said = f"scope cannot be “{value}”" if "scope" in table else "scope is missing"
-        self.problems.append(f"{where}: {said}; it must be one of {known}.")
+        said = f"scope cannot be “{value}”" if "scope" in self._table else "scope is missing"
+        self._wrong(f"{said}; it must be one of {', '.join(ScopeKind)}.")
         return None
 
-    def _text(self, where: str, table: Mapping[str, Any], key: str) -> str:
-        value = table.get(key, "")
+    def _text(self, key: str) -> str:
+        value = self._table.get(key, "")
         if isinstance(value, str):
             return value
         # A Discord id written as a number is surely meant as one.
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
-        self.problems.append(f"{where}: {key} must be a text in quotes.")
+        self._wrong(f"{key} must be a text in quotes.")
         return ""
 
-    def _model(self, where: str, table: Mapping[str, Any]) -> str:
+    def _model(self) -> str:
         """One model, or several by commas; empty for all."""
-        named = [name.strip().lower() for name in self._text(where, table, "model").split(",") if name.strip()]
+        named = [name.strip().lower() for name in self._text("model").split(",") if name.strip()]
         for name in named:
             if ALL.find(name) is None:
-                self.problems.append(f"{where}: there is no model “{name}”; there is {', '.join(ALL.ids)}.")
+                self._wrong(f"there is no model “{name}”; there is {', '.join(ALL.ids)}.")
         return ",".join(sorted(named))
 
-    def _selectors(
-        self, where: str, kind: ScopeKind, table: Mapping[str, Any], texts: Mapping[str, str]
-    ) -> Literal["each", "shared"]:
-        if texts["id"] and kind is ScopeKind.EVERYTHING:
-            self.problems.append(f"{where}: the scope “everything” has no id.")
-        if (texts["id"] or texts["workspace"]) and not texts["platform"] and kind is not ScopeKind.PLATFORM:
-            self.problems.append(f"{where}: an id or a workspace needs its platform, for example platform = “discord”.")
-        if texts["workspace"] and kind in (ScopeKind.EVERYTHING, ScopeKind.PLATFORM, ScopeKind.WORKSPACE):
-            self.problems.append(f"{where}: the scope “{kind}” takes no workspace; name a workspace by its id.")
-        if kind is ScopeKind.USER and texts["id"] and texts["platform"] in TEAM_SCOPED and not texts["workspace"]:
-            self.problems.append(f"{where}: the id of a {texts['platform']} user needs its workspace too.")
-        counts = table.get("counts", "each")
-        if kind is ScopeKind.ROLE:
-            if not texts["id"]:
-                self.problems.append(f"{where}: a role needs its id.")
-            if table.get("counts") not in ("each", "shared"):
-                self.problems.append(
-                    f"{where}: a role must say counts = “each” (every member has this much) "
-                    "or counts = “shared” (all members together)."
-                )
-        elif "counts" in table:
-            self.problems.append(f"{where}: “counts” belongs to roles only.")
+    def _check_selectors(self, kind: ScopeKind, platform: str, workspace: str, own_id: str) -> None:
+        if own_id and kind is ScopeKind.EVERYTHING:
+            self._wrong("the scope “everything” has no id.")
+        if (own_id or workspace) and not platform and kind is not ScopeKind.PLATFORM:
+            self._wrong("an id or a workspace needs its platform, for example platform = “discord”.")
+        if workspace and kind in (ScopeKind.EVERYTHING, ScopeKind.PLATFORM, ScopeKind.WORKSPACE):
+            self._wrong(f"the scope “{kind}” takes no workspace; name a workspace by its id.")
+        if kind is ScopeKind.USER and own_id and platform in TEAM_SCOPED and not workspace:
+            self._wrong(f"the id of a {platform} user needs its workspace too.")
+
+    def _counts(self, kind: ScopeKind, own_id: str) -> Literal["each", "shared"]:
+        counts = self._table.get("counts")
+        if kind is not ScopeKind.ROLE:
+            if counts is not None:
+                self._wrong("“counts” belongs to roles only.")
+            return "each"
+        if not own_id:
+            self._wrong("a role needs its id.")
+        if counts not in ("each", "shared"):
+            self._wrong(
+                "a role must say counts = “each” (every member has this much) "
+                "or counts = “shared” (all members together)."
+            )
         return "shared" if counts == "shared" else "each"
 
-    def _amount(self, where: str, key: str, value: Any) -> int | None:
+    def _amount(self, key: str) -> int | None:
+        value, measure = self._table[key], _AMOUNTS[key][0]
         if value == "none":
             return None
-        measure = _AMOUNTS[key][0]
         try:
             amount = amount_of("" if isinstance(value, bool) else value, measure)
         except InvalidParameters:
             number = "number" if measure is Measure.USD else "whole number"
-            self.problems.append(f"{where}: {key} must be a {number} from 0 to {MAX_AMOUNT}, or “none” for no limit.")
+            self._wrong(f"{key} must be a {number} from 0 to {MAX_AMOUNT}, or “none” for no limit.")
             return None
         if measure is Measure.RUNNING and amount < 1:
-            self.problems.append(f"{where}: running must be at least 1; with 0 every job would wait for ever.")
+            self._wrong("running must be at least 1; with 0 every job would wait for ever.")
         return amount
-
-    def _twice(self, where: str, number: int, rules: Sequence[Rule]) -> None:
-        for rule in rules:
-            same = (rule.kind, rule.measure, rule.window, rule.platform, rule.workspace_id, rule.id, rule.model)
-            first = self._seen.setdefault(same, number)
-            if first != number:
-                self.problems.append(
-                    f"{where} sets the same limit ({rule.measure} per {rule.window}) as limit {first}."
-                )

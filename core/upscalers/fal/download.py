@@ -11,7 +11,7 @@ import asyncio
 import base64
 import binascii
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -140,20 +140,15 @@ class Downloader:
     ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
         reply_s = self._config.reply_timeout_s
         timeout = timeout_for(self._config, total_s=2 * reply_s + max_bytes / 100_000, silence_s=reply_s / 2)
-        if self._config.may_fetch_from(str(url)):
-            async with self._transport.session.get(
-                url, headers=headers, allow_redirects=False, timeout=timeout
-            ) as response:
-                yield response
-            return
+        own = self._config.may_fetch_from(str(url))
         guard = Guard(HostSet(frozenset()))
-        guard.admit(url)
+        if not own:
+            guard.admit(url)
         try:
-            async with (
-                guarded_session(guard) as session,
-                session.get(url, headers=headers, allow_redirects=False, timeout=timeout) as response,
-            ):
-                yield response
+            async with AsyncExitStack() as stack:
+                session = self._transport.session if own else await stack.enter_async_context(guarded_session(guard))
+                call = session.get(url, headers=headers, allow_redirects=False, timeout=timeout)
+                yield await stack.enter_async_context(call)
         except NETWORK_ERRORS as error:
             if guard.refused:
                 raise LinkRefused(reason="private_address") from error
