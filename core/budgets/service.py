@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -79,23 +80,18 @@ class Budgets:
         )
 
     def _scope(self, actor: Requester, days: Period, member_id: str | None) -> tuple[_Scope, UsageFilter]:
-        play = self.ledger.settings.play_money
-        platform, team, user_id = person_key(actor)
-        own = UsageFilter(days.first, days.last, platform, team, user_id=user_id, play=play)
-        if member_id == actor.user_id:
-            return "user", own
-        if not actor.is_operator and not (actor.is_moderator and actor.workspace_id):
-            if member_id is not None:
-                raise NotAllowed(needs="moderator")
-            return "user", own
+        rows = partial(UsageFilter, days.first, days.last, play=self.ledger.settings.play_money)
+        moderates = actor.is_operator or (actor.is_moderator and bool(actor.workspace_id))
+        if member_id == actor.user_id or (member_id is None and not moderates):
+            platform, team, user_id = person_key(actor)
+            return "user", rows(platform, team, user_id=user_id)
+        if not moderates:
+            raise NotAllowed(needs="moderator")
         if actor.workspace_id:
-            wanted = UsageFilter(
-                days.first, days.last, actor.platform, actor.workspace_id, user_id=member_id or "", play=play
-            )
+            wanted = rows(actor.platform, actor.workspace_id, user_id=member_id or "")
             return ("user" if member_id else "workspace"), wanted
         team, _, user_id = (member_id or "").rpartition(":")
-        wanted = UsageFilter(days.first, days.last, workspace_id=team, user_id=user_id, play=play)
-        return ("user" if member_id else "everything"), wanted
+        return ("user" if member_id else "everything"), rows(workspace_id=team, user_id=user_id)
 
     async def _budget_day(self, actor: Requester, wanted: UsageFilter, scope: str) -> int | None:
         kinds = {"user": ScopeKind.USER, "workspace": ScopeKind.WORKSPACE, "everything": ScopeKind.EVERYTHING}

@@ -43,6 +43,10 @@ class MemberDay:
     jobs: int
     pixels: int
 
+    def member_key(self, scope: str) -> str:
+        """What names the member in a report of this scope."""
+        return f"{self.platform}:{self.user_id}" if scope == "everything" else self.user_id
+
 
 @dataclass(frozen=True, slots=True)
 class ChargedJob:

@@ -25,9 +25,7 @@ def build(
     """The report. Days without use are left out; members come in the order of what they were charged."""
     days = sorted(_summed(rows, lambda row: (row.day, row.day)), key=lambda row: row.key)
     members = sorted(
-        _summed(
-            rows, lambda row: (f"{row.platform}:{row.user_id}" if scope == "everything" else row.user_id, row.name)
-        ),
+        _summed(rows, lambda row: (row.member_key(scope), row.name)),
         key=lambda row: (-row.charged_nanousd, -row.jobs, row.key),
     )
     return UsageReport(

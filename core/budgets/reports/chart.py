@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import structlog
@@ -36,7 +37,7 @@ class ChartDrawer:
 
         Charts of the same people take turns with all others. Raises ChartError, TooManyWaiting.
         """
-        spec = json.dumps(drawing(report, locale, dark=dark).to_json()).encode()
+        spec = json.dumps(asdict(drawing(report, locale, dark=dark))).encode()
         async with self._queue.slot(Share(report.viewer)):
             png = await self._run(spec)
         return await asyncio.to_thread(_save, png)

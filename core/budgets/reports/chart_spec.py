@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
 
 from babel.dates import format_date
 
@@ -61,15 +60,12 @@ class Drawing:
     words_en: Words
     dark: bool
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """The numbers behind the picture, in nano-dollars, before words."""
+    """The numbers behind the picture, in nano-dollars, before words. `bars` are days or the first of months."""
 
-    days: tuple[tuple[date, ...], ...]
+    bars: tuple[date, ...]
     monthly: bool
     names: tuple[str, ...]
     others: bool
@@ -116,17 +112,17 @@ def _by_member(report: UsageReport) -> _Shape:
 
 def _by_time(report: UsageReport, first: date, last: date) -> _Shape:
     monthly = (last - first).days >= _DAILY_UP_TO
-    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
-    bars: dict[date, list[date]] = defaultdict(list)
-    for day in days:
-        bars[day.replace(day=1) if monthly else day].append(day)
+
+    def bar_of(day: date) -> date:
+        return day.replace(day=1) if monthly else day
+
+    bars = tuple(dict.fromkeys(bar_of(first + timedelta(days=n)) for n in range((last - first).days + 1)))
     series, names, others = _series(report)
-    sums: dict[date, Counter[int]] = defaultdict(Counter)
-    for day_text, index, charged in series:
-        day = date.fromisoformat(day_text)
-        sums[day.replace(day=1) if monthly else day][index] += charged
-    values = tuple(tuple(max(0, sums[bar][index]) for index in range(len(names))) for bar in bars)
-    return _Shape(tuple(tuple(group) for group in bars.values()), monthly, names, others, values)
+    sums = Counter[tuple[date, int]]()
+    for day, index, charged in series:
+        sums[bar_of(date.fromisoformat(day)), index] += charged
+    values = tuple(tuple(max(0, sums[bar, index]) for index in range(len(names))) for bar in bars)
+    return _Shape(bars, monthly, names, others, values)
 
 
 def _series(report: UsageReport) -> tuple[list[tuple[str, int, int]], tuple[str, ...], bool]:
@@ -138,15 +134,11 @@ def _series(report: UsageReport) -> tuple[list[tuple[str, int, int]], tuple[str,
     index = {row.key: number for number, row in enumerate(top)}
     others = len(report.members) > len(top)
     shares = [
-        (share.day, index.get(_member_key(report, share.platform, share.user_id), len(top)), share.charged_nanousd)
+        (share.day, index.get(share.member_key(report.scope), len(top)), share.charged_nanousd)
         for share in report.shares
     ]
     names = [_short(row.label or row.key) for row in top] + ([""] if others else [])
     return shares, tuple(names), others
-
-
-def _member_key(report: UsageReport, platform: str, user_id: str) -> str:
-    return f"{platform}:{user_id}" if report.scope == "everything" else user_id
 
 
 def _words(
@@ -192,7 +184,7 @@ def _total_text(nanousd: int, bars: int, locale: str, *, by_member: bool) -> str
 
 def _bar_labels(shape: _Shape, locale: str) -> tuple[str, ...]:
     language = language_of(locale)
-    starts = [group[0] for group in shape.days]
+    starts = shape.bars
     if shape.monthly:
         return tuple(format_date(day, "LLL", locale=language) for day in starts)
     if len(starts) <= 10:
