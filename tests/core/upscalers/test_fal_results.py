@@ -29,7 +29,7 @@ from tests.emulators.fal import (
     nginx,
     too_many,
 )
-from tests.emulators.fal.outcomes import INFRA_ERROR_STATUS, MODEL_ERROR_TYPES
+from tests.emulators.fal.outcomes import INFRA_ERROR_STATUS, MODEL_ERRORS
 from tests.fakes.clock import JumpingClock
 
 
@@ -88,7 +88,7 @@ LEAVES: dict[str, type[ModelError]] = {
 }
 
 
-@pytest.mark.parametrize("kind", MODEL_ERROR_TYPES)
+@pytest.mark.parametrize("kind", MODEL_ERRORS)
 async def test_every_documented_model_error_has_its_leaf(fal: FalEmulator, tmp_path: Path, kind: str) -> None:
     fal.outcomes.append(ModelErrorOutcome(kind))
     error = await ended(fal, tmp_path)

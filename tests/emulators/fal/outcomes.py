@@ -6,65 +6,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-MODEL_ERROR_STATUS = {
-    "internal_server_error": 500,
-    "generation_timeout": 504,
-    "downstream_service_error": 400,
-    "downstream_service_unavailable": 500,
+MODEL_ERRORS: dict[str, tuple[int, str, dict[str, Any]]] = {
+    "internal_server_error": (500, "image_url", {}),
+    "generation_timeout": (504, "image_url", {}),
+    "downstream_service_error": (400, "image_url", {}),
+    "downstream_service_unavailable": (500, "image_url", {}),
+    "content_policy_violation": (422, "image_url", {}),
+    "no_media_generated": (422, "image_url", {}),
+    "image_too_small": (422, "image_url", {"min_width": 64, "min_height": 64}),
+    "image_too_large": (422, "image_url", {"max_width": 4096, "max_height": 4096}),
+    "image_load_error": (422, "image_url", {}),
+    "unsupported_image_format": (422, "image_url", {"supported_formats": ["jpeg", "png", "webp"]}),
+    "file_download_error": (422, "image_url", {}),
+    "file_too_large": (422, "image_url", {"max_size": 52_428_800}),
+    "face_detection_error": (422, "image_url", {}),
+    "greater_than": (422, "upscale_factor", {"gt": 0}),
+    "greater_than_equal": (422, "upscale_factor", {"ge": 1}),
+    "less_than": (422, "upscale_factor", {"lt": 5}),
+    "less_than_equal": (422, "upscale_factor", {"le": 4}),
+    "multiple_of": (422, "steps", {"multiple_of": 8}),
+    "one_of": (422, "upscale_factor", {"expected": [1, 2, 4]}),
+    "sequence_too_short": (422, "image_url", {"min_length": 1}),
+    "sequence_too_long": (422, "image_url", {"max_length": 4}),
+    "feature_not_supported": (422, "enable_safety_checker", {}),
 }
-"""Documented statuses; every other model error is a 422."""
-
-MODEL_ERROR_CTX: dict[str, dict[str, Any]] = {
-    "image_too_small": {"min_width": 64, "min_height": 64},
-    "image_too_large": {"max_width": 4096, "max_height": 4096},
-    "unsupported_image_format": {"supported_formats": ["jpeg", "png", "webp"]},
-    "file_too_large": {"max_size": 52_428_800},
-    "greater_than": {"gt": 0},
-    "greater_than_equal": {"ge": 1},
-    "less_than": {"lt": 5},
-    "less_than_equal": {"le": 4},
-    "multiple_of": {"multiple_of": 8},
-    "one_of": {"expected": [1, 2, 4]},
-    "sequence_too_short": {"min_length": 1},
-    "sequence_too_long": {"max_length": 4},
-}
-
-MODEL_ERROR_PARAM = {
-    "greater_than": "upscale_factor",
-    "greater_than_equal": "upscale_factor",
-    "less_than": "upscale_factor",
-    "less_than_equal": "upscale_factor",
-    "multiple_of": "steps",
-    "one_of": "upscale_factor",
-    "sequence_too_short": "image_url",
-    "sequence_too_long": "image_url",
-    "feature_not_supported": "enable_safety_checker",
-}
-
-MODEL_ERROR_TYPES = (
-    "internal_server_error",
-    "generation_timeout",
-    "downstream_service_error",
-    "downstream_service_unavailable",
-    "content_policy_violation",
-    "no_media_generated",
-    "image_too_small",
-    "image_too_large",
-    "image_load_error",
-    "unsupported_image_format",
-    "file_download_error",
-    "file_too_large",
-    "face_detection_error",
-    "greater_than",
-    "greater_than_equal",
-    "less_than",
-    "less_than_equal",
-    "multiple_of",
-    "one_of",
-    "sequence_too_short",
-    "sequence_too_long",
-    "feature_not_supported",
-)
+"""Documented types: status, the input they are about, and their `ctx`."""
 
 INFRA_ERROR_STATUS = {
     "request_timeout": 504,
@@ -114,21 +80,22 @@ class ModelErrorOutcome:
     units: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
+    def _facts(self) -> tuple[int, str, dict[str, Any]]:
+        return MODEL_ERRORS.get(self.type, (422, "image_url", {}))
+
     def status(self) -> int:
-        return MODEL_ERROR_STATUS.get(self.type, 422)
+        return self._facts()[0]
 
     def body(self, model_input: Mapping[str, Any]) -> dict[str, Any]:
-        param = MODEL_ERROR_PARAM.get(self.type, "image_url")
+        _, name, ctx = self._facts()
         detail: dict[str, Any] = {
-            "loc": ["body", param],
+            "loc": ["body", name],
             "msg": f"words for people about {self.type}",
             "type": self.type,
             "url": f"https://docs.fal.ai/errors#{self.type}",
-            "input": model_input.get(param),
+            "input": model_input.get(name),
         }
-        if ctx := MODEL_ERROR_CTX.get(self.type):
-            detail["ctx"] = ctx
-        return {"detail": [detail]}
+        return {"detail": [{**detail, "ctx": ctx} if ctx else detail]}
 
 
 @dataclass(frozen=True)
