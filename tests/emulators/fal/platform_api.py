@@ -19,7 +19,6 @@ def routes(fal: FalEmulator) -> list[tuple[str, str, str, str, Handler]]:
     api = PlatformApi(fal)
     return [
         ("api", "pricing", "GET", "/v1/models/pricing", api.pricing),
-        ("api", "models", "GET", "/v1/models", api.models),
         ("api", "by_endpoint", "GET", "/v1/models/requests/by-endpoint", api.by_endpoint),
         ("api", "billing_events", "GET", "/v1/models/billing-events", api.billing_events),
         ("api", "billing", "GET", "/v1/account/billing", api.billing),
@@ -58,12 +57,6 @@ class PlatformApi:
         ]
         return web.json_response({"prices": prices, "next_cursor": None, "has_more": False})
 
-    async def models(self, request: web.Request) -> web.StreamResponse:
-        endpoint = request.query.get("endpoint_id", "")
-        metadata = {"display_name": "FLUX Vision Upscaler", "category": "image-to-image", "status": "active"}
-        body = {"models": [{"endpoint_id": endpoint, "metadata": metadata}], "next_cursor": None, "has_more": False}
-        return web.json_response(body)
-
     async def by_endpoint(self, request: web.Request) -> web.StreamResponse:
         if refusal := self._refuse(request):
             return refusal
@@ -87,8 +80,6 @@ class PlatformApi:
     def _listed(self, job: FalJob, query: Any, start: datetime | None) -> bool:
         if job.endpoint != query["endpoint_id"] or job.removed:
             return False
-        if job.status != "COMPLETED" and not self._fal.list_running:
-            return False
         if "request_id" in query and job.request_id != query["request_id"]:
             return False
         return start is None or job.sent_at >= start
@@ -103,7 +94,7 @@ class PlatformApi:
             "status_code": job.result_status if job.status == "COMPLETED" else None,
             "duration": job.inference_s,
         }
-        stored = self._fal.keep_payloads and job.headers.get("x-fal-store-io") != "0" and not job.erased
+        stored = job.headers.get("x-fal-store-io") != "0" and not job.erased
         if payloads and stored:
             item |= {"json_input": job.model_input, "json_output": job.result_body}
         return item

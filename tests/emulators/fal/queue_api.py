@@ -62,8 +62,6 @@ class QueueApi:
 
     async def submit(self, request: web.Request) -> web.StreamResponse:
         fal = self._fal
-        if refusal := fal.refuse_key(request):
-            return refusal
         if fal.credit_exhausted:
             return web.json_response(exhausted().json, status=403)
         schema = fal.schemas.get(_endpoint(request))
@@ -148,7 +146,7 @@ class QueueApi:
         found: dict[str, Any] = {"status": job.status, **self._urls(job)}
         if job.status == "IN_QUEUE":
             return found | {"queue_position": self._fal.runner.position(job)}
-        found["logs"] = list(job.logs) if with_logs and self._fal.logs_available else None
+        found["logs"] = list(job.logs) if with_logs else None
         if job.status == "COMPLETED":
             found["metrics"] = {"inference_time": job.inference_s}
             if job.error is not None:
@@ -156,8 +154,6 @@ class QueueApi:
         return found
 
     async def status(self, request: web.Request) -> web.StreamResponse:
-        if refusal := self._fal.refuse_key(request):
-            return refusal
         job = self._find(request)
         if job is None or self._expired(job):
             return _not_found()
@@ -165,8 +161,6 @@ class QueueApi:
         return web.json_response(body, status=200 if job.status == "COMPLETED" else 202)
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        if refusal := self._fal.refuse_key(request):
-            return refusal
         job = self._find(request)
         if not self._fal.stream_available:
             return web.json_response({"detail": "Not Found"}, status=404)
@@ -203,8 +197,6 @@ class QueueApi:
                 await response.write(b": ping\n\n")
 
     async def result(self, request: web.Request) -> web.StreamResponse:
-        if refusal := self._fal.refuse_key(request):
-            return refusal
         job = self._find(request)
         if job is None or self._expired(job):
             return _not_found()
@@ -214,8 +206,6 @@ class QueueApi:
         return web.json_response(job.result_body, status=job.result_status, headers=headers)
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
-        if refusal := self._fal.refuse_key(request):
-            return refusal
         job = self._find(request)
         if job is None:
             return _not_found()

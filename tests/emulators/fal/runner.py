@@ -23,6 +23,7 @@ from tests.emulators.fal.state import FalJob, StoredFile
 if TYPE_CHECKING:
     from tests.emulators.fal.server import FalEmulator
 
+_WEBHOOK_RETRY_S = (0.05, 0.1, 0.2)
 MAX_IMAGE_DOWNLOAD_BYTES = 50 * 1024**2
 """fal's toolkit refuses larger input downloads."""
 
@@ -113,7 +114,7 @@ class Runner:
         steps = max(1, self._fal.steps_logged)
         for step in range(1, steps + 1):
             await asyncio.sleep(self._fal.job_s / steps)
-            if job.cancel_requested and self._fal.cancel_stops_running:
+            if job.cancel_requested:
                 self._set_failure(job, InfraError("client_cancelled"))
                 return True
             bar = "█" * (10 * step // steps)
@@ -237,8 +238,8 @@ class Runner:
 
     async def _deliver(self, job: FalJob, body: bytes) -> None:
         assert job.webhook is not None
-        for delay_s in (*self._fal.webhook_retry_s, None):
-            headers = self._fal.signer.headers(job.request_id, self._fal.webhook_user_id, body)
+        for delay_s in (*_WEBHOOK_RETRY_S, None):
+            headers = self._fal.signer.headers(job.request_id, "github|emulated-user", body)
             try:
                 async with self._fal.http.post(
                     job.webhook, data=body, headers=headers, allow_redirects=False

