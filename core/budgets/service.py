@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 from core.budgets.alert_sender import BudgetAlerts, Notify
 from core.budgets.limits import Limits
 from core.budgets.prices import PriceBook
-from core.budgets.reports import ChargedJob, UsageFilter, UsageReport
+from core.budgets.reports import UsageFilter, UsageReport
 from core.budgets.reports.build import build
 from core.budgets.reports.chart import ChartDrawer
 from core.budgets.reports.periods import Period, parse_period
@@ -55,16 +55,14 @@ class Budgets:
         if by is not None:
             raise Paused(by=by)
 
-    async def usage(
-        self, actor: Requester, *, period: str = "month", member_id: str | None = None, mine: bool = False
-    ) -> UsageReport:
+    async def usage(self, actor: Requester, *, period: str = "month", member_id: str | None = None) -> UsageReport:
         """Totals, by day and by member. Raises NotAllowed for another member's, InvalidParameters for the period.
 
         Members see themselves; moderators their workspace, or one member of it; the operator outside any workspace
-        everything. `mine` or the own id as `member_id`: the person alone, wherever on the platform.
+        everything. The own id as `member_id`: the person alone, wherever on the platform.
         """
         days = parse_period(period, self.today())
-        scope, wanted = self._scope(actor, days, actor.user_id if mine else member_id)
+        scope, wanted = self._scope(actor, days, member_id)
         play = self.ledger.settings.play_money
         budget = None if play else await self._budget_day(actor, wanted, scope)
         return build(
@@ -114,16 +112,10 @@ class Budgets:
         """A PNG of the report in a temporary file that the caller deletes; drawn in another process."""
         return await self._charts.draw(report, locale=locale, dark=dark)
 
-    async def charged_jobs(
-        self, actor: Requester, *, period: str = "month", member_id: str | None = None
-    ) -> Sequence[ChargedJob]:
-        """Every charged job of what `usage` would sum up, oldest first."""
-        _, wanted = self._scope(actor, parse_period(period, self.today()), member_id)
-        return await self._usage.charged_jobs(wanted)
-
     async def usage_csv(self, actor: Requester, *, period: str = "month", member_id: str | None = None) -> str:
-        """The same as CSV text, one line per job."""
-        return jobs_csv(await self.charged_jobs(actor, period=period, member_id=member_id), self.zone)
+        """Every charged job of what `usage` would sum up, as CSV text, oldest first."""
+        _, wanted = self._scope(actor, parse_period(period, self.today()), member_id)
+        return jobs_csv(await self._usage.charged_jobs(wanted), self.zone)
 
     async def send_alerts(self, notify: Notify) -> int:
         """Send what is due through `notify`; what cannot be sent is tried again later. Returns how many went out."""
