@@ -63,12 +63,12 @@ def _resolve(rules: Iterable[Rule], who: Requester) -> Iterable[Limit]:
         if _matches(rule, who):
             by_slot.setdefault((rule.measure, rule.window, rule.model), []).append(rule)
     for matching in by_slot.values():
-        for rule in _winners(matching, who):
+        for rule in _winners(matching):
             if rule.amount is not None:
                 yield Limit(_counter(rule, who), rule.measure, rule.window, rule.amount, rule.source, rule.model)
 
 
-def _winners(rules: Sequence[Rule], who: Requester) -> Iterable[Rule]:
+def _winners(rules: Sequence[Rule]) -> Iterable[Rule]:
     """The rule that counts of each kind, all of one measure, window and model."""
     for kind in (ScopeKind.EVERYTHING, ScopeKind.PLATFORM, ScopeKind.WORKSPACE, ScopeKind.CHANNEL):
         same = [rule for rule in rules if rule.kind is kind]
@@ -77,12 +77,12 @@ def _winners(rules: Sequence[Rule], who: Requester) -> Iterable[Rule]:
     pots = [rule for rule in rules if rule.kind is ScopeKind.ROLE and rule.counts == "shared"]
     if pots:
         yield _most_generous(pots)
-    personal = _personal([rule for rule in rules if rule not in pots], who)
+    personal = _personal([rule for rule in rules if rule not in pots])
     if personal is not None:
         yield personal
 
 
-def _personal(rules: Sequence[Rule], who: Requester) -> Rule | None:
+def _personal(rules: Sequence[Rule]) -> Rule | None:
     """The one rule for this person: by id, else the most generous role, else the default."""
     users = [rule for rule in rules if rule.kind is ScopeKind.USER]
     exceptions = [rule for rule in users if rule.id]

@@ -39,7 +39,6 @@ class ModelFailed(ModelError):
     """The model broke while working. `kind` is fal's error type, for the operator."""
 
     kind: str = "unknown"
-    retryable: bool = False
 
 
 class ModelNotOffered(ModelError):

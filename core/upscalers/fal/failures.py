@@ -80,25 +80,9 @@ RULES: Mapping[str, tuple[str, str]] = {
 OTHER_INPUT_TYPES = frozenset({"feature_not_supported", "missing", "extra_forbidden", "literal_error", "enum"})
 INPUT_TYPE_ENDINGS = ("_type", "_parsing")
 
-TRANSIENT_REQUEST_ERRORS = frozenset(
-    {
-        "request_timeout",
-        "startup_timeout",
-        "runner_scheduling_failure",
-        "runner_connection_timeout",
-        "runner_disconnected",
-        "runner_connection_refused",
-        "runner_connection_error",
-        "runner_incomplete_response",
-        "runner_server_error",
-        "internal_error",
-    }
-)
-
 _CHAT_NAMES = {each.api_name: name for model in MODELS.known for name, each in model.inputs.items()} | {
     "image_url": "image"
 }
-_RETRY_HEADERS = ("X-Fal-Retryable", "X-Fal-Needs-Retry")
 _LONGEST_KIND = 64
 
 
@@ -149,21 +133,21 @@ def error_in_status(data: Any) -> dict[str, Any] | None:
 
 
 def model_error(status: int, headers: Mapping[str, str], data: Any) -> ModelError:
-    """The leaf for a failed request's answer; anything unknown is a `ModelFailed` that is not worth retrying."""
+    """The leaf for a failed request's answer; anything unknown is a `ModelFailed`."""
     units = units_in(headers)
     # "Only successful outputs are billed; 5xx and queue time are free; 422 may be billed" (fal's pricing page).
     free = False if status >= HTTPStatus.INTERNAL_SERVER_ERROR else None
     bill: dict[str, Any] = {"billed": free if units is None else units != 0, "billed_units": units}
     entry = _main_entry(data)
     if entry is not None:
-        return _from_entry(entry, headers, bill)
+        return _from_entry(entry, bill)
     words = words_in(data)
     if status == HTTPStatus.NOT_FOUND and _NO_APPLICATION.search(words):
         return ModelNotOffered(billed=False)
     kind = _flat_kind(status, headers, data)
     if kind in CONTENT_TYPES or _CONTENT_PHRASES.search(words):
         return ContentRejected(**bill)
-    return ModelFailed(kind=kind, retryable=kind in TRANSIENT_REQUEST_ERRORS, **bill)
+    return ModelFailed(kind=kind, **bill)
 
 
 def words_in(data: Any) -> str:
@@ -213,7 +197,7 @@ def _safe(kind: str) -> str:
     return "".join(c for c in kind if c.isascii() and (c.isalnum() or c in "_-"))[:_LONGEST_KIND] or "unknown"
 
 
-def _from_entry(entry: Mapping[str, Any], headers: Mapping[str, str], bill: dict[str, Any]) -> ModelError:
+def _from_entry(entry: Mapping[str, Any], bill: dict[str, Any]) -> ModelError:
     kind = str(entry["type"])
     ctx = entry.get("ctx")
     if kind in CONTENT_TYPES:
@@ -228,7 +212,7 @@ def _from_entry(entry: Mapping[str, Any], headers: Mapping[str, str], bill: dict
         )
     if kind in RULES or kind in OTHER_INPUT_TYPES or kind.endswith(INPUT_TYPE_ENDINGS):
         return InvalidForModel(parameter=_parameter(entry.get("loc")), rule=_rule(kind, ctx), **bill)
-    return ModelFailed(kind=_safe(kind), retryable=_says_retry(headers), **bill)
+    return ModelFailed(kind=_safe(kind), **bill)
 
 
 def _parameter(loc: Any) -> str:
@@ -244,7 +228,3 @@ def _rule(kind: str, ctx: Any) -> str:
         return ", ".join(str(item)[:20] for item in limit[:20])
     known = isinstance(limit, int | float) and abs(limit) <= LARGEST_NUMBER
     return pattern.format(f"{limit:g}") if known else ""
-
-
-def _says_retry(headers: Mapping[str, str]) -> bool:
-    return any(headers.get(name, "").strip().lower() in {"1", "true"} for name in _RETRY_HEADERS)

@@ -46,7 +46,6 @@ class WebhookAccepted:
     """fal says that this request is over. `ours` is True where the address carried our proof for this job."""
 
     request_id: str
-    succeeded: bool
     ours: bool
 
 
@@ -91,7 +90,7 @@ class WebhookVerifier:
             return WebhookRefused("request_id")
         expected = webhook_token(self._transport.config.key, job_id)
         ours = token is not None and hmac.compare_digest(token.encode(errors="replace"), expected.encode())
-        return WebhookAccepted(request_id=request_id, succeeded=dig(data, "status") == "OK", ours=ours)
+        return WebhookAccepted(request_id, ours)
 
     async def _signed(self, message: bytes, signature_hex: str) -> bool:
         try:

@@ -101,4 +101,4 @@ def failure_of(error: Exception) -> ModelError:
         case FileNotFoundError():
             return ImageRejected(reason="download", billed=False)
         case _:
-            return ModelFailed(kind="internal_server_error", retryable=True, billed=False)
+            return ModelFailed(kind="internal_server_error", billed=False)

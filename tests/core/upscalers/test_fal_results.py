@@ -102,7 +102,6 @@ async def test_every_documented_request_error_has_its_leaf(fal: FalEmulator, tmp
     error = await ended(fal, tmp_path)
     assert isinstance(error, ModelFailed)
     assert error.kind == kind
-    assert error.retryable is (not kind.startswith(("client_", "bad_")))
 
 
 @pytest.mark.parametrize(
@@ -116,15 +115,7 @@ async def test_every_documented_request_error_has_its_leaf(fal: FalEmulator, tmp
         ),
         (ModelErrorOutcome("file_too_large"), ImageRejected(reason="file_too_large", limit_bytes=52_428_800)),
         (ModelErrorOutcome("content_policy_violation", "3"), ContentRejected(billed=True, billed_units=Decimal(3))),
-        (
-            ModelErrorOutcome("generation_timeout", headers={"X-Fal-Retryable": "true"}),
-            ModelFailed(kind="generation_timeout", retryable=True, billed=False),
-        ),
-        (
-            ModelErrorOutcome("generation_timeout", headers={"X-Fal-Needs-Retry": "1"}),
-            ModelFailed(kind="generation_timeout", retryable=True, billed=False),
-        ),
-        (ModelErrorOutcome("something_new"), ModelFailed(kind="something_new", retryable=False)),
+        (ModelErrorOutcome("something_new"), ModelFailed(kind="something_new")),
     ],
 )
 async def test_what_an_error_tells_is_kept(

@@ -261,7 +261,7 @@ async def test_inputs_outside_the_schema_end_as_fals_would(
         ),
         (DamagedImage(), ImageRejected(reason="unreadable", billed=False)),
         (FileNotFoundError(), ImageRejected(reason="download", billed=False)),
-        (RuntimeError("?"), ModelFailed(kind="internal_server_error", retryable=True, billed=False)),
+        (RuntimeError("?"), ModelFailed(kind="internal_server_error", billed=False)),
     ],
 )
 async def test_troubles_end_as_fals_would(tmp_path: Path, trouble: Exception, expected: ModelError) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 MODEL_ERRORS: dict[str, tuple[int, str, dict[str, Any]]] = {
@@ -78,7 +78,6 @@ class ModelErrorOutcome:
 
     type: str
     units: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
 
     def _facts(self) -> tuple[int, str, dict[str, Any]]:
         return MODEL_ERRORS.get(self.type, (422, "image_url", {}))

@@ -203,7 +203,6 @@ class Runner:
         job.error, job.error_type = f"Invalid status code: {outcome.status()}", outcome.type
         if isinstance(outcome, ModelErrorOutcome):
             job.result_body = outcome.body(job.model_input)
-            job.result_headers.update(outcome.headers)
             if outcome.units is not None:
                 job.units = outcome.units
                 job.result_headers["X-Fal-Billable-Units"] = outcome.units
