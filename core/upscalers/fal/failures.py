@@ -24,7 +24,7 @@ from core.domain.errors import (
 )
 from core.domain.models import MODELS
 from core.domain.money import MOST_UNITS, UNREADABLE_UNITS, bounded_number
-from core.upscalers.fal.answers import LARGEST_NUMBER, dig, whole
+from core.upscalers.fal.json_answer import LARGEST_NUMBER, dig, whole
 
 CONTENT_TYPES = frozenset({"content_policy_violation", "nsfw_content_detected", "content_blocked"})
 _CONTENT_PHRASES = re.compile(

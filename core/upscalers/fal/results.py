@@ -18,8 +18,8 @@ from core.domain.models import MODELS, ModelSpec
 from core.domain.untrusted_text import clean
 from core.net.retry import Backoff, retry
 from core.ports import ModelResult
-from core.upscalers.fal.answers import MAX_RESULT_BYTES, Answer, dig, number, whole
 from core.upscalers.fal.failures import error_in_status, is_named, model_error, units_in
+from core.upscalers.fal.json_answer import MAX_RESULT_BYTES, Answer, dig, number, whole
 from core.upscalers.fal.submit import request_path
 from core.upscalers.fal.transport import Transport
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from core.ports import RemoteCompleted, RemoteQueued, RemoteRunning, RemoteStatus
-from core.upscalers.fal.answers import dig, parsed, whole
+from core.upscalers.fal.json_answer import dig, parsed, whole
 
 LONGEST_LINE_BYTES = 4 * 1024**2
 """A status repeats the whole log; a line longer than this is dropped."""

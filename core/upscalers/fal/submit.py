@@ -19,10 +19,10 @@ from yarl import URL
 from core.domain.errors import ProviderBusy, RequestLost, SubmitNotSent, SubmitUnknown
 from core.domain.models import ModelSpec
 from core.ports import ModelInputs
-from core.upscalers.fal.answers import Answer, read_answer
 from core.upscalers.fal.circuit_breaker import CircuitBreaker
 from core.upscalers.fal.config import backup_of
 from core.upscalers.fal.failures import halt_in, model_error
+from core.upscalers.fal.json_answer import Answer, read_answer
 from core.upscalers.fal.transport import NETWORK_ERRORS, Sending, Transport
 from core.upscalers.fal.upload import lifecycle_json
 

@@ -21,8 +21,8 @@ from yarl import URL
 from core.domain.errors import ProviderUnavailable
 from core.net.retry import Backoff, retry
 from core.ports import Clock, Metrics, NoMetrics
-from core.upscalers.fal.answers import MAX_REPLY_BYTES, RETRY_AFTER_LIMIT_S, Answer, read_answer
 from core.upscalers.fal.config import FalConfig, backup_of
+from core.upscalers.fal.json_answer import MAX_REPLY_BYTES, RETRY_AFTER_LIMIT_S, Answer, read_answer
 
 log = structlog.get_logger(__name__)
 

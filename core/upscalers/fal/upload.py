@@ -20,9 +20,9 @@ from yarl import URL
 from core.domain.errors import ImageRejected, ProviderUnavailable
 from core.domain.media_types import suffix_for
 from core.net.retry import Backoff, retry
-from core.upscalers.fal.answers import Answer, read_answer
 from core.upscalers.fal.circuit_breaker import CircuitBreaker
 from core.upscalers.fal.failures import halt_in
+from core.upscalers.fal.json_answer import Answer, read_answer
 from core.upscalers.fal.transport import NETWORK_ERRORS, Transport, timeout_for
 
 log = structlog.get_logger(__name__)

@@ -20,7 +20,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from core.domain.errors import ProviderUnavailable
-from core.upscalers.fal.answers import dig, objects, parsed
+from core.upscalers.fal.json_answer import dig, objects, parsed
 from core.upscalers.fal.submit import usable_id, webhook_token
 from core.upscalers.fal.transport import Transport
 
