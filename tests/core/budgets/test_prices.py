@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from core.budgets.prices import PriceBook
 from core.domain.money import UNREADABLE_PRICE_NANOUSD
 from core.ports import OperatorNews, UnclearPrice
 from tests.core.storage.ledger_kit import USD, HandClock
+from tests.fakes.state import MemoryState
 
 CENT = USD // 100
 
@@ -26,18 +25,10 @@ class Provider:
         return self.price
 
 
-class State(dict[tuple[str, str], Any]):
-    """The small durable values."""
-
-    async def get(self, area: str, key: str) -> Any | None:  # type: ignore[override]
-        return dict.get(self, (area, key))
-
-    async def put(self, area: str, key: str, value: Any) -> None:
-        self[(area, key)] = value
-
-
-def book(provider: Provider, clock: HandClock, state: State | None = None, configured: int | None = None) -> PriceBook:
-    return PriceBook(provider, State() if state is None else state, clock, configured_nanousd=configured)  # type: ignore[arg-type]
+def book(
+    provider: Provider, clock: HandClock, state: MemoryState | None = None, configured: int | None = None
+) -> PriceBook:
+    return PriceBook(provider, state or MemoryState(), clock, configured_nanousd=configured)  # type: ignore[arg-type]
 
 
 async def test_the_providers_price_counts_and_is_asked_for_once_an_hour() -> None:
@@ -51,7 +42,7 @@ async def test_the_providers_price_counts_and_is_asked_for_once_an_hour() -> Non
 
 
 async def test_while_the_provider_says_nothing_its_last_price_counts_for_a_week_over_restarts() -> None:
-    provider, clock, state = Provider(12 * CENT), HandClock(), State()
+    provider, clock, state = Provider(12 * CENT), HandClock(), MemoryState()
     await book(provider, clock, state).unit_price()
     provider.price = None
     clock.at += 86_400
@@ -82,7 +73,7 @@ async def test_a_price_out_of_range_keeps_the_last_good_one_and_the_operator_is_
             told.append(news)
 
     provider, clock = Provider(12 * CENT), HandClock()
-    prices = PriceBook(provider, State(), clock, alerts=Operator())  # type: ignore[arg-type]
+    prices = PriceBook(provider, MemoryState(), clock, alerts=Operator())  # type: ignore[arg-type]
     assert await prices.unit_price() == 12 * CENT
     for price in (UNREADABLE_PRICE_NANOUSD, 0, 10**300, 11 * USD):
         provider.price = price
