@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.fakes.clock import clock
 from tests.pg import any_database_url, database, postgres_server, postgres_url
 
-__all__ = ["any_database_url", "database", "postgres_server", "postgres_url"]
+__all__ = ["any_database_url", "clock", "database", "postgres_server", "postgres_url"]
 
 # No deadline: a machine that does other work is no fault. The same examples every time: a failure can be repeated.
 settings.register_profile("bot", deadline=None, derandomize=True)

@@ -6,6 +6,8 @@ import asyncio
 import time
 from datetime import UTC, datetime
 
+import pytest
+
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC).timestamp()
 """A Monday."""
 
@@ -22,6 +24,11 @@ class HandClock:
     async def sleep(self, seconds: float) -> None:
         self.at += seconds
         await asyncio.sleep(0)
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
 
 
 class ShiftedClock:
