@@ -23,12 +23,6 @@ LIFE = {"X-Fal-Object-Lifecycle": '{"expiration_duration_seconds": 60}'}
 
 
 @pytest.fixture
-async def fal() -> AsyncIterator[FalEmulator]:
-    async with FalEmulator() as emulator:
-        yield emulator
-
-
-@pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as session:
         yield session
@@ -211,9 +205,9 @@ async def test_two_slots_work_and_the_others_wait(
 
 
 async def test_a_slow_answer_is_slow(fal: FalEmulator, http: aiohttp.ClientSession) -> None:
-    fal.faults.add("meta", Slow(0.2))
+    fal.faults.add("pricing", Slow(0.2))
     began_s = time.monotonic()
-    async with http.get(fal.api_url + "/meta") as response:
+    async with http.get(f"{fal.api_url}/models/pricing?endpoint_id={ENDPOINT}", headers=KEY) as response:
         assert response.status == 200
     assert time.monotonic() - began_s >= 0.2
 

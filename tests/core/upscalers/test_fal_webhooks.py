@@ -128,18 +128,17 @@ async def test_without_keys_nothing_is_judged(fal: FalEmulator, upscaler: FalUps
         await judge(upscaler, fal.signer.headers(ID, "u", body), body)
 
 
-async def test_a_delivery_ends_the_wait_at_once_and_its_repeats_do_nothing(tmp_path: Path) -> None:
+async def test_a_delivery_ends_every_wait_at_once_and_its_repeats_do_nothing(tmp_path: Path) -> None:
     async with FalEmulator(job_s=60) as fal, backend(fal) as upscaler:
         request_id = await submitted(upscaler, tmp_path)
-        waiting = asyncio.ensure_future(statuses(upscaler, request_id))
+        waiting = asyncio.gather(*(statuses(upscaler, request_id) for _ in range(2)))
         await asyncio.sleep(0.1)
         body = body_for(request_id)
         headers = fal.signer.headers(request_id, "u", body)
         for _ in range(3):
             assert isinstance(await judge(upscaler, headers, body), WebhookAccepted)
         async with asyncio.timeout(2):
-            told = await waiting
-        assert told[-1] == RemoteCompleted()
+            assert [told[-1] for told in await waiting] == [RemoteCompleted()] * 2
         assert isinstance(await judge(upscaler, headers, body), WebhookAccepted)
 
 

@@ -22,7 +22,6 @@ def routes(fal: FalEmulator) -> list[tuple[str, str, str, str, Handler]]:
         ("api", "by_endpoint", "GET", "/v1/models/requests/by-endpoint", api.by_endpoint),
         ("api", "billing_events", "GET", "/v1/models/billing-events", api.billing_events),
         ("api", "billing", "GET", "/v1/account/billing", api.billing),
-        ("api", "meta", "GET", "/v1/meta", api.meta),
         ("api", "erase", "DELETE", "/v1/models/requests/{id}/payloads", api.erase),
     ]
 
@@ -142,9 +141,6 @@ class PlatformApi:
             balance = 0.0 if self._fal.credit_exhausted else round(self._fal.credit_usd, 6)
             body["credits"] = {"current_balance": balance, "currency": "USD"}
         return web.json_response(body)
-
-    async def meta(self, _request: web.Request) -> web.StreamResponse:
-        return web.json_response({"webhook_ip_ranges": ["127.0.0.0/8"]})
 
     async def erase(self, request: web.Request) -> web.StreamResponse:
         if refusal := self._refuse(request, admin=True):
