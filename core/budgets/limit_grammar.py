@@ -14,7 +14,7 @@ from decimal import Decimal, InvalidOperation
 from core.domain.errors import InvalidParameters, ParameterProblem
 from core.domain.limits import Measure, ScopeKind, WantedLimit, Window
 from core.domain.models import ALL
-from core.domain.money import NANOUSD_PER_USD
+from core.domain.money import NANOUSD_PER_USD, may_mean_thousands
 from core.domain.untrusted_text import clean
 
 _MAX_WORDS = 20
@@ -31,7 +31,8 @@ _FILLERS = frozenset({"per", "a", "at", "limit", "budget", "to", "=", "of", "def
 _MAX_AMOUNT_CHARS = 40
 MAX_AMOUNT = 10**9
 """Dollars, megapixels or jobs: far above any use, far below what 64 bits of nano-dollars hold."""
-_DOLLARS = re.compile(r"\$\s?(\d{1,6}(?:[.,]\d{1,2})?)|\b(\d{1,6}(?:[.,]\d{1,2})?)\s?(?:\$|usd\b)", re.IGNORECASE)
+_SUM = r"(\d{1,9}(?:[.,]\d{1,9}){0,3})"
+_DOLLARS = re.compile(rf"\$\s?{_SUM}|(?<![\d.,]){_SUM}\s?(?:\$|usd\b)", re.IGNORECASE)
 _DAYS = re.compile(r"\b(\d{1,3})\s?(?:d|day|days)\b", re.IGNORECASE)
 _MODEL = re.compile(r"^(?:--)?model[=:]")
 _NUMBER = re.compile(r"(\$?)([0-9]{1,9}(?:[.,][0-9]{1,4})?)(\$|usd|mp)?")
@@ -76,7 +77,8 @@ def sponsor_words(text: str) -> tuple[int | None, int | None]:
 def amount_of(said: str | float | Decimal, measure: Measure) -> int:
     """`5`, `$2.50`, `2,5` in the measure's unit, nano-dollars for money. The one reader of amounts.
 
-    Raises InvalidParameters for what is no number, negative, above a billion, or broken where only whole ones count.
+    Raises InvalidParameters for what is no number, negative, above a billion, broken where only whole ones count, or
+    typed so that it may be a thousand or one (`1,000`).
     """
     text = str(said).strip().removeprefix("$").replace(",", ".")
     allowed = "5, 2.50" if measure is Measure.USD else "1, 2, 3 …"
@@ -85,7 +87,8 @@ def amount_of(said: str | float | Decimal, measure: Measure) -> int:
         number = Decimal(text) if len(text) <= _MAX_AMOUNT_CHARS else Decimal("NaN")
     except InvalidOperation:
         raise wrong from None
-    if not number.is_finite() or not 0 <= number <= MAX_AMOUNT:
+    unclear = isinstance(said, str) and may_mean_thousands(said.strip().removeprefix("$"))
+    if unclear or not number.is_finite() or not 0 <= number <= MAX_AMOUNT:
         raise wrong
     scaled = number * (NANOUSD_PER_USD if measure is Measure.USD else 1)
     if scaled != scaled.to_integral_value():

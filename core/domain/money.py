@@ -32,6 +32,7 @@ _STEPS_PER_FACTOR = 100
 _FREE_EXCESS_NANOUSD = NANOUSD_PER_USD
 _NUMBER = re.compile(r"\d{1,15}(\.\d{1,30})?([eE][+-]?\d{1,2})?", re.ASCII)
 _LONGEST_NUMBER_CHARS = 64
+_MAYBE_THOUSANDS = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
 
 _PRICE_AFTER = frozenset({"de", "fr", "es", "pt"})
 """Languages of ours that write the currency after the number."""
@@ -89,6 +90,11 @@ def bounded_number(text: str) -> Decimal | None:
     text = text.strip() if len(text) <= _LONGEST_NUMBER_CHARS else ""
     number = Decimal(text) if _NUMBER.fullmatch(text) else None
     return number if number is not None and number <= NANOUSD_PER_USD * MOST_UNITS else None
+
+
+def may_mean_thousands(number: str) -> bool:
+    """Whether a typed number, such as `1,000` or `1.000`, is a thousand to some people and one to others."""
+    return _MAYBE_THOUSANDS.fullmatch(number) is not None
 
 
 def is_plausible_bill(units: Decimal, unit_price_nanousd: int, estimate_nanousd: int) -> bool:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
+from core.domain.money import may_mean_thousands
+
 NAMED = {
     "720p": (1280, 720),
     "1080p": (1920, 1080),
@@ -79,7 +81,9 @@ def parse_target(name: str, text: str) -> Target | None:
         word = f"x{word.removesuffix('px')}"
     if name == "max" or "$" in word or word.endswith("usd"):
         found = _MONEY.fullmatch(word)
-        amount = Decimal(found[1].replace(",", ".")) if found else Decimal(0)
+        if found is None or may_mean_thousands(found[1]):
+            return None
+        amount = Decimal(found[1].replace(",", "."))
         text = f"${amount:.2f}" if amount == round(amount, 2) else f"${amount.normalize():f}"
         return Target(text, max_nanousd=int(amount * 10**9)) if amount > 0 else None
     if word in NAMED:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from core.budgets.alerts import AlertPlace
-from core.budgets.limit_grammar import Dialect, extra_words
+from core.budgets.limit_grammar import Dialect, amount_of, extra_words, limit_words, sponsor_words
 from core.budgets.service import Budgets
 from core.budgets.weekly_report import WeeklyReports
 from core.domain.errors import InvalidParameters, LimitReached, NotAllowed
 from core.domain.limits import Measure, Rule, ScopeKind, WantedLimit, Window
+from core.domain.parameters.sizes import parse_target
 from core.domain.windows import span
 from core.presentation import LANGUAGES, Notice
 from core.presentation.moderation_texts import changes
@@ -85,6 +87,29 @@ def test_an_extra_is_read_as_people_type_it() -> None:
     for wrong in ("$2 today", "@ann today", "@ann 5 mp", "@ann $2 tomorrow"):
         with pytest.raises(InvalidParameters):
             extra_words(wrong, dialect)
+
+
+@pytest.mark.parametrize("number", ["1,000", "1.000", "12.500", "100,000"])
+def test_what_may_be_a_thousand_or_one_is_refused_and_not_guessed(number: str) -> None:
+    dialect = Dialect({"user": ScopeKind.USER}, "")
+    for read in (
+        lambda: amount_of(number, Measure.USD),
+        lambda: limit_words(f"user ${number} day", dialect, needs_amount=True),
+        lambda: sponsor_words(f"${number} 7 days"),
+        lambda: sponsor_words(f"{number} usd for 7 days"),
+    ):
+        with pytest.raises(InvalidParameters):
+            read()
+    assert parse_target("max", f"${number}") is None
+
+
+@pytest.mark.parametrize(
+    ("said", "cents"), [("0.125", 12.5), ("2,5", 250), ("$1000", 100_000), (Decimal("1.250"), 125)]
+)
+def test_other_amounts_are_read_to_the_nano_dollar(said: str | Decimal, cents: float) -> None:
+    assert amount_of(said, Measure.USD) == cents * USD / 100
+    assert sponsor_words("$20, for 7 days") == (20 * USD, 7)
+    assert sponsor_words("2,50 usd") == (5 * USD // 2, None)
 
 
 async def test_the_history_tells_every_change_in_every_language(make: Make, clock: HandClock) -> None:

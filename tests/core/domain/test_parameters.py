@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.domain.errors import InvalidParameters, ParameterProblem
-from core.domain.models import ALL, FOLDER, MODELS, Models, read_model
+from core.domain.models import ALL, MODELS
 from core.domain.parameters.grammar import parse
 from core.domain.parameters.spec import PRESETS, SEED_MAX, SPECS, Parameters
 from core.presentation import LANGUAGES
@@ -224,26 +224,6 @@ def test_the_members_own_model_judges_what_names_none() -> None:
 def test_an_unknown_model_names_the_known_ones() -> None:
     [problem] = problems("model=seedvr")
     assert (problem.kind, problem.allowed, problem.suggestion) == ("type", "flux, seedvr2", "seedvr2")
-
-
-def test_another_model_is_one_file_and_nothing_else() -> None:
-    text = (FOLDER / "seedvr2.toml").read_text()
-    clarity = read_model(
-        text.replace('"seedvr2"', '"clarity"')
-        .replace("fal-ai/seedvr/upscale/image", "fal-ai/clarity-upscaler")
-        .replace('"0.001"', '"0.03"')
-        .replace("[inputs]", "[inputs]\ncreativity = { low = 0, high = 1, default = 0.35 }")
-    )
-    models = Models([*MODELS, clarity])
-    chosen = models.resolve(parse("model=clarity 3x creativity=50%", models=models))
-    assert clarity.request(chosen, "https://x/y.png") == {
-        "image_url": "https://x/y.png",
-        "upscale_factor": 3.0,
-        "creativity": 0.5,
-        "upscale_mode": "factor",
-        "output_format": "png",
-    }
-    assert clarity.unit_price_nanousd == 30_000_000
 
 
 def test_every_model_has_words_in_all_languages() -> None:
