@@ -18,11 +18,9 @@ from adapters.discord.inbound.actions import Actions
 from adapters.discord.inbound.commands import upscale_command
 from adapters.discord.inbound.context_menus import Menus
 from adapters.discord.inbound.dispatcher import HandlerContext
-from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.message_images import CDN_HOSTS
 from adapters.discord.inbound.messages import Messages
 from adapters.discord.inbound.moderator_commands import ModeratorCommands
-from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ApiClient
 from adapters.discord.outbound.delivery_state import DeliveryState
@@ -79,11 +77,11 @@ class DiscordAdapter:
             on_mention=self._messages.take,
             on_shard=self._shard_connected,
             on_incident=lambda error: self._context.service.incidents.incident("discord", error),
+            on_failure=self._ctx.fail,
             shard_ids=self._settings.discord_shard_ids,
             shard_count=self._settings.discord_shard_count,
             http_trace=self._rest.pauses.trace(),
         )
-        client.tree.on_failure = self._command_failed
         commands = (upscale_command(self._ctx, self._menus), *self._own.commands(), *self._moderators.commands())
         for command in (*commands, *self._menus.commands()):
             client.tree.add_command(command)
@@ -96,12 +94,6 @@ class DiscordAdapter:
         log.info("discord_shard_connected", shard=shard_id, of=expected)
         if len(self._connected) >= expected:
             self._ready()
-
-    async def _command_failed(self, interaction: Interaction, error: Exception) -> None:
-        async def fail(_: Answer) -> None:
-            raise error
-
-        await self._ctx.run(interaction, fail)
 
     async def serve(self, ready: Callable[[], None]) -> None:
         """Connect, and handle events until cancelled; then what is being handled may end, within the grace."""
@@ -125,7 +117,7 @@ class DiscordAdapter:
         here, ctx = Address.from_reply(address), self._ctx
         notes = DeliveryState(memo, here)
         can_share = ctx.service.can_share
-        return DiscordReply(here, notes, ctx.rest, ctx.media, ctx.tokens, ctx.beside, ctx.clock, can_share)
+        return DiscordReply(here, notes, ctx.rest, ctx.media, ctx.kept, ctx.clock, can_share)
 
     async def remove_message(self, message: Mapping[str, Any]) -> None:
         """`core.ports.chat.RemovesMessages`: take away what a reply had to leave."""
@@ -183,5 +175,4 @@ class DiscordAdapter:
 
 
 def create(settings: Settings, context: AdapterContext) -> DiscordAdapter:
-    """The adapter, not yet connected."""
     return DiscordAdapter(settings, context)

@@ -72,7 +72,6 @@ class Settings(BaseModel):
 
     @property
     def enabled(self) -> bool:
-        """Whether there is a token, so that Discord is started."""
         return self.discord_token is not None
 
     @property

@@ -58,6 +58,7 @@ class UpscaleClient(discord.AutoShardedClient):
         on_mention: MessageHandler,
         on_shard: Callable[[int], None],
         on_incident: Callable[[Exception], Awaitable[object]],
+        on_failure: ErrorHandler,
         shard_ids: tuple[int, ...] | None = None,
         shard_count: int | None = None,
         http_trace: aiohttp.TraceConfig | None = None,
@@ -84,7 +85,7 @@ class UpscaleClient(discord.AutoShardedClient):
         self._on_incident = on_incident
         everywhere = app_commands.AppCommandContext(guild=True, dm_channel=True, private_channel=True)
         both = app_commands.AppInstallationType(guild=True, user=True)
-        self.tree = CommandTree(self, allowed_contexts=everywhere, allowed_installs=both)
+        self.tree = CommandTree(self, on_failure, allowed_contexts=everywhere, allowed_installs=both)
         self._connection.parsers["INTERACTION_CREATE"] = self.take_or_answer
         self._connection.parsers["MESSAGE_CREATE"] = self._message
         self._reading: set[asyncio.Task[None]] = set()
@@ -158,7 +159,6 @@ class UpscaleClient(discord.AutoShardedClient):
             await self.turns.wait(shard_id or 0)
 
     async def on_shard_connect(self, shard_id: int) -> None:
-        """A shard has a session."""
         self._on_shard(shard_id)
 
     async def on_interaction(self, interaction: Interaction) -> None:
@@ -176,7 +176,9 @@ class UpscaleClient(discord.AutoShardedClient):
 class CommandTree(app_commands.CommandTree[discord.Client]):
     """Commands; what goes wrong before a handler runs is answered by `on_failure`."""
 
-    on_failure: ErrorHandler | None = None
+    def __init__(self, client: discord.Client, on_failure: ErrorHandler, **more: Any) -> None:
+        super().__init__(client, **more)
+        self._on_failure = on_failure
 
     async def _call(self, interaction: Interaction) -> None:
         """What the library cannot make of a command's data would end a task that nobody looks at (2.7.1)."""
@@ -185,12 +187,9 @@ class CommandTree(app_commands.CommandTree[discord.Client]):
         except app_commands.AppCommandError:
             raise
         except Exception as error:
-            if self.on_failure is None:
-                raise
-            await self.on_failure(interaction, error)
+            await self._on_failure(interaction, error)
 
     async def on_error(self, interaction: Interaction, error: app_commands.AppCommandError, /) -> None:
         """A command that Discord still offers but we no longer have, or a failure outside the guard of the handlers."""
         cause: Exception = error.original if isinstance(error, app_commands.CommandInvokeError) else error
-        if self.on_failure is not None:
-            await self.on_failure(interaction, cause)
+        await self._on_failure(interaction, cause)

@@ -38,7 +38,6 @@ class OwnCommands:
         self._service = ctx.service
 
     def commands(self) -> list[Command | app_commands.Group]:
-        """To be added to the tree."""
         own = partial(command, self._ctx)
         set_ = parameter_command(self._ctx, "settings_set", self._set_defaults, without=("seed", "safety"))
         return [

@@ -62,7 +62,6 @@ class Actions:
         self._choices = {"redeliver": self._redeliver, "cancel": moderators.cancel}
 
     async def take(self, interaction: Interaction) -> None:
-        """One press, choice or form."""
         await self._ctx.run(interaction, self._take)
 
     async def _take(self, answer: Answer) -> None:
@@ -103,7 +102,7 @@ class Actions:
     async def _confirm(self, answer: Answer, job_id: str) -> None:
         await self._ctx.commits.first(self._ctx.service.confirm(job_id, answer.actor), answer.hold)
         # The job begins only now, up to ten minutes after its token: this click's token is good for 15 more.
-        await self._ctx.tokens.keep(job_id, answer.interaction.token, answer.expires_at)
+        await self._ctx.kept.keep_token(job_id, answer.interaction.token, answer.expires_at)
 
     async def _cancel(self, answer: Answer, job_id: str) -> None:
         job = await self._ctx.commits.first(self._ctx.service.cancel(job_id, answer.actor), answer.hold)
@@ -138,7 +137,7 @@ class Actions:
 
     async def _beside(self, answer: Answer, job_id: str) -> None:
         """Remember an answer that shows something of the job, so that Delete takes it along."""
-        await self._ctx.beside.add(job_id, self._entry(answer))
+        await self._ctx.kept.add_message(job_id, self._entry(answer))
 
     @staticmethod
     def _entry(answer: Answer) -> dict[str, Any]:
@@ -171,7 +170,7 @@ class Actions:
         shown = await self._ctx.state.get(DELETE_AREA, asked)
         if shown is None or not await self._removed(shown, said(words)):
             words = not_removed_text(answer.locale)
-        for one in await self._ctx.beside.take(job_id):
+        for one in await self._ctx.kept.take_messages(job_id):
             await self._removed(one)
         await answer.update(said(words))
 

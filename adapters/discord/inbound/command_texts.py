@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
 
 import discord
 from discord import app_commands
 
+from adapters.discord.views.markup import cut
 from core.domain.models import ModelSpec
 from core.presentation import LANGUAGES, language_of
 from core.presentation.labels.commands import command_text
@@ -15,18 +16,28 @@ TEXT_MAX = 100
 
 
 def word(key: str, allowed: str = "") -> app_commands.locale_str:
-    """A text for a command, translated when the commands are registered; `allowed` is a range to stand behind it."""
-    return app_commands.locale_str(_with(command_text(key, "en"), allowed), key=key, allowed=allowed)
+    """A text for a command in every language; `allowed` is a range to stand behind it where there is room."""
 
+    def say(locale: str) -> str:
+        text = command_text(key, locale)
+        whole = f"{text}: {allowed}" if allowed else text
+        return whole if len(whole) <= TEXT_MAX else text
 
-def _with(text: str, allowed: str) -> str:
-    whole = f"{text}: {allowed}" if allowed else text
-    return whole if len(whole) <= TEXT_MAX else text
+    return _translated(say)
 
 
 def model_word(model: ModelSpec) -> app_commands.locale_str:
-    """A model's name and use, translated when the commands are registered."""
-    return app_commands.locale_str(f"{model.id}: {model.name()}, {model.about()}", model=model)
+    """A model's name and use."""
+
+    def say(locale: str) -> str:
+        language = language_of(locale)
+        return f"{model.id}: {model.name(language)}, {model.about(language)}"
+
+    return _translated(say)
+
+
+def _translated(say: Callable[[str], str]) -> app_commands.locale_str:
+    return app_commands.locale_str(say("en"), say=say)
 
 
 class CommandTranslator(app_commands.Translator):
@@ -41,22 +52,8 @@ class CommandTranslator(app_commands.Translator):
         locale: discord.Locale,
         context: app_commands.TranslationContextTypes,
     ) -> str | None:
-        """The text of `string` for a locale that we speak, else None."""
-        key, model = string.extras.get("key"), string.extras.get("model")
-        if not _spoken(locale.value):
-            return None
-        if isinstance(model, ModelSpec):
-            language = language_of(locale.value)
-            text = f"{model.id}: {model.name(language)}, {model.about(language)}"
-        elif key is not None:
-            text = _with(command_text(key, locale.value), string.extras.get("allowed", ""))
-        else:
-            return None
+        language = language_of(locale.value)
+        spoken = language in LANGUAGES and (language != "en" or locale.value.startswith("en-"))
+        say = string.extras.get("say")
         # One text that is too long would make Discord refuse all commands in all languages.
-        return text if len(text) <= TEXT_MAX else text[: TEXT_MAX - 1] + "…"
-
-
-@cache
-def _spoken(locale: str) -> bool:
-    language = language_of(locale)
-    return language in LANGUAGES and (language != "en" or locale.startswith("en-"))
+        return cut(say(locale.value), TEXT_MAX) if spoken and say is not None else None

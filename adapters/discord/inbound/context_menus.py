@@ -45,8 +45,6 @@ class Menus:
         self._ctx = ctx
 
     def commands(self) -> list[app_commands.ContextMenu]:
-        """The two context menus, for servers and for user installs."""
-
         async def upscale(interaction: Interaction, message: discord.Message) -> None:
             await self._ctx.run(interaction, lambda answer: self._upscale(answer, message))
 

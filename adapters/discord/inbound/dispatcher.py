@@ -18,9 +18,10 @@ from adapters.discord.inbound.interaction_response import Answer, NotOurs, Respo
 from adapters.discord.inbound.translate import Interaction, Menu
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ApiClient
-from adapters.discord.outbound.interaction_tokens import FreshTokens, OtherMessages
+from adapters.discord.outbound.interaction_tokens import KeptByJob
+from adapters.discord.outbound.reply_address import Address
 from core.domain.errors import Draining, StorageUnavailable, UpscaleError
-from core.domain.job import Job, ReplyAddress, UpscaleRequest
+from core.domain.job import Job, UpscaleRequest
 from core.ports import AdapterContext
 from core.presentation.cards.notice import notice_card
 from core.presentation.place_texts import question
@@ -98,8 +99,7 @@ class HandlerContext:
         self.clock = context.clock
         self.guests = context.guests
         self.rest = rest
-        self.tokens = FreshTokens(context.state, context.clock)
-        self.beside = OtherMessages(context.state, context.clock)
+        self.kept = KeptByJob(context.state, context.clock)
         self.commits = Commits()
         self._rush = AckPriority()
         self._seen: OrderedDict[int, None] = OrderedDict()
@@ -113,6 +113,14 @@ class HandlerContext:
             await self.handle(answer, lambda: work(answer))
         finally:
             self._rush.answered(interaction.id)
+
+    async def fail(self, interaction: Interaction, error: Exception) -> None:
+        """Tell whoever sent what no handler could begin with."""
+
+        async def raised(_: Answer) -> None:
+            raise error
+
+        await self.run(interaction, raised)
 
     async def soon(self, answer: Answer, work: Coroutine[Any, Any, T]) -> T:
         """What the core says, in time for a private answer. Raises StorageUnavailable where it says nothing."""
@@ -191,7 +199,8 @@ class HandlerContext:
             log.warning("total_not_shown", interaction=answer.id, code=errors.code_of(error))
         for index, job in enumerate(written):
             if isinstance(job, Job):
-                await self.begin(answer, job, index, first_in_original=first_in_original)
+                part = translate.part_of(answer.address(), index, first_in_original=first_in_original)
+                await self._begin(job, part)
             else:
                 await answer.whisper(notice_card(self.service.notice(job, answer.locale), answer.locale))
         if isinstance(answer, Answer):
@@ -216,7 +225,7 @@ class HandlerContext:
             if not (isinstance(error, NotOurs) and error.taken):
                 for job in made:
                     if isinstance(job, Job):
-                        await self._begin(job, job.reply)
+                        await self._begin(job, Address.from_reply(job.reply))
             raise
 
     async def _write(self, made: Sequence[UpscaleRequest]) -> list[Job | UpscaleError]:
@@ -228,18 +237,6 @@ class HandlerContext:
                 written.append(error)
         return written
 
-    async def begin(self, answer: Response, job: Job, index: int = 0, *, first_in_original: bool = True) -> None:
-        """Let a written job go on; where that fails now, the core picks it up by itself."""
-        where = translate.part_of(answer.address(), index, first_in_original=first_in_original)
-        await self._begin(job, where.to_reply())
-        log.info("job_requested", job=job.id, interaction=answer.id)
-
-    async def _begin(self, job: Job, reply: ReplyAddress) -> None:
-        try:
-            await self.service.begin(job.id, reply)
-        except Exception as error:
-            await self.service.incidents.unforeseen("discord", error)
-
     async def make(
         self, answer: Response, work: Coroutine[Any, Any, Job], acknowledge: Callable[[], Awaitable[None]]
     ) -> Job:
@@ -250,8 +247,16 @@ class HandlerContext:
 
         [job] = await self.write(alone(), acknowledge)
         assert isinstance(job, Job)
-        await self.begin(answer, job)
+        await self._begin(job, answer.address())
         return job
+
+    async def _begin(self, job: Job, where: Address) -> None:
+        """Let a written job go on; where that fails now, the core picks it up by itself."""
+        try:
+            await self.service.begin(job.id, where.to_reply())
+        except Exception as error:
+            await self.service.incidents.unforeseen("discord", error)
+        log.info("job_requested", job=job.id, interaction=where.interaction_id)
 
     async def _ask_operator(self, answer: Answer) -> None:
         """Whether this server's members may use the bot too; privately, when its operator uses it here."""

@@ -20,7 +20,7 @@ from core.presentation.parameter_texts import allowed_text, model_choice, parame
 PREFIX = "up1modal:"
 LIFE_S = 15 * 60.0
 OWN_DEFAULTS = "own"
-LABEL_MAX, DESCRIPTION_MAX, TITLE_MAX, OPTION_MAX = 45, 100, 45, 100
+LABEL_MAX, DESCRIPTION_MAX, TITLE_MAX, OPTION_MAX, PLACEHOLDER_MAX = 45, 100, 45, 100, 100
 
 
 class OptionsModal(ui.Modal):
@@ -33,65 +33,40 @@ class OptionsModal(ui.Modal):
         title = cut(tr("Upscale with options", locale), TITLE_MAX)
         super().__init__(title=title, custom_id=f"{PREFIX}{key}", timeout=LIFE_S)
         if len(images) > 1:
-            self.add_item(_pictures(images, locale, most))
-        self.add_item(_presets(locale))
-        self.add_item(_number("factor", locale, models))
+            names = {str(n): f"{n + 1}. {image.name}" for n, image in enumerate(images)}
+            self._select("pictures", tr("Pictures", locale), names, most=min(most, len(images)))
+        own = {OWN_DEFAULTS: tr("My own defaults", locale)}
+        presets = own | {name: command_text(f"preset_{name}", locale) for name in PRESETS}
+        self._select("preset", tr("Preset", locale), presets, command_text("preset", locale))
+        allowed = tr("{allowed}; empty for your default", locale, allowed=allowed_text("factor", locale, models))
+        self._text("factor", parameter_label("factor", locale), parameter_hint("factor", locale), allowed, 20)
         if len(images) == 1 and len(models) > 1:
-            self.add_item(_models(locale, models))
-        self.add_item(_rest(locale, models))
+            offered = own | {model.id: model_choice(model.id, models, locale) for model in models}
+            self._select("model", parameter_label("model", locale), offered, parameter_hint("model", locale))
+        others = {name: each.default for name, each in models.widest.items() if name != "factor" and each.default}
+        example = " ".join(f"{name}={value_text(default)}" for name, default in others.items())
+        typed = tr("As you would type it: name=value", locale)
+        self._text("more", tr("Everything else", locale), typed, example or "factor=2", 300)
         private = ui.Checkbox[ui.Modal](custom_id="private")
-        self.add_item(_label(tr("Private", locale), private, command_text("private", locale)))
+        self._add(tr("Private", locale), private, command_text("private", locale))
 
+    def _add(self, text: str, component: ui.Item[Any], description: str = "") -> None:
+        shown = cut(description, DESCRIPTION_MAX) or None
+        self.add_item(ui.Label(text=cut(text, LABEL_MAX), description=shown, component=component))
 
-def _label(text: str, component: ui.Item[Any], description: str | None = None) -> ui.Label[ui.Modal]:
-    shown = cut(description, DESCRIPTION_MAX) if description else None
-    return ui.Label(text=cut(text, LABEL_MAX), description=shown, component=component)
+    def _select(self, name: str, label: str, choices: Mapping[str, str], hint: str = "", *, most: int = 1) -> None:
+        """The first choice is chosen already."""
+        options = [
+            discord.SelectOption(label=cut(words, OPTION_MAX), value=value, default=n == 0)
+            for n, (value, words) in enumerate(choices.items())
+        ]
+        select = ui.Select[ui.Modal](custom_id=name, options=options, max_values=most, required=name == "pictures")
+        self._add(label, select, hint)
 
-
-def _pictures(images: Sequence[FoundImage], locale: str, most: int) -> ui.Label[ui.Modal]:
-    options = [
-        discord.SelectOption(label=cut(f"{n + 1}. {image.name}", OPTION_MAX), value=str(n), default=n == 0)
-        for n, image in enumerate(images)
-    ]
-    select: ui.Select[ui.Modal] = ui.Select(custom_id="pictures", options=options, max_values=min(most, len(options)))
-    return _label(tr("Pictures", locale), select)
-
-
-def _presets(locale: str) -> ui.Label[ui.Modal]:
-    options = [discord.SelectOption(label=tr("My own defaults", locale), value=OWN_DEFAULTS, default=True)]
-    options += [discord.SelectOption(label=command_text(f"preset_{name}", locale), value=name) for name in PRESETS]
-    select: ui.Select[ui.Modal] = ui.Select(custom_id="preset", options=options, required=False)
-    return _label(tr("Preset", locale), select, command_text("preset", locale))
-
-
-def _models(locale: str, models: Models) -> ui.Label[ui.Modal]:
-    options = [discord.SelectOption(label=tr("My own defaults", locale), value=OWN_DEFAULTS, default=True)]
-    options += [
-        discord.SelectOption(label=cut(model_choice(model.id, models, locale), OPTION_MAX), value=model.id)
-        for model in models
-    ]
-    select: ui.Select[ui.Modal] = ui.Select(custom_id="model", options=options, required=False)
-    return _label(parameter_label("model", locale), select, parameter_hint("model", locale))
-
-
-def _number(name: str, locale: str, models: Models) -> ui.Label[ui.Modal]:
-    said = tr("{allowed}; empty for your default", locale, allowed=allowed_text(name, locale, models))
-    field_: ui.TextInput[ui.Modal] = ui.TextInput(
-        custom_id=name, required=False, max_length=20, placeholder=cut(said, 100)
-    )
-    return _label(parameter_label(name, locale), field_, parameter_hint(name, locale))
-
-
-def _rest(locale: str, models: Models) -> ui.Label[ui.Modal]:
-    example = " ".join(
-        f"{name}={value_text(each.default)}"
-        for name, each in models.widest.items()
-        if name != "factor" and each.default
-    )
-    field_: ui.TextInput[ui.Modal] = ui.TextInput(
-        custom_id="more", required=False, max_length=300, placeholder=cut(example or "factor=2", 100)
-    )
-    return _label(tr("Everything else", locale), field_, tr("As you would type it: name=value", locale))
+    def _text(self, name: str, label: str, hint: str, placeholder: str, max_chars: int) -> None:
+        shown = cut(placeholder, PLACEHOLDER_MAX)
+        field_ = ui.TextInput[ui.Modal](custom_id=name, required=False, max_length=max_chars, placeholder=shown)
+        self._add(label, field_, hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +80,6 @@ class Form:
 
 
 def filled_in(data: Mapping[str, Any]) -> Form:
-    """The form from the raw data of a modal submit."""
     values = {item["custom_id"]: item for item in _walk(data.get("components") or []) if "custom_id" in item}
     fields = {}
     for name in SPECS:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import discord
 import structlog
@@ -37,6 +37,7 @@ ACK_DEADLINE_S = 2.8
 ACK_ATTEMPT_S = 1.3
 ACK_ATTEMPTS = 5
 ACK_BACKOFF = Backoff(first_s=0.05, cap_s=0.8)
+Callback: TypeAlias = discord.InteractionCallbackResponse[discord.Client] | None
 
 
 class Response(Protocol):
@@ -57,11 +58,9 @@ class Response(Protocol):
     async def acknowledge(self, *, ephemeral: bool) -> None:
         """Promise an answer where that has to be done, and was not yet."""
 
-    def address(self) -> Address:
-        """Where this answer is or will be, for the job's reply."""
+    def address(self) -> Address: ...
 
-    async def show(self, card: Card) -> None:
-        """Show this as the answer."""
+    async def show(self, card: Card) -> None: ...
 
     async def whisper(self, card: Card) -> None:
         """A further message, for this member only where the place has such."""
@@ -106,8 +105,7 @@ class Answer:
         if result is not None:
             # Discord may force an answer to be private (user installs without the right): then so is the job.
             self.ephemeral = ephemeral or result.is_ephemeral()
-            resource = result.resource
-            self.message_id = result.message_id or (resource.id if isinstance(resource, discord.Message) else None)
+            self.message_id = result.message_id
         await self._rush.over()
 
     async def acknowledge(self, *, ephemeral: bool) -> None:
@@ -127,7 +125,6 @@ class Answer:
         self.mode = "modal"
 
     def address(self) -> Address:
-        """Where this answer is, or will be, for the job's reply."""
         ephemeral = self.ephemeral or self._source_ephemeral or translate.is_forced_private(self.interaction)
         return translate.address(
             self.interaction, ephemeral=ephemeral, message_id=self.message_id, acknowledged=self.mode != "none"
@@ -160,27 +157,18 @@ class Answer:
         await self._rest.edit_answer(*self._token, "@original", fixed(card, files))
 
     async def whisper(self, card: Card, files: Files | None = None) -> None:
-        """A further message that only this member sees."""
         await self._rest.follow_up(*self._token, fixed(card, files), ephemeral=True)
 
-    async def remove(self) -> None:
-        """Delete the answer, or the clicked message."""
-        await self._rest.remove_answer(*self._token)
-
-    async def _first(
-        self, send: Callable[[], Awaitable[discord.InteractionCallbackResponse[discord.Client] | None]]
-    ) -> discord.InteractionCallbackResponse[discord.Client] | None:
+    async def _first(self, send: Callable[[], Awaitable[Callback]]) -> Callback:
         try:
             return await self._acknowledge(send)
         finally:
             self._rush.answered(self.interaction.id)
 
-    async def _acknowledge(
-        self, send: Callable[[], Awaitable[discord.InteractionCallbackResponse[discord.Client] | None]]
-    ) -> discord.InteractionCallbackResponse[discord.Client] | None:
+    async def _acknowledge(self, send: Callable[[], Awaitable[Callback]]) -> Callback:
         unclear = False
 
-        async def attempt() -> discord.InteractionCallbackResponse[discord.Client] | None:
+        async def attempt() -> Callback:
             try:
                 async with asyncio.timeout(ACK_ATTEMPT_S):
                     return await send()

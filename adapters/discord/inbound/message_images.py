@@ -43,7 +43,6 @@ class FoundImage:
 
 
 def from_attachment(attachment: discord.Attachment) -> FoundImage:
-    """An attachment option, or an attachment of a message."""
     return FoundImage(
         str(attachment.id),
         attachment.filename,

@@ -49,7 +49,6 @@ class MessageResponse:
         """A message waits for no promise."""
 
     def address(self) -> Address:
-        """A reply to the message."""
         return self._where
 
     async def show(self, card: Card) -> None:
@@ -63,8 +62,6 @@ class MessageResponse:
 
 
 class Messages:
-    """Makes jobs of messages."""
-
     def __init__(self, ctx: HandlerContext, menus: Menus) -> None:
         self._ctx = ctx
         self._menus = menus

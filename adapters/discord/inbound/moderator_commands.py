@@ -196,7 +196,6 @@ class ModeratorCommands:
         await self._tell(answer, self._ctx.service.accounts.set_place_presets(answer.actor, parameters, where))
 
     async def _tell(self, answer: Answer, work: Coroutine[Any, Any, str]) -> None:
-        """Do it, and say privately what came of it."""
         await answer.show(said(*(await self._ctx.soon(answer, work)).splitlines()))
 
     # --- the queue -----------------------------------------------------------------------------------------------
@@ -205,7 +204,6 @@ class ModeratorCommands:
         await answer.show(await self._ctx.soon(answer, self._queue_card(answer)))
 
     async def cancel(self, answer: Answer, job_id: str) -> None:
-        """One that was chosen from the queue."""
         job = await self._ctx.commits.first(self._ctx.service.cancel(job_id, answer.actor), answer.hold)
         await answer.update(await self._queue_card(answer))
         if job.state is JobState.RUNNING:

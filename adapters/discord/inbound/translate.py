@@ -64,7 +64,6 @@ def requester(interaction: Interaction) -> Requester:
 
 
 def locale_of(interaction: Interaction) -> str:
-    """The member's own language as Discord's tag, e.g. `pt-BR`."""
     return str(interaction.locale.value)
 
 

@@ -151,7 +151,6 @@ class ApiClient:
         await self._call(lambda: webhook.fetch_message(cast(int, "@original")), _hook(app_id, token), ATTEMPTS)
 
     async def remove_answer(self, app_id: int, token: str) -> None:
-        """Delete the answer to an interaction."""
         webhook = await self._webhook(app_id, token)
         await self._call(lambda: webhook.delete_message(cast(int, "@original")), _hook(app_id, token), ATTEMPTS)
 
@@ -163,7 +162,6 @@ class ApiClient:
     async def edit_message(
         self, channel_id: int, message_id: int, payload: Payload, where: Elsewhere = "", attempts: int = ATTEMPTS
     ) -> None:
-        """Edit one of the bot's own messages."""
         message = (await self._channel(channel_id)).get_partial_message(message_id)
         await self._show(
             lambda view, files: message.edit(view=view, attachments=files),
@@ -216,12 +214,10 @@ class ApiClient:
         return await self._call(lambda: http.get_message(channel_id, message_id))
 
     async def remove(self, channel_id: int, message_id: int) -> None:
-        """Delete one of the bot's own messages."""
         message = (await self._channel(channel_id)).get_partial_message(message_id)
         await self._call(message.delete, _messages(channel_id), 2)
 
     async def direct_channel(self, user_id: int) -> int:
-        """The channel of direct messages with this person."""
         client = await self.client()
         channel = await self._call(lambda: client.create_dm(discord.Object(user_id)), attempts=ATTEMPTS)
         return channel.id
@@ -233,11 +229,9 @@ class ApiClient:
         return str((rows[0] or {}).get("refreshed") or "") if rows else ""
 
     async def application(self) -> dict[str, Any]:
-        """The application of the bot's token, with its owner or team."""
         return cast(dict[str, Any], await self._request("GET", "/oauth2/applications/@me"))
 
     async def guild(self, guild_id: int) -> dict[str, Any]:
-        """A server that the bot is in, with its owner."""
         return cast(dict[str, Any], await self._request("GET", f"/guilds/{guild_id}"))
 
     async def is_age_restricted(self, channel_id: int) -> bool:

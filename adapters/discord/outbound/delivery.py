@@ -17,7 +17,7 @@ import structlog
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ATTEMPTS, ApiClient, Which
 from adapters.discord.outbound.delivery_state import DeliveryState, Notes
-from adapters.discord.outbound.interaction_tokens import FreshTokens, OtherMessages
+from adapters.discord.outbound.interaction_tokens import KeptByJob
 from adapters.discord.outbound.payload import Elsewhere, Payload
 from adapters.discord.outbound.reply_address import Address
 from core.domain.errors import DeliveryRefused
@@ -35,8 +35,7 @@ class Messenger:
     address: Address
     notes: DeliveryState
     rest: ApiClient
-    tokens: FreshTokens
-    beside: OtherMessages
+    kept: KeptByJob
     clock: Clock
     job_id: str
     private: bool = False
@@ -110,6 +109,51 @@ class Messenger:
                 notes = await self.notes.write(heard=False)
         if notes.heard is False:
             raise DeliveryRefused(reason="gone")
+
+    async def withdraw(self) -> None:
+        """Before the end of a job: where the member has deleted the message that asked for it, leave the channel.
+
+        What follows then goes to the member alone. Nothing where Discord does not let us look.
+        """
+        notes, where = await self.notes.read(), self.address
+        if where.slot != "message" or where.guild_id is None or self.alone or notes.gone or notes.made:
+            return
+        try:
+            await self.rest.message(where.channel_id, where.interaction_id)
+        except errors.FAILED_CALLS as error:
+            if not errors.is_message_gone(error):
+                return
+            log.info("request_deleted", job=self.job_id)
+            if notes.message_id is not None:
+                await self._remove(where.channel_id, notes.message_id)
+            await self.notes.write(gone=True)
+
+    async def _remove(self, channel_id: int, message_id: int) -> None:
+        try:
+            await self.rest.remove(channel_id, message_id)
+        except (discord.HTTPException, DeliveryRefused) as error:
+            if not errors.is_message_gone(error):
+                log.info("message_not_deleted", job=self.job_id, code=errors.code_of(error))
+                await self.notes.memo.leave({"channel_id": channel_id, "message_id": message_id})
+
+    async def close(self, payload: Payload) -> None:
+        """Put these words where the job was asked, which is no longer the message in use. One place, no other way.
+
+        Raises DeliveryUnavailable; a place that refuses has nothing left to close.
+        """
+        notes = await self.notes.read()
+        token, origin = await self.token(notes), notes.origin_id
+        which: Which | None = origin if self.address.slot == "followup" else "@original"
+        try:
+            if notes.origin_gone:
+                return
+            if token is not None and which is not None:
+                await self.rest.edit_answer(self.address.app_id, token, which, payload)
+            elif origin is not None and self.bot_can_act:
+                await self.rest.edit_message(self.address.channel_id, origin, payload)
+        except (discord.HTTPException, DeliveryRefused) as error:
+            log.info("message_not_closed", job=self.job_id, code=errors.code_of(error))
+            await self.notes.write(origin_gone=True)
 
     # --- the ways, in order; None: not possible. They raise discord.HTTPException for a refusal ------------------
 
@@ -194,7 +238,7 @@ class Messenger:
         notes = await self.notes.leave(message_id, "channel" if new else "direct_message", channel_id)
         if notes.origin_id is not None and not notes.origin_gone and self.bot_can_act:
             origin = {"channel_id": self.address.channel_id, "message_id": notes.origin_id}
-            await self.beside.add(self.job_id, origin)
+            await self.kept.add_message(self.job_id, origin)
         return where
 
     # --- facts -------------------------------------------------------------------------------------------------
@@ -216,7 +260,7 @@ class Messenger:
         """A token that still works: the address's own, or one that a click on the message brought."""
         if not notes.token_dead and self.address.token_alive(self.clock.now()):
             return self.address.token
-        return await self.tokens.get(self.job_id)
+        return await self.kept.token(self.job_id)
 
     def _which(self, notes: Notes) -> Which | None:
         if notes.made == "followup" or self.address.slot == "followup":
@@ -232,5 +276,5 @@ class Messenger:
         elif token == self.address.token:
             await self.notes.write(token_dead=True)
         else:
-            await self.tokens.forget(self.job_id)
+            await self.kept.forget_token(self.job_id)
         return True

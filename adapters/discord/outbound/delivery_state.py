@@ -35,14 +35,14 @@ class DeliveryState:
     """The notes of one address within the memo of its job (a redelivery has notes of its own)."""
 
     def __init__(self, memo: ReplyState, address: Address) -> None:
-        self._memo = memo
+        self.memo = memo
         self._address = address
         self._known: Notes | None = None
 
     async def read(self) -> Notes:
         """The notes; read from the database once."""
         if self._known is None:
-            stored = (await self._memo.load()).get(self._address.key) or {}
+            stored = (await self.memo.load()).get(self._address.key) or {}
             names = {field.name for field in fields(Notes)}
             self._known = Notes(**{k: v for k, v in stored.items() if k in names})
             if self._known.message_id is None and self._address.message_id is not None:
@@ -64,15 +64,11 @@ class DeliveryState:
             origin_gone=origin_gone,
         )
 
-    async def owe_removal(self, channel_id: int, message_id: int) -> None:
-        """A message of ours that has to go, and that Discord does not let us take away now."""
-        await self._memo.leave({"channel_id": channel_id, "message_id": message_id})
-
     async def write(self, **changes: Any) -> Notes:
         """Change some, durably; writes nothing when nothing changed."""
         before = await self.read()
         after = replace(before, **changes)
         if after != before:
-            await self._memo.save(**{self._address.key: asdict(after)})
+            await self.memo.save(**{self._address.key: asdict(after)})
             self._known = after
         return after

@@ -42,7 +42,6 @@ FAILED_CALLS: tuple[type[Exception], ...] = (*HTTP_OR_TRANSIENT, DeliveryError, 
 
 
 def code_of(error: BaseException) -> int:
-    """Discord's error code, 0 where there is none."""
     return error.code if isinstance(error, discord.HTTPException) else 0
 
 
@@ -54,7 +53,6 @@ def is_token_dead(error: BaseException) -> bool:
 
 
 def is_message_gone(error: BaseException) -> bool:
-    """Somebody deleted the message."""
     return code_of(error) == UNKNOWN_MESSAGE
 
 
@@ -71,7 +69,6 @@ def is_too_large(error: BaseException) -> bool:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether trying again may help."""
     if isinstance(error, discord.HTTPException):
         return error.status >= 500 or (error.status == 429 and error.code != TOO_MANY_EDITS_OF_OLD_MESSAGE)
     return isinstance(error, TRANSIENT)
@@ -101,10 +98,6 @@ def to_delivery_error(error: Exception) -> DeliveryError:
         return DeliveryRefused(reason="too_old")
     if isinstance(error, discord.Forbidden):
         return DeliveryRefused(reason="forbidden")
-    if isinstance(error, (discord.LoginFailure, discord.PrivilegedIntentsRequired)):
-        return DeliveryRefused(reason="revoked")
-    if isinstance(error, (discord.ConnectionClosed, discord.GatewayNotFound, discord.InteractionResponded)):
-        return DeliveryUnavailable()
     if isinstance(error, (discord.DiscordException, TypeError, TooLargeHere)):
         return DeliveryRefused(reason="refused")
     raise error

@@ -12,40 +12,14 @@ from typing import Any
 from adapters.discord.outbound.reply_address import MESSAGE_IS_GONE_MARGIN_S
 from core.ports import AppState, Clock
 
-_AREA = "discord-token"
-
-
-_BESIDE_AREA = "discord-beside"
-MOST_BESIDE = 20
-BESIDE_LIFE_S = 40 * 86_400.0
+_TOKENS, _MESSAGES = "discord-token", "discord-beside"
+MOST_MESSAGES = 20
+MESSAGES_LIFE_S = 40 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
-class FreshTokens:
-    """By job id."""
-
-    state: AppState
-    clock: Clock
-
-    async def keep(self, job_id: str, token: str, expires_at: float) -> None:
-        """Remember the token of a click whose answer is the job's own message."""
-        left_s = expires_at - MESSAGE_IS_GONE_MARGIN_S - self.clock.now()
-        if left_s > 0:
-            await self.state.put(_AREA, job_id, {"token": token}, ttl_s=left_s)
-
-    async def get(self, job_id: str) -> str | None:
-        """A token that is alive by the clock, or None."""
-        kept = await self.state.get(_AREA, job_id)
-        return str(kept["token"]) if kept else None
-
-    async def forget(self, job_id: str) -> None:
-        """The job is over, or Discord said that the token is dead."""
-        await self.state.delete(_AREA, job_id)
-
-
-@dataclass(frozen=True, slots=True)
-class OtherMessages:
-    """Messages of a job besides the one in use, by job id, so that Delete takes them along.
+class KeptByJob:
+    """The token of a click whose answer is the job's own message; and its messages besides, for Delete to take along.
 
     A private answer is known by the token of its interaction, every other one by channel and message.
     """
@@ -53,15 +27,29 @@ class OtherMessages:
     state: AppState
     clock: Clock
 
-    async def add(self, job_id: str, message: Mapping[str, Any]) -> None:
-        """Remember one; of very many the newest."""
-        kept = await self.state.get(_BESIDE_AREA, job_id) or {}
-        messages = [*kept.get("messages", ()), dict(message)][-MOST_BESIDE:]
-        await self.state.put(_BESIDE_AREA, job_id, {"messages": messages}, ttl_s=BESIDE_LIFE_S)
+    async def keep_token(self, job_id: str, token: str, expires_at: float) -> None:
+        left_s = expires_at - MESSAGE_IS_GONE_MARGIN_S - self.clock.now()
+        if left_s > 0:
+            await self.state.put(_TOKENS, job_id, {"token": token}, ttl_s=left_s)
 
-    async def take(self, job_id: str) -> list[dict[str, Any]]:
+    async def token(self, job_id: str) -> str | None:
+        """One that is alive by the clock, or None."""
+        kept = await self.state.get(_TOKENS, job_id)
+        return str(kept["token"]) if kept else None
+
+    async def forget_token(self, job_id: str) -> None:
+        """The job is over, or Discord said that the token is dead."""
+        await self.state.delete(_TOKENS, job_id)
+
+    async def add_message(self, job_id: str, message: Mapping[str, Any]) -> None:
+        """Remember one; of very many the newest."""
+        kept = await self.state.get(_MESSAGES, job_id) or {}
+        messages = [*kept.get("messages", ()), dict(message)][-MOST_MESSAGES:]
+        await self.state.put(_MESSAGES, job_id, {"messages": messages}, ttl_s=MESSAGES_LIFE_S)
+
+    async def take_messages(self, job_id: str) -> list[dict[str, Any]]:
         """Those that can still be reached; they are forgotten."""
-        kept = await self.state.get(_BESIDE_AREA, job_id) or {}
-        await self.state.delete(_BESIDE_AREA, job_id)
+        kept = await self.state.get(_MESSAGES, job_id) or {}
+        await self.state.delete(_MESSAGES, job_id)
         now = self.clock.now() + MESSAGE_IS_GONE_MARGIN_S
         return [one for one in kept.get("messages", ()) if one.get("expires_at", now + 1) > now]

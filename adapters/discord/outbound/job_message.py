@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.discord.outbound import closing
 from adapters.discord.outbound.api_client import ApiClient
 from adapters.discord.outbound.delivery import Messenger
 from adapters.discord.outbound.delivery_state import DeliveryState
-from adapters.discord.outbound.interaction_tokens import FreshTokens, OtherMessages
+from adapters.discord.outbound.interaction_tokens import KeptByJob
 from adapters.discord.outbound.payload import Elsewhere, Payload, TooLargeHere, fixed
 from adapters.discord.outbound.reply_address import Address
 from adapters.discord.outbound.upload import UploadSet, file_name, parcels
@@ -31,14 +30,12 @@ class DiscordReply:
     _notes: DeliveryState
     _rest: ApiClient
     _media: Media
-    _tokens: FreshTokens
-    _beside: OtherMessages
+    _kept: KeptByJob
     _clock: Clock
     _can_share: bool
 
     def _messenger(self, job: Job) -> Messenger:
-        ours = self._address, self._notes, self._rest, self._tokens, self._beside, self._clock
-        return Messenger(*ours, job.id, job.private)
+        return Messenger(self._address, self._notes, self._rest, self._kept, self._clock, job.id, job.private)
 
     async def ask(self, job: Job) -> None:
         await self._put(job, lambda where: cards.asking(job, self._address.locale, **self._reader(job, where)))
@@ -62,14 +59,14 @@ class DiscordReply:
     async def finished(self, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
         """Deliver the picture in the best shape that this place takes, and say which and where."""
         messenger = self._messenger(job)
-        await closing.withdraw(messenger)
+        await messenger.withdraw()
         async for parcel in parcels(job, self._media, limit_bytes=self._address.limit_bytes):
             try:
                 where = await messenger.put(self._result(job, left, parcel))
             except TooLargeHere:
                 continue
             if not where:
-                await self._tokens.forget(job.id)  # else it still closes the message where the job was asked
+                await self._kept.forget_token(job.id)  # else it still closes the message where the job was asked
             return Delivery(parcel.shape, where)
         raise DeliveryRefused(reason="refused")
 
@@ -90,21 +87,21 @@ class DiscordReply:
 
     async def failed(self, job: Job, notice: Notice) -> None:
         messenger = self._messenger(job)
-        await closing.withdraw(messenger)
+        await messenger.withdraw()
 
         def card(where: Elsewhere) -> Card:
             return cards.failed(job, notice, self._address.locale, shared=self._reader(job, where)["shared"])
 
         await messenger.say(Payload(card))
-        await self._tokens.forget(job.id)
+        await self._kept.forget_token(job.id)
 
     async def closed(self, job: Job, notice: Notice) -> None:
         payload = fixed(cards.closed(job, notice, self._address.locale))
         if job.delivery is not None and job.delivery.elsewhere:
-            await closing.close(self._messenger(job), payload)
+            await self._messenger(job).close(payload)
         else:
             await self._messenger(job).put(payload)
-        await self._tokens.forget(job.id)
+        await self._kept.forget_token(job.id)
 
     async def reachable(self, job: Job) -> bool:
         """Whether any way takes the message, with words alone; the job goes on there."""

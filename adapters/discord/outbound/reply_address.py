@@ -51,7 +51,6 @@ class Address:
         return f"{self.interaction_id}{self.part and ':'}{self.part}"
 
     def token_alive(self, now: float) -> bool:
-        """Whether the token may still be used, by the clock."""
         return now < self.expires_at - MESSAGE_IS_GONE_MARGIN_S
 
     def followup(self, part: str) -> Address:
@@ -60,7 +59,6 @@ class Address:
         return replace(self, slot=slot, message_id=None, part=part)
 
     def to_reply(self) -> ReplyAddress:
-        """As the core stores it."""
         return ReplyAddress(PLATFORM, asdict(self))
 
     @classmethod

@@ -40,7 +40,6 @@ class UploadSet:
 
     @property
     def bytes(self) -> int:
-        """All files together."""
         return sum(part.bytes for part in (self.picture, self.file) if part is not None)
 
 

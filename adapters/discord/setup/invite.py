@@ -27,8 +27,6 @@ class Permission:
 
 @dataclass(frozen=True, slots=True)
 class Invite:
-    """One link, and what it asks for."""
-
     title: str
     url: str
     permissions: tuple[Permission, ...] = ()

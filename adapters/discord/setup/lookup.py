@@ -34,5 +34,4 @@ async def look(settings: Settings, path: str) -> dict[str, Any] | Trouble:
 
 
 async def application(settings: Settings) -> dict[str, Any] | Trouble:
-    """The application that the token belongs to."""
     return await look(settings, "/oauth2/applications/@me")

@@ -54,7 +54,6 @@ class Owners:
         return found
 
     async def _guild(self, guild_id: int) -> dict[str, Any]:
-        """Empty where the bot is not in it."""
         try:
             found = await self._rest.guild(guild_id)
         except discord.HTTPException as error:

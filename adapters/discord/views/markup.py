@@ -36,11 +36,9 @@ def quote(text: str) -> str:
 
 
 def small(text: str) -> str:
-    """Subtext, line by line."""
     return "\n".join(f"-# {line}" for line in text.splitlines() if line.strip())
 
 
 def bar(percent: float) -> str:
-    """A bar of blocks, full at 100."""
     full = round(_BAR_CELLS * min(100.0, max(0.0, percent)) / 100)
     return "▰" * full + "▱" * (_BAR_CELLS - full)

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.discord.connection.ack_priority import FEW, AckPriority
-from adapters.discord.inbound.command_texts import TEXT_MAX, CommandTranslator
+from adapters.discord.inbound.command_texts import TEXT_MAX, CommandTranslator, word
 from adapters.discord.inbound.forms import filled_in
 from adapters.discord.outbound import errors, links, upload
 from adapters.discord.outbound.reply_address import Address
@@ -118,7 +118,7 @@ def test_every_word_on_a_command_exists_and_is_short_enough(language: str) -> No
 
 async def test_discord_gets_every_language_that_we_speak() -> None:
     translator = CommandTranslator()
-    given_ = discord.app_commands.locale_str("x", key="upscale")
+    given_ = word("upscale")
     spoken = {
         locale.value
         for locale in discord.Locale
