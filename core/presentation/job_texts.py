@@ -244,7 +244,7 @@ def comparison_text(job: Job, rows: int, locale: str) -> str:
     """What a comparison of this job shows, and at which scale."""
     scale = factor_text(reached_factor(job), locale)
     text = tr("Before (left, enlarged {factor}) and after (right), at 100%.", locale, factor=scale)
-    return text if rows == 1 else f"{text} {tr('Above: most detail. Below: most changed.', locale)}"
+    return text if rows == 1 else text + " " + tr("Above: most detail. Below: most changed.", locale)
 
 
 def delivery_text(delivery: Delivery, locale: str) -> str:

@@ -13,8 +13,8 @@ from sqlalchemy import select
 from core.storage import tables_ledger
 from core.storage.database import Database
 from tests.bot.process_kit import Bot, accepted, check_receipts, client_of, until
-from tests.bot.test_kill import HELD_S, env_of
-from tests.emulators.fal import FalEmulator, Slow
+from tests.bot.test_kill import env_of
+from tests.emulators.fal import FalEmulator, Held
 from tests.emulators.s3 import S3Emulator
 
 
@@ -38,19 +38,22 @@ async def test_after_a_restore_nothing_is_paid_again_and_what_fal_made_is_in_the
         try:
             await bot.start()
             async with client_of(bot) as client:
-                fal.job_s = 0.05
                 await client.post(1)
                 check_receipts(await client.finished([1]))
-                fal.job_s = 3.0
+                fal.slots = 0
                 await client.post(2)  # at fal when the backup is made
                 await until(lambda: len(fal.submits) == 2)
-                fal.faults.add("upload", Slow(HELD_S / 10))
+                on_its_way = Held()
+                fal.faults.add("upload", on_its_way)
                 await client.post(3)  # on its way to fal when the backup is made, and there afterwards
                 await until(lambda: len(fal.seen("upload")) == 3)
 
                 code, said = await bot.command("backup", str(file), "--pictures")
                 assert (code, "3 jobs" in said) == (0, True), said
                 assert file.stat().st_mode & 0o077 == 0
+                fal.slots = 10
+                fal.runner.start_waiting()
+                on_its_way.released.set()
                 await client.post(4)  # after it
                 check_receipts(await client.finished([2, 3, 4]))
 

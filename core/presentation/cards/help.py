@@ -63,4 +63,4 @@ def parameter_lines(locale: str, models: Models) -> tuple[Line, ...]:
 def preset_line(locale: str) -> str:
     """The presets with their values, and what wins."""
     names = ", ".join(preset_text(name, values, locale) for name, values in PRESETS.items())
-    return f"{names}. {tr('Values you set yourself override them.', locale)}"
+    return names + ". " + tr("Values you set yourself override them.", locale)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -39,6 +40,13 @@ class Slow:
 
 
 @dataclass(frozen=True)
+class Held:
+    """The request is carried out; its answer comes when `released` is set."""
+
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True)
 class CutStream:
     """The status stream breaks off after so many events (no closing chunk)."""
 
@@ -66,7 +74,7 @@ class Drip:
     pause_s: float
 
 
-FaultKind: TypeAlias = DropBefore | DropAfter | Respond | Slow | CutStream | GarbageStream | Truncate | Drip
+FaultKind: TypeAlias = DropBefore | DropAfter | Respond | Slow | Held | CutStream | GarbageStream | Truncate | Drip
 
 FAULT = web.RequestKey("fault", object)
 """Where a handler finds the fault meant for it (a `FaultKind` or None)."""

@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import ClientSession, ClientTimeout, web
 
 from tests.emulators.fal import platform_api, queue_api, storage_api
-from tests.emulators.fal.faults import FAULT, DropAfter, DropBefore, FaultPlan, Respond, Slow
+from tests.emulators.fal.faults import FAULT, DropAfter, DropBefore, FaultPlan, Held, Respond, Slow
 from tests.emulators.fal.outcomes import Outcome
 from tests.emulators.fal.runner import Runner
 from tests.emulators.fal.schemas import SCHEMAS
@@ -150,6 +150,8 @@ class FalEmulator:
                 return _drop(request)
             if isinstance(fault, Slow) and not fault.before:
                 await asyncio.sleep(fault.seconds)
+            if isinstance(fault, Held):
+                await fault.released.wait()
             return response
 
         return guarded
