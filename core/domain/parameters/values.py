@@ -16,6 +16,7 @@ from decimal import Decimal
 
 from core.domain.errors import ParameterProblem
 from core.domain.models import Input
+from core.domain.money import may_mean_thousands
 from core.domain.parameters.spec import SPECS, Value
 from core.domain.untrusted_text import clean, clean_line
 
@@ -113,7 +114,8 @@ def judge(known: Input, raw: Raw, name: str | None = None) -> Value | ParameterP
         return problem
     if not known.low <= number <= known.high:
         return dataclasses.replace(problem, kind="range")
-    if kind == "int" and number != number.to_integral_value():
+    unclear = isinstance(raw, str) and may_mean_thousands(raw.strip())
+    if kind == "int" and (unclear or number != number.to_integral_value()):
         return problem
     return int(number) if kind == "int" else abs(float(number))
 

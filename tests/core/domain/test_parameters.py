@@ -89,6 +89,7 @@ def test_options_arrive_as_numbers_or_strings(options: dict[str, object], expect
         {"factor": "50%"},
         {"factor": "1_0"},
         {"seed": "9" * 500},
+        {"seed": "1,000"},
     ],
 )
 def test_what_is_no_such_value_is_a_type_problem(options: dict[str, object]) -> None:
