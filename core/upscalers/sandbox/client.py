@@ -61,7 +61,10 @@ class SandboxUpscaler:
 
     async def _sweep(self) -> None:
         while True:
-            await asyncio.to_thread(self._store.sweep, self._clock.now() - self._config.result_ttl_s)
+            try:
+                await asyncio.to_thread(self._store.sweep, self._clock.now() - self._config.result_ttl_s)
+            except OSError as error:
+                log.error("sandbox_sweep_failed", kind=type(error).__name__)
             await self._clock.sleep(SWEEP_EVERY_S)
 
     async def stage(self, path: Path, mime: str, *, job_id: str) -> str:

@@ -6,6 +6,7 @@ dies, however it dies.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -127,7 +128,8 @@ class RequestStore:
             if record.finished_at is not None and record.finished_at < before_at:
                 self.forget(record)
         for path in self._files.iterdir():
-            # A linked file keeps the old time of its contents; the link itself is what ages here.
-            facts = path.stat()
-            if max(facts.st_mtime, facts.st_ctime) < before_at:
-                path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # another process sweeps here too
+                # A linked file keeps the old time of its contents; the link itself is what ages here.
+                facts = path.stat()
+                if max(facts.st_mtime, facts.st_ctime) < before_at:
+                    path.unlink()

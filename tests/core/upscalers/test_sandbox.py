@@ -326,6 +326,17 @@ async def test_results_expire(tmp_path: Path) -> None:
             await second.fetch(url, tmp_path / "out.png", max_bytes=10**8)
 
 
+async def test_a_file_that_is_gone_meanwhile_does_not_stop_the_sweep(tmp_path: Path) -> None:
+    files = tmp_path / "sandbox" / "files"
+    files.mkdir(parents=True)
+    (files / "a").symlink_to(files / "swept-by-another-process")
+    (files / "b").write_bytes(b"old")
+    clock = JumpingClock(nap_s=0.001)
+    clock.offset_s = 90_000
+    async with sandbox(tmp_path, clock=clock, result_ttl_s=60):
+        await until(lambda: not (files / "b").exists())
+
+
 async def test_erasing_leaves_nothing(upscaler: SandboxUpscaler, tmp_path: Path) -> None:
     request_id = await ended_well(upscaler, tmp_path)
     await upscaler.erase(request_id)
