@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
@@ -66,8 +65,7 @@ class FalUpscaler:
     async def close(self) -> None:
         if self._probe is not None:
             self._probe.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._probe
+            await asyncio.gather(self._probe, return_exceptions=True)
             self._probe = None
         await self._transport.close()
 

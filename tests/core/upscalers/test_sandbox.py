@@ -329,7 +329,8 @@ async def test_results_expire(tmp_path: Path) -> None:
 async def test_a_file_that_is_gone_meanwhile_does_not_stop_the_sweep(tmp_path: Path) -> None:
     files = tmp_path / "sandbox" / "files"
     files.mkdir(parents=True)
-    (files / "a").symlink_to(files / "swept-by-another-process")
+    for n in range(9):
+        (files / f"a{n}").symlink_to(files / "swept-by-another-process")
     (files / "b").write_bytes(b"old")
     clock = JumpingClock(nap_s=0.001)
     clock.offset_s = 90_000
