@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 import aiohttp
 import fal_client
@@ -119,6 +119,15 @@ def timeout_for(
     )
 
 
+class CallOptions(TypedDict, total=False):
+    """What a request may say beside its address (key, headers, JSON), and how much is read of its answer."""
+
+    key: KeyKind
+    headers: Mapping[str, str]
+    body: Any
+    max_bytes: int
+
+
 class _AskAgain(Exception):
     """An answer that asks, or whose sender needs, to be asked again: a 429, a gateway's page."""
 
@@ -198,37 +207,24 @@ class Transport:
             raise RuntimeError("no such key is configured")
         return {"Authorization": f"Key {key.strip()}"}
 
-    async def once(
-        self,
-        method: str,
-        url: URL,
-        *,
-        key: KeyKind = "api",
-        headers: Mapping[str, str] | None = None,
-        body: Any = None,
-        max_bytes: int = MAX_REPLY_BYTES,
-    ) -> Answer:
+    async def once(self, method: str, url: URL, **options: Unpack[CallOptions]) -> Answer:
         """One request, one answer; no retry, no redirect. Raises `NETWORK_ERRORS`."""
-        every = {"Accept": "application/json", **self.authorised(url, key), **(headers or {})}
+        every = {
+            "Accept": "application/json",
+            **self.authorised(url, options.get("key", "api")),
+            **options.get("headers", {}),
+        }
         async with self.session.request(
             method,
             url,
             headers=every,
-            json=body,
+            json=options.get("body"),
             allow_redirects=False,
         ) as response:
-            return await read_answer(response, max_bytes)
+            return await read_answer(response, options.get("max_bytes", MAX_REPLY_BYTES))
 
     async def read(
-        self,
-        method: str,
-        url: URL,
-        *,
-        key: KeyKind = "api",
-        headers: Mapping[str, str] | None = None,
-        body: Any = None,
-        attempts: int = READ_ATTEMPTS,
-        max_bytes: int = MAX_REPLY_BYTES,
+        self, method: str, url: URL, *, attempts: int = READ_ATTEMPTS, **options: Unpack[CallOptions]
     ) -> Answer:
         """A repeatable request: network errors, 429 and gateway 5xx are tried again, up to `attempts` in all.
 
@@ -236,7 +232,7 @@ class Transport:
         """
 
         async def ask() -> Answer:
-            answer = await self.once_or_backup(method, url, key=key, headers=headers, body=body, max_bytes=max_bytes)
+            answer = await self.once_or_backup(method, url, **options)
             if answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.from_gateway():
                 raise _AskAgain(answer)
             return answer
@@ -255,7 +251,7 @@ class Transport:
         except NETWORK_ERRORS as error:
             raise ProviderUnavailable from error
 
-    async def once_or_backup(self, method: str, url: URL, **options: Any) -> Answer:
+    async def once_or_backup(self, method: str, url: URL, **options: Unpack[CallOptions]) -> Answer:
         """`once`, and where no connection comes about, once more on fal's backup domain if there is one."""
         try:
             return await self.once(method, url, **options)

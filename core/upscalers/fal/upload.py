@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 import structlog
 from fal_client import StorageSettings
@@ -61,14 +61,12 @@ class Uploader:
 
     async def _to_cdn(self, path: Path, mime: str, name: str) -> str:
         """The file's address. Raises ProviderUnavailable where it was not taken."""
-        lifecycle = lifecycle_json(self._transport.config.retention_s)
         headers = {
             "Authorization": await self._authorization(),
             "Accept": "application/json",
             "Content-Type": mime,
             "X-Fal-File-Name": name,
-            "X-Fal-Object-Lifecycle": lifecycle,
-            "X-Fal-Object-Lifecycle-Preference": lifecycle,
+            **self._lifetime(),
         }
         answer = await self._send("POST", self._transport.url("cdn", "/files/upload"), path, headers)
         if answer is not None and answer.ok and answer.text_at("access_url").startswith(("https://", "http://")):
@@ -77,6 +75,10 @@ class Uploader:
             self._token = None
         log.warning("fal_upload_refused", name=name, status=answer.status if answer is not None else None)
         raise ProviderUnavailable
+
+    def _lifetime(self) -> dict[str, str]:
+        lifecycle = lifecycle_json(self._transport.config.retention_s)
+        return {"X-Fal-Object-Lifecycle": lifecycle, "X-Fal-Object-Lifecycle-Preference": lifecycle}
 
     async def _send(self, method: str, url: URL, path: Path, headers: dict[str, str]) -> Answer | None:
         size_bytes = (await asyncio.to_thread(path.stat)).st_size
@@ -102,7 +104,7 @@ class Uploader:
 
     async def _new_token(self) -> tuple[str, float]:
         url = self._transport.url("rest", "/storage/auth/token", {"storage_type": "fal-cdn-v3"})
-        answer = await self._ask(url, body={})
+        answer = await self._ask(url, {})
         token, kind = answer.text_at("token"), answer.text_at("token_type")
         if not token or not kind:
             raise ProviderUnavailable
@@ -112,7 +114,7 @@ class Uploader:
             expires_at = self._transport.clock.now() + 2 * TOKEN_MARGIN_S
         return f"{kind} {token}", expires_at - TOKEN_MARGIN_S
 
-    async def _ask(self, url: URL, body: Any, headers: dict[str, str] | None = None) -> Answer:
+    async def _ask(self, url: URL, body: Mapping[str, str], **headers: str) -> Answer:
         answer = await self._transport.read("POST", url, body=body, headers=headers)
         if (halted := halt_in(answer.status, answer.data())) is not None:
             await self._breaker.trip(halted)
@@ -124,10 +126,7 @@ class Uploader:
     async def _by_storage(self, path: Path, mime: str, name: str) -> str:
         """The documented second way. The PUT goes to a storage host, so it carries no key."""
         url = self._transport.url("rest", "/storage/upload/initiate", {"storage_type": "gcs"})
-        headers = {"X-Fal-Object-Lifecycle-Preference": lifecycle_json(self._transport.config.retention_s)}
-        headers["X-Fal-Object-Lifecycle"] = headers["X-Fal-Object-Lifecycle-Preference"]
-        body = {"file_name": name, "content_type": mime}
-        answer = await self._ask(url, body, headers)
+        answer = await self._ask(url, {"file_name": name, "content_type": mime}, **self._lifetime())
         target, address = answer.text_at("upload_url"), answer.text_at("file_url")
         if not target or not address:
             raise ProviderUnavailable
