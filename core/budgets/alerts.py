@@ -29,9 +29,8 @@ class AlertPlace:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert to send. `key` names the budget in its window at this place; `runs_out_at` None: it lasts.
-
-    Of a budget without a window nobody can say when it runs out: then it is None, too.
+    """One alert to send. `key` names the budget in its window at this place; `runs_out_at` is None where it lasts, or
+    has no window.
     """
 
     place: AlertPlace

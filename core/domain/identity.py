@@ -1,4 +1,4 @@
-"""Who somebody is: the service's whole key, not the user id alone."""
+"""Identity of people and places: the platform's whole key, because a user id may be unique only within its team."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class FalConfig:
     store_io: whether fal keeps the request's JSON (30 days); needed to find a lost request again.
     start_timeout_s: fal gives up a request that no runner has started by then.
     stream_idle_s: a status stream silent for so long is dead (fal sends a comment line every 15 s).
-    outage_limit_s: how long `watch` puts up with fal being unreachable.
+    outage_limit_s: how long `watch` goes on while fal cannot be reached.
     models: those whose prices and bills are read.
     probe_s: how often a halted account is tried again.
     """

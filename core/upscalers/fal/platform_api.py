@@ -53,11 +53,8 @@ class PlatformApi:
             return None
         for entry in objects(answer.at("prices")) if answer.ok else ():
             unit, currency = str(entry.get("unit", "")).lower(), str(entry.get("currency", "")).upper()
-            if (
-                entry.get("endpoint_id") == model.endpoint
-                and currency == "USD"
-                and ("megapixel" in unit or unit == "mp")
-            ):
+            ours = entry.get("endpoint_id") == model.endpoint and currency == "USD"
+            if ours and ("megapixel" in unit or unit == "mp"):
                 price = _nanousd(entry.get("unit_price"))
                 return UNREADABLE_PRICE_NANOUSD if price is None else price
         log.warning("fal_price_unknown", status=answer.status, endpoint=model.endpoint)

@@ -1,4 +1,4 @@
-"""fal's status objects and log lines to `RemoteStatus`. Pure, and patient: nonsense is None, never an exception."""
+"""fal's status objects, event streams and log lines to `RemoteStatus`. Pure; nonsense is None, never an exception."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one paid call: at most one POST, and an honest word about what became of it.
+"""The one paid call: at most one POST, and an error that says whether it may have arrived.
 
 It must never repeat a POST that may have arrived. What is surely not accepted says so (`SubmitNotSent`,
 `ProviderBusy`, `ProviderHalted`, a `ModelError`); everything else is `SubmitUnknown`.

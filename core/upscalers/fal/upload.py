@@ -49,7 +49,7 @@ class Uploader:
         self._token_lock = asyncio.Lock()
 
     async def stage(self, path: Path, mime: str, *, job_id: str) -> str:
-        """See `core.ports.Upscaler.stage`. To the CDN, else by way of plain storage; the job's own patience goes on."""
+        """See `core.ports.Upscaler.stage`. To the CDN, else to plain storage; the job retries after that."""
         name = f"{job_id}{suffix_for(mime)}"
         clock = self._transport.clock
         try:

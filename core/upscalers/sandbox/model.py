@@ -1,4 +1,4 @@
-"""The sandbox's stand-in for the model: checks the inputs as fal's schema does, enlarges, says honestly what it did."""
+"""What the sandbox does in the model's place: input checks as in fal's schema, run times, captions, error mapping."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Pace:
 
 
 def caption_for(source: ImageFacts, factor: float, _made: Written) -> str:
-    """An honest description, which is also the picture's alternative text."""
+    """What was done to the picture; it is also its alternative text."""
     return (
         f"An image of {source.width_px}×{source.height_px} pixels, enlarged {factor:g}× by Lanczos resampling in "
         "sandbox mode. No AI model looked at this image."

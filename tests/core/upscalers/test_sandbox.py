@@ -1,4 +1,4 @@
-"""The sandbox model: fal's manners, real pixels, play money, and requests that outlive their process."""
+"""The sandbox model: fal's rules, real pixels, play money, and requests that outlive their process."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ async def test_a_picture_comes_back_larger_with_every_output(upscaler: SandboxUp
     assert not upscaler.real_money
 
 
-async def test_it_works_with_the_real_image_shop(tmp_path: Path) -> None:
+async def test_it_works_with_the_real_image_service(tmp_path: Path) -> None:
     kept_s = 1e9  # the clock jumps while the worker really works
     async with (
         ImageService(workers=1) as image_service,
