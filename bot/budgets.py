@@ -79,7 +79,7 @@ def budget_maintenance(budget: Budgets, tools: Tools, state: AppState, s: Settin
     async def alerts() -> None:
         await budget.send_alerts(notify)
 
-    reports = WeeklyReports(budget.ledger, budget.limits.rules, state)
+    reports = WeeklyReports(budget, state)
 
     async def weekly() -> None:
         await reports.send(notify)

@@ -157,7 +157,7 @@ async def test_the_week_is_reported_once_on_monday_to_the_channel_for_alerts(
         sent.append((place, notice))
         broken.append(False)
 
-    reports = WeeklyReports(budget.ledger, budget.limits.rules, state)
+    reports = WeeklyReports(budget, state)
     for day, hour, n_sent in ((22, 12, 0), (23, 7, 0), (23, 9, 0), (23, 10, 1), (23, 11, 1), (30, 10, 1)):
         clock.at = datetime(2026, 11, day, hour, tzinfo=UTC).timestamp()
         broken[:] = [hour == 9]
