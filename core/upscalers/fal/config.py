@@ -26,7 +26,6 @@ class FalConfig:
     """Keys, addresses and times. `key` is `id:secret` with API scope, `admin_key` one with admin scope, if any.
 
     retention_s: life of uploaded and produced files at fal (lifecycle headers).
-    store_io: whether fal keeps the request's JSON (30 days); needed to find a lost request again.
     start_timeout_s: fal gives up a request that no runner has started by then.
     stream_idle_s: a status stream silent for so long is dead (fal sends a comment line every 15 s).
     outage_limit_s: how long `watch` goes on while fal cannot be reached.
@@ -43,7 +42,6 @@ class FalConfig:
     models: Models = MODELS
     public_url: str | None = None
     retention_s: int = 7 * 86_400
-    store_io: bool = True
     start_timeout_s: int = 6 * 3600
     stream_idle_s: float = 45.0
     outage_limit_s: float = 3600.0

@@ -101,7 +101,7 @@ class PlatformApi:
                     return Found(request_id, conclusive=True)
         except ProviderError:
             return Found(None, conclusive=False, possible=self._may_still_tell())
-        return Found(None, conclusive=self._config.store_io and all_told, running=tuple(running))
+        return Found(None, conclusive=all_told, running=tuple(running))
 
     def _may_still_tell(self) -> bool:
         """Whether a later search, or a webhook, may name the request after all."""

@@ -117,15 +117,14 @@ class Submitter:
         return {"fal_webhook": f"{base}/fal/webhook/{job_id}?t={webhook_token(self._config.key, job_id)}"}
 
     def _headers(self, url: URL) -> dict[str, str]:
-        headers = {
+        return {
             "Accept": "application/json",
             START_TIMEOUT_HEADER: str(self._config.start_timeout_s),
             "X-Fal-Object-Lifecycle-Preference": lifecycle_json(self._config.retention_s),
+            # Without it the account's own setting counts (fal's platform headers), and a lost submit may be lost.
+            "X-Fal-Store-IO": "1",
             **self._transport.authorised(url, "api"),
         }
-        # Without the header the account's own setting counts (fal's platform headers), and a lost submit may be lost.
-        headers["X-Fal-Store-IO"] = "1" if self._config.store_io else "0"
-        return headers
 
     async def _judge(self, answer: Answer, model: ModelSpec, job_id: str) -> str:
         data = answer.data()

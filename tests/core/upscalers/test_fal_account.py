@@ -59,11 +59,12 @@ async def test_not_finding_is_conclusive_when_the_whole_listing_was_read(fal: Fa
         assert set(found.running) <= set(fal.jobs)
 
 
-async def test_not_finding_is_inconclusive_without_stored_inputs(fal: FalEmulator, tmp_path: Path) -> None:
-    async with backend(fal, store_io=False) as upscaler:
-        await submitted(upscaler, tmp_path)
-        found = await upscaler.find("http://x/never.png", since=0.0)
-        assert (found.request_id, found.conclusive) == (None, False)
+async def test_not_finding_is_inconclusive_without_stored_inputs(
+    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
+) -> None:
+    fal.jobs[await submitted(upscaler, tmp_path)].erased = True
+    found = await upscaler.find("http://x/never.png", since=0.0)
+    assert (found.request_id, found.conclusive) == (None, False)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 501])

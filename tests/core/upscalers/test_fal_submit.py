@@ -70,20 +70,13 @@ async def test_whatever_is_in_a_request_id_the_request_is_followed_and_its_resul
 async def test_the_submit_asks_for_a_lifetime_and_a_start_limit_and_no_webhook_without_a_public_url(
     fal: FalEmulator, tmp_path: Path
 ) -> None:
-    async with backend(fal, retention_s=3600, store_io=False) as upscaler:
+    async with backend(fal, retention_s=3600) as upscaler:
         await submitted(upscaler, tmp_path)
     submit = fal.submits[0]
     assert submit.headers["x-fal-object-lifecycle-preference"] == '{"expiration_duration_seconds": 3600}'
-    assert submit.headers["x-fal-store-io"] == "0"
+    assert submit.headers["x-fal-store-io"] == "1", "whatever the account says"
     assert float(submit.headers["x-fal-request-start-timeout"]) > 60
     assert submit.query == {}
-
-
-async def test_fal_is_asked_to_keep_the_request_whatever_the_account_says(
-    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
-) -> None:
-    await submitted(upscaler, tmp_path)
-    assert fal.submits[0].headers["x-fal-store-io"] == "1"
 
 
 @pytest.mark.parametrize(
