@@ -144,8 +144,8 @@ def judged(
     Raises InvalidParameters with every problem of all of them.
     """
     named = next((one.model for one in reversed(collected) if one.model is not None), None)
-    model = models.find(named) if named is not None else models.find(otherwise) or (None if lenient else models.default)
-    found = Judge(models, model if model is not None or (lenient and named is None) else models.default)
+    model = models.find(named if named is not None else otherwise)
+    found = Judge(models, model or (None if lenient and named is None else models.default))
     parsed = [found.read(one) for one in collected]
     if found.problems and model is None:  # something is to be put right anyway: then all of it
         found = Judge(models, models.default)

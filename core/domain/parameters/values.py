@@ -37,14 +37,11 @@ _NUMBER_CHARS = 64
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _TIMES = re.compile(r"^x|x$", re.IGNORECASE)
 _WORDS = {"on": True, "yes": True, "true": True, "1": True, "off": False, "no": False, "false": False, "0": False}
-_LINK_NAMES = ("url", "link", "image", "image_url")
-_PRESET_NAMES = ("preset",)
-_PRIVATE_NAMES = ("private",)
-
 _NAMES: dict[str, str] = {
     **{known: spec.name for spec in SPECS.values() for known in (spec.name, *spec.aliases)},
-    **dict.fromkeys(_LINK_NAMES, "url"),
-    **{known: known for known in (*_PRESET_NAMES, *_PRIVATE_NAMES)},
+    **dict.fromkeys(("url", "link", "image", "image_url"), "url"),
+    "preset": "preset",
+    "private": "private",
 }
 
 
