@@ -47,7 +47,7 @@ class DiscordAdapter:
     """`core.ports.ChatAdapter` for Discord."""
 
     name = PLATFORM
-    capabilities = Capabilities(min_edit_interval_s=MIN_EDIT_INTERVAL_S, counts_down=True)
+    capabilities = Capabilities(min_edit_interval_s=MIN_EDIT_INTERVAL_S)
 
     def __init__(self, settings: Settings, context: AdapterContext) -> None:
         self._settings = settings

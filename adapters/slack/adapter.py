@@ -58,7 +58,7 @@ class SlackAdapter:
     """Implements `core.ports.ChatAdapter`."""
 
     name = "slack"
-    capabilities = Capabilities(min_edit_interval_s=EDIT_INTERVAL_S, counts_down=False)
+    capabilities = Capabilities(min_edit_interval_s=EDIT_INTERVAL_S)
 
     def __init__(self, settings: Settings, context: AdapterContext, *, times: SocketTimes | None = None) -> None:
         self._settings = settings

@@ -34,7 +34,7 @@ class WebAdapter:
     """See `core.ports.ChatAdapter`."""
 
     name = "web"
-    capabilities = Capabilities(min_edit_interval_s=0.0, counts_down=True)
+    capabilities = Capabilities(min_edit_interval_s=0.0)
 
     def __init__(self, settings: Settings, context: AdapterContext) -> None:
         self._settings = settings

@@ -82,7 +82,6 @@ class Capabilities:
     """What a platform can do, as data for the core."""
 
     min_edit_interval_s: float
-    counts_down: bool = False
 
 
 class ChatAdapter(Protocol):
