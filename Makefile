@@ -12,7 +12,7 @@ WORKERS ?= 2
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-dev chromium test check audit fix bench fuzz chaos golden lock messages clean
+.PHONY: help run setup setup-dev chromium pgbouncer test check audit fix bench fuzz chaos golden lock messages clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -24,7 +24,7 @@ setup: $(VENV)/.installed ## what the bot itself needs, into .venv
 
 setup-dev: $(VENV)/.installed-dev ## what the bot and its tests need, into .venv
 
-test: setup-dev chromium ## set up and run every test (TESTS=tests/core for some)
+test: setup-dev chromium pgbouncer ## set up and run every test (TESTS=tests/core for some)
 	@$(BIN)/python -m pytest -q -n $(WORKERS) $(TESTS) $(ARGS)
 
 check: setup-dev ## format, lint, types, import rules, documents, workflows, known holes in the packages
@@ -105,3 +105,10 @@ chromium:
 	  sudo=$$( [ "$$(id -u)" = 0 ] || echo "sudo -n" ); \
 	  $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
 	  || echo "Chromium could not be installed; the page's tests need it: apt-get install chromium"
+
+pgbouncer:
+	@test -x /usr/sbin/pgbouncer || { \
+	  echo "Installing PgBouncer for a test (once) ..."; \
+	  sudo=$$( [ "$$(id -u)" = 0 ] || echo "sudo -n" ); \
+	  $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends pgbouncer >/dev/null; } \
+	  || echo "PgBouncer could not be installed; tests/core/engine/test_pgbouncer.py needs it: apt-get install pgbouncer"

@@ -154,6 +154,7 @@ async def _workers() -> Sequence[Finding]:
 
 async def _database(app: App) -> Sequence[Finding]:
     try:
+        await app.database.refuse_pooler()
         await app.database.ping()
     except Exception as error:
         return [Finding("problem", "The database does not answer.", explain(error))]

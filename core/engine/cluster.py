@@ -25,7 +25,7 @@ from core.engine.hand_over import CHANNEL
 from core.engine.replicas import Replicas
 from core.ports import Lease
 from core.ports.ownership import LeaseUnsure, awake_clock_s, new_token
-from core.storage.database import DATABASE_ERRORS, Database, refuse_pooler
+from core.storage.database import DATABASE_ERRORS, Database
 from core.storage.database_url import for_asyncpg
 
 log = structlog.get_logger(__name__)
@@ -35,6 +35,9 @@ _SETTLED_S = 10.0
 
 _LEASE_S = 0.8
 """How long what was confirmed counts: shorter than the time for which a lock must be seen free."""
+
+_KEEPALIVES = "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3"
+"""As statements: poolers refuse them as parameters of the connection."""
 
 _TAKE = "SELECT pg_try_advisory_lock($1)"
 
@@ -139,8 +142,6 @@ class PostgresRoster:
         self.token = new_token()
 
     async def sign_in(self, name: str) -> None:
-        if not self._name:
-            await refuse_pooler(self._url)
         self._name = name
         if self._connection is None or self._connection.is_closed():
             await self._connect()
@@ -195,15 +196,9 @@ class PostgresRoster:
 
     async def _connect(self) -> None:
         connection = await asyncpg.connect(
-            self._url,
-            timeout=10,
-            server_settings={
-                "application_name": f"upscale-bot {self._name}",
-                "tcp_keepalives_idle": "5",
-                "tcp_keepalives_interval": "2",
-                "tcp_keepalives_count": "3",
-            },
+            self._url, timeout=10, server_settings={"application_name": f"upscale-bot {self._name}"}
         )
+        await connection.execute(_KEEPALIVES, timeout=5)
         if not await connection.fetchval(_TAKE, _number(self._name), timeout=5):
             await connection.close(timeout=5)
             raise ConnectionError("an earlier connection of this process still holds its name")

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import structlog
 from dbos import DBOS, DBOSConfig, SetWorkflowID, WorkflowSerializationFormat
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, event
 
 from core.jobs.steps import Next, Pipeline
 from core.jobs.steps.runner import StorageTrouble
@@ -131,6 +131,7 @@ class DbosEngine:
             await asyncio.to_thread(_prepare_sqlite, self._url)
         else:
             config["system_database_engine"] = self._connections = _postgres(self._url)
+            config["use_listen_notify"] = False  # nothing here waits for its notifications: a connection less
         DBOS(config=config)
         DBOS.listen_queues([])
         DBOS.launch()
@@ -226,10 +227,16 @@ def _postgres(url: str) -> Engine:
         pool_size=_MOST_CONNECTIONS,
         max_overflow=0,
         pool_use_lifo=True,
-        connect_args={"application_name": "upscale-bot engine", "connect_timeout": 10,
-                      "options": "-c idle_in_transaction_session_timeout=60000"},
-    )  # fmt: skip
+        connect_args={"application_name": "upscale-bot engine", "connect_timeout": 10},
+    )
     ping_the_rested(engine)
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: Any) -> None:
+        # No `options` of the connection: poolers refuse them.
+        connection.execute("SET idle_in_transaction_session_timeout = 60000")
+        connection.commit()
+
     return engine
 
 

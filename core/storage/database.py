@@ -23,7 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
-from core.storage.database_url import DatabaseUrlError, for_asyncpg, parse
+from core.storage.database_url import AsyncpgAddress, DatabaseUrlError, for_asyncpg, parse
 from core.storage.sqlite.writer import SqliteWriter, prepare
 
 T = TypeVar("T")
@@ -31,6 +31,7 @@ T = TypeVar("T")
 DATABASE_ERRORS = (DBAPIError, PoolTimeout)
 """What a transaction raises when the database refuses, is away, or has no connection free."""
 
+_TAKE_TOO = "DO $$ BEGIN IF NOT pg_try_advisory_lock({0}) THEN RAISE lock_not_available; END IF; END $$"
 _AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _BUSY_TIMEOUT_S = 30.0
 _MOST_CONNECTIONS = 10
@@ -44,8 +45,9 @@ _RESTED_S = 50.0
 class Database:
     """One engine with `write()` and `read()` transactions."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, address: AsyncpgAddress | None = None) -> None:
         self.engine = engine
+        self._address = address
         self.is_sqlite = engine.dialect.name == "sqlite"
         self._writers = asyncio.Semaphore(1 if self.is_sqlite else _MOST_CONNECTIONS - 2)
         self._writer = (
@@ -59,18 +61,18 @@ class Database:
         if parsed.get_backend_name() == "sqlite":
             engine = create_async_engine(parsed.set(drivername="sqlite+aiosqlite"), pool_size=5, max_overflow=0)
             prepare(engine.sync_engine, _BUSY_TIMEOUT_S)
-        else:
-            address = for_asyncpg(url)
-            engine = create_async_engine(
-                parsed.set(drivername="postgresql+asyncpg", query={}),
-                async_creator=lambda: asyncpg.connect(address.dsn, timeout=address.timeout_s),
-                pool_size=_MOST_CONNECTIONS,
-                max_overflow=0,
-                pool_use_lifo=True,
-                pool_recycle=1800,
-            )
-            ping_the_rested(engine.sync_engine)
-        return cls(engine)
+            return cls(engine)
+        address = for_asyncpg(url)
+        engine = create_async_engine(
+            parsed.set(drivername="postgresql+asyncpg", query={}),
+            async_creator=lambda: asyncpg.connect(address.dsn, timeout=address.timeout_s),
+            pool_size=_MOST_CONNECTIONS,
+            max_overflow=0,
+            pool_use_lifo=True,
+            pool_recycle=1800,
+        )
+        ping_the_rested(engine.sync_engine)
+        return cls(engine, address)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
@@ -114,6 +116,32 @@ class Database:
         async with self.write() as connection:
             return await connection.run_sync(work)
 
+    async def refuse_pooler(self) -> None:
+        """Raise DatabaseUrlError where a lock does not belong to its connection, and what asyncpg raises.
+
+        Behind a pooler in transaction mode a second client is given the first one's session, and its locks.
+        """
+        if self._address is None:
+            return
+        name, dsn = secrets.randbits(62), self._address.dsn
+        first = await asyncpg.connect(dsn, timeout=self._address.timeout_s)
+        try:  # by statements without parameters: those with some fail on their own behind such a pooler
+            await first.execute(f"SELECT pg_advisory_lock({name})", timeout=5)
+            second = await asyncpg.connect(dsn, timeout=self._address.timeout_s)
+            try:
+                await second.execute(_TAKE_TOO.format(name), timeout=5)
+            finally:
+                await second.close(timeout=5)
+        except asyncpg.LockNotAvailableError:
+            return
+        finally:
+            await first.execute("SELECT pg_advisory_unlock_all()", timeout=5)
+            await first.close(timeout=5)
+        raise DatabaseUrlError(
+            "DATABASE_URL leads through a pooler in transaction mode, where no process can hold a lock; "
+            "name PostgreSQL itself, or a pooler's port in session mode."
+        )
+
     async def ping(self) -> None:
         """Raise if the database does not answer."""
         async with asyncio.timeout(5), self.read() as connection:
@@ -129,29 +157,6 @@ class Database:
         if self._writer is not None:
             await self._writer.close()
         await self.engine.dispose()
-
-
-async def refuse_pooler(url: str) -> None:
-    """Raise DatabaseUrlError where a lock does not belong to its connection, and what asyncpg raises.
-
-    Behind a pooler in transaction mode a second client is given the first one's session, and its locks.
-    """
-    name, take = secrets.randbits(62), "SELECT pg_try_advisory_lock($1)"
-    first = await asyncpg.connect(url, timeout=10)
-    try:
-        await first.fetchval(take, name, timeout=5)
-        second = await asyncpg.connect(url, timeout=10)
-        try:
-            taken_again: bool = await second.fetchval(take, name, timeout=5)
-        finally:
-            await second.close(timeout=5)
-    finally:
-        await first.close(timeout=5)
-    if taken_again:
-        raise DatabaseUrlError(
-            "DATABASE_URL leads through a pooler in transaction mode, where no process can hold a lock; "
-            "name PostgreSQL itself, or a pooler's port in session mode."
-        )
 
 
 _OPEN: WeakKeyDictionary[Engine, int] = WeakKeyDictionary()

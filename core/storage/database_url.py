@@ -143,6 +143,8 @@ _BY_TEXT: tuple[tuple[str, str], ...] = (
 
 
 def _sentence(error: BaseException) -> str | None:
+    if isinstance(error, DatabaseUrlError):
+        return str(error)
     for kind, sentence in _BY_KIND:
         if isinstance(error, kind):
             return sentence

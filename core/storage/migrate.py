@@ -26,7 +26,8 @@ class NewerDatabase(Exception):
 
 
 async def migrate(database: Database) -> None:
-    """Upgrade to the newest revision in one transaction. Raises NewerDatabase."""
+    """Upgrade to the newest revision in one transaction. Raises NewerDatabase, DatabaseUrlError."""
+    await database.refuse_pooler()
     async with database.write() as connection:
         if not database.is_sqlite:
             await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))

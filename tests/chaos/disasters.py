@@ -67,8 +67,13 @@ class Disasters:
             yield self.chance.choice(kinds)
 
     def each_once(self) -> Iterable[Callable[[], Awaitable[None]]]:
-        """What nothing but the real thing shows, in an order that leaves work for each."""
-        return (self.fal_trouble, self.kill, self.partition, self.change_key, self.restore)
+        """What nothing but the real thing shows, in an order that leaves work for each.
+
+        A key is changed and a backup restored alike on both databases, so one of them is enough for each.
+        """
+        if self._shared:
+            return (self.fal_trouble, self.kill, self.partition, self.cut_connections, self.change_key)
+        return (self.fal_trouble, self.kill, self.partition, self.restore)
 
     async def strike(
         self, kinds: Iterable[Callable[[], Awaitable[None]]], stop: asyncio.Event, most_pause_s: float = 2.0

@@ -13,8 +13,7 @@ import pytest
 from core.engine.cluster import FileRoster, PostgresRoster, Roster, new_name, watch
 from core.engine.replicas import Replicas
 from core.ports.ownership import LeaseUnsure, awake_clock_s
-from core.storage.database import Database, refuse_pooler
-from core.storage.database_url import DatabaseUrlError
+from core.storage.database import Database
 from core.storage.tables import metadata
 from tests.fakes.core import until
 from tests.pg import fresh_database
@@ -215,27 +214,3 @@ async def test_who_leaves_orderly_is_not_taken_for_dead(make: Make) -> None:
     for _ in range(3):
         await other.take_dead(take)
     assert seen == {names[0]: False, names[1]: True}
-
-
-async def test_a_pooler_that_gives_two_clients_one_session_is_noticed(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await refuse_pooler(postgres_url)
-    shared = await asyncpg.connect(postgres_url)
-
-    class Client:
-        """As behind PgBouncer in transaction mode: closing gives back nothing but the place in the queue."""
-
-        fetchval = shared.fetchval
-
-        async def close(self, timeout: float) -> None:
-            """The session goes on."""
-
-    async def connect(*_: object, **__: object) -> Client:
-        return Client()
-
-    async with replicas_on(postgres_url) as replicas:
-        monkeypatch.setattr(asyncpg, "connect", connect)
-        with pytest.raises(DatabaseUrlError, match="pooler in transaction mode"):
-            await PostgresRoster(postgres_url, replicas).sign_in(new_name())
-    await shared.close()
