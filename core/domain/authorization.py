@@ -28,8 +28,7 @@ def check_visible(job: Job | None, actor: Requester | None) -> Job:
         raise JobNotFound
     if actor is None or actor.is_operator or is_requester(job, actor):
         return job
-    # Of a private job the workspace knows nothing; its moderators may stop and delete it all the same.
-    if same_workspace(job, actor) and (actor.is_moderator or not job.private):
+    if same_workspace(job, actor) and not job.private:
         return job
     raise JobNotFound
 
@@ -43,9 +42,14 @@ def check_requester(job: Job | None, actor: Requester) -> Job:
 
 
 def check_may_stop(job: Job | None, actor: Requester) -> Job:
-    """The job, if the person is its requester, a moderator there, or the operator. Raises JobNotFound, NotAllowed."""
+    """The job, if the person is its requester, a moderator there, or the operator. Raises JobNotFound, NotAllowed.
+
+    Moderators stop and delete private jobs too, of which they see nothing.
+    """
+    if job is not None and actor.is_moderator and same_workspace(job, actor):
+        return job
     job = check_visible(job, actor)
-    if is_requester(job, actor) or actor.is_operator or (actor.is_moderator and same_workspace(job, actor)):
+    if is_requester(job, actor) or actor.is_operator:
         return job
     raise NotAllowed(needs="requester_or_moderator")
 

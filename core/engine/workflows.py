@@ -111,6 +111,7 @@ class DbosEngine:
         self._living = living
         self._url = database_url
         self._connections: Engine | None = None
+        self._beginning: set[asyncio.Task[None]] = set()
         self.executor_id = executor_id
 
     async def open(self) -> None:
@@ -139,6 +140,8 @@ class DbosEngine:
     async def close(self) -> None:
         """Stop working. Jobs that are under way stay recorded as they are, for the next process."""
         _Running.pipeline = None
+        if self._beginning:
+            await asyncio.wait(self._beginning, timeout=_CHECKPOINT_S)
         await _end_tasks()
         await asyncio.to_thread(DBOS.destroy)
         # DBOS had made its own pool the loop's default and has now shut it down; closing the rest needs threads too.
@@ -155,8 +158,16 @@ class DbosEngine:
         await self._start(f"{job_id}:revived-{attempt}", job_id, first)
 
     async def _start(self, workflow_id: str, job_id: str, first: Next) -> None:
-        with SetWorkflowID(workflow_id):
-            await DBOS.start_workflow_async(_upscale_job, job_id, first)
+        """Whole or not at all: cut between its row and its task, a workflow would count as running and never run."""
+
+        async def begin() -> None:
+            with SetWorkflowID(workflow_id):
+                await DBOS.start_workflow_async(_upscale_job, job_id, first)
+
+        beginning = asyncio.create_task(begin(), name=f"begin-{workflow_id}")
+        self._beginning.add(beginning)
+        beginning.add_done_callback(self._beginning.discard)
+        await asyncio.shield(beginning)
 
     async def active(self) -> set[str]:
         """Ids of jobs of which some living process has a workflow."""

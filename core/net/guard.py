@@ -6,9 +6,12 @@ connection stands; a name that resolves to something else in between (DNS rebind
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ipaddress
 import re
 import socket
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,6 +26,8 @@ from core.domain.errors import LinkRefused
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 MAX_URL_CHARS: Final = 8192
+_LOOKUPS: Final = threading.BoundedSemaphore(256)
+"""Threads that look names up. A member has four downloads at a time, each with ten seconds to connect."""
 _AUTHORITY: Final = re.compile(r"[^/?#]*//[^/?#]{400}")
 """A host has at most 253 characters; longer ones cost the encoder of international names more than they are worth."""
 _STANDARD_PORTS: Final = {80, 443}
@@ -179,7 +184,7 @@ class GuardedResolver(AbstractResolver):
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
-        self._system = ThreadedResolver()
+        self._system = ThreadedResolver(Lookups())  # type: ignore[arg-type]  # all that it asks of a loop
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -192,6 +197,42 @@ class GuardedResolver(AbstractResolver):
 
     async def close(self) -> None:
         await self._system.close()
+
+
+class Lookups:
+    """Names looked up in threads of their own: whose name server is silent holds a thread for half a minute.
+
+    In the loop's own threads a few such links would keep everybody's files and jobs waiting.
+    """
+
+    async def getaddrinfo(self, *args: Any, **how: Any) -> Any:
+        """As the loop's. Raises OSError, also where very many lookups hang already."""
+        if not _LOOKUPS.acquire(blocking=False):
+            raise OSError("too many lookups")
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Any] = loop.create_future()
+
+        def tell(found: Any) -> None:
+            if done.cancelled():
+                return
+            if isinstance(found, Exception):
+                done.set_exception(found)
+            else:
+                done.set_result(found)
+
+        def look_up() -> None:
+            found: Any
+            try:
+                found = socket.getaddrinfo(*args, **how)
+            except (OSError, UnicodeError) as error:
+                found = error
+            finally:
+                _LOOKUPS.release()
+            with contextlib.suppress(RuntimeError):  # the loop is closed by now
+                loop.call_soon_threadsafe(tell, found)
+
+        threading.Thread(target=look_up, name="look-up", daemon=True).start()
+        return await done
 
 
 class GuardedConnector(aiohttp.TCPConnector):

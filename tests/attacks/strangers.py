@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from tests.attacks.scene import TOKEN, Attack, Scene
-from tests.bot.test_before_authentication import attacks, post
+from tests.bot.raw_requests import attacks, post
 
 _HOLD_S = 3.0
 _AT_ONCE = 50

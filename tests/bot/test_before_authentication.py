@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import hashlib
-import hmac
 import json
 import sqlite3
 import time
@@ -23,38 +21,11 @@ from adapters.discord.connection.http_interactions import InteractionEndpoint
 from bot.app import App, build
 from bot.http.connections import Connections
 from bot.http.request_bodies import RequestBodies
+from bot.http.turns import Turns
 from bot.settings import load
 from core.net.client_address import TrustedProxies
+from tests.bot.raw_requests import ANSWER_LIMIT_S, DEEP, SIGNING_SECRET, ask_raw, attacks, open_raw, post
 from tests.bot.test_http import World
-
-ANSWER_LIMIT_S = 20
-SIGNING_SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
-DEEP = b"[" * 100_000
-
-
-async def open_raw(port: int, data: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(data)
-    await writer.drain()
-    return reader, writer
-
-
-async def ask_raw(port: int, data: bytes) -> bytes:
-    """Everything that the server answers until it closes."""
-    reader, writer = await open_raw(port, data)
-    try:
-        async with asyncio.timeout(ANSWER_LIMIT_S):
-            return await reader.read()
-    finally:
-        writer.close()
-
-
-def post(path: str, body: bytes, headers: dict[str, str | bytes] | None = None, declared: int | None = None) -> bytes:
-    lines = [f"POST {path} HTTP/1.1".encode(), b"Host: 127.0.0.1", b"Connection: close"]
-    for name, value in (headers or {}).items():
-        lines.append(name.encode() + b": " + (value if isinstance(value, bytes) else value.encode()))
-    lines.append(f"Content-Length: {len(body) if declared is None else declared}".encode())
-    return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
 @pytest.fixture
@@ -152,23 +123,31 @@ def test_one_address_has_a_share_of_the_connections_and_others_are_not_touched()
         assert register.enter(FakeHandler(waits=False), "10.0.0.1")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("peer", "forwarded", "client"),
-    [
-        ("203.0.113.9", ["1.2.3.4"], "203.0.113.9"),
-        ("10.0.0.1", ["9.9.9.9, 203.0.113.9"], "203.0.113.9"),
-        ("10.0.0.1", ["9.9.9.9", "203.0.113.9, 10.0.0.2"], "203.0.113.9"),
-        ("10.0.0.1", ["nonsense"], "10.0.0.1"),
-        ("10.0.0.1", [], "10.0.0.1"),
-        ("::ffff:10.0.0.1", ["203.0.113.9"], "203.0.113.9"),
-        ("2001:db8:1:2:3::4", [], "2001:db8:1:2::/64"),
-        (None, ["1.2.3.4"], "unknown"),
-    ],
-)
-def test_only_a_declared_proxy_is_believed_about_the_client(
-    peer: str | None, forwarded: list[str], client: str
-) -> None:
-    assert TrustedProxies.of(["10.0.0.0/8"]).client(peer, forwarded) == client
+async def test_a_crowd_delays_itself_and_not_others() -> None:
+    turns, begun = Turns(at_once=2), []
+    for number in range(4):
+        turns.add("crowd", lambda number=number: begun.append(f"crowd {number}"))  # type: ignore[misc]
+    for other in ("one", "two"):
+        turns.add(other, lambda other=other: begun.append(other))  # type: ignore[misc]
+    assert begun == []
+    await asyncio.sleep(0)
+    assert begun == ["crowd 0", "one"]
+    await asyncio.wait_for(turns.wait("three"), ANSWER_LIMIT_S)
+    assert begun[:5] == ["crowd 0", "one", "two", "crowd 1", "crowd 2"]
+
+
+async def test_a_connection_without_room_is_told_so_and_a_stop_closes_silent_ones(world: World) -> None:
+    world.server.connections = Connections(TrustedProxies(), most=1)
+    await world.server.start()
+    _, busy = await open_raw(world.server.port, post("/fal/webhook/x", b"half", declared=9))
+    await asyncio.sleep(0.1)
+    assert (await ask_raw(world.server.port, b"")).startswith(b"HTTP/1.1 503 ")
+    busy.close()
+    silent, writer = await open_raw(world.server.port, b"")
+    await world.server.stop()
+    async with asyncio.timeout(ANSWER_LIMIT_S):
+        assert await silent.read() == b""
+    writer.close()
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -197,54 +176,6 @@ async def whole_bot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
         monkeypatch.setenv(name, value)
     async with build(load(None)) as app:
         yield app
-
-
-def slack_signed(body: bytes, stamp: str | None = None) -> dict[str, str | bytes]:
-    stamp = stamp or str(int(time.time()))
-    mac = hmac.new(SIGNING_SECRET.encode(), f"v0:{stamp}:".encode() + body, hashlib.sha256).hexdigest()
-    return {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": f"v0={mac}", "Content-Type": "application/json"}
-
-
-FAL = {"X-Fal-Webhook-Request-Id": "12345678-1234-1234-1234-123456789012", "X-Fal-Webhook-Signature": "00" * 64}
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-
-
-def attacks() -> dict[str, bytes]:
-    """Requests that a stranger may send; each must be a 4xx (or 503 where a service is away)."""
-    now = str(int(time.time()))
-    multipart = {"Content-Type": "multipart/form-data; boundary=b"}
-    return {
-        "login, bad bytes": post("/login", b"token=%ff\xff\xfe", FORM),
-        "login, charset": post("/login", b"token=x", {"Content-Type": FORM["Content-Type"] + "; charset=bogus"}),
-        "login, multipart": post("/login", b"--b\r\nnonsense", multipart),
-        "login, many fields": post("/login", b"a=1&" * 10_000, FORM),
-        "login, compressed": post("/login", b"\x1f\x8b\x00", FORM | {"Content-Encoding": "gzip"}),
-        "login, bad chunk": b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
-        "login, too large": post("/login", b"", FORM, declared=10_000_000),
-        "slack, no signature": post("/slack/events", b"{}"),
-        "slack, other digits": post("/slack/events", b"{}", slack_signed(b"{}") | {"X-Slack-Request-Timestamp": "²"}),
-        "slack, signature bytes": post("/slack/events", b"{}", slack_signed(b"{}") | {"X-Slack-Signature": b"v0=\xff"}),
-        "slack, huge stamp": post("/slack/events", b"{}", slack_signed(b"{}", "9" * 5_000)),
-        "slack, unsigned depth": post("/slack/events", DEEP, {"Content-Type": "application/json"}),
-        "slack, signed depth": post("/slack/events", DEEP, slack_signed(DEEP)),
-        "slack, signed bytes": post("/slack/events", b"\xff\xfe", slack_signed(b"\xff\xfe")),
-        "slack, charset": post("/slack/events", b"{}", {"Content-Type": "application/json; charset=bogus"}),
-        "oauth, no state": b"GET /slack/oauth_redirect?code=x HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
-        "oauth, bytes": b"GET /slack/oauth_redirect?state=%ff.\xff&code=x HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-        b"Cookie: slack-install-state=\xff\xfe\r\nConnection: close\r\n\r\n",
-        "fal, no headers": post("/fal/webhook/x", b"{}"),
-        "fal, keys away": post("/fal/webhook/x", b"{}", {**FAL, "X-Fal-Webhook-Timestamp": now}),
-        "fal, bytes": post(
-            "/fal/webhook/x?t=%ff", DEEP, {**FAL, "X-Fal-Webhook-Timestamp": now, "X-Fal-Webhook-User-Id": b"\xff\xfe"}
-        ),
-        "api, bearer bytes": post("/api/estimate", DEEP, {"Authorization": b"Bearer \xff\xfe"}),
-        "api, cookie bytes": post("/api/jobs", b"", {"Cookie": b"upscale_session=9.9.\xff"}),
-        "api, cookie digits": post("/api/jobs", b"", {"Cookie": "upscale_session=².x.y".encode()}),
-        "files, bytes": b"GET /files/x/\xff?sig=1.\xff HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
-        "no HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
-        "long header": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
-        "length twice": b"POST /login HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
-    }
 
 
 async def test_bad_bytes_before_authentication_are_a_4xx_without_a_row_or_a_traceback(

@@ -27,7 +27,8 @@ from core.domain.parameters.grammar import parse
 from core.images.service import ImageService
 from core.ports.clock import SystemClock
 from core.upscalers.fal import WebhookAccepted
-from tests.bot.test_before_authentication import attacks, environment
+from tests.bot.raw_requests import attacks
+from tests.bot.test_before_authentication import environment
 from tests.core.images.pictures import encoded, scene
 from tests.core.upscalers.fal_kit import backend
 from tests.emulators.fal import FalEmulator

@@ -12,6 +12,7 @@ from core.domain import authorization
 from core.domain.errors import JobNotFound
 from core.domain.identity import is_same_person
 from core.domain.job import Job, JobState, Requester
+from core.domain.variations import Change
 from tests.core.jobs.pipeline_kit import ANN, BOB, World, world
 
 MINE = Requester("slack", "U1", workspace_id="T1")
@@ -49,8 +50,21 @@ async def test_a_private_job_does_not_exist_for_others_of_the_workspace(w: World
     assert authorization.check_visible(job, ANN) is job
     with pytest.raises(JobNotFound):
         authorization.check_visible(job, BOB)
+
+
+async def test_a_moderator_may_stop_a_private_job_and_gets_nothing_of_it(w: World) -> None:
+    job = await w.done(private=True)
     moderator = dataclasses.replace(BOB, is_moderator=True)
     assert authorization.check_may_stop(job, moderator) is job
+    tries = (
+        w.service.job(job.id, moderator),
+        w.service.repeat(job.id, moderator, Change("twice_more"), key="fake:more", reply=job.reply),
+        w.service.redeliver(job.id, moderator, reply=job.reply),
+        w.service.share(job.id, moderator),
+    )
+    for attempt in tries:
+        with pytest.raises(JobNotFound):
+            await attempt
 
 
 async def test_a_private_result_is_no_free_repeat_for_others(w: World) -> None:

@@ -12,7 +12,7 @@ import pytest
 from dbos import DBOS
 from sqlalchemy import make_url
 
-from core.domain.job import Job, JobState
+from core.domain.job import Job, JobState, job_id_for
 from core.engine.cluster import new_name
 from core.engine.workflows import DbosEngine, _Running
 from core.jobs.steps.runner import StorageTrouble
@@ -165,6 +165,29 @@ async def test_what_fell_out_of_the_engine_is_resumed(w: World) -> None:
         assert not _Running.broken
         await w.check_end(await ended(w, job), JobState.SUCCEEDED, charged=PRICE)
         assert await engine.resume_broken() == 0
+
+
+async def test_a_start_is_not_cut_in_two_by_whoever_stops_waiting_for_it(
+    w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, go_on = asyncio.Event(), asyncio.Event()
+    start = DBOS.start_workflow_async
+
+    async def slow(*args: Any) -> Any:
+        began.set()
+        await go_on.wait()
+        return await start(*args)
+
+    async with engine_of(w):
+        monkeypatch.setattr(DBOS, "start_workflow_async", slow)
+        request = w.request()
+        asking = asyncio.create_task(w.service.request(request))
+        await began.wait()
+        asking.cancel()
+        await asyncio.wait({asking})
+        go_on.set()
+        job = await w.job(job_id_for(request.key))
+        assert (await ended(w, job)).state is JobState.SUCCEEDED
 
 
 async def test_a_job_that_no_workflow_has_in_hand_is_picked_up(w: World) -> None:

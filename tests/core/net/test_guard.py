@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
+import threading
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -166,6 +168,9 @@ class FakeNames:
 
     say: ClassVar[dict[str, list[str]]] = {}
 
+    def __init__(self, *_: object) -> None:
+        return
+
     async def resolve(self, host: str, port: int = 0, family: int = socket.AF_INET) -> list[ResolveResult]:
         if host not in self.say:
             raise OSError("unknown name")
@@ -190,6 +195,28 @@ async def test_a_name_with_one_inner_address_is_refused_and_an_unknown_one_told(
     with pytest.raises(LinkRefused) as caught:
         await SourceFetcher().fetch_link("http://pictures.example/a.png", tmp_path / "x")
     assert caught.value.reason == reason
+
+
+async def test_names_whose_server_is_silent_keep_no_other_work_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+
+    def silent(*_: object, **__: object) -> None:
+        over.wait(60)
+        raise socket.gaierror("no answer")
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    links = (f"http://silent{number}.example/a.png" for number in range(100))
+    fetches = [asyncio.create_task(SourceFetcher().fetch_link(link, tmp_path / "x")) for link in links]
+    try:
+        await asyncio.sleep(0.2)
+        async with asyncio.timeout(20):
+            assert await asyncio.to_thread(int) == 0
+    finally:
+        over.set()
+        answers = await asyncio.gather(*fetches, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {LinkRefused}
 
 
 async def test_a_name_that_changes_its_mind_after_the_check_gains_nothing(
