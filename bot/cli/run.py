@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 
 from bot.app import StartRefused
 from bot.cli.console import CommandError, err, styled
@@ -16,6 +15,7 @@ from core.jobs.maintenance import repeat_all
 from core.upscalers.fal import FalUpscaler
 
 _KEY_CHECK_S = 5.0
+_ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  (which no browser can open)
 
 
 def run_bot(**given: str) -> int:
@@ -55,7 +55,7 @@ async def _refused(upscaler: FalUpscaler) -> bool:
 
 def _greet(found: Settings, port: int) -> None:
     """Two lines for whoever has just typed `make run`."""
-    host = "127.0.0.1" if _any_address(found.web_host) else found.web_host
+    host = "127.0.0.1" if found.web_host in _ANY_ADDRESS else found.web_host
     host = f"[{host}]" if ":" in host else host
     models = {
         "fal": "the real models at fal",
@@ -71,11 +71,3 @@ def _connected(platform: str) -> None:
     """Said when it is true, and not when it is only configured; the page has a line of its own."""
     if platform not in ("web", "cli"):
         err.print(styled("Connected to ", (platform.capitalize(), "bold"), "."))
-
-
-def _any_address(host: str) -> bool:
-    """Whether this means "every address of this machine", which no browser can open."""
-    try:
-        return ipaddress.ip_address(host).is_unspecified
-    except ValueError:
-        return False

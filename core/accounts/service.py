@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import os
 import tempfile
 import zipfile
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -19,11 +20,12 @@ from core.accounts.typed_state import TypedState
 from core.budgets.erased_requests import ErasedRequests
 from core.budgets.service import Budgets
 from core.domain.authorization import check_moderator
-from core.domain.errors import to_json
+from core.domain.errors import StorageFull, to_json
 from core.domain.identity import person_id
 from core.domain.job import InputFacts, Job, Quote, Receipt, Requester
 from core.domain.parameters.grammar import parse
 from core.domain.parameters.spec import Parameters, Value
+from core.jobs.disk_budget import free_bytes
 from core.jobs.steps import Tools
 from core.ports import AppState
 from core.presentation import moderation_texts
@@ -52,6 +54,7 @@ class Accounts:
         self._state = state
         self._money = money
         self._erased = ErasedRequests(state, tools.clock)
+        self._exports: dict[str, Path] = {}
         self._purges = TypedState(state, "purge", Purge, ttl_s=_PURGE_WITHIN_S)
 
     async def defaults(self, actor: Requester) -> dict[str, Value | str]:
@@ -112,7 +115,24 @@ class Accounts:
         return saved
 
     async def export(self, actor: Requester) -> Path:
-        """A ZIP of everything stored about the member; the caller deletes it."""
+        """A ZIP of everything stored about the member; the caller deletes it. Raises StorageFull.
+
+        One at a time: each takes as much of the disk as all that is kept of the member.
+        """
+        self._exports = {name: path for name, path in self._exports.items() if path.exists()}
+        if _key(actor) in self._exports:
+            raise StorageFull(reason="export")
+        handle, name = tempfile.mkstemp(prefix="export-", suffix=".zip")
+        os.close(handle)
+        path = self._exports[_key(actor)] = Path(name)
+        try:
+            await self._write_export(actor, path)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return path
+
+    async def _write_export(self, actor: Requester, path: Path) -> None:
         jobs = [job async for job in self._jobs_of(actor)]
         record = {
             "member": {"platform": actor.platform, "user_id": person_id(actor)},
@@ -120,15 +140,16 @@ class Accounts:
             "jobs": [_job_record(job) for job in jobs],
             "ledger": list(await self._money.export(actor)),
         }
-        for job in jobs:
-            if not job.images_deleted and job.result is not None:
-                await self._tools.files.here(self._tools.files.source(job.id))
-                await self._tools.files.here(self._tools.files.absolute(job.result.path))
-        return await asyncio.to_thread(self._pack, record, jobs)
+        kept = [(job, job.result) for job in jobs if not job.images_deleted and job.result is not None]
+        needed_bytes = sum(result.bytes + (job.input.bytes if job.input is not None else 0) for job, result in kept)
+        if await asyncio.to_thread(free_bytes, path.parent) - needed_bytes < self._tools.settings.disk.free:
+            raise StorageFull(reason="disk")
+        for job, result in kept:
+            await self._tools.files.here(self._tools.files.source(job.id))
+            await self._tools.files.here(self._tools.files.absolute(result.path))
+        await asyncio.to_thread(self._pack, path, record, jobs)
 
-    def _pack(self, record: dict[str, Any], jobs: Sequence[Job]) -> Path:
-        with tempfile.NamedTemporaryFile(prefix="export-", suffix=".zip", delete=False) as file:
-            path = Path(file.name)
+    def _pack(self, path: Path, record: dict[str, Any], jobs: Sequence[Job]) -> None:
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
             archive.writestr("data.json", json.dumps(record, indent=2, ensure_ascii=False))
             for job in jobs:
@@ -138,7 +159,6 @@ class Accounts:
                 for image in (folder / "source", *folder.glob("result.*")):
                     if image.exists() and image.suffix != ".part":
                         archive.write(image, f"images/{job.id}/{image.name}")
-        return path
 
     async def erase(self, actor: Requester) -> int:
         """Delete the member's jobs, images and defaults; money rows stay, anonymised. Returns the number of jobs."""

@@ -135,6 +135,7 @@ def _storage_full(error: e.StorageFull, locale: str) -> Notice:
             tr("The bot has no room for another image just now.", locale),
             tr("Please try again later.", locale),
         ),
+        "export": (tr("Your last export is still on its way.", locale), tr("Please try again later.", locale)),
     }
     what, advice = sentences[error.reason]
     return Notice(what, advice=advice, tone="refusal")

@@ -12,7 +12,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -91,15 +91,12 @@ class Database:
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:
         """A connection of the pool. A server that is away is an OperationalError, as any other trouble with it is."""
-        connection = self.engine.connect()
-        try:
-            await connection.start()
-        except _AWAY as error:  # SQLAlchemy passes the driver's own errors of connecting on as they are
-            raise OperationalError("connect", None, error, connection_invalidated=True) from error
-        try:
+        async with AsyncExitStack() as stack:  # gives it back whole, also where its user is cancelled meanwhile
+            try:
+                connection = await stack.enter_async_context(self.engine.connect())
+            except _AWAY as error:  # SQLAlchemy passes the driver's own errors of connecting on as they are
+                raise OperationalError("connect", None, error, connection_invalidated=True) from error
             yield connection
-        finally:
-            await connection.close()
 
     async def look(self, work: Callable[[Connection], T]) -> T:
         """Run one short, indexed query. On SQLite it happens at once, on the event loop: see `sqlite.writer`."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import os
 import sqlite3
 import sys
 from collections import Counter
@@ -81,10 +82,11 @@ class Scene:
     def disk_bytes(self) -> int:
         """Bytes of pictures, uploads and scratch files."""
         total = 0
-        for folder in _FOLDERS:
-            for path in (self.bot.data_dir / folder).rglob("*"):
-                with contextlib.suppress(OSError):
-                    total += path.stat().st_size if path.is_file() else 0
+        for top in _FOLDERS:
+            for folder, _, names in os.walk(self.bot.data_dir / top):  # which passes over what vanishes meanwhile
+                for name in names:
+                    with contextlib.suppress(OSError):
+                        total += (Path(folder) / name).stat().st_size
         return total
 
     def tracebacks(self) -> int:

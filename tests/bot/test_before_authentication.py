@@ -143,6 +143,9 @@ async def test_a_connection_without_room_is_told_so_and_a_stop_closes_silent_one
     await asyncio.sleep(0.1)
     assert (await ask_raw(world.server.port, b"")).startswith(b"HTTP/1.1 503 ")
     busy.close()
+    async with asyncio.timeout(ANSWER_LIMIT_S):
+        while len(world.server.connections):
+            await asyncio.sleep(0.01)
     silent, writer = await open_raw(world.server.port, b"")
     await world.server.stop()
     async with asyncio.timeout(ANSWER_LIMIT_S):

@@ -49,9 +49,12 @@ class NoImage(RequestError):
 
 
 class StorageFull(RequestError):
-    """No room for another picture: the member's unpaid, or all of theirs, take their share, or the disk is full."""
+    """No room for another picture: the member's unpaid, or all of theirs, take their share, or the disk is full.
 
-    reason: Literal["member", "kept", "disk"]
+    Or for another export, while the member's last one is still there.
+    """
+
+    reason: Literal["member", "kept", "disk", "export"]
 
 
 class UnsafeNotAllowed(RequestError):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from core.domain.errors import StorageFull
 from core.domain.job import JobState, Requester
 from tests.core.jobs.pipeline_kit import ANN, BOB, World, world
 
@@ -42,7 +43,15 @@ async def test_jobs_of_one_moment_are_all_exported_and_erased(w: World, monkeypa
     path = await w.service.accounts.export(ANN)
     with zipfile.ZipFile(path) as archive:
         record = json.loads(archive.read("data.json"))
+    with pytest.raises(StorageFull) as refused:
+        await w.service.accounts.export(ANN)
+    assert refused.value.reason == "export", "one at a time: each is as large as all that is kept"
     path.unlink()
+    (await w.service.accounts.export(ANN)).unlink()
+    monkeypatch.setattr("core.accounts.service.free_bytes", lambda _: 10**9)
+    with pytest.raises(StorageFull) as full:
+        await w.service.accounts.export(ANN)
+    assert full.value.reason == "disk"
     assert {job["reference"] for job in record["jobs"]} == done
     assert await w.service.accounts.erase(ANN) == 5
 

@@ -1,9 +1,11 @@
-"""Connections to PostgreSQL that nobody needs are closed, and none is lost from the pool by it."""
+"""Connections that nobody needs are closed, and none is lost from the pool by that, or by an impatient user."""
 
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
+import aiosqlite
 import asyncpg
 import pytest
 from sqlalchemy import text
@@ -70,3 +72,34 @@ async def test_what_was_closed_stays_closed_when_the_pool_is_looked_at_again(
         await database.close()
     assert max(seen) <= 2
     assert seen[1:] == [1, 1, 1]
+
+
+async def test_a_connection_is_given_back_whole_where_its_user_is_cancelled_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    began, go_on = asyncio.Event(), asyncio.Event()
+    rollback = aiosqlite.Connection.rollback
+
+    async def slow(connection: aiosqlite.Connection) -> None:
+        began.set()
+        await go_on.wait()
+        await rollback(connection)
+
+    database = Database.connect(f"sqlite:///{tmp_path}/bot.db")
+
+    async def use() -> None:
+        async with database.read() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    try:
+        monkeypatch.setattr(aiosqlite.Connection, "rollback", slow)
+        using = asyncio.create_task(use())
+        await asyncio.wait_for(began.wait(), 20)
+        using.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        await asyncio.wait({using})
+        await use()
+    finally:
+        await database.close()
+    assert caplog.records == []
