@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Self
 
 import structlog
@@ -17,7 +18,7 @@ from bot import VERSION
 from bot.budgets import budget_maintenance, ledger_settings, make_budget
 from bot.files import job_files, result_file
 from bot.guests import make_guests
-from bot.http.fal_webhook import FalWebhook
+from bot.http import fal_webhook
 from bot.http.health import Health
 from bot.http.server import HttpServer
 from bot.http.signed_links import FileLinks
@@ -195,14 +196,13 @@ class App:
             metrics=self.metrics,
             version=VERSION,
             role=s.role,
+            routes=[one for adapter in self.adapters.values() if self.takes_requests for one in adapter.routes()],
             incident=self.service.incidents.incident,
-            mounts=list(self.adapters.values()) if self.takes_requests else [],
             links=self.links,
             find_file=lambda job_id, name: result_file(self.store, JobMedia(self.tools), job_id, name),
-            webhook=FalWebhook(self.upscaler, self.store),
+            webhook=partial(fal_webhook.receive, self.upscaler, self.store),
             gate=gate,
             hosts=HostCheck(s.web_host, s.public_url),
-            proxies=gate.proxies,
         )
 
     async def start(self) -> None:

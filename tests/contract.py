@@ -22,7 +22,7 @@ from core.domain.job import Delivery, InputFacts, Job, JobState, Progress, Recei
 from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, quote
 from core.jobs.progress import ProgressLoop
 from core.ports import Reply
-from core.presentation import Charge, Notice, explain
+from core.presentation import Notice, explain
 from core.presentation import job_texts as words
 from tests.core.domain.test_errors import examples
 from tests.fakes.core import FakeClock, until
@@ -231,7 +231,7 @@ class AdapterContract:
         for number, leaf in enumerate(leaves()):
             error = examples(leaf)[0]
             told = driver.keep(replace(job, id=f"{number:012d}", state=JobState.FAILED, error=error))
-            notice = explain(error, "en", reference=told.id, charge=Charge())
+            notice = explain(error, "en", reference=told.id)
             await driver.reply(told).failed(told, notice)
             if not self._told(driver, notice):
                 missing.append(error.code)
@@ -248,7 +248,7 @@ class AdapterContract:
         job = await at_work(driver)
         error: UpscaleError = errors.InternalError(reference=job.id)
         failed = driver.keep(replace(job, state=JobState.FAILED, error=error))
-        await driver.reply(failed).failed(failed, explain(error, "en", reference=job.id, charge=Charge()))
+        await driver.reply(failed).failed(failed, explain(error, "en", reference=job.id))
         text = everything_shown(driver)
         assert job.id in text
         assert not [word for word in ("InternalError", "Traceback", "https://", "Exception") if word in text]
@@ -256,7 +256,7 @@ class AdapterContract:
     async def test_a_failure_told_twice_is_seen_once(self, driver: Driver) -> None:
         job = await at_work(driver)
         failed = driver.keep(replace(job, state=JobState.FAILED, error=errors.DamagedImage()))
-        notice = explain(errors.DamagedImage(), "en", reference=job.id, charge=Charge())
+        notice = explain(errors.DamagedImage(), "en", reference=job.id)
         for _ in range(2):
             await driver.reply(failed).failed(failed, notice)
         assert everything_shown(driver).count(notice.what) == 1

@@ -144,5 +144,4 @@ def _denied(request: web.Request, denied: Denied) -> web.Response:
 
 
 def create(settings: Settings, context: AdapterContext) -> WebAdapter:
-    """The adapter, not yet serving."""
     return WebAdapter(settings, context)

@@ -100,9 +100,8 @@ def say(notice: Notice, prefix: str = "") -> None:
     if notice.opens_at is not None:
         more.append(f"Opens again {moment(notice.opens_at)}.")
     for offer in notice.offers:
-        if not offer.place:
-            typed = f"model={offer.model}" if offer.model else f"factor={offer.factor:g}"
-            more.append(f"Would work: {typed}.")
+        if offer.argument:
+            more.append(f"Would work: {offer.kind}={offer.argument}.")
     reference = f" (reference {notice.reference})" if notice.reference else ""
     err.print(styled(prefix, (notice.what, _COLOURS[notice.tone]), *(f" {part}" for part in more), (reference, "dim")))
 

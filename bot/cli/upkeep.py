@@ -9,7 +9,6 @@ import typer
 
 from bot.cli.console import CommandError, Exit, ask, err, leave, moment, opens_app, out, table_of
 from core.domain.money import usd
-from core.presentation.limit_texts import both_books
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -45,7 +44,7 @@ async def reconcile(
     books = Books(app.store, app.ledger, app.upscaler, app.state)
     done = await books.compare(app.clock.now() - days * _DAY_S, correct_all=fix)
     for day in done.days:
-        out.print(both_books(day.day, day.ledger_nanousd, day.provider_nanousd, "en"))
+        out.print(f"{day.day}: ledger {usd(day.ledger_nanousd)}, fal {usd(day.provider_nanousd)}")
     _print(done.found, days)
     left = len(done.found.differences) - len(done.corrected)
     if done.corrected:

@@ -107,14 +107,12 @@ def _drop_waiting(connections: Iterable[Connection]) -> bool:
 
 def _affordable() -> int:
     """How many connections the process may have open, after raising its own limit on files as far as allowed."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _WANTED_FILES if hard == resource.RLIM_INFINITY else min(_WANTED_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, hard = (_WANTED_FILES if limit == resource.RLIM_INFINITY else min(_WANTED_FILES, limit) for limit in limits)
+    if soft < hard:
         with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-            soft = wanted
-    if soft == resource.RLIM_INFINITY:
-        return MAX_CONNECTIONS
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, limits[1]))
+            soft = hard
     return max(50, min(MAX_CONNECTIONS, soft - _FILES_FOR_OTHERS))
 
 

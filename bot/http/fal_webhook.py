@@ -14,35 +14,30 @@ from core.upscalers.fal import FalUpscaler, WebhookAccepted
 log = structlog.get_logger(__name__)
 
 
-class FalWebhook:
-    """Callable as `bot.http.server.Webhook`."""
+async def receive(
+    upscaler: Upscaler, store: JobStore, job_id: str, headers: Mapping[str, str], body: bytes, token: str | None
+) -> int:
+    """The HTTP status to answer: 401 to what is not to be believed, 404 where no webhook is awaited, else 200.
 
-    def __init__(self, upscaler: Upscaler, store: JobStore) -> None:
-        self._upscaler = upscaler
-        self._store = store
+    503 where fal's keys cannot be had; fal sends it again.
+    """
+    if not isinstance(upscaler, FalUpscaler):
+        return 404
+    try:
+        outcome = await upscaler.receive_webhook(headers, body, job_id=job_id, token=token)
+    except ProviderUnavailable:
+        return 503
+    if not isinstance(outcome, WebhookAccepted):
+        return 401
+    if outcome.ours:
+        await _bind(store, job_id, outcome.request_id)
+    return 200
 
-    async def __call__(self, job_id: str, headers: Mapping[str, str], body: bytes, token: str | None) -> int:
-        """The HTTP status to answer: 401 to what is not to be believed, 404 where no webhook is awaited, else 200.
 
-        503 where fal's keys cannot be had; fal sends it again.
-        """
-        if not isinstance(self._upscaler, FalUpscaler):
-            return 404
-        try:
-            outcome = await self._upscaler.receive_webhook(headers, body, job_id=job_id, token=token)
-        except ProviderUnavailable:
-            return 503
-        if not isinstance(outcome, WebhookAccepted):
-            return 401
-        if outcome.ours:
-            await self._bind(job_id, outcome.request_id)
-        return 200
-
-    async def _bind(self, job_id: str, request_id: str) -> None:
-        """The delivery carries this job's own token, so an unclear submit did arrive, under this id."""
-        job = await self._store.get(job_id)
-        if job is None or job.remote is None or job.remote.request_id or job.remote.submit != "sending":
-            return
-        remote = dataclasses.replace(job.remote, submit="sent", request_id=request_id)
-        await self._store.update(job_id, remote=remote)
-        log.info("submit_found", job=job_id, request=request_id, by="webhook")
+async def _bind(store: JobStore, job_id: str, request_id: str) -> None:
+    """The delivery carries this job's own token, so an unclear submit did arrive, under this id."""
+    job = await store.get(job_id)
+    if job is None or job.remote is None or job.remote.request_id or job.remote.submit != "sending":
+        return
+    await store.update(job_id, remote=dataclasses.replace(job.remote, submit="sent", request_id=request_id))
+    log.info("submit_found", job=job_id, request=request_id, by="webhook")

@@ -6,7 +6,7 @@ A check returns None when all is well, else one plain word or sentence. It decid
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -21,19 +21,6 @@ SHARED_FOR_S = 1.0
 """Many probes at once cost one round of checks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """The answer: what is wrong, by name; empty when ready."""
-
-    reasons: Mapping[str, str]
-    checked: tuple[str, ...]
-
-    @property
-    def ready(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.reasons
-
-
 @dataclass
 class Health:
     """The process's named checks. `draining` set means: shutting down, not ready whatever they say."""
@@ -41,33 +28,27 @@ class Health:
     clock: Clock
     draining: bool = False
     _checks: dict[str, Check] = field(default_factory=dict)
-    _answer: Readiness | None = None
+    _answers: dict[str, str] = field(default_factory=dict)
     _answered_at: float = float("-inf")
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def add(self, name: str, check: Check) -> None:
         self._checks[name] = check
-        self._answer = None
+        self._answered_at = float("-inf")
 
-    async def readiness(self) -> Readiness:
-        """All checks' answers, at most a second old."""
+    async def readiness(self) -> dict[str, str]:
+        """Every check's answer by its name, at most a second old: `ok`, or what is wrong."""
         async with self._lock:
-            if self._answer is None or self.clock.now() - self._answered_at >= SHARED_FOR_S:
-                self._answer = await self._ask_all()
+            if self.clock.now() - self._answered_at >= SHARED_FOR_S:
+                answers = await asyncio.gather(*(self._ask(name, check) for name, check in self._checks.items()))
+                self._answers = dict(zip(self._checks, answers, strict=True))
                 self._answered_at = self.clock.now()
-        reasons = {"process": "shutting down"} if self.draining else {}
-        return Readiness({**self._answer.reasons, **reasons}, self._answer.checked)
+        return {**self._answers, "process": "shutting down"} if self.draining else self._answers
 
-    async def _ask_all(self) -> Readiness:
-        names = tuple(self._checks)
-        answers = await asyncio.gather(*(self._ask(name, self._checks[name]) for name in names))
-        wrong = {name: answer for name, answer in zip(names, answers, strict=True) if answer is not None}
-        return Readiness(wrong, names)
-
-    async def _ask(self, name: str, check: Check) -> str | None:
+    async def _ask(self, name: str, check: Check) -> str:
         try:
             async with asyncio.timeout(CHECK_LIMIT_S):
-                return await check()
+                return await check() or "ok"
         except TimeoutError:
             return "no answer"
         except Exception as error:

@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import structlog
 from aiohttp import web
@@ -25,7 +24,6 @@ from bot.http.request_bodies import MAX_BODY_BYTES, RequestBodies
 from bot.http.signed_links import FileLinks
 from bot.http.turns import Turns
 from bot.observability.metrics import CONTENT_TYPE, PrometheusMetrics
-from core.net.client_address import TrustedProxies
 from core.net.host_check import HostCheck
 from core.net.streamed_body import is_streamed
 from core.net.token_gate import TokenGate, TooManyAttempts
@@ -40,6 +38,11 @@ _BAD_INPUT = (UnicodeError, RecursionError)
 _FOREIGN_HOST = "This address is not served here. If it should be, its operator sets PUBLIC_URL to it."
 MAX_INCIDENTS = 20
 INCIDENT_WINDOW_S = 600.0
+_FILE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Cache-Control": "private, max-age=3600",
+    "X-Robots-Tag": "noindex",
+}
 _FILE_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
 
 Webhook = Callable[[str, Mapping[str, str], bytes, str | None], Awaitable[int]]
@@ -53,16 +56,11 @@ class ServerError(Exception):
     """The server could not start; the text is one sentence for the operator."""
 
 
-class _Routes(Protocol):
-    def routes(self) -> Sequence[web.AbstractRouteDef]:
-        """Routes to mount."""
-
-
 @dataclass
 class HttpServer:
     """Bind with `start`, serve until `stop`. `port` 0 takes any free one; the real one is in `port` afterwards.
 
-    `gate` guards `/metrics` where a token is set; None leaves it open. `hosts` are the names that it answers to.
+    `gate` guards `/metrics` where a token is set. `hosts` are the names that it answers to, `routes` the adapters'.
     """
 
     host: str
@@ -71,14 +69,13 @@ class HttpServer:
     metrics: PrometheusMetrics
     version: str
     incident: Incident
+    links: FileLinks
+    find_file: FindFile
+    webhook: Webhook
+    gate: TokenGate
+    routes: Sequence[web.AbstractRouteDef] = ()
     role: str = "all"
-    mounts: Sequence[_Routes] = ()
-    links: FileLinks | None = None
-    find_file: FindFile | None = None
-    webhook: Webhook | None = None
-    gate: TokenGate | None = None
     hosts: HostCheck = field(default_factory=lambda: HostCheck(""))
-    proxies: TrustedProxies = field(default_factory=TrustedProxies)
     bodies: RequestBodies = field(default_factory=RequestBodies)
     connections: Connections = field(init=False)
     turns: Turns = field(default_factory=Turns)
@@ -88,7 +85,7 @@ class HttpServer:
     _listener: Listener | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        self.connections = Connections(self.proxies)
+        self.connections = Connections(self.gate.proxies)
 
     def application(self) -> web.Application:
         """Everything that is served, as an aiohttp application."""
@@ -97,12 +94,9 @@ class HttpServer:
         app.router.add_get(LIVENESS_PATH, self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
-        if self.webhook is not None:
-            app.router.add_post("/fal/webhook/{job_id}", self._webhook)
-        if self.links is not None and self.find_file is not None:
-            app.router.add_get("/files/{job_id}/{name}", self._file)
-        for mounted in self.mounts:
-            app.add_routes(mounted.routes())
+        app.router.add_post("/fal/webhook/{job_id}", self._webhook)
+        app.router.add_get("/files/{job_id}/{name}", self._file)
+        app.add_routes(self.routes)
         return app
 
     async def start(self) -> None:
@@ -135,7 +129,7 @@ class HttpServer:
 
     def client_of(self, request: web.Request) -> str:
         """The address that a request's share is counted under."""
-        return self.proxies.client(request.remote, request.headers.getall("X-Forwarded-For", []))
+        return self.gate.proxies.client(request.remote, request.headers.getall("X-Forwarded-For", []))
 
     @web.middleware
     async def _bounded(
@@ -153,9 +147,8 @@ class HttpServer:
         if request.body_exists and not is_streamed(match.handler):
             await self.bodies.read(request, client)
         if self._open >= MAX_OPEN_REQUESTS:
-            return web.json_response(
-                _error("busy", "Too many requests at once."), status=503, headers={"Retry-After": "5"}
-            )
+            busy = _error("busy", "Too many requests at once.")
+            return web.json_response(busy, status=503, headers={"Retry-After": "5"})
         self._open += 1
         try:
             return await handler(request)
@@ -183,13 +176,13 @@ class HttpServer:
         return web.json_response({"status": "ok", "version": self.version, "role": self.role})
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        found = await self.health.readiness()
-        checks = {name: found.reasons.get(name, "ok") for name in (*found.checked, *found.reasons)}
-        body = {"ready": found.ready, "draining": self.health.draining, "checks": checks}
-        return web.json_response(body, status=200 if found.ready else 503)
+        checks = await self.health.readiness()
+        ready = all(answer == "ok" for answer in checks.values())
+        body = {"ready": ready, "draining": self.health.draining, "checks": checks}
+        return web.json_response(body, status=200 if ready else 503)
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        if self.gate is not None and self.gate.token is not None:
+        if self.gate.token is not None:
             given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
             try:
                 right = self.gate.is_right(given, request.remote, request.headers.getall("X-Forwarded-For", []))
@@ -200,14 +193,11 @@ class HttpServer:
         return web.Response(body=self.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _webhook(self, request: web.Request) -> web.Response:
-        assert self.webhook is not None
-        body = await request.read()
-        status = await self.webhook(request.match_info["job_id"], request.headers, body, request.query.get("t"))
+        body, token = await request.read(), request.query.get("t")
+        status = await self.webhook(request.match_info["job_id"], request.headers, body, token)
         return web.Response(status=status)
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
-        assert self.links is not None
-        assert self.find_file is not None
         job_id, name = request.match_info["job_id"], request.match_info["name"]
         if not self.links.holds(job_id, name, request.query.get("sig", "")):
             raise web.HTTPForbidden(text="This link is not valid, or no longer.\n")
@@ -217,10 +207,7 @@ class HttpServer:
             raise web.HTTPGone(text="This file is no longer kept.\n")
         response = web.FileResponse(path)
         response.content_type = mime
-        response.headers["Content-Disposition"] = f'inline; filename="{job_id}{path.suffix}"'
-        response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
-        response.headers["Cache-Control"] = "private, max-age=3600"
-        response.headers["X-Robots-Tag"] = "noindex"
+        response.headers.update({**_FILE_HEADERS, "Content-Disposition": f'inline; filename="{job_id}{path.suffix}"'})
         return response
 
 

@@ -27,17 +27,17 @@ class FileLinks:
 
     def link(self, job_id: str, name: str) -> str | None:
         """The address of a job's file from now until it is no longer kept; None without a public address."""
-        if self._base is None:
-            return None
-        expires = int(self._clock.now() + self._life_s)
-        return f"{self._base}/files/{quote(job_id)}/{quote(name)}?sig={expires}.{self._mac(job_id, name, expires)}"
+        return self._address(f"/files/{quote(job_id)}/{quote(name)}?sig=", job_id, name, self._clock.now())
 
     def share(self, job_id: str, since: float) -> str | None:
         """The address of the page that shows a result made at `since` to anybody, while it is kept."""
+        return self._address(f"/share/{quote(job_id)}/", job_id, SHARED_PAGE, since)
+
+    def _address(self, path: str, job_id: str, name: str, since: float) -> str | None:
         if self._base is None:
             return None
         expires = int(since + self._life_s)
-        return f"{self._base}/share/{quote(job_id)}/{expires}.{self._mac(job_id, SHARED_PAGE, expires)}"
+        return f"{self._base}{path}{expires}.{self._mac(job_id, name, expires)}"
 
     def shares(self, job_id: str, signature: str) -> bool:
         """Whether `signature` is that of a share of this job which has not expired."""

@@ -6,6 +6,7 @@ spending: that is the ledger's.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import partial
@@ -53,7 +54,7 @@ class Budgets:
         """Raise Paused where new jobs are paused; cheap. A hold checks again."""
         by = await self.ledger.paused(requester)
         if by is not None:
-            raise Paused(by=by)
+            raise Paused(by=by, platform=requester.platform)
 
     async def usage(self, actor: Requester, *, period: str = "month", member_id: str | None = None) -> UsageReport:
         """Totals, by day and by member. Raises NotAllowed for another member's, InvalidParameters for the period.
@@ -115,7 +116,7 @@ class Budgets:
     async def usage_csv(self, actor: Requester, *, period: str = "month", member_id: str | None = None) -> str:
         """Every charged job of what `usage` would sum up, as CSV text, oldest first."""
         _, wanted = self._scope(actor, parse_period(period, self.today()), member_id)
-        return jobs_csv(await self._usage.charged_jobs(wanted), self.zone)
+        return await asyncio.to_thread(jobs_csv, await self._usage.charged_jobs(wanted), self.zone)
 
     async def send_alerts(self, notify: Notify) -> int:
         """Send what is due through `notify`; what cannot be sent is tried again later. Returns how many went out."""

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from core.domain.errors import PlaceRefused, UpscaleError
 from core.domain.job import Job, JobState, Requester
 from core.jobs.context import Tools
-from core.presentation import Charge, Notice, explain
+from core.presentation import Notice, explain
 from core.presentation.ending_texts import ending
-from core.presentation.job_texts import cancelled_text, charge_text
+from core.presentation.job_texts import cancelled
 
 FIRST_EDIT_WAIT_S = 1.0
 """How long a job that is about to cost money waits for the answer to its very first message."""
@@ -40,17 +40,16 @@ async def check_place(tools: Tools, job: Job) -> None:
 def notice_for(job: Job) -> Notice:
     """What the job's own message says when there is no picture."""
     locale = job.requester.locale
-    if job.error is not None:
-        return error_notice(job.error, locale, job)
-    charged = charge_text(job.receipt, locale) if job.receipt is not None else ""
-    return Notice(cancelled_text(job, locale), charged=charged, reference=job.id, tone="info")
+    return error_notice(job.error, locale, job) if job.error is not None else cancelled(job, locale)
 
 
 def error_notice(error: UpscaleError, locale: str, job: Job | None, actor: Requester | None = None) -> Notice:
     """The sentence for this error of a job, or of what `actor` asked for without one."""
     who = job.requester if job else actor
     mine = quota_command(who) if who else ""
-    return explain(error, locale, reference=job.id if job else "", charge=charge_of(job), quota_command=mine)
+    if job is None:
+        return explain(error, locale, quota_command=mine)
+    return explain(error, locale, reference=job.id, receipt=job.receipt, quota_command=mine)
 
 
 def quota_command(who: Requester) -> str:
@@ -58,10 +57,3 @@ def quota_command(who: Requester) -> str:
     if not who.is_operator:
         return ""
     return "/quota set …" if who.platform == "web" else "python -m bot quota set …"
-
-
-def charge_of(job: Job | None) -> Charge | None:
-    """What the job is known to have cost; None where there is no receipt."""
-    if job is None or job.receipt is None:
-        return None
-    return Charge(None if job.receipt.basis == "unknown" else job.receipt.charged_nanousd)

@@ -62,6 +62,9 @@ class BudgetService(Protocol):
         `period`: day, week, month, year.
         """
 
+    async def usage_csv(self, actor: Requester, *, period: str = "month", member_id: str | None = None) -> str:
+        """The same as CSV text, one line per charged job, with its model."""
+
     async def usage_chart(self, report: UsageReport, *, locale: str, dark: bool = True) -> Path:
         """A PNG of the report, drawn in another process; the caller may delete it."""
 

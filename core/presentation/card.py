@@ -116,8 +116,6 @@ ChoiceKind: TypeAlias = Literal["pick", "redeliver", "clear_limit", "cancel"]
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One entry of a choice."""
-
     value: str
     label: str
     description: str = ""
@@ -148,8 +146,6 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A labelled value."""
-
     label: Line
     value: Line
     share: float | None = None

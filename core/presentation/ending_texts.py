@@ -16,13 +16,11 @@ Stage: TypeAlias = Literal["preparing", "turn", "waiting", "upscaling", "deliver
 def ending(job: Job) -> Notice:
     """Where the picture is, what it cost, and how to get it. For a job whose result was made."""
     locale = job.requester.locale
-    where = job.delivery.elsewhere if job.delivery is not None else ""
-    kept = job.delivery is None or job.delivery.shape == "kept"
     if job.images_deleted:
-        return Notice(tr("The images of this job have been deleted.", locale), reference=job.reference, tone="info")
-    if kept:
+        return Notice(deleted_text(locale), reference=job.reference, tone="info")
+    if job.delivery is None or job.delivery.shape == "kept":
         advice = tr("It is kept; find it in your history.", locale)
-    elif where == "direct_message":
+    elif job.delivery.elsewhere == "direct_message":
         advice = sent_directly_text(locale)
     else:
         advice = tr("Posted as a new message, because the first one could no longer be changed.", locale)
@@ -65,7 +63,6 @@ def stage_done_text(stage: Stage, locale: str) -> str:
 
 
 def image_name(job: Job, locale: str) -> str:
-    """What the member called the image, for a sentence."""
     name = job.source.name
     return (name if len(name) <= NAME_MAX_CHARS else f"{name[:NAME_MAX_CHARS]}…") or tr("your image", locale)
 
@@ -76,7 +73,7 @@ def ready_text(job: Job, locale: str) -> str:
 
 def deleted_text(locale: str) -> str:
     """What stands where an image was that its member has deleted."""
-    return tr("Deleted: the image and its original.", locale)
+    return tr("The image and its original have been deleted.", locale)
 
 
 def not_removed_text(locale: str) -> str:

@@ -5,25 +5,18 @@ One sentence per leaf of `core.domain.errors`; a test walks the tree. No class n
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from core.domain import errors as e
+from core.domain.job import Receipt
 from core.domain.parameters.spec import translatable
-from core.presentation.formats import cents
 from core.presentation.input_failure_texts import INPUT
-from core.presentation.limit_texts import limit_reached, paused
+from core.presentation.job_texts import charge_text
+from core.presentation.limit_texts import limit_reached, paused, paused_place
 from core.presentation.notices import Explainer, Notice, plain
 from core.presentation.place_texts import not_admitted
 from core.presentation.provider_failure_texts import PROVIDER
 from core.presentation.translations import tr, trn
-
-
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """What the failed job cost. `nanousd` None: fal has not said; `started` False: nothing was ever sent."""
-
-    nanousd: int | None = 0
-    started: bool = True
 
 
 def explain(
@@ -31,10 +24,10 @@ def explain(
     locale: str = "en",
     *,
     reference: str = "",
-    charge: Charge | None = None,
+    receipt: Receipt | None = None,
     quota_command: str = "",
 ) -> Notice:
-    """The notice for `error`. Without `charge`, nothing was charged.
+    """The notice for `error`. `receipt`: what the failed job cost; a request that only was refused says nothing of it.
 
     `quota_command`: what the operator, who is told, types to raise a limit; empty for anybody else.
     """
@@ -42,25 +35,18 @@ def explain(
     notice = (make or _UNFORESEEN)(error, locale)
     if quota_command and isinstance(error, e.LimitReached) and notice.advice:  # it sends others to a moderator
         notice = replace(notice, advice=tr("You can raise it yourself: {command}", locale, command=quota_command))
-    charged = notice.charged or charged_sentence(charge or Charge(), locale, quiet=isinstance(error, e.RequestError))
+    if receipt is not None and (receipt.charged_nanousd > 0 or receipt.basis == "unknown"):
+        charged = charge_text(receipt, locale)
+    else:
+        charged = "" if isinstance(error, e.RequestError) else tr("Not charged.", locale)
     reference = reference or (error.reference if isinstance(error, e.InternalError) else "")
     return replace(notice, charged=charged, reference=reference)
-
-
-def charged_sentence(charge: Charge, locale: str, *, quiet: bool = False) -> str:
-    """Whether it cost anything. `quiet`: say nothing where nothing could have been charged."""
-    if charge.nanousd is None:
-        return tr("This may still be billed; you pay only what is billed.", locale)
-    if charge.nanousd > 0:
-        return tr("You were charged {amount}.", locale, amount=cents(charge.nanousd, locale))
-    return "" if quiet else tr("You were not charged.", locale)
 
 
 _TRY_AGAIN = translatable("Please try again; if it keeps happening, give the reference to the bot's owner.")
 
 
 def parameter_problem(problem: e.ParameterProblem, locale: str) -> str:
-    """One wrong parameter in one sentence."""
     facts = {"name": problem.name, "value": problem.value, "allowed": problem.allowed}
     if problem.kind == "unknown":
         known = tr("There is no parameter “{name}”.", locale, **facts)
@@ -115,7 +101,7 @@ def _not_allowed(error: e.NotAllowed, locale: str) -> Notice:
 
 def _too_late(error: e.TooLate, locale: str) -> Notice:
     if error.state == "images_deleted":
-        return Notice(tr("The images of this job have been deleted.", locale), tone="refusal")
+        return Notice(tr("The image and its original have been deleted.", locale), tone="refusal")
     if error.state == "delivering":
         return Notice(tr("It is too late for that: the image is made and on its way to you.", locale), tone="refusal")
     return Notice(tr("This job has already finished.", locale), tone="refusal")
@@ -167,7 +153,7 @@ _SENTENCES: dict[type[e.UpscaleError], Explainer] = {
         advice=tr("Try again when one of them is done.", lo),
         tone="refusal",
     ),
-    e.Paused: lambda error, lo: paused(error.by, lo),
+    e.Paused: lambda error, lo: paused(error.by, paused_place(error.by == "operator", error.platform, lo), lo),
     e.LedgerUnavailable: plain(
         translatable("The budget could not be checked, so nothing was started."),
         translatable("Please try again in a minute."),

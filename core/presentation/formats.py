@@ -8,7 +8,7 @@ from babel.dates import format_date
 from babel.numbers import format_decimal, format_percent
 
 from core.domain.money import NANOUSD_PER_USD, usd
-from core.presentation.translations import language_of
+from core.presentation.translations import language_of, trn
 
 _CENT_NANOUSD = NANOUSD_PER_USD // 100
 
@@ -18,7 +18,6 @@ def size(width_px: int, height_px: int) -> str:
 
 
 def number(value: float, locale: str, pattern: str = "#,##0.##") -> str:
-    """A decimal in the locale's own form."""
     return format_decimal(value, format=pattern, locale=language_of(locale))
 
 
@@ -47,6 +46,10 @@ def mb(n_bytes: int, locale: str) -> str:
 def pixels(n_px: int, locale: str) -> str:
     """Pixels as megapixels: `64 MP`, `0.5 MP`."""
     return f"{number(n_px / 1_000_000, locale, '#,##0.##')} MP"
+
+
+def images(n: int, locale: str) -> str:
+    return trn("{n} image", "{n} images", n, locale)
 
 
 def moment(at: float, locale: str) -> str:

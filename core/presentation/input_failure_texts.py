@@ -6,8 +6,9 @@ from babel.numbers import format_decimal
 
 from core.domain import errors as e
 from core.domain.parameters.spec import translatable
-from core.presentation.formats import factor_text, mb, pixels, size
-from core.presentation.notices import Explainer, Notice, Offer, plain
+from core.presentation.card import Action
+from core.presentation.formats import mb, pixels, size
+from core.presentation.notices import Explainer, Notice, other_factor, plain
 from core.presentation.parameter_texts import model_name
 from core.presentation.translations import language_of, tr
 
@@ -21,14 +22,7 @@ def _output_too_large(error: e.OutputTooLarge, locale: str) -> Notice:
         limit=pixels(error.limit_px, locale),
         side=format_decimal(error.limit_side_px, locale=language_of(locale)),
     )
-    return Notice(what, offers=_offer(error.largest_factor, locale), tone="refusal")
-
-
-def _offer(factor: float | None, locale: str) -> tuple[Offer, ...]:
-    if factor is None or factor <= 1:
-        return ()
-    label = tr("Upscale {factor} instead", locale, factor=factor_text(factor, locale))
-    return (Offer("factor", factor, label),)
+    return Notice(what, offers=other_factor(error.largest_factor, locale), tone="refusal")
 
 
 def _target_unreachable(error: e.TargetUnreachable, locale: str) -> Notice:
@@ -38,11 +32,12 @@ def _target_unreachable(error: e.TargetUnreachable, locale: str) -> Notice:
     elif error.reason == "beyond_model":
         what = tr("{target} is more than {model} can make of an image of {size}.", locale, **facts)
     else:
-        what = tr("{target} does not pay for this image ({size}) with {model}.", locale, **facts)
-    offers = _offer(error.largest_factor, locale)
+        what = tr("{target} is not enough for this image ({size}) with {model}.", locale, **facts)
+    offers = other_factor(error.largest_factor, locale)
     if error.other_model:
         name = model_name(error.other_model, locale)
-        offers += (Offer("model", 0, tr("Use {model} instead", locale, model=name), model=error.other_model),)
+        label = tr("Use {model} instead", locale, model=name)
+        offers += (Action("model", label, argument=error.other_model, style="primary"),)
     return Notice(what, offers=offers, tone="refusal")
 
 

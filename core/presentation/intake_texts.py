@@ -10,7 +10,7 @@ from core.presentation.translations import tr
 def thread_unreadable_text(scope: str, locale: str) -> str:
     """Why the picture above a mention cannot be taken, and what helps."""
     said = tr("I can't see the messages above: that needs the permission {scope}.", locale, scope=scope)
-    return f"{said} " + tr("Attach the image to your mention instead.", locale)
+    return f"{said} " + tr("Attach the image itself instead.", locale)
 
 
 def left_out_text(taken: int, total: int, others: Sequence[str], locale: str, *, offered: bool = False) -> str:

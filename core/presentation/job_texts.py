@@ -3,42 +3,24 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, TypeAlias
 
 from core.domain.job import Awaited, Delivery, Job, JobState, Progress, Quote, Receipt, ResultNote
 from core.domain.limits import LimitStatus
 from core.domain.models import DEFAULT_MODEL
 from core.domain.similarity import Place
 from core.presentation.formats import cents, factor_text, moment, number, percent, pixels, seconds, size
-from core.presentation.limit_texts import left_sentence, tightest
+from core.presentation.limit_texts import left_text
+from core.presentation.notices import Notice
 from core.presentation.parameter_texts import values_of
 from core.presentation.translations import tr, trn
 
-Button: TypeAlias = Literal[
-    "confirm", "cancel", "again", "more_creative", "more_faithful", "twice_more", "preview", "whole",
-    "compare", "details", "share", "delete", "download", "redeliver",
-]  # fmt: skip
+
+def full_file_text(locale: str) -> str:
+    return tr("Full file", locale)
 
 
-def button_label(button: Button, locale: str) -> str:
-    """The words on a button (`confirm` has its price beside it, see `confirm_label`)."""
-    labels: dict[Button, str] = {
-        "confirm": tr("Start", locale),
-        "cancel": tr("Cancel", locale),
-        "again": tr("Again", locale),
-        "more_creative": tr("More creative", locale),
-        "more_faithful": tr("More faithful", locale),
-        "twice_more": tr("2× more", locale),
-        "preview": tr("Preview", locale),
-        "whole": tr("Whole picture", locale),
-        "compare": tr("Compare", locale),
-        "details": tr("Details", locale),
-        "share": tr("Share", locale),
-        "delete": tr("Delete", locale),
-        "download": tr("Full file", locale),
-        "redeliver": tr("Send again", locale),
-    }
-    return labels[button]
+def send_again_text(locale: str) -> str:
+    return tr("Send again", locale)
 
 
 def stage_text(progress: Progress, locale: str) -> str:
@@ -111,9 +93,7 @@ def price_line(quote: Quote, locale: str) -> str:
 
 def ask_text(quote: Quote, locale: str) -> str:
     """The question above the price button, with what is left."""
-    status = tightest(quote.left)
-    left = left_sentence(status, locale) if status else ""
-    return ". ".join(part for part in (price_line(quote, locale), left) if part)
+    return ". ".join(part for part in (price_line(quote, locale), left_text(quote.left, locale)) if part)
 
 
 def confirm_label(quote: Quote, locale: str) -> str:
@@ -149,10 +129,7 @@ def receipt_line(job: Job, left: tuple[LimitStatus, ...], locale: str) -> str:
     parts = [charge_text(job.receipt, locale)] if job.receipt else []
     if job.result is not None and job.result.inference_s is not None:
         parts.append(tr("The model took {time}.", locale, time=seconds(job.result.inference_s, locale)))
-    status = tightest(left)
-    if status is not None:
-        parts.append(left_sentence(status, locale))
-    return " ".join(parts)
+    return " ".join((*parts, left_text(left, locale))).strip()
 
 
 def charge_text(receipt: Receipt, locale: str) -> str:
@@ -204,9 +181,9 @@ def notes_text(job: Job, locale: str) -> str:
         "alpha_flattened": tr(
             "Transparent parts were filled for the model and are transparent again in the result.", locale
         ),
-        "first_frame": tr("Only the first frame of the animation was enlarged.", locale),
+        "first_frame": tr("Only the first frame of the animation was upscaled.", locale),
         "converted": "",
-        "incomplete": tr("The file is damaged or incomplete; what can be seen of it was enlarged.", locale),
+        "incomplete": tr("The file is damaged or incomplete; what can be seen of it was upscaled.", locale),
     }
     notes = job.input.notes if job.input is not None else ()
     told = [sentences[note] for note in notes if sentences[note]]
@@ -282,9 +259,17 @@ def state_word(job: Job, locale: str) -> str:
     return names[job.state]
 
 
-def cancelled_text(job: Job, locale: str) -> str:
+def where_text(job: Job, locale: str) -> str:
+    """Where an unfinished job is, as far as it is known."""
+    if job.state is JobState.AWAITING_CONFIRMATION:
+        return tr("The price is not confirmed yet", locale)
+    return stage_text(job.progress, locale) if job.progress is not None else state_word(job, locale)
+
+
+def cancelled(job: Job, locale: str) -> Notice:
     """What a cancelled job ended with."""
-    return tr("Cancelled.", locale)
+    charged = charge_text(job.receipt, locale) if job.receipt is not None else ""
+    return Notice(tr("Cancelled.", locale), charged=charged, reference=job.id, tone="info")
 
 
 def cancel_pending_text(locale: str) -> str:
@@ -296,5 +281,5 @@ def alt_text(job: Job, locale: str, *, max_chars: int) -> str:
     """The caption as alternative text, cut to `max_chars`; a plain description where there is none."""
     caption = (job.result.caption if job.result is not None else "").strip()
     name, factor = job.source.name or tr("Image", locale), factor_text(reached_factor(job), locale)
-    text = caption or tr("{name}, enlarged {factor}", locale, name=name, factor=factor)
+    text = caption or tr("{name}, upscaled {factor}", locale, name=name, factor=factor)
     return text if len(text) <= max_chars else text[: max_chars - 1].rstrip() + "…"

@@ -10,9 +10,8 @@ from babel.dates import format_date, format_time
 
 from core.domain import errors as e
 from core.domain.limits import Limit, LimitStatus, Measure, ScopeKind, Window
-from core.domain.money import usd
-from core.presentation.formats import cents, factor_text, percent
-from core.presentation.notices import Notice, Offer
+from core.presentation.formats import cents, percent
+from core.presentation.notices import Notice, other_factor
 from core.presentation.translations import language_of, tr, trn
 
 if TYPE_CHECKING:
@@ -45,12 +44,8 @@ def window_name(window: Window, locale: str) -> str:
     return names[window]
 
 
-def time_of(limit: Limit, locale: str) -> str:
-    """The window, and the model where it counts one alone: `today with seedvr2`."""
-    return within(limit.window, limit.model, locale)
-
-
 def within(window: Window, model: str, locale: str) -> str:
+    """The window, and the model where it counts one alone: `today with seedvr2`."""
     when = window_name(window, locale)
     return tr("{when} with {model}", locale, when=when, model=model.replace(",", ", ")) if model else when
 
@@ -74,7 +69,7 @@ def left_sentence(status: LimitStatus, locale: str) -> str:
     """`$3.20 left today`, with whose it is when it is not the member's own."""
     limit = status.limit
     left = amount(limit.measure, status.left, locale, down=True)
-    when = time_of(limit, locale)
+    when = within(limit.window, limit.model, locale)
     if limit.source == "sponsor":
         whole = amount(limit.measure, limit.amount, locale)
         return tr(
@@ -86,52 +81,55 @@ def left_sentence(status: LimitStatus, locale: str) -> str:
     return tr("{left} left {when} for {whose}.", locale, left=left, when=when, whose=whose)
 
 
-def tightest(statuses: tuple[LimitStatus, ...]) -> LimitStatus | None:
-    """The money limit with the least left: the one worth telling."""
+def left_text(statuses: tuple[LimitStatus, ...], locale: str) -> str:
+    """What is left of the money limit with the least left, which is the one worth telling; empty without one."""
     money = [status for status in statuses if status.limit.measure is Measure.USD]
-    return min(money, key=lambda status: status.left, default=None)
+    return left_sentence(min(money, key=lambda status: status.left), locale) if money else ""
 
 
-def paused(by: str, locale: str, whose: str = "") -> Notice:
-    """New jobs are paused by a moderator, or by the operator; `whose`: where, if not the moderator's whole place."""
-    if by == "moderator" and not whose:
-        return Notice(tr("New upscales are paused here by a moderator.", locale), tone="refusal")
-    whose = whose or scope_name(ScopeKind.EVERYTHING, locale)
+def paused_place(everything: bool, platform: str, locale: str) -> str:
+    """Where a pause of `everything`, or of a whole workspace of `platform`, holds."""
+    return scope_name(ScopeKind.EVERYTHING if everything else ScopeKind.WORKSPACE, locale, platform)
+
+
+def paused(by: str, whose: str, locale: str) -> Notice:
+    """New jobs are paused by a moderator, or by the operator, for `whose`."""
     if by == "moderator":
-        return Notice(tr("New upscales are paused for {whose} by a moderator.", locale, whose=whose), tone="refusal")
+        return Notice(tr("A moderator has paused new upscales for {whose}.", locale, whose=whose), tone="refusal")
     return Notice(tr("The bot's owner has paused new upscales for {whose}.", locale, whose=whose), tone="refusal")
+
+
+def _who_raises(limit: Limit, locale: str) -> str:
+    """Moderators lift their own limits and, by extras, a member's default; never what the operator set."""
+    extras = (limit.source, limit.scope.kind, limit.measure) == ("default", ScopeKind.USER, Measure.USD)
+    if extras or limit.source in ("moderator", "sponsor"):
+        return tr("A moderator can raise it.", locale)
+    return tr("Only the bot's owner can raise it.", locale)
 
 
 def limit_reached(error: e.LimitReached, locale: str) -> Notice:
     """Which limit, how much of it is left, what was needed, when it opens again, and what would fit."""
     limit = error.status.limit
     if limit.amount == 0 and limit.measure is Measure.JOBS and not limit.model:  # what pausing one place writes down
-        return paused(limit.source, locale, scope_name(limit.scope.kind, locale, limit.scope.platform))
+        return paused(limit.source, scope_name(limit.scope.kind, locale, limit.scope.platform), locale)
     facts = {
         "needed": amount(limit.measure, error.needed, locale),
         "left": amount(limit.measure, error.status.left, locale, down=True),
         "limit": amount(limit.measure, limit.amount, locale),
-        "when": time_of(limit, locale),
+        "when": within(limit.window, limit.model, locale),
         "whose": scope_name(limit.scope.kind, locale, limit.scope.platform),
     }
     public = ""
     if limit.scope.kind is ScopeKind.USER:
         public = tr("This needs {needed}, more than you have left {when}.", locale, **facts)
-    offers: tuple[Offer, ...] = ()
-    if error.largest_factor is not None and error.largest_factor > 1:
-        label = tr("Upscale {factor} instead", locale, factor=factor_text(error.largest_factor, locale))
-        offers = (Offer("factor", error.largest_factor, label),)
+    raised = _who_raises(limit, locale)
+    offers = other_factor(error.largest_factor, locale)
     if error.needed > limit.amount:
-        what = tr(
-            "This needs {needed}, more than the whole limit of {limit} {when} for {whose}.",
-            locale,
-            **facts,
-        )
-        advice = tr("A moderator can raise it.", locale)
-        return Notice(what, advice=advice, offers=offers, tone="refusal", in_public=public)
+        what = tr("This needs {needed}, more than the whole limit of {limit} {when} for {whose}.", locale, **facts)
+        return Notice(what, advice=raised, offers=offers, tone="refusal", in_public=public)
     what = tr("This needs {needed}, but only {left} of {limit} are left {when} for {whose}.", locale, **facts)
-    advice = "" if error.status.opens_at is not None else tr("A moderator can raise it.", locale)
     opens_at = error.status.opens_at
+    advice = raised if opens_at is None else ""
     return Notice(what, advice=advice, opens_at=opens_at, offers=offers, tone="refusal", in_public=public)
 
 
@@ -141,7 +139,7 @@ def alert(due: Alert, now: float, zone: ZoneInfo) -> Notice:
     facts = {
         "used": amount(limit.measure, due.status.used, locale),
         "limit": amount(limit.measure, limit.amount, locale),
-        "when": time_of(limit, locale),
+        "when": within(limit.window, limit.model, locale),
         "whose": tr("this channel", locale)
         if limit.source == "sponsor"
         else scope_name(limit.scope.kind, locale, limit.scope.platform),
@@ -151,7 +149,7 @@ def alert(due: Alert, now: float, zone: ZoneInfo) -> Notice:
         what = tr("The budget of {whose} is used up: {used} of {limit} {when}.", locale, **facts)
         return Notice(
             what,
-            advice=tr("New jobs are refused until it resets or a moderator raises it.", locale),
+            advice=tr("New upscales are refused until it resets or is raised.", locale),
             opens_at=due.status.opens_at,
             tone="info",
         )
@@ -171,9 +169,3 @@ def _forecast(at: float | None, now: float, zone: ZoneInfo, locale: str) -> str:
     within_a_week = then.date() - today < timedelta(days=7)
     day = format_date(then.date(), "EEEE" if within_a_week else "long", locale=language)
     return tr("At this pace it runs out on {day}.", locale, day=day)
-
-
-def both_books(day: str, ledger_nanousd: int, provider_nanousd: int, locale: str) -> str:
-    """The daily line: `2026-11-23: ledger $23.10, fal $23.10`."""
-    facts = {"day": day, "ledger": usd(ledger_nanousd, locale), "fal": usd(provider_nanousd, locale)}
-    return tr("{day}: ledger {ledger}, fal {fal}", locale, **facts)

@@ -12,7 +12,7 @@ from core.domain.limits import LimitChange, Measure, ScopeKind, Window
 from core.domain.money import usd
 from core.presentation.card import Line, Mention, Moment, fill
 from core.presentation.formats import cents, period_text
-from core.presentation.limit_texts import amount, scope_name, within
+from core.presentation.limit_texts import amount, paused_place, scope_name, within
 from core.presentation.notices import Notice
 from core.presentation.translations import language_of, tr, trn
 
@@ -25,9 +25,11 @@ def extra_given(amount_nanousd: int, ends_at: float, zone: ZoneInfo, locale: str
     return tr("They have {amount} more until {time}. Limits of the bot's owner stay.", locale, **facts)
 
 
-def paused(locale: str, *, paused: bool) -> str:
-    """After new upscales were paused in a place, or resumed."""
-    return tr("New upscales are paused here.", locale) if paused else tr("New upscales are possible again.", locale)
+def pause_changed(paused: bool, platform: str, locale: str) -> str:
+    """After a pause began or ended: of everything on the page, of the whole workspace in a chat."""
+    if not paused:
+        return tr("New upscales are possible again.", locale)
+    return tr("New upscales are paused for {whose}.", locale, whose=paused_place(platform == "web", platform, locale))
 
 
 def alerts_to(channel_id: str | None, locale: str) -> Line:
@@ -93,9 +95,9 @@ def _change(one: LimitChange, zone: ZoneInfo, locale: str) -> str:
 
 def _whose(kind: str, own_id: str, platform: str, locale: str) -> str:
     if kind == "user":
-        return tr("member {id}", locale, id=own_id) if own_id else tr("every member", locale)
+        return tr("member {id}", locale, id=own_id) if own_id else tr("each member", locale)
     if kind == "channel":
-        return tr("channel {id}", locale, id=own_id) if own_id else tr("every channel", locale)
+        return tr("channel {id}", locale, id=own_id) if own_id else tr("each channel", locale)
     if kind == "role":
         return tr("role {id}", locale, id=own_id)
     return scope_name(ScopeKind(kind) if kind in set(ScopeKind) else ScopeKind.WORKSPACE, locale, platform)
@@ -107,7 +109,7 @@ def place_presets(parameters: str, channel: str, locale: str) -> str:
     if not parameters:
         return tr("The model's own values count {where} again.", locale, where=where)
     facts = {"where": where, "parameters": parameters}
-    return tr("Who sets nothing gets {parameters} {where}.", locale, **facts)
+    return tr("Whoever sets nothing gets {parameters} {where}.", locale, **facts)
 
 
 def weekly(

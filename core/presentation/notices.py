@@ -6,19 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from core.presentation.translations import translated
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A button: run with this `factor` or `model`, which would work instead; or the operator's verdict on a `place`."""
-
-    kind: Literal["factor", "admit", "refuse", "model"]
-    factor: float
-    label: str
-    place: str = ""
-    """The reference of a `core.domain.identity.Place`."""
-    model: str = ""
+from core.presentation.card import Action
+from core.presentation.formats import factor_text
+from core.presentation.translations import tr, translated
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +18,7 @@ class Notice:
     `what` says what happened, `charged` whether it cost anything, `advice` what to do; any but `what` may be empty.
     `in_public` stands in for `what` where others read it too, and tells nothing of the member's own money.
     `opens_at` (unix seconds) is when a limit opens again, for platforms that can count down by themselves.
+    `offers` are buttons: what would work instead (without a subject: the job's card gives it), or a place's verdicts.
     """
 
     what: str
@@ -35,7 +26,7 @@ class Notice:
     advice: str = ""
     reference: str = ""
     opens_at: float | None = None
-    offers: tuple[Offer, ...] = ()
+    offers: tuple[Action, ...] = ()
     tone: Literal["error", "refusal", "info"] = "error"
     in_public: str = ""
 
@@ -54,3 +45,11 @@ def plain(sentence: str, advice: str = "", tone: Literal["error", "refusal", "in
     return lambda error, locale: Notice(
         translated(sentence, locale), advice=translated(advice, locale) if advice else "", tone=tone
     )
+
+
+def other_factor(factor: float | None, locale: str) -> tuple[Action, ...]:
+    """The button for the largest factor that would work; nothing where none is worth it."""
+    if factor is None or factor <= 1:
+        return ()
+    label = tr("Upscale {factor} instead", locale, factor=factor_text(factor, locale))
+    return (Action("factor", label, argument=f"{factor:.4f}".rstrip("0").rstrip("."), style="primary"),)

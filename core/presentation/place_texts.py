@@ -6,12 +6,12 @@ from typing import Literal
 
 from core.domain import errors as e
 from core.domain.identity import Place
-from core.presentation.notices import Notice, Offer
+from core.presentation.card import Action
+from core.presentation.notices import Notice
 from core.presentation.translations import tr
 
 
 def not_admitted(error: e.NotAdmitted, locale: str) -> Notice:
-    """A kind no."""
     if error.kind == "outsider":
         return Notice(
             tr("Here the bot works for people of its own organisation only.", locale),
@@ -19,16 +19,15 @@ def not_admitted(error: e.NotAdmitted, locale: str) -> Notice:
             tone="refusal",
         )
     if error.refused:
-        return Notice(tr("The owner of this bot does not offer upscales here.", locale), tone="refusal")
+        return Notice(tr("The bot's owner does not offer upscales here.", locale), tone="refusal")
     if error.kind == "user":
-        what = tr("The owner of this bot pays for every upscale, and has to let you in first.", locale)
+        what = tr("The bot's owner pays for every upscale, and has to let you in first.", locale)
     else:
-        what = tr("The owner of this bot pays for every upscale, and has to let this place in first.", locale)
+        what = tr("The bot's owner pays for every upscale, and has to let this place in first.", locale)
     return Notice(what, advice=tr("They have been asked. Please try again later.", locale), tone="refusal")
 
 
 def question(place: Place, name: str, by: str, locale: str) -> Notice:
-    """The question to the operator, with a button for each answer."""
     if place.kind == "user":
         what = tr("{name} ({address}) wants to use the bot.", locale, name=by or "?", address=place.address)
     elif by:
@@ -40,8 +39,8 @@ def question(place: Place, name: str, by: str, locale: str) -> Notice:
         what,
         advice=tr("Upscales there would be paid by you, within your limits.", locale),
         offers=(
-            Offer("admit", 0.0, tr("Let in", locale), place.reference),
-            Offer("refuse", 0.0, tr("Refuse", locale), place.reference),
+            Action("admit", tr("Let in", locale), place.reference, style="success"),
+            Action("refuse", tr("Refuse", locale), place.reference, style="danger"),
         ),
         tone="info",
     )
@@ -59,7 +58,6 @@ def installation_text(outcome: Literal["done", "declined", "expired", "refused"]
 
 
 def decided(place: Place, name: str, locale: str, *, admitted: bool) -> str:
-    """After a press."""
     facts = {"name": name or place.address}
     if admitted:
         return tr("{name} is let in. You pay for its upscales, within your limits.", locale, **facts)

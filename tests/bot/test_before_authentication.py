@@ -220,7 +220,7 @@ async def test_signed_discord_interactions_are_taken_once_fresh_and_never_as_any
     public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
     world = World(tmp_path)
     ingress = InteractionEndpoint(public, lambda: None, world.clock)
-    world.server.mounts = [ingress]
+    world.server.routes = ingress.routes()
     await world.server.start()
 
     def signed(body: bytes, stamp: str) -> bytes:

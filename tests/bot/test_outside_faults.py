@@ -57,7 +57,7 @@ async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
 
 async def test_a_blanked_picture_is_told_as_a_refusal_with_what_it_cost(scene: Scene) -> None:
     scene.fal.outcomes.append(BlackImage())
-    scene.explained(await scene.job(), "content_rejected", "safety check", "You were charged $0.10.")
+    scene.explained(await scene.job(), "content_rejected", "safety check", "Charged $0.10.")
 
 
 async def test_a_success_without_a_picture_is_not_called_free(scene: Scene) -> None:
@@ -82,7 +82,7 @@ async def test_where_no_request_can_be_searched_for_a_lost_answer_ends_soon_and_
     submits = len(scene.fal.submits)
     job = await scene.job()
     scene.fal.faults.clear()
-    scene.explained(job, "submit_unknown", "You were not charged.")
+    scene.explained(job, "submit_unknown", "Not charged.")
     assert len(scene.fal.submits) == submits + 1
 
 

@@ -23,8 +23,8 @@ from core.domain.job import (
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
 from core.domain.models import MODELS
 from core.domain.parameters.spec import Parameters
-from core.presentation import Charge, Notice, Offer, explain
-from core.presentation.card import Card
+from core.presentation import Notice, explain
+from core.presentation.card import Action, Card
 from core.presentation.cards import account, batch, budget
 from core.presentation.cards import job as jobs
 from core.presentation.cards.details import comparison, details
@@ -71,7 +71,10 @@ def every_card(locale: str = "en", *, caption: str = "") -> dict[str, Card]:
     done = job(locale, caption=caption) if caption else job(locale)
     pressed = replace(done, parent_id="earlier")
     over = e.LimitReached(status=DAY_LIMIT, needed=800_000_000, largest_factor=1.58)
-    failed = replace(done, state=JobState.FAILED, error=e.ModelFailed(kind="crashed"), result=None)
+    verdicts = (Action("admit", "+", "p", style="success"), Action("refuse", "-", "p", style="danger"))
+    unclear = Receipt(200_000_000, 200_000_000, "unknown")
+    crashed = e.ModelFailed(kind="crashed")
+    failed = replace(done, state=JobState.FAILED, error=crashed, result=None, receipt=unclear)
     kept = replace(done, delivery=Delivery("kept"))
     members = (UsageRow("42", "sam", 1_930_000_000, 7, 19.3), UsageRow("", "", 10_000_000, 1, 0.1))
     report = UsageReport(
@@ -94,7 +97,11 @@ def every_card(locale: str = "en", *, caption: str = "") -> dict[str, Card]:
         ),
         "closed": jobs.closed(kept, ending(kept), locale),
         "deleted": jobs.closed(replace(done, images_deleted=True), ending(replace(done, images_deleted=True)), locale),
-        "failed": jobs.failed(failed, explain(e.ModelFailed(kind="crashed"), locale, charge=Charge(None)), locale),
+        "failed": jobs.failed(
+            failed,
+            explain(crashed, locale, receipt=unclear),
+            locale,
+        ),
         "refused": jobs.failed(replace(failed, state=JobState.REFUSED), explain(over, locale, reference="r1"), locale),
         "cancelled": jobs.failed(
             replace(failed, state=JobState.CANCELLED, error=None),
@@ -116,12 +123,10 @@ def every_card(locale: str = "en", *, caption: str = "") -> dict[str, Card]:
         "exported": account.exported(locale, whole=False),
         "usage": budget.usage(report, [DAY_LIMIT, BOT_LIMIT], locale),
         "limits": budget.limits([DAY_LIMIT, BOT_LIMIT], locale, note=("Set.",)),
-        "help": help_card(locale, [("/usage", "…")], MODELS, confirm_above_nanousd=1_000_000_000, play_money=True),
+        "help": help_card(locale, [("/usage", "usage")], MODELS, confirm_above_nanousd=1_000_000_000, play_money=True),
         "choosing": batch.choosing("1", images, locale, most=3),
         "chosen": batch.chosen(images, locale),
         "notice": notice_card(explain(over, locale), locale),
-        "verdict": notice_card(
-            Notice("?", offers=(Offer("admit", 0.0, "+", "p"), Offer("refuse", 0.0, "-", "p"))), locale
-        ),
+        "verdict": notice_card(Notice("?", offers=verdicts), locale),
         "said": said("Budget alerts are off."),
     }

@@ -25,11 +25,11 @@ from core.domain.events import JobEvent
 from core.domain.job import Job, JobState, Quote, ReplyAddress, Requester, UpscaleRequest, job_id_for
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, WantedLimit, Window
 from core.domain.models import MODELS
-from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, NANOUSD_PER_USD, quote
+from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, NANOUSD_PER_USD, quote, usd
 from core.domain.parameters.grammar import parse
 from core.domain.variations import redelivery, repeated_request
 from core.ports import Change, ChatAdapter, Clock, OpenHere
-from core.presentation import Charge, Notice, explain
+from core.presentation import Notice, explain
 from tests.fakes.core import DatabaseAway
 from tests.fakes.media import png
 
@@ -212,6 +212,10 @@ class FakeService:
             total, 0, 1, 3.0, days, members, 25 * NANOUSD_PER_USD, self.play_money,
         )  # fmt: skip
 
+    async def usage_csv(self, actor: Requester, *, period: str = "month", member_id: str | None = None) -> str:
+        parse_period(period, date(2026, 11, 23))
+        return f"day,charged_usd,model\n2026-11-23,{usd(self.spent_nanousd)[1:]},flux\n"
+
     async def usage_chart(self, report: UsageReport, *, locale: str, dark: bool = True) -> Path:
         if self.chart_broken:
             raise ChartError
@@ -320,5 +324,4 @@ class FakeService:
     def notice(
         self, error: e.UpscaleError, locale: str, job: Job | None = None, who: Requester | None = None
     ) -> Notice:
-        charge = Charge(job.receipt.charged_nanousd) if job is not None and job.receipt is not None else None
-        return explain(error, locale, reference=job.id if job else "", charge=charge)
+        return explain(error, locale, reference=job.id if job else "", receipt=job.receipt if job else None)

@@ -118,17 +118,10 @@ class OwnCommands:
 
     async def _help(self, answer: Answer) -> None:
         service, locale = self._service, answer.locale
-        commands = [
-            ("/upscale", tr("upscales an image or the image behind a link", locale)),
-            ("/usage", tr("what you spent and what is left", locale)),
-            ("/history", tr("your last images", locale)),
-            ("/settings", tr("your own defaults", locale)),
-            ("/privacy", tr("export or delete your data", locale)),
-            ("/quota", tr("limits of this server (moderators)", locale)),
-        ]
+        commands = ("upscale", "usage", "history", "settings", "privacy", "quota", "queue")
         card = help_card(
             locale,
-            commands,
+            [(f"/{name}", name) for name in commands],
             service.models,
             confirm_above_nanousd=service.confirm_above_nanousd,
             play_money=service.play_money,

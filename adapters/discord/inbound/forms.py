@@ -34,7 +34,7 @@ class OptionsModal(ui.Modal):
         super().__init__(title=title, custom_id=f"{PREFIX}{key}", timeout=LIFE_S)
         if len(images) > 1:
             names = {str(n): f"{n + 1}. {image.name}" for n, image in enumerate(images)}
-            self._select("pictures", tr("Pictures", locale), names, most=min(most, len(images)))
+            self._select("pictures", tr("Images", locale), names, most=min(most, len(images)))
         own = {OWN_DEFAULTS: tr("My own defaults", locale)}
         presets = own | {name: command_text(f"preset_{name}", locale) for name in PRESETS}
         self._select("preset", tr("Preset", locale), presets, command_text("preset", locale))

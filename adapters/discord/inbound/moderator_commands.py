@@ -20,9 +20,9 @@ from core.budgets.limit_grammar import amount_of
 from core.domain.errors import JobNotFound, UpscaleError
 from core.domain.job import JobState
 from core.domain.limits import LimitStatus, Measure, ScopeKind, WantedLimit, Window
-from core.domain.money import usd
+from core.presentation import moderation_texts as told
 from core.presentation import tr
-from core.presentation.card import Card, Line, Mention, Moment, fill
+from core.presentation.card import Card, Line
 from core.presentation.cards.budget import limit_words, limits
 from core.presentation.cards.notice import said
 from core.presentation.cards.queue import queue
@@ -154,34 +154,18 @@ class ModeratorCommands:
 
     async def _pause(self, answer: Answer, paused: bool) -> None:
         await self._ctx.soon(answer, self._limits.pause(answer.actor, paused))
-        stopped = tr("New upscales are paused in this server.", answer.locale)
-        resumed = tr("New upscales are possible again in this server.", answer.locale)
-        await self._show(answer, (stopped if paused else resumed,))
+        await self._show(answer, (told.pause_changed(paused, "discord", answer.locale),))
 
     async def _alerts(self, answer: Answer, channel: Place | None = None) -> None:
         channel_id = str(channel.id) if channel is not None else None
         await self._ctx.soon(answer, self._limits.set_alert_channel(answer.actor, channel_id))
-        if channel_id is None:
-            note: Line = (tr("Budget alerts are off.", answer.locale),)
-        else:
-            note = fill(tr("Budget alerts go to {channel}.", answer.locale), channel=Mention("channel", channel_id))
-        await self._show(answer, note)
+        await self._show(answer, told.alerts_to(channel_id, answer.locale))
 
     async def _sponsor(self, answer: Answer, channel: Place, amount: Amount, days: Days = 7) -> None:
-        locale, where = answer.locale, Mention("channel", str(channel.id))
         ends_at = self._ctx.clock.now() + days * DAY_S
         nanousd = amount_of(amount, Measure.USD) or None
-        await self._ctx.soon(answer, self._limits.sponsor(answer.actor, where.id, nanousd, ends_at))
-        if nanousd is None:
-            note = fill(tr("{channel} is no longer paid from a budget of its own.", locale), channel=where)
-        else:
-            note = fill(
-                tr("Images in {channel} are paid from a budget of {amount} until {time}.", locale),
-                channel=where,
-                amount=usd(nanousd, locale),
-                time=Moment(ends_at, "date_time"),
-            )
-        await self._show(answer, note)
+        await self._ctx.soon(answer, self._limits.sponsor(answer.actor, str(channel.id), nanousd, ends_at))
+        await self._show(answer, told.sponsored(str(channel.id), nanousd, ends_at, answer.locale))
 
     async def _add(self, answer: Answer, member: discord.User, amount: Amount, window: str = "day") -> None:
         nanousd = amount_of(amount, Measure.USD)

@@ -67,7 +67,7 @@ async def _change(setting: bool, ctx: HandlerContext, where: Where, actor: Reque
 
 async def _pause(paused: bool, ctx: HandlerContext, where: Where, actor: Requester, words: str) -> str:
     await ctx.service.limits.pause(actor, paused)
-    return told.paused(actor.locale, paused=paused)
+    return told.pause_changed(paused, "slack", actor.locale)
 
 
 async def _alerts(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> Card:

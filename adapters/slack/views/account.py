@@ -16,8 +16,7 @@ from core.ports import Service
 from core.presentation.card import Action, Card, Code, fill, line_text
 from core.presentation.cards import account, budget
 from core.presentation.cards.help import help_card, other_ways
-from core.presentation.job_texts import button_label
-from core.presentation.labels.commands import command_text
+from core.presentation.job_texts import send_again_text
 from core.presentation.labels.forms import form_text
 
 HISTORY_SHOWN = 10
@@ -46,7 +45,7 @@ def help_of(service: Service, command: str, locale: str, *, moderator: bool) -> 
     typed = {"": "form"} | _TYPED | (_TYPED_BY_MODERATORS if moderator else {})
     return help_card(
         locale,
-        [(f"{command}{words}", command_text(key, locale)) for words, key in typed.items()],
+        [(f"{command}{words}", key) for words, key in typed.items()],
         service.models,
         confirm_above_nanousd=service.confirm_above_nanousd,
         play_money=service.play_money,
@@ -76,7 +75,7 @@ def history(jobs: Sequence[Job], locale: str) -> Content:
 def _history_row(job: Job, locale: str) -> Block:
     out: Block = {"type": "section", "text": b.plain(line_text(account.history_line(job, locale, with_time=False)))}
     if job.state is JobState.SUCCEEDED and not job.images_deleted:
-        out["accessory"] = b.button(button_label("redeliver", locale), f"job:redeliver:{job.id}")
+        out["accessory"] = b.button(send_again_text(locale), f"job:redeliver:{job.id}")
     return out
 
 

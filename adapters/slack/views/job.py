@@ -77,6 +77,6 @@ def done(job: Job) -> Content:
 
 def full_file(job: Job, link: str) -> Content:
     """The full file by its own link at Slack, under a result that could not show it inline."""
-    label = words.button_label("download", job.requester.locale)
+    label = words.full_file_text(job.requester.locale)
     summary = f"{label}: {image_name(job, job.requester.locale)}"
     return draw(Card("done", paragraphs=((Link(label, link) if link else label,),), summary=summary))

@@ -31,8 +31,6 @@ Encode = Callable[[JobEvent], Awaitable[dict[str, Any]]]
 
 
 class EventStreams:
-    """All open streams of this process."""
-
     def __init__(self, watch: Watch, encode: Encode) -> None:
         self._watch = watch
         self._encode = encode
@@ -67,38 +65,32 @@ class EventStreams:
         return response
 
     async def _pump(self, response: web.StreamResponse, job_ids: Sequence[str], after: int) -> None:
-        """Merge the jobs' events into one stream."""
         queue: asyncio.Queue[JobEvent | None] = asyncio.Queue(_QUEUED_EVENTS)
-        readers = [asyncio.create_task(self._read(job_id, after, queue)) for job_id in job_ids]
-        closing = asyncio.create_task(self._closing.wait())
+        tasks = [asyncio.create_task(self._read(job_id, after, queue)) for job_id in job_ids]
+        tasks.append(asyncio.create_task(self._end(queue)))
         ends_at = time.monotonic() + MAX_STREAM_S
-        left = len(readers)
+        left = len(job_ids)
         try:
-            while left and time.monotonic() < ends_at and not closing.done():
-                event, waited = await self._next(queue, closing)
-                if waited:
+            while left and time.monotonic() < ends_at and not self._closing.is_set():
+                try:
+                    async with asyncio.timeout(KEEP_ALIVE_S):
+                        event = await queue.get()
+                except TimeoutError:
                     await response.write(b": keep-alive\n\n")
-                elif event is None:
+                    continue
+                if event is None:
                     left -= 1
                 else:
                     await response.write(await self._frame(event))
         finally:
-            for task in (*readers, closing):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*readers, closing, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _next(
-        self, queue: asyncio.Queue[JobEvent | None], closing: asyncio.Task[bool]
-    ) -> tuple[JobEvent | None, bool]:
-        """The next event (None: one job is over), and whether the wait timed out instead."""
-        getting = asyncio.create_task(queue.get())
-        try:
-            await asyncio.wait({getting, closing}, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED)
-            return (getting.result(), False) if getting.done() else (None, True)
-        finally:
-            if not getting.done():
-                getting.cancel()
-                await asyncio.gather(getting, return_exceptions=True)
+    async def _end(self, queue: asyncio.Queue[JobEvent | None]) -> None:
+        """Wake the stream when all streams are to end."""
+        await self._closing.wait()
+        await queue.put(None)
 
     async def _read(self, job_id: str, after: int, queue: asyncio.Queue[JobEvent | None]) -> None:
         """One job's events into the queue, and None behind the last, however the watching ends."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 import dataclasses
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -16,7 +14,7 @@ from adapters.web.inbound import request_body as intake
 from adapters.web.inbound import translate
 from adapters.web.inbound.job_routes import actor_of
 from adapters.web.outbound.image_routes import disposition
-from adapters.web.views.card import card_json, dollars, error_json, job_json, limit_json, parameters_json, quote_json
+from adapters.web.views.card import card_json, dollars, error_json, job_json, limit_json, quote_json
 from core.budgets.reports import UsageReport, UsageRow
 from core.domain.errors import InvalidParameters, ParameterProblem, UpscaleError
 from core.domain.job import Requester
@@ -31,6 +29,7 @@ from core.presentation.cards import account, budget
 from core.presentation.cards.notice import said
 from core.presentation.cards.queue import queue
 from core.presentation.formats import cents
+from core.presentation.moderation_texts import pause_changed
 
 HISTORY_LIMIT = 50
 LIMIT_EXAMPLES = (
@@ -41,8 +40,6 @@ LIMIT_EXAMPLES = (
 
 
 class BudgetHandlers:
-    """Handlers beside the jobs."""
-
     def __init__(self, context: AdapterContext) -> None:
         self._service = context.service
 
@@ -85,37 +82,36 @@ class BudgetHandlers:
         asked = parse(text, fields, models, model=defaults.get("model"))
         chosen = models.resolve(asked, defaults)
         answer: dict[str, Any] = {
-            "parameters": parameters_json(chosen),
+            "parameters": dataclasses.asdict(chosen),
             "preset": asked.preset,
             "explicit": sorted(asked.values),
             "links": len(asked.links),
             "quote": None,
         }
         if values.get("width"):
-            width, height = translate.pixel_count(values, "width"), translate.pixel_count(values, "height")
+            width, height = (int(translate.number_in(values.get(name), name, 1, 1e6)) for name in ("width", "height"))
             quote = await self._service.estimate(width, height, actor, text=text, fields=fields)
             answer["quote"] = quote_json(quote, actor.locale, play_money=self._service.play_money)
         return answer
 
     async def usage(self, request: web.Request) -> web.StreamResponse:
-        """Totals, days and members of a period; `?format=csv` for a spreadsheet."""
-        report = await self._report(request)
+        """Totals, days and members of a period; `?format=csv`: every charged job, for a spreadsheet."""
+        actor, period = actor_of(request), request.query.get("period", "month")[:60]
         if request.query.get("format") == "csv":
-            headers = {"Content-Disposition": disposition("attachment", f"usage-{report.first_day}.csv")}
-            return web.Response(text=usage_csv(report), content_type="text/csv", headers=headers)
-        actor = actor_of(request)
+            table = await self._service.budgets.usage_csv(actor, period=period)
+            headers = {"Content-Disposition": disposition("attachment", f"usage-{period}.csv")}
+            return web.Response(text=table, content_type="text/csv", headers=headers)
+        report = await self._service.budgets.usage(actor, period=period)
         card = budget.usage(report, await self._service.limits.applying(actor), actor.locale)
         return web.json_response({**usage_json(report, actor.locale), "card": card_json(card)})
-
-    async def _report(self, request: web.Request) -> UsageReport:
-        return await self._service.budgets.usage(actor_of(request), period=request.query.get("period", "month")[:60])
 
     async def history(self, request: web.Request) -> web.StreamResponse:
         """The last jobs, newest first; `?limit=` and `?before=` (unix seconds)."""
         actor = actor_of(request)
-        limit = round(_number(request, "limit") or 12)
-        before = _number(request, "before")
-        jobs = await self._service.history(actor, limit=max(1, min(HISTORY_LIMIT, limit)), before=before)
+        limit = round(translate.number_in(request.query.get("limit", 12), "limit", 1, HISTORY_LIMIT))
+        raw = request.query.get("before")
+        before = translate.number_in(raw, "before", 0, 1e12) if raw else None
+        jobs = await self._service.history(actor, limit=limit, before=before)
         shown = [
             job_json(
                 job,
@@ -171,8 +167,7 @@ class BudgetHandlers:
             after = await self._service.limits.set_limit(actor, wanted)
             return self._limits(after, locale, tr("Changed.", locale), paused=paused)
         await self._service.limits.pause(actor, paused)
-        told = tr("New upscales are paused.", locale) if paused else tr("New upscales are on again.", locale)
-        return web.json_response({"paused": paused, "card": card_json(said(told))})
+        return web.json_response({"paused": paused, "card": card_json(said(pause_changed(paused, "web", locale)))})
 
     async def defaults(self, request: web.Request) -> web.StreamResponse:
         actor = actor_of(request)
@@ -206,19 +201,6 @@ def _defaults(saved: Mapping[str, Value], models: Models, locale: str) -> web.Re
     )
 
 
-def _number(request: web.Request, name: str) -> float | None:
-    raw = request.query.get(name, "")
-    if not raw:
-        return None
-    try:
-        value = float(raw[:30])
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1e12:
-        raise InvalidParameters(problems=(ParameterProblem(name, raw[:30], "type", "≥ 0"),))
-    return value
-
-
 class _OneTimeFile(web.FileResponse):
     """A file that is deleted once it was sent, or could not be."""
 
@@ -231,42 +213,14 @@ class _OneTimeFile(web.FileResponse):
 
 def usage_json(report: UsageReport, locale: str) -> dict[str, Any]:
     """A report for the page, with prices also as people read them."""
-    return {
-        "scope": report.scope,
-        "period": report.period,
-        "timezone": report.timezone,
-        "first_day": report.first_day,
-        "last_day": report.last_day,
-        "charged_nanousd": report.charged_nanousd,
-        "charged_usd": dollars(report.charged_nanousd),
-        "held_nanousd": report.held_nanousd,
-        "jobs": report.jobs,
-        "megapixels": report.megapixels,
-        "days": [_row_json(row, locale) for row in report.days],
-        "members": [_row_json(row, locale) for row in report.members],
-        "models": [_row_json(row, locale) for row in report.models],
-        "play_money": report.play_money,
-        "csv_url": f"/api/usage?format=csv&period={quote(report.period)}",
-    }
+    shown = dataclasses.asdict(report)
+    for unused in ("budget_day_nanousd", "shares", "viewer"):
+        del shown[unused]
+    rows = {name: [_row_json(row, locale) for row in getattr(report, name)] for name in ("days", "members", "models")}
+    csv_url = f"/api/usage?format=csv&period={quote(report.period)}"
+    return {**shown, **rows, "charged_usd": dollars(report.charged_nanousd), "csv_url": csv_url}
 
 
 def _row_json(row: UsageRow, locale: str) -> dict[str, Any]:
-    return {
-        "key": row.key,
-        "label": row.label,
-        "charged_nanousd": row.charged_nanousd,
-        "charged_usd": dollars(row.charged_nanousd),
-        "charged": cents(row.charged_nanousd, locale),
-        "jobs": row.jobs,
-        "megapixels": row.megapixels,
-    }
-
-
-def usage_csv(report: UsageReport) -> str:
-    """One line per day, for a spreadsheet."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(["day", "charged_usd", "jobs", "megapixels"])
-    for row in report.days:
-        writer.writerow([row.key, f"{dollars(row.charged_nanousd):.4f}", row.jobs, row.megapixels])
-    return out.getvalue()
+    told = {"charged_usd": dollars(row.charged_nanousd), "charged": cents(row.charged_nanousd, locale)}
+    return {**dataclasses.asdict(row), **told}

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from adapters.web.connection.event_stream import MAX_JOBS_PER_STREAM, EventStreams, last_event_id
+from adapters.web.connection.security import Handler
 from adapters.web.inbound import request_body as intake
 from adapters.web.inbound import translate
 from adapters.web.outbound.image_routes import JobFiles
@@ -39,29 +39,27 @@ class JobFailed(Exception):
 
 
 class JobHandlers:
-    """Handlers of `/api/jobs…` and `/api/events`."""
-
     def __init__(self, context: AdapterContext, max_input_bytes: int) -> None:
         self._service = context.service
         self._clock = context.clock
         self._uploads = context.data_dir / "uploads"
         self._max_input_bytes = max_input_bytes
         self._files = JobFiles(context.media)
-        self.streams = EventStreams(self._watch, self._event_json)
+        self.streams = EventStreams(lambda job_id, after: self._service.watch(job_id, after=after), self._event_json)
 
     def routes(self) -> list[web.RouteDef]:
         """Unguarded; the adapter wraps every handler."""
         job = "/api/jobs/{job_id}"
         return [
             web.post("/api/jobs", self.create),
-            web.get(job, self.show),
-            web.delete(job, self.delete),
+            web.get(job, self._about(self._service.job)),
+            web.delete(job, self._about(self._service.delete)),
             web.get(f"{job}/events", self.follow),
-            web.post(f"{job}/confirm", self.confirm),
-            web.post(f"{job}/cancel", self.cancel),
+            web.post(f"{job}/confirm", self._about(self._service.confirm)),
+            web.post(f"{job}/cancel", self._about(self._service.cancel)),
             web.post(f"{job}/repeat", self.repeat),
             web.post(f"{job}/share", self.share),
-            *(web.get(f"{job}/{name}", self._file_handler(name)) for name in self._files.names),
+            *(web.get(f"{job}/{name}", self._file_handler(name)) for name in self._files.makers),
             web.get(f"{job}/tile", self.tile),
             web.get("/api/events", self.follow_many),
             web.get("/api/zip", self.zip),
@@ -119,33 +117,18 @@ class JobHandlers:
             return job
         return job
 
-    async def show(self, request: web.Request) -> web.StreamResponse:
-        """`GET /api/jobs/{id}`."""
-        actor = actor_of(request)
-        job = await self._service.job(_job_id(request), actor)
-        return web.json_response(await self._json(job, actor))
+    def _about(self, act: Callable[[str, Requester], Awaitable[Job]]) -> Handler:
+        """A handler that answers with the job as it is after this call of the service."""
 
-    async def confirm(self, request: web.Request) -> web.StreamResponse:
-        """`POST /api/jobs/{id}/confirm`."""
-        actor = actor_of(request)
-        job = await self._service.confirm(_job_id(request), actor)
-        return web.json_response(await self._json(job, actor))
+        async def handler(request: web.Request) -> web.StreamResponse:
+            actor = actor_of(request)
+            return web.json_response(await self._json(await act(_job_id(request), actor), actor))
 
-    async def cancel(self, request: web.Request) -> web.StreamResponse:
-        """`POST /api/jobs/{id}/cancel`."""
-        actor = actor_of(request)
-        job = await self._service.cancel(_job_id(request), actor)
-        return web.json_response(await self._json(job, actor))
+        return handler
 
     async def share(self, request: web.Request) -> web.StreamResponse:
         """`POST /api/jobs/{id}/share`: `{"url"}` of a page that anybody may see; null without `PUBLIC_URL`."""
         return web.json_response({"url": await self._service.share(_job_id(request), actor_of(request))})
-
-    async def delete(self, request: web.Request) -> web.StreamResponse:
-        """`DELETE /api/jobs/{id}`: the pictures go, the receipt stays."""
-        actor = actor_of(request)
-        job = await self._service.delete(_job_id(request), actor)
-        return web.json_response(await self._json(job, actor))
 
     async def follow(self, request: web.Request) -> web.StreamResponse:
         """`GET /api/jobs/{id}/events`."""
@@ -175,15 +158,12 @@ class JobHandlers:
         job = await self._service.job(_job_id(request), actor_of(request))
         return await self._files.tile(request, job)
 
-    def _file_handler(self, name: str) -> Any:
+    def _file_handler(self, name: str) -> Handler:
         async def handler(request: web.Request) -> web.StreamResponse:
             job = await self._service.job(_job_id(request), actor_of(request))
             return await self._files.respond(request, job, name)
 
         return handler
-
-    def _watch(self, job_id: str, after: int) -> AsyncIterator[JobEvent]:
-        return self._service.watch(job_id, after=after)
 
     async def _event_json(self, event: JobEvent) -> Json:
         shown = await self._json(event.job, event.job.requester)
@@ -209,5 +189,4 @@ def _job_id(request: web.Request) -> str:
 
 
 def actor_of(request: web.Request) -> Requester:
-    """The person at the page."""
     return translate.requester(request.headers.get("Accept-Language", ""))

@@ -8,15 +8,17 @@ from aiohttp import web
 
 from adapters.web.inbound import request_body as intake
 from adapters.web.inbound.job_routes import actor_of
-from adapters.web.views.card import Json
-from adapters.web.views.operator import budgets_json, job_row, place_json, spend_json
+from adapters.web.views.card import Json, card_json
+from adapters.web.views.operator import job_row, place_json, spend_json
 from adapters.web.views.template import Template
 from core.domain.errors import InvalidParameters, ParameterProblem
 from core.domain.job import Job
+from core.domain.limits import ScopeKind
 from core.ports import AdapterContext, Verdict
-from core.presentation.labels.page import page_labels
+from core.presentation.cards import budget
 
 RECENT_JOBS = 30
+SHARED_SCOPES = (ScopeKind.EVERYTHING, ScopeKind.PLATFORM, ScopeKind.WORKSPACE)
 
 
 class OperatorHandlers:
@@ -29,7 +31,6 @@ class OperatorHandlers:
         self._page = Template("operator.html")
 
     def routes(self) -> list[web.RouteDef]:
-        """Unguarded; the adapter wraps every handler."""
         return [
             web.get("/operator", self.page),
             web.get("/api/operator", self.overview),
@@ -37,10 +38,7 @@ class OperatorHandlers:
         ]
 
     async def page(self, request: web.Request) -> web.StreamResponse:
-        """The page; its script asks for the numbers."""
-        locale = actor_of(request).locale
-        texts = page_labels(locale)
-        return self._page.respond(texts, locale, {"locale": locale.replace("_", "-"), "texts": texts})
+        return self._page.respond(actor_of(request).locale)
 
     async def overview(self, request: web.Request) -> web.StreamResponse:
         """`GET /api/operator`: everything that the page shows."""
@@ -54,13 +52,14 @@ class OperatorHandlers:
             self._service.limits.paused(actor),
         )
         places = await self._guests.places(actor) if self._guests else ()
-        answer: Json = {
+        shared = [one for one in limits if one.limit.scope.kind in SHARED_SCOPES]
+        answer = {
             "now": self._clock.now(),
             "paused": paused,
             "play_money": self._service.play_money,
             "today": spend_json(today, actor.locale),
             "month": spend_json(month, actor.locale),
-            "budgets": budgets_json(list(limits), actor.locale),
+            "budgets": card_json(budget.limits(shared, actor.locale, of_all=True)),
             "open": {"total": here.total, "jobs": [self._row(job, actor.locale) for job in here.jobs]},
             "recent": [self._row(job, actor.locale) for job in recent if job.state.terminal],
             "places": [place_json(known, actor.locale) for known in places],
@@ -73,13 +72,10 @@ class OperatorHandlers:
     async def decide(self, request: web.Request) -> web.StreamResponse:
         """`POST /api/operator/places/{reference}`: `{"verdict": "admit" | "refuse" | "revoke"}`."""
         wanted = str((await intake.json_body(request)).get("verdict", ""))[:20]
-        verdict: Verdict | None = next((one for one in VERDICTS if one == wanted), None)
+        verdicts: dict[str, Verdict] = {"admit": "admit", "refuse": "refuse", "revoke": "revoke"}
+        verdict = verdicts.get(wanted)
         if verdict is None or self._guests is None:
-            problem = ParameterProblem("verdict", wanted, "range", ", ".join(VERDICTS))
-            raise InvalidParameters(problems=(problem,))
+            raise InvalidParameters(problems=(ParameterProblem("verdict", wanted, "range", ", ".join(verdicts)),))
         actor = actor_of(request)
         known = await self._guests.decide(actor, request.match_info["reference"][:40], verdict)
         return web.json_response({"place": place_json(known, actor.locale)})
-
-
-VERDICTS: tuple[Verdict, ...] = ("admit", "refuse", "revoke")

@@ -51,7 +51,6 @@ async def read(request: web.Request, uploads_dir: Path, max_input_bytes: int) ->
 
 async def json_body(request: web.Request) -> dict[str, Any]:
     """A JSON object; empty where there is no body. Raises Denied for anything else."""
-    _cap_declared(request)
     body = await _whole(request)
     try:
         values = json.loads(body or b"{}")
@@ -66,7 +65,6 @@ async def form_fields(request: web.Request) -> dict[str, str]:
     """An ordinary form's fields, the last of each name. Raises Denied for anything else."""
     if request.content_type != "application/x-www-form-urlencoded":
         raise Denied(415, "unreadable_body", "The form of this request cannot be read.")
-    _cap_declared(request)
     try:
         text = (await _whole(request)).decode("utf-8", "replace")
         return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_PARTS))
@@ -88,11 +86,6 @@ async def _whole(request: web.Request) -> bytes:
     if len(body) > MAX_BODY_BYTES:
         raise Denied(413, "body_too_large", "This request is too large.")
     return body
-
-
-def _cap_declared(request: web.Request) -> None:
-    if (request.content_length or 0) > MAX_BODY_BYTES:
-        raise Denied(413, "body_too_large", "This request is too large.")
 
 
 def _from_values(values: dict[str, Any], upload: Path | None = None, name: str = "") -> Submission:

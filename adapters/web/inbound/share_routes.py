@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aiohttp import web
 
+from adapters.web.connection.security import Handler
 from adapters.web.inbound.job_routes import actor_of
 from adapters.web.outbound.image_routes import JobFiles
 from adapters.web.views.card import shared_json
@@ -40,30 +39,28 @@ class ShareHandlers:
     async def page(self, request: web.Request) -> web.StreamResponse:
         """The viewer with the result's size and caption, and what chats show of a link to it."""
         locale = actor_of(request).locale
-        texts = page_labels(locale)
         try:
             job = await self._job(request)
         except (JobNotFound, ResultExpired) as error:
-            facts = {"about": texts["share_gone"], "caption": "", "image": ""}
-            response = self._page.respond({**texts, **facts}, locale, {"locale": locale, "texts": texts, "job": None})
-            response.set_status(404 if isinstance(error, JobNotFound) else 410)
+            gone, status = page_labels(locale)["share_gone"], 404 if isinstance(error, JobNotFound) else 410
+            response = self._page.respond(locale, {"job": None}, status=status, about=gone, caption="", image="")
         else:
             assert job.result is not None
             base = request.path.rstrip("/")
-            facts = {
-                "about": sentences.size_line(job, locale),
-                "caption": job.result.caption,
-                "image": f"{self._public_url}{base}/preview",
-            }
-            boot = {"locale": locale.replace("_", "-"), "texts": texts, "job": shared_json(job, locale, base)}
-            response = self._page.respond({**texts, **facts}, locale, boot)
+            response = self._page.respond(
+                locale,
+                {"job": shared_json(job, locale, base)},
+                about=sentences.size_line(job, locale),
+                caption=job.result.caption,
+                image=f"{self._public_url}{base}/preview",
+            )
         response.headers["X-Robots-Tag"] = ROBOTS["X-Robots-Tag"]
         return response
 
     async def tile(self, request: web.Request) -> web.StreamResponse:
         return _unlisted(await self._files.tile(request, await self._job(request)))
 
-    def _file_handler(self, name: str) -> Any:
+    def _file_handler(self, name: str) -> Handler:
         async def handler(request: web.Request) -> web.StreamResponse:
             job = await self._job(request)
             return _unlisted(await self._files.respond(request, job, name, stem="upscaled"))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ _QUOTA = Dialect(
     examples="everything, platform discord, workspace discord:1234, channel slack:T1:C1, user slack:U1",
     default=ScopeKind.EVERYTHING,
 )
+_LANGUAGE = re.compile(r"([A-Za-z-]+)\s*(?:;\s*q=([01](?:\.\d{0,3})?))?\s*(?:,|$)")
 _ADDRESS = re.compile(r"(?:web|discord|slack)(?::[\w.-]{1,64}){0,2}")
 
 
@@ -93,23 +94,10 @@ class Submission:
 
 def locale_of(accept_language: str) -> str:
     """The first language of an `Accept-Language` header that the bot speaks, by weight; English otherwise."""
-    ranked: list[tuple[float, str]] = []
-    for item in accept_language[:500].split(",")[:20]:
-        tag, _, parameters = item.strip().partition(";")
-        ranked.append((_weight(parameters), tag.strip()))
-    ranked.sort(key=lambda pair: -pair[0])
+    found = [(float(weight or 1), tag) for tag, weight in _LANGUAGE.findall(accept_language[:500])]
     spoken = {language.split("_")[0] for language in LANGUAGES}
+    ranked = sorted(found, key=lambda pair: -pair[0])
     return next((tag for weight, tag in ranked if weight > 0 and tag.split("-")[0].lower() in spoken), "en")
-
-
-def _weight(parameters: str) -> float:
-    name, _, value = parameters.strip().partition("=")
-    if name != "q":
-        return 1.0
-    try:
-        return float(value)
-    except ValueError:
-        return 0.0
 
 
 def requester(accept_language: str = "") -> Requester:
@@ -140,7 +128,7 @@ def scalars(values: Mapping[str, Any]) -> dict[str, Raw]:
 def upscale_request(submission: Submission, actor: Requester, idempotency_key: str, models: Models) -> UpscaleRequest:
     """The request for the core. Raises InvalidParameters or NoImage."""
     fields = dict(submission.fields)
-    agreed_nanousd = _agreed_nanousd(fields.pop("agreed_usd", ""))
+    agreed_usd = number_in(fields.pop("agreed_usd", "") or 0, "agreed_usd", 0, MOST_AGREED_USD)
     asked = parse(submission.text, fields, models, lenient=True)
     return UpscaleRequest(
         key=job_key(idempotency_key),
@@ -150,20 +138,8 @@ def upscale_request(submission: Submission, actor: Requester, idempotency_key: s
         text=submission.text,
         fields=fields,
         unsafe_place=True,
-        confirmed_nanousd=agreed_nanousd,
+        confirmed_nanousd=round(agreed_usd * NANOUSD_PER_USD),
     )
-
-
-def _agreed_nanousd(raw: Raw) -> int:
-    """The price that whoever asks has seen and agrees to, from US dollars; 0 for none. Raises InvalidParameters."""
-    text = str(raw).strip()
-    try:
-        usd = Decimal(text[:30] or "0")
-    except InvalidOperation:
-        usd = Decimal(-1)
-    if not usd.is_finite() or not 0 <= usd < MOST_AGREED_USD:
-        raise InvalidParameters(problems=(ParameterProblem("agreed_usd", text[:30], "type", "≥ 0"),))
-    return int(usd * NANOUSD_PER_USD)
 
 
 def _source(submission: Submission, links: Sequence[str]) -> Source:
@@ -186,9 +162,13 @@ def change_of(values: Mapping[str, Any]) -> Change:
     return Change.of(str(kind), str(factor) if kind == "factor" else str(values.get("model", ""))[:60])
 
 
-def pixel_count(values: Mapping[str, Any], name: str) -> int:
-    """A side in pixels from a request. Raises InvalidParameters where it is none."""
-    raw = str(values.get(name, "")).strip()
-    if not raw.isascii() or not raw.isdigit() or not 1 <= int(raw[:9]) <= 1_000_000:
-        raise InvalidParameters(problems=(ParameterProblem(name, raw[:60], "type", "1–1,000,000"),))
-    return int(raw)
+def number_in(raw: object, name: str, low: float, high: float) -> float:
+    """A number from a request. Raises InvalidParameters where it is none, or out of range."""
+    text = str(raw).strip()[:30]
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high:
+        raise InvalidParameters(problems=(ParameterProblem(name, text, "type", f"{low:g}–{high:,.0f}"),))
+    return value

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from urllib.parse import quote
 
 from aiohttp import web
 
 from adapters.web.connection.security import Denied, harden
+from adapters.web.inbound.translate import number_in
 from adapters.web.outbound.zip_stream import distinct, send_zip
 from adapters.web.views.card import file_name
 from core.domain.errors import InvalidParameters, ParameterProblem, ResultExpired, TooLate
@@ -34,25 +36,21 @@ class JobFiles:
 
     def __init__(self, media: Media) -> None:
         self._media = media
-        self._makers: dict[str, Callable[[Job], Awaitable[MediaFile]]] = {
+        reduced = partial(media.preview, max_side_px=PREVIEW_SIDE_PX, max_bytes=PREVIEW_MAX_BYTES)
+        self.makers: dict[str, Callable[[Job], Awaitable[MediaFile]]] = {
             "image": media.original,
             "source": media.source,
             "compare": media.compare,
-            "preview": self.preview,
-            "thumb": self._thumb,
-            "source-preview": self._source_preview,
+            "preview": reduced,
+            "thumb": partial(media.preview, max_side_px=THUMB_SIDE_PX, max_bytes=THUMB_MAX_BYTES),
+            "source-preview": partial(reduced, of="source"),
         }
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Every kind of file a job has."""
-        return tuple(self._makers)
 
     async def respond(self, request: web.Request, job: Job, name: str, *, stem: str = "") -> web.StreamResponse:
         """The file, with its true type, called `stem` where one is given. Raises TooLate or ResultExpired."""
         _check_there(job, of_source=name.startswith("source"))
         wanted = request.query.get("as", "") if name == "image" and not stem else ""
-        file = await (self._saved_as(request, job, wanted) if wanted else self._makers[name](job))
+        file = await (self._saved_as(request, job, wanted) if wanted else self.makers[name](job))
         if not file.path.is_file():
             raise ResultExpired
         return _file_response(request, file, job, name, stem)
@@ -61,11 +59,9 @@ class JobFiles:
         """One tile: `?of=result|source`, `halved=` how often the sides are halved, column `x`, row `y`."""
         of: PictureOf = "source" if request.query.get("of") == "source" else "result"
         _check_there(job, of_source=of == "source")
-        at = [request.query.get(name, "") for name in ("halved", "x", "y")]
-        if not all(value.isascii() and value.isdigit() and len(value) <= 4 for value in at):
-            raise Denied(400, "no_tile", NO_TILE)
+        at = [int(number_in(request.query.get(name), name, 0, 9_999)) for name in ("halved", "x", "y")]
         tiles = await self._media.tiles(job, of=of)
-        path = await asyncio.to_thread(tiles.tile, *map(int, at))
+        path = await asyncio.to_thread(tiles.tile, *at)
         if path is None:
             raise Denied(404, "no_tile", NO_TILE)
         response = web.FileResponse(path)
@@ -78,11 +74,9 @@ class JobFiles:
         assert job.result is not None
         possible = saved_formats(job.result.width_px, job.result.height_px)
         saved_as = next((one for one in possible if one == wanted), None)
-        quality = request.query.get("quality", str(SAVED_QUALITY))
         if saved_as is None:
             raise InvalidParameters(problems=(ParameterProblem("as", wanted[:20], "range", ", ".join(possible)),))
-        if not (quality.isascii() and quality.isdigit() and 1 <= int(quality[:4]) <= 100):
-            raise InvalidParameters(problems=(ParameterProblem("quality", quality[:20], "range", "1–100"),))
+        quality = number_in(request.query.get("quality", SAVED_QUALITY), "quality", 1, 100)
         return await self._media.converted(job, saved_as=saved_as, quality=int(quality))
 
     async def zip(self, request: web.Request, jobs: Sequence[Job]) -> web.StreamResponse:
@@ -102,15 +96,6 @@ class JobFiles:
         await send_zip(response, [(file.path, name) for (_, file), name in zip(kept, names, strict=True)])
         await response.write_eof()
         return response
-
-    async def preview(self, job: Job) -> MediaFile:
-        return await self._media.preview(job, max_side_px=PREVIEW_SIDE_PX, max_bytes=PREVIEW_MAX_BYTES)
-
-    async def _thumb(self, job: Job) -> MediaFile:
-        return await self._media.preview(job, max_side_px=THUMB_SIDE_PX, max_bytes=THUMB_MAX_BYTES)
-
-    async def _source_preview(self, job: Job) -> MediaFile:
-        return await self._media.preview(job, max_side_px=PREVIEW_SIDE_PX, max_bytes=PREVIEW_MAX_BYTES, of="source")
 
 
 def _check_there(job: Job, *, of_source: bool) -> None:

@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import time
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from aiohttp import web
 
 _CHUNK_BYTES = 256 * 1024
 
 
-class _Outgoing(io.RawIOBase):
+class _Outgoing(bytearray):
     """What the archive writes to: it cannot be sought, so sizes follow each file (data descriptors of the format)."""
 
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
+    def write(self, data: bytes) -> int:
+        self.extend(data)
+        return len(data)
 
-    def writable(self) -> bool:
-        return True
+    def flush(self) -> None:
+        pass
 
-    def write(self, data: Any, /) -> int:
-        self._parts.append(bytes(data))
-        return len(self._parts[-1])
+    close = flush
 
     def take(self) -> bytes:
-        """Everything written since the last time."""
-        data = b"".join(self._parts)
-        self._parts.clear()
+        data = bytes(self)
+        self.clear()
         return data
 
 

@@ -18,7 +18,6 @@ from core.domain.limits import LimitStatus
 from core.domain.media_types import saved_formats, suffix_for
 from core.domain.models import MODELS
 from core.domain.money import NANOUSD_PER_USD
-from core.domain.parameters.spec import Parameters
 from core.ports import TILE_PX
 from core.presentation import Notice
 from core.presentation import job_texts as sentences
@@ -65,8 +64,7 @@ def _card_of(job: Job, locale: str, left: tuple[LimitStatus, ...], notice: Notic
     if job.state is JobState.AWAITING_CONFIRMATION and job.quote is not None:
         return cards.asking(job, locale)
     if job.state.terminal:
-        charged = sentences.charge_text(job.receipt, locale) if job.receipt else ""
-        return cards.failed(job, notice or Notice(sentences.cancelled_text(job, locale), charged, tone="info"), locale)
+        return cards.failed(job, notice or sentences.cancelled(job, locale), locale)
     card = cards.working(job, job.progress or Progress("preparing"), locale)
     if not job.cancel_requested_by or job.state is JobState.QUEUED:
         return card
@@ -107,18 +105,11 @@ def job_json(
 
 
 def _inputs_json(job: Job) -> Json:
-    """The same values under the model's own names."""
     model = MODELS.of(job.parameters)
     return {model.inputs[name].api_name: value for name, value in values_of(job).items() if name in model.inputs}
 
 
-def parameters_json(parameters: Parameters) -> Json:
-    """A valid set by chat names."""
-    return dataclasses.asdict(parameters)
-
-
 def input_json(facts: InputFacts) -> Json:
-    """The picture as handed in."""
     return {
         "format": facts.format,
         "width": facts.width_px,
@@ -149,26 +140,17 @@ def quote_json(quote: Quote, locale: str, *, play_money: bool = False) -> Json:
 
 def progress_json(progress: Progress, locale: str) -> Json:
     """The newest progress, with the sentence that every platform shows."""
-    return {
-        "stage": progress.stage,
-        "position": progress.position,
-        "percent": progress.percent,
-        "eta_at": progress.eta_at,
-        "text": sentences.stage_text(progress, locale),
-    }
+    return {**dataclasses.asdict(progress), "text": sentences.stage_text(progress, locale)}
 
 
 def receipt_json(receipt: Receipt, locale: str) -> Json:
     """What was really charged, beside the estimate."""
     return {
-        "charged_nanousd": receipt.charged_nanousd,
+        **dataclasses.asdict(receipt),
         "charged_usd": dollars(receipt.charged_nanousd),
-        "estimate_nanousd": receipt.estimate_nanousd,
         "estimate_usd": dollars(receipt.estimate_nanousd),
         "price": cents(receipt.charged_nanousd, locale),
-        "basis": receipt.basis,
         "units": float(receipt.units) if receipt.units is not None else None,
-        "play_money": receipt.play_money,
     }
 
 
@@ -227,18 +209,9 @@ def file_name(job: Job, stem: str = "") -> str:
 def limit_json(status: LimitStatus) -> Json:
     """One limit with what is left of it; amounts in the measure's own unit (nano-dollars for `usd`)."""
     limit = status.limit
-    return {
-        "scope": str(limit.scope.kind),
-        "scope_id": limit.scope.id,
-        "measure": str(limit.measure),
-        "window": str(limit.window),
-        "amount": limit.amount,
-        "used": status.used,
-        "held": status.held,
-        "left": status.left,
-        "opens_at": status.opens_at,
-        "source": limit.source,
-    }
+    of_limit = {name: getattr(limit, name) for name in ("measure", "window", "amount", "source", "model")}
+    of_status = {name: getattr(status, name) for name in ("used", "held", "left", "opens_at")}
+    return {"scope": str(limit.scope.kind), "scope_id": limit.scope.id, **of_limit, **of_status}
 
 
 def error_json(error: e.UpscaleError, notice: Notice, locale: str, *, job_id: str = "") -> Json:
@@ -265,7 +238,6 @@ def error_json(error: e.UpscaleError, notice: Notice, locale: str, *, job_id: st
 
 
 def event_type(event: JobEvent) -> str:
-    """The event's name in the stream."""
     match event:
         case PriceAsked():
             return "price_asked"

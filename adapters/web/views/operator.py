@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from adapters.web.views.card import Json, card_json
+from adapters.web.views.card import Json
 from core.budgets.reports import UsageReport
 from core.domain.job import Job, JobState
-from core.domain.limits import LimitStatus, ScopeKind
 from core.ports import KnownPlace
 from core.presentation import Notice, tr
 from core.presentation import job_texts as sentences
-from core.presentation.cards.budget import limits
-from core.presentation.formats import cents
+from core.presentation.cards.budget import held_text
+from core.presentation.formats import cents, images
 
 MOST_MEMBERS = 10
-SHARED_SCOPES = (ScopeKind.EVERYTHING, ScopeKind.PLATFORM, ScopeKind.WORKSPACE)
 
 
 def job_row(job: Job, locale: str, notice: Notice | None) -> Json:
@@ -42,23 +40,17 @@ def _asked_size(job: Job) -> str:
 
 
 def _why(job: Job, locale: str, notice: Notice | None) -> str:
-    if notice is not None:
-        return notice.what
-    if job.state is JobState.AWAITING_CONFIRMATION:
-        return tr("Waits for agreement to the price", locale)
-    if job.state.terminal:
-        return sentences.cancelled_text(job, locale) if job.state is JobState.CANCELLED else ""
-    if job.cancel_requested_by:
-        return sentences.cancel_pending_text(locale)
-    return sentences.stage_text(job.progress, locale) if job.progress else tr("Starting", locale)
+    if notice is not None or job.state.terminal:
+        return notice.what if notice is not None else ""
+    return sentences.cancel_pending_text(locale) if job.cancel_requested_by else sentences.where_text(job, locale)
 
 
 def spend_json(report: UsageReport, locale: str) -> Json:
     """A period's sum, with what is held for jobs under way."""
     return {
         "charged": cents(report.charged_nanousd, locale),
-        "held": cents(report.held_nanousd, locale),
-        "jobs": report.jobs,
+        "note": held_text(report, locale),
+        "images": images(report.jobs, locale),
         "members": [
             {
                 "name": row.label or row.key,
@@ -71,21 +63,11 @@ def spend_json(report: UsageReport, locale: str) -> Json:
     }
 
 
-def budgets_json(statuses: list[LimitStatus], locale: str) -> Json:
-    """The budgets that many share, each with its share used, as a card."""
-    shared = [one for one in statuses if one.limit.scope.kind in SHARED_SCOPES]
-    return {"card": card_json(limits(shared, locale, of_all=True))}
-
-
 def place_json(known: KnownPlace, locale: str) -> Json:
-    """A place that asked to be let in, or was decided on."""
     states = {"asked": tr("asks to be let in", locale), "admitted": tr("let in", locale)}
     return {
+        **{name: getattr(known, name) for name in ("name", "by", "state", "at")},
         "reference": known.place.reference,
         "address": known.place.address,
-        "name": known.name,
-        "by": known.by,
-        "state": known.state,
         "state_text": states.get(known.state, tr("refused", locale)),
-        "at": known.at,
     }

@@ -21,7 +21,6 @@ from core.presentation.card import Card
 from core.presentation.cards.account import privacy
 from core.presentation.cards.help import help_card
 from core.presentation.formats import mb
-from core.presentation.labels.commands import command_text
 from core.presentation.labels.page import page_labels
 from core.presentation.parameter_texts import parameter_hint, parameter_label, preset_name
 
@@ -47,8 +46,6 @@ _TYPES = {
 
 
 class PageHandlers:
-    """`/`, `/login`, `/logout` and `/static/…`."""
-
     def __init__(self, context: AdapterContext, settings: Settings, guard: Guard) -> None:
         self._context = context
         self._settings = settings
@@ -74,12 +71,7 @@ class PageHandlers:
     async def index(self, request: web.Request) -> web.StreamResponse:
         """The page, in the reader's language, with everything its scripts need to begin."""
         actor = actor_of(request)
-        texts = page_labels(actor.locale)
-        size = mb(self._settings.max_input_bytes, actor.locale)
-        texts["hero_formats"] = texts["hero_formats"].replace("{size}", size)
         boot = {
-            "locale": actor.locale.replace("_", "-"),
-            "texts": texts,
             "controls": _controls(actor.locale),
             "models": _models(self._context.service.models, actor.locale),
             "presets": PRESETS,
@@ -95,13 +87,15 @@ class PageHandlers:
             "signed_in": self._settings.token is not None,
             "version": self._context.version,
         }
-        return self._index.respond(texts, actor.locale, boot)
+        formats = page_labels(actor.locale)["hero_formats"]
+        size = mb(self._settings.max_input_bytes, actor.locale)
+        return self._index.respond(actor.locale, boot, hero_formats=formats.format(size=size))
 
     def _help(self, locale: str) -> Card:
         service = self._context.service
         return help_card(
             locale,
-            [(line, command_text(key, locale)) for line, key in COMMANDS],
+            COMMANDS,
             service.models,
             confirm_above_nanousd=service.confirm_above_nanousd,
             play_money=service.play_money,
@@ -109,52 +103,37 @@ class PageHandlers:
         )
 
     async def login_page(self, request: web.Request) -> web.StreamResponse:
-        """The form; straight on to the page where nothing is to be asked."""
         if self._guard.signed_in(request):
             raise web.HTTPSeeOther("/")
         return self._login_form(request, "")
 
     async def login(self, request: web.Request) -> web.StreamResponse:
-        """Check the token and set the cookie."""
         form = await form_fields(request)
         try:
             right = self._guard.token_is(request, form.get("token", ""))
         except Denied as denied:
-            response = self._login_form(request, "login_wait", status=denied.status)
+            response = self._login_form(request, "login_wait", denied.status)
             response.headers["Retry-After"] = str(denied.retry_after_s)
             return response
         if not right:
-            return self._login_form(request, "login_wrong", status=401)
+            return self._login_form(request, "login_wrong", 401)
         response = web.Response(status=303, headers={"Location": "/"})
         secure = request.secure or (self._settings.public_url or "").startswith("https://")
-        response.set_cookie(
-            COOKIE,
-            self._guard.session_cookie(),
-            max_age=SESSION_S,
-            httponly=True,
-            samesite="Strict",
-            secure=secure,
-            path="/",
-        )
+        cookie = self._guard.session_cookie()
+        response.set_cookie(COOKIE, cookie, max_age=SESSION_S, httponly=True, samesite="Strict", secure=secure)
         return response
 
     async def logout(self, request: web.Request) -> web.StreamResponse:
-        """End the session here, and forget the cookie there."""
         await self._guard.end_session(request)
         response = web.Response(status=303, headers={"Location": "/login"})
-        response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
+        response.del_cookie(COOKIE, httponly=True, samesite="Strict")
         return response
 
     def _login_form(self, request: web.Request, problem: str, status: int = 200) -> web.Response:
         locale = actor_of(request).locale
-        texts = page_labels(locale)
-        texts["login_problem"] = texts.get(problem, "")
-        response = self._login.respond(texts, locale)
-        response.set_status(status)
-        return response
+        return self._login.respond(locale, status=status, login_problem=page_labels(locale).get(problem, ""))
 
     async def static(self, request: web.Request) -> web.StreamResponse:
-        """One of our own files, by its bare name."""
         path = self._static.get(request.match_info["name"])
         if path is None:
             raise web.HTTPNotFound
@@ -171,7 +150,6 @@ class PageHandlers:
 
 
 def _controls(locale: str) -> list[dict[str, Any]]:
-    """What there is to set, in its order."""
     return [
         {"name": name, "kind": spec.kind, "label": parameter_label(name, locale), "hint": parameter_hint(name, locale)}
         for name, spec in SPECS.items()
@@ -179,7 +157,6 @@ def _controls(locale: str) -> list[dict[str, Any]]:
 
 
 def _models(models: Models, locale: str) -> list[dict[str, Any]]:
-    """The models on offer, with their inputs."""
     return [
         {
             "id": model.id,

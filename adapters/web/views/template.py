@@ -14,6 +14,7 @@ from aiohttp import web
 
 from adapters.web.connection.security import PAGE_POLICY, harden
 from core.presentation import language_of
+from core.presentation.labels.page import page_labels
 
 STATIC_DIR = Path(str(files("adapters.web.views"))) / "static"
 _PLACEHOLDER = re.compile(r"\{\{([a-z_]+)\}\}")
@@ -26,21 +27,27 @@ class Template:
         self._text = (STATIC_DIR / name).read_text("utf-8")
         self._icons = (STATIC_DIR / "icons.html").read_text("utf-8")
 
-    def respond(self, texts: Mapping[str, str], locale: str, boot: Mapping[str, Any] | None = None) -> web.Response:
-        """The filled page as an answer that no cache keeps."""
+    def respond(
+        self, locale: str, boot: Mapping[str, Any] | None = None, *, status: int = 200, **facts: str
+    ) -> web.Response:
+        """The page, filled with its labels and these facts, as an answer that no cache keeps."""
+        tag = language_of(locale).replace("_", "-")
+        texts = {**page_labels(locale), **facts}
 
         def value(match: re.Match[str]) -> str:
             match match[1]:
                 case "lang":
-                    return language_of(locale).replace("_", "-")
+                    return tag
                 case "boot":
-                    return json.dumps(boot, ensure_ascii=False).replace("<", "\\u003c")
+                    told = {"locale": locale.replace("_", "-"), "texts": texts, **(boot or {})}
+                    return json.dumps(told, ensure_ascii=False).replace("<", "\\u003c")
                 case "icons":
                     return self._icons
                 case name:
                     return html.escape(texts[name])
 
         text = _PLACEHOLDER.sub(value, self._text)
-        response = web.Response(text=text, content_type="text/html", headers={"Cache-Control": "no-store"})
+        headers = {"Cache-Control": "no-store"}
+        response = web.Response(text=text, content_type="text/html", headers=headers, status=status)
         harden(response, PAGE_POLICY)
         return response

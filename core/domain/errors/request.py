@@ -117,9 +117,10 @@ class TooManyWaiting(BudgetError):
 
 
 class Paused(BudgetError):
-    """New jobs are paused. `by` is `operator` or `moderator`."""
+    """New jobs are paused: all by the `operator`, or those of one workspace of `platform` by a `moderator`."""
 
     by: Literal["operator", "moderator"]
+    platform: str = ""
 
 
 class LedgerUnavailable(BudgetError):

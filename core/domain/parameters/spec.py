@@ -35,7 +35,7 @@ class Spec:
 SPECS: dict[str, Spec] = {
     spec.name: spec
     for spec in (
-        Spec("model", "choice", translatable("Model"), translatable("Which model enlarges the image")),
+        Spec("model", "choice", translatable("Model"), translatable("Which model upscales the image")),
         Spec(
             "factor",
             "float",

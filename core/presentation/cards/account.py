@@ -119,13 +119,12 @@ def _erase_words(locale: str) -> str:
 
 def ask_erase(user_id: str, locale: str) -> Card:
     """The question before everything is deleted, for platforms without one of their own."""
-    button = Action("erase", tr("Delete everything", locale), user_id, style="danger")
+    button = Action("erase", tr("Delete", locale), user_id, style="danger")
     title = tr("Delete everything about you?", locale)
     return Card("question", title, paragraphs=lines(_erase_words(locale)), rows=((button,),))
 
 
 def erased(count: int, locale: str) -> Card:
-    """Done; how many jobs it were."""
     return Card("done", paragraphs=lines(trn("Deleted {n} job.", "Deleted {n} jobs.", count, locale)))
 
 

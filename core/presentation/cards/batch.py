@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from core.presentation.card import Action, Card, Choice, Option, lines
 from core.presentation.formats import cents, size
+from core.presentation.formats import images as images_text
 from core.presentation.translations import tr, trn
 
 
@@ -27,7 +28,7 @@ def choosing(key: str, images: Sequence[Candidate], locale: str, *, most: int) -
     all_of_them = Action("all", total_text(images, locale), key, style="success")
     return Card(
         "question",
-        trn("{n} image", "{n} images", count, locale),
+        images_text(count, locale),
         paragraphs=lines(tr("Choose one or more, or take all. Each result is a separate message.", locale)),
         choices=(Choice("pick", tr("Choose which to upscale", locale), options, key, most),),
         rows=((all_of_them,),) if most >= count else (),
@@ -53,6 +54,5 @@ def total_text(images: Sequence[Candidate], locale: str) -> str:
 
 
 def chosen(images: Sequence[Candidate], locale: str, *, with_total: bool = True) -> Card:
-    """What the choice becomes once it is made."""
     words = trn("{n} image started.", "{n} images started.", len(images), locale)
     return Card("info", paragraphs=lines(words, total_text(images, locale) if with_total else ""))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from core.domain.limits import Limit, LimitStatus, Measure, ScopeKind
 from core.presentation.card import Card, Code, Fact, Line, Mention, Moment, Picture, Section, Span, Strong, fill, lines
-from core.presentation.formats import cents, number, period_text
-from core.presentation.limit_texts import amount, left_sentence, scope_name, time_of
-from core.presentation.translations import tr, trn
+from core.presentation.formats import cents, images, number, period_text
+from core.presentation.limit_texts import amount, left_sentence, scope_name, within
+from core.presentation.translations import tr
 
 if TYPE_CHECKING:
     from core.budgets.reports import UsageReport, UsageRow
@@ -31,19 +31,12 @@ def usage(report: UsageReport, limits: Sequence[LimitStatus], locale: str, *, me
         "workspace": tr("Usage here", locale),
     }
     whose = tr("Usage of {name}", locale, name=member) if member else titles.get(report.scope, tr("Usage", locale))
-    images = trn("{n} image", "{n} images", report.jobs, locale)
-    total: Line = (
-        Strong(cents(report.charged_nanousd, locale)),
-        f" · {images} · {number(report.megapixels, locale)} MP",
-    )
-    held = report.held_nanousd and tr(
-        "{amount} more is held for running jobs.", locale, amount=cents(report.held_nanousd, locale)
-    )
+    megapixels = f"{number(report.megapixels, locale)} MP"
+    total: Line = (Strong(cents(report.charged_nanousd, locale)), f" · {images(report.jobs, locale)} · {megapixels}")
     members = tuple(_member(place, row, locale) for place, row in enumerate(report.members[:TOP_MEMBERS], start=1))
     models: list[Line] = []
-    for row in report.models if len(report.models) > 1 else ():
-        done = trn("{n} image", "{n} images", row.jobs, locale)
-        models.append((Code(row.key), f" {cents(row.charged_nanousd, locale)} · {done}"))
+    if len(report.models) > 1:
+        models += [(Code(row.key), f" {_spent(row, locale)}") for row in report.models]
     left = [left_sentence(status, locale) for status in tightest_of_each(limits)][:LEFT_SHOWN]
     return Card(
         "working",
@@ -51,7 +44,11 @@ def usage(report: UsageReport, limits: Sequence[LimitStatus], locale: str, *, me
         pictures=(Picture("chart", tr("Chart of the usage per day", locale)),),
         paragraphs=(total, *models),
         sections=(Section(tr("Top members", locale), paragraphs=members),) if members else (),
-        small=lines(held or "", play_money_text(locale) if report.play_money and report.charged_nanousd else "", *left),
+        small=lines(
+            held_text(report, locale),
+            play_money_text(locale) if report.play_money and report.charged_nanousd else "",
+            *left,
+        ),
     )
 
 
@@ -68,8 +65,13 @@ def days(report: UsageReport, locale: str) -> list[tuple[tuple[str, str, str], f
 
 
 def day_heads(locale: str) -> tuple[str, str, str]:
-    """The heads of the columns of `days`."""
     return tr("Day", locale), tr("Cost", locale), tr("Images", locale)
+
+
+def held_text(report: UsageReport, locale: str) -> str:
+    """What is set aside beside the charges; empty where nothing is."""
+    held = cents(report.held_nanousd, locale)
+    return tr("{amount} more is held for running jobs.", locale, amount=held) if report.held_nanousd else ""
 
 
 def tightest_of_each(limits: Sequence[LimitStatus]) -> list[LimitStatus]:
@@ -90,8 +92,11 @@ def play_money_text(locale: str) -> str:
 def _member(place: int, row: UsageRow, locale: str) -> Line:
     """The name as a mention, which pings nobody here and always shows the current name."""
     who = Mention("user", row.key, row.label or tr("a deleted member", locale))
-    images = trn("{n} image", "{n} images", row.jobs, locale)
-    return f"{place}. ", who, f" · {cents(row.charged_nanousd, locale)} · {images}"
+    return f"{place}. ", who, f" · {_spent(row, locale)}"
+
+
+def _spent(row: UsageRow, locale: str) -> str:
+    return f"{cents(row.charged_nanousd, locale)} · {images(row.jobs, locale)}"
 
 
 def limits(
@@ -141,7 +146,7 @@ def _limit(status: LimitStatus, locale: str, platform: str, *, of_all: bool, wit
     source = f" ({_source(limit, locale)})" if with_source else ""
     each = of_all and limit.scope.kind is ScopeKind.USER and not limit.scope.id
     owner = tr("each member", locale) if each else owner_span(limit, locale, platform)
-    label = (owner, f", {time_of(limit, locale)}{source}")
+    label = (owner, f", {within(limit.window, limit.model, locale)}{source}")
     return Fact(label, used, min(1.0, taken / limit.amount) if limit.amount else 1.0)
 
 
@@ -167,7 +172,7 @@ def limit_owner(limit: Limit, locale: str, platform: str = "") -> str:
 def limit_words(limit: Limit, locale: str) -> str:
     """One limit in a few plain words, for a list to choose from."""
     whose = " ".join(part for part in (limit_owner(limit, locale), limit.scope.id) if part)
-    return f"{whose}: {amount(limit.measure, limit.amount, locale)}, {time_of(limit, locale)}"
+    return f"{whose}: {amount(limit.measure, limit.amount, locale)}, {within(limit.window, limit.model, locale)}"
 
 
 def owner_span(limit: Limit, locale: str, platform: str = "") -> Span:

@@ -9,6 +9,7 @@ from core.domain.parameters.spec import PRESETS, SPECS
 from core.presentation.card import Action, Card, Code, Line, Section, lines, one
 from core.presentation.cards.budget import play_money_text
 from core.presentation.formats import cents
+from core.presentation.labels.commands import command_text
 from core.presentation.parameter_texts import allowed_text, parameter_hint, preset_text
 from core.presentation.translations import tr
 
@@ -23,15 +24,17 @@ def help_card(
     ways: Sequence[str] = (),
     actions: tuple[Action, ...] = (),
 ) -> Card:
-    """`commands` are (what to type, what it does), `ways` the other ways in; parameters are those of `models`."""
+    """`commands` are (what to type, key of its text), `ways` the other ways in; parameters are those of `models`."""
     price = tr("Above {price} you are asked first.", locale, price=cents(confirm_above_nanousd, locale))
-    parts = [Section(tr("Parameters", locale), paragraphs=parameter_lines(locale, models))]
+    parts = [Section(tr("Parameters", locale), paragraphs=_parameters(locale, models))]
     if any(name in models.widest for values in PRESETS.values() for name in values if name != "factor"):
-        parts.append(Section(tr("Presets", locale), paragraphs=lines(preset_line(locale))))
+        presets = ", ".join(preset_text(name, values, locale) for name, values in PRESETS.items())
+        told = presets + ". " + tr("Values you set yourself override them.", locale)
+        parts.append(Section(tr("Presets", locale), paragraphs=lines(told)))
     return Card(
         "working",
         tr("How to upscale an image", locale),
-        paragraphs=(*(typed(command, meaning) for command, meaning in commands), *lines(*ways)),
+        paragraphs=(*(one(Code(words), f" {command_text(key, locale)}") for words, key in commands), *lines(*ways)),
         sections=tuple(parts),
         small=lines(price, play_money_text(locale) if play_money else ""),
         rows=(actions,) if actions else (),
@@ -47,20 +50,8 @@ def other_ways(locale: str) -> str:
     )
 
 
-def typed(command: str, meaning: str) -> Line:
-    """`/usage  what you spent`."""
-    return one(Code(command), f" {meaning}")
-
-
-def parameter_lines(locale: str, models: Models) -> tuple[Line, ...]:
-    """A line for every parameter that a model on offer has: its name, what it may be, what it does."""
+def _parameters(locale: str, models: Models) -> tuple[Line, ...]:
     names = [name for name in SPECS if name in models.widest or name == "to" or (name == "model" and len(models) > 1)]
     return tuple(
         one(Code(name), f" {allowed_text(name, locale, models)} · {parameter_hint(name, locale)}") for name in names
     )
-
-
-def preset_line(locale: str) -> str:
-    """The presets with their values, and what wins."""
-    names = ", ".join(preset_text(name, values, locale) for name, values in PRESETS.items())
-    return names + ". " + tr("Values you set yourself override them.", locale)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from core.domain import errors as e
-from core.domain.job import Delivery, Job, JobState, Progress, Quote
+from core.domain.job import Delivery, Job, JobState, Progress
 from core.domain.limits import LimitStatus
 from core.domain.money import quote as priced
 from core.presentation.card import Action, Card, Confirmation, Line, Mention, Moment, Picture, Strong, fill, lines
@@ -17,18 +17,19 @@ from core.presentation.cards.notice import notice_lines, offer_actions, referenc
 from core.presentation.formats import cents, factor_text
 from core.presentation.job_texts import (
     alt_text,
-    button_label,
     confirm_label,
     delivery_text,
+    full_file_text,
     notes_text,
     parameters_line,
     price_line,
     reached_factor,
     receipt_line,
+    send_again_text,
     size_line,
     stage_text,
 )
-from core.presentation.limit_texts import left_sentence, tightest
+from core.presentation.limit_texts import left_text
 from core.presentation.notices import Notice
 from core.presentation.parameter_texts import model_name
 from core.presentation.translations import tr
@@ -41,7 +42,6 @@ def asking(job: Job, locale: str, *, shared: bool = False, named: bool = True) -
     if job.quote is None:
         raise ValueError("a price is asked only when there is a quote")
     price = price_line(job.quote, locale)
-    status = None if shared else tightest(job.quote.left)
     ends: tuple[Line, ...] = ()
     if job.confirm_by_at is not None:
         ends = (fill(tr("Expires {time}.", locale), time=Moment(job.confirm_by_at)),)
@@ -49,7 +49,7 @@ def asking(job: Job, locale: str, *, shared: bool = False, named: bool = True) -
         "question",
         tr("Start this upscale?", locale),
         job.source.name,
-        paragraphs=lines(price, left_sentence(status, locale) if status else ""),
+        paragraphs=lines(price, "" if shared else left_text(job.quote.left, locale)),
         small=(*ends, *lines(parameters_line(job, locale)), *_requester(job, locale, shared and not named)),
         rows=(question_actions(job, locale),),
         summary=" · ".join(part for part in (job.source.name, price) if part),
@@ -70,9 +70,9 @@ def question_actions(job: Job, locale: str) -> tuple[Action, ...]:
         for model, cost in quote.others
     ]
     if quote.preview_nanousd:
-        preview = _for_price(button_label("preview", locale), quote.preview_nanousd, locale)
+        preview = _for_price(tr("Preview", locale), quote.preview_nanousd, locale)
         actions.append(Action("preview", preview, job.id))
-    return (*actions, Action("cancel", button_label("cancel", locale), job.id))
+    return (*actions, Action("cancel", tr("Cancel", locale), job.id))
 
 
 def working(
@@ -96,7 +96,7 @@ def working(
             ),
             *_requester(job, locale, shared and not named),
         ),
-        rows=((Action("cancel", button_label("cancel", locale), job.id),),),
+        rows=((Action("cancel", tr("Cancel", locale), job.id),),),
         summary=f"{job.source.name}: {stage}" if job.source.name else stage,
     )
 
@@ -143,7 +143,7 @@ def result(
             *_requester(job, locale, shared and not named),
         ),
         rows=(repeat_actions(job, locale), (*_looks(job, locale, can_share=can_share), *_download(job, locale))),
-        summary=". ".join(part for part in (f"{job.source.name or title}: {size}" if size else title,) if part),
+        summary=f"{job.source.name or title}: {size}" if size else title,
     )
 
 
@@ -154,18 +154,19 @@ def _requester(job: Job, locale: str, told: bool) -> tuple[Line, ...]:
 
 def repeat_actions(job: Job, locale: str) -> tuple[Action, ...]:
     """Buttons that make a new image, each with its price."""
-    same = job.quote.estimate_nanousd if job.quote is not None else None
+    quote, made = job.quote, job.result
+    same = quote.estimate_nanousd if quote is not None else None
     twice = None
-    if job.quote is not None and job.result is not None:
-        twice = priced(job.result.width_px, job.result.height_px, 2.0, job.quote.unit_price_nanousd).estimate_nanousd
-    again = Action("again", with_price(button_label("again", locale), same, locale), job.id, style="primary")
-    creative = Action("more_creative", with_price(button_label("more_creative", locale), same, locale), job.id)
-    faithful = Action("more_faithful", with_price(button_label("more_faithful", locale), same, locale), job.id)
+    if quote is not None and made is not None:
+        twice = priced(made.width_px, made.height_px, 2.0, quote.unit_price_nanousd).estimate_nanousd
+    again = Action("again", with_price(tr("Again", locale), same, locale), job.id, style="primary")
+    creative = Action("more_creative", with_price(tr("More creative", locale), same, locale), job.id)
+    faithful = Action("more_faithful", with_price(tr("More faithful", locale), same, locale), job.id)
     free = (creative,) if job.parameters.creativity is not None else ()
-    if job.quote is not None and job.quote.whole_nanousd:  # a look at a part
-        whole = _for_price(button_label("whole", locale), job.quote.whole_nanousd, locale)
+    if quote is not None and quote.whole_nanousd:  # a look at a part
+        whole = _for_price(tr("Whole image", locale), quote.whole_nanousd, locale)
         return (Action("whole", whole, job.id, style="success"), *((faithful,) if free else ()), *free)
-    return (again, *free, Action("twice_more", with_price(button_label("twice_more", locale), twice, locale), job.id))
+    return (again, *free, Action("twice_more", with_price(tr("2× more", locale), twice, locale), job.id))
 
 
 def _for_price(name: str, nanousd: int, locale: str) -> str:
@@ -178,10 +179,10 @@ def with_price(label: str, nanousd: int | None, locale: str) -> str:
 
 
 def _looks(job: Job, locale: str, *, can_share: bool) -> tuple[Action, ...]:
-    share = (Action("share", button_label("share", locale), job.id),) if can_share else ()
+    share = (Action("share", tr("Share", locale), job.id),) if can_share else ()
     return (
-        Action("compare", button_label("compare", locale), job.id),
-        Action("details", button_label("details", locale), job.id),
+        Action("compare", tr("Compare", locale), job.id),
+        Action("details", tr("Details", locale), job.id),
         *share,
         delete_action(job.id, locale),
     )
@@ -194,15 +195,15 @@ def delete_action(job_id: str, locale: str) -> Action:
         tr("The original and the result are deleted for good, here and at the upscaling service.", locale)
         + " "
         + tr("The charge stands.", locale),
-        button_label("delete", locale),
+        tr("Delete", locale),
         tr("Keep", locale),
     )
-    return Action("delete", button_label("delete", locale), job_id, style="danger", confirmation=sure)
+    return Action("delete", tr("Delete", locale), job_id, style="danger", confirmation=sure)
 
 
 def _download(job: Job, locale: str) -> tuple[Action, ...]:
     url = job.result.link if job.result is not None else None
-    return (Action("open_link", button_label("download", locale), job.id, url=url),) if url else ()
+    return (Action("open_link", full_file_text(locale), job.id, url=url),) if url else ()
 
 
 def failed(job: Job, notice: Notice, locale: str, *, shared: bool = False) -> Card:
@@ -219,10 +220,11 @@ def failed(job: Job, notice: Notice, locale: str, *, shared: bool = False) -> Ca
     if job.state is JobState.CANCELLED and job.error is None:
         said = said[1:]  # the title says it
     offers = offer_actions(notice, job.id)
+    price = job.quote.estimate_nanousd if job.quote is not None else None
     if job.state is JobState.CANCELLED:
-        offers += (_with_quote("again", button_label("again", locale), job, locale),)
+        offers += (Action("again", with_price(tr("Again", locale), price, locale), job.id),)
     elif notice.tone == "error" and not isinstance(job.error, e.ContentRejected):
-        offers += (_with_quote("same", tr("Try again", locale), job, locale),)
+        offers += (Action("same", with_price(tr("Try again", locale), price, locale), job.id),)
     return Card(
         notice.tone,
         title,
@@ -234,19 +236,13 @@ def failed(job: Job, notice: Notice, locale: str, *, shared: bool = False) -> Ca
     )
 
 
-def _with_quote(kind: str, label: str, job: Job, locale: str) -> Action:
-    quote: Quote | None = job.quote
-    words = with_price(label, quote.estimate_nanousd if quote is not None else None, locale)
-    return Action("again" if kind == "again" else "same", words, job.id)
-
-
 def closed(job: Job, notice: Notice, locale: str) -> Card:
     """The job's own message when the image is not in it: where it is, what it cost, how to get it."""
     actions: tuple[Action, ...] = ()
     if not job.images_deleted:
-        actions = (Action("details", button_label("details", locale), job.id),)
+        actions = (Action("details", tr("Details", locale), job.id),)
         if job.delivery is None or job.delivery.shape == "kept":
-            actions += (Action("redeliver", button_label("redeliver", locale), job.id),)
+            actions += (Action("redeliver", send_again_text(locale), job.id),)
         actions += _download(job, locale)
     return Card(
         "info",

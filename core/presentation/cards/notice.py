@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from core.presentation.card import Action, Card, Code, Line, Moment, Style, Tone, fill, lines
+from dataclasses import replace
+
+from core.presentation.card import Action, Card, Code, Line, Moment, Tone, fill, lines
 from core.presentation.notices import Notice
 from core.presentation.translations import tr
 
 
 def notice_card(notice: Notice, locale: str, *, job_id: str = "") -> Card:
     """What happened, whether it cost anything, what to do; for job `job_id` also what would work instead."""
-    styles: dict[str, Style] = {"admit": "success", "refuse": "danger"}
-    verdicts = tuple(
-        Action("admit" if offer.kind == "admit" else "refuse", offer.label, offer.place, style=styles[offer.kind])
-        for offer in notice.offers
-        if offer.place
-    )
-    actions = (*(offer_actions(notice, job_id) if job_id else ()), *verdicts)
+    actions = offer_actions(notice, job_id)
     return Card(
         notice.tone,
         paragraphs=notice_lines(notice, locale),
@@ -26,18 +22,12 @@ def notice_card(notice: Notice, locale: str, *, job_id: str = "") -> Card:
 
 
 def offer_actions(notice: Notice, job_id: str) -> tuple[Action, ...]:
-    """What would work instead."""
-    return tuple(
-        Action("model", offer.label, job_id, offer.model, "primary")
-        if offer.kind == "model"
-        else Action("factor", offer.label, job_id, f"{offer.factor:.4f}".rstrip("0").rstrip("."), "primary")
-        for offer in notice.offers
-        if offer.kind in ("factor", "model")
-    )
+    """What would work instead, for this job; without one only what stands for itself."""
+    known = (replace(offer, subject_id=offer.subject_id or job_id) for offer in notice.offers)
+    return tuple(offer for offer in known if offer.subject_id)
 
 
 def said(*sentences: str, tone: Tone = "info", title: str = "") -> Card:
-    """A few plain sentences."""
     return Card(tone, title, paragraphs=lines(*sentences))
 
 

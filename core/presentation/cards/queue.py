@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.domain.job import Job, JobState
+from core.domain.job import Job
 from core.presentation.card import Card, Choice, Line, Mention, Moment, Option, Strong, lines, one
-from core.presentation.job_texts import stage_text, state_word
+from core.presentation.job_texts import where_text
 from core.presentation.translations import tr, trn
 
 
@@ -15,10 +15,10 @@ def queue(jobs: Sequence[Job], total: int, locale: str) -> Card:
 
     `total` counts those beyond the listed ones too.
     """
-    title = tr("Running and waiting here", locale)
+    title = tr("Running and waiting", locale)
     if not jobs:
-        return Card("info", title, paragraphs=lines(tr("Nothing runs or waits here.", locale)))
-    options = tuple(Option(job.id, _label(n, job), _where(job, locale)) for n, job in enumerate(jobs, 1))
+        return Card("info", title, paragraphs=lines(tr("Nothing runs or waits.", locale)))
+    options = tuple(Option(job.id, _label(n, job), where_text(job, locale)) for n, job in enumerate(jobs, 1))
     beyond = total - len(jobs)
     more = trn("{n} more is not listed.", "{n} more are not listed.", beyond, locale) if beyond > 0 else ""
     return Card(
@@ -34,7 +34,7 @@ def _row(number: int, job: Job, locale: str) -> Line:
     """`1. harbour.jpg · Upscaling · 40 % · @ann · 2 minutes ago`."""
     who = Mention("user", job.requester.user_id, job.requester.user_name)
     name = (Strong(_name(job)), " · ") if _name(job) else ()
-    return one(f"{number}. ", *name, f"{_where(job, locale)} · ", who, " · ", Moment(job.created_at))
+    return one(f"{number}. ", *name, f"{where_text(job, locale)} · ", who, " · ", Moment(job.created_at))
 
 
 def _label(number: int, job: Job) -> str:
@@ -44,9 +44,3 @@ def _label(number: int, job: Job) -> str:
 
 def _name(job: Job) -> str:
     return "" if job.private else job.source.name
-
-
-def _where(job: Job, locale: str) -> str:
-    if job.state is JobState.AWAITING_CONFIRMATION:
-        return tr("the price is not confirmed yet", locale)
-    return stage_text(job.progress, locale) if job.progress is not None else state_word(job, locale)

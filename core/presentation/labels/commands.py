@@ -7,10 +7,10 @@ from core.presentation.parameter_texts import parameter_hint, preset_meaning
 from core.presentation.translations import translated
 
 _TEXTS: dict[str, str] = {
-    "upscale": translatable("Enlarge an image"),
+    "upscale": translatable("Upscale an image"),
     "form": translatable("Open a form with a file field and every parameter"),
     "image": translatable("The image: PNG, JPEG, WebP, GIF …"),
-    "image_more": translatable("A further image, enlarged with the same values"),
+    "image_more": translatable("A further image, upscaled with the same values"),
     "url": translatable("A link to an image, instead of a file"),
     "preset": translatable("A set of values; what you give beside it wins"),
     "private": translatable("Only you will see the answer"),
@@ -28,7 +28,7 @@ _TEXTS: dict[str, str] = {
     "settings_show": translatable("Show your default values"),
     "settings_set": translatable("Set your default values; what you leave out goes back to the model's own"),
     "settings_clear": translatable("Forget your default values"),
-    "privacy": translatable("What is stored about you"),
+    "privacy": translatable("What is stored about you; export or delete it"),
     "privacy_export": translatable("Get everything that is stored about you"),
     "privacy_delete": translatable("Delete everything that is stored about you"),
     "help": translatable("How this bot works and what it costs"),
@@ -48,7 +48,7 @@ _TEXTS: dict[str, str] = {
     "quota_add_amount": translatable("How many dollars more"),
     "quota_add_window": translatable("Until the end of which period; today if you choose none"),
     "quota_history": translatable("Who changed which limit, and when"),
-    "quota_presets": translatable("Default values of this server or of a channel"),
+    "quota_presets": translatable("Default values for everybody here, or in one channel"),
     "quota_presets_parameters": translatable("Values as you would type them; leave it out for the model's own"),
     "quota_presets_channel": translatable("Only in this channel; in the whole server if you choose none"),
     "quota_set_measure": translatable("What is counted"),

@@ -36,6 +36,5 @@ _TEXTS: dict[str, str] = {
 
 
 def form_text(key: str, locale: str, **facts: object) -> str:
-    """The label, hint or sentence of this short name."""
     text = translated(_TEXTS[key], locale)
     return text.format(**facts) if facts else text

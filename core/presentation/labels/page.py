@@ -14,7 +14,7 @@ LABELS: dict[str, str] = {
     "thread": translatable("Conversation"),
     "play_money": translatable("Play money"),
     "play_money_hint": translatable(
-        "Nothing is paid here: images are enlarged on this machine, and prices are play money. "
+        "Nothing is paid here: images are upscaled on this machine, and prices are play money. "
         "Set FAL_KEY for the real model."
     ),
     "hero_title": translatable("Make an image larger."),
@@ -47,7 +47,6 @@ LABELS: dict[str, str] = {
     "send_command": translatable("Send"),
     "remove_file": translatable("Remove {name}"),
     "quote_unknown": translatable("The price is shown once the image has been read."),
-    "quote_total": translatable("{n} images · {megapixels} MP · {price}"),
     "quote_asks": translatable("You will be asked before it starts."),
     "no_image": translatable("Add an image first: drop, paste or choose one, or put a link into the line."),
     "pasted": translatable("Pasted image"),
@@ -114,12 +113,11 @@ LABELS: dict[str, str] = {
     "copied": translatable("Copied."),
     "you": translatable("You"),
     "usage_month": translatable("Another month"),
-    "usage_chart": translatable("Chart of the usage per day"),
     "usage_csv": translatable("As a table (CSV)"),
     "today": translatable("Today"),
-    "week": translatable("Week"),
-    "month": translatable("Month"),
-    "year": translatable("Year"),
+    "week": translatable("This week"),
+    "month": translatable("This month"),
+    "year": translatable("This year"),
     "day": translatable("Day"),
     "charged": translatable("Charged"),
     "images": translatable("Images"),
@@ -130,10 +128,9 @@ LABELS: dict[str, str] = {
     "o_places": translatable("Places"),
     "o_open": translatable("Running and waiting"),
     "o_members": translatable("Top members this month"),
-    "o_recent": translatable("Ended lately"),
+    "o_recent": translatable("Recently ended"),
     "o_today": translatable("Spent today"),
     "o_month": translatable("Spent this month"),
-    "o_held": translatable("{price} held for running jobs"),
     "o_under_way": translatable("Under way"),
     "o_running": translatable("{n} running"),
     "o_health": translatable("Health"),
@@ -151,7 +148,7 @@ LABELS: dict[str, str] = {
     "o_revoke": translatable("Forget the answer"),
     "o_decided": translatable("Changed."),
     "o_pause": translatable("Pause new upscales"),
-    "o_pause_lead": translatable("Nobody can start a new upscale until you resume. What runs goes on."),
+    "o_pause_lead": translatable("Nobody can start a new upscale until you resume. What is running goes on."),
     "o_resume": translatable("Resume"),
 }
 

@@ -36,7 +36,7 @@ def place(book: LedgerSnapshot, request: HoldRequest, *, must_wait: bool) -> Hol
     who = request.requester
     by = book.rules.paused(who)
     if by is not None:
-        raise Paused(by=by)
+        raise Paused(by=by, platform=who.platform)
     if not request.enforce:
         return _write(book, request, Plan((), (), (), ()), "running")
     plan = _affordable(book, request)

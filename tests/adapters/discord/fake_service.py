@@ -13,9 +13,8 @@ from core.domain.errors import DeliveryRefused, QuoteExpired, TooLate, UpscaleEr
 from core.domain.job import Delivery, InputFacts, Job, JobState, Progress, Quote, Receipt, Requester, Result
 from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, quote
 from core.ports import Reply
-from core.presentation import Notice
 from core.presentation.ending_texts import ending
-from core.presentation.job_texts import cancelled_text, charge_text
+from core.presentation.job_texts import cancelled
 from tests.fakes.clock import ShiftedClock
 from tests.fakes.media import FakeMedia, png
 from tests.fakes.service import FakeService
@@ -149,6 +148,5 @@ class FakeCore(FakeService):
         if job.state is JobState.RUNNING:
             return self.set(job_id, cancel_requested_by=actor.user_id)
         job = self.set(job_id, state=JobState.CANCELLED, receipt=Receipt(0, 0, "none"))
-        notice = Notice(cancelled_text(job, "en"), charged=charge_text(Receipt(0, 0, "none"), "en"), tone="info")
-        await self.reply(job_id).failed(job, notice)
+        await self.reply(job_id).failed(job, replace(cancelled(job, "en"), reference=""))
         return job

@@ -107,7 +107,7 @@ async def test_a_delete_that_discord_refuses_empties_the_message_and_says_so(bot
     bot.discord.faults.append(Fault("DELETE ", "status", times=9, status=403, code=50013))
     await delete(bot.discord, message)
     emptied = await started.answer(lambda m: not m.images)
-    assert "Deleted: the image" in emptied.text
+    assert "The image and its original" in emptied.text
     await bot.discord.until(lambda: [m for m in bot.discord.messages() if "could not be removed" in m.text])
 
 

@@ -251,7 +251,7 @@ async def test_moderators_see_what_runs_here_and_cancel_one(world: World) -> Non
     await world.slack.member.mention("", [world.picture()])
     await world.until(lambda: world.stage() == "upscaling", move=0.5)
     words = await say(world, "queue", user="ada")
-    assert "Running and waiting here" in words
+    assert "Running and waiting" in words
     assert "photo.png" in words
     (shown,) = [m for m in world.bot_messages(user="ada") if m.ephemeral_for and "waiting here" in text_of(m)]
     await world.slack.member.click(shown, "job:cancel:", user="ada")

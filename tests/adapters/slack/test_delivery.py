@@ -187,7 +187,7 @@ async def test_a_failure_says_what_happened_whether_it_was_charged_and_the_refer
     said = await world.until(lambda: [m for m in world.slack.member.dms() if "stopped before" in text_of(m)], move=0.3)
     words = text_of(said[0])
     (row,) = world.service.rows.values()
-    assert "You were not charged." in words
+    assert "Not charged." in words
     assert f"Reference {row.job.id}" in words
     assert find_element(said[0].blocks, "job:same:")
     assert "ModelFailed" not in str(said[0].blocks)

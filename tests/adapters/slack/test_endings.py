@@ -162,7 +162,7 @@ async def test_a_delete_that_slack_refuses_empties_the_message_and_says_so(world
     await world.slack.member.click(result, "job:delete:")
     told = await world.until(lambda: [m for m in world.bot_messages() if m.ephemeral_for], move=0.5)
     assert "could not be removed" in text_of(told[0])
-    assert "Deleted: the image" in text_of(result)
+    assert "The image and its original" in text_of(result)
     assert "slack_file" not in str(result.blocks)
 
 

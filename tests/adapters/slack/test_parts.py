@@ -43,7 +43,8 @@ from core.domain.job import (
 )
 from core.domain.models import MODELS
 from core.domain.parameters.spec import Parameters
-from core.presentation import LANGUAGES, Notice, Offer
+from core.presentation import LANGUAGES, Notice
+from core.presentation.card import Action
 from core.presentation.cards.account import privacy
 from core.presentation.cards.details import details
 from core.presentation.cards.notice import notice_card
@@ -169,8 +170,8 @@ def test_every_view_is_valid_in_every_language(locale: str) -> None:
 
 def test_every_error_of_the_tree_has_a_message_that_slack_accepts() -> None:
     for leaf in leaves():
-        said = Notice(leaf.__name__, charged="You were not charged.", advice="Try again.", reference="abc",
-                      opens_at=99.0, offers=(Offer("factor", 1.6, "Enlarge 1.6× instead"),))  # fmt: skip
+        offer = Action("factor", "Upscale 1.6× instead", argument="1.6", style="primary")
+        said = Notice(leaf.__name__, "Not charged.", "Try again.", "abc", opens_at=99.0, offers=(offer,))
         content = draw(notice_card(said, "en", job_id="abc123def456"))
         assert check_blocks(content.blocks, "ephemeral") == []
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
@@ -235,8 +234,3 @@ class FakeService(service.FakeService):
         price = await super().estimate(width_px, height_px, actor, **how)
         needs = price.estimate_nanousd > self.confirm_above_nanousd
         return replace(price, left=tuple(await self.applying(actor)), needs_confirmation=needs)
-
-
-def read_csv(text: str) -> list[dict[str, str]]:
-    """Rows of a CSV answer."""
-    return list(csv.DictReader(text.splitlines()))

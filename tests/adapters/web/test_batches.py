@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Locator, Page, expect
 
 from tests.adapters.web.audit import audit
-from tests.adapters.web.conftest import BROKEN, visit
-from tests.adapters.web.test_real import Bot, bot, photo
+from tests.adapters.web.conftest import BROKEN
+from tests.adapters.web.test_real import Bot, bot, order, page, photo
 
-__all__ = ["bot"]
+__all__ = ["bot", "page"]
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 
 
@@ -24,18 +24,7 @@ async def saved(page: Page, link: Locator, path: Path) -> Path:
     return path
 
 
-async def order(page: Page, *paths: Path) -> None:
-    await page.set_input_files("#file", [str(path) for path in paths])
-    await page.fill("#line", "2x")
-    await expect(page.locator("#quote")).to_be_visible()
-    await page.click("#send")
-
-
-async def test_a_batch_is_one_grid_with_its_total_and_what_failed_is_tried_again(
-    bot: Bot, browser: Browser, tmp_path: Path
-) -> None:
-    seen = await visit(browser, bot.url)
-    page = seen.page
+async def test_a_batch_is_one_grid_with_its_total_and_what_failed_is_tried_again(page: Page, tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(BROKEN)
     (tmp_path / "other").mkdir()
     same = [photo(tmp_path / "harbour.jpg", 90, 60), photo(tmp_path / "other" / "harbour.jpg", 60, 90)]
@@ -62,13 +51,9 @@ async def test_a_batch_is_one_grid_with_its_total_and_what_failed_is_tried_again
     await page.reload()
     await expect(page.locator(".batch h3")).to_have_text("2 of 2 done · $0.20 of $0.20")
     await expect(page.locator(".thread > .bots")).to_have_count(1)
-    seen.assert_clean()
-    await seen.context.close()
 
 
-async def test_a_result_is_saved_in_another_format_and_copied(bot: Bot, browser: Browser, tmp_path: Path) -> None:
-    seen = await visit(browser, bot.url)
-    page = seen.page
+async def test_a_result_is_saved_in_another_format_and_copied(bot: Bot, page: Page, tmp_path: Path) -> None:
     await order(page, photo(tmp_path / "harbour.jpg", 90, 60))
     card = page.locator(".card[data-state=succeeded]")
     await expect(card).to_have_count(1, timeout=60_000)
@@ -92,10 +77,8 @@ async def test_a_result_is_saved_in_another_format_and_copied(bot: Bot, browser:
     url = f"{bot.url}/api/jobs/{await card.get_attribute('data-job')}/image"
     for wrong in ("as=gif", "as=jpeg&quality=0", "as=jpeg&quality=101", "as=webp&quality=x"):
         assert (await page.request.get(f"{url}?{wrong}")).status == 400
-    await seen.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     await card.get_by_role("button", name="Copy image").click()
     await expect(card.get_by_role("button", name="Copied.")).to_be_visible()
     types = "() => navigator.clipboard.read().then((items) => items[0].types.join())"
     assert await page.evaluate(types) == "image/png"
-    seen.assert_clean()
-    await seen.context.close()

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Page, expect
 
-from tests.adapters.web.conftest import visit
-from tests.adapters.web.test_real import Bot, bot, photo
+from tests.adapters.web.test_real import Bot, bot, order, page, photo
 
-__all__ = ["bot"]
+__all__ = ["bot", "page"]
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 
 COUNT_NOTIFICATIONS = """
@@ -40,48 +39,32 @@ DRAGGED = """() => {
 SCREEN_WIDTH = "document.querySelector('img.after').getBoundingClientRect().width * devicePixelRatio"
 
 
-async def test_notifications_are_asked_for_once_and_sent_to_who_looks_elsewhere(
-    bot: Bot, browser: Browser, tmp_path: Path
-) -> None:
-    seen = await visit(browser, bot.url)
-    page = seen.page
+async def test_notifications_are_asked_for_once_and_sent_to_who_looks_elsewhere(page: Page, tmp_path: Path) -> None:
     await page.add_init_script(COUNT_NOTIFICATIONS)
     await page.reload()
     await page.wait_for_selector("html[data-ready]")
     assert await page.evaluate("window.asked") == 0
     for n, away in enumerate((True, False), 1):
-        await page.set_input_files("#file", [str(photo(tmp_path / "harbour.jpg", 90, 60))])
-        await expect(page.locator("#tray li")).to_have_count(1)
-        await page.fill("#line", "2x")
-        await page.press("#line", "Enter")
+        await order(page, photo(tmp_path / "harbour.jpg", 90, 60))
         await page.evaluate("(away) => { window.away = away; }", away)
         await expect(page.locator(".card[data-state=succeeded]")).to_have_count(n, timeout=60_000)
     assert await page.evaluate("window.asked") == 1
     assert await page.evaluate("window.shown") == [["Upscaled 2×", "harbour.jpg: 60×90 → 120×180 (0.02 MP)"]]
-    seen.assert_clean()
-    await seen.context.close()
 
 
-async def test_a_link_pasted_anywhere_goes_into_the_line(bot: Bot, browser: Browser) -> None:
-    seen = await visit(browser, bot.url)
-    await seen.page.evaluate(PASTE, "https://pictures.example/a.png")
-    await expect(seen.page.locator("#line")).to_have_value("/upscale https://pictures.example/a.png")
-    await expect(seen.page.locator("#quote")).to_contain_text("once the image has been read")
-    await seen.page.evaluate(PASTE, "just words")
-    await expect(seen.page.locator("#line")).to_have_value("/upscale https://pictures.example/a.png")
-    seen.assert_clean()
-    await seen.context.close()
+async def test_a_link_pasted_anywhere_goes_into_the_line(page: Page) -> None:
+    await page.evaluate(PASTE, "https://pictures.example/a.png")
+    await expect(page.locator("#line")).to_have_value("/upscale https://pictures.example/a.png")
+    await expect(page.locator("#quote")).to_contain_text("once the image has been read")
+    await page.evaluate(PASTE, "just words")
+    await expect(page.locator("#line")).to_have_value("/upscale https://pictures.example/a.png")
 
 
 async def test_percentages_are_true_and_the_file_is_dragged_out_on_every_screen(
-    bot: Bot, browser: Browser, tmp_path: Path
+    bot: Bot, page: Page, browser: Browser, tmp_path: Path
 ) -> None:
-    seen = await visit(browser, bot.url)
-    await seen.page.set_input_files("#file", [str(photo(tmp_path / "harbour.jpg", 900, 600))])
-    await expect(seen.page.locator("#send")).to_contain_text("$")
-    await seen.page.press("#line", "Enter")
-    await expect(seen.page.locator(".card[data-state=succeeded]")).to_have_count(1, timeout=60_000)
-    await seen.context.close()
+    await order(page, photo(tmp_path / "harbour.jpg", 900, 600))
+    await expect(page.locator(".card[data-state=succeeded]")).to_have_count(1, timeout=60_000)
     for ratio in (1, 2, 3):
         context = await browser.new_context(viewport={"width": 900, "height": 900}, device_scale_factor=ratio)
         page = await context.new_page()

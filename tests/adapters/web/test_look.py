@@ -188,7 +188,7 @@ async def test_the_page_cannot_be_framed(page_site: Site, browser: Browser) -> N
     page = await context.new_page()
     await page.set_content(f'<iframe src="{page_site.url}"></iframe>')
     await page.wait_for_timeout(300)
-    assert "Make a picture larger" not in await page.frames[-1].content()
+    assert "Make an image larger" not in await page.frames[-1].content()
     await context.close()
 
 

@@ -43,7 +43,7 @@ async def test_the_operator_sees_jobs_reasons_and_money_and_pauses(
     await expect(page.locator(f"#recent tr[data-job='{done}']")).to_contain_text("done")
     await expect(page.locator("#recent tr[data-state=refused]")).to_contain_text("damaged")
     waits = page.locator(f"#open tr[data-job='{asking}']")
-    await expect(waits).to_contain_text("Waits for agreement to the price")
+    await expect(waits).to_contain_text("The price is not confirmed yet")
     await waits.get_by_role("button").click()
     await expect(page.locator(f"#recent tr[data-job='{asking}']")).to_contain_text("cancelled")
     await expect(page.locator("#members")).to_contain_text("$0.10")

@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.async_api import Browser, Page, Route, expect
 
 from core.domain import errors as e
-from tests.adapters.web.conftest import Visit, png, visit
+from tests.adapters.web.conftest import png, visit
 from tests.adapters.web.fake_service import CAPTION
 from tests.adapters.web.site import Site, site
 
@@ -36,10 +36,10 @@ async ([name, data, kind]) => {
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def opened(page_site: Site, browser: Browser) -> AsyncIterator[tuple[Site, Visit]]:
+async def page(page_site: Site, browser: Browser) -> AsyncIterator[Page]:
     """The page, open; whatever a test does there, it must leave no complaint."""
     seen = await visit(browser, page_site.url)
-    yield page_site, seen
+    yield seen.page
     seen.assert_clean()
     await seen.context.close()
 
@@ -59,18 +59,19 @@ async def send(page: Page) -> None:
     await page.press("#line", "Enter")
 
 
-async def test_an_empty_page_explains_itself(opened: tuple[Site, Visit]) -> None:
-    page = opened[1].page
+async def order(page: Page, *paths: Path, line: str = "") -> None:
+    await choose(page, *paths, line=line)
+    await send(page)
+
+
+async def test_an_empty_page_explains_itself(page: Page) -> None:
     await expect(page.get_by_role("heading", name="Make an image larger.")).to_be_visible()
     await expect(page.get_by_role("button", name="Choose images")).to_be_visible()
     await expect(page.locator(".top").get_by_text("Play money", exact=True)).to_be_visible()
 
 
 @pytest.mark.parametrize("way", ["drop", "paste", "choose"])
-async def test_a_picture_handed_in_comes_back_twice_as_large(
-    opened: tuple[Site, Visit], tmp_path: Path, way: str
-) -> None:
-    page = opened[1].page
+async def test_a_picture_handed_in_comes_back_twice_as_large(page: Page, tmp_path: Path, way: str) -> None:
     if way == "choose":
         await choose(page, picture(tmp_path))
     else:
@@ -95,8 +96,7 @@ async def test_a_picture_handed_in_comes_back_twice_as_large(
         assert result.size == (240, 160)
 
 
-async def test_controls_and_the_line_say_the_same(opened: tuple[Site, Visit]) -> None:
-    page = opened[1].page
+async def test_controls_and_the_line_say_the_same(page: Page) -> None:
     await page.click("#adjust")
     await page.fill("#line", "/upscale 3,5x creativity=50% steps=30 seed=7")
     await expect(page.get_by_label("Factor")).to_have_value("3.5")
@@ -115,21 +115,17 @@ async def test_controls_and_the_line_say_the_same(opened: tuple[Site, Visit]) ->
     await expect(page.get_by_label("Safety check")).to_be_disabled()
 
 
-async def test_a_wrong_line_names_every_mistake_and_starts_nothing(opened: tuple[Site, Visit], tmp_path: Path) -> None:
-    served, seen = opened
-    await choose(seen.page, picture(tmp_path), line="/upscale factor=9 creativty=0.5")
-    await send(seen.page)
-    problem = seen.page.locator("#problem")
+async def test_a_wrong_line_names_every_mistake_and_starts_nothing(page_site: Site, page: Page, tmp_path: Path) -> None:
+    await order(page, picture(tmp_path), line="/upscale factor=9 creativty=0.5")
+    problem = page.locator("#problem")
     await expect(problem).to_contain_text("factor must be 1–4 (seedvr2: 1–10); you wrote 9.")
     await expect(problem).to_contain_text("Did you mean “creativity”?")
-    await expect(seen.page.locator("#line")).to_have_attribute("aria-invalid", "true")
-    assert served.service.requests == []
+    await expect(page.locator("#line")).to_have_attribute("aria-invalid", "true")
+    assert page_site.service.requests == []
 
 
-async def test_the_slider_is_moved_by_the_keyboard(opened: tuple[Site, Visit], tmp_path: Path) -> None:
-    page = opened[1].page
-    await choose(page, picture(tmp_path))
-    await send(page)
+async def test_the_slider_is_moved_by_the_keyboard(page: Page, tmp_path: Path) -> None:
+    await order(page, picture(tmp_path))
     slider = page.get_by_role("slider", name="Show more of the image before or after")
     await slider.focus()
     await page.keyboard.press("ArrowLeft")
@@ -143,36 +139,31 @@ async def test_the_slider_is_moved_by_the_keyboard(opened: tuple[Site, Visit], t
     assert clip in {"inset(0px)", "inset(0px 0% 0px 0px)"}, clip
 
 
-async def test_progress_is_shown_and_can_be_cancelled(opened: tuple[Site, Visit], tmp_path: Path) -> None:
-    served, seen = opened
-    served.service.gates["upscaling"] = asyncio.Event()
-    await choose(seen.page, picture(tmp_path))
-    await send(seen.page)
-    card = seen.page.locator(".card[data-state=running]")
+async def test_progress_is_shown_and_can_be_cancelled(page_site: Site, page: Page, tmp_path: Path) -> None:
+    page_site.service.gates["upscaling"] = asyncio.Event()
+    await order(page, picture(tmp_path))
+    card = page.locator(".card[data-state=running]")
     await expect(card.locator(".doing")).to_have_text("Upscaling")
     await expect(card.get_by_role("progressbar")).to_be_visible()
     await expect(card.locator(".busy-foot time")).to_contain_text("second")
     await card.get_by_role("button", name="Cancel").click()
     await expect(card.get_by_role("button", name="Cancel")).to_be_disabled()
-    served.service.gates["upscaling"].set()
-    await expect(seen.page.locator(".card[data-state=cancelled]")).to_contain_text("Cancelled")
-    await expect(seen.page.locator(".card[data-state=cancelled]")).to_contain_text("Not charged.")
+    page_site.service.gates["upscaling"].set()
+    await expect(page.locator(".card[data-state=cancelled]")).to_contain_text("Cancelled")
+    await expect(page.locator(".card[data-state=cancelled]")).to_contain_text("Not charged.")
 
 
-async def test_pressing_the_button_with_the_price_is_consent(opened: tuple[Site, Visit], tmp_path: Path) -> None:
-    site, seen = opened
-    await choose(seen.page, picture(tmp_path, 1600, 1200), line="4x")
-    await expect(seen.page.locator("#quote")).to_contain_text("1600×1200 → 6400×4800 · 31 MP · $3.10")
-    await expect(seen.page.locator("#send-label")).to_contain_text("$3.10")
-    await send(seen.page)
-    await expect(seen.page.locator(".card[data-state=succeeded]")).to_contain_text("6400×4800")
-    assert site.service.requests[-1].confirmed_nanousd == 3_100_000_000
-
-
-async def test_a_dear_job_without_a_price_on_its_button_asks(opened: tuple[Site, Visit], tmp_path: Path) -> None:
-    page = opened[1].page
-    await choose(page, picture(tmp_path, 1600, 1200), line="2x")
+async def test_pressing_the_button_with_the_price_is_consent(page_site: Site, page: Page, tmp_path: Path) -> None:
+    await choose(page, picture(tmp_path, 1600, 1200), line="4x")
+    await expect(page.locator("#quote")).to_contain_text("1600×1200 → 6400×4800 · 31 MP · $3.10")
+    await expect(page.locator("#send-label")).to_contain_text("$3.10")
     await send(page)
+    await expect(page.locator(".card[data-state=succeeded]")).to_contain_text("6400×4800")
+    assert page_site.service.requests[-1].confirmed_nanousd == 3_100_000_000
+
+
+async def test_a_dear_job_without_a_price_on_its_button_asks(page: Page, tmp_path: Path) -> None:
+    await order(page, picture(tmp_path, 1600, 1200), line="2x")
     done = page.locator(".card[data-state=succeeded]")
     await done.get_by_role("button", name="2× more").click()
     card = page.locator(".card[data-state=awaiting_confirmation]")
@@ -182,24 +173,18 @@ async def test_a_dear_job_without_a_price_on_its_button_asks(opened: tuple[Site,
     await expect(page.locator(".card[data-state=succeeded]")).to_have_count(2)
 
 
-async def test_a_refusal_offers_the_factor_that_fits(opened: tuple[Site, Visit], tmp_path: Path) -> None:
-    page = opened[1].page
-    await choose(page, picture(tmp_path, 4000, 3000), line="/upscale 4x steps=10")
-    await send(page)
+async def test_a_refusal_offers_the_factor_that_fits(page_site: Site, page: Page, tmp_path: Path) -> None:
+    await order(page, picture(tmp_path, 4000, 3000), line="/upscale 4x steps=10")
     card = page.locator(".card[data-state=refused]")
     await expect(card).to_contain_text("at most 100 MP")
-    await expect(card).to_contain_text("You were not charged.")
+    await expect(card).to_contain_text("Not charged.")
     await card.get_by_role("button", name="Upscale 2.88× instead").click()
     await expect(page.locator(".card[data-state=awaiting_confirmation]")).to_contain_text("11520×8640")
-    assert opened[0].service.requests[-1].text == "/upscale steps=10 factor=2.88"
+    assert page_site.service.requests[-1].text == "/upscale steps=10 factor=2.88"
 
 
-async def test_buttons_under_a_result_start_new_jobs_and_open_panels(
-    opened: tuple[Site, Visit], tmp_path: Path
-) -> None:
-    page = opened[1].page
-    await choose(page, picture(tmp_path), line="seed=5")
-    await send(page)
+async def test_buttons_under_a_result_start_new_jobs_and_open_panels(page: Page, tmp_path: Path) -> None:
+    await order(page, picture(tmp_path), line="seed=5")
     card = page.locator(".card[data-state=succeeded]").first
     await card.get_by_role("button", name="Again · $0.10").click()
     await expect(page.locator(".card[data-state=succeeded]")).to_have_count(2)
@@ -221,58 +206,47 @@ async def test_buttons_under_a_result_start_new_jobs_and_open_panels(
     await page.get_by_role("dialog").get_by_role("button", name="Keep").click()
     await card.get_by_role("button", name="Delete").click()
     await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    await expect(card).to_contain_text("Deleted: the image and its original.")
+    await expect(card).to_contain_text("The image and its original have been deleted.")
     await expect(card.locator("img")).to_have_count(0)
 
 
 async def test_history_is_there_after_a_reload_and_running_jobs_go_on(
-    opened: tuple[Site, Visit], tmp_path: Path
+    page_site: Site, page: Page, tmp_path: Path
 ) -> None:
-    served, seen = opened
-    await choose(seen.page, picture(tmp_path))
-    await send(seen.page)
-    await expect(seen.page.locator(".card[data-state=succeeded]")).to_have_count(1)
-    served.service.gates["upscaling"] = asyncio.Event()
-    await choose(seen.page, picture(tmp_path))
-    await send(seen.page)
-    await expect(seen.page.locator(".card[data-state=running]")).to_have_count(1)
-    await seen.page.reload()
-    await expect(seen.page.locator(".card[data-state=succeeded]")).to_have_count(1)
-    await expect(seen.page.locator(".card[data-state=running]")).to_have_count(1)
-    served.service.gates["upscaling"].set()
-    await expect(seen.page.locator(".card[data-state=succeeded]")).to_have_count(2)
+    await order(page, picture(tmp_path))
+    await expect(page.locator(".card[data-state=succeeded]")).to_have_count(1)
+    page_site.service.gates["upscaling"] = asyncio.Event()
+    await order(page, picture(tmp_path))
+    await expect(page.locator(".card[data-state=running]")).to_have_count(1)
+    await page.reload()
+    await expect(page.locator(".card[data-state=succeeded]")).to_have_count(1)
+    await expect(page.locator(".card[data-state=running]")).to_have_count(1)
+    page_site.service.gates["upscaling"].set()
+    await expect(page.locator(".card[data-state=succeeded]")).to_have_count(2)
 
 
-async def test_eight_pictures_at_once_are_eight_jobs_through_one_stream(
-    opened: tuple[Site, Visit], tmp_path: Path
-) -> None:
-    page = opened[1].page
+async def test_eight_pictures_at_once_are_eight_jobs_through_one_stream(page: Page, tmp_path: Path) -> None:
     await choose(page, *(picture(tmp_path, 60 + at, 40, f"p{at}.png") for at in range(8)))
     await expect(page.locator("#quote")).to_contain_text("8 images · 8 MP · $0.80")
     await send(page)
     await expect(page.locator(".batch li[data-state=succeeded]")).to_have_count(8)
 
 
-async def test_a_link_in_the_line_needs_no_file(opened: tuple[Site, Visit]) -> None:
-    served, seen = opened
-    await seen.page.fill("#line", "/upscale https://pictures.example/a.png 3x")
-    await expect(seen.page.locator("#quote")).to_contain_text("shown once the image has been read")
-    await send(seen.page)
-    await expect(seen.page.locator(".card[data-state=succeeded]")).to_contain_text("180×120")
-    assert served.service.requests[0].source.kind == "link"
+async def test_a_link_in_the_line_needs_no_file(page_site: Site, page: Page) -> None:
+    await page.fill("#line", "/upscale https://pictures.example/a.png 3x")
+    await expect(page.locator("#quote")).to_contain_text("shown once the image has been read")
+    await send(page)
+    await expect(page.locator(".card[data-state=succeeded]")).to_contain_text("180×120")
+    assert page_site.service.requests[0].source.kind == "link"
 
 
-async def test_without_a_picture_the_page_says_what_to_do(opened: tuple[Site, Visit]) -> None:
-    page = opened[1].page
+async def test_without_a_picture_the_page_says_what_to_do(page: Page) -> None:
     await page.fill("#line", "/upscale 3x")
     await send(page)
     await expect(page.locator("#problem")).to_contain_text("Add an image first")
 
 
-async def test_every_typed_command_answers(opened: tuple[Site, Visit], tmp_path: Path) -> None:
-    served, seen = opened
-    page = seen.page
-
+async def test_every_typed_command_answers(page_site: Site, page: Page, tmp_path: Path) -> None:
     async def run(line: str, expected: str) -> None:
         await page.fill("#line", line)
         await send(page)
@@ -282,17 +256,16 @@ async def test_every_typed_command_answers(opened: tuple[Site, Visit], tmp_path:
     await run("/history", "Nothing yet. Try /upscale.")
     await run("/usage week", "$0.00")
     await expect(page.locator("svg.chart")).to_be_visible()
-    await page.locator(".tabs").get_by_role("button", name="Year").click()
-    await expect(page.locator(".tabs [aria-pressed=true]")).to_have_text("Year")
+    await page.locator(".tabs").get_by_role("button", name="This year").click()
+    await expect(page.locator(".tabs [aria-pressed=true]")).to_have_text("This year")
     await run("/quota", "$5.00 left")
     await run("/quota set banana", "banana")
-    await run("/quota pause", "New upscales are paused.")
-    await choose(page, picture(tmp_path))
-    await send(page)
+    await run("/quota pause", "New upscales are paused for the whole bot.")
+    await order(page, picture(tmp_path))
     await expect(page.locator(".card").last).to_contain_text("paused")
-    await run("/quota resume", "on again")
+    await run("/quota resume", "possible again")
     await run("/settings save 3x", "factor 3")
-    assert list(served.service.saved.values()) == [{"factor": 3.0}]
+    assert list(page_site.service.saved.values()) == [{"factor": 3.0}]
     await run("/settings clear", "No defaults saved.")
     await run("/privacy", "Export my data")
     await run("/nonsense", "There is no command /nonsense.")
@@ -301,9 +274,7 @@ async def test_every_typed_command_answers(opened: tuple[Site, Visit], tmp_path:
     await expect(page.locator(".card")).to_have_count(0)
 
 
-async def test_saved_defaults_are_what_the_controls_start_from(opened: tuple[Site, Visit]) -> None:
-    served, seen = opened
-    page = seen.page
+async def test_saved_defaults_are_what_the_controls_start_from(page_site: Site, page: Page) -> None:
     await page.click("#adjust")
     await page.fill("#line", "/upscale 3x creativity=0.5")
     await expect(page.get_by_label("Factor")).to_have_value("3")
@@ -315,22 +286,19 @@ async def test_saved_defaults_are_what_the_controls_start_from(opened: tuple[Sit
     await page.get_by_label("Steps").focus()
     await page.keyboard.press("ArrowRight")
     await expect(page.locator("#line")).to_have_value("/upscale steps=21")
-    assert list(served.service.saved.values()) == [{"factor": 3.0, "creativity": 0.5}]
+    assert list(page_site.service.saved.values()) == [{"factor": 3.0, "creativity": 0.5}]
 
 
-async def test_a_failure_shows_sentence_and_reference(opened: tuple[Site, Visit], tmp_path: Path) -> None:
-    served, seen = opened
-    served.service.fail_with = e.ModelFailed()
-    await choose(seen.page, picture(tmp_path))
-    await send(seen.page)
-    card = seen.page.locator(".card[data-state=failed]")
+async def test_a_failure_shows_sentence_and_reference(page_site: Site, page: Page, tmp_path: Path) -> None:
+    page_site.service.fail_with = e.ModelFailed()
+    await order(page, picture(tmp_path))
+    card = page.locator(".card[data-state=failed]")
     await expect(card).to_contain_text("The model stopped before it finished.")
-    await expect(card).to_contain_text("You were not charged.")
-    await expect(card.locator("code")).to_have_text(next(iter(served.service.jobs)))
+    await expect(card).to_contain_text("Not charged.")
+    await expect(card.locator("code")).to_have_text(next(iter(page_site.service.jobs)))
 
 
-async def test_a_caption_can_never_become_markup(opened: tuple[Site, Visit], tmp_path: Path) -> None:
-    page = opened[1].page
+async def test_a_caption_can_never_become_markup(page: Page, tmp_path: Path) -> None:
     await choose(page, picture(tmp_path, name="Ärger <img src=x onerror=alert(1)>.png"))
     await send(page)
     card = page.locator(".card[data-state=succeeded]")
@@ -338,8 +306,7 @@ async def test_a_caption_can_never_become_markup(opened: tuple[Site, Visit], tmp
     await expect(page.locator(".bubble .name")).to_have_text("Ärger <img src=x onerror=alert(1)>.png")
 
 
-async def test_the_chosen_theme_stays(opened: tuple[Site, Visit]) -> None:
-    page = opened[1].page
+async def test_the_chosen_theme_stays(page: Page) -> None:
     before = await page.evaluate("getComputedStyle(document.body).backgroundColor")
     await page.get_by_role("button", name="Switch between light and dark").click()
     after = await page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -365,8 +332,7 @@ async def test_the_token_is_asked_for_once(tmp_path: Path, browser: Browser) -> 
         await context.close()
 
 
-async def test_a_start_that_got_no_answer_is_tried_again_under_the_same_key(opened: tuple[Site, Visit]) -> None:
-    served, seen = opened
+async def test_a_start_that_got_no_answer_is_tried_again_under_the_same_key(page_site: Site, page: Page) -> None:
     lost = 0
 
     async def lose_first(route: Route) -> None:
@@ -378,21 +344,18 @@ async def test_a_start_that_got_no_answer_is_tried_again_under_the_same_key(open
         await route.fetch()
         await route.abort("connectionreset")
 
-    await seen.page.route("**/api/jobs", lose_first)
-    await seen.page.fill("#line", "/upscale https://pictures.example/a.png 2x")
-    await send(seen.page)
-    card = seen.page.locator(".card").first
+    await page.route("**/api/jobs", lose_first)
+    await page.fill("#line", "/upscale https://pictures.example/a.png 2x")
+    await send(page)
+    card = page.locator(".card").first
     await expect(card).to_contain_text("The bot did not answer.")
     await card.get_by_role("button", name="Try again").click()
-    await expect(seen.page.locator(".card[data-state=succeeded]")).to_have_count(1)
-    assert len(served.service.requests) == 1
+    await expect(page.locator(".card[data-state=succeeded]")).to_have_count(1)
+    assert len(page_site.service.requests) == 1
 
 
-async def test_pressing_enter_twice_starts_one_job(opened: tuple[Site, Visit], tmp_path: Path) -> None:
-    served, seen = opened
-    await choose(seen.page, picture(tmp_path))
-    await seen.page.evaluate(
-        "const form = document.getElementById('composer'); form.requestSubmit(); form.requestSubmit()"
-    )
-    await expect(seen.page.locator(".card[data-state=succeeded]")).to_have_count(1)
-    assert len(served.service.requests) == 1
+async def test_pressing_enter_twice_starts_one_job(page_site: Site, page: Page, tmp_path: Path) -> None:
+    await choose(page, picture(tmp_path))
+    await page.evaluate("const form = document.getElementById('composer'); form.requestSubmit(); form.requestSubmit()")
+    await expect(page.locator(".card[data-state=succeeded]")).to_have_count(1)
+    assert len(page_site.service.requests) == 1

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Page, expect
 
-from tests.adapters.web.conftest import Visit, visit
-from tests.adapters.web.test_real import Bot, bot, photo
+from tests.adapters.web.test_real import Bot, bot, order, page, photo
 
-__all__ = ["bot"]
+__all__ = ["bot", "page"]
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 
 SHOWN = """() => {
@@ -24,17 +23,11 @@ UNDER_POINTER = """([x, y]) => {
 }"""
 
 
-async def finished(browser: Browser, bot: Bot, tmp_path: Path, size: tuple[int, int], **window: int) -> Visit:
-    """A page with one result, twice as large as `size` (before turning upright)."""
-    seen = await visit(browser, bot.url, **window)
-    await seen.page.set_input_files("#file", [str(photo(tmp_path / "photo.jpg", *size))])
-    await seen.page.fill("#line", "2x")
-    await expect(seen.page.locator("#quote")).to_contain_text("MP")
-    await expect(seen.page.locator("#send")).to_contain_text("$")
-    await seen.page.click("#send")
-    await expect(seen.page.locator(".card[data-state=succeeded]")).to_have_count(1, timeout=120_000)
-    await seen.page.evaluate("document.querySelector('.viewer').scrollIntoView({block: 'center', behavior: 'instant'})")
-    return seen
+async def finished(page: Page, tmp_path: Path, size: tuple[int, int]) -> None:
+    """One result, twice as large as `size` (before turning upright)."""
+    await order(page, photo(tmp_path / "photo.jpg", *size))
+    await expect(page.locator(".card[data-state=succeeded]")).to_have_count(1, timeout=120_000)
+    await page.evaluate("document.querySelector('.viewer').scrollIntoView({block: 'center', behavior: 'instant'})")
 
 
 async def shown(page: Page) -> list[float]:
@@ -43,9 +36,8 @@ async def shown(page: Page) -> list[float]:
     return found
 
 
-async def test_zoom_is_counted_in_pixels_of_the_screen(bot: Bot, browser: Browser, tmp_path: Path) -> None:
-    seen = await finished(browser, bot, tmp_path, (1200, 900))
-    page = seen.page
+async def test_zoom_is_counted_in_pixels_of_the_screen(page: Page, tmp_path: Path) -> None:
+    await finished(page, tmp_path, (1200, 900))
     zoom = page.locator(".view-bar .zoom")
     assert (await shown(page))[0] < 1800
     await page.locator(".stage").focus()
@@ -71,15 +63,10 @@ async def test_zoom_is_counted_in_pixels_of_the_screen(bot: Bot, browser: Browse
     assert panes[0]["x"] + panes[0]["width"] <= panes[1]["x"] + 1
     await page.keyboard.press("f")
     await expect(page.locator(".viewer:fullscreen")).to_have_count(1)
-    seen.assert_clean()
-    await seen.context.close()
 
 
-async def test_mouse_wheel_and_double_click_keep_the_point_under_the_pointer(
-    bot: Bot, browser: Browser, tmp_path: Path
-) -> None:
-    seen = await finished(browser, bot, tmp_path, (1200, 900))
-    page = seen.page
+async def test_mouse_wheel_and_double_click_keep_the_point_under_the_pointer(page: Page, tmp_path: Path) -> None:
+    await finished(page, tmp_path, (1200, 900))
     assert await page.evaluate(UNDER_POINTER, [0.45, 0.2]) == "after", "a right-click reaches the picture itself"
     stage = await page.locator(".stage").bounding_box()
     assert stage is not None
@@ -100,16 +87,11 @@ async def test_mouse_wheel_and_double_click_keep_the_point_under_the_pointer(
     page_top = await page.evaluate("scrollY")
     await page.mouse.wheel(0, 300)
     assert await page.evaluate("scrollY") == page_top
-    seen.assert_clean()
-    await seen.context.close()
 
 
-async def test_a_large_result_is_shown_by_a_preview_and_the_tiles_in_view(
-    bot: Bot, browser: Browser, tmp_path: Path
-) -> None:
+async def test_a_large_result_is_shown_by_a_preview_and_the_tiles_in_view(bot: Bot, page: Page, tmp_path: Path) -> None:
     loaded: list[str] = []
-    seen = await finished(browser, bot, tmp_path, (2600, 2000))
-    page = seen.page
+    await finished(page, tmp_path, (2600, 2000))
     page.on("request", lambda request: loaded.append(request.url))
     source = await page.locator("img.after").get_attribute("src")
     assert source is not None
@@ -130,13 +112,11 @@ async def test_a_large_result_is_shown_by_a_preview_and_the_tiles_in_view(
     for wrong in ("halved=99&x=0&y=0", "halved=0&x=9999&y=0", "halved=-1&x=0&y=0", "halved=0&x=../1&y=0"):
         answer = await page.request.get(f"{bot.url}{link.replace('/image', '/tile')}?of=result&{wrong}")
         assert answer.status in {400, 404}
-    seen.assert_clean()
-    await seen.context.close()
 
 
-async def test_two_fingers_zoom_on_a_phone(bot: Bot, browser: Browser, tmp_path: Path) -> None:
-    seen = await finished(browser, bot, tmp_path, (1200, 900), width=390, height=844)
-    page = seen.page
+async def test_two_fingers_zoom_on_a_phone(page: Page, tmp_path: Path) -> None:
+    await page.set_viewport_size({"width": 390, "height": 844})
+    await finished(page, tmp_path, (1200, 900))
     before = (await shown(page))[0]
     await page.evaluate(
         """() => {
@@ -155,5 +135,3 @@ async def test_two_fingers_zoom_on_a_phone(bot: Bot, browser: Browser, tmp_path:
         }"""
     )
     assert (await shown(page))[0] > before * 1.5
-    seen.assert_clean()
-    await seen.context.close()

@@ -16,7 +16,6 @@ from core.domain.errors import ProviderUnavailable
 from core.domain.job import Job, JobState, Receipt, Remote, ReplyAddress, Source
 from core.domain.parameters.spec import Parameters
 from core.ports import BillingEvent, BooksDiffer, NoMetrics, OperatorNews, Upscaler
-from core.presentation.limit_texts import both_books
 from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.jobs import SqlJobStore
@@ -123,9 +122,9 @@ async def test_books_that_agree_say_so_in_one_line_a_day(books: World) -> None:
     await books.done("c", 0.4, 0.4)
     found = await books.compare()
     assert found.found.differences == ()
-    assert [both_books(d.day, d.ledger_nanousd, d.provider_nanousd, "en") for d in found.days] == [
-        "2026-11-23: ledger $1.60, fal $1.60",
-        "2026-11-24: ledger $2.40, fal $2.40",
+    assert [(d.day, d.ledger_nanousd, d.provider_nanousd) for d in found.days] == [
+        ("2026-11-23", 1_600_000_000, 1_600_000_000),
+        ("2026-11-24", 2_400_000_000, 2_400_000_000),
     ]
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from core.domain import errors as e
 from core.domain.errors import UpscaleError, leaves
-from core.domain.job import Requester
+from core.domain.job import Receipt, Requester
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
 from core.jobs.endings import quota_command
-from core.presentation import LANGUAGES, Charge, Notice, explain, language_of
+from core.presentation import LANGUAGES, Notice, explain, language_of
 from core.presentation.failure_texts import _SENTENCES
 from core.presentation.formats import cents
 from tests.core.domain.test_errors import ALL
@@ -20,9 +20,12 @@ CLASS_NAME = re.compile(r"\b[A-Z][a-z]+[A-Z]\w+|\b\w+_\w+|Error\b|Exception|Trac
 """What no sentence may hold: class names, codes, unfilled places, links."""
 
 
+FREE, PAID = Receipt(0, 1_600_000_000, "none"), Receipt(1_600_000_000, 1_600_000_000, "units")
+UNCLEAR = Receipt(1_600_000_000, 1_600_000_000, "unknown")
+
+
 def notices(error: UpscaleError, locale: str) -> list[Notice]:
-    charges = [None, Charge(), Charge(1_600_000_000), Charge(None)]
-    return [explain(error, locale, reference="0123456789ab", charge=charge) for charge in charges]
+    return [explain(error, locale, reference="0123456789ab", receipt=each) for each in (None, FREE, PAID, UNCLEAR)]
 
 
 def test_every_leaf_has_its_own_sentence() -> None:
@@ -42,10 +45,10 @@ def test_every_notice_is_plain_words(error: UpscaleError, locale: str) -> None:
 
 @pytest.mark.parametrize("error", ALL, ids=lambda error: error.code)
 def test_every_notice_says_whether_it_was_charged(error: UpscaleError) -> None:
-    assert "$1.60" in explain(error, "en", charge=Charge(1_600_000_000)).charged
-    assert "billed" in explain(error, "en", charge=Charge(None)).charged
+    assert "$1.60" in explain(error, "en", receipt=PAID).charged
+    assert "billed" in explain(error, "en", receipt=UNCLEAR).charged
     quiet = isinstance(error, e.RequestError)
-    assert explain(error, "en", charge=Charge()).charged == ("" if quiet else "You were not charged.")
+    assert explain(error, "en", receipt=FREE).charged == ("" if quiet else "Not charged.")
 
 
 @pytest.mark.parametrize("error", ALL, ids=lambda error: error.code)
@@ -75,7 +78,7 @@ def test_a_size_refusal_gives_actual_limit_and_the_largest_factor_as_a_button() 
     notice = explain(error)
     for number in ("20000×10000", "200 MP", "100 MP", "14,142"):
         assert number in notice.what
-    assert [(offer.factor, offer.label) for offer in notice.offers] == [(2.5, "Upscale 2.5× instead")]
+    assert [(offer.argument, offer.label) for offer in notice.offers] == [("2.5", "Upscale 2.5× instead")]
 
 
 def test_no_offer_is_made_where_nothing_fits() -> None:
@@ -103,13 +106,25 @@ def test_a_place_that_is_paused_is_not_told_of_a_limit() -> None:
     told = explain(e.LimitReached(status=LimitStatus(limit, 0, 0, None), needed=1), "en")
     assert told.what == "The bot's owner has paused new upscales for this channel."
     assert explain(e.Paused(by="operator"), "en").what == "The bot's owner has paused new upscales for the whole bot."
+    for platform, place in (("discord", "server"), ("slack", "workspace")):
+        told = explain(e.Paused(by="moderator", platform=platform), "en")
+        assert told.what == f"A moderator has paused new upscales for this {place}."
 
 
-def test_the_operator_is_told_how_to_raise_a_limit_instead_of_being_sent_to_a_moderator() -> None:
-    limit = Limit(Scope(ScopeKind.EVERYTHING), Measure.USD, Window.DAY, 300_000_000)
+@pytest.mark.parametrize(
+    ("kind", "source", "who"),
+    [
+        (ScopeKind.USER, "default", "A moderator"),
+        (ScopeKind.WORKSPACE, "moderator", "A moderator"),
+        (ScopeKind.USER, "file", "Only the bot's owner"),
+        (ScopeKind.EVERYTHING, "default", "Only the bot's owner"),
+    ],
+)
+def test_a_refused_limit_sends_to_whoever_may_raise_it(kind: ScopeKind, source: str, who: str) -> None:
+    limit = Limit(Scope(kind), Measure.USD, Window.DAY, 300_000_000, source)
     over = e.LimitReached(status=LimitStatus(limit, 0, 0, None), needed=1_300_000_000)
     page = Requester("web", "local", is_operator=True)
-    assert explain(over, "en").advice == "A moderator can raise it."
+    assert explain(over, "en").advice == f"{who} can raise it."
     assert explain(over, "en", quota_command=quota_command(page)).advice == "You can raise it yourself: /quota set …"
     assert quota_command(Requester("discord", "1", is_moderator=True)) == ""
 

@@ -13,6 +13,19 @@ export class Refused extends Error {
   }
 }
 
+/** What `work` gives; what refuses it is told `refused`, with its JSON. */
+export async function attempt(work, refused) {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    return refused(error.detail);
+  }
+}
+
+/** The states of a job on which somebody, or something, still works. */
+export const RUNNING = ["queued", "running", "delivering"];
+
 function unreachable() {
   const again = { is: "action", kind: "unreachable", label: t("try_again"), style: "primary" };
   return new Refused({ code: "unreachable", message: t("failed_request"), card: saying(t("failed_request"), "error", [[again]]), fields: {} }, 0);

@@ -1,8 +1,8 @@
 // What reaches somebody who looks elsewhere: progress in the tab's title, and a notification when a job is done.
 
+import { RUNNING } from "./api.js";
 import { percent } from "./format.js";
 
-const RUNNING = ["queued", "running", "delivering"];
 
 export class Attention {
   constructor() {

@@ -1,10 +1,10 @@
 // Several pictures ordered together: one summary, a grid, and the card of the picture that was chosen.
 
 import { t } from "./boot.js";
+import { RUNNING } from "./api.js";
 import { announce, button, el, icon } from "./dom.js";
 import { integer, money, percent } from "./format.js";
 
-const RUNNING = ["queued", "running", "delivering"];
 const KEPT_BATCHES = 30;
 const STORE = "batches";
 

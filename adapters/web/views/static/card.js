@@ -1,7 +1,7 @@
 // One job on the bot's side of the conversation: uploading, running, asking, refused, cancelled or done.
 
 import { t } from "./boot.js";
-import { call, Refused } from "./api.js";
+import { attempt, call } from "./api.js";
 import { announce, el, icon } from "./dom.js";
 import { actionButton, body, heading, paragraphs, plain, saying } from "./draw.js";
 import { resultView } from "./result.js";
@@ -83,13 +83,10 @@ export class Card {
   }
 
   async #send(what) {
-    try {
-      this.update(await call("POST", `/api/jobs/${this.job.job_id}/${what}`));
+    await attempt(call("POST", `/api/jobs/${this.job.job_id}/${what}`).then((job) => {
+      this.update(job);
       this.actions.settled(this);
-    } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-      this.refuse(error.detail);
-    }
+    }), (detail) => this.refuse(detail));
   }
 
   #ask(job) {

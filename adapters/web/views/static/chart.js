@@ -1,6 +1,5 @@
 // What was spent per day, as bars in the page's own colours.
 
-import { t } from "./boot.js";
 import { money } from "./format.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -32,7 +31,7 @@ export function chart(report) {
   const inside = (x) => Math.min(width - 30, Math.max(30, x));
   const all = bars(report), most = Math.max(...all.map(([, sum]) => sum), 1);
   const step = width / all.length, wide = Math.max(1, Math.min(48, step * 0.72));
-  const svg = draw("svg", { class: "chart", viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": t("usage_chart") });
+  const svg = draw("svg", { class: "chart", viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": report.card.pictures[0].alt });
   svg.append(draw("line", { x1: 0, x2: width, y1: HEIGHT - FOOT, y2: HEIGHT - FOOT }));
   const labelled = Math.ceil(all.length / (width / LABEL_PX));
   all.forEach(([day, sum], at) => {

@@ -1,7 +1,7 @@
 // Starts the page: history, input, commands, and the jobs that run.
 
 import { boot, t } from "./boot.js";
-import { call, Follower, newKey, Refused, startJob } from "./api.js";
+import { attempt, call, Follower, newKey, RUNNING, startJob } from "./api.js";
 import { announce, byId, el, icon } from "./dom.js";
 import { body, saying, tickMoments } from "./draw.js";
 import { Batch, knownBatches } from "./batch.js";
@@ -14,7 +14,6 @@ import { Attention } from "./attention.js";
 const UPLOADS_AT_ONCE = 2;
 const HISTORY_READ = 50;
 const HISTORY_SHOWN = 12;
-const RUNNING = ["queued", "running", "delivering", "awaiting_confirmation"];
 
 const thread = new Thread();
 const attention = new Attention();
@@ -65,7 +64,7 @@ const actions = {
   },
   /** A button of a card was answered: go on following what may still run. */
   settled(card) {
-    if (card.job && RUNNING.includes(card.job.state)) follower.follow(card.job.job_id);
+    if (card.job && [...RUNNING, "awaiting_confirmation"].includes(card.job.state)) follower.follow(card.job.job_id);
   },
 };
 
@@ -95,11 +94,10 @@ function inThread(card, act) {
 /** Wait for the server's answer to a start, then follow the job. */
 async function answer(card, starting) {
   try {
-    adopt(card, await starting);
+    await attempt(starting.then((job) => adopt(card, job)), (detail) => card.refuse(detail));
   } catch (error) {
     if (error.name === "AbortError") return;
-    if (!(error instanceof Refused)) throw error;
-    card.refuse(error.detail);
+    throw error;
   }
   inThread(card, () => thread.toBottom());
 }
@@ -154,15 +152,13 @@ function uploadNext() {
 
 async function command(line) {
   thread.mine(line);
-  try {
-    const panel = await panelFor(line, { open, clear });
+  await attempt(panelFor(line, { open, clear }).then((panel) => {
     thread.toTop(thread.bots(panel ?? notice(saying(t("unknown_command", { name: line.split(/\s+/)[0] })))));
     if (panel) announce(panel.querySelector("h3")?.textContent ?? "");
-  } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    thread.toTop(thread.bots(notice(error.detail.card ?? saying(error.detail.message))));
-  }
+  }), (detail) => thread.toTop(refusal(detail)));
 }
+
+const refusal = ({ card, message }) => thread.bots(notice(card ?? saying(message)));
 
 function notice(card) {
   announce(card.summary);
@@ -199,25 +195,20 @@ function clear() {
 }
 
 async function loadHistory() {
-  try {
-    const { jobs } = await call("GET", `/api/history?limit=${HISTORY_READ}`);
+  await attempt(call("GET", `/api/history?limit=${HISTORY_READ}`).then(({ jobs }) => {
     const groups = new Map(), batches = knownBatches();
     for (const job of jobs.filter(({ state }) => state !== "refused")) {
       const key = batches.find((ids) => ids.includes(job.job_id)) ?? job;
       groups.set(key, [job, ...groups.get(key) ?? []]);
     }
     for (const group of [...groups.values()].slice(0, HISTORY_SHOWN).reverse()) if (group.length > 1) showPastTogether(group); else showPast(group[0]);
-  } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    thread.bots(notice(error.detail.card ?? saying(error.detail.message)));
-  }
+  }), refusal);
   thread.refresh();
   if (!thread.empty) thread.show(thread.list.lastElementChild, false);
 }
 
 function wire(composer) {
   for (const node of document.querySelectorAll("[data-command]")) node.addEventListener("click", () => command(node.dataset.command));
-  for (const node of document.querySelectorAll("[data-fill]")) node.addEventListener("click", () => composer.fill(node.dataset.fill));
   byId("theme").addEventListener("click", () => {
     const root = document.documentElement;
     const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
@@ -226,14 +217,10 @@ function wire(composer) {
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !byId("controls").hidden) composer.controls.toggle(false);
-    if (event.key === "?" && !event.ctrlKey && !event.metaKey && !/^(INPUT|TEXTAREA)$/.test(document.activeElement?.tagName ?? "")) {
-      event.preventDefault();
-      command("/help");
-    }
-    if (event.key === "/" && !event.ctrlKey && !event.metaKey && !/^(INPUT|TEXTAREA)$/.test(document.activeElement?.tagName ?? "")) {
-      event.preventDefault();
-      composer.fill("/");
-    }
+    const act = { "?": () => command("/help"), "/": () => composer.fill("/") }[event.key];
+    if (!act || event.ctrlKey || event.metaKey || /^(INPUT|TEXTAREA)$/.test(document.activeElement?.tagName ?? "")) return;
+    event.preventDefault();
+    act();
   });
 }
 

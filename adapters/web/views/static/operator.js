@@ -1,7 +1,7 @@
 // The operator's page, asked anew every few seconds while somebody looks at it.
 
 import { t } from "./boot.js";
-import { call, Refused } from "./api.js";
+import { attempt, call } from "./api.js";
 import { announce, button, byId, confirmDialog, el } from "./dom.js";
 import { body } from "./draw.js";
 import { absolute, integer } from "./format.js";
@@ -12,14 +12,8 @@ let paused = false;
 const fill = (id, selector, ...children) => byId(id).querySelector(selector).replaceChildren(...children.flat(Infinity).filter(Boolean));
 
 async function act(work) {
-  try {
-    await work();
-    byId("problem").hidden = true;
-  } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    byId("problem").textContent = error.detail.message;
-    byId("problem").hidden = false;
-  }
+  byId("problem").hidden = true;
+  await attempt(work(), ({ message }) => Object.assign(byId("problem"), { textContent: message, hidden: false }));
   await refresh();
 }
 
@@ -69,7 +63,7 @@ function draw(told, health) {
   const running = told.open.jobs.filter((job) => job.state === "running").length;
   const ill = Object.entries(health.checks).filter(([, word]) => word !== "ok");
   byId("tiles").replaceChildren(
-    tile(t("o_today"), told.today.charged, t("o_held", { price: told.today.held })), tile(t("o_month"), told.month.charged, t("n_images", { n: integer(told.month.jobs) })),
+    tile(t("o_today"), told.today.charged, told.today.note), tile(t("o_month"), told.month.charged, told.month.images),
     tile(t("o_under_way"), integer(told.open.total), t("o_running", { n: integer(running) })),
     tile(t("o_health"), ill.length || !health.ready ? t("o_ill") : "OK", Object.entries(health.checks).map(([name, word]) => `${name}: ${word}`).join(" · "), ill.length > 0 || !health.ready));
   byId("places").hidden = told.places.length === 0;
@@ -77,7 +71,7 @@ function draw(told, health) {
   fill("open", "div", told.open.jobs.length ? table([...HEADS, [""]], told.open.jobs.map((job) => jobRow(job, cancelButton(job)))) : el("p", { class: "fine" }, t("o_nothing")),
     told.open.total > told.open.jobs.length ? el("p", { class: "fine" }, `+ ${integer(told.open.total - told.open.jobs.length)}`) : null);
   fill("recent", "div", told.recent.length ? table(HEADS, told.recent.map((job) => jobRow(job))) : el("p", { class: "fine" }, t("o_none")));
-  fill("budgets", "div", body(told.budgets.card));
+  fill("budgets", "div", body(told.budgets));
   fill("members", "div", told.month.members.length ? table([[t("o_who")], [t("charged"), "number"], [t("images"), "number"]], told.month.members.map((member) => el("tr", {},
     el("td", {}, el("b", {}, member.name), el("p", { class: "fine" }, member.key)), el("td", { class: "number" }, member.charged), el("td", { class: "number" }, integer(member.jobs))))) : el("p", { class: "fine" }, t("o_none")));
 }

@@ -1,7 +1,7 @@
 // A finished job: viewer, actions, its card, details, comparison.
 
 import { boot, t } from "./boot.js";
-import { call, Refused } from "./api.js";
+import { attempt, call } from "./api.js";
 import { announce, button, confirmDialog, el, icon } from "./dom.js";
 import { actionButton, body, drawn, heading, plain } from "./draw.js";
 import { copyButton, saveAsView } from "./save.js";
@@ -87,26 +87,17 @@ function compareView(job) {
 
 /** Hand the address over: to the device's own sharing where it has one, else to the clipboard; and show it. */
 async function share(job, problem, shown) {
-  try {
-    const { url } = await call("POST", `/api/jobs/${job.job_id}/share`);
+  await attempt(call("POST", `/api/jobs/${job.job_id}/share`).then(async ({ url }) => {
     shown.replaceChildren(el("a", { href: url, rel: "noopener" }, url), " ", t("share_lead"));
     shown.hidden = false;
     if (navigator.share && matchMedia("(pointer: coarse)").matches) await navigator.share({ url }).catch(() => {});
     else await navigator.clipboard?.writeText(url).then(() => announce(t("copied")), () => {});
-  } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    problem.textContent = error.detail.message;
-    problem.hidden = false;
-  }
+  }), complain(problem));
 }
+
+const complain = (problem) => ({ message }) => Object.assign(problem, { textContent: message, hidden: false });
 
 async function deleteImages(job, { confirmation }, changed, problem) {
   if (!(await confirmDialog(confirmation))) return;
-  try {
-    changed(await call("DELETE", `/api/jobs/${job.job_id}`));
-  } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    problem.textContent = error.detail.message;
-    problem.hidden = false;
-  }
+  await attempt(call("DELETE", `/api/jobs/${job.job_id}`).then(changed), complain(problem));
 }
