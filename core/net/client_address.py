@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ class TrustedProxies:
         return _grouped(address)
 
 
+@functools.lru_cache(maxsize=4_096)
 def _parsed(address: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         found = ipaddress.ip_address((address or "").strip("[]").partition("%")[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -17,6 +18,7 @@ from tests.attacks.scene import Attack, Scene
 from tests.bot.process_kit import picture
 from tests.core.domain.test_untrusted_text import PIECES
 from tests.core.images.test_structure import HOSTILE
+from tests.emulators.slack.member import Outcome
 from tests.emulators.slack.world import User
 
 _AT_ONCE = 40
@@ -93,19 +95,36 @@ async def endless_downloads(scene: Scene, size: int) -> str:
     return await _refused(scene, size, ("huge",))
 
 
+async def refused_attachments(scene: Scene, size: int) -> str:
+    """The same by files in messages; needs no public address."""
+    slack, names = scene.slack.member, itertools.cycle(members(scene))
+
+    def one() -> Awaitable[Outcome]:
+        name = next(names)
+        return slack.mention("2x", [slack.file(os.urandom(50_000), user=name)], user=name)
+
+    return await _all_refused(scene, [one() for _ in range(size)], lambda: size)
+
+
 async def _refused(scene: Scene, size: int, kinds: Sequence[str]) -> str:
     names, paths, base = itertools.cycle(members(scene)), itertools.cycle(kinds), scene.elsewhere.base_url
-    before, began = scene.elsewhere.asked.total(), time.monotonic()
-    found = await each(
+    before = scene.elsewhere.asked.total()
+    commands = (
         scene.slack.member.command(text=f"{base}/{next(paths)}/{number}", user=next(names)) for number in range(size)
     )
+    return await _all_refused(scene, commands, lambda: scene.elsewhere.asked.total() - before)
+
+
+async def _all_refused(scene: Scene, asked: Iterable[Awaitable[Outcome]], fetched: Callable[[], int]) -> str:
+    began = time.monotonic()
+    found = await each(asked)
     taken_s = time.monotonic() - began
-    states = await until_calm(scene, 60 + 0.2 * size)
+    states = await until_calm(scene, 60 + 0.2 * len(found))
     took_s = time.monotonic() - began
     left = await asyncio.to_thread(scene.disk_bytes)
-    commands = f"{sum(one.acked for one in found)} commands taken in time in {taken_s:.0f} s"
-    downloads = f"{scene.elsewhere.asked.total() - before} downloads, all over after {took_s:.0f} s"
-    return f"{commands}, {downloads}, jobs {dict(states)}; {left / 1e6:.1f} MB left on the disk"
+    requests = f"{sum(one.acked for one in found)} requests taken in time in {taken_s:.0f} s"
+    downloads = f"{fetched()} downloads, all over after {took_s:.0f} s"
+    return f"{requests}, {downloads}, jobs {dict(states)}; {left / 1e6:.1f} MB left on the disk"
 
 
 async def one_member_floods(scene: Scene, size: int) -> str:
@@ -214,6 +233,7 @@ ATTACKS = (
     Attack("pictures of very many parts, two heavy ones", hostile_pictures, 2, 0, leaves_jobs=True),
     Attack("bills of 1000 units, 1e30, 1E+300000, NaN …", absurd_bills, 20, 0, leaves_jobs=True),
     Attack("10,000 refused downloads by ten members", refused_downloads, 10_000, 0, leaves_jobs=True),
+    Attack("500 attachments that are no images", refused_attachments, 500, 60, leaves_jobs=True),
     Attack("20 downloads that never end", endless_downloads, 20, 0, leaves_jobs=True),
     Attack("500 slow links and 500 jobs of one member", one_member_floods, 500, 0, leaves_jobs=True),
 )

@@ -1,11 +1,13 @@
-"""Every attack of strangers in small, against a running process: no row, no traceback, and the door still answers."""
+"""Every attack of strangers in small, and members' worthless files, against a running process."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from pathlib import Path
 
 from tests.attacks.elsewhere import Elsewhere
+from tests.attacks.members import ATTACKS as BY_MEMBERS
 from tests.attacks.scene import Sampler, scene_in, watch
 from tests.attacks.strangers import ATTACKS
 
@@ -18,5 +20,12 @@ async def test_nothing_that_strangers_send_leaves_a_row_or_a_traceback_or_closes
                 seen = await watch(scene, sampler, attack, attack.short)
                 lost = (seen.new_rows, seen.new_tracebacks, seen.health["failed"])
                 assert lost == (Counter(), 0, 0), (attack.said, seen.happened)
+        before = await asyncio.to_thread(scene.disk_bytes)
+        for attack in BY_MEMBERS:
+            if attack.short:
+                seen = await watch(scene, sampler, attack, attack.short)
+                assert (seen.new_rows["jobs"], seen.new_tracebacks, seen.health["failed"]) == (attack.short, 0, 0)
         await sampler.close()
+        assert set(scene.states()) == {"succeeded", "refused"}, "every one of them has ended"
+        assert await asyncio.to_thread(scene.disk_bytes) <= before, "and left nothing on the disk"
         assert (await scene.post("/api/estimate", json={"width": 64, "height": 64}))[0] == 200
