@@ -572,9 +572,12 @@ class FakeSources:
 
 @dataclass
 class FakePrices:
-    """The price of a megapixel."""
+    """The price of a megapixel of the first model; others cost what their files say."""
 
     nanousd: int = 100_000_000
+
+    async def smallest(self) -> int:
+        return self.nanousd
 
     async def unit_price(self, model: ModelSpec = MODELS.default) -> int:
         return self.nanousd if model.id == MODELS.default.id else model.unit_price_nanousd

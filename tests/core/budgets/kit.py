@@ -12,7 +12,8 @@ from core.domain.job import Requester
 from core.domain.limits import Measure, Rule, ScopeKind, WantedLimit, Window
 from core.ports import Granted
 from core.storage.database import Database
-from tests.core.storage.ledger_kit import FixedPrice, HandClock, job, make_ledger, member
+from tests.core.storage.ledger_kit import HandClock, job, make_ledger, member
+from tests.fakes.core import FakePrices
 
 DAY_S = 86_400
 MODERATOR = dataclasses.replace(member("mod"), is_moderator=True)
@@ -21,7 +22,7 @@ Make = Callable[..., Budgets]
 
 
 def budgets(database: Database, clock: HandClock, *rules: Rule, **settings: Any) -> Budgets:
-    return Budgets(make_ledger(database, clock, *rules, **settings), FixedPrice())  # type: ignore[arg-type]
+    return Budgets(make_ledger(database, clock, *rules, **settings), FakePrices())  # type: ignore[arg-type]
 
 
 async def spend(budget: Budgets, key: str, usd: float, who: Requester | None = None, model: str = "flux") -> None:

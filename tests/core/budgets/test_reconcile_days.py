@@ -24,13 +24,13 @@ from core.storage.tables import metadata
 from tests.core.storage.ledger_audit import audit
 from tests.core.storage.ledger_kit import (
     USD,
-    FixedPrice,
     HandClock,
     job,
     make_ledger,
     member,
     sqlite_url,
 )
+from tests.fakes.core import FakePrices
 
 
 class Provider:
@@ -61,7 +61,7 @@ class World:
     def __init__(self, database: Database, folder: Path, provider: Provider | None = None) -> None:
         self.database = database
         self.clock = HandClock()
-        self.ctx = Budgets(make_ledger(database, self.clock), FixedPrice())  # type: ignore[arg-type]
+        self.ctx = Budgets(make_ledger(database, self.clock), FakePrices())  # type: ignore[arg-type]
         vault = Vault.open(None, folder)
         self.store = SqlJobStore(database, vault, self.clock)
         self.state = SqlAppState(database, vault, self.clock)

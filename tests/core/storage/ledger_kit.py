@@ -18,16 +18,6 @@ UTC = ZoneInfo("UTC")
 __all__ = ["NOON", "HandClock"]
 
 
-class FixedPrice:
-    """The price book's one answer: $0.10 a megapixel."""
-
-    async def unit_price(self, model: object = None) -> int:
-        return USD // 10
-
-    async def smallest(self) -> int:
-        return USD // 10
-
-
 def member(user: str = "ann", *, workspace: str = "w1", channel: str = "c1", roles: Sequence[str] = ()) -> Requester:
     return Requester(
         platform="discord",
