@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from core.upscalers.fal import FalUpscaler
-from tests.core.upscalers.fal_kit import backend
+from tests.core.upscalers.fal_kit import Rig, backend
 from tests.emulators.fal import FalEmulator
 
 
@@ -21,3 +22,8 @@ async def fal() -> AsyncIterator[FalEmulator]:
 async def upscaler(fal: FalEmulator) -> AsyncIterator[FalUpscaler]:
     async with backend(fal) as made:
         yield made
+
+
+@pytest.fixture
+def rig(fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path) -> Rig:
+    return Rig(fal, upscaler, tmp_path)

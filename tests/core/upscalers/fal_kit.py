@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +77,18 @@ async def completed(upscaler: FalUpscaler, folder: Path, **changes: Any) -> str:
     request_id = await submitted(upscaler, folder, **changes)
     await statuses(upscaler, request_id)
     return request_id
+
+
+@dataclass(frozen=True)
+class Rig:
+    """An emulated fal, the backend pointed at it, and a folder for pictures."""
+
+    fal: FalEmulator
+    upscaler: FalUpscaler
+    folder: Path
+
+    async def submitted(self, **changes: Any) -> str:
+        return await submitted(self.upscaler, self.folder, **changes)
+
+    async def completed(self, **changes: Any) -> str:
+        return await completed(self.upscaler, self.folder, **changes)

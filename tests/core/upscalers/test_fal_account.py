@@ -10,16 +10,15 @@ import pytest
 
 from core.domain.errors import ProviderHalted, ProviderUnavailable
 from core.ports import Found
-from core.upscalers.fal import FalUpscaler
-from tests.core.upscalers.fal_kit import backend, completed, statuses, submitted
+from tests.core.upscalers.fal_kit import Rig, backend, statuses, submitted
 from tests.emulators.fal import DropBefore, FalEmulator, Respond, exhausted, nginx, too_many
 from tests.fakes.clock import JumpingClock
 
 
-async def test_the_price_is_what_fal_says_now(fal: FalEmulator, upscaler: FalUpscaler) -> None:
-    assert await upscaler.unit_price() == 100_000_000
-    fal.unit_price_usd = 0.12
-    assert await upscaler.unit_price() == 120_000_000
+async def test_the_price_is_what_fal_says_now(rig: Rig) -> None:
+    assert await rig.upscaler.unit_price() == 100_000_000
+    rig.fal.unit_price_usd = 0.12
+    assert await rig.upscaler.unit_price() == 120_000_000
 
 
 @pytest.mark.parametrize(
@@ -33,10 +32,10 @@ async def test_the_price_is_what_fal_says_now(fal: FalEmulator, upscaler: FalUps
         Respond(200, text="<html>"),
     ],
 )
-async def test_a_price_that_is_not_told_is_none(fal: FalEmulator, upscaler: FalUpscaler, fault: Respond) -> None:
-    fal.faults.add("pricing", fault, times=99)
-    assert await upscaler.unit_price() is None
-    assert len(fal.seen("pricing")) <= 4  # aiohttp itself repeats a GET on a kept connection once
+async def test_a_price_that_is_not_told_is_none(rig: Rig, fault: Respond) -> None:
+    rig.fal.faults.add("pricing", fault, times=99)
+    assert await rig.upscaler.unit_price() is None
+    assert len(rig.fal.seen("pricing")) <= 4  # aiohttp itself repeats a GET on a kept connection once
 
 
 async def test_a_request_is_found_among_many_pages(fal: FalEmulator, tmp_path: Path) -> None:
@@ -59,11 +58,9 @@ async def test_not_finding_is_conclusive_when_the_whole_listing_was_read(fal: Fa
         assert set(found.running) <= set(fal.jobs)
 
 
-async def test_not_finding_is_inconclusive_without_stored_inputs(
-    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
-) -> None:
-    fal.jobs[await submitted(upscaler, tmp_path)].erased = True
-    found = await upscaler.find("http://x/never.png", since=0.0)
+async def test_not_finding_is_inconclusive_without_stored_inputs(rig: Rig) -> None:
+    rig.fal.jobs[await rig.submitted()].erased = True
+    found = await rig.upscaler.find("http://x/never.png", since=0.0)
     assert (found.request_id, found.conclusive) == (None, False)
 
 
@@ -79,19 +76,17 @@ async def test_a_listing_that_is_not_for_us_makes_the_search_pointless_unless_a_
 
 
 @pytest.mark.parametrize("fault", [nginx(503), DropBefore(), Respond(500, json={}), Respond(200, text="no")])
-async def test_a_search_that_does_not_work_is_inconclusive(
-    fal: FalEmulator, upscaler: FalUpscaler, fault: Respond
-) -> None:
-    fal.faults.add("by_endpoint", fault, times=99)
-    assert await upscaler.find("http://x/y.png", since=1_700_000_000) == Found(None, conclusive=False)
+async def test_a_search_that_does_not_work_is_inconclusive(rig: Rig, fault: Respond) -> None:
+    rig.fal.faults.add("by_endpoint", fault, times=99)
+    assert await rig.upscaler.find("http://x/y.png", since=1_700_000_000) == Found(None, conclusive=False)
 
 
-async def test_what_was_billed_appears_late(fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path) -> None:
-    fal.billing_delay_s = 0.2
-    request_id = await completed(upscaler, tmp_path)
-    assert list(await upscaler.billing_events([request_id])) == []
+async def test_what_was_billed_appears_late(rig: Rig) -> None:
+    rig.fal.billing_delay_s = 0.2
+    request_id = await rig.completed()
+    assert list(await rig.upscaler.billing_events([request_id])) == []
     await asyncio.sleep(0.25)
-    (event,) = await upscaler.billing_events([request_id, "another-one"])
+    (event,) = await rig.upscaler.billing_events([request_id, "another-one"])
     assert (event.request_id, event.units, event.cost_nanousd) == (request_id, Decimal(1), 100_000_000)
 
 
@@ -103,20 +98,20 @@ async def test_without_an_admin_key_there_are_no_bills_and_nothing_is_asked(fal:
     assert fal.requests == []
 
 
-async def test_credit_and_erasure_use_the_admin_key(fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path) -> None:
-    request_id = await completed(upscaler, tmp_path)
-    url = (await upscaler.result(request_id)).image_url
-    assert await upscaler.credit() == 49_900_000_000
-    await upscaler.erase(request_id)
-    await upscaler.erase("never-heard-of")
-    assert url.removeprefix(fal.cdn_url) not in fal.files
-    assert all("emulated-admin" in r.headers["authorization"] for r in fal.seen("billing", "erase"))
+async def test_credit_and_erasure_use_the_admin_key(rig: Rig) -> None:
+    request_id = await rig.completed()
+    url = (await rig.upscaler.result(request_id)).image_url
+    assert await rig.upscaler.credit() == 49_900_000_000
+    await rig.upscaler.erase(request_id)
+    await rig.upscaler.erase("never-heard-of")
+    assert url.removeprefix(rig.fal.cdn_url) not in rig.fal.files
+    assert all("emulated-admin" in r.headers["authorization"] for r in rig.fal.seen("billing", "erase"))
 
 
-async def test_an_erasure_that_fails_is_said(fal: FalEmulator, upscaler: FalUpscaler) -> None:
-    fal.faults.add("erase", nginx(500), times=99)
+async def test_an_erasure_that_fails_is_said(rig: Rig) -> None:
+    rig.fal.faults.add("erase", nginx(500), times=99)
     with pytest.raises(ProviderUnavailable):
-        await upscaler.erase("some-request")
+        await rig.upscaler.erase("some-request")
 
 
 async def test_the_key_can_be_checked_without_cost(fal: FalEmulator) -> None:
@@ -182,13 +177,11 @@ async def test_credit_seen_by_the_admin_key_ends_the_halt_without_a_job(fal: Fal
                 await asyncio.sleep(0.01)
 
 
-async def test_running_requests_are_unaffected_by_a_halt(
-    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
-) -> None:
-    fal.job_s = 0.2
-    request_id = await submitted(upscaler, tmp_path)
-    fal.credit_exhausted = True
+async def test_running_requests_are_unaffected_by_a_halt(rig: Rig) -> None:
+    rig.fal.job_s = 0.2
+    request_id = await rig.submitted()
+    rig.fal.credit_exhausted = True
     with pytest.raises(ProviderHalted):
-        await submitted(upscaler, tmp_path)
-    await statuses(upscaler, request_id)
-    assert (await upscaler.result(request_id)).seed == 7
+        await rig.submitted()
+    await statuses(rig.upscaler, request_id)
+    assert (await rig.upscaler.result(request_id)).seed == 7

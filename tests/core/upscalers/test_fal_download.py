@@ -13,8 +13,8 @@ from yarl import URL
 
 from core.domain.errors import ModelFailed, ProviderUnavailable
 from core.net.guard import Guard
-from core.upscalers.fal import FalConfig, FalUpscaler, download
-from tests.core.upscalers.fal_kit import backend, completed, config_for, inputs, nothing, picture, statuses
+from core.upscalers.fal import FalConfig, download
+from tests.core.upscalers.fal_kit import Rig, backend, config_for, inputs, nothing, picture, statuses
 from tests.emulators.fal import DropBefore, FalEmulator, Respond, Truncate, json_5xx, nginx
 
 JOB = "0123456789ab"
@@ -30,40 +30,36 @@ async def finished(fal: FalEmulator, folder: Path, side_px: int = 256) -> tuple[
     return result.image_url, fal.files[result.image_url.removeprefix(fal.cdn_url)].path.read_bytes()
 
 
-async def test_a_download_is_the_file(fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path) -> None:
-    url, whole = await finished(fal, tmp_path)
-    await upscaler.fetch(url, tmp_path / "out.png", max_bytes=10**8)
-    assert (tmp_path / "out.png").read_bytes() == whole
-    assert [r.headers.get("authorization") for r in fal.seen("download")] == [None, None]
+async def test_a_download_is_the_file(rig: Rig) -> None:
+    url, whole = await finished(rig.fal, rig.folder)
+    await rig.upscaler.fetch(url, rig.folder / "out.png", max_bytes=10**8)
+    assert (rig.folder / "out.png").read_bytes() == whole
+    assert [r.headers.get("authorization") for r in rig.fal.seen("download")] == [None, None]
 
 
-async def test_a_cut_download_is_resumed_where_it_stopped(
-    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
-) -> None:
-    url, whole = await finished(fal, tmp_path)
-    fal.faults.add("download", Respond(502, text="nginx"))
-    await upscaler.fetch(url, tmp_path / "out.png", max_bytes=10**8)
-    fal.requests.clear()
-    fal.faults.add("download", Truncate(100_000), times=1)
-    await upscaler.fetch(url, tmp_path / "again.png", max_bytes=10**8)
-    assert (tmp_path / "out.png").read_bytes() == (tmp_path / "again.png").read_bytes() == whole
+async def test_a_cut_download_is_resumed_where_it_stopped(rig: Rig) -> None:
+    url, whole = await finished(rig.fal, rig.folder)
+    rig.fal.faults.add("download", Respond(502, text="nginx"))
+    await rig.upscaler.fetch(url, rig.folder / "out.png", max_bytes=10**8)
+    rig.fal.requests.clear()
+    rig.fal.faults.add("download", Truncate(100_000), times=1)
+    await rig.upscaler.fetch(url, rig.folder / "again.png", max_bytes=10**8)
+    assert (rig.folder / "out.png").read_bytes() == (rig.folder / "again.png").read_bytes() == whole
 
 
-async def test_the_second_part_asks_only_for_what_is_missing(
-    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
-) -> None:
-    url, whole = await finished(fal, tmp_path)
-    served = fal.files[url.removeprefix(fal.cdn_url)]
+async def test_the_second_part_asks_only_for_what_is_missing(rig: Rig) -> None:
+    url, whole = await finished(rig.fal, rig.folder)
+    served = rig.fal.files[url.removeprefix(rig.fal.cdn_url)]
     stat = served.path.stat()
     etag = f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
-    fal.requests.clear()
-    fal.faults.add("download", Truncate(100_000, etag=etag))
-    await upscaler.fetch(url, tmp_path / "out.png", max_bytes=10**8)
-    ranges = [r.headers.get("range") for r in fal.seen("download")]
+    rig.fal.requests.clear()
+    rig.fal.faults.add("download", Truncate(100_000, etag=etag))
+    await rig.upscaler.fetch(url, rig.folder / "out.png", max_bytes=10**8)
+    ranges = [r.headers.get("range") for r in rig.fal.seen("download")]
     assert ranges[0] is None
     assert ranges[1] is not None
     assert ranges[1].startswith("bytes=")
-    assert (tmp_path / "out.png").read_bytes() == whole
+    assert (rig.folder / "out.png").read_bytes() == whole
 
 
 @pytest.mark.parametrize(
@@ -82,35 +78,31 @@ async def test_the_second_part_asks_only_for_what_is_missing(
         Respond(302, text="", headers={"Location": "http://169.254.169.254/latest"}),
     ],
 )
-async def test_a_fault_of_the_hosts_passes_and_the_file_arrives(
-    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path, fault: Respond
-) -> None:
-    url, whole = await finished(fal, tmp_path)
-    fal.faults.add("download", fault, times=3)
-    await upscaler.fetch(url, tmp_path / "out.png", max_bytes=10**8)
-    assert (tmp_path / "out.png").read_bytes() == whole
+async def test_a_fault_of_the_hosts_passes_and_the_file_arrives(rig: Rig, fault: Respond) -> None:
+    url, whole = await finished(rig.fal, rig.folder)
+    rig.fal.faults.add("download", fault, times=3)
+    await rig.upscaler.fetch(url, rig.folder / "out.png", max_bytes=10**8)
+    assert (rig.folder / "out.png").read_bytes() == whole
 
 
 @pytest.mark.parametrize("fault", [Respond(403), Respond(404), Respond(200, text="<html>"), DropBefore()])
-async def test_a_fault_that_lasts_is_no_verdict_and_leaves_no_file(
-    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path, fault: Respond
-) -> None:
-    fal.faults.add("download", fault, times=99)
+async def test_a_fault_that_lasts_is_no_verdict_and_leaves_no_file(rig: Rig, fault: Respond) -> None:
+    rig.fal.faults.add("download", fault, times=99)
     with pytest.raises(ProviderUnavailable):
-        await upscaler.fetch(fal.cdn_url + "/files/gone.png", tmp_path / "out.png", max_bytes=10**8)
-    assert list(tmp_path.iterdir()) == []
+        await rig.upscaler.fetch(rig.fal.cdn_url + "/files/gone.png", rig.folder / "out.png", max_bytes=10**8)
+    assert list(rig.folder.iterdir()) == []
 
 
-async def test_a_data_uri_is_decoded_within_the_cap(upscaler: FalUpscaler, tmp_path: Path) -> None:
+async def test_a_data_uri_is_decoded_within_the_cap(rig: Rig) -> None:
     whole = b"\x89PNG" + bytes(range(256)) * 4
     uri = "data:image/png;base64," + base64.b64encode(whole).decode()
-    await upscaler.fetch(uri, tmp_path / "out.png", max_bytes=len(whole))
-    assert (tmp_path / "out.png").read_bytes() == whole
+    await rig.upscaler.fetch(uri, rig.folder / "out.png", max_bytes=len(whole))
+    assert (rig.folder / "out.png").read_bytes() == whole
     for bad in (uri, "data:image/png;base64,====", "data:nonsense"):
         with pytest.raises(ModelFailed) as caught:
-            await upscaler.fetch(bad, tmp_path / "more.png", max_bytes=len(whole) - 1)
+            await rig.upscaler.fetch(bad, rig.folder / "more.png", max_bytes=len(whole) - 1)
         assert caught.value.billed
-    assert not (tmp_path / "more.png").exists()
+    assert not (rig.folder / "more.png").exists()
 
 
 @pytest.mark.parametrize(
@@ -139,35 +131,33 @@ async def test_a_private_or_plain_address_is_never_asked(fal: FalEmulator, tmp_p
     assert (caught.value.kind, caught.value.billed) == ("foreign_result_address", True)
 
 
-async def test_a_name_that_leads_to_a_private_address_is_never_asked(
-    upscaler: FalUpscaler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_name_that_leads_to_a_private_address_is_never_asked(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     async def resolve(_self: object, host: str, port: int = 0, family: int = 0) -> list[dict[str, object]]:
         return [{"hostname": host, "host": "10.1.2.3", "port": port, "family": family, "proto": 0, "flags": 0}]
 
     monkeypatch.setattr("core.net.guard.ThreadedResolver.resolve", resolve)
     with pytest.raises(ModelFailed) as caught:
-        await upscaler.fetch("https://storage.googleapis.com/x", tmp_path / "out.png", max_bytes=10**8)
+        await rig.upscaler.fetch("https://storage.googleapis.com/x", rig.folder / "out.png", max_bytes=10**8)
     assert caught.value.kind == "foreign_result_address"
 
 
 async def test_a_result_in_another_public_store_is_fetched_without_the_key_after_a_redirect(
-    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url, whole = await finished(fal, tmp_path)
-    elsewhere = "https://storage.googleapis.com" + url.removeprefix(fal.cdn_url)
+    url, whole = await finished(rig.fal, rig.folder)
+    elsewhere = "https://storage.googleapis.com" + url.removeprefix(rig.fal.cdn_url)
 
     def session(_guard: Guard) -> aiohttp.ClientSession:
         """What the guard lets through, led to the emulator: a connection without TLS to its own port."""
-        return aiohttp.ClientSession(connector=ToEmulator(URL(fal.cdn_url).port or 0))
+        return aiohttp.ClientSession(connector=ToEmulator(URL(rig.fal.cdn_url).port or 0))
 
     monkeypatch.setattr(download, "guarded_session", session)
-    fal.requests.clear()
-    fal.faults.add("download", Respond(302, text="", headers={"Location": elsewhere}))
-    await upscaler.fetch(url, tmp_path / "out.png", max_bytes=10**8)
-    assert (tmp_path / "out.png").read_bytes() == whole
-    assert [r.headers["host"] for r in fal.seen("download")][1:] == ["storage.googleapis.com"]
-    assert all("authorization" not in r.headers for r in fal.seen("download"))
+    rig.fal.requests.clear()
+    rig.fal.faults.add("download", Respond(302, text="", headers={"Location": elsewhere}))
+    await rig.upscaler.fetch(url, rig.folder / "out.png", max_bytes=10**8)
+    assert (rig.folder / "out.png").read_bytes() == whole
+    assert [r.headers["host"] for r in rig.fal.seen("download")][1:] == ["storage.googleapis.com"]
+    assert all("authorization" not in r.headers for r in rig.fal.seen("download"))
 
 
 class ToEmulator(aiohttp.TCPConnector):
@@ -183,22 +173,20 @@ class ToEmulator(aiohttp.TCPConnector):
         return made[1]
 
 
-async def test_a_file_above_the_cap_is_not_kept(fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path) -> None:
-    url, _ = await finished(fal, tmp_path)
+async def test_a_file_above_the_cap_is_not_kept(rig: Rig) -> None:
+    url, _ = await finished(rig.fal, rig.folder)
     with pytest.raises(ModelFailed):
-        await upscaler.fetch(url, tmp_path / "out.png", max_bytes=1000)
-    assert not (tmp_path / "out.png").exists()
+        await rig.upscaler.fetch(url, rig.folder / "out.png", max_bytes=1000)
+    assert not (rig.folder / "out.png").exists()
 
 
-async def test_a_download_that_never_works_is_unavailable_after_few_tries(
-    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
-) -> None:
-    url, _ = await finished(fal, tmp_path)
-    fal.requests.clear()
-    fal.faults.add("download", nginx(503), times=99)
+async def test_a_download_that_never_works_is_unavailable_after_few_tries(rig: Rig) -> None:
+    url, _ = await finished(rig.fal, rig.folder)
+    rig.fal.requests.clear()
+    rig.fal.faults.add("download", nginx(503), times=99)
     with pytest.raises(ProviderUnavailable):
-        await upscaler.fetch(url, tmp_path / "out.png", max_bytes=10**8)
-    assert len(fal.seen("download")) <= 6
+        await rig.upscaler.fetch(url, rig.folder / "out.png", max_bytes=10**8)
+    assert len(rig.fal.seen("download")) <= 6
 
 
 @pytest.mark.parametrize(
@@ -231,13 +219,11 @@ def test_configured_hosts_are_trusted_too() -> None:
     assert not config.may_fetch_from("http://10.0.0.1/x")
 
 
-async def test_the_key_is_sent_to_the_configured_services_only(
-    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
-) -> None:
-    request_id = await completed(upscaler, tmp_path)
-    result = await upscaler.result(request_id)
-    await upscaler.fetch(result.image_url, tmp_path / "out.png", max_bytes=10**8)
-    for seen in fal.requests:
+async def test_the_key_is_sent_to_the_configured_services_only(rig: Rig) -> None:
+    request_id = await rig.completed()
+    result = await rig.upscaler.result(request_id)
+    await rig.upscaler.fetch(result.image_url, rig.folder / "out.png", max_bytes=10**8)
+    for seen in rig.fal.requests:
         told_key = "emulated-secret" in seen.headers.get("authorization", "")
         assert not told_key or seen.service in {"queue", "rest", "api"}
-    assert "emulated-secret" not in repr(config_for(fal))
+    assert "emulated-secret" not in repr(config_for(rig.fal))

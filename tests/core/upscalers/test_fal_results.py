@@ -17,8 +17,8 @@ from core.domain.errors import (
     ProviderUnavailable,
     to_json,
 )
-from core.upscalers.fal import FalUpscaler, failures
-from tests.core.upscalers.fal_kit import backend, completed, statuses, submitted
+from core.upscalers.fal import failures
+from tests.core.upscalers.fal_kit import Rig, backend, completed, statuses, submitted
 from tests.emulators.fal import (
     DropBefore,
     FalEmulator,
@@ -43,32 +43,28 @@ async def ended(fal: FalEmulator, folder: Path) -> ModelError:
     return caught.value
 
 
-async def test_every_output_of_the_model_comes_back(fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path) -> None:
-    request_id = await completed(upscaler, tmp_path, upscale_factor=2.5, seed=2**32 - 1)
-    result = await upscaler.result(request_id)
+async def test_every_output_of_the_model_comes_back(rig: Rig) -> None:
+    request_id = await rig.completed(upscale_factor=2.5, seed=2**32 - 1)
+    result = await rig.upscaler.result(request_id)
     assert (result.width_px, result.height_px, result.seed) == (160, 120, 2**32 - 1)
-    assert result.image_url.startswith(fal.cdn_url)
+    assert result.image_url.startswith(rig.fal.cdn_url)
     assert "160 by 120" in result.caption
     assert result.inference_s is not None
     assert result.billable_units == Decimal(1)
     assert (result.content_type, result.file_bytes is not None) == ("image/png", True)
 
 
-async def test_an_image_of_which_only_the_address_is_told_is_enough(
-    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
-) -> None:
-    fal.bare_image, fal.units_header = True, False
-    request_id = await completed(upscaler, tmp_path)
-    result = await upscaler.result(request_id)
+async def test_an_image_of_which_only_the_address_is_told_is_enough(rig: Rig) -> None:
+    rig.fal.bare_image, rig.fal.units_header = True, False
+    request_id = await rig.completed()
+    result = await rig.upscaler.result(request_id)
     assert (result.width_px, result.file_bytes, result.content_type, result.billable_units) == (None, None, None, None)
 
 
-async def test_fractional_billable_units_are_kept_exactly(
-    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
-) -> None:
-    fal.exact_units = True
-    request_id = await completed(upscaler, tmp_path)
-    assert (await upscaler.result(request_id)).billable_units == Decimal("0.012288")
+async def test_fractional_billable_units_are_kept_exactly(rig: Rig) -> None:
+    rig.fal.exact_units = True
+    request_id = await rig.completed()
+    assert (await rig.upscaler.result(request_id)).billable_units == Decimal("0.012288")
 
 
 LEAVES: dict[str, type[ModelError]] = {
@@ -125,20 +121,18 @@ async def test_what_an_error_tells_is_kept(
     assert to_json(await ended(fal, tmp_path)) == to_json(expected)
 
 
-async def test_a_refused_input_value_was_not_billed(upscaler: FalUpscaler, tmp_path: Path) -> None:
-    request_id = await completed(upscaler, tmp_path, guidance=9.0)
+async def test_a_refused_input_value_was_not_billed(rig: Rig) -> None:
+    request_id = await rig.completed(guidance=9.0)
     with pytest.raises(InvalidForModel) as caught:
-        await upscaler.result(request_id)
+        await rig.upscaler.result(request_id)
     assert (caught.value.parameter, caught.value.rule, caught.value.billed) == ("guidance", "≤ 4", False)
 
 
 @pytest.mark.parametrize("fault", [nginx(502), nginx(503), nginx(504), json_5xx(500), DropBefore(), too_many("1")])
-async def test_a_result_is_asked_for_again_where_that_may_help(
-    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path, fault: Respond
-) -> None:
-    request_id = await completed(upscaler, tmp_path)
-    fal.faults.add("result", fault, times=3)
-    assert (await upscaler.result(request_id)).seed == 7
+async def test_a_result_is_asked_for_again_where_that_may_help(rig: Rig, fault: Respond) -> None:
+    request_id = await rig.completed()
+    rig.fal.faults.add("result", fault, times=3)
+    assert (await rig.upscaler.result(request_id)).seed == 7
 
 
 async def test_a_result_asked_for_too_early_is_waited_for(fal: FalEmulator, tmp_path: Path) -> None:
@@ -171,14 +165,12 @@ async def test_a_result_asked_for_too_early_is_waited_for(fal: FalEmulator, tmp_
         (Respond(400, json={"detail": "Bad Request"}), ProviderUnavailable),
     ],
 )
-async def test_a_result_that_never_comes_ends_in_a_word(
-    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path, fault: Respond, leaf: type[Exception]
-) -> None:
-    fal.faults.add("result", fault, times=100)
+async def test_a_result_that_never_comes_ends_in_a_word(rig: Rig, fault: Respond, leaf: type[Exception]) -> None:
+    rig.fal.faults.add("result", fault, times=100)
     with pytest.raises(leaf):
-        await upscaler.result(await submitted(upscaler, tmp_path))
-    assert upscaler.halted is None, "one result's answer is never the account's state"
-    assert len(fal.seen("result")) <= 24
+        await rig.upscaler.result(await rig.submitted())
+    assert rig.upscaler.halted is None, "one result's answer is never the account's state"
+    assert len(rig.fal.seen("result")) <= 24
 
 
 async def test_a_nameless_error_is_the_models_own_where_the_status_says_so(fal: FalEmulator, tmp_path: Path) -> None:
@@ -209,31 +201,27 @@ def test_a_refused_content_is_known_in_every_shape_of_an_error(body: object) -> 
 
 
 @pytest.mark.parametrize("removes", [False, True])
-async def test_cancelling_a_waiting_request(
-    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path, removes: bool
-) -> None:
-    fal.slots, fal.cancel_removes = 0, removes
-    request_id = await submitted(upscaler, tmp_path)
-    assert await upscaler.cancel(request_id) == ("removed" if removes else "requested")
+async def test_cancelling_a_waiting_request(rig: Rig, removes: bool) -> None:
+    rig.fal.slots, rig.fal.cancel_removes = 0, removes
+    request_id = await rig.submitted()
+    assert await rig.upscaler.cancel(request_id) == ("removed" if removes else "requested")
     if not removes:
-        await statuses(upscaler, request_id)
+        await statuses(rig.upscaler, request_id)
         with pytest.raises(ModelFailed) as caught:
-            await upscaler.result(request_id)
+            await rig.upscaler.result(request_id)
         assert caught.value.kind == "client_cancelled"
 
 
-async def test_cancelling_a_finished_or_unknown_request(upscaler: FalUpscaler, tmp_path: Path) -> None:
-    request_id = await completed(upscaler, tmp_path)
-    assert await upscaler.cancel(request_id) == "already_completed"
-    assert await upscaler.cancel("never-heard-of") == "not_found"
+async def test_cancelling_a_finished_or_unknown_request(rig: Rig) -> None:
+    request_id = await rig.completed()
+    assert await rig.upscaler.cancel(request_id) == "already_completed"
+    assert await rig.upscaler.cancel("never-heard-of") == "not_found"
 
 
-async def test_a_cancel_through_a_broken_gateway_is_repeated(
-    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
-) -> None:
-    fal.job_s = 5
-    fal.faults.add("cancel", nginx(502), times=2)
-    assert await upscaler.cancel(await submitted(upscaler, tmp_path)) == "requested"
+async def test_a_cancel_through_a_broken_gateway_is_repeated(rig: Rig) -> None:
+    rig.fal.job_s = 5
+    rig.fal.faults.add("cancel", nginx(502), times=2)
+    assert await rig.upscaler.cancel(await rig.submitted()) == "requested"
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,7 @@ from core.domain.errors import (
     SubmitUnknown,
 )
 from core.ports import RemoteCompleted
-from core.upscalers.fal import FalUpscaler
-from tests.core.upscalers.fal_kit import backend, inputs, nothing, picture, submitted
+from tests.core.upscalers.fal_kit import Rig, backend, inputs, nothing, picture, submitted
 from tests.emulators.fal import (
     DropAfter,
     DropBefore,
@@ -37,12 +36,10 @@ from tests.fakes.clock import JumpingClock
 JOB = "0123456789ab"
 
 
-async def test_every_input_arrives_under_its_api_name_with_its_type(
-    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
-) -> None:
-    await submitted(upscaler, tmp_path, upscale_factor=3.5, creativity=0.0, steps=4, enable_safety_checker=False)
-    sent = fal.submits[0].json
-    assert sent.pop("image_url").startswith(fal.cdn_url)
+async def test_every_input_arrives_under_its_api_name_with_its_type(rig: Rig) -> None:
+    await rig.submitted(upscale_factor=3.5, creativity=0.0, steps=4, enable_safety_checker=False)
+    sent = rig.fal.submits[0].json
+    assert sent.pop("image_url").startswith(rig.fal.cdn_url)
     assert sent == {
         "upscale_factor": 3.5,
         "creativity": 0.0,
@@ -51,20 +48,18 @@ async def test_every_input_arrives_under_its_api_name_with_its_type(
         "seed": 7,
         "enable_safety_checker": False,
     }
-    assert fal.violations == []
+    assert rig.fal.violations == []
 
 
 @pytest.mark.parametrize("odd", ["a/b", "req 1 ä", "_r+1=~", "x?y#z", "%2F", "7"])
-async def test_whatever_is_in_a_request_id_the_request_is_followed_and_its_result_read(
-    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path, odd: str
-) -> None:
-    fal.request_ids.append(odd)
-    request_id = await submitted(upscaler, tmp_path)
+async def test_whatever_is_in_a_request_id_the_request_is_followed_and_its_result_read(rig: Rig, odd: str) -> None:
+    rig.fal.request_ids.append(odd)
+    request_id = await rig.submitted()
     assert request_id == odd
-    statuses = [status async for status in upscaler.watch(request_id)]
+    statuses = [status async for status in rig.upscaler.watch(request_id)]
     assert isinstance(statuses[-1], RemoteCompleted)
-    assert (await upscaler.result(request_id)).seed == 7
-    assert await upscaler.cancel(request_id) == "already_completed"
+    assert (await rig.upscaler.result(request_id)).seed == 7
+    assert await rig.upscaler.cancel(request_id) == "already_completed"
 
 
 async def test_the_submit_asks_for_a_lifetime_and_a_start_limit_and_no_webhook_without_a_public_url(
@@ -92,14 +87,12 @@ async def test_the_submit_asks_for_a_lifetime_and_a_start_limit_and_no_webhook_w
         Respond(307, text="", headers={"Location": "/files/upload"}),
     ],
 )
-async def test_an_unclear_answer_is_unknown_after_exactly_one_post(
-    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path, fault: Respond
-) -> None:
-    fal.faults.add("submit", fault)
+async def test_an_unclear_answer_is_unknown_after_exactly_one_post(rig: Rig, fault: Respond) -> None:
+    rig.fal.faults.add("submit", fault)
     with pytest.raises(SubmitUnknown):
-        await submitted(upscaler, tmp_path)
-    assert len(fal.submits) == 1
-    assert len(fal.seen("upload")) == 1, "a redirect is not followed"
+        await rig.submitted()
+    assert len(rig.fal.submits) == 1
+    assert len(rig.fal.seen("upload")) == 1, "a redirect is not followed"
 
 
 async def test_accepted_then_dropped_is_posted_once_and_found_again(fal: FalEmulator, tmp_path: Path) -> None:
@@ -124,24 +117,20 @@ async def test_a_reply_that_never_comes_is_unknown(fal: FalEmulator, tmp_path: P
     assert len(fal.submits) == 1
 
 
-async def test_a_broken_reply_whose_header_names_the_request_is_adopted(
-    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
-) -> None:
-    first = await submitted(upscaler, tmp_path)
-    fal.faults.add("submit", Respond(200, text="{cut", headers={"x-fal-request-id": first}))
-    assert await submitted(upscaler, tmp_path) == first
-    assert len(fal.submits) == 2
+async def test_a_broken_reply_whose_header_names_the_request_is_adopted(rig: Rig) -> None:
+    first = await rig.submitted()
+    rig.fal.faults.add("submit", Respond(200, text="{cut", headers={"x-fal-request-id": first}))
+    assert await rig.submitted() == first
+    assert len(rig.fal.submits) == 2
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), (None, None), ("soon", None), ("100000", 300.0)])
-async def test_429_says_when_to_come_back(
-    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path, header: str | None, seconds: float | None
-) -> None:
-    fal.faults.add("submit", too_many(header))
+async def test_429_says_when_to_come_back(rig: Rig, header: str | None, seconds: float | None) -> None:
+    rig.fal.faults.add("submit", too_many(header))
     with pytest.raises(ProviderBusy) as caught:
-        await submitted(upscaler, tmp_path)
+        await rig.submitted()
     assert caught.value.retry_after_s == seconds
-    assert len(fal.submits) == 1
+    assert len(rig.fal.submits) == 1
 
 
 @pytest.mark.parametrize(
@@ -154,13 +143,11 @@ async def test_429_says_when_to_come_back(
         (Respond(403, json={"error": {"type": "authorization_error", "message": "x"}}), "key"),
     ],
 )
-async def test_an_account_refusal_halts(
-    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path, fault: Respond, kind: str
-) -> None:
-    fal.faults.add("submit", fault)
+async def test_an_account_refusal_halts(rig: Rig, fault: Respond, kind: str) -> None:
+    rig.fal.faults.add("submit", fault)
     with pytest.raises(ProviderHalted) as caught:
-        await submitted(upscaler, tmp_path)
-    assert upscaler.halted is not None
+        await rig.submitted()
+    assert rig.upscaler.halted is not None
     assert caught.value.kind == kind
 
 
@@ -178,15 +165,13 @@ async def test_an_account_refusal_halts(
         (Respond(404, json={"error": {"message": "Application not found"}}), ModelNotOffered),
     ],
 )
-async def test_one_jobs_refusal_is_one_jobs(
-    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path, fault: Respond, leaf: type[Exception]
-) -> None:
-    fal.faults.add("submit", fault)
+async def test_one_jobs_refusal_is_one_jobs(rig: Rig, fault: Respond, leaf: type[Exception]) -> None:
+    rig.fal.faults.add("submit", fault)
     with pytest.raises(leaf):
-        await submitted(upscaler, tmp_path)
-    assert upscaler.halted is None
-    await submitted(upscaler, tmp_path)
-    assert len(fal.submits) == 2
+        await rig.submitted()
+    assert rig.upscaler.halted is None
+    await rig.submitted()
+    assert len(rig.fal.submits) == 2
 
 
 async def test_a_closed_port_was_surely_not_reached_and_nothing_was_announced(fal: FalEmulator) -> None:
@@ -207,37 +192,33 @@ async def test_an_unknown_host_was_surely_not_reached(fal: FalEmulator) -> None:
             await upscaler.submit(inputs("http://x/y.png"), job_id=JOB, on_sending=nothing)
 
 
-async def test_sending_is_announced_before_the_request_is_seen(fal: FalEmulator, upscaler: FalUpscaler) -> None:
+async def test_sending_is_announced_before_the_request_is_seen(rig: Rig) -> None:
     seen: list[int] = []
 
     async def announce() -> None:
         await asyncio.sleep(0.05)
-        seen.append(len(fal.submits))
+        seen.append(len(rig.fal.submits))
 
-    await upscaler.submit(inputs("http://127.0.0.1:9/y.png"), job_id=JOB, on_sending=announce)
+    await rig.upscaler.submit(inputs("http://127.0.0.1:9/y.png"), job_id=JOB, on_sending=announce)
     assert seen == [0]
-    assert len(fal.submits) == 1
+    assert len(rig.fal.submits) == 1
 
 
 @pytest.mark.parametrize("failure", [RuntimeError("no"), OSError("database is away"), TimeoutError()])
-async def test_a_failing_announcement_stops_the_request(
-    fal: FalEmulator, upscaler: FalUpscaler, failure: Exception
-) -> None:
+async def test_a_failing_announcement_stops_the_request(rig: Rig, failure: Exception) -> None:
     async def announce() -> None:
         raise failure
 
     with pytest.raises(type(failure)) as caught:
-        await upscaler.submit(inputs("http://x/y.png"), job_id=JOB, on_sending=announce)
+        await rig.upscaler.submit(inputs("http://x/y.png"), job_id=JOB, on_sending=announce)
     assert caught.value is failure
-    assert fal.submits == []
+    assert rig.fal.submits == []
 
 
-async def test_a_refused_value_names_the_parameter_and_the_rule(
-    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
-) -> None:
-    fal.validate_at_submit = True
+async def test_a_refused_value_names_the_parameter_and_the_rule(rig: Rig) -> None:
+    rig.fal.validate_at_submit = True
     with pytest.raises(InvalidForModel) as caught:
-        await submitted(upscaler, tmp_path, upscale_factor=5.0)
+        await rig.submitted(upscale_factor=5.0)
     assert (caught.value.parameter, caught.value.rule, caught.value.billed) == ("factor", "≤ 4", False)
 
 
@@ -249,8 +230,8 @@ async def test_the_webhook_address_carries_the_job_and_a_proof(fal: FalEmulator,
     fal.jobs.popitem()[1].webhook = None
 
 
-async def test_fifty_submits_at_once_are_fifty_posts(fal: FalEmulator, upscaler: FalUpscaler) -> None:
+async def test_fifty_submits_at_once_are_fifty_posts(rig: Rig) -> None:
     ids = await asyncio.gather(
-        *(upscaler.submit(inputs(f"http://127.0.0.1:9/{n}.png"), job_id=JOB, on_sending=nothing) for n in range(50))
+        *(rig.upscaler.submit(inputs(f"http://127.0.0.1:9/{n}.png"), job_id=JOB, on_sending=nothing) for n in range(50))
     )
-    assert len(set(ids)) == len(fal.submits) == 50
+    assert len(set(ids)) == len(rig.fal.submits) == 50

@@ -18,7 +18,7 @@ from core.ports.clock import SystemClock
 from core.upscalers.fal import FalConfig, FalUpscaler
 from core.upscalers.fal.config import backup_of
 from core.upscalers.fal.transport import NETWORK_ERRORS, Transport
-from tests.core.upscalers.fal_kit import backend, completed, config_for, inputs, nothing, statuses
+from tests.core.upscalers.fal_kit import Rig, backend, completed, config_for, inputs, nothing, statuses
 from tests.emulators.fal import FalEmulator, nginx
 from tests.fakes.clock import JumpingClock
 
@@ -121,21 +121,17 @@ async def test_every_request_is_counted_by_call_and_outcome(fal: FalEmulator, tm
 
 
 async def test_no_key_link_or_caption_is_logged_whatever_goes_wrong(
-    fal: FalEmulator,
-    upscaler: FalUpscaler,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    caplog: pytest.LogCaptureFixture,
+    rig: Rig, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     for route in ("token", "upload", "stream", "status", "result"):
-        fal.faults.add(route, nginx(503), times=2)
-    fal.faults.add("download", nginx(503), times=2, skip=1)  # the first one is the model fetching its input
-    request_id = await completed(upscaler, tmp_path)
-    result = await upscaler.result(request_id)
-    await upscaler.fetch(result.image_url, tmp_path / "out", max_bytes=10**8)
+        rig.fal.faults.add(route, nginx(503), times=2)
+    rig.fal.faults.add("download", nginx(503), times=2, skip=1)  # the first one is the model fetching its input
+    request_id = await rig.completed()
+    result = await rig.upscaler.result(request_id)
+    await rig.upscaler.fetch(result.image_url, rig.folder / "out", max_bytes=10**8)
     shown = "".join(capsys.readouterr()) + caplog.text
     assert "fal_call_put_off" in shown
-    for secret in ("emulated-secret", "http://", "/files/", result.caption, str(fal.jobs[request_id].model_input)):
+    for secret in ("emulated-secret", "http://", "/files/", result.caption, str(rig.fal.jobs[request_id].model_input)):
         assert secret not in shown
 
 

@@ -10,8 +10,7 @@ import pytest
 
 from core.domain.errors import ProviderUnavailable, RequestLost
 from core.ports import RemoteCompleted, RemoteQueued, RemoteRunning
-from core.upscalers.fal import FalUpscaler
-from tests.core.upscalers.fal_kit import backend, completed, statuses, submitted
+from tests.core.upscalers.fal_kit import Rig, backend, completed, statuses, submitted
 from tests.emulators.fal import CutStream, DropBefore, FalEmulator, GarbageStream, Respond, json_5xx, nginx, too_many
 from tests.fakes.clock import JumpingClock
 
@@ -22,27 +21,25 @@ async def fal() -> AsyncIterator[FalEmulator]:
         yield emulator
 
 
-async def test_the_stream_tells_percent_and_ends_with_completed(
-    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path
-) -> None:
-    told = await statuses(upscaler, await submitted(upscaler, tmp_path))
+async def test_the_stream_tells_percent_and_ends_with_completed(rig: Rig) -> None:
+    told = await statuses(rig.upscaler, await rig.submitted())
     assert told[-1] == RemoteCompleted()
     percents = [status.percent for status in told if isinstance(status, RemoteRunning)]
     assert percents == [None, 20.0, 40.0, 60.0, 80.0, 100.0]
-    assert len(fal.seen("stream")) == 1
-    assert fal.seen("status") == []
+    assert len(rig.fal.seen("stream")) == 1
+    assert rig.fal.seen("status") == []
 
 
-async def test_a_waiting_request_is_told_its_position(fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path) -> None:
-    fal.slots = 1
-    ids = [await submitted(upscaler, tmp_path) for _ in range(3)]
-    told = await statuses(upscaler, ids[2])
+async def test_a_waiting_request_is_told_its_position(rig: Rig) -> None:
+    rig.fal.slots = 1
+    ids = [await rig.submitted() for _ in range(3)]
+    told = await statuses(rig.upscaler, ids[2])
     assert [status.position for status in told if isinstance(status, RemoteQueued)][-1] == 0
 
 
-async def test_a_watch_of_a_finished_request_ends_at_once(upscaler: FalUpscaler, tmp_path: Path) -> None:
-    request_id = await completed(upscaler, tmp_path)
-    assert await statuses(upscaler, request_id) == [RemoteCompleted()]
+async def test_a_watch_of_a_finished_request_ends_at_once(rig: Rig) -> None:
+    request_id = await rig.completed()
+    assert await statuses(rig.upscaler, request_id) == [RemoteCompleted()]
 
 
 async def test_a_whole_job_of_53_seconds_takes_at_most_eight_requests(tmp_path: Path) -> None:
@@ -58,18 +55,18 @@ async def test_a_whole_job_of_53_seconds_takes_at_most_eight_requests(tmp_path: 
     assert routes == ["token", "upload", "submit", "stream", "result", "download"]
 
 
-async def test_a_cut_stream_is_opened_again(fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path) -> None:
-    fal.job_s = 0.3
-    fal.faults.add("stream", CutStream(after_events=2), times=2)
-    told = await statuses(upscaler, await submitted(upscaler, tmp_path))
+async def test_a_cut_stream_is_opened_again(rig: Rig) -> None:
+    rig.fal.job_s = 0.3
+    rig.fal.faults.add("stream", CutStream(after_events=2), times=2)
+    told = await statuses(rig.upscaler, await rig.submitted())
     assert told[-1] == RemoteCompleted()
-    assert 2 <= len(fal.seen("stream")) <= 3
-    assert len(fal.submits) == 1
+    assert 2 <= len(rig.fal.seen("stream")) <= 3
+    assert len(rig.fal.submits) == 1
 
 
-async def test_garbage_in_the_stream_is_passed_over(fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path) -> None:
-    fal.faults.add("stream", GarbageStream())
-    told = await statuses(upscaler, await submitted(upscaler, tmp_path))
+async def test_garbage_in_the_stream_is_passed_over(rig: Rig) -> None:
+    rig.fal.faults.add("stream", GarbageStream())
+    told = await statuses(rig.upscaler, await rig.submitted())
     assert told[-1] == RemoteCompleted()
 
 
@@ -100,14 +97,12 @@ async def test_where_there_are_no_streams_at_all_53_seconds_take_few_polls(tmp_p
 
 
 @pytest.mark.parametrize("fault", [json_5xx(503), nginx(503), too_many("2"), too_many(), DropBefore()])
-async def test_failing_polls_do_not_end_the_wait(
-    fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path, fault: Respond
-) -> None:
-    fal.faults.add("stream", fault, times=3)
-    fal.faults.add("status", fault, times=3)
-    told = await statuses(upscaler, await submitted(upscaler, tmp_path))
+async def test_failing_polls_do_not_end_the_wait(rig: Rig, fault: Respond) -> None:
+    rig.fal.faults.add("stream", fault, times=3)
+    rig.fal.faults.add("status", fault, times=3)
+    told = await statuses(rig.upscaler, await rig.submitted())
     assert told[-1] == RemoteCompleted()
-    assert len(fal.submits) == 1
+    assert len(rig.fal.submits) == 1
 
 
 async def test_retry_after_is_obeyed(fal: FalEmulator, tmp_path: Path) -> None:
@@ -142,11 +137,11 @@ async def test_an_unknown_request_is_lost_after_some_patience(fal: FalEmulator) 
     assert sum(clock.slept) > 3
 
 
-async def test_a_moment_of_not_found_is_no_loss(fal: FalEmulator, upscaler: FalUpscaler, tmp_path: Path) -> None:
+async def test_a_moment_of_not_found_is_no_loss(rig: Rig) -> None:
     not_found = Respond(404, json={"status": "NOT_FOUND"})
-    fal.faults.add("stream", not_found, times=2)
-    fal.faults.add("status", not_found, times=2)
-    told = await statuses(upscaler, await submitted(upscaler, tmp_path))
+    rig.fal.faults.add("stream", not_found, times=2)
+    rig.fal.faults.add("status", not_found, times=2)
+    told = await statuses(rig.upscaler, await rig.submitted())
     assert told[-1] == RemoteCompleted()
 
 
@@ -160,16 +155,16 @@ async def test_an_endless_outage_is_said_in_the_end(fal: FalEmulator, tmp_path: 
     assert 600 <= clock.offset_s < 700
 
 
-async def test_an_id_that_cannot_be_one_is_lost_without_a_request(fal: FalEmulator, upscaler: FalUpscaler) -> None:
+async def test_an_id_that_cannot_be_one_is_lost_without_a_request(rig: Rig) -> None:
     with pytest.raises(RequestLost):
-        await statuses(upscaler, "..")
-    assert fal.requests == []
+        await statuses(rig.upscaler, "..")
+    assert rig.fal.requests == []
 
 
-async def test_an_id_stays_one_segment_of_its_address(fal: FalEmulator, upscaler: FalUpscaler) -> None:
+async def test_an_id_stays_one_segment_of_its_address(rig: Rig) -> None:
     with pytest.raises(RequestLost):
-        await statuses(upscaler, "../../secrets")
-    assert {seen.route for seen in fal.requests} == {"stream", "status"}
+        await statuses(rig.upscaler, "../../secrets")
+    assert {seen.route for seen in rig.fal.requests} == {"stream", "status"}
 
 
 async def test_leaving_a_watch_closes_its_connection(tmp_path: Path) -> None:

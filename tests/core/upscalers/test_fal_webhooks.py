@@ -16,7 +16,7 @@ from core.domain.errors import ProviderUnavailable
 from core.ports import RemoteCompleted
 from core.upscalers.fal import FalUpscaler, WebhookAccepted, WebhookRefused
 from core.upscalers.fal.submit import webhook_token
-from tests.core.upscalers.fal_kit import API_KEY, backend, statuses, submitted
+from tests.core.upscalers.fal_kit import API_KEY, Rig, backend, statuses, submitted
 from tests.emulators.fal import FalEmulator, nginx
 from tests.emulators.fal.signing import Signer
 from tests.fakes.clock import JumpingClock
@@ -41,29 +41,29 @@ async def judge(
     return await upscaler.receive_webhook(headers, body, job_id=JOB, token=token)
 
 
-async def test_a_signed_delivery_is_believed_and_proves_our_address(fal: FalEmulator, upscaler: FalUpscaler) -> None:
+async def test_a_signed_delivery_is_believed_and_proves_our_address(rig: Rig) -> None:
     body = body_for()
-    headers = fal.signer.headers(ID, "someone", body)
-    assert await judge(upscaler, headers, body) == WebhookAccepted(ID, ours=False)
+    headers = rig.fal.signer.headers(ID, "someone", body)
+    assert await judge(rig.upscaler, headers, body) == WebhookAccepted(ID, ours=False)
     token = webhook_token(API_KEY, JOB)
-    assert await judge(upscaler, headers, body, token) == WebhookAccepted(ID, ours=True)
+    assert await judge(rig.upscaler, headers, body, token) == WebhookAccepted(ID, ours=True)
     other = webhook_token(API_KEY, "another-job")
-    assert await judge(upscaler, headers, body, other) == WebhookAccepted(ID, ours=False)
-    assert len(fal.seen("jwks")) == 1
-    assert "authorization" not in fal.seen("jwks")[0].headers
+    assert await judge(rig.upscaler, headers, body, other) == WebhookAccepted(ID, ours=False)
+    assert len(rig.fal.seen("jwks")) == 1
+    assert "authorization" not in rig.fal.seen("jwks")[0].headers
 
 
-async def test_the_delivery_of_a_failed_request_is_believed_too(fal: FalEmulator, upscaler: FalUpscaler) -> None:
+async def test_the_delivery_of_a_failed_request_is_believed_too(rig: Rig) -> None:
     body = body_for(status="ERROR", error="Invalid status code: 422")
-    outcome = await judge(upscaler, fal.signer.headers(ID, "u", body), body)
+    outcome = await judge(rig.upscaler, rig.fal.signer.headers(ID, "u", body), body)
     assert outcome == WebhookAccepted(ID, ours=False)
 
 
 @pytest.mark.parametrize("age_s", [-301, 301, -86_400, 10**9])
-async def test_a_stale_or_early_delivery_is_refused(fal: FalEmulator, upscaler: FalUpscaler, age_s: int) -> None:
+async def test_a_stale_or_early_delivery_is_refused(rig: Rig, age_s: int) -> None:
     body = body_for()
-    headers = fal.signer.headers(ID, "u", body, at_s=time.time() - age_s)
-    assert await judge(upscaler, headers, body) == WebhookRefused("stale")
+    headers = rig.fal.signer.headers(ID, "u", body, at_s=time.time() - age_s)
+    assert await judge(rig.upscaler, headers, body) == WebhookRefused("stale")
 
 
 async def test_a_delivery_signed_by_somebody_else_is_refused(upscaler: FalUpscaler) -> None:
@@ -71,31 +71,27 @@ async def test_a_delivery_signed_by_somebody_else_is_refused(upscaler: FalUpscal
     assert await judge(upscaler, Signer().headers(ID, "u", body), body) == WebhookRefused("signature")
 
 
-async def test_a_changed_body_user_or_id_is_refused(fal: FalEmulator, upscaler: FalUpscaler) -> None:
+async def test_a_changed_body_user_or_id_is_refused(rig: Rig) -> None:
     body = body_for()
-    headers = fal.signer.headers(ID, "u", body)
-    assert await judge(upscaler, headers, body + b" ") == WebhookRefused("signature")
-    assert await judge(upscaler, headers | {"X-Fal-Webhook-User-Id": "v"}, body) == WebhookRefused("signature")
+    headers = rig.fal.signer.headers(ID, "u", body)
+    assert await judge(rig.upscaler, headers, body + b" ") == WebhookRefused("signature")
+    assert await judge(rig.upscaler, headers | {"X-Fal-Webhook-User-Id": "v"}, body) == WebhookRefused("signature")
     changed = headers | {"X-Fal-Webhook-Request-Id": "another-id"}
-    assert await judge(upscaler, changed, body) == WebhookRefused("signature")
+    assert await judge(rig.upscaler, changed, body) == WebhookRefused("signature")
 
 
-async def test_a_body_about_another_request_than_the_signed_one_is_refused(
-    fal: FalEmulator, upscaler: FalUpscaler
-) -> None:
+async def test_a_body_about_another_request_than_the_signed_one_is_refused(rig: Rig) -> None:
     body = body_for("another-id")
-    assert await judge(upscaler, fal.signer.headers(ID, "u", body), body) == WebhookRefused("request_id")
+    assert await judge(rig.upscaler, rig.fal.signer.headers(ID, "u", body), body) == WebhookRefused("request_id")
 
 
 @pytest.mark.parametrize(
     "headers",
     [{}, {"X-Fal-Webhook-Request-Id": "../x"}, {"X-Fal-Webhook-Request-Id": ID, "X-Fal-Webhook-Timestamp": "²"}],
 )
-async def test_missing_or_odd_headers_are_refused_without_asking_fal(
-    fal: FalEmulator, upscaler: FalUpscaler, headers: dict[str, str]
-) -> None:
-    assert await judge(upscaler, headers, body_for()) == WebhookRefused("headers")
-    assert fal.requests == []
+async def test_missing_or_odd_headers_are_refused_without_asking_fal(rig: Rig, headers: dict[str, str]) -> None:
+    assert await judge(rig.upscaler, headers, body_for()) == WebhookRefused("headers")
+    assert rig.fal.requests == []
 
 
 async def test_changed_keys_are_fetched_but_not_for_every_forgery(fal: FalEmulator) -> None:
@@ -121,11 +117,11 @@ async def test_keys_are_not_trusted_for_more_than_a_day(fal: FalEmulator) -> Non
     assert len(fal.seen("jwks")) == 2
 
 
-async def test_without_keys_nothing_is_judged(fal: FalEmulator, upscaler: FalUpscaler) -> None:
-    fal.faults.add("jwks", nginx(503), times=99)
+async def test_without_keys_nothing_is_judged(rig: Rig) -> None:
+    rig.fal.faults.add("jwks", nginx(503), times=99)
     body = body_for()
     with pytest.raises(ProviderUnavailable):
-        await judge(upscaler, fal.signer.headers(ID, "u", body), body)
+        await judge(rig.upscaler, rig.fal.signer.headers(ID, "u", body), body)
 
 
 async def test_a_delivery_ends_every_wait_at_once_and_its_repeats_do_nothing(tmp_path: Path) -> None:
