@@ -54,14 +54,6 @@ class Theme:
     budget: str
 
 
-@dataclass(frozen=True, slots=True)
-class Font:
-    """An installed font and the letters it has (Unicode numbers)."""
-
-    name: str
-    letters: frozenset[int]
-
-
 _DARK = Theme("#1E1F24", "#F2F3F5", "#A3A8B3", "#34363E", "#FF6B6B")
 _LIGHT = Theme("#FFFFFF", "#1A1C22", "#6B7280", "#E6E8EC", "#D92D3A")
 
@@ -76,9 +68,9 @@ def main() -> None:
 def draw(spec: dict[str, Any]) -> bytes:
     """The PNG of this drawing."""
     fonts = _installed()
-    mpl.rcParams["font.family"] = [font.name for font in fonts]
+    mpl.rcParams["font.family"] = list(fonts)
     mpl.rcParams["text.parse_math"] = False  # a $ is a dollar
-    words = _readable(spec, fonts)
+    words = _readable(spec, frozenset().union(*fonts.values()))
     theme = _DARK if spec["dark"] else _LIGHT
     figure = Figure(figsize=_INCHES, dpi=_DPI, facecolor=theme.background)
     _heading(figure, words, theme)
@@ -224,18 +216,17 @@ def _colours(count: int, *, grey_last: bool) -> list[str]:
     return colours
 
 
-def _installed() -> list[Font]:
-    """The fonts of our list that this machine has; the drawing library's own one is always there."""
+def _installed() -> dict[str, frozenset[int]]:
+    """The fonts of our list that this machine has and their letters (Unicode numbers); matplotlib's own is there."""
     files = {entry.name: entry.fname for entry in font_manager.fontManager.ttflist}
-    return [Font(name, frozenset(font_manager.get_font(files[name]).get_charmap())) for name in _FONTS if name in files]
+    return {name: frozenset(font_manager.get_font(files[name]).get_charmap()) for name in _FONTS if name in files}
 
 
-def _readable(spec: dict[str, Any], fonts: list[Font]) -> dict[str, Any]:
+def _readable(spec: dict[str, Any], known: frozenset[int]) -> dict[str, Any]:
     """The reader's own words, or the English ones where this machine has no letters for them.
 
     Names come from people and may hold anything: letters that no font has are left out.
     """
-    known = frozenset().union(*(font.letters for font in fonts))
     words = dict(spec["words"])
     ours = [words["title"], words["subtitle"], words["empty"], words["budget"], *words["ticks"], *words["totals"]]
     if spec["kind"] == "time":
