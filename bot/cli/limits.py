@@ -46,7 +46,7 @@ def _acting_in(platform: str, workspace: str, user: str = "", channel: str = "",
         )
     who = operator()
     return Requester(
-        platform or who.platform,
+        platform.lower() or who.platform,
         user or who.user_id,
         workspace_id=workspace,
         channel_id=channel,

@@ -225,6 +225,7 @@ def _operators_place(actor: Requester, scope: ScopeKind, address: str) -> tuple[
     in it), `discord:42`, `slack:T1:U1` (a user); empty for all of the kind. Raises InvalidParameters.
     """
     platform, workspace_id, own_id = (*address.split(":", 2), "", "")[:3]
+    platform = platform.lower()
     if scope is ScopeKind.USER and platform not in TEAM_SCOPED:
         workspace_id, own_id = "", address.partition(":")[2]
     elif scope is ScopeKind.WORKSPACE:

@@ -91,6 +91,7 @@ class _Table:
         self._refuse_unknown()
         kind = self._scope()
         platform, workspace, own_id = (self._text(key) for key in ("platform", "workspace", "id"))
+        platform = platform.lower()
         model = self._model()
         if kind is None:
             return []
@@ -100,7 +101,7 @@ class _Table:
         if not amounts and not self.problems:
             self.problems.append(f"{self._where} has no amount; write for example day_usd = 5.")
         if kind is ScopeKind.PLATFORM:
-            platform, own_id = platform or own_id, ""
+            platform, own_id = platform or own_id.lower(), ""
         rules = [
             Rule(kind, *_AMOUNTS[key], amount, "file", platform, workspace, own_id, counts, model)
             for key, amount in amounts.items()
@@ -155,6 +156,8 @@ class _Table:
             self._wrong("an id or a workspace needs its platform, for example platform = “discord”.")
         if workspace and kind in (ScopeKind.EVERYTHING, ScopeKind.PLATFORM, ScopeKind.WORKSPACE):
             self._wrong(f"the scope “{kind}” takes no workspace; name a workspace by its id.")
+        if kind is ScopeKind.PLATFORM and platform and own_id.lower() not in ("", platform):
+            self._wrong("“platform” and “id” name two platforms.")
         if kind is ScopeKind.USER and own_id and platform in TEAM_SCOPED and not workspace:
             self._wrong(f"the id of a {platform} user needs its workspace too.")
 

@@ -43,6 +43,12 @@ def test_an_exception_names_platform_and_id_and_may_lift_the_limit() -> None:
     assert (rule.platform, rule.id, rule.amount) == ("discord", "123456789012345678", None)
 
 
+@pytest.mark.parametrize("selector", ['platform = "Discord"', 'id = "Discord"'])
+def test_a_platform_is_known_in_any_case(selector: str) -> None:
+    (rule,) = parse(f'[[limit]]\nscope = "platform"\n{selector}\nday_usd = 5\n')
+    assert (rule.platform, rule.id) == ("discord", "")
+
+
 def test_a_role_says_whether_its_amount_is_for_each_or_shared() -> None:
     text = '[[limit]]\nscope = "role"\nplatform = "discord"\nid = "7"\nday_usd = 20\n'
     assert any("counts" in problem for problem in problems(text))
@@ -70,6 +76,7 @@ def test_a_role_says_whether_its_amount_is_for_each_or_shared() -> None:
         ('[[limit]]\nscope = "user"\nrunning = 0\n', "at least 1"),
         ('[[limit]]\nscope = "user"\nid = "7"\nday_usd = 5\n', "needs its platform"),
         ('[[limit]]\nscope = "everything"\nid = "7"\nday_usd = 5\n', "has no id"),
+        ('[[limit]]\nscope = "platform"\nplatform = "slack"\nid = "discord"\nday_usd = 5\n', "two platforms"),
         ('[[limit]]\nscope = "channel"\ncounts = "each"\nday_usd = 5\n', "belongs to roles only"),
         ('[[limit]]\nscope = "user"\nday_usd = 5\n[[limit]]\nscope = "user"\nday_usd = 6\n', "same limit"),
     ],

@@ -244,7 +244,7 @@ async def test_the_operators_limit_holds_at_run_time_and_no_moderator_lifts_it(m
     budget, elsewhere = make(day_usd(ScopeKind.EVERYTHING, 100)), make()
     who = dataclasses.replace(member("ann"), channel_id="c1")
     place = f"{who.platform}:{who.workspace_id}"
-    address = {"everything": "", "platform": who.platform, "workspace": place, "channel": f"{place}:c1"}
+    address = {"everything": "", "platform": "Discord", "workspace": place, "channel": f"{place}:c1"}
     told = address.get(kind, f"{who.platform}:ann")
     shown = await budget.limits.set_limit(OPERATOR, usd_a_day(ScopeKind(kind), told, 2 * USD))
     assert [s.limit.amount for s in shown if s.limit.source == "operator"] == [2 * USD]
