@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Sequence
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -19,6 +22,12 @@ from core.storage.private_folder import give_usual_rights
 _PICTURES = frozenset([".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"])
 _RESULT_NAME = re.compile(r"\.\d+(\.\d+)?x$")
 _SAVED_AS: dict[str, SavedAs] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+_MOST_PIPED_BYTES = 1_000_000_000
+"""An endless pipe must not fill the disk; MAX_INPUT_BYTES is judged later, with its own words."""
+
+PIPE = Path("-")
+"""Where a file is named: standard input, and after `-o` standard output."""
+
 _RESULTS = ("image/png", "image/jpeg", "image/webp")
 
 
@@ -28,6 +37,26 @@ class Order:
 
     pictures: tuple[Path | str, ...]
     text: str
+
+
+@contextmanager
+def without_pipe(arguments: Sequence[str], out: Path | None) -> Iterator[list[str]]:
+    """The arguments with a file in the place of `-`, which holds what came on standard input. Raises CommandError."""
+    if str(PIPE) not in arguments:
+        yield list(arguments)
+        return
+    if out is None:
+        raise CommandError("Say with -o where the result of an image from standard input goes.")
+    if sys.stdin.isatty():
+        raise CommandError("Nothing comes on standard input: cat photo.jpg | python -m bot upscale - -o large.png")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "stdin")
+        with path.open("wb") as file:
+            while chunk := sys.stdin.buffer.read(1 << 20):
+                file.write(chunk)
+                if file.tell() > _MOST_PIPED_BYTES:
+                    raise CommandError("Standard input does not end; pipe one image.")
+        yield [str(path) if argument == str(PIPE) else argument for argument in arguments]
 
 
 def read_arguments(arguments: Sequence[str]) -> Order:
@@ -98,6 +127,8 @@ def tells_another_kind(path: Path, mime: str) -> bool:
 
 def refuse_taken(order: Order, factor: float, out: Path | None) -> None:
     """Raise CommandError, before anything is paid, where a result's file exists already or two would be one."""
+    if out == PIPE:
+        return
     seen: set[Path] = set()
     many = len(order.pictures) > 1
     for picture in order.pictures:
@@ -118,6 +149,10 @@ def free_path(path: Path) -> Path:
 
 def hand_out(source: Path, dest: Path) -> None:
     """Copy a picture to where a person wants it; `dest` is whole or absent, and not more private than their files."""
+    if dest == PIPE:
+        with source.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+        return
     dest.parent.mkdir(parents=True, exist_ok=True)
     part = dest.with_name(f".{dest.name}.part")
     shutil.copyfile(source, part)

@@ -15,6 +15,7 @@ from core.domain.job import Job, JobState
 from core.domain.media_types import suffix_for
 from core.domain.money import usd
 from core.presentation import explain
+from core.presentation.ending_texts import image_name
 from core.presentation.formats import mb, seconds, size
 from core.presentation.job_texts import charge_text, delivery_text, parameters_line, price_line, size_line
 
@@ -91,7 +92,9 @@ async def history(app: App, limit: Annotated[int, typer.Option("--limit", "-n", 
     for job in jobs:
         size_text = size_line(job, "en") if job.result is not None else _STATES[job.state]
         kept = "" if job.result is None or not job.images_deleted else "  (deleted)"
-        out.print(f"{job.id}  {moment(job.created_at)}  {size_text}  {job.parameters.model}{kept}")
+        out.print(
+            f"{job.id}  {moment(job.created_at)}  {image_name(job, 'en')}  {size_text}  {job.parameters.model}{kept}"
+        )
     return Exit.OK
 
 

@@ -121,18 +121,20 @@ def upscale(
 ) -> None:
     """Enlarge images.
 
-    The result is written next to each as NAME.2x.png.
+    The result is written next to each as NAME.2x.png. FILE may be a folder, or - for standard input; -o - writes
+    to standard output.
 
     Exit codes: 0 done, 1 failed, 2 wrong use, 3 refused by a budget, 4 cancelled.
     """
-    from bot.cli.files import read_arguments
+    from bot.cli.files import read_arguments, without_pipe
     from bot.cli.session import in_app
     from bot.cli.upscale import Options
     from bot.cli.upscale import upscale as work
 
     fields = {name: value for name, value in given.items() if value}
-    options = Options(read_arguments(arguments), fields, out, force, yes, json)
-    leave(in_app(lambda app: work(app, options), takes_over=True))  # a command that was killed is taken up again
+    with without_pipe(arguments, out) as named:
+        options = Options(read_arguments(named), fields, out, force, yes, json)
+        leave(in_app(lambda app: work(app, options), takes_over=True))  # a command that was killed is taken up again
 
 
 for work in (usage, job, history, limits, allow):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from rich.console import Console
 
 from bot.cli.console import out, styled
 from bot.cli.files import title
@@ -20,17 +21,17 @@ from core.presentation.job_texts import notes_text, parameters_line, receipt_lin
 
 
 def print_result(
-    picture: Path | str, job: Job, path: Path | None, left: tuple[LimitStatus, ...], *, json: bool
+    picture: Path | str, job: Job, path: Path | None, left: tuple[LimitStatus, ...], *, json: bool, to: Console = out
 ) -> None:
     """The receipt of a job that ended. `path` is None where there is no picture; then only JSON is printed."""
     if json:
-        typer.echo(json_module.dumps(as_json(picture, job, path), ensure_ascii=False))
+        typer.echo(json_module.dumps(as_json(picture, job, path), ensure_ascii=False), file=to.file)
     elif path is not None and job.result is not None:
-        out.print(styled(("✔", "green"), f" {title(picture)} → ", (str(path), "bold")))
+        to.print(styled(("✔", "green"), f" {title(picture)} → ", (str(path), "bold")))
         lines = (size_line(job, "en"), parameters_line(job, "en"), receipt_line(job, left, "en"), notes_text(job, "en"))
         for line in filter(None, (*lines, job.result.caption)):
-            out.print(f"  {line}")
-        out.print(styled((f"  reference {job.id}", "dim")))
+            to.print(f"  {line}")
+        to.print(styled((f"  reference {job.id}", "dim")))
 
 
 def as_json(picture: Path | str, job: Job, path: Path | None) -> dict[str, Any]:

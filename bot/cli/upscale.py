@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from bot.cli.console import PLATFORM, CommandError, Exit, ask, code_of, err, operator, say
+from bot.cli.console import PLATFORM, CommandError, Exit, ask, code_of, err, operator, out, say
 from bot.cli.files import (
+    PIPE,
     Order,
     digest_of,
     free_path,
@@ -86,6 +87,8 @@ async def upscale(app: App, options: Options) -> Exit:
     factor = models.resolve(asked, defaults).factor
     if not options.force:
         refuse_taken(options.order, factor, options.out)
+    if options.out == PIPE and len(options.order.pictures) > 1:
+        raise CommandError("Only one image fits into standard output; name a folder with -o.")
     if options.out is not None:
         folder = options.out if options.out.is_dir() or len(options.order.pictures) > 1 else options.out.parent
         if not writable(folder):
@@ -258,7 +261,7 @@ class _Run:
             err.print(f"{path.name} holds a {file.mime.removeprefix('image/').upper()}.")
         await self.app.tools.store.save_memo(job.id, {_HANDED_OUT: True})
         left = await self.app.service.limits.applying(self.actor)
-        print_result(picture, job, path, tuple(left), json=self.options.json)
+        print_result(picture, job, path, tuple(left), json=self.options.json, to=err if path == PIPE else out)
         return Exit.OK
 
     @asynccontextmanager

@@ -37,6 +37,7 @@ class Done:
     code: int
     out: str
     err: str = ""
+    raw: bytes = b""
 
     @property
     def said(self) -> str:
@@ -68,21 +69,21 @@ class Commands:
         """While an emulator runs here. Not for `run` and `upscale`, which hear signals."""
         return await asyncio.to_thread(self, *arguments, **more)
 
-    async def process(self, *arguments: str, **more: str) -> Done:
-        """In a process of its own; both streams are in `out`."""
+    async def process(self, *arguments: str, given: bytes = b"", **more: str) -> Done:
+        """In a process of its own, with `given` on its standard input."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "bot", *arguments,
             cwd=self._folder,
             env=environment(self._folder, **more),
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+            stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         try:
             async with asyncio.timeout(LIMIT_S):
-                output, _ = await process.communicate()
+                output, errors = await process.communicate(given)
         finally:
             if process.returncode is None:
                 process.kill()
-        assert b"Traceback" not in output, output.decode()
-        return Done(process.returncode or 0, output.decode())
+        assert b"Traceback" not in errors, errors.decode()
+        return Done(process.returncode or 0, output.decode(errors="replace"), errors.decode(), output)

@@ -52,6 +52,21 @@ def test_every_picture_of_a_folder_is_enlarged_but_results(folder: Path, bot: Co
     assert sorted(path.name for path in (folder / "large").iterdir()) == ["a.2x.png", "b.2x.png"]
 
 
+async def test_a_picture_goes_through_a_pipe(folder: Path, bot: Commands) -> None:
+    whole = (folder / "cat.png").read_bytes()
+    to_file = await bot.process("upscale", "-", "2x", "seed=7", "-o", "large.png", given=whole)
+    assert to_file.code == 0, to_file.said
+    piped = await bot.process("upscale", "-", "2x", "seed=7", "-o", "-", given=whole)
+    assert (piped.code, "reference" in piped.err) == (0, True), piped.said
+    assert piped.raw == (folder / "large.png").read_bytes()
+    assert {path.name for path in folder.iterdir()} >= {"cat.png", "large.png"}
+    assert not (folder / "-").exists()
+    for words, says in ((("-",), "with -o"), (("cat.png", "-", "-o", "-"), "Only one image")):
+        refused = await bot.process("upscale", *words, given=whole)
+        assert (refused.code, says in refused.err) == (2, True), refused.said
+    assert "stdin" in (await bot.beside("history")).out
+
+
 def test_a_result_is_converted_to_the_kind_that_its_name_says(folder: Path, bot: Commands) -> None:
     for name, kind in (("cat.jpg", "JPEG"), ("cat.webp", "WEBP"), ("cat.tif", "PNG")):
         done = bot("upscale", "cat.png", "2x", "seed=7", "-o", name)
@@ -209,7 +224,7 @@ async def test_run_serves_says_where_refuses_a_second_on_the_port_and_ends_at_si
             assert (await answer.json())["status"] == "ok"
         second = await bot.process("run", WEB_PORT=str(running.port))
         assert second.code == 2
-        assert f"Port {running.port} on 127.0.0.1 is already in use" in second.out
+        assert f"Port {running.port} on 127.0.0.1 is already in use" in second.said
         running.signal(signal.SIGTERM)
         assert await running.ended() == 0
     finally:

@@ -18,7 +18,7 @@ async def test_a_refused_discord_token_stops_the_start_with_one_sentence(
 ) -> None:
     done = await bot.process("run", DISCORD_API_URL=discord.api_url, DISCORD_TOKEN="not.the.token")
     assert done.code == 2, done.said
-    assert done.out.splitlines()[-1].startswith("Discord refuses DISCORD_TOKEN")
+    assert done.err.splitlines()[-1].startswith("Discord refuses DISCORD_TOKEN")
 
 
 async def test_a_refused_key_of_fal_stops_the_start_with_one_sentence(bot: Commands, fal: FalEmulator) -> None:
@@ -32,7 +32,7 @@ async def test_a_refused_slack_token_stops_the_start_with_one_sentence(bot: Comm
     wrong = {"SLACK_BOT_TOKEN": "xoxb-not-the-token", "SLACK_APP_TOKEN": slack.app_token}
     done = await bot.process("run", SLACK_API_URL=slack.api_url, **wrong)
     assert done.code == 2, done.said
-    assert done.out.splitlines()[-1].startswith("Slack refuses SLACK_BOT_TOKEN")
+    assert done.err.splitlines()[-1].startswith("Slack refuses SLACK_BOT_TOKEN")
 
 
 async def test_invite_prints_both_links_with_what_they_ask_for(bot: Commands, discord: DiscordEmulator) -> None:
