@@ -102,6 +102,7 @@ class BudgetHandlers:
             headers = {"Content-Disposition": disposition("attachment", f"usage-{period}.csv")}
             return web.Response(text=table, content_type="text/csv", headers=headers)
         report = await self._service.budgets.usage(actor, period=period)
+        report = dataclasses.replace(report, members=translate.in_language(report.members, actor.locale))
         card = budget.usage(report, await self._service.limits.applying(actor), actor.locale)
         return web.json_response({**usage_json(report, actor.locale), "card": card_json(card)})
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 
 from aiohttp import web
 
 from adapters.web.inbound import request_body as intake
+from adapters.web.inbound import translate
 from adapters.web.inbound.job_routes import actor_of
 from adapters.web.views.card import Json, card_json
 from adapters.web.views.operator import job_row, place_json, spend_json
@@ -51,6 +53,7 @@ class OperatorHandlers:
             self._service.limits.workspace_limits(actor),
             self._service.limits.paused(actor),
         )
+        month = dataclasses.replace(month, members=translate.in_language(month.members, actor.locale))
         places = await self._guests.places(actor) if self._guests else ()
         shared = [one for one in limits if one.limit.scope.kind in SHARED_SCOPES]
         answer = {

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from core.budgets.limit_grammar import Dialect, limit_words
+from core.budgets.reports import UsageRow
 from core.domain.errors import InvalidParameters, NoImage, ParameterProblem
 from core.domain.identity import TEAM_SCOPED
 from core.domain.job import ReplyAddress, Requester, Source, UpscaleRequest
@@ -27,6 +28,8 @@ from core.presentation import LANGUAGES, tr
 
 PLATFORM = "web"
 USER_ID = "local"
+OWN_KEYS = (USER_ID, f"{PLATFORM}:{USER_ID}")
+"""How reports call whoever sits at the page."""
 REPLY = ReplyAddress(PLATFORM, {})
 IGNORED_FIELDS = frozenset({"private", "width", "height"})
 MOST_AGREED_USD = 1_000_000
@@ -105,6 +108,13 @@ def requester(accept_language: str = "") -> Requester:
     locale = locale_of(accept_language)
     return Requester(
         PLATFORM, USER_ID, user_name=tr("the page", locale), is_moderator=True, is_operator=True, locale=locale
+    )
+
+
+def in_language(members: Sequence[UsageRow], locale: str) -> tuple[UsageRow, ...]:
+    """A report's members, with the page's own line named as its reader says it."""
+    return tuple(
+        dataclasses.replace(row, label=tr("the page", locale)) if row.key in OWN_KEYS else row for row in members
     )
 
 

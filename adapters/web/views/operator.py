@@ -22,7 +22,7 @@ def job_row(job: Job, locale: str, notice: Notice | None) -> Json:
         "job_id": job.id,
         "platform": who.platform,
         "place": ":".join(filter(None, (who.workspace_id, who.channel_id))),
-        "who": who.user_name or who.user_id,
+        "who": tr("the page", locale) if who.platform == "web" else who.user_name or who.user_id,
         "size": sentences.size_line(job, locale) or _asked_size(job),
         "price": cents(money, locale) if money is not None else "",
         "charged": job.receipt is not None,

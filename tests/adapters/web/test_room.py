@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Page, expect
 
 from tests.adapters.web.conftest import visit
-from tests.adapters.web.test_real import Bot, bot, photo
+from tests.adapters.web.test_real import Bot, bot, order, page, photo
 
-__all__ = ["bot"]
+__all__ = ["bot", "page"]
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 
 SCREENS = [(1440, 900, "light"), (820, 1180, "dark"), (390, 844, "light"), (1920, 1080, "dark")]
@@ -23,6 +23,10 @@ SEEN = """() => {
     beside: innerWidth - stage.width, actions: actions.length,
     lines: new Set(actions.map((node) => node.offsetTop)).size,
   };
+}"""
+NEWEST_IS_WHOLE = """() => {
+  const stage = [...document.querySelectorAll(".stage")].at(-1).getBoundingClientRect();
+  return stage.top >= document.querySelector(".top").getBoundingClientRect().bottom && stage.bottom < innerHeight;
 }"""
 ARRIVED = f"() => {{ const s = ({SEEN})(); return s.above >= 0 && s.above < 60 && s.below >= 0; }}"
 
@@ -52,3 +56,11 @@ async def test_a_new_result_is_seen_from_its_top_to_its_tools(bot: Bot, browser:
             assert room["actions"] > 4
         seen.assert_clean()
         await seen.context.close()
+
+
+async def test_a_result_that_is_there_at_once_is_seen_from_its_top_too(page: Page, tmp_path: Path) -> None:
+    await page.set_viewport_size({"width": 390, "height": 844})
+    for done in (1, 2):  # the same image again is free, and made already
+        await order(page, photo(tmp_path / "photo.jpg", 1200, 900))
+        await expect(page.locator(".card[data-state=succeeded]")).to_have_count(done, timeout=120_000)
+    await page.wait_for_function(NEWEST_IS_WHOLE)

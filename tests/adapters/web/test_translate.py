@@ -13,6 +13,7 @@ from adapters.web.outbound.errors import status_of
 from adapters.web.outbound.image_routes import disposition
 from adapters.web.settings import Settings
 from adapters.web.views.pages import STATIC_DIR
+from core.budgets.reports import UsageRow
 from core.domain import errors as e
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
 from core.domain.models import MODELS
@@ -111,6 +112,11 @@ def test_no_module_of_the_page_passes_three_hundred_lines() -> None:
 def test_requests_of_the_page_come_from_the_operator() -> None:
     actor = translate.requester("de")
     assert (actor.user_id, actor.user_name, actor.is_moderator, actor.is_operator) == ("local", "die Seite", True, True)
+
+
+def test_the_page_is_named_in_the_language_of_whoever_reads_a_report() -> None:
+    rows = [UsageRow(key, "the page", 1, 1, 1.0) for key in ("local", "web:local")] + [UsageRow("42", "sam", 1, 1, 1.0)]
+    assert [row.label for row in translate.in_language(rows, "de")] == ["die Seite", "die Seite", "sam"]
 
 
 def test_a_host_that_others_can_reach_demands_a_token() -> None:

@@ -99,7 +99,7 @@ async function answer(card, starting) {
     if (error.name === "AbortError") return;
     throw error;
   }
-  inThread(card, () => thread.toBottom());
+  inThread(card, (item) => thread.show(item));
 }
 
 function adopt(card, job) {
