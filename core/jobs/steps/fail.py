@@ -11,16 +11,23 @@ import structlog
 from core.domain import money
 from core.domain.errors import (
     BudgetError,
+    DamagedImage,
     Draining,
+    FileTooLarge,
+    ImageTooCostly,
+    ImageTooSmall,
     InputError,
     InternalError,
     ModelError,
+    NotAnImage,
     PlaceRefused,
     ProviderError,
     ProviderHalted,
     QuoteExpired,
     RequestError,
     StorageUnavailable,
+    TooManyPixels,
+    UnsupportedFormat,
     UpscaleError,
 )
 from core.domain.job import Job, JobState, Receipt
@@ -31,6 +38,17 @@ log = structlog.get_logger(__name__)
 
 _OUTCOME_UNKNOWN = (ProviderError, InternalError)
 """After these, a request that fal took may still be billed: the estimate counts until reconciled."""
+
+_NEVER_TAKEN = (
+    DamagedImage,
+    FileTooLarge,
+    ImageTooCostly,
+    ImageTooSmall,
+    NotAnImage,
+    TooManyPixels,
+    UnsupportedFormat,
+)
+"""No button leads back to such an image, so its upload goes too; other uploads are what a repeat starts from."""
 
 _REFUSALS = (RequestError, InputError, BudgetError, Draining, ProviderHalted, PlaceRefused)
 
@@ -191,4 +209,6 @@ async def _remove_unpaid(tools: Tools, job: Job) -> None:
     if job.result is None and (job.receipt is None or job.receipt.basis == "none"):
         with contextlib.suppress(StorageUnavailable):  # the retention removes it then
             await tools.files.remove(job.id)
+            if job.source.kind == "upload" and isinstance(job.error, _NEVER_TAKEN):
+                await tools.files.remove_upload(job.source.path)
         tools.running.disk.forget(job.id)

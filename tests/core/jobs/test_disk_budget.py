@@ -34,6 +34,7 @@ async def test_refused_pictures_leave_nothing_on_the_disk(world: World) -> None:
         job = await world.done(source=Source("upload", path=f"uploads/bad{number}"))
         assert job.state in (JobState.REFUSED, JobState.FAILED)
     assert bytes_of_jobs(world) == 0
+    assert list((world.folder / "uploads").iterdir()) == []
     assert world.tools.running.disk.unpaid() == 0
 
 
