@@ -111,7 +111,8 @@ class App:
 
     def _core(self) -> None:
         s = self.settings
-        self.metrics = PrometheusMetrics(VERSION, StageSpans.to(s.otel_exporter_otlp_endpoint, VERSION), s.role)
+        collector = s.otel_exporter_otlp_endpoint
+        self.metrics = PrometheusMetrics(VERSION, StageSpans(collector, VERSION) if collector else None, s.role)
         self.images = ImageService(image_limits(s), scratch=s.data_dir / "scratch")
         self.alerts = AlertSender(self.state, lambda: self.budget, lambda: self.tools)
         self.upscaler = make_upscaler(s, self.images, self.clock, self.metrics, self.alerts.halted)

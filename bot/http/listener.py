@@ -19,7 +19,7 @@ from bot.http.turns import Turns
 
 log = structlog.get_logger(__name__)
 
-ACCEPTED_AT_ONCE = 128
+ACCEPTED_AT_ONCE = 64
 """Connections taken in one turn of the event loop, at about 40 µs each."""
 BACKLOG = 4_096
 """What the kernel keeps waiting. A newcomer to a full queue tries again only after a second."""

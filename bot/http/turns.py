@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-AT_ONCE = 8
+AT_ONCE = 4
 """Half a millisecond each, so that whoever asks for little is answered within some milliseconds."""
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from typing import Any
 
 
 class TracingUnavailable(Exception):
@@ -18,7 +17,7 @@ class TracingUnavailable(Exception):
 class StageSpans:
     """Sends a span for each step that ended. Sending happens in a thread of its own and never waits here."""
 
-    def __init__(self, endpoint: str, version: str, exporter: Any = None) -> None:
+    def __init__(self, endpoint: str, version: str) -> None:
         """`endpoint` is the collector's base address. Raises TracingUnavailable."""
         try:
             from opentelemetry import trace
@@ -33,14 +32,9 @@ class StageSpans:
         self._trace = trace
         resource = Resource.create({"service.name": "upscale-bot", "service.version": version})
         self._provider = TracerProvider(resource=resource)
-        exporter = exporter or OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=10)
+        exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=10)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("upscale-bot", version)
-
-    @classmethod
-    def to(cls, endpoint: str | None, version: str) -> StageSpans | None:
-        """None where no endpoint is set. Raises TracingUnavailable."""
-        return cls(endpoint, version) if endpoint else None
 
     def stage(self, stage: str, seconds_s: float, job_id: str) -> None:
         digest = hashlib.sha256(job_id.encode()).digest()

@@ -157,6 +157,7 @@ def test_an_operators_mistake_is_one_sentence_and_exit_code_2(
         ({"WEB_PORT": "http"}, "WEB_PORT must be a whole number, not “http”."),
         ({"SLACK_BOT_TOKEN": "xoxb-secret"}, "SLACK_APP_TOKEN"),
         ({"WEB_HOST": "0.0.0.0"}, "WEB_TOKEN"),
+        ({"DATA_DIR": "cat.png/data"}, "DATA_DIR="),
         ({"DATABASE_URL": "postgresql://u:secret@127.0.0.1:9/x"}, "DATABASE_URL"),
     ],
 )

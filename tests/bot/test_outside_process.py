@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 import time
 from pathlib import Path
 
-from tests.bot.process_kit import ROOT, Bot, client_of, picture, until
+from tests.bot.process_kit import Bot, client_of, picture, until
 from tests.emulators.fal import FalEmulator
 
 
@@ -38,21 +37,6 @@ async def test_while_it_stops_whoever_asks_is_told_to_come_back(tmp_path: Path) 
             assert time.monotonic() - began < 10
         finally:
             await bot.close()
-
-
-async def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("not a folder")
-    env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    env |= {"PYTHONPATH": str(ROOT), "DATA_DIR": str(tmp_path / "file" / "data"), "WEB_PORT": "0"}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bot", "run", cwd=tmp_path, env=env,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    async with asyncio.timeout(60):
-        out, err = await process.communicate()
-    assert (process.returncode, out) == (2, b"")
-    assert b"DATA_DIR=" in err
-    assert len(err.splitlines()) == 1
 
 
 async def test_a_command_that_was_killed_is_not_paid_again_when_it_is_typed_again(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ async def test_the_steps_of_a_job_are_spans_of_one_trace_even_of_two_processes()
     try:
         address = f"http://127.0.0.1:{runner.addresses[0][1]}"
         for stages in (("prepare", "submit"), ("deliver",)):
-            metrics = PrometheusMetrics("1", StageSpans.to(address, "1"))
+            metrics = PrometheusMetrics("1", StageSpans(address, "1"))
             for stage in stages:
                 metrics.stage(stage, 0.5, "a-job")
             metrics.stage("prepare", 0.5, "another")
@@ -53,7 +53,3 @@ def test_missing_packages_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
     with pytest.raises(TracingUnavailable, match="needs further packages"):
         StageSpans("http://127.0.0.1:4318", "1")
-
-
-def test_without_an_address_nothing_is_traced() -> None:
-    assert StageSpans.to(None, "1") is None
