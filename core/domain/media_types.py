@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, get_args
 
-Format = Literal["png", "jpeg", "webp", "gif", "bmp", "tiff", "avif", "heic"]
+Format = Literal["png", "jpeg", "webp", "gif", "bmp", "tiff", "avif", "heic", "ico"]
 MIME: Final[dict[Format, str]] = {name: f"image/{name}" for name in get_args(Format)}
 SUFFIXES: Final[dict[str, str]] = {
     mime: {"jpeg": ".jpg", "tiff": ".tif"}.get(name, f".{name}") for name, mime in MIME.items()
@@ -19,6 +19,8 @@ _MAGIC: Final[tuple[tuple[bytes, Format], ...]] = (
     (b"MM\x00*", "tiff"),
     (b"II+\x00", "tiff"),
     (b"MM\x00+", "tiff"),
+    (b"\x00\x00\x01\x00", "ico"),
+    (b"\x00\x00\x02\x00", "ico"),
 )
 _HEIC_BRANDS: Final = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _BMP_HEADERS: Final = {12, 16, 40, 52, 56, 64, 108, 124}

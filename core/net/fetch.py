@@ -22,6 +22,7 @@ from yarl import URL
 from core.domain.errors import DownloadFailed, FileTooLarge, LinkRefused, NotAnImage
 from core.net.file_sink import FetchedFile, save_stream
 from core.net.guard import Guard, GuardedConnector, HostSet, parse
+from core.net.speed import LeastSpeed
 
 _CHUNK_BYTES: Final = 256 * 1024
 _MAX_REDIRECTS: Final = 5
@@ -109,25 +110,6 @@ class _Retryable(Exception):
     def __init__(self, failure: DownloadFailed) -> None:
         super().__init__(failure.code)
         self.failure = failure
-
-
-class _Window:
-    """Measures the speed of a download, window by window."""
-
-    def __init__(self, limits: SourceLimits, now: Callable[[], float]) -> None:
-        self._limits = limits
-        self._now = now
-        self._began_s = now()
-        self._bytes = 0
-
-    def count(self, n_bytes: int) -> None:
-        """Raises DownloadFailed at the end of a window that brought too little."""
-        self._bytes += n_bytes
-        if self._now() - self._began_s < self._limits.window_s:
-            return
-        if self._bytes < self._limits.least_bytes:
-            raise DownloadFailed(reason="timeout")
-        self._began_s, self._bytes = self._now(), 0
 
 
 class _Fetch:
@@ -226,9 +208,10 @@ class _Fetch:
         return await save_stream(self._chunks(response, declared), dest, self._limits.max_bytes)
 
     async def _chunks(self, response: aiohttp.ClientResponse, declared_bytes: int | None) -> AsyncIterator[bytes]:
-        window, read_bytes = _Window(self._limits, self._now), 0
+        speed, read_bytes = LeastSpeed(self._limits.least_bytes, self._limits.window_s, self._now), 0
         async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
-            window.count(len(chunk))
+            if speed.too_slow(len(chunk)):
+                raise DownloadFailed(reason="timeout")
             if read_bytes == 0:
                 self._refuse_page(chunk)
             read_bytes += len(chunk)

@@ -28,7 +28,7 @@ CALLBACK = "upscale_form"
 DEFAULTS_CALLBACK = "upscale_defaults"
 EXAMPLE = "factor=3 creativity=0.5 creative"
 MAX_FILES = 4
-FILE_TYPES = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "heif"]
+FILE_TYPES = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "heif", "ico"]
 NUMBERS = tuple(name for name, spec in SPECS.items() if spec.kind in ("float", "int"))
 PICKED = "pick"
 PLACE = {"channel": "channel_id", "channel_name": "channel_name", "thread_ts": "thread_ts",

@@ -69,6 +69,8 @@ def load(path: Path, kind: Format, *, stream: bool = True) -> VipsImage:
         return pillow.load_heic(path)
     if kind == "tiff":
         return tiff.load(path, stream=stream)
+    if kind == "ico":
+        return pillow.load_by_pillow(path, kind)
     if (kind == "png" and hides_first_frame(path)) or (kind == "avif" and av1.is_limited_grey(path)):
         return pillow.load_by_pillow(path, kind, frame=1 if kind == "png" else 0)
     loader = getattr(pyvips.Image, _LOADERS[kind])

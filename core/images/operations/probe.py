@@ -25,6 +25,7 @@ from core.images.operations.containers import (
 from core.images.operations.refusals import Refused, damaged
 
 HEAD_BYTES = 512
+_JPEG_LS = 0xF7
 _MAX_STRAY_BYTES = 1 << 16
 _MAX_STEPS = 10_000
 """Of a walk through a head, which the bot itself takes too."""
@@ -34,8 +35,9 @@ _OTHER_PICTURES: tuple[tuple[bytes, str], ...] = (
     (b"\xff\x0a", "jxl"),
     (b"\x00\x00\x00\x0cJXL ", "jxl"),
     (b"\x00\x00\x00\x0cjP  ", "jp2"),
+    (b"\xff\x4f\xff\x51", "jp2"),
+    (b"II\xbc\x01", "jxr"),
     (b"8BPS", "psd"),
-    (b"\x00\x00\x01\x00", "ico"),
     (b"\x76\x2f\x31\x01", "exr"),
     (b"DDS ", "dds"),
     (b"#?RADIANCE", "hdr"),
@@ -142,15 +144,22 @@ def _webp_size(head: Data) -> tuple[int, int] | None:
 
 
 def _jpeg_size(data: Data) -> tuple[int, int] | None:
-    """By the frame header; None where none is found soon, for the decoder to judge."""
+    """By the frame header; None where none is found soon, for the decoder to judge.
+
+    Raises Refused for samples of more than 8 bits, a height told behind the pixels, and JPEG-LS: no browser shows them.
+    """
     at, stray_bytes = 2, 0
     for marker, start, end in itertools.islice(jpeg_segments(data), _MAX_STEPS):
         stray_bytes += start - at
         if stray_bytes > _MAX_STRAY_BYTES or marker in (EOI, SOS):
             break
+        if marker == _JPEG_LS:
+            raise Refused("unsupported_format", format="jpeg (JPEG-LS)")
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack_from(">HH", data, start + 5)
-            return (width, height) if height else None
+            bits, height, width = struct.unpack_from(">BHH", data, start + 4)
+            if bits != 8 or not height:
+                raise Refused("unsupported_format", format=f"jpeg ({f'{bits} bits' if height else 'DNL'})")
+            return width, height
         at = end
     return None
 

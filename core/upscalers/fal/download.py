@@ -26,6 +26,7 @@ from core.domain.errors import LinkRefused, ModelFailed, ProviderUnavailable
 from core.net.fetch import looks_like_page
 from core.net.guard import Guard, GuardedConnector, HostSet, parse
 from core.net.retry import Backoff, retry
+from core.net.speed import LeastSpeed
 from core.upscalers.fal.config import FalConfig
 from core.upscalers.fal.transport import NETWORK_ERRORS, USER_AGENT, Transport, timeout_for
 
@@ -34,6 +35,10 @@ log = structlog.get_logger(__name__)
 FETCH_TRIES = 5
 MAX_REDIRECTS = 5
 CHUNK_BYTES = 256 * 1024
+LEAST_BYTES, WINDOW_S = 300_000, 30.0
+"""A transfer that is slower than this is begun again where it stopped, if it can be."""
+
+MOST_KEPT = 1_000
 _PAUSES = Backoff(first_s=0.5, cap_s=8.0)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -62,28 +67,40 @@ class Downloader:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._config: FalConfig = transport.config
+        self._kept: dict[tuple[str, Path], str] = {}
+        """Validators of parts on disk that an earlier call left."""
 
     async def fetch(self, address: str, dest: Path, *, max_bytes: int) -> None:
         """See `core.ports.Upscaler.fetch`. `dest` appears only when it is whole; an empty answer is an empty file.
 
-        Some tries within seconds, then ProviderUnavailable, whatever the host answers: a 403 or 404 too may pass. A
-        private address, or more than `max_bytes`, is a ModelFailed (billed: fal calls the request a success).
+        Some tries within seconds, then ProviderUnavailable, whatever the host answers: a 403 or 404 too may pass. What
+        has come by then is kept for the next call, where the host can go on from it. A private address, or more than
+        `max_bytes`, is a ModelFailed (billed: fal calls the request a success).
         """
         part = dest.with_name(dest.name + ".part")
-        file = await asyncio.to_thread(part.open, "wb+")
+        validator = self._kept.pop((address, part), None)
+        file = await asyncio.to_thread(part.open, "ab+" if validator else "wb+")
+        partial = _Partial(file, await asyncio.to_thread(file.seek, 0, 2), validator)
+        keep = False
         try:
             if address[:5].lower() == "data:":
                 await asyncio.to_thread(file.write, await asyncio.to_thread(_decoded, address, max_bytes))
             else:
-                await self._fetch_into(_Partial(file), self._allowed(address), max_bytes)
+                await self._fetch_into(partial, self._allowed(address), max_bytes)
             await asyncio.to_thread(file.close)
             await asyncio.to_thread(part.replace, dest)
         except LinkRefused as refusal:
             log.warning("fal_result_address_refused", reason=refusal.reason)
             raise ModelFailed(kind="foreign_result_address", billed=True) from refusal
+        except ProviderUnavailable:
+            keep = bool(partial.size_bytes) and partial.validator is not None and len(self._kept) < MOST_KEPT
+            raise
         finally:
             file.close()
-            await asyncio.to_thread(part.unlink, missing_ok=True)
+            if keep and partial.validator is not None:
+                self._kept[address, part] = partial.validator
+            else:
+                await asyncio.to_thread(part.unlink, missing_ok=True)
 
     def _allowed(self, address: str) -> URL:
         """The address, if it may be asked at all. Raises LinkRefused."""
@@ -161,6 +178,7 @@ class Downloader:
         partial.validator = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
         if expected is not None and start_bytes + expected > max_bytes:
             raise ModelFailed(kind="result_file_too_large", billed=True)
+        speed = LeastSpeed(LEAST_BYTES, WINDOW_S, self._transport.clock.now)
         async for chunk in response.content.iter_chunked(CHUNK_BYTES):
             if partial.size_bytes == 0 and _is_page(chunk):
                 raise _TryAgain("page")
@@ -168,6 +186,9 @@ class Downloader:
                 raise ModelFailed(kind="result_file_too_large", billed=True)
             await asyncio.to_thread(partial.file.write, chunk)
             partial.size_bytes += len(chunk)
+            whole = partial.size_bytes - start_bytes == expected
+            if speed.too_slow(len(chunk)) and partial.validator is not None and not whole:
+                raise _TryAgain("slow")
         if expected is not None and partial.size_bytes - start_bytes != expected:
             raise _TryAgain("short")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import struct
 from collections.abc import Iterator
@@ -18,6 +19,12 @@ from tests.core.images import pictures, xyb
 
 _BEZIER = ((1.0, 1.65, 1_000 / 203), (0.5, 0.825, 1.0))
 _BT2020_TO_SRGB = ((1.6605, -0.5876, -0.0728), (-0.1246, 1.1329, -0.0083), (-0.0182, -0.1006, 1.1187))
+
+_ARITHMETIC = base64.b64decode(
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExISEyccHhcgLikxMC4pLSwzOko+MzZGNywtQFdBRkxOUlNSMj5aYVpQ"
+    "YEpRUk//yQALCAAQABABAREA/8wABgAQEAX/2gAIAQEAAD8A/wB4cUbln/uJJIZ26eq4W4lV1d8VBom3zNz/2Q=="
+)
+"""A grey ramp of 16 by 16, by libjpeg-turbo's cjpeg -arithmetic: nothing else here writes them."""
 
 Pixels = np.ndarray[Any, Any]
 Made = tuple[bytes, Pixels | None]
@@ -85,6 +92,8 @@ def _jpegs() -> Iterator[tuple[str, Made]]:
     yield "no-end.jpg", (data[:-2], whole)
     yield "more-behind.jpg", (data + b"garbage" * 50, whole)
     yield "two-pictures.jpg", (data + data, whole)
+    yield "arithmetic.jpg", (_ARITHMETIC, None)
+    yield "height-told-twice.jpg", (data[:-2] + b"\xff\xdc\0\4\0\x40\xff\xd9", whole)
     yield "xyb.jpg", (xyb.jpeg(_SCENE), rgba(_RGB))
     grey = pictures.encoded(pictures.scene(mode="L"), "JPEG", icc_profile=pictures.colour_profile("p3"))
     yield "grey-by-rgb-profile.jpg", (grey, None)
@@ -330,6 +339,7 @@ def _moving() -> Iterator[tuple[str, Made]]:
     for name, screen in (("no-canvas", (0, 0)), ("small-canvas", (50, 40))):
         still[6:10] = struct.pack("<HH", *screen)
         yield f"{name}.gif", (bytes(still), shown)
+    yield "icon.ico", (pictures.encoded(pictures.see_through(64, 64), "ICO", sizes=[(16, 16), (64, 64)]), None)
     for kind in ("PNG", "GIF", "WEBP", "AVIF"):
         yield f"animated.{kind}", (pictures.animated(kind), None)
 

@@ -110,6 +110,22 @@ def png_declaring(width_px: int, height_px: int, body: bytes = b"") -> bytes:
     return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + idat + png_chunk(b"IEND", b"")
 
 
+def jpeg_with_frame(marker: bytes, *, bits: int = 8, height_px: int = 64) -> bytes:
+    """A JPEG whose frame header says it is of another kind, as only few programs read them."""
+    data = encoded(scene(), "JPEG")
+    at = data.index(b"\xff\xc0")
+    return data[:at] + marker + data[at + 2 : at + 4] + struct.pack(">BH", bits, height_px) + data[at + 7 :]
+
+
+def apples_png() -> bytes:
+    """As Xcode writes them: a chunk before the header, and bare deflate data."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    body = packer.compress(bytes(64 * (1 + 4 * 64))) + packer.flush()
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 64, 64, 8, 6, 0, 0, 0))
+    chunks = png_chunk(b"CgBI", b"P\0 \2") + header + png_chunk(b"IDAT", body) + png_chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
 def deflate_bomb() -> bytes:
     """A small picture whose data unpacks to 200 MB."""
     packer = zlib.compressobj(9)

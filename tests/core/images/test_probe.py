@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,7 +93,15 @@ async def test_other_files_are_named(
         (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "svg"),
         (b"8BPS\x00\x01" + bytes(40), "psd"),
         (b"\xff\x0a" + bytes(40), "jxl"),
-        (b"\x00\x00\x01\x00\x01\x00" + bytes(40), "ico"),
+        (b"\x00\x00\x00\x0cjP  \r\n" + bytes(40), "jp2"),
+        (b"\xff\x4f\xff\x51" + bytes(40), "jp2"),
+        (b"II\xbc\x01" + bytes(40), "jxr"),
+        (pictures.jpeg_with_frame(b"\xff\xc1", bits=12), "jpeg (12 bits)"),
+        (pictures.jpeg_with_frame(b"\xff\xc3", bits=16), "jpeg (16 bits)"),
+        (pictures.jpeg_with_frame(b"\xff\xf7"), "jpeg (JPEG-LS)"),
+        (pictures.jpeg_with_frame(b"\xff\xc0", height_px=0), "jpeg (DNL)"),
+        (pictures.apples_png(), "png (Apple's CgBI)"),
+        (pictures.tiff_of(np.zeros((64, 64), np.uint16), photometric=3), "tiff (photometric 3, 16 bits)"),
     ],
 )
 async def test_pictures_that_cannot_be_read_here_are_named(

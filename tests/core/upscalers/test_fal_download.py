@@ -15,7 +15,7 @@ from core.domain.errors import ModelFailed, ProviderUnavailable
 from core.net.guard import Guard
 from core.upscalers.fal import FalConfig, download
 from tests.core.upscalers.fal_kit import Rig, backend, config_for, inputs, nothing, picture, statuses
-from tests.emulators.fal import DropBefore, FalEmulator, Respond, Truncate, json_5xx, nginx
+from tests.emulators.fal import Drip, DropBefore, FalEmulator, Respond, Truncate, json_5xx, nginx
 
 JOB = "0123456789ab"
 
@@ -49,17 +49,57 @@ async def test_a_cut_download_is_resumed_where_it_stopped(rig: Rig) -> None:
 
 async def test_the_second_part_asks_only_for_what_is_missing(rig: Rig) -> None:
     url, whole = await finished(rig.fal, rig.folder)
-    served = rig.fal.files[url.removeprefix(rig.fal.cdn_url)]
-    stat = served.path.stat()
-    etag = f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
     rig.fal.requests.clear()
-    rig.fal.faults.add("download", Truncate(100_000, etag=etag))
+    rig.fal.faults.add("download", Truncate(100_000, etag=etag_of(rig.fal, url)))
     await rig.upscaler.fetch(url, rig.folder / "out.png", max_bytes=10**8)
     ranges = [r.headers.get("range") for r in rig.fal.seen("download")]
     assert ranges[0] is None
     assert ranges[1] is not None
     assert ranges[1].startswith("bytes=")
     assert (rig.folder / "out.png").read_bytes() == whole
+
+
+def etag_of(fal: FalEmulator, url: str) -> str:
+    """What aiohttp's file server calls the file."""
+    stat = fal.files[url.removeprefix(fal.cdn_url)].path.stat()
+    return f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
+
+
+@pytest.mark.parametrize("what", ["drips", "stalls", "stalls, and no range is served"])
+async def test_a_slow_host_is_asked_again_where_it_stopped_and_the_file_arrives(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    url, whole = await finished(rig.fal, rig.folder)
+    etag = etag_of(rig.fal, url)
+    if what == "drips":
+        monkeypatch.setattr(download, "WINDOW_S", 0.0)  # each chunk is a window of its own
+        monkeypatch.setattr(download, "LEAST_BYTES", 10_000)
+        rig.fal.faults.add("download", Drip(40, 0.01, etag), times=3)
+    else:
+        rig.fal.faults.add("download", Truncate(50_000, etag, stalls=True), times=2)
+    if what.endswith("served"):
+        rig.fal.faults.add("download", Respond(416))
+    async with backend(rig.fal, reply_timeout_s=0.4) as upscaler:
+        rig.fal.requests.clear()
+        await upscaler.fetch(url, rig.folder / "out.png", max_bytes=10**8)
+    assert (rig.folder / "out.png").read_bytes() == whole
+    asked = [r.headers.get("range") for r in rig.fal.seen("download")]
+    assert asked[0] is None
+    assert asked[1] is not None
+    assert (asked[-1] is None) == what.endswith("served")
+
+
+async def test_what_has_come_is_kept_for_the_next_call(rig: Rig) -> None:
+    url, whole = await finished(rig.fal, rig.folder)
+    dest = rig.folder / "out.png"
+    rig.fal.faults.add("download", Truncate(10_000, etag_of(rig.fal, url)), times=download.FETCH_TRIES)
+    with pytest.raises(ProviderUnavailable):
+        await rig.upscaler.fetch(url, dest, max_bytes=10**8)
+    rig.fal.requests.clear()
+    await rig.upscaler.fetch(url, dest, max_bytes=10**8)
+    assert [r.headers.get("range") for r in rig.fal.seen("download")] == [f"bytes={download.FETCH_TRIES * 10_000}-"]
+    assert dest.read_bytes() == whole
+    assert not dest.with_name("out.png.part").exists()
 
 
 @pytest.mark.parametrize(

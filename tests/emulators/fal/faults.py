@@ -60,10 +60,11 @@ class GarbageStream:
 
 @dataclass(frozen=True)
 class Truncate:
-    """A download breaks off after so many bytes; with the `etag` that the resumed one will find again."""
+    """A download breaks off after so many bytes, or `stalls`; with the `etag` that the resumed one will find again."""
 
     after_bytes: int
     etag: str | None = None
+    stalls: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class Drip:
 
     parts: int
     pause_s: float
+    etag: str | None = None
 
 
 FaultKind: TypeAlias = DropBefore | DropAfter | Respond | Slow | Held | CutStream | GarbageStream | Truncate | Drip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import secrets
 from datetime import UTC, datetime, timedelta
@@ -105,13 +106,11 @@ class StorageApi:
         if entry is None or not entry.path.exists():
             return web.json_response({"detail": "Not Found"}, status=404)
         fault = request[FAULT]
-        if isinstance(fault, Truncate):
-            return await self._truncated(request, entry, fault)
-        if isinstance(fault, Drip):
-            return await self._dripping(request, entry, fault)
+        if isinstance(fault, Truncate | Drip):
+            return await self._partly(request, entry, fault)
         return web.FileResponse(entry.path, headers={"Content-Type": entry.content_type})
 
-    async def _truncated(self, request: web.Request, entry: StoredFile, fault: Truncate) -> web.StreamResponse:
+    async def _partly(self, request: web.Request, entry: StoredFile, fault: Truncate | Drip) -> web.StreamResponse:
         start = request.http_range.start or 0
         data = entry.path.read_bytes()[start:]
         response = web.StreamResponse(
@@ -123,19 +122,18 @@ class StorageApi:
         if fault.etag is not None:
             response.headers["ETag"] = fault.etag
         await response.prepare(request)
+        if isinstance(fault, Drip):
+            step = len(data) // fault.parts + 1
+            with contextlib.suppress(ConnectionError):  # of somebody who has had enough
+                for at in range(0, len(data), step):
+                    await asyncio.sleep(fault.pause_s)
+                    await response.write(data[at : at + step])
+            return response
         await response.write(data[: fault.after_bytes])
+        if fault.stalls:
+            await asyncio.sleep(60)
         if request.transport is not None:
             request.transport.close()
-        return response
-
-    async def _dripping(self, request: web.Request, entry: StoredFile, fault: Drip) -> web.StreamResponse:
-        data = entry.path.read_bytes()
-        response = web.StreamResponse(headers={"Content-Length": str(len(data)), "Content-Type": entry.content_type})
-        await response.prepare(request)
-        step = len(data) // fault.parts + 1
-        for at in range(0, len(data), step):
-            await asyncio.sleep(fault.pause_s)
-            await response.write(data[at : at + step])
         return response
 
     async def jwks(self, _request: web.Request) -> web.StreamResponse:

@@ -18,13 +18,14 @@ from core.images.operations.decoders.tiff_directory import Directory
 from core.images.operations.refusals import Refused, from_codec
 
 _BY_LIBVIPS: Final = {
-    1, 2, 3, 4, 5, 7, 8, 32771, 32773, 32809, 32895, 32908, 32909, 32946, 34661, 34676, 34677, 34887, 50001,
+    1, 2, 3, 4, 5, 7, 8, 32771, 32773, 32809, 32895, 32908, 32909, 32946, 34661, 34676, 34677, 50001,
 }  # fmt: skip
 """Compressions (tag 259) that libvips' wheel knows."""
 
 _OTHER_COMPRESSIONS: Final = {
-    6: "old-style JPEG", 34925: "LZMA", 50000: "Zstandard", 33003: "JPEG 2000", 33005: "JPEG 2000",
-    34712: "JPEG 2000", 50002: "JPEG XL", 52546: "JPEG XL",
+    6: "old-style JPEG", 34925: "LZMA", 50000: "Zstandard", 33003: "JPEG 2000", 33004: "JPEG 2000",
+    33005: "JPEG 2000", 34712: "JPEG 2000", 50002: "JPEG XL", 52546: "JPEG XL", 22610: "JPEG XR", 34934: "JPEG XR",
+    34887: "LERC", 34892: "lossy JPEG", 34933: "PNG",
 }  # fmt: skip
 """What people call the others; some of them Pillow reads."""
 
