@@ -27,34 +27,22 @@ class EventBus:
         self._changed: dict[str, asyncio.Event] = {}
 
     def publish(self, job: Job) -> JobEvent:
-        """The event for this snapshot, given to everybody who follows the job."""
-        log = self._events.setdefault(job.id, deque(maxlen=_KEPT_EVENTS))
-        event = event_of(job, self.next_id(job.id))
-        log.append(event)
-        changed = self._changed.pop(job.id, None)
-        if changed is not None:
-            changed.set()
-        self._forget_oldest()
-        return event
+        """The event for this snapshot, given to everybody who follows the job.
 
-    def next_id(self, job_id: str) -> int:
-        """Milliseconds of unix time, or one more than the job's last id."""
-        log = self._events.get(job_id)
-        last = log[-1].id if log else 0
-        return max(last + 1, int(self._clock.now() * 1000))
+        Its id is milliseconds of unix time, or one more than the job's last one.
+        """
+        log = self._events.setdefault(job.id, deque(maxlen=_KEPT_EVENTS))
+        event = event_of(job, max(log[-1].id + 1 if log else 0, int(self._clock.now() * 1000)))
+        log.append(event)
+        if (changed := self._changed.pop(job.id, None)) is not None:
+            changed.set()
+        while len(self._events) > _KEPT_JOBS:
+            del self._events[next(iter(self._events))]
+        return event
 
     def recent(self, job_id: str, after: int) -> list[JobEvent]:
         """The kept events newer than `after`, oldest first."""
         return [event for event in self._events.get(job_id, ()) if event.id > after]
-
-    async def wait(self, job_id: str, timeout_s: float) -> None:
-        """Return when the job has a new event, or after `timeout_s`."""
-        changed = self._changed.setdefault(job_id, asyncio.Event())
-        try:
-            async with asyncio.timeout(timeout_s):
-                await changed.wait()
-        except TimeoutError:
-            return
 
     async def follow(self, job_id: str, after: int, *, idle_s: float) -> AsyncIterator[JobEvent | None]:
         """Events as they come; None after each `idle_s` without one. Endless: the caller stops at the terminal one."""
@@ -64,14 +52,11 @@ class EventBus:
                 after = event.id
                 yield event
             if not events:
-                await self.wait(job_id, idle_s)
-                if not self.recent(job_id, after):
+                changed = self._changed.setdefault(job_id, asyncio.Event())
+                try:
+                    await asyncio.wait_for(changed.wait(), idle_s)
+                except TimeoutError:
                     yield None
-
-    def _forget_oldest(self) -> None:
-        while len(self._events) > _KEPT_JOBS:
-            oldest = next(iter(self._events))
-            del self._events[oldest]
 
 
 def event_of(job: Job, event_id: int) -> JobEvent:

@@ -104,7 +104,7 @@ def _too_late(error: e.TooLate, locale: str) -> Notice:
         return Notice(tr("The image and its original have been deleted.", locale), tone="refusal")
     if error.state == "delivering":
         return Notice(tr("It is too late for that: the image is made and on its way to you.", locale), tone="refusal")
-    return Notice(tr("This job has already finished.", locale), tone="refusal")
+    return Notice(tr("This upscale has already ended.", locale), tone="refusal")
 
 
 def _storage_full(error: e.StorageFull, locale: str) -> Notice:
@@ -137,7 +137,7 @@ _SENTENCES: dict[type[e.UpscaleError], Explainer] = {
     e.StorageFull: _storage_full,
     e.NotAdmitted: not_admitted,
     e.NotAllowed: _not_allowed,
-    e.JobNotFound: plain(translatable("This job is not known here, or no longer."), tone="refusal"),
+    e.JobNotFound: plain(translatable("This image is not known here, or no longer."), tone="refusal"),
     e.TooLate: _too_late,
     e.QuoteExpired: plain(
         translatable("The price was not confirmed in time."), translatable("Run it again for a new price."), "refusal"

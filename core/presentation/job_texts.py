@@ -136,7 +136,7 @@ def charge_text(receipt: Receipt, locale: str) -> str:
     """What the job cost, in one sentence."""
     amount = cents(receipt.charged_nanousd, locale)
     if receipt.basis == "repeat":
-        return tr("From an earlier job, {amount}.", locale, amount=amount)
+        return tr("From an earlier upscale, {amount}.", locale, amount=amount)
     if receipt.basis == "none":
         return tr("Not charged.", locale)
     if receipt.basis == "unknown" and receipt.unclear:

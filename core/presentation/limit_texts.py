@@ -10,9 +10,9 @@ from babel.dates import format_date, format_time
 
 from core.domain import errors as e
 from core.domain.limits import Limit, LimitStatus, Measure, ScopeKind, Window
-from core.presentation.formats import cents, percent
+from core.presentation.formats import cents, images, percent
 from core.presentation.notices import Notice, other_factor
-from core.presentation.translations import language_of, tr, trn
+from core.presentation.translations import language_of, tr
 
 if TYPE_CHECKING:
     from core.budgets.alerts import Alert
@@ -23,12 +23,12 @@ _HAVE_SERVERS = frozenset({"", "discord"})
 
 
 def amount(measure: Measure, value: int, locale: str, *, down: bool = False) -> str:
-    """`$3.20`, `16 MP`, `5 jobs`; money in whole cents, rounded up or `down`."""
+    """`$3.20`, `16 MP`, `5 images`; money in whole cents, rounded up or `down`."""
     if measure is Measure.USD:
         return cents(value, locale, down=down)
     if measure is Measure.MEGAPIXELS:
         return tr("{n} MP", locale, n=value)
-    return trn("{n} job", "{n} jobs", value, locale)
+    return images(value, locale)
 
 
 def window_name(window: Window, locale: str) -> str:
@@ -73,7 +73,10 @@ def left_sentence(status: LimitStatus, locale: str) -> str:
     if limit.source == "sponsor":
         whole = amount(limit.measure, limit.amount, locale)
         return tr(
-            "Jobs in this channel are paid from its own budget: {left} of {whole} left.", locale, left=left, whole=whole
+            "Images in this channel are paid from its own budget: {left} of {whole} left.",
+            locale,
+            left=left,
+            whole=whole,
         )
     if limit.scope.kind is ScopeKind.USER:
         return tr("You have {left} left {when}.", locale, left=left, when=when)

@@ -54,8 +54,7 @@ def _halted(error: e.ProviderHalted, locale: str) -> Notice:
 def _submit_unknown(_: e.SubmitUnknown, locale: str) -> Notice:
     return Notice(
         tr(
-            "The connection to the upscaling service broke while your image was sent,"
-            " and the job could not be found there.",
+            "The connection to the upscaling service broke while your image was sent, and it could not be found there.",
             locale,
         ),
         advice=tr(
@@ -96,7 +95,9 @@ PROVIDER: dict[type[e.UpscaleError], Explainer] = {
         translatable("The upscaling service cannot be reached."), translatable("Please try again in a few minutes.")
     ),
     e.SubmitUnknown: _submit_unknown,
-    e.RequestLost: plain(translatable("The upscaling service lost your job."), translatable("Please start it again.")),
+    e.RequestLost: plain(
+        translatable("The upscaling service lost your image."), translatable("Please start it again.")
+    ),
     e.ResultExpired: plain(translatable("The image is no longer kept."), translatable("Please start it again.")),
     e.DeliveryRefused: _delivery,
     e.DeliveryUnavailable: _delivery,

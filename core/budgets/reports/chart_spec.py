@@ -16,8 +16,8 @@ from babel.dates import format_date
 
 from core.budgets.reports import UsageReport
 from core.domain.money import NANOUSD_PER_USD, usd
-from core.presentation import language_of, tr, trn
-from core.presentation.formats import number, period_text
+from core.presentation import language_of, tr
+from core.presentation.formats import images, number, period_text
 
 _TOP_MEMBERS = 5
 _DAILY_UP_TO = 62
@@ -150,7 +150,7 @@ def _words(
     )
     parts = [
         period_text(date.fromisoformat(report.first_day), date.fromisoformat(report.last_day), locale),
-        trn("{n} job", "{n} jobs", report.jobs, locale),
+        images(report.jobs, locale),
         tr("{n} MP", locale, n=number(report.megapixels, locale, "#,##0" if report.megapixels >= 100 else "#,##0.#")),
     ]
     if report.held_nanousd:

@@ -125,7 +125,7 @@ def ask_erase(user_id: str, locale: str) -> Card:
 
 
 def erased(count: int, locale: str) -> Card:
-    return Card("done", paragraphs=lines(trn("Deleted {n} job.", "Deleted {n} jobs.", count, locale)))
+    return Card("done", paragraphs=lines(trn("Deleted {n} upscale.", "Deleted {n} upscales.", count, locale)))
 
 
 def exported(locale: str, *, whole: bool) -> Card:

@@ -71,7 +71,7 @@ def day_heads(locale: str) -> tuple[str, str, str]:
 def held_text(report: UsageReport, locale: str) -> str:
     """What is set aside beside the charges; empty where nothing is."""
     held = cents(report.held_nanousd, locale)
-    return tr("{amount} more is held for running jobs.", locale, amount=held) if report.held_nanousd else ""
+    return tr("{amount} more is held for images under way.", locale, amount=held) if report.held_nanousd else ""
 
 
 def tightest_of_each(limits: Sequence[LimitStatus]) -> list[LimitStatus]:

@@ -103,7 +103,7 @@ def test_the_chart_stacks_the_five_top_members_and_all_others() -> None:
     assert drawn.values[0] == (8, 7, 6, 5, 4, 1 + 2 + 3)
     assert drawn.budget == 25
     assert drawn.words.title == "$900.00"
-    assert drawn.words.subtitle == "November 2026 · 200 jobs · 2,000 MP"
+    assert drawn.words.subtitle == "November 2026 · 200 images · 2,000 MP"
 
 
 def test_a_budget_far_above_the_bars_is_told_but_does_not_flatten_them() -> None:
