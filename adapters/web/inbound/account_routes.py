@@ -109,7 +109,7 @@ class BudgetHandlers:
     async def history(self, request: web.Request) -> web.StreamResponse:
         """The last jobs, newest first; `?limit=` and `?before=` (unix seconds)."""
         actor = actor_of(request)
-        limit = round(translate.number_in(request.query.get("limit", 12), "limit", 1, HISTORY_LIMIT))
+        limit = max(1, min(HISTORY_LIMIT, round(translate.number_in(request.query.get("limit", 12), "limit", 0, 1e12))))
         raw = request.query.get("before")
         before = translate.number_in(raw, "before", 0, 1e12) if raw else None
         jobs = await self._service.history(actor, limit=limit, before=before)
@@ -214,9 +214,8 @@ class _OneTimeFile(web.FileResponse):
 
 def usage_json(report: UsageReport, locale: str) -> dict[str, Any]:
     """A report for the page, with prices also as people read them."""
-    shown = dataclasses.asdict(report)
-    for unused in ("budget_day_nanousd", "shares", "viewer"):
-        del shown[unused]
+    plain = "scope period timezone first_day last_day charged_nanousd held_nanousd jobs megapixels play_money"
+    shown = {name: getattr(report, name) for name in plain.split()}
     rows = {name: [_row_json(row, locale) for row in getattr(report, name)] for name in ("days", "members", "models")}
     csv_url = f"/api/usage?format=csv&period={quote(report.period)}"
     return {**shown, **rows, "charged_usd": dollars(report.charged_nanousd), "csv_url": csv_url}

@@ -81,7 +81,7 @@ class JobHandlers:
             kept = bool(job.source.path) and job.source.path == wanted.source.path
         finally:
             if not kept:
-                await intake.discard(submission)
+                await intake.discard(submission.upload)
         return await self._started(job, actor)
 
     async def repeat(self, request: web.Request) -> web.StreamResponse:

@@ -112,7 +112,7 @@ async def _multipart(request: web.Request, uploads_dir: Path, max_input_bytes: i
             elif part.name:
                 values[part.name[:60]] = await _text(part)
     except BaseException as error:
-        await _unlink(upload)
+        await discard(upload)
         if isinstance(error, TimeoutError):
             raise Denied(408, "body_too_slow", "The body of this request did not arrive in time.") from None
         if isinstance(error, _UNREADABLE):
@@ -153,11 +153,7 @@ async def _text(part: BodyPartReader) -> str:
     return clean(body.decode("utf-8", "replace"), MAX_FIELD_BYTES)
 
 
-async def discard(submission: Submission) -> None:
+async def discard(path: Path | None) -> None:
     """Forget an upload that became no job."""
-    await _unlink(submission.upload)
-
-
-async def _unlink(path: Path | None) -> None:
     if path is not None:
         await asyncio.to_thread(path.unlink, missing_ok=True)

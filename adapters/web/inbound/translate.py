@@ -176,7 +176,7 @@ def number_in(raw: object, name: str, low: float, high: float) -> float:
     """A number from a request. Raises InvalidParameters where it is none, or out of range."""
     text = str(raw).strip()[:30]
     try:
-        value = float(text)
+        value = float(text) if "_" not in text else math.nan
     except ValueError:
         value = math.nan
     if not low <= value <= high:

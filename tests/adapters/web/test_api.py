@@ -179,7 +179,7 @@ async def test_a_price_agreed_to_beforehand_is_not_asked_again(page_site: Site, 
     assert (job["state"], page_site.service.requests[-1].confirmed_nanousd) == ("succeeded", 3_100_000_000)
 
 
-@pytest.mark.parametrize("nonsense", ["much", "-1", "1e99", "NaN"])
+@pytest.mark.parametrize("nonsense", ["much", "-1", "1e99", "NaN", "1_000"])
 async def test_an_agreed_price_that_is_none_is_named(page_site: Site, http: Http, nonsense: str) -> None:
     status, body = await start(http, page_site, form(text="2x", agreed_usd=nonsense))
     assert (status, list(body["error"]["fields"])) == (400, ["agreed_usd"])
@@ -291,6 +291,7 @@ async def test_defaults_history_and_privacy_work(page_site: Site, http: Http) ->
     await start(http, page_site, form(text=""))
     _, told = await ask(http, page_site, "GET", "history?limit=5")
     assert [job["parameters"]["factor"] for job in told["jobs"]] == [1.5]
+    assert (await ask(http, page_site, "GET", "history?limit=1000"))[0] == 200
     assert (await ask(http, page_site, "GET", "history?before=yesterday"))[0] == 400
     async with http.get(f"{page_site.url}/api/privacy/export") as answer:
         assert (await answer.read()).startswith(b"PK")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import string
 from pathlib import Path
 from typing import TypeAlias
@@ -75,6 +76,12 @@ def test_every_language_is_complete(language: str) -> None:
     catalog = _catalog(f"{language}.po", language)
     assert _ids(catalog) ^ _source() == set(), "run `make messages`"
     assert [fault for message in catalog if message.id and (fault := _fault(message, catalog.num_plurals))] == []
+
+
+def test_french_calls_everybody_vous_and_has_its_own_apostrophe() -> None:
+    informal = re.compile(r"\b(tu|toi|ton|ta|tes|choisis|essaie|ajoute|regarde)\b|\w'\w", re.IGNORECASE)
+    told = [str(message.string) for message in _catalog("fr.po", "fr") if isinstance(message.string, str)]
+    assert [text for text in told if informal.search(text)] == []
 
 
 def test_every_sentence_in_the_source_is_a_literal() -> None:
