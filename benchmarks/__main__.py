@@ -1,7 +1,7 @@
 """`make bench` (`python -m benchmarks`): every figure that the project promises, measured now, in one table.
 
 Each row runs in a process of its own, so that none is measured with another's memory. `--full` adds 5,000 waiting
-jobs; `--only WORD` runs the rows whose name holds the word. The emulators stand for fal and
+jobs and a soak of ten minutes; `--only WORD` runs the rows whose name holds the word. The emulators stand for fal and
 Discord; the baseline is in `baseline.py`.
 """
 
@@ -128,6 +128,22 @@ def _ledger(name: str, least: int) -> Callable[[Figures], Iterator[Line]]:
     return tell
 
 
+def _soak(f: Figures) -> Iterator[Line]:
+    what = f"soak, {f['jobs']:,} jobs over {f['days']:.0f} days, from the middle to the end: "
+    for key, name, most in (
+        ("mb", "memory, MB", 1.05),
+        ("tasks", "tasks", 1.02),
+        ("open", "open files", 1.02),
+        ("files", "files on disk", 1.02),
+        ("rows", "rows", 1.02),
+        ("engine", "rows of the engine", 1.02),
+    ):
+        middle, last = f[key]
+        yield Line(
+            what + name, f"≤ +{100 * most - 100:.0f} %", f"{middle:,.0f} → {last:,.0f}", "", last <= middle * most
+        )
+
+
 def _local(f: Figures) -> Iterator[Line]:
     for name, (psnr, plain, ssim, plain_ssim) in f["pictures"].items():
         ours, lanczos = f"{psnr:.2f} dB, {ssim:.3f}", f"{plain:.2f} dB, {plain_ssim:.3f}"
@@ -164,6 +180,7 @@ ROWS = (
     Row("large", [("rows_fal.large_results", ["ours"]), ("rows_fal.large_results", ["baseline"])], _large),
     Row("waiting-1000", [("rows_fal.waiting", [1_000])], _waiting(1_000, 5)),
     Row("waiting-5000", [("rows_fal.waiting", [5_000])], _waiting(5_000, 25), full=True),
+    Row("soak", [("rows_soak.soak", [600])], _soak, full=True),
     Row("requests", [("rows_fal.requests", [])], _requests),
 )
 
@@ -201,7 +218,7 @@ def _measure(rows: Sequence[Row], console: Console) -> list[Line]:
 def main() -> int:
     """Print the table; 1 where a target is missed."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--full", action="store_true", help="5,000 waiting jobs too (some minutes)")
+    parser.add_argument("--full", action="store_true", help="5,000 waiting jobs and a soak too (some minutes)")
     parser.add_argument("--only", default="", help="rows whose name holds this word")
     parser.add_argument("--call", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
