@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -87,7 +88,8 @@ async def _repeat(task: MaintenanceTask) -> None:
         except Exception:
             log.exception("duty_failed", task=task.name)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(task.every_s):
+            # Tasks that keep in step would all want a connection at the same instant, for ever.
+            async with asyncio.timeout(task.every_s * random.uniform(0.85, 1.15)):
                 await wake.wait()
 
 

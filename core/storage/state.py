@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
 
 from core.ports import Clock
 from core.storage.database import Database
 from core.storage.encryption import KeyChanged, Vault
-from core.storage.tables import app_state, jobs, obligations
+from core.storage.tables import app_state, insert_into, jobs, obligations
 
 _GET = select(app_state.c.value).where(
     app_state.c.area == bindparam("a"),
@@ -42,17 +41,12 @@ class SqlAppState:
         now = self._clock.now()
         expires_at = None if ttl_s is None else now + ttl_s
         values = {"value": self._vault.seal(value), "updated_at": now, "expires_at": expires_at}
-        where = (app_state.c.area == area) & (app_state.c.key == key)
-        async with self._db.write() as connection:
-            changed = await connection.execute(update(app_state).where(where).values(**values))
-            if changed.rowcount:
-                return
-        try:
-            async with self._db.write() as connection:
-                await connection.execute(insert(app_state).values(area=area, key=key, **values))
-        except IntegrityError:  # another process was first between the two
-            async with self._db.write() as connection:
-                await connection.execute(update(app_state).where(where).values(**values))
+
+        def work(connection: Connection) -> None:
+            row = insert_into(connection, app_state).values(area=area, key=key, **values)
+            connection.execute(row.on_conflict_do_update(index_elements=["area", "key"], set_=values))
+
+        await self._db.change(work)
 
     async def delete(self, area: str, key: str) -> None:
         async with self._db.write() as connection:
@@ -69,17 +63,13 @@ class SqlAppState:
         now = self._clock.now()
         values = {"value": self._vault.seal(None), "updated_at": now, "expires_at": now + ttl_s}
         free = or_(app_state.c.expires_at.is_(None), app_state.c.expires_at <= now)
-        where = (app_state.c.area == area) & (app_state.c.key == key) & free
-        try:
-            async with self._db.write() as connection:
-                taken = await connection.execute(update(app_state).where(where).values(**values))
-                if taken.rowcount:
-                    return True
-            async with self._db.write() as connection:
-                await connection.execute(insert(app_state).values(area=area, key=key, **values))
-        except IntegrityError:
-            return False
-        return True
+
+        def work(connection: Connection) -> bool:
+            row = insert_into(connection, app_state).values(area=area, key=key, **values)
+            taken = row.on_conflict_do_update(index_elements=["area", "key"], set_=values, where=free)
+            return connection.execute(taken).rowcount > 0
+
+        return await self._db.change(work)
 
 
 _KEY_AREA = "secret_key"

@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Executable, bindparam, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.domain.job import Requester
 from core.storage import tables_ledger as t
 from core.storage.ledger.unit_of_work import Balance, Hold, LedgerSnapshot, columns_of
+from core.storage.tables import insert_into
 
 _CHUNK = 5_000
 """Below both databases' limits on parameters per statement (32,766 and 32,767)."""
@@ -62,8 +62,10 @@ async def write(connection: AsyncConnection, book: LedgerSnapshot) -> None:
     if book.entries:
         await connection.execute(insert(t.entries), book.entries)
     if book.deltas:
-        statement = _ADD_SQLITE if connection.dialect.name == "sqlite" else _ADD_POSTGRESQL
-        await connection.execute(statement, [_delta(book, key) for key in sorted(book.deltas)])
+        adding = insert_into(connection, t.balances)
+        sums = {name: t.balances.c[name] + adding.excluded[name] for name in _AMOUNTS}
+        adding = adding.on_conflict_do_update(index_elements=["key"], set_=sums)
+        await connection.execute(adding, [_delta(book, key) for key in sorted(book.deltas)])
     for some in _chunks(sorted(book.touched)):
         await connection.execute(
             update(t.holds).where(t.holds.c.key.in_(some), t.IS_OPEN).values(expires_at=book.now + book.hold_ttl_s)
@@ -74,16 +76,6 @@ def _delta(book: LedgerSnapshot, key: str) -> dict[str, Any]:
     delta = book.deltas[key]
     return {"key": key, "ends_at": book.ends[key]} | {name: getattr(delta, name) for name in _AMOUNTS}
 
-
-def _adding(statement: Any) -> Executable:
-    """Insert the row, or add to the one that is there."""
-    sums = {name: t.balances.c[name] + statement.excluded[name] for name in _AMOUNTS}
-    made: Executable = statement.on_conflict_do_update(index_elements=["key"], set_=sums)
-    return made
-
-
-_ADD_SQLITE = _adding(sqlite.insert(t.balances))
-_ADD_POSTGRESQL = _adding(postgresql.insert(t.balances))
 
 _DIRECT = tuple(
     field.name for field in fields(Hold) if field.name not in {"requester", "seq", "counters", "slots", "windows"}
