@@ -166,10 +166,9 @@ def change_of(values: Mapping[str, Any]) -> Change:
     if kind not in CHANGES:
         allowed = ", ".join(CHANGES)
         raise InvalidParameters(problems=(ParameterProblem("change", str(kind)[:60], "range", allowed),))
-    factor = values.get("factor")
-    if kind == "factor" and (isinstance(factor, bool) or not isinstance(factor, (int, float))):
-        raise InvalidParameters(problems=(ParameterProblem("factor", str(factor)[:60], "type", "1–4"),))
-    return Change.of(str(kind), str(factor) if kind == "factor" else str(values.get("model", ""))[:60])
+    if kind == "factor":
+        return Change.of(kind, str(number_in(values.get("factor", ""), "factor", 0, 1e6)))
+    return Change.of(str(kind), str(values.get("model", ""))[:60])
 
 
 def number_in(raw: object, name: str, low: float, high: float) -> float:
