@@ -23,13 +23,12 @@ from bot.app import App, build
 from bot.settings import Settings
 from core.domain.errors import ProviderHalted
 from core.domain.events import Cancelled, Failed, Finished
-from core.domain.job import Job, ReplyAddress, Requester, Source, UpscaleRequest
+from core.domain.job import Job, Made, ReplyAddress, Requester, Source, UpscaleRequest
 from core.ports import (
     BillingEvent,
     Clock,
     Found,
     ModelInputs,
-    ModelResult,
     RemoteCompleted,
     RemoteRunning,
     RemoteStatus,
@@ -76,8 +75,8 @@ class InstantModel:
             await self._gate.wait()
         yield RemoteCompleted()
 
-    async def result(self, request_id: str) -> ModelResult:
-        return ModelResult("instant://result", 1, 0.0, "A picture.", Decimal(1))
+    async def result(self, request_id: str) -> Made:
+        return Made("instant://result", 1, 0.0, "A picture.", Decimal(1))
 
     async def cancel(self, request_id: str) -> Literal["requested", "removed", "already_completed", "not_found"]:
         return "already_completed"

@@ -153,7 +153,6 @@ class Quote:
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """What was really charged, kept apart from the estimate.
-
     `basis` says how it is known: fal's billable units, the delivered size, an earlier job's result (free), not
     charged at all, or not yet known (`unknown`: counted at the estimate until reconciled). `unclear`: the provider
     named a bill, but one out of any range.
@@ -207,8 +206,8 @@ class Delivery:
 
 
 Awaited = Literal["source", "accept", "search", "start", "answer", "file"]
-"""What is waited for: that the chat platform hands the picture over; of the provider, that it takes new work, that a
-request whose answer got lost is found there, that a runner begins, the outcome, the file that was made."""
+"""What is waited for: the picture from the chat platform; of the provider, that it takes new work, that a request whose
+answer got lost is found there, that a runner begins, the outcome, the file that was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +227,9 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What the provider said that it made. It may forget this sooner than the file."""
+    """A model's outputs, as the provider tells them, which may forget them sooner than the file. `units` are MP billed.
+    Only `image_url` (https, or a `data:` URI) is sure to be there. `flagged`: by the model's own safety check.
+    """
 
     image_url: str
     seed: int | None = None

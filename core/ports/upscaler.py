@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 from core.domain.errors import ProviderHalted
+from core.domain.job import Made
 from core.domain.models import ModelSpec
 from core.domain.parameters.spec import Value
 
@@ -47,25 +48,6 @@ class RemoteCompleted:
 
 
 RemoteStatus: TypeAlias = RemoteQueued | RemoteRunning | RemoteCompleted
-
-
-@dataclass(frozen=True, slots=True)
-class ModelResult:
-    """The model's outputs. Only `image_url` (https, or a `data:` URI) is sure to be there; the file tells the rest.
-
-    `flagged`: the model's own safety check marked the picture (`has_nsfw_concepts`).
-    """
-
-    image_url: str
-    seed: int | None
-    inference_s: float | None
-    caption: str
-    billable_units: Decimal | None
-    width_px: int | None = None
-    height_px: int | None = None
-    file_bytes: int | None = None
-    content_type: str | None = None
-    flagged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +131,7 @@ class Upscaler(Protocol):
         Raises RequestLost, or ProviderUnavailable after a long outage.
         """
 
-    async def result(self, request_id: str, model: ModelSpec) -> ModelResult:
+    async def result(self, request_id: str, model: ModelSpec) -> Made:
         """The outputs of a completed request, or the error it ended with (raised). Repeatable."""
 
     async def cancel(

@@ -33,7 +33,7 @@ from core.domain.errors import (
     SubmitUnknown,
     UpscaleError,
 )
-from core.domain.job import Delivery, Job, Progress, ReplyAddress, Source
+from core.domain.job import Delivery, Job, Made, Progress, ReplyAddress, Source
 from core.domain.limits import LimitStatus
 from core.domain.models import MODELS, ModelSpec
 from core.images.service import ImageFacts, ImageLimits, Prepared, StrippedResult
@@ -43,7 +43,6 @@ from core.ports import (
     Download,
     Found,
     ModelInputs,
-    ModelResult,
     RemoteCompleted,
     RemoteRunning,
     RemoteStatus,
@@ -345,17 +344,17 @@ class FakeUpscaler:
             raise RequestLost
         return self.taken[request_id]
 
-    async def result(self, request_id: str, model: ModelSpec = MODELS.default) -> ModelResult:
+    async def result(self, request_id: str, model: ModelSpec = MODELS.default) -> Made:
         self._called("result")
         request = self._known(request_id)
         if request.outcome is not None:
             raise request.outcome
-        return ModelResult(
+        return Made(
             image_url=f"fake://results/{request_id}",
             seed=request.inputs.values.get("seed"),  # type: ignore[arg-type]
             inference_s=1.5,
             caption="A fake picture." if "caption" in model.gives else "",
-            billable_units=request.units,
+            units=request.units,
         )
 
     async def cancel(

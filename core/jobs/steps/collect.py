@@ -33,7 +33,6 @@ from core.jobs.context import SILENT_S, Next, Tools
 from core.jobs.steps.fail import charge, charge_by_size, charge_unknown
 from core.jobs.steps.pictures import like_its_source, max_result_bytes, size_asked
 from core.net.retry import Backoff, retry
-from core.ports import ModelResult
 
 log = structlog.get_logger(__name__)
 
@@ -79,18 +78,7 @@ async def collect(tools: Tools, job: Job) -> Next:
 
 async def _outcome(tools: Tools, job: Job, remote: Remote) -> Made:
     model = tools.model(job)
-    found: ModelResult = await _patiently(
-        tools, job, "answer", lambda: tools.provider(job).result(remote.request_id, model)
-    )
-    return Made(
-        image_url=found.image_url,
-        seed=found.seed,
-        inference_s=found.inference_s,
-        caption=found.caption,
-        units=found.billable_units,
-        file_bytes=found.file_bytes,
-        flagged=found.flagged,
-    )
+    return await _patiently(tools, job, "answer", lambda: tools.provider(job).result(remote.request_id, model))
 
 
 def _remembering(remote: Remote, made: Made) -> Remote:

@@ -146,4 +146,4 @@ async def _stop(tools: Tools, job: Job, request_id: str, watching: asyncio.Task[
         # A request whose status vanished may be billed all the same: the estimate stands until the bill is known.
         log.warning("cancelled_bill_unknown", job=job.id, error=error.code)
         return await cancelled_after_submit(tools, job, None, known=False)
-    return await cancelled_after_submit(tools, job, result.billable_units, known=result.billable_units is not None)
+    return await cancelled_after_submit(tools, job, result.units, known=result.units is not None)

@@ -14,10 +14,10 @@ import structlog
 from yarl import URL
 
 from core.domain.errors import ModelFailed, ProviderBusy, ProviderError, ProviderUnavailable
+from core.domain.job import Made
 from core.domain.models import MODELS, ModelSpec
 from core.domain.untrusted_text import clean
 from core.net.retry import Backoff, retry
-from core.ports import ModelResult
 from core.upscalers.fal.failures import error_in_status, is_named, model_error, units_in
 from core.upscalers.fal.json_answer import MAX_RESULT_BYTES, Answer, dig, number, whole
 from core.upscalers.fal.submit import request_path
@@ -41,11 +41,11 @@ class Results:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    async def result(self, request_id: str, model: ModelSpec = MODELS.default) -> ModelResult:
+    async def result(self, request_id: str, model: ModelSpec = MODELS.default) -> Made:
         """See `core.ports.Upscaler.result`. Bounded: about a quarter of a minute of waiting in all."""
         path = request_path(model, request_id)
 
-        async def ask() -> ModelResult:
+        async def ask() -> Made:
             answer = await self._transport.read("GET", self._url(path), attempts=1, max_bytes=MAX_RESULT_BYTES)
             return await self._judge(answer, path)
 
@@ -54,7 +54,7 @@ class Results:
     def _url(self, path: str, what: str = "") -> URL:
         return self._transport.url("queue", path + what)
 
-    async def _judge(self, answer: Answer, path: str) -> ModelResult:
+    async def _judge(self, answer: Answer, path: str) -> Made:
         data = answer.data()
         if answer.ok:
             if isinstance(data, dict) and _OUTPUTS & data.keys():
@@ -108,22 +108,19 @@ def _bill(answer: Answer) -> dict[str, Any]:
     return {"billed": True if units is None else units != 0, "billed_units": units}
 
 
-def parse_result(answer: Answer, data: Any) -> ModelResult:
+def parse_result(answer: Answer, data: Any) -> Made:
     """The model's outputs, as far as they are there and of the right type. Raises ModelFailed without an image."""
     image = dig(data, "image") or dig(data, "images", 0)
-    address, caption, content_type = dig(image, "url"), dig(data, "caption"), dig(image, "content_type")
+    address, caption = dig(image, "url"), dig(data, "caption")
     if not isinstance(address, str) or not address:
         raise ModelFailed(kind=_NO_IMAGE, **_bill(answer))
     flags = dig(data, "has_nsfw_concepts")
-    return ModelResult(
+    return Made(
         image_url=address,
         seed=whole(dig(data, "seed")),
         inference_s=number(dig(data, "timings", "inference")),
         caption=clean(caption, LONGEST_CAPTION_CHARS) if isinstance(caption, str) else "",
-        billable_units=units_in(answer.headers),
-        width_px=whole(dig(image, "width")),
-        height_px=whole(dig(image, "height")),
+        units=units_in(answer.headers),
         file_bytes=whole(dig(image, "file_size")),
-        content_type=content_type if isinstance(content_type, str) else None,
         flagged=flags is True or (isinstance(flags, list) and any(flag is True for flag in flags)),
     )

@@ -15,11 +15,12 @@ from typing import Any, Literal
 import structlog
 
 from core.domain.errors import ModelFailed, ProviderUnavailable, RequestLost, ResultExpired, from_json, to_json
+from core.domain.job import Made
 from core.domain.media_types import suffix_for
 from core.domain.models import DEFAULT_MODEL, MODELS, ModelSpec
 from core.domain.parameters.spec import Parameters
 from core.images.service import ImageService
-from core.ports import BillingEvent, Clock, Found, ModelInputs, ModelResult, RemoteCompleted, RemoteStatus
+from core.ports import BillingEvent, Clock, Found, ModelInputs, RemoteCompleted, RemoteStatus
 from core.ports.upscaler import is_staged
 from core.upscalers.sandbox.model import SandboxConfig
 from core.upscalers.sandbox.queue import CANCELLED, Queue
@@ -109,7 +110,7 @@ class SandboxUpscaler:
                     await changed.wait()
         yield RemoteCompleted()
 
-    async def result(self, request_id: str, model: ModelSpec = _FIRST) -> ModelResult:
+    async def result(self, request_id: str, model: ModelSpec = _FIRST) -> Made:
         """The outputs, or the error it ended with; see `core.ports.Upscaler`."""
         record = await self._load(request_id)
         if record is None:
@@ -122,9 +123,9 @@ class SandboxUpscaler:
             raise from_json(record.error)
         if record.outputs is None:
             raise ModelFailed(kind="no_image_in_result", billed=False)
-        outputs = dict(record.outputs)
-        units = Decimal(outputs.pop("billable_units"))
-        return ModelResult(billable_units=units, **outputs)
+        known = {field.name for field in dataclasses.fields(Made)}  # records of earlier versions hold more
+        outputs = {name: value for name, value in record.outputs.items() if name in known}
+        return Made(**outputs, units=Decimal(record.outputs["billable_units"]))
 
     async def cancel(
         self, request_id: str, model: ModelSpec = _FIRST

@@ -175,10 +175,7 @@ class Queue:
             await asyncio.gather(enlarging, ticking, return_exceptions=True)
         outputs = {
             "image_url": address,
-            "width_px": made.width_px,
-            "height_px": made.height_px,
             "file_bytes": made.bytes,
-            "content_type": made.mime,
             "seed": record.inputs.get("seed") if "seed" in model.gives else None,
             "inference_s": round(self._clock.now() - began_at, 3),
             "caption": self._config.caption(facts, factor, made) if "caption" in model.gives else "",

@@ -9,9 +9,10 @@ import pytest
 import pyvips
 
 from core.domain.errors import ModelError
+from core.domain.job import Made
 from core.domain.models import MODELS, Models, ModelSpec, read_model
 from core.domain.parameters.grammar import parse
-from core.ports import ModelInputs, ModelResult
+from core.ports import ModelInputs
 from core.upscalers.fal import FalUpscaler
 from tests.core.upscalers.fal_kit import backend, nothing, picture
 from tests.emulators.fal import FalEmulator
@@ -33,7 +34,7 @@ en = { name = "Clarity", about = "sharpens" }
 """All that there is to write for another model."""
 
 
-async def run(upscaler: FalUpscaler, model: ModelSpec, models: Models, text: str, folder: Path) -> ModelResult:
+async def run(upscaler: FalUpscaler, model: ModelSpec, models: Models, text: str, folder: Path) -> Made:
     url = await upscaler.stage(await asyncio.to_thread(picture, folder), "image/png", job_id="0123456789ab")
     parameters = models.resolve(parse(f"model={model.id} {text}", models=models))
     inputs = ModelInputs(model, model.request(parameters, url))

@@ -121,12 +121,12 @@ async def test_a_picture_comes_back_larger_with_every_output(upscaler: SandboxUp
     percents = [s.percent for s in told if isinstance(s, RemoteRunning) and s.percent is not None]
     assert percents == sorted(percents)
     assert percents[-1] == 100.0
-    assert (result.width_px, result.height_px, result.seed) == (160, 120, 99)
+    assert result.seed == 99
     assert result.caption == (
         "An image of 64×48 pixels, enlarged 2.5× by Lanczos resampling in sandbox mode. "
         "No AI model looked at this image."
     )
-    assert (result.billable_units, result.content_type) == (Decimal(1), "image/png")
+    assert result.units == Decimal(1)
     assert result.inference_s is not None
     assert pyvips.Image.new_from_file(str(tmp_path / "out.png")).width == 160
     assert not upscaler.real_money
@@ -141,7 +141,7 @@ async def test_it_works_with_the_real_image_service(tmp_path: Path) -> None:
         request_id = await ended_well(upscaler, tmp_path)
         result = await upscaler.result(request_id)
         await upscaler.fetch(result.image_url, tmp_path / "out.png", max_bytes=10**8)
-        assert (await image_service.probe(tmp_path / "out.png")).width_px == result.width_px == 128
+        assert (await image_service.probe(tmp_path / "out.png")).width_px == 128
 
 
 async def test_only_so_many_run_at_once_and_the_rest_know_their_place(tmp_path: Path) -> None:
