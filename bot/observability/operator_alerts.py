@@ -9,12 +9,13 @@ from typing import assert_never
 
 import structlog
 
+from core.budgets.billing_differences import Difference
 from core.budgets.service import Budgets
 from core.domain.errors import DeliveryError, ProviderHalted, UpscaleError
 from core.domain.money import usd
 from core.jobs.steps import Tools
 from core.ports import AppState, BooksDiffer, OperatorNews, PlaceAsks, StuckJobs, UnclearBill, UnclearPrice
-from core.ports.operator import BookedTwice, FewConnectsLeft
+from core.ports.operator import FewConnectsLeft
 from core.presentation import Notice, tr
 from core.presentation.formats import moment
 from core.presentation.place_texts import question
@@ -151,7 +152,7 @@ def _news_notice(news: OperatorNews, locale: str) -> Notice:
     assert_never(news)
 
 
-def _difference(one: BookedTwice, locale: str) -> str:
+def _difference(one: Difference, locale: str) -> str:
     job, ours, theirs = one.job_id, usd(one.ours_nanousd or 0, locale), usd(one.theirs_nanousd or 0, locale)
     if not job:
         return tr(

@@ -22,7 +22,6 @@ from core.domain.job import Receipt
 from core.domain.money import NANOUSD_PER_USD, is_plausible_bill
 from core.domain.windows import local_day
 from core.ports import AppState, BillingEvent, BooksDiffer, JobStore, Metrics, OperatorAlerts, Upscaler
-from core.ports.operator import BookedTwice
 from core.ports.storage import SentRequest
 from core.storage.ledger import SqlLedger
 
@@ -131,8 +130,7 @@ class Books:
             log.warning("reconcile_difference", job=one.job_id, request=one.request_id, kind=one.kind,
                         ledger_nanousd=one.ours_nanousd, fal_nanousd=one.theirs_nanousd)  # fmt: skip
         if new:
-            told = (BookedTwice(one.job_id, one.request_id, one.ours_nanousd, one.theirs_nanousd) for one in new)
-            operator.tell(BooksDiffer(tuple(told)))
+            operator.tell(BooksDiffer(tuple(new)))
 
     async def _events(self, request_ids: Sequence[str], since: float, until: float) -> Sequence[BillingEvent]:
         if isinstance(self._upscaler, BillsByTime):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import structlog
 
 from core.domain.identity import Place
+
+if TYPE_CHECKING:
+    from core.budgets.billing_differences import Difference
 
 log = structlog.get_logger(__name__)
 
@@ -37,23 +40,10 @@ class PlaceAsks:
 
 
 @dataclass(frozen=True, slots=True)
-class BookedTwice:
-    """One request in both books: what we charged and what was billed, None where nothing is known.
-
-    `job_id` is empty where no job of ours made it.
-    """
-
-    job_id: str
-    request_id: str
-    ours_nanousd: int | None
-    theirs_nanousd: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class BooksDiffer:
     """New differences between our books and the provider's bill."""
 
-    differences: tuple[BookedTwice, ...]
+    differences: tuple[Difference, ...]
 
 
 @dataclass(frozen=True, slots=True)
