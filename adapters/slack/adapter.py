@@ -15,7 +15,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from adapters.slack.connection import app as bolt
 from adapters.slack.connection.drain_middleware import DrainMiddleware
-from adapters.slack.connection.log_redaction import sdk_logger
+from adapters.slack.connection.log_redaction import web_client
 from adapters.slack.connection.socket_mode import Sockets, SocketTimes
 from adapters.slack.connection.task_group import Tasks
 from adapters.slack.context import HandlerContext
@@ -65,7 +65,9 @@ class SlackAdapter:
         self._context = context
         self._times = times or SocketTimes()
         self._installs = Installs(context.state, context.clock)
-        self._oauth = oauth.OAuth(settings, self._installs, context.clock, context.public_url, context.state)
+        self._oauth = oauth.OAuth(
+            settings, self._installs, context.clock, (context.public_url or "").rstrip("/"), context.state
+        )
         self._endpoint = bolt.HttpEndpoint(secret(settings.slack_signing_secret) or "")
         self._budget = Budget(context.clock)
         self._ctx: HandlerContext | None = None
@@ -106,13 +108,7 @@ class SlackAdapter:
         return self._ctx
 
     def _client(self, token: str = "") -> AsyncWebClient:
-        return AsyncWebClient(
-            token=token or None,
-            base_url=self._settings.slack_api_url,
-            session=self._session,
-            retry_handlers=[],
-            logger=sdk_logger("web"),
-        )
+        return web_client(self._session, self._settings.slack_api_url, token)
 
     async def serve(self, ready: Callable[[], None]) -> None:
         """Find out who we are, connect, and handle events until cancelled; then drain."""
@@ -143,7 +139,6 @@ class SlackAdapter:
             self._sockets = None
 
     async def serve_replies(self, ready: Callable[[], None]) -> None:
-        """Know every workspace's token until cancelled, and leave the events to other processes."""
         self._parts()
         try:
             await self._open(events=False)
@@ -180,7 +175,6 @@ class SlackAdapter:
                 enterprise_id=str(answer.get("enterprise_id") or ""),
                 bot_token=token,
                 bot_user_id=str(answer.get("user_id") or ""),
-                bot_id=str(answer.get("bot_id") or ""),
                 name=str(answer.get("team") or ""),
             )
         )
@@ -234,7 +228,7 @@ class SlackAdapter:
     def reply(self, address: ReplyAddress, memo: ReplyState) -> Reply:
         ctx, notes = self._parts(), ReplyStateCache(memo)
         poster = Poster(ctx.api, address, notes, ctx.clock)
-        deliverer = Deliverer(ctx.uploader, ctx.media, poster, notes)
+        deliverer = Deliverer(ctx.uploader, ctx.media, poster, notes, ctx.service.can_share)
         assert self._streams is not None
         return SlackReply(poster, notes, deliverer, TaskCards(poster, notes, self._streams, self._stop_job))
 
@@ -248,12 +242,10 @@ class SlackAdapter:
         await self._context.service.cancel(job.id, job.requester)
 
     async def download(self, source: Source) -> Download:
-        """Where and how to fetch a file of Slack's now. Raises DownloadFailed."""
         ctx = self._parts()
         return await download_of(source, ctx.api, ctx.clock, self._file_hosts)
 
     async def notify(self, workspace_id: str, channel_id: str, notice: Notice) -> None:
-        """A budget alert into the channel that a moderator chose. Raises DeliveryError."""
         try:
             await self._parts().api.post(Team(workspace_id), channel_id, draw(notice_card(notice, "en")))
         except SlackError as error:
@@ -271,7 +263,6 @@ class SlackAdapter:
         return PlaceFacts(own and (await self._parts().people.get(Team(team_id), user_id)).is_owner)
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
-        """HTTP mode's endpoint, and the pages of an installation by OAuth."""
         found: list[web.AbstractRouteDef] = []
         if not self._settings.socket_mode:
             found.append(web.post(bolt.EVENTS_PATH, self._endpoint.handle))
@@ -281,7 +272,6 @@ class SlackAdapter:
         return found
 
     async def problem(self) -> str | None:
-        """One plain word for `/readyz` while not connected."""
         if not self._serving:
             return "starting"
         if self._sockets is not None and not self._sockets.healthy:
@@ -290,5 +280,4 @@ class SlackAdapter:
 
 
 def create(settings: Settings, context: AdapterContext) -> SlackAdapter:
-    """The adapter, not yet serving."""
     return SlackAdapter(settings, context)

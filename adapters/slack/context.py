@@ -25,8 +25,6 @@ STORED_WITHIN_S = 2.6
 
 @dataclass(frozen=True, slots=True)
 class HandlerContext:
-    """Hands for the entry points."""
-
     settings: Settings
     service: Service
     media: Media

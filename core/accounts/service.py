@@ -29,6 +29,7 @@ from core.jobs.disk_budget import free_bytes
 from core.jobs.steps import Tools
 from core.ports import AppState
 from core.presentation import moderation_texts
+from core.presentation.parameter_texts import value_text
 
 log = structlog.get_logger(__name__)
 
@@ -255,7 +256,7 @@ class Accounts:
 
 
 def _as_text(saved: Mapping[str, Value | str]) -> str:
-    return " ".join(f"{name}={value}" for name, value in saved.items())
+    return " ".join(f"{name}={value_text(value)}" for name, value in saved.items())
 
 
 def _place_key(actor: Requester, channel_id: str) -> str:

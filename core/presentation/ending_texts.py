@@ -71,6 +71,16 @@ def ready_text(job: Job, locale: str) -> str:
     return tr("{name} is ready", locale, name=image_name(job, locale))
 
 
+def lost_text(locale: str) -> str:
+    """Where a message that may be there can neither be found nor taken away."""
+    return tr("An earlier message here may still say that I am upscaling. Cancel in it takes it away.", locale)
+
+
+def shared_text(locale: str) -> str:
+    """Beside the address at which an image is shown to anybody."""
+    return tr("Anyone with this link sees the image until it is deleted.", locale)
+
+
 def deleted_text(locale: str) -> str:
     """What stands where an image was that its member has deleted."""
     return tr("The image and its original have been deleted.", locale)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
-from babel.dates import format_date
+from babel.dates import format_date, format_skeleton
 from babel.numbers import format_decimal, format_percent
 
 from core.domain.money import NANOUSD_PER_USD, usd
@@ -65,7 +65,7 @@ def period_text(first: date, last: date, locale: str) -> str:
     if first == last:
         return str(format_date(first, "long", locale=language))
     if first.day == 1 and (first.year, first.month) == (last.year, last.month):
-        return str(format_date(first, "LLLL y", locale=language))
+        return str(format_skeleton("yMMMM", first, locale=language))
     return f"{format_date(first, 'medium', locale=language)} – {format_date(last, 'medium', locale=language)}"
 
 

@@ -68,6 +68,7 @@ def _download_failed(error: e.DownloadFailed, locale: str) -> Notice:
         "gone": tr("The image is no longer there.", locale),
         "not_ready": tr("The file is still being processed.", locale),
         "not_visible": tr("The bot cannot see this file.", locale),
+        "hidden": tr("The chat hides this file because of the workspace's plan.", locale),
         "external": tr(
             "This file lies in another service (such as a cloud drive), where the bot cannot read it.", locale
         ),

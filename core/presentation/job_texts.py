@@ -231,7 +231,7 @@ def delivery_text(delivery: Delivery, locale: str) -> str:
         "webp": tr("Shown as high-quality WebP, because the full file is too large for here.", locale),
         "jpeg": tr("Shown as high-quality JPEG, because the full file is too large for here.", locale),
         "preview": tr("This is a reduced preview; the full file is too large for here.", locale),
-        "link": tr("The file is too large for here; use the link.", locale),
+        "link": tr("The file can't be shown here; use the link.", locale),
         "kept": tr("It could not be delivered here and is kept in your history.", locale),
     }
     places = {

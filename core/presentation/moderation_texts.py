@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_datetime
+from babel.dates import format_datetime, format_skeleton
 
 from core.domain.limits import LimitChange, Measure, ScopeKind, Window
 from core.domain.money import usd
@@ -134,4 +134,5 @@ def weekly(
 
 
 def _moment(at: float, zone: ZoneInfo, locale: str) -> str:
-    return format_datetime(datetime.fromtimestamp(at, zone), "d MMM, HH:mm", locale=language_of(locale))
+    when, language = datetime.fromtimestamp(at, zone), language_of(locale)
+    return f"{format_skeleton('MMMd', when, locale=language)}, {format_datetime(when, 'HH:mm', locale=language)}"

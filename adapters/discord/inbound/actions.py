@@ -26,12 +26,11 @@ from core.domain.errors import JobNotFound
 from core.domain.job import JobState
 from core.domain.variations import CHANGES
 from core.ports import Change, Verdict
-from core.presentation import tr
 from core.presentation.card import Card, Link
 from core.presentation.cards.details import comparison, details, repeat_words
 from core.presentation.cards.job import delete_action
 from core.presentation.cards.notice import asked_first, said
-from core.presentation.ending_texts import deleted_text, not_removed_text
+from core.presentation.ending_texts import deleted_text, not_removed_text, shared_text
 from core.presentation.job_texts import cancel_pending_text
 from core.presentation.place_texts import decided
 
@@ -149,8 +148,7 @@ class Actions:
         url = await self._ctx.soon(answer, self._ctx.service.share(job_id, answer.actor))
         if url is None:
             raise JobNotFound
-        words = tr("Anyone with this link sees the image until it is deleted.", answer.locale)
-        await answer.show(Card("info", paragraphs=((Link(url, url),), (words,))))
+        await answer.show(Card("info", paragraphs=((Link(url, url),), (shared_text(answer.locale),))))
 
     async def _ask_delete(self, answer: Answer, job_id: str) -> None:
         """Nothing is deleted by the first press; its token can take the message away once the answer is yes."""

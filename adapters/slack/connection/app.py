@@ -33,8 +33,6 @@ MAX_BODY_BYTES = 1_000_000
 
 
 def build(ctx: HandlerContext, client: AsyncWebClient, gate: DrainMiddleware) -> AsyncApp:
-    """The app with everything registered."""
-
     async def authorize(enterprise_id: str | None, team_id: str | None, user_id: str | None) -> AuthorizeResult | None:
         """From memory: no database and no `auth.test` before an acknowledgement. A stranger is looked up once."""
         install = ctx.installs.cached(team_id or "", enterprise_id or "")
@@ -46,7 +44,6 @@ def build(ctx: HandlerContext, client: AsyncWebClient, gate: DrainMiddleware) ->
             enterprise_id=install.enterprise_id or enterprise_id,
             team_id=team_id or install.team_id,
             bot_user_id=install.bot_user_id,
-            bot_id=install.bot_id,
             bot_token=install.bot_token,
             bot_scopes=list(install.scopes),
         )

@@ -27,7 +27,6 @@ class DrainMiddleware:
     closed: bool = False
 
     async def __call__(self, req: AsyncBoltRequest, next: Callable[[], Awaitable[BoltResponse]]) -> BoltResponse:
-        """Let it pass, or answer in its place."""
         body = req.body
         if not (self.closed or self.ctx.service.draining) or body.get("type") == "url_verification":
             return await next()
@@ -39,16 +38,11 @@ class DrainMiddleware:
             return _json({"response_type": "ephemeral", "text": told})
         if body.get("type") == "view_submission":
             blocks = (body.get("view") or {}).get("blocks") or []
-            field = next_input(blocks)
-            return _json({"response_action": "errors", "errors": {field: told}} if field else {})
+            fields = [str(block["block_id"]) for block in blocks if block.get("type") == "input"]
+            return _json({"response_action": "errors", "errors": {fields[0]: told}} if fields else {})
         if where.user_id:  # a button or shortcut: the word comes beside it
             self.ctx.tasks.spawn("draining", self.ctx.answers.tell(where, told))
         return BoltResponse(status=200, body="")
-
-
-def next_input(blocks: list[dict[str, Any]]) -> str:
-    """The first field of a form, where an error can stand."""
-    return next((str(block["block_id"]) for block in blocks if block.get("type") == "input"), "")
 
 
 def _json(body: dict[str, Any]) -> BoltResponse:

@@ -1,9 +1,12 @@
-"""Loggers for the SDK: warnings only, without links, tokens, bodies or stack traces, all of which it logs freely."""
+"""The SDK's client and loggers: warnings only, without links, tokens, bodies or stack traces, which it logs freely."""
 
 from __future__ import annotations
 
 import logging
 import re
+
+import aiohttp
+from slack_sdk.web.async_client import AsyncWebClient
 
 _SECRETS = re.compile(r"(?:https?|wss?)://\S+|xox[a-z.]{0,8}-[\w.-]+|xapp-[\w-]+|ticket=\S+")
 _BODIES = ("body:", "payload:", "params:", "data:", "response:", "equest (", "Suggestion")
@@ -29,3 +32,9 @@ def sdk_logger(name: str) -> logging.Logger:
     if not any(isinstance(f, _Redact) for f in logger.filters):
         logger.addFilter(_Redact())
     return logger
+
+
+def web_client(session: aiohttp.ClientSession | None, base_url: str, token: str = "") -> AsyncWebClient:
+    """The SDK's client on a shared session, without retries of its own, which would post twice."""
+    logger = sdk_logger("web")
+    return AsyncWebClient(token=token or None, base_url=base_url, session=session, retry_handlers=[], logger=logger)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
@@ -19,12 +19,6 @@ from adapters.slack.connection.log_redaction import sdk_logger
 
 log = structlog.get_logger(__name__)
 
-CONNECT_TIMEOUT_S = 12.0
-LOOK_EVERY_S = 1.0
-LOST_AFTER_S = 8.0
-CLOSE_TIMEOUT_S = 2.0
-PING_INTERVAL_S = 5.0
-FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 
 
@@ -32,70 +26,66 @@ LONGEST_PAUSE_S = 30.0
 class SocketTimes:
     """How patient the watchdog is, in seconds; tests are less so."""
 
-    connect_s: float = CONNECT_TIMEOUT_S
-    look_every_s: float = LOOK_EVERY_S
-    lost_after_s: float = LOST_AFTER_S
-    close_s: float = CLOSE_TIMEOUT_S
-    ping_s: float = PING_INTERVAL_S
-    first_pause_s: float = FIRST_PAUSE_S
+    connect_s: float = 12.0
+    look_every_s: float = 1.0
+    lost_after_s: float = 8.0
+    close_s: float = 2.0
+    ping_s: float = 5.0
+    first_pause_s: float = 0.5
 
 
+@dataclass(frozen=True, slots=True)
 class Sockets:
     """Keeps `count` connections open until cancelled."""
 
-    def __init__(self, app: AsyncApp, app_token: str, client: AsyncWebClient, count: int, times: SocketTimes) -> None:
-        self._app = app
-        self._app_token = app_token
-        self._client = client
-        self._count = count
-        self._times = times
-        self._open: set[int] = set()
-        self.rebuilt = 0
-        self.first = asyncio.Event()
+    app: AsyncApp
+    app_token: str
+    client: AsyncWebClient
+    count: int
+    times: SocketTimes
+    first: asyncio.Event = field(default_factory=asyncio.Event)
+    _open: set[int] = field(default_factory=set)
 
     @property
     def healthy(self) -> bool:
-        """Whether at least one connection is up."""
         return bool(self._open)
 
     async def run(self) -> None:
-        """Until cancelled; then every connection is closed."""
         async with asyncio.TaskGroup() as group:
-            for number in range(self._count):
+            for number in range(self.count):
                 group.create_task(self._keep(number), name=f"slack-socket-{number}")
 
     async def _keep(self, number: int) -> None:
         """One connection for ever: build, watch, take down, pause, build anew."""
-        pause_s = self._times.first_pause_s
+        pause_s = self.times.first_pause_s
         while True:
             handler = self._build()
             try:
                 if await self._connect(handler):
                     self._open.add(number)
                     self.first.set()
-                    pause_s = self._times.first_pause_s
+                    pause_s = self.times.first_pause_s
                     await self._watch(handler, number)
             finally:
                 self._open.discard(number)
                 await self._take_down(handler)
-            self.rebuilt += 1
             log.warning("slack_socket_rebuilt", socket=number, pause_s=pause_s)
             await asyncio.sleep(pause_s)
             pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
 
     def _build(self) -> AsyncSocketModeHandler:
         return AsyncSocketModeHandler(
-            self._app,
-            self._app_token,
+            self.app,
+            self.app_token,
             logger=sdk_logger("socket"),
-            web_client=self._client,
-            ping_interval=self._times.ping_s,
+            web_client=self.client,
+            ping_interval=self.times.ping_s,
         )
 
     async def _connect(self, handler: AsyncSocketModeHandler) -> bool:
         """The SDK's connect never gives up by itself."""
         try:
-            async with asyncio.timeout(self._times.connect_s):
+            async with asyncio.timeout(self.times.connect_s):
                 await handler.connect_async()  # type: ignore[no-untyped-call]
         except TimeoutError:
             return False
@@ -109,8 +99,8 @@ class Sockets:
         """Return when the client has been without a connection for too long."""
         loop = asyncio.get_running_loop()
         last_seen = loop.time()
-        while loop.time() - last_seen < self._times.lost_after_s:
-            await asyncio.sleep(self._times.look_every_s)
+        while loop.time() - last_seen < self.times.lost_after_s:
+            await asyncio.sleep(self.times.look_every_s)
             if await handler.client.is_connected():
                 self._open.add(number)
                 last_seen = loop.time()
@@ -123,7 +113,7 @@ class Sockets:
         client.auto_reconnect_enabled = False
         client.closed = True
         with contextlib.suppress(Exception):
-            async with asyncio.timeout(self._times.close_s):
+            async with asyncio.timeout(self.times.close_s):
                 await handler.close_async()  # type: ignore[no-untyped-call]
         left = [client.message_processor, client.message_receiver, client.current_session_monitor]
         tasks = [task for task in left if task is not None]

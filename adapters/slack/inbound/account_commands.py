@@ -38,16 +38,18 @@ def subcommand(text: str) -> tuple[str, str]:
 async def answer(ctx: HandlerContext, where: Where, name: str, rest: str) -> None:
     """Run one subcommand, or what a button of ours stands for, and tell the member what came of it."""
     handler = SUBCOMMANDS.get(name) or BUTTONS[name]
-    await answering(ctx, where, lambda actor: handler(ctx, where, actor, rest))
+    await answering(ctx, where, lambda actor: handler(ctx, where, actor, rest), starts=False)
 
 
-async def answering(ctx: HandlerContext, where: Where, work: Callable[[Requester], Awaitable[Told | None]]) -> None:
-    """Do `work` for whoever acts, and tell them what it returns, or why it was refused."""
+async def answering(
+    ctx: HandlerContext, where: Where, work: Callable[[Requester], Awaitable[Told | None]], *, starts: bool = True
+) -> None:
+    """Do `work` for whoever acts, and tell them what it returns, or why it was refused; whether it `starts` a job."""
     actor = await ctx.intake.actor(where)
     try:
         told = await work(actor)
     except Exception as error:
-        await ctx.answers.error(where, error, actor.locale)
+        await ctx.answers.error(where, error, actor.locale, starts=starts)
         return
     if told is not None:
         await ctx.answers.tell(where, told)
@@ -75,7 +77,6 @@ async def _history(ctx: HandlerContext, where: Where, actor: Requester, rest: st
 
 
 async def _queue(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> Card:
-    """What runs and waits here, for moderators."""
     here = await ctx.service.queue(actor)
     return queue(here.jobs, here.total, actor.locale)
 
@@ -110,7 +111,6 @@ async def _export(ctx: HandlerContext, where: Where, actor: Requester, rest: str
 
 
 async def _erase(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> Card:
-    """Everything about the member goes."""
     return account.erased(await ctx.service.accounts.erase(actor), actor.locale)
 
 

@@ -25,9 +25,10 @@ from core.domain.media_types import suffix_for
 from core.domain.variations import CHANGES
 from core.ports import Change, Verdict
 from core.presentation import job_texts as words
+from core.presentation.card import Card, Link
 from core.presentation.cards.details import comparison
 from core.presentation.cards.notice import said
-from core.presentation.ending_texts import deleted_text, not_removed_text, sending_directly_text
+from core.presentation.ending_texts import deleted_text, not_removed_text, sending_directly_text, shared_text
 from core.presentation.place_texts import decided
 
 log = structlog.get_logger(__name__)
@@ -95,7 +96,6 @@ async def _cancel(ctx: HandlerContext, press: Press, actor: Requester) -> Told |
 
 
 async def _change(ctx: HandlerContext, press: Press, actor: Requester) -> None:
-    """A new job from an earlier one."""
     if await _once(ctx, press, actor.user_id):
         key = t.job_key(press.where.team_id, f"press-{press.trigger_id}", press.job_id)
         change, reply = Change.of(press.verb, press.argument), t.address(press.where)
@@ -175,6 +175,13 @@ async def _tried(ctx: HandlerContext, press: Press, method: str, **args: Any) ->
     return True
 
 
+async def _share(ctx: HandlerContext, press: Press, actor: Requester) -> Card:
+    url = await ctx.service.share(press.job_id, actor)
+    if url is None:
+        raise JobNotFound
+    return Card("done", paragraphs=((Link(url, url),), (shared_text(actor.locale),)))
+
+
 async def _redeliver(ctx: HandlerContext, press: Press, actor: Requester) -> Told | None:
     """A kept result again, to the member directly (or here, in a direct message)."""
     if not await _once(ctx, press, actor.user_id):
@@ -194,4 +201,5 @@ _HANDLERS: dict[str, Callable[[HandlerContext, Press, Requester], Awaitable[Told
     "compare": _compare,
     "delete": _delete,
     "redeliver": _redeliver,
+    "share": _share,
 }

@@ -19,10 +19,12 @@ from adapters.slack.inbound import account_commands as account
 from adapters.slack.inbound import actions as buttons
 from adapters.slack.inbound import modals
 from adapters.slack.inbound import translate as t
+from adapters.slack.inbound.account_commands import Told
 from adapters.slack.inbound.message_images import pictures_of
 from adapters.slack.inbound.submit_jobs import Order
 from adapters.slack.inbound.translate import Where
 from adapters.slack.views import upscale_form as form
+from adapters.slack.views.account import settings
 from core.domain.errors import InvalidParameters, NoImage, UpscaleError
 from core.domain.job import Requester
 from core.domain.untrusted_text import clean
@@ -127,7 +129,6 @@ class Commands:
         return {}
 
     async def defaults_submitted(self, ack: AsyncAck, body: Body, context: AsyncBoltContext) -> None:
-        """Save the member's defaults; a mistake stands at the field."""
         where = self.ctx.where(body, context)
         values = ((body.get("view") or {}).get("state") or {}).get("values") or {}
         text = str((values.get("text") or {}).get("text", {}).get("value") or "")
@@ -141,16 +142,17 @@ class Commands:
         self.ctx.tasks.spawn("defaults", self._save_defaults(where, text))
 
     async def _save_defaults(self, where: Where, text: str) -> None:
-        async def save(actor: Requester) -> None:
-            await self.ctx.service.accounts.set_defaults(actor, text)
+        async def save(actor: Requester) -> Told | None:
+            saved = await self.ctx.service.accounts.set_defaults(actor, text)
+            if await modals.publish_home(self.ctx, where):
+                return None  # it shows them
+            return settings(saved, self.ctx.settings.slack_command, actor.locale, self.ctx.service.models)
 
         await account.answering(self.ctx, where, save)
-        await modals.publish_home(self.ctx, where)
 
     # ---------------------------------------------------------------------- buttons
 
     async def pressed(self, ack: AsyncAck, body: Body, context: AsyncBoltContext) -> None:
-        """A button of a job."""
         await ack()
         press = buttons.press_of(body, self.ctx.where(body, context))
         if press is None or press.verb == "download":
@@ -167,7 +169,6 @@ class Commands:
             self.ctx.tasks.spawn(f"press_{press.verb}", buttons.handle(self.ctx, press))
 
     async def pressed_other(self, ack: AsyncAck, body: Body, context: AsyncBoltContext) -> None:
-        """A button of help, Home or privacy."""
         await ack()
         where = self.ctx.where(body, context)
         verb = str((body.get("actions") or [{}])[0].get("action_id") or "").split(":")[1]
@@ -179,5 +180,4 @@ class Commands:
             self.ctx.tasks.spawn(verb, account.answer(self.ctx, where, verb, ""))
 
     async def only_ack(self, ack: AsyncAck) -> None:
-        """Somebody pressed something that needs no answer."""
         await ack()

@@ -32,7 +32,7 @@ def _seen(part: Mapping[str, Any], depth: int) -> Iterator[dict[str, Any]]:
         if file.get("id") and file.get("mode") not in GONE:
             yield dict(file)
     for block in _items(part.get("blocks")):
-        yield from _in_block(block)
+        yield from _in_block(block, 0)
     for attachment in _items(part.get("attachments")):
         yield from _seen(attachment, depth + 1)
         for quoted in _items(attachment.get("message_blocks")):
@@ -43,17 +43,22 @@ def _seen(part: Mapping[str, Any], depth: int) -> Iterator[dict[str, Any]]:
             yield _address(link, str(attachment.get("title") or attachment.get("fallback") or ""))
 
 
-def _in_block(block: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    shown = block.get("accessory") if block.get("type") == "section" else block
-    if not isinstance(shown, Mapping) or shown.get("type") != "image":
+def _in_block(block: Mapping[str, Any], depth: int) -> Iterator[dict[str, Any]]:
+    """Image blocks, pictures beside text, and those of cards, also within carousels and containers."""
+    if depth > MAX_DEPTH:
         return
-    title = shown.get("title")
-    name = str((title.get("text") if isinstance(title, Mapping) else "") or shown.get("alt_text") or "")
-    file = shown.get("slack_file")
-    if isinstance(file, Mapping) and file.get("id"):
-        yield {"id": str(file["id"]), "name": name}
-    elif link := (file.get("url") if isinstance(file, Mapping) else shown.get("image_url")):
-        yield _address(link, name)
+    shown = [block] if block.get("type") == "image" else _items([block.get("accessory"), block.get("hero_image")])
+    for picture in shown:
+        title = picture.get("title")
+        name = str((title.get("text") if isinstance(title, Mapping) else "") or picture.get("alt_text") or "")
+        file = picture.get("slack_file")
+        if isinstance(file, Mapping) and file.get("id"):
+            yield {"id": str(file["id"]), "name": name}
+        elif link := (file.get("url") if isinstance(file, Mapping) else picture.get("image_url")):
+            yield _address(link, name)
+    if block.get("type") in ("carousel", "container"):
+        for inner in _items(block.get("elements")) + _items(block.get("child_blocks")):
+            yield from _in_block(inner, depth + 1)
 
 
 def _address(link: Any, name: str) -> dict[str, Any]:

@@ -21,15 +21,18 @@ from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.message_images import pictures_of
 from adapters.slack.inbound.modals import publish_home
 from adapters.slack.inbound.submit_jobs import Order
-from adapters.slack.inbound.thread_images import HISTORY_SCOPES, nearest_above
 from adapters.slack.inbound.translate import Where
+from adapters.slack.outbound.api_client import SlackApi
 from adapters.slack.outbound.errors import SlackError, SlackRefused
-from adapters.slack.setup.installations import Install
+from adapters.slack.setup.installations import Install, Installs
 from core.presentation.intake_texts import thread_unreadable_text
 
 log = structlog.get_logger(__name__)
 
-TAKEN_SUBTYPES = (None, "file_share")
+TAKEN_SUBTYPES = (None, "file_share", "thread_broadcast")
+HISTORY_SCOPES = {"channel": "channels:history", "group": "groups:history", "im": "im:history"}
+THREAD_WAIT_S = 1.2
+"""Slack allows one look into a thread a minute to some apps; nobody waits for that."""
 SEEN_AREA = "slack.seen"
 SEEN_FOR_S = 86_400.0
 HELP_AGAIN_S = 600.0
@@ -48,12 +51,11 @@ class Events:
     ctx: HandlerContext
 
     def register(self, app: AsyncApp) -> None:
-        """All of them; unknown events and message changes are taken and left alone."""
         app.event("app_mention")(self.mentioned)
         app.event("message")(self.message)
         app.event("app_home_opened")(self.home_opened)
-        app.event("app_uninstalled")(self.uninstalled)
-        app.event("tokens_revoked")(self.tokens_revoked)
+        app.event("app_uninstalled")(self.removed)
+        app.event("tokens_revoked")(self.removed)
         app.event("team_access_revoked")(self.access_revoked)
 
     async def mentioned(self, body: Body, context: AsyncBoltContext) -> None:
@@ -63,6 +65,9 @@ class Events:
     async def message(self, body: Body, context: AsyncBoltContext) -> None:
         """A direct message; or a message with a picture in a channel that mentions us."""
         event = body.get("event") or {}
+        if event.get("subtype") == "message_changed" and (edited := _edited(event)):
+            event = edited
+            body = body | {"event": edited}
         if event.get("subtype") not in TAKEN_SUBTYPES or event.get("bot_id") or not event.get("user"):
             return
         direct = event.get("channel_type") == "im"
@@ -81,7 +86,8 @@ class Events:
         key = f"post-{where.channel_id}-{ts}"
         files = pictures_of(event)
         name, rest = account.subcommand(text)
-        order = Order(where, key, text, files, thread_ts=thread_ts, may_come_again=True)
+        edited_ts = str((event.get("edited") or {}).get("ts") or "")
+        order = Order(where, key, text, files, thread_ts=thread_ts, may_come_again=True, edited_ts=edited_ts)
         if name and not files:
             self.ctx.tasks.spawn(name, self._once(order, name, rest))
         elif files or "://" in text or (text and not where.thread_ts and self.ctx.intake.text_is_parameters(text)):
@@ -138,20 +144,16 @@ class Events:
             return False
 
     async def home_opened(self, body: Body, context: AsyncBoltContext) -> None:
-        """Draw the Home tab."""
         if (body.get("event") or {}).get("tab") == "home":
             self.ctx.tasks.spawn("home", publish_home(self.ctx, self.ctx.where(body, context)))
 
     # --------------------------------------------------------------------- removal
 
-    async def uninstalled(self, body: Body, context: AsyncBoltContext) -> None:
-        """The app was removed from the workspace, or from the org."""
-        self.ctx.tasks.spawn("uninstalled", self._forget(body, context))
-
-    async def tokens_revoked(self, body: Body, context: AsyncBoltContext) -> None:
-        """Tokens were taken back; only the bot's own matter."""
-        if ((body.get("event") or {}).get("tokens") or {}).get("bot"):
-            self.ctx.tasks.spawn("revoked", self._forget(body, context))
+    async def removed(self, body: Body, context: AsyncBoltContext) -> None:
+        """The app was removed from the workspace or the org, or tokens were taken back; only the bot's own matter."""
+        event = body.get("event") or {}
+        if event.get("type") != "tokens_revoked" or (event.get("tokens") or {}).get("bot"):
+            self.ctx.tasks.spawn("removed", self._forget(body, context))
 
     async def access_revoked(self, body: Body, context: AsyncBoltContext) -> None:
         """An org took single workspaces out."""
@@ -163,6 +165,30 @@ class Events:
         enterprise_id = str(body.get("enterprise_id") or context.enterprise_id or "")
         install = self.ctx.installs.cached(team_id, enterprise_id)
         await forget(self.ctx, install or Install(team_id, "", ""))
+
+
+async def nearest_above(api: SlackApi, where: Where, ts: str, installs: Installs) -> list[dict[str, Any]]:
+    """The pictures of the last message before `ts` in the thread that has any and is not ours. Raises SlackError."""
+    install = installs.cached(where.team_id, where.enterprise_id)
+    ours = install.bot_user_id if install is not None else ""
+    found: list[dict[str, Any]] = []
+    at = {"channel": where.channel_id, "ts": where.thread_ts, "latest": ts}
+    async for message in api.messages(where.team, "conversations.replies", max_wait_s=THREAD_WAIT_S, **at):
+        if message.get("ts") != ts and message.get("user") != ours:
+            found = pictures_of(message) or found
+    return found
+
+
+def _edited(event: Body) -> Body | None:
+    """A message whose member has changed its words, as if it were new; None where something else has changed.
+
+    A mention comes as a new `app_mention` by itself (bolt-js #960, read 2026-11-29). What has begun stays as it was
+    asked, by the job's key; what was refused for its words is begun when they are put right.
+    """
+    message, before = event.get("message") or {}, event.get("previous_message") or {}
+    if not message.get("edited") or message.get("text") == before.get("text"):
+        return None
+    return {**message, "channel": event.get("channel"), "channel_type": event.get("channel_type")}
 
 
 async def forget(ctx: HandlerContext, install: Install) -> None:

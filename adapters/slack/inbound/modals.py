@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from adapters.slack.context import HandlerContext
+from adapters.slack.inbound.account_commands import answering
 from adapters.slack.inbound.actions import Press
 from adapters.slack.inbound.translate import Where
 from adapters.slack.outbound.errors import SlackError
@@ -47,12 +48,14 @@ async def open_now(ctx: HandlerContext, where: Where, body: Mapping[str, Any], s
     return str(answer["view"]["id"])
 
 
-async def update(ctx: HandlerContext, where: Where, view_id: str, shown: Block) -> None:
-    """Complete an open modal. The member may have closed it: then nothing happens."""
+async def update(ctx: HandlerContext, where: Where, view_id: str, shown: Block) -> bool:
+    """Complete an open modal; False where Slack would not. The member may have closed it: then nothing happens."""
     try:
         await ctx.api.call(where.team, "views.update", view_id=view_id, view=shown)
     except SlackError as error:
         log.info("slack_modal_not_updated", error=error.error)
+        return error.error == "not_found"
+    return True
 
 
 def form_of(ctx: HandlerContext, where: Where, locale: str = "", **known: Any) -> Block:
@@ -99,7 +102,8 @@ async def show_details(ctx: HandlerContext, press: Press, view_id: str) -> None:
         card = details(job, actor.locale, command=f"{ctx.settings.slack_command} {repeat_words(job)}")
     except Exception as error:
         card = notice_card(ctx.service.notice(await ctx.answers.known(error), actor.locale), actor.locale)
-    await update(ctx, press.where, view_id, form.details_modal(card, actor.locale))
+    if not await update(ctx, press.where, view_id, form.details_modal(card, actor.locale)):
+        await ctx.answers.tell(press.where, card)
 
 
 async def open_defaults(ctx: HandlerContext, where: Where, body: Mapping[str, Any]) -> None:
@@ -107,18 +111,16 @@ async def open_defaults(ctx: HandlerContext, where: Where, body: Mapping[str, An
     view_id = await open_now(ctx, where, body, form.defaults_form(ctx.locale(where), {}))
     if view_id is None:
         return
-    actor = await ctx.intake.actor(where)
-    try:
-        saved = await ctx.service.accounts.defaults(actor)
-    except Exception as error:
-        await ctx.answers.error(where, error, actor.locale)
-        return
-    if saved:
-        await update(ctx, where, view_id, form.defaults_form(actor.locale, saved))
+
+    async def fill(actor: Requester) -> None:
+        if saved := await ctx.service.accounts.defaults(actor):
+            await update(ctx, where, view_id, form.defaults_form(actor.locale, saved))
+
+    await answering(ctx, where, fill)
 
 
-async def publish_home(ctx: HandlerContext, where: Where) -> None:
-    """Draw the Home tab anew. What cannot be had right now is left out."""
+async def publish_home(ctx: HandlerContext, where: Where) -> bool:
+    """Draw the Home tab anew; False where Slack would not. What cannot be had right now is left out."""
     actor = await ctx.intake.actor(where)
     service, command = ctx.service, ctx.settings.slack_command
     try:
@@ -134,3 +136,5 @@ async def publish_home(ctx: HandlerContext, where: Where) -> None:
         await ctx.api.call(where.team, "views.publish", user_id=where.user_id, view=home)
     except SlackError as error:
         log.info("slack_home_refused", error=error.error)
+        return False
+    return True

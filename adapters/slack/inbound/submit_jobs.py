@@ -46,6 +46,8 @@ class Order:
     private: bool | None = None
     thread_ts: str | None = None
     may_come_again: bool = False
+    edited_ts: str = ""
+    """When the member last changed the message; a mistake in each version is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,6 @@ class Intake:
     own_hosts: Collection[str] = ()
 
     async def actor(self, where: Where, *, at_most_s: float = ASK_TIMEOUT_S) -> Requester:
-        """Who acts, with name, language and rights."""
         person = await self.people.get(where.team, where.user_id, at_most_s=at_most_s)
         return t.requester(where, person)
 
@@ -80,13 +81,18 @@ class Intake:
 
     def _sources(self, order: Order) -> tuple[list[tuple[str, Source]], bool]:
         """(stable name, source) of every picture, and whether the text or the form asks for privacy."""
-        parsed = parse(order.text, {}, self.service.models, lenient=True)
         found = [self._shown(number, file, order.where) for number, file in enumerate(order.files)]
-        links = [*order.links, *parsed.links]
-        found += [
-            (f"link{number}", t.link_source(link, order.where, self.own_hosts)) for number, link in enumerate(links)
-        ]
-        private = order.private if order.private is not None else bool(parsed.private)
+        links, private = list(order.links), bool(order.private)
+        try:
+            parsed = parse(order.text, {}, self.service.models, lenient=True)
+            links += parsed.links
+            private = private or (order.private is None and bool(parsed.private))
+        except InvalidParameters:
+            if not found:
+                raise
+            # The core judges it, or knows the job already from before its words were edited.
+        named = ((f"link{number}", link) for number, link in enumerate(links))
+        found += [(name, t.link_source(link, order.where, self.own_hosts)) for name, link in named]
         return found, private
 
     def _shown(self, number: int, picture: Mapping[str, Any], where: Where) -> tuple[str, Source]:
@@ -111,7 +117,7 @@ class Intake:
     async def _explain(self, order: Order, error: Exception, locale: str) -> None:
         """Tell once, even where the same event comes again to another process."""
         if order.may_come_again:
-            key = f"{order.where.team_id}:{order.event}"
+            key = f"{order.where.team_id}:{order.event}:{order.edited_ts}".removesuffix(":")
             if not await self._claimed(key):
                 return
         await self.answers.error(_in_thread(order), error, locale)

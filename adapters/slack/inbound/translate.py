@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from itertools import cycle
+from typing import Any, Literal
 
 from adapters.slack.outbound.api_client import Team
 from core.domain.job import ReplyAddress, Requester, Source
 from core.domain.limits import ScopeKind
 from core.domain.untrusted_text import clean, clean_line
+from core.presentation.card import Line, Mention
 
 PLATFORM = "slack"
 MAX_MESSAGE_CHARS = 40_000
@@ -23,6 +25,7 @@ RESPONSE_URL_LIFE_S = 1700.0
 
 _FILE_PATH = re.compile(r"/(?:files/[UW][A-Z0-9]+/|files-(?:pri|tmb)/[A-Z0-9]+-)(F[A-Z0-9]+)(?:/|$)", re.IGNORECASE)
 _USER = re.compile(r"<@([UW][A-Z0-9]{1,30})(?:\|[^<>]{0,200})?>")
+_ID = re.compile(r"#?\b([UWCG][A-Z0-9]{7,30})\b")
 _CHANNEL = re.compile(r"<#([CG][A-Z0-9]{1,30})(?:\|[^<>]{0,200})?>")
 
 
@@ -56,7 +59,6 @@ class Where:
 
     @property
     def team(self) -> Team:
-        """Whose workspace to call."""
         return Team(self.team_id, self.enterprise_id)
 
     @property
@@ -87,7 +89,6 @@ def where_of(body: Mapping[str, Any], team_id: str, enterprise_id: str, now: flo
 
 
 def requester(where: Where, person: Person) -> Requester:
-    """Who acts, where, with which rights."""
     return Requester(
         platform=PLATFORM,
         user_id=where.user_id,
@@ -155,19 +156,23 @@ def spoken(text: Any) -> str:
 
 
 def mentioned_user(text: str) -> str | None:
-    """The first member mentioned in a command's text."""
     found = _USER.search(text)
     return found[1] if found else None
 
 
 def mentioned_channel(text: str) -> str | None:
-    """The first channel mentioned in a command's text."""
     found = _CHANNEL.search(text)
     return found[1] if found else None
 
 
+def with_mentions(text: str) -> Line:
+    """A sentence of the core with the members and channels that it names by id, as Slack shows them."""
+    parts = _ID.split(text)
+    kinds: dict[str, Literal["user", "channel"]] = {"U": "user", "W": "user", "C": "channel", "G": "channel"}
+    return tuple(Mention(kinds[part[0]], part) if odd else part for part, odd in zip(parts, cycle((0, 1))) if part)
+
+
 def without_channels(text: str) -> str:
-    """A command's text without the channels that it mentions."""
     return _CHANNEL.sub(" ", text)
 
 

@@ -52,7 +52,6 @@ class UserCache:
         return person
 
     def forget(self, team_id: str) -> None:
-        """The workspace removed the app."""
         for key in [key for key in self._known if key[0] == team_id]:
             del self._known[key]
 

@@ -7,16 +7,15 @@ turns answers into the exceptions of `errors`. A post is never repeated when it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 import structlog
 from slack_sdk.errors import SlackApiError, SlackClientError
-from slack_sdk.web.async_client import AsyncWebClient
 
-from adapters.slack.connection.log_redaction import sdk_logger
+from adapters.slack.connection.log_redaction import web_client
 from adapters.slack.outbound.errors import (
     REVOKED,
     TRANSIENT,
@@ -40,6 +39,8 @@ FINAL_WAIT_S = 90.0
 PROGRESS_WAIT_S = 7.0
 """Shorter than the ten seconds that the core allows one progress edit."""
 TRIES = 4
+PAGE = 200
+MAX_PAGES = 5
 BACKOFF = Backoff(first_s=0.25)
 RATE_LIMIT_DEFAULT_S = 5.0
 
@@ -55,45 +56,24 @@ UNCLEAR = frozenset({"internal_error", "fatal_error"})
 
 @dataclass(frozen=True, slots=True)
 class Team:
-    """Whose workspace a call is made in."""
-
     team_id: str
     enterprise_id: str = ""
 
 
+@dataclass(slots=True)
 class SlackApi:
     """Calls on behalf of workspaces. `on_revoked` is told once per refusal that looks like a removal of the app."""
 
-    def __init__(
-        self, session: aiohttp.ClientSession, base_url: str, installs: Installs, budget: Budget, clock: Clock
-    ) -> None:
-        self._session = session
-        self._base_url = base_url
-        self._installs = installs
-        self._budget = budget
-        self._clock = clock
-        self._clients: dict[str, AsyncWebClient] = {}
-        self.on_revoked: Callable[[Install], Awaitable[None]] | None = None
-
-    def client(self, token: str) -> AsyncWebClient:
-        """The SDK's client for this token, on the shared session, without retries of its own."""
-        client = self._clients.get(token)
-        if client is None:
-            if len(self._clients) > 1000:
-                self._clients.clear()
-            client = self._clients[token] = AsyncWebClient(
-                token=token,
-                base_url=self._base_url,
-                session=self._session,
-                retry_handlers=[],
-                logger=sdk_logger("web"),
-                timeout=int(CALL_TIMEOUT_S),
-            )
-        return client
+    session: aiohttp.ClientSession
+    base_url: str
+    installs: Installs
+    budget: Budget
+    clock: Clock
+    on_revoked: Callable[[Install], Awaitable[None]] | None = None
 
     async def token(self, team: Team) -> str:
         """The workspace's bot token. Raises SlackRevoked where there is none."""
-        install = await self._installs.find(team.team_id, team.enterprise_id)
+        install = await self.installs.find(team.team_id, team.enterprise_id)
         if install is None:
             raise SlackRevoked("not_installed")
         return install.bot_token
@@ -135,15 +115,24 @@ class SlackApi:
         """
         body = {"response_type": "ephemeral", "replace_original": False, **content.as_args()}
         try:
-            async with self._session.post(
-                url, json=body, timeout=RESPONSE_URL_TIMEOUT, allow_redirects=False
-            ) as answer:
+            async with self.session.post(url, json=body, timeout=RESPONSE_URL_TIMEOUT, allow_redirects=False) as answer:
                 status: int | str = answer.status
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             status = type(error).__name__
         if status != 200:
             log.info("slack_response_url_refused", status=status)
         return status == 200
+
+    async def messages(self, team: Team, method: str, **args: Any) -> AsyncIterator[dict[str, Any]]:
+        """A conversation's messages, page by page; `args` as for `call`. Raises SlackError."""
+        cursor = ""
+        for _ in range(MAX_PAGES):
+            page = await self.call(team, method, limit=PAGE, cursor=cursor or None, **args)
+            for message in page.get("messages") or ():
+                yield message
+            cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
+            if not cursor:
+                return
 
     async def call(
         self,
@@ -160,13 +149,13 @@ class SlackApi:
         Raises SlackRefused, SlackRevoked or SlackAway.
         """
         wait_s = max_wait_s if max_wait_s is not None else PROGRESS_WAIT_S if progress else FINAL_WAIT_S
-        deadline = self._clock.now() + wait_s
+        deadline = self.clock.now() + wait_s
         given = {name: value for name, value in args.items() if value is not None}
 
         async def once() -> dict[str, Any]:
-            left_s = max(0.0, deadline - self._clock.now())
+            left_s = max(0.0, deadline - self.clock.now())
             channel = str(given.get("channel", ""))
-            await self._budget.take(team.team_id, method, channel=channel, progress=progress, max_wait_s=left_s)
+            await self.budget.take(team.team_id, method, channel=channel, progress=progress, max_wait_s=left_s)
             if leaving is not None:
                 leaving()
             return await self._once(team, method, given)
@@ -179,10 +168,10 @@ class SlackApi:
             if error.retry_after_s is None:
                 return BACKOFF.pause_s(attempt)
             # The budget waits for what Slack asked for.
-            return 0.0 if self._clock.now() + error.retry_after_s <= deadline else None
+            return 0.0 if self.clock.now() + error.retry_after_s <= deadline else None
 
         return await retry(
-            lambda: self._renewing(team, once), clock=self._clock, pause=pause_s, attempts=TRIES, within_s=wait_s
+            lambda: self._renewing(team, once), clock=self.clock, pause=pause_s, attempts=TRIES, within_s=wait_s
         )
 
     async def _renewing(self, team: Team, once: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
@@ -196,14 +185,14 @@ class SlackApi:
             raise
 
     async def _once(self, team: Team, method: str, args: dict[str, Any]) -> dict[str, Any]:
-        install = await self._installs.find(team.team_id, team.enterprise_id)
+        install = await self.installs.find(team.team_id, team.enterprise_id)
         if install is None:
             raise SlackRevoked("not_installed")
-        if self._session.closed:
+        if self.session.closed:
             raise SlackAway("closed")
         if not install.team_id:
             args = args | {"team_id": team.team_id}
-        client = self.client(install.bot_token)
+        client = web_client(self.session, self.base_url, install.bot_token)
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 if method in AS_JSON:
@@ -230,7 +219,7 @@ class SlackApi:
         if status == 429 or code in ("ratelimited", "rate_limited"):
             headers = getattr(response, "headers", None) or {}
             retry_after_s = _seconds(headers.get("Retry-After"))
-            self._budget.limited(team.team_id, method, retry_after_s)
+            self.budget.limited(team.team_id, method, retry_after_s)
             log.info("slack_rate_limited", method=method, retry_after_s=retry_after_s)
             return SlackAway("ratelimited", retry_after_s=retry_after_s)
         if code in UNCLEAR and method in POSTS:
@@ -240,15 +229,15 @@ class SlackApi:
         return SlackRefused(code, data if isinstance(data, dict) else None)
 
     async def _renew(self, team: Team) -> bool:
-        install = self._installs.cached(team.team_id, team.enterprise_id)
+        install = self.installs.cached(team.team_id, team.enterprise_id)
         if install is None:
             return False
-        return (await self._installs.renewed(install, force=True)).bot_token != install.bot_token
+        return (await self.installs.renewed(install, force=True)).bot_token != install.bot_token
 
     async def _look_for_removal(self, team: Team, refusal: SlackRefused) -> None:
         if refusal.error not in REVOKED and refusal.error != "token_expired":
             return
-        install = self._installs.cached(team.team_id, team.enterprise_id)
+        install = self.installs.cached(team.team_id, team.enterprise_id)
         if install is not None and self.on_revoked is not None and refusal.error != "not_authed":
             await self.on_revoked(install)
         raise SlackRevoked(refusal.error)

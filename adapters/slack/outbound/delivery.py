@@ -49,17 +49,17 @@ class Sent:
     image_id: str | None
     full_id: str = ""
     full: MediaFile | None = None
-    """The full file, its bytes sent but not yet shown anywhere."""
+    held: bool = False
+    """The full file's bytes are sent, but it is shown nowhere yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deliverer:
-    """Delivers one job's result."""
-
     _uploader: Uploader
     _media: Media
     _poster: Poster
     _notes: ReplyStateCache
+    _can_share: bool = False
 
     async def deliver(self, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
         """Upload, post, and say how. Repeats find their earlier work in the notes."""
@@ -87,7 +87,7 @@ class Deliverer:
                 if refusal.error != "invalid_blocks" or sent.image_id is None:
                     raise
             # The picture is not to be shown inline after all: the file itself, and everything else, is.
-            sent = Sent(sent.shape, None, sent.full_id or sent.image_id, sent.full)
+            sent = replace(sent, image_id=None, full_id=sent.full_id or sent.image_id)
             return await self._post(job, left, sent, mark)
 
         mark = Mark(job.id, "result")
@@ -109,20 +109,19 @@ class Deliverer:
         place = await self._poster.move_to_direct(job.requester.locale, because)
         return await self._poster.post_in(place, self._content(job, left, sent, place), mark)
 
-    @staticmethod
     def _content(
-        job: Job, left: tuple[LimitStatus, ...], sent: Sent, place: Place, stream: dict[str, Any] | None = None
+        self, job: Job, left: tuple[LimitStatus, ...], sent: Sent, place: Place, stream: dict[str, Any] | None = None
     ) -> Content:
-        link = job.result.link if job.result is not None and job.result.link else ""
-        whole = sent.shape == "original" and not sent.full_id
+        if job.result is not None and sent.shape == "original" and not sent.full_id:
+            job = replace(job, result=replace(job.result, link=None))  # the whole file is here
         return render.result(
             job,
             left,
             Delivery(sent.shape, "direct_message" if place.moved else ""),
             image_id=sent.image_id,
+            can_share=self._can_share,
             file_ids=tuple(file_id for file_id in (sent.image_id, sent.full_id) if file_id),
             stream_ts=stream["ts"] if stream else "",
-            full_url="" if whole else link,
         )
 
     async def _seen(self, file_id: str | None) -> str | None:
@@ -146,10 +145,10 @@ class Deliverer:
             log.info("slack_uploads_refused", job=job.id, error=refusal.error)
             return Sent("link", None)
         if self._inline(full):
-            return Sent(full.shape, full_id)
+            return Sent(full.shape, full_id, full=full)
         preview = await self._media.preview(job, max_side_px=PREVIEW_MAX_SIDE_PX, max_bytes=PREVIEW_MAX_BYTES)
         preview_id = await self._send("preview", job, preview)
-        return Sent(full.shape, preview_id, full_id, full)
+        return Sent(full.shape, preview_id, full_id, full, held=True)
 
     async def _upload_within_limits(self, job: Job) -> tuple[MediaFile, str]:
         """The original, or the best smaller shape that this workspace takes."""
@@ -206,9 +205,11 @@ class Deliverer:
         posted = await self._notes.get("result") or {}
         under = replace(place, thread_ts=place.thread_ts or str(posted.get("ts") or ""))
         try:
-            if sent.full is not None:
+            if not sent.held:
+                await self._link_full(job, under, sent)
+            elif sent.full is not None:
                 await self._send("full", job, sent.full, show_in=under)
-                return
+            return
         except SlackRefused as refusal:
             log.info("slack_full_file_refused", job=job.id, error=refusal.error)
         try:
@@ -218,15 +219,17 @@ class Deliverer:
             log.info("slack_full_file_not_linked", job=job.id, error=refusal.error)
 
     async def _link_full(self, job: Job, under: Place, sent: Sent) -> None:
-        """The full file by a link: ours while it is kept, else its own at Slack, which shares it."""
-        link = job.result.link if job.result is not None and sent.full is not None else ""
-        if not link:
-            if sent.full is not None:
-                await self._send("full", job, sent.full)
+        """The full file by a link: ours where it was refused, else Slack's own, which shares it, else once more."""
+        link = (job.result.link or "") if job.result is not None and sent.held else ""
+        if not link and sent.full is not None:
+            await self._send("full", job, sent.full)
             file = await self._uploader.wait_processed(self._poster.team, sent.full_id)
             link = str((file or {}).get("permalink") or "")
-        content = render.full_file(job, link)
-        mark = Mark(job.id, "file")
+            if not link:
+                await self._notes.put(upload_full=None)
+                await self._send("full", job, sent.full, show_in=under)
+                return
+        content, mark = render.full_file(job, link), Mark(job.id, "file")
         await post_once(
             self._poster, self._notes, mark, lambda mark: self._poster.post_in(under, content, mark), place=under
         )

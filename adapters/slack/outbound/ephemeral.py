@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -11,7 +11,7 @@ from adapters.slack.outbound.api_client import SlackApi
 from adapters.slack.outbound.errors import TRANSIENT, SlackAway, SlackError
 from adapters.slack.views.blocks import Content
 from adapters.slack.views.card import draw
-from core.domain.errors import PlatformBusy, PlatformRefused, UpscaleError
+from core.domain.errors import InvalidParameters, PlatformBusy, PlatformRefused, UpscaleError
 from core.ports import Service
 from core.presentation.card import Card
 from core.presentation.cards.notice import notice_card, said
@@ -55,6 +55,12 @@ class Answers:
             return PlatformBusy() if error.error in TRANSIENT else PlatformRefused()
         return await self.service.incidents.unforeseen("slack", error)
 
-    async def error(self, where: Where, error: BaseException, locale: str) -> None:
-        """Explain what went wrong. The unforeseen is logged once and becomes a reference."""
-        await self.tell(where, notice_card(self.service.notice(await self.known(error), locale), locale))
+    async def error(self, where: Where, error: BaseException, locale: str, *, starts: bool = True) -> None:
+        """Explain what went wrong; of what `starts` no job not that none was started.
+
+        The unforeseen is logged once and becomes a reference.
+        """
+        told = self.service.notice(await self.known(error), locale)
+        if isinstance(error, InvalidParameters) and not starts:
+            told = replace(told, advice="")
+        await self.tell(where, notice_card(told, locale))

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from adapters.slack.outbound.api_client import SlackApi, Team
 from adapters.slack.outbound.errors import TRANSIENT, SlackAway, SlackError, SlackRefused
-from core.domain.errors import DownloadFailed
+from core.domain.errors import DownloadFailed, NotAnImage
 from core.domain.job import Source
 from core.ports import Clock, Download
 
@@ -22,11 +22,13 @@ SLACK_HOSTS = ("files.slack.com", "slack-files.com", "slack.com", ".slack.com", 
 _URL_SAFE = "%:/?#[]@!$&'()*+,;=~"
 READY_WAIT_S = 20.0
 FIRST_POLL_S = 0.25
+DOCUMENTS = frozenset({"canvas", "quip", "list", "post", "space"})
+"""What Slack itself makes and shows among files: canvases, lists, posts. Fetched, they are web pages."""
 NOT_VISIBLE = frozenset({"file_not_found", "not_visible", "access_denied", "missing_scope", "no_permission"})
 
 
 async def download_of(source: Source, api: SlackApi, clock: Clock, hosts: Sequence[str]) -> Download:
-    """Where and how to fetch it now. Raises DownloadFailed with the reason that fits."""
+    """Where and how to fetch it now. Raises DownloadFailed with the reason that fits, and NotAnImage."""
     team = Team(source.data.get("team", ""), source.data.get("enterprise", ""))
     try:
         file = await _ready(api, clock, team, source.data.get("file", ""))
@@ -60,6 +62,10 @@ async def _ready(api: SlackApi, clock: Clock, team: Team, file_id: str) -> dict[
 def _refuse_unusable(file: dict[str, Any]) -> None:
     if file.get("is_external") or file.get("mode") == "external":
         raise DownloadFailed(reason="external")
+    if file.get("mode") in DOCUMENTS or str(file.get("mimetype")).startswith("application/vnd.slack-"):
+        raise NotAnImage(detected=str(file.get("pretty_type") or file.get("mode")))
+    if file.get("mode") == "hidden_by_limit":
+        raise DownloadFailed(reason="hidden")
     if file.get("mode") == "tombstone":
         raise DownloadFailed(reason="gone")
     if file.get("file_access") not in (None, "", "visible"):

@@ -13,16 +13,18 @@ import structlog
 
 from adapters.slack.outbound.delivery import Deliverer
 from adapters.slack.outbound.errors import SlackAway, SlackError, SlackRefused, delivery_error, never_will
-from adapters.slack.outbound.lost_posts import noted_root, post_once
+from adapters.slack.outbound.lost_posts import noted_root, post_once, see_through
 from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache
-from adapters.slack.outbound.shielded_call import see_through
 from adapters.slack.outbound.streaming import TaskCards
 from adapters.slack.views import job as render
 from adapters.slack.views.blocks import Content
+from adapters.slack.views.card import draw
 from core.domain.job import Delivery, Job, Progress
 from core.domain.limits import LimitStatus
 from core.presentation import Notice
 from core.presentation import job_texts as words
+from core.presentation.cards.notice import said
+from core.presentation.ending_texts import lost_text
 
 log = structlog.get_logger(__name__)
 
@@ -148,6 +150,8 @@ class SlackReply:
     async def _remove_root(self, job: Job) -> None:
         """The progress message goes; where Slack keeps it, it no longer says that work goes on."""
         root = await noted_root(self._poster, self._notes, job.id, now=True)
+        if root and not root.get("ts"):
+            await self._tell_of_lost(job)
         if not root or not root.get("ts") or await self._notes.get("root_removed"):
             return
         if not await self._poster.remove(Place(root["channel"]), root["ts"]):
@@ -177,7 +181,15 @@ class SlackReply:
                 await self._say_anew(job, content, known=True)
         elif not await self._poster.answer(content):
             await self._say_anew(job, content, known=False)
+        if root and not root.get("ts"):
+            await self._tell_of_lost(job)
         await self._notes.put(failure_said=True)
+
+    async def _tell_of_lost(self, job: Job) -> None:
+        """The message's post was never answered, and its channel may not be read: the member can take it away."""
+        if not await self._notes.get("lost_told"):
+            await self._notes.put(lost_told=True)
+            await self._poster.whisper(draw(said(lost_text(job.requester.locale))))
 
     async def _say_anew(self, job: Job, content: Content, *, known: bool) -> None:
         try:

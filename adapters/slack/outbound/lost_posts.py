@@ -1,17 +1,25 @@
-"""A message whose post was never answered is found again by its mark: none stays behind, none comes twice."""
+"""A message whose post was never answered is found again by its mark: none stays behind, none comes twice.
+
+A request that has left is seen through though its caller is cancelled: its message would hang about for ever.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 import structlog
 
 from adapters.slack.outbound.errors import SlackAway, SlackError
 from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache
 
+T = TypeVar("T")
+
 log = structlog.get_logger(__name__)
 
+SEE_THROUGH_S = 3.0
+"""How long a cancelled caller still waits for the answer to a request that has left. Usually a tenth of a second."""
 ARRIVED_AFTER_S = 20.0
 """A post that Slack shows to nobody so long after its answer was lost has not been made."""
 
@@ -81,3 +89,36 @@ async def there(poster: Poster, mark: Mark, since_unix_s: float, place: Place) -
     except SlackError as error:
         log.info("slack_lost_message_not_sought", job=mark.job, part=mark.part, error=error.error)
         return None
+
+
+async def see_through(
+    start: Callable[[Callable[[], None]], Coroutine[Any, Any, T]],
+    keep: Callable[[T], Awaitable[None]],
+    never_left: Callable[[], Awaitable[None]],
+) -> T:
+    """Run `start` (it calls what it is given when the request leaves) and `keep` its answer, also when cancelled.
+
+    Cancelled before the request left, it is dropped and `never_left` is called. The cancellation goes on in any case.
+    """
+    left = False
+
+    def leaving() -> None:
+        nonlocal left
+        left = True
+
+    task = asyncio.get_running_loop().create_task(start(leaving))
+    try:
+        answer = await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if left:
+            await asyncio.wait({task}, timeout=SEE_THROUGH_S)
+        if task.done() and not task.cancelled() and task.exception() is None:
+            await keep(task.result())
+        else:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            if not left:
+                await never_left()
+        raise
+    await keep(answer)
+    return answer

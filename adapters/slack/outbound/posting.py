@@ -30,8 +30,6 @@ from core.presentation.ending_texts import moved_text
 
 log = structlog.get_logger(__name__)
 
-PAGE = 200
-MAX_PAGES = 5
 FIND_WAIT_S = 10.0
 CLOCKS_APART_S = 60.0
 
@@ -72,7 +70,6 @@ class ReplyStateCache:
         self._values: dict[str, Any] | None = None
 
     async def get(self, name: str) -> Any:
-        """A noted value, or None."""
         if self._values is None:
             self._values = dict(await self._memo.load())
         return self._values.get(name)
@@ -152,25 +149,18 @@ class Poster:
 
         For a post whose answer was lost. Needs the history scope of that kind of channel.
         """
-        cursor = ""
-        for _ in range(MAX_PAGES):
-            page = await self.api.call(
-                self.team,
-                "conversations.replies" if place.thread_ts else "conversations.history",
-                max_wait_s=FIND_WAIT_S,
-                channel=place.channel,
-                oldest=f"{since_unix_s - CLOCKS_APART_S:.6f}",
-                include_all_metadata=True,
-                limit=PAGE,
-                cursor=cursor or None,
-                ts=place.thread_ts or None,
-            )
-            for message in page.get("messages") or ():
-                if mark.on(message):
-                    return str(message["ts"])
-            cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
-            if not cursor:
-                break
+        found = self.api.messages(
+            self.team,
+            "conversations.replies" if place.thread_ts else "conversations.history",
+            max_wait_s=FIND_WAIT_S,
+            channel=place.channel,
+            oldest=f"{since_unix_s - CLOCKS_APART_S:.6f}",
+            include_all_metadata=True,
+            ts=place.thread_ts or None,
+        )
+        async for message in found:
+            if mark.on(message):
+                return str(message["ts"])
         return None
 
     async def post_in(self, place: Place, content: Content, mark: Mark, **how: Any) -> str:
@@ -196,7 +186,6 @@ class Poster:
         return False
 
     async def edit(self, place: Place, ts: str, content: Content, *, progress: bool = False) -> None:
-        """Replace a message of ours."""
         await self.api.call(
             self.team, "chat.update", progress=progress, channel=place.channel, ts=ts, **content.as_args()
         )

@@ -49,13 +49,13 @@ class _Line:
     blocked_until: float = 0.0
 
 
+@dataclass(slots=True)
 class Budget:
     """Gives turns. One instance per process; several replicas share Slack's limit by meeting 429 now and then."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._lines: dict[tuple[str, str], _Line] = {}
-        self._channels: dict[str, float] = {}
+    _clock: Clock
+    _lines: dict[tuple[str, str], _Line] = field(default_factory=dict)
+    _channels: dict[str, float] = field(default_factory=dict)
 
     async def take(self, team_id: str, method: str, *, channel: str = "", progress: bool, max_wait_s: float) -> None:
         """Return at this call's turn. Raises SlackAway, taking none, when that is more than `max_wait_s` away."""
@@ -79,7 +79,6 @@ class Budget:
         line.blocked_until = max(line.blocked_until, self._clock.now() + retry_after_s)
 
     def _free_at(self, line: _Line, method: str, now: float, progress: bool) -> float:
-        """When the window has room again."""
         allowed = max(1, int(PER_MINUTE.get(method, 50) * SAFETY * (PROGRESS_SHARE if progress else 1.0)))
         while line.turns and line.turns[0] <= now - WINDOW_S:
             line.turns.popleft()

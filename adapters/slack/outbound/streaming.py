@@ -15,9 +15,8 @@ import structlog
 
 from adapters.slack.outbound.api_client import Team
 from adapters.slack.outbound.errors import SlackAway, SlackError, SlackRefused
-from adapters.slack.outbound.lost_posts import there
+from adapters.slack.outbound.lost_posts import see_through, there
 from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache
-from adapters.slack.outbound.shielded_call import see_through
 from core.domain.job import Job, Progress
 from core.ports import AppState, Clock
 from core.presentation import job_texts as words
@@ -40,8 +39,6 @@ NOT_HERE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class StreamProbe:
-    """Knows where streams work."""
-
     state: AppState
     clock: Clock
     known: dict[str, bool] = field(default_factory=dict)
@@ -83,7 +80,6 @@ class TaskCards:
         return bool(await self.notes.get("stream"))
 
     async def start(self, job: Job, progress: Progress) -> bool:
-        """Begin a stream in the job's thread."""
         place, team = await self.poster.place(), self.poster.team
         if place.moved or not place.thread_ts:
             return False

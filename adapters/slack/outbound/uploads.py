@@ -31,6 +31,8 @@ STEP_TRIES = 3
 COMPLETE_TRIES = 5
 """An `internal_error` so often in a row is no accident (node-slack-sdk #2301, Slack Connect, read 2026-11-28)."""
 URL_TRIES = 3
+REFUSED_BYTES = frozenset(range(400, 500)) - {408, 425, 429}
+"""Statuses of the address for the bytes that no second try there mends."""
 FIRST_POLL_S = 0.08
 LONGEST_POLL_S = 3.0
 PROCESSING_WAIT_S = 45.0
@@ -66,35 +68,28 @@ class Uploader:
 
         Raises SlackRefused for what no repeat can mend, else SlackAway.
         """
-        unknown = 0
+        refused, status = 0, 0
         for _ in range(URL_TRIES):
-            file_id = str(state.get("id") or "")
-            url = ""
+            file_id, step, url = str(state.get("id") or ""), state.get("step", "granted"), ""
             if not file_id:
                 file_id, url = await self._start(team, upload)
-                state = {"id": file_id, "step": "granted"}
-                await note(state)
-            if state.get("step") == "granted":
-                if not url or not await self._post_bytes(url, upload):
-                    # The address is not kept (it is a secret), and a refused one is spent: begin anew.
-                    state = {}
-                    await note(state)
-                    continue
-                state = {"id": file_id, "step": "sent"}
-                await note(state)
-            if hold and state.get("step") == "sent":
+                await note({"id": file_id, "step": "granted"})
+            if step == "granted":
+                status = await self._post_bytes(url, upload) if url else 0
+                if status == 200:
+                    step = "sent"
+                    await note({"id": file_id, "step": step})
+            if step == "sent" and not hold and await self._complete(team, upload, file_id):
+                step = "complete"
+                await note({"id": file_id, "step": step})
+            if step == "complete" or (step == "sent" and hold):
                 return file_id
-            if state.get("step") == "sent":
-                if not await self._complete(team, upload, file_id):
-                    unknown += 1
-                    state = {}
-                    await note(state)
-                    continue
-                state = {"id": file_id, "step": "complete"}
-                await note(state)
-            return file_id
-        if unknown == URL_TRIES:
-            raise SlackRefused("file_not_found")
+            # Its address is not kept (it is a secret), and a refused one is spent: begin anew.
+            refused += step == "sent" or status in REFUSED_BYTES
+            state = {}
+            await note(state)
+        if refused == URL_TRIES:
+            raise SlackRefused("file_upload_size_restricted" if status == 413 else "upload_not_completed")
         raise SlackAway("upload")
 
     async def once(self, team: Team, upload: Upload) -> str:
@@ -115,28 +110,32 @@ class Uploader:
         )
         return str(answer["file_id"]), str(answer["upload_url"])
 
-    async def _post_bytes(self, url: str, upload: Upload) -> bool:
-        """Step 2, without a token. Again on 5xx and lost connections: the address takes the same bytes twice."""
+    async def _post_bytes(self, url: str, upload: Upload) -> int:
+        """Step 2, without a token; its HTTP status, 0 without an answer.
+
+        Again on 5xx, 429 and lost connections: the address takes the same bytes twice.
+        """
         timeout = aiohttp.ClientTimeout(
             total=BASE_TIMEOUT_S + upload.bytes / SLOWEST_BYTES_PER_S, connect=10, sock_read=120
         )
         kind = mimetypes.guess_type(upload.name)[0] or "application/octet-stream"
         headers = {"Content-Type": kind, "Content-Length": str(upload.bytes)}
+        status = 0
         for attempt in range(STEP_TRIES):
             body: BinaryIO = await asyncio.to_thread(upload.path.open, "rb")
             try:
                 async with self.session.post(url, data=body, headers=headers, timeout=timeout) as answer:
-                    if answer.status == 200:
-                        return True
-                    log.info("slack_upload_refused", status=answer.status, attempt=attempt)
-                    if answer.status < 500:
-                        return False
+                    status = answer.status
+                    if status == 200 or status in REFUSED_BYTES:
+                        return status
+                    log.info("slack_upload_refused", status=status, attempt=attempt)
             except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+                status = 0
                 log.info("slack_upload_broke", kind=type(error).__name__, attempt=attempt)
             finally:
                 await asyncio.to_thread(body.close)
             await self.clock.sleep(0.3 * 2**attempt)
-        return False
+        return status
 
     async def _complete(self, team: Team, upload: Upload, file_id: str) -> bool:
         """Step 3, tried again where Slack says that it stumbled.
@@ -179,7 +178,7 @@ class Uploader:
     async def wait_processed(
         self, team: Team, file_id: str, *, at_most_s: float = PROCESSING_WAIT_S
     ) -> dict[str, Any] | None:
-        """The file object once Slack has looked at it (or what is known at the end); None where it is not known.
+        """The file object once Slack has looked at it (or what is known at the end); None where Slack does not say.
 
         Until then a block that shows it is refused, or broken (python-slack-sdk #1521, read 2026-11-22).
         """

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
-from slack_sdk.web.async_client import AsyncWebClient
 
-from adapters.slack.connection.log_redaction import sdk_logger
+from adapters.slack.connection.log_redaction import web_client
 from adapters.slack.outbound.errors import code_of
 from adapters.slack.settings import TOKEN_FIX, Settings, secret
 from adapters.slack.setup.manifest import BOT_SCOPES
@@ -30,18 +29,12 @@ async def examine(settings: Settings, public_url: str | None) -> Sequence[Findin
         return [Finding("problem", "Slack cannot be reached.", fix)]
 
 
-def _client(settings: Settings, session: aiohttp.ClientSession, token: str) -> AsyncWebClient:
-    return AsyncWebClient(
-        token=token, base_url=settings.slack_api_url, session=session, retry_handlers=[], logger=sdk_logger("web")
-    )
-
-
 async def _bot(settings: Settings, session: aiohttp.ClientSession) -> list[Finding]:
     token = secret(settings.slack_bot_token)
     if not token:
         return [Finding("ok", "Slack: workspaces install it themselves at /slack/install.", "")]
     try:
-        answer = await _client(settings, session, token).auth_test()
+        answer = await web_client(session, settings.slack_api_url, token).auth_test()
     except SlackApiError as error:
         return [Finding("problem", f"Slack refuses SLACK_BOT_TOKEN ({code_of(error)}).", TOKEN_FIX["SLACK_BOT_TOKEN"])]
     found = [Finding("ok", f"Slack: signed in to {answer.get('team')} as {answer.get('user')}.", "")]
@@ -62,7 +55,9 @@ async def _transport(settings: Settings, session: aiohttp.ClientSession, public_
         fix = "Set PUBLIC_URL to the address under which Slack reaches this server, and use it in the manifest."
         return [Finding("warning", "Slack: HTTP mode without PUBLIC_URL.", fix)]
     try:
-        await _client(settings, session, "").apps_connections_open(app_token=secret(settings.slack_app_token))
+        await web_client(session, settings.slack_api_url).apps_connections_open(
+            app_token=secret(settings.slack_app_token)
+        )
     except SlackApiError as error:
         return [Finding("problem", f"Slack refuses SLACK_APP_TOKEN ({code_of(error)}).", TOKEN_FIX["SLACK_APP_TOKEN"])]
     return [Finding("ok", "Slack: Socket Mode works.", "")]

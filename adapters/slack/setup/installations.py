@@ -36,7 +36,6 @@ class Install:
     enterprise_id: str
     bot_token: str = field(repr=False)
     bot_user_id: str = ""
-    bot_id: str = ""
     scopes: tuple[str, ...] = ()
     refresh_token: str = field(default="", repr=False)
     expires_at: float | None = None
@@ -48,27 +47,25 @@ class Install:
         return self.team_id or self.enterprise_id
 
     def due(self, now: float) -> bool:
-        """Whether the token should be renewed by now."""
         return bool(self.refresh_token) and self.expires_at is not None and now > self.expires_at - RENEW_BEFORE_S
 
 
 def from_json(value: dict[str, Any]) -> Install:
-    """The stored install again."""
     known = {name: value[name] for name in Install.__dataclass_fields__ if name in value}
     return Install(**known | {"scopes": tuple(known.get("scopes", ()))})
 
 
+@dataclass(slots=True)
 class Installs:
     """All installs known to this process. Lookups are by workspace first, then by its org."""
 
-    def __init__(self, state: AppState, clock: Clock) -> None:
-        self._state = state
-        self._clock = clock
-        self._known: dict[str, Install] = {}
-        self._fixed: set[str] = set()
-        self._org_of: dict[str, str] = {}
-        self._loaded = asyncio.Event()
-        self.renew: Renew | None = None
+    _state: AppState
+    _clock: Clock
+    renew: Renew | None = None
+    _known: dict[str, Install] = field(default_factory=dict)
+    _fixed: set[str] = field(default_factory=set)
+    _org_of: dict[str, str] = field(default_factory=dict)
+    _loaded: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def load(self) -> None:
         """Read everything stored, so that no request waits for it. `opened` says when lookups may begin."""
@@ -123,16 +120,13 @@ class Installs:
         await self._state.put(AREA, install.key, asdict(install) | {"scopes": list(install.scopes)})
 
     async def forget(self, key: str) -> None:
-        """The workspace (or org) removed the app."""
         self._known.pop(key, None)
         await self._state.delete(AREA, key)
 
     def is_fixed(self, key: str) -> bool:
-        """Whether this is the configured token's workspace."""
         return key in self._fixed
 
     def all(self) -> list[Install]:
-        """Everything known now."""
         return list(self._known.values())
 
     async def renewed(self, install: Install, *, force: bool = False) -> Install:

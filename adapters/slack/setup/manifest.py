@@ -70,7 +70,6 @@ def as_dict(*, command: str, socket_mode: bool, public_url: str | None = None, m
 
 
 def _features(slash: dict[str, Any]) -> dict[str, Any]:
-    """Home tab, direct messages, the command and the two shortcuts."""
     return {
         "app_home": {
             "home_tab_enabled": True,

@@ -10,7 +10,7 @@ import hmac
 import html
 import secrets
 from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from urllib.parse import urlencode
 
@@ -55,40 +55,33 @@ _PAGE_HEADERS = {
 }
 
 
+@dataclass(slots=True)
 class OAuth:
     """`GET /slack/install` and `GET /slack/oauth_redirect`, and `renew` for rotating tokens."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        installs: Installs,
-        clock: Clock,
-        public_url: str | None,
-        state: AppState,
-    ) -> None:
-        self._settings = settings
-        self._installs = installs
-        self._clock = clock
-        self._public_url = (public_url or "").rstrip("/")
-        self._state = state
-        self.client: AsyncWebClient | None = None
-        self._exchanges_at: deque[float] = deque(maxlen=MAX_EXCHANGES_PER_MINUTE)
+    settings: Settings
+    installs: Installs
+    clock: Clock
+    public_url: str
+    state: AppState
+    client: AsyncWebClient | None = None
+    _exchanges_at: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_EXCHANGES_PER_MINUTE))
 
     @property
     def redirect_uri(self) -> str:
         """Where Slack sends people back; empty leaves it to the app's own setting."""
-        return f"{self._public_url}{REDIRECT_PATH}" if self._public_url else ""
+        return f"{self.public_url}{REDIRECT_PATH}" if self.public_url else ""
 
     async def install(self, request: web.Request) -> web.Response:
         """To Slack's consent page, with a state that is good for one use from this browser."""
-        state = self._signed(f"{int(self._clock.now() + STATE_LIFE_S)}.{secrets.token_urlsafe(24)}")
-        query = {"client_id": self._settings.slack_client_id or "", "scope": ",".join(BOT_SCOPES), "state": state}
+        state = self._signed(f"{int(self.clock.now() + STATE_LIFE_S)}.{secrets.token_urlsafe(24)}")
+        query = {"client_id": self.settings.slack_client_id or "", "scope": ",".join(BOT_SCOPES), "state": state}
         if self.redirect_uri:
             query["redirect_uri"] = self.redirect_uri
         answer = web.Response(
-            status=302, headers={"Location": f"{self._settings.slack_authorize_url}?{urlencode(query)}"}
+            status=302, headers={"Location": f"{self.settings.slack_authorize_url}?{urlencode(query)}"}
         )
-        secure = self._public_url.startswith("https:")
+        secure = self.public_url.startswith("https:")
         answer.set_cookie(COOKIE, state, max_age=int(STATE_LIFE_S), httponly=True, secure=secure, samesite="Lax")
         return answer
 
@@ -107,17 +100,17 @@ class OAuth:
             return self._page(request, "refused")
         # Claimed only now: nobody who has not been through Slack leaves a row.
         used = hashlib.sha256(request.query["state"].encode(errors="replace")).hexdigest()
-        if not await self._state.claim(STATE_AREA, used, ttl_s=STATE_LIFE_S):
+        if not await self.state.claim(STATE_AREA, used, ttl_s=STATE_LIFE_S):
             return self._page(request, "expired")
-        install = await self._with_bot_id(self.install_of(answer))
-        await self._installs.save(install)
+        install = self.install_of(answer)
+        await self.installs.save(install)
         log.info("slack_installed", workspace=install.key)
         page = self._page(request, "done")
         page.del_cookie(COOKIE)
         return page
 
     def _signed(self, body: str) -> str:
-        key = secret(self._settings.slack_client_secret) or ""
+        key = secret(self.settings.slack_client_secret) or ""
         mac = hmac.new(key.encode(), b"slack install state 1|" + body.encode(errors="replace"), hashlib.sha256)
         return f"{body}.{mac.hexdigest()}"
 
@@ -128,10 +121,10 @@ class OAuth:
         right = self._signed(body).encode(errors="replace")
         if not body or not all(hmac.compare_digest(text.encode(errors="replace"), right) for text in (given, kept)):
             return False
-        return int(body.partition(".")[0]) >= self._clock.now()
+        return int(body.partition(".")[0]) >= self.clock.now()
 
     def _too_many_exchanges(self) -> bool:
-        now, at = self._clock.now(), self._exchanges_at
+        now, at = self.clock.now(), self._exchanges_at
         if len(at) == MAX_EXCHANGES_PER_MINUTE and now - at[0] < 60:
             return True
         at.append(now)
@@ -141,7 +134,7 @@ class OAuth:
         if self.client is None:
             raise web.HTTPServiceUnavailable
         given = {name: value for name, value in args.items() if value}
-        pair = f"{self._settings.slack_client_id}:{secret(self._settings.slack_client_secret)}"
+        pair = f"{self.settings.slack_client_id}:{secret(self.settings.slack_client_secret)}"
         # The SDK's own method for this makes aiohttp warn of an argument that it is about to drop.
         headers = {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
         answer = await self.client.api_call("oauth.v2.access", data=given, headers=headers)
@@ -159,20 +152,9 @@ class OAuth:
             bot_user_id=str(answer.get("bot_user_id") or ""),
             scopes=tuple(s for s in str(answer.get("scope") or "").split(",") if s),
             refresh_token=str(answer.get("refresh_token") or ""),
-            expires_at=self._clock.now() + float(lives_s) if lives_s else None,
+            expires_at=self.clock.now() + float(lives_s) if lives_s else None,
             name=str((org if org_wide else team).get("name") or ""),
         )
-
-    async def _with_bot_id(self, install: Install) -> Install:
-        """The bot's own id, so that its own messages are known."""
-        if self.client is None:
-            return install
-        try:
-            answer = await self.client.auth_test(token=install.bot_token)
-        except SlackApiError as error:
-            log.warning("slack_install_unchecked", error=code_of(error))
-            return install
-        return replace(install, bot_id=str(answer.get("bot_id") or ""))
 
     async def renew(self, install: Install) -> Install | None:
         """A new token for a refresh token that works once. None where Slack refuses."""
@@ -193,7 +175,7 @@ class OAuth:
     def _page(self, request: web.Request, outcome: Literal["done", "declined", "expired", "refused"]) -> web.Response:
         wanted = request.headers.get("Accept-Language", "")[:2].lower()
         language = next((known for known in LANGUAGES if known[:2] == wanted), "en")
-        told = html.escape(installation_text(outcome, language, self._settings.slack_command))
+        told = html.escape(installation_text(outcome, language, self.settings.slack_command))
         body = (
             f'<!doctype html><html lang="{language.replace("_", "-")}"><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width">'

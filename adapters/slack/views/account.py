@@ -41,7 +41,6 @@ _TYPED_BY_MODERATORS = {
 
 
 def help_of(service: Service, command: str, locale: str, *, moderator: bool) -> Card:
-    """What can be typed, and the other ways in."""
     typed = {"": "form"} | _TYPED | (_TYPED_BY_MODERATORS if moderator else {})
     return help_card(
         locale,
@@ -80,7 +79,6 @@ def _history_row(job: Job, locale: str) -> Block:
 
 
 def settings(saved: Mapping[str, Value], command: str, locale: str, models: Models) -> Card:
-    """The member's defaults and what to type to change them."""
     how = account.change_settings_text(locale)
     example = Code(f"{command} settings factor=3 creativity=0.5")
     filled = fill(how, example=example, reset=Code(f"{command} settings reset"))

@@ -60,7 +60,6 @@ def context(*lines: str) -> Block | None:
 
 
 def run(text: str, *, bold: bool = False, code: bool = False) -> Block:
-    """A piece of text inside rich_text."""
     style = {name: True for name, on in (("bold", bold), ("code", code)) if on}
     return {"type": "text", "text": cut(text, TEXT_MAX_CHARS)} | ({"style": style} if style else {})
 
@@ -77,7 +76,6 @@ def clock_time(unix_s: float, *, pattern: str = "{time_secs}") -> Block:
 
 
 def rich(*lines: Sequence[Block]) -> Block:
-    """One rich_text block; each line is a list of runs."""
     elements: list[Block] = []
     for number, line in enumerate(lines):
         if number:
@@ -87,7 +85,6 @@ def rich(*lines: Sequence[Block]) -> Block:
 
 
 def quote(text: str) -> Block:
-    """A quotation bar with somebody's words."""
     return {"type": "rich_text", "elements": [{"type": "rich_text_quote", "elements": [run(text)]}]}
 
 
@@ -110,7 +107,6 @@ def button(
 
 
 def confirmation(title: str, text: str, yes: str, no: str) -> Block:
-    """The small dialog before something that cannot be undone."""
     return {
         "title": plain(title, 100),
         "text": plain(text, 300),
@@ -126,7 +122,6 @@ def actions(*elements: Block | None) -> Block | None:
 
 
 def image(file_id: str, alt: str, title: str = "") -> Block:
-    """A picture that lies at Slack."""
     out: Block = {"type": "image", "slack_file": {"id": file_id}, "alt_text": cut(alt, ALT_MAX_CHARS) or "…"}
     if title:
         out["title"] = plain(title, 200)
@@ -134,15 +129,12 @@ def image(file_id: str, alt: str, title: str = "") -> Block:
 
 
 def header(text: str) -> Block:
-    """A large heading."""
     return {"type": "header", "text": plain(text, 150)}
 
 
 def divider() -> Block:
-    """A thin line."""
     return {"type": "divider"}
 
 
 def stacked(*blocks: Block | None) -> list[Block]:
-    """The blocks that exist, in order."""
     return [block for block in blocks if block]

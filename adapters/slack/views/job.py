@@ -11,7 +11,7 @@ from core.domain.job import Delivery, Job, Progress
 from core.domain.limits import LimitStatus
 from core.presentation import Notice
 from core.presentation import job_texts as words
-from core.presentation.card import Action, Card, Link
+from core.presentation.card import Card, Link
 from core.presentation.cards import job as cards
 from core.presentation.cards.notice import said
 from core.presentation.ending_texts import image_name, ready_text
@@ -31,7 +31,6 @@ def working(job: Job, progress: Progress, *, streamed: bool = False) -> Content:
 
 
 def question(job: Job) -> Content:
-    """The price, with the button that carries it."""
     return draw(cards.asking(job, job.requester.locale, **_reader(job)))
 
 
@@ -41,27 +40,20 @@ def result(
     delivery: Delivery,
     *,
     image_id: str | None,
+    can_share: bool = False,
     file_ids: tuple[str, ...] = (),
     stream_ts: str = "",
-    full_url: str = "",
 ) -> Content:
     """The finished image. Delete carries the files, and the messages (`m` + ts), that go with it."""
     locale = job.requester.locale
-    card = cards.result(job, left, delivery, locale, **_reader(job))
+    card = cards.result(job, left, delivery, locale, can_share=can_share, **_reader(job))
     ready = ": ".join(part for part in (ready_text(job, locale), words.size_line(job, locale)) if part)
     told = ". ".join(part for part in (ready, b.cut(card.caption, 300)) if part)
-    card = replace(card, summary=told, name=image_name(job, locale), rows=_with_link(card, full_url))
+    card = replace(card, summary=told, name=image_name(job, locale))
     return draw(card, image_id=image_id, carried=(*file_ids, f"m{stream_ts}") if stream_ts else file_ids)
 
 
-def _with_link(card: Card, url: str) -> tuple[tuple[Action, ...], ...]:
-    """The rows with a link to the full file at `url`, or with none."""
-    rows = [tuple(one if one.kind != "open_link" else replace(one, url=url) for one in row) for row in card.rows]
-    return tuple(tuple(one for one in row if one.kind != "open_link" or url) for row in rows)
-
-
 def failure(job: Job, notice: Notice) -> Content:
-    """A job's last word when it is not an image."""
     return draw(cards.failed(job, notice, job.requester.locale, shared=_reader(job)["shared"]))
 
 
@@ -79,4 +71,4 @@ def full_file(job: Job, link: str) -> Content:
     """The full file by its own link at Slack, under a result that could not show it inline."""
     label = words.full_file_text(job.requester.locale)
     summary = f"{label}: {image_name(job, job.requester.locale)}"
-    return draw(Card("done", paragraphs=((Link(label, link) if link else label,),), summary=summary))
+    return draw(Card("done", paragraphs=((Link(label, link),),), summary=summary))

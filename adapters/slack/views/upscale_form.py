@@ -40,8 +40,6 @@ MOST_PICKED = 10
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """What was filled in, raw."""
-
     fields: dict[str, str]
     files: list[dict[str, Any]]
     link: str
@@ -88,7 +86,6 @@ def details_modal(card: Card, locale: str) -> Block:
 
 
 def waiting_details(locale: str) -> Block:
-    """Something to look at while the details are fetched."""
     return _modal("details", locale, [b.rich([b.run(form_text("wait", locale))])])
 
 
@@ -197,7 +194,6 @@ def read(view: Mapping[str, Any]) -> Filled:
 
 
 def notes_of(view: Mapping[str, Any]) -> dict[str, Any]:
-    """What the form carried along."""
     try:
         notes = json.loads(view.get("private_metadata") or "{}")
     except ValueError:
@@ -206,7 +202,6 @@ def notes_of(view: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def noted_place(notes: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of `Where` that the form carried along."""
     return {name: notes.get(short) or "" for short, name in PLACE.items() if short != "at" or notes.get("at")}
 
 

@@ -103,6 +103,7 @@ class DownloadFailed(InputError):
         "gone",
         "not_ready",
         "not_visible",
+        "hidden",
         "external",
     ]
     status: int | None = None

@@ -103,7 +103,7 @@ class World:
 
     def results(self, channel: str = "general", **who: Any) -> list[Message]:
         found = self.slack.member.messages(channel, **who)
-        return [m for m in found if m.bot and " is ready" in m.text]
+        return [m for m in found if m.bot and "job:again:" in str(m.blocks)]
 
     async def result(self, channel: str = "general", *, number: int = 1, **who: Any) -> Message:
         """The n-th result in a channel, once it and everything after it is done."""

@@ -137,7 +137,7 @@ class FakeService(service.FakeService):
     async def _deliver(self, row: Row, reply: Any) -> None:
         try:
             delivery = await self._again(lambda: reply.finished(row.job, (self.status(),)))
-        except DeliveryRefused:
+        except (DeliveryRefused, DeliveryUnavailable):
             delivery = Delivery("kept")
         job = self._set(row.id, state=JobState.SUCCEEDED, delivery=delivery, finished_at=self.clock.now())
         if job.needs_last_words:
@@ -191,9 +191,9 @@ class FakeService(service.FakeService):
                 return data
         raise DownloadFailed(reason="status")
 
-    def release(self, stage: str) -> None:
-        """Let every job go on that is held at `stage`."""
-        self.hold_at = None
+    def release(self, stage: str, *, hold_at: str | None = None) -> None:
+        """Let every job go on that is held at `stage`, as far as `hold_at`."""
+        self.hold_at = hold_at
         for row in self.rows.values():
             row.go.setdefault(stage, asyncio.Event()).set()
 

@@ -169,6 +169,15 @@ async def test_details_opens_at_once_and_is_filled(world: World) -> None:
     assert next(iter(world.service.rows)) in text_of(view)
 
 
+async def test_share_gives_its_requester_an_address_where_there_is_one(world: World) -> None:
+    world.service.can_share = True
+    await world.slack.member.mention("", [world.picture()])
+    result = await world.result()
+    await world.slack.member.click(result, "job:share:")
+    told = await world.until(lambda: [m for m in world.bot_messages() if m.ephemeral_for], move=0.1)
+    assert "Anyone with this link" in text_of(told[0])
+
+
 async def test_delete_removes_the_picture_the_file_and_the_message_for_its_requester_only(world: World) -> None:
     await world.slack.member.mention("", [world.picture()])
     result = await world.result()
@@ -253,6 +262,6 @@ async def test_moderators_see_what_runs_here_and_cancel_one(world: World) -> Non
     words = await say(world, "queue", user="ada")
     assert "Running and waiting" in words
     assert "photo.png" in words
-    (shown,) = [m for m in world.bot_messages(user="ada") if m.ephemeral_for and "waiting here" in text_of(m)]
+    (shown,) = [m for m in world.bot_messages(user="ada") if m.ephemeral_for and "Running and waiting" in text_of(m)]
     await world.slack.member.click(shown, "job:cancel:", user="ada")
     await world.until(lambda: any("Cancelled" in text_of(m) for m in world.bot_messages()), move=0.2)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from typing import Any
+
+import pytest
 
 from core.domain.errors import ModelFailed, OutputTooLarge
 from tests.adapters.slack.conftest import World
@@ -218,13 +219,24 @@ async def refusal(world: World, **how: Any) -> str:
     return text_of(world.slack.member.dms()[-1])
 
 
-async def test_a_login_page_instead_of_the_file_is_recognised(world: World) -> None:
-    assert "log" in (await refusal(world, serve="html")).lower()
-
-
-async def test_a_file_outside_slack_is_refused_without_showing_it_our_token(world: World) -> None:
-    link = f"{world.slack.external_url}/drive/photo.png"
-    assert "another service" in await refusal(world, external_url=link)
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"serve": "html"}, "login page"),
+        ({"external_url": "drive"}, "another service"),
+        ({"processed_at_s": 1e12}, "still being processed"),
+        ({"deleted": True}, "photo.png"),
+        ({"mode": "quip"}, "not an image that can be read"),
+        ({"mode": "list"}, "not an image that can be read"),
+        ({"mode": "hidden_by_limit"}, "because of the workspace's plan"),
+        ({"mode": "tombstone", "stub_in_events": True}, "no longer there"),
+    ],
+)
+async def test_a_file_that_cannot_be_had_gets_its_own_answer(world: World, how: dict[str, Any], words: str) -> None:
+    """And a file that lies elsewhere never sees our token."""
+    if "external_url" in how:
+        how = {"external_url": f"{world.slack.external_url}/drive/photo.png"}
+    assert words in await refusal(world, **how)
     assert [r for r in world.slack.requests if r.host == "external"] == []
 
 
@@ -251,15 +263,6 @@ async def test_a_file_that_slack_has_not_processed_yet_is_waited_for(world: Worl
     later = world.slack.clock.now() + 6
     await world.slack.member.mention("", [world.picture(processed_at_s=later)])
     assert await world.result()
-
-
-async def test_a_file_that_is_never_processed_gets_its_own_answer(world: World) -> None:
-    assert "still being processed" in (await refusal(world, processed_at_s=world.slack.clock.now() + 9999)).lower()
-
-
-async def test_a_file_that_was_deleted_meanwhile_gets_its_own_answer(world: World) -> None:
-    said = await refusal(world, deleted=True)
-    assert "photo.png" in said
 
 
 # --------------------------------------------------------------------------- streaming
@@ -292,9 +295,7 @@ async def test_a_stream_is_ended_before_slack_lets_it_die(world: World) -> None:
     await world.slack.member.mention("", [world.picture()])
     first = await world.until(lambda: [m for m in world.bot_messages() if m.stream], move=0.3)
     world.slack.clock.advance(235)
-    world.service.hold_at = "upscaling"
-    for row in world.service.rows.values():
-        row.go.setdefault("waiting", asyncio.Event()).set()
+    world.service.release("waiting", hold_at="upscaling")
     second = await world.until(lambda: [m for m in world.bot_messages() if m.stream and m.ts != first[0].ts], move=0.3)
     world.service.release("upscaling")
     await world.result()
@@ -308,9 +309,7 @@ async def test_a_stream_that_died_leaves_nothing_stuck_and_loses_nothing(world: 
     await world.slack.member.mention("", [world.picture()])
     first = await world.until(lambda: [m for m in world.bot_messages() if m.stream], move=0.1)
     world.slack.clock.advance(10)
-    world.service.hold_at = "upscaling"
-    for row in world.service.rows.values():
-        row.go.setdefault("waiting", asyncio.Event()).set()
+    world.service.release("waiting", hold_at="upscaling")
     await world.until(lambda: any("40%" in text_of(m) for m in world.bot_messages()), move=0.3)
     world.service.release("upscaling")
     await world.result()
@@ -322,7 +321,5 @@ async def test_stop_on_a_stream_cancels_the_job(world: World) -> None:
     await world.slack.member.mention("", [world.picture()])
     streamed = await world.until(lambda: [m for m in world.bot_messages() if m.stream], move=0.3)
     world.slack.member.press_stop(streamed[0])
-    world.service.hold_at = "upscaling"
-    for row in world.service.rows.values():
-        row.go.setdefault("preparing", asyncio.Event()).set()
+    world.service.release("preparing", hold_at="upscaling")
     await world.until(lambda: any("Cancelled" in text_of(m) for m in world.bot_messages()), move=0.3)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -34,6 +34,14 @@ PASSING: dict[str, dict[str, Any]] = {
     "limited": {"error": "ratelimited", "status": 429, "retry_after_s": 20, "times": 1},
 }
 """Answers that are no refusal."""
+BYTES: dict[str, dict[str, Any]] = {
+    **{f"status_{status}": {"status": status, "times": 99} for status in (400, 401, 403, 404, 410, 411, 413, 415)},
+    **{f"status_{status}": {"status": status, "times": 2} for status in (408, 429, 500, 502, 503, 504)},
+    "never_takes_it": {"status": 503, "times": 9999},
+    "reset": {"drop": True, "times": 2},
+    "answer_lost": {"drop": True, "after": True, "times": 2},
+}
+"""What the address for the bytes may answer; Slack documents none of it."""
 
 
 @dataclass
@@ -46,6 +54,11 @@ class Try:
     im: Channel
     fault: Fault | None = None
     row: Row | None = None
+    files: dict[str, Any] = field(default_factory=dict)
+
+    def named(self, name: str) -> Callable[[str], bool]:
+        """Whether a file's id is that of this one's file of that name."""
+        return lambda file_id: file_id in self.files and self.files[file_id].name == f"{self.code}{name}"
 
 
 @dataclass(frozen=True)
@@ -60,6 +73,10 @@ class Stage:
     asks: bool = False
     kept: bool = False
     """No picture can be uploaded, so that the message is edited at the end."""
+    forbidden: bool = False
+    """The bot may not write in the channel, so that the member is told there alone."""
+    unpaid: bool = False
+    """The picture is not there yet: where Slack refuses it for good, nothing is paid."""
 
 
 def _here(one: Try) -> dict[str, Any]:
@@ -97,6 +114,10 @@ STAGES = {
     "the upload's first step": Stage("files.getUploadURLExternal", lambda t: {"filename": f"{t.code}-2x.png"}),
     "the upload's last step": Stage("files.completeUploadExternal", _hidden),
     "the full file beside a preview": Stage("files.completeUploadExternal", _shown),
+    "the upload's bytes": Stage("upload", lambda t: {"filename": f"{t.code}-2x.png"}),
+    "where the picture is": Stage("files.info", lambda t: {"file": t.named(".png")}, unpaid=True),
+    "whether the result is ready": Stage("files.info", lambda t: {"file": t.named("-2x.png")}),
+    "the word to the member alone": Stage("chat.postEphemeral", _here, forbidden=True),
     "whether the request is still there": Stage("chat.getPermalink", _here),
     "who asks": Stage("users.info", lambda t: {"user": t.user.id}),
 }
@@ -119,16 +140,20 @@ def wide(monkeypatch: pytest.MonkeyPatch, world: World) -> World:
 def tries(world: World, method: str) -> list[Try]:
     """A member and a channel for each answer."""
     space, found = world.slack.member.space(), []
-    codes = sorted(known_errors(method) - REVOKED - {"ratelimited", "rate_limited"})
+    if method == "upload":
+        codes = sorted(BYTES)
+    else:
+        codes = [*sorted(known_errors(method) - REVOKED - {"ratelimited", "rate_limited"}), "never_seen_yet", *PASSING]
     if method == "chat.delete":
         codes.remove("message_not_found")  # gone is what was wanted
     if method == "chat.appendStream":
         codes.remove("stopped_by_user")  # which cancels the job
-    for number, code in enumerate([*codes, "never_seen_yet", *PASSING]):
+    for number, code in enumerate(codes):
         user = User(f"U0TRY{number:04}", space.id, f"u-{code}")
         channel = Channel(f"C0TRY{number:04}", space.id, f"c-{code}", "channel", {user.id, space.bot_user_id})
         space.users[user.id], space.channels[channel.id] = user, channel
-        found.append(Try(code, user, channel, world.slack.member.im(user.name)))
+        im = world.slack.member.im(user.name)
+        found.append(Try(code, user, channel, im, files=world.slack.world.files))
     return found
 
 
@@ -162,7 +187,8 @@ async def test_whatever_slack_answers_the_member_reads_the_truth_and_pays_once(w
     if stage.asks:
         await agree(world, everyone)
     rows = world.service.rows.values()
-    await world.until(lambda: all("upscaling" in row.go for row in rows), move=0.5, at_most_s=30)
+    at_work = lambda row: "upscaling" in row.go or row.job.state.terminal  # noqa: E731
+    await world.until(lambda: all(map(at_work, rows)), move=0.5, at_most_s=30)
     if stage.held_until == "upscaling":
         arm(everyone)
     for _ in range(8):  # every message and stream is there, and was edited
@@ -172,7 +198,7 @@ async def test_whatever_slack_answers_the_member_reads_the_truth_and_pays_once(w
     await world.until(
         lambda: all(r.job.state.terminal and (r.task is None or r.task.done()) for r in rows), move=2.0, at_most_s=60
     )
-    wrong = [(one.code, fault) for one in everyone if (fault := untrue(world, one))]
+    wrong = [(one.code, fault) for one in everyone if (fault := untrue(world, one, unpaid=stage.unpaid))]
     assert not wrong, wrong
 
 
@@ -182,6 +208,8 @@ async def begin(world: World, stage: Stage, everyone: list[Try]) -> None:
     for one in everyone:
         one.fault = world.slack.fault(stage.method, **answered(one.code), match=stage.match(one))
         one.fault.times = 0 if stage.held_until else one.fault.times
+        if stage.forbidden:
+            world.slack.fault("chat.postMessage", error="not_in_channel", times=999, match=_here(one))
         await ask(world, one, stage)
     rows = world.service.rows
     await world.until(lambda: len(rows) == len(everyone), move=0.5)
@@ -191,12 +219,11 @@ async def begin(world: World, stage: Stage, everyone: list[Try]) -> None:
         await world.until(lambda: all("waiting" in row.go for row in rows.values()), move=0.5, at_most_s=30)
         await world.until(lambda: len(world.slack.calls("chat.startStream")) == len(rows), move=0.5, at_most_s=30)
         arm(everyone)
-        world.service.release("waiting")
-        world.service.hold_at = "upscaling"
+        world.service.release("waiting", hold_at="upscaling")
 
 
 def answered(code: str) -> dict[str, Any]:
-    return PASSING.get(code, {"error": code, "times": 6 if code in TRANSIENT else 999})
+    return (PASSING | BYTES).get(code, {"error": code, "times": 6 if code in TRANSIENT else 999})
 
 
 def arm(everyone: list[Try]) -> None:
@@ -216,7 +243,7 @@ async def agree(world: World, everyone: list[Try]) -> None:
         await world.service.confirm(one.row.id, one.row.job.requester)
 
 
-def untrue(world: World, one: Try) -> str:
+def untrue(world: World, one: Try, *, unpaid: bool = False) -> str:
     """What is wrong with how this job ended; empty where all is well."""
     assert one.row is not None
     assert one.fault is not None
@@ -224,6 +251,8 @@ def untrue(world: World, one: Try) -> str:
     said = [text_of(m) for m in seen]
     if one.fault.times == answered(one.code)["times"]:
         return "the answer was never met"
+    if unpaid and job.state is JobState.FAILED and job.receipt is None and answered(one.code)["times"] > 9:
+        return "" if "Upscale failed" in " ".join(said) and "job:cancel:" not in str(seen) else f"failed: {said}"
     if job.state is not JobState.SUCCEEDED or job.receipt is None:
         return f"{job.state}"
     if job.receipt.charged_nanousd != CHARGED_NANOUSD:
@@ -260,17 +289,45 @@ async def test_a_place_that_takes_nothing_is_known_before_anything_is_paid(
     assert {code for code, task in asked.items() if task.result()} == (TRANSIENT & set(asked)) | set(PASSING)
 
 
-async def test_whatever_refuses_a_form_the_member_is_told(wide: World) -> None:
-    for number, code in enumerate(sorted(known_errors("views.open") - {"ratelimited"}), start=1):
-        wide.slack.fault("views.open", error=code, times=9)
-        assert (await wide.slack.member.command(text="")).acked, code
-        told = lambda: [m for m in wide.bot_messages() if "open the form" in text_of(m)]  # noqa: E731
-        await wide.until(lambda told=told, number=number: len(told()) >= number, move=0.6)
-        wide.slack.faults.clear()
-
-
 async def test_a_form_that_slack_delays_longer_than_a_press_lives_is_not_tried_again(wide: World) -> None:
     wide.slack.fault("views.open", error="ratelimited", status=429, retry_after_s=20)
     assert (await wide.slack.member.command(text="")).acked
     await wide.until(lambda: [m for m in wide.bot_messages() if "open the form" in text_of(m)], move=0.6)
     assert len(wide.slack.calls("views.open")) == 1
+
+
+def shows(world: World, words: str) -> Callable[[], bool]:
+    """Whether the member reads these words somewhere in private."""
+    told = lambda: [*world.bot_messages(), *world.slack.member.dms()]  # noqa: E731
+    return lambda: any(words in text_of(m) for m in told() if m.bot)
+
+
+@pytest.mark.parametrize("method", ["chat.postEphemeral", "views.open", "views.update", "views.publish"])
+async def test_what_cannot_be_shown_in_its_place_is_said_in_another(wide: World, method: str) -> None:
+    """A mistake in a channel, a form, the details in theirs, and saved defaults on the Home tab."""
+    world, member = wide, wide.slack.member
+    await member.mention("", [world.picture()])
+    result = await world.result()
+    await member.open_home()
+    home = await world.until(member.home)
+    for number, code in enumerate(sorted(known_errors(method) - REVOKED - {"ratelimited", "not_found"}), start=2):
+        world.slack.fault(method, error=code, times=99)
+        if method == "chat.postEphemeral":
+            await member.mention(f"factor={number * 100}", [world.picture()])
+            words = f"you wrote {number * 100}"
+        elif method == "views.open":
+            assert (await member.command(text="")).acked, code
+            words = "open the form"
+        elif method == "views.update":
+            await member.click(result, "job:details:")
+            words = "The same image again"
+        else:
+            await member.click(home, "ui:defaults")
+            await world.until(member.open_view)
+            await member.submit_view({"text": f"steps={number + 3}"})
+            words = f"steps {number + 3}"
+        await world.until(shows(world, words), move=0.6)
+        for message in [*world.bot_messages(), *member.dms()]:
+            message.deleted = message.ts != result.ts
+        world.slack.faults.clear()
+    assert world.service.caught == []

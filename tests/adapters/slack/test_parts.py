@@ -19,8 +19,8 @@ from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.translate import Where
 from adapters.slack.outbound.errors import SlackAway
 from adapters.slack.outbound.file_access import _may_see
+from adapters.slack.outbound.lost_posts import see_through
 from adapters.slack.outbound.rate_limit import Budget
-from adapters.slack.outbound.shielded_call import see_through
 from adapters.slack.outbound.streaming import last_chunks, task_chunks
 from adapters.slack.settings import Settings
 from adapters.slack.views import account as account_render
@@ -138,7 +138,7 @@ def test_whatever_the_caption_names_and_files_say_the_blocks_are_valid_and_ping_
         requester=replace(JOB.requester, user_name=person),
     )
     for content in (
-        render.result(job, (), Delivery("original"), image_id="F1", full_url="https://x.example/a.png"),
+        render.result(job, (), Delivery("original"), image_id="F1"),
         render.working(job, Progress("upscaling", percent=40, eta_at=99.0)),
         render.question(job),
         render.failure(job, Notice(name or "x", advice=caption[:500], reference=job.id)),
@@ -284,50 +284,32 @@ def test_the_sdks_log_lines_hold_no_link_token_or_body(caplog: pytest.LogCapture
 # ------------------------------------------------------------------- seen through
 
 
-async def test_a_post_that_has_left_is_noted_though_its_caller_is_cancelled() -> None:
-    kept: list[str] = []
+@pytest.mark.parametrize(("leaves", "kept"), [(True, "1.23"), (False, "never left")])
+async def test_a_post_that_has_left_is_noted_though_its_caller_is_cancelled_and_any_other_dropped(
+    leaves: bool, kept: str
+) -> None:
+    noted: list[str] = []
     answered = asyncio.Event()
 
     async def post(leaving: Callable[[], None]) -> str:
-        leaving()
+        if leaves:
+            leaving()
         await answered.wait()
         return "1.23"
 
     async def keep(ts: str) -> None:
-        kept.append(ts)
+        noted.append(ts)
 
     async def never_left() -> None:
-        kept.append("never left")
+        noted.append("never left")
 
     task = asyncio.create_task(see_through(post, keep, never_left))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    for _ in range(2):
+        await asyncio.sleep(0)
     task.cancel()
     await asyncio.sleep(0)
-    answered.set()
+    if leaves:
+        answered.set()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert kept == ["1.23"]
-
-
-async def test_a_post_that_still_waits_for_its_turn_is_dropped_when_its_caller_is_cancelled() -> None:
-    kept: list[str] = []
-
-    async def post(leaving: Callable[[], None]) -> str:
-        await asyncio.Event().wait()
-        leaving()
-        return "never"
-
-    async def keep(ts: str) -> None:
-        kept.append(ts)
-
-    async def never_left() -> None:
-        kept.append("never left")
-
-    task = asyncio.create_task(see_through(post, keep, never_left))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert kept == ["never left"]
+    assert noted == [kept]

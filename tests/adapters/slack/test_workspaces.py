@@ -78,7 +78,7 @@ async def test_a_state_that_led_to_an_installation_leads_to_no_second_one_in_ano
     other = make_world(many.slack, tmp_path / "other", **many.settings.model_dump())
     for world in (many, other):
         world.adapter._oauth.client = world.adapter._client()
-    other.adapter._oauth._state = many.state
+    other.adapter._oauth.state = many.state
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
         async with browser.get(f"{many.base_url}/slack/install", allow_redirects=False) as first:
             target = URL(first.headers["Location"]).update_query(team=BETA, org="0")

@@ -30,7 +30,7 @@ async def test_a_channels_values_win_over_the_servers_and_the_members_own_over_b
     usual = await made(w)
     assert await w.members.replace_place_presets(MOD, "3x creativity=0.8 seed=7", "") == (
         "",
-        "factor=3.0 creativity=0.8",
+        "factor=3 creativity=0.8",
     )
     await w.members.replace_place_presets(MOD, "creativity=0.1", "c2")
     assert await made(w) == (3.0, 0.8)

@@ -96,3 +96,11 @@ def test_every_sentence_in_the_source_is_a_literal() -> None:
             if not texts or not all(isinstance(text, ast.Constant) for text in texts):
                 unreadable.append(f"{path.relative_to(ROOT)}:{node.lineno}")
     assert unreadable == []
+
+
+def test_slack_keeps_its_sentences_where_all_of_them_are() -> None:
+    for path in (ROOT / "adapters" / "slack").rglob("*.py"):
+        calls = [
+            node.func for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)
+        ]
+        assert not [name.id for name in calls if isinstance(name, ast.Name) and name.id in KEYWORDS], path.name

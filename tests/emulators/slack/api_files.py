@@ -124,6 +124,8 @@ def file_json(emulator: SlackEmulator, file: SlackFile, *, event: bool = False) 
     """The file object; a stub where Slack Connect would send one; bare until processed."""
     if event and file.stub_in_events:
         return {"id": file.id, "mode": "file_access", "file_access": "check_file_info", "created": 0, "user": ""}
+    if file.mode in ("hidden_by_limit", "tombstone"):
+        return {"id": file.id, "mode": file.mode, "created": int(file.created_s), "user": file.user}
     world, processed = emulator.world, emulator.clock.now() >= file.processed_at_s
     base = f"{emulator.files_url}/files-pri/{file.team_id}-{file.id}"
     slug = _UNSAFE.sub("_", file.name.lower())
@@ -138,7 +140,7 @@ def file_json(emulator: SlackEmulator, file: SlackFile, *, event: bool = False) 
         "user": file.user,
         "user_team": file.team_id,
         "size": len(file.data),
-        "mode": "hosted",
+        "mode": file.mode,
         "is_external": False,
         "external_type": "",
         "is_public": any(world.find_channel(c) and world.find_channel(c).kind == "channel" for c in file.shared_in),  # type: ignore[union-attr]
@@ -183,7 +185,7 @@ async def receive_upload(request: web.Request) -> web.StreamResponse:
     if "Authorization" in request.headers:
         emulator.violations.append("upload host: a token was sent with the bytes")
     status, body = 404, "not found"
-    fault = emulator.take_fault("upload", {})
+    fault = emulator.take_fault("upload", {"filename": file.name if file else ""})
     if fault and not fault.after:
         emulator.record(Recorded(emulator.clock.now(), "upload", "upload", {}, None, status=fault.status or 0))
         await request.read()

@@ -357,6 +357,19 @@ class MemberControl:
         ack = await self._slack.delivery.event(self._event(self.space(team), event))
         return Outcome(ack, post=post)
 
+    async def edit(self, post: Message, text: str, team: str | None = None) -> Outcome:
+        """Change the words of a message: comes as `message_changed` in direct messages, else as a mention once more."""
+        space, place, before = self.space(team), self.channel(post.channel, team), post.text
+        post.text = text if place.kind == "im" else f"<@{space.bot_user_id}> {text}"
+        post.edited_ts = f"{self._slack.clock.now():.6f}"
+        event = self._slack.message_json(post, event=True)
+        if place.kind == "im":
+            changed = {"message": event, "previous_message": event | {"text": before}, "channel_type": "im"}
+            event = {"type": "message", "subtype": "message_changed", "ts": post.edited_ts, **changed}
+        else:
+            event |= {"type": "app_mention"}
+        return Outcome(await self._slack.delivery.event(self._event(space, event | {"channel": place.id})), post=post)
+
     async def open_home(self, user: str = "anna", team: str | None = None) -> Outcome:
         person, known = self.user(user, team), self.home(user, team)
         event: dict[str, Any] = {"type": "app_home_opened", "user": person.id, "tab": "home"}

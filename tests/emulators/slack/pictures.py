@@ -71,7 +71,7 @@ async def draw(slack: SlackEmulator, page: Page) -> None:
     await until(lambda: [m for m in member.messages() if m.stream and "upscaling" in str(m.stream.order)])
     await asyncio.sleep(0.25)
     await shoot(page, "thread-progress", drawer.conversation("# general", member.messages()))
-    result = (await until(lambda: [m for m in member.messages() if " is ready" in m.text]))[0]
+    result = (await until(lambda: [m for m in member.messages() if "job:again:" in str(m.blocks)]))[0]
     await asyncio.sleep(1.0)
     await shoot(page, "thread-result", drawer.conversation("# general", member.messages()))
     await member.click(result, "job:compare:")
@@ -93,7 +93,7 @@ async def draw(slack: SlackEmulator, page: Page) -> None:
     await until(lambda: [m for m in member.dms("ben") if "%" in text_of(m)])
     await asyncio.sleep(0.2)
     await shoot(page, "progress", drawer.conversation("Upscale", member.dms("ben")))
-    await until(lambda: [m for m in member.dms("ben") if " is ready" in m.text])
+    await until(lambda: [m for m in member.dms("ben") if "job:again:" in str(m.blocks)])
     await member.command(text="https://example.com/a.png factor=9 creativty=0.5")
     await asyncio.sleep(0.6)
     await member.command(text="history")

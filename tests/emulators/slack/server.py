@@ -330,6 +330,8 @@ class SlackEmulator:
             out["blocks"] = [*cards, *message.blocks]
         if message.thread_ts:
             out["thread_ts"] = message.thread_ts
+        if message.edited_ts:
+            out["edited"] = {"user": message.user, "ts": message.edited_ts}
         if message.attachments:
             out["attachments"] = message.attachments
         if message.files:

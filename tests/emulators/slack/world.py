@@ -95,6 +95,7 @@ class SlackFile:
     handed_to_app: bool = False
     stub_in_events: bool = False
     external_url: str | None = None
+    mode: str = "hosted"  # also quip (a canvas), list, hidden_by_limit, tombstone
     # Behaviour of the private host for this file.
     serve: str = "normal"  # normal | redirect | html | not_found | error
     delay_s: float = 0.0
@@ -129,6 +130,7 @@ class Message:
     via_response_url: str | None = None
     attachments: list[dict[str, Any]] = field(default_factory=list)
     metadata: dict[str, Any] | None = None
+    edited_ts: str = ""
 
 
 @dataclass
