@@ -45,8 +45,7 @@ class ImageFacts:
     """A picture as its bytes tell, never as its name does. Width and height are upright (orientation applied).
 
     `has_alpha` says that there is an alpha channel; `is_transparent` that some pixel really lets the ground through
-    (the same as `has_alpha` where the pixels were not looked at). `frames` counts frames or pages. `has_metadata`
-    covers EXIF, XMP, IPTC and text.
+    (the same as `has_alpha` where the pixels were not looked at). `frames` counts frames or pages.
     """
 
     format: Format
@@ -57,7 +56,6 @@ class ImageFacts:
     has_alpha: bool
     is_transparent: bool
     frames: int
-    has_metadata: bool
     bytes: int
 
 

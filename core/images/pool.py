@@ -20,6 +20,7 @@ from typing import Any
 
 import structlog
 
+from core.domain.errors import Draining, ImageTooCostly, from_json
 from core.images.facts import Bounds
 from core.images.job_folder import JobFolder
 
@@ -50,14 +51,6 @@ class WorkerFault(Exception):
     def __init__(self, kind: str) -> None:
         super().__init__(kind)
         self.kind = kind
-
-
-class WorkerTooSlow(Exception):
-    """The job passed its wall time; its worker was ended."""
-
-
-class PoolClosed(Exception):
-    """The pool takes no more work."""
 
 
 @dataclass(slots=True)
@@ -133,14 +126,16 @@ class WorkerPool:
         self.stats = PoolStats()
 
     async def call(self, op: str, args: dict[str, Any], *, timeout_s: float, queue_timeout_s: float) -> dict[str, Any]:
-        """Runs one job. Raises WorkerDied, WorkerFault, WorkerTooSlow, PoolClosed; TimeoutError if none came free."""
+        """Runs one job. Raises WorkerDied, WorkerFault, what the worker refuses, ImageTooCostly for one that passed its
+        wall time, Draining once closed; TimeoutError if no worker came free.
+        """
         if self._closed:
-            raise PoolClosed
+            raise Draining
         async with asyncio.timeout(queue_timeout_s):
             await self._permits.acquire()
         try:
             if self._closed:
-                raise PoolClosed
+                raise Draining
             return await self._run(op, args, timeout_s)
         finally:
             self._permits.release()
@@ -149,7 +144,7 @@ class WorkerPool:
         worker = self._waiting_one() or await self._start()
         if self._closed:
             self._end_soon(worker)
-            raise PoolClosed
+            raise Draining
         healthy = False
         try:
             folder = await asyncio.to_thread(JobFolder, worker.scratch, args)
@@ -160,10 +155,10 @@ class WorkerPool:
         except TimeoutError as error:
             self.stats.too_slow += 1
             log.warning("image_worker_too_slow", op=op, timeout_s=timeout_s)
-            raise WorkerTooSlow from error
+            raise ImageTooCostly from error
         except WorkerDied as error:
             if self._closed:
-                raise PoolClosed from error
+                raise Draining from error
             self.stats.died += 1
             log.warning("image_worker_died", op=op, costly=error.costly, code=worker.process.returncode)
             raise
@@ -176,7 +171,10 @@ class WorkerPool:
         if "fault" in answer:
             log.error("image_worker_fault", op=op, kind=answer["fault"])
             raise WorkerFault(str(answer["fault"]))
-        return answer
+        if "error" in answer:
+            raise from_json(answer["error"])
+        result: dict[str, Any] = answer["result"]
+        return result
 
     def _waiting_one(self) -> _Worker | None:
         """The worker that was used last, so that the others may grow old; one that ended by itself is passed over."""
@@ -234,7 +232,7 @@ class WorkerPool:
             self._schedule_reaper()
 
     async def close(self) -> None:
-        """Ends every process, those at work too (their callers get PoolClosed), and waits until they are gone."""
+        """Ends every process, those at work too (their callers get Draining), and waits until they are gone."""
         if self._closed:
             return
         self._closed = True

@@ -6,10 +6,9 @@ Implements `core.ports.Media`. Same question, same file: a delivery that is trie
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from core.domain.errors import ResultExpired
@@ -28,7 +27,6 @@ class JobMedia:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
-        self._locks: dict[str, asyncio.Lock] = {}
 
     @property
     def _images(self) -> ImageService:
@@ -92,7 +90,7 @@ class JobMedia:
         """The picture in tiles. The set's note is written last, so a set that was cut short is cut again."""
         folder = self._tools.files.folder(job.id)
         note, out = folder / f"tiles-{of}.json", folder / f"tiles-{of}"
-        async with self._alone(job, f"tiles-{of}"):
+        async with self._tools.running.lock(f"tiles-{of}:{job.id}"):  # the longest: they hold up nothing but themselves
             if not note.exists():
                 full = await self._picture(job, of)
                 levels, suffix = await self._images.tiles(full.path, out, tile_px=TILE_PX)
@@ -117,7 +115,7 @@ class JobMedia:
         """The file made earlier under this name, else made now."""
         folder = self._tools.files.folder(job.id)
         note = folder / f"{name}.json"
-        async with self._alone(job):
+        async with self._tools.running.lock(f"media:{job.id}"):
             if note.exists():
                 facts = json.loads(note.read_text())
                 known = MediaFile(path=folder / facts.pop("name"), **facts)
@@ -128,18 +126,6 @@ class JobMedia:
             facts = {k: v for k, v in dataclasses.asdict(file).items() if k != "path"}
             note.write_text(json.dumps({"name": made.path.name, **facts}))
             return file
-
-    @contextlib.asynccontextmanager
-    async def _alone(self, job: Job, what: str = "") -> AsyncIterator[None]:
-        """One maker at a time per job; tiles, which take longest, hold up nothing but themselves."""
-        key = f"{job.id}/{what}"
-        lock = self._locks.setdefault(key, asyncio.Lock())
-        try:
-            async with lock:
-                yield
-        finally:
-            if not lock.locked():
-                self._locks.pop(key, None)
 
 
 def _mime_of(path: Path) -> str:

@@ -12,9 +12,9 @@ import math
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
-from core.domain.errors import DamagedImage, Draining, ImageTooCostly, OutputTooLarge, from_json
+from core.domain.errors import DamagedImage, ImageTooCostly, OutputTooLarge
 from core.domain.media_types import Format, SavedAs
 from core.domain.similarity import Similarity
 from core.images.facts import (
@@ -28,7 +28,7 @@ from core.images.facts import (
     StrippedResult,
     Written,
 )
-from core.images.pool import PoolClosed, PoolStats, WorkerDied, WorkerPool, WorkerTooSlow
+from core.images.pool import PoolStats, WorkerDied, WorkerPool
 from core.images.weight import is_heavy
 
 __all__ = [
@@ -186,13 +186,10 @@ class ImageService:
         """
         return Written(out_path, **await self._result_job("crop_detail", path=path, out=out_path, factor=factor))
 
-    async def is_black(self, path: Path) -> bool:
-        """Whether the whole picture is black. Reads every pixel. Raises InputError."""
-        return bool((await self._result_job("is_black", path=path))["black"])
-
-    async def is_flat(self, path: Path) -> bool:
+    async def blank(self, path: Path) -> Literal["black", "flat"] | None:
         """Whether the whole picture has one colour, as placeholders do. Reads every pixel. Raises InputError."""
-        return bool((await self._result_job("is_black", path=path))["flat"])
+        found: Literal["black", "flat"] | None = (await self._result_job("blank", path=path))["blank"]
+        return found
 
     async def fit(self, path: Path, out_dir: Path, max_bytes: int) -> Written:
         """The best form of a result within `max_bytes`: itself, lossless WebP, JPEG/WebP from quality 80, else reduced.
@@ -256,16 +253,8 @@ class ImageService:
     async def _job(self, op: str, timeout_s: float, attempts: int = 1, **args: Any) -> dict[str, Any]:
         """One call, or two where the first worker died under it. Raises what the error tree has for it."""
         try:
-            answer = await self._call(op, timeout_s, {"limits": asdict(self.limits), **args})
+            return await self._call(op, timeout_s, {"limits": asdict(self.limits), **args})
         except WorkerDied as died:
             if attempts > 1:
                 return await self._job(op, timeout_s, attempts - 1, **args)
             raise (ImageTooCostly() if died.costly else DamagedImage(detail="codec_crash")) from died
-        except WorkerTooSlow as slow:
-            raise ImageTooCostly from slow
-        except PoolClosed as closed:
-            raise Draining from closed
-        if "error" in answer:
-            raise from_json(answer["error"])
-        result: dict[str, Any] = answer["result"]
-        return result

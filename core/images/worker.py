@@ -44,7 +44,7 @@ OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
     "strip_result": preparing.strip_result,
     "postprocess": postprocessing.postprocess,
     "crop_detail": regions.crop_detail,
-    "is_black": preparing.is_black,
+    "blank": preparing.blank,
     "fit": fitting.fit,
     "convert": fitting.convert,
     "preview": fitting.preview,

@@ -147,12 +147,9 @@ class FakeImages:
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         return Prepared(out_path, facts.mime, facts.width_px, facts.height_px, facts.bytes, sha256, (), facts)
 
-    async def is_black(self, path: Path) -> bool:
-        return b"black" in path.read_bytes()
-
-    async def is_flat(self, path: Path) -> bool:
+    async def blank(self, path: Path) -> str | None:
         data = path.read_bytes()
-        return b"black" in data or b"grey" in data
+        return "black" if b"black" in data else "flat" if b"grey" in data else None
 
     async def postprocess(
         self,
@@ -191,7 +188,7 @@ class FakeImages:
             size = int(width), int(height)
         except (ValueError, IndexError):
             raise DamagedImage from None
-        return ImageFacts("png", "image/png", *size, 1, False, False, 1, False, len(data))
+        return ImageFacts("png", "image/png", *size, 1, False, False, 1, len(data))
 
 
 # --- the model --------------------------------------------------------------------------------------------------

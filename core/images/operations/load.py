@@ -15,7 +15,7 @@ from core.domain.media_types import MIME, Format
 from core.images.facts import ImageFacts, ImageLimits
 from core.images.operations.containers import mapped
 from core.images.operations.decoders import av1, bmp, pillow, tiff
-from core.images.operations.metadata import has_png_text, hides_first_frame, png_head
+from core.images.operations.metadata import hides_first_frame, png_head
 from core.images.operations.probe import (
     HEAD_BYTES,
     declared_size,
@@ -35,7 +35,6 @@ _LOADERS: dict[Format, str] = {
     "gif": "gifload",
     "avif": "heifload",
 }
-_METADATA = ("exif-data", "xmp-data", "iptc-data", "photoshop-data", "jpeg-comment", "gif-comment")
 
 
 def kind_of(path: Path, limits: ImageLimits) -> Format:
@@ -125,16 +124,8 @@ def facts_of(path: Path, kind: Format, image: VipsImage, *, is_transparent: bool
         has_alpha=has_alpha,
         is_transparent=has_alpha if is_transparent is None else is_transparent,
         frames=max(1, _animation_frames(path, kind), int(frames)),
-        has_metadata=_has_metadata(path, kind, image),
         bytes=path.stat().st_size,
     )
-
-
-def _has_metadata(path: Path, kind: Format, image: VipsImage) -> bool:
-    """Asked by name: libvips makes fields of a PNG's text keywords, which are Latin-1 and no valid UTF-8."""
-    if any(image.get_typeof(name) for name in _METADATA):
-        return True
-    return kind == "png" and has_png_text(path)
 
 
 def _animation_frames(path: Path, kind: Format) -> int:

@@ -6,14 +6,12 @@ to be harmless, so that a vendor's unknown block (often a place, a name or a pre
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import struct
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from core.images.operations.containers import (
     EOI,
@@ -42,61 +40,40 @@ _JPEG_TABLES: Final = {*range(0xC0, 0xD0), 0xDA, 0xDB, 0xDC, 0xDD, 0xDE, 0xDF}
 _COPY_CHUNK_BYTES: Final = 1 << 20
 
 
-def strip(path: Path, format_name: str, out: Path, *, orientation: int = 1) -> bool:
-    """Writes `path` without metadata to `out` and says whether anything had to go; False means nothing was written.
+def plan_of(path: Path, format_name: str, orientation: int = 1) -> Plan:
+    """The file without metadata; one range where nothing has to go.
 
     `format_name` is `png`, `jpeg` or `webp`. Orientation other than 1 is kept, as the only EXIF entry, because
     without it the picture would lie on its side. An animated PNG becomes its first frame. Raises Refused.
     """
     with mapped(path) as data:
         try:
-            plan = _merged(_PLANS[format_name](data, orientation))
+            return _merged(_PLANS[format_name](data, orientation))
         except (struct.error, IndexError) as error:
             raise damaged("truncated") from error
-        if plan == [(0, len(data))]:
-            return False
-    _write(plan, path, out)
-    return True
 
 
-def _write(plan: Plan, path: Path, out: Path) -> None:
+def write(plan: Plan, path: Path, out: Path) -> None:
+    """Writes to `out` what the plan makes of `path`."""
     with path.open("rb") as file, out.open("wb") as target:
         for piece in plan:
             if isinstance(piece, bytes):
                 target.write(piece)
-            else:
-                _copy(file, piece, target)
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A file that takes the place of `path`, at once, if it was written."""
-    fresh = path.with_name(f"{path.name}.rewritten")
-    try:
-        yield fresh
-        if fresh.exists():
-            shutil.copymode(path, fresh)
-            os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
+                continue
+            file.seek(piece[0])
+            for at in range(*piece, _COPY_CHUNK_BYTES):
+                target.write(file.read(min(_COPY_CHUNK_BYTES, piece[1] - at)))
 
 
 def rewrite(path: Path, plan: Plan) -> None:
     """Replaces the file, at once, by what the plan makes of it."""
-    with _replacing(path) as fresh:
-        _write(_merged(plan), path, fresh)
-
-
-def strip_in_place(path: Path, format_name: str, *, orientation: int = 1) -> bool:
-    """As `strip`, but the file itself is replaced, at once."""
-    with _replacing(path) as fresh:
-        return strip(path, format_name, fresh, orientation=orientation)
-
-
-def _copy(source: BinaryIO, span: tuple[int, int], target: BinaryIO) -> None:
-    source.seek(span[0])
-    for at in range(span[0], span[1], _COPY_CHUNK_BYTES):
-        target.write(source.read(min(_COPY_CHUNK_BYTES, span[1] - at)))
+    fresh = path.with_name(f"{path.name}.rewritten")
+    try:
+        write(_merged(plan), path, fresh)
+        shutil.copymode(path, fresh)
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def _merged(plan: Plan) -> Plan:
@@ -146,12 +123,6 @@ def write_png_density(path: Path, per_metre: tuple[int, ...] | None) -> None:
             if kind == b"IHDR" and per_metre:
                 plan.append(_png_chunk(b"pHYs", struct.pack(">IIB", *per_metre, 1)))
     rewrite(path, plan)
-
-
-def has_png_text(path: Path) -> bool:
-    """Whether text stands before the pixels or behind them."""
-    with mapped(path) as data:
-        return not {kind for kind, _, _ in png_chunks(data)}.isdisjoint((b"tEXt", b"zTXt", b"iTXt"))
 
 
 def png_head(path: Path) -> dict[bytes, bytes]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -85,8 +84,7 @@ def _prepare(path: Path, out: Path, limits: ImageLimits, model: ModelLimits) -> 
         rendering = rendering_of(path, facts.format, image)
         if rendering.profile is None and _is_plain(path, facts, image) and facts.bytes <= model.max_bytes:
             opening.verify(image, facts.format)
-            if not pieces.strip(path, facts.format, out):
-                shutil.copyfile(path, out)
+            pieces.write(pieces.plan_of(path, facts.format), path, out)
             mime, notes = facts.mime, _notes(facts, converted=False)
         else:
             facts = _with_transparency(facts, image)
@@ -174,32 +172,31 @@ def _convert(path: Path, facts: ImageFacts, rendering: Rendering, out: Path, mod
 def strip_result(path: Path, limits: ImageLimits) -> dict[str, Any]:
     """True facts of a downloaded result, whose metadata is gone afterwards, with its pixels untouched.
 
-    A kind of file that cannot be cleaned at byte level is only rewritten, as a PNG, if it carries metadata.
+    A kind of file that cannot be cleaned at byte level is rewritten as a PNG.
     """
     facts, image = opening.examine(path, limits)
     if facts.format in _STRUCTURED:
-        changed = pieces.strip_in_place(path, facts.format, orientation=facts.orientation)
+        plan = pieces.plan_of(path, facts.format, facts.orientation)
+        if changed := plan != [(0, facts.bytes)]:
+            pieces.rewrite(path, plan)
     else:
         opening.verify(image, facts.format)
-        changed = facts.has_metadata
-        if changed:
-            fresh = path.with_name(f"{path.name}.stripped")
-            save_png(shown(path, facts.format), fresh)
-            fresh.replace(path)
+        fresh, changed = path.with_name(f"{path.name}.stripped"), True
+        save_png(shown(path, facts.format), fresh)
+        fresh.replace(path)
     if changed:
         facts, _ = opening.examine(path, limits)
     return {"facts": asdict(facts), "sha256": sha256_of(path)}
 
 
-def is_black(path: Path, limits: ImageLimits) -> dict[str, Any]:
-    """Whether no pixel is brighter than the rounding of a codec, and whether all have one colour. Reads every pixel."""
+def blank(path: Path, limits: ImageLimits) -> dict[str, Any]:
+    """Whether all pixels have one colour, and whether none is brighter than a codec's rounding. Reads every pixel."""
     facts, _ = opening.examine(path, limits)
     stats = flat(shown(path, facts.format)).stats()
     rows = [(stats(0, band)[0], stats(1, band)[0]) for band in range(1, stats.height)]
-    return {
-        "black": all(brightest <= _BLACK_LEVEL for _, brightest in rows),
-        "flat": all(brightest - darkest <= _FLAT_SPREAD for darkest, brightest in rows),
-    }
+    black = all(brightest <= _BLACK_LEVEL for _, brightest in rows)
+    one_colour = all(high - low <= _FLAT_SPREAD for low, high in rows)
+    return {"blank": "black" if black else "flat" if one_colour else None}
 
 
 def save_png(image: Any, out: Path) -> None:

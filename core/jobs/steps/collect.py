@@ -234,9 +234,10 @@ async def _refuse_blank(tools: Tools, job: Job, made: Made, path: Path, billed: 
     field that would tell (fal-js, endpoints.ts, read 2026-11-22). Only a file far too small for a photograph is read.
     """
     sent = tools.files.input(job.id)
-    if not await tools.images.is_flat(path) or (sent.exists() and await tools.images.is_flat(sent)):
+    blank = await tools.images.blank(path)
+    if blank is None or (sent.exists() and await tools.images.blank(sent)):
         return
-    if made.flagged or (job.parameters.safety and await tools.images.is_black(path)):
+    if made.flagged or (job.parameters.safety and blank == "black"):
         raise ContentRejected(**billed)
     raise ModelFailed(kind="flat_result", **billed)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pyvips
 from PIL import Image
 
 from core.domain import errors
@@ -74,6 +75,19 @@ async def test_black_ink_and_rich_black_without_a_profile_are_black(
     picture = Image.fromarray(inks, "CMYK")
     _, shown = await _prepared(image_service, tmp_path, pictures.encoded(picture, kind, quality=100))
     assert shown[:, :60].max() <= 3
+    assert shown[:, 70:].min() >= 252
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+async def test_rich_black_by_a_profile_is_black_and_paper_is_white(
+    kind: str, image_service: ImageService, tmp_path: Path
+) -> None:
+    inks = np.zeros((64, 96, 4), np.uint8)
+    inks[:, :32], inks[:, 32:64] = (200, 180, 180, 255), (153, 102, 102, 255)
+    icc = bytes(pyvips.Image.profile_load("cmyk"))
+    data = pictures.encoded(Image.fromarray(inks, "CMYK"), kind, quality=100, icc_profile=icc)
+    _, shown = await _prepared(image_service, tmp_path, data)
+    assert shown[:, :60].max() <= 10
     assert shown[:, 70:].min() >= 252
 
 

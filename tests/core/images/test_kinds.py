@@ -38,12 +38,11 @@ async def test_a_png_whose_text_keyword_is_latin_1_is_read_also_as_a_result(
 ) -> None:
     plain = pictures.encoded(pictures.scene(), "PNG")
     data = pictures.png_with(plain, pictures.latin_1_text(kind))
-    made, written = await _prepared(image_service, tmp_path, data)
-    assert made.source.has_metadata
+    _, written = await _prepared(image_service, tmp_path, data)
     assert written == plain
     path = tmp_path / "result"
     path.write_bytes(data)
-    assert not (await image_service.strip_result(path)).facts.has_metadata
+    await image_service.strip_result(path)
     assert path.read_bytes() == plain
     path.write_bytes(data)
     assert (await image_service.preview(path, tmp_path / "small", max_side_px=40, max_bytes=9_000)).width_px == 40
@@ -118,7 +117,7 @@ async def test_a_jpeg_without_its_end_marker_is_whole(
 async def test_a_phones_heic_is_read(mode: str, image_service: ImageService, tmp_path: Path) -> None:
     picture = pictures.see_through() if mode == "RGBA" else pictures.scene(97, 61, mode=mode)
     made, written = await _prepared(image_service, tmp_path, pictures.heic(picture, exif=pictures.exif(1)))
-    assert (made.source.format, made.source.has_metadata) == ("heic", True)
+    assert made.source.format == "heic"
     assert (made.width_px, made.height_px) == picture.size
     assert ("alpha_flattened" in made.notes) == (mode == "RGBA")
     assert pictures.SECRET not in written

@@ -51,7 +51,6 @@ async def test_size_is_told_upright(orientation: int, image_service: ImageServic
     facts = await image_service.probe(path)
     assert (facts.width_px, facts.height_px) == ((96, 64) if orientation < 5 else (64, 96))
     assert facts.orientation == orientation
-    assert facts.has_metadata
 
 
 async def test_alpha_and_frames_are_told(image_service: ImageService, tmp_path: Path) -> None:

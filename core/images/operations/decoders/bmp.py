@@ -120,8 +120,9 @@ def _run_lengths(path: Path, head: _Header, table: list[bytes]) -> bytearray:
     while at + 1 < len(data) and y < height:
         count, value = data[at], data[at + 1]
         if count:
-            x = _put(out, _repeated(data, at + 1, count, head, table), x, y, width)
-            at += 1 + max(1, head.bits // 8)
+            step = max(1, head.bits // 8)
+            x = _put(out, (_pixels(data[at + 1 : at + 1 + step], head, table) * count)[: 3 * count], x, y, width)
+            at += 1 + step
             continue
         at += 2
         if value == 0:
@@ -133,18 +134,12 @@ def _run_lengths(path: Path, head: _Header, table: list[bytes]) -> bytearray:
             at += 2
         else:
             size = (value * head.bits + 7) // 8
-            x = _put(out, _listed(data[at : at + size], head, table)[: 3 * value], x, y, width)
+            x = _put(out, _pixels(data[at : at + size], head, table)[: 3 * value], x, y, width)
             at += size + (size & 1)
     return out
 
 
-def _repeated(data: bytes, at: int, count: int, head: _Header, table: list[bytes]) -> bytes:
-    if head.bits == 4:
-        return ((table[data[at] >> 4] + table[data[at] & 15]) * (count // 2 + 1))[: 3 * count]
-    return (table[data[at]] if head.bits == 8 else data[at : at + 3][::-1]) * count
-
-
-def _listed(run: bytes, head: _Header, table: list[bytes]) -> bytes:
+def _pixels(run: bytes, head: _Header, table: list[bytes]) -> bytes:
     if head.bits == 4:
         return b"".join(table[byte >> 4] + table[byte & 15] for byte in run)
     if head.bits == 8:

@@ -7,7 +7,6 @@ its own when they are many) and read again for each try.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 
 import pyvips
 
-from core.domain.media_types import MIME, WEBP_MAX_SIDE_PX, SavedAs, webp_holds
+from core.domain.media_types import MIME, SavedAs, webp_holds
 from core.images.facts import FittedKind, ImageFacts, ImageLimits
 from core.images.operations import load as opening
 from core.images.operations.colour_management.samples import flat, shown, small_of
@@ -30,30 +29,15 @@ _COLUMN_PX = 96
 _COLUMNS = 6
 _ESTIMATE_SLACK = 1.15
 """How far an estimate may be over the limit and the encoder still be tried: samples err to both sides."""
-_MAX_FULL_ENCODES = 4
+_MAX_FULL_ENCODES = 5
 _PREVIEW_QUALITY = 85
 _PREVIEW_TRIES = 6
 
-
-@dataclass(frozen=True, slots=True)
-class _Rung:
-    """One way to write the picture."""
-
-    kind: FittedKind
-    mime: str
-    quality: int
-
-
-_RUNGS = (
-    _Rung("jpeg", "image/jpeg", 95),
-    _Rung("webp", "image/webp", 92),
-    _Rung("jpeg", "image/jpeg", 90),
-    _Rung("webp", "image/webp", 86),
-    _Rung("jpeg", "image/jpeg", 85),
-    _Rung("webp", "image/webp", 80),
-    _Rung("jpeg", "image/jpeg", 80),
-)
-"""Best first. WebP at a quality looks about like JPEG some points higher."""
+_RUNGS: tuple[tuple[FittedKind, int], ...] = (
+    ("lossless_webp", 100), ("jpeg", 95), ("webp", 92), ("jpeg", 90), ("webp", 86), ("jpeg", 85), ("webp", 80),
+    ("jpeg", 80),
+)  # fmt: skip
+"""Best first, with their qualities. WebP at a quality looks about like JPEG some points higher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +49,24 @@ class _Picture:
     width: int
     height: int
 
-    @property
-    def pixels(self) -> int:
-        return self.width * self.height
+    def may_be(self, kind: FittedKind) -> bool:
+        if kind == "jpeg":
+            return not self.samples.hasalpha()
+        return webp_holds(self.width, self.height) and (
+            kind == "webp" or self.width * self.height <= _LOSSLESS_MAX_PIXELS
+        )
 
-    def estimate(self, encode: Callable[[Any], bytes]) -> int:
-        """About how many bytes `encode` would make of the whole picture."""
-        return int(len(encode(self.samples)) * self.pixels / (self.samples.width * self.samples.height))
+    def estimate(self, kind: FittedKind, quality: int) -> float:
+        """About how many bytes the whole picture would have."""
+        encoded = self.samples.write_to_buffer(_options(kind, quality), keep="none")
+        return float(len(encoded) * self.width * self.height / (self.samples.width * self.samples.height))
+
+
+def _options(kind: FittedKind, quality: int) -> str:
+    """The file's ending and how it is encoded, as libvips takes them."""
+    if kind == "jpeg":
+        return f".jpg[Q={quality},subsample-mode={'off' if quality >= 90 else 'on'}]"
+    return ".webp[lossless,effort=1]" if kind == "lossless_webp" else f".webp[Q={quality},effort=2]"
 
 
 def fit(path: Path, out_dir: Path, max_bytes: int, limits: ImageLimits) -> dict[str, Any]:
@@ -80,9 +75,20 @@ def fit(path: Path, out_dir: Path, max_bytes: int, limits: ImageLimits) -> dict[
     if facts.bytes <= max_bytes:
         return _fitted(path, facts.mime, "original", facts.width_px, facts.height_px)
     picture = _picture(path, facts)
-    found = _lossless(picture, out_dir / f"fit-{max_bytes}-lossless", max_bytes) or _lossy(picture, out_dir, max_bytes)
-    if found is not None:
-        return found
+    encodes = 0
+    for kind, quality in _RUNGS:
+        if encodes >= _MAX_FULL_ENCODES or not picture.may_be(kind):
+            continue
+        if picture.estimate(kind, quality) > max_bytes * _ESTIMATE_SLACK:
+            continue
+        options = _options(kind, quality)
+        out = out_dir / f"fit-{max_bytes}-{quality}{options.partition('[')[0]}"
+        picture.fresh().write_to_file(f"{out}[{options.partition('[')[2]}", keep="icc")
+        encodes += 1
+        if out.stat().st_size <= max_bytes:
+            mime = "image/jpeg" if kind == "jpeg" else "image/webp"
+            return _fitted(out, mime, kind, picture.width, picture.height)
+        out.unlink()
     out = out_dir / f"fit-{max_bytes}-reduced"
     mime, small = _shrunk(picture.fresh, out, max(picture.width, picture.height), max_bytes)
     return _fitted(out, mime, "preview", small.width, small.height)
@@ -105,8 +111,10 @@ def convert(path: Path, out: Path, saved_as: SavedAs, quality: int, limits: Imag
     image = shown(path, facts.format)
     if saved_as == "png":
         save_png(image, out)
+    elif saved_as == "jpeg":
+        save_jpeg(flat(image), out, quality)
     else:
-        _write(flat(image) if saved_as == "jpeg" else image, _Rung(saved_as, MIME[saved_as], quality), out)
+        image.webpsave(str(out), Q=quality, effort=2, keep="icc")
     return written(out, MIME[saved_as], facts.width_px, facts.height_px)
 
 
@@ -124,56 +132,6 @@ def _samples(image: Any) -> Any:
     lefts = [int((image.width - _COLUMN_PX) * (i + 0.5) / _COLUMNS) for i in range(_COLUMNS)]
     columns = [image.crop(left, 0, _COLUMN_PX, image.height) for left in lefts]
     return pyvips.Image.arrayjoin(columns, across=_COLUMNS).copy_memory()
-
-
-def _lossless(picture: _Picture, out: Path, max_bytes: int) -> dict[str, Any] | None:
-    if max(picture.width, picture.height) > WEBP_MAX_SIDE_PX or picture.pixels > _LOSSLESS_MAX_PIXELS:
-        return None
-    expected = picture.estimate(lambda s: bytes(s.webpsave_buffer(lossless=True, effort=1, keep="none")))
-    if expected > max_bytes * _ESTIMATE_SLACK:
-        return None
-    picture.fresh().webpsave(str(out), lossless=True, effort=1, keep="icc")
-    if out.stat().st_size > max_bytes:
-        out.unlink()
-        return None
-    return _fitted(out, "image/webp", "lossless_webp", picture.width, picture.height)
-
-
-def _lossy(picture: _Picture, out_dir: Path, max_bytes: int) -> dict[str, Any] | None:
-    """Bounded search: candidates from best to worst, skipping those that the samples rule out."""
-    encodes = 0
-    for rung in _RUNGS:
-        if encodes >= _MAX_FULL_ENCODES or not _possible(picture, rung):
-            continue
-        if picture.estimate(functools.partial(_encoded, rung)) > max_bytes * _ESTIMATE_SLACK:
-            continue
-        out = out_dir / f"fit-{max_bytes}-{rung.kind}{rung.quality}"
-        _write(picture.fresh(), rung, out)
-        encodes += 1
-        if out.stat().st_size <= max_bytes:
-            return _fitted(out, rung.mime, rung.kind, picture.width, picture.height)
-        out.unlink()
-    return None
-
-
-def _possible(picture: _Picture, rung: _Rung) -> bool:
-    if rung.kind == "jpeg":
-        return not picture.samples.hasalpha()
-    return webp_holds(picture.width, picture.height)
-
-
-def _encoded(rung: _Rung, image: Any) -> bytes:
-    if rung.kind == "jpeg":
-        mode = "off" if rung.quality >= 90 else "on"
-        return bytes(image.jpegsave_buffer(Q=rung.quality, subsample_mode=mode, keep="none"))
-    return bytes(image.webpsave_buffer(Q=rung.quality, effort=2, keep="none"))
-
-
-def _write(image: Any, rung: _Rung, out: Path) -> None:
-    if rung.kind == "jpeg":
-        save_jpeg(image, out, rung.quality)
-    else:
-        image.webpsave(str(out), Q=rung.quality, effort=2, keep="icc")
 
 
 def preview(path: Path, out: Path, max_side_px: int, max_bytes: int, limits: ImageLimits) -> dict[str, Any]:
