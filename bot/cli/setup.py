@@ -119,10 +119,10 @@ def _checker(name: str, examine: Any) -> Callable[[Settings], Any]:
 def _go_through(area: _Area, ask: Ask) -> dict[str, str]:
     """Ask and check until it works or is given up; the accepted answers."""
     err.print(styled((area.title, "bold")))
-    for _ in range(_TRIES):
+    for attempt in range(_TRIES):
         answers: dict[str, str] = {}
         for credential in area.credentials:
-            for number, step in enumerate(credential.steps, 1):
+            for number, step in enumerate(credential.steps if attempt == 0 else (), 1):
                 err.print(f"  {number}. {step}")
             answer = ask(f"  {credential.variable} ({credential.title}): ", credential).strip()
             if answer:

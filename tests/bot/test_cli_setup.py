@@ -54,6 +54,7 @@ async def test_a_new_operator_is_led_through_every_key_and_a_wrong_one_is_asked_
     assert "does not accept FAL_KEY" in told
     assert "SLACK_BOT_TOKEN" in told
     assert not any(answers.values())
+    assert told.count("manifest_json=") == 1, "what to do is told once, also where a key is asked for again"
     written = (clean / ".env").read_text().splitlines()
     assert written[:3] == ["# mine", "WEB_PORT=8081", f"FAL_KEY={API_KEY}"]
     assert f"DISCORD_TOKEN={discord.token}" in written

@@ -36,7 +36,7 @@ def as_dict(*, command: str, socket_mode: bool, public_url: str | None = None, m
     interactivity: dict[str, Any] = {"is_enabled": True}
     slash: dict[str, Any] = {
         "command": command,
-        "description": "Upscale a picture with AI",
+        "description": "Upscale an image with AI",
         "usage_hint": "[link] factor=3 creativity=0.5 | help | usage | history",
         "should_escape": True,
     }
@@ -49,11 +49,11 @@ def as_dict(*, command: str, socket_mode: bool, public_url: str | None = None, m
         "_metadata": {"major_version": 2, "minor_version": 1},
         "display_information": {
             "name": "Upscale",
-            "description": "Enlarges pictures inside Slack and invents the missing detail.",
+            "description": "Enlarges images inside Slack and invents the missing detail.",
             "long_description": (
-                "Hand in a picture with the command, a message shortcut, a mention or a direct message, and get it "
-                "back up to four times larger, with detail added by a vision-guided model. The price is shown before "
-                "anything dear starts, budgets are kept, and pictures are deleted after a few days."
+                "Hand in an image with the command, a message shortcut, a mention or a direct message, and get it "
+                "back larger, with detail added by a vision-guided model. The price is shown before anything "
+                "expensive starts, budgets are kept, and images are deleted after a few days."
             ),
             "background_color": "#1d1c1d",
         },
@@ -83,13 +83,13 @@ def _features(slash: dict[str, Any]) -> dict[str, Any]:
                 "name": "Upscale this image",
                 "type": "message",
                 "callback_id": "upscale_message",
-                "description": "Enlarge the picture in this message",
+                "description": "Enlarge the image in this message",
             },
             {
                 "name": "Upscale an image",
                 "type": "global",
                 "callback_id": "upscale_open",
-                "description": "Choose a picture and how to enlarge it",
+                "description": "Choose an image and how to enlarge it",
             },
         ],
     }
