@@ -233,7 +233,7 @@ ATTACKS = (
     Attack("pictures of very many parts, two heavy ones", hostile_pictures, 2, 0, leaves_jobs=True),
     Attack("bills of 1000 units, 1e30, 1E+300000, NaN …", absurd_bills, 20, 0, leaves_jobs=True),
     Attack("10,000 refused downloads by ten members", refused_downloads, 10_000, 0, leaves_jobs=True),
-    Attack("500 attachments that are no images", refused_attachments, 500, 60, leaves_jobs=True),
+    Attack("60 attachments that are no images", refused_attachments, 60, 60, leaves_jobs=True),
     Attack("20 downloads that never end", endless_downloads, 20, 0, leaves_jobs=True),
     Attack("500 slow links and 500 jobs of one member", one_member_floods, 500, 0, leaves_jobs=True),
 )
