@@ -340,6 +340,11 @@ def _moving() -> Iterator[tuple[str, Made]]:
         still[6:10] = struct.pack("<HH", *screen)
         yield f"{name}.gif", (bytes(still), shown)
     yield "icon.ico", (pictures.encoded(pictures.see_through(64, 64), "ICO", sizes=[(16, 16), (64, 64)]), None)
+    lit = pictures.see_through(32, 32)
+    yield (
+        "icon-twice.ico",
+        (pictures.icon([(4, lit.convert("L").quantize(4)), (32, lit)]), np.asarray(lit).astype(float)),
+    )
     for kind in ("PNG", "GIF", "WEBP", "AVIF"):
         yield f"animated.{kind}", (pictures.animated(kind), None)
 

@@ -126,6 +126,17 @@ def apples_png() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunks
 
 
+def icon(frames: list[tuple[int, Image.Image]]) -> bytes:
+    """An ICO of PNGs, each with the bits a pixel that its directory gives it."""
+    table, body = struct.pack("<HHH", 0, 1, len(frames)), b""
+    for bits, picture in frames:
+        data = encoded(picture, "PNG")
+        at = 6 + 16 * len(frames) + len(body)
+        table += struct.pack("<BBBBHHII", picture.width, picture.height, 0, 0, 1, bits, len(data), at)
+        body += data
+    return table + body
+
+
 def deflate_bomb() -> bytes:
     """A small picture whose data unpacks to 200 MB."""
     packer = zlib.compressobj(9)

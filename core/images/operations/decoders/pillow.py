@@ -33,7 +33,7 @@ def load_by_pillow(path: Path, name: str, *, cut: bool = False, frame: int = 0) 
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(path) as file:
             file.seek(frame)
-            picture = _plain(file)
+            picture = _best_icon(file.ico) if hasattr(file, "ico") else _plain(file)
             data, size, mode = picture.tobytes(), picture.size, picture.mode
             profile = file.info.get("icc_profile")
             dpi = file.info.get("dpi", (0, 0))
@@ -46,6 +46,12 @@ def load_by_pillow(path: Path, name: str, *, cut: bool = False, frame: int = 0) 
     bands, sample, space = _MODES[mode]
     image = pyvips.Image.new_from_memory(data, *size, bands, sample).copy(interpretation=space)
     return _with(image, {"icc-profile-data": profile}, dpi)
+
+
+def _best_icon(icons: Any) -> Any:
+    """The largest, and of those the one of most colours, as browsers show it."""
+    best = max(range(len(icons.entry)), key=lambda i: (icons.entry[i].square, icons.entry[i].color_depth))
+    return _plain(icons.frame(best))
 
 
 def _plain(file: Any) -> Any:
