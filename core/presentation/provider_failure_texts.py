@@ -72,6 +72,9 @@ def _delivery(error: e.DeliveryRefused, locale: str) -> Notice:
     )
 
 
+_UNREACHABLE = plain(
+    translatable("The upscaling service cannot be reached."), translatable("Please try again in a few minutes.")
+)
 PROVIDER: dict[type[e.UpscaleError], Explainer] = {
     e.ImageRejected: _image_rejected,
     e.ContentRejected: plain(translatable("The model's safety check refused this image.")),
@@ -88,12 +91,8 @@ PROVIDER: dict[type[e.UpscaleError], Explainer] = {
     e.ProviderBusy: plain(
         translatable("The upscaling service is too busy right now."), translatable("Please try again in a few minutes.")
     ),
-    e.ProviderUnavailable: plain(
-        translatable("The upscaling service cannot be reached."), translatable("Please try again in a few minutes.")
-    ),
-    e.SubmitNotSent: plain(
-        translatable("The upscaling service cannot be reached."), translatable("Please try again in a few minutes.")
-    ),
+    e.ProviderUnavailable: _UNREACHABLE,
+    e.SubmitNotSent: _UNREACHABLE,
     e.SubmitUnknown: _submit_unknown,
     e.RequestLost: plain(
         translatable("The upscaling service lost your image."), translatable("Please start it again.")

@@ -29,7 +29,7 @@ from core.presentation.cards import account, batch, budget
 from core.presentation.cards import job as jobs
 from core.presentation.cards.details import comparison, details
 from core.presentation.cards.help import help_card
-from core.presentation.cards.notice import notice_card, said
+from core.presentation.cards.notice import asked_first, notice_card, said
 from core.presentation.cards.queue import queue
 from core.presentation.ending_texts import ending
 
@@ -118,7 +118,7 @@ def every_card(locale: str = "en", *, caption: str = "") -> dict[str, Card]:
         "history_empty": account.history([], locale),
         "settings": account.settings({"preset": "creative", "factor": 3.0}, locale, MODELS),
         "privacy": account.privacy(locale, keep_days=7),
-        "ask_erase": account.ask_erase("42", locale),
+        "ask_erase": asked_first(account.erase_action(locale, "42")),
         "erased": account.erased(3, locale),
         "exported": account.exported(locale, whole=False),
         "usage": budget.usage(report, [DAY_LIMIT, BOT_LIMIT], locale),

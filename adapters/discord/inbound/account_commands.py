@@ -25,6 +25,7 @@ from core.presentation.card import Code, fill
 from core.presentation.cards import account
 from core.presentation.cards.budget import usage
 from core.presentation.cards.help import help_card
+from core.presentation.cards.notice import asked_first
 
 HISTORY_LENGTH = 10
 _PERIODS = [app_commands.Choice(name=word(name), value=name) for name in ("day", "week", "month", "year")]
@@ -106,7 +107,7 @@ class OwnCommands:
                 await asyncio.to_thread(path.unlink, True)
 
     async def _ask_erase(self, answer: Answer) -> None:
-        await answer.show(account.ask_erase(answer.actor.user_id, answer.locale))
+        await answer.show(asked_first(account.erase_action(answer.locale, answer.actor.user_id)))
 
     async def erase(self, answer: Answer, subject: str) -> None:
         """The button under the question; only for whoever was asked."""

@@ -93,35 +93,23 @@ def privacy(locale: str, *, keep_days: int | None = None) -> Card:
             locale,
         )
     sent = tr("Location and camera data are removed before an image is sent.", locale)
-    ask = Confirmation(
-        tr("Delete everything about you?", locale), _erase_words(locale), tr("Delete", locale), tr("Keep", locale)
-    )
     return Card(
         "info",
         tr("Privacy", locale),
         paragraphs=lines(kept, sent),
-        rows=(
-            (
-                Action("export", tr("Export my data", locale)),
-                Action("erase", tr("Delete everything about me", locale), style="danger", confirmation=ask),
-            ),
-        ),
+        rows=((Action("export", tr("Export my data", locale)), erase_action(locale)),),
     )
 
 
-def _erase_words(locale: str) -> str:
-    return tr(
+def erase_action(locale: str, user_id: str = "") -> Action:
+    """Deletes everything about a member, after a question."""
+    words = tr(
         "Your images, history and settings are deleted here and at the upscaling service. "
         "Amounts charged stay, without your name. This cannot be undone.",
         locale,
     )
-
-
-def ask_erase(user_id: str, locale: str) -> Card:
-    """The question before everything is deleted, for platforms without one of their own."""
-    button = Action("erase", tr("Delete", locale), user_id, style="danger")
-    title = tr("Delete everything about you?", locale)
-    return Card("question", title, paragraphs=lines(_erase_words(locale)), rows=((button,),))
+    sure = Confirmation(tr("Delete everything about you?", locale), words, tr("Delete", locale), tr("Keep", locale))
+    return Action("erase", tr("Delete everything about me", locale), user_id, style="danger", confirmation=sure)
 
 
 def erased(count: int, locale: str) -> Card:

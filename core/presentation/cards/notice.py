@@ -31,7 +31,7 @@ def said(*sentences: str, tone: Tone = "info", title: str = "") -> Card:
     return Card(tone, title, paragraphs=lines(*sentences))
 
 
-def asked_first(action: Action, question_id: str) -> Card:
+def asked_first(action: Action, question_id: str = "") -> Card:
     """The question before an action, for a platform without a dialog of its own. Raises ValueError where it has none.
 
     The button carries `question_id` as its argument.

@@ -311,7 +311,7 @@ async def test_privacy_delete_asks_first_and_then_deletes(bot: Bot) -> None:
     await bot.core.settle()
     question = await (await bot.discord.invoke("/privacy delete")).answer()
     assert len(bot.core.jobs) == 1
-    await bot.discord.click(question, "Delete everything")
+    await bot.discord.click(question, "Delete")
     await bot.discord.until(lambda: not bot.core.jobs)
 
 
