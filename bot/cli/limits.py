@@ -15,6 +15,7 @@ from core.domain.identity import Place
 from core.domain.job import Requester
 from core.domain.limits import LimitStatus, Measure, ScopeKind, WantedLimit, Window
 from core.ports import Verdict
+from core.presentation.card import line_text
 from core.presentation.limit_texts import amount as amount_text
 from core.presentation.moderation_texts import changes
 
@@ -67,7 +68,7 @@ async def limits(
         return _print_limits(await app.service.limits.applying(actor))
     found = await app.budget.limits.limit_changes(actor, limit=1000)
     for change, line in zip(found, changes(found, app.budget.zone, "en"), strict=False):
-        out.print(f"{change.platform}:{change.workspace_id or '*'}  {line}")
+        out.print(f"{change.platform}:{change.workspace_id or '*'}  {line_text(line)}")
     if not found:
         out.print("Nobody has changed anything yet.")
     return Exit.OK
@@ -85,7 +86,7 @@ async def quota_add(
 ) -> Exit:
     """Give a member of a workspace more until the period ends."""
     actor = _acting_in(platform, workspace, named=True)
-    err.print(await app.service.limits.add_extra(actor, user, read_amount(amount, Measure.USD), per))
+    err.print(line_text(await app.service.limits.add_extra(actor, user, read_amount(amount, Measure.USD), per)))
     return Exit.OK
 
 

@@ -29,6 +29,7 @@ from core.jobs.disk_budget import free_bytes
 from core.jobs.steps import Tools
 from core.ports import AppState
 from core.presentation import moderation_texts
+from core.presentation.card import Line
 from core.presentation.parameter_texts import value_text
 
 log = structlog.get_logger(__name__)
@@ -87,12 +88,12 @@ class Accounts:
             found = {name: value for name, value in found.items() if name == "factor" and "model" not in own}
         return {**found, **own}
 
-    async def set_place_presets(self, actor: Requester, text: str, channel_id: str = "") -> str:
+    async def set_place_presets(self, actor: Requester, text: str, channel_id: str = "") -> Line:
         """`replace_place_presets`, kept in the history of changes, and a sentence that says so. Raises NotAllowed."""
         check_moderator(actor)
         old, new = await self.replace_place_presets(actor, text, channel_id)
         await self._money.note_presets(actor, f"channel {channel_id}" if channel_id else "workspace", old, new)
-        return moderation_texts.place_presets(new, f"#{channel_id}" if channel_id else "", actor.locale)
+        return moderation_texts.place_presets(new, channel_id, actor.locale)
 
     async def replace_place_presets(self, actor: Requester, text: str, channel_id: str) -> tuple[str, str]:
         """Replace those of the workspace or a channel; the old and the new ones as text. Raises InvalidParameters."""

@@ -29,6 +29,7 @@ from core.domain.models import ALL
 from core.domain.windows import span
 from core.ports import Guests
 from core.presentation import moderation_texts
+from core.presentation.card import Line
 from core.storage.ledger import SqlLedger
 from core.storage.ledger.rule_store import SqlRules
 
@@ -121,11 +122,11 @@ class Limits:
     async def paused(self, actor: Requester) -> bool:
         return await self.ledger.paused(actor) is not None
 
-    async def limit_history(self, actor: Requester, *, limit: int = 20) -> Sequence[str]:
+    async def limit_history(self, actor: Requester, *, limit: int = 20) -> Sequence[Line]:
         """`limit_changes` as a line each, in the actor's language."""
         return moderation_texts.changes(await self.limit_changes(actor, limit=limit), self.zone, actor.locale)
 
-    async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: Window) -> str:
+    async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: Window) -> Line:
         """More money for a member of the own workspace until this window ends; a sentence that says so.
 
         Lifts nothing that the operator ruled. Raises NotAllowed, InvalidParameters.
@@ -142,7 +143,7 @@ class Limits:
         extra = Extra(actor.platform, actor.workspace_id, member_id, amount_nanousd, ends_at)
         await self.rules.add_extra(actor, extra)
         log.info("extra_given", platform=actor.platform, window=window)
-        return moderation_texts.extra_given(amount_nanousd, ends_at, self.zone, actor.locale)
+        return moderation_texts.extra_given(member_id, amount_nanousd, ends_at, actor.locale)
 
     async def limit_changes(self, actor: Requester, *, limit: int = 50) -> Sequence[LimitChange]:
         """Who changed what and when in the own workspace, newest first; the operator outside one sees every place's."""

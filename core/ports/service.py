@@ -15,6 +15,7 @@ from core.domain.models import Models
 from core.domain.variations import Change
 from core.ports.storage import OpenHere
 from core.presentation import Notice
+from core.presentation.card import Line
 
 
 class LimitService(Protocol):
@@ -46,10 +47,10 @@ class LimitService(Protocol):
     async def set_alert_channel(self, actor: Requester, channel_id: str | None) -> None:
         """Moderator: where budget alerts of the own workspace go."""
 
-    async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: Window) -> str:
-        """Moderator: more money for a member of the own workspace until this window ends; a sentence that says so."""
+    async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: Window) -> Line:
+        """Moderator: more money for a member of the own workspace until this window ends; what to tell."""
 
-    async def limit_history(self, actor: Requester, *, limit: int = 20) -> Sequence[str]:
+    async def limit_history(self, actor: Requester, *, limit: int = 20) -> Sequence[Line]:
         """Moderator: who changed what of the own workspace and when, a line each, newest first."""
 
 
@@ -89,7 +90,7 @@ class AccountService(Protocol):
     async def forget_workspace(self, platform: str, workspace_id: str) -> None:
         """The platform revoked our access: end its jobs quietly and purge its images."""
 
-    async def set_place_presets(self, actor: Requester, text: str, channel_id: str = "") -> str:
+    async def set_place_presets(self, actor: Requester, text: str, channel_id: str = "") -> Line:
         """Moderator: default values of the own workspace, or of a channel, for members who have none; empty clears.
 
         A sentence that says so. Raises NotAllowed, InvalidParameters.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime, format_skeleton
 
 from core.domain.limits import LimitChange, Measure, ScopeKind, Window
 from core.domain.money import usd
-from core.presentation.card import Line, Mention, Moment, fill
+from core.presentation.card import Line, Mention, Moment, Span, fill
 from core.presentation.formats import cents, period_text
 from core.presentation.limit_texts import amount, paused_place, scope_name, within
 from core.presentation.notices import Notice
@@ -19,10 +20,11 @@ from core.presentation.translations import language_of, tr, trn
 _NONE = "–"
 
 
-def extra_given(amount_nanousd: int, ends_at: float, zone: ZoneInfo, locale: str) -> str:
+def extra_given(member_id: str, amount_nanousd: int, ends_at: float, locale: str) -> Line:
     """After `quota add`."""
-    facts = {"amount": cents(amount_nanousd, locale), "time": _moment(ends_at, zone, locale)}
-    return tr("They have {amount} more until {time}. Limits of the bot's owner stay.", locale, **facts)
+    told = tr("{member} has {amount} more until {time}. The limits of the bot's owner stay.", locale)
+    amount_words, until = cents(amount_nanousd, locale), Moment(ends_at, "date_time")
+    return fill(told, member=Mention("user", member_id), amount=amount_words, time=until)
 
 
 def pause_changed(paused: bool, platform: str, locale: str) -> str:
@@ -53,25 +55,26 @@ def sponsored(channel_id: str, amount_nanousd: int | None, ends_at: float, local
     return fill(told, channel=channel, amount=usd(amount_nanousd, locale), time=Moment(ends_at, "date_time"))
 
 
-def changes(found: Sequence[LimitChange], zone: ZoneInfo, locale: str) -> list[str]:
+def changes(found: Sequence[LimitChange], zone: ZoneInfo, locale: str) -> list[Line]:
     """A line for each, newest first."""
     if not found:
-        return [tr("Nobody has changed anything yet.", locale)]
+        return [(tr("Nobody has changed anything yet.", locale),)]
     return [_change(one, zone, locale) for one in found]
 
 
-def _change(one: LimitChange, zone: ZoneInfo, locale: str) -> str:
+def _change(one: LimitChange, zone: ZoneInfo, locale: str) -> Line:
     measure = Measure.USD
     values: Mapping[str, str] = {"": _NONE}
     subject, _, model = one.subject.partition(" model=")
     words = subject.split()
+    kind, own_id, what = "", words[-1] if words else "", "{whom}"
     if one.action == "limit" and len(words) >= 3:
         measure, window = Measure(words[-2]), Window(words[-1])
-        what = f"{_whose(words[0], ''.join(words[1:-2]), one.platform, locale)}, {within(window, model, locale)}"
+        kind, own_id, what = words[0], "".join(words[1:-2]), "{whom}, " + within(window, model, locale)
     elif one.action == "extra":
-        what = tr("more for {whom}", locale, whom=_whose("user", words[-1], one.platform, locale))
+        kind, what = "user", tr("more for {whom}", locale)
     elif one.action == "sponsor":
-        what = tr("own budget of {whom}", locale, whom=_whose("channel", words[-1], one.platform, locale))
+        kind, what = "channel", tr("own budget of {whom}", locale)
     elif one.action == "pause":
         what = tr("new upscales", locale)
         values = {"open": tr("open", locale), "paused": tr("paused", locale)}
@@ -79,7 +82,7 @@ def _change(one: LimitChange, zone: ZoneInfo, locale: str) -> str:
         what = tr("channel for alerts", locale)
     else:
         kind, own_id = (*words, "", "")[:2]
-        what = tr("default values of {whom}", locale, whom=_whose(kind, own_id, one.platform, locale))
+        what = tr("default values of {whom}", locale)
 
     def value(text: str) -> str:
         if text in values:
@@ -87,13 +90,23 @@ def _change(one: LimitChange, zone: ZoneInfo, locale: str) -> str:
         money = one.action in ("limit", "extra", "sponsor") and text.isdecimal()
         return amount(measure, int(text), locale) if money else text or _NONE
 
-    facts = {"time": _moment(one.at, zone, locale), "name": one.actor_name or one.actor_id}
-    return tr(
-        "{time}, {name}: {what}: {old} → {new}", locale, **facts, what=what, old=value(one.old), new=value(one.new)
-    )
+    facts = {"time": _moment(one.at, zone, locale), "name": one.actor_name or one.actor_id, "what": what}
+    told = tr("{time}, {name}: {what}: {old} → {new}", locale, **facts, old="{old}", new="{new}")
+    spans: dict[str, Span] = {"whom": _whom(kind, own_id, one.platform, locale)}
+    for name, text in (("old", one.old), ("new", one.new)):
+        spans[name] = Mention("channel", text, text) if one.action == "alerts" and text else value(text)
+    return fill(told, **spans)
 
 
-def _whose(kind: str, own_id: str, platform: str, locale: str) -> str:
+def _whom(kind: str, own_id: str, platform: str, locale: str) -> Span:
+    kinds: Mapping[str, Literal["user", "channel", "role"]] = {"user": "user", "channel": "channel", "role": "role"}
+    if own_id and kind in kinds:
+        return Mention(kinds[kind], own_id, whose_limit(kind, own_id, platform, locale))
+    return whose_limit(kind, own_id, platform, locale)
+
+
+def whose_limit(kind: str, own_id: str, platform: str, locale: str) -> str:
+    """`member 42`, `every channel`, `this server`."""
     if kind == "user":
         return tr("member {id}", locale, id=own_id) if own_id else tr("each member", locale)
     if kind == "channel":
@@ -103,13 +116,15 @@ def _whose(kind: str, own_id: str, platform: str, locale: str) -> str:
     return scope_name(ScopeKind(kind) if kind in set(ScopeKind) else ScopeKind.WORKSPACE, locale, platform)
 
 
-def place_presets(parameters: str, channel: str, locale: str) -> str:
+def place_presets(parameters: str, channel_id: str, locale: str) -> Line:
     """After the default values of a place were changed; both empty where there are none, or for the whole place."""
-    where = tr("in {channel}", locale, channel=channel) if channel else tr("everywhere here", locale)
-    if not parameters:
-        return tr("The model's own values count {where} again.", locale, where=where)
-    facts = {"where": where, "parameters": parameters}
-    return tr("Whoever sets nothing gets {parameters} {where}.", locale, **facts)
+    where = tr("in {channel}", locale, channel="{channel}") if channel_id else tr("everywhere here", locale)
+    if parameters:
+        facts = {"where": where, "parameters": parameters}
+        told = tr("Whoever sets nothing gets {parameters} {where}.", locale, **facts)
+    else:
+        told = tr("The model's own values count {where} again.", locale, where=where)
+    return fill(told, channel=Mention("channel", channel_id, f"#{channel_id}"))
 
 
 def weekly(

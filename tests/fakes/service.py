@@ -30,6 +30,7 @@ from core.domain.parameters.grammar import parse
 from core.domain.variations import redelivery, repeated_request
 from core.ports import Change, ChatAdapter, Clock, OpenHere
 from core.presentation import Notice, explain
+from core.presentation.card import Line
 from tests.fakes.core import DatabaseAway
 from tests.fakes.media import png
 
@@ -256,19 +257,19 @@ class FakeService:
         authorization.check_moderator(actor)
         self.sponsors.append((channel_id, amount_nanousd, round((ends_at - self.clock.now()) / 86_400)))
 
-    async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: Window) -> str:
+    async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: Window) -> Line:
         authorization.check_moderator(actor)
         self.moderated.append(("extra", member_id, amount_nanousd, window.value))
-        return "They have more."
+        return ("They have more.",)
 
-    async def limit_history(self, actor: Requester, *, limit: int = 20) -> Sequence[str]:
+    async def limit_history(self, actor: Requester, *, limit: int = 20) -> Sequence[Line]:
         authorization.check_moderator(actor)
-        return ["first", "second"]
+        return [("first",), ("second",)]
 
-    async def set_place_presets(self, actor: Requester, text: str, channel_id: str = "") -> str:
+    async def set_place_presets(self, actor: Requester, text: str, channel_id: str = "") -> Line:
         authorization.check_moderator(actor)
         self.moderated.append(("presets", text, channel_id))
-        return "Presets are changed."
+        return ("Presets are changed.",)
 
     async def pause(self, actor: Requester, paused: bool) -> None:
         authorization.check_moderator(actor)

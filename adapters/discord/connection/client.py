@@ -22,6 +22,9 @@ from core.presentation.intake_texts import unreadable_text
 log = structlog.get_logger(__name__)
 
 EPHEMERAL = 1 << 6
+INTERACTIONS = (2, 3, 4, 5)
+"""Commands, components, autocompletion and forms; a PING (1) comes over HTTP only."""
+
 LEAST_LIMIT_BYTES = 10 * 1024 * 1024
 """Taken for an interaction that announces no upload limit: the lowest that Discord ever had as its default."""
 
@@ -59,13 +62,11 @@ class UpscaleClient(discord.AutoShardedClient):
         on_shard: Callable[[int], None],
         on_incident: Callable[[Exception], Awaitable[object]],
         on_failure: ErrorHandler,
-        shard_ids: tuple[int, ...] | None = None,
-        shard_count: int | None = None,
-        http_trace: aiohttp.TraceConfig | None = None,
+        shard_ids: tuple[int, ...] | None,
+        shard_count: int | None,
+        http_trace: aiohttp.TraceConfig,
     ) -> None:
-        more: dict[str, Any] = {} if shard_ids is None else {"shard_ids": list(shard_ids)}
-        if http_trace is not None:
-            more["http_trace"] = http_trace
+        ids: Any = {} if shard_ids is None else {"shard_ids": list(shard_ids)}
         super().__init__(
             intents=INTENTS,
             max_messages=None,
@@ -76,7 +77,8 @@ class UpscaleClient(discord.AutoShardedClient):
             # Without the intent for guilds no data of them follows a session's start; nothing is worth waiting for.
             guild_ready_timeout=0.05,
             shard_count=shard_count,
-            **more,
+            http_trace=http_trace,
+            **ids,
         )
         self.turns: IdentifyTurns | None = None
         self._on_press = on_press
@@ -86,23 +88,25 @@ class UpscaleClient(discord.AutoShardedClient):
         everywhere = app_commands.AppCommandContext(guild=True, dm_channel=True, private_channel=True)
         both = app_commands.AppInstallationType(guild=True, user=True)
         self.tree = CommandTree(self, on_failure, allowed_contexts=everywhere, allowed_installs=both)
-        self._connection.parsers["INTERACTION_CREATE"] = self.take_or_answer
-        self._connection.parsers["MESSAGE_CREATE"] = self._message
+        # Whatever else comes is passed over: the library reads it unguarded, and one odd event would end the session.
+        parsers = self._connection.parsers
+        for event in set(parsers) - {"READY", "RESUMED"}:
+            del parsers[event]
+        parsers |= {"INTERACTION_CREATE": self.take, "MESSAGE_CREATE": self._message}
         self._reading: set[asyncio.Task[None]] = set()
 
     def take(self, payload: dict[str, Any]) -> None:
-        """Handle one interaction as Discord sent it. Raises KeyError, TypeError, ValueError, AttributeError."""
-        payload.setdefault("attachment_size_limit", LEAST_LIMIT_BYTES)
-        # Private to the library, but the only way in: it has no HTTP ingress of its own (its thread 8049).
-        self._connection.parse_interaction_create(payload)  # type: ignore[arg-type]
+        """Handle one interaction as Discord sent it.
 
-    def take_or_answer(self, payload: dict[str, Any]) -> None:
-        """As `take`; an event that cannot be read would otherwise end all shards of the process (2.7.1).
-
-        Its member is answered all the same, by the event's id and token.
+        One that cannot be read would otherwise end all shards of the process (2.7.1); its member is answered all the
+        same, by its id and token.
         """
         try:
-            self.take(payload)
+            if payload["type"] not in INTERACTIONS:
+                raise ValueError("an interaction of a type that Discord has added since")
+            payload.setdefault("attachment_size_limit", LEAST_LIMIT_BYTES)
+            # Private to the library, but the only way in: it has no HTTP ingress of its own (its thread 8049).
+            self._connection.parse_interaction_create(payload)  # type: ignore[arg-type]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             log.warning("interaction_unreadable", why=type(error).__name__)
             self._spawn(self._answer_unread(payload), "discord-unreadable")

@@ -24,7 +24,6 @@ BODY_MAX_BYTES = 1024 * 1024
 WINDOW_S = 300.0
 """How old (or, by a wrong clock, how new) a signed post may be: an older one is a copy of one that was taken."""
 PING, PONG = 1, 1
-_INTERACTIONS = frozenset({2, 3, 4, 5})
 
 
 class InteractionEndpoint:
@@ -55,9 +54,9 @@ class InteractionEndpoint:
         if payload.get("type") == PING:
             return web.json_response({"type": PONG})
         client = self._client()
-        if client is None or payload.get("type") not in _INTERACTIONS:
-            return web.Response(status=503 if client is None else 400)
-        client.take_or_answer(payload)
+        if client is None:
+            return web.Response(status=503)
+        client.take(payload)
         return web.Response(status=202)
 
     def _is_signed(self, request: web.Request, body: bytes) -> bool:

@@ -17,7 +17,7 @@ from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.translate import Interaction
 from core.budgets.limit_grammar import amount_of
-from core.domain.errors import JobNotFound, UpscaleError
+from core.domain.errors import InvalidParameters, UpscaleError
 from core.domain.job import JobState
 from core.domain.limits import LimitStatus, Measure, ScopeKind, WantedLimit, Window
 from core.presentation import moderation_texts as told
@@ -75,7 +75,7 @@ class ModeratorCommands:
         extra_windows = [choice for choice in _WINDOWS if choice.value != Window.TOTAL.value]
         quota = group(
             "quota",
-            make("quota_show", self._show, ()),
+            make("quota_show", self._show),
             set_,
             clear,
             make("quota_pause", self._pause),
@@ -86,19 +86,19 @@ class ModeratorCommands:
             make("quota_presets", self._presets),
         )
         shown = make("queue", self._queue)
-        for one in (quota, shown):
-            one.default_permissions = discord.Permissions(manage_guild=True)
-            one.allowed_contexts = app_commands.AppCommandContext(guild=True, dm_channel=False, private_channel=False)
-            one.allowed_installs = app_commands.AppInstallationType(guild=True, user=False)
+        for each in (quota, shown):
+            each.default_permissions = discord.Permissions(manage_guild=True)
+            each.allowed_contexts = app_commands.AppCommandContext(guild=True, dm_channel=False, private_channel=False)
+            each.allowed_installs = app_commands.AppInstallationType(guild=True, user=False)
         return [quota, shown]
 
     # --- limits --------------------------------------------------------------------------------------------------
 
-    async def _show(self, answer: Answer, note: Line = ()) -> None:
+    async def _show(self, answer: Answer) -> None:
         statuses = await self._ctx.soon(answer, self._limits.workspace_limits(answer.actor))
-        await answer.show(self._card(statuses, answer.locale, note))
+        await answer.show(self._card(statuses, answer.locale))
 
-    def _card(self, statuses: Sequence[LimitStatus], locale: str, note: Line) -> Card:
+    def _card(self, statuses: Sequence[LimitStatus], locale: str, *note: str) -> Card:
         play_money = self._ctx.service.play_money
         return limits(statuses, locale, platform="discord", note=note, play_money=play_money, of_all=True)
 
@@ -123,18 +123,21 @@ class ModeratorCommands:
         await self._change(answer, WantedLimit(kind, scope_id, what, when, amount_of(amount, what), model))
 
     async def _clear(self, answer: Answer, limit: str) -> None:
-        """By the value of an autocomplete choice. Raises JobNotFound for anything typed by hand."""
+        """By the value of an autocomplete choice. Raises InvalidParameters for anything typed by hand."""
         try:
             kind, scope_id, what, when, model = limit.split("|")
             wanted = WantedLimit(ScopeKind(kind), scope_id, Measure(what), Window(when), None, model)
         except ValueError:
-            raise JobNotFound from None
+            known = _own_limits(
+                await self._ctx.soon(answer, self._limits.workspace_limits(answer.actor)), answer.locale
+            )
+            raise InvalidParameters.of("limit", limit, "type", "; ".join(known) or "–") from None
         await self._change(answer, wanted)
 
     async def _change(self, answer: Answer, wanted: WantedLimit) -> None:
         statuses = await self._ctx.soon(answer, self._limits.set_limit(answer.actor, wanted))
         note = tr("Limit removed.", answer.locale) if wanted.amount is None else tr("Limit set.", answer.locale)
-        await answer.show(self._card(statuses, answer.locale, (note,)))
+        await answer.show(self._card(statuses, answer.locale, note))
 
     async def _known_limits(self, interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
         """The limits that moderators have set, to choose from; nothing when they cannot be read in time."""
@@ -144,28 +147,24 @@ class ModeratorCommands:
         except UpscaleError as error:
             log.info("limits_not_offered", why=error.code)
             return []
-        choices = []
-        for limit in (status.limit for status in statuses if status.limit.source == "moderator"):
-            label = limit_words(limit, actor.locale)[:CHOICE_MAX]
-            if typed.lower() in label.lower():
-                value = "|".join((limit.scope.kind, limit.scope.id, limit.measure, limit.window, limit.model))
-                choices.append(app_commands.Choice(name=label, value=value))
-        return choices[:CHOICES_MAX]
+        offered = _own_limits(statuses, actor.locale).items()
+        choices = [app_commands.Choice(name=label[:CHOICE_MAX], value=value) for label, value in offered]
+        return [choice for choice in choices if typed.lower() in choice.name.lower()][:CHOICES_MAX]
 
     async def _pause(self, answer: Answer, paused: bool) -> None:
         await self._ctx.soon(answer, self._limits.pause(answer.actor, paused))
-        await self._show(answer, (told.pause_changed(paused, "discord", answer.locale),))
+        await answer.show(said(told.pause_changed(paused, "discord", answer.locale), tone="done"))
 
     async def _alerts(self, answer: Answer, channel: Place | None = None) -> None:
         channel_id = str(channel.id) if channel is not None else None
         await self._ctx.soon(answer, self._limits.set_alert_channel(answer.actor, channel_id))
-        await self._show(answer, told.alerts_to(channel_id, answer.locale))
+        await answer.show(Card("done", paragraphs=(told.alerts_to(channel_id, answer.locale),)))
 
     async def _sponsor(self, answer: Answer, channel: Place, amount: Amount, days: Days = 7) -> None:
-        ends_at = self._ctx.clock.now() + days * DAY_S
+        channel_id, ends_at = str(channel.id), self._ctx.clock.now() + days * DAY_S
         nanousd = amount_of(amount, Measure.USD) or None
-        await self._ctx.soon(answer, self._limits.sponsor(answer.actor, str(channel.id), nanousd, ends_at))
-        await self._show(answer, told.sponsored(str(channel.id), nanousd, ends_at, answer.locale))
+        await self._ctx.soon(answer, self._limits.sponsor(answer.actor, channel_id, nanousd, ends_at))
+        await answer.show(Card("done", paragraphs=(told.sponsored(channel_id, nanousd, ends_at, answer.locale),)))
 
     async def _add(self, answer: Answer, member: discord.User, amount: Amount, window: str = "day") -> None:
         nanousd = amount_of(amount, Measure.USD)
@@ -173,14 +172,14 @@ class ModeratorCommands:
 
     async def _history(self, answer: Answer) -> None:
         changes = await self._ctx.soon(answer, self._limits.limit_history(answer.actor))
-        await answer.show(said(*changes))
+        await answer.show(Card("info", paragraphs=tuple(changes)))
 
     async def _presets(self, answer: Answer, parameters: str = "", channel: Place | None = None) -> None:
         where = str(channel.id) if channel is not None else ""
         await self._tell(answer, self._ctx.service.accounts.set_place_presets(answer.actor, parameters, where))
 
-    async def _tell(self, answer: Answer, work: Coroutine[Any, Any, str]) -> None:
-        await answer.show(said(*(await self._ctx.soon(answer, work)).splitlines()))
+    async def _tell(self, answer: Answer, work: Coroutine[Any, Any, Line]) -> None:
+        await answer.show(Card("done", paragraphs=(await self._ctx.soon(answer, work),)))
 
     # --- the queue -----------------------------------------------------------------------------------------------
 
@@ -196,3 +195,10 @@ class ModeratorCommands:
     async def _queue_card(self, answer: Answer) -> Card:
         here = await self._ctx.service.queue(answer.actor)
         return queue(here.jobs, here.total, answer.locale)
+
+
+def _own_limits(statuses: Sequence[LimitStatus], locale: str) -> dict[str, str]:
+    """The limits that moderators have set: what they say, and the value that names them."""
+    own = [status.limit for status in statuses if status.limit.source == "moderator"]
+    parts = [(limit.scope.kind, limit.scope.id, limit.measure, limit.window, limit.model) for limit in own]
+    return {limit_words(limit, locale): "|".join(each) for limit, each in zip(own, parts, strict=True)}

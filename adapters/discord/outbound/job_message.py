@@ -73,8 +73,8 @@ class DiscordReply:
     def _result(self, job: Job, left: tuple[LimitStatus, ...], parcel: UploadSet) -> Payload:
         files: dict[PictureRole, tuple[Path, str]] = {}
         if parcel.picture is not None:
-            role = "preview" if parcel.file is not None else "upscaled"
-            files["result"] = (parcel.picture.path, file_name(job, parcel.picture, role))
+            mark = "preview" if parcel.file is not None else ""
+            files["result"] = (parcel.picture.path, file_name(job, parcel.picture, mark))
         if parcel.file is not None:
             files["file"] = (parcel.file.path, file_name(job, parcel.file))
 

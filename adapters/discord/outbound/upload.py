@@ -5,6 +5,7 @@ The limits are read from the interaction; what Discord refuses all the same is m
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -28,6 +29,8 @@ SMALLEST_TRY_BYTES = 16 * KIB
 """No copy is made for less than this; a picture that fits as it is goes through any limit."""
 
 TRIES = 4
+NAME_MAX_CHARS = 60
+_REWRITTEN = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,13 @@ class UploadSet:
         return sum(part.bytes for part in (self.picture, self.file) if part is not None)
 
 
-def file_name(job: Job, media: MediaFile, role: str = "upscaled") -> str:
-    """An ASCII name that Discord will not rewrite, so that `attachment://` finds it."""
-    return f"{role}-{job.id}{suffix_for(media.mime)}"
+def file_name(job: Job, media: MediaFile, mark: str = "") -> str:
+    """`harbour-2x.png`: the image's own name, in ASCII that Discord will not rewrite, so that `attachment://` finds it.
+
+    `mark` says what else it is than the result.
+    """
+    stem = _REWRITTEN.sub("-", job.source.name.rsplit(".", 1)[0]).strip("-._")[:NAME_MAX_CHARS] or "image"
+    return f"{stem}-{mark or f'{job.parameters.factor:g}x'}{suffix_for(media.mime)}"
 
 
 async def parcels(job: Job, media: Media, *, limit_bytes: int) -> AsyncIterator[UploadSet]:

@@ -161,7 +161,8 @@ def _span(span: Span) -> str:
         case Code():
             return f"`{span.text.replace('`', markup.PRIME)}`"
         case Link():
-            return f"[{markup.escape(span.text)}]({span.url})"
+            # Discord shows no link whose words are an address; as it is it can be copied, and unfurls where it is put.
+            return span.url if span.text == span.url else f"[{markup.escape(span.text)}]({span.url})"
         case Moment():
             return f"<t:{int(span.at_unix_s)}:{_MOMENTS[span.style]}>"
         case Mention():

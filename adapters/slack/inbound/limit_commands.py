@@ -96,21 +96,21 @@ def _said(line: Line, more: str = "") -> Card:
     return Card("done", paragraphs=(line, *lines(more)))
 
 
-async def _add(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> str:
+async def _add(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> Card:
     """`add @member $2 today`: more for a while."""
     member_id, amount, window = extra_words(words, DIALECT)
-    return await ctx.service.limits.add_extra(actor, member_id, amount, window)
+    return _said(await ctx.service.limits.add_extra(actor, member_id, amount, window))
 
 
 async def _history(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> Card:
-    return Card("done", paragraphs=tuple(map(t.with_mentions, await ctx.service.limits.limit_history(actor))))
+    return Card("done", paragraphs=tuple(await ctx.service.limits.limit_history(actor)))
 
 
 async def _presets(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> Card:
     """`presets [#channel] 2x faithful`, or `presets off`."""
     channel = t.mentioned_channel(words) or ""
     text = " ".join(word for word in t.without_channels(words).split() if word.lower() not in ("off", "none"))
-    return _said(t.with_mentions(await ctx.service.accounts.set_place_presets(actor, text, channel)))
+    return _said(await ctx.service.accounts.set_place_presets(actor, text, channel))
 
 
 _VERBS: dict[str, Handler] = {

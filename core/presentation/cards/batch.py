@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.presentation.card import Action, Card, Choice, Option, lines
 from core.presentation.formats import cents, size
@@ -45,6 +45,8 @@ def _facts(image: Candidate, locale: str) -> str:
 def total_text(images: Sequence[Candidate], locale: str) -> str:
     """What all of them cost, as far as it is known."""
     prices = [image.price_nanousd for image in images]
+    if len(images) == 1:
+        return _facts(replace(images[0], width_px=None), locale)
     total = cents(sum(price or 0 for price in prices), locale)
     if None in prices:
         return tr("All {n}, at least {price}", locale, n=len(prices), price=total)

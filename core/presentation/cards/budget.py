@@ -11,6 +11,7 @@ from core.domain.limits import Limit, LimitStatus, Measure, ScopeKind
 from core.presentation.card import Card, Code, Fact, Line, Mention, Moment, Picture, Section, Span, Strong, fill, lines
 from core.presentation.formats import cents, images, number, period_text
 from core.presentation.limit_texts import amount, left_sentence, scope_name, within
+from core.presentation.moderation_texts import whose_limit
 from core.presentation.translations import tr
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def limit_owner(limit: Limit, locale: str, platform: str = "") -> str:
 
 def limit_words(limit: Limit, locale: str) -> str:
     """One limit in a few plain words, for a list to choose from."""
-    whose = " ".join(part for part in (limit_owner(limit, locale), limit.scope.id) if part)
+    whose = whose_limit(limit.scope.kind, limit.scope.id, limit.scope.platform, locale)
     return f"{whose}: {amount(limit.measure, limit.amount, locale)}, {within(limit.window, limit.model, locale)}"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.domain import authorization
-from core.domain.errors import DeliveryRefused, QuoteExpired, TooLate, UpscaleError
+from core.domain.errors import DeliveryRefused, InputError, QuoteExpired, TooLate, UpscaleError
 from core.domain.job import Delivery, InputFacts, Job, JobState, Progress, Quote, Receipt, Requester, Result
 from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, quote
 from core.ports import Reply
@@ -99,7 +99,8 @@ class FakeCore(FakeService):
                 self.unsaid.append(refusal)
 
     async def fail(self, job_id: str, error: UpscaleError) -> None:
-        job = self.set(job_id, state=JobState.FAILED, error=error)
+        state = JobState.REFUSED if isinstance(error, InputError) else JobState.FAILED
+        job = self.set(job_id, state=state, error=error)
         await self.reply(job_id).failed(job, self.notice(error, job.requester.locale, job))
 
     async def run_to_end(self, job: Job) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from adapters.discord import DiscordLoginRefused, Settings, examine, invite_links
+from adapters.discord import Settings, examine, invite_links
 from core.domain.errors import DeliveryRefused, DownloadFailed
 from core.domain.job import Progress, Source
 from core.presentation import Notice
@@ -24,16 +25,6 @@ PICTURE = Upload("harbour.png", png())
 async def _upscale(bot: Bot, **place: Any) -> None:
     started = await bot.discord.invoke("/upscale", {"image": PICTURE}, **place)
     await started.answer(lambda m: m.images)
-
-
-async def test_the_same_event_twice_is_one_job_and_one_message(bot: Bot) -> None:
-    bot.discord.gateway.deliveries = 2
-    await _upscale(bot)
-    await bot.core.settle()
-
-    assert len(bot.core.requests) == 1
-    assert len(bot.discord.messages()) == 1
-    assert len([r for r in bot.discord.requests if "/callback" in r.path]) == 1
 
 
 async def test_parallel_sessions_of_two_processes_make_one_job(bot: Bot, tmp_path: Path) -> None:
@@ -84,7 +75,7 @@ async def test_a_broken_event_ends_the_librarys_loop_and_the_bot_comes_back(bot:
     bot.discord.gateway.identify_spacing_s = 0.0
     bot.core.state.claims.clear()
     for session in bot.discord.gateway.connected:
-        await session.send("MESSAGE_DELETE", {"id": "1"})
+        await session.send("READY", {"v": 10})
     await bot.discord.until(lambda: len(bot.discord.gateway.identifies) >= 2, 15)
     await bot.discord.until(lambda: bot.discord.gateway.connected)
     await _upscale(bot)
@@ -92,26 +83,30 @@ async def test_a_broken_event_ends_the_librarys_loop_and_the_bot_comes_back(bot:
     bot.core.caught.clear()
 
 
-async def test_an_interaction_that_cannot_be_read_ends_nothing(bot: Bot) -> None:
-    for session in bot.discord.gateway.connected:
-        await session.send("INTERACTION_CREATE", {"id": "1", "type": 2})
-    await _upscale(bot)
-
-    assert len(bot.discord.gateway.identifies) == 1
-    assert bot.core.caught == []
-
-
-@pytest.mark.parametrize(("missing", "words"), [("application_id", "nichts begonnen"), ("data", "nichts berechnet")])
-async def test_an_interaction_that_cannot_be_read_is_answered_by_its_id_and_token(
-    bot: Bot, monkeypatch: pytest.MonkeyPatch, missing: str, words: str
-) -> None:
+def _changed(bot: Bot, patch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """From now on Discord's events come otherwise."""
     session = bot.discord.gateway.connected[0]
     send = session.send
+    patch.setattr(session, "send", lambda event, data: send(event, change(data)))
 
-    async def broken(event: str, data: dict[str, object]) -> None:
-        await send(event, {k: v for k, v in data.items() if k != missing})
 
-    monkeypatch.setattr(session, "send", broken)
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        ({"application_id": None}, "nichts begonnen"),
+        ({"data": None}, "nichts berechnet"),
+        ({"type": 99}, "nichts begonnen"),
+        ({"data": {"id": "1", "name": "no such command", "type": 1}}, "nichts berechnet"),
+        ({"type": 3, "data": {"custom_id": "of another time", "component_type": 2}}, "nicht mehr"),
+        ({"type": 3, "data": {"custom_id": "up1:future:1:", "component_type": 99}}, "nicht mehr"),
+        ({"type": 5, "data": {"custom_id": "of another time", "components": []}}, "nicht mehr"),
+    ],
+)
+async def test_an_interaction_that_cannot_be_read_is_answered_by_its_id_and_token(
+    bot: Bot, monkeypatch: pytest.MonkeyPatch, odd: dict[str, Any], words: str
+) -> None:
+    missing = {name for name, value in odd.items() if value is None}
+    _changed(bot, monkeypatch, lambda data: {k: v for k, v in {**data, **odd}.items() if k not in missing})
     started = await bot.discord.invoke("/upscale", {"image": PICTURE}, locale="de")
     assert words in (await started.answer()).text
     assert bot.core.jobs == {}
@@ -119,24 +114,20 @@ async def test_an_interaction_that_cannot_be_read_is_answered_by_its_id_and_toke
 
 
 async def test_an_interaction_without_an_upload_limit_is_served(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    session = bot.discord.gateway.connected[0]
-    send = session.send
-
-    async def without(event: str, data: dict[str, object]) -> None:
-        await send(event, {k: v for k, v in data.items() if k != "attachment_size_limit"})
-
-    monkeypatch.setattr(session, "send", without)
+    _changed(bot, monkeypatch, lambda data: {k: v for k, v in data.items() if k != "attachment_size_limit"})
     await _upscale(bot)
 
 
-async def test_a_wrong_token_stops_the_start_with_one_plain_sentence(tmp_path: Path) -> None:
-    async with DiscordEmulator() as discord:
-        core = FakeCore(tmp_path)
-        adapter = make(discord, core)
-        discord.token = "another"
-        with pytest.raises(DiscordLoginRefused, match="Discord refuses DISCORD_TOKEN"):
-            async with serving(adapter):
-                pass
+async def test_what_discord_may_add_to_the_gateway_one_day_ends_nothing(bot: Bot) -> None:
+    [session] = bot.discord.gateway.connected
+    assert session.socket is not None
+    for op in (5, 8, 12, 31, 77):
+        await session.socket.send_json({"op": op, "d": {"new": True}})
+    for event in ("SOMETHING_NEW", "MESSAGE_DELETE", "VOICE_CHANNEL_EFFECT_SEND", "MESSAGE_POLL_VOTE_ADD"):
+        await session.send(event, {"id": "1"})
+    await session.send("MESSAGE_CREATE", {"id": "1", "type": 777})
+    await _upscale(bot)
+    assert len(bot.discord.gateway.identifies) == 1
 
 
 async def test_commands_are_registered_once_and_again_only_when_they_change(tmp_path: Path) -> None:
@@ -176,19 +167,6 @@ async def test_shutting_down_lets_handlers_finish_and_leaves_no_task_behind(tmp_
     assert started.interaction.acked_s is not None
     await asyncio.sleep(0.05)
     assert {t for t in asyncio.all_tasks() if not t.done()} - before == set()
-
-
-async def test_fifty_interactions_in_the_same_second_are_acknowledged_in_time_and_all_end(bot: Bot) -> None:
-    bot.discord.limits.everything = (10_000, 1.0)
-    started = await asyncio.gather(
-        *(bot.discord.invoke("/upscale", {"image": Upload(f"{n}.png", PICTURE.data)}) for n in range(50))
-    )
-    latencies = sorted([await one.acknowledged() for one in started])
-    await bot.discord.until(lambda: len([m for m in bot.discord.messages() if m.images]) == 50, 60)
-    await bot.core.settle()
-
-    assert latencies[-1] < 1.0
-    assert len(bot.core.jobs) == 50
 
 
 async def test_two_shards_of_one_process_identify_in_turn_and_both_serve(tmp_path: Path) -> None:

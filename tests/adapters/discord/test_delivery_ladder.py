@@ -81,8 +81,8 @@ async def test_a_picture_beyond_what_clients_show_comes_as_a_preview_with_the_fu
     await bot.core.finish(job_id)
     message = await started.answer(lambda m: m.files)
 
-    assert message.images[0].filename.startswith("preview-")
-    assert message.files[0].filename.startswith("upscaled-")
+    assert message.images[0].filename.startswith("harbour-preview")
+    assert message.files[0].filename.startswith("harbour-2x")
 
 
 async def test_after_fifteen_minutes_the_bot_edits_the_same_message_itself(bot: Bot) -> None:

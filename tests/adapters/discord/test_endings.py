@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from core.domain.errors import DeliveryRefused, DeliveryUnavailable, TooLate
+from core.domain.errors import DeliveryUnavailable, TooLate
 from core.domain.job import Job, Progress
 from tests.adapters.discord.fake_service import png
 from tests.adapters.discord.kit import Bot, delete
@@ -36,30 +36,6 @@ async def _closed(started: Invocation, *words: str) -> None:
     message = await started.answer(lambda m: "Cancel" not in m.labels)
     for said in words:
         assert said in message.text
-
-
-async def test_a_picture_refused_everywhere_is_kept_and_can_be_sent_again(bot: Bot) -> None:
-    _fast(bot)
-    started, job_id = await _begin(bot)
-    bot.discord.faults.append(Fault(ANY_MESSAGE, "status", times=99, status=403, code=20009, brings="files"))
-    with pytest.raises(DeliveryRefused):
-        await bot.core.finish(job_id)
-    bot.discord.faults.clear()
-
-    await _closed(started, "could not be delivered here", "kept", "Charged $0.40")
-    message = await started.answer()
-    assert {"Details", "Send again"} <= set(message.labels)
-    await bot.discord.click(message, "Send again")
-    await bot.discord.until(lambda: [m for m in bot.discord.messages() if m.images])
-
-
-async def test_a_picture_posted_anew_closes_the_message_where_it_was_asked(bot: Bot) -> None:
-    started, job_id = await _begin(bot)
-    bot.discord.faults.append(Fault("PATCH ", "status", times=9, status=400, code=200000, brings="files"))
-    delivery = await bot.core.finish(job_id)
-
-    assert delivery.elsewhere == "new_message"
-    await _closed(started, "as a new message")
 
 
 async def test_a_place_that_refuses_while_direct_messages_go_is_reachable(bot: Bot) -> None:
@@ -99,16 +75,6 @@ async def test_a_page_in_place_of_an_answer_is_no_fault_of_ours(bot: Bot, fault:
     await bot.core.finish(job_id)
     assert (await started.answer(lambda m: m.images)).labels[-1] == "Delete"
     assert bot.core.caught == []
-
-
-async def test_a_delete_that_discord_refuses_empties_the_message_and_says_so(bot: Bot) -> None:
-    started = await bot.discord.invoke("/upscale", {"image": PICTURE})
-    message = await started.answer(lambda m: m.images)
-    bot.discord.faults.append(Fault("DELETE ", "status", times=9, status=403, code=50013))
-    await delete(bot.discord, message)
-    emptied = await started.answer(lambda m: not m.images)
-    assert "The image and its original" in emptied.text
-    await bot.discord.until(lambda: [m for m in bot.discord.messages() if "could not be removed" in m.text])
 
 
 async def test_a_database_that_is_away_is_said(bot: Bot) -> None:

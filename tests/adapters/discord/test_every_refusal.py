@@ -228,8 +228,11 @@ async def test_a_deletion_that_is_refused_is_said_and_the_message_emptied(whole:
 
 async def test_uploads_that_stay_unavailable_until_the_tries_end_are_kept_and_said(whole: Whole) -> None:
     down = tuple((status, 0) for status in (500, 502, 503, 504, 520, 524, 529))
-    cases = await _begin(whole, FILES, down)
-    uploads = lambda: sum(bool(r.files) for r in whole.discord.requests)  # noqa: E731
+    cases = await _begin(whole, [replace(fault, times=10_000) for fault in FILES], down)
+
+    def uploads() -> int:
+        return sum(bool(r.files) for r in whole.discord.requests)
+
     await whole.discord.until(lambda: uploads() >= 2 * len(down), 200)
     whole.clock.offset_s += 3 * 86_400
     await _ended(whole, cases)

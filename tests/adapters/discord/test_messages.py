@@ -157,19 +157,6 @@ async def test_a_user_install_says_how_many_of_a_choice_it_could_start(bot: Bot)
     assert choice.labels == []
 
 
-@pytest.mark.parametrize(("kind", "name"), [(4, "wave.gif"), (1, "wave.png"), (2, "wave.png")])
-async def test_stickers_are_pictures_and_drawn_ones_are_named(bot: Bot, kind: int, name: str) -> None:
-    message = bot.discord.post("", stickers=[{"id": "77", "name": "wave", "format_type": kind}])
-    await bot.discord.message_menu("Upscale", message)
-    await bot.discord.until(lambda: bot.core.requests)
-    source = bot.core.requests[0].source
-    assert (source.name, source.kind, source.url.rsplit("/", 1)[-1]) == (name, "attachment", f"77.{name[-3:]}")
-
-    drawn = bot.discord.post("", stickers=[{"id": "78", "name": "dance", "format_type": 3}])
-    answer = await (await bot.discord.message_menu("Upscale", drawn)).answer()
-    assert "dance" in answer.text
-
-
 async def test_without_the_right_to_read_history_the_answer_stands_without_a_reference(bot: Bot) -> None:
     bot.discord.channel.bot_permissions = MEMBER_PERMISSIONS & ~READ_MESSAGE_HISTORY
     await bot.discord.write(f"{_me(bot)}", (RED,))

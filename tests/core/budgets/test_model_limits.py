@@ -14,6 +14,7 @@ from core.domain.errors import InvalidParameters, LimitReached
 from core.domain.limits import Measure, Rule, ScopeKind, Window
 from core.ports import HoldRequest, MustWait
 from core.presentation import explain
+from core.presentation.card import line_text
 from core.presentation.cards.budget import limit_words as words_of
 from tests.core.budgets.kit import MODERATOR, OPERATOR, Make, usd_a_day
 from tests.core.storage.ledger_kit import USD, default_money, member
@@ -65,11 +66,11 @@ async def test_a_moderator_sets_sees_and_clears_the_limit_of_a_model_and_the_his
         ("", 4 * USD),
         ("flux", USD),
     }
-    assert words_of(next(s.limit for s in shown if s.limit.model), "en") == "this server w1: $1.00, today with flux"
+    assert words_of(next(s.limit for s in shown if s.limit.model), "en") == "this server: $1.00, today with flux"
     assert (await paid(budget, "flux", user="bob"), await paid(budget, "seedvr2", user="bob")) == (1, 3)
     shown = await budget.limits.set_limit(MODERATOR, usd_a_day(ScopeKind.WORKSPACE, "", None, "flux"))
     assert [s.limit.amount for s in shown if s.limit.source == "moderator"] == [4 * USD]
-    lines = await budget.limits.limit_history(MODERATOR)
+    lines = [line_text(line) for line in await budget.limits.limit_history(MODERATOR)]
     assert "this server, today with flux: $1.00 → –" in lines[0]
     assert "this server, today: – → $4.00" in lines[2]
 
