@@ -143,7 +143,7 @@ class Limits:
         extra = Extra(actor.platform, actor.workspace_id, member_id, amount_nanousd, ends_at)
         await self.rules.add_extra(actor, extra)
         log.info("extra_given", platform=actor.platform, window=window)
-        return moderation_texts.extra_given(member_id, amount_nanousd, ends_at, actor.locale)
+        return moderation_texts.extra_given(member_id, amount_nanousd, ends_at, self.zone, actor.locale)
 
     async def limit_changes(self, actor: Requester, *, limit: int = 50) -> Sequence[LimitChange]:
         """Who changed what and when in the own workspace, newest first; the operator outside one sees every place's."""

@@ -20,11 +20,16 @@ from core.presentation.translations import language_of, tr, trn
 _NONE = "–"
 
 
-def extra_given(member_id: str, amount_nanousd: int, ends_at: float, locale: str) -> Line:
+def extra_given(member_id: str, amount_nanousd: int, ends_at: float, zone: ZoneInfo, locale: str) -> Line:
     """After `quota add`."""
-    told = tr("{member} has {amount} more until {time}. The limits of the bot's owner stay.", locale)
-    amount_words, until = cents(amount_nanousd, locale), Moment(ends_at, "date_time")
-    return fill(told, member=Mention("user", member_id), amount=amount_words, time=until)
+    facts = {"amount": cents(amount_nanousd, locale), "time": _moment(ends_at, zone, locale)}
+    told = tr(
+        "{member} has {amount} more until {time}. The limits of the bot's owner stay.",
+        locale,
+        **facts,
+        member="{member}",
+    )
+    return fill(told, member=Mention("user", member_id))
 
 
 def pause_changed(paused: bool, platform: str, locale: str) -> str:
