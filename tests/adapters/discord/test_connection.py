@@ -94,9 +94,9 @@ def _changed(bot: Bot, patch: pytest.MonkeyPatch, change: Callable[[dict[str, An
     ("odd", "words"),
     [
         ({"application_id": None}, "nichts begonnen"),
-        ({"data": None}, "nichts berechnet"),
+        ({"data": None}, "Nicht berechnet"),
         ({"type": 99}, "nichts begonnen"),
-        ({"data": {"id": "1", "name": "no such command", "type": 1}}, "nichts berechnet"),
+        ({"data": {"id": "1", "name": "no such command", "type": 1}}, "Nicht berechnet"),
         ({"type": 3, "data": {"custom_id": "of another time", "component_type": 2}}, "nicht mehr"),
         ({"type": 3, "data": {"custom_id": "up1:future:1:", "component_type": 99}}, "nicht mehr"),
         ({"type": 5, "data": {"custom_id": "of another time", "components": []}}, "nicht mehr"),
