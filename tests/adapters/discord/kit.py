@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from adapters.discord import DiscordAdapter, Settings, create
+from core.domain.job import Progress
 from core.ports import AdapterContext
-from tests.adapters.discord.fake_service import FakeCore
-from tests.emulators.discord import DiscordEmulator, Invocation, SeenMessage
+from tests.adapters.discord.fake_service import FakeCore, png
+from tests.emulators.discord import DiscordEmulator, Invocation, SeenMessage, Upload
+
+PICTURE = Upload("harbour.png", png())
 
 
 def context(core: FakeCore) -> AdapterContext:
@@ -64,13 +68,35 @@ async def delete(discord: DiscordEmulator, message: SeenMessage, **place: Any) -
     return await discord.click(question, "Delete", **place)
 
 
+@dataclass
 class Bot:
     """What most tests need: the emulator, the core, the adapter, connected."""
 
-    def __init__(self, discord: DiscordEmulator, core: FakeCore, adapter: DiscordAdapter) -> None:
-        self.discord = discord
-        self.core = core
-        self.adapter = adapter
+    discord: DiscordEmulator
+    core: FakeCore
+    adapter: DiscordAdapter
+
+    async def ask(
+        self,
+        name: str,
+        options: dict[str, Any] | None = None,
+        test: Callable[[SeenMessage], object] = lambda _: True,
+        **place: Any,
+    ) -> SeenMessage:
+        """Use a command, and what it is answered with."""
+        return await (await self.discord.invoke(name, options, **place)).answer(test)
+
+    async def waiting(self, options: dict[str, Any] | None = None, **place: Any) -> tuple[Invocation, str]:
+        """An `/upscale` whose job stays where it is, and its id."""
+        self.core.script, before = None, set(self.core.jobs)
+        started = await self.discord.invoke("/upscale", {"image": PICTURE, **(options or {})}, **place)
+        return started, await self.discord.until(lambda: next(iter(set(self.core.jobs) - before), None))
+
+    async def upscaling(self, options: dict[str, Any] | None = None, **place: Any) -> tuple[Invocation, str]:
+        """The same, and the model works on it."""
+        started, job_id = await self.waiting(options, **place)
+        await self.core.progress(job_id, Progress("upscaling", percent=10))
+        return started, job_id
 
 
 @asynccontextmanager

@@ -61,9 +61,7 @@ async def test_a_request_to_reconnect_is_followed_without_losing_the_session(bot
 
 
 async def test_the_answer_of_a_job_is_edited_although_the_gateway_is_away(bot: Bot) -> None:
-    bot.core.script = None
-    started = await bot.discord.invoke("/upscale", {"image": PICTURE})
-    job_id = await bot.discord.until(lambda: next(iter(bot.core.jobs), None))
+    started, job_id = await bot.waiting()
     await bot.discord.gateway.drop()
     await bot.core.finish(job_id)
 
@@ -265,7 +263,7 @@ async def test_no_log_line_holds_a_token_a_link_or_a_caption(bot: Bot, capsys: p
     started = await bot.discord.invoke("/upscale", {"image": PICTURE})
     await started.answer(lambda m: m.images)
     bot.core.broken = RuntimeError("no")
-    await (await bot.discord.invoke("/upscale", {"image": PICTURE})).answer()
+    await bot.ask("/upscale", {"image": PICTURE})
     bot.core.caught.clear()
     printed = capsys.readouterr()
 
@@ -275,7 +273,7 @@ async def test_no_log_line_holds_a_token_a_link_or_a_caption(bot: Bot, capsys: p
 
 async def test_the_unforeseen_becomes_a_reference_and_no_stack_trace(bot: Bot) -> None:
     bot.core.broken = RuntimeError("secret detail")
-    message = await (await bot.discord.invoke("/upscale", {"image": PICTURE})).answer()
+    message = await bot.ask("/upscale", {"image": PICTURE})
 
     assert "0incident000" in message.text
     assert "secret detail" not in message.text

@@ -6,24 +6,11 @@ import pytest
 
 from core.domain.errors import DeliveryRefused
 from core.domain.job import JobState, Progress
-from tests.adapters.discord.fake_service import png
-from tests.adapters.discord.kit import Bot
-from tests.emulators.discord import Fault, Invocation, Upload
+from tests.adapters.discord.kit import PICTURE, Bot
+from tests.emulators.discord import Fault
 from tests.emulators.discord.world import SEND_MESSAGES, USE_EXTERNAL_APPS, Channel
 
-PICTURE = Upload("harbour.png", png())
 MIB = 1024 * 1024
-
-
-async def _begin(bot: Bot, **more: object) -> tuple[Invocation, str]:
-    """A job that is upscaling, and its id."""
-    bot.core.script = None
-    before = set(bot.core.jobs)
-    options = {"image": PICTURE, **dict(more.pop("options", {}))}  # type: ignore[call-overload]
-    started = await bot.discord.invoke("/upscale", options, **more)
-    job_id = await bot.discord.until(lambda: next(iter(set(bot.core.jobs) - before), None))
-    await bot.core.progress(job_id, Progress("upscaling", percent=10))
-    return started, job_id
 
 
 def _pictures(bot: Bot, channel: Channel | None = None) -> list[object]:
@@ -32,7 +19,7 @@ def _pictures(bot: Bot, channel: Channel | None = None) -> list[object]:
 
 async def test_the_file_fits_what_the_interaction_announced(bot: Bot) -> None:
     bot.core.media.original_bytes = 3 * MIB
-    started, job_id = await _begin(bot, attachment_size_limit=2 * MIB)
+    started, job_id = await bot.upscaling(attachment_size_limit=2 * MIB)
     delivery = await bot.core.finish(job_id)
     message = await started.answer(lambda m: m.images)
 
@@ -43,7 +30,7 @@ async def test_the_file_fits_what_the_interaction_announced(bot: Bot) -> None:
 
 async def test_no_request_passes_25_mib_even_where_500_are_announced(bot: Bot) -> None:
     bot.core.media.original_bytes = 40 * MIB
-    _, job_id = await _begin(bot, attachment_size_limit=500 * MIB)
+    _, job_id = await bot.upscaling(attachment_size_limit=500 * MIB)
     delivery = await bot.core.finish(job_id)
 
     assert delivery.shape == "lossless_webp"
@@ -54,7 +41,7 @@ async def test_no_request_passes_25_mib_even_where_500_are_announced(bot: Bot) -
 async def test_a_size_refused_in_spite_of_the_announcement_is_made_smaller(bot: Bot) -> None:
     bot.core.media.original_bytes = 15 * MIB
     bot.discord.posts.hard_file_limit_bytes = 8 * MIB
-    started, job_id = await _begin(bot)
+    started, job_id = await bot.upscaling()
     delivery = await bot.core.finish(job_id)
 
     assert delivery.shape == "lossless_webp"
@@ -65,7 +52,7 @@ async def test_a_size_refused_in_spite_of_the_announcement_is_made_smaller(bot: 
 async def test_when_no_file_is_taken_the_link_is_delivered(bot: Bot) -> None:
     bot.core.link = "https://files.example.org/full.png"
     bot.discord.posts.hard_file_limit_bytes = 100
-    started, job_id = await _begin(bot)
+    started, job_id = await bot.upscaling()
     delivery = await bot.core.finish(job_id)
     message = await started.answer(lambda m: "Full file" in m.labels)
 
@@ -77,7 +64,7 @@ async def test_when_no_file_is_taken_the_link_is_delivered(bot: Bot) -> None:
 async def test_a_picture_beyond_what_clients_show_comes_as_a_preview_with_the_full_file_beside_it(bot: Bot) -> None:
     bot.core.media.px = (12_000, 9_000)
     bot.core.size_px = (6_000, 4_500)
-    started, job_id = await _begin(bot, attachment_size_limit=20 * MIB)
+    started, job_id = await bot.upscaling(attachment_size_limit=20 * MIB)
     await bot.core.finish(job_id)
     message = await started.answer(lambda m: m.files)
 
@@ -86,7 +73,7 @@ async def test_a_picture_beyond_what_clients_show_comes_as_a_preview_with_the_fu
 
 
 async def test_after_fifteen_minutes_the_bot_edits_the_same_message_itself(bot: Bot) -> None:
-    started, job_id = await _begin(bot)
+    started, job_id = await bot.upscaling()
     bot.discord.clock.advance(16 * 60)
     delivery = await bot.core.finish(job_id)
     messages = bot.discord.messages()
@@ -100,7 +87,7 @@ async def test_after_fifteen_minutes_the_bot_edits_the_same_message_itself(bot: 
 
 
 async def test_a_token_known_to_be_over_is_not_even_tried(bot: Bot) -> None:
-    _, job_id = await _begin(bot)
+    _, job_id = await bot.upscaling()
     bot.discord.clock.advance(16 * 60)
     bot.core.shifted.offset_s += 16 * 60
     await bot.core.progress(job_id, Progress("upscaling", percent=80))
@@ -112,7 +99,7 @@ async def test_a_token_known_to_be_over_is_not_even_tried(bot: Bot) -> None:
 
 async def test_a_dead_token_is_asked_once_and_then_never_again(bot: Bot) -> None:
     channel = bot.discord.world.add_private_channel(bot.discord.user, bot.discord.world.add_user("bob"))
-    _, job_id = await _begin(bot, channel=channel, install="user")
+    _, job_id = await bot.upscaling(channel=channel, install="user")
     bot.discord.clock.advance(16 * 60)
     for percent in (20, 30, 40):
         with pytest.raises(DeliveryRefused):
@@ -122,7 +109,7 @@ async def test_a_dead_token_is_asked_once_and_then_never_again(bot: Bot) -> None
 
 
 async def test_where_the_bot_may_no_longer_edit_it_posts_anew_and_else_writes_directly(bot: Bot) -> None:
-    _, job_id = await _begin(bot)
+    _, job_id = await bot.upscaling()
     bot.discord.clock.advance(16 * 60)
     bot.discord.channel.bot_permissions = 0
     delivery = await bot.core.finish(job_id)
@@ -134,7 +121,7 @@ async def test_where_the_bot_may_no_longer_edit_it_posts_anew_and_else_writes_di
 async def test_a_user_install_without_the_bot_gets_the_late_result_as_a_direct_message(bot: Bot) -> None:
     guild = bot.discord.world.add_guild("Elsewhere", bot_inside=False)
     channel = bot.discord.world.add_channel(guild)
-    _, job_id = await _begin(bot, channel=channel, install="user")
+    _, job_id = await bot.upscaling(channel=channel, install="user")
     bot.discord.clock.advance(16 * 60)
     delivery = await bot.core.finish(job_id)
 
@@ -147,14 +134,14 @@ async def test_when_no_way_is_left_the_core_is_told_so(bot: Bot) -> None:
     guild = bot.discord.world.add_guild("Elsewhere", bot_inside=False)
     channel = bot.discord.world.add_channel(guild)
     bot.discord.user.dms_open = False
-    _, job_id = await _begin(bot, channel=channel, install="user")
+    _, job_id = await bot.upscaling(channel=channel, install="user")
     bot.discord.clock.advance(16 * 60)
     with pytest.raises(DeliveryRefused):
         await bot.core.finish(job_id)
 
 
 async def test_a_private_late_result_goes_by_direct_message(bot: Bot) -> None:
-    _, job_id = await _begin(bot, options={"private": True})
+    _, job_id = await bot.upscaling({"private": True})
     bot.discord.clock.advance(16 * 60)
     delivery = await bot.core.finish(job_id)
 
@@ -166,7 +153,7 @@ async def test_forced_privacy_of_a_user_install_is_noticed(bot: Bot) -> None:
     guild = bot.discord.world.add_guild("Strict", bot_inside=False)
     guild.permissions[bot.discord.user.id] = SEND_MESSAGES & ~USE_EXTERNAL_APPS
     channel = bot.discord.world.add_channel(guild)
-    started, job_id = await _begin(bot, channel=channel, install="user")
+    started, job_id = await bot.upscaling(channel=channel, install="user")
     await bot.core.finish(job_id)
     message = await started.answer(lambda m: m.images)
 
@@ -175,7 +162,7 @@ async def test_forced_privacy_of_a_user_install_is_noticed(bot: Bot) -> None:
 
 
 async def test_a_deleted_message_stops_progress_and_the_owner_alone_gets_the_result_once(bot: Bot) -> None:
-    started, job_id = await _begin(bot)
+    started, job_id = await bot.upscaling()
     started.interaction.original.deleted = True  # type: ignore[union-attr]
     for _ in range(3):
         with pytest.raises(DeliveryRefused):
@@ -201,7 +188,7 @@ async def test_a_deleted_message_stops_progress_and_the_owner_alone_gets_the_res
     ids=lambda f: f"{f.action} {f.status}",
 )
 async def test_the_final_edit_survives_the_network(bot: Bot, fault: Fault) -> None:
-    started, job_id = await _begin(bot)
+    started, job_id = await bot.upscaling()
     bot.discord.faults.append(fault)
     delivery = await bot.core.finish(job_id)
     message = await started.answer(lambda m: m.images)
@@ -213,7 +200,7 @@ async def test_the_final_edit_survives_the_network(bot: Bot, fault: Fault) -> No
 
 
 async def test_a_direct_message_whose_answer_was_lost_is_not_sent_twice(bot: Bot) -> None:
-    _, job_id = await _begin(bot)
+    _, job_id = await bot.upscaling()
     bot.discord.clock.advance(16 * 60)
     original = bot.discord.world.messages[bot.discord.messages()[0].id]
     original.deleted = True
@@ -258,7 +245,7 @@ async def test_a_click_on_the_price_opens_a_fresh_window_for_a_private_answer(bo
 
 
 async def test_what_a_successor_needs_is_in_the_stored_address(bot: Bot) -> None:
-    started, job_id = await _begin(bot)
+    started, job_id = await bot.upscaling()
     data = bot.core.jobs[job_id].reply.data
 
     assert data["token"] == started.interaction.token

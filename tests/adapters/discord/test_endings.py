@@ -8,23 +8,12 @@ import pytest
 
 from core.domain.errors import DeliveryUnavailable, TooLate
 from core.domain.job import Job, Progress
-from tests.adapters.discord.fake_service import png
-from tests.adapters.discord.kit import Bot, delete
-from tests.emulators.discord import Fault, Invocation, Upload
+from tests.adapters.discord.kit import PICTURE, Bot, delete
+from tests.emulators.discord import Fault, Invocation
 from tests.fakes.core import DatabaseAway
 
-PICTURE = Upload("harbour.png", png())
 EDIT = r"PATCH .*/webhooks/"
 ANY_MESSAGE = r"(PATCH|POST) .*/(webhooks/.*|messages.*)"
-
-
-async def _begin(bot: Bot) -> tuple[Invocation, str]:
-    bot.core.script = None
-    before = set(bot.core.jobs)
-    started = await bot.discord.invoke("/upscale", {"image": PICTURE})
-    job_id = await bot.discord.until(lambda: next(iter(set(bot.core.jobs) - before), None))
-    await bot.core.progress(job_id, Progress("upscaling", percent=10))
-    return started, job_id
 
 
 def _fast(bot: Bot) -> None:
@@ -39,7 +28,7 @@ async def _closed(started: Invocation, *words: str) -> None:
 
 
 async def test_a_place_that_refuses_while_direct_messages_go_is_reachable(bot: Bot) -> None:
-    _, job_id = await _begin(bot)
+    _, job_id = await bot.upscaling()
     bot.discord.faults.append(Fault(EDIT, "status", times=9, status=400, code=200000))
     here = rf"(PATCH|POST) .*/channels/{bot.discord.channel.id}/messages"
     bot.discord.faults.append(Fault(here, "status", times=9, status=403, code=50013))
@@ -48,7 +37,7 @@ async def test_a_place_that_refuses_while_direct_messages_go_is_reachable(bot: B
 
 
 async def test_the_pause_that_a_429_asks_for_is_kept_by_the_final_edit_too(bot: Bot) -> None:
-    _, job_id = await _begin(bot)
+    _, job_id = await bot.upscaling()
     bot.discord.faults.append(Fault(EDIT, "ratelimit", seconds=40.0))
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.5):
@@ -66,7 +55,7 @@ async def test_the_pause_that_a_429_asks_for_is_kept_by_the_final_edit_too(bot: 
 
 @pytest.mark.parametrize("fault", [Fault(EDIT, "html", 9, 200), Fault(EDIT, "html", 2, 200)], ids=["for good", "twice"])
 async def test_a_page_in_place_of_an_answer_is_no_fault_of_ours(bot: Bot, fault: Fault) -> None:
-    started, job_id = await _begin(bot)
+    started, job_id = await bot.upscaling()
     bot.discord.faults.append(fault)
     if fault.times > 4:
         with pytest.raises(DeliveryUnavailable):
@@ -89,7 +78,7 @@ async def test_a_database_that_is_away_is_said(bot: Bot) -> None:
 
 
 async def test_delete_takes_the_comparison_and_every_other_message_of_the_job_along(bot: Bot) -> None:
-    started, job_id = await _begin(bot)
+    started, job_id = await bot.upscaling()
     bot.discord.faults.append(Fault("PATCH ", "status", times=9, status=400, code=200000, brings="files"))
     await bot.core.finish(job_id)
     bot.discord.faults.clear()
@@ -102,7 +91,7 @@ async def test_delete_takes_the_comparison_and_every_other_message_of_the_job_al
 
 
 async def test_delete_works_from_the_moment_that_the_result_is_seen(bot: Bot) -> None:
-    started, job_id = await _begin(bot)
+    started, job_id = await bot.upscaling()
     finishing = asyncio.create_task(bot.core.finish(job_id))
     result = await started.answer(lambda m: m.images)
     pressed = await delete(bot.discord, result)
@@ -112,7 +101,7 @@ async def test_delete_works_from_the_moment_that_the_result_is_seen(bot: Bot) ->
 
 
 async def test_a_cancel_while_the_picture_is_delivered_is_answered_truthfully(bot: Bot) -> None:
-    started, _ = await _begin(bot)
+    started, _ = await bot.upscaling()
     message = await started.answer()
 
     async def too_late(*_: object) -> Job:

@@ -12,7 +12,7 @@ from adapters.discord.outbound.export import reduced
 from core.domain.limits import Measure, ScopeKind, Window
 from tests.adapters.discord.fake_service import png
 from tests.adapters.discord.kit import Bot
-from tests.emulators.discord import ClientRefused, SeenMessage, Upload
+from tests.emulators.discord import ClientRefused, Invocation, SeenMessage, Upload
 from tests.emulators.discord.world import MANAGE_GUILD, MEMBER_PERMISSIONS, Channel, User
 
 RED, GREEN = Upload("red.png", png(100, 50, "red")), Upload("green.png", png(1200, 800, "green"))
@@ -85,10 +85,16 @@ async def test_one_of_several_pictures_can_be_chosen(bot: Bot) -> None:
     assert [r.source.name for r in bot.core.requests] == ["green.png"]
 
 
-async def test_the_form_of_upscale_with_options_reaches_the_parser(bot: Bot) -> None:
-    opened = await bot.discord.message_menu("Upscale with options", bot.discord.post("", (RED,)))
+async def _opened(bot: Bot, *pictures: Upload) -> Invocation:
+    """The form, once what it is about is stored."""
+    opened = await bot.discord.message_menu("Upscale with options", bot.discord.post("", pictures))
     await opened.acknowledged()
     await bot.discord.until(lambda: bot.core.state.values)
+    return opened
+
+
+async def test_the_form_of_upscale_with_options_reaches_the_parser(bot: Bot) -> None:
+    opened = await _opened(bot, RED)
     sent = await bot.discord.submit_modal(
         opened,
         {"preset": "creative", "factor": "2,5", "more": "steps=30 seed=7", "private": True},
@@ -102,17 +108,14 @@ async def test_the_form_of_upscale_with_options_reaches_the_parser(bot: Bot) -> 
 
 async def test_a_form_can_be_sent_only_by_whom_it_was_opened_for(bot: Bot) -> None:
     eve = bot.discord.world.add_user("eve")
-    opened = await bot.discord.message_menu("Upscale with options", bot.discord.post("", (RED,)))
-    await opened.acknowledged()
-    await bot.discord.until(lambda: bot.core.state.values)
+    opened = await _opened(bot, RED)
     sent = await bot.discord.submit_modal(opened, {"factor": "3"}, user=eve)
     assert "Only the person" in (await sent.answer()).text
     assert bot.core.jobs == {}
 
 
 async def test_mistakes_in_the_form_are_all_named_and_start_nothing(bot: Bot) -> None:
-    opened = await bot.discord.message_menu("Upscale with options", bot.discord.post("", (RED,)))
-    await opened.acknowledged()
+    opened = await _opened(bot, RED)
     sent = await bot.discord.submit_modal(opened, {"factor": "9", "more": "stepps=30 guidance=7"})
     message = await sent.answer()
 
@@ -123,9 +126,7 @@ async def test_mistakes_in_the_form_are_all_named_and_start_nothing(bot: Bot) ->
 
 
 async def test_the_form_offers_the_pictures_when_there_are_several(bot: Bot) -> None:
-    opened = await bot.discord.message_menu("Upscale with options", bot.discord.post("", (RED, GREEN)))
-    await opened.acknowledged()
-    await bot.discord.until(lambda: bot.core.state.values)
+    opened = await _opened(bot, RED, GREEN)
     sent = await bot.discord.submit_modal(opened, {"pictures": ["0", "1"]})
     await sent.answer(lambda m: m.images)
     await bot.discord.until(lambda: len(_results(bot)) == 2)
@@ -135,7 +136,7 @@ async def test_the_form_offers_the_pictures_when_there_are_several(bot: Bot) -> 
 
 
 async def test_usage_shows_totals_and_a_chart_and_members_to_moderators_only(bot: Bot) -> None:
-    own = await (await bot.discord.invoke("/usage")).answer(lambda m: m.images)
+    own = await bot.ask("/usage", test=lambda m: m.images)
     moderator = _moderator(bot)
     theirs = await (
         await bot.discord.invoke("/usage", {"period": "week", "member": bot.discord.user}, user=moderator)
@@ -150,7 +151,7 @@ async def test_usage_shows_totals_and_a_chart_and_members_to_moderators_only(bot
 
 async def test_usage_is_told_in_numbers_when_the_chart_cannot_be_drawn(bot: Bot) -> None:
     bot.core.chart_broken = True
-    message = await (await bot.discord.invoke("/usage")).answer()
+    message = await bot.ask("/usage")
 
     assert "$3.20" in message.text
     assert message.images == ()
@@ -158,7 +159,7 @@ async def test_usage_is_told_in_numbers_when_the_chart_cannot_be_drawn(bot: Bot)
 
 async def test_usage_of_another_member_is_refused_to_members(bot: Bot) -> None:
     other = bot.discord.world.add_user("bob")
-    message = await (await bot.discord.invoke("/usage", {"member": other})).answer()
+    message = await bot.ask("/usage", {"member": other})
 
     assert "Only moderators" in message.text
 
@@ -168,7 +169,7 @@ async def test_quota_is_offered_to_moderators_and_sets_shows_and_clears(bot: Bot
         await bot.discord.invoke("/quota show")
     moderator = _moderator(bot)
     guild = str(bot.discord.guild.id)
-    shown = await (await bot.discord.invoke("/quota show", user=moderator)).answer()
+    shown = await bot.ask("/quota show", user=moderator)
     assert "$0.40 of $5.00 used" in shown.text
 
     await (
@@ -199,48 +200,34 @@ async def test_quota_takes_members_roles_and_channels_by_their_pickers(bot: Bot)
         assert bot.core.limit_calls[-1][1:] == (kind, str(value.id), Measure.JOBS, Window.DAY, 5)
 
 
-async def test_alerts_go_to_the_channel_that_a_moderator_chose(bot: Bot) -> None:
-    moderator = _moderator(bot)
-    started = await bot.discord.invoke("/quota alerts", {"channel": bot.discord.channel}, user=moderator)
-    message = await started.answer()
-
-    assert f"<#{bot.discord.channel.id}>" in message.text
-    assert bot.core.alert_channels[-1] == str(bot.discord.channel.id)
-
-
-async def test_a_channel_can_be_paid_from_a_budget_of_its_own(bot: Bot) -> None:
-    moderator = _moderator(bot)
-    channel = bot.discord.channel
-    started = await bot.discord.invoke(
-        "/quota sponsor", {"channel": channel, "amount": 20.0, "days": 3}, user=moderator
-    )
-    message = await started.answer(lambda m: "$20.00" in m.text)
-
-    assert f"<#{channel.id}>" in message.text
-    assert bot.core.sponsors[-1][:2] == (str(channel.id), 20_000_000_000)
-
-
-async def test_moderators_give_extras_see_the_history_and_choose_presets(bot: Bot) -> None:
-    moderator, channel = _moderator(bot), bot.discord.channel
-    asked = (
-        ("/quota add", {"member": moderator, "amount": 2.0}, "They have more"),
-        ("/quota history", {}, "first"),
-        ("/quota presets", {"parameters": "2x faithful", "channel": channel}, "Presets are changed"),
-    )
-    for command, options, told in asked:
-        message = await (await bot.discord.invoke(command, options, user=moderator)).answer()
+async def test_moderators_alert_sponsor_give_extras_see_the_history_and_choose_presets(bot: Bot) -> None:
+    moderator, channel, core = _moderator(bot), bot.discord.channel, bot.core
+    mention = f"<#{channel.id}>"
+    for command, options, told in (
+        ("alerts", {"channel": channel}, (mention,)),
+        ("sponsor", {"channel": channel, "amount": 20.0, "days": 3}, (mention, "$20.00")),
+        ("add", {"member": moderator, "amount": 2.0}, ("They have more",)),
+        ("history", {}, ("first", "second")),
+        ("presets", {"parameters": "2x faithful", "channel": channel}, ("Presets are changed",)),
+        ("set", {"measure": "jobs", "amount": 2.5}, ("amount cannot be",)),
+        ("clear", {"limit": "typed by hand"}, ("limit cannot be",)),
+    ):
+        message = await bot.ask(f"/quota {command}", options, user=moderator)
         assert message.ephemeral
-        assert told in message.text
-    assert bot.core.moderated == [
+        assert [words for words in told if words not in message.text] == [], command
+    assert core.alert_channels == [str(channel.id)]
+    assert core.sponsors[-1][:2] == (str(channel.id), 20_000_000_000)
+    assert core.moderated == [
         ("extra", str(moderator.id), 2_000_000_000, "day"),
         ("presets", "2x faithful", str(channel.id)),
     ]
+    assert core.limit_calls == []
 
 
 async def test_history_shows_kept_pictures_again_for_free(bot: Bot) -> None:
-    first = await (await bot.discord.invoke("/upscale", {"image": RED})).answer(lambda m: m.images)
+    first = await bot.ask("/upscale", {"image": RED}, test=lambda m: m.images)
     await bot.core.settle()
-    listed = await (await bot.discord.invoke("/history")).answer()
+    listed = await bot.ask("/history")
     assert listed.ephemeral
     assert "done" in listed.text
     job_id = next(iter(bot.core.jobs))
@@ -253,9 +240,9 @@ async def test_history_shows_kept_pictures_again_for_free(bot: Bot) -> None:
 
 
 async def test_settings_are_saved_shown_and_cleared(bot: Bot) -> None:
-    await (await bot.discord.invoke("/settings set", {"factor": 3.5, "preset": "faithful"})).answer()
-    shown = await (await bot.discord.invoke("/settings show")).answer()
-    cleared = await (await bot.discord.invoke("/settings clear")).answer()
+    await bot.ask("/settings set", {"factor": 3.5, "preset": "faithful"})
+    shown = await bot.ask("/settings show")
+    cleared = await bot.ask("/settings clear")
 
     assert "`factor` **3.5**" in shown.text
     assert "`preset` **faithful**" in shown.text
@@ -263,7 +250,7 @@ async def test_settings_are_saved_shown_and_cleared(bot: Bot) -> None:
 
 
 async def test_privacy_export_is_a_file_for_the_member_alone(bot: Bot) -> None:
-    message = await (await bot.discord.invoke("/privacy export")).answer(lambda m: m.files)
+    message = await bot.ask("/privacy export", test=lambda m: m.files)
 
     assert message.ephemeral
     names = zipfile.ZipFile(io.BytesIO(message.files[0].read())).namelist()
@@ -280,16 +267,16 @@ async def test_an_export_too_large_for_discord_comes_without_the_pictures(bot: B
 
 
 async def test_privacy_delete_asks_first_and_then_deletes(bot: Bot) -> None:
-    await (await bot.discord.invoke("/upscale", {"image": RED})).answer(lambda m: m.images)
+    await bot.ask("/upscale", {"image": RED}, test=lambda m: m.images)
     await bot.core.settle()
-    question = await (await bot.discord.invoke("/privacy delete")).answer()
+    question = await bot.ask("/privacy delete")
     assert len(bot.core.jobs) == 1
     await bot.discord.click(question, "Delete")
     await bot.discord.until(lambda: not bot.core.jobs)
 
 
 async def test_help_says_what_it_is_and_from_which_price_it_asks(bot: Bot) -> None:
-    message = await (await bot.discord.invoke("/help")).answer()
+    message = await bot.ask("/help")
 
     assert "/upscale" in message.text
     assert "$1.00" in message.text
@@ -359,7 +346,7 @@ async def test_a_dear_batch_is_asked_for_once_with_the_total_on_the_button(bot: 
 
 
 async def test_a_dear_private_batch_stays_private(bot: Bot) -> None:
-    choice = await (await bot.discord.invoke("/upscale", {**_batch(*BIG), "private": True})).answer()
+    choice = await bot.ask("/upscale", {**_batch(*BIG), "private": True})
     assert choice.ephemeral
     await bot.discord.click(choice, "All 3")
     await bot.discord.until(lambda: len(_results(bot)) == 3)
@@ -371,7 +358,7 @@ async def test_a_dear_private_batch_stays_private(bot: Bot) -> None:
 async def test_an_export_refused_in_spite_of_the_announcement_comes_without_the_pictures(bot: Bot) -> None:
     bot.core.export_bytes = 3 * 1024 * 1024
     bot.discord.posts.hard_file_limit_bytes = 1024 * 1024
-    message = await (await bot.discord.invoke("/privacy export")).answer(lambda m: m.files)
+    message = await bot.ask("/privacy export", test=lambda m: m.files)
 
     assert zipfile.ZipFile(io.BytesIO(message.files[0].read())).namelist() == ["data.json"]
 
@@ -393,7 +380,7 @@ async def test_moderators_see_the_queue_of_their_server_and_cancel_one(bot: Bot)
     with pytest.raises(ClientRefused):
         await bot.discord.invoke("/queue")
     moderator = _moderator(bot)
-    shown = await (await bot.discord.invoke("/queue", user=moderator)).answer(lambda m: m.selects)
+    shown = await bot.ask("/queue", user=moderator, test=lambda m: m.selects)
     assert shown.ephemeral
     assert "red.png" in shown.text
     select = shown.selects[0]
@@ -403,9 +390,3 @@ async def test_moderators_see_the_queue_of_their_server_and_cancel_one(bot: Bot)
     await bot.discord.until(
         lambda: [m for m in bot.discord.messages(user=moderator) if m.id == shown.id and "Nothing runs" in m.text]
     )
-
-
-async def test_half_a_picture_is_no_limit(bot: Bot) -> None:
-    started = await bot.discord.invoke("/quota set", {"measure": "jobs", "amount": 2.5}, user=_moderator(bot))
-    assert "amount" in (await started.answer()).text
-    assert bot.core.limit_calls == []

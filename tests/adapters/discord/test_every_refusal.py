@@ -226,14 +226,14 @@ async def test_a_deletion_that_is_refused_is_said_and_the_message_emptied(whole:
     assert wrong == []
 
 
+def _uploads(whole: Whole) -> int:
+    return sum(r.headers.get("Content-Type", "").startswith("multipart/") for r in whole.discord.requests)
+
+
 async def test_uploads_that_stay_unavailable_until_the_tries_end_are_kept_and_said(whole: Whole) -> None:
     down = tuple((status, 0) for status in (500, 502, 503, 504, 520, 524, 529))
     cases = await _begin(whole, [replace(fault, times=10_000) for fault in FILES], down)
-
-    def uploads() -> int:
-        return sum(bool(r.files) for r in whole.discord.requests)
-
-    await whole.discord.until(lambda: uploads() >= 2 * len(down), 200)
+    await whole.discord.until(lambda: _uploads(whole) >= 2 * len(down), 200)
     whole.clock.offset_s += 3 * 86_400
     await _ended(whole, cases)
     charges = await whole.charges()
@@ -242,19 +242,19 @@ async def test_uploads_that_stay_unavailable_until_the_tries_end_are_kept_and_sa
 
 async def test_words_that_were_unavailable_too_are_said_once_discord_is_back(whole: Whole) -> None:
     whole.fal.slots = 0
-    cases = await _begin(whole, [], [(503, 0)])
+    [case] = await _begin(whole, [], [(503, 0)])
     await whole.discord.until(lambda: whole.fal.submits, 200)
     whole.discord.faults.append(Fault(AT_MESSAGES, "status", 10_000, 503))
     whole.fal.slots = 200
     whole.fal.runner.start_waiting()
-    await whole.discord.until(lambda: any(bool(r.files) for r in whole.discord.requests), 200)
+    await whole.discord.until(lambda: _uploads(whole), 200)
     whole.clock.offset_s += 3 * 86_400
-    cases[0].job = await whole.ended(cases[0].key)
+    case.job = await whole.ended(case.key)
     whole.discord.faults.clear()
     whole.clock.offset_s += 3600
     await whole.app.maintenance.pick_up()
     await whole.settled()
-    assert not _wrong(whole, cases[0], await whole.charges(), "kept", words=True)
+    assert not _wrong(whole, case, await whole.charges(), "kept", words=True)
 
 
 async def test_three_bugs_in_a_row_keep_the_picture_and_say_so(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,7 +79,7 @@ async def test_everybody_is_answered_in_time_and_nothing_is_started(
     bot: Bot, monkeypatch: pytest.MonkeyPatch, act: Act
 ) -> None:
     bot.discord.guild.permissions[bot.discord.user.id] = MEMBER_PERMISSIONS | MANAGE_GUILD
-    shown = await (await bot.discord.invoke("/upscale", {"image": PICTURE})).answer(lambda m: m.images)
+    shown = await bot.ask("/upscale", {"image": PICTURE}, test=lambda m: m.images)
     monkeypatch.setattr(dispatcher, "WRITTEN_WITHIN_S", 0.05)
     for name in HANGS:
         monkeypatch.setattr(bot.core, name, _hang)

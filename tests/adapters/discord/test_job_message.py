@@ -46,10 +46,7 @@ async def test_the_result_carries_all_the_buttons(bot: Bot) -> None:
 
 
 async def test_progress_shows_position_percent_and_a_finish_time_that_counts_down(bot: Bot) -> None:
-    bot.core.script = None
-    started = await bot.discord.invoke("/upscale", {"image": PICTURE})
-    await started.acknowledged()
-    job_id = await bot.discord.until(lambda: next(iter(bot.core.jobs), None))
+    started, job_id = await bot.waiting()
 
     await bot.core.progress(job_id, Progress("waiting", position=3))
     waiting = await started.answer()
@@ -119,9 +116,7 @@ async def test_a_price_above_the_threshold_is_asked_on_a_button_that_only_the_re
 
 
 async def test_cancel_before_the_model_starts_says_what_it_cost(bot: Bot) -> None:
-    bot.core.script = None
-    started = await bot.discord.invoke("/upscale", {"image": PICTURE})
-    job_id = await bot.discord.until(lambda: next(iter(bot.core.jobs), None))
+    started, job_id = await bot.waiting()
     await bot.core.ask(job_id)
     question = await started.answer()
 
@@ -132,9 +127,7 @@ async def test_cancel_before_the_model_starts_says_what_it_cost(bot: Bot) -> Non
 
 
 async def test_cancel_while_the_model_works_warns_about_the_bill(bot: Bot) -> None:
-    bot.core.script = None
-    started = await bot.discord.invoke("/upscale", {"image": PICTURE})
-    job_id = await bot.discord.until(lambda: next(iter(bot.core.jobs), None))
+    started, job_id = await bot.waiting()
     await bot.core.progress(job_id, Progress("upscaling", percent=10))
 
     clicked = await bot.discord.click(await started.answer(), "Cancel")
@@ -225,7 +218,7 @@ async def test_a_moderator_may_delete_what_another_member_made(bot: Bot) -> None
 
 async def test_share_is_offered_where_there_is_an_address_and_gives_it_to_the_requester_alone(bot: Bot) -> None:
     bot.core.can_share = True
-    message = await (await bot.discord.invoke("/upscale", {"image": PICTURE})).answer(lambda m: m.images)
+    message = await bot.ask("/upscale", {"image": PICTURE}, test=lambda m: m.images)
     await bot.core.settle()
     told = await (await bot.discord.click(message, "Share")).answer()
     assert told.ephemeral

@@ -70,7 +70,7 @@ async def test_a_reply_that_mentions_the_bot_means_the_picture_that_is_replied_t
 
 async def test_a_direct_message_needs_no_mention_and_speaks_the_language_of_the_last_job(bot: Bot) -> None:
     direct = bot.discord.world.dm_with(bot.discord.user)
-    await (await bot.discord.invoke("/upscale", {"image": RED}, locale="de")).answer(lambda m: m.images)
+    await bot.ask("/upscale", {"image": RED}, locale="de", test=lambda m: m.images)
     await bot.discord.write("2x", (GREEN,), channel=direct)
     await _result(bot, direct)
     assert bot.core.requests[1].source.name == "green.png"
