@@ -86,7 +86,7 @@ async def test_delete_takes_the_comparison_and_every_other_message_of_the_job_al
     assert started.message is not None
     await (await bot.discord.click(result, "Compare")).answer(lambda m: m.images)
     await (await bot.discord.click(result, "Details")).answer()
-    said = await (await delete(bot.discord, result)).answer(lambda m: "Deleted" in m.text)
+    said = await (await delete(bot.discord, result)).answer(lambda m: "have been deleted" in m.text)
     assert [m.id for m in bot.discord.messages()] == [said.id]
 
 
@@ -96,7 +96,7 @@ async def test_delete_works_from_the_moment_that_the_result_is_seen(bot: Bot) ->
     result = await started.answer(lambda m: m.images)
     pressed = await delete(bot.discord, result)
     await finishing
-    await pressed.answer(lambda m: "Deleted" in m.text)
+    await pressed.answer(lambda m: "have been deleted" in m.text)
     assert started.message is None
 
 

@@ -221,7 +221,7 @@ async def test_a_deletion_that_is_refused_is_said_and_the_message_emptied(whole:
         pressed = await delete(whole.discord, await case.started.answer(lambda m: m.images), **case.place)
         said = (await pressed.answer(lambda m: "Delete this" not in m.text, 200)).text
         [left] = whole.discord.messages(case.channel, whole.discord.world.owner)
-        if left.images or "Deleted" not in left.text or "could not be removed" not in said:
+        if left.images or "have been deleted" not in left.text or "could not be removed" not in said:
             wrong.append(f"{case.status} {case.code}: {left.text!r} {said!r}")
     assert wrong == []
 
