@@ -8,14 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from itertools import cycle
-from typing import Any, Literal
+from typing import Any
 
 from adapters.slack.outbound.api_client import Team
 from core.domain.job import ReplyAddress, Requester, Source
 from core.domain.limits import ScopeKind
 from core.domain.untrusted_text import clean, clean_line
-from core.presentation.card import Line, Mention
 
 PLATFORM = "slack"
 MAX_MESSAGE_CHARS = 40_000
@@ -25,7 +23,6 @@ RESPONSE_URL_LIFE_S = 1700.0
 
 _FILE_PATH = re.compile(r"/(?:files/[UW][A-Z0-9]+/|files-(?:pri|tmb)/[A-Z0-9]+-)(F[A-Z0-9]+)(?:/|$)", re.IGNORECASE)
 _USER = re.compile(r"<@([UW][A-Z0-9]{1,30})(?:\|[^<>]{0,200})?>")
-_ID = re.compile(r"#?\b([UWCG][A-Z0-9]{7,30})\b")
 _CHANNEL = re.compile(r"<#([CG][A-Z0-9]{1,30})(?:\|[^<>]{0,200})?>")
 
 
@@ -163,13 +160,6 @@ def mentioned_user(text: str) -> str | None:
 def mentioned_channel(text: str) -> str | None:
     found = _CHANNEL.search(text)
     return found[1] if found else None
-
-
-def with_mentions(text: str) -> Line:
-    """A sentence of the core with the members and channels that it names by id, as Slack shows them."""
-    parts = _ID.split(text)
-    kinds: dict[str, Literal["user", "channel"]] = {"U": "user", "W": "user", "C": "channel", "G": "channel"}
-    return tuple(Mention(kinds[part[0]], part) if odd else part for part, odd in zip(parts, cycle((0, 1))) if part)
 
 
 def without_channels(text: str) -> str:
