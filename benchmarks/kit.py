@@ -24,6 +24,7 @@ from bot.settings import Settings
 from core.domain.errors import ProviderHalted
 from core.domain.events import Cancelled, Failed, Finished
 from core.domain.job import Job, Made, ReplyAddress, Requester, Source, UpscaleRequest
+from core.domain.models import ModelSpec
 from core.ports import (
     BillingEvent,
     Clock,
@@ -32,6 +33,7 @@ from core.ports import (
     RemoteCompleted,
     RemoteRunning,
     RemoteStatus,
+    Upscaler,
 )
 from tests.pg import fresh_database, server
 
@@ -39,17 +41,15 @@ MEMBER = Requester("cli", "bench", is_operator=True)
 
 
 class InstantModel:
-    """The model port without a model: done at once (or when `gate` opens), and its answer is always `picture`."""
+    """The model port without a model: done at once, and its answer is always `picture`."""
 
     name = "instant"
     real_money = True
     halted: ProviderHalted | None = None
 
-    def __init__(self, picture: Path, gate: asyncio.Event | None = None) -> None:
+    def __init__(self, picture: Path) -> None:
         self._picture = picture
-        self._gate = gate
         self._count = 0
-        self.waiting = 0
 
     async def start(self) -> None:
         """Nothing to open."""
@@ -65,20 +65,19 @@ class InstantModel:
         self._count += 1
         return f"request-{os.getpid()}-{self._count}"
 
-    async def find(self, staged_url: str, *, since: float) -> Found:
+    async def find(self, staged_url: str, *, since: float, model: ModelSpec) -> Found:
         return Found(None, conclusive=True)
 
-    async def watch(self, request_id: str) -> AsyncIterator[RemoteStatus]:
+    async def watch(self, request_id: str, model: ModelSpec) -> AsyncIterator[RemoteStatus]:
         yield RemoteRunning(10.0)
-        if self._gate is not None:
-            self.waiting += 1
-            await self._gate.wait()
         yield RemoteCompleted()
 
-    async def result(self, request_id: str) -> Made:
+    async def result(self, request_id: str, model: ModelSpec) -> Made:
         return Made("instant://result", 1, 0.0, "A picture.", Decimal(1))
 
-    async def cancel(self, request_id: str) -> Literal["requested", "removed", "already_completed", "not_found"]:
+    async def cancel(
+        self, request_id: str, model: ModelSpec
+    ) -> Literal["requested", "removed", "already_completed", "not_found"]:
         return "already_completed"
 
     async def fetch(self, url: str, dest: Path, *, max_bytes: int) -> None:
@@ -88,7 +87,7 @@ class InstantModel:
 
         await asyncio.to_thread(copy)
 
-    async def unit_price(self) -> int | None:
+    async def unit_price(self, model: ModelSpec) -> int | None:
         return None
 
     async def billing_events(self, request_ids: Any) -> list[BillingEvent]:
@@ -115,13 +114,13 @@ def settings_for(folder: Path, database: str | None = None, **values: Any) -> Se
 
 @asynccontextmanager
 async def running_bot(
-    folder: Path, model: InstantModel, database: str | None = None, *, clock: Clock | None = None, **settings: Any
+    folder: Path, model: Upscaler, database: str | None = None, *, clock: Clock | None = None, **settings: Any
 ) -> AsyncIterator[App]:
     """The whole application, but for its model; no platform connects."""
     quiet()
     make, bot.app.make_upscaler = bot.app.make_upscaler, lambda *_: model  # type: ignore[assignment]
     try:
-        app = build(settings_for(folder, database, **settings), clock=clock)
+        app = build(settings_for(folder, database, fal_key="id:secret", **settings), clock=clock)
     finally:
         bot.app.make_upscaler = make
     async with app:

@@ -83,7 +83,7 @@ async def soak(seconds: float) -> dict[str, Any]:
                 await _round(app, picture, len(seen))
                 clock.ahead_s += JUMP_S
                 await _upkeep(app)
-                seen.append(await asyncio.to_thread(_seen, folder / "data"))
+                seen.append(_seen(folder / "data"))
     fifth = len(seen) // 5
     middle, last = seen[2 * fifth : 3 * fifth], seen[-fifth:]
     return {
