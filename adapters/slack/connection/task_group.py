@@ -55,6 +55,3 @@ class Tasks:
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
-
-    def __len__(self) -> int:
-        return len(self._running)

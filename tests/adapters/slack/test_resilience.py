@@ -163,5 +163,5 @@ async def test_a_lost_progress_message_in_a_channel_that_may_not_be_read_goes_at
     (told,) = [m for m in world.bot_messages() if m.ephemeral_for]
     assert "Cancel in it takes it away" in text_of(told)
     await world.slack.member.click(left, "job:cancel:")
-    await world.until(lambda: [m for m in world.bot_messages() if "already finished" in text_of(m)], move=0.2)
+    await world.until(lambda: [m for m in world.bot_messages() if "already ended" in text_of(m)], move=0.2)
     assert left.deleted
