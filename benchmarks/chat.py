@@ -38,7 +38,7 @@ class BenchAdapter:
         ready()
         await asyncio.Event().wait()
 
-    def reply(self, address: ReplyAddress, memo: ReplyState) -> BenchReply:
+    def reply(self, address: ReplyAddress, state: ReplyState) -> BenchReply:
         return BenchReply(self, str(address.data["message"]))
 
     async def download(self, source: Source) -> Download:

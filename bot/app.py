@@ -36,7 +36,6 @@ from core.engine.replicas import Replicas
 from core.engine.workflows import DbosEngine
 from core.images.renditions import JobMedia
 from core.images.service import ImageService
-from core.jobs.endings import notice_for
 from core.jobs.eta import FinishTimes
 from core.jobs.event_bus import EventBus
 from core.jobs.maintenance import Maintenance, MaintenanceTask, repeat_all
@@ -134,7 +133,6 @@ class App:
             adapters=self.adapters,
             fallback_adapter=NullAdapter(),
             links=self.links,
-            notice_for=notice_for,
             settings=pipeline_settings(s),
             models=s.offered,
             beside=make_beside(s, self.images, self.clock),
@@ -162,7 +160,7 @@ class App:
             MaintenanceTask("connections", 60, self._close_rested),
         )
         self.maintenance = Maintenance(
-            self.pipeline, engine, self.members, self.ledger, retention_s=self.settings.retention_days * _DAY_S,
+            self.pipeline, engine, self.members, retention_s=self.settings.retention_days * _DAY_S,
             handed_over=self.handed_over, extra=budget_maintenance(self.budget, self.tools, self.state, self.settings),
         )  # fmt: skip
 

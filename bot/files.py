@@ -6,9 +6,9 @@ from pathlib import Path
 
 from bot.settings import Settings, secret
 from core.images.renditions import JobMedia
-from core.ports import JobStore
 from core.storage.files.job_files import JobFiles
 from core.storage.files.object_store import ObjectStore
+from core.storage.jobs import SqlJobStore
 
 
 class FilesUrlError(Exception):
@@ -22,7 +22,7 @@ def job_files(s: Settings) -> JobFiles:
     return JobFiles(s.data_dir, object_store(s.files_url, s))
 
 
-async def result_file(store: JobStore, media: JobMedia, job_id: str, name: str) -> Path | None:
+async def result_file(store: SqlJobStore, media: JobMedia, job_id: str, name: str) -> Path | None:
     """The full result of this job where it is kept and has this name."""
     job = await store.get(job_id)
     if job is None or job.result is None or job.images_deleted or Path(job.result.path).name != name:

@@ -77,6 +77,6 @@ def test_every_file_name_says_what_is_inside(package: str) -> None:
 
 def test_the_tests_mirror_the_rooms() -> None:
     assert _folders(ROOT / "tests" / "core") <= CORE
-    assert {p.name for p in (ROOT / "tests" / "core").glob("*.py")} == {"__init__.py"}
+    assert {p.name for p in (ROOT / "tests" / "core").glob("*.py")} == {"__init__.py", "conftest.py"}
     known = {"attacks", "core", "adapters", "bot", "emulators", "fakes", "chaos", "fuzz", "tools"}
     assert _folders(ROOT / "tests") == known

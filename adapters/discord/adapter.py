@@ -112,10 +112,10 @@ class DiscordAdapter:
         self._takes_events = False
         await self._runner.run(ready, events=False)
 
-    def reply(self, address: ReplyAddress, memo: ReplyState) -> Reply:
+    def reply(self, address: ReplyAddress, state: ReplyState) -> Reply:
         """The message of a job; works in any process that is logged in, with or without the gateway."""
         here, ctx = Address.from_reply(address), self._ctx
-        notes = DeliveryState(memo, here)
+        notes = DeliveryState(state, here)
         can_share = ctx.service.can_share
         return DiscordReply(here, notes, ctx.rest, ctx.media, ctx.kept, ctx.clock, can_share)
 

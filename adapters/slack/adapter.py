@@ -225,8 +225,8 @@ class SlackAdapter:
         except (aiohttp.ClientError, TimeoutError, ConnectionError):
             log.info("slack_removal_unclear", workspace=install.key)
 
-    def reply(self, address: ReplyAddress, memo: ReplyState) -> Reply:
-        ctx, notes = self._parts(), ReplyStateCache(memo)
+    def reply(self, address: ReplyAddress, state: ReplyState) -> Reply:
+        ctx, notes = self._parts(), ReplyStateCache(state)
         poster = Poster(ctx.api, address, notes, ctx.clock)
         deliverer = Deliverer(ctx.uploader, ctx.media, poster, notes, ctx.service.can_share)
         assert self._streams is not None

@@ -66,7 +66,7 @@ class WebAdapter:
         except Exception as error:  # the database is away; what is known stays known
             log.warning("ended_sessions_not_read", kind=type(error).__name__)
 
-    def reply(self, address: ReplyAddress, memo: ReplyState) -> Reply:
+    def reply(self, address: ReplyAddress, state: ReplyState) -> Reply:
         return WebReply(self._context.media)
 
     async def download(self, source: Source) -> Download:

@@ -174,7 +174,7 @@ class _Run:
             if job is None or not job.state.terminal:
                 return key
             lies_here = job.state is JobState.SUCCEEDED and not job.images_deleted
-            if lies_here and not (await store.memo(job.id)).get(_HANDED_OUT):
+            if lies_here and not (await store.delivery_state(job.id)).get(_HANDED_OUT):
                 return key
         return f"{PLATFORM}:{secrets.token_hex(12)}"
 
@@ -259,7 +259,7 @@ class _Run:
         await asyncio.to_thread(hand_out, file.path, path)
         if tells_another_kind(path, file.mime):
             err.print(f"{path.name} holds a {file.mime.removeprefix('image/').upper()}.")
-        await self.app.tools.store.save_memo(job.id, {_HANDED_OUT: True})
+        await self.app.tools.store.change_delivery_state(job.id, {_HANDED_OUT: True})
         left = await self.app.service.limits.applying(self.actor)
         print_result(picture, job, path, tuple(left), json=self.options.json, to=err if path == PIPE else out)
         return Exit.OK

@@ -8,14 +8,15 @@ from collections.abc import Mapping
 import structlog
 
 from core.domain.errors import ProviderUnavailable
-from core.ports import JobStore, Upscaler
+from core.ports import Upscaler
+from core.storage.jobs import SqlJobStore
 from core.upscalers.fal import FalUpscaler, WebhookAccepted
 
 log = structlog.get_logger(__name__)
 
 
 async def receive(
-    upscaler: Upscaler, store: JobStore, job_id: str, headers: Mapping[str, str], body: bytes, token: str | None
+    upscaler: Upscaler, store: SqlJobStore, job_id: str, headers: Mapping[str, str], body: bytes, token: str | None
 ) -> int:
     """The HTTP status to answer: 401 to what is not to be believed, 404 where no webhook is awaited, else 200.
 
@@ -34,7 +35,7 @@ async def receive(
     return 200
 
 
-async def _bind(store: JobStore, job_id: str, request_id: str) -> None:
+async def _bind(store: SqlJobStore, job_id: str, request_id: str) -> None:
     """The delivery carries this job's own token, so an unclear submit did arrive, under this id."""
     job = await store.get(job_id)
     if job is None or job.remote is None or job.remote.request_id or job.remote.submit != "sending":

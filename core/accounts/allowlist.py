@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from core.accounts.typed_state import TypedState
 from core.domain.errors import JobNotFound, NotAdmitted, NotAllowed, PlatformBusy
 from core.domain.identity import TEAM_SCOPED, Place
 from core.domain.job import Requester
 from core.ports import AppState, Clock, KnownPlace, OperatorAlerts, PlaceAsks, PlaceFacts, Verdict
+from core.ports.typed_state import TypedState
 
 log = structlog.get_logger(__name__)
 
@@ -133,7 +133,7 @@ class AllowList:
     async def places(self, actor: Requester) -> Sequence[KnownPlace]:
         """Those that wait for a verdict, then those that have one; newest first. Raises NotAllowed."""
         await self._check_operator(actor)
-        groups = (await self._asked.all(), await self._decided.all())
+        groups = ((await self._asked.items()).values(), (await self._decided.items()).values())
         return [known for group in groups for known in sorted(group, key=lambda one: -one.at)]
 
     async def decide(self, actor: Requester, place: Place | str, verdict: Verdict) -> KnownPlace:

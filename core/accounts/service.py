@@ -11,23 +11,23 @@ import zipfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import structlog
 from pydantic import TypeAdapter
 
-from core.accounts.typed_state import TypedState
-from core.budgets.erased_requests import ErasedRequests
+from core.budgets.erased_requests import ErasedRequest, erased_requests
 from core.budgets.service import Budgets
 from core.domain.authorization import check_moderator
 from core.domain.errors import StorageFull, to_json
-from core.domain.identity import person_id
+from core.domain.identity import TEAM_SCOPED, person_id
 from core.domain.job import InputFacts, Job, Quote, Receipt, Requester
 from core.domain.parameters.grammar import parse
 from core.domain.parameters.spec import Parameters, Value
 from core.jobs.disk_budget import free_bytes
 from core.jobs.steps import Tools
 from core.ports import AppState
+from core.ports.typed_state import TypedState
 from core.presentation import moderation_texts
 from core.presentation.card import Line
 from core.presentation.parameter_texts import value_text
@@ -36,6 +36,9 @@ log = structlog.get_logger(__name__)
 
 _PAGE = 200
 _PURGE_WITHIN_S = 30 * 86_400.0
+
+Saved: TypeAlias = dict[str, Value | str]
+"""Values by chat name; `preset` may be among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,37 +56,36 @@ class Accounts:
 
     def __init__(self, tools: Tools, state: AppState, money: Budgets) -> None:
         self._tools = tools
-        self._state = state
         self._money = money
-        self._erased = ErasedRequests(state, tools.clock)
+        self._defaults = TypedState(state, "defaults", Saved)
+        self._place_presets = TypedState(state, "place_presets", Saved)
+        self._erased = erased_requests(state)
         self._exports: dict[str, Path] = {}
         self._purges = TypedState(state, "purge", Purge, ttl_s=_PURGE_WITHIN_S)
 
-    async def defaults(self, actor: Requester) -> dict[str, Value | str]:
+    async def defaults(self, actor: Requester) -> Saved:
         """The saved defaults by chat name; `preset` may be among them."""
-        saved = await self._state.get("defaults", _key(actor))
-        return dict(saved) if isinstance(saved, dict) else {}
+        return await self._defaults.get(_key(actor)) or {}
 
     async def set_defaults(
         self, actor: Requester, text: str, fields: Mapping[str, str | int | float | bool] | None = None
-    ) -> dict[str, Value | str]:
+    ) -> Saved:
         """Replace them by what this says. A seed is never a default. Raises InvalidParameters."""
         saved = self._saved(text, fields or {})
         if saved:
-            await self._state.put("defaults", _key(actor), saved)
+            await self._defaults.put(_key(actor), saved)
         else:
-            await self._state.delete("defaults", _key(actor))
+            await self._defaults.delete(_key(actor))
         return saved
 
-    async def presets_for(self, actor: Requester) -> dict[str, Value | str]:
+    async def presets_for(self, actor: Requester) -> Saved:
         """What counts for a request that says nothing: the member's own, then the channel's, then the workspace's."""
         own = await self.defaults(actor)
         if not actor.workspace_id:
             return own
-        found: dict[str, Value | str] = {}
+        found: Saved = {}
         for channel_id in ("", actor.channel_id):
-            saved = await self._state.get("place_presets", _place_key(actor, channel_id))
-            found |= saved if isinstance(saved, dict) else {}
+            found |= await self._place_presets.get(_place_key(actor, channel_id)) or {}
         if not own.keys().isdisjoint(("preset", "model")):  # they set several values; a place's must not change them
             found = {name: value for name, value in found.items() if name == "factor" and "model" not in own}
         return {**found, **own}
@@ -98,19 +100,19 @@ class Accounts:
     async def replace_place_presets(self, actor: Requester, text: str, channel_id: str) -> tuple[str, str]:
         """Replace those of the workspace or a channel; the old and the new ones as text. Raises InvalidParameters."""
         key = _place_key(actor, channel_id)
-        old = await self._state.get("place_presets", key)
+        old = await self._place_presets.get(key) or {}
         saved = self._saved(text, {})
         saved.pop("private", None)
         if saved:
-            await self._state.put("place_presets", key, saved)
+            await self._place_presets.put(key, saved)
         else:
-            await self._state.delete("place_presets", key)
-        return _as_text(old if isinstance(old, dict) else {}), _as_text(saved)
+            await self._place_presets.delete(key)
+        return _as_text(old), _as_text(saved)
 
-    def _saved(self, text: str, fields: Mapping[str, str | int | float | bool]) -> dict[str, Value | str]:
+    def _saved(self, text: str, fields: Mapping[str, str | int | float | bool]) -> Saved:
         """Values to be kept, by chat name; a seed is never one. Raises InvalidParameters."""
         asked = parse(text, fields, self._tools.models)
-        saved: dict[str, Value | str] = dict(asked.values)
+        saved: Saved = dict(asked.values)
         if asked.preset:
             saved["preset"] = asked.preset
         saved.pop("seed", None)
@@ -170,7 +172,7 @@ class Accounts:
         if left:
             await self._purges.put(_key(actor), Purge(actor.platform, actor.workspace_id, actor.user_id, now))
         await self._money.anonymise(actor)
-        await self._state.delete("defaults", _key(actor))
+        await self._defaults.delete(_key(actor))
         log.info("member_erased", jobs=erased, stopped=left)
         return erased + left
 
@@ -185,7 +187,9 @@ class Accounts:
                 left += 1
                 continue
             await self.erase_images(job)
-            await self._erased.remember(job)
+            if job.remote is not None and job.remote.request_id:
+                sent_at = job.remote.intent_at or job.created_at
+                await self._erased.put(job.id, ErasedRequest(job.remote.request_id, sent_at))
             await self._tools.store.remove(job.id)
             erased += 1
         return erased, left
@@ -196,10 +200,15 @@ class Accounts:
         self._tools.running.cancel_event(job.id).set()
 
     async def forget_workspace(self, platform: str, workspace_id: str) -> None:
-        """The platform revoked our access: end the workspace's jobs quietly and delete all its pictures."""
+        """The platform revoked our access: end its jobs quietly, and delete its pictures and everything set there."""
         now = self._tools.clock.now()
         if await self._erase_workspace(platform, workspace_id, now):
             await self._purges.put(f"{platform}:{workspace_id}", Purge(platform, workspace_id, "", now))
+        prefix = f"{platform}:{workspace_id}:"
+        await self._place_presets.delete_below(prefix)
+        if platform in TEAM_SCOPED:  # elsewhere people are the same in every workspace
+            await self._defaults.delete_below(prefix)
+        await self._money.forget_workspace(platform, workspace_id)
         log.info("workspace_forgotten", platform=platform)
 
     async def _erase_workspace(self, platform: str, workspace_id: str, asked_at: float) -> int:
@@ -219,15 +228,13 @@ class Accounts:
 
     async def finish_purges(self) -> None:
         """Erase what still ran when somebody, or a workspace, asked to be forgotten. To be called now and then."""
-        for purge in await self._purges.all():
+        for key, purge in (await self._purges.items()).items():
             if purge.user_id:
                 who = Requester(purge.platform, purge.user_id, workspace_id=purge.workspace_id)
                 _, left = await self._erase_jobs(who, purge.at)
                 await self._money.anonymise(who)
-                key = _key(who)
             else:
                 left = await self._erase_workspace(purge.platform, purge.workspace_id, purge.at)
-                key = f"{purge.platform}:{purge.workspace_id}"
             if not left:
                 await self._purges.delete(key)
 

@@ -13,6 +13,7 @@ import structlog
 from core.domain.models import DEFAULT_MODEL, MODELS, Models, ModelSpec
 from core.domain.money import NANOUSD_PER_USD
 from core.ports import AppState, Clock, LogOnly, OperatorAlerts, UnclearPrice, Upscaler
+from core.ports.typed_state import TypedState
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +29,14 @@ _HIGHEST_NANOUSD = 10 * NANOUSD_PER_USD
 """A hundred times the price on the model's page: dearer than any such model is."""
 
 _AREA = "price"
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What the provider said of one model, and when (unix seconds)."""
+
+    nanousd: int
+    at: float
 
 
 @dataclass(slots=True)
@@ -60,7 +69,7 @@ class PriceBook:
         self._models = models
         self._alerts = alerts or LogOnly()
         self._upscaler = upscaler
-        self._state = state
+        self._said = TypedState(state, _AREA, _Said, ttl_s=_KEPT_S)
         self._clock = clock
         self._configured = configured_nanousd
         self._lock = asyncio.Lock()
@@ -97,10 +106,8 @@ class PriceBook:
         return self._upscaler.name if model.id == DEFAULT_MODEL else f"{self._upscaler.name}:{model.id}"
 
     async def _load(self, model: ModelSpec) -> _Known:
-        known = self._known[model.id] = _Known()
-        kept = await self._state.get(_AREA, self._key(model))
-        if isinstance(kept, dict) and isinstance(kept.get("nanousd"), int) and isinstance(kept.get("at"), float):
-            known.nanousd, known.at = kept["nanousd"], kept["at"]
+        said = await self._said.get(self._key(model))
+        known = self._known[model.id] = _Known(said.nanousd, said.at) if said is not None else _Known()
         return known
 
     async def _ask(self, model: ModelSpec, known: _Known, now: float) -> None:
@@ -118,4 +125,4 @@ class PriceBook:
         if price != known.nanousd:
             log.info("price_changed", model=model.id, old_nanousd=known.nanousd, new_nanousd=price)
         known.nanousd, known.at = price, now
-        await self._state.put(_AREA, self._key(model), {"nanousd": price, "at": now})
+        await self._said.put(self._key(model), _Said(price, now))

@@ -16,13 +16,15 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from core.budgets.billing_differences import Charge, Comparison, Difference, compare
-from core.budgets.erased_requests import ErasedRequests
+from core.budgets.erased_requests import erased_requests
 from core.domain.errors import JobNotFound, UpscaleError
 from core.domain.job import Receipt
 from core.domain.money import NANOUSD_PER_USD, is_plausible_bill
 from core.domain.windows import local_day
-from core.ports import AppState, BillingEvent, BooksDiffer, JobStore, Metrics, OperatorAlerts, Upscaler
+from core.ports import AppState, BillingEvent, BooksDiffer, Metrics, OperatorAlerts, Upscaler
 from core.ports.storage import SentRequest
+from core.ports.typed_state import TypedState
+from core.storage.jobs import SqlJobStore
 from core.storage.ledger import SqlLedger
 
 log = structlog.get_logger(__name__)
@@ -30,7 +32,6 @@ log = structlog.get_logger(__name__)
 _CHUNK = 50
 """Request ids per question: an address line has room for about this many."""
 
-_AREA = "books"
 _OVERLAP_S = 8 * 3600.0
 """A bill may be named as late as fal may hold a request back, and a little more."""
 
@@ -73,12 +74,13 @@ class BillsByTime(Protocol):
 class Books:
     """The one reconciler, of the command and of the hourly look."""
 
-    def __init__(self, store: JobStore, ledger: SqlLedger, upscaler: Upscaler, state: AppState) -> None:
+    def __init__(self, store: SqlJobStore, ledger: SqlLedger, upscaler: Upscaler, state: AppState) -> None:
         self._store = store
         self._ledger = ledger
         self._upscaler = upscaler
         self._state = state
-        self._erased = ErasedRequests(state, ledger.clock)
+        self._compared_until = TypedState(state, "books", float)
+        self._erased = erased_requests(state)
 
     async def compare(self, since: float, *, correct_all: bool = False) -> Reconciliation:
         """Compare everything since then. Raises what the provider raises.
@@ -87,7 +89,8 @@ class Books:
         """
         now, zone = self._ledger.clock.now(), self._ledger.settings.zone
         sent = [request async for request in self._store.sent_requests(since)]
-        gone = [SentRequest(one.job_id, one.request_id, one.at, one.at, ended=True) for one in await self._erased.all()]
+        erased = await self._erased.items()
+        gone = [SentRequest(job_id, one.request_id, one.at, one.at, ended=True) for job_id, one in erased.items()]
         sent += [one for one in gone if one.made_at >= since]
         events = await self._events([one.request_id for one in sent], since, now)
         known = {one.request_id for one in sent}
@@ -112,8 +115,8 @@ class Books:
     async def look(self, metrics: Metrics, operator: OperatorAlerts) -> None:
         """Compare what is new since the last look, and tell the operator of each difference once."""
         now = self._ledger.clock.now()
-        last = await self._state.get(_AREA, "compared_until")
-        since = max(now - _LONGEST_S, (float(last) if last else now - _FIRST_S) - _OVERLAP_S)
+        last = await self._compared_until.get("compared_until")
+        since = max(now - _LONGEST_S, (last or now - _FIRST_S) - _OVERLAP_S)
         try:
             found = await self.compare(since)
         except UpscaleError as error:
@@ -121,7 +124,7 @@ class Books:
             return
         if not found.answered:
             return
-        await self._state.put(_AREA, "compared_until", now)
+        await self._compared_until.put("compared_until", now)
         open_ones = [one for one in found.found.differences if one.job_id not in found.corrected]
         total = sum(abs((one.ours_nanousd or 0) - (one.theirs_nanousd or 0)) for one in open_ones)
         metrics.level("reconcile_difference_usd", total / NANOUSD_PER_USD)

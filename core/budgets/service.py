@@ -122,6 +122,10 @@ class Budgets:
         """Send what is due through `notify`; what cannot be sent is tried again later. Returns how many went out."""
         return await self._alerts.send(notify)
 
+    async def forget_workspace(self, platform: str, workspace_id: str) -> None:
+        """Everything that its moderators have set."""
+        await self.limits.rules.forget_workspace(platform, workspace_id)
+
     async def note_presets(self, actor: Requester, subject: str, old: str, new: str) -> None:
         """Keep who changed the default values of a place."""
         await self.limits.rules.note_presets(actor, subject, old, new)

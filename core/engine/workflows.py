@@ -143,9 +143,9 @@ class DbosEngine:
         if self._beginning:
             await asyncio.wait(self._beginning, timeout=_CHECKPOINT_S)
         await _end_tasks()
-        await asyncio.to_thread(DBOS.destroy)
-        # DBOS had made its own pool the loop's default and has now shut it down; closing the rest needs threads too.
+        # DBOS has made its own pool the loop's default, and shuts it down: whoever needs a thread then gets another.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="after-engine"))
+        await asyncio.to_thread(DBOS.destroy)
         if self._connections is not None:
             await asyncio.to_thread(self._connections.dispose)
 

@@ -42,16 +42,29 @@ class _Waiter:
 
 
 @dataclass(slots=True)
-class _Turns:
-    """When members, or workspaces, had their last turn; bounded."""
+class _Holders:
+    """How many slots each member, or each workspace, holds (at most `most`), and when its last turn was; bounded."""
 
+    most: int | None
+    held: Counter[str] = field(default_factory=Counter)
     last: dict[str, int] = field(default_factory=dict)
 
-    def take(self, name: str, number: int) -> None:
-        self.last.pop(name, None)
-        self.last[name] = number
-        if len(self.last) > _REMEMBERED:
-            del self.last[next(iter(self.last))]
+    def may(self, name: str) -> bool:
+        return not name or self.most is None or self.held[name] < self.most
+
+    def hold(self, name: str, number: int) -> None:
+        if name:
+            self.held[name] += 1
+            self.last.pop(name, None)
+            self.last[name] = number
+            if len(self.last) > _REMEMBERED:
+                del self.last[next(iter(self.last))]
+
+    def release(self, name: str) -> None:
+        if name:
+            self.held[name] -= 1
+            if self.held[name] <= 0:
+                del self.held[name]
 
 
 class FairQueue:
@@ -64,16 +77,12 @@ class FairQueue:
     def __init__(
         self, slots: int | None, *, per_member: int, per_workspace: int | None = None, most_waiting: int = 1000
     ) -> None:
+        self.held = 0
         self._slots = slots
-        self._per_member = per_member
-        self._per_workspace = per_workspace
         self._most_waiting = most_waiting
-        self._held = 0
-        self._members: Counter[str] = Counter()
-        self._workspaces: Counter[str] = Counter()
+        self._members = _Holders(per_member)
+        self._workspaces = _Holders(per_workspace)
         self._waiting: dict[Share, deque[_Waiter]] = {}
-        self._member_turns = _Turns()
-        self._workspace_turns = _Turns()
         self._number = 0
 
     @asynccontextmanager
@@ -96,27 +105,15 @@ class FairQueue:
         """How many wait, of one member or of all."""
         return sum(len(waiters) for share, waiters in self._waiting.items() if member in (None, share.member))
 
-    @property
-    def held(self) -> int:
-        """How many slots are held."""
-        return self._held
-
     def _may(self, share: Share) -> bool:
-        if self._slots is not None and self._held >= self._slots:
-            return False
-        if self._members[share.member] >= self._per_member:
-            return False
-        capped = self._per_workspace is not None and share.workspace
-        return not capped or self._workspaces[share.workspace] < (self._per_workspace or 0)
+        free = self._slots is None or self.held < self._slots
+        return free and self._members.may(share.member) and self._workspaces.may(share.workspace)
 
     def _hold(self, share: Share) -> None:
         self._number += 1
-        self._held += 1
-        self._members[share.member] += 1
-        self._member_turns.take(share.member, self._number)
-        if share.workspace:
-            self._workspaces[share.workspace] += 1
-            self._workspace_turns.take(share.workspace, self._number)
+        self.held += 1
+        self._members.hold(share.member, self._number)
+        self._workspaces.hold(share.workspace, self._number)
 
     async def _wait(self, share: Share, waits: Callable[[int], object] | None) -> None:
         before = self.waiting(share.member)
@@ -144,12 +141,9 @@ class FairQueue:
                 del self._waiting[share]
 
     def _release(self, share: Share) -> None:
-        self._held -= 1
-        for counter, name in ((self._members, share.member), (self._workspaces, share.workspace)):
-            if name:
-                counter[name] -= 1
-                if counter[name] <= 0:
-                    del counter[name]
+        self.held -= 1
+        self._members.release(share.member)
+        self._workspaces.release(share.workspace)
         self._grant()
 
     def _grant(self) -> None:
@@ -165,10 +159,10 @@ class FairQueue:
 
     def _rank(self, share: Share) -> tuple[int, ...]:
         return (
-            self._members[share.member],
-            self._workspaces[share.workspace] if share.workspace else 0,
-            self._member_turns.last.get(share.member, 0),
-            self._workspace_turns.last.get(share.workspace, 0),
+            self._members.held[share.member],
+            self._workspaces.held[share.workspace],
+            self._members.last.get(share.member, 0),
+            self._workspaces.last.get(share.workspace, 0),
             self._waiting[share][0].number,
         )
 

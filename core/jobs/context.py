@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 from weakref import WeakValueDictionary
 
 from core.domain.errors import JobNotFound
@@ -19,28 +19,25 @@ from core.jobs.disk_budget import DiskBudget, DiskShares
 from core.jobs.eta import FinishTimes
 from core.jobs.event_bus import EventBus
 from core.jobs.progress import ProgressLoop
+from core.jobs.reply_state import StoredReplyState, UnstoredStates
 from core.net.fetch import SourceFetcher
 from core.ports import (
     ChatAdapter,
     Clock,
-    JobStore,
     Lease,
-    Ledger,
-    LogOnly,
     Metrics,
-    NoMetrics,
     NotOwner,
-    Obligations,
     OperatorAlerts,
-    OwnLease,
     Reply,
     ResultLinks,
     Upscaler,
 )
 from core.ports.ownership import LeaseUnsure
-from core.presentation import Notice
 from core.storage.database import DATABASE_ERRORS
 from core.storage.files.job_files import JobFiles
+from core.storage.jobs import SqlJobStore
+from core.storage.ledger import SqlLedger
+from core.storage.obligations import SqlObligations
 
 SILENT_S = 30.0
 """Waiting longer than this on somebody else is told in the job's message."""
@@ -96,34 +93,15 @@ class PriceBook(Protocol):
         """Nano-dollars per output megapixel of this model."""
 
 
-class StoredReplyState:
-    """`ReplyState` of one job on the jobs table."""
-
-    def __init__(self, store: JobStore, obligations: Obligations, job: Job) -> None:
-        self._store = store
-        self._obligations = obligations
-        self._job, self._job_id = job, job.id
-        self._lock = asyncio.Lock()
-
-    async def load(self) -> dict[str, Any]:
-        return await self._store.memo(self._job_id)
-
-    async def save(self, **values: Any) -> None:
-        async with self._lock:
-            await self._store.save_memo(self._job_id, {**await self.load(), **values})
-
-    async def leave(self, message: Mapping[str, Any]) -> None:
-        await self._obligations.owe_removal(self._job, message)
-
-
 class RunningJobs:
-    """What one process keeps of the jobs that it runs: progress loops, cancels, and whose turn it is.
+    """What one process keeps of the jobs that it runs: progress loops, messages, cancels, and whose turn it is.
 
     Gone with the process, and made anew by whoever resumes its jobs.
     """
 
-    def __init__(self, settings: PipelineSettings, files: JobFiles, store: JobStore) -> None:
+    def __init__(self, settings: PipelineSettings, files: JobFiles, store: SqlJobStore, lease: Lease) -> None:
         self.loops: dict[str, ProgressLoop] = {}
+        self.unstored = UnstoredStates(store, lease)
         self.turn = asyncio.Event()
         self.disk = DiskBudget(files.data_dir / "jobs", settings.disk, store.owners_of)
         self.admission = Admission(
@@ -161,9 +139,9 @@ class RunningJobs:
 class Tools:
     """The pipeline's ports, and the owner of the jobs that run here."""
 
-    store: JobStore
-    obligations: Obligations
-    ledger: Ledger
+    store: SqlJobStore
+    obligations: SqlObligations
+    ledger: SqlLedger
     upscaler: Upscaler
     images: ImageService
     sources: SourceFetcher
@@ -175,19 +153,17 @@ class Tools:
     adapters: Mapping[str, ChatAdapter]
     fallback_adapter: ChatAdapter
     links: ResultLinks
-    notice_for: Callable[[Job], Notice]
+    metrics: Metrics
+    operator: OperatorAlerts
+    lease: Lease
     settings: PipelineSettings = PipelineSettings()
     models: Models = MODELS
     beside: Mapping[str, Upscaler] = field(default_factory=dict)
     """Further providers, by the backend that models and jobs name; any other is `upscaler`."""
 
-    metrics: Metrics = field(default_factory=NoMetrics)
-    operator: OperatorAlerts = field(default_factory=LogOnly)
-    lease: Lease = field(default_factory=OwnLease)
-
     @cached_property
     def running(self) -> RunningJobs:
-        return RunningJobs(self.settings, self.files, self.store)
+        return RunningJobs(self.settings, self.files, self.store, self.lease)
 
     async def load(self, job_id: str) -> Job:
         """The job's stored snapshot. Raises JobNotFound."""
@@ -215,7 +191,8 @@ class Tools:
         return self.adapters.get(platform, self.fallback_adapter)
 
     def reply(self, job: Job) -> Reply:
-        return self.adapter(job.reply.platform).reply(job.reply, StoredReplyState(self.store, self.obligations, job))
+        state = StoredReplyState(self.store, self.running.unstored, self.obligations, job)
+        return self.adapter(job.reply.platform).reply(job.reply, state)
 
     def show(self, job: Job, progress: Progress) -> Job:
         """Tell everybody how far the job is; the returned snapshot carries the progress."""

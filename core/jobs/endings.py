@@ -23,7 +23,7 @@ def last_words(tools: Tools, job: Job) -> Callable[[], Awaitable[None]] | None:
     if job.state is JobState.SUCCEEDED:
         notice = ending(job)
         return lambda: reply.closed(job, notice)
-    failure = tools.notice_for(job)
+    failure = notice_for(job)
     return lambda: reply.failed(job, failure)
 
 

@@ -7,6 +7,7 @@ from statistics import median
 
 from core.domain.models import ALL, DEFAULT_MODEL
 from core.ports import AppState
+from core.ports.typed_state import TypedState
 
 _KEPT = 50
 _PRIOR_S_PER_MP = 2.5
@@ -18,7 +19,7 @@ class FinishTimes:
     """Durations of the last jobs, per backend and model; kept over restarts in `AppState`."""
 
     def __init__(self, state: AppState, backend: str) -> None:
-        self._state = state
+        self._saved = TypedState(state, "eta", list[float])
         self._backend = backend
         self._samples: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_KEPT))
         self._unsaved = 0
@@ -28,9 +29,7 @@ class FinishTimes:
 
     async def load(self) -> None:
         for model in ALL.ids:
-            stored = await self._state.get("eta", self._key(model))
-            if isinstance(stored, list):
-                self._samples[model].extend(float(value) for value in stored if isinstance(value, int | float))
+            self._samples[model].extend(await self._saved.get(self._key(model)) or ())
 
     async def learn(self, megapixels: int, seconds: float, model: str = DEFAULT_MODEL) -> None:
         """One job took so long at the provider. Saved every tenth time."""
@@ -41,7 +40,7 @@ class FinishTimes:
         if self._unsaved >= 10:
             self._unsaved = 0
             for name, samples in self._samples.items():
-                await self._state.put("eta", self._key(name), [round(value, 4) for value in samples])
+                await self._saved.put(self._key(name), [round(value, 4) for value in samples])
 
     def expected_s(self, megapixels: int, ahead: int = 0, model: str = DEFAULT_MODEL) -> float:
         """Seconds from now until a job of this size is done, with `ahead` requests before it."""

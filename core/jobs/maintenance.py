@@ -11,7 +11,6 @@ import contextlib
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
 
@@ -47,16 +46,6 @@ _MOST_PAGES = 100
 _UPLOAD_KEPT_S = 86_400
 _COPIES_KEPT_S = 6 * 3600
 _INCIDENTS_KEPT_S = 90 * 86_400
-
-
-class HoldSweeper(Protocol):
-    """The ledger's upkeep."""
-
-    async def touch(self, keys: Sequence[str]) -> None:
-        """Extend the expiry of these holds."""
-
-    async def sweep(self, is_alive: Callable[[str], Awaitable[bool]]) -> int:
-        """Give back holds whose jobs are not alive; how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +90,6 @@ class Maintenance:
         pipeline: Pipeline,
         engine: DbosEngine,
         members: Accounts,
-        holds: HoldSweeper,
         *,
         retention_s: float,
         handed_over: HandOver,
@@ -111,13 +99,13 @@ class Maintenance:
         self._tools = pipeline.tools
         self._engine = engine
         self._members = members
-        self._holds = holds
         self._retention_s = retention_s
         self._handed_over = handed_over
         self.maintenance_tasks = (
             MaintenanceTask("cancels", 1, self.notice_cancels),
             MaintenanceTask("questions", 5, self.expire_questions),
             MaintenanceTask("broken", 3, self.resume_broken),
+            MaintenanceTask("reply_states", 3, self._tools.running.unstored.store_all),
             MaintenanceTask("obligations", 5, self.fulfil_obligations),
             MaintenanceTask("handed_over", 10, self.begin_handed_over, wake=handed_over.arrived),
             MaintenanceTask("stale", 15, self.pick_up),
@@ -203,8 +191,8 @@ class Maintenance:
 
     async def keep_holds(self) -> None:
         """Holds of jobs that run here do not expire; holds of jobs that are over are given back."""
-        await self._holds.touch(sorted(self._pipeline.jobs_here))
-        released = await self._holds.sweep(self._alive)
+        await self._tools.ledger.touch(sorted(self._pipeline.jobs_here))
+        released = await self._tools.ledger.sweep(self._alive)
         if released:
             log.warning("holds_swept", holds=released)
             self._tools.running.release_turns()

@@ -54,7 +54,7 @@ class NullAdapter:
         ready()
         await asyncio.Event().wait()
 
-    def reply(self, address: ReplyAddress, memo: ReplyState) -> NullReply:
+    def reply(self, address: ReplyAddress, state: ReplyState) -> NullReply:
         return NullReply(self._shape)
 
     async def download(self, source: Source) -> Download:

@@ -14,6 +14,7 @@ import structlog
 from core.domain.errors import DeliveryError, DeliveryRefused
 from core.domain.job import Job, Progress
 from core.ports import Clock, NotOwner, Reply
+from core.storage.database import DATABASE_ERRORS
 
 log = structlog.get_logger(__name__)
 
@@ -95,7 +96,7 @@ class ProgressLoop:
             log.info("progress_edits_stopped", job=job.id, reason=refusal.reason)
         except NotOwner:
             self.dead = True
-        except (DeliveryError, TimeoutError) as error:
+        except (DeliveryError, TimeoutError, *DATABASE_ERRORS) as error:
             log.info("progress_edit_dropped", job=job.id, reason=str(error) or "timeout")
         except Exception:
             self.dead = True

@@ -14,14 +14,22 @@ import structlog
 from core.accounts.service import Accounts
 from core.budgets.service import Budgets
 from core.domain import authorization
-from core.domain.errors import Draining, NoImage, QuoteExpired, ResultExpired, TooLate, UnsafeNotAllowed, UpscaleError
+from core.domain.errors import (
+    Draining,
+    JobNotFound,
+    NoImage,
+    QuoteExpired,
+    ResultExpired,
+    TooLate,
+    UnsafeNotAllowed,
+    UpscaleError,
+)
 from core.domain.events import JobEvent
 from core.domain.job import Job, JobState, Quote, ReplyAddress, Requester, Source, UpscaleRequest, job_id_for
 from core.domain.models import Models
 from core.domain.parameters.grammar import parse
 from core.domain.parameters.spec import SEED_MAX, Parameters, Parsed
 from core.domain.variations import redelivery, repeated_request
-from core.jobs import share as sharing
 from core.jobs.admission import Share
 from core.jobs.endings import error_notice
 from core.jobs.error_reports import Incidents
@@ -57,21 +65,12 @@ class JobService:
         self._tools = tools
         self._guests = guests
         self._engine = engine
-        self._allow_unsafe = allow_unsafe
-        self._draining = False
-
-    @property
-    def draining(self) -> bool:
-        return self._draining
+        self.allow_unsafe = allow_unsafe
+        self.draining = False
 
     def drain(self) -> None:
         """Take nothing new from now on; what runs goes on."""
-        self._draining = True
-
-    @property
-    def allow_unsafe(self) -> bool:
-        """Whether the operator allows `safety` off at all."""
-        return self._allow_unsafe
+        self.draining = True
 
     @property
     def confirm_above_nanousd(self) -> int:
@@ -82,14 +81,12 @@ class JobService:
         return not self._tools.upscaler.real_money
 
     async def request(self, request: UpscaleRequest, *, start: bool = True) -> Job:
-        """Judge the parameters, write the job, and start it unless `begin` will. The same key is the same job."""
         job = await self._tools.store.get(job_id_for(request.key)) or await self._accept(request)
         if start:
             await self._start(job)
         return job
 
     async def begin(self, job_id: str, reply: ReplyAddress) -> None:
-        """Start a job that was only written, with the address that its acknowledgement has brought."""
         await self._start(await self._tools.store.update(job_id, reply=reply))
 
     async def _accept(self, request: UpscaleRequest) -> Job:
@@ -136,7 +133,7 @@ class JobService:
             await self._engine.start(job.id, part="deliver")
 
     async def _check_open(self, actor: Requester) -> None:
-        if self._draining:
+        if self.draining:
             raise Draining
         if self._guests is not None:
             await self._guests.check(actor)
@@ -145,20 +142,18 @@ class JobService:
 
     def _judge_safety(self, request: UpscaleRequest, parameters: Parameters, *, explicit: bool) -> Parameters:
         """`safety` off counts only where operator and place allow it; a saved default quietly gives way."""
-        if parameters.safety or (self._allow_unsafe and request.unsafe_place):
+        if parameters.safety or (self.allow_unsafe and request.unsafe_place):
             return parameters
         if explicit:
-            raise UnsafeNotAllowed(reason="place" if self._allow_unsafe else "operator")
+            raise UnsafeNotAllowed(reason="place" if self.allow_unsafe else "operator")
         return parameters.with_values(safety=True)
 
     def check(self, text: str, fields: Fields) -> None:
-        """Raise InvalidParameters if these would not be accepted, whatever the member's own defaults."""
         parse(text, fields, self.models, lenient=True)
 
     async def estimate(
         self, width_px: int, height_px: int, actor: Requester, *, text: str = "", fields: Fields | None = None
     ) -> Quote:
-        """The price of a picture whose size is known, with the actor's defaults."""
         defaults = await self.accounts.presets_for(actor)
         asked = parse(text, fields or {}, self.models, model=defaults.get("model"))
         parameters = self.models.resolve(asked, defaults)
@@ -168,13 +163,12 @@ class JobService:
         return dataclasses.replace(quote, left=left, needs_confirmation=needs)
 
     async def confirm(self, job_id: str, actor: Requester) -> Job:
-        """The requester agrees to the price. A second press changes nothing."""
         job = authorization.check_requester(await self._tools.store.get(job_id), actor)
         if job.state is not JobState.AWAITING_CONFIRMATION:
             if job.confirm_by_at is not None and not job.state.terminal:
                 return job
             raise QuoteExpired if isinstance(job.error, QuoteExpired) else TooLate(state=job.state.value)
-        if self._draining:
+        if self.draining:
             raise Draining
         if job.confirm_by_at is not None and job.confirm_by_at < self._tools.clock.now():
             raise QuoteExpired
@@ -190,7 +184,6 @@ class JobService:
         return job
 
     async def cancel(self, job_id: str, actor: Requester) -> Job:
-        """Stop the job: at once where nothing was sent, else as soon as fal has ended it."""
         job = authorization.check_may_stop(await self._tools.store.get(job_id), actor)
         if job.state.terminal or job.state is JobState.DELIVERING:
             raise TooLate(state=job.state.value)
@@ -221,7 +214,6 @@ class JobService:
         private: bool | None = None,
         start: bool = True,
     ) -> Job:
-        """A new job made from an earlier one by a button; the actor is its requester and pays."""
         earlier = authorization.check_visible(await self._tools.store.get(job_id), actor)
         if earlier.images_deleted:
             raise TooLate(state="images_deleted")
@@ -235,7 +227,7 @@ class JobService:
         return job
 
     async def redeliver(self, job_id: str, actor: Requester, *, reply: ReplyAddress, start: bool = True) -> Job:
-        if self._draining:
+        if self.draining:
             raise Draining
         earlier = authorization.check_visible(await self._tools.store.get(job_id), actor)
         if earlier.result is None or earlier.images_deleted:
@@ -246,24 +238,30 @@ class JobService:
         return job
 
     async def share(self, job_id: str, actor: Requester) -> str | None:
-        """The requester: the address of a page that shows the result to anybody until it is no longer kept."""
-        return await sharing.share(self._tools, job_id, actor)
+        job = authorization.check_requester(await self._tools.store.get(job_id), actor)
+        if job.result is None or job.images_deleted:
+            raise TooLate(state="images_deleted" if job.images_deleted else job.state.value)
+        return self._tools.links.share(job.id, job.finished_at or self._tools.clock.now())
 
     async def shared(self, job_id: str, signature: str) -> Job:
-        return await sharing.shared(self._tools, job_id, signature)
+        job = await self._tools.store.get(job_id) if self._tools.links.shares(job_id, signature) else None
+        if job is None:
+            raise JobNotFound
+        if job.images_deleted or job.result is None or job.state is not JobState.SUCCEEDED:
+            raise ResultExpired
+        return job
 
     async def job(self, job_id: str, actor: Requester | None) -> Job:
-        """One job that this person may see, with the newest progress that this process knows."""
         job = authorization.check_visible(await self._tools.store.get(job_id), actor)
         return with_newest_progress(self._tools.event_bus, job)
 
     @property
-    def can_share(self) -> bool:
-        return self._tools.links.public
-
-    @property
     def models(self) -> Models:
         return self._tools.models
+
+    @property
+    def can_share(self) -> bool:
+        return self._tools.links.public
 
     async def recent(self, actor: Requester, *, limit: int) -> Sequence[Job]:
         authorization.check_operator(actor)
@@ -273,7 +271,6 @@ class JobService:
         return await open_here(self._tools.store, self._tools.event_bus, actor)
 
     async def delete(self, job_id: str, actor: Requester) -> Job:
-        """Delete the images, here and at fal; a job that still runs is stopped first."""
         job = authorization.check_may_stop(await self._tools.store.get(job_id), actor)
         shown = job.state is JobState.DELIVERING and job.result is not None  # its button is seen before the row ends
         if not job.state.terminal and not shown:
@@ -281,7 +278,6 @@ class JobService:
         return await self.accounts.erase_images(job)
 
     def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
-        """Events newer than `after`, starting with the current state, ending with the terminal one."""
         return follow_job(self._tools, job_id, after)
 
     async def history(self, actor: Requester, *, limit: int = 10, before: float | None = None) -> Sequence[Job]:

@@ -11,7 +11,8 @@ from core.domain.events import Cancelled, Failed, Finished, JobEvent
 from core.domain.job import Job, Requester
 from core.jobs.event_bus import EventBus, event_of
 from core.jobs.steps import Tools
-from core.ports import JobStore, OpenHere
+from core.ports import OpenHere
+from core.storage.jobs import SqlJobStore
 
 _IDLE_S = 2.0
 """How often the row is looked at while this process has nothing to say (the job may run in another one)."""
@@ -26,35 +27,26 @@ async def follow_job(tools: Tools, job_id: str, after: int) -> AsyncIterator[Job
     job = await tools.store.get(job_id)
     if job is None:
         raise JobNotFound
-    if not tools.event_bus.recent(job_id, 0) or job.state.terminal:
+    if job.state.terminal or not tools.event_bus.recent(job_id, 0):
         event = event_of(job, _stamp(job))
-        if job.state.terminal and event.id <= after:
-            return
         if event.id > after:
             after = event.id
             yield event
         if job.state.terminal:
             return
-    async for event in _live(tools, job, after):
-        yield event
-        if isinstance(event, Finished | Failed | Cancelled):
+    shown = job.state
+    async for told in tools.event_bus.follow(job.id, after, idle_s=_IDLE_S):
+        if told is None:
+            stored = await tools.store.get(job.id)
+            if stored is None:
+                return
+            if stored.state is shown:
+                continue
+            told = event_of(stored, max(after + 1, _stamp(stored)))
+        after, shown = told.id, told.job.state
+        yield told
+        if isinstance(told, Finished | Failed | Cancelled):
             return
-
-
-async def _live(tools: Tools, job: Job, after: int) -> AsyncIterator[JobEvent]:
-    seen = (job.state, job.updated_at)
-    async for event in tools.event_bus.follow(job.id, after, idle_s=_IDLE_S):
-        if event is not None:
-            after = event.id
-            seen = (event.job.state, event.job.updated_at)
-            yield event
-            continue
-        stored = await tools.store.get(job.id)
-        if stored is None:
-            return
-        if (stored.state, stored.updated_at) != seen and stored.state is not seen[0]:
-            seen = (stored.state, stored.updated_at)
-            yield event_of(stored, max(after + 1, _stamp(stored)))
 
 
 def _stamp(job: Job) -> int:
@@ -65,7 +57,7 @@ LISTED = 20
 """As many as a message has room for; the total is told beside them."""
 
 
-async def open_here(store: JobStore, feed: EventBus, actor: Requester) -> OpenHere:
+async def open_here(store: SqlJobStore, feed: EventBus, actor: Requester) -> OpenHere:
     """The unfinished jobs of the moderator's workspace (the operator: of all), oldest first. Raises NotAllowed."""
     authorization.check_moderator(actor)
     place = None if actor.is_operator else (actor.platform, actor.workspace_id)

@@ -8,8 +8,8 @@ from core.ports.checkup import Credential, Finding
 from core.ports.clock import Clock
 from core.ports.files import TILE_PX, Media, MediaFile, PictureOf, ResultLinks, TileSet
 from core.ports.guests import Guests, KnownPlace, KnowsOwner, PlaceFacts, Verdict
-from core.ports.metrics import Metrics, NoMetrics
-from core.ports.money import Granted, HoldAnswer, HoldRequest, Ledger, MustWait
+from core.ports.metrics import Metrics
+from core.ports.money import Granted, HoldAnswer, HoldRequest, MustWait
 from core.ports.operator import (
     BooksDiffer,
     LogOnly,
@@ -20,9 +20,9 @@ from core.ports.operator import (
     UnclearBill,
     UnclearPrice,
 )
-from core.ports.ownership import Lease, NotOwner, OwnLease
+from core.ports.ownership import Lease, NotOwner
 from core.ports.service import Service
-from core.ports.storage import AppState, JobEngine, JobStore, Obligation, Obligations, OpenHere
+from core.ports.storage import AppState, JobEngine, Obligation, OpenHere
 from core.ports.upscaler import (
     BillingEvent,
     Found,
@@ -33,61 +33,3 @@ from core.ports.upscaler import (
     RemoteStatus,
     Upscaler,
 )
-
-__all__ = [
-    "TILE_PX",
-    "AdapterContext",
-    "AppState",
-    "BillingEvent",
-    "BooksDiffer",
-    "Capabilities",
-    "Change",
-    "ChatAdapter",
-    "Clock",
-    "Credential",
-    "Download",
-    "Finding",
-    "Found",
-    "Granted",
-    "Guests",
-    "HoldAnswer",
-    "HoldRequest",
-    "JobEngine",
-    "JobStore",
-    "KnownPlace",
-    "KnowsOwner",
-    "Lease",
-    "Ledger",
-    "LogOnly",
-    "LoginRefused",
-    "Media",
-    "MediaFile",
-    "Metrics",
-    "ModelInputs",
-    "MustWait",
-    "NoMetrics",
-    "NotOwner",
-    "Obligation",
-    "Obligations",
-    "OpenHere",
-    "OperatorAlerts",
-    "OperatorNews",
-    "OwnLease",
-    "PictureOf",
-    "PlaceAsks",
-    "PlaceFacts",
-    "RemoteCompleted",
-    "RemoteQueued",
-    "RemoteRunning",
-    "RemoteStatus",
-    "Reply",
-    "ReplyState",
-    "ResultLinks",
-    "Service",
-    "StuckJobs",
-    "TileSet",
-    "UnclearBill",
-    "UnclearPrice",
-    "Upscaler",
-    "Verdict",
-]

@@ -29,7 +29,14 @@ class ReplyState(Protocol):
         """The notes; empty at first."""
 
     async def save(self, **values: Any) -> None:
-        """Merge these in; returns when they are durable."""
+        """Merge these in; returns when they are durable. For what must be known before something is sent."""
+
+    async def record(self, **values: Any) -> None:
+        """Merge in what has happened, such as the id of a message that was posted.
+
+        Known to this process at once, whatever the database does and also where the caller is cancelled; durable now
+        if the database takes it, else as soon as it does.
+        """
 
     async def leave(self, message: Mapping[str, Any]) -> None:
         """Note a message of ours that must be removed though the platform does not do it now.
@@ -55,7 +62,7 @@ class Reply(Protocol):
     async def finished(self, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
         """Deliver the picture by the platform's ladder and say how.
 
-        Repeatable: a repeat edits, or finds its earlier work in the memo.
+        Repeatable: a repeat edits, or finds its earlier work in the delivery state.
         """
 
     async def failed(self, job: Job, notice: Notice) -> None:
@@ -93,7 +100,7 @@ class ChatAdapter(Protocol):
     async def serve(self, ready: Callable[[], None]) -> None:
         """Connect, call `ready`, and handle events until cancelled; drains on cancellation. Raises LoginRefused."""
 
-    def reply(self, address: ReplyAddress, memo: ReplyState) -> Reply:
+    def reply(self, address: ReplyAddress, state: ReplyState) -> Reply:
         """The message of a job, from its stored address."""
 
     async def download(self, source: Source) -> Download:

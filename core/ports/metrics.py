@@ -46,28 +46,3 @@ class Metrics(Protocol):
 
     def incident(self, area: str) -> None:
         """Something unforeseen was caught in this area."""
-
-
-class NoMetrics:
-    """Counts nothing; for tests and for the command line."""
-
-    def job(self, platform: str, state: str) -> None:
-        """Nothing."""
-
-    def stage(self, stage: str, seconds_s: float, job_id: str) -> None:
-        """Nothing."""
-
-    def provider_request(self, call: str, outcome: str) -> None:
-        """Nothing."""
-
-    def delivered(self, platform: str, shape: str) -> None:
-        """Nothing."""
-
-    def money(self, kind: Literal["held", "charged", "released"], nanousd: int) -> None:
-        """Nothing."""
-
-    def level(self, name: Level, value: float) -> None:
-        """Nothing."""
-
-    def incident(self, area: str) -> None:
-        """Nothing."""

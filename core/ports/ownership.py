@@ -36,17 +36,6 @@ class Lease(Protocol):
         """Until when (`awake_clock_s`) nobody else can take this process's jobs. Raises LeaseUnsure."""
 
 
-class OwnLease:
-    """The lease of a process that nobody watches: it ends with the process."""
-
-    def __init__(self) -> None:
-        self.token = new_token()
-
-    async def confirm(self) -> float:
-        """For ever."""
-        return float("inf")
-
-
 def new_token() -> str:
     """A token that no process ever had."""
     return secrets.token_hex(12)

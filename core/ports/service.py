@@ -88,7 +88,7 @@ class AccountService(Protocol):
         """Delete everything about the actor but anonymised money rows; returns the number of jobs erased."""
 
     async def forget_workspace(self, platform: str, workspace_id: str) -> None:
-        """The platform revoked our access: end its jobs quietly and purge its images."""
+        """The platform revoked our access: end its jobs quietly, and delete its images and everything set there."""
 
     async def set_place_presets(self, actor: Requester, text: str, channel_id: str = "") -> Line:
         """Moderator: default values of the own workspace, or of a channel, for members who have none; empty clears.
@@ -161,7 +161,7 @@ class Service(Protocol):
         """Start a job that was only written, with the address that its acknowledgement has brought."""
 
     async def confirm(self, job_id: str, actor: Requester) -> Job:
-        """The requester agrees to the price. Raises NotAllowed, QuoteExpired, TooLate."""
+        """The requester agrees to the price, once. Raises NotAllowed, QuoteExpired, TooLate."""
 
     async def cancel(self, job_id: str, actor: Requester) -> Job:
         """The requester or a moderator stops the job.
@@ -183,10 +183,13 @@ class Service(Protocol):
         """A new job made from an earlier one by a button; `actor` is its requester and pays."""
 
     async def job(self, job_id: str, actor: Requester | None) -> Job:
-        """One job that this person may see (None: the operator)."""
+        """One job that this person may see (None: the operator), with the newest progress that this process knows."""
 
     async def delete(self, job_id: str, actor: Requester) -> Job:
-        """The requester or a moderator deletes the images, here and at fal; money rows stay."""
+        """The requester or a moderator deletes the images, here and at fal; money rows stay.
+
+        A job that still runs is stopped first.
+        """
 
     async def redeliver(self, job_id: str, actor: Requester, *, reply: ReplyAddress, start: bool = True) -> Job:
         """Deliver a kept result again, to this address (from `history`). Free."""
@@ -231,7 +234,7 @@ class Service(Protocol):
         """The price of a picture whose size is known (for totals before a batch), with the actor's defaults."""
 
     def check(self, text: str, fields: Mapping[str, str | int | float | bool]) -> None:
-        """Raise InvalidParameters if these would not be accepted; costs nothing (for modals)."""
+        """Raise InvalidParameters if these would not be accepted, whatever the member's own defaults (for forms)."""
 
     def notice(self, error: UpscaleError, locale: str, job: Job | None = None, who: Requester | None = None) -> Notice:
         """The sentence for this error, with what it cost and what the requester, or else `who`, can do."""

@@ -46,7 +46,7 @@ _COLUMNS = ("id", "key", "created_at", "updated_at", "finished_at", "confirm_by_
 
 
 def to_row(job: Job, vault: Vault) -> dict[str, Any]:
-    """Column values of a job, without `fingerprint`, `memo` and `takeovers`, which are not part of a snapshot."""
+    """Column values of a job, without `fingerprint`, `delivery_state`, `takeovers`: not part of a snapshot."""
     data = {name: adapter.dump_python(getattr(job, name), mode="json") for name, adapter in _OPEN.items()}
     data |= {name: getattr(job, name) for name in _PLAIN}
     if job.remote is not None:

@@ -32,10 +32,12 @@ class JobSearches:
         self._clock = clock
 
     async def unconfirmed_before(self, now: float) -> Sequence[Job]:
+        """Jobs whose price was not agreed to in time."""
         waiting = JobState.AWAITING_CONFIRMATION.value
         return await self._list(select(jobs).where(jobs.c.state == waiting, jobs.c.confirm_by_at < now).limit(200))
 
     async def cancel_requests(self) -> Sequence[str]:
+        """Ids of unfinished jobs that somebody wants stopped."""
         query = select(jobs.c.id).where(jobs.c.state.in_(_UNFINISHED), jobs.c.cancel_requested_by != "")
         async with self._db.read() as connection:
             return [row.id for row in await connection.execute(query.limit(5000))]
@@ -70,6 +72,7 @@ class JobSearches:
         }
 
     async def with_request(self, request_id: str) -> Job | None:
+        """The job that this request at the provider belongs to."""
         found = await self._list(select(jobs).where(jobs.c.request_id == request_id).limit(1))
         return found[0] if found else None
 
@@ -88,6 +91,7 @@ class JobSearches:
             after = (rows[-1].created_at, rows[-1].id)
 
     async def of_requests(self, request_ids: Sequence[str]) -> Sequence[SentRequest]:
+        """Those of these requests that some job of ours made."""
         found: list[SentRequest] = []
         for start in range(0, len(request_ids), _SENT_PAGE):
             query = _SENT.where(jobs.c.request_id.in_(request_ids[start : start + _SENT_PAGE]))
@@ -117,7 +121,7 @@ class JobSearches:
         return OpenJobs(waiting, sum(int(row[1]) for row in rows) - waiting, oldest)
 
     async def open_in(self, workspace: tuple[str, str] | None, *, limit: int) -> OpenHere:
-        """Unfinished jobs of this (platform, workspace id), or of all, oldest first."""
+        """Unfinished jobs of this (platform, workspace id), or of all, oldest first, those that ask for a price too."""
         here: ColumnElement[bool] = jobs.c.state.in_((*_UNFINISHED, JobState.AWAITING_CONFIRMATION.value))
         if workspace is not None:
             here = and_(here, jobs.c.platform == workspace[0], jobs.c.workspace_id == workspace[1])

@@ -1,18 +1,31 @@
-"""The jobs table behind `core.ports.JobStore`: every change of a job, and a person's own jobs."""
+"""The jobs table: every change of a job, and a person's own jobs."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
-from core.domain.errors import JobNotFound
+from core.domain.errors import JobNotFound, UpscaleError
 from core.domain.identity import TEAM_SCOPED, is_same_person
-from core.domain.job import Job, JobState, Remote, Requester
+from core.domain.job import (
+    Delivery,
+    InputFacts,
+    Job,
+    JobState,
+    Progress,
+    Quote,
+    Receipt,
+    Remote,
+    ReplyAddress,
+    Requester,
+    Result,
+)
+from core.domain.parameters.spec import Parameters
 from core.ports import NotOwner
 from core.ports.ownership import owner_token
 from core.storage.codec import from_row, to_row
@@ -28,7 +41,7 @@ _SET = update(jobs).where(_ID)
 _SIGNED_IN = select(replicas.c.name).where(replicas.c.token == bindparam("token"))
 _CLAIM = update(jobs).where(_ID, _SIGNED_IN.exists()).values(owner=bindparam("token"))
 _OWNER = select(jobs.c.owner).where(_ID)
-_MEMO = select(jobs.c.memo).where(_ID)
+_STATE = select(jobs.c.delivery_state, jobs.c.owner).where(_ID)
 _SAME = (
     select(jobs.c.id, jobs.c.platform, jobs.c.workspace_id, jobs.c.user_id)
     .where(jobs.c.fingerprint == bindparam("print"))
@@ -38,12 +51,34 @@ _SAME = (
 """By the fingerprint alone: with more conditions SQLite takes the index of the member's jobs and walks all of them."""
 
 
+class JobChanges(TypedDict, total=False):
+    """What an update may set: fields of `Job`, and the `fingerprint` by which its result is found again."""
+
+    state: JobState
+    reply: ReplyAddress
+    parameters: Parameters
+    confirmed_nanousd: int
+    confirm_by_at: float | None
+    finished_at: float | None
+    input: InputFacts
+    quote: Quote | None
+    progress: Progress | None
+    remote: Remote | None
+    receipt: Receipt | None
+    result: Result | None
+    delivery: Delivery | None
+    error: UpscaleError | None
+    cancel_requested_by: str
+    images_deleted: bool
+    fingerprint: str
+
+
 class SqlJobStore(JobSearches):
     """Jobs on SQLite or PostgreSQL. Each method is one transaction."""
 
     async def add(self, job: Job) -> tuple[Job, bool]:
         """Insert unless the key exists; the stored job, and whether it is new."""
-        row = {**to_row(job, self._vault), "memo": "{}", "takeovers": 0}
+        row = {**to_row(job, self._vault), "delivery_state": "{}", "takeovers": 0}
         try:
             await self._db.change(lambda connection: connection.execute(_ADD, row).rowcount)
         except IntegrityError:
@@ -58,34 +93,37 @@ class SqlJobStore(JobSearches):
         row = await self._db.look(lambda connection: connection.execute(_GET, {"job": job_id}).first())
         return from_row(row, self._vault) if row is not None else None
 
-    async def update(self, job_id: str, **changes: Any) -> Job:
-        """Set fields of the snapshot (and `fingerprint`) in one transaction; raises JobNotFound."""
-        extra = {"fingerprint": changes.pop("fingerprint")} if "fingerprint" in changes else {}
+    async def update(self, job_id: str, **changes: Unpack[JobChanges]) -> Job:
+        """Set these, and `updated_at`; the new snapshot. Raises JobNotFound, and NotOwner inside another's `owning`."""
         token = owner_token(job_id)
-        return await self._db.change(lambda connection: self._replace(connection, job_id, token, changes, extra))
+        return await self._db.change(lambda connection: self._replace(connection, job_id, token, changes))
 
-    async def transition(self, job_id: str, allowed: Sequence[JobState], **changes: Any) -> Job | None:
+    async def transition(self, job_id: str, allowed: Sequence[JobState], **changes: Unpack[JobChanges]) -> Job | None:
         """Like `update`, but only out of one of the `allowed` states; None where the job is in another."""
         token = owner_token(job_id)
 
         def work(connection: Connection) -> Job | None:
             if self._locked(connection, job_id, token).state not in allowed:
                 return None
-            return self._replace(connection, job_id, token, changes, {})
+            return self._replace(connection, job_id, token, changes)
 
         return await self._db.change(work)
 
     async def claim(self, job_id: str, token: str) -> Job:
-        """Make this token the row's owner; raises NotOwner for one that is not signed in, and JobNotFound."""
+        """Make this token the row's owner and return the snapshot; `update` inside `owning` needs it.
+
+        Raises NotOwner where the token belongs to no process that is signed in, and JobNotFound.
+        """
         row = await self._db.look(lambda connection: connection.execute(_GET, {"job": job_id}).first())
         if row is not None and row.owner == token:
             return from_row(row, self._vault)
 
         def work(connection: Connection) -> Job:
-            self._locked(connection, job_id, None)
-            if connection.execute(_CLAIM, {"job": job_id, "token": token}).rowcount == 0:
+            claimed = connection.execute(_CLAIM, {"job": job_id, "token": token}).rowcount
+            job = self._locked(connection, job_id, None)
+            if not claimed:
                 raise NotOwner
-            return self._locked(connection, job_id, token)
+            return job
 
         return await self._db.change(work)
 
@@ -99,7 +137,10 @@ class SqlJobStore(JobSearches):
             raise NotOwner
 
     async def mark_submit(self, job_id: str, allowed: Sequence[str], remote: Remote) -> Job | None:
-        """Set `remote` where the paid call's mark is one of the `allowed`, as the owner that is still signed in."""
+        """Set `remote` where the paid call's mark is one of the `allowed`; None where it is another.
+
+        Raises NotOwner unless the row's owner is the token of this `owning` and still signed in.
+        """
         token = owner_token(job_id)
 
         def work(connection: Connection) -> Job | None:
@@ -108,20 +149,15 @@ class SqlJobStore(JobSearches):
                 raise NotOwner
             if (job.remote.submit if job.remote is not None else "none") not in allowed:
                 return None
-            return self._replace(connection, job_id, token, {"remote": remote}, {})
+            return self._replace(connection, job_id, token, {"remote": remote})
 
         return await self._db.change(work)
 
-    def _replace(
-        self,
-        connection: Connection,
-        job_id: str,
-        token: str | None,
-        changes: Mapping[str, Any],
-        extra: dict[str, Any],
-    ) -> Job:
+    def _replace(self, connection: Connection, job_id: str, token: str | None, changes: JobChanges) -> Job:
         before, now = self._locked(connection, job_id, token), self._clock.now()
-        changed = dataclasses.replace(before, **changes, updated_at=now)
+        fields: dict[str, Any] = {name: value for name, value in changes.items() if name != "fingerprint"}
+        changed = dataclasses.replace(before, **fields, updated_at=now)
+        extra = {"fingerprint": changes["fingerprint"]} if "fingerprint" in changes else {}
         connection.execute(_SET, {**to_row(changed, self._vault), **extra, "job": job_id})
         if changed.needs_last_words and not before.state.terminal:
             owe_announcement(connection, changed, now)
@@ -139,7 +175,10 @@ class SqlJobStore(JobSearches):
     async def history(
         self, who: Requester | None, *, limit: int, before: float | None = None, before_id: str = ""
     ) -> Sequence[Job]:
-        """A member's newest jobs on this platform, or everybody's, newest first; ties by id."""
+        """A member's newest jobs on this platform, or everybody's, newest first.
+
+        Those older than `before`, and those of just then whose id comes before `before_id`.
+        """
         own = {"platform": who.platform, "user_id": who.user_id} if who is not None else {}
         own |= {"workspace_id": who.workspace_id} if who is not None and who.platform in TEAM_SCOPED else {}
         query = select(jobs).filter_by(**own)
@@ -176,11 +215,23 @@ class SqlJobStore(JobSearches):
         async with self._db.write() as connection:
             await connection.execute(delete(jobs).where(jobs.c.id == job_id))
 
-    async def memo(self, job_id: str) -> dict[str, Any]:
-        text = await self._db.look(lambda connection: connection.execute(_MEMO, {"job": job_id}).scalar())
-        notes: dict[str, Any] = json.loads(text) if text is not None else {}
-        return notes
+    async def delivery_state(self, job_id: str) -> dict[str, Any]:
+        """What the job's adapter keeps of its message; empty at first."""
+        stored = await self._db.look(lambda connection: connection.execute(_STATE, {"job": job_id}).scalar())
+        state: dict[str, Any] = json.loads(stored or "{}")
+        return state
 
-    async def save_memo(self, job_id: str, memo: Mapping[str, Any]) -> None:
-        values = {"job": job_id, "memo": json.dumps(dict(memo))}
-        await self._db.change(lambda connection: connection.execute(_SET, values).rowcount)
+    async def change_delivery_state(
+        self, job_id: str, values: Mapping[str, Any], *, owners: Collection[str] | None = None
+    ) -> bool:
+        """Merge these in; False where the row is gone, or its owner is none of `owners` (None: whoever it is)."""
+
+        def work(connection: Connection) -> bool:
+            row = connection.execute(_STATE.with_for_update(), {"job": job_id}).first()
+            if row is None or (owners is not None and row.owner not in owners):
+                return False
+            state = json.dumps(json.loads(row.delivery_state) | dict(values))
+            connection.execute(_SET, {"job": job_id, "delivery_state": state})
+            return True
+
+        return await self._db.change(work)

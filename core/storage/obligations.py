@@ -49,7 +49,7 @@ def owe_announcement(connection: Connection, job: Job, now: float) -> None:
 
 
 class SqlObligations:
-    """`core.ports.Obligations` on SQLite or PostgreSQL."""
+    """The rows, on SQLite or PostgreSQL."""
 
     def __init__(self, database: Database, vault: Vault, clock: Clock) -> None:
         self._db = database
@@ -107,5 +107,6 @@ class SqlObligations:
         await self._db.change(lambda connection: connection.execute(_FULFIL, {"one": obligation_id}).rowcount)
 
     async def count(self) -> int:
+        """How many are open."""
         count = select(func.count()).select_from(obligations)
         return await self._db.look(lambda connection: connection.execute(count).scalar_one())

@@ -37,7 +37,6 @@ class SqlAppState:
         return self._vault.unseal(sealed) if sealed is not None else None
 
     async def put(self, area: str, key: str, value: Any, *, ttl_s: float | None = None) -> None:
-        """Store it, replacing what was there; forgotten after `ttl_s`."""
         now = self._clock.now()
         expires_at = None if ttl_s is None else now + ttl_s
         values = {"value": self._vault.seal(value), "updated_at": now, "expires_at": expires_at}
@@ -59,7 +58,6 @@ class SqlAppState:
             return [row.key for row in await connection.execute(query)]
 
     async def claim(self, area: str, key: str, *, ttl_s: float) -> bool:
-        """Take the turn unless somebody holds it; a turn ends by itself after `ttl_s`."""
         now = self._clock.now()
         values = {"value": self._vault.seal(None), "updated_at": now, "expires_at": now + ttl_s}
         free = or_(app_state.c.expires_at.is_(None), app_state.c.expires_at <= now)

@@ -65,7 +65,7 @@ jobs = Table(
     Column("submit_mark", String(8), nullable=False, default="", server_default=""),
     Column("model", String(40), nullable=False, default="flux", server_default="flux"),
     *required(Text, "data", "secret"),
-    Column("memo", Text, nullable=False, default="{}"),
+    Column("memo", Text, nullable=False, default="{}", key="delivery_state"),
     Index(None, "platform", "user_id", "created_at"),
     Index(None, "platform", "workspace_id", "created_at"),
     Index(None, "state", "updated_at"),

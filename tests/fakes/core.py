@@ -48,6 +48,7 @@ from core.ports import (
     RemoteStatus,
     ReplyState,
 )
+from core.ports.ownership import new_token
 from core.ports.upscaler import is_staged
 from core.presentation import Notice
 
@@ -124,6 +125,28 @@ async def until(condition: Callable[[], bool], *, within_s: float = 10.0) -> Non
     async with asyncio.timeout(within_s):
         while not condition():
             await asyncio.sleep(0.002)
+
+
+class NoMetrics:
+    """`core.ports.Metrics` that counts nothing."""
+
+    def job(self, platform: str, state: str) -> None: ...
+    def stage(self, stage: str, seconds_s: float, job_id: str) -> None: ...
+    def provider_request(self, call: str, outcome: str) -> None: ...
+    def delivered(self, platform: str, shape: str) -> None: ...
+    def money(self, kind: str, nanousd: int) -> None: ...
+    def level(self, name: str, value: float) -> None: ...
+    def incident(self, area: str) -> None: ...
+
+
+class OwnLease:
+    """The lease of a process that nobody watches: it ends with the process."""
+
+    def __init__(self) -> None:
+        self.token = new_token()
+
+    async def confirm(self) -> float:
+        return float("inf")
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------
@@ -480,8 +503,8 @@ class FakeAdapter:
         ready()
         await asyncio.Event().wait()
 
-    def reply(self, address: ReplyAddress, memo: ReplyState) -> FakeReply:
-        return FakeReply(self, self.messages[str(address.data["message"])], memo)
+    def reply(self, address: ReplyAddress, state: ReplyState) -> FakeReply:
+        return FakeReply(self, self.messages[str(address.data["message"])], state)
 
     async def download(self, source: Source) -> Download:
         await self.pass_through("download")
@@ -503,12 +526,12 @@ class FakeAdapter:
 
 
 class FakeReply:
-    """Shows states in a `FakeMessage`; a picture is put in once, which the memo remembers, as real platforms do."""
+    """Shows states in a `FakeMessage`; a picture is put in once, which the state remembers, as real platforms do."""
 
-    def __init__(self, adapter: FakeAdapter, message: FakeMessage, memo: ReplyState) -> None:
+    def __init__(self, adapter: FakeAdapter, message: FakeMessage, state: ReplyState) -> None:
         self._adapter = adapter
         self._message = message
-        self._memo = memo
+        self._state = state
 
     def _show(self, kind: Kind, job: Job, **what: Any) -> None:
         self._message.shown.append(Shown(kind, self._adapter.clock.now(), job, **what))
@@ -523,9 +546,9 @@ class FakeReply:
 
     async def finished(self, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
         await self._adapter.pass_through("finished")
-        if not (await self._memo.load()).get("picture"):
+        if not (await self._state.load()).get("picture"):
             self._message.pictures += 1
-            await self._memo.save(picture=True)
+            await self._state.record(picture=True)
         self._show("finished", job, left=left)
         return Delivery("original")
 

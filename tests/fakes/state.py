@@ -1,12 +1,18 @@
-"""The small durable values and a job's memo, in memory."""
+"""The small durable values and what is kept of a job's message, in memory."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from sqlalchemy.exc import OperationalError
+
+from core.domain.job import Job
+from core.jobs.reply_state import StoredReplyState, UnstoredStates
 from core.ports.clock import Clock, SystemClock
+from tests.fakes.core import OwnLease
 
 
 class MemoryState:
@@ -44,6 +50,40 @@ class MemoryState:
         return True
 
 
+class CutStates:
+    """The job store's delivery states; the connection is cut when something is to be stored that `cut_by` names."""
+
+    def __init__(self, cut_by: Callable[[Mapping[str, Any]], bool]) -> None:
+        self.values: dict[str, dict[str, Any]] = defaultdict(dict)
+        self.cut = False
+        self._cut_by = cut_by
+        self.unstored = UnstoredStates(self, OwnLease())  # type: ignore[arg-type]
+
+    def of(self, job: Job) -> StoredReplyState:
+        """The job's reply state in a process that lives on."""
+        return StoredReplyState(self, self.unstored, None, job)  # type: ignore[arg-type]
+
+    async def back(self) -> None:
+        self.cut, self._cut_by = False, lambda values: False
+        await self.unstored.store_all()
+
+    async def delivery_state(self, job_id: str) -> dict[str, Any]:
+        self._check()
+        return dict(self.values[job_id])
+
+    async def change_delivery_state(
+        self, job_id: str, values: Mapping[str, Any], *, owners: Collection[str] | None = None
+    ) -> bool:
+        self.cut = self.cut or self._cut_by(values)
+        self._check()
+        self.values[job_id].update(json.loads(json.dumps(dict(values))))
+        return True
+
+    def _check(self) -> None:
+        if self.cut:
+            raise OperationalError("connect", None, OSError("cut"))
+
+
 class MemoryReplyState:
     """Durable notes of one job, as long as the dictionary lives."""
 
@@ -55,6 +95,9 @@ class MemoryReplyState:
 
     async def save(self, **values: Any) -> None:
         self._values.update(json.loads(json.dumps(values)))
+
+    async def record(self, **values: Any) -> None:
+        await self.save(**values)
 
     async def leave(self, message: Mapping[str, Any]) -> None:
         self._values.setdefault("must_go", []).append(dict(message))

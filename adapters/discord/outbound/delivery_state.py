@@ -1,4 +1,4 @@
-"""What one job's message has been through, kept durably in the job's memo. No tokens in here."""
+"""What one job's message has been through, kept durably with the job. No tokens in here."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ class Notes:
 
 
 class DeliveryState:
-    """The notes of one address within the memo of its job (a redelivery has notes of its own)."""
+    """The notes of one address among those of its job (a redelivery has notes of its own)."""
 
-    def __init__(self, memo: ReplyState, address: Address) -> None:
-        self.memo = memo
+    def __init__(self, state: ReplyState, address: Address) -> None:
+        self.state = state
         self._address = address
         self._known: Notes | None = None
 
     async def read(self) -> Notes:
         """The notes; read from the database once."""
         if self._known is None:
-            stored = (await self.memo.load()).get(self._address.key) or {}
+            stored = (await self.state.load()).get(self._address.key) or {}
             names = {field.name for field in fields(Notes)}
             self._known = Notes(**{k: v for k, v in stored.items() if k in names})
             if self._known.message_id is None and self._address.message_id is not None:
@@ -65,10 +65,9 @@ class DeliveryState:
         )
 
     async def write(self, **changes: Any) -> Notes:
-        """Change some, durably; writes nothing when nothing changed."""
+        """Change some to what has happened; writes nothing when nothing changed."""
         before = await self.read()
-        after = replace(before, **changes)
+        after = self._known = replace(before, **changes)
         if after != before:
-            await self.memo.save(**{self._address.key: asdict(after)})
-            self._known = after
+            await self.state.record(**{self._address.key: asdict(after)})
         return after

@@ -127,7 +127,7 @@ class SlackReply:
             return
         if root and not sure:
             return
-        await self._notes.put(root={"ts": "", "at": self._poster.now()})
+        await self._notes.intend(root={"ts": "", "at": self._poster.now()})
 
         async def keep(ts: str) -> None:
             await self._notes.put(root={"ts": ts, "channel": (await self._poster.place()).channel})

@@ -72,7 +72,7 @@ async def post_once(
     if earlier and not ts and seen is not None:
         ts = await seen()
     if not ts:
-        await notes.put(**{name: {"at": at, "ts": ""}})
+        await notes.intend(**{name: {"at": at, "ts": ""}})
         try:
             ts = await post(mark)
         except SlackError as error:

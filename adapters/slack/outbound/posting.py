@@ -1,6 +1,6 @@
 """Where a job's messages go: its channel or thread, else a direct message, which the member is told.
 
-Decided once per job and kept in the memo, so that every process posts to the same place. Renders nothing else.
+Decided once per job and kept with it, so that every process posts to the same place. Renders nothing else.
 """
 
 from __future__ import annotations
@@ -63,24 +63,31 @@ class Mark:
 
 
 class ReplyStateCache:
-    """The memo, read once and written through."""
+    """What is noted of one job's messages, read once and written through."""
 
-    def __init__(self, memo: ReplyState) -> None:
-        self._memo = memo
+    def __init__(self, state: ReplyState) -> None:
+        self._state = state
         self._values: dict[str, Any] | None = None
 
     async def get(self, name: str) -> Any:
         if self._values is None:
-            self._values = dict(await self._memo.load())
+            self._values = dict(await self._state.load())
         return self._values.get(name)
 
     async def leave(self, **message: str) -> None:
-        await self._memo.leave(message)
+        await self._state.leave(message)
 
-    async def put(self, **values: Any) -> None:
-        await self._memo.save(**values)
+    async def intend(self, **values: Any) -> None:
+        """Note durably what is about to be sent."""
+        await self._state.save(**values)
         if self._values is not None:
             self._values.update(values)
+
+    async def put(self, **values: Any) -> None:
+        """Note what has happened."""
+        if self._values is not None:
+            self._values.update(values)
+        await self._state.record(**values)
 
 
 async def remove_message(api: SlackApi, team: Team, channel: str, ts: str) -> None:

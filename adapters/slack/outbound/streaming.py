@@ -87,7 +87,7 @@ class TaskCards:
         args = {"channel": place.channel, "thread_ts": place.thread_ts, "recipient_user_id": self.poster.user_id,
                 "recipient_team_id": team.team_id, "task_display_mode": "timeline", "chunks": chunks}  # fmt: skip
         noted = {"started_at": self.poster.now(), "shown": shown, "channel": place.channel}
-        await self.notes.put(stream_sought={"at": self.poster.now(), "place": asdict(place)})
+        await self.notes.intend(stream_sought={"at": self.poster.now(), "place": asdict(place)})
         try:
             await see_through(
                 lambda leaving: self.poster.api.call(

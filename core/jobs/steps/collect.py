@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,11 +27,12 @@ from core.domain.errors import (
     UpscaleError,
 )
 from core.domain.job import Awaited, Job, JobState, Made, Progress, Remote, Result, ResultNote
+from core.domain.money import megapixels
 from core.domain.similarity import Similarity
 from core.images.service import ImageFacts, StrippedResult
 from core.jobs.admission import Share
 from core.jobs.context import SILENT_S, Next, Tools
-from core.jobs.steps.fail import charge, charge_by_size, charge_unknown
+from core.jobs.steps.fail import charge, charge_unknown
 from core.jobs.steps.pictures import like_its_source, max_result_bytes, size_asked
 from core.net.retry import Backoff, retry
 
@@ -68,7 +70,7 @@ async def collect(tools: Tools, job: Job) -> Next:
     )
     tools.show(job, Progress("delivering"))
     result, size_px = await _fetch(tools, job, made)
-    receipt = job.receipt or await charge_by_size(tools, job, *size_px)
+    receipt = job.receipt or await charge(tools, job, Decimal(megapixels(*size_px)), basis="size")
     tools.running.release_turns()
     remote = dataclasses.replace(job.remote, made=None) if job.remote is not None else None
     await tools.store.update(job.id, result=result, receipt=receipt, remote=remote)

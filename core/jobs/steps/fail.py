@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from decimal import Decimal
+from typing import Literal
 
 import structlog
 
@@ -73,14 +74,13 @@ async def cancelled_before_submit(tools: Tools, job: Job) -> Next:
 
 async def cancelled_after_submit(tools: Tools, job: Job, units: Decimal | None, *, known: bool) -> Next:
     """The request has ended at the provider (`known`), or we stop waiting; the member pays what is billed."""
-    estimate = job.quote.estimate_nanousd if job.quote else 0
-    if known:
-        receipt = await charge(tools, job, units) if units else nothing_charged(tools, job)
-        if not units:
-            await _release(tools, job)
+    if not known:
+        receipt = await charge_unknown(tools, job)
+    elif units:
+        receipt = await charge(tools, job, units)
     else:
-        receipt = Receipt(estimate, estimate, "unknown", play_money=not tools.upscaler.real_money)
-        await _settle(tools, job, estimate, Decimal(job.quote.megapixels if job.quote else 0))
+        await _release(tools, job)
+        receipt = nothing_charged(tools, job)
     tools.running.release_turns()
     return await _end(tools, job, JobState.CANCELLED, None, receipt)
 
@@ -103,52 +103,37 @@ async def close_question(tools: Tools, job: Job) -> Job:
     return closed
 
 
-async def charge(tools: Tools, job: Job, units: Decimal) -> Receipt:
-    """Settle by billed units at the price of the quote, whatever the price is now."""
+async def charge(tools: Tools, job: Job, units: Decimal, basis: Literal["units", "size"] = "units") -> Receipt:
+    """Settle by billed units, else by the delivered size, at the price of the quote, whatever the price is now.
+
+    For a bill out of range the estimate counts until reconciled, and the operator hears of it.
+    """
     price = job.quote.unit_price_nanousd if job.quote else await tools.prices.unit_price(tools.model(job))
-    if not money.is_plausible_bill(units, price, job.quote.estimate_nanousd if job.quote else 0):
-        return await _charge_unclear(tools, job, units)
+    if not money.is_plausible_bill(units, price, _estimate(job)):
+        receipt = dataclasses.replace(await charge_unknown(tools, job), unclear=True)
+        log.warning("bill_implausible", job=job.id, units=f"{units:.3e}", charged_nanousd=receipt.charged_nanousd)
+        tools.operator.tell(UnclearBill(job.id, receipt.charged_nanousd))
+        return receipt
     amount = money.charge(units, price)
     await _settle(tools, job, amount, units)
-    return Receipt(
-        charged_nanousd=amount,
-        estimate_nanousd=job.quote.estimate_nanousd if job.quote else amount,
-        basis="units",
-        units=units,
-        unit_price_nanousd=price,
-        play_money=not tools.upscaler.real_money,
-    )
-
-
-async def charge_by_size(tools: Tools, job: Job, width_px: int, height_px: int) -> Receipt:
-    """Settle by the delivered size where fal names no units, rounded up like the estimate."""
-    price = job.quote.unit_price_nanousd if job.quote else await tools.prices.unit_price(tools.model(job))
-    megapixels = money.megapixels(width_px, height_px)
-    if job.quote is not None and not money.is_plausible_bill(Decimal(megapixels), price, job.quote.estimate_nanousd):
-        return await _charge_unclear(tools, job, Decimal(megapixels))
-    await _settle(tools, job, megapixels * price, Decimal(megapixels))
-    return Receipt(
-        charged_nanousd=megapixels * price,
-        estimate_nanousd=job.quote.estimate_nanousd if job.quote else megapixels * price,
-        basis="size",
-        unit_price_nanousd=price,
-        play_money=not tools.upscaler.real_money,
-    )
+    billed = units if basis == "units" else None
+    play = not tools.upscaler.real_money
+    return Receipt(amount, _estimate(job), basis, units=billed, unit_price_nanousd=price, play_money=play)
 
 
 async def charge_unknown(tools: Tools, job: Job) -> Receipt:
-    """fal finished but nobody can tell how large the result is: the estimate counts until reconciled."""
-    estimate = job.quote.estimate_nanousd if job.quote else 0
-    await _settle(tools, job, estimate, Decimal(job.quote.megapixels if job.quote else 0))
-    return Receipt(estimate, estimate, "unknown", play_money=not tools.upscaler.real_money)
+    """Nobody can tell what is billed: the estimate counts until reconciled."""
+    await _settle(tools, job, _estimate(job), Decimal(job.quote.megapixels if job.quote else 0))
+    return Receipt(_estimate(job), _estimate(job), "unknown", play_money=not tools.upscaler.real_money)
 
 
-async def _charge_unclear(tools: Tools, job: Job, units: Decimal) -> Receipt:
-    """A bill out of range: the estimate counts until reconciled, and the operator hears of it."""
-    receipt = dataclasses.replace(await charge_unknown(tools, job), unclear=True)
-    log.warning("bill_implausible", job=job.id, units=f"{units:.3e}", charged_nanousd=receipt.charged_nanousd)
-    tools.operator.tell(UnclearBill(job.id, receipt.charged_nanousd))
-    return receipt
+def nothing_charged(tools: Tools, job: Job) -> Receipt:
+    """The receipt of a job that cost nothing."""
+    return Receipt(0, _estimate(job), "none", play_money=not tools.upscaler.real_money)
+
+
+def _estimate(job: Job) -> int:
+    return job.quote.estimate_nanousd if job.quote else 0
 
 
 async def _settle_failure(tools: Tools, job: Job, error: UpscaleError) -> Receipt:
@@ -184,12 +169,6 @@ async def _release(tools: Tools, job: Job) -> None:
     await tools.ledger.release(job.id)
     if tools.upscaler.real_money and job.quote is not None:
         tools.metrics.money("released", job.quote.estimate_nanousd)
-
-
-def nothing_charged(tools: Tools, job: Job) -> Receipt:
-    """The receipt of a job that cost nothing."""
-    estimate = job.quote.estimate_nanousd if job.quote else 0
-    return Receipt(0, estimate, "none", play_money=not tools.upscaler.real_money)
 
 
 async def _end(tools: Tools, job: Job, state: JobState, error: UpscaleError | None, receipt: Receipt) -> Next:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 
@@ -32,6 +33,7 @@ _STEPS: dict[str, Step] = {
 
 
 _LONG_STEPS = {"hold", "wait", "collect"}
+_LAST_WORDS_S = 3.0
 
 
 _ORDER: tuple[Next, ...] = ("prepare", "hold", "submit", "wait", "collect", "deliver")
@@ -68,6 +70,9 @@ class Pipeline:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=5)
+        with contextlib.suppress(TimeoutError, *DATABASE_ERRORS):
+            async with asyncio.timeout(_LAST_WORDS_S):
+                await self.tools.running.unstored.store_all()
 
     async def run_on(self, step: Next, job_id: str, token: str | None = None) -> Next:
         """Run steps from this one, or from where the job's row says it is by now, until the next stop.

@@ -25,6 +25,7 @@ from core.jobs.endings import check_place
 from core.jobs.steps.fail import cancelled_before_submit
 from core.jobs.steps.patience import CancelWanted, patiently
 from core.jobs.steps.pictures import ensure_input
+from core.net.retry import Backoff, retry
 from core.ports import Found, ModelInputs, NotOwner
 from core.ports.ownership import LeaseUnsure, awake_clock_s
 
@@ -32,7 +33,7 @@ T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
-_SEARCH_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+_SEARCH_PAUSES = Backoff(first_s=0.5, cap_s=15.0)
 _MISSING_SEARCHES = 3
 """So many listings must have shown a later request, and not this one, before it counts as never made."""
 
@@ -45,6 +46,13 @@ _UNSENT = ("none", "intent")
 _UNNAMED = ("intent", "sending")
 _IMPOSSIBLE_SEARCHES = 6
 """After so many, over a quarter of a minute, a provider that shows no list of requests is taken at its word."""
+
+
+class _NotFound(Exception):
+    """This look at the provider's list did not show the request. `possible` False: there is no list."""
+
+    def __init__(self, *, possible: bool) -> None:
+        self.possible = possible
 
 
 async def submit(tools: Tools, job: Job) -> Next:
@@ -159,32 +167,38 @@ async def _search(tools: Tools, job: Job, remote: Remote, unknown: SubmitUnknown
     the operator's loss, listed by `reconcile`.
     """
     log.warning("submit_unknown", job=job.id)
-    deadline = tools.clock.now() + tools.settings.submit_search_s
+    began_at, within_s = tools.clock.now(), tools.settings.submit_search_s
     missing = 0
-    for number in range(10_000):
-        job = await tools.load(job.id)
-        if job.remote is not None and job.remote.request_id:  # a webhook named it
+
+    async def look() -> Next:
+        nonlocal missing
+        current = await tools.load(job.id)
+        if current.remote is not None and current.remote.request_id:  # a webhook named it
             return "wait"
-        model = tools.model(job)
-        found = await tools.provider(job).find(remote.staged_url, since=remote.intent_at, model=model)
+        found = await tools.provider(job).find(remote.staged_url, since=remote.intent_at, model=tools.model(job))
         if found.request_id is not None:
             log.info("submit_found", job=job.id, request=found.request_id)
             return await _sent(tools, job, remote, found.request_id)
         missing += found.conclusive and await _shows_later_ones(tools, remote, found)
-        if not found.possible and number + 1 >= _IMPOSSIBLE_SEARCHES:
-            break
         if missing >= _MISSING_SEARCHES and resends < _MOST_RESENDS:
             return await _post(tools, job, remote, since=tools.clock.now(), resends=resends + 1, before=("sending",))
-        pause_s = _SEARCH_PAUSES_S[min(number, len(_SEARCH_PAUSES_S) - 1)]
-        if tools.clock.now() + pause_s > deadline:
-            break
-        if tools.clock.now() + pause_s > deadline - tools.settings.submit_search_s + SILENT_S:
-            tools.show(job, Progress("waiting", awaits="search", until_at=deadline))
-        await tools.clock.sleep(pause_s)
-    unclear = dataclasses.replace(remote, submit="sending", possible_double=True)
-    if await tools.store.mark_submit(job.id, ("sending",), unclear) is None:
-        return "submit"  # named in the last moment
-    raise unknown
+        raise _NotFound(possible=found.possible)
+
+    def pause(error: Exception, attempt: int) -> float | None:
+        if not isinstance(error, _NotFound) or (not error.possible and attempt >= _IMPOSSIBLE_SEARCHES):
+            return None
+        pause_s = _SEARCH_PAUSES.pause_s(attempt)
+        if tools.clock.now() + pause_s > began_at + SILENT_S:
+            tools.show(job, Progress("waiting", awaits="search", until_at=began_at + within_s))
+        return pause_s
+
+    try:
+        return await retry(look, clock=tools.clock, pause=pause, within_s=within_s)
+    except _NotFound:
+        unclear = dataclasses.replace(remote, submit="sending", possible_double=True)
+        if await tools.store.mark_submit(job.id, ("sending",), unclear) is None:
+            return "submit"  # named in the last moment
+        raise unknown from None
 
 
 async def _shows_later_ones(tools: Tools, remote: Remote, found: Found) -> bool:

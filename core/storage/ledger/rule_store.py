@@ -104,6 +104,19 @@ class SqlRules:
 
         await self._write(actor, "alerts", "channel", channel_id, work)
 
+    async def forget_workspace(self, platform: str, workspace_id: str) -> None:
+        """Its moderators' limits, extras and alert channels go, its sponsors end; the operator's rules stay."""
+        here = {"platform": platform, "workspace_id": workspace_id}
+        now = self._ledger.clock.now()
+        ending = update(t.sponsors).where(*_same(t.sponsors, here), t.sponsors.c.ends_at > now).values(ends_at=now)
+
+        async def work(connection: AsyncConnection) -> object:
+            for table in (t.limits, t.extras, t.alert_channels):
+                await connection.execute(delete(table).where(*_same(table, here)))
+            return await connection.execute(ending)
+
+        await self._apply(work)
+
     async def note_presets(self, actor: Requester, where: str, old: str, new: str) -> None:
         """Keep that the default values of a place were changed."""
         change = self._change(actor, "presets", where, old, new)
@@ -152,11 +165,18 @@ class SqlRules:
         work: Callable[[AsyncConnection], Awaitable[object]],
     ) -> None:
         """Do `work`, which answers what was there before, and keep who did it."""
+
+        async def noted(connection: AsyncConnection) -> object:
+            old = await work(connection)
+            return await connection.execute(self._change(actor, action, subject, old, new))
+
+        await self._apply(noted)
+
+    async def _apply(self, work: Callable[[AsyncConnection], Awaitable[object]]) -> None:
         await self._ledger.keys()  # makes the row that holds the version
 
         async def and_raise_version(connection: AsyncConnection) -> None:
-            old = await work(connection)
-            await connection.execute(self._change(actor, action, subject, old, new))
+            await work(connection)
             version = int(await rules_version(connection)) + 1
             await connection.execute(update(t.meta).where(t.meta.c.key == VERSION).values(value=str(version)))
 

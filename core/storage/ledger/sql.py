@@ -1,4 +1,4 @@
-"""`core.ports.Ledger` on SQLite and PostgreSQL: the calls, batched; and the sweep for holds whose job is gone."""
+"""The ledger on SQLite and PostgreSQL: the calls, batched; and the sweep for holds whose job is gone."""
 
 from __future__ import annotations
 
@@ -62,7 +62,10 @@ class LedgerSettings:
 
 
 class SqlLedger:
-    """The one authority on what may be spent. `close` waits for what is being written."""
+    """The one authority on what may be spent: holds, settlements and releases, correct under repeats and races.
+
+    Raises LedgerUnavailable when the database is away. `close` waits for what is being written.
+    """
 
     def __init__(self, database: LedgerDatabase | Database, clock: Clock, settings: LedgerSettings) -> None:
         self.database = LedgerDatabase(database) if isinstance(database, Database) else database
@@ -81,6 +84,7 @@ class SqlLedger:
         return cast(HoldAnswer, await self._call(Ask(key)))
 
     async def touch(self, keys: Sequence[str]) -> None:
+        """Extend the expiry of these holds: their jobs are alive."""
         if keys:
             await self._call(Change("", lambda book: book.touched.update(keys)))
 
@@ -97,6 +101,7 @@ class SqlLedger:
             log.warning("settle_without_hold", job=key)
 
     async def release(self, key: str) -> None:
+        """Give the hold back in full. Repeats do nothing; a settled hold stays settled."""
         await self._call(Change(key, lambda book: decide.release(book, key, "release"), owner_token(key)))
 
     async def correct(self, key: str, *, amount_nanousd: int, note: str, megapixels: Decimal | None = None) -> int:

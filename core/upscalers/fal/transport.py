@@ -20,7 +20,7 @@ from yarl import URL
 
 from core.domain.errors import ProviderUnavailable
 from core.net.retry import Backoff, retry
-from core.ports import Clock, Metrics, NoMetrics
+from core.ports import Clock, Metrics
 from core.upscalers.fal.config import FalConfig, backup_of
 from core.upscalers.fal.json_answer import MAX_REPLY_BYTES, RETRY_AFTER_LIMIT_S, Answer, read_answer
 
@@ -142,7 +142,7 @@ class Transport:
     def __init__(self, config: FalConfig, clock: Clock, metrics: Metrics | None = None) -> None:
         self.config = config
         self.clock = clock
-        self._metrics = metrics or NoMetrics()
+        self._counting = [counting(metrics)] if metrics is not None else []
         self._bases: dict[Service, str] = {
             "queue": config.queue_url.rstrip("/"),
             "rest": config.rest_url.rstrip("/"),
@@ -169,7 +169,7 @@ class Transport:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": USER_AGENT},
             timeout=timeout_for(self.config),
-            trace_configs=[counting(self._metrics), *traces],
+            trace_configs=[*self._counting, *traces],
         )
 
     async def close(self) -> None:

@@ -18,7 +18,7 @@ from core.presentation.job_texts import cancelled
 from tests.fakes.clock import ShiftedClock
 from tests.fakes.media import FakeMedia, png
 from tests.fakes.service import FakeService
-from tests.fakes.state import MemoryReplyState, MemoryState
+from tests.fakes.state import CutStates, MemoryReplyState, MemoryState
 
 __all__ = ["CAPTION", "FakeCore", "png"]
 
@@ -39,6 +39,7 @@ class FakeCore(FakeService):
         self.state = MemoryState(self.shifted)
         self.media = FakeMedia(directory)
         self.memos: dict[str, dict[str, Any]] = {}
+        self.states: CutStates | None = None
         self.script: Script | None = FakeCore.run_to_end
         self.link: str | None = None
         self.size_px = (1200, 800)
@@ -50,7 +51,8 @@ class FakeCore(FakeService):
 
     def reply(self, job_id: str) -> Reply:
         assert self.adapter is not None
-        return self.adapter.reply(self.jobs[job_id].reply, MemoryReplyState(self.memos.setdefault(job_id, {})))
+        job, kept = self.jobs[job_id], MemoryReplyState(self.memos.setdefault(job_id, {}))
+        return self.adapter.reply(job.reply, self.states.of(job) if self.states is not None else kept)
 
     def set(self, job_id: str, **changes: Any) -> Job:
         return self._set(job_id, **changes)

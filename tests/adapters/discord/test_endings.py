@@ -11,6 +11,7 @@ from core.domain.job import Job, Progress
 from tests.adapters.discord.kit import PICTURE, Bot, delete
 from tests.emulators.discord import Fault, Invocation
 from tests.fakes.core import DatabaseAway
+from tests.fakes.state import CutStates
 
 EDIT = r"PATCH .*/webhooks/"
 ANY_MESSAGE = r"(PATCH|POST) .*/(webhooks/.*|messages.*)"
@@ -111,3 +112,17 @@ async def test_a_cancel_while_the_picture_is_delivered_is_answered_truthfully(bo
     said = await (await bot.discord.click(message, "Cancel")).answer()
     assert said.ephemeral
     assert "the image is made and on its way" in said.text
+
+
+async def test_a_message_posted_in_the_moment_in_which_the_database_is_cut_is_the_one_that_ends(bot: Bot) -> None:
+    states = bot.core.states = CutStates(lambda values: any(noted["message_id"] for noted in values.values()))
+    bot.core.script = None
+    await bot.discord.write(f"<@{bot.discord.world.bot.id}> 2x", (PICTURE,))
+    job_id = await bot.discord.until(lambda: next(iter(bot.core.jobs), None))
+    await bot.core.progress(job_id, Progress("upscaling", percent=10))
+    assert states.cut
+    await states.back()
+    await bot.core.finish(job_id)
+    (message,) = [m for m in bot.discord.messages() if bot.discord.world.messages[m.id].author.bot]
+    assert message.images
+    assert "Cancel" not in message.labels

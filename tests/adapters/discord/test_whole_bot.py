@@ -276,3 +276,49 @@ async def test_a_strangers_server_costs_nothing_until_the_operator_lets_it_in_by
         finally:
             await bot.close()
     assert accepted(fal) == {7: 1, 8: 1}
+
+
+async def test_six_orderly_restarts_during_one_job_deliver_it_and_ask_fal_once(
+    discord: DiscordEmulator, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'bot.db'}"
+    async with FalEmulator(slots=0) as fal:
+        bot = Bot(tmp_path / "data", _env(fal, discord, url))
+        try:
+            await bot.start()
+            await _connected(discord)
+            started = await discord.invoke("/upscale", {"image": Upload("a.png", png(64, 48)), "seed": 7})
+            await until(lambda: len(fal.submits) == 1)
+            for _ in range(6):
+                bot.signal(signal.SIGTERM)
+                assert await bot.ended() == 0
+                await bot.start()
+            fal.slots = 1
+            fal.runner.start_waiting()
+            await started.answer(lambda m: m.images, 60)
+        finally:
+            await bot.close()
+        assert accepted(fal) == {7: 1}
+        assert len(discord.messages()) == 1
+        await check_ledger(url, jobs=1)
+
+
+async def test_eight_slow_attachments_of_one_member_keep_nobody_else_waiting(
+    discord: DiscordEmulator, tmp_path: Path
+) -> None:
+    slow, there = discord.world.add_user("slow"), discord.world.add_channel(discord.guild)
+    discord.faults.append(Fault(rf"GET /(ephemeral-)?attachments/{there.id}/", "delay", times=99, seconds=90.0))
+    async with FalEmulator(slots=9, job_s=0.2) as fal:
+        bot = Bot(tmp_path / "data", _env(fal, discord))
+        try:
+            await bot.start()
+            await _connected(discord)
+            picture = Upload("a.png", png(64, 48))
+            for seed in range(8):
+                await discord.invoke("/upscale", {"image": picture, "seed": seed}, user=slow, channel=there)
+            await until(lambda: sum(e.get("event") == "job_accepted" for e in bot.events) == 8)
+            started = await discord.invoke("/upscale", {"image": picture, "seed": 99})
+            await started.answer(lambda m: m.images, 30)
+        finally:
+            await bot.close()
+        assert accepted(fal) == {99: 1}

@@ -20,7 +20,7 @@ from core.presentation import Notice
 from core.presentation.ending_texts import ending
 from tests.emulators.slack.picture import measure, png
 from tests.fakes import service
-from tests.fakes.state import MemoryReplyState
+from tests.fakes.state import CutStates, MemoryReplyState
 
 CAPTION = "A cat <!channel> on a *red* sofa & <@U0BEN00001> looks _up_"
 STAGES = ("preparing", "waiting", "upscaling", "delivering")
@@ -57,6 +57,7 @@ class FakeService(service.FakeService):
         self.ask_above_px = 10**9
         self.fetched: dict[str, bytes] = {}
         self.delivery_tries = 30
+        self.states: CutStates | None = None
         self.link: str | None = "https://bot.example/files/full.png"
 
     def row(self, job_id: str) -> Row:
@@ -79,7 +80,7 @@ class FakeService(service.FakeService):
 
     def _reply(self, row: Row) -> Any:
         assert self.adapter is not None
-        return self.adapter.reply(row.job.reply, MemoryReplyState(row.memo))
+        return self.adapter.reply(row.job.reply, self.states.of(row.job) if self.states else MemoryReplyState(row.memo))
 
     async def _run(self, row: Row) -> None:
         assert self.adapter is not None

@@ -9,6 +9,7 @@ import pytest
 from core.domain.errors import ModelFailed
 from tests.adapters.slack.conftest import World
 from tests.emulators.slack import text_of
+from tests.fakes.state import CutStates
 
 
 async def one_result(world: World) -> None:
@@ -165,3 +166,16 @@ async def test_a_lost_progress_message_in_a_channel_that_may_not_be_read_goes_at
     await world.slack.member.click(left, "job:cancel:")
     await world.until(lambda: [m for m in world.bot_messages() if "already ended" in text_of(m)], move=0.2)
     assert left.deleted
+
+
+async def test_a_message_posted_in_the_moment_in_which_the_database_is_cut_goes_at_the_end(world: World) -> None:
+    states = world.service.states = CutStates(lambda values: bool((values.get("root") or {}).get("ts")))
+    world.service.hold_at = "upscaling"
+    world.slack.stream_kinds = set()
+    await world.slack.member.mention("", [world.picture()])
+    await world.until(lambda: states.cut, move=0.3)
+    await world.until(lambda: world.stage() == "upscaling", move=0.3)
+    assert [text_of(m) for m in world.bot_messages()] != []
+    await states.back()
+    world.service.release("upscaling")
+    await one_result(world)  # although the channel may not be read

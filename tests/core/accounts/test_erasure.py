@@ -5,23 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import zipfile
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from core.domain.errors import StorageFull
 from core.domain.job import JobState, Requester
-from tests.core.jobs.pipeline_kit import ANN, BOB, World, world
+from tests.core.jobs.pipeline_kit import ANN, BOB, MOD, World
 
 MINE = Requester("slack", "U1", "Ann", workspace_id="T1")
 OTHER = dataclasses.replace(MINE, workspace_id="T2")
-
-
-@pytest.fixture
-async def w(tmp_path: Path) -> AsyncIterator[World]:
-    async with world(tmp_path) as made:
-        yield made
 
 
 async def test_another_teams_member_with_the_same_id_shares_neither_defaults_nor_export_nor_erasure(w: World) -> None:
@@ -81,7 +73,11 @@ async def test_a_removed_workspace_is_purged_whole(w: World, monkeypatch: pytest
     done = [await w.done() for _ in range(5)]
     elsewhere = await w.done(requester=dataclasses.replace(ANN, workspace_id="w2"))
     running = await w.ask()
+    for place, channel in (("w1", ""), ("w1", "c1"), ("w2", "")):
+        moderator = dataclasses.replace(MOD, workspace_id=place)
+        await w.members.replace_place_presets(moderator, "3x", channel)
     await w.service.accounts.forget_workspace("fake", "w1")
+    assert await w.state.keys("place_presets") == ["fake:w2:"]
     assert [(await w.tools.load(job.id)).images_deleted for job in done] == [True] * 5
     assert not (await w.tools.load(elsewhere.id)).images_deleted
     await w.drive()

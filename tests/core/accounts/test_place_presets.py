@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from core.domain.errors import InvalidParameters, NotAllowed
 from core.domain.job import Requester
-from tests.core.jobs.pipeline_kit import ANN, MOD, World, world
+from tests.core.jobs.pipeline_kit import ANN, MOD, World
 
 THERE = dataclasses.replace(ANN, channel_id="c2")
-
-
-@pytest.fixture
-async def w(tmp_path: Path) -> AsyncIterator[World]:
-    async with world(tmp_path) as made:
-        yield made
 
 
 async def made(w: World, who: Requester = ANN, text: str = "") -> tuple[float, float]:

@@ -171,3 +171,18 @@ async def test_the_week_is_reported_once_on_monday_to_the_channel_for_alerts(
     assert "2 images for $3.00" in notice.what
     assert "$2.00" in notice.advice
     assert "By model: flux $2.00, seedvr2 $1.00." in notice.advice
+
+
+async def test_a_removed_workspace_leaves_nothing_that_its_moderators_set(make: Make, clock: HandClock) -> None:
+    budget = make(default_money(1))
+    there = dataclasses.replace(MODERATOR, workspace_id="w2")
+    for moderator in (MODERATOR, there):
+        await budget.limits.set_limit(moderator, WantedLimit(ScopeKind.USER, "", Measure.JOBS, Window.DAY, 5))
+        await budget.limits.add_extra(moderator, "m1", USD, Window.DAY)
+        await budget.limits.sponsor(moderator, "c1", 9 * USD, clock.at + DAY_S)
+        await budget.limits.set_alert_channel(moderator, "money")
+    await budget.forget_workspace(MODERATOR.platform, MODERATOR.workspace_id)
+    for moderator, left in ((MODERATOR, 0), (there, 1)):
+        for kept in (budget.limits.rules.limits, budget.limits.rules.sponsors):
+            assert len(await kept(moderator.platform, moderator.workspace_id)) == left
+    assert [place.workspace_id for place in await budget.limits.rules.alert_places()] == ["w2"]

@@ -9,13 +9,13 @@ from typing import cast
 
 import pytest
 
-from core.budgets.erased_requests import ErasedRequests
+from core.budgets.erased_requests import ErasedRequest, erased_requests
 from core.budgets.reconcile import Books, Reconciliation
 from core.budgets.service import Budgets
 from core.domain.errors import ProviderUnavailable
 from core.domain.job import Job, JobState, Receipt, Remote, ReplyAddress, Source
 from core.domain.parameters.spec import Parameters
-from core.ports import BillingEvent, BooksDiffer, NoMetrics, OperatorNews, Upscaler
+from core.ports import BillingEvent, BooksDiffer, OperatorNews, Upscaler
 from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.jobs import SqlJobStore
@@ -30,7 +30,7 @@ from tests.core.storage.ledger_kit import (
     member,
     sqlite_url,
 )
-from tests.fakes.core import FakePrices
+from tests.fakes.core import FakePrices, NoMetrics
 
 
 class Provider:
@@ -220,14 +220,12 @@ async def test_an_absurd_bill_is_told_and_not_charged(books: World) -> None:
 
 
 async def test_a_job_that_its_owner_erased_still_meets_its_bill(books: World) -> None:
-    gone = ErasedRequests(books.state, books.clock)
+    gone = erased_requests(books.state)
     await books.done("gone", 0.4, 0.4)
-    row = await books.store.get("gone")
-    assert row is not None
-    await gone.remember(row)
-    await books.store.remove(row.id)
+    await gone.put("gone", ErasedRequest("r-gone", books.clock.at))
+    await books.store.remove("gone")
     found = await books.compare()
     assert found.found.differences == ()
     assert [(day.ledger_nanousd, day.provider_nanousd) for day in found.days] == [(USD * 4 // 10, USD * 4 // 10)]
     books.clock.at += 101 * 86_400
-    assert await gone.all() == []
+    assert await gone.items() == {}

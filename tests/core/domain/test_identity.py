@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -13,16 +11,10 @@ from core.domain.errors import JobNotFound
 from core.domain.identity import is_same_person
 from core.domain.job import Job, JobState, Requester
 from core.domain.variations import Change
-from tests.core.jobs.pipeline_kit import ANN, BOB, World, world
+from tests.core.jobs.pipeline_kit import ANN, BOB, World
 
 MINE = Requester("slack", "U1", workspace_id="T1")
 STRANGER = Requester("slack", "U1", workspace_id="T2", is_moderator=True)
-
-
-@pytest.fixture
-async def w(tmp_path: Path) -> AsyncIterator[World]:
-    async with world(tmp_path) as made:
-        yield made
 
 
 def test_the_same_slack_id_in_another_team_is_another_person() -> None:

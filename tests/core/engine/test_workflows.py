@@ -219,3 +219,17 @@ async def test_old_rows_of_the_engine_are_forgotten(w: World) -> None:
         assert await engine.forget_before(1.0) == 0
         assert await engine.forget_before(4_000_000_000.0) >= 1
         assert cast(list[Any], await DBOS.list_workflows_async()) == []
+
+
+async def test_whoever_needs_a_thread_while_the_engine_closes_gets_one(w: World) -> None:
+    """Image workers, for instance, remove their folders in threads when they end."""
+    closed = False
+
+    async def work() -> None:
+        while not closed:
+            await asyncio.to_thread(int)
+
+    async with engine_of(w):
+        working = asyncio.create_task(work())
+    closed = True
+    await working

@@ -28,7 +28,6 @@ from core.engine.hand_over import HandOver
 from core.engine.replicas import Replicas
 from core.engine.workflows import _FIRST
 from core.images.service import ImageService
-from core.jobs.endings import notice_for
 from core.jobs.eta import FinishTimes
 from core.jobs.event_bus import EventBus
 from core.jobs.maintenance import Maintenance
@@ -37,6 +36,7 @@ from core.jobs.service import JobService
 from core.jobs.steps import Next, Pipeline, PipelineSettings, Tools
 from core.jobs.steps.runner import StorageTrouble
 from core.net.fetch import SourceFetcher
+from core.ports import LogOnly
 from core.storage import tables_ledger
 from core.storage.database import Database
 from core.storage.encryption import Vault
@@ -53,6 +53,8 @@ from tests.fakes.core import (
     FakePrices,
     FakeSources,
     FakeUpscaler,
+    NoMetrics,
+    OwnLease,
     fake_picture,
     until,
 )
@@ -85,7 +87,9 @@ class Fuse:
                 raise Crash
 
 
-_STORE_CALLS = frozenset({"get", "claim", "update", "mark_submit", "transition", "earlier_result", "memo", "save_memo"})
+_STORE_CALLS = frozenset(
+    {"get", "claim", "update", "mark_submit", "transition", "earlier_result", "delivery_state", "change_delivery_state"}
+)
 _LEDGER_CALLS = frozenset({"hold", "admit", "settle", "release", "statuses"})
 _UPSCALER_CALLS = frozenset({"stage", "submit", "find", "result", "cancel", "fetch"})
 _REPLY_CALLS = frozenset({"ask", "finished", "failed", "closed"})
@@ -166,6 +170,9 @@ class OpenBudgets:
     async def anonymise(self, actor: Requester) -> int:
         return 0
 
+    async def forget_workspace(self, platform: str, workspace_id: str) -> None:
+        """Nothing is set."""
+
 
 @dataclass(frozen=True)
 class Money:
@@ -215,7 +222,7 @@ class World:
         self.service = JobService(self.tools, self.engine, self.members, budgets, allow_unsafe=False)
         engine: Any = self.engine
         self.handed_over = HandOver(self.database, self.clock)
-        parts = (self.pipeline, engine, self.members, self.ledger)
+        parts = (self.pipeline, engine, self.members)
         self.maintenance = Maintenance(*parts, retention_s=7 * 86_400, handed_over=self.handed_over)
         async with self.database.read() as connection:
             known = await connection.run_sync(lambda sync: inspect(sync).has_table("replicas"))
@@ -243,8 +250,10 @@ class World:
             "adapters": {"fake": Fused(self.adapter, self.fuse, frozenset())},
             "fallback_adapter": NullAdapter(),
             "links": FileLinks(b"key", None, 0, self.clock),
-            "notice_for": notice_for,
             "settings": self.settings,
+            "metrics": NoMetrics(),
+            "operator": LogOnly(),
+            "lease": OwnLease(),
         }
         return Tools(**(parts | changes))
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
 from core.domain.errors import DeliveryRefused, DeliveryUnavailable, InternalError, PlaceRefused, StorageUnavailable
 from core.domain.job import Delivery, JobState
-from tests.core.jobs.pipeline_kit import ANN, USD, World, world
+from tests.core.jobs.pipeline_kit import ANN, USD, World
 from tests.fakes.core import FakeReply
 
 PRICE = USD // 10
@@ -21,12 +19,6 @@ REFUSALS: dict[str, list[Exception]] = {
     "away": [DeliveryUnavailable() for _ in range(600)],
     "bugs": [ZeroDivisionError() for _ in range(9)],
 }
-
-
-@pytest.fixture
-async def w(tmp_path: Path) -> AsyncIterator[World]:
-    async with world(tmp_path) as made:
-        yield made
 
 
 @pytest.mark.parametrize("why", REFUSALS)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator
 from datetime import date
-from pathlib import Path
 
 import pytest
 
@@ -16,15 +14,9 @@ from core.domain.models import MODELS
 from core.domain.variations import Change
 from core.presentation.job_texts import alt_text
 from core.storage.ledger.usage import SqlUsage
-from tests.core.jobs.pipeline_kit import World, world
+from tests.core.jobs.pipeline_kit import World
 
 USD = 10**9
-
-
-@pytest.fixture
-async def w(tmp_path: Path) -> AsyncIterator[World]:
-    async with world(tmp_path) as made:
-        yield made
 
 
 async def press(w: World, job: Job, change: Change) -> Job:

@@ -11,7 +11,7 @@ import pytest
 
 from core.domain.errors import DeliveryRefused, DeliveryUnavailable
 from core.domain.job import Job, JobState
-from core.jobs.context import StoredReplyState
+from core.jobs.reply_state import StoredReplyState
 from tests.core.jobs.pipeline_kit import ANN, USD, Crash, World, away, world
 
 
@@ -119,7 +119,7 @@ async def test_a_message_that_must_go_is_removed_when_the_platform_is_back(w: Wo
     w.adapter.faults["remove_message"].extend(away(5))
     left = {"channel": "C1", "ts": "1.2"}
     for _ in range(2):
-        await StoredReplyState(w.store, w.tools.obligations, job).leave(left)
+        await StoredReplyState(w.store, w.tools.running.unstored, w.tools.obligations, job).leave(left)
     await w.members.erase(ANN)
     await _look(w, 3600)
     assert w.adapter.removed == [left]

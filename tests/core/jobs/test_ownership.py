@@ -18,7 +18,7 @@ from core.ports.ownership import awake_clock_s, owning
 from tests.core.jobs.pipeline_kit import _STORE_CALLS, USD, Fuse, Fused, World, world
 
 PRICE = USD // 10
-_CALLS = _STORE_CALLS - {"memo", "save_memo"}
+_CALLS = _STORE_CALLS - {"delivery_state", "change_delivery_state"}
 
 
 class UntilStopped:

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from core.domain.errors import DownloadFailed, ProviderUnavailable, UpscaleError
 from core.domain.job import JobState, Source
-from tests.core.jobs.pipeline_kit import ANN, USD, World, world
+from tests.core.jobs.pipeline_kit import ANN, USD, World
 from tests.fakes.core import fake_picture
 
 PHOTO = "https://cdn.example/photo.png"
-
-
-@pytest.fixture
-async def w(tmp_path: Path) -> AsyncIterator[World]:
-    async with world(tmp_path) as made:
-        yield made
 
 
 def attachment(w: World) -> Source:

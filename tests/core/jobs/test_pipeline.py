@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,12 +15,6 @@ from core.ports import Change, RemoteQueued, RemoteRunning
 from tests.core.jobs.pipeline_kit import BOB, MOD, USD, World, away, world
 from tests.core.storage.ledger_kit import day_usd, running
 from tests.fakes.core import until
-
-
-@pytest.fixture
-async def w(tmp_path: Path) -> AsyncIterator[World]:
-    async with world(tmp_path) as made:
-        yield made
 
 
 async def test_a_picture_comes_back_larger_with_its_receipt(w: World) -> None:

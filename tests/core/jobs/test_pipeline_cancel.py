@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from core.domain.errors import JobNotFound, NotAllowed, ProviderUnavailable, TooLate
+from core.domain.errors import JobNotFound, NotAllowed, ProviderUnavailable, RequestLost, TooLate
 from core.domain.job import Job, JobState, Requester
 from core.domain.limits import ScopeKind
 from core.jobs.steps import Next
@@ -145,18 +145,17 @@ async def test_stopped_by_fal_it_costs_what_fal_bills(w: World) -> None:
     await cancelled(w, await while_running(w), charged=50_000_000, basis="units")
 
 
-async def test_when_fal_never_says_how_it_ended_the_estimate_counts_until_reconciled(w: World) -> None:
-    w.upscaler.cancel_stops = False
-    await cancelled(w, await while_running(w), charged=PRICE, basis="unknown")
-
-
-async def test_when_fal_cannot_be_told_the_job_still_ends(w: World) -> None:
-    w.upscaler.faults["cancel"].append(ProviderUnavailable())
-    await cancelled(w, await while_running(w), charged=PRICE, basis="unknown")
-
-
-async def test_when_the_bill_cannot_be_read_the_estimate_counts(w: World) -> None:
-    w.upscaler.faults["result"].append(ProviderUnavailable())
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [("", None), ("cancel", ProviderUnavailable()), ("result", ProviderUnavailable()), ("result", RequestLost())],
+    ids=["its end is never told", "it cannot be told", "the bill cannot be read", "its status vanished"],
+)
+async def test_where_fal_does_not_say_what_it_bills_the_estimate_counts_until_reconciled(
+    w: World, call: str, error: Exception | None
+) -> None:
+    w.upscaler.cancel_stops = bool(call)
+    if error is not None:
+        w.upscaler.faults[call].append(error)
     await cancelled(w, await while_running(w), charged=PRICE, basis="unknown")
 
 

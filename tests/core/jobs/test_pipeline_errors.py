@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -34,12 +34,6 @@ from tests.core.storage.ledger_kit import day_usd
 
 PRICE = USD // 10
 STATUS = LimitStatus(Limit(Scope(ScopeKind.USER), Measure.USD, Window.DAY, 5 * USD), 4 * USD, 0, 1_795_600_000.0)
-
-
-@pytest.fixture
-async def w(tmp_path: Path) -> AsyncIterator[World]:
-    async with world(tmp_path) as made:
-        yield made
 
 
 def made(leaf: type[UpscaleError]) -> UpscaleError:
@@ -102,14 +96,7 @@ async def test_every_error_of_reading_a_picture_ends_the_job_uncharged(w: World)
 
 async def test_every_refusal_of_the_ledger_ends_the_job_uncharged(w: World) -> None:
     holds: list[BaseException] = []
-    real = w.ledger.hold
-
-    async def hold(request: Any) -> Any:
-        if holds:
-            raise holds.pop()
-        return await real(request)
-
-    w.ledger.hold = hold  # type: ignore[method-assign]
+    raising(w.ledger, "hold", holds)
     await all_end(w, below(BudgetError), holds)
     assert sum(w.upscaler.accepted.values()) == 0
 
@@ -237,31 +224,28 @@ async def test_a_limit_that_is_full_refuses_before_anything_is_sent(tmp_path: Pa
 # --- the database and the ledger go away ------------------------------------------------------------------------
 
 
-async def test_a_ledger_that_is_away_while_settling_is_asked_again_and_nothing_is_lost(w: World) -> None:
-    real, failures = w.ledger.settle, [LedgerUnavailable() for _ in range(5)]
+def raising(port: Any, call: str, errors: list[BaseException]) -> None:
+    """Calls of this name raise these first, the last one first."""
+    real = getattr(port, call)
 
-    async def settle(*args: Any, **values: Any) -> None:
-        if failures:
-            raise failures.pop()
-        await real(*args, **values)
+    async def first_raise(*args: Any, **values: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return await real(*args, **values)
 
-    w.ledger.settle = settle  # type: ignore[method-assign]
-    job = await w.done()
-    await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
-    assert not failures
+    setattr(port, call, first_raise)
 
 
-async def test_a_ledger_that_is_away_while_releasing_is_asked_again(w: World) -> None:
-    real, failures = w.ledger.release, [LedgerUnavailable() for _ in range(5)]
-
-    async def release(key: str) -> None:
-        if failures:
-            raise failures.pop()
-        await real(key)
-
-    w.ledger.release = release  # type: ignore[method-assign]
-    w.upscaler.script.append(made(errors.ContentRejected))
-    await ended(w, LedgerUnavailable())
+@pytest.mark.parametrize(("call", "refusal"), [("settle", None), ("release", errors.ContentRejected())])
+async def test_a_ledger_that_is_away_when_money_moves_is_asked_again_and_nothing_is_lost(
+    w: World, call: str, refusal: UpscaleError | None
+) -> None:
+    raising(w.ledger, call, failures := [LedgerUnavailable() for _ in range(5)])
+    if refusal is None:
+        await w.check_end(await w.done(), JobState.SUCCEEDED, charged=PRICE)
+    else:
+        w.upscaler.script.append(refusal)
+        await ended(w, refusal)
     assert not failures
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +11,7 @@ from core.domain.job import JobState
 from core.domain.money import UNREADABLE_UNITS
 from core.ports import OperatorNews, UnclearBill
 from core.presentation.job_texts import charge_text
-from tests.core.jobs.pipeline_kit import USD, World, world
+from tests.core.jobs.pipeline_kit import USD, World
 
 PRICE = USD // 10
 POISON = (Decimal(1000), Decimal("1e30"), Decimal("1e25"), Decimal("1E+300000"), UNREADABLE_UNITS)
@@ -27,12 +25,6 @@ class Told:
 
     def tell(self, news: OperatorNews) -> None:
         self.news.append(news)
-
-
-@pytest.fixture
-async def w(tmp_path: Path) -> AsyncIterator[World]:
-    async with world(tmp_path) as made:
-        yield made
 
 
 @pytest.mark.parametrize("units", POISON, ids=str)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,13 +11,8 @@ from core.domain.errors import ProviderBusy, SubmitUnknown
 from core.domain.job import Job, JobState, Source
 from core.jobs.steps import Next
 from core.ports import Found
-from tests.core.jobs.pipeline_kit import USD, World, world
-
-
-@pytest.fixture
-async def w(tmp_path: Path) -> AsyncIterator[World]:
-    async with world(tmp_path) as made:
-        yield made
+from tests.core.jobs.pipeline_kit import USD, World
+from tests.fakes.core import Submit
 
 
 async def succeeded(w: World, job: Job) -> None:
@@ -71,30 +64,26 @@ async def test_a_lost_request_that_is_listed_only_once_it_has_ended_is_waited_fo
     await succeeded(w, await w.job(job.id))
 
 
-async def test_a_submit_that_stays_unclear_fails_uncharged_and_is_never_posted_again(w: World) -> None:
-    w.upscaler.script.append("lost")
-    w.upscaler.listing = "broken"
+UNCLEAR: dict[str, tuple[Submit, Any, float]] = {
+    "its answer is lost and the listing broken": ("lost", "broken", 600),
+    "it surely cannot be found": ("dropped", "always", 600),
+    "a gateway refused it, and nothing is found": ("refused", "always", 600),
+    "nothing can be searched, which the member learns soon": ("lost", "forbidden", 30),
+}
+
+
+@pytest.mark.parametrize("why", UNCLEAR)
+async def test_a_submit_that_stays_unclear_fails_uncharged_and_is_never_posted_again(w: World, why: str) -> None:
+    step, w.upscaler.listing, within_s = UNCLEAR[why]
+    w.upscaler.script.append(step)
+    began = w.clock.now()
     job = await w.done()
     await w.check_end(job, JobState.FAILED, charged=0)
     assert isinstance(job.error, SubmitUnknown)
     assert job.remote is not None
     assert job.remote.possible_double
     assert w.upscaler.posts[job.id] == 1
-
-
-async def test_a_request_that_surely_cannot_be_found_is_not_posted_again_either(w: World) -> None:
-    w.upscaler.script.append("dropped")
-    job = await w.done()
-    await w.check_end(job, JobState.FAILED, charged=0)
-    assert w.upscaler.posts[job.id] == 1
-
-
-async def test_what_a_gateway_refused_is_not_posted_again_because_nothing_is_found(w: World) -> None:
-    w.upscaler.script.append("refused")
-    job = await w.done()
-    await w.check_end(job, JobState.FAILED, charged=0)
-    assert w.upscaler.posts[job.id] == 1
-    assert isinstance(job.error, SubmitUnknown)
+    assert w.clock.now() - began < within_s
 
 
 @pytest.mark.parametrize("later_s", [-30.0, 30.0])
@@ -113,16 +102,6 @@ async def test_a_request_is_posted_again_only_where_the_listing_shows_a_running_
     await w.run_step(f"{job.id}:request", job.id)
     assert w.upscaler.posts[job.id] == (2 if later_s > 0 else 1)
     assert w.upscaler.accepted[job.id] == (1 if later_s > 0 else 0)
-
-
-async def test_where_nothing_can_be_searched_the_member_learns_it_soon(w: World) -> None:
-    w.upscaler.script.append("lost")
-    w.upscaler.listing = "forbidden"
-    began = w.clock.now()
-    job = await w.done()
-    await w.check_end(job, JobState.FAILED, charged=0)
-    assert w.upscaler.posts[job.id] == 1
-    assert w.clock.now() - began < 30
 
 
 async def test_a_webhook_names_the_request_whose_answer_was_lost(w: World) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,16 +25,10 @@ from core.domain.identity import Place
 from core.domain.job import JobState, ReplyAddress, Requester, Source
 from core.jobs.service import JobService
 from core.ports import Change, LogOnly, PlaceFacts, RemoteRunning
-from tests.core.jobs.pipeline_kit import ANN, BOB, MOD, USD, World, world
+from tests.core.jobs.pipeline_kit import ANN, BOB, MOD, USD, World
 from tests.fakes.core import until
 
 EVE = Requester("fake", "eve", workspace_id="w2", is_moderator=True)
-
-
-@pytest.fixture
-async def w(tmp_path: Path) -> AsyncIterator[World]:
-    async with world(tmp_path) as made:
-        yield made
 
 
 async def test_a_stranger_whom_the_operator_does_not_pay_for_leaves_nothing_held_and_no_row(w: World) -> None:

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
-from core.domain.errors import ProviderUnavailable, RequestLost
 from core.domain.job import JobState
 from core.ports import RemoteQueued, RemoteRunning
-from tests.core.jobs.pipeline_kit import USD, World, world
+from tests.core.jobs.pipeline_kit import USD, World
 from tests.fakes.core import Submit, until
-
-
-@pytest.fixture
-async def w(tmp_path: Path) -> AsyncIterator[World]:
-    async with world(tmp_path) as made:
-        yield made
 
 
 async def test_a_finish_time_that_has_passed_is_taken_back_and_a_late_start_told(w: World) -> None:
@@ -45,23 +35,6 @@ async def test_a_finish_time_that_has_passed_while_upscaling_is_taken_back(w: Wo
         await until(lambda: any(p.percent == 40.0 and p.eta_at is None for p in message.progress))
         w.upscaler.of(job.id).finish()
     await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=USD // 10)
-
-
-@pytest.mark.parametrize("error", [RequestLost(), ProviderUnavailable()])
-async def test_a_cancelled_request_whose_status_vanishes_counts_until_its_bill_is_known(
-    w: World, error: Exception
-) -> None:
-    w.upscaler.hold = True
-    job = await w.ask()
-    async with w.driving():
-        await w.accepts(1)
-        await w.shows(job, "upscaling")
-        w.upscaler.faults["result"].append(error)
-        await w.service.cancel(job.id, job.requester)
-    job = await w.job(job.id)
-    await w.check_end(job, JobState.CANCELLED, charged=USD // 10)
-    assert job.receipt is not None
-    assert job.receipt.basis == "unknown"
 
 
 @pytest.mark.parametrize(("step", "awaited"), [("busy", "accept"), ("lost", "search")])

@@ -152,7 +152,7 @@ async def test_a_job_that_is_not_there_is_not_invented(store: SqlJobStore) -> No
         await store.update("000000000000", private=True)
     with pytest.raises(JobNotFound):
         await store.transition("000000000000", (JobState.QUEUED,), private=True)
-    assert await store.memo("000000000000") == {}
+    assert await store.delivery_state("000000000000") == {}
 
 
 async def test_the_searches_find_what_they_are_for(store: SqlJobStore) -> None:
@@ -179,8 +179,8 @@ async def test_the_searches_find_what_they_are_for(store: SqlJobStore) -> None:
 
 async def test_notes_takeovers_and_incidents_are_kept(store: SqlJobStore) -> None:
     stored, _ = await store.add(job())
-    await store.save_memo(stored.id, {"message": "17", "n": [1, 2]})
-    assert await store.memo(stored.id) == {"message": "17", "n": [1, 2]}
+    await store.change_delivery_state(stored.id, {"message": "17", "n": [1, 2]})
+    assert await store.delivery_state(stored.id) == {"message": "17", "n": [1, 2]}
     assert [await store.count_takeover(stored.id) for _ in range(3)] == [1, 2, 3]
     await store.add_incident("ref", area="web", kind="ZeroDivisionError", job_id="")
     assert ((await store.incident("ref")) or {})["kind"] == "ZeroDivisionError"
@@ -234,7 +234,7 @@ async def test_slow_and_quick_writers_of_one_process_do_not_hinder_each_other(
             await asyncio.sleep(0.005)
 
     async def quick() -> None:
-        await store.save_memo(stored.id, {"n": 1})
+        await store.change_delivery_state(stored.id, {"n": 1})
 
     async with asyncio.timeout(20):
         await asyncio.gather(*(work() for _ in range(15) for work in (slow, quick)))

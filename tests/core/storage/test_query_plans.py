@@ -43,7 +43,7 @@ async def _jobs(database: Database) -> None:
     one, _ = await store.add(job_row(1, state=JobState.QUEUED))
     await store.get(one.id)
     await store.update(one.id, fingerprint="ab")
-    await store.save_memo(one.id, await store.memo(one.id))
+    await store.change_delivery_state(one.id, await store.delivery_state(one.id))
     await store.earlier_result("ab", ANN)
     await store.unfinished(updated_before=clock.now())
     await store.unconfirmed_before(clock.now())

@@ -85,7 +85,7 @@ async def _check(url: str) -> None:
         assert done.receipt is not None
         assert done.receipt.charged_nanousd == USD // 10
         assert running.reply.data == {"token": "secret-token"}
-        assert await store.memo(running.id) == {"message": "111", "channel": "222"}
+        assert await store.delivery_state(running.id) == {"message": "111", "channel": "222"}
         assert len(await store.history(ANN, limit=9)) == 4
         await ledger.settle(running.id, amount_nanousd=USD // 5, megapixels=Decimal(2), real=True)
         await ledger.release(unclear.id)

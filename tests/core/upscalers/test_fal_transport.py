@@ -13,7 +13,6 @@ from yarl import URL
 
 import core.upscalers.fal
 from core.domain.errors import ProviderUnavailable
-from core.ports import NoMetrics
 from core.ports.clock import SystemClock
 from core.upscalers.fal import FalConfig, FalUpscaler
 from core.upscalers.fal.config import backup_of
@@ -21,6 +20,7 @@ from core.upscalers.fal.transport import NETWORK_ERRORS, Transport
 from tests.core.upscalers.fal_kit import Rig, backend, completed, config_for, inputs, nothing, statuses
 from tests.emulators.fal import FalEmulator, nginx
 from tests.fakes.clock import JumpingClock
+from tests.fakes.core import NoMetrics
 
 NOWHERE = "http://127.0.0.1:9"
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from core.ports import AppState
+from core.ports.storage import AppState
 
 T = TypeVar("T")
 
@@ -30,16 +30,24 @@ class TypedState(Generic[T]):
             return None
 
     async def put(self, key: str, value: T) -> None:
+        """Store it, replacing what was there."""
         await self._state.put(self._area, key, self._codec.dump_python(value, mode="json"), ttl_s=self._ttl_s)
 
     async def delete(self, key: str) -> None:
         """Forget it; absent is fine."""
         await self._state.delete(self._area, key)
 
+    async def delete_below(self, prefix: str) -> None:
+        """Forget all whose keys begin so."""
+        for key in await self._state.keys(self._area):
+            if key.startswith(prefix):
+                await self.delete(key)
+
     async def count(self) -> int:
+        """How many there are."""
         return len(await self._state.keys(self._area))
 
-    async def all(self) -> Sequence[T]:
-        """Every value."""
-        found = [await self.get(key) for key in await self._state.keys(self._area)]
-        return [value for value in found if value is not None]
+    async def items(self) -> Mapping[str, T]:
+        """Every value by its key."""
+        found = {key: await self.get(key) for key in await self._state.keys(self._area)}
+        return {key: value for key, value in found.items() if value is not None}

@@ -1,0 +1,110 @@
+"""What has happened to a job's message is known until it is stored, whatever the database does meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from core.domain.job import Job
+from core.engine.replicas import Replicas
+from core.jobs.reply_state import StoredReplyState, UnstoredStates
+from tests.core.jobs.pipeline_kit import World
+from tests.fakes.core import OwnLease
+
+
+class CutStore:
+    """The job store behind a connection that is `cut` (refused at once) or `stuck` (never answered)."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self.cut = False
+        self.stuck = asyncio.Event()
+        self.stuck.set()
+
+    def __getattr__(self, name: str) -> Any:
+        async def call(*args: Any, **values: Any) -> Any:
+            await self.stuck.wait()
+            if self.cut:
+                raise OperationalError("connect", None, OSError("cut"))
+            return await getattr(self._store, name)(*args, **values)
+
+        return call
+
+
+class Process:
+    """One process's view of one job's message."""
+
+    def __init__(self, w: World, job: Job) -> None:
+        self.store: Any = CutStore(w.store)
+        self.lease = OwnLease()
+        self.unstored = UnstoredStates(self.store, self.lease)
+        self.state = StoredReplyState(self.store, self.unstored, w.tools.obligations, job)
+
+
+async def test_what_happened_while_the_database_is_away_is_known_at_once_and_stored_when_it_is_back(w: World) -> None:
+    job = await w.ask()
+    process = Process(w, job)
+    await process.state.save(root={"ts": "", "at": 1.0}, place="C1")
+    process.store.cut = True
+    await process.state.record(root={"ts": "17.1"})
+    with pytest.raises(OperationalError):
+        await process.unstored.store_all()
+    assert await w.store.delivery_state(job.id) == {"root": {"ts": "", "at": 1.0}, "place": "C1"}
+    process.store.cut = False
+    assert await process.state.load() == {"root": {"ts": "17.1"}, "place": "C1"}
+    await process.unstored.store_all()
+    assert await w.store.delivery_state(job.id) == {"root": {"ts": "17.1"}, "place": "C1"}
+
+
+async def test_what_is_about_to_be_sent_is_refused_while_it_cannot_be_noted(w: World) -> None:
+    process = Process(w, await w.ask())
+    process.store.cut = True
+    with pytest.raises(OperationalError):
+        await process.state.save(root={"ts": "", "at": 1.0})
+    process.store.cut = False
+    assert await process.state.load() == {}
+
+
+async def test_a_caller_that_is_cancelled_while_the_database_hangs_loses_nothing(w: World) -> None:
+    job = await w.ask()
+    process = Process(w, job)
+    process.store.stuck.clear()
+    noting = asyncio.create_task(process.state.record(root={"ts": "17.1"}))
+    await asyncio.sleep(0)
+    noting.cancel()
+    await asyncio.gather(noting, return_exceptions=True)
+    process.store.stuck.set()
+    assert await process.state.load() == {"root": {"ts": "17.1"}}
+    await process.unstored.store_all()
+    assert await w.store.delivery_state(job.id) == {"root": {"ts": "17.1"}}
+
+
+async def test_nothing_is_written_over_what_the_jobs_new_owner_knows(w: World) -> None:
+    job = await w.ask()
+    process = Process(w, job)
+    await Replicas(w.database).sign_in("p-old", process.lease.token)
+    await w.store.claim(job.id, process.lease.token)
+    process.store.cut = True
+    await process.state.record(root={"ts": "17.1"})
+    await w.store.claim(job.id, w.tools.lease.token)
+    await w.store.change_delivery_state(job.id, {"root": {"ts": "18.2"}})
+    process.store.cut = False
+    await process.unstored.store_all()
+    assert await process.state.load() == {"root": {"ts": "18.2"}}
+
+
+async def test_what_happens_during_a_write_is_written_after_it(w: World) -> None:
+    job = await w.ask()
+    process = Process(w, job)
+    process.store.stuck.clear()
+    first = asyncio.create_task(process.state.record(step="sent"))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(process.state.record(step="complete"))
+    await asyncio.sleep(0)
+    process.store.stuck.set()
+    await asyncio.gather(first, second)
+    assert await w.store.delivery_state(job.id) == {"step": "complete"}
+    assert process.unstored.of(job.id) == {}
