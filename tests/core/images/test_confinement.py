@@ -152,7 +152,7 @@ class CountingPool:
         for _turn in range(5):
             await asyncio.sleep(0)
         self.now -= 1
-        return {"error": {"code": "image_too_costly", "facts": {}}}
+        raise ImageTooCostly
 
 
 async def test_heavy_pictures_are_read_one_at_a_time(tmp_path: Path) -> None:
