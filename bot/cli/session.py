@@ -69,7 +69,7 @@ def plain_errors(found: Settings) -> Iterator[None]:
         yield
     except (ServerError, LimitsError, FilesUrlError, DatabaseUrlError, KeyUnusable, TracingUnavailable) as error:
         raise CommandError(str(error)) from None
-    except (SQLAlchemyError, OSError, TimeoutError, asyncpg.PostgresError) as error:
+    except (SQLAlchemyError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise CommandError(explain(error)) from None
     except NewerDatabase:
         raise CommandError("The database was made by a newer version of the bot; use that version.") from None

@@ -17,6 +17,8 @@ from PIL import Image
 from tests.bot.cli_kit import Commands
 from tests.bot.process_kit import Bot
 
+KEYED = {"SECRET_KEY": "long enough for a test"}
+
 
 def test_a_picture_is_enlarged_explained_and_counted(folder: Path, bot: Commands) -> None:
     first = bot("upscale", "cat.png", "3x", "seed=7", "--json")
@@ -158,10 +160,14 @@ def test_an_operators_mistake_is_one_sentence_and_exit_code_2(
         ({"SLACK_BOT_TOKEN": "xoxb-secret"}, "SLACK_APP_TOKEN"),
         ({"WEB_HOST": "0.0.0.0"}, "WEB_TOKEN"),
         ({"DATA_DIR": "cat.png/data"}, "DATA_DIR="),
-        ({"DATABASE_URL": "postgresql://u:secret@127.0.0.1:9/x"}, "DATABASE_URL"),
+        ({"DATABASE_URL": "postgresql://u:secret@127.0.0.1:9/x"}, "set SECRET_KEY"),
+        ({**KEYED, "DATABASE_URL": "postgresql://u:secret@127.0.0.1:9/x"}, "Nothing answers"),
+        ({**KEYED, "DATABASE_URL": "postgresql://u:secret@127.0.0.1:9/x?sslmode=often"}, "sslmode in DATABASE_URL"),
     ],
 )
-def test_a_wrong_setting_stops_the_start_with_one_sentence(bot: Bot, more: Mapping[str, str], sentence: str) -> None:
+def test_a_wrong_setting_stops_the_start_with_one_sentence(
+    bot: Commands, more: Mapping[str, str], sentence: str
+) -> None:
     done = bot("run", **more)
     assert (done.code, sentence in done.err, "secret" in done.err) == (2, True, False)
 
