@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import sqlite3
 import statistics
 import tempfile
@@ -37,6 +38,7 @@ class AheadClock(SystemClock):
 
 
 async def _round(app: App, picture: Path, number: int) -> None:
+    os.utime(picture, times=(app.clock.now(), app.clock.now()))  # else it is an old upload at once
     jobs = await asyncio.gather(*(ask(app, picture, one, f"r{number}") for one in range(ROUND)))
     await asyncio.gather(*(ended(app, job.id) for job in jobs))
 
