@@ -307,7 +307,7 @@ async def test_eight_slow_attachments_of_one_member_keep_nobody_else_waiting(
     discord: DiscordEmulator, tmp_path: Path
 ) -> None:
     slow, there = discord.world.add_user("slow"), discord.world.add_channel(discord.guild)
-    discord.faults.append(Fault(rf"GET /(ephemeral-)?attachments/{there.id}/", "delay", times=99, seconds=90.0))
+    discord.cdn.held[there.id] = asyncio.Event()
     async with FalEmulator(slots=9, job_s=0.2) as fal:
         bot = Bot(tmp_path / "data", _env(fal, discord))
         try:

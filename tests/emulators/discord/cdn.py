@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import io
@@ -28,6 +29,8 @@ class Cdn:
         self.base = ""
         self._secret = secrets.token_bytes(16)
         self.downloads: list[str] = []
+        self.held: dict[int, asyncio.Event] = {}
+        """Attachments of these channels are handed over only when the event is set."""
 
     def _sign(self, path: str, ex: str, issued: str) -> str:
         return hmac.new(self._secret, f"{path}|{ex}|{issued}".encode(), hashlib.sha256).hexdigest()
@@ -109,6 +112,8 @@ class Cdn:
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         attachment = self._find(request)
         self.downloads.append(request.path)
+        if (held := self.held.get(attachment.channel_id)) is not None:
+            await held.wait()
         headers = {"Content-Type": attachment.content_type or "application/octet-stream"}
         return web.FileResponse(attachment.path, headers=headers)
 
