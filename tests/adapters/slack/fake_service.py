@@ -165,7 +165,7 @@ class FakeService(service.FakeService):
         data = png(64, 48)
         if row.job.source.kind == "attachment":
             assert self.adapter is not None
-            download = await self.adapter.download(row.job.source)
+            download = await self._found(row)
             async with aiohttp.ClientSession() as session:
                 data = await self._fetch(session, download)
         self.fetched[row.id] = data
@@ -173,6 +173,18 @@ class FakeService(service.FakeService):
         facts = InputFacts(mime.removeprefix("image/"), width, height, len(data), "0" * 64)
         asked = quote(width, height, row.job.parameters.factor, 100_000_000)
         self._set(row.id, input=facts, quote=replace(asked, left=(self.status(),)))
+
+    async def _found(self, row: Row) -> Any:
+        """A picture that is only away is looked for again, as the core does."""
+        assert self.adapter is not None
+        for _ in range(5):
+            try:
+                return await self.adapter.download(row.job.source)
+            except DownloadFailed as failure:
+                if failure.reason != "connection":
+                    raise
+            await self.clock.sleep(0.2)
+        return await self.adapter.download(row.job.source)
 
     async def _fetch(self, session: aiohttp.ClientSession, download: Any) -> bytes:
         """As core.net.fetch: redirects by hand, headers only to trusted hosts, a web page is a login page."""
