@@ -57,7 +57,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "web request": lambda text: web.upscale_request(
         web.Submission(text, {text: text, "url": text}), web.requester(), text, MODELS
     ),
-    "web pixels": lambda text: web.pixel_count({"width": text}, "width"),
+    "web pixels": lambda text: web.number_in(text, "width", 1, 1e6),
     "log": redact,
     "slack log": lambda text: log_redaction._SECRETS.sub("", text),
 }
