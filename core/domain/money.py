@@ -34,8 +34,8 @@ _NUMBER = re.compile(r"\d{1,15}(\.\d{1,30})?([eE][+-]?\d{1,2})?", re.ASCII)
 _LONGEST_NUMBER_CHARS = 64
 _MAYBE_THOUSANDS = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
 
-_PRICE_AFTER = frozenset({"de", "fr", "es", "pt"})
-"""Languages of ours that write the currency after the number."""
+_BEFORE, _AFTER = "¤#,##0.00##", "#,##0.00##\u00a0¤"
+_PRICE_PATTERNS = {"de": _AFTER, "fr": _AFTER, "es": _AFTER, "pt": "¤\u00a0#,##0.00##", "ja": _BEFORE}
 
 
 def output_size(width_px: int, height_px: int, factor: float) -> tuple[int, int]:
@@ -113,11 +113,8 @@ def charge(units: Decimal, unit_price_nanousd: int) -> int:
 def usd(nanousd: int, locale: str = "en") -> str:
     """A price as people read it: `$1.60`; amounts that are no whole cents keep up to four digits (`$0.0125`)."""
     amount = Decimal(nanousd) / NANOUSD_PER_USD
-    cents = amount == amount.quantize(Decimal("0.01"))
-    pattern = "¤#,##0.00" if cents else "¤#,##0.00##"
     language = locale.replace("-", "_").split("_")[0].lower()
-    if language in _PRICE_AFTER:
-        pattern = pattern.removeprefix("¤") + "\u00a0¤"
     # Tags such as `en-GB`, `es-419` or ones that no one knows come from the platforms; only our languages are used.
-    known = language if language in {*_PRICE_AFTER, "ja"} else "en_US"
+    known = language if language in _PRICE_PATTERNS else "en_US"
+    pattern = _PRICE_PATTERNS.get(language, _BEFORE)
     return format_currency(amount, "USD", format=pattern, locale=known, currency_digits=False)

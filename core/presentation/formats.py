@@ -6,9 +6,10 @@ from datetime import UTC, date, datetime
 
 from babel.dates import format_date, format_skeleton
 from babel.numbers import format_decimal, format_percent
+from babel.units import format_unit
 
 from core.domain.money import NANOUSD_PER_USD, usd
-from core.presentation.translations import language_of, trn
+from core.presentation.translations import language_of, tr, trn
 
 _CENT_NANOUSD = NANOUSD_PER_USD // 100
 
@@ -33,19 +34,23 @@ def percent(share: float, locale: str) -> str:
 
 
 def factor_text(factor: float, locale: str) -> str:
-    return f"{number(factor, locale)}×"
+    return tr("{n}×", locale, n=number(factor, locale))
 
 
 def mb(n_bytes: int, locale: str) -> str:
-    """Bytes as megabytes of 10⁶: `12.3 MB`; small ones as kB."""
-    if n_bytes < 100_000:
-        return f"{number(n_bytes / 1000, locale, '#,##0.#')} kB"
-    return f"{number(n_bytes / 1_000_000, locale, '#,##0.#')} MB"
+    """Bytes as megabytes of 10⁶: `12.3 MB`, `12,3 Mo`; small ones as kB."""
+    unit, size_bytes = ("kilobyte", 1000) if n_bytes < 100_000 else ("megabyte", 1_000_000)
+    return format_unit(n_bytes / size_bytes, f"digital-{unit}", "short", "#,##0.#", language_of(locale))
+
+
+def megapixels(value: float, locale: str) -> str:
+    """`64 MP`, `0.5 MP`."""
+    return tr("{n} MP", locale, n=number(value, locale))
 
 
 def pixels(n_px: int, locale: str) -> str:
-    """Pixels as megapixels: `64 MP`, `0.5 MP`."""
-    return f"{number(n_px / 1_000_000, locale, '#,##0.##')} MP"
+    """Pixels as megapixels."""
+    return megapixels(n_px / 1_000_000, locale)
 
 
 def images(n: int, locale: str) -> str:
@@ -72,5 +77,5 @@ def period_text(first: date, last: date, locale: str) -> str:
 def seconds(value_s: float, locale: str) -> str:
     """A duration: `4.2 s`, `1 min 20 s`."""
     if value_s < 60:
-        return f"{number(value_s, locale, '#,##0.#')} s"
-    return f"{int(value_s // 60)} min {int(value_s % 60)} s"
+        return tr("{n} s", locale, n=number(value_s, locale, "#,##0.#"))
+    return tr("{minutes} min {n} s", locale, minutes=int(value_s // 60), n=int(value_s % 60))

@@ -8,7 +8,7 @@ from core.domain.job import Awaited, Delivery, Job, JobState, Progress, Quote, R
 from core.domain.limits import LimitStatus
 from core.domain.models import DEFAULT_MODEL
 from core.domain.similarity import Place
-from core.presentation.formats import cents, factor_text, moment, number, percent, pixels, seconds, size
+from core.presentation.formats import cents, factor_text, megapixels, moment, number, percent, pixels, seconds, size
 from core.presentation.limit_texts import left_text
 from core.presentation.notices import Notice
 from core.presentation.parameter_texts import values_of
@@ -88,7 +88,7 @@ def _waiting(position: int | None, locale: str) -> str:
 
 def price_line(quote: Quote, locale: str) -> str:
     before, after = size(quote.width_px, quote.height_px), size(quote.out_width_px, quote.out_height_px)
-    return f"{before} → {after} · {quote.megapixels} MP · {cents(quote.estimate_nanousd, locale)}"
+    return f"{before} → {after} · {megapixels(quote.megapixels, locale)} · {cents(quote.estimate_nanousd, locale)}"
 
 
 def ask_text(quote: Quote, locale: str) -> str:

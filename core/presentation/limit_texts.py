@@ -10,7 +10,7 @@ from babel.dates import format_date, format_time
 
 from core.domain import errors as e
 from core.domain.limits import Limit, LimitStatus, Measure, ScopeKind, Window
-from core.presentation.formats import cents, images, percent
+from core.presentation.formats import cents, images, megapixels, percent
 from core.presentation.notices import Notice, other_factor
 from core.presentation.translations import language_of, tr
 
@@ -27,7 +27,7 @@ def amount(measure: Measure, value: int, locale: str, *, down: bool = False) -> 
     if measure is Measure.USD:
         return cents(value, locale, down=down)
     if measure is Measure.MEGAPIXELS:
-        return tr("{n} MP", locale, n=value)
+        return megapixels(value, locale)
     return images(value, locale)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from core.domain.limits import Limit, LimitStatus, Measure, ScopeKind
 from core.presentation.card import Card, Code, Fact, Line, Mention, Moment, Picture, Section, Span, Strong, fill, lines
-from core.presentation.formats import cents, images, number, period_text
+from core.presentation.formats import cents, images, megapixels, number, period_text
 from core.presentation.limit_texts import amount, left_sentence, scope_name, within
 from core.presentation.moderation_texts import whose_limit
 from core.presentation.translations import tr
@@ -32,8 +32,7 @@ def usage(report: UsageReport, limits: Sequence[LimitStatus], locale: str, *, me
         "workspace": tr("Usage here", locale),
     }
     whose = tr("Usage of {name}", locale, name=member) if member else titles.get(report.scope, tr("Usage", locale))
-    megapixels = f"{number(report.megapixels, locale)} MP"
-    total: Line = (Strong(cents(report.charged_nanousd, locale)), f" · {images(report.jobs, locale)} · {megapixels}")
+    total: Line = (Strong(cents(report.charged_nanousd, locale)), f" · {images(report.jobs, locale)} · {megapixels(report.megapixels, locale)}")
     members = tuple(_member(place, row, locale) for place, row in enumerate(report.members[:TOP_MEMBERS], start=1))
     models: list[Line] = []
     if len(report.models) > 1:

@@ -49,6 +49,8 @@ LABELS: dict[str, str] = {
     "quote_unknown": translatable("The price is shown once the image has been read."),
     "quote_asks": translatable("You will be asked before it starts."),
     "no_image": translatable("Add an image first: drop, paste or choose one, or put a link into the line."),
+    "megapixels": translatable("{n} MP"),
+    "times": translatable("{n}×"),
     "pasted": translatable("Pasted image"),
     "added": translatable("{name} added."),
     "too_many": translatable("{name} is left out: at most {n} images at once."),
@@ -78,7 +80,7 @@ LABELS: dict[str, str] = {
     "gone": translatable("The image is no longer kept."),
     "viewer": translatable("Image viewer"),
     "viewer_keys": translatable(
-        "Keys: + and − zoom, 0 fits, 1 shows 100 %, arrows move, Z zooms in and out, "
+        "Keys: + and − zoom, 0 fits, 1 shows 100%, arrows move, Z zooms in and out, "
         "D puts both side by side, F fills the screen."
     ),
     "before": translatable("Before"),

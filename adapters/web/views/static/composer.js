@@ -121,7 +121,7 @@ export class Composer {
     const price = money(total);
     const one = quotes.length === 1 ? quotes[0] : null;
     const megapixels = integer(quotes.reduce((sum, quote) => sum + quote.megapixels, 0));
-    const words = one ? one.ask : [t("n_images", { n: quotes.length }), `${megapixels} MP`, price].join(" · ");
+    const words = one ? one.ask : [t("n_images", { n: quotes.length }), t("megapixels", { n: megapixels }), price].join(" · ");
     const parts = [el("span", {}, words)];
     const model = boot.models.length > 1 ? boot.models.find(({ id }) => id === this.controls.inputs.model?.value) : null;
     if (model) parts.push(" ", el("span", { class: "badge model" }, model.name));

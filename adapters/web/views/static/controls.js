@@ -98,7 +98,7 @@ export class Controls {
   #label(name) {
     if (!this.outputs[name]) return;
     const value = Number(this.inputs[name].value);
-    const text = name === "factor" ? `${decimal(value)}×` : decimal(value);
+    const text = name === "factor" ? t("times", { n: decimal(value) }) : decimal(value);
     this.outputs[name].textContent = text;
     this.inputs[name].setAttribute("aria-valuetext", text);
   }

@@ -1,6 +1,6 @@
 // Numbers, sizes and times as the reader's language writes them.
 
-import { boot, t } from "./boot.js";
+import { boot } from "./boot.js";
 
 const number = (options) => new Intl.NumberFormat(boot.locale, options);
 const whole = number({ maximumFractionDigits: 0 });
@@ -21,7 +21,8 @@ export const absolute = (unixSeconds, style) => dates[style].format(new Date(uni
 
 /** Bytes as megabytes of 10⁶. */
 export function bytes(count) {
-  return count < 100_000 ? `${short.format(count / 1000)} kB` : `${number({ maximumFractionDigits: 1 }).format(count / 1e6)} MB`;
+  const [unit, length] = count < 100_000 ? ["kilobyte", 1000] : ["megabyte", 1e6];
+  return number({ style: "unit", unit, maximumFractionDigits: 1 }).format(count / length);
 }
 
 /** `2400×1600`. */
