@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal, TypeAlias
 
 from core.domain.job import Job
+from core.domain.parameters.spec import translatable
 from core.presentation.job_texts import charge_text
 from core.presentation.notices import Notice
-from core.presentation.translations import tr
+from core.presentation.translations import tr, translated
 
 NAME_MAX_CHARS = 80
 Stage: TypeAlias = Literal["preparing", "turn", "waiting", "upscaling", "delivering"]
+
+sent_directly_text = partial(translated, translatable("It has been sent to you as a direct message."))
+sending_directly_text = partial(translated, translatable("I am sending it to you as a direct message."))
+deleted_text = partial(translated, translatable("The image and its original have been deleted."))
+not_removed_text = partial(translated, translatable("Deleted, but the message could not be removed."))
+shared_text = partial(translated, translatable("Anyone with this link sees the image until it is deleted."))
+moved_text = partial(
+    translated,
+    translatable(
+        "I cannot post in this channel, so the image comes to you as a direct message. "
+        "Add me to the channel to have it here."
+    ),
+)
+lost_text = partial(
+    translated,
+    translatable("An earlier message here may still say that I am upscaling. Cancel in it takes it away."),
+)
+"""Where a message that may be there can neither be found nor taken away."""
 
 
 def ending(job: Job) -> Notice:
@@ -33,23 +53,6 @@ def ending(job: Job) -> Notice:
     )
 
 
-def sent_directly_text(locale: str) -> str:
-    return tr("It has been sent to you as a direct message.", locale)
-
-
-def sending_directly_text(locale: str) -> str:
-    return tr("I am sending it to you as a direct message.", locale)
-
-
-def moved_text(locale: str) -> str:
-    """Why a result comes as a direct message, and what helps."""
-    return tr(
-        "I cannot post in this channel, so the image comes to you as a direct message. "
-        "Add me to the channel to have it here.",
-        locale,
-    )
-
-
 def stage_done_text(stage: Stage, locale: str) -> str:
     """A stage that is over, for platforms that show each."""
     titles: dict[Stage, str] = {
@@ -69,23 +72,3 @@ def image_name(job: Job, locale: str) -> str:
 
 def ready_text(job: Job, locale: str) -> str:
     return tr("{name} is ready", locale, name=image_name(job, locale))
-
-
-def lost_text(locale: str) -> str:
-    """Where a message that may be there can neither be found nor taken away."""
-    return tr("An earlier message here may still say that I am upscaling. Cancel in it takes it away.", locale)
-
-
-def shared_text(locale: str) -> str:
-    """Beside the address at which an image is shown to anybody."""
-    return tr("Anyone with this link sees the image until it is deleted.", locale)
-
-
-def deleted_text(locale: str) -> str:
-    """What stands where an image was that its member has deleted."""
-    return tr("The image and its original have been deleted.", locale)
-
-
-def not_removed_text(locale: str) -> str:
-    """The images are gone, but the platform keeps their message."""
-    return tr("Deleted, but the message could not be removed.", locale)

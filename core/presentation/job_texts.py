@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from core.domain.job import Awaited, Delivery, Job, JobState, Progress, Quote, Receipt, ResultNote
 from core.domain.limits import LimitStatus
 from core.domain.models import DEFAULT_MODEL
+from core.domain.parameters.spec import translatable
 from core.domain.similarity import Place
 from core.presentation.formats import cents, factor_text, megapixels, moment, number, percent, pixels, seconds, size
 from core.presentation.limit_texts import left_text
 from core.presentation.notices import Notice
 from core.presentation.parameter_texts import values_of
-from core.presentation.translations import tr, trn
+from core.presentation.translations import tr, translated, trn
 
-
-def full_file_text(locale: str) -> str:
-    return tr("Full file", locale)
-
-
-def send_again_text(locale: str) -> str:
-    return tr("Send again", locale)
+full_file_text = partial(translated, translatable("Full file"))
+send_again_text = partial(translated, translatable("Send again"))
+cancel_pending_text = partial(
+    translated, translatable("Cancelling. The model has already started, so this may still be billed.")
+)
+"""Said at once when a job is cancelled on which the model already works."""
 
 
 def stage_text(progress: Progress, locale: str) -> str:
@@ -270,11 +271,6 @@ def cancelled(job: Job, locale: str) -> Notice:
     """What a cancelled job ended with."""
     charged = charge_text(job.receipt, locale) if job.receipt is not None else ""
     return Notice(tr("Cancelled.", locale), charged=charged, reference=job.id, tone="info")
-
-
-def cancel_pending_text(locale: str) -> str:
-    """Said at once when a job is cancelled on which the model already works."""
-    return tr("Cancelling. The model has already started, so this may still be billed.", locale)
 
 
 def alt_text(job: Job, locale: str, *, max_chars: int) -> str:

@@ -32,7 +32,8 @@ def usage(report: UsageReport, limits: Sequence[LimitStatus], locale: str, *, me
         "workspace": tr("Usage here", locale),
     }
     whose = tr("Usage of {name}", locale, name=member) if member else titles.get(report.scope, tr("Usage", locale))
-    total: Line = (Strong(cents(report.charged_nanousd, locale)), f" · {images(report.jobs, locale)} · {megapixels(report.megapixels, locale)}")
+    used = f" · {images(report.jobs, locale)} · {megapixels(report.megapixels, locale)}"
+    total: Line = (Strong(cents(report.charged_nanousd, locale)), used)
     members = tuple(_member(place, row, locale) for place, row in enumerate(report.members[:TOP_MEMBERS], start=1))
     models: list[Line] = []
     if len(report.models) > 1:
