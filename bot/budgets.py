@@ -6,13 +6,12 @@ from functools import partial
 from zoneinfo import ZoneInfo
 
 from bot.settings import Settings
-from core.budgets.alerts import AlertPlace
 from core.budgets.limits_file import LimitsFileError, load
 from core.budgets.prices import PriceBook
 from core.budgets.reconcile import Books
 from core.budgets.service import Budgets
 from core.budgets.weekly_report import WeeklyReports
-from core.domain.limits import LimitDefaults, Measure, Rule, ScopeKind, Window
+from core.domain.limits import AlertPlace, LimitDefaults, Measure, Rule, ScopeKind, Window
 from core.jobs.maintenance import MaintenanceTask
 from core.jobs.steps import Tools
 from core.ports import AppState, Clock, OperatorAlerts, Upscaler

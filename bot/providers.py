@@ -1,7 +1,5 @@
 """The provider of the model and the limits on pictures that the settings ask for."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 
 from bot.settings import Settings, secret

@@ -33,7 +33,7 @@ from adapters.discord.setup.owners import Owners
 from core.domain.errors import DeliveryUnavailable, DownloadFailed
 from core.domain.identity import Place
 from core.domain.job import ReplyAddress, Source
-from core.ports import AdapterContext, Capabilities, Download, PlaceFacts, Reply, ReplyState
+from core.ports import AdapterContext, Download, PlaceFacts, Reply, ReplyState
 from core.presentation import Notice
 from core.presentation.cards.notice import notice_card
 
@@ -47,7 +47,7 @@ class DiscordAdapter:
     """`core.ports.ChatAdapter` for Discord."""
 
     name = PLATFORM
-    capabilities = Capabilities(min_edit_interval_s=MIN_EDIT_INTERVAL_S)
+    min_edit_interval_s = MIN_EDIT_INTERVAL_S
 
     def __init__(self, settings: Settings, context: AdapterContext) -> None:
         self._settings = settings

@@ -40,7 +40,7 @@ from adapters.slack.views.card import draw
 from core.domain.identity import Place
 from core.domain.job import Job, ReplyAddress, Source
 from core.net.retry import Backoff, retry
-from core.ports import AdapterContext, Capabilities, Download, LoginRefused, PlaceFacts, Reply, ReplyState
+from core.ports import AdapterContext, Download, LoginRefused, PlaceFacts, Reply, ReplyState
 from core.ports.clock import SystemClock
 from core.presentation import Notice
 from core.presentation.cards.notice import notice_card
@@ -58,7 +58,7 @@ class SlackAdapter:
     """Implements `core.ports.ChatAdapter`."""
 
     name = "slack"
-    capabilities = Capabilities(min_edit_interval_s=EDIT_INTERVAL_S)
+    min_edit_interval_s = EDIT_INTERVAL_S
 
     def __init__(self, settings: Settings, context: AdapterContext, *, times: SocketTimes | None = None) -> None:
         self._settings = settings

@@ -22,7 +22,7 @@ from adapters.web.views.pages import PageHandlers
 from core.domain.errors import DownloadFailed, Draining, InternalError, UpscaleError
 from core.domain.job import Job, ReplyAddress, Source
 from core.net.streamed_body import is_streamed, streams_body
-from core.ports import AdapterContext, Capabilities, Download, Reply, ReplyState
+from core.ports import AdapterContext, Download, Reply, ReplyState
 from core.presentation import Notice
 
 log = structlog.get_logger(__name__)
@@ -34,7 +34,7 @@ class WebAdapter:
     """See `core.ports.ChatAdapter`."""
 
     name = "web"
-    capabilities = Capabilities(min_edit_interval_s=0.0)
+    min_edit_interval_s = 0.0
 
     def __init__(self, settings: Settings, context: AdapterContext) -> None:
         self._settings = settings

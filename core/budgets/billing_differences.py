@@ -3,8 +3,6 @@
 A difference is never hidden by rounding: any amount that is not the same to the nano-dollar is listed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal

@@ -3,8 +3,6 @@
 The ledger's row stays, without the person; with this it still meets its bill, until no bill can come any more.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from core.ports import AppState

@@ -1,7 +1,5 @@
 """What still fits: the largest factor that the limits leave room for. Pure."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterable, Sequence
 

@@ -4,8 +4,6 @@ Words come in any order. What a platform writes people, channels and roles as is
 the sense of a limit are judged by the budget, not here.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

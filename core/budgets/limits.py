@@ -1,7 +1,5 @@
 """Limits, pauses, extras, sponsors, alert channels: who may change them, and what makes no sense."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 from zoneinfo import ZoneInfo

@@ -3,8 +3,6 @@
 The file is a list of `[[limit]]` tables; `docs/limits.md` and `limits.example.toml` explain it to people.
 """
 
-from __future__ import annotations
-
 import difflib
 import tomllib
 from collections.abc import Mapping, Sequence

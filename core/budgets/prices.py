@@ -3,8 +3,6 @@
 A change of price touches no quote and no hold that was already made: both carry their own price.
 """
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass
 
@@ -39,15 +37,6 @@ class _Said:
     at: float
 
 
-@dataclass(slots=True)
-class _Known:
-    """What the provider said of one model, and when it said so and was asked (unix seconds)."""
-
-    nanousd: int | None = None
-    at: float = float("-inf")
-    asked_at: float = float("-inf")
-
-
 class PriceBook:
     """`unit_price` never fails and never waits longer than a few seconds.
 
@@ -73,27 +62,33 @@ class PriceBook:
         self._clock = clock
         self._configured = configured_nanousd
         self._lock = asyncio.Lock()
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, _Said | None] = {}
+        self._asked_at: dict[str, float] = {}
 
     async def unit_price(self, model: ModelSpec = MODELS.default) -> int:
         if not model.unit_price_nanousd:
             return 0
         async with self._lock:
-            known = self._known.get(model.id) or await self._load(model)
-            now = self._clock.now()
-            if not self._is_within(known.at, _FRESH_S, now) and not self._is_within(known.asked_at, _RETRY_S, now):
-                known.asked_at = now
-                await self._ask(model, known, now)
-            return self._now(model, known, now)
+            if model.id not in self._known:
+                self._known[model.id] = await self._said.get(self._key(model))
+            now, known = self._clock.now(), self._known[model.id]
+            asked_at = self._asked_at.get(model.id, float("-inf"))
+            if not (known and self._is_within(known.at, _FRESH_S, now)) and not self._is_within(
+                asked_at, _RETRY_S, now
+            ):
+                self._asked_at[model.id] = now
+                await self._ask(model, now)
+            return self._now(model, now)
 
     async def smallest(self) -> int:
         """Nano-dollars of the cheapest job that costs anything: one megapixel of the cheapest such model."""
         prices = [await self.unit_price(model) for model in self._models]
         return min((price for price in prices if price), default=0)
 
-    def _now(self, model: ModelSpec, known: _Known, now: float) -> int:
+    def _now(self, model: ModelSpec, now: float) -> int:
         configured = self._configured if model.id == DEFAULT_MODEL else None
-        if known.nanousd is not None and self._is_within(known.at, _KEPT_S, now):
+        known = self._known[model.id]
+        if known is not None and self._is_within(known.at, _KEPT_S, now):
             return max(known.nanousd, configured or 0)
         return model.unit_price_nanousd if configured is None else configured
 
@@ -105,24 +100,20 @@ class PriceBook:
         """As 0.1.0 named it for its one model."""
         return self._upscaler.name if model.id == DEFAULT_MODEL else f"{self._upscaler.name}:{model.id}"
 
-    async def _load(self, model: ModelSpec) -> _Known:
-        said = await self._said.get(self._key(model))
-        known = self._known[model.id] = _Known(said.nanousd, said.at) if said is not None else _Known()
-        return known
-
-    async def _ask(self, model: ModelSpec, known: _Known, now: float) -> None:
+    async def _ask(self, model: ModelSpec, now: float) -> None:
         try:
             async with asyncio.timeout(_ASK_S):
                 price = await self._upscaler.unit_price(model)
         except TimeoutError:
-            price = None
+            return
         if price is None:
             return
         if not 0 < price <= _HIGHEST_NANOUSD:
             log.warning("price_implausible", model=model.id, nanousd=price)
-            self._alerts.tell(UnclearPrice(self._now(model, known, now)))
+            self._alerts.tell(UnclearPrice(self._now(model, now)))
             return
-        if price != known.nanousd:
-            log.info("price_changed", model=model.id, old_nanousd=known.nanousd, new_nanousd=price)
-        known.nanousd, known.at = price, now
-        await self._said.put(self._key(model), _Said(price, now))
+        old = self._known[model.id]
+        if old is None or price != old.nanousd:
+            log.info("price_changed", model=model.id, old_nanousd=old and old.nanousd, new_nanousd=price)
+        self._known[model.id] = said = _Said(price, now)
+        await self._said.put(self._key(model), said)

@@ -4,13 +4,10 @@ The comparison itself is `core.budgets.billing_differences`; this asks the provi
 by entries of their own. Unasked it corrects only a charge on an estimate, by a bill that can be right.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol, runtime_checkable
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -29,8 +26,6 @@ from core.storage.ledger import SqlLedger
 
 log = structlog.get_logger(__name__)
 
-_CHUNK = 50
-"""Request ids per question: an address line has room for about this many."""
 
 _OVERLAP_S = 8 * 3600.0
 """A bill may be named as late as fal may hold a request back, and a little more."""
@@ -63,14 +58,6 @@ class Reconciliation:
     answered: bool = True
 
 
-@runtime_checkable
-class BillsByTime(Protocol):
-    """A provider that names everything billed in a time, also what no job of ours asked for."""
-
-    async def billing_window(self, start: float, end: float) -> Sequence[BillingEvent]:
-        """The events between two unix times."""
-
-
 class Books:
     """The one reconciler, of the command and of the hourly look."""
 
@@ -92,7 +79,7 @@ class Books:
         erased = await self._erased.items()
         gone = [SentRequest(job_id, one.request_id, one.at, one.at, ended=True) for job_id, one in erased.items()]
         sent += [one for one in gone if one.made_at >= since]
-        events = await self._events([one.request_id for one in sent], since, now)
+        events = await self._upscaler.billing_events(since, now)
         known = {one.request_id for one in sent}
         others = [event.request_id for event in events if event.request_id not in known]
         sent += await self._store.of_requests(others)
@@ -134,14 +121,6 @@ class Books:
                         ledger_nanousd=one.ours_nanousd, fal_nanousd=one.theirs_nanousd)  # fmt: skip
         if new:
             operator.tell(BooksDiffer(tuple(new)))
-
-    async def _events(self, request_ids: Sequence[str], since: float, until: float) -> Sequence[BillingEvent]:
-        if isinstance(self._upscaler, BillsByTime):
-            return await self._upscaler.billing_window(since, until)
-        events: list[BillingEvent] = []
-        for start in range(0, len(request_ids), _CHUNK):
-            events += await self._upscaler.billing_events(request_ids[start : start + _CHUNK])
-        return events
 
     async def _charges(self, sent: Sequence[SentRequest]) -> list[Charge]:
         """From the ledger, not from the jobs: the ledger is the truth about money."""

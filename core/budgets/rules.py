@@ -7,8 +7,6 @@ rule by id beats the roles, and the most generous role with an allowance per mem
 roles share, the most generous counts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias

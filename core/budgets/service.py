@@ -4,8 +4,6 @@ A member sees and moves nothing but their own; a moderator the own workspace; th
 spending: that is the ledger's.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -13,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from core.budgets.alert_sender import BudgetAlerts, Notify
+from core.budgets.alerts import BudgetAlerts, Notify
 from core.budgets.limits import Limits
 from core.budgets.prices import PriceBook
 from core.budgets.reports import UsageFilter, UsageReport

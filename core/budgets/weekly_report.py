@@ -1,12 +1,10 @@
 """The week's report of a workspace, on Monday morning into the channel that its moderators chose for alerts."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 
 import structlog
 
-from core.budgets.alert_sender import Notify
+from core.budgets.alerts import Notify
 from core.budgets.service import Budgets
 from core.domain.job import Requester
 from core.ports import AppState

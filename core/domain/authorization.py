@@ -4,8 +4,6 @@ A job belongs to its requester; moderators of its workspace may stop and delete 
 see it unless it is private; to everybody else it does not exist.
 """
 
-from __future__ import annotations
-
 from core.domain.errors import JobNotFound, NotAllowed
 from core.domain.identity import is_same_person
 from core.domain.job import Job, Requester

@@ -3,8 +3,6 @@
 Each event carries the job's snapshot after it, so a consumer that sees only the newest one misses nothing.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import TypeAlias
 

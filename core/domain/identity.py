@@ -1,9 +1,7 @@
 """Identity of people and places: the platform's whole key, because a user id may be unique only within its team."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 from core.domain.job import Requester, job_id_for
 
@@ -49,7 +47,7 @@ class Place:
         return job_id_for(f"place:{self.address}")
 
     @classmethod
-    def parse(cls, address: str) -> Place | None:
+    def parse(cls, address: str) -> Self | None:
         """The place of an address; None where it is none."""
         platform, _, own = address.strip().partition(":")
         kind: Literal["workspace", "user"] = "user" if own.startswith("@") else "workspace"
@@ -58,9 +56,9 @@ class Place:
         return cls(platform.lower(), kind, own) if known else None
 
     @classmethod
-    def of_person(cls, who: Requester) -> Place:
+    def of_person(cls, who: Requester) -> Self:
         return cls(who.platform, "user", person_id(who))
 
     @classmethod
-    def of_workspace(cls, who: Requester) -> Place | None:
+    def of_workspace(cls, who: Requester) -> Self | None:
         return cls(who.platform, "workspace", who.workspace_id) if who.workspace_id else None

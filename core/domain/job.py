@@ -1,7 +1,5 @@
 """What a job is, as frozen data that travels between rooms. No behaviour, no I/O."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -5,12 +5,10 @@ stated time zone and are *computed* from an instant, never reset by a timer, so 
 restarts cannot shift them.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, TypeAlias
 
 
 class ScopeKind(StrEnum):
@@ -199,3 +197,18 @@ class LimitChange:
     new: str
     platform: str = ""
     workspace_id: str = ""
+
+
+AlertLevel: TypeAlias = Literal[50, 80, 100]
+"""Percent of a budget."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertPlace:
+    """A channel that wants a workspace's alerts; `everything`: the whole bot's as well."""
+
+    platform: str
+    workspace_id: str
+    channel_id: str
+    everything: bool
+    locale: str = "en"

@@ -1,7 +1,5 @@
 """The one table of media types: what each picture format is called, the ending of its files, and its first bytes."""
 
-from __future__ import annotations
-
 from typing import Final, Literal, get_args
 
 Format = Literal["png", "jpeg", "webp", "gif", "bmp", "tiff", "avif", "heic", "ico"]

@@ -1,7 +1,5 @@
 """Megapixels to money, in integer nano-dollars (1 USD = 1,000,000,000), and money to words. Pure."""
 
-from __future__ import annotations
-
 import math
 import re
 from decimal import ROUND_HALF_UP, Decimal

@@ -1,7 +1,5 @@
 """The factor for a wanted size or amount, once the picture's own size is known. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal

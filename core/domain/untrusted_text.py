@@ -3,8 +3,6 @@
 Everything that reads such text (patterns, logs, other people's screens) comes after this.
 """
 
-from __future__ import annotations
-
 import re
 
 MAX_NAME_CHARS = 120

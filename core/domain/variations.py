@@ -1,12 +1,10 @@
 """New jobs out of earlier ones: what each button under a result changes, and free deliveries of kept results. Pure."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, assert_never, cast, get_args
+from typing import Literal, Self, TypeAlias, assert_never, cast, get_args
 
 from core.domain.job import (
     Job,
@@ -37,7 +35,7 @@ class Change:
     model: str = ""
 
     @classmethod
-    def of(cls, kind: str, argument: str = "") -> Change:
+    def of(cls, kind: str, argument: str = "") -> Self:
         """The change that a button with this argument stands for. Raises ValueError for one that is none."""
         if kind not in CHANGES:
             raise ValueError(kind)

@@ -1,7 +1,5 @@
 """Calendar windows of a time zone, computed from an instant. Pure; nothing is ever reset by a timer."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import assert_never

@@ -3,11 +3,9 @@
 Shared by both sides of the pipe; must stay free of libvips, pydantic and asyncio, so that a worker starts fast.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from core.domain.media_types import Format
 
@@ -87,7 +85,7 @@ class Prepared:
     source: ImageFacts
 
     @classmethod
-    def from_json(cls, path: Path, found: dict[str, Any]) -> Prepared:
+    def from_json(cls, path: Path, found: dict[str, Any]) -> Self:
         """From a worker's answer."""
         return cls(path, **{**found, "notes": tuple(found["notes"]), "source": ImageFacts(**found["source"])})
 

@@ -3,8 +3,6 @@
 Inputs are linked into it (copied where the disks differ), what the worker made is moved out when it is done.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Mapping
@@ -25,7 +23,7 @@ class JobFolder:
         self._folder.mkdir()
         for name in _INPUTS:
             if name in self._real:
-                _link(self._real[name], self._folder / name)
+                link_or_copy(self._real[name], self._folder / name)
         if "out_dir" in self._real:
             (self._folder / "out_dir").mkdir()
         self._inputs = {name: (self._folder / name).stat().st_ino for name in _INPUTS if name in self._real}
@@ -54,13 +52,15 @@ class JobFolder:
         return str(self._real[name].joinpath(*rest))
 
 
-def _link(real: Path, link: Path) -> None:
+def link_or_copy(source: Path, dest: Path) -> None:
+    """The same bytes under another name: a link where the disk allows it, else a copy."""
+    dest.unlink(missing_ok=True)
     try:
-        os.link(real, link)
+        os.link(source, dest)
     except FileNotFoundError:
-        raise
+        raise  # copying would not find it either
     except OSError:
-        shutil.copyfile(real, link)
+        shutil.copyfile(source, dest)
 
 
 def _move(made: Path, real: Path) -> None:

@@ -3,8 +3,6 @@
 Never touches a picture itself: paths go in, small JSON comes out. One event loop owns a pool.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json
@@ -46,11 +44,7 @@ class WorkerDied(Exception):
 
 
 class WorkerFault(Exception):
-    """Something unforeseen inside a worker, a full disk for instance. `kind` names it for the log."""
-
-    def __init__(self, kind: str) -> None:
-        super().__init__(kind)
-        self.kind = kind
+    """Something unforeseen inside a worker, a full disk for instance; its kind, for the log."""
 
 
 @dataclass(slots=True)

@@ -3,19 +3,18 @@
 Implements `core.ports.Media`. Same question, same file: a delivery that is tried again costs no second encoding.
 """
 
-from __future__ import annotations
-
 import asyncio
 import dataclasses
 import json
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from core.domain.errors import ResultExpired
 from core.domain.job import Job
 from core.domain.media_types import MIME, SavedAs, media_type_of
 from core.domain.variations import whole_of
-from core.images.service import ImageService, Written
+from core.images.service import Written
 from core.jobs.admission import Share
 from core.jobs.context import Tools
 from core.jobs.steps.pictures import ensure_input, ensure_result
@@ -27,10 +26,6 @@ class JobMedia:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
-
-    @property
-    def _images(self) -> ImageService:
-        return self._tools.images
 
     async def original(self, job: Job) -> MediaFile:
         """The full result; fetched again from the provider if this machine does not have it."""
@@ -57,10 +52,8 @@ class JobMedia:
         if full.bytes <= max_bytes:
             return full
 
-        async def make(out: Path) -> Written:
-            return await self._images.fit(full.path, out.parent, max_bytes)
-
-        return await self._kept(job, f"fit-{max_bytes}", make)
+        fit = self._tools.images.fit
+        return await self._kept(job, f"fit-{max_bytes}", lambda out: fit(full.path, out.parent, max_bytes))
 
     async def converted(self, job: Job, *, saved_as: SavedAs, quality: int) -> MediaFile:
         """The full result in another format, made in the requester's turn; of each format the newest is kept."""
@@ -72,7 +65,7 @@ class JobMedia:
         async def make(out: Path) -> Written:
             for older in out.parent.glob(f"saved-{saved_as}-*"):
                 older.unlink(missing_ok=True)
-            return await self._images.convert(full.path, out, saved_as, quality)
+            return await self._tools.images.convert(full.path, out, saved_as, quality)
 
         async with self._tools.running.admission.pixels.slot(Share.of(job.requester)):
             return await self._kept(job, name, make)
@@ -80,9 +73,7 @@ class JobMedia:
     async def preview(self, job: Job, *, max_side_px: int, max_bytes: int, of: PictureOf = "result") -> MediaFile:
         full = await self._picture(job, of)
 
-        async def make(out: Path) -> Written:
-            return await self._images.preview(full.path, out, max_side_px=max_side_px, max_bytes=max_bytes)
-
+        make = partial(self._tools.images.preview, full.path, max_side_px=max_side_px, max_bytes=max_bytes)
         name = "preview" if of == "result" else f"preview-{of}"
         return await self._kept(job, f"{name}-{max_side_px}-{max_bytes}", make)
 
@@ -93,7 +84,7 @@ class JobMedia:
         async with self._tools.running.lock(f"tiles-{of}:{job.id}"):  # the longest: they hold up nothing but themselves
             if not note.exists():
                 full = await self._picture(job, of)
-                levels, suffix = await self._images.tiles(full.path, out, tile_px=TILE_PX)
+                levels, suffix = await self._tools.images.tiles(full.path, out, tile_px=TILE_PX)
                 note.write_text(json.dumps({"halvings": levels - 1, "suffix": suffix}))
             known = json.loads(note.read_text())
         mime = "image/png" if known["suffix"] == ".png" else "image/jpeg"
@@ -106,10 +97,7 @@ class JobMedia:
         """Before and after of the most detailed part, and of the most changed one."""
         before, after = await self.source(job), await self.original(job)
 
-        async def make(out: Path) -> Written:
-            return await self._images.compare(before.path, after.path, out)
-
-        return await self._kept(job, "compared", make)
+        return await self._kept(job, "compared", partial(self._tools.images.compare, before.path, after.path))
 
     async def _kept(self, job: Job, name: str, make: Callable[[Path], Awaitable[Written]]) -> MediaFile:
         """The file made earlier under this name, else made now."""

@@ -5,25 +5,22 @@ and a codec that crashes, hangs or swells costs one worker. Paths are files on t
 writes is complete when it returns. Refusals arrive as `InputError`s of `core.domain.errors`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import math
+from contextlib import AsyncExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from core.domain.errors import DamagedImage, ImageTooCostly, OutputTooLarge
-from core.domain.media_types import Format, SavedAs
+from core.domain.media_types import SavedAs
 from core.domain.similarity import Similarity
 from core.images.facts import (
     Bounds,
-    FittedKind,
     ImageFacts,
     ImageLimits,
     ModelLimits,
-    Note,
     Prepared,
     StrippedResult,
     Written,
@@ -32,8 +29,8 @@ from core.images.pool import PoolStats, WorkerDied, WorkerPool
 from core.images.weight import is_heavy
 
 __all__ = [
-    "Bounds", "FittedKind", "Format", "ImageFacts", "ImageLimits", "ImageService", "ModelLimits", "Note", "PoolStats",
-    "Prepared", "StrippedResult", "Written", "check_output", "largest_factor", "output_size",
+    "Bounds", "ImageFacts", "ImageLimits", "ImageService", "ModelLimits", "Prepared", "StrippedResult", "Written",
+    "check_output", "largest_factor", "output_size",
 ]  # fmt: skip
 
 
@@ -108,7 +105,7 @@ class ImageService:
             scratch=scratch,
         )
 
-    async def __aenter__(self) -> ImageService:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
@@ -188,8 +185,8 @@ class ImageService:
 
     async def blank(self, path: Path) -> Literal["black", "flat"] | None:
         """Whether the whole picture has one colour, as placeholders do. Reads every pixel. Raises InputError."""
-        found: Literal["black", "flat"] | None = (await self._result_job("blank", path=path))["blank"]
-        return found
+        found: dict[str, Literal["black", "flat"] | None] = await self._result_job("blank", path=path)
+        return found["blank"]
 
     async def fit(self, path: Path, out_dir: Path, max_bytes: int) -> Written:
         """The best form of a result within `max_bytes`: itself, lossless WebP, JPEG/WebP from quality 80, else reduced.
@@ -220,14 +217,11 @@ class ImageService:
         """How much of the structure of `before` its enlargement kept. Raises InputError."""
         return Similarity(**await self._result_job("similarity", before=before, after=after))
 
-    async def compare(
-        self, before: Path, after: Path, out_path: Path, *, labels: tuple[str, str] = ("before", "after")
-    ) -> Written:
+    async def compare(self, before: Path, after: Path, out_path: Path) -> Written:
         """Writes before and after of the most detailed and the most changed part, side by side at 100 %, at most 550 px
         wide and high, under 4 MB. Raises InputError.
         """
-        args = {"before": before, "after": after, "out": out_path, "labels": labels}
-        return Written(out_path, **await self._result_job("compare", **args))
+        return Written(out_path, **await self._result_job("compare", before=before, after=after, out=out_path))
 
     @property
     def _roomy(self) -> ImageLimits:
@@ -239,21 +233,18 @@ class ImageService:
         """A result was paid for: a worker killed from outside in the middle of it is worth one more try."""
         return await self._job(op, self._result_timeout_s, 2, **{"limits": asdict(self._roomy), **args})
 
-    async def _call(self, op: str, timeout_s: float, args: dict[str, Any]) -> dict[str, Any]:
-        """Heavy pictures go one at a time, so that the workers' memory adds up to one heavy share and light ones."""
-        if not await asyncio.to_thread(is_heavy, args):
-            return await self._pool.call(op, args, timeout_s=timeout_s, queue_timeout_s=self._queue_timeout_s)
-        async with asyncio.timeout(self._queue_timeout_s):
-            await self._heavy.acquire()
-        try:
-            return await self._pool.call(op, args, timeout_s=timeout_s, queue_timeout_s=self._queue_timeout_s)
-        finally:
-            self._heavy.release()
-
     async def _job(self, op: str, timeout_s: float, attempts: int = 1, **args: Any) -> dict[str, Any]:
-        """One call, or two where the first worker died under it. Raises what the error tree has for it."""
+        """One call, or two where the first worker died under it. Raises what the error tree has for it.
+
+        Heavy pictures go one at a time, so that the workers' memory adds up to one heavy share and light ones.
+        """
+        args = {"limits": asdict(self.limits), **args}
         try:
-            return await self._call(op, timeout_s, {"limits": asdict(self.limits), **args})
+            async with AsyncExitStack() as turn:
+                if await asyncio.to_thread(is_heavy, args):
+                    async with asyncio.timeout(self._queue_timeout_s):
+                        await turn.enter_async_context(self._heavy)
+                return await self._pool.call(op, args, timeout_s=timeout_s, queue_timeout_s=self._queue_timeout_s)
         except WorkerDied as died:
             if attempts > 1:
                 return await self._job(op, timeout_s, attempts - 1, **args)

@@ -3,8 +3,6 @@
 An estimate for sharing memory out, not a bound: the bound is the worker's own (`Bounds.address_space_bytes`).
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Mapping
 from pathlib import Path

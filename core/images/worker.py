@@ -5,8 +5,6 @@ files that are not its own (`core.images.confinement`). It ends itself when the 
 process, the bot sees at most a closed pipe.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -18,7 +16,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import pyvips
 
@@ -60,14 +58,12 @@ _TYPES: dict[str, Callable[[Any], Any]] = {
 """Of arguments that JSON has no type for, by name."""
 
 
-def _itself(value: Any) -> Any:
-    return value
-
-
 def main() -> None:
     """Serves until standard input ends."""
     bounds = Bounds(**json.loads(sys.argv[1]))
-    answers = _private_stdout()
+    # The real standard output for answers only; a library that prints goes to standard error instead.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
     _limit(bounds)
     confine(write=[Path(sys.argv[2])])
     jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -77,13 +73,6 @@ def main() -> None:
         _allow_cpu(bounds.cpu_s)
         answers.write(json.dumps(_answer(job)) + "\n")
         answers.flush()
-
-
-def _private_stdout() -> TextIO:
-    """The real standard output for answers only; a library that prints goes to standard error instead."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return answers
 
 
 def _limit(bounds: Bounds) -> None:
@@ -135,7 +124,7 @@ def _answer(job: dict[str, Any]) -> dict[str, Any]:
 def _result(op: str, args: dict[str, Any]) -> dict[str, Any]:
     """Raises Refused, also for what a codec said, and whatever else an operation does."""
     try:
-        return OPERATIONS[op](**{name: _TYPES.get(name, _itself)(value) for name, value in args.items()})
+        return OPERATIONS[op](**{name: _TYPES.get(name, lambda given: given)(value) for name, value in args.items()})
     except pyvips.Error as error:
         with Path(args["path"] if "path" in args else args["after"]).open("rb") as file:
             raise from_codec(error, sniff(file.read(HEAD_BYTES))) from error

@@ -200,7 +200,7 @@ class Tools:
         self.event_bus.publish(job)
         loop = self.running.loops.get(job.id)
         if loop is None:
-            interval = self.adapter(job.reply.platform).capabilities.min_edit_interval_s
+            interval = self.adapter(job.reply.platform).min_edit_interval_s
             loop = self.running.loops[job.id] = ProgressLoop(
                 self.reply(job),
                 self.clock,

@@ -12,7 +12,7 @@ from typing import Any
 from core.domain.errors import DownloadFailed
 from core.domain.job import Delivery, DeliveryKind, Job, Progress, ReplyAddress, Source
 from core.domain.limits import LimitStatus
-from core.ports import Capabilities, Download, ReplyState
+from core.ports import Download, ReplyState
 from core.presentation import Notice
 
 
@@ -44,7 +44,7 @@ class NullReply:
 class NullAdapter:
     """`core.ports.ChatAdapter` without a platform."""
 
-    capabilities = Capabilities(min_edit_interval_s=0)
+    min_edit_interval_s = 0.0
 
     def __init__(self, name: str = "silent", *, shape: DeliveryKind = "kept") -> None:
         self.name = name

@@ -1,9 +1,7 @@
 """The seams of the core, as protocols: what it needs from outside, and what adapters may ask of it."""
 
-from __future__ import annotations
-
 from core.domain.variations import Change
-from core.ports.chat import AdapterContext, Capabilities, ChatAdapter, Download, LoginRefused, Reply, ReplyState
+from core.ports.chat import AdapterContext, ChatAdapter, Download, LoginRefused, Reply, ReplyState
 from core.ports.checkup import Credential, Finding
 from core.ports.clock import Clock
 from core.ports.files import TILE_PX, Media, MediaFile, PictureOf, ResultLinks, TileSet

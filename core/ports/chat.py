@@ -1,7 +1,5 @@
 """What a chat platform offers to the core. Implemented in `adapters.<platform>`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,18 +82,11 @@ class Download:
     hosts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a platform can do, as data for the core."""
-
-    min_edit_interval_s: float
-
-
 class ChatAdapter(Protocol):
     """One chat platform."""
 
     name: str
-    capabilities: Capabilities
+    min_edit_interval_s: float
 
     async def serve(self, ready: Callable[[], None]) -> None:
         """Connect, call `ready`, and handle events until cancelled; drains on cancellation. Raises LoginRefused."""

@@ -1,7 +1,5 @@
 """What a check of the installation finds; `python -m bot doctor` shows it. Adapters report in the same form."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Time as a dependency."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from typing import Protocol

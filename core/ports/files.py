@@ -1,7 +1,5 @@
 """Pictures of finished jobs in the shapes that platforms need. Implemented in `core.images.renditions`."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol

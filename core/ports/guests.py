@@ -1,7 +1,5 @@
 """Whose guests the operator pays for: who is let in, who has asked, and who decides. Implemented in `core.accounts`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, runtime_checkable

@@ -3,8 +3,6 @@
 Implemented in `bot.observability.metrics`; the core knows no metrics library.
 """
 
-from __future__ import annotations
-
 from typing import Literal, Protocol, TypeAlias
 
 Level: TypeAlias = Literal[

@@ -1,7 +1,5 @@
 """What the ledger is asked, and what it answers."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import TypeAlias
 

@@ -5,8 +5,6 @@ whatever it changes inside `owning` is changed only while the row still carries 
 for dead therefore changes nothing when it wakes up.
 """
 
-from __future__ import annotations
-
 import secrets
 import time
 from collections.abc import Iterator

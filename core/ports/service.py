@@ -1,7 +1,5 @@
 """The core as adapters and the command line see it. Implemented in `core.jobs.service`."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol

@@ -1,7 +1,5 @@
 """What the core keeps, and what carries jobs on. Implemented in `core.storage` and `core.engine.workflows`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias

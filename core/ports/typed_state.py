@@ -1,7 +1,5 @@
 """One area of `AppState` whose values are all of one type."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Generic, TypeVar
 

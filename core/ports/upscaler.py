@@ -1,7 +1,5 @@
 """What the core needs of a provider of models. Implemented in `core.upscalers`."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -48,6 +46,7 @@ class RemoteCompleted:
 
 
 RemoteStatus: TypeAlias = RemoteQueued | RemoteRunning | RemoteCompleted
+CancelAnswer: TypeAlias = Literal["requested", "removed", "already_completed", "not_found"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +133,7 @@ class Upscaler(Protocol):
     async def result(self, request_id: str, model: ModelSpec) -> Made:
         """The outputs of a completed request, or the error it ended with (raised). Repeatable."""
 
-    async def cancel(
-        self, request_id: str, model: ModelSpec
-    ) -> Literal["requested", "removed", "already_completed", "not_found"]:
+    async def cancel(self, request_id: str, model: ModelSpec) -> CancelAnswer:
         """Ask the provider to stop. `requested` is only a wish: work may still finish and be billed."""
 
     async def fetch(self, url: str, dest: Path, *, max_bytes: int) -> None:
@@ -148,8 +145,8 @@ class Upscaler(Protocol):
         `UNREADABLE_PRICE_NANOUSD` where what it says is no price. The caller judges the range.
         """
 
-    async def billing_events(self, request_ids: Sequence[str]) -> Sequence[BillingEvent]:
-        """What was billed for these requests (needs an admin key); missing ones may appear later."""
+    async def billing_events(self, start: float, end: float) -> Sequence[BillingEvent]:
+        """What was billed between two unix times; nothing where the provider does not tell. Some appear later."""
 
     async def erase(self, request_id: str) -> None:
         """Delete what the provider keeps of this request, where it lets us."""

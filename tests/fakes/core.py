@@ -39,7 +39,6 @@ from core.domain.models import MODELS, ModelSpec
 from core.images.service import ImageFacts, ImageLimits, Prepared, StrippedResult
 from core.ports import (
     BillingEvent,
-    Capabilities,
     Download,
     Found,
     ModelInputs,
@@ -473,7 +472,7 @@ class FakeAdapter:
 
     def __init__(self, clock: FakeClock, name: str = "fake", *, min_edit_interval_s: float = 2.0) -> None:
         self.name = name
-        self.capabilities = Capabilities(min_edit_interval_s=min_edit_interval_s)
+        self.min_edit_interval_s = min_edit_interval_s
         self.messages: dict[str, FakeMessage] = defaultdict(FakeMessage)
         self.faults: dict[str, deque[BaseException]] = defaultdict(deque)
         self.gates: dict[str, asyncio.Event] = {}

@@ -1,7 +1,5 @@
 """Usage totals, charts, CSV and reconciliation: what was spent, by whom, when. Reads; never changes money."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import date
 

@@ -1,7 +1,5 @@
 """Puts a report together from charges by day and member. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Has charts drawn by another process, so that a slow or broken drawing never holds up a job. Bounded."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

@@ -3,8 +3,6 @@
 Pure. The words come twice, in the reader's language and in English, for machines without the language's font.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections import Counter

@@ -4,8 +4,6 @@ Runs as a process of its own (`python -m core.budgets.reports.chart_worker`); kn
 database nor any language.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import sys
@@ -20,7 +18,7 @@ mpl.use("Agg")
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
+from matplotlib.patches import Rectangle
 
 from core.images.confinement import confine
 
@@ -67,13 +65,16 @@ def main() -> None:
 
 def draw(spec: dict[str, Any]) -> bytes:
     """The PNG of this drawing."""
-    fonts = _installed()
+    # The fonts of our list that this machine has, and their letters; matplotlib's own is there.
+    files = {entry.name: entry.fname for entry in font_manager.fontManager.ttflist}
+    fonts = {name: frozenset(font_manager.get_font(files[name]).get_charmap()) for name in _FONTS if name in files}
     mpl.rcParams["font.family"] = list(fonts)
     mpl.rcParams["text.parse_math"] = False  # a $ is a dollar
     words = _readable(spec, frozenset().union(*fonts.values()))
     theme = _DARK if spec["dark"] else _LIGHT
     figure = Figure(figsize=_INCHES, dpi=_DPI, facecolor=theme.background)
-    _heading(figure, words, theme)
+    figure.text(0.045, 0.905, words["title"], color=theme.text, fontsize=27, fontweight="bold", va="center")
+    figure.text(0.046, 0.83, words["subtitle"], color=theme.faint, fontsize=12.5, va="center")
     if not any(sum(bar) > 0 for bar in spec["values"]):
         figure.text(0.5, 0.42, words["empty"], color=theme.faint, fontsize=15, ha="center")
     elif spec["kind"] == "members":
@@ -83,11 +84,6 @@ def draw(spec: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", facecolor=theme.background)
     return buffer.getvalue()
-
-
-def _heading(figure: Figure, words: dict[str, Any], theme: Theme) -> None:
-    figure.text(0.045, 0.905, words["title"], color=theme.text, fontsize=27, fontweight="bold", va="center")
-    figure.text(0.046, 0.83, words["subtitle"], color=theme.faint, fontsize=12.5, va="center")
 
 
 def _time(figure: Figure, spec: dict[str, Any], words: dict[str, Any], theme: Theme) -> None:
@@ -108,7 +104,10 @@ def _time(figure: Figure, spec: dict[str, Any], words: dict[str, Any], theme: Th
     axes.set_xticks(named, [words["bars"][at] for at in named])
     if count <= 12:
         _totals(axes, spec, words, theme, top)
-    _budget(figure, axes, spec, words, theme)
+    if words["budget"]:
+        figure.text(0.955, 0.905, words["budget"], color=theme.budget, fontsize=12.5, ha="right", va="center")
+    if spec["budget"] is not None:
+        axes.axhline(spec["budget"], color=theme.budget, linewidth=1.6, linestyle=(0, (5, 3)), zorder=5)
     if legend:
         _legend(figure, words["names"], colours, theme)
 
@@ -135,14 +134,6 @@ def _totals(axes: Axes, spec: dict[str, Any], words: dict[str, Any], theme: Them
             )
 
 
-def _budget(figure: Figure, axes: Axes, spec: dict[str, Any], words: dict[str, Any], theme: Theme) -> None:
-    if not words["budget"]:
-        return
-    figure.text(0.955, 0.905, words["budget"], color=theme.budget, fontsize=12.5, ha="right", va="center")
-    if spec["budget"] is not None:
-        axes.axhline(spec["budget"], color=theme.budget, linewidth=1.6, linestyle=(0, (5, 3)), zorder=5)
-
-
 def _members(figure: Figure, spec: dict[str, Any], words: dict[str, Any], theme: Theme) -> None:
     """One horizontal bar per member, the largest on top."""
     axes = figure.add_axes((0.24, 0.08, 0.62, 0.68))
@@ -159,16 +150,8 @@ def _members(figure: Figure, spec: dict[str, Any], words: dict[str, Any], theme:
     axes.set_yticks(range(len(values)), words["bars"])
     axes.tick_params(axis="y", labelsize=12.5, labelcolor=theme.text)
     for at, value in enumerate(values):
-        axes.annotate(
-            words["totals"][at],
-            (value, at),
-            xytext=(8, 0),
-            textcoords="offset points",
-            color=theme.text,
-            fontsize=12,
-            va="center",
-            annotation_clip=False,
-        )
+        axes.annotate(words["totals"][at], (value, at), xytext=(8, 0), textcoords="offset points", color=theme.text,
+                      fontsize=12, va="center", annotation_clip=False)  # fmt: skip
 
 
 def _frame(axes: Axes, theme: Theme) -> None:
@@ -183,22 +166,12 @@ def _frame(axes: Axes, theme: Theme) -> None:
 def _legend(figure: Figure, names: list[str], colours: list[str], theme: Theme) -> None:
     """Names below the bars, each with a small square, from the left."""
     widths = sum(0.046 + _width(figure, name, 11.5) for name in names)
-    left = 0.046
     if widths > 0.93:  # long names: as much of each as there is room for
         names = [name[: max(4, int(len(name) * 0.93 / widths) - 2)] + "…" if len(name) > 8 else name for name in names]
-    for name, colour in zip(names, colours, strict=True):
-        square = FancyBboxPatch(
-            (left, 0.042),
-            0.011,
-            0.0196,
-            boxstyle="round,pad=0,rounding_size=0.003",
-            transform=figure.transFigure,
-            facecolor=colour,
-            linewidth=0,
-        )
-        figure.add_artist(square)
-        figure.text(left + 0.018, 0.051, name, color=theme.text, fontsize=11.5, va="center")
-        left += 0.018 + _width(figure, name, 11.5) + 0.028
+    squares = [Rectangle((0, 0), 1, 1, color=colour) for colour in colours]
+    figure.legend(squares, names, loc="center left", bbox_to_anchor=(0.046, 0.051), ncols=len(names), frameon=False,
+                  fontsize=11.5, labelcolor=theme.text, handlelength=1.0, handleheight=1.0, handletextpad=0.6,
+                  columnspacing=2.0, borderpad=0, borderaxespad=0)  # fmt: skip
 
 
 def _width(figure: Figure, text: str, fontsize: float) -> float:
@@ -214,12 +187,6 @@ def _colours(count: int, *, grey_last: bool) -> list[str]:
     if grey_last:
         colours[-1] = _GREY
     return colours
-
-
-def _installed() -> dict[str, frozenset[int]]:
-    """The fonts of our list that this machine has and their letters (Unicode numbers); matplotlib's own is there."""
-    files = {entry.name: entry.fname for entry in font_manager.fontManager.ttflist}
-    return {name: frozenset(font_manager.get_font(files[name]).get_charmap()) for name in _FONTS if name in files}
 
 
 def _readable(spec: dict[str, Any], known: frozenset[int]) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Periods as people name them, to two calendar days. Pure."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from datetime import date, timedelta

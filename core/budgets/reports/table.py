@@ -1,7 +1,5 @@
 """Reports as CSV: one line per charged job. Pure."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Callable, Iterable, Mapping

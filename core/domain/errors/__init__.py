@@ -29,8 +29,6 @@ Each class is a dataclass whose fields are JSON facts, so that an error can be s
 later, in another language, by another process. Nothing here may hold a link, a token or a file's bytes.
 """
 
-from __future__ import annotations
-
 from core.domain.errors.base import *  # noqa: F403
 from core.domain.errors.inputs import *  # noqa: F403
 from core.domain.errors.provider import *  # noqa: F403

@@ -1,7 +1,5 @@
 """The root of the tree, how an error is stored, and the leaves that belong to no branch."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from functools import cache

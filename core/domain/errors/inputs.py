@@ -1,7 +1,5 @@
 """The picture, or the way to it, is at fault."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from core.domain.errors.base import UpscaleError

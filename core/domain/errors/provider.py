@@ -1,7 +1,5 @@
 """The model answered with an error, or fal or the chat platform itself is at fault."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from typing import Literal
 

@@ -1,9 +1,7 @@
 """What was asked cannot be done as asked, or a limit, a pause or the ledger says no."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 from core.domain.errors.base import UpscaleError
 from core.domain.limits import LimitStatus
@@ -39,7 +37,7 @@ class InvalidParameters(RequestError):
     problems: tuple[ParameterProblem, ...]
 
     @classmethod
-    def of(cls, name: str, value: str, kind: ProblemKind, allowed: str = "") -> InvalidParameters:
+    def of(cls, name: str, value: str, kind: ProblemKind, allowed: str = "") -> Self:
         """With one problem; `value` is cut to a length that can be shown."""
         return cls(problems=(ParameterProblem(name, value[:60], kind, allowed),))
 

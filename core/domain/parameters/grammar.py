@@ -5,8 +5,6 @@ Accepts, in any order and case: `key=value`, `key:value`, `--key value`, `--key=
 but never inside links. Any text ends in `Parsed` or in InvalidParameters with every problem. Pure.
 """
 
-from __future__ import annotations
-
 import html
 import re
 from collections.abc import Mapping

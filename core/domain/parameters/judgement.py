@@ -1,7 +1,5 @@
 """Turns what a request says into values for its model, or into every problem that it has. Pure."""
 
-from __future__ import annotations
-
 import dataclasses
 import difflib
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """Leaves ordinary words out of what people say around parameters: "please upscale this, 3x, thanks". Pure."""
 
-from __future__ import annotations
-
 import re
 
 from core.domain.parameters.spec import PRESETS, SPECS

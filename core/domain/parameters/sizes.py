@@ -4,8 +4,6 @@ A target is kept as its one canonical text. Named and paper sizes turn with the 
 picture fits inside, with its own proportions.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from dataclasses import dataclass

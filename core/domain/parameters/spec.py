@@ -4,11 +4,9 @@ Commands, forms, controls, flags, help and details are made from `SPECS`. What a
 called at the provider, is the model's: `core.domain.models`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 Value: TypeAlias = float | int | bool | str
 Kind: TypeAlias = Literal["float", "int", "bool", "choice", "size"]
@@ -100,7 +98,7 @@ class Parameters:
     to: str | None = None
     """A size instead of a factor (`core.domain.parameters.sizes`); the factor is worked out once the size is known."""
 
-    def with_values(self, **values: Value | None) -> Parameters:
+    def with_values(self, **values: Value | None) -> Self:
         """A copy with these chat-named values replaced; values are trusted to be valid."""
         return replace(self, **values)  # type: ignore[arg-type]
 

@@ -4,8 +4,6 @@
 Numbers are compared as exact decimals before they become floats. Pure.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import difflib
 import math

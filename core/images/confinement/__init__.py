@@ -5,8 +5,6 @@ this machine lacks is left out; `python -m core.images.confinement` confines its
 Standard library only.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import os

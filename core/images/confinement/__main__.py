@@ -1,7 +1,5 @@
 """Confines itself as a worker does and prints, as a JSON list, what this machine enforces."""
 
-from __future__ import annotations
-
 import json
 import sys
 import tempfile

@@ -3,8 +3,6 @@
 Numbers are of the kernel's `include/uapi/linux/landlock.h` (read 2026-11-28).
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import os

@@ -3,8 +3,6 @@
 Call numbers are of the kernel's tables (read 2026-11-28). Threads may be started: codecs use them.
 """
 
-from __future__ import annotations
-
 import ctypes
 import errno
 import os

@@ -4,8 +4,6 @@ Each walker gives a part at a time as (kind, start, end), reads a few bytes of i
 where the file is cut; a broken structure raises struct.error or IndexError.
 """
 
-from __future__ import annotations
-
 import contextlib
 import mmap
 import re

@@ -6,8 +6,6 @@ taken: about half for drawings, edges and faces, hardly any for fur and other te
 Over 18 pictures and 3 ways of halving: +0.6 dB above Lanczos on average, and never below by more than 0.05 dB.
 """
 
-from __future__ import annotations
-
 import importlib.util
 from pathlib import Path
 from typing import Any, Final

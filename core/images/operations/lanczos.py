@@ -1,7 +1,5 @@
 """Enlargement by Lanczos, as a lazy libvips graph."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -42,8 +40,8 @@ def _wider(image: VipsImage, whole: int) -> VipsImage:
     places = range(-_LOBES, _LOBES + 1)
     phases = []
     for phase in range(whole):
-        taps = _normalised([_lanczos((phase + 0.5) / whole - (place + 0.5)) for place in places])
-        phases.append(_convolved(image, [taps]))
+        taps = [_lanczos((phase + 0.5) / whole - (place + 0.5)) for place in places]
+        phases.append(_convolved(image, [[tap / sum(taps) for tap in taps]]))
     return _whole_rows(phases[0].bandjoin(phases[1:]).bandunfold(factor=whole))
 
 
@@ -65,11 +63,6 @@ def _taller(image: VipsImage, whole: int) -> VipsImage:
 
 def _convolved(image: VipsImage, taps: list[list[float]]) -> VipsImage:
     return (image.conv(pyvips.Image.new_from_array(taps), precision="float") + 0.5).cast("uchar")
-
-
-def _normalised(taps: list[float]) -> list[float]:
-    total = sum(taps)
-    return [tap / total for tap in taps]
 
 
 def _lanczos(x: float) -> float:

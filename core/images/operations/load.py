@@ -4,8 +4,6 @@ Order matters: bytes, kind and declared size are judged before a codec is starte
 pixel is decoded, and `verify` decodes every pixel, in a stream, to be sure that the file is whole.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -4,8 +4,6 @@ A plan lists what of the file stays: ranges of it, and a few bytes of our own. I
 to be harmless, so that a vendor's unknown block (often a place, a name or a preview) goes too. Never decodes pixels.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import struct

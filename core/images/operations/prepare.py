@@ -1,7 +1,5 @@
 """The file that is sent to the model, and the cleaning of a result."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -87,10 +85,13 @@ def _prepare(path: Path, out: Path, limits: ImageLimits, model: ModelLimits) -> 
             pieces.write(pieces.plan_of(path, facts.format), path, out)
             mime, notes = facts.mime, _notes(facts, converted=False)
         else:
-            facts = _with_transparency(facts, image)
+            if facts.has_alpha:  # looked at, so that nobody is told about the flattening of an opaque picture
+                facts = replace(facts, is_transparent=opening.verify(image, facts.format))
             mime = _convert(path, facts, rendering, out, model)
             _refuse_flattened(path, facts, out)
-            notes = _notes(facts, converted=_is_converted(facts, image, rendering))
+            deep = image.format not in ("uchar", "char") or image.interpretation == "cmyk"
+            converted = facts.format not in ("jpeg", "png") or deep or rendering.profile is not None
+            notes = _notes(facts, converted=converted)
     except pyvips.Error as error:
         raise from_codec(error, facts.format) from error
     size_px = facts.width_px, facts.height_px
@@ -114,11 +115,6 @@ def _is_plain(path: Path, facts: ImageFacts, image: Any) -> bool:
     )
 
 
-def _is_converted(facts: ImageFacts, image: Any, rendering: Rendering) -> bool:
-    deep = image.format not in ("uchar", "char") or image.interpretation == "cmyk"
-    return facts.format not in ("jpeg", "png") or deep or rendering.profile is not None
-
-
 def _refuse_flattened(path: Path, facts: ImageFacts, out: Path) -> None:
     """Raises Refused where a picture became one colour on its way here: nobody pays for a blank sheet."""
     top = pyvips.Image.new_from_file(str(out))
@@ -131,13 +127,6 @@ def _refuse_flattened(path: Path, facts: ImageFacts, out: Path) -> None:
         return
     if spread(source) > (_FLAT_SPREAD if source.format == "uchar" else 0):
         raise Refused("flat_image")
-
-
-def _with_transparency(facts: ImageFacts, image: Any) -> ImageFacts:
-    """Looks at alpha, so that nobody is told about the flattening of an opaque picture."""
-    if not facts.has_alpha:
-        return facts
-    return replace(facts, is_transparent=opening.verify(image, facts.format))
 
 
 def _notes(facts: ImageFacts, *, converted: bool) -> list[Note]:

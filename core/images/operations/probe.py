@@ -3,8 +3,6 @@
 Must not decode anything and must not trust a declared length further than the bytes at hand.
 """
 
-from __future__ import annotations
-
 import itertools
 import re
 import struct

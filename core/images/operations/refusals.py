@@ -1,7 +1,5 @@
 """How a worker says no: a code and facts of the error tree, without importing it (it would slow each start)."""
 
-from __future__ import annotations
-
 import errno
 from typing import Any
 

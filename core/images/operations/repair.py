@@ -3,8 +3,6 @@
 Only for what people hand in: a result that ends early is fetched again instead.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from pathlib import Path

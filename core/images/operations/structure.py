@@ -4,8 +4,6 @@ Files of millions of tiny parts are cheap to send and take a codec minutes: 12 m
 directories 11 s. The bounds are far above what cameras and programs write.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Callable
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """Alpha beside the model: a ground on which the picture can be seen, and the alpha put back into the result."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

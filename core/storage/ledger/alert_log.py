@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.budgets.alerts import Level
+from core.domain.limits import AlertLevel
 from core.storage import tables_ledger as t
 from core.storage.ledger.transaction import LedgerDatabase
 
@@ -19,12 +19,12 @@ class SqlAlertMarks:
     def __init__(self, database: LedgerDatabase) -> None:
         self._database = database
 
-    async def pending(self, key: str, level: Level) -> bool:
+    async def pending(self, key: str, level: AlertLevel) -> bool:
         """Whether this level was not yet sent; cheap, decides nothing."""
         same = (t.alerts.c.key == key, t.alerts.c.sent, t.alerts.c.level >= level)
         return not await self._database.rows(select(t.alerts.c.level).where(*same).limit(1))
 
-    async def claim(self, key: str, level: Level, now: float) -> bool:
+    async def claim(self, key: str, level: AlertLevel, now: float) -> bool:
         """Take the sending of this alert; False if it was sent, or a higher one, or somebody is sending it now."""
 
         async def work(connection: AsyncConnection) -> bool:
@@ -45,7 +45,7 @@ class SqlAlertMarks:
 
         return await self._database.write(work)
 
-    async def sent(self, key: str, level: Level) -> None:
+    async def sent(self, key: str, level: AlertLevel) -> None:
         """The claimed alert went out; the lower levels of the same window are over with it."""
         same = (t.alerts.c.key == key, t.alerts.c.level == level)
         await self._database.write(

@@ -14,9 +14,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Insert, Row, Table, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.budgets.alerts import AlertPlace
 from core.domain.job import Requester
-from core.domain.limits import Extra, LimitChange, Rule, Sponsor
+from core.domain.limits import AlertPlace, Extra, LimitChange, Rule, Sponsor
 from core.storage import tables_ledger as t
 from core.storage.ledger.rules import OPERATORS, VERSION, place_key, rule_of, rules_version
 from core.storage.ledger.sql import SqlLedger

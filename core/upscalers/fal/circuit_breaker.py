@@ -7,8 +7,6 @@ Half-open: once `probe_s` have passed since the last refusal, one submit may try
 `probe_s` unless that one succeeds. A halt is told as `first` once until a submit has succeeded again.
 """
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 
 import structlog

@@ -1,8 +1,7 @@
 """`FalUpscaler`: the fal backend as the core's `Upscaler` port, put together from its parts."""
 
-from __future__ import annotations
-
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
@@ -53,7 +52,6 @@ class FalUpscaler:
         self.submit = Submitter(self._transport, self._breaker).submit
         self.fetch = Downloader(self._transport).fetch
         self.billing_events = self._platform.billing_events
-        self.billing_window = self._platform.billing_window
         self.credit = self._platform.credit
         self.check_key = self._platform.check_key
         self._webhooks = WebhookVerifier(self._transport)
@@ -84,18 +82,15 @@ class FalUpscaler:
         """Ask cheaply and slowly whether the halt is over; ends with the halt, or with `close`."""
         while self._breaker.state is not None:
             await self._clock.sleep(self._config.probe_s)
-            state = self._breaker.state
-            if state is not None and await self._seems_over(state):
-                self._breaker.clear(proven=False)
-
-    async def _seems_over(self, halted: ProviderHalted) -> bool:
-        try:
-            if halted.kind == "key":
-                return await self._platform.check_key() == "ok"
-            credit_nanousd = await self._platform.credit()
-        except ProviderError:
-            return False
-        return credit_nanousd is not None and credit_nanousd > 0
+            halted = self._breaker.state
+            with contextlib.suppress(ProviderError):
+                over = halted is None or (
+                    await self._platform.check_key() == "ok"
+                    if halted.kind == "key"
+                    else (await self._platform.credit() or 0) > 0
+                )
+                if over:
+                    self._breaker.clear(proven=False)
 
     async def receive_webhook(
         self, headers: Mapping[str, str], body: bytes, *, job_id: str, token: str | None = None

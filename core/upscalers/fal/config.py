@@ -1,18 +1,11 @@
 """Everything the fal backend is told from outside, and which addresses it may trust. Reads no environment."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from yarl import URL
 
 from core.domain.models import MODELS, Models
-
-DEFAULT_QUEUE_URL = "https://queue.fal.run"
-DEFAULT_REST_URL = "https://rest.fal.ai"
-DEFAULT_CDN_URL = "https://v3.fal.media"
-DEFAULT_API_URL = "https://api.fal.ai/v1"
 
 BACKUP_HOSTS = {"queue.fal.run": "queue.falrun.com"}
 """fal's own backup domain for the queue, as fal-client 1.0.3 uses it (its client.py, `_BACKUP_DOMAINS`)."""
@@ -35,10 +28,10 @@ class FalConfig:
 
     key: str = field(repr=False)
     admin_key: str | None = field(default=None, repr=False)
-    queue_url: str = DEFAULT_QUEUE_URL
-    rest_url: str = DEFAULT_REST_URL
-    cdn_url: str = DEFAULT_CDN_URL
-    api_url: str = DEFAULT_API_URL
+    queue_url: str = "https://queue.fal.run"
+    rest_url: str = "https://rest.fal.ai"
+    cdn_url: str = "https://v3.fal.media"
+    api_url: str = "https://api.fal.ai/v1"
     models: Models = MODELS
     public_url: str | None = None
     retention_s: int = 7 * 86_400

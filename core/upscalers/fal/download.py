@@ -5,12 +5,10 @@ answers `data:` URIs (fal-ai/fal, file providers, 2026-08), so any other public 
 guard of `core.net`; a private one never is.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import binascii
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -120,8 +118,8 @@ class Downloader:
             log.info("fal_download_cut", kind=kind, have_bytes=partial.size_bytes, attempt=attempt)
             return _PAUSES.pause_s(attempt)
 
-        async def once() -> None:
-            await self._one_try(partial, url, max_bytes)
+        def once() -> Awaitable[None]:
+            return self._one_try(partial, url, max_bytes)
 
         try:
             await retry(once, clock=self._transport.clock, pause=pause, attempts=FETCH_TRIES)
@@ -137,8 +135,13 @@ class Downloader:
                 if response.status in _REDIRECTS and "Location" in response.headers:
                     url = self._redirected(url, response.headers["Location"])
                     continue
-                _check(response, partial)
-                if partial.size_bytes and not _continues(response, partial.size_bytes):
+                continues = response.status == HTTPStatus.PARTIAL_CONTENT
+                if response.status != HTTPStatus.OK and not continues:
+                    if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                        partial.validator = None
+                    raise _TryAgain(f"http_{response.status}")
+                where = response.headers.get("Content-Range", "")
+                if partial.size_bytes and not (continues and where.startswith(f"bytes {partial.size_bytes}-")):
                     await partial.restart()
                 await self._copy(response, partial, max_bytes)
                 return
@@ -202,19 +205,6 @@ def guarded_session(guard: Guard) -> aiohttp.ClientSession:
         auto_decompress=False,
         trust_env=False,
     )
-
-
-def _check(response: aiohttp.ClientResponse, partial: _Partial) -> None:
-    if response.status in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
-        return
-    if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        partial.validator = None
-    raise _TryAgain(f"http_{response.status}")
-
-
-def _continues(response: aiohttp.ClientResponse, from_bytes: int) -> bool:
-    said = response.headers.get("Content-Range", "")
-    return response.status == HTTPStatus.PARTIAL_CONTENT and said.startswith(f"bytes {from_bytes}-")
 
 
 def _is_page(first: bytes) -> bool:

@@ -5,8 +5,6 @@ Shapes (facts of 2026-11-22, fal's errors and request-errors pages): model error
 `error` object. `input` and `msg` may echo what the member sent and are never kept.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal

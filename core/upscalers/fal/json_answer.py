@@ -1,7 +1,5 @@
 """fal's answers as bounded bytes and as JSON that may be anything: no reader of them raises because of what came."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime

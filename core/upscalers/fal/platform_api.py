@@ -3,9 +3,7 @@
 Reads only, but for `erase`. Nothing here is needed for a job to run; what needs the admin key says so.
 """
 
-from __future__ import annotations
-
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from http import HTTPStatus
@@ -26,7 +24,6 @@ log = structlog.get_logger(__name__)
 
 PAGE_SIZE = 100
 MOST_PAGES = 50
-IDS_PER_CALL = 50
 _LARGEST_INTEGER = 10**18
 """`str` of a longer one takes quadratic time, and no bill has it."""
 
@@ -100,31 +97,23 @@ class PlatformApi:
                 if request_id is not None:
                     return Found(request_id, conclusive=True)
         except ProviderError:
-            return Found(None, conclusive=False, possible=self._may_still_tell())
+            # A later search, or a webhook, may name the request after all.
+            possible = bool(self._config.public_url) or self._last_refusal not in _NOT_FOR_US
+            return Found(None, conclusive=False, possible=possible)
         return Found(None, conclusive=all_told, running=tuple(running))
 
-    def _may_still_tell(self) -> bool:
-        """Whether a later search, or a webhook, may name the request after all."""
-        return self._last_refusal not in _NOT_FOR_US or bool(self._config.public_url)
-
-    async def billing_events(self, request_ids: Sequence[str]) -> Sequence[BillingEvent]:
-        """See `core.ports.Upscaler.billing_events`. Without an admin key: nothing. Raises ProviderUnavailable."""
-        calls = range(0, len(request_ids), IDS_PER_CALL)
-        return await self._bills({"request_id": ",".join(request_ids[at : at + IDS_PER_CALL])} for at in calls)
-
-    async def billing_window(self, start: float, end: float) -> Sequence[BillingEvent]:
-        """What was billed for our endpoints between two unix times; needs the admin key, at most 90 days."""
-        window = {"start": _iso(start), "end": _iso(end), "limit": "1000"}
-        ours = sorted({model.endpoint for model in self._config.models.known if model.backend == "fal"})
-        return await self._bills({**window, "endpoint_id": endpoint} for endpoint in ours)
-
-    async def _bills(self, calls: Iterable[dict[str, str]]) -> list[BillingEvent]:
+    async def billing_events(self, start: float, end: float) -> Sequence[BillingEvent]:
+        """See `core.ports.Upscaler.billing_events`. Needs the admin key; at most 90 days."""
         if self._config.admin_key is None:
             return []
+        window = {"start": _iso(start), "end": _iso(end), "limit": "1000"}
+        ours = sorted({model.endpoint for model in self._config.models.known if model.backend == "fal"})
         return [
             event
-            for params in calls
-            async for item in self._entries("/models/billing-events", params, "billing_events", "admin")
+            for endpoint in ours
+            async for item in self._entries(
+                "/models/billing-events", {**window, "endpoint_id": endpoint}, "billing_events", "admin"
+            )
             if (event := _billing_event(item)) is not None
         ]
 

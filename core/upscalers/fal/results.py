@@ -5,10 +5,8 @@ was paid for: a gateway's page, cut JSON, a nameless 5xx, a 403 or 404 say nothi
 for some seconds, and then by whoever asks.
 """
 
-from __future__ import annotations
-
 from http import HTTPStatus
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import structlog
 from yarl import URL
@@ -18,6 +16,7 @@ from core.domain.job import Made
 from core.domain.models import MODELS, ModelSpec
 from core.domain.untrusted_text import clean
 from core.net.retry import Backoff, retry
+from core.ports.upscaler import CancelAnswer
 from core.upscalers.fal.failures import error_in_status, is_named, model_error, units_in
 from core.upscalers.fal.json_answer import MAX_RESULT_BYTES, Answer, dig, number, whole
 from core.upscalers.fal.submit import request_path
@@ -27,7 +26,6 @@ log = structlog.get_logger(__name__)
 
 RESULT_TRIES = 6
 LONGEST_CAPTION_CHARS = 10_000
-CancelAnswer: TypeAlias = Literal["requested", "removed", "already_completed", "not_found"]
 
 _PAUSES = Backoff(first_s=0.5, cap_s=4.0)
 _NO_IMAGE = "no_image_in_result"

@@ -1,7 +1,5 @@
 """fal's status objects, event streams and log lines to `RemoteStatus`. Pure; nonsense is None, never an exception."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import Any

@@ -4,8 +4,6 @@ It must never repeat a POST that may have arrived. What is surely not accepted s
 `ProviderBusy`, `ProviderHalted`, a `ModelError`); everything else is `SubmitUnknown`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable

@@ -5,8 +5,6 @@ queue, REST and platform addresses. fal-client is not used for HTTP: its calls r
 send the key to addresses named in replies (fal-client 1.0.3, client.py; measured 2026-11-22).
 """
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -139,6 +137,10 @@ class _AskAgain(Exception):
 class Transport:
     """Open sessions to fal. `open` inside the event loop that uses it, `close` at the end."""
 
+    session: aiohttp.ClientSession
+    paid_session: aiohttp.ClientSession
+    """That of the paid call; its `trace_request_ctx` must be a `Sending`."""
+
     def __init__(self, config: FalConfig, clock: Clock, metrics: Metrics | None = None) -> None:
         self.config = config
         self.clock = clock
@@ -149,8 +151,6 @@ class Transport:
             "cdn": config.cdn_url.rstrip("/"),
             "api": config.api_url.rstrip("/"),
         }
-        self._session: aiohttp.ClientSession | None = None
-        self._paid: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
         """Make the sessions. Streams of waiting jobs share the first, so its connections are many.
@@ -158,10 +158,10 @@ class Transport:
         Paid calls have their own, with a fresh connection for each: a kept one that the server closes just then
         would leave it unclear whether the request arrived.
         """
-        self._session = self._make_session(aiohttp.TCPConnector(limit=10_000, keepalive_timeout=30))
+        self.session = self._make_session(aiohttp.TCPConnector(limit=10_000, keepalive_timeout=30))
         trace = aiohttp.TraceConfig()
         trace.on_request_headers_sent.append(_before_bytes_leave)
-        self._paid = self._make_session(aiohttp.TCPConnector(limit=100, force_close=True), trace)
+        self.paid_session = self._make_session(aiohttp.TCPConnector(limit=100, force_close=True), trace)
 
     def _make_session(self, connector: aiohttp.TCPConnector, *traces: aiohttp.TraceConfig) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
@@ -173,23 +173,8 @@ class Transport:
         )
 
     async def close(self) -> None:
-        sessions, self._session, self._paid = (self._session, self._paid), None, None
-        for session in sessions:
-            if session is not None:
-                await session.close()
-
-    @property
-    def session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            raise RuntimeError("the fal transport is not open")
-        return self._session
-
-    @property
-    def paid_session(self) -> aiohttp.ClientSession:
-        """The open session of the paid call; its `trace_request_ctx` must be a `Sending`."""
-        if self._paid is None:
-            raise RuntimeError("the fal transport is not open")
-        return self._paid
+        await self.session.close()
+        await self.paid_session.close()
 
     def url(self, service: Service, path: str, params: Mapping[str, str] | None = None) -> URL:
         """An address of ours, from parts that we made; never from a reply."""

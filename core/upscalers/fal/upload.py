@@ -4,8 +4,6 @@ fal-client's upload holds the whole file in memory, trips over names that are no
 fallback's storage host (fal-client 1.0.3, measured 2026-11-22); its `StorageSettings` checks the lifetime for us.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Mapping

@@ -4,8 +4,6 @@ A connection carries a job's whole wait, so an ordinary job costs one request he
 (`results` does) and never resubmits.
 """
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Callable

@@ -4,10 +4,9 @@ It must not change a job: deliveries repeat and may be forged by other customers
 wait early, or points at a request id that the caller binds to the job by its own records.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
@@ -80,11 +79,7 @@ class WebhookVerifier:
         )
         if not await self._signed(message, lower.get("x-fal-webhook-signature", "")):
             return WebhookRefused("signature")
-        return self._read(request_id, body, job_id, token)
-
-    def _read(self, request_id: str, body: bytes, job_id: str, token: str | None) -> WebhookOutcome:
-        data = parsed(body)
-        if data is None:
+        if (data := parsed(body)) is None:
             return WebhookRefused("body")
         if dig(data, "request_id") != request_id:
             return WebhookRefused("request_id")
@@ -97,13 +92,13 @@ class WebhookVerifier:
             signature = bytes.fromhex(signature_hex)
         except ValueError:
             return False
-        age_s = self._transport.clock.now() - self._fetched_at
-        if age_s > KEYS_LIFE_S:
-            await self._refresh(KEYS_LIFE_S)
-        if _any_fits(self._keys, signature, message):
-            return True
-        await self._refresh(KEYS_REFRESH_S)
-        return _any_fits(self._keys, signature, message)
+        for older_than_s in (KEYS_LIFE_S, KEYS_REFRESH_S):
+            await self._refresh(older_than_s)
+            for key in self._keys:
+                with contextlib.suppress(InvalidSignature):
+                    key.verify(signature, message)
+                    return True
+        return False
 
     async def _refresh(self, older_than_s: float) -> None:
         async with self._lock:
@@ -115,16 +110,6 @@ class WebhookVerifier:
                 raise ProviderUnavailable
             self._keys = _keys_in(answer.data())
             self._fetched_at = self._transport.clock.now()
-
-
-def _any_fits(keys: Sequence[Ed25519PublicKey], signature: bytes, message: bytes) -> bool:
-    for key in keys:
-        try:
-            key.verify(signature, message)
-        except InvalidSignature:
-            continue
-        return True
-    return False
 
 
 def _keys_in(data: Any) -> Sequence[Ed25519PublicKey]:

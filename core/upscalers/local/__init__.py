@@ -3,8 +3,6 @@
 It runs in the sandbox's queue and on its play money.
 """
 
-from __future__ import annotations
-
 import dataclasses
 
 from core.images.service import ImageFacts, ImageService, Written

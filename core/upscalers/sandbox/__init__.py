@@ -4,8 +4,6 @@ It lets everything run on one machine with no account. Requests are files, so th
 under the same ids. It never touches the network.
 """
 
-from __future__ import annotations
-
 from core.upscalers.sandbox.client import SandboxUpscaler
 from core.upscalers.sandbox.model import SandboxConfig
 

@@ -1,16 +1,13 @@
 """`SandboxUpscaler`: the sandbox model as the core's `Upscaler` port."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import dataclasses
 import secrets
 import shutil
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
 
 import structlog
 
@@ -19,9 +16,10 @@ from core.domain.job import Made
 from core.domain.media_types import suffix_for
 from core.domain.models import DEFAULT_MODEL, MODELS, ModelSpec
 from core.domain.parameters.spec import Parameters
+from core.images.job_folder import link_or_copy
 from core.images.service import ImageService
 from core.ports import BillingEvent, Clock, Found, ModelInputs, RemoteCompleted, RemoteStatus
-from core.ports.upscaler import is_staged
+from core.ports.upscaler import CancelAnswer, is_staged
 from core.upscalers.sandbox.model import SandboxConfig
 from core.upscalers.sandbox.queue import CANCELLED, Queue
 from core.upscalers.sandbox.records import Record, RequestStore
@@ -71,7 +69,7 @@ class SandboxUpscaler:
     async def stage(self, path: Path, mime: str, *, job_id: str) -> str:
         """Keep a copy; see `core.ports.Upscaler`."""
         address, dest = self._store.new_file(job_id, suffix_for(mime)[1:])
-        await asyncio.to_thread(self._store.copy, path, dest)
+        await asyncio.to_thread(link_or_copy, path, dest)
         return address
 
     async def submit(self, inputs: ModelInputs, *, job_id: str, on_sending: Callable[[], Awaitable[None]]) -> str:
@@ -127,9 +125,7 @@ class SandboxUpscaler:
         outputs = {name: value for name, value in record.outputs.items() if name in known}
         return Made(**outputs, units=Decimal(record.outputs["billable_units"]))
 
-    async def cancel(
-        self, request_id: str, model: ModelSpec = _FIRST
-    ) -> Literal["requested", "removed", "already_completed", "not_found"]:
+    async def cancel(self, request_id: str, model: ModelSpec = _FIRST) -> CancelAnswer:
         """Stop it: at once while it waits, at its next step while it runs."""
         record = await self._load(request_id)
         if record is None:
@@ -162,14 +158,15 @@ class SandboxUpscaler:
     async def unit_price(self, model: ModelSpec = _FIRST) -> int:
         return self._config.unit_price_nanousd if model.id == DEFAULT_MODEL else model.unit_price_nanousd
 
-    async def billing_events(self, request_ids: Sequence[str]) -> Sequence[BillingEvent]:
-        loaded = [await self._load(request_id) for request_id in request_ids]
-        return [await self._bill(r, r.outputs) for r in loaded if r is not None and r.outputs is not None]
-
-    async def _bill(self, record: Record, outputs: Mapping[str, Any]) -> BillingEvent:
-        units = int(outputs["billable_units"])
-        price = await self.unit_price(self._config.models.of(Parameters(model=record.model)))
-        return BillingEvent(record.request_id, record.finished_at or 0.0, Decimal(units), units * price)
+    async def billing_events(self, start: float, end: float) -> Sequence[BillingEvent]:
+        found = []
+        for record in await asyncio.to_thread(self._store.everything):
+            at = record.finished_at or 0.0
+            if record.outputs is not None and start <= at <= end:
+                units = int(record.outputs["billable_units"])
+                price = await self.unit_price(self._config.models.of(Parameters(model=record.model)))
+                found.append(BillingEvent(record.request_id, at, Decimal(units), units * price))
+        return found
 
     async def erase(self, request_id: str) -> None:
         if (record := await self._load(request_id)) is not None:

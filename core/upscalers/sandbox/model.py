@@ -1,11 +1,9 @@
-"""What the sandbox does in the model's place: input checks as in fal's schema, run times, captions, error mapping."""
+"""What the sandbox does in the model's place: run times, captions, error mapping."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from core.domain.errors import (
     FileTooLarge,
@@ -13,16 +11,14 @@ from core.domain.errors import (
     ImageTooCostly,
     ImageTooSmall,
     InputError,
-    InvalidForModel,
     ModelError,
     ModelFailed,
     OutputTooLarge,
     TooManyPixels,
     UnsupportedFormat,
 )
-from core.domain.models import MODELS, Models, ModelSpec
+from core.domain.models import MODELS, Models
 from core.domain.money import PIXELS_PER_MEGAPIXEL
-from core.domain.parameters.spec import SPECS
 from core.images.service import ImageFacts, Written
 
 Caption: TypeAlias = Callable[[ImageFacts, float, Written], str]
@@ -70,19 +66,6 @@ class SandboxConfig:
     caption: Caption = caption_for
     network: bool = False
     models: Models = MODELS
-
-
-def refusal_of(model: ModelSpec, inputs: Mapping[str, Any]) -> InvalidForModel | None:
-    """The first input outside the model's schema, as fal would report it; never billed."""
-    for spec in model.inputs.values():
-        value: Any = inputs.get(spec.api_name)
-        kind = SPECS[spec.name].kind
-        if type(value) not in {"bool": (bool,), "int": (int,)}.get(kind, (int, float)):
-            return InvalidForModel(parameter=spec.name, rule=kind, billed=False)
-        if not spec.low <= value <= spec.high:
-            rule = f"≥ {spec.low:g}" if value < spec.low else f"≤ {spec.high:g}"
-            return InvalidForModel(parameter=spec.name, rule=rule, billed=False)
-    return None
 
 
 def failure_of(error: Exception) -> ModelError:

@@ -3,8 +3,6 @@
 It owns its tasks. Whatever is unfinished when it closes (or dies) stays on disk and is taken up by the next start.
 """
 
-from __future__ import annotations
-
 import asyncio
 import dataclasses
 from dataclasses import dataclass, field
@@ -16,7 +14,7 @@ from core.domain.money import megapixels
 from core.domain.parameters.spec import Parameters
 from core.images.service import ImageService
 from core.ports import Clock, RemoteCompleted, RemoteQueued, RemoteRunning, RemoteStatus
-from core.upscalers.sandbox.model import SandboxConfig, failure_of, refusal_of
+from core.upscalers.sandbox.model import SandboxConfig, failure_of
 from core.upscalers.sandbox.records import Record, RequestStore
 
 log = structlog.get_logger(__name__)
@@ -150,8 +148,6 @@ class Queue:
 
     async def _make(self, record: Record, live: Live) -> Record:
         model = self._config.models.of(Parameters(model=record.model))
-        if (refusal := refusal_of(model, record.inputs)) is not None:
-            return dataclasses.replace(record, error=to_json(refusal))
         source = self._store.file_at(str(record.inputs["image_url"]))
         if source is None or not await asyncio.to_thread(source.exists):
             raise FileNotFoundError

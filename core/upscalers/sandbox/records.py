@@ -4,13 +4,10 @@ Several processes may use one folder: who works on a request holds its lock, whi
 dies, however it dies.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
 import secrets
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -111,16 +108,6 @@ class RequestStore:
         if name == address or name != os.path.basename(name) or not name:
             return None
         return self._files / name
-
-    def copy(self, source: Path, dest: Path) -> None:
-        """The same bytes under another name: a link where the disk allows it, else a copy."""
-        dest.unlink(missing_ok=True)
-        try:
-            os.link(source, dest)
-        except FileNotFoundError:
-            raise  # copying would not find it either
-        except OSError:
-            shutil.copyfile(source, dest)
 
     def sweep(self, before_at: float) -> None:
         """Delete what ended before `before_at`, and files that no request needs any more."""

@@ -41,7 +41,7 @@ class DiscordDriver(Driver):
         self._discord, self._core, self._task = discord, core, task
         self.gate = core.gate
         assert core.adapter is not None
-        self.edit_interval_s = core.adapter.capabilities.min_edit_interval_s
+        self.edit_interval_s = core.adapter.min_edit_interval_s
 
     async def ask(self, name: str = "photo.png") -> float:
         started = await self._discord.invoke("/upscale", {"image": Upload(name, png())})

@@ -85,7 +85,7 @@ class FakeService(service.FakeService):
     async def _run(self, row: Row) -> None:
         assert self.adapter is not None
         reply = self._reply(row)
-        loop = ProgressLoop(reply, self.clock, min_interval_s=self.adapter.capabilities.min_edit_interval_s)
+        loop = ProgressLoop(reply, self.clock, min_interval_s=self.adapter.min_edit_interval_s)
         try:
             await self._steps(row, reply, loop)
         except UpscaleError as error:

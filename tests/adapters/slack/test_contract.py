@@ -45,7 +45,7 @@ class SlackDriver(Driver):
     def __init__(self, world: World, service: StillService) -> None:
         self._world, self._service, self._slack = world, service, world.slack
         self.gate = service.gate
-        self.edit_interval_s = world.adapter.capabilities.min_edit_interval_s
+        self.edit_interval_s = world.adapter.min_edit_interval_s
 
     async def ask(self, name: str = "photo.png") -> float:
         asked = await self._slack.member.dm("", [self._world.picture(name)])

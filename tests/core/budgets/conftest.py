@@ -1,7 +1,5 @@
 """Budgets on the database and the clock of a test."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import pytest

@@ -1,7 +1,5 @@
 """Who acts in the tests of budgets, and how a job is paid."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable
 from decimal import Decimal

@@ -1,16 +1,14 @@
 """Alerts at 50, 80 and 100 %: once each, with the day on which the money runs out."""
 
-from __future__ import annotations
-
 import asyncio
 import dataclasses
 from datetime import datetime
 
 import pytest
 
-from core.budgets.alerts import AlertPlace, level_of, runs_out_at
+from core.budgets.alerts import level_of, runs_out_at
 from core.domain.errors import NotAllowed
-from core.domain.limits import Limit, LimitStatus, Measure, Rule, Scope, ScopeKind, Window
+from core.domain.limits import AlertPlace, Limit, LimitStatus, Measure, Rule, Scope, ScopeKind, Window
 from core.domain.windows import span
 from core.presentation import Notice
 from tests.core.budgets.kit import DAY_S, MODERATOR, Make, spend

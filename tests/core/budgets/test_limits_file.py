@@ -1,7 +1,5 @@
 """The operator's limits file: what may be written, and what is said of mistakes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Limits of one model: beside those of all, from the file, by the operator and by moderators."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What moderators give, see and choose: extras that end, the history of changes, the week's report."""
 
-from __future__ import annotations
-
 import dataclasses
 from datetime import datetime
 from decimal import Decimal
@@ -10,12 +8,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from core.budgets.alerts import AlertPlace
 from core.budgets.limit_grammar import Dialect, amount_of, extra_words, limit_words, sponsor_words
 from core.budgets.service import Budgets
 from core.budgets.weekly_report import WeeklyReports
 from core.domain.errors import InvalidParameters, LimitReached, NotAllowed
-from core.domain.limits import Measure, Rule, ScopeKind, WantedLimit, Window
+from core.domain.limits import AlertPlace, Measure, Rule, ScopeKind, WantedLimit, Window
 from core.domain.parameters.sizes import parse_target
 from core.domain.windows import span
 from core.presentation import LANGUAGES, Notice

@@ -1,7 +1,5 @@
 """The price now: asked seldom, remembered over restarts, never below what the operator set."""
 
-from __future__ import annotations
-
 from core.budgets.prices import PriceBook
 from core.domain.money import UNREADABLE_PRICE_NANOUSD
 from core.ports import OperatorNews, UnclearPrice

@@ -1,7 +1,5 @@
 """Our ledger against the provider's bill."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 
 from hypothesis import given

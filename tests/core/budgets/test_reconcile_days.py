@@ -1,7 +1,5 @@
 """Both books day by day; what was charged on a guess is put right by an entry of its own."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -34,22 +32,15 @@ from tests.fakes.core import FakePrices, NoMetrics
 
 
 class Provider:
-    """A bill, asked by request or (fal) by time."""
+    """Bills, asked by time."""
 
     real_money = True
 
     def __init__(self) -> None:
         self.bill: list[BillingEvent] = []
-        self.asked: list[int] = []
         self.away = False
 
-    async def billing_events(self, request_ids: Sequence[str]) -> Sequence[BillingEvent]:
-        self.asked.append(len(request_ids))
-        return [event for event in self.bill if event.request_id in request_ids]
-
-
-class ByTime(Provider):
-    async def billing_window(self, start: float, end: float) -> Sequence[BillingEvent]:
+    async def billing_events(self, start: float, end: float) -> Sequence[BillingEvent]:
         if self.away:
             raise ProviderUnavailable
         return [event for event in self.bill if start <= event.at <= end]
@@ -58,14 +49,14 @@ class ByTime(Provider):
 class World:
     """A ledger with jobs, and a provider's bill beside it."""
 
-    def __init__(self, database: Database, folder: Path, provider: Provider | None = None) -> None:
+    def __init__(self, database: Database, folder: Path) -> None:
         self.database = database
         self.clock = HandClock()
         self.ctx = Budgets(make_ledger(database, self.clock), FakePrices())  # type: ignore[arg-type]
         vault = Vault.open(None, folder)
         self.store = SqlJobStore(database, vault, self.clock)
         self.state = SqlAppState(database, vault, self.clock)
-        self.provider = provider or ByTime()
+        self.provider = Provider()
         self.books = Books(self.store, self.ctx.ledger, cast(Upscaler, self.provider), self.state)
         self.told: list[OperatorNews] = []
 
@@ -162,16 +153,6 @@ async def test_without_any_answer_of_the_provider_nothing_is_called_a_difference
     await books.done("a", 2, None)
     found = await books.compare()
     assert (found.answered, found.found.differences) == (False, ())
-
-
-async def test_where_the_provider_names_no_bills_by_time_many_jobs_are_asked_for_in_handfuls(
-    books: World, tmp_path: Path
-) -> None:
-    by_request = World(books.database, tmp_path, Provider())
-    for number in range(60):
-        await by_request.done(f"j{number}", 0.1, 0.1)
-    await by_request.compare()
-    assert by_request.provider.asked == [50, 10]
 
 
 async def test_a_provider_that_is_away_changes_nothing_and_is_asked_again(books: World) -> None:

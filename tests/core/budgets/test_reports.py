@@ -1,7 +1,5 @@
 """Periods, reports, CSV and charts."""
 
-from __future__ import annotations
-
 import asyncio
 import csv
 import io

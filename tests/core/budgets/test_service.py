@@ -1,7 +1,5 @@
 """The budget service: who may see and change what, pauses, sponsors, roles, and the record of changes."""
 
-from __future__ import annotations
-
 import csv
 import dataclasses
 import io

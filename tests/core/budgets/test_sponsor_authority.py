@@ -1,7 +1,5 @@
 """A sponsor's budget: pays for members' default daily money while it lasts, and lifts no rule of the operator's."""
 
-from __future__ import annotations
-
 import asyncio
 import dataclasses
 from collections import Counter

@@ -1,7 +1,5 @@
 """The tree of errors: complete, drawn as it is, and storable."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import types

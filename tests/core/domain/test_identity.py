@@ -1,7 +1,5 @@
 """A Slack user id is unique only within its team; private work is nobody else's."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import pytest

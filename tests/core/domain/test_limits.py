@@ -1,7 +1,5 @@
 """Windows, which limits apply to whom, and what still fits."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from zoneinfo import ZoneInfo
 

@@ -1,7 +1,5 @@
 """A provider's numbers have a range: whatever it says, nobody is charged more than can be meant."""
 
-from __future__ import annotations
-
 import time
 from decimal import Decimal
 

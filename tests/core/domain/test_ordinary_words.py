@@ -1,7 +1,5 @@
 """Words around parameters are no mistake; what looks like a parameter is."""
 
-from __future__ import annotations
-
 import pytest
 
 from core.domain.errors import InvalidParameters

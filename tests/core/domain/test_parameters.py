@@ -1,7 +1,5 @@
 """Names, ranges, presets and precedence of the model's parameters."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """The grammar of what people type."""
 
-from __future__ import annotations
-
 import sys
 from types import FrameType
 

@@ -1,7 +1,5 @@
 """Any picture and any wanted size: the promised size, or the reason why not; an amount is never passed."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -4,8 +4,6 @@ Linear is shown by processor time of this thread (not by the clock, which other 
 took seconds to minutes for these texts, and half a second is over ten times what they take now.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """A request made from an earlier job by a button."""
 
-from __future__ import annotations
-
 import pytest
 
 from core.domain.job import ReplyAddress

@@ -1,7 +1,5 @@
 """ICC profiles, made by code."""
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """The project's own corpus, made by code: every kind that is promised, with what its numbers mean."""
 
-from __future__ import annotations
-
 import base64
 import io
 import struct

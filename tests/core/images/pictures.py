@@ -1,7 +1,5 @@
 """Pictures for tests, made in code: honest ones, awkward ones and hostile ones."""
 
-from __future__ import annotations
-
 import functools
 import io
 import struct

@@ -1,7 +1,5 @@
 """The model gets sRGB that means what the file means, whatever its colour space and samples are."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What a codec that an attacker has taken over may do: nothing but its pictures. Each attack is tried for real."""
 
-from __future__ import annotations
-
 import asyncio
 import dataclasses
 import json

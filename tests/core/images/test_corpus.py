@@ -1,7 +1,5 @@
 """The project's own corpus, made by code: every kind is accepted, none is called damaged, all keep their colours."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from tests.core.images import pictures

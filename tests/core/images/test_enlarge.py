@@ -1,7 +1,5 @@
 """The local model: on average better than a centred Lanczos, never much worse, and honest about what it did."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Whatever bytes come, there are facts or a refusal; the worker lives on."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path

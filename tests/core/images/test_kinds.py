@@ -1,7 +1,5 @@
 """Files that browsers and other programs read without a word: none of them is called damaged here."""
 
-from __future__ import annotations
-
 import struct
 import sys
 from collections.abc import AsyncIterator

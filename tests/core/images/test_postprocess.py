@@ -1,7 +1,5 @@
 """A result is finished: sRGB, to size, with the transparency and the density of its source."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path

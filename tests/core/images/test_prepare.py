@@ -1,7 +1,5 @@
 """What the model is sent: the file's own pixels where possible, upright, opaque, and without a word about anybody."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a file is, and which files are refused."""
 
-from __future__ import annotations
-
 import asyncio
 import struct
 from collections.abc import AsyncIterator

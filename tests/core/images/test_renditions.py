@@ -1,7 +1,5 @@
 """Shapes of a result: made once and kept, fetched again where this machine lacks the file, gone when deleted."""
 
-from __future__ import annotations
-
 import asyncio
 import dataclasses
 import itertools

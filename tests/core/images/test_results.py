@@ -1,7 +1,5 @@
 """Results: enlarged, cleaned, fitted into bytes, previewed and compared."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -222,7 +220,7 @@ async def test_a_comparison_shows_the_busiest_part_of_both(image_service: ImageS
 async def test_a_comparison_of_small_pictures_shows_them_whole(image_service: ImageService, tmp_path: Path) -> None:
     before = _file(tmp_path, pictures.encoded(pictures.scene(), "JPEG", exif=pictures.exif(6)), "before")
     after = (await image_service.enlarge(before, tmp_path / "after", 4)).path
-    made = await image_service.compare(before, after, tmp_path / "out", labels=("<b>a & b</b>", "nachher"))
+    made = await image_service.compare(before, after, tmp_path / "out")
     assert (made.width_px, made.height_px) == (256 * 2 + 4, 273)
 
 

@@ -1,7 +1,5 @@
 """How far a result changed is measured, told truly, and shown where it is most."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from pathlib import Path
 

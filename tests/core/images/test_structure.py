@@ -1,7 +1,5 @@
 """Files of very many tiny parts are refused by counting, before a codec walks them."""
 
-from __future__ import annotations
-
 import struct
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Whatever happens to a worker happens to the worker only."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

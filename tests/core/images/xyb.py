@@ -1,7 +1,5 @@
 """A JPEG in XYB, as jpegli writes them: its ICC profile holds a lookup table, cubes and a matrix."""
 
-from __future__ import annotations
-
 import io
 import struct
 from typing import Any

@@ -1,7 +1,5 @@
 """An emulated fal and the backend pointed at it."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from pathlib import Path
 

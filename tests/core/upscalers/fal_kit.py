@@ -1,7 +1,5 @@
 """What the tests of the fal backend share: a picture, a backend pointed at the emulator."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

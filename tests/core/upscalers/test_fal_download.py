@@ -1,7 +1,5 @@
 """Files from fal, and from wherever else it leaves them: cut transfers, faults that pass, addresses never asked."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 from pathlib import Path

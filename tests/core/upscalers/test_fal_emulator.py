@@ -1,7 +1,5 @@
 """The emulator itself: fal's own client gets along with it, and it is stricter than our client needs."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import sys

@@ -1,7 +1,5 @@
 """Files to fal: lifetimes, names, keys that stay home, faults of either way, memory."""
 
-from __future__ import annotations
-
 import json
 import tracemalloc
 from pathlib import Path

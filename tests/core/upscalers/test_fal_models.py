@@ -1,12 +1,11 @@
 """Every model of the table through fal's queue, as its page has it; and one more by one file."""
 
-from __future__ import annotations
-
 import asyncio
 from pathlib import Path
 
 import pytest
 import pyvips
+from pydantic import Field
 
 from core.domain.errors import ModelError
 from core.domain.job import Made
@@ -53,7 +52,7 @@ async def test_seedvr2_runs_under_its_path_and_is_asked_for_below_its_app(tmp_pa
     async with FalEmulator() as fal, backend(fal) as upscaler:
         result = await run(upscaler, seedvr, MODELS, "6x seed=7", tmp_path)
         prices = [await upscaler.unit_price(model) for model in MODELS]
-        [event] = list(await upscaler.billing_window(0, 4e9))
+        [event] = list(await upscaler.billing_events(0, 4e9))
         posted = next(r for r in fal.requests if r.method == "POST" and "seedvr" in r.path)
         asked = {r.path.split("/requests/")[0] for r in fal.requests if "/requests/" in r.path and "seedvr" in r.path}
         assert fal.violations == []
@@ -64,11 +63,16 @@ async def test_seedvr2_runs_under_its_path_and_is_asked_for_below_its_app(tmp_pa
     assert (event.units, event.cost_nanousd) == (1, 1_000_000)
 
 
+class Clarity(Schema):
+    unit_price_usd = 0.03
+    creativity: float = Field(0.3, ge=0, le=1)
+
+
 async def test_another_model_is_one_file(tmp_path: Path) -> None:
     clarity = read_model(CLARITY)
     models = Models([*MODELS, clarity])
     async with FalEmulator() as fal, backend(fal, models=models) as upscaler:
-        fal.schemas[clarity.endpoint] = Schema(0.03, {"upscale_factor": (1, 4), "creativity": (0, 1)})
+        fal.schemas[clarity.endpoint] = Clarity
         result = await run(upscaler, clarity, models, "3x creativity=50%", tmp_path)
         assert await upscaler.unit_price(clarity) == 30_000_000
         assert fal.violations == []

@@ -1,7 +1,5 @@
 """Results, errors and cancels: every documented ending reaches its leaf, with what it cost."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Status objects and log lines: percent where one is told, never an exception."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """The paid call: one POST whatever happens, and the right word about what became of it."""
 
-from __future__ import annotations
-
 import asyncio
 from pathlib import Path
 

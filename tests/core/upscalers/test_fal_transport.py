@@ -1,7 +1,5 @@
 """The layer under everything: where the key may go, the backup domain, what is counted, what of the SDK is used."""
 
-from __future__ import annotations
-
 import ast
 import inspect
 from collections.abc import AsyncIterator

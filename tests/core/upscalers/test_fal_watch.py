@@ -1,7 +1,5 @@
 """Waiting for a request: the stream, what happens when it breaks, and how few requests that takes."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path

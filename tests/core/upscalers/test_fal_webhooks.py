@@ -1,7 +1,5 @@
 """Webhooks: only fal's signature counts, only for the request it names, and repeats change nothing."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time

@@ -1,7 +1,5 @@
 """The local model as a provider: the sandbox's queue and records, real work, and a caption that says what ran."""
 
-from __future__ import annotations
-
 import asyncio
 from pathlib import Path
 from typing import Any
@@ -41,7 +39,7 @@ class Held:
 async def test_a_picture_comes_back_larger_and_the_caption_says_what_ran(tmp_path: Path) -> None:
     (tmp_path / "in.png").write_bytes(pictures.encoded(pictures.scene(200, 150), "PNG"))
     async with ImageService(workers=1) as images:
-        local = LocalUpscaler(SandboxConfig(tmp_path / "local"), images, JumpingClock(nap_s=0.01))
+        local = LocalUpscaler(SandboxConfig(tmp_path / "local", result_ttl_s=1e9), images, JumpingClock(nap_s=0.01))
         port: Upscaler = local
         await port.start()
         url = await port.stage(tmp_path / "in.png", "image/png", job_id=JOB)

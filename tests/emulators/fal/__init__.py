@@ -6,8 +6,6 @@ so that a test can try both readings. What it tolerates but a careful client wou
 `FalEmulator.violations`.
 """
 
-from __future__ import annotations
-
 from tests.emulators.fal.faults import (
     CutStream,
     Drip,

@@ -1,7 +1,5 @@
 """`python -m tests.emulators.fal --port N`: the emulator on one port, for trying the bot by hand."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import signal

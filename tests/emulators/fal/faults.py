@@ -1,7 +1,5 @@
 """Scripted faults: what goes wrong, on which route, at which call. Data only; the server applies them."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -1,6 +1,4 @@
-"""The model itself: checks its input as fal's schema does, enlarges the picture for real, writes a caption."""
-
-from __future__ import annotations
+"""The model itself: enlarges the picture for real, writes a caption."""
 
 import shutil
 from collections.abc import Mapping
@@ -11,56 +9,6 @@ from typing import Any
 import pyvips
 
 from tests.emulators.fal.outcomes import OddImage
-from tests.emulators.fal.schemas import Schema
-
-
-def _detail(param: str, kind: str, msg: str, given: Any, ctx: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    found = {"loc": ["body", param], "msg": msg, "type": kind, "input": given}
-    found["url"] = f"https://errors.pydantic.dev/2/v/{kind}"
-    if ctx:
-        found["ctx"] = dict(ctx)
-    return found
-
-
-def _check_range(param: str, value: float, low: float, high: float) -> list[dict[str, Any]]:
-    if value < low:
-        return [_detail(param, "greater_than_equal", f"should be at least {low}", value, {"ge": low})]
-    if value > high:
-        return [_detail(param, "less_than_equal", f"should be at most {high}", value, {"le": high})]
-    return []
-
-
-def check_input(schema: Schema, body: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every mistake in the input; stricter than fal: unknown fields and numbers in quotes are refused."""
-    wrong: list[dict[str, Any]] = []
-    url = body.get("image_url")
-    if "image_url" not in body:
-        wrong.append(_detail("image_url", "missing", "Field required", dict(body)))
-    elif not isinstance(url, str):
-        wrong.append(_detail("image_url", "string_type", "Input should be a valid string", url))
-    for name in sorted(set(body) - schema.known):
-        wrong.append(_detail(name, "extra_forbidden", "Extra inputs are not permitted", body[name]))
-    for name, (low, high) in schema.floats.items():
-        if name in body:
-            value = body[name]
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                wrong.append(_detail(name, "float_type", "Input should be a valid number", value))
-            else:
-                wrong += _check_range(name, value, low, high)
-    for name, bounds in schema.integers.items():
-        if name in body:
-            value = body[name]
-            if isinstance(value, bool) or not isinstance(value, int):
-                wrong.append(_detail(name, "int_type", "Input should be a valid integer", value))
-            elif bounds is not None:
-                wrong += _check_range(name, value, *bounds)
-    for name in sorted(schema.switches & body.keys()):
-        if not isinstance(body[name], bool):
-            wrong.append(_detail(name, "bool_type", "Input should be a valid boolean", body[name]))
-    for name, allowed in schema.choices.items():
-        if name in body and body[name] not in allowed:
-            wrong.append(_detail(name, "literal_error", f"Input should be {sorted(allowed)}", body[name]))
-    return wrong
 
 
 @dataclass(frozen=True)

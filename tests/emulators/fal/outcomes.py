@@ -1,7 +1,5 @@
 """How a job may end, and the bodies fal documents for each way (facts of 2026-11-22, section 3)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

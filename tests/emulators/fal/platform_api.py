@@ -101,13 +101,9 @@ class PlatformApi:
     async def billing_events(self, request: web.Request) -> web.StreamResponse:
         if refusal := self._refuse(request, admin=True):
             return refusal
-        wanted = request.query.getall("request_id", [])
-        wanted = [part for value in wanted for part in value.split(",")]
         now_s = time.monotonic()
         events = []
         for job in self._fal.jobs.values():
-            if wanted and job.request_id not in wanted:
-                continue
             if request.query.get("endpoint_id", job.endpoint) != job.endpoint:
                 continue
             done_s = job.completed_at_s

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from tests.emulators.fal import model
 from tests.emulators.fal.faults import FAULT, CutStream, GarbageStream, exhausted
 from tests.emulators.fal.outcomes import Ok, Outcome
 from tests.emulators.fal.state import FalJob
@@ -74,7 +73,7 @@ class QueueApi:
         if request.content_type != "application/json" or not isinstance(body, dict):
             detail = [{"loc": ["body"], "msg": "JSON decode error", "type": "json_invalid", "input": {}}]
             return web.json_response({"detail": detail}, status=422)
-        if fal.validate_at_submit and (wrong := model.check_input(schema, body)):
+        if fal.validate_at_submit and (wrong := schema.mistakes(body)):
             return web.json_response({"detail": wrong}, status=422, headers={"X-Fal-Billable-Units": "0"})
         limit = request.query.get("fal_max_queue_length")
         if limit is not None and len(fal.runner.waiting) >= int(limit):

@@ -96,7 +96,7 @@ class Runner:
         self.start_waiting()
 
     async def _work(self, job: FalJob) -> None:
-        wrong = model.check_input(self._fal.schemas[job.endpoint], job.model_input)
+        wrong = self._fal.schemas[job.endpoint].mistakes(job.model_input)
         if wrong:
             self._refuse_input(job, wrong)
             return
@@ -179,7 +179,7 @@ class Runner:
         }
         schema = self._fal.schemas[job.endpoint]
         job.result_body = {name: value for name, value in outputs.items() if name in schema.outputs}
-        if job.model_input.get("output_format", schema.default_format) != "png":
+        if getattr(schema.model_validate(job.model_input), "output_format", "png") != "png":
             self._fal.violations.append("the result is not asked for as PNG")
         if isinstance(job.outcome, OddImage) and job.outcome.flagged:
             job.result_body["has_nsfw_concepts"] = [True]

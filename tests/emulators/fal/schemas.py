@@ -3,47 +3,55 @@
 https://fal.ai/models/fal-ai/flux-vision-upscaler/llms.txt, https://fal.ai/models/fal-ai/seedvr/upscale/image/llms.txt
 """
 
-from __future__ import annotations
-
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 
-@dataclass(frozen=True)
-class Schema:
-    """Inputs beside `image_url`: ranges of floats and integers (None: no range), switches, choices. Output keys."""
+class Schema(BaseModel):
+    """Inputs of a model. Stricter than fal: unknown fields and numbers in quotes are refused."""
 
-    unit_price_usd: float
-    floats: Mapping[str, tuple[float, float]]
-    integers: Mapping[str, tuple[int, int] | None] = field(default_factory=dict)
-    switches: frozenset[str] = frozenset()
-    choices: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    outputs: frozenset[str] = frozenset({"image"})
-    default_format: str = "png"
+    model_config = ConfigDict(strict=True, extra="forbid")
+    unit_price_usd: ClassVar[float]
+    outputs: ClassVar[frozenset[str]] = frozenset({"image"})
 
-    @property
-    def known(self) -> frozenset[str]:
-        return frozenset({"image_url", *self.floats, *self.integers, *self.switches, *self.choices})
+    image_url: str
+    upscale_factor: float = Field(2, ge=1, le=4)
+
+    @classmethod
+    def mistakes(cls, body: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Every one of an input, as fal, which uses pydantic too, words them."""
+        try:
+            cls.model_validate(body)
+        except ValidationError as error:
+            return [{**found, "loc": ["body", *found["loc"]]} for found in json.loads(error.json())]
+        return []
 
 
-FLUX = Schema(
-    0.1,
-    {"upscale_factor": (1, 4), "creativity": (0, 1), "guidance": (1, 4)},
-    {"steps": (4, 50), "seed": None},
-    frozenset({"enable_safety_checker"}),
-    outputs=frozenset({"image", "seed", "timings", "caption"}),
-)
-SEEDVR = Schema(
-    0.001,
-    {"upscale_factor": (1, 10), "noise_scale": (0, 1)},
-    {"seed": None},
-    frozenset({"sync_mode"}),
-    {
-        "upscale_mode": frozenset({"target", "factor"}),
-        "target_resolution": frozenset({"720p", "1080p", "1440p", "2160p"}),
-        "output_format": frozenset({"png", "jpg", "webp"}),
-    },
-    outputs=frozenset({"image", "seed"}),
-    default_format="jpg",
-)
-SCHEMAS = {"fal-ai/flux-vision-upscaler": FLUX, "fal-ai/seedvr/upscale/image": SEEDVR}
+class Flux(Schema):
+    unit_price_usd = 0.1
+    outputs = frozenset({"image", "seed", "timings", "caption"})
+
+    creativity: float = Field(0.3, ge=0, le=1)
+    guidance: float = Field(1, ge=1, le=4)
+    steps: int = Field(20, ge=4, le=50)
+    seed: int | None = None
+    enable_safety_checker: bool = True
+
+
+class SeedVr(Schema):
+    unit_price_usd = 0.001
+    outputs = frozenset({"image", "seed"})
+
+    upscale_factor: float = Field(2, ge=1, le=10)
+    noise_scale: float = Field(0.1, ge=0, le=1)
+    seed: int | None = None
+    sync_mode: bool = False
+    upscale_mode: Literal["target", "factor"] = "factor"
+    target_resolution: Literal["720p", "1080p", "1440p", "2160p"] = "1080p"
+    output_format: Literal["png", "jpg", "webp"] = "jpg"
+
+
+SCHEMAS: dict[str, type[Schema]] = {"fal-ai/flux-vision-upscaler": Flux, "fal-ai/seedvr/upscale/image": SeedVr}

@@ -1,7 +1,5 @@
 """The emulated fal's own Ed25519 key: signs webhooks, publishes the key as a JWKS."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import time

@@ -1,7 +1,5 @@
 """What the emulator remembers: every request it saw, its jobs, its files."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Sets of primary colours by their xy coordinates, and their matrices to XYZ."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, Final
 

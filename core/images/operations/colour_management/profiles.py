@@ -3,8 +3,6 @@
 Codes of primaries and transfer curves are those of ITU-T H.273 (cICP in PNG, nclx in AVIF and HEIC).
 """
 
-from __future__ import annotations
-
 import struct
 from pathlib import Path
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """Samples of any type and colour space as 8-bit sRGB: what the model gets, and what a result is compared with."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from pathlib import Path

@@ -6,8 +6,6 @@ off along a Bézier curve up to the peak. The brightest colour decides how far a
 Chromium 156 shows the same within 0.6 of 255 on average (measured over random colours).
 """
 
-from __future__ import annotations
-
 import array
 import math
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 Some name their colours in the AV1 stream's sequence header alone (AV1 specification, 5.5).
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Final

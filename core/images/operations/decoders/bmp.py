@@ -4,8 +4,6 @@ Rows are mapped and taken apart lazily, by masks or by palette, so nothing is de
 browsers do not show either are refused by name.
 """
 
-from __future__ import annotations
-
 import struct
 from dataclasses import dataclass
 from pathlib import Path

@@ -3,8 +3,6 @@
 Imported inside the functions: most workers never need them, and starting must stay fast. Sizes are judged before.
 """
 
-from __future__ import annotations
-
 import contextlib
 import warnings
 from collections.abc import Iterator
@@ -33,7 +31,12 @@ def load_by_pillow(path: Path, name: str, *, cut: bool = False, frame: int = 0) 
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(path) as file:
             file.seek(frame)
-            picture = _best_icon(file.ico) if hasattr(file, "ico") else _plain(file)
+            if hasattr(file, "ico"):  # the largest, and of those the one of most colours, as browsers show it
+                icons = file.ico
+                best = max(range(len(icons.entry)), key=lambda i: (icons.entry[i].square, icons.entry[i].color_depth))
+                picture = _plain(icons.frame(best))
+            else:
+                picture = _plain(file)
             data, size, mode = picture.tobytes(), picture.size, picture.mode
             profile = file.info.get("icc_profile")
             dpi = file.info.get("dpi", (0, 0))
@@ -46,12 +49,6 @@ def load_by_pillow(path: Path, name: str, *, cut: bool = False, frame: int = 0) 
     bands, sample, space = _MODES[mode]
     image = pyvips.Image.new_from_memory(data, *size, bands, sample).copy(interpretation=space)
     return _with(image, {"icc-profile-data": profile}, dpi)
-
-
-def _best_icon(icons: Any) -> Any:
-    """The largest, and of those the one of most colours, as browsers show it."""
-    best = max(range(len(icons.entry)), key=lambda i: (icons.entry[i].square, icons.entry[i].color_depth))
-    return _plain(icons.frame(best))
 
 
 def _plain(file: Any) -> Any:
@@ -107,23 +104,14 @@ def _decode_heic(path: Path) -> Any:
         wide = "16" in file.mode
         bands = {"RGBA": 4, "RGBa": 4, "RGB": 3, "L": 1, "LA": 2, "I": 1}[file.mode.split(";")[0]]
         step = bands * (2 if wide else 1)
-        rows = pyvips.Image.new_from_memory(bytes(file.data), file.stride // step, file.size[1], bands, _sample(wide))
-        image = rows.crop(0, 0, *file.size).copy(interpretation=_space(wide, bands))
+        sample, spaces = ("ushort", ("grey16", "rgb16")) if wide else ("uchar", ("b-w", "srgb"))
+        rows = pyvips.Image.new_from_memory(bytes(file.data), file.stride // step, file.size[1], bands, sample)
+        image = rows.crop(0, 0, *file.size).copy(interpretation=spaces[bands >= 3])
         if file.mode.startswith("RGBa"):
             image = image.unpremultiply().rint().cast(image.format)
         image = _with(image, {"icc-profile-data": file.info.get("icc_profile"), "exif-data": file.info.get("exif")})
         image.remove("orientation")  # the container's own turn is made by now; EXIF repeats it
         return image
-
-
-def _sample(wide: bool) -> str:
-    return "ushort" if wide else "uchar"
-
-
-def _space(wide: bool, bands: int) -> str:
-    if bands < 3:
-        return "grey16" if wide else "b-w"
-    return "rgb16" if wide else "srgb"
 
 
 @contextlib.contextmanager

@@ -4,8 +4,6 @@ Samples of an odd number of bits, or of 24 or 64, are taken apart lazily: libtif
 that it undoes the compression, and the bytes are put together here. Planes that it cannot join are read one by one.
 """
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """The first directory of a TIFF or BigTIFF, and copies of a file in which it says something else."""
 
-from __future__ import annotations
-
 import shutil
 import struct
 from collections.abc import Mapping

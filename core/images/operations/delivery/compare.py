@@ -1,10 +1,7 @@
 """Before and after, side by side at 100 %, where the picture has most detail and where it changed most."""
 
-from __future__ import annotations
-
 import importlib.util
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +29,7 @@ _INK = [255, 255, 255]
 _PAPER = [24, 24, 27]
 
 
-def compare(before: Path, after: Path, out: Path, labels: Sequence[str], limits: ImageLimits) -> dict[str, Any]:
+def compare(before: Path, after: Path, out: Path, limits: ImageLimits) -> dict[str, Any]:
     """Writes the picture to `out`: PNG, or JPEG where a PNG would be over 4 MB. Raises Refused.
 
     One row, or two where another part changed more than that of most detail: it is below.
@@ -43,7 +40,7 @@ def compare(before: Path, after: Path, out: Path, labels: Sequence[str], limits:
     for region in _regions(before, after, facts, limits):
         new = _opaque(region.of(shown(after, facts.format)))
         old = _same_region(before, old_facts, facts, region)
-        rows.append(_beside(_labelled(old, labels[0]), _labelled(new, labels[1]), "horizontal"))
+        rows.append(_beside(_labelled(old, "before"), _labelled(new, "after"), "horizontal"))
     picture = rows[0] if len(rows) == 1 else _beside(rows[0], rows[1], "vertical")
     save_png(picture, out)
     mime = "image/png"
@@ -100,14 +97,13 @@ def _labelled(pane: Any, label: str) -> Any:
 
 def _text(label: str) -> Any:
     """Ink as a mask. The font is matplotlib's own copy, so that a machine without fonts writes the same."""
-    escaped = label.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     options: dict[str, Any] = {"dpi": _LABEL_DPI}
     found = importlib.util.find_spec("matplotlib")
     if found is not None and found.origin is not None:
         font = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans-Bold.ttf"
         if font.is_file():
             options["fontfile"] = str(font)
-    return pyvips.Image.text(escaped, font="DejaVu Sans Bold 10", **options)
+    return pyvips.Image.text(label, font="DejaVu Sans Bold 10", **options)
 
 
 def _beside(first: Any, second: Any, direction: str) -> Any:

@@ -5,8 +5,6 @@ most a few full encodes run, whatever the picture. The original's pixels are unp
 its own when they are many) and read again for each try.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

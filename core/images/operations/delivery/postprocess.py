@@ -1,7 +1,5 @@
 """The last step of a result: sRGB, the size that was asked for, and what the source had: transparency and density."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import struct
@@ -135,13 +133,10 @@ def write_density(path: Path, kind: Format, dpi: Sequence[float]) -> None:
     if kind == "png":
         pieces.write_png_density(path, tuple(round(d / 0.0254) for d in dpi))
     elif kind == "jpeg":
+        density, size_bytes = b"\x01" + struct.pack(">HH", round(dpi[0]), round(dpi[1])), path.stat().st_size
         with path.open("rb") as file:
-            plan = _jpeg_plan(file.read(20), path.stat().st_size, dpi)
-        pieces.rewrite(path, plan)
-
-
-def _jpeg_plan(head: bytes, size_bytes: int, dpi: Sequence[float]) -> pieces.Plan:
-    density = b"\x01" + struct.pack(">HH", round(dpi[0]), round(dpi[1]))
-    if head[2:4] == b"\xff\xe0" and head[6:11] == b"JFIF\0":
-        return [(0, 13), density, (18, size_bytes)]
-    return [(0, 2), b"\xff\xe0\x00\x10JFIF\0\x01\x01" + density + b"\0\0", (2, size_bytes)]
+            head = file.read(20)
+        if head[2:4] == b"\xff\xe0" and head[6:11] == b"JFIF\0":
+            pieces.rewrite(path, [(0, 13), density, (18, size_bytes)])
+        else:
+            pieces.rewrite(path, [(0, 2), b"\xff\xe0\x00\x10JFIF\0\x01\x01" + density + b"\0\0", (2, size_bytes)])

@@ -1,7 +1,5 @@
 """Parts of a picture worth a look: where most detail is. Found on a reduced grey copy, in one stream."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from pathlib import Path

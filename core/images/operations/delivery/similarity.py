@@ -5,8 +5,6 @@ Locally, it is the share of the variation that the result explains: the square o
 enlargement, about 95 where it was sharpened or recompressed hard, 30 for another picture.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, Final
 

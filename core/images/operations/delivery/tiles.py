@@ -1,7 +1,5 @@
 """A picture cut into tiles at every halving of its size, so that a viewer loads only what it shows."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 from typing import Any
