@@ -4,13 +4,12 @@ Whichever process looks first sends it. An alert is due once per window and leve
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 import structlog
 
 from core.budgets.prices import PriceBook
 from core.domain.job import Requester
-from core.domain.limits import AlertLevel, AlertPlace, LimitStatus, Measure, ScopeKind
+from core.domain.limits import Alert, AlertLevel, AlertPlace, LimitStatus, Measure, ScopeKind
 from core.domain.windows import Span, span
 from core.presentation import Notice
 from core.presentation import limit_texts as sentences
@@ -21,19 +20,6 @@ from core.storage.ledger.rule_store import SqlRules
 log = structlog.get_logger(__name__)
 
 Notify = Callable[[AlertPlace, Notice], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """One alert to send. `key` names the budget in its window at this place; `runs_out_at` is None where it lasts, or
-    has no window.
-    """
-
-    place: AlertPlace
-    key: str
-    level: AlertLevel
-    status: LimitStatus
-    runs_out_at: float | None
 
 
 def watched(statuses: Iterable[LimitStatus], place: AlertPlace) -> list[LimitStatus]:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_time
 
 from core.domain import errors as e
-from core.domain.limits import Limit, LimitStatus, Measure, ScopeKind, Window
+from core.domain.limits import Alert, Limit, LimitStatus, Measure, ScopeKind, Window
 from core.presentation.formats import cents, images, megapixels, percent
 from core.presentation.notices import Notice, other_factor
 from core.presentation.translations import language_of, tr
-
-if TYPE_CHECKING:
-    from core.budgets.alerts import Alert
-
 
 _HAVE_SERVERS = frozenset({"", "discord"})
 """Where people say server; everywhere else they say workspace."""
