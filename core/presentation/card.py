@@ -111,7 +111,7 @@ class Action:
     confirmation: Confirmation | None = None
 
 
-ChoiceKind: TypeAlias = Literal["pick", "redeliver", "clear_limit", "cancel"]
+ChoiceKind: TypeAlias = Literal["pick", "redeliver", "cancel"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +128,8 @@ class Choice:
     kind: ChoiceKind
     placeholder: str
     options: tuple[Option, ...]
+    each: str
+    """The words of a button beside each entry, on a platform that draws it so."""
     subject_id: str = ""
     most: int = 1
 
@@ -209,7 +211,7 @@ def plain_summary(card: Card) -> str:
         return card.summary
     head = " · ".join(part for part in (card.title, card.name) if part)
     first = line_text(card.paragraphs[0]) if card.paragraphs else ""
-    return ": ".join(part for part in (head, first) if part)
+    return (" " if head.endswith(("?", "？")) else ": ").join(part for part in (head, first) if part)
 
 
 def one(*spans: Span) -> Line:
@@ -218,8 +220,8 @@ def one(*spans: Span) -> Line:
 
 
 def lines(*texts: str) -> tuple[Line, ...]:
-    """A line each of the given sentences that are not empty."""
-    return tuple((text,) for text in texts if text)
+    """A line each of the given sentences that are not empty; one text may hold several."""
+    return tuple((line,) for text in texts for line in text.split("\n") if line)
 
 
 def fill(template: str, **spans: Span) -> Line:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
-from babel.dates import format_date, format_skeleton
+from babel.dates import format_date, format_interval, format_skeleton, get_datetime_format
 from babel.numbers import format_decimal, format_percent
 from babel.units import format_unit
 
@@ -61,7 +61,8 @@ def moment(at: float, locale: str) -> str:
     """A unix time as date and time of day: `Nov 29, 2026, 14:05 UTC`."""
     when = datetime.fromtimestamp(at, UTC)
     language = language_of(locale)
-    return f"{format_date(when, 'medium', locale=language)}, {when:%H:%M} UTC"
+    together = str(get_datetime_format("medium", locale=language)).replace("'", "")
+    return together.format(f"{when:%H:%M} UTC", format_date(when, "medium", locale=language))
 
 
 def period_text(first: date, last: date, locale: str) -> str:
@@ -71,7 +72,7 @@ def period_text(first: date, last: date, locale: str) -> str:
         return str(format_date(first, "long", locale=language))
     if first.day == 1 and (first.year, first.month) == (last.year, last.month):
         return str(format_skeleton("yMMMM", first, locale=language))
-    return f"{format_date(first, 'medium', locale=language)} – {format_date(last, 'medium', locale=language)}"
+    return str(format_interval(first, last, "yMMMd", locale=language))
 
 
 def seconds(value_s: float, locale: str) -> str:

@@ -177,7 +177,10 @@ def _result_notes(job: Job, locale: str) -> list[str]:
 
 
 def notes_text(job: Job, locale: str) -> str:
-    """What was changed about the picture before it went to the model, and how the result is not what was asked for."""
+    """What was changed about the picture before it went to the model, and how the result is not what was asked for.
+
+    A line each.
+    """
     sentences = {
         "alpha_flattened": tr(
             "Transparent parts were filled for the model and are transparent again in the result.", locale
@@ -188,7 +191,7 @@ def notes_text(job: Job, locale: str) -> str:
     }
     notes = job.input.notes if job.input is not None else ()
     told = [sentences[note] for note in notes if sentences[note]]
-    return " ".join([*told, *_result_notes(job, locale), *_similarity(job, locale)])
+    return "\n".join([*told, *_result_notes(job, locale), *_similarity(job, locale)])
 
 
 _REPAINTED_BELOW = 70
@@ -226,7 +229,10 @@ def comparison_text(job: Job, rows: int, locale: str) -> str:
 
 
 def delivery_text(delivery: Delivery, locale: str) -> str:
-    """How the file shown differs from the full one, and where it went; empty for the original in its place."""
+    """How the file shown differs from the full one, and where it went; empty for the original in its place.
+
+    A line each.
+    """
     shapes = {
         "lossless_webp": tr("Shown as lossless WebP, because the full file is too large for here.", locale),
         "webp": tr("Shown as high-quality WebP, because the full file is too large for here.", locale),
@@ -240,7 +246,7 @@ def delivery_text(delivery: Delivery, locale: str) -> str:
         "new_message": tr("Posted as a new message, because the first one could no longer be changed.", locale),
     }
     parts = [shapes.get(delivery.shape, ""), places.get(delivery.elsewhere, "")]
-    return " ".join(part for part in parts if part)
+    return "\n".join(part for part in parts if part)
 
 
 def state_word(job: Job, locale: str) -> str:

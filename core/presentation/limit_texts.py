@@ -9,7 +9,7 @@ from babel.dates import format_date, format_time
 
 from core.domain import errors as e
 from core.domain.limits import Alert, Limit, LimitStatus, Measure, ScopeKind, Window
-from core.presentation.formats import cents, images, megapixels, percent
+from core.presentation.formats import cents, images, megapixels, number, percent
 from core.presentation.notices import Notice, other_factor
 from core.presentation.translations import language_of, tr
 
@@ -24,6 +24,11 @@ def amount(measure: Measure, value: int, locale: str, *, down: bool = False) -> 
     if measure is Measure.MEGAPIXELS:
         return megapixels(value, locale)
     return images(value, locale)
+
+
+def bare(measure: Measure, value: int, locale: str, *, down: bool) -> str:
+    """Money, or a number whose unit stands beside it."""
+    return amount(measure, value, locale, down=down) if measure is Measure.USD else number(value, locale)
 
 
 def window_name(window: Window, locale: str) -> str:
@@ -112,7 +117,7 @@ def limit_reached(error: e.LimitReached, locale: str) -> Notice:
         return paused(limit.source, scope_name(limit.scope.kind, locale, limit.scope.platform), locale)
     facts = {
         "needed": amount(limit.measure, error.needed, locale),
-        "left": amount(limit.measure, error.status.left, locale, down=True),
+        "left": bare(limit.measure, error.status.left, locale, down=True),
         "limit": amount(limit.measure, limit.amount, locale),
         "when": within(limit.window, limit.model, locale),
         "whose": scope_name(limit.scope.kind, locale, limit.scope.platform),

@@ -24,7 +24,7 @@ def extra_given(member_id: str, amount_nanousd: int, ends_at: float, zone: ZoneI
     """After `quota add`."""
     facts = {"amount": cents(amount_nanousd, locale), "time": _moment(ends_at, zone, locale)}
     told = tr(
-        "{member} has {amount} more until {time}. The limits of the bot's owner stay.",
+        "{member} has {amount} more until {time}. The limits set by the bot's owner still apply.",
         locale,
         **facts,
         member="{member}",
@@ -126,9 +126,9 @@ def place_presets(parameters: str, channel_id: str, locale: str) -> Line:
     where = tr("in {channel}", locale, channel="{channel}") if channel_id else tr("everywhere here", locale)
     if parameters:
         facts = {"where": where, "parameters": parameters}
-        told = tr("Whoever sets nothing gets {parameters} {where}.", locale, **facts)
+        told = tr("Default values {where} are now {parameters}.", locale, **facts)
     else:
-        told = tr("The model's own values count {where} again.", locale, where=where)
+        told = tr("The model's own values apply {where} again.", locale, where=where)
     return fill(told, channel=Mention("channel", channel_id, f"#{channel_id}"))
 
 

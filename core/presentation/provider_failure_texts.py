@@ -9,12 +9,17 @@ from core.presentation.notices import Explainer, Notice, plain
 from core.presentation.translations import tr
 
 
+def _with_aside(sentence: str, aside: str) -> str:
+    """The sentence with these words in brackets before its full stop."""
+    return f"{sentence[:-1]} ({aside}){sentence[-1]}" if aside else sentence
+
+
 def _image_rejected(error: e.ImageRejected, locale: str) -> Notice:
     sign = "≥" if error.reason == "too_small" else "≤"  # the model's limit, not the picture's own size
     limit = (
-        f" ({sign} {size(error.limit_width_px, error.limit_height_px)})"
+        f"{sign} {size(error.limit_width_px, error.limit_height_px)}"
         if error.limit_width_px and error.limit_height_px
-        else f" (≤ {mb(error.limit_bytes, locale)})"
+        else f"≤ {mb(error.limit_bytes, locale)}"
         if error.limit_bytes
         else ""
     )
@@ -27,7 +32,8 @@ def _image_rejected(error: e.ImageRejected, locale: str) -> Notice:
         "file_too_large": tr("The model says that the file is too large.", locale),
         "no_media": tr("The model returned no image.", locale),
     }
-    return Notice(reasons[error.reason] + limit, advice=tr("Try another image or a smaller factor.", locale))
+    advice = tr("Try another image or a smaller factor.", locale)
+    return Notice(_with_aside(reasons[error.reason], limit), advice=advice)
 
 
 _NO_PICTURE = frozenset({"no_image_in_result", "unreadable_result", "flat_result", "placeholder_result"})
@@ -79,7 +85,7 @@ PROVIDER: dict[type[e.UpscaleError], Explainer] = {
     e.ImageRejected: _image_rejected,
     e.ContentRejected: plain(translatable("The model's safety check refused this image.")),
     e.InvalidForModel: lambda error, lo: Notice(
-        tr("The model did not accept “{name}”.", lo, name=error.parameter) + (f" ({error.rule})" if error.rule else ""),
+        _with_aside(tr("The model did not accept “{name}”.", lo, name=error.parameter), error.rule),
         advice=tr("Try another value.", lo),
     ),
     e.ModelFailed: _model_failed,

@@ -141,7 +141,7 @@ def _choice(choice: Choice) -> Iterator[Block]:
     """A row with a button for each entry."""
     for option in choice.options[:CHOICES_SHOWN]:
         words = " · ".join(part for part in (option.label, option.description) if part)
-        button = b.button(choice.placeholder, f"job:{choice.kind}:{option.value}")
+        button = b.button(choice.each, f"job:{choice.kind}:{option.value}")
         yield {"type": "section", "text": b.plain(words), "accessory": button}
 
 

@@ -22,7 +22,7 @@ from core.presentation.card import (
     one,
 )
 from core.presentation.formats import cents, size
-from core.presentation.job_texts import size_line, state_word
+from core.presentation.job_texts import send_again_text, size_line, state_word
 from core.presentation.parameter_texts import value_text
 from core.presentation.translations import tr, trn
 
@@ -38,10 +38,9 @@ def history(jobs: Sequence[Job], locale: str, *, command: str = "/upscale") -> C
         for job in shown
         if job.state is JobState.SUCCEEDED and not job.images_deleted and job.result
     )
-    again = Choice("redeliver", tr("Send an image again", locale), kept)
-    return Card(
-        "working", title, paragraphs=tuple(history_line(job, locale) for job in shown), choices=(again,) if kept else ()
-    )
+    again = Choice("redeliver", tr("Send an image again", locale), kept, send_again_text(locale))
+    told = tuple(history_line(job, locale) for job in shown)
+    return Card("working", title, paragraphs=told, choices=(again,) if kept else (), summary=title)
 
 
 def history_line(job: Job, locale: str, *, with_time: bool = True) -> Line:

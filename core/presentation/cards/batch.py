@@ -30,7 +30,7 @@ def choosing(key: str, images: Sequence[Candidate], locale: str, *, most: int) -
         "question",
         images_text(count, locale),
         paragraphs=lines(tr("Choose one or more, or take all. Each result is a separate message.", locale)),
-        choices=(Choice("pick", tr("Choose which to upscale", locale), options, key, most),),
+        choices=(Choice("pick", tr("Choose which to upscale", locale), options, tr("Upscale", locale), key, most),),
         rows=((all_of_them,),) if most >= count else (),
     )
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from core.domain.limits import Limit, LimitStatus, Measure, ScopeKind
 from core.presentation.card import Card, Code, Fact, Line, Mention, Moment, Picture, Section, Span, Strong, fill, lines
-from core.presentation.formats import cents, images, megapixels, number, period_text
-from core.presentation.limit_texts import amount, left_sentence, scope_name, within
+from core.presentation.formats import cents, images, megapixels, period_text
+from core.presentation.limit_texts import amount, bare, left_sentence, scope_name, within
 from core.presentation.moderation_texts import whose_limit
 from core.presentation.translations import tr
 
@@ -135,9 +135,9 @@ def _limit(status: LimitStatus, locale: str, platform: str, *, of_all: bool, wit
         tr(
             "{used} of {limit} used, {left} left",
             locale,
-            used=_bare(limit.measure, taken, locale, down=False),
+            used=bare(limit.measure, taken, locale, down=False),
             limit=amount(limit.measure, limit.amount, locale),
-            left=_bare(limit.measure, status.left, locale, down=True),
+            left=bare(limit.measure, status.left, locale, down=True),
         ),
     )
     if closed:
@@ -149,11 +149,6 @@ def _limit(status: LimitStatus, locale: str, platform: str, *, of_all: bool, wit
     owner = tr("each member", locale) if each else owner_span(limit, locale, platform)
     label = (owner, f", {within(limit.window, limit.model, locale)}{source}")
     return Fact(label, used, min(1.0, taken / limit.amount) if limit.amount else 1.0)
-
-
-def _bare(measure: Measure, value: int, locale: str, *, down: bool) -> str:
-    """Money, or a number whose unit stands beside it."""
-    return amount(measure, value, locale, down=down) if measure is Measure.USD else number(value, locale)
 
 
 def _source(limit: Limit, locale: str) -> str:

@@ -26,7 +26,8 @@ def queue(jobs: Sequence[Job], total: int, locale: str) -> Card:
         title,
         paragraphs=tuple(_row(n, job, locale) for n, job in enumerate(jobs, 1)),
         small=lines(more),
-        choices=(Choice("cancel", tr("Cancel one of them", locale), options),),
+        summary=title,
+        choices=(Choice("cancel", tr("Cancel one of them", locale), options, tr("Cancel", locale)),),
     )
 
 

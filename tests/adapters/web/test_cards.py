@@ -30,7 +30,8 @@ async (cards) => {
     root.replaceChildren(...drawn(card, () => {}, () => {}));
     const lines = root.innerText.split("\\n").map((line) => line.trim()).filter(Boolean);
     const count = (what) => root.querySelectorAll(what).length;
-    return [name, { lines, buttons: count("button"), markup: count("img") }];
+    const beyond = root.scrollWidth - root.clientWidth;
+    return [name, { lines, buttons: count("button"), markup: count("img"), beyond }];
   }));
 }
 """
@@ -64,15 +65,16 @@ async def test_cards_are_drawn_as_they_were_looked_at(page_site: Site, browser: 
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-async def test_no_word_of_a_card_is_left_out_and_none_is_markup(
+async def test_on_a_phone_no_word_of_a_card_is_left_out_or_off_its_edge_and_none_is_markup(
     page_site: Site, browser: Browser, language: str
 ) -> None:
-    seen = await visit(browser, page_site.url)
+    seen = await visit(browser, page_site.url, width=360)
     cards = every_card(language, caption=HOSTILE)
     for name, one in (await drawn(seen.page, cards)).items():
         told = "".join("".join(one["lines"]).split())
         assert [word for word in words(card_json(cards[name])) if word not in told] == [], name
         assert one["buttons"] >= sum(len(row) for row in cards[name].rows), name
         assert one["markup"] == 0, name
+        assert one["beyond"] <= 0, name
     seen.assert_clean()
     await seen.context.close()

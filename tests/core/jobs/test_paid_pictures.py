@@ -228,7 +228,7 @@ async def test_how_much_was_kept_is_measured_for_the_receipt(scene: Scene, photo
     [
         (Similarity(99, "top"), "Kept 99% of the structure."),
         (Similarity(97, "top_right"), "Kept 97% of the structure; most changed: top right."),
-        (Similarity(42, None), "The model repainted much of this image. Kept 42% of the structure."),
+        (Similarity(42, None), "The model repainted much of this image.\nKept 42% of the structure."),
     ],
 )
 def test_a_repainted_picture_is_a_warning(similarity: Similarity, words: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 
 import pytest
 
@@ -10,10 +11,11 @@ from core.domain import errors as e
 from core.domain.errors import UpscaleError, leaves
 from core.domain.job import Receipt, Requester
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
+from core.domain.money import usd
 from core.jobs.endings import quota_command
 from core.presentation import LANGUAGES, Notice, explain, language_of
 from core.presentation.failure_texts import _SENTENCES
-from core.presentation.formats import cents
+from core.presentation.formats import cents, factor_text, mb, period_text, seconds
 from tests.core.domain.test_errors import ALL
 
 CLASS_NAME = re.compile(r"\b[A-Z][a-z]+[A-Z]\w+|\b\w+_\w+|Error\b|Exception|Traceback|None\b|[{}]|https?://")
@@ -144,3 +146,21 @@ def test_money_in_chat_has_two_decimals_and_never_looks_better_than_it_is() -> N
     limit = Limit(Scope(ScopeKind.USER, "slack"), Measure.USD, Window.DAY, 2_000_000_000)
     told = explain(e.LimitReached(status=LimitStatus(limit, 1_627_400_000, 0, 9.5), needed=800_000_000), "en")
     assert told.what == "This needs $0.80, but only $0.37 of $2.00 are left today for you."
+
+
+@pytest.mark.parametrize(
+    ("language", "written"),
+    [
+        ("en", "$1,234.50 $0.0125 12.3 MB 57 kB 1.5× 4.2 s 1 min 20 s Jan 4 – 10, 2027"),
+        ("de", "1.234,50 $ 0,0125 $ 12,3 MB 57 kB 1,5× 4,2 s 1 min 20 s 4.–10. Jan. 2027"),
+        ("fr", "1 234,50 $US 0,0125 $US 12,3 Mo 57 ko 1,5× 4,2 s 1 min 20 s 4–10 janv. 2027"),
+        ("es", "1.234,50 US$ 0,0125 US$ 12,3 MB 57 kB 1,5× 4,2 s 1 min 20 s 4–10 ene 2027"),
+        ("pt_BR", "US$ 1.234,50 US$ 0,0125 12,3 MB 57 kB 1,5× 4,2 s 1 min 20 s 4 – 10 de jan. de 2027"),
+        ("ja", "$1,234.50 $0.0125 12.3 MB 57 KB 1.5倍 4.2 秒 1 分 20 秒 2027年1月4日～10日"),
+    ],
+)
+def test_numbers_are_written_as_the_language_writes_them(language: str, written: str) -> None:
+    made = [usd(1_234_500_000_000, language), usd(12_500_000, language), mb(12_300_000, language), mb(57_000, language)]
+    made += [factor_text(1.5, language), seconds(4.2, language), seconds(80, language)]
+    made.append(period_text(date(2027, 1, 4), date(2027, 1, 10), language))
+    assert " ".join(" ".join(made).split()) == written

@@ -78,10 +78,20 @@ def test_every_language_is_complete(language: str) -> None:
     assert [fault for message in catalog if message.id and (fault := _fault(message, catalog.num_plurals))] == []
 
 
-def test_french_calls_everybody_vous_and_has_its_own_apostrophe() -> None:
-    informal = re.compile(r"\b(tu|toi|ton|ta|tes|choisis|essaie|ajoute|regarde)\b|\w'\w", re.IGNORECASE)
-    told = [str(message.string) for message in _catalog("fr.po", "fr") if isinstance(message.string, str)]
-    assert [text for text in told if informal.search(text)] == []
+def _told(language: str) -> list[str]:
+    strings = [message.string for message in _catalog(f"{language}.po", language) if message.id]
+    return [text for one in strings for text in ([one] if isinstance(one, str) else one)]
+
+
+def test_french_calls_everybody_vous_and_has_its_own_apostrophe_and_spaces() -> None:
+    wrong = re.compile(r"\b(tu|toi|ton|ta|tes|choisis|essaie|ajoute|regarde)\b|\w'\w| [:;?!%»]|« ", re.IGNORECASE)
+    assert [text for text in _told("fr") if wrong.search(text)] == []
+
+
+@pytest.mark.parametrize("language", TRANSLATED)
+def test_no_translation_stands_twice_in_itself(language: str) -> None:
+    """Two branches that both changed one are merged without a conflict."""
+    assert [text for text in _told(language) if len(text) > 60 and text.count(text[:30]) > 1] == []
 
 
 def test_every_sentence_in_the_source_is_a_literal() -> None:

@@ -74,7 +74,7 @@ export const actionButton = (action, press, props = {}) => button(action.label, 
 /** A list to choose from, with a button that says what for. */
 function choice(given, choose) {
   const list = el("select", { "aria-label": given.placeholder }, given.options.map((one) => el("option", { value: one.value }, [one.label, one.description].filter(Boolean).join(" · "))));
-  return el("div", { class: "actions" }, list, button(given.placeholder, null, () => choose(given, list.value)));
+  return el("div", { class: "actions choice" }, list, button(given.each, null, () => choose(given, list.value)));
 }
 
 /** Everything between the title and the buttons. */
