@@ -1,4 +1,4 @@
-"""Measurements of the bot by itself: whole jobs per second, an idle process, the time to start, growth."""
+"""Measurements of the bot by itself: whole jobs per second, growth, an idle process, the time to start, a takeover."""
 
 from __future__ import annotations
 
@@ -25,9 +25,12 @@ from benchmarks.kit import (
 )
 from bot.app import App
 from core.domain.job import Job, JobState, job_id_for
-from tests.bot.process_kit import Bot
+from tests.bot.process_kit import Bot, Client, client_of, until
+from tests.emulators.fal import FalEmulator
 
 IDLE_S = 15.0
+POSTED_AT_ONCE = 20
+WITHIN_S = 120.0
 
 
 async def _burst(app: App, picture: Path, count: int, run: str) -> float:
@@ -94,3 +97,30 @@ async def idle() -> dict[str, Any]:
         finally:
             await bot.close()
     return {"ready_s": statistics.median(starts[1:]), "mb": mb, "cpu": cpu}
+
+
+async def _hand_in(client: Client, fal: FalEmulator, jobs: int) -> None:
+    """All of them wait at fal when this returns."""
+    for start in range(0, jobs, POSTED_AT_ONCE):
+        await asyncio.gather(*(client.post(number) for number in range(start, start + POSTED_AT_ONCE)))
+    await until(lambda: len(fal.seen("stream")) >= jobs, within_s=WITHIN_S)
+
+
+async def takeover(jobs: int) -> dict[str, Any]:
+    """Seconds from the `kill -9` of a process until another on its PostgreSQL asks fal again, over all its jobs."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with a_database("postgresql") as url, FalEmulator(slots=1_000_000, job_s=600.0) as fal:
+            env = {**fal.env(), "DATABASE_URL": url, "LIMIT_USER_WAITING": "none"}
+            dying, living = (Bot(Path(folder, name), env) for name in ("dying", "living"))
+            try:
+                await dying.start()
+                await living.start()
+                async with client_of(dying) as client:
+                    await _hand_in(client, fal, jobs)
+                killed_at = time.monotonic()
+                await dying.kill()
+                await until(lambda: len(fal.seen("stream")) >= 2 * jobs, within_s=WITHIN_S)
+                waits = [seen.at_s - killed_at for seen in fal.seen("stream")[jobs:]]
+            finally:
+                await asyncio.gather(dying.close(), living.close())
+    return {"p50": statistics.median(waits), "max": max(waits)}

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -40,6 +41,15 @@ _KEEPALIVES = "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET
 """As statements: poolers refuse them as parameters of the connection."""
 
 _TAKE = "SELECT pg_try_advisory_lock($1)"
+_LOOK = """
+SELECT json_build_object(
+  'tokens', (SELECT coalesce(json_object_agg(name, token), '{}') FROM replicas),
+  'held', ARRAY(
+    SELECT classid::bigint << 32 | objid::bigint FROM pg_locks
+    WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())))
+"""
+"""All in one round trip, however many processes there are: the token of every name, and the numbers locked now."""
 
 TakeOver = Callable[[str, bool], Awaitable[None]]
 """Gets the name, and whether its process died instead of leaving orderly."""
@@ -164,20 +174,27 @@ class PostgresRoster:
         return asked_s + _LEASE_S
 
     async def stay(self) -> Mapping[str, str]:
-        if self._connection is None or self._connection.is_closed():
-            self._free_since.clear()
-            await self._connect()
-        tokens = await self._replicas.tokens()
-        if tokens.get(self._name) != self.token:
-            log.warning("signed_in_anew", replica=self._name)
-            await self.sign_in(self._name)
+        tokens, _ = await self._look()
         return tokens
 
     async def take_dead(self, take_over: TakeOver) -> None:
-        tokens = await self.stay()
+        tokens, held = await self._look()
         for name in sorted(tokens):
-            if name != self._name:
+            if _number(name) in held:
+                self._free_since.pop(name, None)
+            elif name != self._name:
                 await self._try(name, take_over)
+
+    async def _look(self) -> tuple[Mapping[str, str], Collection[int]]:
+        """The tokens, and which numbers are locked; signs in anew where this process was taken for dead."""
+        if self._connection is None or self._connection.is_closed():
+            self._free_since.clear()
+            await self._connect()
+        seen = json.loads(await self._ask(_LOOK))
+        if seen["tokens"].get(self._name) != self.token:
+            log.warning("signed_in_anew", replica=self._name)
+            await self.sign_in(self._name)
+        return seen["tokens"], frozenset(seen["held"])
 
     async def _try(self, name: str, take_over: TakeOver) -> None:
         if not await self._ask(_TAKE, _number(name)):
@@ -265,8 +282,8 @@ def _number(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
 
 
-async def watch(roster: Roster, take_over: TakeOver | None, *, every_s: float = 1.0) -> None:
-    """Look for the dead every second, until cancelled. Trouble with the database is logged and outlived.
+async def watch(roster: Roster, take_over: TakeOver | None, *, every_s: float = 0.5) -> None:
+    """Look for the dead every half second, until cancelled. Trouble with the database is logged and outlived.
 
     Without `take_over` (a process that runs no jobs) it only sees to it that this process stays signed in.
     """

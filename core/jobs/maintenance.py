@@ -167,21 +167,23 @@ class Maintenance:
         left = await self._engine.unfinished_of(process)
         for start in range(0, len(left), _TAKEN_AT_ONCE):
             some = left[start : start + _TAKEN_AT_ONCE]
-            await asyncio.gather(*(self._count_death(one.job_id, process, died) for one in some))
+            await self._claim([one.job_id for one in some], process, died)
             await self._engine.resume(some)
 
-    async def _count_death(self, job_id: str, process: str, died: bool) -> None:
-        """End the job where too many processes have died of it."""
-        job = await self._tools.store.get(job_id)
-        counts = died and job is not None and _may_be_the_cause(job)
-        attempt = await self._tools.store.count_takeover(job_id) if counts else 0
-        log.info("job_taken_over", job=job_id, process=process, attempt=attempt)
-        if job is not None and attempt > _most_takeovers(job) and not job.state.terminal:
-            await self._pipeline.give_up(job, InternalError(reference=job.id))
+    async def _claim(self, job_ids: Sequence[str], process: str, died: bool) -> None:
+        """Make them this process's, all at once; end those of which too many processes have died."""
+        store = self._tools.store
+        jobs = await store.claim_all(job_ids, self._tools.lease.token)
+        deaths = await store.count_takeovers([job.id for job in jobs if died and _may_be_the_cause(job)])
+        for job in jobs:
+            attempt = deaths.get(job.id, 0)
+            log.info("job_taken_over", job=job.id, process=process, attempt=attempt)
+            if attempt > _most_takeovers(job) and not job.state.terminal:
+                await self._pipeline.give_up(job, InternalError(reference=job.id))
 
     async def revive(self, job: Job) -> None:
         """Carry a job on from what its row says; end it when that has been tried too often."""
-        attempt = await self._tools.store.count_takeover(job.id)
+        attempt = (await self._tools.store.count_takeovers([job.id])).get(job.id, 0)
         log.warning("job_revived", job=job.id, attempt=attempt)
         if attempt > _most_takeovers(job):
             await self._pipeline.give_up(job, InternalError(reference=job.id))

@@ -40,6 +40,9 @@ _LOCK = _GET.with_for_update()
 _SET = update(jobs).where(_ID)
 _SIGNED_IN = select(replicas.c.name).where(replicas.c.token == bindparam("token"))
 _CLAIM = update(jobs).where(_ID, _SIGNED_IN.exists()).values(owner=bindparam("token"))
+_OF_THESE = jobs.c.id.in_(bindparam("these", expanding=True))
+_CLAIM_ALL = update(jobs).where(_OF_THESE, _SIGNED_IN.exists()).values(owner=bindparam("token")).returning(jobs)
+_COUNT = update(jobs).where(_OF_THESE).values(takeovers=jobs.c.takeovers + 1).returning(jobs.c.id, jobs.c.takeovers)
 _OWNER = select(jobs.c.owner).where(_ID)
 _STATE = select(jobs.c.delivery_state, jobs.c.owner).where(_ID)
 _SAME = (
@@ -127,6 +130,12 @@ class SqlJobStore(JobSearches):
 
         return await self._db.change(work)
 
+    async def claim_all(self, job_ids: Sequence[str], token: str) -> Sequence[Job]:
+        """The same for many at once; those that are there. None of them where the token is not signed in."""
+        values = {"these": job_ids, "token": token}
+        rows = await self._db.change(lambda connection: connection.execute(_CLAIM_ALL, values).all())
+        return [from_row(row, self._vault) for row in rows]
+
     async def check_owner(self, job_id: str) -> None:
         """Raise NotOwner where this is `owning` the job with a token that the row no longer carries."""
         token = owner_token(job_id)
@@ -203,12 +212,12 @@ class SqlJobStore(JobSearches):
                     return found
         return None
 
-    async def count_takeover(self, job_id: str) -> int:
-        """One more process died with this job; how many in all."""
-        async with self._db.write() as connection:
-            await connection.execute(update(jobs).where(jobs.c.id == job_id).values(takeovers=jobs.c.takeovers + 1))
-            row = (await connection.execute(select(jobs.c.takeovers).where(jobs.c.id == job_id))).first()
-        return int(row.takeovers) if row is not None else 0
+    async def count_takeovers(self, job_ids: Sequence[str]) -> Mapping[str, int]:
+        """One more process died with each of these jobs; how many in all."""
+        if not job_ids:
+            return {}
+        rows = await self._db.change(lambda connection: connection.execute(_COUNT, {"these": job_ids}).all())
+        return {row.id: row.takeovers for row in rows}
 
     async def remove(self, job_id: str) -> None:
         """Delete the row (a member's erasure); money rows live elsewhere."""

@@ -64,12 +64,13 @@ class Pipeline:
             await asyncio.wait(short, timeout=timeout_s)
 
     async def hand_over(self) -> None:
-        """Stop every step where it is. Their jobs stay recorded as unfinished, for the next process."""
+        """Stop every step where it is, and every edit. The jobs stay recorded as unfinished, for the next process."""
         tasks = list(self._here)
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=5)
+        await asyncio.gather(*map(self.tools.running.quiet, list(self.tools.running.loops)))
         with contextlib.suppress(TimeoutError, *DATABASE_ERRORS):
             async with asyncio.timeout(_LAST_WORDS_S):
                 await self.tools.running.unstored.store_all()
@@ -80,29 +81,18 @@ class Pipeline:
         Writing each step down with the engine would cost more than most steps do. `token` is the lease
         under which this run began. Raises StorageTrouble, and NotOwner where another process carries the job on.
         """
-        step = await self._where(step, job_id)
+        step = await self.run(step, job_id, token, skip=True)
         for _ in _STEPS:
-            step = await self.run(step, job_id, token)
             if step in _STOPS:
                 break
+            step = await self.run(step, job_id, token)
         return step
 
-    async def _where(self, step: Next, job_id: str) -> Next:
-        """The later of the step asked for and the one that the row names: a repeat must not do things over."""
-        if step not in _ORDER:
-            return step
-        try:
-            job = await self.tools.store.get(job_id)
-        except DATABASE_ERRORS as trouble:
-            raise StorageTrouble(step) from trouble
-        if job is None or job.state.terminal:
-            return step
-        if step == "prepare" and job.confirm_by_at is not None:
-            return step  # the half before the question must not take up the half after it, which has its own workflow
-        return max(step, next_step(job), key=_ORDER.index)
+    async def run(self, step: Next, job_id: str, token: str | None = None, *, skip: bool = False) -> Next:
+        """Run one step (`skip`: or the later one that the row names); the name of the next.
 
-    async def run(self, step: Next, job_id: str, token: str | None = None) -> Next:
-        """Run one step; the name of the next. Raises StorageTrouble when it should be run again later, and NotOwner."""
+        Raises StorageTrouble when it should be run again later, and NotOwner.
+        """
         started_at = time.monotonic()
         task = asyncio.current_task()
         if task is not None:
@@ -110,6 +100,10 @@ class Pipeline:
         try:
             own = token or self.tools.lease.token
             job = await self.tools.store.claim(job_id, own)
+            if skip:
+                step = _later(step, job)
+                if task is not None:
+                    self._here[task] = (job_id, step)
             with owning(job_id, own):
                 return await self._judge(step, job)
         except (*DATABASE_ERRORS, LedgerUnavailable, LeaseUnsure) as trouble:
@@ -158,6 +152,15 @@ class Pipeline:
         job = await self.tools.store.claim(job.id, own)
         with owning(job.id, own):
             await self._fail(job, error)
+
+
+def _later(step: Next, job: Job) -> Next:
+    """The later of the step asked for and the one that the row names: a repeat must not do things over."""
+    if step not in _ORDER or job.state.terminal:
+        return step
+    if step == "prepare" and job.confirm_by_at is not None:
+        return step  # the half before the question must not take up the half after it, which has its own workflow
+    return max(step, next_step(job), key=_ORDER.index)
 
 
 def next_step(job: Job) -> Next:

@@ -45,8 +45,9 @@ class _Watcher:
             return
         if self._running_since is None:
             self._running_since = self._tools.clock.now()
-            moved = await self._tools.store.transition(self.job.id, (JobState.QUEUED,), state=JobState.RUNNING)
-            self.job = moved or self.job
+            if self.job.state is JobState.QUEUED:
+                moved = await self._tools.store.transition(self.job.id, (JobState.QUEUED,), state=JobState.RUNNING)
+                self.job = moved or self.job
         self._show(self._upscaling(status))
 
     def _show(self, progress: Progress) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import itertools
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -14,7 +15,7 @@ from core.domain.errors import DeliveryRefused, DeliveryUnavailable
 from core.domain.job import Job, JobState, Progress, ReplyAddress, Source
 from core.domain.parameters.spec import Parameters
 from core.jobs.progress import ProgressLoop
-from tests.core.jobs.pipeline_kit import ANN
+from tests.core.jobs.pipeline_kit import ANN, world
 from tests.fakes.core import FakeAdapter, FakeClock, settle
 
 INTERVAL_S = 2.0
@@ -152,3 +153,10 @@ async def test_a_message_that_is_gone_is_not_edited_again(
         await clock.advance(INTERVAL_S)
     assert adapter.calls["progress"] == 1
     await loop.stop()
+
+
+async def test_a_process_that_ends_leaves_no_edit_behind_that_would_find_the_database_closed(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.tools.show(await w.ask(), Progress("upscaling"))
+        await w.pipeline.hand_over()
+        assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("progress-")]
