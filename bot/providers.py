@@ -70,7 +70,10 @@ def pipeline_settings(s: Settings) -> PipelineSettings:
         unpaid_member=s.disk_unpaid_bytes, member=s.disk_member_bytes, all=s.disk_all_bytes, free=s.disk_free_bytes
     )
     return PipelineSettings(
-        confirm_above_nanousd=s.confirm_above_nanousd, collect_retry_s=s.retention_days * _DAY_S, disk=shares
+        confirm_above_nanousd=s.confirm_above_nanousd,
+        collect_retry_s=s.retention_days * _DAY_S,
+        disk=shares,
+        shares_progress=not s.database.startswith("sqlite"),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Literal, Protocol, TypeAlias
 from weakref import WeakValueDictionary
 
 from core.domain.errors import JobNotFound
-from core.domain.job import Job, Progress
+from core.domain.job import Job, JobState, Progress
 from core.domain.models import MODELS, Models, ModelSpec
 from core.images.service import ImageService
 from core.jobs.admission import Admission
@@ -84,6 +84,9 @@ class PipelineSettings:
 
     deliver_retry_s: float = 2 * 86_400
     """How long a platform that is away is given the picture again, before the picture is only kept."""
+
+    shares_progress: bool = False
+    """Whether other processes show jobs that run here, and so need their progress stored."""
 
 
 class PriceBook(Protocol):
@@ -206,6 +209,11 @@ class Tools:
                 self.clock,
                 min_interval_s=interval,
                 check_owner=lambda: self.store.check_owner(job.id),
+                share=self._store_progress if self.settings.shares_progress else None,
             )
         loop.show(job, progress)
         return job
+
+    async def _store_progress(self, job: Job, progress: Progress) -> None:
+        # Not while it is delivered: how long that is tried counts from the row's last change.
+        await self.store.transition(job.id, (JobState.QUEUED, JobState.RUNNING), progress=progress)

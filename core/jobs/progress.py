@@ -19,6 +19,7 @@ from core.storage.database import DATABASE_ERRORS
 log = structlog.get_logger(__name__)
 
 _EDIT_TIMEOUT_S = 10.0
+_SHARE_EVERY_S = 2.0
 _GRACE_FOR_LAST_EDIT_S = 1.5
 """How long the final answer lets an edit that is already on its way finish, so that it does not land after it."""
 
@@ -33,9 +34,14 @@ class ProgressLoop:
         *,
         min_interval_s: float,
         check_owner: Callable[[], Awaitable[None]] | None = None,
+        share: Callable[[Job, Progress], Awaitable[None]] | None = None,
     ) -> None:
-        """`check_owner` raises NotOwner where the message is another process's by now."""
+        """`check_owner` raises NotOwner where the message is another process's by now; `share` tells other processes,
+        at most once in two seconds.
+        """
         self._check_owner = check_owner
+        self._share = share
+        self._share_at = 0.0
         self._reply = reply
         self._clock = clock
         self._min_interval_s = min_interval_s
@@ -90,6 +96,9 @@ class ProgressLoop:
                 if self._check_owner is not None:
                     await self._check_owner()
                 await self._reply.progress(job, progress)
+                if self._share is not None and self._clock.now() >= self._share_at:
+                    self._share_at = self._clock.now() + _SHARE_EVERY_S
+                    await self._share(job, progress)
         except DeliveryRefused as refusal:
             self.dead = True
             self._refusal = refusal

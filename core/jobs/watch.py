@@ -34,16 +34,17 @@ async def follow_job(tools: Tools, job_id: str, after: int) -> AsyncIterator[Job
             yield event
         if job.state.terminal:
             return
-    shown = job.state
+    shown = job
     async for told in tools.event_bus.follow(job.id, after, idle_s=_IDLE_S):
         if told is None:
             stored = await tools.store.get(job.id)
             if stored is None:
                 return
-            if stored.state is shown:
+            farther = stored.progress not in (None, shown.progress) and _stamp(stored) > after
+            if stored.state is shown.state and not farther:
                 continue
             told = event_of(stored, max(after + 1, _stamp(stored)))
-        after, shown = told.id, told.job.state
+        after, shown = told.id, told.job
         yield told
         if isinstance(told, Finished | Failed | Cancelled):
             return

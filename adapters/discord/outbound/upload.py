@@ -13,6 +13,7 @@ from core.domain.errors import DeliveryRefused
 from core.domain.job import DeliveryKind, Job
 from core.domain.media_types import suffix_for
 from core.ports import Media, MediaFile
+from core.presentation.job_texts import reached_factor
 
 KIB, MIB = 1024, 1024 * 1024
 REQUEST_MAX_BYTES = 25 * MIB - 64 * KIB
@@ -52,7 +53,7 @@ def file_name(job: Job, media: MediaFile, mark: str = "") -> str:
     `mark` says what else it is than the result.
     """
     stem = _REWRITTEN.sub("-", job.source.name.rsplit(".", 1)[0]).strip("-._")[:NAME_MAX_CHARS] or "image"
-    return f"{stem}-{mark or f'{job.parameters.factor:g}x'}{suffix_for(media.mime)}"
+    return f"{stem}-{mark or f'{reached_factor(job):g}x'}{suffix_for(media.mime)}"
 
 
 async def parcels(job: Job, media: Media, *, limit_bytes: int) -> AsyncIterator[UploadSet]:

@@ -195,7 +195,7 @@ class Deliverer:
     @staticmethod
     def _described(job: Job, file: MediaFile, slot: str) -> Upload:
         stem = _UNSAFE_NAME.sub("-", job.source.name.rsplit(".", 1)[0]).strip("-.")[:60] or "picture"
-        mark = "preview" if slot == "preview" else f"{job.parameters.factor:g}x"
+        mark = "preview" if slot == "preview" else f"{words.reached_factor(job):g}x"
         alt = words.alt_text(job, job.requester.locale, max_chars=ALT_TXT_MAX_CHARS)
         name = f"{stem}-{mark}{suffix_for(file.mime)}"
         return Upload(file.path, name, name, alt, file.bytes)

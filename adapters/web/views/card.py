@@ -199,10 +199,10 @@ def result_json(job: Job, result: Result, locale: str, base: str = "", stem: str
 
 
 def file_name(job: Job, stem: str = "") -> str:
-    """A name to save the result under: `stem`, else the picture's own name, else the reference; with the factor."""
+    """A name to save the result under: `stem`, the picture's own name or the reference; with the factor reached."""
     stem = stem or job.source.name.rsplit("/", 1)[-1].rsplit(".", 1)[0].strip() or job.id
     safe = "".join(char if char.isalnum() or char in " -_()" else "_" for char in stem)[:80].strip() or job.id
-    factor = f"{job.parameters.factor:g}x"
+    factor = f"{sentences.reached_factor(job):g}x"
     return f"{safe}-{factor}{suffix_for(job.result.mime if job.result else 'image/png')}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from adapters.web.inbound import translate
 from adapters.web.outbound.errors import status_of
 from adapters.web.outbound.image_routes import disposition
 from adapters.web.settings import Settings
+from adapters.web.views.card import file_name
 from adapters.web.views.pages import STATIC_DIR
 from core.budgets.reports import UsageRow
 from core.domain import errors as e
@@ -19,6 +21,7 @@ from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Wi
 from core.domain.models import MODELS
 from core.net.host_check import is_loopback
 from core.presentation.labels.page import LABELS
+from tests.fakes import cards
 
 
 @pytest.mark.parametrize(
@@ -134,3 +137,10 @@ def test_a_host_that_others_can_reach_demands_a_token() -> None:
     for token, sentence in (("", "PUBLIC_URL .* WEB_TOKEN must be set"), ("x", "at least 16 characters")):
         with pytest.raises(ValidationError, match=sentence):
             Settings.model_validate({"public_url": "https://bot.example", "web_token": token})
+
+
+def test_a_file_is_named_after_the_factor_that_was_reached() -> None:
+    made = cards.job()
+    assert made.result is not None
+    smaller = dataclasses.replace(made, result=dataclasses.replace(made.result, width_px=900, height_px=600))
+    assert [file_name(job) for job in (made, smaller)] == ["rocket-2x.png", "rocket-1.41x.png"]

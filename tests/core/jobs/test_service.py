@@ -23,6 +23,8 @@ from core.domain.errors import (
 from core.domain.events import Finished, JobEvent, PriceAsked, Progressed
 from core.domain.identity import Place
 from core.domain.job import JobState, ReplyAddress, Requester, Source
+from core.jobs import watch
+from core.jobs.context import PipelineSettings
 from core.jobs.service import JobService
 from core.ports import Change, LogOnly, PlaceFacts, RemoteRunning
 from tests.core.jobs.pipeline_kit import ANN, BOB, MOD, USD, World
@@ -225,22 +227,36 @@ async def test_a_watcher_that_comes_back_gets_only_what_is_new(w: World) -> None
     assert len(everything) > 1
 
 
-async def test_a_job_that_another_process_runs_can_be_watched(w: World) -> None:
+async def test_a_job_that_another_process_runs_can_be_watched_with_its_percentage(
+    w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "_IDLE_S", 0.01)
+    w.upscaler.hold = True
+    w.upscaler.statuses = [RemoteRunning(40.0)]
     job = await w.done(source=w.upload(2400, 1600))
     w.tools.event_bus._events.clear()
-    watching = asyncio.create_task(events_of(w, job.id))
-    await asyncio.sleep(0.05)
-    other = World(w.folder, w.url)
+    seen: list[JobEvent] = []
+
+    async def look() -> None:
+        async for event in w.service.watch(job.id):
+            seen.append(event)
+
+    watching = asyncio.create_task(look())
+    await until(lambda: seen)
+    other = World(w.folder, w.url, settings=PipelineSettings(shares_progress=True))
     other.engine, other.upscaler, other.adapter, other.clock = w.engine, w.upscaler, w.adapter, w.clock
     await other.open()
     try:
         await other.service.confirm(job.id, ANN)
-        await other.drive()
+        async with other.driving():
+            await until(lambda: any(isinstance(one, Progressed) and one.progress.percent == 40 for one in seen))
+            w.upscaler.of(job.id).finish()
+            await asyncio.wait_for(watching, 20)
     finally:
         await other.close()
-    events = await asyncio.wait_for(watching, 20)
-    assert isinstance(events[0], PriceAsked)
-    assert isinstance(events[-1], Finished)
+    assert isinstance(seen[0], PriceAsked)
+    assert isinstance(seen[-1], Finished)
+    assert [one.id for one in seen] == sorted({one.id for one in seen})
 
 
 async def test_nobody_can_watch_what_is_not_there(w: World) -> None:
