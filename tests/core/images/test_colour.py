@@ -1,6 +1,5 @@
 """The model gets sRGB that means what the file means, whatever its colour space and samples are."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,6 @@ from core.images.service import ImageService, Prepared
 from tests.core.images import pictures
 
 MAX_MEAN_OFF = 1.5
-
-
-@pytest.fixture
-async def image_service() -> AsyncIterator[ImageService]:
-    async with ImageService(workers=1) as made:
-        yield made
 
 
 async def _prepared(image_service: ImageService, tmp_path: Path, data: bytes) -> tuple[Prepared, np.ndarray[Any, Any]]:

@@ -1,6 +1,5 @@
 """The local model: on average better than a centred Lanczos, never much worse, and honest about what it did."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +12,6 @@ from core.images.service import ImageService
 from tests.core.images import pictures
 
 LANCZOS = Image.Resampling.LANCZOS
-
-
-@pytest.fixture
-async def image_service() -> AsyncIterator[ImageService]:
-    async with ImageService(workers=1) as made:
-        yield made
 
 
 def _decibels(wanted: np.ndarray, found: np.ndarray) -> float:

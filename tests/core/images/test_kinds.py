@@ -2,7 +2,6 @@
 
 import struct
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +14,6 @@ from core.images.operations.decoders.pillow import load_heic
 from core.images.operations.refusals import Refused
 from core.images.service import ImageService, Prepared
 from tests.core.images import pictures
-
-
-@pytest.fixture
-async def image_service() -> AsyncIterator[ImageService]:
-    async with ImageService(workers=1) as made:
-        yield made
 
 
 async def _prepared(image_service: ImageService, tmp_path: Path, data: bytes) -> tuple[Prepared, bytes]:

@@ -1,6 +1,5 @@
 """A result is finished: sRGB, to size, with the transparency and the density of its source."""
 
-from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,6 @@ from PIL import Image, ImageDraw
 from core.domain.errors import ImageTooSmall
 from core.images.service import ImageService, StrippedResult, output_size
 from tests.core.images import pictures
-
-
-@pytest.fixture
-async def image_service() -> AsyncIterator[ImageService]:
-    async with ImageService(workers=1) as made:
-        yield made
 
 
 def _logo(colour: tuple[int, int, int]) -> Image.Image:

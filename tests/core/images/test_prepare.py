@@ -1,7 +1,6 @@
 """What the model is sent: the file's own pixels where possible, upright, opaque, and without a word about anybody."""
 
 import hashlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,6 @@ from PIL import Image, ImageOps
 from core.domain import errors
 from core.images.service import ImageService, ModelLimits, Prepared
 from tests.core.images import pictures
-
-
-@pytest.fixture
-async def image_service() -> AsyncIterator[ImageService]:
-    async with ImageService(workers=1) as made:
-        yield made
 
 
 async def _prepared(image_service: ImageService, tmp_path: Path, data: bytes) -> tuple[Prepared, bytes]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,6 @@ from tests.core.images import pictures
 
 KINDS = {"PNG": "png", "JPEG": "jpeg", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tiff", "AVIF": "avif"}
 OPTIONS: dict[str, dict[str, Any]] = {"TIFF": {"compression": "tiff_lzw"}}
-
-
-@pytest.fixture
-async def image_service() -> AsyncIterator[ImageService]:
-    async with ImageService(workers=1) as made:
-        yield made
 
 
 def _file(tmp_path: Path, data: bytes, name: str = "upload.txt") -> Path:
@@ -118,29 +111,29 @@ async def test_a_truncated_file_is_refused(kind: str, kept: float, image_service
 
 
 async def test_a_bomb_is_refused_by_its_header_before_anything_is_decoded(
-    image_service: ImageService, tmp_path: Path
+    fresh_service: ImageService, tmp_path: Path
 ) -> None:
     with pytest.raises(errors.TooManyPixels) as caught:
-        await image_service.probe(_file(tmp_path, pictures.png_declaring(100_000, 100_000)))
+        await fresh_service.probe(_file(tmp_path, pictures.png_declaring(100_000, 100_000)))
     assert (caught.value.width_px, caught.value.height_px) == (100_000, 100_000)
     assert caught.value.limit_px == 64_000_000
     jpeg = bytearray(pictures.encoded(pictures.scene(), "JPEG"))
     frame = jpeg.index(b"\xff\xc0")
     jpeg[frame + 5 : frame + 9] = struct.pack(">HH", 65_500, 65_500)
     with pytest.raises(errors.TooManyPixels):
-        await image_service.probe(_file(tmp_path, bytes(jpeg)))
-    assert image_service.stats.peak_bytes < 90_000_000
+        await fresh_service.probe(_file(tmp_path, bytes(jpeg)))
+    assert fresh_service.stats.peak_bytes < 90_000_000
 
 
 async def test_data_that_unpacks_to_far_more_than_the_picture_costs_no_memory(
-    image_service: ImageService, tmp_path: Path
+    fresh_service: ImageService, tmp_path: Path
 ) -> None:
     try:
-        facts = await image_service.probe(_file(tmp_path, pictures.deflate_bomb()))
+        facts = await fresh_service.probe(_file(tmp_path, pictures.deflate_bomb()))
         assert (facts.width_px, facts.height_px) == (64, 64)
     except errors.DamagedImage:
         pass
-    assert image_service.stats.peak_bytes < 90_000_000
+    assert fresh_service.stats.peak_bytes < 90_000_000
 
 
 async def test_too_small_and_too_heavy_are_refused_with_the_numbers(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Results: enlarged, cleaned, fitted into bytes, previewed and compared."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +9,6 @@ from PIL import Image
 from core.domain import errors
 from core.images.service import ImageLimits, ImageService, Written
 from tests.core.images import pictures
-
-
-@pytest.fixture
-async def image_service() -> AsyncIterator[ImageService]:
-    async with ImageService(workers=1) as made:
-        yield made
 
 
 def _noise(width_px: int, height_px: int, spread: int = 256) -> Image.Image:

@@ -1,6 +1,5 @@
 """How far a result changed is measured, told truly, and shown where it is most."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +13,6 @@ from tests.core.images import pictures
 PHOTOGRAPH = Image.fromarray(photographs.astronaut())
 LARGE = PHOTOGRAPH.resize((1024, 1024), Image.Resampling.LANCZOS)
 OTHER = Image.fromarray(photographs.coffee()).resize((340, 340))
-
-
-@pytest.fixture
-async def image_service() -> AsyncIterator[ImageService]:
-    async with ImageService(workers=1) as made:
-        yield made
 
 
 def _files(tmp_path: Path, after: Image.Image, before: Image.Image = PHOTOGRAPH) -> tuple[Path, Path]:

@@ -1,7 +1,5 @@
 """Files from elsewhere: whole or not at all, within caps, and never with a secret sent to a stranger."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import hashlib
@@ -11,17 +9,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from core.domain.errors import DownloadFailed, FileTooLarge, LinkRefused, NotAnImage
+from core.domain.errors import DownloadFailed, FileTooLarge, LinkRefused, NotAnImage, UpscaleError
 from core.net.fetch import SourceFetcher, SourceLimits
 from core.net.file_sink import save_stream
 
+E = TypeVar("E", bound=UpscaleError)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 QUICK = SourceLimits(retry_pause_s=0.0)
+OPEN = SourceFetcher(QUICK, allow_private=True)
+TOKEN = {"Authorization": "Bearer t"}
 BODY = bytes(range(256)) * 400
 
 
@@ -78,9 +80,16 @@ def _answer(status: int, text: str = "", content_type: str = "text/plain") -> Ha
     return handle
 
 
+async def _refused(error: type[E], call: Awaitable[object]) -> E:
+    """What it is refused with."""
+    with pytest.raises(error) as caught:
+        await call
+    return caught.value
+
+
 async def test_a_link_is_fetched_whole_with_its_digest(tmp_path: Path) -> None:
     async with _site(a=_body) as site:
-        fetched = await SourceFetcher(QUICK, allow_private=True).fetch_link(site.url("/a#part"), tmp_path / "x")
+        fetched = await OPEN.fetch_link(site.url("/a#part"), tmp_path / "x")
         assert fetched.path.read_bytes() == BODY
         assert (fetched.bytes, fetched.sha256) == (len(BODY), hashlib.sha256(BODY).hexdigest())
         headers = site.seen[0].headers
@@ -92,11 +101,9 @@ async def test_a_link_is_fetched_whole_with_its_digest(tmp_path: Path) -> None:
 async def test_redirects_are_followed_five_times_and_no_further(tmp_path: Path) -> None:
     hops = {f"r{n}": _to(f"/r{n - 1}", 307 if n % 2 else 301) for n in range(1, 7)}
     async with _site(r0=_body, **hops) as site:
-        fetcher = SourceFetcher(QUICK, allow_private=True)
-        assert (await fetcher.fetch_link(site.url("/r5"), tmp_path / "x")).bytes == len(BODY)
-        with pytest.raises(LinkRefused) as caught:
-            await fetcher.fetch_link(site.url("/r6"), tmp_path / "y")
-        assert caught.value.reason == "redirects"
+        assert (await OPEN.fetch_link(site.url("/r5"), tmp_path / "x")).bytes == len(BODY)
+        caught = await _refused(LinkRefused, OPEN.fetch_link(site.url("/r6"), tmp_path / "y"))
+        assert caught.reason == "redirects"
         assert not (tmp_path / "y").exists()
 
 
@@ -113,9 +120,10 @@ async def test_redirects_are_followed_five_times_and_no_further(tmp_path: Path) 
 )
 async def test_each_redirect_is_judged_anew(location: str, reason: str, tmp_path: Path) -> None:
     async with _site(a=_to(location)) as site:
-        with pytest.raises(LinkRefused) as caught:
-            await SourceFetcher(QUICK).fetch_trusted(site.url("/a"), tmp_path / "x", {}, [site.host])
-    assert caught.value.reason == reason
+        caught = await _refused(
+            LinkRefused, SourceFetcher(QUICK).fetch_trusted(site.url("/a"), tmp_path / "x", {}, [site.host])
+        )
+    assert caught.reason == reason
 
 
 async def test_an_operators_trusted_host_is_no_exemption_for_typed_links_or_redirects(tmp_path: Path) -> None:
@@ -132,9 +140,8 @@ async def test_an_operators_trusted_host_is_no_exemption_for_typed_links_or_redi
 async def test_a_declared_length_over_the_cap_is_refused_unread(tmp_path: Path) -> None:
     async with _site(a=_body) as site:
         fetcher = SourceFetcher(replace(QUICK, max_bytes=1000), allow_private=True)
-        with pytest.raises(FileTooLarge) as caught:
-            await fetcher.fetch_link(site.url("/a"), tmp_path / "x")
-    assert (caught.value.bytes, caught.value.limit_bytes) == (len(BODY), 1000)
+        caught = await _refused(FileTooLarge, fetcher.fetch_link(site.url("/a"), tmp_path / "x"))
+    assert (caught.bytes, caught.limit_bytes) == (len(BODY), 1000)
 
 
 async def test_an_undeclared_body_is_cut_at_the_cap(tmp_path: Path) -> None:
@@ -149,9 +156,8 @@ async def test_an_undeclared_body_is_cut_at_the_cap(tmp_path: Path) -> None:
 
     async with _site(a=endless) as site:
         fetcher = SourceFetcher(replace(QUICK, max_bytes=1_000_000), allow_private=True)
-        with pytest.raises(FileTooLarge) as caught:
-            await fetcher.fetch_link(site.url("/a"), tmp_path / "x")
-        assert caught.value.bytes is None
+        caught = await _refused(FileTooLarge, fetcher.fetch_link(site.url("/a"), tmp_path / "x"))
+        assert caught.bytes is None
         assert list(tmp_path.iterdir()) == []
 
 
@@ -162,9 +168,8 @@ async def test_a_status_is_told_and_only_a_passing_one_tried_again(
     status: int, reason: str, asked: int, tmp_path: Path
 ) -> None:
     async with _site(a=_answer(status)) as site:
-        with pytest.raises(DownloadFailed) as caught:
-            await SourceFetcher(QUICK, allow_private=True).fetch_link(site.url("/a"), tmp_path / "x")
-        assert (caught.value.status, caught.value.reason, len(site.seen)) == (status, reason, asked)
+        caught = await _refused(DownloadFailed, OPEN.fetch_link(site.url("/a"), tmp_path / "x"))
+        assert (caught.status, caught.reason, len(site.seen)) == (status, reason, asked)
 
 
 @asynccontextmanager
@@ -192,17 +197,16 @@ WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole"
 
 async def test_a_download_that_breaks_off_is_tried_once_more(tmp_path: Path) -> None:
     async with _raw(SHORT, WHOLE) as (host, asked):
-        fetched = await SourceFetcher(QUICK, allow_private=True).fetch_link(f"http://{host}/", tmp_path / "x")
+        fetched = await OPEN.fetch_link(f"http://{host}/", tmp_path / "x")
         assert (fetched.path.read_bytes(), len(asked)) == (b"whole", 2)
     async with _raw(b"", WHOLE) as (host, asked):
-        assert (await SourceFetcher(QUICK, allow_private=True).fetch_link(f"http://{host}/", tmp_path / "x")).bytes == 5
+        assert (await OPEN.fetch_link(f"http://{host}/", tmp_path / "x")).bytes == 5
 
 
 async def test_a_download_that_breaks_off_twice_is_told_as_such(tmp_path: Path) -> None:
     async with _raw(SHORT) as (host, asked):
-        with pytest.raises(DownloadFailed) as caught:
-            await SourceFetcher(QUICK, allow_private=True).fetch_link(f"http://{host}/", tmp_path / "x")
-    assert (caught.value.reason, len(asked)) == ("truncated", 2)
+        caught = await _refused(DownloadFailed, OPEN.fetch_link(f"http://{host}/", tmp_path / "x"))
+    assert (caught.reason, len(asked)) == ("truncated", 2)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -213,32 +217,29 @@ async def test_silence_and_slowness_end(tmp_path: Path) -> None:
 
     async with _site(a=silent) as site:
         for limits in (replace(QUICK, idle_s=0.05), replace(QUICK, total_s=0.05)):
-            with pytest.raises(DownloadFailed) as caught:
-                await SourceFetcher(limits, allow_private=True).fetch_link(site.url("/a"), tmp_path / "x")
-            assert caught.value.reason == "timeout"
+            caught = await _refused(
+                DownloadFailed, SourceFetcher(limits, allow_private=True).fetch_link(site.url("/a"), tmp_path / "x")
+            )
+            assert caught.reason == "timeout"
 
 
 async def test_a_host_that_does_not_answer_is_told(tmp_path: Path) -> None:
     async with _site() as site:
         host = site.host
-    with pytest.raises(DownloadFailed) as caught:
-        await SourceFetcher(QUICK, allow_private=True).fetch_link(f"http://{host}/", tmp_path / "x")
-    assert caught.value.reason == "connection"
+    caught = await _refused(DownloadFailed, OPEN.fetch_link(f"http://{host}/", tmp_path / "x"))
+    assert caught.reason == "connection"
 
 
 async def test_a_web_page_behind_a_link_is_no_picture(tmp_path: Path) -> None:
     async with _site(a=_answer(200, "\n<!DOCTYPE html><p>hello", "text/html")) as site:
-        with pytest.raises(NotAnImage) as caught:
-            await SourceFetcher(QUICK, allow_private=True).fetch_link(site.url("/a"), tmp_path / "x")
-    assert caught.value.detected == "html"
+        caught = await _refused(NotAnImage, OPEN.fetch_link(site.url("/a"), tmp_path / "x"))
+    assert caught.detected == "html"
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_an_attachment_is_fetched_with_the_platforms_headers(tmp_path: Path) -> None:
     async with _site(a=_body) as site:
-        fetched = await SourceFetcher(QUICK).fetch_trusted(
-            site.url("/a"), tmp_path / "x", {"Authorization": "Bearer t"}, [site.host]
-        )
+        fetched = await SourceFetcher(QUICK).fetch_trusted(site.url("/a"), tmp_path / "x", TOKEN, [site.host])
         assert fetched.bytes == len(BODY)
         assert site.seen[0].headers["Authorization"] == "Bearer t"
 
@@ -246,21 +247,21 @@ async def test_an_attachment_is_fetched_with_the_platforms_headers(tmp_path: Pat
 async def test_the_operators_trusted_hosts_may_serve_attachments_too(tmp_path: Path) -> None:
     async with _site(a=_body) as site:
         fetcher = SourceFetcher(QUICK, trusted_hosts=[site.host])
-        await fetcher.fetch_trusted(site.url("/a"), tmp_path / "x", {"Authorization": "Bearer t"}, ["files.example"])
+        await fetcher.fetch_trusted(site.url("/a"), tmp_path / "x", TOKEN, ["files.example"])
         assert site.seen[0].headers["Authorization"] == "Bearer t"
 
 
 async def test_a_login_page_instead_of_an_attachment_is_named(tmp_path: Path) -> None:
     async with _site(a=_answer(200, "<!doctype html><title>Sign in</title>", "text/html")) as site:
-        with pytest.raises(DownloadFailed) as caught:
-            await SourceFetcher(QUICK).fetch_trusted(site.url("/a"), tmp_path / "x", {}, [site.host])
-    assert caught.value.reason == "login_page"
+        caught = await _refused(
+            DownloadFailed, SourceFetcher(QUICK).fetch_trusted(site.url("/a"), tmp_path / "x", {}, [site.host])
+        )
+    assert caught.reason == "login_page"
 
 
 async def test_a_token_never_follows_a_redirect_to_another_host(tmp_path: Path) -> None:
     async with _site(b=_body) as other, _site(a=_to(f"http://{other.host}/b")) as site:
-        fetcher = SourceFetcher(QUICK, allow_private=True)
-        await fetcher.fetch_trusted(site.url("/a"), tmp_path / "x", {"Authorization": "Bearer t"}, [site.host])
+        await OPEN.fetch_trusted(site.url("/a"), tmp_path / "x", TOKEN, [site.host])
         assert "Authorization" in site.seen[0].headers
         assert "Authorization" not in other.seen[0].headers
         with pytest.raises(LinkRefused):
@@ -270,17 +271,13 @@ async def test_a_token_never_follows_a_redirect_to_another_host(tmp_path: Path) 
 
 async def test_a_token_goes_along_within_the_platforms_hosts(tmp_path: Path) -> None:
     async with _site(b=_body) as other, _site(a=_to(f"http://{other.host}/b")) as site:
-        await SourceFetcher(QUICK, allow_private=True).fetch_trusted(
-            site.url("/a"), tmp_path / "x", {"Authorization": "Bearer t"}, [site.host, other.host]
-        )
+        await OPEN.fetch_trusted(site.url("/a"), tmp_path / "x", TOKEN, [site.host, other.host])
         assert "Authorization" in other.seen[0].headers
 
 
 async def test_a_token_is_not_sent_in_clear_to_a_host_named_without_its_port(tmp_path: Path) -> None:
     async with _site(a=_body) as site:
-        await SourceFetcher(QUICK, allow_private=True).fetch_trusted(
-            site.url("/a"), tmp_path / "x", {"Authorization": "Bearer t"}, ["127.0.0.1"]
-        )
+        await OPEN.fetch_trusted(site.url("/a"), tmp_path / "x", TOKEN, ["127.0.0.1"])
         assert "Authorization" not in site.seen[0].headers
 
 
@@ -294,11 +291,10 @@ async def test_fifty_megabytes_cost_little_memory(tmp_path: Path) -> None:
         return response
 
     async with _site(a=large) as site:
-        fetcher = SourceFetcher(QUICK, allow_private=True)
         gc.collect()
         tracemalloc.start()
         try:
-            fetched = await fetcher.fetch_link(site.url("/a"), tmp_path / "x")
+            fetched = await OPEN.fetch_link(site.url("/a"), tmp_path / "x")
             _, peak_bytes = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
@@ -313,9 +309,8 @@ async def test_a_stream_is_saved_and_cut_at_its_cap(tmp_path: Path) -> None:
 
     saved = await save_stream(chunks(), tmp_path / "x", 400)
     assert (saved.bytes, saved.sha256) == (400, hashlib.sha256(b"x" * 400).hexdigest())
-    with pytest.raises(FileTooLarge) as caught:
-        await save_stream(chunks(), tmp_path / "x", 399)
-    assert caught.value.limit_bytes == 399
+    caught = await _refused(FileTooLarge, save_stream(chunks(), tmp_path / "x", 399))
+    assert caught.limit_bytes == 399
     assert not (tmp_path / "x").exists()
 
 
@@ -331,8 +326,7 @@ async def test_a_cancelled_fetch_leaves_no_file(tmp_path: Path) -> None:
         return response
 
     async with _site(a=slow) as site:
-        fetcher = SourceFetcher(QUICK, allow_private=True)
-        task = asyncio.create_task(fetcher.fetch_link(site.url("/a"), tmp_path / "x"))
+        task = asyncio.create_task(OPEN.fetch_link(site.url("/a"), tmp_path / "x"))
         await begun.wait()
         await asyncio.sleep(0.02)
         task.cancel()
@@ -355,9 +349,8 @@ async def test_a_download_slower_than_the_least_speed_is_ended(tmp_path: Path) -
     instants_s = itertools.count(0.0, 3.0)  # each look at the clock, three seconds have passed
     async with _site(a=_drip) as site:
         fetcher = SourceFetcher(QUICK, allow_private=True, now=lambda: next(instants_s))
-        with pytest.raises(DownloadFailed) as raised:
-            await fetcher.fetch_link(site.url("/a"), tmp_path / "x")
-        assert raised.value.reason == "timeout"
+        caught = await _refused(DownloadFailed, fetcher.fetch_link(site.url("/a"), tmp_path / "x"))
+        assert caught.reason == "timeout"
         assert len(site.seen) == 1  # a slow link is not tried again
     assert not (tmp_path / "x").exists()
 
@@ -377,6 +370,5 @@ async def test_a_server_that_never_answers_is_given_up_though_it_redirects_on(tm
 
     async with _site(a=_to("/b"), b=silent) as site:
         fetcher = SourceFetcher(replace(QUICK, answer_s=0.2), allow_private=True)
-        with pytest.raises(DownloadFailed) as raised:
-            await fetcher.fetch_link(site.url("/a"), tmp_path / "x")
-    assert raised.value.reason == "timeout"
+        caught = await _refused(DownloadFailed, fetcher.fetch_link(site.url("/a"), tmp_path / "x"))
+    assert caught.reason == "timeout"
