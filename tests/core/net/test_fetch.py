@@ -5,79 +5,24 @@ import gc
 import hashlib
 import itertools
 import tracemalloc
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from core.domain.errors import DownloadFailed, FileTooLarge, LinkRefused, NotAnImage, UpscaleError
 from core.net.fetch import SourceFetcher, SourceLimits
 from core.net.file_sink import save_stream
+from tests.core.net.site import BODY, raw_answers, redirect, silent_answer, site_with, text_answer, whole_body
 
 E = TypeVar("E", bound=UpscaleError)
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 QUICK = SourceLimits(retry_pause_s=0.0)
 OPEN = SourceFetcher(QUICK, allow_private=True)
 TOKEN = {"Authorization": "Bearer t"}
-BODY = bytes(range(256)) * 400
-
-
-class Site:
-    """A web server on loopback that remembers what it was asked."""
-
-    def __init__(self, routes: dict[str, Handler]) -> None:
-        self.seen: list[web.Request] = []
-        app = web.Application()
-        for path, handler in routes.items():
-            app.router.add_get(path, self._noted(handler))
-        self.server = TestServer(app)
-
-    def _noted(self, handler: Handler) -> Handler:
-        async def handle(request: web.Request) -> web.StreamResponse:
-            self.seen.append(request)
-            return await handler(request)
-
-        return handle
-
-    @property
-    def host(self) -> str:
-        return f"127.0.0.1:{self.server.port}"
-
-    def url(self, path: str) -> str:
-        return f"http://{self.host}{path}"
-
-
-@asynccontextmanager
-async def _site(**routes: Handler) -> AsyncIterator[Site]:
-    site = Site({f"/{name}": handler for name, handler in routes.items()})
-    await site.server.start_server()
-    try:
-        yield site
-    finally:
-        await site.server.close()
-
-
-async def _body(request: web.Request) -> web.StreamResponse:
-    return web.Response(body=BODY)
-
-
-def _to(location: str, status: int = 302) -> Handler:
-    async def handle(request: web.Request) -> web.StreamResponse:
-        return web.Response(status=status, headers={"Location": location})
-
-    return handle
-
-
-def _answer(status: int, text: str = "", content_type: str = "text/plain") -> Handler:
-    async def handle(request: web.Request) -> web.StreamResponse:
-        return web.Response(status=status, text=text, content_type=content_type)
-
-    return handle
 
 
 async def _refused(error: type[E], call: Awaitable[object]) -> E:
@@ -88,7 +33,7 @@ async def _refused(error: type[E], call: Awaitable[object]) -> E:
 
 
 async def test_a_link_is_fetched_whole_with_its_digest(tmp_path: Path) -> None:
-    async with _site(a=_body) as site:
+    async with site_with(a=whole_body) as site:
         fetched = await OPEN.fetch_link(site.url("/a#part"), tmp_path / "x")
         assert fetched.path.read_bytes() == BODY
         assert (fetched.bytes, fetched.sha256) == (len(BODY), hashlib.sha256(BODY).hexdigest())
@@ -99,8 +44,8 @@ async def test_a_link_is_fetched_whole_with_its_digest(tmp_path: Path) -> None:
 
 
 async def test_redirects_are_followed_five_times_and_no_further(tmp_path: Path) -> None:
-    hops = {f"r{n}": _to(f"/r{n - 1}", 307 if n % 2 else 301) for n in range(1, 7)}
-    async with _site(r0=_body, **hops) as site:
+    hops = {f"r{n}": redirect(f"/r{n - 1}", 307 if n % 2 else 301) for n in range(1, 7)}
+    async with site_with(r0=whole_body, **hops) as site:
         assert (await OPEN.fetch_link(site.url("/r5"), tmp_path / "x")).bytes == len(BODY)
         caught = await _refused(LinkRefused, OPEN.fetch_link(site.url("/r6"), tmp_path / "y"))
         assert caught.reason == "redirects"
@@ -119,7 +64,7 @@ async def test_redirects_are_followed_five_times_and_no_further(tmp_path: Path) 
     ],
 )
 async def test_each_redirect_is_judged_anew(location: str, reason: str, tmp_path: Path) -> None:
-    async with _site(a=_to(location)) as site:
+    async with site_with(a=redirect(location)) as site:
         caught = await _refused(
             LinkRefused, SourceFetcher(QUICK).fetch_trusted(site.url("/a"), tmp_path / "x", {}, [site.host])
         )
@@ -127,7 +72,7 @@ async def test_each_redirect_is_judged_anew(location: str, reason: str, tmp_path
 
 
 async def test_an_operators_trusted_host_is_no_exemption_for_typed_links_or_redirects(tmp_path: Path) -> None:
-    async with _site(a=_body, b=_to("/a")) as site:
+    async with site_with(a=whole_body, b=redirect("/a")) as site:
         fetcher = SourceFetcher(QUICK, trusted_hosts=[site.host, "127.0.0.1"])
         for link in (site.url("/a"), "http://127.0.0.1/a"):
             with pytest.raises(LinkRefused):
@@ -138,7 +83,7 @@ async def test_an_operators_trusted_host_is_no_exemption_for_typed_links_or_redi
 
 
 async def test_a_declared_length_over_the_cap_is_refused_unread(tmp_path: Path) -> None:
-    async with _site(a=_body) as site:
+    async with site_with(a=whole_body) as site:
         fetcher = SourceFetcher(replace(QUICK, max_bytes=1000), allow_private=True)
         caught = await _refused(FileTooLarge, fetcher.fetch_link(site.url("/a"), tmp_path / "x"))
     assert (caught.bytes, caught.limit_bytes) == (len(BODY), 1000)
@@ -154,7 +99,7 @@ async def test_an_undeclared_body_is_cut_at_the_cap(tmp_path: Path) -> None:
         except ConnectionError:
             return response
 
-    async with _site(a=endless) as site:
+    async with site_with(a=endless) as site:
         fetcher = SourceFetcher(replace(QUICK, max_bytes=1_000_000), allow_private=True)
         caught = await _refused(FileTooLarge, fetcher.fetch_link(site.url("/a"), tmp_path / "x"))
         assert caught.bytes is None
@@ -167,28 +112,9 @@ async def test_an_undeclared_body_is_cut_at_the_cap(tmp_path: Path) -> None:
 async def test_a_status_is_told_and_only_a_passing_one_tried_again(
     status: int, reason: str, asked: int, tmp_path: Path
 ) -> None:
-    async with _site(a=_answer(status)) as site:
+    async with site_with(a=text_answer(status)) as site:
         caught = await _refused(DownloadFailed, OPEN.fetch_link(site.url("/a"), tmp_path / "x"))
         assert (caught.status, caught.reason, len(site.seen)) == (status, reason, asked)
-
-
-@asynccontextmanager
-async def _raw(*answers: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """A server that says exactly these bytes, one answer a connection, and hangs up."""
-    asked: list[bytes] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.write(answers[min(len(asked), len(answers)) - 1])
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
-    finally:
-        server.close()
-        await server.wait_closed()
 
 
 SHORT = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly this"
@@ -196,26 +122,22 @@ WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole"
 
 
 async def test_a_download_that_breaks_off_is_tried_once_more(tmp_path: Path) -> None:
-    async with _raw(SHORT, WHOLE) as (host, asked):
+    async with raw_answers(SHORT, WHOLE) as (host, asked):
         fetched = await OPEN.fetch_link(f"http://{host}/", tmp_path / "x")
         assert (fetched.path.read_bytes(), len(asked)) == (b"whole", 2)
-    async with _raw(b"", WHOLE) as (host, asked):
+    async with raw_answers(b"", WHOLE) as (host, asked):
         assert (await OPEN.fetch_link(f"http://{host}/", tmp_path / "x")).bytes == 5
 
 
 async def test_a_download_that_breaks_off_twice_is_told_as_such(tmp_path: Path) -> None:
-    async with _raw(SHORT) as (host, asked):
+    async with raw_answers(SHORT) as (host, asked):
         caught = await _refused(DownloadFailed, OPEN.fetch_link(f"http://{host}/", tmp_path / "x"))
     assert (caught.reason, len(asked)) == ("truncated", 2)
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_silence_and_slowness_end(tmp_path: Path) -> None:
-    async def silent(request: web.Request) -> web.StreamResponse:
-        await asyncio.sleep(30)
-        return web.Response()
-
-    async with _site(a=silent) as site:
+    async with site_with(a=silent_answer) as site:
         for limits in (replace(QUICK, idle_s=0.05), replace(QUICK, total_s=0.05)):
             caught = await _refused(
                 DownloadFailed, SourceFetcher(limits, allow_private=True).fetch_link(site.url("/a"), tmp_path / "x")
@@ -224,35 +146,35 @@ async def test_silence_and_slowness_end(tmp_path: Path) -> None:
 
 
 async def test_a_host_that_does_not_answer_is_told(tmp_path: Path) -> None:
-    async with _site() as site:
+    async with site_with() as site:
         host = site.host
     caught = await _refused(DownloadFailed, OPEN.fetch_link(f"http://{host}/", tmp_path / "x"))
     assert caught.reason == "connection"
 
 
 async def test_a_web_page_behind_a_link_is_no_picture(tmp_path: Path) -> None:
-    async with _site(a=_answer(200, "\n<!DOCTYPE html><p>hello", "text/html")) as site:
+    async with site_with(a=text_answer(200, "\n<!DOCTYPE html><p>hello", "text/html")) as site:
         caught = await _refused(NotAnImage, OPEN.fetch_link(site.url("/a"), tmp_path / "x"))
     assert caught.detected == "html"
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_an_attachment_is_fetched_with_the_platforms_headers(tmp_path: Path) -> None:
-    async with _site(a=_body) as site:
+    async with site_with(a=whole_body) as site:
         fetched = await SourceFetcher(QUICK).fetch_trusted(site.url("/a"), tmp_path / "x", TOKEN, [site.host])
         assert fetched.bytes == len(BODY)
         assert site.seen[0].headers["Authorization"] == "Bearer t"
 
 
 async def test_the_operators_trusted_hosts_may_serve_attachments_too(tmp_path: Path) -> None:
-    async with _site(a=_body) as site:
+    async with site_with(a=whole_body) as site:
         fetcher = SourceFetcher(QUICK, trusted_hosts=[site.host])
         await fetcher.fetch_trusted(site.url("/a"), tmp_path / "x", TOKEN, ["files.example"])
         assert site.seen[0].headers["Authorization"] == "Bearer t"
 
 
 async def test_a_login_page_instead_of_an_attachment_is_named(tmp_path: Path) -> None:
-    async with _site(a=_answer(200, "<!doctype html><title>Sign in</title>", "text/html")) as site:
+    async with site_with(a=text_answer(200, "<!doctype html><title>Sign in</title>", "text/html")) as site:
         caught = await _refused(
             DownloadFailed, SourceFetcher(QUICK).fetch_trusted(site.url("/a"), tmp_path / "x", {}, [site.host])
         )
@@ -260,7 +182,7 @@ async def test_a_login_page_instead_of_an_attachment_is_named(tmp_path: Path) ->
 
 
 async def test_a_token_never_follows_a_redirect_to_another_host(tmp_path: Path) -> None:
-    async with _site(b=_body) as other, _site(a=_to(f"http://{other.host}/b")) as site:
+    async with site_with(b=whole_body) as other, site_with(a=redirect(f"http://{other.host}/b")) as site:
         await OPEN.fetch_trusted(site.url("/a"), tmp_path / "x", TOKEN, [site.host])
         assert "Authorization" in site.seen[0].headers
         assert "Authorization" not in other.seen[0].headers
@@ -270,13 +192,13 @@ async def test_a_token_never_follows_a_redirect_to_another_host(tmp_path: Path) 
 
 
 async def test_a_token_goes_along_within_the_platforms_hosts(tmp_path: Path) -> None:
-    async with _site(b=_body) as other, _site(a=_to(f"http://{other.host}/b")) as site:
+    async with site_with(b=whole_body) as other, site_with(a=redirect(f"http://{other.host}/b")) as site:
         await OPEN.fetch_trusted(site.url("/a"), tmp_path / "x", TOKEN, [site.host, other.host])
         assert "Authorization" in other.seen[0].headers
 
 
 async def test_a_token_is_not_sent_in_clear_to_a_host_named_without_its_port(tmp_path: Path) -> None:
-    async with _site(a=_body) as site:
+    async with site_with(a=whole_body) as site:
         await OPEN.fetch_trusted(site.url("/a"), tmp_path / "x", TOKEN, ["127.0.0.1"])
         assert "Authorization" not in site.seen[0].headers
 
@@ -290,7 +212,7 @@ async def test_fifty_megabytes_cost_little_memory(tmp_path: Path) -> None:
             await response.write(chunk)
         return response
 
-    async with _site(a=large) as site:
+    async with site_with(a=large) as site:
         gc.collect()
         tracemalloc.start()
         try:
@@ -325,7 +247,7 @@ async def test_a_cancelled_fetch_leaves_no_file(tmp_path: Path) -> None:
         await asyncio.sleep(30)
         return response
 
-    async with _site(a=slow) as site:
+    async with site_with(a=slow) as site:
         task = asyncio.create_task(OPEN.fetch_link(site.url("/a"), tmp_path / "x"))
         await begun.wait()
         await asyncio.sleep(0.02)
@@ -347,7 +269,7 @@ async def _drip(request: web.Request) -> web.StreamResponse:
 
 async def test_a_download_slower_than_the_least_speed_is_ended(tmp_path: Path) -> None:
     instants_s = itertools.count(0.0, 3.0)  # each look at the clock, three seconds have passed
-    async with _site(a=_drip) as site:
+    async with site_with(a=_drip) as site:
         fetcher = SourceFetcher(QUICK, allow_private=True, now=lambda: next(instants_s))
         caught = await _refused(DownloadFailed, fetcher.fetch_link(site.url("/a"), tmp_path / "x"))
         assert caught.reason == "timeout"
@@ -357,18 +279,14 @@ async def test_a_download_slower_than_the_least_speed_is_ended(tmp_path: Path) -
 
 async def test_a_download_that_keeps_the_least_speed_may_take_its_time(tmp_path: Path) -> None:
     instants_s = itertools.count(0.0, 3.0)
-    async with _site(a=_body) as site:
+    async with site_with(a=whole_body) as site:
         limits = replace(QUICK, least_bytes=1)
         fetcher = SourceFetcher(limits, allow_private=True, now=lambda: next(instants_s))
         assert (await fetcher.fetch_link(site.url("/a"), tmp_path / "x")).bytes == len(BODY)
 
 
 async def test_a_server_that_never_answers_is_given_up_though_it_redirects_on(tmp_path: Path) -> None:
-    async def silent(request: web.Request) -> web.StreamResponse:
-        await asyncio.sleep(30)
-        return web.Response()
-
-    async with _site(a=_to("/b"), b=silent) as site:
+    async with site_with(a=redirect("/b"), b=silent_answer) as site:
         fetcher = SourceFetcher(replace(QUICK, answer_s=0.2), allow_private=True)
         caught = await _refused(DownloadFailed, fetcher.fetch_link(site.url("/a"), tmp_path / "x"))
     assert caught.reason == "timeout"

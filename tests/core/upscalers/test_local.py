@@ -14,7 +14,7 @@ from core.upscalers.local import LocalUpscaler, caption_for
 from core.upscalers.sandbox import SandboxConfig
 from tests.core.images import pictures
 from tests.core.upscalers.fal_kit import inputs, nothing
-from tests.core.upscalers.test_sandbox import sized
+from tests.core.upscalers.sandbox_kit import sized
 from tests.fakes.clock import JumpingClock
 
 JOB = "0123456789ab"

@@ -6,10 +6,8 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -28,83 +26,31 @@ from core.domain.errors import (
     to_json,
 )
 from core.images.service import ImageService
-from core.ports import RemoteCompleted, RemoteQueued, RemoteRunning, RemoteStatus, Upscaler
+from core.ports import RemoteCompleted, RemoteQueued, RemoteRunning, Upscaler
 from core.ports.clock import SystemClock
 from core.upscalers.sandbox import SandboxConfig, SandboxUpscaler
 from core.upscalers.sandbox.model import Pace
 from core.upscalers.sandbox.queue import CANCELLED
 from tests.core.upscalers.fal_kit import inputs, nothing, picture
+from tests.core.upscalers.sandbox_kit import (
+    JOB,
+    SLOW,
+    QuickImages,
+    ended,
+    ended_well,
+    sandbox,
+    sized,
+    submitted,
+    until,
+    watched,
+)
 from tests.fakes.clock import JumpingClock
-
-JOB = "0123456789ab"
-SLOW = Pace(base_s=10_000, per_megapixel_s=0, limit_s=10_000)
-"""Never over in real time; a `JumpingClock` with a long nap stands still."""
-
-
-def sized(width_px: int, height_px: int, size_bytes: int = 0) -> Any:
-    """What is known of a picture, as far as the sandbox looks at it."""
-    return SimpleNamespace(width_px=width_px, height_px=height_px, mime="image/png", bytes=size_bytes)
-
-
-class QuickImages:
-    """Enlarges in this process; raises what it is told to."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.error = error
-
-    async def probe(self, path: Path, *, decode: bool = True) -> Any:
-        image = pyvips.Image.new_from_file(str(path))
-        return sized(image.width, image.height)
-
-    async def enlarge(self, path: Path, out_path: Path, factor: float, *, network: bool) -> Any:
-        if self.error is not None:
-            raise self.error
-        image = pyvips.Image.new_from_file(str(path)).resize(factor)
-        out_path.write_bytes(image.pngsave_buffer(compression=1))
-        return sized(image.width, image.height, out_path.stat().st_size)
-
-
-@asynccontextmanager
-async def sandbox(
-    folder: Path, *, clock: JumpingClock | None = None, image_service: Any = None, **config: Any
-) -> AsyncIterator[SandboxUpscaler]:
-    settings = SandboxConfig(folder / "sandbox", **config)
-    upscaler = SandboxUpscaler(settings, image_service or cast(Any, QuickImages()), clock or JumpingClock(nap_s=0.001))
-    await upscaler.start()
-    try:
-        yield upscaler
-    finally:
-        await upscaler.close()
 
 
 @pytest.fixture
 async def upscaler(tmp_path: Path) -> AsyncIterator[SandboxUpscaler]:
     async with sandbox(tmp_path) as made:
         yield made
-
-
-async def submitted(
-    upscaler: SandboxUpscaler, folder: Path, size_px: tuple[int, int] = (64, 48), **changes: Any
-) -> str:
-    url = await upscaler.stage(await asyncio.to_thread(picture, folder, *size_px), "image/png", job_id=JOB)
-    return await upscaler.submit(inputs(url, **changes), job_id=JOB, on_sending=nothing)
-
-
-async def watched(upscaler: SandboxUpscaler, request_id: str) -> list[RemoteStatus]:
-    async with asyncio.timeout(20):
-        return [status async for status in upscaler.watch(request_id)]
-
-
-async def ended_well(upscaler: SandboxUpscaler, folder: Path, **changes: Any) -> str:
-    request_id = await submitted(upscaler, folder, **changes)
-    assert (await watched(upscaler, request_id))[-1] == RemoteCompleted()
-    return request_id
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def test_a_picture_comes_back_larger_with_every_output(upscaler: SandboxUpscaler, tmp_path: Path) -> None:
@@ -217,14 +163,6 @@ async def test_a_failing_announcement_submits_nothing(tmp_path: Path) -> None:
         with pytest.raises(OSError, match="away"):
             await upscaler.submit(inputs("sandbox://files/x"), job_id=JOB, on_sending=fail)
     assert list((tmp_path / "sandbox" / "requests").iterdir()) == []
-
-
-async def ended(upscaler: SandboxUpscaler, request_id: str) -> ModelError:
-    assert (await watched(upscaler, request_id))[-1] == RemoteCompleted()
-    with pytest.raises(ModelError) as caught:
-        await upscaler.result(request_id)
-    assert caught.value.billed is False
-    return caught.value
 
 
 @pytest.mark.parametrize(
