@@ -90,7 +90,7 @@ class InstantModel:
     async def unit_price(self, model: ModelSpec) -> int | None:
         return None
 
-    async def billing_events(self, request_ids: Any) -> list[BillingEvent]:
+    async def billing_events(self, since: float, until: float) -> list[BillingEvent]:
         return []
 
     async def erase(self, request_id: str) -> None:

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import settings
 
+from core.storage.sqlite import writer
 from tests.fakes.clock import clock
 from tests.pg import any_database_url, database, postgres_server, postgres_url
 
@@ -18,6 +20,16 @@ __all__ = ["any_database_url", "clock", "database", "postgres_server", "postgres
 # No deadline: a machine that does other work is no fault. The same examples every time: a failure can be repeated.
 settings.register_profile("bot", deadline=None, derandomize=True)
 settings.load_profile("bot")
+
+writer.SYNCHRONOUS = "OFF"  # no test pulls the plug, and waiting for the disk was most of the time of many
+
+# Plain tracebacks: structlog's own, by rich and with every local variable, take a second each.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 ROOMS = ("core", "adapters", "bot")
 

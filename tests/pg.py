@@ -72,10 +72,12 @@ def postgres_server() -> Iterator[str]:
 
 
 @asynccontextmanager
-async def fresh_database(address: str) -> AsyncIterator[str]:
+async def fresh_database(address: str, *, survives_power_cuts: bool = True) -> AsyncIterator[str]:
     """The address of a new, empty database of this server, dropped afterwards."""
     name = f"t_{secrets.token_hex(6)}"
     await _execute(address, f"CREATE DATABASE {name}")
+    if not survives_power_cuts:
+        await _execute(address, f"ALTER DATABASE {name} SET synchronous_commit = off")
     try:
         yield _named(address, name)
     finally:
@@ -86,7 +88,7 @@ async def fresh_database(address: str) -> AsyncIterator[str]:
 @pytest.fixture
 async def postgres_url(postgres_server: str) -> AsyncIterator[str]:
     """The address of a new, empty PostgreSQL database."""
-    async with fresh_database(postgres_server) as url:
+    async with fresh_database(postgres_server, survives_power_cuts=False) as url:
         yield url
 
 
@@ -96,7 +98,7 @@ async def any_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> As
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'bot.db'}"
         return
-    async with fresh_database(request.getfixturevalue("postgres_server")) as url:
+    async with fresh_database(request.getfixturevalue("postgres_server"), survives_power_cuts=False) as url:
         yield url
 
 

@@ -19,6 +19,9 @@ from core.storage.group_commit import Batcher
 
 T = TypeVar("T")
 
+SYNCHRONOUS = "FULL"
+"""An intent to pay must survive a power cut."""
+
 _MOST_AT_ONCE = 64
 _READ_PATIENCE_S = 0.02
 """How long a read on the event loop may wait for a lock, which only the recovery after a crash holds."""
@@ -96,7 +99,7 @@ def prepare(engine: Engine, busy_timeout_s: float, *, transactions: bool = True)
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {int(busy_timeout_s * 1000)}")
         cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
 
