@@ -19,24 +19,22 @@ from adapters.web.outbound.job_message import WebReply
 from adapters.web.settings import Settings
 from adapters.web.views.card import Json, error_json
 from adapters.web.views.pages import PageHandlers
-from core.domain.errors import DownloadFailed, Draining, InternalError, UpscaleError
-from core.domain.job import Job, ReplyAddress, Source
+from core.domain.errors import Draining, InternalError, UpscaleError
+from core.domain.job import Job, ReplyAddress
+from core.jobs.null_adapter import NullAdapter
 from core.net.streamed_body import is_streamed, streams_body
-from core.ports import AdapterContext, Download, Reply, ReplyState
-from core.presentation import Notice
+from core.ports import AdapterContext, ReplyState
 
 log = structlog.get_logger(__name__)
 
 SESSIONS_READ_EVERY_S = 30.0
 
 
-class WebAdapter:
-    """See `core.ports.ChatAdapter`."""
-
-    name = "web"
-    min_edit_interval_s = 0.0
+class WebAdapter(NullAdapter):
+    """See `core.ports.ChatAdapter`. The page has no channels to notify, and files of its own are on this disk."""
 
     def __init__(self, settings: Settings, context: AdapterContext) -> None:
+        super().__init__("web", shape="page")
         self._settings = settings
         self._context = context
         self._guard = Guard(settings, context.state, context.clock, context.token_gate)
@@ -66,14 +64,8 @@ class WebAdapter:
         except Exception as error:  # the database is away; what is known stays known
             log.warning("ended_sessions_not_read", kind=type(error).__name__)
 
-    def reply(self, address: ReplyAddress, state: ReplyState) -> Reply:
+    def reply(self, address: ReplyAddress, state: ReplyState) -> WebReply:
         return WebReply(self._context.media)
-
-    async def download(self, source: Source) -> Download:
-        raise DownloadFailed(reason="gone")
-
-    async def notify(self, workspace_id: str, channel_id: str, notice: Notice) -> None:
-        """The page has no channels: what is left is shown with every price and by `/quota`."""
 
     async def problem(self) -> str | None:
         """None while serving."""

@@ -32,7 +32,7 @@ class Link:
     url: str
 
 
-MomentStyle: TypeAlias = Literal["relative", "time", "date", "date_time"]
+MomentStyle: TypeAlias = Literal["relative", "date_time"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,6 @@ ActionKind: TypeAlias = Literal[
     "erase",
     "export",
     "open_form",
-    "edit_defaults",
-    "help",
     "admit",
     "refuse",
     "open_link",
@@ -134,7 +132,7 @@ class Choice:
     most: int = 1
 
 
-PictureRole: TypeAlias = Literal["result", "preview", "comparison", "chart", "original", "file"]
+PictureRole: TypeAlias = Literal["result", "comparison", "chart", "file"]
 
 
 @dataclass(frozen=True, slots=True)

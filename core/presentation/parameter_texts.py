@@ -33,7 +33,7 @@ def allowed_text(name: str, locale: str, models: Models = MODELS) -> str:
     return tr("any whole number", locale) if name == "seed" else models.widest[name].allowed
 
 
-def value_text(value: object, locale: str = "en") -> str:
+def value_text(value: object) -> str:
     """A value as people type it: `3` rather than `3.0`, `on`, `off`; a dash for none."""
     if isinstance(value, bool):
         return "on" if value else "off"
@@ -83,7 +83,7 @@ def preset_name(name: str, locale: str) -> str:
     return names[name]
 
 
-def preset_text(name: str, values: Mapping[str, object], locale: str) -> str:
+def preset_text(name: str, values: Mapping[str, object]) -> str:
     """`creative (creativity 0.6)`."""
-    inner = ", ".join(f"{key} {value_text(value, locale)}" for key, value in values.items())
+    inner = ", ".join(f"{key} {value_text(value)}" for key, value in values.items())
     return f"{name} ({inner})" if inner else name

@@ -56,7 +56,7 @@ _STYLES: dict[Style, discord.ButtonStyle] = {
 }
 _EMOJI: dict[ActionKind, str] = {"again": "🎲", "more_creative": "✨", "twice_more": "🔍", "delete": "🗑️"}
 _MENTIONS = {"user": "<@{}>", "channel": "<#{}>", "role": "<@&{}>"}
-_MOMENTS = {"relative": "R", "time": "t", "date": "D", "date_time": "f"}
+_MOMENTS = {"relative": "R", "date_time": "f"}
 
 Item = ui.Item[Any]
 

@@ -35,11 +35,9 @@ BUTTONS_MAX = 25
 _ICONS: dict[Tone, str] = {"error": "warning", "refusal": "warning", "info": "information_source"}
 _MOMENTS: dict[MomentStyle, str] = {
     "relative": "{date_short_pretty}, {time}",
-    "time": "{time}",
-    "date": "{date_short}",
     "date_time": "{date_short}, {time}",
 }
-_NO_JOB = {"export": "export", "erase": "erase", "open_form": "form", "edit_defaults": "defaults", "help": "help"}
+_NO_JOB = {"export": "export", "erase": "erase", "open_form": "form"}
 
 
 def draw(card: Card, *, image_id: str | None = None, carried: Sequence[str] = ()) -> Content:

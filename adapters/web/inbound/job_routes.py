@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -17,7 +18,7 @@ from adapters.web.connection.security import Handler
 from adapters.web.inbound import request_body as intake
 from adapters.web.inbound import translate
 from adapters.web.outbound.image_routes import JobFiles
-from adapters.web.views.card import Json, event_type, job_json
+from adapters.web.views.card import Json, job_json
 from core.domain.errors import Draining, JobNotFound
 from core.domain.events import JobEvent
 from core.domain.job import Job, JobState, Requester
@@ -167,7 +168,8 @@ class JobHandlers:
 
     async def _event_json(self, event: JobEvent) -> Json:
         shown = await self._json(event.job, event.job.requester)
-        return {"type": event_type(event), "event_id": event.id, **shown}
+        kind = re.sub(r"\B(?=[A-Z])", "_", type(event).__name__).lower()  # `price_asked`, `finished` …
+        return {"type": kind, "event_id": event.id, **shown}
 
     async def _json(self, job: Job, actor: Requester) -> Json:
         left = tuple(await self._service.limits.applying(actor)) if job.state is JobState.SUCCEEDED else ()

@@ -7,23 +7,16 @@ import contextlib
 from adapters.web.outbound.image_routes import PREVIEW_MAX_BYTES, PREVIEW_SIDE_PX
 from adapters.web.views.card import is_large
 from core.domain.errors import UpscaleError
-from core.domain.job import Delivery, Job, Progress
+from core.domain.job import Delivery, Job
 from core.domain.limits import LimitStatus
+from core.jobs.null_adapter import NullReply
 from core.ports import Media
-from core.presentation import Notice
 
 
-class WebReply:
-    """Says nothing anywhere: whoever looks at the page sees the job's own state."""
-
+class WebReply(NullReply):
     def __init__(self, media: Media) -> None:
+        super().__init__("page")
         self._media = media
-
-    async def ask(self, job: Job) -> None:
-        """The page shows `job.quote` from the event."""
-
-    async def progress(self, job: Job, progress: Progress) -> None:
-        pass
 
     async def finished(self, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
         """The file lies on this machine; the page fetches it when somebody looks. What is too large to be loaded whole
@@ -34,13 +27,4 @@ class WebReply:
             with contextlib.suppress(UpscaleError, TimeoutError):  # whoever looks is told then
                 await self._media.preview(job, max_side_px=PREVIEW_SIDE_PX, max_bytes=PREVIEW_MAX_BYTES)
                 await self._media.tiles(job)
-        return Delivery("page")
-
-    async def failed(self, job: Job, notice: Notice) -> None:
-        pass
-
-    async def closed(self, job: Job, notice: Notice) -> None:
-        pass
-
-    async def reachable(self, job: Job) -> bool:
-        return True
+        return await super().finished(job, left)

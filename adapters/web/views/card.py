@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import replace
-from typing import Any, assert_never
+from typing import Any
 
 from adapters.web.outbound.errors import field_of
 from core.domain import errors as e
-from core.domain.events import Cancelled, Failed, Finished, JobEvent, PriceAsked, Progressed
 from core.domain.job import Delivery, InputFacts, Job, JobState, Progress, Quote, Receipt, Result
 from core.domain.limits import LimitStatus
 from core.domain.media_types import saved_formats, suffix_for
@@ -79,15 +78,9 @@ def job_json(
         "job_id": job.id,
         "reference": job.reference,
         "state": str(job.state),
-        "private": job.private,
+        **_fields(job, "private parent_id created_at updated_at finished_at confirm_by_at images_deleted"),
         "name": job.source.name if job.source.kind != "link" else "",
-        "parent_id": job.parent_id,
-        "created_at": job.created_at,
-        "updated_at": job.updated_at,
-        "finished_at": job.finished_at,
-        "confirm_by_at": job.confirm_by_at,
         "cancel_requested": bool(job.cancel_requested_by),
-        "images_deleted": job.images_deleted,
         "model": model_name(job.parameters.model, locale),
         "parameters": values_of(job),
         "line": f"/upscale {repeat_words(job)}",
@@ -110,13 +103,8 @@ def _inputs_json(job: Job) -> Json:
 
 
 def input_json(facts: InputFacts) -> Json:
-    return {
-        "format": facts.format,
-        "width": facts.width_px,
-        "height": facts.height_px,
-        "file_size": facts.bytes,
-        "notes": list(facts.notes),
-    }
+    named = {"width": facts.width_px, "height": facts.height_px, "file_size": facts.bytes}
+    return {**_fields(facts, "format notes"), **named}
 
 
 def quote_json(quote: Quote, locale: str, *, play_money: bool = False) -> Json:
@@ -126,12 +114,10 @@ def quote_json(quote: Quote, locale: str, *, play_money: bool = False) -> Json:
         "height": quote.height_px,
         "out_width": quote.out_width_px,
         "out_height": quote.out_height_px,
-        "megapixels": quote.megapixels,
+        **_fields(quote, "megapixels estimate_nanousd needs_confirmation"),
         "unit_price_usd": dollars(quote.unit_price_nanousd),
-        "estimate_nanousd": quote.estimate_nanousd,
         "estimate_usd": dollars(quote.estimate_nanousd),
         "price": cents(quote.estimate_nanousd, locale),
-        "needs_confirmation": quote.needs_confirmation,
         "play_money": play_money,
         "left": [limit_json(status) for status in quote.left],
         "ask": sentences.ask_text(quote, locale),
@@ -209,9 +195,12 @@ def file_name(job: Job, stem: str = "") -> str:
 def limit_json(status: LimitStatus) -> Json:
     """One limit with what is left of it; amounts in the measure's own unit (nano-dollars for `usd`)."""
     limit = status.limit
-    of_limit = {name: getattr(limit, name) for name in ("measure", "window", "amount", "source", "model")}
-    of_status = {name: getattr(status, name) for name in ("used", "held", "left", "opens_at")}
-    return {"scope": str(limit.scope.kind), "scope_id": limit.scope.id, **of_limit, **of_status}
+    scope = {"scope": str(limit.scope.kind), "scope_id": limit.scope.id}
+    return {
+        **scope,
+        **_fields(limit, "measure window amount source model"),
+        **_fields(status, "used held left opens_at"),
+    }
 
 
 def error_json(error: e.UpscaleError, notice: Notice, locale: str, *, job_id: str = "") -> Json:
@@ -229,28 +218,15 @@ def error_json(error: e.UpscaleError, notice: Notice, locale: str, *, job_id: st
         "message": notice.text,
         "fields": fields,
         "card": card_json(notice_card(notice, locale, job_id=job_id or "new")),
-        "charged": notice.charged,
-        "reference": notice.reference,
-        "opens_at": notice.opens_at,
+        **_fields(notice, "charged reference opens_at"),
         "offers": [dataclasses.asdict(offer) for offer in notice.offers],
         "job_id": job_id,
     }
 
 
-def event_type(event: JobEvent) -> str:
-    match event:
-        case PriceAsked():
-            return "price_asked"
-        case Progressed():
-            return "progressed"
-        case Finished():
-            return "finished"
-        case Failed():
-            return "failed"
-        case Cancelled():
-            return "cancelled"
-        case _:
-            assert_never(event)
+def _fields(of: object, names: str) -> Json:
+    """These attributes by their own names."""
+    return {name: getattr(of, name) for name in names.split()}
 
 
 def dollars(nanousd: int) -> float:

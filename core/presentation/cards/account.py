@@ -27,12 +27,12 @@ from core.presentation.parameter_texts import value_text
 from core.presentation.translations import tr, trn
 
 
-def history(jobs: Sequence[Job], locale: str, *, command: str = "/upscale") -> Card:
+def history(jobs: Sequence[Job], locale: str) -> Card:
     """The last jobs but those that never began; images that are kept can be sent again."""
     shown = [job for job in jobs if job.state is not JobState.REFUSED]
     title = tr("Your last images", locale)
     if not shown:
-        return Card("info", title, paragraphs=lines(tr("Nothing yet. Try {command}.", locale, command=command)))
+        return Card("info", title, paragraphs=lines(tr("Nothing yet. Try {command}.", locale, command="/upscale")))
     kept = tuple(
         Option(job.id, _kept_label(job), state_word(job, locale))
         for job in shown
@@ -69,7 +69,7 @@ def settings(saved: Mapping[str, Value | str], locale: str, models: Models, *, h
     for name in SPECS:
         value = getattr(values, name)
         if value is not None:
-            shown = value_text(value, locale)
+            shown = value_text(value)
             rows.append((Code(name), " ", Strong(shown) if name in saved else shown))
     own = tr("Bold = your setting; the rest are defaults.", locale) if saved else tr("No defaults saved.", locale)
     return Card("working", tr("Your defaults", locale), paragraphs=tuple(rows), small=(*lines(own), *how))
@@ -80,17 +80,14 @@ def change_settings_text(locale: str) -> str:
     return tr("Change them like this: {example}. Clear them with {reset}.", locale)
 
 
-def privacy(locale: str, *, keep_days: int | None = None) -> Card:
-    """What is kept, for how long, and the two things a member may do about it. `keep_days` None: not known here."""
-    if keep_days is None:
-        kept = tr("Images are kept for some days and then deleted, here and at the upscaling service.", locale)
-    else:
-        kept = trn(
-            "Images are kept for {n} day and then deleted, here and at the upscaling service.",
-            "Images are kept for {n} days and then deleted, here and at the upscaling service.",
-            keep_days,
-            locale,
-        )
+def privacy(locale: str, *, keep_days: int) -> Card:
+    """What is kept, for how long, and the two things a member may do about it."""
+    kept = trn(
+        "Images are kept for {n} day and then deleted, here and at the upscaling service.",
+        "Images are kept for {n} days and then deleted, here and at the upscaling service.",
+        keep_days,
+        locale,
+    )
     sent = tr("Location and camera data are removed before an image is sent.", locale)
     return Card(
         "info",

@@ -55,6 +55,6 @@ def total_text(images: Sequence[Candidate], locale: str) -> str:
     return tr("All {n} for {price}", locale, n=len(prices), price=total)
 
 
-def chosen(images: Sequence[Candidate], locale: str, *, with_total: bool = True) -> Card:
+def chosen(images: Sequence[Candidate], locale: str) -> Card:
     words = trn("{n} image started.", "{n} images started.", len(images), locale)
-    return Card("info", paragraphs=lines(words, total_text(images, locale) if with_total else ""))
+    return Card("info", paragraphs=lines(words, total_text(images, locale)))

@@ -59,7 +59,7 @@ def _parameters(job: Job, locale: str) -> Line:
     inputs = MODELS.of(job.parameters).inputs
     for name, value in values_of(job).items():
         told = inputs[name].api_name if name in inputs else name
-        line += (*((" · ",) if line else ()), Code(told), f" {value_text(value, locale)}")
+        line += (*((" · ",) if line else ()), Code(told), f" {value_text(value)}")
     return line
 
 

@@ -28,7 +28,7 @@ def help_card(
     price = tr("Above {price} you are asked first.", locale, price=cents(confirm_above_nanousd, locale))
     parts = [Section(tr("Parameters", locale), paragraphs=_parameters(locale, models))]
     if any(name in models.widest for values in PRESETS.values() for name in values if name != "factor"):
-        presets = ", ".join(preset_text(name, values, locale) for name, values in PRESETS.items())
+        presets = ", ".join(preset_text(name, values) for name, values in PRESETS.items())
         told = presets + ". " + tr("Values you set yourself override them.", locale)
         parts.append(Section(tr("Presets", locale), paragraphs=lines(told)))
     return Card(

@@ -16,9 +16,9 @@ export const line = (spans) => spans.map((span) => {
 export const plain = (spans) => (spans ?? []).map((span) => (typeof span === "string" ? span : span.text ?? span.name ?? "")).join("");
 
 function moment({ at_unix_s: at, style }) {
-  const node = el("time", { dateTime: new Date(at * 1000).toISOString(), title: absolute(at, "date_time") });
+  const node = el("time", { dateTime: new Date(at * 1000).toISOString(), title: absolute(at) });
   if (style !== "relative") {
-    node.textContent = absolute(at, style);
+    node.textContent = absolute(at);
     return node;
   }
   Object.assign(node.dataset, { at, least: at > serverNow() ? 0 : -Infinity });

@@ -6,18 +6,14 @@ const number = (options) => new Intl.NumberFormat(boot.locale, options);
 const whole = number({ maximumFractionDigits: 0 });
 const short = number({ maximumFractionDigits: 2 });
 const usd = number({ style: "currency", currency: "USD" });
-const dates = {
-  time: new Intl.DateTimeFormat(boot.locale, { timeStyle: "short" }),
-  date: new Intl.DateTimeFormat(boot.locale, { dateStyle: "medium" }),
-  date_time: new Intl.DateTimeFormat(boot.locale, { dateStyle: "medium", timeStyle: "short" }),
-};
+const dates = new Intl.DateTimeFormat(boot.locale, { dateStyle: "medium", timeStyle: "short" });
 const ago = new Intl.RelativeTimeFormat(boot.locale, { numeric: "auto" });
 
 export const percent = number({ style: "percent", maximumFractionDigits: 0 }).format;
 export const integer = (value) => whole.format(value);
 export const decimal = (value) => short.format(value);
 export const money = (nanousd) => usd.format(nanousd / 1e9);
-export const absolute = (unixSeconds, style) => dates[style].format(new Date(unixSeconds * 1000));
+export const absolute = (unixSeconds) => dates.format(new Date(unixSeconds * 1000));
 
 /** Bytes as megabytes of 10⁶. */
 export function bytes(count) {

@@ -30,7 +30,7 @@ function jobRow(job, end) {
     el("td", {}, el("span", { class: "state" }, job.state_text)),
     el("td", {}, el("b", {}, job.who), el("p", { class: "fine" }, [job.platform, job.place].filter(Boolean).join(" "))),
     el("td", {}, job.size, el("p", { class: "fine" }, el("code", {}, job.job_id))), el("td", { class: "number" }, job.price),
-    el("td", { class: "why" }, job.why), el("td", {}, absolute(job.created_at, "date_time")), end ? el("td", {}, end) : null);
+    el("td", { class: "why" }, job.why), el("td", {}, absolute(job.created_at)), end ? el("td", {}, end) : null);
 }
 
 const HEADS = [[t("o_state")], [t("o_who")], [t("o_image")], [t("o_price"), "number"], [t("o_why")], [t("o_when")]];
@@ -48,7 +48,7 @@ function placeRow(place) {
   const name = place.name || place.address;
   const asks = place.state === "asked";
   return el("li", { "data-state": place.state },
-    el("div", { class: "grow" }, el("b", {}, name), " ", el("code", {}, place.address), el("p", { class: "fine" }, place.state_text, place.by ? ` · ${place.by}` : "", place.at ? ` · ${absolute(place.at, "date_time")}` : "")),
+    el("div", { class: "grow" }, el("b", {}, name), " ", el("code", {}, place.address), el("p", { class: "fine" }, place.state_text, place.by ? ` · ${place.by}` : "", place.at ? ` · ${absolute(place.at)}` : "")),
     place.state === "admitted" ? null : button(t("o_admit"), "check", decide("admit"), { class: asks ? "primary" : "", "aria-label": `${t("o_admit")}: ${name}` }),
     place.state === "refused" ? null : button(t("o_refuse"), "close", decide("refuse"), { "aria-label": `${t("o_refuse")}: ${name}` }),
     asks ? null : button(t("o_revoke"), "again", decide("revoke"), { class: "quiet", "aria-label": `${t("o_revoke")}: ${name}` }));
