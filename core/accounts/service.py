@@ -244,6 +244,7 @@ class Accounts:
         self._tools.running.disk.forget(job.id)
         if job.source.kind == "upload":
             await self._tools.files.remove_upload(job.source.path)
+            self._tools.running.disk.forget(job.source.path)
         if job.remote is not None and job.remote.request_id:
             try:
                 async with asyncio.timeout(10):

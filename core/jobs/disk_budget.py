@@ -1,12 +1,14 @@
 """Room on this machine's disk for pictures: per member, in all, and never the last of it.
 
 Counted from what lies there, so that a restart forgets nothing: pictures nobody has paid for yet have a smaller share
-of their own, paid results count until they are deleted.
+of their own, paid results count until they are deleted. An upload counts as its job's from the moment it is accepted;
+after a restart, one without a job's folder counts for nobody in particular.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -76,6 +78,12 @@ class DiskBudget:
         if self.unpaid() >= shares.unpaid_all or self.taken() >= shares.all:
             raise StorageFull(reason="disk")
 
+    def may_keep(self, member: str, n_bytes: int) -> bool:
+        """Whether an upload may stay for a repeat although its job ended unpaid: within half of the member's share."""
+        shares = self._shares
+        kept = self.unpaid(member) + n_bytes <= shares.unpaid_member / 2
+        return kept and self.unpaid() + n_bytes <= shares.unpaid_all / 2
+
     def unpaid(self, member: str | None = None) -> int:
         """Bytes of pictures that nobody has paid for, of one member or of all."""
         return sum(one.n_bytes for one in self._of(member) if not one.paid)
@@ -87,17 +95,18 @@ class DiskBudget:
     def _of(self, member: str | None) -> Iterator[_Taken]:
         return (one for one in self._jobs.values() if member in (None, one.member))
 
-    def count(self, job_id: str, member: str, n_bytes: int, *, paid: bool = False) -> None:
-        self._jobs[job_id] = _Taken(member, n_bytes, paid)
+    def count(self, name: str, member: str, n_bytes: int, *, paid: bool = False) -> None:
+        """A job's pictures, by its id, or an upload that no job's folder shares, by its path."""
+        self._jobs[name] = _Taken(member, n_bytes, paid)
 
     def paid(self, job_id: str) -> None:
         """The job's money is held: its pictures no longer count as unpaid."""
         if job_id in self._jobs:
             self._jobs[job_id] = replace(self._jobs[job_id], paid=True)
 
-    def forget(self, job_id: str) -> None:
-        """The job's files are gone."""
-        self._jobs.pop(job_id, None)
+    def forget(self, name: str) -> None:
+        """The job's files, or the upload, are gone."""
+        self._jobs.pop(name, None)
 
     async def scan(self) -> None:
         """Count anew what lies on the disk, whoever put it there; what is fetched meanwhile stays counted."""
@@ -112,8 +121,23 @@ class DiskBudget:
                 for name in some:
                     who, paid = owners.get(name, (None, True))
                     found[name] = _Taken(Share.of(who).member if who is not None else "", sizes[name], paid)
+            found |= {
+                name: _Taken("", n_bytes, paid=False)
+                for name, n_bytes in (await asyncio.to_thread(_uploads, self._folder.parent / "uploads")).items()
+            }
             self._jobs = found | {name: taken for name, taken in self._jobs.items() if name not in before}
             self._scanned = True
+
+
+def _uploads(folder: Path) -> dict[str, int]:
+    """Bytes of each upload that no job's folder shares."""
+    sizes: dict[str, int] = {}
+    for path in folder.glob("*"):
+        with contextlib.suppress(OSError):
+            stat = path.stat()
+            if stat.st_nlink == 1:
+                sizes[f"uploads/{path.name}"] = stat.st_size
+    return sizes
 
 
 def _sizes(folder: Path) -> dict[str, int]:

@@ -213,6 +213,7 @@ class Maintenance:
             if len(old) < _PAGE:
                 break
         await self._tools.files.forget_uploads(_UPLOAD_KEPT_S, now)
+        await self._tools.running.disk.scan()
         await self._tools.files.forget_copies(_COPIES_KEPT_S, now, self._pipeline.jobs_here)
 
     async def forget_workflows(self) -> None:

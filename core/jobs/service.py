@@ -121,6 +121,8 @@ class JobService:
             )
         )
         if new:
+            if n_bytes := await self._tools.files.upload_bytes(job.source.path):
+                self._tools.running.disk.count(job.source.path, Share.of(job.requester).member, n_bytes)
             self._tools.metrics.job(request.requester.platform, "accepted")
             log.info("job_accepted", job=job.id, platform=request.requester.platform)
         return job

@@ -32,6 +32,7 @@ from core.domain.errors import (
     UpscaleError,
 )
 from core.domain.job import Job, JobState, Receipt
+from core.jobs.admission import Share
 from core.jobs.context import Next, Tools
 from core.ports import UnclearBill
 
@@ -49,7 +50,7 @@ _NEVER_TAKEN = (
     TooManyPixels,
     UnsupportedFormat,
 )
-"""No button leads back to such an image, so its upload goes too; other uploads are what a repeat starts from."""
+"""No button leads back to such an image, so its upload goes in any case."""
 
 _REFUSALS = (RequestError, InputError, BudgetError, Draining, ProviderHalted, PlaceRefused)
 
@@ -184,10 +185,15 @@ async def _end(tools: Tools, job: Job, state: JobState, error: UpscaleError | No
 
 
 async def _remove_unpaid(tools: Tools, job: Job) -> None:
-    """Nothing was paid for these files, so none of them is kept. A repeat fetches the picture again."""
+    """Nothing was paid for these files, so none is kept, but an upload while its member has room: a repeat needs it."""
     if job.result is None and (job.receipt is None or job.receipt.basis == "none"):
+        disk, member = tools.running.disk, Share.of(job.requester).member
+        disk.forget(job.id)
         with contextlib.suppress(StorageUnavailable):  # the retention removes it then
             await tools.files.remove(job.id)
-            if job.source.kind == "upload" and isinstance(job.error, _NEVER_TAKEN):
+            n_bytes = await tools.files.upload_bytes(job.source.path)
+            if n_bytes and (isinstance(job.error, _NEVER_TAKEN) or not disk.may_keep(member, n_bytes)):
                 await tools.files.remove_upload(job.source.path)
-        tools.running.disk.forget(job.id)
+                disk.forget(job.source.path)
+            elif n_bytes:
+                disk.count(job.source.path, member, n_bytes)

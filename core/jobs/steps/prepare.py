@@ -51,7 +51,8 @@ def _tell_wait(tools: Tools, job: Job) -> Callable[[int], object]:
 async def _price(tools: Tools, job: Job) -> Next:
     """Read the picture, look for earlier work, and price it."""
     member = Share.of(job.requester).member
-    tools.running.disk.forget(job.id)  # of an earlier run of this step
+    for name in (job.id, job.source.path):  # of an earlier run of this step; the upload counts as its own until then
+        tools.running.disk.forget(name)
     await tools.running.disk.check(member)
     tools.show(job, Progress("preparing"))
     facts = await read_picture(tools, job, tools.running.admission.downloads)

@@ -114,6 +114,17 @@ class JobFiles:
         if self._objects is not None:
             await self._objects.delete_below(self.relative(path))
 
+    async def upload_bytes(self, relative: str) -> int:
+        """Bytes that only this upload holds; 0 where it is gone, is no upload, or a job's folder has the same file."""
+        path = self.absolute(relative) if relative else None
+        if path is None or path.parent != (self.data_dir / "uploads").resolve():
+            return 0
+        try:
+            stat = await asyncio.to_thread(path.stat)
+        except OSError:
+            return 0
+        return stat.st_size if stat.st_nlink == 1 else 0
+
     async def remove_upload(self, relative: str) -> None:
         """Delete a job's upload under its first name; anything that is no upload stays."""
         path = self.absolute(relative)

@@ -26,6 +26,10 @@ def bytes_of_jobs(world: World) -> int:
     return sum(path.stat().st_size for path in (world.folder / "jobs").rglob("*") if path.is_file())
 
 
+def bytes_of_uploads(world: World) -> int:
+    return sum(path.stat().st_size for path in (world.folder / "uploads").iterdir())
+
+
 async def test_refused_pictures_leave_nothing_on_the_disk(world: World) -> None:
     for number in range(40):
         path = world.folder / "uploads" / f"bad{number}"
@@ -53,7 +57,33 @@ async def test_a_price_that_nobody_agrees_to_leaves_no_files(tmp_path: Path) -> 
         assert world.tools.running.disk.unpaid("fake:ann") > 0
         assert (await world.service.cancel(job.id, ANN)).state is JobState.CANCELLED
         assert bytes_of_jobs(world) == 0
-        assert world.tools.running.disk.unpaid() == 0
+        assert world.tools.running.disk.unpaid("fake:ann") == bytes_of_uploads(world) > 0  # for "Again", for a day
+        await world.service.delete(job.id, ANN)
+        assert world.tools.running.disk.unpaid() == bytes_of_uploads(world) == 0
+
+
+async def test_uploads_of_jobs_that_nobody_agrees_to_stay_only_within_half_of_their_members_share(
+    tmp_path: Path,
+) -> None:
+    settings = PipelineSettings(confirm_above_nanousd=0, disk=DiskShares(unpaid_member=100))
+    async with make_world(tmp_path, settings=settings) as world:
+        for _ in range(30):
+            job = await world.done(source=world.upload(2400, 1600))
+            assert job.state is JobState.AWAITING_CONFIRMATION
+            await world.service.cancel(job.id, ANN)
+            assert world.tools.running.disk.unpaid("fake:ann") == bytes_of_uploads(world) <= 50
+        assert bytes_of_uploads(world) > 0
+        await world.crash()
+        await world.tools.running.disk.scan()
+        assert world.tools.running.disk.unpaid() == bytes_of_uploads(world)
+
+
+async def test_uploads_count_from_the_moment_that_they_are_accepted(tmp_path: Path) -> None:
+    async with make_world(tmp_path, settings=PipelineSettings(disk=DiskShares(unpaid_member=1))) as world:
+        await world.ask()  # nothing has read it yet
+        with pytest.raises(StorageFull) as raised:
+            await world.ask()
+        assert raised.value.reason == "member"
 
 
 async def test_unpaid_pictures_of_one_member_are_bounded_and_another_member_is_served(tmp_path: Path) -> None:
