@@ -52,11 +52,11 @@ from core.ports.clock import SystemClock
 from core.storage.database import Database
 from core.storage.database_url import engine_url
 from core.storage.encryption import Vault
+from core.storage.files.private_folder import make_private
 from core.storage.jobs import SqlJobStore
 from core.storage.ledger import SqlLedger
 from core.storage.migrate import migrate
 from core.storage.obligations import SqlObligations
-from core.storage.private_folder import make_private
 from core.storage.state import SqlAppState, adopt_key
 
 _DAY_S = 86_400

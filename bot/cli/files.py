@@ -17,7 +17,7 @@ from bot.cli.console import CommandError
 from core.domain.media_types import MIME, SUFFIXES, SavedAs, suffix_for
 from core.domain.parameters.values import LINK
 from core.domain.untrusted_text import clean_line
-from core.storage.private_folder import give_usual_rights
+from core.storage.files.private_folder import give_usual_rights
 
 _PICTURES = frozenset([".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"])
 _RESULT_NAME = re.compile(r"\.\d+(\.\d+)?x$")

@@ -26,7 +26,7 @@ from core.domain.limits import Measure, ScopeKind, Window
 from core.domain.windows import local_day
 from core.ports import Guests
 from core.storage.ledger import SqlLedger
-from core.storage.ledger.anonymise import forget_member
+from core.storage.ledger.history import forget_member
 from core.storage.ledger.usage import SqlUsage
 
 _Scope: TypeAlias = Literal["user", "workspace", "everything"]

@@ -7,9 +7,10 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 from weakref import WeakValueDictionary
 
+from core.budgets.prices import PriceBook
 from core.domain.errors import JobNotFound
 from core.domain.job import Job, JobState, Progress
 from core.domain.models import MODELS, Models, ModelSpec
@@ -87,13 +88,6 @@ class PipelineSettings:
 
     shares_progress: bool = False
     """Whether other processes show jobs that run here, and so need their progress stored."""
-
-
-class PriceBook(Protocol):
-    """What a megapixel costs now."""
-
-    async def unit_price(self, model: ModelSpec) -> int:
-        """Nano-dollars per output megapixel of this model."""
 
 
 class RunningJobs:

@@ -1,18 +1,38 @@
-"""The rule that a job's own message ends in true words, whatever kept the picture out of it."""
+"""How a job's own message ends in true words, whatever kept the picture out of it; and what is owed to messages.
+
+An end that is not told yet, or a message that must still be removed, is a row until the platform has taken it, for
+days, whatever happens to processes, workflows and platforms. The job's own workflow tells its end first
+(`steps.announce`); a row that is still there later is taken by any process.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
-from core.domain.errors import PlaceRefused, UpscaleError
+import structlog
+
+from core.domain.errors import DeliveryRefused, DeliveryUnavailable, JobNotFound, PlaceRefused, UpscaleError
 from core.domain.job import Job, JobState, Requester
-from core.jobs.context import Tools
+from core.jobs.context import INTERRUPTIONS, Tools
+from core.ports import Obligation
+from core.ports.chat import RemovesMessages
+from core.ports.ownership import owning
 from core.presentation import Notice, explain
 from core.presentation.ending_texts import ending
 from core.presentation.job_texts import cancelled
 
+log = structlog.get_logger(__name__)
+
 FIRST_EDIT_WAIT_S = 1.0
 """How long a job that is about to cost money waits for the answer to its very first message."""
+
+_AT_ONCE = 50
+_WITHIN_S = 100.0
+"""Less than the time for which a taken row is left alone."""
+
+_MOST_BROKEN = 12
+"""Tries of one that fails for a reason that nobody foresaw: a message might be shown anew each time."""
 
 
 def last_words(tools: Tools, job: Job) -> Callable[[], Awaitable[None]] | None:
@@ -57,3 +77,70 @@ def quota_command(who: Requester) -> str:
     if not who.is_operator:
         return ""
     return "/quota set …" if who.platform == "web" else "python -m bot quota set …"
+
+
+async def tell_end(tools: Tools, job: Job, *, tries: int = 1) -> None:
+    """Close the job's message in words, and note that it is done; or note when to try again."""
+    obligation_id = f"{job.id}:announce"
+    say = last_words(tools, job)
+    try:
+        if say is not None:
+            async with asyncio.timeout(_WITHIN_S):
+                await tools.before_effect(job.id)
+                await say()
+    except INTERRUPTIONS:
+        raise
+    except DeliveryRefused as refusal:
+        log.info("announce_refused", job=job.id, reason=refusal.reason)
+    except (DeliveryUnavailable, TimeoutError) as away:
+        await tools.obligations.postpone(obligation_id, asked_s=getattr(away, "retry_after_s", None))
+        return
+    except Exception:
+        log.exception("announce_broke", job=job.id, tries=tries)
+        if tries < _MOST_BROKEN:
+            await tools.obligations.postpone(obligation_id)
+            return
+    await tools.obligations.fulfil(obligation_id)
+
+
+async def fulfil_due(tools: Tools, here: set[str]) -> None:
+    """Everything whose time has come, side by side; jobs of which a step runs `here` are left to it."""
+    due = await tools.obligations.take_due(_AT_ONCE)
+    for outcome in await asyncio.gather(*(_fulfil(tools, one, here) for one in due), return_exceptions=True):
+        if isinstance(outcome, BaseException) and not isinstance(outcome, INTERRUPTIONS):
+            raise outcome
+
+
+async def _fulfil(tools: Tools, owed: Obligation, here: set[str]) -> None:
+    if owed.expires_at <= tools.clock.now():
+        log.warning("obligation_given_up", job=owed.job_id, kind=owed.kind, tries=owed.tries)
+        await tools.obligations.fulfil(owed.id)
+    elif owed.kind == "remove":
+        await _remove(tools, owed)
+    elif owed.job_id not in here:
+        await _announce(tools, owed)
+
+
+async def _announce(tools: Tools, owed: Obligation) -> None:
+    token = tools.lease.token
+    try:
+        job = await tools.store.claim(owed.job_id, token)
+    except JobNotFound:  # erased by its owner meanwhile
+        await tools.obligations.fulfil(owed.id)
+        return
+    with owning(job.id, token):
+        await tell_end(tools, job, tries=owed.tries)
+
+
+async def _remove(tools: Tools, owed: Obligation) -> None:
+    adapter = tools.adapter(owed.platform)
+    try:
+        if isinstance(adapter, RemovesMessages):
+            async with asyncio.timeout(_WITHIN_S):
+                await adapter.remove_message(owed.data)
+    except (DeliveryUnavailable, TimeoutError) as away:
+        await tools.obligations.postpone(owed.id, asked_s=getattr(away, "retry_after_s", None))
+        return
+    except DeliveryRefused as refusal:
+        log.info("message_not_removed", job=owed.job_id, reason=refusal.reason)
+    await tools.obligations.fulfil(owed.id)

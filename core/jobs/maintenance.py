@@ -19,7 +19,7 @@ from core.domain.errors import InternalError, LedgerUnavailable
 from core.domain.job import Job, JobState
 from core.engine.hand_over import HandOver
 from core.engine.workflows import DbosEngine
-from core.jobs.obligations import fulfil_due
+from core.jobs.endings import fulfil_due
 from core.jobs.steps import Pipeline, next_step
 from core.ports import StuckJobs
 from core.storage.database import DATABASE_ERRORS

@@ -3,52 +3,31 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter
 
 from core.domain import errors
-from core.domain.job import (
-    Delivery,
-    InputFacts,
-    Job,
-    JobState,
-    Progress,
-    Quote,
-    Receipt,
-    Remote,
-    ReplyAddress,
-    Requester,
-    Result,
-    Source,
-)
-from core.domain.parameters.spec import Parameters
+from core.domain.job import Job, JobState
 from core.ports.upscaler import digest_of
 from core.storage.encryption import Vault
 
-_OPEN: dict[str, TypeAdapter[Any]] = {
-    "requester": TypeAdapter(Requester),
-    "parameters": TypeAdapter(Parameters),
-    "input": TypeAdapter(InputFacts | None),
-    "quote": TypeAdapter(Quote | None),
-    "progress": TypeAdapter(Progress | None),
-    "receipt": TypeAdapter(Receipt | None),
-    "delivery": TypeAdapter(Delivery | None),
-}
-_SEALED: dict[str, TypeAdapter[Any]] = {
-    "source": TypeAdapter(Source),
-    "reply": TypeAdapter(ReplyAddress),
-    "remote": TypeAdapter(Remote | None),
-    "result": TypeAdapter(Result | None),
-}
+_TYPES = get_type_hints(Job)
+
+
+def _adapters(*names: str) -> dict[str, TypeAdapter[Any]]:
+    return {name: TypeAdapter(_TYPES[name]) for name in names}
+
+
+_OPEN = _adapters("requester", "parameters", "input", "quote", "progress", "receipt", "delivery")
+_SEALED = _adapters("source", "reply", "remote", "result")
 _PLAIN = ("private", "spoiler", "parent_id", "confirmed_nanousd")
 _COLUMNS = ("id", "key", "created_at", "updated_at", "finished_at", "confirm_by_at", "cancel_requested_by")
 
 
 def to_row(job: Job, vault: Vault) -> dict[str, Any]:
     """Column values of a job, without `fingerprint`, `delivery_state`, `takeovers`: not part of a snapshot."""
-    data = {name: adapter.dump_python(getattr(job, name), mode="json") for name, adapter in _OPEN.items()}
-    data |= {name: getattr(job, name) for name in _PLAIN}
+    data = _dumped(job, _OPEN) | {name: getattr(job, name) for name in _PLAIN}
     if job.remote is not None:
         data["remote"] = {
             "backend": job.remote.backend,
@@ -57,7 +36,6 @@ def to_row(job: Job, vault: Vault) -> dict[str, Any]:
             "possible_double": job.remote.possible_double,
         }
     data["error"] = errors.to_json(job.error) if job.error is not None else None
-    sealed = {name: adapter.dump_python(getattr(job, name), mode="json") for name, adapter in _SEALED.items()}
     return {
         **{name: getattr(job, name) for name in _COLUMNS},
         "state": job.state.value,
@@ -70,8 +48,12 @@ def to_row(job: Job, vault: Vault) -> dict[str, Any]:
         "model": job.parameters.model,
         "images_deleted": job.images_deleted,
         "data": json.dumps(data, separators=(",", ":"), ensure_ascii=False),
-        "secret": vault.seal(sealed),
+        "secret": vault.seal(_dumped(job, _SEALED)),
     }
+
+
+def _dumped(job: Job, adapters: dict[str, TypeAdapter[Any]]) -> dict[str, Any]:
+    return {name: adapter.dump_python(getattr(job, name), mode="json") for name, adapter in adapters.items()}
 
 
 def _unsealed(row: Any, data: dict[str, Any]) -> dict[str, Any]:

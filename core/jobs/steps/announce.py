@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.domain.job import Job, JobState
 from core.jobs.context import Next, Tools
-from core.jobs.obligations import tell_end
+from core.jobs.endings import tell_end
 from core.jobs.steps.fail import close_question
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from http import HTTPStatus
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import structlog
 
@@ -40,14 +40,19 @@ class _UntilCancel:
         return self.clock.now()
 
     async def sleep(self, seconds: float) -> None:
-        waits = [asyncio.ensure_future(self.cancel.wait()), asyncio.ensure_future(self.clock.sleep(seconds))]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+        await first_of(self.cancel.wait(), self.clock.sleep(seconds))
         if self.cancel.is_set():
             raise CancelWanted
+
+
+async def first_of(*waits: Coroutine[Any, Any, object]) -> None:
+    """Until one of these ends; the others are cancelled."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 async def patiently(

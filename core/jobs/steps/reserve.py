@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from core.budgets.fit import with_offer
 from core.domain.errors import LimitReached
 from core.domain.job import Job, Progress
 from core.jobs.context import Next, Tools
 from core.jobs.steps.fail import cancelled_before_submit
+from core.jobs.steps.patience import first_of
 from core.ports import Granted, HoldRequest
 
 _TURN_POLL_S = 2.0
@@ -44,13 +43,5 @@ async def hold(tools: Tools, job: Job) -> Next:
 
 async def _until_turn(tools: Tools, job_id: str) -> None:
     """Until a slot may be free, the job is cancelled, or a few seconds have passed."""
-    waits = [
-        asyncio.ensure_future(tools.running.turn.wait()),
-        asyncio.ensure_future(tools.running.cancel_event(job_id).wait()),
-        asyncio.ensure_future(tools.clock.sleep(_TURN_POLL_S)),
-    ]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
+    running = tools.running
+    await first_of(running.turn.wait(), running.cancel_event(job_id).wait(), tools.clock.sleep(_TURN_POLL_S))

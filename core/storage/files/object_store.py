@@ -6,7 +6,8 @@ Files are streamed to and from disk, large ones in parts. Names are the paths be
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -45,19 +46,14 @@ class ObjectStore:
 
     async def put(self, name: str, path: Path) -> None:
         """Store this file under the name, replacing what is there."""
-        try:
-            async with asyncio.timeout(_TRANSFER_S):
-                await obstore.put_async(
-                    self._store, name, path, chunk_size=_CHUNK_BYTES, max_concurrency=_PARTS_AT_ONCE
-                )
-        except (BaseError, TimeoutError) as error:
-            raise StorageUnavailable from error
+        async with _answers():
+            await obstore.put_async(self._store, name, path, chunk_size=_CHUNK_BYTES, max_concurrency=_PARTS_AT_ONCE)
 
     async def get(self, name: str, dest: Path) -> bool:
         """Stream the object to `dest`, which appears when it is whole; False where there is none."""
         part = dest.with_name(f"{dest.name}.{id(dest):x}.part")
         try:
-            async with asyncio.timeout(_TRANSFER_S):
+            async with _answers():
                 found = await obstore.get_async(self._store, name)
                 with part.open("wb") as file:
                     async for chunk in found.stream(min_chunk_size=_CHUNK_BYTES):
@@ -65,36 +61,39 @@ class ObjectStore:
             part.replace(dest)
         except FileNotFoundError:
             return False
-        except (BaseError, TimeoutError) as error:
-            raise StorageUnavailable from error
         finally:
             part.unlink(missing_ok=True)
         return True
 
     async def delete(self, name: str) -> None:
         """Delete the object; absent is fine."""
-        try:
-            await obstore.delete_async(self._store, name)
-        except FileNotFoundError:
-            return
-        except BaseError as error:
-            raise StorageUnavailable from error
+        with suppress(FileNotFoundError):
+            async with _answers():
+                await obstore.delete_async(self._store, name)
 
     async def delete_below(self, prefix: str, *, older_than: float | None = None) -> int:
         """Delete what lies below, older than this unix time if given; how many."""
         deleted = 0
-        try:
-            async for page in obstore.list(self._store, prefix, chunk_size=_KEYS_AT_ONCE):
-                names = [
-                    item["path"]
-                    for item in page
-                    if older_than is None or item["last_modified"].timestamp() < older_than
-                ]
-                if names:
-                    await obstore.delete_async(self._store, names)
-                    deleted += len(names)
-        except FileNotFoundError:
-            return deleted
-        except BaseError as error:
-            raise StorageUnavailable from error
+        with suppress(FileNotFoundError):
+            async with _answers():
+                async for page in obstore.list(self._store, prefix, chunk_size=_KEYS_AT_ONCE):
+                    names = [
+                        item["path"]
+                        for item in page
+                        if older_than is None or item["last_modified"].timestamp() < older_than
+                    ]
+                    if names:
+                        await obstore.delete_async(self._store, names)
+                        deleted += len(names)
         return deleted
+
+
+@asynccontextmanager
+async def _answers() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(_TRANSFER_S):
+            yield
+    except FileNotFoundError:  # one of obstore's own errors too
+        raise
+    except (BaseError, TimeoutError) as error:
+        raise StorageUnavailable from error

@@ -1,7 +1,8 @@
-"""What is older than is kept: jobs and holds go, and the entries of money become one sum a day and member.
+"""What the ledger forgets: whose rows they are, once a member is erased; and what is older than is kept.
 
-Totals by day, member and model stay what they were, for ever; which job it was is forgotten. It is done in small
-transactions, so that nobody waits for it.
+Of the latter jobs and holds go, and the entries of money become one sum a day and member. Totals by day, member and
+model stay what they were, for ever; which job it was is forgotten. It is done in small transactions, so that nobody
+waits for it.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ from typing import Any
 from sqlalchemy import Column, Row, Select, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from core.domain.identity import person_key
+from core.domain.job import Requester
 from core.ports import Clock
 from core.storage import tables_ledger as t
 from core.storage.ledger.transaction import LedgerDatabase
+from core.storage.ledger.usage import of_person
 from core.storage.tables import jobs
 
 _PAGE = 500
@@ -27,6 +31,7 @@ _MOST_PAGES = 200
 _PAUSE_S = 0.1
 _FOLDED_TO = "folded_to"
 _AMOUNTS = ("used_nanousd", "held_nanousd", "used_px", "held_px", "used_jobs", "held_jobs")
+_CLOSED = ("settled", "released", "expired")
 _SAME = ("day", "play", "platform", "workspace_id", "channel_id", "user_id", "sponsor_id", "model")
 """What entries have in common that become one: everything that a report or a filter asks for."""
 
@@ -34,10 +39,17 @@ _SAME = ("day", "play", "platform", "workspace_id", "channel_id", "user_id", "sp
 async def fold_history(database: LedgerDatabase, clock: Clock, kept_s: float) -> None:
     """Fold what is older than `kept_s` seconds. What one call leaves the next goes on with."""
     before = clock.now() - kept_s
+    await database.write(lambda connection: _forget_small(connection, before))
     for _ in range(_MOST_PAGES):
         if not await database.write(lambda connection: _page(connection, before)):
             break
         await clock.sleep(_PAUSE_S)
+
+
+async def _forget_small(connection: AsyncConnection, before: float) -> None:
+    """Budgets of sponsors that are over, and which alerts were sent: a few rows a day, which nothing else deletes."""
+    await connection.execute(delete(t.sponsors).where(t.sponsors.c.ends_at < before))
+    await connection.execute(delete(t.alerts).where(t.alerts.c.claimed_at < before))
 
 
 async def _page(connection: AsyncConnection, before: float) -> int:
@@ -45,7 +57,7 @@ async def _page(connection: AsyncConnection, before: float) -> int:
     day = datetime.fromtimestamp(before, UTC).date().isoformat()
     j, h = jobs.c, t.holds.c
     ended = (j.created_at < before) & (j.finished_at < before) & j.images_deleted
-    over = (h.day < day) & h.state.in_(("settled", "released", "expired"))
+    over = (h.day < day) & h.state.in_(_CLOSED)
     gone = await _delete(connection, select(j.id).where(ended).order_by(j.created_at), j.id)
     gone += await _delete(connection, select(h.seq).where(over).order_by(h.day), h.seq)
     return gone + await _fold(connection, before)
@@ -97,3 +109,26 @@ async def _add(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> None:
         key = {"job_key": secrets.token_hex(12), "step": "sum", "kind": "sum", "at": first.at, "held_at": first.held_at}
         gone = {"user_name": first.user_name, "roles": [], "counters": [], "windows": [], "note": ""}
         await connection.execute(insert(t.entries).values(**key, **same, **amounts, **gone))
+
+
+async def forget_member(database: LedgerDatabase, who: Requester) -> int:
+    """Give all rows of this person one random name, which cannot be undone; how many entries that were.
+
+    Open holds keep their person until they are settled: they are needed to find the limits, and end within hours.
+    Counters know the person only by a keyed hash, so limits of today go on as before.
+    """
+    alias = f"erased:{secrets.token_hex(8)}"
+    gone = {"user_id": alias, "user_name": ""}
+
+    async def work(connection: AsyncConnection) -> int:
+        closed = t.holds.c.state.in_(_CLOSED)
+        await connection.execute(update(t.holds).where(of_person(t.holds, who), closed).values(**gone, roles=[]))
+        changed = await connection.execute(update(t.entries).where(of_person(t.entries, who)).values(**gone, roles=[]))
+        await connection.execute(delete(t.extras).where(of_person(t.extras, who)))
+        platform, team, user_id = person_key(who)
+        actor = (t.changes.c.platform == platform) & (t.changes.c.actor_id == user_id)
+        actor = actor & (t.changes.c.workspace_id == team) if team else actor
+        await connection.execute(update(t.changes).where(actor).values(actor_id=alias, actor_name=""))
+        return changed.rowcount
+
+    return await database.write(work)

@@ -165,7 +165,7 @@ async def load_rules(
         else:
             moderators.setdefault((rule.platform, rule.workspace_id), []).append(rule)
     sponsors: dict[tuple[str, str, str], tuple[Sponsor, ...]] = {}
-    for row in await connection.execute(select(t.sponsors)):
+    for row in await connection.execute(select(t.sponsors).where(t.sponsors.c.ends_at > now)):
         sponsor = Sponsor(**row._asdict())
         where = (sponsor.platform, sponsor.workspace_id, sponsor.channel_id)
         sponsors[where] = (*sponsors.get(where, ()), sponsor)

@@ -17,6 +17,8 @@ from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.jobs import SqlJobStore
 from core.storage.ledger import SqlLedger, history
+from core.storage.ledger.alert_log import SqlAlertMarks
+from core.storage.ledger.rule_store import SqlRules
 from core.storage.ledger.usage import SqlUsage
 from tests.core.storage.ledger_kit import NOON, USD, HandClock, day_usd, job, make_ledger, member
 from tests.core.storage.test_jobs import job as job_row
@@ -87,6 +89,21 @@ async def test_a_day_that_is_folded_in_pieces_is_one_sum_and_what_is_billed_late
     assert await _count(database, t.entries) == 2  # real money and play money
     await ledger.settle("0", amount_nanousd=USD, megapixels=Decimal(1))
     assert await _totals(ledger) == before
+    await ledger.close()
+
+
+async def test_alerts_and_sponsors_of_long_ago_are_forgotten_and_those_of_now_stay(database: Database) -> None:
+    clock = HandClock()
+    ledger = make_ledger(database, clock)
+    rules, marks, mod = SqlRules(ledger), SqlAlertMarks(ledger.database), member("mod")
+    for number in range(2):
+        await rules.set_sponsor(mod, f"c{number}", USD, clock.at + DAY_S)
+        assert await marks.claim(f"w{number}", 50, clock.at)
+        clock.at += KEPT_S
+    clock.at += 2 * DAY_S - KEPT_S
+    await history.fold_history(ledger.database, clock, KEPT_S)
+    assert (await _count(database, t.sponsors), await _count(database, t.alerts)) == (1, 1)
+    assert await marks.pending("w0", 50)
     await ledger.close()
 
 

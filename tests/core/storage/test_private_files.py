@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from core.storage.database import Database
 from core.storage.encryption import KeyFileUnusable, Vault
-from core.storage.private_folder import make_private
+from core.storage.files.private_folder import make_private
 
 
 @pytest.fixture(autouse=True)

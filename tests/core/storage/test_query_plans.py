@@ -21,8 +21,7 @@ from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.jobs import SqlJobStore
 from core.storage.ledger.alert_log import SqlAlertMarks
-from core.storage.ledger.anonymise import forget_member
-from core.storage.ledger.history import fold_history
+from core.storage.ledger.history import fold_history, forget_member
 from core.storage.ledger.rule_store import SqlRules
 from core.storage.ledger.usage import SqlUsage
 from core.storage.obligations import SqlObligations
