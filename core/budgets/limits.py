@@ -77,26 +77,19 @@ class Limits:
         log.info("limit_changed", source=source, platform=rule.platform, scope=scope, measure=rule.measure)
         return await self.workspace_limits(actor)
 
-    async def _operator_limits(self, actor: Requester) -> Sequence[LimitStatus]:
-        """What applies to the operator here, then what they have set for other places."""
-        found = list(await self.ledger.statuses(actor))
-        for rule in await self.rules.operator_limits():
-            status = await self._status_of(rule)
-            if not any(_slot(known) == _slot(status) for known in found):
-                found.append(status)
-        return found
-
     async def workspace_limits(self, actor: Requester) -> Sequence[LimitStatus]:
         """The operator's limits for this workspace and everything its moderators have set. For moderators."""
         check_moderator(actor)
-        if actor.is_operator and not actor.workspace_id:
-            return await self._operator_limits(actor)
+        if actor.is_operator and not actor.workspace_id:  # what applies here, then what is set for other places
+            found = {_slot(status): status for status in await self.ledger.statuses(actor)}
+            for rule in await self.rules.operator_limits():
+                status = await self._status_of(rule)
+                found.setdefault(_slot(status), status)
+            return list(found.values())
         place = Requester(actor.platform, "", workspace_id=actor.workspace_id)
-        found = [s for s in await self.ledger.statuses(place) if s.limit.scope.kind is ScopeKind.WORKSPACE]
-        for rule in await self.rules.limits(actor.platform, actor.workspace_id):
-            if rule.kind is not ScopeKind.WORKSPACE:
-                found.append(await self._status_of(rule))
-        return found
+        own = [s for s in await self.ledger.statuses(place) if s.limit.scope.kind is ScopeKind.WORKSPACE]
+        rules = await self.rules.limits(actor.platform, actor.workspace_id)
+        return own + [await self._status_of(rule) for rule in rules if rule.kind is not ScopeKind.WORKSPACE]
 
     async def _status_of(self, rule: Rule) -> LimitStatus:
         """The use of a limit that names somebody; a default for everybody has none of its own."""

@@ -20,11 +20,6 @@ class ModelInputs:
     model: ModelSpec
     values: Mapping[str, Value]
 
-    @property
-    def image_url(self) -> str:
-        """The staged picture."""
-        return str(self.values["image_url"])
-
 
 @dataclass(frozen=True, slots=True)
 class RemoteQueued:

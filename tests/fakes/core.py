@@ -343,7 +343,7 @@ class FakeUpscaler:
             return Found(None, conclusive=False, possible=False)
         for request in self.taken.values():
             listed = self.listing == "always" or (self.listing == "completed" and request.gate.is_set())
-            if listed and is_staged(request.inputs.image_url, staged_url) and request.at >= since - 1:
+            if listed and is_staged(request.inputs.values["image_url"], staged_url) and request.at >= since - 1:
                 return Found(request.request_id, conclusive=True)
         running = [r.request_id for r in self.taken.values() if self.listing == "always" and not r.gate.is_set()]
         return Found(None, conclusive=True, running=tuple(running))

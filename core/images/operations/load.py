@@ -11,7 +11,7 @@ import pyvips
 
 from core.domain.media_types import MIME, Format
 from core.images.facts import ImageFacts, ImageLimits
-from core.images.operations.containers import mapped
+from core.images.operations.containers import check_parts, mapped
 from core.images.operations.decoders import av1, bmp, pillow, tiff
 from core.images.operations.metadata import hides_first_frame, png_head
 from core.images.operations.probe import (
@@ -22,7 +22,6 @@ from core.images.operations.probe import (
     sniff,
 )
 from core.images.operations.refusals import Refused, from_codec
-from core.images.operations.structure import check_parts
 
 VipsImage = Any
 

@@ -133,7 +133,10 @@ class Downloader:
         for _ in range(MAX_REDIRECTS + 1):
             async with self._open(url, headers, max_bytes) as response:
                 if response.status in _REDIRECTS and "Location" in response.headers:
-                    url = self._redirected(url, response.headers["Location"])
+                    try:
+                        url = self._allowed(str(url.join(URL(response.headers["Location"]))))
+                    except (LinkRefused, ValueError) as error:  # a fault of the moment, unlike such an address
+                        raise _TryAgain("redirect_refused") from error
                     continue
                 continues = response.status == HTTPStatus.PARTIAL_CONTENT
                 if response.status != HTTPStatus.OK and not continues:
@@ -146,13 +149,6 @@ class Downloader:
                 await self._copy(response, partial, max_bytes)
                 return
         raise _TryAgain("redirects")
-
-    def _redirected(self, url: URL, location: str) -> URL:
-        """Where a redirect leads. One that may not be followed is a fault of the moment, unlike such an address."""
-        try:
-            return self._allowed(str(url.join(URL(location))))
-        except (LinkRefused, ValueError) as error:
-            raise _TryAgain("redirect_refused") from error
 
     @asynccontextmanager
     async def _open(
@@ -183,8 +179,9 @@ class Downloader:
             raise ModelFailed(kind="result_file_too_large", billed=True)
         speed = LeastSpeed(LEAST_BYTES, WINDOW_S, self._transport.clock.now)
         async for chunk in response.content.iter_chunked(CHUNK_BYTES):
-            if partial.size_bytes == 0 and _is_page(chunk):
-                raise _TryAgain("page")
+            start = chunk[:512].lstrip(b"\xef\xbb\xbf \t\r\n")
+            if partial.size_bytes == 0 and (looks_like_page(chunk) or start.startswith((b"<?xml", b"<Error", b"{"))):
+                raise _TryAgain("page")  # some server's page, XML or JSON instead of the file: no picture begins so
             if partial.size_bytes + len(chunk) > max_bytes:
                 raise ModelFailed(kind="result_file_too_large", billed=True)
             await asyncio.to_thread(partial.file.write, chunk)
@@ -205,11 +202,6 @@ def guarded_session(guard: Guard) -> aiohttp.ClientSession:
         auto_decompress=False,
         trust_env=False,
     )
-
-
-def _is_page(first: bytes) -> bool:
-    """Whether a 200 is some server's page, XML or JSON instead of the file; no kind of picture begins so."""
-    return looks_like_page(first) or first[:512].lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<?xml", b"<Error", b"{"))
 
 
 def _decoded(address: str, max_bytes: int) -> bytes:

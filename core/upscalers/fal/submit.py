@@ -82,7 +82,11 @@ class Submitter:
         return request_id
 
     async def _post(self, inputs: ModelInputs, job_id: str, sending: Sending) -> Answer:
-        url = self._transport.url("queue", f"/{inputs.model.endpoint}", self._query(job_id))
+        query = {}
+        if self._config.public_url:
+            base, token = self._config.public_url.rstrip("/"), webhook_token(self._config.key, job_id)
+            query["fal_webhook"] = f"{base}/fal/webhook/{job_id}?t={token}"
+        url = self._transport.url("queue", f"/{inputs.model.endpoint}", query)
         backup = backup_of(url)
         try:
             return await self._post_to(url, inputs, sending)
@@ -92,11 +96,19 @@ class Submitter:
         return await self._post_to(backup, inputs, sending)
 
     async def _post_to(self, url: URL, inputs: ModelInputs, sending: Sending) -> Answer:
+        headers = {
+            "Accept": "application/json",
+            START_TIMEOUT_HEADER: str(self._config.start_timeout_s),
+            "X-Fal-Object-Lifecycle-Preference": lifecycle_json(self._config.retention_s),
+            # Without it the account's own setting counts (fal's platform headers), and a lost submit may be lost.
+            "X-Fal-Store-IO": "1",
+            **self._transport.authorised(url, "api"),
+        }
         try:
             async with self._transport.paid_session.post(
                 url,
                 json=dict(inputs.values),
-                headers=self._headers(url),
+                headers=headers,
                 allow_redirects=False,
                 trace_request_ctx=sending,
             ) as response:
@@ -107,22 +119,6 @@ class Submitter:
                 raise sending.failure from None
             log.warning("fal_submit_unanswered", kind=type(error).__name__, started=sending.started)
             raise (SubmitUnknown() if sending.started else SubmitNotSent()) from error
-
-    def _query(self, job_id: str) -> dict[str, str]:
-        if not self._config.public_url:
-            return {}
-        base = self._config.public_url.rstrip("/")
-        return {"fal_webhook": f"{base}/fal/webhook/{job_id}?t={webhook_token(self._config.key, job_id)}"}
-
-    def _headers(self, url: URL) -> dict[str, str]:
-        return {
-            "Accept": "application/json",
-            START_TIMEOUT_HEADER: str(self._config.start_timeout_s),
-            "X-Fal-Object-Lifecycle-Preference": lifecycle_json(self._config.retention_s),
-            # Without it the account's own setting counts (fal's platform headers), and a lost submit may be lost.
-            "X-Fal-Store-IO": "1",
-            **self._transport.authorised(url, "api"),
-        }
 
     async def _judge(self, answer: Answer, model: ModelSpec, job_id: str) -> str:
         data = answer.data()

@@ -8,10 +8,10 @@ import pytest
 
 from core.domain.media_types import Format
 from core.images.facts import ImageLimits
+from core.images.operations.containers import MAX_FRAMES, MAX_JPEG_SEGMENTS, MAX_TIFF_DIRECTORIES, check_parts
 from core.images.operations.load import kind_of
 from core.images.operations.probe import declared_size
 from core.images.operations.refusals import Refused
-from core.images.operations.structure import MAX_FRAMES, MAX_JPEG_SEGMENTS, MAX_TIFF_DIRECTORIES, check_parts
 from tests.core.images import pictures
 
 LIMITS = ImageLimits()

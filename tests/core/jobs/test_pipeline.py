@@ -32,7 +32,7 @@ async def test_every_parameter_reaches_the_model_under_its_own_name(w: World) ->
     job = await w.done(text="factor=3 creativity=0.7 guidance=2.5 steps=33", fields={"seed": 99})
     inputs = w.upscaler.of(job.id).inputs
     assert dict(inputs.values) == {
-        "image_url": inputs.image_url,
+        "image_url": inputs.values["image_url"],
         "upscale_factor": 3.0,
         "creativity": 0.7,
         "guidance": 2.5,
@@ -40,7 +40,7 @@ async def test_every_parameter_reaches_the_model_under_its_own_name(w: World) ->
         "seed": 99,
         "enable_safety_checker": True,
     }
-    assert inputs.image_url.startswith(f"fake://{job.id}/")
+    assert str(inputs.values["image_url"]).startswith(f"fake://{job.id}/")
 
 
 async def test_a_seed_is_chosen_and_shown_when_none_was_given(w: World) -> None:

@@ -172,22 +172,19 @@ async def test_one_jobs_refusal_is_one_jobs(rig: Rig, fault: Respond, leaf: type
     assert len(rig.fal.submits) == 2
 
 
-async def test_a_closed_port_was_surely_not_reached_and_nothing_was_announced(fal: FalEmulator) -> None:
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "http://no-such-host.invalid"])
+async def test_a_closed_port_or_unknown_host_was_surely_not_reached_and_nothing_was_announced(
+    fal: FalEmulator, address: str
+) -> None:
     announced: list[str] = []
 
     async def announce() -> None:
         announced.append("sending")
 
-    async with backend(fal, queue_url="http://127.0.0.1:9") as upscaler:
+    async with backend(fal, queue_url=address) as upscaler:
         with pytest.raises(SubmitNotSent):
             await upscaler.submit(inputs("http://x/y.png"), job_id=JOB, on_sending=announce)
     assert announced == []
-
-
-async def test_an_unknown_host_was_surely_not_reached(fal: FalEmulator) -> None:
-    async with backend(fal, queue_url="http://no-such-host.invalid") as upscaler:
-        with pytest.raises(SubmitNotSent):
-            await upscaler.submit(inputs("http://x/y.png"), job_id=JOB, on_sending=nothing)
 
 
 async def test_sending_is_announced_before_the_request_is_seen(rig: Rig) -> None:

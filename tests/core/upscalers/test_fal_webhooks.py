@@ -3,7 +3,6 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,6 @@ from tests.fakes.clock import JumpingClock
 
 JOB = "0123456789ab"
 ID = "11111111-2222-3333-4444-555555555555"
-
-
-@pytest.fixture
-async def fal() -> AsyncIterator[FalEmulator]:
-    async with FalEmulator() as emulator:
-        yield emulator
 
 
 def body_for(request_id: str = ID, **changes: Any) -> bytes:
