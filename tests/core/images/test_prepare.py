@@ -1,6 +1,5 @@
 """What the model is sent: the file's own pixels where possible, upright, opaque, and without a word about anybody."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +8,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from core.domain import errors
-from core.images.service import ImageService, ModelLimits, Prepared
+from core.images.service import ImageService, ModelLimits
 from tests.core.images import pictures
-
-
-async def _prepared(image_service: ImageService, tmp_path: Path, data: bytes) -> tuple[Prepared, bytes]:
-    source, out = tmp_path / "in", tmp_path / "out"
-    source.write_bytes(data)
-    made = await image_service.prepare(source, out)
-    written = out.read_bytes()
-    assert made.bytes == len(written)
-    assert made.sha256 == hashlib.sha256(written).hexdigest()
-    assert made.source.bytes == len(data)
-    assert (made.width_px, made.height_px) == pictures.decoded(written).size
-    assert source.read_bytes() == data
-    return made, written
+from tests.core.images.conftest import Prepare, prepare_by
 
 
 def _entropy(jpeg: bytes) -> bytes:
@@ -31,9 +18,7 @@ def _entropy(jpeg: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"restart_marker_blocks": 2}])
-async def test_the_pixels_of_an_untransformed_jpeg_are_not_touched(
-    options: dict[str, Any], image_service: ImageService, tmp_path: Path
-) -> None:
+async def test_the_pixels_of_an_untransformed_jpeg_are_not_touched(options: dict[str, Any], prepared: Prepare) -> None:
     data = pictures.encoded(
         pictures.scene(),
         "JPEG",
@@ -43,7 +28,7 @@ async def test_the_pixels_of_an_untransformed_jpeg_are_not_touched(
         xmp=b"<x/>",
         **options,
     )
-    made, written = await _prepared(image_service, tmp_path, data + b"trailing " + pictures.SECRET)
+    made, written = await prepared(data + b"trailing " + pictures.SECRET)
     assert made.mime == "image/jpeg"
     assert made.notes == ()
     assert _entropy(written)[:200] == _entropy(data)[:200]
@@ -56,9 +41,7 @@ async def test_the_pixels_of_an_untransformed_jpeg_are_not_touched(
     assert written.endswith(b"\xff\xd9")
 
 
-async def test_place_text_and_vendor_blocks_leave_a_png_whose_pixel_data_stay(
-    image_service: ImageService, tmp_path: Path
-) -> None:
+async def test_place_text_and_vendor_blocks_leave_a_png_whose_pixel_data_stay(prepared: Prepare) -> None:
     plain = pictures.encoded(pictures.scene(), "PNG", icc_profile=pictures.icc(), exif=pictures.exif(1))
     data = pictures.png_with(
         plain,
@@ -68,7 +51,7 @@ async def test_place_text_and_vendor_blocks_leave_a_png_whose_pixel_data_stay(
         pictures.png_chunk(b"caBX", b"who made this"),
         pictures.png_chunk(b"gAMA", (45455).to_bytes(4, "big")),
     )
-    made, written = await _prepared(image_service, tmp_path, data + pictures.SECRET)
+    made, written = await prepared(data + pictures.SECRET)
     before, after = pictures.png_chunks(data), pictures.png_chunks(written)
     assert after[b"IDAT"] == before[b"IDAT"]
     assert after.keys() == {b"IHDR", b"iCCP", b"gAMA", b"IDAT", b"IEND"}
@@ -76,33 +59,29 @@ async def test_place_text_and_vendor_blocks_leave_a_png_whose_pixel_data_stay(
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "1"])
-async def test_grey_palette_and_bilevel_pngs_are_not_recompressed(
-    mode: str, image_service: ImageService, tmp_path: Path
-) -> None:
+async def test_grey_palette_and_bilevel_pngs_are_not_recompressed(mode: str, prepared: Prepare) -> None:
     data = pictures.encoded(pictures.scene(mode=mode), "PNG")
-    _, written = await _prepared(image_service, tmp_path, data)
+    _, written = await prepared(data)
     assert written == data
 
 
-async def test_the_small_preview_inside_a_jfif_header_goes(image_service: ImageService, tmp_path: Path) -> None:
+async def test_the_small_preview_inside_a_jfif_header_goes(prepared: Prepare) -> None:
     data = pictures.encoded(pictures.scene(), "JPEG")
     body = data[6:18] + b"\x02\x02" + b"\x11" * 12
     with_preview = data[:2] + b"\xff\xe0" + (len(body) + 2).to_bytes(2, "big") + body + data[20:]
     assert pictures.decoded(with_preview).size == (96, 64)
-    _, written = await _prepared(image_service, tmp_path, with_preview)
+    _, written = await prepared(with_preview)
     assert written == data
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-async def test_every_orientation_arrives_upright_and_unmarked(
-    kind: str, orientation: int, image_service: ImageService, tmp_path: Path
-) -> None:
+async def test_every_orientation_arrives_upright_and_unmarked(kind: str, orientation: int, prepared: Prepare) -> None:
     options: dict[str, Any] = {"lossless": True} if kind == "WEBP" else {}
     data = pictures.encoded(
         pictures.scene(), kind, exif=pictures.exif(orientation), icc_profile=pictures.icc(), **options
     )
-    made, written = await _prepared(image_service, tmp_path, data)
+    made, written = await prepared(data)
     wanted = np.asarray(ImageOps.exif_transpose(pictures.decoded(data)).convert("RGB")).astype(int)
     assert np.abs(pictures.pixels(written) - wanted).max() <= 1
     assert made.mime == "image/png"
@@ -113,9 +92,9 @@ async def test_every_orientation_arrives_upright_and_unmarked(
     assert "alpha_flattened" not in made.notes
 
 
-async def test_transparency_is_laid_over_a_ground_and_said(image_service: ImageService, tmp_path: Path) -> None:
+async def test_transparency_is_laid_over_a_ground_and_said(prepared: Prepare) -> None:
     picture = pictures.see_through()
-    made, written = await _prepared(image_service, tmp_path, pictures.encoded(picture, "PNG"))
+    made, written = await prepared(pictures.encoded(picture, "PNG"))
     white = Image.new("RGBA", picture.size, "white")
     wanted = np.asarray(Image.alpha_composite(white, picture).convert("RGB")).astype(int)
     assert made.notes == ("alpha_flattened",)
@@ -123,11 +102,9 @@ async def test_transparency_is_laid_over_a_ground_and_said(image_service: ImageS
     assert pictures.decoded(written).mode == "RGB"
 
 
-async def test_an_alpha_channel_that_hides_nothing_is_not_worth_a_word(
-    image_service: ImageService, tmp_path: Path
-) -> None:
+async def test_an_alpha_channel_that_hides_nothing_is_not_worth_a_word(prepared: Prepare) -> None:
     picture = pictures.see_through(opaque=True)
-    made, written = await _prepared(image_service, tmp_path, pictures.encoded(picture, "PNG"))
+    made, written = await prepared(pictures.encoded(picture, "PNG"))
     assert made.notes == ()
     assert (pictures.pixels(written) == np.asarray(picture.convert("RGB"))).all()
 
@@ -137,20 +114,16 @@ def _with_hole() -> bytes:
     return pictures.encoded(picture, "PNG", transparency=picture.getpixel((10, 10)))
 
 
-async def test_a_palette_with_one_transparent_colour_counts_as_transparent(
-    image_service: ImageService, tmp_path: Path
-) -> None:
-    made, written = await _prepared(image_service, tmp_path, _with_hole())
+async def test_a_palette_with_one_transparent_colour_counts_as_transparent(prepared: Prepare) -> None:
+    made, written = await prepared(_with_hole())
     assert made.notes == ("alpha_flattened",)
     assert b"tRNS" not in pictures.png_chunks(written)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
-async def test_of_an_animation_the_first_frame_is_taken_and_said(
-    kind: str, image_service: ImageService, tmp_path: Path
-) -> None:
+async def test_of_an_animation_the_first_frame_is_taken_and_said(kind: str, prepared: Prepare) -> None:
     data = pictures.animated(kind)
-    made, written = await _prepared(image_service, tmp_path, data)
+    made, written = await prepared(data)
     assert "first_frame" in made.notes
     assert made.source.frames == 3
     picture = pictures.decoded(written)
@@ -158,17 +131,17 @@ async def test_of_an_animation_the_first_frame_is_taken_and_said(
     assert np.abs(pictures.pixels(written) - pictures.pixels(data)).mean() < 2
 
 
-async def test_sixteen_bits_become_eight(image_service: ImageService, tmp_path: Path) -> None:
+async def test_sixteen_bits_become_eight(prepared: Prepare) -> None:
     wide = Image.fromarray(np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16))
-    made, written = await _prepared(image_service, tmp_path, pictures.encoded(wide, "PNG"))
+    made, written = await prepared(pictures.encoded(wide, "PNG"))
     picture = pictures.decoded(written)
     assert made.notes == ("converted",)
     assert picture.mode == "L"
     assert np.abs(np.asarray(picture).astype(int) - (np.asarray(wide) >> 8)).max() <= 1
 
 
-async def test_print_colours_become_rgb(image_service: ImageService, tmp_path: Path) -> None:
-    made, written = await _prepared(image_service, tmp_path, pictures.encoded(pictures.scene(mode="CMYK"), "JPEG"))
+async def test_print_colours_become_rgb(prepared: Prepare) -> None:
+    made, written = await prepared(pictures.encoded(pictures.scene(mode="CMYK"), "JPEG"))
     assert made.notes == ("converted",)
     assert pictures.decoded(written).mode == "RGB"
     assert abs(pictures.pixels(written).mean() - pictures.pixels(pictures.encoded(pictures.scene(), "PNG")).mean()) < 60
@@ -177,21 +150,19 @@ async def test_print_colours_become_rgb(image_service: ImageService, tmp_path: P
 @pytest.mark.parametrize(
     ("kind", "mode"), [("BMP", "RGB"), ("BMP", "P"), ("BMP", "L"), ("TIFF", "RGB"), ("AVIF", "RGB")]
 )
-async def test_other_kinds_arrive_as_png_with_the_same_pixels(
-    kind: str, mode: str, image_service: ImageService, tmp_path: Path
-) -> None:
+async def test_other_kinds_arrive_as_png_with_the_same_pixels(kind: str, mode: str, prepared: Prepare) -> None:
     data = pictures.encoded(pictures.scene(97, 61, mode=mode), kind)
-    made, written = await _prepared(image_service, tmp_path, data)
+    made, written = await prepared(data)
     assert (made.mime, made.notes) == ("image/png", ("converted",))
     off = np.abs(pictures.pixels(written) - pictures.pixels(data))
     assert off.max() == 0 or (kind == "AVIF" and off.mean() < 2)
 
 
-async def test_a_bmp_written_from_the_top_is_not_turned_over(image_service: ImageService, tmp_path: Path) -> None:
+async def test_a_bmp_written_from_the_top_is_not_turned_over(prepared: Prepare) -> None:
     data = pictures.encoded(pictures.scene(), "BMP")
     rows = [data[at : at + 288] for at in range(54, len(data), 288)]
     top_down = data[:22] + (-64).to_bytes(4, "little", signed=True) + data[26:54] + b"".join(reversed(rows))
-    _, written = await _prepared(image_service, tmp_path, top_down)
+    _, written = await prepared(top_down)
     assert (pictures.pixels(written) == pictures.pixels(data)).all()
 
 
@@ -199,7 +170,7 @@ async def test_what_would_be_unwieldy_as_png_becomes_a_fine_jpeg(tmp_path: Path)
     data = pictures.encoded(pictures.scene(), "JPEG", exif=pictures.exif(6), quality=95)
     for model in (ModelLimits(png_aim_bytes=5_000), ModelLimits(png_aim_pixels=1_000)):
         async with ImageService(model=model, workers=1) as image_service:
-            made, written = await _prepared(image_service, tmp_path, data)
+            made, written = await prepare_by(image_service, tmp_path, data)
         assert made.mime == "image/jpeg"
         assert pictures.decoded(written).size == (64, 96)
         wanted = np.asarray(ImageOps.exif_transpose(pictures.decoded(data))).astype(int)
@@ -207,4 +178,4 @@ async def test_what_would_be_unwieldy_as_png_becomes_a_fine_jpeg(tmp_path: Path)
         assert not pictures.decoded(written).getexif()
     async with ImageService(model=ModelLimits(max_bytes=600, png_aim_bytes=600), workers=1) as image_service:
         with pytest.raises(errors.FileTooLarge):
-            await _prepared(image_service, tmp_path, data)
+            await prepare_by(image_service, tmp_path, data)

@@ -1,3 +1,4 @@
+# ruff: noqa: F401 - names for tests to import
 """An emulator of fal's queue, storage, CDN and platform API on loopback, as strict as fal is documented to be.
 
 It takes the place of fal in tests, benchmarks and demonstrations. It speaks the documented wire protocol only
@@ -25,30 +26,3 @@ from tests.emulators.fal.faults import (
 from tests.emulators.fal.outcomes import BlackImage, InfraError, ModelErrorOutcome, OddImage, Ok
 from tests.emulators.fal.server import ADMIN_KEY, API_KEY, ENDPOINT, FalEmulator
 from tests.emulators.fal.state import Recorded
-
-__all__ = [
-    "ADMIN_KEY",
-    "API_KEY",
-    "ENDPOINT",
-    "BlackImage",
-    "CutStream",
-    "Drip",
-    "DropAfter",
-    "DropBefore",
-    "FalEmulator",
-    "GarbageStream",
-    "Held",
-    "InfraError",
-    "ModelErrorOutcome",
-    "OddImage",
-    "Ok",
-    "Recorded",
-    "Respond",
-    "Slow",
-    "Truncate",
-    "exhausted",
-    "json_5xx",
-    "nginx",
-    "too_many",
-    "unauthorised",
-]
