@@ -97,11 +97,6 @@ def ask_text(quote: Quote, locale: str) -> str:
     return ". ".join(part for part in (price_line(quote, locale), left_text(quote.left, locale)) if part)
 
 
-def confirm_label(quote: Quote, locale: str) -> str:
-    """The button that carries the price."""
-    return tr("Start for {price}", locale, price=cents(quote.estimate_nanousd, locale))
-
-
 def size_line(job: Job, locale: str) -> str:
     """`2400×1600 → 4800×3200 (15.4 MP)` of a finished job."""
     if job.result is None or job.input is None:

@@ -14,7 +14,7 @@ from adapters.web.inbound import request_body as intake
 from adapters.web.inbound import translate
 from adapters.web.inbound.job_routes import actor_of
 from adapters.web.outbound.image_routes import disposition
-from adapters.web.views.card import card_json, dollars, error_json, job_json, limit_json, quote_json
+from adapters.web.views.card import card_json, dollars, error_json, fields_of, job_json, limit_json, quote_json
 from core.budgets.reports import UsageReport, UsageRow
 from core.domain.errors import InvalidParameters, ParameterProblem, UpscaleError
 from core.domain.job import Requester
@@ -215,10 +215,9 @@ class _OneTimeFile(web.FileResponse):
 def usage_json(report: UsageReport, locale: str) -> dict[str, Any]:
     """A report for the page, with prices also as people read them."""
     plain = "scope period timezone first_day last_day charged_nanousd held_nanousd jobs megapixels play_money"
-    shown = {name: getattr(report, name) for name in plain.split()}
     rows = {name: [_row_json(row, locale) for row in getattr(report, name)] for name in ("days", "members", "models")}
     csv_url = f"/api/usage?format=csv&period={quote(report.period)}"
-    return {**shown, **rows, "charged_usd": dollars(report.charged_nanousd), "csv_url": csv_url}
+    return {**fields_of(report, plain), **rows, "charged_usd": dollars(report.charged_nanousd), "csv_url": csv_url}
 
 
 def _row_json(row: UsageRow, locale: str) -> dict[str, Any]:

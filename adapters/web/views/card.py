@@ -78,7 +78,7 @@ def job_json(
         "job_id": job.id,
         "reference": job.reference,
         "state": str(job.state),
-        **_fields(job, "private parent_id created_at updated_at finished_at confirm_by_at images_deleted"),
+        **fields_of(job, "private parent_id created_at updated_at finished_at confirm_by_at images_deleted"),
         "name": job.source.name if job.source.kind != "link" else "",
         "cancel_requested": bool(job.cancel_requested_by),
         "model": model_name(job.parameters.model, locale),
@@ -104,7 +104,7 @@ def _inputs_json(job: Job) -> Json:
 
 def input_json(facts: InputFacts) -> Json:
     named = {"width": facts.width_px, "height": facts.height_px, "file_size": facts.bytes}
-    return {**_fields(facts, "format notes"), **named}
+    return {**fields_of(facts, "format notes"), **named}
 
 
 def quote_json(quote: Quote, locale: str, *, play_money: bool = False) -> Json:
@@ -114,7 +114,7 @@ def quote_json(quote: Quote, locale: str, *, play_money: bool = False) -> Json:
         "height": quote.height_px,
         "out_width": quote.out_width_px,
         "out_height": quote.out_height_px,
-        **_fields(quote, "megapixels estimate_nanousd needs_confirmation"),
+        **fields_of(quote, "megapixels estimate_nanousd needs_confirmation"),
         "unit_price_usd": dollars(quote.unit_price_nanousd),
         "estimate_usd": dollars(quote.estimate_nanousd),
         "price": cents(quote.estimate_nanousd, locale),
@@ -198,8 +198,8 @@ def limit_json(status: LimitStatus) -> Json:
     scope = {"scope": str(limit.scope.kind), "scope_id": limit.scope.id}
     return {
         **scope,
-        **_fields(limit, "measure window amount source model"),
-        **_fields(status, "used held left opens_at"),
+        **fields_of(limit, "measure window amount source model"),
+        **fields_of(status, "used held left opens_at"),
     }
 
 
@@ -218,13 +218,13 @@ def error_json(error: e.UpscaleError, notice: Notice, locale: str, *, job_id: st
         "message": notice.text,
         "fields": fields,
         "card": card_json(notice_card(notice, locale, job_id=job_id or "new")),
-        **_fields(notice, "charged reference opens_at"),
+        **fields_of(notice, "charged reference opens_at"),
         "offers": [dataclasses.asdict(offer) for offer in notice.offers],
         "job_id": job_id,
     }
 
 
-def _fields(of: object, names: str) -> Json:
+def fields_of(of: object, names: str) -> Json:
     """These attributes by their own names."""
     return {name: getattr(of, name) for name in names.split()}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapters.web.views.card import Json
+from adapters.web.views.card import Json, fields_of
 from core.budgets.reports import UsageReport
 from core.domain.job import Job, JobState
 from core.ports import KnownPlace
@@ -52,12 +52,7 @@ def spend_json(report: UsageReport, locale: str) -> Json:
         "note": held_text(report, locale),
         "images": images(report.jobs, locale),
         "members": [
-            {
-                "name": row.label or row.key,
-                "key": row.key,
-                "charged": cents(row.charged_nanousd, locale),
-                "jobs": row.jobs,
-            }
+            {**fields_of(row, "key jobs"), "name": row.label or row.key, "charged": cents(row.charged_nanousd, locale)}
             for row in report.members[:MOST_MEMBERS]
         ],
     }
@@ -66,7 +61,7 @@ def spend_json(report: UsageReport, locale: str) -> Json:
 def place_json(known: KnownPlace, locale: str) -> Json:
     states = {"asked": tr("asks to be let in", locale), "admitted": tr("let in", locale)}
     return {
-        **{name: getattr(known, name) for name in ("name", "by", "state", "at")},
+        **fields_of(known, "name by state at"),
         "reference": known.place.reference,
         "address": known.place.address,
         "state_text": states.get(known.state, tr("refused", locale)),

@@ -17,7 +17,6 @@ from core.presentation.cards.notice import notice_lines, offer_actions, referenc
 from core.presentation.formats import cents, factor_text
 from core.presentation.job_texts import (
     alt_text,
-    confirm_label,
     delivery_text,
     full_file_text,
     notes_text,
@@ -61,16 +60,16 @@ def question_actions(job: Job, locale: str) -> tuple[Action, ...]:
     quote = job.quote
     if quote is None:
         return ()
-    start = confirm_label(quote, locale)
+    start = tr("Start for {price}", locale, price=cents(quote.estimate_nanousd, locale))
     if quote.others:
-        start = _for_price(model_name(job.parameters.model, locale), quote.estimate_nanousd, locale)
+        start = with_price(model_name(job.parameters.model, locale), quote.estimate_nanousd, locale)
     actions = [Action("confirm", start, job.id, style="success")]
     actions += [
-        Action("model", _for_price(model_name(model, locale), cost, locale), job.id, model, "primary")
+        Action("model", with_price(model_name(model, locale), cost, locale), job.id, model, "primary")
         for model, cost in quote.others
     ]
     if quote.preview_nanousd:
-        preview = _for_price(tr("Preview", locale), quote.preview_nanousd, locale)
+        preview = with_price(tr("Preview", locale), quote.preview_nanousd, locale)
         actions.append(Action("preview", preview, job.id))
     return (*actions, Action("cancel", tr("Cancel", locale), job.id))
 
@@ -97,8 +96,12 @@ def working(
             *_requester(job, locale, shared and not named),
         ),
         rows=((Action("cancel", tr("Cancel", locale), job.id),),),
-        summary=f"{job.source.name}: {stage}" if job.source.name else stage,
+        summary=_about(job, stage),
     )
+
+
+def _about(job: Job, told: str) -> str:
+    return f"{job.source.name}: {told}" if job.source.name else told
 
 
 def _done_share(progress: Progress) -> float | None:
@@ -164,13 +167,9 @@ def repeat_actions(job: Job, locale: str) -> tuple[Action, ...]:
     faithful = Action("more_faithful", with_price(tr("More faithful", locale), same, locale), job.id)
     free = (creative,) if job.parameters.creativity is not None else ()
     if quote is not None and quote.whole_nanousd:  # a look at a part
-        whole = _for_price(tr("Whole image", locale), quote.whole_nanousd, locale)
+        whole = with_price(tr("Whole image", locale), quote.whole_nanousd, locale)
         return (Action("whole", whole, job.id, style="success"), *((faithful,) if free else ()), *free)
     return (again, *free, Action("twice_more", with_price(tr("2× more", locale), twice, locale), job.id))
-
-
-def _for_price(name: str, nanousd: int, locale: str) -> str:
-    return f"{name} {cents(nanousd, locale)}"
 
 
 def with_price(label: str, nanousd: int | None, locale: str) -> str:
@@ -232,7 +231,7 @@ def failed(job: Job, notice: Notice, locale: str, *, shared: bool = False) -> Ca
         paragraphs=said,
         small=reference_line(notice.reference, locale),
         rows=(offers,) if offers else (),
-        summary=f"{job.source.name}: {notice.text}" if job.source.name else notice.text,
+        summary=_about(job, notice.text),
     )
 
 
@@ -251,5 +250,5 @@ def closed(job: Job, notice: Notice, locale: str) -> Card:
         paragraphs=notice_lines(notice, locale),
         small=reference_line(notice.reference, locale),
         rows=(actions,) if actions else (),
-        summary=f"{job.source.name}: {notice.text}" if job.source.name else notice.text,
+        summary=_about(job, notice.text),
     )

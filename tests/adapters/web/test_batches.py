@@ -11,9 +11,9 @@ from playwright.async_api import Locator, Page, expect
 
 from tests.adapters.web.audit import audit
 from tests.adapters.web.conftest import BROKEN
-from tests.adapters.web.test_real import Bot, bot, order, page, photo
+from tests.adapters.web.test_real import Bot, bot, order, page, photo, started
 
-__all__ = ["bot", "page"]
+__all__ = ["bot", "page", "started"]
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 
 

@@ -16,11 +16,11 @@ from core.ports import LogOnly, PlaceFacts
 from tests.adapters.web.audit import audit
 from tests.adapters.web.conftest import BROKEN, form, visit
 from tests.adapters.web.site import site
-from tests.adapters.web.test_real import Bot, bot, photo
+from tests.adapters.web.test_real import Bot, bot, photo, started
 from tests.fakes.clock import ShiftedClock
 from tests.fakes.state import MemoryState
 
-__all__ = ["bot"]
+__all__ = ["bot", "started"]
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
 

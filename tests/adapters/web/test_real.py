@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
 import pytest
 import pytest_asyncio
 from PIL import Image, ImageDraw
@@ -72,15 +73,24 @@ async def start(data_dir: Path, port: int = 0, **env: str) -> Bot:
     return Bot(data_dir, process, found[1].rstrip("."))
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def bot(tmp_path: Path) -> AsyncIterator[Bot]:
-    """The bot, stopped by SIGTERM afterwards."""
-    running = await start(tmp_path / "data")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def started(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bot]:
+    """One bot for a module's tests, stopped by SIGTERM afterwards."""
+    running = await start(tmp_path_factory.mktemp("bot") / "data")
     yield running
     if running.process.returncode is None:
         running.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(30):
             assert await running.process.wait() == 0
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def bot(started: Bot) -> AsyncIterator[Bot]:
+    """The bot; what a test left there is forgotten."""
+    yield started
+    forgotten = {"url": f"{started.url}/api/privacy/delete", "json": {"confirm": True}}
+    async with aiohttp.request("POST", **forgotten, timeout=aiohttp.ClientTimeout(total=20)) as answer:
+        assert answer.status == 200, await answer.text()
 
 
 @pytest_asyncio.fixture(loop_scope="module")

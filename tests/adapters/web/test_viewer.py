@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.adapters.web.test_real import Bot, bot, order, page, photo
+from tests.adapters.web.test_real import Bot, bot, order, page, photo, started
 
-__all__ = ["bot", "page"]
+__all__ = ["bot", "page", "started"]
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 
 SHOWN = """() => {
