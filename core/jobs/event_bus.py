@@ -16,6 +16,8 @@ from core.ports import Clock
 
 _KEPT_EVENTS = 64
 _KEPT_JOBS = 2_000
+_KEPT_S = 60.0
+"""After the terminal event: long enough for everybody who follows to have read it."""
 
 
 class EventBus:
@@ -25,17 +27,23 @@ class EventBus:
         self._clock = clock
         self._events: dict[str, deque[JobEvent]] = {}
         self._changed: dict[str, asyncio.Event] = {}
+        self._ended: deque[tuple[float, str]] = deque()
 
     def publish(self, job: Job) -> JobEvent:
         """The event for this snapshot, given to everybody who follows the job.
 
         Its id is milliseconds of unix time, or one more than the job's last one.
         """
+        now = self._clock.now()
         log = self._events.setdefault(job.id, deque(maxlen=_KEPT_EVENTS))
-        event = event_of(job, max(log[-1].id + 1 if log else 0, int(self._clock.now() * 1000)))
+        event = event_of(job, max(log[-1].id + 1 if log else 0, int(now * 1000)))
         log.append(event)
         if (changed := self._changed.pop(job.id, None)) is not None:
             changed.set()
+        if job.state.terminal:
+            self._ended.append((now, job.id))
+        while self._ended and self._ended[0][0] < now - _KEPT_S:
+            self._events.pop(self._ended.popleft()[1], None)
         while len(self._events) > _KEPT_JOBS:
             del self._events[next(iter(self._events))]
         return event

@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, inspect, select
+from sqlalchemy import func, select
 
 from bot.http.signed_links import FileLinks
 from core.accounts.service import Accounts
+from core.budgets.prices import PriceBook
+from core.budgets.service import Budgets
 from core.domain.errors import DeliveryUnavailable
 from core.domain.job import Job, JobState, ReplyAddress, Requester, Source, UpscaleRequest, job_id_for
 from core.domain.limits import Rule
 from core.engine.cluster import new_name
 from core.engine.hand_over import HandOver
 from core.engine.replicas import Replicas
-from core.engine.workflows import _FIRST
 from core.images.service import ImageService
 from core.jobs.eta import FinishTimes
 from core.jobs.event_bus import EventBus
@@ -58,120 +58,14 @@ from tests.fakes.core import (
     fake_picture,
     until,
 )
+from tests.fakes.process import LEDGER_CALLS, STORE_CALLS, UPSCALER_CALLS, FakeEngine, Fuse, Fused
 
 USD = 1_000_000_000
-STEP_LIMIT = 80
 _VAULT = Vault("a secret for tests")
 
 ANN = Requester("fake", "ann", "Ann", workspace_id="w1", channel_id="c1")
 BOB = Requester("fake", "bob", "Bob", workspace_id="w1", channel_id="c1")
 MOD = Requester("fake", "mod", "Mod", workspace_id="w1", channel_id="c1", is_moderator=True)
-
-
-class Crash(BaseException):
-    """The process dies here."""
-
-
-@dataclass
-class Fuse:
-    """Counts the instants at which a process can die, and kills it at the one that `left` says (0: never)."""
-
-    left: int = 0
-    burnt: int = 0
-
-    async def burn(self) -> None:
-        self.burnt += 1
-        if self.left > 0:
-            self.left -= 1
-            if self.left == 0:
-                raise Crash
-
-
-_STORE_CALLS = frozenset(
-    {"get", "claim", "update", "mark_submit", "transition", "earlier_result", "delivery_state", "change_delivery_state"}
-)
-_LEDGER_CALLS = frozenset({"hold", "admit", "settle", "release", "statuses"})
-_UPSCALER_CALLS = frozenset({"stage", "submit", "find", "result", "cancel", "fetch"})
-_REPLY_CALLS = frozenset({"ask", "finished", "failed", "closed"})
-
-
-class Fused:
-    """A port whose named calls can die just before they take effect and just after."""
-
-    def __init__(self, inner: Any, fuse: Fuse, calls: frozenset[str]) -> None:
-        self._inner = inner
-        self._fuse = fuse
-        self._calls = calls
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._inner, name)
-        if name == "reply":
-            return lambda *args: Fused(found(*args), self._fuse, _REPLY_CALLS)
-        if name == "watch":
-            return lambda *args: self._watch(found(*args))
-        if name not in self._calls:
-            return found
-
-        async def call(*args: Any, **values: Any) -> Any:
-            await self._fuse.burn()
-            answer = await getattr(self._inner, name)(*args, **values)
-            await self._fuse.burn()
-            return answer
-
-        return call
-
-    async def _watch(self, statuses: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        async for status in statuses:
-            await self._fuse.burn()
-            yield status
-
-
-class FakeEngine:
-    """`core.ports.JobEngine` as the real one promises it: a part starts once, and each step's answer is written down.
-
-    `steps` survives a crash; nothing runs by itself: `World.drive` runs what is unfinished.
-    """
-
-    def __init__(self) -> None:
-        self.steps: dict[str, Next] = {}
-
-    async def start(
-        self, job_id: str, *, part: Literal["request", "confirmed", "deliver", "announce"] = "request"
-    ) -> None:
-        self.steps.setdefault(f"{job_id}:{part}", _FIRST[part])
-
-    async def revive(self, job_id: str, first: Next, attempt: int) -> None:
-        self.steps.setdefault(f"{job_id}:revived-{attempt}", first)
-
-    async def active(self) -> set[str]:
-        return {name.split(":")[0] for name, step in self.steps.items() if step != "end"}
-
-    async def resume_broken(self) -> int:
-        return 0
-
-    async def forget_before(self, at: float) -> int:
-        return 0
-
-    def unfinished(self) -> list[str]:
-        return [name for name, step in self.steps.items() if step != "end"]
-
-
-class OpenBudgets:
-    """The part of the budgets that a request meets; everything is open."""
-
-    limits = None
-
-    async def check_open(self, actor: Requester) -> None:
-        """Open."""
-
-    async def export(self, actor: Requester) -> Sequence[Any]:
-        return ()
-
-    async def anonymise(self, actor: Requester) -> int:
-        return 0
-
-    async def forget_workspace(self, platform: str, workspace_id: str) -> None:
-        """Nothing is set."""
 
 
 @dataclass(frozen=True)
@@ -208,8 +102,8 @@ class World:
         self.replica = new_name()
         self._keys = 0
 
-    async def open(self) -> None:
-        """Start a process."""
+    async def open(self, *, first: bool = False) -> None:
+        """Start a process, which may claim jobs; the first one makes the tables."""
         self.database = Database.connect(self.url)
         self.store = SqlJobStore(self.database, _VAULT, self.clock)
         self.state = SqlAppState(self.database, _VAULT, self.clock)
@@ -217,17 +111,16 @@ class World:
         self.ledger = SqlLedger(LedgerDatabase(self.database, pauses_s=(0.0,)), self.clock, limits)
         self.tools = self.make_tools()
         self.pipeline = Pipeline(self.tools)
-        budgets: Any = OpenBudgets()
+        budgets = Budgets(self.ledger, cast(PriceBook, self.prices))
         self.members = Accounts(self.tools, self.state, budgets)
         self.service = JobService(self.tools, self.engine, self.members, budgets, allow_unsafe=False)
-        engine: Any = self.engine
         self.handed_over = HandOver(self.database, self.clock)
-        parts = (self.pipeline, engine, self.members)
+        parts = (self.pipeline, cast(Any, self.engine), self.members)
         self.maintenance = Maintenance(*parts, retention_s=7 * 86_400, handed_over=self.handed_over)
-        async with self.database.read() as connection:
-            known = await connection.run_sync(lambda sync: inspect(sync).has_table("replicas"))
-        if known:
-            await self.sign_in()
+        if first:
+            async with self.database.write() as connection:
+                await connection.run_sync(metadata.create_all)
+        await Replicas(self.database).sign_in(self.replica, self.tools.lease.token)
 
     def put(self, **ports: Any) -> None:
         """Have these ports in the place of those that the running parts hold already."""
@@ -236,10 +129,10 @@ class World:
 
     def make_tools(self, **changes: Any) -> Tools:
         parts: dict[str, Any] = {
-            "store": Fused(self.store, self.fuse, _STORE_CALLS),
+            "store": Fused(self.store, self.fuse, STORE_CALLS),
             "obligations": SqlObligations(self.database, _VAULT, self.clock),
-            "ledger": Fused(self.ledger, self.fuse, _LEDGER_CALLS),
-            "upscaler": Fused(self.upscaler, self.fuse, _UPSCALER_CALLS),
+            "ledger": Fused(self.ledger, self.fuse, LEDGER_CALLS),
+            "upscaler": Fused(self.upscaler, self.fuse, UPSCALER_CALLS),
             "images": self.real_images or cast(ImageService, self.images),
             "sources": cast(SourceFetcher, self.sources),
             "files": JobFiles(self.folder),
@@ -257,15 +150,6 @@ class World:
         }
         return Tools(**(parts | changes))
 
-    async def create_tables(self) -> None:
-        async with self.database.write() as connection:
-            await connection.run_sync(metadata.create_all)
-        await self.sign_in()
-
-    async def sign_in(self) -> None:
-        """This process may claim jobs."""
-        await Replicas(self.database).sign_in(self.replica, self.tools.lease.token)
-
     async def close(self) -> None:
         """End the process, orderly or not: what is not on disk is gone."""
         for job_id in list(self.tools.running.loops):
@@ -281,8 +165,6 @@ class World:
     def forget_files(self) -> None:
         """Another machine goes on: it has the database, not the pictures."""
         shutil.rmtree(self.folder / "jobs", ignore_errors=True)
-
-    # --- asking ---------------------------------------------------------------------------------------------------
 
     def upload(self, width_px: int = 600, height_px: int = 400) -> Source:
         """A picture that lies on this machine."""
@@ -319,8 +201,6 @@ class World:
         assert job is not None
         return job
 
-    # --- carrying on ----------------------------------------------------------------------------------------------
-
     async def drive(self) -> None:
         """Run every unfinished workflow to its end, as the engine would."""
         async with asyncio.timeout(30):
@@ -329,19 +209,15 @@ class World:
                     await self.run_workflow(name)
 
     async def run_workflow(self, name: str) -> None:
-        job_id = name.split(":")[0]
-        for _ in range(STEP_LIMIT):
-            if self.engine.steps[name] == "end":
-                return
-            await self.run_step(name, job_id)
-        raise AssertionError(f"{name} does not end")
+        while self.engine.steps[name] != "end":
+            await self.run_step(name)
 
-    async def run_step(self, name: str, job_id: str) -> None:
+    async def run_step(self, name: str) -> None:
         """One step, with the retries of the engine, and its checkpoint."""
         for attempt in range(12):
             try:
                 run = self.pipeline.run_on if self.grouped else self.pipeline.run
-                answer = await run(self.engine.steps[name], job_id)
+                answer = await run(self.engine.steps[name], name.split(":")[0])
                 await self.fuse.burn()  # the step is done, but not yet written down
                 self.engine.steps[name] = answer
             except StorageTrouble:
@@ -362,7 +238,7 @@ class World:
         name = f"{job_id}:request"
         while self.engine.steps[name] != step:
             assert self.engine.steps[name] != "end", f"the job ended before {step}"
-            await self.run_step(name, job_id)
+            await self.run_step(name)
 
     @asynccontextmanager
     async def driving(self) -> AsyncIterator[asyncio.Task[None]]:
@@ -378,31 +254,19 @@ class World:
 
     async def shows(self, job: Job, stage: str) -> None:
         """Until the job's message shows this stage."""
-        message = self.adapter.message(job)
-        await until(lambda: stage in [progress.stage for progress in message.progress])
+        await until(lambda: stage in [progress.stage for progress in self.adapter.message(job).progress])
 
     async def accepts(self, number: int) -> None:
         """Until the model has taken so many requests."""
         await until(lambda: len(self.upscaler.taken) >= number)
 
-    # --- looking --------------------------------------------------------------------------------------------------
-
     async def money(self, job_id: str) -> Money:
         e, h = tables_ledger.entries.c, tables_ledger.holds.c
+        still = select(func.count()).where(h.key == job_id, h.state.in_(("waiting", "running"))).scalar_subquery()
+        used, held = (func.coalesce(func.sum(column), 0) for column in (e.used_nanousd, e.held_nanousd))
+        query = select(used, held, func.count().filter(e.kind == "settle"), still).where(e.job_key == job_id)
         async with self.database.read() as connection:
-            sums = select(func.coalesce(func.sum(e.used_nanousd), 0), func.coalesce(func.sum(e.held_nanousd), 0))
-            charged, held = (await connection.execute(sums.where(e.job_key == job_id))).one()
-            kinds = select(func.count()).where(e.job_key == job_id, e.kind == "settle")
-            still = select(func.count()).where(h.key == job_id, h.state.in_(("waiting", "running")))
-            settlements = (await connection.execute(kinds)).scalar_one()
-            open_holds = (await connection.execute(still)).scalar_one()
-        return Money(int(charged), int(held), int(settlements), int(open_holds))
-
-    async def open_holds(self) -> int:
-        h = tables_ledger.holds.c
-        async with self.database.read() as connection:
-            query = select(func.count()).where(h.state.in_(("waiting", "running")))
-            return int((await connection.execute(query)).scalar_one())
+            return Money(*map(int, (await connection.execute(query)).one()))
 
     async def check_end(self, job: Job, state: JobState, *, charged: int) -> None:
         """The job ended so, the money says the same, nothing is held, and the member has read exactly that."""
@@ -424,8 +288,7 @@ async def world(
 ) -> AsyncIterator[World]:
     """A fresh world; on SQLite unless an address is given."""
     made = World(folder, url or f"sqlite:///{folder / 'bot.db'}", *rules, settings=settings)
-    await made.open()
-    await made.create_tables()
+    await made.open(first=True)
     try:
         yield made
     finally:
@@ -435,7 +298,3 @@ async def world(
 def away(times: int, retry_after_s: float | None = None) -> list[BaseException]:
     """The platform does not answer, so many times."""
     return [DeliveryUnavailable(retry_after_s=retry_after_s) for _ in range(times)]
-
-
-def counted(items: Sequence[str]) -> Counter[str]:
-    return Counter(items)

@@ -24,9 +24,10 @@ from core.domain.limits import ScopeKind
 from core.jobs.steps import PipelineSettings
 from core.storage.database import Database
 from core.storage.tables import metadata
-from tests.core.jobs.pipeline_kit import USD, Crash, World
+from tests.core.jobs.pipeline_kit import USD, World
 from tests.core.storage.ledger_kit import day_usd, running
 from tests.fakes.core import Submit
+from tests.fakes.process import Crash
 from tests.pg import fresh_database
 
 PRICE = USD // 10
@@ -116,7 +117,7 @@ async def cancel_in_time(w: World, job: Job, story: Story) -> None:
     name = f"{job.id}:request"
     for _ in range(story.cancel_after):
         if w.engine.steps[name] != "end":
-            await w.run_step(name, job.id)
+            await w.run_step(name)
     stored = await w.job(job.id)
     if not stored.state.terminal and stored.state is not JobState.DELIVERING:
         await w.service.cancel(job.id, job.requester)

@@ -12,7 +12,8 @@ import pytest
 from core.domain.errors import DeliveryRefused, DeliveryUnavailable
 from core.domain.job import Job, JobState
 from core.jobs.reply_state import StoredReplyState
-from tests.core.jobs.pipeline_kit import ANN, USD, Crash, World, away, world
+from tests.core.jobs.pipeline_kit import ANN, USD, World, away, world
+from tests.fakes.process import Crash
 
 
 @pytest.fixture

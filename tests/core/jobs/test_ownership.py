@@ -15,10 +15,11 @@ from core.engine.replicas import Replicas
 from core.jobs.steps import submit
 from core.ports import NotOwner
 from core.ports.ownership import awake_clock_s, owning
-from tests.core.jobs.pipeline_kit import _STORE_CALLS, USD, Fuse, Fused, World, world
+from tests.core.jobs.pipeline_kit import USD, World, world
+from tests.fakes.process import STORE_CALLS, Fuse, Fused
 
 PRICE = USD // 10
-_CALLS = _STORE_CALLS - {"delivery_state", "change_delivery_state"}
+_CALLS = STORE_CALLS - {"delivery_state", "change_delivery_state"}
 
 
 class UntilStopped:
@@ -59,7 +60,6 @@ async def other_process(w: World) -> AsyncIterator[World]:
     other = World(w.folder, w.url, settings=w.settings)
     other.clock, other.upscaler, other.adapter = w.clock, w.upscaler, w.adapter
     await other.open()
-    await other.sign_in()
     try:
         yield other
     finally:

@@ -91,16 +91,13 @@ async def test_a_price_that_rises_after_the_quote_is_not_the_members_problem(w: 
     await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=USD // 10)
 
 
-# --- consent ----------------------------------------------------------------------------------------------------
-
-
 async def test_a_dear_job_asks_and_spends_nothing_until_it_is_agreed_to(w: World) -> None:
     job = await w.done(source=w.upload(2400, 1600))
     assert job.state is JobState.AWAITING_CONFIRMATION
     assert w.adapter.message(job).last.kind == "ask"
     assert job.quote is not None
     assert (job.quote.megapixels, job.quote.estimate_nanousd) == (16, 1_600_000_000)
-    assert (await w.open_holds(), w.upscaler.taken) == (0, {})
+    assert ((await w.money(job.id)).open_holds, w.upscaler.taken) == (0, {})
     w.upscaler.units = Decimal(16)
     await w.service.confirm(job.id, job.requester)
     await w.drive()
@@ -165,9 +162,6 @@ async def test_a_price_agreed_to_beforehand_is_not_asked_again(w: World) -> None
     job = await w.done(source=w.upload(2400, 1600), confirmed_nanousd=1_600_000_000)
     await w.check_end(job, JobState.SUCCEEDED, charged=1_600_000_000)
     assert not w.adapter.message(job).kinds("ask")
-
-
-# --- free things ------------------------------------------------------------------------------------------------
 
 
 async def test_the_same_bytes_parameters_and_seed_are_not_paid_twice(w: World) -> None:
@@ -237,9 +231,6 @@ async def test_a_redelivered_event_is_the_same_job_and_one_charge(w: World) -> N
     assert w.adapter.message(jobs[0]).pictures == 1
 
 
-# --- delivery ---------------------------------------------------------------------------------------------------
-
-
 async def test_a_platform_that_is_away_for_minutes_gets_the_picture_once_when_it_is_back(w: World) -> None:
     w.adapter.faults["finished"].extend(away(8))
     started_at = w.clock.now()
@@ -256,36 +247,25 @@ async def test_the_pause_that_the_platform_asks_for_is_kept(w: World) -> None:
     assert job.state is JobState.SUCCEEDED
 
 
-async def test_a_picture_whose_channel_is_gone_is_kept_and_charged(w: World) -> None:
-    w.adapter.faults["finished"].append(DeliveryRefused(reason="gone"))
+@pytest.mark.parametrize(
+    "faults",
+    [[DeliveryRefused(reason="gone")], [ZeroDivisionError() for _ in range(9)], away(700)],
+    ids=["gone", "a bug", "away for longer than we try"],
+)
+async def test_a_picture_that_no_place_takes_is_kept_and_charged(w: World, faults: list[BaseException]) -> None:
+    w.adapter.faults["finished"].extend(faults)
     job = await w.done()
     assert (job.state, job.delivery and job.delivery.shape) == (JobState.SUCCEEDED, "kept")
     assert (await w.money(job.id)).charged == USD // 10
     assert [kept.id for kept in await w.service.history(job.requester)] == [job.id]
-
-
-async def test_a_bug_in_the_adapter_does_not_lose_the_picture(w: World) -> None:
-    w.adapter.faults["finished"].extend(ZeroDivisionError() for _ in range(9))
-    job = await w.done()
-    assert (job.state, job.delivery and job.delivery.shape) == (JobState.SUCCEEDED, "kept")
     assert job.result is not None
     assert w.tools.files.absolute(job.result.path).exists()
-
-
-async def test_a_platform_away_for_longer_than_we_try_leaves_the_picture_in_the_history(w: World) -> None:
-    w.adapter.faults["finished"].extend(away(700))
-    job = await w.done()
-    assert (job.state, job.delivery and job.delivery.shape) == (JobState.SUCCEEDED, "kept")
-    assert (await w.money(job.id)).charged == USD // 10
 
 
 async def test_progress_that_cannot_be_shown_stops_no_job(w: World) -> None:
     w.adapter.faults["progress"].extend([*away(2), ZeroDivisionError(), *away(50)])
     job = await w.done()
     await w.check_end(job, JobState.SUCCEEDED, charged=USD // 10)
-
-
-# --- turns ------------------------------------------------------------------------------------------------------
 
 
 async def test_more_jobs_than_a_member_may_run_wait_their_turn_and_all_end(tmp_path: Path) -> None:
@@ -306,9 +286,6 @@ async def test_more_jobs_than_a_member_may_run_wait_their_turn_and_all_end(tmp_p
             await asyncio.gather(*tasks)
         for job in jobs:
             await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=USD // 10)
-
-
-# --- sources ----------------------------------------------------------------------------------------------------
 
 
 async def test_a_link_in_the_text_and_an_attachment_are_fetched_once(w: World) -> None:

@@ -29,8 +29,9 @@ from core.domain.errors import (
 )
 from core.domain.job import Job, JobState
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
-from tests.core.jobs.pipeline_kit import USD, Crash, World, world
+from tests.core.jobs.pipeline_kit import USD, World, world
 from tests.core.storage.ledger_kit import day_usd
+from tests.fakes.process import Crash
 
 PRICE = USD // 10
 STATUS = LimitStatus(Limit(Scope(ScopeKind.USER), Measure.USD, Window.DAY, 5 * USD), 4 * USD, 0, 1_795_600_000.0)

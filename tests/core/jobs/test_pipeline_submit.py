@@ -99,7 +99,7 @@ async def test_a_request_is_posted_again_only_where_the_listing_shows_a_running_
     job = await w.ask()
     await w.steps_until(job.id, "submit")
     await w.store.update(other.id, remote=dataclasses.replace(remote, intent_at=w.clock.now() + later_s))
-    await w.run_step(f"{job.id}:request", job.id)
+    await w.run_step(f"{job.id}:request")
     assert w.upscaler.posts[job.id] == (2 if later_s > 0 else 1)
     assert w.upscaler.accepted[job.id] == (1 if later_s > 0 else 0)
 
@@ -132,7 +132,7 @@ async def test_a_crash_after_the_bytes_left_is_searched_for_not_posted_again(w: 
 
     w.upscaler.on_submit = crash
     with pytest.raises(KeyboardInterrupt):
-        await w.run_step(f"{job.id}:request", job.id)
+        await w.run_step(f"{job.id}:request")
     w.upscaler.on_submit = None
     await w.crash()
     await w.drive()

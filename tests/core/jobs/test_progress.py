@@ -14,6 +14,7 @@ import pytest
 from core.domain.errors import DeliveryRefused, DeliveryUnavailable
 from core.domain.job import Job, JobState, Progress, ReplyAddress, Source
 from core.domain.parameters.spec import Parameters
+from core.jobs.event_bus import EventBus
 from core.jobs.progress import ProgressLoop
 from tests.core.jobs.pipeline_kit import ANN, world
 from tests.fakes.core import FakeAdapter, FakeClock, settle
@@ -160,3 +161,15 @@ async def test_a_process_that_ends_leaves_no_edit_behind_that_would_find_the_dat
         w.tools.show(await w.ask(), Progress("upscaling"))
         await w.pipeline.hand_over()
         assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("progress-")]
+
+
+def test_the_events_of_a_job_are_forgotten_a_minute_after_its_end(clock: FakeClock) -> None:
+    bus = EventBus(clock)
+    bus.publish(JOB)
+    bus.publish(dataclasses.replace(JOB, state=JobState.SUCCEEDED))
+    other = dataclasses.replace(JOB, id="other")
+    for seconds, kept in ((59, 2), (2, 0)):
+        clock.at += seconds
+        bus.publish(other)
+        assert len(bus.recent(JOB.id, 0)) == kept
+    assert len(bus.recent(other.id, 0)) == 2

@@ -1,0 +1,98 @@
+"""A process that can die at any instant, and the engine whose records outlive it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from core.engine.workflows import _FIRST
+from core.jobs.steps import Next
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+@dataclass
+class Fuse:
+    """Counts the instants at which a process can die, and kills it at the one that `left` says (0: never)."""
+
+    left: int = 0
+    burnt: int = 0
+
+    async def burn(self) -> None:
+        self.burnt += 1
+        if self.left > 0:
+            self.left -= 1
+            if self.left == 0:
+                raise Crash
+
+
+STORE_CALLS = frozenset(
+    {"get", "claim", "update", "mark_submit", "transition", "earlier_result", "delivery_state", "change_delivery_state"}
+)
+LEDGER_CALLS = frozenset({"hold", "admit", "settle", "release", "statuses"})
+UPSCALER_CALLS = frozenset({"stage", "submit", "find", "result", "cancel", "fetch"})
+_REPLY_CALLS = frozenset({"ask", "finished", "failed", "closed"})
+
+
+class Fused:
+    """A port whose named calls can die just before they take effect and just after."""
+
+    def __init__(self, inner: Any, fuse: Fuse, calls: frozenset[str]) -> None:
+        self._inner = inner
+        self._fuse = fuse
+        self._calls = calls
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if name == "reply":
+            return lambda *args: Fused(found(*args), self._fuse, _REPLY_CALLS)
+        if name == "watch":
+            return lambda *args: self._watch(found(*args))
+        if name not in self._calls:
+            return found
+
+        async def call(*args: Any, **values: Any) -> Any:
+            await self._fuse.burn()
+            answer = await getattr(self._inner, name)(*args, **values)
+            await self._fuse.burn()
+            return answer
+
+        return call
+
+    async def _watch(self, statuses: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        async for status in statuses:
+            await self._fuse.burn()
+            yield status
+
+
+class FakeEngine:
+    """`core.ports.JobEngine` as the real one promises it: a part starts once, and each step's answer is written down.
+
+    `steps` survives a crash; nothing runs by itself: `World.drive` runs what is unfinished.
+    """
+
+    def __init__(self) -> None:
+        self.steps: dict[str, Next] = {}
+
+    async def start(
+        self, job_id: str, *, part: Literal["request", "confirmed", "deliver", "announce"] = "request"
+    ) -> None:
+        self.steps.setdefault(f"{job_id}:{part}", _FIRST[part])
+
+    async def revive(self, job_id: str, first: Next, attempt: int) -> None:
+        self.steps.setdefault(f"{job_id}:revived-{attempt}", first)
+
+    async def active(self) -> set[str]:
+        return {name.split(":")[0] for name, step in self.steps.items() if step != "end"}
+
+    async def resume_broken(self) -> int:
+        return 0
+
+    async def forget_before(self, at: float) -> int:
+        return 0
+
+    def unfinished(self) -> list[str]:
+        return [name for name, step in self.steps.items() if step != "end"]
