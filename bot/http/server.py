@@ -24,6 +24,7 @@ from bot.http.request_bodies import MAX_BODY_BYTES, RequestBodies
 from bot.http.signed_links import FileLinks
 from bot.http.turns import Turns
 from bot.observability.metrics import CONTENT_TYPE, PrometheusMetrics
+from core.net.client_address import CLIENT
 from core.net.host_check import HostCheck
 from core.net.streamed_body import is_streamed
 from core.net.token_gate import TokenGate, TooManyAttempts
@@ -136,7 +137,7 @@ class HttpServer:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         """Read the body under a deadline, bound the open requests, and turn the unforeseen into a reference."""
-        client = self.client_of(request)
+        client = request[CLIENT] = self.client_of(request)
         if request.path != LIVENESS_PATH:
             await self.turns.wait(client)
         if not self.hosts.allows(request.headers.get("Host", "")):

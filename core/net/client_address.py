@@ -10,8 +10,12 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from aiohttp import web
+
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 UNKNOWN = "unknown"
+CLIENT = web.RequestKey("client", str)
+"""Under this key of a request the server notes who really sent it."""
 _MAX_HOPS = 10
 _IPV6_PREFIX = 64
 """What one customer usually has; its single addresses are no different clients."""

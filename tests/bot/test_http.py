@@ -15,6 +15,7 @@ from bot.http.health import Health
 from bot.http.server import MAX_BODY_BYTES, HttpServer, ServerError
 from bot.http.signed_links import FileLinks
 from bot.observability.metrics import PrometheusMetrics
+from core.net.client_address import CLIENT, TrustedProxies
 from core.net.host_check import HostCheck
 from core.net.token_gate import ATTEMPTS_PER_WINDOW, TokenGate
 from tests.fakes.clock import HandClock
@@ -29,10 +30,13 @@ class Mounted:
         async def hello(_: web.Request) -> web.Response:
             return web.Response(text="hello")
 
+        async def client(request: web.Request) -> web.Response:
+            return web.Response(text=request[CLIENT])
+
         async def broken(_: web.Request) -> web.Response:
             raise RuntimeError("a secret in a message")
 
-        return [web.get("/hello", hello), web.get("/broken", broken)]
+        return [web.get("/hello", hello), web.get("/client", client), web.get("/broken", broken)]
 
 
 class World:
@@ -56,7 +60,7 @@ class World:
             links=self.links,
             find_file=self.find,
             webhook=self.webhook,
-            gate=TokenGate(None, self.clock),
+            gate=TokenGate(None, self.clock, TrustedProxies.of(["127.0.0.1"])),
         )
 
     async def incident(self, _: str, error: BaseException) -> str:
@@ -94,6 +98,12 @@ async def test_healthz_tells_that_the_process_lives(world: World, client: Client
         assert answer.status == 200
         assert await answer.json() == {"status": "ok", "version": "9.9", "role": "all"}
         assert answer.headers["Server"] == "upscale-bot"
+
+
+async def test_a_route_is_told_the_client_that_a_declared_proxy_names(world: World, client: ClientSession) -> None:
+    headers = {"X-Forwarded-For": "192.0.2.1, 203.0.113.9"}
+    async with client.get(world.url("/client"), headers=headers) as answer:
+        assert await answer.text() == "203.0.113.9"
 
 
 async def test_readyz_names_what_is_wrong(world: World, client: ClientSession) -> None:

@@ -56,7 +56,7 @@ class Where:
 
     @property
     def team(self) -> Team:
-        return Team(self.team_id, self.enterprise_id)
+        return Team(self.team_id, self.enterprise_id, self.user_id)
 
     @property
     def kind(self) -> str:
@@ -118,7 +118,8 @@ def address(where: Where, *, private: bool = False, thread_ts: str | None = None
 def file_source(file: Mapping[str, Any], where: Where) -> Source:
     """A file of Slack's; what it is and where it lies is asked when it is fetched."""
     name = clean_line(str(file.get("name") or file.get("title") or ""))
-    data = {"file": str(file.get("id") or ""), "team": where.team_id, "enterprise": where.enterprise_id}
+    data = {"file": str(file.get("id") or ""), "team": where.team_id, "enterprise": where.enterprise_id,
+            "member": where.user_id}  # fmt: skip
     return Source("attachment", name=name, data=data)
 
 

@@ -58,6 +58,8 @@ UNCLEAR = frozenset({"internal_error", "fatal_error"})
 class Team:
     team_id: str
     enterprise_id: str = ""
+    member: str = ""
+    """On whose behalf: one member's calls never delay another's."""
 
 
 @dataclass(slots=True)
@@ -155,7 +157,9 @@ class SlackApi:
         async def once() -> dict[str, Any]:
             left_s = max(0.0, deadline - self.clock.now())
             channel = str(given.get("channel", ""))
-            await self.budget.take(team.team_id, method, channel=channel, progress=progress, max_wait_s=left_s)
+            await self.budget.take(
+                team.team_id, method, channel=channel, member=team.member, progress=progress, max_wait_s=left_s
+            )
             if leaving is not None:
                 leaving()
             return await self._once(team, method, given)

@@ -29,7 +29,7 @@ NOT_VISIBLE = frozenset({"file_not_found", "not_visible", "access_denied", "miss
 
 async def download_of(source: Source, api: SlackApi, clock: Clock, hosts: Sequence[str]) -> Download:
     """Where and how to fetch it now. Raises DownloadFailed with the reason that fits, and NotAnImage."""
-    team = Team(source.data.get("team", ""), source.data.get("enterprise", ""))
+    team = Team(source.data.get("team", ""), source.data.get("enterprise", ""), source.data.get("member", ""))
     try:
         file = await _ready(api, clock, team, source.data.get("file", ""))
         token = await api.token(team)

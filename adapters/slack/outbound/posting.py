@@ -107,8 +107,8 @@ class Poster:
         self._clock = clock
         self._data = dict(address.data)
         self._notes = notes
-        self.team = Team(str(self._data.get("team", "")), str(self._data.get("enterprise") or ""))
         self.user_id = str(self._data.get("user", ""))
+        self.team = Team(str(self._data.get("team", "")), str(self._data.get("enterprise") or ""), self.user_id)
 
     async def place(self) -> Place:
         """The noted place; at first the channel of the request, or a direct message for private jobs."""

@@ -1,7 +1,8 @@
 """One update budget per workspace: every background call waits here for its turn, so that Slack never says 429.
 
 Slack's tiers are per method, workspace and app (docs: Web API rate limits, read 2026-11-22); posts go at about one a
-second and channel. Progress may use only part of a method's budget, so that a final answer never waits behind it.
+second and channel. Progress may use only part of a method's budget, so that a final answer never waits behind it;
+another part is kept for members who have asked for little, so that one member's flood never delays the next one.
 Holds no job and sends nothing.
 """
 
@@ -16,7 +17,12 @@ from core.ports import Clock
 WINDOW_S = 60.0
 CHANNEL_SPACING_S = 1.25
 """Slack tolerates short bursts, so a final answer may follow one earlier post at once; progress never bursts."""
+FIRST_SPACING_S = 1.0
+"""Between the first posts of different members, which go before everybody's further ones."""
 PROGRESS_SHARE = 0.75
+RESERVED_SHARE = 0.2
+"""Of a method's calls, for members with fewer than `FEW_CALLS` within the last minute."""
+FEW_CALLS = 3
 SAFETY = 0.94
 """We count at our clock, Slack at its own; a few calls a minute are left unused for the difference."""
 
@@ -43,9 +49,28 @@ PER_MINUTE = {
 
 @dataclass(slots=True)
 class _Line:
-    """Turns already given, as times; some may lie in the future."""
+    """Turns already given, as times and whose they are; some may lie in the future."""
 
-    turns: deque[float] = field(default_factory=deque)
+    turns: deque[tuple[float, str]] = field(default_factory=deque)
+
+    def forget(self, before: float) -> None:
+        while self.turns and self.turns[0][0] <= before:
+            self.turns.popleft()
+
+    def of(self, member: str) -> int:
+        return sum(whose == member for _, whose in self.turns)
+
+    def free_at(self, now: float, allowed: float) -> float:
+        most = max(1, int(allowed))
+        return now if len(self.turns) < most else sorted(self.turns)[-most][0] + WINDOW_S
+
+
+@dataclass(slots=True)
+class _Method:
+    """The calls of one method in one workspace: for all, and those kept for members who have asked for little."""
+
+    general: _Line = field(default_factory=_Line)
+    reserved: _Line = field(default_factory=_Line)
     blocked_until: float = 0.0
 
 
@@ -54,38 +79,45 @@ class Budget:
     """Gives turns. One instance per process; several replicas share Slack's limit by meeting 429 now and then."""
 
     _clock: Clock
-    _lines: dict[tuple[str, str], _Line] = field(default_factory=dict)
-    _channels: dict[str, float] = field(default_factory=dict)
+    _methods: dict[tuple[str, str], _Method] = field(default_factory=dict)
+    _channels: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """When the next post may go: a member's first one, and any other."""
 
-    async def take(self, team_id: str, method: str, *, channel: str = "", progress: bool, max_wait_s: float) -> None:
+    async def take(
+        self, team_id: str, method: str, *, channel: str = "", member: str = "", progress: bool, max_wait_s: float
+    ) -> None:
         """Return at this call's turn. Raises SlackAway, taking none, when that is more than `max_wait_s` away."""
         now = self._clock.now()
-        line = self._lines.setdefault((team_id, method), _Line())
-        at = max(now, line.blocked_until, self._free_at(line, method, now, progress))
-        if method == "chat.postMessage" and channel:
-            at = max(at, self._channels.get(channel, 0.0) - (0.0 if progress else CHANNEL_SPACING_S))
+        calls = self._methods.setdefault((team_id, method), _Method())
+        for line in (calls.general, calls.reserved):
+            line.forget(now - WINDOW_S)
+        mine = sum(line.of(member) for line in (calls.general, calls.reserved)) if member else 0
+        allowed = PER_MINUTE.get(method, 50) * SAFETY
+        general = allowed * (1 - RESERVED_SHARE) * (PROGRESS_SHARE if progress else 1.0)
+        line, at = calls.general, calls.general.free_at(now, general)
+        if not progress and mine < FEW_CALLS and at > (kept := calls.reserved.free_at(now, allowed * RESERVED_SHARE)):
+            line, at = calls.reserved, kept
+        at = max(at, now, calls.blocked_until)
+        first_at, other_at = self._channels.get(channel, (0.0, 0.0))
+        post = method == "chat.postMessage" and bool(channel)
+        first = post and bool(member) and mine == 0 and not progress
+        if post:
+            at = max(at, first_at if first else other_at - (0.0 if progress else CHANNEL_SPACING_S))
         if at - now > max_wait_s:
             raise SlackAway("budget", retry_after_s=at - now)
-        line.turns.append(at)
-        if method == "chat.postMessage" and channel:
-            self._channels[channel] = max(at, self._channels.get(channel, 0.0)) + CHANNEL_SPACING_S
+        line.turns.append((at, "" if progress else member))
+        if post:
+            first_at = at + FIRST_SPACING_S if first else first_at
+            self._channels[channel] = (first_at, max(other_at, now if first else at) + CHANNEL_SPACING_S)
             self._forget_idle_channels(now)
         if at > now:
             await self._clock.sleep(at - now)
 
     def limited(self, team_id: str, method: str, retry_after_s: float) -> None:
         """Slack said 429: nobody in this workspace calls this method before then."""
-        line = self._lines.setdefault((team_id, method), _Line())
-        line.blocked_until = max(line.blocked_until, self._clock.now() + retry_after_s)
-
-    def _free_at(self, line: _Line, method: str, now: float, progress: bool) -> float:
-        allowed = max(1, int(PER_MINUTE.get(method, 50) * SAFETY * (PROGRESS_SHARE if progress else 1.0)))
-        while line.turns and line.turns[0] <= now - WINDOW_S:
-            line.turns.popleft()
-        if len(line.turns) < allowed:
-            return now
-        return sorted(line.turns)[-allowed] + WINDOW_S
+        calls = self._methods.setdefault((team_id, method), _Method())
+        calls.blocked_until = max(calls.blocked_until, self._clock.now() + retry_after_s)
 
     def _forget_idle_channels(self, now: float) -> None:
         if len(self._channels) > 10_000:
-            self._channels = {name: at for name, at in self._channels.items() if at > now}
+            self._channels = {name: row for name, row in self._channels.items() if max(row) > now}

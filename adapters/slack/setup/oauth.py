@@ -23,6 +23,7 @@ from adapters.slack.outbound.errors import code_of
 from adapters.slack.settings import Settings, secret
 from adapters.slack.setup.installations import Install, Installs
 from adapters.slack.setup.manifest import BOT_SCOPES
+from core.net.client_address import CLIENT, UNKNOWN
 from core.ports import AppState, Clock
 from core.presentation import LANGUAGES
 from core.presentation.place_texts import installation_text
@@ -35,7 +36,8 @@ STATE_LIFE_S = 600.0
 STATE_AREA = "slack.oauth_used"
 """States that led to an installation, by their digest; shared by all processes until they expire."""
 MAX_EXCHANGES_PER_MINUTE = 60
-"""Each asks Slack, and anybody can come with a made-up code."""
+MAX_EXCHANGES_PER_CLIENT = 6
+"""A minute. Each asks Slack, and anybody can come with a made-up code: nobody uses up the others' share."""
 COOKIE = "slack-install-state"
 
 _STYLE = "body{font:18px/1.5 system-ui,sans-serif;margin:15vh auto;max-width:32rem;padding:0 1rem}"
@@ -65,7 +67,8 @@ class OAuth:
     public_url: str
     state: AppState
     client: AsyncWebClient | None = None
-    _exchanges_at: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_EXCHANGES_PER_MINUTE))
+    _exchanges: deque[tuple[float, str]] = field(default_factory=deque)
+    """The last minute's, oldest first: when, and by which client."""
 
     @property
     def redirect_uri(self) -> str:
@@ -91,7 +94,7 @@ class OAuth:
             return self._page(request, "declined")
         if not self._state_is_good(request):
             return self._page(request, "expired")
-        if self._too_many_exchanges():
+        if self._too_many_exchanges(request.get(CLIENT) or request.remote or UNKNOWN):
             raise web.HTTPTooManyRequests(headers={"Retry-After": "60"})
         try:
             answer = await self._access(code=request.query.get("code", ""), redirect_uri=self.redirect_uri or None)
@@ -123,11 +126,14 @@ class OAuth:
             return False
         return int(body.partition(".")[0]) >= self.clock.now()
 
-    def _too_many_exchanges(self) -> bool:
-        now, at = self.clock.now(), self._exchanges_at
-        if len(at) == MAX_EXCHANGES_PER_MINUTE and now - at[0] < 60:
+    def _too_many_exchanges(self, client: str) -> bool:
+        now, made = self.clock.now(), self._exchanges
+        while made and now - made[0][0] >= 60:
+            made.popleft()
+        by_client = sum(one == client for _, one in made)
+        if len(made) >= MAX_EXCHANGES_PER_MINUTE or by_client >= MAX_EXCHANGES_PER_CLIENT:
             return True
-        at.append(now)
+        made.append((now, client))
         return False
 
     async def _access(self, **args: Any) -> dict[str, Any]:

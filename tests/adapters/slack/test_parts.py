@@ -17,10 +17,8 @@ from pydantic import ValidationError
 from adapters.slack.connection.log_redaction import sdk_logger
 from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.translate import Where
-from adapters.slack.outbound.errors import SlackAway
 from adapters.slack.outbound.file_access import _may_see
 from adapters.slack.outbound.lost_posts import see_through
-from adapters.slack.outbound.rate_limit import Budget
 from adapters.slack.outbound.streaming import last_chunks, task_chunks
 from adapters.slack.settings import Settings
 from adapters.slack.views import account as account_render
@@ -49,7 +47,6 @@ from core.presentation.cards.account import privacy
 from core.presentation.cards.details import details
 from core.presentation.cards.notice import notice_card
 from tests.emulators.slack.blocks import check_blocks, check_view, mentions
-from tests.fakes.clock import HandClock
 
 WHERE = Where("T1", "", "U1", "anna", "C1", "general", at=1.0)
 JOB = Job(
@@ -60,67 +57,6 @@ JOB = Job(
     receipt=Receipt(10**8, 10**8, "units"),
     result=Result(128, 96, 1000, "image/png", "x.png", 5, 4.2, "A cat"),
 )  # fmt: skip
-
-
-# ------------------------------------------------------------------------------ budget
-
-
-async def test_posts_into_one_channel_go_about_one_a_second() -> None:
-    clock = HandClock(1000.0)
-    budget = Budget(clock)
-    for _ in range(5):
-        await budget.take("T1", "chat.postMessage", channel="C1", progress=False, max_wait_s=60)
-    assert clock.at - 1000 >= 3.0
-
-
-async def test_a_final_answer_may_follow_a_progress_post_at_once() -> None:
-    clock = HandClock(1000.0)
-    budget = Budget(clock)
-    await budget.take("T1", "chat.postMessage", channel="C1", progress=True, max_wait_s=60)
-    await budget.take("T1", "chat.postMessage", channel="C1", progress=False, max_wait_s=0)
-    assert clock.at == 1000
-    await budget.take("T1", "chat.postMessage", channel="C1", progress=True, max_wait_s=60)
-    assert clock.at >= 1002
-
-
-async def test_a_final_answer_finds_room_where_progress_must_wait() -> None:
-    clock = HandClock(1000.0)
-    budget = Budget(clock)
-    for _ in range(35):
-        await budget.take("T1", "chat.update", progress=True, max_wait_s=5)
-    with pytest.raises(SlackAway):
-        await budget.take("T1", "chat.update", progress=True, max_wait_s=5)
-    before = clock.at
-    await budget.take("T1", "chat.update", progress=False, max_wait_s=0)
-    assert clock.at == before
-
-
-async def test_workspaces_do_not_share_a_budget() -> None:
-    clock = HandClock(1000.0)
-    budget = Budget(clock)
-    for team in ("T1", "T2"):
-        for _ in range(18):
-            await budget.take(team, "chat.startStream", progress=False, max_wait_s=0)
-    assert clock.at == 1000.0
-
-
-@pytest.mark.parametrize(("method", "tier"), [("chat.update", 50), ("chat.startStream", 20), ("files.info", 100)])
-async def test_no_window_of_a_minute_ever_holds_more_than_the_tier(method: str, tier: int) -> None:
-    clock = HandClock(1000.0)
-    budget = Budget(clock)
-    times = []
-    for _ in range(tier * 3):
-        await budget.take("T1", method, progress=False, max_wait_s=600)
-        times.append(clock.at)
-    assert max(sum(1 for x in times if at <= x < at + 60) for at in times) <= tier
-
-
-async def test_after_a_429_nobody_in_the_workspace_calls_before_its_time() -> None:
-    clock = HandClock(1000.0)
-    budget = Budget(clock)
-    budget.limited("T1", "chat.update", 30)
-    await budget.take("T1", "chat.update", progress=False, max_wait_s=60)
-    assert clock.at >= 1030
 
 
 # ------------------------------------------------------------------------------- blocks

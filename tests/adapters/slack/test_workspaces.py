@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from yarl import URL
 
 from adapters.slack.setup.installations import AREA, Install, Installs
 from adapters.slack.setup.manifest import BOT_SCOPES
+from adapters.slack.setup.oauth import MAX_EXCHANGES_PER_CLIENT, MAX_EXCHANGES_PER_MINUTE
+from core.net.client_address import CLIENT
 from tests.adapters.slack.conftest import World, make_world
 from tests.emulators.slack import SlackEmulator, text_of
 from tests.fakes.state import MemoryState
@@ -94,6 +98,31 @@ async def test_a_state_that_led_to_an_installation_leads_to_no_second_one_in_ano
         request = make_mocked_request("GET", f"/slack/oauth_redirect?code={code}&state={state}", headers=headers)
         answers.append((await world.adapter._oauth.redirect(request)).status)
     assert answers == [200, 400]
+
+
+async def test_a_stranger_with_made_up_codes_keeps_nobody_from_installing(many: World) -> None:
+    oauth = many.adapter._oauth
+    oauth.client = many.adapter._client()
+
+    async def returns(client: str) -> int:
+        request = make_mocked_request("GET", "/slack/install")
+        state = (await oauth.install(request)).cookies["slack-install-state"].value
+        headers = {"Cookie": f"slack-install-state={state}"}
+        request = make_mocked_request("GET", f"/slack/oauth_redirect?code=made-up&state={state}", headers=headers)
+        request[CLIENT] = client
+        with suppress(web.HTTPTooManyRequests):
+            return (await oauth.redirect(request)).status
+        return 429
+
+    many.slack.clock.advance(120)
+    answers = [await returns("203.0.113.9") for _ in range(100)]
+    assert answers == [400] * MAX_EXCHANGES_PER_CLIENT + [429] * (100 - MAX_EXCHANGES_PER_CLIENT)
+    assert (await install(many, "T0ACME00001")).status == 200
+    crowd = [await returns(f"198.51.100.{number}") for number in range(100)]
+    assert crowd.count(400) + MAX_EXCHANGES_PER_CLIENT + 1 == MAX_EXCHANGES_PER_MINUTE
+    many.slack.clock.advance(60)
+    assert await returns("203.0.113.9") == 400
+    assert len(oauth._exchanges) == 1
 
 
 async def test_each_workspace_gets_its_own_token_and_sees_only_its_own(many: World) -> None:
