@@ -203,7 +203,7 @@ class Delivery:
     elsewhere: Literal["", "direct_message", "new_message"] = ""
 
 
-Awaited = Literal["source", "accept", "search", "start", "answer", "file"]
+Awaited = Literal["source", "accept", "search", "start", "answer", "file", "chat"]
 """What is waited for: the picture from the chat platform; of the provider, that it takes new work, that a request whose
 answer got lost is found there, that a runner begins, the outcome, the file that was made."""
 

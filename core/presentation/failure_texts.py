@@ -43,6 +43,11 @@ def explain(
     return replace(notice, charged=charged, reference=reference)
 
 
+def of_no_job(notice: Notice, error: e.UpscaleError) -> Notice:
+    """The notice for a mistake in a setting, a limit or a question: no word of what was not started."""
+    return replace(notice, advice="") if isinstance(error, e.InvalidParameters) else notice
+
+
 _TRY_AGAIN = translatable("Please try again; if it keeps happening, give the reference to the bot's owner.")
 
 

@@ -72,6 +72,11 @@ def _awaiting(awaits: Awaited, until_at: float, locale: str) -> str:
             locale,
             time=time,
         ),
+        "chat": tr(
+            "The image is ready, but the chat does not take it yet. Trying again every few minutes until {time}.",
+            locale,
+            time=time,
+        ),
         "start": tr("The upscaling service has not begun yet. Waiting until {time}.", locale, time=time),
     }
     return sentences[awaits]

@@ -14,6 +14,7 @@ import structlog
 from discord import app_commands
 
 from adapters.discord.connection.identify_limiter import IdentifyTurns
+from adapters.discord.connection.payloads import UNREADABLE, clean_interaction, readable
 from adapters.discord.inbound.command_texts import CommandTranslator
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound.errors import FAILED_CALLS
@@ -105,9 +106,10 @@ class UpscaleClient(discord.AutoShardedClient):
             if payload["type"] not in INTERACTIONS:
                 raise ValueError("an interaction of a type that Discord has added since")
             payload.setdefault("attachment_size_limit", LEAST_LIMIT_BYTES)
+            clean_interaction(payload, self._connection)
             # Private to the library, but the only way in: it has no HTTP ingress of its own (its thread 8049).
             self._connection.parse_interaction_create(payload)  # type: ignore[arg-type]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except UNREADABLE as error:
             log.warning("interaction_unreadable", why=type(error).__name__)
             self._spawn(self._answer_unread(payload), "discord-unreadable")
 
@@ -141,8 +143,9 @@ class UpscaleClient(discord.AutoShardedClient):
             if guild_id is not None and all(int(user["id"]) != me for user in payload["mentions"]):
                 return
             channel = self.get_partial_messageable(int(payload["channel_id"]), guild_id=guild_id)
-            message = discord.Message(state=self._connection, channel=channel, data=payload)  # type: ignore[arg-type]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            data: Any = readable(payload, self._connection)
+            message = discord.Message(state=self._connection, channel=channel, data=data)
+        except UNREADABLE as error:
             log.warning("message_unreadable", why=type(error).__name__)
             return
         self._spawn(self._read(message, me), "discord-message")

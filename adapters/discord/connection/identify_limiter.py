@@ -16,6 +16,7 @@ import structlog
 from adapters.discord.outbound.reply_address import PLATFORM
 from core.ports import AppState, Clock, OperatorAlerts
 from core.ports.operator import FewConnectsLeft
+from core.ports.typed_state import TypedState
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +37,7 @@ LEAST_RESET_S = 60.0
 LOOK_AGAIN_S = 600.0
 """The count in the database is compared with Discord's own after this: others may use the same token."""
 
+DAY_S = 86_400.0
 _AREA = "discord-identify"
 
 
@@ -57,6 +59,13 @@ class SessionLimits:
         return cls(total, int(said.get("remaining", total)), reset_s, max(1, int(said.get("max_concurrency") or 1)))
 
 
+@dataclass(frozen=True, slots=True)
+class Counted(SessionLimits):
+    """What was left at this time (unix seconds), for all processes."""
+
+    at: float = 0.0
+
+
 class IdentifyTurns:
     """Turns to IDENTIFY, one at a time over all processes, within what Discord allows a day."""
 
@@ -70,6 +79,7 @@ class IdentifyTurns:
         operator: OperatorAlerts,
     ) -> None:
         self._state = state
+        self._counted = TypedState(state, _AREA, Counted, ttl_s=DAY_S)
         self._clock = clock
         self._app_id = app_id
         self._first: SessionLimits | None = limits
@@ -102,17 +112,18 @@ class IdentifyTurns:
             await self._clock.sleep(wait_s)
             now, left = self._clock.now(), await self._look()
         left = replace(left, remaining=left.remaining - 1)
-        await self._state.put(_AREA, f"{self._app_id}:left", {**asdict(left), "at": now})
+        await self._counted.put(f"{self._app_id}:left", Counted(**asdict(left), at=now))
         if left.remaining <= left.total * ALARM_SHARE:
             self._operator.tell(FewConnectsLeft(PLATFORM, left.remaining, left.total, now + left.reset_after_s))
 
     async def _left(self, now: float) -> SessionLimits:
         """The smaller of what the database has counted and what Discord says, which is asked now and then."""
-        kept = await self._state.get(_AREA, f"{self._app_id}:left")
+        kept = await self._counted.get(f"{self._app_id}:left")
         counted = None
-        if isinstance(kept, dict) and now < kept["at"] + kept["reset_after_s"]:
-            passed_s = now - kept.pop("at")
-            counted = SessionLimits(**{**kept, "reset_after_s": kept["reset_after_s"] - passed_s})
+        if kept is not None and now < kept.at + kept.reset_after_s:
+            passed_s = now - kept.at
+            reset_s = kept.reset_after_s - passed_s
+            counted = SessionLimits(kept.total, kept.remaining, reset_s, kept.max_concurrency)
             if passed_s < LOOK_AGAIN_S and self._first is None and counted.remaining > 0:
                 return counted
         said, self._first = self._first or await self._look(), None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -18,6 +18,7 @@ from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.moderator_commands import ModeratorCommands
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
+from adapters.discord.outbound.interaction_tokens import Sent
 from adapters.discord.outbound.payload import fixed
 from adapters.discord.outbound.reply_address import TOKEN_LIFE_S
 from adapters.discord.outbound.upload import file_name
@@ -26,6 +27,7 @@ from core.domain.errors import JobNotFound
 from core.domain.job import JobState
 from core.domain.variations import CHANGES
 from core.ports import Change, Verdict
+from core.ports.typed_state import TypedState
 from core.presentation.card import Card, Link
 from core.presentation.cards.details import comparison, details, repeat_words
 from core.presentation.cards.job import delete_action
@@ -36,8 +38,6 @@ from core.presentation.place_texts import decided
 
 log = structlog.get_logger(__name__)
 
-DELETE_AREA = "discord-delete"
-
 
 class Actions:
     """Everything that comes with a custom_id of ours; what is not ours any more is told to be gone."""
@@ -45,6 +45,7 @@ class Actions:
     def __init__(self, ctx: HandlerContext, menus: Menus, own: OwnCommands, moderators: ModeratorCommands) -> None:
         self._ctx = ctx
         self._menus = menus
+        self._asked = TypedState(ctx.state, "discord-delete", Sent, ttl_s=TOKEN_LIFE_S)
         self._ways: dict[str, Callable[[Answer, str], Awaitable[None]]] = {
             "confirm": self._confirm,
             "cancel": self._cancel,
@@ -101,7 +102,7 @@ class Actions:
     async def _confirm(self, answer: Answer, job_id: str) -> None:
         await self._ctx.commits.first(self._ctx.service.confirm(job_id, answer.actor), answer.hold)
         # The job begins only now, up to ten minutes after its token: this click's token is good for 15 more.
-        await self._ctx.kept.keep_token(job_id, answer.interaction.token, answer.expires_at)
+        await self._ctx.kept.keep_token(job_id, answer.sent)
 
     async def _cancel(self, answer: Answer, job_id: str) -> None:
         job = await self._ctx.commits.first(self._ctx.service.cancel(job_id, answer.actor), answer.hold)
@@ -136,13 +137,7 @@ class Actions:
 
     async def _beside(self, answer: Answer, job_id: str) -> None:
         """Remember an answer that shows something of the job, so that Delete takes it along."""
-        await self._ctx.kept.add_message(job_id, self._entry(answer))
-
-    @staticmethod
-    def _entry(answer: Answer) -> dict[str, Any]:
-        """Where an answer is, or the message under which a button was pressed."""
-        app_id, token = answer.interaction.application_id, answer.interaction.token
-        return {"app_id": app_id, "token": token, "expires_at": answer.expires_at}
+        await self._ctx.kept.add_message(job_id, answer.sent)
 
     async def _share(self, answer: Answer, job_id: str) -> None:
         url = await self._ctx.soon(answer, self._ctx.service.share(job_id, answer.actor))
@@ -156,7 +151,7 @@ class Actions:
 
         async def note() -> None:
             check_may_stop(await self._ctx.service.job(job_id, answer.actor), answer.actor)
-            await self._ctx.state.put(DELETE_AREA, asked, self._entry(answer), ttl_s=TOKEN_LIFE_S)
+            await self._asked.put(asked, answer.sent)
 
         await self._ctx.commits.first(note(), answer.hold)
         await answer.whisper(asked_first(delete_action(job_id, answer.locale), asked))
@@ -165,21 +160,21 @@ class Actions:
         await self._ctx.commits.first(self._ctx.service.job(job_id, answer.actor), answer.hold)
         await self._ctx.service.delete(job_id, answer.actor)
         words = deleted_text(answer.locale)
-        shown = await self._ctx.state.get(DELETE_AREA, asked)
+        shown = await self._asked.get(asked)
         if shown is None or not await self._removed(shown, said(words)):
             words = not_removed_text(answer.locale)
         for one in await self._ctx.kept.take_messages(job_id):
             await self._removed(one)
         await answer.update(said(words))
 
-    async def _removed(self, shown: Mapping[str, Any], words: Card | None = None) -> bool:
+    async def _removed(self, shown: Sent, words: Card | None = None) -> bool:
         """Whether a message is gone now; one that Discord does not let us take away is left with `words` alone."""
         rest = self._ctx.rest
         try:
-            if "token" in shown:
-                await rest.remove_answer(shown["app_id"], shown["token"])
+            if shown.token:
+                await rest.remove_answer(shown.app_id, shown.token)
             else:
-                await rest.remove(shown["channel_id"], shown["message_id"])
+                await rest.remove(shown.channel_id, shown.message_id)
             return True
         except errors.FAILED_CALLS as error:
             log.info("message_not_deleted", code=errors.code_of(error))
@@ -187,7 +182,7 @@ class Actions:
                 return True
         try:
             if words is not None:
-                await rest.edit_answer(shown["app_id"], shown["token"], "@original", fixed(words))
+                await rest.edit_answer(shown.app_id, shown.token, "@original", fixed(words))
         except errors.FAILED_CALLS as error:
             log.info("message_not_emptied", code=errors.code_of(error))
         return False

@@ -47,7 +47,12 @@ def command(
 
     async def callback(interaction: Interaction, **given: Any) -> None:
         said = {name: value for name, value in given.items() if value is not None}
-        await ctx.run(interaction, lambda answer: work(answer, **said))
+
+        async def run(answer: Answer) -> None:
+            answer.starts = key == "upscale"
+            await work(answer, **said)
+
+        await ctx.run(interaction, run)
 
     keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD
     parameters = [inspect.Parameter("interaction", keyword, annotation=Interaction)]

@@ -14,8 +14,9 @@ from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.forms import OptionsModal, filled_in
 from adapters.discord.inbound.interaction_response import Answer, Response
 from adapters.discord.inbound.message_images import Found, FoundImage, images_of
-from adapters.discord.inbound.translate import STORED_MENU, Interaction, Menu
+from adapters.discord.inbound.translate import Interaction, Menu
 from core.domain.errors import NoImage, NotAllowed, NotAnImage, QuoteExpired
+from core.ports.typed_state import TypedState
 from core.presentation.cards import batch
 from core.presentation.cards.notice import said
 from core.presentation.intake_texts import left_out_text
@@ -43,6 +44,7 @@ class Menus:
 
     def __init__(self, ctx: HandlerContext) -> None:
         self._ctx = ctx
+        self._menus = TypedState(ctx.state, AREA, Menu, ttl_s=MENU_LIFE_S)
 
     def commands(self) -> list[app_commands.ContextMenu]:
         async def upscale(interaction: Interaction, message: discord.Message) -> None:
@@ -108,7 +110,7 @@ class Menus:
     async def _offer(self, answer: Response, menu: Menu, prices: Sequence[int | None]) -> None:
         """Which of them, or all, with prices where Discord told the sizes."""
         key = str(answer.id)
-        await self._ctx.commits.first(self._keep(key, replace(menu, prices_nanousd=tuple(prices))), _nothing)
+        await self._ctx.commits.first(self._menus.put(key, replace(menu, prices_nanousd=tuple(prices))), _nothing)
         most = min(answer.most, len(menu.images))
         await answer.show(batch.choosing(key, _candidates(menu.images, prices), answer.locale, most=most))
         await self._say_left_out(answer, menu, len(menu.images), offered=True)
@@ -129,7 +131,7 @@ class Menus:
             shown=lambda: answer.update(card),
             first_in_original=False,
         )
-        await self._ctx.state.delete(AREA, key)
+        await self._menus.delete(key)
         if len(numbers) < len(wanted):
             await self._say_left_out(answer, Menu((), total=len(wanted)), len(numbers))
 
@@ -141,16 +143,12 @@ class Menus:
         return menu
 
     async def _load(self, key: str, user_id: str) -> Menu:
-        stored = await self._ctx.state.get(AREA, key)
-        if stored is None:
+        menu = await self._menus.get(key)
+        if menu is None:
             raise QuoteExpired
-        menu = STORED_MENU.validate_python(stored)
         if menu.user_id not in ("", user_id):
             raise NotAllowed(needs="requester")
         return menu
-
-    async def _keep(self, key: str, menu: Menu) -> None:
-        await self._ctx.state.put(AREA, key, STORED_MENU.dump_python(menu, mode="json"), ttl_s=MENU_LIFE_S)
 
     async def _open_modal(self, answer: Answer, message: discord.Message) -> None:
         found = pictures_in(message)
@@ -159,7 +157,7 @@ class Menus:
         await answer.open(OptionsModal(key, found.images, answer.locale, models, most=most))
         # After the answer, which had to be first; a person needs longer than this to fill it in.
         menu = Menu(found.images, total=found.total, others=found.others, user_id=answer.actor.user_id)
-        await self._keep(key, menu)
+        await self._menus.put(key, menu)
 
     async def submitted(self, answer: Answer, key: str, data: Mapping[str, Any]) -> None:
         """The modal came back: check, acknowledge, start. Works after a restart. Raises InvalidParameters."""
@@ -171,7 +169,7 @@ class Menus:
         beyond = menu.total - len(menu.images)
         chosen = Menu(images, text=form.text, fields=form.fields, private=form.private, others=menu.others)
         await self.begin(answer, replace(chosen, total=len(images) + beyond if beyond > 0 else 0))
-        await self._ctx.state.delete(AREA, key)
+        await self._menus.delete(key)
 
 
 def _candidates(images: Sequence[FoundImage], prices: Sequence[int | None]) -> list[batch.Candidate]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
@@ -14,16 +13,19 @@ import structlog
 
 from adapters.discord.connection.ack_priority import AckPriority
 from adapters.discord.inbound import translate
+from adapters.discord.inbound.commit_first import Commits
 from adapters.discord.inbound.interaction_response import Answer, NotOurs, Response
 from adapters.discord.inbound.translate import Interaction, Menu
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ApiClient
 from adapters.discord.outbound.interaction_tokens import KeptByJob
 from adapters.discord.outbound.reply_address import Address
-from core.domain.errors import Draining, StorageUnavailable, UpscaleError
+from core.domain.errors import DeliveryUnavailable, Draining, UpscaleError
 from core.domain.job import Job, UpscaleRequest
+from core.net.retry import Backoff, retry
 from core.ports import AdapterContext
 from core.presentation.cards.notice import notice_card
+from core.presentation.failure_texts import of_no_job
 from core.presentation.place_texts import question
 
 log = structlog.get_logger(__name__)
@@ -35,58 +37,12 @@ REMEMBERED = 10_000
 ASK_AFTER_S = 4.0
 """A further message that comes before the first edit of a deferred answer takes its place: the job's goes first."""
 
-WRITTEN_WITHIN_S = 1.5
-"""Of Discord's 3 s for the first answer; the rest is left for the answer itself."""
-
-SLOW_WITHIN_S = 10.0
 HANDLED_WITHIN_S = 600.0
-CANCELLED_WITHIN_S = 0.2
+REFUSAL_PAUSES, REFUSAL_TRIES = Backoff(first_s=2.0, cap_s=60.0), 7
+"""About two minutes; the token of an interaction lives for 15."""
 
 LOOK_S = 1.0
 """How long a look at the channel of a thread may take; without an answer the safety check stays on."""
-
-
-class Commits:
-    """Writes first and acknowledges then, so that nothing that was acknowledged can be lost, within Discord's time."""
-
-    def __init__(self) -> None:
-        self._last_s = -math.inf
-
-    async def first(
-        self, write: Coroutine[Any, Any, T], acknowledge: Callable[[], Awaitable[None]], *, always: bool = True
-    ) -> T:
-        """What `write` gives, acknowledged. Refusals of it are raised before the acknowledgement.
-
-        Where the database is only slow, because many write at once, it is acknowledged and waited for. Raises
-        StorageUnavailable where nothing at all was written meanwhile. Not `always`: only where it is slow, because
-        what is shown next is an answer as well.
-        """
-        began_s = asyncio.get_running_loop().time()
-        task = asyncio.create_task(write, name="discord-commit")
-        try:
-            await asyncio.wait({task}, timeout=WRITTEN_WITHIN_S)
-            if not task.done() and self._last_s < began_s:
-                raise StorageUnavailable
-            if task.done():
-                _result(task)
-            if always or not task.done():
-                await acknowledge()
-                await asyncio.wait({task}, timeout=SLOW_WITHIN_S)
-            if not task.done():
-                raise StorageUnavailable
-            self._last_s = asyncio.get_running_loop().time()
-            return _result(task)
-        finally:
-            if not task.done():
-                task.cancel()
-                await asyncio.wait({task}, timeout=CANCELLED_WITHIN_S)
-
-
-def _result(task: asyncio.Task[T]) -> T:
-    try:
-        return task.result()
-    except (OSError, TimeoutError) as error:  # of the way to the database
-        raise StorageUnavailable from error
 
 
 class HandlerContext:
@@ -161,9 +117,20 @@ class HandlerContext:
             await self.refuse(answer, await self.service.incidents.unforeseen("discord", error))
 
     async def refuse(self, answer: Response, error: UpscaleError) -> None:
-        """Say what is wrong; privately wherever the answer has not begun in public. Failures of that are logged."""
+        """Say what is wrong; privately wherever the answer has not begun in public.
+
+        Tried again while Discord takes nothing: whoever pressed or typed something is left with "thinking" otherwise.
+        """
+        told = self.service.notice(error, answer.locale)
+        card = notice_card(told if answer.starts else of_no_job(told, error), answer.locale)
+
+        def pause_s(failure: Exception, attempt: int) -> float | None:
+            if not isinstance(failure, DeliveryUnavailable):
+                return None
+            return REFUSAL_PAUSES.pause_s(attempt, failure.retry_after_s)
+
         try:
-            await answer.show(notice_card(self.service.notice(error, answer.locale), answer.locale))
+            await retry(lambda: answer.show(card), clock=self.clock, pause=pause_s, attempts=REFUSAL_TRIES)
         except NotOurs:
             return
         except errors.FAILED_CALLS as failure:

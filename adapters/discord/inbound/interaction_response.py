@@ -16,11 +16,13 @@ import structlog
 from discord import ui
 
 from adapters.discord.connection.ack_priority import AckPriority
+from adapters.discord.connection.payloads import UNREADABLE
 from adapters.discord.inbound import translate
 from adapters.discord.inbound.message_images import MAX_IMAGES
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
-from adapters.discord.outbound.api_client import UNREADABLE, ApiClient, unreadable
+from adapters.discord.outbound.api_client import ApiClient, unreadable
+from adapters.discord.outbound.interaction_tokens import Sent
 from adapters.discord.outbound.payload import Files, fixed
 from adapters.discord.outbound.reply_address import PLATFORM, TOKEN_LIFE_S, Address
 from core.domain.job import Requester
@@ -33,7 +35,9 @@ log = structlog.get_logger(__name__)
 FOLLOW_UPS_OF_USER_INSTALLS = 5
 """Discord's cap where only the member brought the app (receiving-and-responding, read 2026-11-22)."""
 
-ACK_DEADLINE_S = 2.8
+ACK_DEADLINE_S, ACK_LATEST_S = 2.8, 3.5
+"""Discord takes the first answer for 3 s; what is still on its way at the deadline has come, or is refused, then."""
+
 ACK_ATTEMPT_S = 1.3
 ACK_ATTEMPTS = 5
 ACK_BACKOFF = Backoff(first_s=0.05, cap_s=0.8)
@@ -45,9 +49,11 @@ class Response(Protocol):
 
     `id` is its own, `key` the same for a redelivered event. `most` is how many messages it may become.
     `age_restricted` is None where only Discord can tell. `reused`: the first job takes over what was shown.
+    `starts`: whether a job was asked for, of which a refusal says that it was not started.
     """
 
     reused: bool
+    starts: bool
     id: int
     key: str
     actor: Requester
@@ -78,6 +84,7 @@ class Answer:
     """How far the answer is: not begun, a message of its own ("thinking"), or an update of the clicked message."""
 
     reused = True
+    starts = True
 
     def __init__(self, interaction: Interaction, rest: ApiClient, clock: Clock, rush: AckPriority) -> None:
         self.interaction = interaction
@@ -91,7 +98,8 @@ class Answer:
         self._rush = rush
         self._rest = rest
         self._token = (interaction.application_id, interaction.token)
-        self.expires_at = interaction.created_at.timestamp() + TOKEN_LIFE_S
+        expires_at = interaction.created_at.timestamp() + TOKEN_LIFE_S
+        self.sent = Sent(interaction.application_id, interaction.token, expires_at)
         self.mode: Literal["none", "own", "update", "modal"] = "none"
         self.ephemeral = False
         self.message_id: int | None = None
@@ -185,7 +193,7 @@ class Answer:
 
         def pause_s(error: Exception, number: int) -> float | None:
             nonlocal unclear
-            unclear = unclear or not isinstance(error, discord.HTTPException)
+            unclear = unclear or not isinstance(error, discord.HTTPException) or error.status >= 500
             return ACK_BACKOFF.pause_s(number) if errors.is_transient(error) else None
 
         try:
@@ -194,9 +202,21 @@ class Answer:
         except errors.HTTP_OR_TRANSIENT as error:
             code = errors.code_of(error)
             if errors.is_transient(error):
+                if unclear and await self._has_arrived():
+                    return None
                 log.warning("interaction_missed", interaction=self.id, why="no answer in time")
             elif code in (errors.ALREADY_ACKNOWLEDGED, errors.UNKNOWN_INTERACTION):
                 log.info("interaction_not_ours", interaction=self.id, code=code)
             else:
                 raise
             raise NotOurs(taken=code == errors.ALREADY_ACKNOWLEDGED) from None
+
+    async def _has_arrived(self) -> bool:
+        """Whether Discord took an acknowledgement whose answer never came: then the member waits for words."""
+        await self._clock.sleep(ACK_LATEST_S - ACK_DEADLINE_S)
+        try:
+            await self._rest.check_answer(*self._token)
+        except errors.FAILED_CALLS:
+            return False
+        log.warning("acknowledged_late", interaction=self.id)
+        return True

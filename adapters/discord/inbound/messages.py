@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import discord
 import structlog
 
+from adapters.discord.connection.payloads import readable
 from adapters.discord.inbound import translate
 from adapters.discord.inbound.context_menus import Menus, pictures_in
 from adapters.discord.inbound.dispatcher import HandlerContext
@@ -33,6 +35,7 @@ class MessageResponse:
     """Answers to one message: replies to it. `interaction_response.Response`."""
 
     reused = False
+    starts = True
     most = MAX_IMAGES
 
     def __init__(self, message: discord.Message, app_id: int, locale: str, rest: ApiClient) -> None:
@@ -104,7 +107,8 @@ class Messages:
         except errors.FAILED_CALLS as error:
             log.info("reply_not_readable", message=message.id, code=errors.code_of(error))
             return message
-        return discord.Message(state=message._state, channel=message.channel, data=data)
+        there_now: Any = readable(data, message._state)
+        return discord.Message(state=message._state, channel=message.channel, data=there_now)
 
     async def _locale_of(self, message: discord.Message) -> str:
         """Messages do not tell a language: that of the member's last job, else English."""

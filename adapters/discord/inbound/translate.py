@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import discord
-from pydantic import TypeAdapter
 
 from adapters.discord.inbound.message_images import FoundImage
 from adapters.discord.outbound.reply_address import PLATFORM, TOKEN_LIFE_S, Address
@@ -37,10 +36,6 @@ class Menu:
     user_id: str = ""
     total: int = 0
     others: tuple[str, ...] = ()
-
-
-STORED_MENU = TypeAdapter(Menu)
-"""To and from the JSON of the application's store."""
 
 
 def requester(interaction: Interaction) -> Requester:

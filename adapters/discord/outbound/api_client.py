@@ -13,6 +13,7 @@ import aiohttp
 import discord
 from discord import ui
 
+from adapters.discord.connection.payloads import UNREADABLE
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.payload import Elsewhere, Payload, TooLargeHere
 from adapters.discord.outbound.rate_limit import Pauses
@@ -27,8 +28,6 @@ ATTEMPTS = 4
 LONGEST_PAUSE_S = 10.0
 """A longer pause that Discord asks for is left to the caller, who waits it out without holding anything."""
 BACKOFF = Backoff(first_s=0.4, cap_s=5.0, asked_cap_s=60.0)
-UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
-"""What the library raises (2.7.1) where an answer is not what Discord promises: HTML, or a 429 that names no time."""
 _THREADS = (10, 11, 12)
 
 

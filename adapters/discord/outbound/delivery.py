@@ -17,7 +17,7 @@ import structlog
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ATTEMPTS, ApiClient, Which
 from adapters.discord.outbound.delivery_state import DeliveryState, Notes
-from adapters.discord.outbound.interaction_tokens import KeptByJob
+from adapters.discord.outbound.interaction_tokens import KeptByJob, Sent
 from adapters.discord.outbound.payload import Elsewhere, Payload
 from adapters.discord.outbound.reply_address import Address
 from core.domain.errors import DeliveryRefused
@@ -237,7 +237,7 @@ class Messenger:
         message_id = await self.rest.send(channel_id, payload, where, nonce=nonce, attempts=attempts)
         notes = await self.notes.leave(message_id, "channel" if new else "direct_message", channel_id)
         if notes.origin_id is not None and not notes.origin_gone and self.bot_can_act:
-            origin = {"channel_id": self.address.channel_id, "message_id": notes.origin_id}
+            origin = Sent(channel_id=self.address.channel_id, message_id=notes.origin_id)
             await self.kept.add_message(self.job_id, origin)
         return where
 

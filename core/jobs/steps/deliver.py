@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import structlog
 
-from core.domain.errors import DeliveryRefused, DeliveryUnavailable
-from core.domain.job import Delivery, Job, JobState, Receipt
+from core.domain.errors import DeliveryError, DeliveryRefused, DeliveryUnavailable
+from core.domain.job import Delivery, Job, JobState, Progress, Receipt
 from core.domain.limits import LimitStatus
 from core.jobs.context import INTERRUPTIONS, Next, Tools
 from core.net.retry import Backoff, retry
+from core.ports import Reply
 
 log = structlog.get_logger(__name__)
 
 _BROKEN_DELIVERIES = 3
+_TOLD_AFTER = 4
+"""Tries that failed, after about 15 s, before the job's message says that its picture waits for the platform."""
+
+_EDIT_TIMEOUT_S = 10.0
 PAUSES = Backoff(first_s=1.0, cap_s=300.0)
 
 
@@ -44,11 +51,19 @@ async def deliver(tools: Tools, job: Job) -> Next:
 
 async def _deliver(tools: Tools, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
     reply = tools.reply(job)
-    broken = 0
+    until_at = job.updated_at + tools.settings.deliver_retry_s
+    broken, tries, told = 0, 0, False
 
     async def post() -> Delivery:
+        nonlocal tries, told
         await tools.before_effect(job.id)
-        return await reply.finished(job, left)
+        try:
+            return await reply.finished(job, left)
+        except DeliveryUnavailable:
+            tries += 1
+            if tries >= _TOLD_AFTER and not told:
+                told = await _say_late(reply, job, until_at)
+            raise
 
     def pause(error: Exception, attempt: int) -> float | None:
         nonlocal broken
@@ -70,9 +85,20 @@ async def _deliver(tools: Tools, job: Job, left: tuple[LimitStatus, ...]) -> Del
             post,
             clock=tools.clock,
             pause=pause,
-            within_s=max(0.0, job.updated_at + tools.settings.deliver_retry_s - tools.clock.now()),
+            within_s=max(0.0, until_at - tools.clock.now()),
         )
     except INTERRUPTIONS:
         raise
     except Exception:  # told above; a picture that was paid for is never lost to a bug in the way of showing it
         return Delivery("kept")
+
+
+async def _say_late(reply: Reply, job: Job, until_at: float) -> bool:
+    """Tell in the job's message that the platform does not take the picture yet; whether that was shown."""
+    try:
+        async with asyncio.timeout(_EDIT_TIMEOUT_S):
+            await reply.progress(job, Progress("delivering", awaits="chat", until_at=until_at))
+    except (DeliveryError, TimeoutError) as error:
+        log.info("late_delivery_not_told", job=job.id, reason=str(error) or "timeout")
+        return isinstance(error, DeliveryRefused)
+    return True

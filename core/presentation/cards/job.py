@@ -77,7 +77,10 @@ def question_actions(job: Job, locale: str) -> tuple[Action, ...]:
 def working(
     job: Job, progress: Progress, locale: str, *, shared: bool = False, named: bool = True, ends_at: float | None = None
 ) -> Card:
-    """The job while it runs. `ends_at` (unix seconds): nothing can be shown here after it; said if it will be later."""
+    """The job while it runs; once its picture is made, nothing can be cancelled.
+
+    `ends_at` (unix seconds): nothing can be shown here after it; said if it will be later.
+    """
     stage = stage_text(progress, locale)
     eta = progress.eta_at if progress.stage in ("waiting", "upscaling") else None
     ready = () if eta is None else (fill(tr("Ready {time}", locale), time=Moment(eta)),)
@@ -95,7 +98,7 @@ def working(
             ),
             *_requester(job, locale, shared and not named),
         ),
-        rows=((Action("cancel", tr("Cancel", locale), job.id),),),
+        rows=() if progress.stage == "delivering" else ((Action("cancel", tr("Cancel", locale), job.id),),),
         summary=_about(job, stage),
     )
 

@@ -63,7 +63,7 @@ async def serving(adapter: DiscordAdapter) -> AsyncIterator[asyncio.Task[None]]:
 async def delete(discord: DiscordEmulator, message: SeenMessage, **place: Any) -> Invocation:
     """Press Delete, and agree to the question that comes; what becomes of the question is the answer."""
     pressed = await discord.click(message, "Delete", **place)
-    question = await discord.until(lambda: next(iter(pressed.followups), None))
+    question = await discord.until(lambda: next(iter(pressed.followups), None), 60)  # a slow database has ten
     assert question.ephemeral
     return await discord.click(question, "Delete", **place)
 

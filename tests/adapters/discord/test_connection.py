@@ -111,6 +111,19 @@ async def test_an_interaction_that_cannot_be_read_is_answered_by_its_id_and_toke
     bot.core.caught.clear()
 
 
+async def test_a_menu_over_a_poll_that_never_expires_finds_the_picture(
+    bot: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_poll(data: dict[str, Any]) -> dict[str, Any]:
+        for message in data["data"]["resolved"]["messages"].values():
+            message["poll"] = {"question": {"text": "?"}, "answers": [], "expiry": None}
+        return data
+
+    _changed(bot, monkeypatch, with_poll)
+    started = await bot.discord.message_menu("Upscale", bot.discord.post("", (PICTURE,)))
+    await started.answer(lambda m: m.images)
+
+
 async def test_an_interaction_without_an_upload_limit_is_served(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     _changed(bot, monkeypatch, lambda data: {k: v for k, v in data.items() if k != "attachment_size_limit"})
     await _upscale(bot)

@@ -215,6 +215,7 @@ async def test_moderators_alert_sponsor_give_extras_see_the_history_and_choose_p
         message = await bot.ask(f"/quota {command}", options, user=moderator)
         assert message.ephemeral
         assert [words for words in told if words not in message.text] == [], command
+        assert "started" not in message.text
     assert core.alert_channels == [str(channel.id)]
     assert core.sponsors[-1][:2] == (str(channel.id), 20_000_000_000)
     assert core.moderated == [

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapters.discord.inbound import dispatcher
+from adapters.discord.inbound import commit_first
 from core.domain.errors import DeliveryRefused
 from tests.adapters.discord.fake_service import png
 from tests.adapters.discord.kit import Bot
@@ -80,7 +80,7 @@ async def test_everybody_is_answered_in_time_and_nothing_is_started(
 ) -> None:
     bot.discord.guild.permissions[bot.discord.user.id] = MEMBER_PERMISSIONS | MANAGE_GUILD
     shown = await bot.ask("/upscale", {"image": PICTURE}, test=lambda m: m.images)
-    monkeypatch.setattr(dispatcher, "WRITTEN_WITHIN_S", 0.05)
+    monkeypatch.setattr(commit_first, "WRITTEN_WITHIN_S", 0.05)
     for name in HANGS:
         monkeypatch.setattr(bot.core, name, _hang)
     jobs = len(bot.core.jobs)
@@ -92,7 +92,7 @@ async def test_everybody_is_answered_in_time_and_nothing_is_started(
 
 
 async def test_a_mention_is_answered_too(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatcher, "WRITTEN_WITHIN_S", 0.05)
+    monkeypatch.setattr(commit_first, "WRITTEN_WITHIN_S", 0.05)
     for name in HANGS:
         monkeypatch.setattr(bot.core, name, _hang)
     await bot.discord.write(f"<@{bot.discord.world.bot.id}>", (PICTURE,))
@@ -100,7 +100,7 @@ async def test_a_mention_is_answered_too(bot: Bot, monkeypatch: pytest.MonkeyPat
 
 
 async def test_a_slow_database_that_writes_is_waited_for(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatcher, "WRITTEN_WITHIN_S", 0.05)
+    monkeypatch.setattr(commit_first, "WRITTEN_WITHIN_S", 0.05)
     go, request = asyncio.Event(), bot.core.request
 
     async def slow(*given: Any, **more: Any) -> Any:
@@ -117,6 +117,29 @@ async def test_a_slow_database_that_writes_is_waited_for(bot: Bot, monkeypatch: 
     await second.acknowledged()
     go.set()
     await bot.discord.until(lambda: len(bot.core.begun) == 2)
+
+
+PRESSES = {name: ACTS[name] for name in ("again", "compare", "details", "delete", "history", "settings set")}
+
+
+@pytest.mark.parametrize("act", PRESSES.values(), ids=PRESSES.keys())
+async def test_words_come_where_the_acknowledgement_arrived_but_its_answer_never_did(bot: Bot, act: Act) -> None:
+    shown = await bot.ask("/upscale", {"image": PICTURE}, test=lambda m: m.images)
+    bot.discord.faults += [Fault("/callback", "reset_after"), Fault("/callback", "reset", 99)]
+    asked = await act(bot, shown)
+
+    def said() -> list[SeenMessage]:
+        return [m for m in (*asked.followups, asked.message) if m and not m.loading and m.text not in ("", shown.text)]
+
+    await bot.discord.until(said, 60)
+
+
+@pytest.mark.parametrize("act", [ACTS["compare"], ACTS["delete"]], ids=["compare", "delete"])
+async def test_words_come_once_discord_takes_messages_again(bot: Bot, act: Act) -> None:
+    shown = await bot.ask("/upscale", {"image": PICTURE}, test=lambda m: m.images)
+    bot.discord.faults.append(Fault("(POST|PATCH) .*/webhooks/", "reset", 12))
+    asked = await act(bot, shown)
+    await bot.discord.until(lambda: [m for m in (*asked.followups, asked.message) if m and "pause" in m.text])
 
 
 @pytest.mark.parametrize(("status", "code"), [(403, 50013), (400, 200000), (400, 50083), (404, 10003), (403, 50001)])

@@ -7,6 +7,7 @@ from typing import Any
 import discord
 import pytest
 
+from adapters.discord.connection.payloads import readable
 from adapters.discord.inbound.message_images import images_of
 from adapters.discord.outbound.links import expiry_of
 
@@ -28,7 +29,8 @@ def _data(**parts: Any) -> dict[str, Any]:
 
 def _message(**parts: Any) -> discord.Message:
     channel: Any = CLIENT.get_partial_messageable(8)
-    return discord.Message(state=CLIENT._connection, channel=channel, data=_data(**parts))  # type: ignore[arg-type]
+    data: Any = readable(_data(**parts), CLIENT._connection)
+    return discord.Message(state=CLIENT._connection, channel=channel, data=data)
 
 
 def _file(name: str, kind: str | None = "image/png", **more: Any) -> dict[str, Any]:
@@ -170,3 +172,36 @@ def test_a_bare_address_of_a_file_is_one_that_has_expired() -> None:
     assert expiry_of(f"{CDN}/attachments/1/2/a.png") == 0.0
     assert expiry_of("https://media.discordapp.net/attachments/1/2/a.png?width=9") == 0.0
     assert expiry_of(f"{CDN}/stickers/5.gif") is None
+
+
+_POLL = {"question": {"text": "?"}, "answers": [], "allow_multiselect": False, "layout_type": 1, "expiry": None}
+ODD: dict[str, dict[str, Any]] = {
+    "a poll that never expires": {"poll": _POLL},
+    "a poll without answers": {"poll": {"question": {}, "expiry": "soon"}},
+    "a reaction without an emoji": {"reactions": [{"count": 1, "me": False, "emoji": None}]},
+    "an application without an icon": {"application": {"id": "1", "name": "game"}},
+    "metadata of an interaction of a new kind": {"interaction_metadata": {"id": "1", "type": 99}},
+    "an old interaction without its user": {"interaction": {"id": "1", "type": 2, "name": "old"}},
+    "a call without its end": {"call": {"participants": None}},
+    "a subscription": {"role_subscription_data": {}},
+    "a purchase of a new kind": {"purchase_notification": {"type": 99}},
+    "a mention of somebody deleted": {"mentions": [{"id": "4"}], "mention_roles": None},
+    "a sticker of a new kind": {"sticker_items": [{"id": "1"}]},
+    "an embed with a wrong time": {"embeds": [{"type": "rich", "timestamp": "yesterday"}]},
+    "a component of a new kind": {"components": [{"type": 77}, {"id": 4}]},
+    "a select without options": {"components": [{"type": 1, "components": [{"type": 3}]}]},
+    "a reference to nothing": {"message_reference": {}, "referenced_message": None},
+    "an activity, a thread and a position": {"activity": 1, "thread": {"id": None}, "position": "x", "nonce": {}},
+    "no words": {"content": None, "edited_timestamp": "x", "pinned": None},
+}
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD.keys())
+def test_a_picture_is_found_beside_what_the_library_cannot_read(odd: dict[str, Any]) -> None:
+    assert [image.name for image in images_of(_message(attachments=[_file("a.png")], **odd)).images] == ["a.png"]
+
+
+@pytest.mark.parametrize("missing", ["size", "proxy_url", "content_type", "filename"])
+def test_a_file_that_says_little_of_itself_is_found(missing: str) -> None:
+    file = {name: value for name, value in _file("a.png").items() if name != missing}
+    assert len(images_of(_message(attachments=[file])).images) == 1

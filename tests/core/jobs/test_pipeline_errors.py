@@ -29,7 +29,7 @@ from core.domain.errors import (
 )
 from core.domain.job import Job, JobState
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
-from tests.core.jobs.pipeline_kit import USD, World, world
+from tests.core.jobs.pipeline_kit import USD, World, away, world
 from tests.core.storage.ledger_kit import day_usd
 from tests.fakes.process import Crash
 
@@ -155,6 +155,15 @@ async def test_waiting_for_a_paid_picture_is_told_with_its_end_in_time(w: World)
         assert job.remote is not None
         assert {p.until_at for p in told} == {job.remote.intent_at + w.settings.collect_retry_s}
         await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
+
+
+async def test_a_chat_that_takes_no_picture_yet_is_told_once_with_its_end_in_time(w: World) -> None:
+    w.adapter.faults["finished"].extend(away(20))
+    job = await w.done()
+    [told] = [p for p in w.adapter.message(job).progress if p.awaits == "chat"]
+    assert told.until_at is not None
+    assert told.until_at - job.created_at > w.settings.deliver_retry_s
+    await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
 
 
 async def test_a_provider_that_stays_away_for_days_ends_the_job_at_the_estimate(w: World) -> None:
