@@ -189,17 +189,16 @@ class JobService:
         job = authorization.check_may_stop(await self._tools.store.get(job_id), actor)
         if job.state.terminal or job.state is JobState.DELIVERING:
             raise TooLate(state=job.state.value)
-        if job.state is JobState.AWAITING_CONFIRMATION:
-            return await self._cancel_question(job, actor)
         who = f"{actor.platform}:{actor.user_id}"[:160]
+        if job.state is JobState.AWAITING_CONFIRMATION:
+            return await self._cancel_question(job, who)
         job = await self._tools.store.update(job.id, cancel_requested_by=who)
         self._tools.running.cancel_event(job.id).set()
         return job
 
-    async def _cancel_question(self, job: Job, actor: Requester) -> Job:
+    async def _cancel_question(self, job: Job, who: str) -> Job:
         """Write down who, make sure that the message will say so whatever happens, then end it at once."""
         waiting = (JobState.AWAITING_CONFIRMATION,)
-        who = f"{actor.platform}:{actor.user_id}"[:160]
         if await self._tools.store.transition(job.id, waiting, cancel_requested_by=who) is None:
             return await self._tools.load(job.id)
         await self._engine.start(job.id, part="announce")

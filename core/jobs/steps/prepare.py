@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
 
 import structlog
 
@@ -34,7 +33,11 @@ async def prepare(tools: Tools, job: Job) -> Next:
     if job.cancel_requested_by:
         return await cancelled_before_submit(tools, job)
     share = Share.of(job.requester)
-    async with tools.running.admission.unpriced.slot(share, waits=_tell_wait(tools, job)) as waited:
+
+    def tell_wait(before: int) -> object:
+        return tools.show(job, Progress("turn", position=before))
+
+    async with tools.running.admission.unpriced.slot(share, waits=tell_wait) as waited:
         if waited:
             job = await tools.load(job.id)
             if job.state.terminal:
@@ -42,10 +45,6 @@ async def prepare(tools: Tools, job: Job) -> Next:
             if job.cancel_requested_by:
                 return await cancelled_before_submit(tools, job)
         return await _price(tools, job)
-
-
-def _tell_wait(tools: Tools, job: Job) -> Callable[[int], object]:
-    return lambda before: tools.show(job, Progress("turn", position=before))
 
 
 async def _price(tools: Tools, job: Job) -> Next:

@@ -95,23 +95,21 @@ class Pipeline:
         """
         started_at = time.monotonic()
         task = asyncio.current_task()
-        if task is not None:
-            self._here[task] = (job_id, step)
+        assert task is not None
+        self._here[task] = (job_id, step)
         try:
             own = token or self.tools.lease.token
             job = await self.tools.store.claim(job_id, own)
             if skip:
                 step = _later(step, job)
-                if task is not None:
-                    self._here[task] = (job_id, step)
+                self._here[task] = (job_id, step)
             with owning(job_id, own):
                 return await self._judge(step, job)
         except (*DATABASE_ERRORS, LedgerUnavailable, LeaseUnsure) as trouble:
             log.warning("step_storage_trouble", job=job_id, step=step, kind=type(trouble).__name__)
             raise StorageTrouble(step) from trouble
         finally:
-            if task is not None:
-                self._here.pop(task, None)
+            self._here.pop(task, None)
             self.tools.metrics.stage(step, time.monotonic() - started_at, job_id)
 
     async def _judge(self, step: Next, job: Job) -> Next:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
 
 import structlog
 
@@ -28,8 +27,6 @@ from core.jobs.steps.pictures import ensure_input
 from core.net.retry import Backoff, retry
 from core.ports import Found, ModelInputs, NotOwner
 from core.ports.ownership import LeaseUnsure, awake_clock_s
-
-T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -69,22 +66,19 @@ async def submit(tools: Tools, job: Job) -> Next:
     if not remote.staged_url:
         tools.show(job, Progress("waiting"))
         await ensure_input(tools, job)
-        mime = _media_type(tools, job)
+        with tools.files.input(job.id).open("rb") as file:
+            mime = media_type_of(file.read(512))
 
         async def stage() -> str:
             async with tools.running.admission.uploads.slot(Share.of(job.requester)):
                 return await tools.provider(job).stage(tools.files.input(job.id), mime, job_id=job.id)
 
-        url = await _patiently(tools, job, stage, since=since, passing=(ProviderUnavailable, ProviderBusy))
+        within_s, passing = tools.settings.submit_retry_s, (ProviderUnavailable, ProviderBusy)
+        url = await patiently(tools, job, stage, awaits="accept", since=since, within_s=within_s, passing=passing)
         remote = dataclasses.replace(remote, staged_url=url)
         await tools.files.share_later(tools.files.source(job.id), tools.files.input(job.id))
     await check_place(tools, job)
     return await _post(tools, job, remote, since=since, resends=0)
-
-
-def _media_type(tools: Tools, job: Job) -> str:
-    with tools.files.input(job.id).open("rb") as file:
-        return media_type_of(file.read(512))
 
 
 async def _post(
@@ -105,9 +99,10 @@ async def _post(
             return "submit"
         before = _UNSENT
         try:
-            request_id = await tools.provider(job).submit(
-                _inputs(tools, job, intent), job_id=job.id, on_sending=_marker(tools, job, intent)
-            )
+            model = tools.model(job)
+            inputs = ModelInputs(model, model.request(job.parameters, intent.staged_url))
+            sending = _marker(tools, job, intent)
+            request_id = await tools.provider(job).submit(inputs, job_id=job.id, on_sending=sending)
         except SubmitUnknown as unknown:
             return await _search(tools, job, intent, unknown, resends=resends)
         except UpscaleError:  # surely not taken: back to `intent`
@@ -116,19 +111,8 @@ async def _post(
             raise
         return await _sent(tools, job, intent, request_id)
 
-    return await _patiently(tools, job, once, since=since, passing=(SubmitNotSent, ProviderBusy))
-
-
-async def _patiently(
-    tools: Tools,
-    job: Job,
-    call: Callable[[], Awaitable[T]],
-    *,
-    since: float,
-    passing: tuple[type[Exception], ...],
-) -> T:
-    within_s = tools.settings.submit_retry_s
-    return await patiently(tools, job, call, awaits="accept", since=since, within_s=within_s, passing=passing)
+    within_s, passing = tools.settings.submit_retry_s, (SubmitNotSent, ProviderBusy)
+    return await patiently(tools, job, once, awaits="accept", since=since, within_s=within_s, passing=passing)
 
 
 def _marker(tools: Tools, job: Job, remote: Remote) -> Callable[[], Awaitable[None]]:
@@ -144,11 +128,6 @@ def _marker(tools: Tools, job: Job, remote: Remote) -> Callable[[], Awaitable[No
             raise SubmitNotSent
 
     return on_sending
-
-
-def _inputs(tools: Tools, job: Job, remote: Remote) -> ModelInputs:
-    model = tools.model(job)
-    return ModelInputs(model, model.request(job.parameters, remote.staged_url))
 
 
 async def _sent(tools: Tools, job: Job, remote: Remote, request_id: str) -> Next:
