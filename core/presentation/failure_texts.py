@@ -140,9 +140,9 @@ def _with_aside(sentence: str, aside: str) -> str:
 def _image_rejected(error: e.ImageRejected, locale: str) -> Notice:
     sign = "≥" if error.reason == "too_small" else "≤"  # the model's limit, not the picture's own size
     limit = (
-        f"{sign} {size(error.limit_width_px, error.limit_height_px)}"
+        f"{sign}\u00a0{size(error.limit_width_px, error.limit_height_px)}"
         if error.limit_width_px and error.limit_height_px
-        else f"≤ {mb(error.limit_bytes, locale)}"
+        else f"≤\u00a0{mb(error.limit_bytes, locale)}"
         if error.limit_bytes
         else ""
     )

@@ -40,7 +40,8 @@ def factor_text(factor: float, locale: str) -> str:
 def mb(n_bytes: int, locale: str) -> str:
     """Bytes as megabytes of 10⁶: `12.3 MB`, `12,3 Mo`; small ones as kB."""
     unit, size_bytes = ("kilobyte", 1000) if n_bytes < 100_000 else ("megabyte", 1_000_000)
-    return format_unit(n_bytes / size_bytes, f"digital-{unit}", "short", "#,##0.#", language_of(locale))
+    told = format_unit(n_bytes / size_bytes, f"digital-{unit}", "short", "#,##0.#", language_of(locale))
+    return told.replace(" ", "\u00a0")
 
 
 def megapixels(value: float, locale: str) -> str:

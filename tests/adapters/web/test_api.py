@@ -107,7 +107,7 @@ async def test_a_file_over_the_cap_is_413_and_leaves_nothing_behind(tmp_path: Pa
         for size in (100_001, 1_200_000):
             status, answer = await start(http, small, form(bytes(size)))
             assert (status, answer["error"]["code"]) == (413, "file_too_large")
-            assert "0.1 MB" in answer["error"]["message"]
+            assert "0.1\u00a0MB" in answer["error"]["message"]
         assert list((tmp_path / "uploads").iterdir()) == []
 
 
