@@ -10,7 +10,8 @@ from bot.observability.garbage import spare_the_loop
 
 
 @pytest.mark.parametrize(
-    ("jobs", "piled_up", "collected"), [(1000, 30, False), (0, 30, True), (0, 2, False), (1000, 1000, True)]
+    ("jobs", "piled_up", "collected"),
+    [(1000, 30, False), (0, 6, True), (0, 2, False), (50, 24, False), (50, 25, True), (1000, 60, True)],
 )
 async def test_everything_is_looked_through_when_little_runs_or_much_has_piled_up(
     monkeypatch: pytest.MonkeyPatch, jobs: int, piled_up: int, collected: bool

@@ -120,5 +120,7 @@ async def see_through(
             if not left:
                 await never_left()
         raise
+    finally:
+        del task  # else its error, this frame and it keep each other until a garbage collection
     await keep(answer)
     return answer
