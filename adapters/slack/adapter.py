@@ -89,7 +89,7 @@ class SlackAdapter:
             people = UserCache(api, clock)
             service, state, tasks = in_time(context.service), in_time(context.state), Tasks()
             answers = Answers(api, service)
-            self._streams = StreamProbe(context.state, clock)
+            self._streams = StreamProbe(context.state)
             self._ctx = HandlerContext(
                 settings=self._settings,
                 service=service,

@@ -8,7 +8,7 @@ caller goes on with plain edits: nothing is lost. Holds no results.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import structlog
@@ -18,7 +18,8 @@ from adapters.slack.outbound.errors import SlackAway, SlackError, SlackRefused
 from adapters.slack.outbound.lost_posts import see_through, there
 from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache
 from core.domain.job import Job, Progress
-from core.ports import AppState, Clock
+from core.ports import AppState
+from core.ports.typed_state import TypedState
 from core.presentation import job_texts as words
 from core.presentation.ending_texts import Stage, stage_done_text
 
@@ -37,25 +38,24 @@ NOT_HERE = frozenset(
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
 class StreamProbe:
-    state: AppState
-    clock: Clock
-    known: dict[str, bool] = field(default_factory=dict)
+    """Where streams were refused within the last week, by workspace and kind of channel."""
+
+    def __init__(self, state: AppState) -> None:
+        self._refusals = TypedState(state, AREA, str, ttl_s=RETRY_PROBE_S)
+        self._allowed: set[str] = set()
 
     async def allowed(self, team: Team, kind: str) -> bool:
-        """False where an earlier try was refused, in this process or another, within a week."""
+        """False where an earlier try was refused, in this process or another."""
         key = f"{team.team_id}:{kind}"
-        if key not in self.known:
-            stored = await self.state.get(AREA, key)
-            fresh = isinstance(stored, dict) and self.clock.now() - float(stored.get("at", 0)) < RETRY_PROBE_S
-            self.known[key] = not fresh
-        return self.known[key]
+        if key not in self._allowed and await self._refusals.get(key) is None:
+            self._allowed.add(key)
+        return key in self._allowed
 
     async def refused(self, team: Team, kind: str, error: str) -> None:
         key = f"{team.team_id}:{kind}"
-        self.known[key] = False
-        await self.state.put(AREA, key, {"at": self.clock.now(), "error": error})
+        self._allowed.discard(key)
+        await self._refusals.put(key, error)
         log.info("slack_streams_not_here", workspace=team.team_id, channel_kind=kind, error=error)
 
 

@@ -1,20 +1,21 @@
 """Which workspaces let us in, and with which token: from memory before any acknowledgement, from the store otherwise.
 
-Tokens are kept through `AppState`, which encrypts them. One workspace by a configured token, and any number by OAuth,
-org-wide installs included. Rotating tokens are renewed ahead of time, by one process at a time.
+Tokens are kept through `AppState`, which encrypts them, until the app is removed. One workspace by a configured
+token, and any number by OAuth, org-wide installs included. Rotating tokens are renewed ahead of time, by one process at
+a time.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 import structlog
 
 from adapters.slack.outbound.errors import SlackAway
 from core.ports import AppState, Clock
+from core.ports.typed_state import TypedState
 
 log = structlog.get_logger(__name__)
 
@@ -50,11 +51,6 @@ class Install:
         return bool(self.refresh_token) and self.expires_at is not None and now > self.expires_at - RENEW_BEFORE_S
 
 
-def from_json(value: dict[str, Any]) -> Install:
-    known = {name: value[name] for name in Install.__dataclass_fields__ if name in value}
-    return Install(**known | {"scopes": tuple(known.get("scopes", ()))})
-
-
 @dataclass(slots=True)
 class Installs:
     """All installs known to this process. Lookups are by workspace first, then by its org."""
@@ -66,13 +62,14 @@ class Installs:
     _fixed: set[str] = field(default_factory=set)
     _org_of: dict[str, str] = field(default_factory=dict)
     _loaded: asyncio.Event = field(default_factory=asyncio.Event)
+    _stored: TypedState[Install] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._stored = TypedState(self._state, AREA, Install)
 
     async def load(self) -> None:
         """Read everything stored, so that no request waits for it. `opened` says when lookups may begin."""
-        for key in await self._state.keys(AREA):
-            value = await self._state.get(AREA, key)
-            if isinstance(value, dict):
-                self._known[key] = from_json(value)
+        self._known.update(await self._stored.items())
 
     def opened(self) -> None:
         """Everything is known now that will be known at the start."""
@@ -107,9 +104,8 @@ class Installs:
         install = self.cached(team_id, enterprise_id)
         if install is None:
             for key in filter(None, (team_id, enterprise_id or self._org_of.get(team_id, ""))):
-                value = await self._state.get(AREA, key)
-                if isinstance(value, dict):
-                    install = self._known[key] = from_json(value)
+                if install := await self._stored.get(key):
+                    self._known[key] = install
                     break
         if install is not None and install.due(self._clock.now()):
             return await self.renewed(install)
@@ -117,11 +113,11 @@ class Installs:
 
     async def save(self, install: Install) -> None:
         self._known[install.key] = install
-        await self._state.put(AREA, install.key, asdict(install) | {"scopes": list(install.scopes)})
+        await self._stored.put(install.key, install)
 
     async def forget(self, key: str) -> None:
         self._known.pop(key, None)
-        await self._state.delete(AREA, key)
+        await self._stored.delete(key)
 
     def is_fixed(self, key: str) -> bool:
         return key in self._fixed
@@ -139,7 +135,7 @@ class Installs:
         if not force and not install.due(self._clock.now()):
             return install
         if await self._state.claim(TURN_AREA, install.key, ttl_s=ROTATION_TURN_S):
-            stored = await self._stored(install.key)
+            stored = await self._stored.get(install.key)
             if stored is not None and stored.refresh_token != install.refresh_token:
                 return self._remember(stored)
             fresh = await self.renew(install)
@@ -153,17 +149,13 @@ class Installs:
     async def _from_other(self, install: Install) -> Install:
         """Another process renews: wait for its result for as long as the old token is no longer good."""
         for _ in range(20):
-            stored = await self._stored(install.key)
+            stored = await self._stored.get(install.key)
             if stored is not None and stored.bot_token != install.bot_token:
                 return self._remember(stored)
             if install.expires_at is not None and self._clock.now() < install.expires_at:
                 return install
             await asyncio.sleep(0.25)
         return install
-
-    async def _stored(self, key: str) -> Install | None:
-        value = await self._state.get(AREA, key)
-        return from_json(value) if isinstance(value, dict) else None
 
     def _remember(self, install: Install) -> Install:
         self._known[install.key] = install

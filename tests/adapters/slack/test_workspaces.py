@@ -13,6 +13,8 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from yarl import URL
 
+from adapters.slack.outbound.api_client import Team
+from adapters.slack.outbound.streaming import StreamProbe
 from adapters.slack.setup.installations import AREA, Install, Installs
 from adapters.slack.setup.manifest import BOT_SCOPES
 from adapters.slack.setup.oauth import MAX_EXCHANGES_PER_CLIENT, MAX_EXCHANGES_PER_MINUTE
@@ -223,6 +225,30 @@ async def test_two_replicas_do_not_spend_one_refresh_token_twice(slack: SlackEmu
     assert spent == ["once"]
     assert found[0] is not None
     assert found[0].bot_token == "xoxb-new"
+
+
+async def test_an_installation_stored_in_another_form_counts_as_none(slack: SlackEmulator) -> None:
+    state = MemoryState(slack.clock)
+    install = Install("T1", "", "xoxb-kept", scopes=("chat:write",))
+    await Installs(state, slack.clock).save(install)
+    await state.put(AREA, "T2", {"team_id": "T2", "bot_token": 5})
+    await state.put(AREA, "T3", ["T3"])
+    installs = Installs(state, slack.clock)
+    await installs.load()
+    installs.opened()
+    assert installs.all() == [install]
+    assert await installs.find("T3") is None
+
+
+async def test_a_refusal_of_streams_is_remembered_by_all_processes_for_a_week(slack: SlackEmulator) -> None:
+    state = MemoryState(slack.clock)
+    here, there = StreamProbe(state), StreamProbe(state)
+    assert await here.allowed(Team("T1"), "channel")
+    await here.refused(Team("T1"), "channel", "channel_type_not_supported")
+    assert [await probe.allowed(Team("T1"), "channel") for probe in (here, there)] == [False, False]
+    assert await there.allowed(Team("T1"), "im")
+    slack.clock.advance(7 * 86_400)
+    assert [await probe.allowed(Team("T1"), "channel") for probe in (here, there)] == [True, True]
 
 
 def test_tokens_do_not_show_when_an_install_is_printed() -> None:
