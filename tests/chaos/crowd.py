@@ -14,7 +14,7 @@ import aiohttp
 
 from tests.bot.process_kit import Bot, Client, picture
 from tests.emulators.discord import DiscordEmulator, Upload
-from tests.emulators.discord.members import Invocation
+from tests.emulators.discord.interactions import Invocation
 from tests.emulators.discord.seen import SeenButton
 from tests.emulators.slack import SlackEmulator
 

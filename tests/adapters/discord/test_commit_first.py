@@ -16,7 +16,7 @@ from core.domain.job import Job, JobState, Progress, ReplyAddress, UpscaleReques
 from tests.adapters.discord.fake_service import FakeCore, png
 from tests.adapters.discord.kit import Bot, make, serving
 from tests.emulators.discord import DiscordEmulator, Upload
-from tests.emulators.discord.members import Invocation
+from tests.emulators.discord.interactions import Invocation
 
 RED, GREEN = Upload("red.png", png(100, 50, "red")), Upload("green.png", png(120, 80, "green"))
 Act = Callable[[DiscordEmulator], Awaitable[Invocation]]

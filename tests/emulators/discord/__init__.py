@@ -7,7 +7,7 @@ adapter sends: a request that Discord would refuse is refused here. It must not 
 from __future__ import annotations
 
 from tests.emulators.discord.faults import Fault
-from tests.emulators.discord.members import Invocation
+from tests.emulators.discord.interactions import Invocation
 from tests.emulators.discord.seen import ClientRefused, SeenMessage, Upload
 from tests.emulators.discord.server import DiscordEmulator
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from tests.emulators.discord.faults import Fault
-from tests.emulators.discord.members import Invocation
+from tests.emulators.discord.interactions import Invocation
 from tests.emulators.discord.seen import ClientRefused, SeenMessage, Upload
 from tests.emulators.discord.world import User, dumps
 

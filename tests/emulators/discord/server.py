@@ -19,7 +19,8 @@ from tests.emulators.discord.gateway import Gateway
 from tests.emulators.discord.limits import Limits
 from tests.emulators.discord.members import Members
 from tests.emulators.discord.posts import Posts
-from tests.emulators.discord.rest import PREFIX, Record, Rest
+from tests.emulators.discord.request_entry import PREFIX, Record
+from tests.emulators.discord.rest import Rest
 from tests.emulators.discord.webhooks import Webhooks
 from tests.emulators.discord.world import DEFAULT_FILE_LIMIT_BYTES, World
 

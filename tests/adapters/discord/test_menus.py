@@ -1,0 +1,182 @@
+"""Message menus, the form of `Upscale with options`, and several pictures at once."""
+
+from __future__ import annotations
+
+from tests.adapters.discord.fake_service import png
+from tests.adapters.discord.kit import Bot
+from tests.emulators.discord import Invocation, SeenMessage, Upload
+from tests.emulators.discord.world import Channel
+
+RED, GREEN = Upload("red.png", png(100, 50, "red")), Upload("green.png", png(1200, 800, "green"))
+
+
+async def test_the_menu_runs_with_the_members_defaults_on_the_only_picture(bot: Bot) -> None:
+    bot.core.saved[str(bot.discord.user.id)] = {"factor": 3.0}
+    message = bot.discord.post("look", (RED,))
+    started = await bot.discord.message_menu("Upscale", message)
+    result = await started.answer(lambda m: m.images)
+
+    assert not result.ephemeral
+    assert bot.core.requests[0].source.name == "red.png"
+    assert next(iter(bot.core.jobs.values())).parameters.factor == 3.0
+
+
+async def test_a_message_without_pictures_is_answered_privately(bot: Bot) -> None:
+    started = await bot.discord.message_menu("Upscale", bot.discord.post("no picture"))
+    message = await started.answer()
+
+    assert message.ephemeral
+    assert "no image" in message.text
+
+
+def _results(bot: Bot, channel: Channel | None = None) -> list[SeenMessage]:
+    by_bot = {m.id for m in bot.discord.world.messages.values() if m.author.bot}
+    return [m for m in bot.discord.messages(channel) if m.images and m.id in by_bot]
+
+
+async def test_our_own_results_can_be_upscaled_again_by_menu(bot: Bot) -> None:
+    started = await bot.discord.invoke("/upscale", {"image": RED})
+    result = await started.answer(lambda m: m.images)
+    again = await bot.discord.message_menu("Upscale", result)
+    await again.answer(lambda m: m.images)
+
+    assert bot.core.requests[1].source.kind == "attachment"
+    assert "red-2x" in bot.core.requests[1].source.url
+
+
+async def test_several_pictures_are_offered_with_prices_and_all_of_them_with_the_total(bot: Bot) -> None:
+    message = bot.discord.post("", (RED, GREEN))
+    started = await bot.discord.message_menu("Upscale", message)
+    choice = await started.answer()
+
+    assert choice.ephemeral
+    assert [o["description"] for o in choice.selects[0]["options"]] == ["100×50 · $0.10", "1200×800 · $0.40"]
+    assert choice.labels == ["Both for $0.50"]
+    assert bot.core.requests == []
+
+    await bot.discord.click(choice, "Both")
+    await bot.discord.until(lambda: len(_results(bot)) == 2)
+    await bot.core.settle()
+    assert [r.confirmed_nanousd for r in bot.core.requests] == [100_000_000, 400_000_000]
+    assert all(not m.ephemeral for m in _results(bot))
+
+
+async def test_one_of_several_pictures_can_be_chosen(bot: Bot) -> None:
+    message = bot.discord.post("", (RED, GREEN))
+    choice = await (await bot.discord.message_menu("Upscale", message)).answer()
+    await bot.discord.click(choice, custom_id=choice.selects[0]["custom_id"], values=["1"])
+    await bot.discord.until(lambda: _results(bot))
+    await bot.core.settle()
+
+    assert [r.source.name for r in bot.core.requests] == ["green.png"]
+
+
+async def _opened(bot: Bot, *pictures: Upload) -> Invocation:
+    """The form, once what it is about is stored."""
+    opened = await bot.discord.message_menu("Upscale with options", bot.discord.post("", pictures))
+    await opened.acknowledged()
+    await bot.discord.until(lambda: bot.core.state.values)
+    return opened
+
+
+async def test_the_form_of_upscale_with_options_reaches_the_parser(bot: Bot) -> None:
+    opened = await _opened(bot, RED)
+    sent = await bot.discord.submit_modal(
+        opened,
+        {"preset": "creative", "factor": "2,5", "more": "steps=30 seed=7", "private": True},
+    )
+    result = await sent.answer(lambda m: m.images)
+
+    assert result.ephemeral
+    parameters = next(iter(bot.core.jobs.values())).parameters
+    assert (parameters.factor, parameters.creativity, parameters.steps, parameters.seed) == (2.5, 0.6, 30, 7)
+
+
+async def test_a_form_can_be_sent_only_by_whom_it_was_opened_for(bot: Bot) -> None:
+    eve = bot.discord.world.add_user("eve")
+    opened = await _opened(bot, RED)
+    sent = await bot.discord.submit_modal(opened, {"factor": "3"}, user=eve)
+    assert "Only the person" in (await sent.answer()).text
+    assert bot.core.jobs == {}
+
+
+async def test_mistakes_in_the_form_are_all_named_and_start_nothing(bot: Bot) -> None:
+    opened = await _opened(bot, RED)
+    sent = await bot.discord.submit_modal(opened, {"factor": "9", "more": "stepps=30 guidance=7"})
+    message = await sent.answer()
+
+    assert message.ephemeral
+    for word in ("factor", "stepps", "steps", "guidance", "1–4"):
+        assert word in message.text
+    assert bot.core.jobs == {}
+
+
+async def test_the_form_offers_the_pictures_when_there_are_several(bot: Bot) -> None:
+    opened = await _opened(bot, RED, GREEN)
+    sent = await bot.discord.submit_modal(opened, {"pictures": ["0", "1"]})
+    await sent.answer(lambda m: m.images)
+    await bot.discord.until(lambda: len(_results(bot)) == 2)
+    await bot.core.settle()
+
+    assert [r.source.name for r in bot.core.requests] == ["red.png", "green.png"]
+
+
+BIG = [Upload(f"big{n}.png", png(1200, 800, "green")) for n in range(3)]
+
+
+def _batch(*pictures: Upload) -> dict[str, Upload]:
+    return {f"image{n or ''}": one for n, one in zip((0, 2, 3, 4), pictures, strict=False)}
+
+
+async def test_a_cheap_batch_starts_at_once_and_tells_the_total_privately(bot: Bot) -> None:
+    started = await bot.discord.invoke("/upscale", _batch(RED, GREEN))
+    result = await started.answer(lambda m: m.images)
+    await bot.discord.until(lambda: len(_results(bot)) == 2)
+    await bot.core.settle()
+
+    def told() -> list[SeenMessage]:
+        return [m for m in bot.discord.messages() if "Both for $0.50" in m.text]
+
+    await bot.discord.until(told)
+    assert [m.ephemeral for m in told()] == [True]
+    assert [len(m.images) for m in _results(bot)] == [1, 1]
+    assert result.id == _results(bot)[0].id
+
+
+async def test_a_dear_batch_is_asked_for_once_with_the_total_on_the_button(bot: Bot) -> None:
+    started = await bot.discord.invoke("/upscale", {**_batch(*BIG), "seed": 7})
+    choice = await started.answer()
+    assert choice.labels == ["All 3 for $1.20"]
+    assert bot.core.requests == []
+    assert choice.ephemeral
+
+    await bot.discord.click(choice, "All 3")
+    await bot.discord.until(lambda: len(_results(bot)) == 3)
+    await bot.core.settle()
+    assert [r.confirmed_nanousd for r in bot.core.requests] == [400_000_000] * 3
+    assert [r.fields for r in bot.core.requests] == [{"seed": 7}] * 3
+
+
+async def test_a_dear_private_batch_stays_private(bot: Bot) -> None:
+    choice = await bot.ask("/upscale", {**_batch(*BIG), "private": True})
+    assert choice.ephemeral
+    await bot.discord.click(choice, "All 3")
+    await bot.discord.until(lambda: len(_results(bot)) == 3)
+    await bot.core.settle()
+
+    assert all(m.ephemeral for m in _results(bot))
+
+
+async def test_a_user_install_never_needs_a_sixth_follow_up(bot: Bot) -> None:
+    files = tuple(Upload(f"{n}.png", png(100 + n, 50)) for n in range(8))
+    guild = bot.discord.world.add_guild("Elsewhere", bot_inside=False)
+    channel = bot.discord.world.add_channel(guild)
+    message = bot.discord.post("", files, channel=channel)
+    choice = await (await bot.discord.message_menu("Upscale", message, install="user")).answer()
+
+    assert choice.selects[0]["max_values"] == 5
+    assert choice.labels == []
+    await bot.discord.click(choice, custom_id=choice.selects[0]["custom_id"], values=["0", "1", "2", "3", "4"])
+    await bot.discord.until(lambda: len(_results(bot, channel)) == 5)
+    await bot.core.settle()
+    assert [r for r in bot.discord.requests if r.code == 40094] == []

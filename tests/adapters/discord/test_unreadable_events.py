@@ -1,0 +1,79 @@
+"""Events that the library cannot read, or that Discord may send one day: answered, and they end nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.adapters.discord.fake_service import png
+from tests.adapters.discord.kit import Bot
+from tests.emulators.discord import Upload
+
+PICTURE = Upload("harbour.png", png())
+
+
+async def _upscale(bot: Bot, **place: Any) -> None:
+    started = await bot.discord.invoke("/upscale", {"image": PICTURE}, **place)
+    await started.answer(lambda m: m.images)
+
+
+def _changed(bot: Bot, patch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """From now on Discord's events come otherwise."""
+    session = bot.discord.gateway.connected[0]
+    send = session.send
+    patch.setattr(session, "send", lambda event, data: send(event, change(data)))
+
+
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        ({"application_id": None}, "nichts begonnen"),
+        ({"data": None}, "Nicht berechnet"),
+        ({"type": 99}, "nichts begonnen"),
+        ({"data": {"id": "1", "name": "no such command", "type": 1}}, "Nicht berechnet"),
+        ({"type": 3, "data": {"custom_id": "of another time", "component_type": 2}}, "nicht mehr"),
+        ({"type": 3, "data": {"custom_id": "up1:future:1:", "component_type": 99}}, "nicht mehr"),
+        ({"type": 5, "data": {"custom_id": "of another time", "components": []}}, "nicht mehr"),
+    ],
+)
+async def test_an_interaction_that_cannot_be_read_is_answered_by_its_id_and_token(
+    bot: Bot, monkeypatch: pytest.MonkeyPatch, odd: dict[str, Any], words: str
+) -> None:
+    missing = {name for name, value in odd.items() if value is None}
+    _changed(bot, monkeypatch, lambda data: {k: v for k, v in {**data, **odd}.items() if k not in missing})
+    started = await bot.discord.invoke("/upscale", {"image": PICTURE}, locale="de")
+    assert words in (await started.answer()).text
+    assert bot.core.jobs == {}
+    bot.core.caught.clear()
+
+
+async def test_a_menu_over_a_poll_that_never_expires_finds_the_picture(
+    bot: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_poll(data: dict[str, Any]) -> dict[str, Any]:
+        for message in data["data"]["resolved"]["messages"].values():
+            message["poll"] = {"question": {"text": "?"}, "answers": [], "expiry": None}
+        return data
+
+    _changed(bot, monkeypatch, with_poll)
+    started = await bot.discord.message_menu("Upscale", bot.discord.post("", (PICTURE,)))
+    await started.answer(lambda m: m.images)
+
+
+async def test_an_interaction_without_an_upload_limit_is_served(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    _changed(bot, monkeypatch, lambda data: {k: v for k, v in data.items() if k != "attachment_size_limit"})
+    await _upscale(bot)
+
+
+async def test_what_discord_may_add_to_the_gateway_one_day_ends_nothing(bot: Bot) -> None:
+    [session] = bot.discord.gateway.connected
+    assert session.socket is not None
+    for op in (5, 8, 12, 31, 77):
+        await session.socket.send_json({"op": op, "d": {"new": True}})
+    for event in ("SOMETHING_NEW", "MESSAGE_DELETE", "VOICE_CHANNEL_EFFECT_SEND", "MESSAGE_POLL_VOTE_ADD"):
+        await session.send(event, {"id": "1"})
+    await session.send("MESSAGE_CREATE", {"id": "1", "type": 777})
+    await _upscale(bot)
+    assert len(bot.discord.gateway.identifies) == 1
