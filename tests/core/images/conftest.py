@@ -1,8 +1,8 @@
 """What most tests of pixel work share: a loop for each file, and in it a service whose worker serves the whole file."""
 
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -10,8 +10,6 @@ import pytest_asyncio
 
 from core.images.service import ImageService, Prepared
 from tests.core.images import pictures
-
-Prepare = Callable[[bytes], Awaitable[tuple[Prepared, bytes]]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,27 +25,38 @@ async def image_service() -> AsyncIterator[ImageService]:
         yield made
 
 
+@dataclass(frozen=True)
+class Bench:
+    """A service, and a folder for its files."""
+
+    service: ImageService
+    folder: Path
+
+    def file(self, data: bytes, name: str = "in") -> Path:
+        path = self.folder / name
+        path.write_bytes(data)
+        return path
+
+    async def prepare(self, data: bytes) -> tuple[Prepared, bytes]:
+        """What the model gets of a file, and that file's bytes."""
+        source, out = self.file(data), self.folder / "out"
+        made = await self.service.prepare(source, out)
+        written = out.read_bytes()
+        assert made.bytes == len(written)
+        assert made.sha256 == hashlib.sha256(written).hexdigest()
+        assert made.source.bytes == len(data)
+        assert (made.width_px, made.height_px) == pictures.decoded(written).size
+        assert source.read_bytes() == data
+        return made, written
+
+
 @pytest.fixture
-async def fresh_service() -> AsyncIterator[ImageService]:
+def bench(image_service: ImageService, tmp_path: Path) -> Bench:
+    return Bench(image_service, tmp_path)
+
+
+@pytest.fixture
+async def fresh_bench(tmp_path: Path) -> AsyncIterator[Bench]:
     """With a worker of its own, whose memory is only what this test used."""
     async with ImageService(workers=1) as made:
-        yield made
-
-
-async def prepare_by(service: ImageService, folder: Path, data: bytes) -> tuple[Prepared, bytes]:
-    """What the model gets of a file, and that file's bytes."""
-    source, out = folder / "in", folder / "out"
-    source.write_bytes(data)
-    made = await service.prepare(source, out)
-    written = out.read_bytes()
-    assert made.bytes == len(written)
-    assert made.sha256 == hashlib.sha256(written).hexdigest()
-    assert made.source.bytes == len(data)
-    assert (made.width_px, made.height_px) == pictures.decoded(written).size
-    assert source.read_bytes() == data
-    return made, written
-
-
-@pytest.fixture
-def prepared(image_service: ImageService, tmp_path: Path) -> Prepare:
-    return partial(prepare_by, image_service, tmp_path)
+        yield Bench(made, tmp_path)

@@ -8,8 +8,8 @@ from PIL import Image, ImageDraw
 from skimage import data as photographs
 
 from core.images.operations import enlarge
-from core.images.service import ImageService
 from tests.core.images import pictures
+from tests.core.images.conftest import Bench
 
 LANCZOS = Image.Resampling.LANCZOS
 
@@ -19,14 +19,12 @@ def _decibels(wanted: np.ndarray, found: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize(("name", "gain"), [("astronaut", 0.5), ("coins", 0.5), ("chelsea", -0.1), ("moon", -0.1)])
-async def test_a_halved_photograph_is_doubled_as_well_as_by_lanczos(
-    name: str, gain: float, image_service: ImageService, tmp_path: Path
-) -> None:
+async def test_a_halved_photograph_is_doubled_as_well_as_by_lanczos(name: str, gain: float, bench: Bench) -> None:
     whole = Image.fromarray(getattr(photographs, name)()).crop((0, 0, 300, 300))
     small = whole.resize((150, 150), LANCZOS)
-    (source := tmp_path / "in").write_bytes(pictures.encoded(small, "PNG"))
-    made = await image_service.enlarge(source, tmp_path / "out", 2, network=True)
-    found, plain = np.asarray(Image.open(tmp_path / "out")), np.asarray(small.resize((300, 300), LANCZOS))
+    (source := bench.folder / "in").write_bytes(pictures.encoded(small, "PNG"))
+    made = await bench.service.enlarge(source, bench.folder / "out", 2, network=True)
+    found, plain = np.asarray(Image.open(bench.folder / "out")), np.asarray(small.resize((300, 300), LANCZOS))
     assert _decibels(np.asarray(whole), found) - _decibels(np.asarray(whole), plain) >= (
         gain if enlarge.available() else -0.01
     )
@@ -36,19 +34,19 @@ async def test_a_halved_photograph_is_doubled_as_well_as_by_lanczos(
 @pytest.mark.parametrize("factor", [1.0, 1.1, 1.73, 2.0, 2.5, 3.0, 4.0])
 @pytest.mark.parametrize(("kind", "mode"), [("PNG", "RGB"), ("PNG", "L"), ("JPEG", "RGB")])
 async def test_any_factor_gives_the_exact_size_without_a_shift(
-    kind: str, mode: str, factor: float, image_service: ImageService, tmp_path: Path
+    kind: str, mode: str, factor: float, bench: Bench
 ) -> None:
     picture = Image.new(mode, (61, 300), "white")
     ImageDraw.Draw(picture).ellipse((10, 60, 50, 240), fill="black")
     data = pictures.encoded(picture, kind, **({"exif": pictures.exif(6), "quality": 98} if kind == "JPEG" else {}))
-    (source := tmp_path / "in").write_bytes(data)
-    made = await image_service.enlarge(source, tmp_path / "out", factor, network=True)
-    shown = Image.open(tmp_path / "out")
+    (source := bench.folder / "in").write_bytes(data)
+    made = await bench.service.enlarge(source, bench.folder / "out", factor, network=True)
+    shown = Image.open(bench.folder / "out")
     upright = picture.rotate(-90, expand=True) if kind == "JPEG" else picture
     wanted = upright.resize((round(upright.width * factor), round(upright.height * factor)), LANCZOS)
     assert shown.size == wanted.size == (made.width_px, made.height_px)
     assert np.abs(np.asarray(shown.convert("L")).astype(int) - np.asarray(wanted.convert("L"))).mean() <= 4
-    assert [p.name for p in tmp_path.iterdir()] == ["in", "out"] or {p.name for p in tmp_path.iterdir()} == {
+    assert [p.name for p in bench.folder.iterdir()] == ["in", "out"] or {p.name for p in bench.folder.iterdir()} == {
         "in",
         "out",
     }

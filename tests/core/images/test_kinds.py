@@ -12,30 +12,27 @@ from core.domain import errors
 from core.domain.media_types import MIME, SUFFIXES, media_type_of, sniff
 from core.images.operations.decoders.pillow import load_heic
 from core.images.operations.refusals import Refused
-from core.images.service import ImageService
 from tests.core.images import pictures
-from tests.core.images.conftest import Prepare
+from tests.core.images.conftest import Bench
 
 
 @pytest.mark.parametrize("kind", [b"tEXt", b"zTXt", b"iTXt"])
-async def test_a_png_whose_text_keyword_is_latin_1_is_read_also_as_a_result(
-    kind: bytes, image_service: ImageService, tmp_path: Path, prepared: Prepare
-) -> None:
+async def test_a_png_whose_text_keyword_is_latin_1_is_read_also_as_a_result(kind: bytes, bench: Bench) -> None:
     plain = pictures.encoded(pictures.scene(), "PNG")
     data = pictures.png_with(plain, pictures.latin_1_text(kind))
-    _, written = await prepared(data)
+    _, written = await bench.prepare(data)
     assert written == plain
-    path = tmp_path / "result"
+    path = bench.folder / "result"
     path.write_bytes(data)
-    await image_service.strip_result(path)
+    await bench.service.strip_result(path)
     assert path.read_bytes() == plain
     path.write_bytes(data)
-    assert (await image_service.preview(path, tmp_path / "small", max_side_px=40, max_bytes=9_000)).width_px == 40
+    assert (await bench.service.preview(path, bench.folder / "small", max_side_px=40, max_bytes=9_000)).width_px == 40
 
 
-async def test_a_file_that_only_begins_like_a_jpeg_is_still_refused(prepared: Prepare) -> None:
+async def test_a_file_that_only_begins_like_a_jpeg_is_still_refused(bench: Bench) -> None:
     with pytest.raises(errors.DamagedImage):
-        await prepared(b"\xff\xd8\xff" + b"nothing here " * 9_000)
+        await bench.prepare(b"\xff\xd8\xff" + b"nothing here " * 9_000)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
@@ -48,52 +45,52 @@ def test_one_table_knows_each_kind_by_its_bytes(kind: str) -> None:
     assert Image.MIME[kind] in SUFFIXES
 
 
-async def test_the_alpha_of_a_bmp_hides_its_colours(prepared: Prepare) -> None:
+async def test_the_alpha_of_a_bmp_hides_its_colours(bench: Bench) -> None:
     masks = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
     row = np.array([0xFFC80000] * 8 + [0x0000C800] * 8, "<u4").tobytes()
-    made, written = await prepared(pictures.bmp_of(32, row * 16, compression=3, masks=masks))
+    made, written = await bench.prepare(pictures.bmp_of(32, row * 16, compression=3, masks=masks))
     shown = pictures.pixels(written)
     assert "alpha_flattened" in made.notes
     assert (shown[:, :8] == (200, 0, 0)).all()
     assert (shown[:, 8:] == 255).all()
     forgotten = np.array([0x00C80000] * 16, "<u4").tobytes()
-    made, written = await prepared(pictures.bmp_of(32, forgotten * 16, compression=3, masks=masks))
+    made, written = await bench.prepare(pictures.bmp_of(32, forgotten * 16, compression=3, masks=masks))
     assert "alpha_flattened" not in made.notes
     assert (pictures.pixels(written) == (200, 0, 0)).all()
 
 
-async def test_a_strange_bmp_is_named(prepared: Prepare) -> None:
+async def test_a_strange_bmp_is_named(bench: Bench) -> None:
     with pytest.raises(errors.UnsupportedFormat) as caught:
-        await prepared(pictures.bmp_of(24, bytes(64) * 16, compression=9))
+        await bench.prepare(pictures.bmp_of(24, bytes(64) * 16, compression=9))
     assert "compression 9" in caught.value.format
     with pytest.raises(errors.DamagedImage):
-        await prepared(pictures.bmp_of(24, bytes(64) * 16, compression=5))
+        await bench.prepare(pictures.bmp_of(24, bytes(64) * 16, compression=5))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP"])
-async def test_of_a_cut_picture_what_a_browser_shows_is_taken_and_said(kind: str, prepared: Prepare) -> None:
+async def test_of_a_cut_picture_what_a_browser_shows_is_taken_and_said(kind: str, bench: Bench) -> None:
     picture = pictures.scene(300, 200).quantize(64) if kind == "GIF" else pictures.scene(300, 200)
     data = pictures.encoded(picture, kind, **({"interlace": 0} if kind == "GIF" else {}))
-    made, written = await prepared(data[: len(data) * 6 // 10])
+    made, written = await bench.prepare(data[: len(data) * 6 // 10])
     assert "incomplete" in made.notes
     assert (made.source.format, made.source.bytes) == (kind.lower(), len(data) * 6 // 10)
     seen = slice(120, 200) if kind == "BMP" else slice(0, 80)
     assert np.abs(pictures.pixels(written)[seen] - pictures.pixels(data)[seen]).mean() <= 1.5
     with pytest.raises(errors.DamagedImage):  # nothing of it can be seen
-        await prepared(data[:60])
+        await bench.prepare(data[:60])
 
 
 @pytest.mark.parametrize("progressive", [False, True])
-async def test_a_jpeg_without_its_end_marker_is_whole(progressive: bool, prepared: Prepare) -> None:
+async def test_a_jpeg_without_its_end_marker_is_whole(progressive: bool, bench: Bench) -> None:
     data = pictures.encoded(pictures.scene(), "JPEG", progressive=progressive)
-    made, written = await prepared(data[:-2])
+    made, written = await bench.prepare(data[:-2])
     assert (made.notes, written) == ((), data)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
-async def test_a_phones_heic_is_read(mode: str, prepared: Prepare) -> None:
+async def test_a_phones_heic_is_read(mode: str, bench: Bench) -> None:
     picture = pictures.see_through() if mode == "RGBA" else pictures.scene(97, 61, mode=mode)
-    made, written = await prepared(pictures.heic(picture, exif=pictures.exif(1)))
+    made, written = await bench.prepare(pictures.heic(picture, exif=pictures.exif(1)))
     assert made.source.format == "heic"
     assert (made.width_px, made.height_px) == picture.size
     assert ("alpha_flattened" in made.notes) == (mode == "RGBA")
@@ -103,10 +100,10 @@ async def test_a_phones_heic_is_read(mode: str, prepared: Prepare) -> None:
         assert off.mean() <= 1.5
 
 
-async def test_a_cut_heic_is_damaged(prepared: Prepare) -> None:
+async def test_a_cut_heic_is_damaged(bench: Bench) -> None:
     data = pictures.heic(pictures.scene())
     with pytest.raises(errors.DamagedImage):
-        await prepared(data[: len(data) * 2 // 3])
+        await bench.prepare(data[: len(data) * 2 // 3])
 
 
 async def test_where_the_decoder_is_missing_heic_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -119,18 +116,18 @@ async def test_where_the_decoder_is_missing_heic_is_named(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(("code", "name"), [(34712, "JPEG 2000"), (50002, "JPEG XL"), (6, "old-style"), (777, "777")])
-async def test_a_tiff_compression_that_cannot_be_read_is_named(code: int, name: str, prepared: Prepare) -> None:
+async def test_a_tiff_compression_that_cannot_be_read_is_named(code: int, name: str, bench: Bench) -> None:
     data = pictures.tiff_of(np.zeros((64, 64), np.uint8))
     tag = struct.pack("<HHI", 259, 4, 1)
     spoilt = data.replace(tag + struct.pack("<I", 1), tag + struct.pack("<I", code))
     with pytest.raises(errors.UnsupportedFormat) as caught:
-        await prepared(spoilt)
+        await bench.prepare(spoilt)
     assert name in caught.value.format
 
 
-async def test_of_an_animated_avif_the_first_frame_is_taken_and_said(prepared: Prepare) -> None:
-    made, _ = await prepared(pictures.animated("AVIF"))
+async def test_of_an_animated_avif_the_first_frame_is_taken_and_said(bench: Bench) -> None:
+    made, _ = await bench.prepare(pictures.animated("AVIF"))
     assert "first_frame" in made.notes
     assert made.source.frames == 3
-    made, _ = await prepared(pictures.encoded(pictures.scene(), "AVIF"))
+    made, _ = await bench.prepare(pictures.encoded(pictures.scene(), "AVIF"))
     assert "first_frame" not in made.notes

@@ -13,23 +13,16 @@ from hypothesis import strategies as st
 from core.domain import errors
 from core.images.service import ImageLimits, ImageService, check_output, largest_factor, output_size
 from tests.core.images import pictures
+from tests.core.images.conftest import Bench
 
 KINDS = {"PNG": "png", "JPEG": "jpeg", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tiff", "AVIF": "avif"}
 OPTIONS: dict[str, dict[str, Any]] = {"TIFF": {"compression": "tiff_lzw"}}
 
 
-def _file(tmp_path: Path, data: bytes, name: str = "upload.txt") -> Path:
-    path = tmp_path / name
-    path.write_bytes(data)
-    return path
-
-
 @pytest.mark.parametrize("kind", KINDS)
-async def test_the_bytes_decide_what_a_file_is_whatever_it_is_called(
-    kind: str, image_service: ImageService, tmp_path: Path
-) -> None:
+async def test_the_bytes_decide_what_a_file_is_whatever_it_is_called(kind: str, bench: Bench) -> None:
     data = pictures.encoded(pictures.scene(), kind, **OPTIONS.get(kind, {}))
-    facts = await image_service.probe(_file(tmp_path, data))
+    facts = await bench.service.probe(bench.file(data, "upload.txt"))
     assert facts.format == KINDS[kind]
     assert facts.mime == f"image/{KINDS[kind]}"
     assert (facts.width_px, facts.height_px, facts.frames, facts.bytes) == (96, 64, 1, len(data))
@@ -37,22 +30,22 @@ async def test_the_bytes_decide_what_a_file_is_whatever_it_is_called(
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-async def test_size_is_told_upright(orientation: int, image_service: ImageService, tmp_path: Path) -> None:
-    path = _file(tmp_path, pictures.encoded(pictures.scene(), "JPEG", exif=pictures.exif(orientation)))
-    facts = await image_service.probe(path)
+async def test_size_is_told_upright(orientation: int, bench: Bench) -> None:
+    path = bench.file(pictures.encoded(pictures.scene(), "JPEG", exif=pictures.exif(orientation)))
+    facts = await bench.service.probe(path)
     assert (facts.width_px, facts.height_px) == ((96, 64) if orientation < 5 else (64, 96))
     assert facts.orientation == orientation
 
 
-async def test_alpha_and_frames_are_told(image_service: ImageService, tmp_path: Path) -> None:
-    seen = await image_service.probe(
-        _file(tmp_path, pictures.encoded(pictures.see_through(), "PNG", icc_profile=pictures.icc()))
+async def test_alpha_and_frames_are_told(bench: Bench) -> None:
+    seen = await bench.service.probe(
+        bench.file(pictures.encoded(pictures.see_through(), "PNG", icc_profile=pictures.icc()))
     )
     assert (seen.has_alpha, seen.is_transparent) == (True, True)
-    opaque = await image_service.probe(_file(tmp_path, pictures.encoded(pictures.see_through(opaque=True), "PNG")))
+    opaque = await bench.service.probe(bench.file(pictures.encoded(pictures.see_through(opaque=True), "PNG")))
     assert (opaque.has_alpha, opaque.is_transparent) == (True, False)
     for kind in ("GIF", "WEBP", "PNG"):
-        assert (await image_service.probe(_file(tmp_path, pictures.animated(kind)))).frames == 3
+        assert (await bench.service.probe(bench.file(pictures.animated(kind)))).frames == 3
 
 
 @pytest.mark.parametrize(
@@ -69,11 +62,9 @@ async def test_alpha_and_frames_are_told(image_service: ImageService, tmp_path: 
         (b"BM is how this sentence begins, and it is no picture", "text"),
     ],
 )
-async def test_other_files_are_named(
-    data: bytes, detected: str | None, image_service: ImageService, tmp_path: Path
-) -> None:
+async def test_other_files_are_named(data: bytes, detected: str | None, bench: Bench) -> None:
     with pytest.raises(errors.NotAnImage) as caught:
-        await image_service.probe(_file(tmp_path, data, "photo.png"))
+        await bench.service.probe(bench.file(data, "photo.png"))
     assert caught.value.detected == detected
 
 
@@ -94,53 +85,48 @@ async def test_other_files_are_named(
         (pictures.tiff_of(np.zeros((64, 64), np.uint16), photometric=3), "tiff (photometric 3, 16 bits)"),
     ],
 )
-async def test_pictures_that_cannot_be_read_here_are_named(
-    data: bytes, name: str, image_service: ImageService, tmp_path: Path
-) -> None:
+async def test_pictures_that_cannot_be_read_here_are_named(data: bytes, name: str, bench: Bench) -> None:
     with pytest.raises(errors.UnsupportedFormat) as caught:
-        await image_service.probe(_file(tmp_path, data))
+        await bench.service.probe(bench.file(data))
     assert caught.value.format == name
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("kept", [0.5, 0.97])
-async def test_a_truncated_file_is_refused(kind: str, kept: float, image_service: ImageService, tmp_path: Path) -> None:
+async def test_a_truncated_file_is_refused(kind: str, kept: float, bench: Bench) -> None:
     data = pictures.encoded(pictures.scene(200, 150), kind)
     with pytest.raises(errors.DamagedImage):
-        await image_service.probe(_file(tmp_path, data[: int(len(data) * kept)]))
+        await bench.service.probe(bench.file(data[: int(len(data) * kept)]))
 
 
-async def test_a_bomb_is_refused_by_its_header_before_anything_is_decoded(
-    fresh_service: ImageService, tmp_path: Path
-) -> None:
+async def test_a_bomb_is_refused_by_its_header_before_anything_is_decoded(fresh_bench: Bench) -> None:
     with pytest.raises(errors.TooManyPixels) as caught:
-        await fresh_service.probe(_file(tmp_path, pictures.png_declaring(100_000, 100_000)))
+        await fresh_bench.service.probe(fresh_bench.file(pictures.png_declaring(100_000, 100_000)))
     assert (caught.value.width_px, caught.value.height_px) == (100_000, 100_000)
     assert caught.value.limit_px == 64_000_000
     jpeg = bytearray(pictures.encoded(pictures.scene(), "JPEG"))
     frame = jpeg.index(b"\xff\xc0")
     jpeg[frame + 5 : frame + 9] = struct.pack(">HH", 65_500, 65_500)
     with pytest.raises(errors.TooManyPixels):
-        await fresh_service.probe(_file(tmp_path, bytes(jpeg)))
-    assert fresh_service.stats.peak_bytes < 90_000_000
+        await fresh_bench.service.probe(fresh_bench.file(bytes(jpeg)))
+    assert fresh_bench.service.stats.peak_bytes < 90_000_000
 
 
-async def test_data_that_unpacks_to_far_more_than_the_picture_costs_no_memory(
-    fresh_service: ImageService, tmp_path: Path
-) -> None:
+async def test_data_that_unpacks_to_far_more_than_the_picture_costs_no_memory(fresh_bench: Bench) -> None:
     try:
-        facts = await fresh_service.probe(_file(tmp_path, pictures.deflate_bomb()))
+        facts = await fresh_bench.service.probe(fresh_bench.file(pictures.deflate_bomb()))
         assert (facts.width_px, facts.height_px) == (64, 64)
     except errors.DamagedImage:
         pass
-    assert fresh_service.stats.peak_bytes < 90_000_000
+    assert fresh_bench.service.stats.peak_bytes < 90_000_000
 
 
 async def test_too_small_and_too_heavy_are_refused_with_the_numbers(tmp_path: Path) -> None:
     async with ImageService(ImageLimits(input_bytes=900, min_side_px=20), workers=1) as image_service:
-        tiny = _file(tmp_path, pictures.encoded(pictures.scene(19, 40), "GIF"))
+        bench = Bench(image_service, tmp_path)
+        tiny = bench.file(pictures.encoded(pictures.scene(19, 40), "GIF"))
         with pytest.raises(errors.FileTooLarge) as heavy:
-            await image_service.probe(_file(tmp_path, bytes(901), "heavy"))
+            await image_service.probe(bench.file(bytes(901), "heavy"))
         assert (heavy.value.bytes, heavy.value.limit_bytes) == (901, 900)
         with pytest.raises(errors.ImageTooSmall) as small:
             await image_service.probe(_small(tiny))
@@ -176,9 +162,9 @@ def test_an_output_is_never_counted_too_small() -> None:
     assert largest_factor(1600, 1200, ImageLimits()) == 4.0
 
 
-async def test_probing_runs_beside_the_event_loop(image_service: ImageService, tmp_path: Path) -> None:
-    path = _file(tmp_path, pictures.encoded(pictures.scene(2000, 1500), "PNG"))
-    work = asyncio.create_task(image_service.probe(path))
+async def test_probing_runs_beside_the_event_loop(bench: Bench) -> None:
+    path = bench.file(pictures.encoded(pictures.scene(2000, 1500), "PNG"))
+    work = asyncio.create_task(bench.service.probe(path))
     ticks = 0
     while not work.done():
         await asyncio.sleep(0.002)

@@ -9,6 +9,7 @@ from PIL import Image
 from core.domain import errors
 from core.images.service import ImageLimits, ImageService, Written
 from tests.core.images import pictures
+from tests.core.images.conftest import Bench
 
 
 def _noise(width_px: int, height_px: int, spread: int = 256) -> Image.Image:
@@ -16,27 +17,19 @@ def _noise(width_px: int, height_px: int, spread: int = 256) -> Image.Image:
     return Image.fromarray(samples.astype(np.uint8))
 
 
-def _file(tmp_path: Path, data: bytes, name: str = "in") -> Path:
-    path = tmp_path / name
-    path.write_bytes(data)
-    return path
-
-
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 @pytest.mark.parametrize(("colour", "black"), [((0, 0, 0), True), ((30, 30, 30), False)])
 async def test_a_black_picture_is_told_from_a_dark_one(
-    image_service: ImageService, tmp_path: Path, kind: str, colour: tuple[int, int, int], black: bool
+    kind: str, colour: tuple[int, int, int], black: bool, bench: Bench
 ) -> None:
     plain = Image.new("RGB", (200, 100), colour)
-    assert await image_service.blank(_file(tmp_path, pictures.encoded(plain, kind))) == ("black" if black else "flat")
+    assert await bench.service.blank(bench.file(pictures.encoded(plain, kind))) == ("black" if black else "flat")
 
 
 @pytest.mark.parametrize("factor", [2.0, 3.0, 4.0, 1.0])
-async def test_whole_factors_enlarge_as_another_lanczos_does(
-    factor: float, image_service: ImageService, tmp_path: Path
-) -> None:
+async def test_whole_factors_enlarge_as_another_lanczos_does(factor: float, bench: Bench) -> None:
     picture = pictures.scene(301, 203)
-    made = await image_service.enlarge(_file(tmp_path, pictures.encoded(picture, "PNG")), tmp_path / "out", factor)
+    made = await bench.service.enlarge(bench.file(pictures.encoded(picture, "PNG")), bench.folder / "out", factor)
     size = (int(301 * factor), int(203 * factor))
     assert (made.mime, made.width_px, made.height_px) == ("image/png", *size)
     wanted = np.asarray(picture.resize(size, Image.Resampling.LANCZOS)).astype(int)
@@ -47,18 +40,18 @@ async def test_whole_factors_enlarge_as_another_lanczos_does(
 
 
 @pytest.mark.parametrize("factor", [1.3, 2.37, 3.99])
-async def test_other_factors_come_close_to_it(factor: float, image_service: ImageService, tmp_path: Path) -> None:
+async def test_other_factors_come_close_to_it(factor: float, bench: Bench) -> None:
     picture = pictures.scene(301, 203)
-    made = await image_service.enlarge(_file(tmp_path, pictures.encoded(picture, "PNG")), tmp_path / "out", factor)
+    made = await bench.service.enlarge(bench.file(pictures.encoded(picture, "PNG")), bench.folder / "out", factor)
     size = (round(301 * factor), round(203 * factor))
     assert (made.width_px, made.height_px) == size
     wanted = np.asarray(picture.resize(size, Image.Resampling.LANCZOS)).astype(int)
     assert np.abs(pictures.pixels(made.path.read_bytes()) - wanted).mean() < 1.5
 
 
-async def test_a_jpeg_on_its_side_is_enlarged_upright_as_jpeg(image_service: ImageService, tmp_path: Path) -> None:
+async def test_a_jpeg_on_its_side_is_enlarged_upright_as_jpeg(bench: Bench) -> None:
     data = pictures.encoded(pictures.scene(), "JPEG", exif=pictures.exif(6))
-    made = await image_service.enlarge(_file(tmp_path, data), tmp_path / "out", 2)
+    made = await bench.service.enlarge(bench.file(data), bench.folder / "out", 2)
     assert (made.mime, made.width_px, made.height_px) == ("image/jpeg", 128, 192)
     assert not pictures.decoded(made.path.read_bytes()).getexif()
 
@@ -66,60 +59,58 @@ async def test_a_jpeg_on_its_side_is_enlarged_upright_as_jpeg(image_service: Ima
 async def test_enlarging_past_the_limits_is_refused_with_what_would_fit(tmp_path: Path) -> None:
     async with ImageService(ImageLimits(output_pixels=20_000), workers=1) as image_service:
         with pytest.raises(errors.OutputTooLarge) as caught:
-            await image_service.enlarge(_file(tmp_path, pictures.encoded(pictures.scene(), "PNG")), tmp_path / "out", 2)
+            await image_service.enlarge(
+                Bench(image_service, tmp_path).file(pictures.encoded(pictures.scene(), "PNG")), tmp_path / "out", 2
+            )
     assert caught.value.largest_factor == 1.79
     assert (caught.value.width_px, caught.value.height_px) == (192, 128)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
-async def test_a_result_loses_its_metadata_and_keeps_its_pixels(
-    kind: str, image_service: ImageService, tmp_path: Path
-) -> None:
+async def test_a_result_loses_its_metadata_and_keeps_its_pixels(kind: str, bench: Bench) -> None:
     data = pictures.encoded(pictures.scene(), kind, exif=pictures.exif(1), icc_profile=pictures.icc(), quality=90)
-    path = _file(tmp_path, data)
-    cleaned = await image_service.strip_result(path)
+    path = bench.file(data)
+    cleaned = await bench.service.strip_result(path)
     written = path.read_bytes()
     assert cleaned.facts.bytes == len(written) < len(data)
     assert pictures.SECRET not in written
     assert (pictures.pixels(written) == pictures.pixels(data)).all()
     assert pictures.decoded(written).info["icc_profile"] == pictures.icc()
-    assert [entry.name for entry in tmp_path.iterdir()] == ["in"]
+    assert [entry.name for entry in bench.folder.iterdir()] == ["in"]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
-async def test_a_result_that_lies_on_its_side_keeps_that_one_entry(
-    kind: str, image_service: ImageService, tmp_path: Path
-) -> None:
-    path = _file(tmp_path, pictures.encoded(pictures.scene(), kind, exif=pictures.exif(6)))
-    cleaned = await image_service.strip_result(path)
+async def test_a_result_that_lies_on_its_side_keeps_that_one_entry(kind: str, bench: Bench) -> None:
+    path = bench.file(pictures.encoded(pictures.scene(), kind, exif=pictures.exif(6)))
+    cleaned = await bench.service.strip_result(path)
     assert (cleaned.facts.orientation, cleaned.facts.width_px, cleaned.facts.height_px) == (6, 64, 96)
     assert dict(pictures.decoded(path.read_bytes()).getexif()) == {0x0112: 6}
     assert pictures.SECRET not in path.read_bytes()
 
 
-async def test_a_clean_result_is_left_as_it_is(image_service: ImageService, tmp_path: Path) -> None:
+async def test_a_clean_result_is_left_as_it_is(bench: Bench) -> None:
     data = pictures.encoded(pictures.scene(), "PNG")
-    path = _file(tmp_path, data)
+    path = bench.file(data)
     inode = path.stat().st_ino
-    await image_service.strip_result(path)
+    await bench.service.strip_result(path)
     assert (path.read_bytes(), path.stat().st_ino) == (data, inode)
 
 
-async def test_a_result_that_is_no_picture_or_broken_is_refused(image_service: ImageService, tmp_path: Path) -> None:
+async def test_a_result_that_is_no_picture_or_broken_is_refused(bench: Bench) -> None:
     with pytest.raises(errors.NotAnImage):
-        await image_service.strip_result(_file(tmp_path, b'{"detail": "not found"}'))
+        await bench.service.strip_result(bench.file(b'{"detail": "not found"}'))
     for kind in ("PNG", "JPEG", "WEBP", "GIF", "AVIF"):
         whole = pictures.encoded(_noise(64, 64), kind)
         with pytest.raises(errors.DamagedImage):
-            await image_service.strip_result(_file(tmp_path, whole[:-500]))
+            await bench.service.strip_result(bench.file(whole[:-500]))
     spoilt = bytearray(pictures.encoded(_noise(64, 64), "PNG"))
     spoilt[len(spoilt) // 2] ^= 1
     with pytest.raises(errors.DamagedImage):
-        await image_service.probe(_file(tmp_path, bytes(spoilt)))
+        await bench.service.probe(bench.file(bytes(spoilt)))
 
 
-async def _fitted(image_service: ImageService, tmp_path: Path, data: bytes, max_bytes: int) -> Written:
-    made = await image_service.fit(_file(tmp_path, data), tmp_path, max_bytes)
+async def _fitted(bench: Bench, data: bytes, max_bytes: int) -> Written:
+    made = await bench.service.fit(bench.file(data), bench.folder, max_bytes)
     assert made.bytes == made.path.stat().st_size <= max_bytes
     picture = pictures.decoded(made.path.read_bytes())
     assert (made.width_px, made.height_px) == picture.size
@@ -127,27 +118,25 @@ async def _fitted(image_service: ImageService, tmp_path: Path, data: bytes, max_
     return made
 
 
-async def test_what_fits_is_delivered_as_it_is(image_service: ImageService, tmp_path: Path) -> None:
+async def test_what_fits_is_delivered_as_it_is(bench: Bench) -> None:
     data = pictures.encoded(pictures.scene(), "PNG")
-    made = await _fitted(image_service, tmp_path, data, len(data))
-    assert (made.kind, made.path) == ("original", tmp_path / "in")
+    made = await _fitted(bench, data, len(data))
+    assert (made.kind, made.path) == ("original", bench.folder / "in")
 
 
-async def test_a_loosely_packed_png_fits_as_lossless_webp(image_service: ImageService, tmp_path: Path) -> None:
+async def test_a_loosely_packed_png_fits_as_lossless_webp(bench: Bench) -> None:
     data = pictures.encoded(pictures.scene(900, 700), "PNG", compress_level=0)
-    made = await _fitted(image_service, tmp_path, data, len(data) // 2)
+    made = await _fitted(bench, data, len(data) // 2)
     assert (made.kind, made.mime) == ("lossless_webp", "image/webp")
     written = made.path.read_bytes()
     assert (pictures.pixels(written) == pictures.pixels(data)).all()
 
 
-async def test_a_photograph_goes_down_the_ladder_as_the_room_shrinks(
-    image_service: ImageService, tmp_path: Path
-) -> None:
+async def test_a_photograph_goes_down_the_ladder_as_the_room_shrinks(bench: Bench) -> None:
     data = pictures.encoded(_noise(1500, 1100, 64), "PNG")
     ladder = []
     for share in (0.45, 0.3, 0.2, 0.1, 0.02):
-        made = await _fitted(image_service, tmp_path, data, int(len(data) * share))
+        made = await _fitted(bench, data, int(len(data) * share))
         ladder.append(made.kind)
         assert (made.kind == "preview") == (made.width_px < 1500)
     assert ladder[0] in ("jpeg", "webp")
@@ -155,52 +144,48 @@ async def test_a_photograph_goes_down_the_ladder_as_the_room_shrinks(
     assert "preview" not in ladder[:2]
 
 
-async def test_a_transparent_picture_stays_transparent_while_it_can(
-    image_service: ImageService, tmp_path: Path
-) -> None:
+async def test_a_transparent_picture_stays_transparent_while_it_can(bench: Bench) -> None:
     picture = _noise(700, 500, 64).convert("RGBA")
     picture.putalpha(120)
     data = pictures.encoded(picture, "PNG")
-    made = await _fitted(image_service, tmp_path, data, len(data) // 3)
+    made = await _fitted(bench, data, len(data) // 3)
     assert made.kind == "webp"
     assert pictures.decoded(made.path.read_bytes()).mode == "RGBA"
 
 
-async def test_a_picture_wider_than_webp_can_be_is_fitted_as_jpeg(image_service: ImageService, tmp_path: Path) -> None:
+async def test_a_picture_wider_than_webp_can_be_is_fitted_as_jpeg(bench: Bench) -> None:
     data = pictures.encoded(_noise(16_500, 40, 64), "PNG")
-    made = await _fitted(image_service, tmp_path, data, len(data) * 2 // 3)
+    made = await _fitted(bench, data, len(data) * 2 // 3)
     assert (made.kind, made.width_px) == ("jpeg", 16_500)
 
 
-async def test_room_for_nothing_is_refused(image_service: ImageService, tmp_path: Path) -> None:
+async def test_room_for_nothing_is_refused(bench: Bench) -> None:
     with pytest.raises(errors.FileTooLarge):
-        await image_service.fit(_file(tmp_path, pictures.encoded(_noise(300, 300), "PNG")), tmp_path, 100)
+        await bench.service.fit(bench.file(pictures.encoded(_noise(300, 300), "PNG")), bench.folder, 100)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-async def test_a_preview_keeps_both_limits_and_stands_upright(
-    kind: str, image_service: ImageService, tmp_path: Path
-) -> None:
+async def test_a_preview_keeps_both_limits_and_stands_upright(kind: str, bench: Bench) -> None:
     data = pictures.encoded(_noise(1200, 800), kind, exif=pictures.exif(6))
-    made = await image_service.preview(_file(tmp_path, data), tmp_path / "out", max_side_px=600, max_bytes=60_000)
+    made = await bench.service.preview(bench.file(data), bench.folder / "out", max_side_px=600, max_bytes=60_000)
     assert made.bytes <= 60_000
     assert made.height_px <= 600
     assert made.width_px * 3 == pytest.approx(made.height_px * 2, abs=3)
     assert made.mime == "image/jpeg"
 
 
-async def test_a_small_picture_is_not_blown_up_for_a_preview(image_service: ImageService, tmp_path: Path) -> None:
+async def test_a_small_picture_is_not_blown_up_for_a_preview(bench: Bench) -> None:
     data = pictures.encoded(pictures.see_through(), "PNG")
-    made = await image_service.preview(_file(tmp_path, data), tmp_path / "out", max_side_px=600, max_bytes=60_000)
+    made = await bench.service.preview(bench.file(data), bench.folder / "out", max_side_px=600, max_bytes=60_000)
     assert (made.mime, made.width_px, made.height_px) == ("image/png", 96, 64)
 
 
-async def test_a_comparison_shows_the_busiest_part_of_both(image_service: ImageService, tmp_path: Path) -> None:
+async def test_a_comparison_shows_the_busiest_part_of_both(bench: Bench) -> None:
     small = Image.new("RGB", (800, 600), (90, 90, 90))
     small.paste(_noise(200, 200), (560, 350))
-    before = _file(tmp_path, pictures.encoded(small, "PNG"), "before")
-    after = (await image_service.enlarge(before, tmp_path / "after", 2.5)).path
-    made = await image_service.compare(before, after, tmp_path / "out")
+    before = bench.file(pictures.encoded(small, "PNG"), "before")
+    after = (await bench.service.enlarge(before, bench.folder / "after", 2.5)).path
+    made = await bench.service.compare(before, after, bench.folder / "out")
     assert (made.mime, made.width_px, made.height_px) == ("image/png", 550, 273)
     assert made.bytes < 4_000_000
     shown = pictures.pixels(made.path.read_bytes())
@@ -210,20 +195,18 @@ async def test_a_comparison_shows_the_busiest_part_of_both(image_service: ImageS
     assert shown[10:26, 12:50].max() == 255
 
 
-async def test_a_comparison_of_small_pictures_shows_them_whole(image_service: ImageService, tmp_path: Path) -> None:
-    before = _file(tmp_path, pictures.encoded(pictures.scene(), "JPEG", exif=pictures.exif(6)), "before")
-    after = (await image_service.enlarge(before, tmp_path / "after", 4)).path
-    made = await image_service.compare(before, after, tmp_path / "out")
+async def test_a_comparison_of_small_pictures_shows_them_whole(bench: Bench) -> None:
+    before = bench.file(pictures.encoded(pictures.scene(), "JPEG", exif=pictures.exif(6)), "before")
+    after = (await bench.service.enlarge(before, bench.folder / "after", 4)).path
+    made = await bench.service.compare(before, after, bench.folder / "out")
     assert (made.width_px, made.height_px) == (256 * 2 + 4, 273)
 
 
-async def test_a_comparison_survives_an_after_of_another_shape_or_size(
-    image_service: ImageService, tmp_path: Path
-) -> None:
-    before = _file(tmp_path, pictures.encoded(pictures.scene(300, 200), "PNG"), "before")
+async def test_a_comparison_survives_an_after_of_another_shape_or_size(bench: Bench) -> None:
+    before = bench.file(pictures.encoded(pictures.scene(300, 200), "PNG"), "before")
     for size in ((601, 399), (150, 100), (300, 200), (1000, 400)):
-        after = _file(tmp_path, pictures.encoded(pictures.scene(*size), "PNG"), "after")
-        made = await image_service.compare(before, after, tmp_path / "out")
+        after = bench.file(pictures.encoded(pictures.scene(*size), "PNG"), "after")
+        made = await bench.service.compare(before, after, bench.folder / "out")
         assert (made.width_px, made.height_px) == (
             min(273, size[0]) * 2 + 4,
             min(273, size[1]) * made.rows + 4 * (made.rows - 1),

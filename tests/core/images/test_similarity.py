@@ -7,8 +7,8 @@ import pytest
 from PIL import Image, ImageFilter
 from skimage import data as photographs
 
-from core.images.service import ImageService
 from tests.core.images import pictures
+from tests.core.images.conftest import Bench
 
 PHOTOGRAPH = Image.fromarray(photographs.astronaut())
 LARGE = PHOTOGRAPH.resize((1024, 1024), Image.Resampling.LANCZOS)
@@ -39,37 +39,31 @@ def _patched(left: int, top: int) -> Image.Image:
     ids=["enlarged", "other light", "sharpened", "blurred", "another picture"],
 )
 async def test_a_faithful_result_keeps_its_structure_and_a_repainted_one_does_not(
-    after: Image.Image, low: int, high: int, image_service: ImageService, tmp_path: Path
+    after: Image.Image, low: int, high: int, bench: Bench
 ) -> None:
-    assert low <= (await image_service.similarity(*_files(tmp_path, after))).percent <= high
+    assert low <= (await bench.service.similarity(*_files(bench.folder, after))).percent <= high
 
 
 @pytest.mark.parametrize(("at", "place"), [((684, 0), "top_right"), ((0, 684), "bottom_left"), ((342, 342), "centre")])
-async def test_the_part_that_changed_most_is_named(
-    at: tuple[int, int], place: str, image_service: ImageService, tmp_path: Path
-) -> None:
-    found = await image_service.similarity(*_files(tmp_path, _patched(*at)))
+async def test_the_part_that_changed_most_is_named(at: tuple[int, int], place: str, bench: Bench) -> None:
+    found = await bench.service.similarity(*_files(bench.folder, _patched(*at)))
     assert found.most_changed == place
     assert 70 <= found.percent <= 95
 
 
 @pytest.mark.parametrize("size", [(16, 16), (5, 700), (1, 1), (64, 17)])
-async def test_any_size_and_a_result_of_another_shape_can_be_measured(
-    size: tuple[int, int], image_service: ImageService, tmp_path: Path
-) -> None:
-    found = await image_service.similarity(*_files(tmp_path, LARGE, PHOTOGRAPH.resize(size)))
+async def test_any_size_and_a_result_of_another_shape_can_be_measured(size: tuple[int, int], bench: Bench) -> None:
+    found = await bench.service.similarity(*_files(bench.folder, LARGE, PHOTOGRAPH.resize(size)))
     assert 0 <= found.percent <= 100
 
 
-async def test_a_comparison_shows_the_most_detailed_part_and_below_it_the_most_changed(
-    image_service: ImageService, tmp_path: Path
-) -> None:
-    before, after = _files(tmp_path, _patched(684, 0))
-    made = await image_service.compare(before, after, tmp_path / "out")
+async def test_a_comparison_shows_the_most_detailed_part_and_below_it_the_most_changed(bench: Bench) -> None:
+    before, after = _files(bench.folder, _patched(684, 0))
+    made = await bench.service.compare(before, after, bench.folder / "out")
     assert (made.rows, made.width_px, made.height_px) == (2, 550, 550)
     shown = pictures.pixels(made.path.read_bytes())
     assert np.abs(shown[300:, :273] - shown[300:, 277:]).mean() > 25
-    made = await image_service.compare(*_files(tmp_path, LARGE), tmp_path / "out")
+    made = await bench.service.compare(*_files(bench.folder, LARGE), bench.folder / "out")
     assert (made.rows, made.width_px, made.height_px) == (1, 550, 273)
     shown = pictures.pixels(made.path.read_bytes())
     assert np.abs(shown[60:, :273] - shown[60:, 277:]).mean() < 12
