@@ -76,7 +76,7 @@ def budget_maintenance(budget: Budgets, tools: Tools, state: AppState, s: Settin
         await tools.adapter(place.platform).notify(place.workspace_id, place.channel_id, notice)
 
     async def alerts() -> None:
-        await budget.send_alerts(notify)
+        await budget.alerts.send(notify)
 
     reports = WeeklyReports(budget, state)
 

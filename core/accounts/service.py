@@ -94,7 +94,9 @@ class Accounts:
         """`replace_place_presets`, kept in the history of changes, and a sentence that says so. Raises NotAllowed."""
         check_moderator(actor)
         old, new = await self.replace_place_presets(actor, text, channel_id)
-        await self._money.note_presets(actor, f"channel {channel_id}" if channel_id else "workspace", old, new)
+        await self._money.limits.rules.note_presets(
+            actor, f"channel {channel_id}" if channel_id else "workspace", old, new
+        )
         return moderation_texts.place_presets(new, channel_id, actor.locale)
 
     async def replace_place_presets(self, actor: Requester, text: str, channel_id: str) -> tuple[str, str]:
@@ -208,7 +210,7 @@ class Accounts:
         await self._place_presets.delete_below(prefix)
         if platform in TEAM_SCOPED:  # elsewhere people are the same in every workspace
             await self._defaults.delete_below(prefix)
-        await self._money.forget_workspace(platform, workspace_id)
+        await self._money.limits.rules.forget_workspace(platform, workspace_id)
         log.info("workspace_forgotten", platform=platform)
 
     async def _erase_workspace(self, platform: str, workspace_id: str, asked_at: float) -> int:

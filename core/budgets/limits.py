@@ -54,6 +54,7 @@ class Limits:
         self.ledger = ledger
         self.rules = SqlRules(ledger)
         self._guests = guests
+        self.applying = ledger.statuses
 
     @property
     def zone(self) -> ZoneInfo:
@@ -106,9 +107,6 @@ class Limits:
         ends_at = span(rule.window, self.ledger.clock.now(), self.zone).ends_at
         limit = Limit(scope, rule.measure, rule.window, rule.amount or 0, rule.source, rule.model)
         return LimitStatus(limit, 0, 0, ends_at)
-
-    async def applying(self, actor: Requester) -> Sequence[LimitStatus]:
-        return await self.ledger.statuses(actor)
 
     async def paused(self, actor: Requester) -> bool:
         return await self.ledger.paused(actor) is not None

@@ -5,13 +5,11 @@ spending: that is the ledger's.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from core.budgets.alerts import BudgetAlerts, Notify
+from core.budgets.alerts import BudgetAlerts
 from core.budgets.limits import Limits
 from core.budgets.prices import PriceBook
 from core.budgets.reports import UsageFilter, UsageReport
@@ -41,8 +39,9 @@ class Budgets:
         self.zone = ledger.settings.zone
         self.prices = prices
         self._usage = SqlUsage(ledger.database)
-        self._alerts = BudgetAlerts(ledger, self.limits.rules, prices)
-        self._charts = ChartDrawer()
+        self.alerts = BudgetAlerts(ledger, self.limits.rules, prices)
+        self.usage_chart = ChartDrawer().draw
+        self.export = self._usage.entries_of
 
     def today(self) -> date:
         """The current day of the quota's time zone."""
@@ -107,29 +106,10 @@ class Budgets:
         ]
         return min(amounts, default=None)
 
-    async def usage_chart(self, report: UsageReport, *, locale: str, dark: bool = True) -> Path:
-        """A PNG of the report in a temporary file that the caller deletes; drawn in another process."""
-        return await self._charts.draw(report, locale=locale, dark=dark)
-
     async def usage_csv(self, actor: Requester, *, period: str = "month", member_id: str | None = None) -> str:
         """Every charged job of what `usage` would sum up, as CSV text, oldest first."""
         _, wanted = self._scope(actor, parse_period(period, self.today()), member_id)
         return await asyncio.to_thread(jobs_csv, await self._usage.charged_jobs(wanted), self.zone)
-
-    async def send_alerts(self, notify: Notify) -> int:
-        """Send what is due through `notify`; what cannot be sent is tried again later. Returns how many went out."""
-        return await self._alerts.send(notify)
-
-    async def forget_workspace(self, platform: str, workspace_id: str) -> None:
-        """Everything that its moderators have set."""
-        await self.limits.rules.forget_workspace(platform, workspace_id)
-
-    async def note_presets(self, actor: Requester, subject: str, old: str, new: str) -> None:
-        """Keep who changed the default values of a place."""
-        await self.limits.rules.note_presets(actor, subject, old, new)
-
-    async def export(self, requester: Requester) -> Sequence[Mapping[str, Any]]:
-        return await self._usage.entries_of(requester)
 
     async def anonymise(self, requester: Requester) -> int:
         """Cut the link between the member and their money rows; how many entries."""

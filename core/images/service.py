@@ -25,7 +25,7 @@ from core.images.facts import (
     StrippedResult,
     Written,
 )
-from core.images.pool import PoolStats, WorkerDied, WorkerPool
+from core.images.pool import WorkerDied, WorkerPool
 from core.images.weight import is_heavy
 
 __all__ = [
@@ -104,6 +104,7 @@ class ImageService:
             bounds=bounds or Bounds(),
             scratch=scratch,
         )
+        self.stats = self._pool.stats
 
     async def __aenter__(self) -> Self:
         return self
@@ -116,11 +117,6 @@ class ImageService:
     async def close(self) -> None:
         """Ends all workers, and waits for it. Work in progress fails with Draining."""
         await self._pool.close()
-
-    @property
-    def stats(self) -> PoolStats:
-        """Counters for metrics."""
-        return self._pool.stats
 
     async def probe(self, path: Path, *, decode: bool = True) -> ImageFacts:
         """What the file is. With `decode` every pixel is read once, so that a truncated file is refused; without,

@@ -30,7 +30,7 @@ class ChartDrawer:
         self._timeout_s = timeout_s
         self._queue = FairQueue(parallel, per_member=1, most_waiting=10)
 
-    async def draw(self, report: UsageReport, *, locale: str, dark: bool) -> Path:
+    async def draw(self, report: UsageReport, *, locale: str, dark: bool = True) -> Path:
         """A PNG of about 1600×900 pixels in a temporary file that the caller deletes.
 
         Charts of the same people take turns with all others. Raises ChartError, TooManyWaiting.

@@ -42,6 +42,7 @@ class FalUpscaler:
         self._watcher = Watcher(self._transport)
         results = Results(self._transport)
         self._platform = PlatformApi(self._transport)
+        self.start = self._transport.open
         self.watch = self._watcher.watch
         self.result = results.result
         self.cancel = results.cancel
@@ -56,9 +57,6 @@ class FalUpscaler:
         self.check_key = self._platform.check_key
         self._webhooks = WebhookVerifier(self._transport)
         self._probe: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        await self._transport.open()
 
     async def close(self) -> None:
         if self._probe is not None:

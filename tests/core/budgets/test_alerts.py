@@ -48,7 +48,7 @@ async def test_each_level_is_told_once_in_its_window_and_again_in_the_next(make:
     for number, usd in enumerate((4.9, 0.2, 0.1, 3, 0.2, 1.6)):
         await spend(budget, f"j{number}", usd)
         for _ in range(2):
-            await budget.send_alerts(channel)
+            await budget.alerts.send(channel)
         told.append(len(channel.got))
     assert told == [0, 1, 1, 2, 2, 3]
     assert [text.split(":")[0] for _, text in channel.got] == [
@@ -59,7 +59,7 @@ async def test_each_level_is_told_once_in_its_window_and_again_in_the_next(make:
     assert channel.notices[-1].opens_at == NOON + DAY_S / 2
     clock.at += DAY_S
     await spend(budget, "next", 5)
-    await budget.send_alerts(channel)
+    await budget.alerts.send(channel)
     assert len(channel.got) == 4
 
 
@@ -67,8 +67,8 @@ async def test_a_leap_tells_only_the_highest_level(make: Make) -> None:
     budget, channel = make(*BUDGETS), Channel()
     await budget.limits.set_alert_channel(MODERATOR, "money")
     await spend(budget, "a", 8.5)
-    await budget.send_alerts(channel)
-    await budget.send_alerts(channel)
+    await budget.alerts.send(channel)
+    await budget.alerts.send(channel)
     assert [text[:3] for _, text in channel.got] == ["80%"]
 
 
@@ -76,7 +76,7 @@ async def test_two_processes_tell_it_once(make: Make) -> None:
     one, other, channel = make(*BUDGETS), make(*BUDGETS), Channel()
     await one.limits.set_alert_channel(MODERATOR, "money")
     await spend(one, "a", 6)
-    await asyncio.gather(one.send_alerts(channel), other.send_alerts(channel))
+    await asyncio.gather(one.alerts.send(channel), other.alerts.send(channel))
     assert len(channel.got) == 1
 
 
@@ -84,9 +84,9 @@ async def test_an_alert_that_could_not_be_sent_is_sent_later(make: Make, clock: 
     budget, channel = make(*BUDGETS), Channel(broken=1)
     await budget.limits.set_alert_channel(MODERATOR, "money")
     await spend(budget, "a", 6)
-    assert await budget.send_alerts(channel) == 0
+    assert await budget.alerts.send(channel) == 0
     clock.at += 301
-    assert await budget.send_alerts(channel) == 1
+    assert await budget.alerts.send(channel) == 1
     assert len(channel.got) == 1
 
 
@@ -96,7 +96,7 @@ async def test_the_whole_bots_budget_is_told_only_where_the_operator_asked_for_i
     await budget.limits.set_alert_channel(dataclasses.replace(OPERATOR, workspace_id="w2"), "office")
     await spend(budget, "a", 6, member(workspace="w3"))
     await spend(budget, "b", 5, member(workspace="w4"))
-    await budget.send_alerts(channel)
+    await budget.alerts.send(channel)
     assert [(where, text.split(":")[0]) for where, text in channel.got] == [
         ("office", "50% of the budget of the whole bot is used")
     ]
@@ -109,7 +109,7 @@ async def test_no_channel_no_alert(make: Make) -> None:
     await budget.limits.set_alert_channel(MODERATOR, "money")
     await budget.limits.set_alert_channel(MODERATOR, None)
     await spend(budget, "a", 9)
-    assert await budget.send_alerts(channel) == 0
+    assert await budget.alerts.send(channel) == 0
 
 
 async def test_a_sponsors_budget_is_told_as_well(make: Make, clock: HandClock) -> None:
@@ -117,7 +117,7 @@ async def test_a_sponsors_budget_is_told_as_well(make: Make, clock: HandClock) -
     await budget.limits.set_alert_channel(MODERATOR, "money")
     await budget.limits.sponsor(MODERATOR, "c1", 10 * USD, clock.at + 3 * DAY_S)
     await spend(budget, "a", 8)
-    await budget.send_alerts(channel)
+    await budget.alerts.send(channel)
     assert [text.split(":")[0] for _, text in channel.got] == ["80% of the budget of this channel is used"]
 
 
@@ -126,7 +126,7 @@ async def test_the_forecast_names_the_hour_of_today_or_the_day_of_the_week(make:
     budget, channel = make(day_usd(ScopeKind.WORKSPACE, 12), month), Channel()
     await budget.limits.set_alert_channel(MODERATOR, "money")
     await spend(budget, "a", 8.2)
-    await budget.send_alerts(channel)
+    await budget.alerts.send(channel)
     texts = sorted(text for _, text in channel.got)
     assert texts[0].startswith("50%")
     assert "runs out today at about 5:33" in texts[0]

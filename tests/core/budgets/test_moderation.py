@@ -178,7 +178,7 @@ async def test_a_removed_workspace_leaves_nothing_that_its_moderators_set(make: 
         await budget.limits.add_extra(moderator, "m1", USD, Window.DAY)
         await budget.limits.sponsor(moderator, "c1", 9 * USD, clock.at + DAY_S)
         await budget.limits.set_alert_channel(moderator, "money")
-    await budget.forget_workspace(MODERATOR.platform, MODERATOR.workspace_id)
+    await budget.limits.rules.forget_workspace(MODERATOR.platform, MODERATOR.workspace_id)
     for moderator, left in ((MODERATOR, 0), (there, 1)):
         for kept in (budget.limits.rules.limits, budget.limits.rules.sponsors):
             assert len(await kept(moderator.platform, moderator.workspace_id)) == left
