@@ -18,8 +18,7 @@ from core.domain.errors import ProviderUnavailable, RequestLost
 from core.domain.models import MODELS, ModelSpec
 from core.net.retry import Backoff
 from core.ports import RemoteCompleted, RemoteStatus
-from core.upscalers.fal.json_answer import Answer
-from core.upscalers.fal.statuses import EventLines, status_from
+from core.upscalers.fal.json_answer import Answer, EventLines, status_from
 from core.upscalers.fal.submit import request_path
 from core.upscalers.fal.transport import NETWORK_ERRORS, Transport, timeout_for
 

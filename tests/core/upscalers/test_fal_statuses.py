@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.ports import RemoteCompleted, RemoteQueued, RemoteRunning
-from core.upscalers.fal.statuses import EventLines, percent_in, percent_of, status_from
+from core.upscalers.fal.json_answer import EventLines, percent_in, percent_of, status_from
 
 
 @pytest.mark.parametrize(
