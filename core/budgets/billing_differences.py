@@ -61,7 +61,12 @@ def compare(charges: Iterable[Charge], events: Iterable[BillingEvent], *, now: f
     """Every difference between the two sides. Several events of one request count together."""
     ours = {charge.request_id: charge for charge in charges}
     theirs = _summed(events)
-    found = [*_ours_differing(ours, theirs, now), *_unknown(ours, theirs)]
+    unknown = [
+        Difference("unknown_request", request_id, "", event.at, None, event.cost_nanousd, event.units)
+        for request_id, event in theirs.items()
+        if request_id not in ours and event.cost_nanousd
+    ]
+    found = [*_ours_differing(ours, theirs, now), *unknown]
     return Comparison(
         differences=tuple(sorted(found, key=lambda difference: difference.at)),
         compared=len(ours.keys() | theirs.keys()),
@@ -92,9 +97,3 @@ def _ours_differing(ours: Mapping[str, Charge], theirs: Mapping[str, BillingEven
             yield Difference(
                 kind, request_id, charge.job_id, charge.at, charge.charged_nanousd, event.cost_nanousd, event.units
             )
-
-
-def _unknown(ours: Mapping[str, Charge], theirs: Mapping[str, BillingEvent]) -> Iterable[Difference]:
-    for request_id, event in theirs.items():
-        if request_id not in ours and event.cost_nanousd:
-            yield Difference("unknown_request", request_id, "", event.at, None, event.cost_nanousd, event.units)

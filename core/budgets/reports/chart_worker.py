@@ -138,9 +138,7 @@ def _members(figure: Figure, spec: dict[str, Any], words: dict[str, Any], theme:
     """One horizontal bar per member, the largest on top."""
     axes = figure.add_axes((0.24, 0.08, 0.62, 0.68))
     values = [bar[0] for bar in spec["values"]]
-    colours = [_SERIES[0]] * len(values)
-    if spec["grey_last"]:
-        colours[-1] = _GREY
+    colours = [*[_SERIES[0]] * (len(values) - 1), _GREY if spec["grey_last"] else _SERIES[0]]
     _frame(axes, theme)
     axes.grid(visible=False)
     axes.set_xlim(0, max(values) * 1.02)

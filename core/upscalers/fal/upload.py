@@ -52,7 +52,10 @@ class Uploader:
         clock = self._transport.clock
         try:
             return await retry(
-                lambda: self._to_cdn(path, mime, name), clock=clock, pause=_pause, attempts=UPLOAD_ATTEMPTS
+                lambda: self._to_cdn(path, mime, name),
+                clock=clock,
+                pause=lambda error, n: _PAUSES.pause_s(n) if isinstance(error, ProviderUnavailable) else None,
+                attempts=UPLOAD_ATTEMPTS,
             )
         except ProviderUnavailable:
             return await self._by_storage(path, mime, name)
@@ -134,7 +137,3 @@ class Uploader:
         if stored is None or not stored.ok:
             raise ProviderUnavailable
         return address
-
-
-def _pause(error: Exception, attempt: int) -> float | None:
-    return _PAUSES.pause_s(attempt) if isinstance(error, ProviderUnavailable) else None
