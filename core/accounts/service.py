@@ -94,9 +94,8 @@ class Accounts:
         """`replace_place_presets`, kept in the history of changes, and a sentence that says so. Raises NotAllowed."""
         check_moderator(actor)
         old, new = await self.replace_place_presets(actor, text, channel_id)
-        await self._money.limits.rules.note_presets(
-            actor, f"channel {channel_id}" if channel_id else "workspace", old, new
-        )
+        subject = f"channel {channel_id}" if channel_id else "workspace"
+        await self._money.limits.rules.note_presets(actor, subject, old, new)
         return moderation_texts.place_presets(new, channel_id, actor.locale)
 
     async def replace_place_presets(self, actor: Requester, text: str, channel_id: str) -> tuple[str, str]:
