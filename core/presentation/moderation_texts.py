@@ -18,6 +18,8 @@ from core.presentation.notices import Notice
 from core.presentation.translations import language_of, tr, trn
 
 _NONE = "–"
+MENTIONED: Mapping[str, Literal["user", "channel", "role"]] = {"user": "user", "channel": "channel", "role": "role"}
+"""Kinds of scopes of which one may be mentioned."""
 
 
 def extra_given(member_id: str, amount_nanousd: int, ends_at: float, zone: ZoneInfo, locale: str) -> Line:
@@ -104,9 +106,8 @@ def _change(one: LimitChange, zone: ZoneInfo, locale: str) -> Line:
 
 
 def _whom(kind: str, own_id: str, platform: str, locale: str) -> Span:
-    kinds: Mapping[str, Literal["user", "channel", "role"]] = {"user": "user", "channel": "channel", "role": "role"}
-    if own_id and kind in kinds:
-        return Mention(kinds[kind], own_id, whose_limit(kind, own_id, platform, locale))
+    if own_id and kind in MENTIONED:
+        return Mention(MENTIONED[kind], own_id, whose_limit(kind, own_id, platform, locale))
     return whose_limit(kind, own_id, platform, locale)
 
 

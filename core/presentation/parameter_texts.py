@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from core.domain.job import Job
 from core.domain.models import ALL, MODELS, Models
 from core.domain.parameters import sizes
-from core.domain.parameters.spec import SPECS, Value
+from core.domain.parameters.spec import SPECS, Value, translatable
 from core.presentation.formats import number
 from core.presentation.translations import language_of, tr, translated
 
@@ -63,24 +63,21 @@ def model_name(model_id: str, locale: str) -> str:
     return model.name(language_of(locale)) if model is not None else model_id
 
 
-def preset_meaning(name: str, locale: str) -> str:
-    """What a preset does, as the end of a sentence."""
-    meanings = {
-        "faithful": tr("stays close to the original", locale),
-        "balanced": tr("the model's own values", locale),
-        "creative": tr("invents more detail", locale),
-    }
-    return meanings[name]
+_PRESETS = {
+    "faithful": (translatable("Faithful"), translatable("stays close to the original")),
+    "balanced": (translatable("Balanced"), translatable("the model's own values")),
+    "creative": (translatable("Creative"), translatable("invents more detail")),
+}
 
 
 def preset_name(name: str, locale: str) -> str:
     """What a preset is called on a page's control."""
-    names = {
-        "faithful": tr("Faithful", locale),
-        "balanced": tr("Balanced", locale),
-        "creative": tr("Creative", locale),
-    }
-    return names[name]
+    return translated(_PRESETS[name][0], locale)
+
+
+def preset_meaning(name: str, locale: str) -> str:
+    """What a preset does, as the end of a sentence."""
+    return translated(_PRESETS[name][1], locale)
 
 
 def preset_text(name: str, values: Mapping[str, object]) -> str:

@@ -11,7 +11,7 @@ from core.domain.limits import Limit, LimitStatus, Measure, ScopeKind
 from core.presentation.card import Card, Code, Fact, Line, Mention, Moment, Picture, Section, Span, Strong, fill, lines
 from core.presentation.formats import cents, images, megapixels, period_text
 from core.presentation.limit_texts import amount, bare, left_sentence, scope_name, within
-from core.presentation.moderation_texts import whose_limit
+from core.presentation.moderation_texts import MENTIONED, whose_limit
 from core.presentation.translations import tr
 
 if TYPE_CHECKING:
@@ -145,8 +145,7 @@ def _limit(status: LimitStatus, locale: str, platform: str, *, of_all: bool, wit
     elif status.opens_at is not None and status.left == 0:
         used += (" · ", *fill(tr("resets {time}", locale), time=Moment(status.opens_at)))
     source = f" ({_source(limit, locale)})" if with_source else ""
-    each = of_all and limit.scope.kind is ScopeKind.USER and not limit.scope.id
-    owner = tr("each member", locale) if each else owner_span(limit, locale, platform)
+    owner = _owner(limit, locale, platform, of_all=of_all)
     label = (owner, f", {within(limit.window, limit.model, locale)}{source}")
     return Fact(label, used, min(1.0, taken / limit.amount) if limit.amount else 1.0)
 
@@ -158,25 +157,18 @@ def _source(limit: Limit, locale: str) -> str:
     }.get(limit.source, tr("set by the bot's owner", locale))
 
 
-def limit_owner(limit: Limit, locale: str, platform: str = "") -> str:
-    kind = limit.scope.kind
-    if kind is ScopeKind.CHANNEL and not limit.scope.id:
-        return tr("each channel", locale)
-    return scope_name(kind, locale, limit.scope.platform or platform)
+def _owner(limit: Limit, locale: str, platform: str, *, of_all: bool) -> Span:
+    """Whose limit it is, as a mention where it is one member's, channel's or role's."""
+    scope = limit.scope
+    if scope.id and scope.kind in MENTIONED:
+        return Mention(MENTIONED[scope.kind], scope.id)
+    place = scope.platform or platform
+    if scope.kind is ScopeKind.ROLE or (scope.kind is ScopeKind.USER and not of_all):
+        return scope_name(scope.kind, locale, place)
+    return whose_limit(scope.kind, "", place, locale)
 
 
 def limit_words(limit: Limit, locale: str) -> str:
     """One limit in a few plain words, for a list to choose from."""
     whose = whose_limit(limit.scope.kind, limit.scope.id, limit.scope.platform, locale)
     return f"{whose}: {amount(limit.measure, limit.amount, locale)}, {within(limit.window, limit.model, locale)}"
-
-
-def owner_span(limit: Limit, locale: str, platform: str = "") -> Span:
-    """Whose limit it is, as a mention where it is one member's, channel's or role's."""
-    kinds: dict[ScopeKind, Mention] = {
-        ScopeKind.USER: Mention("user", limit.scope.id),
-        ScopeKind.CHANNEL: Mention("channel", limit.scope.id),
-        ScopeKind.ROLE: Mention("role", limit.scope.id),
-    }
-    mention = kinds.get(limit.scope.kind) if limit.scope.id else None
-    return mention or limit_owner(limit, locale, platform)

@@ -86,17 +86,13 @@ def _money(job: Job, locale: str) -> tuple[Fact, ...]:
         return ()
     estimate = usd(receipt.estimate_nanousd, locale)
     if receipt.charged_nanousd < receipt.estimate_nanousd and receipt.basis in ("units", "size"):
-        estimate += _aside(tr("rounded up to whole megapixels", locale))
+        estimate += " (" + tr("rounded up to whole megapixels", locale) + ")"
     charged = usd(receipt.charged_nanousd, locale)
     if receipt.play_money:
-        charged += _aside(tr("play money", locale))
+        charged += " (" + tr("play money", locale) + ")"
     if receipt.basis == "unknown":
-        charged += _aside(tr("to be checked", locale))
+        charged += " (" + tr("to be checked", locale) + ")"
     return Fact((tr("Estimate", locale),), (estimate,)), Fact((tr("Charged", locale),), (charged,))
-
-
-def _aside(text: str) -> str:
-    return f" ({text})"
 
 
 def _times(job: Job, locale: str) -> tuple[Fact, ...]:
