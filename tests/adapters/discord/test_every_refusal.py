@@ -1,46 +1,48 @@
 """Every documented refusal at every stage of a job: its message ends in true words, and it is charged once or not.
 
-One test per stage, in which all refusals happen at once, each in a channel of its own.
+Whole jobs meet one refusal of each kind, all at once, each in a channel of its own; and every refusal is shown to be
+treated as the one of its kind by every call, of which there are ten times as many.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
+from adapters.discord.outbound import errors
 from adapters.discord.outbound.job_message import DiscordReply
-from core.domain.job import Job
+from adapters.discord.outbound.payload import fixed
+from core.presentation.cards.notice import said
 from core.storage.tables import incidents
-from tests.adapters.discord.fake_service import png
-from tests.adapters.discord.kit import delete
-from tests.adapters.discord.whole import Whole, whole_bot
-from tests.emulators.discord import Fault, Invocation, SeenMessage, Upload
-from tests.emulators.discord.refusals import REFUSALS
-from tests.emulators.discord.world import Channel, User
-
-PICTURE = Upload("harbour.png", png(64, 48))
-SECOND = Upload("quay.png", png(48, 64))
-PRICE_NANOUSD = 100_000_000
-HERE, DIRECT = 1, 2
-HOOK = "(PATCH|POST) .*/webhooks/"
-TOO_LARGE = ((413, 0), (413, 40005), (413, 50045))
-
-AT_MESSAGES = "(PATCH|POST) .*/(webhooks|channels)/"
-NOWHERE = [Fault(AT_MESSAGES, "status", 99, place=where) for where in (HERE, DIRECT)]
-FEW = (
-    *{status: (status, code) for status, code in REFUSALS if code not in (10008, 10062, 40060)}.values(),
-    (429, 30046),
-    (403, 20009),
-    (400, 200000),
+from tests.adapters.discord.kit import Bot, delete
+from tests.adapters.discord.refusal_cases import (
+    ANSWERS,
+    AT_MESSAGES,
+    DIRECT,
+    FEW,
+    FILES,
+    HERE,
+    HOOK,
+    KINDS,
+    NAMED,
+    NOWHERE,
+    PICTURE,
+    PRICE_NANOUSD,
+    Case,
+    all_ended,
+    begin,
+    kind_of,
+    refuse,
+    what_is_wrong,
 )
-"""One of each HTTP status, where nothing else counts."""
-FILES = [Fault("(PATCH|POST) ", "status", 99, brings="files", place=where) for where in (HERE, DIRECT)]
-AT_ONCE = 25
+from tests.adapters.discord.whole import Whole, whole_bot
+from tests.emulators.discord import Fault
+from tests.emulators.discord.refusals import REFUSALS
+
 STAGES = {
     # What is refused before the paid call ends there, uncharged: on a crowded machine also where a result is wanted.
     "the answer's final edit": ([Fault(HOOK, "status", 99, brings="files", place=HERE)], "here new_message"),
@@ -57,42 +59,6 @@ STAGES = {
     "opening a direct message": ([FILES[0], Fault("POST .*/users/@me/channels", "status", 99, place=DIRECT)], "kept"),
     "every message after a batch is paid": (NOWHERE, "kept"),
 }
-ANSWERS = ((404, 10062), (404, 10015), (400, 40060))
-"""What Discord answers where an interaction is too old, its token dead, or somebody else has answered it."""
-
-
-@dataclass
-class Case:
-    """One refusal in a place of its own, and what its member sees there and in direct messages."""
-
-    status: int
-    code: int
-    user: User
-    channel: Channel
-    started: Invocation
-    batch: bool = False
-    job: Job | None = None
-
-    def seen(self, whole: Whole) -> list[SeenMessage]:
-        return whole.discord.messages(self.channel, self.user) + whole.discord.dms(self.user)
-
-    @property
-    def keys(self) -> list[str]:
-        """Of its jobs. The last is looked at: the only one, or the second of a batch, whose message is a follow-up."""
-        one = f"discord:{self.started.interaction.id}"
-        options = {each["name"]: each["value"] for each in self.started.interaction.payload["data"]["options"]}
-        return [f"{one}:0:{options['image']}", f"{one}:1:{options['image2']}"] if self.batch else [one]
-
-    @property
-    def place(self) -> dict[str, Any]:
-        return {"user": self.user, "channel": self.channel}
-
-    @property
-    def outcome(self) -> str:
-        assert self.job is not None
-        if self.job.delivery is None:
-            return self.job.state.value
-        return "kept" if self.job.delivery.shape == "kept" else self.job.delivery.elsewhere or "here"
 
 
 @pytest.fixture
@@ -105,95 +71,72 @@ async def whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
             assert (await connection.execute(select(func.count()).select_from(incidents))).scalar_one() == 0
 
 
-def _refuse(whole: Whole, case: Case, faults: list[Fault]) -> None:
-    direct = whole.discord.world.dm_with(case.user)
-    for fault in faults:
-        place = case.channel.id if fault.place == HERE else direct.id
-        whole.discord.faults.append(replace(fault, status=case.status, code=case.code, place=place))
-
-
-async def _begin(
-    whole: Whole, faults: list[Fault], refusals: Sequence[tuple[int, int]] = REFUSALS, *, batch: bool = False
-) -> list[Case]:
-    """A job (or two) in a place of its own for each refusal."""
-    cases = []
-    for status, code in refusals:
-        user = whole.discord.world.add_user(f"m{status}x{code}")
-        channel = whole.discord.world.add_channel(whole.discord.guild)
-        case = Case(status, code, user, channel, None, batch)  # type: ignore[arg-type]
-        _refuse(whole, case, faults)
-        asked = {"image": PICTURE, "seed": status * 1_000_000 + code} | ({"image2": SECOND} if batch else {})
-        case.started = await whole.discord.invoke("/upscale", asked, user=user, channel=channel)
-        cases.append(case)
-    return cases
-
-
-async def _ended(whole: Whole, cases: list[Case]) -> None:
-    late = []
-    for case in cases:
-        for key in case.keys:
-            try:
-                case.job = await whole.ended(key)
-            except TimeoutError:
-                job = await whole.job(key)
-                late.append((case.status, case.code, job and job.state))
-    assert late == []
-    await whole.settled()
-
-
-def _wrong(whole: Whole, case: Case, charges: dict[str, list[int]], wanted: str, *, words: bool) -> list[str]:
-    """What is not as it should be in this case."""
-    job = case.job
-    assert job is not None
-    said = [m for m in case.seen(whole) if not m.images]
-    text = " ".join(m.text for m in said)
-    wrong = []
-    too_large = (case.status, case.code) in TOO_LARGE and bool(charges.get(job.id))
-    gone = case.code == 10008  # nobody sees a message that is gone, and what comes in its place is for its owner alone
-    allowed = {*wanted.split(), *(["here", "kept"] if too_large else []), *(["direct_message"] if gone else [])}
-    if case.outcome not in allowed:
-        wrong.append(f"ended {case.outcome}")
-    if charges.get(job.id, []) != ([] if case.outcome == "refused" else [PRICE_NANOUSD]):
-        wrong.append(f"charged {charges.get(job.id)}")
-    shown = case.outcome not in ("kept", "refused") and job.delivery is not None and job.delivery.shape != "link"
-    if len(case.seen(whole)) - len(said) != shown + (case.batch and wanted != "kept"):
-        wrong.append("another number of images")
-    words = words and not gone
-    if words and any("Cancel" in m.labels or "Upscaling" in m.text for m in said):
-        wrong.append(f"still working: {text!r}")
-    told = {"kept": "history", "direct_message": "as a direct message", "new_message": "as a new message"}
-    if words and case.outcome in told and said and (told[case.outcome] not in text or "Charged $0.10" not in text):
-        wrong.append(f"{case.outcome}, but says {text!r}")
-    return [f"{case.status} {case.code}: {each}" for each in wrong]
-
-
-@pytest.mark.timeout(600)  # 145 whole jobs, or twice as many
-@pytest.mark.parametrize("stage", STAGES)
-async def test_a_refusal_at(whole: Whole, stage: str) -> None:
-    faults, wanted = STAGES[stage]
-    told = wanted != "refused" and faults is not NOWHERE
-    refusals = (*FEW, *ANSWERS) if stage == "the first answer" else REFUSALS
-    for first in range(0, len(refusals), AT_ONCE):
-        cases = await _at_stage(whole, stage, faults, refusals[first : first + AT_ONCE])
-        await _ended(whole, cases)
+@pytest.mark.timeout(600)  # some 330 whole jobs
+async def test_a_refusal_of_each_kind_at_every_stage(whole: Whole) -> None:
+    wrong = {}
+    for stage, (faults, wanted) in STAGES.items():
+        told = wanted != "refused" and faults is not NOWHERE
+        before = len(whole.fal.submits)
+        cases = await _at_stage(whole, stage, faults, (*FEW, *ANSWERS) if stage == "the first answer" else KINDS)
+        await all_ended(whole, cases)
+        whole.discord.faults.clear()
         charges = await whole.charges()
-        assert not [w for c in cases for w in _wrong(whole, c, charges, wanted, words=told)]
-    assert wanted != "refused" or whole.fal.submits == []
+        wrong[stage] = [w for c in cases for w in what_is_wrong(whole, c, charges, wanted, words=told)]
+        if wanted == "refused" and len(whole.fal.submits) > before:
+            wrong[stage].append("paid for")
+    assert not any(wrong.values()), wrong
+
+
+def _treatment(error: Exception) -> tuple[object, ...]:
+    """All that the adapter makes of a refusal."""
+    code = errors.code_of(error)
+    asked = (errors.is_token_dead, errors.is_message_gone, errors.is_request_gone, errors.is_too_large)
+    refused = errors.to_delivery_error(error)
+    return type(error), code if code in NAMED else 0, refused.code, refused.args, *(ask(error) for ask in asked)
+
+
+async def test_every_refusal_is_treated_as_the_one_of_its_kind_by_every_call(bot: Bot) -> None:
+    rest, words = bot.adapter._rest, fixed(said("words"))
+    bot.discord.limits.invalid_cap = 1_000_000
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
+        "edit of an answer": lambda: rest.edit_answer(1, "token", "@original", words, 1),
+        "edit of a follow-up": lambda: rest.edit_answer(1, "token", 5, words, 1),
+        "follow-up": lambda: rest.follow_up(1, "token", words, ephemeral=False, attempts=1),
+        "message": lambda: rest.send(1, words, nonce="n", attempts=1),
+        "edit of a message": lambda: rest.edit_message(1, 2, words, attempts=1),
+        "direct channel": lambda: rest.direct_channel(1),
+        "deletion": lambda: rest.remove(1, 2),
+        "deletion of an answer": lambda: rest.remove_answer(1, "token"),
+    }
+
+    async def treated(call: Callable[[], Awaitable[object]], status: int, code: int) -> tuple[object, ...]:
+        bot.discord.faults[:] = [Fault(".", "status", 99, status, code=code)]
+        with pytest.raises(errors.FAILED_CALLS) as caught:
+            await call()
+        return _treatment(caught.value)
+
+    wrong = []
+    for name, call in calls.items():
+        kinds = {kind_of(*refusal): await treated(call, *refusal) for refusal in KINDS}
+        for refusal in REFUSALS:
+            if await treated(call, *refusal) != kinds[kind_of(*refusal)]:
+                wrong.append((name, *refusal))
+    bot.discord.faults.clear()
+    assert wrong == []
 
 
 async def _at_stage(whole: Whole, stage: str, faults: list[Fault], refusals: Sequence[tuple[int, int]]) -> list[Case]:
     """Jobs that meet these refusals at this stage."""
     batch = "follow-up" in stage or "batch" in stage
     if " after " not in stage:
-        cases = await _begin(whole, faults, refusals, batch=batch)
-    else:
-        whole.fal.slots, before = 0, len(whole.fal.submits)
-        cases = await _begin(whole, [], refusals, batch=batch)
-        await whole.discord.until(lambda: len(whole.fal.submits) == before + len(refusals) * (1 + batch), 200)
-        for case in cases:
-            _refuse(whole, case, faults)
-        whole.fal.slots = 200
-        whole.fal.runner.start_waiting()
+        return await begin(whole, faults, refusals, batch=batch)
+    whole.fal.slots, before = 0, len(whole.fal.submits)
+    cases = await begin(whole, [], refusals, batch=batch)
+    await whole.discord.until(lambda: len(whole.fal.submits) == before + len(refusals) * (1 + batch), 200)
+    for case in cases:
+        refuse(whole, case, faults)
+    whole.fal.slots = 200
+    whole.fal.runner.start_waiting()
     return cases
 
 
@@ -216,15 +159,15 @@ async def test_a_refusal_behind_a_button_is_said_without_an_incident_and_costs_n
 
 
 async def test_a_deletion_that_is_refused_is_said_and_the_message_emptied(whole: Whole) -> None:
-    cases = await _begin(whole, [Fault("DELETE ", "status", 99, place=HERE)], FEW)
-    await _ended(whole, cases)
+    cases = await begin(whole, [Fault("DELETE ", "status", 99, place=HERE)], FEW)
+    await all_ended(whole, cases)
     wrong = []
     for case in cases:
         pressed = await delete(whole.discord, await case.started.answer(lambda m: m.images), **case.place)
-        said = (await pressed.answer(lambda m: "Delete this" not in m.text, 200)).text
+        answer = (await pressed.answer(lambda m: "Delete this" not in m.text, 200)).text
         [left] = whole.discord.messages(case.channel, whole.discord.world.owner)
-        if left.images or "have been deleted" not in left.text or "could not be removed" not in said:
-            wrong.append(f"{case.status} {case.code}: {left.text!r} {said!r}")
+        if left.images or "have been deleted" not in left.text or "could not be removed" not in answer:
+            wrong.append(f"{case.status} {case.code}: {left.text!r} {answer!r}")
     assert wrong == []
 
 
@@ -234,17 +177,20 @@ def _uploads(whole: Whole) -> int:
 
 async def test_uploads_that_stay_unavailable_until_the_tries_end_are_kept_and_said(whole: Whole) -> None:
     down = tuple((status, 0) for status in (500, 502, 503, 504, 520, 524, 529))
-    cases = await _begin(whole, [replace(fault, times=10_000) for fault in FILES], down)
-    await whole.discord.until(lambda: _uploads(whole) >= 2 * len(down), 200)
+    cases = await begin(whole, [replace(fault, times=10_000) for fault in FILES], down)
+    await whole.discord.until(lambda: _uploads(whole) >= 4 * len(down), 200)
+    for case in cases:
+        waiting = await case.started.answer(lambda m: "does not take it yet" in m.text, 200)
+        assert waiting.labels == []
     whole.clock.offset_s += 3 * 86_400
-    await _ended(whole, cases)
+    await all_ended(whole, cases)
     charges = await whole.charges()
-    assert not [w for c in cases for w in _wrong(whole, c, charges, "kept", words=True)]
+    assert not [w for c in cases for w in what_is_wrong(whole, c, charges, "kept", words=True)]
 
 
 async def test_words_that_were_unavailable_too_are_said_once_discord_is_back(whole: Whole) -> None:
     whole.fal.slots = 0
-    [case] = await _begin(whole, [], [(503, 0)])
+    [case] = await begin(whole, [], [(503, 0)])
     await whole.discord.until(lambda: whole.fal.submits, 200)
     whole.discord.faults.append(Fault(AT_MESSAGES, "status", 10_000, 503))
     whole.fal.slots = 200
@@ -256,7 +202,7 @@ async def test_words_that_were_unavailable_too_are_said_once_discord_is_back(who
     whole.clock.offset_s += 3600
     await whole.app.maintenance.pick_up()
     await whole.settled()
-    assert not _wrong(whole, case, await whole.charges(), "kept", words=True)
+    assert not what_is_wrong(whole, case, await whole.charges(), "kept", words=True)
 
 
 async def test_three_bugs_in_a_row_keep_the_picture_and_say_so(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,9 +210,9 @@ async def test_three_bugs_in_a_row_keep_the_picture_and_say_so(whole: Whole, mon
         raise RuntimeError("ours")
 
     monkeypatch.setattr(DiscordReply, "finished", bug)
-    cases = await _begin(whole, [], [(0, 0)])
-    await _ended(whole, cases)
-    assert not _wrong(whole, cases[0], await whole.charges(), "kept", words=True)
+    cases = await begin(whole, [], [(0, 0)])
+    await all_ended(whole, cases)
+    assert not what_is_wrong(whole, cases[0], await whole.charges(), "kept", words=True)
     monkeypatch.undo()
     [kept] = [m for m in cases[0].seen(whole) if "Send again" in m.labels]
     await (await whole.discord.click(kept, "Send again", **cases[0].place)).answer(lambda m: m.images, 200)
