@@ -18,7 +18,7 @@ from tests.attacks.scene import Attack, Scene
 from tests.bot.process_kit import picture
 from tests.core.domain.test_untrusted_text import PIECES
 from tests.core.images.test_structure import HOSTILE
-from tests.emulators.slack.member import Outcome
+from tests.emulators.slack.member_events import Outcome
 from tests.emulators.slack.world import User
 
 _AT_ONCE = 40

@@ -10,7 +10,8 @@ import pytest
 from adapters.slack.views.card import draw
 from core.presentation import LANGUAGES
 from core.presentation.card import Card, Code, Link, Mention, Strong
-from tests.emulators.slack.blocks import check_blocks, mentions
+from tests.emulators.slack.blocks import check_blocks
+from tests.emulators.slack.reading import mentions
 from tests.fakes import golden
 from tests.fakes.cards import every_card
 

@@ -46,7 +46,8 @@ from core.presentation.card import Action
 from core.presentation.cards.account import privacy
 from core.presentation.cards.details import details
 from core.presentation.cards.notice import notice_card
-from tests.emulators.slack.blocks import check_blocks, check_view, mentions
+from tests.emulators.slack.blocks import check_blocks, check_view
+from tests.emulators.slack.reading import mentions
 
 WHERE = Where("T1", "", "U1", "anna", "C1", "general", at=1.0)
 JOB = Job(

@@ -5,9 +5,10 @@ files, Socket Mode, signed HTTP events with redelivery, response_url, triggers a
 It has a movable clock, records every request, and lets a test act as a member. It must never be kind.
 """
 
-from tests.emulators.slack.blocks import mentions
-from tests.emulators.slack.member import MemberControl, Outcome, find_element, text_of
+from tests.emulators.slack.member import MemberControl
+from tests.emulators.slack.member_events import Outcome
 from tests.emulators.slack.picture import png
+from tests.emulators.slack.reading import find_element, mentions, text_of
 from tests.emulators.slack.server import SlackEmulator
 from tests.emulators.slack.world import Message, SlackFile, View, Workspace
 

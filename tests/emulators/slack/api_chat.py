@@ -1,4 +1,4 @@
-"""chat.*, reactions.*, assistant.threads.setStatus, and the state machine of streamed messages."""
+"""chat.* and the state machine of streamed messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.emulators.slack.blocks import IMAGE_TYPES, check_blocks
 from tests.emulators.slack.world import ApiError, Channel, Message, SlackFile, Stream
 
 if TYPE_CHECKING:
-    from tests.emulators.slack.server import Context
+    from tests.emulators.slack.admission import Context
 
 STREAM_LIFE_S = 300.0
 TASK_STATES = ("pending", "in_progress", "complete", "error")
@@ -168,12 +168,11 @@ async def permalink(ctx: Context) -> dict[str, Any]:
 
 
 def expire(ctx: Context, message: Message) -> None:
-    """A stream dies about 5 minutes after its start (or after its last piece, if the emulator says idle)."""
+    """A stream dies about 5 minutes after its start."""
     stream = message.stream
     if stream is None or stream.state != "streaming":
         return
-    since = stream.last_s if ctx.emulator.stream_expiry == "idle" else stream.started_s
-    if ctx.now_s - since >= ctx.emulator.stream_life_s:
+    if ctx.now_s - stream.started_s >= ctx.emulator.stream_life_s:
         stream.state = "expired"
 
 
@@ -194,7 +193,7 @@ async def start_stream(ctx: Context) -> dict[str, Any]:
             raise ApiError("user_not_found")
     message = Message(
         ctx.world.new_ts(ctx.now_s), channel.id, ctx.space.bot_user_id, thread_ts=str(thread_ts), bot=True,
-        posted_at_s=ctx.now_s, stream=Stream(ctx.now_s, ctx.now_s),
+        posted_at_s=ctx.now_s, stream=Stream(ctx.now_s),
     )  # fmt: skip
     assert message.stream
     display = ctx.args.get("task_display_mode") or "timeline"
@@ -233,7 +232,6 @@ def _apply(ctx: Context, message: Message) -> None:
                 if chunk.get(key) and task.get(key):
                     ctx.emulator.violations.append(f"{ctx.method}: task {key} sent twice")
             task.update({k: v for k, v in chunk.items() if v is not None})
-    stream.last_s = ctx.now_s
 
 
 def _check_chunk(ctx: Context, chunk: Any) -> None:
@@ -290,45 +288,6 @@ async def stop_stream(ctx: Context) -> dict[str, Any]:
     return {"channel": message.channel, "ts": message.ts, "message": ctx.emulator.message_json(message)}
 
 
-# ---------------------------------------------------------- status, reactions
-
-
-async def set_status(ctx: Context) -> dict[str, Any]:
-    channel = ctx.space.channels.get(str(ctx.args["channel_id"]))
-    if channel is None:
-        raise ApiError("channel_not_found")
-    if str(ctx.args["thread_ts"]) not in ctx.world.channel_messages(channel.id):
-        raise ApiError("invalid_thread_ts")
-    if len(ctx.args.get("loading_messages") or []) > 10:
-        raise ApiError("invalid_arguments")
-    ctx.world.statuses.append((channel.id, str(ctx.args["thread_ts"]), str(ctx.args["status"])))
-    return {}
-
-
-def _reacted(ctx: Context) -> tuple[Message, tuple[str, str]]:
-    channel = _where(ctx)
-    message = ctx.world.channel_messages(channel.id).get(str(ctx.args.get("timestamp")))
-    if message is None or message.deleted:
-        raise ApiError("message_not_found")
-    return message, (ctx.space.bot_user_id, str(ctx.args["name"]))
-
-
-async def add_reaction(ctx: Context) -> dict[str, Any]:
-    message, reaction = _reacted(ctx)
-    if reaction in message.reactions:
-        raise ApiError("already_reacted")
-    message.reactions.append(reaction)
-    return {}
-
-
-async def remove_reaction(ctx: Context) -> dict[str, Any]:
-    message, reaction = _reacted(ctx)
-    if reaction not in message.reactions:
-        raise ApiError("no_reaction")
-    message.reactions.remove(reaction)
-    return {}
-
-
 HANDLERS = {
     "chat.postMessage": post_message,
     "chat.update": update,
@@ -338,7 +297,4 @@ HANDLERS = {
     "chat.startStream": start_stream,
     "chat.appendStream": append_stream,
     "chat.stopStream": stop_stream,
-    "assistant.threads.setStatus": set_status,
-    "reactions.add": add_reaction,
-    "reactions.remove": remove_reaction,
 }

@@ -15,7 +15,7 @@ from tests.emulators.slack.wire import Recorded
 from tests.emulators.slack.world import ApiError, Message, SlackFile
 
 if TYPE_CHECKING:
-    from tests.emulators.slack.server import Context, SlackEmulator
+    from tests.emulators.slack.admission import Context, SlackEmulator
 
 LOGIN_PAGE = (
     "<!DOCTYPE html><html><head><title>Sign in | Slack</title></head><body>Sign in to your workspace</body></html>"

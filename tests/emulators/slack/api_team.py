@@ -1,14 +1,19 @@
-"""auth.*, apps.*, conversations.*, users.*, team.info, bots.info and oauth.v2.access."""
+"""auth.*, apps.*, conversations.*, users.*, oauth.v2.access and its consent page."""
 
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
+from aiohttp import web
+
+from tests.emulators.slack.keys import EMULATOR
 from tests.emulators.slack.world import ApiError, Channel, Message, Token, User
 
 if TYPE_CHECKING:
-    from tests.emulators.slack.server import Context
+    from tests.emulators.slack.admission import Context
 
 ROTATION_LIFE_S = 43_200.0
 
@@ -29,15 +34,6 @@ async def auth_test(ctx: Context) -> dict[str, Any]:
 
 async def connections_open(ctx: Context) -> dict[str, Any]:
     return {"url": ctx.emulator.socket.new_url()}
-
-
-async def api_test(ctx: Context) -> dict[str, Any]:
-    return {"args": ctx.args}
-
-
-async def revoke(ctx: Context) -> dict[str, Any]:
-    ctx.token.state = "token_revoked"
-    return {"revoked": True}
 
 
 def channel_json(ctx: Context, channel: Channel) -> dict[str, Any]:
@@ -115,14 +111,6 @@ async def conversations_history(ctx: Context) -> dict[str, Any]:
     return _page(ctx, [m for m in reversed(_readable(ctx)) if m.thread_ts in (None, m.ts)])
 
 
-async def conversations_join(ctx: Context) -> dict[str, Any]:
-    channel = ctx.space.channels.get(str(ctx.args["channel"]))
-    if channel is None or channel.kind != "channel":
-        raise ApiError("channel_not_found")
-    channel.members.add(ctx.space.bot_user_id)
-    return {"channel": channel_json(ctx, channel)}
-
-
 def user_json(user: User, *, locale: bool) -> dict[str, Any]:
     out: dict[str, Any] = {
         "id": user.id,
@@ -147,14 +135,34 @@ async def users_info(ctx: Context) -> dict[str, Any]:
     return {"user": user_json(user, locale=ctx.args.get("include_locale") is True)}
 
 
-async def team_info(ctx: Context) -> dict[str, Any]:
-    return {"team": {"id": ctx.space.id, "name": ctx.space.name, "domain": ctx.space.name.lower()}}
+@dataclass
+class Grant:
+    """A code that the consent page gave out."""
+
+    team_id: str
+    user: str
+    redirect_uri: str
+    scopes: tuple[str, ...]
+    org: bool = False
+    enterprise_id: str | None = None
 
 
-async def bots_info(ctx: Context) -> dict[str, Any]:
-    space = ctx.space
-    bot = {"id": space.bot_id, "user_id": space.bot_user_id, "app_id": ctx.world.app_id, "name": "upscale"}
-    return {"bot": bot}
+async def authorize(request: web.Request) -> web.StreamResponse:
+    """The consent page, already agreed to; `team`, `user` and `org` in the query choose who installs."""
+    slack, query = request.app[EMULATOR], request.query
+    if query.get("client_id") != slack.client_id:
+        return web.Response(status=400, text="invalid client_id")
+    scopes = tuple(s for s in query.get("scope", "").split(",") if s)
+    team = query.get("team") or next(iter(slack.world.workspaces))
+    space = slack.world.workspaces[team]
+    org = query.get("org") == "1"
+    code = secrets.token_hex(8)
+    redirect = query.get("redirect_uri") or slack.redirect_uri
+    user = slack.world.person(space, "ada").id
+    slack.codes[code] = Grant(team, user, redirect, scopes, org, space.enterprise_id)
+    joiner = "&" if "?" in redirect else "?"
+    state = query.get("state", "")
+    raise web.HTTPFound(f"{redirect}{joiner}{urlencode({'code': code, 'state': state})}")
 
 
 async def oauth_access(ctx: Context) -> dict[str, Any]:
@@ -218,16 +226,11 @@ def _issued(ctx: Context, token: Token, team_id: str | None, user: str | None) -
 
 HANDLERS = {
     "auth.test": auth_test,
-    "auth.revoke": revoke,
-    "api.test": api_test,
     "apps.connections.open": connections_open,
     "conversations.open": conversations_open,
     "conversations.info": conversations_info,
-    "conversations.join": conversations_join,
     "conversations.history": conversations_history,
     "conversations.replies": conversations_replies,
     "users.info": users_info,
-    "team.info": team_info,
-    "bots.info": bots_info,
     "oauth.v2.access": oauth_access,
 }

@@ -10,7 +10,7 @@ from tests.emulators.slack.blocks import check_view
 from tests.emulators.slack.world import ApiError, Trigger, View
 
 if TYPE_CHECKING:
-    from tests.emulators.slack.server import Context, SlackEmulator
+    from tests.emulators.slack.admission import Context, SlackEmulator
 
 TRIGGER_LIFE_S = 3.0
 MAX_VIEW_BYTES = 250_000
@@ -41,18 +41,6 @@ def _checked(ctx: Context, *, home: bool = False) -> dict[str, Any]:
 async def open_view(ctx: Context) -> dict[str, Any]:
     trigger = _trigger(ctx)
     view = new_view(ctx.emulator, ctx.space.id, trigger.user, _checked(ctx))
-    return {"view": view_json(ctx.emulator, view)}
-
-
-async def push_view(ctx: Context) -> dict[str, Any]:
-    trigger = _trigger(ctx)
-    top = [v for v in ctx.world.views.values() if v.user == trigger.user and v.open]
-    if not top:
-        raise ApiError("invalid_trigger_id")
-    if len(top) >= MAX_STACK:
-        raise ApiError("push_limit_reached")
-    view = new_view(ctx.emulator, ctx.space.id, trigger.user, _checked(ctx))
-    view.root_id, view.previous_id = top[0].root_id, top[-1].id
     return {"view": view_json(ctx.emulator, view)}
 
 
@@ -115,7 +103,6 @@ def view_json(emulator: SlackEmulator, view: View, state: dict[str, Any] | None 
 
 HANDLERS = {
     "views.open": open_view,
-    "views.push": push_view,
     "views.update": update_view,
     "views.publish": publish,
 }

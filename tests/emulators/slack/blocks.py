@@ -6,7 +6,6 @@ anything: every finding is a sentence in a list.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,15 +21,12 @@ MESSAGE_TYPES = {
     "table", "task_card", "plan", "alert", "video", "file", "input", "card", "carousel", "container",
 }  # fmt: skip
 VIEW_TYPES = {"section", "divider", "image", "actions", "context", "header", "rich_text", "input", "alert", "video"}
-TEXT_LIMITS = {"button": 75, "placeholder": 150, "label": 2000, "hint": 2000, "option": 75, "title": 24}
 INTERACTIVE = {
     "button", "static_select", "multi_static_select", "overflow", "checkboxes", "radio_buttons", "users_select",
     "conversations_select", "channels_select", "external_select", "datepicker", "timepicker", "datetimepicker",
     "plain_text_input", "number_input", "url_text_input", "email_text_input", "file_input", "rich_text_input",
     "feedback_buttons", "icon_button", "multi_users_select", "multi_conversations_select", "workflow_button",
 }  # fmt: skip
-# A date is markup that notifies nobody.
-PING = re.compile(r"<(?:@|#|!(?!date))[^>]+>")
 INPUT_ELEMENTS = INTERACTIVE - {"button", "overflow", "feedback_buttons", "icon_button", "workflow_button"}
 IMAGE_TYPES = {"png", "jpg", "jpeg", "gif"}
 
@@ -52,9 +48,7 @@ def check_blocks(blocks: Any, surface: str, file_check: FileCheck | None = None)
         found += _check_one(block, where, surface, file_check)
         block_id = block.get("block_id")
         if block_id is not None:
-            if not isinstance(block_id, str) or not 1 <= len(block_id) <= 255:
-                found.append(f"block_id must be 1-255 characters [json-pointer:{where}/block_id]")
-            elif block_id in ids:
+            if block_id in ids:
                 found.append(f"duplicate block_id `{block_id}`")
             ids.add(str(block_id))
     return found
@@ -90,35 +84,21 @@ def _by_model(block: dict[str, Any], where: str) -> Found:
 
 
 def check_text(text: Any, where: str, most: int, *, plain_only: bool = False) -> Found:
-    """A text object: type, not empty, not too long."""
+    """A text object: of the right type, not empty, not too long. Unknown keys are the SDK's to find."""
     if not isinstance(text, dict):
         return [f"text object missing [json-pointer:{where}]"]
     kind, value = text.get("type"), text.get("text")
     found: Found = []
     if kind not in ("plain_text", "mrkdwn") or (plain_only and kind != "plain_text"):
         found.append(f"wrong text type {kind} [json-pointer:{where}/type]")
-    if not isinstance(value, str) or not value:
-        found.append(f"must be at least 1 character [json-pointer:{where}/text]")
-    elif len(value) > most:
-        found.append(f"must be at most {most} characters, has {len(value)} [json-pointer:{where}/text]")
-    unknown = set(text) - {"type", "text", "emoji", "verbatim"}
-    if unknown:
-        found.append(f"unknown keys {sorted(unknown)} [json-pointer:{where}]")
-    if kind == "mrkdwn" and "emoji" in text:
-        found.append(f"emoji is for plain_text only [json-pointer:{where}]")
+    if not isinstance(value, str) or not 1 <= len(value) <= most:
+        found.append(f"must be 1-{most} characters, has {len(str(value))} [json-pointer:{where}/text]")
     return found
 
 
 def _section(block: dict[str, Any], where: str) -> Found:
-    found: Found = []
-    if "text" not in block and not block.get("fields"):
-        found.append(f"section needs text or fields [json-pointer:{where}]")
-    if "text" in block:
-        found += check_text(block["text"], f"{where}/text", 3000)
-    fields = block.get("fields") or []
-    if len(fields) > 10:
-        found.append(f"at most 10 fields [json-pointer:{where}/fields]")
-    for index, item in enumerate(fields):
+    found = check_text(block["text"], f"{where}/text", 3000) if "text" in block else []
+    for index, item in enumerate(block.get("fields") or []):
         found += check_text(item, f"{where}/fields/{index}", 2000)
     return found
 
@@ -128,21 +108,18 @@ def _header(block: dict[str, Any], where: str) -> Found:
 
 
 def _context(block: dict[str, Any], where: str) -> Found:
-    elements = block.get("elements") or []
-    found: Found = [] if 1 <= len(elements) <= 10 else [f"context needs 1-10 elements [json-pointer:{where}]"]
-    for index, element in enumerate(elements):
-        if element.get("type") == "image":
-            if not element.get("alt_text"):
-                found.append(f"alt_text missing [json-pointer:{where}/elements/{index}]")
-        else:
+    elements = block.get("elements")
+    found: Found = [] if elements else [f"context without elements [json-pointer:{where}]"]
+    for index, element in enumerate(elements or []):
+        if element.get("type") != "image":
             found += check_text(element, f"{where}/elements/{index}", 2000)
     return found
 
 
 def _actions(block: dict[str, Any], where: str) -> Found:
-    elements = block.get("elements") or []
-    found: Found = [] if 1 <= len(elements) <= 25 else [f"actions needs 1-25 elements [json-pointer:{where}]"]
-    ids = [e.get("action_id") for e in elements if e.get("action_id")]
+    elements = block.get("elements")
+    found: Found = [] if elements else [f"actions without elements [json-pointer:{where}]"]
+    ids = [e.get("action_id") for e in elements or [] if e.get("action_id")]
     if len(ids) != len(set(ids)):
         found.append(f"action_id twice in one block [json-pointer:{where}]")
     return found
@@ -158,24 +135,20 @@ def _input(block: dict[str, Any], where: str) -> Found:
 
 
 def _markdown(block: dict[str, Any], where: str) -> Found:
-    text = block.get("text")
-    ok = isinstance(text, str) and 1 <= len(text) <= 12_000
-    return [] if ok else [f"markdown text must be 1-12000 characters [json-pointer:{where}]"]
+    return [] if block.get("text") else [f"markdown without text [json-pointer:{where}]"]
 
 
 def _rich_text(block: dict[str, Any], where: str) -> Found:
-    found: Found = []
-    for index, part in enumerate(block.get("elements") or []):
+    parts = block.get("elements")
+    found: Found = [] if parts else [f"rich_text without elements [json-pointer:{where}]"]
+    for index, part in enumerate(parts or []):
         kind = part.get("type")
         if kind not in ("rich_text_section", "rich_text_list", "rich_text_preformatted", "rich_text_quote"):
             found.append(f"rich_text part {kind} [json-pointer:{where}/elements/{index}]")
         for inner in part.get("elements") or []:
-            if inner.get("type") == "text" and not inner.get("text"):
-                found.append(f"empty rich_text text [json-pointer:{where}/elements/{index}]")
-            if inner.get("type") == "link" and not inner.get("url"):
-                found.append(f"rich_text link without url [json-pointer:{where}/elements/{index}]")
-    if not block.get("elements"):
-        found.append(f"rich_text without elements [json-pointer:{where}]")
+            needed = {"text": "text", "link": "url"}.get(str(inner.get("type")))
+            if needed and not inner.get(needed):
+                found.append(f"rich_text {needed} missing [json-pointer:{where}/elements/{index}]")
     return found
 
 
@@ -188,16 +161,6 @@ def _table(block: dict[str, Any], where: str) -> Found:
     return [] if ok else [f"table [json-pointer:{where}]"]
 
 
-def _task_card(block: dict[str, Any], where: str) -> Found:
-    found: Found = []
-    if block.get("status") not in (None, "pending", "in_progress", "complete", "error"):
-        found.append(f"task status {block.get('status')} [json-pointer:{where}]")
-    for key in ("task_id", "title"):
-        if not block.get(key):
-            found.append(f"{key} missing [json-pointer:{where}]")
-    return found
-
-
 CHECKS: dict[str, Callable[[dict[str, Any], str], Found]] = {
     "section": _section,
     "header": _header,
@@ -207,7 +170,6 @@ CHECKS: dict[str, Callable[[dict[str, Any], str], Found]] = {
     "markdown": _markdown,
     "rich_text": _rich_text,
     "table": _table,
-    "task_card": _task_card,
 }
 
 
@@ -216,9 +178,8 @@ def _image(block: dict[str, Any], where: str, surface: str, file_check: FileChec
     given = [key for key in ("image_url", "slack_file") if block.get(key)]
     if len(given) != 1:
         found.append(f"exactly one of image_url and slack_file [json-pointer:{where}]")
-    alt = block.get("alt_text")
-    if not isinstance(alt, str) or not 1 <= len(alt) <= 2000:
-        found.append(f"alt_text must be 1-2000 characters [json-pointer:{where}/alt_text]")
+    if not block.get("alt_text"):
+        found.append(f"alt_text missing [json-pointer:{where}/alt_text]")
     if "title" in block:
         found += check_text(block["title"], f"{where}/title", 2000, plain_only=True)
     if "slack_file" in block:
@@ -238,20 +199,17 @@ def _elements(block: dict[str, Any], where: str) -> Iterator[str]:
 
 def _element(element: dict[str, Any], where: str) -> Found:
     kind = element.get("type")
-    found: Found = []
     if kind == "image":
-        return found if element.get("alt_text") else [f"alt_text missing [json-pointer:{where}]"]
+        return []
     if kind not in INTERACTIVE:
         return [f"unsupported element {kind} [json-pointer:{where}]"]
-    action_id = element.get("action_id")
-    if action_id is not None and not 1 <= len(action_id) <= 255:
-        found.append(f"action_id must be 1-255 characters [json-pointer:{where}]")
+    found: Found = []
     if "placeholder" in element:
         found += check_text(element["placeholder"], f"{where}/placeholder", 150, plain_only=True)
-    if "confirm" in element:
-        found += _confirm(element["confirm"], f"{where}/confirm")
+    for key, most in (("title", 100), ("text", 300), ("confirm", 30), ("deny", 30)) if "confirm" in element else ():
+        found += check_text(element["confirm"].get(key), f"{where}/confirm/{key}", most, plain_only=key != "text")
     if kind == "button":
-        found += _button(element, where)
+        found += check_text(element.get("text"), f"{where}/text", 75, plain_only=True)
     elif kind in ("static_select", "overflow", "checkboxes", "radio_buttons", "multi_static_select"):
         found += _options(element, where, str(kind))
     elif kind == "number_input":
@@ -261,25 +219,6 @@ def _element(element: dict[str, Any], where: str) -> Found:
             found.append(f"text input limits [json-pointer:{where}]")
     elif kind == "file_input" and not 1 <= element.get("max_files", 10) <= 10:
         found.append(f"max_files must be 1-10 [json-pointer:{where}]")
-    return found
-
-
-def _button(element: dict[str, Any], where: str) -> Found:
-    found = check_text(element.get("text"), f"{where}/text", 75, plain_only=True)
-    if len(element.get("value", "")) > 2000 or len(element.get("url", "")) > 3000:
-        found.append(f"button value or url too long [json-pointer:{where}]")
-    if element.get("style") not in (None, "primary", "danger"):
-        found.append(f"button style {element.get('style')} [json-pointer:{where}]")
-    if len(element.get("accessibility_label", "")) > 75:
-        found.append(f"accessibility_label over 75 [json-pointer:{where}]")
-    return found
-
-
-def _confirm(confirm: dict[str, Any], where: str) -> Found:
-    found = check_text(confirm.get("title"), f"{where}/title", 100, plain_only=True)
-    found += check_text(confirm.get("text"), f"{where}/text", 300)
-    found += check_text(confirm.get("confirm"), f"{where}/confirm", 30, plain_only=True)
-    found += check_text(confirm.get("deny"), f"{where}/deny", 30, plain_only=True)
     return found
 
 
@@ -346,24 +285,3 @@ def check_view(view: Any, *, home: bool) -> Found:
     except (SlackObjectFormationError, TypeError) as error:
         found.append(str(error))
     return found
-
-
-def mentions(blocks: list[dict[str, Any]], text: str = "") -> list[str]:
-    """Every mention in `blocks` and `text` that would notify somebody; plain_text never does."""
-    pings: list[str] = []
-
-    def walk(node: Any) -> None:
-        if isinstance(node, list):
-            for item in node:
-                walk(item)
-        elif isinstance(node, dict):
-            if node.get("type") == "mrkdwn" or (node.get("type") == "markdown"):
-                pings.extend(PING.findall(str(node.get("text", ""))))
-            if node.get("type") in ("user", "usergroup", "broadcast", "channel") and "text" not in node:
-                pings.append(str(node))
-            for value in node.values():
-                walk(value)
-
-    walk(blocks)
-    pings.extend(PING.findall(text))
-    return pings

@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.emulators.slack.keys import EMULATOR
-from tests.emulators.slack.member import text_of
+from tests.emulators.slack.reading import text_of
 from tests.emulators.slack.world import Message
 
 ACTIONS = {"command", "message_shortcut", "global_shortcut", "submit_view", "click", "mention", "dm", "open_home"}

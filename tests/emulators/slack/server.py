@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 from aiohttp import web
 
 from tests.emulators.slack import api_chat, api_files, api_team, api_views
+from tests.emulators.slack.admission import Context, admit
 from tests.emulators.slack.clock import MovableClock
 from tests.emulators.slack.delivery import Delivery, handle_hook
 from tests.emulators.slack.keys import EMULATOR, HOST
 from tests.emulators.slack.limits import RateLimits
 from tests.emulators.slack.socketmode import SocketServer, handle_link
 from tests.emulators.slack.wire import METHODS, BadRequest, Call, Fault, Recorded, known_errors, read_call
-from tests.emulators.slack.world import ApiError, Message, SlackFile, Token, Workspace, World
+from tests.emulators.slack.world import ApiError, Message, SlackFile, Token, World
 
 HANDLERS: dict[str, Callable[[Context], Coroutine[Any, Any, dict[str, Any]]]] = {
     **api_chat.HANDLERS,
@@ -35,40 +33,6 @@ EXTRA_ERRORS = {
     "invalid_arguments",
     "internal_error",
 }
-APP_TOKEN_METHODS = {"apps.connections.open"}
-NO_TOKEN_METHODS = {"oauth.v2.access", "api.test"}
-
-
-@dataclass
-class Context:
-    """One Web API call, with who is calling."""
-
-    emulator: SlackEmulator
-    method: str
-    args: dict[str, Any]
-    token: Token
-    space: Workspace
-    basic: tuple[str, str] | None = None
-
-    @property
-    def world(self) -> World:
-        return self.emulator.world
-
-    @property
-    def now_s(self) -> float:
-        return self.emulator.clock.now()
-
-
-@dataclass
-class Grant:
-    """A code that the consent page gave out."""
-
-    team_id: str
-    user: str
-    redirect_uri: str
-    scopes: tuple[str, ...]
-    org: bool = False
-    enterprise_id: str | None = None
 
 
 class SlackEmulator:
@@ -86,11 +50,10 @@ class SlackEmulator:
         self.requests: list[Recorded] = []
         self.violations: list[str] = []
         self.faults: list[Fault] = []
-        self.codes: dict[str, Grant] = {}
+        self.codes: dict[str, api_team.Grant] = {}
         self.processing_s = processing_s
         self.stream_kinds = {"im", "channel", "group"}
         self.stream_life_s = api_chat.STREAM_LIFE_S
-        self.stream_expiry = "absolute"
         self.events = {"app_mention", "message.im", "app_home_opened", "app_uninstalled", "tokens_revoked"}
         self.mention_mode = "mention"  # mention | file_share | both
         self.http_target: str | None = None
@@ -148,7 +111,7 @@ class SlackEmulator:
         app.router.add_route("*", "/api/{method}", self._api)
         app.router.add_get("/link/", handle_link)
         app.router.add_post("/hooks/commands/{team}/{id}/{secret}", handle_hook)
-        app.router.add_get("/oauth/v2/authorize", self._authorize)
+        app.router.add_get("/oauth/v2/authorize", api_team.authorize)
         add_control_routes(app)
 
     def _upload_routes(self, app: web.Application) -> None:
@@ -197,7 +160,7 @@ class SlackEmulator:
 
     async def _call(self, call: Call) -> web.Response:
         try:
-            ctx = self._admit(call)
+            ctx = admit(self, call, HANDLERS)
             wait_s = self.limits.check(call.method, ctx.space.id, ctx.now_s, call.args.get("channel"))
             if wait_s is not None:
                 return self._rate_limited(call, ctx.token, wait_s)
@@ -208,60 +171,6 @@ class SlackEmulator:
                 self.violations.append(f"emulator: {call.method} cannot answer {error.error}")
             token = self.world.tokens.get(call.token or "")
             return self._answer(call, token, {"ok": False, "error": error.error, **error.extra})
-
-    def _admit(self, call: Call) -> Context:
-        """Token, scopes and required arguments, in Slack's order."""
-        spec = METHODS["methods"].get(call.method)
-        if spec is None or call.method not in HANDLERS:
-            raise ApiError("unknown_method", req_method=call.method)
-        token, space = self._authenticate(call)
-        scopes = set(spec["scopes"])
-        if scopes and not scopes & token.scopes:
-            raise ApiError("missing_scope", needed=",".join(sorted(scopes)), provided=",".join(sorted(token.scopes)))
-        missing = [name for name, required in spec["args"].items() if required and call.args.get(name) in (None, "")]
-        if call.method == "chat.appendStream":
-            # The newer page and the SDK make markdown_text optional beside chunks.
-            missing = [name for name in missing if name != "markdown_text"]
-        if missing:
-            lines = [f"[ERROR] missing required field: {name}" for name in missing]
-            raise ApiError("invalid_arguments", messages=lines)
-        unknown = set(call.args) - set(spec["args"]) - {"token", "team_id"}
-        if unknown:
-            self.violations.append(f"{call.method}: unknown arguments {sorted(unknown)}")
-        return Context(self, call.method, call.args, token, space, call.basic)
-
-    def _authenticate(self, call: Call) -> tuple[Token, Workspace]:
-        first = next(iter(self.world.workspaces.values()))
-        if call.method in NO_TOKEN_METHODS:
-            return Token("", first.id, set(), kind="none"), first
-        if not call.token:
-            raise ApiError("not_authed")
-        token = self.world.tokens.get(call.token)
-        if token is None:
-            raise ApiError("invalid_auth")
-        if token.expires_at_s is not None and self.clock.now() >= token.expires_at_s:
-            raise ApiError("token_expired")
-        if token.state != "valid":
-            raise ApiError(token.state)
-        if (token.kind == "app") != (call.method in APP_TOKEN_METHODS):
-            raise ApiError("not_allowed_token_type")
-        return token, self._space_of(token, call, first)
-
-    def _space_of(self, token: Token, call: Call, first: Workspace) -> Workspace:
-        if token.team_id:
-            return self.world.workspaces[token.team_id]
-        if token.kind == "app":
-            return first
-        members = [w for w in self.world.workspaces.values() if w.enterprise_id == token.enterprise_id]
-        wanted = {str(call.args.get(k)) for k in ("team_id", "channel", "channel_id", "user", "users", "user_id")}
-        file = self.world.files.get(str(call.args.get("file", "")))
-        trigger = self.world.triggers.get(str(call.args.get("trigger_id", "")))
-        wanted |= {file.team_id} if file else set()
-        wanted |= {trigger.team_id} if trigger else set()
-        for space in members:
-            if wanted & ({space.id} | set(space.channels) | set(space.users)):
-                return space
-        return members[0]
 
     def _rate_limited(self, call: Call, token: Token, wait_s: int) -> web.Response:
         self.record(self._recorded(call, token, "ratelimited", 429))
@@ -347,20 +256,3 @@ class SlackEmulator:
         if channel is None:
             raise KeyError(channel_id)
         return channel.team_id
-
-    async def _authorize(self, request: web.Request) -> web.StreamResponse:
-        """The consent page, already agreed to; `team`, `user` and `org` in the query choose who installs."""
-        query = request.query
-        if query.get("client_id") != self.client_id:
-            return web.Response(status=400, text="invalid client_id")
-        scopes = tuple(s for s in query.get("scope", "").split(",") if s)
-        team = query.get("team") or next(iter(self.world.workspaces))
-        space = self.world.workspaces[team]
-        org = query.get("org") == "1"
-        code = secrets.token_hex(8)
-        redirect = query.get("redirect_uri") or self.redirect_uri
-        user = self.world.person(space, "ada").id
-        self.codes[code] = Grant(team, user, redirect, scopes, org, space.enterprise_id)
-        joiner = "&" if "?" in redirect else "?"
-        state = query.get("state", "")
-        raise web.HTTPFound(f"{redirect}{joiner}{urlencode({'code': code, 'state': state})}")

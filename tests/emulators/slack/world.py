@@ -123,7 +123,6 @@ class Message:
     edits: int = 0
     edit_times_s: list[float] = field(default_factory=list)
     posted_at_s: float = 0.0
-    reactions: list[tuple[str, str]] = field(default_factory=list)
     broken_files: set[str] = field(default_factory=set)
     stream: Stream | None = None
     markdown_text: str = ""
@@ -136,7 +135,6 @@ class Message:
 @dataclass
 class Stream:
     started_s: float
-    last_s: float
     state: str = "streaming"  # streaming | stopped | expired | stopped_by_user
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
     order: list[str] = field(default_factory=list)
@@ -191,7 +189,6 @@ class World:
         self.home: dict[tuple[str, str], View] = {}
         self.triggers: dict[str, Trigger] = {}
         self.response_urls: dict[str, ResponseUrl] = {}
-        self.statuses: list[tuple[str, str, str]] = []
         self._numbers = itertools.count(1)
         self._last_ts = 0.0
 
