@@ -15,10 +15,13 @@ from aiohttp import web
 
 from adapters.slack.adapter import SlackAdapter
 from adapters.slack.connection.socket_mode import SocketTimes
+from adapters.slack.outbound import rate_limit
+from adapters.slack.outbound.streaming import StreamProbe
 from adapters.slack.settings import Settings
 from core.ports import AdapterContext, Guests
 from tests.adapters.slack.fake_service import FakeService
 from tests.emulators.slack import Message, SlackEmulator, png, text_of
+from tests.emulators.slack.wire import METHODS
 from tests.fakes.media import FakeMedia
 from tests.fakes.state import MemoryState
 
@@ -184,3 +187,17 @@ async def world(slack: SlackEmulator, tmp_path: Path) -> AsyncIterator[World]:
     yield made
     made.service.crash()
     await made.stop()
+
+
+@pytest.fixture
+def wide(monkeypatch: pytest.MonkeyPatch, world: World) -> World:
+    """Room for all answers at once; streams are tried though one of them was refused."""
+
+    async def always(*_: Any) -> bool:
+        return True
+
+    monkeypatch.setattr(rate_limit, "PER_MINUTE", dict.fromkeys(METHODS["methods"], 10**6))
+    monkeypatch.setattr(StreamProbe, "allowed", always)
+    world.slack.limits.enabled = False
+    next(t for t in world.slack.world.tokens.values() if t.kind != "app").scopes |= {"channels:history"}
+    return world

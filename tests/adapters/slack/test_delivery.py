@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
-
-import pytest
 
 from core.domain.errors import ModelFailed, OutputTooLarge
 from tests.adapters.slack.conftest import World
-from tests.emulators.slack import find_element, png, text_of
+from tests.emulators.slack import find_element, text_of
 from tests.emulators.slack.world import Channel
 
 
@@ -206,63 +203,6 @@ async def test_a_refusal_offers_what_would_fit_as_a_button(world: World) -> None
     await world.slack.member.click(said[0], "job:factor:")
     await world.result()
     assert sorted(row.job.parameters.factor for row in world.service.rows.values()) == [1.6, 4.0]
-
-
-# --------------------------------------------------------------------- files coming in
-
-
-async def refusal(world: World, **how: Any) -> str:
-    await world.slack.member.dm("", [world.picture(**how)])
-    row = (await world.until(lambda: list(world.service.rows.values())))[0]
-    await world.until(lambda: row.job.error is not None, move=0.5)
-    await world.idle()
-    return text_of(world.slack.member.dms()[-1])
-
-
-@pytest.mark.parametrize(
-    ("how", "words"),
-    [
-        ({"serve": "html"}, "login page"),
-        ({"external_url": "drive"}, "another service"),
-        ({"processed_at_s": 1e12}, "still being processed"),
-        ({"deleted": True}, "photo.png"),
-        ({"mode": "quip"}, "not an image that can be read"),
-        ({"mode": "list"}, "not an image that can be read"),
-        ({"mode": "hidden_by_limit"}, "because of the workspace's plan"),
-        ({"mode": "tombstone", "stub_in_events": True}, "no longer there"),
-    ],
-)
-async def test_a_file_that_cannot_be_had_gets_its_own_answer(world: World, how: dict[str, Any], words: str) -> None:
-    """And a file that lies elsewhere never sees our token."""
-    if "external_url" in how:
-        how = {"external_url": f"{world.slack.external_url}/drive/photo.png"}
-    assert words in await refusal(world, **how)
-    assert [r for r in world.slack.requests if r.host == "external"] == []
-
-
-async def test_a_redirect_to_another_of_slacks_hosts_keeps_the_token(world: World) -> None:
-    await world.slack.member.mention("", [world.picture(serve="redirect")])
-    await world.result()
-    assert [r.host for r in world.slack.requests if r.method == "download"] == ["files", "edge"]
-
-
-async def test_a_redirect_away_from_slack_does_not_carry_the_token(world: World) -> None:
-    world.slack.external_bytes = png(64, 48)
-    await world.slack.member.mention("", [world.picture(serve="redirect_away")])
-    await world.result()
-    away = next(r for r in world.slack.requests if r.host == "external")
-    assert away.token is None
-
-
-async def test_a_slack_connect_stub_is_looked_up(world: World) -> None:
-    await world.slack.member.mention("", [world.picture(stub_in_events=True)])
-    assert await world.result()
-
-
-async def test_a_file_that_slack_has_not_processed_yet_is_waited_for(world: World) -> None:
-    later = world.slack.clock.now() + 6
-    await world.slack.member.mention("", [world.picture(processed_at_s=later)])
-    assert await world.result()
 
 
 # --------------------------------------------------------------------------- streaming

@@ -12,14 +12,12 @@ from typing import Any
 
 import pytest
 
-from adapters.slack.outbound import rate_limit
 from adapters.slack.outbound.errors import OUR_FAULT, TRANSIENT
-from adapters.slack.outbound.streaming import StreamProbe
 from core.domain.job import JobState, ReplyAddress
 from tests.adapters.slack.conftest import World
 from tests.adapters.slack.fake_service import CHARGED_NANOUSD, Row
 from tests.emulators.slack import text_of
-from tests.emulators.slack.wire import METHODS, Fault, known_errors
+from tests.emulators.slack.wire import Fault, known_errors
 from tests.emulators.slack.world import Channel, Message, User
 from tests.fakes.state import MemoryReplyState
 
@@ -121,20 +119,6 @@ STAGES = {
     "whether the request is still there": Stage("chat.getPermalink", _here),
     "who asks": Stage("users.info", lambda t: {"user": t.user.id}),
 }
-
-
-@pytest.fixture
-def wide(monkeypatch: pytest.MonkeyPatch, world: World) -> World:
-    """Room for all answers at once; streams are tried though one of them was refused."""
-
-    async def always(*_: Any) -> bool:
-        return True
-
-    monkeypatch.setattr(rate_limit, "PER_MINUTE", dict.fromkeys(METHODS["methods"], 10**6))
-    monkeypatch.setattr(StreamProbe, "allowed", always)
-    world.slack.limits.enabled = False
-    next(t for t in world.slack.world.tokens.values() if t.kind != "app").scopes |= {"channels:history"}
-    return world
 
 
 def tries(world: World, method: str) -> list[Try]:
@@ -288,47 +272,3 @@ async def test_a_place_that_takes_nothing_is_known_before_anything_is_paid(
         asked[one.code] = asyncio.create_task(world.adapter.reply(job.reply, MemoryReplyState({})).reachable(job))
     await world.until(lambda: all(task.done() for task in asked.values()), move=5.0, at_most_s=30)
     assert {code for code, task in asked.items() if task.result()} == (TRANSIENT & set(asked)) | set(PASSING)
-
-
-async def test_a_form_that_slack_delays_longer_than_a_press_lives_is_not_tried_again(wide: World) -> None:
-    wide.slack.fault("views.open", error="ratelimited", status=429, retry_after_s=20)
-    assert (await wide.slack.member.command(text="")).acked
-    await wide.until(lambda: [m for m in wide.bot_messages() if "open the form" in text_of(m)], move=0.6)
-    assert len(wide.slack.calls("views.open")) == 1
-
-
-def shows(world: World, words: str) -> Callable[[], bool]:
-    """Whether the member reads these words somewhere in private."""
-    told = lambda: [*world.bot_messages(), *world.slack.member.dms()]  # noqa: E731
-    return lambda: any(words in text_of(m) for m in told() if m.bot)
-
-
-@pytest.mark.parametrize("method", ["chat.postEphemeral", "views.open", "views.update", "views.publish"])
-async def test_what_cannot_be_shown_in_its_place_is_said_in_another(wide: World, method: str) -> None:
-    """A mistake in a channel, a form, the details in theirs, and saved defaults on the Home tab."""
-    world, member = wide, wide.slack.member
-    await member.mention("", [world.picture()])
-    result = await world.result()
-    await member.open_home()
-    home = await world.until(member.home)
-    for number, code in enumerate(sorted(known_errors(method) - REVOKED - {"ratelimited", "not_found"}), start=2):
-        world.slack.fault(method, error=code, times=99)
-        if method == "chat.postEphemeral":
-            await member.mention(f"factor={number * 100}", [world.picture()])
-            words = f"you wrote {number * 100}"
-        elif method == "views.open":
-            assert (await member.command(text="")).acked, code
-            words = "open the form"
-        elif method == "views.update":
-            await member.click(result, "job:details:")
-            words = "The same image again"
-        else:
-            await member.click(home, "ui:defaults")
-            await world.until(member.open_view)
-            await member.submit_view({"text": f"steps={number + 3}"})
-            words = f"steps {number + 3}"
-        await world.until(shows(world, words), move=0.6)
-        for message in [*world.bot_messages(), *member.dms()]:
-            message.deleted = message.ts != result.ts
-        world.slack.faults.clear()
-    assert world.service.caught == []

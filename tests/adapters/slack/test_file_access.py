@@ -1,0 +1,64 @@
+"""Files coming in: whether each can be had, what is said where it cannot, and where our token goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.adapters.slack.conftest import World
+from tests.emulators.slack import png, text_of
+
+
+async def refusal(world: World, **how: Any) -> str:
+    await world.slack.member.dm("", [world.picture(**how)])
+    row = (await world.until(lambda: list(world.service.rows.values())))[0]
+    await world.until(lambda: row.job.error is not None, move=0.5)
+    await world.idle()
+    return text_of(world.slack.member.dms()[-1])
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"serve": "html"}, "login page"),
+        ({"external_url": "drive"}, "another service"),
+        ({"processed_at_s": 1e12}, "still being processed"),
+        ({"deleted": True}, "photo.png"),
+        ({"mode": "quip"}, "not an image that can be read"),
+        ({"mode": "list"}, "not an image that can be read"),
+        ({"mode": "hidden_by_limit"}, "because of the workspace's plan"),
+        ({"mode": "tombstone", "stub_in_events": True}, "no longer there"),
+    ],
+)
+async def test_a_file_that_cannot_be_had_gets_its_own_answer(world: World, how: dict[str, Any], words: str) -> None:
+    """And a file that lies elsewhere never sees our token."""
+    if "external_url" in how:
+        how = {"external_url": f"{world.slack.external_url}/drive/photo.png"}
+    assert words in await refusal(world, **how)
+    assert [r for r in world.slack.requests if r.host == "external"] == []
+
+
+async def test_a_redirect_to_another_of_slacks_hosts_keeps_the_token(world: World) -> None:
+    await world.slack.member.mention("", [world.picture(serve="redirect")])
+    await world.result()
+    assert [r.host for r in world.slack.requests if r.method == "download"] == ["files", "edge"]
+
+
+async def test_a_redirect_away_from_slack_does_not_carry_the_token(world: World) -> None:
+    world.slack.external_bytes = png(64, 48)
+    await world.slack.member.mention("", [world.picture(serve="redirect_away")])
+    await world.result()
+    away = next(r for r in world.slack.requests if r.host == "external")
+    assert away.token is None
+
+
+@pytest.mark.parametrize("how", [{"stub_in_events": True}, {"processed_at_s": 6.0}])
+async def test_a_stub_is_looked_up_and_a_file_that_slack_still_processes_is_waited_for(
+    world: World, how: dict[str, Any]
+) -> None:
+    """A stub is all that Slack Connect sends."""
+    if "processed_at_s" in how:
+        how = {"processed_at_s": world.slack.clock.now() + how["processed_at_s"]}
+    await world.slack.member.mention("", [world.picture(**how)])
+    assert await world.result()
