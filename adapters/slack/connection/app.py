@@ -45,7 +45,6 @@ def build(ctx: HandlerContext, client: AsyncWebClient, gate: DrainMiddleware) ->
             team_id=team_id or install.team_id,
             bot_user_id=install.bot_user_id,
             bot_token=install.bot_token,
-            bot_scopes=list(install.scopes),
         )
 
     with _environment_hidden():

@@ -37,7 +37,6 @@ class Install:
     enterprise_id: str
     bot_token: str = field(repr=False)
     bot_user_id: str = ""
-    scopes: tuple[str, ...] = ()
     refresh_token: str = field(default="", repr=False)
     expires_at: float | None = None
     name: str = ""

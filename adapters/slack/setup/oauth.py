@@ -156,7 +156,6 @@ class OAuth:
             enterprise_id=str(org.get("id") or ""),
             bot_token=str(answer.get("access_token") or ""),
             bot_user_id=str(answer.get("bot_user_id") or ""),
-            scopes=tuple(s for s in str(answer.get("scope") or "").split(",") if s),
             refresh_token=str(answer.get("refresh_token") or ""),
             expires_at=self.clock.now() + float(lives_s) if lives_s else None,
             name=str((org if org_wide else team).get("name") or ""),
@@ -171,11 +170,7 @@ class OAuth:
             return None
         fresh = self.install_of(answer)
         return replace(
-            install,
-            bot_token=fresh.bot_token,
-            refresh_token=fresh.refresh_token,
-            expires_at=fresh.expires_at,
-            scopes=fresh.scopes or install.scopes,
+            install, bot_token=fresh.bot_token, refresh_token=fresh.refresh_token, expires_at=fresh.expires_at
         )
 
     def _page(self, request: web.Request, outcome: Literal["done", "declined", "expired", "refused"]) -> web.Response:

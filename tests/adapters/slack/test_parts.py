@@ -26,21 +26,8 @@ from adapters.slack.views import job as render
 from adapters.slack.views import upscale_form as modal
 from adapters.slack.views.card import draw
 from core.domain.errors import leaves
-from core.domain.job import (
-    Delivery,
-    InputFacts,
-    Job,
-    JobState,
-    Progress,
-    Quote,
-    Receipt,
-    ReplyAddress,
-    Requester,
-    Result,
-    Source,
-)
+from core.domain.job import Delivery, Progress, Requester
 from core.domain.models import MODELS
-from core.domain.parameters.spec import Parameters
 from core.presentation import LANGUAGES, Notice
 from core.presentation.card import Action
 from core.presentation.cards.account import privacy
@@ -48,16 +35,10 @@ from core.presentation.cards.details import details
 from core.presentation.cards.notice import notice_card
 from tests.emulators.slack.blocks import check_blocks, check_view
 from tests.emulators.slack.reading import mentions
+from tests.fakes.cards import job as finished_job
 
 WHERE = Where("T1", "", "U1", "anna", "C1", "general", at=1.0)
-JOB = Job(
-    "abc123def456", "slack:T1:x:F1", JobState.SUCCEEDED,
-    Requester("slack", "U1", "anna", "T1", "C1"), Source("attachment", name="photo.png"), ReplyAddress("slack", {}),
-    Parameters(seed=5), 1.0, 2.0,
-    input=InputFacts("png", 64, 48, 100, "0"), quote=Quote(64, 48, 128, 96, 1, 10**8, 10**8),
-    receipt=Receipt(10**8, 10**8, "units"),
-    result=Result(128, 96, 1000, "image/png", "x.png", 5, 4.2, "A cat"),
-)  # fmt: skip
+JOB = replace(finished_job(), requester=Requester("slack", "U1", "anna", "T1", "C1"))
 
 
 # ------------------------------------------------------------------------------- blocks

@@ -229,8 +229,9 @@ async def test_two_replicas_do_not_spend_one_refresh_token_twice(slack: SlackEmu
 
 async def test_an_installation_stored_in_another_form_counts_as_none(slack: SlackEmulator) -> None:
     state = MemoryState(slack.clock)
-    install = Install("T1", "", "xoxb-kept", scopes=("chat:write",))
+    install = Install("T1", "", "xoxb-kept", name="Acme")
     await Installs(state, slack.clock).save(install)
+    await state.put(AREA, "T1", {**state.values[AREA, "T1"], "scopes": ["kept", "until 0.1.0"]})
     await state.put(AREA, "T2", {"team_id": "T2", "bot_token": 5})
     await state.put(AREA, "T3", ["T3"])
     installs = Installs(state, slack.clock)
