@@ -10,7 +10,7 @@ from core.budgets.limits_file import LimitsFileError, load
 from core.budgets.prices import PriceBook
 from core.budgets.reconcile import Books
 from core.budgets.service import Budgets
-from core.budgets.weekly_report import WeeklyReports
+from core.budgets.weekly_report import send_weekly_reports
 from core.domain.limits import AlertPlace, LimitDefaults, Measure, Rule, ScopeKind, Window
 from core.jobs.maintenance import MaintenanceTask
 from core.jobs.steps import Tools
@@ -78,10 +78,8 @@ def budget_maintenance(budget: Budgets, tools: Tools, state: AppState, s: Settin
     async def alerts() -> None:
         await budget.alerts.send(notify)
 
-    reports = WeeklyReports(budget, state)
-
     async def weekly() -> None:
-        await reports.send(notify)
+        await send_weekly_reports(budget, state, notify)
 
     async def reconcile() -> None:
         if await state.claim("turns", "reconcile", ttl_s=_RECONCILE_EVERY_S / 2):

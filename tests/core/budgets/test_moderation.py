@@ -10,7 +10,7 @@ import pytest
 
 from core.budgets.limit_grammar import Dialect, amount_of, extra_words, limit_words, sponsor_words
 from core.budgets.service import Budgets
-from core.budgets.weekly_report import WeeklyReports
+from core.budgets.weekly_report import send_weekly_reports
 from core.domain.errors import InvalidParameters, LimitReached, NotAllowed
 from core.domain.limits import AlertPlace, Measure, Rule, ScopeKind, WantedLimit, Window
 from core.domain.parameters.sizes import parse_target
@@ -157,11 +157,10 @@ async def test_the_week_is_reported_once_on_monday_to_the_channel_for_alerts(
         sent.append((place, notice))
         broken.append(False)
 
-    reports = WeeklyReports(budget, state)
     for day, hour, n_sent in ((22, 12, 0), (23, 7, 0), (23, 9, 0), (23, 10, 1), (23, 11, 1), (30, 10, 1)):
         clock.at = datetime(2026, 11, day, hour, tzinfo=UTC).timestamp()
         broken[:] = [hour == 9]
-        await reports.send(notify)
+        await send_weekly_reports(budget, state, notify)
         assert len(sent) == n_sent, (day, hour)
     place, notice = sent[0]
     assert place.channel_id == "alerts-w1", "w2 had no pictures"
