@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
+from tests.attacks.doors import ATTACKS as AT_THE_DOOR
 from tests.attacks.elsewhere import Elsewhere
 from tests.attacks.members import ATTACKS as BY_MEMBERS
 from tests.attacks.scene import Sampler, scene_in, watch
@@ -15,7 +16,7 @@ from tests.attacks.strangers import ATTACKS
 async def test_nothing_that_strangers_send_leaves_a_row_or_a_traceback_or_closes_the_door(tmp_path: Path) -> None:
     async with scene_in(tmp_path, Elsewhere(), ("127.0.0.1",)) as scene:
         sampler = await Sampler.of(scene.bot.port)
-        for attack in ATTACKS:
+        for attack in (*AT_THE_DOOR, *ATTACKS):
             if attack.short:
                 seen = await watch(scene, sampler, attack, attack.short)
                 lost = (seen.new_rows, seen.new_tracebacks, seen.health["failed"])
