@@ -90,10 +90,10 @@ class AllowList:
         return not own.isdisjoint(self._settings.users)
 
     async def _is_admitted(self, place: Place) -> bool:
-        """By a verdict, or because nothing is listed and the place is the operator's own. Raises PlatformBusy."""
+        """By a verdict, or else because nothing is listed and the place is the operator's own. Raises PlatformBusy."""
         known = await self._decided.get(place.reference)
-        if known is not None and known.state == "admitted":
-            return True
+        if known is not None:
+            return known.state == "admitted"
         listed = self._settings.workspaces if place.kind == "workspace" else self._settings.users
         return not listed and (await self._facts(place)).is_own
 

@@ -138,6 +138,17 @@ async def test_a_verdict_holds_in_every_process_and_can_be_revoked(world: World)
     assert len(world.told) == 2
 
 
+async def test_the_operators_own_place_can_be_refused_too_for_everybody_but_the_operator(world: World) -> None:
+    here, guests = dataclasses.replace(STRANGER, workspace_id="100"), world.process()
+    await guests.check(here)
+    await guests.decide(TERMINAL, HOME, "refuse")
+    with pytest.raises(NotAdmitted):
+        await guests.check(here)
+    await guests.check(dataclasses.replace(OWNER, workspace_id="100"))
+    await guests.decide(TERMINAL, HOME, "revoke")
+    await guests.check(here)
+
+
 async def test_only_the_operator_sees_and_decides_whatever_rights_somebody_has_in_their_own_server(
     world: World,
 ) -> None:
