@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperGroup
 
 from bot.cli.console import CommandError, Exit, code_of, err, leave, opens_app, parameter_flags, say
 from bot.cli.jobs import history, job
@@ -24,7 +25,21 @@ _ABOUT = """Upscales images in Discord and Slack, on a local page and in this te
 
 Settings come from the environment and .env; .env.example documents them all.
 """
-cli = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=_ABOUT, pretty_exceptions_enable=False)
+
+
+class _Plain(TyperGroup):
+    """Says what is wrong with an argument without the words of the library that judges it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Raises BadParameter."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as wrong:
+            wrong.message = wrong.message.removeprefix("Value error, ").replace("Input should be", "it must be", 1)
+            raise
+
+
+cli = typer.Typer(cls=_Plain, no_args_is_help=True, rich_markup_mode=None, help=_ABOUT, pretty_exceptions_enable=False)
 cli.add_typer(quota, name="quota")
 cli.add_typer(upkeep)
 

@@ -7,10 +7,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from bot.cli.console import CommandError
 from bot.cli.files import Order, free_path, read_arguments, refuse_taken, result_path
 from bot.cli.limits import read_amount
+from bot.cli.main import cli
 from bot.cli.receipt import as_json
 from core.domain.errors import LimitReached
 from core.domain.job import Job, JobState, Receipt, ReplyAddress, Requester, Result, Source
@@ -55,6 +57,20 @@ def test_a_picture_without_an_ending_is_a_picture_too() -> None:
 def test_a_wrong_argument_is_one_sentence(arguments: list[str], sentence: str) -> None:
     with pytest.raises(CommandError, match=sentence):
         read_arguments(arguments)
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        (["quota", "set", "foo", "5"], "Invalid value for 'scope': 'foo' is not one of 'everything', 'platform'"),
+        (["run", "--role", "x"], "Invalid value for '--role': 'x' is not one of 'all', 'chat', 'worker'"),
+        (["reconcile", "--days", "100"], "Invalid value for '--days': it must be less than or equal to 90"),
+    ],
+)
+def test_a_wrong_value_is_told_in_our_words(typed: list[str], sentence: str) -> None:
+    said = CliRunner().invoke(cli, typed)
+    assert said.exit_code == 2
+    assert sentence in said.output
 
 
 @pytest.mark.parametrize(
