@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -13,78 +11,9 @@ import jsonschema
 import pytest
 
 from tests.adapters.discord.fake_service import png
-from tests.emulators.discord import ClientRefused, DiscordEmulator, Fault, Invocation, Upload, schema
+from tests.adapters.discord.raw import V2, Raw, gallery, text, v2
+from tests.emulators.discord import ClientRefused, Fault, Upload, schema
 from tests.emulators.discord.world import SEND_MESSAGES
-
-V2 = 1 << 15
-COMMANDS: list[dict[str, Any]] = [
-    {
-        "name": "upscale",
-        "description": "d",
-        "type": 1,
-        "options": [
-            {"type": 11, "name": "image", "description": "d"},
-            {"type": 10, "name": "factor", "description": "d", "min_value": 1, "max_value": 4},
-        ],
-    }
-]
-
-
-class Raw:
-    """A bot made of bare requests."""
-
-    def __init__(self, discord: DiscordEmulator, session: aiohttp.ClientSession) -> None:
-        self.discord = discord
-        self.session = session
-
-    async def call(self, method: str, path: str, **more: Any) -> tuple[int, Any]:
-        headers = {"Authorization": f"Bot {self.discord.token}", **more.pop("headers", {})}
-        async with self.session.request(method, self.discord.api_url + path, headers=headers, **more) as response:
-            text = await response.text()
-            return response.status, json.loads(text) if text.startswith(("{", "[")) else text
-
-    async def begin(self, **place: Any) -> Invocation:
-        return await self.discord.invoke("/upscale", {"image": Upload("a.png", png())}, **place)
-
-    async def answer(self, started: Invocation, kind: int, data: Any = None) -> tuple[int, Any]:
-        i = started.interaction
-        body = {"type": kind} if data is None else {"type": kind, "data": data}
-        return await self.call("POST", f"/interactions/{i.id}/{i.token}/callback?with_response=1", json=body)
-
-    def hook(self, started: Invocation) -> str:
-        return f"/webhooks/{self.discord.world.application_id}/{started.interaction.token}"
-
-    async def edit(self, started: Invocation, body: Any, *files: tuple[str, bytes]) -> tuple[int, Any]:
-        path = f"{self.hook(started)}/messages/@original"
-        if not files:
-            return await self.call("PATCH", path, json=body)
-        form = aiohttp.FormData()
-        form.add_field("payload_json", json.dumps(body), content_type="application/json")
-        for n, (name, data) in enumerate(files):
-            form.add_field(f"files[{n}]", io.BytesIO(data), filename=name, content_type="application/octet-stream")
-        return await self.call("PATCH", path, data=form)
-
-
-@pytest.fixture
-async def raw() -> AsyncIterator[Raw]:
-    async with DiscordEmulator() as discord, aiohttp.ClientSession() as session:
-        made = Raw(discord, session)
-        status, _ = await made.call("PUT", f"/applications/{discord.world.application_id}/commands", json=COMMANDS)
-        assert status == 200
-        discord.gateway.sessions.clear()
-        yield made
-
-
-def _text(text: str = "hello") -> dict[str, Any]:
-    return {"type": 10, "content": text}
-
-
-def _v2(*components: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"flags": V2, "components": list(components), **more}
-
-
-def _gallery(name: str) -> dict[str, Any]:
-    return {"type": 12, "items": [{"media": {"url": f"attachment://{name}"}}]}
 
 
 async def test_the_first_answer_is_due_within_three_seconds(raw: Raw) -> None:
@@ -103,11 +32,11 @@ async def test_a_second_answer_is_refused(raw: Raw) -> None:
 
 async def test_an_unanswered_or_foreign_token_is_unknown_and_an_old_one_invalid(raw: Raw) -> None:
     started = await raw.begin()
-    assert (await raw.edit(started, _v2(_text())))[1]["code"] == 10015
+    assert (await raw.edit(started, v2(text())))[1]["code"] == 10015
     await raw.answer(started, 5)
-    assert (await raw.edit(started, _v2(_text())))[0] == 200
+    assert (await raw.edit(started, v2(text())))[0] == 200
     raw.discord.clock.advance(15 * 60)
-    status, body = await raw.edit(started, _v2(_text()))
+    status, body = await raw.edit(started, v2(text()))
     assert (status, body["code"]) == (401, 50027)
     assert raw.discord.limits.invalid_requests == 1
 
@@ -116,14 +45,14 @@ async def test_a_deleted_answer_is_an_unknown_message(raw: Raw) -> None:
     started = await raw.begin()
     await raw.answer(started, 5)
     started.interaction.original.deleted = True  # type: ignore[union-attr]
-    assert (await raw.edit(started, _v2(_text())))[1]["code"] == 10008
+    assert (await raw.edit(started, v2(text())))[1]["code"] == 10008
 
 
 async def test_user_installs_have_five_follow_ups(raw: Raw) -> None:
     raw.discord.limits.webhook = (100, 1.0)
     started = await raw.begin(install="user")
-    await raw.answer(started, 4, _v2(_text()))
-    codes = [(await raw.call("POST", f"{raw.hook(started)}?wait=1", json=_v2(_text())))[0] for _ in range(6)]
+    await raw.answer(started, 4, v2(text()))
+    codes = [(await raw.call("POST", f"{raw.hook(started)}?wait=1", json=v2(text())))[0] for _ in range(6)]
     assert codes == [200] * 5 + [400]
 
 
@@ -143,17 +72,17 @@ async def test_a_deferral_takes_only_the_private_flag(raw: Raw) -> None:
 @pytest.mark.parametrize(
     ("body", "word"),
     [
-        (_v2(*[_text(str(n)) for n in range(41)]), "40"),
-        (_v2(_text("x" * 3000), _text("y" * 1001)), "4001"),
-        (_v2(_text(), content="legacy"), "components V2"),
-        ({"components": [_text()]}, "IS_COMPONENTS_V2"),
-        (_v2(_gallery("missing.png")), "was not found"),
-        (_v2({"type": 1, "components": [{"type": 2, "style": 1, "label": "a", "custom_id": "x" * 101}]}), "100"),
-        (_v2({"type": 1, "components": [{"type": 2, "style": 1, "label": "x" * 81, "custom_id": "a"}]}), "80"),
-        (_v2({"type": 1, "components": [{"type": 2, "style": 5, "label": "a", "url": "ftp://x"}]}), "Scheme"),
-        (_v2({"type": 1, "components": [{"type": 2, "style": 1, "label": "a"}]}), "custom_id"),
-        (_v2({"type": 17, "components": []}), "length"),
-        (_v2({"type": 13, "file": {"url": "https://x.example/a"}}), "attachment://"),
+        (v2(*[text(str(n)) for n in range(41)]), "40"),
+        (v2(text("x" * 3000), text("y" * 1001)), "4001"),
+        (v2(text(), content="legacy"), "components V2"),
+        ({"components": [text()]}, "IS_COMPONENTS_V2"),
+        (v2(gallery("missing.png")), "was not found"),
+        (v2({"type": 1, "components": [{"type": 2, "style": 1, "label": "a", "custom_id": "x" * 101}]}), "100"),
+        (v2({"type": 1, "components": [{"type": 2, "style": 1, "label": "x" * 81, "custom_id": "a"}]}), "80"),
+        (v2({"type": 1, "components": [{"type": 2, "style": 5, "label": "a", "url": "ftp://x"}]}), "Scheme"),
+        (v2({"type": 1, "components": [{"type": 2, "style": 1, "label": "a"}]}), "custom_id"),
+        (v2({"type": 17, "components": []}), "length"),
+        (v2({"type": 13, "file": {"url": "https://x.example/a"}}), "attachment://"),
     ],
 )
 async def test_components_that_discord_would_refuse(raw: Raw, body: Any, word: str) -> None:
@@ -169,57 +98,57 @@ async def test_two_buttons_with_one_custom_id_are_refused(raw: Raw) -> None:
     started = await raw.begin()
     await raw.answer(started, 5)
     button = {"type": 2, "style": 1, "label": "a", "custom_id": "same"}
-    status, _ = await raw.edit(started, _v2({"type": 1, "components": [button, button]}))
+    status, _ = await raw.edit(started, v2({"type": 1, "components": [button, button]}))
     assert status == 400
 
 
 async def test_a_message_that_became_v2_stays_v2(raw: Raw) -> None:
     started = await raw.begin()
     await raw.answer(started, 5)
-    await raw.edit(started, _v2(_text()))
+    await raw.edit(started, v2(text()))
     assert (await raw.edit(started, {"flags": 0, "components": []}))[0] == 400
 
 
 async def test_attachments_are_kept_only_as_listed_and_named_only_with_their_name(raw: Raw) -> None:
     started = await raw.begin()
     await raw.answer(started, 5)
-    _, message = await raw.edit(started, _v2(_gallery("a.png"), attachments=[{"id": 0}]), ("a.png", png()))
+    _, message = await raw.edit(started, v2(gallery("a.png"), attachments=[{"id": 0}]), ("a.png", png()))
     assert message["attachments"] == []
     kept = message["components"][0]["items"][0]["media"]["attachment_id"]
 
-    by_id = _v2(_gallery("a.png"), attachments=[{"id": kept}])
+    by_id = v2(gallery("a.png"), attachments=[{"id": kept}])
     assert (await raw.edit(started, by_id))[0] == 400
-    with_name = _v2(_gallery("a.png"), attachments=[{"id": kept, "filename": "a.png"}])
+    with_name = v2(gallery("a.png"), attachments=[{"id": kept, "filename": "a.png"}])
     assert (await raw.edit(started, with_name))[0] == 200
-    assert (await raw.edit(started, _v2(_gallery("a.png"), attachments=[])))[0] == 400
+    assert (await raw.edit(started, v2(gallery("a.png"), attachments=[])))[0] == 400
 
 
 async def test_names_are_rewritten_so_a_reference_to_the_sent_name_misses(raw: Raw) -> None:
     started = await raw.begin()
     await raw.answer(started, 5)
     name = "my pic é.png"
-    assert (await raw.edit(started, _v2(_gallery(name)), (name, png())))[0] == 400
+    assert (await raw.edit(started, v2(gallery(name)), (name, png())))[0] == 400
 
 
 async def test_sizes_are_limited_per_file_and_per_request(raw: Raw) -> None:
     raw.discord.limits.webhook = (100, 1.0)
     started = await raw.begin(attachment_size_limit=1000)
     await raw.answer(started, 5)
-    assert (await raw.edit(started, _v2(_gallery("a.bin")), ("a.bin", b"x" * 1001)))[0] == 413
+    assert (await raw.edit(started, v2(gallery("a.bin")), ("a.bin", b"x" * 1001)))[0] == 413
     rich = await raw.begin(attachment_size_limit=500 * 2**20)
     await raw.answer(rich, 5)
-    status, body = await raw.edit(rich, _v2(_gallery("a.bin")), ("a.bin", b"x" * (26 * 2**20)))
+    status, body = await raw.edit(rich, v2(gallery("a.bin")), ("a.bin", b"x" * (26 * 2**20)))
     assert (status, body["code"]) == (413, 40005)
-    assert (await raw.edit(rich, _v2(_gallery("a.bin")), ("a.bin", b"")))[0] == 400
+    assert (await raw.edit(rich, v2(gallery("a.bin")), ("a.bin", b"")))[0] == 400
 
 
 async def test_limits_answer_429_with_via_and_the_time_to_wait(raw: Raw) -> None:
     started = await raw.begin()
     await raw.answer(started, 5)
-    statuses = [(await raw.edit(started, _v2(_text(str(n)))))[0] for n in range(6)]
+    statuses = [(await raw.edit(started, v2(text(str(n)))))[0] for n in range(6)]
     assert statuses == [200] * 5 + [429]
     url = f"{raw.discord.api_url}{raw.hook(started)}/messages/@original"
-    async with raw.session.patch(url, json=_v2(_text())) as response:
+    async with raw.session.patch(url, json=v2(text())) as response:
         assert response.headers["Via"]
         assert response.headers["Content-Type"] == "application/json"
         assert 0 < (await response.json())["retry_after"] <= 2
@@ -239,21 +168,21 @@ async def test_private_answers_cannot_be_edited_with_the_bot_token(raw: Raw) -> 
     started = await raw.begin()
     _, body = await raw.answer(started, 5, {"flags": 64})
     path = f"/channels/{raw.discord.channel.id}/messages/{body['resource']['message']['id']}"
-    assert (await raw.call("PATCH", path, json=_v2(_text())))[1]["code"] == 10008
+    assert (await raw.call("PATCH", path, json=v2(text())))[1]["code"] == 10008
 
 
 async def test_the_bot_reaches_only_channels_that_it_sees(raw: Raw) -> None:
     private = raw.discord.world.add_private_channel(raw.discord.user, raw.discord.world.add_user("bob"))
     elsewhere = raw.discord.world.add_channel(raw.discord.world.add_guild("E", bot_inside=False))
     for channel in (private, elsewhere):
-        assert (await raw.call("POST", f"/channels/{channel.id}/messages", json=_v2(_text())))[1]["code"] == 50001
+        assert (await raw.call("POST", f"/channels/{channel.id}/messages", json=v2(text())))[1]["code"] == 50001
     raw.discord.channel.bot_permissions &= ~SEND_MESSAGES
     path = f"/channels/{raw.discord.channel.id}/messages"
-    assert (await raw.call("POST", path, json=_v2(_text())))[1]["code"] == 50013
+    assert (await raw.call("POST", path, json=v2(text())))[1]["code"] == 50013
 
 
 async def test_a_nonce_gives_the_first_message_again(raw: Raw) -> None:
-    body = _v2(_text(), nonce="abc", enforce_nonce=True)
+    body = v2(text(), nonce="abc", enforce_nonce=True)
     path = f"/channels/{raw.discord.channel.id}/messages"
     first, second = [(await raw.call("POST", path, json=body))[1]["id"] for _ in range(2)]
     assert first == second
@@ -356,7 +285,7 @@ def _inlined(node: Any) -> Any:
 async def test_our_schema_reader_agrees_with_a_full_one(raw: Raw) -> None:
     started = await raw.begin()
     await raw.answer(started, 5)
-    samples = [_v2(_text()), _v2(_text("x" * 4001)), _v2({"type": 99}), {"flags": "1"}, _v2(_gallery("a.png"))]
+    samples = [v2(text()), v2(text("x" * 4001)), v2({"type": 99}), {"flags": "1"}, v2(gallery("a.png"))]
     document = schema.document()
     whole = {**_inlined(document["operations"]["webhook_edit"]), "$defs": _inlined(document["schemas"])}
     full = jsonschema.Draft202012Validator(whole)
