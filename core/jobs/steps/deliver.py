@@ -16,8 +16,9 @@ from core.ports import Reply
 log = structlog.get_logger(__name__)
 
 _BROKEN_DELIVERIES = 3
-_TOLD_AFTER = 4
-"""Tries that failed, after about 15 s, before the job's message says that its picture waits for the platform."""
+_TOLD_AFTER = 2
+"""Tries that failed before the job's message says that its picture waits for the platform. One that finds the platform
+away takes some ten seconds: each place is tried several times."""
 
 _EDIT_TIMEOUT_S = 10.0
 PAUSES = Backoff(first_s=1.0, cap_s=300.0)
