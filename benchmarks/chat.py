@@ -14,7 +14,7 @@ from aiohttp import web
 from core.domain.job import Delivery, Job, Progress, ReplyAddress, Source
 from core.domain.limits import LimitStatus
 from core.jobs.steps import Tools
-from core.ports import Capabilities, Download, ReplyState
+from core.ports import Download, ReplyState
 from core.presentation import Notice
 
 
@@ -22,7 +22,7 @@ class BenchAdapter:
     """`core.ports.ChatAdapter`. Needs `start` inside the loop."""
 
     name = "bench"
-    capabilities = Capabilities(min_edit_interval_s=2.0)
+    min_edit_interval_s = 2.0
 
     def __init__(self, chat_url: str, tools: Tools) -> None:
         self.url = chat_url

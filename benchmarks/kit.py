@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
+from unittest.mock import patch
 
 import psutil
 import pyvips
@@ -118,11 +119,8 @@ async def running_bot(
 ) -> AsyncIterator[App]:
     """The whole application, but for its model; no platform connects."""
     quiet()
-    make, bot.app.make_upscaler = bot.app.make_upscaler, lambda *_: model  # type: ignore[assignment]
-    try:
+    with patch.object(bot.app, "make_upscaler", lambda *_: model):
         app = build(settings_for(folder, database, fal_key="id:secret", **settings), clock=clock)
-    finally:
-        bot.app.make_upscaler = make
     async with app:
         yield app
 

@@ -150,7 +150,7 @@ async def _delay(run: Callable[[World, list[int], str], Awaitable[None]], rounds
                 await run(w, [number], url)
         seen = await w.stats()
         delays = [seen["done_at_s"][str(n)] - seen["completed_at_s"][str(n)] for n in numbers]
-        return 1000 * statistics.median(delays)
+        return float(1000 * statistics.median(delays))
 
 
 async def completed_to_final(rounds: int = 11) -> dict[str, Any]:

@@ -71,14 +71,15 @@ def _seen(folder: Path) -> dict[str, float]:
 async def soak(seconds: float) -> dict[str, Any]:
     """Means of everything counted in the middle fifth and in the last; jobs and days that went by."""
     quiet()
-    clock, seen = AheadClock(), []
+    clock = AheadClock()
+    seen: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         picture, model = (
             noise_picture(folder / "in.png", 64, 48),
             InstantModel(noise_picture(folder / "out.png", 128, 96)),
         )
-        limits = {"retention_days": 1, "history_days": HISTORY_DAYS}
+        limits: dict[str, Any] = {"retention_days": 1, "history_days": HISTORY_DAYS}
         async with running_bot(folder / "data", model, clock=clock, **limits) as app:
             began = time.monotonic()
             while time.monotonic() < began + seconds or len(seen) < 10:
