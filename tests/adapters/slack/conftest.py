@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,11 +125,6 @@ class World:
 
     def bot_messages(self, channel: str = "general", **who: Any) -> list[Message]:
         return [m for m in self.slack.member.messages(channel, **who) if m.bot]
-
-    def job_button(self, message: Message, verb: str) -> str:
-        found = re.search(rf'"(job:{verb}:[^"]+)"', str(message.blocks).replace("'", '"'))
-        assert found, message.blocks
-        return found[1]
 
 
 def make_settings(slack: SlackEmulator, **changes: Any) -> Settings:

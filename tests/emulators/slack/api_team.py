@@ -47,7 +47,6 @@ def channel_json(ctx: Context, channel: Channel) -> dict[str, Any]:
         "is_private": channel.kind != "channel",
         "is_archived": channel.archived,
         "is_member": ctx.space.bot_user_id in channel.members,
-        "is_ext_shared": bool(channel.shared_teams),
     }
 
 

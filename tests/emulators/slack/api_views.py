@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 TRIGGER_LIFE_S = 3.0
 MAX_VIEW_BYTES = 250_000
-MAX_STACK = 3
 
 
 def _trigger(ctx: Context) -> Trigger:

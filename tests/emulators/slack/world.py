@@ -45,7 +45,6 @@ class Channel:
     kind: str = "channel"  # channel | group | im | mpim
     members: set[str] = field(default_factory=set)
     archived: bool = False
-    shared_teams: set[str] = field(default_factory=set)
 
 
 @dataclass
