@@ -150,17 +150,19 @@ async def ask(question: str) -> bool:
         loop.remove_reader(sys.stdin.fileno())
 
 
-def opens_app(work: Callable[..., Awaitable[Exit]]) -> Callable[..., None]:
-    """`work(app, …)` as a command of its other parameters; it ends with the exit code that `work` returns."""
+def opens_app(work: Callable[..., Awaitable[Exit]], **fixed: Any) -> Callable[..., None]:
+    """`work(app, …)` as a command of its parameters that are not fixed; it ends with the exit code that it returns."""
 
     def command(**given: Any) -> None:
         from bot.cli.session import in_app
 
-        leave(in_app(lambda app: work(app, **given)))
+        leave(in_app(lambda app: work(app, **fixed, **given)))
 
     hints = get_type_hints(work, localns={"App": object}, include_extras=True)
     _, *others = inspect.signature(work).parameters.values()
-    return _described(command, work, [one.replace(annotation=hints[one.name]) for one in others])
+    return _described(
+        command, work, [one.replace(annotation=hints[one.name]) for one in others if one.name not in fixed]
+    )
 
 
 def parameter_flags(command: Callable[..., None]) -> Callable[..., None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,13 +28,7 @@ Platform = Annotated[str, typer.Option(help="discord, slack, web or cli")]
 Workspace = Annotated[str, typer.Option(help="Id of the Discord server or Slack workspace")]
 User = Annotated[str, typer.Option(help="Id of a person")]
 Channel = Annotated[str, typer.Option(help="Id of a channel")]
-ScopeId = Annotated[
-    str, typer.Option("--id", help="Whose: id of the user, channel or role; empty: the default for all")
-]
-Scope = Annotated[ScopeKind, typer.Argument(help="What the limit is for")]
-Unit = Annotated[Measure, typer.Option(help="What is counted")]
 Per = Annotated[Window, typer.Option(help="Over which time")]
-OfModel = Annotated[str, typer.Option("--model", help="Only jobs of this model")]
 
 
 def _acting_in(platform: str, workspace: str, user: str = "", channel: str = "", *, named: bool = False) -> Requester:
@@ -99,39 +92,26 @@ async def quota_show(
     return _print_limits(await app.service.limits.applying(_acting_in(platform, workspace, user, channel)))
 
 
-@quota.command("set")
-@opens_app
-async def quota_set(
+async def _set(
     app: App,
-    scope: Scope,
-    amount: Annotated[str, typer.Argument(help="e.g. 5 or 2.50")],
+    scope: Annotated[ScopeKind, typer.Argument(help="What the limit is for")],
+    amount: Annotated[str | None, typer.Argument(help="e.g. 5 or 2.50")],
     platform: Platform = "",
     workspace: Workspace = "",
-    id: ScopeId = "",
-    unit: Unit = Measure.USD,
+    id: Annotated[str, typer.Option(help="Whose: id of the user, channel or role; empty: the default for all")] = "",
+    unit: Annotated[Measure, typer.Option(help="What is counted")] = Measure.USD,
     per: Per = Window.DAY,
-    model: OfModel = "",
+    model: Annotated[str, typer.Option("--model", help="Only jobs of this model")] = "",
 ) -> Exit:
     """Set a limit of one workspace."""
     actor = _acting_in(platform, workspace, named=True)
-    return await _set(app, actor, WantedLimit(scope, id, unit, per, read_amount(amount, unit), model))
+    window = Window.NOW if unit is Measure.RUNNING else per
+    wanted = WantedLimit(scope, id, unit, window, None if amount is None else read_amount(amount, unit), model)
+    return _print_limits(await app.service.limits.set_limit(actor, wanted))
 
 
-@quota.command("clear")
-@opens_app
-async def quota_clear(
-    app: App,
-    scope: Scope,
-    platform: Platform = "",
-    workspace: Workspace = "",
-    id: ScopeId = "",
-    unit: Unit = Measure.USD,
-    per: Per = Window.DAY,
-    model: OfModel = "",
-) -> Exit:
-    """Remove a limit of one workspace."""
-    actor = _acting_in(platform, workspace, named=True)
-    return await _set(app, actor, WantedLimit(scope, id, unit, per, None, model))
+quota.command("set")(opens_app(_set))
+quota.command("clear", help="Remove a limit of one workspace.")(opens_app(_set, amount=None))
 
 
 @quota.command("pause")
@@ -147,12 +127,6 @@ async def quota_pause(
     where = f"in {workspace}" if workspace else "everywhere"
     err.print(f"New jobs are {'taken again' if off else 'paused'} {where}; running jobs go on.")
     return Exit.OK
-
-
-async def _set(app: App, actor: Requester, wanted: WantedLimit) -> Exit:
-    if wanted.measure is Measure.RUNNING:
-        wanted = replace(wanted, window=Window.NOW)
-    return _print_limits(await app.service.limits.set_limit(actor, wanted))
 
 
 def read_amount(text: str, measure: Measure) -> int:
