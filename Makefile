@@ -25,7 +25,7 @@ setup: $(VENV)/.installed ## what the bot itself needs, into .venv
 setup-dev: $(VENV)/.installed-dev ## what the bot and its tests need, into .venv
 
 test: setup-dev chromium pgbouncer ## set up and run every test (TESTS=tests/core for some)
-	@$(BIN)/python -m pytest -q -n $(WORKERS) $(TESTS) $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n $(WORKERS) $(TESTS) $(ARGS)
 
 check: setup-dev ## format, lint, types, import rules, documents, workflows, known holes in the packages
 	@mkdir -p .cache; status=0; \

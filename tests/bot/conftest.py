@@ -25,11 +25,11 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def bot(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Commands]:
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, logs = root.handlers[:], root.level, structlog.get_config()
     yield Commands(folder, monkeypatch, capsys)
     root.handlers[:] = handlers
     root.setLevel(level)
-    structlog.reset_defaults()
+    structlog.configure(**logs)
 
 
 @pytest.fixture

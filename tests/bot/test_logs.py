@@ -27,13 +27,13 @@ SECRETS = {
 @pytest.fixture
 def lines() -> Iterator[io.StringIO]:
     root = logging.getLogger()
-    before, level = root.handlers[:], root.level
+    before, level, logs = root.handlers[:], root.level, structlog.get_config()
     stream = io.StringIO()
     configure("debug", "json", ["the-secret-key"], stream)
     yield stream
     root.handlers[:] = before
     root.setLevel(level)
-    structlog.reset_defaults()
+    structlog.configure(**logs)
 
 
 @pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
@@ -94,9 +94,9 @@ def test_a_library_with_a_handler_of_its_own_passes_the_same_gate(lines: io.Stri
 
 
 def test_a_terminal_gets_readable_lines() -> None:
-    stream = io.StringIO()
+    stream, logs = io.StringIO(), structlog.get_config()
     configure("info", "pretty", (), stream)
     structlog.get_logger().info("hello", job="x", named="\x1b]0;title\x07\x9b2J")
-    structlog.reset_defaults()
+    structlog.configure(**logs)
     assert "hello" in stream.getvalue()
     assert not {"{", "\x1b", "\x07", "\x9b"} & set(stream.getvalue()), "colours are for terminals, and ours alone"
