@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 from core.domain.errors import ModelFailed, OutputTooLarge
 from tests.adapters.slack.conftest import World
 from tests.emulators.slack import find_element, text_of
@@ -45,14 +43,6 @@ async def test_the_result_has_every_button_and_all_the_facts(world: World) -> No
     assert "left today" not in words, "others read this message"
 
 
-async def test_edits_of_one_job_are_at_least_three_seconds_apart(world: World) -> None:
-    await world.slack.member.dm("", [world.picture()])
-    await world.until(lambda: any(" is ready" in m.text for m in world.slack.member.dms()), move=0.2)
-    await world.idle()
-    times = [r.at_s for r in world.slack.requests if r.method in ("chat.update",)]
-    assert all(later - earlier >= 2.9 for earlier, later in itertools.pairwise(times))
-
-
 async def test_a_private_result_comes_directly_and_the_channel_sees_nothing(world: World) -> None:
     await world.slack.member.mention("private", [world.picture()])
     await world.until(lambda: [m for m in world.slack.member.dms() if " is ready" in m.text], move=0.2)
@@ -82,19 +72,6 @@ async def test_a_command_between_two_people_is_answered_in_our_own_direct_messag
     await world.until(lambda: [m for m in world.slack.member.dms() if " is ready" in m.text], move=0.2)
 
 
-async def test_a_bot_removed_from_the_channel_meanwhile_delivers_directly(world: World) -> None:
-    world.service.hold_at = "upscaling"
-    await world.slack.member.mention("", [world.picture()])
-    await world.until(lambda: world.bot_messages(), move=0.2)
-    world.slack.member.kick_bot()
-    world.service.release("upscaling")
-    await world.until(lambda: [m for m in world.slack.member.dms() if " is ready" in m.text], move=0.2)
-    await world.idle()
-    (row,) = world.service.rows.values()
-    assert row.job.delivery is not None
-    assert row.job.delivery.elsewhere == "direct_message"
-
-
 async def test_a_picture_too_large_to_be_shown_gets_a_preview_and_the_file_beside_it(world: World) -> None:
     world.media.px = (9000, 64)
     await world.slack.member.mention("", [world.picture()])
@@ -115,14 +92,6 @@ async def test_a_workspace_that_restricts_sizes_gets_a_smaller_shape(world: Worl
     assert world.media.asked == [100_000_000, 20_000_000]
     assert "preview" in text_of(result)
     assert find_element(result.blocks, "job:download:")[1]["url"] == "https://bot.example/files/full.png"
-
-
-async def test_a_workspace_that_forbids_uploads_gets_the_link(world: World) -> None:
-    world.slack.member.space().uploads = "file_uploads_disabled"
-    await world.slack.member.mention("", [world.picture()])
-    result = await world.result()
-    assert "use the link" in text_of(result)
-    assert find_element(result.blocks, "job:download:")
 
 
 async def test_a_picture_that_cannot_be_shown_at_all_is_kept_and_the_member_is_told(world: World) -> None:

@@ -122,11 +122,18 @@ async def test_a_request_deleted_before_its_first_answer_leaves_nothing_at_the_c
     assert world.bot_messages() == []
 
 
-async def test_an_archived_channel_sends_the_result_to_its_owner(world: World) -> None:
+@pytest.mark.parametrize("how", ["archived", "bot removed"])
+async def test_a_channel_that_closes_meanwhile_sends_the_result_to_its_owner(world: World, how: str) -> None:
     await _upscaling(world)
-    world.slack.member.channel("general").archived = True
+    if how == "archived":
+        world.slack.member.channel("general").archived = True
+    else:
+        world.slack.member.kick_bot()
     world.service.release("upscaling")
     await world.idle()
+    (row,) = world.service.rows.values()
+    assert row.job.delivery is not None
+    assert row.job.delivery.elsewhere == "direct_message"
     assert [m for m in world.slack.member.dms() if " is ready" in m.text]
 
 
