@@ -26,7 +26,7 @@ from adapters.slack.inbound.user_cache import UserCache
 from adapters.slack.outbound.api_client import SlackApi, Team
 from adapters.slack.outbound.delivery import Deliverer
 from adapters.slack.outbound.ephemeral import Answers
-from adapters.slack.outbound.errors import SlackError, code_of, delivery_error
+from adapters.slack.outbound.errors import code_of, in_the_cores_words
 from adapters.slack.outbound.file_access import download_of
 from adapters.slack.outbound.job_message import SlackReply
 from adapters.slack.outbound.posting import Poster, ReplyStateCache, remove_message
@@ -242,14 +242,11 @@ class SlackAdapter:
         await self._context.service.cancel(job.id, job.requester)
 
     async def download(self, source: Source) -> Download:
-        ctx = self._parts()
-        return await download_of(source, ctx.api, ctx.clock, self._file_hosts)
+        return await download_of(source, self._parts().api, self._file_hosts)
 
     async def notify(self, workspace_id: str, channel_id: str, notice: Notice) -> None:
-        try:
+        with in_the_cores_words():
             await self._parts().api.post(Team(workspace_id), channel_id, draw(notice_card(notice, "en")))
-        except SlackError as error:
-            raise delivery_error(error) from None
 
     async def place_facts(self, place: Place) -> PlaceFacts:
         """Own is the workspace (or org) of the configured token; the operators are that workspace's owners."""

@@ -39,6 +39,8 @@ FINAL_WAIT_S = 90.0
 PROGRESS_WAIT_S = 7.0
 """Shorter than the ten seconds that the core allows one progress edit."""
 TRIES = 4
+FIRST_POLL_S = 0.08
+LONGEST_POLL_S = 3.0
 PAGE = 200
 MAX_PAGES = 5
 BACKOFF = Backoff(first_s=0.25)
@@ -135,6 +137,24 @@ class SlackApi:
             cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
             if not cursor:
                 return
+
+    async def processed(
+        self, team: Team, file_id: str, *, at_most_s: float, check: Callable[[dict[str, Any]], None] | None = None
+    ) -> dict[str, Any]:
+        """Slack's record of a file once it has looked at it, or what is known at the end; each goes through `check`.
+
+        Until then its address may serve nothing, and a block that shows it is refused, or broken (python-slack-sdk
+        #1521, read 2026-11-22). Raises SlackError.
+        """
+        deadline, pause_s = self.clock.now() + at_most_s, FIRST_POLL_S
+        while True:
+            file = dict((await self.call(team, "files.info", file=file_id)).get("file") or {})
+            if check is not None:
+                check(file)
+            if file.get("mimetype") or self.clock.now() >= deadline:
+                return file
+            await self.clock.sleep(pause_s)
+            pause_s = min(LONGEST_POLL_S, pause_s * 1.6)
 
     async def call(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from slack_sdk.errors import SlackApiError
@@ -95,6 +97,15 @@ def delivery_error(error: SlackError) -> DeliveryError:
     if error.error in UNREACHABLE_PLACE or error.error in ("missing_scope", "user_disabled", "user_not_found"):
         return DeliveryRefused(reason="forbidden")
     return DeliveryRefused(reason="refused")
+
+
+@contextmanager
+def in_the_cores_words() -> Iterator[None]:
+    """What Slack refuses or does not answer meanwhile becomes a DeliveryError."""
+    try:
+        yield
+    except SlackError as error:
+        raise delivery_error(error) from None
 
 
 def code_of(error: SlackApiError) -> str:

@@ -15,48 +15,35 @@ from adapters.slack.outbound.api_client import SlackApi, Team
 from adapters.slack.outbound.errors import TRANSIENT, SlackAway, SlackError, SlackRefused
 from core.domain.errors import DownloadFailed, NotAnImage
 from core.domain.job import Source
-from core.ports import Clock, Download
+from core.ports import Download
 
 SLACK_HOSTS = ("files.slack.com", "slack-files.com", "slack.com", ".slack.com", ".slack-edge.com", ".slack-files.com")
 """Slack's own; those with a dot in front stand for every name below them."""
 _URL_SAFE = "%:/?#[]@!$&'()*+,;=~"
 READY_WAIT_S = 20.0
-FIRST_POLL_S = 0.25
 DOCUMENTS = frozenset({"canvas", "quip", "list", "post", "space"})
 """What Slack itself makes and shows among files: canvases, lists, posts. Fetched, they are web pages."""
 NOT_VISIBLE = frozenset({"file_not_found", "not_visible", "access_denied", "missing_scope", "no_permission"})
 
 
-async def download_of(source: Source, api: SlackApi, clock: Clock, hosts: Sequence[str]) -> Download:
+async def download_of(source: Source, api: SlackApi, hosts: Sequence[str]) -> Download:
     """Where and how to fetch it now. Raises DownloadFailed with the reason that fits, and NotAnImage."""
     team = Team(source.data.get("team", ""), source.data.get("enterprise", ""), source.data.get("member", ""))
     try:
-        file = await _ready(api, clock, team, source.data.get("file", ""))
+        file_id = source.data.get("file", "")
+        file = await api.processed(team, file_id, at_most_s=READY_WAIT_S, check=_refuse_unusable)
         token = await api.token(team)
     except SlackError as error:
         passes = isinstance(error, SlackAway) or error.error in TRANSIENT
         gone = isinstance(error, SlackRefused) and error.error not in NOT_VISIBLE
         raise DownloadFailed(reason="connection" if passes else "gone" if gone else "not_visible") from None
+    if not file.get("mimetype"):
+        raise DownloadFailed(reason="not_ready")
     url = str(file.get("url_private_download") or file.get("url_private") or "")
     named_only = "by" in source.data
     if not url or (named_only and not _may_see(file, source.data["by"], source.data.get("in", ""))):
         raise DownloadFailed(reason="not_visible")
     return Download(quote(url, safe=_URL_SAFE), {"Authorization": f"Bearer {token}"}, (*SLACK_HOSTS, *hosts))
-
-
-async def _ready(api: SlackApi, clock: Clock, team: Team, file_id: str) -> dict[str, Any]:
-    """The whole file object, once Slack has looked at the file; until then its address may serve nothing."""
-    deadline, pause_s = clock.now() + READY_WAIT_S, FIRST_POLL_S
-    while True:
-        answer = await api.call(team, "files.info", max_wait_s=READY_WAIT_S, file=file_id)
-        file = dict(answer.get("file") or {})
-        _refuse_unusable(file)
-        if file.get("mimetype"):
-            return file
-        if clock.now() >= deadline:
-            raise DownloadFailed(reason="not_ready")
-        await clock.sleep(pause_s)
-        pause_s = min(2.0, pause_s * 1.6)
 
 
 def _refuse_unusable(file: dict[str, Any]) -> None:

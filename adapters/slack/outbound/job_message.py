@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from adapters.slack.outbound.delivery import Deliverer
-from adapters.slack.outbound.errors import SlackAway, SlackError, SlackRefused, delivery_error, never_will
+from adapters.slack.outbound.errors import SlackAway, SlackError, SlackRefused, in_the_cores_words, never_will
 from adapters.slack.outbound.lost_posts import noted_root, post_once, see_through
 from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache
 from adapters.slack.outbound.streaming import TaskCards
@@ -39,45 +39,42 @@ class SlackReply:
     _cards: TaskCards
 
     async def ask(self, job: Job) -> None:
-        try:
+        with in_the_cores_words():
             await self._put_root(job, render.question(job), sure=True)
-        except SlackError as error:
-            raise delivery_error(error) from None
 
     async def progress(self, job: Job, progress: Progress) -> None:
         """At most one edit (the first time: the message itself, and its stream)."""
-        try:
-            await self._progress(job, progress)
-        except SlackError as error:
-            raise delivery_error(error) from None
+        with in_the_cores_words():
+            root = await noted_root(self._poster, self._notes, job.id, now=False)
+            if not root:
+                await self._first(job, progress)
+            elif not await self._cards.running() or not await self._cards.show(job, progress):
+                await self._edit_progress(job, progress)
+            elif progress.eta_at and await self._cards.running() and not await self._notes.get("finish_time_shown"):
+                # Task cards cannot show a time in the member's own zone: the message above does, once it is known.
+                await self._notes.put(finish_time_shown=True)
+                await self._edit_progress(job, progress, streamed=True)
 
     async def finished(self, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
         """The picture in a new message; then the progress message and the stream end."""
-        try:
+        with in_the_cores_words():
             delivery = await self._deliverer.deliver(job, left)
             await self._cards.end(job, good=True, output=words.size_line(job, job.requester.locale))
             await self._remove_root(job)
-        except SlackError as error:
-            raise delivery_error(error) from None
         return delivery
 
     async def failed(self, job: Job, notice: Notice) -> None:
         """The last word, in the job's message, or only to the requester where nothing was posted yet."""
-        content = render.failure(job, notice)
-        try:
-            await self._say_failure(job, content)
-        except SlackError as error:
-            raise delivery_error(error) from None
+        with in_the_cores_words():
+            await self._say_failure(job, render.failure(job, notice))
         await self._cards.end(job, good=False)
 
     async def closed(self, job: Job, notice: Notice) -> None:
         content = render.closed(job, notice)
-        try:
-            kept = job.delivery is None or not job.delivery.elsewhere
+        kept = job.delivery is None or not job.delivery.elsewhere
+        with in_the_cores_words():
             if not await self._close_left(content, kept=kept) and kept:
                 await self._say_failure(job, content)
-        except SlackError as error:
-            raise delivery_error(error) from None
         await self._cards.end(job, good=False)
 
     async def reachable(self, job: Job) -> bool:
@@ -92,17 +89,6 @@ class SlackReply:
             log.info("slack_place_unclear", job=job.id, error=error.error)
         return True
 
-    async def _progress(self, job: Job, progress: Progress) -> None:
-        root = await noted_root(self._poster, self._notes, job.id, now=False)
-        if not root:
-            await self._first(job, progress)
-        elif not await self._cards.running() or not await self._cards.show(job, progress):
-            await self._edit_progress(job, progress)
-        elif progress.eta_at and await self._cards.running() and not await self._notes.get("finish_time_shown"):
-            # Task cards cannot show a time in the member's own zone, so the message above them does, once it is known.
-            await self._notes.put(finish_time_shown=True)
-            await self._edit_progress(job, progress, streamed=True)
-
     async def _first(self, job: Job, progress: Progress) -> None:
         """Post the message; in a thread also start the task cards under it."""
         streamed = await self._cards.wanted()
@@ -113,7 +99,8 @@ class SlackReply:
     async def _edit_progress(self, job: Job, progress: Progress, *, streamed: bool = False) -> None:
         root = await self._notes.get("root")
         if root and root.get("ts"):
-            await self._edit_root(root, render.working(job, progress, streamed=streamed))
+            content = render.working(job, progress, streamed=streamed)
+            await self._poster.edit(Place(root["channel"]), root["ts"], content, progress=True)
 
     async def _put_root(self, job: Job, content: Content, *, sure: bool = False) -> None:
         """Post the job's message, or edit the one that is there.
@@ -123,7 +110,7 @@ class SlackReply:
         """
         root = await noted_root(self._poster, self._notes, job.id, now=sure)
         if root and root.get("ts"):
-            await self._edit_root(root, content, progress=not sure)
+            await self._poster.edit(Place(root["channel"]), root["ts"], content, progress=not sure)
             return
         if root and not sure:
             return
@@ -143,9 +130,6 @@ class SlackReply:
             if not (isinstance(error, SlackAway) and error.maybe_done):
                 await self._notes.put(root=None)
             raise
-
-    async def _edit_root(self, root: dict[str, Any], content: Content, *, progress: bool = True) -> None:
-        await self._poster.edit(Place(root["channel"]), root["ts"], content, progress=progress)
 
     async def _remove_root(self, job: Job) -> None:
         """The progress message goes; where Slack keeps it, it no longer says that work goes on."""

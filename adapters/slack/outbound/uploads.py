@@ -33,8 +33,6 @@ COMPLETE_TRIES = 5
 URL_TRIES = 3
 REFUSED_BYTES = frozenset(range(400, 500)) - {408, 425, 429}
 """Statuses of the address for the bytes that no second try there mends."""
-FIRST_POLL_S = 0.08
-LONGEST_POLL_S = 3.0
 PROCESSING_WAIT_S = 45.0
 
 Note = Callable[[dict[str, Any]], Awaitable[None]]
@@ -178,19 +176,8 @@ class Uploader:
     async def wait_processed(
         self, team: Team, file_id: str, *, at_most_s: float = PROCESSING_WAIT_S
     ) -> dict[str, Any] | None:
-        """The file object once Slack has looked at it (or what is known at the end); None where Slack does not say.
-
-        Until then a block that shows it is refused, or broken (python-slack-sdk #1521, read 2026-11-22).
-        """
-        deadline = self.clock.now() + at_most_s
-        pause_s = FIRST_POLL_S
-        while True:
-            try:
-                answer = await self.api.call(team, "files.info", file=file_id)
-            except SlackRefused:
-                return None
-            file = answer.get("file") or {}
-            if file.get("mimetype") or self.clock.now() >= deadline:
-                return dict(file)
-            await self.clock.sleep(pause_s)
-            pause_s = min(LONGEST_POLL_S, pause_s * 1.6)
+        """Slack's record of the file as `SlackApi.processed` says; None where Slack refuses to say."""
+        try:
+            return await self.api.processed(team, file_id, at_most_s=at_most_s)
+        except SlackRefused:
+            return None
