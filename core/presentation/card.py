@@ -7,6 +7,7 @@ Builders in `core/presentation/cards` make cards from facts and a locale and hol
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 
@@ -189,7 +190,7 @@ class Card:
 
 
 def line_text(line: Line) -> str:
-    """A line as plain words, for a terminal or a notification; a moment is left out."""
+    """A line as plain words, for a terminal or a notification."""
     return "".join(_plain(span) for span in line)
 
 
@@ -197,7 +198,7 @@ def _plain(span: Span) -> str:
     if isinstance(span, str):
         return span
     if isinstance(span, Moment):
-        return ""
+        return f"{datetime.fromtimestamp(span.at_unix_s, UTC):%Y-%m-%d %H:%M} UTC"
     if isinstance(span, Mention):
         return span.name or span.id
     return span.text

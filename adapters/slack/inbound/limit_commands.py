@@ -43,7 +43,10 @@ Handler: TypeAlias = Callable[[HandlerContext, Where, Requester, str], Awaitable
 async def answer(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> Told:
     """Do what the first word says; without one, show what applies to the member."""
     verb, _, words = rest.strip().partition(" ")
-    return await _VERBS.get(verb.lower(), _show)(ctx, where, actor, words)
+    handler = _VERBS.get(verb.lower() or "show")
+    if handler is None:
+        raise InvalidParameters(problems=(ParameterProblem("quota", verb[:60], "type", ", ".join(_VERBS)),))
+    return await handler(ctx, where, actor, words)
 
 
 async def _show(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> Card:
@@ -114,6 +117,7 @@ async def _presets(ctx: HandlerContext, where: Where, actor: Requester, words: s
 
 
 _VERBS: dict[str, Handler] = {
+    "show": _show,
     "set": partial(_change, True),
     "clear": partial(_change, False),
     "workspace": _workspace,

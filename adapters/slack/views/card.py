@@ -30,7 +30,6 @@ from core.presentation.card import (
 )
 
 BAR_CELLS = 12
-CHOICES_SHOWN = 10
 BUTTONS_MAX = 25
 _ICONS: dict[Tone, str] = {"error": "warning", "refusal": "warning", "info": "information_source"}
 _MOMENTS: dict[MomentStyle, str] = {
@@ -52,7 +51,7 @@ def draw(card: Card, *, image_id: str | None = None, carried: Sequence[str] = ()
         b.quote(card.caption) if card.caption else None,
         *(block for section in card.sections for block in _section(section)),
         *_small(card.small),
-        *(row for choice in card.choices for row in _choice(choice)),
+        *(_numbered(choice) for choice in card.choices),
         b.actions(*[_button(one, carried) for actions in card.rows for one in actions][:BUTTONS_MAX]),
     )
     return Content(plain_summary(card), blocks)
@@ -125,8 +124,9 @@ def _span(span: Span) -> Block:
         case Moment():
             return b.clock_time(span.at_unix_s, pattern=_MOMENTS[span.style])
         case Mention():
-            # A user element would notify; names do not.
-            return b.run(span.name) if span.name or span.kind == "role" else _element(span)
+            # A user element would notify; a name does not, and a channel's that only repeats its id tells nobody more.
+            bare = not span.name or (span.kind == "channel" and span.id in span.name)
+            return b.run(span.name) if span.kind == "role" or not bare else _element(span)
         case _:
             assert_never(span)
 
@@ -135,12 +135,10 @@ def _element(mention: Mention) -> Block:
     return {"type": mention.kind, f"{mention.kind}_id": mention.id}
 
 
-def _choice(choice: Choice) -> Iterator[Block]:
-    """A row with a button for each entry."""
-    for option in choice.options[:CHOICES_SHOWN]:
-        words = " · ".join(part for part in (option.label, option.description) if part)
-        button = b.button(choice.each, f"job:{choice.kind}:{option.value}")
-        yield {"type": "section", "text": b.plain(words), "accessory": button}
+def _numbered(choice: Choice) -> Block | None:
+    """A button for each entry of the list above it, with that entry's number."""
+    options = enumerate(choice.options[:BUTTONS_MAX], 1)
+    return b.actions(*(b.button(f"{n}. {choice.each}", f"job:{choice.kind}:{one.value}") for n, one in options))
 
 
 def _button(action: Action, carried: Sequence[str]) -> Block:

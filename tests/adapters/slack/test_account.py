@@ -64,6 +64,11 @@ async def test_limits_are_shown_and_only_moderators_change_them(world: World) ->
     ]
 
 
+async def test_a_mistyped_word_after_quota_is_named_with_what_there_is(world: World) -> None:
+    words = await say(world, "quota sett user day $5", user="ada")
+    assert "quota cannot be “sett”. Choose show, set, clear, workspace, pause, resume, alerts, sponsor" in words
+
+
 async def test_a_limit_that_cannot_be_read_is_explained(world: World) -> None:
     assert "user, @member" in await say(world, "quota set $5", user="ada")
 
@@ -261,7 +266,7 @@ async def test_moderators_see_what_runs_here_and_cancel_one(world: World) -> Non
     await world.until(lambda: world.stage() == "upscaling", move=0.5)
     words = await say(world, "queue", user="ada")
     assert "Running and waiting" in words
-    assert "photo.png" in words
+    assert words.count("photo.png") == 1
     (shown,) = [m for m in world.bot_messages(user="ada") if m.ephemeral_for and "Running and waiting" in text_of(m)]
     await world.slack.member.click(shown, "job:cancel:", user="ada")
     await world.until(lambda: any("Cancelled" in text_of(m) for m in world.bot_messages()), move=0.2)

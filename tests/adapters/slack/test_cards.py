@@ -9,7 +9,7 @@ import pytest
 
 from adapters.slack.views.card import draw
 from core.presentation import LANGUAGES
-from core.presentation.card import Card, Code, Link, Mention, Strong
+from core.presentation.card import Card, Code, Link, Mention, Moment, Strong
 from tests.emulators.slack.blocks import check_blocks
 from tests.emulators.slack.reading import mentions
 from tests.fakes import golden
@@ -72,3 +72,10 @@ def test_words_of_others_take_no_effect() -> None:
     content = draw(Card("info", HOSTILE, HOSTILE, caption=HOSTILE, paragraphs=(spans,), small=((HOSTILE,),)))
     args = content.as_args()
     assert mentions(args["blocks"], args["text"]) == []
+
+
+def test_a_notification_tells_until_when_and_a_channel_is_shown_by_its_own_name() -> None:
+    spans = (Mention("channel", "C1", "channel C1"), " is paid for until ", Moment(1_796_571_579.0, "date_time"))
+    content = draw(Card("done", paragraphs=(spans,)))
+    assert content.text == "channel C1 is paid for until 2026-12-06 15:39 UTC"
+    assert {"type": "channel", "channel_id": "C1"} in content.blocks[0]["elements"][0]["elements"]
