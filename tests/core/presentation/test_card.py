@@ -26,7 +26,7 @@ def test_a_card_without_a_summary_is_summed_up_by_its_title_and_first_paragraph(
     card = Card("info", "Limits", paragraphs=((Strong("$1.00"), " for ", Mention("user", "7", "sam")),))
     assert plain_summary(card) == "Limits: $1.00 for sam"
     assert plain_summary(Card("info", "Limits", summary="Two limits")) == "Two limits"
-    assert line_text(("Ends ", Moment(1.0))) == "Ends "
+    assert line_text(("Ends ", Moment(1.0))) == "Ends 1970-01-01 00:00 UTC"
 
 
 def test_a_refusal_that_others_read_tells_nothing_of_the_members_own_money() -> None:
