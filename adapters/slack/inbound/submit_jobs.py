@@ -25,8 +25,11 @@ from core.presentation.intake_texts import left_out_text
 log = structlog.get_logger(__name__)
 
 MAX_PICTURES = 10
-ASK_BEFORE_STORING_S = 0.7
-"""Name, language and rights of somebody new; where Slack does not tell in time, the job goes on without."""
+ASK_BEFORE_STORING_S = 1.5
+"""Name, language and rights of somebody new; where Slack does not tell in time, the job goes on without, in English.
+
+Leaves a second of Slack's three to store the job; an event that is not stored by then comes again.
+"""
 ANSWERED_AREA = "slack.answered"
 ANSWERED_FOR_S = 86_400.0
 

@@ -30,6 +30,14 @@ async def test_a_database_that_hangs_is_answered_for_within_three_seconds(
     assert time.monotonic() - began < 3.0
 
 
+async def test_a_slow_answer_about_a_new_member_does_not_make_their_job_english(world: World) -> None:
+    world.slack.member.user("anna").locale = "de-DE"
+    world.slack.fault("users.info", delay_s=0.9)
+    await world.slack.member.dm("3x", [world.picture()])
+    await world.until(lambda: world.service.rows)
+    assert next(iter(world.service.rows.values())).job.requester.locale == "de-DE"
+
+
 async def test_a_process_that_dies_before_the_row_is_written_leaves_the_event_to_another(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
