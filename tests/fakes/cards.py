@@ -112,7 +112,12 @@ def every_card(locale: str = "en", *, caption: str = "") -> dict[str, Card]:
         "comparison": comparison(done, locale),
         "history": account.history([done, failed, replace(failed, state=JobState.REFUSED)], locale),
         "queue": queue(
-            [replace(done, state=JobState.RUNNING), replace(failed, private=True, state=JobState.QUEUED)], 5, locale
+            [
+                replace(done, state=JobState.RUNNING),
+                replace(failed, id="queued000001", private=True, state=JobState.QUEUED),
+            ],
+            5,
+            locale,
         ),
         "queue_empty": queue([], 0, locale),
         "history_empty": account.history([], locale),

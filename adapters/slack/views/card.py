@@ -30,6 +30,7 @@ from core.presentation.card import (
 )
 
 BAR_CELLS = 12
+CHOICES_SHOWN = 10
 BUTTONS_MAX = 25
 _ICONS: dict[Tone, str] = {"error": "warning", "refusal": "warning", "info": "information_source"}
 _MOMENTS: dict[MomentStyle, str] = {
@@ -51,7 +52,7 @@ def draw(card: Card, *, image_id: str | None = None, carried: Sequence[str] = ()
         b.quote(card.caption) if card.caption else None,
         *(block for section in card.sections for block in _section(section)),
         *_small(card.small),
-        *(_numbered(choice) for choice in card.choices),
+        *(row for choice in card.choices for row in _choice(choice)),
         b.actions(*[_button(one, carried) for actions in card.rows for one in actions][:BUTTONS_MAX]),
     )
     return Content(plain_summary(card), blocks)
@@ -135,10 +136,16 @@ def _element(mention: Mention) -> Block:
     return {"type": mention.kind, f"{mention.kind}_id": mention.id}
 
 
-def _numbered(choice: Choice) -> Block | None:
-    """A button for each entry of the list above it, with that entry's number."""
-    options = enumerate(choice.options[:BUTTONS_MAX], 1)
-    return b.actions(*(b.button(f"{n}. {choice.each}", f"job:{choice.kind}:{one.value}") for n, one in options))
+def _choice(choice: Choice) -> Iterator[Block | None]:
+    """A row with a button for each entry; for the queue, whose numbered list stands above, a button for each number."""
+    if choice.kind == "cancel":
+        named = [(f"{number}. {choice.each}", one.value) for number, one in enumerate(choice.options[:BUTTONS_MAX], 1)]
+        yield b.actions(*(b.button(words, f"job:cancel:{job_id}") for words, job_id in named))
+        return
+    for option in choice.options[:CHOICES_SHOWN]:
+        words = " · ".join(part for part in (option.label, option.description) if part)
+        button = b.button(choice.each, f"job:{choice.kind}:{option.value}")
+        yield {"type": "section", "text": b.plain(words), "accessory": button}
 
 
 def _button(action: Action, carried: Sequence[str]) -> Block:
