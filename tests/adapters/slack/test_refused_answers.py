@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from adapters.slack.outbound.errors import REVOKED
 from tests.adapters.slack.conftest import World
+from tests.adapters.slack.test_error_codes import STAGES
 from tests.emulators.slack import text_of
-from tests.emulators.slack.wire import known_errors
+from tests.emulators.slack.wire import METHODS, known_errors
 
 
 async def test_a_form_that_slack_delays_longer_than_a_press_lives_is_not_tried_again(wide: World) -> None:
@@ -54,3 +57,40 @@ async def test_what_cannot_be_shown_in_its_place_is_said_in_another(wide: World,
             message.deleted = message.ts != result.ts
         world.slack.faults.clear()
     assert world.service.caught == []
+
+
+def codes(method: str) -> list[str]:
+    return sorted(known_errors(method) - REVOKED - {"ratelimited"})
+
+
+async def test_a_file_that_slack_does_not_delete_keeps_no_message_from_going(wide: World) -> None:
+    refused = codes("files.delete")
+    for number in range(len(refused)):
+        await wide.slack.member.mention("", [wide.picture(f"p{number}.png")])
+    await wide.result(number=len(refused))
+    results = wide.results()
+    for code, message in zip(refused, results, strict=True):
+        shown = next(block["slack_file"]["id"] for block in message.blocks if block["type"] == "image")
+        wide.slack.fault("files.delete", error=code, times=99, match={"file": shown})
+        await wide.slack.member.click(message, "job:delete:")
+    await wide.until(lambda: all(message.deleted for message in results), move=0.5)
+
+
+async def test_a_thread_that_slack_does_not_show_is_answered_all_the_same(wide: World) -> None:
+    refused = codes("conversations.replies")
+    for number, code in enumerate(refused):
+        root = wide.slack.member.post("look", [wide.picture()])
+        wide.slack.fault("conversations.replies", error=code, times=99, match={"ts": root.ts})
+        await wide.slack.member.mention(f"{2 + number / 100}x", thread_ts=root.ts)
+    told = lambda: [m for m in wide.bot_messages() if "no image" in text_of(m) or "can't see" in text_of(m)]  # noqa: E731
+    await wide.until(lambda: len(told()) == len(refused), move=0.3)
+
+
+def test_every_method_that_the_bot_calls_meets_its_refusals() -> None:
+    source = "".join(path.read_text() for path in Path("adapters/slack").rglob("*.py"))
+    called = set(re.findall(r'"((?:chat|files|views|users|conversations)\.[A-Za-z]+)"', source)) & set(
+        METHODS["methods"]
+    )
+    here = {"views.open", "views.update", "views.publish", "files.delete", "conversations.replies"}
+    # A lost message is looked for in a channel as it is in a thread.
+    assert called - {stage.method for stage in STAGES.values()} - here == {"conversations.history"}
