@@ -17,8 +17,7 @@ log = structlog.get_logger(__name__)
 
 _BROKEN_DELIVERIES = 3
 _TOLD_AFTER = 2
-"""Tries that failed before the job's message says that its picture waits for the platform. One that finds the platform
-away takes some ten seconds: each place is tried several times."""
+"""Tries that failed, about seven seconds on Discord, before the job's message says that it waits."""
 
 _EDIT_TIMEOUT_S = 10.0
 PAUSES = Backoff(first_s=1.0, cap_s=300.0)
