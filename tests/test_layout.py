@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 MAX_FILES = 14
 MAX_LINES = 300
 MAX_FUNCTION_LINES = 50
-STILL_LONG = {"tests/fakes/core.py", "tests/fakes/service.py", "tests/core/storage/test_ledger_machine.py"}
+STILL_LONG = {"tests/fakes/service.py"}
 """Only ever shorter."""
 
 CORE = {

@@ -11,7 +11,7 @@ from core.domain.limits import Measure, Rule, ScopeKind, WantedLimit, Window
 from core.ports import Granted
 from core.storage.database import Database
 from tests.core.storage.ledger_kit import HandClock, job, make_ledger, member
-from tests.fakes.core import FakePrices
+from tests.fakes.sources import FakePrices
 
 DAY_S = 86_400
 MODERATOR = dataclasses.replace(member("mod"), is_moderator=True)

@@ -28,7 +28,8 @@ from tests.core.storage.ledger_kit import (
     member,
     sqlite_url,
 )
-from tests.fakes.core import FakePrices, NoMetrics
+from tests.fakes.core import NoMetrics
+from tests.fakes.sources import FakePrices
 
 
 class Provider:

@@ -46,19 +46,12 @@ from core.storage.ledger import LedgerDatabase, LedgerSettings, SqlLedger
 from core.storage.obligations import SqlObligations
 from core.storage.state import SqlAppState
 from core.storage.tables import metadata
-from tests.fakes.core import (
-    FakeAdapter,
-    FakeClock,
-    FakeImages,
-    FakePrices,
-    FakeSources,
-    FakeUpscaler,
-    NoMetrics,
-    OwnLease,
-    fake_picture,
-    until,
-)
+from tests.fakes.chat import FakeAdapter
+from tests.fakes.core import FakeClock, NoMetrics, OwnLease, until
+from tests.fakes.images import FakeImages, fake_picture
 from tests.fakes.process import LEDGER_CALLS, STORE_CALLS, UPSCALER_CALLS, FakeEngine, Fuse, Fused
+from tests.fakes.sources import FakePrices, FakeSources
+from tests.fakes.upscaler import FakeUpscaler
 
 USD = 1_000_000_000
 _VAULT = Vault("a secret for tests")

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from core.domain.errors import DeliveryRefused, DeliveryUnavailable, InternalError, PlaceRefused, StorageUnavailable
 from core.domain.job import Delivery, JobState
 from tests.core.jobs.pipeline_kit import ANN, USD, World
-from tests.fakes.core import FakeReply
+from tests.fakes.chat import FakeReply
 
 PRICE = USD // 10
 

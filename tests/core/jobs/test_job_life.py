@@ -26,8 +26,8 @@ from core.storage.database import Database
 from core.storage.tables import metadata
 from tests.core.jobs.pipeline_kit import USD, World
 from tests.core.storage.ledger_kit import day_usd, running
-from tests.fakes.core import Submit
 from tests.fakes.process import Crash
+from tests.fakes.upscaler import Submit
 from tests.pg import fresh_database
 
 PRICE = USD // 10

@@ -10,7 +10,7 @@ import pytest
 from core.domain.errors import DownloadFailed, ProviderUnavailable, UpscaleError
 from core.domain.job import JobState, Source
 from tests.core.jobs.pipeline_kit import ANN, USD, World
-from tests.fakes.core import fake_picture
+from tests.fakes.images import fake_picture
 
 PHOTO = "https://cdn.example/photo.png"
 

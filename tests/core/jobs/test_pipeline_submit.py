@@ -12,7 +12,7 @@ from core.domain.job import Job, JobState, Source
 from core.jobs.steps import Next
 from core.ports import Found
 from tests.core.jobs.pipeline_kit import USD, World
-from tests.fakes.core import Submit
+from tests.fakes.upscaler import Submit
 
 
 async def succeeded(w: World, job: Job) -> None:

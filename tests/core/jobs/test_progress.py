@@ -17,7 +17,8 @@ from core.domain.parameters.spec import Parameters
 from core.jobs.event_bus import EventBus
 from core.jobs.progress import ProgressLoop
 from tests.core.jobs.pipeline_kit import ANN, world
-from tests.fakes.core import FakeAdapter, FakeClock, settle
+from tests.fakes.chat import FakeAdapter
+from tests.fakes.core import FakeClock, settle
 
 INTERVAL_S = 2.0
 JOB = Job(

@@ -7,7 +7,8 @@ import pytest
 from core.domain.job import JobState
 from core.ports import RemoteQueued, RemoteRunning
 from tests.core.jobs.pipeline_kit import USD, World
-from tests.fakes.core import Submit, until
+from tests.fakes.core import until
+from tests.fakes.upscaler import Submit
 
 
 async def test_a_finish_time_that_has_passed_is_taken_back_and_a_late_start_told(w: World) -> None:

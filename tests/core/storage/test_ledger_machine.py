@@ -57,7 +57,6 @@ class Model:
     charged: dict[str, int] = field(default_factory=dict)
     excess: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     moderator_day: int | None = None
-    peak: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def keys(self, *states: str) -> list[str]:
         return sorted(key for key, state in self.state.items() if state in states)
@@ -77,7 +76,7 @@ class Model:
 
 
 class LedgerMachine(RuleBasedStateMachine):
-    """Steps on one ledger; `url_of` decides which database."""
+    """Steps on one ledger: in PostgreSQL where `server` is its address, else in SQLite."""
 
     server: ClassVar[str | None] = None
 
@@ -271,10 +270,8 @@ class LedgerMachine(RuleBasedStateMachine):
         m = self.model
         for who in MEMBERS:
             statuses = self.run(self.ledger.statuses(member(who)))
-            everywhere = next(
-                s for s in statuses if s.limit.scope.kind is ScopeKind.USER and s.limit.source == "default"
-            )
-            assert everywhere.used + everywhere.held == m.total(self.today, who)
+            daily = next(s for s in statuses if s.limit.scope.kind is ScopeKind.USER and s.limit.source == "default")
+            assert daily.used + daily.held == m.total(self.today, who)
             assert m.running(who) <= USER_RUNNING
             slots = next(s for s in statuses if s.limit.measure is Measure.RUNNING)
             assert slots.used == m.running(who)
