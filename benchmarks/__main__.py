@@ -5,8 +5,6 @@ jobs and a soak of ten minutes; `--only WORD` runs the rows whose name holds the
 Discord; the baseline is in `baseline.py`.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import inspect

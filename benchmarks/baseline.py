@@ -5,8 +5,6 @@ Fair: one shared HTTP session, edits no more often than every two seconds, fal-c
 It keeps nothing: no job survives the process, nothing is held before it is spent.
 """
 
-from __future__ import annotations
-
 import io
 import os
 import time

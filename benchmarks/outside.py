@@ -4,8 +4,6 @@
 the bot and for the baseline. `GET /stats` tells what was asked of it, `POST /knobs` sets the emulator's knobs.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import subprocess

@@ -1,7 +1,5 @@
 """Measurements of the bot by itself: whole jobs per second, growth, an idle process, the time to start, a takeover."""
 
-from __future__ import annotations
-
 import asyncio
 import dataclasses
 import statistics

@@ -1,7 +1,5 @@
 """Measurements through a real chat adapter: the whole bot as a process between the emulators of Discord and of fal."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import tempfile

@@ -1,7 +1,5 @@
 """Measurements against fal's emulator and the measuring chat, for the bot and for the baseline."""
 
-from __future__ import annotations
-
 import asyncio
 import statistics
 import tempfile

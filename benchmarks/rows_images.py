@@ -1,7 +1,5 @@
 """Measurements of the local model: ten photographs, halved and doubled, against a centred Lanczos (Pillow's)."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ A decision is one `hold` against limits of the user, the workspace and the bot a
 asking concurrently; every job is then settled, which is not counted.
 """
 
-from __future__ import annotations
-
 import asyncio
 import statistics
 import time

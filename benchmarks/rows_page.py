@@ -1,7 +1,5 @@
 """Measurements of the page: opening a result of 100 megapixels in Debian's Chromium."""
 
-from __future__ import annotations
-
 import asyncio
 import shutil
 import tempfile

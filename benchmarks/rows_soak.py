@@ -5,8 +5,6 @@ kept for a while (pictures a day, the engine's rows three days, windows of limit
 `HISTORY_DAYS` says) comes and goes several times; nothing may grow between the middle and the end.
 """
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import os

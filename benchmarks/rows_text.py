@@ -1,7 +1,5 @@
 """Measurements of strangers' text: the readers and the pieces are those of the property test."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from tests.core.domain.test_untrusted_text import CHARS, PIECES, READERS, cpu_s

@@ -1,7 +1,5 @@
 """`python -m bot`. Called with a Python that lacks the packages, it hands over to the one that `make setup` made."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

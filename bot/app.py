@@ -4,8 +4,6 @@
 signal. Knows everything, decides nothing.
 """
 
-from __future__ import annotations
-
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine

@@ -1,7 +1,5 @@
 """Puts the money parts together from the settings: limits, prices, the budget service and its maintenance."""
 
-from __future__ import annotations
-
 from functools import partial
 from zoneinfo import ZoneInfo
 

@@ -1,7 +1,5 @@
 """Where pictures lie, by the settings: on this machine, or also in an object store that all replicas read."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from bot.settings import Settings, secret

@@ -1,7 +1,5 @@
 """Puts together whose guests the operator pays for, from the settings and what each platform knows of its owners."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from bot.settings import Settings

@@ -5,8 +5,6 @@ test holds the two together. Adapters bring their own settings, found by walking
 platform changes nothing here. Secrets are `SecretStr` and never part of a sentence.
 """
 
-from __future__ import annotations
-
 import importlib
 import pkgutil
 import re

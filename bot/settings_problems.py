@@ -1,7 +1,5 @@
 """Mistakes in the settings as plain sentences, one per variable. Shows no value that might be a secret."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Collection, Iterable
 from pathlib import Path

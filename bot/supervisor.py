@@ -1,7 +1,5 @@
 """Keeps an adapter connected: starts it again, ever more slowly, when its connection dies. And the orderly end."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import time

@@ -3,8 +3,6 @@
 The adapter is the real one on the real discord.py; only the core behind it is the tests' one in memory.
 """
 
-from __future__ import annotations
-
 import asyncio
 import io
 import sys

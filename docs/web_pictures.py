@@ -3,8 +3,6 @@
 The photograph is NASA's portrait of Eileen Collins (public domain), as scikit-image ships it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import io
 import shutil

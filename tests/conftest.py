@@ -1,7 +1,5 @@
 """Shared by all tests: how many tests of each room ran, told before pytest's own summary line."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Iterator

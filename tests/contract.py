@@ -4,8 +4,6 @@ The core is in memory and moves no job by itself: the tests do, through the adap
 progress loop, and then read what a member sees. Holds nothing that is true of one platform only.
 """
 
-from __future__ import annotations
-
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence

@@ -3,8 +3,6 @@
 One server per test session, a new empty database per test. Nothing is skipped silently.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import secrets

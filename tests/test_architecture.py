@@ -1,7 +1,5 @@
 """The rules of the house, checked: who imports whom, how large things are, what may not be written."""
 
-from __future__ import annotations
-
 import ast
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """Documents name only what exists: files, commands of the bot, targets of make."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

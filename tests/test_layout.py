@@ -1,7 +1,5 @@
 """Where files may live: the rooms of the house, how many files a room holds, and names that may not come back."""
 
-from __future__ import annotations
-
 import ast
 from collections import Counter
 from pathlib import Path

@@ -13,8 +13,6 @@ Deadlines and limits that everything in this folder is built around (Discord's d
 - one IDENTIFY per 5 s for each `shard_id % max_concurrency`, over all processes.
 """
 
-from __future__ import annotations
-
 from adapters.discord.adapter import DiscordAdapter, create
 from adapters.discord.settings import DiscordLoginRefused, Settings
 from adapters.discord.setup.credentials import credentials

@@ -1,7 +1,5 @@
 """Wires this folder together: entry points to the core, replies from stored addresses, connection, health."""
 
-from __future__ import annotations
-
 import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence

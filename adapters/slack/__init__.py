@@ -14,8 +14,6 @@ slack-sdk 3.47 source and measurements; read 2026-11-22):
 - 3,000 characters in a section, 2,000 in alternative text, 50 blocks a message, 75 characters on a button.
 """
 
-from __future__ import annotations
-
 from adapters.slack.adapter import SlackAdapter, create
 from adapters.slack.settings import Settings
 from adapters.slack.setup.credentials import credentials

@@ -1,7 +1,5 @@
 """Slack as one chat platform of the core: connect, serve until cancelled, and make replies from stored addresses."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any

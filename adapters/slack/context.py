@@ -1,7 +1,5 @@
 """What every entry point of Slack shares, in one frozen bundle. Wiring only."""
 
-from __future__ import annotations
-
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -12,8 +12,6 @@ Deadlines and limits of this platform, with their sources:
 - Proxies close connections that are silent for 60 s (nginx `proxy_read_timeout`); a comment goes out every 15 s.
 """
 
-from __future__ import annotations
-
 from adapters.web.adapter import WebAdapter, create
 from adapters.web.settings import Settings
 

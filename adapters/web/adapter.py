@@ -1,7 +1,5 @@
 """The local page as a chat adapter: its routes behind one guard, and one answer for every kind of trouble."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Callable, Sequence

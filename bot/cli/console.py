@@ -4,8 +4,6 @@ Results go to standard output, everything else to standard error, so that output
 is read as markup, and control characters are left out: names, captions and answers of services come from others.
 """
 
-from __future__ import annotations
-
 import asyncio
 import getpass
 import inspect

@@ -1,7 +1,5 @@
 """Which arguments are pictures and which are parameters, and what a result's file is called. Copies results out."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 import shutil

@@ -4,8 +4,6 @@ Heavy parts are imported by the command that needs them, so that `--help` is qui
 check failed, 2 wrong use or settings, 3 refused by a budget, 4 cancelled.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal

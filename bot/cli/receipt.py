@@ -1,7 +1,5 @@
 """What a finished job looks like in a terminal, or as one line of JSON for scripts."""
 
-from __future__ import annotations
-
 import dataclasses
 import json as json_module
 from pathlib import Path

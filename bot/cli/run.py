@@ -1,7 +1,5 @@
 """`python -m bot run`: start everything that is configured and serve until a signal."""
 
-from __future__ import annotations
-
 import asyncio
 
 from bot.app import StartRefused

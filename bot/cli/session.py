@@ -1,7 +1,5 @@
 """Opens the application for one command and closes it again; what stops a start becomes one plain sentence."""
 
-from __future__ import annotations
-
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

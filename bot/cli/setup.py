@@ -3,8 +3,6 @@
 The platforms bring their own questions, links and manifest; none is named here.
 """
 
-from __future__ import annotations
-
 import asyncio
 import getpass
 import importlib

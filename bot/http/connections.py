@@ -4,8 +4,6 @@ A newcomer takes the place of the connection that has waited longest for a reque
 open loses those, and never keeps a request out.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import resource

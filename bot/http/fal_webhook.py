@@ -1,7 +1,5 @@
 """fal's webhook: POST /fal/webhook/{job_id}. Ends a wait early, and names a request whose submit answer was lost."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 

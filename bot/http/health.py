@@ -3,8 +3,6 @@
 A check returns None when all is well, else one plain word or sentence. It decides nothing; it only reports.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field

@@ -3,8 +3,6 @@
 So nobody waits behind a flood for longer than it takes to accept it, and silent connections cost next to nothing.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import errno

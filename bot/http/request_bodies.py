@@ -3,8 +3,6 @@
 A client that has too many half-sent bodies loses the oldest of them; nobody else notices.
 """
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass, field
 

@@ -4,8 +4,6 @@ It knows no platform and no job: everything it serves is handed in. Connections,
 and nothing that a stranger sends leaves a traceback or a row.
 """
 
-from __future__ import annotations
-
 import asyncio
 import errno
 import functools

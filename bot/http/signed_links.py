@@ -4,8 +4,6 @@ Only exists where `PUBLIC_URL` is set. The signature covers job, file name and e
 holds. A link lives as long as the files are kept.
 """
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 from urllib.parse import quote

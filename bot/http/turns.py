@@ -1,7 +1,5 @@
 """Lets only a few things begin in one turn of the event loop, by client in turn: a crowd delays itself, not others."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from collections.abc import Callable

@@ -5,8 +5,6 @@ is looked through soon while few jobs live, and the less often the more of them 
 (about 20 ms with few jobs, 150 to 350 ms with 1,000) nor the pile grows without a bound.
 """
 
-from __future__ import annotations
-
 import gc
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Figures that are looked up now and then: what waits, what is spent, what is left, and whether the loop keeps up."""
 
-from __future__ import annotations
-
 import asyncio
 import shutil
 import time

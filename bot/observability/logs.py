@@ -5,8 +5,6 @@ Both structlog's lines and those of libraries that use `logging` pass through th
 talk too much, or that would write addresses, are turned down here.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 import sys

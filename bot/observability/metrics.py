@@ -3,8 +3,6 @@
 Implements `core.ports.metrics.Metrics`. Names follow Prometheus' conventions: base units, `_total` for counters.
 """
 
-from __future__ import annotations
-
 import asyncio
 from typing import Literal
 

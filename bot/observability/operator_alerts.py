@@ -1,8 +1,6 @@
 """Tells the operator what only the operator can mend or judge: in the log, and in the channels that asked for the
 whole bot's alerts."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import assert_never

@@ -4,8 +4,6 @@ A job outlives processes, so no span is kept open for it: each step is sent when
 made from the job's. Needs the extra `otel`; a link, a caption or a picture is in none of it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import time
 

@@ -3,8 +3,6 @@
 Another place is told kindly, nothing is stored of the request, and the operator is asked once.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What belongs to a member: saved defaults, and the privacy rights to see and to erase what is stored."""
 
-from __future__ import annotations
-
 import asyncio
 import dataclasses
 import json

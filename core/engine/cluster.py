@@ -6,8 +6,6 @@ name's jobs and removes it. A frozen process keeps its lock and is left alone; o
 (its connection was cut) is struck off first, so that it changes nothing when it wakes up, and then signs in anew.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import json

@@ -3,8 +3,6 @@
 A row is taken in the transaction that begins the job's workflow, so a process that dies meanwhile has taken nothing.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable

@@ -1,7 +1,5 @@
 """The processes that are signed in, as rows: name, and the token without which no job can be claimed."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from typing import Literal, TypeAlias

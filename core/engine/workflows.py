@@ -6,8 +6,6 @@ has a name of its own, and whoever is alive takes over the unfinished jobs of na
 (`core.engine.cluster`).
 """
 
-from __future__ import annotations
-
 import asyncio
 import datetime
 import os

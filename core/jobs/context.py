@@ -1,7 +1,5 @@
 """What every step works with, and the few things they all do: load, show progress, stop it."""
 
-from __future__ import annotations
-
 import asyncio
 import dataclasses
 from collections.abc import Mapping

@@ -5,8 +5,6 @@ of their own, paid results count until they are deleted. An upload counts as its
 after a restart, one without a job's folder counts for nobody in particular.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import shutil

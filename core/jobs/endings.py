@@ -5,8 +5,6 @@ days, whatever happens to processes, workflows and platforms. The job's own work
 (`steps.announce`); a row that is still there later is taken by any process.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 

@@ -1,7 +1,5 @@
 """What nobody foresaw: logged once, kept, and shown to people as a reference that the operator can look up."""
 
-from __future__ import annotations
-
 import secrets
 
 import structlog

@@ -1,7 +1,5 @@
 """The expected finish time, learned from earlier jobs: a robust seconds-per-megapixel and seconds-per-place-in-line."""
 
-from __future__ import annotations
-
 from collections import defaultdict, deque
 from statistics import median
 

@@ -4,8 +4,6 @@ Events are bounded in memory: the newest few per job, dropped a minute after the
 or follows a job that another process runs, is served from the stored snapshot (`core.jobs.service.watch`).
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator

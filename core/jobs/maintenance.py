@@ -4,8 +4,6 @@ picking up jobs that fell between two stools, and deleting what is kept no longe
 Each task runs on its own rhythm; one that fails is logged and tried again at its next turn.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import random

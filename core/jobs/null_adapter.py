@@ -3,8 +3,6 @@
 Results are kept; whoever asked finds them in the history.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any

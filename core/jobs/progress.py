@@ -4,8 +4,6 @@ Progress is a courtesy: an edit that fails is dropped, and a message that is gon
 (dead tokens count towards a ban on Discord). Results and failures are sent by the pipeline, not here.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 

@@ -1,7 +1,5 @@
 """What an adapter keeps of a job's message: on the job's row, and in memory for as long as the row cannot take it."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import Mapping

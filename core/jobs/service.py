@@ -3,8 +3,6 @@
 No method waits for a job. Whatever happens later goes out through the reply made from the job's stored address.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence

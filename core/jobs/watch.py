@@ -1,7 +1,5 @@
 """What can be seen of jobs: one followed from anywhere, and what runs and waits in a place, for its moderators."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import AsyncIterator
 

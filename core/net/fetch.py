@@ -6,8 +6,6 @@ Two doors: `fetch_link` for what a person typed, which trusts nothing, and `fetc
 file hosts. Redirects are followed by hand, each hop judged anew. Never holds a whole file in memory, never logs a link.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping

@@ -1,7 +1,5 @@
 """A stream to disk: hashed, capped, whole or not at all. One chunk in memory, off the event loop."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import hashlib

@@ -3,8 +3,6 @@
 Such a name is public and has a dot. Addresses, names without a dot and names of private zones cannot be one.
 """
 
-from __future__ import annotations
-
 import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit

@@ -1,7 +1,5 @@
 """The one way to try again: bounded in tries or in time, with growing jittered pauses on an injected clock."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """How fast a download is, window by window."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 

@@ -4,8 +4,6 @@ The server reads every other body whole, under a deadline and a cap, before the 
 ready, and nobody's half-sent body holds anything but its own connection.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, TypeVar
 

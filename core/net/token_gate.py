@@ -4,8 +4,6 @@ Wrong tokens are counted per real client, so that guessing is slow. The right to
 also not those of a neighbour behind the same address, lock its owner out.
 """
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 from collections import OrderedDict

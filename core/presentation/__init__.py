@@ -3,8 +3,6 @@
 Nothing in here decides anything: facts come in, sentences go out.
 """
 
-from __future__ import annotations
-
 from core.presentation.failure_texts import explain
 from core.presentation.notices import Notice
 from core.presentation.translations import LANGUAGES, language_of, tr, trn

@@ -4,8 +4,6 @@ Builders in `core/presentation/cards` make cards from facts and a locale and hol
 `views/card.py` draws any card natively; text in a card is plain and is escaped there.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias

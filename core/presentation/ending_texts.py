@@ -1,7 +1,5 @@
 """What is said of what is over: a stage, a job whose picture is not in its message, an image that was deleted."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Literal, TypeAlias
 

@@ -3,8 +3,6 @@
 One sentence per leaf of `core.domain.errors`; a test walks the tree. No class names, no codes, no links.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from core.domain import errors as e

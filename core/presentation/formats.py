@@ -1,7 +1,5 @@
 """Numbers as people read them, in their own language."""
 
-from __future__ import annotations
-
 from datetime import UTC, date, datetime
 
 from babel.dates import format_date, format_interval, format_skeleton, get_datetime_format

@@ -1,7 +1,5 @@
 """Why a picture, or the way to it, cannot be used: one explainer per leaf of `InputError`."""
 
-from __future__ import annotations
-
 from babel.numbers import format_decimal
 
 from core.domain import errors as e

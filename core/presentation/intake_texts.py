@@ -1,7 +1,5 @@
 """What of a message with pictures was taken, and what was not: shared by every platform. Plain text."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from core.presentation.translations import tr

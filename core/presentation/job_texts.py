@@ -1,7 +1,5 @@
 """Sentences about a job while it runs and when it is done, shared by every platform. Plain text, no markup."""
 
-from __future__ import annotations
-
 import math
 from functools import partial
 

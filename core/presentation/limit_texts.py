@@ -1,7 +1,5 @@
 """Sentences about limits and what is left of them."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 

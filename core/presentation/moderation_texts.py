@@ -1,7 +1,5 @@
 """What moderators read: changes of limits, extras, presets of a place, and the week's report."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Literal

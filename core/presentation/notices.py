@@ -1,7 +1,5 @@
 """What people are told, as data that each platform lays out in its own way."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias

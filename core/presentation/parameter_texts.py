@@ -1,7 +1,5 @@
 """What each parameter and model is called and does, for options, forms, controls and help; made from their own data."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from core.domain.job import Job

@@ -1,7 +1,5 @@
 """What is said of places that the operator pays for, or does not."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from core.domain import errors as e

@@ -3,8 +3,6 @@
 A catalogue is parsed once, at its first use (about 20 ms), so no compiled file needs to be kept in step.
 """
 
-from __future__ import annotations
-
 import gettext
 from collections.abc import Callable
 from functools import cache

@@ -9,8 +9,6 @@ itself after a restore: a job with a request at the provider is looked up there 
 any other ends uncharged. Each restore is a new epoch, by which the two can be told apart in `ledger_meta`.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import shutil

@@ -1,7 +1,5 @@
 """Between a `Job` and its row. The only place that knows which part of a job is stored where."""
 
-from __future__ import annotations
-
 import json
 from typing import Any, get_type_hints
 

@@ -4,8 +4,6 @@ Hosted PostgreSQL hands out addresses such as `postgres://u:p@host/db?sslmode=re
 (the job engine) understands all of libpq's parameters, asyncpg only some, and neither those of other tools.
 """
 
-from __future__ import annotations
-
 import errno
 import socket
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ A batch that fails for what is in it, not because the database is away, is run a
 No call waits for company: a lone call starts at once. It knows nothing of money.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence

@@ -1,7 +1,5 @@
 """Searches among the jobs, for the pipeline, the maintenance tasks and the books; and incidents. See `jobs`."""
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The jobs table: every change of a job, and a person's own jobs."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from collections.abc import Collection, Mapping, Sequence

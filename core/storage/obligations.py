@@ -3,8 +3,6 @@
 The row of an end is written in the transaction that ends the job, so no crash can lose it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence

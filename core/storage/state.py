@@ -3,8 +3,6 @@
 Also which key everything is sealed under: a start with another one is refused, or seals everything anew.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

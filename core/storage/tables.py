@@ -4,8 +4,6 @@ What has to be searched is a column of its own; the rest of a job is one JSON te
 a link or a token is one encrypted text (`secret`).
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from sqlalchemy import Boolean, Column, Connection, Float, Index, Integer, MetaData, String, Table, Text, text

@@ -4,8 +4,6 @@
 decision read a handful of rows instead of history; `ledger_holds` is where each job's money is now.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from sqlalchemy import (

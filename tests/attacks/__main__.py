@@ -3,8 +3,6 @@
 It needs `unshare` and `ip`: inside a network namespace of its own a web server of the attacker has a public address.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import os

@@ -1,7 +1,5 @@
 """Requests that try to pass the token, the origin, the host or a signature, or to break whoever reads them."""
 
-from __future__ import annotations
-
 import itertools
 
 from tests.attacks.scene import Attack, Scene

@@ -1,7 +1,5 @@
 """What somebody does who may use the bot: links, pictures and words that cost it more than the sender."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import json

@@ -1,7 +1,5 @@
 """A process that asks `/healthz` all the time: `python -m tests.attacks.sampler PORT`, a report for each line read."""
 
-from __future__ import annotations
-
 import json
 import select
 import socket

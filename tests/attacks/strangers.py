@@ -1,7 +1,5 @@
 """What anybody does who merely opens sockets. None of it may leave a row or a traceback, or slow `/healthz` down."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import gzip

@@ -1,7 +1,5 @@
 """Every attack of strangers in small, and members' worthless files, against a running process."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from pathlib import Path

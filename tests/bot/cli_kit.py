@@ -1,7 +1,5 @@
 """Runs commands as `python -m bot` does, but in this process: starting Python anew takes longer than a command."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import os

@@ -1,7 +1,5 @@
 """The commands of this room, and the services that some of them talk to."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path

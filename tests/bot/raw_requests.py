@@ -1,7 +1,5 @@
 """Requests as bytes, and those that no server should believe."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import hmac

@@ -1,7 +1,5 @@
 """Two hundred jobs at once through the HTTP API of the real process: all end, nothing is left behind."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from pathlib import Path

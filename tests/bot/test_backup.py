@@ -1,7 +1,5 @@
 """`backup` of a working bot and `restore`, with the real process: nothing is paid for or posted again."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import zipfile

@@ -1,7 +1,5 @@
 """What anybody can do who merely opens a socket: nothing that others notice, no row, no traceback."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import contextlib

@@ -1,7 +1,5 @@
 """The command line, on the sandbox model and a fresh data folder; `run` as a process of its own."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import signal

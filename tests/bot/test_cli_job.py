@@ -1,7 +1,5 @@
 """`python -m bot job REF`: what an operator reads."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from decimal import Decimal

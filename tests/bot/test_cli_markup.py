@@ -1,7 +1,5 @@
 """What others wrote, in a terminal: shown as it is, never obeyed."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Commands and starts that meet a platform or fal, emulated on loopback."""
 
-from __future__ import annotations
-
 from tests.bot.cli_kit import Commands
 from tests.emulators.discord import DiscordEmulator
 from tests.emulators.fal import ADMIN_KEY, API_KEY, FalEmulator

@@ -1,7 +1,5 @@
 """`python -m bot setup` against the emulators, as an operator answers it."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

@@ -1,7 +1,5 @@
 """What the command line makes of words: arguments, file names, amounts, tables. No application is opened."""
 
-from __future__ import annotations
-
 import json
 from decimal import Decimal
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Alerts, dashboard and documents name only metrics that exist, and every metric has a place on the dashboard."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What the deployment files promise: few rights, bounded shares, and no secrets in an image."""
 
-from __future__ import annotations
-
 import inspect
 import json
 import os

@@ -4,8 +4,6 @@ One request taken by fal, one charge, nothing held; the picture made is the pict
 A second round kills the process while every job is in the middle of its fault.
 """
 
-from __future__ import annotations
-
 import asyncio
 import dataclasses
 import io

@@ -1,7 +1,5 @@
 """A full collection stops everything for as long as it takes, so it waits until little runs."""
 
-from __future__ import annotations
-
 import gc
 
 import pytest

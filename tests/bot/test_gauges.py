@@ -1,7 +1,5 @@
 """A job that goes through everything leaves a sample of each figure that the alerts hang on."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The one HTTP server, over loopback."""
 
-from __future__ import annotations
-
 import io
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """`kill -9` and worse, on the real process: every job goes on, is paid for once, and its receipt is right."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 import tempfile

@@ -1,7 +1,5 @@
 """`local` offered beside fal's models: free, on this machine, whatever fal does. Real processes."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from pathlib import Path

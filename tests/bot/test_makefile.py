@@ -1,7 +1,5 @@
 """What `make` and `.ci/run` promise, as far as it can be looked at without running them."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

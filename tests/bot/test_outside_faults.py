@@ -1,7 +1,5 @@
 """What a member reads when fal does something odd: through the page's API, with the real process."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path

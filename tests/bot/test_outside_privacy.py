@@ -1,7 +1,5 @@
 """What is left on the disk when somebody wants it gone. The real process with the emulated model."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from tests.bot.process_kit import Bot, Client, client_of

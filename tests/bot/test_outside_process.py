@@ -1,7 +1,5 @@
 """The bot from outside: stopped while it starts or works, started with wrong settings. Real processes."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 import sys

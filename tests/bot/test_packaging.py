@@ -1,7 +1,5 @@
 """The installed package holds what the checkout holds, and starts under its own name."""
 
-from __future__ import annotations
-
 import subprocess
 import tomllib
 from pathlib import Path

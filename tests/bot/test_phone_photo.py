@@ -1,7 +1,5 @@
 """A phone's photo from Discord and from Slack through one real process: sizes, models, previews, and who pays what."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import AsyncIterator
 from dataclasses import dataclass

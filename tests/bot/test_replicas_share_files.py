@@ -1,7 +1,5 @@
 """Three processes with disks of their own, one PostgreSQL and one object store: each serves what any of them made."""
 
-from __future__ import annotations
-
 import asyncio
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Processes of different roles on one PostgreSQL: one takes requests, others run the jobs, and one of those dies."""
 
-from __future__ import annotations
-
 import asyncio
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What an operator can set, and what is said about mistakes."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Traces: one a job, a span a step, over processes; and what is said where the packages are missing."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 

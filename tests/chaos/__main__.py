@@ -1,7 +1,5 @@
 """`python -m tests.chaos --seconds 600`: run it and print the table of promises; exit code 1 where one is broken."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import logging

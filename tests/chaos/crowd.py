@@ -1,7 +1,5 @@
 """Members of three platforms who ask for pictures, and what each of them sees in the end."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import json

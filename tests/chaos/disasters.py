@@ -1,7 +1,5 @@
 """What goes wrong: one disaster at a time, at random, each over before the next begins."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 import signal

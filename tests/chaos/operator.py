@@ -1,7 +1,5 @@
 """What an operator does in the middle of it all: a new key, a start with a wrong one, a backup put back."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 import signal

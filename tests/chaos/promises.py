@@ -1,7 +1,5 @@
 """What must be true when everything has calmed down, counted from the database, from fal's bill and from the chats."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass

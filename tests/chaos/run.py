@@ -1,7 +1,5 @@
 """One run: start everything, let members ask while disasters strike, calm down, and look at the promises."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 import time

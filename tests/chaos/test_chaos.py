@@ -3,8 +3,6 @@
 One process on SQLite, two on PostgreSQL; both at once, for they mostly wait.
 """
 
-from __future__ import annotations
-
 import asyncio
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What many tests of the core begin with: a world around the pipeline."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from pathlib import Path
 

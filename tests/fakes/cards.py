@@ -1,7 +1,5 @@
 """One of every card that a person may see, for the golden files and the limits of each platform."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from decimal import Decimal
 

@@ -1,7 +1,5 @@
 """Clocks that satisfy `core.ports.Clock` (see also `core.FakeClock`, which wakes sleepers in order)."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from datetime import UTC, datetime

@@ -4,8 +4,6 @@ Fakes, not mocks: each keeps its port's contract and remembers what really happe
 what a member saw), so that tests judge effects. Failures are scripted; nothing here touches a network.
 """
 
-from __future__ import annotations
-
 import asyncio
 import heapq
 import itertools

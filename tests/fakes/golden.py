@@ -1,7 +1,5 @@
 """Golden files: what was drawn, looked at once and kept. `make golden` writes them anew; look at the diff then."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

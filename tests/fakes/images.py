@@ -1,7 +1,5 @@
 """Pixel work without pixels."""
 
-from __future__ import annotations
-
 import hashlib
 from collections import defaultdict, deque
 from pathlib import Path

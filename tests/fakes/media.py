@@ -1,7 +1,5 @@
 """Results in the shapes that platforms ask for, as small real pictures."""
 
-from __future__ import annotations
-
 import io
 from dataclasses import dataclass, field, replace
 from pathlib import Path

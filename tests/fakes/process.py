@@ -1,7 +1,5 @@
 """A process that can die at any instant, and the engine whose records outlive it."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -4,8 +4,6 @@ How a job moves differs by what a platform's tests need to hold still, so `_star
 the three subclasses in `tests/adapters/*/fake_service.py`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import json

@@ -1,7 +1,5 @@
 """The web as links reach it, and the price of a megapixel."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The small durable values and what is kept of a job's message, in memory."""
 
-from __future__ import annotations
-
 import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -1,7 +1,5 @@
 """A model that remembers every paid call it took."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 from collections import Counter, defaultdict, deque

@@ -4,8 +4,6 @@ A finding is an exception that the target does not allow, an accepted forgery, o
 seed and number are printed; `--seed` repeats a run.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import logging

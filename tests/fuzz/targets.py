@@ -1,7 +1,5 @@
 """What is fed: the parser, the probe, the three signatures that let strangers' events in, and the HTTP server."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import hmac

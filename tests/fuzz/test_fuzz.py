@@ -1,7 +1,5 @@
 """Every fuzz target runs, and a few inputs of a fixed seed find nothing; `make fuzz` takes more."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -4,8 +4,6 @@ Says which of the two it was: without a network the check still runs, but only a
 Exit code 1 where a locked version has a known hole.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

@@ -8,8 +8,6 @@ this and the original, both as sRGB, by Pillow's own decoders and colour managem
 (a PNG's gamma and colour codes, samples of more than 8 bits or with a sign, frames of an animation) is not compared.
 """
 
-from __future__ import annotations
-
 import asyncio
 import io
 import sys

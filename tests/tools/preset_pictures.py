@@ -4,8 +4,6 @@ An eye of the cat in scikit-image's photographs (CC0), reduced four times, then 
 the preset draws: none that the small picture did not hold, some, and more than the photograph itself has.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from PIL import Image, ImageFilter

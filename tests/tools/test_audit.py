@@ -1,7 +1,5 @@
 """The audit of the locked packages, also where no advisory service answers."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -4,8 +4,6 @@ Whoever has acknowledged waits here, for a short time at most, until the rush is
 Ordinary traffic is not held back at all.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import deque

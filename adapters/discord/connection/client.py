@@ -1,7 +1,5 @@
 """The discord.py client: no privileged intents, no caches, our hooks. Knows nothing of jobs."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import sys

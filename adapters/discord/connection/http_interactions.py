@@ -4,8 +4,6 @@ The event goes to the same handlers; the answer is always made over REST, and th
 Requires the raw body: a parsed and re-written one would not match its signature.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 

@@ -4,8 +4,6 @@ A poll that never expires, a reaction without an emoji, an application without a
 picture unreadable. What is read is tried one by one, so that one odd sticker does not hide the picture beside it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 

@@ -1,7 +1,5 @@
 """One life of the discord.py client: log in, register commands, connect; and its supervised restarts."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 import threading

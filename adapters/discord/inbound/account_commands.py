@@ -1,7 +1,5 @@
 """A member's own commands: `/usage`, `/history`, `/settings`, `/privacy`, `/help`. Always answered privately."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from functools import partial

@@ -1,7 +1,5 @@
 """What happens on a press: the buttons of SPEC 5, confirmation, cancel, choices, forms. The core decides who may."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial

@@ -1,7 +1,5 @@
 """The words on commands, options and choices, in every language. Names that people type are the same everywhere."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import discord

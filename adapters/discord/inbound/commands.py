@@ -1,7 +1,5 @@
 """Commands for the tree, made from their handlers; and `/upscale`: acknowledge, translate, hand over."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, TypeAlias

@@ -1,7 +1,5 @@
 """Writes first and acknowledges then, so that nothing that was acknowledged can be lost, within Discord's time."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Coroutine

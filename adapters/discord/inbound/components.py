@@ -1,7 +1,5 @@
 """Buttons and selects: all that a press needs is in the custom_id, so that it works after a restart, in any process."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The message menus `Upscale` and `Upscale with options`, and the choice when a message has several pictures."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any

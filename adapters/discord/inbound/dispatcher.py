@@ -1,7 +1,5 @@
 """Where every interaction is handled: once, counted for the drain, and with every failure said in plain words."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence

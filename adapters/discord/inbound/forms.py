@@ -1,7 +1,5 @@
 """The form of `Upscale with options`, and what comes back from it. Judges nothing; the core does."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any

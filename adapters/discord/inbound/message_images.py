@@ -3,8 +3,6 @@
 What Discord says about a file (type, size) is only used to choose; the bytes decide later, in the core.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

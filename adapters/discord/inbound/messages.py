@@ -3,8 +3,6 @@
 Discord delivers what a message says only where it mentions the bot or was written to it directly.
 """
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import replace
 from typing import Any

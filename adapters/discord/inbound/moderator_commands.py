@@ -1,7 +1,5 @@
 """`/quota …` and `/queue`: a moderator's commands. The core checks rights and amounts."""
 
-from __future__ import annotations
-
 from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """Discord's objects into the core's: who asks, where, for what, and where the answer goes. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

@@ -3,8 +3,6 @@
 Each raises `discord.HTTPException` for a refusal, DeliveryUnavailable for what may work later, TooLargeHere for a size.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, TypeVar, cast

@@ -4,8 +4,6 @@ REST only and from stored facts, so that any process can do it. A dead token or 
 tried again: each such answer counts towards Discord's ban of 10,000 invalid requests in 10 minutes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial

@@ -1,7 +1,5 @@
 """What one job's message has been through, kept durably with the job. No tokens in here."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """From what discord.py raises to the core's tree. The one place that knows Discord's error codes. Pure."""
 
-from __future__ import annotations
-
 import aiohttp
 import discord
 

@@ -1,7 +1,5 @@
 """A smaller export where the whole one is larger than Discord takes: everything but the pictures. Blocking."""
 
-from __future__ import annotations
-
 import tempfile
 import zipfile
 from pathlib import Path

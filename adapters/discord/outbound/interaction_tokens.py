@@ -3,8 +3,6 @@
 A click on a message opens a new window of 15 minutes for it.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from adapters.discord.outbound.reply_address import MESSAGE_IS_GONE_MARGIN_S, TOKEN_LIFE_S

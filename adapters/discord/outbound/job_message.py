@@ -1,7 +1,5 @@
 """The one message of one job: asks, shows progress, delivers, says what failed. REST only, from the stored address."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a signed address of Discord's CDN says about itself. Pure."""
 
-from __future__ import annotations
-
 from urllib.parse import parse_qs, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 REDUCING = frozenset({"width", "height", "format", "quality", "size", "animated"})

@@ -1,7 +1,5 @@
 """What is to be shown for a job or an answer, whichever way it goes out. Pure data."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

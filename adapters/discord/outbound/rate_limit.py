@@ -4,8 +4,6 @@ The library waits them out inside one call; when that call is cancelled (a progr
 one to the same place would go out at once. So every 429 is noted as it arrives, by the token or channel it is about.
 """
 
-from __future__ import annotations
-
 import re
 from types import SimpleNamespace
 

@@ -3,8 +3,6 @@
 The limits are read from the interaction; what Discord refuses all the same is made smaller.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Registers the commands with Discord: only when they changed, and from one process only."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What `python -m bot setup` asks for, and where in Discord's developer portal it stands."""
 
-from __future__ import annotations
-
 from adapters.discord.settings import Settings
 from core.ports import Credential
 

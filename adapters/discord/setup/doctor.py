@@ -1,7 +1,5 @@
 """What `doctor` asks of Discord: is the token good, how do events arrive, is there room to start. Changes nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The two links that bring the bot to people, with the least permissions and why each is needed."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 from collections.abc import Sequence

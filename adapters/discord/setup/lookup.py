@@ -1,7 +1,5 @@
 """One plain look at Discord with the configured token, for `doctor` and `invite`; no gateway, no library client."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any, Literal
 

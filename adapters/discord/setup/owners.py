@@ -1,7 +1,5 @@
 """Whose bot it is: the application's owner, or the members of the team that owns it; and whose the servers are."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from typing import Any
 

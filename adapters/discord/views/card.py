@@ -3,8 +3,6 @@
 Discord takes 40 components and 4,000 characters of text per message (Components V2 reference, read 2026-11-22).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any, assert_never
 

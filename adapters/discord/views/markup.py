@@ -1,7 +1,5 @@
 """Plain words into Discord's markup, so that no word of a person or a model takes effect as markup. Pure."""
 
-from __future__ import annotations
-
 import re
 
 _ANYWHERE = re.compile(r"([\\*_~`|\[\]<])")

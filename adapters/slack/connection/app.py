@@ -1,7 +1,5 @@
 """The AsyncApp: verification, authorisation from memory, our listeners, and the last resort for errors. Wiring only."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

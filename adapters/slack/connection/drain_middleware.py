@@ -4,8 +4,6 @@ While draining, events stay unacknowledged, so that Slack brings them again to a
 repeat is answered with a kind word. Knows no job.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

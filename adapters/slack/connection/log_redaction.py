@@ -1,7 +1,5 @@
 """The SDK's client and loggers: warnings only, without links, tokens, bodies or stack traces, which it logs freely."""
 
-from __future__ import annotations
-
 import logging
 import re
 

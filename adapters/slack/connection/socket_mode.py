@@ -4,8 +4,6 @@ The SDK's client retries a refused handshake for ever with the same spent addres
 its close can take ten seconds because Slack often leaves the close frame unanswered; both are bounded here.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from dataclasses import dataclass, field

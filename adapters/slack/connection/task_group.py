@@ -1,7 +1,5 @@
 """Owner of everything that goes on after an acknowledgement. Bounded; drained at shutdown."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Coroutine
 from typing import Any

@@ -1,7 +1,5 @@
 """`/upscale help|usage|quota|history|queue|…`, also as words in a direct message. The core has the answers."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace

@@ -3,8 +3,6 @@
 The core judges who may press; a refusal is told only to whoever pressed. Runs after the acknowledgement.
 """
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial

@@ -3,8 +3,6 @@
 The acknowledgement leaves when a listener returns (`process_before_response`), so what is stored is stored before it.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

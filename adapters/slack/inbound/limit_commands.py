@@ -1,7 +1,5 @@
 """`/upscale quota …`: limits shown and, by moderators, set, cleared, paused, sponsored and watched. The core judges."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial

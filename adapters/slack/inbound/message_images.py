@@ -3,8 +3,6 @@
 What a file is, its bytes say later: nothing is left out for its name or declared type, so that a PDF is named, too.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -5,8 +5,6 @@ and Slack brings it again. A mention with a picture may come twice, as `app_ment
 same channel and ts, which is the job's key.
 """
 
-from __future__ import annotations
-
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from typing import Any

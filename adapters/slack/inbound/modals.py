@@ -3,8 +3,6 @@
 A trigger is good for about three seconds and one use (views.open, read 2026-11-22).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

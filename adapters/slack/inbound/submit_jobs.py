@@ -3,8 +3,6 @@
 Decides nothing about parameters or pictures: it asks the core and tells its answer.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Calls of the core that end in time, also while the database takes connections and never answers."""
 
-from __future__ import annotations
-
 import asyncio
 import functools
 import inspect

@@ -3,8 +3,6 @@
 Everything here reads raw dicts: slack_sdk's models lack the files of a `file_input` (read in 3.47's source).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What Slack tells of members (name, language, admin or not), kept for a minute. Asks; decides nothing."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace

@@ -4,8 +4,6 @@ Takes the right workspace's token, waits for its turn in the workspace's budget,
 turns answers into the exceptions of `errors`. A post is never repeated when it may have been carried out.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ The message with the picture is always a new one: an edit that brings in a file 
 picture (java-slack-sdk #1441, read 2026-11-22). Every step is noted, so that a repeat goes on where it stopped.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Short answers to one member: through the response_url where there is one, else ephemerally, else directly."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import structlog

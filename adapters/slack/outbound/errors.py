@@ -1,7 +1,5 @@
 """What can go wrong between us and Slack's Web API, as four exceptions; and their place in the core's tree. No I/O."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

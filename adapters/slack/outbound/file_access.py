@@ -5,8 +5,6 @@ address must never be taken from elsewhere. A file that lies outside Slack (Driv
 token cannot reach a third party.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote

@@ -4,8 +4,6 @@ In a channel or direct message the message is edited as the job goes on; in a th
 task cards show the stages. When the picture is there, the progress message goes away: one message per job remains.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -3,8 +3,6 @@
 A request that has left is seen through though its caller is cancelled: its message would hang about for ever.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar

@@ -3,8 +3,6 @@
 Decided once per job and kept with it, so that every process posts to the same place. Renders nothing else.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal

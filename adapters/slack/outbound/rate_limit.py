@@ -6,8 +6,6 @@ another part is kept for members who have asked for little, so that one member's
 Holds no job and sends nothing.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from dataclasses import dataclass, field
 

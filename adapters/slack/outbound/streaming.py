@@ -5,8 +5,6 @@ Whether they do is tried once and remembered. A stream dies after about five min
 caller goes on with plain edits: nothing is lost. Holds no results.
 """
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import Any

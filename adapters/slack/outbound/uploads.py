@@ -6,8 +6,6 @@ The file id is noted before the bytes go, so that another process carries on. Po
 channel is given.
 """
 
-from __future__ import annotations
-
 import asyncio
 import mimetypes
 from collections.abc import Awaitable, Callable

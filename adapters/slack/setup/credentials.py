@@ -1,7 +1,5 @@
 """What `python -m bot setup` asks for, and where in Slack's app settings it stands."""
 
-from __future__ import annotations
-
 import json
 from urllib.parse import quote
 

@@ -1,7 +1,5 @@
 """What `doctor` asks of Slack: are the tokens good, are the scopes there, can events arrive. Changes nothing."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 

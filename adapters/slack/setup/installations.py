@@ -5,8 +5,6 @@ token, and any number by OAuth, org-wide installs included. Rotating tokens are 
 a time.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The app manifest, for `python -m bot slack-manifest`: what to paste at api.slack.com, with the least scopes. Pure."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -2,8 +2,6 @@
 itself: the state is a signed value in the address and in a cookie; installs go to `Installs`.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import hmac

@@ -1,7 +1,5 @@
 """What only Slack shows of help, usage, history and defaults, and its Home tab. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from adapters.slack.views import blocks as b

@@ -4,8 +4,6 @@ Words of members and of the model go only into plain_text and rich_text, where n
 notified; the top-level `text` is escaped. Limits: Block Kit reference, read 2026-11-22.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime

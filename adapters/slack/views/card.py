@@ -3,8 +3,6 @@
 Words of members and of the model go only into plain_text and rich_text, where nothing is markup and nobody is notified.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import assert_never
 

@@ -1,7 +1,5 @@
 """Job, result and notice as Slack messages. Pure: no I/O, no decisions beyond layout."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from adapters.slack.views import blocks as b

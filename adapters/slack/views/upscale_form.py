@@ -3,8 +3,6 @@
 Files of this field are limited to 10 MB by Slack (docs: file input element; bolt-python #1059, read 2026-11-22).
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -4,8 +4,6 @@ Every event carries the job's snapshot, so whoever missed some is right again wi
 terminal event, at shutdown, or after an hour; the browser then comes back by itself with `Last-Event-ID`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time

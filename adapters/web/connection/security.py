@@ -4,8 +4,6 @@ Every handler of this adapter goes through `Guard.wrap`. Nothing here knows jobs
 same browser (cross-site requests, DNS rebinding, framing), another machine (token), and guessing the token.
 """
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import secrets

@@ -1,7 +1,5 @@
 """The rest of the HTTP API: estimate, usage, limits, history, defaults, privacy. Each is one call to the service."""
 
-from __future__ import annotations
-
 import asyncio
 import dataclasses
 from collections.abc import Mapping, Sequence

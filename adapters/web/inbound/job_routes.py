@@ -4,8 +4,6 @@ Handlers translate and call the service. Only starting waits a moment: its answe
 size must have been read; that wait is bounded, and the job goes on whatever becomes of the request.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import re

@@ -1,7 +1,5 @@
 """The operator's page: every platform's jobs, money against budgets, who waits to be let in. Behind the token."""
 
-from __future__ import annotations
-
 import asyncio
 import dataclasses
 

@@ -3,8 +3,6 @@
 Nothing here judges a picture or a parameter.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import uuid

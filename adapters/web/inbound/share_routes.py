@@ -1,7 +1,5 @@
 """`/share/…`: one result, shown to whoever has its address. No sign-in, nothing else to see, no search engine."""
 
-from __future__ import annotations
-
 from aiohttp import web
 
 from adapters.web.connection.security import Handler

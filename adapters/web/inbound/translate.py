@@ -1,7 +1,5 @@
 """Requests of a browser or a script to the core's words (pure)."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json

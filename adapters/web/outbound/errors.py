@@ -1,7 +1,5 @@
 """Which HTTP status answers which error of the tree. A table, checked against the tree by a test."""
 
-from __future__ import annotations
-
 from core.domain import errors as e
 from core.domain.limits import Measure
 

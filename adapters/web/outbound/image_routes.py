@@ -1,7 +1,5 @@
 """Pictures out: the result, the picture before, a preview, the comparison. Streamed from disk with ranges."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence

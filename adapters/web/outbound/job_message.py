@@ -1,7 +1,5 @@
 """The page's `Reply`: nearly nothing, because the page follows the job's events itself and fetches the result."""
 
-from __future__ import annotations
-
 import contextlib
 
 from adapters.web.outbound.image_routes import PREVIEW_MAX_BYTES, PREVIEW_SIDE_PX

@@ -1,7 +1,5 @@
 """Stored files as one ZIP, made while it is sent: nothing is written down, and one chunk at a time is in memory."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 import zipfile

@@ -4,8 +4,6 @@ No link of a provider, no path of a file and no secret ever goes in. Sizes are i
 seconds, money both as `…_nanousd` integers and, for reading, as `…_usd` numbers.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import replace
 from typing import Any

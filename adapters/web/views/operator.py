@@ -1,7 +1,5 @@
 """What the operator's page shows, as JSON (pure)."""
 
-from __future__ import annotations
-
 from adapters.web.views.card import Json, fields_of
 from core.budgets.reports import UsageReport
 from core.domain.job import Job, JobState

@@ -1,7 +1,5 @@
 """The page itself, the sign-in page, and the files they load. Nothing is loaded from anywhere else."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from aiohttp import web

@@ -1,7 +1,5 @@
 """The pages' HTML files, filled in with sentences and facts."""
 
-from __future__ import annotations
-
 import html
 import json
 import re

@@ -4,8 +4,6 @@ Each step may be run again after a crash at any point inside it and then finds w
 the ledger are the truth, the engine only sequences. A step returns the name of the next one.
 """
 
-from __future__ import annotations
-
 from core.jobs.context import Next, PipelineSettings, Tools
 from core.jobs.steps.runner import Pipeline, next_step
 

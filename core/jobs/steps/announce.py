@@ -1,7 +1,5 @@
 """Close the job's message in words: why there is no picture, or where the picture went."""
 
-from __future__ import annotations
-
 from core.domain.job import Job, JobState
 from core.jobs.context import Next, Tools
 from core.jobs.endings import tell_end

@@ -4,8 +4,6 @@ Nothing but a named error of the model ends a request that was paid for. Everyth
 pauses, and the job's message says what is being waited for, and until when.
 """
 
-from __future__ import annotations
-
 import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable

@@ -1,7 +1,5 @@
 """Hand the picture over, or keep it where no place takes it."""
 
-from __future__ import annotations
-
 import asyncio
 
 import structlog

@@ -1,7 +1,5 @@
 """How a job ends without a picture: failed, refused, or cancelled; and what that costs."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """One patience for the way to the paid call: what is away is waited for, told in the message, ended by a cancel."""
 
-from __future__ import annotations
-
 import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable, Coroutine

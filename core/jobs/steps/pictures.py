@@ -1,7 +1,5 @@
 """The pictures of a job on this machine: source, input and result; fetched again where they are not."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """First step: bring the picture in, read it, look for earlier work, price it, and ask where it is dear."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 

@@ -1,7 +1,5 @@
 """Hold every limit that applies, and wait for a turn where jobs at once are limited."""
 
-from __future__ import annotations
-
 from core.budgets.fit import with_offer
 from core.domain.errors import LimitReached
 from core.domain.job import Job, Progress

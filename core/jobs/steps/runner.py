@@ -1,7 +1,5 @@
 """One step of one job: run it, and turn whatever goes wrong into the job's end."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import time

@@ -8,8 +8,6 @@ Every mark is set only over the mark before it, by the process that owns the row
 lease, confirmed before the mark was committed, cannot have been taken by another.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 

@@ -1,7 +1,5 @@
 """Follow the request at the provider until it ends, showing every change; or until somebody stops it."""
 
-from __future__ import annotations
-
 import asyncio
 import dataclasses
 

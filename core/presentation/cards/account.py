@@ -1,7 +1,5 @@
 """A member's own past images, saved defaults and stored data. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from core.domain.job import Job, JobState

@@ -1,7 +1,5 @@
 """The choice among several images of one message, with prices and the total. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

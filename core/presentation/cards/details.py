@@ -1,7 +1,5 @@
 """Everything about one job, for whoever asks: inputs, outputs, exact amounts, times. Pure."""
 
-from __future__ import annotations
-
 from core.domain.job import Job
 from core.domain.models import DEFAULT_MODEL, MODELS
 from core.domain.money import usd

@@ -1,7 +1,5 @@
 """What the bot does, what can be typed, and every parameter with its range, from the spec. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from core.domain.models import Models

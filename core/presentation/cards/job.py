@@ -4,8 +4,6 @@
 that the platform itself shows who asked; where it does not, a shared card does.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from core.domain import errors as e

@@ -1,7 +1,5 @@
 """Notices and short answers that belong to no job's message. Pure."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from core.presentation.card import Action, Card, Code, Line, Moment, Tone, fill, lines

@@ -1,7 +1,5 @@
 """What runs and waits in a place, for its moderators. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from core.domain.job import Job

@@ -1,7 +1,5 @@
 """What commands and their options do, in a few words, and the names of their choices; once for all platforms."""
 
-from __future__ import annotations
-
 from core.domain.parameters.spec import PRESETS, SPECS, translatable
 from core.presentation.parameter_texts import parameter_hint, preset_meaning
 from core.presentation.translations import translated

@@ -1,7 +1,5 @@
 """The words of forms and of a platform's home page, once for all platforms that have them."""
 
-from __future__ import annotations
-
 from core.domain.parameters.spec import translatable
 from core.presentation.translations import translated
 

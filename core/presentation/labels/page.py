@@ -3,8 +3,6 @@
 What is told about a job, a price, a limit or a setting is in no label: it comes with its card.
 """
 
-from __future__ import annotations
-
 from core.domain.parameters.spec import translatable
 from core.presentation.translations import translated
 

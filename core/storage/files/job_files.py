@@ -1,7 +1,5 @@
 """Where a job's pictures lie on this machine, and how they are removed. Paths only; no pixel is read here."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import os

@@ -3,8 +3,6 @@
 Files are streamed to and from disk, large ones in parts. Names are the paths below the data directory.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress

@@ -1,7 +1,5 @@
 """Makes a folder and everything in it readable by its owner alone, and keeps what is created later that way."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import stat

@@ -3,8 +3,6 @@
 `sql.py` is the door; `reserve.py` and `admission.py` are the decisions; the rest reads and writes rows.
 """
 
-from __future__ import annotations
-
 from core.storage.ledger.sql import LedgerSettings, SqlLedger
 from core.storage.ledger.transaction import LedgerDatabase
 

@@ -6,8 +6,6 @@ A waiting job is passed by a later one only where the later one does not need wh
 with three jobs running does not keep others of the server waiting.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

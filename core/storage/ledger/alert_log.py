@@ -1,7 +1,5 @@
 """Remembers which alerts were sent, so that each goes out once however many processes look."""
 
-from __future__ import annotations
-
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 

@@ -5,8 +5,6 @@ model stay what they were, for ever; which job it was is forgotten. It is done i
 waits for it.
 """
 
-from __future__ import annotations
-
 import secrets
 from collections import defaultdict
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Names of the ledger's counters. A person appears in them only as a keyed hash, never by id. Pure."""
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 from urllib.parse import quote

@@ -1,7 +1,5 @@
 """One batch of ledger calls in one transaction: read what they need, decide in memory, write what changed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 Every function may be called again with the same arguments and then changes nothing.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """Reads and writes of holds, balances and entries, many rows at a time. Decides nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields
 from typing import Any

@@ -4,8 +4,6 @@ Every change raises the rules' version in its own transaction, so the next decis
 the person may is judged in `core.budgets.service`, not here.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import secrets
 from collections.abc import Awaitable, Callable, Sequence

@@ -3,8 +3,6 @@
 A version number, raised by every change in the same transaction, tells when a snapshot is stale.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """The ledger on SQLite and PostgreSQL: the calls, batched; and the sweep for holds whose job is gone."""
 
-from __future__ import annotations
-
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence

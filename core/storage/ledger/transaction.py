@@ -5,8 +5,6 @@ one row anyway. One transaction-scoped advisory lock gives the same order, canno
 do not exist yet; micro-batches make it cheap. On SQLite `BEGIN IMMEDIATE` does the same.
 """
 
-from __future__ import annotations
-
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence

@@ -1,7 +1,5 @@
 """What was spent, as sums and as rows, for reports, export and reconciliation. Only reads."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -4,8 +4,6 @@ Debian 12 and Ubuntu 22.04 ship SQLite 3.40 and 3.37; `unixepoch` came with 3.38
 it every row of the engine violates a NOT NULL constraint. A function of the same name, made per connection, stands in.
 """
 
-from __future__ import annotations
-
 import sqlite3
 import time
 from typing import Any

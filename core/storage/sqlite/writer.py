@@ -5,8 +5,6 @@ The async driver crosses threads six to eight times per transaction, which costs
 write-ahead mode wait for nobody; only short, indexed ones belong here.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor

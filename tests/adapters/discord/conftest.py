@@ -1,7 +1,5 @@
 """The connected bot, and a check after every test that nothing broke Discord's rules."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from pathlib import Path
 

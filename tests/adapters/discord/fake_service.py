@@ -1,7 +1,5 @@
 """The core in memory whose jobs move on command: `progress`, `finish`, `fail`, `ask`, or by a script."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Starts the real adapter on the real discord.py against the emulator, with the core in memory."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

@@ -1,7 +1,5 @@
 """A bot made of bare requests, so that no library hides what the emulator answers."""
 
-from __future__ import annotations
-
 import io
 import json
 from typing import Any

@@ -1,7 +1,5 @@
 """Jobs that meet Discord's refusals, each in a place of its own, and what is wrong with how they end."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count

@@ -1,7 +1,5 @@
 """Every card as Discord gets it: as it was looked at, and within Discord's limits in every language."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

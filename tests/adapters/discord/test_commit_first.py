@@ -1,7 +1,5 @@
 """What was acknowledged is never lost: the job's row is written first. The process dies at every step of a request."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress

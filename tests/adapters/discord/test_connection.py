@@ -1,7 +1,5 @@
 """The gateway and HTTP ingress: double delivery, drops, restarts, sharding, drain, load."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from pathlib import Path

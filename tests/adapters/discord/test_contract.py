@@ -1,7 +1,5 @@
 """Discord keeps the contract of every chat platform."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence

@@ -1,7 +1,5 @@
 """The result arrives whatever happens to tokens, messages, limits and the network; nothing arrives twice."""
 
-from __future__ import annotations
-
 import pytest
 
 from core.domain.errors import DeliveryRefused

@@ -1,7 +1,5 @@
 """The emulator refuses what Discord refuses: driven by plain HTTP, so that no library hides a fault."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from typing import Any

@@ -1,7 +1,5 @@
 """Whatever Discord answers, at whichever stage: the job's message ends in true words, with what was charged."""
 
-from __future__ import annotations
-
 import asyncio
 
 import pytest

@@ -1,7 +1,5 @@
 """Menus, the modal, choices among several pictures, and the other commands."""
 
-from __future__ import annotations
-
 import io
 import zipfile
 from pathlib import Path

@@ -4,8 +4,6 @@ Whole jobs meet one refusal of each kind, all at once, each in a channel of its 
 treated as the one of its kind by every call, of which there are ten times as many.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A database that neither answers nor refuses: whoever asks is told within Discord's three seconds."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """One message per job: acknowledged, progressing, delivered, with working buttons."""
 
-from __future__ import annotations
-
 import pytest
 
 from core.domain.errors import OutputTooLarge

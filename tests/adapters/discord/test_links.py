@@ -1,7 +1,5 @@
 """Discord's own addresses: the whole file, renewed when expired; odd hosts are no internal errors."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

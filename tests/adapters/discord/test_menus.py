@@ -1,7 +1,5 @@
 """Message menus, the form of `Upscale with options`, and several pictures at once."""
 
-from __future__ import annotations
-
 from tests.adapters.discord.fake_service import png
 from tests.adapters.discord.kit import Bot
 from tests.emulators.discord import Invocation, SeenMessage, Upload

@@ -1,7 +1,5 @@
 """Every kind of message with a picture, as Discord sends it: found, or named."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import discord

@@ -1,7 +1,5 @@
 """Mentions, replies and direct messages with pictures, with the intents that anybody may have."""
 
-from __future__ import annotations
-
 import pytest
 
 from adapters.discord.connection.client import INTENTS

@@ -1,7 +1,5 @@
 """What needs no Discord: escaping, error mapping, shapes of uploads, words, links."""
 
-from __future__ import annotations
-
 import asyncio
 import inspect
 import re

@@ -1,7 +1,5 @@
 """Events that the library cannot read, or that Discord may send one day: answered, and they end nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The whole bot as a real process, between the emulators of Discord and of fal: load, `kill -9`, SIGTERM."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import signal

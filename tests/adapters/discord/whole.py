@@ -1,7 +1,5 @@
 """The whole bot in this process, with its real core and ledger, between the emulators of Discord and of fal."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator

@@ -1,7 +1,5 @@
 """The real adapter with the real slack-bolt, against the emulator, over a small honest core."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable

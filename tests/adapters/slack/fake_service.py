@@ -1,7 +1,5 @@
 """The core in memory that carries each job through the adapter's own Reply, and can hold it at a stage."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace

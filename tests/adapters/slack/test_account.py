@@ -1,7 +1,5 @@
 """Subcommands, App Home, defaults, history and the buttons under a result."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """Every card as Slack gets it: as it was looked at, and valid Block Kit in every language."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

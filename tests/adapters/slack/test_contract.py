@@ -1,7 +1,5 @@
 """Slack keeps the contract of every chat platform."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json

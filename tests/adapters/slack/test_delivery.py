@@ -1,7 +1,5 @@
 """The message of a job while it runs and when it is done, and the ladder of places and shapes below it."""
 
-from __future__ import annotations
-
 from core.domain.errors import ModelFailed, OutputTooLarge
 from tests.adapters.slack.conftest import World
 from tests.emulators.slack import find_element, text_of

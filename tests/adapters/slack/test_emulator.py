@@ -1,7 +1,5 @@
 """The emulator keeps Slack's rules: what a careless adapter would do must fail against it."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any

@@ -1,7 +1,5 @@
 """Whatever Slack answers, at whichever stage: the job's message ends in true words, with what was charged."""
 
-from __future__ import annotations
-
 import asyncio
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Every way in: command, form, shortcuts, mention, direct message; and what members are told when they err."""
 
-from __future__ import annotations
-
 import asyncio
 
 import pytest

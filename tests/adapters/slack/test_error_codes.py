@@ -3,8 +3,6 @@
 All answers of a stage are tried at once, each on a member and a channel of its own.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace

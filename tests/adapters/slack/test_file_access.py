@@ -1,7 +1,5 @@
 """Files coming in: whether each can be had, what is said where it cannot, and where our token goes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

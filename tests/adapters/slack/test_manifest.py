@@ -1,7 +1,5 @@
 """The manifest that operators paste: valid against Slack's schema, with the least scopes, for every way of running."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What a member sees counts as input, however it got into the message; nothing is left out without a word."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

@@ -1,7 +1,5 @@
 """People of other organisations have no rights here; the owner says by a button whose guests are paid for."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

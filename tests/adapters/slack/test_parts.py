@@ -1,7 +1,5 @@
 """Pure parts: budget, blocks, translation, settings, logs."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Callable

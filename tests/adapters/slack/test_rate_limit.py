@@ -1,7 +1,5 @@
 """The budget of calls: Slack's tiers are kept, final answers go before progress, and nobody's flood delays others."""
 
-from __future__ import annotations
-
 import contextlib
 
 import pytest

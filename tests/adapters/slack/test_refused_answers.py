@@ -1,7 +1,5 @@
 """Forms, private words and the Home tab where Slack refuses them: said in another place, and not tried for ever."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from pathlib import Path

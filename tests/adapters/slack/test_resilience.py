@@ -1,7 +1,5 @@
 """Broken networks, limits, restarts: nothing lost, nothing posted twice, nothing paid twice."""
 
-from __future__ import annotations
-
 import asyncio
 
 import pytest

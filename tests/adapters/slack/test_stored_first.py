@@ -1,7 +1,5 @@
 """A request is stored before Slack hears of it; what cannot be stored is said; pictures above a mention are found."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from typing import Any

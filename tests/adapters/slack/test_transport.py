@@ -1,7 +1,5 @@
 """Socket Mode under bad conditions, signed HTTP, and an orderly end."""
 
-from __future__ import annotations
-
 import asyncio
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The whole bot, as a process of its own, on the sandbox model: what a member sees from outside, and after a kill."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os

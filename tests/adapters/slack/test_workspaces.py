@@ -1,7 +1,5 @@
 """Many workspaces: installing, org installs, stores behind a port, rotation, removal, and walls between them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """What some people could not read, reach or understand on the page as it stands: axe-core's findings, and overflow."""
 
-from __future__ import annotations
-
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page
 

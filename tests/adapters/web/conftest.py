@@ -1,7 +1,5 @@
 """Fixtures of the page's tests: a served page, a client, and a real Chromium that must be there."""
 
-from __future__ import annotations
-
 import io
 import shutil
 from collections.abc import AsyncIterator

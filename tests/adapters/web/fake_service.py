@@ -1,7 +1,5 @@
 """The core in memory for the page: real pictures made by Pillow, events published, `gates` hold a job at a stage."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace

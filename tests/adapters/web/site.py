@@ -3,8 +3,6 @@
 `python -m tests.adapters.web.site` serves it on http://127.0.0.1:8091 with unhurried jobs.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import tempfile

@@ -1,7 +1,5 @@
 """The HTTP API of the page: shapes, statuses, files."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from pathlib import Path

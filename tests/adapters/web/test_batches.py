@@ -1,7 +1,5 @@
 """Several pictures at once, and results taken away in other forms, on the whole bot."""
 
-from __future__ import annotations
-
 import zipfile
 from pathlib import Path
 

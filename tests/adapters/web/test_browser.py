@@ -1,7 +1,5 @@
 """What the browser lends the page: notifications, the clipboard, dragging out, and screens of any density."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

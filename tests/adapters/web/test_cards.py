@@ -1,7 +1,5 @@
 """Every card as the page draws it, in Chromium: as it was looked at, whole, and never as markup."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The page's commands, controls, saved defaults, theme and sign-in, in a real Chromium on the fake service."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

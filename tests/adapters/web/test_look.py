@@ -1,7 +1,5 @@
 """Can everybody use the page: names, roles, contrast, keyboard, narrow screens, languages, policy."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The operator's page on the whole bot: every job with its reason, money, health, pause, and who is let in."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import aiohttp

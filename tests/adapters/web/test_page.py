@@ -1,7 +1,5 @@
 """The page in a real Chromium, end to end, on the fake service."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 from collections.abc import AsyncIterator

@@ -1,7 +1,5 @@
 """The page on the whole bot with the sandbox model, started as people start it: `python -m bot run`."""
 
-from __future__ import annotations
-
 import asyncio
 import csv
 import os

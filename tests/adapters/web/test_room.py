@@ -1,7 +1,5 @@
 """The room that pictures get: a new result is seen from its top to its tools, on every screen."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Who is let in: hosts, origins, tokens, and the headers that bind the browser."""
 
-from __future__ import annotations
-
 import asyncio
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A shared result on the whole bot: anybody with its address sees it, until it is deleted."""
 
-from __future__ import annotations
-
 import signal
 import socket
 from collections.abc import AsyncIterator

@@ -1,7 +1,5 @@
 """Event streams: one event per change, ids, resuming, endings."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from typing import Any

@@ -1,7 +1,5 @@
 """Requests to the core's words: languages, keys, sources, statuses, names of files."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from pathlib import Path

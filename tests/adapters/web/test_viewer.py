@@ -1,7 +1,5 @@
 """The viewer on the whole bot: zoom, pan, side by side, tiles, and the picture itself within reach."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

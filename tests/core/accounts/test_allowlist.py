@@ -1,7 +1,5 @@
 """Whose guests the operator pays for."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Being forgotten: everything of a person or a workspace, also what still runs, and nothing of anybody else."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import zipfile

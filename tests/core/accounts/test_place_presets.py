@@ -1,7 +1,5 @@
 """Default values of a server or a channel: they count for who has none of their own."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import pytest

@@ -1,7 +1,5 @@
 """Which processes are alive: the dead are found and taken once, the living and the frozen are left alone."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -1,7 +1,5 @@
 """Behind a real PgBouncer (Debian's): in session mode the bot works, in transaction mode it says what is wrong."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import socket

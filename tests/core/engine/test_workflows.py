@@ -1,7 +1,5 @@
 """The durable engine itself, on both databases: a part runs once, trouble is retried, another process goes on."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -4,8 +4,6 @@
 the restarted process.
 """
 
-from __future__ import annotations
-
 import asyncio
 import shutil
 from collections.abc import AsyncIterator

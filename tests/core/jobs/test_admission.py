@@ -1,7 +1,5 @@
 """Fair turns by member and workspace, before any money is held."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack

@@ -1,7 +1,5 @@
 """Strangers cannot fill the disk: what nobody paid for goes at once, and there is a share and a floor."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path

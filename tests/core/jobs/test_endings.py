@@ -1,7 +1,5 @@
 """Every job ends in true words, whatever keeps the picture out of its message; a refused place costs nothing."""
 
-from __future__ import annotations
-
 import asyncio
 
 import pytest

@@ -4,8 +4,6 @@ A story is a job with what the world does to it; the fuse kills the process at c
 call of any port, and a new process goes on, from the engine's checkpoint or from the job's row alone.
 """
 
-from __future__ import annotations
-
 import asyncio
 import secrets
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Models, wanted sizes and previews, from the order to the receipt."""
 
-from __future__ import annotations
-
 import dataclasses
 from datetime import date
 

@@ -1,7 +1,5 @@
 """What is owed to a member's message is a row until the platform has taken it: ends told, messages removed."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator

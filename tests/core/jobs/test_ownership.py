@@ -1,7 +1,5 @@
 """Two processes believe that a job is theirs: one pays, posts and settles; the other one changes nothing."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,7 +1,5 @@
 """What was paid for arrives: the pipeline against fal's emulator, with every fault up to the picture."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import AsyncIterator
 from dataclasses import dataclass

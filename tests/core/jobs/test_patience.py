@@ -1,7 +1,5 @@
 """On the way to the paid call, what is only away is waited for: told in the message, ended by a cancel or in time."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 

@@ -1,7 +1,5 @@
 """How a job goes from a request to a picture in a message, and what it says on the way."""
 
-from __future__ import annotations
-
 import asyncio
 from decimal import Decimal
 from pathlib import Path

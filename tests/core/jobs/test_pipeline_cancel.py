@@ -1,7 +1,5 @@
 """Stopping a job: in every state, by whoever may, with the receipt that belongs to it."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """Whatever goes wrong, wherever it does: the job ends, the member is told, the money is right, nothing stays held."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterable
 from decimal import Decimal

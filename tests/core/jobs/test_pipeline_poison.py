@@ -1,7 +1,5 @@
 """The provider's bill is out of range: the picture arrives, the estimate is charged, and the operator is told."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 
 import pytest

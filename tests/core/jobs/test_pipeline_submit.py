@@ -1,7 +1,5 @@
 """The one paid call: made once whatever the network does, and found again when its answer was lost."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Progress edits: throttled, the newest wins, the final answer never waits behind them."""
 
-from __future__ import annotations
-
 import asyncio
 import dataclasses
 import itertools

@@ -1,7 +1,5 @@
 """What has happened to a job's message is known until it is stored, whatever the database does meanwhile."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What the service promises adapters: it judges at once, never waits for a job, and keeps people apart."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

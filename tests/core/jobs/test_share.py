@@ -1,7 +1,5 @@
 """A shared result: only its requester hands out the address, which ends with the picture."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What happens by itself keeps up: retention, the engine's rows, and an alarm for jobs older than they can be."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from pathlib import Path
 

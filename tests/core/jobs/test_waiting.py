@@ -1,7 +1,5 @@
 """While the request is at the provider: promises that pass, and cancels whose bill nobody can tell yet."""
 
-from __future__ import annotations
-
 import pytest
 
 from core.domain.job import JobState

@@ -1,7 +1,5 @@
 """Who sent a request, as far as anybody is to be believed about it."""
 
-from __future__ import annotations
-
 import pytest
 
 from core.net.client_address import TrustedProxies

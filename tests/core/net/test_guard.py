@@ -1,7 +1,5 @@
 """Typed links lead to public addresses only, whatever they say and whatever a name server says."""
 
-from __future__ import annotations
-
 import asyncio
 import ipaddress
 import socket

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from core.net.retry import Backoff, retry

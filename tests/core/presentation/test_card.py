@@ -1,7 +1,5 @@
 """The card's own helpers: lines from sentences, and a plain line for notifications."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from core.domain import errors as e

@@ -1,7 +1,5 @@
 """Every error ends in sentences that a person can use, in every language."""
 
-from __future__ import annotations
-
 import re
 from datetime import date
 

@@ -1,7 +1,5 @@
 """Every sentence in the source stands, translated, in every catalogue. `make messages` brings them into step."""
 
-from __future__ import annotations
-
 import ast
 import re
 import string

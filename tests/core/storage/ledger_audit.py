@@ -1,7 +1,5 @@
 """Proves the projection: recomputes every balance from the entries and the open holds, and lists what differs."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import select

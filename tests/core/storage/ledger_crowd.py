@@ -4,8 +4,6 @@ Job n belongs to member n % 50. Every job that is granted is settled (up or down
 and then settled. Prints one JSON object with what it was told.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import sys

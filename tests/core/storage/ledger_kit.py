@@ -1,7 +1,5 @@
 """What the ledger's tests share: a clock that is moved by hand, members, requests, and a ledger on any database."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo

@@ -1,7 +1,5 @@
 """Connections that nobody needs are closed, and none is lost from the pool by that, or by an impatient user."""
 
-from __future__ import annotations
-
 import asyncio
 from pathlib import Path
 

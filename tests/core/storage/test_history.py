@@ -1,7 +1,5 @@
 """After `HISTORY_DAYS` single jobs are forgotten, and every total of money is what it was."""
 
-from __future__ import annotations
-
 from datetime import date
 from decimal import Decimal
 from typing import Any

@@ -1,7 +1,5 @@
 """The jobs table and the small state on both databases, and SQLite's short cuts."""
 
-from __future__ import annotations
-
 import asyncio
 import dataclasses
 import sqlite3

@@ -1,7 +1,5 @@
 """The key that everything is sealed under: another is refused, a new one seals anew, a lost one pays nothing."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The ledger's promises one by one, on SQLite and on PostgreSQL."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 from decimal import Decimal

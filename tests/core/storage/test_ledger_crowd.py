@@ -1,7 +1,5 @@
 """A thousand requests of fifty members at the same time, in two processes, against limits that overlap."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

@@ -4,8 +4,6 @@ A small model in plain Python runs beside the real ledger. After every step: sum
 holds are what the model says, and no limit is passed by more than settlements exceeded their own holds.
 """
 
-from __future__ import annotations
-
 import asyncio
 import tempfile
 from collections import defaultdict

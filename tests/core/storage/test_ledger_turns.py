@@ -1,7 +1,5 @@
 """Whose turn it is where only so many jobs may run at once, and which process may settle a job."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 
 import pytest

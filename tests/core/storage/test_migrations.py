@@ -1,7 +1,5 @@
 """The migrations make exactly the tables that the code works with, on both databases, and may be run again."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from alembic.autogenerate import compare_metadata

@@ -1,7 +1,5 @@
 """Pictures in an object store: signed, streamed in parts, whole or not at all, deleted page by page."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import AsyncIterator

@@ -1,7 +1,5 @@
 """The key file and the data folder: whole or not there, and the owner's alone."""
 
-from __future__ import annotations
-
 import errno
 import os
 import stat

@@ -4,8 +4,6 @@ Asked of the databases themselves: every statement that the calls below run is e
 (there with sequential scans made dear, so that one shows only where no index serves).
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import date
 from decimal import Decimal

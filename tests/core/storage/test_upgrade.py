@@ -4,8 +4,6 @@
 asks for agreement, one that is done), under the key below.
 """
 
-from __future__ import annotations
-
 import json
 from decimal import Decimal
 from pathlib import Path

@@ -4,8 +4,6 @@ Built from Discord's documentation and its OpenAPI description (facts of 2026-11
 adapter sends: a request that Discord would refuse is refused here. It must not be lenient to make a test pass.
 """
 
-from __future__ import annotations
-
 from tests.emulators.discord.faults import Fault
 from tests.emulators.discord.interactions import Invocation
 from tests.emulators.discord.seen import ClientRefused, SeenMessage, Upload

@@ -1,7 +1,5 @@
 """`python -m tests.emulators.discord --port N`: the emulator on its own, until interrupted."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 

@@ -1,7 +1,5 @@
 """The CDN: signed, expiring attachment addresses, and the re-encoding media proxy."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import hmac

@@ -1,7 +1,5 @@
 """What a member's client checks before it sends a command or a form, and how it fills in values."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

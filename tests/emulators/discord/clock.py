@@ -1,7 +1,5 @@
 """The emulator's clock: real time plus an offset that tests move. It never sleeps."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """Rules of the command PUT that OpenAPI cannot say, and the client's own checks of options."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Rules of message and modal components that OpenAPI cannot say: counts, texts, references, unique ids."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from typing import Any

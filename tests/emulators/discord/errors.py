@@ -1,7 +1,5 @@
 """Discord's JSON errors, with the codes of its opcodes page."""
 
-from __future__ import annotations
-
 from typing import Any
 
 

@@ -1,7 +1,5 @@
 """Faults that a test orders: what the next matching request meets instead of, or after, its answer."""
 
-from __future__ import annotations
-
 import re
 import socket
 import struct

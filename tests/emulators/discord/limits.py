@@ -1,7 +1,5 @@
 """Rate limits: per-route buckets, the bot's global 50 a second, and the counter of invalid requests."""
 
-from __future__ import annotations
-
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 

@@ -4,8 +4,6 @@ The client's own refusals (an option out of range, a disabled button, someone el
 `ClientRefused`: such a thing never reaches a bot.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable

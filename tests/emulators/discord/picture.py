@@ -3,8 +3,6 @@
 For the documents, and for looking at what members see. Colours and sizes are measured by eye, not Discord's own files.
 """
 
-from __future__ import annotations
-
 import base64
 import html
 import re

@@ -1,7 +1,5 @@
 """Writing and editing messages: the one place where a body and its files become a message, or an error."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -3,8 +3,6 @@
 Read 2026-11-22. The page names no HTTP status beside a code; these are the ones that its API answers with.
 """
 
-from __future__ import annotations
-
 UNKNOWN = (10001, 10002, 10003, 10004, 10007, 10008, 10011, 10012, 10013, 10014, 10015, 10016, 10020, 10060, 10062)
 FORBIDDEN = (
     20001, 20009, 20012, 20016, 20018, 20022, 20024, 20028, 20029, 20031, 20035, 40002, 40003, 40004, 40006, 40007,

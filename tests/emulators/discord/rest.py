@@ -1,7 +1,5 @@
 """The REST routes of API v10 that a bot uses."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

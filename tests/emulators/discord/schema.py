@@ -4,8 +4,6 @@ Only the keywords that the reduced copy uses are known; a union is decided by it
 where it has them, so that an error names the real field and not a whole union.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import re

@@ -1,7 +1,5 @@
 """What a member's client shows, as data; and what it refuses to send."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The state machine of interactions: first answer within 3 s, then edits and follow-ups for 15 minutes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from tests.emulators.discord import components, errors, schema

@@ -1,7 +1,5 @@
 """The server: put, get with ranges, head, delete (one and many), list, and uploads in parts. Path-style addresses."""
 
-from __future__ import annotations
-
 import hashlib
 import secrets
 import shutil

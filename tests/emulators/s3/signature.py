@@ -1,7 +1,5 @@
 """AWS Signature Version 4 of a request, as the server computes it (AWS reference "Signing requests", path style)."""
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import re

@@ -1,7 +1,5 @@
 """`python -m tests.emulators.slack --port N`: run the emulator alone and print the variables that point a bot at it."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import contextlib

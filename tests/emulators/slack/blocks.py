@@ -4,8 +4,6 @@ Sources of the numbers: the Block Kit reference (read 2026-11) and slack_sdk 3.4
 anything: every finding is a sentence in a list.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

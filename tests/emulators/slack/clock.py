@@ -1,7 +1,5 @@
 """A clock that a test moves by hand and that otherwise runs with the wall. It must not know Slack."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 

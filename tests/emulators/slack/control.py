@@ -1,7 +1,5 @@
 """The same member actions over HTTP (`/_emulator/…`), for a run that is driven from another process."""
 
-from __future__ import annotations
-
 import base64
 from dataclasses import asdict
 from typing import Any

@@ -3,8 +3,6 @@
 It shows what Block Kit says, in Slack's usual measures; it is no copy of Slack's client and judges nothing.
 """
 
-from __future__ import annotations
-
 import base64
 import datetime
 import html

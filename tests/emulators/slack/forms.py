@@ -1,7 +1,5 @@
 """What Slack's client does with a modal before anything is sent: defaults, required fields, ranges, file limits."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from tests.emulators.slack.world import SlackFile

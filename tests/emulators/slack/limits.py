@@ -3,8 +3,6 @@
 The documented tiers are promises of "at least"; here they are walls, which is the strictest reading.
 """
 
-from __future__ import annotations
-
 import math
 from collections import deque
 

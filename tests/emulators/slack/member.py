@@ -1,7 +1,5 @@
 """Act as a member: type commands, press buttons, fill in modals; with posting and reading in its bases."""
 
-from __future__ import annotations
-
 import secrets
 from typing import TYPE_CHECKING, Any
 

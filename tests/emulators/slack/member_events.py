@@ -1,7 +1,5 @@
 """What members do that comes to the app as an event: mentions, direct messages, edits, the Home tab, removal."""
 
-from __future__ import annotations
-
 import asyncio
 import secrets
 from dataclasses import dataclass, field

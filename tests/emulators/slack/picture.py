@@ -1,7 +1,5 @@
 """Type and size of a picture from its first bytes; and a small PNG to hand in. No imaging library."""
 
-from __future__ import annotations
-
 import struct
 import zlib
 

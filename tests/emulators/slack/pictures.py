@@ -2,8 +2,6 @@
 what members see into `docs/img/slack-*.png`. For the documents; not a test.
 """
 
-from __future__ import annotations
-
 import asyncio
 import io
 import os

@@ -1,7 +1,5 @@
 """What a member reads in a message or view, what can be pressed in it, and whom it would notify."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

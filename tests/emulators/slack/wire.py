@@ -1,7 +1,5 @@
 """What goes over the wire: reading arguments in every style of the SDK, answers, the record, injected faults."""
 
-from __future__ import annotations
-
 import base64
 import json
 from dataclasses import dataclass, field

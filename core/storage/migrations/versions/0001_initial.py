@@ -4,8 +4,6 @@ Revision ID: 0001
 Revises:
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import sqlalchemy as sa

@@ -4,8 +4,6 @@ Revision ID: 0009
 Revises: 0001
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 
 import sqlalchemy as sa

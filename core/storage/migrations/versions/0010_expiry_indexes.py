@@ -4,8 +4,6 @@ Revision ID: 0010
 Revises: 0009
 """
 
-from __future__ import annotations
-
 from alembic import op
 
 revision = "0010"
