@@ -107,7 +107,7 @@ def settings_for(folder: Path, database: str | None = None, **values: Any) -> Se
         "limit_user_running": None,
         "limit_user_waiting": None,
     }
-    given = no_limits | {"data_dir": folder, "web_port": 0} | values
+    given = no_limits | {"data_dir": folder, "web_port": 0, "secret_key": "a key of the benchmarks"} | values
     if database is not None:
         given["database_url"] = database
     return Settings.model_validate(given)

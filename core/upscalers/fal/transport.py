@@ -144,6 +144,7 @@ class Transport:
     def __init__(self, config: FalConfig, clock: Clock, metrics: Metrics | None = None) -> None:
         self.config = config
         self.clock = clock
+        self._open: list[aiohttp.ClientSession] = []
         self._counting = [counting(metrics)] if metrics is not None else []
         self._bases: dict[Service, str] = {
             "queue": config.queue_url.rstrip("/"),
@@ -164,17 +165,20 @@ class Transport:
         self.paid_session = self._make_session(aiohttp.TCPConnector(limit=100, force_close=True), trace)
 
     def _make_session(self, connector: aiohttp.TCPConnector, *traces: aiohttp.TraceConfig) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
+        session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": USER_AGENT},
             timeout=timeout_for(self.config),
             trace_configs=[*self._counting, *traces],
         )
+        self._open.append(session)
+        return session
 
     async def close(self) -> None:
-        await self.session.close()
-        await self.paid_session.close()
+        """Close what `open` made; nothing where a start failed before it."""
+        while self._open:
+            await self._open.pop().close()
 
     def url(self, service: Service, path: str, params: Mapping[str, str] | None = None) -> URL:
         """An address of ours, from parts that we made; never from a reply."""

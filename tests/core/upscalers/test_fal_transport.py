@@ -139,6 +139,10 @@ async def test_a_closed_backend_refuses_calls_and_closes_twice(upscaler: FalUpsc
         await upscaler.submit(inputs("x"), job_id="0123456789ab", on_sending=nothing)
 
 
+async def test_a_backend_that_was_never_opened_closes_without_a_word(fal: FalEmulator) -> None:
+    await FalUpscaler(config_for(fal), JumpingClock()).close()  # the start failed before it
+
+
 def test_every_exception_that_aiohttps_client_has_is_expected() -> None:
     ours = {"WSMessageTypeError"}  # websockets are not used
     for name, kind in inspect.getmembers(aiohttp.client_exceptions, inspect.isclass):
