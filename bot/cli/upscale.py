@@ -34,7 +34,7 @@ from bot.cli.files import (
     title,
     wanted_format,
 )
-from bot.cli.receipt import print_result
+from bot.cli.jobs import print_result
 from bot.cli.session import writable
 from core.domain.errors import InvalidParameters, TooLate, UpscaleError
 from core.domain.events import Cancelled, Failed, Finished, PriceAsked, Progressed

@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from bot.cli.console import CommandError
 from bot.cli.files import Order, free_path, read_arguments, refuse_taken, result_path
+from bot.cli.jobs import as_json
 from bot.cli.limits import read_amount
 from bot.cli.main import cli
-from bot.cli.receipt import as_json
 from core.domain.errors import LimitReached
 from core.domain.job import Job, JobState, Receipt, ReplyAddress, Requester, Result, Source
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window

@@ -8,7 +8,6 @@ from typing import Any, cast
 import structlog
 
 from adapters.discord.inbound.account_commands import OwnCommands
-from adapters.discord.inbound.components import Press, press_of
 from adapters.discord.inbound.context_menus import Menus
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.forms import PREFIX as MODAL_PREFIX
@@ -20,6 +19,7 @@ from adapters.discord.outbound.interaction_tokens import Sent
 from adapters.discord.outbound.payload import fixed
 from adapters.discord.outbound.reply_address import TOKEN_LIFE_S
 from adapters.discord.outbound.upload import file_name
+from adapters.discord.views.components import Press, press_of
 from core.domain.authorization import check_may_stop
 from core.domain.errors import JobNotFound
 from core.domain.job import JobState

@@ -9,8 +9,8 @@ from typing import Any, assert_never
 import discord
 from discord import ui
 
-from adapters.discord.inbound.components import button_id, select_id
 from adapters.discord.views import markup
+from adapters.discord.views.components import button_id, select_id
 from core.presentation.card import (
     Action,
     ActionKind,
