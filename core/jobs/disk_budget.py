@@ -119,10 +119,9 @@ class DiskBudget:
                 for name in some:
                     who, paid = owners.get(name, (None, True))
                     found[name] = _Taken(Share.of(who).member if who is not None else "", sizes[name], paid)
-            found |= {
-                name: _Taken("", n_bytes, paid=False)
-                for name, n_bytes in (await asyncio.to_thread(_uploads, self._folder.parent / "uploads")).items()
-            }
+            uploads = await asyncio.to_thread(_uploads, self._folder.parent / "uploads")
+            nobodys = _Taken("", 0, paid=False)
+            found |= {name: replace(self._jobs.get(name, nobodys), n_bytes=uploads[name]) for name in uploads}
             self._jobs = found | {name: taken for name, taken in self._jobs.items() if name not in before}
             self._scanned = True
 

@@ -71,6 +71,8 @@ async def test_uploads_of_jobs_that_nobody_agrees_to_stay_only_within_half_of_th
             await world.service.cancel(job.id, ANN)
             assert world.tools.running.disk.unpaid("fake:ann") == bytes_of_uploads(world) <= 50
         assert bytes_of_uploads(world) > 0
+        await world.tools.running.disk.scan()  # as every hour
+        assert world.tools.running.disk.unpaid("fake:ann") == bytes_of_uploads(world)
         await world.crash()
         await world.tools.running.disk.scan()
         assert world.tools.running.disk.unpaid() == bytes_of_uploads(world)
