@@ -231,10 +231,16 @@ class SqlJobStore(JobSearches):
     async def change_delivery_state(
         self, job_id: str, values: Mapping[str, Any], *, owners: Collection[str] | None = None
     ) -> bool:
-        """Merge these in; False where the row is gone, or its owner is none of `owners` (None: whoever it is)."""
+        """Merge these in; False where the row is gone, or its owner is none of `owners` (None: whoever it is).
+
+        Raises NotOwner where this is `owning` the job with a token that the row no longer carries.
+        """
+        token = owner_token(job_id) if owners is None else None
 
         def work(connection: Connection) -> bool:
             row = connection.execute(_STATE.with_for_update(), {"job": job_id}).first()
+            if row is not None and token not in (None, row.owner):
+                raise NotOwner
             if row is None or (owners is not None and row.owner not in owners):
                 return False
             state = json.dumps(json.loads(row.delivery_state) | dict(values))

@@ -124,6 +124,10 @@ class Poster:
     def now(self) -> float:
         return self._clock.now()
 
+    async def still_ours(self) -> None:
+        """Raises NotOwner where another process carries the job on since this one waited, or was stopped."""
+        await self._notes.intend()
+
     async def post(self, content: Content, locale: str, mark: Mark, **how: Any) -> str:
         """Post at the place, or in a direct message where that is refused; the message's ts. Raises SlackError."""
         place = await self.place()
@@ -172,7 +176,8 @@ class Poster:
         """Post exactly there, `how` as for `SlackApi.call`; the message's ts. Raises SlackError."""
         metadata = {"event_type": "upscale_job", "event_payload": asdict(mark)}
         thread_ts = place.thread_ts
-        answer = await self.api.post(self.team, place.channel, content, thread_ts=thread_ts, metadata=metadata, **how)
+        how |= {"thread_ts": thread_ts, "metadata": metadata, "still": self.still_ours}
+        answer = await self.api.post(self.team, place.channel, content, **how)
         ts = str(answer["ts"])
         if place.thread_ts and not (answer.get("message") or {}).get("thread_ts"):
             # The thread is gone, and Slack has put the reply at the channel's root without a word.
@@ -191,9 +196,8 @@ class Poster:
         return False
 
     async def edit(self, place: Place, ts: str, content: Content, *, progress: bool = False) -> None:
-        await self.api.call(
-            self.team, "chat.update", progress=progress, channel=place.channel, ts=ts, **content.as_args()
-        )
+        how: dict[str, Any] = {"progress": progress, "still": self.still_ours, **content.as_args()}
+        await self.api.call(self.team, "chat.update", channel=place.channel, ts=ts, **how)
 
     async def remove(self, place: Place, ts: str) -> bool:
         """Take a message of ours away; False where Slack does not. Where it is only away, that is noted for later."""

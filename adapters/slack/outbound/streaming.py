@@ -89,7 +89,13 @@ class TaskCards:
         try:
             await see_through(
                 lambda leaving: self.poster.api.call(
-                    team, "chat.startStream", progress=True, max_wait_s=START_WAIT_S, leaving=leaving, **args
+                    team,
+                    "chat.startStream",
+                    progress=True,
+                    max_wait_s=START_WAIT_S,
+                    leaving=leaving,
+                    still=self.poster.still_ours,
+                    **args,
                 ),
                 lambda answer: self.notes.put(stream={"ts": str(answer["ts"]), **noted}, stream_sought=None),
                 lambda: self.notes.put(stream_sought=None),

@@ -177,3 +177,15 @@ async def test_a_message_posted_in_the_moment_in_which_the_database_is_cut_goes_
     await states.back()
     world.service.release("upscaling")
     await one_result(world)  # although the channel may not be read
+
+
+async def test_a_picture_that_had_to_wait_for_slack_is_posted_only_where_the_job_is_still_ours(world: World) -> None:
+    states = world.service.states = CutStates(lambda values: not values)  # what is asked after a wait
+    world.service.hold_at = "upscaling"
+    world.slack.stream_kinds = set()
+    await world.slack.member.mention("", [world.picture()])
+    await world.until(lambda: world.stage() == "upscaling", move=0.2)
+    world.slack.fault("chat.postMessage", status=429, error="ratelimited", retry_after_s=2)
+    world.service.release("upscaling")
+    await world.until(lambda: states.cut, move=0.3)
+    assert world.results() == []

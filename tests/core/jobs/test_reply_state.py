@@ -9,6 +9,7 @@ from sqlalchemy.exc import OperationalError
 from core.domain.job import Job
 from core.engine.replicas import Replicas
 from core.jobs.reply_state import StoredReplyState, UnstoredStates
+from core.ports.ownership import NotOwner, owning
 from tests.core.jobs.pipeline_kit import World
 from tests.fakes.core import OwnLease
 
@@ -92,6 +93,20 @@ async def test_nothing_is_written_over_what_the_jobs_new_owner_knows(w: World) -
     process.store.cut = False
     await process.unstored.store_all()
     assert await process.state.load() == {"root": {"ts": "18.2"}}
+
+
+async def test_a_process_that_lost_the_job_while_it_was_stopped_may_send_nothing_more(w: World) -> None:
+    job = await w.ask()
+    process = Process(w, job)
+    await Replicas(w.database).sign_in("p-old", process.lease.token)
+    await w.store.claim(job.id, process.lease.token)
+    with owning(job.id, process.lease.token):
+        await process.state.save(root={"ts": "", "at": 1.0})
+        await w.store.claim(job.id, w.tools.lease.token)  # it was taken for dead
+        for values in ({}, {"result": {"ts": "", "at": 2.0}}):
+            with pytest.raises(NotOwner):
+                await process.state.save(**values)
+    assert await w.store.delivery_state(job.id) == {"root": {"ts": "", "at": 1.0}}
 
 
 async def test_what_happens_during_a_write_is_written_after_it(w: World) -> None:
