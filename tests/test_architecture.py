@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from adapters.discord.outbound import errors
+from tests.emulators.discord.refusals import REFUSALS
+from tests.emulators.slack.wire import METHODS
+
 ROOT = Path(__file__).parents[1]
 PRODUCT = ("core", "adapters", "bot")
 MAX_FILE_LINES = 300
@@ -64,6 +68,41 @@ def test_only_its_own_adapter_imports_a_platforms_sdk() -> None:
 def test_neither_core_nor_application_names_a_platform_in_its_imports() -> None:
     strays = [(_name(p), n) for p in _files("core", "bot") for n in _imports(p) if n.startswith("adapters.")]
     assert strays == []
+
+
+def _error_codes(platform: str) -> set[object]:
+    """Every error code that a platform documents, and those that our adapter knows besides."""
+    if platform == "slack":
+        return {
+            code
+            for one in (METHODS["common_errors"], *(m["errors"] for m in METHODS["methods"].values()))
+            for code in one
+        }
+    return {code for _, code in REFUSALS if code} | {
+        n for n in vars(errors).values() if isinstance(n, int) and n > 9999
+    }
+
+
+@pytest.mark.parametrize("platform", ["discord", "slack"])
+def test_a_platforms_error_codes_are_told_apart_in_one_file(platform: str) -> None:
+    codes, found = _error_codes(platform), []
+    for path in _files(f"adapters/{platform}"):
+        if _name(path) == f"adapters/{platform}/outbound/errors.py":
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        # `reason=` is a word of the core's own errors, some of which Slack has as well.
+        ours = {
+            id(n)
+            for key in ast.walk(tree)
+            if isinstance(key, ast.keyword) and key.arg == "reason"
+            for n in ast.walk(key)
+        }
+        for node in ast.walk(tree):
+            named = isinstance(node, ast.Constant) and type(node.value) in (int, str) and node.value in codes
+            compared = isinstance(node, ast.Compare) and re.search(r"\bcode_of\(|\berror\.code\b", ast.unparse(node))
+            if (named and id(node) not in ours) or compared:
+                found.append(f"{_name(path)}:{node.lineno} {ast.unparse(node)}")
+    assert found == []
 
 
 def test_files_stay_small() -> None:

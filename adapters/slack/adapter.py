@@ -24,7 +24,7 @@ from adapters.slack.inbound.user_cache import UserCache
 from adapters.slack.outbound.api_client import SlackApi, Team
 from adapters.slack.outbound.delivery import Deliverer
 from adapters.slack.outbound.ephemeral import Answers
-from adapters.slack.outbound.errors import code_of, in_the_cores_words
+from adapters.slack.outbound.errors import APP_GONE, TOKEN_WRONG, TRANSIENT, code_of, in_the_cores_words
 from adapters.slack.outbound.file_access import download_of
 from adapters.slack.outbound.job_message import SlackReply
 from adapters.slack.outbound.posting import Poster, ReplyStateCache, remove_message
@@ -183,7 +183,7 @@ class SlackAdapter:
         def pause_s(error: Exception, attempt: int) -> float | None:
             if isinstance(error, SlackApiError):
                 code = code_of(error)
-                if code and code not in ("ratelimited", "internal_error", "fatal_error", "service_unavailable"):
+                if code and code not in TRANSIENT:
                     raise LoginRefused(f"Slack refuses {name} ({code}). {TOKEN_FIX[name]}") from None
             elif not isinstance(error, (aiohttp.ClientError, TimeoutError, ConnectionError, AttributeError)):
                 return None
@@ -216,9 +216,7 @@ class SlackAdapter:
             await self._client(install.bot_token).auth_test()
         except SlackApiError as error:
             code = code_of(error)
-            gone = ("account_inactive", "token_revoked")
-            wrong = ("invalid_auth", "token_expired")
-            if code in gone or (code in wrong and not self._installs.is_fixed(install.key)):
+            if code in APP_GONE or (code in TOKEN_WRONG and not self._installs.is_fixed(install.key)):
                 self._parts().tasks.spawn("removed", forget(self._parts(), install))
         except (aiohttp.ClientError, TimeoutError, ConnectionError):
             log.info("slack_removal_unclear", workspace=install.key)

@@ -11,18 +11,31 @@ def thread_unreadable_text(scope: str, locale: str) -> str:
     return f"{said} " + tr("Attach the image itself instead.", locale)
 
 
-def left_out_text(taken: int, total: int, others: Sequence[str], locale: str, *, offered: bool = False) -> str:
+def left_out_text(
+    taken: int,
+    total: int,
+    others: Sequence[str],
+    locale: str,
+    *,
+    offered: bool = False,
+    unreadable: Sequence[str] = (),
+) -> str:
     """Pictures beyond what can be taken (or `offered`) at once, and files that are none (`others`, by name).
 
-    Empty where nothing was left out.
+    `unreadable` (names, "" where there is none) are in `total`. Empty where nothing was left out.
     """
     lines = []
-    if total > taken:
+    if total - len(unreadable) > taken:
         lines.append(
             tr("{n} of {total} can be chosen here.", locale, n=taken, total=total)
             if offered
             else tr("{n} of {total} started; more at once are not possible.", locale, n=taken, total=total)
         )
+    elif unreadable and not offered:
+        lines.append(tr("{n} of {total} started.", locale, n=taken, total=total))
+    if unreadable:
+        names = ", ".join(name or tr("a file without a name", locale) for name in unreadable)
+        lines.append(tr("Could not be read: {names}", locale, names=names))
     if others:
         lines.append(tr("Not an image, so left alone: {names}", locale, names=", ".join(others)))
     return "\n".join(lines)

@@ -1,15 +1,18 @@
 """Leaves out of Discord's messages what nobody here reads, because the library (2.7.1) stops at any field that is odd.
 
 A poll that never expires, a reaction without an emoji, an application without an icon: each made a message with a
-picture unreadable. What is read is tried one by one, so that one odd sticker does not hide the picture beside it.
+picture unreadable. What is read is tried one by one, so that one odd sticker does not hide the picture beside it. A
+picture that cannot be read all the same stays as an attachment without an address, so that it can be named.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import discord
 from discord.components import _component_factory
 from discord.sticker import StickerItem
+
+from adapters.discord.outbound.links import name_of
 
 Payload: TypeAlias = dict[str, Any]
 UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
@@ -17,18 +20,20 @@ UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
 
 _READ = ("id", "channel_id", "guild_id", "author", "member", "type", "timestamp", "flags", "webhook_id")
 _FIXED: Payload = {"tts": False, "mention_everyone": False, "pinned": False, "edited_timestamp": None, "mentions": []}
-_FILE = {"size": 0, "proxy_url": "", "filename": "image"}
+_FILE: Payload = {"id": 0, "size": 0, "url": "", "proxy_url": "", "filename": "image"}
+_READ_OF_FILE = (*_FILE, "content_type", "width", "height")
 
 
 def readable(message: Mapping[str, Any], state: Any) -> Payload:
     """A message, also one that is answered or forwarded in it, with nothing in it that cannot be read."""
     kept = {name: message[name] for name in _READ if message.get(name) is not None}
     kept |= {**_FIXED, "content": str(message.get("content") or "")}
-    files = [{**_FILE, **one} for one in message.get("attachments") or ()]
-    kept["attachments"] = _each(files, lambda one: discord.Attachment(data=one, state=state))
-    kept["embeds"] = _each(message.get("embeds"), discord.Embed.from_dict)
-    kept["components"] = _each(message.get("components"), lambda one: _component_factory(one, state))
-    kept["sticker_items"] = _each(message.get("sticker_items"), lambda one: StickerItem(data=one, state=state))
+    lost: list[str] = []
+    kept["embeds"] = _each(message.get("embeds"), discord.Embed.from_dict, lost)
+    kept["components"] = _each(message.get("components"), lambda one: _component_factory(one, state), lost)
+    kept["sticker_items"] = _each(message.get("sticker_items"), lambda one: StickerItem(data=one, state=state), lost)
+    files = [*(message.get("attachments") or ()), *({"filename": name} for name in lost)]
+    kept["attachments"] = [_file(one, state) for one in files]
     snapshots = [one.get("message") for one in message.get("message_snapshots") or ()]
     kept["message_snapshots"] = [{"message": readable(one, state)} for one in snapshots if one]
     if message.get("message_reference"):
@@ -44,17 +49,45 @@ def clean_interaction(payload: Payload, state: Any) -> None:
         payload["message"] = readable(payload["message"], state)
     data = payload.get("data")
     resolved = data.get("resolved") if isinstance(data, dict) else None
-    messages: Payload = (resolved.get("messages") if isinstance(resolved, dict) else None) or {}
-    for number, message in messages.items():
-        messages[number] = readable(message, state)
+    if isinstance(resolved, dict):
+        for kind, read in (("messages", readable), ("attachments", _file)):
+            for number, one in (resolved.get(kind) or {}).items():
+                resolved[kind][number] = read(one, state)
 
 
-def _each(items: Any, read: Callable[[Any], object]) -> list[Payload]:
+def _file(file: Any, state: Any) -> Payload:
+    """A file with what is read of it, or without an address where nothing but its name can be."""
+    given = {name: value for name, value in file.items() if value is not None} if isinstance(file, Mapping) else {}
+    whole, known = _FILE | given, _FILE | {name: given[name] for name in _READ_OF_FILE if name in given}
+    for one in (whole, known):
+        if one["url"] and _reads(one, lambda data: discord.Attachment(data=data, state=state)):
+            return one
+    return _FILE | {"filename": str(given.get("filename") or "")}
+
+
+def _each(items: Any, read: Callable[[Any], object], lost: list[str]) -> list[Payload]:
+    """Those that can be read; the names of pictures in the others are added to `lost`."""
     kept = []
     for one in items or ():
-        try:
-            read(one)
-        except UNREADABLE:
-            continue
-        kept.append(one)
+        if _reads(one, read):
+            kept.append(one)
+        else:
+            lost += _pictures(one)
     return kept
+
+
+def _reads(one: Any, read: Callable[[Any], object]) -> bool:
+    try:
+        read(one)
+    except UNREADABLE:
+        return False
+    return True
+
+
+def _pictures(part: Any) -> Iterator[str]:
+    """The names of the media in an embed or component, however deep."""
+    for key, value in part.items() if isinstance(part, Mapping) else enumerate(part) if isinstance(part, list) else ():
+        if key in ("media", "image", "thumbnail") and isinstance(value, Mapping):
+            yield name_of(str(value.get("url") or ""))
+        else:
+            yield from _pictures(value)

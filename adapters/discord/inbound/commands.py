@@ -13,7 +13,7 @@ from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.message_images import from_attachment, from_link
 from adapters.discord.inbound.translate import Interaction, Menu
-from core.domain.errors import NoImage
+from core.domain.errors import DownloadFailed, NoImage
 from core.domain.models import Models
 from core.domain.parameters import sizes
 from core.domain.parameters.spec import PRESETS, SPECS
@@ -119,11 +119,14 @@ def _optional(name: str, kind: Any, text: str = "", *, allowed: str = "") -> Opt
 
 def upscale_command(ctx: HandlerContext, menus: Menus) -> Command:
     async def upscale(answer: Answer, **given: Any) -> None:
-        images = [from_attachment(given.pop(name)) for name in _IMAGES if name in given]
+        files = [given.pop(name) for name in _IMAGES if name in given]
+        images = [from_attachment(file) for file in files if file.url]
         images += [from_link(link)] if (link := given.pop("url", "")) else []
-        menu = Menu(tuple(images), private=bool(given.pop("private", False)), fields=given)
+        unreadable = tuple(file.filename for file in files if not file.url)
+        total, private = len(images) + len(unreadable), bool(given.pop("private", False))
+        menu = Menu(tuple(images), private=private, fields=given, total=total, unreadable=unreadable)
         if not menu.images:
-            raise NoImage
+            raise DownloadFailed(reason="not_visible") if unreadable else NoImage
         ctx.service.check("", given)
         await menus.begin(answer, menu)
 

@@ -13,7 +13,7 @@ from adapters.discord.inbound.forms import OptionsModal, filled_in
 from adapters.discord.inbound.interaction_response import Answer, Response
 from adapters.discord.inbound.message_images import Found, FoundImage, images_of
 from adapters.discord.inbound.translate import Interaction, Menu
-from core.domain.errors import NoImage, NotAllowed, NotAnImage, QuoteExpired
+from core.domain.errors import DownloadFailed, NoImage, NotAllowed, NotAnImage, QuoteExpired
 from core.ports.typed_state import TypedState
 from core.presentation.cards import batch
 from core.presentation.cards.notice import said
@@ -26,11 +26,17 @@ MENU_LIFE_S = 24 * 3600.0
 
 
 def pictures_in(message: discord.Message) -> Found:
-    """The pictures of a message. Raises NoImage, or NotAnImage that names what is there instead."""
+    """The pictures of a message. Raises NoImage, NotAnImage that names what is there instead, or DownloadFailed."""
     found = images_of(message)
     if not found.images:
+        if found.unreadable:
+            raise DownloadFailed(reason="not_visible")
         raise NotAnImage(detected=", ".join(found.others)) if found.others else NoImage()
     return found
+
+
+def menu_of(found: Found) -> Menu:
+    return Menu(found.images, total=found.total, others=found.others, unreadable=found.unreadable)
 
 
 async def _nothing() -> None:
@@ -58,16 +64,17 @@ class Menus:
 
     async def _upscale(self, answer: Answer, message: discord.Message) -> None:
         found = pictures_in(message)
-        await self.begin(answer, Menu(found.images, total=found.total, others=found.others), from_menu=True)
+        await self.begin(answer, menu_of(found), from_menu=True)
 
     async def begin(self, answer: Response, menu: Menu, *, ask: bool = False, from_menu: bool = False) -> None:
         """Start these pictures; offer them first where they are to be asked for, or cost more than one may unasked.
 
-        Of several, the total is shown before any job begins: Discord lets the first further message fill an answer
-        that still says "thinking", so that two jobs would share it. Then the first job takes the answer over, and the
-        total stays beside it, for the member only.
+        Of several, the total is shown before any job begins (of one, what was left out): Discord lets the first further
+        message fill an answer that still says "thinking", so that the job's would take its place. Then the first job
+        takes the answer over, and what was shown stays beside it, for the member only.
         """
-        total = None
+        total, words = None, _left_out(answer, menu, len(menu.images))
+        first = said(words) if words and answer.reused else None
         if len(menu.images) > 1:
             prices = await self._ctx.commits.first(self._prices(answer, menu), _nothing)
             dear = sum(price or 0 for price in prices) > self._ctx.service.confirm_above_nanousd
@@ -75,20 +82,15 @@ class Menus:
                 menu = menu if from_menu else replace(menu, user_id=answer.actor.user_id)
                 await self._offer(answer, menu, prices)
                 return
-            total = batch.chosen(_candidates(menu.images, prices), answer.locale)
+            first = total = batch.chosen(_candidates(menu.images, prices), answer.locale)
 
-        async def show_total() -> None:
-            if total is not None:
-                await answer.show(total)
+        async def show_first() -> None:
+            if first is not None:
+                await answer.show(first)
 
-        await self._ctx.start_jobs(answer, menu, lambda: answer.acknowledge(ephemeral=menu.private), shown=show_total)
+        await self._ctx.start_jobs(answer, menu, lambda: answer.acknowledge(ephemeral=menu.private), shown=show_first)
         if total is not None and answer.reused:
             await answer.whisper(total)
-        await self._say_left_out(answer, menu, len(menu.images))
-
-    @staticmethod
-    async def _say_left_out(answer: Response, menu: Menu, taken: int, *, offered: bool = False) -> None:
-        words = left_out_text(taken, menu.total, menu.others, answer.locale, offered=offered)
         if words:
             await answer.whisper(said(words))
 
@@ -111,7 +113,8 @@ class Menus:
         await self._ctx.commits.first(self._menus.put(key, replace(menu, prices_nanousd=tuple(prices))), _nothing)
         most = min(answer.most, len(menu.images))
         await answer.show(batch.choosing(key, _candidates(menu.images, prices), answer.locale, most=most))
-        await self._say_left_out(answer, menu, len(menu.images), offered=True)
+        if words := _left_out(answer, menu, len(menu.images), offered=True):
+            await answer.whisper(said(words))
 
     async def choose(self, answer: Answer, key: str, picked: Sequence[int] | None) -> None:
         """Start the picked pictures (None: all). Each gets a message of its own. Raises QuoteExpired."""
@@ -131,7 +134,7 @@ class Menus:
         )
         await self._menus.delete(key)
         if len(numbers) < len(wanted):
-            await self._say_left_out(answer, Menu((), total=len(wanted)), len(numbers))
+            await answer.whisper(said(_left_out(answer, Menu((), total=len(wanted)), len(numbers))))
 
     async def _take(self, key: str, user_id: str) -> Menu:
         """The menu for whoever may choose from it, once: a second press comes too late. Raises QuoteExpired."""
@@ -154,8 +157,7 @@ class Menus:
         models, most = self._ctx.service.models, min(answer.most, len(found.images))
         await answer.open(OptionsModal(key, found.images, answer.locale, models, most=most))
         # After the answer, which had to be first; a person needs longer than this to fill it in.
-        menu = Menu(found.images, total=found.total, others=found.others, user_id=answer.actor.user_id)
-        await self._menus.put(key, menu)
+        await self._menus.put(key, replace(menu_of(found), user_id=answer.actor.user_id))
 
     async def submitted(self, answer: Answer, key: str, data: Mapping[str, Any]) -> None:
         """The modal came back: check, acknowledge, start. Works after a restart. Raises InvalidParameters."""
@@ -165,9 +167,14 @@ class Menus:
         numbers = [n for n in form.pictures if 0 <= n < len(menu.images)] or [0]
         images = tuple(menu.images[n] for n in numbers)
         beyond = menu.total - len(menu.images)
-        chosen = Menu(images, text=form.text, fields=form.fields, private=form.private, others=menu.others)
+        chosen = replace(menu, images=images, user_id="", text=form.text, fields=form.fields, private=form.private)
         await self.begin(answer, replace(chosen, total=len(images) + beyond if beyond > 0 else 0))
         await self._menus.delete(key)
+
+
+def _left_out(answer: Response, menu: Menu, taken: int, *, offered: bool = False) -> str:
+    names = {"others": menu.others, "unreadable": menu.unreadable}
+    return left_out_text(taken, menu.total, locale=answer.locale, offered=offered, **names)
 
 
 def _candidates(images: Sequence[FoundImage], prices: Sequence[int | None]) -> list[batch.Candidate]:

@@ -1,8 +1,8 @@
 """The answer to one interaction: acknowledged at once, shown later, whatever the network does in between.
 
-Discord gives 3 s for the first answer. A reset connection leaves open whether it arrived: it is sent again, and
-"already acknowledged" then means that it had. The same words for a first try mean that another process, or an
-earlier delivery of the same event, has the interaction: then it is not ours.
+Discord gives 3 s for the first answer. A reset connection or a 5xx leaves open whether it arrived: it is sent again
+(after a 5xx by the library itself), and "already acknowledged" then means that it had. The same words for a first try
+mean that another process, or an earlier delivery of the same event, has the interaction: then it is not ours.
 """
 
 from __future__ import annotations
@@ -181,7 +181,8 @@ class Answer:
                 async with asyncio.timeout(ACK_ATTEMPT_S):
                     return await send()
             except discord.HTTPException as error:
-                if error.code == errors.ALREADY_ACKNOWLEDGED and unclear:
+                repeated = unclear or self._rest.pauses.may_be_answered(self.id)
+                if errors.is_already_acknowledged(error) and repeated:
                     return None
                 raise
             except UNREADABLE as error:
@@ -200,16 +201,16 @@ class Answer:
             async with asyncio.timeout(ACK_DEADLINE_S):
                 return await retry(attempt, clock=self._clock, pause=pause_s, attempts=ACK_ATTEMPTS)
         except errors.HTTP_OR_TRANSIENT as error:
-            code = errors.code_of(error)
+            taken = errors.is_already_acknowledged(error)
             if errors.is_transient(error):
                 if unclear and await self._has_arrived():
                     return None
                 log.warning("interaction_missed", interaction=self.id, why="no answer in time")
-            elif code in (errors.ALREADY_ACKNOWLEDGED, errors.UNKNOWN_INTERACTION):
-                log.info("interaction_not_ours", interaction=self.id, code=code)
+            elif taken or errors.is_interaction_gone(error):
+                log.info("interaction_not_ours", interaction=self.id, code=errors.code_of(error))
             else:
                 raise
-            raise NotOurs(taken=code == errors.ALREADY_ACKNOWLEDGED) from None
+            raise NotOurs(taken=taken) from None
 
     async def _has_arrived(self) -> bool:
         """Whether Discord took an acknowledgement whose answer never came: then the member waits for words."""

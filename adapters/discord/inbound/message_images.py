@@ -59,11 +59,15 @@ def from_link(url: str) -> FoundImage:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a message holds: the pictures that are taken, how many there are, and the names of what is none."""
+    """What a message holds: the pictures that are taken, how many there are, and the names of what is none.
+
+    `unreadable` are names of files that Discord's event describes so that they cannot be fetched, "" for none.
+    """
 
     images: tuple[FoundImage, ...] = ()
     total: int = 0
     others: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
 
 def images_of(message: discord.Message) -> Found:
@@ -74,7 +78,9 @@ def images_of(message: discord.Message) -> Found:
     found: dict[str, FoundImage] = {}
     unsaid: list[FoundImage] = []
     others: list[str] = []
+    unreadable: list[str] = []
     for part in _parts(message):
+        unreadable += [one.filename for one in part.attachments if not one.url]
         for image, kind in _walk(part):
             if kind.startswith("image/") or _IMAGE_NAME.search(image.name):
                 found.setdefault(_without_query(image.url), image)
@@ -88,7 +94,7 @@ def images_of(message: discord.Message) -> Found:
         others += [one.name for one in unsaid]
     else:
         images = unsaid
-    return Found(tuple(images[:MAX_IMAGES]), len(images), tuple(others))
+    return Found(tuple(images[:MAX_IMAGES]), len(images) + len(unreadable), tuple(others), tuple(unreadable))
 
 
 def _parts(message: discord.Message) -> Iterator[Part]:
@@ -103,7 +109,8 @@ def _parts(message: discord.Message) -> Iterator[Part]:
 def _walk(part: Part) -> Iterator[tuple[FoundImage, str]]:
     """What may be an image, with its declared type."""
     for attachment in part.attachments:
-        yield from_attachment(attachment), (attachment.content_type or "").split(";")[0].strip()
+        if attachment.url:
+            yield from_attachment(attachment), (attachment.content_type or "").split(";")[0].strip()
     yield from _components(part.components)
     hidden = " ".join(_SPOILER.findall(part.content))
     for embed in part.embeds:

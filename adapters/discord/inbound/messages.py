@@ -12,10 +12,9 @@ import structlog
 
 from adapters.discord.connection.payloads import readable
 from adapters.discord.inbound import translate
-from adapters.discord.inbound.context_menus import Menus, pictures_in
+from adapters.discord.inbound.context_menus import Menus, menu_of, pictures_in
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.message_images import MAX_IMAGES, Found, from_link, images_of
-from adapters.discord.inbound.translate import Menu
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ApiClient
 from adapters.discord.outbound.payload import fixed
@@ -87,7 +86,8 @@ class Messages:
             found = replace(own, images=(*own.images, *links)[:MAX_IMAGES], total=own.total + len(links))
         else:
             found = pictures_in(await self._replied_to(message))
-        menu = Menu(found.images, text=text, total=found.total, others=own.others or found.others)
+        others, unreadable = own.others or found.others, own.unreadable or found.unreadable
+        menu = replace(menu_of(found), text=text, others=others, unreadable=unreadable)
         await self._menus.begin(answer, menu, ask=bool(own.images and links))
 
     async def _replied_to(self, message: discord.Message) -> discord.Message:

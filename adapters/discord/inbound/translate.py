@@ -23,7 +23,7 @@ class Menu:
     """Pictures to be upscaled, or for a member to choose from. `prices_nanousd` were shown, None where unknown.
 
     `user_id` is who may choose; "" where only that member sees the menu. `total` counts pictures that found no place
-    as well; `others` are names of files that are no pictures.
+    as well; `others` are names of files that are no pictures, `unreadable` of those that cannot be read, "" for none.
     """
 
     images: tuple[FoundImage, ...]
@@ -34,6 +34,7 @@ class Menu:
     user_id: str = ""
     total: int = 0
     others: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
 
 def requester(interaction: Interaction) -> Requester:

@@ -201,7 +201,7 @@ class ApiClient:
         except discord.HTTPException as error:
             if errors.is_request_gone(error):
                 return None
-            if errors.code_of(error) != errors.NO_HISTORY_TO_REPLY:
+            if not errors.is_reply_refused(error):
                 raise
         return await self.send(channel_id, payload, nonce=nonce, attempts=attempts)
 

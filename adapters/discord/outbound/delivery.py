@@ -187,7 +187,7 @@ class Messenger:
                 self.address.app_id, token, payload, where, ephemeral=private, attempts=attempts
             )
         except discord.HTTPException as error:
-            if errors.code_of(error) == errors.FOLLOW_UP_CAP or await self._noted(error, token):
+            if errors.is_follow_up_cap(error) or await self._noted(error, token):
                 return None
             raise
         await self.notes.leave(message_id, "followup")

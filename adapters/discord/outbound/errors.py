@@ -50,8 +50,26 @@ def is_token_dead(error: BaseException) -> bool:
     return error.code in TOKEN_DEAD or error.status == 401
 
 
+def is_already_acknowledged(error: BaseException) -> bool:
+    return code_of(error) == ALREADY_ACKNOWLEDGED
+
+
+def is_interaction_gone(error: BaseException) -> bool:
+    """Too late for a first answer, or never heard of."""
+    return code_of(error) == UNKNOWN_INTERACTION
+
+
 def is_message_gone(error: BaseException) -> bool:
     return code_of(error) == UNKNOWN_MESSAGE
+
+
+def is_follow_up_cap(error: BaseException) -> bool:
+    return code_of(error) == FOLLOW_UP_CAP
+
+
+def is_reply_refused(error: BaseException) -> bool:
+    """A reply needs the right to read the channel's history; a plain message does not."""
+    return code_of(error) == NO_HISTORY_TO_REPLY
 
 
 def is_request_gone(error: BaseException) -> bool:

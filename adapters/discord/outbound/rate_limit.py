@@ -1,7 +1,7 @@
-"""The pauses that Discord asks for, remembered for whoever calls next.
+"""What Discord answers within one call of the library, which waits or tries again by itself and tells nobody.
 
-The library waits them out inside one call; when that call is cancelled (a progress edit that took too long), the next
-one to the same place would go out at once. So every 429 is noted as it arrives, by the token or channel it is about.
+A pause that Discord asks for is kept for whoever calls next: when the call is cancelled (a progress edit that took too
+long), the next one to the same place would go out at once. A first answer that met a 5xx may have arrived all the same.
 """
 
 import re
@@ -13,17 +13,19 @@ from core.ports import Clock
 
 KEPT = 1000
 _PLACE = re.compile(r"/(webhooks/\d+/[^/]+|channels/\d+/messages)")
+_FIRST_ANSWER = re.compile(r"/interactions/(\d+)/[^/]+/callback$")
 
 
 class Pauses:
-    """Until when a place is not to be called."""
+    """Until when a place is not to be called, and which interactions may have been answered by a call that failed."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._until: dict[str, float] = {}
+        self._unclear: dict[int, None] = {}
 
     def trace(self) -> aiohttp.TraceConfig:
-        """For the client's session: notes each 429 as it arrives."""
+        """For the client's session: notes each 429 and 5xx as it arrives."""
         config = aiohttp.TraceConfig()
         config.on_request_end.append(self._ended)
         return config
@@ -31,6 +33,11 @@ class Pauses:
     async def _ended(
         self, _: aiohttp.ClientSession, __: SimpleNamespace, params: aiohttp.TraceRequestEndParams
     ) -> None:
+        first = _FIRST_ANSWER.search(params.url.path) if params.response.status >= 500 else None
+        if first is not None:
+            self._unclear[int(first[1])] = None
+            if len(self._unclear) > KEPT:
+                del self._unclear[next(iter(self._unclear))]
         found = _PLACE.search(params.url.path)
         if params.response.status != 429 or found is None:
             return
@@ -46,3 +53,7 @@ class Pauses:
     def left_s(self, place: str) -> float:
         """How long `webhooks/APP/TOKEN` or `channels/ID/messages` still has to be left alone; 0 if not at all."""
         return max(0.0, self._until.get(place, 0.0) - self._clock.now())
+
+    def may_be_answered(self, interaction_id: int) -> bool:
+        """Whether a first answer of ours met a 5xx, which leaves open whether Discord has it."""
+        return interaction_id in self._unclear

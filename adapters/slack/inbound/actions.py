@@ -14,7 +14,7 @@ from adapters.slack.context import HandlerContext
 from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.account_commands import Told, answering
 from adapters.slack.inbound.translate import Where
-from adapters.slack.outbound.errors import SlackError
+from adapters.slack.outbound.errors import GONE, SlackError
 from adapters.slack.outbound.uploads import Upload
 from adapters.slack.views.card import draw
 from core.domain.errors import JobNotFound, TooLate
@@ -169,7 +169,7 @@ async def _tried(ctx: HandlerContext, press: Press, method: str, **args: Any) ->
         await ctx.api.call(press.where.team, method, **args)
     except SlackError as error:
         log.info("slack_not_deleted", job=press.job_id, method=method, error=error.error)
-        return error.error in ("message_not_found", "file_not_found", "file_deleted")
+        return error.error in GONE
     return True
 
 

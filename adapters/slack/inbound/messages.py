@@ -21,7 +21,7 @@ from adapters.slack.inbound.modals import publish_home
 from adapters.slack.inbound.submit_jobs import Order
 from adapters.slack.inbound.translate import Where
 from adapters.slack.outbound.api_client import SlackApi
-from adapters.slack.outbound.errors import SlackError, SlackRefused
+from adapters.slack.outbound.errors import SCOPE_MISSING, SlackError, SlackRefused
 from adapters.slack.setup.installations import Install, Installs
 from core.presentation.intake_texts import thread_unreadable_text
 
@@ -106,7 +106,7 @@ class Events:
             found = await nearest_above(self.ctx.api, where, ts, self.ctx.installs)
         except SlackRefused as refusal:
             log.info("slack_thread_unread", error=refusal.error)
-            if refusal.error == "missing_scope" and self.ctx.intake.text_is_parameters(order.text):
+            if refusal.error == SCOPE_MISSING and self.ctx.intake.text_is_parameters(order.text):
                 needed = str(refusal.data.get("needed") or HISTORY_SCOPES[where.kind])
                 await self.ctx.intake.tell_once(order, lambda locale: thread_unreadable_text(needed, locale))
                 return

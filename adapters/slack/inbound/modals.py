@@ -12,7 +12,7 @@ from adapters.slack.context import HandlerContext
 from adapters.slack.inbound.account_commands import answering
 from adapters.slack.inbound.actions import Press
 from adapters.slack.inbound.translate import Where
-from adapters.slack.outbound.errors import SlackError
+from adapters.slack.outbound.errors import VIEW_GONE, SlackError
 from adapters.slack.views import account as view
 from adapters.slack.views import blocks as b
 from adapters.slack.views import upscale_form as form
@@ -52,7 +52,7 @@ async def update(ctx: HandlerContext, where: Where, view_id: str, shown: Block) 
         await ctx.api.call(where.team, "views.update", view_id=view_id, view=shown)
     except SlackError as error:
         log.info("slack_modal_not_updated", error=error.error)
-        return error.error == "not_found"
+        return error.error == VIEW_GONE
     return True
 
 

@@ -15,8 +15,12 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 
 from adapters.slack.connection.log_redaction import web_client
 from adapters.slack.outbound.errors import (
+    NO_TOKEN,
+    RATE_LIMITED,
     REVOKED,
+    TOKEN_EXPIRED,
     TRANSIENT,
+    UNCLEAR,
     SlackAway,
     SlackError,
     SlackRefused,
@@ -52,8 +56,6 @@ AS_JSON = frozenset(
     {"chat.postMessage", "chat.update", "chat.postEphemeral", "chat.startStream", "chat.appendStream",
      "chat.stopStream", "views.open", "views.update", "views.publish", "files.completeUploadExternal"}
 )  # fmt: skip
-UNCLEAR = frozenset({"internal_error", "fatal_error"})
-"""Slack: "It's possible some aspect of the operation succeeded before the error was raised"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +210,7 @@ class SlackApi:
         try:
             return await once()
         except SlackRefused as refusal:
-            if refusal.error == "token_expired" and await self._renew(team):
+            if refusal.error == TOKEN_EXPIRED and await self._renew(team):
                 return await once()
             await self._look_for_removal(team, refusal)
             raise
@@ -245,12 +247,12 @@ class SlackApi:
         status = getattr(response, "status_code", None) or (response.get("status") if isinstance(response, dict) else 0)
         data = response if isinstance(response, dict) else getattr(response, "data", None)
         code = code_of(error)
-        if status == 429 or code in ("ratelimited", "rate_limited"):
+        if status == 429 or code in RATE_LIMITED:
             headers = getattr(response, "headers", None) or {}
             retry_after_s = _seconds(headers.get("Retry-After"))
             self.budget.limited(team.team_id, method, retry_after_s)
             log.info("slack_rate_limited", method=method, retry_after_s=retry_after_s)
-            return SlackAway("ratelimited", retry_after_s=retry_after_s)
+            return SlackAway("limited", retry_after_s=retry_after_s)
         if code in UNCLEAR and method in POSTS:
             return SlackAway(code, maybe_done=True)
         if not code:
@@ -264,10 +266,10 @@ class SlackApi:
         return (await self.installs.renewed(install, force=True)).bot_token != install.bot_token
 
     async def _look_for_removal(self, team: Team, refusal: SlackRefused) -> None:
-        if refusal.error not in REVOKED and refusal.error != "token_expired":
+        if refusal.error not in REVOKED and refusal.error != TOKEN_EXPIRED:
             return
         install = self.installs.cached(team.team_id, team.enterprise_id)
-        if install is not None and self.on_revoked is not None and refusal.error != "not_authed":
+        if install is not None and self.on_revoked is not None and refusal.error != NO_TOKEN:
             await self.on_revoked(install)
         raise SlackRevoked(refusal.error)
 

@@ -11,7 +11,14 @@ from typing import Any
 
 import structlog
 
-from adapters.slack.outbound.errors import SlackRefused, elsewhere_may_go
+from adapters.slack.outbound.errors import (
+    BLOCKS_REFUSED,
+    FILE_TOO_LARGE,
+    FILES_TOO_LARGE,
+    THREAD_GONE,
+    SlackRefused,
+    elsewhere_may_go,
+)
 from adapters.slack.outbound.lost_posts import post_once
 from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache
 from adapters.slack.outbound.uploads import ALT_TXT_MAX_CHARS, Upload, Uploader
@@ -35,7 +42,6 @@ PREVIEW_MAX_BYTES = 8_000_000
 FILE_MAX_BYTES = 1_000_000_000
 """Slack's largest file (python-slack-sdk #739, a maintainer's word, 2020). Workspaces may allow less: they say so."""
 SMALLER_TRIES_BYTES = (100_000_000, 20_000_000, 5_000_000, 1_000_000)
-TOO_LARGE = frozenset({"file_upload_size_restricted", "storage_limit_reached"})
 _UNSAFE_NAME = re.compile(r"[^\w.-]+")
 
 
@@ -82,7 +88,7 @@ class Deliverer:
             try:
                 return await self._post(job, left, sent, mark)
             except SlackRefused as refusal:
-                if refusal.error != "invalid_blocks" or sent.image_id is None:
+                if refusal.error != BLOCKS_REFUSED or sent.image_id is None:
                     raise
             # The picture is not to be shown inline after all: the file itself, and everything else, is.
             sent = replace(sent, image_id=None, full_id=sent.full_id or sent.image_id)
@@ -97,7 +103,7 @@ class Deliverer:
         stream = await self._notes.get("stream") if not place.direct else None
         try:
             if await self._poster.request_gone(place):
-                raise SlackRefused("thread_not_found")
+                raise SlackRefused(THREAD_GONE)
             return await self._poster.post_in(place, self._content(job, left, sent, place, stream), mark)
         except SlackRefused as refusal:
             if place.direct or not elsewhere_may_go(refusal):
@@ -163,10 +169,10 @@ class Deliverer:
             try:
                 return file, await self._send("full", job, file, hold=not self._inline(file))
             except SlackRefused as refusal:
-                if refusal.error not in TOO_LARGE or number == len(limits) - 1:
+                if refusal.error not in FILES_TOO_LARGE or number == len(limits) - 1:
                     raise
                 await self._notes.put(shape_limit=limits[number + 1], upload_full=None)
-        raise SlackRefused("file_upload_size_restricted")
+        raise SlackRefused(FILE_TOO_LARGE)
 
     @staticmethod
     def _inline(file: MediaFile) -> bool:

@@ -1,4 +1,7 @@
-"""What can go wrong between us and Slack's Web API, as four exceptions; and their place in the core's tree. No I/O."""
+"""What can go wrong between us and Slack's Web API, as four exceptions; and their place in the core's tree. No I/O.
+
+The one place that knows Slack's error codes.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,9 +11,26 @@ from slack_sdk.errors import SlackApiError
 
 from core.domain.errors import DeliveryError, DeliveryRefused, DeliveryUnavailable
 
-REVOKED = frozenset(
-    {"account_inactive", "token_revoked", "invalid_auth", "not_authed", "team_access_not_granted", "app_uninstalled"}
-)
+MESSAGE_GONE, THREAD_GONE, FILE_TOO_LARGE = "message_not_found", "thread_not_found", "file_upload_size_restricted"
+SCOPE_MISSING, FILE_GONE, VIEW_GONE, BLOCKS_REFUSED = "missing_scope", "file_not_found", "not_found", "invalid_blocks"
+TOKEN_EXPIRED, NO_TOKEN, STOPPED = "token_expired", "not_authed", "stopped_by_user"
+GONE = frozenset({MESSAGE_GONE, FILE_GONE, "file_deleted"})
+FILES_TOO_LARGE = frozenset({FILE_TOO_LARGE, "storage_limit_reached"})
+RATE_LIMITED = frozenset({"ratelimited", "rate_limited"})
+UNCLEAR = frozenset({"internal_error", "fatal_error"})
+"""Slack: "It's possible some aspect of the operation succeeded before the error was raised"."""
+
+FILE_HIDDEN = frozenset({FILE_GONE, "not_visible", "access_denied", SCOPE_MISSING, "no_permission"})
+NO_STREAMS = frozenset(
+    {"channel_type_not_supported", "unknown_method", "feature_not_enabled", "missing_recipient_user_id",
+     "missing_recipient_team_id", "invalid_arguments", "invalid_chunks", "not_allowed_token_type", SCOPE_MISSING,
+     "method_not_supported_for_channel_type", "user_not_found"}
+)  # fmt: skip
+"""Streams are not for this workspace, or this kind of channel."""
+
+APP_GONE = frozenset({"account_inactive", "token_revoked"})
+TOKEN_WRONG = frozenset({"invalid_auth", TOKEN_EXPIRED})
+REVOKED = frozenset({*APP_GONE, "invalid_auth", NO_TOKEN, "team_access_not_granted", "app_uninstalled"})
 """The workspace has taken its access back (or the token is wrong)."""
 
 UNREACHABLE_PLACE = frozenset(
@@ -25,17 +45,17 @@ UNREACHABLE_PLACE = frozenset(
 )
 """The bot may not write in that channel at all; once added or allowed, it may."""
 
-REQUEST_GONE = frozenset({"thread_not_found", "cannot_reply_to_message", "restricted_action_thread_locked"})
+REQUEST_GONE = frozenset({THREAD_GONE, "cannot_reply_to_message", "restricted_action_thread_locked"})
 """What the job was asked in is no longer there, or closed: nothing of it is left in public."""
 
 OUR_FAULT = frozenset(
-    {"invalid_blocks", "invalid_blocks_format", "msg_too_long", "msg_blocks_too_long", "no_text", "invalid_arguments",
+    {BLOCKS_REFUSED, "invalid_blocks_format", "msg_too_long", "msg_blocks_too_long", "no_text", "invalid_arguments",
      "invalid_arg_name", "invalid_charset", "invalid_form_data", "invalid_post_type"}
 )  # fmt: skip
 """The message itself is refused, wherever it goes."""
 
 TRANSIENT = frozenset(
-    {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "ratelimited", "rate_limited",
+    {*UNCLEAR, *RATE_LIMITED, "service_unavailable", "request_timeout",
      "file_update_failed", "update_failed", "messaging_processing_failed", "team_added_to_org"}
 )  # fmt: skip
 """Worth another try after a pause."""
@@ -88,11 +108,11 @@ def delivery_error(error: SlackError) -> DeliveryError:
         return DeliveryRefused(reason="revoked")
     if error.error in TRANSIENT:
         return DeliveryUnavailable(retry_after_s=None)
-    if error.error in ("message_not_found", "thread_not_found"):
+    if error.error in (MESSAGE_GONE, THREAD_GONE):
         return DeliveryRefused(reason="gone")
     if error.error in ("edit_window_closed", "cant_update_message"):
         return DeliveryRefused(reason="too_old")
-    if error.error in UNREACHABLE_PLACE or error.error in ("missing_scope", "user_disabled", "user_not_found"):
+    if error.error in UNREACHABLE_PLACE or error.error in (SCOPE_MISSING, "user_disabled", "user_not_found"):
         return DeliveryRefused(reason="forbidden")
     return DeliveryRefused(reason="refused")
 

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from adapters.slack.outbound.api_client import SlackApi, Team
-from adapters.slack.outbound.errors import TRANSIENT, SlackAway, SlackError, SlackRefused
+from adapters.slack.outbound.errors import FILE_HIDDEN, TRANSIENT, SlackAway, SlackError, SlackRefused
 from core.domain.errors import DownloadFailed, NotAnImage
 from core.domain.job import Source
 from core.ports import Download
@@ -21,7 +21,6 @@ _URL_SAFE = "%:/?#[]@!$&'()*+,;=~"
 READY_WAIT_S = 20.0
 DOCUMENTS = frozenset({"canvas", "quip", "list", "post", "space"})
 """What Slack itself makes and shows among files: canvases, lists, posts. Fetched, they are web pages."""
-NOT_VISIBLE = frozenset({"file_not_found", "not_visible", "access_denied", "missing_scope", "no_permission"})
 
 
 async def download_of(source: Source, api: SlackApi, hosts: Sequence[str]) -> Download:
@@ -33,7 +32,7 @@ async def download_of(source: Source, api: SlackApi, hosts: Sequence[str]) -> Do
         token = await api.token(team)
     except SlackError as error:
         passes = isinstance(error, SlackAway) or error.error in TRANSIENT
-        gone = isinstance(error, SlackRefused) and error.error not in NOT_VISIBLE
+        gone = isinstance(error, SlackRefused) and error.error not in FILE_HIDDEN
         raise DownloadFailed(reason="connection" if passes else "gone" if gone else "not_visible") from None
     if not file.get("mimetype"):
         raise DownloadFailed(reason="not_ready")

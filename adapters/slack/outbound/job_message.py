@@ -10,7 +10,14 @@ from typing import Any
 import structlog
 
 from adapters.slack.outbound.delivery import Deliverer
-from adapters.slack.outbound.errors import SlackAway, SlackError, SlackRefused, in_the_cores_words, never_will
+from adapters.slack.outbound.errors import (
+    MESSAGE_GONE,
+    SlackAway,
+    SlackError,
+    SlackRefused,
+    in_the_cores_words,
+    never_will,
+)
 from adapters.slack.outbound.lost_posts import noted_root, post_once, see_through
 from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache
 from adapters.slack.outbound.streaming import TaskCards
@@ -79,7 +86,7 @@ class SlackReply:
         """Whether the place, or else a direct message, takes the job's message; it goes on there."""
         try:
             if await self._notes.get("root"):
-                await self._poster.move_to_direct(job.requester.locale, "message_not_found")
+                await self._poster.move_to_direct(job.requester.locale, MESSAGE_GONE)
             await self._put_root(job, render.working(job, Progress("waiting")), sure=True)
         except SlackError as error:
             if never_will(error):
@@ -177,7 +184,7 @@ class SlackReply:
         try:
             if known and not (await self._poster.place()).direct:
                 # Somebody deleted our message, or closed the place: nothing more in public.
-                await self._poster.move_to_direct(job.requester.locale, "message_not_found")
+                await self._poster.move_to_direct(job.requester.locale, MESSAGE_GONE)
             mark, locale = Mark(job.id, "failure"), job.requester.locale
             await post_once(self._poster, self._notes, mark, lambda mark: self._poster.post(content, locale, mark))
         except SlackRefused:

@@ -11,7 +11,9 @@ import structlog
 
 from adapters.slack.outbound.api_client import SlackApi, Team
 from adapters.slack.outbound.errors import (
+    MESSAGE_GONE,
     REQUEST_GONE,
+    THREAD_GONE,
     UNREACHABLE_PLACE,
     SlackError,
     SlackRefused,
@@ -93,7 +95,7 @@ async def remove_message(api: SlackApi, team: Team, channel: str, ts: str) -> No
     try:
         await api.call(team, "chat.delete", max_wait_s=30.0, channel=channel, ts=ts)
     except SlackError as error:
-        if error.error != "message_not_found":
+        if error.error != MESSAGE_GONE:
             raise delivery_error(error) from None
 
 
@@ -182,7 +184,7 @@ class Poster:
         if place.thread_ts and not (answer.get("message") or {}).get("thread_ts"):
             # The thread is gone, and Slack has put the reply at the channel's root without a word.
             await self.remove(place, ts)
-            raise SlackRefused("thread_not_found")
+            raise SlackRefused(THREAD_GONE)
         return ts
 
     async def request_gone(self, place: Place) -> bool:
@@ -192,7 +194,7 @@ class Poster:
         try:
             await self.api.call(self.team, "chat.getPermalink", channel=place.channel, message_ts=place.thread_ts)
         except SlackError as error:
-            return error.error == "message_not_found"
+            return error.error == MESSAGE_GONE
         return False
 
     async def edit(self, place: Place, ts: str, content: Content, *, progress: bool = False) -> None:

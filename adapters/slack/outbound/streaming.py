@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from adapters.slack.outbound.api_client import Team
-from adapters.slack.outbound.errors import SlackAway, SlackError, SlackRefused
+from adapters.slack.outbound.errors import NO_STREAMS, STOPPED, SlackAway, SlackError, SlackRefused
 from adapters.slack.outbound.lost_posts import see_through, there
 from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache
 from core.domain.job import Job, Progress
@@ -29,11 +29,6 @@ START_WAIT_S = 1.5
 """Where the budget of starts is used up (20 a minute), edits do as well."""
 RETRY_PROBE_S = 7 * 86_400.0
 STAGES: tuple[Stage, ...] = ("preparing", "waiting", "upscaling", "delivering")
-NOT_HERE = frozenset(
-    {"channel_type_not_supported", "unknown_method", "feature_not_enabled", "missing_recipient_user_id",
-     "missing_recipient_team_id", "invalid_arguments", "invalid_chunks", "not_allowed_token_type", "missing_scope",
-     "method_not_supported_for_channel_type", "user_not_found"}
-)  # fmt: skip
 
 
 class StreamProbe:
@@ -103,7 +98,7 @@ class TaskCards:
         except SlackError as error:
             if not (isinstance(error, SlackAway) and error.maybe_done):
                 await self.notes.put(stream_sought=None)
-            if isinstance(error, SlackRefused) and error.error in NOT_HERE:
+            if isinstance(error, SlackRefused) and error.error in NO_STREAMS:
                 await self.probe.refused(team, place.kind, error.error)
             return False
         return True
@@ -127,7 +122,7 @@ class TaskCards:
             if error.error == "budget":
                 return True
             await self.notes.put(stream=None)
-            if error.error == "stopped_by_user":
+            if error.error == STOPPED:
                 await self.stop_job(job)
                 return True
             # Slack let it die, or lost it: it would stay "in progress" for ever, so it goes.

@@ -16,8 +16,8 @@ from typing import Any, BinaryIO
 import aiohttp
 import structlog
 
-from adapters.slack.outbound.api_client import UNCLEAR, SlackApi, Team
-from adapters.slack.outbound.errors import SlackAway, SlackRefused
+from adapters.slack.outbound.api_client import SlackApi, Team
+from adapters.slack.outbound.errors import FILE_GONE, FILE_TOO_LARGE, UNCLEAR, SlackAway, SlackRefused
 from core.ports import Clock
 
 log = structlog.get_logger(__name__)
@@ -85,7 +85,7 @@ class Uploader:
             state = {}
             await note(state)
         if refused == URL_TRIES:
-            raise SlackRefused("file_upload_size_restricted" if status == 413 else "upload_not_completed")
+            raise SlackRefused(FILE_TOO_LARGE if status == 413 else "upload_not_completed")
         raise SlackAway("upload")
 
     async def once(self, team: Team, upload: Upload) -> str:
@@ -155,7 +155,7 @@ class Uploader:
                     return True
                 stumbled += away.error in UNCLEAR
             except SlackRefused as refusal:
-                if refusal.error != "file_not_found":
+                if refusal.error != FILE_GONE:
                     raise
                 # Completed before an answer was lost, or never received.
                 return await self._was_completed(team, upload, file_id)

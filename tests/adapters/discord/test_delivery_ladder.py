@@ -209,15 +209,15 @@ async def test_a_direct_message_whose_answer_was_lost_is_not_sent_twice(bot: Bot
     assert len([m for m in bot.discord.dms() if m.images]) == 1
 
 
-async def test_the_first_answer_survives_a_reset_without_starting_twice(bot: Bot) -> None:
-    for action in ("reset", "reset_after"):
+async def test_the_first_answer_survives_a_reset_or_a_5xx_without_starting_twice(bot: Bot) -> None:
+    for action in ("reset", "reset_after", "status", "status_after"):
         bot.discord.faults.append(Fault("/callback", action))
         started = await bot.discord.invoke("/upscale", {"image": PICTURE})
         await started.answer(lambda m: m.images)
     await bot.core.settle()
 
-    assert len(bot.core.requests) == 2
-    assert len(_pictures(bot)) == 2
+    assert len(bot.core.requests) == 4
+    assert len(_pictures(bot)) == 4
 
 
 async def test_a_click_on_the_price_opens_a_fresh_window_for_a_private_answer(bot: Bot) -> None:

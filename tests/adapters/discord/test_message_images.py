@@ -199,6 +199,32 @@ def test_a_picture_is_found_beside_what_the_library_cannot_read(odd: dict[str, A
     assert [image.name for image in images_of(_message(attachments=[_file("a.png")], **odd)).images] == ["a.png"]
 
 
+def _container(file: Any) -> dict[str, Any]:
+    return {"type": 17, "components": [{"type": 11, "media": _media("deep.png")}, {"type": 13, "file": file}]}
+
+
+UNREADABLE: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "without an address": ({"attachments": [_file("a.png", url=None)]}, ("a.png",)),
+    "without anything": ({"attachments": [{}]}, ("",)),
+    "no object at all": ({"attachments": [None]}, ("",)),
+    "of a wrong kind": ({"attachments": [_file("a.png", id="x")]}, ("a.png",)),
+    "in a forward": (_forward(attachments=[_file("a.png", url=None)]), ("a.png",)),
+    "in an embed": (_embed("rich", image={**PICTURE, "width": 1}, fields=[{"odd": 1}], timestamp="x"), ("cat.png",)),
+    "in a component": (_shown(_container(None)), ("deep.png",)),
+}
+
+
+@pytest.mark.parametrize(("parts", "names"), UNREADABLE.values(), ids=UNREADABLE)
+def test_a_picture_that_cannot_be_read_is_named(parts: dict[str, Any], names: tuple[str, ...]) -> None:
+    found = images_of(_message(**parts))
+    assert (found.images, found.total, found.unreadable) == ((), len(names), names)
+
+
+def test_a_file_is_found_although_something_else_about_it_is_odd() -> None:
+    found = images_of(_message(attachments=[_file("a.png", clip_participants=7, flags={}, waveform=1)]))
+    assert ([image.name for image in found.images], found.unreadable) == (["a.png"], ())
+
+
 @pytest.mark.parametrize("missing", ["size", "proxy_url", "content_type", "filename"])
 def test_a_file_that_says_little_of_itself_is_found(missing: str) -> None:
     file = {name: value for name, value in _file("a.png").items() if name != missing}

@@ -60,6 +60,32 @@ async def test_a_menu_over_a_poll_that_never_expires_finds_the_picture(
     await started.answer(lambda m: m.images)
 
 
+async def test_a_file_that_cannot_be_read_is_told_beside_one_that_can(
+    bot: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_address(data: dict[str, Any]) -> dict[str, Any]:
+        for holder in (data["data"]["resolved"], *data["data"]["resolved"].get("messages", {}).values()):
+            files = holder.get("attachments", {})
+            for file in files.values() if isinstance(files, dict) else files:
+                if file["filename"] == "harbour.png":
+                    del file["url"]
+        return data
+
+    _changed(bot, monkeypatch, without_address)
+    other = Upload("other.png", png(100, 50))
+    asked = [
+        await bot.discord.invoke("/upscale", {"image": PICTURE, "image2": other}, locale="de"),
+        await bot.discord.message_menu("Upscale", bot.discord.post("", (PICTURE, other)), locale="de"),
+    ]
+    for started in asked:
+        await started.answer(lambda m: m.images)
+        told = await bot.discord.until(lambda started=started: next(iter(started.followups), None))
+        assert told.text == "1 von 2 gestartet.\nNicht lesbar: harbour.png"
+    alone = await bot.discord.invoke("/upscale", {"image": PICTURE}, locale="de")
+    assert "kann diese Datei nicht sehen" in (await alone.answer()).text
+    assert len(bot.core.jobs) == 2
+
+
 async def test_an_interaction_without_an_upload_limit_is_served(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     _changed(bot, monkeypatch, lambda data: {k: v for k, v in data.items() if k != "attachment_size_limit"})
     await _upscale(bot)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from aiohttp import web
 
-Action = Literal["reset", "reset_after", "delay", "status", "ratelimit", "cloudflare", "html"]
+Action = Literal["reset", "reset_after", "delay", "status", "status_after", "ratelimit", "cloudflare", "html"]
 Brings = Literal["", "files", "words"]
 
 
@@ -17,7 +17,8 @@ class Fault:
     """`where` is a regular expression over "METHOD /path"; `times` counts down to nothing.
 
     reset: connection reset before anything happens. reset_after: it happens, then the connection is reset.
-    delay: `seconds` pass, then it happens. status: `status` with a JSON body. html: `status` with a HTML body.
+    delay: `seconds` pass, then it happens. status: `status` with a JSON body.
+    status_after: it happens, then the same. html: `status` with a HTML body.
     status with `code`: Discord's own error code; a 429 of them says no time.
     `brings`: only requests with files, or only those without. `place`: only those about this channel, by its messages
     or by the token of an interaction there.

@@ -42,6 +42,7 @@ class Record:
     duration_s: float = 0.0
 
     reset: bool = False
+    instead: web.Response | None = None
     shared: bool = False
 
     @property
@@ -96,6 +97,7 @@ class RequestEntry:
                 return limited
             response = await handler(request)
             response.headers.update(headers)
+            response = record.instead or response
         except errors.ApiError as error:
             record.code = error.code
             if error.code == 50035 and "message_reference" not in (error.errors or {}):
@@ -131,6 +133,9 @@ class RequestEntry:
         record.code = fault.code
         response = json_response({"message": "injected", "code": fault.code}, fault.status)
         response.headers["Via"] = "1.1 google"
+        if fault.action == "status_after":
+            record.instead, record.code = response, 0
+            return None
         return response
 
     async def _place(self, request: web.Request, path: str) -> int:
