@@ -21,7 +21,8 @@ from adapters.discord.inbound.messages import Messages
 from adapters.discord.inbound.moderator_commands import ModeratorCommands
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ApiClient
-from adapters.discord.outbound.delivery_state import DeliveryState
+from adapters.discord.outbound.delivery_state import DeliveryState, posted
+from adapters.discord.outbound.interaction_tokens import Sent
 from adapters.discord.outbound.job_message import DiscordReply
 from adapters.discord.outbound.links import expiry_of
 from adapters.discord.outbound.payload import fixed
@@ -117,10 +118,16 @@ class DiscordAdapter:
         can_share = ctx.service.can_share
         return DiscordReply(here, notes, ctx.rest, ctx.media, ctx.kept, ctx.clock, can_share)
 
+    def posted(self, address: ReplyAddress, state: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return posted(Address.from_reply(address), state)
+
     async def remove_message(self, message: Mapping[str, Any]) -> None:
         """`core.ports.chat.RemovesMessages`: take away what a reply had to leave."""
         try:
-            await self._rest.remove(int(message["channel_id"]), int(message["message_id"]))
+            if Sent(**message).token and Sent(**message).is_reachable(self._context.clock.now()):
+                await self._rest.remove_answer(message["app_id"], message["token"], message["message_id"])
+            else:
+                await self._rest.remove(message["channel_id"], message["message_id"])
         except errors.FAILED_CALLS as error:
             if not errors.is_message_gone(error):
                 raise errors.to_delivery_error(error) from error

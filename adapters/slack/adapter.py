@@ -228,6 +228,11 @@ class SlackAdapter:
         assert self._streams is not None
         return SlackReply(poster, notes, deliverer, TaskCards(poster, notes, self._streams, self._stop_job))
 
+    def posted(self, address: ReplyAddress, state: Mapping[str, Any]) -> list[dict[str, Any]]:
+        of = {"team": str(address.data.get("team", "")), "enterprise": str(address.data.get("enterprise") or "")}
+        notes = [note for note in state.values() if isinstance(note, dict) and note.get("ts") and note.get("channel")]
+        return [of | {"channel": note["channel"], "ts": note["ts"]} for note in notes]
+
     async def remove_message(self, message: Mapping[str, Any]) -> None:
         """A message that a reply had to leave. Raises DeliveryError."""
         team = Team(message["team"], message["enterprise"])

@@ -94,9 +94,11 @@ class RunningJobs:
     Gone with the process, and made anew by whoever resumes its jobs.
     """
 
-    def __init__(self, settings: PipelineSettings, files: JobFiles, store: SqlJobStore, lease: Lease) -> None:
+    def __init__(
+        self, settings: PipelineSettings, files: JobFiles, store: SqlJobStore, unstored: UnstoredStates
+    ) -> None:
         self.loops: dict[str, ProgressLoop] = {}
-        self.unstored = UnstoredStates(store, lease)
+        self.unstored = unstored
         self.turn = asyncio.Event()
         self.disk = DiskBudget(files.data_dir / "jobs", settings.disk, store.owners_of)
         self.admission = Admission(
@@ -158,7 +160,8 @@ class Tools:
 
     @cached_property
     def running(self) -> RunningJobs:
-        return RunningJobs(self.settings, self.files, self.store, self.lease)
+        unstored = UnstoredStates(self.store, self.lease, self.obligations, self.adapter)
+        return RunningJobs(self.settings, self.files, self.store, unstored)
 
     async def load(self, job_id: str) -> Job:
         """The job's stored snapshot. Raises JobNotFound."""

@@ -13,6 +13,7 @@ import structlog
 from core.domain.errors import DeliveryRefused, DeliveryUnavailable, JobNotFound, PlaceRefused, UpscaleError
 from core.domain.job import Job, JobState, Requester
 from core.jobs.context import INTERRUPTIONS, Tools
+from core.jobs.reply_state import posted
 from core.ports import Obligation
 from core.ports.chat import RemovesMessages
 from core.ports.ownership import owning
@@ -28,6 +29,9 @@ FIRST_EDIT_WAIT_S = 1.0
 _AT_ONCE = 50
 _WITHIN_S = 100.0
 """Less than the time for which a taken row is left alone."""
+
+_NOTED_WITHIN_S = 20.0
+"""After a job's end everything that is known of its messages is on its row, also where the database was away."""
 
 _MOST_BROKEN = 12
 """Tries of one that fails for a reason that nobody foresaw: a message might be shown anew each time."""
@@ -113,7 +117,7 @@ async def _fulfil(tools: Tools, owed: Obligation, here: set[str]) -> None:
     if owed.expires_at <= tools.clock.now():
         log.warning("obligation_given_up", job=owed.job_id, kind=owed.kind, tries=owed.tries)
         await tools.obligations.fulfil(owed.id)
-    elif owed.kind == "remove":
+    elif owed.kind != "announce":
         await _remove(tools, owed)
     elif owed.job_id not in here:
         await _announce(tools, owed)
@@ -132,6 +136,13 @@ async def _announce(tools: Tools, owed: Obligation) -> None:
 
 async def _remove(tools: Tools, owed: Obligation) -> None:
     adapter = tools.adapter(owed.platform)
+    if owed.kind == "stray" and (job := await tools.store.get(owed.job_id)) is not None:
+        if job.finished_at is None or tools.clock.now() < job.finished_at + _NOTED_WITHIN_S:
+            await tools.obligations.postpone(owed.id)  # whoever has the job may find the message, and go on with it
+            return
+        if owed.data in posted(adapter, job, await tools.store.delivery_state(job.id)):
+            await tools.obligations.fulfil(owed.id)
+            return
     try:
         if isinstance(adapter, RemovesMessages):
             async with asyncio.timeout(_WITHIN_S):

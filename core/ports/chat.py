@@ -117,7 +117,10 @@ class RepliesOnly(Protocol):
 
 @runtime_checkable
 class RemovesMessages(Protocol):
-    """An adapter that can remove a message that a reply had to `leave`."""
+    """An adapter that can remove a message that a reply had to `leave`, or that none of a job's notes names."""
+
+    def posted(self, address: ReplyAddress, state: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        """The messages of ours that these notes of a job name, each as `remove_message` takes it."""
 
     async def remove_message(self, message: Mapping[str, Any]) -> None:
         """Remove it, or close it in words; done already is fine. Raises DeliveryUnavailable and DeliveryRefused."""

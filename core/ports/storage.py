@@ -29,12 +29,13 @@ class OpenHere:
 class Obligation:
     """Something still owed to a member's message: its job's end to be told, or a message to be removed.
 
-    `data` is the adapter's own, for a removal. `tries` counts this one. Times are unix seconds.
+    A `stray` is removed once its job has ended, unless the job's notes name it by then. `data` is the adapter's own,
+    for a removal. `tries` counts this one. Times are unix seconds.
     """
 
     id: str
     job_id: str
-    kind: Literal["announce", "remove"]
+    kind: Literal["announce", "remove", "stray"]
     platform: str
     data: Mapping[str, Any]
     made_at: float

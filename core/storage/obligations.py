@@ -6,7 +6,7 @@ The row of an end is written in the transaction that ends the job, so no crash c
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
@@ -54,11 +54,11 @@ class SqlObligations:
         self._vault = vault
         self._clock = clock
 
-    async def owe_removal(self, job: Job, data: Mapping[str, Any]) -> None:
+    async def owe_removal(self, job: Job, data: Mapping[str, Any], kind: Literal["remove", "stray"] = "remove") -> None:
         """Note a message that must go; the same message is noted once."""
         now = self._clock.now()
         digest = hashlib.sha256(json.dumps(dict(data), sort_keys=True).encode()).hexdigest()[:16]
-        values = {"id": f"{job.id}:{digest}", "job_id": job.id, "kind": "remove", "platform": job.reply.platform}
+        values = {"id": f"{job.id}:{digest}", "job_id": job.id, "kind": kind, "platform": job.reply.platform}
         times = {"made_at": now, "due_at": now + _LEAST_PAUSE_S, "expires_at": now + _KEPT_S}
         row = {**values, **times, "tries": 0, "data": self._vault.seal(dict(data))}
 

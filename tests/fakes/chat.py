@@ -113,6 +113,9 @@ class FakeAdapter:
         await self.pass_through("download")
         return self.attachments.get(source.url, Download(source.url))
 
+    def posted(self, address: ReplyAddress, state: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [note for note in state.values() if isinstance(note, dict) and note.get("ts")]
+
     async def remove_message(self, message: Mapping[str, Any]) -> None:
         await self.pass_through("remove_message")
         self.removed.append(dict(message))

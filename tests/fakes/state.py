@@ -55,7 +55,7 @@ class CutStates:
         self.values: dict[str, dict[str, Any]] = defaultdict(dict)
         self.cut = False
         self._cut_by = cut_by
-        self.unstored = UnstoredStates(self, OwnLease())  # type: ignore[arg-type]
+        self.unstored = UnstoredStates(self, OwnLease(), None, None)  # type: ignore[arg-type]
 
     def of(self, job: Job) -> StoredReplyState:
         """The job's reply state in a process that lives on."""

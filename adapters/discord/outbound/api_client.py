@@ -147,9 +147,9 @@ class ApiClient:
         webhook = await self._webhook(app_id, token)
         await self._call(lambda: webhook.fetch_message(cast(int, "@original")), _hook(app_id, token), ATTEMPTS)
 
-    async def remove_answer(self, app_id: int, token: str) -> None:
+    async def remove_answer(self, app_id: int, token: str, which: Which = "@original") -> None:
         webhook = await self._webhook(app_id, token)
-        await self._call(lambda: webhook.delete_message(cast(int, "@original")), _hook(app_id, token), ATTEMPTS)
+        await self._call(lambda: webhook.delete_message(cast(int, which)), _hook(app_id, token), ATTEMPTS)
 
     # --- by the bot's own token -------------------------------------------------------------------------------------
 

@@ -1,5 +1,8 @@
 """What one job's message has been through, kept durably with the job. No tokens in here."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
@@ -28,6 +31,23 @@ class Notes:
     origin_gone: bool = False
     heard: bool | None = None
 
+    @classmethod
+    def of(cls, stored: Any) -> Notes:
+        """As they were stored; nothing noted where there is none, and what another version knew is left out."""
+        names = {field.name for field in fields(cls)}
+        return cls(**{k: v for k, v in stored.items() if k in names}) if isinstance(stored, dict) else cls()
+
+
+def posted(address: Address, state: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The messages that a job's notes name, as `Sent` has them; but the interaction's own answer, which is one."""
+    by_token = {"app_id": address.app_id, "token": address.token, "expires_at": address.expires_at}
+    found = []
+    for notes in (Notes.of(value) for value in state.values()):
+        if notes.message_id is not None and (notes.made or address.slot != "original"):
+            one = {"channel_id": notes.channel_id or address.channel_id, "message_id": notes.message_id}
+            found.append(one | (by_token if notes.made == "followup" else {}))
+    return found
+
 
 class DeliveryState:
     """The notes of one address among those of its job (a redelivery has notes of its own)."""
@@ -40,9 +60,7 @@ class DeliveryState:
     async def read(self) -> Notes:
         """The notes; read from the database once."""
         if self._known is None:
-            stored = (await self.state.load()).get(self._address.key) or {}
-            names = {field.name for field in fields(Notes)}
-            self._known = Notes(**{k: v for k, v in stored.items() if k in names})
+            self._known = Notes.of((await self.state.load()).get(self._address.key))
             if self._known.message_id is None and self._address.message_id is not None:
                 self._known = replace(self._known, message_id=self._address.message_id)
         return self._known

@@ -77,7 +77,7 @@ async def post_once(
             if not (isinstance(error, SlackAway) and error.maybe_done):
                 await notes.put(**{name: None})
             raise
-    await notes.put(**{name: {"at": at, "ts": ts}})
+    await notes.put(**{name: {"at": at, "ts": ts, "channel": (place or await poster.place()).channel}})
 
 
 async def there(poster: Poster, mark: Mark, since_unix_s: float, place: Place) -> str | None:

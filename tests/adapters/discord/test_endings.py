@@ -1,16 +1,19 @@
 """Whatever Discord answers, at whichever stage: the job's message ends in true words, with what was charged."""
 
 import asyncio
+import json
 
 import pytest
 
 from core.domain.errors import DeliveryUnavailable, TooLate
 from core.domain.job import Job, Progress
+from tests.adapters.discord.fake_service import png
 from tests.adapters.discord.kit import PICTURE, Bot, delete
-from tests.emulators.discord import Fault, Invocation
+from tests.emulators.discord import Fault, Invocation, Upload
 from tests.fakes.core import DatabaseAway
 from tests.fakes.state import CutStates
 
+OTHER = Upload("red.png", png(colour="red"))
 EDIT = r"PATCH .*/webhooks/"
 ANY_MESSAGE = r"(PATCH|POST) .*/(webhooks/.*|messages.*)"
 
@@ -33,6 +36,38 @@ async def test_a_place_that_refuses_while_direct_messages_go_is_reachable(bot: B
     bot.discord.faults.append(Fault(here, "status", times=9, status=403, code=50013))
     assert await bot.core.reply(job_id).reachable(bot.core.jobs[job_id]) is True
     assert len(bot.discord.dms()) == 1
+
+
+@pytest.mark.parametrize(
+    ("way", "refused"),
+    [("answer", ""), ("follow-up", ""), ("reply", ""), ("channel", "PATCH"), ("direct message", "(PATCH|POST)")],
+)
+async def test_the_notes_name_every_message_but_the_answer_itself_and_each_can_be_removed(
+    bot: Bot, way: str, refused: str
+) -> None:
+    if way == "follow-up":
+        await bot.discord.invoke("/upscale", {"image": PICTURE, "image2": OTHER, "private": True})
+        await bot.discord.until(lambda: len(bot.discord.messages()) == 2)
+    elif way == "reply":
+        await bot.discord.write(f"<@{bot.discord.world.bot.id}>", (PICTURE,))
+        await bot.discord.until(lambda: bot.core.jobs)
+    else:
+        await bot.upscaling()
+    await bot.core.settle()
+    (answer, *_), job_id = bot.discord.messages(), list(bot.core.jobs)[-1]
+    if refused:
+        bot.discord.faults.append(Fault(EDIT, "status", times=9, status=400, code=200000))
+        here = rf"{refused} .*/channels/{bot.discord.channel.id}/messages"
+        bot.discord.faults.append(Fault(here, "status", times=9, status=403, code=50013))
+        await bot.core.finish(job_id)
+        bot.discord.faults.clear()
+    ours = {m.id for m in (*bot.discord.messages(), *bot.discord.dms()) if m.labels} - {answer.id}
+    named = [one for job in bot.core.jobs.values() for one in bot.adapter.posted(job.reply, bot.core.memos[job.id])]
+    assert {one["message_id"] for one in named} == ours
+    assert len(ours) == (way != "answer")
+    for message in named:
+        await bot.adapter.remove_message(json.loads(json.dumps(message)))
+    assert not ours & {m.id for m in (*bot.discord.messages(), *bot.discord.dms())}
 
 
 async def test_the_pause_that_a_429_asks_for_is_kept_by_the_final_edit_too(bot: Bot) -> None:

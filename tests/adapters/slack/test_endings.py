@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from core.domain.errors import ModelFailed
 from core.domain.job import Delivery, JobState
 from core.ports import LoginRefused
 from tests.adapters.slack.conftest import World, make_world
@@ -82,6 +83,29 @@ async def test_a_message_that_slack_does_not_remove_while_it_is_away_is_removed_
         for _ in range(2):  # gone already is fine
             await world.adapter.remove_message(message)
     assert root.deleted
+
+
+@pytest.mark.parametrize("ends", ["with a picture", "in a failure"])
+async def test_the_notes_name_every_message_of_a_job_so_that_each_can_be_removed(world: World, ends: str) -> None:
+    world.media.px = (9000, 64)
+    world.service.fail_with = None if ends == "with a picture" else ModelFailed(kind="x", billed=False)
+    root = await _upscaling(world)
+    (row,) = world.service.rows.values()
+    named = world.adapter.posted(row.job.reply, row.memo)
+    refused = {"error": "posting_to_channel_denied", "match": {"channel_id": root.channel}}
+    world.slack.fault("files.completeUploadExternal", times=9, **refused)
+    if ends == "in a failure":
+        root.deleted = True  # so it is said in a new message
+    world.service.release("upscaling")
+    await world.idle()
+    named += world.adapter.posted(row.job.reply, row.memo)
+    places = [root.channel, *{message.channel for message in world.slack.member.dms()}]
+    posts = [m for place in places for m in world.slack.world.channel_messages(place).values() if m.bot]
+    assert {m.ts for m in posts if not m.ephemeral_for} == {message["ts"] for message in named}
+    assert len(posts) >= 3
+    for message in named:
+        await world.adapter.remove_message(message)
+    assert all(m.deleted for m in posts if not m.ephemeral_for)
 
 
 async def test_a_full_file_that_its_thread_refuses_is_linked_and_the_picture_counts_as_delivered(world: World) -> None:

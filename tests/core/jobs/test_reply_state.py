@@ -10,7 +10,7 @@ from core.domain.job import Job
 from core.engine.replicas import Replicas
 from core.jobs.reply_state import StoredReplyState, UnstoredStates
 from core.ports.ownership import NotOwner, owning
-from tests.core.jobs.pipeline_kit import World
+from tests.core.jobs.pipeline_kit import ANN, World
 from tests.fakes.core import OwnLease
 
 
@@ -39,7 +39,7 @@ class Process:
     def __init__(self, w: World, job: Job) -> None:
         self.store: Any = CutStore(w.store)
         self.lease = OwnLease()
-        self.unstored = UnstoredStates(self.store, self.lease)
+        self.unstored = UnstoredStates(self.store, self.lease, w.tools.obligations, w.tools.adapter)
         self.state = StoredReplyState(self.store, self.unstored, w.tools.obligations, job)
 
 
@@ -93,6 +93,48 @@ async def test_nothing_is_written_over_what_the_jobs_new_owner_knows(w: World) -
     process.store.cut = False
     await process.unstored.store_all()
     assert await process.state.load() == {"root": {"ts": "18.2"}}
+
+
+@pytest.mark.parametrize("found", ["by nobody", "before the job's end", "after the old owner woke up"])
+@pytest.mark.parametrize("part", ["root", "result", "stream"])
+async def test_a_message_of_a_process_that_was_stopped_before_it_noted_it_goes_unless_it_was_found(
+    w: World, part: str, found: str
+) -> None:
+    w.put(adapters={"fake": w.adapter})
+    job, message = await w.ask(), {"ts": "17.1", "channel": "C1"}
+    process = Process(w, job)
+    await Replicas(w.database).sign_in("p-old", process.lease.token)
+    await w.store.claim(job.id, process.lease.token)
+    with owning(job.id, process.lease.token):
+        await process.state.save(**{part: {"ts": "", "at": 1.0}})  # and then it posts, and is stopped
+    await w.store.claim(job.id, w.tools.lease.token)
+    if found == "before the job's end":
+        await w.store.change_delivery_state(job.id, {part: message})
+    with owning(job.id, process.lease.token):
+        await process.state.record(**{part: message})
+    assert await process.unstored.store_all() is None
+    await w.pass_time(300, every_s=10)
+    assert w.adapter.removed == [], "the new owner may still find it"
+    if found == "after the old owner woke up":
+        await w.store.change_delivery_state(job.id, {part: message})
+    await w.drive()
+    assert (await w.job(job.id)).state.terminal
+    await w.pass_time(300, every_s=10)
+    assert w.adapter.removed == ([message] if found == "by nobody" else [])
+    assert await w.tools.obligations.count() == 0
+
+
+async def test_what_was_posted_for_a_job_that_its_member_has_erased_meanwhile_goes(w: World) -> None:
+    w.put(adapters={"fake": w.adapter})
+    job, message = await w.done(), {"ts": "17.1", "channel": "C1"}
+    process = Process(w, job)
+    process.store.cut = True
+    await process.state.record(result=message)
+    await w.members.erase(ANN)
+    process.store.cut = False
+    await process.unstored.store_all()
+    await w.pass_time(60, every_s=10)
+    assert w.adapter.removed == [message]
 
 
 async def test_a_process_that_lost_the_job_while_it_was_stopped_may_send_nothing_more(w: World) -> None:
