@@ -1,7 +1,6 @@
 """Remembers which alerts were sent, so that each goes out once however many processes look."""
 
-from sqlalchemy import insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, insert, select, update
 
 from core.domain.limits import AlertLevel
 from core.storage import tables_ledger as t
@@ -25,20 +24,20 @@ class SqlAlertMarks:
     async def claim(self, key: str, level: AlertLevel, now: float) -> bool:
         """Take the sending of this alert; False if it was sent, or a higher one, or somebody is sending it now."""
 
-        async def work(connection: AsyncConnection) -> bool:
+        def work(connection: Connection) -> bool:
             query = select(t.alerts).where(t.alerts.c.key == key)
-            marks = {row.level: row for row in await connection.execute(query)}
+            marks = {row.level: row for row in connection.execute(query)}
             if any(row.sent and row.level >= level for row in marks.values()):
                 return False
             mine = marks.get(level)
             if mine is None:
                 row = {"key": key, "level": level, "claimed_at": now, "sent": False}
-                await connection.execute(insert(t.alerts).values(row))
+                connection.execute(insert(t.alerts).values(row))
                 return True
             if 0 <= now - mine.claimed_at < _CLAIM_S:
                 return False
             same = (t.alerts.c.key == key, t.alerts.c.level == level)
-            await connection.execute(update(t.alerts).where(*same).values(claimed_at=now))
+            connection.execute(update(t.alerts).where(*same).values(claimed_at=now))
             return True
 
         return await self._database.write(work)

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Column, Row, Select, delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Column, Connection, Row, Select, delete, insert, select, update
 
 from core.domain.identity import person_key
 from core.domain.job import Requester
@@ -44,69 +43,69 @@ async def fold_history(database: LedgerDatabase, clock: Clock, kept_s: float) ->
         await clock.sleep(_PAUSE_S)
 
 
-async def _forget_small(connection: AsyncConnection, before: float) -> None:
+def _forget_small(connection: Connection, before: float) -> None:
     """Budgets of sponsors that are over, and which alerts were sent: a few rows a day, which nothing else deletes."""
-    await connection.execute(delete(t.sponsors).where(t.sponsors.c.ends_at < before))
-    await connection.execute(delete(t.alerts).where(t.alerts.c.claimed_at < before))
+    connection.execute(delete(t.sponsors).where(t.sponsors.c.ends_at < before))
+    connection.execute(delete(t.alerts).where(t.alerts.c.claimed_at < before))
 
 
-async def _page(connection: AsyncConnection, before: float) -> int:
+def _page(connection: Connection, before: float) -> int:
     """How many rows are gone."""
     day = datetime.fromtimestamp(before, UTC).date().isoformat()
     j, h = jobs.c, t.holds.c
     ended = (j.created_at < before) & (j.finished_at < before) & j.images_deleted
     over = (h.day < day) & h.state.in_(_CLOSED)
-    gone = await _delete(connection, select(j.id).where(ended).order_by(j.created_at), j.id)
-    gone += await _delete(connection, select(h.seq).where(over).order_by(h.day), h.seq)
-    return gone + await _fold(connection, before)
+    gone = _delete(connection, select(j.id).where(ended).order_by(j.created_at), j.id)
+    gone += _delete(connection, select(h.seq).where(over).order_by(h.day), h.seq)
+    return gone + _fold(connection, before)
 
 
-async def _delete(connection: AsyncConnection, which: Select[Any], key: Column[Any]) -> int:
-    ids = (await connection.scalars(which.limit(_PAGE))).all()
+def _delete(connection: Connection, which: Select[Any], key: Column[Any]) -> int:
+    ids = (connection.scalars(which.limit(_PAGE))).all()
     if ids:
-        await connection.execute(delete(key.table).where(key.in_(ids)))
+        connection.execute(delete(key.table).where(key.in_(ids)))
     return len(ids)
 
 
-async def _fold(connection: AsyncConnection, before: float) -> int:
+def _fold(connection: Connection, before: float) -> int:
     """Entries in the order of their making, from where the last page ended; those of one sum are added to its row."""
     e, name = t.entries.c, t.meta.c.key == _FOLDED_TO
-    begins_after = await connection.scalar(select(t.meta.c.value).where(name))
+    begins_after = connection.scalar(select(t.meta.c.value).where(name))
     query = select(t.entries).where(e.id > int(begins_after or 0)).order_by(e.id).limit(_PAGE)
     page: list[Row[Any]] = []
-    for row in await connection.execute(query):
+    for row in connection.execute(query):
         if row.at >= before:
             break
         page.append(row)
     if not page:
         return 0
     old = [row for row in page if row.kind != "sum"]
-    await connection.execute(delete(t.entries).where(e.id.in_([row.id for row in old])))
+    connection.execute(delete(t.entries).where(e.id.in_([row.id for row in old])))
     sums: defaultdict[tuple[Any, ...], list[Row[Any]]] = defaultdict(list)
     for row in old:
         sums[tuple(getattr(row, column) for column in _SAME)].append(row)
     for rows in sums.values():
-        await _add(connection, rows)
+        _add(connection, rows)
     last = str(page[-1].id)
     if begins_after is None:
-        await connection.execute(insert(t.meta).values(key=_FOLDED_TO, value=last))
+        connection.execute(insert(t.meta).values(key=_FOLDED_TO, value=last))
     else:
-        await connection.execute(update(t.meta).where(name).values(value=last))
+        connection.execute(update(t.meta).where(name).values(value=last))
     return len(old) or 1
 
 
-async def _add(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> None:
+def _add(connection: Connection, rows: Sequence[Row[Any]]) -> None:
     """To the sum that is there, or as a new one."""
     e, first = t.entries.c, rows[0]
     same = {column: getattr(first, column) for column in _SAME}
     amounts = {column: sum(getattr(row, column) for row in rows) for column in _AMOUNTS}
     there = [e[column] == value for column, value in same.items()]
     more = {column: e[column] + amount for column, amount in amounts.items()}
-    changed = await connection.execute(update(t.entries).where(e.kind == "sum", *there).values(more))
+    changed = connection.execute(update(t.entries).where(e.kind == "sum", *there).values(more))
     if not changed.rowcount:
         key = {"job_key": secrets.token_hex(12), "step": "sum", "kind": "sum", "at": first.at, "held_at": first.held_at}
         gone = {"user_name": first.user_name, "roles": [], "counters": [], "windows": [], "note": ""}
-        await connection.execute(insert(t.entries).values(**key, **same, **amounts, **gone))
+        connection.execute(insert(t.entries).values(**key, **same, **amounts, **gone))
 
 
 async def forget_member(database: LedgerDatabase, who: Requester) -> int:
@@ -118,15 +117,15 @@ async def forget_member(database: LedgerDatabase, who: Requester) -> int:
     alias = f"erased:{secrets.token_hex(8)}"
     gone = {"user_id": alias, "user_name": ""}
 
-    async def work(connection: AsyncConnection) -> int:
+    def work(connection: Connection) -> int:
         closed = t.holds.c.state.in_(_CLOSED)
-        await connection.execute(update(t.holds).where(of_person(t.holds, who), closed).values(**gone, roles=[]))
-        changed = await connection.execute(update(t.entries).where(of_person(t.entries, who)).values(**gone, roles=[]))
-        await connection.execute(delete(t.extras).where(of_person(t.extras, who)))
+        connection.execute(update(t.holds).where(of_person(t.holds, who), closed).values(**gone, roles=[]))
+        changed = connection.execute(update(t.entries).where(of_person(t.entries, who)).values(**gone, roles=[]))
+        connection.execute(delete(t.extras).where(of_person(t.extras, who)))
         platform, team, user_id = person_key(who)
         actor = (t.changes.c.platform == platform) & (t.changes.c.actor_id == user_id)
         actor = actor & (t.changes.c.workspace_id == team) if team else actor
-        await connection.execute(update(t.changes).where(actor).values(actor_id=alias, actor_name=""))
+        connection.execute(update(t.changes).where(actor).values(actor_id=alias, actor_name=""))
         return changed.rowcount
 
     return await database.write(work)

@@ -4,8 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, select
 
 from core.domain.errors import BudgetError, LedgerUnavailable
 from core.domain.limits import ScopeKind
@@ -39,29 +38,29 @@ class Change:
     """The token that the job's row must carry, where its run is bound to one (`core.ports.ownership`)."""
 
 
-async def run(connection: AsyncConnection, book: LedgerSnapshot, ops: Sequence[Ask | Change]) -> list[object]:
+def run(connection: Connection, book: LedgerSnapshot, ops: Sequence[Ask | Change]) -> list[object]:
     """The answers in the order of the calls; an answer may be an exception to raise. Changes are not yet committed."""
     asks = {index: op for index, op in enumerate(ops) if isinstance(op, Ask)}
     changes = {index: op for index, op in enumerate(ops) if isinstance(op, Change)}
-    book.holds = await rows.read_holds(connection, {op.key for op in ops})
-    book.balances = await rows.read_balances(connection, _needed(book, asks.values()))
-    waiting = await _line(connection, book, asks.values())
+    book.holds = rows.read_holds(connection, {op.key for op in ops})
+    book.balances = rows.read_balances(connection, _needed(book, asks.values()))
+    waiting = _line(connection, book, asks.values())
     # Slots and money that are given back in this batch are there for those who ask in it.
-    lost = await _lost(connection, changes)
+    lost = _lost(connection, changes)
     answers = {index: NotOwner() if index in lost else op.work(book) for index, op in changes.items()}
     answers |= _ask(book, asks, waiting)
-    await rows.write(connection, book)
+    rows.write(connection, book)
     return [answers[index] for index in range(len(ops))]
 
 
-async def _lost(connection: AsyncConnection, changes: Mapping[int, Change]) -> set[int]:
+def _lost(connection: Connection, changes: Mapping[int, Change]) -> set[int]:
     """Which calls come from a process that no longer owns its job. The rows stay as they are until the commit."""
     bound = {index: op for index, op in changes.items() if op.owner is not None}
     if not bound:
         return set()
     keys = {op.key for op in bound.values()}
     query = select(jobs.c.id, jobs.c.owner).where(jobs.c.id.in_(keys)).order_by(jobs.c.id).with_for_update(read=True)
-    owners = {row.id: row.owner for row in await connection.execute(query)}
+    owners = {row.id: row.owner for row in connection.execute(query)}
     return {index for index, op in bound.items() if owners.get(op.key) != op.owner}
 
 
@@ -82,7 +81,7 @@ def _needed(book: LedgerSnapshot, asks: Collection[Ask]) -> set[str]:
     return found
 
 
-async def _line(connection: AsyncConnection, book: LedgerSnapshot, asks: Collection[Ask]) -> list[Hold]:
+def _line(connection: Connection, book: LedgerSnapshot, asks: Collection[Ask]) -> list[Hold]:
     """The waiting jobs that matter to those who ask; usually nobody waits, and nothing is read."""
     asked = _asked(book, asks)
     slots = {bound for one in asked for bound in book.rules.plan(one.requester, one.model).slots}
@@ -90,7 +89,7 @@ async def _line(connection: AsyncConnection, book: LedgerSnapshot, asks: Collect
     waiting = {key: hold for key, hold in book.holds.items() if hold.state == "waiting"}
     if any(book.balance(bound.counter, NOW).waiting for bound in slots):
         personal = all(bound.limit.scope.kind is ScopeKind.USER for bound in slots)
-        for hold in await rows.read_line(connection, members if personal else None):
+        for hold in rows.read_line(connection, members if personal else None):
             waiting.setdefault(hold.key, hold)
             book.holds.setdefault(hold.key, hold)
     names = {
@@ -98,7 +97,7 @@ async def _line(connection: AsyncConnection, book: LedgerSnapshot, asks: Collect
         for hold in waiting.values()
         for bound in book.rules.plan(hold.requester, hold.model).slots
     } | {balance_key(book.rules.keys.personal(hold.requester)[0], NOW) for hold in waiting.values()}
-    book.balances |= await rows.read_balances(connection, names - book.balances.keys())
+    book.balances |= rows.read_balances(connection, names - book.balances.keys())
     return list(waiting.values())
 
 

@@ -4,8 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Select, bindparam, insert, select, update
 
 from core.domain.job import Requester
 from core.storage import tables_ledger as t
@@ -21,51 +20,52 @@ _MAX_LINE = 5_000
 _AMOUNTS = tuple(field.name for field in fields(Balance))
 
 
-async def read_holds(connection: AsyncConnection, keys: Collection[str]) -> dict[str, Hold]:
+def read_holds(connection: Connection, keys: Collection[str]) -> dict[str, Hold]:
     """The holds of these jobs, whatever their state."""
-    found: dict[str, Hold] = {}
-    for some in _chunks(sorted(keys)):
-        rows = await connection.execute(select(t.holds).where(t.holds.c.key.in_(some)))
-        found.update({row.key: _hold(row) for row in rows})
-    return found
+    return {row.key: hold_of(row) for query in holds_of(keys) for row in connection.execute(query)}
 
 
-async def read_line(connection: AsyncConnection, members: Collection[str] | None) -> list[Hold]:
+def holds_of(keys: Collection[str]) -> Iterable[Select[*tuple[Any, ...]]]:
+    """What asks for the holds of these jobs; their rows are read by `hold_of`."""
+    return (select(t.holds).where(t.holds.c.key.in_(some)) for some in _chunks(sorted(keys)))
+
+
+def read_line(connection: Connection, members: Collection[str] | None) -> list[Hold]:
     """Waiting holds, the oldest if they are too many; of these members only, if given."""
     # Ordered by `seq`, SQLite would walk the whole table in that order, and not the index of those that wait.
     query = select(t.holds).where(t.IS_WAITING).order_by(t.holds.c.held_at).limit(_MAX_LINE)
     if members is not None:
         query = query.where(t.holds.c.member.in_(sorted(members)))
-    return [_hold(row) for row in await connection.execute(query)]
+    return [hold_of(row) for row in connection.execute(query)]
 
 
-async def read_balances(connection: AsyncConnection, keys: Collection[str]) -> dict[str, Balance]:
+def read_balances(connection: Connection, keys: Collection[str]) -> dict[str, Balance]:
     """Rows by name; every asked name is in the answer."""
     found = {key: Balance() for key in keys}
     columns = [t.balances.c.key, *(t.balances.c[name] for name in _AMOUNTS)]
     for some in _chunks(sorted(keys)):
-        for key, *amounts in await connection.execute(select(*columns).where(t.balances.c.key.in_(some))):
+        for key, *amounts in connection.execute(select(*columns).where(t.balances.c.key.in_(some))):
             found[key] = Balance(*amounts)
     return found
 
 
-async def write(connection: AsyncConnection, book: LedgerSnapshot) -> None:
+def write(connection: Connection, book: LedgerSnapshot) -> None:
     """Everything that the book's decisions changed."""
     new = [hold for hold in book.changed.values() if hold.seq is None]
     old = [hold for hold in book.changed.values() if hold.seq is not None]
     if new:
-        await connection.execute(insert(t.holds), [_row(hold) for hold in new])
+        connection.execute(insert(t.holds), [_row(hold) for hold in new])
     if old:
-        await connection.execute(_UPDATE_HOLD, [{"old_key": hold.key} | _row(hold) for hold in old])
+        connection.execute(_UPDATE_HOLD, [{"old_key": hold.key} | _row(hold) for hold in old])
     if book.entries:
-        await connection.execute(insert(t.entries), book.entries)
+        connection.execute(insert(t.entries), book.entries)
     if book.deltas:
         adding = insert_into(connection, t.balances)
         sums = {name: t.balances.c[name] + adding.excluded[name] for name in _AMOUNTS}
         adding = adding.on_conflict_do_update(index_elements=["key"], set_=sums)
-        await connection.execute(adding, [_delta(book, key) for key in sorted(book.deltas)])
+        connection.execute(adding, [_delta(book, key) for key in sorted(book.deltas)])
     for some in _chunks(sorted(book.touched)):
-        await connection.execute(
+        connection.execute(
             update(t.holds).where(t.holds.c.key.in_(some), t.IS_OPEN).values(expires_at=book.now + book.hold_ttl_s)
         )
 
@@ -95,7 +95,7 @@ def _row(hold: Hold) -> dict[str, Any]:
     }
 
 
-def _hold(row: Any) -> Hold:
+def hold_of(row: Any) -> Hold:
     return Hold(
         requester=Requester(**columns_of(row), role_ids=tuple(row.roles)),
         seq=row.seq,

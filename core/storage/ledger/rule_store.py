@@ -6,11 +6,10 @@ the person may is judged in `core.budgets.service`, not here.
 
 import dataclasses
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Insert, Row, Table, delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, Insert, Row, Table, delete, insert, select, update
 
 from core.domain.job import Requester
 from core.domain.limits import AlertPlace, Extra, LimitChange, Rule, Sponsor
@@ -42,8 +41,8 @@ class SqlRules:
         of_model = f"model={rule.model}" if rule.model else ""
         subject = " ".join(filter(None, (rule.kind, rule.id, rule.measure, rule.window, of_model)))
 
-        async def work(connection: AsyncConnection) -> object:
-            old = await _replace(connection, t.limits, key, row)
+        def work(connection: Connection) -> object:
+            old = _replace(connection, t.limits, key, row)
             return old.amount if old is not None else None
 
         await self._write(actor, "limit", subject, rule.amount, work)
@@ -53,8 +52,8 @@ class SqlRules:
         key = {"place": place_key(platform, workspace_id) if workspace_id else ""}
         row = self._stamp(actor) if paused else None
 
-        async def work(connection: AsyncConnection) -> object:
-            return "open" if await _replace(connection, t.pauses, key, row) is None else "paused"
+        def work(connection: Connection) -> object:
+            return "open" if _replace(connection, t.pauses, key, row) is None else "paused"
 
         subject = "workspace" if workspace_id else "everything"
         await self._write(actor, "pause", subject, "paused" if paused else "open", work)
@@ -70,12 +69,12 @@ class SqlRules:
             terms = {"amount_nanousd": amount_nanousd, "starts_at": now, "ends_at": ends_at, "set_by": actor.user_id}
             sponsor = Sponsor(id=secrets.token_hex(8), **where, **terms)  # type: ignore[arg-type]
 
-        async def work(connection: AsyncConnection) -> object:
+        def work(connection: Connection) -> object:
             current = (*_same(t.sponsors, where), t.sponsors.c.ends_at > now)
-            old = await connection.scalar(select(t.sponsors.c.amount_nanousd).where(*current).limit(1))
-            await connection.execute(update(t.sponsors).where(*current).values(ends_at=now))
+            old = connection.scalar(select(t.sponsors.c.amount_nanousd).where(*current).limit(1))
+            connection.execute(update(t.sponsors).where(*current).values(ends_at=now))
             if sponsor is not None:
-                await connection.execute(insert(t.sponsors).values(dataclasses.asdict(sponsor)))
+                connection.execute(insert(t.sponsors).values(dataclasses.asdict(sponsor)))
             return old
 
         await self._write(actor, "sponsor", f"channel {channel_id}", amount_nanousd, work)
@@ -84,9 +83,9 @@ class SqlRules:
     async def add_extra(self, actor: Requester, extra: Extra) -> None:
         """More money for a member until it ends; earlier extras run on."""
 
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(delete(t.extras).where(t.extras.c.ends_at <= self._ledger.clock.now()))
-            await connection.execute(insert(t.extras).values(**dataclasses.asdict(extra), **self._stamp(actor)))
+        def work(connection: Connection) -> None:
+            connection.execute(delete(t.extras).where(t.extras.c.ends_at <= self._ledger.clock.now()))
+            connection.execute(insert(t.extras).values(**dataclasses.asdict(extra), **self._stamp(actor)))
 
         await self._write(actor, "extra", f"user {extra.user_id}", extra.amount_nanousd, work)
 
@@ -95,8 +94,8 @@ class SqlRules:
         key = {"platform": actor.platform, "workspace_id": actor.workspace_id}
         row = {"channel_id": channel_id, "everything": everything, "locale": actor.locale[:16], **self._stamp(actor)}
 
-        async def work(connection: AsyncConnection) -> object:
-            old = await _replace(connection, t.alert_channels, key, None if channel_id is None else row)
+        def work(connection: Connection) -> object:
+            old = _replace(connection, t.alert_channels, key, None if channel_id is None else row)
             return old.channel_id if old is not None else None
 
         await self._write(actor, "alerts", "channel", channel_id, work)
@@ -107,10 +106,10 @@ class SqlRules:
         now = self._ledger.clock.now()
         ending = update(t.sponsors).where(*_same(t.sponsors, here), t.sponsors.c.ends_at > now).values(ends_at=now)
 
-        async def work(connection: AsyncConnection) -> object:
+        def work(connection: Connection) -> object:
             for table in (t.limits, t.extras, t.alert_channels):
-                await connection.execute(delete(table).where(*_same(table, here)))
-            return await connection.execute(ending)
+                connection.execute(delete(table).where(*_same(table, here)))
+            return connection.execute(ending)
 
         await self._apply(work)
 
@@ -159,23 +158,23 @@ class SqlRules:
         action: str,
         subject: str,
         new: object,
-        work: Callable[[AsyncConnection], Awaitable[object]],
+        work: Callable[[Connection], object],
     ) -> None:
         """Do `work`, which answers what was there before, and keep who did it."""
 
-        async def noted(connection: AsyncConnection) -> object:
-            old = await work(connection)
-            return await connection.execute(self._change(actor, action, subject, old, new))
+        def noted(connection: Connection) -> object:
+            old = work(connection)
+            return connection.execute(self._change(actor, action, subject, old, new))
 
         await self._apply(noted)
 
-    async def _apply(self, work: Callable[[AsyncConnection], Awaitable[object]]) -> None:
+    async def _apply(self, work: Callable[[Connection], object]) -> None:
         await self._ledger.keys()  # makes the row that holds the version
 
-        async def and_raise_version(connection: AsyncConnection) -> None:
-            await work(connection)
-            version = int(await rules_version(connection)) + 1
-            await connection.execute(update(t.meta).where(t.meta.c.key == VERSION).values(value=str(version)))
+        def and_raise_version(connection: Connection) -> None:
+            work(connection)
+            version = int(rules_version(connection)) + 1
+            connection.execute(update(t.meta).where(t.meta.c.key == VERSION).values(value=str(version)))
 
         await self._ledger.database.write(and_raise_version)
         self._ledger.forget_rules()
@@ -197,14 +196,14 @@ class SqlRules:
         )
 
 
-async def _replace(
-    connection: AsyncConnection, table: Table, key: dict[str, str], row: dict[str, object] | None
+def _replace(
+    connection: Connection, table: Table, key: dict[str, str], row: dict[str, object] | None
 ) -> Row[Any] | None:
     """Put this row, or none, in the place of the one under the key; that one."""
-    old = (await connection.execute(select(table).where(*_same(table, key)))).first()
-    await connection.execute(delete(table).where(*_same(table, key)))
+    old = (connection.execute(select(table).where(*_same(table, key)))).first()
+    connection.execute(delete(table).where(*_same(table, key)))
     if row is not None:
-        await connection.execute(insert(table).values(**key, **row))
+        connection.execute(insert(table).values(**key, **row))
     return old
 
 

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, select
 
 from core.budgets.rules import RuleSet, WorkspaceKey
 from core.domain.job import Requester
@@ -128,9 +127,9 @@ def place_key(platform: str, workspace_id: str) -> str:
     return f"{platform}:{workspace_id}"
 
 
-async def rules_version(connection: AsyncConnection) -> str:
+def rules_version(connection: Connection) -> str:
     """The number of the newest rules."""
-    found = await connection.scalar(select(t.meta.c.value).where(t.meta.c.key == VERSION))
+    found = connection.scalar(select(t.meta.c.value).where(t.meta.c.key == VERSION))
     return str(found) if found is not None else "0"
 
 
@@ -150,27 +149,25 @@ def rule_of(row: Any) -> Rule:
     )
 
 
-async def load_rules(
-    connection: AsyncConnection, version: str, operator: Sequence[Rule], keys: Keys, now: float
-) -> Rules:
+def load_rules(connection: Connection, version: str, operator: Sequence[Rule], keys: Keys, now: float) -> Rules:
     """The snapshot, read inside the caller's transaction."""
     moderators: dict[WorkspaceKey, list[Rule]] = {}
     at_run_time: list[Rule] = []  # first, so that they win over the file's and the defaults of the same exactness
-    for row in await connection.execute(select(t.limits)):
+    for row in connection.execute(select(t.limits)):
         rule = rule_of(row)
         if rule.source == "operator":
             at_run_time.append(rule)
         else:
             moderators.setdefault((rule.platform, rule.workspace_id), []).append(rule)
     sponsors: dict[tuple[str, str, str], tuple[Sponsor, ...]] = {}
-    for row in await connection.execute(select(t.sponsors).where(t.sponsors.c.ends_at > now)):
+    for row in connection.execute(select(t.sponsors).where(t.sponsors.c.ends_at > now)):
         sponsor = Sponsor(**row._asdict())
         where = (sponsor.platform, sponsor.workspace_id, sponsor.channel_id)
         sponsors[where] = (*sponsors.get(where, ()), sponsor)
-    pauses = frozenset(await connection.scalars(select(t.pauses.c.place)))
+    pauses = frozenset(connection.scalars(select(t.pauses.c.place)))
     e = t.extras.c
     running = select(e.platform, e.workspace_id, e.user_id, e.amount_nanousd, e.ends_at).where(e.ends_at > now)
-    extras = [Extra(*row) for row in await connection.execute(running)]
+    extras = [Extra(*row) for row in connection.execute(running)]
     stale_at = min((extra.ends_at for extra in extras), default=float("inf"))
     book = RuleSet((*at_run_time, *operator), moderators, extras)
     return Rules(version, book, keys, pauses, sponsors, stale_at)

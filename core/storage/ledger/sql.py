@@ -10,9 +10,8 @@ from typing import Literal, cast
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy import delete, insert, or_, select
+from sqlalchemy import Connection, delete, insert, or_, select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.domain.errors import LedgerUnavailable
 from core.domain.job import Requester
@@ -109,7 +108,8 @@ class SqlLedger:
 
     async def holds(self, keys: Sequence[str]) -> Mapping[str, Hold]:
         """What was held and charged for these jobs."""
-        return await self.database.read(lambda connection: rows.read_holds(connection, keys))
+        found = [row for query in rows.holds_of(keys) for row in await self.database.rows(query)]
+        return {row.key: rows.hold_of(row) for row in found}
 
     async def statuses(self, requester: Requester, model: str | None = None) -> tuple[LimitStatus, ...]:
         """Every limit that applies to this person here (and to jobs of this model), with use; narrowest first."""
@@ -117,21 +117,21 @@ class SqlLedger:
             return ()
         await self.keys()
 
-        async def look(connection: AsyncConnection) -> tuple[LimitStatus, ...]:
-            book = self._book(await self.rules(connection))
+        def look(connection: Connection) -> tuple[LimitStatus, ...]:
+            book = self._book(self.rules(connection))
             plans = decide.plans(book, requester, model)
             bounds = [bound for plan in plans for bound in _bounds(plan)]
-            book.balances = await rows.read_balances(connection, {key for b in bounds for key in book.rows_of(b)})
+            book.balances = rows.read_balances(connection, {key for b in bounds for key in book.rows_of(b)})
             paying = next((p for p in plans if p.sponsor_id and book.status(p.bounds[0]).left > 0), plans[-1])
             return tuple(map(book.status, _bounds(paying)))
 
-        return await self.database.read(look)
+        return await self.database.look(look)
 
     async def paused(self, requester: Requester) -> Literal["operator", "moderator"] | None:
         """Who has paused new jobs here; cheap, and at most two seconds behind."""
         if self._rules is None or time.monotonic() - self._rules_at > _RULES_FRESH_S:
             await self.keys()
-            await self.database.read(self.rules)
+            await self.database.look(self.rules)
         return self._rules.paused(requester) if self._rules is not None else None
 
     async def sweep(self, is_alive: Callable[[str], Awaitable[bool]], *, older_than_s: float = 120) -> int:
@@ -167,15 +167,16 @@ class SqlLedger:
 
     _keys: Keys | None = None
 
-    async def rules(self, connection: AsyncConnection) -> Rules:
+    def rules(self, connection: Connection) -> Rules:
         """The newest rules, read again only after a change."""
         assert self._keys is not None, "keys() comes first"
-        version = await rules_version(connection)
+        version = rules_version(connection)
         now = self.clock.now()
-        if self._rules is None or self._rules.version != version or now >= self._rules.stale_at:
-            self._rules = await load_rules(connection, version, self.settings.rules, self._keys, now)
+        rules = self._rules  # decisions are made in the writer's thread too, which may change it meanwhile
+        if rules is None or rules.version != version or now >= rules.stale_at:
+            rules = self._rules = load_rules(connection, version, self.settings.rules, self._keys, now)
         self._rules_at = time.monotonic()
-        return self._rules
+        return rules
 
     def forget_rules(self) -> None:
         """Rules were changed by this process: even the cheap checks look again."""
@@ -193,8 +194,8 @@ class SqlLedger:
     async def _run(self, ops: Sequence[Ask | Change]) -> Sequence[object]:
         await self.keys()
 
-        async def work(connection: AsyncConnection) -> Sequence[object]:
-            return await run(connection, self._book(await self.rules(connection)), ops)
+        def work(connection: Connection) -> Sequence[object]:
+            return run(connection, self._book(self.rules(connection)), ops)
 
         return await self.database.write(work)
 
@@ -215,15 +216,15 @@ def _bounds(plan: Plan) -> tuple[Bound, ...]:
     return (*plan.bounds, *plan.slots)
 
 
-async def _salt(connection: AsyncConnection) -> str:
-    found = await connection.scalar(select(t.meta.c.value).where(t.meta.c.key == _SALT))
+def _salt(connection: Connection) -> str:
+    found = connection.scalar(select(t.meta.c.value).where(t.meta.c.key == _SALT))
     if found is None:
         found = secrets.token_hex(16)
-        await connection.execute(insert(t.meta), [{"key": _SALT, "value": found}, {"key": VERSION, "value": "0"}])
+        connection.execute(insert(t.meta), [{"key": _SALT, "value": found}, {"key": VERSION, "value": "0"}])
     return str(found)
 
 
-async def _forget_balances(connection: AsyncConnection, ended_before: float) -> None:
+def _forget_balances(connection: Connection, ended_before: float) -> None:
     old = t.balances.c.ends_at < ended_before
     held = or_(t.balances.c.held_nanousd != 0, t.balances.c.held_jobs != 0)
-    await connection.execute(delete(t.balances).where(old, ~held))
+    connection.execute(delete(t.balances).where(old, ~held))

@@ -12,9 +12,8 @@ from typing import Any, TypeVar
 
 import asyncpg
 import structlog
-from sqlalchemy import Row, Select, text
+from sqlalchemy import Connection, Row, Select, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.domain.errors import LedgerUnavailable
 from core.storage.database import Database
@@ -52,26 +51,34 @@ class LedgerDatabase:
         self._attempt_s = attempt_s
         self._readers = asyncio.Semaphore(_READERS)
 
-    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` alone and commit. It may run several times, each time on a fresh transaction."""
-        return await self._retry(lambda: self._write_once(work))
 
-    async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Run `work` in a reading transaction."""
+        def alone(connection: Connection) -> T:
+            if not self._db.is_sqlite:
+                connection.execute(_PREPARE, {"wait": str(_LOCK_WAIT_MS)})
+                connection.execute(_LOCK, {"id": _LOCK_ID})
+            return work(connection)
+
+        return await self._retry(lambda: self._db.change(alone))
+
+    async def look(self, work: Callable[[Connection], T]) -> T:
+        """Run a few short, indexed queries (`Database.look`)."""
 
         async def once() -> T:
-            async with self._readers, self._db.read() as connection:
-                return await work(connection)
+            async with self._readers:
+                return await self._db.look(work)
 
         return await self._retry(once)
 
     async def rows(self, query: Select[*tuple[Any, ...]]) -> Sequence[Row[*tuple[Any, ...]]]:
         """What this query finds, in a reading transaction of its own."""
 
-        async def work(connection: AsyncConnection) -> Sequence[Row[*tuple[Any, ...]]]:
-            return (await connection.execute(query)).all()
+        async def once() -> Sequence[Row[*tuple[Any, ...]]]:
+            async with self._readers, self._db.read() as connection:
+                return (await connection.execute(query)).all()
 
-        return await self.read(work)
+        return await self._retry(once)
 
     async def _retry(self, attempt: Callable[[], Awaitable[T]]) -> T:
         for pause_s in (*self._pauses_s, None):
@@ -86,10 +93,3 @@ class LedgerDatabase:
                     raise LedgerUnavailable from error
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))
         raise LedgerUnavailable
-
-    async def _write_once(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        async with self._db.write() as connection:
-            if not self._db.is_sqlite:
-                await connection.execute(_PREPARE, {"wait": str(_LOCK_WAIT_MS)})
-                await connection.execute(_LOCK, {"id": _LOCK_ID})
-            return await work(connection)

@@ -2,8 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, select
 
 from core.storage import tables_ledger as t
 from core.storage.ledger.keys import NOW, balance_key
@@ -22,15 +21,15 @@ class Discrepancy:
 
 async def audit(database: LedgerDatabase) -> list[Discrepancy]:
     """Everything that does not add up; costs a pass over all entries. Windows dropped for their age do not count."""
-    return await database.read(_audit)
+    return await database.write(_audit)
 
 
-async def _audit(connection: AsyncConnection) -> list[Discrepancy]:
-    computed = await _from_entries(connection)
-    await _add_slots(connection, computed)
+def _audit(connection: Connection) -> list[Discrepancy]:
+    computed = _from_entries(connection)
+    _add_slots(connection, computed)
     stored = {
         row.key: Balance(**{name: getattr(row, name) for name in asdict(Balance())})
-        for row in await connection.execute(select(t.balances))
+        for row in connection.execute(select(t.balances))
     }
     found = []
     for key in sorted(computed.keys() | stored.keys()):
@@ -42,11 +41,11 @@ async def _audit(connection: AsyncConnection) -> list[Discrepancy]:
     return found
 
 
-async def _from_entries(connection: AsyncConnection) -> dict[str, Balance]:
+def _from_entries(connection: Connection) -> dict[str, Balance]:
     computed: dict[str, Balance] = {}
     places: dict[str, tuple[list[str], list[list[object]]]] = {}
     query = select(t.entries).where(t.entries.c.play.is_(False)).order_by(t.entries.c.id)
-    for row in await connection.execute(query):
+    for row in connection.execute(query):
         if row.kind == "hold":
             places[row.job_key] = (row.counters, row.windows)
         counters, windows = places[row.job_key]
@@ -57,11 +56,11 @@ async def _from_entries(connection: AsyncConnection) -> dict[str, Balance]:
     return computed
 
 
-async def _add_slots(connection: AsyncConnection, computed: dict[str, Balance]) -> None:
+def _add_slots(connection: Connection, computed: dict[str, Balance]) -> None:
     query = select(t.holds.c.state, t.holds.c.slots).where(
         t.holds.c.state.in_(("waiting", "running")), t.holds.c.play.is_(False)
     )
-    for state, slots in await connection.execute(query):
+    for state, slots in connection.execute(query):
         change = Balance(running=state == "running", waiting=state == "waiting")
         for counter in slots:
             computed.setdefault(balance_key(counter, NOW), Balance()).add(change)
