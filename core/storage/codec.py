@@ -1,6 +1,8 @@
 """Between a `Job` and its row. The only place that knows which part of a job is stored where."""
 
 import json
+import operator
+import threading
 from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter
@@ -21,19 +23,20 @@ _OPEN = _adapters("requester", "parameters", "input", "quote", "progress", "rece
 _SEALED = _adapters("source", "reply", "remote", "result")
 _PLAIN = ("private", "spoiler", "parent_id", "confirmed_nanousd")
 _COLUMNS = ("id", "key", "created_at", "updated_at", "finished_at", "confirm_by_at", "cancel_requested_by")
+_SAYS = (*_COLUMNS, "state", "images_deleted", "request_id", "submit_mark", "data", "secret")
+"""All that a job is read from."""
+
+_says = operator.attrgetter(*_SAYS)
+
+_REMEMBERED = 256
 
 
 def to_row(job: Job, vault: Vault) -> dict[str, Any]:
     """Column values of a job, without `fingerprint`, `delivery_state`, `takeovers`: not part of a snapshot."""
-    data = _dumped(job, _OPEN) | {name: getattr(job, name) for name in _PLAIN}
-    if job.remote is not None:
-        data["remote"] = {
-            "backend": job.remote.backend,
-            "intent_at": job.remote.intent_at,
-            "staged_url": digest_of(job.remote.staged_url),
-            "possible_double": job.remote.possible_double,
-        }
-    data["error"] = errors.to_json(job.error) if job.error is not None else None
+    return {**_columns(job), "data": _data(job), "secret": _secret(job, vault)}
+
+
+def _columns(job: Job) -> dict[str, Any]:
     return {
         **{name: getattr(job, name) for name in _COLUMNS},
         "state": job.state.value,
@@ -45,9 +48,24 @@ def to_row(job: Job, vault: Vault) -> dict[str, Any]:
         "submit_mark": job.remote.submit if job.remote else "none",
         "model": job.parameters.model,
         "images_deleted": job.images_deleted,
-        "data": json.dumps(data, separators=(",", ":"), ensure_ascii=False),
-        "secret": vault.seal(_dumped(job, _SEALED)),
     }
+
+
+def _data(job: Job) -> str:
+    data = _dumped(job, _OPEN) | {name: getattr(job, name) for name in _PLAIN}
+    if job.remote is not None:
+        data["remote"] = {
+            "backend": job.remote.backend,
+            "intent_at": job.remote.intent_at,
+            "staged_url": digest_of(job.remote.staged_url),
+            "possible_double": job.remote.possible_double,
+        }
+    data["error"] = errors.to_json(job.error) if job.error is not None else None
+    return json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+
+
+def _secret(job: Job, vault: Vault) -> str:
+    return vault.seal(_dumped(job, _SEALED))
 
 
 def _dumped(job: Job, adapters: dict[str, TypeAdapter[Any]]) -> dict[str, Any]:
@@ -82,3 +100,44 @@ def from_row(row: Any, vault: Vault) -> Job:
         **{name: adapter.validate_python(data.get(name)) for name, adapter in _OPEN.items()},
         **{name: adapter.validate_python(sealed.get(name)) for name, adapter in _SEALED.items()},
     )
+
+
+class JobRows:
+    """Reads and changes rows, and remembers the newest jobs: most rows are read many times for each time they change.
+
+    Used from the event loop and from the thread that writes.
+    """
+
+    def __init__(self, vault: Vault) -> None:
+        self.vault = vault
+        self._newest: dict[str, tuple[tuple[Any, ...], Job]] = {}
+        self._lock = threading.Lock()
+
+    def job(self, row: Any) -> Job:
+        """The job of this row (`from_row`)."""
+        says = _says(row)
+        known = self._newest.get(row.id)
+        if known is not None and known[0] == says:
+            return known[1]
+        return self._remember(says, from_row(row, self.vault))
+
+    def changes(self, row: Any, before: Job, job: Job) -> dict[str, Any]:
+        """The columns in which the job differs from its row, which says `before`: an index is left as it is then."""
+        changed = {name: value for name, value in _columns(job).items() if getattr(row, name) != value}
+        parts = (*_OPEN, *_SEALED, *_PLAIN, "error")
+        differs = {name for name in parts if getattr(job, name) is not getattr(before, name)}
+        if differs - {"source", "reply", "result"}:
+            changed["data"] = _data(job)
+        if differs & _SEALED.keys():
+            changed["secret"] = _secret(job, self.vault)
+        if job.error is None:  # one that was raised keeps everything alive that it passed
+            self._remember(tuple(map(changed.get, _SAYS, _says(row))), job)
+        return changed
+
+    def _remember(self, says: tuple[Any, ...], job: Job) -> Job:
+        with self._lock:
+            self._newest.pop(job.id, None)
+            self._newest[job.id] = (says, job)
+            if len(self._newest) > _REMEMBERED:
+                del self._newest[next(iter(self._newest))]
+        return job

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from core.domain.job import Job, JobState, Requester
 from core.ports import Clock
 from core.ports.storage import OpenHere, OpenJobs, SentRequest
-from core.storage.codec import from_row
+from core.storage.codec import JobRows
 from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.tables import KEPT, app_state, incidents, jobs
@@ -26,7 +26,7 @@ class JobSearches:
 
     def __init__(self, database: Database, vault: Vault, clock: Clock) -> None:
         self._db = database
-        self._vault = vault
+        self._rows = JobRows(vault)
         self._clock = clock
 
     async def unconfirmed_before(self, now: float) -> Sequence[Job]:
@@ -156,7 +156,7 @@ class JobSearches:
     async def _list(self, query: Select[Any]) -> Sequence[Job]:
         async with self._db.read() as connection:
             rows = (await connection.execute(query)).all()
-        return [from_row(row, self._vault) for row in rows]
+        return [self._rows.job(row) for row in rows]
 
 
 def _sent(row: Any) -> SentRequest:

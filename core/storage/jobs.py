@@ -5,7 +5,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from core.domain.errors import JobNotFound, UpscaleError
@@ -26,7 +26,7 @@ from core.domain.job import (
 from core.domain.parameters.spec import Parameters
 from core.ports import NotOwner
 from core.ports.ownership import owner_token
-from core.storage.codec import from_row, to_row
+from core.storage.codec import to_row
 from core.storage.job_searches import JobSearches
 from core.storage.obligations import owe_announcement
 from core.storage.tables import jobs, replicas
@@ -79,7 +79,7 @@ class SqlJobStore(JobSearches):
 
     async def add(self, job: Job) -> tuple[Job, bool]:
         """Insert unless the key exists; the stored job, and whether it is new."""
-        row = {**to_row(job, self._vault), "delivery_state": "{}", "takeovers": 0}
+        row = {**to_row(job, self._rows.vault), "delivery_state": "{}", "takeovers": 0}
         try:
             await self._db.change(lambda connection: connection.execute(_ADD, row).rowcount)
         except IntegrityError:
@@ -92,21 +92,20 @@ class SqlJobStore(JobSearches):
     async def get(self, job_id: str) -> Job | None:
         """One job, or None."""
         row = await self._db.look(lambda connection: connection.execute(_GET, {"job": job_id}).first())
-        return from_row(row, self._vault) if row is not None else None
+        return self._rows.job(row) if row is not None else None
 
     async def update(self, job_id: str, **changes: Unpack[JobChanges]) -> Job:
         """Set these, and `updated_at`; the new snapshot. Raises JobNotFound, and NotOwner inside another's `owning`."""
         token = owner_token(job_id)
-        return await self._db.change(lambda connection: self._replace(connection, job_id, token, changes))
+        return await self._db.change(lambda one: self._replace(one, _locked(one, job_id, token), changes))
 
     async def transition(self, job_id: str, allowed: Sequence[JobState], **changes: Unpack[JobChanges]) -> Job | None:
         """Like `update`, but only out of one of the `allowed` states; None where the job is in another."""
         token = owner_token(job_id)
 
         def work(connection: Connection) -> Job | None:
-            if self._locked(connection, job_id, token).state not in allowed:
-                return None
-            return self._replace(connection, job_id, token, changes)
+            row = _locked(connection, job_id, token)
+            return self._replace(connection, row, changes) if JobState(row.state) in allowed else None
 
         return await self._db.change(work)
 
@@ -117,14 +116,14 @@ class SqlJobStore(JobSearches):
         """
         row = await self._db.look(lambda connection: connection.execute(_GET, {"job": job_id}).first())
         if row is not None and row.owner == token:
-            return from_row(row, self._vault)
+            return self._rows.job(row)
 
         def work(connection: Connection) -> Job:
             claimed = connection.execute(_CLAIM, {"job": job_id, "token": token}).rowcount
-            job = self._locked(connection, job_id, None)
+            row = _locked(connection, job_id, None)
             if not claimed:
                 raise NotOwner
-            return job
+            return self._rows.job(row)
 
         return await self._db.change(work)
 
@@ -132,7 +131,7 @@ class SqlJobStore(JobSearches):
         """The same for many at once; those that are there. None of them where the token is not signed in."""
         values = {"these": job_ids, "token": token}
         rows = await self._db.change(lambda connection: connection.execute(_CLAIM_ALL, values).all())
-        return [from_row(row, self._vault) for row in rows]
+        return [self._rows.job(row) for row in rows]
 
     async def check_owner(self, job_id: str) -> None:
         """Raise NotOwner where this is `owning` the job with a token that the row no longer carries."""
@@ -151,33 +150,27 @@ class SqlJobStore(JobSearches):
         token = owner_token(job_id)
 
         def work(connection: Connection) -> Job | None:
-            job = self._locked(connection, job_id, token)
+            row = _locked(connection, job_id, token)
             if token is None or connection.execute(_SIGNED_IN, {"token": token}).first() is None:
                 raise NotOwner
+            job = self._rows.job(row)
             if (job.remote.submit if job.remote is not None else "none") not in allowed:
                 return None
-            return self._replace(connection, job_id, token, {"remote": remote})
+            return self._replace(connection, row, {"remote": remote})
 
         return await self._db.change(work)
 
-    def _replace(self, connection: Connection, job_id: str, token: str | None, changes: JobChanges) -> Job:
-        before, now = self._locked(connection, job_id, token), self._clock.now()
+    def _replace(self, connection: Connection, row: Row[Any], changes: JobChanges) -> Job:
+        before, now = self._rows.job(row), self._clock.now()
         fields: dict[str, Any] = {name: value for name, value in changes.items() if name != "fingerprint"}
         changed = dataclasses.replace(before, **fields, updated_at=now)
         extra = {"fingerprint": changes["fingerprint"]} if "fingerprint" in changes else {}
-        connection.execute(_SET, {**to_row(changed, self._vault), **extra, "job": job_id})
+        connection.execute(
+            _SET, {"job": before.id, "updated_at": now, **self._rows.changes(row, before, changed), **extra}
+        )
         if changed.needs_last_words and not before.state.terminal:
             owe_announcement(connection, changed, now)
         return changed
-
-    def _locked(self, connection: Connection, job_id: str, token: str | None) -> Job:
-        """The row, locked; NotOwner unless its owner is this token (None: whoever asks may change it)."""
-        row = connection.execute(_LOCK, {"job": job_id}).first()
-        if row is None:
-            raise JobNotFound
-        if token is not None and row.owner != token:
-            raise NotOwner
-        return from_row(row, self._vault)
 
     async def history(
         self, who: Requester | None, *, limit: int, before: float | None = None, before_id: str = ""
@@ -248,3 +241,13 @@ class SqlJobStore(JobSearches):
             return True
 
         return await self._db.change(work)
+
+
+def _locked(connection: Connection, job_id: str, token: str | None) -> Row[Any]:
+    """The row, locked; NotOwner unless its owner is this token (None: whoever asks may change it)."""
+    row = connection.execute(_LOCK, {"job": job_id}).first()
+    if row is None:
+        raise JobNotFound
+    if token is not None and row.owner != token:
+        raise NotOwner
+    return row

@@ -8,6 +8,7 @@ write-ahead mode wait for nobody; only short, indexed ones belong here.
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event
@@ -41,10 +42,14 @@ class SqliteWriter:
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run one short query now, on the event loop; in the writer's thread where the database is locked just then."""
         try:
-            with self._reader.connect() as connection:
-                return work(connection)
+            return work(self._reading)
         except OperationalError:
             return await self.write(work)
+
+    @cached_property
+    def _reading(self) -> Connection:
+        """Open for good: to take and to give back a connection costs more than a point read. It begins nothing."""
+        return self._reader.connect()
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run a short write in the writer's thread; writes that wait together are committed together.
@@ -74,11 +79,15 @@ class SqliteWriter:
 
 
 def _guarded(connection: Connection, work: Callable[[Connection], Any]) -> Any:
+    driver: Any = connection.connection.driver_connection  # SQLAlchemy's own savepoints cost as much as most works do
+    driver.execute("SAVEPOINT one_work")
     try:
-        with connection.begin_nested():
-            return work(connection)
+        answer = work(connection)
     except Exception as error:  # handed to its caller; the others' writes stand
-        return error
+        driver.execute("ROLLBACK TO one_work")
+        answer = error
+    driver.execute("RELEASE one_work")
+    return answer
 
 
 def _one_connection(url: URL) -> Engine:

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from core.domain.errors import SubmitUnknown
 from core.domain.job import Job, JobState
+from core.storage.codec import JobRows
 from core.storage.database import Database
 from core.storage.encryption import KeyChanged, KeyMissing, Vault
 from core.storage.jobs import SqlJobStore
@@ -74,8 +75,8 @@ async def w(any_database_url: str, tmp_path: Path) -> AsyncIterator[World]:
 
 
 def lose_key(w: World) -> None:
-    for store in (w.store, w.state):
-        store._vault = Vault(NEW)
+    w.state._vault = Vault(NEW)
+    w.store._rows = JobRows(Vault(NEW))
     w.put(adapters={})  # where the answer goes is lost too
 
 
