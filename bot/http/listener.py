@@ -66,7 +66,9 @@ class Listener:
                 return
             accepted.setblocking(False)
             arrival = Arrival(self, accepted, self.connections.client(peer[0]))
-            if not self.connections.enter(arrival, peer[0]):
+            if self.connections.enter(arrival, peer[0]):
+                arrival.look()
+            else:
                 arrival.refuse()
 
     def _resume(self, listening: socket.socket) -> None:
@@ -84,8 +86,7 @@ class Arrival:
         self._listener = listener
         self._socket = accepted
         self._client = client
-        self._deadline = listener.loop.call_later(listener.connections.header_limit_s, self.drop)
-        listener.loop.add_reader(accepted, self._readable)
+        self._deadline: asyncio.TimerHandle | None = None
 
     def drop(self) -> None:
         """Close at once."""
@@ -100,16 +101,23 @@ class Arrival:
         self.drop()
 
     def _rest(self) -> None:
-        self._deadline.cancel()
-        if self._socket.fileno() >= 0:
-            self._listener.loop.remove_reader(self._socket)
+        if self._deadline is not None:
+            self._deadline.cancel()
+            if self._socket.fileno() >= 0:
+                self._listener.loop.remove_reader(self._socket)
 
-    def _readable(self) -> None:
-        self._rest()
+    def look(self) -> None:
+        """Begin, in turn, where something is there to read, as mostly from the first; else wait for it."""
         try:
             ended = not self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            if self._deadline is None:
+                self._deadline = self._listener.loop.call_later(self._listener.connections.header_limit_s, self.drop)
+                self._listener.loop.add_reader(self._socket, self.look)
+            return
         except OSError:
             ended = True
+        self._rest()
         if ended:
             self.drop()
         else:

@@ -13,13 +13,18 @@ class Turns:
 
     def __init__(self, at_once: int = AT_ONCE) -> None:
         self._at_once = at_once
+        self._left = at_once
         self._waiting: dict[str, deque[Callable[[], None]]] = {}
 
     def add(self, client: str, begin: Callable[[], None]) -> None:
-        """Call `begin` when it is this client's turn, at the earliest in the loop's next turn."""
-        if not self._waiting:
+        """Call `begin` when it is this client's turn: at once where few things have begun in this turn of the loop."""
+        if self._left == self._at_once:
             asyncio.get_running_loop().call_soon(self._next)
-        self._waiting.setdefault(client, deque()).append(begin)
+        if self._left and not self._waiting:
+            self._left -= 1
+            begin()
+        else:
+            self._waiting.setdefault(client, deque()).append(begin)
 
     async def wait(self, client: str) -> None:
         """Return when it is this client's turn."""
@@ -28,13 +33,14 @@ class Turns:
         await come.wait()
 
     def _next(self) -> None:
-        for _ in range(self._at_once):
+        self._left = self._at_once
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._next)
+        while self._waiting and self._left:
             client = next(iter(self._waiting))
             waiting = self._waiting.pop(client)
             begin = waiting.popleft()
             if waiting:
                 self._waiting[client] = waiting  # behind the others
+            self._left -= 1
             begin()
-            if not self._waiting:
-                return
-        asyncio.get_running_loop().call_soon(self._next)
