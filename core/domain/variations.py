@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Literal, Self, TypeAlias, assert_never, cast, get_args
 
+from core.domain.errors import JobNotFound
 from core.domain.job import (
     Job,
     JobState,
@@ -36,13 +37,18 @@ class Change:
 
     @classmethod
     def of(cls, kind: str, argument: str = "") -> Self:
-        """The change that a button with this argument stands for. Raises ValueError for one that is none."""
+        """What a button with this argument stands for. Raises ValueError for an unknown kind, JobNotFound for an
+        argument that no button of ours has.
+        """
         if kind not in CHANGES:
             raise ValueError(kind)
         known = cast(ChangeKind, kind)
         if known == "model":
             return cls(known, model=argument)
-        return cls(known, float(argument) if known == "factor" else None)
+        try:
+            return cls(known, float(argument) if known == "factor" else None)
+        except ValueError:
+            raise JobNotFound from None
 
 
 def repeated_request(

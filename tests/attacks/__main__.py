@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.attacks.doors import ATTACKS as AT_THE_DOOR
 from tests.attacks.elsewhere import ADDRESSES, Elsewhere
+from tests.attacks.impostors import ATTACKS as BY_IMPOSTORS
 from tests.attacks.members import ATTACKS as BY_MEMBERS
 from tests.attacks.scene import Sampler, Seen, scene_in, watch
 from tests.attacks.strangers import ATTACKS as BY_STRANGERS
@@ -44,7 +45,8 @@ async def _run(only: str, size: int | None) -> int:
         async with scene_in(Path(name), Elsewhere(ADDRESSES[0], 80), ADDRESSES) as scene:
             sampler = await Sampler.of(scene.bot.port)
             os.nice(_NICE)
-            chosen = [attack for attack in (*AT_THE_DOOR, *BY_STRANGERS, *BY_MEMBERS) if only in attack.said]
+            every = (*AT_THE_DOOR, *BY_STRANGERS, *BY_IMPOSTORS, *BY_MEMBERS)
+            chosen = [attack for attack in every if only in attack.said]
             print(
                 "| attack | `/healthz` median, most (ms) | rows left | disk at most | what happened |\n"
                 + "|---" * 5

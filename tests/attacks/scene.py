@@ -20,6 +20,7 @@ import aiohttp
 
 from tests.attacks.elsewhere import Elsewhere
 from tests.bot.process_kit import ROOT, Bot, picture, until
+from tests.emulators.discord import DiscordEmulator
 from tests.emulators.fal import FalEmulator
 from tests.emulators.slack import SlackEmulator
 
@@ -30,11 +31,12 @@ _FOLDERS = ("jobs", "uploads", "scratch")
 
 @dataclass
 class Scene:
-    """One bot with Slack over HTTP, its page behind a token, and real money at an emulated fal."""
+    """One bot on Discord, with Slack over HTTP, its page behind a token, and real money at an emulated fal."""
 
     bot: Bot
     fal: FalEmulator
     slack: SlackEmulator
+    discord: DiscordEmulator
     elsewhere: Elsewhere
     web: aiohttp.ClientSession
     sources: Sequence[str] = ("127.0.0.1",)
@@ -180,14 +182,16 @@ async def warm(scene: Scene) -> None:
 async def scene_in(folder: Path, elsewhere: Elsewhere, sources: Sequence[str], **settings: str) -> AsyncIterator[Scene]:
     """Everything started, and a first picture made, so that what the bot stores of itself is there."""
     slack = SlackEmulator(tiers=False, processing_s=0.01)
-    async with FalEmulator(slots=50, job_s=0.2) as fal, slack, elsewhere:
+    async with FalEmulator(slots=50, job_s=0.2) as fal, slack, elsewhere, DiscordEmulator() as discord:
         space = slack.member.space()
+        discord.limits.everything = discord.limits.webhook = discord.limits.channel = (100_000, 1.0)
         env = {
             **fal.env(), "WEB_TOKEN": TOKEN, "PUBLIC_URL": "https://bot.example", "SLACK_API_URL": slack.api_url,
             "SLACK_CLIENT_ID": slack.client_id, "SLACK_CLIENT_SECRET": slack.client_secret,
             "WEB_HOST": "0.0.0.0",
             "SLACK_BOT_TOKEN": "xoxb-acme-bot-token", "SLACK_SIGNING_SECRET": slack.signing_secret,
-            "LIMIT_USER_RUNNING": "3", "ALLOWED_WORKSPACES": f"slack:{space.id}",
+            "DISCORD_TOKEN": discord.token, "DISCORD_API_URL": discord.api_url,
+            "LIMIT_USER_RUNNING": "3", "ALLOWED_WORKSPACES": f"slack:{space.id},discord:{discord.guild.id}",
             "TRUSTED_FILE_HOSTS": ",".join(slack.file_hosts), **settings,
         }  # fmt: skip
         bot = await Bot(folder / "data", env).start()
@@ -196,8 +200,9 @@ async def scene_in(folder: Path, elsewhere: Elsewhere, sources: Sequence[str], *
         try:
             timeout = aiohttp.ClientTimeout(total=120)
             async with aiohttp.ClientSession(connector=connector, timeout=timeout) as web:
-                scene = Scene(bot, fal, slack, elsewhere, web, sources)
+                scene = Scene(bot, fal, slack, discord, elsewhere, web, sources)
                 await warm(scene)
+                await discord.until(lambda: discord.world.commands, 30)
                 yield scene
         finally:
             await bot.close()

@@ -1,4 +1,4 @@
-"""Every attack of strangers in small, and members' worthless files, against a running process."""
+"""Every attack of strangers and impostors in small, and members' worthless files, against a running process."""
 
 import asyncio
 from collections import Counter
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.attacks.doors import ATTACKS as AT_THE_DOOR
 from tests.attacks.elsewhere import Elsewhere
+from tests.attacks.impostors import ATTACKS as BY_IMPOSTORS
 from tests.attacks.members import ATTACKS as BY_MEMBERS
 from tests.attacks.scene import Sampler, scene_in, watch
 from tests.attacks.strangers import ATTACKS
@@ -28,3 +29,11 @@ async def test_nothing_that_strangers_send_leaves_a_row_or_a_traceback_or_closes
         assert set(scene.states()) == {"succeeded", "refused"}, "every one of them has ended"
         assert await asyncio.to_thread(scene.disk_bytes) <= before, "and left nothing on the disk"
         assert (await scene.post("/api/estimate", json={"width": 64, "height": 64}))[0] == 200
+
+
+async def test_presses_and_forms_that_nobody_was_offered_touch_no_job_message_file_or_money(tmp_path: Path) -> None:
+    async with scene_in(tmp_path, Elsewhere(), ("127.0.0.1",)) as scene:
+        for attack in BY_IMPOSTORS:
+            await attack.run(scene, attack.short)
+        assert (scene.tracebacks(), scene.rows()["incidents"]) == (0, 0)
+        assert (scene.discord.violations, scene.slack.violations) == ([], [])

@@ -1,4 +1,4 @@
-"""A full collection stops everything for as long as it takes, so it waits until little runs."""
+"""A full collection stops everything for as long as it takes, so each one looks only at what is new."""
 
 import gc
 
@@ -8,21 +8,32 @@ from bot.observability.garbage import spare_the_loop
 
 
 @pytest.mark.parametrize(
-    ("jobs", "piled_up", "collected"),
-    [(1000, 30, False), (0, 6, True), (0, 2, False), (50, 24, False), (50, 25, True), (1000, 60, True)],
+    ("jobs", "piled_up", "aside", "after_s", "done"),
+    [
+        (0, 9, 0, 0, []),
+        (0, 10, 0, 0, ["collect", "freeze"]),
+        (1000, 10, 0, 0, ["collect", "freeze"]),
+        (0, 10, 100_001, 0, ["unfreeze", "collect", "freeze"]),
+        (1000, 10, 100_001, 0, ["collect", "freeze"]),
+        (1000, 10, 100_001, 600, ["unfreeze", "collect", "freeze"]),
+    ],
 )
-async def test_everything_is_looked_through_when_little_runs_or_much_has_piled_up(
-    monkeypatch: pytest.MonkeyPatch, jobs: int, piled_up: int, collected: bool
+async def test_what_outlived_a_collection_is_looked_at_again_when_little_runs_or_after_ten_minutes(
+    monkeypatch: pytest.MonkeyPatch, jobs: int, piled_up: int, aside: int, after_s: float, done: list[str]
 ) -> None:
-    before = gc.get_threshold()
+    before, now_s = gc.get_threshold(), 0.0
     try:
-        task = spare_the_loop(lambda: jobs)
-        assert gc.get_freeze_count() > 0
-        calls: list[bool] = []
-        monkeypatch.setattr(gc, "get_count", lambda: (0, 0, piled_up))
-        monkeypatch.setattr(gc, "collect", lambda: calls.append(True))
-        await task.work()
+        task = spare_the_loop(lambda: jobs, lambda: now_s)
+        at_start = gc.get_freeze_count()
+        assert at_start > 0
+        now_s, calls = after_s, list[str]()
+        with monkeypatch.context() as patch:
+            patch.setattr(gc, "get_count", lambda: (0, 0, piled_up))
+            patch.setattr(gc, "get_freeze_count", lambda: at_start + aside)
+            for name in ("collect", "freeze", "unfreeze"):
+                patch.setattr(gc, name, lambda name=name: calls.append(name))
+            await task.work()
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
-    assert calls == [True] * collected
+    assert calls == done

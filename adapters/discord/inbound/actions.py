@@ -19,7 +19,7 @@ from adapters.discord.outbound.interaction_tokens import Sent
 from adapters.discord.outbound.payload import fixed
 from adapters.discord.outbound.reply_address import TOKEN_LIFE_S
 from adapters.discord.outbound.upload import file_name
-from adapters.discord.views.components import Press, press_of
+from adapters.discord.views.components import Press, press_of, shows
 from core.domain.authorization import check_may_stop
 from core.domain.errors import JobNotFound
 from core.domain.job import JobState
@@ -68,7 +68,7 @@ class Actions:
         press = press_of(data)
         if custom_id.startswith(MODAL_PREFIX):
             await self._menus.submitted(answer, custom_id.removeprefix(MODAL_PREFIX), data)
-        elif press is None:
+        elif press is None or not shows(answer.interaction.message, custom_id):
             raise JobNotFound
         elif press.values:
             await self._chosen(answer, press)
@@ -149,7 +149,7 @@ class Actions:
 
         async def note() -> None:
             check_may_stop(await self._ctx.service.job(job_id, answer.actor), answer.actor)
-            await self._asked.put(asked, answer.sent)
+            await self._asked.put(f"{job_id}:{asked}", answer.sent)
 
         await self._ctx.commits.first(note(), answer.hold)
         await answer.whisper(asked_first(delete_action(job_id, answer.locale), asked))
@@ -158,7 +158,7 @@ class Actions:
         await self._ctx.commits.first(self._ctx.service.job(job_id, answer.actor), answer.hold)
         await self._ctx.service.delete(job_id, answer.actor)
         words = deleted_text(answer.locale)
-        shown = await self._asked.get(asked)
+        shown = await self._asked.get(f"{job_id}:{asked}")
         if shown is None or not await self._removed(shown, said(words)):
             words = not_removed_text(answer.locale)
         for one in await self._ctx.kept.take_messages(job_id):

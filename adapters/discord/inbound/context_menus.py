@@ -79,8 +79,7 @@ class Menus:
             prices = await self._ctx.commits.first(self._prices(answer, menu), _nothing)
             dear = sum(price or 0 for price in prices) > self._ctx.service.confirm_above_nanousd
             if ask or dear or from_menu:
-                menu = menu if from_menu else replace(menu, user_id=answer.actor.user_id)
-                await self._offer(answer, menu, prices)
+                await self._offer(answer, replace(menu, user_id=answer.actor.user_id), prices)
                 return
             first = total = batch.chosen(_candidates(menu.images, prices), answer.locale)
 
@@ -147,7 +146,7 @@ class Menus:
         menu = await self._menus.get(key)
         if menu is None:
             raise QuoteExpired
-        if menu.user_id not in ("", user_id):
+        if menu.user_id != user_id:
             raise NotAllowed(needs="requester")
         return menu
 

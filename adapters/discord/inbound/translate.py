@@ -22,8 +22,8 @@ Fields = Mapping[str, str | int | float | bool]
 class Menu:
     """Pictures to be upscaled, or for a member to choose from. `prices_nanousd` were shown, None where unknown.
 
-    `user_id` is who may choose; "" where only that member sees the menu. `total` counts pictures that found no place
-    as well; `others` are names of files that are no pictures, `unreadable` of those that cannot be read, "" for none.
+    `user_id` is who may choose. `total` counts pictures that found no place as well; `others` are names of files that
+    are no pictures, `unreadable` of those that cannot be read, "" for none.
     """
 
     images: tuple[FoundImage, ...]

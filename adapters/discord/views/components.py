@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+import discord
+
 _PRESS = re.compile(r"up1s?:(?P<action>[a-z_]+):(?P<subject>[0-9a-z]*)(?::(?P<argument>[0-9a-z._-]*))?")
 
 
@@ -31,3 +33,18 @@ def press_of(data: dict[str, Any]) -> Press | None:
     if found is None:
         return None
     return Press(found["action"], found["subject"], found["argument"] or "", tuple(map(str, data.get("values") or ())))
+
+
+def shows(message: discord.Message | None, custom_id: str) -> bool:
+    """Whether the message that a press came from has this component; Discord itself sends the message along.
+
+    Else whoever makes up presses chooses which message of ours becomes, or goes with, the answer.
+    """
+    waiting: list[Any] = list(message.components) if message is not None else []
+    while waiting:
+        one = waiting.pop()
+        if getattr(one, "custom_id", None) == custom_id:
+            return True
+        waiting += getattr(one, "children", ())
+        waiting += filter(None, (getattr(one, "accessory", None),))
+    return False

@@ -55,14 +55,20 @@ class Press:
 
 
 def press_of(body: dict[str, Any], where: Where) -> Press | None:
-    """From a `block_actions` payload; None where it is not one of a job's buttons."""
+    """From a `block_actions` payload; None where it is not one of a job's buttons.
+
+    Which message it came from, and what goes along with it, is believed only where the message shows that very button:
+    Slack itself sends the message. Else whoever makes up a press chooses which messages of ours are deleted.
+    """
     action = (body.get("actions") or [{}])[0]
-    prefix, verb, job_id, argument = (*str(action.get("action_id") or "").split(":", 3), "", "", "")[:4]
+    action_id, message = str(action.get("action_id") or ""), body.get("message") or {}
+    prefix, verb, job_id, argument = (*action_id.split(":", 3), "", "", "")[:4]
     if prefix != "job" or not verb:
         return None
-    message_ts = (body.get("message") or {}).get("ts") or (body.get("container") or {}).get("message_ts") or ""
-    trigger_id, value = str(body.get("trigger_id") or ""), str(action.get("value") or "")
-    return Press(verb, job_id, argument, where, trigger_id, str(message_ts), value)
+    rows = [block.get("elements") or [block.get("accessory") or {}] for block in message.get("blocks") or []]
+    button = next((one for row in rows for one in row if one.get("action_id") == action_id), None)
+    shown = (str(message.get("ts") or ""), str(button.get("value") or "")) if button else ("", "")
+    return Press(verb, job_id, argument, where, str(body.get("trigger_id") or ""), *shown)
 
 
 async def handle(ctx: HandlerContext, press: Press) -> None:
@@ -85,7 +91,8 @@ async def _cancel(ctx: HandlerContext, press: Press, actor: Requester) -> Told |
     try:
         job = await ctx.service.cancel(press.job_id, actor)
     except TooLate as late:
-        if JobState(late.state).terminal:  # a message that outlived its job: its post was never answered
+        # A message that outlived its job: its post was never answered.
+        if press.message_ts and JobState(late.state).terminal:
             await _tried(ctx, press, "chat.delete", channel=press.where.channel_id, ts=press.message_ts)
         raise
     if not job.state.terminal and job.remote is not None and job.remote.request_id:

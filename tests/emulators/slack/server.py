@@ -236,7 +236,7 @@ class SlackEmulator:
             out["blocks"] = message.blocks
         if message.stream:
             cards = [{"type": "task_card", "task_id": i, **message.stream.tasks[i]} for i in message.stream.order]
-            out["blocks"] = [*cards, *message.blocks]
+            out["blocks"] = [*cards, *message.stream.blocks, *message.blocks]
         if message.thread_ts:
             out["thread_ts"] = message.thread_ts
         if message.edited_ts:
