@@ -123,6 +123,7 @@ class DbosEngine:
             "max_executor_threads": 16,
             "log_level": "ERROR",
             "enable_otlp": False,
+            "notification_listener_polling_interval_sec": 0.1,  # nothing here waits for any; closing waits for one look
         }
         if self._url.startswith("sqlite"):
             sqlite_compat.install()

@@ -54,23 +54,23 @@ def form(data: bytes | None = None, name: str = "photo.png", **fields: str) -> a
     return body
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def page_site(tmp_path: Path) -> AsyncIterator[Site]:
     """The page on the fake service, without pauses."""
     async with site(tmp_path) as served:
         yield served
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     """A plain client, with a limit on every wait."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
         yield session
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """Debian's Chromium, started once per module; tests have a context each.
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    """Debian's Chromium, started once.
 
     Without one these tests prove nothing, so they fail rather than pass by.
     """
@@ -81,6 +81,14 @@ async def browser() -> AsyncIterator[Browser]:
         started = await playwright.chromium.launch(executable_path=executable, args=CHROMIUM_ARGS)
         yield started
         await started.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser(chromium: Browser) -> AsyncIterator[Browser]:
+    """The browser; what a test opened in it is closed afterwards, and no longer listens, counts or draws."""
+    yield chromium
+    for context in chromium.contexts:
+        await context.close()
 
 
 @dataclass

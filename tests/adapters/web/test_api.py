@@ -15,7 +15,7 @@ from tests.adapters.web.fake_service import CAPTION
 from tests.adapters.web.site import Site, site
 from tests.fakes.core import until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 Http = aiohttp.ClientSession
 
 

@@ -12,7 +12,7 @@ from tests.adapters.web.conftest import BROKEN
 from tests.adapters.web.test_real import Bot, bot, order, page, photo, started
 
 __all__ = ["bot", "page", "started"]
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 
 
 async def saved(page: Page, link: Locator, path: Path) -> Path:

@@ -15,7 +15,7 @@ from tests.adapters.web.site import Site
 from tests.fakes import golden
 from tests.fakes.cards import NOW, every_card
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 HOSTILE = '<img src=x onerror="alert(1)"> <b>b</b> & **b** '
 DRAW = """

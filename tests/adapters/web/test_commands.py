@@ -9,7 +9,7 @@ from tests.adapters.web.site import Site, site
 from tests.adapters.web.test_page import choose, order, page, picture, send
 
 __all__ = ["page"]
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_controls_and_the_line_say_the_same(page: Page) -> None:

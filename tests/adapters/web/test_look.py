@@ -10,7 +10,7 @@ from tests.adapters.web.audit import audit
 from tests.adapters.web.conftest import png, visit
 from tests.adapters.web.site import Site
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def _without_price(route: Route) -> None:

@@ -19,7 +19,7 @@ from tests.fakes.clock import ShiftedClock
 from tests.fakes.state import MemoryState
 
 __all__ = ["bot", "started"]
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
 
 
 async def test_the_operator_sees_jobs_reasons_and_money_and_pauses(

@@ -15,7 +15,7 @@ from tests.adapters.web.conftest import png, visit
 from tests.adapters.web.fake_service import CAPTION
 from tests.adapters.web.site import Site
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 DROP = """
 async ([name, data, kind]) => {
@@ -33,7 +33,7 @@ async ([name, data, kind]) => {
 """
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def page(page_site: Site, browser: Browser) -> AsyncIterator[Page]:
     """The page, open; whatever a test does there, it must leave no complaint."""
     seen = await visit(browser, page_site.url)

@@ -19,7 +19,7 @@ from playwright.async_api import Browser, Page, expect
 from tests.adapters.web.audit import audit
 from tests.adapters.web.conftest import visit
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
 
 ROOT = Path(__file__).resolve().parents[3]
 START_LIMIT_S = 60
@@ -71,7 +71,7 @@ async def start(data_dir: Path, port: int = 0, **env: str) -> Bot:
     return Bot(data_dir, process, found[1].rstrip("."))
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def started(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bot]:
     """One bot for a module's tests, stopped by SIGTERM afterwards."""
     running = await start(tmp_path_factory.mktemp("bot") / "data")
@@ -82,7 +82,7 @@ async def started(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bot
             assert await running.process.wait() == 0
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def bot(started: Bot) -> AsyncIterator[Bot]:
     """The bot; what a test left there is forgotten."""
     yield started
@@ -91,7 +91,7 @@ async def bot(started: Bot) -> AsyncIterator[Bot]:
         assert answer.status == 200, await answer.text()
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def page(bot: Bot, browser: Browser) -> AsyncIterator[Page]:
     """The bot's page, open; whatever a test does there, it must leave no complaint."""
     seen = await visit(browser, bot.url)

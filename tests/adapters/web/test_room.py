@@ -9,7 +9,7 @@ from tests.adapters.web.conftest import visit
 from tests.adapters.web.test_real import Bot, bot, order, page, photo, started
 
 __all__ = ["bot", "page", "started"]
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 
 SCREENS = [(1440, 900, "light"), (820, 1180, "dark"), (390, 844, "light"), (1920, 1080, "dark")]
 SEEN = """() => {

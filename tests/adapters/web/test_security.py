@@ -13,7 +13,7 @@ from tests.adapters.web.conftest import form
 from tests.adapters.web.site import Site, site
 from tests.fakes.clock import ShiftedClock
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 Http = aiohttp.ClientSession
 TOKEN = "correct horse battery staple"
 

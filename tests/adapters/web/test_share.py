@@ -14,13 +14,13 @@ from tests.adapters.web.audit import audit
 from tests.adapters.web.conftest import form, visit
 from tests.adapters.web.test_real import Bot, start
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
 
 TOKEN = "correct-horse-battery"
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def public_bot(tmp_path: Path) -> AsyncIterator[Bot]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -11,7 +11,7 @@ from adapters.web.connection import event_stream as sse
 from tests.adapters.web.conftest import form
 from tests.adapters.web.site import Site
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 Http = aiohttp.ClientSession
 
 

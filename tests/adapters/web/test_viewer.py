@@ -8,7 +8,7 @@ from playwright.async_api import Page, expect
 from tests.adapters.web.test_real import Bot, bot, order, page, photo, started
 
 __all__ = ["bot", "page", "started"]
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 
 SHOWN = """() => {
   const image = document.querySelector("img.after").getBoundingClientRect();

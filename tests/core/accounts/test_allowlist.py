@@ -11,11 +11,10 @@ from core.domain.errors import JobNotFound, NotAdmitted, NotAllowed, PlatformBus
 from core.domain.identity import Place
 from core.domain.job import Requester
 from core.ports import OperatorNews, PlaceAsks, PlaceFacts
-from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.state import SqlAppState
-from core.storage.tables import metadata
 from tests.fakes.core import FakeClock
+from tests.pg import open_database
 
 OWNER = Requester("discord", "1", "Owner", workspace_id="900")
 STRANGER = Requester("discord", "2", "Eve", workspace_id="900", is_moderator=True)
@@ -47,9 +46,7 @@ class World:
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    database, clock = Database.connect(f"sqlite:///{tmp_path / 'b.db'}"), FakeClock()
-    async with database.write() as connection:
-        await connection.run_sync(metadata.create_all)
+    database, clock = await open_database(f"sqlite:///{tmp_path / 'b.db'}"), FakeClock()
     yield World(SqlAppState(database, Vault("a key"), clock), clock)
     await database.close()
 

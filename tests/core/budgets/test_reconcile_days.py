@@ -18,7 +18,6 @@ from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.jobs import SqlJobStore
 from core.storage.state import SqlAppState
-from core.storage.tables import metadata
 from tests.core.storage.ledger_audit import audit
 from tests.core.storage.ledger_kit import (
     USD,
@@ -30,6 +29,7 @@ from tests.core.storage.ledger_kit import (
 )
 from tests.fakes.core import NoMetrics
 from tests.fakes.sources import FakePrices
+from tests.pg import open_database
 
 
 class Provider:
@@ -98,9 +98,7 @@ class World:
 
 @pytest.fixture
 async def books(tmp_path: Path) -> AsyncIterator[World]:
-    database = Database.connect(sqlite_url(tmp_path))
-    async with database.write() as connection:
-        await connection.run_sync(metadata.create_all)
+    database = await open_database(sqlite_url(tmp_path))
     try:
         yield World(database, tmp_path)
     finally:

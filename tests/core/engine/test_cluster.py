@@ -11,10 +11,8 @@ import pytest
 from core.engine.cluster import FileRoster, PostgresRoster, Roster, new_name, watch
 from core.engine.replicas import Replicas
 from core.ports.ownership import LeaseUnsure, awake_clock_s
-from core.storage.database import Database
-from core.storage.tables import metadata
 from tests.fakes.core import until
-from tests.pg import fresh_database
+from tests.pg import fresh_database, open_database
 
 Make = Callable[[], Awaitable[Roster]]
 
@@ -53,9 +51,7 @@ async def make(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 
 @contextlib.asynccontextmanager
 async def replicas_on(url: str) -> AsyncIterator[Replicas]:
-    database = Database.connect(url)
-    async with database.write() as connection:
-        await connection.run_sync(metadata.create_all)
+    database = await open_database(url)
     try:
         yield Replicas(database)
     finally:

@@ -43,13 +43,13 @@ from core.storage.jobs import SqlJobStore
 from core.storage.ledger import LedgerDatabase, LedgerSettings, SqlLedger
 from core.storage.obligations import SqlObligations
 from core.storage.state import SqlAppState
-from core.storage.tables import metadata
 from tests.fakes.chat import FakeAdapter
 from tests.fakes.core import FakeClock, NoMetrics, OwnLease, until
 from tests.fakes.images import FakeImages, fake_picture
 from tests.fakes.process import LEDGER_CALLS, STORE_CALLS, UPSCALER_CALLS, FakeEngine, Fuse, Fused
 from tests.fakes.sources import FakePrices, FakeSources
 from tests.fakes.upscaler import FakeUpscaler
+from tests.pg import open_database
 
 USD = 1_000_000_000
 _VAULT = Vault("a secret for tests")
@@ -95,7 +95,7 @@ class World:
 
     async def open(self, *, first: bool = False) -> None:
         """Start a process, which may claim jobs; the first one makes the tables."""
-        self.database = Database.connect(self.url)
+        self.database = await open_database(self.url) if first else Database.connect(self.url)
         self.store = SqlJobStore(self.database, _VAULT, self.clock)
         self.state = SqlAppState(self.database, _VAULT, self.clock)
         limits = LedgerSettings(self.rules, ZoneInfo("UTC"))
@@ -108,9 +108,6 @@ class World:
         self.handed_over = HandOver(self.database, self.clock)
         parts = (self.pipeline, cast(Any, self.engine), self.members)
         self.maintenance = Maintenance(*parts, retention_s=7 * 86_400, handed_over=self.handed_over)
-        if first:
-            async with self.database.write() as connection:
-                await connection.run_sync(metadata.create_all)
         await Replicas(self.database).sign_in(self.replica, self.tools.lease.token)
 
     def put(self, **ports: Any) -> None:

@@ -20,13 +20,11 @@ from core.domain.errors import ContentRejected, ModelFailed, UpscaleError
 from core.domain.job import Job, JobState, Source
 from core.domain.limits import ScopeKind
 from core.jobs.steps import PipelineSettings
-from core.storage.database import Database
-from core.storage.tables import metadata
 from tests.core.jobs.pipeline_kit import USD, World
 from tests.core.storage.ledger_kit import day_usd, running
 from tests.fakes.process import Crash
 from tests.fakes.upscaler import Submit
-from tests.pg import fresh_database
+from tests.pg import fresh_database, open_database
 
 PRICE = USD // 10
 OUTCOMES: dict[str, UpscaleError | None] = {
@@ -163,18 +161,15 @@ async def play(folder: Path, url: str, story: Story) -> None:
         await w.close()
 
 
-async def _with_tables(url: str) -> None:
-    database = Database.connect(url)
-    async with database.write() as connection:
-        await connection.run_sync(metadata.create_all)
-    await database.close()
+async def _make_tables(url: str) -> None:
+    await (await open_database(url)).close()
 
 
 @pytest.fixture(scope="module")
 def sqlite(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("lives")
     url = f"sqlite:///{folder / 'bot.db'}"
-    asyncio.run(_with_tables(url))
+    asyncio.run(_make_tables(url))
     return folder, url
 
 
@@ -183,7 +178,7 @@ def postgres(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> 
     with asyncio.Runner() as runner:
         database = fresh_database(postgres_server)
         url = runner.run(database.__aenter__())
-        runner.run(_with_tables(url))
+        runner.run(_make_tables(url))
         try:
             yield tmp_path_factory.mktemp("lives"), url
         finally:

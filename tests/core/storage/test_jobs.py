@@ -35,8 +35,8 @@ from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.jobs import SqlJobStore
 from core.storage.state import SqlAppState
-from core.storage.tables import metadata
 from tests.fakes.core import NOON, FakeClock
+from tests.pg import open_database
 
 ANN = Requester("fake", "ann", "Ann", workspace_id="w1", channel_id="c1", role_ids=("r1", "r2"), locale="de")
 
@@ -240,9 +240,7 @@ async def test_slow_and_quick_writers_of_one_process_do_not_hinder_each_other(
 
 
 async def test_a_read_goes_on_while_another_program_holds_the_write_lock(tmp_path: Path) -> None:
-    database = Database.connect(f"sqlite:///{tmp_path / 'bot.db'}")
-    async with database.write() as connection:
-        await connection.run_sync(metadata.create_all)
+    database = await open_database(f"sqlite:///{tmp_path / 'bot.db'}")
     store = SqlJobStore(database, Vault("a key"), FakeClock())
     stored, _ = await store.add(job())
     other = sqlite3.connect(tmp_path / "bot.db", isolation_level=None)
