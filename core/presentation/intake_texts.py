@@ -1,8 +1,10 @@
 """What of a message with pictures was taken, and what was not: shared by every platform. Plain text."""
 
 from collections.abc import Sequence
+from functools import partial
 
-from core.presentation.translations import tr
+from core.domain.parameters.spec import translatable
+from core.presentation.translations import tr, translated
 
 
 def thread_unreadable_text(scope: str, locale: str) -> str:
@@ -39,6 +41,10 @@ def left_out_text(
     if others:
         lines.append(tr("Not an image, so left alone: {names}", locale, names=", ".join(others)))
     return "\n".join(lines)
+
+
+reply_how_text = partial(translated, translatable("To upscale that image, reply with “upscale” or, for example, 3x."))
+"""Under a picture that somebody only talked about."""
 
 
 def unreadable_text(locale: str) -> str:

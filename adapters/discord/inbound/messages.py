@@ -20,10 +20,13 @@ from adapters.discord.outbound.api_client import ApiClient
 from adapters.discord.outbound.payload import fixed
 from adapters.discord.outbound.reply_address import PLATFORM, Address
 from core.domain.parameters.grammar import parse
-from core.domain.parameters.ordinary_words import without_ordinary_words
+from core.domain.parameters.ordinary_words import is_talk, without_ordinary_words
 from core.presentation.card import Card
+from core.presentation.cards.notice import said
+from core.presentation.intake_texts import reply_how_text
 
 LANGUAGE_WITHIN_S = 1.0
+HOW_AGAIN_S = 600.0
 
 log = structlog.get_logger(__name__)
 
@@ -85,10 +88,20 @@ class Messages:
         if own.images or links:
             found = replace(own, images=(*own.images, *links)[:MAX_IMAGES], total=own.total + len(links))
         else:
-            found = pictures_in(await self._replied_to(message))
+            there = await self._replied_to(message)
+            if there is not message and is_talk(message.content):
+                await self._say_how(answer)
+                return
+            found = pictures_in(there)
         others, unreadable = own.others or found.others, own.unreadable or found.unreadable
         menu = replace(menu_of(found), text=text, others=others, unreadable=unreadable)
         await self._menus.begin(answer, menu, ask=bool(own.images and links))
+
+    async def _say_how(self, answer: MessageResponse) -> None:
+        """Somebody only talks under a picture ("thanks!"): how to ask for it, but not after every such word."""
+        who = answer.actor
+        if await self._ctx.state.claim("discord-talk", f"{who.user_id}:{who.channel_id}", ttl_s=HOW_AGAIN_S):
+            await answer.show(said(reply_how_text(answer.locale)))
 
     async def _replied_to(self, message: discord.Message) -> discord.Message:
         """The message that this one answers, as it was delivered, else as Discord has it; else this one itself."""

@@ -23,6 +23,7 @@ from adapters.slack.inbound.translate import Where
 from adapters.slack.outbound.api_client import SlackApi
 from adapters.slack.outbound.errors import SCOPE_MISSING, SlackError, SlackRefused
 from adapters.slack.setup.installations import Install, Installs
+from core.domain.parameters.ordinary_words import is_talk, without_ordinary_words
 from core.presentation.intake_texts import thread_unreadable_text
 
 log = structlog.get_logger(__name__)
@@ -80,17 +81,18 @@ class Events:
         where = self.ctx.where(body, context)
         ts = str(event.get("ts") or "")
         thread_ts = where.thread_ts or (ts if in_thread else "")
-        text = t.spoken(event.get("text"))
+        said = t.spoken(event.get("text"))
+        text = without_ordinary_words(said)
         key = f"post-{where.channel_id}-{ts}"
         files = pictures_of(event)
-        name, rest = account.subcommand(text)
+        name, rest = account.subcommand(said)
         edited_ts = str((event.get("edited") or {}).get("ts") or "")
         order = Order(where, key, text, files, thread_ts=thread_ts, may_come_again=True, edited_ts=edited_ts)
         if name and not files:
             self.ctx.tasks.spawn(name, self._once(order, name, rest))
         elif files or "://" in text or (text and not where.thread_ts and self.ctx.intake.text_is_parameters(text)):
             await self._stored(self.ctx.intake.take(order))
-        elif where.thread_ts:
+        elif where.thread_ts and not is_talk(said):
             await self._stored(self._take_above(order, ts))
         else:
             self.ctx.tasks.spawn("help", self._help_now_and_then(order))

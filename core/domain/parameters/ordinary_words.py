@@ -7,19 +7,51 @@ from core.domain.parameters.values import canonical
 
 _WORD = re.compile(r"\S+")
 _EMOJI = re.compile(r"<?a?:[A-Za-z0-9_+~-]+:(?:\d+>)?")
+_MARKUP = re.compile(r"<(?:t|mailto|tel|sms|id|/[^<>:]{1,100}):[^<>\s]{1,200}>")
+"""What chat clients make of a time, an address, a telephone number or a command."""
+
+_NAMED_LINK = re.compile(r"\[[^\[\]]{0,200}\]\((<?https?://[^\s()<>]{1,2000}>?)\)", re.IGNORECASE)
+_NUMBER = r"(?<![\w.,=:@-])(\d{1,4}(?:[.,]\d{1,4})?)"
+_TIMES = re.compile(_NUMBER + r"(?:\s*倍|\s*-?(?:times|fach|mal|fois|veces|vezes)\b|\s[x×]\b(?!\s*\d))", re.IGNORECASE)
+_BY = re.compile(r"(?<![\w.,=:-])(?:[x×]|by)\s" + _NUMBER + r"(?![\w%])", re.IGNORECASE)
+_APART = re.compile(r"(?<![\w.,])(\d{1,5})\s(?:[x×]\s(\d{1,5})(?:\s?((?:cm|mm|in)\b))?|(k\b))", re.IGNORECASE)
+_MENTION = re.compile(r"<[@#][^<>]{1,200}>")
+_DECORATION = "*_~|()[]"
+_DASHES = "-‐‑‒–—―−"
+"""What chat clients make of the two before an option."""
+
 _EDGES = " \t\n\"'“”„‘’«»()[]{}.,;!?…*_~|"
 _FLAGS = frozenset({"private", "public", *PRESETS})
 _SAID = frozenset({"upscale", "upscaled", "upscaling"})
 """What everybody says; as names they count only with a value."""
+
+_COMMON = frozenset({"need", "send", "see", "seen", "sees", "step", "stop", "stops", "mode", "feed", "weed", "seek"})
+"""Words of every day that are within one edit of a name."""
+
+_ASKS = (
+    "upscal", "enlarg", "enhanc", "bigger", "larger", "sharper", "resol", "vergröß", "vergroess", "größer", "groesser",
+    "schärfer", "agrand", "améli", "nett", "ampl", "aument", "grand", "mejor", "melhor", "nítid", "拡大", "大きく",
+    "画質", "解像", "アップスケール", "高精細",
+)  # fmt: skip
+"""Parts of words that ask for an enlargement, in every language that the bot speaks."""
+
+
+def is_talk(text: str) -> bool:
+    """Whether words ask for nothing: neither a parameter nor a word for enlarging ("thanks, looks great!")."""
+    words = _MENTION.sub(" ", text).lower()
+    return bool(words.strip(_EDGES)) and not without_ordinary_words(words) and not any(part in words for part in _ASKS)
 
 
 def without_ordinary_words(text: str) -> str:
     """The text without words that cannot be meant as parameters.
 
     Kept is what holds `=` or `:` (emoji codes aside) or a number, what has a meaning of its own, and what is within
-    one edit of a name of four letters or more, so that a mistake is named.
+    one edit of a name of four letters or more, so that a mistake is named. "2 times", "by 2", "2倍" are `2x`.
     """
-    words = [found[0] for found in _WORD.finditer(text) if not _EMOJI.fullmatch(found[0].strip(_EDGES))]
+    text = _NAMED_LINK.sub(r" \1 ", _MARKUP.sub(" ", text))
+    text = _APART.sub(lambda found: found[1] + (found[4] or f"x{found[2]}{found[3] or ''}"), text)
+    text = _BY.sub(r"\1x", _TIMES.sub(r"\1x ", text))
+    words = [_bare(found[0]) for found in _WORD.finditer(text) if not _EMOJI.fullmatch(found[0].strip(_EDGES))]
     kept = []
     for number, word in enumerate(words):
         after = words[number + 1] if number + 1 < len(words) else ""
@@ -28,15 +60,21 @@ def without_ordinary_words(text: str) -> str:
     return " ".join(kept)
 
 
+def _bare(word: str) -> str:
+    """Without the marks around it that only make it bold, hidden or an aside."""
+    return word if "://" in word else word.strip(_DECORATION)
+
+
 def _may_be_meant(word: str, after: str) -> bool:
     plain = word.strip(_EDGES).lower()
     if plain in _SAID:
         return after[:1] in ("=", ":")
     if any(sign in word for sign in "=:＝：") or any(sign.isdigit() for sign in word) or plain.startswith("--"):
         return True
+    plain = plain.lstrip(_DASHES)
     if plain in _FLAGS or canonical(plain) is not None or plain in ("on", "off"):
         return True
-    return any(len(name) >= 4 and _within_one_edit(plain, name) for name in (*SPECS, *_FLAGS))
+    return plain not in _COMMON and any(len(name) >= 4 and _within_one_edit(plain, name) for name in (*SPECS, *_FLAGS))
 
 
 def _within_one_edit(one: str, other: str) -> bool:

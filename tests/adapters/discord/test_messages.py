@@ -76,6 +76,20 @@ async def test_a_direct_message_needs_no_mention_and_speaks_the_language_of_the_
     assert bot.core.requests[1].requester.workspace_id == ""
 
 
+async def test_thanks_in_a_direct_message_start_nothing_and_are_told_once_how_to_ask(bot: Bot) -> None:
+    direct = bot.discord.world.dm_with(bot.discord.user)
+    await bot.discord.write("I need this, 2x", (RED,), channel=direct)
+    result = await _result(bot, direct)
+    for words in ("thanks!", "danke"):
+        await bot.discord.write(words, channel=direct, reply_to=result)
+    await bot.discord.write("bigger please", channel=direct, reply_to=result)
+    await bot.discord.until(lambda: len(bot.core.requests) == 2)
+    await bot.core.settle()
+    told = [m.text for m in bot.discord.dms() if "To upscale that image" in m.text]
+    assert told == ["To upscale that image, reply with “upscale” or, for example, 3x."]
+    assert [job.parameters.factor for job in bot.core.jobs.values()] == [2.0, 2.0]
+
+
 async def test_messages_for_others_and_thanks_under_a_result_start_nothing(bot: Bot) -> None:
     await bot.discord.write(f"{_me(bot)}", (RED,))
     result = await _result(bot)

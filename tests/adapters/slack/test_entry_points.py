@@ -209,6 +209,13 @@ async def test_the_bots_own_posts_and_edits_of_messages_start_nothing(world: Wor
     assert world.slack.member.dms() == []
 
 
+async def test_ordinary_words_around_parameters_are_no_mistake(world: World) -> None:
+    await world.slack.member.mention("please upscale this, I need it 3x, thanks :heart:", [world.picture("a.png")])
+    await world.slack.member.dm("bitte 3-fach für <@U2>, danke", [world.picture("b.png")])
+    await world.until(lambda: len(world.service.rows) == 2)
+    assert [row.job.parameters.factor for row in world.service.rows.values()] == [3.0, 3.0]
+
+
 async def test_talk_without_a_picture_is_answered_with_help_but_not_every_time(world: World) -> None:
     for words in ("hello there", "thanks", "bye"):
         await world.slack.member.dm(words)

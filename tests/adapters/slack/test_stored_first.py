@@ -60,6 +60,16 @@ def _token(world: World) -> Any:
     return next(token for token in world.slack.world.tokens.values() if token.kind != "app")
 
 
+async def test_thanks_in_the_thread_of_a_picture_start_nothing(world: World) -> None:
+    _token(world).scopes |= OPTIONAL
+    root = world.slack.member.post("look", [world.picture()])
+    await world.slack.member.mention("thanks!", thread_ts=root.ts)
+    await world.until(lambda: any("How to upscale an image" in text_of(m) for m in world.bot_messages()))
+    assert world.service.rows == {}
+    await world.slack.member.mention("make it bigger please", thread_ts=root.ts)
+    await world.until(lambda: len(world.service.rows) == 1)
+
+
 async def test_a_mention_in_a_thread_takes_the_nearest_picture_above_it(world: World) -> None:
     _token(world).scopes |= OPTIONAL
     root = world.slack.member.post("look", [world.picture("first.png")])

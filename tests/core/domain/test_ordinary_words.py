@@ -4,7 +4,7 @@ import pytest
 
 from core.domain.errors import InvalidParameters
 from core.domain.parameters.grammar import parse
-from core.domain.parameters.ordinary_words import without_ordinary_words
+from core.domain.parameters.ordinary_words import is_talk, without_ordinary_words
 
 
 @pytest.mark.parametrize(
@@ -18,11 +18,36 @@ from core.domain.parameters.ordinary_words import without_ordinary_words
         ("upscale", ""),
         ("creativity 0.5 please", "creativity 0.5"),
         ("safety off", "safety off"),
+        ("I need this bigger, can I see it in 4 k, send it", "4k,"),
+        ("**2x** ||creative|| (private)", "2x creative private"),
+        ("<t:1618953630:R> </upscale:12> 2x for <mailto:a@b.c|a@b.c>", "2x"),
+        ("[my picture](https://example.org/a.png) 3x", "https://example.org/a.png 3x"),
+        ("upscale by 2 please", "2x"),
+        ("make it 3 times larger", "3x"),
+        ("3-fach bitte", "3x"),
+        ("2,5 fois plus grand svp", "2,5x"),
+        ("3倍に拡大してください", "3x"),
+        ("2 x", "2x"),
+        ("3840 x 2160 please", "3840x2160"),
+        ("30 x 20 cm", "30x20cm"),
     ],
 )
 def test_ordinary_words_are_left_out(said: str, left: str) -> None:
     assert without_ordinary_words(said) == left
-    parse(left)
+    if "cm" not in said:  # a paper needs its density, which is told
+        parse(left)
+
+
+@pytest.mark.parametrize("said", ["thanks!", "<@42> danke dir", "merci, très beau", "すごい！", "wow 😀"])
+def test_talk_asks_for_nothing(said: str) -> None:
+    assert is_talk(said)
+
+
+@pytest.mark.parametrize(
+    "said", ["", "<@42>", "upscale", "make it bigger", "bitte größer", "拡大して", "thanks, 2x", "faithful"]
+)
+def test_what_asks_is_no_talk(said: str) -> None:
+    assert not is_talk(said)
 
 
 @pytest.mark.parametrize(
