@@ -231,7 +231,7 @@ class SlackApi:
                 else:
                     answer = await client.api_call(method, data=args)
         except SlackApiError as error:
-            raise self._refused(team, method, error) from None
+            raise self._refused(team, method, error, str(args.get("channel", ""))) from None
         except aiohttp.ClientConnectorError:
             raise SlackAway("unreachable") from None
         except (aiohttp.ClientError, TimeoutError, ConnectionError, SlackClientError, ValueError, AttributeError):
@@ -241,7 +241,7 @@ class SlackApi:
             raise SlackAway("not_json", maybe_done=True)
         return answer.data
 
-    def _refused(self, team: Team, method: str, error: SlackApiError) -> SlackRefused | SlackAway:
+    def _refused(self, team: Team, method: str, error: SlackApiError, channel: str) -> SlackRefused | SlackAway:
         """What a refusal means; bodies may be a dict, text, or bytes."""
         response = error.response
         status = getattr(response, "status_code", None) or (response.get("status") if isinstance(response, dict) else 0)
@@ -250,7 +250,7 @@ class SlackApi:
         if status == 429 or code in RATE_LIMITED:
             headers = getattr(response, "headers", None) or {}
             retry_after_s = _seconds(headers.get("Retry-After"))
-            self.budget.limited(team.team_id, method, retry_after_s)
+            self.budget.limited(team.team_id, method, retry_after_s, channel)
             log.info("slack_rate_limited", method=method, retry_after_s=retry_after_s)
             return SlackAway("limited", retry_after_s=retry_after_s)
         if code in UNCLEAR and method in POSTS:

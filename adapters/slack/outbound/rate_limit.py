@@ -1,28 +1,35 @@
-"""One update budget per workspace: every background call waits here for its turn, so that Slack never says 429.
+"""One budget of calls per workspace: every background call waits here for its turn, so that Slack hardly ever says 429.
 
 Slack's tiers are per method, workspace and app (docs: Web API rate limits, read 2026-11-22); posts go at about one a
-second and channel. Progress may use only part of a method's budget, so that a final answer never waits behind it;
-another part is kept for members who have asked for little, so that one member's flood never delays the next one.
-Holds no job and sends nothing.
+second and channel. A turn is given when it may be used, never ahead, to whoever has been given least within the last
+minute: one member's flood does not delay the next one. Progress may use only part of a method's budget, so that a
+final answer never waits behind it. Holds no job and sends nothing.
 """
 
-from collections import deque
+import itertools
+from collections import Counter, deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from adapters.slack.outbound.errors import SlackAway
 from core.ports import Clock
 
+POST = "chat.postMessage"
 WINDOW_S = 60.0
 CHANNEL_SPACING_S = 1.25
-"""Slack tolerates short bursts, so a final answer may follow one earlier post at once; progress never bursts."""
-FIRST_SPACING_S = 1.0
-"""Between the first posts of different members, which go before everybody's further ones."""
+BURST_EVERY_S = 10.0
+"""Slack tolerates short bursts: so often a final answer follows an earlier post at once. Progress never bursts."""
 PROGRESS_SHARE = 0.75
+PROGRESS_BEHIND = 1.5
+"""A member's progress waits as if they had been given so many turns more."""
 RESERVED_SHARE = 0.2
 """Of a method's calls, for members with fewer than `FEW_CALLS` within the last minute."""
 FEW_CALLS = 3
 SAFETY = 0.94
 """We count at our clock, Slack at its own; a few calls a minute are left unused for the difference."""
+SLOWEST = 8.0
+RECHECK_S = 0.05
+MOST_CHANNELS = 10_000
 
 PER_MINUTE = {
     "chat.postMessage": 240,
@@ -46,30 +53,122 @@ PER_MINUTE = {
 
 
 @dataclass(slots=True)
-class _Line:
-    """Turns already given, as times and whose they are; some may lie in the future."""
+class _Pace:
+    """How a method or channel is used after a 429: not until its time, then at half the speed, for a minute each.
 
-    turns: deque[tuple[float, str]] = field(default_factory=deque)
+    Other processes use it too, and only Slack knows how much.
+    """
 
-    def forget(self, before: float) -> None:
-        while self.turns and self.turns[0][0] <= before:
-            self.turns.popleft()
+    blocked_until: float = 0.0
+    slower: float = 1.0
+    eases_at: float = 0.0
 
-    def of(self, member: str) -> int:
-        return sum(whose == member for _, whose in self.turns)
+    def limited(self, now: float, retry_after_s: float) -> None:
+        if now >= self.blocked_until:  # else this call was on its way together with one that was told so
+            self.slower = min(SLOWEST, self.slower * 2)
+        self.blocked_until = max(self.blocked_until, now + retry_after_s)
+        self.eases_at = self.blocked_until + WINDOW_S
 
-    def free_at(self, now: float, allowed: float) -> float:
-        most = max(1, int(allowed))
-        return now if len(self.turns) < most else sorted(self.turns)[-most][0] + WINDOW_S
+    def ease(self, now: float) -> None:
+        while self.slower > 1 and now >= self.eases_at:
+            self.slower, self.eases_at = self.slower / 2, self.eases_at + WINDOW_S
 
 
 @dataclass(slots=True)
-class _Method:
-    """The calls of one method in one workspace: for all, and those kept for members who have asked for little."""
+class _Channel:
+    """When the next post may go into it."""
 
-    general: _Line = field(default_factory=_Line)
-    reserved: _Line = field(default_factory=_Line)
-    blocked_until: float = 0.0
+    burst_at: float
+    each_s: float = CHANNEL_SPACING_S
+    next_at: float = 0.0
+    pace: _Pace = field(default_factory=_Pace)
+
+    def ready_at(self, *, progress: bool) -> float:
+        return max(self.pace.blocked_until, self.next_at if progress else min(self.next_at, self.burst_at))
+
+    @property
+    def spacing_s(self) -> float:
+        return self.each_s * self.pace.slower
+
+    def give(self, now: float) -> None:
+        self.pace.ease(now)
+        if now < self.next_at:
+            self.burst_at = now + BURST_EVERY_S
+        self.next_at = max(self.next_at, now) + self.spacing_s
+
+    def limited(self, now: float, retry_after_s: float) -> None:
+        self.pace.limited(now, retry_after_s)
+        self.burst_at = self.pace.blocked_until + BURST_EVERY_S
+
+
+@dataclass(eq=False, slots=True)
+class _Call:
+    """One that waits. `looks_at`: when it looks again whether it may go."""
+
+    number: int
+    member: str
+    channel: _Channel
+    progress: bool
+    looks_at: float = 0.0
+    given: bool = False
+
+
+@dataclass(slots=True)
+class _Line:
+    """The calls of one method in one workspace: turns of the last minute, and who waits."""
+
+    per_minute: float
+    turns: deque[tuple[float, tuple[str, bool]]] = field(default_factory=deque)
+    counts: Counter[tuple[str, bool]] = field(default_factory=Counter)
+    waiting: list[_Call] = field(default_factory=list)
+    channels: dict[str, _Channel] = field(default_factory=dict)
+    pace: _Pace = field(default_factory=_Pace)
+
+    def rank(self, call: _Call) -> tuple[float, int]:
+        """Least given first."""
+        given = self.counts[call.member, False] + self.counts[call.member, True]
+        return given + PROGRESS_BEHIND * call.progress, call.number
+
+    def free_at(self, call: _Call, now: float, ahead: int = 0) -> float:
+        """When the method's budget has a turn for it, after those `ahead` of it."""
+        share = PROGRESS_SHARE if call.progress else 1.0
+        if call.progress or (call.member and self.counts[call.member, False] >= FEW_CALLS):
+            share *= 1 - RESERVED_SHARE
+        over = len(self.turns) + ahead - max(1, int(self.per_minute * share / self.pace.slower))
+        if over < 0:
+            return max(now, self.pace.blocked_until)
+        rounds, place = divmod(over, len(self.turns) or 1)
+        begun = self.turns[place][0] if self.turns else now
+        return max(self.pace.blocked_until, begun + WINDOW_S * (rounds + 1))
+
+    def give(self, now: float) -> None:
+        """Give the turns that may be used now."""
+        self.pace.ease(now)
+        while self.turns and self.turns[0][0] <= now - WINDOW_S:
+            self.counts[self.turns.popleft()[1]] -= 1
+        self.counts = +self.counts
+        for channel in {id(call.channel): call.channel for call in self.waiting}.values():
+            while True:
+                free = [one for one in self.waiting if one.channel is channel and self.free_at(one, now) <= now]
+                call = min(free, key=self.rank, default=None)
+                if call is None or max(channel.ready_at(progress=call.progress), call.looks_at) > now:
+                    break
+                call.given = True
+                self.waiting.remove(call)
+                self.turns.append((now, (call.member, call.progress)))
+                self.counts[call.member, call.progress] += 1
+                channel.give(now)
+
+    def expected_at(self, call: _Call, now: float) -> float:
+        """When its turn comes, as far as can be told."""
+        before = [one for one in self.waiting if self.rank(one) < self.rank(call)]
+        in_channel = sum(one.channel is call.channel for one in before) * call.channel.spacing_s
+        return max(self.free_at(call, now, len(before)), call.channel.ready_at(progress=call.progress) + in_channel)
+
+    def look_at(self, call: _Call, now: float) -> float:
+        """The first moment at which it may be its turn."""
+        at = max(self.free_at(call, now), call.channel.ready_at(progress=call.progress))
+        return at if at > now else max(call.channel.next_at, now + RECHECK_S)
 
 
 @dataclass(slots=True)
@@ -77,45 +176,51 @@ class Budget:
     """Gives turns. One instance per process; several replicas share Slack's limit by meeting 429 now and then."""
 
     _clock: Clock
-    _methods: dict[tuple[str, str], _Method] = field(default_factory=dict)
-    _channels: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """When the next post may go: a member's first one, and any other."""
+    _lines: dict[tuple[str, str], _Line] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _first_burst_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        # What the process before this one has posted is not known.
+        self._first_burst_at = self._clock.now() + BURST_EVERY_S
 
     async def take(
         self, team_id: str, method: str, *, channel: str = "", member: str = "", progress: bool, max_wait_s: float
     ) -> None:
         """Return at this call's turn. Raises SlackAway, taking none, when that is more than `max_wait_s` away."""
         now = self._clock.now()
-        calls = self._methods.setdefault((team_id, method), _Method())
-        for line in (calls.general, calls.reserved):
-            line.forget(now - WINDOW_S)
-        mine = sum(line.of(member) for line in (calls.general, calls.reserved)) if member else 0
-        allowed = PER_MINUTE.get(method, 50) * SAFETY
-        general = allowed * (1 - RESERVED_SHARE) * (PROGRESS_SHARE if progress else 1.0)
-        line, at = calls.general, calls.general.free_at(now, general)
-        if not progress and mine < FEW_CALLS and at > (kept := calls.reserved.free_at(now, allowed * RESERVED_SHARE)):
-            line, at = calls.reserved, kept
-        at = max(at, now, calls.blocked_until)
-        first_at, other_at = self._channels.get(channel, (0.0, 0.0))
-        post = method == "chat.postMessage" and bool(channel)
-        first = post and bool(member) and mine == 0 and not progress
-        if post:
-            at = max(at, first_at if first else other_at - (0.0 if progress else CHANNEL_SPACING_S))
-        if at - now > max_wait_s:
-            raise SlackAway("budget", retry_after_s=at - now)
-        line.turns.append((at, "" if progress else member))
-        if post:
-            first_at = at + FIRST_SPACING_S if first else first_at
-            self._channels[channel] = (first_at, max(other_at, now if first else at) + CHANNEL_SPACING_S)
-            self._forget_idle_channels(now)
-        if at > now:
-            await self._clock.sleep(at - now)
+        line, deadline = self._line(team_id, method), now + max_wait_s
+        call = _Call(next(self._numbers), member, self._channel(line, method, channel, now), progress)
+        line.waiting.append(call)
+        try:
+            while True:
+                now = call.looks_at = self._clock.now()
+                line.give(now)
+                if call.given:
+                    return
+                if (at := line.expected_at(call, now)) > deadline:
+                    raise SlackAway("budget", retry_after_s=at - now)
+                call.looks_at = line.look_at(call, now)
+                await self._clock.sleep(call.looks_at - now)
+        finally:
+            if not call.given:
+                line.waiting.remove(call)
 
-    def limited(self, team_id: str, method: str, retry_after_s: float) -> None:
-        """Slack said 429: nobody in this workspace calls this method before then."""
-        calls = self._methods.setdefault((team_id, method), _Method())
-        calls.blocked_until = max(calls.blocked_until, self._clock.now() + retry_after_s)
+    def limited(self, team_id: str, method: str, retry_after_s: float, channel: str = "") -> None:
+        """Slack said 429: nobody posts into this channel before then, or in this workspace calls this method."""
+        line, now = self._line(team_id, method), self._clock.now()
+        blocked = [name for name, one in line.channels.items() if one.pace.blocked_until > now]
+        if method == POST and channel and blocked in ([], [channel]):
+            self._channel(line, method, channel, now).limited(now, retry_after_s)
+        else:
+            line.pace.limited(now, retry_after_s)
 
-    def _forget_idle_channels(self, now: float) -> None:
-        if len(self._channels) > 10_000:
-            self._channels = {name: row for name, row in self._channels.items() if max(row) > now}
+    def _line(self, team_id: str, method: str) -> _Line:
+        return self._lines.setdefault((team_id, method), _Line(PER_MINUTE.get(method, 50) * SAFETY))
+
+    def _channel(self, line: _Line, method: str, name: str, now: float) -> _Channel:
+        if method != POST or not name:
+            return line.channels.setdefault("", _Channel(0.0, each_s=0.0))
+        if len(line.channels) > MOST_CHANNELS:
+            line.channels = {name: one for name, one in line.channels.items() if one.next_at > now - WINDOW_S}
+        return line.channels.setdefault(name, _Channel(self._first_burst_at))

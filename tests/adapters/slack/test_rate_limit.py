@@ -1,12 +1,16 @@
 """The budget of calls: Slack's tiers are kept, final answers go before progress, and nobody's flood delays others."""
 
+import asyncio
 import contextlib
+import random
 
 import pytest
 
 from adapters.slack.outbound.errors import SlackAway
-from adapters.slack.outbound.rate_limit import Budget
+from adapters.slack.outbound.rate_limit import BURST_EVERY_S, POST, Budget
+from tests.emulators.slack.limits import RateLimits
 from tests.fakes.clock import HandClock
+from tests.fakes.core import FakeClock
 
 
 async def test_posts_into_one_channel_go_about_one_a_second() -> None:
@@ -20,11 +24,12 @@ async def test_posts_into_one_channel_go_about_one_a_second() -> None:
 async def test_a_final_answer_may_follow_a_progress_post_at_once() -> None:
     clock = HandClock(1000.0)
     budget = Budget(clock)
-    await budget.take("T1", "chat.postMessage", channel="C1", progress=True, max_wait_s=60)
-    await budget.take("T1", "chat.postMessage", channel="C1", progress=False, max_wait_s=0)
-    assert clock.at == 1000
-    await budget.take("T1", "chat.postMessage", channel="C1", progress=True, max_wait_s=60)
-    assert clock.at >= 1002
+    clock.at += BURST_EVERY_S
+    await budget.take("T1", POST, channel="C1", progress=True, max_wait_s=60)
+    await budget.take("T1", POST, channel="C1", progress=False, max_wait_s=0)
+    assert clock.at == 1000 + BURST_EVERY_S
+    await budget.take("T1", POST, channel="C1", progress=True, max_wait_s=60)
+    assert clock.at >= 1002 + BURST_EVERY_S
 
 
 async def test_a_final_answer_finds_room_where_progress_must_wait() -> None:
@@ -75,29 +80,100 @@ async def test_ten_members_with_many_calls_leave_room_for_the_next_ones(method: 
     assert clock.at == 1000
 
 
-class StandingClock(HandClock):
-    """Sleeping takes no time, as for callers who all wait at once; how long each would have slept is in `slept`."""
+class Channel:
+    """One channel of Slack, and members who post into it through the budgets of some processes."""
 
-    def __init__(self) -> None:
-        super().__init__(1000.0)
-        self.slept: list[float] = []
+    def __init__(self, processes: int = 1, *, late_s: float = 0.4) -> None:
+        self.clock = FakeClock(1000.0)
+        self.limits = RateLimits()
+        self.budgets = [Budget(self.clock) for _ in range(processes)]
+        self.chance = random.Random(7)
+        self.late_s = late_s
+        self.met = 0
 
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
+    async def post(self, member: str, *, progress: bool = False, process: int = 0) -> float:
+        """How long it takes; a request takes up to `late_s` to arrive, and a 429 is met again and again."""
+        asked, budget = self.clock.now(), self.budgets[process]
+        while True:
+            await budget.take("T1", POST, channel="C1", member=member, progress=progress, max_wait_s=900)
+            await self.clock.sleep(self.chance.uniform(0, self.late_s))
+            wait_s = self.limits.check(POST, "T1", self.clock.now(), "C1")
+            if wait_s is None:
+                return self.clock.now() - asked
+            self.met += 1
+            budget.limited("T1", POST, wait_s, "C1")
+
+    async def flood(self, posts: int, members: int = 4, processes: int = 1) -> None:
+        await asyncio.gather(*(self.post(f"U{n % members}", process=n % processes) for n in range(posts)))
 
 
-async def test_a_members_first_post_goes_before_the_further_ones_of_others() -> None:
-    clock = StandingClock()
+@pytest.mark.parametrize("members", [1, 4, 40])
+async def test_a_flood_of_posts_into_one_channel_meets_no_429(members: int) -> None:
+    channel = Channel()
+    await channel.flood(40, members)
+    assert channel.met == 0
+    assert channel.clock.now() - 1000 < 40 * 1.3, "and loses no time"
+
+
+@pytest.mark.parametrize("progress", [True, False])
+async def test_another_members_message_goes_out_within_seconds_beside_a_flood_and_meets_no_429(progress: bool) -> None:
+    channel = Channel()
+    flood = asyncio.create_task(channel.flood(40))
+    await channel.clock.sleep(5)
+    for newcomer in "ABC":
+        took_s = await channel.post(newcomer, progress=progress)
+        assert took_s < 6
+        assert await channel.post(newcomer) < 6, "and what follows it"
+    assert await asyncio.gather(*(channel.post(f"N{n}", progress=progress) for n in range(3))) < [6] * 3
+    await flood
+    assert channel.met == 0
+
+
+async def test_a_process_that_begins_anew_right_after_a_burst_meets_no_429() -> None:
+    channel = Channel()
+    for _ in range(10):
+        await channel.clock.sleep(20)
+        for _ in range(2):
+            await asyncio.gather(*(channel.post("U") for _ in range(2)))
+            channel.budgets = [Budget(channel.clock)]  # killed, and started again
+            await channel.clock.sleep(1.5)
+    assert channel.met == 0
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+async def test_processes_that_share_a_channel_learn_it_from_a_few_429s(processes: int) -> None:
+    channel = Channel(processes)
+    await channel.flood(80, 8, processes)
+    assert channel.met <= 3 * processes
+    assert channel.clock.now() - 1000 < 80 * 2
+
+
+async def test_a_429_for_one_channel_stops_no_other_one_but_those_of_several_stop_them_all() -> None:
+    clock = HandClock(1000.0)
     budget = Budget(clock)
-    for number in range(40):
-        member = f"U{number % 4}"
-        await budget.take("T1", "chat.postMessage", channel="C1", member=member, progress=False, max_wait_s=90)
-    assert max(clock.slept) > 35
-    clock.at += 3
-    clock.slept.clear()
-    for newcomer in ("A", "B", "C"):
-        await budget.take("T1", "chat.postMessage", channel="C1", member=newcomer, progress=False, max_wait_s=5)
-    assert max(clock.slept) <= 3
+    budget.limited("T1", POST, 30, "C1")
+    with pytest.raises(SlackAway):
+        await budget.take("T1", POST, channel="C1", member="A", progress=False, max_wait_s=20)
+    await budget.take("T1", POST, channel="C2", member="A", progress=False, max_wait_s=0)
+    budget.limited("T1", POST, 30, "C2")
+    with pytest.raises(SlackAway):
+        await budget.take("T1", POST, channel="C3", member="A", progress=False, max_wait_s=20)
+    await budget.take("T2", POST, channel="C1", member="A", progress=False, max_wait_s=0)
+
+
+async def test_who_waits_in_vain_or_no_longer_wants_to_takes_no_turn() -> None:
+    channel = Channel()
+    budget, clock = channel.budgets[0], channel.clock
+    waiting = [asyncio.create_task(channel.post("U")) for _ in range(5)]
+    await asyncio.sleep(0)
+    with pytest.raises(SlackAway) as away:
+        await budget.take("T1", POST, channel="C1", member="U", progress=False, max_wait_s=3)
+    assert 5 < (away.value.retry_after_s or 0) < 8
+    for task in waiting[1:]:
+        task.cancel()
+    await waiting[0]
+    await budget.take("T1", POST, channel="C1", member="U", progress=False, max_wait_s=2)
+    assert clock.now() < 1003
 
 
 async def test_after_a_429_nobody_in_the_workspace_calls_before_its_time() -> None:
