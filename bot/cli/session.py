@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-import asyncpg
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot import settings
@@ -20,6 +19,7 @@ from bot.observability import logs
 from bot.observability.tracing import TracingUnavailable
 from bot.settings import Settings
 from bot.settings_problems import SettingsError
+from core.storage.database import DRIVER_ERRORS
 from core.storage.database_url import DatabaseUrlError, explain, parse
 from core.storage.encryption import KeyUnusable
 from core.storage.migrate import NewerDatabase
@@ -67,7 +67,7 @@ def plain_errors(found: Settings) -> Iterator[None]:
         yield
     except (ServerError, LimitsError, FilesUrlError, DatabaseUrlError, KeyUnusable, TracingUnavailable) as error:
         raise CommandError(str(error)) from None
-    except (SQLAlchemyError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (SQLAlchemyError, *DRIVER_ERRORS) as error:
         raise CommandError(explain(error)) from None
     except NewerDatabase:
         raise CommandError("The database was made by a newer version of the bot; use that version.") from None

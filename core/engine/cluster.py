@@ -24,7 +24,7 @@ from core.engine.hand_over import CHANNEL
 from core.engine.replicas import Replicas
 from core.ports import Lease
 from core.ports.ownership import LeaseUnsure, awake_clock_s, new_token
-from core.storage.database import DATABASE_ERRORS, Database
+from core.storage.database import DATABASE_ERRORS, DRIVER_ERRORS, Database
 from core.storage.database_url import for_asyncpg
 
 log = structlog.get_logger(__name__)
@@ -167,7 +167,7 @@ class PostgresRoster:
         asked_s = awake_clock_s()
         try:
             await self._ask("SELECT 1")
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as trouble:
+        except DRIVER_ERRORS as trouble:
             raise LeaseUnsure from trouble
         return asked_s + _LEASE_S
 
@@ -225,7 +225,11 @@ class PostgresRoster:
         async with self._asking:
             if self._connection is None:
                 raise ConnectionError("not signed in")
-            return await self._connection.fetchval(query, *values, timeout=5)
+            try:
+                return await self._connection.fetchval(query, *values, timeout=5)
+            except asyncpg.InternalClientError:
+                self._connection.terminate()  # the server has said that it closes it, and may never do so
+                raise
 
     async def _uptime_s(self) -> float:
         return float(await self._ask("SELECT extract(epoch FROM now() - pg_postmaster_start_time())::float"))

@@ -32,7 +32,9 @@ DATABASE_ERRORS = (DBAPIError, PoolTimeout)
 """What a transaction raises when the database refuses, is away, or has no connection free."""
 
 _TAKE_TOO = "DO $$ BEGIN IF NOT pg_try_advisory_lock({0}) THEN RAISE lock_not_available; END IF; END $$"
-_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+DRIVER_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What asyncpg itself raises there; the last one on a connection that the server is just closing."""
+
 _BUSY_TIMEOUT_S = 30.0
 _MOST_CONNECTIONS = 10
 _FRESH_S = 10.0
@@ -94,7 +96,7 @@ class Database:
         async with AsyncExitStack() as stack:  # gives it back whole, also where its user is cancelled meanwhile
             try:
                 connection = await stack.enter_async_context(self.engine.connect())
-            except _AWAY as error:  # SQLAlchemy passes the driver's own errors of connecting on as they are
+            except DRIVER_ERRORS as error:  # SQLAlchemy passes the driver's own errors of connecting on as they are
                 raise OperationalError("connect", None, error, connection_invalidated=True) from error
             yield connection
 

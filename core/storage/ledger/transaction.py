@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row, Select, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from core.domain.errors import LedgerUnavailable
-from core.storage.database import Database
+from core.storage.database import DRIVER_ERRORS, Database
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +31,7 @@ _READERS = 4
 _PREPARE = text("SELECT set_config('lock_timeout', :wait, true), set_config('statement_timeout', :wait, true)")
 _LOCK = text("SELECT pg_advisory_xact_lock(:id)")
 
-_TROUBLE = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_TROUBLE = (SQLAlchemyError, *DRIVER_ERRORS)
 
 
 def _is_refused(error: BaseException) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -188,6 +189,23 @@ async def test_a_lease_on_a_connection_that_is_gone_is_not_confirmed(postgres_ur
     await roster.sign_out()
     with pytest.raises(LeaseUnsure):
         await roster.confirm()
+
+
+async def test_a_lease_on_a_connection_that_the_server_is_just_closing_is_not_confirmed(
+    postgres_url: str, replicas: Replicas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def closing(*_: Any, **__: Any) -> None:
+        raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+
+    roster = OfAge(postgres_url, replicas)
+    await roster.sign_in(new_name())
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncpg.Connection, "fetchval", closing)
+        with pytest.raises(LeaseUnsure):
+            await roster.confirm()
+    assert await look(roster) == [], "on a new connection"
+    assert await roster.confirm() > awake_clock_s()
+    await roster.sign_out()
 
 
 async def test_who_leaves_orderly_is_not_taken_for_dead(make: Make) -> None:
