@@ -36,7 +36,7 @@ _LAST_WORDS_S = 3.0
 
 _ORDER: tuple[Next, ...] = ("prepare", "hold", "submit", "wait", "collect", "deliver")
 _STOPS = frozenset[Next]({"wait", "collect", "end"})
-"""Where `run_on` hands back, so that the engine writes down how far the job got: before and after the long wait."""
+"""Where `run_on` hands back, so that trouble is counted anew: before and after the long wait."""
 
 
 class StorageTrouble(Exception):
@@ -76,8 +76,8 @@ class Pipeline:
     async def run_on(self, step: Next, job_id: str, token: str | None = None) -> Next:
         """Run steps from this one, or from where the job's row says it is by now, until the next stop.
 
-        Writing each step down with the engine would cost more than most steps do. `token` is the lease
-        under which this run began. Raises StorageTrouble, and NotOwner where another process carries the job on.
+        `token` is the lease under which this run began. Raises StorageTrouble, and NotOwner where another process
+        carries the job on.
         """
         step = await self.run(step, job_id, token, skip=True)
         for _ in _STEPS:
