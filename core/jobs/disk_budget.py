@@ -8,7 +8,8 @@ after a restart, one without a job's folder counts for nobody in particular.
 import asyncio
 import contextlib
 import shutil
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,6 +60,8 @@ class DiskBudget:
         self._owners_of = owners_of
         self._free = free
         self._jobs: dict[str, _Taken] = {}
+        self._all: Counter[str | None] = Counter()
+        self._unpaid: Counter[str | None] = Counter()
         self._scanned = False
         self._scanning = asyncio.Lock()
 
@@ -67,7 +70,7 @@ class DiskBudget:
         if not self._scanned:
             await self.scan()
         shares = self._shares
-        if await asyncio.to_thread(self._free, self._folder) < shares.free:
+        if self._free(self._folder) < shares.free:
             raise StorageFull(reason="disk")
         if self.unpaid(member) >= shares.unpaid_member:
             raise StorageFull(reason="member")
@@ -84,27 +87,34 @@ class DiskBudget:
 
     def unpaid(self, member: str | None = None) -> int:
         """Bytes of pictures that nobody has paid for, of one member or of all."""
-        return sum(one.n_bytes for one in self._of(member) if not one.paid)
+        return self._unpaid[member]
 
     def taken(self, member: str | None = None) -> int:
         """Bytes of all pictures, of one member or of all."""
-        return sum(one.n_bytes for one in self._of(member))
-
-    def _of(self, member: str | None) -> Iterator[_Taken]:
-        return (one for one in self._jobs.values() if member in (None, one.member))
+        return self._all[member]
 
     def count(self, name: str, member: str, n_bytes: int, *, paid: bool = False) -> None:
         """A job's pictures, by its id, or an upload that no job's folder shares, by its path."""
-        self._jobs[name] = _Taken(member, n_bytes, paid)
+        self._put(name, _Taken(member, n_bytes, paid))
 
     def paid(self, job_id: str) -> None:
         """The job's money is held: its pictures no longer count as unpaid."""
         if job_id in self._jobs:
-            self._jobs[job_id] = replace(self._jobs[job_id], paid=True)
+            self._put(job_id, replace(self._jobs[job_id], paid=True))
 
     def forget(self, name: str) -> None:
         """The job's files, or the upload, are gone."""
-        self._jobs.pop(name, None)
+        self._put(name, None)
+
+    def _put(self, name: str, new: _Taken | None) -> None:
+        """Asked for at every request, the sums are kept rather than made."""
+        for one, sign in ((self._jobs.pop(name, None), -1), (new, 1)):
+            if one is not None:
+                for whose in (one.member, None):
+                    self._all[whose] += sign * one.n_bytes
+                    self._unpaid[whose] += sign * one.n_bytes * (not one.paid)
+        if new is not None:
+            self._jobs[name] = new
 
     async def scan(self) -> None:
         """Count anew what lies on the disk, whoever put it there; what is fetched meanwhile stays counted."""
@@ -122,7 +132,10 @@ class DiskBudget:
             uploads = await asyncio.to_thread(_uploads, self._folder.parent / "uploads")
             nobodys = _Taken("", 0, paid=False)
             found |= {name: replace(self._jobs.get(name, nobodys), n_bytes=uploads[name]) for name in uploads}
-            self._jobs = found | {name: taken for name, taken in self._jobs.items() if name not in before}
+            new = found | {name: taken for name, taken in self._jobs.items() if name not in before}
+            self._jobs, self._all, self._unpaid = {}, Counter(), Counter()
+            for name, taken in new.items():
+                self._put(name, taken)
             self._scanned = True
 
 

@@ -185,7 +185,7 @@ def _arriving(tools: Tools, job: Job, made: Made, part: Path) -> Callable[[], Aw
         nonlocal short
         async with tools.running.fetch_slots:
             await tools.provider(job).fetch(made.image_url, part, max_bytes=max_result_bytes(job))
-        size_bytes = (await asyncio.to_thread(part.stat)).st_size
+        size_bytes = part.stat().st_size
         if size_bytes == 0:
             raise DamagedImage
         if made.file_bytes is not None and size_bytes < made.file_bytes and short < _UNREADABLE_TRIES - 1:
@@ -224,7 +224,8 @@ def _size(facts: ImageFacts) -> tuple[int, int]:
 
 async def _is_what_was_sent(tools: Tools, job: Job, found: StrippedResult) -> bool:
     sent = tools.files.input(job.id)
-    return sent.exists() and (await tools.files.digest(sent))[0] == found.sha256
+    same_size = sent.exists() and sent.stat().st_size == found.facts.bytes
+    return same_size and (await tools.files.digest(sent))[0] == found.sha256
 
 
 async def _refuse_blank(tools: Tools, job: Job, made: Made, path: Path, billed: dict[str, Any]) -> None:

@@ -142,7 +142,7 @@ async def _quote(tools: Tools, job: Job, facts: InputFacts, aimed: Aim) -> Quote
 
 async def _whole(tools: Tools, job: Job) -> tuple[int, int] | None:
     """The size of the picture whose most detailed part this job enlarges; None for any other job."""
-    whole = await tools.store.get(whole_of(job))
+    whole = await tools.store.get(whole_id) if (whole_id := whole_of(job)) else None
     return (whole.input.width_px, whole.input.height_px) if whole is not None and whole.input is not None else None
 
 

@@ -119,7 +119,7 @@ class JobFiles:
         if path is None or path.parent != (self.data_dir / "uploads").resolve():
             return 0
         try:
-            stat = await asyncio.to_thread(path.stat)
+            stat = path.stat()
         except OSError:
             return 0
         return stat.st_size if stat.st_nlink == 1 else 0

@@ -34,7 +34,7 @@ class SqliteWriter:
         self._turn = turn
         self._reader, self._writer = _one_connection(url), _one_connection(url)
         prepare(self._reader, _READ_PATIENCE_S, transactions=False)
-        prepare(self._writer, busy_timeout_s)
+        prepare(self._writer, busy_timeout_s, transactions=False)  # begun and ended in `_commit`
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-writer")
         # A batch fails only in the commit itself, and then nobody's write happened.
         self._batches = Batcher(self._in_thread, max_batch=_MOST_AT_ONCE, away=(Exception,))
@@ -48,8 +48,12 @@ class SqliteWriter:
 
     @cached_property
     def _reading(self) -> Connection:
-        """Open for good: to take and to give back a connection costs more than a point read. It begins nothing."""
+        """Open for good, as `_writing`: to take and to give back a connection costs more than a point read."""
         return self._reader.connect()
+
+    @cached_property
+    def _writing(self) -> Connection:
+        return self._writer.connect()
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run a short write in the writer's thread; writes that wait together are committed together.
@@ -65,10 +69,16 @@ class SqliteWriter:
 
     def _commit(self, works: Sequence[Callable[[Connection], Any]]) -> list[Any]:
         """All in one transaction; each in a savepoint of its own where there are several."""
-        with self._writer.begin() as connection:
-            if len(works) == 1:
-                return [works[0](connection)]
-            return [_guarded(connection, work) for work in works]
+        connection = self._writing
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        try:
+            done = [works[0](connection)] if len(works) == 1 else [_guarded(connection, work) for work in works]
+            connection.exec_driver_sql("COMMIT")
+        except BaseException:
+            if _driver_of(connection).in_transaction:  # SQLite ends it itself where the disk is full
+                connection.exec_driver_sql("ROLLBACK")
+            raise
+        return done
 
     async def close(self) -> None:
         """Write what is waiting, then end the thread and the connections."""
@@ -79,15 +89,19 @@ class SqliteWriter:
 
 
 def _guarded(connection: Connection, work: Callable[[Connection], Any]) -> Any:
-    driver: Any = connection.connection.driver_connection  # SQLAlchemy's own savepoints cost as much as most works do
+    driver = _driver_of(connection)  # SQLAlchemy's own savepoints cost as much as most works do
     driver.execute("SAVEPOINT one_work")
     try:
         answer = work(connection)
     except Exception as error:  # handed to its caller; the others' writes stand
-        driver.execute("ROLLBACK TO one_work")
+        connection.exec_driver_sql("ROLLBACK TO one_work")
         answer = error
     driver.execute("RELEASE one_work")
     return answer
+
+
+def _driver_of(connection: Connection) -> Any:
+    return connection.connection.driver_connection
 
 
 def _one_connection(url: URL) -> Engine:
