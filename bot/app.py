@@ -180,7 +180,7 @@ class App:
         )
         for platform in s.platforms:
             if platform.settings.enabled:
-                self.adapters[platform.name] = platform.create(platform.settings, context)
+                self.adapters[platform.name] = platform.package.create(platform.settings, context)
         self.health = Health(self.clock)
         self.health.add("database", self.database.ping)
         self.health.add("provider", lambda: provider_problem(self.upscaler))

@@ -8,7 +8,7 @@ platform changes nothing here. Secrets are `SecretStr` and never part of a sente
 import importlib
 import pkgutil
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -26,7 +26,6 @@ from core.domain.identity import TEAM_SCOPED
 from core.domain.models import ALL, Models
 from core.domain.money import NANOUSD_PER_USD
 from core.net.client_address import TrustedProxies
-from core.ports import AdapterContext, ChatAdapter
 
 Dollars = Decimal
 NO_LIMIT = frozenset({"", "none", "off"})
@@ -44,11 +43,11 @@ class AdapterSettings(Protocol):
 
 @dataclass(frozen=True)
 class Platform:
-    """One folder of `adapters`: its validated settings and the constructor of its adapter."""
+    """One folder of `adapters`: its validated settings, and the package, whose `create` imports the SDK."""
 
     name: str
     settings: AdapterSettings
-    create: Callable[[Any, AdapterContext], ChatAdapter]
+    package: Any
 
 
 class Settings(BaseModel):
@@ -287,7 +286,7 @@ def _packages() -> list[tuple[str, Any]]:
 
 def _platform(name: str, module: Any, values: Mapping[str, str], problems: list[str]) -> Platform | None:
     settings = _validated(module.Settings, values, problems)
-    return Platform(name, settings, module.create) if settings is not None else None
+    return Platform(name, settings, module) if settings is not None else None
 
 
 def _validated(kind: type[BaseModel], values: Mapping[str, Any], problems: list[str]) -> Any:

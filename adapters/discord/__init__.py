@@ -13,10 +13,23 @@ Deadlines and limits that everything in this folder is built around (Discord's d
 - one IDENTIFY per 5 s for each `shard_id % max_concurrency`, over all processes.
 """
 
-from adapters.discord.adapter import DiscordAdapter, create
-from adapters.discord.settings import DiscordLoginRefused, Settings
-from adapters.discord.setup.credentials import credentials
-from adapters.discord.setup.doctor import examine
-from adapters.discord.setup.invite import invite_links
+import importlib
+from typing import Any
 
-__all__ = ["DiscordAdapter", "DiscordLoginRefused", "Settings", "create", "credentials", "examine", "invite_links"]
+from adapters.discord.settings import Settings
+
+__all__ = ["Settings"]
+
+_HOMES = {
+    "create": "adapter",
+    "credentials": "setup.credentials",
+    "examine": "setup.doctor",
+    "invite_links": "setup.invite",
+}
+"""Of what needs discord.py, whose import takes a third of a second: only a process that uses the platform pays it."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(name)
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -14,10 +14,23 @@ slack-sdk 3.47 source and measurements; read 2026-11-22):
 - 3,000 characters in a section, 2,000 in alternative text, 50 blocks a message, 75 characters on a button.
 """
 
-from adapters.slack.adapter import SlackAdapter, create
-from adapters.slack.settings import Settings
-from adapters.slack.setup.credentials import credentials
-from adapters.slack.setup.doctor import examine
-from adapters.slack.setup.manifest import manifest
+import importlib
+from typing import Any
 
-__all__ = ["Settings", "SlackAdapter", "create", "credentials", "examine", "manifest"]
+from adapters.slack.settings import Settings
+
+__all__ = ["Settings"]
+
+_HOMES = {
+    "create": "adapter",
+    "credentials": "setup.credentials",
+    "examine": "setup.doctor",
+    "manifest": "setup.manifest",
+}
+"""Of what needs slack-bolt, whose import takes a third of a second: only a process that uses the platform pays it."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(name)
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -2,6 +2,8 @@
 
 import itertools
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -278,3 +280,12 @@ def test_plain_http_to_a_service_is_warned_of_unless_it_is_on_this_machine(monke
     )
     assert [warning.split(" ")[0] for warning in found.warnings] == ["FAL_QUEUE_URL", "DISCORD_API_URL"]
     assert "plain http" in found.warnings[0]
+
+
+def test_a_platform_that_is_not_used_costs_no_import() -> None:
+    program = "import sys, bot.cli.run; from bot.settings import load; load(None); print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}
+    )
+    assert done.returncode == 0, done.stderr
+    assert not {"discord", "slack_bolt", "slack_sdk", "matplotlib", "numpy"} & set(done.stdout.split())

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adapters.discord import DiscordAdapter, Settings, create
+from adapters.discord.adapter import DiscordAdapter, create
+from adapters.discord.settings import Settings
 from core.domain.job import Progress
 from core.ports import AdapterContext
 from tests.adapters.discord.fake_service import FakeCore, png
