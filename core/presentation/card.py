@@ -4,6 +4,7 @@ Builders in `core/presentation/cards` make cards from facts and a locale and hol
 `views/card.py` draws any card natively; text in a card is plain and is escaped there.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
@@ -202,12 +203,12 @@ def _plain(span: Span) -> str:
     return span.text
 
 
-def plain_summary(card: Card) -> str:
-    """The card's summary, else its title, name and first paragraph."""
+def plain_summary(card: Card, say: Callable[[Span], str] = _plain) -> str:
+    """The card's summary, else its title, name and first paragraph; each span as `say` says it."""
     if card.summary:
-        return card.summary
-    head = " · ".join(part for part in (card.title, card.name) if part)
-    first = line_text(card.paragraphs[0]) if card.paragraphs else ""
+        return say(card.summary)
+    head = " · ".join(say(part) for part in (card.title, card.name) if part)
+    first = "".join(map(say, card.paragraphs[0])) if card.paragraphs else ""
     return (" " if head.endswith(("?", "？")) else ": ").join(part for part in (head, first) if part)
 
 

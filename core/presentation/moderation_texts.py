@@ -74,7 +74,7 @@ def _change(one: LimitChange, zone: ZoneInfo, locale: str) -> Line:
     kind, own_id, what = "", words[-1] if words else "", "{whom}"
     if one.action == "limit" and len(words) >= 3:
         measure, window = Measure(words[-2]), Window(words[-1])
-        kind, own_id, what = words[0], "".join(words[1:-2]), "{whom}, " + within(window, model, locale)
+        kind, own_id, what = words[0], "".join(words[1:-2]), "{whom} · " + within(window, model, locale)
     elif one.action == "extra":
         kind, what = "user", tr("more for {whom}", locale)
     elif one.action == "sponsor":

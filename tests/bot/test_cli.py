@@ -95,7 +95,7 @@ def test_an_extra_is_given_and_every_change_is_told(bot: Commands) -> None:
     told = bot("limits", "--history").out
     assert "discord:w1" in told
     assert "more for member ann: – → $2.00" in told
-    assert "member ann, today: – → $3.00" in told
+    assert "member ann · today: – → $3.00" in told
 
 
 def test_wrong_words_cost_nothing_and_are_all_named(folder: Path, bot: Commands) -> None:

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from core.budgets.reports import UsageReport, UsageRow
 from core.domain import errors as e
+from core.domain.identity import Place
 from core.domain.job import (
     Delivery,
     InputFacts,
@@ -21,15 +22,16 @@ from core.domain.job import (
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
 from core.domain.models import MODELS
 from core.domain.parameters.spec import Parameters
-from core.presentation import Notice, explain
-from core.presentation.card import Action, Card
+from core.presentation import explain, job_texts, moderation_texts, tr
+from core.presentation.card import Card
 from core.presentation.cards import account, batch, budget
 from core.presentation.cards import job as jobs
 from core.presentation.cards.details import comparison, details
 from core.presentation.cards.help import help_card
-from core.presentation.cards.notice import asked_first, notice_card, said
+from core.presentation.cards.notice import asked_first, notice_card
 from core.presentation.cards.queue import queue
 from core.presentation.ending_texts import ending
+from core.presentation.place_texts import question
 
 NOW = 1_800_000_000.0
 SAM = Requester("discord", "42", "sam", "7", "9")
@@ -69,7 +71,6 @@ def every_card(locale: str = "en", *, caption: str = "") -> dict[str, Card]:
     done = job(locale, caption=caption) if caption else job(locale)
     pressed = replace(done, parent_id="earlier")
     over = e.LimitReached(status=DAY_LIMIT, needed=800_000_000, largest_factor=1.58)
-    verdicts = (Action("admit", "+", "p", style="success"), Action("refuse", "-", "p", style="danger"))
     unclear = Receipt(200_000_000, 200_000_000, "unknown")
     crashed = e.ModelFailed(kind="crashed")
     failed = replace(done, state=JobState.FAILED, error=crashed, result=None, receipt=unclear)
@@ -103,7 +104,7 @@ def every_card(locale: str = "en", *, caption: str = "") -> dict[str, Card]:
         "refused": jobs.failed(replace(failed, state=JobState.REFUSED), explain(over, locale, reference="r1"), locale),
         "cancelled": jobs.failed(
             replace(failed, state=JobState.CANCELLED, error=None),
-            Notice("Cancelled.", "Not charged.", tone="info"),
+            job_texts.cancelled(replace(failed, receipt=Receipt(0, 200_000_000, "none")), locale),
             locale,
         ),
         "details": details(done, locale),
@@ -125,11 +126,11 @@ def every_card(locale: str = "en", *, caption: str = "") -> dict[str, Card]:
         "erased": account.erased(3, locale),
         "exported": account.exported(locale, whole=False),
         "usage": budget.usage(report, [DAY_LIMIT, BOT_LIMIT], locale),
-        "limits": budget.limits([DAY_LIMIT, BOT_LIMIT], locale, note=("Set.",)),
+        "limits": budget.limits([DAY_LIMIT, BOT_LIMIT], locale, note=(tr("Limit set.", locale),)),
         "help": help_card(locale, [("/usage", "usage")], MODELS, confirm_above_nanousd=1_000_000_000, play_money=True),
         "choosing": batch.choosing("1", images, locale, most=3),
         "chosen": batch.chosen(images, locale),
         "notice": notice_card(explain(over, locale), locale),
-        "verdict": notice_card(Notice("?", offers=verdicts), locale),
-        "said": said("Budget alerts are off."),
+        "verdict": notice_card(question(Place("discord", "workspace", "9"), "Photographers", "sam", locale), locale),
+        "said": Card("done", paragraphs=(moderation_texts.alerts_to(None, locale),)),
     }

@@ -4,6 +4,7 @@ Words of members and of the model go only into plain_text and rich_text, where n
 notified; the top-level `text` is escaped. Limits: Block Kit reference, read 2026-11-22.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,18 +18,20 @@ BUTTON_MAX_CHARS = 75
 TITLE_MAX_CHARS = 24
 ALT_MAX_CHARS = 2000
 NOTIFICATION_MAX_CHARS = 1000
+_OPEN_END = re.compile(r"(&[a-z]{0,3}|<[^>]{0,40})$")
+"""Half of an escape or a mention, where a notification was cut."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """One message: what notifications and screen readers say, and what is drawn."""
+    """One message: what notifications and screen readers say, escaped, and what is drawn."""
 
     text: str
     blocks: list[Block] = field(default_factory=list)
 
     def as_args(self) -> dict[str, Any]:
         """Arguments for chat.postMessage and chat.update: nothing unfurls, nothing is linked by itself."""
-        return {"text": escaped(self.text)[:NOTIFICATION_MAX_CHARS], "blocks": self.blocks}
+        return {"text": _OPEN_END.sub("", self.text[:NOTIFICATION_MAX_CHARS]), "blocks": self.blocks}
 
 
 def escaped(text: str) -> str:
@@ -47,11 +50,11 @@ def plain(text: str, most: int = TEXT_MAX_CHARS) -> Block:
 
 
 def context(*lines: str) -> Block | None:
-    """A small grey line; None where there is nothing to say."""
+    """Small grey lines; None where there is nothing to say."""
     said = [line for line in lines if line]
     if not said:
         return None
-    return {"type": "context", "elements": [plain(" · ".join(said), CONTEXT_MAX_CHARS)]}
+    return {"type": "context", "elements": [plain("\n".join(said), CONTEXT_MAX_CHARS)]}
 
 
 # ---------------------------------------------------------------------- rich text

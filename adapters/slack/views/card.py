@@ -53,7 +53,19 @@ def draw(card: Card, *, image_id: str | None = None, carried: Sequence[str] = ()
         *(row for choice in card.choices for row in _choice(choice)),
         b.actions(*[_button(one, carried) for actions in card.rows for one in actions][:BUTTONS_MAX]),
     )
-    return Content(plain_summary(card), blocks)
+    return Content(plain_summary(card, _aloud), blocks)
+
+
+def _aloud(span: Span) -> str:
+    """For a notification, escaped; Slack puts names in the place of ids there."""
+    if isinstance(span, Mention) and span.kind != "role" and _is_bare(span):
+        return f"<{'@' if span.kind == 'user' else '#'}{span.id}>"
+    return b.escaped(line_text((span,)))
+
+
+def _is_bare(mention: Mention) -> bool:
+    """Whether there is no name that tells more than the id."""
+    return bool(mention.id) and (not mention.name or mention.name.endswith(mention.id))
 
 
 def _head(card: Card, title: str) -> Iterator[list[Block]]:
@@ -123,9 +135,8 @@ def _span(span: Span) -> Block:
         case Moment():
             return b.clock_time(span.at_unix_s, pattern=_MOMENTS[span.style])
         case Mention():
-            # A user element would notify; a name does not, and a channel's that only repeats its id tells nobody more.
-            bare = not span.name or (span.kind == "channel" and span.id in span.name)
-            return b.run(span.name) if span.kind == "role" or not bare else _element(span)
+            # A user element would notify; a name does not, but one that only repeats the id tells nobody more.
+            return b.run(span.name) if span.kind == "role" or not _is_bare(span) else _element(span)
         case _:
             assert_never(span)
 

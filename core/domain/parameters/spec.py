@@ -68,7 +68,7 @@ SPECS: dict[str, Spec] = {
             "safety",
             "bool",
             translatable("Safety check"),
-            translatable("The model's own check; off only in age-restricted channels"),
+            translatable("The model's own check; off only where it is allowed"),
             ("enable_safety_checker", "safety_checker"),
         ),
     )

@@ -55,4 +55,8 @@ def total_text(images: Sequence[Candidate], locale: str) -> str:
 
 def chosen(images: Sequence[Candidate], locale: str) -> Card:
     words = trn("{n} image started.", "{n} images started.", len(images), locale)
-    return Card("info", paragraphs=lines(words, total_text(images, locale)))
+    total = cents(sum(image.price_nanousd or 0 for image in images), locale)
+    told = tr("Total: {price}", locale, price=total)
+    if any(image.price_nanousd is None for image in images):
+        told = tr("Total: at least {price}", locale, price=total)
+    return Card("info", paragraphs=lines(words, total_text(images, locale) if len(images) == 1 else told))

@@ -146,7 +146,9 @@ def _limit(status: LimitStatus, locale: str, platform: str, *, of_all: bool, wit
         used += (" · ", *fill(tr("resets {time}", locale), time=Moment(status.opens_at)))
     source = f" ({_source(limit, locale)})" if with_source else ""
     owner = _owner(limit, locale, platform, of_all=of_all)
-    label = (owner, f", {within(limit.window, limit.model, locale)}{source}")
+    if isinstance(owner, str):
+        owner = owner[:1].upper() + owner[1:]
+    label = (owner, f" · {within(limit.window, limit.model, locale)}{source}")
     return Fact(label, used, min(1.0, taken / limit.amount) if limit.amount else 1.0)
 
 
@@ -171,4 +173,4 @@ def _owner(limit: Limit, locale: str, platform: str, *, of_all: bool) -> Span:
 def limit_words(limit: Limit, locale: str) -> str:
     """One limit in a few plain words, for a list to choose from."""
     whose = whose_limit(limit.scope.kind, limit.scope.id, limit.scope.platform, locale)
-    return f"{whose}: {amount(limit.measure, limit.amount, locale)}, {within(limit.window, limit.model, locale)}"
+    return f"{whose}: {amount(limit.measure, limit.amount, locale)} · {within(limit.window, limit.model, locale)}"

@@ -12,7 +12,7 @@ from core.domain.limits import LimitStatus
 from core.domain.money import quote as priced
 from core.presentation.card import Action, Card, Confirmation, Line, Mention, Moment, Picture, Strong, fill, lines
 from core.presentation.cards.notice import notice_lines, offer_actions, reference_line
-from core.presentation.formats import cents, factor_text
+from core.presentation.formats import cents, factor_text, percent
 from core.presentation.job_texts import (
     alt_text,
     delivery_text,
@@ -88,7 +88,7 @@ def working(
         tr("Upscaling {factor}", locale, factor=factor_text(job.parameters.factor, locale)),
         job.source.name,
         bar=_done_share(progress),
-        paragraphs=((stage,), *ready),
+        paragraphs=(*lines(_beside_title(progress, stage, locale)), *ready),
         small=(
             *lines(
                 tr("If it takes longer than that, the image will be in /history.", locale) if late else "",
@@ -99,6 +99,13 @@ def working(
         rows=() if progress.stage == "delivering" else ((Action("cancel", tr("Cancel", locale), job.id),),),
         summary=_about(job, stage),
     )
+
+
+def _beside_title(progress: Progress, stage: str, locale: str) -> str:
+    """The stage; of upscaling, which the title says already, only how far it is."""
+    if progress.stage != "upscaling" or progress.awaits is not None:
+        return stage
+    return percent(progress.percent / 100, locale) if progress.percent is not None else ""
 
 
 def _about(job: Job, told: str) -> str:

@@ -133,7 +133,7 @@ async def test_a_cheap_batch_starts_at_once_and_tells_the_total_privately(bot: B
     await bot.core.settle()
 
     def told() -> list[SeenMessage]:
-        return [m for m in bot.discord.messages() if "Both for $0.50" in m.text]
+        return [m for m in bot.discord.messages() if "Total: $0.50" in m.text]
 
     await bot.discord.until(told)
     assert [m.ephemeral for m in told()] == [True]

@@ -217,7 +217,7 @@ async def test_a_moderator_reads_whose_limit_each_is_and_whose_usage(world: Worl
     studio = replace(everybody, scope=Scope(ScopeKind.CHANNEL, "slack", "T0ACME00001", "C0PRIV0001"))
     statuses = [LimitStatus(limit, 0, 0, None) for limit in (everybody, ben, studio)]
     shown = str(draw(limits(statuses, "en", platform="slack", of_all=True)).blocks)
-    assert "each member" in shown
+    assert "Each member" in shown
     assert "{'type': 'user', 'user_id': 'U0BEN00001'}" in shown
     assert "{'type': 'channel', 'channel_id': 'C0PRIV0001'}" in shown
     assert "you," not in shown

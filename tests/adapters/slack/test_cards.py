@@ -72,8 +72,17 @@ def test_words_of_others_take_no_effect() -> None:
     assert mentions(args["blocks"], args["text"]) == []
 
 
+def test_a_notification_shows_no_raw_id_and_is_cut_between_escapes() -> None:
+    told = Card("done", paragraphs=((Mention("user", "U1", "member U1"), " & ", Mention("user", "U2", "<sam>")),))
+    assert draw(told).as_args()["text"] == "<@U1> &amp; &lt;sam&gt;"
+    assert {"type": "user", "user_id": "U1"} in draw(told).blocks[0]["elements"][0]["elements"]
+    for length in range(990, 1000):
+        text = draw(Card("done", "a" * length + "&<>" * 9)).as_args()["text"]
+        assert "&" not in text.replace("&amp;", "").replace("&lt;", "").replace("&gt;", "")
+
+
 def test_a_notification_tells_until_when_and_a_channel_is_shown_by_its_own_name() -> None:
     spans = (Mention("channel", "C1", "channel C1"), " is paid for until ", Moment(1_796_571_579.0, "date_time"))
     content = draw(Card("done", paragraphs=(spans,)))
-    assert content.text == "channel C1 is paid for until 2026-12-06 15:39 UTC"
+    assert content.as_args()["text"] == "<#C1> is paid for until 2026-12-06 15:39 UTC"
     assert {"type": "channel", "channel_id": "C1"} in content.blocks[0]["elements"][0]["elements"]

@@ -123,7 +123,7 @@ async def test_the_history_tells_every_change_in_every_language(make: Make, cloc
     assert len(told) == 7
     for line, words in zip(
         reversed(told),
-        ("member ann, today: – → $3.00", "each channel, this hour: – → 4 images", "more for member ann: – → $2.00",
+        ("member ann · today: – → $3.00", "each channel · this hour: – → 4 images", "more for member ann: – → $2.00",
          "new upscales: open → paused", "own budget of channel c1: – → $9.00", "channel for alerts: – → c7",
          "default values of channel c1: – → factor=2"),
         strict=True,
