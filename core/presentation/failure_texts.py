@@ -36,7 +36,8 @@ def explain(
     if receipt is not None and (receipt.charged_nanousd > 0 or receipt.basis == "unknown"):
         charged = charge_text(receipt, locale)
     else:
-        charged = "" if isinstance(error, e.RequestError) else tr("Not charged.", locale)
+        untold = isinstance(error, e.RequestError) or (receipt is None and isinstance(error, _NO_CHARGE_TOLD))
+        charged = "" if untold else tr("Not charged.", locale)
     reference = reference or (error.reference if isinstance(error, e.InternalError) else "")
     return replace(notice, charged=charged, reference=reference)
 
@@ -45,6 +46,9 @@ def of_no_job(notice: Notice, error: e.UpscaleError) -> Notice:
     """The notice for a mistake in a setting, a limit or a question: no word of what was not started."""
     return replace(notice, advice="") if isinstance(error, e.InvalidParameters) else notice
 
+
+_NO_CHARGE_TOLD = (e.DeliveryError, e.ResultExpired, e.LedgerUnavailable, e.StorageUnavailable)
+"""Met by a press, the first two know nothing of what was charged before; the others say that nothing was started."""
 
 _TRY_AGAIN = translatable("Please try again; if it keeps happening, give the reference to the bot's owner.")
 
@@ -153,7 +157,11 @@ def _image_rejected(error: e.ImageRejected, locale: str) -> Notice:
         "file_too_large": tr("The model says that the file is too large.", locale),
         "no_media": tr("The model returned no image.", locale),
     }
-    advice = tr("Try another image or a smaller factor.", locale)
+    advice = (
+        tr("Try another image or a smaller factor.", locale)
+        if error.reason in ("too_large", "file_too_large")
+        else tr("Try another image.", locale)
+    )
     return Notice(_with_aside(reasons[error.reason], limit), advice=advice)
 
 

@@ -71,7 +71,9 @@ def _download_failed(error: e.DownloadFailed, locale: str) -> Notice:
             "This file lies in another service (such as a cloud drive), where the bot cannot read it.", locale
         ),
     }
-    return Notice(reasons[error.reason], advice=tr("Try again, or upload the image here directly.", locale))
+    for_good = error.reason in ("login_page", "gone", "not_visible", "hidden", "external")
+    again = tr("Try again, or upload the image here directly.", locale)
+    return Notice(reasons[error.reason], advice=tr("Attach the image itself instead.", locale) if for_good else again)
 
 
 INPUT: dict[type[e.UpscaleError], Explainer] = {

@@ -49,6 +49,8 @@ def test_every_notice_says_whether_it_was_charged(error: UpscaleError) -> None:
     assert "billed" in explain(error, "en", receipt=UNCLEAR).charged
     quiet = isinstance(error, e.RequestError)
     assert explain(error, "en", receipt=FREE).charged == ("" if quiet else "Not charged.")
+    kept = isinstance(error, e.DeliveryError | e.ResultExpired)  # the charge stands; a press does not know of it
+    assert not (kept and explain(error, "en").charged)
 
 
 @pytest.mark.parametrize("error", ALL, ids=lambda error: error.code)
