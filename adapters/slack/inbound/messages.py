@@ -5,6 +5,7 @@ and Slack brings it again. A mention with a picture may come twice, as `app_ment
 same channel and ts, which is the job's key.
 """
 
+import re
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,6 +33,8 @@ TAKEN_SUBTYPES = (None, "file_share", "thread_broadcast")
 HISTORY_SCOPES = {"channel": "channels:history", "group": "groups:history", "im": "im:history"}
 THREAD_WAIT_S = 1.2
 """Slack allows one look into a thread a minute to some apps; nobody waits for that."""
+FILE_BEFORE_S, LISTED = 3600.0, 20
+"""A file may be uploaded a while before its message is sent."""
 SEEN_AREA = "slack.seen"
 SEEN_FOR_S = 86_400.0
 HELP_AGAIN_S = 600.0
@@ -90,10 +93,20 @@ class Events:
         order = Order(where, key, text, files, thread_ts=thread_ts, may_come_again=True, edited_ts=edited_ts)
         if name and not files:
             self.ctx.tasks.spawn(name, self._once(order, name, rest))
-        elif files or "://" in text or (text and not where.thread_ts and self.ctx.intake.text_is_parameters(text)):
+        elif files or "://" in text:
             await self._stored(self.ctx.intake.take(order))
+        else:
+            await self._stored(self._take_without(order, ts, said, mentioned=in_thread))
+
+    async def _take_without(self, order: Order, ts: str, said: str, *, mentioned: bool) -> None:
+        """Nothing in the event: its files may be known all the same, a thread may have some above, or it is talk."""
+        where = order.where
+        if mentioned and (files := await attached(self.ctx.api, where, ts)):
+            await self.ctx.intake.take(replace(order, files=files))
+        elif order.text and not where.thread_ts and self.ctx.intake.text_is_parameters(order.text):
+            await self.ctx.intake.take(order)
         elif where.thread_ts and not is_talk(said):
-            await self._stored(self._take_above(order, ts))
+            await self._take_above(order, ts)
         else:
             self.ctx.tasks.spawn("help", self._help_now_and_then(order))
 
@@ -165,6 +178,25 @@ class Events:
         enterprise_id = str(body.get("enterprise_id") or context.enterprise_id or "")
         install = self.ctx.installs.cached(team_id, enterprise_id)
         await forget(self.ctx, install or Install(team_id, "", ""))
+
+
+async def attached(api: SlackApi, where: Where, ts: str) -> list[dict[str, Any]]:
+    """The files of a message whose event names none: `app_mention` leaves them out at times (marvin #1368)."""
+    if not re.fullmatch(r"\d+(\.\d+)?", ts):
+        return []
+    since_s = f"{float(ts) - FILE_BEFORE_S:.0f}"
+    args: dict[str, Any] = {"channel": where.channel_id, "user": where.user_id, "ts_from": since_s, "count": LISTED}
+    try:
+        answer = await api.call(where.team, "files.list", max_wait_s=THREAD_WAIT_S, **args)
+    except SlackError as error:
+        log.info("slack_files_not_listed", error=error.error)
+        return []
+
+    def is_shown(file: dict[str, Any]) -> bool:
+        posts = [post for side in (file.get("shares") or {}).values() for post in side.get(where.channel_id, ())]
+        return any(post.get("ts") == ts for post in posts)
+
+    return [file for file in answer.get("files") or () if file.get("id") and is_shown(file)]
 
 
 async def nearest_above(api: SlackApi, where: Where, ts: str, installs: Installs) -> list[dict[str, Any]]:

@@ -35,6 +35,16 @@ async def test_a_mention_that_arrives_only_as_a_file_share_is_taken(world: World
     assert await world.result()
 
 
+async def test_a_mention_whose_event_leaves_the_files_out_is_taken(world: World) -> None:
+    world.slack.mention_mode = "bare"
+    await world.slack.member.mention("2x", [world.picture("old.png")])
+    await world.slack.member.mention("look at this, 3x", [world.picture("new.png")])
+    await world.until(lambda: len(world.service.rows) == 2)
+    asked = [(row.job.source.name, row.job.parameters.factor) for row in world.service.rows.values()]
+    assert asked == [("old.png", 2.0), ("new.png", 3.0)]
+    assert not any("no image" in text_of(m) for m in world.bot_messages())
+
+
 async def test_a_direct_message_with_two_pictures_becomes_two_results(world: World) -> None:
     await world.slack.member.dm("creative", [world.picture("a.png"), world.picture("b.png")])
     await world.until(lambda: len([m for m in world.slack.member.dms() if " is ready" in m.text]) == 2, move=0.2)

@@ -100,6 +100,22 @@ async def info(ctx: Context) -> dict[str, Any]:
     return {"file": file_json(ctx.emulator, file), "comments": []}
 
 
+async def listed(ctx: Context) -> dict[str, Any]:
+    """A member's files in a channel, newest first, as far as the bot may see them."""
+    channel, user, since_s = ctx.args.get("channel"), ctx.args.get("user"), float(ctx.args.get("ts_from") or 0)
+    found = [
+        file
+        for file in ctx.world.files.values()
+        if not file.deleted
+        and ctx.world.visible_to_bot(file, ctx.space)
+        and (not channel or channel in file.shared_in)
+        and (not user or file.user == user)
+        and file.created_s >= since_s
+    ]
+    found.sort(key=lambda file: -file.created_s)
+    return {"files": [file_json(ctx.emulator, file) for file in found[: int(ctx.args.get("count") or 100)]]}
+
+
 async def delete(ctx: Context) -> dict[str, Any]:
     file = ctx.world.files.get(str(ctx.args["file"]))
     if file is None:
@@ -116,6 +132,7 @@ HANDLERS = {
     "files.getUploadURLExternal": get_upload_url,
     "files.completeUploadExternal": complete_upload,
     "files.info": info,
+    "files.list": listed,
     "files.delete": delete,
 }
 

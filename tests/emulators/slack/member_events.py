@@ -61,7 +61,9 @@ class MemberEvents(Members):
         base = self.slack.message_json(post, event=True)
         kind = self.channel(channel, team).kind
         acks: list[Ack] = []
-        if self.slack.mention_mode in ("mention", "both"):
+        if self.slack.mention_mode in ("mention", "both", "bare"):
+            if self.slack.mention_mode == "bare":
+                base.pop("files", None)
             acks.append(
                 await self.slack.delivery.event(
                     self._event(space, base | {"type": "app_mention", "channel": post.channel})

@@ -55,7 +55,7 @@ class SlackEmulator:
         self.stream_kinds = {"im", "channel", "group"}
         self.stream_life_s = api_chat.STREAM_LIFE_S
         self.events = {"app_mention", "message.im", "app_home_opened", "app_uninstalled", "tokens_revoked"}
-        self.mention_mode = "mention"  # mention | file_share | both
+        self.mention_mode = "mention"  # mention | file_share | both | bare (a mention without its files)
         self.http_target: str | None = None
         self.signing_secret = "emulated-signing-secret"
         self.app_token = "xapp-1-emulated"
