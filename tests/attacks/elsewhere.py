@@ -19,7 +19,9 @@ _JUNK_BYTES = 300_000
 
 
 class Elsewhere:
-    """`/slow/N` drips, `/junk/N`, `/page/N`, `/bomb/N` are no usable image, `/huge/N` never ends, `/hop` redirects."""
+    """`/slow/N` drips, `/junk/N`, `/page/N`, `/bomb/N` are no usable image, `/huge/N` never ends, `/hop` redirects,
+    `/down` is out of order.
+    """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         self._address = (host, port)
@@ -41,6 +43,7 @@ class Elsewhere:
         for name, handler in handlers.items():
             app.router.add_get(f"/{name}/{{number}}", handler)
         app.router.add_get("/hop", self._hop)
+        app.router.add_get("/down", self._down)
         app.router.add_get("/picture/{number}", self._good)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -97,6 +100,9 @@ class Elsewhere:
         self.asked["hop"] += 1
         to = "".join(char for char in request.query["to"] if char.isprintable())
         return web.Response(status=302, headers={"Location": to})
+
+    async def _down(self, _: web.Request) -> web.StreamResponse:
+        return web.Response(status=503)
 
     async def _good(self, request: web.Request) -> web.StreamResponse:
         self.asked["picture"] += 1

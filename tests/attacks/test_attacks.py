@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
+from tests.attacks import absurd, authority
 from tests.attacks.doors import ATTACKS as AT_THE_DOOR
 from tests.attacks.elsewhere import Elsewhere
 from tests.attacks.impostors import ATTACKS as BY_IMPOSTORS
@@ -37,3 +38,17 @@ async def test_presses_and_forms_that_nobody_was_offered_touch_no_job_message_fi
             await attack.run(scene, attack.short)
         assert (scene.tracebacks(), scene.rows()["incidents"]) == (0, 0)
         assert (scene.discord.violations, scene.slack.violations) == ([], [])
+
+
+async def test_no_sponsor_stranger_or_outsider_spends_what_the_operator_did_not_allow(tmp_path: Path) -> None:
+    async with scene_in(tmp_path, Elsewhere(), ("127.0.0.1",), **authority.SETTINGS) as scene:
+        for attack in authority.ATTACKS:
+            await attack.run(scene, attack.short)
+        assert (scene.tracebacks(), scene.discord.violations, scene.slack.violations) == (0, [], [])
+
+
+async def test_signed_events_that_make_no_sense_are_taken_or_refused_and_end_nothing(tmp_path: Path) -> None:
+    async with scene_in(tmp_path, Elsewhere(), ("127.0.0.1",), **absurd.SETTINGS) as scene:
+        for attack in absurd.ATTACKS:
+            await attack.run(scene, attack.short)
+        assert (await scene.get("/healthz"), scene.rows()["jobs"] > 0) == (200, True)

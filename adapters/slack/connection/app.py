@@ -22,12 +22,15 @@ from adapters.slack.connection.log_redaction import sdk_logger
 from adapters.slack.context import HandlerContext
 from adapters.slack.inbound.commands import Commands
 from adapters.slack.inbound.messages import Events, NotStored
+from adapters.slack.inbound.translate import Where
 from adapters.slack.settings import secret
 
 log = structlog.get_logger(__name__)
 
 EVENTS_PATH = "/slack/events"
 MAX_BODY_BYTES = 1_000_000
+UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
+"""What bolt, and our own reading of who acted, raise for a payload that is not as it should be."""
 
 
 def build(ctx: HandlerContext, client: AsyncWebClient, gate: DrainMiddleware) -> AsyncApp:
@@ -82,7 +85,10 @@ def _last_resort(ctx: HandlerContext) -> Callable[..., Awaitable[BoltResponse]]:
         """
         if isinstance(error, NotStored):
             return BoltResponse(status=503, body="")
-        where = ctx.where(body, context)
+        try:
+            where = ctx.where(body, context)
+        except UNREADABLE:
+            where = Where("", "")
         if where.user_id:
             ctx.tasks.spawn("last_resort", ctx.answers.error(where, error, ctx.locale(where)))
         else:
@@ -116,9 +122,10 @@ class HttpEndpoint:
             received = AsyncBoltRequest(
                 body=body.decode(), query=request.query_string, headers=dict(request.headers.items())
             )
-        except (ValueError, RecursionError):
+            return await to_aiohttp_response(await self.app.async_dispatch(received))
+        except UNREADABLE as error:  # what our listeners raise ends in the last resort
+            log.warning("slack_request_unreadable", kind=type(error).__name__)
             return web.Response(status=400, text="unreadable")
-        return await to_aiohttp_response(await self.app.async_dispatch(received))
 
     def _is_signed(self, request: web.Request, body: bytes) -> bool:
         stamp = request.headers.get("X-Slack-Request-Timestamp", "")

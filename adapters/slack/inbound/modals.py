@@ -41,7 +41,7 @@ async def open_now(ctx: HandlerContext, where: Where, body: Mapping[str, Any], s
         )
     except SlackError as error:
         log.warning("slack_modal_refused", error=error.error)
-        await ctx.answers.tell(where, form_text("slow", ctx.locale(where)))
+        ctx.tasks.spawn("slow", ctx.answers.tell(where, form_text("slow", ctx.locale(where))))
         return None
     return str(answer["view"]["id"])
 
