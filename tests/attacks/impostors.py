@@ -144,7 +144,8 @@ async def result_on_slack(scene: Scene, seed: int, user: str, words: str = "") -
 
     def found() -> list[Message]:
         seen = (*slack.messages(user=user), *slack.dms(user))
-        return [m for m in seen if f"seed {seed} " in (text := json.dumps(m.blocks) + " ") and "job:delete:" in text]
+        texts = ((m, json.dumps(m.blocks)) for m in seen)
+        return [m for m, text in texts if re.search(rf"seed {seed}\b", text) and "job:delete:" in text]
 
     await until(lambda: bool(found()), within_s=60)
     return found()[0]
