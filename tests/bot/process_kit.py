@@ -23,7 +23,9 @@ from sqlalchemy import func, select
 from core.domain.job import job_id_for
 from core.storage import tables_ledger
 from core.storage.database import Database
+from tests.emulators.discord import DiscordEmulator
 from tests.emulators.fal import FalEmulator
+from tests.emulators.slack import SlackEmulator
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 60.0
@@ -135,6 +137,32 @@ class Bot:
     def errors(self) -> list[dict[str, Any]]:
         """What it logged as an error."""
         return [event for event in self.events if event.get("level") in {"error", "critical"}]
+
+
+@asynccontextmanager
+async def on_both_platforms(
+    data_dir: Path, fal: FalEmulator
+) -> AsyncIterator[tuple[Bot, DiscordEmulator, SlackEmulator]]:
+    """One process, connected to Discord and to Slack; neither it nor the emulators may have anything to complain of."""
+    async with DiscordEmulator() as discord, SlackEmulator(processing_s=0.03) as slack:
+        discord.limits.everything = (10_000, 1.0)
+        bot = Bot(
+            data_dir,
+            fal.env()
+            | {"DISCORD_TOKEN": discord.token, "DISCORD_API_URL": discord.api_url}
+            | {"SLACK_API_URL": slack.api_url, "SLACK_BOT_TOKEN": "xoxb-acme-bot-token"}
+            | {"SLACK_APP_TOKEN": slack.app_token, "TRUSTED_FILE_HOSTS": ",".join(slack.file_hosts)},
+        )
+        try:
+            await bot.start()
+            await discord.gateway.wait_connected(timeout_s=30)
+            await discord.until(lambda: discord.world.commands, 30)
+            await until(lambda: bool(slack.socket.connections))
+            yield bot, discord, slack
+            assert bot.errors() == []
+        finally:
+            await bot.close()
+        assert [emulator.violations for emulator in (fal, discord, slack)] == [[], [], []]
 
 
 async def until(condition: Callable[[], bool], *, within_s: float = 30.0) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.bot.process_kit import Bot, accepted, picture, until
+from tests.bot.process_kit import accepted, on_both_platforms, picture, until
 from tests.bot.test_phone_photo import World
 from tests.emulators.discord import DiscordEmulator, Upload
 from tests.emulators.fal import (
@@ -233,32 +233,12 @@ def pixels(data: bytes) -> np.ndarray[Any, Any]:
 @pytest.fixture(params=["discord", "slack"])
 async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Scene]:
     async with (
-        DiscordEmulator() as discord,
-        SlackEmulator(processing_s=0.03) as slack,
         FalEmulator(job_s=0.2, slots=99) as fal,
+        on_both_platforms(tmp_path / "data", fal) as (bot, discord, slack),
     ):
-        discord.limits.everything = (10_000, 1.0)
-        bot = Bot(
-            tmp_path / "data",
-            fal.env()
-            | {"DISCORD_TOKEN": discord.token, "DISCORD_API_URL": discord.api_url}
-            | {"SLACK_API_URL": slack.api_url, "SLACK_BOT_TOKEN": "xoxb-acme-bot-token"}
-            | {"SLACK_APP_TOKEN": slack.app_token, "TRUSTED_FILE_HOSTS": ",".join(slack.file_hosts)},
-        )
-        try:
-            await bot.start()
-            await discord.gateway.wait_connected(timeout_s=30)
-            await discord.until(lambda: discord.world.commands, 30)
-            await until(lambda: bool(slack.socket.connections))
-            chat: OnDiscord | OnSlack = OnDiscord(discord) if request.param == "discord" else OnSlack(slack)
-            every = 1 if request.param == "discord" else 3  # Slack lets an app post once a second
-            yield Scene(chat, World(chat, bot, fal), list(BY_NUMBER)[::every])  # type: ignore[arg-type]
-            assert bot.errors() == []
-        finally:
-            await bot.close()
-        assert fal.violations == []
-        assert discord.violations == []
-        assert slack.violations == []
+        chat: OnDiscord | OnSlack = OnDiscord(discord) if request.param == "discord" else OnSlack(slack)
+        every = 1 if request.param == "discord" else 3  # Slack lets an app post once a second
+        yield Scene(chat, World(chat, bot, fal), list(BY_NUMBER)[::every])  # type: ignore[arg-type]
 
 
 async def test_whatever_goes_wrong_at_fal_the_picture_or_true_words_are_in_the_chat_for_one_charge(

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from core.storage import tables_ledger
 from core.storage.database import Database
-from tests.bot.process_kit import Bot, until
+from tests.bot.process_kit import Bot, on_both_platforms, until
 from tests.emulators.discord import DiscordEmulator, Upload
 from tests.emulators.fal import FalEmulator
 from tests.emulators.slack import SlackEmulator, text_of
@@ -149,27 +149,11 @@ async def world(
 ) -> AsyncIterator[World]:
     """One process with both platforms; the member is on one of them."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)  # the emulators look at what is posted: here up to 100 MP
-    async with DiscordEmulator() as discord, SlackEmulator(processing_s=0.03) as slack, FalEmulator(job_s=0.2) as fal:
-        discord.limits.everything = (10_000, 1.0)
-        bot = Bot(
-            tmp_path / "data",
-            fal.env()
-            | {"DISCORD_TOKEN": discord.token, "DISCORD_API_URL": discord.api_url}
-            | {"SLACK_API_URL": slack.api_url, "SLACK_BOT_TOKEN": "xoxb-acme-bot-token"}
-            | {"SLACK_APP_TOKEN": slack.app_token, "TRUSTED_FILE_HOSTS": ",".join(slack.file_hosts)},
-        )
-        try:
-            await bot.start()
-            await discord.gateway.wait_connected(timeout_s=30)
-            await discord.until(lambda: discord.world.commands, 30)
-            await until(lambda: bool(slack.socket.connections))
-            yield World(OnDiscord(discord) if request.param == "discord" else OnSlack(slack), bot, fal)
-            assert bot.errors() == []
-        finally:
-            await bot.close()
-        assert fal.violations == []
-        assert discord.violations == []
-        assert slack.violations == []
+    async with (
+        FalEmulator(job_s=0.2) as fal,
+        on_both_platforms(tmp_path / "data", fal) as (bot, discord, slack),
+    ):
+        yield World(OnDiscord(discord) if request.param == "discord" else OnSlack(slack), bot, fal)
 
 
 async def test_each_wanted_size_is_what_it_says_and_the_ledger_is_fals_bill(world: World) -> None:

@@ -26,8 +26,10 @@ async def test_one_takes_the_requests_two_run_the_jobs_and_one_of_them_is_killed
         try:
             await chat.start()
             async with client_of(chat) as client:
-                await client.post(0)
+                left = asyncio.create_task(client.post(0))  # its answer waits for the price, which nobody reads yet
+                await until(lambda: any(event["event"] == "job_accepted" for event in chat.events))
                 await asyncio.gather(first.start(), second.start())
+                await left
                 check_receipts(await client.finished([0]))  # left while nobody ran jobs
                 streams = len(fal.seen("stream"))
                 await asyncio.gather(*(client.post(number) for number in JOBS))

@@ -5,30 +5,24 @@ the three subclasses in `tests/adapters/*/fake_service.py`.
 """
 
 import hashlib
-import itertools
 import json
 import zipfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import astuple, replace
-from datetime import date
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from core.budgets.reports import UsageReport, UsageRow
-from core.budgets.reports.chart import ChartError
-from core.budgets.reports.periods import parse_period
 from core.domain import authorization
 from core.domain import errors as e
 from core.domain.events import JobEvent
 from core.domain.job import Job, JobState, Quote, ReplyAddress, Requester, UpscaleRequest, job_id_for
-from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, WantedLimit, Window
 from core.domain.models import MODELS
-from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, NANOUSD_PER_USD, quote, usd
+from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, NANOUSD_PER_USD, quote
 from core.domain.parameters.grammar import parse
 from core.domain.variations import redelivery, repeated_request
 from core.ports import Change, ChatAdapter, Clock, OpenHere
 from core.presentation import Notice, explain
-from core.presentation.card import Line
+from tests.fakes.budgets import FakeBudgets
 from tests.fakes.core import DatabaseAway
 from tests.fakes.media import png
 
@@ -36,16 +30,14 @@ Fields = Mapping[str, str | int | float | bool]
 REFERENCE = "0incident000"
 
 
-class FakeService:
+class FakeService(FakeBudgets):
     """Keeps every job and call, so that tests judge what was asked; `broken` is raised by every request."""
 
-    platform = "fake"
     seed: int | None = None
 
     def __init__(self, folder: Path, clock: Clock) -> None:
+        super().__init__(folder, clock)
         self.accounts = self.budgets = self.incidents = self.limits = self
-        self.folder = folder
-        self.clock = clock
         self.adapter: ChatAdapter | None = None
         self.jobs: dict[str, Job] = {}
         self.begun: set[str] = set()
@@ -54,24 +46,13 @@ class FakeService:
         self.unsaid: list[e.DeliveryRefused] = []
         self.draining = False
         self.allow_unsafe = False
-        self.halted = False
         self.can_share = False
-        self.play_money = False
         self.models = MODELS
         self.confirm_above_nanousd = NANOUSD_PER_USD
         self.broken: Exception | None = None
-        self.chart_broken = False
         self.export_bytes = 0
-        self.spent_nanousd = 0
-        self.used_today_nanousd: int | None = None
-        self.day_limit_nanousd = 5 * NANOUSD_PER_USD
         self.saved: dict[str, dict[str, Any]] = {}
-        self.limit_calls: list[tuple[str, ScopeKind, str, Measure, Window, int | None]] = []
-        self.sponsors: list[tuple[str, int | None, int]] = []
-        self.alert_channels: list[str | None] = []
-        self.moderated: list[tuple[object, ...]] = []
         self.forgotten: list[tuple[str, str]] = []
-        self._numbers = itertools.count()
 
     def _start(self, job: Job) -> None:
         """Set the job going."""
@@ -190,95 +171,6 @@ class FakeService:
 
     def check(self, text: str, fields: Fields) -> None:
         parse(text, dict(fields))
-
-    # --- money ------------------------------------------------------------------------------------------------------
-
-    def status(self) -> LimitStatus:
-        """What is left today."""
-        limit = Limit(Scope(ScopeKind.USER, self.platform), Measure.USD, Window.DAY, self.day_limit_nanousd)
-        used = self.spent_nanousd if self.used_today_nanousd is None else self.used_today_nanousd
-        return LimitStatus(limit, used, 0, self.clock.now() + 3 * 3600)
-
-    async def usage(self, actor: Requester, *, period: str = "month", member_id: str | None = None) -> UsageReport:
-        if member_id not in (None, actor.user_id):
-            authorization.check_moderator(actor)
-        parse_period(period, date(2026, 11, 23))
-        total = self.spent_nanousd
-        days = (UsageRow("2026-11-22", "22 Nov", 0, 0, 0.0), UsageRow("2026-11-23", "23 Nov", total, 1, 3.0))
-        members = (UsageRow(actor.user_id, actor.user_name, total, 1, 3.0),) if actor.is_moderator else ()
-        return UsageReport(
-            "workspace" if actor.is_moderator else "user", period, "UTC", "2026-11-01", "2026-11-30",
-            total, 0, 1, 3.0, days, members, 25 * NANOUSD_PER_USD, self.play_money,
-        )  # fmt: skip
-
-    async def usage_csv(self, actor: Requester, *, period: str = "month", member_id: str | None = None) -> str:
-        parse_period(period, date(2026, 11, 23))
-        return f"day,charged_usd,model\n2026-11-23,{usd(self.spent_nanousd)[1:]},flux\n"
-
-    async def usage_chart(self, report: UsageReport, *, locale: str, dark: bool = True) -> Path:
-        if self.chart_broken:
-            raise ChartError
-        path = self.folder / f"chart{next(self._numbers)}.png"
-        path.write_bytes(png(900, 360, "#1b2427" if dark else "#eef4f2"))
-        return path
-
-    async def applying(self, actor: Requester) -> Sequence[LimitStatus]:
-        now: dict[tuple[Any, ...], int | None] = {}
-        for workspace, scope, scope_id, measure, window, amount in self.limit_calls:
-            if workspace == actor.workspace_id:
-                now[scope, scope_id, measure, window] = amount
-        own = [
-            LimitStatus(
-                Limit(Scope(scope, self.platform, actor.workspace_id, scope_id), measure, window, amount, "moderator"),
-                0,
-                0,
-                None,
-            )
-            for (scope, scope_id, measure, window), amount in now.items()
-            if amount is not None
-        ]
-        return [self.status(), *own]
-
-    async def workspace_limits(self, actor: Requester) -> Sequence[LimitStatus]:
-        authorization.check_moderator(actor)
-        return await self.applying(actor)
-
-    async def set_limit(self, actor: Requester, wanted: WantedLimit) -> Sequence[LimitStatus]:
-        authorization.check_moderator(actor)
-        values = astuple(wanted)
-        self.limit_calls.append((actor.workspace_id, *(values if wanted.model else values[:-1])))
-        return await self.applying(actor)
-
-    async def sponsor(
-        self, actor: Requester, channel_id: str, amount_nanousd: int | None, ends_at: float = 0.0
-    ) -> None:
-        authorization.check_moderator(actor)
-        self.sponsors.append((channel_id, amount_nanousd, round((ends_at - self.clock.now()) / 86_400)))
-
-    async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: Window) -> Line:
-        authorization.check_moderator(actor)
-        self.moderated.append(("extra", member_id, amount_nanousd, window.value))
-        return ("They have more.",)
-
-    async def limit_history(self, actor: Requester, *, limit: int = 20) -> Sequence[Line]:
-        authorization.check_moderator(actor)
-        return [("first",), ("second",)]
-
-    async def set_place_presets(self, actor: Requester, text: str, channel_id: str = "") -> Line:
-        authorization.check_moderator(actor)
-        self.moderated.append(("presets", text, channel_id))
-        return ("Presets are changed.",)
-
-    async def pause(self, actor: Requester, paused: bool) -> None:
-        authorization.check_moderator(actor)
-        self.halted = paused
-
-    async def paused(self, actor: Requester) -> bool:
-        return self.halted
-
-    async def set_alert_channel(self, actor: Requester, channel_id: str | None) -> None:
-        authorization.check_moderator(actor)
-        self.alert_channels.append(channel_id)
 
     # --- one person -------------------------------------------------------------------------------------------------
 
