@@ -21,6 +21,7 @@ import structlog
 from core.domain.errors import Draining, ImageTooCostly, from_json
 from core.images.facts import Bounds
 from core.images.job_folder import JobFolder
+from core.images.weight import is_heavy
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +42,10 @@ class WorkerDied(Exception):
     def __init__(self, *, costly: bool) -> None:
         super().__init__("image worker died")
         self.costly = costly
+
+
+class TooHeavy(Exception):
+    """Its pictures need more than a light share of memory: to be called again as the only heavy job."""
 
 
 class WorkerFault(Exception):
@@ -119,9 +124,12 @@ class WorkerPool:
         self._closed = False
         self.stats = PoolStats()
 
-    async def call(self, op: str, args: dict[str, Any], *, timeout_s: float, queue_timeout_s: float) -> dict[str, Any]:
-        """Runs one job. Raises WorkerDied, WorkerFault, what the worker refuses, ImageTooCostly for one that passed its
-        wall time, Draining once closed; TimeoutError if no worker came free.
+    async def call(
+        self, op: str, args: dict[str, Any], *, timeout_s: float, queue_timeout_s: float, heavy: bool = False
+    ) -> dict[str, Any]:
+        """Runs one job. Raises TooHeavy for one that `is_heavy` unless it may be, WorkerDied, WorkerFault, what the
+        worker refuses, ImageTooCostly for one that passed its wall time, Draining once closed; TimeoutError if no
+        worker came free.
         """
         if self._closed:
             raise Draining
@@ -130,22 +138,25 @@ class WorkerPool:
         try:
             if self._closed:
                 raise Draining
-            return await self._run(op, args, timeout_s)
+            return await self._run(op, args, timeout_s, heavy=heavy)
         finally:
             self._permits.release()
 
-    async def _run(self, op: str, args: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+    async def _run(self, op: str, args: dict[str, Any], timeout_s: float, *, heavy: bool) -> dict[str, Any]:
         worker = self._waiting_one() or await self._start()
         if self._closed:
             self._end_soon(worker)
             raise Draining
         healthy = False
         try:
-            folder = await asyncio.to_thread(JobFolder, worker.scratch, args)
+            folder = await asyncio.to_thread(_folder_for, worker.scratch, args, heavy=heavy)
             async with asyncio.timeout(timeout_s):
                 answer = await worker.ask(json.dumps({"op": op, "args": folder.args}).encode() + b"\n")
             answer = await asyncio.to_thread(folder.hand_back, answer)
             healthy = True
+        except TooHeavy:
+            healthy = True
+            raise
         except TimeoutError as error:
             self.stats.too_slow += 1
             log.warning("image_worker_too_slow", op=op, timeout_s=timeout_s)
@@ -243,6 +254,12 @@ class WorkerPool:
                 self._permits.release()
             while self._enders:
                 await asyncio.wait(self._enders)
+
+
+def _folder_for(scratch: Path, args: dict[str, Any], *, heavy: bool) -> JobFolder:
+    if not heavy and is_heavy(args):
+        raise TooHeavy
+    return JobFolder(scratch, args)
 
 
 def _new_scratch(parent: Path | None) -> Path:

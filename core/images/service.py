@@ -7,8 +7,9 @@ writes is complete when it returns. Refusals arrive as `InputError`s of `core.do
 
 import asyncio
 import math
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -25,8 +26,7 @@ from core.images.facts import (
     StrippedResult,
     Written,
 )
-from core.images.pool import WorkerDied, WorkerPool
-from core.images.weight import is_heavy
+from core.images.pool import TooHeavy, WorkerDied, WorkerPool
 
 __all__ = [
     "Bounds", "ImageFacts", "ImageLimits", "ImageService", "ModelLimits", "Prepared", "StrippedResult", "Written",
@@ -235,12 +235,14 @@ class ImageService:
         Heavy pictures go one at a time, so that the workers' memory adds up to one heavy share and light ones.
         """
         args = {"limits": asdict(self.limits), **args}
+        call = partial(self._pool.call, op, args, timeout_s=timeout_s, queue_timeout_s=self._queue_timeout_s)
         try:
+            with suppress(TooHeavy):
+                return await call()
             async with AsyncExitStack() as turn:
-                if await asyncio.to_thread(is_heavy, args):
-                    async with asyncio.timeout(self._queue_timeout_s):
-                        await turn.enter_async_context(self._heavy)
-                return await self._pool.call(op, args, timeout_s=timeout_s, queue_timeout_s=self._queue_timeout_s)
+                async with asyncio.timeout(self._queue_timeout_s):
+                    await turn.enter_async_context(self._heavy)
+                return await call(heavy=True)
         except WorkerDied as died:
             if attempts > 1:
                 return await self._job(op, timeout_s, attempts - 1, **args)

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import itertools
 import json
 import os
 import struct
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -138,27 +140,38 @@ def test_only_what_is_unpacked_whole_is_heavy(data: bytes, heavy: bool, tmp_path
     assert not is_heavy({"path": str(tmp_path / "none")})
 
 
-class CountingPool:
-    """Work that takes a few turns of the loop; remembers how much of it ran at once."""
+class CountingWorker:
+    """In the place of a process: work that takes a few turns of a thread, and how much of it ran at once."""
 
-    def __init__(self) -> None:
-        self.now = self.most = 0
+    process = SimpleNamespace(returncode=None)
+    jobs_left = 100
+    now = most = 0
 
-    async def call(self, op: str, args: dict[str, Any], **_: Any) -> dict[str, Any]:
-        self.now += 1
-        self.most = max(self.most, self.now)
+    def __init__(self, scratch: Path) -> None:
+        self.scratch = scratch
+        scratch.mkdir()
+
+    async def ask(self, _line: bytes) -> dict[str, Any]:
+        CountingWorker.now += 1
+        CountingWorker.most = max(self.most, self.now)
         for _turn in range(5):
-            await asyncio.sleep(0)
-        self.now -= 1
-        raise ImageTooCostly
+            await asyncio.to_thread(int)
+        CountingWorker.now -= 1
+        return {"error": {"code": "image_too_costly", "facts": {}}}
 
 
 async def test_heavy_pictures_are_read_one_at_a_time(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(_png_head(8000, 8000, interlaced=True))
-    pool: Any = CountingPool()
     image_service = ImageService()
-    image_service._pool = pool
+    pool: Any = image_service._pool
+    numbers = itertools.count()
+
+    async def start() -> CountingWorker:
+        return CountingWorker(tmp_path / f"worker{next(numbers)}")
+
+    pool._start = start
     tasks = [asyncio.create_task(image_service.probe(tmp_path / "a")) for _ in range(3)]
     for result in await asyncio.gather(*tasks, return_exceptions=True):
         assert isinstance(result, ImageTooCostly)
-    assert pool.most == 1
+    assert CountingWorker.most == 1
+    assert next(numbers) == 2
