@@ -222,7 +222,8 @@ class SlackAdapter:
             log.info("slack_removal_unclear", workspace=install.key)
 
     def reply(self, address: ReplyAddress, state: ReplyState) -> Reply:
-        ctx, notes = self._parts(), ReplyStateCache(state)
+        ctx = self._parts()
+        notes = ReplyStateCache(state, ctx.clock)
         poster = Poster(ctx.api, address, notes, ctx.clock)
         deliverer = Deliverer(ctx.uploader, ctx.media, poster, notes, ctx.service.can_share)
         assert self._streams is not None

@@ -41,8 +41,6 @@ FINAL_WAIT_S = 90.0
 PROGRESS_WAIT_S = 7.0
 """Shorter than the ten seconds that the core allows one progress edit."""
 TRIES = 4
-FRESH_S = 0.25
-"""After a longer wait, or a pause of the whole process, what was true when a call was asked for is looked at again."""
 FIRST_POLL_S = 0.08
 LONGEST_POLL_S = 3.0
 PAGE = 200
@@ -171,12 +169,11 @@ class SlackApi:
     ) -> dict[str, Any]:
         """One call, with its waits and repeats; `leaving` is called when the wait is over and the request leaves.
 
-        `still` is awaited before that where time has passed since the call: it raises where the call must not be made
-        any more. Raises SlackRefused, SlackRevoked or SlackAway.
+        `still` is awaited before that: it raises where the call must not be made any more. Raises SlackRefused,
+        SlackRevoked or SlackAway.
         """
         wait_s = max_wait_s if max_wait_s is not None else PROGRESS_WAIT_S if progress else FINAL_WAIT_S
-        began = self.clock.now()
-        deadline = began + wait_s
+        deadline = self.clock.now() + wait_s
         given = {name: value for name, value in args.items() if value is not None}
 
         async def once() -> dict[str, Any]:
@@ -185,7 +182,7 @@ class SlackApi:
             await self.budget.take(
                 team.team_id, method, channel=channel, member=team.member, progress=progress, max_wait_s=left_s
             )
-            if still is not None and self.clock.now() - began > FRESH_S:
+            if still is not None:
                 await still()
             if leaving is not None:
                 leaving()

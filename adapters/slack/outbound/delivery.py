@@ -191,7 +191,8 @@ class Deliverer:
         async def note(new: dict[str, Any]) -> None:
             await self._notes.put(**{f"upload_{slot}": new})
 
-        file_id = await self._uploader.send(self._poster.team, upload, dict(state), note, hold=hold)
+        still = self._poster.still_ours if show_in is not None else None
+        file_id = await self._uploader.send(self._poster.team, upload, dict(state), note, hold=hold, still=still)
         if not hold and show_in is None:
             await self._uploader.wait_processed(self._poster.team, file_id)
         return file_id

@@ -5,6 +5,7 @@ Decided once per job and kept with it, so that every process posts to the same p
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal
 
 import structlog
@@ -31,6 +32,8 @@ from core.presentation.ending_texts import moved_text
 log = structlog.get_logger(__name__)
 
 FIND_WAIT_S = 10.0
+FRESH_S = 0.25
+"""After a longer wait, or a pause of the whole process, it is asked again whether the job is still ours."""
 CLOCKS_APART_S = 60.0
 
 
@@ -65,8 +68,11 @@ class Mark:
 class ReplyStateCache:
     """What is noted of one job's messages, read once and written through."""
 
-    def __init__(self, state: ReplyState) -> None:
+    def __init__(self, state: ReplyState, clock: Clock) -> None:
         self._state = state
+        self._clock = clock
+        self.ours_at = 0.0
+        """When the job was surely still ours."""
         self._values: dict[str, Any] | None = None
 
     async def get(self, name: str) -> Any:
@@ -78,8 +84,9 @@ class ReplyStateCache:
         await self._state.leave(message)
 
     async def intend(self, **values: Any) -> None:
-        """Note durably what is about to be sent."""
+        """Note durably what is about to be sent. Raises NotOwner."""
         await self._state.save(**values)
+        self.ours_at = self._clock.now()
         if self._values is not None:
             self._values.update(values)
 
@@ -126,9 +133,10 @@ class Poster:
     def now(self) -> float:
         return self._clock.now()
 
-    async def still_ours(self) -> None:
+    async def still_ours(self, known_at: float = 0.0) -> None:
         """Raises NotOwner where another process carries the job on since this one waited, or was stopped."""
-        await self._notes.intend()
+        if self.now() - max(known_at, self._notes.ours_at) > FRESH_S:
+            await self._notes.intend()
 
     async def post(self, content: Content, locale: str, mark: Mark, **how: Any) -> str:
         """Post at the place, or in a direct message where that is refused; the message's ts. Raises SlackError."""
@@ -198,7 +206,7 @@ class Poster:
         return False
 
     async def edit(self, place: Place, ts: str, content: Content, *, progress: bool = False) -> None:
-        how: dict[str, Any] = {"progress": progress, "still": self.still_ours, **content.as_args()}
+        how: dict[str, Any] = {"progress": progress, "still": partial(self.still_ours, self.now()), **content.as_args()}
         await self.api.call(self.team, "chat.update", channel=place.channel, ts=ts, **how)
 
     async def remove(self, place: Place, ts: str) -> bool:

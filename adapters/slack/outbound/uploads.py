@@ -57,10 +57,19 @@ class Uploader:
     session: aiohttp.ClientSession
     clock: Clock
 
-    async def send(self, team: Team, upload: Upload, state: dict[str, Any], note: Note, *, hold: bool = False) -> str:
+    async def send(
+        self,
+        team: Team,
+        upload: Upload,
+        state: dict[str, Any],
+        note: Note,
+        *,
+        hold: bool = False,
+        still: Callable[[], Awaitable[None]] | None = None,
+    ) -> str:
         """The file's id once it is complete (with `hold`: once its bytes are there; a later call completes it).
 
-        `state` is the durable note of one upload; `note` keeps it.
+        `state` is the durable note of one upload; `note` keeps it; `still` as for `SlackApi.call`, before it is shown.
 
         Raises SlackRefused for what no repeat can mend, else SlackAway.
         """
@@ -75,7 +84,7 @@ class Uploader:
                 if status == 200:
                     step = "sent"
                     await note({"id": file_id, "step": step})
-            if step == "sent" and not hold and await self._complete(team, upload, file_id):
+            if step == "sent" and not hold and await self._complete(team, upload, file_id, still):
                 step = "complete"
                 await note({"id": file_id, "step": step})
             if step == "complete" or (step == "sent" and hold):
@@ -133,7 +142,9 @@ class Uploader:
             await self.clock.sleep(0.3 * 2**attempt)
         return status
 
-    async def _complete(self, team: Team, upload: Upload, file_id: str) -> bool:
+    async def _complete(
+        self, team: Team, upload: Upload, file_id: str, still: Callable[[], Awaitable[None]] | None
+    ) -> bool:
         """Step 3, tried again where Slack says that it stumbled.
 
         True when the file is complete, by this call or an earlier one; False when it must be sent anew."""
@@ -143,6 +154,7 @@ class Uploader:
                 await self.api.call(
                     team,
                     "files.completeUploadExternal",
+                    still=still,
                     files=[{"id": file_id, "title": upload.title[:250]}],
                     channel_id=upload.channel or None,
                     thread_ts=(upload.thread_ts or None) if upload.channel else None,

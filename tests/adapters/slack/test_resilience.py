@@ -189,3 +189,29 @@ async def test_a_picture_that_had_to_wait_for_slack_is_posted_only_where_the_job
     world.service.release("upscaling")
     await world.until(lambda: states.cut, move=0.3)
     assert world.results() == []
+
+
+async def test_a_process_stopped_between_its_note_and_its_post_asks_whether_the_job_is_still_ours(world: World) -> None:
+    states = world.service.states = CutStates(lambda values: not values)
+    world.service.hold_at = "upscaling"
+    world.slack.stream_kinds = set()
+    await world.slack.member.mention("", [world.picture()])
+    await world.until(lambda: world.stage() == "upscaling", move=0.2)
+    world.slack.fault("chat.getPermalink", delay_s=0.3)
+    world.service.release("upscaling")
+    await world.until(lambda: states.cut, move=0.3)
+    assert world.results() == []
+
+
+async def test_a_full_file_is_shared_only_where_the_job_is_still_ours(world: World) -> None:
+    world.media.px = (9000, 64)
+    states = world.service.states = CutStates(lambda values: not values and bool(world.results()))
+    world.service.hold_at = "upscaling"
+    world.slack.stream_kinds = set()
+    await world.slack.member.mention("", [world.picture()])
+    await world.until(lambda: world.stage() == "upscaling", move=0.2)
+    world.slack.fault("chat.postMessage", delay_s=0.3)
+    world.service.release("upscaling")
+    await world.until(lambda: states.cut, move=0.3)
+    shared = [request for request in world.slack.calls("files.completeUploadExternal") if "channel_id" in request.args]
+    assert shared == []
