@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,17 +51,6 @@ class TooHeavy(Exception):
 
 class WorkerFault(Exception):
     """Something unforeseen inside a worker, a full disk for instance; its kind, for the log."""
-
-
-@dataclass(slots=True)
-class PoolStats:
-    """Counters since the start, for metrics. `peak_bytes` is the largest resident size a worker has reported."""
-
-    jobs: int = 0
-    started: int = 0
-    died: int = 0
-    too_slow: int = 0
-    peak_bytes: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -122,7 +112,8 @@ class WorkerPool:
         self._enders: set[asyncio.Task[None]] = set()
         self._reaper: asyncio.TimerHandle | None = None
         self._closed = False
-        self.stats = PoolStats()
+        self.stats: Counter[str] = Counter()
+        """Since the start; `peak_bytes` is the largest resident size that a worker has reported."""
 
     async def call(
         self, op: str, args: dict[str, Any], *, timeout_s: float, queue_timeout_s: float, heavy: bool = False
@@ -158,21 +149,21 @@ class WorkerPool:
             healthy = True
             raise
         except TimeoutError as error:
-            self.stats.too_slow += 1
+            self.stats["too_slow"] += 1
             log.warning("image_worker_too_slow", op=op, timeout_s=timeout_s)
             raise ImageTooCostly from error
         except WorkerDied as error:
             if self._closed:
                 raise Draining from error
-            self.stats.died += 1
+            self.stats["died"] += 1
             log.warning("image_worker_died", op=op, costly=error.costly, code=worker.process.returncode)
             raise
         except OSError as error:
             raise WorkerFault(f"{type(error).__name__} {error.errno}") from error
         finally:
             self._give_back(worker, healthy=healthy)
-        self.stats.jobs += 1
-        self.stats.peak_bytes = max(self.stats.peak_bytes, int(answer.get("peak_bytes", 0)))
+        self.stats["jobs"] += 1
+        self.stats["peak_bytes"] = max(self.stats["peak_bytes"], int(answer.get("peak_bytes", 0)))
         if "fault" in answer:
             log.error("image_worker_fault", op=op, kind=answer["fault"])
             raise WorkerFault(str(answer["fault"]))
@@ -204,7 +195,6 @@ class WorkerPool:
             raise
         worker = _Worker(process, scratch, self._jobs_per_worker)
         self._all.add(worker)
-        self.stats.started += 1
         return worker
 
     def _give_back(self, worker: _Worker, *, healthy: bool) -> None:

@@ -1,12 +1,21 @@
-"""Which host names this server answers to, against DNS rebinding: a name that a stranger's name server points at us.
+"""What keeps other web sites out: the headers of every page, and which host names this server answers to.
 
-Such a name is public and has a dot. Addresses, names without a dot and names of private zones cannot be one.
+The names are against DNS rebinding, a name that a stranger's name server points at us. Such a name is public and has a
+dot. Addresses, names without a dot and names of private zones cannot be one.
 """
 
 import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+PAGE_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
 _PRIVATE_ZONES = (".local", ".internal", ".localhost", ".home.arpa")
 
 

@@ -9,7 +9,7 @@ from adapters.slack.context import HandlerContext
 from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.translate import Where
 from core.budgets.limit_grammar import Dialect, extra_words, limit_words, sponsor_words
-from core.domain.errors import InvalidParameters, ParameterProblem
+from core.domain.errors import InvalidParameters
 from core.domain.job import Requester
 from core.domain.limits import LimitStatus, ScopeKind
 from core.presentation import moderation_texts as told
@@ -43,7 +43,7 @@ async def answer(ctx: HandlerContext, where: Where, actor: Requester, rest: str)
     verb, _, words = rest.strip().partition(" ")
     handler = _VERBS.get(verb.lower() or "show")
     if handler is None:
-        raise InvalidParameters(problems=(ParameterProblem("quota", verb[:60], "type", ", ".join(_VERBS)),))
+        raise InvalidParameters.of("quota", verb, "type", ", ".join(_VERBS))
     return await handler(ctx, where, actor, words)
 
 
@@ -86,7 +86,7 @@ async def _sponsor(ctx: HandlerContext, where: Where, actor: Requester, words: s
         return _said(told.sponsored(channel, None, 0.0, actor.locale))
     amount, days_said = sponsor_words(words)
     if amount is None:
-        raise InvalidParameters(problems=(ParameterProblem("sponsor", "", "missing_value", SPONSOR_EXAMPLE),))
+        raise InvalidParameters.of("sponsor", "", "missing_value", SPONSOR_EXAMPLE)
     days = min(MAX_SPONSOR_DAYS, max(1, SPONSOR_DAYS if days_said is None else days_said))
     ends_at = ctx.clock.now() + days * 86_400
     await ctx.service.limits.sponsor(actor, channel, amount, ends_at)

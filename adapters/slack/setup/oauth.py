@@ -22,6 +22,7 @@ from adapters.slack.settings import Settings, secret
 from adapters.slack.setup.installations import Install, Installs
 from adapters.slack.setup.manifest import BOT_SCOPES
 from core.net.client_address import CLIENT, UNKNOWN
+from core.net.host_check import PAGE_HEADERS
 from core.ports import AppState, Clock
 from core.presentation import LANGUAGES
 from core.presentation.place_texts import installation_text
@@ -41,16 +42,11 @@ COOKIE = "slack-install-state"
 _STYLE = "body{font:18px/1.5 system-ui,sans-serif;margin:15vh auto;max-width:32rem;padding:0 1rem}"
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _PAGE_HEADERS = {
+    **PAGE_HEADERS,
     "Content-Security-Policy": (
         f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'"
     ),
-    "X-Frame-Options": "DENY",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
     "Cache-Control": "no-store",
 }
 

@@ -7,13 +7,13 @@ same browser (cross-site requests, DNS rebinding, framing), another machine (tok
 import hashlib
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from adapters.web.settings import Settings
-from core.net.host_check import HostCheck, is_loopback, name_of
+from core.net.host_check import PAGE_HEADERS, HostCheck, is_loopback, name_of
 from core.net.token_gate import TokenGate, TooManyAttempts
 from core.ports import AppState, Clock
 from core.ports.chat import TokenCheck
@@ -31,14 +31,7 @@ DATA_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
 
 # `no-referrer` would make browsers send `Origin: null` with our own sign-in form (Fetch, "append a request `Origin`
 # header", read 2026-11-22), so the address is told, but only to ourselves.
-HEADERS: Mapping[str, str] = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-}
+HEADERS = {**PAGE_HEADERS, "Referrer-Policy": "same-origin"}
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -14,7 +14,7 @@ from adapters.web.inbound.job_routes import actor_of
 from adapters.web.outbound.image_routes import disposition
 from adapters.web.views.card import card_json, dollars, error_json, fields_of, job_json, limit_json, quote_json
 from core.budgets.reports import UsageReport, UsageRow
-from core.domain.errors import InvalidParameters, ParameterProblem, UpscaleError
+from core.domain.errors import InvalidParameters, UpscaleError
 from core.domain.job import Requester
 from core.domain.limits import LimitStatus, Measure, WantedLimit, Window
 from core.domain.models import Models
@@ -187,7 +187,7 @@ class BudgetHandlers:
     async def erase(self, request: web.Request) -> web.StreamResponse:
         """`{"confirm": true}` deletes everything but anonymised money rows."""
         if (await intake.json_body(request)).get("confirm") is not True:
-            raise InvalidParameters(problems=(ParameterProblem("confirm", "", "missing_value", "true"),))
+            raise InvalidParameters.of("confirm", "", "missing_value", "true")
         actor = actor_of(request)
         count = await self._service.accounts.erase(actor)
         return web.json_response({"erased": count, "card": card_json(account.erased(count, actor.locale))})

@@ -11,7 +11,7 @@ from adapters.web.inbound.job_routes import actor_of
 from adapters.web.views.card import Json, card_json
 from adapters.web.views.operator import job_row, place_json, spend_json
 from adapters.web.views.template import Template
-from core.domain.errors import InvalidParameters, ParameterProblem
+from core.domain.errors import InvalidParameters
 from core.domain.job import Job
 from core.domain.limits import ScopeKind
 from core.ports import AdapterContext, Verdict
@@ -76,7 +76,7 @@ class OperatorHandlers:
         verdicts: dict[str, Verdict] = {"admit": "admit", "refuse": "refuse", "revoke": "revoke"}
         verdict = verdicts.get(wanted)
         if verdict is None or self._guests is None:
-            raise InvalidParameters(problems=(ParameterProblem("verdict", wanted, "range", ", ".join(verdicts)),))
+            raise InvalidParameters.of("verdict", wanted, "range", ", ".join(verdicts))
         actor = actor_of(request)
         known = await self._guests.decide(actor, request.match_info["reference"][:40], verdict)
         return web.json_response({"place": place_json(known, actor.locale)})

@@ -13,7 +13,7 @@ from typing import Any
 
 from core.budgets.limit_grammar import Dialect, limit_words
 from core.budgets.reports import UsageRow
-from core.domain.errors import InvalidParameters, NoImage, ParameterProblem
+from core.domain.errors import InvalidParameters, NoImage
 from core.domain.identity import TEAM_SCOPED
 from core.domain.job import ReplyAddress, Requester, Source, UpscaleRequest
 from core.domain.limits import Limit, ScopeKind, WantedLimit
@@ -162,8 +162,7 @@ def change_of(values: Mapping[str, Any]) -> Change:
     """What a button under a result asks for. Raises InvalidParameters for an unknown one."""
     kind = values.get("change", "again")
     if kind not in CHANGES:
-        allowed = ", ".join(CHANGES)
-        raise InvalidParameters(problems=(ParameterProblem("change", str(kind)[:60], "range", allowed),))
+        raise InvalidParameters.of("change", str(kind), "range", ", ".join(CHANGES))
     if kind == "factor":
         return Change.of(kind, str(number_in(values.get("factor", ""), "factor", 0, 1e6)))
     return Change.of(str(kind), str(values.get("model", ""))[:60])
@@ -177,5 +176,5 @@ def number_in(raw: object, name: str, low: float, high: float) -> float:
     except ValueError:
         value = math.nan
     if not low <= value <= high:
-        raise InvalidParameters(problems=(ParameterProblem(name, text, "type", f"{low:g}–{high:,.0f}"),))
+        raise InvalidParameters.of(name, text, "type", f"{low:g}–{high:,.0f}")
     return value

@@ -12,7 +12,7 @@ from adapters.web.connection.security import Denied, harden
 from adapters.web.inbound.translate import number_in
 from adapters.web.outbound.zip_stream import distinct, send_zip
 from adapters.web.views.card import file_name
-from core.domain.errors import InvalidParameters, ParameterProblem, ResultExpired, TooLate
+from core.domain.errors import InvalidParameters, ResultExpired, TooLate
 from core.domain.job import Job, JobState
 from core.domain.media_types import saved_formats, suffix_for
 from core.ports import Media, MediaFile, PictureOf
@@ -73,7 +73,7 @@ class JobFiles:
         possible = saved_formats(job.result.width_px, job.result.height_px)
         saved_as = next((one for one in possible if one == wanted), None)
         if saved_as is None:
-            raise InvalidParameters(problems=(ParameterProblem("as", wanted[:20], "range", ", ".join(possible)),))
+            raise InvalidParameters.of("as", wanted, "range", ", ".join(possible))
         quality = number_in(request.query.get("quality", SAVED_QUALITY), "quality", 1, 100)
         return await self._media.converted(job, saved_as=saved_as, quality=int(quality))
 

@@ -1,5 +1,6 @@
 """The pictures of a job on this machine: source, input and result; fetched again where they are not."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import structlog
 from core.domain.errors import DownloadFailed, ResultExpired, UpscaleError
 from core.domain.job import InputFacts, Job
 from core.domain.parameters import sizes
+from core.images.job_folder import link_or_copy
 from core.images.service import StrippedResult
 from core.jobs.admission import FairQueue, Share
 from core.jobs.context import Tools
@@ -67,7 +69,7 @@ async def _fetch(tools: Tools, job: Job, dest: Path) -> tuple[str, int]:
         await ensure_input(tools, whole)
         await tools.images.crop_detail(tools.files.input(whole.id), part, job.parameters.factor)
     else:
-        await tools.files.copy(await _local(tools, job), part)
+        await asyncio.to_thread(link_or_copy, await _local(tools, job), part)
     part.replace(dest)
     return await tools.files.digest(dest)
 

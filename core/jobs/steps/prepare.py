@@ -1,5 +1,6 @@
 """First step: bring the picture in, read it, look for earlier work, price it, and ask where it is dear."""
 
+import asyncio
 import dataclasses
 import hashlib
 
@@ -14,6 +15,7 @@ from core.domain.parameters import sizes
 from core.domain.parameters.spec import Parameters
 from core.domain.target_size import Aim, aim
 from core.domain.variations import whole_of
+from core.images.job_folder import link_or_copy
 from core.images.service import check_output, largest_factor
 from core.jobs.admission import Share
 from core.jobs.context import Next, Tools
@@ -90,7 +92,7 @@ async def _take_over(tools: Tools, job: Job, facts: InputFacts, earlier: Job) ->
     except (ProviderError, ModelError):
         return False
     own = tools.files.result(job.id, earlier.result.mime)
-    await tools.files.copy(path, own)
+    await asyncio.to_thread(link_or_copy, path, own)
     await tools.files.share_later(own)
     link = tools.links.link(job.id, own.name) or earlier.result.link
     result: Result = dataclasses.replace(

@@ -76,18 +76,6 @@ class JobFiles:
             log.warning("file_not_brought")
             return False
 
-    async def copy(self, source: Path, dest: Path) -> None:
-        """A second name for the same bytes (hard link), or a copy where links are not to be had."""
-
-        def work() -> None:
-            dest.unlink(missing_ok=True)
-            try:
-                os.link(source, dest)
-            except OSError:
-                shutil.copyfile(source, dest)
-
-        await asyncio.to_thread(work)
-
     async def digest(self, path: Path) -> tuple[str, int]:
         """SHA-256 (hex) and size in bytes of a file, read in a thread."""
 

@@ -109,7 +109,7 @@ async def test_a_bomb_is_refused_by_its_header_before_anything_is_decoded(fresh_
     jpeg[frame + 5 : frame + 9] = struct.pack(">HH", 65_500, 65_500)
     with pytest.raises(errors.TooManyPixels):
         await fresh_bench.service.probe(fresh_bench.file(bytes(jpeg)))
-    assert fresh_bench.service.stats.peak_bytes < 90_000_000
+    assert fresh_bench.service.stats["peak_bytes"] < 90_000_000
 
 
 async def test_data_that_unpacks_to_far_more_than_the_picture_costs_no_memory(fresh_bench: Bench) -> None:
@@ -118,7 +118,7 @@ async def test_data_that_unpacks_to_far_more_than_the_picture_costs_no_memory(fr
         assert (facts.width_px, facts.height_px) == (64, 64)
     except errors.DamagedImage:
         pass
-    assert fresh_bench.service.stats.peak_bytes < 90_000_000
+    assert fresh_bench.service.stats["peak_bytes"] < 90_000_000
 
 
 async def test_too_small_and_too_heavy_are_refused_with_the_numbers(tmp_path: Path) -> None:
