@@ -7,6 +7,7 @@ name of its own, and whoever is alive takes over the unfinished jobs of names th
 
 import asyncio
 import datetime
+import logging
 import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -14,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, NamedTuple
 
 import structlog
-from dbos import DBOS, DBOSConfig, SetWorkflowID, WorkflowSerializationFormat
+from dbos import DBOS, DBOSConfig, SetWorkflowID, WorkflowSerializationFormat, error
 from sqlalchemy import Engine, create_engine, event
 
 from core.jobs.steps import Next, Pipeline
@@ -134,6 +135,7 @@ class DbosEngine:
         else:
             config["system_database_engine"] = self._connections = _postgres(self._url)
             config["use_listen_notify"] = False  # nothing here waits for its notifications: a connection less
+        logging.getLogger("dbos").addFilter(_is_trouble)
         DBOS(config=config)
         DBOS.listen_queues([])
         DBOS.launch()
@@ -222,6 +224,12 @@ class DbosEngine:
         if ids:
             await DBOS.delete_workflows_async(ids)
         return len(ids)
+
+
+def _is_trouble(record: logging.LogRecord) -> bool:
+    """Not that a workflow ends here since another process carries its job on, which DBOS logs as an error."""
+    raised = record.exc_info[1] if record.exc_info else None
+    return not isinstance(raised, NotOwner | error.DBOSAwaitedWorkflowCancelledError)
 
 
 def _job_of(workflow_id: str) -> str:

@@ -1,6 +1,7 @@
 """The durable engine itself, on both databases: a part runs once, trouble is retried, another process goes on."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from sqlalchemy import make_url
 
 from core.domain.job import Job, JobState, job_id_for
 from core.engine.cluster import new_name
+from core.engine.replicas import Replicas
 from core.engine.workflows import DbosEngine, _Running
 from core.jobs.steps.runner import StorageTrouble
 from tests.core.jobs.pipeline_kit import USD, World, world
@@ -146,6 +148,22 @@ async def test_deaths_and_restarts_while_a_job_waits_at_the_provider_never_give_
     w.upscaler.hold = True
     found = await through_deaths(w, died)
     await w.check_end(found, JobState.SUCCEEDED, charged=PRICE)
+
+
+async def test_a_job_that_another_process_carries_on_is_no_error(w: World) -> None:
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append  # type: ignore[method-assign]
+    async with engine_of(w) as engine:
+        logging.getLogger("dbos").addHandler(handler)
+        job = await w.ask()
+        await Replicas(w.database).revoke(w.replica)  # taken for dead
+        await engine.start(job.id, part="confirmed")
+        async with asyncio.timeout(10):
+            while job.id in await engine.active():
+                await asyncio.sleep(0.02)
+    logging.getLogger("dbos").removeHandler(handler)
+    assert [record.getMessage() for record in records] == []
 
 
 async def test_what_fell_out_of_the_engine_is_resumed(w: World) -> None:
