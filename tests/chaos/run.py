@@ -34,6 +34,8 @@ class Report:
     disasters: Counter[str]
     errors: Sequence[dict[str, Any]]
     violations: Sequence[str]
+    rate_limits: Counter[str]
+    """How often Slack's own limits were met, by method; what disasters refuse is not counted."""
 
     @property
     def broken(self) -> list[str]:
@@ -49,6 +51,8 @@ class Report:
             f"{'errors logged':<24}{len(self.errors):>4}   {dict(logged)}" if logged else f"{'errors logged':<24}   0"
         ]
         rows += [f"{'rules broken':<24}{len(self.violations):>4}   {list(self.violations)[:3]}"]
+        met = {method: count for method, count in self.rate_limits.items() if count}
+        rows += [f"{'rate limits of Slack met':<24}{sum(met.values()):>4}   {met or ''}"]
         return "\n".join([f"disasters: {struck}", *rows, *self.broken])
 
 
@@ -64,6 +68,9 @@ async def chaos(
         Network(bots := []) as network,
     ):  # fmt: skip
         discord.limits.everything = (10_000, 1.0)
+        # The manifest's optional scope: what a process posted that was killed before it could note it is found by
+        # reading alone.
+        next(token for token in slack.world.tokens.values() if token.kind == "bot").scopes.add("channels:history")
         discord.faults.append(Fault(r".", "delay", times=10**9, seconds=_LATENCY_S))
         await network.cover(fal, discord, slack)
         shared = url.startswith("postgresql")
@@ -93,22 +100,23 @@ async def chaos(
             fal.faults.clear()
             discord.faults.clear()
             slack.faults.clear()
+            slack.delivery.redelivers = False  # after a minute and after five: nothing begins any more
             await _calm(operator, crowd)
             errors = [event for bot in bots for event in bot.errors()]
             violations = [*fal.violations, *discord.violations, *slack.violations]
             promises = await examine(operator, fal, crowd, _takeovers(bots, disasters.kills))
-            return Report(promises, disasters.done, errors, violations)
+            return Report(promises, disasters.done, errors, violations, slack.limits.met)
         finally:
             await asyncio.gather(*(bot.close() for bot in bots))
 
 
 async def _calm(operator: Operator, crowd: Crowd) -> None:
-    """Until every job has ended and every message says so, or `_CALM_S` are over."""
-    deadline = time.monotonic() + _CALM_S
-    while time.monotonic() < deadline:
+    """Until every job has ended and every message says so, for three looks; or `_CALM_S` are over."""
+    deadline, quiet = time.monotonic() + _CALM_S, 0
+    while time.monotonic() < deadline and quiet < 3:
         jobs = await operator.jobs()
-        if all(job.state.terminal for job in jobs) and not crowd.dead_messages(operator.forgotten):
-            return
+        over = all(job.state.terminal for job in jobs) and not crowd.dead_messages(operator.forgotten)
+        quiet = quiet + 1 if over else 0
         await asyncio.sleep(1)
 
 

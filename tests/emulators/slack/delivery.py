@@ -43,6 +43,7 @@ class Delivery:
     def __init__(self, emulator: SlackEmulator) -> None:
         self._emulator = emulator
         self.delivered: list[dict[str, Any]] = []
+        self.redelivers = True
 
     async def send(
         self, kind: str, payload: dict[str, Any], *, accepts: bool = True, attempt: int = 0, reason: str = ""
@@ -71,6 +72,8 @@ class Delivery:
     async def _redeliver(self, payload: dict[str, Any]) -> None:
         for attempt, wait_s in enumerate(RETRY_AFTER_S, start=1):
             await self._emulator.clock.sleep_until(self._emulator.clock.now() + wait_s)
+            if not self.redelivers:
+                return
             ack = await self.send("events_api", payload, accepts=False, attempt=attempt, reason="http_timeout")
             if ack.ok or (ack.headers or {}).get("X-Slack-No-Retry") == "1":
                 return

@@ -4,7 +4,7 @@ The documented tiers are promises of "at least"; here they are walls, which is t
 """
 
 import math
-from collections import deque
+from collections import Counter, deque
 
 from tests.emulators.slack.wire import METHODS
 
@@ -18,12 +18,18 @@ class RateLimits:
 
     def __init__(self, enabled: bool = True) -> None:
         self.enabled = enabled
+        self.met: Counter[str] = Counter()
+        """How often each method was refused."""
+
         self._calls: dict[tuple[str, str], deque[float]] = {}
         self._post_tokens: dict[str, tuple[float, float]] = {}
 
     def check(self, method: str, team_id: str, now_s: float, channel: str | None = None) -> int | None:
-        if not self.enabled:
-            return None
+        wait_s = self._check(method, team_id, now_s, channel) if self.enabled else None
+        self.met[method] += wait_s is not None
+        return wait_s
+
+    def _check(self, method: str, team_id: str, now_s: float, channel: str | None) -> int | None:
         if method == "chat.postMessage" and channel and (wait := self._post(channel, now_s)) is not None:
             return wait
         most = TIER_PER_MINUTE.get(METHODS["methods"][method]["tier"]) or SPECIAL_PER_MINUTE.get(method)
