@@ -64,7 +64,7 @@ class Runner:
             except Exception as error:
                 # Whatever breaks the library's loop (even an event that it cannot parse), the bot comes back.
                 # Reported by the core, which logs no local variables: an event holds a token.
-                await self._context.service.incidents.incident("discord", error)
+                await self._context.service.incidents.unforeseen("discord", error)
             if self._clock.now() - began > HEALTHY_AFTER_S:
                 pause_s = FIRST_PAUSE_S
             await self._clock.sleep(pause_s * random.uniform(0.8, 1.2))

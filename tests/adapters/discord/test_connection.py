@@ -15,6 +15,7 @@ from core.presentation import Notice
 from tests.adapters.discord.fake_service import FakeCore, png
 from tests.adapters.discord.kit import Bot, make, running, serving
 from tests.emulators.discord import DiscordEmulator, Fault, Upload
+from tests.fakes.core import DatabaseAway
 
 PICTURE = Upload("harbour.png", png())
 
@@ -55,6 +56,24 @@ async def test_a_request_to_reconnect_is_followed_without_losing_the_session(bot
     await _upscale(bot)
 
     assert len(bot.discord.gateway.identifies) == 1
+
+
+async def test_a_database_that_is_cut_while_the_bot_connects_is_no_incident(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with DiscordEmulator() as discord:
+        core = FakeCore(tmp_path)
+        get, cuts = core.state.get, [DatabaseAway()]
+
+        async def cut_once(area: str, key: str) -> Any:
+            if cuts:
+                raise cuts.pop()
+            return await get(area, key)
+
+        monkeypatch.setattr(core.state, "get", cut_once)
+        async with serving(make(discord, core)):
+            assert cuts == []
+    assert core.caught == []
 
 
 async def test_the_answer_of_a_job_is_edited_although_the_gateway_is_away(bot: Bot) -> None:
