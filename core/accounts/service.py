@@ -1,4 +1,4 @@
-"""What belongs to a member: saved defaults, and the privacy rights to see and to erase what is stored."""
+"""What belongs to a member: what they saved, and the privacy rights to see and to erase what is stored."""
 
 import asyncio
 import dataclasses
@@ -6,37 +6,33 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import structlog
 from pydantic import TypeAdapter
 
+from core.accounts.settings import SavedSettings, owner_key
 from core.budgets.erased_requests import ErasedRequest, erased_requests
 from core.budgets.service import Budgets
 from core.domain.authorization import check_moderator
 from core.domain.errors import StorageFull, to_json
-from core.domain.identity import TEAM_SCOPED, person_id
+from core.domain.identity import person_id
 from core.domain.job import InputFacts, Job, Quote, Receipt, Requester
-from core.domain.parameters.grammar import parse
-from core.domain.parameters.spec import Parameters, Value
+from core.domain.parameters.spec import Parameters
 from core.jobs.disk_budget import free_bytes
 from core.jobs.steps import Tools
 from core.ports import AppState
 from core.ports.typed_state import TypedState
 from core.presentation import moderation_texts
 from core.presentation.card import Line
-from core.presentation.parameter_texts import value_text
 
 log = structlog.get_logger(__name__)
 
 _PAGE = 200
 _PURGE_WITHIN_S = 30 * 86_400.0
-
-Saved: TypeAlias = dict[str, Value | str]
-"""Values by chat name; `preset` may be among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,44 +45,16 @@ class Purge:
     at: float
 
 
-class Accounts:
-    """Defaults, export, erasure."""
+class Accounts(SavedSettings):
+    """Settings, export, erasure."""
 
     def __init__(self, tools: Tools, state: AppState, money: Budgets) -> None:
+        super().__init__(state, tools.models)
         self._tools = tools
         self._money = money
-        self._defaults = TypedState(state, "defaults", Saved)
-        self._place_presets = TypedState(state, "place_presets", Saved)
         self._erased = erased_requests(state)
         self._exports: dict[str, Path] = {}
         self._purges = TypedState(state, "purge", Purge, ttl_s=_PURGE_WITHIN_S)
-
-    async def defaults(self, actor: Requester) -> Saved:
-        """The saved defaults by chat name; `preset` may be among them."""
-        return await self._defaults.get(_key(actor)) or {}
-
-    async def set_defaults(
-        self, actor: Requester, text: str, fields: Mapping[str, str | int | float | bool] | None = None
-    ) -> Saved:
-        """Replace them by what this says. A seed is never a default. Raises InvalidParameters."""
-        saved = self._saved(text, fields or {})
-        if saved:
-            await self._defaults.put(_key(actor), saved)
-        else:
-            await self._defaults.delete(_key(actor))
-        return saved
-
-    async def presets_for(self, actor: Requester) -> Saved:
-        """What counts for a request that says nothing: the member's own, then the channel's, then the workspace's."""
-        own = await self.defaults(actor)
-        if not actor.workspace_id:
-            return own
-        found: Saved = {}
-        for channel_id in ("", actor.channel_id):
-            found |= await self._place_presets.get(_place_key(actor, channel_id)) or {}
-        if not own.keys().isdisjoint(("preset", "model")):  # they set several values; a place's must not change them
-            found = {name: value for name, value in found.items() if name == "factor" and "model" not in own}
-        return {**found, **own}
 
     async def set_place_presets(self, actor: Requester, text: str, channel_id: str = "") -> Line:
         """`replace_place_presets`, kept in the history of changes, and a sentence that says so. Raises NotAllowed."""
@@ -96,38 +64,17 @@ class Accounts:
         await self._money.limits.rules.note_presets(actor, subject, old, new)
         return moderation_texts.place_presets(new, channel_id, actor.locale)
 
-    async def replace_place_presets(self, actor: Requester, text: str, channel_id: str) -> tuple[str, str]:
-        """Replace those of the workspace or a channel; the old and the new ones as text. Raises InvalidParameters."""
-        key = _place_key(actor, channel_id)
-        old = await self._place_presets.get(key) or {}
-        saved = self._saved(text, {})
-        saved.pop("private", None)
-        if saved:
-            await self._place_presets.put(key, saved)
-        else:
-            await self._place_presets.delete(key)
-        return _as_text(old), _as_text(saved)
-
-    def _saved(self, text: str, fields: Mapping[str, str | int | float | bool]) -> Saved:
-        """Values to be kept, by chat name; a seed is never one. Raises InvalidParameters."""
-        asked = parse(text, fields, self._tools.models)
-        saved: Saved = dict(asked.values)
-        if asked.preset:
-            saved["preset"] = asked.preset
-        saved.pop("seed", None)
-        return saved
-
     async def export(self, actor: Requester) -> Path:
         """A ZIP of everything stored about the member; the caller deletes it. Raises StorageFull.
 
         One at a time: each takes as much of the disk as all that is kept of the member.
         """
         self._exports = {name: path for name, path in self._exports.items() if path.exists()}
-        if _key(actor) in self._exports:
+        if owner_key(actor) in self._exports:
             raise StorageFull(reason="export")
         handle, name = tempfile.mkstemp(prefix="export-", suffix=".zip")
         os.close(handle)
-        path = self._exports[_key(actor)] = Path(name)
+        path = self._exports[owner_key(actor)] = Path(name)
         try:
             await self._write_export(actor, path)
         except BaseException:
@@ -137,9 +84,11 @@ class Accounts:
 
     async def _write_export(self, actor: Requester, path: Path) -> None:
         jobs = [job async for job in self._jobs_of(actor)]
+        settings = await self.settings(actor)
         record = {
             "member": {"platform": actor.platform, "user_id": person_id(actor)},
-            "defaults": await self.defaults(actor),
+            "defaults": settings.defaults,
+            "presets": settings.presets,
             "jobs": [_job_record(job) for job in jobs],
             "ledger": list(await self._money.export(actor)),
         }
@@ -169,9 +118,9 @@ class Accounts:
         now = self._tools.clock.now()
         erased, left = await self._erase_jobs(actor, now)
         if left:
-            await self._purges.put(_key(actor), Purge(actor.platform, actor.workspace_id, actor.user_id, now))
+            await self._purges.put(owner_key(actor), Purge(actor.platform, actor.workspace_id, actor.user_id, now))
         await self._money.anonymise(actor)
-        await self._defaults.delete(_key(actor))
+        await self.forget_settings(owner_key(actor))
         log.info("member_erased", jobs=erased, stopped=left)
         return erased + left
 
@@ -203,10 +152,7 @@ class Accounts:
         now = self._tools.clock.now()
         if await self._erase_workspace(platform, workspace_id, now):
             await self._purges.put(f"{platform}:{workspace_id}", Purge(platform, workspace_id, "", now))
-        prefix = f"{platform}:{workspace_id}:"
-        await self._place_presets.delete_below(prefix)
-        if platform in TEAM_SCOPED:  # elsewhere people are the same in every workspace
-            await self._defaults.delete_below(prefix)
+        await self.forget_place(platform, workspace_id)
         await self._money.limits.rules.forget_workspace(platform, workspace_id)
         log.info("workspace_forgotten", platform=platform)
 
@@ -263,20 +209,8 @@ class Accounts:
             before, before_id = page[-1].created_at, page[-1].id
 
 
-def _as_text(saved: Mapping[str, Value | str]) -> str:
-    return " ".join(f"{name}={value_text(value)}" for name, value in saved.items())
-
-
-def _place_key(actor: Requester, channel_id: str) -> str:
-    return f"{actor.platform}:{actor.workspace_id}:{channel_id}"
-
-
 def _without_words(job: Job) -> Any:
     return dataclasses.replace(job.result, caption="", link=None) if job.result is not None else None
-
-
-def _key(actor: Requester) -> str:
-    return f"{actor.platform}:{person_id(actor)}"
 
 
 def _job_record(job: Job) -> dict[str, Any]:

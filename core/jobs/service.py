@@ -26,7 +26,7 @@ from core.domain.events import JobEvent
 from core.domain.job import Job, JobState, Quote, ReplyAddress, Requester, Source, UpscaleRequest, job_id_for
 from core.domain.models import Models
 from core.domain.parameters.grammar import parse
-from core.domain.parameters.spec import SEED_MAX, Parameters, Parsed
+from core.domain.parameters.spec import PRESETS, SEED_MAX, Parameters, Parsed, Presets
 from core.domain.variations import redelivery, repeated_request
 from core.jobs.admission import Share
 from core.jobs.endings import error_notice
@@ -89,9 +89,7 @@ class JobService:
 
     async def _accept(self, request: UpscaleRequest) -> Job:
         await self._check_open(request.requester)
-        defaults = await self.accounts.presets_for(request.requester)
-        asked = parse(request.text, request.fields, self.models, model=defaults.get("model"))
-        parameters = self.models.resolve(asked, defaults)
+        asked, parameters = await self._understood(request.requester, request.text, request.fields)
         model = self.models.of(parameters)
         if (halted := self._tools.beside.get(model.backend, self._tools.upscaler).halted) is not None:
             raise halted
@@ -140,6 +138,12 @@ class JobService:
         await self.budgets.check_open(actor)
         await self._tools.running.disk.check(Share.of(actor).member)
 
+    async def _understood(self, actor: Requester, text: str, fields: Fields) -> tuple[Parsed, Parameters]:
+        """What this says, and every value that counts, with the actor's own presets and defaults."""
+        defaults, presets = await self.accounts.presets_for(actor), await self.accounts.presets(actor)
+        asked = parse(text, fields, self.models, model=defaults.get("model"), presets=presets)
+        return asked, self.models.resolve(asked, defaults)
+
     def _judge_safety(self, request: UpscaleRequest, parameters: Parameters, *, explicit: bool) -> Parameters:
         """`safety` off counts only where operator and place allow it; a saved default quietly gives way."""
         if parameters.safety or (self.allow_unsafe and request.unsafe_place):
@@ -148,15 +152,13 @@ class JobService:
             raise UnsafeNotAllowed(reason="place" if self.allow_unsafe else "operator")
         return parameters.with_values(safety=True)
 
-    def check(self, text: str, fields: Fields) -> None:
-        parse(text, fields, self.models, lenient=True)
+    def check(self, text: str, fields: Fields, presets: Presets | None = None) -> None:
+        parse(text, fields, self.models, presets=presets or PRESETS, lenient=True)
 
     async def estimate(
         self, width_px: int, height_px: int, actor: Requester, *, text: str = "", fields: Fields | None = None
     ) -> Quote:
-        defaults = await self.accounts.presets_for(actor)
-        asked = parse(text, fields or {}, self.models, model=defaults.get("model"))
-        parameters = self.models.resolve(asked, defaults)
+        _, parameters = await self._understood(actor, text, fields or {})
         quote = await estimated(self._tools, parameters, width_px, height_px)
         left = await self._tools.ledger.statuses(actor, parameters.model)
         needs = quote.estimate_nanousd > self.confirm_above_nanousd

@@ -10,10 +10,12 @@ from core.domain.events import JobEvent
 from core.domain.job import Job, Quote, ReplyAddress, Requester, UpscaleRequest
 from core.domain.limits import LimitStatus, WantedLimit, Window
 from core.domain.models import Models
+from core.domain.parameters.spec import Presets
 from core.domain.variations import Change
 from core.ports.storage import OpenHere
 from core.presentation import Notice
 from core.presentation.card import Line
+from core.presentation.cards.account import OwnSettings
 
 
 class LimitService(Protocol):
@@ -69,15 +71,35 @@ class BudgetService(Protocol):
 
 
 class AccountService(Protocol):
-    """What is kept about a person: defaults, everything for export, and its deletion."""
+    """What is kept about a person: defaults and presets, everything for export, and its deletion."""
 
     async def defaults(self, actor: Requester) -> Mapping[str, str | int | float | bool]:
         """The member's saved parameter defaults (chat names)."""
 
+    async def presets(self, actor: Requester) -> Presets:
+        """Every preset that the member may name: everybody's, then their own."""
+
+    async def settings(self, actor: Requester) -> OwnSettings:
+        """Everything that the member has saved."""
+
+    async def change_settings(self, actor: Requester, text: str) -> OwnSettings:
+        """Do what is typed after `settings`: nothing, default values, `save logo 4x`, `delete logo`, `reset`.
+
+        Raises InvalidParameters, PresetRefused.
+        """
+
     async def set_defaults(
         self, actor: Requester, text: str, fields: Mapping[str, str | int | float | bool] | None = None
-    ) -> Mapping[str, str | int | float | bool]:
-        """Replace them by what this says; empty clears."""
+    ) -> OwnSettings:
+        """Replace them by what this says; empty clears. Raises InvalidParameters."""
+
+    async def save_preset(
+        self, actor: Requester, name: str, text: str, fields: Mapping[str, str | int | float | bool] | None = None
+    ) -> OwnSettings:
+        """Keep these values under this name, in place of what had it. Raises PresetRefused, InvalidParameters."""
+
+    async def delete_preset(self, actor: Requester, name: str) -> OwnSettings:
+        """Forget the values under this name. Raises PresetRefused."""
 
     async def export(self, actor: Requester) -> Path:
         """Everything stored about the actor, as a ZIP (JSON and the kept images); the caller deletes it."""
@@ -231,8 +253,11 @@ class Service(Protocol):
     ) -> Quote:
         """The price of a picture whose size is known (for totals before a batch), with the actor's defaults."""
 
-    def check(self, text: str, fields: Mapping[str, str | int | float | bool]) -> None:
-        """Raise InvalidParameters if these would not be accepted, whatever the member's own defaults (for forms)."""
+    def check(self, text: str, fields: Mapping[str, str | int | float | bool], presets: Presets | None = None) -> None:
+        """Raise InvalidParameters if these would not be accepted, whatever the member's own defaults (for forms).
+
+        `presets`: those that the member has; without them any name of a preset is fine as an option.
+        """
 
     def notice(self, error: UpscaleError, locale: str, job: Job | None = None, who: Requester | None = None) -> Notice:
         """The sentence for this error, with what it cost and what the requester, or else `who`, can do."""

@@ -13,6 +13,7 @@ from core.presentation.input_failure_texts import INPUT
 from core.presentation.job_texts import charge_text
 from core.presentation.limit_texts import limit_reached, paused, paused_place
 from core.presentation.notices import Explainer, Notice, plain
+from core.presentation.parameter_texts import parameter_problem, preset_refused
 from core.presentation.place_texts import not_admitted
 from core.presentation.translations import tr, trn
 
@@ -51,27 +52,6 @@ _NO_CHARGE_TOLD = (e.DeliveryError, e.ResultExpired, e.LedgerUnavailable, e.Stor
 """Met by a press, the first two know nothing of what was charged before; the others say that nothing was started."""
 
 _TRY_AGAIN = translatable("Please try again; if it keeps happening, give the reference to the bot's owner.")
-
-
-def parameter_problem(problem: e.ParameterProblem, locale: str) -> str:
-    facts = {"name": problem.name, "value": problem.value, "allowed": problem.allowed}
-    if problem.kind == "unknown":
-        known = tr("There is no parameter “{name}”.", locale, **facts)
-        hint = problem.suggestion and tr("Did you mean “{name}”?", locale, name=problem.suggestion)
-        return f"{known} {hint}" if hint else known
-    if problem.kind == "missing_value":
-        return tr("“{name}” needs a value: {allowed}.", locale, **facts)
-    if problem.kind == "duplicate":
-        return tr("“{name}” is given twice with different values.", locale, **facts)
-    if problem.kind == "stray":
-        return tr("I don't understand “{value}”. Try: factor=3 creativity=0.5.", locale, **facts)
-    if problem.kind == "together":
-        return tr("“{name}” and “{value}” do not go together: give one of them.", locale, **facts)
-    if problem.kind == "not_in_model":
-        return tr("The model {value} has no {name}; it takes {allowed}.", locale, **facts)
-    if problem.kind == "type":
-        return tr("{name} cannot be “{value}”. Choose {allowed}.", locale, **facts)
-    return tr("{name} must be {allowed}; you wrote {value}.", locale, **facts)
 
 
 def _invalid_parameters(error: e.InvalidParameters, locale: str) -> Notice:
@@ -246,6 +226,7 @@ _SENTENCES: dict[type[e.UpscaleError], Explainer] = {
     **INPUT,
     **_PROVIDER,
     e.InvalidParameters: _invalid_parameters,
+    e.PresetRefused: preset_refused,
     e.NoImage: _no_image,
     e.UnsafeNotAllowed: _unsafe,
     e.StorageFull: _storage_full,

@@ -1,12 +1,14 @@
-"""What each parameter and model is called and does, for options, forms, controls and help; made from their own data."""
+"""What each parameter and model is called and does, and what is wrong with one; made from their own data."""
 
 from collections.abc import Mapping
 
+from core.domain.errors import ParameterProblem, PresetRefused
 from core.domain.job import Job
 from core.domain.models import ALL, MODELS, Models
 from core.domain.parameters import sizes
 from core.domain.parameters.spec import SPECS, Value, translatable
 from core.presentation.formats import number
+from core.presentation.notices import Notice
 from core.presentation.translations import language_of, tr, translated
 
 
@@ -38,6 +40,11 @@ def value_text(value: object) -> str:
     if value is None:
         return "–"
     return number(value, "en", "0.####") if isinstance(value, float) else str(value)
+
+
+def values_text(values: Mapping[str, object]) -> str:
+    """`factor=4 creativity=0.2`."""
+    return " ".join(f"{name}={value_text(value)}" for name, value in values.items())
 
 
 def values_of(job: Job) -> dict[str, Value]:
@@ -82,3 +89,51 @@ def preset_text(name: str, values: Mapping[str, object]) -> str:
     """`creative (creativity 0.6)`."""
     inner = ", ".join(f"{key} {value_text(value)}" for key, value in values.items())
     return f"{name} ({inner})" if inner else name
+
+
+def parameter_problem(problem: ParameterProblem, locale: str) -> str:
+    facts = {"name": problem.name, "value": problem.value, "allowed": problem.allowed}
+    if problem.kind == "unknown":
+        known = tr("There is no parameter “{name}”.", locale, **facts)
+        hint = problem.suggestion and tr("Did you mean “{name}”?", locale, name=problem.suggestion)
+        return f"{known} {hint}" if hint else known
+    if problem.kind == "missing_value":
+        return tr("“{name}” needs a value: {allowed}.", locale, **facts)
+    if problem.kind == "duplicate":
+        return tr("“{name}” is given twice with different values.", locale, **facts)
+    if problem.kind == "stray":
+        unclear = tr("I don't understand “{value}”.", locale, **facts)
+        if problem.suggestion:
+            return unclear + " " + tr("Did you mean “{name}”?", locale, name=problem.suggestion)
+        return unclear + " " + tr("Try: {example}.", locale, example="factor=3 creativity=0.5")
+    if problem.kind == "together":
+        return tr("“{name}” and “{value}” do not go together: give one of them.", locale, **facts)
+    if problem.kind == "not_in_model":
+        return tr("The model {value} has no {name}; it takes {allowed}.", locale, **facts)
+    if problem.kind == "type":
+        return tr("{name} cannot be “{value}”. Choose {allowed}.", locale, **facts)
+    return tr("{name} must be {allowed}; you wrote {value}.", locale, **facts)
+
+
+def preset_refused(error: PresetRefused, locale: str) -> Notice:
+    facts = {"name": error.name, "names": ", ".join(error.names), "n": error.limit or len(error.names)}
+    another, yours = tr("Choose another name.", locale), tr("Yours: {names}.", locale, **facts) if error.names else ""
+    what, advice = {
+        "preset": (tr("“{name}” is a preset that everybody has.", locale, **facts), another),
+        "parameter": (tr("“{name}” is the name of a parameter.", locale, **facts), another),
+        "word": (tr("“{name}” already means something here.", locale, **facts), another),
+        "shape": (
+            tr("“{name}” cannot be the name of a preset.", locale, **facts),
+            tr("Take one word of at most {n} letters, digits, - or _, with a letter first.", locale, **facts),
+        ),
+        "too_many": (
+            tr("You have {n} presets, which is the most allowed.", locale, **facts),
+            tr("Delete one first: {names}.", locale, **facts),
+        ),
+        "unknown": (tr("You have no preset “{name}”.", locale, **facts), yours),
+        "not_kept": (
+            tr("“{name}” is not kept in a preset.", locale, **facts),
+            tr("Give it with each image.", locale),
+        ),
+    }[error.reason]
+    return Notice(what, advice=advice, tone="refusal")

@@ -43,6 +43,11 @@ DAY_LIMIT = LimitStatus(
 )
 BOT_LIMIT = replace(DAY_LIMIT, limit=replace(DAY_LIMIT.limit, amount=5_000_000_000, source="default"))
 
+SETTINGS = account.OwnSettings(
+    {"preset": "creative", "factor": 3.0},
+    {"logo": {"factor": 4.0, "creativity": 0.2}, "print": {"to": "a4@300dpi", "model": "seedvr2"}},
+)
+
 
 def job(locale: str = "en", *, caption: str = "A rocket on its pad at dawn, *steam* around it.") -> Job:
     """A finished job with everything in it."""
@@ -120,14 +125,24 @@ def every_card(locale: str = "en", *, caption: str = "") -> dict[str, Card]:
         ),
         "queue_empty": queue([], 0, locale),
         "history_empty": account.history([], locale),
-        "settings": account.settings({"preset": "creative", "factor": 3.0}, locale, MODELS),
+        "settings": account.settings(SETTINGS, locale, MODELS),
+        "preset_replaced": account.settings(
+            replace(SETTINGS, note=account.preset_saved("logo", {"factor": 2.0}, locale)), locale, MODELS
+        ),
         "privacy": account.privacy(locale, keep_days=7),
         "ask_erase": asked_first(account.erase_action(locale, "42")),
         "erased": account.erased(3, locale),
         "exported": account.exported(locale, whole=False),
         "usage": budget.usage(report, [DAY_LIMIT, BOT_LIMIT], locale),
         "limits": budget.limits([DAY_LIMIT, BOT_LIMIT], locale, note=(tr("Limit set.", locale),)),
-        "help": help_card(locale, [("/usage", "usage")], MODELS, confirm_above_nanousd=1_000_000_000, play_money=True),
+        "help": help_card(
+            locale,
+            [("/usage", "usage")],
+            MODELS,
+            confirm_above_nanousd=1_000_000_000,
+            play_money=True,
+            save_preset="/settings save",
+        ),
         "choosing": batch.choosing("1", images, locale, most=3),
         "chosen": batch.chosen(images, locale),
         "notice": notice_card(explain(over, locale), locale),

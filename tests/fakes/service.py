@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from core.accounts.settings import SavedSettings
 from core.domain import authorization
 from core.domain import errors as e
 from core.domain.events import JobEvent
@@ -19,24 +20,27 @@ from core.domain.job import Job, JobState, Quote, ReplyAddress, Requester, Upsca
 from core.domain.models import MODELS
 from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, NANOUSD_PER_USD, quote
 from core.domain.parameters.grammar import parse
+from core.domain.parameters.spec import PRESETS, Presets
 from core.domain.variations import redelivery, repeated_request
 from core.ports import Change, ChatAdapter, Clock, OpenHere
 from core.presentation import Notice, explain
 from tests.fakes.budgets import FakeBudgets
 from tests.fakes.core import DatabaseAway
 from tests.fakes.media import png
+from tests.fakes.state import MemoryState
 
 Fields = Mapping[str, str | int | float | bool]
 REFERENCE = "0incident000"
 
 
-class FakeService(FakeBudgets):
+class FakeService(FakeBudgets, SavedSettings):
     """Keeps every job and call, so that tests judge what was asked; `broken` is raised by every request."""
 
     seed: int | None = None
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         super().__init__(folder, clock)
+        SavedSettings.__init__(self, MemoryState(clock), MODELS)
         self.accounts = self.budgets = self.incidents = self.limits = self
         self.adapter: ChatAdapter | None = None
         self.jobs: dict[str, Job] = {}
@@ -51,7 +55,6 @@ class FakeService(FakeBudgets):
         self.confirm_above_nanousd = NANOUSD_PER_USD
         self.broken: Exception | None = None
         self.export_bytes = 0
-        self.saved: dict[str, dict[str, Any]] = {}
         self.forgotten: list[tuple[str, str]] = []
 
     def _start(self, job: Job) -> None:
@@ -92,8 +95,9 @@ class FakeService(FakeBudgets):
         if job_id in self.jobs:
             return self.jobs[job_id]
         self.requests.append(request)
-        asked = parse(request.text, dict(request.fields))
-        chosen = MODELS.resolve(asked, self.saved.get(request.requester.user_id, {}))
+        presets = await self.presets(request.requester)
+        asked = parse(request.text, dict(request.fields), presets=presets)
+        chosen = MODELS.resolve(asked, await self.defaults(request.requester))
         if not chosen.safety and not (self.allow_unsafe and request.unsafe_place):
             raise e.UnsafeNotAllowed(reason="place" if self.allow_unsafe else "operator")
         now = self.clock.now()
@@ -166,22 +170,14 @@ class FakeService(FakeBudgets):
     async def estimate(
         self, width_px: int, height_px: int, actor: Requester, *, text: str = "", fields: Fields | None = None
     ) -> Quote:
-        factor = MODELS.resolve(parse(text, dict(fields or {})), self.saved.get(actor.user_id, {})).factor
+        asked = parse(text, dict(fields or {}), presets=await self.presets(actor))
+        factor = MODELS.resolve(asked, await self.defaults(actor)).factor
         return quote(width_px, height_px, factor, DEFAULT_UNIT_PRICE_NANOUSD)
 
-    def check(self, text: str, fields: Fields) -> None:
-        parse(text, dict(fields))
+    def check(self, text: str, fields: Fields, presets: Presets | None = None) -> None:
+        parse(text, dict(fields), presets=presets or PRESETS, lenient=True)
 
     # --- one person -------------------------------------------------------------------------------------------------
-
-    async def defaults(self, actor: Requester) -> Fields:
-        return self.saved.get(actor.user_id, {})
-
-    async def set_defaults(self, actor: Requester, text: str, fields: Fields | None = None) -> Fields:
-        asked = parse(text, dict(fields or {}))
-        preset = {"preset": asked.preset} if asked.preset else {}
-        self.saved[actor.user_id] = {**asked.values, **preset}
-        return self.saved[actor.user_id]
 
     async def export(self, actor: Requester) -> Path:
         path = self.folder / "export-made.zip"

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import inspect
+from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import discord
 from discord import app_commands
 
 from adapters.discord.inbound.command_texts import word
-from adapters.discord.inbound.commands import Command, command, group, parameter_command
+from adapters.discord.inbound.commands import Command, command, group, known_presets, parameter_command
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.outbound.export import reduced
@@ -19,13 +21,13 @@ from adapters.discord.outbound.upload import REQUEST_MAX_BYTES
 from core.budgets.reports.chart import ChartError
 from core.domain.errors import JobNotFound
 from core.presentation import tr
-from core.presentation.card import Code, fill
 from core.presentation.cards import account
 from core.presentation.cards.budget import usage
 from core.presentation.cards.help import help_card
 from core.presentation.cards.notice import asked_first
 
 HISTORY_LENGTH = 10
+VERBS = ("set", "clear", "save", "delete")
 _PERIODS = [app_commands.Choice(name=word(name), value=name) for name in ("day", "week", "month", "year")]
 
 
@@ -39,14 +41,20 @@ class OwnCommands:
     def commands(self) -> list[Command | app_commands.Group]:
         own = partial(command, self._ctx)
         set_ = parameter_command(self._ctx, "settings_set", self._set_defaults, without=("seed", "safety"))
+        named = ("name", app_commands.Range[str, 1, 60], word("settings_save_name"), inspect.Parameter.empty)
+        save = parameter_command(self._ctx, "settings_save", self._save_preset, before=(named,), without=("safety",))
+        delete = own("settings_delete", self._delete_preset)
+        delete.autocomplete("name")(known_presets(self._ctx, own_only=True))
         return [
             own("usage", self._usage, period=_PERIODS),
             own("history", self._history),
             group(
                 "settings",
-                own("settings_show", self._defaults, ()),
+                own("settings_show", self._settings, ()),
                 set_,
                 own("settings_clear", self._set_defaults, ()),
+                save,
+                delete,
             ),
             group("privacy", own("privacy_export", self._export), own("privacy_delete", self._ask_erase)),
             own("help", self._help),
@@ -74,16 +82,22 @@ class OwnCommands:
         jobs = await self._ctx.soon(answer, self._service.history(answer.actor, limit=HISTORY_LENGTH))
         await answer.show(account.history(jobs, answer.locale))
 
-    async def _set_defaults(self, answer: Answer, **given: Any) -> None:
-        await self._defaults(answer, given)
+    async def _settings(self, answer: Answer) -> None:
+        await self._show_settings(answer, self._service.accounts.settings(answer.actor))
 
-    async def _defaults(self, answer: Answer, given: dict[str, Any] | None = None) -> None:
-        """Show the saved defaults, after replacing them by `given` (empty: cleared) unless that is None."""
-        accounts, actor = self._service.accounts, answer.actor
-        asked = accounts.defaults(actor) if given is None else accounts.set_defaults(actor, "", given)
-        saved = await self._ctx.soon(answer, asked)
-        how = fill(tr("Change them with {command}.", actor.locale), command=Code("/settings set"))
-        await answer.show(account.settings(saved, actor.locale, self._service.models, how=(how,)))
+    async def _set_defaults(self, answer: Answer, **given: Any) -> None:
+        await self._show_settings(answer, self._service.accounts.set_defaults(answer.actor, "", given))
+
+    async def _save_preset(self, answer: Answer, name: str, **given: Any) -> None:
+        await self._show_settings(answer, self._service.accounts.save_preset(answer.actor, name, "", given))
+
+    async def _delete_preset(self, answer: Answer, name: str) -> None:
+        await self._show_settings(answer, self._service.accounts.delete_preset(answer.actor, name))
+
+    async def _show_settings(self, answer: Answer, work: Coroutine[Any, Any, account.OwnSettings]) -> None:
+        own = await self._ctx.soon(answer, work)
+        how = account.change_settings_texts(answer.locale, *(f"/settings {verb}" for verb in VERBS))
+        await answer.show(account.settings(own, answer.locale, self._service.models, how=how))
 
     async def _export(self, answer: Answer) -> None:
         actor = answer.actor
@@ -124,6 +138,7 @@ class OwnCommands:
             service.models,
             confirm_above_nanousd=service.confirm_above_nanousd,
             play_money=service.play_money,
+            save_preset="/settings save",
             ways=[tr("Or right-click a message → Apps → Upscale.", locale)],
         )
         await answer.show(card)

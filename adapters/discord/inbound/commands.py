@@ -1,28 +1,35 @@
 """Commands for the tree, made from their handlers; and `/upscale`: acknowledge, translate, hand over."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from typing import Any, TypeAlias
 
 import discord
+import structlog
 from discord import app_commands
 
+from adapters.discord.inbound import translate
 from adapters.discord.inbound.command_texts import model_word, word
 from adapters.discord.inbound.context_menus import Menus
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.message_images import from_attachment, from_link
 from adapters.discord.inbound.translate import Interaction, Menu
-from core.domain.errors import DownloadFailed, NoImage
+from adapters.discord.views.markup import cut
+from core.domain.errors import DownloadFailed, NoImage, UpscaleError
 from core.domain.models import Models
 from core.domain.parameters import sizes
-from core.domain.parameters.spec import PRESETS, SPECS
+from core.domain.parameters.spec import PRESETS, SPECS, Presets
+from core.presentation.labels.commands import preset_choice
 
 Option: TypeAlias = tuple[str, Any, app_commands.locale_str, Any]
 """Name, type, description, default (`inspect.Parameter.empty`: has to be given)."""
 Choices: TypeAlias = list[app_commands.Choice[str]]
 Command: TypeAlias = app_commands.Command[Any, ..., None]
 
+log = structlog.get_logger(__name__)
+
+CHOICE_MAX = 100
 _TYPES = {"float": float, "int": int}
 _IMAGES = ("image", "image2", "image3", "image4")
 
@@ -80,14 +87,32 @@ def parameter_command(
     """A command with an option for every parameter that a model on offer has."""
     models = ctx.service.models
     options = [option for option in _parameters(models) if option[0] not in without]
-    choices = {
-        "preset": [app_commands.Choice(name=word(f"preset_{each}"), value=each) for each in PRESETS],
-        "model": model_choices(models),
-    }
     named = {option[0] for option in options}
-    return command(
-        ctx, key, work, [*before, *options, *after], **{name: each for name, each in choices.items() if name in named}
-    )
+    choices = {"model": model_choices(models)} if "model" in named else {}
+    made = command(ctx, key, work, [*before, *options, *after], **choices)
+    if "preset" in named:
+        made.autocomplete("preset")(known_presets(ctx))
+    return made
+
+
+def known_presets(
+    ctx: HandlerContext, *, own_only: bool = False
+) -> Callable[[Interaction, str], Coroutine[Any, Any, Choices]]:
+    """For an option: everybody's presets and the member's own; everybody's when they cannot be read in time."""
+
+    async def offered(interaction: Interaction, typed: str) -> Choices:
+        actor = translate.requester(interaction)
+        presets: Presets = PRESETS
+        try:
+            presets = await ctx.presets(actor)
+        except UpscaleError as error:
+            log.info("presets_not_offered", why=error.code)
+        named = {name: preset_choice(name, values, actor.locale) for name, values in presets.items()}
+        found = {name: label for name, label in named.items() if typed.lower() in label.lower()}
+        wanted = [name for name in found if not (own_only and name in PRESETS)]
+        return [app_commands.Choice(name=cut(found[name], CHOICE_MAX), value=name) for name in wanted]
+
+    return offered
 
 
 def model_choices(models: Models) -> Choices:

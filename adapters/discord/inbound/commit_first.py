@@ -15,6 +15,10 @@ SLOW_WITHIN_S = 10.0
 CANCELLED_WITHIN_S = 0.2
 
 
+async def nothing() -> None:
+    """What was read is no promise yet."""
+
+
 class Commits:
     """The writes of this process, and when one was last seen to succeed."""
 

@@ -8,6 +8,7 @@ import discord
 from discord import app_commands
 
 from adapters.discord.inbound.command_texts import word
+from adapters.discord.inbound.commit_first import nothing
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.forms import OptionsModal, filled_in
 from adapters.discord.inbound.interaction_response import Answer, Response
@@ -37,10 +38,6 @@ def pictures_in(message: discord.Message) -> Found:
 
 def menu_of(found: Found) -> Menu:
     return Menu(found.images, total=found.total, others=found.others, unreadable=found.unreadable)
-
-
-async def _nothing() -> None:
-    """What was read is no promise yet."""
 
 
 class Menus:
@@ -76,7 +73,7 @@ class Menus:
         total, words = None, _left_out(answer, menu, len(menu.images))
         first = said(words) if words and answer.reused else None
         if len(menu.images) > 1:
-            prices = await self._ctx.commits.first(self._prices(answer, menu), _nothing)
+            prices = await self._ctx.commits.first(self._prices(answer, menu), nothing)
             dear = sum(price or 0 for price in prices) > self._ctx.service.confirm_above_nanousd
             if ask or dear or from_menu:
                 await self._offer(answer, replace(menu, user_id=answer.actor.user_id), prices)
@@ -109,7 +106,7 @@ class Menus:
     async def _offer(self, answer: Response, menu: Menu, prices: Sequence[int | None]) -> None:
         """Which of them, or all, with prices where Discord told the sizes."""
         key = str(answer.id)
-        await self._ctx.commits.first(self._menus.put(key, replace(menu, prices_nanousd=tuple(prices))), _nothing)
+        await self._ctx.commits.first(self._menus.put(key, replace(menu, prices_nanousd=tuple(prices))), nothing)
         most = min(answer.most, len(menu.images))
         await answer.show(batch.choosing(key, _candidates(menu.images, prices), answer.locale, most=most))
         if words := _left_out(answer, menu, len(menu.images), offered=True):
@@ -117,7 +114,7 @@ class Menus:
 
     async def choose(self, answer: Answer, key: str, picked: Sequence[int] | None) -> None:
         """Start the picked pictures (None: all). Each gets a message of its own. Raises QuoteExpired."""
-        menu = await self._ctx.commits.first(self._take(key, answer.actor.user_id), _nothing)
+        menu = await self._ctx.commits.first(self._take(key, answer.actor.user_id), nothing)
         numbers = list(range(len(menu.images))) if picked is None else sorted(set(picked))
         wanted = [n for n in numbers if 0 <= n < len(menu.images)]
         numbers = wanted[: answer.most]
@@ -154,15 +151,16 @@ class Menus:
         found = pictures_in(message)
         key = str(answer.id)
         models, most = self._ctx.service.models, min(answer.most, len(found.images))
-        await answer.open(OptionsModal(key, found.images, answer.locale, models, most=most))
+        presets = await self._ctx.presets(answer.actor)
+        await answer.open(OptionsModal(key, found.images, answer.locale, models, presets, most=most))
         # After the answer, which had to be first; a person needs longer than this to fill it in.
         await self._menus.put(key, replace(menu_of(found), user_id=answer.actor.user_id))
 
     async def submitted(self, answer: Answer, key: str, data: Mapping[str, Any]) -> None:
         """The modal came back: check, acknowledge, start. Works after a restart. Raises InvalidParameters."""
         form = filled_in(data)
-        self._ctx.service.check(form.text, form.fields)
-        menu = await self._ctx.commits.first(self._load(key, answer.actor.user_id), _nothing)
+        self._ctx.service.check(form.text, form.fields, await self._ctx.presets(answer.actor))
+        menu = await self._ctx.commits.first(self._load(key, answer.actor.user_id), nothing)
         numbers = [n for n in form.pictures if 0 <= n < len(menu.images)] or [0]
         images = tuple(menu.images[n] for n in numbers)
         beyond = menu.total - len(menu.images)

@@ -11,7 +11,7 @@ import structlog
 
 from adapters.discord.connection.ack_priority import AckPriority
 from adapters.discord.inbound import translate
-from adapters.discord.inbound.commit_first import Commits
+from adapters.discord.inbound.commit_first import Commits, nothing
 from adapters.discord.inbound.interaction_response import Answer, NotOurs, Response
 from adapters.discord.inbound.translate import Interaction, Menu
 from adapters.discord.outbound import errors
@@ -19,7 +19,8 @@ from adapters.discord.outbound.api_client import ApiClient
 from adapters.discord.outbound.interaction_tokens import KeptByJob
 from adapters.discord.outbound.reply_address import Address
 from core.domain.errors import DeliveryUnavailable, Draining, UpscaleError
-from core.domain.job import Job, UpscaleRequest
+from core.domain.job import Job, Requester, UpscaleRequest
+from core.domain.parameters.spec import Presets
 from core.net.retry import Backoff, retry
 from core.ports import AdapterContext
 from core.presentation.cards.notice import notice_card
@@ -79,6 +80,10 @@ class HandlerContext:
     async def soon(self, answer: Answer, work: Coroutine[Any, Any, T]) -> T:
         """What the core says, in time for a private answer. Raises StorageUnavailable where it says nothing."""
         return await self.commits.first(work, lambda: answer.acknowledge(ephemeral=True), always=False)
+
+    async def presets(self, actor: Requester) -> Presets:
+        """Those that somebody may name; nothing that is acknowledged. Raises StorageUnavailable."""
+        return await self.commits.first(self.service.accounts.presets(actor), nothing)
 
     async def handle(self, answer: Response, work: Callable[[], Awaitable[None]]) -> None:
         """Handle one event, once; never raises but for a cancellation."""

@@ -10,9 +10,9 @@ from discord import ui
 from adapters.discord.inbound.message_images import FoundImage
 from adapters.discord.views.markup import cut
 from core.domain.models import Models
-from core.domain.parameters.spec import PRESETS, SPECS
+from core.domain.parameters.spec import SPECS, Presets
 from core.presentation import tr
-from core.presentation.labels.commands import command_text
+from core.presentation.labels.commands import command_text, preset_choice
 from core.presentation.parameter_texts import allowed_text, model_choice, parameter_hint, parameter_label, value_text
 
 PREFIX = "up1modal:"
@@ -27,15 +27,17 @@ class OptionsModal(ui.Modal):
     Its submit is handled from the raw interaction, so it works on any process and after a restart.
     """
 
-    def __init__(self, key: str, images: Sequence[FoundImage], locale: str, models: Models, *, most: int) -> None:
+    def __init__(
+        self, key: str, images: Sequence[FoundImage], locale: str, models: Models, presets: Presets, *, most: int
+    ) -> None:
         title = cut(tr("Upscale with options", locale), TITLE_MAX)
         super().__init__(title=title, custom_id=f"{PREFIX}{key}", timeout=LIFE_S)
         if len(images) > 1:
             names = {str(n): f"{n + 1}. {image.name}" for n, image in enumerate(images)}
             self._select("pictures", tr("Images", locale), names, most=min(most, len(images)))
         own = {OWN_DEFAULTS: tr("My own defaults", locale)}
-        presets = own | {name: command_text(f"preset_{name}", locale) for name in PRESETS}
-        self._select("preset", tr("Preset", locale), presets, command_text("preset", locale))
+        named = own | {name: preset_choice(name, values, locale) for name, values in presets.items()}
+        self._select("preset", tr("Preset", locale), named, command_text("preset", locale))
         allowed = tr("{allowed}; empty for your default", locale, allowed=allowed_text("factor", locale, models))
         self._text("factor", parameter_label("factor", locale), parameter_hint("factor", locale), allowed, 20)
         if len(images) == 1 and len(models) > 1:

@@ -81,15 +81,16 @@ class Messages:
         await self._ctx.handle(answer, lambda: self._start(answer, message, own))
 
     async def _start(self, answer: MessageResponse, message: discord.Message, own: Found) -> None:
-        text = without_ordinary_words(message.content)
-        self._ctx.service.check(text, {})
+        presets = await self._ctx.presets(answer.actor)
+        text = without_ordinary_words(message.content, presets)
+        asked = parse(text, models=self._ctx.service.models, presets=presets, lenient=True)
         shown = {embed.url for embed in message.embeds}
-        links = tuple(from_link(link) for link in parse(text).links if link not in shown)
+        links = tuple(from_link(link) for link in asked.links if link not in shown)
         if own.images or links:
             found = replace(own, images=(*own.images, *links)[:MAX_IMAGES], total=own.total + len(links))
         else:
             there = await self._replied_to(message)
-            if there is not message and is_talk(message.content):
+            if there is not message and is_talk(message.content, presets):
                 await self._say_how(answer)
                 return
             found = pictures_in(there)

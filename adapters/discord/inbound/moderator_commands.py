@@ -10,7 +10,7 @@ from discord import app_commands
 
 from adapters.discord.inbound import translate
 from adapters.discord.inbound.command_texts import word
-from adapters.discord.inbound.commands import Command, command, group, model_choices
+from adapters.discord.inbound.commands import CHOICE_MAX, Command, command, group, model_choices
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.translate import Interaction
@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 _MEASURES = [app_commands.Choice(name=word(m.value), value=m.value) for m in Measure]
 _WINDOWS = [app_commands.Choice(name=word(f"window_{w.value}"), value=w.value) for w in Window if w is not Window.NOW]
 _SCOPES = [app_commands.Choice(name=word(f"for_{name}"), value=name) for name in ("server", "members", "channels")]
-CHOICE_MAX, CHOICES_MAX = 100, 25
+CHOICES_MAX = 25
 DAY_S = 86_400
 Amount = app_commands.Range[float, 0.0, 1_000_000.0]
 Days = app_commands.Range[int, 1, 366]

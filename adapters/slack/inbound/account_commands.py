@@ -80,13 +80,8 @@ async def _queue(ctx: HandlerContext, where: Where, actor: Requester, rest: str)
 
 
 async def _settings(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> Card:
-    accounts = ctx.service.accounts
-    if not rest or rest.lower() == "show":
-        saved = await accounts.defaults(actor)
-    else:
-        clear = rest.lower() in ("reset", "clear", "default", "defaults")
-        saved = await accounts.set_defaults(actor, "" if clear else rest)
-    return view.settings(saved, ctx.settings.slack_command, actor.locale, ctx.service.models)
+    own = await ctx.service.accounts.change_settings(actor, rest)
+    return view.settings(own, ctx.settings.slack_command, actor.locale, ctx.service.models)
 
 
 async def _privacy(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> Told:

@@ -27,7 +27,7 @@ from core.domain.errors import InvalidParameters, NoImage, UpscaleError
 from core.domain.job import Requester
 from core.domain.untrusted_text import clean
 from core.presentation import explain
-from core.presentation.failure_texts import parameter_problem
+from core.presentation.cards.account import OwnSettings
 
 Body = dict[str, Any]
 
@@ -90,7 +90,7 @@ class Commands:
         own = message.get("user") == where.user_id and re.search(r"[=:]\s{0,20}\S|--\w|\b\d+([.,]\d+)?x\b", words)
         text = words if own or self.ctx.intake.text_is_parameters(words) else ""
         event = f"message-{where.channel_id}-{message.get('ts')}-{body.get('trigger_id')}"
-        await self.ctx.stored(self.ctx.intake.take(Order(where, event, text, files, thread_ts=thread_ts)))
+        await self.ctx.stored(self.ctx.intake.take(Order(where, event, text, files, thread_ts=thread_ts, spoken=True)))
 
     # ------------------------------------------------------------------------ forms
 
@@ -131,22 +131,21 @@ class Commands:
         values = ((body.get("view") or {}).get("state") or {}).get("values") or {}
         text = str((values.get("text") or {}).get("text", {}).get("value") or "")
         try:
-            self.ctx.service.check(text, {})
-        except InvalidParameters as error:
-            told = " ".join(parameter_problem(problem, self.ctx.locale(where)) for problem in error.problems)
-            await ack(response_action="errors", errors={"text": told})
+            own = await self.ctx.service.accounts.set_defaults(t.requester(where, t.Person()), text)
+        except Exception as error:
+            told = self.ctx.service.notice(await self.ctx.answers.known(error), self.ctx.locale(where))
+            await ack(response_action="errors", errors={"text": told.what.replace("\n", " ")})
             return
         await ack()
-        self.ctx.tasks.spawn("defaults", self._save_defaults(where, text))
+        self.ctx.tasks.spawn("defaults", self._show_defaults(where, own))
 
-    async def _save_defaults(self, where: Where, text: str) -> None:
-        async def save(actor: Requester) -> Told | None:
-            saved = await self.ctx.service.accounts.set_defaults(actor, text)
+    async def _show_defaults(self, where: Where, own: OwnSettings) -> None:
+        async def show(actor: Requester) -> Told | None:
             if await modals.publish_home(self.ctx, where):
                 return None  # it shows them
-            return settings(saved, self.ctx.settings.slack_command, actor.locale, self.ctx.service.models)
+            return settings(own, self.ctx.settings.slack_command, actor.locale, self.ctx.service.models)
 
-        await account.answering(self.ctx, where, save)
+        await account.answering(self.ctx, where, show)
 
     # ---------------------------------------------------------------------- buttons
 

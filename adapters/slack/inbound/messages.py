@@ -85,28 +85,33 @@ class Events:
         ts = str(event.get("ts") or "")
         thread_ts = where.thread_ts or (ts if in_thread else "")
         said = t.spoken(event.get("text"))
-        text = without_ordinary_words(said)
         key = f"post-{where.channel_id}-{ts}"
         files = pictures_of(event)
         name, rest = account.subcommand(said)
         edited_ts = str((event.get("edited") or {}).get("ts") or "")
-        order = Order(where, key, text, files, thread_ts=thread_ts, may_come_again=True, edited_ts=edited_ts)
+        order = Order(
+            where, key, said, files, thread_ts=thread_ts, spoken=True, may_come_again=True, edited_ts=edited_ts
+        )
         if name and not files:
             self.ctx.tasks.spawn(name, self._once(order, name, rest))
-        elif files or "://" in text:
+        elif files or "://" in said:
             await self._stored(self.ctx.intake.take(order))
         else:
-            await self._stored(self._take_without(order, ts, said, mentioned=in_thread))
+            await self._stored(self._take_without(order, ts, mentioned=in_thread))
 
-    async def _take_without(self, order: Order, ts: str, said: str, *, mentioned: bool) -> None:
+    async def _take_without(self, order: Order, ts: str, *, mentioned: bool) -> None:
         """Nothing in the event: its files may be known all the same, a thread may have some above, or it is talk."""
         where = order.where
         if mentioned and (files := await attached(self.ctx.api, where, ts)):
             await self.ctx.intake.take(replace(order, files=files))
-        elif order.text and not where.thread_ts and self.ctx.intake.text_is_parameters(order.text):
+            return
+        presets = await self.ctx.intake.presets(where)
+        text = without_ordinary_words(order.text, presets)
+        asks = bool(text) and self.ctx.intake.text_is_parameters(text, presets)
+        if asks and not where.thread_ts:
             await self.ctx.intake.take(order)
-        elif where.thread_ts and not is_talk(said):
-            await self._take_above(order, ts)
+        elif where.thread_ts and not is_talk(order.text, presets):
+            await self._take_above(order, ts, asks=asks)
         else:
             self.ctx.tasks.spawn("help", self._help_now_and_then(order))
 
@@ -114,14 +119,14 @@ class Events:
         if not await self.ctx.stored(work):
             raise NotStored
 
-    async def _take_above(self, order: Order, ts: str) -> None:
+    async def _take_above(self, order: Order, ts: str, *, asks: bool) -> None:
         """A mention without a picture in a thread: the nearest picture above it, where we may read the thread."""
         where = order.where
         try:
             found = await nearest_above(self.ctx.api, where, ts, self.ctx.installs)
         except SlackRefused as refusal:
             log.info("slack_thread_unread", error=refusal.error)
-            if refusal.error == SCOPE_MISSING and self.ctx.intake.text_is_parameters(order.text):
+            if refusal.error == SCOPE_MISSING and asks:
                 needed = str(refusal.data.get("needed") or HISTORY_SCOPES[where.kind])
                 await self.ctx.intake.tell_once(order, lambda locale: thread_unreadable_text(needed, locale))
                 return
@@ -129,7 +134,7 @@ class Events:
         except SlackError as away:
             log.info("slack_thread_unread", error=away.error)
             found = []
-        if found or (order.text and self.ctx.intake.text_is_parameters(order.text)):
+        if found or asks:
             await self.ctx.intake.take(replace(order, files=found))
         else:
             await self._help_now_and_then(order)

@@ -20,6 +20,7 @@ from adapters.slack.views.blocks import Block
 from core.domain.errors import UpscaleError
 from core.domain.job import Requester
 from core.domain.money import usd
+from core.presentation.cards.account import OwnSettings
 from core.presentation.cards.details import details, repeat_words
 from core.presentation.cards.notice import notice_card
 from core.presentation.formats import size
@@ -68,14 +69,14 @@ async def complete_form(ctx: HandlerContext, where: Where, view_id: str, pick: S
     shown_locale = ctx.locale(where)
     actor = await ctx.intake.actor(where)
     try:
-        saved = await ctx.service.accounts.defaults(actor)
+        own = await ctx.service.accounts.settings(actor)
         remark = await _total(ctx, actor, pick) if pick else ""
     except Exception as error:
         # The form stands without hints and total; what it starts is judged again.
         log.info("slack_form_not_completed", error=(await ctx.answers.known(error)).code)
         return
-    if saved or remark or actor.locale.split("-")[0] != shown_locale.split("-")[0]:
-        await update(ctx, where, view_id, form_of(ctx, where, actor.locale, saved=saved, pick=pick, remark=remark))
+    if own.defaults or own.presets or remark or actor.locale.split("-")[0] != shown_locale.split("-")[0]:
+        await update(ctx, where, view_id, form_of(ctx, where, actor.locale, own=own, pick=pick, remark=remark))
 
 
 async def _total(ctx: HandlerContext, actor: Requester, pick: Sequence[Mapping[str, Any]]) -> str:
@@ -125,11 +126,11 @@ async def publish_home(ctx: HandlerContext, where: Where) -> bool:
         report = await service.budgets.usage(actor, period="month")
         statuses = await service.limits.applying(actor)
         jobs = await service.history(actor, limit=SHOWN_JOBS)
-        saved = await service.accounts.defaults(actor)
-        home = view.home(actor.locale, report, statuses, jobs, saved, command, service.models)
+        own = await service.accounts.settings(actor)
+        home = view.home(actor.locale, report, statuses, jobs, own, command, service.models)
     except UpscaleError as error:
         log.info("slack_home_incomplete", reason=str(error))
-        home = view.home(actor.locale, None, (), (), {}, command, service.models)
+        home = view.home(actor.locale, None, (), (), OwnSettings(), command, service.models)
     try:
         await ctx.api.call(where.team, "views.publish", user_id=where.user_id, view=home)
     except SlackError as error:

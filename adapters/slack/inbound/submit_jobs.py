@@ -17,6 +17,8 @@ from adapters.slack.outbound.ephemeral import Answers
 from core.domain.errors import InvalidParameters, NoImage
 from core.domain.job import Requester, Source, UpscaleRequest
 from core.domain.parameters.grammar import parse
+from core.domain.parameters.ordinary_words import without_ordinary_words
+from core.domain.parameters.spec import PRESETS, Presets
 from core.ports import AppState, Service
 from core.presentation.intake_texts import left_out_text
 
@@ -46,6 +48,8 @@ class Order:
     fields: Fields = field(default_factory=dict)
     private: bool | None = None
     thread_ts: str | None = None
+    spoken: bool = False
+    """The text may hold ordinary words around the parameters."""
     may_come_again: bool = False
     edited_ts: str = ""
     """When the member last changed the message; a mistake in each version is told."""
@@ -70,7 +74,10 @@ class Intake:
         """Start a job for every picture, or say why not."""
         actor = await self.actor(order.where, at_most_s=ASK_BEFORE_STORING_S)
         try:
-            sources, private = self._sources(order)
+            presets = await self.service.accounts.presets(actor)
+            if order.spoken:
+                order = replace(order, text=without_ordinary_words(order.text, presets))
+            sources, private = self._sources(order, presets)
             if not sources:
                 raise NoImage
             for item, source in sources[:MAX_PICTURES]:
@@ -80,12 +87,12 @@ class Intake:
         except Exception as error:
             self.tasks.spawn("explain", self._explain(order, error, actor.locale))
 
-    def _sources(self, order: Order) -> tuple[list[tuple[str, Source]], bool]:
+    def _sources(self, order: Order, presets: Presets) -> tuple[list[tuple[str, Source]], bool]:
         """(stable name, source) of every picture, and whether the text or the form asks for privacy."""
         found = [self._shown(number, file, order.where) for number, file in enumerate(order.files)]
         links, private = list(order.links), bool(order.private)
         try:
-            parsed = parse(order.text, {}, self.service.models, lenient=True)
+            parsed = parse(order.text, {}, self.service.models, presets=presets, lenient=True)
             links += parsed.links
             private = private or (order.private is None and bool(parsed.private))
         except InvalidParameters:
@@ -142,10 +149,18 @@ class Intake:
             log.info("slack_answer_not_claimed", error=(await self.answers.known(error)).code)
             return True
 
-    def text_is_parameters(self, text: str) -> bool:
+    async def presets(self, where: Where) -> Presets:
+        """Those that the member may name; everybody's where they cannot be read now: what is begun is judged again."""
+        try:
+            return await self.service.accounts.presets(t.requester(where, t.Person()))
+        except Exception as error:
+            log.info("slack_presets_unread", error=(await self.answers.known(error)).code)
+            return PRESETS
+
+    def text_is_parameters(self, text: str, presets: Presets = PRESETS) -> bool:
         """Whether these words are parameters and nothing else (somebody's message may say anything)."""
         try:
-            self.service.check(text, {})
+            self.service.check(text, {}, presets)
         except InvalidParameters:
             return False
         return True

@@ -1,6 +1,6 @@
 """What only Slack shows of help, usage, history and defaults, and its Home tab. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from adapters.slack.views import blocks as b
 from adapters.slack.views.blocks import Block, Content
@@ -9,14 +9,15 @@ from core.budgets.reports import UsageReport
 from core.domain.job import Job, JobState
 from core.domain.limits import LimitStatus, Measure
 from core.domain.models import Models
-from core.domain.parameters.spec import Value
 from core.ports import Service
-from core.presentation.card import Action, Card, Code, fill, line_text
+from core.presentation.card import Action, Card, line_text
 from core.presentation.cards import account, budget
+from core.presentation.cards.account import OwnSettings
 from core.presentation.cards.help import help_card, other_ways
 from core.presentation.job_texts import send_again_text
 from core.presentation.labels.forms import form_text
 
+SAVE_PRESET = "save logo 4x creativity=0.2"
 HISTORY_SHOWN = 10
 DAYS_SHOWN = 14
 _TYPED = {
@@ -46,6 +47,7 @@ def help_of(service: Service, command: str, locale: str, *, moderator: bool) -> 
         service.models,
         confirm_above_nanousd=service.confirm_above_nanousd,
         play_money=service.play_money,
+        save_preset=f"{command} settings {SAVE_PRESET}",
         ways=[other_ways(locale)],
         actions=(Action("open_form", form_text("title", locale), style="primary"),),
     )
@@ -76,11 +78,10 @@ def _history_row(job: Job, locale: str) -> Block:
     return out
 
 
-def settings(saved: Mapping[str, Value], command: str, locale: str, models: Models) -> Card:
-    how = account.change_settings_text(locale)
-    example = Code(f"{command} settings factor=3 creativity=0.5")
-    filled = fill(how, example=example, reset=Code(f"{command} settings reset"))
-    return account.settings(saved, locale, models, how=(filled,))
+def settings(own: OwnSettings, command: str, locale: str, models: Models) -> Card:
+    words = ("factor=3 creativity=0.5", "reset", SAVE_PRESET, "delete logo")
+    how = account.change_settings_texts(locale, *(f"{command} settings {word}" for word in words))
+    return account.settings(own, locale, models, how=how)
 
 
 def home(
@@ -88,7 +89,7 @@ def home(
     report: UsageReport | None,
     statuses: Sequence[LimitStatus],
     jobs: Sequence[Job],
-    saved: Mapping[str, Value],
+    own: OwnSettings,
     command: str,
     models: Models,
 ) -> Block:
@@ -105,7 +106,7 @@ def home(
         *(draw(budget.usage(report, (), locale)).blocks if report is not None else []),
         *(draw(budget.limits(money, locale, platform="slack")).blocks if money else []),
         b.divider(),
-        *draw(account.settings(saved, locale, models)).blocks,
+        *draw(account.settings(own, locale, models)).blocks,
         b.actions(b.button(form_text("change_defaults", locale), "ui:defaults")),
         b.divider(),
         *history(jobs, locale).blocks,

@@ -17,10 +17,17 @@ from core.domain.models import MODELS, Input, Models
 from core.domain.parameters import sizes
 from core.domain.parameters.spec import PRESETS, SPECS
 from core.presentation.card import Card
-from core.presentation.failure_texts import parameter_problem
-from core.presentation.labels.commands import command_text
+from core.presentation.cards.account import OwnSettings
+from core.presentation.labels.commands import command_text, preset_choice
 from core.presentation.labels.forms import form_text
-from core.presentation.parameter_texts import model_choice, parameter_hint, parameter_label, preset_meaning, value_text
+from core.presentation.parameter_texts import (
+    model_choice,
+    parameter_hint,
+    parameter_label,
+    parameter_problem,
+    value_text,
+    values_text,
+)
 
 CALLBACK = "upscale_form"
 DEFAULTS_CALLBACK = "upscale_defaults"
@@ -50,21 +57,23 @@ def form(
     *,
     allow_unsafe: bool,
     models: Models = MODELS,
-    saved: Mapping[str, object] | None = None,
+    own: OwnSettings | None = None,
     pick: Sequence[Mapping[str, Any]] = (),
     remark: str = "",
 ) -> Block:
-    """The modal. `saved`: the member's own defaults, shown as hints; `pick`: offer these files instead of a field."""
+    """The modal. `own`: the member's defaults, shown as hints, and presets; `pick`: these files instead of a field."""
+    own = own or OwnSettings()
+    saved = own.defaults
     notes = {short: getattr(where, name) for short, name in PLACE.items()}
     if pick:
         notes["pick"] = [{"id": f["id"], "name": b.cut(str(f.get("name") or ""), 60)} for f in pick[:MOST_PICKED]]
     blocks = b.stacked(
         b.rich([b.run(remark)]) if remark else None,
         *(_picking(pick, locale) if pick else _handing_in(locale)),
-        _model(models, locale, saved or {}) if len(models) > 1 else None,
-        _preset(locale, saved or {}) if "creativity" in models.widest else None,
+        _model(models, locale, saved) if len(models) > 1 else None,
+        _preset(locale, own) if "creativity" in models.widest else None,
         _size(locale),
-        *(_number(models.widest[name], locale, saved or {}) for name in NUMBERS if name in models.widest),
+        *(_number(models.widest[name], locale, saved) for name in NUMBERS if name in models.widest),
         _options(locale, allow_unsafe, in_channel=bool(where.channel_id) and where.kind != "im"),
     )
     metadata = json.dumps(notes, separators=(",", ":"))
@@ -91,7 +100,7 @@ def defaults_form(locale: str, saved: Mapping[str, object]) -> Block:
     """One line of text, in the grammar that works everywhere."""
     element = {"type": "plain_text_input", "max_length": 500, "placeholder": b.plain(EXAMPLE)}
     if saved:
-        element["initial_value"] = " ".join(f"{name}={value_text(value)}" for name, value in saved.items())
+        element["initial_value"] = values_text(saved)
     line = _input("text", form_text("defaults_line", locale), element, hint=form_text("defaults_hint", locale))
     return _modal("defaults", locale, [line], "save", callback_id=DEFAULTS_CALLBACK)
 
@@ -124,9 +133,10 @@ def _picking(files: Sequence[Mapping[str, Any]], locale: str) -> list[Block]:
     return [_input(PICKED, form_text("pick", locale), element, optional=False)]
 
 
-def _preset(locale: str, saved: Mapping[str, object]) -> Block:
-    options = [{"text": b.plain(f"{name} – {preset_meaning(name, locale)}", 75), "value": name} for name in PRESETS]
-    shown = str(saved["preset"]) if "preset" in saved else form_text("none", locale)
+def _preset(locale: str, own: OwnSettings) -> Block:
+    presets = {**PRESETS, **own.presets}.items()
+    options = [{"text": b.plain(preset_choice(name, each, locale), 75), "value": name} for name, each in presets]
+    shown = str(own.defaults.get("preset") or form_text("none", locale))
     element = {"type": "static_select", "options": options, "placeholder": b.plain(shown, 150)}
     return _input("preset", form_text("preset", locale), element, hint=command_text("preset", locale))
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -19,7 +19,7 @@ from core.domain.job import Requester
 from core.domain.limits import LimitStatus, Measure, WantedLimit, Window
 from core.domain.models import Models
 from core.domain.parameters.grammar import parse
-from core.domain.parameters.spec import Value
+from core.domain.parameters.spec import PRESETS
 from core.ports import AdapterContext
 from core.presentation import tr
 from core.presentation.card import Code, fill
@@ -30,6 +30,7 @@ from core.presentation.formats import cents
 from core.presentation.moderation_texts import pause_changed
 
 HISTORY_LIMIT = 50
+SAVE_PRESET = "save logo 4x creativity=0.2"
 LIMIT_EXAMPLES = (
     "/quota set everything day $20",
     "/quota set workspace discord:1234 month $50",
@@ -77,7 +78,8 @@ class BudgetHandlers:
         fields = translate.scalars(values)
         text = str(fields.pop("text", ""))
         models, defaults = self._service.models, await self._service.accounts.defaults(actor)
-        asked = parse(text, fields, models, model=defaults.get("model"))
+        presets = await self._service.accounts.presets(actor)
+        asked = parse(text, fields, models, model=defaults.get("model"), presets=presets)
         chosen = models.resolve(asked, defaults)
         answer: dict[str, Any] = {
             "parameters": dataclasses.asdict(chosen),
@@ -170,15 +172,15 @@ class BudgetHandlers:
 
     async def defaults(self, request: web.Request) -> web.StreamResponse:
         actor = actor_of(request)
-        return _defaults(await self._service.accounts.defaults(actor), self._service.models, actor.locale)
+        return _settings(await self._service.accounts.settings(actor), self._service.models, actor.locale)
 
     async def set_defaults(self, request: web.Request) -> web.StreamResponse:
-        """`{"text": "3x creativity=0.5"}`; an empty text clears."""
+        """`{"text": "3x creativity=0.5"}`; an empty text clears. `{"words": "save logo 4x"}`: as after `/settings`."""
         values = translate.scalars(await intake.json_body(request))
-        text = str(values.pop("text", ""))
-        actor = actor_of(request)
-        saved = await self._service.accounts.set_defaults(actor, text, values)
-        return _defaults(saved, self._service.models, actor.locale)
+        text, words = (str(values.pop(name, "")) for name in ("text", "words"))
+        actor, accounts = actor_of(request), self._service.accounts
+        own = await (accounts.change_settings(actor, words) if words else accounts.set_defaults(actor, text, values))
+        return _settings(own, self._service.models, actor.locale)
 
     async def export(self, request: web.Request) -> web.StreamResponse:
         path = await self._service.accounts.export(actor_of(request))
@@ -193,11 +195,12 @@ class BudgetHandlers:
         return web.json_response({"erased": count, "card": card_json(account.erased(count, actor.locale))})
 
 
-def _defaults(saved: Mapping[str, Value], models: Models, locale: str) -> web.Response:
-    how = fill(tr("Change them with {command}.", locale), command=Code("/settings save 3x creativity=0.5"))
-    return web.json_response(
-        {"defaults": dict(saved), "card": card_json(account.settings(saved, locale, models, how=(how,)))}
-    )
+def _settings(own: account.OwnSettings, models: Models, locale: str) -> web.Response:
+    """Presets are everybody's and the member's own."""
+    words = ("3x creativity=0.5", "reset", SAVE_PRESET, "delete logo")
+    how = account.change_settings_texts(locale, *(f"/settings {word}" for word in words))
+    card = card_json(account.settings(own, locale, models, how=how))
+    return web.json_response({"defaults": own.defaults, "presets": {**PRESETS, **own.presets}, "card": card})
 
 
 class _OneTimeFile(web.FileResponse):

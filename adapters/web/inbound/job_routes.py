@@ -74,7 +74,11 @@ class JobHandlers:
         kept = False
         try:
             wanted = translate.upscale_request(
-                submission, actor, request.headers.get("Idempotency-Key", "")[:200], self._service.models
+                submission,
+                actor,
+                request.headers.get("Idempotency-Key", "")[:200],
+                self._service.models,
+                await self._service.accounts.presets(actor),
             )
             job = await self._service.request(wanted)
             kept = bool(job.source.path) and job.source.path == wanted.source.path

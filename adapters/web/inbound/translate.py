@@ -20,6 +20,7 @@ from core.domain.limits import Limit, ScopeKind, WantedLimit
 from core.domain.models import Models
 from core.domain.money import NANOUSD_PER_USD
 from core.domain.parameters.grammar import parse
+from core.domain.parameters.spec import PRESETS, Presets
 from core.domain.variations import CHANGES
 from core.ports import Change
 from core.presentation import LANGUAGES, tr
@@ -133,11 +134,13 @@ def scalars(values: Mapping[str, Any]) -> dict[str, Raw]:
     return fields
 
 
-def upscale_request(submission: Submission, actor: Requester, idempotency_key: str, models: Models) -> UpscaleRequest:
+def upscale_request(
+    submission: Submission, actor: Requester, idempotency_key: str, models: Models, presets: Presets = PRESETS
+) -> UpscaleRequest:
     """The request for the core. Raises InvalidParameters or NoImage."""
     fields = dict(submission.fields)
     agreed_usd = number_in(fields.pop("agreed_usd", "") or 0, "agreed_usd", 0, MOST_AGREED_USD)
-    asked = parse(submission.text, fields, models, lenient=True)
+    asked = parse(submission.text, fields, models, presets=presets, lenient=True)
     return UpscaleRequest(
         key=job_key(idempotency_key),
         requester=actor,

@@ -5,6 +5,7 @@ from core.domain.limits import Measure
 
 _BY_CLASS: tuple[tuple[type[e.UpscaleError], int], ...] = (
     (e.InvalidParameters, 400),
+    (e.PresetRefused, 400),
     (e.NoImage, 400),
     (e.UnsafeNotAllowed, 403),
     (e.NotAllowed, 403),

@@ -23,9 +23,8 @@ from core.presentation.cards import job as cards
 from core.presentation.cards.details import comparison, details, repeat_words
 from core.presentation.cards.notice import notice_card
 from core.presentation.ending_texts import deleted_text
-from core.presentation.failure_texts import parameter_problem
 from core.presentation.formats import cents
-from core.presentation.parameter_texts import model_name, values_of
+from core.presentation.parameter_texts import model_name, parameter_problem, values_of
 
 Json = dict[str, Any]
 

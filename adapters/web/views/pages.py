@@ -27,7 +27,7 @@ COMMANDS = (
     ("/upscale 3x creativity=0.5", "upscale"),
     ("/usage 2026-11", "usage"),
     ("/history", "history"),
-    ("/settings save 3x", "settings"),
+    ("/settings 3x", "settings"),
     ("/privacy", "privacy"),
     ("/quota", "quota_show"),
     ("/queue", "queue_here"),
@@ -72,7 +72,7 @@ class PageHandlers:
         boot = {
             "controls": _controls(actor.locale),
             "models": _models(self._context.service.models, actor.locale),
-            "presets": PRESETS,
+            "presets": await self._context.service.accounts.presets(actor),
             "preset_names": {name: preset_name(name, actor.locale) for name in PRESETS},
             "help": card_json(self._help(actor.locale)),
             "privacy": card_json(privacy(actor.locale, keep_days=self._settings.retention_days)),
@@ -97,6 +97,7 @@ class PageHandlers:
             service.models,
             confirm_above_nanousd=service.confirm_above_nanousd,
             play_money=service.play_money,
+            save_preset="/settings save logo 4x creativity=0.2",
             ways=[tr("Keys: / jumps to the input, ? shows this, arrow keys move the slider, Esc closes.", locale)],
         )
 

@@ -4,7 +4,8 @@
     ├── RequestError            what was asked cannot be done as asked
     │   ├── InvalidParameters   ├── NoImage            ├── UnsafeNotAllowed
     │   ├── NotAllowed          ├── JobNotFound        ├── TooLate          ├── QuoteExpired
-    │   ├── PlatformRefused     ├── PlatformBusy       ├── StorageFull      └── NotAdmitted
+    │   ├── PlatformRefused     ├── PlatformBusy       ├── StorageFull      ├── NotAdmitted
+    │   └── PresetRefused
     ├── InputError              the picture, or the way to it, is at fault
     │   ├── NotAnImage          ├── UnsupportedFormat  ├── DamagedImage     ├── FileTooLarge
     │   ├── TooManyPixels       ├── ImageTooSmall      ├── OutputTooLarge   ├── ImageTooCostly

@@ -42,6 +42,19 @@ class InvalidParameters(RequestError):
         return cls(problems=(ParameterProblem(name, value[:60], kind, allowed),))
 
 
+class PresetRefused(RequestError):
+    """A member's own preset cannot be saved or deleted as asked; `names` are those that they have.
+
+    Its name is that of a `preset` of everybody's, of a `parameter`, or another `word` of ours; or its `shape` is wrong.
+    `not_kept`: `name` is something that belongs to one image.
+    """
+
+    reason: Literal["preset", "parameter", "word", "shape", "too_many", "unknown", "not_kept"]
+    name: str
+    names: tuple[str, ...] = ()
+    limit: int = 0
+
+
 class NoImage(RequestError):
     """Neither an attachment, nor a link, nor an image in the message."""
 

@@ -187,19 +187,15 @@ class Models(tuple[ModelSpec, ...]):
         it, and anything that this model does not have, which is left out.
         """
         saved = dict(defaults or {})
-        explicit = asked.values
-        model = self.find(explicit.get("model")) or self.find(saved.get("model")) or self.default
-        chosen: dict[str, Value] = {
-            **PRESETS.get(str(saved.get("preset")), {}),
-            **saved,
-            **PRESETS.get(asked.preset or "", {}),
-            **explicit,
-        }
+        layers = (PRESETS.get(str(saved.get("preset")), {}), saved, asked.preset_values, asked.values)
+        offered = [found for layer in reversed(layers) if (found := self.find(layer.get("model")))]
+        model = offered[0] if offered else self.default
         values: dict[str, Value | None] = dict.fromkeys(SPECS)
         values["safety"] = True
-        values["to"] = explicit.get("to") or (None if "factor" in explicit else saved.get("to"))
         values |= {name: each.default for name, each in model.inputs.items()}
-        values |= {name: value for name, value in chosen.items() if model.accepts(name, value)}
+        for layer in layers:
+            values |= {name: value for name, value in layer.items() if model.accepts(name, value)}
+            values["to"] = layer.get("to", None if "factor" in layer else values["to"])
         return Parameters().with_values(**{**values, "model": model.id})
 
 

@@ -10,11 +10,11 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from core.domain.errors import ParameterProblem
+from core.domain.errors import InvalidParameters, ParameterProblem
 from core.domain.models import MODELS, Models
 from core.domain.parameters.judgement import judged
 from core.domain.parameters.sizes import parse_target
-from core.domain.parameters.spec import PRESETS, SPECS, Parsed
+from core.domain.parameters.spec import PRESETS, SPECS, Parsed, Presets
 from core.domain.parameters.values import LINK, Collector, Raw, as_bool, canonical, collect, shown
 from core.domain.untrusted_text import clean
 
@@ -57,6 +57,7 @@ _OPTION = re.compile(r"--([^\W\d][\w-]*)")
 _QUOTED = re.compile(r"([\"'])(.*?)\1", re.DOTALL)
 _WORD = re.compile(r"[^\s,;]+(?:,[0-9][^\s,;]*)*(?:[ ]?%)?")
 _FACTOR = re.compile(r"[+-]?[0-9.,]+x|x[+-]?[0-9.,]+", re.IGNORECASE)
+_NAME_FIRST = re.compile(r"\s*(?:([\"'])(.+?)\1|([^\W\d][^\s=:,;]*))(?=[\s,;]|$)(?!\s*[=:])")
 _NUMERIC = re.compile(r"[+-]?[0-9.,]+\s?%?")
 
 
@@ -72,21 +73,40 @@ def parse(
     models: Models = MODELS,
     *,
     model: object = None,
+    presets: Presets = PRESETS,
     lenient: bool = False,
 ) -> Parsed:
     """Text and typed options, which win, for the model that they name, else `model` (the member's own), else the first.
 
-    `lenient` where the member's own is not known: fine is what is so for any model that is offered. Raises
-    InvalidParameters with the problems of both, and nothing else.
+    `presets`: those that this member has. `lenient` where the member's own are not known: fine is what is so for any
+    model that is offered. Raises InvalidParameters with the problems of both, and nothing else.
     """
     own = str(model) if model is not None else None
-    return judged([_Scanner(text).run(), collect(options)], models, otherwise=own, lenient=lenient)
+    return judged([_Scanner(text, presets).run(), collect(options)], models, presets, otherwise=own, lenient=lenient)
+
+
+def name_first(text: str) -> tuple[str, str]:
+    """The word that a text begins with (`logo 4x` → `logo`, `4x`), and the rest; no word where it is a value."""
+    plain = clean(text, MAX_TEXT_CHARS).translate(_SPACES).translate(_INVISIBLE).translate(_SIGNS)
+    found = _NAME_FIRST.match(plain)
+    name = found[2] or found[3] if found else ""
+    return ("", text) if not found or _FACTOR.fullmatch(name) or _is_size(name) else (name, plain[found.end() :])
+
+
+def has_meaning(word: str) -> bool:
+    """Whether this word is read as a parameter, a value, a preset of everybody's, or as nothing at all."""
+    try:
+        parse(word)
+    except InvalidParameters as error:
+        return canonical(word) is not None or parse_target("to", word) is not None or error.problems[0].kind != "stray"
+    return True
 
 
 class _Scanner:
     """Walks over one text from left to right. Each step moves forward, so it ends."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, presets: Presets) -> None:
+        self.presets = presets
         self.collector = Collector()
         self.links: list[str] = []
         self.strays: list[str] = []
@@ -202,10 +222,9 @@ class _Scanner:
             return self._put(name, "on")
         return self._put(name, self._take_peeked() if word else "")
 
-    @staticmethod
-    def _stands_alone(word: str) -> bool:
+    def _stands_alone(self, word: str) -> bool:
         """Whether this word means something without a key."""
-        special = word.lower() in (*PRESETS, "private", "public") or _is_size(word)
+        special = word.lower() in (*self.presets, "private", "public") or _is_size(word)
         return special or bool(_FACTOR.fullmatch(word) or _HELD.fullmatch(word))
 
     def _word(self, word: str) -> None:
@@ -222,7 +241,7 @@ class _Scanner:
             self._put("factor", word)
         elif _is_size(word):
             self._put("to", word)
-        elif lower in PRESETS:
+        elif lower in self.presets:
             self._put("preset", lower)
         elif lower in ("private", "public"):
             self._put("private", "on" if lower == "private" else "off")

@@ -1,11 +1,12 @@
 """Leaves ordinary words out of what people say around parameters: "please upscale this, 3x, thanks". Pure."""
 
 import re
+from collections.abc import Collection
 
-from core.domain.parameters.spec import PRESETS, SPECS
+from core.domain.parameters.spec import PRESETS, SPECS, Presets
 from core.domain.parameters.values import canonical
 
-_WORD = re.compile(r"\S+")
+_WORD = re.compile(r"<[^<>]*>|\S+")
 _EMOJI = re.compile(r"<?a?:[A-Za-z0-9_+~-]+:(?:\d+>)?")
 _MARKUP = re.compile(r"<(?:t|mailto|tel|sms|id|/[^<>:]{1,100}):[^<>\s]{1,200}>")
 """What chat clients make of a time, an address, a telephone number or a command."""
@@ -21,7 +22,6 @@ _DASHES = "-‐‑‒–—―−"
 """What chat clients make of the two before an option."""
 
 _EDGES = " \t\n\"'“”„‘’«»()[]{}.,;!?…*_~|"
-_FLAGS = frozenset({"private", "public", *PRESETS})
 _SAID = frozenset({"upscale", "upscaled", "upscaling"})
 """What everybody says; as names they count only with a value."""
 
@@ -36,18 +36,21 @@ _ASKS = (
 """Parts of words that ask for an enlargement, in every language that the bot speaks."""
 
 
-def is_talk(text: str) -> bool:
+def is_talk(text: str, presets: Presets = PRESETS) -> bool:
     """Whether words ask for nothing: neither a parameter nor a word for enlarging ("thanks, looks great!")."""
     words = _MENTION.sub(" ", text).lower()
-    return bool(words.strip(_EDGES)) and not without_ordinary_words(words) and not any(part in words for part in _ASKS)
+    asks = without_ordinary_words(words, presets) or any(part in words for part in _ASKS)
+    return bool(words.strip(_EDGES)) and not asks
 
 
-def without_ordinary_words(text: str) -> str:
+def without_ordinary_words(text: str, presets: Presets = PRESETS) -> str:
     """The text without words that cannot be meant as parameters.
 
     Kept is what holds `=` or `:` (emoji codes aside) or a number, what has a meaning of its own, and what is within
     one edit of a name of four letters or more, so that a mistake is named. "2 times", "by 2", "2倍" are `2x`.
+    `presets` are those that the member has.
     """
+    flags = {"private", "public", *presets}
     text = _NAMED_LINK.sub(r" \1 ", _MARKUP.sub(" ", text))
     text = _APART.sub(lambda found: found[1] + (found[4] or f"x{found[2]}{found[3] or ''}"), text)
     text = _BY.sub(r"\1x", _TIMES.sub(r"\1x ", text))
@@ -55,7 +58,7 @@ def without_ordinary_words(text: str) -> str:
     kept = []
     for number, word in enumerate(words):
         after = words[number + 1] if number + 1 < len(words) else ""
-        if _may_be_meant(word, after):
+        if _may_be_meant(word, after, flags):
             kept.append(word)
     return " ".join(kept)
 
@@ -65,16 +68,16 @@ def _bare(word: str) -> str:
     return word if "://" in word else word.strip(_DECORATION)
 
 
-def _may_be_meant(word: str, after: str) -> bool:
+def _may_be_meant(word: str, after: str, flags: Collection[str]) -> bool:
     plain = word.strip(_EDGES).lower()
     if plain in _SAID:
         return after[:1] in ("=", ":")
     if any(sign in word for sign in "=:＝：") or any(sign.isdigit() for sign in word) or plain.startswith("--"):
         return True
     plain = plain.lstrip(_DASHES)
-    if plain in _FLAGS or canonical(plain) is not None or plain in ("on", "off"):
+    if plain in flags or canonical(plain) is not None or plain in ("on", "off"):
         return True
-    return plain not in _COMMON and any(len(name) >= 4 and _within_one_edit(plain, name) for name in (*SPECS, *_FLAGS))
+    return plain not in _COMMON and any(len(name) >= 4 and _within_one_edit(plain, name) for name in (*SPECS, *flags))
 
 
 def _within_one_edit(one: str, other: str) -> bool:

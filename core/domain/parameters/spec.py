@@ -74,7 +74,10 @@ SPECS: dict[str, Spec] = {
     )
 }
 
-PRESETS: dict[str, dict[str, Value]] = {
+Presets: TypeAlias = Mapping[str, Mapping[str, Value]]
+"""Values by the name of their preset."""
+
+PRESETS: Presets = {
     "faithful": {"creativity": 0.1},
     "balanced": {"factor": 2.0, "creativity": 0.3, "guidance": 1.0, "steps": 20},
     "creative": {"creativity": 0.6},
@@ -122,10 +125,12 @@ def _written(value: Value) -> str:
 class Parsed:
     """What one text, or one set of typed options, says. All of it is valid; what is not said is absent.
 
-    `values` are by chat name, `links` are addresses in the order typed (judged by `core.net.fetch`, not here).
+    `values` are by chat name, `links` are addresses in the order typed (judged by `core.net.fetch`, not here), and
+    `preset_values` what the preset stands for.
     """
 
     values: Mapping[str, Value] = field(default_factory=dict)
     preset: str | None = None
     private: bool | None = None
     links: tuple[str, ...] = ()
+    preset_values: Mapping[str, Value] = field(default_factory=dict)

@@ -157,10 +157,9 @@ class Collector:
         if len(self.said) < MAX_SAID:
             self.said.append(problem)
 
-    @property
-    def model(self) -> Raw:
-        """The model that is named first."""
-        return next((said.raw for said in self.said if isinstance(said, Said) and said.known == "model"), None)
+    def first(self, known: str) -> Raw:
+        """The value that is given first under this name."""
+        return next((said.raw for said in self.said if isinstance(said, Said) and said.known == known), None)
 
 
 def collect(options: Mapping[str, Raw]) -> Collector:

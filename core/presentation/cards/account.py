@@ -1,10 +1,11 @@
 """A member's own past images, saved defaults and stored data. Pure."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from core.domain.job import Job, JobState
 from core.domain.models import Models
-from core.domain.parameters.spec import SPECS, Value
+from core.domain.parameters.spec import SPECS, Presets, Value
 from core.presentation.card import (
     Action,
     Card,
@@ -15,13 +16,15 @@ from core.presentation.card import (
     Moment,
     Option,
     Picture,
+    Section,
     Strong,
+    fill,
     lines,
     one,
 )
 from core.presentation.formats import cents, size
 from core.presentation.job_texts import send_again_text, size_line, state_word
-from core.presentation.parameter_texts import value_text
+from core.presentation.parameter_texts import value_text, values_text
 from core.presentation.translations import tr, trn
 
 
@@ -58,8 +61,33 @@ def _kept_label(job: Job) -> str:
     return f"{name} · {size(job.result.width_px, job.result.height_px)}"
 
 
-def settings(saved: Mapping[str, Value | str], locale: str, models: Models, *, how: tuple[Line, ...] = ()) -> Card:
-    """The values that will be sent when nothing else is typed. `how`: what to type to change them, as lines."""
+@dataclass(frozen=True, slots=True)
+class OwnSettings:
+    """What a member has saved, by chat name, and presets by their own; `note`: what was just done about them."""
+
+    defaults: Mapping[str, Value | str] = field(default_factory=dict)
+    presets: Presets = field(default_factory=dict)
+    note: Line = ()
+
+
+def preset_saved(name: str, before: Mapping[str, object] | None, locale: str) -> Line:
+    """`before`: the values that had this name until now."""
+    if before is None:
+        return fill(tr("Your preset {name} is saved.", locale), name=Code(name))
+    told = tr("Your preset {name} is replaced; it was {parameters}.", locale)
+    return fill(told, name=Code(name), parameters=Code(values_text(before)))
+
+
+def preset_deleted(name: str, locale: str) -> Line:
+    return fill(tr("Your preset {name} is deleted.", locale), name=Code(name))
+
+
+def settings(own: OwnSettings, locale: str, models: Models, *, how: tuple[Line, ...] = ()) -> Card:
+    """The values that will be sent when nothing else is typed, and the member's presets with what each sends.
+
+    `how`: what to type to change them, as lines.
+    """
+    saved = own.defaults
     values = models.resolve(defaults=saved)
     rows: list[Line] = []
     if "preset" in saved:
@@ -69,13 +97,25 @@ def settings(saved: Mapping[str, Value | str], locale: str, models: Models, *, h
         if value is not None:
             shown = value_text(value)
             rows.append((Code(name), " ", Strong(shown) if name in saved else shown))
-    own = tr("Bold = your setting; the rest are defaults.", locale) if saved else tr("No defaults saved.", locale)
-    return Card("working", tr("Your defaults", locale), paragraphs=tuple(rows), small=(*lines(own), *how))
+    bold = tr("Bold = your setting; the rest are defaults.", locale) if saved else tr("No defaults saved.", locale)
+    presets = tuple(one(Code(name), f" {values_text(values)}") for name, values in own.presets.items())
+    return Card(
+        "done" if own.note else "working",
+        tr("Your defaults", locale),
+        paragraphs=(*([own.note] if own.note else []), *rows),
+        sections=(Section(tr("Your presets", locale), paragraphs=presets),) if presets else (),
+        small=(*lines(bold), *how),
+    )
 
 
-def change_settings_text(locale: str) -> str:
-    """What to type; `{example}` and `{reset}` are left to be filled."""
-    return tr("Change them like this: {example}. Clear them with {reset}.", locale)
+def change_settings_texts(locale: str, change: str, clear: str, save: str, delete: str) -> tuple[Line, ...]:
+    """What to type, as a line for defaults and one for presets."""
+    defaults = tr("Change them with {change}. Clear them with {clear}.", locale)
+    presets = tr("Presets of your own: save one with {save}, delete it with {delete}.", locale)
+    return (
+        fill(defaults, change=Code(change), clear=Code(clear)),
+        fill(presets, save=Code(save), delete=Code(delete)),
+    )
 
 
 def privacy(locale: str, *, keep_days: int) -> Card:

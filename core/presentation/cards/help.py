@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from core.domain.models import Models
 from core.domain.parameters.spec import PRESETS, SPECS
-from core.presentation.card import Action, Card, Code, Line, Section, lines, one
+from core.presentation.card import Action, Card, Code, Line, Section, fill, lines, one
 from core.presentation.cards.budget import play_money_text
 from core.presentation.formats import cents
 from core.presentation.labels.commands import command_text
@@ -19,16 +19,21 @@ def help_card(
     *,
     confirm_above_nanousd: int,
     play_money: bool,
+    save_preset: str,
     ways: Sequence[str] = (),
     actions: tuple[Action, ...] = (),
 ) -> Card:
-    """`commands` are (what to type, key of its text), `ways` the other ways in; parameters are those of `models`."""
+    """`commands` are (what to type, key of its text), `ways` the other ways in; parameters are those of `models`.
+
+    `save_preset`: what to type to save one of one's own.
+    """
     price = tr("Above {price} you are asked first.", locale, price=cents(confirm_above_nanousd, locale))
     parts = [Section(tr("Parameters", locale), paragraphs=_parameters(locale, models))]
     if any(name in models.widest for values in PRESETS.values() for name in values if name != "factor"):
         presets = ", ".join(preset_text(name, values) for name, values in PRESETS.items())
         told = presets + ". " + tr("Values you set yourself override them.", locale)
-        parts.append(Section(tr("Presets", locale), paragraphs=lines(told)))
+        own = fill(tr("Save your own with {command}.", locale), command=Code(save_preset))
+        parts.append(Section(tr("Presets", locale), paragraphs=(*lines(told), own)))
     return Card(
         "working",
         tr("How to upscale an image", locale),

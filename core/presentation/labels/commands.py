@@ -1,7 +1,9 @@
 """What commands and their options do, in a few words, and the names of their choices; once for all platforms."""
 
+from collections.abc import Mapping
+
 from core.domain.parameters.spec import PRESETS, SPECS, translatable
-from core.presentation.parameter_texts import parameter_hint, preset_meaning
+from core.presentation.parameter_texts import parameter_hint, preset_meaning, values_text
 from core.presentation.translations import translated
 
 _TEXTS: dict[str, str] = {
@@ -22,10 +24,14 @@ _TEXTS: dict[str, str] = {
     "month": translatable("This month"),
     "year": translatable("This year"),
     "history": translatable("Your last images, as long as they are kept"),
-    "settings": translatable("Your own default values"),
+    "settings": translatable("Your own default values and presets"),
     "settings_show": translatable("Show your default values"),
     "settings_set": translatable("Set your default values; what you leave out goes back to the model's own"),
     "settings_clear": translatable("Forget your default values"),
+    "settings_save": translatable("Save values under a name of your own, as a preset"),
+    "settings_save_name": translatable("What you will call it: one word, such as logo"),
+    "settings_delete": translatable("Delete a preset of your own"),
+    "settings_delete_name": translatable("Which preset"),
     "privacy": translatable("What is stored about you; export or delete it"),
     "privacy_export": translatable("Get everything that is stored about you"),
     "privacy_delete": translatable("Delete everything that is stored about you"),
@@ -76,6 +82,11 @@ _TEXTS: dict[str, str] = {
     "for_channels": translatable("Each channel"),
 }
 KEYS: tuple[str, ...] = (*_TEXTS, *SPECS, *(f"preset_{name}" for name in PRESETS))
+
+
+def preset_choice(name: str, values: Mapping[str, object], locale: str) -> str:
+    """A preset in a list: what everybody's means, what a member's own sets."""
+    return command_text(f"preset_{name}", locale) if name in PRESETS else f"{name}: {values_text(values)}"
 
 
 def command_text(key: str, locale: str) -> str:

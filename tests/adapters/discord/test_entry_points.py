@@ -137,6 +137,32 @@ async def test_settings_are_saved_shown_and_cleared(bot: Bot) -> None:
     assert "`factor` 2" in cleared.text
 
 
+async def test_a_preset_of_ones_own_is_saved_offered_used_and_deleted(bot: Bot) -> None:
+    saved = await bot.ask("/settings save", {"name": "Logo", "factor": 4.0, "creativity": 0.2, "seed": 7})
+    assert "Your preset `logo` is saved." in saved.text
+    assert "`logo` factor=4 creativity=0.2 seed=7" in saved.text
+    assert "`/settings delete`" in saved.text
+    offered = await bot.discord.autocomplete("/upscale", "preset")
+    assert [each["value"] for each in offered] == ["faithful", "balanced", "creative", "logo"]
+    assert await bot.discord.autocomplete("/upscale", "preset", "creativity=0.2") == [offered[-1]]
+    assert await bot.discord.autocomplete("/settings delete", "name") == [offered[-1]]
+    other = bot.discord.world.add_user("other")
+    assert "logo" not in str(await bot.discord.autocomplete("/upscale", "preset", user=other))
+
+    result = await bot.ask("/upscale", {"image": GREEN, "preset": "logo"}, lambda m: m.images)
+    chosen = next(iter(bot.core.jobs.values())).parameters
+    assert (chosen.factor, chosen.creativity) == (4.0, 0.2)
+    refused = await bot.ask("/upscale", {"image": GREEN, "preset": "logo"}, user=other)
+    assert result.images
+    assert refused.ephemeral
+    assert "preset cannot be “logo”" in refused.text
+
+    gone = await bot.ask("/settings delete", {"name": "logo"})
+    assert "Your preset `logo` is deleted." in gone.text
+    named = await bot.ask("/settings save", {"name": "creative", "factor": 4.0})
+    assert "“creative” is a preset that everybody has." in named.text
+
+
 async def test_privacy_export_is_a_file_for_the_member_alone(bot: Bot) -> None:
     message = await bot.ask("/privacy export", test=lambda m: m.files)
 

@@ -1,5 +1,6 @@
 """Message menus, the form of `Upscale with options`, and several pictures at once."""
 
+from core.domain.job import Requester
 from tests.adapters.discord.fake_service import png
 from tests.adapters.discord.kit import Bot
 from tests.emulators.discord import Invocation, SeenMessage, Upload
@@ -9,7 +10,7 @@ RED, GREEN = Upload("red.png", png(100, 50, "red")), Upload("green.png", png(120
 
 
 async def test_the_menu_runs_with_the_members_defaults_on_the_only_picture(bot: Bot) -> None:
-    bot.core.saved[str(bot.discord.user.id)] = {"factor": 3.0}
+    await bot.core.set_defaults(Requester("discord", str(bot.discord.user.id)), "3x")
     message = bot.discord.post("look", (RED,))
     started = await bot.discord.message_menu("Upscale", message)
     result = await started.answer(lambda m: m.images)
@@ -178,3 +179,12 @@ async def test_a_user_install_never_needs_a_sixth_follow_up(bot: Bot) -> None:
     await bot.discord.until(lambda: len(_results(bot, channel)) == 5)
     await bot.core.settle()
     assert [r for r in bot.discord.requests if r.code == 40094] == []
+
+
+async def test_the_form_offers_presets_of_ones_own_and_takes_them_as_typed(bot: Bot) -> None:
+    await bot.ask("/settings save", {"name": "logo", "factor": 4.0})
+    for filled in ({"preset": "logo"}, {"more": "logo steps=9"}):
+        opened = await _opened(bot, RED)
+        assert "logo: factor=4" in str(opened.modal)
+        await (await bot.discord.submit_modal(opened, filled)).answer(lambda m: m.images)
+    assert [job.parameters.factor for job in bot.core.jobs.values()] == [4.0, 4.0]

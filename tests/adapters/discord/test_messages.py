@@ -37,6 +37,13 @@ def test_no_privileged_intent_is_asked_for() -> None:
     assert not any((INTENTS.message_content, INTENTS.members, INTENTS.presences))
 
 
+async def test_a_preset_of_ones_own_is_a_word_among_others(bot: Bot) -> None:
+    await bot.ask("/settings save", {"name": "logo", "factor": 4.0})
+    await bot.discord.write(f"{_me(bot)} please make our Logo bigger, thanks!", (GREEN,))
+    await _result(bot)
+    assert next(iter(bot.core.jobs.values())).parameters.factor == 4.0
+
+
 async def test_a_mention_with_a_picture_is_answered_by_a_reply_in_which_nobody_is_pinged(bot: Bot) -> None:
     asked = await bot.discord.write(f"{_me(bot)} 3x creativity=0.5", (RED,))
     result = await _result(bot)

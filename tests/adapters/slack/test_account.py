@@ -107,6 +107,24 @@ async def test_defaults_are_saved_shown_used_and_reset(world: World) -> None:
     assert "No defaults saved" in await say(world, "settings reset")
 
 
+async def test_a_preset_of_ones_own_is_saved_used_everywhere_and_deleted(world: World) -> None:
+    words = await say(world, "settings save logo 4x creativity=0.2")
+    assert "Your preset logo is saved." in words
+    assert "logo factor=4 creativity=0.2" in words
+    assert "/upscale settings delete logo" in words
+    member, rows = world.slack.member, world.service.rows
+    await member.command(text="https://example.org/a.png logo")
+    await member.mention("please make our Logo bigger, thanks", [world.picture()])
+    await member.dm("logo steps=9", [world.picture()])
+    await world.until(lambda: len(rows) == 3)
+    assert {row.job.parameters.factor for row in rows.values()} == {4.0}
+    assert "I don't understand “logo”" in await say(world, "https://example.org/a.png logo", user="ben")
+    assert "it was factor=4 creativity=0.2" in await say(world, "settings save logo 3x")
+    assert "“factor” is the name of a parameter." in await say(world, "settings save factor 3")
+    assert "Your preset logo is deleted." in await say(world, "settings delete logo")
+    assert "You have no preset “logo”." in await say(world, "settings delete logo")
+
+
 async def test_privacy_explains_exports_and_deletes(world: World) -> None:
     await world.slack.member.mention("", [world.picture()])
     await world.result()

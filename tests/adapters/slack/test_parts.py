@@ -28,7 +28,7 @@ from core.domain.job import Delivery, Progress, Requester
 from core.domain.models import MODELS
 from core.presentation import LANGUAGES, Notice
 from core.presentation.card import Action
-from core.presentation.cards.account import privacy
+from core.presentation.cards.account import OwnSettings, privacy
 from core.presentation.cards.details import details
 from core.presentation.cards.notice import notice_card
 from tests.emulators.slack.blocks import check_blocks, check_view
@@ -67,17 +67,27 @@ def test_whatever_the_caption_names_and_files_say_the_blocks_are_valid_and_ping_
 @pytest.mark.parametrize("locale", LANGUAGES)
 def test_every_view_is_valid_in_every_language(locale: str) -> None:
     for where in (WHERE, Where("T1", "", "U1")):
-        assert check_view(modal.form(where, locale, allow_unsafe=True, saved={"factor": 3.0}), home=False) == []
+        assert (
+            check_view(
+                modal.form(
+                    where, locale, allow_unsafe=True, own=OwnSettings({"factor": 3.0}, {"logo": {"factor": 4.0}})
+                ),
+                home=False,
+            )
+            == []
+        )
     files = [{"id": f"F{n}", "name": f"{n}.png"} for n in range(10)]
     assert check_view(modal.form(WHERE, locale, allow_unsafe=False, pick=files), home=False) == []
-    home = account_render.home(locale, None, (), [JOB] * 10, {"factor": 3.0}, "/upscale", MODELS)
+    home = account_render.home(
+        locale, None, (), [JOB] * 10, OwnSettings({"factor": 3.0}, {"logo": {"factor": 4.0}}), "/upscale", MODELS
+    )
     assert check_view(home, home=True) == []
     service: Any = SimpleNamespace(models=MODELS, play_money=True, confirm_above_nanousd=1)
     for content in (
         draw(account_render.help_of(service, "/upscale", locale, moderator=True)),
         account_render.history([JOB, replace(JOB, images_deleted=True)], locale),
         draw(privacy(locale, keep_days=7)),
-        draw(account_render.settings({}, "/upscale", locale, MODELS)),
+        draw(account_render.settings(OwnSettings(), "/upscale", locale, MODELS)),
     ):
         assert check_blocks(content.blocks, "ephemeral") == []
     for view in (modal.defaults_form(locale, {"factor": 3.0}), modal.details_modal(details(JOB, locale), locale)):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from adapters.web.inbound.translate import requester
 from tests.adapters.web.site import Site, site
 from tests.adapters.web.test_page import choose, order, page, picture, send
 
@@ -50,7 +51,7 @@ async def test_every_typed_command_answers(page_site: Site, page: Page, tmp_path
     await expect(page.locator(".card").last).to_contain_text("paused")
     await run("/quota resume", "possible again")
     await run("/settings save 3x", "factor 3")
-    assert list(page_site.service.saved.values()) == [{"factor": 3.0}]
+    assert (await page_site.service.defaults(requester())) == {"factor": 3.0}
     await run("/settings clear", "No defaults saved.")
     await run("/privacy", "Export my data")
     await run("/nonsense", "There is no command /nonsense.")
@@ -71,7 +72,7 @@ async def test_saved_defaults_are_what_the_controls_start_from(page_site: Site, 
     await page.get_by_label("Steps").focus()
     await page.keyboard.press("ArrowRight")
     await expect(page.locator("#line")).to_have_value("/upscale steps=21")
-    assert list(page_site.service.saved.values()) == [{"factor": 3.0, "creativity": 0.5}]
+    assert (await page_site.service.defaults(requester())) == {"factor": 3.0, "creativity": 0.5}
 
 
 async def test_the_chosen_theme_stays(page: Page) -> None:

@@ -108,7 +108,7 @@ async def test_saved_defaults_count_until_something_is_said(w: World) -> None:
     assert (plain.parameters.creativity, plain.parameters.steps) == (0.6, 40)
     assert plain.parameters.seed != 5
     assert said.parameters.steps == 10
-    assert await w.service.accounts.set_defaults(ANN, "") == {}
+    assert (await w.service.accounts.set_defaults(ANN, "")).defaults == {}
 
 
 async def test_the_estimate_of_a_batch_is_the_price_that_will_be_asked(w: World) -> None:

@@ -38,7 +38,9 @@ def test_a_refusal_that_others_read_tells_nothing_of_the_members_own_money() -> 
 
 def test_help_tells_only_what_a_model_on_offer_takes() -> None:
     def told(*ids: str) -> tuple[list[str], list[str]]:
-        card = help_card("en", [], ALL.offered(ids), confirm_above_nanousd=1, play_money=False)
+        card = help_card(
+            "en", [], ALL.offered(ids), confirm_above_nanousd=1, play_money=False, save_preset="/settings save"
+        )
         names = [line_text(line).split()[0] for line in card.sections[0].paragraphs]
         return names, [section.title for section in card.sections]
 
@@ -48,6 +50,9 @@ def test_help_tells_only_what_a_model_on_offer_takes() -> None:
 
 
 def test_the_settings_shown_are_those_of_a_model_on_offer() -> None:
-    shown = [line_text(line) for line in account.settings({"creativity": 0.6}, "en", ALL.offered(["local"])).paragraphs]
+    shown = [
+        line_text(line)
+        for line in account.settings(account.OwnSettings({"creativity": 0.6}), "en", ALL.offered(["local"])).paragraphs
+    ]
     assert shown[:2] == ["model local", "factor 2"]
     assert not any("creativity" in line for line in shown)

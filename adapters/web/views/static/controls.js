@@ -35,7 +35,7 @@ export class Controls {
       else input.value = values[name] ?? "";
       this.#label(name);
     }
-    const shown = preset ?? Object.keys(boot.presets).find((name) => boot.presets[name].creativity === values.creativity);
+    const shown = preset ?? Object.keys(boot.preset_names).find((name) => boot.presets[name].creativity === values.creativity);
     for (const radio of this.radios) radio.checked = radio.value === shown;
     this.mark({});
   }
@@ -67,7 +67,7 @@ export class Controls {
   /** What counts where the line says nothing: the model's defaults, the saved ones, the preset. */
   #base(preset, modelId = null) {
     const saved = boot.defaults;
-    const model = this.#model(modelId ?? saved.model);
+    const model = this.#model(modelId ?? boot.presets[preset]?.model ?? saved.model);
     const defaults = Object.fromEntries(Object.entries(model.inputs).map(([name, input]) => [name, input.default]));
     const values = { ...defaults, ...(boot.presets[saved.preset] ?? {}), ...saved, ...(boot.presets[preset] ?? {}) };
     return { ...Object.fromEntries(Object.entries(values).filter(([name]) => name in model.inputs)), model: model.id };
@@ -78,7 +78,7 @@ export class Controls {
     const chosen = this.inputs.model?.value ?? null;
     const base = this.#base(this.preset, chosen);
     const words = this.preset ? [this.preset] : [];
-    if (chosen !== null && chosen !== this.#base(null).model) words.push(`model=${chosen}`);
+    if (chosen !== null && chosen !== this.#base(this.preset).model) words.push(`model=${chosen}`);
     const size = this.inputs.to?.value.trim();
     if (size) words.push(`to=${size.replaceAll(" ", "")}`);
     for (const name of Object.keys(this.#model(chosen).inputs)) {
@@ -104,7 +104,7 @@ export class Controls {
   }
 
   #presets() {
-    this.radios = Object.keys(boot.presets).map((name) => el("input", {
+    this.radios = Object.keys(boot.preset_names).map((name) => el("input", {
       type: "radio", name: "preset", value: name,
       onchange: () => { this.#choose(name); },
     }));

@@ -89,10 +89,8 @@ async function help(words, show) {
 }
 
 async function settings(words, show) {
-  const [verb, ...rest] = words;
-  const change = { save: rest.join(" "), clear: "" }[verb];
-  const { defaults, card } = change === undefined ? await call("GET", "/api/defaults") : await call("PUT", "/api/defaults", { text: change });
-  boot.defaults = defaults;
+  const { defaults, presets, card } = words.length ? await call("PUT", "/api/defaults", { words: words.join(" ") }) : await call("GET", "/api/defaults");
+  Object.assign(boot, { defaults, presets });
   show(drawn(card), Object.keys(defaults).length ? el("div", { class: "actions" }, button(t("reset"), "again", () => settings(["clear"], show))) : null);
 }
 

@@ -1,0 +1,189 @@
+"""What a member saves: default values and presets of their own. And the default values of a place.
+
+Which value wins: one given with the image, then the preset named there (theirs or everybody's), then the member's
+defaults, then the channel's, then the workspace's, then the model's own.
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from core.domain.errors import InvalidParameters, PresetRefused
+from core.domain.identity import TEAM_SCOPED, person_id
+from core.domain.job import Requester
+from core.domain.models import Models
+from core.domain.parameters.grammar import has_meaning, name_first, parse
+from core.domain.parameters.spec import PRESETS, Parsed, Presets, Value
+from core.domain.parameters.values import canonical, shown
+from core.domain.untrusted_text import clean_line
+from core.ports import AppState
+from core.ports.typed_state import TypedState
+from core.presentation.cards.account import OwnSettings, preset_deleted, preset_saved
+from core.presentation.parameter_texts import values_text
+
+MAX_PRESETS = 20
+"""With everybody's they fit into one list of choices on Discord (25)."""
+NAME_CHARS = 32
+EXAMPLE = "factor=4 creativity=0.2"
+_NAME = re.compile(r"[^\W\d_](?:[\w-]*[^\W_])?")
+_CLEAR = frozenset({"reset", "clear", "default", "defaults"})
+_DELETE = frozenset({"delete", "remove", "reset", "clear"})
+_SAVE = frozenset({"save", "set"})
+_WORDS = _CLEAR | _DELETE | _SAVE | {"on", "off", "yes", "no", "true", "false", "none", "own", "show"}
+_WORDS |= {"help", "usage", "quota", "history", "queue", "settings", "privacy"}
+"""Words of commands and values, beside those that `has_meaning` knows."""
+
+Saved: TypeAlias = dict[str, Value | str]
+"""Values by chat name; `preset` may be among them."""
+Given: TypeAlias = Mapping[str, str | int | float | bool]
+
+
+class SavedSettings:
+    """Defaults and presets of members, and defaults of places."""
+
+    def __init__(self, state: AppState, models: Models) -> None:
+        self._models = models
+        self._defaults = TypedState(state, "defaults", Saved)
+        self._presets = TypedState(state, "presets", dict[str, Saved])
+        self._place_presets = TypedState(state, "place_presets", Saved)
+        self._turn = asyncio.Lock()
+
+    async def defaults(self, actor: Requester) -> Saved:
+        """The saved defaults by chat name; `preset` may be among them."""
+        return await self._defaults.get(owner_key(actor)) or {}
+
+    async def presets(self, actor: Requester) -> Presets:
+        """Every preset that this member may name: everybody's, then their own."""
+        return {**PRESETS, **await self._own_presets(actor)}
+
+    async def _own_presets(self, actor: Requester) -> dict[str, Saved]:
+        return await self._presets.get(owner_key(actor)) or {}
+
+    async def settings(self, actor: Requester) -> OwnSettings:
+        """Everything that the member has saved."""
+        return OwnSettings(await self.defaults(actor), await self._own_presets(actor))
+
+    async def change_settings(self, actor: Requester, text: str) -> OwnSettings:
+        """Do what is typed after `settings`: nothing, default values, `save logo 4x`, `delete logo`, `reset`."""
+        verb, rest = name_first(text)
+        verb = verb.lower()
+        name, values = name_first(rest)
+        if verb in _DELETE and (rest.strip() or verb not in _CLEAR):
+            return await self.delete_preset(actor, rest)
+        if verb == "save" and name:
+            return await self.save_preset(actor, name, values)
+        if not rest.strip() and (not text.strip() or verb in {"show", *_SAVE}):
+            return await self.settings(actor)
+        if verb in _CLEAR and not rest.strip():
+            return await self.set_defaults(actor, "")
+        return await self.set_defaults(actor, rest if verb in _SAVE else text)
+
+    async def set_defaults(self, actor: Requester, text: str, fields: Given | None = None) -> OwnSettings:
+        """Replace them by what this says. A seed is never a default. Raises InvalidParameters."""
+        await _keep(self._defaults, owner_key(actor), await self._default_values(actor, text, fields or {}))
+        return await self.settings(actor)
+
+    async def save_preset(self, actor: Requester, name: str, text: str, fields: Given | None = None) -> OwnSettings:
+        """Keep these values under this name, in place of what had it. Raises PresetRefused, InvalidParameters."""
+        name = self._checked(name)
+        async with self._turn:
+            own = await self._own_presets(actor)
+            if name not in own and len(own) >= MAX_PRESETS:
+                raise PresetRefused(reason="too_many", name=name, names=tuple(own))
+            asked = parse(text, fields or {}, self._models, presets={**PRESETS, **own})
+            if asked.private is not None or asked.links:
+                raise PresetRefused(reason="not_kept", name="private" if asked.private is not None else "url")
+            values = _spelt_out(asked)
+            if not values:
+                raise InvalidParameters.of(name, "", "missing_value", EXAMPLE)
+            await self._presets.put(owner_key(actor), {**own, name: values})
+        note = preset_saved(name, own.get(name), actor.locale)
+        return OwnSettings(await self.defaults(actor), {**own, name: values}, note)
+
+    async def delete_preset(self, actor: Requester, name: str) -> OwnSettings:
+        """Forget the values under this name. Raises PresetRefused where there are none."""
+        name = clean_line(name).strip("\"'").lower()
+        async with self._turn:
+            own = await self._own_presets(actor)
+            if not name:
+                raise InvalidParameters.of("preset", "", "missing_value", ", ".join(own) or "–")
+            if own.pop(name, None) is None:
+                raise PresetRefused(reason="unknown", name=shown(name), names=tuple(own))
+            await _keep(self._presets, owner_key(actor), own)
+        return OwnSettings(await self.defaults(actor), own, preset_deleted(name, actor.locale))
+
+    def _checked(self, name: str) -> str:
+        """The name as it is kept. Raises PresetRefused where it means something else, or could not be typed."""
+        name = clean_line(name, 2 * NAME_CHARS).lower()
+        if name in PRESETS:
+            raise PresetRefused(reason="preset", name=name)
+        if canonical(name) is not None:
+            raise PresetRefused(reason="parameter", name=name)
+        if not _NAME.fullmatch(name) or len(name) > NAME_CHARS:
+            raise PresetRefused(reason="shape", name=shown(name), limit=NAME_CHARS)
+        if has_meaning(name) or self._models.find(name) or name in _WORDS:
+            raise PresetRefused(reason="word", name=name)
+        return name
+
+    async def presets_for(self, actor: Requester) -> Saved:
+        """What counts for a request that says nothing: the member's own, then the channel's, then the workspace's."""
+        own = await self.defaults(actor)
+        if not actor.workspace_id:
+            return own
+        found: Saved = {}
+        for channel_id in ("", actor.channel_id):
+            found |= await self._place_presets.get(_place_key(actor, channel_id)) or {}
+        if not own.keys().isdisjoint(("preset", "model")):  # they set several values; a place's must not change them
+            found = {name: value for name, value in found.items() if name == "factor" and "model" not in own}
+        return {**found, **own}
+
+    async def replace_place_presets(self, actor: Requester, text: str, channel_id: str) -> tuple[str, str]:
+        """Replace those of the workspace or a channel; the old and the new ones as text. Raises InvalidParameters."""
+        key = _place_key(actor, channel_id)
+        old = await self._place_presets.get(key) or {}
+        saved = await self._default_values(actor, text, {})
+        await _keep(self._place_presets, key, saved)
+        return values_text(old), values_text(saved)
+
+    async def _default_values(self, actor: Requester, text: str, fields: Given) -> Saved:
+        """Values to be kept, by chat name; those of a preset of the member's own are spelt out, a seed is left out."""
+        asked = parse(text, fields, self._models, presets=await self.presets(actor))
+        if asked.preset and asked.preset in PRESETS:
+            saved: Saved = {**asked.values, "preset": asked.preset}
+        else:
+            saved = _spelt_out(asked)
+        saved.pop("seed", None)
+        return saved
+
+    async def forget_settings(self, owner: str) -> None:
+        """Of one member, by `owner_key`."""
+        await self._defaults.delete(owner)
+        await self._presets.delete(owner)
+
+    async def forget_place(self, platform: str, workspace_id: str) -> None:
+        """Of a place, and of its members where people are another's in every workspace."""
+        prefix = f"{platform}:{workspace_id}:"
+        await self._place_presets.delete_below(prefix)
+        if platform in TEAM_SCOPED:
+            await self._defaults.delete_below(prefix)
+            await self._presets.delete_below(prefix)
+
+
+def owner_key(actor: Requester) -> str:
+    return f"{actor.platform}:{person_id(actor)}"
+
+
+def _place_key(actor: Requester, channel_id: str) -> str:
+    return f"{actor.platform}:{actor.workspace_id}:{channel_id}"
+
+
+def _spelt_out(asked: Parsed) -> Saved:
+    """All values of the preset and beside it; a size takes the place of a factor, and the other way round."""
+    sized = not asked.values.keys().isdisjoint(("factor", "to"))
+    values = {name: value for name, value in asked.preset_values.items() if not (sized and name in ("factor", "to"))}
+    return {**values, **asked.values}
+
+
+async def _keep(area: TypedState[Any], key: str, value: Mapping[str, object]) -> None:
+    await (area.put(key, value) if value else area.delete(key))

@@ -1,0 +1,20 @@
+"""Presets of one's own over the page's API."""
+
+import pytest
+
+from tests.adapters.web.conftest import form
+from tests.adapters.web.site import Site
+from tests.adapters.web.test_api import Http, ask, start
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_a_preset_of_ones_own_is_saved_as_typed_and_read_from_a_line(page_site: Site, http: Http) -> None:
+    _, told = await ask(http, page_site, "PUT", "defaults", json={"words": "save logo 4x creativity=0.2"})
+    assert told["presets"]["logo"] == {"factor": 4.0, "creativity": 0.2}
+    assert "faithful" in told["presets"]
+    _, told = await ask(http, page_site, "POST", "estimate", json={"text": "logo steps=9"})
+    assert (told["preset"], told["parameters"]["factor"], told["explicit"]) == ("logo", 4.0, ["steps"])
+    assert (await start(http, page_site, form(text="logo")))[0] == 202
+    status, told = await ask(http, page_site, "PUT", "defaults", json={"words": "save seed 4x"})
+    assert (status, told["error"]["code"]) == (400, "preset_refused")
