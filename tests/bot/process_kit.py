@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 import pyvips
@@ -178,10 +178,16 @@ def picture(width_px: int, height_px: int, salt: int) -> bytes:
     return data
 
 
+class Listening(Protocol):
+    """A bot that serves the page, in a process of its own or in this one."""
+
+    port: int
+
+
 class Client:
     """The HTTP API of one bot (change `bot` to go on at another). Jobs are known by a number, which is their seed."""
 
-    def __init__(self, session: aiohttp.ClientSession, bot: Bot) -> None:
+    def __init__(self, session: aiohttp.ClientSession, bot: Listening) -> None:
         self.session = session
         self.bot = bot
 
@@ -235,7 +241,7 @@ class Client:
 
 
 @asynccontextmanager
-async def client_of(bot: Bot) -> AsyncIterator[Client]:
+async def client_of(bot: Listening) -> AsyncIterator[Client]:
     timeout = aiohttp.ClientTimeout(total=120)
     async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=300)) as session:
         yield Client(session, bot)

@@ -1,15 +1,18 @@
-"""What a member reads when fal does something odd: through the page's API, with the real process."""
+"""What a member reads when fal does something odd: through the page's API, with the whole bot and short pauses."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
-from tests.bot.process_kit import Bot, Client, accepted, client_of
+from bot.app import build
+from bot.settings import load
+from tests.bot.process_kit import UNLIMITED, Client, accepted, client_of
 from tests.emulators.fal import BlackImage, DropAfter, DropBefore, FalEmulator, Respond
+from tests.fakes.clock import ShiftedClock
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -19,7 +22,6 @@ class Scene:
     """One bot, one fal, and a new number for every job."""
 
     fal: FalEmulator
-    bot: Bot
     client: Client
     number: int = 0
 
@@ -42,15 +44,14 @@ class Scene:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
-    folder: Path = tmp_path_factory.mktemp("outside")
-    async with FalEmulator() as fal:
-        bot = await Bot(folder / "data", fal.env()).start()
-        try:
-            async with client_of(bot) as client:
-                yield Scene(fal, bot, client)
-            assert bot.errors() == []
-        finally:
-            await bot.close()
+    env = {**UNLIMITED, "DATA_DIR": str(tmp_path_factory.mktemp("outside") / "data"), "WEB_PORT": "0"}
+    with pytest.MonkeyPatch.context() as patch, capture_logs() as events:
+        async with FalEmulator() as fal:
+            for name, value in (env | fal.env()).items():
+                patch.setenv(name, value)
+            async with build(load(None), clock=ShiftedClock(nap_s=0.05)) as app, client_of(app.http) as client:
+                yield Scene(fal, client)
+    assert [event for event in events if event["log_level"] in {"error", "critical"}] == []
 
 
 async def test_a_blanked_picture_is_told_as_a_refusal_with_what_it_cost(scene: Scene) -> None:
