@@ -16,8 +16,10 @@ _YOUNG, _MIDDLE = 1_000, 5
 """So that the middle generation is 5,000 objects: 3 to 10 ms."""
 _NEVER = 1_000_000
 _LOOK_EVERY_S = 1.0
-_PILED_UP = 10
+_PILED_UP = 5
 """Collections of the middle generation before a full one; each has moved up to 5,000 objects on: 10 to 30 ms."""
+_COUNTED_EVERY = 20
+"""Full collections before what is aside is counted, which takes 20 ms."""
 _MOST_ASIDE = 100_000
 """Objects, of about 100 bytes each, besides those of the start."""
 _FEW_JOBS = 10
@@ -29,16 +31,19 @@ def spare_the_loop(jobs_here: Callable[[], int], now: Callable[[], float] = time
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, _MIDDLE, _NEVER)
-    most_aside, everything_at = gc.get_freeze_count() + _MOST_ASIDE, now()
+    most_aside, everything_at, collected = gc.get_freeze_count() + _MOST_ASIDE, now(), 0
 
     async def look() -> None:
-        nonlocal everything_at
+        nonlocal everything_at, collected
         if gc.get_count()[2] < _PILED_UP:
             return
+        collected += 1
         due = jobs_here() <= _FEW_JOBS or now() - everything_at >= _AT_LEAST_EVERY_S
-        if due and gc.get_freeze_count() > most_aside:
-            everything_at = now()
-            gc.unfreeze()
+        if due and collected >= _COUNTED_EVERY:
+            collected = 0
+            if gc.get_freeze_count() > most_aside:
+                everything_at = now()
+                gc.unfreeze()
         gc.collect()
         gc.freeze()
 

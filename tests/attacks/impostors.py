@@ -189,6 +189,11 @@ async def forged_on_slack(scene: Scene, size: int) -> str:
     presses += [press(f"job:{verb}:{own}:", results[0], ben, carried) for verb in ("cancel", "delete")]
     chance.shuffle(presses)
     await some_at_once(presses)
+    await slack.member.command(text="")
+    await until(lambda: slack.member.open_view() is not None)
+    form = {"link": f"{scene.elsewhere.base_url}/picture/1"}
+    sent = await slack.member.submit_view(form, user="ben", view=slack.member.open_view())
+    assert sent.errors, "another's form"
     await asyncio.sleep(2)
     check_untouched(before, view())
     return f"{len(presses)} answered; no job, message, file or money of others was touched"

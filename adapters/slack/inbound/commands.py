@@ -23,7 +23,7 @@ from adapters.slack.inbound.submit_jobs import Order
 from adapters.slack.inbound.translate import Where
 from adapters.slack.views import upscale_form as form
 from adapters.slack.views.account import settings
-from core.domain.errors import InvalidParameters, NoImage, UpscaleError
+from core.domain.errors import InvalidParameters, NoImage, NotAllowed, UpscaleError
 from core.domain.job import Requester
 from core.domain.untrusted_text import clean
 from core.presentation import explain
@@ -100,6 +100,8 @@ class Commands:
         filled, notes = form.read(view), form.notes_of(view)
         where = replace(self.ctx.where(body, context), **form.noted_place(notes))
         errors = self._form_errors(filled, self.ctx.locale(where), picking="pick" in notes)
+        if notes.get("user", where.user_id) != where.user_id:
+            errors = {form.NUMBERS[0]: explain(NotAllowed(needs="requester"), self.ctx.locale(where)).text}
         if errors:
             await ack(response_action="errors", errors=errors)
             return

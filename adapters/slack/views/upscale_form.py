@@ -64,7 +64,7 @@ def form(
     """The modal. `own`: the member's defaults, shown as hints, and presets; `pick`: these files instead of a field."""
     own = own or OwnSettings()
     saved = own.defaults
-    notes = {short: getattr(where, name) for short, name in PLACE.items()}
+    notes = {"user": where.user_id, **{short: getattr(where, name) for short, name in PLACE.items()}}
     if pick:
         notes["pick"] = [{"id": f["id"], "name": b.cut(str(f.get("name") or ""), 60)} for f in pick[:MOST_PICKED]]
     blocks = b.stacked(
