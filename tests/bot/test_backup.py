@@ -3,6 +3,7 @@
 import asyncio
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy import select
 
 from core.storage import tables_ledger
 from core.storage.database import Database
+from tests.bot.cli_kit import Commands
 from tests.bot.process_kit import Bot, accepted, check_receipts, client_of, until
 from tests.bot.test_kill import env_of
 from tests.emulators.fal import FalEmulator, Held
@@ -128,48 +130,38 @@ def of_the_future(file: Path) -> None:
         (Path.unlink, "is not there"),
     ],
 )
-async def test_a_file_that_cannot_be_restored_is_named_and_changes_nothing(
-    spoil: object, says: str, tmp_path: Path
+def test_a_file_that_cannot_be_restored_is_named_and_changes_nothing(
+    spoil: Callable[[Path], object], says: str, bot: Commands, folder: Path
 ) -> None:
-    bot = Bot(tmp_path / "data", {})
-    bot.data_dir.mkdir()
-    file = tmp_path / "a.backup"
-    assert (await bot.command("backup", str(file)))[0] == 0
-    code, said = await bot.command("backup", str(file))
-    assert (code, "exists; name another file" in said) == (2, True)
-    assert callable(spoil)
+    file = folder / "a.backup"
+    assert bot("backup", str(file)).code == 0
+    again = bot("backup", str(file))
+    assert (again.code, "exists; name another file" in again.said) == (2, True)
     spoil(file)
-    before = {path: path.read_bytes() for path in bot.data_dir.glob("bot.db")}
-    code, said = await bot.command("restore", str(file), "--yes")
-    assert (code, says in said, "Traceback" in said) == (2, True, False), said
-    assert {path: path.read_bytes() for path in bot.data_dir.glob("bot.db")} == before
+    before = (folder / "data" / "bot.db").read_bytes()
+    refused = bot("restore", str(file), "--yes")
+    assert (refused.code, says in refused.said) == (2, True), refused.said
+    assert (folder / "data" / "bot.db").read_bytes() == before
 
 
-async def test_a_backup_made_under_another_key_is_refused(tmp_path: Path) -> None:
-    first, other = Bot(tmp_path / "data", {}), Bot(tmp_path / "data", {"SECRET_KEY": "quite another key than before"})
-    first.data_dir.mkdir()
-    file = tmp_path / "a.backup"
-    assert (await first.command("backup", str(file)))[0] == 0
-    code, said = await other.command("restore", str(file), "--yes")
-    assert (code, "under another SECRET_KEY" in said, "Traceback" in said) == (2, True, False), said
+def test_a_backup_made_under_another_key_is_refused(bot: Commands, folder: Path) -> None:
+    file = str(folder / "a.backup")
+    assert bot("backup", file, SECRET_KEY="the key that it was made under").code == 0
+    refused = bot("restore", file, "--yes", SECRET_KEY="quite another key than before")
+    assert (refused.code, "under another SECRET_KEY" in refused.said) == (2, True), refused.said
 
 
-async def test_the_key_that_lies_in_the_folder_goes_along_with_the_backup(tmp_path: Path) -> None:
-    old, new = Bot(tmp_path / "old", {"SECRET_KEY": ""}), Bot(tmp_path / "new", {"SECRET_KEY": ""})
-    for bot in (old, new):
-        bot.data_dir.mkdir()
-    file = tmp_path / "a.backup"
-    assert (await old.command("backup", str(file)))[0] == 0
-    assert (await new.command("restore", str(file)))[0] == 0
-    key = new.data_dir / "secret.key"
-    assert key.read_text() == (old.data_dir / "secret.key").read_text()
+def test_the_key_that_lies_in_the_folder_goes_along_with_the_backup(bot: Commands, folder: Path) -> None:
+    file, old, new = str(folder / "a.backup"), folder / "old", folder / "new"
+    assert bot("backup", file, DATA_DIR=str(old)).code == 0
+    assert bot("restore", file, DATA_DIR=str(new)).code == 0
+    key = new / "secret.key"
+    assert key.read_text() == (old / "secret.key").read_text()
     assert key.stat().st_mode & 0o077 == 0
-    assert (await new.command("history"))[0] == 0
+    assert bot("history", DATA_DIR=str(new)).code == 0
 
 
-async def test_a_backup_beside_an_object_store_says_that_its_images_are_not_in_it(tmp_path: Path) -> None:
-    async with S3Emulator(tmp_path / "s3") as s3:
-        bot = Bot(tmp_path / "data", s3.env())
-        bot.data_dir.mkdir()
-        code, said = await bot.command("backup", str(tmp_path / "a.backup"))
-    assert (code, "object store" in said) == (0, True), said
+async def test_a_backup_beside_an_object_store_says_that_its_images_are_not_in_it(bot: Commands, folder: Path) -> None:
+    async with S3Emulator(folder / "s3") as s3:
+        done = await bot.beside("backup", str(folder / "a.backup"), **s3.env())
+    assert (done.code, "object store" in done.said) == (0, True), done.said
