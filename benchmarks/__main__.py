@@ -68,6 +68,10 @@ def _final(f: Figures) -> Iterator[Line]:
     yield Line("fal completed → final message, 1 MB", "p50 ≤ 50 ms", ours, plain, f["ours"] <= 50)
 
 
+def _phone(f: Figures) -> Iterator[Line]:
+    yield Line("command with a 12 MP JPEG → submitted", "p50 ≤ 1.0 s", f"{f['seconds']:.2f} s", "", f["seconds"] <= 1)
+
+
 def _waiting(count: int, cpu_limit: int) -> Callable[[Figures], Iterator[Line]]:
     def tell(f: Figures) -> Iterator[Line]:
         ours = f"{f['kb']:.0f} KB, {f['cpu']:.1f} %"
@@ -166,6 +170,7 @@ ROWS = (
     Row("page", [("rows_page.open_large", [])], _page),
     Row("idle", [("rows_bot.idle", [])], _idle),
     Row("takeover", [("rows_bot.takeover", [200])], _takeover),
+    Row("phone", [("rows_fal.phone_to_submitted", [])], _phone),
     Row("final", [("rows_fal.completed_to_final", [])], _final),
     Row("ack-50", [("rows_chat.acknowledged", [50])], _acknowledged(50, 100)),
     Row("ack-500", [("rows_chat.acknowledged", [500])], _acknowledged(500, 500)),

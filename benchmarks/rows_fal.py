@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pyvips
 
 from benchmarks.baseline import AfternoonBot
 from benchmarks.chat import BenchAdapter
@@ -155,6 +156,29 @@ async def completed_to_final(rounds: int = 11) -> dict[str, Any]:
     """Median milliseconds from "completed" at fal to the end of the final upload, for a 1 MB result."""
     mine = await _delay(ours, rounds)
     return {"ours": mine, "baseline": await _delay(theirs, rounds)}
+
+
+async def _submitted(app: App, job_id: str) -> None:
+    while (remote := (await app.tools.load(job_id)).remote) is None or not remote.request_id:
+        await asyncio.sleep(0.005)
+
+
+async def phone_to_submitted(rounds: int = 9) -> dict[str, Any]:
+    """Median seconds from the command with a JPEG of 12 megapixels to fal's answer to the submit."""
+    async with world() as w:
+        path = w.folder / "phone.jpg"
+        noise = [pyvips.Image.gaussnoise(4000, 3000, mean=128, sigma=14, seed=seed) for seed in (1, 2, 3)]
+        noise[0].bandjoin(noise[1:]).cast("uchar").copy(interpretation="srgb").gaussblur(1.2).jpegsave(str(path), Q=90)
+        await w.knobs(serve=str(path), job_s=0.1)
+        await w.result(64, 48)
+        delays = []
+        async with our_bot(w) as app:
+            for number in range(rounds):
+                began = time.perf_counter()
+                job = await ask(app, f"{w.addresses['chat']}/attachments/{path.name}", number)
+                await _submitted(app, job.id)
+                delays.append(time.perf_counter() - began)
+    return {"seconds": statistics.median(delays)}
 
 
 class Peak:
