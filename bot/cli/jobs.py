@@ -99,7 +99,7 @@ async def _save_result(app: App, job: Job, target: Path) -> Exit:
 
 async def history(app: App, limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100)] = 10) -> Exit:
     """The last images made in this terminal, newest first, and whether they are still kept."""
-    jobs = await app.service.history(operator(), limit=limit)
+    jobs = await app.service.history(operator(), limit=limit, begun=True)
     if not jobs:
         err.print("No image has been made here yet.")
     for job in jobs:

@@ -281,8 +281,10 @@ class JobService:
     def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
         return follow_job(self._tools, job_id, after)
 
-    async def history(self, actor: Requester, *, limit: int = 10, before: float | None = None) -> Sequence[Job]:
-        return await self._tools.store.history(actor, limit=limit, before=before)
+    async def history(
+        self, actor: Requester, *, limit: int = 10, before: float | None = None, begun: bool = False
+    ) -> Sequence[Job]:
+        return await self._tools.store.history(actor, limit=limit, before=before, begun=begun)
 
     def notice(self, error: UpscaleError, locale: str, job: Job | None = None, who: Requester | None = None) -> Notice:
         return error_notice(error, locale, job, who)

@@ -230,7 +230,9 @@ class Service(Protocol):
     def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
         """Events newer than `after`, ending with the terminal one. Starts with the current state."""
 
-    async def history(self, actor: Requester, *, limit: int = 10, before: float | None = None) -> Sequence[Job]:
+    async def history(
+        self, actor: Requester, *, limit: int = 10, before: float | None = None, begun: bool = False
+    ) -> Sequence[Job]:
         """The actor's own last jobs, newest first."""
 
     async def queue(self, actor: Requester) -> OpenHere:

@@ -76,9 +76,23 @@ def _download_failed(error: e.DownloadFailed, locale: str) -> Notice:
     return Notice(reasons[error.reason], advice=tr("Attach the image itself instead.", locale) if for_good else again)
 
 
+def _kind(detected: str, locale: str) -> str:
+    """What a file is instead: in words where it has some, else its name or format."""
+    kinds = {
+        "html": tr("a web page", locale),
+        "text": tr("a text", locale),
+        "video": tr("a video", locale),
+        "audio": tr("a sound", locale),
+        "program": tr("a program", locale),
+    }
+    return kinds.get(detected, detected.upper() if detected in ("pdf", "zip", "gzip", "rar") else detected)
+
+
 INPUT: dict[type[e.UpscaleError], Explainer] = {
     e.NotAnImage: lambda error, lo: Notice(
-        tr("This file is not an image that can be read ({detected}).", lo, detected=error.detected)
+        tr("This file is empty.", lo)
+        if error.detected == "empty"
+        else tr("This file is not an image that can be read ({detected}).", lo, detected=_kind(error.detected, lo))
         if error.detected
         else tr("This file is not an image that can be read.", lo),
         advice=tr("PNG, JPEG, WebP and GIF work everywhere.", lo),

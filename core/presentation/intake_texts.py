@@ -47,6 +47,12 @@ reply_how_text = partial(translated, translatable("To upscale that image, reply 
 """Under a picture that somebody only talked about."""
 
 
+outdated_command_text = partial(
+    translated, translatable("This command has changed. Restart your Discord app, then use it again.")
+)
+"""Used from a client that still knows the commands of before an update."""
+
+
 def unreadable_text(locale: str) -> str:
     """Answered to an event of the platform that cannot be read."""
     return tr("This could not be understood, and nothing was started. Please try again.", locale)

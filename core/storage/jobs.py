@@ -173,15 +173,23 @@ class SqlJobStore(JobSearches):
         return changed
 
     async def history(
-        self, who: Requester | None, *, limit: int, before: float | None = None, before_id: str = ""
+        self,
+        who: Requester | None,
+        *,
+        limit: int,
+        before: float | None = None,
+        before_id: str = "",
+        begun: bool = False,
     ) -> Sequence[Job]:
-        """A member's newest jobs on this platform, or everybody's, newest first.
+        """A member's newest jobs on this platform, or everybody's, newest first; `begun`: without the refused.
 
         Those older than `before`, and those of just then whose id comes before `before_id`.
         """
         own = {"platform": who.platform, "user_id": who.user_id} if who is not None else {}
         own |= {"workspace_id": who.workspace_id} if who is not None and who.platform in TEAM_SCOPED else {}
         query = select(jobs).filter_by(**own)
+        if begun:
+            query = query.where(jobs.c.state != JobState.REFUSED.value)
         if before is not None:
             query = query.where(tuple_(jobs.c.created_at, jobs.c.id) < (before, before_id))
         return await self._list(query.order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(min(limit, 200)))

@@ -162,7 +162,9 @@ class FakeService(FakeBudgets, SavedSettings):
     async def recent(self, actor: Requester, *, limit: int) -> Sequence[Job]:
         return await self.history(actor, limit=limit)
 
-    async def history(self, actor: Requester, *, limit: int = 10, before: float | None = None) -> Sequence[Job]:
+    async def history(
+        self, actor: Requester, *, limit: int = 10, before: float | None = None, begun: bool = False
+    ) -> Sequence[Job]:
         mine = [job for job in self.jobs.values() if authorization.is_requester(job, actor)]
         mine.sort(key=lambda job: -job.created_at)
         return [job for job in mine if before is None or job.created_at < before][:limit]

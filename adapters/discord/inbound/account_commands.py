@@ -79,7 +79,7 @@ class OwnCommands:
             await asyncio.to_thread(chart.unlink, True)
 
     async def _history(self, answer: Answer) -> None:
-        jobs = await self._ctx.soon(answer, self._service.history(answer.actor, limit=HISTORY_LENGTH))
+        jobs = await self._ctx.soon(answer, self._service.history(answer.actor, limit=HISTORY_LENGTH, begun=True))
         await answer.show(account.history(jobs, answer.locale))
 
     async def _settings(self, answer: Answer) -> None:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import discord
 import structlog
+from discord import app_commands
 
 from adapters.discord.connection.ack_priority import AckPriority
 from adapters.discord.inbound import translate
@@ -23,8 +24,9 @@ from core.domain.job import Job, Requester, UpscaleRequest
 from core.domain.parameters.spec import Presets
 from core.net.retry import Backoff, retry
 from core.ports import AdapterContext
-from core.presentation.cards.notice import notice_card
+from core.presentation.cards.notice import notice_card, said
 from core.presentation.failure_texts import of_no_job
+from core.presentation.intake_texts import outdated_command_text
 from core.presentation.place_texts import question
 
 log = structlog.get_logger(__name__)
@@ -70,7 +72,14 @@ class HandlerContext:
             self._rush.answered(interaction.id)
 
     async def fail(self, interaction: Interaction, error: Exception) -> None:
-        """Tell whoever sent what no handler could begin with."""
+        """Tell whoever sent what no handler could begin with.
+
+        A client keeps the commands of before an update until it is started anew.
+        """
+        if isinstance(error, (app_commands.CommandNotFound, app_commands.CommandSignatureMismatch)):
+            log.info("command_outdated", why=type(error).__name__)
+            await self.run(interaction, lambda answer: answer.show(said(outdated_command_text(answer.locale))))
+            return
 
         async def raised(_: Answer) -> None:
             raise error

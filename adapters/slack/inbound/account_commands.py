@@ -71,7 +71,7 @@ async def _usage(ctx: HandlerContext, where: Where, actor: Requester, rest: str)
 
 
 async def _history(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> Content:
-    return view.history(await ctx.service.history(actor, limit=view.HISTORY_SHOWN), actor.locale)
+    return view.history(await ctx.service.history(actor, limit=view.HISTORY_SHOWN, begun=True), actor.locale)
 
 
 async def _queue(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> Card:

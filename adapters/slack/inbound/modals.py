@@ -125,7 +125,7 @@ async def publish_home(ctx: HandlerContext, where: Where) -> bool:
     try:
         report = await service.budgets.usage(actor, period="month")
         statuses = await service.limits.applying(actor)
-        jobs = await service.history(actor, limit=SHOWN_JOBS)
+        jobs = await service.history(actor, limit=SHOWN_JOBS, begun=True)
         own = await service.accounts.settings(actor)
         home = view.home(actor.locale, report, statuses, jobs, own, command, service.models)
     except UpscaleError as error:

@@ -140,6 +140,19 @@ def test_a_need_above_the_whole_limit_promises_no_time_at_which_it_would_fit() -
     assert [offer.label for offer in told.offers] == ["Upscale 1.58× instead"]
 
 
+@pytest.mark.parametrize(
+    ("detected", "what"),
+    [
+        ("empty", "Diese Datei ist leer."),
+        ("text", "Diese Datei ist kein lesbares Bild (ein Text)."),
+        ("pdf", "Diese Datei ist kein lesbares Bild (PDF)."),
+        ("report.pdf", "Diese Datei ist kein lesbares Bild (report.pdf)."),
+    ],
+)
+def test_what_a_file_is_instead_of_an_image_is_said_in_the_members_language(detected: str, what: str) -> None:
+    assert explain(e.NotAnImage(detected=detected), "de").what == what
+
+
 def test_money_in_chat_has_two_decimals_and_never_looks_better_than_it_is() -> None:
     assert cents(109_300_000, "en") == "$0.11"
     assert cents(4_890_700_000, "en", down=True) == "$4.89"
