@@ -24,7 +24,7 @@ LEFT_SHOWN = 4
 def usage(report: UsageReport, limits: Sequence[LimitStatus], locale: str, *, member: str = "") -> Card:
     """Totals, the chart (where the adapter has one), who spent most (for moderators), what is left.
 
-    `member` is the name of somebody else whose usage it is.
+    `member` is the name of somebody else whose usage it is; what the reader has left is not told then.
     """
     period = period_text(date.fromisoformat(report.first_day), date.fromisoformat(report.last_day), locale)
     titles = {
@@ -38,7 +38,8 @@ def usage(report: UsageReport, limits: Sequence[LimitStatus], locale: str, *, me
     models: list[Line] = []
     if len(report.models) > 1:
         models += [(Code(row.key), f" {_spent(row, locale)}") for row in report.models]
-    left = [left_sentence(status, locale) for status in tightest_of_each(limits)][:LEFT_SHOWN]
+    told = [status for status in limits if not (member and status.limit.scope.kind is ScopeKind.USER)]
+    left = [left_sentence(status, locale) for status in tightest_of_each(told)][:LEFT_SHOWN]
     return Card(
         "working",
         f"{whose} · {period}",

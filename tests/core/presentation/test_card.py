@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+from core.budgets.reports import UsageReport
 from core.domain import errors as e
 from core.domain.job import JobState
+from core.domain.limits import Scope, ScopeKind
 from core.domain.models import ALL
 from core.presentation import explain
 from core.presentation.card import Card, Code, Mention, Moment, Strong, fill, line_text, plain_summary
-from core.presentation.cards import account
+from core.presentation.cards import account, budget
 from core.presentation.cards.help import help_card
 from core.presentation.cards.job import failed
 from tests.fakes.cards import DAY_LIMIT, job
@@ -34,6 +36,16 @@ def test_a_refusal_that_others_read_tells_nothing_of_the_members_own_money() -> 
     shared = failed(refused, said, "en", shared=True)
     assert line_text(shared.paragraphs[0]) == "This needs $0.80, more than you have left today."
     assert "0.17" not in str(shared)
+
+
+def test_the_usage_of_somebody_else_tells_nothing_of_what_the_reader_has_left() -> None:
+    here = replace(DAY_LIMIT, limit=replace(DAY_LIMIT.limit, scope=Scope(ScopeKind.WORKSPACE, "discord", "9")))
+    report = UsageReport("user", "day", "UTC", "2027-01-15", "2027-01-15", 0, 0, 0, 0.0, (), (), None, False)
+    own, others = (budget.usage(report, [DAY_LIMIT, here], "en", member=name).small for name in ("", "Alice"))
+    assert [line_text(line) for line in own if "You have" in line_text(line)]
+    assert [line_text(line) for line in others] == [
+        line_text(line) for line in own if "You have" not in line_text(line)
+    ]
 
 
 def test_help_tells_only_what_a_model_on_offer_takes() -> None:
