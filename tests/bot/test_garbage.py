@@ -1,4 +1,4 @@
-"""A full collection stops everything for as long as it takes, so each one looks only at what is new."""
+"""A full collection stops everything for as long as it takes, so that in a flood each one looks only at what is new."""
 
 import gc
 
@@ -6,37 +6,36 @@ import pytest
 
 from bot.observability.garbage import spare_the_loop
 
+ALONE, PUT_ASIDE, EVERYTHING = ["collect"], ["collect", "freeze"], ["unfreeze", "collect", "freeze"]
+
 
 @pytest.mark.parametrize(
-    ("jobs", "piled_up", "aside", "after_s", "done"),
+    ("looks", "done"),
     [
-        (0, 4, 0, 0, []),
-        (0, 5, 0, 0, ["collect", "freeze"]),
-        (1000, 5, 0, 0, ["collect", "freeze"]),
-        (0, 5, 100_001, 0, ["unfreeze", "collect", "freeze"]),
-        (1000, 5, 100_001, 0, ["collect", "freeze"]),
-        (1000, 5, 100_001, 600, ["unfreeze", "collect", "freeze"]),
+        ([(0, 11)], []),
+        ([(0, 12)] * 50, ALONE * 50),
+        ([(1000, 4)], []),
+        ([(1000, 5)] * 4 + [(0, 12)], PUT_ASIDE * 4 + EVERYTHING),
+        ([(1000, 5)] * 3 + [(0, 12)], PUT_ASIDE * 3 + ALONE),
+        ([(1000, 5)] * 29, PUT_ASIDE * 28 + EVERYTHING),
+        ([(1000, 140), (0, 12), (0, 12)], PUT_ASIDE + EVERYTHING + ALONE),
     ],
+    ids=["calm", "often", "little", "after a flood", "after a small one", "a long flood", "once"],
 )
-async def test_what_outlived_a_collection_is_looked_at_again_when_little_runs_or_after_ten_minutes(
-    monkeypatch: pytest.MonkeyPatch, jobs: int, piled_up: int, aside: int, after_s: float, done: list[str]
+async def test_in_a_flood_only_what_is_new_is_looked_through_and_everything_after_it(
+    monkeypatch: pytest.MonkeyPatch, looks: list[tuple[int, int]], done: list[str]
 ) -> None:
-    before, now_s = gc.get_threshold(), 0.0
+    before, jobs, calls = gc.get_threshold(), 0, list[str]()
     try:
-        task = spare_the_loop(lambda: jobs, lambda: now_s)
-        at_start = gc.get_freeze_count()
-        assert at_start > 0
-        now_s, calls = after_s, list[str]()
+        task = spare_the_loop(lambda: jobs)
+        assert gc.get_freeze_count() > 0
         with monkeypatch.context() as patch:
-            patch.setattr(gc, "get_count", lambda: (0, 0, piled_up))
-            patch.setattr(gc, "get_freeze_count", lambda: at_start + aside)
             for name in ("collect", "freeze", "unfreeze"):
                 patch.setattr(gc, name, lambda name=name: calls.append(name))
-            for _ in range(19):
+            for here, piled_up in looks:
+                jobs = here
+                patch.setattr(gc, "get_count", lambda piled_up=piled_up: (0, 0, piled_up))
                 await task.work()
-            assert calls == (["collect", "freeze"] * 19 if done else []), "seldom looked whether much is aside"
-            calls.clear()
-            await task.work()
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
