@@ -45,7 +45,7 @@ def result(
     """The finished image. Delete carries the files, and the messages (`m` + ts), that go with it."""
     locale = job.requester.locale
     card = cards.result(job, left, delivery, locale, can_share=can_share, **_reader(job))
-    ready = ": ".join(part for part in (ready_text(job, locale), words.size_line(job, locale)) if part)
+    ready = " · ".join(part for part in (ready_text(job, locale), words.size_line(job, locale)) if part)
     told = ". ".join(part for part in (ready, b.cut(card.caption, 300)) if part)
     card = replace(card, summary=told, name=image_name(job, locale))
     return draw(card, image_id=image_id, carried=(*file_ids, f"m{stream_ts}") if stream_ts else file_ids)

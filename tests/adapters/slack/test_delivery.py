@@ -108,7 +108,7 @@ async def test_a_picture_that_cannot_be_shown_at_all_is_kept_and_the_member_is_t
 
 async def test_a_picture_that_slack_still_refuses_to_show_comes_as_a_file(world: World) -> None:
     caption = "A cat &lt;!channel&gt; on a *red* sofa &amp; &lt;@U0BEN00001&gt; looks _up_"
-    said = f"photo.png is ready: 64×48 → 128×96 (0.01 MP). {caption}"
+    said = f"photo.png is ready · 64×48 → 128×96 (0.01 MP). {caption}"
     world.slack.fault("chat.postMessage", error="invalid_blocks", match={"text": said})
     await world.slack.member.mention("", [world.picture()])
     result = await world.result()
