@@ -210,6 +210,14 @@ class ApiClient:
         http = (await self.client()).http
         return await self._call(lambda: http.get_message(channel_id, message_id))
 
+    async def message_of(self, job_id: str, channel_id: int, *, after: int) -> int | None:
+        """The first message of ours after that one with a button of this job; needs the same right."""
+        where = {"after": after, "limit": 100}
+        found = await self._request("GET", f"/channels/{channel_id}/messages", params=where)
+        ours, me = (await self.client()).user, f":{job_id}:"
+        by_us = [one for one in found if ours is not None and one["author"]["id"] == str(ours.id)]
+        return next((int(one["id"]) for one in reversed(by_us) if me in str(one.get("components"))), None)
+
     async def remove(self, channel_id: int, message_id: int) -> None:
         message = (await self._channel(channel_id)).get_partial_message(message_id)
         await self._call(message.delete, _messages(channel_id), 2)

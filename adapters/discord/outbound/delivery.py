@@ -179,12 +179,17 @@ class Messenger:
 
         Where it was deleted, nobody but the owner sees the new one.
         """
-        gone = (await self.notes.read()).gone
-        where: Elsewhere = "new_message" if gone else ""
-        private = self.address.ephemeral or gone
+        notes = await self.notes.read()
+        where: Elsewhere = "new_message" if notes.gone else ""
+        private = self.address.ephemeral or notes.gone
+        can_be_found = not private and self.bot_can_act
+        if can_be_found and notes.sent and (found := await self._lost_followup()):
+            await self.notes.leave(found, "followup")
+            return await self._by_token(payload, attempts)
+        await self.notes.intend(sent=True)
         try:
             message_id = await self.rest.follow_up(
-                self.address.app_id, token, payload, where, ephemeral=private, attempts=attempts
+                self.address.app_id, token, payload, where, ephemeral=private, attempts=1 if can_be_found else attempts
             )
         except discord.HTTPException as error:
             if errors.is_follow_up_cap(error) or await self._noted(error, token):
@@ -192,6 +197,14 @@ class Messenger:
             raise
         await self.notes.leave(message_id, "followup")
         return where
+
+    async def _lost_followup(self) -> int | None:
+        """The follow-up of an earlier try whose answer, or whose process, was lost; None where that cannot be told."""
+        try:
+            return await self.rest.message_of(self.job_id, self.address.channel_id, after=self.address.interaction_id)
+        except (discord.HTTPException, DeliveryRefused) as error:
+            log.info("lost_followup_not_sought", job=self.job_id, code=errors.code_of(error))
+            return None
 
     async def _by_bot_edit(self, payload: Payload, attempts: int) -> Elsewhere | None:
         notes = await self.notes.read()

@@ -19,6 +19,7 @@ class Notes:
     `heard`: whether there is an answer to an interaction whose job was written first; None until that was looked at.
     Where there is none its member was told by Discord that it failed, and is told nothing else.
     `gone`: the answer (or first follow-up) was deleted. `token_dead`: Discord said so; it is never used again.
+    `sent`: a follow-up was sent whose id is not known yet.
     `origin_id`: the message where the job was asked, once another one is in use; `origin_gone`: it was deleted.
     """
 
@@ -27,6 +28,7 @@ class Notes:
     made: Made = ""
     gone: bool = False
     token_dead: bool = False
+    sent: bool = False
     origin_id: int | None = None
     origin_gone: bool = False
     heard: bool | None = None
@@ -79,6 +81,11 @@ class DeliveryState:
             origin_id=origin_id,
             origin_gone=origin_gone,
         )
+
+    async def intend(self, **changes: Any) -> None:
+        """Change some durably to what is about to be sent. Raises NotOwner."""
+        self._known = replace(await self.read(), **changes)
+        await self.state.save(**{self._address.key: asdict(self._known)})
 
     async def write(self, **changes: Any) -> Notes:
         """Change some to what has happened; writes nothing when nothing changed."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from functools import partial
 
 import pytest
 
@@ -159,3 +160,19 @@ async def test_a_message_posted_in_the_moment_in_which_the_database_is_cut_is_th
     (message,) = [m for m in bot.discord.messages() if bot.discord.world.messages[m.id].author.bot]
     assert message.images
     assert "Cancel" not in message.labels
+
+
+@pytest.mark.parametrize("lost", ["its first words", "the picture"])
+async def test_a_follow_up_whose_answer_was_lost_is_found_and_not_sent_twice(bot: Bot, lost: str) -> None:
+    bot.core.script = None
+    started = await bot.discord.invoke("/upscale", {"image": PICTURE, "image2": OTHER})
+    first, second = await bot.discord.until(lambda: list(bot.core.jobs)[1:] and list(bot.core.jobs))
+    await bot.core.progress(first, Progress("upscaling", percent=10))
+    await bot.discord.until(lambda: started.followups)  # that two images were taken, for the member alone
+    bot.discord.faults.append(Fault(r"POST .*/webhooks/", "reset_after", times=1))
+    show = bot.core.finish if lost == "the picture" else partial(bot.core.progress, now=Progress("waiting"))
+    with pytest.raises(DeliveryUnavailable):
+        await show(second)
+    await bot.core.finish(second)  # by whoever carries it on: of the first try nothing but the intent is noted
+    shown = [m for m in bot.discord.messages() if not m.ephemeral]
+    assert [(len(m.images), "Cancel" in m.labels) for m in shown] == [(0, True), (1, False)]

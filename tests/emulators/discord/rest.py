@@ -31,6 +31,7 @@ class Rest(RequestEntry):
             web.post(f"{PREFIX}/attachments/refresh-urls", self._refresh_urls),
             web.get(channel, self._channel_get),
             web.post(channel + "/messages", self._message_create),
+            web.get(channel + "/messages", self._message_list),
             web.get(channel + "/messages/{message}", self._message_get),
             web.patch(channel + "/messages/{message}", self._message_edit),
             web.delete(channel + "/messages/{message}", self._message_delete),
@@ -208,6 +209,13 @@ class Rest(RequestEntry):
         answered = self.world.messages.get(message_id)
         if answered is None or answered.deleted:
             raise errors.invalid_form([("message_reference", "MESSAGE_REFERENCE_UNKNOWN_MESSAGE", "Unknown message")])
+
+    async def _message_list(self, request: web.Request) -> web.Response:
+        after, limit = int(request.query.get("after", 0)), int(request.query.get("limit", 50))
+        seen = self.world.in_channel(self._channel(request, READ_MESSAGE_HISTORY))
+        found = sorted(m.id for m in seen if m.id > after and not m.deleted and not m.ephemeral)[:limit]
+        shown = [self.emulator.posts.data(self.world.messages[message_id]) for message_id in reversed(found)]
+        return json_response(shown)
 
     async def _message_get(self, request: web.Request) -> web.Response:
         self._channel(request, READ_MESSAGE_HISTORY)
