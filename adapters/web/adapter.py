@@ -22,6 +22,7 @@ from core.domain.job import Job, ReplyAddress
 from core.jobs.null_adapter import NullAdapter
 from core.net.streamed_body import is_streamed, streams_body
 from core.ports import AdapterContext, ReplyState
+from core.presentation.failure_texts import of_no_job
 
 log = structlog.get_logger(__name__)
 
@@ -113,6 +114,8 @@ class WebAdapter(NullAdapter):
         actor = actor_of(request)
         locale = actor.locale
         notice = self._context.service.notice(cause, locale, job, actor)
+        if job is None and not request.path.startswith("/api/jobs"):
+            notice = of_no_job(notice, cause, locale)
         body: Json = {"error": error_json(cause, notice, locale, job_id=job.id if job else "")}
         response = web.json_response(body, status=status_of(cause))
         if isinstance(cause, Draining):

@@ -79,8 +79,8 @@ def amount_of(said: str | float | Decimal, measure: Measure) -> int:
     typed so that it may be a thousand or one (`1,000`).
     """
     text = str(said).strip().removeprefix("$").replace(",", ".")
-    allowed = "5, 2.50" if measure is Measure.USD else "1, 2, 3 …"
-    wrong = InvalidParameters.of("amount", str(said), "type", allowed)
+    money = measure is Measure.USD
+    wrong = InvalidParameters.of("amount", str(said), *(("type", "5, 2.50") if money else ("range", "1, 2, 3 …")))
     try:
         number = Decimal(text) if len(text) <= _MAX_AMOUNT_CHARS else Decimal("NaN")
     except InvalidOperation:

@@ -43,8 +43,10 @@ def explain(
     return replace(notice, charged=charged, reference=reference)
 
 
-def of_no_job(notice: Notice, error: e.UpscaleError) -> Notice:
-    """The notice for a mistake in a setting, a limit or a question: no word of what was not started."""
+def of_no_job(notice: Notice, error: e.UpscaleError, locale: str) -> Notice:
+    """The notice where no job was asked for (a setting, a limit, a question): no word of what was not started."""
+    if isinstance(error, e.StorageUnavailable):
+        return replace(notice, what=tr("The bot cannot be reached right now.", locale))
     return replace(notice, advice="") if isinstance(error, e.InvalidParameters) else notice
 
 

@@ -95,9 +95,9 @@ def every_card(locale: str = "en", *, caption: str = "") -> dict[str, Card]:
         "working": jobs.working(done, Progress("upscaling", percent=40, eta_at=NOW + 90), locale, ends_at=NOW + 60),
         "waiting": jobs.working(done, Progress("waiting", position=3), locale, shared=True, named=False),
         "awaiting": jobs.working(done, Progress("waiting", awaits="answer", until_at=NOW), locale),
-        "result": jobs.result(done, (DAY_LIMIT,), Delivery("original"), locale),
+        "result": jobs.result(done, (BOT_LIMIT,), Delivery("original"), locale),
         "result_shared": jobs.result(
-            pressed, (DAY_LIMIT,), Delivery("webp", "new_message"), locale, shared=True, named=False
+            pressed, (BOT_LIMIT,), Delivery("webp", "new_message"), locale, shared=True, named=False
         ),
         "closed": jobs.closed(kept, ending(kept), locale),
         "deleted": jobs.closed(replace(done, images_deleted=True), ending(replace(done, images_deleted=True)), locale),

@@ -35,6 +35,7 @@ from core.presentation.job_texts import cancel_pending_text
 from core.presentation.place_texts import decided
 
 log = structlog.get_logger(__name__)
+_STARTING = ("confirm", "pick", "all")
 
 
 class Actions:
@@ -66,6 +67,7 @@ class Actions:
         data = cast(dict[str, Any], answer.interaction.data or {})
         custom_id = str(data.get("custom_id", ""))
         press = press_of(data)
+        answer.starts = press is None or press.action in (*CHANGES, *_STARTING)
         if custom_id.startswith(MODAL_PREFIX):
             await self._menus.submitted(answer, custom_id.removeprefix(MODAL_PREFIX), data)
         elif press is None or not shows(answer.interaction.message, custom_id):

@@ -134,7 +134,7 @@ class HandlerContext:
         Tried again while Discord takes nothing: whoever pressed or typed something is left with "thinking" otherwise.
         """
         told = self.service.notice(error, answer.locale)
-        card = notice_card(told if answer.starts else of_no_job(told, error), answer.locale)
+        card = notice_card(told if answer.starts else of_no_job(told, error, answer.locale), answer.locale)
 
         def pause_s(failure: Exception, attempt: int) -> float | None:
             if not isinstance(failure, DeliveryUnavailable):

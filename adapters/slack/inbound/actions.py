@@ -74,7 +74,7 @@ def press_of(body: dict[str, Any], where: Where) -> Press | None:
 async def handle(ctx: HandlerContext, press: Press) -> None:
     """Do it, and tell whoever pressed what there is to say, or why it is refused."""
     if (handler := _HANDLERS.get(press.verb)) is not None:
-        await answering(ctx, press.where, partial(handler, ctx, press))
+        await answering(ctx, press.where, partial(handler, ctx, press), starts=press.verb in ("confirm", *CHANGES))
 
 
 async def _once(ctx: HandlerContext, press: Press, *who: str, for_s: float = CLICK_ONCE_S) -> bool:

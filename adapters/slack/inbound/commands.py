@@ -28,6 +28,7 @@ from core.domain.job import Requester
 from core.domain.untrusted_text import clean
 from core.presentation import explain
 from core.presentation.cards.account import OwnSettings
+from core.presentation.failure_texts import of_no_job
 
 Body = dict[str, Any]
 
@@ -135,7 +136,8 @@ class Commands:
         try:
             own = await self.ctx.service.accounts.set_defaults(t.requester(where, t.Person()), text)
         except Exception as error:
-            told = self.ctx.service.notice(await self.ctx.answers.known(error), self.ctx.locale(where))
+            known, locale = await self.ctx.answers.known(error), self.ctx.locale(where)
+            told = of_no_job(self.ctx.service.notice(known, locale), known, locale)
             await ack(response_action="errors", errors={"text": told.what.replace("\n", " ")})
             return
         await ack()
@@ -147,7 +149,7 @@ class Commands:
                 return None  # it shows them
             return settings(own, self.ctx.settings.slack_command, actor.locale, self.ctx.service.models)
 
-        await account.answering(self.ctx, where, show)
+        await account.answering(self.ctx, where, show, starts=False)
 
     # ---------------------------------------------------------------------- buttons
 

@@ -23,6 +23,7 @@ from core.domain.money import usd
 from core.presentation.cards.account import OwnSettings
 from core.presentation.cards.details import details, repeat_words
 from core.presentation.cards.notice import notice_card
+from core.presentation.failure_texts import of_no_job
 from core.presentation.formats import size
 from core.presentation.labels.forms import form_text
 
@@ -100,7 +101,8 @@ async def show_details(ctx: HandlerContext, press: Press, view_id: str) -> None:
         job = await ctx.service.job(press.job_id, actor)
         card = details(job, actor.locale, command=f"{ctx.settings.slack_command} {repeat_words(job)}")
     except Exception as error:
-        card = notice_card(ctx.service.notice(await ctx.answers.known(error), actor.locale), actor.locale)
+        known = await ctx.answers.known(error)
+        card = notice_card(of_no_job(ctx.service.notice(known, actor.locale), known, actor.locale), actor.locale)
     if not await update(ctx, press.where, view_id, form.details_modal(card, actor.locale)):
         await ctx.answers.tell(press.where, card)
 
@@ -115,7 +117,7 @@ async def open_defaults(ctx: HandlerContext, where: Where, body: Mapping[str, An
         if saved := await ctx.service.accounts.defaults(actor):
             await update(ctx, where, view_id, form.defaults_form(actor.locale, saved))
 
-    await answering(ctx, where, fill)
+    await answering(ctx, where, fill, starts=False)
 
 
 async def publish_home(ctx: HandlerContext, where: Where) -> bool:

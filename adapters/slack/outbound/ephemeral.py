@@ -1,6 +1,6 @@
 """Short answers to one member: through the response_url where there is one, else ephemerally, else directly."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 
@@ -9,10 +9,11 @@ from adapters.slack.outbound.api_client import SlackApi
 from adapters.slack.outbound.errors import TRANSIENT, SlackAway, SlackError
 from adapters.slack.views.blocks import Content
 from adapters.slack.views.card import draw
-from core.domain.errors import InvalidParameters, PlatformBusy, PlatformRefused, UpscaleError
+from core.domain.errors import PlatformBusy, PlatformRefused, UpscaleError
 from core.ports import Service
 from core.presentation.card import Card
 from core.presentation.cards.notice import notice_card, said
+from core.presentation.failure_texts import of_no_job
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +59,6 @@ class Answers:
 
         The unforeseen is logged once and becomes a reference.
         """
-        told = self.service.notice(await self.known(error), locale)
-        if isinstance(error, InvalidParameters) and not starts:
-            told = replace(told, advice="")
-        await self.tell(where, notice_card(told, locale))
+        known = await self.known(error)
+        told = self.service.notice(known, locale)
+        await self.tell(where, notice_card(told if starts else of_no_job(told, known, locale), locale))

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from core.domain import errors as e
 from core.domain.job import Delivery, Job, JobState, Progress
-from core.domain.limits import LimitStatus
+from core.domain.limits import LimitStatus, Measure
 from core.domain.money import quote as priced
 from core.presentation.card import Action, Card, Confirmation, Line, Mention, Moment, Picture, Strong, fill, lines
 from core.presentation.cards.notice import notice_lines, offer_actions, reference_line
@@ -134,6 +134,7 @@ def result(
     """
     size = size_line(job, locale)
     title = tr("Upscaled {factor}", locale, factor=factor_text(reached_factor(job), locale))
+    looks = (*_looks(job, locale, can_share=can_share), *_download(job, locale))
     return Card(
         "done",
         title,
@@ -153,7 +154,7 @@ def result(
             ),
             *_requester(job, locale, shared and not named),
         ),
-        rows=(repeat_actions(job, locale), (*_looks(job, locale, can_share=can_share), *_download(job, locale))),
+        rows=tuple(row for row in (repeat_actions(job, left, locale), looks) if row),
         summary=f"{job.source.name or title}: {size}" if size else title,
     )
 
@@ -163,8 +164,13 @@ def _requester(job: Job, locale: str, told: bool) -> tuple[Line, ...]:
     return (fill(tr("For {member}", locale), member=Mention("user", who.user_id, who.user_name)),) if told else ()
 
 
-def repeat_actions(job: Job, locale: str) -> tuple[Action, ...]:
-    """Buttons that make a new image, each with its price."""
+def repeat_actions(job: Job, left: tuple[LimitStatus, ...], locale: str) -> tuple[Action, ...]:
+    """Buttons that make a new image, each with its price; none that costs more than what is `left`."""
+    money = min((status.left for status in left if status.limit.measure is Measure.USD), default=None)
+
+    def within(price: int | None, *actions: Action) -> tuple[Action, ...]:
+        return actions if money is None or not price or price <= money else ()
+
     quote, made = job.quote, job.result
     same = quote.estimate_nanousd if quote is not None else None
     twice = None
@@ -175,9 +181,11 @@ def repeat_actions(job: Job, locale: str) -> tuple[Action, ...]:
     faithful = Action("more_faithful", with_price(tr("More faithful", locale), same, locale), job.id)
     free = (creative,) if job.parameters.creativity is not None else ()
     if quote is not None and quote.whole_nanousd:  # a look at a part
-        whole = with_price(tr("Whole image", locale), quote.whole_nanousd, locale)
-        return (Action("whole", whole, job.id, style="success"), *((faithful,) if free else ()), *free)
-    return (again, *free, Action("twice_more", with_price(tr("2× more", locale), twice, locale), job.id))
+        words = with_price(tr("Whole image", locale), quote.whole_nanousd, locale)
+        whole = within(quote.whole_nanousd, Action("whole", words, job.id, style="success"))
+        return (*whole, *within(same, *((faithful,) if free else ()), *free))
+    more = Action("twice_more", with_price(tr("2× more", locale), twice, locale), job.id)
+    return (*within(same, again, *free), *within(twice, more))
 
 
 def with_price(label: str, nanousd: int | None, locale: str) -> str:

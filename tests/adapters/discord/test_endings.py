@@ -101,10 +101,23 @@ async def test_a_page_in_place_of_an_answer_is_no_fault_of_ours(bot: Bot, fault:
     assert bot.core.caught == []
 
 
-async def test_a_database_that_is_away_is_said(bot: Bot) -> None:
-    async def away(*_: object, **__: object) -> Job:
-        raise DatabaseAway
+async def away(*_: object, **__: object) -> Job:
+    raise DatabaseAway
 
+
+async def test_where_nothing_was_to_be_started_an_absent_database_is_said_without_it(bot: Bot) -> None:
+    await bot.ask("/settings set", {"factor": 3.0})
+    bot.core.settings = bot.core.job = away  # type: ignore[assignment, method-assign]
+    told = await bot.ask("/settings show")
+    assert "The bot cannot be reached right now." in told.text
+    result = await bot.ask("/upscale", {"image": PICTURE}, lambda m: m.images)
+    pressed = await (await bot.discord.click(result, label="Details")).answer()
+    for message in (told, pressed):
+        assert "cannot be reached" in message.text
+        assert "started" not in message.text
+
+
+async def test_a_database_that_is_away_is_said(bot: Bot) -> None:
     bot.core.request = away  # type: ignore[method-assign]
     started = await bot.discord.invoke("/upscale", {"image": PICTURE})
     message = await started.answer(lambda m: "right now" in m.text)

@@ -11,6 +11,7 @@ from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Wi
 from core.presentation.cards.budget import limits, usage
 from tests.adapters.slack.conftest import World
 from tests.emulators.slack import find_element, text_of
+from tests.fakes.core import DatabaseAway
 
 
 async def say(world: World, text: str, user: str = "anna") -> str:
@@ -286,3 +287,13 @@ async def test_moderators_see_what_runs_here_and_cancel_one(world: World) -> Non
     (shown,) = [m for m in world.bot_messages(user="ada") if m.ephemeral_for and "Running and waiting" in text_of(m)]
     await world.slack.member.click(shown, "job:cancel:", user="ada")
     await world.until(lambda: any("Cancelled" in text_of(m) for m in world.bot_messages()), move=0.2)
+
+
+async def test_where_nothing_was_to_be_started_an_absent_database_is_said_without_it(world: World) -> None:
+    async def away(*_: object, **__: object) -> None:
+        raise DatabaseAway
+
+    world.service.change_settings = away  # type: ignore[assignment]
+    words = await say(world, "settings 3x")
+    assert "The bot cannot be reached right now." in words
+    assert "started" not in words

@@ -5,6 +5,7 @@ import pytest
 from tests.adapters.web.conftest import form
 from tests.adapters.web.site import Site
 from tests.adapters.web.test_api import Http, ask, start
+from tests.fakes.core import DatabaseAway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -18,3 +19,17 @@ async def test_a_preset_of_ones_own_is_saved_as_typed_and_read_from_a_line(page_
     assert (await start(http, page_site, form(text="logo")))[0] == 202
     status, told = await ask(http, page_site, "PUT", "defaults", json={"words": "save seed 4x"})
     assert (status, told["error"]["code"]) == (400, "preset_refused")
+
+
+async def test_where_nothing_was_to_be_started_an_absent_database_is_said_without_it(
+    page_site: Site, http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object, **__: object) -> None:
+        raise DatabaseAway
+
+    monkeypatch.setattr(page_site.service, "settings", away)
+    status, told = await ask(http, page_site, "GET", "defaults")
+    assert (status, "started" in str(told)) == (503, False)
+    monkeypatch.setattr(page_site.service, "request", away)
+    status, told = await start(http, page_site)
+    assert (status, "nothing was started" in str(told)) == (503, True)

@@ -18,6 +18,7 @@ from core.domain.windows import span
 from core.presentation import LANGUAGES, Notice
 from core.presentation.card import line_text
 from core.presentation.moderation_texts import changes
+from core.presentation.parameter_texts import parameter_problem
 from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.state import SqlAppState
@@ -182,3 +183,9 @@ async def test_a_removed_workspace_leaves_nothing_that_its_moderators_set(make: 
         for kept in (budget.limits.rules.limits, budget.limits.rules.sponsors):
             assert len(await kept(moderator.platform, moderator.workspace_id)) == left
     assert [place.workspace_id for place in await budget.limits.rules.alert_places()] == ["w2"]
+
+
+def test_half_a_picture_is_refused_in_a_whole_sentence() -> None:
+    with pytest.raises(InvalidParameters) as refused:
+        amount_of(2.5, Measure.JOBS)
+    assert parameter_problem(refused.value.problems[0], "en") == "amount must be 1, 2, 3 …; you wrote 2.5."

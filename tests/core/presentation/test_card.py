@@ -2,16 +2,18 @@
 
 from dataclasses import replace
 
+import pytest
+
 from core.budgets.reports import UsageReport
 from core.domain import errors as e
-from core.domain.job import JobState
+from core.domain.job import Delivery, JobState
 from core.domain.limits import Scope, ScopeKind
 from core.domain.models import ALL
 from core.presentation import explain
 from core.presentation.card import Card, Code, Mention, Moment, Strong, fill, line_text, plain_summary
 from core.presentation.cards import account, budget
 from core.presentation.cards.help import help_card
-from core.presentation.cards.job import failed
+from core.presentation.cards.job import failed, result
 from tests.fakes.cards import DAY_LIMIT, job
 
 
@@ -46,6 +48,18 @@ def test_the_usage_of_somebody_else_tells_nothing_of_what_the_reader_has_left() 
     assert [line_text(line) for line in others] == [
         line_text(line) for line in own if "You have" not in line_text(line)
     ]
+
+
+@pytest.mark.parametrize(
+    ("left_nanousd", "offered"),
+    [(10**9, ["again", "more_creative", "twice_more"]), (3 * 10**8, ["again", "more_creative"]), (10**8, [])],
+)
+def test_a_result_offers_only_what_the_money_left_is_enough_for(left_nanousd: int, offered: list[str]) -> None:
+    left = replace(DAY_LIMIT, used=DAY_LIMIT.limit.amount - left_nanousd, held=0)
+    card = result(job(), (replace(left, used=0), left), Delivery("original"), "en")
+    kinds = [[action.kind for action in row] for row in card.rows]
+    assert kinds == [row for row in (offered, ["compare", "details", "delete", "open_link"]) if row]
+    assert offered == [] or len(result(job(), (), Delivery("original"), "en").rows[0]) == 3
 
 
 def test_help_tells_only_what_a_model_on_offer_takes() -> None:
