@@ -60,6 +60,15 @@ async def test_several_pictures_are_offered_with_prices_and_all_of_them_with_the
     assert all(not m.ephemeral for m in _results(bot))
 
 
+async def test_a_menu_that_an_older_release_offered_still_works(bot: Bot) -> None:
+    choice = await (await bot.discord.message_menu("Upscale", bot.discord.post("", (RED, GREEN)))).answer()
+    (offered,) = [menu for (area, _), menu in bot.core.state.values.items() if area == "discord-menu"]
+    offered["user_id"] = ""  # private menus were bound to nobody, for only their member saw them
+
+    await bot.discord.click(choice, "Both")
+    await bot.discord.until(lambda: len(_results(bot)) == 2)
+
+
 async def test_one_of_several_pictures_can_be_chosen(bot: Bot) -> None:
     message = bot.discord.post("", (RED, GREEN))
     choice = await (await bot.discord.message_menu("Upscale", message)).answer()
