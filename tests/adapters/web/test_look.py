@@ -144,6 +144,7 @@ async def test_progress_is_told_to_screen_readers(page_site: Site, browser: Brow
     await seen.page.press("#line", "Enter")
     await expect(seen.page.locator("#announcer")).to_contain_text("120×80 → 240×160")
     assert any("one.png added." in text for text in told)
+    assert not any(text.startswith("Ready") for text in told)  # what is being done, not when it will be
     await seen.context.close()
 
 

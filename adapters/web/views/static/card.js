@@ -55,7 +55,7 @@ export class Card {
   #busy(card, stage = "", fixed = false) {
     if (this.view !== "busy") this.#buildBusy();
     this.saying = plain(card.paragraphs[0]);
-    if (stage !== this.stage) announce(this.saying);
+    if (stage !== this.stage) announce(card.summary);
     this.stage = stage;
     this.head.replaceChildren(heading(card) ?? "", ...paragraphs(card.paragraphs.slice(0, 1), "doing"));
     const known = card.bar ?? null;
