@@ -195,6 +195,7 @@ class WorkerPool:
             raise
         worker = _Worker(process, scratch, self._jobs_per_worker)
         self._all.add(worker)
+        self.stats["started"] += 1
         return worker
 
     def _give_back(self, worker: _Worker, *, healthy: bool) -> None:

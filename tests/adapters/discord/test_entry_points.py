@@ -96,7 +96,7 @@ async def test_moderators_alert_sponsor_give_extras_see_the_history_and_choose_p
         ("add", {"member": moderator, "amount": 2.0}, ("They have more",)),
         ("history", {}, ("first", "second")),
         ("presets", {"parameters": "2x faithful", "channel": channel}, ("Presets are changed",)),
-        ("set", {"measure": "jobs", "amount": 2.5}, ("amount cannot be",)),
+        ("set", {"measure": "jobs", "amount": 2.5}, ("amount must be",)),
         ("clear", {"limit": "typed by hand"}, ("limit cannot be",)),
     ):
         message = await bot.ask(f"/quota {command}", options, user=moderator)

@@ -84,11 +84,23 @@ async def test_a_thread_that_slack_does_not_show_is_answered_all_the_same(wide: 
     await wide.until(lambda: len(told()) == len(refused), move=0.3)
 
 
+async def test_files_that_slack_does_not_list_are_said_to_be_missing(wide: World) -> None:
+    wide.slack.mention_mode = "bare"
+    refused = codes("files.list")
+    for number, code in enumerate(refused, start=1):
+        wide.slack.faults.clear()
+        wide.slack.fault("files.list", error=code, times=99)
+        await wide.slack.member.mention("2x", [wide.picture()])
+        told = lambda: [m for m in wide.bot_messages() if "no image" in text_of(m)]  # noqa: E731
+        await wide.until(lambda: len(told()) == number, move=0.3)  # noqa: B023
+    assert wide.service.rows == {}
+
+
 def test_every_method_that_the_bot_calls_meets_its_refusals() -> None:
     source = "".join(path.read_text() for path in Path("adapters/slack").rglob("*.py"))
     called = set(re.findall(r'"((?:chat|files|views|users|conversations)\.[A-Za-z]+)"', source)) & set(
         METHODS["methods"]
     )
-    here = {"views.open", "views.update", "views.publish", "files.delete", "conversations.replies"}
+    here = {"views.open", "views.update", "views.publish", "files.delete", "files.list", "conversations.replies"}
     # A lost message is looked for in a channel as it is in a thread.
     assert called - {stage.method for stage in STAGES.values()} - here == {"conversations.history"}
