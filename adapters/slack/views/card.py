@@ -86,8 +86,8 @@ def bar(share: float) -> str:
 
 
 def _fact(fact: Fact) -> list[Block]:
-    meter = [b.run(bar(fact.share))] if fact.share is not None else []
-    return [*meter, *(_bold(block) for block in _line(fact.label)), b.run("  "), *_line(fact.value)]
+    between = "  " if fact.share is None else "\n" + bar(fact.share)
+    return [*(_bold(block) for block in _line(fact.label)), b.run(between), *_line(fact.value)]
 
 
 def _bold(block: Block) -> Block:
