@@ -48,7 +48,7 @@ async def test_every_typed_command_answers(page_site: Site, page: Page, tmp_path
     await run("/quota set banana", "banana")
     await run("/quota pause", "New upscales are paused for the whole bot.")
     await order(page, picture(tmp_path))
-    await expect(page.locator(".card").last).to_contain_text("paused")
+    await expect(page.locator(".card").last).to_contain_text("has paused")
     await run("/quota resume", "possible again")
     await run("/settings save 3x", "factor 3")
     assert (await page_site.service.defaults(requester())) == {"factor": 3.0}
