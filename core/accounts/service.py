@@ -45,11 +45,15 @@ class Purge:
     at: float
 
 
-class Accounts(SavedSettings):
+class Accounts:
     """Settings, export, erasure."""
 
     def __init__(self, tools: Tools, state: AppState, money: Budgets) -> None:
-        super().__init__(state, tools.models)
+        saved = self._saved = SavedSettings(state, tools.models)
+        self.defaults, self.set_defaults = saved.defaults, saved.set_defaults
+        self.settings, self.change_settings = saved.settings, saved.change_settings
+        self.presets, self.save_preset, self.delete_preset = saved.presets, saved.save_preset, saved.delete_preset
+        self.presets_for, self.replace_place_presets = saved.presets_for, saved.replace_place_presets
         self._tools = tools
         self._money = money
         self._erased = erased_requests(state)
@@ -120,7 +124,7 @@ class Accounts(SavedSettings):
         if left:
             await self._purges.put(owner_key(actor), Purge(actor.platform, actor.workspace_id, actor.user_id, now))
         await self._money.anonymise(actor)
-        await self.forget_settings(owner_key(actor))
+        await self._saved.forget_settings(owner_key(actor))
         log.info("member_erased", jobs=erased, stopped=left)
         return erased + left
 
@@ -152,7 +156,7 @@ class Accounts(SavedSettings):
         now = self._tools.clock.now()
         if await self._erase_workspace(platform, workspace_id, now):
             await self._purges.put(f"{platform}:{workspace_id}", Purge(platform, workspace_id, "", now))
-        await self.forget_place(platform, workspace_id)
+        await self._saved.forget_place(platform, workspace_id)
         await self._money.limits.rules.forget_workspace(platform, workspace_id)
         log.info("workspace_forgotten", platform=platform)
 
