@@ -23,8 +23,7 @@ import bot.app
 from bot.app import App, build
 from bot.settings import Settings
 from core.domain.errors import ProviderHalted
-from core.domain.events import Cancelled, Failed, Finished
-from core.domain.job import Job, Made, ReplyAddress, Requester, Source, UpscaleRequest
+from core.domain.job import Job, JobState, Made, ReplyAddress, Requester, Source, UpscaleRequest
 from core.domain.models import ModelSpec
 from core.ports import (
     BillingEvent,
@@ -168,9 +167,9 @@ async def ask(app: App, source: Path, number: int, run: str = "r") -> Job:
 async def ended(app: App, job_id: str) -> Job:
     """The job, once it has ended. Raises RuntimeError where it did not succeed."""
     async for event in app.service.watch(job_id):
-        if isinstance(event, Finished):
+        if event.job.state is JobState.SUCCEEDED:
             return event.job
-        if isinstance(event, Failed | Cancelled):
+        if event.job.state.terminal:
             raise RuntimeError(f"job {job_id} ended as {event.job.state}: {event.job.error!r}")
     raise RuntimeError("the stream of events ended early")
 

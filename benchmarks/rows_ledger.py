@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from benchmarks.kit import a_database
 from core.domain.job import Requester
-from core.domain.limits import LimitDefaults
+from core.domain.limits import Measure, Rule, ScopeKind, Window
 from core.ports import HoldRequest
 from core.ports.clock import SystemClock
 from core.storage.database import Database
@@ -24,11 +24,12 @@ from core.storage.migrate import migrate
 
 MEMBERS = 50
 PRICE = 100_000_000
-DEFAULTS = LimitDefaults(
-    user_day_usd=Decimal(100_000),
-    workspace_day_usd=Decimal(1_000_000),
-    global_day_usd=Decimal(10_000_000),
-    user_running=1_000_000,
+RULES = (
+    *(
+        Rule(kind, Measure.USD, Window.DAY, usd * 10**9, "default")
+        for kind, usd in ((ScopeKind.USER, 10**5), (ScopeKind.WORKSPACE, 10**6), (ScopeKind.EVERYTHING, 10**7))
+    ),
+    Rule(ScopeKind.USER, Measure.RUNNING, Window.NOW, 10**6, "default"),
 )
 
 
@@ -68,9 +69,7 @@ async def _ledger(kind: str, size: int) -> AsyncIterator[SqlLedger]:
     async with a_database(kind) as url:
         database = Database.connect(url)
         await migrate(database)
-        ledger = SqlLedger(
-            database, SystemClock(), LedgerSettings(DEFAULTS.rules(), ZoneInfo("Europe/Berlin"), user_waiting=None)
-        )
+        ledger = SqlLedger(database, SystemClock(), LedgerSettings(RULES, ZoneInfo("Europe/Berlin"), user_waiting=None))
         try:
             await _rate(ledger, size, "before")
             yield ledger

@@ -3,13 +3,13 @@
 from functools import partial
 from zoneinfo import ZoneInfo
 
-from bot.settings import Settings
+from bot.settings import Settings, nanousd
 from core.budgets.limits_file import LimitsFileError, load
 from core.budgets.prices import PriceBook
 from core.budgets.reconcile import Books
 from core.budgets.service import Budgets
 from core.budgets.weekly_report import send_weekly_reports
-from core.domain.limits import AlertPlace, LimitDefaults, Measure, Rule, ScopeKind, Window
+from core.domain.limits import AlertPlace, Measure, Rule, ScopeKind, Window
 from core.jobs.maintenance import MaintenanceTask
 from core.jobs.steps import Tools
 from core.ports import AppState, Clock, OperatorAlerts, Upscaler
@@ -27,19 +27,19 @@ class LimitsError(Exception):
 
 def ledger_settings(s: Settings) -> LedgerSettings:
     """The operator's limits. Raises LimitsError with every mistake in the file."""
-    defaults = LimitDefaults(
-        user_day_usd=s.limit_user_day_usd,
-        workspace_day_usd=s.limit_workspace_day_usd,
-        global_day_usd=s.limit_global_day_usd,
-        user_running=s.limit_user_running,
-        user_waiting=s.limit_user_waiting,
-    )
-    rules: tuple[Rule, ...] = defaults.rules()
+    money = {
+        ScopeKind.USER: s.limit_user_day_usd,
+        ScopeKind.WORKSPACE: s.limit_workspace_day_usd,
+        ScopeKind.EVERYTHING: s.limit_global_day_usd,
+    }
+    rules = [Rule(kind, Measure.USD, Window.DAY, nanousd(d), "default") for kind, d in money.items() if d is not None]
+    if s.limit_user_running is not None:
+        rules.append(Rule(ScopeKind.USER, Measure.RUNNING, Window.NOW, s.limit_user_running, "default"))
     if s.fal_concurrency is not None and s.backend == "fal":
         at_fal = ",".join(model.id for model in s.offered.known if model.backend == "fal")
         of_fal = at_fal if any(model.backend != "fal" for model in s.offered) else ""
         at_once = Rule(ScopeKind.EVERYTHING, Measure.RUNNING, Window.NOW, s.fal_concurrency, "operator", model=of_fal)
-        rules += (at_once,)
+        rules.append(at_once)
     if s.limits_file is not None:
         try:
             rules += load(s.limits_file)

@@ -37,8 +37,8 @@ from bot.cli.files import (
 from bot.cli.jobs import print_result
 from bot.cli.session import writable
 from core.domain.errors import InvalidParameters, TooLate, UpscaleError
-from core.domain.events import Cancelled, Failed, Finished, PriceAsked, Progressed
 from core.domain.job import Job, JobState, ReplyAddress, Source, UpscaleRequest, job_id_for
+from core.domain.job import Progress as JobProgress
 from core.domain.money import usd
 from core.domain.parameters.grammar import parse
 from core.images.renditions import JobMedia
@@ -197,16 +197,13 @@ class _Run:
         """Show every event until the job ends; returns its last snapshot."""
         async for event in self.app.service.watch(job.id):
             job = event.job
-            if isinstance(event, Progressed):
-                self._show(bar, event)
-            elif isinstance(event, PriceAsked):
+            if job.state is JobState.AWAITING_CONFIRMATION:
                 await self._agree(job)
-            elif isinstance(event, Finished | Failed | Cancelled):
-                break
+            elif not job.state.terminal:
+                self._show(bar, job.progress or JobProgress("preparing"))
         return job
 
-    def _show(self, bar: TaskID, event: Progressed) -> None:
-        progress = event.progress
+    def _show(self, bar: TaskID, progress: JobProgress) -> None:
         text = stage_text(progress, "en")
         if progress.eta_at is not None and progress.eta_at > time.time():
             text += f", about {progress.eta_at - time.time():.0f} s left"

@@ -6,7 +6,6 @@ restarts cannot shift them.
 """
 
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
@@ -120,33 +119,6 @@ class WantedLimit:
     window: Window
     amount: int | None
     model: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class LimitDefaults:
-    """The operator's limits out of the box, in US dollars and jobs; None = no limit."""
-
-    user_day_usd: Decimal | None = Decimal(5)
-    workspace_day_usd: Decimal | None = Decimal(25)
-    global_day_usd: Decimal | None = Decimal(100)
-    user_running: int | None = 3
-    user_waiting: int | None = 20
-
-    def rules(self) -> tuple[Rule, ...]:
-        """These defaults as rules of the operator."""
-        money = (
-            (ScopeKind.USER, self.user_day_usd),
-            (ScopeKind.WORKSPACE, self.workspace_day_usd),
-            (ScopeKind.EVERYTHING, self.global_day_usd),
-        )
-        rules = [
-            Rule(kind, Measure.USD, Window.DAY, int(usd * 1_000_000_000), "default")
-            for kind, usd in money
-            if usd is not None
-        ]
-        if self.user_running is not None:
-            rules.append(Rule(ScopeKind.USER, Measure.RUNNING, Window.NOW, self.user_running, "default"))
-        return tuple(rules)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 
-from core.domain.events import Cancelled, Failed, Finished, JobEvent, PriceAsked, Progressed
-from core.domain.job import Job, JobState, Progress
+from core.domain.events import JobEvent
+from core.domain.job import Job
 from core.ports import Clock
 
 _KEPT_EVENTS = 64
@@ -34,7 +34,7 @@ class EventBus:
         """
         now = self._clock.now()
         log = self._events.setdefault(job.id, deque(maxlen=_KEPT_EVENTS))
-        event = event_of(job, max(log[-1].id + 1 if log else 0, int(now * 1000)))
+        event = JobEvent(max(log[-1].id + 1 if log else 0, int(now * 1000)), job)
         log.append(event)
         if (changed := self._changed.pop(job.id, None)) is not None:
             changed.set()
@@ -63,16 +63,3 @@ class EventBus:
                     await asyncio.wait_for(changed.wait(), idle_s)
                 except TimeoutError:
                     yield None
-
-
-def event_of(job: Job, event_id: int) -> JobEvent:
-    """The event that a snapshot amounts to."""
-    if job.state is JobState.AWAITING_CONFIRMATION:
-        return PriceAsked(id=event_id, job=job)
-    if job.state is JobState.SUCCEEDED:
-        return Finished(id=event_id, job=job)
-    if job.state is JobState.CANCELLED:
-        return Cancelled(id=event_id, job=job)
-    if job.state in {JobState.FAILED, JobState.REFUSED}:
-        return Failed(id=event_id, job=job)
-    return Progressed(id=event_id, job=job, progress=job.progress or Progress("preparing"))

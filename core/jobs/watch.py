@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 from core.domain import authorization
 from core.domain.errors import JobNotFound
-from core.domain.events import Cancelled, Failed, Finished, JobEvent
+from core.domain.events import JobEvent
 from core.domain.job import Job, Requester
-from core.jobs.event_bus import EventBus, event_of
+from core.jobs.event_bus import EventBus
 from core.jobs.steps import Tools
 from core.ports import OpenHere
 from core.storage.jobs import SqlJobStore
@@ -26,7 +26,7 @@ async def follow_job(tools: Tools, job_id: str, after: int) -> AsyncIterator[Job
     if job is None:
         raise JobNotFound
     if job.state.terminal or not tools.event_bus.recent(job_id, 0):
-        event = event_of(job, _stamp(job))
+        event = JobEvent(_stamp(job), job)
         if event.id > after:
             after = event.id
             yield event
@@ -41,10 +41,10 @@ async def follow_job(tools: Tools, job_id: str, after: int) -> AsyncIterator[Job
             farther = stored.progress not in (None, shown.progress) and _stamp(stored) > after
             if stored.state is shown.state and not farther:
                 continue
-            told = event_of(stored, max(after + 1, _stamp(stored)))
+            told = JobEvent(max(after + 1, _stamp(stored)), stored)
         after, shown = told.id, told.job
         yield told
-        if isinstance(told, Finished | Failed | Cancelled):
+        if told.job.state.terminal:
             return
 
 

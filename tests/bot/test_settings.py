@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,10 @@ import pytest
 from pydantic import BaseModel
 
 from bot import settings as bot_settings
+from bot.budgets import ledger_settings
 from bot.settings import Settings, SettingsError, load, secret
+from core.budgets.rules import RuleSet
+from tests.core.storage.ledger_kit import USD, member
 
 ROOT = Path(__file__).parents[2]
 LINE = re.compile(r"^# ([A-Z][A-Z0-9_]+)=(.*)$")
@@ -93,7 +95,13 @@ def test_nothing_needs_to_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.data_dir == Path("data").absolute()
     assert settings.database == f"sqlite:///{settings.data_dir}/bot.db"
     assert [p.name for p in settings.platforms if p.settings.enabled] == ["web"]
-    assert settings.limit_user_day_usd == Decimal(5)
+    limits = RuleSet(ledger_settings(settings).rules).limits_for(member())
+    assert [(limit.scope.kind.value, limit.measure.value, limit.amount) for limit in limits] == [
+        ("user", "usd", 5 * USD),
+        ("user", "running", 3),
+        ("workspace", "usd", 25 * USD),
+        ("everything", "usd", 100 * USD),
+    ]
 
 
 def test_every_setting_is_documented_with_its_default() -> None:
@@ -131,9 +139,8 @@ def test_an_empty_value_is_unset_but_for_limits_it_is_none(monkeypatch: pytest.M
     settings = _load(monkeypatch, WEB_PORT="", FAL_KEY=" ", LIMIT_USER_DAY_USD="", LIMIT_USER_RUNNING="none")
     assert settings.web_port == 8080
     assert settings.fal_key is None
-    assert settings.limit_user_day_usd is None
-    assert settings.limit_user_running is None
-    assert settings.limit_global_day_usd == Decimal(100)
+    limits = RuleSet(ledger_settings(settings).rules).limits_for(member())
+    assert [limit.scope.kind.value for limit in limits] == ["workspace", "everything"]
 
 
 def test_a_key_switches_to_the_real_model(monkeypatch: pytest.MonkeyPatch) -> None:

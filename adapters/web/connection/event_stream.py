@@ -14,7 +14,7 @@ import structlog
 from aiohttp import web
 
 from adapters.web.connection.security import harden
-from core.domain.events import Cancelled, Failed, Finished, JobEvent
+from core.domain.events import JobEvent
 
 log = structlog.get_logger(__name__)
 
@@ -95,7 +95,7 @@ class EventStreams:
         try:
             async for event in self._watch(job_id, after):
                 await queue.put(event)
-                if isinstance(event, (Finished, Failed, Cancelled)):
+                if event.job.state.terminal:
                     break
         except Exception:
             log.exception("event_stream_broke", job=job_id)

@@ -6,7 +6,6 @@ size must have been read; that wait is bounded, and the job goes on whatever bec
 
 import asyncio
 import contextlib
-import re
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -170,8 +169,7 @@ class JobHandlers:
 
     async def _event_json(self, event: JobEvent) -> Json:
         shown = await self._json(event.job, event.job.requester)
-        kind = re.sub(r"\B(?=[A-Z])", "_", type(event).__name__).lower()  # `price_asked`, `finished` …
-        return {"type": kind, "event_id": event.id, **shown}
+        return {"type": event.kind, "event_id": event.id, **shown}
 
     async def _json(self, job: Job, actor: Requester) -> Json:
         left = tuple(await self._service.limits.applying(actor)) if job.state is JobState.SUCCEEDED else ()

@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from core.domain import errors as e
-from core.domain.events import Cancelled, Failed, Finished, JobEvent
+from core.domain.events import JobEvent
 from core.domain.job import InputFacts, Job, JobState, Progress, Quote, Receipt, Requester, Result
 from core.jobs.event_bus import EventBus
 from core.ports import MediaFile, PictureOf
@@ -225,7 +225,7 @@ class FakeService(service.FakeService):
             if event is None:
                 continue
             yield event
-            if isinstance(event, (Finished, Failed, Cancelled)):
+            if event.job.state.terminal:
                 return
 
     async def estimate(self, width_px: int, height_px: int, actor: Requester, **how: Any) -> Quote:

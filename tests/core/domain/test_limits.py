@@ -11,7 +11,7 @@ from core.budgets.fit import megapixels_left, refusal, with_offer
 from core.budgets.rules import RuleSet
 from core.domain import money
 from core.domain.errors import LimitReached
-from core.domain.limits import Limit, LimitDefaults, LimitStatus, Measure, Rule, Scope, ScopeKind, Window
+from core.domain.limits import Limit, LimitStatus, Measure, Rule, Scope, ScopeKind, Window
 from core.domain.money import factor_within
 from core.domain.windows import COUNTED, span
 from tests.core.storage.ledger_kit import USD, day_usd, member
@@ -83,16 +83,6 @@ def test_every_instant_lies_in_its_window_and_the_next_window_begins_where_it_en
 def amounts(rules: tuple[Rule, ...], moderators: tuple[Rule, ...] = (), **who: object) -> list[tuple[str, float]]:
     book = RuleSet(rules, {("discord", "w1"): moderators})
     return [(limit.scope.kind.value, limit.amount / USD) for limit in book.limits_for(member(**who))]  # type: ignore[arg-type]
-
-
-def test_out_of_the_box_three_budgets_and_three_jobs_at_once_apply() -> None:
-    limits = RuleSet(LimitDefaults().rules()).limits_for(member())
-    assert [(limit.scope.kind.value, limit.measure.value, limit.amount) for limit in limits] == [
-        ("user", "usd", 5 * USD),
-        ("user", "running", 3),
-        ("workspace", "usd", 25 * USD),
-        ("everything", "usd", 100 * USD),
-    ]
 
 
 def test_the_most_exact_rule_of_one_source_wins() -> None:
