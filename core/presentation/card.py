@@ -209,7 +209,7 @@ def plain_summary(card: Card, say: Callable[[Span], str] = _plain) -> str:
         return say(card.summary)
     head = " · ".join(say(part) for part in (card.title, card.name) if part)
     first = "".join(map(say, card.paragraphs[0])) if card.paragraphs else ""
-    return (" " if head.endswith(("?", "？")) else ": ").join(part for part in (head, first) if part)
+    return (" " if head.endswith(("?", "？")) else " · ").join(part for part in (head, first) if part)
 
 
 def one(*spans: Span) -> Line:

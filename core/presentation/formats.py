@@ -52,6 +52,11 @@ def pixels(n_px: int, locale: str) -> str:
     return megapixels(n_px / 1_000_000, locale)
 
 
+def labelled(label: str, text: str, locale: str) -> str:
+    """`harbour.jpg: Upscaling`, with the space before the colon where the language has one."""
+    return tr("{label}: {text}", locale, label=label, text=text)
+
+
 def images(n: int, locale: str) -> str:
     return trn("{n} image", "{n} images", n, locale)
 

@@ -7,7 +7,7 @@ from core.domain.job import Job
 from core.domain.models import ALL, MODELS, Models
 from core.domain.parameters import sizes
 from core.domain.parameters.spec import SPECS, Value, translatable
-from core.presentation.formats import number
+from core.presentation.formats import labelled, number
 from core.presentation.notices import Notice
 from core.presentation.translations import language_of, tr, translated
 
@@ -59,7 +59,8 @@ def values_of(job: Job) -> dict[str, Value]:
 def model_choice(model_id: str, models: Models, locale: str) -> str:
     """`Faithful: repaints nothing`."""
     model = models.find(model_id)
-    return f"{model.name(language_of(locale))}: {model.about(language_of(locale))}" if model else model_id
+    language = language_of(locale)
+    return labelled(model.name(language), model.about(language), locale) if model else model_id
 
 
 def model_name(model_id: str, locale: str) -> str:

@@ -13,6 +13,7 @@ from core.presentation.card import Card, Link
 from core.presentation.cards import job as cards
 from core.presentation.cards.notice import said
 from core.presentation.ending_texts import image_name, ready_text
+from core.presentation.formats import labelled
 
 
 def _reader(job: Job) -> dict[str, bool]:
@@ -67,6 +68,7 @@ def done(job: Job) -> Content:
 
 def full_file(job: Job, link: str) -> Content:
     """The full file by its own link at Slack, under a result that could not show it inline."""
-    label = words.full_file_text(job.requester.locale)
-    summary = f"{label}: {image_name(job, job.requester.locale)}"
+    locale = job.requester.locale
+    label = words.full_file_text(locale)
+    summary = labelled(label, image_name(job, locale), locale)
     return draw(Card("done", paragraphs=((Link(label, link),),), summary=summary))

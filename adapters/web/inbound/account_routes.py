@@ -82,7 +82,7 @@ class BudgetHandlers:
         asked = parse(text, fields, models, model=defaults.get("model"), presets=presets)
         chosen = models.resolve(asked, defaults)
         answer: dict[str, Any] = {
-            "parameters": dataclasses.asdict(chosen),
+            "parameters": chosen.given(),
             "preset": asked.preset,
             "explicit": sorted(asked.values),
             "links": len(asked.links),

@@ -187,7 +187,8 @@ class Models(tuple[ModelSpec, ...]):
         it, and anything that this model does not have, which is left out.
         """
         saved = dict(defaults or {})
-        layers = (PRESETS.get(str(saved.get("preset")), {}), saved, asked.preset_values, asked.values)
+        preset = str(saved.get("preset", ""))
+        layers = (PRESETS.get(preset, {}), saved, asked.preset_values, asked.values)
         offered = [found for layer in reversed(layers) if (found := self.find(layer.get("model")))]
         model = offered[0] if offered else self.default
         values: dict[str, Value | None] = dict.fromkeys(SPECS)
@@ -196,6 +197,8 @@ class Models(tuple[ModelSpec, ...]):
         for layer in layers:
             values |= {name: value for name, value in layer.items() if model.accepts(name, value)}
             values["to"] = layer.get("to", None if "factor" in layer else values["to"])
+        counts = any(model.accepts(name, value) for name, value in layers[0].items())
+        values["preset"] = asked.preset or (preset if counts else "")
         return Parameters().with_values(**{**values, "model": model.id})
 
 

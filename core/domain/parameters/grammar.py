@@ -1,8 +1,8 @@
 """The one parser of what people type, for every platform.
 
-Accepts, in any order and case: `key=value`, `key:value`, `--key value`, `--key=value`, `2x`/`x2`, preset names,
-`private`, quoted values, links. Chat clients' typographic quotes, dashes and invisible spaces are normalised first,
-but never inside links. Any text ends in `Parsed` or in InvalidParameters with every problem. Pure.
+Accepts, in any order and case: `key=value`, `key:value`, `--key value`, `--key=value`, `2x`/`x2`, names of
+presets and models, `private`, quoted values, links. Chat clients' typographic quotes, dashes and invisible spaces are
+normalised first, but never inside links. Any text ends in `Parsed` or in InvalidParameters with every problem. Pure.
 """
 
 import html
@@ -82,7 +82,9 @@ def parse(
     model that is offered. Raises InvalidParameters with the problems of both, and nothing else.
     """
     own = str(model) if model is not None else None
-    return judged([_Scanner(text, presets).run(), collect(options)], models, presets, otherwise=own, lenient=lenient)
+    return judged(
+        [_Scanner(text, presets, models).run(), collect(options)], models, presets, otherwise=own, lenient=lenient
+    )
 
 
 def name_first(text: str) -> tuple[str, str]:
@@ -105,8 +107,9 @@ def has_meaning(word: str) -> bool:
 class _Scanner:
     """Walks over one text from left to right. Each step moves forward, so it ends."""
 
-    def __init__(self, text: str, presets: Presets) -> None:
+    def __init__(self, text: str, presets: Presets, models: Models) -> None:
         self.presets = presets
+        self.models = models
         self.collector = Collector()
         self.links: list[str] = []
         self.strays: list[str] = []
@@ -224,7 +227,7 @@ class _Scanner:
 
     def _stands_alone(self, word: str) -> bool:
         """Whether this word means something without a key."""
-        special = word.lower() in (*self.presets, "private", "public") or _is_size(word)
+        special = word.lower() in (*self.presets, *self.models.ids, "private", "public") or _is_size(word)
         return special or bool(_FACTOR.fullmatch(word) or _HELD.fullmatch(word))
 
     def _word(self, word: str) -> None:
@@ -243,6 +246,8 @@ class _Scanner:
             self._put("to", word)
         elif lower in self.presets:
             self._put("preset", lower)
+        elif self.models.find(lower):
+            self._put("model", lower)
         elif lower in ("private", "public"):
             self._put("private", "on" if lower == "private" else "off")
         elif known == "to" and parse_target(lower, self._peek()) is not None:

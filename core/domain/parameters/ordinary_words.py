@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection
 
+from core.domain.models import MODELS
 from core.domain.parameters.spec import PRESETS, SPECS, Presets
 from core.domain.parameters.values import canonical
 
@@ -75,7 +76,7 @@ def _may_be_meant(word: str, after: str, flags: Collection[str]) -> bool:
     if any(sign in word for sign in "=:＝：") or any(sign.isdigit() for sign in word) or plain.startswith("--"):
         return True
     plain = plain.lstrip(_DASHES)
-    if plain in flags or canonical(plain) is not None or plain in ("on", "off"):
+    if plain in flags or canonical(plain) is not None or plain in (*MODELS.ids, "on", "off"):
         return True
     return plain not in _COMMON and any(len(name) >= 4 and _within_one_edit(plain, name) for name in (*SPECS, *flags))
 

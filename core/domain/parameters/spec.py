@@ -100,6 +100,8 @@ class Parameters:
     safety: bool = True
     to: str | None = None
     """A size instead of a factor (`core.domain.parameters.sizes`); the factor is worked out once the size is known."""
+    preset: str = field(default="", compare=False)
+    """The name of the preset that some of the values came from; no value itself."""
 
     def with_values(self, **values: Value | None) -> Self:
         """A copy with these chat-named values replaced; values are trusted to be valid."""
@@ -107,7 +109,7 @@ class Parameters:
 
     def given(self) -> dict[str, Value]:
         """Every value there is, by chat name."""
-        found = {item.name: getattr(self, item.name) for item in fields(self)}
+        found = {item.name: getattr(self, item.name) for item in fields(self) if item.compare}
         return {name: value for name, value in found.items() if value is not None}
 
     def as_text(self) -> str:

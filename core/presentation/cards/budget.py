@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from core.domain.limits import Limit, LimitStatus, Measure, ScopeKind
 from core.presentation.card import Card, Code, Fact, Line, Mention, Moment, Picture, Section, Span, Strong, fill, lines
-from core.presentation.formats import cents, images, megapixels, period_text
+from core.presentation.formats import cents, images, labelled, megapixels, period_text
 from core.presentation.limit_texts import amount, bare, left_sentence, scope_name, within
 from core.presentation.moderation_texts import MENTIONED, whose_limit
 from core.presentation.translations import tr
@@ -174,4 +174,5 @@ def _owner(limit: Limit, locale: str, platform: str, *, of_all: bool) -> Span:
 def limit_words(limit: Limit, locale: str) -> str:
     """One limit in a few plain words, for a list to choose from."""
     whose = whose_limit(limit.scope.kind, limit.scope.id, limit.scope.platform, locale)
-    return f"{whose}: {amount(limit.measure, limit.amount, locale)} · {within(limit.window, limit.model, locale)}"
+    what = f"{amount(limit.measure, limit.amount, locale)} · {within(limit.window, limit.model, locale)}"
+    return labelled(whose, what, locale)

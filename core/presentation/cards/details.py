@@ -20,7 +20,7 @@ def details(job: Job, locale: str, *, command: str = "") -> Card:
         tr("Details", locale),
         job.source.name,
         sections=(
-            Section(facts=(*_input(job, locale), Fact((tr("Parameters", locale),), _parameters(job, locale)))),
+            Section(facts=(*_input(job, locale), *_parameters(job, locale))),
             *_output(job, locale),
             Section(facts=(*_money(job, locale), *_times(job, locale))),
             Section(tr("The same image again", locale), code=repeat),
@@ -51,14 +51,16 @@ def _input(job: Job, locale: str) -> tuple[Fact, ...]:
     return (Fact((tr("Original", locale),), (words,)),)
 
 
-def _parameters(job: Job, locale: str) -> Line:
-    """The values under the model's own names."""
+def _parameters(job: Job, locale: str) -> tuple[Fact, ...]:
+    """The values under the model's own names, and the preset that was used."""
     line: Line = ()
     inputs = MODELS.of(job.parameters).inputs
     for name, value in values_of(job).items():
         told = inputs[name].api_name if name in inputs else name
         line += (*((" · ",) if line else ()), Code(told), f" {value_text(value)}")
-    return line
+    preset = job.parameters.preset
+    used = (Fact((tr("Preset", locale),), (preset,)),) if preset else ()
+    return (*used, Fact((tr("Parameters", locale),), line))
 
 
 def _output(job: Job, locale: str) -> tuple[Section, ...]:

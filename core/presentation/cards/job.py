@@ -12,7 +12,7 @@ from core.domain.limits import LimitStatus, Measure
 from core.domain.money import quote as priced
 from core.presentation.card import Action, Card, Confirmation, Line, Mention, Moment, Picture, Strong, fill, lines
 from core.presentation.cards.notice import notice_lines, offer_actions, reference_line
-from core.presentation.formats import cents, factor_text, percent
+from core.presentation.formats import cents, factor_text, labelled, percent
 from core.presentation.job_texts import (
     alt_text,
     delivery_text,
@@ -97,7 +97,7 @@ def working(
             *_requester(job, locale, shared and not named),
         ),
         rows=() if progress.stage == "delivering" else ((Action("cancel", tr("Cancel", locale), job.id),),),
-        summary=_about(job, stage),
+        summary=_about(job, stage, locale),
     )
 
 
@@ -108,8 +108,8 @@ def _beside_title(progress: Progress, stage: str, locale: str) -> str:
     return percent(progress.percent / 100, locale) if progress.percent is not None else ""
 
 
-def _about(job: Job, told: str) -> str:
-    return f"{job.source.name}: {told}" if job.source.name else told
+def _about(job: Job, told: str, locale: str) -> str:
+    return labelled(job.source.name, told, locale) if job.source.name else told
 
 
 def _done_share(progress: Progress) -> float | None:
@@ -155,7 +155,7 @@ def result(
             *_requester(job, locale, shared and not named),
         ),
         rows=tuple(row for row in (repeat_actions(job, left, locale), looks) if row),
-        summary=f"{job.source.name or title}: {size}" if size else title,
+        summary=labelled(job.source.name or title, size, locale) if size else title,
     )
 
 
@@ -247,7 +247,7 @@ def failed(job: Job, notice: Notice, locale: str, *, shared: bool = False) -> Ca
         paragraphs=said,
         small=reference_line(notice.reference, locale),
         rows=(offers,) if offers else (),
-        summary=_about(job, notice.text),
+        summary=_about(job, notice.text, locale),
     )
 
 
@@ -266,5 +266,5 @@ def closed(job: Job, notice: Notice, locale: str) -> Card:
         paragraphs=notice_lines(notice, locale),
         small=reference_line(notice.reference, locale),
         rows=(actions,) if actions else (),
-        summary=_about(job, notice.text),
+        summary=_about(job, notice.text, locale),
     )

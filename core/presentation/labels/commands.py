@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from core.domain.parameters.spec import PRESETS, SPECS, translatable
+from core.presentation.formats import labelled
 from core.presentation.parameter_texts import parameter_hint, preset_meaning, values_text
 from core.presentation.translations import translated
 
@@ -86,7 +87,7 @@ KEYS: tuple[str, ...] = (*_TEXTS, *SPECS, *(f"preset_{name}" for name in PRESETS
 
 def preset_choice(name: str, values: Mapping[str, object], locale: str) -> str:
     """A preset in a list: what everybody's means, what a member's own sets."""
-    return command_text(f"preset_{name}", locale) if name in PRESETS else f"{name}: {values_text(values)}"
+    return command_text(f"preset_{name}", locale) if name in PRESETS else labelled(name, values_text(values), locale)
 
 
 def command_text(key: str, locale: str) -> str:
@@ -94,4 +95,6 @@ def command_text(key: str, locale: str) -> str:
     if key in SPECS:
         return parameter_hint(key, locale)
     name = key.removeprefix("preset_")
-    return f"{name}: {preset_meaning(name, locale)}" if name in PRESETS else translated(_TEXTS[key], locale)
+    if name in PRESETS:
+        return labelled(name, preset_meaning(name, locale), locale)
+    return translated(_TEXTS[key], locale)

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
+from core.presentation import LANGUAGES, tr
+from core.presentation.cards.job import with_price
 from tests.adapters.web.audit import audit
 from tests.adapters.web.conftest import png, visit
 from tests.adapters.web.site import Site
@@ -64,6 +66,34 @@ async def test_names_contrast_and_width_are_right_everywhere(
     await expect(seen.page.locator("#problem")).to_be_visible()
     assert await audit(seen.page) == []
     seen.assert_clean()
+    await seen.context.close()
+
+
+_MOST_LINES = """(labels) => Math.max(...[...document.querySelectorAll(".card .actions button")].flatMap((one) => {
+  if (!one.offsetParent) return [];
+  const texts = document.createTreeWalker(one, NodeFilter.SHOW_TEXT), words = document.createRange();
+  const text = texts.nextNode(), own = text.data;
+  const lines = labels.map((label) => {
+    text.data = label;
+    words.selectNodeContents(text);
+    return new Set([...words.getClientRects()].map((box) => Math.round(box.top))).size;
+  });
+  text.data = own;
+  return lines;
+}))"""
+
+
+async def test_a_button_with_a_price_takes_two_lines_at_most_on_a_phone(
+    page_site: Site, browser: Browser, tmp_path: Path
+) -> None:
+    seen = await visit(browser, page_site.url, width=390, height=800)
+    await seen.page.set_input_files("#file", [str(write(tmp_path))])
+    await seen.page.fill("#line", "2x")
+    await seen.page.press("#line", "Enter")
+    await seen.page.locator(".card[data-state=succeeded] .more").click()
+    words = ("Again", "More creative", "More faithful", "2× more", "Whole image", "Preview", "Try again")
+    labels = [with_price(tr(word, locale), 12_800_000_000, locale) for word in words for locale in LANGUAGES]
+    assert await seen.page.evaluate(_MOST_LINES, labels) == 2
     await seen.context.close()
 
 

@@ -213,6 +213,21 @@ def test_saved_values_that_the_model_lacks_give_way() -> None:
     assert MODELS.resolve(defaults={"model": "seedvr2", "factor": 7.0}).factor == 7.0
 
 
+def test_a_models_name_alone_chooses_it() -> None:
+    assert parse("6x, seedvr2!").values == parse("6x model=seedvr2").values
+    assert parse("--private Seedvr2").values == {"model": "seedvr2"}
+    [problem] = problems("seedvr2 creativity=0.5")
+    assert (problem.name, problem.kind) == ("creativity", "not_in_model")
+    assert [problem.kind for problem in problems("local")] == ["stray"]  # not offered here, and a word of every day
+
+
+def test_the_preset_that_gave_a_value_is_remembered_and_is_no_value() -> None:
+    saved = {"preset": "creative"}
+    chosen = [MODELS.resolve(parse(text), defaults=saved) for text in ("", "faithful 3x", "seedvr2")]
+    assert [each.preset for each in chosen] == ["creative", "faithful", ""]
+    assert "preset" not in chosen[0].given()
+
+
 def test_the_members_own_model_judges_what_names_none() -> None:
     assert parse("7x", model="seedvr2").values == {"factor": 7.0}
     assert parse("7x", lenient=True).values == {"factor": 7.0}

@@ -12,6 +12,7 @@ from core.domain.models import ALL
 from core.presentation import explain
 from core.presentation.card import Card, Code, Mention, Moment, Strong, fill, line_text, plain_summary
 from core.presentation.cards import account, budget
+from core.presentation.cards.details import details
 from core.presentation.cards.help import help_card
 from core.presentation.cards.job import failed, result
 from tests.fakes.cards import DAY_LIMIT, job
@@ -26,9 +27,21 @@ def test_a_sentence_takes_spans_in_whatever_order_a_language_has() -> None:
 
 def test_a_card_without_a_summary_is_summed_up_by_its_title_and_first_paragraph() -> None:
     card = Card("info", "Limits", paragraphs=((Strong("$1.00"), " for ", Mention("user", "7", "sam")),))
-    assert plain_summary(card) == "Limits: $1.00 for sam"
+    assert plain_summary(card) == "Limits · $1.00 for sam"
     assert plain_summary(Card("info", "Limits", summary="Two limits")) == "Two limits"
     assert line_text(("Ends ", Moment(1.0))) == "Ends 1970-01-01 00:00 UTC"
+
+
+def test_details_name_the_preset_that_was_used() -> None:
+    made = job()
+    named = replace(made, parameters=made.parameters.with_values(preset="creative"))
+    assert [(("Preset",), ("creative",)) in [(fact.label, fact.value) for section in details(one, "en").sections
+            for fact in section.facts] for one in (made, named)] == [False, True]  # fmt: skip
+
+
+def test_french_has_a_space_before_the_colon_of_a_notification() -> None:
+    failure = explain(e.ModelFailed(kind="x"), "fr")
+    assert failed(job(), failure, "fr").summary.startswith(f"{job().source.name}\u00a0: ")
 
 
 def test_a_refusal_that_others_read_tells_nothing_of_the_members_own_money() -> None:
