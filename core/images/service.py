@@ -88,7 +88,7 @@ class ImageService:
         result_timeout_s: float = 180.0,
         queue_timeout_s: float = 900.0,
         idle_s: float = 60.0,
-        jobs_per_worker: int = 200,
+        jobs_per_worker: int = 1_000,
         scratch: Path | None = None,
     ) -> None:
         self.limits = limits or ImageLimits()

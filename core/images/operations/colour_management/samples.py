@@ -129,18 +129,19 @@ def shown(path: Path, kind: Format) -> Any:
 
 
 def small_of(path: Path, facts: ImageFacts, side_px: int) -> Any:
-    """As `shown`, at most about twice the asked longest side, read in one stream, as a JPEG's reader reduces it for
-    nothing. Held in memory.
+    """As `shown`, at most about twice the asked longest side, as a JPEG's reader reduces it for nothing. Lazy, to be
+    read once, from top to bottom.
     """
     longest = max(facts.width_px, facts.height_px)
     image = opening.load(path, facts.format)
     rendering = rendering_of(path, facts.format, image)
-    if facts.format == "jpeg":
-        shrink = next(s for s in (8, 4, 2, 1) if s == 1 or longest // s >= side_px * 2)
+    if facts.format == "jpeg" and longest >= side_px * 4:
+        shrink = next(s for s in (8, 4, 2) if longest // s >= side_px * 2)
         image = pyvips.Image.jpegload(str(path), shrink=shrink, access="sequential", fail_on="error")
-    side = min(longest, side_px * 2)
-    small = to_srgb(image, rendering).thumbnail_image(side, height=side, size="down", auto_rotate=False).copy_memory()
-    return small if facts.orientation == 1 else small.autorot()
+    small = to_srgb(image, rendering)
+    if longest > (side := side_px * 2):
+        small = small.thumbnail_image(side, height=side, size="down", auto_rotate=False)
+    return small if facts.orientation == 1 else small.copy_memory().autorot()
 
 
 def flat(image: Any) -> Any:
