@@ -51,7 +51,7 @@ def suffix_for(mime: str) -> str:
 def sniff(head: bytes) -> Format | None:
     """The picture format of a file that begins with `head` (512 bytes are enough); None for anything else."""
     for magic, picture in _MAGIC:
-        if head.startswith(magic):
+        if head.startswith(magic) and (picture != "ico" or any(head[4:6])):
             return picture
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"

@@ -84,6 +84,8 @@ def _kind(detected: str, locale: str) -> str:
         "video": tr("a video", locale),
         "audio": tr("a sound", locale),
         "program": tr("a program", locale),
+        "archive": tr("an archive", locale),
+        "document": tr("a document", locale),
     }
     return kinds.get(detected, detected.upper() if detected in ("pdf", "zip", "gzip", "rar") else detected)
 

@@ -133,12 +133,12 @@ def first_box(path: Path, kind: bytes, beginning: bytes = b"") -> bytes:
     return b""
 
 
-def tiff_directories(data: Data) -> Parts:
-    """Each once, from its first entry on."""
+def tiff_directories(data: Data, first: int | None = None) -> Parts:
+    """Each once, from its first entry on; of another chain than the file's own with `first`."""
     order = "<" if data[:2] == b"II" else ">"
     large = data[2:4] in (b"+\x00", b"\x00+")
     offset, number, entry_bytes = ("Q", "Q", 20) if large else ("I", "H", 12)
-    [at] = struct.unpack_from(order + offset, data, 8 if large else 4)
+    at = struct.unpack_from(order + offset, data, 8 if large else 4)[0] if first is None else first
     seen: set[int] = set()
     while at and at not in seen:
         seen.add(at)

@@ -6,6 +6,7 @@ Must not decode anything and must not trust a declared length further than the b
 import itertools
 import re
 import struct
+from typing import Final
 
 from core.domain.media_types import Format, brands_of
 from core.domain.media_types import sniff as known_format
@@ -29,35 +30,43 @@ _MAX_STEPS = 10_000
 """Of a walk through a head, which the bot itself takes too."""
 
 
-_OTHER_PICTURES: tuple[tuple[bytes, str], ...] = (
-    (b"\xff\x0a", "jxl"),
-    (b"\x00\x00\x00\x0cJXL ", "jxl"),
-    (b"\x00\x00\x00\x0cjP  ", "jp2"),
-    (b"\xff\x4f\xff\x51", "jp2"),
-    (b"II\xbc\x01", "jxr"),
-    (b"8BPS", "psd"),
-    (b"\x76\x2f\x31\x01", "exr"),
-    (b"DDS ", "dds"),
-    (b"#?RADIANCE", "hdr"),
-    (b"qoif", "qoi"),
-    (b"FUJIFILM", "raw"),
-    (b"gimp xcf", "xcf"),
-)
-
-_OTHER_FILES: tuple[tuple[bytes, str], ...] = (
-    (b"%PDF", "pdf"),
-    (b"PK\x03\x04", "zip"),
-    (b"\x1f\x8b", "gzip"),
-    (b"Rar!", "rar"),
-    (b"7z\xbc\xaf", "7z"),
-    (b"\x1a\x45\xdf\xa3", "video"),
-    (b"\x00\x00\x01\xba", "video"),
-    (b"OggS", "audio"),
-    (b"ID3", "audio"),
-    (b"fLaC", "audio"),
-    (b"\x7fELF", "program"),
-    (b"MZ", "program"),
-)
+_OTHER_PICTURES: Final = {
+    "jxl": rb"\xff\x0a|\0\0\0\x0cJXL ",
+    "jp2": rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51",
+    "jxr": rb"II\xbc\x01",
+    "psd": rb"8BPS",
+    "exr": rb"\x76\x2f\x31\x01",
+    "dds": rb"DDS ",
+    "hdr": rb"#\?RADIANCE",
+    "qoi": rb"qoif",
+    "raw": rb"FUJIFILM|II(RO|RS|U\0)|MMOR|FOVb|\0MRM|.{4}ftypcrx ",
+    "xcf": rb"gimp xcf",
+    "ppm": rb"P[1-7Ff]\s",
+    "tga": rb".\0[\x02\x0a]\0{5}.{8}[\x10\x18\x20]",
+    "icns": rb"icns",
+    "dicom": rb".{128}DICM",
+    "fits": rb"SIMPLE  =",
+    "emf": rb"\x01\0\0\0.{36} EMF",
+    "wmf": rb"\xd7\xcd\xc6\x9a",
+    "eps": rb"%!PS|\xc5\xd0\xd3\xc6",
+    "djvu": rb"AT&TFORM",
+    "svg": rb"(\xef\xbb\xbf)?\s*(?i:<svg|<\?xml|<!--|<!doctype svg).*<svg|\s*(?i:<svg)",
+}
+_OTHER_FILES: Final = {
+    "pdf": rb"%PDF",
+    "zip": rb"PK\x03\x04",
+    "gzip": rb"\x1f\x8b",
+    "rar": rb"Rar!",
+    "7z": rb"7z\xbc\xaf",
+    "archive": rb"\xfd7zXZ|BZh[1-9]|\x28\xb5\x2f\xfd|.{257}ustar",
+    "document": rb"\xd0\xcf\x11\xe0|\{\\rtf",
+    "audio": rb"OggS|ID3|fLaC|\xff[\xf1-\xf3\xf9-\xfb]|RIFF.{4}WAVE|FORM.{4}AIF|#!AMR|MThd|.{4}ftypM4[ABP] ",
+    "video": rb"\x1a\x45\xdf\xa3|\0\0\x01[\xb3\xba]|RIFF.{4}AVI |FLV\x01|\x30\x26\xb2\x75|.{4}(ftyp|moov|mdat|wide)"
+    rb"|G.{187}G.{187}G",
+    "program": rb"\x7fELF|MZ",
+    "html": rb"(\xef\xbb\xbf)?\s*(<!--.*?-->\s*)?(?i:<!doctype html|<html|<head|<body)",
+}
+"""Names of what is no picture that can be read here, and how it begins."""
 
 
 def sniff(head: bytes) -> Format:
@@ -71,26 +80,14 @@ def sniff(head: bytes) -> Format:
 
 
 def _stranger(head: bytes) -> Refused:
-    if brands := brands_of(head):
-        return (
-            Refused("unsupported_format", format="raw")
-            if b"crx " in brands
-            else Refused("not_an_image", detected="video")
-        )
-    for magic, name in _OTHER_PICTURES:
-        if head.startswith(magic):
+    for name, beginning in _OTHER_PICTURES.items():
+        if re.match(beginning, head, re.DOTALL):
             return Refused("unsupported_format", format=name)
-    for magic, name in _OTHER_FILES:
-        if head.startswith(magic):
+    for name, beginning in _OTHER_FILES.items():
+        if re.match(beginning, head, re.DOTALL):
             return Refused("not_an_image", detected=name)
-    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if re.match(rb"<svg|<\?xml", text) and b"<svg" in text:
-        return Refused("unsupported_format", format="svg")
-    if re.match(rb"<!doctype html|<html|<head|<body", text):
-        return Refused("not_an_image", detected="html")
-    if text and all(byte in b"\t\r\n" or byte >= 32 for byte in head):
-        return Refused("not_an_image", detected="text")
-    return Refused("not_an_image", detected=None)
+    text = all(byte in b"\t\r\n" or byte >= 32 for byte in head)
+    return Refused("not_an_image", detected="text" if text else None)
 
 
 def declared_size(data: Data, picture: Format) -> tuple[int, int] | None:

@@ -199,6 +199,14 @@ def _moving() -> Iterator[tuple[str, Made]]:
         yield f"{name}.gif", (bytes(still), shown)
     yield "icon.ico", (pictures.encoded(pictures.see_through(64, 64), "ICO", sizes=[(16, 16), (64, 64)]), None)
     lit = pictures.see_through(32, 32)
+    bitmap = pictures.encoded(lit, "ICO", sizes=[(32, 32)], bitmap_format="bmp")
+    yield "icon-of-no-bits.ico", (bitmap[:12] + bytes(2) + bitmap[14:], np.asarray(lit).astype(float))
+    masked = np.array(lit)
+    masked[:, :, 3] = np.where(np.arange(32) < 20, 0, 255)
+    rows, mask = masked[::-1, :, 2::-1].tobytes(), np.packbits(masked[::-1, :, 3] == 0, axis=1).tobytes()
+    head = struct.pack("<IiiHH24x", 40, 32, 64, 1, 24)
+    entry = struct.pack("<HHHBBBBHHII", 0, 2, 1, 32, 32, 0, 0, 7, 9, len(head + rows + mask), 22)
+    yield "cursor.cur", (entry + head + rows + mask, masked.astype(float))
     yield (
         "icon-twice.ico",
         (pictures.icon([(4, lit.convert("L").quantize(4)), (32, lit)]), np.asarray(lit).astype(float)),

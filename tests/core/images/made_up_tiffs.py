@@ -53,6 +53,8 @@ def plain_tiffs() -> Iterator[tuple[str, Made]]:
                 name = f"planes-{kind}{'-large' if large else ''}{'-tiles' if tile else ''}.tif"
                 data = _tiff(planes, planarconfig="separate", bigtiff=large, tile=tile, compression="zlib")
                 yield name, (data, rgba(RGB))
+    for inner in (False, True):
+        yield f"small-copy-first-{inner}.tif", (small_copy_first(inner=inner), rgba(RGB))
     for order in "<>":
         yield f"tiles-f8-{order == '>'}.tif", (_tiff(UNIT.astype(f"{order}f8"), tile=(32, 16)), rgba(RGB))
     idle = np.dstack([np.asarray(SCENE), np.zeros((64, 96, 2), np.uint8)])
@@ -68,6 +70,17 @@ def plain_tiffs() -> Iterator[tuple[str, Made]]:
         ("f4", (clear / 255).astype("f4"), "unassalpha"), ("lit", lit, "assocalpha"),
     ):  # fmt: skip
         yield f"alpha-{name}.tif", (_tiff(values, extrasamples=[extra]), clear.astype(float))
+
+
+def small_copy_first(*, inner: bool, photometric: str = "rgb") -> bytes:
+    """As cameras and scanners write it; the picture itself follows, or hangs below the copy."""
+    out = io.BytesIO()
+    whole = np.asarray(SCENE) if photometric == "rgb" else np.asarray(SCENE.convert("L"))
+    with tifffile.TiffWriter(out) as file:
+        small = np.asarray(SCENE.resize((24, 16)))
+        file.write(small, photometric="rgb", subfiletype=1, subifds=int(inner))
+        file.write(whole, photometric=photometric)
+    return out.getvalue()
 
 
 def _tiff(values: Pixels, **options: Any) -> bytes:

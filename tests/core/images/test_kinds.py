@@ -14,6 +14,7 @@ from core.images.operations.decoders.pillow import load_heic
 from core.images.operations.refusals import Refused
 from tests.core.images import pictures
 from tests.core.images.conftest import Bench
+from tests.core.images.made_up_tiffs import small_copy_first
 
 
 @pytest.mark.parametrize("kind", [b"tEXt", b"zTXt", b"iTXt"])
@@ -123,6 +124,13 @@ async def test_a_tiff_compression_that_cannot_be_read_is_named(code: int, name: 
     with pytest.raises(errors.UnsupportedFormat) as caught:
         await bench.prepare(spoilt)
     assert name in caught.value.format
+
+
+@pytest.mark.parametrize("inner", [False, True])
+async def test_a_cameras_raw_data_is_named_and_its_small_copy_not_taken_for_it(inner: bool, bench: Bench) -> None:
+    with pytest.raises(errors.UnsupportedFormat) as caught:
+        await bench.prepare(small_copy_first(inner=inner, photometric="cfa"))
+    assert caught.value.format == "raw"
 
 
 async def test_of_an_animated_avif_the_first_frame_is_taken_and_said(bench: Bench) -> None:

@@ -4,6 +4,7 @@ Imported inside the functions: most workers never need them, and starting must s
 """
 
 import contextlib
+import io
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ _MODES = {
 }  # fmt: skip
 """Bands, sample type and colour space, as libvips calls them."""
 
+_BITMAP_HEADER = b"\x28\0\0\0"
+
 _decoded: dict[tuple[str, int, int], Any] = {}
 
 
@@ -29,7 +32,8 @@ def load_by_pillow(path: Path, name: str, *, cut: bool = False, frame: int = 0) 
     Image.MAX_IMAGE_PIXELS = None
     ImageFile.LOAD_TRUNCATED_IMAGES = cut
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as file:
+        source = _icon(path) if name == "ico" else path
+        with warnings.catch_warnings(action="ignore"), Image.open(source) as file:
             file.seek(frame)
             if hasattr(file, "ico"):  # the largest, and of those the one of most colours, as browsers show it
                 icons = file.ico
@@ -49,6 +53,21 @@ def load_by_pillow(path: Path, name: str, *, cut: bool = False, frame: int = 0) 
     bands, sample, space = _MODES[mode]
     image = pyvips.Image.new_from_memory(data, *size, bands, sample).copy(interpretation=space)
     return _with(image, {"icc-profile-data": profile}, dpi)
+
+
+def _icon(path: Path) -> io.BytesIO:
+    """An icon or cursor as an icon whose directory tells each picture's own bits: a cursor's holds its hot spot there,
+    and Pillow takes transparency from where those bits say.
+    """
+    data = bytearray(path.read_bytes())
+    is_cursor, data[2] = data[2] == 2, 1
+    for at in range(12, min(len(data), 6 + 16 * int.from_bytes(data[4:6], "little")), 16):
+        start = int.from_bytes(data[at + 6 : at + 10], "little")
+        if data[start : start + 4] == _BITMAP_HEADER:
+            data[at : at + 2] = data[start + 14 : start + 16]
+        elif is_cursor:
+            data[at : at + 2] = b"\x20\0"
+    return io.BytesIO(data)
 
 
 def _plain(file: Any) -> Any:

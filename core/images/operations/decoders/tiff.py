@@ -45,16 +45,18 @@ _MAX_PLANES: Final = 8
 
 
 def load(path: Path, *, stream: bool) -> Any:
-    """The first page. Raises Refused, naming what cannot be read."""
-    file = tiff_directory.read(path)
+    """The first page, or the picture of which that is a smaller copy. Raises Refused, naming what cannot be read."""
+    file, is_raw = tiff_directory.main(path)
+    if is_raw or path.open("rb").read(10)[8:] == b"CR":
+        raise Refused("unsupported_format", format="raw")
     compression = file.one(_COMPRESSION)
     if compression not in _BY_LIBVIPS:
         name = _OTHER_COMPRESSIONS.get(compression, f"compression {compression}")
-        return load_by_pillow(path, f"tiff ({name})")
+        return load_by_pillow(file.path, f"tiff ({name})")
     photometric, bits = file.one(_PHOTOMETRIC), file.one(_BITS)
     whole_chroma = file.all(_SUBSAMPLING) == (1, 1)
     if (photometric == _YCBCR and compression != 7 and whole_chroma) or (photometric == _LAB and bits == 8):
-        return load_by_pillow(path, "tiff (YCbCr)" if photometric == _YCBCR else "tiff (Lab)")
+        return load_by_pillow(file.path, "tiff (YCbCr)" if photometric == _YCBCR else "tiff (Lab)")
     if photometric == _MASK or (photometric == _PALETTE and bits > 8):
         raise Refused("unsupported_format", format=f"tiff (photometric {photometric}, {bits} bits)")
     try:

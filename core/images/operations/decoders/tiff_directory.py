@@ -1,17 +1,25 @@
-"""The first directory of a TIFF or BigTIFF, and copies of a file in which it says something else."""
+"""Directories of a TIFF or BigTIFF, and copies of a file in which it says something else."""
 
+import contextlib
+import itertools
 import shutil
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from core.images.operations.containers import Data, mapped, tiff_directories
 
-_CODES: Final = {1: "B", 3: "H", 4: "I", 16: "Q"}
+_CODES: Final = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _BYTES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _LONG: Final = 4
+_KIND, _PHOTOMETRIC, _INNER = 254, 262, 330
+_SMALLER: Final = 1
+_MOST: Final = 16
+"""Directories that are looked at."""
+_OF_CAMERAS: Final = (32803, 34892)
+"""Photometric kinds: a colour filter's mosaic, and light before any rendering."""
 _MAX_ENTRIES: Final = 4096
 
 
@@ -76,17 +84,38 @@ class Directory:
 
 def read(path: Path) -> Directory:
     """Reads the file's head and first directory."""
+    return next(_directories(path))
+
+
+def main(path: Path) -> tuple[Directory, bool]:
+    """The directory of the picture itself, where a smaller copy of it stands first, and whether one of these is a
+    camera's raw data.
+    """
+    first, *others = itertools.islice(_directories(path), _MOST)
+    if not first.one(_KIND, 0) & _SMALLER:
+        return first, first.one(_PHOTOMETRIC) in _OF_CAMERAS
+    others += [inner for at in first.all(_INNER)[:_MOST] for inner in itertools.islice(_directories(path, at), 1)]
+    whole = (directory for directory in others if directory.entries and not directory.one(_KIND, 0) & _SMALLER)
+    found = next(whole, None)
+    is_raw = any(directory.one(_PHOTOMETRIC) in _OF_CAMERAS for directory in others)
+    return read(found.copy("main", {}, {})) if found and not is_raw else first, is_raw
+
+
+def _directories(path: Path, first: int | None = None) -> Iterator[Directory]:
+    """Of the file's chain, or of that which begins at `first`; an empty one where there is none."""
     with mapped(path) as data:
         order, large = "<" if data[:2] == b"II" else ">", data[2:4] in (b"+\0", b"\0+")
-        try:
-            return Directory(path, order, large, _entries(data, order, large))
-        except (struct.error, StopIteration):
-            return Directory(path, order, large, {})
+        found = False
+        with contextlib.suppress(struct.error):
+            for _, start, end in tiff_directories(data, first):
+                yield Directory(path, order, large, _entries(data, order, large, start, end))
+                found = True
+        if not found:
+            yield Directory(path, order, large, {})
 
 
-def _entries(data: Data, order: str, large: bool) -> dict[int, tuple[int, bytes]]:
+def _entries(data: Data, order: str, large: bool, start: int, end: int) -> dict[int, tuple[int, bytes]]:
     offset, field_bytes = ("Q", 8) if large else ("I", 4)
-    _, start, end = next(tiff_directories(data))
     entry_bytes = 4 + 2 * field_bytes
     found = {}
     for at in range(start, min(end, len(data) - entry_bytes + 1, start + _MAX_ENTRIES * entry_bytes), entry_bytes):
