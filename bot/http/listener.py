@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from bot.http.connections import BoundedHandler, Connections
-from bot.http.turns import Turns
+from core.net.turns import Turns
 
 log = structlog.get_logger(__name__)
 

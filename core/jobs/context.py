@@ -20,6 +20,7 @@ from core.jobs.event_bus import EventBus
 from core.jobs.progress import ProgressLoop
 from core.jobs.reply_state import StoredReplyState, UnstoredStates
 from core.net.fetch import SourceFetcher
+from core.net.turns import Turns
 from core.ports import (
     ChatAdapter,
     Clock,
@@ -100,6 +101,7 @@ class RunningJobs:
         self.loops: dict[str, ProgressLoop] = {}
         self.unstored = unstored
         self.turn = asyncio.Event()
+        self.begins = Turns()
         self.disk = DiskBudget(files.data_dir / "jobs", settings.disk, store.owners_of)
         self.admission = Admission(
             downloads=settings.download_parallel, pixels=settings.pixels_parallel, uploads=settings.upload_parallel

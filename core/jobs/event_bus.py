@@ -1,19 +1,22 @@
 """Job events inside this process: published by the pipeline, followed by the page, the terminal and tests.
 
-Events are bounded in memory: the newest few per job, dropped a minute after the terminal one. Whoever comes later,
-or follows a job that another process runs, is served from the stored snapshot (`core.jobs.service.watch`).
+Events are bounded in memory: the newest few per job, dropped a minute after the terminal one, or when many more jobs
+have ended. Whoever comes later, or follows a job that another process runs, is served from the stored snapshot
+(`core.jobs.watch`).
 """
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
+from weakref import WeakValueDictionary
 
 from core.domain.events import JobEvent
 from core.domain.job import Job
 from core.ports import Clock
 
-_KEPT_EVENTS = 64
+_KEPT_EVENTS = 16
 _KEPT_JOBS = 2_000
+_KEPT_ENDED = 200
 _KEPT_S = 60.0
 """After the terminal event: long enough for everybody who follows to have read it."""
 
@@ -24,7 +27,8 @@ class EventBus:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._events: dict[str, deque[JobEvent]] = {}
-        self._changed: dict[str, asyncio.Event] = {}
+        self._changed: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
+        """Held by who follows."""
         self._ended: deque[tuple[float, str]] = deque()
 
     def publish(self, job: Job) -> JobEvent:
@@ -40,7 +44,7 @@ class EventBus:
             changed.set()
         if job.state.terminal:
             self._ended.append((now, job.id))
-        while self._ended and self._ended[0][0] < now - _KEPT_S:
+        while len(self._ended) > _KEPT_ENDED or (self._ended and self._ended[0][0] < now - _KEPT_S):
             self._events.pop(self._ended.popleft()[1], None)
         while len(self._events) > _KEPT_JOBS:
             del self._events[next(iter(self._events))]

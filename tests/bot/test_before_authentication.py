@@ -20,9 +20,9 @@ from adapters.discord.connection.http_interactions import InteractionEndpoint
 from bot.app import App, build
 from bot.http.connections import Connections
 from bot.http.request_bodies import RequestBodies
-from bot.http.turns import Turns
 from bot.settings import load
 from core.net.client_address import TrustedProxies
+from core.net.turns import Turns
 from tests.bot.raw_requests import ANSWER_LIMIT_S, DEEP, SIGNING_SECRET, ask_raw, attacks, open_raw, post
 from tests.bot.test_http import World
 

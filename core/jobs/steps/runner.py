@@ -97,6 +97,7 @@ class Pipeline:
         self._here[task] = (job_id, step)
         try:
             own = token or self.tools.lease.token
+            await self.tools.running.begins.wait(job_id)  # many wake together: after a commit, or from threads
             job = await self.tools.store.claim(job_id, own)
             if skip:
                 step = _later(step, job)

@@ -172,3 +172,14 @@ def test_the_events_of_a_job_are_forgotten_a_minute_after_its_end(clock: FakeClo
         bus.publish(other)
         assert len(bus.recent(JOB.id, 0)) == kept
     assert len(bus.recent(other.id, 0)) == 2
+
+
+def test_a_flood_of_jobs_leaves_a_bounded_number_of_events(clock: FakeClock) -> None:
+    bus = EventBus(clock)
+    for number in range(1_000):
+        job = dataclasses.replace(JOB, id=str(number))
+        for _ in range(100):
+            bus.publish(job)
+        bus.publish(dataclasses.replace(job, state=JobState.FAILED))
+    kept = [len(bus.recent(str(number), 0)) for number in range(1_000)]
+    assert (sum(map(bool, kept)), max(kept), kept[-1]) == (200, 16, 16)

@@ -1,8 +1,12 @@
-"""While the request is at the provider: promises that pass, and cancels whose bill nobody can tell yet."""
+"""While a job waits, for its turn or at the provider: promises that pass, cancels whose bill nobody can tell yet."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable
 
 import pytest
 
-from core.domain.job import JobState
+from core.domain.job import Job, JobState
 from core.ports import RemoteQueued, RemoteRunning
 from tests.core.jobs.pipeline_kit import USD, World
 from tests.fakes.core import until
@@ -50,3 +54,22 @@ async def test_a_submit_that_takes_long_says_what_it_waits_for(w: World, step: S
     told = [p for p in message.progress if p.awaits == awaited]
     assert all(p.until_at is not None for p in told)
     await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=USD // 10)
+
+
+async def test_jobs_that_wake_together_go_on_a_few_in_one_turn_of_the_loop(
+    w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After one commit, or from threads: forty of them in one turn would keep everybody else waiting."""
+    jobs = [await w.ask() for _ in range(20)]
+    claim, begun, turn = w.store.claim, Counter[int](), 0
+
+    def counted(job_id: str, token: str) -> Awaitable[Job]:
+        begun[turn] += 1
+        return claim(job_id, token)
+
+    monkeypatch.setattr(w.store, "claim", counted)
+    running = asyncio.gather(*(w.pipeline.run("prepare", job.id) for job in jobs))
+    while not running.done():
+        await asyncio.sleep(0)
+        turn += 1
+    assert (begun.total(), max(begun.values())) == (20, 4)
