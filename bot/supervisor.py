@@ -8,12 +8,15 @@ from typing import Protocol, runtime_checkable
 
 import structlog
 
+from core.domain.errors import StorageUnavailable
 from core.ports import LoginRefused
+from core.storage.database import DATABASE_ERRORS
 
 log = structlog.get_logger(__name__)
 
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 60.0
+_STORAGE_AWAY = (*DATABASE_ERRORS, StorageUnavailable)
 _HEALTHY_S = 120.0
 """A connection that held this long starts again without delay when it breaks."""
 
@@ -71,8 +74,11 @@ async def supervise(
             if not was_ready:
                 refuse(str(refusal))
                 return
-        except Exception:
-            log.exception("adapter_broke", adapter=name)
+        except Exception as error:
+            if ExceptionGroup("", [error]).split(_STORAGE_AWAY)[1] is None:
+                log.warning("adapter_without_database", adapter=name, pause_s=pause_s)
+            else:
+                log.exception("adapter_broke", adapter=name)
         if time.monotonic() - started_at > _HEALTHY_S:
             pause_s = _FIRST_PAUSE_S
         await asyncio.sleep(pause_s)

@@ -21,7 +21,7 @@ from adapters.slack.inbound.messages import forget
 from adapters.slack.inbound.submit_jobs import Intake
 from adapters.slack.inbound.time_limit import in_time
 from adapters.slack.inbound.user_cache import UserCache
-from adapters.slack.outbound.api_client import SlackApi, Team
+from adapters.slack.outbound.api_client import SlackApi, Team, scopes_of
 from adapters.slack.outbound.delivery import Deliverer
 from adapters.slack.outbound.ephemeral import Answers
 from adapters.slack.outbound.errors import APP_GONE, TOKEN_WRONG, TRANSIENT, code_of, in_the_cores_words
@@ -166,6 +166,7 @@ class SlackAdapter:
         if not token:
             return
         answer = await self._answered("SLACK_BOT_TOKEN", lambda: self._client(token).auth_test())
+        self._parts().api.granted[str(answer.get("team_id") or "")] = scopes_of(answer)
         org_wide = bool(answer.get("is_enterprise_install"))
         self._installs.add_fixed(
             Install(

@@ -68,6 +68,7 @@ ActionKind: TypeAlias = Literal[
     "details",
     "share",
     "delete",
+    "dismiss",
     "redeliver",
     "factor",
     "same",

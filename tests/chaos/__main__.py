@@ -22,6 +22,9 @@ def main() -> int:
         "--seed", type=int, default=random.randrange(1_000_000), help="to strike in the same order again"
     )
     parser.add_argument("--replicas", type=int, default=2, help="on PostgreSQL (default 2); SQLite has one")
+    parser.add_argument(
+        "--without-history", action="store_true", help="withhold Slack's optional scope channels:history"
+    )
     parser.add_argument("--keep", type=Path, help="leave logs and data in this folder")
     given = parser.parse_args()
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)  # connections to the emulators that were cut
@@ -31,7 +34,7 @@ def main() -> int:
 
 async def _run(kind: str, given: argparse.Namespace) -> int:
     print(f"{kind}: {given.seconds:g} s, seed {given.seed}", flush=True)
-    how = {"seconds": given.seconds, "seed": given.seed}
+    how = {"seconds": given.seconds, "seed": given.seed, "history": not given.without_history}
     with tempfile.TemporaryDirectory(prefix="chaos-") as name, ExitStack() as stack:
         folder = given.keep / kind if given.keep else Path(name)
         folder.mkdir(parents=True, exist_ok=True)

@@ -57,20 +57,27 @@ class Report:
 
 
 async def chaos(
-    url: str, folder: Path, *, replicas: int, seed: int, seconds: float | None = None, every_s: float = 1.0
+    url: str,
+    folder: Path,
+    *,
+    replicas: int,
+    seed: int,
+    seconds: float | None = None,
+    every_s: float = 1.0,
+    history: bool = True,
 ) -> Report:
     """`replicas` processes on the database at `url`; then everything that was begun may end.
 
-    Disasters come at random for `seconds`; without that each of the great ones comes once.
+    Disasters come at random for `seconds`; without that each of the great ones comes once. `history`: Slack's optional
+    scope is granted, by which a message is found that a process posted and was killed before it could note it.
     """
     async with (
         FalEmulator(slots=20, job_s=1.0) as fal, DiscordEmulator() as discord, SlackEmulator() as slack,
         Network(bots := []) as network,
     ):  # fmt: skip
         discord.limits.everything = (10_000, 1.0)
-        # The manifest's optional scope: what a process posted that was killed before it could note it is found by
-        # reading alone.
-        next(token for token in slack.world.tokens.values() if token.kind == "bot").scopes.add("channels:history")
+        if history:
+            next(token for token in slack.world.tokens.values() if token.kind == "bot").scopes.add("channels:history")
         discord.faults.append(Fault(r".", "delay", times=10**9, seconds=_LATENCY_S))
         await network.cover(fal, discord, slack)
         shared = url.startswith("postgresql")

@@ -94,6 +94,7 @@ def every_card(locale: str = "en", *, caption: str = "") -> dict[str, Card]:
         "asking": jobs.asking(done, locale),
         "working": jobs.working(done, Progress("upscaling", percent=40, eta_at=NOW + 90), locale, ends_at=NOW + 60),
         "waiting": jobs.working(done, Progress("waiting", position=3), locale, shared=True, named=False),
+        "arrived": jobs.arrived(done, locale, shared=True, named=False),
         "awaiting": jobs.working(done, Progress("waiting", awaits="answer", until_at=NOW), locale),
         "result": jobs.result(done, (BOT_LIMIT,), Delivery("original"), locale),
         "result_shared": jobs.result(

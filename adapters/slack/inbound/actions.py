@@ -100,6 +100,12 @@ async def _cancel(ctx: HandlerContext, press: Press, actor: Requester) -> Told |
     return None
 
 
+async def _dismiss(ctx: HandlerContext, press: Press, actor: Requester) -> None:
+    """The first message of a job, which its result did not take away because nobody could find it."""
+    await ctx.service.job(press.job_id, actor)
+    await _tried(ctx, press, "chat.delete", channel=press.where.channel_id, ts=press.message_ts)
+
+
 async def _change(ctx: HandlerContext, press: Press, actor: Requester) -> None:
     if await _once(ctx, press, actor.user_id):
         key = t.job_key(press.where.team_id, f"press-{press.trigger_id}", press.job_id)
@@ -202,6 +208,7 @@ _HANDLERS: dict[str, Callable[[HandlerContext, Press, Requester], Awaitable[Told
     "refuse": partial(_decide, "refuse"),
     "confirm": _confirm,
     "cancel": _cancel,
+    "dismiss": _dismiss,
     **dict.fromkeys(CHANGES, _change),
     "compare": _compare,
     "delete": _delete,

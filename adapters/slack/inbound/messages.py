@@ -21,7 +21,7 @@ from adapters.slack.inbound.message_images import pictures_of
 from adapters.slack.inbound.modals import publish_home
 from adapters.slack.inbound.submit_jobs import Order
 from adapters.slack.inbound.translate import Where
-from adapters.slack.outbound.api_client import SlackApi
+from adapters.slack.outbound.api_client import HISTORY_SCOPES, SlackApi
 from adapters.slack.outbound.errors import SCOPE_MISSING, SlackError, SlackRefused
 from adapters.slack.setup.installations import Install, Installs
 from core.domain.parameters.ordinary_words import is_talk, without_ordinary_words
@@ -30,7 +30,6 @@ from core.presentation.intake_texts import thread_unreadable_text
 log = structlog.get_logger(__name__)
 
 TAKEN_SUBTYPES = (None, "file_share", "thread_broadcast")
-HISTORY_SCOPES = {"channel": "channels:history", "group": "groups:history", "im": "im:history"}
 THREAD_WAIT_S = 1.2
 """Slack allows one look into a thread a minute to some apps; nobody waits for that."""
 FILE_BEFORE_S, LISTED = 3600.0, 20

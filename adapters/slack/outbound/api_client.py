@@ -6,12 +6,13 @@ turns answers into the exceptions of `errors`. A post is never repeated when it 
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 import structlog
 from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from adapters.slack.connection.log_redaction import web_client
 from adapters.slack.outbound.errors import (
@@ -48,6 +49,7 @@ MAX_PAGES = 5
 BACKOFF = Backoff(first_s=0.25)
 RATE_LIMIT_DEFAULT_S = 5.0
 
+HISTORY_SCOPES = {"channel": "channels:history", "group": "groups:history", "im": "im:history", "mpim": "mpim:history"}
 POSTS = frozenset({"chat.postMessage", "chat.postEphemeral", "chat.startStream", "files.completeUploadExternal"})
 """Doing these twice shows twice."""
 AS_JSON = frozenset(
@@ -74,6 +76,12 @@ class SlackApi:
     budget: Budget
     clock: Clock
     on_revoked: Callable[[Install], Awaitable[None]] | None = None
+    granted: dict[str, set[str]] = field(default_factory=dict)
+    """The scopes of a workspace's token, as Slack's last answer named them."""
+
+    def may_read(self, team: Team, kind: str) -> bool:
+        """Whether the history of this kind of channel may be read. False before the first answer, too."""
+        return HISTORY_SCOPES.get(kind) in self.granted.get(team.team_id, ())
 
     async def token(self, team: Team) -> str:
         """The workspace's bot token. Raises SlackRevoked where there is none."""
@@ -236,6 +244,7 @@ class SlackApi:
             raise SlackAway("no_answer", maybe_done=True) from None
         if not isinstance(answer.data, dict):
             raise SlackAway("not_json", maybe_done=True)
+        self.granted[team.team_id] = scopes_of(answer)
         return answer.data
 
     def _refused(self, team: Team, method: str, error: SlackApiError, channel: str) -> SlackRefused | SlackAway:
@@ -269,6 +278,11 @@ class SlackApi:
         if install is not None and self.on_revoked is not None and refusal.error != NO_TOKEN:
             await self.on_revoked(install)
         raise SlackRevoked(refusal.error)
+
+
+def scopes_of(answer: AsyncSlackResponse) -> set[str]:
+    """Those of the token, which Slack names with every answer."""
+    return set(str(answer.headers.get("X-OAuth-Scopes", "")).replace(" ", "").split(",")) - {""}
 
 
 def _seconds(value: Any) -> float:

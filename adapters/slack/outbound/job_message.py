@@ -111,7 +111,7 @@ class SlackReply:
         """Post the job's message, or edit the one that is there.
 
         A post whose answer was lost is not repeated, so that nothing is posted twice; `sure` does so all the same,
-        for what the member must be able to answer.
+        for what the member must be able to answer. Where it could not be found again, it first says what stays true.
         """
         root = await noted_root(self._poster, self._notes, job.id, now=sure)
         if root and root.get("ts"):
@@ -119,7 +119,9 @@ class SlackReply:
             return
         if root and not sure:
             return
-        await self._notes.intend(root={"ts": "", "at": self._poster.now()})
+        findable = self._poster.findable(await self._poster.place())
+        first = content if findable else render.arrived(job)
+        await self._notes.intend(root={"ts": "", "at": self._poster.now(), "findable": findable})
 
         async def keep(ts: str) -> None:
             await self._notes.put(root={"ts": ts, "channel": (await self._poster.place()).channel})
@@ -127,7 +129,7 @@ class SlackReply:
         mark, locale = Mark(job.id, "root"), job.requester.locale
         try:
             await see_through(
-                lambda leaving: self._poster.post(content, locale, mark, progress=not sure, leaving=leaving),
+                lambda leaving: self._poster.post(first, locale, mark, progress=not sure, leaving=leaving),
                 keep,
                 lambda: self._notes.put(root=None),
             )
@@ -135,6 +137,8 @@ class SlackReply:
             if not (isinstance(error, SlackAway) and error.maybe_done):
                 await self._notes.put(root=None)
             raise
+        if not findable and (root := await self._notes.get("root")):
+            await self._poster.edit(Place(root["channel"]), root["ts"], content)
 
     async def _remove_root(self, job: Job) -> None:
         """The progress message goes; where Slack keeps it, it no longer says that work goes on."""
@@ -176,7 +180,8 @@ class SlackReply:
 
     async def _tell_of_lost(self, job: Job) -> None:
         """The message's post was never answered, and its channel may not be read: the member can take it away."""
-        if not await self._notes.get("lost_told"):
+        root = await self._notes.get("root") or {}
+        if root.get("findable", True) and not await self._notes.get("lost_told"):
             await self._notes.put(lost_told=True)
             await self._poster.whisper(draw(said(lost_text(job.requester.locale))))
 

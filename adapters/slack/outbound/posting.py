@@ -130,6 +130,10 @@ class Poster:
         await self._notes.put(place=asdict(place))
         return place
 
+    def findable(self, place: Place) -> bool:
+        """Whether a message whose post was never answered can be found there."""
+        return self.api.may_read(self.team, place.kind)
+
     def now(self) -> float:
         return self._clock.now()
 

@@ -1,8 +1,9 @@
 """Slack's native streaming with task cards, in threads, where a workspace and kind of channel allow it.
 
-Whether they do is tried once and remembered. A stream dies after about five minutes (undocumented; python-slack-sdk
-#1859, #1880, read 2026-11-22), so it is ended before that. Whatever goes wrong here, the
-caller goes on with plain edits: nothing is lost. Holds no results.
+Whether they do is tried once and remembered. A stream whose start is never answered stays "in progress" for ever, so
+there is none where it could not be found again. One dies after about five minutes (undocumented; python-slack-sdk
+#1859, #1880, read 2026-11-22), so it is ended before that. Whatever goes wrong here, the caller goes on with plain
+edits: nothing is lost. Holds no results.
 """
 
 from collections.abc import Awaitable, Callable
@@ -67,7 +68,8 @@ class TaskCards:
 
     async def wanted(self) -> bool:
         place = await self.poster.place()
-        return bool(place.thread_ts) and await self.probe.allowed(self.poster.team, place.kind)
+        findable = bool(place.thread_ts) and self.poster.findable(place)
+        return findable and await self.probe.allowed(self.poster.team, place.kind)
 
     async def running(self) -> bool:
         return bool(await self.notes.get("stream"))

@@ -7,6 +7,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 
 from adapters.slack.connection.log_redaction import web_client
+from adapters.slack.outbound.api_client import scopes_of
 from adapters.slack.outbound.errors import code_of
 from adapters.slack.settings import TOKEN_FIX, Settings, secret
 from adapters.slack.setup.manifest import BOT_SCOPES
@@ -36,7 +37,7 @@ async def _bot(settings: Settings, session: aiohttp.ClientSession) -> list[Findi
     except SlackApiError as error:
         return [Finding("problem", f"Slack refuses SLACK_BOT_TOKEN ({code_of(error)}).", TOKEN_FIX["SLACK_BOT_TOKEN"])]
     found = [Finding("ok", f"Slack: signed in to {answer.get('team')} as {answer.get('user')}.", "")]
-    granted = {scope.strip() for scope in str(answer.headers.get("X-OAuth-Scopes", "")).split(",") if scope.strip()}
+    granted = scopes_of(answer)
     missing = [scope for scope in BOT_SCOPES if scope not in granted]
     if granted and missing:
         fix = "Paste the output of `python -m bot slack-manifest` into the app's manifest and install the app again."

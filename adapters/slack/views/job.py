@@ -29,6 +29,10 @@ def working(job: Job, progress: Progress, *, streamed: bool = False) -> Content:
     return draw(card)
 
 
+def arrived(job: Job) -> Content:
+    return draw(cards.arrived(job, job.requester.locale, **_reader(job)))
+
+
 def question(job: Job) -> Content:
     return draw(cards.asking(job, job.requester.locale, **_reader(job)))
 

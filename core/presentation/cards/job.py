@@ -101,6 +101,19 @@ def working(
     )
 
 
+def arrived(job: Job, locale: str, *, shared: bool = False, named: bool = True) -> Card:
+    """True whatever becomes of the job: for a message that is out of our hands if its post is never answered."""
+    told = tr("Your image has arrived. The result comes in a message of its own.", locale)
+    return Card(
+        "working",
+        name=job.source.name,
+        paragraphs=lines(told),
+        small=_requester(job, locale, shared and not named),
+        rows=((Action("dismiss", tr("Dismiss", locale), job.id),),),
+        summary=_about(job, told, locale),
+    )
+
+
 def _beside_title(progress: Progress, stage: str, locale: str) -> str:
     """The stage; of upscaling, which the title says already, only how far it is."""
     if progress.stage != "upscaling" or progress.awaits is not None:

@@ -85,6 +85,10 @@ class World:
 
     # ------------------------------------------------------------------------ helpers
 
+    def grant_history(self) -> None:
+        """The manifest's optional scope: our own messages can be found again, and so there are streams."""
+        next(t for t in self.slack.world.tokens.values() if t.kind != "app").scopes |= {"channels:history"}
+
     def picture(self, name: str = "photo.png", **how: Any) -> Any:
         return self.slack.member.file(png(64, 48), name, **how)
 
@@ -191,5 +195,5 @@ def wide(monkeypatch: pytest.MonkeyPatch, world: World) -> World:
     monkeypatch.setattr(rate_limit, "PER_MINUTE", dict.fromkeys(METHODS["methods"], 10**6))
     monkeypatch.setattr(StreamProbe, "allowed", always)
     world.slack.limits.enabled = False
-    next(t for t in world.slack.world.tokens.values() if t.kind != "app").scopes |= {"channels:history"}
+    world.grant_history()
     return world

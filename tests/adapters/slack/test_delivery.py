@@ -176,6 +176,7 @@ async def test_a_refusal_offers_what_would_fit_as_a_button(world: World) -> None
 
 
 async def test_in_a_thread_native_task_cards_show_the_stages(world: World) -> None:
+    world.grant_history()
     world.service.hold_at = "upscaling"
     await world.slack.member.mention("", [world.picture()])
     streamed = await world.until(lambda: [m for m in world.bot_messages() if m.stream], move=0.3)
@@ -189,6 +190,7 @@ async def test_in_a_thread_native_task_cards_show_the_stages(world: World) -> No
 
 
 async def test_where_streams_are_refused_edits_take_over_and_it_is_not_tried_again(world: World) -> None:
+    world.grant_history()
     world.slack.stream_kinds = set()
     await world.slack.member.mention("", [world.picture()])
     await world.result()
@@ -198,6 +200,7 @@ async def test_where_streams_are_refused_edits_take_over_and_it_is_not_tried_aga
 
 
 async def test_a_stream_is_ended_before_slack_lets_it_die(world: World) -> None:
+    world.grant_history()
     world.service.hold_at = "waiting"
     await world.slack.member.mention("", [world.picture()])
     first = await world.until(lambda: [m for m in world.bot_messages() if m.stream], move=0.3)
@@ -211,6 +214,7 @@ async def test_a_stream_is_ended_before_slack_lets_it_die(world: World) -> None:
 
 
 async def test_a_stream_that_died_leaves_nothing_stuck_and_loses_nothing(world: World) -> None:
+    world.grant_history()
     world.slack.stream_life_s = 5
     world.service.hold_at = "waiting"
     await world.slack.member.mention("", [world.picture()])
@@ -224,6 +228,7 @@ async def test_a_stream_that_died_leaves_nothing_stuck_and_loses_nothing(world: 
 
 
 async def test_stop_on_a_stream_cancels_the_job(world: World) -> None:
+    world.grant_history()
     world.service.hold_at = "preparing"
     await world.slack.member.mention("", [world.picture()])
     streamed = await world.until(lambda: [m for m in world.bot_messages() if m.stream], move=0.3)

@@ -89,8 +89,10 @@ async def test_a_message_that_slack_does_not_remove_while_it_is_away_is_removed_
 async def test_the_notes_name_every_message_of_a_job_so_that_each_can_be_removed(world: World, ends: str) -> None:
     world.media.px = (9000, 64)
     world.service.fail_with = None if ends == "with a picture" else ModelFailed(kind="x", billed=False)
+    world.grant_history()
     root = await _upscaling(world)
     (row,) = world.service.rows.values()
+    await world.until(lambda: row.memo.get("stream"))
     named = world.adapter.posted(row.job.reply, row.memo)
     refused = {"error": "posting_to_channel_denied", "match": {"channel_id": root.channel}}
     world.slack.fault("files.completeUploadExternal", times=9, **refused)

@@ -132,7 +132,7 @@ async def test_double_clicks_are_one_job(world: World) -> None:
 
 
 async def test_a_stream_whose_start_was_never_answered_is_found_by_its_cards_and_taken_away(world: World) -> None:
-    next(t for t in world.slack.world.tokens.values() if t.kind != "app").scopes |= {"channels:history"}
+    world.grant_history()
     world.slack.fault("chat.startStream", drop=True, after=True)
     await world.slack.member.mention("", [world.picture()])
     await one_result(world)
@@ -152,8 +152,10 @@ async def test_a_failure_whose_post_was_never_answered_is_said_once(world: World
     assert len([m for m in world.slack.member.dms() if "stopped before" in text_of(m)]) == 1
 
 
-async def test_a_lost_progress_message_in_a_channel_that_may_not_be_read_goes_at_the_first_press(world: World) -> None:
+async def test_a_lost_progress_message_that_cannot_be_looked_for_goes_at_the_first_press(world: World) -> None:
+    world.grant_history()
     world.slack.stream_kinds = set()
+    world.slack.fault("conversations.replies", error="channel_not_found", times=99)
     world.slack.fault("chat.postMessage", drop=True, after=True)
     await world.slack.member.mention("", [world.picture()])
     await world.until(lambda: [m for m in world.bot_messages() if " is ready" in m.text], move=0.2)
@@ -164,6 +166,35 @@ async def test_a_lost_progress_message_in_a_channel_that_may_not_be_read_goes_at
     await world.slack.member.click(left, "job:cancel:")
     await world.until(lambda: [m for m in world.bot_messages() if "already ended" in text_of(m)], move=0.2)
     assert left.deleted
+
+
+@pytest.mark.parametrize("ends", ["with a picture", "in a failure"])
+async def test_what_is_lost_where_nothing_can_be_found_again_never_says_that_work_goes_on(
+    world: World, ends: str
+) -> None:
+    """The channel's history may not be read: the first message and a stream would otherwise be dead for ever."""
+    world.service.fail_with = None if ends == "with a picture" else ModelFailed(kind="x", billed=False)
+    for method in ("chat.postMessage", "chat.startStream"):
+        world.slack.fault(method, drop=True, after=True)
+    await world.slack.member.mention("", [world.picture()])
+    last = " is ready" if ends == "with a picture" else "stopped before"
+    await world.until(lambda: [m for m in world.bot_messages() if last in m.text + text_of(m)], move=0.2)
+    await world.idle()
+    assert not [m for m in world.bot_messages() if m.stream or "job:cancel:" in str(m.blocks)]
+    (left,) = [m for m in world.bot_messages() if "Your image has arrived" in text_of(m)]
+    await world.slack.member.click(left, "job:dismiss:")
+    await world.until(lambda: left.deleted, move=0.2)
+
+
+async def test_a_message_that_could_not_be_found_again_is_completed_as_soon_as_it_is_known(world: World) -> None:
+    world.service.hold_at = "upscaling"
+    await world.slack.member.mention("", [world.picture()])
+    await world.until(lambda: [m for m in world.bot_messages() if "job:cancel:" in str(m.blocks)])
+    (first,) = world.slack.calls("chat.postMessage")
+    assert "job:cancel:" not in str(first.args)
+    assert not world.slack.calls("chat.startStream")
+    world.service.release("upscaling")
+    await one_result(world)
 
 
 async def test_a_message_posted_in_the_moment_in_which_the_database_is_cut_goes_at_the_end(world: World) -> None:
