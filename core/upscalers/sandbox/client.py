@@ -1,34 +1,58 @@
-"""`SandboxUpscaler`: the sandbox model as the core's `Upscaler` port."""
+"""`SandboxUpscaler`: the sandbox model as the core's `Upscaler` port.
+
+Whoever watches a request has it worked on, a few at a time, first come first served. What is unfinished when its
+process ends stays on disk, and is begun again where it is watched next.
+"""
 
 import asyncio
-import contextlib
 import dataclasses
 import secrets
 import shutil
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import structlog
 
-from core.domain.errors import ModelFailed, ProviderUnavailable, RequestLost, ResultExpired, from_json, to_json
+from core.domain.errors import (
+    Draining,
+    ModelFailed,
+    ProviderUnavailable,
+    RequestLost,
+    ResultExpired,
+    from_json,
+    to_json,
+)
 from core.domain.job import Made
 from core.domain.media_types import suffix_for
 from core.domain.models import DEFAULT_MODEL, MODELS, ModelSpec
+from core.domain.money import megapixels
 from core.domain.parameters.spec import Parameters
 from core.images.job_folder import link_or_copy
-from core.images.service import ImageService
-from core.ports import BillingEvent, Clock, Found, ModelInputs, RemoteCompleted, RemoteStatus
+from core.images.service import ImageFacts, ImageService, Written
+from core.ports import (
+    BillingEvent,
+    Clock,
+    Found,
+    ModelInputs,
+    RemoteCompleted,
+    RemoteQueued,
+    RemoteRunning,
+    RemoteStatus,
+)
 from core.ports.upscaler import CancelAnswer, is_staged
-from core.upscalers.sandbox.model import SandboxConfig
-from core.upscalers.sandbox.queue import CANCELLED, Queue
+from core.upscalers.sandbox.model import SandboxConfig, failure_of
 from core.upscalers.sandbox.records import Record, RequestStore
 
 log = structlog.get_logger(__name__)
 
 _FIRST = MODELS.default
 SWEEP_EVERY_S = 3600.0
-WATCH_ROUND_S = 60.0
+SAVE_AGAIN_S = 10.0
+MOST_TICKS = 20
+CANCELLED = ModelFailed(kind="client_cancelled", billed=False)
 
 
 class SandboxUpscaler:
@@ -41,22 +65,20 @@ class SandboxUpscaler:
     def __init__(self, config: SandboxConfig, images: ImageService, clock: Clock) -> None:
         self._config = config
         self._clock = clock
+        self._images = images
         self._store = RequestStore(config.folder)
-        self._queue = Queue(self._store, images, clock, config)
+        self._line: dict[object, str] = {}
+        """The request that each watcher wants, in the order of their coming; the first `slots` are worked on."""
+        self._moved = asyncio.Event()
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        for record in await asyncio.to_thread(self._store.everything):
-            if not record.done:
-                self._queue.add(record.request_id)
         self._sweeper = asyncio.create_task(self._sweep(), name="sandbox-sweep")
 
     async def close(self) -> None:
-        """Stop; unfinished requests stay for the next start."""
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
-        await self._queue.close()
 
     async def _sweep(self) -> None:
         while True:
@@ -73,11 +95,10 @@ class SandboxUpscaler:
         return address
 
     async def submit(self, inputs: ModelInputs, *, job_id: str, on_sending: Callable[[], Awaitable[None]]) -> str:
-        """Write the request down and queue it; see `core.ports.Upscaler`."""
+        """Write the request down; see `core.ports.Upscaler`."""
         await on_sending()
         record = Record(secrets.token_hex(16), job_id, self._clock.now(), dict(inputs.values), model=inputs.model.id)
         await asyncio.to_thread(self._store.save, record)
-        self._queue.add(record.request_id)
         return record.request_id
 
     async def find(self, staged_url: str, *, since: float, model: ModelSpec = _FIRST) -> Found:
@@ -88,25 +109,96 @@ class SandboxUpscaler:
         return Found(None, conclusive=True)
 
     async def watch(self, request_id: str, model: ModelSpec = _FIRST) -> AsyncGenerator[RemoteStatus, None]:
-        """Statuses as they change; ends after RemoteCompleted. Raises RequestLost."""
+        """Have it worked on in its turn; statuses as they change, RemoteCompleted last. Raises RequestLost."""
         record = await self._load(request_id)
         if record is None:
             raise RequestLost
-        live = self._queue.live(request_id)
-        if not record.done and live is None:
-            live = self._queue.add(request_id)
-        last: RemoteStatus | None = None
-        # Bounded by the request: every round waits for a change, and its last change is RemoteCompleted.
-        while live is not None and not isinstance(live.status, RemoteCompleted):
-            changed = live.changed
-            if live.status != last:
-                last = live.status
-                yield last
-                continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(WATCH_ROUND_S):
-                    await changed.wait()
+        place = object()
+        self._line[place] = request_id
+        try:
+            while True:
+                moved = self._moved
+                ahead = list(self._line).index(place) - self._config.slots if place in self._line else -1
+                if ahead < 0 or record.done:
+                    break
+                yield RemoteQueued(ahead)
+                await moved.wait()
+            while (record := await self._load(request_id)) is not None and not record.done:
+                async with aclosing(self._work(record, place)) as statuses:
+                    async for status in statuses:
+                        yield status
+        finally:
+            self._leave_line(place)
         yield RemoteCompleted()
+
+    def _leave_line(self, *places: object) -> None:
+        for place in places:
+            self._line.pop(place, None)
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+    async def _work(self, record: Record, place: object) -> AsyncGenerator[RemoteStatus, None]:
+        """Enlarge the picture and write down how that ended, unless the request leaves the line meanwhile."""
+        yield RemoteRunning(None)
+        began_at, pace = self._clock.now(), self._config.pace
+        enlarging: asyncio.Task[Written] | None = None
+        try:
+            model = self._config.models.of(Parameters(model=record.model))
+            factor = float(record.inputs[model.inputs["factor"].api_name])
+            source = self._store.file_at(str(record.inputs["image_url"]))
+            if source is None or not await asyncio.to_thread(source.exists):
+                raise FileNotFoundError
+            facts = await self._images.probe(source, decode=False)
+            address, out = self._store.new_file(record.request_id, "out")
+            enlarging = asyncio.create_task(
+                self._images.enlarge(source, out, factor, network=self._config.network), name=f"enlarge-{record.job_id}"
+            )
+            ticks = max(1, min(int(record.inputs.get("steps", MOST_TICKS)), MOST_TICKS))
+            for tick in range(1, ticks + 1):
+                await self._tick(pace.duration_s(facts, factor) / ticks, enlarging if pace.is_guess else None)
+                if place not in self._line:
+                    return
+                yield RemoteRunning(100.0 * tick / ticks)
+                if pace.is_guess and enlarging.done():
+                    break
+            outputs = self._outputs(record, model, address, facts, await enlarging, began_at)
+            ended = dataclasses.replace(record, outputs=outputs)
+        except Draining:  # the image workers are going, and so is this process: the next one goes on
+            await asyncio.Event().wait()
+            return
+        except Exception as error:
+            log.warning("sandbox_request_failed", job=record.job_id, kind=type(error).__name__)
+            ended = dataclasses.replace(record, error=to_json(failure_of(error)))
+        finally:
+            if enlarging is not None:
+                enlarging.cancel()
+                await asyncio.gather(enlarging, return_exceptions=True)
+        try:
+            await asyncio.to_thread(self._store.save, dataclasses.replace(ended, finished_at=self._clock.now()))
+        except OSError as error:
+            log.error("sandbox_disk_failed", kind=type(error).__name__)
+            await self._clock.sleep(SAVE_AGAIN_S)
+
+    async def _tick(self, pause_s: float, work: asyncio.Task[Written] | None) -> None:
+        """Wait for so long; no longer than the work takes, if that is given."""
+        pause = asyncio.ensure_future(self._clock.sleep(pause_s))
+        try:
+            await asyncio.wait({pause, work} if work is not None else {pause}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            pause.cancel()
+
+    def _outputs(
+        self, record: Record, model: ModelSpec, address: str, facts: ImageFacts, made: Written, began_at: float
+    ) -> dict[str, Any]:
+        factor = float(record.inputs[model.inputs["factor"].api_name])
+        return {
+            "image_url": address,
+            "file_bytes": made.bytes,
+            "seed": record.inputs.get("seed") if "seed" in model.gives else None,
+            "inference_s": round(self._clock.now() - began_at, 3),
+            "caption": self._config.caption(facts, factor, made) if "caption" in model.gives else "",
+            "billable_units": megapixels(made.width_px, made.height_px),
+        }
 
     async def result(self, request_id: str, model: ModelSpec = _FIRST) -> Made:
         """The outputs, or the error it ended with; see `core.ports.Upscaler`."""
@@ -132,13 +224,14 @@ class SandboxUpscaler:
             return "not_found"
         if record.done:
             return "already_completed"
-        if (live := self._queue.take(request_id)) is not None:
-            ended = dataclasses.replace(record, finished_at=self._clock.now(), error=to_json(CANCELLED))
-            await asyncio.to_thread(self._store.save, ended)
-            live.show(RemoteCompleted())
-            return "removed"
-        await asyncio.to_thread(self._store.ask_to_cancel, request_id)
-        return "requested"
+        worked_on = request_id in list(self._line.values())[: self._config.slots]
+        ended = dataclasses.replace(record, finished_at=self._clock.now(), error=to_json(CANCELLED))
+        await asyncio.to_thread(self._store.save, ended)
+        self._take_out(request_id)
+        return "requested" if worked_on else "removed"
+
+    def _take_out(self, request_id: str) -> None:
+        self._leave_line(*[place for place, wanted in self._line.items() if wanted == request_id])
 
     async def fetch(self, url: str, dest: Path, *, max_bytes: int) -> None:
         """Copy the result to `dest`. Raises ResultExpired."""
@@ -170,10 +263,8 @@ class SandboxUpscaler:
 
     async def erase(self, request_id: str) -> None:
         if (record := await self._load(request_id)) is not None:
-            live = self._queue.take(request_id)
             await asyncio.to_thread(self._store.forget, record)
-            if live is not None:
-                live.show(RemoteCompleted())
+            self._take_out(request_id)
 
     async def _load(self, request_id: str) -> Record | None:
         return await asyncio.to_thread(self._store.load, request_id)

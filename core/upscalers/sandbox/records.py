@@ -1,7 +1,6 @@
 """The sandbox's requests and pictures on disk: one JSON file per request, replaced whole, never half-written.
 
-Several processes may use one folder: who works on a request holds its lock, which the system frees when that process
-dies, however it dies.
+Several processes may use one folder.
 """
 
 import contextlib
@@ -11,8 +10,6 @@ import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 SCHEME = "sandbox://files/"
 
@@ -48,7 +45,7 @@ class RequestStore:
     # -- requests --------------------------------------------------------------------------------------------
 
     def save(self, record: Record) -> None:
-        path = self._path(record.request_id, ".json")
+        path = self._path(record.request_id)
         fresh = path.with_suffix(f".{secrets.token_hex(4)}.tmp")
         fresh.write_text(json.dumps(asdict(record)))
         fresh.replace(path)
@@ -56,7 +53,7 @@ class RequestStore:
     def load(self, request_id: str) -> Record | None:
         """The request, or None where there is none (any more)."""
         try:
-            return Record(**json.loads(self._path(request_id, ".json").read_text()))
+            return Record(**json.loads(self._path(request_id).read_text()))
         except (OSError, ValueError, TypeError):
             return None
 
@@ -65,35 +62,16 @@ class RequestStore:
         found = [self.load(path.stem) for path in self._requests.glob("*.json")]
         return sorted((r for r in found if r is not None), key=lambda r: (r.created_at, r.request_id))
 
-    def ask_to_cancel(self, request_id: str) -> None:
-        """Tell whichever process works on it."""
-        self._path(request_id, ".cancel").touch()
-
-    def cancel_asked(self, request_id: str) -> bool:
-        """Whether somebody has asked for a cancel."""
-        return self._path(request_id, ".cancel").exists()
-
-    def try_lock(self, request_id: str) -> FileLock | None:
-        """The right to work on a request, or None while another process has it. Release it afterwards."""
-        lock = FileLock(self._path(request_id, ".lock"), thread_local=False)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            return None
-        return lock
-
     def forget(self, record: Record) -> None:
         """Delete the request and its pictures."""
         for address in (record.inputs.get("image_url"), (record.outputs or {}).get("image_url")):
             if (path := self.file_at(str(address))) is not None:
                 path.unlink(missing_ok=True)
-        for ending in (".json", ".cancel", ".lock"):
-            self._path(record.request_id, ending).unlink(missing_ok=True)
+        for path in self._requests.glob(f"{record.request_id}.*"):  # 0.1.0 kept locks there too
+            path.unlink(missing_ok=True)
 
-    def _path(self, request_id: str, ending: str) -> Path:
-        if not request_id.isalnum():
-            return self._requests / f"no-such-request{ending}"
-        return self._requests / f"{request_id}{ending}"
+    def _path(self, request_id: str) -> Path:
+        return self._requests / (f"{request_id}.json" if request_id.isalnum() else "no-such-request.json")
 
     # -- pictures --------------------------------------------------------------------------------------------
 
@@ -110,9 +88,9 @@ class RequestStore:
         return self._files / name
 
     def sweep(self, before_at: float) -> None:
-        """Delete what ended before `before_at`, and files that no request needs any more."""
+        """Delete what ended, or was made and left, before `before_at`, and files that no request needs any more."""
         for record in self.everything():
-            if record.finished_at is not None and record.finished_at < before_at:
+            if (record.finished_at or record.created_at) < before_at:
                 self.forget(record)
         for path in self._files.iterdir():
             with contextlib.suppress(FileNotFoundError):  # another process sweeps here too

@@ -29,8 +29,8 @@ from core.images.service import ImageService
 from core.ports import RemoteCompleted, RemoteQueued, RemoteRunning, Upscaler
 from core.ports.clock import SystemClock
 from core.upscalers.sandbox import SandboxConfig, SandboxUpscaler
+from core.upscalers.sandbox.client import CANCELLED
 from core.upscalers.sandbox.model import Pace
-from core.upscalers.sandbox.queue import CANCELLED
 from tests.core.upscalers.fal_kit import inputs, nothing, picture
 from tests.core.upscalers.sandbox_kit import (
     JOB,
@@ -89,20 +89,21 @@ async def test_it_works_with_the_real_image_service(tmp_path: Path) -> None:
 
 async def test_only_so_many_run_at_once_and_the_rest_know_their_place(tmp_path: Path) -> None:
     async with sandbox(tmp_path, clock=JumpingClock(nap_s=10_000), pace=SLOW, slots=2) as upscaler:
-        ids = [await submitted(upscaler, tmp_path) for _ in range(4)]
-        firsts = []
-        for request_id in ids:
-            watching = upscaler.watch(request_id)
-            firsts.append(await anext(watching))
-            await watching.aclose()
-    assert firsts[2:] == [RemoteQueued(0), RemoteQueued(1)]
-    assert all(isinstance(status, RemoteRunning | RemoteQueued) for status in firsts[:2])
+        watches = [upscaler.watch(await submitted(upscaler, tmp_path)) for _ in range(4)]
+        firsts = [await anext(watch) for watch in watches]
+        await watches[1].aclose()
+        thirds = await anext(watches[2])
+        fourths = await anext(watches[3])
+        for watch in watches:
+            await watch.aclose()
+    assert firsts == [RemoteRunning(None), RemoteRunning(None), RemoteQueued(0), RemoteQueued(1)]
+    assert (thirds, fourths) == (RemoteRunning(None), RemoteQueued(0)), "the line moves up where somebody leaves"
 
 
 async def test_the_line_moves_up(tmp_path: Path) -> None:
     async with sandbox(tmp_path, slots=1) as upscaler:
         ids = [await submitted(upscaler, tmp_path) for _ in range(4)]
-        told = await watched(upscaler, ids[3])
+        *_, told = await asyncio.gather(*(watched(upscaler, request_id) for request_id in ids))
     positions = [s.position for s in told if isinstance(s, RemoteQueued)]
     assert positions == sorted(positions, reverse=True)
     assert positions[-1] == 0
@@ -111,38 +112,39 @@ async def test_the_line_moves_up(tmp_path: Path) -> None:
 async def test_a_second_process_start_goes_on_with_the_same_requests(tmp_path: Path) -> None:
     async with sandbox(tmp_path, clock=JumpingClock(nap_s=10_000), pace=SLOW, slots=1) as first:
         ids = [await submitted(first, tmp_path) for _ in range(3)]
+        begun = first.watch(ids[0])
+        assert await anext(begun) == RemoteRunning(None)
+        await begun.aclose()
     async with sandbox(tmp_path) as second:
         for request_id in ids:
             assert (await watched(second, request_id))[-1] == RemoteCompleted()
             assert (await second.result(request_id)).seed == 7
 
 
-def _work_until_killed(folder: str) -> None:
+def _work_until_killed(folder: str, request_id: str) -> None:
     async def main() -> None:
         config = SandboxConfig(Path(folder) / "sandbox", pace=SLOW)
         upscaler = SandboxUpscaler(config, cast(Any, QuickImages()), SystemClock())
         await upscaler.start()
-        await asyncio.sleep(600)
+        async for _ in upscaler.watch(request_id):
+            Path(folder, "at work").touch()
 
     asyncio.run(main())
 
 
 async def test_a_request_whose_process_was_killed_is_finished_by_another(tmp_path: Path) -> None:
-    async with sandbox(tmp_path, clock=JumpingClock(nap_s=10_000), slots=0) as first:
+    async with sandbox(tmp_path) as first:
         request_id = await submitted(first, tmp_path)
-    child = multiprocessing.get_context("spawn").Process(target=_work_until_killed, args=(str(tmp_path),), daemon=True)
+    spawned = multiprocessing.get_context("spawn")
+    child = spawned.Process(target=_work_until_killed, args=(str(tmp_path), request_id), daemon=True)
     child.start()
-    lock = tmp_path / "sandbox" / "requests" / f"{request_id}.lock"
     deadline_s = time.monotonic() + 30
-    while not lock.exists() and time.monotonic() < deadline_s:
+    while not (tmp_path / "at work").exists() and time.monotonic() < deadline_s:
         await asyncio.sleep(0.05)
-    async with sandbox(tmp_path, clock=JumpingClock(nap_s=0.05)) as second:
-        watching = asyncio.ensure_future(watched(second, request_id))
-        await asyncio.sleep(0.3)
-        assert not watching.done()  # the other process has it
-        assert child.pid is not None
-        os.kill(child.pid, signal.SIGKILL)
-        assert (await watching)[-1] == RemoteCompleted()
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGKILL)
+    async with sandbox(tmp_path) as second:
+        assert (await watched(second, request_id))[-1] == RemoteCompleted()
         assert (await second.result(request_id)).seed == 7
     await asyncio.to_thread(child.join, 10)
 
@@ -190,12 +192,14 @@ async def test_a_picture_that_was_never_staged_cannot_be_loaded(upscaler: Sandbo
 
 
 async def test_a_shutdown_of_the_image_workers_is_no_failure(tmp_path: Path) -> None:
-    async with sandbox(tmp_path, image_service=QuickImages(Draining())) as upscaler:
+    kept_s = 1e9  # the clock jumps while nothing happens
+    async with sandbox(tmp_path, image_service=QuickImages(Draining()), result_ttl_s=kept_s) as upscaler:
         request_id = await submitted(upscaler, tmp_path)
-        await until(lambda: not upscaler._queue._tasks)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(watched(upscaler, request_id), 0.3)
         with pytest.raises(ProviderUnavailable):
             await upscaler.result(request_id)
-    async with sandbox(tmp_path) as second:
+    async with sandbox(tmp_path, result_ttl_s=kept_s) as second:
         await watched(second, request_id)
         assert (await second.result(request_id)).seed == 7
 
@@ -203,7 +207,10 @@ async def test_a_shutdown_of_the_image_workers_is_no_failure(tmp_path: Path) -> 
 async def test_a_waiting_request_is_removed_by_a_cancel(tmp_path: Path) -> None:
     async with sandbox(tmp_path, clock=JumpingClock(nap_s=10_000), slots=0) as upscaler:
         request_id = await submitted(upscaler, tmp_path)
+        watching = asyncio.ensure_future(ended(upscaler, request_id))
+        await until(lambda: upscaler._line)
         assert await upscaler.cancel(request_id) == "removed"
+        assert to_json(await watching) == to_json(CANCELLED)
         assert to_json(await ended(upscaler, request_id)) == to_json(CANCELLED)
         assert await upscaler.cancel(request_id) == "already_completed"
         assert await upscaler.cancel("unknown") == "not_found"
@@ -213,8 +220,36 @@ async def test_a_running_request_stops_at_its_next_step(tmp_path: Path) -> None:
     pace = Pace(base_s=1000, limit_s=1000)
     async with sandbox(tmp_path, clock=JumpingClock(nap_s=0.1), pace=pace) as upscaler:
         request_id = await submitted(upscaler, tmp_path)
+        watching = asyncio.ensure_future(ended(upscaler, request_id))
+        await until(lambda: upscaler._line)
         assert await upscaler.cancel(request_id) == "requested"
-        assert to_json(await ended(upscaler, request_id)) == to_json(CANCELLED)
+        assert to_json(await watching) == to_json(CANCELLED)
+
+
+async def test_an_erased_request_is_waited_for_no_longer(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, slots=0) as upscaler:
+        request_id = await submitted(upscaler, tmp_path)
+        watching = asyncio.ensure_future(watched(upscaler, request_id))
+        await until(lambda: upscaler._line)
+        await upscaler.erase(request_id)
+        assert (await watching)[-1] == RemoteCompleted()
+
+
+async def test_a_full_disk_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with sandbox(tmp_path) as upscaler:
+        request_id = await submitted(upscaler, tmp_path)
+        save, tries = upscaler._store.save, list[str]()
+
+        def full_at_first(record: Any) -> None:
+            tries.append(record.request_id)
+            if len(tries) == 1:
+                raise OSError(28, "No space left on device")
+            save(record)
+
+        monkeypatch.setattr(upscaler._store, "save", full_at_first)
+        assert (await watched(upscaler, request_id))[-1] == RemoteCompleted()
+        assert (await upscaler.result(request_id)).seed == 7
+    assert len(tries) == 2
 
 
 async def test_results_expire(tmp_path: Path) -> None:
