@@ -13,7 +13,7 @@ from typing import Any, Self
 import structlog
 
 from bot import VERSION
-from bot.budgets import budget_maintenance, ledger_settings, make_budget
+from bot.budgets import budget_maintenance, ledger_settings
 from bot.files import job_files, result_file
 from bot.guests import make_guests
 from bot.http import fal_webhook
@@ -28,6 +28,8 @@ from bot.providers import image_limits, make_beside, make_upscaler, pipeline_set
 from bot.settings import Settings, secret
 from bot.supervisor import Closable, close_all, supervise
 from core.accounts.service import Accounts
+from core.budgets.prices import PriceBook
+from core.budgets.service import Budgets
 from core.engine.cluster import make_roster, new_name, watch
 from core.engine.hand_over import HandOver
 from core.engine.replicas import Replicas
@@ -114,8 +116,13 @@ class App:
         self.alerts = AlertSender(self.state, lambda: self.budget, lambda: self.tools)
         self.upscaler = make_upscaler(s, self.images, self.clock, self.metrics, self.alerts.halted)
         self.links = FileLinks(self.vault.signing_key, s.public_url, s.retention_days * _DAY_S, self.clock)
-        self.prices, self.budget = make_budget(s, self.ledger, self.upscaler, self.state, self.clock, self.alerts)
+        self.prices = PriceBook(
+            self.upscaler, self.state, self.clock,
+            configured_nanousd=s.unit_price_nanousd, alerts=self.alerts, models=s.offered,
+        )  # fmt: skip
         self.adapters: dict[str, ChatAdapter] = {"cli": NullAdapter("cli", shape="page")}
+        self.guests = make_guests(s, self.state, self.clock, self.alerts, self.adapters)
+        self.budget = Budgets(self.ledger, self.prices, guests=self.guests)
         self.tools = Tools(
             store=self.store,
             obligations=SqlObligations(self.database, self.vault, self.clock),
@@ -147,7 +154,6 @@ class App:
         )
         self.engine = engine if self.runs_jobs else None
         self.members = Accounts(self.tools, self.state, self.budget)
-        self.guests = make_guests(s, self.state, self.clock, self.alerts, self.adapters)
         parts = (self.tools, self.engine or self.handed_over, self.members, self.budget)
         self.service = JobService(*parts, allow_unsafe=s.allow_unsafe, guests=self.guests)
         self._upkeep(engine)

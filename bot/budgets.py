@@ -5,16 +5,15 @@ from zoneinfo import ZoneInfo
 
 from bot.settings import Settings, nanousd
 from core.budgets.limits_file import LimitsFileError, load
-from core.budgets.prices import PriceBook
 from core.budgets.reconcile import Books
 from core.budgets.service import Budgets
 from core.budgets.weekly_report import send_weekly_reports
 from core.domain.limits import AlertPlace, Measure, Rule, ScopeKind, Window
 from core.jobs.maintenance import MaintenanceTask
 from core.jobs.steps import Tools
-from core.ports import AppState, Clock, OperatorAlerts, Upscaler
+from core.ports import AppState
 from core.presentation import Notice
-from core.storage.ledger import LedgerSettings, SqlLedger
+from core.storage.ledger import LedgerSettings
 from core.storage.ledger.history import fold_history
 
 _ALERTS_EVERY_S = 60
@@ -51,14 +50,6 @@ def ledger_settings(s: Settings) -> LedgerSettings:
         user_waiting=s.limit_user_waiting,
         play_money=s.backend != "fal",
     )
-
-
-def make_budget(
-    s: Settings, ledger: SqlLedger, upscaler: Upscaler, state: AppState, clock: Clock, alerts: OperatorAlerts
-) -> tuple[PriceBook, Budgets]:
-    """The price now, and the service that answers about money."""
-    prices = PriceBook(upscaler, state, clock, configured_nanousd=s.unit_price_nanousd, alerts=alerts, models=s.offered)
-    return prices, Budgets(ledger, prices)
 
 
 def budget_maintenance(budget: Budgets, tools: Tools, state: AppState, s: Settings) -> tuple[MaintenanceTask, ...]:
