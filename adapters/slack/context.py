@@ -15,7 +15,10 @@ from adapters.slack.outbound.ephemeral import Answers
 from adapters.slack.outbound.uploads import Uploader
 from adapters.slack.settings import Settings
 from adapters.slack.setup.installations import Installs
-from core.ports import AppState, Clock, Guests, Media, Service
+from core.accounts.allowlist import AllowList
+from core.images.renditions import JobMedia
+from core.jobs.service import JobService
+from core.ports import AppState, Clock
 
 STORED_WITHIN_S = 2.6
 """Slack waits three seconds for an acknowledgement."""
@@ -24,8 +27,8 @@ STORED_WITHIN_S = 2.6
 @dataclass(frozen=True, slots=True)
 class HandlerContext:
     settings: Settings
-    service: Service
-    media: Media
+    service: JobService
+    media: JobMedia
     state: AppState
     clock: Clock
     api: SlackApi
@@ -35,7 +38,7 @@ class HandlerContext:
     intake: Intake
     uploader: Uploader
     tasks: Tasks
-    guests: Guests | None = None
+    guests: AllowList | None = None
 
     def where(self, body: Mapping[str, Any], context: AsyncBoltContext) -> Where:
         """The place and person of a payload, in the workspace that let us in."""

@@ -35,7 +35,7 @@ class AllowSettings:
 
 
 class AllowList:
-    """`core.ports.Guests`. Shared by all processes through the database."""
+    """Who may spend the operator's money at all. Shared by all processes through the database."""
 
     def __init__(
         self,

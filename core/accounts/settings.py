@@ -14,7 +14,7 @@ from core.domain.identity import TEAM_SCOPED, person_id
 from core.domain.job import Requester
 from core.domain.models import Models
 from core.domain.parameters.grammar import has_meaning, name_first, parse
-from core.domain.parameters.spec import PRESETS, Parsed, Presets, Value
+from core.domain.parameters.spec import PRESETS, Fields, Parsed, Presets, Value
 from core.domain.parameters.values import canonical, shown
 from core.domain.untrusted_text import clean_line
 from core.ports import AppState
@@ -36,7 +36,6 @@ _WORDS |= {"help", "usage", "quota", "history", "queue", "settings", "privacy"}
 
 Saved: TypeAlias = dict[str, Value | str]
 """Values by chat name; `preset` may be among them."""
-Given: TypeAlias = Mapping[str, str | int | float | bool]
 
 
 class SavedSettings:
@@ -65,7 +64,10 @@ class SavedSettings:
         return OwnSettings(await self.defaults(actor), await self._own_presets(actor))
 
     async def change_settings(self, actor: Requester, text: str) -> OwnSettings:
-        """Do what is typed after `settings`: nothing, default values, `save logo 4x`, `delete logo`, `reset`."""
+        """Do what is typed after `settings`: nothing, default values, `save logo 4x`, `delete logo`, `reset`.
+
+        Raises InvalidParameters, PresetRefused.
+        """
         verb, rest = name_first(text)
         verb = verb.lower()
         name, values = name_first(rest)
@@ -79,12 +81,12 @@ class SavedSettings:
             return await self.set_defaults(actor, "")
         return await self.set_defaults(actor, rest if verb in _SAVE else text)
 
-    async def set_defaults(self, actor: Requester, text: str, fields: Given | None = None) -> OwnSettings:
+    async def set_defaults(self, actor: Requester, text: str, fields: Fields | None = None) -> OwnSettings:
         """Replace them by what this says. A seed is never a default. Raises InvalidParameters."""
         await _keep(self._defaults, owner_key(actor), await self._default_values(actor, text, fields or {}))
         return await self.settings(actor)
 
-    async def save_preset(self, actor: Requester, name: str, text: str, fields: Given | None = None) -> OwnSettings:
+    async def save_preset(self, actor: Requester, name: str, text: str, fields: Fields | None = None) -> OwnSettings:
         """Keep these values under this name, in place of what had it. Raises PresetRefused, InvalidParameters."""
         name = self._checked(name)
         async with self._turn:
@@ -146,7 +148,7 @@ class SavedSettings:
         await _keep(self._place_presets, key, saved)
         return values_text(old), values_text(saved)
 
-    async def _default_values(self, actor: Requester, text: str, fields: Given) -> Saved:
+    async def _default_values(self, actor: Requester, text: str, fields: Fields) -> Saved:
         """Values to be kept, by chat name; those of a preset of the member's own are spelt out, a seed is left out."""
         asked = parse(text, fields, self._models, presets=await self.presets(actor))
         if asked.preset and asked.preset in PRESETS:

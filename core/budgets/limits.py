@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from core.accounts.allowlist import AllowList
 from core.domain.authorization import check_moderator
 from core.domain.errors import InvalidParameters, NotAllowed
 from core.domain.identity import TEAM_SCOPED
@@ -25,7 +26,6 @@ from core.domain.limits import (
 )
 from core.domain.models import ALL
 from core.domain.windows import span
-from core.ports import Guests
 from core.presentation import moderation_texts
 from core.presentation.card import Line
 from core.storage.ledger import SqlLedger
@@ -49,7 +49,7 @@ _ADDRESSES = {
 class Limits:
     """Changes of rules by moderators (their own workspace) and the operator. Every change is kept with who and when."""
 
-    def __init__(self, ledger: SqlLedger, guests: Guests | None = None) -> None:
+    def __init__(self, ledger: SqlLedger, guests: AllowList | None = None) -> None:
         """`guests` knows which member is the operator."""
         self.ledger = ledger
         self.rules = SqlRules(ledger)
@@ -109,6 +109,7 @@ class Limits:
         return LimitStatus(limit, 0, 0, ends_at)
 
     async def paused(self, actor: Requester) -> bool:
+        """Whether new jobs are paused where this person is."""
         return await self.ledger.paused(actor) is not None
 
     async def limit_history(self, actor: Requester, *, limit: int = 20) -> Sequence[Line]:

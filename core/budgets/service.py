@@ -9,6 +9,7 @@ from datetime import date
 from functools import partial
 from typing import Literal, TypeAlias
 
+from core.accounts.allowlist import AllowList
 from core.budgets.alerts import BudgetAlerts
 from core.budgets.limits import Limits
 from core.budgets.prices import PriceBook
@@ -22,7 +23,6 @@ from core.domain.identity import person_key
 from core.domain.job import Requester
 from core.domain.limits import Measure, ScopeKind, Window
 from core.domain.windows import local_day
-from core.ports import Guests
 from core.storage.ledger import SqlLedger
 from core.storage.ledger.history import forget_member
 from core.storage.ledger.usage import SqlUsage
@@ -33,7 +33,7 @@ _Scope: TypeAlias = Literal["user", "workspace", "everything"]
 class Budgets:
     """Everything about money that people ask for, except spending it."""
 
-    def __init__(self, ledger: SqlLedger, prices: PriceBook, *, guests: Guests | None = None) -> None:
+    def __init__(self, ledger: SqlLedger, prices: PriceBook, *, guests: AllowList | None = None) -> None:
         self.ledger = ledger
         self.limits = Limits(ledger, guests)
         self.zone = ledger.settings.zone

@@ -1,6 +1,6 @@
 """Pictures of finished jobs in the shapes that platforms need, made once and kept beside the result.
 
-Implements `core.ports.Media`. Same question, same file: a delivery that is tried again costs no second encoding.
+Same question, same file: a delivery that is tried again costs no second encoding.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class JobMedia:
         self._tools = tools
 
     async def original(self, job: Job) -> MediaFile:
-        """The full result; fetched again from the provider if this machine does not have it."""
+        """The full result; fetched again from the provider if this machine does not have it. Raises ResultExpired."""
         if job.result is None:
             raise ResultExpired
         path = await ensure_result(self._tools, job)
@@ -36,6 +36,7 @@ class JobMedia:
         return MediaFile(path, r.mime, "original", r.width_px, r.height_px, path.stat().st_size)
 
     async def source(self, job: Job) -> MediaFile:
+        """The upright picture that went into the job, as the model got it. Raises ResultExpired where it is gone."""
         if job.input is None or job.images_deleted:
             raise ResultExpired
         await ensure_input(self._tools, job)
@@ -71,6 +72,7 @@ class JobMedia:
             return await self._kept(job, name, make)
 
     async def preview(self, job: Job, *, max_side_px: int, max_bytes: int, of: PictureOf = "result") -> MediaFile:
+        """A reduced PNG or JPEG."""
         full = await self._picture(job, of)
 
         make = partial(self._tools.images.preview, full.path, max_side_px=max_side_px, max_bytes=max_bytes)

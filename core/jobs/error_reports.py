@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 
 
 class Incidents:
-    """`core.ports.IncidentService`."""
+    """See the module's docstring."""
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools

@@ -1,24 +1,34 @@
-"""Job events inside this process: published by the pipeline, followed by the page, the terminal and tests.
+"""What can be seen of jobs: events inside this process, one job followed from anywhere, and what runs in a place.
 
 Events are bounded in memory: the newest few per job, dropped a minute after the terminal one, or when many more jobs
 have ended. Whoever comes later, or follows a job that another process runs, is served from the stored snapshot
-(`core.jobs.watch`).
+(`follow_job`).
 """
 
 import asyncio
+import dataclasses
 from collections import deque
 from collections.abc import AsyncIterator
 from weakref import WeakValueDictionary
 
+from core.domain import authorization
+from core.domain.errors import JobNotFound
 from core.domain.events import JobEvent
-from core.domain.job import Job
-from core.ports import Clock
+from core.domain.job import Job, Requester
+from core.ports import Clock, OpenHere
+from core.storage.jobs import SqlJobStore
 
 _KEPT_EVENTS = 16
 _KEPT_JOBS = 2_000
 _KEPT_ENDED = 200
 _KEPT_S = 60.0
 """After the terminal event: long enough for everybody who follows to have read it."""
+
+_IDLE_S = 2.0
+"""How often the row is looked at while this process has nothing to say (the job may run in another one)."""
+
+LISTED = 20
+"""As many as a message has room for; the total is told beside them."""
 
 
 class EventBus:
@@ -67,3 +77,57 @@ class EventBus:
                     await asyncio.wait_for(changed.wait(), idle_s)
                 except TimeoutError:
                     yield None
+
+
+async def follow_job(store: SqlJobStore, event_bus: EventBus, job_id: str, after: int) -> AsyncIterator[JobEvent]:
+    """Events newer than `after`, starting with the current state unless it is older; ends after the terminal one.
+
+    Raises JobNotFound. Ids of events made from the row are its time of change in milliseconds, so that they sort
+    with the live ones.
+    """
+    job = await store.get(job_id)
+    if job is None:
+        raise JobNotFound
+    if job.state.terminal or not event_bus.recent(job_id, 0):
+        event = JobEvent(_stamp(job), job)
+        if event.id > after:
+            after = event.id
+            yield event
+        if job.state.terminal:
+            return
+    shown = job
+    async for told in event_bus.follow(job.id, after, idle_s=_IDLE_S):
+        if told is None:
+            stored = await store.get(job.id)
+            if stored is None:
+                return
+            farther = stored.progress not in (None, shown.progress) and _stamp(stored) > after
+            if stored.state is shown.state and not farther:
+                continue
+            told = JobEvent(max(after + 1, _stamp(stored)), stored)
+        after, shown = told.id, told.job
+        yield told
+        if told.job.state.terminal:
+            return
+
+
+def _stamp(job: Job) -> int:
+    return int(job.updated_at * 1000)
+
+
+async def open_here(store: SqlJobStore, event_bus: EventBus, actor: Requester) -> OpenHere:
+    """The unfinished jobs of the moderator's workspace (the operator: of all), oldest first. Raises NotAllowed."""
+    authorization.check_moderator(actor)
+    place = None if actor.is_operator else (actor.platform, actor.workspace_id)
+    found = await store.open_in(place, limit=LISTED)
+    return dataclasses.replace(found, jobs=tuple(with_newest_progress(event_bus, job) for job in found.jobs))
+
+
+def with_newest_progress(event_bus: EventBus, job: Job) -> Job:
+    """The job with what this process has last heard of it."""
+    events = event_bus.recent(job.id, 0)
+    newest = events[-1].job if events else None
+    if newest is None or job.state.terminal or newest.state is not job.state:
+        return job
+    # Only the progress: the stored row may already know the result that this event was published without.
+    return dataclasses.replace(job, progress=newest.progress)

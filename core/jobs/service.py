@@ -4,47 +4,48 @@ No method waits for a job. Whatever happens later goes out through the reply mad
 """
 
 import dataclasses
-import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import structlog
 
+from core.accounts.allowlist import AllowList
 from core.accounts.service import Accounts
 from core.budgets.service import Budgets
 from core.domain import authorization
 from core.domain.errors import (
     Draining,
     JobNotFound,
-    NoImage,
     QuoteExpired,
     ResultExpired,
     TooLate,
-    UnsafeNotAllowed,
     UpscaleError,
 )
 from core.domain.events import JobEvent
-from core.domain.job import Job, JobState, Quote, ReplyAddress, Requester, Source, UpscaleRequest, job_id_for
+from core.domain.job import Job, JobState, Quote, ReplyAddress, Requester, UpscaleRequest, job_id_for
 from core.domain.models import Models
 from core.domain.parameters.grammar import parse
-from core.domain.parameters.spec import PRESETS, SEED_MAX, Parameters, Parsed, Presets
+from core.domain.parameters.spec import PRESETS, Fields, Presets
 from core.domain.variations import redelivery, repeated_request
-from core.jobs.admission import Share
 from core.jobs.endings import error_notice
 from core.jobs.error_reports import Incidents
+from core.jobs.event_bus import follow_job, open_here, with_newest_progress
+from core.jobs.intake import Intake
 from core.jobs.steps import Tools
 from core.jobs.steps.fail import close_question
 from core.jobs.steps.prepare import estimated
-from core.jobs.watch import follow_job, open_here, with_newest_progress
-from core.ports import Change, Guests, JobEngine, OpenHere
+from core.ports import Change, JobEngine, OpenHere
 from core.presentation import Notice
 
 log = structlog.get_logger(__name__)
 
-Fields = Mapping[str, str | int | float | bool]
-
 
 class JobService:
-    """`core.ports.Service`."""
+    """The core, as adapters and the command line see it. Every method may raise any UpscaleError leaf.
+
+    `actor` is who acts, where, with which rights, as the platform vouches. People of one workspace can neither see nor
+    change another's jobs: those raise JobNotFound. `allow_unsafe`: the operator allows `safety` off at all. `draining`:
+    this process shuts down; `request` and the like raise Draining then.
+    """
 
     def __init__(
         self,
@@ -54,7 +55,7 @@ class JobService:
         budgets: Budgets,
         *,
         allow_unsafe: bool,
-        guests: Guests | None = None,
+        guests: AllowList | None = None,
     ) -> None:
         self.accounts = accounts
         self.budgets = budgets
@@ -62,6 +63,7 @@ class JobService:
         self.incidents = Incidents(tools)
         self._tools = tools
         self._guests = guests
+        self._intake = Intake(tools, accounts, budgets, guests)
         self._engine = engine
         self.allow_unsafe = allow_unsafe
         self.draining = False
@@ -72,56 +74,32 @@ class JobService:
 
     @property
     def confirm_above_nanousd(self) -> int:
+        """Jobs dearer than this ask first."""
         return self._tools.settings.confirm_above_nanousd
 
     @property
     def play_money(self) -> bool:
+        """Whether this runs on a model that costs nothing."""
         return not self._tools.upscaler.real_money
 
     async def request(self, request: UpscaleRequest, *, start: bool = True) -> Job:
-        job = await self._tools.store.get(job_id_for(request.key)) or await self._accept(request)
+        """Judge the parameters, write the job, start it; one commit, no waiting. The same key is the same job.
+
+        `start` False: only write it, so that the platform can be told before anything happens; then `begin`. Where that
+        never comes (a crash) the job is carried on all the same, under the address that it was written with.
+        """
+        job = await self._tools.store.get(job_id_for(request.key))
+        if job is None:
+            if self.draining:
+                raise Draining
+            job = await self._intake.accept(request, allow_unsafe=self.allow_unsafe)
         if start:
             await self._start(job)
         return job
 
     async def begin(self, job_id: str, reply: ReplyAddress) -> None:
+        """Start a job that was only written, with the address that its acknowledgement has brought."""
         await self._start(await self._tools.store.update(job_id, reply=reply))
-
-    async def _accept(self, request: UpscaleRequest) -> Job:
-        await self._check_open(request.requester)
-        asked, parameters = await self._understood(request.requester, request.text, request.fields)
-        model = self.models.of(parameters)
-        if (halted := self._tools.beside.get(model.backend, self._tools.upscaler).halted) is not None:
-            raise halted
-        parameters = self._judge_safety(request, parameters, explicit="safety" in asked.values)
-        if parameters.seed is None and "seed" in model.inputs:
-            parameters = parameters.with_values(seed=secrets.randbelow(SEED_MAX + 1))
-        now = self._tools.clock.now()
-        if request.source.kind == "upload":  # before it is acknowledged: any replica may go on with it
-            await self._tools.files.share(self._tools.files.absolute(request.source.path))
-        job, new = await self._tools.store.add(
-            Job(
-                id=job_id_for(request.key),
-                key=request.key,
-                state=JobState.QUEUED,
-                requester=request.requester,
-                source=_source(request.source, asked),
-                reply=request.reply,
-                parameters=parameters,
-                created_at=now,
-                updated_at=now,
-                private=request.private or bool(asked.private),
-                spoiler=request.spoiler,
-                parent_id=request.parent_id,
-                confirmed_nanousd=request.confirmed_nanousd,
-            )
-        )
-        if new:
-            if n_bytes := await self._tools.files.upload_bytes(job.source.path):
-                self._tools.running.disk.count(job.source.path, Share.of(job.requester).member, n_bytes)
-            self._tools.metrics.job(request.requester.platform, "accepted")
-            log.info("job_accepted", job=job.id, platform=request.requester.platform)
-        return job
 
     async def _start(self, job: Job) -> None:
         """Make sure that the job is carried on: also for one that a crash left between its row and its workflow."""
@@ -130,41 +108,25 @@ class JobService:
         elif job.state is JobState.DELIVERING and job.parent_id:
             await self._engine.start(job.id, part="deliver")
 
-    async def _check_open(self, actor: Requester) -> None:
-        if self.draining:
-            raise Draining
-        if self._guests is not None:
-            await self._guests.check(actor)
-        await self.budgets.check_open(actor)
-        await self._tools.running.disk.check(Share.of(actor).member)
-
-    async def _understood(self, actor: Requester, text: str, fields: Fields) -> tuple[Parsed, Parameters]:
-        """What this says, and every value that counts, with the actor's own presets and defaults."""
-        defaults, presets = await self.accounts.presets_for(actor), await self.accounts.presets(actor)
-        asked = parse(text, fields, self.models, model=defaults.get("model"), presets=presets)
-        return asked, self.models.resolve(asked, defaults)
-
-    def _judge_safety(self, request: UpscaleRequest, parameters: Parameters, *, explicit: bool) -> Parameters:
-        """`safety` off counts only where operator and place allow it; a saved default quietly gives way."""
-        if parameters.safety or (self.allow_unsafe and request.unsafe_place):
-            return parameters
-        if explicit:
-            raise UnsafeNotAllowed(reason="place" if self.allow_unsafe else "operator")
-        return parameters.with_values(safety=True)
-
     def check(self, text: str, fields: Fields, presets: Presets | None = None) -> None:
+        """Raise InvalidParameters if these would not be accepted, whatever the member's own defaults (for forms).
+
+        `presets`: those that the member has; without them any name of a preset is fine as an option.
+        """
         parse(text, fields, self.models, presets=presets or PRESETS, lenient=True)
 
     async def estimate(
         self, width_px: int, height_px: int, actor: Requester, *, text: str = "", fields: Fields | None = None
     ) -> Quote:
-        _, parameters = await self._understood(actor, text, fields or {})
+        """The price of a picture whose size is known (for totals before a batch), with the actor's defaults."""
+        _, parameters = await self._intake.understood(actor, text, fields or {})
         quote = await estimated(self._tools, parameters, width_px, height_px)
         left = await self._tools.ledger.statuses(actor, parameters.model)
         needs = quote.estimate_nanousd > self.confirm_above_nanousd
         return dataclasses.replace(quote, left=left, needs_confirmation=needs)
 
     async def confirm(self, job_id: str, actor: Requester) -> Job:
+        """The requester agrees to the price, once. Raises NotAllowed, QuoteExpired, TooLate."""
         job = authorization.check_requester(await self._tools.store.get(job_id), actor)
         if job.state is not JobState.AWAITING_CONFIRMATION:
             if job.confirm_by_at is not None and not job.state.terminal:
@@ -186,6 +148,10 @@ class JobService:
         return job
 
     async def cancel(self, job_id: str, actor: Requester) -> Job:
+        """The requester or a moderator stops the job.
+
+        `job.state` tells whether it is over already; if fal works on it, it may still bill.
+        """
         job = authorization.check_may_stop(await self._tools.store.get(job_id), actor)
         if job.state.terminal or job.state is JobState.DELIVERING:
             raise TooLate(state=job.state.value)
@@ -215,6 +181,7 @@ class JobService:
         private: bool | None = None,
         start: bool = True,
     ) -> Job:
+        """A new job made from an earlier one by a button; `actor` is its requester and pays."""
         earlier = authorization.check_visible(await self._tools.store.get(job_id), actor)
         if earlier.images_deleted:
             raise TooLate(state="images_deleted")
@@ -228,6 +195,7 @@ class JobService:
         return job
 
     async def redeliver(self, job_id: str, actor: Requester, *, reply: ReplyAddress, start: bool = True) -> Job:
+        """Deliver a kept result again, to this address (from `history`). Free."""
         if self.draining:
             raise Draining
         earlier = authorization.check_visible(await self._tools.store.get(job_id), actor)
@@ -239,12 +207,17 @@ class JobService:
         return job
 
     async def share(self, job_id: str, actor: Requester) -> str | None:
+        """The requester: the address of a page that shows the result to anybody until it is no longer kept or deleted.
+
+        Raises NotAllowed, TooLate.
+        """
         job = authorization.check_requester(await self._tools.store.get(job_id), actor)
         if job.result is None or job.images_deleted:
             raise TooLate(state="images_deleted" if job.images_deleted else job.state.value)
         return self._tools.links.share(job.id, job.finished_at or self._tools.clock.now())
 
     async def shared(self, job_id: str, signature: str) -> Job:
+        """The job behind such an address, whoever asks. Raises JobNotFound, ResultExpired."""
         job = await self._tools.store.get(job_id) if self._tools.links.shares(job_id, signature) else None
         if job is None:
             raise JobNotFound
@@ -253,25 +226,37 @@ class JobService:
         return job
 
     async def job(self, job_id: str, actor: Requester | None) -> Job:
+        """One job that this person may see (None: the operator), with the newest progress that this process knows."""
         job = authorization.check_visible(await self._tools.store.get(job_id), actor)
         return with_newest_progress(self._tools.event_bus, job)
 
     @property
     def models(self) -> Models:
+        """The models on offer, the default first."""
         return self._tools.models
 
     @property
     def can_share(self) -> bool:
+        """Whether `share` has an address to give (`PUBLIC_URL` is set); without one no button is shown."""
         return self._tools.links.public
 
     async def recent(self, actor: Requester, *, limit: int) -> Sequence[Job]:
+        """Operator: the newest jobs of every platform, newest first. Raises NotAllowed."""
         authorization.check_operator(actor)
         return await self._tools.store.history(None, limit=limit)
 
     async def queue(self, actor: Requester) -> OpenHere:
+        """Moderator: what runs and waits in the own workspace (operator: everywhere), with its newest progress.
+
+        `cancel` takes one of them out. Raises NotAllowed.
+        """
         return await open_here(self._tools.store, self._tools.event_bus, actor)
 
     async def delete(self, job_id: str, actor: Requester) -> Job:
+        """The requester or a moderator deletes the images, here and at fal; money rows stay.
+
+        A job that still runs is stopped first.
+        """
         job = authorization.check_may_stop(await self._tools.store.get(job_id), actor)
         shown = job.state is JobState.DELIVERING and job.result is not None  # its button is seen before the row ends
         if not job.state.terminal and not shown:
@@ -279,21 +264,15 @@ class JobService:
         return await self.accounts.erase_images(job)
 
     def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
-        return follow_job(self._tools, job_id, after)
+        """Events newer than `after`, ending with the terminal one. Starts with the current state."""
+        return follow_job(self._tools.store, self._tools.event_bus, job_id, after)
 
     async def history(
         self, actor: Requester, *, limit: int = 10, before: float | None = None, begun: bool = False
     ) -> Sequence[Job]:
+        """The actor's own last jobs, newest first."""
         return await self._tools.store.history(actor, limit=limit, before=before, begun=begun)
 
     def notice(self, error: UpscaleError, locale: str, job: Job | None = None, who: Requester | None = None) -> Notice:
+        """The sentence for this error, with what it cost and what the requester, or else `who`, can do."""
         return error_notice(error, locale, job, who)
-
-
-def _source(source: Source, asked: Parsed) -> Source:
-    """The source, completed by a link that was typed. Raises NoImage."""
-    if source.kind == "link" and not source.url:
-        if not asked.links:
-            raise NoImage
-        return Source("link", url=asked.links[0])
-    return source

@@ -4,8 +4,8 @@ from core.domain.variations import Change
 from core.ports.chat import AdapterContext, ChatAdapter, Download, LoginRefused, Reply, ReplyState
 from core.ports.checkup import Credential, Finding
 from core.ports.clock import Clock
-from core.ports.files import TILE_PX, Media, MediaFile, PictureOf, ResultLinks, TileSet
-from core.ports.guests import Guests, KnownPlace, KnowsOwner, PlaceFacts, Verdict
+from core.ports.files import TILE_PX, MediaFile, PictureOf, ResultLinks, TileSet
+from core.ports.guests import KnownPlace, KnowsOwner, PlaceFacts, Verdict
 from core.ports.metrics import Metrics
 from core.ports.money import Granted, HoldAnswer, HoldRequest, MustWait
 from core.ports.operator import (
@@ -19,7 +19,6 @@ from core.ports.operator import (
     UnclearPrice,
 )
 from core.ports.ownership import Lease, NotOwner
-from core.ports.service import Service
 from core.ports.storage import AppState, JobEngine, Obligation, OpenHere
 from core.ports.upscaler import (
     BillingEvent,

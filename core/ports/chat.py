@@ -1,19 +1,24 @@
 """What a chat platform offers to the core. Implemented in `adapters.<platform>`."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from core.domain.job import Delivery, Job, Progress, ReplyAddress, Source
 from core.domain.limits import LimitStatus
 from core.ports.clock import Clock
-from core.ports.files import Media
-from core.ports.guests import Guests
 from core.ports.operator import LogOnly, OperatorAlerts
-from core.ports.service import Service
 from core.ports.storage import AppState
 from core.presentation import Notice
+
+if TYPE_CHECKING:
+    from core.accounts.allowlist import AllowList
+    from core.images.renditions import JobMedia
+    from core.jobs.service import JobService
+    from core.net.token_gate import TokenGate
 
 
 class LoginRefused(Exception):
@@ -126,25 +131,18 @@ class RemovesMessages(Protocol):
         """Remove it, or close it in words; done already is fine. Raises DeliveryUnavailable and DeliveryRefused."""
 
 
-class TokenCheck(Protocol):
-    """Compares the web token; one for the whole server, so that guesses at every door count together."""
-
-    def is_right(self, given: str, peer: str | None, forwarded_for: Sequence[str] = ()) -> bool:
-        """Whether this is the token. Raises `core.net.token_gate.TooManyAttempts`."""
-
-
 @dataclass(frozen=True, slots=True)
 class AdapterContext:
     """What the application hands to every adapter at creation."""
 
-    service: Service
-    media: Media
+    service: JobService
+    media: JobMedia
     state: AppState
     clock: Clock
     data_dir: Path
     public_url: str | None
     version: str
     trusted_file_hosts: tuple[str, ...] = ()
-    token_gate: TokenCheck | None = None
-    guests: Guests | None = None
+    token_gate: TokenGate | None = None
+    guests: AllowList | None = None
     operator: OperatorAlerts = field(default_factory=LogOnly)

@@ -1,11 +1,10 @@
-"""Pictures of finished jobs in the shapes that platforms need. Implemented in `core.images.renditions`."""
+"""Pictures of finished jobs in the shapes that platforms need. Made in `core.images.renditions`."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from core.domain.job import DeliveryKind, Job
-from core.domain.media_types import SavedAs
+from core.domain.job import DeliveryKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +58,3 @@ class ResultLinks(Protocol):
     @property
     def public(self) -> bool:
         """Whether there is a public address to make links with."""
-
-
-class Media(Protocol):
-    """Pictures of finished jobs in the shapes that platforms need. All work happens in other processes."""
-
-    async def original(self, job: Job) -> MediaFile:
-        """The full result, fetched again from the provider if this machine does not have it. Raises ResultExpired."""
-
-    async def fit(self, job: Job, *, max_bytes: int) -> MediaFile:
-        """The best shape of the result within `max_bytes`: original, lossless WebP, WebP/JPEG, else a preview."""
-
-    async def converted(self, job: Job, *, saved_as: SavedAs, quality: int) -> MediaFile:
-        """The full result in another format; `quality` 1-100 is JPEG's and WebP's. Raises ResultExpired."""
-
-    async def preview(self, job: Job, *, max_side_px: int, max_bytes: int, of: PictureOf = "result") -> MediaFile:
-        """A reduced PNG or JPEG."""
-
-    async def tiles(self, job: Job, *, of: PictureOf = "result") -> TileSet:
-        """The picture in tiles, for viewers that must not load it whole; made once and kept with the job's files."""
-
-    async def source(self, job: Job) -> MediaFile:
-        """The upright picture that went into the job, as the model got it. Raises ResultExpired where it is gone."""
-
-    async def compare(self, job: Job) -> MediaFile:
-        """Before and after, side by side at 100 %, of the most detailed region."""

@@ -1,4 +1,4 @@
-"""The money side of `core.ports.Service` in memory: usage, limits and what a moderator may change."""
+"""The money side of `JobService` in memory: usage, limits and what a moderator may change."""
 
 import itertools
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""`core.ports.Service` in memory: judges with the real parser and the real rights, explains with the real sentences.
+"""`JobService` in memory: judges with the real parser and the real rights, explains with the real sentences.
 
 How a job moves differs by what a platform's tests need to hold still, so `_start`, `confirm` and `cancel` are left to
 the three subclasses in `tests/adapters/*/fake_service.py`.

@@ -14,7 +14,8 @@ from adapters.discord.outbound.upload import UploadSet, file_name, parcels
 from core.domain.errors import DeliveryRefused, DeliveryUnavailable
 from core.domain.job import Delivery, Job, Progress
 from core.domain.limits import LimitStatus
-from core.ports import Clock, Media
+from core.images.renditions import JobMedia
+from core.ports import Clock
 from core.presentation import Notice
 from core.presentation.card import Card, PictureRole
 from core.presentation.cards import job as cards
@@ -27,7 +28,7 @@ class DiscordReply:
     _address: Address
     _notes: DeliveryState
     _rest: ApiClient
-    _media: Media
+    _media: JobMedia
     _kept: KeptByJob
     _clock: Clock
     _can_share: bool

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from core.domain.errors import DeliveryRefused
 from core.domain.job import DeliveryKind, Job
 from core.domain.media_types import suffix_for
-from core.ports import Media, MediaFile
+from core.images.renditions import JobMedia
+from core.ports import MediaFile
 from core.presentation.job_texts import reached_factor
 
 KIB, MIB = 1024, 1024 * 1024
@@ -54,7 +55,7 @@ def file_name(job: Job, media: MediaFile, mark: str = "") -> str:
     return f"{stem}-{mark or f'{reached_factor(job):g}x'}{suffix_for(media.mime)}"
 
 
-async def parcels(job: Job, media: Media, *, limit_bytes: int) -> AsyncIterator[UploadSet]:
+async def parcels(job: Job, media: JobMedia, *, limit_bytes: int) -> AsyncIterator[UploadSet]:
     """Parcels from best to least; take the next one when Discord says that the last was too large.
 
     Ends with the link alone. Raises ResultExpired when the picture is gone, DeliveryRefused without any way left.
@@ -72,7 +73,7 @@ async def parcels(job: Job, media: Media, *, limit_bytes: int) -> AsyncIterator[
     yield UploadSet("link")
 
 
-async def _best(job: Job, media: Media, budget: int) -> UploadSet:
+async def _best(job: Job, media: JobMedia, budget: int) -> UploadSet:
     if _shown_by_clients(job) or budget < 2 * PREVIEW_BYTES:
         fitting = await media.fit(job, max_bytes=budget)
         return UploadSet(fitting.shape, picture=fitting)

@@ -19,7 +19,8 @@ from core.domain.job import Requester, Source, UpscaleRequest
 from core.domain.parameters.grammar import parse
 from core.domain.parameters.ordinary_words import without_ordinary_words
 from core.domain.parameters.spec import PRESETS, Presets
-from core.ports import AppState, Service
+from core.jobs.service import JobService
+from core.ports import AppState
 from core.presentation.intake_texts import left_out_text
 
 log = structlog.get_logger(__name__)
@@ -59,7 +60,7 @@ class Order:
 class Intake:
     """Makes jobs of orders. `own_hosts` (host[:port]) serve Slack's files."""
 
-    service: Service
+    service: JobService
     people: UserCache
     answers: Answers
     state: AppState

@@ -28,7 +28,8 @@ from core.domain.job import Delivery, DeliveryKind, Job
 from core.domain.limits import LimitStatus
 from core.domain.media_types import suffix_for
 from core.domain.variations import whole_of
-from core.ports import Media, MediaFile
+from core.images.renditions import JobMedia
+from core.ports import MediaFile
 from core.presentation import job_texts as words
 
 log = structlog.get_logger(__name__)
@@ -60,7 +61,7 @@ class Sent:
 @dataclass(frozen=True, slots=True)
 class Deliverer:
     _uploader: Uploader
-    _media: Media
+    _media: JobMedia
     _poster: Poster
     _notes: ReplyStateCache
     _can_share: bool = False

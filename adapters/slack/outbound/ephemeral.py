@@ -10,7 +10,7 @@ from adapters.slack.outbound.errors import TRANSIENT, SlackAway, SlackError
 from adapters.slack.views.blocks import Content
 from adapters.slack.views.card import draw
 from core.domain.errors import PlatformBusy, PlatformRefused, UpscaleError
-from core.ports import Service
+from core.jobs.service import JobService
 from core.presentation.card import Card
 from core.presentation.cards.notice import notice_card, said
 from core.presentation.failure_texts import of_no_job
@@ -23,7 +23,7 @@ class Answers:
     """Tells. Never raises for what Slack does: whoever asked cannot be reached then."""
 
     api: SlackApi
-    service: Service
+    service: JobService
 
     async def tell(self, where: Where, told: Content | Card | str) -> bool:
         """Only `where.user_id` sees it (in a direct message: it is a message). False when no way was open."""

@@ -9,7 +9,7 @@ from core.budgets.reports import UsageReport
 from core.domain.job import Job, JobState
 from core.domain.limits import LimitStatus, Measure
 from core.domain.models import Models
-from core.ports import Service
+from core.jobs.service import JobService
 from core.presentation.card import Action, Card, line_text
 from core.presentation.cards import account, budget
 from core.presentation.cards.account import OwnSettings
@@ -39,7 +39,7 @@ _TYPED_BY_MODERATORS = {
 }
 
 
-def help_of(service: Service, command: str, locale: str, *, moderator: bool) -> Card:
+def help_of(service: JobService, command: str, locale: str, *, moderator: bool) -> Card:
     typed = {"": "form"} | _TYPED | (_TYPED_BY_MODERATORS if moderator else {})
     return help_card(
         locale,

@@ -16,7 +16,6 @@ from adapters.web.settings import Settings
 from core.net.host_check import PAGE_HEADERS, HostCheck, is_loopback, name_of
 from core.net.token_gate import TokenGate, TooManyAttempts
 from core.ports import AppState, Clock
-from core.ports.chat import TokenCheck
 
 COOKIE = "upscale_session"
 SESSION_S = 30 * 86_400
@@ -57,7 +56,7 @@ def harden(response: web.StreamResponse, policy: str = DATA_POLICY) -> None:
 class Guard:
     """Decides about each request before its handler sees it."""
 
-    def __init__(self, settings: Settings, state: AppState, clock: Clock, gate: TokenCheck | None = None) -> None:
+    def __init__(self, settings: Settings, state: AppState, clock: Clock, gate: TokenGate | None = None) -> None:
         self._settings = settings
         self._state = state
         self._clock = clock

@@ -15,7 +15,8 @@ from adapters.web.views.card import file_name
 from core.domain.errors import InvalidParameters, ResultExpired, TooLate
 from core.domain.job import Job, JobState
 from core.domain.media_types import saved_formats, suffix_for
-from core.ports import Media, MediaFile, PictureOf
+from core.images.renditions import JobMedia
+from core.ports import MediaFile, PictureOf
 
 PREVIEW_SIDE_PX = 2_560
 PREVIEW_MAX_BYTES = 4_000_000
@@ -32,7 +33,7 @@ _INLINE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif",
 class JobFiles:
     """The files of one job, by the name used in the address."""
 
-    def __init__(self, media: Media) -> None:
+    def __init__(self, media: JobMedia) -> None:
         self._media = media
         reduced = partial(media.preview, max_side_px=PREVIEW_SIDE_PX, max_bytes=PREVIEW_MAX_BYTES)
         self.makers: dict[str, Callable[[Job], Awaitable[MediaFile]]] = {

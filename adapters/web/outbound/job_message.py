@@ -7,12 +7,12 @@ from adapters.web.views.card import is_large
 from core.domain.errors import UpscaleError
 from core.domain.job import Delivery, Job
 from core.domain.limits import LimitStatus
+from core.images.renditions import JobMedia
 from core.jobs.null_adapter import NullReply
-from core.ports import Media
 
 
 class WebReply(NullReply):
-    def __init__(self, media: Media) -> None:
+    def __init__(self, media: JobMedia) -> None:
         super().__init__("page")
         self._media = media
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Literal, Self, TypeAlias
 
 Value: TypeAlias = float | int | bool | str
+Fields: TypeAlias = Mapping[str, Value]
+"""Typed options by chat or API name."""
+
 Kind: TypeAlias = Literal["float", "int", "bool", "choice", "size"]
 
 SEED_MAX = 2**32 - 1

@@ -15,7 +15,8 @@ from adapters.slack.connection.socket_mode import SocketTimes
 from adapters.slack.outbound import rate_limit
 from adapters.slack.outbound.streaming import StreamProbe
 from adapters.slack.settings import Settings
-from core.ports import AdapterContext, Guests
+from core.accounts.allowlist import AllowList
+from core.ports import AdapterContext
 from tests.adapters.slack.fake_service import FakeService
 from tests.emulators.slack import Message, SlackEmulator, png, text_of
 from tests.emulators.slack.wire import METHODS
@@ -146,7 +147,7 @@ def make_world(
     public_url: str | None = None,
     *,
     service: type[FakeService] = FakeService,
-    guests: Guests | None = None,
+    guests: AllowList | None = None,
     **changes: Any,
 ) -> World:
     clock = slack.clock

@@ -14,7 +14,8 @@ from typing import Any
 from aiohttp import web
 
 from adapters.web import Settings, WebAdapter, create
-from core.ports import AdapterContext, Guests
+from core.accounts.allowlist import AllowList
+from core.ports import AdapterContext
 from tests.adapters.web.fake_service import FakeMedia, FakeService
 from tests.fakes.clock import ShiftedClock
 from tests.fakes.state import MemoryState
@@ -34,7 +35,7 @@ class Site:
 
 @contextlib.asynccontextmanager
 async def site(
-    data_dir: Path, *, pace_s: float = 0.0, port: int = 0, guests: Guests | None = None, **settings: Any
+    data_dir: Path, *, pace_s: float = 0.0, port: int = 0, guests: AllowList | None = None, **settings: Any
 ) -> AsyncIterator[Site]:
     """Serve until left. `settings` are the adapter's."""
     clock = ShiftedClock(nap_s=3600.0)

@@ -21,7 +21,7 @@ from core.domain.errors import (
 from core.domain.events import JobEvent
 from core.domain.identity import Place
 from core.domain.job import JobState, ReplyAddress, Requester, Source
-from core.jobs import watch
+from core.jobs import event_bus
 from core.jobs.context import PipelineSettings
 from core.jobs.service import JobService
 from core.ports import Change, LogOnly, PlaceFacts, RemoteRunning
@@ -233,7 +233,7 @@ async def test_a_watcher_that_comes_back_gets_only_what_is_new(w: World) -> None
 async def test_a_job_that_another_process_runs_can_be_watched_with_its_percentage(
     w: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "_IDLE_S", 0.01)
+    monkeypatch.setattr(event_bus, "_IDLE_S", 0.01)
     w.upscaler.hold = True
     w.upscaler.statuses = [RemoteRunning(40.0)]
     job = await w.done(source=w.upload(2400, 1600))

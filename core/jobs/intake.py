@@ -1,0 +1,94 @@
+"""Judges a request by the member's rights, words and shares, and writes it down as a job."""
+
+import secrets
+
+import structlog
+
+from core.accounts.allowlist import AllowList
+from core.accounts.service import Accounts
+from core.budgets.service import Budgets
+from core.domain.errors import NoImage, UnsafeNotAllowed
+from core.domain.job import Job, JobState, Requester, Source, UpscaleRequest, job_id_for
+from core.domain.parameters.grammar import parse
+from core.domain.parameters.spec import SEED_MAX, Fields, Parameters, Parsed
+from core.jobs.admission import Share
+from core.jobs.steps import Tools
+
+log = structlog.get_logger(__name__)
+
+
+class Intake:
+    """Nothing is written of what is refused."""
+
+    def __init__(self, tools: Tools, accounts: Accounts, budgets: Budgets, guests: AllowList | None) -> None:
+        self._tools = tools
+        self._accounts = accounts
+        self._budgets = budgets
+        self._guests = guests
+
+    async def accept(self, request: UpscaleRequest, *, allow_unsafe: bool) -> Job:
+        """The job, written down and not begun. Raises what `JobService.request` raises."""
+        await self._check_open(request.requester)
+        asked, parameters = await self.understood(request.requester, request.text, request.fields)
+        model = self._tools.models.of(parameters)
+        if (halted := self._tools.beside.get(model.backend, self._tools.upscaler).halted) is not None:
+            raise halted
+        parameters = _judge_safety(request, parameters, explicit="safety" in asked.values, allowed=allow_unsafe)
+        if parameters.seed is None and "seed" in model.inputs:
+            parameters = parameters.with_values(seed=secrets.randbelow(SEED_MAX + 1))
+        now = self._tools.clock.now()
+        if request.source.kind == "upload":  # before it is acknowledged: any replica may go on with it
+            await self._tools.files.share(self._tools.files.absolute(request.source.path))
+        job, new = await self._tools.store.add(
+            Job(
+                id=job_id_for(request.key),
+                key=request.key,
+                state=JobState.QUEUED,
+                requester=request.requester,
+                source=_source(request.source, asked),
+                reply=request.reply,
+                parameters=parameters,
+                created_at=now,
+                updated_at=now,
+                private=request.private or bool(asked.private),
+                spoiler=request.spoiler,
+                parent_id=request.parent_id,
+                confirmed_nanousd=request.confirmed_nanousd,
+            )
+        )
+        if new:
+            if n_bytes := await self._tools.files.upload_bytes(job.source.path):
+                self._tools.running.disk.count(job.source.path, Share.of(job.requester).member, n_bytes)
+            self._tools.metrics.job(request.requester.platform, "accepted")
+            log.info("job_accepted", job=job.id, platform=request.requester.platform)
+        return job
+
+    async def _check_open(self, actor: Requester) -> None:
+        if self._guests is not None:
+            await self._guests.check(actor)
+        await self._budgets.check_open(actor)
+        await self._tools.running.disk.check(Share.of(actor).member)
+
+    async def understood(self, actor: Requester, text: str, fields: Fields) -> tuple[Parsed, Parameters]:
+        """What this says, and every value that counts, with the actor's own presets and defaults."""
+        defaults, presets = await self._accounts.presets_for(actor), await self._accounts.presets(actor)
+        asked = parse(text, fields, self._tools.models, model=defaults.get("model"), presets=presets)
+        return asked, self._tools.models.resolve(asked, defaults)
+
+
+def _judge_safety(request: UpscaleRequest, parameters: Parameters, *, explicit: bool, allowed: bool) -> Parameters:
+    """`safety` off counts only where operator and place allow it; a saved default quietly gives way."""
+    if parameters.safety or (allowed and request.unsafe_place):
+        return parameters
+    if explicit:
+        raise UnsafeNotAllowed(reason="place" if allowed else "operator")
+    return parameters.with_values(safety=True)
+
+
+def _source(source: Source, asked: Parsed) -> Source:
+    """The source, completed by a link that was typed. Raises NoImage."""
+    if source.kind == "link" and not source.url:
+        if not asked.links:
+            raise NoImage
+        return Source("link", url=asked.links[0])
+    return source
