@@ -3,6 +3,7 @@
 import json
 import operator
 import threading
+from collections.abc import Mapping
 from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter
@@ -25,6 +26,8 @@ _PLAIN = ("private", "spoiler", "parent_id", "confirmed_nanousd")
 _COLUMNS = ("id", "key", "created_at", "updated_at", "finished_at", "confirm_by_at", "cancel_requested_by")
 _SAYS = (*_COLUMNS, "state", "images_deleted", "request_id", "submit_mark", "data", "secret")
 """All that a job is read from."""
+
+CHANGING = tuple(name for name in _SAYS if name not in ("id", "key", "created_at"))
 
 _says = operator.attrgetter(*_SAYS)
 
@@ -121,9 +124,15 @@ class JobRows:
             return known[1]
         return self._remember(says, from_row(row, self.vault))
 
-    def changes(self, row: Any, before: Job, job: Job) -> dict[str, Any]:
-        """The columns in which the job differs from its row, which says `before`: an index is left as it is then."""
-        changed = {name: value for name, value in _columns(job).items() if getattr(row, name) != value}
+    def newest(self, job_id: str) -> tuple[dict[str, Any], Job | None]:
+        """What the row said when it was last read or changed here, and its job; nothing if that is long ago."""
+        says, job = self._newest.get(job_id, ((), None))
+        return dict(zip(_SAYS, says, strict=False)), job
+
+    def changes(self, says: Mapping[str, Any], before: Job, job: Job) -> dict[str, Any]:
+        """The columns in which the job differs from `before`, which the row `says`: an index is left as it is then."""
+        old = _columns(before)
+        changed = {name: value for name, value in _columns(job).items() if old[name] != value}
         parts = (*_OPEN, *_SEALED, *_PLAIN, "error")
         differs = {name for name in parts if getattr(job, name) is not getattr(before, name)}
         if differs - {"source", "reply", "result"}:
@@ -131,7 +140,7 @@ class JobRows:
         if differs & _SEALED.keys():
             changed["secret"] = _secret(job, self.vault)
         if job.error is None:  # one that was raised keeps everything alive that it passed
-            self._remember(tuple(map(changed.get, _SAYS, _says(row))), job)
+            self._remember(tuple(changed.get(name, says[name]) for name in _SAYS), job)
         return changed
 
     def _remember(self, says: tuple[Any, ...], job: Job) -> Job:

@@ -115,6 +115,13 @@ class Database:
         async with self.write() as connection:
             return await connection.run_sync(work)
 
+    async def once(self, work: Callable[[Connection], T]) -> T:
+        """The same for one statement, which on PostgreSQL commits by itself: one round trip instead of three."""
+        if self._writer is not None:
+            return await self._writer.write(work)
+        async with self._writers:
+            return await self.look(work)
+
     async def refuse_pooler(self) -> None:
         """Raise DatabaseUrlError where a lock does not belong to its connection, and what asyncpg raises.
 

@@ -2,10 +2,11 @@
 
 import dataclasses
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, String, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from core.domain.errors import JobNotFound, UpscaleError
@@ -26,7 +27,7 @@ from core.domain.job import (
 from core.domain.parameters.spec import Parameters
 from core.ports import NotOwner
 from core.ports.ownership import owner_token
-from core.storage.codec import to_row
+from core.storage.codec import CHANGING, to_row
 from core.storage.job_searches import JobSearches
 from core.storage.obligations import owe_announcement
 from core.storage.tables import jobs, replicas
@@ -36,7 +37,14 @@ _ADD = insert(jobs)
 _GET = select(jobs).where(_ID)
 _LOCK = _GET.with_for_update()
 _SET = update(jobs).where(_ID)
+_SET_KNOWN = _SET.where(
+    jobs.c.owner == func.coalesce(bindparam("token", type_=String), jobs.c.owner),
+    *(jobs.c[name].is_not_distinct_from(bindparam(f"known_{name}", type_=jobs.c[name].type)) for name in CHANGING),
+)
+"""Nothing where another has changed the row since it was read, or owns it."""
+
 _SIGNED_IN = select(replicas.c.name).where(replicas.c.token == bindparam("token"))
+_SET_PAID = _SET_KNOWN.where(_SIGNED_IN.exists())
 _CLAIM = update(jobs).where(_ID, _SIGNED_IN.exists()).values(owner=bindparam("token"))
 _OF_THESE = jobs.c.id.in_(bindparam("these", expanding=True))
 _CLAIM_ALL = update(jobs).where(_OF_THESE, _SIGNED_IN.exists()).values(owner=bindparam("token")).returning(jobs)
@@ -81,7 +89,7 @@ class SqlJobStore(JobSearches):
         """Insert unless the key exists; the stored job, and whether it is new."""
         row = {**to_row(job, self._rows.vault), "delivery_state": "{}", "takeovers": 0}
         try:
-            await self._db.change(lambda connection: connection.execute(_ADD, row).rowcount)
+            await self._db.once(lambda connection: connection.execute(_ADD, row).rowcount)
         except IntegrityError:
             stored = await self.get(job.id)
             if stored is None:
@@ -96,18 +104,13 @@ class SqlJobStore(JobSearches):
 
     async def update(self, job_id: str, **changes: Unpack[JobChanges]) -> Job:
         """Set these, and `updated_at`; the new snapshot. Raises JobNotFound, and NotOwner inside another's `owning`."""
-        token = owner_token(job_id)
-        return await self._db.change(lambda one: self._replace(one, _locked(one, job_id, token), changes))
+        changed = await self._change(job_id, changes)
+        assert changed is not None
+        return changed
 
     async def transition(self, job_id: str, allowed: Sequence[JobState], **changes: Unpack[JobChanges]) -> Job | None:
         """Like `update`, but only out of one of the `allowed` states; None where the job is in another."""
-        token = owner_token(job_id)
-
-        def work(connection: Connection) -> Job | None:
-            row = _locked(connection, job_id, token)
-            return self._replace(connection, row, changes) if JobState(row.state) in allowed else None
-
-        return await self._db.change(work)
+        return await self._change(job_id, changes, lambda job: job.state in allowed)
 
     async def claim(self, job_id: str, token: str) -> Job:
         """Make this token the row's owner and return the snapshot; `update` inside `owning` needs it.
@@ -118,14 +121,14 @@ class SqlJobStore(JobSearches):
         if row is not None and row.owner == token:
             return self._rows.job(row)
 
-        def work(connection: Connection) -> Job:
-            claimed = connection.execute(_CLAIM, {"job": job_id, "token": token}).rowcount
-            row = _locked(connection, job_id, None)
-            if not claimed:
-                raise NotOwner
-            return self._rows.job(row)
-
-        return await self._db.change(work)
+        values = {"job": job_id, "token": token}
+        claimed = await self._db.once(lambda connection: connection.execute(_CLAIM, values).rowcount)
+        job = await self.get(job_id)
+        if job is None:
+            raise JobNotFound
+        if not claimed:
+            raise NotOwner
+        return job
 
     async def claim_all(self, job_ids: Sequence[str], token: str) -> Sequence[Job]:
         """The same for many at once; those that are there. None of them where the token is not signed in."""
@@ -147,30 +150,48 @@ class SqlJobStore(JobSearches):
 
         Raises NotOwner unless the row's owner is the token of this `owning` and still signed in.
         """
+
+        def may(job: Job) -> bool:
+            return (job.remote.submit if job.remote is not None else "none") in allowed
+
+        return await self._change(job_id, {"remote": remote}, may, pays=True)
+
+    async def _change(
+        self, job_id: str, changes: JobChanges, may: Callable[[Job], bool] = lambda _: True, *, pays: bool = False
+    ) -> Job | None:
+        """Change a job that `may` be: by one statement over the row as this process knows it, or else as it is found.
+
+        `pays`: only for a process that owns the row and is signed in.
+        """
         token = owner_token(job_id)
+        if pays and token is None:
+            raise NotOwner
 
-        def work(connection: Connection) -> Job | None:
-            row = _locked(connection, job_id, token)
-            if token is None or connection.execute(_SIGNED_IN, {"token": token}).first() is None:
-                raise NotOwner
-            job = self._rows.job(row)
-            if (job.remote.submit if job.remote is not None else "none") not in allowed:
+        def attempt(connection: Connection, *, locks: bool) -> Job | None:
+            if locks:
+                row = _locked(connection, job_id, token)
+                if pays and connection.execute(_SIGNED_IN, {"token": token}).first() is None:
+                    raise NotOwner
+                self._rows.job(row)
+            says, before = self._rows.newest(job_id)
+            if before is None or not may(before):
                 return None
-            return self._replace(connection, row, {"remote": remote})
+            fields: dict[str, Any] = {name: value for name, value in changes.items() if name != "fingerprint"}
+            changed = dataclasses.replace(before, **fields, updated_at=self._clock.now())
+            owes = changed.needs_last_words and not before.state.terminal
+            if owes and not locks:
+                return None  # with the row of what is owed, in one transaction
+            values = {f"known_{name}": says[name] for name in CHANGING} | {"updated_at": changed.updated_at}
+            values |= self._rows.changes(says, before, changed)
+            values |= {"fingerprint": changes["fingerprint"]} if "fingerprint" in changes else {}
+            statement = _SET_PAID if pays else _SET_KNOWN
+            if not connection.execute(statement, {"job": job_id, "token": token, **values}).rowcount:
+                return None
+            if owes:
+                owe_announcement(connection, changed, changed.updated_at)
+            return changed
 
-        return await self._db.change(work)
-
-    def _replace(self, connection: Connection, row: Row[Any], changes: JobChanges) -> Job:
-        before, now = self._rows.job(row), self._clock.now()
-        fields: dict[str, Any] = {name: value for name, value in changes.items() if name != "fingerprint"}
-        changed = dataclasses.replace(before, **fields, updated_at=now)
-        extra = {"fingerprint": changes["fingerprint"]} if "fingerprint" in changes else {}
-        connection.execute(
-            _SET, {"job": before.id, "updated_at": now, **self._rows.changes(row, before, changed), **extra}
-        )
-        if changed.needs_last_words and not before.state.terminal:
-            owe_announcement(connection, changed, now)
-        return changed
+        return await self._db.once(partial(attempt, locks=False)) or await self._db.change(partial(attempt, locks=True))
 
     async def history(
         self,

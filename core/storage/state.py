@@ -43,7 +43,7 @@ class SqlAppState:
             row = insert_into(connection, app_state).values(area=area, key=key, **values)
             connection.execute(row.on_conflict_do_update(index_elements=["area", "key"], set_=values))
 
-        await self._db.change(work)
+        await self._db.once(work)
 
     async def delete(self, area: str, key: str) -> None:
         async with self._db.write() as connection:
