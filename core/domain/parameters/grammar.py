@@ -13,7 +13,7 @@ from types import MappingProxyType
 from core.domain.errors import InvalidParameters, ParameterProblem
 from core.domain.models import MODELS, Models
 from core.domain.parameters.judgement import judged
-from core.domain.parameters.sizes import parse_target
+from core.domain.parameters.sizes import closed_up, parse_target
 from core.domain.parameters.spec import PRESETS, SPECS, Parsed, Presets
 from core.domain.parameters.values import LINK, Collector, Raw, as_bool, canonical, collect, shown
 from core.domain.untrusted_text import clean
@@ -36,16 +36,12 @@ _SIGNS = str.maketrans(
         **dict.fromkeys("‘’‚‛‹›′", "'"),
         **dict.fromkeys("‐‑‒–—―−﹣－", "-"),
         **dict.fromkeys("×✕✖⨯", "x"),
-        "＝": "=",
-        "：": ":",
-        "％": "%",
-        "，": ",",
+        **{chr(sign + 0xFEE0): chr(sign) for sign in range(ord("!"), ord("~") + 1) if chr(sign) not in "\"'`-<>"},
         "、": ", ",
-        "；": ";",
         "`": " ",
     }
 )
-"""Typographic forms that chat clients and East Asian keyboards put in, and Markdown's code quotes."""
+"""Typographic forms that chat clients put in, East Asian keyboards' full-width ones, and Markdown's code quotes."""
 
 _LONG_OPTION = re.compile(r"(?<![^\s,;])[-‐‑‒–—―−]+(?=[^\W\d])")
 _ANGLE = re.compile(r"<([^<>]*)>")
@@ -142,7 +138,7 @@ class _Scanner:
         """Signs made plain and links set aside, each held by a mark that nobody can type."""
         text = text.translate(_SPACES).translate(_INVISIBLE)
         text = _BARE_LINK.sub(self._hold_bare, _ANGLE.sub(self._hold_angle, text))
-        return _LONG_OPTION.sub("--", text).translate(_SIGNS)
+        return closed_up(_LONG_OPTION.sub("--", text).translate(_SIGNS))
 
     def _hold(self, address: str) -> str:
         self.links.append(address)

@@ -3,7 +3,6 @@
 import dataclasses
 import difflib
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 from core.domain.errors import InvalidParameters, ParameterProblem
 from core.domain.models import Models, ModelSpec
@@ -46,9 +45,10 @@ class Judge:
             if not isinstance(value, ParameterProblem) and isinstance(said, Said):
                 if values.setdefault(said.known, value) == value or said.known == "url":
                     continue
-                kind: Literal["together", "duplicate"] = "together" if said.known == "to" else "duplicate"
-                other = shown(values[said.known] if said.known == "to" else said.raw)
-                value = ParameterProblem(key_of(said.name), other, kind, self._allowed(said.known))
+                if said.known == "to":
+                    value = ParameterProblem(sizes.typed(str(value)), sizes.typed(str(values["to"])), "together")
+                else:
+                    value = ParameterProblem(key_of(said.name), shown(said.raw), "duplicate", self._allowed(said.known))
             if isinstance(value, ParameterProblem) and value not in self.problems:
                 self.problems.append(value)
         preset, private = values.pop("preset", None), values.pop("private", None)
@@ -179,7 +179,7 @@ def judged(
     parsed.reverse()
     private = {one.private for one in parsed} - {None}
     if "to" in given and "factor" in given:
-        found.problems.append(ParameterProblem("factor", str(given["to"]), "together"))
+        found.problems.append(ParameterProblem("factor", sizes.typed(str(given["to"])), "together"))
     if found.problems:
         raise InvalidParameters(problems=tuple(found.problems))
     chosen = next((one for one in parsed if one.preset), Parsed())

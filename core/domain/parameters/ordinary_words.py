@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection
 
 from core.domain.models import MODELS
+from core.domain.parameters.sizes import closed_up
 from core.domain.parameters.spec import PRESETS, SPECS, Presets
 from core.domain.parameters.values import canonical
 
@@ -13,10 +14,6 @@ _MARKUP = re.compile(r"<(?:t|mailto|tel|sms|id|/[^<>:]{1,100}):[^<>\s]{1,200}>")
 """What chat clients make of a time, an address, a telephone number or a command."""
 
 _NAMED_LINK = re.compile(r"\[[^\[\]]{0,200}\]\((<?https?://[^\s()<>]{1,2000}>?)\)", re.IGNORECASE)
-_NUMBER = r"(?<![\w.,=:@-])(\d{1,4}(?:[.,]\d{1,4})?)"
-_TIMES = re.compile(_NUMBER + r"(?:\s*倍|\s*-?(?:times|fach|mal|fois|veces|vezes)\b|\s[x×]\b(?!\s*\d))", re.IGNORECASE)
-_BY = re.compile(r"(?<![\w.,=:-])(?:[x×]|by)\s" + _NUMBER + r"(?![\w%])", re.IGNORECASE)
-_APART = re.compile(r"(?<![\w.,])(\d{1,5})\s(?:[x×]\s(\d{1,5})(?:\s?((?:cm|mm|in)\b))?|(k\b))", re.IGNORECASE)
 _MENTION = re.compile(r"<[@#][^<>]{1,200}>")
 _DECORATION = "*_~|()[]"
 _DASHES = "-‐‑‒–—―−"
@@ -53,9 +50,9 @@ def without_ordinary_words(text: str, presets: Presets = PRESETS) -> str:
     """
     flags = {"private", "public", *presets}
     text = _NAMED_LINK.sub(r" \1 ", _MARKUP.sub(" ", text))
-    text = _APART.sub(lambda found: found[1] + (found[4] or f"x{found[2]}{found[3] or ''}"), text)
-    text = _BY.sub(r"\1x", _TIMES.sub(r"\1x ", text))
-    words = [_bare(found[0]) for found in _WORD.finditer(text) if not _EMOJI.fullmatch(found[0].strip(_EDGES))]
+    words = [
+        _bare(found[0]) for found in _WORD.finditer(closed_up(text)) if not _EMOJI.fullmatch(found[0].strip(_EDGES))
+    ]
     kept = []
     for number, word in enumerate(words):
         after = words[number + 1] if number + 1 < len(words) else ""

@@ -33,12 +33,26 @@ _UNIT_MM = {"mm": 1.0, "cm": 10.0, "in": 25.4, "inch": 25.4, '"': 25.4}
 _DEFAULT_DPI = 300
 _DPI = (36, 2400)
 MOST_SIDE_PX = 100_000
+_MOST_INCHES = 100
 _NUMBER = r"\d{1,6}(?:[.,]\d{1,4})?"
 _PIXELS = re.compile(r"(\d{1,6})?x(\d{1,6})?(?:px)?")
 _PRINT = re.compile(rf"(?:([a-z]\w{{0,5}})|({_NUMBER})x({_NUMBER})(mm|cm|in|inch|\"))(?:@(\d{{1,5}})(?:dpi|ppi)?)?")
 _MONEY = re.compile(rf"\$?({_NUMBER})(?:\$|usd)?")
 EXAMPLES = "4k, a4@300dpi, max=$0.50"
 ALLOWED = "4k, 3840x2160, width=3000, a4@300dpi, max=$0.50"
+_ONE = r"(?<![\w.,=:@/-])(\d{1,4}(?:[.,]\d{1,4})?)"
+_TIMES = re.compile(_ONE + r"(?:\s*倍|\s*-?(?:times|fach|mal|fois|veces|vezes)\b|\s[x×]\b(?!\s*\d))", re.IGNORECASE)
+_BY = re.compile(r"(?<![\w.,=:/-])(?:[x×]|by)\s" + _ONE + r"(?![\w%])", re.IGNORECASE)
+_K = re.compile(r"(?<![\w.,])(\d)\s(?=k\b)", re.IGNORECASE)
+_SIDE = r"(\d{1,5}(?:[.,]\d{1,2})?)"
+_SIDES = re.compile(
+    rf"(?<![\w.,/\"“-]){_SIDE}(?:[x×]|\s[x×]\s){_SIDE}(?:(\s?)(px|mm|cm|in|inch)\b|([\"”″]))?(?![\w.,]*\d)",
+    re.IGNORECASE,
+)
+_DENSITY = re.compile(
+    rf"(?<![\w.,/-])(a[0-6]|letter|legal|{_SIDE}x{_SIDE}(?:mm|cm|in|inch))\s?(?:@|at|in|mit|à|con|com)?\s?(\d{{2,4}})\s?[dp]pi\b",
+    re.IGNORECASE,
+)
 FACTOR_STEPS = 10_000
 """Factors are worked out in such parts, rounded up, so that the model's picture is never too small."""
 
@@ -66,6 +80,27 @@ class Target:
             across, down = down, across
         sides = [Fraction(box, side) for box, side in ((across, width_px), (down, height_px)) if box]
         return min(sides)
+
+
+def closed_up(text: str) -> str:
+    """Numbers and what belongs to them as one word: `2 times`, `by 2`, `2倍` (`2x`), `30 x 20 cm`, `a4 at 300 dpi`."""
+    text = _SIDES.sub(_closed_sides, _K.sub(r"\1", text))
+    return _DENSITY.sub(r"\1@\4dpi", _BY.sub(r"\1x", _TIMES.sub(r"\1x ", text)))
+
+
+def _closed_sides(found: re.Match[str]) -> str:
+    across, down, apart, unit, inches = found.groups()
+    if apart and unit.lower() == "in" and max(float(side.replace(",", ".")) for side in (across, down)) > _MOST_INCHES:
+        return f"{across}x{down} in"  # "640x480 in colour"
+    return f"{across}x{down}{'in' if inches else (unit or '').lower()}"
+
+
+def typed(target: str) -> str:
+    """A canonical target as people write it: `width=3000`, `max=$0.50`, `4k`."""
+    if target.startswith("$"):
+        return f"max={target}"
+    name = {0: "height=", len(target) - 1: "width="}.get(target.find("x"), "")
+    return f"{name}{target.strip('x')}" if name else target
 
 
 def parse_target(name: str, text: str) -> Target | None:

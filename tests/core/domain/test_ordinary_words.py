@@ -30,6 +30,11 @@ from core.domain.parameters.ordinary_words import is_talk, without_ordinary_word
         ("2 x", "2x"),
         ("3840 x 2160 please", "3840x2160"),
         ("30 x 20 cm", "30x20cm"),
+        ("30x20 cm please", "30x20cm"),
+        ("8 × 10″ for grandma", "8x10in"),
+        ("print it as A4 at 300 dpi", "A4@300dpi"),
+        ("640x480 in colour", "640x480"),
+        ("https://example.org/3 x 4", "https://example.org/3 4x"),
     ],
 )
 def test_ordinary_words_are_left_out(said: str, left: str) -> None:

@@ -52,6 +52,39 @@ def test_the_factor_has_a_short_form(text: str, factor: float) -> None:
     assert parse(text).values == {"factor": factor}
 
 
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("2 x", {"factor": 2.0}),
+        ("x 2", {"factor": 2.0}),
+        ("２．５ｘ　ｓｔｅｐｓ＝４０", {"factor": 2.5, "steps": 40}),
+        ("2倍", {"factor": 2.0}),
+        ("4 k", {"to": "4k"}),
+        ("3840 x 2160", {"to": "3840x2160"}),
+        ("30x20 cm", {"to": "30x20cm@300dpi"}),
+        ('8x10"', {"to": "8x10in@300dpi"}),
+        ("to=“8x10”", {"to": "8x10"}),
+        ("to A4 240 dpi", {"to": "a4@240dpi"}),
+        ("2x seed=3", {"factor": 2.0, "seed": 3}),
+    ],
+)
+def test_a_number_and_what_belongs_to_it_may_stand_apart(text: str, values: dict[str, object]) -> None:
+    assert parse(text).values == values
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("width=3000 height=2000", {"width=3000", "height=2000"}),
+        ("4k max=$1", {"4k", "max=$1.00"}),
+        ("3x height=2000", {"factor", "height=2000"}),
+    ],
+)
+def test_two_sizes_that_do_not_go_together_are_named_as_they_are_typed(text: str, names: set[str]) -> None:
+    [problem] = problems(text)
+    assert {problem.name, problem.value} == names
+
+
 def test_nothing_is_a_valid_text() -> None:
     for text in ("", "  \u200b ", "/upscale", "Upscale", " — ", ","):
         assert parse(text) == parse("")
@@ -131,7 +164,7 @@ def test_problems_carry_the_allowed_range() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["nan", "inf", "-inf", "Infinity", "٣", "２", "½", "1e9999", "0x2", "1__0", "9" * 3000, "--", "²"]
+    "value", ["nan", "inf", "-inf", "Infinity", "٣", "½", "1e9999", "0x2", "1__0", "9" * 3000, "--", "²"]
 )
 def test_strange_numbers_are_refused_cleanly(value: str) -> None:
     [problem, *_] = problems(f"factor={value}")
