@@ -144,7 +144,6 @@ def _soak(f: Figures) -> Iterator[Line]:
         ("open", "open files", 1.02),
         ("files", "files on disk", 1.02),
         ("rows", "rows", 1.02),
-        ("engine", "rows of the engine", 1.02),
     ):
         middle, last = f[key]
         yield Line(

@@ -1,7 +1,7 @@
 """A soak: the whole bot under constant work with a clock that runs ahead, so that minutes stand for months.
 
 After each round of jobs the clock jumps by half a day and everything that the bot does by itself is done. What may be
-kept for a while (pictures a day, the engine's rows three days, windows of limits forty, jobs and entries as
+kept for a while (pictures a day, windows of limits forty, jobs and entries as
 `HISTORY_DAYS` says) comes and goes several times; nothing may grow between the middle and the end.
 """
 
@@ -55,14 +55,13 @@ def _rows(file: Path) -> int:
 
 def _seen(folder: Path) -> dict[str, float]:
     gc.collect()
-    files = sum(path.is_file() and not path.name.startswith(("bot.db", "jobs.db")) for path in folder.rglob("*"))
+    files = sum(path.is_file() and not path.name.startswith("bot.db") for path in folder.rglob("*"))
     return {
         "mb": rss_bytes() / 1e6,
         "tasks": len(asyncio.all_tasks()),
         "open": psutil.Process().num_fds(),
         "files": files,
         "rows": _rows(folder / "bot.db"),
-        "engine": _rows(folder / "jobs.db"),
     }
 
 

@@ -8,6 +8,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine
 from functools import partial
+from pathlib import Path
 from typing import Any, Self
 
 import structlog
@@ -31,9 +32,9 @@ from core.accounts.service import Accounts
 from core.budgets.prices import PriceBook
 from core.budgets.service import Budgets
 from core.engine.cluster import make_roster, new_name, watch
-from core.engine.hand_over import HandOver
+from core.engine.engine import Engine
 from core.engine.replicas import Replicas
-from core.engine.workflows import DbosEngine
+from core.engine.work import Work
 from core.images.renditions import JobMedia
 from core.images.service import ImageService
 from core.jobs.eta import FinishTimes
@@ -50,7 +51,6 @@ from core.ports import AdapterContext, ChatAdapter, Clock
 from core.ports.chat import RepliesOnly
 from core.ports.clock import SystemClock
 from core.storage.database import Database
-from core.storage.database_url import engine_url
 from core.storage.encryption import Vault
 from core.storage.files.private_folder import make_private
 from core.storage.jobs import SqlJobStore
@@ -61,6 +61,7 @@ from core.storage.state import SqlAppState, adopt_key
 
 _DAY_S = 86_400
 _GOODBYE_S = 1.5
+_OLD_ENGINE = "jobs.db"
 
 log = structlog.get_logger(__name__)
 
@@ -104,8 +105,8 @@ class App:
         self.state = SqlAppState(self.database, self.vault, self.clock)
         self.ledger = SqlLedger(self.database, self.clock, ledger_settings(s))
         self.replicas = Replicas(self.database, s.role if self.serve else "command")
-        self.handed_over = HandOver(self.database, self.clock)
-        places = (s.database, s.data_dir / "replicas", self.replicas, self.handed_over.arrived)
+        self.work = Work(self.database, self.clock)
+        places = (s.database, s.data_dir / "replicas", self.replicas, self.work.arrived)
         self.roster = make_roster(self.database, *places)
 
     def _core(self) -> None:
@@ -146,26 +147,21 @@ class App:
             lease=self.roster,
         )
         self.pipeline = Pipeline(self.tools)
-        engine = DbosEngine(
-            self.pipeline,
-            database_url=engine_url(s.database, s.data_dir),
-            executor_id=self.name,
-            living=self.replicas.living,
-        )
-        self.engine = engine if self.runs_jobs else None
+        engine = Engine(self.pipeline, self.work)
         self.members = Accounts(self.tools, self.state, self.budget)
-        parts = (self.tools, self.engine or self.handed_over, self.members, self.budget)
+        parts = (self.tools, engine if self.runs_jobs else self.work, self.members, self.budget)
         self.service = JobService(*parts, allow_unsafe=s.allow_unsafe, guests=self.guests)
         self._upkeep(engine)
 
-    def _upkeep(self, engine: DbosEngine) -> None:
+    def _upkeep(self, engine: Engine) -> None:
+        self.engine = engine
         self.own_tasks = (  # of every process that serves, whatever its role
             *Gauges(self.tools, self.settings.data_dir, self.replicas).maintenance_tasks(),
-            MaintenanceTask("connections", 60, self._close_rested),
+            MaintenanceTask("connections", 60, self.database.close_rested),
         )
         self.maintenance = Maintenance(
             self.pipeline, engine, self.members, retention_s=self.settings.retention_days * _DAY_S,
-            handed_over=self.handed_over, extra=budget_maintenance(self.budget, self.tools, self.state, self.settings),
+            work=self.work, extra=budget_maintenance(self.budget, self.tools, self.state, self.settings),
         )  # fmt: skip
 
     def _outside(self) -> None:
@@ -217,10 +213,9 @@ class App:
         await asyncio.gather(*(provider.start() for provider in (self.upscaler, *self.tools.beside.values())))
         await self.tools.finish_times.load()
         await self.roster.sign_in(self.name)
-        if self.engine is not None:
-            await self.engine.open()
         if self.takes_over:
             await self.roster.take_dead(self.maintenance.take_over)
+            self._forget_old_engine()
         if not self.serve:
             return
         self.own(watch(self.roster, self.maintenance.take_over if self.takes_over else None), "roster")
@@ -233,6 +228,12 @@ class App:
                 serve = adapter.serve_replies
             told = (self._refuse, lambda name: self.on_ready(name))
             self.own(supervise(adapter.name, serve, self.stopping, *told), adapter.name)
+
+    def _forget_old_engine(self) -> None:
+        """Delete what the job engine of older releases kept beside a SQLite file; the jobs' rows say everything."""
+        if Path(self.database.engine.url.database or "").name != _OLD_ENGINE:
+            for end in ("", "-wal", "-shm"):
+                (self.settings.data_dir / f"{_OLD_ENGINE}{end}").unlink(missing_ok=True)
 
     def own(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run it beside everything else until the end."""
@@ -266,8 +267,7 @@ class App:
         # Replies work as long as jobs do; an adapter that keeps a connection for them brings a `close`.
         both = (*self.adapters.values(), *self.tools.beside.values())
         own = [part.close for part in both if isinstance(part, Closable)]
-        engine = [self.engine.close] if self.engine is not None else []
-        first = (self._end_tasks, self.http.stop, self.pipeline.hand_over, *engine, self.alerts.close, *own)
+        first = (self._end_tasks, self.http.stop, self.pipeline.hand_over, self.engine.close, self.alerts.close, *own)
         rest = (self.roster.sign_out, self.upscaler.close, self.images.close, self.ledger.close, self.database.close)
         await close_all(*first, *rest, self.metrics.close)
 
@@ -287,11 +287,6 @@ class App:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-    async def _close_rested(self) -> None:
-        await self.database.close_rested()
-        if self.engine is not None:
-            await self.engine.close_rested()
 
 
 def build(settings: Settings, *, serve: bool = True, takes_over: bool = False, clock: Clock | None = None) -> App:

@@ -14,7 +14,7 @@ from bot.cli.console import CommandError, Exit, ask, err, moment, out
 from bot.cli.session import plain_errors, read_settings
 from bot.providers import PICTURE_FOLDERS
 from bot.settings import Settings, secret
-from core.engine.cluster import anyone_alive
+from core.engine.replicas import anyone_alive
 from core.presentation.formats import mb
 from core.storage import backup
 from core.storage.backup import KEY_FILE, Contents, NotABackup
@@ -23,8 +23,6 @@ from core.storage.encryption import KeyChanged, Vault
 
 if TYPE_CHECKING:
     from bot.app import App
-
-_ENGINE_FILES = ("jobs.db", "jobs.db-wal", "jobs.db-shm")
 
 
 async def make_backup(app: App, file: Path, *, images: bool) -> Exit:
@@ -79,8 +77,6 @@ async def _restore(found: Settings, file: Path, contents: Contents, *, yes: bool
         await database.close()
     if key is not None:
         _put_key(found.data_dir / KEY_FILE, key)
-    for name in _ENGINE_FILES:
-        (found.data_dir / name).unlink(missing_ok=True)
     pictures = backup.restore_pictures(file, found.data_dir, PICTURE_FOLDERS)
     out.print(f"Restored {contents.rows['jobs']} jobs and {pictures} files of images.")
     if unfinished:

@@ -23,7 +23,7 @@ from core.storage.database import DRIVER_ERRORS
 from core.storage.database_url import DatabaseUrlError, explain, parse
 from core.storage.encryption import KeyUnusable
 from core.storage.migrate import NewerDatabase
-from core.storage.sqlite.compat import too_old
+from core.storage.sqlite.version import too_old
 
 T = TypeVar("T")
 

@@ -20,7 +20,6 @@ _QUIET = {
     "aiosqlite": logging.WARNING,
     "alembic": logging.WARNING,
     "asyncio": logging.WARNING,
-    "dbos": logging.WARNING,
     "discord": logging.WARNING,
     "fal_client": logging.WARNING,
     "httpcore": logging.WARNING,
@@ -34,9 +33,6 @@ _QUIET = {
     "websockets": logging.WARNING,
 }
 """slack_sdk logs whole payloads below ERROR; aiohttp's access log holds query strings."""
-
-_OWN_HANDLERS = ("dbos",)
-"""Libraries that print through a handler of their own, past our redaction."""
 
 _SECRET_NAMES = re.compile(
     r"(token|secret|authorization|password|passwd|api_?key|fal_key|signature|cookie|caption|content|image|body)$", re.I
@@ -139,9 +135,5 @@ def configure(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for name in _OWN_HANDLERS:
-        # A handler of some kind must stay, or the library puts its own back.
-        logging.getLogger(name).handlers[:] = [logging.NullHandler()]
-        logging.getLogger(name).propagate = True
     for name, quiet in _QUIET.items():
         logging.getLogger(name).setLevel(max(quiet, logging.getLevelName(level.upper())))

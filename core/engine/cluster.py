@@ -18,10 +18,9 @@ from typing import Any, Protocol
 import asyncpg
 import structlog
 from filelock import FileLock, Timeout
-from sqlalchemy import text
 
-from core.engine.hand_over import CHANNEL
 from core.engine.replicas import Replicas
+from core.engine.work import CHANNEL
 from core.ports import Lease
 from core.ports.ownership import LeaseUnsure, awake_clock_s, new_token
 from core.storage.database import DATABASE_ERRORS, DRIVER_ERRORS, Database
@@ -34,6 +33,9 @@ _SETTLED_S = 10.0
 
 _LEASE_S = 0.8
 """How long what was confirmed counts: shorter than the time for which a lock must be seen free."""
+
+_TICK_S = 0.005
+"""So that a look that is due is never a moment too early."""
 
 _KEEPALIVES = "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3"
 """As statements: poolers refuse them as parameters of the connection."""
@@ -49,8 +51,8 @@ SELECT json_build_object(
 """
 """All in one round trip, however many processes there are: the token of every name, and the numbers locked now."""
 
-TakeOver = Callable[[str, bool], Awaitable[None]]
-"""Gets the name, and whether its process died instead of leaving orderly."""
+TakeOver = Callable[[str, str], Awaitable[None]]
+"""Gets the name, and the token of a process that died; none where it left orderly."""
 
 
 def new_name() -> str:
@@ -59,6 +61,10 @@ def new_name() -> str:
 
 class Roster(Lease, Protocol):
     """Where processes sign in; to its own process it is the lease."""
+
+    @property
+    def due_s(self) -> float:
+        """In how many seconds somebody whose lock was seen free may be dead."""
 
     async def sign_in(self, name: str) -> None:
         """Hold the lock of this name until `sign_out` or death."""
@@ -82,6 +88,7 @@ class FileRoster:
         self._own: FileLock | None = None
         self._name = ""
         self.token = new_token()
+        self.due_s = float("inf")
 
     async def sign_in(self, name: str) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -156,6 +163,11 @@ class PostgresRoster:
         self.token = new_token()
         await self._replicas.sign_in(name, self.token)
 
+    @property
+    def due_s(self) -> float:
+        seen_s = min(self._free_since.values(), default=float("inf"))
+        return max(0.0, seen_s + self.dead_after_s - awake_clock_s())
+
     async def sign_out(self) -> None:
         if self._connection is not None:
             await _leave(self._replicas, self._name)
@@ -177,6 +189,7 @@ class PostgresRoster:
 
     async def take_dead(self, take_over: TakeOver) -> None:
         tokens, held = await self._look()
+        self._free_since = {name: at for name, at in self._free_since.items() if name in tokens}
         for name in sorted(tokens):
             if _number(name) in held:
                 self._free_since.pop(name, None)
@@ -242,28 +255,6 @@ def make_roster(database: Database, url: str, folder: Path, replicas: Replicas, 
     )
 
 
-async def anyone_alive(database: Database, folder: Path) -> bool:
-    """Whether any process of the bot uses this database now; `folder` as for `make_roster`."""
-    if not database.is_sqlite:
-        query = text(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND application_name LIKE 'upscale-bot p-%'"
-        )
-        async with database.read() as connection:
-            return bool(await connection.scalar(query))
-    return any(_is_locked(path) for path in folder.glob("p-*.lock"))
-
-
-def _is_locked(path: Path) -> bool:
-    lock = FileLock(path, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        return True
-    lock.release()
-    return False
-
-
 async def _leave(replicas: Replicas, name: str) -> None:
     """Give the token back, so that nobody takes the end for a death. A database that is away learns it too late."""
     try:
@@ -274,8 +265,7 @@ async def _leave(replicas: Replicas, name: str) -> None:
 
 async def _take(replicas: Replicas, name: str, take_over: TakeOver) -> None:
     """First the dead process loses its token, should it still live; its name goes last, when its jobs are taken."""
-    died = await replicas.revoke(name)
-    await take_over(name, died)
+    await take_over(name, await replicas.revoke(name))
     await replicas.strike(name)
 
 
@@ -285,16 +275,18 @@ def _number(name: str) -> int:
 
 
 async def watch(roster: Roster, take_over: TakeOver | None, *, every_s: float = 0.5) -> None:
-    """Look for the dead every half second, until cancelled. Trouble with the database is logged and outlived.
+    """Look for the dead, again when one is due, until cancelled. Trouble with the database is logged and outlived.
 
     Without `take_over` (a process that runs no jobs) it only sees to it that this process stays signed in.
     """
     quiet_until = 0.0
     while True:
+        pause_s = every_s
         try:
             await (roster.take_dead(take_over) if take_over is not None else roster.stay())
-        except Exception as trouble:  # the database, the engine's own tables, a disk: the next look may be luckier
+            pause_s = min(every_s, roster.due_s + _TICK_S)
+        except Exception as trouble:  # the database, a disk: the next look may be luckier
             if time.monotonic() >= quiet_until:
                 log.warning("roster_unavailable", kind=type(trouble).__name__)
                 quiet_until = time.monotonic() + 60
-        await asyncio.sleep(every_s)
+        await asyncio.sleep(pause_s)

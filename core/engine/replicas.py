@@ -2,10 +2,12 @@
 
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 import structlog
-from sqlalchemy import delete, insert, select, update
+from filelock import FileLock, Timeout
+from sqlalchemy import delete, insert, select, text, update
 
 from core.storage.database import Database
 from core.storage.tables import replicas
@@ -36,11 +38,13 @@ class Replicas:
             )
         log.info("signed_in", process=name)
 
-    async def revoke(self, name: str) -> bool:
-        """From now on this process can claim nothing; the name stays until `strike`. Whether it had not left itself."""
-        signed_in = (replicas.c.name == name) & (replicas.c.token != "")
+    async def revoke(self, name: str) -> str:
+        """From now on this process can claim nothing; the name stays until `strike`. Its token; none if it left."""
+        one = replicas.c.name == name
         async with self._db.write() as connection:
-            return bool((await connection.execute(update(replicas).where(signed_in).values(token=""))).rowcount)
+            token = await connection.scalar(select(replicas.c.token).where(one).with_for_update())
+            await connection.execute(update(replicas).where(one).values(token=""))
+        return token or ""
 
     async def strike(self, name: str) -> None:
         """Forget the name: its jobs were taken over. A process that has signed in anew under it meanwhile stays."""
@@ -57,6 +61,24 @@ class Replicas:
         rows = await self._db.look(lambda connection: connection.execute(_ROLES).all())
         return Counter(row.role for row in rows)
 
-    async def living(self) -> frozenset[str]:
-        """Names that nobody has found dead."""
-        return frozenset(name for name, token in (await self.tokens()).items() if token)
+
+async def anyone_alive(database: Database, folder: Path) -> bool:
+    """Whether any process of the bot uses this database now; `folder` as for `cluster.make_roster`."""
+    if not database.is_sqlite:
+        query = text(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name LIKE 'upscale-bot p-%'"
+        )
+        async with database.read() as connection:
+            return bool(await connection.scalar(query))
+    return any(_is_locked(path) for path in folder.glob("p-*.lock"))
+
+
+def _is_locked(path: Path) -> bool:
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        return True
+    lock.release()
+    return False

@@ -1,7 +1,7 @@
 """How a job's own message ends in true words, whatever kept the picture out of it; and what is owed to messages.
 
 An end that is not told yet, or a message that must still be removed, is a row until the platform has taken it, for
-days, whatever happens to processes, workflows and platforms. The job's own workflow tells its end first
+days, whatever happens to processes, runs and platforms. The job's own run tells its end first
 (`steps.announce`); a row that is still there later is taken by any process.
 """
 

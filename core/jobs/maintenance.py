@@ -15,11 +15,12 @@ import structlog
 from core.accounts.service import Accounts
 from core.domain.errors import InternalError, LedgerUnavailable
 from core.domain.job import Job, JobState
-from core.engine.hand_over import HandOver
-from core.engine.workflows import DbosEngine
+from core.engine.engine import Engine
+from core.engine.work import TAKEN_AT_ONCE, Work
 from core.jobs.endings import fulfil_due
-from core.jobs.steps import Pipeline, next_step
+from core.jobs.steps import Pipeline
 from core.ports import StuckJobs
+from core.ports.storage import JobPart
 from core.storage.database import DATABASE_ERRORS
 
 log = structlog.get_logger(__name__)
@@ -31,13 +32,11 @@ _MAX_TAKEOVERS_PAID = 100
 """What was made and paid for is fetched over days, through many restarts."""
 
 _STALE_S = 45.0
-_ENGINE_KEPT_S = 3 * 86_400
 _LONGEST_WORK_S = 86_400.0
 """Besides the time that fal may hold a request back: turns, downloads, the provider being away."""
 
 _PAGE = 500
 _AT_ONCE = 8
-_TAKEN_AT_ONCE = 50
 _MOST_PAGES = 100
 """In one turn of a task: 50,000 jobs a minute are more than ever end."""
 
@@ -86,11 +85,11 @@ class Maintenance:
     def __init__(
         self,
         pipeline: Pipeline,
-        engine: DbosEngine,
+        engine: Engine,
         members: Accounts,
         *,
         retention_s: float,
-        handed_over: HandOver,
+        work: Work,
         extra: Sequence[MaintenanceTask] = (),
     ) -> None:
         self._pipeline = pipeline
@@ -98,20 +97,17 @@ class Maintenance:
         self._engine = engine
         self._members = members
         self._retention_s = retention_s
-        self._handed_over = handed_over
         self.maintenance_tasks = (
             MaintenanceTask("cancels", 1, self.notice_cancels),
             MaintenanceTask("questions", 5, self.expire_questions),
-            MaintenanceTask("broken", 3, self.resume_broken),
             MaintenanceTask("reply_states", 3, self._tools.running.unstored.store_all),
             MaintenanceTask("obligations", 5, self.fulfil_obligations),
-            MaintenanceTask("handed_over", 10, self.begin_handed_over, wake=handed_over.arrived),
+            MaintenanceTask("left", 5, engine.take_left, wake=work.arrived),
             MaintenanceTask("stale", 15, self.pick_up),
             MaintenanceTask("holds", 30, self.keep_holds),
             MaintenanceTask("images", 60, self.delete_old_images),
             MaintenanceTask("purges", 60, members.finish_purges),
             MaintenanceTask("stuck", 600, self.find_stuck),
-            MaintenanceTask("engine", 3600, self.forget_workflows),
             MaintenanceTask("expired", 3600, self.forget_expired),
             *extra,
         )
@@ -126,7 +122,7 @@ class Maintenance:
                 self._tools.running.cancel_event(job_id).set()
 
     async def expire_questions(self) -> None:
-        """Prices that nobody agreed to in time; their own workflow ends them and says so."""
+        """Prices that nobody agreed to in time; a run of its own ends each and says so."""
         for job in await self._tools.store.unconfirmed_before(self._tools.clock.now()):
             await self._engine.start(job.id, part="announce")
 
@@ -134,45 +130,33 @@ class Maintenance:
         """Ends that are not told yet, and messages that must still be removed."""
         await fulfil_due(self._tools, self._pipeline.jobs_here)
 
-    async def resume_broken(self) -> None:
-        """Jobs that fell out of the engine while its tables were away."""
-        resumed = await self._engine.resume_broken()
-        if resumed:
-            log.warning("jobs_resumed", jobs=resumed)
-
-    async def begin_handed_over(self) -> None:
-        """Jobs of processes that run none."""
-        await self._handed_over.take(lambda job_id, part: self._engine.start(job_id, part=part))
-
     async def pick_up(self) -> None:
-        """Jobs that should be moving and that no workflow has in hand (a crash between two commits)."""
-        await self.begin_handed_over()
+        """Jobs that fell out of this process, and those that nobody has in hand (a crash between two commits)."""
+        await self._engine.resume()
         before = self._tools.clock.now() - _STALE_S
-        here = self._pipeline.jobs_here
-        lost = [job_id for job_id in await self._tools.store.unfinished(updated_before=before) if job_id not in here]
-        active = await self._engine.active() if lost else set()
-        for job_id in lost:
-            job = await self._tools.store.get(job_id) if job_id not in active else None
-            if job is not None and not job.state.terminal and job.updated_at < before:
+        for job_id in await self._tools.store.lost(self._tools.lease.token, updated_before=before):
+            job = await self._tools.store.get(job_id) if job_id not in self._pipeline.jobs_here else None
+            if job is not None and not job.state.terminal:
                 await self.revive(job)
 
-    async def take_over(self, process: str, died: bool = True) -> None:
-        """Carry on the jobs of a process that is gone.
+    async def take_over(self, process: str, token: str) -> None:
+        """Carry on the jobs of a process that is gone; without its `token` it left them orderly to anybody.
 
         Only a death inside a step of that very job counts against it: never an orderly end, nor a death while the job
         waited for its turn or at the provider.
         """
-        left = await self._engine.unfinished_of(process)
-        for start in range(0, len(left), _TAKEN_AT_ONCE):
-            some = left[start : start + _TAKEN_AT_ONCE]
-            await self._claim([one.job_id for one in some], process, died)
-            await self._engine.resume(some)
+        taken = await self._engine.take_from(token) if token else ()
+        for start in range(0, len(taken), TAKEN_AT_ONCE):
+            some = taken[start : start + TAKEN_AT_ONCE]
+            await self._claim(sorted({piece.job_id for piece in some}), process)
+            self._engine.run_all(some)
+        await self._engine.take_left()
 
-    async def _claim(self, job_ids: Sequence[str], process: str, died: bool) -> None:
+    async def _claim(self, job_ids: Sequence[str], process: str) -> None:
         """Make them this process's, all at once; end those of which too many processes have died."""
         store = self._tools.store
         jobs = await store.claim_all(job_ids, self._tools.lease.token)
-        deaths = await store.count_takeovers([job.id for job in jobs if died and _may_be_the_cause(job)])
+        deaths = await store.count_takeovers([job.id for job in jobs if _may_be_the_cause(job)])
         for job in jobs:
             attempt = deaths.get(job.id, 0)
             log.info("job_taken_over", job=job.id, process=process, attempt=attempt)
@@ -187,7 +171,7 @@ class Maintenance:
             await self._pipeline.give_up(job, InternalError(reference=job.id))
             await self._engine.start(job.id, part="announce")
             return
-        await self._engine.revive(job.id, next_step(job), attempt)
+        await self._engine.start(job.id, part=_part(job))
 
     async def keep_holds(self) -> None:
         """Holds of jobs that run here do not expire; holds of jobs that are over are given back."""
@@ -214,12 +198,6 @@ class Maintenance:
         await self._tools.running.disk.scan()
         await self._tools.files.forget_copies(_COPIES_KEPT_S, now, self._pipeline.jobs_here)
 
-    async def forget_workflows(self) -> None:
-        """The engine's rows of jobs that ended days ago. What matters of a job is in its own row."""
-        for _ in range(_MOST_PAGES):
-            if not await self._engine.forget_before(self._tools.clock.now() - _ENGINE_KEPT_S):
-                break
-
     async def find_stuck(self) -> None:
         """Jobs older than a job can be: the operator is told, for only a person can tell why."""
         now, settings = self._tools.clock.now(), self._tools.settings
@@ -234,6 +212,13 @@ class Maintenance:
     async def forget_expired(self) -> None:
         """Claims and states whose time is over, and incidents of more than three months ago."""
         await self._tools.store.forget_expired(self._tools.clock.now() - _INCIDENTS_KEPT_S)
+
+
+def _part(job: Job) -> JobPart:
+    """The part in which an unfinished job is, by its row alone; the step within it is found by `runner.next_step`."""
+    if job.state is JobState.DELIVERING:
+        return "deliver"
+    return "request" if job.confirm_by_at is None else "confirmed"
 
 
 def _may_be_the_cause(job: Job) -> bool:

@@ -102,7 +102,7 @@ class JobService:
         await self._start(await self._tools.store.update(job_id, reply=reply))
 
     async def _start(self, job: Job) -> None:
-        """Make sure that the job is carried on: also for one that a crash left between its row and its workflow."""
+        """Make sure that the job is carried on: also for one that a crash left between its row and its run."""
         if job.state is JobState.QUEUED and job.confirm_by_at is None:
             await self._engine.start(job.id, part="request")
         elif job.state is JobState.DELIVERING and job.parent_id:

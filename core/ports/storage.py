@@ -1,4 +1,4 @@
-"""What the core keeps, and what carries jobs on. Implemented in `core.storage` and `core.engine.workflows`."""
+"""What the core keeps, and what carries jobs on. Implemented in `core.storage` and `core.engine`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -81,4 +81,4 @@ class JobEngine(Protocol):
     """Durable execution of jobs."""
 
     async def start(self, job_id: str, *, part: JobPart = "request") -> None:
-        """Begin (or, for the same job and part, do nothing): the job will be carried on until it ends."""
+        """Begin this part: it will be carried on until it ends. While it is under way, the same part does nothing."""

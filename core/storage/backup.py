@@ -31,7 +31,7 @@ from core.storage.encryption import KeyChanged, Vault
 from core.storage.jobs import SqlJobStore
 from core.storage.ledger.sql import LedgerSettings, SqlLedger
 from core.storage.migrate import known_revisions, upgrade_to
-from core.storage.tables import app_state, jobs, metadata, obligations, replicas
+from core.storage.tables import app_state, jobs, metadata, obligations, replicas, work
 from core.storage.tables_ledger import meta
 
 FORMAT = 1
@@ -41,8 +41,8 @@ RESTORED_TO = "restored"
 
 _ROWS_AT_ONCE = 1000
 _EPOCH = "epoch"
-_LEFT_OUT = {replicas.name}
-"""Which processes run is no part of what is stored."""
+_LEFT_OUT = {replicas.name, work.name}
+"""Which processes run, and what, is no part of what is stored."""
 
 
 class NotABackup(Exception):
@@ -202,6 +202,7 @@ def _restore(connection: Connection, file: Path, revision: str, vault: Vault, at
                     _fill(connection, table, lines)
     upgrade_to(connection, "head")
     _check_key(connection, vault)
+    connection.execute(delete(work))  # written by the upgrade of an older backup
     connection.execute(delete(obligations))  # nothing is said by itself about what ended long ago
     connection.execute(delete(meta).where(meta.c.key == _EPOCH))
     connection.execute(insert(meta).values(key=_EPOCH, value=str(max(epoch, int(at)) + 1)))
@@ -215,7 +216,9 @@ def _epoch(connection: Connection) -> int:
 
 
 def _drop_everything(connection: Connection) -> None:
-    """Our tables, and the job engine's where they lie in the same database: it must not go on with anything."""
+    """Our tables, and those of the job engine of older releases."""
+    for view in inspect(connection).get_view_names():
+        connection.execute(text(f'DROP VIEW "{view}"'))
     there = MetaData()
     there.reflect(connection)
     there.drop_all(connection)

@@ -73,7 +73,7 @@ class Database:
             pool_use_lifo=True,
             pool_recycle=1800,
         )
-        ping_the_rested(engine.sync_engine)
+        _ping_the_rested(engine.sync_engine)
         return cls(engine, address)
 
     @asynccontextmanager
@@ -157,7 +157,7 @@ class Database:
         """Close all connections to PostgreSQL but one that nobody has needed for a minute."""
         if not self.is_sqlite:
             async with self.engine.connect() as connection:
-                await connection.run_sync(lambda one: close_rested(one.engine, but=0))  # this one stays
+                await connection.run_sync(lambda one: _close_rested(one.engine))  # this one stays
 
     async def close(self) -> None:
         if self._writer is not None:
@@ -169,7 +169,7 @@ _OPEN: WeakKeyDictionary[Engine, int] = WeakKeyDictionary()
 """How many connections each pool has open."""
 
 
-def ping_the_rested(engine: Engine) -> None:
+def _ping_the_rested(engine: Engine) -> None:
     """Try a connection before use only where it rested for a while: asking each time costs a round trip of four."""
     _OPEN[engine] = 0
 
@@ -195,14 +195,14 @@ def ping_the_rested(engine: Engine) -> None:
             raise DisconnectionError from error
 
 
-def close_rested(engine: Engine, *, but: int = 1) -> None:
-    """See `Database.close_rested`; for an engine that `ping_the_rested` knows and that hands out the newest first."""
+def _close_rested(engine: Engine) -> None:
+    """See `Database.close_rested`; for an engine that hands out the newest first."""
     assert isinstance(engine.pool, QueuePool)
     with ExitStack() as taken:  # all go back, also where the database does not answer for one of them
         # The pool keeps an empty place for what was closed, and to take that place would open it again.
         open_now = _OPEN[engine] - engine.pool.checkedout()
         resting = [taken.enter_context(engine.connect()) for _ in range(min(open_now, engine.pool.checkedin()))]
-        for connection in resting[but:]:
+        for connection in resting:
             # One that had died while it rested was opened anew just now, and has never rested.
             if time.monotonic() - connection.info.get("rests_since", float("inf")) > _RESTED_S:
                 connection.invalidate()

@@ -1,13 +1,12 @@
-"""`DATABASE_URL` as operators paste it: libpq's parameters for every driver, and each mistake in one sentence.
+"""`DATABASE_URL` as operators paste it: whoever's parameters it has, and each mistake in one sentence.
 
-Hosted PostgreSQL hands out addresses such as `postgres://u:p@host/db?sslmode=require&channel_binding=require`. psycopg
-(the job engine) understands all of libpq's parameters, asyncpg only some, and neither those of other tools.
+Hosted PostgreSQL hands out addresses such as `postgres://u:p@host/db?sslmode=require&channel_binding=require`. asyncpg
+understands only some of libpq's parameters, and none of other tools.
 """
 
 import errno
 import socket
 from dataclasses import dataclass
-from pathlib import Path
 
 import asyncpg
 from sqlalchemy import URL, make_url
@@ -71,12 +70,6 @@ def for_asyncpg(url: str) -> AsyncpgAddress:
     timeout = _number(parsed.query.get("connect_timeout"))
     left = parsed.difference_update_query(_LIBPQ_ONLY | _OTHER_TOOLS)
     return AsyncpgAddress(left.render_as_string(hide_password=False), timeout or DEFAULT_CONNECT_TIMEOUT_S)
-
-
-def for_psycopg(url: str) -> str:
-    """The address for psycopg, which knows libpq's parameters and no others."""
-    parsed = parse(url).difference_update_query(_OTHER_TOOLS)
-    return parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
 
 
 def _number(value: object) -> float | None:
@@ -150,10 +143,3 @@ def _sentence(error: BaseException) -> str | None:
         return "The disk is full: make room where DATA_DIR lies."
     text = str(error).lower()
     return next((sentence for part, sentence in _BY_TEXT if part in text), None)
-
-
-def engine_url(url: str, data_dir: Path) -> str:
-    """For the job engine's own tables: a file of their own on SQLite (they must not share a writer), else the same."""
-    if parse(url).get_backend_name() == "sqlite":
-        return f"sqlite:///{(data_dir / 'jobs.db').as_posix()}"
-    return for_psycopg(url)

@@ -13,7 +13,7 @@ from core.ports.storage import OpenHere, OpenJobs, SentRequest
 from core.storage.codec import JobRows
 from core.storage.database import Database
 from core.storage.encryption import Vault
-from core.storage.tables import KEPT, app_state, incidents, jobs
+from core.storage.tables import KEPT, app_state, incidents, jobs, replicas, work
 
 _PAGE_ROWS = 500
 _SENT_PAGE = 2_000
@@ -45,9 +45,15 @@ class JobSearches:
         query = select(jobs).where(jobs.c.finished_at < at, KEPT).order_by(jobs.c.finished_at)
         return await self._list(query.limit(limit))
 
-    async def unfinished(self, *, updated_before: float) -> Sequence[str]:
-        """Ids of jobs that should be moving but were not touched since `updated_before`, oldest first."""
-        query = select(jobs.c.id).where(jobs.c.state.in_(_UNFINISHED), jobs.c.updated_at < updated_before)
+    async def lost(self, token: str, *, updated_before: float) -> Sequence[str]:
+        """Ids of jobs that should be moving and that no process has in hand, oldest first.
+
+        Those whose owner is gone, and those of nobody or of this token that were not touched since `updated_before`.
+        """
+        in_hand = select(work.c.job_id).where(work.c.job_id == jobs.c.id).exists()
+        gone = jobs.c.owner.not_in(select(replicas.c.token)) & (jobs.c.owner != "")
+        left = jobs.c.owner.in_(("", token)) & (jobs.c.updated_at < updated_before)
+        query = select(jobs.c.id).where(jobs.c.state.in_(_UNFINISHED), ~in_hand, gone | left)
         async with self._db.read() as connection:
             return list((await connection.execute(query.order_by(jobs.c.updated_at).limit(20_000))).scalars())
 

@@ -18,8 +18,8 @@ from core.storage.encryption import Vault
 from core.storage.tables import obligations
 
 _KEPT_S = 3 * 86_400.0
-_WORKFLOW_S = 90.0
-"""The job's own workflow tells its end first; this long after it whoever looks does."""
+_RUN_S = 90.0
+"""The job's own run tells its end first; this long after it whoever looks does."""
 
 _HELD_S = 120.0
 """Who has taken a row is left alone with it for so long."""
@@ -29,6 +29,7 @@ _LEAST_PAUSE_S, _MOST_PAUSE_S = 5.0, 900.0
 
 _ADD = insert(obligations)
 _ONE = obligations.c.id == bindparam("one")
+_GET = select(obligations.c.id).where(_ONE)
 _FULFIL = delete(obligations).where(_ONE)
 _DUE = select(obligations).where(obligations.c.due_at <= bindparam("now")).order_by(obligations.c.due_at)
 _POSTPONE = update(obligations).where(_ONE)
@@ -42,7 +43,7 @@ def announcement(job_id: str) -> str:
 def owe_announcement(connection: Connection, job: Job, now: float) -> None:
     """Note that the job's end is to be told, within the transaction that ends it."""
     values = {"id": announcement(job.id), "job_id": job.id, "kind": "announce", "platform": job.reply.platform}
-    times = {"made_at": now, "due_at": now + _WORKFLOW_S, "expires_at": now + _KEPT_S}
+    times = {"made_at": now, "due_at": now + _RUN_S, "expires_at": now + _KEPT_S}
     connection.execute(_ADD, {**values, **times, "tries": 0, "data": ""})
 
 
@@ -103,6 +104,11 @@ class SqlObligations:
     async def fulfil(self, obligation_id: str) -> None:
         """Nothing of it is owed any more; absent is fine."""
         await self._db.change(lambda connection: connection.execute(_FULFIL, {"one": obligation_id}).rowcount)
+
+    async def owes_end(self, job_id: str) -> bool:
+        """Whether the job's end is not told yet."""
+        one = {"one": announcement(job_id)}
+        return await self._db.look(lambda connection: connection.execute(_GET, one).first()) is not None
 
     async def count(self) -> int:
         """How many are open."""

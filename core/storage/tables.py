@@ -85,7 +85,13 @@ replicas = Table(
     *required(Float, "since"),
 )
 
-handed_over = Table("handed_over", metadata, *keys(job_id=16, part=10), *required(Float, "at"))
+work = Table(
+    "work",
+    metadata,
+    *keys(job_id=16, part=10),
+    Column("owner", String(40), nullable=False, default="", server_default=""),
+    *required(Float, "at"),
+)
 
 app_state = Table(
     "app_state",

@@ -8,7 +8,9 @@ import warnings
 from pathlib import Path
 
 import asyncpg
+from sqlalchemy import text
 
+from core.storage.database import Database
 from tests.bot.process_kit import (
     Bot,
     Client,
@@ -78,6 +80,47 @@ async def test_killed_with_a_job_at_every_stage_it_finishes_all_and_pays_each_on
             await check_ledger(any_database_url, jobs=len(numbers))
         finally:
             await bot.close()
+
+
+async def test_a_job_under_way_in_the_release_before_goes_on_at_once_after_the_update(
+    any_database_url: str, tmp_path: Path
+) -> None:
+    async with FalEmulator(slots=10) as fal:
+        fal.job_s = 4.0
+        bot = Bot(tmp_path / "data", env_of(fal, any_database_url))
+        try:
+            await bot.start()
+            async with client_of(bot) as client:
+                await hand_in(client, fal, [1, 2])
+                await bot.kill()
+                await as_in_0_2_0(any_database_url)
+                (bot.data_dir / "jobs.db").touch()
+                await bot.start()
+                started_at = time.monotonic()
+                check_receipts(await client.finished([1, 2]))
+                assert time.monotonic() - started_at < fal.job_s + 15
+            assert not (bot.data_dir / "jobs.db").exists(), "what the job engine of 0.2.0 kept"
+            assert accepted(fal) == {1: 1, 2: 1}
+            assert bot.errors() == []
+            await check_ledger(any_database_url, jobs=2)
+        finally:
+            await bot.close()
+
+
+async def as_in_0_2_0(url: str) -> None:
+    """The tables as they were before there were rows of what is under way."""
+    database = Database.connect(url)
+    try:
+        async with database.write() as connection:
+            for statement in (
+                *(() if database.is_sqlite else ("DROP VIEW handed_over",)),
+                "DROP TABLE work",
+                "CREATE TABLE handed_over (job_id VARCHAR(16), part VARCHAR(10), at FLOAT, PRIMARY KEY (job_id, part))",
+                "UPDATE alembic_version SET version_num = '0010'",
+            ):
+                await connection.execute(text(statement))
+    finally:
+        await database.close()
 
 
 async def test_on_postgresql_the_living_take_over_from_the_killed_the_ended_and_leave_the_frozen_alone(

@@ -81,14 +81,9 @@ def test_libraries_lines_and_tracebacks_pass_the_same_gate(lines: io.StringIO) -
 
 
 def test_libraries_that_log_payloads_are_quiet(lines: io.StringIO) -> None:
-    for name in ("slack_sdk.web.async_client", "aiohttp.access", "discord.http", "dbos"):
+    for name in ("slack_sdk.web.async_client", "aiohttp.access", "discord.http"):
         logging.getLogger(name).info("payload")
     assert lines.getvalue() == ""
-
-
-def test_a_library_with_a_handler_of_its_own_passes_the_same_gate(lines: io.StringIO) -> None:
-    logging.getLogger("dbos").error("broke at %s", SECRETS["a database address"])
-    assert json.loads(lines.getvalue())["event"] == "broke at [address]"
 
 
 def test_a_terminal_gets_readable_lines() -> None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from core.engine.workflows import _FIRST
+from core.engine.engine import _FIRST
 from core.jobs.steps import Next
 
 
@@ -67,7 +67,7 @@ class Fused:
 
 
 class FakeEngine:
-    """`core.ports.JobEngine` as the real one promises it: a part starts once, and each step's answer is written down.
+    """`core.ports.JobEngine`: a part begins again only after its end, and each step's answer is written down.
 
     `steps` survives a crash; nothing runs by itself: `World.drive` runs what is unfinished.
     """
@@ -78,19 +78,13 @@ class FakeEngine:
     async def start(
         self, job_id: str, *, part: Literal["request", "confirmed", "deliver", "announce"] = "request"
     ) -> None:
-        self.steps.setdefault(f"{job_id}:{part}", _FIRST[part])
+        name = f"{job_id}:{part}"
+        if self.steps.get(name, "end") == "end":
+            self.steps[name] = _FIRST[part]
 
-    async def revive(self, job_id: str, first: Next, attempt: int) -> None:
-        self.steps.setdefault(f"{job_id}:revived-{attempt}", first)
+    async def resume(self) -> None: ...
 
-    async def active(self) -> set[str]:
-        return {name.split(":")[0] for name, step in self.steps.items() if step != "end"}
-
-    async def resume_broken(self) -> int:
-        return 0
-
-    async def forget_before(self, at: float) -> int:
-        return 0
+    async def take_left(self) -> None: ...
 
     def unfinished(self) -> list[str]:
         return [name for name, step in self.steps.items() if step != "end"]

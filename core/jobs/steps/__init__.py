@@ -5,6 +5,6 @@ the ledger are the truth, the engine only sequences. A step returns the name of 
 """
 
 from core.jobs.context import Next, PipelineSettings, Tools
-from core.jobs.steps.runner import Pipeline, next_step
+from core.jobs.steps.runner import Pipeline
 
-__all__ = ["Next", "Pipeline", "PipelineSettings", "Tools", "next_step"]
+__all__ = ["Next", "Pipeline", "PipelineSettings", "Tools"]

@@ -12,5 +12,6 @@ async def announce(tools: Tools, job: Job) -> Next:
         job = await close_question(tools, job)
     if job.state.terminal:  # else agreed to in the last moment: it goes on elsewhere
         await tools.running.quiet(job.id)
-        await tell_end(tools, job)
+        if await tools.obligations.owes_end(job.id):  # else it was told before, and this run begins after its end
+            await tell_end(tools, job)
     return "end"

@@ -144,7 +144,7 @@ class Pipeline:
         return await fail.end_with_error(self.tools, current, error)
 
     async def give_up(self, job: Job, error: UpscaleError) -> None:
-        """End a job from outside its workflow."""
+        """End a job from outside its run."""
         own = self.tools.lease.token
         job = await self.tools.store.claim(job.id, own)
         with owning(job.id, own):
@@ -156,7 +156,7 @@ def _later(step: Next, job: Job) -> Next:
     if step not in _ORDER or job.state.terminal:
         return step
     if step == "prepare" and job.confirm_by_at is not None:
-        return step  # the half before the question must not take up the half after it, which has its own workflow
+        return step  # the half before the question must not take up the half after it, which is a run of its own
     return max(step, next_step(job), key=_ORDER.index)
 
 

@@ -1,1 +1,1 @@
-"""What only SQLite needs: a writer of its own, and old libraries."""
+"""What only SQLite needs: a writer of its own, and a look at its version."""

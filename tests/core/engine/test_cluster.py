@@ -63,7 +63,7 @@ async def look(roster: Roster, times: int = 3) -> list[str]:
     """The names that this roster finds dead."""
     found: list[str] = []
 
-    async def take(name: str, _died: bool) -> None:
+    async def take(name: str, _token: str) -> None:
         found.append(name)
 
     for _ in range(times):
@@ -89,7 +89,7 @@ async def test_who_cannot_finish_the_taking_leaves_it_to_the_next_look(make: Mak
     await living.sign_in(new_name())
     await dead.sign_out()
 
-    async def fail(_: str, _died: bool) -> None:
+    async def fail(_: str, _token: str) -> None:
         raise OSError("no disk")
 
     for _ in range(2):
@@ -218,11 +218,11 @@ async def test_who_leaves_orderly_is_not_taken_for_dead(make: Make) -> None:
     token = crashing.token
     await crashing.sign_out()
     await crashing._replicas.sign_in(names[1], token)  # type: ignore[attr-defined]  # a crash takes no leave
-    seen: dict[str, bool] = {}
+    seen: dict[str, str] = {}
 
-    async def take(name: str, died: bool) -> None:
-        seen[name] = died
+    async def take(name: str, token: str) -> None:
+        seen[name] = token
 
     for _ in range(3):
         await other.take_dead(take)
-    assert seen == {names[0]: False, names[1]: True}
+    assert seen == {names[0]: "", names[1]: token}

@@ -23,8 +23,8 @@ from core.domain.errors import DeliveryUnavailable
 from core.domain.job import Job, JobState, ReplyAddress, Requester, Source, UpscaleRequest, job_id_for
 from core.domain.limits import Rule
 from core.engine.cluster import new_name
-from core.engine.hand_over import HandOver
 from core.engine.replicas import Replicas
+from core.engine.work import Work
 from core.images.service import ImageService
 from core.jobs.eta import FinishTimes
 from core.jobs.event_bus import EventBus
@@ -105,9 +105,9 @@ class World:
         budgets = Budgets(self.ledger, cast(PriceBook, self.prices))
         self.members = Accounts(self.tools, self.state, budgets)
         self.service = JobService(self.tools, self.engine, self.members, budgets, allow_unsafe=False)
-        self.handed_over = HandOver(self.database, self.clock)
+        self.work = Work(self.database, self.clock)
         parts = (self.pipeline, cast(Any, self.engine), self.members)
-        self.maintenance = Maintenance(*parts, retention_s=7 * 86_400, handed_over=self.handed_over)
+        self.maintenance = Maintenance(*parts, retention_s=7 * 86_400, work=self.work)
         await Replicas(self.database).sign_in(self.replica, self.tools.lease.token)
 
     def put(self, **ports: Any) -> None:
@@ -190,13 +190,13 @@ class World:
         return job
 
     async def drive(self) -> None:
-        """Run every unfinished workflow to its end, as the engine would."""
+        """Run every unfinished part to its end, as the engine would."""
         async with asyncio.timeout(30):
             while names := self.engine.unfinished():
                 for name in names:
-                    await self.run_workflow(name)
+                    await self.run_part(name)
 
-    async def run_workflow(self, name: str) -> None:
+    async def run_part(self, name: str) -> None:
         while self.engine.steps[name] != "end":
             await self.run_step(name)
 

@@ -85,7 +85,7 @@ async def test_a_place_that_refuses_while_direct_messages_go_stops_nothing(w: Wo
 async def test_delete_works_from_the_moment_the_picture_can_be_seen(w: World) -> None:
     gate = w.adapter.gates["finished"] = asyncio.Event()
     job = await w.ask()
-    task = asyncio.create_task(w.run_workflow(f"{job.id}:request"))
+    task = asyncio.create_task(w.run_part(f"{job.id}:request"))
     async with asyncio.timeout(10):
         while not w.adapter.calls["finished"]:
             await asyncio.sleep(0)

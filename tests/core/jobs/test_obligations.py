@@ -80,7 +80,7 @@ async def test_an_end_that_cannot_be_told_for_days_is_given_up(w: World) -> None
     assert w.adapter.calls["failed"] < 600
 
 
-async def test_whenever_a_process_and_its_workflow_are_lost_the_end_is_told_once_by_the_next(w: World) -> None:
+async def test_whenever_a_process_and_its_run_are_lost_the_end_is_told_once_by_the_next(w: World) -> None:
     for instant in range(1, 60):
         w.adapter.faults["failed"].extend(away(1))  # the first try fails: the next one comes from the row
         w.upscaler.faults["submit"] = deque(ValueError("a bug") for _ in range(4))

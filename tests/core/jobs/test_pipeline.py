@@ -272,7 +272,7 @@ async def test_more_jobs_than_a_member_may_run_wait_their_turn_and_all_end(tmp_p
         jobs = [await w.ask() for _ in range(3)]
         tasks = []
         for number, job in enumerate(jobs):
-            tasks.append(asyncio.create_task(w.run_workflow(f"{job.id}:request")))
+            tasks.append(asyncio.create_task(w.run_part(f"{job.id}:request")))
             stage = "turn" if number else "upscaling"
             await w.shows(job, stage)
         assert len(w.upscaler.taken) == 1

@@ -55,9 +55,9 @@ async def test_between_any_two_steps_before_the_submit_it_costs_nothing(w: World
 async def test_while_it_waits_its_turn_it_leaves_the_line_at_once(w: World) -> None:
     w.upscaler.hold = True
     first, second = await w.ask(), await w.ask()
-    tasks = [asyncio.create_task(w.run_workflow(f"{first.id}:request"))]
+    tasks = [asyncio.create_task(w.run_part(f"{first.id}:request"))]
     await w.accepts(1)
-    tasks.append(asyncio.create_task(w.run_workflow(f"{second.id}:request")))
+    tasks.append(asyncio.create_task(w.run_part(f"{second.id}:request")))
     await w.shows(second, "turn")
     await w.service.cancel(second.id, MOD)
     await asyncio.wait_for(tasks[1], 10)
@@ -216,9 +216,9 @@ async def test_only_the_requester_and_moderators_of_the_place_may_stop_a_job(w: 
 async def test_a_slot_that_a_cancelled_job_held_goes_to_the_next_in_line(w: World) -> None:
     w.upscaler.hold = True
     first, second = await w.ask(), await w.ask()
-    tasks = [asyncio.create_task(w.run_workflow(f"{first.id}:request"))]
+    tasks = [asyncio.create_task(w.run_part(f"{first.id}:request"))]
     await w.shows(first, "upscaling")
-    tasks.append(asyncio.create_task(w.run_workflow(f"{second.id}:request")))
+    tasks.append(asyncio.create_task(w.run_part(f"{second.id}:request")))
     await w.shows(second, "turn")
     await w.service.cancel(first.id, first.requester)
     await w.accepts(2)

@@ -162,7 +162,7 @@ async def test_the_searches_find_what_they_are_for(store: SqlJobStore) -> None:
         )
     await store.add(job(9, state=JobState.AWAITING_CONFIRMATION, confirm_by_at=NOON - 1))
     ids = [job(number).id for number in range(10)]
-    assert list(await store.unfinished(updated_before=NOON + 60)) == ids[:3]
+    assert list(await store.lost("mine", updated_before=NOON + 60)) == ids[:3]
     assert [found.id for found in await store.unconfirmed_before(NOON)] == [ids[9]]
     assert {found.id for found in await store.finished_before(NOON)} == {ids[3], ids[4]}
     assert (found := await store.with_request("request-3")) is not None

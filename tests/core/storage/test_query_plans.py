@@ -42,7 +42,7 @@ async def _jobs(database: Database) -> None:
     await store.update(one.id, fingerprint="ab")
     await store.change_delivery_state(one.id, await store.delivery_state(one.id))
     await store.earlier_result("ab", ANN)
-    await store.unfinished(updated_before=clock.now())
+    await store.lost("token", updated_before=clock.now())
     await store.unconfirmed_before(clock.now())
     await store.cancel_requests()
     await store.open_jobs()

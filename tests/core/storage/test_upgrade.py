@@ -14,12 +14,14 @@ from alembic.config import Config
 from sqlalchemy import Boolean, Connection, inspect, text
 
 from core.domain.job import Job, JobState, job_id_for
+from core.engine.replicas import Replicas
+from core.engine.work import Work
 from core.storage import migrate as migrations
 from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.jobs import SqlJobStore
 from core.storage.ledger import LedgerDatabase, LedgerSettings, SqlLedger
-from core.storage.migrate import migrate
+from core.storage.migrate import migrate, upgrade_to
 from tests.core.storage.ledger_kit import USD, HandClock
 from tests.core.storage.test_jobs import ANN
 from tests.fakes.core import NOON
@@ -137,3 +139,58 @@ async def test_what_was_kept_by_a_slack_id_alone_is_given_to_its_one_team(tmp_pa
         parts = await connection.execute(text("SELECT key FROM ledger_balances WHERE key LIKE 'g:%'"))
         assert list(parts.scalars()) == ["g:u:slack:T1:ab|day"]
     await database.close()
+
+
+UNDER_WAY = {  # id: state, whether a price was asked for, owner, and the part and owner that the upgrade writes
+    "waits": ("queued", False, "", ("request", "")),
+    "handed": ("queued", False, "", ("request", "")),
+    "agreed": ("queued", True, "gone", ("confirmed", "gone")),
+    "at-fal": ("running", False, "lives", ("request", "lives")),
+    "brings": ("delivering", True, "gone", ("deliver", "gone")),
+    "asks": ("awaiting_confirmation", True, "gone", None),
+    "done": ("succeeded", False, "gone", None),
+}
+
+
+def _release_0_2_0(connection: Connection) -> None:
+    """Its tables with jobs under way, one of them handed over by a process that runs none."""
+    upgrade_to(connection, "0010")
+    add = "INSERT INTO jobs (id, key, state, platform, workspace_id, channel_id, user_id, created_at, updated_at, "
+    add += "confirm_by_at, fingerprint, cancel_requested_by, images_deleted, takeovers, owner, data, secret, memo, "
+    add += (
+        "request_id) VALUES (:id, :id, :state, 'fake', '', '', '', 1, 1, :by, '', '', :no, 0, :owner, '', '', '', '')"
+    )
+    for name, (state, asked, owner, _) in UNDER_WAY.items():
+        by = 1.0 if asked else None
+        connection.execute(text(add), {"id": name, "state": state, "by": by, "owner": owner, "no": False})
+    connection.execute(text("INSERT INTO handed_over VALUES ('handed', 'request', 1)"))
+    connection.execute(text("INSERT INTO replicas (name, token, since) VALUES ('p-lives', 'lives', 1)"))
+
+
+async def test_jobs_under_way_in_0_2_0_go_on_and_its_processes_that_still_run_keep_theirs(
+    any_database_url: str,
+) -> None:
+    database = Database.connect(any_database_url)
+    try:
+        async with database.write() as connection:
+            await connection.run_sync(_release_0_2_0)
+        await migrate(database)
+        async with database.read() as connection:
+            rows = (await connection.execute(text("SELECT job_id, part, owner FROM work"))).all()
+        assert {row.job_id: (row.part, row.owner) for row in rows} == {
+            name: wanted for name, (*_, wanted) in UNDER_WAY.items() if wanted is not None
+        }
+        if not database.is_sqlite:  # a process of 0.2.0 hands one more over, and another one takes what is nobody's
+            async with database.write() as connection:
+                await connection.execute(
+                    text("INSERT INTO handed_over (job_id, part, at) VALUES ('new', 'request', 2)")
+                )
+                take = "SELECT job_id FROM handed_over ORDER BY at LIMIT 9 FOR UPDATE SKIP LOCKED"
+                assert list(await connection.scalars(text(take))) == ["handed", "waits", "new"]
+                await connection.execute(text("DELETE FROM handed_over WHERE job_id = 'waits'"))
+        await Replicas(database).sign_in("p-new", "mine")
+        taken = await Work(database, HandClock()).take_left("mine")
+        gone = {"handed", "agreed", "brings", "waits" if database.is_sqlite else "new"}
+        assert {piece.job_id for piece in taken} == gone
+    finally:
+        await database.close()

@@ -5,35 +5,28 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from dbos import DBOS
-from sqlalchemy import make_url
+from sqlalchemy.exc import OperationalError
 
 from core.domain.job import Job, JobState, job_id_for
-from core.engine.cluster import new_name
+from core.engine import engine as module
+from core.engine.engine import Engine
 from core.engine.replicas import Replicas
-from core.engine.workflows import DbosEngine, _Running
+from core.engine.work import Piece
 from core.jobs.steps.runner import StorageTrouble
+from core.ports import NotOwner
 from tests.core.jobs.pipeline_kit import USD, World, world
 from tests.fakes.core import until
 
 PRICE = USD // 10
 
 
-def engine_url(w: World) -> str:
-    url = make_url(w.url)
-    if url.get_backend_name() == "sqlite":
-        return f"sqlite:///{w.folder / 'jobs.db'}"
-    return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
-
-
 @asynccontextmanager
-async def engine_of(w: World, name: str | None = None) -> AsyncIterator[DbosEngine]:
+async def engine_of(w: World) -> AsyncIterator[Engine]:
     """The real engine in the place of the fake one, as one process; handed over and closed afterwards."""
-    engine = DbosEngine(w.pipeline, database_url=engine_url(w), executor_id=name or new_name())
-    await engine.open()
+    engine = Engine(w.pipeline, w.work)
     w.service._engine = engine
     w.maintenance._engine = engine
     try:
@@ -41,6 +34,16 @@ async def engine_of(w: World, name: str | None = None) -> AsyncIterator[DbosEngi
     finally:
         await w.pipeline.hand_over()
         await engine.close()
+
+
+async def in_hand(w: World) -> list[Piece]:
+    return list(await w.work.of(w.tools.lease.token))
+
+
+async def all_ended(w: World) -> None:
+    async with asyncio.timeout(10):
+        while await in_hand(w):
+            await asyncio.sleep(0.02)
 
 
 @pytest.fixture
@@ -61,15 +64,28 @@ async def test_a_job_is_carried_to_its_end_and_the_same_part_never_runs_twice(w:
     async with engine_of(w) as engine:
         job = await w.ask()
         await asyncio.gather(*(engine.start(job.id, part="request") for _ in range(5)))
+        assert await in_hand(w) == [Piece(job.id, "request")]
         await w.check_end(await ended(w, job), JobState.SUCCEEDED, charged=PRICE)
         for _ in range(3):
             await engine.start(job.id, part="request")
-        await until(lambda: not w.pipeline.jobs_here)
+        await all_ended(w)
         assert w.adapter.message(job).pictures == 1
         assert w.upscaler.posts[job.id] == 1
-        async with asyncio.timeout(10):
-            while job.id in await engine.active():
-                await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("part", ["request", "confirmed", "deliver", "announce"])
+async def test_what_begins_after_its_end_finds_nothing_to_do(w: World, part: Any) -> None:
+    async with engine_of(w) as engine:
+        w.upscaler.faults["submit"].append(ValueError("a bug"))
+        failed = await ended(w, await w.ask())
+        done = await ended(w, await w.ask())
+        await all_ended(w)
+        shown = [len(w.adapter.message(job).shown) for job in (failed, done)]
+        for job in (failed, done):
+            await engine.start(job.id, part=part)
+        await all_ended(w)
+        assert [len(w.adapter.message(job).shown) for job in (failed, done)] == shown
+        assert w.upscaler.posts[done.id] == 1
 
 
 async def test_the_question_ends_the_first_half_and_the_answer_begins_the_second(w: World) -> None:
@@ -97,14 +113,14 @@ async def test_trouble_with_the_database_inside_a_step_is_tried_again(w: World) 
 
 async def test_a_job_that_was_handed_over_goes_on_in_the_next_process(w: World) -> None:
     w.upscaler.hold = True
-    name = new_name()
-    async with engine_of(w, name):
+    async with engine_of(w):
         job = await w.ask()
         await w.shows(job, "upscaling")
     assert not (await w.job(job.id)).state.terminal
+    token = w.tools.lease.token
     await w.crash()
     async with engine_of(w):
-        await w.maintenance.take_over(name)
+        await w.maintenance.take_over(w.replica, token)
         w.upscaler.of(job.id).finish()
         await w.check_end(await ended(w, job), JobState.SUCCEEDED, charged=PRICE)
     assert w.upscaler.posts[job.id] == 1
@@ -113,13 +129,13 @@ async def test_a_job_that_was_handed_over_goes_on_in_the_next_process(w: World) 
 async def through_deaths(w: World, died: bool) -> Job:
     """A job whose process ends seven times while it is at the same place, and that is then let go on."""
     job: Job | None = None
-    names = [new_name()]
+    token = ""
     for attempt in range(7):
-        async with engine_of(w, names[-1]):
+        async with engine_of(w):
             if job is None:
                 job = await w.ask()
             else:
-                await w.maintenance.take_over(names[-2], died)
+                await w.maintenance.take_over(w.replica, token if died else "")
             if attempt > 5:
                 if w.upscaler.hold:
                     w.upscaler.of(job.id).finish()
@@ -127,7 +143,7 @@ async def through_deaths(w: World, died: bool) -> Job:
             await until(lambda: bool(w.pipeline.jobs_here))
             if w.upscaler.hold:
                 await w.shows(job, "upscaling")
-        names.append(new_name())
+        token = w.tools.lease.token
         await w.crash()
     raise AssertionError
 
@@ -150,52 +166,107 @@ async def test_deaths_and_restarts_while_a_job_waits_at_the_provider_never_give_
     await w.check_end(found, JobState.SUCCEEDED, charged=PRICE)
 
 
-async def test_a_job_that_another_process_carries_on_is_no_error(w: World) -> None:
-    records: list[logging.LogRecord] = []
-    handler = logging.Handler()
-    handler.emit = records.append  # type: ignore[method-assign]
+async def test_a_job_that_another_process_carries_on_is_no_error_and_not_taken_back(
+    w: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs: list[str] = []
+
+    async def run_on(_: Any, job_id: str, __: str) -> Any:
+        runs.append(job_id)
+        raise NotOwner
+
+    w.pipeline.run_on = run_on  # type: ignore[method-assign]
     async with engine_of(w) as engine:
-        logging.getLogger("dbos").addHandler(handler)
         job = await w.ask()
-        await Replicas(w.database).revoke(w.replica)  # taken for dead
-        await engine.start(job.id, part="confirmed")
-        async with asyncio.timeout(10):
-            while job.id in await engine.active():
-                await asyncio.sleep(0.02)
-    logging.getLogger("dbos").removeHandler(handler)
-    assert [record.getMessage() for record in records] == []
+        await all_ended(w)
+        await engine.resume()
+        await engine.take_left()
+    assert runs == [job.id]
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
-async def test_what_fell_out_of_the_engine_is_resumed(w: World) -> None:
-    """As it happens when the engine's own tables are away at the moment of a checkpoint."""
+async def test_what_a_process_that_was_taken_for_dead_had_in_hand_is_not_lost_by_its_end(w: World) -> None:
+    """Nor does it take anything itself."""
     w.upscaler.hold = True
     async with engine_of(w) as engine:
         job = await w.ask()
         await w.shows(job, "upscaling")
-        workflow_id = f"{job.id}:request"
-        await w.pipeline.hand_over()
-        await until(lambda: not w.pipeline.jobs_here)
-        _Running.broken.add(workflow_id)
+        token = w.tools.lease.token
+        await Replicas(w.database).revoke(w.replica)
         w.upscaler.of(job.id).finish()
-        await w.maintenance.resume_broken()
-        assert not _Running.broken
+        await until(lambda: not w.pipeline.jobs_here)
+        await engine.take_left()
+        assert not w.pipeline.jobs_here
+    assert await w.work.of(token) == [Piece(job.id, "request")]
+    await w.crash()
+    async with engine_of(w) as engine:
+        await engine.take_left()
         await w.check_end(await ended(w, job), JobState.SUCCEEDED, charged=PRICE)
-        assert await engine.resume_broken() == 0
+
+
+async def test_what_fell_out_for_want_of_the_database_is_resumed(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_STEP_ATTEMPTS", 1)
+    real, troubles = w.pipeline.run_on, [StorageTrouble("x")]
+
+    async def run_on(step: Any, job_id: str, token: str) -> Any:
+        if troubles:
+            raise troubles.pop()
+        return await real(step, job_id, token)
+
+    w.pipeline.run_on = run_on  # type: ignore[method-assign]
+    async with engine_of(w) as engine:
+        job = await w.ask()
+        await until(lambda: not troubles and not engine._running)
+        assert await in_hand(w) == [Piece(job.id, "request")]
+        await w.maintenance.pick_up()
+        await engine.resume()
+        await w.check_end(await ended(w, job), JobState.SUCCEEDED, charged=PRICE)
+
+
+async def test_an_end_that_cannot_be_written_down_is_written_later(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(*_: Any) -> None:
+        raise OperationalError("delete", None, OSError("away"))
+
+    async with engine_of(w) as engine:
+        with monkeypatch.context() as patched:
+            patched.setattr(w.work, "end", away)
+            job = await w.ask()
+            await w.check_end(await ended(w, job), JobState.SUCCEEDED, charged=PRICE)
+            await until(lambda: not engine._running)
+        await engine.resume()
+        await all_ended(w)
+        assert w.adapter.message(job).pictures == 1
+
+
+async def test_a_run_that_breaks_is_begun_again_a_bounded_number_of_times(w: World) -> None:
+    async def run_on(*_: Any) -> Any:
+        raise ZeroDivisionError
+
+    w.pipeline.run_on = run_on  # type: ignore[method-assign]
+    async with engine_of(w):
+        job = await w.ask()
+        for _ in range(8):
+            await all_ended(w)
+            w.clock.at += 60
+            await w.maintenance.pick_up()
+        found = await w.job(job.id)
+    assert found.state is JobState.FAILED
+    assert (await w.money(job.id)).open_holds == 0
 
 
 async def test_a_start_is_not_cut_in_two_by_whoever_stops_waiting_for_it(
     w: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     began, go_on = asyncio.Event(), asyncio.Event()
-    start = DBOS.start_workflow_async
+    add = w.work.add
 
     async def slow(*args: Any) -> Any:
         began.set()
         await go_on.wait()
-        return await start(*args)
+        return await add(*args)
 
     async with engine_of(w):
-        monkeypatch.setattr(DBOS, "start_workflow_async", slow)
+        monkeypatch.setattr(w.work, "add", slow)
         request = w.request()
         asking = asyncio.create_task(w.service.request(request))
         await began.wait()
@@ -206,7 +277,7 @@ async def test_a_start_is_not_cut_in_two_by_whoever_stops_waiting_for_it(
         assert (await ended(w, job)).state is JobState.SUCCEEDED
 
 
-async def test_a_job_that_no_workflow_has_in_hand_is_picked_up(w: World) -> None:
+async def test_a_job_that_nobody_has_in_hand_is_picked_up(w: World) -> None:
     async with engine_of(w):
         job, _ = await w.store.add(await unstarted(w))
         await w.maintenance.pick_up()
@@ -217,35 +288,9 @@ async def test_a_job_that_no_workflow_has_in_hand_is_picked_up(w: World) -> None
 
 
 async def unstarted(w: World) -> Job:
-    """A job's row, as a crash leaves it between the row and its workflow."""
+    """A job's row, as a crash leaves it between the row and its run."""
     kept, w.service._engine = w.service._engine, w.engine
     job = await w.ask()
     w.service._engine = kept
     await w.store.remove(job.id)
     return job
-
-
-async def test_old_rows_of_the_engine_are_forgotten(w: World) -> None:
-    async with engine_of(w) as engine:
-        job = await w.ask()
-        await ended(w, job)
-        async with asyncio.timeout(10):
-            while await engine.active():
-                await asyncio.sleep(0.02)
-        assert await engine.forget_before(1.0) == 0
-        assert await engine.forget_before(4_000_000_000.0) >= 1
-        assert cast(list[Any], await DBOS.list_workflows_async()) == []
-
-
-async def test_whoever_needs_a_thread_while_the_engine_closes_gets_one(w: World) -> None:
-    """Image workers, for instance, remove their folders in threads when they end."""
-    closed = False
-
-    async def work() -> None:
-        while not closed:
-            await asyncio.to_thread(int)
-
-    async with engine_of(w):
-        working = asyncio.create_task(work())
-    closed = True
-    await working

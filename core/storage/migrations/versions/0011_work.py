@@ -1,0 +1,43 @@
+"""Our own record of what is under way, instead of the job engine's of another library
+
+A job that is under way belongs to the process that its row names. Where that process is gone it is taken at once by
+whoever starts; where it still runs, in a rolling upgrade, it is left to it until then.
+
+Revision ID: 0011
+Revises: 0010
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0011"
+down_revision = "0010"
+branch_labels = None
+depends_on = None
+
+_HANDED_OVER = "INSERT INTO work (job_id, part, owner, at) SELECT job_id, part, '', at FROM handed_over"
+_UNDER_WAY = """
+INSERT INTO work (job_id, part, owner, at)
+SELECT id,
+       CASE WHEN state = 'delivering' THEN 'deliver' WHEN confirm_by_at IS NULL THEN 'request' ELSE 'confirmed' END,
+       owner, created_at
+FROM jobs
+WHERE state IN ('queued', 'running', 'delivering')
+  AND NOT EXISTS (SELECT 1 FROM handed_over WHERE handed_over.job_id = jobs.id)
+"""
+
+
+def upgrade() -> None:
+    """Apply."""
+    op.create_table(
+        "work",
+        sa.Column("job_id", sa.String(16), primary_key=True),
+        sa.Column("part", sa.String(10), primary_key=True),
+        sa.Column("owner", sa.String(40), nullable=False, server_default=""),
+        sa.Column("at", sa.Float(), nullable=False),
+    )
+    op.execute(_HANDED_OVER)
+    op.execute(_UNDER_WAY)
+    op.drop_table("handed_over")
+    if op.get_bind().dialect.name == "postgresql":  # for processes of 0.2.0 that still run: what nobody has in hand
+        op.execute("CREATE VIEW handed_over AS SELECT job_id, part, at FROM work WHERE owner = ''")
