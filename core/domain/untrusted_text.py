@@ -4,6 +4,7 @@ Everything that reads such text (patterns, logs, other people's screens) comes a
 """
 
 import re
+from typing import Any
 
 MAX_NAME_CHARS = 120
 """Names of people and files are shown, never used as paths."""
@@ -14,6 +15,9 @@ _UNWANTED = re.compile(
 )
 """Control characters but tab and line feed; direction marks, overrides and isolates; halves of surrogate pairs."""
 
+_UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
+"""What PostgreSQL does not take as text, and what is no text."""
+
 
 def clean(text: str, max_chars: int) -> str:
     """At most `max_chars` characters of `text`: every line break a line feed, unwanted characters left out."""
@@ -23,3 +27,30 @@ def clean(text: str, max_chars: int) -> str:
 def clean_line(text: str, max_chars: int = MAX_NAME_CHARS) -> str:
     """As `clean`, on one line, with single spaces."""
     return " ".join(clean(text, max_chars).split())
+
+
+def clean_json(value: Any) -> Any:
+    """What came as JSON, with the characters left out that cannot be stored. Raises RecursionError."""
+    if isinstance(value, str):
+        return _UNWRITABLE.sub("", value)
+    if isinstance(value, list):
+        return [clean_json(one) for one in value]
+    if isinstance(value, dict):
+        return {clean_json(name): clean_json(one) for name, one in value.items()}
+    return value
+
+
+Shape = type | dict[str, Any] | list[Any]
+"""Of JSON: a type, `{name: shape}` ("*" for every other name) or `[shape]`."""
+
+
+def fits(value: Any, shape: Shape) -> bool:
+    """Whether it has this shape; a named part may be missing or null. Raises RecursionError."""
+    if isinstance(shape, list):
+        return isinstance(value, list) and all(fits(one, shape[0]) for one in value)
+    if not isinstance(shape, dict):
+        return isinstance(value, shape)
+    rest: Shape = shape.get("*", object)
+    return isinstance(value, dict) and all(
+        (name in shape and one is None) or fits(one, shape.get(name, rest)) for name, one in value.items()
+    )

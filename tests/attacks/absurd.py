@@ -20,8 +20,9 @@ SETTINGS = {"DISCORD_PUBLIC_KEY": _KEY.public_key().public_bytes_raw().hex()}
 _MOST_LATE = 5
 """Not acknowledged within three seconds, on a machine that does much else."""
 _LEFT_OUT = object()
-_WRONG = (
+WRONG = (
     _LEFT_OUT, None, True, 0, -1, 1 << 70, 1e308, float("nan"), "", "x" * 20_000, "\x00\u202e\ud800", "-1", "[[",
+    json.loads("[" * 600 + "]" * 600),
     [], {}, [None], [[]], [{}], {"": None}, {"id": [], "type": {}}, [[[[[[[[[[[[]]]]]]]]]]]],
 )  # fmt: skip
 Path_ = tuple[str | int, ...]
@@ -38,7 +39,7 @@ def paths(value: Any, here: Path_ = ()) -> Iterator[Path_]:
 def absurd(template: dict[str, Any], chance: random.Random, each: int) -> Iterator[dict[str, Any]]:
     """Copies with one part replaced; of each part `each` of the ways to be wrong, by chance."""
     for path in paths(template):
-        for wrong in chance.sample(_WRONG, each):
+        for wrong in chance.sample(WRONG, each):
             made = copy.deepcopy(template)
             at: Any = made
             for step in path[:-1]:
@@ -50,9 +51,9 @@ def absurd(template: dict[str, Any], chance: random.Random, each: int) -> Iterat
             yield made
 
 
-async def signed_for_slack(scene: Scene, size: int) -> str:
-    """Slack's commands, presses, forms, shortcuts and events."""
-    slack, member, chance = scene.slack, scene.slack.member, random.Random(size)
+async def slack_templates(scene: Scene) -> list[tuple[str, dict[str, Any]]]:
+    """A command, a press, a form, a shortcut and an event of each kind, as Slack sent them."""
+    slack, member = scene.slack, scene.slack.member
     shown = await result_on_slack(scene, 201, "anna")
     begun = len(slack.delivery.delivered)
     await member.command(text="")
@@ -65,7 +66,12 @@ async def signed_for_slack(scene: Scene, size: int) -> str:
     await member.message_shortcut(shown)
     await member.global_shortcut("upscale_open")
     await member.open_home()
-    templates = [(one["kind"], one["payload"]) for one in slack.delivery.delivered[begun:]]
+    return [(one["kind"], one["payload"]) for one in slack.delivery.delivered[begun:]]
+
+
+async def signed_for_slack(scene: Scene, size: int) -> str:
+    """Slack's commands, presses, forms, shortcuts and events."""
+    slack, chance, templates = scene.slack, random.Random(size), await slack_templates(scene)
     statuses: Counter[int] = Counter()
 
     async def send(kind: str, payload: dict[str, Any]) -> None:

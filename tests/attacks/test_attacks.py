@@ -3,8 +3,11 @@
 import asyncio
 from collections import Counter
 from pathlib import Path
+from types import ModuleType
 
-from tests.attacks import absurd, authority
+import pytest
+
+from tests.attacks import absurd, authority, sockets
 from tests.attacks.doors import ATTACKS as AT_THE_DOOR
 from tests.attacks.elsewhere import Elsewhere
 from tests.attacks.impostors import ATTACKS as BY_IMPOSTORS
@@ -47,8 +50,12 @@ async def test_no_sponsor_stranger_or_outsider_spends_what_the_operator_did_not_
         assert (scene.tracebacks(), scene.discord.violations, scene.slack.violations) == (0, [], [])
 
 
-async def test_signed_events_that_make_no_sense_are_taken_or_refused_and_end_nothing(tmp_path: Path) -> None:
-    async with scene_in(tmp_path, Elsewhere(), ("127.0.0.1",), **absurd.SETTINGS) as scene:
-        for attack in absurd.ATTACKS:
+@pytest.mark.parametrize("kind", [absurd, sockets])
+async def test_signed_events_that_make_no_sense_are_taken_or_refused_and_end_nothing(
+    tmp_path: Path, kind: ModuleType
+) -> None:
+    async with scene_in(tmp_path, Elsewhere(), ("127.0.0.1",), **kind.SETTINGS) as scene:
+        for attack in kind.ATTACKS:
             await attack.run(scene, attack.short)
         assert (await scene.get("/healthz"), scene.rows()["jobs"] > 0) == (200, True)
+        assert (scene.tracebacks(), scene.rows()["incidents"]) == (0, 0)

@@ -113,11 +113,13 @@ class UpscaleClient(discord.AutoShardedClient):
 
     async def _answer_unread(self, payload: dict[str, Any]) -> None:
         try:
+            if not isinstance(payload["token"], str):
+                raise TypeError
             route = discord.http.Route(
                 "POST",
                 "/interactions/{interaction_id}/{interaction_token}/callback",
                 interaction_id=int(payload["id"]),
-                interaction_token=str(payload["token"]),
+                interaction_token=payload["token"],
             )
             words = unreadable_text(str(payload.get("locale") or "en"))
             await self.http.request(route, json={"type": 4, "data": {"content": words, "flags": EPHEMERAL}})

@@ -13,15 +13,24 @@ from discord.components import _component_factory
 from discord.sticker import StickerItem
 
 from adapters.discord.outbound.links import name_of
+from core.domain.untrusted_text import Shape, clean_json, fits
 
 Payload: TypeAlias = dict[str, Any]
-UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
+UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
 """What the library raises for a payload that is not as it expects."""
 
 _READ = ("id", "channel_id", "guild_id", "author", "member", "type", "timestamp", "flags", "webhook_id")
 _FIXED: Payload = {"tts": False, "mention_everyone": False, "pinned": False, "edited_timestamp": None, "mentions": []}
 _FILE: Payload = {"id": 0, "size": 0, "url": "", "proxy_url": "", "filename": "image"}
 _READ_OF_FILE = (*_FILE, "content_type", "width", "height")
+
+_USER: Shape = {"username": str, "global_name": str}
+_SHAPE: Shape = {
+    "user": _USER, "member": {"user": _USER, "nick": str}, "locale": str, "token": str,
+    "data": {"custom_id": str, "name": str, "options": [dict], "components": [dict], "values": list},
+}  # fmt: skip
+_STRING = 3
+"""The type of an option."""
 
 
 def readable(message: Mapping[str, Any], state: Any) -> Payload:
@@ -44,7 +53,15 @@ def readable(message: Mapping[str, Any], state: Any) -> Payload:
 
 
 def clean_interaction(payload: Payload, state: Any) -> None:
-    """Make the messages of an interaction readable, in place: the one with the button, those that a menu is about."""
+    """Make the messages of an interaction readable, in place: the one with the button, those that a menu is about.
+
+    Raises one of UNREADABLE where who acted, or what was typed, cannot be read.
+    """
+    payload |= clean_json(payload)
+    actor = "member" if int(payload.get("guild_id") or 0) else "user"
+    if not fits(payload, _SHAPE) or not payload.get(actor) or not 0 <= int(payload["id"]) < 1 << 63:
+        raise TypeError("an interaction that Discord does not send")
+    _check_options((payload.get("data") or {}).get("options"))
     if isinstance(payload.get("message"), dict):
         payload["message"] = readable(payload["message"], state)
     data = payload.get("data")
@@ -53,6 +70,13 @@ def clean_interaction(payload: Payload, state: Any) -> None:
         for kind, read in (("messages", readable), ("attachments", _file)):
             for number, one in (resolved.get(kind) or {}).items():
                 resolved[kind][number] = read(one, state)
+
+
+def _check_options(options: Any) -> None:
+    for option in options or ():
+        if option.get("type") == _STRING and not isinstance(option.get("value"), str):
+            raise TypeError("a text that is none")
+        _check_options(option.get("options"))
 
 
 def _file(file: Any, state: Any) -> Payload:

@@ -1,4 +1,4 @@
-"""The first thing every payload meets, before any token is looked up: is this process still taking work?
+"""The first thing every payload meets, before any token is looked up: can it be read, and is work still taken?
 
 While draining, events stay unacknowledged, so that Slack brings them again to another process; whatever Slack does not
 repeat is answered with a kind word. Knows no job.
@@ -9,12 +9,32 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 
 from adapters.slack.context import HandlerContext
 from core.domain.errors import Draining
+from core.domain.untrusted_text import Shape, clean_json, fits
 from core.presentation import explain
+
+log = structlog.get_logger(__name__)
+
+_BLOCK: Shape = {"block_id": str, "type": str, "elements": [dict], "accessory": dict, "element": dict}
+_STATE: Shape = {"value": str, "selected_option": {"value": str}, "selected_options": [{"value": str}], "files": list}
+_WHO: Shape = {"id": str, "team_id": str, "name": str, "username": str}
+SHAPE: Shape = {
+    "type": str, "command": str, "text": str, "callback_id": str, "trigger_id": str, "response_url": str,
+    "team_id": str, "user_id": str, "channel_id": str, "user": _WHO, "team": _WHO, "channel": _WHO,
+    "event": {"type": str, "subtype": str, "ts": str, "text": str, "files": [{"id": str}]},
+    "message": {"ts": str, "thread_ts": str, "text": str, "blocks": [_BLOCK], "files": [{"id": str}]},
+    "actions": [{"action_id": str, "block_id": str, "type": str, "value": str}],
+    "view": {"id": str, "callback_id": str, "private_metadata": str, "blocks": [_BLOCK],
+             "state": {"values": {"*": {"*": _STATE}}}},
+}  # fmt: skip
+"""What is read of Slack's payloads, by bolt and here."""
+_IDS: Shape = {"team_id": str, "enterprise_id": str, "user_id": str, "channel_id": str}
+"""Of bolt's context."""
 
 
 @dataclass
@@ -25,6 +45,9 @@ class DrainMiddleware:
     closed: bool = False
 
     async def __call__(self, req: AsyncBoltRequest, next: Callable[[], Awaitable[BoltResponse]]) -> BoltResponse:
+        if not _made_readable(req):
+            log.warning("slack_payload_unreadable", type=str(req.body.get("type"))[:40])
+            return BoltResponse(status=400, body="")
         body = req.body
         if not (self.closed or self.ctx.service.draining) or body.get("type") == "url_verification":
             return await next()
@@ -41,6 +64,20 @@ class DrainMiddleware:
         if where.user_id:  # a button or shortcut: the word comes beside it
             self.ctx.tasks.spawn("draining", self.ctx.answers.tell(where, told))
         return BoltResponse(status=200, body="")
+
+
+def _made_readable(req: AsyncBoltRequest) -> bool:
+    """Leave out what cannot be stored; False for a payload of another shape, or too deep."""
+    try:
+        if not (fits(req.body, SHAPE) and fits(req.context, _IDS)):
+            return False
+        req.body = clean_json(req.body)
+    except RecursionError:
+        return False
+    req.context.update(clean_json({name: one for name, one in req.context.items() if isinstance(one, str)}))
+    for action in req.body.get("actions") or ():
+        action.setdefault("action_id", "")  # which bolt takes for granted
+    return True
 
 
 def _json(body: dict[str, Any]) -> BoltResponse:

@@ -27,7 +27,7 @@ def _seen(part: Mapping[str, Any], depth: int) -> Iterator[dict[str, Any]]:
     if depth > MAX_DEPTH:
         return
     for file in _items(part.get("files")):
-        if file.get("id") and file.get("mode") not in GONE:
+        if file.get("id") and str(file.get("mode")) not in GONE:
             yield dict(file)
     for block in _items(part.get("blocks")):
         yield from _in_block(block, 0)

@@ -108,7 +108,7 @@ class Intake:
         """A picture of a message: a file by its id, or an address that a block or an unfurled link shows."""
         if picture.get("id"):
             return str(picture["id"]), t.file_source(picture, where)
-        source = t.link_source(str(picture["link"]), where, self.own_hosts)
+        source = t.link_source(str(picture.get("link") or ""), where, self.own_hosts)
         return f"seen{number}", replace(source, name=str(picture.get("name") or "") or source.name)
 
     def _request(self, order: Order, actor: Requester, item: str, source: Source, private: bool) -> UpscaleRequest:

@@ -192,11 +192,11 @@ def read(view: Mapping[str, Any]) -> Filled:
     for name in ("model", "preset"):
         if value := (state.get(name, {}).get("selected_option") or {}).get("value"):
             fields[name] = str(value)
-    options = {option["value"] for option in state.get("options", {}).get("selected_options") or []}
+    options = {option.get("value") for option in state.get("options", {}).get("selected_options") or []}
     if "unsafe" in options:
         fields["safety"] = "off"
     files = [f for f in state.get("image", {}).get("files") or [] if isinstance(f, dict)]
-    chosen = {option["value"] for option in state.get(PICKED, {}).get("selected_options") or []}
+    chosen = {option.get("value") for option in state.get(PICKED, {}).get("selected_options") or []}
     files += [f for f in notes_of(view).get("pick") or [] if f["id"] in chosen]
     return Filled(fields, files, str(state.get("link", {}).get("value") or "").strip(), "private" in options)
 

@@ -17,7 +17,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from adapters.web.connection.security import Denied
 from adapters.web.inbound.translate import Raw, Submission, scalars
 from core.domain.errors import FileTooLarge
-from core.domain.untrusted_text import clean, clean_line
+from core.domain.untrusted_text import clean, clean_json, clean_line
 from core.net.file_sink import save_stream
 
 MAX_PARTS = 40
@@ -51,7 +51,7 @@ async def json_body(request: web.Request) -> dict[str, Any]:
     """A JSON object; empty where there is no body. Raises Denied for anything else."""
     body = await _whole(request)
     try:
-        values = json.loads(body or b"{}")
+        values = clean_json(json.loads(body or b"{}"))
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict):
@@ -65,7 +65,7 @@ async def form_fields(request: web.Request) -> dict[str, str]:
         raise Denied(415, "unreadable_body", "The form of this request cannot be read.")
     try:
         text = (await _whole(request)).decode("utf-8", "replace")
-        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_PARTS))
+        return dict(clean_json(dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_PARTS))))
     except ValueError as error:
         raise Denied(400, "unreadable_body", "The form of this request cannot be read.") from error
 

@@ -4,6 +4,7 @@ Linear is shown by processor time of this thread (not by the clock, which other 
 took seconds to minutes for these texts, and half a second is over ten times what they take now.
 """
 
+import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,7 +27,7 @@ from core.domain.errors import UpscaleError
 from core.domain.models import MODELS
 from core.domain.parameters.grammar import MAX_TEXT_CHARS, parse
 from core.domain.parameters.values import MAX_FIELDS, MAX_PROBLEMS, shown
-from core.domain.untrusted_text import clean, clean_line
+from core.domain.untrusted_text import Shape, clean, clean_json, clean_line, fits
 from core.net import guard
 
 CHARS = 20_000
@@ -126,3 +127,31 @@ def test_more_fields_than_anybody_has_are_refused_as_one_problem() -> None:
         parse("", {f"f{n}": "1" for n in range(MAX_FIELDS + 1)})
     [problem] = raised.value.problems  # type: ignore[attr-defined]
     assert (problem.name, problem.kind, problem.value) == ("fields", "range", "65")
+
+
+def test_what_came_as_json_loses_the_characters_that_cannot_be_stored_and_nothing_else() -> None:
+    came = json.loads(r'{"a\u0000b": ["\ud800x", 1, 1e400, null, {"\udfff": "\ud83d\ude00 \u202e\u0001"}], "c": true}')
+    assert clean_json(came) == {"ab": ["x", 1, float("inf"), None, {"": "\U0001f600 \u202e\x01"}], "c": True}
+    with pytest.raises(RecursionError):
+        clean_json(_nested(100_000))
+
+
+def _nested(depth: int) -> list[Any]:
+    made: list[Any] = []
+    for _ in range(depth):
+        made = [made]
+    return made
+
+
+@pytest.mark.parametrize(
+    ("value", "does"),
+    [
+        ({}, True), ({"id": "U1", "more": [1]}, True), ({"id": None, "files": None}, True), ({"id": ["U1"]}, False),
+        ({"files": [{"id": "F1"}, {}]}, True), ({"files": [None]}, False), ({"files": {"id": "F1"}}, False),
+        ({"state": {"a": {"value": "x"}, "b": {}}}, True), ({"state": {"a": "x"}}, False),
+        ({"state": {"a": None}}, False), ([], False), ("x", False), (None, False),
+    ],
+)  # fmt: skip
+def test_a_payload_of_another_shape_than_is_read_is_told_apart(value: Any, does: bool) -> None:
+    shape: Shape = {"id": str, "files": [{"id": str}], "state": {"*": {"value": str}}}
+    assert fits(value, shape) is does
