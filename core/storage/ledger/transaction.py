@@ -28,8 +28,12 @@ _LOCK_ID = 7_313_840_219
 _LOCK_WAIT_MS = 8_000
 _READERS = 4
 
-_PREPARE = text("SELECT set_config('lock_timeout', :wait, true), set_config('statement_timeout', :wait, true)")
-_LOCK = text("SELECT pg_advisory_xact_lock(:id)")
+_LOCK = text("""
+    WITH settings AS (SELECT set_config('lock_timeout', :wait, true), set_config('statement_timeout', :wait, true),
+                             set_config('enable_seqscan', 'off', true))
+    SELECT pg_advisory_xact_lock(:id) FROM settings
+""")
+"""A plan from when a table was small is kept while it grows, and would read it whole; each query here has its index."""
 
 _TROUBLE = (SQLAlchemyError, *DRIVER_ERRORS)
 
@@ -56,8 +60,7 @@ class LedgerDatabase:
 
         def alone(connection: Connection) -> T:
             if not self._db.is_sqlite:
-                connection.execute(_PREPARE, {"wait": str(_LOCK_WAIT_MS)})
-                connection.execute(_LOCK, {"id": _LOCK_ID})
+                connection.execute(_LOCK, {"wait": str(_LOCK_WAIT_MS), "id": _LOCK_ID})
             return work(connection)
 
         return await self._retry(lambda: self._db.change(alone))

@@ -20,6 +20,7 @@ from core.storage.encryption import Vault
 from core.storage.jobs import SqlJobStore
 from core.storage.ledger.alert_log import SqlAlertMarks
 from core.storage.ledger.history import fold_history, forget_member
+from core.storage.ledger.rows import holds_of
 from core.storage.ledger.rule_store import SqlRules
 from core.storage.ledger.usage import SqlUsage
 from core.storage.obligations import SqlObligations
@@ -27,6 +28,7 @@ from core.storage.state import SqlAppState
 from tests.core.storage.ledger_kit import HandClock, day_usd, job, make_ledger, member, running
 from tests.core.storage.test_jobs import ANN
 from tests.core.storage.test_jobs import job as job_row
+from tests.pg import open_database
 
 GROWING = {"jobs", "ledger_entries", "ledger_holds", "ledger_balances", "app_state", "incidents", "obligations"}
 OPEN_ONLY = {"ix_ledger_holds_open", "ix_ledger_holds_line", "ix_jobs_kept_finished_at"}
@@ -179,3 +181,22 @@ async def test_nothing_that_runs_all_the_time_walks_what_grows(
     walked = {statement[0]: plan for statement in list(seen) if (plan := await _plan(database, statement))}
     assert walked == {}
     assert len({statement for statement, _ in seen}) > 20
+
+
+async def test_a_decision_of_many_reads_by_the_index_though_the_table_was_small_when_it_was_planned(
+    postgres_url: str,
+) -> None:
+    database = await open_database(postgres_url)
+    ledger = make_ledger(database, HandClock(), day_usd(ScopeKind.USER, 9))
+    await ledger.hold(job("a"))
+
+    def plan(connection: Connection) -> str:
+        [query] = holds_of([f"job-{number}" for number in range(50)])
+        asked = query.compile(connection, compile_kwargs={"literal_binds": True})
+        return "\n".join(connection.exec_driver_sql(f"EXPLAIN {asked}").scalars())
+
+    found = await ledger.database.write(plan)
+    await ledger.close()
+    await database.close()
+    assert "uq_ledger_holds_key" in found
+    assert "Seq Scan" not in found
