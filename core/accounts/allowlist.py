@@ -6,20 +6,24 @@ Another place is told kindly, nothing is stored of the request, and the operator
 import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
 from core.domain.errors import JobNotFound, NotAdmitted, NotAllowed, PlatformBusy
 from core.domain.identity import TEAM_SCOPED, Place
 from core.domain.job import Requester
-from core.ports import AppState, Clock, KnownPlace, OperatorAlerts, PlaceAsks, PlaceFacts, Verdict
+from core.ports import AppState, Clock, KnownPlace, OperatorAlerts, PlaceFacts, Verdict
 from core.ports.typed_state import TypedState
+from core.presentation import operator_texts
 
 log = structlog.get_logger(__name__)
 
 _ASKED_FOR_S = 30 * 86_400.0
 _MOST_ASKED = 200
 """Strangers can ask from any number of places; beyond these they are only answered."""
+
+_ASKS_AN_HOUR = 10
 
 EVERYBODY = "*"
 
@@ -110,7 +114,8 @@ class AllowList:
             await self._asked.put(place.reference, known)
             log.info("place_asks", place=place.address)
             if tell:
-                self._operator.tell(PlaceAsks(place, known.name, known.by))
+                asks = partial(operator_texts.question, place, known.name, known.by)
+                self._operator.tell("place", asks, most_an_hour=_ASKS_AN_HOUR)
         return known
 
     async def is_operator(self, actor: Requester) -> bool:

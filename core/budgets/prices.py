@@ -5,13 +5,15 @@ A change of price touches no quote and no hold that was already made: both carry
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
 from core.domain.models import DEFAULT_MODEL, MODELS, Models, ModelSpec
 from core.domain.money import NANOUSD_PER_USD
-from core.ports import AppState, Clock, LogOnly, OperatorAlerts, UnclearPrice, Upscaler
+from core.ports import AppState, Clock, LogOnly, OperatorAlerts, Upscaler
 from core.ports.typed_state import TypedState
+from core.presentation import operator_texts
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +58,7 @@ class PriceBook:
         models: Models = MODELS,
     ) -> None:
         self._models = models
-        self._alerts = alerts or LogOnly()
+        self._alerts = LogOnly() if alerts is None else alerts
         self._upscaler = upscaler
         self._said = TypedState(state, _AREA, _Said, ttl_s=_KEPT_S)
         self._clock = clock
@@ -110,7 +112,7 @@ class PriceBook:
             return
         if not 0 < price <= _HIGHEST_NANOUSD:
             log.warning("price_implausible", model=model.id, nanousd=price)
-            self._alerts.tell(UnclearPrice(self._now(model, now)))
+            self._alerts.tell("price", partial(operator_texts.unclear_price, self._now(model, now)))
             return
         old = self._known[model.id]
         if old is None or price != old.nanousd:

@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -18,9 +19,10 @@ from core.domain.errors import JobNotFound, UpscaleError
 from core.domain.job import Receipt
 from core.domain.money import NANOUSD_PER_USD, is_plausible_bill
 from core.domain.windows import local_day
-from core.ports import AppState, BillingEvent, BooksDiffer, Metrics, OperatorAlerts, Upscaler
+from core.ports import AppState, BillingEvent, Metrics, OperatorAlerts, Upscaler
 from core.ports.storage import SentRequest
 from core.ports.typed_state import TypedState
+from core.presentation import operator_texts
 from core.storage.jobs import SqlJobStore
 from core.storage.ledger import SqlLedger
 
@@ -120,7 +122,7 @@ class Books:
             log.warning("reconcile_difference", job=one.job_id, request=one.request_id, kind=one.kind,
                         ledger_nanousd=one.ours_nanousd, fal_nanousd=one.theirs_nanousd)  # fmt: skip
         if new:
-            operator.tell(BooksDiffer(tuple(new)))
+            operator.tell(f"books:{new[0].request_id}", partial(operator_texts.books_differ, tuple(new)))
 
     async def _charges(self, sent: Sequence[SentRequest]) -> list[Charge]:
         """From the ledger, not from the jobs: the ledger is the truth about money."""

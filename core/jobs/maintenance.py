@@ -9,6 +9,7 @@ import contextlib
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -19,8 +20,8 @@ from core.engine.engine import Engine
 from core.engine.work import TAKEN_AT_ONCE, Work
 from core.jobs.endings import fulfil_due
 from core.jobs.steps import Pipeline
-from core.ports import StuckJobs
 from core.ports.storage import JobPart
+from core.presentation import operator_texts
 from core.storage.database import DATABASE_ERRORS
 
 log = structlog.get_logger(__name__)
@@ -207,7 +208,7 @@ class Maintenance:
         )
         self._tools.metrics.level("jobs_stuck", count)
         if count:
-            self._tools.operator.tell(StuckJobs(count, oldest_id))
+            self._tools.operator.tell("stuck", partial(operator_texts.stuck_jobs, count, oldest_id))
 
     async def forget_expired(self) -> None:
         """Claims and states whose time is over, and incidents of more than three months ago."""

@@ -8,16 +8,7 @@ from core.ports.files import TILE_PX, MediaFile, PictureOf, ResultLinks, TileSet
 from core.ports.guests import KnownPlace, KnowsOwner, PlaceFacts, Verdict
 from core.ports.metrics import Metrics
 from core.ports.money import Granted, HoldAnswer, HoldRequest, MustWait
-from core.ports.operator import (
-    BooksDiffer,
-    LogOnly,
-    OperatorAlerts,
-    OperatorNews,
-    PlaceAsks,
-    StuckJobs,
-    UnclearBill,
-    UnclearPrice,
-)
+from core.ports.operator import LogOnly, OperatorAlerts
 from core.ports.ownership import Lease, NotOwner
 from core.ports.storage import AppState, JobEngine, Obligation, OpenHere
 from core.ports.upscaler import (

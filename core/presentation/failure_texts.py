@@ -13,8 +13,8 @@ from core.presentation.input_failure_texts import INPUT
 from core.presentation.job_texts import charge_text
 from core.presentation.limit_texts import limit_reached, paused, paused_place
 from core.presentation.notices import Explainer, Notice, plain
+from core.presentation.operator_texts import not_admitted
 from core.presentation.parameter_texts import parameter_problem, preset_refused
-from core.presentation.place_texts import not_admitted
 from core.presentation.translations import tr, trn
 
 

@@ -1,35 +1,60 @@
 """What only the composition root can get wrong: a part that is made without another one that it asks."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from bot.app import build
+from bot.app import App, build
 from bot.settings import load
 from core.domain.identity import Place
 from core.domain.job import Requester
 from core.ports import PlaceFacts
+from core.presentation import Notice
 from core.storage.migrate import migrate
 
 
 class OwnersPlatform:
-    """Knows whose bot it is."""
+    """Knows whose bot it is, and what was posted where."""
+
+    def __init__(self) -> None:
+        self.posted: list[tuple[str, str]] = []
+
+    async def notify(self, workspace_id: str, channel_id: str, notice: Notice) -> None:
+        self.posted.append((channel_id, notice.what))
 
     async def place_facts(self, place: Place) -> PlaceFacts:
         return PlaceFacts(is_own=place == Place("discord", "user", "owner"))
 
 
-@pytest.mark.parametrize(("user_id", "everything"), [("owner", True), ("somebody", False)])
-async def test_alerts_of_the_whole_bot_go_where_its_owner_asks_for_them_in_a_chat(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user_id: str, everything: bool
-) -> None:
+@pytest.fixture
+async def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App]:
     monkeypatch.chdir(tmp_path)
     app = build(load(None, fal_key="id:secret", data_dir=str(tmp_path)), serve=False)
     app.adapters["discord"] = OwnersPlatform()  # type: ignore[assignment]
     try:
         await migrate(app.database)
-        who = Requester("discord", user_id, workspace_id="1", is_moderator=True)
-        await app.service.limits.set_alert_channel(who, "2")
-        assert [place.everything for place in await app.budget.limits.rules.alert_places()] == [everything]
+        yield app
     finally:
+        await app.alerts.close()
         await app.database.close()
+
+
+@pytest.mark.parametrize(("user_id", "everything"), [("owner", True), ("somebody", False)])
+async def test_alerts_of_the_whole_bot_go_where_its_owner_asks_for_them_in_a_chat(
+    app: App, user_id: str, everything: bool
+) -> None:
+    who = Requester("discord", user_id, workspace_id="1", is_moderator=True)
+    await app.service.limits.set_alert_channel(who, "2")
+    assert [place.everything for place in await app.budget.limits.rules.alert_places()] == [everything]
+
+
+async def test_the_operator_hears_once_an_hour_of_the_same_and_ten_times_of_who_asks_to_be_let_in(app: App) -> None:
+    await app.service.limits.set_alert_channel(Requester("discord", "owner", workspace_id="1", is_moderator=True), "2")
+    for number in range(12):
+        app.alerts.tell("bill", lambda locale: Notice("a bill"))
+        app.alerts.tell("place", lambda locale, n=number: Notice(f"place {n}"), most_an_hour=10)  # type: ignore[misc]
+        await asyncio.gather(*app.alerts._pending)
+    posted = app.adapters["discord"].posted  # type: ignore[attr-defined]
+    assert posted == [("2", "a bill"), *(("2", f"place {number}") for number in range(10))]

@@ -31,7 +31,7 @@ from core.presentation.cards.help import help_card
 from core.presentation.cards.notice import asked_first, notice_card
 from core.presentation.cards.queue import queue
 from core.presentation.ending_texts import ending
-from core.presentation.place_texts import question
+from core.presentation.operator_texts import question
 
 NOW = 1_800_000_000.0
 SAM = Requester("discord", "42", "sam", "7", "9")

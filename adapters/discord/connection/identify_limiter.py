@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import structlog
 
 from adapters.discord.outbound.reply_address import PLATFORM
 from core.ports import AppState, Clock, OperatorAlerts
-from core.ports.operator import FewConnectsLeft
 from core.ports.typed_state import TypedState
+from core.presentation import operator_texts
 
 log = structlog.get_logger(__name__)
 
@@ -107,14 +108,18 @@ class IdentifyTurns:
         left = await self._left(now)
         while left.remaining <= 0:
             wait_s = max(LEAST_RESET_S, left.reset_after_s)
-            self._operator.tell(FewConnectsLeft(PLATFORM, 0, left.total, now + wait_s))
+            self._tell(0, left.total, now + wait_s)
             log.error("discord_identifies_used_up", wait_s=wait_s)
             await self._clock.sleep(wait_s)
             now, left = self._clock.now(), await self._look()
         left = replace(left, remaining=left.remaining - 1)
         await self._counted.put(f"{self._app_id}:left", Counted(**asdict(left), at=now))
         if left.remaining <= left.total * ALARM_SHARE:
-            self._operator.tell(FewConnectsLeft(PLATFORM, left.remaining, left.total, now + left.reset_after_s))
+            self._tell(left.remaining, left.total, now + left.reset_after_s)
+
+    def _tell(self, left: int, total: int, until_at: float) -> None:
+        notice = partial(operator_texts.few_connects_left, PLATFORM, left, total, until_at)
+        self._operator.tell(f"connects:{PLATFORM}", notice)
 
     async def _left(self, now: float) -> SessionLimits:
         """The smaller of what the database has counted and what Discord says, which is asked now and then."""

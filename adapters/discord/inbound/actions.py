@@ -32,7 +32,7 @@ from core.presentation.cards.job import delete_action
 from core.presentation.cards.notice import asked_first, said
 from core.presentation.ending_texts import deleted_text, not_removed_text, shared_text
 from core.presentation.job_texts import cancel_pending_text
-from core.presentation.place_texts import decided
+from core.presentation.operator_texts import decided
 
 log = structlog.get_logger(__name__)
 _STARTING = ("confirm", "pick", "all")

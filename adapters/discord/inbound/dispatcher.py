@@ -27,7 +27,7 @@ from core.ports import AdapterContext
 from core.presentation.cards.notice import notice_card, said
 from core.presentation.failure_texts import of_no_job
 from core.presentation.intake_texts import outdated_command_text
-from core.presentation.place_texts import question
+from core.presentation.operator_texts import question
 
 log = structlog.get_logger(__name__)
 

@@ -27,7 +27,7 @@ from core.presentation.card import Card, Link
 from core.presentation.cards.details import comparison
 from core.presentation.cards.notice import said
 from core.presentation.ending_texts import deleted_text, not_removed_text, sending_directly_text, shared_text
-from core.presentation.place_texts import decided
+from core.presentation.operator_texts import decided
 
 log = structlog.get_logger(__name__)
 

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 from decimal import Decimal
+from functools import partial
 from typing import Literal
 
 import structlog
@@ -32,7 +33,7 @@ from core.domain.errors import (
 from core.domain.job import Job, JobState, Receipt
 from core.jobs.admission import Share
 from core.jobs.context import Next, Tools
-from core.ports import UnclearBill
+from core.presentation import operator_texts
 
 log = structlog.get_logger(__name__)
 
@@ -111,7 +112,7 @@ async def charge(tools: Tools, job: Job, units: Decimal, basis: Literal["units",
     if not money.is_plausible_bill(units, price, _estimate(job)):
         receipt = dataclasses.replace(await charge_unknown(tools, job), unclear=True)
         log.warning("bill_implausible", job=job.id, units=f"{units:.3e}", charged_nanousd=receipt.charged_nanousd)
-        tools.operator.tell(UnclearBill(job.id, receipt.charged_nanousd))
+        tools.operator.tell("bill", partial(operator_texts.unclear_bill, job.id, receipt.charged_nanousd))
         return receipt
     amount = money.charge(units, price)
     await _settle(tools, job, amount, units)

@@ -9,12 +9,12 @@ from adapters.discord.inbound.message_images import from_link
 from adapters.discord.outbound.links import expiry_of, original_of
 from core.domain.errors import DownloadFailed
 from core.domain.job import Source
-from core.ports import OperatorNews
-from core.ports.operator import FewConnectsLeft
+from core.presentation.operator_texts import few_connects_left
 from tests.adapters.discord.fake_service import png
 from tests.adapters.discord.kit import Bot, serving
 from tests.emulators.discord import Upload
 from tests.fakes.core import NOON, FakeClock
+from tests.fakes.operator import Told
 
 SIGNED = "ex=1&is=2&hm=3"
 
@@ -68,14 +68,6 @@ async def test_commands_that_another_process_took_away_are_put_back_at_the_next_
         assert {command["name"] for command in bot.discord.world.commands} == names
 
 
-class Told:
-    def __init__(self) -> None:
-        self.news: list[OperatorNews] = []
-
-    def tell(self, news: OperatorNews) -> None:
-        self.news.append(news)
-
-
 class Gateway:
     """What GET /gateway/bot says of the sessions that are left."""
 
@@ -105,7 +97,8 @@ async def test_sessions_are_counted_over_all_processes_and_the_operator_hears_of
     clock, told, gateway = FakeClock(), Told(), Gateway(remaining=252)
     for shard in range(3):
         await gateway.turns(bot, clock, told).wait(shard)
-    assert [news.left for news in told.news if isinstance(news, FewConnectsLeft)] == [250, 249]
+    assert [about for about, _ in told] == ["connects:discord"] * 2
+    assert ["connect 250 of 1000" in told[0][1].what, "connect 249 of 1000" in told[1][1].what] == [True, True]
 
 
 async def test_without_a_session_left_nobody_identifies_before_the_reset(bot: Bot) -> None:
@@ -114,7 +107,7 @@ async def test_without_a_session_left_nobody_identifies_before_the_reset(bot: Bo
     gateway.limits = SessionLimits(1000, 1000, 86_400.0)
     await turns.wait(0)
     assert 60.0 in clock.slept
-    assert told.news == [FewConnectsLeft("discord", 0, 1000, NOON + 60.0)]
+    assert told == [("connects:discord", few_connects_left("discord", 0, 1000, NOON + 60.0, "en"))]
 
 
 async def test_each_identify_of_a_storm_of_invalid_sessions_is_counted(bot: Bot) -> None:

@@ -11,7 +11,7 @@ from core.domain.errors import NotAllowed
 from core.domain.identity import Place
 from core.domain.job import Requester
 from core.ports import KnownPlace, Verdict
-from core.presentation.place_texts import question
+from core.presentation.operator_texts import question
 from tests.adapters.slack.conftest import World, make_world
 from tests.emulators.slack import SlackEmulator
 

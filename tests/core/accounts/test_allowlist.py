@@ -10,10 +10,12 @@ from core.accounts.allowlist import AllowList, AllowSettings
 from core.domain.errors import JobNotFound, NotAdmitted, NotAllowed, PlatformBusy
 from core.domain.identity import Place
 from core.domain.job import Requester
-from core.ports import OperatorNews, PlaceAsks, PlaceFacts
+from core.ports import PlaceFacts
+from core.presentation.operator_texts import question
 from core.storage.encryption import Vault
 from core.storage.state import SqlAppState
 from tests.fakes.core import FakeClock
+from tests.fakes.operator import Told
 from tests.pg import open_database
 
 OWNER = Requester("discord", "1", "Owner", workspace_id="900")
@@ -28,12 +30,10 @@ class World:
     def __init__(self, state: SqlAppState, clock: FakeClock) -> None:
         self.state = state
         self.clock = clock
-        self.told: list[OperatorNews] = []
+        self.told = Told()
+        self.tell = self.told.tell
         self.own = {HOME, Place("discord", "user", "1"), Place("slack", "workspace", "T1")}
         self.busy = False
-
-    def tell(self, news: OperatorNews) -> None:
-        self.told.append(news)
 
     async def facts(self, place: Place) -> PlaceFacts:
         if self.busy:
@@ -109,7 +109,7 @@ async def test_the_operator_is_asked_once_however_many_processes_and_members_mee
     for n in range(6):
         with pytest.raises(NotAdmitted):
             await world.process().check(dataclasses.replace(STRANGER, user_id=str(n + 2)))
-    assert world.told == [PlaceAsks(Place("discord", "workspace", "900"), "Eve's server", "Eve")]
+    assert world.told == [("place", question(Place("discord", "workspace", "900"), "Eve's server", "Eve", "en"))]
 
 
 async def test_a_verdict_holds_in_every_process_and_can_be_revoked(world: World) -> None:

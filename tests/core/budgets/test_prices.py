@@ -2,8 +2,9 @@
 
 from core.budgets.prices import PriceBook
 from core.domain.money import UNREADABLE_PRICE_NANOUSD
-from core.ports import OperatorNews, UnclearPrice
+from core.presentation.operator_texts import unclear_price
 from tests.core.storage.ledger_kit import USD, HandClock
+from tests.fakes.operator import Told
 from tests.fakes.state import MemoryState
 
 CENT = USD // 100
@@ -64,17 +65,11 @@ async def test_a_price_that_cannot_be_true_is_not_believed() -> None:
 
 
 async def test_a_price_out_of_range_keeps_the_last_good_one_and_the_operator_is_told() -> None:
-    told: list[OperatorNews] = []
-
-    class Operator:
-        def tell(self, news: OperatorNews) -> None:
-            told.append(news)
-
-    provider, clock = Provider(12 * CENT), HandClock()
-    prices = PriceBook(provider, MemoryState(), clock, alerts=Operator())  # type: ignore[arg-type]
+    provider, clock, told = Provider(12 * CENT), HandClock(), Told()
+    prices = PriceBook(provider, MemoryState(), clock, alerts=told)  # type: ignore[arg-type]
     assert await prices.unit_price() == 12 * CENT
     for price in (UNREADABLE_PRICE_NANOUSD, 0, 10**300, 11 * USD):
         provider.price = price
         clock.at += 3601
         assert await prices.unit_price() == 12 * CENT
-    assert told == [UnclearPrice(12 * CENT)] * 4
+    assert told == [("price", unclear_price(12 * CENT, "en"))] * 4

@@ -13,7 +13,7 @@ from core.budgets.service import Budgets
 from core.domain.errors import ProviderUnavailable
 from core.domain.job import Job, JobState, Receipt, Remote, ReplyAddress, Source
 from core.domain.parameters.spec import Parameters
-from core.ports import BillingEvent, BooksDiffer, OperatorNews, Upscaler
+from core.ports import BillingEvent, Upscaler
 from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.jobs import SqlJobStore
@@ -28,6 +28,7 @@ from tests.core.storage.ledger_kit import (
     sqlite_url,
 )
 from tests.fakes.core import NoMetrics
+from tests.fakes.operator import Told
 from tests.fakes.sources import FakePrices
 from tests.pg import open_database
 
@@ -59,13 +60,10 @@ class World:
         self.state = SqlAppState(database, vault, self.clock)
         self.provider = Provider()
         self.books = Books(self.store, self.ctx.ledger, cast(Upscaler, self.provider), self.state)
-        self.told: list[OperatorNews] = []
-
-    def tell(self, news: OperatorNews) -> None:
-        self.told.append(news)
+        self.told = Told()
 
     async def look(self) -> None:
-        await self.books.look(NoMetrics(), self)
+        await self.books.look(NoMetrics(), self.told)
 
     async def compare(self, *, correct_all: bool = False) -> Reconciliation:
         return await self.books.compare(self.clock.at - 7 * 86_400, correct_all=correct_all)
@@ -175,11 +173,12 @@ async def test_every_difference_is_told_to_the_operator_once(books: World) -> No
     for _ in range(4):
         books.clock.at += 3600
         await books.look()
-    named = [one for news in books.told if isinstance(news, BooksDiffer) for one in news.differences]
-    assert {(one.job_id, one.request_id, one.theirs_nanousd) for one in named} == {
-        ("dear", "r-dear", round(2.5 * USD)), ("unbilled", "r-unbilled", None), ("", "r-stranger", 7 * USD),
-    }  # fmt: skip
-    assert len(named) == 3
+    named = [line for _, notice in books.told for line in notice.what.splitlines()[1:]]
+    assert sorted(named) == [
+        "Job dear: $2.00 charged, $2.50 billed.",
+        "Job unbilled: $2.00 charged, nothing billed.",
+        "fal billed $7.00 for r-stranger, which no job here asked for.",
+    ]
 
 
 async def test_a_bill_that_comes_late_meets_its_job_of_an_earlier_look(books: World) -> None:

@@ -7,22 +7,13 @@ import pytest
 from core.domain.errors import ModelFailed
 from core.domain.job import JobState
 from core.domain.money import UNREADABLE_UNITS
-from core.ports import OperatorNews, UnclearBill
 from core.presentation.job_texts import charge_text
+from core.presentation.operator_texts import unclear_bill
 from tests.core.jobs.pipeline_kit import USD, World
+from tests.fakes.operator import Told
 
 PRICE = USD // 10
 POISON = (Decimal(1000), Decimal("1e30"), Decimal("1e25"), Decimal("1E+300000"), UNREADABLE_UNITS)
-
-
-class Told:
-    """Collects what the operator is told."""
-
-    def __init__(self) -> None:
-        self.news: list[OperatorNews] = []
-
-    def tell(self, news: OperatorNews) -> None:
-        self.news.append(news)
 
 
 @pytest.mark.parametrize("units", POISON, ids=str)
@@ -35,7 +26,7 @@ async def test_an_absurd_bill_is_charged_at_the_estimate_marked_and_told(w: Worl
     assert job.receipt is not None
     assert (job.receipt.basis, job.receipt.unclear) == ("unknown", True), "so that reconciliation corrects it"
     assert charge_text(job.receipt, "en") == "Charged $0.10, to be checked."
-    assert told.news == [UnclearBill(job.id, PRICE)]
+    assert told == [("bill", unclear_bill(job.id, PRICE, "en"))]
 
 
 async def test_an_absurd_bill_of_a_failed_job_is_the_estimate_too(w: World) -> None:
@@ -45,7 +36,7 @@ async def test_an_absurd_bill_of_a_failed_job_is_the_estimate_too(w: World) -> N
     job = await w.done()
     assert job.receipt is not None
     assert (job.state, job.receipt.charged_nanousd) == (JobState.FAILED, PRICE)
-    assert told.news == [UnclearBill(job.id, PRICE)]
+    assert told == [("bill", unclear_bill(job.id, PRICE, "en"))]
 
 
 async def test_a_bill_a_little_above_the_estimate_is_charged_as_it_is(w: World) -> None:
@@ -53,4 +44,4 @@ async def test_a_bill_a_little_above_the_estimate_is_charged_as_it_is(w: World) 
     w.put(operator=told)
     w.upscaler.units = Decimal(11)
     await w.check_end(await w.done(), JobState.SUCCEEDED, charged=11 * PRICE)
-    assert told.news == []
+    assert told == []

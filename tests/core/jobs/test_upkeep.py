@@ -7,21 +7,17 @@ import pytest
 from sqlalchemy import select, text
 
 from core.domain.job import JobState
-from core.ports import OperatorNews, StuckJobs
+from core.presentation.operator_texts import stuck_jobs
 from core.storage.database import Database
 from core.storage.tables import KEPT, jobs
 from tests.core.jobs.pipeline_kit import World, world
+from tests.fakes.operator import Told
 
 
 @pytest.fixture
 async def w(tmp_path: Path, any_database_url: str) -> AsyncIterator[World]:
     async with world(tmp_path, any_database_url) as made:
         yield made
-
-
-class Told(list[OperatorNews]):
-    def tell(self, news: OperatorNews) -> None:
-        self.append(news)
 
 
 async def _copies(database: Database, number: int) -> None:
@@ -63,7 +59,7 @@ async def test_a_job_older_than_it_can_be_is_told_to_the_operator(w: World) -> N
     assert told == []
     await w.clock.advance(31 * 3600)
     await w.maintenance.find_stuck()
-    assert told == [StuckJobs(1, job.id)]
+    assert told == [("stuck", stuck_jobs(1, job.id, "en"))]
     await w.store.update(job.id, state=JobState.DELIVERING)
     await w.maintenance.find_stuck()
     assert len(told) == 1, "a result is fetched and delivered for days"

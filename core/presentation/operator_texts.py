@@ -1,0 +1,151 @@
+"""What the operator alone is told, and what is said of places that the operator pays for, or does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from core.domain import errors as e
+from core.domain.identity import Place
+from core.domain.money import usd
+from core.presentation.card import Action
+from core.presentation.formats import moment
+from core.presentation.notices import Notice
+from core.presentation.translations import tr
+
+if TYPE_CHECKING:
+    from core.budgets.billing_differences import Difference
+
+_MOST_NAMED = 10
+
+
+def not_admitted(error: e.NotAdmitted, locale: str) -> Notice:
+    if error.kind == "outsider":
+        return Notice(
+            tr("Here the bot works for people of its own organisation only.", locale),
+            advice=tr("Ask one of them to run the upscale for you.", locale),
+            tone="refusal",
+        )
+    if error.refused:
+        return Notice(tr("The bot's owner does not offer upscales here.", locale), tone="refusal")
+    if error.kind == "user":
+        what = tr("The bot's owner pays for every upscale, and has to let you in first.", locale)
+    else:
+        what = tr("The bot's owner pays for every upscale, and has to let this place in first.", locale)
+    return Notice(what, advice=tr("They have been asked. Please try again later.", locale), tone="refusal")
+
+
+def question(place: Place, name: str, by: str, locale: str) -> Notice:
+    if place.kind == "user":
+        what = tr("{name} ({address}) wants to use the bot.", locale, name=by or "?", address=place.address)
+    elif by:
+        facts = {"name": name or "?", "address": place.address, "by": by}
+        what = tr("{by} wants to use the bot in {name} ({address}).", locale, **facts)
+    else:
+        what = tr("{name} ({address}) is not let in yet.", locale, name=name or "?", address=place.address)
+    return Notice(
+        what,
+        advice=tr("Upscales there would be paid by you, within your limits.", locale),
+        offers=(
+            Action("admit", tr("Let in", locale), place.reference, style="success"),
+            Action("refuse", tr("Refuse", locale), place.reference, style="danger"),
+        ),
+        tone="info",
+    )
+
+
+def installation_text(outcome: Literal["done", "declined", "expired", "refused"], locale: str, command: str) -> str:
+    """What the page says that the platform leads to after an installation."""
+    texts = {
+        "done": tr("Installed. Type {command} in Slack to begin.", locale, command=command),
+        "declined": tr("Nothing was installed.", locale),
+        "expired": tr("This link has expired. Please begin again.", locale),
+        "refused": tr("Slack refused the installation. Please begin again.", locale),
+    }
+    return texts[outcome]
+
+
+def decided(place: Place, name: str, locale: str, *, admitted: bool) -> str:
+    facts = {"name": name or place.address}
+    if admitted:
+        return tr("{name} is let in. You pay for its upscales, within your limits.", locale, **facts)
+    return tr("{name} is refused, and you will not be asked again.", locale, **facts)
+
+
+def unclear_bill(job_id: str, charged_nanousd: int, locale: str) -> Notice:
+    """The provider's bill for this job is out of range; the estimate was charged."""
+    return Notice(
+        tr(
+            "fal's bill for job {reference} cannot be right. The estimate of {amount} was charged instead.",
+            locale,
+            reference=job_id,
+            amount=usd(charged_nanousd, locale),
+        ),
+        advice=tr("With FAL_ADMIN_KEY it is checked and corrected by itself; else look at fal's bill.", locale),
+    )
+
+
+def unclear_price(kept_nanousd: int, locale: str) -> Notice:
+    """The provider's price per megapixel is out of range; this one still counts."""
+    return Notice(
+        tr(
+            "The price that fal names cannot be right. {amount} per megapixel still counts.",
+            locale,
+            amount=usd(kept_nanousd, locale),
+        ),
+        advice=tr("Look at the model's page, and set UPSCALE_PRICE_PER_MP_USD if the price changed.", locale),
+    )
+
+
+def books_differ(differences: Sequence[Difference], locale: str) -> Notice:
+    lines = [tr("New differences between fal's bill and our books: {count}.", locale, count=len(differences))]
+    lines += [_difference(one, locale) for one in differences[:_MOST_NAMED]]
+    return Notice("\n".join(lines), advice=tr("See them all with “python -m bot reconcile”.", locale))
+
+
+def _difference(one: Difference, locale: str) -> str:
+    job, ours, theirs = one.job_id, usd(one.ours_nanousd or 0, locale), usd(one.theirs_nanousd or 0, locale)
+    if not job:
+        return tr(
+            "fal billed {amount} for {request}, which no job here asked for.",
+            locale,
+            amount=theirs,
+            request=one.request_id,
+        )
+    if one.theirs_nanousd is None:
+        return tr("Job {reference}: {ours} charged, nothing billed.", locale, reference=job, ours=ours)
+    return tr("Job {reference}: {ours} charged, {theirs} billed.", locale, reference=job, ours=ours, theirs=theirs)
+
+
+def stuck_jobs(count: int, oldest_id: str, locale: str) -> Notice:
+    return Notice(
+        tr("Jobs under way for longer than a job can take: {count}.", locale, count=count),
+        advice=tr("Look at the oldest with “python -m bot job {reference}”.", locale, reference=oldest_id),
+    )
+
+
+def few_connects_left(platform: str, left: int, total: int, until_at: float, locale: str) -> Notice:
+    """The platform lets us connect only so often until `until_at` (unix seconds), and most of it is used up."""
+    return Notice(
+        tr(
+            "{platform} lets this bot connect {n} of {total} more times until {time}.",
+            locale,
+            platform=platform.capitalize(),
+            n=left,
+            total=total,
+            time=moment(until_at, locale),
+        ),
+        advice=tr("Something makes it connect again and again: look at its log and restart it seldom.", locale),
+    )
+
+
+def provider_halted(kind: Literal["credit", "key"], locale: str) -> Notice:
+    if kind == "credit":
+        return Notice(
+            tr("fal is out of credit; new upscales are refused until it is topped up.", locale),
+            advice=tr("Top up the balance in fal's dashboard. The bot goes on by itself.", locale),
+        )
+    return Notice(
+        tr("fal refuses this bot's key; new upscales are refused until it is accepted again.", locale),
+        advice=tr("Check FAL_KEY, and that the key has not been deleted.", locale),
+    )
