@@ -49,6 +49,7 @@ from core.net.host_check import HostCheck
 from core.net.token_gate import TokenGate
 from core.ports import AdapterContext, ChatAdapter, Clock
 from core.ports.chat import RepliesOnly
+from core.ports.checkup import NotUsable
 from core.ports.clock import SystemClock
 from core.storage.database import Database
 from core.storage.encryption import Vault
@@ -64,10 +65,6 @@ _GOODBYE_S = 1.5
 _OLD_ENGINE = "jobs.db"
 
 log = structlog.get_logger(__name__)
-
-
-class StartRefused(Exception):
-    """A platform does not accept its credentials; the text is one sentence for the operator."""
 
 
 class App:
@@ -240,11 +237,11 @@ class App:
         self._tasks.append(asyncio.create_task(work, name=name))
 
     async def run(self) -> int:
-        """Serve until SIGTERM or SIGINT, then drain; the exit code. Raises StartRefused."""
+        """Serve until SIGTERM or SIGINT, then drain; the exit code. Raises NotUsable where a platform refuses us."""
         await self.stopping.wait()
         await self.drain()
         if self._refused:
-            raise StartRefused(self._refused)
+            raise NotUsable(self._refused)
         return 0
 
     def _refuse(self, sentence: str) -> None:

@@ -4,7 +4,7 @@ from functools import partial
 from zoneinfo import ZoneInfo
 
 from bot.settings import Settings, nanousd
-from core.budgets.limits_file import LimitsFileError, load
+from core.budgets.limits_file import load
 from core.budgets.reconcile import Books
 from core.budgets.service import Budgets
 from core.budgets.weekly_report import send_weekly_reports
@@ -20,12 +20,8 @@ _ALERTS_EVERY_S = 60
 _RECONCILE_EVERY_S = 3600
 
 
-class LimitsError(Exception):
-    """The limits file is wrong; the text is plain sentences for the operator."""
-
-
 def ledger_settings(s: Settings) -> LedgerSettings:
-    """The operator's limits. Raises LimitsError with every mistake in the file."""
+    """The operator's limits. Raises NotUsable with every mistake in the file."""
     money = {
         ScopeKind.USER: s.limit_user_day_usd,
         ScopeKind.WORKSPACE: s.limit_workspace_day_usd,
@@ -40,10 +36,7 @@ def ledger_settings(s: Settings) -> LedgerSettings:
         at_once = Rule(ScopeKind.EVERYTHING, Measure.RUNNING, Window.NOW, s.fal_concurrency, "operator", model=of_fal)
         rules.append(at_once)
     if s.limits_file is not None:
-        try:
-            rules += load(s.limits_file)
-        except LimitsFileError as error:
-            raise LimitsError(str(error)) from None
+        rules += load(s.limits_file)
     return LedgerSettings(
         rules=rules,
         zone=ZoneInfo(s.quota_timezone),

@@ -4,17 +4,14 @@ from pathlib import Path
 
 from bot.settings import Settings, secret
 from core.images.renditions import JobMedia
+from core.ports.checkup import NotUsable
 from core.storage.files.job_files import JobFiles
 from core.storage.files.object_store import ObjectStore
 from core.storage.jobs import SqlJobStore
 
 
-class FilesUrlError(Exception):
-    """FILES_URL is no usable address; the text is one plain sentence for the operator."""
-
-
 def job_files(s: Settings) -> JobFiles:
-    """Raises FilesUrlError."""
+    """Raises NotUsable."""
     if s.files_url is None:
         return JobFiles(s.data_dir)
     return JobFiles(s.data_dir, object_store(s.files_url, s))
@@ -29,7 +26,7 @@ async def result_file(store: SqlJobStore, media: JobMedia, job_id: str, name: st
 
 
 def object_store(url: str, s: Settings) -> ObjectStore:
-    """What the settings say of keys and endpoint counts before the environment. Raises FilesUrlError."""
+    """What the settings say of keys and endpoint counts before the environment. Raises NotUsable."""
     named = {
         "access_key_id": s.aws_access_key_id,
         "secret_access_key": secret(s.aws_secret_access_key),
@@ -40,4 +37,4 @@ def object_store(url: str, s: Settings) -> ObjectStore:
     try:
         return ObjectStore(url, {name: value for name, value in named.items() if value and s3})
     except ValueError as error:
-        raise FilesUrlError(f"FILES_URL cannot be used: {error}") from error
+        raise NotUsable(f"FILES_URL cannot be used: {error}") from error

@@ -25,13 +25,14 @@ import typer
 
 import core.images.confinement
 from bot.cli.console import Exit, out, print_finding
-from bot.files import FilesUrlError, object_store
+from bot.files import object_store
 from bot.settings import Settings
 from core.accounts.allowlist import EVERYBODY
 from core.domain.errors import StorageUnavailable
 from core.domain.money import usd
 from core.images.confinement import MEASURES, MISSING
 from core.ports import Finding
+from core.ports.checkup import NotUsable
 from core.storage.database_url import explain
 from core.upscalers.fal import FalUpscaler
 
@@ -129,7 +130,7 @@ async def _objects(s: Settings) -> Sequence[Finding]:
             await store.put("doctor", sent)
             same = await store.get("doctor", back) and back.read_bytes() == sent.read_bytes()
             await store.delete("doctor")
-    except FilesUrlError as error:
+    except NotUsable as error:
         return [Finding("problem", f"{error}.")]
     except StorageUnavailable as error:
         what = f"The object store does not take, give or delete a file ({error.__cause__!s:.120})."

@@ -2,7 +2,6 @@
 
 import asyncio
 
-from bot.app import StartRefused
 from bot.cli.console import CommandError, err, styled
 from bot.cli.session import opened, read_settings, secrets_of
 from bot.observability import logs
@@ -10,6 +9,7 @@ from bot.observability.garbage import spare_the_loop
 from bot.settings import Settings
 from core.images.confinement import hide_memory
 from core.jobs.maintenance import repeat_all
+from core.ports.checkup import NotUsable
 from core.upscalers.fal import FalUpscaler
 
 _KEY_CHECK_S = 5.0
@@ -38,7 +38,7 @@ async def _serve(found: Settings) -> int:
         _greet(found, app.http.port)
         try:
             return await app.run()
-        except StartRefused as refusal:
+        except NotUsable as refusal:
             raise CommandError(str(refusal)) from None
 
 

@@ -11,18 +11,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bot import settings
 from bot.app import App, build
-from bot.budgets import LimitsError
 from bot.cli.console import CommandError, err, styled
-from bot.files import FilesUrlError
-from bot.http.server import ServerError
 from bot.observability import logs
-from bot.observability.tracing import TracingUnavailable
 from bot.settings import Settings
 from bot.settings_problems import SettingsError
+from core.ports.checkup import NotUsable
 from core.storage.database import DRIVER_ERRORS
-from core.storage.database_url import DatabaseUrlError, explain, parse
-from core.storage.encryption import KeyUnusable
-from core.storage.migrate import NewerDatabase
+from core.storage.database_url import explain, parse
 from core.storage.sqlite.version import too_old
 
 T = TypeVar("T")
@@ -65,12 +60,10 @@ def plain_errors(found: Settings) -> Iterator[None]:
         if parse(found.database).get_backend_name() == "sqlite" and (sentence := too_old()):
             raise CommandError(sentence)
         yield
-    except (ServerError, LimitsError, FilesUrlError, DatabaseUrlError, KeyUnusable, TracingUnavailable) as error:
+    except NotUsable as error:
         raise CommandError(str(error)) from None
     except (SQLAlchemyError, *DRIVER_ERRORS) as error:
         raise CommandError(explain(error)) from None
-    except NewerDatabase:
-        raise CommandError("The database was made by a newer version of the bot; use that version.") from None
 
 
 @asynccontextmanager

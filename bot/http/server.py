@@ -26,6 +26,7 @@ from core.net.host_check import HostCheck
 from core.net.streamed_body import is_streamed
 from core.net.token_gate import TokenGate, TooManyAttempts
 from core.net.turns import Turns
+from core.ports.checkup import NotUsable
 
 log = structlog.get_logger(__name__)
 
@@ -49,10 +50,6 @@ Webhook = Callable[[str, Mapping[str, str], bytes, str | None], Awaitable[int]]
 FindFile = Callable[[str, str], Awaitable[Path | None]]
 """(job id, file name) -> the file, or None where it is not kept."""
 Incident = Callable[[str, BaseException], Awaitable[str]]
-
-
-class ServerError(Exception):
-    """The server could not start; the text is one sentence for the operator."""
 
 
 @dataclass
@@ -99,7 +96,7 @@ class HttpServer:
         return app
 
     async def start(self) -> None:
-        """Listen. Raises ServerError with one plain sentence where that is impossible."""
+        """Listen. Raises NotUsable with one plain sentence where that is impossible."""
         runner = web.AppRunner(self.application(), handle_signals=False, access_log=None, shutdown_timeout=STOP_GRACE_S)
         await runner.setup()
         server, loop = runner.server, asyncio.get_running_loop()
@@ -110,7 +107,7 @@ class HttpServer:
             self._listener = Listener(bound.sockets, make, self.connections, self.turns)
         except OSError as error:
             await runner.cleanup()
-            raise ServerError(_bind_problem(error, self.host, self.port)) from None
+            raise NotUsable(_bind_problem(error, self.host, self.port)) from None
         self.port = int(bound.sockets[0].getsockname()[1])
         self._runner = runner
         bound.close()

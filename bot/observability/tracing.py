@@ -7,16 +7,14 @@ made from the job's. Needs the extra `otel`; a link, a caption or a picture is i
 import hashlib
 import time
 
-
-class TracingUnavailable(Exception):
-    """The packages are missing; the text is one sentence for the operator."""
+from core.ports.checkup import NotUsable
 
 
 class StageSpans:
     """Sends a span for each step that ended. Sending happens in a thread of its own and never waits here."""
 
     def __init__(self, endpoint: str, version: str) -> None:
-        """`endpoint` is the collector's base address. Raises TracingUnavailable."""
+        """`endpoint` is the collector's base address. Raises NotUsable."""
         try:
             from opentelemetry import trace
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -24,7 +22,7 @@ class StageSpans:
             from opentelemetry.sdk.trace import TracerProvider
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
         except ImportError as missing:
-            raise TracingUnavailable(
+            raise NotUsable(
                 "OTEL_EXPORTER_OTLP_ENDPOINT needs further packages: .venv/bin/python -m pip install '.[otel]'"
             ) from missing
         self._trace = trace

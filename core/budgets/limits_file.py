@@ -16,6 +16,7 @@ from core.domain.errors import InvalidParameters
 from core.domain.identity import TEAM_SCOPED
 from core.domain.limits import Measure, Rule, ScopeKind, Window
 from core.domain.models import ALL
+from core.ports.checkup import NotUsable
 
 _MAX_FILE_BYTES = 1_000_000
 
@@ -27,7 +28,7 @@ _AMOUNTS: dict[str, tuple[Measure, Window]] = {"running": (Measure.RUNNING, Wind
 }
 
 
-class LimitsFileError(Exception):
+class LimitsFileError(NotUsable):
     """The file cannot be used; `problems` are plain sentences, all of them at once."""
 
     def __init__(self, problems: Sequence[str]) -> None:

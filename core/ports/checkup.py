@@ -1,7 +1,11 @@
-"""What a check of the installation finds; `python -m bot doctor` shows it. Adapters report in the same form."""
+"""What stops a start, and what a check of the installation finds (`python -m bot doctor`), in the adapters too."""
 
 from dataclasses import dataclass
 from typing import Literal
+
+
+class NotUsable(Exception):
+    """Something that the operator has set, or that lies here, cannot be used; the text is plain sentences for them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
-from core.storage.database_url import AsyncpgAddress, DatabaseUrlError, for_asyncpg, parse
+from core.ports.checkup import NotUsable
+from core.storage.database_url import AsyncpgAddress, for_asyncpg, parse
 from core.storage.sqlite.writer import SqliteWriter, prepare
 
 T = TypeVar("T")
@@ -123,7 +124,7 @@ class Database:
             return await self.look(work)
 
     async def refuse_pooler(self) -> None:
-        """Raise DatabaseUrlError where a lock does not belong to its connection, and what asyncpg raises.
+        """Raise NotUsable where a lock does not belong to its connection, and what asyncpg raises.
 
         Behind a pooler in transaction mode a second client is given the first one's session, and its locks.
         """
@@ -143,7 +144,7 @@ class Database:
         finally:
             await first.execute("SELECT pg_advisory_unlock_all()", timeout=5)
             await first.close(timeout=5)
-        raise DatabaseUrlError(
+        raise NotUsable(
             "DATABASE_URL leads through a pooler in transaction mode, where no process can hold a lock; "
             "name PostgreSQL itself, or a pooler's port in session mode."
         )

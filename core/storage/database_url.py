@@ -12,6 +12,8 @@ import asyncpg
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from core.ports.checkup import NotUsable
+
 _POSTGRES = {"postgresql", "postgres"}
 _OTHER_TOOLS = {"pgbouncer", "schema", "connection_limit", "pool_timeout", "sslaccept", "statement_cache_size"}
 """Parameters of other clients (Prisma and the like), unknown to libpq: left out everywhere."""
@@ -28,10 +30,6 @@ _UNESCAPED = "DATABASE_URL cannot be read: write @ : / ? # % in the password as 
 DEFAULT_CONNECT_TIMEOUT_S = 10.0
 
 
-class DatabaseUrlError(ValueError):
-    """`DATABASE_URL` cannot be used; the text is one sentence for the operator, without the password."""
-
-
 @dataclass(frozen=True, slots=True)
 class AsyncpgAddress:
     """What `asyncpg.connect` takes: the address without what it does not know, and how long to wait."""
@@ -41,26 +39,26 @@ class AsyncpgAddress:
 
 
 def parse(url: str) -> URL:
-    """The address, with `postgres` written out. Raises DatabaseUrlError."""
+    """The address, with `postgres` written out. Raises NotUsable."""
     try:
         parsed = make_url(url)
     except ValueError:  # the port is no number: nearly always an unescaped character in the password
-        raise DatabaseUrlError(_UNESCAPED) from None
+        raise NotUsable(_UNESCAPED) from None
     except ArgumentError:
-        raise DatabaseUrlError(
+        raise NotUsable(
             "DATABASE_URL is no database address; it looks like postgresql://user:password@host/database."
         ) from None
     kind = parsed.drivername.split("+", 1)[0]
     if kind == "sqlite":
         return parsed
     if kind not in _POSTGRES:
-        raise DatabaseUrlError(f"DATABASE_URL names {kind}; only postgresql:// and sqlite:/// work here.")
+        raise NotUsable(f"DATABASE_URL names {kind}; only postgresql:// and sqlite:/// work here.")
     if parsed.host and "@" in parsed.host:
-        raise DatabaseUrlError("DATABASE_URL has two @ signs: write one that belongs to the password as %40.")
+        raise NotUsable("DATABASE_URL has two @ signs: write one that belongs to the password as %40.")
     if "@" in (parsed.database or ""):  # a slash and an @ of the password were taken for the host's
-        raise DatabaseUrlError(_UNESCAPED)
+        raise NotUsable(_UNESCAPED)
     if not 0 < (parsed.port or 5432) < 65536:
-        raise DatabaseUrlError("The port in DATABASE_URL must be between 1 and 65535; PostgreSQL's own is 5432.")
+        raise NotUsable("The port in DATABASE_URL must be between 1 and 65535; PostgreSQL's own is 5432.")
     return parsed.set(drivername="postgresql")
 
 
@@ -134,7 +132,7 @@ _BY_TEXT: tuple[tuple[str, str], ...] = (
 
 
 def _sentence(error: BaseException) -> str | None:
-    if isinstance(error, DatabaseUrlError):
+    if isinstance(error, NotUsable):
         return str(error)
     for kind, sentence in _BY_KIND:
         if isinstance(error, kind):

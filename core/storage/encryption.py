@@ -19,36 +19,14 @@ from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
+from core.ports.checkup import NotUsable
+
 KEY_BYTES = 48
 MIN_KEY_CHARS = 32
 """What is made has 64 characters; a file with less than this was cut short, or is not ours."""
 
 
-class KeyUnusable(Exception):
-    """There is no key to work with; the text is one sentence for the operator."""
-
-
-class KeyFileUnusable(KeyUnusable):
-    """The key file is empty or too short; the text is one sentence for the operator."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(
-            f"{path} is empty or cut short and is not used as a key; put back a copy of it, or delete it to have a "
-            "new one made (stored Slack installations are lost then)."
-        )
-
-
-class KeyMissing(KeyUnusable):
-    """Several machines may share the database, and a key file is of one machine."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "DATABASE_URL names a PostgreSQL, which several machines can share: set SECRET_KEY, the same on all of "
-            "them (where a key file was used until now, its content)."
-        )
-
-
-class KeyChanged(KeyUnusable):
+class KeyChanged(NotUsable):
     """What is stored was sealed under another key."""
 
     def __init__(self) -> None:
@@ -72,10 +50,13 @@ class Vault:
     def open(cls, secret_key: str | None, data_dir: Path, *, old: str | None = None, shared: bool = False) -> Vault:
         """A vault under SECRET_KEY, or under `data_dir/secret.key` (created, mode 0600) where none is set.
 
-        Raises KeyMissing where none is set and the database is `shared`.
+        Raises NotUsable where none is set and the database is `shared`: a key file is of one machine.
         """
         if secret_key is None and shared:
-            raise KeyMissing
+            raise NotUsable(
+                "DATABASE_URL names a PostgreSQL, which several machines can share: set SECRET_KEY, the same on all of "
+                "them (where a key file was used until now, its content)."
+            )
         return cls(secret_key or _key_file(data_dir / "secret.key"), old=old)
 
     def seal(self, value: Any) -> str:
@@ -107,7 +88,7 @@ def _derive(secret: str) -> bytes:
 
 
 def _key_file(path: Path) -> str:
-    """The key in `path`, made first where there is none. Raises KeyFileUnusable for an empty or short one."""
+    """The key in `path`, made first where there is none. Raises NotUsable for an empty or short one."""
     with contextlib.suppress(FileNotFoundError):
         return _read_key(path)
     _write_whole(path, secrets.token_urlsafe(KEY_BYTES))
@@ -117,7 +98,10 @@ def _key_file(path: Path) -> str:
 def _read_key(path: Path) -> str:
     key = path.read_bytes().strip().decode("ascii", "replace")
     if len(key) < MIN_KEY_CHARS or not (key.isascii() and key.isprintable()):
-        raise KeyFileUnusable(path)
+        raise NotUsable(
+            f"{path} is empty or cut short and is not used as a key; put back a copy of it, or delete it to have a new "
+            "one made (stored Slack installations are lost then)."
+        )
     return key
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
+from core.ports.checkup import NotUsable
 from core.storage.database import Database
 
 if TYPE_CHECKING:
@@ -21,12 +22,8 @@ _LOCK = 7_310_552_001
 _REVISION = re.compile(r"""^(down_)?revision(?:: [^=]+)? = ["'](\w+)["']""", re.MULTILINE)
 
 
-class NewerDatabase(Exception):
-    """The tables were made by a later version of the bot, which alone knows how to use them."""
-
-
 async def migrate(database: Database) -> None:
-    """Upgrade to the newest revision in one transaction. Raises NewerDatabase, DatabaseUrlError."""
+    """Upgrade to the newest revision in one transaction. Raises NotUsable."""
     await database.refuse_pooler()
     async with database.write() as connection:
         if not database.is_sqlite:
@@ -53,7 +50,7 @@ def _upgrade(connection: Connection) -> None:
     if version == newest:
         return
     if version is not None and version not in known:
-        raise NewerDatabase
+        raise NotUsable("The database was made by a newer version of the bot; use that version.")
     upgrade_to(connection, "head")
 
 

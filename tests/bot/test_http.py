@@ -10,12 +10,13 @@ import pytest
 from aiohttp import ClientSession, web
 
 from bot.http.health import Health
-from bot.http.server import MAX_BODY_BYTES, HttpServer, ServerError
+from bot.http.server import MAX_BODY_BYTES, HttpServer
 from bot.http.signed_links import FileLinks
 from bot.observability.metrics import PrometheusMetrics
 from core.net.client_address import CLIENT, TrustedProxies
 from core.net.host_check import HostCheck
 from core.net.token_gate import ATTEMPTS_PER_WINDOW, TokenGate
+from core.ports.checkup import NotUsable
 from tests.fakes.clock import HandClock
 
 JOB = "0123456789ab"
@@ -246,14 +247,14 @@ def test_without_a_public_address_there_are_no_links() -> None:
 async def test_a_busy_port_is_one_plain_sentence(world: World, tmp_path: Path) -> None:
     other = World(tmp_path)
     other.server.port = world.server.port
-    with pytest.raises(ServerError, match=rf"^Port {world.server.port} on 127.0.0.1 is already in use; .*WEB_PORT"):
+    with pytest.raises(NotUsable, match=rf"^Port {world.server.port} on 127.0.0.1 is already in use; .*WEB_PORT"):
         await other.server.start()
 
 
 async def test_a_foreign_address_is_one_plain_sentence(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.server.host = "192.0.2.1"
-    with pytest.raises(ServerError, match=r"WEB_HOST 192\.0\.2\.1"):
+    with pytest.raises(NotUsable, match=r"WEB_HOST 192\.0\.2\.1"):
         await world.server.start()
 
 

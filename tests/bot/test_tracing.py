@@ -8,7 +8,8 @@ from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from bot.observability.metrics import PrometheusMetrics
-from bot.observability.tracing import StageSpans, TracingUnavailable
+from bot.observability.tracing import StageSpans
+from core.ports.checkup import NotUsable
 
 
 async def test_the_steps_of_a_job_are_spans_of_one_trace_even_of_two_processes() -> None:
@@ -49,5 +50,5 @@ async def test_the_steps_of_a_job_are_spans_of_one_trace_even_of_two_processes()
 
 def test_missing_packages_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
-    with pytest.raises(TracingUnavailable, match="needs further packages"):
+    with pytest.raises(NotUsable, match="needs further packages"):
         StageSpans("http://127.0.0.1:4318", "1")

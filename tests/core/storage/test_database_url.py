@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from core.ports.checkup import NotUsable
 from core.storage.database import Database
-from core.storage.database_url import DatabaseUrlError, explain, for_asyncpg, parse
+from core.storage.database_url import explain, for_asyncpg, parse
 
 HOSTED = (
     "postgres://u:p%40ss@host:5433/db?sslmode=require&channel_binding=require&connect_timeout=7"
@@ -44,7 +45,7 @@ def test_a_timeout_that_is_no_number_of_seconds_leaves_the_default(timeout: str)
     ],
 )
 def test_an_address_that_cannot_work_is_refused_in_a_sentence_without_the_password(url: str, says: str) -> None:
-    with pytest.raises(DatabaseUrlError, match=says) as caught:
+    with pytest.raises(NotUsable, match=says) as caught:
         parse(url)
     assert "hid" not in str(caught.value)
 

@@ -9,9 +9,10 @@ from sqlalchemy import text
 
 from core.domain.errors import SubmitUnknown
 from core.domain.job import Job, JobState
+from core.ports.checkup import NotUsable
 from core.storage.codec import JobRows
 from core.storage.database import Database
-from core.storage.encryption import KeyChanged, KeyMissing, Vault
+from core.storage.encryption import KeyChanged, Vault
 from core.storage.jobs import SqlJobStore
 from core.storage.state import SqlAppState, adopt_key
 from tests.core.jobs.pipeline_kit import World, world
@@ -63,7 +64,7 @@ async def test_an_empty_database_takes_any_key_and_keeps_to_it(database: Databas
 
 
 def test_a_shared_database_needs_a_key_that_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(KeyMissing, match="set SECRET_KEY"):
+    with pytest.raises(NotUsable, match="set SECRET_KEY"):
         Vault.open(None, tmp_path, shared=True)
     assert list(tmp_path.iterdir()) == []
 

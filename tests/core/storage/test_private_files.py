@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from core.ports.checkup import NotUsable
 from core.storage.database import Database
-from core.storage.encryption import KeyFileUnusable, Vault
+from core.storage.encryption import Vault
 from core.storage.files.private_folder import make_private
 
 
@@ -28,7 +29,7 @@ def mode(path: Path) -> int:
 @pytest.mark.parametrize("content", [b"", b"\n", b"short", b"x" * 31, b"\x00" * 64, b"\xff" * 64])
 def test_an_empty_or_short_key_file_is_never_used(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "secret.key").write_bytes(content)
-    with pytest.raises(KeyFileUnusable, match=r"secret\.key is empty or cut short"):
+    with pytest.raises(NotUsable, match=r"secret\.key is empty or cut short"):
         Vault.open(None, tmp_path)
     assert (tmp_path / "secret.key").read_bytes() == content
 
