@@ -110,11 +110,10 @@ class RunningJobs:
         self._cancels: dict[str, asyncio.Event] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def quiet(self, job_id: str) -> None:
-        """No progress edit of this job after this returns."""
+    async def quiet(self, job_id: str) -> bool:
+        """No progress edit of this job by this process after this returns; whether an earlier one may still come."""
         loop = self.loops.pop(job_id, None)
-        if loop is not None:
-            await loop.stop()
+        return loop is not None and await loop.stop()
 
     def ended(self, job_id: str) -> None:
         """Nobody can cancel this job any more."""
@@ -186,6 +185,13 @@ class Tools:
         await self.lease.confirm()
         await self.store.check_owner(job_id)
 
+    async def quiet(self, job: Job) -> None:
+        """No progress edit of this job after this returns; where one may still come, its end is owed a second time."""
+        unsure = await self.running.quiet(job.id)
+        if unsure or job.id in self.store.taken:
+            await self.obligations.owe_restating(job)
+            self.store.taken.discard(job.id)
+
     def adapter(self, platform: str) -> ChatAdapter:
         """The platform's adapter; a silent one for a platform that is not configured (any more)."""
         return self.adapters.get(platform, self.fallback_adapter)
@@ -207,6 +213,7 @@ class Tools:
                 min_interval_s=interval,
                 check_owner=lambda: self.store.check_owner(job.id),
                 share=self._store_progress if self.settings.shares_progress else None,
+                late=self.obligations.owe_restating,
             )
         loop.show(job, progress)
         return job

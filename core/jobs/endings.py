@@ -7,6 +7,7 @@ days, whatever happens to processes, runs and platforms. The job's own run tells
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Literal
 
 import structlog
 
@@ -14,8 +15,8 @@ from core.domain.errors import DeliveryRefused, DeliveryUnavailable, JobNotFound
 from core.domain.job import Job, JobState, Requester
 from core.jobs.context import INTERRUPTIONS, Tools
 from core.jobs.reply_state import posted
-from core.ports import Obligation
-from core.ports.chat import RemovesMessages
+from core.ports import Obligation, Reply
+from core.ports.chat import RemovesMessages, Restates
 from core.ports.ownership import owning
 from core.presentation import Notice, explain
 from core.presentation.ending_texts import ending
@@ -37,16 +38,24 @@ _MOST_BROKEN = 12
 """Tries of one that fails for a reason that nobody foresaw: a message might be shown anew each time."""
 
 
-def last_words(tools: Tools, job: Job) -> Callable[[], Awaitable[None]] | None:
-    """The call that closes the job's message; None where the picture in it says everything."""
-    if not job.needs_last_words:
-        return None
+def last_words(tools: Tools, job: Job, *, again: bool = False) -> Callable[[], Awaitable[object]] | None:
+    """The call that closes the job's message; None where nothing is left to be said: the picture says everything."""
     reply = tools.reply(job)
+    if again:
+        if not isinstance(reply, Restates) or job.images_deleted:
+            return None
+        reply = reply.restating()
+    if not job.needs_last_words:
+        return (lambda: _show_again(tools, job, reply)) if again else None
     if job.state is JobState.SUCCEEDED:
         notice = ending(job)
         return lambda: reply.closed(job, notice)
     failure = notice_for(job)
     return lambda: reply.failed(job, failure)
+
+
+async def _show_again(tools: Tools, job: Job, reply: Reply) -> None:
+    await reply.finished(job, await tools.ledger.statuses(job.requester, job.parameters.model))
 
 
 async def check_place(tools: Tools, job: Job) -> None:
@@ -81,10 +90,10 @@ def quota_command(who: Requester) -> str:
     return "/quota set …" if who.platform == "web" else "python -m bot quota set …"
 
 
-async def tell_end(tools: Tools, job: Job, *, tries: int = 1) -> None:
+async def tell_end(tools: Tools, job: Job, *, kind: Literal["announce", "again"] = "announce", tries: int = 1) -> None:
     """Close the job's message in words, and note that it is done; or note when to try again."""
-    obligation_id = f"{job.id}:announce"
-    say = last_words(tools, job)
+    obligation_id = f"{job.id}:{kind}"
+    say = last_words(tools, job, again=kind == "again")
     try:
         if say is not None:
             async with asyncio.timeout(_WITHIN_S):
@@ -117,13 +126,21 @@ async def _fulfil(tools: Tools, owed: Obligation, here: set[str]) -> None:
     if owed.expires_at <= tools.clock.now():
         log.warning("obligation_given_up", job=owed.job_id, kind=owed.kind, tries=owed.tries)
         await tools.obligations.fulfil(owed.id)
-    elif owed.kind != "announce":
+    elif owed.kind not in ("announce", "again"):
         await _remove(tools, owed)
     elif owed.job_id not in here:
-        await _announce(tools, owed)
+        await _announce(tools, owed, owed.kind)
 
 
-async def _announce(tools: Tools, owed: Obligation) -> None:
+def _just_ended(tools: Tools, job: Job) -> bool:
+    """Whether it goes on, or has ended so lately that not all may be known of it, or have come, yet."""
+    return job.finished_at is None or tools.clock.now() < job.finished_at + _NOTED_WITHIN_S
+
+
+async def _announce(tools: Tools, owed: Obligation, kind: Literal["announce", "again"]) -> None:
+    if kind == "again" and (job := await tools.store.get(owed.job_id)) is not None and _just_ended(tools, job):
+        await tools.obligations.postpone(owed.id)
+        return
     token = tools.lease.token
     try:
         job = await tools.store.claim(owed.job_id, token)
@@ -131,13 +148,13 @@ async def _announce(tools: Tools, owed: Obligation) -> None:
         await tools.obligations.fulfil(owed.id)
         return
     with owning(job.id, token):
-        await tell_end(tools, job, tries=owed.tries)
+        await tell_end(tools, job, kind=kind, tries=owed.tries)
 
 
 async def _remove(tools: Tools, owed: Obligation) -> None:
     adapter = tools.adapter(owed.platform)
     if owed.kind == "stray" and (job := await tools.store.get(owed.job_id)) is not None:
-        if job.finished_at is None or tools.clock.now() < job.finished_at + _NOTED_WITHIN_S:
+        if _just_ended(tools, job):
             await tools.obligations.postpone(owed.id)  # whoever has the job may find the message, and go on with it
             return
         if owed.data in posted(adapter, job, await tools.store.delivery_state(job.id)):

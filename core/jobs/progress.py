@@ -18,6 +18,9 @@ log = structlog.get_logger(__name__)
 
 _EDIT_TIMEOUT_S = 10.0
 _SHARE_EVERY_S = 2.0
+_LATE_S = 2.0
+"""Less than the time after which a silent process's jobs are taken by others."""
+
 _GRACE_FOR_LAST_EDIT_S = 1.5
 """How long the final answer lets an edit that is already on its way finish, so that it does not land after it."""
 
@@ -33,11 +36,13 @@ class ProgressLoop:
         min_interval_s: float,
         check_owner: Callable[[], Awaitable[None]] | None = None,
         share: Callable[[Job, Progress], Awaitable[None]] | None = None,
+        late: Callable[[Job], Awaitable[None]] | None = None,
     ) -> None:
         """`check_owner` raises NotOwner where the message is another process's by now; `share` tells other processes,
-        at most once in two seconds.
+        at most once in two seconds; `late` is told of an edit that was made when it was another's already.
         """
         self._check_owner = check_owner
+        self._late = late
         self._share = share
         self._share_at = 0.0
         self._reply = reply
@@ -49,6 +54,7 @@ class ProgressLoop:
         self._answered = asyncio.Event()
         self._refusal: DeliveryRefused | None = None
         self.dead = False
+        self._unsure = False
 
     def show(self, job: Job, progress: Progress) -> None:
         """Replace whatever has not been shown yet. Never waits."""
@@ -67,16 +73,21 @@ class ProgressLoop:
                 log.debug("first_edit_slow")
         return self._refusal
 
-    async def stop(self) -> None:
-        """No edit after this returns. Gives an edit on its way a moment, then drops it."""
+    async def stop(self) -> bool:
+        """No edit after this returns. Gives an edit on its way a moment, then drops it.
+
+        Whether one may still come: the platform has not said what became of it.
+        """
         task, self._task, self._newest = self._task, None, None
         self.dead = True
         if task is None:
-            return
+            return self._unsure
         if self._editing:
             await asyncio.wait({task}, timeout=_GRACE_FOR_LAST_EDIT_S)
+        self._unsure |= self._editing
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        return self._unsure
 
     async def _run(self) -> None:
         """Edit until nothing new has come for one interval. A quiet job keeps no task: thousands may wait at once."""
@@ -88,12 +99,13 @@ class ProgressLoop:
         self._task = None
 
     async def _edit(self, job: Job, progress: Progress) -> None:
-        self._editing = True
+        self._editing, began_at = True, self._clock.now()
         try:
             async with asyncio.timeout(_EDIT_TIMEOUT_S):
                 if self._check_owner is not None:
                     await self._check_owner()
                 await self._reply.progress(job, progress)
+                self._unsure = False
                 if self._share is not None and self._clock.now() >= self._share_at:
                     self._share_at = self._clock.now() + _SHARE_EVERY_S
                     await self._share(job, progress)
@@ -104,6 +116,7 @@ class ProgressLoop:
         except NotOwner:
             self.dead = True
         except (DeliveryError, TimeoutError, *DATABASE_ERRORS) as error:
+            self._unsure = isinstance(error, TimeoutError)
             log.info("progress_edit_dropped", job=job.id, reason=str(error) or "timeout")
         except Exception:
             self.dead = True
@@ -111,3 +124,17 @@ class ProgressLoop:
         finally:
             self._editing = False
             self._answered.set()
+        if self._clock.now() - began_at > _LATE_S:
+            await self._look_back(job)
+
+    async def _look_back(self, job: Job) -> None:
+        """A process that was stopped in the middle of an edit may have made it after the job's new owner ended it."""
+        try:
+            if self._check_owner is not None:
+                await self._check_owner()
+        except DATABASE_ERRORS as error:
+            log.info("owner_not_known", job=job.id, kind=type(error).__name__)
+        except NotOwner:
+            self.dead = True
+            if self._late is not None:
+                await self._late(job)

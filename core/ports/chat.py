@@ -78,6 +78,14 @@ class Reply(Protocol):
         """False when neither the job's place nor a direct message will ever take its message. Asked after a refusal."""
 
 
+@runtime_checkable
+class Restates(Protocol):
+    """A reply whose last words stand in a message that an edit which was on its way may still overwrite."""
+
+    def restating(self) -> Reply:
+        """The same reply, which says its last words again in the messages that are there, and posts none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Download:
     """How to fetch an attachment now: `hosts` are the only ones that may see `headers`, and that are trusted."""

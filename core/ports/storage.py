@@ -27,7 +27,7 @@ class OpenHere:
 
 @dataclass(frozen=True, slots=True)
 class Obligation:
-    """Something still owed to a member's message: its job's end to be told, or a message to be removed.
+    """Something still owed to a member's message: its job's end to be told (`again`), or a message to be removed.
 
     A `stray` is removed once its job has ended, unless the job's notes name it by then. `data` is the adapter's own,
     for a removal. `tries` counts this one. Times are unix seconds.
@@ -35,7 +35,7 @@ class Obligation:
 
     id: str
     job_id: str
-    kind: Literal["announce", "remove", "stray"]
+    kind: Literal["announce", "again", "remove", "stray"]
     platform: str
     data: Mapping[str, Any]
     made_at: float

@@ -28,6 +28,8 @@ class JobSearches:
         self._db = database
         self._rows = JobRows(vault)
         self._clock = clock
+        self.taken: set[str] = set()
+        """Jobs that this process took from another one, of which an edit may still be on its way."""
 
     async def unconfirmed_before(self, now: float) -> Sequence[Job]:
         """Jobs whose price was not agreed to in time."""

@@ -128,12 +128,15 @@ class SqlJobStore(JobSearches):
             raise JobNotFound
         if not claimed:
             raise NotOwner
+        if row is not None and row.owner and not job.state.terminal:
+            self.taken.add(job_id)
         return job
 
     async def claim_all(self, job_ids: Sequence[str], token: str) -> Sequence[Job]:
         """The same for many at once; those that are there. None of them where the token is not signed in."""
         values = {"these": job_ids, "token": token}
         rows = await self._db.change(lambda connection: connection.execute(_CLAIM_ALL, values).all())
+        self.taken.update(row.id for row in rows if row.finished_at is None)
         return [self._rows.job(row) for row in rows]
 
     async def check_owner(self, job_id: str) -> None:

@@ -35,16 +35,15 @@ _DUE = select(obligations).where(obligations.c.due_at <= bindparam("now")).order
 _POSTPONE = update(obligations).where(_ONE)
 
 
-def announcement(job_id: str) -> str:
-    """The id of the row that says that this job's end is to be told."""
-    return f"{job_id}:announce"
-
-
 def owe_announcement(connection: Connection, job: Job, now: float) -> None:
     """Note that the job's end is to be told, within the transaction that ends it."""
-    values = {"id": announcement(job.id), "job_id": job.id, "kind": "announce", "platform": job.reply.platform}
-    times = {"made_at": now, "due_at": now + _RUN_S, "expires_at": now + _KEPT_S}
-    connection.execute(_ADD, {**values, **times, "tries": 0, "data": ""})
+    connection.execute(_ADD, _row(job, "announce", now, _RUN_S))
+
+
+def _row(job: Job, kind: str, now: float, in_s: float, **more: str) -> dict[str, Any]:
+    values = {"id": f"{job.id}:{kind}", "job_id": job.id, "kind": kind, "platform": job.reply.platform}
+    times = {"made_at": now, "due_at": now + in_s, "expires_at": now + _KEPT_S}
+    return {**values, **times, "tries": 0, "data": "", **more}
 
 
 class SqlObligations:
@@ -57,11 +56,15 @@ class SqlObligations:
 
     async def owe_removal(self, job: Job, data: Mapping[str, Any], kind: Literal["remove", "stray"] = "remove") -> None:
         """Note a message that must go; the same message is noted once."""
-        now = self._clock.now()
         digest = hashlib.sha256(json.dumps(dict(data), sort_keys=True).encode()).hexdigest()[:16]
-        values = {"id": f"{job.id}:{digest}", "job_id": job.id, "kind": kind, "platform": job.reply.platform}
-        times = {"made_at": now, "due_at": now + _LEAST_PAUSE_S, "expires_at": now + _KEPT_S}
-        row = {**values, **times, "tries": 0, "data": self._vault.seal(dict(data))}
+        await self._owe(job, kind, id=f"{job.id}:{digest}", data=self._vault.seal(dict(data)))
+
+    async def owe_restating(self, job: Job) -> None:
+        """Note that the job's end is to be said once more, a while after it: an earlier edit may come after it."""
+        await self._owe(job, "again")
+
+    async def _owe(self, job: Job, kind: str, **more: str) -> None:
+        row = _row(job, kind, self._clock.now(), _LEAST_PAUSE_S, **more)
 
         def work(connection: Connection) -> None:
             connection.execute(_FULFIL, {"one": row["id"]})
@@ -107,7 +110,7 @@ class SqlObligations:
 
     async def owes_end(self, job_id: str) -> bool:
         """Whether the job's end is not told yet."""
-        one = {"one": announcement(job_id)}
+        one = {"one": f"{job_id}:announce"}
         return await self._db.look(lambda connection: connection.execute(_GET, one).first()) is not None
 
     async def count(self) -> int:

@@ -17,6 +17,7 @@ from core.domain.job import Delivery, Job, Progress, ReplyAddress, Source
 from core.domain.limits import LimitStatus
 from core.ports import (
     Download,
+    Reply,
     ReplyState,
 )
 from core.presentation import Notice
@@ -138,6 +139,9 @@ class FakeReply:
         self._adapter = adapter
         self._message = message
         self._state = state
+
+    def restating(self) -> Reply:
+        return self
 
     def _show(self, kind: Kind, job: Job, **what: Any) -> None:
         self._message.shown.append(Shown(kind, self._adapter.clock.now(), job, **what))

@@ -37,6 +37,8 @@ class Messenger:
     clock: Clock
     job_id: str
     private: bool = False
+    in_place: bool = False
+    """Whether only what is there is edited, and nothing new is posted."""
 
     @property
     def alone(self) -> bool:
@@ -77,7 +79,9 @@ class Messenger:
         """
         await self._check_heard()
         refused: Exception = DeliveryRefused(reason="gone")
-        ways = (self._by_token, self._by_bot_edit, self._by_reply, self._by_new_message, self._by_direct_message)
+        ways: list[Way] = [partial(self._by_token, renew=not self.in_place), self._by_bot_edit]
+        if not self.in_place:
+            ways += [self._by_reply, self._by_new_message, self._by_direct_message]
         for way in ways:
             try:
                 done = await way(payload, ATTEMPTS)

@@ -1,7 +1,9 @@
 """The one message of one job: asks, shows progress, delivers, says what failed. REST only, from the stored address."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from adapters.discord.outbound.api_client import ApiClient
@@ -32,9 +34,14 @@ class DiscordReply:
     _kept: KeptByJob
     _clock: Clock
     _can_share: bool
+    _restates: bool = False
+
+    def restating(self) -> DiscordReply:
+        return replace(self, _restates=True)
 
     def _messenger(self, job: Job) -> Messenger:
-        return Messenger(self._address, self._notes, self._rest, self._kept, self._clock, job.id, job.private)
+        parts = (self._address, self._notes, self._rest, self._kept, self._clock)
+        return Messenger(*parts, job.id, job.private, in_place=self._restates)
 
     async def ask(self, job: Job) -> None:
         await self._put(job, lambda where: cards.asking(job, self._address.locale, **self._reader(job, where)))

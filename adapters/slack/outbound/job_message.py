@@ -4,7 +4,9 @@ In a channel or direct message the message is edited as the job goes on; in a th
 task cards show the stages. When the picture is there, the progress message goes away: one message per job remains.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -42,6 +44,10 @@ class SlackReply:
     _notes: ReplyStateCache
     _deliverer: Deliverer
     _cards: TaskCards
+    _restates: bool = False
+
+    def restating(self) -> SlackReply:
+        return replace(self, _restates=True)
 
     async def ask(self, job: Job) -> None:
         with in_the_cores_words():
@@ -145,7 +151,8 @@ class SlackReply:
         root = await noted_root(self._poster, self._notes, job.id, now=True)
         if root and not root.get("ts"):
             await self._tell_of_lost(job)
-        if not root or not root.get("ts") or await self._notes.get("root_removed"):
+        removed = await self._notes.get("root_removed") and not self._restates
+        if not root or not root.get("ts") or removed:
             return
         if not await self._poster.remove(Place(root["channel"]), root["ts"]):
             await self._edited(root, render.done(job))
@@ -166,12 +173,15 @@ class SlackReply:
 
     async def _say_failure(self, job: Job, content: Content) -> None:
         """Into the job's message; where that cannot be edited, in a new one; at last only to the requester."""
-        if await self._notes.get("failure_said"):
+        said = bool(await self._notes.get("failure_said"))
+        if said and not self._restates:
             return
         root = await noted_root(self._poster, self._notes, job.id, now=True)
         if root and root.get("ts"):
-            if not await self._edited(root, content):
+            if not await self._edited(root, content) and not said:
                 await self._say_anew(job, content, known=True)
+        elif said:
+            return
         elif not await self._poster.answer(content):
             await self._say_anew(job, content, known=False)
         if root and not root.get("ts"):

@@ -11,7 +11,7 @@ async def announce(tools: Tools, job: Job) -> Next:
     if job.state is JobState.AWAITING_CONFIRMATION:
         job = await close_question(tools, job)
     if job.state.terminal:  # else agreed to in the last moment: it goes on elsewhere
-        await tools.running.quiet(job.id)
+        await tools.quiet(job)
         if await tools.obligations.owes_end(job.id):  # else it was told before, and this run begins after its end
             await tell_end(tools, job)
     return "end"

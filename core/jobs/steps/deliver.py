@@ -25,7 +25,7 @@ async def deliver(tools: Tools, job: Job) -> Next:
     """Hand the picture over, trying again while the platform is away; at last it is kept for `history`."""
     if job.state.terminal:
         return "announce"
-    await tools.running.quiet(job.id)
+    await tools.quiet(job)
     left = await tools.ledger.statuses(job.requester, job.parameters.model)
     delivery = await _deliver(tools, job, left)
     receipt = job.receipt or Receipt(0, 0, "none")

@@ -172,7 +172,7 @@ async def _release(tools: Tools, job: Job) -> None:
 
 
 async def _end(tools: Tools, job: Job, state: JobState, error: UpscaleError | None, receipt: Receipt) -> Next:
-    await tools.running.quiet(job.id)
+    await tools.quiet(job)
     job = await tools.store.update(
         job.id, state=state, error=error, receipt=receipt, progress=None, finished_at=tools.clock.now()
     )

@@ -174,7 +174,7 @@ async def _ask(tools: Tools, job: Job) -> Next:
     if asked is None and job.state is not JobState.AWAITING_CONFIRMATION:
         return "end"
     job = asked or job
-    await tools.running.quiet(job.id)
+    await tools.quiet(job)
     tools.event_bus.publish(job)
     await tools.reply(job).ask(job)
     return "end"

@@ -8,10 +8,13 @@ import pytest
 
 from core.domain.errors import ModelFailed
 from core.domain.job import Delivery, JobState
+from core.jobs.endings import notice_for
 from core.ports import LoginRefused
+from core.ports.chat import Restates
 from tests.adapters.slack.conftest import World, make_world
 from tests.emulators.slack import SlackEmulator, text_of
 from tests.fakes.core import DatabaseAway
+from tests.fakes.state import MemoryReplyState
 
 
 async def _upscaling(world: World, how: str = "mention") -> Any:
@@ -236,3 +239,20 @@ async def test_a_wrong_token_ends_the_start_with_one_sentence(slack: SlackEmulat
         async with asyncio.timeout(5):
             await made.adapter.serve(lambda: None)
     await made.adapter.close()
+
+
+@pytest.mark.parametrize("deletes", [True, False])
+async def test_a_failure_is_said_once_more_in_its_own_message_or_nowhere(world: World, deletes: bool) -> None:
+    world.service.fail_with = ModelFailed(kind="x", billed=False)
+    root = await _upscaling(world)
+    world.service.release("upscaling")
+    await world.idle()
+    failed, (row,) = text_of(root), world.service.rows.values()
+    assert "Cancel" not in failed
+    root.blocks, root.deleted = [], deletes  # an edit that was on its way has come
+    posts = len(world.slack.calls("chat.postMessage"))
+    reply = world.adapter.reply(row.job.reply, MemoryReplyState(row.memo))
+    assert isinstance(reply, Restates)
+    await reply.restating().failed(row.job, notice_for(row.job))
+    assert deletes or text_of(root) == failed
+    assert len(world.slack.calls("chat.postMessage")) == posts

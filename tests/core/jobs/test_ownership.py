@@ -167,3 +167,28 @@ async def test_who_was_struck_off_can_end_no_job_by_giving_it_up(w: World) -> No
     with pytest.raises(NotOwner):
         await w.pipeline.give_up(job, InternalError())
     assert (await w.job(job.id)).state is JobState.QUEUED
+
+
+@pytest.mark.parametrize("ends", ["finished", "failed"])
+async def test_the_end_of_a_job_that_changed_hands_is_said_once_more_a_while_later(w: World, ends: str) -> None:
+    """An edit of the process that had it may still be on its way when the other one says the last words."""
+    if ends == "failed":
+        w.upscaler.faults["submit"].append(ValueError("a bug"))
+    job = await w.ask()
+    await w.tools.store.claim(job.id, w.tools.lease.token)
+    async with other_process(w) as other:
+        await take_over(w, other, job)
+        await other.tools.store.get(job.id)
+        message = w.adapter.message(job)
+        assert len(message.kinds(ends)) == 1
+        message.shown.append(message.shown[0])  # what was on its way arrives
+        await other.pass_time(90, every_s=5)
+        assert (message.last.kind, len(message.kinds(ends))) == (ends, 2)
+        assert message.pictures == (1 if ends == "finished" else 0)
+        assert await other.tools.obligations.count() == 0
+
+
+async def test_the_end_of_a_job_that_stayed_where_it_was_is_said_once(w: World) -> None:
+    job = await w.done()
+    await w.pass_time(90, every_s=5)
+    assert len(w.adapter.message(job).kinds("finished")) == 1

@@ -14,6 +14,7 @@ from core.domain.job import Job, JobState, Progress, ReplyAddress, Source
 from core.domain.parameters.spec import Parameters
 from core.jobs.event_bus import EventBus
 from core.jobs.progress import ProgressLoop
+from core.ports import NotOwner
 from tests.core.jobs.pipeline_kit import ANN, world
 from tests.fakes.chat import FakeAdapter
 from tests.fakes.core import FakeClock, settle
@@ -115,7 +116,7 @@ async def test_an_edit_that_hangs_holds_the_end_back_for_a_moment_only(
     show(loop, 1)
     await settle()
     async with asyncio.timeout(3):
-        await loop.stop()
+        assert await loop.stop(), "it may still come"
     adapter.gates["progress"].set()
     await settle()
     assert adapter.messages["m"].shown == []
@@ -128,8 +129,34 @@ async def test_an_edit_that_is_nearly_done_may_end_before_the_final_answer(
     show(loop, 1)
     await settle()
     asyncio.get_running_loop().call_later(0.01, gate.set)
-    await loop.stop()
+    assert not await loop.stop()
     assert len(adapter.messages["m"].shown) == 1
+
+
+@pytest.mark.parametrize("frozen_s", [0.5, 30.0])
+async def test_an_edit_of_a_process_that_was_stopped_in_it_is_reported_when_the_job_is_another_s(
+    clock: FakeClock, adapter: FakeAdapter, frozen_s: float
+) -> None:
+    owned, late = asyncio.Event(), list[Job]()
+
+    async def check_owner() -> None:
+        if owned.is_set():
+            raise NotOwner
+
+    async def report(job: Job) -> None:
+        late.append(job)
+
+    reply = adapter.reply(JOB.reply, cast(Any, Notes()))
+    loop = ProgressLoop(reply, clock, min_interval_s=INTERVAL_S, check_owner=check_owner, late=report)
+    gate = adapter.gates["progress"] = asyncio.Event()
+    show(loop, 1)
+    await settle()
+    await clock.advance(frozen_s)
+    owned.set()
+    gate.set()
+    await settle()
+    assert [job.id for job in late] == ([JOB.id] if frozen_s > INTERVAL_S else [])
+    await loop.stop()
 
 
 async def test_an_edit_that_fails_is_dropped_and_the_next_one_tried(

@@ -1,5 +1,6 @@
 """Faults that a test orders: what the next matching request meets instead of, or after, its answer."""
 
+import asyncio
 import re
 import socket
 import struct
@@ -17,7 +18,7 @@ class Fault:
     """`where` is a regular expression over "METHOD /path"; `times` counts down to nothing.
 
     reset: connection reset before anything happens. reset_after: it happens, then the connection is reset.
-    delay: `seconds` pass, then it happens. status: `status` with a JSON body.
+    delay: `seconds` pass (or `until` is set), then it happens. status: `status` with a JSON body.
     status_after: it happens, then the same. html: `status` with a HTML body.
     status with `code`: Discord's own error code; a 429 of them says no time.
     `brings`: only requests with files, or only those without. `place`: only those about this channel, by its messages
@@ -34,6 +35,7 @@ class Fault:
     code: int = 0
     brings: Brings = ""
     place: int = 0
+    until: asyncio.Event | None = None
 
     def matches(self, request: web.Request, place: int) -> bool:
         """`place` is the channel that the request is about, 0 for none."""

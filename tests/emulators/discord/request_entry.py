@@ -115,7 +115,9 @@ class RequestEntry:
             return None
         fault.times -= 1
         if fault.action == "delay":
-            await asyncio.sleep(fault.seconds)
+            if not request.content_type.startswith("multipart/"):
+                await request.read()  # it is here, so it is carried out also where the caller goes away meanwhile
+            await (fault.until.wait() if fault.until is not None else asyncio.sleep(fault.seconds))
             return None
         if fault.action in ("reset", "reset_after"):
             record.reset = True

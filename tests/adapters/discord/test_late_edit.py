@@ -1,0 +1,52 @@
+"""An edit that Discord carries out only after the job's last words: they are said once more, in the same message."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from core.domain.errors import DeliveryRefused
+from core.ports.chat import Restates
+from tests.adapters.discord.fake_service import png
+from tests.adapters.discord.kit import Bot
+from tests.adapters.discord.whole import whole_bot
+from tests.emulators.discord import Fault, SeenMessage, Upload
+from tests.emulators.fal import Respond
+
+
+@pytest.mark.parametrize("ends", ["with a picture", "in a failure"])
+async def test_a_progress_edit_that_lands_after_the_end_does_not_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    async with whole_bot(tmp_path, monkeypatch) as whole:
+        if ends == "in a failure":
+            whole.fal.faults.add("submit", Respond(422, text="no"), times=9)
+        let_go = asyncio.Event()
+        whole.discord.faults.append(Fault(r"PATCH .*/webhooks/", "delay", until=let_go))
+        started = await whole.discord.invoke("/upscale", {"image": Upload("a.png", png(64, 48))})
+
+        def ended(message: SeenMessage) -> bool:
+            return bool(message.images) if ends == "with a picture" else "Cancel" not in message.labels
+
+        await started.answer(lambda message: message.text and not message.loading and ended(message), 20)
+        let_go.set()
+        late = await started.answer(lambda message: "Cancel" in message.labels, 20)
+        await whole.discord.until(lambda: not whole.app.pipeline.jobs_here, 20)
+        whole.clock.offset_s += 60
+        message = await started.answer(ended, 20)
+        assert [one.id for one in whole.discord.messages()] == [message.id] == [late.id]
+        await whole.settled()
+
+
+async def test_what_is_said_once_more_is_posted_nowhere(bot: Bot) -> None:
+    started, job_id = await bot.upscaling()
+    await bot.core.finish(job_id)
+    message = await started.answer(lambda message: message.images)
+    reply = bot.core.reply(job_id)
+    assert isinstance(reply, Restates)
+    await reply.restating().finished(bot.core.jobs[job_id], ())
+    assert [one.id for one in bot.discord.messages()] == [message.id]
+    started.interaction.original.deleted = True  # type: ignore[union-attr]
+    with pytest.raises(DeliveryRefused):
+        await reply.restating().finished(bot.core.jobs[job_id], ())
+    assert (bot.discord.messages(), bot.discord.dms()) == ([], [])
