@@ -4,6 +4,8 @@ import asyncio
 import time
 from typing import Protocol
 
+from core.ports.ownership import awake_clock_s
+
 
 class Clock(Protocol):
     """Time, so that tests can move it."""
@@ -16,11 +18,21 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock."""
+    """The machine's clock. Where that is put forward or back, this one follows at half to double speed.
+
+    A limit's next turn, or the end of a wait, would otherwise be an hour away, or over, in the middle of everything.
+    """
+
+    def __init__(self) -> None:
+        self._at, self._awake_s = time.time(), awake_clock_s()
 
     def now(self) -> float:
-        """Unix time in seconds."""
-        return time.time()
+        """Unix time in seconds; never goes back."""
+        awake_s = awake_clock_s()
+        passed_s = max(0.0, awake_s - self._awake_s)
+        self._at = min(max(time.time(), self._at + passed_s / 2), self._at + passed_s * 2)
+        self._awake_s = awake_s
+        return self._at
 
     async def sleep(self, seconds: float) -> None:
         """Wait on the event loop."""
