@@ -17,7 +17,7 @@ from core.jobs.admission import Admission
 from core.jobs.disk_budget import DiskBudget, DiskShares
 from core.jobs.eta import FinishTimes
 from core.jobs.event_bus import EventBus
-from core.jobs.progress import ProgressLoop
+from core.jobs.progress import Flag, ProgressLoop
 from core.jobs.reply_state import StoredReplyState, UnstoredStates
 from core.net.fetch import SourceFetcher
 from core.net.turns import Turns
@@ -107,7 +107,7 @@ class RunningJobs:
             downloads=settings.download_parallel, pixels=settings.pixels_parallel, uploads=settings.upload_parallel
         )
         self.fetch_slots = asyncio.Semaphore(settings.fetch_parallel)
-        self._cancels: dict[str, asyncio.Event] = {}
+        self._cancels: dict[str, Flag] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def quiet(self, job_id: str) -> bool:
@@ -119,9 +119,9 @@ class RunningJobs:
         """Nobody can cancel this job any more."""
         self._cancels.pop(job_id, None)
 
-    def cancel_event(self, job_id: str) -> asyncio.Event:
+    def cancel_event(self, job_id: str) -> Flag:
         """Set when somebody wants the job stopped, as soon as this process knows."""
-        return self._cancels.setdefault(job_id, asyncio.Event())
+        return self._cancels.get(job_id) or self._cancels.setdefault(job_id, Flag())
 
     def lock(self, name: str) -> asyncio.Lock:
         """One at a time in this process, by name; forgotten when nobody holds or wants it."""

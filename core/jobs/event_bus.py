@@ -36,7 +36,7 @@ class EventBus:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._events: dict[str, deque[JobEvent]] = {}
+        self._events: dict[str, list[JobEvent]] = {}
         self._changed: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
         """Held by who follows."""
         self._ended: deque[tuple[float, str]] = deque()
@@ -47,9 +47,10 @@ class EventBus:
         Its id is milliseconds of unix time, or one more than the job's last one.
         """
         now = self._clock.now()
-        log = self._events.setdefault(job.id, deque(maxlen=_KEPT_EVENTS))
+        log = self._events.setdefault(job.id, [])
         event = JobEvent(max(log[-1].id + 1 if log else 0, int(now * 1000)), job)
         log.append(event)
+        del log[:-_KEPT_EVENTS]
         if (changed := self._changed.pop(job.id, None)) is not None:
             changed.set()
         if job.state.terminal:

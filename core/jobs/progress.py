@@ -25,6 +25,19 @@ _GRACE_FOR_LAST_EDIT_S = 1.5
 """How long the final answer lets an edit that is already on its way finish, so that it does not land after it."""
 
 
+class Flag(asyncio.Future[None]):
+    """An `asyncio.Event` that is set once: without a queue of 700 bytes, and `asyncio.wait` takes it as it is."""
+
+    __slots__ = ()
+
+    def set(self) -> None:
+        if not self.done():
+            self.set_result(None)
+
+    async def wait(self) -> None:
+        await asyncio.wait({self})
+
+
 class ProgressLoop:
     """Progress edits of one job, from `start` to `stop`."""
 
@@ -51,7 +64,7 @@ class ProgressLoop:
         self._newest: tuple[Job, Progress] | None = None
         self._task: asyncio.Task[None] | None = None
         self._editing = False
-        self._answered = asyncio.Event()
+        self._answered = Flag()
         self._refusal: DeliveryRefused | None = None
         self.dead = False
         self._unsure = False
@@ -66,11 +79,8 @@ class ProgressLoop:
 
     async def refusal(self, at_most_s: float) -> DeliveryRefused | None:
         """What an edit was refused with for good; waits for the answer to the first one if it is on its way."""
-        if self._task is not None and not self._answered.is_set():
-            try:
-                await asyncio.wait_for(self._answered.wait(), at_most_s)
-            except TimeoutError:
-                log.debug("first_edit_slow")
+        if self._task is not None and not (await asyncio.wait({self._answered}, timeout=at_most_s))[0]:
+            log.debug("first_edit_slow")
         return self._refusal
 
     async def stop(self) -> bool:

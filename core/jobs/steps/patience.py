@@ -11,6 +11,7 @@ import structlog
 from core.domain.errors import DownloadFailed, ProviderBusy
 from core.domain.job import Awaited, Job, Progress
 from core.jobs.context import SILENT_S, Tools
+from core.jobs.progress import Flag
 from core.net.retry import Backoff, retry
 from core.ports import Clock
 
@@ -32,14 +33,14 @@ class _UntilCancel:
     """A clock whose sleep ends by CancelWanted."""
 
     clock: Clock
-    cancel: asyncio.Event
+    cancel: Flag
 
     def now(self) -> float:
         return self.clock.now()
 
     async def sleep(self, seconds: float) -> None:
         await first_of(self.cancel.wait(), self.clock.sleep(seconds))
-        if self.cancel.is_set():
+        if self.cancel.done():
             raise CancelWanted
 
 

@@ -30,7 +30,7 @@ async def hold(tools: Tools, job: Job) -> Next:
     if tools.upscaler.real_money:
         tools.metrics.money("held", job.quote.estimate_nanousd)
     while not isinstance(answer, Granted):
-        if job.cancel_requested_by or tools.running.cancel_event(job.id).is_set():
+        if job.cancel_requested_by or tools.running.cancel_event(job.id).done():
             return await cancelled_before_submit(tools, job)
         tools.show(job, Progress("turn", position=answer.ahead))
         await _until_turn(tools, job.id)

@@ -57,7 +57,7 @@ async def submit(tools: Tools, job: Job) -> Next:
         return "wait"
     if remote.submit == "sending":
         return await _search(tools, job, remote, SubmitUnknown(), resends=0)
-    if job.cancel_requested_by or tools.running.cancel_event(job.id).is_set():
+    if job.cancel_requested_by or tools.running.cancel_event(job.id).done():
         return await cancelled_before_submit(tools, job)
     tools.running.disk.paid(job.id)
     since = tools.clock.now()

@@ -30,7 +30,7 @@ class _Watcher:
         self._model = job.parameters.model
         self._running_since: float | None = None
         self._shown: Progress | None = None
-        self._changed = asyncio.Event()
+        self._late: asyncio.Task[None] | None = None
 
     async def on_status(self, status: RemoteStatus) -> None:
         if isinstance(status, RemoteCompleted):
@@ -50,25 +50,27 @@ class _Watcher:
 
     def _show(self, progress: Progress) -> None:
         self._shown = progress
-        self._changed.set()
         self._tools.show(self.job, progress)
+        if progress.eta_at is not None and self._late is None:
+            self._late = asyncio.create_task(self._take_back_late_promises(), name=f"late-{self.job.id}")
 
-    async def take_back_late_promises(self) -> None:
-        """Until cancelled: a finish time that has passed is shown no longer, and a start that is late is told.
+    async def _take_back_late_promises(self) -> None:
+        """While one is shown: a finish time that has passed is shown no longer, and a start that is late is told.
 
         A request may stand at place 0 for hours without any change of its status (fal-ai/fal issue 1027).
         """
-        while True:
-            shown = self._shown
-            if shown is None or shown.eta_at is None:
-                self._changed.clear()
-                await self._changed.wait()
-                continue
+        while (shown := self._shown) is not None and shown.eta_at is not None:
             await self._tools.clock.sleep(max(1.0, shown.eta_at + _LATE_S - self._tools.clock.now()))
             if self._shown is shown:
-                self._show(self._late(shown))
+                self._show(self._taken_back(shown))
+        self._late = None
 
-    def _late(self, shown: Progress) -> Progress:
+    async def stop(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            await asyncio.gather(self._late, return_exceptions=True)
+
+    def _taken_back(self, shown: Progress) -> Progress:
         if shown.stage == "waiting" and not shown.position:
             sent_at = self.job.remote.intent_at if self.job.remote is not None else 0.0
             until_at = (sent_at or self.job.created_at) + self._tools.settings.start_within_s
@@ -96,10 +98,9 @@ async def wait(tools: Tools, job: Job) -> Next:
         return "collect"
     request_id = job.remote.request_id
     watching = asyncio.create_task(_watch(tools, job, request_id), name=f"watch-{job.id}")
-    cancel = asyncio.create_task(tools.running.cancel_event(job.id).wait(), name=f"cancel-{job.id}")
     try:
         if not job.cancel_requested_by:
-            await asyncio.wait({watching, cancel}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({watching, tools.running.cancel_event(job.id)}, return_when=asyncio.FIRST_COMPLETED)
         if not watching.done():
             return await _stop(tools, job, request_id, watching)
         await watching
@@ -107,20 +108,17 @@ async def wait(tools: Tools, job: Job) -> Next:
         log.warning("watch_given_up", job=job.id)  # it may have ended long ago: `collect` asks for days
     finally:
         watching.cancel()
-        cancel.cancel()
-        await asyncio.gather(watching, cancel, return_exceptions=True)
+        await asyncio.gather(watching, return_exceptions=True)
     return "collect"
 
 
 async def _watch(tools: Tools, job: Job, request_id: str) -> None:
     watcher = _Watcher(tools, job)
-    late = asyncio.create_task(watcher.take_back_late_promises(), name=f"late-{job.id}")
     try:
         async for status in tools.provider(job).watch(request_id, tools.model(job)):
             await watcher.on_status(status)
     finally:
-        late.cancel()
-        await asyncio.gather(late, return_exceptions=True)
+        await watcher.stop()
 
 
 async def _stop(tools: Tools, job: Job, request_id: str, watching: asyncio.Task[None]) -> Next:

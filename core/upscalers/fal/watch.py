@@ -79,8 +79,8 @@ class _Watch:
         self._clock = transport.clock
         self._path = path
         self._began_at = transport.clock.now()
-        self._ended = asyncio.Event()
-        self._interrupt: Callable[[], None] | None = None
+        self._ended = False
+        self._interrupt: Callable[[], object] | None = None
         self._pauses = self._not_found = self._stream_failures = self._polls = 0
         self._asked_s: float | None = None
         self._silent_since: float | None = None
@@ -88,16 +88,16 @@ class _Watch:
 
     def end(self) -> None:
         """End the wait now: a webhook said that the request is over."""
-        self._ended.set()
+        self._ended = True
         if self._interrupt is not None:
             self._interrupt()
 
     async def statuses(self) -> AsyncGenerator[RemoteStatus, None]:
         """Statuses with repeats, until completed; `_note` and the watch's age bound the tries and the time."""
         for attempt in itertools.count():
-            if attempt:
+            if attempt and not self._ended:
                 await self._pause()
-            if self._ended.is_set():
+            if self._ended:
                 yield RemoteCompleted()
                 return
             heard = False
@@ -108,7 +108,7 @@ class _Watch:
                         heard = True
                         yield status
             # Where fal just said when to come back, the poll waits for that too.
-            if not heard and self._asked_s is None and not self._ended.is_set():
+            if not heard and self._asked_s is None and not self._ended:
                 polled = await self._poll()
                 if polled is not None:
                     yield polled
@@ -200,10 +200,9 @@ class _Watch:
         self._pauses += 1
         pause_s = max(_PAUSES.pause_s(self._pauses), asked_s or 0.0)
         sleeping = asyncio.ensure_future(self._clock.sleep(pause_s))
-        ended = asyncio.ensure_future(self._ended.wait())
+        self._interrupt = sleeping.cancel
         try:
-            await asyncio.wait({sleeping, ended}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({sleeping})
         finally:
+            self._interrupt = None
             sleeping.cancel()
-            ended.cancel()
-            await asyncio.gather(sleeping, ended, return_exceptions=True)

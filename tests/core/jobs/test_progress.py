@@ -48,7 +48,7 @@ def adapter(clock: FakeClock) -> FakeAdapter:
 
 
 @pytest.fixture
-def loop(clock: FakeClock, adapter: FakeAdapter) -> ProgressLoop:
+async def loop(clock: FakeClock, adapter: FakeAdapter) -> ProgressLoop:
     return ProgressLoop(adapter.reply(JOB.reply, cast(Any, Notes())), clock, min_interval_s=INTERVAL_S)
 
 

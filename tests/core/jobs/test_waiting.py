@@ -40,6 +40,18 @@ async def test_a_finish_time_that_has_passed_while_upscaling_is_taken_back(w: Wo
     await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=USD // 10)
 
 
+async def test_a_job_that_waits_without_a_forecast_keeps_but_the_task_that_watches(w: World) -> None:
+    w.upscaler.hold = True
+    w.upscaler.statuses = [RemoteQueued(0)]
+    job = await w.ask()
+    async with w.driving():
+        await until(lambda: any(p.awaits == "start" for p in w.adapter.message(job).progress))
+        kinds = ("watch", "late", "cancel", "progress")
+        names = [f"{kind}-{job.id}" for kind in kinds]
+        await until(lambda: [n for n in names if n in {t.get_name() for t in asyncio.all_tasks()}] == names[:1])
+        w.upscaler.of(job.id).finish()
+
+
 @pytest.mark.parametrize(("step", "awaited"), [("busy", "accept"), ("lost", "search")])
 async def test_a_submit_that_takes_long_says_what_it_waits_for(w: World, step: Submit, awaited: str) -> None:
     w.upscaler.script.extend([step] * (6 if step == "busy" else 1))
