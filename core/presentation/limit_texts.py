@@ -7,8 +7,10 @@ from babel.dates import format_date, format_time
 
 from core.domain import errors as e
 from core.domain.limits import Alert, Limit, LimitStatus, Measure, ScopeKind, Window
+from core.presentation.card import Action
 from core.presentation.formats import cents, images, megapixels, number, percent
 from core.presentation.notices import Notice, other_factor
+from core.presentation.parameter_texts import model_name
 from core.presentation.translations import language_of, tr
 
 _HAVE_SERVERS = frozenset({"", "discord"})
@@ -125,6 +127,9 @@ def limit_reached(error: e.LimitReached, locale: str) -> Notice:
         public = tr("This needs {needed}, more than you have left {when}.", locale, **facts)
     raised = _who_raises(limit, locale)
     offers = other_factor(error.largest_factor, locale)
+    for model, cost in error.others:
+        label = f"{model_name(model, locale)} · {cents(cost, locale)}"
+        offers += (Action("model", label, argument=model, style="primary"),)
     if error.needed > limit.amount:
         what = tr("This needs {needed}, more than the whole limit of {limit} {when} for {whose}.", locale, **facts)
         return Notice(what, advice=raised, offers=offers, tone="refusal", in_public=public)

@@ -114,11 +114,15 @@ class BudgetError(UpscaleError):
 
 
 class LimitReached(BudgetError):
-    """The first limit that does not hold the job, with what was asked of it, in its own unit."""
+    """The first limit that does not hold the job, with what was asked of it, in its own unit.
+
+    What fits instead: `largest_factor`, and `others`: models that do the same for less, each with its nano-dollars.
+    """
 
     status: LimitStatus
     needed: int
     largest_factor: float | None = None
+    others: tuple[tuple[str, int], ...] = ()
 
 
 class TooManyWaiting(BudgetError):

@@ -8,18 +8,18 @@ import structlog
 
 from core.budgets.fit import refusal
 from core.domain import money
-from core.domain.errors import ModelError, ProviderError, TargetUnreachable
+from core.domain.errors import ModelError, OutputTooLarge, ProviderError, TargetUnreachable
 from core.domain.job import InputFacts, Job, JobState, Progress, Quote, Receipt, Result
-from core.domain.models import DEFAULT_MODEL, ModelSpec
-from core.domain.parameters import sizes
+from core.domain.models import DEFAULT_MODEL
 from core.domain.parameters.spec import Parameters
-from core.domain.target_size import Aim, aim
+from core.domain.target_size import Aim
 from core.domain.variations import whole_of
 from core.images.job_folder import link_or_copy
-from core.images.service import check_output, largest_factor
+from core.images.service import check_output
 from core.jobs.admission import Share
 from core.jobs.context import Next, Tools
 from core.jobs.steps.fail import cancelled_before_submit
+from core.jobs.steps.offers import aim_for, cheaper, with_cheaper, within_means
 from core.jobs.steps.pictures import ensure_result, read_picture
 from core.ports import NotOwner
 
@@ -56,10 +56,13 @@ async def _price(tools: Tools, job: Job) -> Next:
     tools.show(job, Progress("preparing"))
     facts = await read_picture(tools, job, tools.running.admission.downloads)
     tools.running.disk.count(job.id, member, await tools.files.size(job.id))
-    aimed = await aim_for(tools, job.parameters, facts, tools.model(job))
+    try:
+        aimed = await aim_for(tools, job.parameters, facts, tools.model(job))
+        check_output(facts.width_px, facts.height_px, aimed.factor, tools.images.limits)
+    except (OutputTooLarge, TargetUnreachable) as refused:
+        raise await within_means(tools, job, facts, refused) from None
     if aimed.factor != job.parameters.factor:
         job = await tools.store.update(job.id, parameters=job.parameters.with_values(factor=aimed.factor))
-    check_output(facts.width_px, facts.height_px, aimed.factor, tools.images.limits)
     fingerprint = _fingerprint(tools, job, facts)
     earlier = await tools.store.earlier_result(fingerprint, job.requester)
     if earlier is not None and earlier.id == job.id:
@@ -69,8 +72,8 @@ async def _price(tools: Tools, job: Job) -> Next:
     quote = await _quote(tools, job, facts, aimed)
     job = await tools.store.update(job.id, input=facts, quote=quote, fingerprint=fingerprint)
     # Say no before asking: the hold decides for good, but nobody should confirm a price that cannot be held.
-    if tools.upscaler.real_money and (refused := refusal(quote, quote.left)) is not None:
-        raise refused
+    if tools.upscaler.real_money and (full := refusal(quote, quote.left)) is not None:
+        raise await with_cheaper(tools, job, facts, quote, full)
     if quote.needs_confirmation:
         return await _ask(tools, job)
     return "hold"
@@ -110,13 +113,6 @@ async def _take_over(tools: Tools, job: Job, facts: InputFacts, earlier: Job) ->
     return True
 
 
-async def aim_for(tools: Tools, parameters: Parameters, facts: InputFacts, model: ModelSpec) -> Aim:
-    """The factor that gives the size asked for, by this model. Raises TargetUnreachable."""
-    size = facts.width_px, facts.height_px
-    priced = [(each, await tools.prices.unit_price(each)) for each in (model, *tools.models)]
-    return aim(parameters, *size, priced, largest=lambda below: largest_factor(*size, tools.images.limits, below))
-
-
 async def estimated(tools: Tools, parameters: Parameters, width_px: int, height_px: int) -> Quote:
     """The price of a picture of this size, before it is handed in. Raises TargetUnreachable."""
     model = tools.models.of(parameters)
@@ -136,7 +132,7 @@ async def _quote(tools: Tools, job: Job, facts: InputFacts, aimed: Aim) -> Quote
         quote,
         left=left,
         needs_confirmation=asks,
-        others=await _cheaper(tools, job, facts, quote) if asks else (),
+        others=await cheaper(tools, job, facts, quote.estimate_nanousd) if asks else (),
         preview_nanousd=price if asks and quote.megapixels > 1 else 0,
         whole_nanousd=money.quote(*whole, aimed.factor, price).estimate_nanousd if whole is not None else 0,
     )
@@ -146,24 +142,6 @@ async def _whole(tools: Tools, job: Job) -> tuple[int, int] | None:
     """The size of the picture whose most detailed part this job enlarges; None for any other job."""
     whole = await tools.store.get(whole_id) if (whole_id := whole_of(job)) else None
     return (whole.input.width_px, whole.input.height_px) if whole is not None and whole.input is not None else None
-
-
-async def _cheaper(tools: Tools, job: Job, facts: InputFacts, quote: Quote) -> tuple[tuple[str, int], ...]:
-    """Models that make the same size for less."""
-    found = []
-    for model in tools.models:
-        target = job.parameters.to is not None and sizes.target_of(job.parameters.to)
-        if model.id == job.parameters.model or (target and target.max_nanousd is not None):
-            continue
-        try:
-            aimed = await aim_for(tools, job.parameters, facts, model)
-        except TargetUnreachable:
-            continue
-        price = await tools.prices.unit_price(model)
-        cost = money.quote(facts.width_px, facts.height_px, aimed.factor, price).estimate_nanousd
-        if aimed.factor <= model.largest_factor and cost < quote.estimate_nanousd:
-            found.append((model.id, cost))
-    return tuple(found)
 
 
 async def _ask(tools: Tools, job: Job) -> Next:

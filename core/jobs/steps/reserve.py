@@ -5,6 +5,7 @@ from core.domain.errors import LimitReached
 from core.domain.job import Job, Progress
 from core.jobs.context import Next, Tools
 from core.jobs.steps.fail import cancelled_before_submit
+from core.jobs.steps.offers import with_cheaper
 from core.jobs.steps.patience import first_of
 from core.ports import Granted, HoldRequest
 
@@ -13,7 +14,7 @@ _TURN_POLL_S = 2.0
 
 async def hold(tools: Tools, job: Job) -> Next:
     """Hold every limit that applies, then wait for a free slot where jobs at once are limited."""
-    if job.quote is None:
+    if job.quote is None or job.input is None:
         return "prepare"
     request = HoldRequest(
         key=job.id,
@@ -26,7 +27,8 @@ async def hold(tools: Tools, job: Job) -> Next:
     try:
         answer = await tools.ledger.hold(request)
     except LimitReached as refused:
-        raise with_offer(refused, await tools.ledger.statuses(job.requester, request.model), job.quote) from None
+        offered = with_offer(refused, await tools.ledger.statuses(job.requester, request.model), job.quote)
+        raise await with_cheaper(tools, job, job.input, job.quote, offered) from None
     if tools.upscaler.real_money:
         tools.metrics.money("held", job.quote.estimate_nanousd)
     while not isinstance(answer, Granted):

@@ -26,7 +26,7 @@ def _samples(hint: Any) -> list[Any]:
     if origin in (Union, types.UnionType):
         return [value for part in get_args(hint) for value in _samples(part)]
     if origin is tuple:
-        return [(_samples(get_args(hint)[0])[0],)]
+        return [tuple(_samples(part)[0] for part in get_args(hint) if part is not ...)]
     plain: dict[Any, list[Any]] = {
         str: ["ab"],
         int: [3],

@@ -1,0 +1,74 @@
+"""What a dear, too large or refused job is offered instead; every offer fits all limits, those of money too."""
+
+import dataclasses
+
+from core.budgets.fit import megapixels_left, refusal
+from core.domain import money
+from core.domain.errors import LimitReached, OutputTooLarge, TargetUnreachable
+from core.domain.job import InputFacts, Job, Quote
+from core.domain.models import ModelSpec
+from core.domain.parameters import sizes
+from core.domain.parameters.spec import Parameters
+from core.domain.target_size import Aim, aim
+from core.images.service import check_output, largest_factor
+from core.jobs.context import Tools
+
+
+async def aim_for(tools: Tools, parameters: Parameters, facts: InputFacts, model: ModelSpec) -> Aim:
+    """The factor that gives the size asked for, by this model. Raises TargetUnreachable."""
+    size = facts.width_px, facts.height_px
+    priced = [(each, await tools.prices.unit_price(each)) for each in (model, *tools.models)]
+    return aim(parameters, *size, priced, largest=lambda below: largest_factor(*size, tools.images.limits, below))
+
+
+async def cheaper(tools: Tools, job: Job, facts: InputFacts, than_nanousd: int) -> tuple[tuple[str, int], ...]:
+    """Models that make the same size for less, and with money that is left, each with its price (nano-dollars)."""
+    target = job.parameters.to is not None and sizes.target_of(job.parameters.to)
+    if target and target.max_nanousd is not None:
+        return ()
+    others = [model for model in tools.models if model.id != job.parameters.model]
+    found = [(model.id, await _cost(tools, job, facts, model)) for model in others]
+    return tuple((name, cost) for name, cost in found if cost is not None and cost < than_nanousd)
+
+
+async def _cost(tools: Tools, job: Job, facts: InputFacts, model: ModelSpec) -> int | None:
+    """What the job costs by this model; None where it cannot make the size, or a limit forbids it."""
+    try:
+        aimed = await aim_for(tools, job.parameters, facts, model)
+        check_output(facts.width_px, facts.height_px, aimed.factor, tools.images.limits)
+    except (TargetUnreachable, OutputTooLarge):
+        return None
+    price = await tools.prices.unit_price(model)
+    quote = money.quote(facts.width_px, facts.height_px, aimed.factor, price)
+    fits = aimed.factor <= model.largest_factor and not await _refused(tools, job, quote, model)
+    return quote.estimate_nanousd if fits else None
+
+
+async def _refused(tools: Tools, job: Job, quote: Quote, model: ModelSpec) -> bool:
+    if not tools.upscaler.real_money:
+        return False
+    return refusal(quote, await tools.ledger.statuses(job.requester, model.id)) is not None
+
+
+async def with_cheaper(tools: Tools, job: Job, facts: InputFacts, quote: Quote, refused: LimitReached) -> LimitReached:
+    """The same refusal with the models that would still do it."""
+    return dataclasses.replace(refused, others=await cheaper(tools, job, facts, quote.estimate_nanousd))
+
+
+async def within_means(
+    tools: Tools, job: Job, facts: InputFacts, refused: OutputTooLarge | TargetUnreachable
+) -> OutputTooLarge | TargetUnreachable:
+    """The same refusal, offering only what this model makes and the money left pays for."""
+    size, model = (facts.width_px, facts.height_px), tools.model(job)
+    price = await tools.prices.unit_price(model)
+    factor = refused.largest_factor
+    if isinstance(refused, OutputTooLarge):
+        factor = largest_factor(*size, tools.images.limits, model.largest_factor)
+    if factor is not None and tools.upscaler.real_money:
+        left = megapixels_left(await tools.ledger.statuses(job.requester, model.id), price)
+        factor = factor if left is None else money.factor_within(*size, left, below=factor)
+    if isinstance(refused, OutputTooLarge):
+        return dataclasses.replace(refused, largest_factor=factor)
+    other = tools.models.find(refused.other_model)
+    able = refused.other_model if other is not None and await _cost(tools, job, facts, other) is not None else ""
+    return dataclasses.replace(refused, largest_factor=factor, other_model=able)

@@ -1,0 +1,66 @@
+"""What is offered instead of what cannot be: within every limit, with the models that would do it for less."""
+
+from pathlib import Path
+
+import pytest
+
+from core.domain.errors import LimitReached, OutputTooLarge, TargetUnreachable
+from core.domain.job import Job, JobState
+from core.domain.limits import ScopeKind
+from core.domain.variations import Change
+from core.presentation.failure_texts import explain
+from tests.core.jobs.pipeline_kit import World, world
+from tests.core.storage.ledger_kit import day_usd
+
+
+async def refused(w: World, width_px: int, height_px: int, text: str) -> Job:
+    job = await w.ask(source=w.upload(width_px, height_px), text=text)
+    await w.drive()
+    job = await w.job(job.id)
+    assert job.state is JobState.REFUSED
+    return job
+
+
+async def test_a_full_budget_offers_the_model_that_still_fits_with_its_price(tmp_path: Path) -> None:
+    async with world(tmp_path, None, day_usd(ScopeKind.USER, 0.25)) as w:
+        job = await refused(w, 4000, 3000, "2x")
+        assert isinstance(job.error, LimitReached)
+        assert job.error.others == (("seedvr2", 48_000_000),)
+        assert [offer.label for offer in explain(job.error, "en").offers] == ["Faithful · $0.05"]
+        made = await w.service.repeat(job.id, job.requester, Change.of("model", "seedvr2"), key="p", reply=job.reply)
+        await w.drive()
+        assert (await w.job(made.id)).state is JobState.SUCCEEDED
+
+
+async def test_a_full_budget_offers_no_model_that_it_does_not_pay_for_either(tmp_path: Path) -> None:
+    async with world(tmp_path, None, day_usd(ScopeKind.USER, 0.04)) as w:
+        job = await refused(w, 4000, 3000, "2x")
+        assert isinstance(job.error, LimitReached)
+        assert job.error.others == ()
+
+
+@pytest.mark.parametrize(("text", "factor"), [("2x", 1.01), ("model=seedvr2 4x", 1.43)])
+async def test_a_picture_too_large_is_offered_no_factor_that_the_budget_refuses(
+    text: str, factor: float, tmp_path: Path
+) -> None:
+    async with world(tmp_path, None, day_usd(ScopeKind.USER, 5.0)) as w:
+        job = await refused(w, 8064, 6048, text)
+        assert isinstance(job.error, OutputTooLarge)
+        assert job.error.largest_factor == factor
+
+
+async def test_a_picture_too_large_is_offered_all_that_its_model_makes(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        job = await refused(w, 1500, 1000, "model=seedvr2 9x")
+        assert isinstance(job.error, OutputTooLarge)
+        assert job.error.largest_factor == 8.16
+
+
+@pytest.mark.parametrize(("usd", "factor", "model"), [(0.25, 1.58, "seedvr2"), (0.001, None, "")])
+async def test_a_size_beyond_the_model_is_offered_within_the_budget(
+    usd: float, factor: float | None, model: str, tmp_path: Path
+) -> None:
+    async with world(tmp_path, None, day_usd(ScopeKind.USER, usd)) as w:
+        job = await refused(w, 1000, 800, "to=8k")
+        assert isinstance(job.error, TargetUnreachable)
+        assert (job.error.largest_factor, job.error.other_model) == (factor, model)
