@@ -14,6 +14,8 @@ from core.presentation.translations import language_of, tr, translated
 
 def parameter_label(name: str, locale: str) -> str:
     """The name on a form; the name that is typed where a parameter has no other."""
+    if name == "preset":
+        return tr("Preset", locale)
     return translated(SPECS[name].label, locale) if name in SPECS else name
 
 

@@ -151,8 +151,8 @@ class Menus:
         found = pictures_in(message)
         key = str(answer.id)
         models, most = self._ctx.service.models, min(answer.most, len(found.images))
-        presets = await self._ctx.presets(answer.actor)
-        await answer.open(OptionsModal(key, found.images, answer.locale, models, presets, most=most))
+        own = await self._ctx.commits.first(self._ctx.service.accounts.settings(answer.actor), nothing)
+        await answer.open(OptionsModal(key, found.images, answer.locale, models, own, most=most))
         # After the answer, which had to be first; a person needs longer than this to fill it in.
         await self._menus.put(key, replace(menu_of(found), user_id=answer.actor.user_id))
 

@@ -10,63 +10,69 @@ from discord import ui
 from adapters.discord.inbound.message_images import FoundImage
 from adapters.discord.views.markup import cut
 from core.domain.models import Models
-from core.domain.parameters.spec import SPECS, Presets
+from core.domain.parameters.spec import SPECS
 from core.presentation import tr
-from core.presentation.labels.commands import command_text, preset_choice
-from core.presentation.parameter_texts import allowed_text, model_choice, parameter_hint, parameter_label, value_text
+from core.presentation.cards.account import OwnSettings
+from core.presentation.cards.form import Field, form_fields
+from core.presentation.labels.commands import command_text
+from core.presentation.parameter_texts import value_text
 
 PREFIX = "up1modal:"
 LIFE_S = 15 * 60.0
-OWN_DEFAULTS = "own"
 LABEL_MAX, DESCRIPTION_MAX, TITLE_MAX, OPTION_MAX, PLACEHOLDER_MAX = 45, 100, 45, 100, 100
+TYPED_MAX = 300
 
 
 class OptionsModal(ui.Modal):
-    """At most five fields (Discord's limit): pictures when there are several, preset, numbers, the rest as text.
+    """At most five fields (Discord's limit): pictures when there are several, preset, factor, the rest as text.
 
     Its submit is handled from the raw interaction, so it works on any process and after a restart.
     """
 
     def __init__(
-        self, key: str, images: Sequence[FoundImage], locale: str, models: Models, presets: Presets, *, most: int
+        self, key: str, images: Sequence[FoundImage], locale: str, models: Models, own: OwnSettings, *, most: int
     ) -> None:
-        title = cut(tr("Upscale with options", locale), TITLE_MAX)
+        title = cut(command_text("upscale", locale), TITLE_MAX)
         super().__init__(title=title, custom_id=f"{PREFIX}{key}", timeout=LIFE_S)
-        if len(images) > 1:
+        fields, several = form_fields(models, own, locale), len(images) > 1
+        if several:
             names = {str(n): f"{n + 1}. {image.name}" for n, image in enumerate(images)}
-            self._select("pictures", tr("Images", locale), names, most=min(most, len(images)))
-        own = {OWN_DEFAULTS: tr("My own defaults", locale)}
-        named = own | {name: preset_choice(name, values, locale) for name, values in presets.items()}
-        self._select("preset", tr("Preset", locale), named, command_text("preset", locale))
-        allowed = tr("{allowed}; empty for your default", locale, allowed=allowed_text("factor", locale, models))
-        self._text("factor", parameter_label("factor", locale), parameter_hint("factor", locale), allowed, 20)
-        if len(images) == 1 and len(models) > 1:
-            offered = own | {model.id: model_choice(model.id, models, locale) for model in models}
-            self._select("model", parameter_label("model", locale), offered, parameter_hint("model", locale))
+            pictures = Field("pictures", tr("Which images?", locale), choices=names)
+            self._select(pictures, most=min(most, len(images)), required=True)
+        shown = ("preset", "factor") if several else ("preset", "factor", "model")
+        for each in (fields[name] for name in shown if name in fields):
+            self._select(each) if each.choices else self._text(each)
         others = {name: each.default for name, each in models.widest.items() if name != "factor" and each.default}
         example = " ".join(f"{name}={value_text(default)}" for name, default in others.items())
         typed = tr("As you would type it: name=value", locale)
-        self._text("more", tr("Everything else", locale), typed, example or "factor=2", 300)
-        private = ui.Checkbox[ui.Modal](custom_id="private")
-        self._add(tr("Private", locale), private, command_text("private", locale))
+        self._text(Field("more", tr("Everything else", locale), typed, example or "factor=2"))
+        private = Field("private", tr("Private", locale), command_text("private", locale))
+        self._add(private, ui.Checkbox[ui.Modal](custom_id=private.name))
 
-    def _add(self, text: str, component: ui.Item[Any], description: str = "") -> None:
-        shown = cut(description, DESCRIPTION_MAX) or None
-        self.add_item(ui.Label(text=cut(text, LABEL_MAX), description=shown, component=component))
+    def _add(self, each: Field, component: ui.Item[Any]) -> None:
+        shown = cut(each.hint, DESCRIPTION_MAX) or None
+        self.add_item(ui.Label(text=cut(each.label, LABEL_MAX), description=shown, component=component))
 
-    def _select(self, name: str, label: str, choices: Mapping[str, str], hint: str = "", *, most: int = 1) -> None:
-        """The first choice is chosen already."""
+    def _select(self, each: Field, *, most: int = 1, required: bool = False) -> None:
+        """Of what has to be chosen the first is chosen already."""
         options = [
-            discord.SelectOption(label=cut(words, OPTION_MAX), value=value, default=n == 0)
-            for n, (value, words) in enumerate(choices.items())
+            discord.SelectOption(label=cut(words, OPTION_MAX), value=value, default=required and n == 0)
+            for n, (value, words) in enumerate(each.choices.items())
         ]
-        select = ui.Select[ui.Modal](custom_id=name, options=options, max_values=most, required=name == "pictures")
-        self._add(label, select, hint)
+        select = ui.Select[ui.Modal](
+            custom_id=each.name,
+            options=options,
+            placeholder=cut(each.placeholder, PLACEHOLDER_MAX) or None,
+            min_values=int(required),
+            max_values=most,
+            required=required,
+        )
+        self._add(each, select)
 
-    def _text(self, name: str, label: str, hint: str, placeholder: str, max_chars: int) -> None:
-        shown = cut(placeholder, PLACEHOLDER_MAX)
-        field_ = ui.TextInput[ui.Modal](custom_id=name, required=False, max_length=max_chars, placeholder=shown)
-        self._add(label, field_, hint)
+    def _text(self, each: Field) -> None:
+        shown = cut(each.placeholder, PLACEHOLDER_MAX)
+        text = ui.TextInput[ui.Modal](custom_id=each.name, required=False, max_length=TYPED_MAX, placeholder=shown)
+        self._add(each, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +88,11 @@ class Form:
 def filled_in(data: Mapping[str, Any]) -> Form:
     values = {item["custom_id"]: item for item in _walk(data.get("components") or []) if "custom_id" in item}
     fields = {}
-    for name in SPECS:
-        typed = str((values.get(name) or {}).get("value") or "").strip()
-        if typed:
+    for name in (*SPECS, "preset"):
+        given = values.get(name) or {}
+        typed = str(given.get("value") or next(iter(given.get("values") or ()), "")).strip()
+        if typed not in ("", "own"):  # "own": nothing chosen in a form of an older release, open at its upgrade
             fields[name] = typed
-    for name in ("preset", "model"):
-        picked = next(iter((values.get(name) or {}).get("values") or []), OWN_DEFAULTS)
-        if picked != OWN_DEFAULTS:
-            fields[name] = str(picked)
     pictures = tuple(int(n) for n in (values.get("pictures") or {}).get("values") or [] if str(n).isdigit())
     text = str((values.get("more") or {}).get("value") or "").strip()
     return Form(text, fields, pictures, bool((values.get("private") or {}).get("value")))

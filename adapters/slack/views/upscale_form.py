@@ -13,21 +13,13 @@ from adapters.slack.views import blocks as b
 from adapters.slack.views.blocks import Block
 from adapters.slack.views.card import draw
 from core.domain.errors import InvalidParameters
-from core.domain.models import MODELS, Input, Models
-from core.domain.parameters import sizes
-from core.domain.parameters.spec import PRESETS, SPECS
+from core.domain.models import MODELS, Models
+from core.domain.parameters.spec import SPECS
 from core.presentation.card import Card
 from core.presentation.cards.account import OwnSettings
-from core.presentation.labels.commands import command_text, preset_choice
+from core.presentation.cards.form import Field, form_fields
 from core.presentation.labels.forms import form_text
-from core.presentation.parameter_texts import (
-    model_choice,
-    parameter_hint,
-    parameter_label,
-    parameter_problem,
-    value_text,
-    values_text,
-)
+from core.presentation.parameter_texts import parameter_problem, values_text
 
 CALLBACK = "upscale_form"
 DEFAULTS_CALLBACK = "upscale_defaults"
@@ -62,18 +54,13 @@ def form(
     remark: str = "",
 ) -> Block:
     """The modal. `own`: the member's defaults, shown as hints, and presets; `pick`: these files instead of a field."""
-    own = own or OwnSettings()
-    saved = own.defaults
     notes = {"user": where.user_id, **{short: getattr(where, name) for short, name in PLACE.items()}}
     if pick:
         notes["pick"] = [{"id": f["id"], "name": b.cut(str(f.get("name") or ""), 60)} for f in pick[:MOST_PICKED]]
     blocks = b.stacked(
         b.rich([b.run(remark)]) if remark else None,
         *(_picking(pick, locale) if pick else _handing_in(locale)),
-        _model(models, locale, saved) if len(models) > 1 else None,
-        _preset(locale, own) if "creativity" in models.widest else None,
-        _size(locale),
-        *(_number(models.widest[name], locale, saved) for name in NUMBERS if name in models.widest),
+        *map(_field, form_fields(models, own or OwnSettings(), locale).values()),
         _options(locale, allow_unsafe, in_channel=bool(where.channel_id) and where.kind != "im"),
     )
     metadata = json.dumps(notes, separators=(",", ":"))
@@ -133,37 +120,15 @@ def _picking(files: Sequence[Mapping[str, Any]], locale: str) -> list[Block]:
     return [_input(PICKED, form_text("pick", locale), element, optional=False)]
 
 
-def _preset(locale: str, own: OwnSettings) -> Block:
-    presets = {**PRESETS, **own.presets}.items()
-    options = [{"text": b.plain(preset_choice(name, each, locale), 75), "value": name} for name, each in presets]
-    shown = str(own.defaults.get("preset") or form_text("none", locale))
-    element = {"type": "static_select", "options": options, "placeholder": b.plain(shown, 150)}
-    return _input("preset", form_text("preset", locale), element, hint=command_text("preset", locale))
-
-
-def _model(models: Models, locale: str, saved: Mapping[str, object]) -> Block:
-    options = [{"text": b.plain(model_choice(each.id, models, locale), 75), "value": each.id} for each in models]
-    shown = str(saved.get("model", models.default.id))
-    element = {"type": "static_select", "options": options, "placeholder": b.plain(shown, 150)}
-    return _input("model", parameter_label("model", locale), element)
-
-
-def _size(locale: str) -> Block:
-    element = {"type": "plain_text_input", "max_length": 40, "placeholder": b.plain(sizes.ALLOWED, 150)}
-    return _input("to", parameter_label("to", locale), element, hint=parameter_hint("to", locale))
-
-
-def _number(known: Input, locale: str, saved: Mapping[str, object]) -> Block:
-    default = saved.get(known.name, known.default)
-    shown = form_text("random", locale) if default is None else value_text(default)
-    element = {
-        "type": "number_input",
-        "is_decimal_allowed": SPECS[known.name].kind == "float",
-        "min_value": f"{known.low:g}",
-        "max_value": str(int(known.high)),
-        "placeholder": b.plain(shown, 150),
-    }
-    return _input(known.name, f"{parameter_label(known.name, locale)} ({known.allowed})", element)
+def _field(each: Field) -> Block:
+    element: Block = {"type": "plain_text_input", "max_length": 40}
+    if each.choices:
+        options = [{"text": b.plain(words, 75), "value": value} for value, words in each.choices.items()]
+        element = {"type": "static_select", "options": options}
+    elif each.number is not None:
+        whole, low, high = SPECS[each.name].kind == "int", f"{each.number.low:g}", str(int(each.number.high))
+        element = {"type": "number_input", "is_decimal_allowed": not whole, "min_value": low, "max_value": high}
+    return _input(each.name, each.label, element | {"placeholder": b.plain(each.placeholder, 150)}, hint=each.hint)
 
 
 def _options(locale: str, allow_unsafe: bool, *, in_channel: bool) -> Block | None:

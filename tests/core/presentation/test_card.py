@@ -8,11 +8,13 @@ from core.budgets.reports import UsageReport
 from core.domain import errors as e
 from core.domain.job import Delivery, JobState
 from core.domain.limits import Scope, ScopeKind
-from core.domain.models import ALL
+from core.domain.models import ALL, MODELS
 from core.presentation import explain
 from core.presentation.card import Card, Code, Mention, Moment, Strong, fill, line_text, plain_summary
 from core.presentation.cards import account, budget
+from core.presentation.cards.account import OwnSettings
 from core.presentation.cards.details import details
+from core.presentation.cards.form import form_fields
 from core.presentation.cards.help import help_card
 from core.presentation.cards.job import failed, result
 from tests.fakes.cards import DAY_LIMIT, job
@@ -37,6 +39,18 @@ def test_details_name_the_preset_that_was_used() -> None:
     named = replace(made, parameters=made.parameters.with_values(preset="creative"))
     assert [(("Preset",), ("creative",)) in [(fact.label, fact.value) for section in details(one, "en").sections
             for fact in section.facts] for one in (made, named)] == [False, True]  # fmt: skip
+
+
+def test_a_form_offers_what_the_models_take_and_shows_what_counts_where_a_field_is_left_empty() -> None:
+    own = OwnSettings({"factor": 3.0, "preset": "logo"}, {"logo": {"factor": 4.0}})
+    fields = form_fields(MODELS, own, "en")
+    shown = {name: (each.label, each.placeholder) for name, each in fields.items()}
+    assert (shown["factor"], shown["preset"]) == (("Factor (1–10)", "3"), ("Preset", "logo"))
+    assert (shown["seed"], shown["steps"]) == (("Seed (0–4294967295)", "random"), ("Steps (4–50)", "20"))
+    assert fields["preset"].choices["logo"] == "logo: factor=4"
+    assert all(each.hint for each in fields.values())
+    alone = form_fields(MODELS.offered(["seedvr2"]), OwnSettings(), "en")
+    assert list(alone) == ["to", "factor", "seed"]
 
 
 def test_french_has_a_space_before_the_colon_of_a_notification() -> None:
