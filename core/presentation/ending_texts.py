@@ -16,7 +16,6 @@ sent_directly_text = partial(translated, translatable("It has been sent to you a
 sending_directly_text = partial(translated, translatable("I am sending it to you as a direct message."))
 deleted_text = partial(translated, translatable("The image and its original have been deleted."))
 not_removed_text = partial(translated, translatable("Deleted, but the message could not be removed."))
-shared_text = partial(translated, translatable("Anyone with this link sees the image until it is deleted."))
 moved_text = partial(
     translated,
     translatable(

@@ -65,13 +65,6 @@ def installation_text(outcome: Literal["done", "declined", "expired", "refused"]
     return texts[outcome]
 
 
-def decided(place: Place, name: str, locale: str, *, admitted: bool) -> str:
-    facts = {"name": name or place.address}
-    if admitted:
-        return tr("{name} is let in. You pay for its upscales, within your limits.", locale, **facts)
-    return tr("{name} is refused, and you will not be asked again.", locale, **facts)
-
-
 def unclear_bill(job_id: str, charged_nanousd: int, locale: str) -> Notice:
     """The provider's bill for this job is out of range; the estimate was charged."""
     return Notice(

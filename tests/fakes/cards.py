@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
 
 from core.budgets.reports import UsageReport, UsageRow
 from core.domain import errors as e
@@ -22,6 +24,7 @@ from core.domain.job import (
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
 from core.domain.models import MODELS
 from core.domain.parameters.spec import Parameters
+from core.ports import OpenHere
 from core.presentation import explain, job_texts, moderation_texts, tr
 from core.presentation.card import Card
 from core.presentation.cards import account, batch, budget
@@ -90,6 +93,9 @@ def every_card(locale: str = "en", *, caption: str = "") -> dict[str, Card]:
         batch.Candidate("b.png"),
         batch.Candidate("c.png", 9, 9, 1),
     ]
+    hidden = replace(failed, id="queued000001", private=True, state=JobState.QUEUED)
+    open_jobs = (replace(done, state=JobState.RUNNING), hidden)
+    service: Any = SimpleNamespace(models=MODELS, confirm_above_nanousd=1_000_000_000, play_money=True)
     return {
         "asking": jobs.asking(done, locale),
         "working": jobs.working(done, Progress("upscaling", percent=40, eta_at=NOW + 90), locale, ends_at=NOW + 60),
@@ -116,15 +122,8 @@ def every_card(locale: str = "en", *, caption: str = "") -> dict[str, Card]:
         "details": details(done, locale),
         "comparison": comparison(done, locale),
         "history": account.history([done, failed, replace(failed, state=JobState.REFUSED)], locale),
-        "queue": queue(
-            [
-                replace(done, state=JobState.RUNNING),
-                replace(failed, id="queued000001", private=True, state=JobState.QUEUED),
-            ],
-            5,
-            locale,
-        ),
-        "queue_empty": queue([], 0, locale),
+        "queue": queue(OpenHere(open_jobs, 5), locale),
+        "queue_empty": queue(OpenHere((), 0), locale),
         "history_empty": account.history([], locale),
         "settings": account.settings(SETTINGS, locale, MODELS),
         "preset_replaced": account.settings(
@@ -139,9 +138,7 @@ def every_card(locale: str = "en", *, caption: str = "") -> dict[str, Card]:
         "help": help_card(
             locale,
             [("/usage", "usage")],
-            MODELS,
-            confirm_above_nanousd=1_000_000_000,
-            play_money=True,
+            service,
             save_preset="/settings save",
         ),
         "choosing": batch.choosing("1", images, locale, most=3),

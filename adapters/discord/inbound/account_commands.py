@@ -27,7 +27,7 @@ from core.presentation.cards.help import help_card
 from core.presentation.cards.notice import asked_first
 
 HISTORY_LENGTH = 10
-VERBS = ("set", "clear", "save", "delete")
+HOW = tuple(f"/settings {verb}" for verb in ("set", "clear", "save", "delete"))
 _PERIODS = [app_commands.Choice(name=word(name), value=name) for name in ("day", "week", "month", "year")]
 
 
@@ -96,8 +96,7 @@ class OwnCommands:
 
     async def _show_settings(self, answer: Answer, work: Coroutine[Any, Any, account.OwnSettings]) -> None:
         own = await self._ctx.soon(answer, work)
-        how = account.change_settings_texts(answer.locale, *(f"/settings {verb}" for verb in VERBS))
-        await answer.show(account.settings(own, answer.locale, self._service.models, how=how))
+        await answer.show(account.settings(own, answer.locale, self._service.models, *HOW))
 
     async def _export(self, answer: Answer) -> None:
         actor = answer.actor
@@ -130,14 +129,12 @@ class OwnCommands:
         await answer.update(account.erased(await self._service.accounts.erase(actor), actor.locale))
 
     async def _help(self, answer: Answer) -> None:
-        service, locale = self._service, answer.locale
+        locale = answer.locale
         commands = ("upscale", "usage", "history", "settings", "privacy", "quota", "queue")
         card = help_card(
             locale,
             [(f"/{name}", name) for name in commands],
-            service.models,
-            confirm_above_nanousd=service.confirm_above_nanousd,
-            play_money=service.play_money,
+            self._service,
             save_preset="/settings save",
             ways=[tr("Or right-click a message → Apps → Upscale.", locale)],
         )

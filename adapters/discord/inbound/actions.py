@@ -26,13 +26,12 @@ from core.domain.job import JobState
 from core.domain.variations import CHANGES
 from core.ports import Change, Verdict
 from core.ports.typed_state import TypedState
-from core.presentation.card import Card, Link
+from core.presentation.card import Card
 from core.presentation.cards.details import comparison, details, repeat_words
 from core.presentation.cards.job import delete_action
-from core.presentation.cards.notice import asked_first, said
-from core.presentation.ending_texts import deleted_text, not_removed_text, shared_text
+from core.presentation.cards.notice import asked_first, decided, said, shared
+from core.presentation.ending_texts import deleted_text, not_removed_text
 from core.presentation.job_texts import cancel_pending_text
-from core.presentation.operator_texts import decided
 
 log = structlog.get_logger(__name__)
 _STARTING = ("confirm", "pick", "all")
@@ -97,7 +96,7 @@ class Actions:
         if self._ctx.guests is None:
             raise JobNotFound
         known = await self._ctx.commits.first(self._ctx.guests.decide(actor, place, verdict), answer.hold)
-        await answer.update(said(decided(known.place, known.name, actor.locale, admitted=known.state == "admitted")))
+        await answer.update(decided(known, actor.locale))
 
     async def _confirm(self, answer: Answer, job_id: str) -> None:
         await self._ctx.commits.first(self._ctx.service.confirm(job_id, answer.actor), answer.hold)
@@ -141,9 +140,7 @@ class Actions:
 
     async def _share(self, answer: Answer, job_id: str) -> None:
         url = await self._ctx.soon(answer, self._ctx.service.share(job_id, answer.actor))
-        if url is None:
-            raise JobNotFound
-        await answer.show(Card("info", paragraphs=((Link(url, url),), (shared_text(answer.locale),))))
+        await answer.show(shared(url, answer.locale))
 
     async def _ask_delete(self, answer: Answer, job_id: str) -> None:
         """Nothing is deleted by the first press; its token can take the message away once the answer is yes."""

@@ -191,8 +191,7 @@ class ModeratorCommands:
             await answer.whisper(said(cancel_pending_text(answer.locale)))
 
     async def _queue_card(self, answer: Answer) -> Card:
-        here = await self._ctx.service.queue(answer.actor)
-        return queue(here.jobs, here.total, answer.locale)
+        return queue(await self._ctx.service.queue(answer.actor), answer.locale)
 
 
 def _own_limits(statuses: Sequence[LimitStatus], locale: str) -> dict[str, str]:

@@ -75,8 +75,7 @@ async def _history(ctx: HandlerContext, where: Where, actor: Requester, rest: st
 
 
 async def _queue(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> Card:
-    here = await ctx.service.queue(actor)
-    return queue(here.jobs, here.total, actor.locale)
+    return queue(await ctx.service.queue(actor), actor.locale)
 
 
 async def _settings(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> Card:

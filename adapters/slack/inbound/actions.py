@@ -23,11 +23,10 @@ from core.domain.media_types import suffix_for
 from core.domain.variations import CHANGES
 from core.ports import Change, Verdict
 from core.presentation import job_texts as words
-from core.presentation.card import Card, Link
+from core.presentation.card import Card
 from core.presentation.cards.details import comparison
-from core.presentation.cards.notice import said
-from core.presentation.ending_texts import deleted_text, not_removed_text, sending_directly_text, shared_text
-from core.presentation.operator_texts import decided
+from core.presentation.cards.notice import decided, said, shared
+from core.presentation.ending_texts import deleted_text, not_removed_text, sending_directly_text
 
 log = structlog.get_logger(__name__)
 
@@ -118,7 +117,7 @@ async def _decide(verdict: Verdict, ctx: HandlerContext, press: Press, actor: Re
     if ctx.guests is None:
         raise JobNotFound
     known = await ctx.guests.decide(actor, press.job_id, verdict)
-    told = draw(said(decided(known.place, known.name, actor.locale, admitted=known.state == "admitted")))
+    told = draw(decided(known, actor.locale))
     at: dict[str, Any] = {"channel": press.where.channel_id, "ts": press.message_ts, **told.as_args()}
     await ctx.api.call(press.where.team, "chat.update", **at)
 
@@ -187,10 +186,7 @@ async def _tried(ctx: HandlerContext, press: Press, method: str, **args: Any) ->
 
 
 async def _share(ctx: HandlerContext, press: Press, actor: Requester) -> Card:
-    url = await ctx.service.share(press.job_id, actor)
-    if url is None:
-        raise JobNotFound
-    return Card("done", paragraphs=((Link(url, url),), (shared_text(actor.locale),)))
+    return shared(await ctx.service.share(press.job_id, actor), actor.locale)
 
 
 async def _redeliver(ctx: HandlerContext, press: Press, actor: Requester) -> Told | None:

@@ -34,8 +34,6 @@ THREAD_WAIT_S = 1.2
 """Slack allows one look into a thread a minute to some apps; nobody waits for that."""
 FILE_BEFORE_S, LISTED = 3600.0, 20
 """A file may be uploaded a while before its message is sent."""
-SEEN_AREA = "slack.seen"
-SEEN_FOR_S = 86_400.0
 HELP_AGAIN_S = 600.0
 
 Body = dict[str, Any]
@@ -140,25 +138,15 @@ class Events:
 
     async def _once(self, order: Order, name: str, rest: str) -> None:
         """A subcommand typed as a message, answered once however often the event comes."""
-        key = f"{order.where.team_id}:{order.event}"
-        if await self._first(order.where, key, SEEN_FOR_S):
+        if await self.ctx.intake.claimed(f"{order.where.team_id}:{order.event}"):
             await account.answer(self.ctx, order.where, name, rest)
 
     async def _help_now_and_then(self, order: Order) -> None:
         """Somebody talks to us without a picture: the help, but not after every "thank you"."""
         where = order.where
         key = f"help:{where.team_id}:{where.user_id}:{where.channel_id}"
-        if await self._first(where, key, HELP_AGAIN_S):
+        if await self.ctx.intake.claimed(key, HELP_AGAIN_S):
             await account.answer(self.ctx, where, "help", "")
-
-    async def _first(self, where: Where, key: str, ttl_s: float) -> bool:
-        """Whether nobody has answered this yet; where that cannot be known now, the member is told."""
-        try:
-            return await self.ctx.state.claim(SEEN_AREA, key, ttl_s=ttl_s)
-        except Exception as error:
-            actor = await self.ctx.intake.actor(where)
-            await self.ctx.answers.error(where, error, actor.locale)
-            return False
 
     async def home_opened(self, body: Body, context: AsyncBoltContext) -> None:
         if (body.get("event") or {}).get("tab") == "home":

@@ -127,13 +127,13 @@ class Intake:
         """Tell once, even where the same event comes again to another process."""
         if order.may_come_again:
             key = f"{order.where.team_id}:{order.event}:{order.edited_ts}".removesuffix(":")
-            if not await self._claimed(key):
+            if not await self.claimed(key):
                 return
         await self.answers.error(_in_thread(order), error, locale)
 
     async def tell_once(self, order: Order, text: Callable[[str], str]) -> None:
         """Tell the member what `text` says in their language, even where the same event comes again."""
-        if not order.may_come_again or await self._claimed(f"{order.where.team_id}:{order.event}"):
+        if not order.may_come_again or await self.claimed(f"{order.where.team_id}:{order.event}"):
             actor = await self.actor(order.where)
             await self.answers.tell(_in_thread(order), text(actor.locale))
 
@@ -142,10 +142,10 @@ class Intake:
         actor = await self.actor(where)
         await self.answers.tell(where, left_out_text(most, total, (), actor.locale, offered=True))
 
-    async def _claimed(self, key: str) -> bool:
-        """Rather said twice than not at all: the database may be what is away."""
+    async def claimed(self, key: str, for_s: float = ANSWERED_FOR_S) -> bool:
+        """Whether nobody has answered this yet. Rather said twice than not at all: the database may be what is away."""
         try:
-            return await self.state.claim(ANSWERED_AREA, key, ttl_s=ANSWERED_FOR_S)
+            return await self.state.claim(ANSWERED_AREA, key, ttl_s=for_s)
         except Exception as error:
             log.info("slack_answer_not_claimed", error=(await self.answers.known(error)).code)
             return True

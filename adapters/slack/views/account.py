@@ -44,9 +44,7 @@ def help_of(service: JobService, command: str, locale: str, *, moderator: bool) 
     return help_card(
         locale,
         [(f"{command}{words}", key) for words, key in typed.items()],
-        service.models,
-        confirm_above_nanousd=service.confirm_above_nanousd,
-        play_money=service.play_money,
+        service,
         save_preset=f"{command} settings {SAVE_PRESET}",
         ways=[other_ways(locale)],
         actions=(Action("open_form", form_text("title", locale), style="primary"),),
@@ -80,8 +78,7 @@ def _history_row(job: Job, locale: str) -> Block:
 
 def settings(own: OwnSettings, command: str, locale: str, models: Models) -> Card:
     words = ("factor=3 creativity=0.5", "reset", SAVE_PRESET, "delete logo")
-    how = account.change_settings_texts(locale, *(f"{command} settings {word}" for word in words))
-    return account.settings(own, locale, models, how=how)
+    return account.settings(own, locale, models, *(f"{command} settings {word}" for word in words))
 
 
 def home(

@@ -128,7 +128,7 @@ class BudgetHandlers:
         """What runs and waits on every platform, as a card."""
         actor = actor_of(request)
         here = await self._service.queue(actor)
-        return web.json_response({"total": here.total, "card": card_json(queue(here.jobs, here.total, actor.locale))})
+        return web.json_response({"total": here.total, "card": card_json(queue(here, actor.locale))})
 
     async def limits(self, request: web.Request) -> web.StreamResponse:
         actor = actor_of(request)
@@ -198,8 +198,7 @@ class BudgetHandlers:
 def _settings(own: account.OwnSettings, models: Models, locale: str) -> web.Response:
     """Presets are everybody's and the member's own."""
     words = ("3x creativity=0.5", "reset", SAVE_PRESET, "delete logo")
-    how = account.change_settings_texts(locale, *(f"/settings {word}" for word in words))
-    card = card_json(account.settings(own, locale, models, how=how))
+    card = card_json(account.settings(own, locale, models, *(f"/settings {word}" for word in words)))
     return web.json_response({"defaults": own.defaults, "presets": {**PRESETS, **own.presets}, "card": card})
 
 

@@ -90,13 +90,10 @@ class PageHandlers:
         return self._index.respond(actor.locale, boot, hero_formats=formats.format(size=size))
 
     def _help(self, locale: str) -> Card:
-        service = self._context.service
         return help_card(
             locale,
             COMMANDS,
-            service.models,
-            confirm_above_nanousd=service.confirm_above_nanousd,
-            play_money=service.play_money,
+            self._context.service,
             save_preset="/settings save logo 4x creativity=0.2",
             ways=[tr("Keys: / jumps to the input, ? shows this, arrow keys move the slider, Esc closes.", locale)],
         )

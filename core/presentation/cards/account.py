@@ -82,10 +82,10 @@ def preset_deleted(name: str, locale: str) -> Line:
     return fill(tr("Your preset {name} is deleted.", locale), name=Code(name))
 
 
-def settings(own: OwnSettings, locale: str, models: Models, *, how: tuple[Line, ...] = ()) -> Card:
+def settings(own: OwnSettings, locale: str, models: Models, *how: str) -> Card:
     """The values that will be sent when nothing else is typed, and the member's presets with what each sends.
 
-    `how`: what to type to change them, as lines.
+    `how`: what to type to change and to clear defaults, to save and to delete a preset.
     """
     saved = own.defaults
     values = models.resolve(defaults=saved)
@@ -104,18 +104,14 @@ def settings(own: OwnSettings, locale: str, models: Models, *, how: tuple[Line, 
         tr("Your defaults", locale),
         paragraphs=(*([own.note] if own.note else []), *rows),
         sections=(Section(tr("Your presets", locale), paragraphs=presets),) if presets else (),
-        small=(*lines(bold), *how),
+        small=(*lines(bold), *(_how_to_change(locale, *map(Code, how)) if how else ())),
     )
 
 
-def change_settings_texts(locale: str, change: str, clear: str, save: str, delete: str) -> tuple[Line, ...]:
-    """What to type, as a line for defaults and one for presets."""
+def _how_to_change(locale: str, change: Code, clear: Code, save: Code, delete: Code) -> tuple[Line, Line]:
     defaults = tr("Change them with {change}. Clear them with {clear}.", locale)
     presets = tr("Presets of your own: save one with {save}, delete it with {delete}.", locale)
-    return (
-        fill(defaults, change=Code(change), clear=Code(clear)),
-        fill(presets, save=Code(save), delete=Code(delete)),
-    )
+    return fill(defaults, change=change, clear=clear), fill(presets, save=save, delete=delete)
 
 
 def privacy(locale: str, *, keep_days: int) -> Card:

@@ -1,6 +1,9 @@
 """What the bot does, what can be typed, and every parameter with its range, from the spec. Pure."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from core.domain.models import Models
 from core.domain.parameters.spec import PRESETS, SPECS
@@ -11,23 +14,25 @@ from core.presentation.labels.commands import command_text
 from core.presentation.parameter_texts import allowed_text, parameter_hint, preset_text
 from core.presentation.translations import tr
 
+if TYPE_CHECKING:
+    from core.jobs.service import JobService
+
 
 def help_card(
     locale: str,
     commands: Sequence[tuple[str, str]],
-    models: Models,
+    service: JobService,
     *,
-    confirm_above_nanousd: int,
-    play_money: bool,
     save_preset: str,
     ways: Sequence[str] = (),
     actions: tuple[Action, ...] = (),
 ) -> Card:
-    """`commands` are (what to type, key of its text), `ways` the other ways in; parameters are those of `models`.
+    """`commands` are (what to type, key of its text), `ways` the other ways in; parameters are what `service` offers.
 
     `save_preset`: what to type to save one of one's own.
     """
-    price = tr("Above {price} you are asked first.", locale, price=cents(confirm_above_nanousd, locale))
+    models = service.models
+    price = tr("Above {price} you are asked first.", locale, price=cents(service.confirm_above_nanousd, locale))
     parts = [Section(tr("Parameters", locale), paragraphs=_parameters(locale, models))]
     if any(name in models.widest for values in PRESETS.values() for name in values if name != "factor"):
         presets = ", ".join(preset_text(name, values) for name, values in PRESETS.items())
@@ -39,7 +44,7 @@ def help_card(
         tr("How to upscale an image", locale),
         paragraphs=(*(one(Code(words), f" {command_text(key, locale)}") for words, key in commands), *lines(*ways)),
         sections=tuple(parts),
-        small=lines(price, play_money_text(locale) if play_money else ""),
+        small=lines(price, play_money_text(locale) if service.play_money else ""),
         rows=(actions,) if actions else (),
     )
 

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from core.presentation.card import Action, Card, Code, Line, Moment, Tone, fill, lines
+from core.domain.errors import JobNotFound
+from core.ports import KnownPlace
+from core.presentation.card import Action, Card, Code, Line, Link, Moment, Tone, fill, lines
 from core.presentation.notices import Notice
 from core.presentation.translations import tr
 
@@ -27,6 +29,22 @@ def offer_actions(notice: Notice, job_id: str) -> tuple[Action, ...]:
 
 def said(*sentences: str, tone: Tone = "info", title: str = "") -> Card:
     return Card(tone, title, paragraphs=lines(*sentences))
+
+
+def shared(url: str | None, locale: str) -> Card:
+    """The address of a shared result. Raises JobNotFound where there is none to give."""
+    if url is None:
+        raise JobNotFound
+    told = tr("Anyone with this link sees the image until it is deleted.", locale)
+    return Card("done", paragraphs=((Link(url, url),), (told,)))
+
+
+def decided(known: KnownPlace, locale: str) -> Card:
+    """The operator's verdict on a place, in the place of the question."""
+    name = known.name or known.place.address
+    if known.state == "admitted":
+        return said(tr("{name} is let in. You pay for its upscales, within your limits.", locale, name=name))
+    return said(tr("{name} is refused, and you will not be asked again.", locale, name=name))
 
 
 def asked_first(action: Action, question_id: str = "") -> Card:

@@ -1,23 +1,20 @@
 """What runs and waits in a place, for its moderators. Pure."""
 
-from collections.abc import Sequence
-
 from core.domain.job import Job
+from core.ports import OpenHere
 from core.presentation.card import Card, Choice, Line, Mention, Moment, Option, Strong, lines, one
 from core.presentation.job_texts import where_text
 from core.presentation.translations import tr, trn
 
 
-def queue(jobs: Sequence[Job], total: int, locale: str) -> Card:
-    """The unfinished jobs, oldest first, and a choice to cancel one. Of a private one the image is not named.
-
-    `total` counts those beyond the listed ones too.
-    """
+def queue(here: OpenHere, locale: str) -> Card:
+    """The unfinished jobs, oldest first, and a choice to cancel one. Of a private one the image is not named."""
     title = tr("Running and waiting", locale)
+    jobs = here.jobs
     if not jobs:
         return Card("info", title, paragraphs=lines(tr("Nothing runs or waits.", locale)))
     options = tuple(Option(job.id, _label(n, job), where_text(job, locale)) for n, job in enumerate(jobs, 1))
-    beyond = total - len(jobs)
+    beyond = here.total - len(jobs)
     more = trn("{n} more is not listed.", "{n} more are not listed.", beyond, locale) if beyond > 0 else ""
     return Card(
         "working",

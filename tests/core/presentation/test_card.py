@@ -1,6 +1,8 @@
 """The card's own helpers: lines from sentences, and a plain line for notifications."""
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -91,9 +93,8 @@ def test_a_result_offers_only_what_the_money_left_is_enough_for(left_nanousd: in
 
 def test_help_tells_only_what_a_model_on_offer_takes() -> None:
     def told(*ids: str) -> tuple[list[str], list[str]]:
-        card = help_card(
-            "en", [], ALL.offered(ids), confirm_above_nanousd=1, play_money=False, save_preset="/settings save"
-        )
+        service: Any = SimpleNamespace(models=ALL.offered(ids), confirm_above_nanousd=1, play_money=False)
+        card = help_card("en", [], service, save_preset="/settings save")
         names = [line_text(line).split()[0] for line in card.sections[0].paragraphs]
         return names, [section.title for section in card.sections]
 
