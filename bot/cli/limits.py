@@ -79,7 +79,8 @@ async def quota_add(
 ) -> Exit:
     """Give a member of a workspace more until the period ends."""
     actor = _acting_in(platform, workspace, named=True)
-    err.print(line_text(await app.service.limits.add_extra(actor, user, read_amount(amount, Measure.USD), per)))
+    told = await app.service.limits.add_extra(actor, user, read_amount(amount, Measure.USD), per)
+    err.print(line_text(told.paragraphs[0]))
     return Exit.OK
 
 

@@ -27,7 +27,7 @@ from core.jobs.steps import Tools
 from core.ports import AppState
 from core.ports.typed_state import TypedState
 from core.presentation import moderation_texts
-from core.presentation.card import Line
+from core.presentation.card import Card
 
 log = structlog.get_logger(__name__)
 
@@ -60,8 +60,8 @@ class Accounts:
         self._exports: dict[str, Path] = {}
         self._purges = TypedState(state, "purge", Purge, ttl_s=_PURGE_WITHIN_S)
 
-    async def set_place_presets(self, actor: Requester, text: str, channel_id: str = "") -> Line:
-        """`replace_place_presets`, kept in the history of changes, and a sentence that says so. Raises NotAllowed."""
+    async def set_place_presets(self, actor: Requester, text: str, channel_id: str = "") -> Card:
+        """`replace_place_presets`, kept in the history of changes; what to tell. Raises NotAllowed."""
         check_moderator(actor)
         old, new = await self.replace_place_presets(actor, text, channel_id)
         subject = f"channel {channel_id}" if channel_id else "workspace"

@@ -12,6 +12,8 @@ from core.domain.errors import InvalidParameters, NotAllowed
 from core.domain.identity import TEAM_SCOPED
 from core.domain.job import Requester
 from core.domain.limits import (
+    MAX_SPONSOR_DAYS,
+    SPONSOR_DAYS,
     Extra,
     Limit,
     LimitChange,
@@ -20,14 +22,13 @@ from core.domain.limits import (
     Rule,
     Scope,
     ScopeKind,
-    Sponsor,
     WantedLimit,
     Window,
 )
 from core.domain.models import ALL
 from core.domain.windows import span
 from core.presentation import moderation_texts
-from core.presentation.card import Line
+from core.presentation.card import Card
 from core.storage.ledger import SqlLedger
 from core.storage.ledger.rule_store import SqlRules
 
@@ -112,12 +113,13 @@ class Limits:
         """Whether new jobs are paused where this person is."""
         return await self.ledger.paused(actor) is not None
 
-    async def limit_history(self, actor: Requester, *, limit: int = 20) -> Sequence[Line]:
+    async def limit_history(self, actor: Requester, *, limit: int = 20) -> Card:
         """`limit_changes` as a line each, in the actor's language."""
-        return moderation_texts.changes(await self.limit_changes(actor, limit=limit), self.zone, actor.locale)
+        told = moderation_texts.changes(await self.limit_changes(actor, limit=limit), self.zone, actor.locale)
+        return Card("done", paragraphs=tuple(told))
 
-    async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: Window) -> Line:
-        """More money for a member of the own workspace until this window ends; a sentence that says so.
+    async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: Window) -> Card:
+        """More money for a member of the own workspace until this window ends; what to tell.
 
         Lifts nothing that the operator ruled. Raises NotAllowed, InvalidParameters.
         """
@@ -142,7 +144,7 @@ class Limits:
         where = ("", "") if everywhere else (actor.platform, actor.workspace_id)
         return await self.rules.history(*where, limit=limit)
 
-    async def pause(self, actor: Requester, paused: bool) -> None:
+    async def pause(self, actor: Requester, paused: bool) -> Card:
         """A moderator pauses or resumes the own workspace, the operator everything (and resumes this workspace)."""
         check_moderator(actor)
         if not actor.is_operator:
@@ -152,31 +154,32 @@ class Limits:
             if actor.workspace_id and not paused:
                 await self.rules.set_pause(actor, actor.platform, actor.workspace_id, paused=False)
         log.info("pause_changed", platform=actor.platform, paused=paused, operator=actor.is_operator)
+        return moderation_texts.pause_changed(paused, actor.platform, actor.locale)
 
     async def sponsor(
-        self, actor: Requester, channel_id: str, amount_nanousd: int | None, ends_at: float = 0.0
-    ) -> Sequence[Sponsor]:
-        """Pay for a channel of the own workspace until `ends_at` (unix seconds), at most so much; None ends it.
+        self, actor: Requester, channel_id: str, amount_nanousd: int | None, days: int = SPONSOR_DAYS
+    ) -> Card:
+        """Pay for a channel of the own workspace for this long (a day to a year), at most so much; None ends it.
 
-        Returns the budgets that are running. Raises NotAllowed, InvalidParameters.
+        What to tell. Raises NotAllowed, InvalidParameters.
         """
         check_moderator(actor)
         if not actor.workspace_id or not channel_id:
             raise InvalidParameters.of("channel", channel_id, "missing_value", "a channel")
         if amount_nanousd is not None:
             _check_amount(amount_nanousd, 1)
-            if ends_at <= self.ledger.clock.now():
-                raise InvalidParameters.of("until", "", "range", "a time to come")
+        ends_at = self.ledger.clock.now() + min(MAX_SPONSOR_DAYS, max(1, days)) * 86_400
         await self.rules.set_sponsor(actor, channel_id, amount_nanousd, ends_at)
-        return await self.rules.sponsors(actor.platform, actor.workspace_id)
+        return moderation_texts.sponsored(channel_id, amount_nanousd, ends_at, actor.locale)
 
-    async def set_alert_channel(self, actor: Requester, channel_id: str | None) -> None:
+    async def set_alert_channel(self, actor: Requester, channel_id: str | None) -> Card:
         """Where alerts of the own workspace go; chosen by the operator, those of the whole bot go there as well."""
         check_moderator(actor)
         if not actor.workspace_id:
             raise NotAllowed(needs="moderator")
         operator = actor.is_operator or (self._guests is not None and await self._guests.is_operator(actor))
         await self.rules.set_alert_channel(actor, channel_id, everything=operator)
+        return moderation_texts.alerts_to(channel_id, actor.platform, actor.locale)
 
 
 def _own_id(actor: Requester, scope: ScopeKind, scope_id: str) -> str:

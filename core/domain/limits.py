@@ -121,6 +121,10 @@ class WantedLimit:
     model: str = ""
 
 
+SPONSOR_DAYS, MAX_SPONSOR_DAYS = 7, 366
+"""How long a sponsor pays where nobody says it, and at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sponsor:
     """Pays for one channel's jobs from `starts_at` until `ends_at` (unix seconds), at most `amount_nanousd`.

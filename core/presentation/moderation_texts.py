@@ -9,7 +9,7 @@ from babel.dates import format_datetime, format_skeleton
 
 from core.domain.limits import LimitChange, Measure, ScopeKind, Window
 from core.domain.money import usd
-from core.presentation.card import Line, Mention, Moment, Span, fill
+from core.presentation.card import Card, Line, Mention, Moment, Span, fill, lines
 from core.presentation.formats import cents, period_text
 from core.presentation.limit_texts import amount, paused_place, scope_name, within
 from core.presentation.notices import Notice
@@ -20,7 +20,7 @@ MENTIONED: Mapping[str, Literal["user", "channel", "role"]] = {"user": "user", "
 """Kinds of scopes of which one may be mentioned."""
 
 
-def extra_given(member_id: str, amount_nanousd: int, ends_at: float, zone: ZoneInfo, locale: str) -> Line:
+def extra_given(member_id: str, amount_nanousd: int, ends_at: float, zone: ZoneInfo, locale: str) -> Card:
     """After `quota add`."""
     facts = {"amount": cents(amount_nanousd, locale), "time": _moment(ends_at, zone, locale)}
     told = tr(
@@ -29,35 +29,38 @@ def extra_given(member_id: str, amount_nanousd: int, ends_at: float, zone: ZoneI
         **facts,
         member="{member}",
     )
-    return fill(told, member=Mention("user", member_id))
+    return _done(fill(told, member=Mention("user", member_id)))
 
 
-def pause_changed(paused: bool, platform: str, locale: str) -> str:
+def _done(*told: Line) -> Card:
+    return Card("done", paragraphs=told)
+
+
+def pause_changed(paused: bool, platform: str, locale: str) -> Card:
     """After a pause began or ended: of everything on the page, of the whole workspace in a chat."""
     if not paused:
-        return tr("New upscales are possible again.", locale)
-    return tr("New upscales are paused for {whose}.", locale, whose=paused_place(platform == "web", platform, locale))
+        return _done((tr("New upscales are possible again.", locale),))
+    whose = paused_place(platform == "web", platform, locale)
+    return _done((tr("New upscales are paused for {whose}.", locale, whose=whose),))
 
 
-def alerts_to(channel_id: str | None, locale: str) -> Line:
+def alerts_to(channel_id: str | None, platform: str, locale: str) -> Card:
     """After the channel for budget alerts was chosen, or alerts were switched off."""
     if channel_id is None:
-        return (tr("Budget alerts are off.", locale),)
-    return fill(tr("Budget alerts go to {channel}.", locale), channel=Mention("channel", channel_id))
+        return _done((tr("Budget alerts are off.", locale),))
+    told = fill(tr("Budget alerts go to {channel}.", locale), channel=Mention("channel", channel_id))
+    # Slack lets a bot write only where it was added.
+    return _done(told, *lines(tr("Add me to the channel if I am not in it.", locale) if platform == "slack" else ""))
 
 
-def join_text(locale: str) -> str:
-    """Where alerts reach only channels that the bot is in."""
-    return tr("Add me to the channel if I am not in it.", locale)
-
-
-def sponsored(channel_id: str, amount_nanousd: int | None, ends_at: float, locale: str) -> Line:
+def sponsored(channel_id: str, amount_nanousd: int | None, ends_at: float, locale: str) -> Card:
     """After a channel was given a budget of its own until `ends_at` (unix seconds), or it was taken back (None)."""
     channel = Mention("channel", channel_id)
     if amount_nanousd is None:
-        return fill(tr("{channel} is no longer paid from a budget of its own.", locale), channel=channel)
+        return _done(fill(tr("{channel} is no longer paid from a budget of its own.", locale), channel=channel))
     told = tr("Images in {channel} are paid from a budget of {amount} until {time}.", locale)
-    return fill(told, channel=channel, amount=usd(amount_nanousd, locale), time=Moment(ends_at, "date_time"))
+    time = Moment(ends_at, "date_time")
+    return _done(fill(told, channel=channel, amount=usd(amount_nanousd, locale), time=time))
 
 
 def changes(found: Sequence[LimitChange], zone: ZoneInfo, locale: str) -> list[Line]:
@@ -119,7 +122,7 @@ def whose_limit(kind: str, own_id: str, platform: str, locale: str) -> str:
     return scope_name(ScopeKind(kind) if kind in set(ScopeKind) else ScopeKind.WORKSPACE, locale, platform)
 
 
-def place_presets(parameters: str, channel_id: str, locale: str) -> Line:
+def place_presets(parameters: str, channel_id: str, locale: str) -> Card:
     """After the default values of a place were changed; both empty where there are none, or for the whole place."""
     where = tr("in {channel}", locale, channel="{channel}") if channel_id else tr("everywhere here", locale)
     if parameters:
@@ -127,7 +130,7 @@ def place_presets(parameters: str, channel_id: str, locale: str) -> Line:
         told = tr("Default values {where} are now {parameters}.", locale, **facts)
     else:
         told = tr("The model's own values apply {where} again.", locale, where=where)
-    return fill(told, channel=Mention("channel", channel_id, f"#{channel_id}"))
+    return _done(fill(told, channel=Mention("channel", channel_id, f"#{channel_id}")))
 
 
 def weekly(

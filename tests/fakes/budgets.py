@@ -15,7 +15,9 @@ from core.domain.job import Requester
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, WantedLimit, Window
 from core.domain.money import NANOUSD_PER_USD, usd
 from core.ports import Clock
-from core.presentation.card import Line
+from core.presentation import moderation_texts
+from core.presentation.card import Card
+from core.presentation.cards.notice import said
 from tests.fakes.media import png
 
 
@@ -95,33 +97,35 @@ class FakeBudgets:
         self.limit_calls.append((actor.workspace_id, *(values if wanted.model else values[:-1])))
         return await self.applying(actor)
 
-    async def sponsor(
-        self, actor: Requester, channel_id: str, amount_nanousd: int | None, ends_at: float = 0.0
-    ) -> None:
+    async def sponsor(self, actor: Requester, channel_id: str, amount_nanousd: int | None, days: int = 7) -> Card:
         authorization.check_moderator(actor)
-        self.sponsors.append((channel_id, amount_nanousd, round((ends_at - self.clock.now()) / 86_400)))
+        self.sponsors.append((channel_id, amount_nanousd, days))
+        ends_at = self.clock.now() + days * 86_400
+        return moderation_texts.sponsored(channel_id, amount_nanousd, ends_at, actor.locale)
 
-    async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: Window) -> Line:
+    async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: Window) -> Card:
         authorization.check_moderator(actor)
         self.moderated.append(("extra", member_id, amount_nanousd, window.value))
-        return ("They have more.",)
+        return said("They have more.")
 
-    async def limit_history(self, actor: Requester, *, limit: int = 20) -> Sequence[Line]:
+    async def limit_history(self, actor: Requester, *, limit: int = 20) -> Card:
         authorization.check_moderator(actor)
-        return [("first",), ("second",)]
+        return said("first", "second")
 
-    async def set_place_presets(self, actor: Requester, text: str, channel_id: str = "") -> Line:
+    async def set_place_presets(self, actor: Requester, text: str, channel_id: str = "") -> Card:
         authorization.check_moderator(actor)
         self.moderated.append(("presets", text, channel_id))
-        return ("Presets are changed.",)
+        return said("Presets are changed.")
 
-    async def pause(self, actor: Requester, paused: bool) -> None:
+    async def pause(self, actor: Requester, paused: bool) -> Card:
         authorization.check_moderator(actor)
         self.halted = paused
+        return moderation_texts.pause_changed(paused, actor.platform, actor.locale)
 
     async def paused(self, actor: Requester) -> bool:
         return self.halted
 
-    async def set_alert_channel(self, actor: Requester, channel_id: str | None) -> None:
+    async def set_alert_channel(self, actor: Requester, channel_id: str | None) -> Card:
         authorization.check_moderator(actor)
         self.alert_channels.append(channel_id)
+        return moderation_texts.alerts_to(channel_id, actor.platform, actor.locale)

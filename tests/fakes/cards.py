@@ -145,5 +145,5 @@ def every_card(locale: str = "en", *, caption: str = "") -> dict[str, Card]:
         "chosen": batch.chosen(images, locale),
         "notice": notice_card(explain(over, locale), locale),
         "verdict": notice_card(question(Place("discord", "workspace", "9"), "Photographers", "sam", locale), locale),
-        "said": Card("done", paragraphs=(moderation_texts.alerts_to(None, locale),)),
+        "said": moderation_texts.alerts_to(None, "discord", locale),
     }

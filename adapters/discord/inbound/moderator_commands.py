@@ -17,10 +17,9 @@ from adapters.discord.inbound.translate import Interaction
 from core.budgets.limit_grammar import amount_of
 from core.domain.errors import InvalidParameters, UpscaleError
 from core.domain.job import JobState
-from core.domain.limits import LimitStatus, Measure, ScopeKind, WantedLimit, Window
-from core.presentation import moderation_texts as told
+from core.domain.limits import MAX_SPONSOR_DAYS, SPONSOR_DAYS, LimitStatus, Measure, ScopeKind, WantedLimit, Window
 from core.presentation import tr
-from core.presentation.card import Card, Line
+from core.presentation.card import Card
 from core.presentation.cards.budget import limit_words, limits
 from core.presentation.cards.notice import said
 from core.presentation.cards.queue import queue
@@ -32,9 +31,8 @@ _MEASURES = [app_commands.Choice(name=word(m.value), value=m.value) for m in Mea
 _WINDOWS = [app_commands.Choice(name=word(f"window_{w.value}"), value=w.value) for w in Window if w is not Window.NOW]
 _SCOPES = [app_commands.Choice(name=word(f"for_{name}"), value=name) for name in ("server", "members", "channels")]
 CHOICES_MAX = 25
-DAY_S = 86_400
 Amount = app_commands.Range[float, 0.0, 1_000_000.0]
-Days = app_commands.Range[int, 1, 366]
+Days = app_commands.Range[int, 1, MAX_SPONSOR_DAYS]
 
 
 class _Place(app_commands.Transformer):
@@ -150,39 +148,34 @@ class ModeratorCommands:
         return [choice for choice in choices if typed.lower() in choice.name.lower()][:CHOICES_MAX]
 
     async def _pause(self, answer: Answer, paused: bool) -> None:
-        await self._ctx.soon(answer, self._limits.pause(answer.actor, paused))
-        await answer.show(said(told.pause_changed(paused, "discord", answer.locale), tone="done"))
+        await self._tell(answer, self._limits.pause(answer.actor, paused))
 
     async def _alerts(self, answer: Answer, channel: Place | None = None) -> None:
         channel_id = str(channel.id) if channel is not None else None
-        await self._ctx.soon(answer, self._limits.set_alert_channel(answer.actor, channel_id))
-        await answer.show(Card("done", paragraphs=(told.alerts_to(channel_id, answer.locale),)))
+        await self._tell(answer, self._limits.set_alert_channel(answer.actor, channel_id))
 
-    async def _sponsor(self, answer: Answer, channel: Place, amount: Amount, days: Days = 7) -> None:
-        channel_id, ends_at = str(channel.id), self._ctx.clock.now() + days * DAY_S
+    async def _sponsor(self, answer: Answer, channel: Place, amount: Amount, days: Days = SPONSOR_DAYS) -> None:
         nanousd = amount_of(amount, Measure.USD) or None
-        await self._ctx.soon(answer, self._limits.sponsor(answer.actor, channel_id, nanousd, ends_at))
-        await answer.show(Card("done", paragraphs=(told.sponsored(channel_id, nanousd, ends_at, answer.locale),)))
+        await self._tell(answer, self._limits.sponsor(answer.actor, str(channel.id), nanousd, days))
 
     async def _add(self, answer: Answer, member: discord.User, amount: Amount, window: str = "day") -> None:
         nanousd = amount_of(amount, Measure.USD)
         await self._tell(answer, self._limits.add_extra(answer.actor, str(member.id), nanousd, Window(window)))
 
     async def _history(self, answer: Answer) -> None:
-        changes = await self._ctx.soon(answer, self._limits.limit_history(answer.actor))
-        await answer.show(Card("info", paragraphs=tuple(changes)))
+        await self._tell(answer, self._limits.limit_history(answer.actor))
 
     async def _presets(self, answer: Answer, parameters: str = "", channel: Place | None = None) -> None:
         where = str(channel.id) if channel is not None else ""
         await self._tell(answer, self._ctx.service.accounts.set_place_presets(answer.actor, parameters, where))
 
-    async def _tell(self, answer: Answer, work: Coroutine[Any, Any, Line]) -> None:
-        await answer.show(Card("done", paragraphs=(await self._ctx.soon(answer, work),)))
+    async def _tell(self, answer: Answer, work: Coroutine[Any, Any, Card]) -> None:
+        await answer.show(await self._ctx.soon(answer, work))
 
     # --- the queue -----------------------------------------------------------------------------------------------
 
     async def _queue(self, answer: Answer) -> None:
-        await answer.show(await self._ctx.soon(answer, self._queue_card(answer)))
+        await self._tell(answer, self._queue_card(answer))
 
     async def cancel(self, answer: Answer, job_id: str) -> None:
         job = await self._ctx.commits.first(self._ctx.service.cancel(job_id, answer.actor), answer.hold)

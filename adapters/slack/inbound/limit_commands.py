@@ -11,9 +11,8 @@ from adapters.slack.inbound.translate import Where
 from core.budgets.limit_grammar import Dialect, extra_words, limit_words, sponsor_words
 from core.domain.errors import InvalidParameters
 from core.domain.job import Requester
-from core.domain.limits import LimitStatus, ScopeKind
-from core.presentation import moderation_texts as told
-from core.presentation.card import Card, Line, lines
+from core.domain.limits import SPONSOR_DAYS, LimitStatus, ScopeKind
+from core.presentation.card import Card
 from core.presentation.cards.budget import limits
 
 DIALECT = Dialect(
@@ -31,14 +30,11 @@ DIALECT = Dialect(
     mention=t.mentioned_scope,
 )
 SPONSOR_EXAMPLE = "quota sponsor #channel $20 7 days"
-SPONSOR_DAYS = 7
-MAX_SPONSOR_DAYS = 366
 
-Told: TypeAlias = Card | str
-Handler: TypeAlias = Callable[[HandlerContext, Where, Requester, str], Awaitable[Told]]
+Handler: TypeAlias = Callable[[HandlerContext, Where, Requester, str], Awaitable[Card]]
 
 
-async def answer(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> Told:
+async def answer(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> Card:
     """Do what the first word says; without one, show what applies to the member."""
     verb, _, words = rest.strip().partition(" ")
     handler = _VERBS.get(verb.lower() or "show")
@@ -66,52 +62,40 @@ async def _change(setting: bool, ctx: HandlerContext, where: Where, actor: Reque
     return _saved(await ctx.service.limits.set_limit(actor, wanted), actor)
 
 
-async def _pause(paused: bool, ctx: HandlerContext, where: Where, actor: Requester, words: str) -> str:
-    await ctx.service.limits.pause(actor, paused)
-    return told.pause_changed(paused, "slack", actor.locale)
+async def _pause(paused: bool, ctx: HandlerContext, where: Where, actor: Requester, words: str) -> Card:
+    return await ctx.service.limits.pause(actor, paused)
 
 
 async def _alerts(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> Card:
     off = words.strip().lower() in ("off", "none")
     channel = None if off else t.mentioned_channel(words) or where.channel_id
-    await ctx.service.limits.set_alert_channel(actor, channel)
-    return _said(told.alerts_to(channel, actor.locale), told.join_text(actor.locale) if channel else "")
+    return await ctx.service.limits.set_alert_channel(actor, channel)
 
 
 async def _sponsor(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> Card:
     """A channel's jobs are paid from a budget of its own, for some days."""
     channel = t.mentioned_channel(words) or where.channel_id
     if words.split()[-1:] == ["off"]:
-        await ctx.service.limits.sponsor(actor, channel, None)
-        return _said(told.sponsored(channel, None, 0.0, actor.locale))
-    amount, days_said = sponsor_words(words)
+        return await ctx.service.limits.sponsor(actor, channel, None)
+    amount, days = sponsor_words(words)
     if amount is None:
         raise InvalidParameters.of("sponsor", "", "missing_value", SPONSOR_EXAMPLE)
-    days = min(MAX_SPONSOR_DAYS, max(1, SPONSOR_DAYS if days_said is None else days_said))
-    ends_at = ctx.clock.now() + days * 86_400
-    await ctx.service.limits.sponsor(actor, channel, amount, ends_at)
-    return _said(told.sponsored(channel, amount, ends_at, actor.locale))
-
-
-def _said(line: Line, more: str = "") -> Card:
-    return Card("done", paragraphs=(line, *lines(more)))
+    return await ctx.service.limits.sponsor(actor, channel, amount, SPONSOR_DAYS if days is None else days)
 
 
 async def _add(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> Card:
     """`add @member $2 today`: more for a while."""
-    member_id, amount, window = extra_words(words, DIALECT)
-    return _said(await ctx.service.limits.add_extra(actor, member_id, amount, window))
+    return await ctx.service.limits.add_extra(actor, *extra_words(words, DIALECT))
 
 
 async def _history(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> Card:
-    return Card("done", paragraphs=tuple(await ctx.service.limits.limit_history(actor)))
+    return await ctx.service.limits.limit_history(actor)
 
 
 async def _presets(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> Card:
     """`presets [#channel] 2x faithful`, or `presets off`."""
-    channel = t.mentioned_channel(words) or ""
     text = " ".join(word for word in t.without_channels(words).split() if word.lower() not in ("off", "none"))
-    return _said(await ctx.service.accounts.set_place_presets(actor, text, channel))
+    return await ctx.service.accounts.set_place_presets(actor, text, t.mentioned_channel(words) or "")
 
 
 _VERBS: dict[str, Handler] = {

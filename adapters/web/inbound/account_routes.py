@@ -24,10 +24,8 @@ from core.ports import AdapterContext
 from core.presentation import tr
 from core.presentation.card import Code, fill
 from core.presentation.cards import account, budget
-from core.presentation.cards.notice import said
 from core.presentation.cards.queue import queue
 from core.presentation.formats import cents
-from core.presentation.moderation_texts import pause_changed
 
 HISTORY_LIMIT = 50
 SAVE_PRESET = "save logo 4x creativity=0.2"
@@ -167,8 +165,8 @@ class BudgetHandlers:
             wanted = WantedLimit(words.scope, words.scope_id, Measure.JOBS, Window.TOTAL, amount)
             after = await self._service.limits.set_limit(actor, wanted)
             return self._limits(after, locale, tr("Changed.", locale), paused=paused)
-        await self._service.limits.pause(actor, paused)
-        return web.json_response({"paused": paused, "card": card_json(said(pause_changed(paused, "web", locale)))})
+        card = await self._service.limits.pause(actor, paused)
+        return web.json_response({"paused": paused, "card": card_json(card)})
 
     async def defaults(self, request: web.Request) -> web.StreamResponse:
         actor = actor_of(request)

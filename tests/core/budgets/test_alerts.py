@@ -115,7 +115,7 @@ async def test_no_channel_no_alert(make: Make) -> None:
 async def test_a_sponsors_budget_is_told_as_well(make: Make, clock: HandClock) -> None:
     budget, channel = make(day_usd(ScopeKind.EVERYTHING, 100)), Channel()
     await budget.limits.set_alert_channel(MODERATOR, "money")
-    await budget.limits.sponsor(MODERATOR, "c1", 10 * USD, clock.at + 3 * DAY_S)
+    await budget.limits.sponsor(MODERATOR, "c1", 10 * USD, 3)
     await spend(budget, "a", 8)
     await budget.alerts.send(channel)
     assert [text.split(":")[0] for _, text in channel.got] == ["80% of the budget of this channel is used"]

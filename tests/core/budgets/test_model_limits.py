@@ -68,7 +68,7 @@ async def test_a_moderator_sets_sees_and_clears_the_limit_of_a_model_and_the_his
     assert (await paid(budget, "flux", user="bob"), await paid(budget, "seedvr2", user="bob")) == (1, 3)
     shown = await budget.limits.set_limit(MODERATOR, usd_a_day(ScopeKind.WORKSPACE, "", None, "flux"))
     assert [s.limit.amount for s in shown if s.limit.source == "moderator"] == [4 * USD]
-    lines = [line_text(line) for line in await budget.limits.limit_history(MODERATOR)]
+    lines = [line_text(line) for line in (await budget.limits.limit_history(MODERATOR)).paragraphs]
     assert "this server · today with flux: $1.00 → –" in lines[0]
     assert "this server · today: – → $4.00" in lines[2]
 

@@ -22,7 +22,7 @@ from core.presentation.parameter_texts import parameter_problem
 from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.state import SqlAppState
-from tests.core.budgets.kit import DAY_S, MODERATOR, OPERATOR, Make, spend, usd_a_day
+from tests.core.budgets.kit import MODERATOR, OPERATOR, Make, spend, usd_a_day
 from tests.core.storage.ledger_kit import USD, HandClock, day_usd, default_money, member
 
 UTC = ZoneInfo("UTC")
@@ -117,7 +117,7 @@ async def test_the_history_tells_every_change_in_every_language(make: Make, cloc
     await budget.limits.set_limit(MODERATOR, WantedLimit(ScopeKind.CHANNEL, "", Measure.JOBS, Window.HOUR, 4))
     await budget.limits.add_extra(MODERATOR, "ann", 2 * USD, Window.DAY)
     await budget.limits.pause(MODERATOR, True)
-    await budget.limits.sponsor(MODERATOR, "c1", 9 * USD, clock.at + DAY_S)
+    await budget.limits.sponsor(MODERATOR, "c1", 9 * USD, 1)
     await budget.limits.set_alert_channel(MODERATOR, "c7")
     await budget.limits.rules.note_presets(MODERATOR, "channel c1", "", "factor=2")
     told = changes(await budget.limits.limit_changes(MODERATOR), UTC, "en")
@@ -176,7 +176,7 @@ async def test_a_removed_workspace_leaves_nothing_that_its_moderators_set(make: 
     for moderator in (MODERATOR, there):
         await budget.limits.set_limit(moderator, WantedLimit(ScopeKind.USER, "", Measure.JOBS, Window.DAY, 5))
         await budget.limits.add_extra(moderator, "m1", USD, Window.DAY)
-        await budget.limits.sponsor(moderator, "c1", 9 * USD, clock.at + DAY_S)
+        await budget.limits.sponsor(moderator, "c1", 9 * USD, 1)
         await budget.limits.set_alert_channel(moderator, "money")
     await budget.limits.rules.forget_workspace(MODERATOR.platform, MODERATOR.workspace_id)
     for moderator, left in ((MODERATOR, 0), (there, 1)):

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from core.domain.errors import InvalidParameters, LimitReached, NotAllowed
+from core.domain.errors import LimitReached, NotAllowed
 from core.domain.limits import Measure, Rule, ScopeKind, Window
 from core.ports import Granted
 from tests.core.budgets.kit import DAY_S, MODERATOR, Make, budgets, spend, usd_a_day
@@ -44,7 +44,7 @@ async def test_a_sponsor_in_ones_own_server_lifts_no_rule_of_the_operator(
 ) -> None:
     who = member(roles=("art",))
     budget = make(default_money(5), day_usd(ScopeKind.WORKSPACE, 25), own)
-    await budget.limits.sponsor(MODERATOR, "c1", 1000 * USD, clock.at + DAY_S)
+    await budget.limits.sponsor(MODERATOR, "c1", 1000 * USD, 1)
     held = 0
     for n in range(30):
         try:
@@ -58,7 +58,7 @@ async def test_a_sponsor_in_ones_own_server_lifts_no_rule_of_the_operator(
 
 async def test_a_ban_by_a_moderator_stays_where_a_sponsor_pays(make: Make, clock: HandClock) -> None:
     budget = make(default_money(5))
-    await budget.limits.sponsor(MODERATOR, "c1", 1000 * USD, clock.at + DAY_S)
+    await budget.limits.sponsor(MODERATOR, "c1", 1000 * USD, 1)
     await budget.limits.set_limit(MODERATOR, usd_a_day(ScopeKind.USER, "ann", 0))
     with pytest.raises(LimitReached):
         await budget.ledger.hold(job("a", 1))
@@ -66,7 +66,8 @@ async def test_a_ban_by_a_moderator_stays_where_a_sponsor_pays(make: Make, clock
 
 async def test_a_sponsor_pays_for_the_channel_and_members_keep_their_own_budget(make: Make, clock: HandClock) -> None:
     budget = make(default_money(2), day_usd(ScopeKind.WORKSPACE, 100))
-    (running_budget,) = await budget.limits.sponsor(MODERATOR, "c1", 20 * USD, clock.at + 6 * DAY_S)
+    await budget.limits.sponsor(MODERATOR, "c1", 20 * USD, 6)
+    (running_budget,) = await budget.limits.rules.sponsors(MODERATOR.platform, MODERATOR.workspace_id)
     assert running_budget.amount_nanousd == 20 * USD
     await spend(budget, "a", 15)
     statuses = await budget.ledger.statuses(member())
@@ -80,7 +81,7 @@ async def test_when_the_sponsors_budget_does_not_suffice_the_members_own_limits_
     make: Make, clock: HandClock
 ) -> None:
     budget = make(default_money(2))
-    await budget.limits.sponsor(MODERATOR, "c1", 3 * USD, clock.at + DAY_S)
+    await budget.limits.sponsor(MODERATOR, "c1", 3 * USD, 1)
     await spend(budget, "a", 2.5)
     await spend(budget, "b", 1.5)
     with pytest.raises(LimitReached) as refused:
@@ -91,26 +92,28 @@ async def test_when_the_sponsors_budget_does_not_suffice_the_members_own_limits_
 
 async def test_a_sponsor_ends_with_its_time_or_when_it_is_ended(make: Make, clock: HandClock) -> None:
     budget = make(default_money(2))
-    await budget.limits.sponsor(MODERATOR, "c1", 20 * USD, clock.at + DAY_S)
-    assert len(await budget.limits.sponsor(MODERATOR, "c1", 30 * USD, clock.at + DAY_S)) == 1, (
-        "a new one replaces the old one"
-    )
-    assert await budget.limits.sponsor(MODERATOR, "c1", None) == []
+    await budget.limits.sponsor(MODERATOR, "c1", 20 * USD, 1)
+    here = MODERATOR.platform, MODERATOR.workspace_id
+    await budget.limits.sponsor(MODERATOR, "c1", 30 * USD, 1)
+    assert len(await budget.limits.rules.sponsors(*here)) == 1, "a new one replaces the old one"
+    await budget.limits.sponsor(MODERATOR, "c1", None)
+    assert await budget.limits.rules.sponsors(*here) == []
     with pytest.raises(LimitReached):
         await budget.ledger.hold(job("a", 3))
-    await budget.limits.sponsor(MODERATOR, "c1", 20 * USD, clock.at + DAY_S)
+    await budget.limits.sponsor(MODERATOR, "c1", 20 * USD, 1)
     clock.at += DAY_S
     with pytest.raises(LimitReached):
         await budget.ledger.hold(job("b", 3))
-    with pytest.raises(InvalidParameters):
-        await budget.limits.sponsor(MODERATOR, "c1", 20 * USD, clock.at)
+    for days, kept in ((0, 1), (9_999, 366)):  # at least a day, at most a year
+        await budget.limits.sponsor(MODERATOR, "c1", 20 * USD, days)
+        assert (await budget.limits.rules.sponsors(*here))[0].ends_at == clock.at + kept * DAY_S
     with pytest.raises(NotAllowed):
-        await budget.limits.sponsor(member(), "c1", 20 * USD, clock.at + DAY_S)
+        await budget.limits.sponsor(member(), "c1", 20 * USD, 1)
 
 
 async def test_jobs_at_once_are_limited_where_a_sponsor_pays_as_well(make: Make, clock: HandClock) -> None:
     budget = make(running(ScopeKind.USER, 1))
-    await budget.limits.sponsor(MODERATOR, "c1", 20 * USD, clock.at + DAY_S)
+    await budget.limits.sponsor(MODERATOR, "c1", 20 * USD, 1)
     await budget.ledger.hold(job("a"))
     assert not isinstance(await budget.ledger.hold(job("b")), Granted)
 
@@ -154,7 +157,7 @@ class SponsorMachine(RuleBasedStateMachine):
     def a_moderator_sponsors(self, place: str, dollars: int | None) -> None:
         moderator = dataclasses.replace(member("mod", workspace=place), is_moderator=True)
         amount = None if dollars is None else dollars * USD
-        self.run(self.budget.limits.sponsor(moderator, "c1", amount, self.clock.at + DAY_S))
+        self.run(self.budget.limits.sponsor(moderator, "c1", amount, 1))
 
     @rule(
         who=st.sampled_from(["ann", "bob"]),
