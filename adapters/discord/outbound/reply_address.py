@@ -5,7 +5,7 @@ Holds an interaction token: stored encrypted by the core, and never written to a
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from core.domain.job import ReplyAddress
@@ -59,7 +59,7 @@ class Address:
         return replace(self, slot=slot, message_id=None, part=part)
 
     def to_reply(self) -> ReplyAddress:
-        return ReplyAddress(PLATFORM, asdict(self))
+        return ReplyAddress(PLATFORM, {field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
     def from_reply(cls, reply: ReplyAddress) -> Address:

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from core.ports.checkup import NotUsable
 from core.storage.database import Database
 from core.storage.encryption import Vault
+from core.storage.files.job_files import JobFiles
 from core.storage.files.private_folder import make_private
 
 
@@ -83,3 +84,15 @@ async def test_everything_in_the_data_folder_is_its_owners_alone(tmp_path: Path)
     finally:
         await database.close()
     assert mode(outside) == outside_before
+
+
+@pytest.mark.parametrize(
+    "stored", ["../else", "/etc/passwd", "jobs/../../else", "uploads/./../..", "../data-of-another"]
+)
+def test_a_stored_path_that_leads_out_of_the_data_folder_is_refused(stored: str, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    files = JobFiles(tmp_path / "link")
+    with pytest.raises(ValueError, match="leads out"):
+        files.absolute(stored)
+    assert files.absolute("jobs/ab/../cd/input") == tmp_path / "data" / "jobs" / "cd" / "input"
