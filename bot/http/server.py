@@ -35,6 +35,7 @@ STOP_GRACE_S = 2.0
 LIVENESS_PATH = "/healthz"
 _BAD_INPUT = (UnicodeError, RecursionError)
 """What bytes from outside raise deep inside a parser; the edges catch the rest."""
+_UNREADABLE = "This request cannot be read."
 _FOREIGN_HOST = "This address is not served here. If it should be, its operator sets PUBLIC_URL to it."
 MAX_INCIDENTS = 20
 INCIDENT_WINDOW_S = 600.0
@@ -140,6 +141,8 @@ class HttpServer:
         match = request.match_info
         if request.path == LIVENESS_PATH or match.http_exception is not None:
             return await handler(request)
+        if "\0" in request.path + request.query_string:  # which PostgreSQL takes for trouble of its own
+            return web.json_response(_error("bad_request", _UNREADABLE), status=400)
         if request.body_exists and not is_streamed(match.handler):
             await self.bodies.read(request, client)
         if self._open >= MAX_OPEN_REQUESTS:
@@ -152,7 +155,7 @@ class HttpServer:
             raise
         except _BAD_INPUT as error:
             log.info("http_request_refused", route=match.handler.__qualname__, kind=type(error).__name__)
-            return web.json_response(_error("bad_request", "This request cannot be read."), status=400)
+            return web.json_response(_error("bad_request", _UNREADABLE), status=400)
         except Exception as error:
             body = _error("internal", f"Something went wrong on our side. Reference: {await self._reference(error)}")
             return web.json_response(body, status=500)

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.attacks import absurd, authority, sockets
+from tests.attacks.characters import ATTACKS as BY_CHARACTERS
 from tests.attacks.doors import ATTACKS as AT_THE_DOOR
 from tests.attacks.elsewhere import ADDRESSES, Elsewhere
 from tests.attacks.impostors import ATTACKS as BY_IMPOSTORS
@@ -46,7 +47,7 @@ def main() -> int:
 
 async def _run(only: str, size: int | None) -> int:
     print("| attack | `/healthz` median, most (ms) | rows left | disk at most | what happened |\n" + "|---" * 5 + "|")
-    usual = (*AT_THE_DOOR, *BY_STRANGERS, *BY_IMPOSTORS, *BY_NAMES, *BY_MEMBERS)
+    usual = (*AT_THE_DOOR, *BY_STRANGERS, *BY_CHARACTERS, *BY_IMPOSTORS, *BY_NAMES, *BY_MEMBERS)
     broken = 0
     others = ((kind.ATTACKS, kind.SETTINGS) for kind in (authority, absurd, sockets))
     for attacks, settings in ((usual, {}), *others):

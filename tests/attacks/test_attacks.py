@@ -5,15 +5,17 @@ from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
+import aiohttp
 import pytest
 
-from tests.attacks import absurd, authority, sockets
+from tests.attacks import absurd, authority, characters, sockets
 from tests.attacks.doors import ATTACKS as AT_THE_DOOR
 from tests.attacks.elsewhere import Elsewhere
 from tests.attacks.impostors import ATTACKS as BY_IMPOSTORS
 from tests.attacks.members import ATTACKS as BY_MEMBERS
-from tests.attacks.scene import Sampler, scene_in, watch
+from tests.attacks.scene import TOKEN, Sampler, scene_in, watch
 from tests.attacks.strangers import ATTACKS
+from tests.bot.process_kit import Bot
 
 
 async def test_nothing_that_strangers_send_leaves_a_row_or_a_traceback_or_closes_the_door(tmp_path: Path) -> None:
@@ -59,3 +61,15 @@ async def test_signed_events_that_make_no_sense_are_taken_or_refused_and_end_not
             await attack.run(scene, attack.short)
         assert (await scene.get("/healthz"), scene.rows()["jobs"] > 0) == (200, True)
         assert (scene.tracebacks(), scene.rows()["incidents"]) == (0, 0)
+
+
+async def test_odd_characters_and_numbers_in_the_pages_api_are_refused_or_taken_on_every_database(
+    tmp_path: Path, any_database_url: str
+) -> None:
+    bot = Bot(tmp_path, {"DATABASE_URL": any_database_url, "WEB_TOKEN": TOKEN, "BACKEND": "sandbox"})
+    async with aiohttp.ClientSession() as web:
+        try:
+            await characters.everywhere(await bot.start(), web, 41)
+        finally:
+            await bot.close()
+    assert [bot.errors(), [event for event in bot.events if "exception" in event]] == [[], []]
