@@ -16,7 +16,6 @@ import structlog
 from bot import VERSION
 from bot.budgets import budget_maintenance, ledger_settings
 from bot.files import job_files, result_file
-from bot.guests import make_guests
 from bot.http import fal_webhook
 from bot.http.health import Health
 from bot.http.server import HttpServer
@@ -28,6 +27,7 @@ from bot.observability.tracing import StageSpans
 from bot.providers import image_limits, make_beside, make_upscaler, pipeline_settings, provider_problem
 from bot.settings import Settings, secret
 from bot.supervisor import Closable, close_all, supervise
+from core.accounts.allowlist import AllowList, AllowSettings
 from core.accounts.service import Accounts
 from core.budgets.prices import PriceBook
 from core.budgets.service import Budgets
@@ -119,7 +119,8 @@ class App:
             configured_nanousd=s.unit_price_nanousd, alerts=self.alerts, models=s.offered,
         )  # fmt: skip
         self.adapters: dict[str, ChatAdapter] = {"cli": NullAdapter("cli", shape="page")}
-        self.guests = make_guests(s, self.state, self.clock, self.alerts, self.adapters)
+        allow = AllowSettings(s.allowed_workspaces, s.allowed_users, s.allow_outsiders, open_to_all=s.backend != "fal")
+        self.guests = AllowList(allow, self.state, self.clock, self.alerts, self.adapters)
         self.budget = Budgets(self.ledger, self.prices, guests=self.guests)
         self.tools = Tools(
             store=self.store,

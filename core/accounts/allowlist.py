@@ -4,7 +4,7 @@ Another place is told kindly, nothing is stored of the request, and the operator
 """
 
 import dataclasses
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,7 +13,7 @@ import structlog
 from core.domain.errors import JobNotFound, NotAdmitted, NotAllowed, PlatformBusy
 from core.domain.identity import TEAM_SCOPED, Place
 from core.domain.job import Requester
-from core.ports import AppState, Clock, KnownPlace, OperatorAlerts, PlaceFacts, Verdict
+from core.ports import AppState, ChatAdapter, Clock, KnownPlace, KnowsOwner, OperatorAlerts, PlaceFacts, Verdict
 from core.ports.typed_state import TypedState
 from core.presentation import operator_texts
 
@@ -47,13 +47,13 @@ class AllowList:
         state: AppState,
         clock: Clock,
         operator: OperatorAlerts,
-        facts: Callable[[Place], Awaitable[PlaceFacts]],
+        adapters: Mapping[str, ChatAdapter],
     ) -> None:
         self._settings = settings
         self._state = state
         self._clock = clock
         self._operator = operator
-        self._facts = facts
+        self._adapters = adapters
         self._decided = TypedState(state, "place", KnownPlace)
         self._asked = TypedState(state, "place_asked", KnownPlace, ttl_s=_ASKED_FOR_S)
 
@@ -98,6 +98,10 @@ class AllowList:
             return known.state == "admitted"
         listed = self._settings.workspaces if place.kind == "workspace" else self._settings.users
         return not listed and (await self._facts(place)).is_own
+
+    async def _facts(self, place: Place) -> PlaceFacts:
+        adapter = self._adapters.get(place.platform)
+        return await adapter.place_facts(place) if isinstance(adapter, KnowsOwner) else PlaceFacts(is_own=False)
 
     async def _ask(self, place: Place, actor: Requester, *, tell: bool) -> KnownPlace:
         """Note that somebody asked, and tell the operator, once."""

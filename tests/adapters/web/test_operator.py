@@ -1,6 +1,7 @@
 """The operator's page on the whole bot: every job with its reason, money, health, pause, and who is let in."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
@@ -65,7 +66,9 @@ async def test_the_operator_lets_places_in(tmp_path: Path, browser: Browser, htt
     async def facts(place: Place) -> PlaceFacts:
         return PlaceFacts(is_own=False, name="Gallery")
 
-    guests = AllowList(AllowSettings(), MemoryState(), ShiftedClock(), LogOnly(), facts)  # type: ignore[arg-type]
+    guests = AllowList(
+        AllowSettings(), MemoryState(), ShiftedClock(), LogOnly(), {"discord": SimpleNamespace(place_facts=facts)}
+    )  # type: ignore[arg-type]
     ann = Requester("discord", "42", workspace_id="1234", user_name="Ann")
     with pytest.raises(NotAdmitted):
         await guests.check(ann)

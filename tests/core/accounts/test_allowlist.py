@@ -35,13 +35,16 @@ class World:
         self.own = {HOME, Place("discord", "user", "1"), Place("slack", "workspace", "T1")}
         self.busy = False
 
-    async def facts(self, place: Place) -> PlaceFacts:
+    async def place_facts(self, place: Place) -> PlaceFacts:
         if self.busy:
             raise PlatformBusy
         return PlaceFacts(place in self.own, "Eve's server")
 
     def process(self, *workspaces: str, users: tuple[str, ...] = (), outsiders: bool = False) -> AllowList:
-        return AllowList(AllowSettings(workspaces, users, outsiders), self.state, self.clock, self, self.facts)
+        return self.list(AllowSettings(workspaces, users, outsiders))
+
+    def list(self, settings: AllowSettings) -> AllowList:
+        return AllowList(settings, self.state, self.clock, self, {"discord": self, "slack": self})  # type: ignore[dict-item]
 
 
 @pytest.fixture
@@ -92,7 +95,7 @@ async def test_the_lists_and_the_operators_own_places_say_who_may_spend(
 
 
 async def test_the_sandbox_is_open_to_all(world: World) -> None:
-    await AllowList(AllowSettings(open_to_all=True), world.state, world.clock, world, world.facts).check(STRANGER)
+    await world.list(AllowSettings(open_to_all=True)).check(STRANGER)
 
 
 async def test_people_of_another_organisation_spend_only_where_the_operator_says_so(world: World) -> None:

@@ -1,6 +1,7 @@
 """What the service promises adapters: it judges at once, never waits for a job, and keeps people apart."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -35,7 +36,8 @@ async def test_a_stranger_whom_the_operator_does_not_pay_for_leaves_nothing_held
     async def facts(place: Place) -> PlaceFacts:
         return PlaceFacts(is_own=place.id == "w1")
 
-    guests = AllowList(AllowSettings(), w.state, w.clock, LogOnly(), facts)
+    fake: Any = SimpleNamespace(place_facts=facts)
+    guests = AllowList(AllowSettings(), w.state, w.clock, LogOnly(), {"fake": fake})
     engine: Any = w.engine
     service = JobService(w.tools, engine, w.members, w.service.budgets, allow_unsafe=False, guests=guests)
     with pytest.raises(NotAdmitted):
