@@ -43,6 +43,7 @@ from core.domain.money import usd
 from core.domain.parameters.grammar import parse
 from core.images.renditions import JobMedia
 from core.jobs.endings import notice_for
+from core.net.retry import first_of
 from core.presentation.job_texts import ask_text, cancel_pending_text, stage_text
 
 if TYPE_CHECKING:
@@ -232,12 +233,9 @@ class _Run:
     async def _answer(self, question: str) -> bool:
         """The answer, or no as soon as Ctrl-C is pressed."""
         asking = asyncio.create_task(ask(question))
-        stopped = asyncio.create_task(self._interrupted.wait())
-        await asyncio.wait({asking, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (asking, stopped):
-            task.cancel()
-        answers = await asyncio.gather(asking, stopped, return_exceptions=True)
-        return answers[0] is True
+        await first_of(asking, self._interrupted.wait())
+        asking.cancel()
+        return (await asyncio.gather(asking, return_exceptions=True))[0] is True
 
     async def _conclude(self, picture: Path | str, job: Job) -> Exit:
         if job.state is not JobState.SUCCEEDED or job.result is None:

@@ -1,5 +1,9 @@
-"""The one way to try again: bounded in tries or in time, with growing jittered pauses on an injected clock."""
+"""The one way to try again: bounded in tries or in time, with growing jittered pauses on an injected clock.
 
+And the one way to wait for whichever comes first.
+"""
+
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -53,3 +57,13 @@ async def retry(
             if wait_s is None or attempt >= attempts or clock.now() + wait_s > deadline:
                 raise
         await clock.sleep(wait_s)
+
+
+async def first_of(*waits: Awaitable[object]) -> None:
+    """Until one of these ends, however it does; the others, but for tasks of the caller's own, are cancelled."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in {*tasks}.difference(waits):
+            task.cancel()

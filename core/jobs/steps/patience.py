@@ -1,10 +1,9 @@
 """One patience for the way to the paid call: what is away is waited for, told in the message, ended by a cancel."""
 
-import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import structlog
 
@@ -12,7 +11,7 @@ from core.domain.errors import DownloadFailed, ProviderBusy
 from core.domain.job import Awaited, Job, Progress
 from core.jobs.context import SILENT_S, Tools
 from core.jobs.progress import Flag
-from core.net.retry import Backoff, retry
+from core.net.retry import Backoff, first_of, retry
 from core.ports import Clock
 
 log = structlog.get_logger(__name__)
@@ -42,16 +41,6 @@ class _UntilCancel:
         await first_of(self.cancel.wait(), self.clock.sleep(seconds))
         if self.cancel.done():
             raise CancelWanted
-
-
-async def first_of(*waits: Coroutine[Any, Any, object]) -> None:
-    """Until one of these ends; the others are cancelled."""
-    tasks = [asyncio.ensure_future(wait) for wait in waits]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
 
 
 async def patiently(

@@ -6,7 +6,7 @@ from core.domain.job import Job, Progress
 from core.jobs.context import Next, Tools
 from core.jobs.steps.fail import cancelled_before_submit
 from core.jobs.steps.offers import with_cheaper
-from core.jobs.steps.patience import first_of
+from core.net.retry import first_of
 from core.ports import Granted, HoldRequest
 
 _TURN_POLL_S = 2.0

@@ -32,6 +32,7 @@ from core.domain.money import megapixels
 from core.domain.parameters.spec import Parameters
 from core.images.job_folder import link_or_copy
 from core.images.service import ImageFacts, ImageService, Written
+from core.net.retry import first_of
 from core.ports import (
     BillingEvent,
     Clock,
@@ -155,7 +156,8 @@ class SandboxUpscaler:
             )
             ticks = max(1, min(int(record.inputs.get("steps", MOST_TICKS)), MOST_TICKS))
             for tick in range(1, ticks + 1):
-                await self._tick(pace.duration_s(facts, factor) / ticks, enlarging if pace.is_guess else None)
+                pause = self._clock.sleep(pace.duration_s(facts, factor) / ticks)
+                await (first_of(pause, enlarging) if pace.is_guess else pause)
                 if place not in self._line:
                     return
                 yield RemoteRunning(100.0 * tick / ticks)
@@ -178,14 +180,6 @@ class SandboxUpscaler:
         except OSError as error:
             log.error("sandbox_disk_failed", kind=type(error).__name__)
             await self._clock.sleep(SAVE_AGAIN_S)
-
-    async def _tick(self, pause_s: float, work: asyncio.Task[Written] | None) -> None:
-        """Wait for so long; no longer than the work takes, if that is given."""
-        pause = asyncio.ensure_future(self._clock.sleep(pause_s))
-        try:
-            await asyncio.wait({pause, work} if work is not None else {pause}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            pause.cancel()
 
     def _outputs(
         self, record: Record, model: ModelSpec, address: str, facts: ImageFacts, made: Written, began_at: float
