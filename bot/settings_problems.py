@@ -11,6 +11,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from core.net.host_check import is_loopback
+from core.ports.checkup import NotUsable
 
 _KINDS = {
     "int": "a whole number",
@@ -22,12 +23,12 @@ _KINDS = {
 _BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
 
 
-class SettingsError(Exception):
+class SettingsError(NotUsable):
     """The settings cannot be used. `problems` are sentences for the operator; none holds a secret."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
-        super().__init__(" ".join(self.problems))
+        super().__init__("\n".join(self.problems))
 
 
 def explain(error: ValidationError, kind: type[BaseModel]) -> list[str]:

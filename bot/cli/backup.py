@@ -17,7 +17,7 @@ from bot.settings import Settings, secret
 from core.engine.replicas import anyone_alive
 from core.presentation.formats import mb
 from core.storage import backup
-from core.storage.backup import KEY_FILE, Contents, NotABackup
+from core.storage.backup import KEY_FILE, Contents
 from core.storage.database import Database
 from core.storage.encryption import KeyChanged, Vault
 
@@ -51,12 +51,9 @@ async def make_backup(app: App, file: Path, *, images: bool) -> Exit:
 def restore_backup(file: Path, *, yes: bool) -> Exit:
     """Replace what is stored by the backup, after asking."""
     found = read_settings()
-    try:
-        contents = backup.read_contents(file)
-        with plain_errors(found):
-            return asyncio.run(_restore(found, file, contents, yes=yes))
-    except NotABackup as error:
-        raise CommandError(str(error)) from None
+    contents = backup.read_contents(file)
+    with plain_errors(found):
+        return asyncio.run(_restore(found, file, contents, yes=yes))
 
 
 async def _restore(found: Settings, file: Path, contents: Contents, *, yes: bool) -> Exit:

@@ -24,6 +24,7 @@ from core.domain.models import ALL
 from core.domain.parameters.spec import PRESETS, SPECS
 from core.domain.untrusted_text import clean
 from core.ports import Finding
+from core.ports.checkup import NotUsable
 from core.presentation import Notice
 from core.presentation.parameter_texts import allowed_text, parameter_hint, value_text
 
@@ -40,7 +41,7 @@ class Exit(IntEnum):
     CANCELLED = 4
 
 
-class CommandError(Exception):
+class CommandError(NotUsable):
     """Ends a command with one plain sentence and this exit code."""
 
     def __init__(self, sentence: str, code: Exit = Exit.USAGE) -> None:

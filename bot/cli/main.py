@@ -17,6 +17,7 @@ from bot.cli.limits import allow, limits, quota
 from bot.cli.upkeep import upkeep
 from bot.cli.usage import usage
 from core.domain.errors import UpscaleError
+from core.ports.checkup import NotUsable
 from core.presentation import explain
 
 _ABOUT = """Upscales images in Discord and Slack, on a local page and in this terminal.
@@ -158,10 +159,10 @@ def main() -> None:
     """Run the command line; every expected failure is one sentence on standard error and an exit code."""
     try:
         cli(prog_name="python -m bot")
-    except CommandError as error:
+    except NotUsable as error:
         if str(error):
             err.print(str(error))
-        sys.exit(int(error.code))
+        sys.exit(int(error.code if isinstance(error, CommandError) else Exit.USAGE))
     except UpscaleError as error:
         say(explain(error, "en"))
         sys.exit(int(code_of(error)))

@@ -9,7 +9,6 @@ from bot.observability.garbage import spare_the_loop
 from bot.settings import Settings
 from core.images.confinement import hide_memory
 from core.jobs.maintenance import repeat_all
-from core.ports.checkup import NotUsable
 from core.upscalers.fal import FalUpscaler
 
 _KEY_CHECK_S = 5.0
@@ -19,7 +18,7 @@ _ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  (which no browser can open)
 def run_bot(**given: str) -> int:
     """Serve until SIGTERM or SIGINT, by the settings `given` before all others; the exit code.
 
-    Raises CommandError with one sentence where it cannot start.
+    Raises NotUsable with one sentence where it cannot start.
     """
     found = read_settings(**given)
     hide_memory()
@@ -36,10 +35,7 @@ async def _serve(found: Settings) -> int:
             )
         app.own(repeat_all([spare_the_loop(lambda: len(app.pipeline.jobs_here))]), "garbage")
         _greet(found, app.http.port)
-        try:
-            return await app.run()
-        except NotUsable as refusal:
-            raise CommandError(str(refusal)) from None
+        return await app.run()
 
 
 async def _refused(upscaler: FalUpscaler) -> bool:

@@ -14,8 +14,6 @@ from bot.app import App, build
 from bot.cli.console import CommandError, err, styled
 from bot.observability import logs
 from bot.settings import Settings
-from bot.settings_problems import SettingsError
-from core.ports.checkup import NotUsable
 from core.storage.database import DRIVER_ERRORS
 from core.storage.database_url import explain, parse
 from core.storage.sqlite.version import too_old
@@ -24,11 +22,8 @@ T = TypeVar("T")
 
 
 def read_settings(**given: str) -> Settings:
-    """The settings, or CommandError with every mistake; warnings are said on standard error."""
-    try:
-        found = settings.load(**given)
-    except SettingsError as error:
-        raise CommandError("\n".join(error.problems)) from None
+    """The settings; warnings are said on standard error. Raises SettingsError with every mistake."""
+    found = settings.load(**given)
     for warning in found.warnings:
         err.print(styled((warning, "yellow")))
     return found
@@ -60,15 +55,13 @@ def plain_errors(found: Settings) -> Iterator[None]:
         if parse(found.database).get_backend_name() == "sqlite" and (sentence := too_old()):
             raise CommandError(sentence)
         yield
-    except NotUsable as error:
-        raise CommandError(str(error)) from None
     except (SQLAlchemyError, *DRIVER_ERRORS) as error:
         raise CommandError(explain(error)) from None
 
 
 @asynccontextmanager
 async def opened(found: Settings, *, serve: bool, takes_over: bool = False) -> AsyncIterator[App]:
-    """The started application. Raises CommandError with one sentence where it cannot be started."""
+    """The started application. Raises NotUsable with one sentence where it cannot be started."""
     with plain_errors(found):
         app = build(found, serve=serve, takes_over=takes_over)
         await app.__aenter__()

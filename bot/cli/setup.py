@@ -23,8 +23,8 @@ from bot.cli.doctor import bounded, key_finding
 from bot.cli.session import read_settings
 from bot.providers import fal_config
 from bot.settings import Platform, Settings
-from bot.settings_problems import SettingsError
 from core.ports import Credential, Finding
+from core.ports.checkup import NotUsable
 from core.ports.clock import SystemClock
 from core.upscalers.fal import FalUpscaler
 
@@ -79,7 +79,7 @@ def _typed(prompt: str, credential: Credential) -> str:
 def run_setup(ask: Ask = _typed, path: Path = Path(".env")) -> Exit:
     """Go through fal and every platform; what was accepted is written after each, so that nothing is asked twice."""
     err.print("Press Enter to skip a question or to keep what is set already. Keys are not shown while you type.\n")
-    for area in _areas(_load()):
+    for area in _areas(settings.load()):
         accepted = _go_through(area, ask)
         if accepted:
             try:
@@ -89,7 +89,9 @@ def run_setup(ask: Ask = _typed, path: Path = Path(".env")) -> Exit:
             os.environ.update(accepted)
             err.print(f"Saved in {path}.\n")
     err.print("Done. Start the bot with `make run`.")
-    if any(platform.settings.enabled and _part(platform.name, "invite_links") for platform in _load().platforms):
+    if any(
+        platform.settings.enabled and _part(platform.name, "invite_links") for platform in settings.load().platforms
+    ):
         err.print("`python -m bot invite` prints the links that bring the bot to people.")
     return Exit.OK
 
@@ -101,7 +103,7 @@ def _areas(found: Settings) -> Iterator[_Area]:
         if questions is not None and examine is not None:
             title = platform.name.capitalize()
             yield _Area(title, questions(platform.settings, found.public_url), _checker(platform.name, examine))
-    now = _load()
+    now = settings.load()
     if now.backend == "fal" and any(platform.settings.enabled for platform in now.platforms if platform.name != "web"):
         yield _Area("Whose images you pay for", _PLACES, _check_places)
 
@@ -134,9 +136,9 @@ def _go_through(area: _Area, ask: Ask) -> dict[str, str]:
 def _accepted(area: _Area, answers: dict[str, str]) -> bool:
     """Say what the check finds; whether nothing is wrong."""
     try:
-        found = _load({name.lower(): answer for name, answer in answers.items()})
+        found = settings.load(**{name.lower(): answer for name, answer in answers.items()})
         findings = asyncio.run(bounded(area.title, lambda: area.check(found)))
-    except CommandError as error:
+    except NotUsable as error:
         findings = [Finding("problem", str(error))]
     for finding in findings:
         print_finding(finding, err)
@@ -154,13 +156,6 @@ async def _check_fal(found: Settings) -> Sequence[Finding]:
 
 async def _check_places(found: Settings) -> Sequence[Finding]:
     return [Finding("ok", f"These may use it too: {', '.join(found.allowed_workspaces)}.")]
-
-
-def _load(answers: Mapping[str, str] | None = None) -> Settings:
-    try:
-        return settings.load(**(answers or {}))
-    except SettingsError as error:
-        raise CommandError("\n".join(error.problems)) from None
 
 
 def write_env(path: Path, values: Mapping[str, str]) -> None:

@@ -24,6 +24,7 @@ from sqlalchemy import Boolean, Connection, MetaData, Table, delete, func, inser
 
 from core.domain.errors import Restored
 from core.domain.job import JobState, Receipt, ReplyAddress
+from core.ports.checkup import NotUsable
 from core.ports.clock import SystemClock
 from core.storage.codec import from_row, to_row
 from core.storage.database import Database
@@ -43,10 +44,6 @@ _ROWS_AT_ONCE = 1000
 _EPOCH = "epoch"
 _LEFT_OUT = {replicas.name, work.name}
 """Which processes run, and what, is no part of what is stored."""
-
-
-class NotABackup(Exception):
-    """The file is no backup, is damaged, or was made by a newer version; the text says so in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,24 +117,24 @@ def _write_pictures(archive: zipfile.ZipFile, folders: Sequence[Path]) -> int:
 
 
 def read_contents(file: Path) -> Contents:
-    """What the backup says of itself, after every byte of it was checked. Raises NotABackup."""
+    """What the backup says of itself, after every byte of it was checked. Raises NotUsable."""
     try:
         with zipfile.ZipFile(file) as archive:
             said = json.loads(archive.read("manifest.json"))
             damaged = archive.testzip()
         if said.pop("format") != FORMAT:
-            raise NotABackup("This backup was made by a newer version of the bot; use that version.")
+            raise NotUsable("This backup was made by a newer version of the bot; use that version.")
         contents = Contents(**said)
     except FileNotFoundError:
-        raise NotABackup(f"{file} is not there.") from None
+        raise NotUsable(f"{file} is not there.") from None
     except (PermissionError, IsADirectoryError) as error:
-        raise NotABackup(f"{file} cannot be read: {error.strerror}.") from None
+        raise NotUsable(f"{file} cannot be read: {error.strerror}.") from None
     except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise NotABackup(f"{file} is not a backup of this bot, or is damaged.") from error
+        raise NotUsable(f"{file} is not a backup of this bot, or is damaged.") from error
     if damaged is not None:
-        raise NotABackup(f"{file} is damaged: {damaged} cannot be read.")
+        raise NotUsable(f"{file} is damaged: {damaged} cannot be read.")
     if contents.revision not in known_revisions()[0]:
-        raise NotABackup("This backup was made by a newer version of the bot; use that version.")
+        raise NotUsable("This backup was made by a newer version of the bot; use that version.")
     return contents
 
 
