@@ -101,7 +101,7 @@ class SlackAdapter:
                 intake=Intake(service, people, answers, state, tasks, frozenset(self._file_hosts)),
                 uploader=Uploader(api, session, clock),
                 tasks=tasks,
-                guests=context.guests,
+                guests=in_time(context.guests) if context.guests is not None else None,
             )
         return self._ctx
 

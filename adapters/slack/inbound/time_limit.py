@@ -13,6 +13,9 @@ LIMIT_S = 1.8
 LONG = frozenset({"usage_chart", "export", "erase", "forget_workspace", "unforeseen", "incident"})
 """Work of another kind than a few statements, or what must not fail."""
 
+PARTS = frozenset({"accounts", "budgets", "limits"})
+"""Of the service, with calls of their own."""
+
 T = TypeVar("T")
 
 
@@ -22,6 +25,8 @@ class _InTime:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
+        if name in PARTS:
+            return _InTime(found)
         if name in LONG or not inspect.iscoroutinefunction(found):
             return found
 

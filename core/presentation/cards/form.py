@@ -37,10 +37,11 @@ def form_fields(models: Models, own: OwnSettings, locale: str) -> dict[str, Fiel
     if "creativity" in widest:
         named = {**PRESETS, **own.presets}.items()
         choices["preset"] = {name: preset_choice(name, values, locale) for name, values in named}
-    fields = [
-        Field(name, parameter_label(name, locale), command_text(name, locale), str(shown[name]), choices.get(name, {}))
-        for name in (*choices, "to")
-    ]
+    fields = []
+    for name in (*choices, "to"):
+        offered, usual = choices.get(name, {}), str(shown[name])
+        label, hint = parameter_label(name, locale), command_text(name, locale)
+        fields.append(Field(name, label, hint, offered.get(usual, usual), offered))
     for name, known in widest.items():
         if SPECS[name].kind in ("float", "int"):
             default = saved.get(name, known.default)

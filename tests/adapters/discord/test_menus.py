@@ -195,7 +195,7 @@ async def test_the_form_offers_presets_of_ones_own_and_takes_them_as_typed(bot: 
     await bot.ask("/settings set", {"factor": 1.5, "preset": "creative"})
     told = str((await _opened(bot, RED)).modal)
     assert "'placeholder': '1.5'" in told  # what counts where a field is left empty
-    assert "'placeholder': 'creative'" in told
+    assert "'placeholder': 'creative: invents more detail'" in told
     for filled in ({"preset": "logo"}, {"more": "logo steps=9"}):
         opened = await _opened(bot, RED)
         assert "logo: factor=4" in str(opened.modal)

@@ -17,14 +17,26 @@ async def _hangs(*_: Any, **__: Any) -> Any:
     await asyncio.Event().wait()
 
 
+@pytest.mark.parametrize("call", ["request", "presets"])
 async def test_a_database_that_hangs_is_answered_for_within_three_seconds(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    monkeypatch.setattr(world.service, "request", _hangs)
+    monkeypatch.setattr(world.service, call, _hangs)
     began = time.monotonic()
     asked = await world.slack.member.dm("3x", [world.picture()])
     assert asked.acked
     await world.until(lambda: [m for m in world.slack.member.dms() if "nothing was started" in text_of(m)])
+    assert time.monotonic() - began < 3.0
+
+
+@pytest.mark.parametrize(("typed", "call"), [("settings", "settings"), ("usage", "usage"), ("quota", "applying")])
+async def test_a_database_that_hangs_is_said_to_whoever_asks_for_something_else(
+    world: World, monkeypatch: pytest.MonkeyPatch, typed: str, call: str
+) -> None:
+    monkeypatch.setattr(world.service, call, _hangs)
+    began = time.monotonic()
+    await world.slack.member.dm(typed)
+    await world.until(lambda: [m for m in world.slack.member.dms() if "cannot be reached" in text_of(m)])
     assert time.monotonic() - began < 3.0
 
 

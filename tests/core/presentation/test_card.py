@@ -47,9 +47,9 @@ def test_a_form_offers_what_the_models_take_and_shows_what_counts_where_a_field_
     own = OwnSettings({"factor": 3.0, "preset": "logo"}, {"logo": {"factor": 4.0}})
     fields = form_fields(MODELS, own, "en")
     shown = {name: (each.label, each.placeholder) for name, each in fields.items()}
-    assert (shown["factor"], shown["preset"]) == (("Factor (1–10)", "3"), ("Preset", "logo"))
+    assert (shown["factor"], shown["preset"]) == (("Factor (1–10)", "3"), ("Preset", "logo: factor=4"))
     assert (shown["seed"], shown["steps"]) == (("Seed (0–4294967295)", "random"), ("Steps (4–50)", "20"))
-    assert fields["preset"].choices["logo"] == "logo: factor=4"
+    assert shown["model"] == ("Model", fields["model"].choices["flux"])
     assert all(each.hint for each in fields.values())
     alone = form_fields(MODELS.offered(["seedvr2"]), OwnSettings(), "en")
     assert list(alone) == ["to", "factor", "seed"]
