@@ -19,7 +19,6 @@ from bot.files import job_files, result_file
 from bot.http import fal_webhook
 from bot.http.health import Health
 from bot.http.server import HttpServer
-from bot.http.signed_links import FileLinks
 from bot.observability.gauges import Gauges
 from bot.observability.metrics import PrometheusMetrics
 from bot.observability.operator_alerts import AlertSender
@@ -46,6 +45,7 @@ from core.jobs.steps import Pipeline, Tools
 from core.net.client_address import TrustedProxies
 from core.net.fetch import SourceFetcher, SourceLimits
 from core.net.host_check import HostCheck
+from core.net.signed_links import FileLinks
 from core.net.token_gate import TokenGate
 from core.ports import AdapterContext, ChatAdapter, Clock
 from core.ports.chat import RepliesOnly

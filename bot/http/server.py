@@ -19,10 +19,10 @@ from bot.http.connections import BoundedHandler, Connections
 from bot.http.health import Health
 from bot.http.listener import Listener
 from bot.http.request_bodies import MAX_BODY_BYTES, RequestBodies
-from bot.http.signed_links import FileLinks
 from bot.observability.metrics import CONTENT_TYPE, PrometheusMetrics
 from core.net.client_address import CLIENT
 from core.net.host_check import HostCheck
+from core.net.signed_links import FileLinks
 from core.net.streamed_body import is_streamed
 from core.net.token_gate import TokenGate, TooManyAttempts
 from core.net.turns import Turns

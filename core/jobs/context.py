@@ -20,6 +20,7 @@ from core.jobs.event_bus import EventBus
 from core.jobs.progress import Flag, ProgressLoop
 from core.jobs.reply_state import StoredReplyState, UnstoredStates
 from core.net.fetch import SourceFetcher
+from core.net.signed_links import FileLinks
 from core.net.turns import Turns
 from core.ports import (
     ChatAdapter,
@@ -29,7 +30,6 @@ from core.ports import (
     NotOwner,
     OperatorAlerts,
     Reply,
-    ResultLinks,
     Upscaler,
 )
 from core.ports.ownership import LeaseUnsure
@@ -150,7 +150,7 @@ class Tools:
     clock: Clock
     adapters: Mapping[str, ChatAdapter]
     fallback_adapter: ChatAdapter
-    links: ResultLinks
+    links: FileLinks
     metrics: Metrics
     operator: OperatorAlerts
     lease: Lease

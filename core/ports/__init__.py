@@ -4,7 +4,7 @@ from core.domain.variations import Change
 from core.ports.chat import AdapterContext, ChatAdapter, Download, LoginRefused, Reply, ReplyState
 from core.ports.checkup import Credential, Finding
 from core.ports.clock import Clock
-from core.ports.files import TILE_PX, MediaFile, PictureOf, ResultLinks, TileSet
+from core.ports.files import TILE_PX, MediaFile, PictureOf, TileSet
 from core.ports.guests import KnownPlace, KnowsOwner, PlaceFacts, Verdict
 from core.ports.metrics import Metrics
 from core.ports.money import Granted, HoldAnswer, HoldRequest, MustWait

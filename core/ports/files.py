@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from core.domain.job import DeliveryKind
 
@@ -41,20 +41,3 @@ class TileSet:
         """The tile in column `x` and row `y` of the picture halved so often; None where there is none."""
         path = self.folder / str(self.halvings - halved) / f"{x}_{y}{self.suffix}"
         return path if 0 <= halved <= self.halvings and path.is_file() else None
-
-
-class ResultLinks(Protocol):
-    """Signed addresses for people who have no account here. Implemented in `bot.http.signed_links`."""
-
-    def link(self, job_id: str, name: str) -> str | None:
-        """The address of a job's file while it is kept; None without a public address."""
-
-    def share(self, job_id: str, since: float) -> str | None:
-        """The address of the page that shows a result made at `since` (unix seconds); None without a public address."""
-
-    def shares(self, job_id: str, signature: str) -> bool:
-        """Whether the last part of such an address is right and has not expired."""
-
-    @property
-    def public(self) -> bool:
-        """Whether there is a public address to make links with."""

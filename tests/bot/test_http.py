@@ -11,10 +11,10 @@ from aiohttp import ClientSession, web
 
 from bot.http.health import Health
 from bot.http.server import MAX_BODY_BYTES, HttpServer
-from bot.http.signed_links import FileLinks
 from bot.observability.metrics import PrometheusMetrics
 from core.net.client_address import CLIENT, TrustedProxies
 from core.net.host_check import HostCheck
+from core.net.signed_links import FileLinks
 from core.net.token_gate import ATTEMPTS_PER_WINDOW, TokenGate
 from core.ports.checkup import NotUsable
 from tests.fakes.clock import HandClock

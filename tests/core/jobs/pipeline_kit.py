@@ -15,7 +15,6 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 
-from bot.http.signed_links import FileLinks
 from core.accounts.service import Accounts
 from core.budgets.prices import PriceBook
 from core.budgets.service import Budgets
@@ -34,6 +33,7 @@ from core.jobs.service import JobService
 from core.jobs.steps import Next, Pipeline, PipelineSettings, Tools
 from core.jobs.steps.runner import StorageTrouble
 from core.net.fetch import SourceFetcher
+from core.net.signed_links import FileLinks
 from core.ports import LogOnly
 from core.storage import tables_ledger
 from core.storage.database import Database

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.http.signed_links import FileLinks
 from core.domain.errors import JobNotFound, NotAllowed, ResultExpired, TooLate
+from core.net.signed_links import FileLinks
 from tests.core.jobs.pipeline_kit import ANN, BOB, MOD, World, world
 
 DAY_S = 86_400

@@ -43,6 +43,7 @@ class FileLinks:
 
     @property
     def public(self) -> bool:
+        """Whether there is a public address to make links with."""
         return self._base is not None
 
     def holds(self, job_id: str, name: str, signature: str) -> bool:
