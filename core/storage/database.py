@@ -62,7 +62,9 @@ class Database:
         """`sqlite:///path`, `postgresql://…` or the same with an async driver named."""
         parsed = parse(url)
         if parsed.get_backend_name() == "sqlite":
-            engine = create_async_engine(parsed.set(drivername="sqlite+aiosqlite"), pool_size=5, max_overflow=0)
+            parsed = parsed.set(drivername="sqlite+aiosqlite")
+            # The newest first: each connection that is used keeps 2 MB of the file in memory.
+            engine = create_async_engine(parsed, pool_size=5, max_overflow=0, pool_use_lifo=True)
             prepare(engine.sync_engine, _BUSY_TIMEOUT_S)
             return cls(engine)
         address = for_asyncpg(url)

@@ -120,7 +120,7 @@ class _Watch:
         heard = False
         opened_at = self._clock.now()
         try:
-            async with self._open() as response:
+            async with await self._open() as response:
                 if response.status != HTTPStatus.OK:
                     log.info("fal_stream_refused", status=response.status)
                     # Not found may mean that there is no stream, so only the poll that follows may count it.
@@ -148,9 +148,10 @@ class _Watch:
             elif self._clock.now() - opened_at >= HEALTHY_STREAM_S:
                 self._pauses = 0
 
-    def _open(self) -> aiohttp.client._RequestContextManager:
+    async def _open(self) -> aiohttp.ClientResponse:
+        """Awaited, because what `get` returns would keep the whole request's frame until the response is closed."""
         url = self._url("/status/stream")
-        return self._transport.session.get(
+        return await self._transport.session.get(
             url,
             headers={"Accept": "text/event-stream", **self._transport.authorised(url, "api")},
             allow_redirects=False,

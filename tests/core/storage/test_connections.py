@@ -101,3 +101,24 @@ async def test_a_connection_is_given_back_whole_where_its_user_is_cancelled_mean
     finally:
         await database.close()
     assert caplog.records == []
+
+
+async def test_readers_one_after_the_other_use_the_same_connection_to_sqlite(tmp_path: Path) -> None:
+    database = Database.connect(f"sqlite:///{tmp_path / 'bot.db'}")
+    used: list[object] = []
+
+    async def read() -> None:
+        async with database.read() as connection:
+            await connection.execute(text("SELECT 1"))
+            used.append((await connection.get_raw_connection()).driver_connection)
+            await asyncio.sleep(0)
+
+    try:
+        await asyncio.gather(*(read() for _ in range(4)))
+        assert len(set(used)) > 1
+        used.clear()
+        for _ in range(6):
+            await read()
+    finally:
+        await database.close()
+    assert len(set(used)) == 1
