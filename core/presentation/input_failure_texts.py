@@ -3,6 +3,7 @@
 from babel.numbers import format_decimal
 
 from core.domain import errors as e
+from core.domain.parameters.sizes import typed
 from core.domain.parameters.spec import translatable
 from core.presentation.card import Action
 from core.presentation.formats import mb, pixels, size
@@ -24,7 +25,8 @@ def _output_too_large(error: e.OutputTooLarge, locale: str) -> Notice:
 
 
 def _target_unreachable(error: e.TargetUnreachable, locale: str) -> Notice:
-    facts = {"size": size(error.width_px, error.height_px), "target": error.target, "model": error.model}
+    target = error.target if error.reason == "amount" else typed(error.target)
+    facts = {"size": size(error.width_px, error.height_px), "target": target, "model": error.model}
     if error.reason == "already_larger":
         what = tr("The image is {size} already, which is no smaller than {target}.", locale, **facts)
     elif error.reason == "beyond_model":

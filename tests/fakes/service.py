@@ -166,6 +166,7 @@ class FakeService(FakeBudgets, SavedSettings):
         self, actor: Requester, *, limit: int = 10, before: float | None = None, begun: bool = False
     ) -> Sequence[Job]:
         mine = [job for job in self.jobs.values() if authorization.is_requester(job, actor)]
+        mine = [job for job in mine if not begun or job.state is not JobState.REFUSED]
         mine.sort(key=lambda job: -job.created_at)
         return [job for job in mine if before is None or job.created_at < before][:limit]
 

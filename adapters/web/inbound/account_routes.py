@@ -105,12 +105,12 @@ class BudgetHandlers:
         return web.json_response({**usage_json(report, actor.locale), "card": card_json(card)})
 
     async def history(self, request: web.Request) -> web.StreamResponse:
-        """The last jobs, newest first; `?limit=` and `?before=` (unix seconds)."""
+        """The last jobs that began, newest first; `?limit=` and `?before=` (unix seconds)."""
         actor = actor_of(request)
         limit = max(1, min(HISTORY_LIMIT, round(translate.number_in(request.query.get("limit", 12), "limit", 0, 1e12))))
         raw = request.query.get("before")
         before = translate.number_in(raw, "before", 0, 1e12) if raw else None
-        jobs = await self._service.history(actor, limit=limit, before=before)
+        jobs = await self._service.history(actor, limit=limit, before=before, begun=True)
         shown = [
             job_json(
                 job,

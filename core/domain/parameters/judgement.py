@@ -62,7 +62,10 @@ class Judge:
         )
 
     def _with_suggestion(self, problem: ParameterProblem) -> ParameterProblem:
-        near = _nearest(problem.value.lower(), self._presets) if problem.kind == "stray" else None
+        if problem.kind != "stray":
+            return problem
+        size = sizes.parse_target("to", problem.value)  # such as `a4`, which may be a word too
+        near = size.text if size else _nearest(problem.value.lower(), self._presets)
         return dataclasses.replace(problem, suggestion=near)
 
     def _allowed(self, known: str) -> str:

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from core.domain import errors as e
+from core.domain.job import JobState
 from core.domain.money import NANOUSD_PER_USD
 from tests.adapters.web.conftest import form, png
 from tests.adapters.web.fake_service import CAPTION
@@ -267,16 +268,17 @@ async def test_limits_are_shown_set_cleared_and_new_jobs_paused(page_site: Site,
 async def test_defaults_history_and_privacy_work(page_site: Site, http: Http) -> None:
     assert (await ask(http, page_site, "PUT", "defaults", json={"text": "1.5x banana"}))[0] == 400
     assert (await ask(http, page_site, "PUT", "defaults", json={"text": "1.5x"}))[1]["defaults"] == {"factor": 1.5}
-    await start(http, page_site, form(text=""))
-    _, told = await ask(http, page_site, "GET", "history?limit=5")
-    assert [job["parameters"]["factor"] for job in told["jobs"]] == [1.5]
+    job, newer = [await made(http, page_site, form(text="")) for _ in range(2)]
+    page_site.service.change(newer["job_id"], state=JobState.REFUSED)
+    _, told = await ask(http, page_site, "GET", "history?limit=1")
+    assert [(one["job_id"], one["parameters"]["factor"]) for one in told["jobs"]] == [(job["job_id"], 1.5)]
     assert (await ask(http, page_site, "GET", "history?limit=1000"))[0] == 200
     assert (await ask(http, page_site, "GET", "history?before=yesterday"))[0] == 400
     async with http.get(f"{page_site.url}/api/privacy/export") as answer:
         assert (await answer.read()).startswith(b"PK")
     await until(lambda: not (page_site.data_dir / "export.zip").exists())
     assert (await ask(http, page_site, "POST", "privacy/delete", json={}))[0] == 400
-    assert (await ask(http, page_site, "POST", "privacy/delete", json={"confirm": True}))[1]["erased"] == 1
+    assert (await ask(http, page_site, "POST", "privacy/delete", json={"confirm": True}))[1]["erased"] == 2
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,10 @@ def test_a_number_and_what_belongs_to_it_may_stand_apart(text: str, values: dict
     assert parse(text).values == values
 
 
+def test_a_paper_alone_is_asked_about_with_its_density() -> None:
+    assert [(problem.kind, problem.suggestion) for problem in problems("A4")] == [("stray", "a4@300dpi")]
+
+
 @pytest.mark.parametrize(
     ("text", "names"),
     [

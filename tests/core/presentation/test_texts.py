@@ -83,6 +83,13 @@ def test_a_size_refusal_gives_actual_limit_and_the_largest_factor_as_a_button() 
     assert [(offer.argument, offer.label) for offer in notice.offers] == [("2.5", "Upscale 2.5× instead")]
 
 
+def test_a_size_that_cannot_be_is_named_as_it_is_typed() -> None:
+    error = e.TargetUnreachable(
+        reason="already_larger", target="300x", width_px=600, height_px=400, model="flux", largest_factor=2.0
+    )
+    assert explain(error).what == "The image is 600×400 already, which is no smaller than width=300."
+
+
 def test_no_offer_is_made_where_nothing_fits() -> None:
     error = e.OutputTooLarge(width_px=1, height_px=1, limit_px=1, limit_side_px=1, largest_factor=None)
     assert explain(error).offers == ()

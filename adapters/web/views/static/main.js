@@ -197,7 +197,7 @@ function clear() {
 async function loadHistory() {
   await attempt(call("GET", `/api/history?limit=${HISTORY_READ}`).then(({ jobs }) => {
     const groups = new Map(), batches = knownBatches();
-    for (const job of jobs.filter(({ state }) => state !== "refused")) {
+    for (const job of jobs) {
       const key = batches.find((ids) => ids.includes(job.job_id)) ?? job;
       groups.set(key, [job, ...groups.get(key) ?? []]);
     }

@@ -68,9 +68,8 @@ async function queue(words, show) {
 
 async function history(words, show, page) {
   const { jobs, card } = await call("GET", "/api/history?limit=50");
-  const begun = jobs.filter((job) => job.state !== "refused");
-  if (begun.length === 0) return show(drawn(card));
-  const rows = card.paragraphs.map((spans, n) => ({ name: plain(spans).toLowerCase(), node: historyRow(begun[n], spans, page) }));
+  if (jobs.length === 0) return show(drawn(card));
+  const rows = card.paragraphs.map((spans, n) => ({ name: plain(spans).toLowerCase(), node: historyRow(jobs[n], spans, page) }));
   const sift = () => { for (const { name, node } of rows) node.hidden = !name.includes(find.value.trim().toLowerCase()); };
   const find = el("input", { class: "find", type: "search", "aria-label": t("find"), placeholder: t("find"), value: words.join(" "), oninput: sift });
   sift();
