@@ -13,8 +13,8 @@ from adapters.discord.inbound.command_texts import model_word, word
 from adapters.discord.inbound.context_menus import Menus
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer
-from adapters.discord.inbound.message_images import from_attachment, from_link
-from adapters.discord.inbound.translate import Interaction, Menu
+from adapters.discord.inbound.message_images import Menu, from_attachment, from_link
+from adapters.discord.inbound.translate import Interaction
 from adapters.discord.views.markup import cut
 from core.domain.errors import DownloadFailed, NoImage, UpscaleError
 from core.domain.models import Models

@@ -12,8 +12,8 @@ from adapters.discord.inbound.commit_first import nothing
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.forms import OptionsModal, filled_in
 from adapters.discord.inbound.interaction_response import Answer, Response
-from adapters.discord.inbound.message_images import Found, FoundImage, images_of
-from adapters.discord.inbound.translate import Interaction, Menu
+from adapters.discord.inbound.message_images import FoundImage, Menu, images_of
+from adapters.discord.inbound.translate import Interaction
 from core.domain.errors import DownloadFailed, NoImage, NotAllowed, NotAnImage, QuoteExpired
 from core.ports.typed_state import TypedState
 from core.presentation.cards import batch
@@ -26,7 +26,7 @@ MENU_LIFE_S = 24 * 3600.0
 """As long as the signed addresses of ephemeral attachments are documented to live."""
 
 
-def pictures_in(message: discord.Message) -> Found:
+def pictures_in(message: discord.Message) -> Menu:
     """The pictures of a message. Raises NoImage, NotAnImage that names what is there instead, or DownloadFailed."""
     found = images_of(message)
     if not found.images:
@@ -34,10 +34,6 @@ def pictures_in(message: discord.Message) -> Found:
             raise DownloadFailed(reason="not_visible")
         raise NotAnImage(detected=", ".join(found.others)) if found.others else NoImage()
     return found
-
-
-def menu_of(found: Found) -> Menu:
-    return Menu(found.images, total=found.total, others=found.others, unreadable=found.unreadable)
 
 
 class Menus:
@@ -60,8 +56,7 @@ class Menus:
         ]
 
     async def _upscale(self, answer: Answer, message: discord.Message) -> None:
-        found = pictures_in(message)
-        await self.begin(answer, menu_of(found), from_menu=True)
+        await self.begin(answer, pictures_in(message), from_menu=True)
 
     async def begin(self, answer: Response, menu: Menu, *, ask: bool = False, from_menu: bool = False) -> None:
         """Start these pictures; offer them first where they are to be asked for, or cost more than one may unasked.
@@ -130,7 +125,7 @@ class Menus:
         )
         await self._menus.delete(key)
         if len(numbers) < len(wanted):
-            await answer.whisper(said(_left_out(answer, Menu((), total=len(wanted)), len(numbers))))
+            await answer.whisper(said(_left_out(answer, Menu(total=len(wanted)), len(numbers))))
 
     async def _take(self, key: str, user_id: str) -> Menu:
         """The menu for whoever may choose from it, once: a second press comes too late. Raises QuoteExpired."""
@@ -154,18 +149,18 @@ class Menus:
         own = await self._ctx.commits.first(self._ctx.service.accounts.settings(answer.actor), nothing)
         await answer.open(OptionsModal(key, found.images, answer.locale, models, own, most=most))
         # After the answer, which had to be first; a person needs longer than this to fill it in.
-        await self._menus.put(key, replace(menu_of(found), user_id=answer.actor.user_id))
+        await self._menus.put(key, replace(found, user_id=answer.actor.user_id))
 
     async def submitted(self, answer: Answer, key: str, data: Mapping[str, Any]) -> None:
         """The modal came back: check, acknowledge, start. Works after a restart. Raises InvalidParameters."""
-        form = filled_in(data)
-        self._ctx.service.check(form.text, form.fields, await self._ctx.presets(answer.actor))
+        asked, chosen = filled_in(data)
+        self._ctx.service.check(asked.text, asked.fields, await self._ctx.presets(answer.actor))
         menu = await self._ctx.commits.first(self._load(key, answer.actor.user_id), nothing)
-        numbers = [n for n in form.pictures if 0 <= n < len(menu.images)] or [0]
+        numbers = [n for n in chosen if 0 <= n < len(menu.images)] or [0]
         images = tuple(menu.images[n] for n in numbers)
         beyond = menu.total - len(menu.images)
-        chosen = replace(menu, images=images, user_id="", text=form.text, fields=form.fields, private=form.private)
-        await self.begin(answer, replace(chosen, total=len(images) + beyond if beyond > 0 else 0))
+        wanted = replace(menu, images=images, user_id="", text=asked.text, fields=asked.fields, private=asked.private)
+        await self.begin(answer, replace(wanted, total=len(images) + beyond if beyond > 0 else 0))
         await self._menus.delete(key)
 
 

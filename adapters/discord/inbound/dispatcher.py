@@ -14,7 +14,8 @@ from adapters.discord.connection.ack_priority import AckPriority
 from adapters.discord.inbound import translate
 from adapters.discord.inbound.commit_first import Commits, nothing
 from adapters.discord.inbound.interaction_response import Answer, NotOurs, Response
-from adapters.discord.inbound.translate import Interaction, Menu
+from adapters.discord.inbound.message_images import Menu
+from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ApiClient
 from adapters.discord.outbound.interaction_tokens import KeptByJob

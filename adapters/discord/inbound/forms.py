@@ -1,13 +1,12 @@
 """The form of `Upscale with options`, and what comes back from it. Judges nothing; the core does."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import discord
 from discord import ui
 
-from adapters.discord.inbound.message_images import FoundImage
+from adapters.discord.inbound.message_images import FoundImage, Menu
 from adapters.discord.views.markup import cut
 from core.domain.models import Models
 from core.domain.parameters.spec import SPECS
@@ -75,17 +74,8 @@ class OptionsModal(ui.Modal):
         self._add(each, text)
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
-    """What a member filled in; empty fields are left out."""
-
-    text: str = ""
-    fields: Mapping[str, str] = field(default_factory=dict)
-    pictures: tuple[int, ...] = ()
-    private: bool = False
-
-
-def filled_in(data: Mapping[str, Any]) -> Form:
+def filled_in(data: Mapping[str, Any]) -> tuple[Menu, list[int]]:
+    """What a member wants, and the numbers of the pictures that were chosen; empty fields are left out."""
     values = {item["custom_id"]: item for item in _walk(data.get("components") or []) if "custom_id" in item}
     fields = {}
     for name in (*SPECS, "preset"):
@@ -93,9 +83,9 @@ def filled_in(data: Mapping[str, Any]) -> Form:
         typed = str(given.get("value") or next(iter(given.get("values") or ()), "")).strip()
         if typed not in ("", "own"):  # "own": nothing chosen in a form of an older release, open at its upgrade
             fields[name] = typed
-    pictures = tuple(int(n) for n in (values.get("pictures") or {}).get("values") or [] if str(n).isdigit())
+    pictures = [int(n) for n in (values.get("pictures") or {}).get("values") or [] if str(n).isdigit()]
     text = str((values.get("more") or {}).get("value") or "").strip()
-    return Form(text, fields, pictures, bool((values.get("private") or {}).get("value")))
+    return Menu(text=text, fields=fields, private=bool((values.get("private") or {}).get("value"))), pictures
 
 
 def _walk(components: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:

@@ -4,8 +4,8 @@ What Discord says about a file (type, size) is only used to choose; the bytes de
 """
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import discord
@@ -58,19 +58,25 @@ def from_link(url: str) -> FoundImage:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a message holds: the pictures that are taken, how many there are, and the names of what is none.
+class Menu:
+    """Pictures to be upscaled, or for a member to choose from. `prices_nanousd` were shown, None where unknown.
 
-    `unreadable` are names of files that Discord's event describes so that they cannot be fetched, "" for none.
+    `user_id` is who may choose. `total` counts pictures that found no place as well; `others` are names of what is no
+    picture, `unreadable` of files that Discord's event describes so that they cannot be fetched, "" for none.
     """
 
     images: tuple[FoundImage, ...] = ()
+    prices_nanousd: tuple[int | None, ...] = ()
+    text: str = ""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    private: bool = False
+    user_id: str = ""
     total: int = 0
     others: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
 
 
-def images_of(message: discord.Message) -> Found:
+def images_of(message: discord.Message) -> Menu:
     """Every image of a message, each once, in reading order; at most 25 are taken, the rest is counted.
 
     Files that say nothing of themselves are tried where no other says that it is an image: their bytes decide.
@@ -94,7 +100,8 @@ def images_of(message: discord.Message) -> Found:
         others += [one.name for one in unsaid]
     else:
         images = unsaid
-    return Found(tuple(images[:MAX_IMAGES]), len(images) + len(unreadable), tuple(others), tuple(unreadable))
+    total = len(images) + len(unreadable)
+    return Menu(tuple(images[:MAX_IMAGES]), total=total, others=tuple(others), unreadable=tuple(unreadable))
 
 
 def _parts(message: discord.Message) -> Iterator[Part]:

@@ -12,9 +12,9 @@ import structlog
 
 from adapters.discord.connection.payloads import readable
 from adapters.discord.inbound import translate
-from adapters.discord.inbound.context_menus import Menus, menu_of, pictures_in
+from adapters.discord.inbound.context_menus import Menus, pictures_in
 from adapters.discord.inbound.dispatcher import HandlerContext
-from adapters.discord.inbound.message_images import MAX_IMAGES, Found, from_link, images_of
+from adapters.discord.inbound.message_images import MAX_IMAGES, Menu, from_link, images_of
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ApiClient
 from adapters.discord.outbound.payload import fixed
@@ -80,7 +80,7 @@ class Messages:
         answer = MessageResponse(message, bot_id, locale, self._ctx.rest)
         await self._ctx.handle(answer, lambda: self._start(answer, message, own))
 
-    async def _start(self, answer: MessageResponse, message: discord.Message, own: Found) -> None:
+    async def _start(self, answer: MessageResponse, message: discord.Message, own: Menu) -> None:
         presets = await self._ctx.presets(answer.actor)
         text = without_ordinary_words(message.content, presets)
         asked = parse(text, models=self._ctx.service.models, presets=presets, lenient=True)
@@ -95,7 +95,7 @@ class Messages:
                 return
             found = pictures_in(there)
         others, unreadable = own.others or found.others, own.unreadable or found.unreadable
-        menu = replace(menu_of(found), text=text, others=others, unreadable=unreadable)
+        menu = replace(found, text=text, others=others, unreadable=unreadable)
         await self._menus.begin(answer, menu, ask=bool(own.images and links))
 
     async def _say_how(self, answer: MessageResponse) -> None:

@@ -1,12 +1,8 @@
 """Discord's objects into the core's: who asks, where, for what, and where the answer goes. Pure."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
 import discord
 
-from adapters.discord.inbound.message_images import FoundImage
+from adapters.discord.inbound.message_images import Menu
 from adapters.discord.outbound.reply_address import PLATFORM, TOKEN_LIFE_S, Address
 from core.domain.job import Requester, UpscaleRequest
 from core.domain.untrusted_text import clean_line
@@ -14,27 +10,6 @@ from core.domain.untrusted_text import clean_line
 Interaction = discord.Interaction[discord.Client]
 DEFAULT_FILE_LIMIT_BYTES = 20 * 1024 * 1024
 """Messages announce no limit: Discord's default since 2026-09. What is refused all the same is made smaller."""
-
-Fields = Mapping[str, str | int | float | bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Menu:
-    """Pictures to be upscaled, or for a member to choose from. `prices_nanousd` were shown, None where unknown.
-
-    `user_id` is who may choose. `total` counts pictures that found no place as well; `others` are names of files that
-    are no pictures, `unreadable` of those that cannot be read, "" for none.
-    """
-
-    images: tuple[FoundImage, ...]
-    prices_nanousd: tuple[int | None, ...] = ()
-    text: str = ""
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    private: bool = False
-    user_id: str = ""
-    total: int = 0
-    others: tuple[str, ...] = ()
-    unreadable: tuple[str, ...] = ()
 
 
 def requester(interaction: Interaction) -> Requester:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from adapters.discord.connection.ack_priority import FEW, AckPriority
 from adapters.discord.inbound.command_texts import TEXT_MAX, CommandTranslator, word
 from adapters.discord.inbound.forms import filled_in
+from adapters.discord.inbound.message_images import Menu
 from adapters.discord.outbound import errors, links, upload
 from adapters.discord.outbound.reply_address import Address
 from adapters.discord.setup import invite
@@ -199,8 +200,7 @@ def test_the_application_is_in_the_token() -> None:
 
 
 def test_an_empty_form_says_nothing() -> None:
-    assert filled_in({"components": []}).fields == {}
-    assert filled_in({}).pictures == ()
+    assert filled_in({"components": []}) == filled_in({}) == (Menu(), [])
 
 
 async def test_in_a_rush_first_answers_go_before_all_other_work() -> None:
