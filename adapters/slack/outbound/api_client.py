@@ -147,19 +147,26 @@ class SlackApi:
                 return
 
     async def processed(
-        self, team: Team, file_id: str, *, at_most_s: float, check: Callable[[dict[str, Any]], None] | None = None
+        self,
+        team: Team,
+        file_id: str,
+        *,
+        at_most_s: float,
+        shown_in: str = "",
+        check: Callable[[dict[str, Any]], None] | None = None,
     ) -> dict[str, Any]:
-        """Slack's record of a file once it has looked at it, or what is known at the end; each goes through `check`.
+        """Slack's record of a file once it has looked at it (and shows it there), or what is known at the end.
 
-        Until then its address may serve nothing, and a block that shows it is refused, or broken (python-slack-sdk
-        #1521, read 2026-11-22). Raises SlackError.
+        Each goes through `check`. Until then its address may serve nothing, and a block that shows it is refused, or
+        broken (python-slack-sdk #1521, read 2026-11-22). Raises SlackError.
         """
         deadline, pause_s = self.clock.now() + at_most_s, FIRST_POLL_S
         while True:
             file = dict((await self.call(team, "files.info", file=file_id)).get("file") or {})
             if check is not None:
                 check(file)
-            if file.get("mimetype") or self.clock.now() >= deadline:
+            ready = file.get("mimetype") and shown_in in str(file.get("shares"))
+            if ready or self.clock.now() >= deadline:
                 return file
             await self.clock.sleep(pause_s)
             pause_s = min(LONGEST_POLL_S, pause_s * 1.6)

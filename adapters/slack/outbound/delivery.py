@@ -211,10 +211,12 @@ class Deliverer:
         posted = await self._notes.get("result") or {}
         under = replace(place, thread_ts=place.thread_ts or str(posted.get("ts") or ""))
         try:
-            if not sent.held:
-                await self._link_full(job, under, sent)
-            elif sent.full is not None:
-                await self._send("full", job, sent.full, show_in=under)
+            if sent.held and sent.full is not None:
+                file_id = await self._send("full", job, sent.full, show_in=under)
+                if await self._uploader.is_complete(self._poster.team, file_id, under.channel):
+                    return
+                log.info("slack_full_file_not_shown", job=job.id)  # although Slack said that it would be
+            await self._link_full(job, under, sent)
             return
         except SlackRefused as refusal:
             log.info("slack_full_file_refused", job=job.id, error=refusal.error)

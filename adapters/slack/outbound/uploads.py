@@ -163,31 +163,29 @@ class Uploader:
             except SlackAway as away:
                 if not away.maybe_done:
                     raise
-                if await self._was_completed(team, upload, file_id):
+                if await self.is_complete(team, file_id, upload.channel):
                     return True
                 stumbled += away.error in UNCLEAR
             except SlackRefused as refusal:
                 if refusal.error != FILE_GONE:
                     raise
                 # Completed before an answer was lost, or never received.
-                return await self._was_completed(team, upload, file_id)
+                return await self.is_complete(team, file_id, upload.channel)
             await self.clock.sleep(0.3 * 2**attempt)
         if stumbled == COMPLETE_TRIES:
             raise SlackRefused("upload_not_completed")
         raise SlackAway("complete", maybe_done=True)
 
-    async def _was_completed(self, team: Team, upload: Upload, file_id: str) -> bool:
-        """Whether Slack knows the file (and shows it in the channel, if it was to)."""
-        file = await self.wait_processed(team, file_id, at_most_s=10.0 if upload.channel else 0.0)
-        if file is None:
-            return False
-        return not upload.channel or upload.channel in str(file.get("shares") or {})
+    async def is_complete(self, team: Team, file_id: str, channel: str = "") -> bool:
+        """Whether Slack knows the file, and shows it in the channel if it was to."""
+        file = await self.wait_processed(team, file_id, at_most_s=10.0 if channel else 0.0, shown_in=channel)
+        return file is not None and channel in str(file.get("shares"))
 
     async def wait_processed(
-        self, team: Team, file_id: str, *, at_most_s: float = PROCESSING_WAIT_S
+        self, team: Team, file_id: str, *, at_most_s: float = PROCESSING_WAIT_S, shown_in: str = ""
     ) -> dict[str, Any] | None:
         """Slack's record of the file as `SlackApi.processed` says; None where Slack refuses to say."""
         try:
-            return await self.api.processed(team, file_id, at_most_s=at_most_s)
+            return await self.api.processed(team, file_id, at_most_s=at_most_s, shown_in=shown_in)
         except SlackRefused:
             return None

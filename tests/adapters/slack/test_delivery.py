@@ -82,6 +82,17 @@ async def test_a_picture_too_large_to_be_shown_gets_a_preview_and_the_file_besid
     assert "2x" in world.slack.world.files[full.files[0]].name
 
 
+async def test_a_file_that_slack_takes_and_never_shows_is_linked_beside_its_preview(world: World) -> None:
+    world.media.px, world.service.link, world.slack.loses_shares = (9000, 64), None, True
+    await world.slack.member.mention("", [world.picture()])
+    result = await world.result()
+    await world.until(lambda: any("Full file" in text_of(m) for m in world.bot_messages()), move=0.3)
+    (link,) = [m for m in world.bot_messages() if "Full file" in text_of(m)]
+    full = next(file for file in world.slack.world.files.values() if "2x" in file.name)
+    assert full.id in str(link.blocks)
+    assert link.thread_ts == result.thread_ts
+
+
 async def test_a_workspace_that_restricts_sizes_gets_a_smaller_shape(world: World) -> None:
     world.media.original_bytes = 70_000_000
     world.slack.fault("files.getUploadURLExternal", error="file_upload_size_restricted", times=2)

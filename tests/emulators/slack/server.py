@@ -53,6 +53,7 @@ class SlackEmulator:
         self.codes: dict[str, api_team.Grant] = {}
         self.processing_s = processing_s
         self.stream_kinds = {"im", "channel", "group"}
+        self.loses_shares = False  # says that a file will be shown, and never shows it
         self.stream_life_s = api_chat.STREAM_LIFE_S
         self.events = {"app_mention", "message.im", "app_home_opened", "app_uninstalled", "tokens_revoked"}
         self.mention_mode = "mention"  # mention | file_share | both | bare (a mention without its files)
