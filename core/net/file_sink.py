@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.domain.errors import FileTooLarge
+from core.domain.errors import FileTooLarge, StorageFull
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class FetchedFile:
 
 
 async def save_stream(chunks: AsyncIterator[bytes], dest: Path, limit_bytes: int) -> FetchedFile:
-    """Writes what comes. Raises FileTooLarge before writing past the cap; after any failure `dest` is gone again."""
+    """Write what comes. Raises FileTooLarge before writing past the cap, and StorageFull; `dest` is gone again then."""
     digest, size_bytes = hashlib.sha256(), 0
     file = await asyncio.to_thread(dest.open, "wb")
 
@@ -35,9 +36,11 @@ async def save_stream(chunks: AsyncIterator[bytes], dest: Path, limit_bytes: int
                 raise FileTooLarge(bytes=None, limit_bytes=limit_bytes)
             await asyncio.to_thread(put, chunk)
         await asyncio.to_thread(file.close)
-    except BaseException:  # quick and not awaited, so that it also works while being cancelled
+    except BaseException as broken:  # quick and not awaited, so that it also works while being cancelled
         with contextlib.suppress(OSError):
             file.close()
             dest.unlink(missing_ok=True)
+        if isinstance(broken, OSError) and broken.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull(reason="disk") from broken
         raise
     return FetchedFile(dest, size_bytes, digest.hexdigest())
