@@ -274,8 +274,8 @@ def _number(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
 
 
-async def watch(roster: Roster, take_over: TakeOver | None, *, every_s: float = 0.5) -> None:
-    """Look for the dead, again when one is due, until cancelled. Trouble with the database is logged and outlived.
+async def watch(roster: Roster, take_over: TakeOver | None, *, every_s: float = 0.25) -> None:
+    """Look for the dead, sooner again where one is due, until cancelled; trouble with the database is outlived.
 
     Without `take_over` (a process that runs no jobs) it only sees to it that this process stays signed in.
     """

@@ -122,6 +122,29 @@ async def test_the_watch_outlives_every_trouble(make: Make) -> None:
         await asyncio.gather(watching, return_exceptions=True)
 
 
+async def test_who_may_be_dead_is_looked_at_again_as_soon_as_that_can_be_told(
+    postgres_url: str, replicas: Replicas
+) -> None:
+    dead, living = OfAge(postgres_url, replicas), OfAge(postgres_url, replicas)
+    living.dead_after_s = 0.2
+    name = new_name()
+    await dead.sign_in(name)
+    await living.sign_in(new_name())
+    await dead.sign_out()
+    found: list[str] = []
+
+    async def take(dead_name: str, _token: str) -> None:
+        found.append(dead_name)
+
+    watching = asyncio.create_task(watch(living, take, every_s=3600))
+    try:
+        await until(lambda: found == [name] and living.due_s > 3600)  # nobody else is due
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+    await living.sign_out()
+
+
 @pytest.fixture
 async def replicas(postgres_url: str) -> AsyncIterator[Replicas]:
     async with replicas_on(postgres_url) as made:
