@@ -11,7 +11,14 @@ from typing import Literal
 
 import structlog
 
-from core.domain.errors import DeliveryRefused, DeliveryUnavailable, JobNotFound, PlaceRefused, UpscaleError
+from core.domain.errors import (
+    DeliveryRefused,
+    DeliveryUnavailable,
+    JobNotFound,
+    PlaceRefused,
+    ResultExpired,
+    UpscaleError,
+)
 from core.domain.job import Job, JobState, Requester
 from core.jobs.context import INTERRUPTIONS, Tools
 from core.jobs.reply_state import posted
@@ -106,8 +113,11 @@ async def tell_end(tools: Tools, job: Job, *, kind: Literal["announce", "again"]
     except (DeliveryUnavailable, TimeoutError) as away:
         await tools.obligations.postpone(obligation_id, asked_s=getattr(away, "retry_after_s", None))
         return
-    except Exception:
-        log.exception("announce_broke", job=job.id, tries=tries)
+    except Exception as error:
+        if isinstance(error, ResultExpired):  # another process may have the picture that is to be shown again
+            log.info("picture_not_here", job=job.id, tries=tries)
+        else:
+            log.exception("announce_broke", job=job.id, tries=tries)
         if tries < _MOST_BROKEN:
             await tools.obligations.postpone(obligation_id)
             return

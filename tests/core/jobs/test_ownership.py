@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from core.domain.errors import InternalError, SubmitUnknown
+from core.domain.errors import InternalError, ResultExpired, SubmitUnknown
 from core.domain.job import Job, JobState, Remote
 from core.engine.replicas import Replicas
 from core.jobs.steps import submit
@@ -186,6 +187,18 @@ async def test_the_end_of_a_job_that_changed_hands_is_said_once_more_a_while_lat
         assert (message.last.kind, len(message.kinds(ends))) == (ends, 2)
         assert message.pictures == (1 if ends == "finished" else 0)
         assert await other.tools.obligations.count() == 0
+
+
+async def test_a_picture_that_lies_on_another_machine_is_shown_again_by_whoever_has_it(w: World) -> None:
+    job = await w.ask()
+    await w.tools.store.claim(job.id, w.tools.lease.token)
+    async with other_process(w) as other:
+        await take_over(w, other, job)
+        w.adapter.faults["finished"].extend([ResultExpired(), ResultExpired()])
+        with capture_logs() as logs:
+            await other.pass_time(300, every_s=5)
+        assert len(w.adapter.message(job).kinds("finished")) == 2
+        assert [entry for entry in logs if entry["log_level"] == "error"] == []
 
 
 async def test_the_end_of_a_job_that_stayed_where_it_was_is_said_once(w: World) -> None:
