@@ -146,8 +146,8 @@ def _print_limits(statuses: Iterable[LimitStatus]) -> Exit:
         scope = " ".join(part for part in (limit.scope.kind.value, limit.scope.platform, limit.scope.id) if part)
         scope += f" with {limit.model}" if limit.model else ""
         per = "at once" if limit.window is Window.NOW else f"{limit.measure.value} per {limit.window.value}"
-        amounts = (status.used, status.held, status.left, limit.amount)
-        values = [amount_text(limit.measure, value, "en") for value in amounts]
+        amounts = (status.used, False), (status.held, False), (status.left, True), (limit.amount, False)
+        values = [amount_text(limit.measure, value, "en", down=down) for value, down in amounts]
         rows.append((scope, per, *values, moment(status.opens_at), limit.source))
     columns = ("whose", "what", "used", "held", "left", "of", "opens again", "set by")
     out.print(table_of(columns, rows) if rows else "No limit applies.")

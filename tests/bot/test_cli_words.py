@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from bot.cli.console import CommandError
 from bot.cli.files import Order, free_path, read_arguments, refuse_taken, result_path
 from bot.cli.jobs import as_json
-from bot.cli.limits import read_amount
+from bot.cli.limits import _print_limits, read_amount
 from bot.cli.main import cli
 from core.domain.errors import LimitReached
 from core.domain.job import Job, JobState, Receipt, ReplyAddress, Requester, Result, Source
@@ -163,3 +163,11 @@ def test_a_failed_job_as_json_holds_the_code_and_the_sentence() -> None:
     record = json.loads(json.dumps(as_json("cat.png", refused, None)))
     assert (record["state"], record["output"], record["error"]["code"]) == ("refused", None, "limit_reached")
     assert record["error"]["message"]
+
+
+def test_what_is_left_of_a_limit_never_looks_better_than_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    limit = Limit(Scope(ScopeKind.USER, "cli"), Measure.USD, Window.DAY, 5_000_000_000)
+    _print_limits([LimitStatus(limit, used=248_000_000, held=0, opens_at=None)])
+    printed = capsys.readouterr().out
+    assert "$4.75" in printed
+    assert "$0.25" in printed
