@@ -14,10 +14,12 @@ import socket
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
@@ -26,6 +28,8 @@ from core.domain.errors import LinkRefused
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 MAX_URL_CHARS: Final = 8192
+_PIECE_BYTES: Final = 64 * 1024
+_MOST_ANSWERS: Final = 16
 _LOOKUPS: Final = threading.BoundedSemaphore(256)
 """Threads that look names up. A member has four downloads at a time, each with ten seconds to connect."""
 _AUTHORITY: Final = re.compile(r"[^/?#]*//[^/?#]{400}")
@@ -235,6 +239,24 @@ class Lookups:
         return await done
 
 
+class _Answer(ResponseHandler):
+    """Reads in small pieces, and hangs up on a server that sends many answers to one request.
+
+    A piece is parsed at once: 256 KB of interim answers (100 Continue) or of tiny chunks kept the event loop for 50 ms.
+    """
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.max_size = _PIECE_BYTES  # type: ignore[attr-defined]  # of asyncio's sockets
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if len(self._buffer) > _MOST_ANSWERS and self.transport is not None:
+            self._buffer.clear()
+            self.set_exception(aiohttp.ServerDisconnectedError())
+            self.transport.abort()
+
+
 class GuardedConnector(aiohttp.TCPConnector):
     """A connector for one fetch, that never keeps a connection for a later one."""
 
@@ -247,6 +269,7 @@ class GuardedConnector(aiohttp.TCPConnector):
             limit=1,
         )
         self._guard = guard
+        self._factory = partial(_Answer, loop=self._loop)  # type: ignore[assignment]  # as the base class's own
 
     async def connect(self, req: Any, traces: Any, timeout: aiohttp.ClientTimeout) -> Any:
         """As the base class; then the peer that really answered is checked, before anything is sent to it."""
