@@ -19,11 +19,12 @@ from adapters.slack.inbound import account_commands as account
 from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.message_images import pictures_of
 from adapters.slack.inbound.modals import publish_home
-from adapters.slack.inbound.submit_jobs import Order
+from adapters.slack.inbound.submit_jobs import ANSWERED_AREA, Order
 from adapters.slack.inbound.translate import Where
 from adapters.slack.outbound.api_client import HISTORY_SCOPES, SlackApi
 from adapters.slack.outbound.errors import SCOPE_MISSING, SlackError, SlackRefused
 from adapters.slack.setup.installations import Install, Installs
+from core.domain.job import Requester
 from core.domain.parameters.ordinary_words import is_talk, without_ordinary_words
 from core.presentation.intake_texts import thread_unreadable_text
 
@@ -145,8 +146,12 @@ class Events:
         """Somebody talks to us without a picture: the help, but not after every "thank you"."""
         where = order.where
         key = f"help:{where.team_id}:{where.user_id}:{where.channel_id}"
-        if await self.ctx.intake.claimed(key, HELP_AGAIN_S):
-            await account.answer(self.ctx, where, "help", "")
+
+        async def help_once(_: Requester) -> None:
+            if await self.ctx.state.claim(ANSWERED_AREA, key, ttl_s=HELP_AGAIN_S):
+                await account.answer(self.ctx, where, "help", "")
+
+        await account.answering(self.ctx, where, help_once, starts=False)
 
     async def home_opened(self, body: Body, context: AsyncBoltContext) -> None:
         if (body.get("event") or {}).get("tab") == "home":

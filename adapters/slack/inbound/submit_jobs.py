@@ -142,10 +142,10 @@ class Intake:
         actor = await self.actor(where)
         await self.answers.tell(where, left_out_text(most, total, (), actor.locale, offered=True))
 
-    async def claimed(self, key: str, for_s: float = ANSWERED_FOR_S) -> bool:
+    async def claimed(self, key: str) -> bool:
         """Whether nobody has answered this yet. Rather said twice than not at all: the database may be what is away."""
         try:
-            return await self.state.claim(ANSWERED_AREA, key, ttl_s=for_s)
+            return await self.state.claim(ANSWERED_AREA, key, ttl_s=ANSWERED_FOR_S)
         except Exception as error:
             log.info("slack_answer_not_claimed", error=(await self.answers.known(error)).code)
             return True
