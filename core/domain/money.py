@@ -3,6 +3,7 @@
 import math
 import re
 from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
 
 from babel.numbers import format_currency
 
@@ -38,7 +39,17 @@ _PRICE_PATTERNS = {"de": _AFTER, "fr": _AFTER, "es": _AFTER, "pt": "¤\u00a0#,##
 
 def output_size(width_px: int, height_px: int, factor: float) -> tuple[int, int]:
     """The enlarged size in pixels, each side rounded to the nearest whole pixel, at least 1."""
-    return max(1, round(width_px * factor)), max(1, round(height_px * factor))
+    exact = Fraction(str(factor))
+    return max(1, round(width_px * exact)), max(1, round(height_px * exact))
+
+
+def largest_output_size(width_px: int, height_px: int, factor: float) -> tuple[int, int]:
+    """The enlarged size with each side rounded up: models may round either way, and no price may be too low.
+
+    Computed from the decimals that are sent: 600 times 1.36 is 816, and as floats a little more, which would be 817.
+    """
+    exact = Fraction(str(factor))
+    return math.ceil(width_px * exact), math.ceil(height_px * exact)
 
 
 def megapixels(width_px: int, height_px: int) -> int:
@@ -70,8 +81,7 @@ def quote(
     `reduced_to` is the size that the model's picture, which is what costs, is made smaller to in the end.
     """
     out_width, out_height = reduced_to or output_size(width_px, height_px, factor)
-    # Sides may be rounded either way by the model, so the larger of both readings is priced.
-    ceiling = megapixels(math.ceil(width_px * factor), math.ceil(height_px * factor))
+    ceiling = megapixels(*largest_output_size(width_px, height_px, factor))
     return Quote(
         width_px=width_px,
         height_px=height_px,

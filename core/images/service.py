@@ -16,6 +16,7 @@ from typing import Any, Literal, Self
 
 from core.domain.errors import DamagedImage, ImageTooCostly, OutputTooLarge
 from core.domain.media_types import SavedAs
+from core.domain.money import largest_output_size
 from core.domain.similarity import Similarity
 from core.images.facts import (
     Bounds,
@@ -30,13 +31,8 @@ from core.images.pool import TooHeavy, WorkerDied, WorkerPool
 
 __all__ = [
     "Bounds", "ImageFacts", "ImageLimits", "ImageService", "ModelLimits", "Prepared", "StrippedResult", "Written",
-    "check_output", "largest_factor", "output_size",
+    "check_output", "largest_factor",
 ]  # fmt: skip
-
-
-def output_size(width_px: int, height_px: int, factor: float) -> tuple[int, int]:
-    """The size after enlarging, each side rounded up, so that no price made from it is too low."""
-    return math.ceil(width_px * factor - 1e-6), math.ceil(height_px * factor - 1e-6)
 
 
 def largest_factor(width_px: int, height_px: int, limits: ImageLimits, below: float = 4.0) -> float | None:
@@ -45,7 +41,7 @@ def largest_factor(width_px: int, height_px: int, limits: ImageLimits, below: fl
     bound = min(below, by_side, math.sqrt(limits.output_pixels / (width_px * height_px)))
     hundredths = math.floor(bound * 100 + 1e-9)
     while hundredths >= 100:
-        if _fits(*output_size(width_px, height_px, hundredths / 100), limits):
+        if _fits(*largest_output_size(width_px, height_px, hundredths / 100), limits):
             return hundredths / 100
         hundredths -= 1  # at most a step or two: only the rounding up of the sides is undone here
     return None
@@ -53,7 +49,7 @@ def largest_factor(width_px: int, height_px: int, limits: ImageLimits, below: fl
 
 def check_output(width_px: int, height_px: int, factor: float, limits: ImageLimits) -> None:
     """Raises OutputTooLarge, with the largest factor that fits, where the result would pass a limit."""
-    out_width_px, out_height_px = output_size(width_px, height_px, factor)
+    out_width_px, out_height_px = largest_output_size(width_px, height_px, factor)
     if not _fits(out_width_px, out_height_px, limits):
         raise OutputTooLarge(
             width_px=out_width_px,

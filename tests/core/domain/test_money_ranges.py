@@ -2,16 +2,27 @@
 
 import time
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from core.domain.money import MOST_UNITS, UNREADABLE_UNITS, bounded_number, charge, is_plausible_bill
+from core.domain.money import (
+    MOST_UNITS,
+    UNREADABLE_UNITS,
+    bounded_number,
+    charge,
+    is_plausible_bill,
+    largest_output_size,
+    output_size,
+    quote,
+)
 from core.upscalers.fal.failures import units_in
 from core.upscalers.fal.platform_api import _billing_event, _nanousd
 
 USD = 1_000_000_000
+SIDES, HUNDREDTHS = st.integers(1, 14_142), st.integers(100, 400)
 POISON = ("1E+300000", "9e999999", "1e30", "1e25", "-1", "-0.5", "NaN", "sNaN", "Infinity", "9" * 10_000, "1" * 65, "x",
           "0x10", "1_000", "\u0661\u0662")  # fmt: skip
 
@@ -57,3 +68,22 @@ def test_no_text_is_charged_beyond_the_range(text: str) -> None:
     if units is not None and is_plausible_bill(units, USD // 10, USD):
         assert 0 <= units <= MOST_UNITS
         assert 0 <= charge(units, USD // 10) <= 2 * USD
+
+
+@given(SIDES, SIDES, HUNDREDTHS)
+@example(600, 900, 136)
+@example(7, 25, 110)
+def test_a_quote_is_that_of_the_decimals_that_are_sent(width: int, height: int, hundredths: int) -> None:
+    """816 by 1224 pixels are one megapixel, though the product of the floats is a little more than 816."""
+    up = tuple(-(-side * hundredths // 100) for side in (width, height))
+    assert largest_output_size(width, height, hundredths / 100) == up
+    assert quote(width, height, hundredths / 100, 1).megapixels == -(-up[0] * up[1] // 1_000_000)
+    shown = output_size(width, height, hundredths / 100)
+    assert all(2 * abs(100 * out - side * hundredths) <= 100 for out, side in zip(shown, (width, height), strict=True))
+
+
+@given(SIDES, SIDES, st.floats(1, 4))
+def test_no_output_is_priced_below_either_rounding_of_the_product(width: int, height: int, factor: float) -> None:
+    exact = [Fraction(str(factor)) * side for side in (width, height)]
+    for out, side in zip(largest_output_size(width, height, factor), exact, strict=True):
+        assert side <= out < side + 1

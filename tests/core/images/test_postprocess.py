@@ -8,7 +8,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from core.domain.errors import ImageTooSmall
-from core.images.service import StrippedResult, output_size
+from core.domain.money import largest_output_size
+from core.images.service import StrippedResult
 from tests.core.images import pictures
 from tests.core.images.conftest import Bench
 
@@ -190,7 +191,7 @@ async def test_a_crop_shows_the_detail_and_is_one_megapixel_when_enlarged(
     picture.paste(pictures.scene(size[0] - busy[0], size[1] - busy[1]), busy)
     (source := bench.folder / "in").write_bytes(pictures.encoded(picture, "PNG"))
     crop = await bench.service.crop_detail(source, bench.folder / "out", factor)
-    width, height = output_size(crop.width_px, crop.height_px, factor)
+    width, height = largest_output_size(crop.width_px, crop.height_px, factor)
     assert width * height <= 1_000_000
     assert width * height >= 900_000 or (crop.width_px, crop.height_px) == size
     shown = pictures.decoded(crop.path.read_bytes())

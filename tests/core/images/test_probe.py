@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.domain import errors
-from core.images.service import ImageLimits, ImageService, check_output, largest_factor, output_size
+from core.domain.money import largest_output_size
+from core.images.service import ImageLimits, ImageService, check_output, largest_factor
 from tests.core.images import pictures
 from tests.core.images.conftest import Bench
 
@@ -173,8 +174,8 @@ def test_the_largest_factor_fits_and_the_next_hundredth_does_not(width_px: int, 
 
 
 def test_an_output_is_never_counted_too_small() -> None:
-    assert output_size(333, 100, 1.5) == (500, 150)
-    assert output_size(100, 100, 2.2) == (220, 220)
+    assert largest_output_size(333, 100, 1.5) == (500, 150)
+    assert largest_output_size(100, 100, 2.2) == (220, 220)
     assert largest_factor(14_143, 100, ImageLimits()) is None
     assert largest_factor(1600, 1200, ImageLimits()) == 4.0
 
