@@ -53,7 +53,7 @@ class Accounts:
         self.defaults, self.set_defaults = saved.defaults, saved.set_defaults
         self.settings, self.change_settings = saved.settings, saved.change_settings
         self.presets, self.save_preset, self.delete_preset = saved.presets, saved.save_preset, saved.delete_preset
-        self.presets_for, self.replace_place_presets = saved.presets_for, saved.replace_place_presets
+        self.for_request, self.replace_place_presets = saved.for_request, saved.replace_place_presets
         self._tools = tools
         self._money = money
         self._erased = erased_requests(state)

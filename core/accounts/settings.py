@@ -18,7 +18,7 @@ from core.domain.parameters.spec import PRESETS, Fields, Parsed, Presets, Value
 from core.domain.parameters.values import canonical, shown
 from core.domain.untrusted_text import clean_line
 from core.ports import AppState
-from core.ports.typed_state import TypedState
+from core.ports.typed_state import TypedState, read_together
 from core.presentation.cards.account import OwnSettings, preset_deleted, preset_saved
 from core.presentation.parameter_texts import values_text
 
@@ -128,17 +128,19 @@ class SavedSettings:
             raise PresetRefused(reason="word", name=name)
         return name
 
-    async def presets_for(self, actor: Requester) -> Saved:
-        """What counts for a request that says nothing: the member's own, then the channel's, then the workspace's."""
-        own = await self.defaults(actor)
-        if not actor.workspace_id:
-            return own
-        found: Saved = {}
-        for channel_id in ("", actor.channel_id):
-            found |= await self._place_presets.get(_place_key(actor, channel_id)) or {}
+    async def for_request(self, actor: Requester) -> tuple[Saved, Presets]:
+        """What counts for a request that says nothing: the member's own, then the channel's, then the workspace's.
+
+        And every preset that it may name.
+        """
+        owner, places = owner_key(actor), ("", actor.channel_id) if actor.workspace_id else ()
+        of_places = [(self._place_presets, _place_key(actor, one)) for one in places]
+        read = await read_together((self._defaults, owner), (self._presets, owner), *of_places)
+        own, presets, *more = (one or {} for one in read)
+        found: Saved = {name: value for values in more for name, value in values.items()}
         if not own.keys().isdisjoint(("preset", "model")):  # they set several values; a place's must not change them
             found = {name: value for name, value in found.items() if name == "factor" and "model" not in own}
-        return {**found, **own}
+        return {**found, **own}, {**PRESETS, **presets}
 
     async def replace_place_presets(self, actor: Requester, text: str, channel_id: str) -> tuple[str, str]:
         """Replace those of the workspace or a channel; the old and the new ones as text. Raises InvalidParameters."""

@@ -2,8 +2,6 @@
 
 import secrets
 
-import structlog
-
 from core.accounts.allowlist import AllowList
 from core.accounts.service import Accounts
 from core.budgets.service import Budgets
@@ -13,8 +11,6 @@ from core.domain.parameters.grammar import parse
 from core.domain.parameters.spec import SEED_MAX, Fields, Parameters, Parsed
 from core.jobs.admission import Share
 from core.jobs.steps import Tools
-
-log = structlog.get_logger(__name__)
 
 
 class Intake:
@@ -60,7 +56,6 @@ class Intake:
             if n_bytes := await self._tools.files.upload_bytes(job.source.path):
                 self._tools.running.disk.count(job.source.path, Share.of(job.requester).member, n_bytes)
             self._tools.metrics.job(request.requester.platform, "accepted")
-            log.info("job_accepted", job=job.id, platform=request.requester.platform)
         return job
 
     async def _check_open(self, actor: Requester) -> None:
@@ -71,7 +66,7 @@ class Intake:
 
     async def understood(self, actor: Requester, text: str, fields: Fields) -> tuple[Parsed, Parameters]:
         """What this says, and every value that counts, with the actor's own presets and defaults."""
-        defaults, presets = await self._accounts.presets_for(actor), await self._accounts.presets(actor)
+        defaults, presets = await self._accounts.for_request(actor)
         asked = parse(text, fields, self._tools.models, model=defaults.get("model"), presets=presets)
         return asked, self._tools.models.resolve(asked, defaults)
 

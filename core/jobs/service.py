@@ -104,6 +104,7 @@ class JobService:
     async def _start(self, job: Job) -> None:
         """Make sure that the job is carried on: also for one that a crash left between its row and its run."""
         if job.state is JobState.QUEUED and job.confirm_by_at is None:
+            log.info("job_accepted", job=job.id, platform=job.requester.platform)  # not before the acknowledgement
             await self._engine.start(job.id, part="request")
         elif job.state is JobState.DELIVERING and job.parent_id:
             await self._engine.start(job.id, part="deliver")

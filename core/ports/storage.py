@@ -60,6 +60,9 @@ class AppState(Protocol):
     async def get(self, area: str, key: str) -> Any | None:
         """The value, or None."""
 
+    async def get_all(self, wanted: Sequence[tuple[str, str]]) -> Sequence[Any | None]:
+        """The same for each of these areas and keys."""
+
     async def put(self, area: str, key: str, value: Any, *, ttl_s: float | None = None) -> None:
         """Store it (JSON-safe); forgotten after `ttl_s`."""
 

@@ -1,7 +1,7 @@
 """One area of `AppState` whose values are all of one type."""
 
 from collections.abc import Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -14,14 +14,17 @@ class TypedState(Generic[T]):
     """Values of `kind` by key; each is forgotten `ttl_s` seconds after it was stored (None: never)."""
 
     def __init__(self, state: AppState, area: str, kind: type[T], *, ttl_s: float | None = None) -> None:
-        self._state = state
-        self._area = area
+        self.state = state
+        self.area = area
         self._codec = TypeAdapter(kind)
         self._ttl_s = ttl_s
 
     async def get(self, key: str) -> T | None:
         """The value; None where there is none, or one that an older version stored in another form."""
-        value = await self._state.get(self._area, key)
+        return self.read(await self.state.get(self.area, key))
+
+    def read(self, value: Any | None) -> T | None:
+        """The stored value as `get` gives it."""
         try:
             return self._codec.validate_python(value) if value is not None else None
         except ValidationError:
@@ -29,23 +32,29 @@ class TypedState(Generic[T]):
 
     async def put(self, key: str, value: T) -> None:
         """Store it, replacing what was there."""
-        await self._state.put(self._area, key, self._codec.dump_python(value, mode="json"), ttl_s=self._ttl_s)
+        await self.state.put(self.area, key, self._codec.dump_python(value, mode="json"), ttl_s=self._ttl_s)
 
     async def delete(self, key: str) -> None:
         """Forget it; absent is fine."""
-        await self._state.delete(self._area, key)
+        await self.state.delete(self.area, key)
 
     async def delete_below(self, prefix: str) -> None:
         """Forget all whose keys begin so."""
-        for key in await self._state.keys(self._area):
+        for key in await self.state.keys(self.area):
             if key.startswith(prefix):
                 await self.delete(key)
 
     async def count(self) -> int:
         """How many there are."""
-        return len(await self._state.keys(self._area))
+        return len(await self.state.keys(self.area))
 
     async def items(self) -> Mapping[str, T]:
         """Every value by its key."""
-        found = {key: await self.get(key) for key in await self._state.keys(self._area)}
+        found = {key: await self.get(key) for key in await self.state.keys(self.area)}
         return {key: value for key, value in found.items() if value is not None}
+
+
+async def read_together(*wanted: tuple[TypedState[Any], str]) -> list[Any]:
+    """What `get` gives for each of these areas and keys, by one query; all are kept in the state of the first."""
+    values = await wanted[0][0].state.get_all([(area.area, key) for area, key in wanted])
+    return [area.read(value) for (area, _), value in zip(wanted, values, strict=True)]

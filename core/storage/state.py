@@ -6,18 +6,17 @@ Also which key everything is sealed under: a start with another one is refused, 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, tuple_, update
 
 from core.ports import Clock
 from core.storage.database import Database
 from core.storage.encryption import KeyChanged, Vault
 from core.storage.tables import app_state, insert_into, jobs, obligations
 
-_GET = select(app_state.c.value).where(
-    app_state.c.area == bindparam("a"),
-    app_state.c.key == bindparam("k"),
-    or_(app_state.c.expires_at.is_(None), app_state.c.expires_at > bindparam("now")),
-)
+_VALID = or_(app_state.c.expires_at.is_(None), app_state.c.expires_at > bindparam("now"))
+_GET = select(app_state.c.value).where(app_state.c.area == bindparam("a"), app_state.c.key == bindparam("k"), _VALID)
+_PLACE = app_state.c.area, app_state.c.key
+_GET_ALL = select(*_PLACE, app_state.c.value).where(tuple_(*_PLACE).in_(bindparam("wanted", expanding=True)), _VALID)
 
 
 class SqlAppState:
@@ -33,6 +32,12 @@ class SqlAppState:
         wanted = {"a": area, "k": key, "now": self._clock.now()}
         sealed = await self._db.look(lambda connection: connection.execute(_GET, wanted).scalar())
         return self._vault.unseal(sealed) if sealed is not None else None
+
+    async def get_all(self, wanted: Sequence[tuple[str, str]]) -> Sequence[Any | None]:
+        values = {"wanted": list(wanted), "now": self._clock.now()}
+        rows = await self._db.look(lambda connection: connection.execute(_GET_ALL, values).all())
+        found = {(row.area, row.key): self._vault.unseal(row.value) for row in rows}
+        return [found.get(one) for one in wanted]
 
     async def put(self, area: str, key: str, value: Any, *, ttl_s: float | None = None) -> None:
         now = self._clock.now()

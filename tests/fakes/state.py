@@ -30,6 +30,9 @@ class MemoryState:
         expires_at = self._expiries.get((area, key))
         return None if expires_at is not None and expires_at <= self._clock.now() else self.values.get((area, key))
 
+    async def get_all(self, wanted: Sequence[tuple[str, str]]) -> Sequence[Any | None]:
+        return [await self.get(area, key) for area, key in wanted]
+
     async def put(self, area: str, key: str, value: Any, *, ttl_s: float | None = None) -> None:
         self.values[area, key] = json.loads(json.dumps(value))
         self._expiries[area, key] = None if ttl_s is None else self._clock.now() + ttl_s

@@ -152,7 +152,8 @@ def upscale_command(ctx: HandlerContext, menus: Menus) -> Command:
         menu = Menu(tuple(images), private=private, fields=given, total=total, unreadable=unreadable)
         if not menu.images:
             raise DownloadFailed(reason="not_visible") if unreadable else NoImage
-        ctx.service.check("", given)
+        if total > 1:  # one alone is judged when it is written; of several the total is shown before
+            ctx.service.check("", given)
         await menus.begin(answer, menu)
 
     before = [_optional("image", discord.Attachment), _optional("url", app_commands.Range[str, 1, 2000])]

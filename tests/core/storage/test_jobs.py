@@ -196,6 +196,12 @@ async def test_a_turn_is_taken_by_one_at_a_time_and_comes_free_by_itself(databas
     await state.put("area", "key", {"a": [1, None, "ü"]})
     await state.put("area", "key", {"a": 2})
     assert (await state.get("area", "key"), await state.keys("area")) == ({"a": 2}, ["key"])
+    await state.put("area", "short", 1, ttl_s=5)
+    await state.put("other", "key", 3)
+    wanted = [("area", "short"), ("other", "key"), ("area", "gone"), ("other", "short"), ("area", "key")]
+    assert await state.get_all(wanted) == [1, 3, None, None, {"a": 2}]
+    clock.at += 5.1
+    assert await state.get_all(wanted) == [None, 3, None, None, {"a": 2}]
     await state.delete("area", "key")
     assert await state.get("area", "key") is None
 
