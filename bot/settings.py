@@ -20,12 +20,13 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, V
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
 
 import adapters
-from bot.settings_problems import SettingsError, explain, in_clear, misspelt, unreadable_lines
+from bot.settings_problems import SettingsError, encoding_of, explain, in_clear, misspelt, unreadable_lines
 from core.accounts.allowlist import EVERYBODY
 from core.domain.identity import TEAM_SCOPED
 from core.domain.models import ALL, Models
 from core.domain.money import NANOUSD_PER_USD
 from core.net.client_address import TrustedProxies
+from core.net.host_check import BareHost
 
 Dollars = Decimal
 NO_LIMIT = frozenset({"", "none", "off"})
@@ -64,7 +65,7 @@ class Settings(BaseModel):
     fal_cdn_url: str = "https://v3.fal.media"
     fal_api_url: str = "https://api.fal.ai/v1"
 
-    web_host: str = "127.0.0.1"
+    web_host: BareHost = "127.0.0.1"
     web_port: int = Field(default=8080, ge=0, le=65_535)
     web_token: SecretStr | None = None
     public_url: str | None = None
@@ -265,7 +266,7 @@ def load(env_file: Path | str | None = ".env", **given: str) -> Settings:
 
 def _environment(env_file: Path | str | None) -> tuple[dict[str, str], list[str]]:
     """All variables by lower-case name, empty ones left out (but for limits), and every name that is set."""
-    from_file = DotEnvSettingsSource(BaseSettings, env_file=env_file).env_vars if env_file else {}
+    from_file = DotEnvSettingsSource(BaseSettings, env_file, encoding_of(env_file)).env_vars if env_file else {}
     merged = {**from_file, **EnvSettingsSource(BaseSettings).env_vars}
     values = {name.lower(): (value or "").strip() for name, value in merged.items()}
     kept = {name: value for name, value in values.items() if value or name.startswith("limit_")}

@@ -1,6 +1,8 @@
 """Mistakes in the settings as plain sentences, one per variable. Shows no value that might be a secret."""
 
+import codecs
 import difflib
+import io
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, get_args
@@ -40,10 +42,27 @@ def misspelt(written: Iterable[str], known: Collection[str]) -> tuple[str, ...]:
     """A warning for each name in `.env` or the environment that is not known but looks like one that is."""
     warnings = []
     for name in written:
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.8) if name not in known else []
-        if close:
-            warnings.append(f"{name} is not a setting and is ignored; did you mean {close[0]}?")
+        close = difflib.get_close_matches(name, known, n=5, cutoff=0.7) if name not in known else []
+        likeness, nearest = max(((_likeness(name, other), other) for other in close), default=(0, ""))
+        if likeness >= 0.8:
+            warnings.append(f"{name} is not a setting and is ignored; did you mean {nearest}?")
     return tuple(warnings)
+
+
+def _likeness(written: str, known: str) -> float:
+    """Of letters, and more where a name is shortened or has a word too many: QUOTA_TZ, FAL_API_KEY."""
+    short, long = sorted((written, known), key=len)
+    rest = iter(long)
+    return difflib.SequenceMatcher(None, written, known).ratio() + 0.1 * all(letter in rest for letter in short)
+
+
+def encoding_of(env_file: Path | str | None) -> str:
+    """UTF-16 where the file begins as PowerShell lets it begin, else UTF-8."""
+    path = Path(env_file) if env_file else None
+    if path is None or not path.is_file():
+        return "utf-8"
+    with path.open("rb") as file:
+        return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8"
 
 
 def unreadable_lines(env_file: Path | str | None) -> list[str]:
@@ -52,9 +71,11 @@ def unreadable_lines(env_file: Path | str | None) -> list[str]:
     if path is None or not path.is_file():
         return []
     try:
-        with path.open(encoding="utf-8") as file:
-            wrong = [binding.original.line for binding in parse_stream(file) if binding.error]
-    except UnicodeDecodeError:
+        text = path.read_text(encoding_of(path))
+        if "\0" in text:
+            raise UnicodeError
+        wrong = [binding.original.line for binding in parse_stream(io.StringIO(text)) if binding.error]
+    except UnicodeError:
         return [f"{path.name} is not text in UTF-8; save it as UTF-8."]
     except OSError as error:
         return [f"{path.name} cannot be read: {error.strerror}."]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from core.net.host_check import is_loopback
+from core.net.host_check import BareHost, is_loopback
 from core.net.token_gate import MIN_TOKEN_CHARS
 
 
@@ -19,7 +19,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    web_host: str = "127.0.0.1"
+    web_host: BareHost = "127.0.0.1"
     web_port: int = Field(default=8080, ge=0, le=65_535)
     web_token: SecretStr | None = None
     public_url: str | None = None

@@ -23,6 +23,7 @@ from bot.cli.doctor import bounded, key_finding
 from bot.cli.session import read_settings
 from bot.providers import fal_config
 from bot.settings import Platform, Settings
+from bot.settings_problems import encoding_of
 from core.ports import Credential, Finding
 from core.ports.checkup import NotUsable
 from core.ports.clock import SystemClock
@@ -166,7 +167,9 @@ def write_env(path: Path, values: Mapping[str, str]) -> None:
     path.touch(mode=0o600)
     path.chmod(0o600)
     for name, value in values.items():
-        set_key(path, name, value, quote_mode="never" if _PLAIN.fullmatch(value) else "always")
+        set_key(
+            path, name, value, quote_mode="never" if _PLAIN.fullmatch(value) else "always", encoding=encoding_of(path)
+        )
 
 
 def print_invites() -> Exit:

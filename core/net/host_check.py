@@ -5,8 +5,12 @@ dot. Addresses, names without a dot and names of private zones cannot be one.
 """
 
 import ipaddress
+import re
 from dataclasses import dataclass
+from typing import Annotated
 from urllib.parse import urlsplit
+
+from pydantic import AfterValidator
 
 PAGE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -32,6 +36,17 @@ def is_loopback(host: str) -> bool:
         return True
     found = _address(name)
     return found is not None and found.is_loopback
+
+
+def _bare(written: str) -> str:
+    """A host to listen at, an IPv6 address without its brackets. Raises ValueError for an address of the web."""
+    host = written.removeprefix("[").removesuffix("]")
+    if _address(host) is None and not re.fullmatch(r"[\w.-]+", host):
+        raise ValueError("must be a host's name or address alone, such as 127.0.0.1; its port is WEB_PORT")
+    return host
+
+
+BareHost = Annotated[str, AfterValidator(_bare)]
 
 
 def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

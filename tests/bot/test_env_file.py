@@ -1,0 +1,69 @@
+"""`.env` as people leave it: lines that cannot be read, names that are nearly right, and other encodings."""
+
+from pathlib import Path
+
+import pytest
+
+from bot.cli.setup import write_env
+from bot.settings import SettingsError, load
+from tests.bot.test_settings import _bare_environment, _load, _problems
+
+__all__ = ["_bare_environment"]
+
+
+def test_lines_of_the_env_file_that_cannot_be_read_are_named_and_not_shown(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("WEB_PORT=1\nhunter2 is my password\n# fine\nSECRET='open\n")
+    with pytest.raises(SettingsError) as caught:
+        load(file)
+    assert caught.value.problems[:2] == (
+        "Line 2 of .env cannot be read; write NAME=value, or # before a remark.",
+        "Line 4 of .env cannot be read; write NAME=value, or # before a remark.",
+    )
+    file.write_bytes(b"WEB_PORT=1\n\xff\xfe\n")
+    with pytest.raises(SettingsError, match="UTF-8"):
+        load(file)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("DISCORD_TOKN", "DISCORD_TOKEN"),
+        ("FAL_API_KEY", "FAL_KEY"),
+        ("FAL_ADMIM_KEY", "FAL_ADMIN_KEY"),
+        ("QUOTA_TZ", "QUOTA_TIMEZONE"),
+        ("SECRET_KEY_OLDD", "SECRET_KEY_OLD"),
+        ("LIMIT_USER_DAY", "LIMIT_USER_DAY_USD"),
+        ("FAL_COLOUR", ""),
+        ("SSH_AGENT_PID", ""),
+    ],
+)
+def test_a_mistyped_name_in_the_environment_is_named_too(
+    monkeypatch: pytest.MonkeyPatch, written: str, meant: str
+) -> None:
+    told = (f"{written} is not a setting and is ignored; did you mean {meant}?",)
+    assert _load(monkeypatch, **{written: "x"}).warnings == (told if meant else ())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-bom", "utf-16-be-bom"])
+def test_a_file_with_the_mark_of_its_encoding_is_read_and_added_to(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, encoding: str
+) -> None:
+    file, name = tmp_path / ".env", encoding.removesuffix("-bom")
+    mark = "" if name == encoding else "\ufeff"
+    file.write_bytes(f"{mark}LIMIT_USER_DAY_USD=1\r\n# Größe\r\nWEB_PORT=1\r\n".encode(name))
+    write_env(file, {"WEB_PORT": "2", "LOG_LEVEL": "debug"})
+    found = _load(monkeypatch)
+    assert (found.limit_user_day_usd, found.web_port, found.log_level) == (1, 2, "debug")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32", "latin-1"])
+@pytest.mark.parametrize("remark", ["", "# Größe"])
+def test_a_file_of_another_encoding_starts_nothing_with_defaults(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, encoding: str, remark: str
+) -> None:
+    (tmp_path / ".env").write_bytes(f"LIMIT_USER_DAY_USD=1\n{remark}\n".encode(encoding))
+    if encoding == "latin-1" and not remark:
+        assert _load(monkeypatch).limit_user_day_usd == 1
+    else:
+        assert _problems(monkeypatch) == (".env is not text in UTF-8; save it as UTF-8.",)
