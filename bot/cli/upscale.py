@@ -37,13 +37,13 @@ from bot.cli.files import (
 from bot.cli.jobs import print_result
 from bot.cli.session import writable
 from core.domain.errors import InvalidParameters, TooLate, UpscaleError
-from core.domain.job import Job, JobState, ReplyAddress, Source, UpscaleRequest, job_id_for
+from core.domain.job import Job, JobState, Quote, ReplyAddress, Source, UpscaleRequest, job_id_for
 from core.domain.job import Progress as JobProgress
-from core.domain.money import usd
 from core.domain.parameters.grammar import parse
 from core.images.renditions import JobMedia
 from core.jobs.endings import notice_for
 from core.net.retry import first_of
+from core.presentation.formats import cents
 from core.presentation.job_texts import ask_text, cancel_pending_text, stage_text
 
 if TYPE_CHECKING:
@@ -215,8 +215,7 @@ class _Run:
         """Ask about the price, one question at a time; no answer is a no."""
         if job.quote is None:
             return
-        others = (f"model={name} makes it for {usd(cost)}." for name, cost in job.quote.others)
-        asked = " ".join((ask_text(job.quote, "en"), *others))
+        asked = _question(job.quote)
         async with self._asking:
             self.bars.stop()
             try:
@@ -293,3 +292,8 @@ class _Run:
             return
         if job.remote is not None and job.remote.submit != "none" and not job.state.terminal:
             err.print(cancel_pending_text("en"))
+
+
+def _question(quote: Quote) -> str:
+    others = (f"model={name} makes it for {cents(cost, 'en')}." for name, cost in quote.others)
+    return " ".join((ask_text(quote, "en"), *others))

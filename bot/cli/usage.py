@@ -11,7 +11,7 @@ import typer
 
 from bot.cli.console import CommandError, Exit, err, operator, out, styled, table_of
 from core.budgets.reports import UsageRow
-from core.domain.money import usd
+from core.presentation.formats import cents
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -32,10 +32,10 @@ async def usage(
         return Exit.OK
     report = await app.service.budgets.usage(operator(), period=period, member_id=member)
     money = "play money" if report.play_money and report.charged_nanousd else "charged"
-    held = f", {usd(report.held_nanousd)} held" if report.held_nanousd else ""
+    held = f", {cents(report.held_nanousd, 'en')} held" if report.held_nanousd else ""
     days = f"{report.first_day} to {report.last_day} ({report.timezone})"
     counted = f" {money}{held}, {report.jobs} jobs, {report.megapixels:g} MP, {days}"
-    out.print(styled((usd(report.charged_nanousd), "bold"), counted))
+    out.print(styled((cents(report.charged_nanousd, "en"), "bold"), counted))
     if report.days:
         most = max(row.charged_nanousd for row in report.days) or 1
         bars = ["█" * round(_BAR_CHARS * row.charged_nanousd / most) for row in report.days]
@@ -56,6 +56,8 @@ async def usage(
 
 
 def _print_rows(columns: Sequence[str], rows: Sequence[UsageRow], last: Sequence[str]) -> None:
-    cells = ((row.label or row.key, usd(row.charged_nanousd), str(row.jobs), f"{row.megapixels:g}") for row in rows)
+    cells = (
+        (row.label or row.key, cents(row.charged_nanousd, "en"), str(row.jobs), f"{row.megapixels:g}") for row in rows
+    )
     table = table_of(columns, ((*row, end) for row, end in zip(cells, last, strict=True)), (*columns[1:4], "share"))
     out.print(table)

@@ -12,7 +12,7 @@ from core.presentation.formats import cents, factor_text, megapixels, moment, nu
 from core.presentation.limit_texts import left_text
 from core.presentation.notices import Notice
 from core.presentation.parameter_texts import values_of
-from core.presentation.translations import tr, translated, trn
+from core.presentation.translations import joined, tr, translated, trn
 
 full_file_text = partial(translated, translatable("Full file"))
 send_again_text = partial(translated, translatable("Send again"))
@@ -128,7 +128,7 @@ def receipt_line(job: Job, left: tuple[LimitStatus, ...], locale: str) -> str:
     parts = [charge_text(job.receipt, locale)] if job.receipt else []
     if job.result is not None and job.result.inference_s is not None:
         parts.append(tr("The model took {time}.", locale, time=seconds(job.result.inference_s, locale)))
-    return " ".join((*parts, left_text(left, locale))).strip()
+    return joined(*parts, left_text(left, locale))
 
 
 def charge_text(receipt: Receipt, locale: str) -> str:
@@ -223,7 +223,7 @@ def comparison_text(job: Job, rows: int, locale: str) -> str:
     """What a comparison of this job shows, and at which scale."""
     scale = factor_text(reached_factor(job), locale)
     text = tr("Before (left, enlarged {factor}) and after (right), at 100%.", locale, factor=scale)
-    return text if rows == 1 else text + " " + tr("Above: most detail. Below: most changed.", locale)
+    return text if rows == 1 else joined(text, tr("Above: most detail. Below: most changed.", locale))
 
 
 def delivery_text(delivery: Delivery, locale: str) -> str:

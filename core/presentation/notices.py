@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 from core.presentation.card import Action
 from core.presentation.formats import factor_text
-from core.presentation.translations import tr, translated
+from core.presentation.translations import joined, tr, translated
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Notice:
     @property
     def text(self) -> str:
         """All sentences in one line, without the reference."""
-        return " ".join(part for part in (self.what, self.charged, self.advice) if part)
+        return joined(self.what, self.charged, self.advice)
 
 
 Explainer: TypeAlias = Callable[[Any, str], Notice]

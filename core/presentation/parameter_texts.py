@@ -9,7 +9,7 @@ from core.domain.parameters import sizes
 from core.domain.parameters.spec import SPECS, Value, translatable
 from core.presentation.formats import labelled, number
 from core.presentation.notices import Notice
-from core.presentation.translations import language_of, tr, translated
+from core.presentation.translations import joined, language_of, tr, translated
 
 
 def parameter_label(name: str, locale: str) -> str:
@@ -99,7 +99,7 @@ def parameter_problem(problem: ParameterProblem, locale: str) -> str:
     if problem.kind == "unknown":
         known = tr("There is no parameter “{name}”.", locale, **facts)
         hint = problem.suggestion and tr("Did you mean “{name}”?", locale, name=problem.suggestion)
-        return f"{known} {hint}" if hint else known
+        return joined(known, hint or "")
     if problem.kind == "missing_value":
         return tr("“{name}” needs a value: {allowed}.", locale, **facts)
     if problem.kind == "duplicate":
@@ -107,8 +107,8 @@ def parameter_problem(problem: ParameterProblem, locale: str) -> str:
     if problem.kind == "stray":
         unclear = tr("I don't understand “{value}”.", locale, **facts)
         if problem.suggestion:
-            return unclear + " " + tr("Did you mean “{name}”?", locale, name=problem.suggestion)
-        return unclear + " " + tr("Try: {example}.", locale, example="factor=3 creativity=0.5")
+            return joined(unclear, tr("Did you mean “{name}”?", locale, name=problem.suggestion))
+        return joined(unclear, tr("Try: {example}.", locale, example="factor=3 creativity=0.5"))
     if problem.kind == "together":
         return tr("“{name}” and “{value}” do not go together: give one of them.", locale, **facts)
     if problem.kind == "not_in_model":

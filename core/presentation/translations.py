@@ -50,6 +50,11 @@ def tr(msgid: str, locale: str = "en", /, **facts: object) -> str:
     return text.format(**facts) if facts else text
 
 
+def joined(*sentences: str) -> str:
+    """In one line; after a Japanese full stop comes no space."""
+    return "".join(part if part.endswith("。") else f"{part} " for part in sentences if part).rstrip()
+
+
 @cache
 def _plural_rule(expression: str) -> Callable[[int], int]:
     rule: Callable[[int], int] = gettext.c2py(expression)

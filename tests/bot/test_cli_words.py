@@ -1,6 +1,8 @@
 """What the command line makes of words: arguments, file names, amounts, tables. No application is opened."""
 
 import json
+import re
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,6 +14,10 @@ from bot.cli.files import Order, free_path, read_arguments, refuse_taken, result
 from bot.cli.jobs import as_json
 from bot.cli.limits import _print_limits, read_amount
 from bot.cli.main import cli
+from bot.cli.upscale import _question
+from bot.cli.usage import _print_rows
+from core.budgets.reports import UsageRow
+from core.domain import money
 from core.domain.errors import LimitReached
 from core.domain.job import Job, JobState, Receipt, ReplyAddress, Requester, Result, Source
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
@@ -171,3 +177,13 @@ def test_what_is_left_of_a_limit_never_looks_better_than_it_is(capsys: pytest.Ca
     printed = capsys.readouterr().out
     assert "$4.75" in printed
     assert "$0.25" in printed
+
+
+def test_every_price_in_a_question_has_two_decimals_and_none_looks_lower_than_it_is() -> None:
+    quote = replace(money.quote(400, 300, 2.0, 48_000_000), needs_confirmation=True, others=(("seedvr2", 48_000_000),))
+    assert re.findall(r"\$[\d.]*\d", _question(quote)) == ["$0.05", "$0.05"]
+
+
+def test_the_usage_has_two_decimals(capsys: pytest.CaptureFixture[str]) -> None:
+    _print_rows(("member", "USD", "jobs", "MP", "share"), [UsageRow("ann", "ann", 148_000_000, 1, 1.0)], ["100%"])
+    assert "$0.15 " in capsys.readouterr().out

@@ -19,12 +19,11 @@ from adapters.slack.views import upscale_form as form
 from adapters.slack.views.blocks import Block
 from core.domain.errors import UpscaleError
 from core.domain.job import Requester
-from core.domain.money import usd
 from core.presentation.cards.account import OwnSettings
 from core.presentation.cards.details import details, repeat_words
 from core.presentation.cards.notice import notice_card
 from core.presentation.failure_texts import of_no_job
-from core.presentation.formats import size
+from core.presentation.formats import cents, size
 from core.presentation.labels.forms import form_text
 
 log = structlog.get_logger(__name__)
@@ -90,7 +89,7 @@ async def _total(ctx: HandlerContext, actor: Requester, pick: Sequence[Mapping[s
         quote = await ctx.service.estimate(width, height, actor)
         total += quote.estimate_nanousd
         lines.append(f"{b.cut(str(file.get('name') or ''), 40)} {size(width, height)}")
-    said = form_text("total", actor.locale, n=len(pick), price=usd(total, actor.locale))
+    said = form_text("total", actor.locale, n=len(pick), price=cents(total, actor.locale))
     return f"{said} {' · '.join(lines)}"
 
 

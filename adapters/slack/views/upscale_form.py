@@ -20,6 +20,7 @@ from core.presentation.cards.account import OwnSettings
 from core.presentation.cards.form import Field, form_fields
 from core.presentation.labels.forms import form_text
 from core.presentation.parameter_texts import parameter_problem, values_text
+from core.presentation.translations import joined
 
 CALLBACK = "upscale_form"
 DEFAULTS_CALLBACK = "upscale_defaults"
@@ -184,4 +185,4 @@ def errors_of(error: InvalidParameters, locale: str) -> dict[str, str]:
     for problem in error.problems:
         block = problem.name if problem.name in (*NUMBERS, "preset", "model", "to") else NUMBERS[0]
         at.setdefault(block, []).append(parameter_problem(problem, locale))
-    return {block: " ".join(lines) for block, lines in at.items()}
+    return {block: joined(*lines) for block, lines in at.items()}

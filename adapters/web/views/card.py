@@ -25,6 +25,7 @@ from core.presentation.cards.notice import notice_card
 from core.presentation.ending_texts import deleted_text
 from core.presentation.formats import cents
 from core.presentation.parameter_texts import model_name, parameter_problem, values_of
+from core.presentation.translations import joined
 
 Json = dict[str, Any]
 
@@ -207,7 +208,7 @@ def error_json(error: e.UpscaleError, notice: Notice, locale: str, *, job_id: st
         for problem in error.problems:
             sentence = parameter_problem(problem, locale)
             name = problem.name or problem.value
-            fields[name] = f"{fields[name]} {sentence}" if name in fields else sentence
+            fields[name] = joined(fields.get(name, ""), sentence)
     elif (field := field_of(error)) is not None:
         fields[field] = notice.what
     return {

@@ -29,7 +29,7 @@ from core.presentation.job_texts import (
 from core.presentation.limit_texts import left_text
 from core.presentation.notices import Notice
 from core.presentation.parameter_texts import model_name
-from core.presentation.translations import tr
+from core.presentation.translations import joined, tr
 
 ALT_MAX_CHARS = 1000
 
@@ -220,9 +220,10 @@ def delete_action(job_id: str, locale: str) -> Action:
     """Delete the images of a job, with the question before it."""
     sure = Confirmation(
         tr("Delete this image?", locale),
-        tr("The original and the result are deleted for good, here and at the upscaling service.", locale)
-        + " "
-        + tr("The charge stands.", locale),
+        joined(
+            tr("The original and the result are deleted for good, here and at the upscaling service.", locale),
+            tr("The charge stands.", locale),
+        ),
         tr("Delete", locale),
         tr("Keep", locale),
     )

@@ -2,6 +2,7 @@
 
 import re
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,8 @@ from core.jobs.endings import quota_command
 from core.presentation import LANGUAGES, Notice, explain, language_of
 from core.presentation.failure_texts import _SENTENCES
 from core.presentation.formats import cents, factor_text, mb, period_text, seconds
+from core.presentation.parameter_texts import parameter_problem
+from core.presentation.translations import joined
 from tests.core.domain.test_errors import ALL
 
 CLASS_NAME = re.compile(r"\b[A-Z][a-z]+[A-Z]\w+|\b\w+_\w+|Error\b|Exception|Traceback|None\b|[{}]|https?://")
@@ -184,3 +187,19 @@ def test_numbers_are_written_as_the_language_writes_them(language: str, written:
     made += [factor_text(1.5, language), seconds(4.2, language), seconds(80, language)]
     made.append(period_text(date(2027, 1, 4), date(2027, 1, 10), language))
     assert " ".join(" ".join(made).split()) == written
+
+
+@pytest.mark.parametrize("error", ALL, ids=lambda error: error.code)
+def test_no_space_follows_a_japanese_full_stop(error: UpscaleError) -> None:
+    for notice in notices(error, "ja"):
+        assert "。 " not in notice.text
+        assert notice.text.startswith(notice.what)
+        assert notice.text.endswith(notice.advice or notice.charged)
+    assert joined("もう。", "", "Done.", "もう。", "Yes.") == "もう。Done. もう。Yes."
+
+
+@pytest.mark.parametrize("kind", ["unknown", "stray"])
+@pytest.mark.parametrize("nearest", ["factor", ""])
+def test_no_space_follows_a_japanese_full_stop_of_a_parameter(kind: Any, nearest: str) -> None:
+    problem = e.ParameterProblem(kind=kind, name="facto", value="facto", suggestion=nearest)
+    assert "。 " not in parameter_problem(problem, "ja")
