@@ -11,6 +11,7 @@ from typing import Any, Final
 
 _INPUTS: Final = ("path", "source", "before", "after")
 _OUTPUTS: Final = ("out", "out_dir")
+_LINK_TRIES: Final = 3
 
 
 class JobFolder:
@@ -53,14 +54,18 @@ class JobFolder:
 
 
 def link_or_copy(source: Path, dest: Path) -> None:
-    """The same bytes under another name: a link where the disk allows it, else a copy."""
+    """The same bytes under another name: a link where the disk allows it, else a copy. Raises OSError."""
     dest.unlink(missing_ok=True)
-    try:
-        os.link(source, dest)
-    except FileNotFoundError:
-        raise  # copying would not find it either
-    except OSError:
-        shutil.copyfile(source, dest)
+    for _ in range(_LINK_TRIES):
+        try:
+            os.link(source, dest)
+        except FileNotFoundError:  # also where `source` is replaced just then: the old file has no name to add one to
+            source.stat()
+        except OSError:
+            break
+        else:
+            return
+    shutil.copyfile(source, dest)
 
 
 def _move(made: Path, real: Path) -> None:

@@ -49,8 +49,8 @@ class TooHeavy(Exception):
     """Its pictures need more than a light share of memory: to be called again as the only heavy job."""
 
 
-class WorkerFault(Exception):
-    """Something unforeseen inside a worker, a full disk for instance; its kind, for the log."""
+class WorkerFault(OSError):
+    """Something unforeseen in a worker or on the way to it; its kind, for the log, and the number of an OSError."""
 
 
 @dataclass(slots=True, eq=False)
@@ -159,14 +159,15 @@ class WorkerPool:
             log.warning("image_worker_died", op=op, costly=error.costly, code=worker.process.returncode)
             raise
         except OSError as error:
-            raise WorkerFault(f"{type(error).__name__} {error.errno}") from error
+            raise WorkerFault(error.errno, type(error).__name__) from error
         finally:
             self._give_back(worker, healthy=healthy)
         self.stats["jobs"] += 1
         self.stats["peak_bytes"] = max(self.stats["peak_bytes"], int(answer.get("peak_bytes", 0)))
         if "fault" in answer:
             log.error("image_worker_fault", op=op, kind=answer["fault"])
-            raise WorkerFault(str(answer["fault"]))
+            kind, _, number = str(answer["fault"]).partition(" ")
+            raise WorkerFault(int(number) if number.isdecimal() else 0, kind)
         if "error" in answer:
             raise from_json(answer["error"])
         result: dict[str, Any] = answer["result"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from core.domain.errors import DamagedImage, ImageTooCostly, OutputTooLarge
+from core.domain.errors import DamagedImage, ImageTooCostly, OutputTooLarge, StorageFull
 from core.domain.media_types import SavedAs
 from core.domain.money import largest_output_size
 from core.domain.similarity import Similarity
@@ -27,7 +27,8 @@ from core.images.facts import (
     StrippedResult,
     Written,
 )
-from core.images.pool import TooHeavy, WorkerDied, WorkerPool
+from core.images.pool import TooHeavy, WorkerDied, WorkerFault, WorkerPool
+from core.net.file_sink import disk_is_full
 
 __all__ = [
     "Bounds", "ImageFacts", "ImageLimits", "ImageService", "ModelLimits", "Prepared", "StrippedResult", "Written",
@@ -68,7 +69,7 @@ class ImageService:
     """Pixel work, at most `workers` pieces at a time. Processes start with the first piece and end after `idle_s`.
 
     `timeout_s` bounds work on a stranger's file, `result_timeout_s` work on a result; `queue_timeout_s` the wait for
-    a free worker (TimeoutError after it). What is nobody's fault but ours, a full disk for instance, arrives as
+    a free worker (TimeoutError after it). A full disk is a StorageFull; what else is nobody's fault but ours arrives as
     `WorkerFault`, which nobody should expect. `scratch` is where workers put large temporary files (default: the
     system's place for them).
     """
@@ -243,3 +244,7 @@ class ImageService:
             if attempts > 1:
                 return await self._job(op, timeout_s, attempts - 1, **args)
             raise (ImageTooCostly() if died.costly else DamagedImage(detail="codec_crash")) from died
+        except WorkerFault as fault:
+            if disk_is_full(fault):
+                raise StorageFull(reason="disk") from fault
+            raise

@@ -40,7 +40,12 @@ async def save_stream(chunks: AsyncIterator[bytes], dest: Path, limit_bytes: int
         with contextlib.suppress(OSError):
             file.close()
             dest.unlink(missing_ok=True)
-        if isinstance(broken, OSError) and broken.errno in (errno.ENOSPC, errno.EDQUOT):
+        if disk_is_full(broken):
             raise StorageFull(reason="disk") from broken
         raise
     return FetchedFile(dest, size_bytes, digest.hexdigest())
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Whether this is what a write to a disk, or to a share of one, without room raises."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -22,6 +22,7 @@ from core.domain.errors import (
     ProviderHalted,
     ProviderUnavailable,
     ResultExpired,
+    StorageFull,
     UpscaleError,
 )
 from core.domain.job import Awaited, Job, JobState, Made, Progress, Remote, Result, ResultNote
@@ -32,17 +33,18 @@ from core.jobs.admission import Share
 from core.jobs.context import SILENT_S, Next, Tools
 from core.jobs.steps.fail import charge, charge_unknown
 from core.jobs.steps.pictures import like_its_source, max_result_bytes, size_asked
+from core.net.file_sink import disk_is_full
 from core.net.retry import Backoff, retry
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-_PASSING = (ProviderUnavailable, ProviderBusy, ProviderHalted)
+_PASSING = (ProviderUnavailable, ProviderBusy, ProviderHalted, StorageFull)
 _PAUSES = Backoff(first_s=2.0, cap_s=900.0, asked_cap_s=900.0)
 _UNREADABLE_TRIES = 6
 _UNREADABLE_PAUSES = Backoff(first_s=4.0, cap_s=60.0)
-"""A complete answer that is no picture is fetched again over two minutes, and then believed."""
+"""A complete answer that is no picture is fetched again over two minutes, and then believed; so is a fault of ours."""
 
 _FLAT_PX_PER_BYTE = 30
 _SMALL_PX = 100_000
@@ -96,13 +98,13 @@ async def _patiently(tools: Tools, job: Job, awaited: Awaited, read: Callable[[]
 
     def pause(error: Exception, attempt: int) -> float | None:
         nonlocal unreadable
-        if isinstance(error, InputError):
+        if isinstance(error, _PASSING) or disk_is_full(error):
+            pause_s = _PAUSES.pause_s(attempt, error.retry_after_s if isinstance(error, ProviderBusy) else None)
+        elif isinstance(error, (InputError, OSError)):
             unreadable += 1
             pause_s = _UNREADABLE_PAUSES.pause_s(unreadable)
             if unreadable >= _UNREADABLE_TRIES:
                 return None
-        elif isinstance(error, _PASSING):
-            pause_s = _PAUSES.pause_s(attempt, error.retry_after_s if isinstance(error, ProviderBusy) else None)
         else:
             return None
         log.warning("collect_delayed", job=job.id, error=str(error), pause_s=round(pause_s, 1))
@@ -126,16 +128,17 @@ async def _fetch(tools: Tools, job: Job, made: Made) -> tuple[Result, tuple[int,
     part = tools.files.folder(job.id) / "result.part"
     measuring: list[asyncio.Task[Similarity | None]] = []
 
-    async def fetch() -> StrippedResult:
+    async def fetch() -> tuple[StrippedResult, tuple[ResultNote, ...]]:
         await arrived()
         # Beside the rest of the work on the file: nobody waits for it alone.
         measuring.append(asyncio.create_task(_similarity(tools, job, part), name=f"similarity-{job.id}"))
-        return await tools.images.strip_result(part)
+        found = await tools.images.strip_result(part)
+        return found, await _judge(tools, job, made, part, found)
 
     arrived = _arriving(tools, job, made, part)
     try:
-        found = await _patiently(tools, job, "file", fetch)
-        notes, size_px = await _judge(tools, job, made, part, found), _size(found.facts)
+        found, notes = await _patiently(tools, job, "file", fetch)
+        size_px = _size(found.facts)
         found = await like_its_source(tools, job, found)
         similarity = await measuring[-1]
     except (ResultExpired, InputError, ModelFailed) as error:

@@ -1,6 +1,7 @@
 """Whatever happens to a worker happens to the worker only."""
 
 import asyncio
+import errno
 import os
 import signal
 import struct
@@ -12,6 +13,8 @@ import psutil
 import pytest
 
 from core.domain import errors
+from core.images import job_folder
+from core.images.job_folder import link_or_copy
 from core.images.service import Bounds, ImageService
 from tests.core.images import pictures
 
@@ -239,3 +242,33 @@ async def test_a_worker_ends_when_the_bot_is_gone(image_service: ImageService, t
     image_service._pool._idle[0].process.stdin.close()  # type: ignore[union-attr]  # what the end of the bot does to the pipe
     await asyncio.to_thread(psutil.wait_procs, [worker], 5)
     assert not worker.is_running()
+
+
+def test_a_file_that_is_replaced_while_it_is_linked_is_linked_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, dest = tmp_path / "source", tmp_path / "dest"
+    source.write_bytes(b"new")
+    link, refusals = os.link, iter([FileNotFoundError(errno.ENOENT, "the old file has lost its name")])
+
+    def racing(*names: Path) -> None:
+        if (error := next(refusals, None)) is not None:
+            raise error
+        link(*names)
+
+    monkeypatch.setattr(os, "link", racing)
+    link_or_copy(source, dest)
+    assert (dest.read_bytes(), dest.stat().st_nlink) == (b"new", 2)
+    with pytest.raises(FileNotFoundError):
+        link_or_copy(tmp_path / "none", dest)
+
+
+async def test_a_full_disk_is_told_as_such(
+    image_service: ImageService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(job_folder, "link_or_copy", full)
+    with pytest.raises(errors.StorageFull):
+        await image_service.probe(_picture(tmp_path))

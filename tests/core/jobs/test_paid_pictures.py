@@ -1,6 +1,7 @@
 """What was paid for arrives: the pipeline against fal's emulator, with every fault up to the picture."""
 
 import dataclasses
+import errno
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +9,11 @@ from pathlib import Path
 import pytest
 import pyvips
 
-from core.domain.errors import ContentRejected, ModelFailed
+from core.domain.errors import ContentRejected, ModelFailed, StorageFull
 from core.domain.job import Job, JobState, ResultNote, Similarity, Source
+from core.images.pool import WorkerFault
 from core.images.service import ImageService
+from core.jobs.steps import collect
 from core.presentation.job_texts import notes_text, reached_factor
 from core.upscalers.fal import FalUpscaler
 from tests.core.jobs.pipeline_kit import USD, World, world
@@ -219,6 +222,32 @@ async def test_how_much_was_kept_is_measured_for_the_receipt(scene: Scene, photo
     assert job.result.similarity is not None
     assert job.result.similarity.percent >= 50  # noise, and enlarged half a pixel off
     assert f"Kept {job.result.similarity.percent}% of the structure" in notes_text(job, "en")
+
+
+@pytest.mark.parametrize("call", ["strip_result", "blank", "postprocess", "similarity"])
+@pytest.mark.parametrize(
+    ("fault", "times"),
+    [
+        (WorkerFault(errno.ENOENT, "FileNotFoundError"), 3),
+        (WorkerFault(0, "KeyError"), 3),
+        (StorageFull(reason="disk"), 40),
+    ],
+)
+async def test_trouble_of_this_machine_with_a_paid_picture_is_outlived(
+    scene: Scene, photo: Path, monkeypatch: pytest.MonkeyPatch, call: str, fault: Exception, times: int
+) -> None:
+    work, left = getattr(ImageService, call), iter([fault] * times)
+
+    async def failing(*args: object, **more: object) -> object:
+        if (error := next(left, None)) is not None:
+            raise error
+        return await work(*args, **more)
+
+    monkeypatch.setattr(ImageService, call, failing)
+    monkeypatch.setattr(collect, "_FLAT_PX_PER_BYTE", 0)  # every file is looked at for a single colour
+    job = await scene.done(photo)
+    await scene.check(job, JobState.SUCCEEDED, PRICE)
+    assert next(left, None) is None or call in ("postprocess", "similarity")
 
 
 @pytest.mark.parametrize(
