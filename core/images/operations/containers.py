@@ -23,6 +23,7 @@ Data = bytes | mmap.mmap
 Parts = Iterator[tuple[Any, int, int]]
 
 SOI, EOI, SOS, FILL = 0xD8, 0xD9, 0xDA, 0xFF
+WEBP_FLAGS, WEBP_ALPHA, _WEBP_MOVES = 20, 0x10, 0x02
 GIF_FRAME, GIF_EXTENSION, GIF_DATA = 0x2C, 0x21, 0x00
 
 _HOLDERS: Final = {
@@ -103,6 +104,15 @@ def riff_chunks(data: Data) -> Parts:
         end = at + 8 + length + (length & 1)
         yield data[at : at + 4], at, end
         at = end
+
+
+def hides_alpha(path: Path) -> bool:
+    """Whether a still WebP's lossless picture has alpha that the file's head does not tell; browsers show it."""
+    with mapped(path) as data:
+        if data[12:16] != b"VP8X" or data[WEBP_FLAGS] & (WEBP_ALPHA | _WEBP_MOVES):
+            return False
+        heads = (data[at + 12 : at + 13] for kind, at, _ in riff_chunks(data) if kind == b"VP8L")
+        return any(head[0] & 0x10 for head in heads if head)
 
 
 def boxes(data: Data) -> Parts:

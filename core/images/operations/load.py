@@ -11,7 +11,7 @@ import pyvips
 
 from core.domain.media_types import MIME, Format
 from core.images.facts import ImageFacts, ImageLimits
-from core.images.operations.containers import check_parts, mapped
+from core.images.operations.containers import WEBP_ALPHA, WEBP_FLAGS, check_parts, hides_alpha, mapped
 from core.images.operations.decoders import av1, bmp, pillow, tiff
 from core.images.operations.metadata import hides_first_frame, png_head
 from core.images.operations.probe import (
@@ -71,7 +71,12 @@ def load(path: Path, kind: Format, *, stream: bool = True) -> VipsImage:
         return pillow.load_by_pillow(path, kind, frame=1 if kind == "png" else 0)
     loader = getattr(pyvips.Image, _LOADERS[kind])
     try:
-        image = loader(str(path), access="sequential" if stream else "random", fail_on="error")
+        access = "sequential" if stream else "random"
+        if kind == "webp" and hides_alpha(path):
+            told = bytearray(path.read_bytes())
+            told[WEBP_FLAGS] |= WEBP_ALPHA
+            return pyvips.Image.webpload_buffer(bytes(told), access=access, fail_on="error")
+        image = loader(str(path), access=access, fail_on="error")
         if kind == "avif" and image.hasalpha() and av1.is_premultiplied(path):
             image = image.unpremultiply().rint().cast(image.format)
         return _on_canvas(path, image) if kind == "gif" else image

@@ -160,11 +160,17 @@ def _jpeg_size(data: Data) -> tuple[int, int] | None:
 
 
 def first_gif_frame(data: Data) -> tuple[int, int, int, int]:
-    """Left, top, width and height of the first frame; nothing where there is none near."""
+    """Left, top, width and height of the first frame; nothing where there is none near.
+
+    Raises Refused for one without an area or any palette.
+    """
     try:
         for kind, start, _ in itertools.islice(gif_blocks(data), _MAX_STEPS):
             if kind == GIF_FRAME:
-                return struct.unpack_from("<HHHH", data, start + 1)
+                left, top, width, height, flags = struct.unpack_from("<HHHHB", data, start + 1)
+                if not width or not height or not (flags | data[10]) & 0x80:  # browsers show nothing, or black
+                    raise Refused("flat_image")
+                return left, top, width, height
             if kind not in (GIF_EXTENSION, GIF_DATA):
                 break
     except (struct.error, IndexError):

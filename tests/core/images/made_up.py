@@ -25,6 +25,7 @@ _ARITHMETIC = base64.b64decode(
 )
 """A grey ramp of 16 by 16, by libjpeg-turbo's cjpeg -arithmetic: nothing else here writes them."""
 
+LINEAR = pictures.colour_profile("p3", lambda value: value)
 PROFILES = ("p3", "adobe", "prophoto", "monitor", "bt2020")
 
 
@@ -51,6 +52,9 @@ def _colours() -> Iterator[tuple[str, Made]]:
     for kind in ("PNG", "TIFF", "WEBP"):
         options = {"lossless": True} if kind == "WEBP" else {}
         yield f"transparent.{kind}", (pictures.encoded(pictures.see_through(), kind, **options), None)
+    lossless = pictures.encoded(pictures.see_through(), "WEBP", lossless=True, exif=pictures.exif())
+    untold = lossless[:20] + bytes([lossless[20] & ~0x10]) + lossless[21:]
+    yield "transparent-untold.webp", (untold, np.asarray(pictures.see_through()).astype(float))
     inks = np.zeros((64, 96, 4), np.uint8)
     inks[:, :32], inks[:, 32:64], inks[:, 64:, 0] = (0, 0, 0, 255), (200, 180, 180, 255), 120
     for kind in ("JPEG", "TIFF"):
@@ -82,6 +86,8 @@ def _jpegs() -> Iterator[tuple[str, Made]]:
     yield "xyb.jpg", (xyb.jpeg(SCENE), rgba(RGB))
     grey = pictures.encoded(pictures.scene(mode="L"), "JPEG", icc_profile=pictures.colour_profile("p3"))
     yield "grey-by-rgb-profile.jpg", (grey, None)
+    lit = pictures.encoded(pictures.scene(mode="L"), "JPEG", icc_profile=LINEAR, quality=100)
+    yield "grey-by-linear-rgb-profile.jpg", (lit, rgba(_of_light(GREY / 255)))
 
 
 def _pngs() -> Iterator[tuple[str, Made]]:
@@ -96,6 +102,16 @@ def _pngs() -> Iterator[tuple[str, Made]]:
     for transfer in (16, 18):
         chunk = pictures.png_chunk(b"cICP", bytes((9, transfer, 0, 1)))
         yield f"codes-{transfer}.png", (pictures.png_with(plain, chunk), _of_hdr(transfer))
+    for mode, made in (("L", pictures.scene(mode="L")), ("LA", pictures.see_through().convert("LA"))):
+        lit = np.dstack(
+            [_of_light(np.asarray(made.convert("L")) / 255.0)] * 3 + [np.asarray(made.convert("RGBA"))[:, :, 3]]
+        )
+        yield f"linear-{mode}.png", (pictures.encoded(made, "PNG", icc_profile=LINEAR), lit)
+    for code in (4, 8, 10, 11):
+        icc = pictures.colour_profile(f"codes-{code}", profiles.srgb_curve)
+        chunk = pictures.png_chunk(b"cICP", bytes((code, 13, 0, 1)))
+        shown = rgba(pictures.as_srgb(SCENE, icc).astype(float))
+        yield f"codes-primaries-{code}.png", (pictures.png_with(plain, chunk), shown)
     by_p3 = pictures.as_srgb(SCENE, pictures.colour_profile("p3", profiles.srgb_curve)).astype(float)
     for name, data in (("", plain), ("-deep", deep)):
         chunk = pictures.png_chunk(b"cICP", bytes((12, 13, 0, 1)))

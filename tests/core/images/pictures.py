@@ -154,6 +154,18 @@ def latin_1_text(kind: bytes) -> bytes:
     return png_chunk(kind, "Künstler".encode("latin-1") + body)
 
 
+def gif_of_nothing(width_px: int, height_px: int, *, palette: bool = True) -> bytes:
+    """A frame of this size on a canvas of 96 by 64, or one without any palette."""
+    data = bytearray(encoded(scene().quantize(64), "GIF"))
+    colours = 3 << ((data[10] & 7) + 1)
+    at = data.index(b"\x2c", 13 + colours)
+    data[at + 5 : at + 9] = struct.pack("<HH", width_px, height_px)
+    if not palette:
+        data[10] &= 0x7F
+        del data[13 : 13 + colours]
+    return bytes(data)
+
+
 def gif_with_small_frame() -> bytes:
     """A frame of 48 by 32 at (16, 8) on a canvas of 96 by 64, without a transparent colour."""
     data = bytearray(encoded(scene(48, 32).quantize(64), "GIF"))
@@ -170,12 +182,24 @@ def gif_with_small_frame() -> bytes:
 
 def colour_profile(name: str, curve: Curve | None = None) -> bytes:
     """A display profile: `p3`, `adobe`, `prophoto`, `monitor` (near sRGB, warmer) or `bt2020`."""
-    white = (0.3457, 0.3585) if name == "prophoto" else (0.3127, 0.3290)
+    illuminant_c = (0.310, 0.316)
+    whites = {
+        "prophoto": (0.3457, 0.3585),
+        "codes-4": illuminant_c,
+        "codes-8": illuminant_c,
+        "codes-10": (1 / 3, 1 / 3),
+        "codes-11": (0.314, 0.351),
+    }
+    white = whites.get(name, (0.3127, 0.3290))
     primaries, gamma = {
         "p3": ((0.68, 0.32, 0.265, 0.69, 0.15, 0.06), 2.2),
         "adobe": ((0.64, 0.33, 0.21, 0.71, 0.15, 0.06), 2.19921875),
         "prophoto": ((0.7347, 0.2653, 0.1596, 0.8404, 0.0366, 0.0001), 1.8),
         "monitor": ((0.645, 0.335, 0.31, 0.62, 0.15, 0.05), 2.35),
+        "codes-4": ((0.67, 0.33, 0.21, 0.71, 0.14, 0.08), 1.0),
+        "codes-8": ((0.681, 0.319, 0.243, 0.692, 0.145, 0.049), 1.0),
+        "codes-10": ((1.0, 1e-7, 0.0, 1.0, 0.0, 1e-7), 1.0),
+        "codes-11": ((0.68, 0.32, 0.265, 0.69, 0.15, 0.06), 1.0),
         "bt2020": ((0.708, 0.292, 0.17, 0.797, 0.131, 0.046), 2.4),
     }[name]
     return icc_profiles.display(primaries, white, curve or (lambda value: value**gamma))

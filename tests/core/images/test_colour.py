@@ -100,3 +100,12 @@ async def test_a_picture_that_would_become_flat_is_refused(bench: Bench) -> None
     with pytest.raises(errors.FlatImage):
         await bench.prepare(pictures.tiff_of(faint))
     await bench.prepare(pictures.encoded(Image.new("RGB", (64, 64), (7, 8, 9)), "TIFF"))
+
+
+@pytest.mark.parametrize(("size", "palette"), [((0, 0), True), ((96, 0), True), ((0, 64), True), ((96, 64), False)])
+async def test_a_gif_that_shows_nothing_is_refused(size: tuple[int, int], palette: bool, bench: Bench) -> None:
+    for kind in ("probe", "prepare"):
+        data = pictures.gif_of_nothing(*size, palette=palette)
+        with pytest.raises(errors.FlatImage):
+            await (bench.prepare(data) if kind == "prepare" else bench.service.probe(bench.file(data)))
+    await bench.prepare(pictures.gif_of_nothing(96, 64))

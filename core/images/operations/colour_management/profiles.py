@@ -4,19 +4,21 @@ Codes of primaries and transfer curves are those of ITU-T H.273 (cICP in PNG, nc
 """
 
 import struct
+import zlib
 from pathlib import Path
 from typing import Any, Final
 
 import pyvips
 
 from core.domain.media_types import Format
-from core.images.operations.colour_management.primaries import D65, PRIMARIES, SRGB, to_xyz
+from core.images.operations.colour_management.primaries import D65, PRIMARIES, SRGB, WHITES, to_xyz
 from core.images.operations.colour_management.tone_mapping import HLG, PQ, Curve, Hdr, Sdr
 from core.images.operations.containers import first_box
 from core.images.operations.decoders.av1 import colour_codes
 from core.images.operations.metadata import png_head
 
 _LAST_INTENT = 3
+_LARGEST_PROFILE_BYTES = 4_000_000
 _SAME_MEAN, _SAME_MAX = 0.5, 4
 
 
@@ -25,27 +27,37 @@ Meaning = bytes | Hdr | Sdr
 
 def meaning_of(path: Path, kind: Format, image: Any) -> Meaning | None:
     """The profile or header that holds for this picture; None where its numbers are sRGB, or nothing is known."""
-    has_profile = bool(image.get_typeof("icc-profile-data"))
+    profile = bytes(image.get("icc-profile-data")) if image.get_typeof("icc-profile-data") else b""
     if kind == "png":
         chunks = png_head(path)
         codes = chunks.get(b"cICP", b"")
         if len(codes) == 4 and codes[3] and codes[0] in PRIMARIES and codes[1] in (*_CURVES, 13, PQ, HLG):
             return of_codes(codes[0], codes[1])
-        if b"iCCP" not in chunks or not has_profile:
+        if not profile and image.bands < 3:  # libpng leaves a profile for RGB out where the picture is grey
+            profile = _unpacked(chunks.get(b"iCCP", b""))
+        if b"iCCP" not in chunks or not profile:
             return None if chunks.get(b"sRGB", b"\xff")[0] <= _LAST_INTENT else _of_gamma(chunks)
-    if has_profile:
-        return _embedded(image)
+    if profile:
+        return _embedded(image, profile)
     return _of_header(path, image) if kind in ("avif", "heic") else None
 
 
-def _embedded(image: Any) -> bytes | None:
-    """The file's own profile, if it is one for samples like these and differs from sRGB."""
-    profile = bytes(image.get("icc-profile-data"))
+def _unpacked(chunk: bytes) -> bytes:
+    """The profile in a PNG's iCCP; nothing where it cannot be unpacked."""
+    try:
+        return zlib.decompressobj().decompress(chunk.partition(b"\0")[2][1:], _LARGEST_PROFILE_BYTES)
+    except zlib.error:
+        return b""
+
+
+def _embedded(image: Any, profile: bytes) -> bytes | None:
+    """The file's own profile, if it is one for samples like these (for grey ones of RGB too) and differs from sRGB."""
     bands = image.bands - 1 if image.hasalpha() else image.bands
     space = b"CMYK" if image.interpretation == "cmyk" else b"RGB " if bands >= 3 else b"GRAY"
-    if profile[16:20] != space or len(profile) < 132:
+    own = profile[16:20]
+    if (own != space and (own, space) != (b"RGB ", b"GRAY")) or len(profile) < 132:
         return None
-    return None if is_srgb(profile, space) else profile
+    return None if is_srgb(profile, own) else profile
 
 
 def is_srgb(profile: bytes, space: bytes) -> bool:
@@ -124,7 +136,7 @@ def of_codes(primaries: int, transfer: int) -> Hdr | Sdr | None:
         return None
     if primaries not in PRIMARIES and curve is None:
         return None
-    return Sdr(to_xyz(PRIMARIES.get(primaries, SRGB)), curve or srgb_curve)
+    return Sdr(to_xyz(PRIMARIES.get(primaries, SRGB), WHITES.get(primaries, D65)), curve or srgb_curve)
 
 
 def srgb_curve(value: float) -> float:

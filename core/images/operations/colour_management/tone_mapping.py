@@ -16,8 +16,10 @@ import pyvips
 
 from core.images.operations.colour_management.primaries import (
     BT2020,
+    D65,
     PRIMARIES,
     SRGB,
+    WHITES,
     lightness,
     matrix,
     to_xyz,
@@ -63,10 +65,10 @@ def as_srgb(image: Any, meaning: Hdr | Sdr) -> Any:
 
 def _tone_mapped(light: Any, hdr: Hdr) -> Any:
     """XYZ of light: PQ's relative to diffuse white, HLG's of the scene, 0 to 1."""
-    primaries = PRIMARIES.get(hdr.primaries, SRGB)
+    primaries, white = PRIMARIES.get(hdr.primaries, SRGB), WHITES.get(hdr.primaries, D65)
     if hdr.transfer == HLG:
-        light = light * light.recomb(matrix([lightness(primaries)])) ** 0.2 * _PEAK
-    wide = light.recomb(to_xyz(primaries)).recomb(to_xyz(BT2020).matrixinvert())
+        light = light * light.recomb(matrix([lightness(primaries, white)])) ** 0.2 * _PEAK
+    wide = light.recomb(to_xyz(primaries, white)).recomb(to_xyz(BT2020).matrixinvert())
     brightest = wide[0].bandrank([wide[1], wide[2]], index=2)
     shown = wide * (brightest > 1).ifthenelse(_rolled_off(brightest) / brightest, _WHITE)
     return shown.recomb(to_xyz(BT2020))
