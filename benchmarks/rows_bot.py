@@ -29,6 +29,8 @@ from tests.emulators.fal import FalEmulator
 IDLE_S = 15.0
 POSTED_AT_ONCE = 20
 WITHIN_S = 120.0
+SETTLED_S = 10.0
+"""A server that has just started, as that of the measurement, frees every lock: nobody is taken for dead meanwhile."""
 
 
 async def _burst(app: App, picture: Path, count: int, run: str) -> float:
@@ -115,6 +117,7 @@ async def takeover(jobs: int) -> dict[str, Any]:
                 await living.start()
                 async with client_of(dying) as client:
                     await _hand_in(client, fal, jobs)
+                await asyncio.sleep(SETTLED_S)
                 killed_at = time.monotonic()
                 await dying.kill()
                 await until(lambda: len(fal.seen("stream")) >= 2 * jobs, within_s=WITHIN_S)
