@@ -12,6 +12,7 @@ from core.domain.job import Job, JobState
 from core.jobs.context import INTERRUPTIONS, Next, Tools
 from core.jobs.steps import announce, collect, deliver, fail, prepare, reserve, submit, wait
 from core.jobs.steps.patience import CancelWanted
+from core.net.retry import Backoff, retry
 from core.ports.ownership import LeaseUnsure, owning
 from core.storage.database import DATABASE_ERRORS
 
@@ -31,6 +32,9 @@ _STEPS: dict[str, Step] = {
 
 
 _LONG_STEPS = {"hold", "wait", "collect"}
+_PAID = {"wait", "collect"}
+_PAID_TRIES = 3
+_PAID_PAUSES = Backoff(first_s=5.0)
 _LAST_WORDS_S = 3.0
 
 
@@ -117,7 +121,7 @@ class Pipeline:
         if job.error is not None and not job.state.terminal:  # already judged; a crash or the ledger cut its end short
             return await fail.end_with_error(self.tools, job, job.error)
         try:
-            return await _STEPS[step](self.tools, job)
+            return await self._try(step, job)
         except INTERRUPTIONS:
             raise
         except CancelWanted:
@@ -135,6 +139,25 @@ class Pipeline:
                 job.id, area=f"step:{step}", kind=type(unforeseen).__name__, job_id=job.id
             )
             return await self._fail(job, InternalError(reference=job.id))
+
+    async def _try(self, step: Next, job: Job) -> Next:
+        """Run it. What was paid for is not given up at the first unforeseen error: it may be of that instant only."""
+        begun = False
+
+        def pause(error: Exception, attempt: int) -> float | None:
+            if step not in _PAID or isinstance(error, (*INTERRUPTIONS, CancelWanted, UpscaleError)):
+                return None
+            if attempt < _PAID_TRIES:  # the last one is logged where it is judged
+                log.warning("step_broke", job=job.id, step=step, attempt=attempt, exc_info=error)
+            return _PAID_PAUSES.pause_s(attempt)
+
+        async def once() -> Next:
+            nonlocal begun
+            known = await self.tools.load(job.id) if begun else job
+            begun = True
+            return await _STEPS[step](self.tools, known)
+
+        return await retry(once, clock=self.tools.clock, pause=pause, attempts=_PAID_TRIES)
 
     async def _fail(self, job: Job, error: UpscaleError) -> Next:
         """Write the error down before money moves, so that a repeat ends the job the same way."""

@@ -250,6 +250,25 @@ async def test_trouble_of_this_machine_with_a_paid_picture_is_outlived(
     assert next(left, None) is None or call in ("postprocess", "similarity")
 
 
+@pytest.mark.parametrize(("call", "step"), [("watch", "wait"), ("result", "collect"), ("fetch", "collect")])
+@pytest.mark.parametrize(("times", "state"), [(2, JobState.SUCCEEDED), (3, JobState.FAILED)])
+async def test_what_nobody_has_foreseen_is_tried_three_times_once_it_is_paid_for(
+    scene: Scene, photo: Path, monkeypatch: pytest.MonkeyPatch, call: str, step: str, times: int, state: JobState
+) -> None:
+    work, left = getattr(scene.w.upscaler, call), iter([ZeroDivisionError()] * times)
+
+    def failing(*args: object, **more: object) -> object:
+        if (error := next(left, None)) is not None:
+            raise error
+        return work(*args, **more)
+
+    monkeypatch.setattr(scene.w.upscaler, call, failing)
+    job = await scene.done(photo)
+    await scene.check(job, state, PRICE)
+    if state is JobState.FAILED:
+        assert ((await scene.w.store.incident(job.id)) or {})["area"] == f"step:{step}"
+
+
 @pytest.mark.parametrize(
     ("similarity", "words"),
     [
