@@ -20,6 +20,7 @@ from adapters.discord.connection.http_interactions import InteractionEndpoint
 from bot.app import App, build
 from bot.http.connections import Connections
 from bot.http.request_bodies import RequestBodies
+from bot.http.server import LARGE_BODY_BYTES
 from bot.settings import load
 from core.net.client_address import TrustedProxies
 from core.net.turns import Turns
@@ -133,6 +134,29 @@ async def test_a_crowd_delays_itself_and_not_others() -> None:
     assert begun[2:] == ["crowd 2", "one"]
     await asyncio.wait_for(turns.wait("three"), ANSWER_LIMIT_S)
     assert begun[4:6] == ["two", "crowd 3"]
+
+
+async def test_of_large_bodies_one_is_worked_on_in_each_turn_of_the_loop(world: World) -> None:
+    turn, begun_in = 0, []
+
+    async def count() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    async def webhook(*_: object) -> int:
+        begun_in.append(turn)
+        return 200
+
+    world.server.webhook = webhook
+    await world.server.start()
+    counting = asyncio.create_task(count())
+    large = post("/fal/webhook/x", b"x" * (LARGE_BODY_BYTES + 1))
+    answers = await asyncio.gather(*(ask_raw(world.server.port, large) for _ in range(12)))
+    counting.cancel()
+    assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in answers)
+    assert len(set(begun_in)) == 12
 
 
 async def test_a_request_that_is_alone_is_answered_within_few_turns_of_the_loop(world: World) -> None:
