@@ -23,7 +23,6 @@ from bot.http.request_bodies import RequestBodies
 from bot.http.server import LARGE_BODY_BYTES
 from bot.settings import load
 from core.net.client_address import TrustedProxies
-from core.net.turns import Turns
 from tests.bot.raw_requests import ANSWER_LIMIT_S, DEEP, SIGNING_SECRET, ask_raw, attacks, open_raw, post
 from tests.bot.test_http import World
 
@@ -121,19 +120,6 @@ def test_one_address_has_a_share_of_the_connections_and_others_are_not_touched()
     assert not register.enter(FakeHandler(waits=False), "2001:db8::4")  # type: ignore[arg-type]
     for _ in range(5):
         assert register.enter(FakeHandler(waits=False), "10.0.0.1")  # type: ignore[arg-type]
-
-
-async def test_a_crowd_delays_itself_and_not_others() -> None:
-    turns, begun = Turns(at_once=2), []
-    for number in range(4):
-        turns.add("crowd", lambda number=number: begun.append(f"crowd {number}"))  # type: ignore[misc]
-    for other in ("one", "two"):
-        turns.add(other, lambda other=other: begun.append(other))  # type: ignore[misc]
-    assert begun == ["crowd 0", "crowd 1"], "at once, as many as may begin in one turn of the loop"
-    await asyncio.sleep(0)
-    assert begun[2:] == ["crowd 2", "one"]
-    await asyncio.wait_for(turns.wait("three"), ANSWER_LIMIT_S)
-    assert begun[4:6] == ["two", "crowd 3"]
 
 
 async def test_of_large_bodies_one_is_worked_on_in_each_turn_of_the_loop(world: World) -> None:
