@@ -46,8 +46,6 @@ class Purge:
 
 
 class Accounts:
-    """Settings, export, erasure."""
-
     def __init__(self, tools: Tools, state: AppState, money: Budgets) -> None:
         saved = self._saved = SavedSettings(state, tools.models)
         self.defaults, self.set_defaults = saved.defaults, saved.set_defaults
@@ -204,7 +202,6 @@ class Accounts:
         return await self._tools.store.update(job.id, images_deleted=True, result=_without_words(job))
 
     async def _jobs_of(self, actor: Requester) -> AsyncIterator[Job]:
-        """Every job of the member, newest first."""
         before: float | None = None
         before_id = ""
         while page := await self._tools.store.history(actor, limit=_PAGE, before=before, before_id=before_id):

@@ -39,8 +39,6 @@ Saved: TypeAlias = dict[str, Value | str]
 
 
 class SavedSettings:
-    """Defaults and presets of members, and defaults of places."""
-
     def __init__(self, state: AppState, models: Models) -> None:
         self._models = models
         self._defaults = TypedState(state, "defaults", Saved)
@@ -60,7 +58,6 @@ class SavedSettings:
         return await self._presets.get(owner_key(actor)) or {}
 
     async def settings(self, actor: Requester) -> OwnSettings:
-        """Everything that the member has saved."""
         return OwnSettings(await self.defaults(actor), await self._own_presets(actor))
 
     async def change_settings(self, actor: Requester, text: str) -> OwnSettings:

@@ -70,8 +70,6 @@ def budget_key(status: LimitStatus, window: Span, place: AlertPlace) -> str:
 
 
 class BudgetAlerts:
-    """Looks at the budgets that somebody wants to hear of."""
-
     def __init__(self, ledger: SqlLedger, rules: SqlRules, prices: PriceBook) -> None:
         self.ledger = ledger
         self.rules = rules

@@ -106,7 +106,6 @@ class _Reader:
         self.problems: list[ParameterProblem] = []
 
     def take(self, word: str) -> None:
-        """Read one word."""
         lower = word.lower().strip(",;")
         if (named := self._dialect.mention(word)) is not None:
             self.scope, self.scope_id = named

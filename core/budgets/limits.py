@@ -59,7 +59,6 @@ class Limits:
 
     @property
     def zone(self) -> ZoneInfo:
-        """The time zone of every window."""
         return self.ledger.settings.zone
 
     async def set_limit(self, actor: Requester, wanted: WantedLimit) -> Sequence[LimitStatus]:
@@ -110,7 +109,6 @@ class Limits:
         return LimitStatus(limit, 0, 0, ends_at)
 
     async def paused(self, actor: Requester) -> bool:
-        """Whether new jobs are paused where this person is."""
         return await self.ledger.paused(actor) is not None
 
     async def limit_history(self, actor: Requester, *, limit: int = 20) -> Card:

@@ -32,8 +32,6 @@ NARROWEST_FIRST: tuple[ScopeKind, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """All rules there are: the operator's, and each workspace's own."""
-
     operator: Sequence[Rule]
     moderators: Mapping[WorkspaceKey, Sequence[Rule]] = field(default_factory=dict)
     extras: Sequence[Extra] = ()

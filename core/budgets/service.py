@@ -31,8 +31,6 @@ _Scope: TypeAlias = Literal["user", "workspace", "everything"]
 
 
 class Budgets:
-    """Everything about money that people ask for, except spending it."""
-
     def __init__(self, ledger: SqlLedger, prices: PriceBook, *, guests: AllowList | None = None) -> None:
         self.ledger = ledger
         self.limits = Limits(ledger, guests)
@@ -44,7 +42,6 @@ class Budgets:
         self.export = self._usage.entries_of
 
     def today(self) -> date:
-        """The current day of the quota's time zone."""
         return local_day(self.ledger.clock.now(), self.zone)
 
     async def check_open(self, requester: Requester) -> None:

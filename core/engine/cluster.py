@@ -249,7 +249,6 @@ class PostgresRoster:
 
 
 def make_roster(database: Database, url: str, folder: Path, replicas: Replicas, arrived: asyncio.Event) -> Roster:
-    """The one that fits the database: files in `folder` beside a SQLite file, else locks on the PostgreSQL at `url`."""
     return (
         FileRoster(folder, replicas) if database.is_sqlite else PostgresRoster(for_asyncpg(url).dsn, replicas, arrived)
     )

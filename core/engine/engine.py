@@ -72,7 +72,6 @@ class Engine:
         return await self._work.take_from(token, self._token)
 
     def run_all(self, pieces: Sequence[Piece]) -> None:
-        """Carry on what is this process's already."""
         for piece in pieces:
             self._run(piece, self._token)
 

@@ -25,12 +25,10 @@ class Replicas:
     """The rows. A row without a token is of a process that was found dead and whose jobs are being taken over."""
 
     def __init__(self, database: Database, role: Role = "all") -> None:
-        """`role` is what this process does."""
         self._db = database
         self._role = role
 
     async def sign_in(self, name: str, token: str) -> None:
-        """Write the name where others look, with this token."""
         async with self._db.write() as connection:
             await connection.execute(delete(replicas).where(replicas.c.name == name))
             await connection.execute(
@@ -57,13 +55,11 @@ class Replicas:
         return {row.name: row.token for row in rows}
 
     async def roles(self) -> Counter[str]:
-        """How many processes, that nobody has found dead, have each role."""
         rows = await self._db.look(lambda connection: connection.execute(_ROLES).all())
         return Counter(row.role for row in rows)
 
 
 async def anyone_alive(database: Database, folder: Path) -> bool:
-    """Whether any process of the bot uses this database now; `folder` as for `cluster.make_roster`."""
     if not database.is_sqlite:
         query = text(
             "SELECT count(*) FROM pg_stat_activity"

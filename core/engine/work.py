@@ -41,8 +41,6 @@ _TAKE_FROM = _MAKE_MINE.where(work.c.owner == bindparam("dead"))
 
 
 class Piece(NamedTuple):
-    """One part of one job."""
-
     job_id: str
     part: JobPart
 
@@ -78,7 +76,6 @@ class Work:
         await self._changes.call(_Change(piece, owner, ends=True))
 
     async def of(self, owner: str) -> Sequence[Piece]:
-        """What this process has in hand."""
         return _pieces(await self._db.look(lambda connection: connection.execute(_OF, {"mine": owner}).all()))
 
     async def take_from(self, dead: str, mine: str) -> Sequence[Piece]:
@@ -93,7 +90,6 @@ class Work:
         return _pieces(await self._db.once(lambda connection: connection.execute(_TAKE_LEFT, {"mine": mine}).all()))
 
     async def close(self) -> None:
-        """Write what is waiting."""
         await self._changes.close()
 
     async def _write(self, changes: Sequence[_Change]) -> Sequence[bool]:

@@ -22,16 +22,7 @@ from core.jobs.reply_state import StoredReplyState, UnstoredStates
 from core.net.fetch import SourceFetcher
 from core.net.signed_links import FileLinks
 from core.net.turns import Turns
-from core.ports import (
-    ChatAdapter,
-    Clock,
-    Lease,
-    Metrics,
-    NotOwner,
-    OperatorAlerts,
-    Reply,
-    Upscaler,
-)
+from core.ports import ChatAdapter, Clock, Lease, Metrics, NotOwner, OperatorAlerts, Reply, Upscaler
 from core.ports.ownership import LeaseUnsure
 from core.storage.database import DATABASE_ERRORS
 from core.storage.files.job_files import JobFiles
@@ -116,7 +107,6 @@ class RunningJobs:
         return loop is not None and await loop.stop()
 
     def ended(self, job_id: str) -> None:
-        """Nobody can cancel this job any more."""
         self._cancels.pop(job_id, None)
 
     def cancel_event(self, job_id: str) -> Flag:

@@ -76,7 +76,6 @@ async def check_place(tools: Tools, job: Job) -> None:
 
 
 def notice_for(job: Job) -> Notice:
-    """What the job's own message says when there is no picture."""
     locale = job.requester.locale
     return error_notice(job.error, locale, job) if job.error is not None else cancelled(job, locale)
 

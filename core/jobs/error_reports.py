@@ -13,8 +13,6 @@ log = structlog.get_logger(__name__)
 
 
 class Incidents:
-    """See the module's docstring."""
-
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
 

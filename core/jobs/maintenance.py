@@ -58,7 +58,6 @@ class MaintenanceTask:
 
 
 async def repeat_all(tasks: Iterable[MaintenanceTask]) -> None:
-    """All of them, side by side, until cancelled."""
     async with asyncio.TaskGroup() as group:
         for task in tasks:
             group.create_task(_repeat(task), name=f"maintenance-{task.name}")
@@ -81,8 +80,6 @@ async def _repeat(task: MaintenanceTask) -> None:
 
 
 class Maintenance:
-    """What a process that runs jobs does besides."""
-
     def __init__(
         self,
         pipeline: Pipeline,
@@ -128,7 +125,6 @@ class Maintenance:
             await self._engine.start(job.id, part="announce")
 
     async def fulfil_obligations(self) -> None:
-        """Ends that are not told yet, and messages that must still be removed."""
         await fulfil_due(self._tools, self._pipeline.jobs_here)
 
     async def pick_up(self) -> None:
@@ -211,7 +207,6 @@ class Maintenance:
             self._tools.operator.tell("stuck", partial(operator_texts.stuck_jobs, count, oldest_id))
 
     async def forget_expired(self) -> None:
-        """Claims and states whose time is over, and incidents of more than three months ago."""
         await self._tools.store.forget_expired(self._tools.clock.now() - _INCIDENTS_KEPT_S)
 
 

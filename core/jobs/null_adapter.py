@@ -15,8 +15,6 @@ from core.presentation import Notice
 
 
 class NullReply:
-    """Says nothing, anywhere."""
-
     def __init__(self, shape: DeliveryKind) -> None:
         self._shape = shape
 

@@ -12,14 +12,7 @@ from core.accounts.allowlist import AllowList
 from core.accounts.service import Accounts
 from core.budgets.service import Budgets
 from core.domain import authorization
-from core.domain.errors import (
-    Draining,
-    JobNotFound,
-    QuoteExpired,
-    ResultExpired,
-    TooLate,
-    UpscaleError,
-)
+from core.domain.errors import Draining, JobNotFound, QuoteExpired, ResultExpired, TooLate, UpscaleError
 from core.domain.events import JobEvent
 from core.domain.job import Job, JobState, Quote, ReplyAddress, Requester, UpscaleRequest, job_id_for
 from core.domain.models import Models
@@ -69,17 +62,14 @@ class JobService:
         self.draining = False
 
     def drain(self) -> None:
-        """Take nothing new from now on; what runs goes on."""
         self.draining = True
 
     @property
     def confirm_above_nanousd(self) -> int:
-        """Jobs dearer than this ask first."""
         return self._tools.settings.confirm_above_nanousd
 
     @property
     def play_money(self) -> bool:
-        """Whether this runs on a model that costs nothing."""
         return not self._tools.upscaler.real_money
 
     async def request(self, request: UpscaleRequest, *, start: bool = True) -> Job:

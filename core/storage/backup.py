@@ -139,14 +139,11 @@ def read_contents(file: Path) -> Contents:
 
 
 def key_in(file: Path) -> str | None:
-    """The text of the key file in the backup; None where it holds none."""
     with zipfile.ZipFile(file) as archive:
         return archive.read(KEY_FILE).decode() if KEY_FILE in archive.namelist() else None
 
 
 async def stored_jobs(database: Database) -> int:
-    """How many jobs the database holds; 0 where it has no tables yet."""
-
     def count(connection: Connection) -> int:
         if not inspect(connection).has_table(jobs.name):
             return 0
@@ -271,7 +268,6 @@ def _close_unfinished(connection: Connection, vault: Vault, at: float) -> int:
 
 
 def restore_pictures(file: Path, data_dir: Path, folders: Sequence[str]) -> int:
-    """Write the backup's pictures below `data_dir`, into these folders only; how many."""
     count = 0
     with zipfile.ZipFile(file) as archive:
         for item in archive.infolist():

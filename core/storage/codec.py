@@ -117,7 +117,6 @@ class JobRows:
         self._lock = threading.Lock()
 
     def job(self, row: Any) -> Job:
-        """The job of this row (`from_row`)."""
         says = _says(row)
         known = self._newest.get(row.id)
         if known is not None and known[0] == says:

@@ -46,8 +46,6 @@ _RESTED_S = 50.0
 
 
 class Database:
-    """One engine with `write()` and `read()` transactions."""
-
     def __init__(self, engine: AsyncEngine, address: AsyncpgAddress | None = None) -> None:
         self.engine = engine
         self._address = address
@@ -81,13 +79,11 @@ class Database:
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that may write; committed on leaving, rolled back on an exception."""
         async with self._writers, self._connected() as connection, connection.begin():
             yield connection
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that only reads."""
         async with self._connected() as connection:
             await connection.execution_options(readonly=True)
             async with connection.begin():
@@ -152,7 +148,6 @@ class Database:
         )
 
     async def ping(self) -> None:
-        """Raise if the database does not answer."""
         async with asyncio.timeout(5), self.read() as connection:
             await connection.execute(text("SELECT 1"))
 

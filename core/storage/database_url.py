@@ -119,10 +119,7 @@ _BY_TEXT: tuple[tuple[str, str], ...] = (
     ),
     ("rejected ssl", "The database offers no TLS, but DATABASE_URL asks for it with sslmode."),
     ("certificate verify failed", "The database's TLS certificate is not trusted; name its authority by sslrootcert."),
-    (
-        "no pg_hba.conf entry",
-        "The database lets this machine or user in only only with TLS; try sslmode=require.",
-    ),
+    ("no pg_hba.conf entry", "The database lets this machine or user in only with TLS; try sslmode=require."),
     ("unable to open database file", "The database's file cannot be opened; check DATA_DIR and its permissions."),
     ("database is locked", "Another program holds the database's file locked; stop it and try again."),
     ("malformed", "The database's file is damaged; restore it from a backup."),

@@ -27,8 +27,6 @@ MIN_KEY_CHARS = 32
 
 
 class KeyChanged(NotUsable):
-    """What is stored was sealed under another key."""
-
     def __init__(self) -> None:
         super().__init__(
             "What is stored was encrypted under another SECRET_KEY: start with that one, or name it as SECRET_KEY_OLD "
@@ -60,11 +58,9 @@ class Vault:
         return cls(secret_key or _key_file(data_dir / "secret.key"), old=old)
 
     def seal(self, value: Any) -> str:
-        """Encrypted JSON."""
         return self._fernet.encrypt(json.dumps(value, separators=(",", ":")).encode()).decode()
 
     def opens(self, text: str) -> bool:
-        """Whether this was sealed under one of the keys."""
         try:
             self._fernet.decrypt(text.encode())
         except InvalidToken:
@@ -72,7 +68,6 @@ class Vault:
         return True
 
     def reseal(self, text: str) -> str:
-        """The same value sealed under the new key."""
         return self._fernet.rotate(text.encode()).decode()
 
     def unseal(self, text: str) -> Any:

@@ -41,7 +41,6 @@ class Batcher(Generic[Op]):
         self._worker: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
-        """How many calls wait."""
         return len(self._queue)
 
     async def call(self, op: Op) -> Any:
@@ -53,7 +52,6 @@ class Batcher(Generic[Op]):
         return await future
 
     async def close(self) -> None:
-        """Wait until everything asked for is written."""
         if self._worker is not None and not self._worker.done():
             await self._worker
 

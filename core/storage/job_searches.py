@@ -32,12 +32,10 @@ class JobSearches:
         """Jobs that this process took from another one, of which an edit may still be on its way."""
 
     async def unconfirmed_before(self, now: float) -> Sequence[Job]:
-        """Jobs whose price was not agreed to in time."""
         waiting = JobState.AWAITING_CONFIRMATION.value
         return await self._list(select(jobs).where(jobs.c.state == waiting, jobs.c.confirm_by_at < now).limit(200))
 
     async def cancel_requests(self) -> Sequence[str]:
-        """Ids of unfinished jobs that somebody wants stopped."""
         query = select(jobs.c.id).where(jobs.c.state.in_(_UNFINISHED), jobs.c.cancel_requested_by != "")
         async with self._db.read() as connection:
             return [row.id for row in await connection.execute(query.limit(5000))]
@@ -78,12 +76,10 @@ class JobSearches:
         }
 
     async def with_request(self, request_id: str) -> Job | None:
-        """The job that this request at the provider belongs to."""
         found = await self._list(select(jobs).where(jobs.c.request_id == request_id).limit(1))
         return found[0] if found else None
 
     async def sent_requests(self, since: float) -> AsyncIterator[SentRequest]:
-        """The requests at the provider of all jobs made since then, oldest first."""
         after: tuple[float, str] = (since, "")
         query = _SENT.where(jobs.c.request_id != "").order_by(jobs.c.created_at, jobs.c.id).limit(_SENT_PAGE)
         while True:
@@ -97,7 +93,6 @@ class JobSearches:
             after = (rows[-1].created_at, rows[-1].id)
 
     async def of_requests(self, request_ids: Sequence[str]) -> Sequence[SentRequest]:
-        """Those of these requests that some job of ours made."""
         found: list[SentRequest] = []
         for start in range(0, len(request_ids), _SENT_PAGE):
             query = _SENT.where(jobs.c.request_id.in_(request_ids[start : start + _SENT_PAGE]))
@@ -114,7 +109,6 @@ class JobSearches:
         return len(ids), ids[0] if ids else ""
 
     async def open_jobs(self) -> OpenJobs:
-        """How many jobs wait and run, over all processes, and since when the oldest does."""
         query = (
             select(jobs.c.state, func.count(), func.min(jobs.c.created_at))
             .where(jobs.c.state.in_(_UNFINISHED))
@@ -137,7 +131,6 @@ class JobSearches:
         return OpenHere(tuple(found), int(total))
 
     async def add_incident(self, reference: str, *, area: str, kind: str, job_id: str) -> None:
-        """Remember that something unforeseen happened, so that its reference can be looked up."""
         values = {"reference": reference, "at": self._clock.now(), "area": area, "kind": kind, "job_id": job_id}
         try:
             async with self._db.write() as connection:
@@ -147,7 +140,6 @@ class JobSearches:
                 await connection.execute(insert(incidents).values(**{**values, "reference": secrets.token_hex(8)}))
 
     async def forget_expired(self, incidents_before: float) -> None:
-        """Delete claims and states whose time is over, and incidents older than given."""
         now = self._clock.now()
         over = app_state.c.expires_at.is_not(None) & (app_state.c.expires_at <= now)
         async with self._db.write() as connection:

@@ -61,8 +61,6 @@ _SAME = (
 
 
 class JobChanges(TypedDict, total=False):
-    """What an update may set: fields of `Job`, and the `fingerprint` by which its result is found again."""
-
     state: JobState
     reply: ReplyAddress
     parameters: Parameters
@@ -83,8 +81,6 @@ class JobChanges(TypedDict, total=False):
 
 
 class SqlJobStore(JobSearches):
-    """Jobs on SQLite or PostgreSQL. Each method is one transaction."""
-
     async def add(self, job: Job) -> tuple[Job, bool]:
         """Insert unless the key exists; the stored job, and whether it is new."""
         row = {**to_row(job, self._rows.vault), "delivery_state": "{}", "takeovers": 0}
@@ -98,7 +94,6 @@ class SqlJobStore(JobSearches):
         return job, True
 
     async def get(self, job_id: str) -> Job | None:
-        """One job, or None."""
         row = await self._db.look(lambda connection: connection.execute(_GET, {"job": job_id}).first())
         return self._rows.job(row) if row is not None else None
 
@@ -243,7 +238,6 @@ class SqlJobStore(JobSearches):
         return {row.id: row.takeovers for row in rows}
 
     async def remove(self, job_id: str) -> None:
-        """Delete the row (a member's erasure); money rows live elsewhere."""
         async with self._db.write() as connection:
             await connection.execute(delete(jobs).where(jobs.c.id == job_id))
 

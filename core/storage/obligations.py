@@ -47,8 +47,6 @@ def _row(job: Job, kind: str, now: float, in_s: float, **more: str) -> dict[str,
 
 
 class SqlObligations:
-    """The rows, on SQLite or PostgreSQL."""
-
     def __init__(self, database: Database, vault: Vault, clock: Clock) -> None:
         self._db = database
         self._vault = vault
@@ -109,11 +107,9 @@ class SqlObligations:
         await self._db.change(lambda connection: connection.execute(_FULFIL, {"one": obligation_id}).rowcount)
 
     async def owes_end(self, job_id: str) -> bool:
-        """Whether the job's end is not told yet."""
         one = {"one": f"{job_id}:announce"}
         return await self._db.look(lambda connection: connection.execute(_GET, one).first()) is not None
 
     async def count(self) -> int:
-        """How many are open."""
         count = select(func.count()).select_from(obligations)
         return await self._db.look(lambda connection: connection.execute(count).scalar_one())

@@ -20,8 +20,6 @@ _GET_ALL = select(*_PLACE, app_state.c.value).where(tuple_(*_PLACE).in_(bindpara
 
 
 class SqlAppState:
-    """JSON values by (area, key)."""
-
     def __init__(self, database: Database, vault: Vault, clock: Clock) -> None:
         self._db = database
         self._vault = vault

@@ -31,8 +31,6 @@ class UsageFilter:
 
 @dataclass(frozen=True, slots=True)
 class MemberDay:
-    """What one member was charged on one day."""
-
     day: str
     platform: str
     user_id: str

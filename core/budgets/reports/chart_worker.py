@@ -64,7 +64,6 @@ def main() -> None:
 
 
 def draw(spec: dict[str, Any]) -> bytes:
-    """The PNG of this drawing."""
     # The fonts of our list that this machine has, and their letters; matplotlib's own is there.
     files = {entry.name: entry.fname for entry in font_manager.fontManager.ttflist}
     fonts = {name: frozenset(font_manager.get_font(files[name]).get_charmap()) for name in _FONTS if name in files}

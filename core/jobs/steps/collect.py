@@ -57,7 +57,6 @@ _SIZE_TOLERANCE_PX = 8
 
 
 async def collect(tools: Tools, job: Job) -> Next:
-    """Read the outcome (or raise the model's error), settle by what was billed, and fetch the file to disk."""
     if job.remote is None or not job.remote.request_id:
         return "submit"
     made = job.remote.made or await _outcome(tools, job, job.remote)

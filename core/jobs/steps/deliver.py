@@ -22,7 +22,6 @@ PAUSES = Backoff(first_s=1.0, cap_s=300.0)
 
 
 async def deliver(tools: Tools, job: Job) -> Next:
-    """Hand the picture over, trying again while the platform is away; at last it is kept for `history`."""
     if job.state.terminal:
         return "announce"
     await tools.quiet(job)
@@ -79,12 +78,7 @@ async def _deliver(tools: Tools, job: Job, left: tuple[LimitStatus, ...]) -> Del
         return PAUSES.pause_s(attempt) if broken < _BROKEN_DELIVERIES else None
 
     try:
-        return await retry(
-            post,
-            clock=tools.clock,
-            pause=pause,
-            within_s=max(0.0, until_at - tools.clock.now()),
-        )
+        return await retry(post, clock=tools.clock, pause=pause, within_s=max(0.0, until_at - tools.clock.now()))
     except INTERRUPTIONS:
         raise
     except Exception:  # told above; a picture that was paid for is never lost to a bug in the way of showing it

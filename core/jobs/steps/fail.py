@@ -40,15 +40,7 @@ log = structlog.get_logger(__name__)
 _OUTCOME_UNKNOWN = (ProviderError, InternalError)
 """After these, a request that fal took may still be billed: the estimate counts until reconciled."""
 
-_NEVER_TAKEN = (
-    DamagedImage,
-    FileTooLarge,
-    ImageTooCostly,
-    ImageTooSmall,
-    NotAnImage,
-    TooManyPixels,
-    UnsupportedFormat,
-)
+_NEVER_TAKEN = (DamagedImage, FileTooLarge, ImageTooCostly, ImageTooSmall, NotAnImage, TooManyPixels, UnsupportedFormat)
 """No button leads back to such an image, so its upload goes in any case."""
 
 _REFUSALS = (RequestError, InputError, BudgetError, Draining, ProviderHalted, PlaceRefused)
@@ -128,7 +120,6 @@ async def charge_unknown(tools: Tools, job: Job) -> Receipt:
 
 
 def nothing_charged(tools: Tools, job: Job) -> Receipt:
-    """The receipt of a job that cost nothing."""
     return Receipt(0, _estimate(job), "none", play_money=not tools.upscaler.real_money)
 
 

@@ -27,7 +27,6 @@ log = structlog.get_logger(__name__)
 
 
 async def prepare(tools: Tools, job: Job) -> Next:
-    """Stage the source on disk, fill `job.input` and `job.quote`, and decide how to go on."""
     if job.confirm_by_at is not None and job.state is not JobState.AWAITING_CONFIRMATION:
         return "end"  # already agreed to: the second half of the job has it
     if job.cancel_requested_by:
@@ -48,7 +47,6 @@ async def prepare(tools: Tools, job: Job) -> Next:
 
 
 async def _price(tools: Tools, job: Job) -> Next:
-    """Read the picture, look for earlier work, and price it."""
     member = Share.of(job.requester).member
     for name in (job.id, job.source.path):  # of an earlier run of this step; the upload counts as its own until then
         tools.running.disk.forget(name)

@@ -13,7 +13,6 @@ _TURN_POLL_S = 2.0
 
 
 async def hold(tools: Tools, job: Job) -> Next:
-    """Hold every limit that applies, then wait for a free slot where jobs at once are limited."""
     if job.quote is None or job.input is None:
         return "prepare"
     request = HoldRequest(

@@ -48,15 +48,12 @@ class StorageTrouble(Exception):
 
 
 class Pipeline:
-    """Runs steps by name, and knows which run here now."""
-
     def __init__(self, tools: Tools) -> None:
         self.tools = tools
         self._here: dict[asyncio.Task[object], tuple[str, Next]] = {}
 
     @property
     def jobs_here(self) -> set[str]:
-        """Ids of jobs of which a step runs in this process now."""
         return {job_id for job_id, _ in self._here.values()}
 
     async def settle_down(self, timeout_s: float) -> None:
@@ -167,7 +164,6 @@ class Pipeline:
         return await fail.end_with_error(self.tools, current, error)
 
     async def give_up(self, job: Job, error: UpscaleError) -> None:
-        """End a job from outside its run."""
         own = self.tools.lease.token
         job = await self.tools.store.claim(job.id, own)
         with owning(job.id, own):

@@ -51,7 +51,6 @@ class _NotFound(Exception):
 
 
 async def submit(tools: Tools, job: Job) -> Next:
-    """Upload the picture and submit once. Ends with the request id on the row."""
     remote = job.remote or Remote(backend=tools.provider(job).name)
     if remote.request_id:
         return "wait"

@@ -122,7 +122,6 @@ async def _watch(tools: Tools, job: Job, request_id: str) -> None:
 
 
 async def _stop(tools: Tools, job: Job, request_id: str, watching: asyncio.Task[None]) -> Next:
-    """Tell the provider, then learn what it bills."""
     try:
         answer = await tools.provider(job).cancel(request_id, tools.model(job))
         log.info("cancel_passed_on", job=job.id, answer=answer)

@@ -25,7 +25,6 @@ class JobFiles:
         self._root = self.data_dir / "jobs"
 
     def folder(self, job_id: str) -> Path:
-        """The job's folder, made if absent."""
         path = self._root / job_id[:2] / job_id
         if not path.is_dir():  # asked for fifteen times a job, and `mkdir` costs seven times as much
             path.mkdir(parents=True, exist_ok=True)
@@ -89,7 +88,6 @@ class JobFiles:
         return await asyncio.to_thread(work)
 
     async def size(self, job_id: str) -> int:
-        """Bytes of everything of a job."""
         path = self._root / job_id[:2] / job_id
 
         def work() -> int:

@@ -43,7 +43,6 @@ class ObjectStore:
             raise ValueError(str(error)) from error
 
     async def put(self, name: str, path: Path) -> None:
-        """Store this file under the name, replacing what is there."""
         async with _answers():
             await obstore.put_async(self._store, name, path, chunk_size=_CHUNK_BYTES, max_concurrency=_PARTS_AT_ONCE)
 
@@ -64,7 +63,6 @@ class ObjectStore:
         return True
 
     async def delete(self, name: str) -> None:
-        """Delete the object; absent is fine."""
         with suppress(FileNotFoundError):
             async with _answers():
                 await obstore.delete_async(self._store, name)

@@ -70,7 +70,6 @@ class Line:
         return self._joined.get(hold.key) or Granted(decide.left(self.book, hold))
 
     def _turn(self, hold: Hold) -> tuple[bool, bool, int]:
-        """What the line is sorted by, smallest first."""
         if self.book.now - hold.held_at >= _LONG_WAIT_S:
             return False, False, hold.seq or 0
         everywhere = self.book.rules.keys.personal(hold.requester)[0]

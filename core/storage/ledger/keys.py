@@ -22,7 +22,6 @@ class Keys:
         self._salt = bytes.fromhex(salt)
 
     def person(self, who: Requester) -> str:
-        """A person's mark."""
         return self._mark(who.platform, person_id(who))
 
     def _mark(self, platform: str, user_id: str) -> str:
@@ -30,7 +29,6 @@ class Keys:
         return hmac.new(self._salt, f"{platform}\0{user_id}".encode(), hashlib.sha256).hexdigest()[:20]
 
     def of(self, scope: Scope) -> str:
-        """The counter of this scope."""
         place = f"{_safe(scope.platform)}:{_safe(scope.workspace_id)}"
         match scope.kind:
             case ScopeKind.EVERYTHING:
@@ -62,7 +60,6 @@ class Keys:
 
 
 def sponsor_key(sponsor_id: str) -> str:
-    """The counter of a sponsor's budget."""
     return f"s:{sponsor_id}"
 
 
@@ -72,7 +69,6 @@ def sponsored_key(counter: str) -> str:
 
 
 def balance_key(counter: str, window: str) -> str:
-    """The row of this counter in this window."""
     return f"{counter}|{window}"
 
 

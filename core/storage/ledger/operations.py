@@ -65,12 +65,10 @@ def _lost(connection: Connection, changes: Mapping[int, Change]) -> set[int]:
 
 
 def _asked(book: LedgerSnapshot, asks: Collection[Ask]) -> list[Hold | HoldRequest]:
-    """What is held for each who asks, and what is to be held."""
     return [one for ask in asks for one in (book.holds.get(ask.key), ask.request) if one is not None]
 
 
 def _needed(book: LedgerSnapshot, asks: Collection[Ask]) -> set[str]:
-    """Names of the balances that the decisions will look at."""
     found: set[str] = set()
     for asked in _asked(book, asks):
         plans = decide.plans(book, asked.requester, asked.model)

@@ -21,12 +21,10 @@ _AMOUNTS = tuple(field.name for field in fields(Balance))
 
 
 def read_holds(connection: Connection, keys: Collection[str]) -> dict[str, Hold]:
-    """The holds of these jobs, whatever their state."""
     return {row.key: hold_of(row) for query in holds_of(keys) for row in connection.execute(query)}
 
 
 def holds_of(keys: Collection[str]) -> Iterable[Select[*tuple[Any, ...]]]:
-    """What asks for the holds of these jobs; their rows are read by `hold_of`."""
     return (select(t.holds).where(t.holds.c.key.in_(some)) for some in _chunks(sorted(keys)))
 
 
@@ -50,7 +48,6 @@ def read_balances(connection: Connection, keys: Collection[str]) -> dict[str, Ba
 
 
 def write(connection: Connection, book: LedgerSnapshot) -> None:
-    """Everything that the book's decisions changed."""
     new = [hold for hold in book.changed.values() if hold.seq is None]
     old = [hold for hold in book.changed.values() if hold.seq is not None]
     if new:

@@ -21,8 +21,6 @@ _MAX_TEXT = 200
 
 
 class SqlRules:
-    """Writes rules beside the ledger that obeys them."""
-
     def __init__(self, ledger: SqlLedger) -> None:
         self._ledger = ledger
 
@@ -114,7 +112,6 @@ class SqlRules:
         await self._apply(work)
 
     async def note_presets(self, actor: Requester, where: str, old: str, new: str) -> None:
-        """Keep that the default values of a place were changed."""
         change = self._change(actor, "presets", where, old, new)
         await self._ledger.database.write(lambda connection: connection.execute(change))
 
@@ -126,7 +123,6 @@ class SqlRules:
         return [Sponsor(**row._asdict()) for row in rows]
 
     async def alert_places(self) -> Sequence[AlertPlace]:
-        """Every channel that wants alerts."""
         c = t.alert_channels.c
         query = select(c.platform, c.workspace_id, c.channel_id, c.everything, c.locale)
         return [AlertPlace(*row) for row in await self._ledger.database.rows(query)]
@@ -138,7 +134,6 @@ class SqlRules:
         return [rule_of(row) for row in await self._ledger.database.rows(query.order_by(*order))]
 
     async def operator_limits(self) -> Sequence[Rule]:
-        """The limits that the operator has set at run time, for any place."""
         c = t.limits.c
         query = select(t.limits).where(c.platform.startswith(OPERATORS, autoescape=True))
         order = (c.scope, c.platform, c.workspace_id, c.scope_id, c.measure)
@@ -153,12 +148,7 @@ class SqlRules:
         return [LimitChange(*row) for row in await self._ledger.database.rows(query.order_by(c.id.desc()).limit(limit))]
 
     async def _write(
-        self,
-        actor: Requester,
-        action: str,
-        subject: str,
-        new: object,
-        work: Callable[[Connection], object],
+        self, actor: Requester, action: str, subject: str, new: object, work: Callable[[Connection], object]
     ) -> None:
         """Do `work`, which answers what was there before, and keep who did it."""
 

@@ -23,8 +23,6 @@ _MAX_CACHED_PLANS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A limit and the counter it is measured on."""
-
     limit: Limit
     counter: str
     opens_at: float | None = None
@@ -36,8 +34,6 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a job of one requester is checked against, and which counters it moves."""
-
     bounds: tuple[Bound, ...]
     slots: tuple[Bound, ...]
     counters: tuple[str, ...]
@@ -128,7 +124,6 @@ def place_key(platform: str, workspace_id: str) -> str:
 
 
 def rules_version(connection: Connection) -> str:
-    """The number of the newest rules."""
     found = connection.scalar(select(t.meta.c.value).where(t.meta.c.key == VERSION))
     return str(found) if found is not None else "0"
 
@@ -150,7 +145,6 @@ def rule_of(row: Any) -> Rule:
 
 
 def load_rules(connection: Connection, version: str, operator: Sequence[Rule], keys: Keys, now: float) -> Rules:
-    """The snapshot, read inside the caller's transaction."""
     moderators: dict[WorkspaceKey, list[Rule]] = {}
     at_run_time: list[Rule] = []  # first, so that they win over the file's and the defaults of the same exactness
     for row in connection.execute(select(t.limits)):

@@ -107,7 +107,6 @@ class SqlLedger:
         return cast(int, await self._call(work))
 
     async def holds(self, keys: Sequence[str]) -> Mapping[str, Hold]:
-        """What was held and charged for these jobs."""
         found = [row for query in rows.holds_of(keys) for row in await self.database.rows(query)]
         return {row.key: rows.hold_of(row) for row in found}
 

@@ -66,8 +66,6 @@ class LedgerDatabase:
         return await self._retry(lambda: self._db.change(alone))
 
     async def look(self, work: Callable[[Connection], T]) -> T:
-        """Run a few short, indexed queries (`Database.look`)."""
-
         async def once() -> T:
             async with self._readers:
                 return await self._db.look(work)
@@ -75,8 +73,6 @@ class LedgerDatabase:
         return await self._retry(once)
 
     async def rows(self, query: Select[*tuple[Any, ...]]) -> Sequence[Row[*tuple[Any, ...]]]:
-        """What this query finds, in a reading transaction of its own."""
-
         async def once() -> Sequence[Row[*tuple[Any, ...]]]:
             async with self._readers, self._db.read() as connection:
                 return (await connection.execute(query)).all()

@@ -26,8 +26,6 @@ _WHO = ("platform", "workspace_id", "channel_id", "user_id", "user_name")
 
 @dataclass(slots=True)
 class Balance:
-    """What is used and held on one counter in one window."""
-
     used_nanousd: int = 0
     held_nanousd: int = 0
     used_px: int = 0
@@ -38,7 +36,6 @@ class Balance:
     waiting: int = 0
 
     def add(self, other: Balance) -> None:
-        """Count `other` in."""
         self.used_nanousd += other.used_nanousd
         self.held_nanousd += other.held_nanousd
         self.used_px += other.used_px
@@ -100,7 +97,6 @@ class LedgerSnapshot:
         return self.balances.setdefault(balance_key(counter, window), Balance())
 
     def post(self, counters: Iterable[str], windows: Iterable[tuple[str, float | None]], change: Balance) -> None:
-        """Add `change` to each of these counters in each of these windows."""
         for counter in counters:
             for window, ends_at in windows:
                 key = balance_key(counter, window)
@@ -114,7 +110,6 @@ class LedgerSnapshot:
                     known.add(change)
 
     def move(self, hold: Hold, state: HoldState) -> None:
-        """Change a hold's state and the counts of jobs at once with it."""
         if not hold.play:
             change = Balance()
             for at, step in ((hold.state, -1), (state, 1)):
@@ -151,15 +146,12 @@ class LedgerSnapshot:
         self.changed[hold.key] = hold
 
     def span_of(self, bound: Bound) -> Span:
-        """The window of this limit that holds now."""
         return next(span for span in self.spans if span.window is bound.limit.window)
 
     def rows_of(self, bound: Bound) -> list[str]:
-        """The names of the balances that this limit is measured on."""
         return [balance_key(name, self.span_of(bound).key) for name in (bound.counter, bound.minus) if name]
 
     def status(self, bound: Bound) -> LimitStatus:
-        """A limit with its use and holds in the current window."""
         span = self.span_of(bound)
         row = self.balance(bound.counter, span.key)
         opens_at = bound.opens_at if bound.opens_at is not None else span.ends_at

@@ -22,12 +22,9 @@ _SUMS = [func.sum(t.entries.c[name]) for name in ("used_nanousd", "used_jobs", "
 
 @dataclass(frozen=True, slots=True)
 class SqlUsage:
-    """Reports' view of the ledger."""
-
     database: LedgerDatabase
 
     async def member_days(self, wanted: UsageFilter) -> Sequence[MemberDay]:
-        """Charges by day and member."""
         e = t.entries.c
         # Outside a workspace, ids that are unique only within a team are told apart by it.
         apart = e.platform.in_(TEAM_SCOPED) & (not wanted.workspace_id)
@@ -44,7 +41,6 @@ class SqlUsage:
         ]
 
     async def by_model(self, wanted: UsageFilter) -> Sequence[UsageRow]:
-        """Charges by model, the dearest first."""
         e = t.entries.c
         query = (
             select(e.model, *_SUMS)

@@ -81,7 +81,6 @@ class SqliteWriter:
         return done
 
     async def close(self) -> None:
-        """Write what is waiting, then end the thread and the connections."""
         await self._batches.close()
         await asyncio.to_thread(self._thread.shutdown)
         self._reader.dispose()
