@@ -15,7 +15,6 @@ import structlog
 
 from bot import VERSION
 from bot.budgets import budget_maintenance, ledger_settings
-from bot.files import job_files, result_file
 from bot.http import fal_webhook
 from bot.http.health import Health
 from bot.http.server import HttpServer
@@ -23,7 +22,15 @@ from bot.observability.gauges import Gauges
 from bot.observability.metrics import PrometheusMetrics
 from bot.observability.operator_alerts import AlertSender
 from bot.observability.tracing import StageSpans
-from bot.providers import image_limits, make_beside, make_upscaler, pipeline_settings, provider_problem
+from bot.providers import (
+    image_limits,
+    job_files,
+    make_beside,
+    make_upscaler,
+    pipeline_settings,
+    provider_problem,
+    result_file,
+)
 from bot.settings import Settings, secret
 from bot.supervisor import Closable, close_all, supervise
 from core.accounts.allowlist import AllowList, AllowSettings

@@ -1,14 +1,20 @@
-"""The provider of the model and the limits on pictures that the settings ask for."""
+"""What the settings ask for: the provider of the model, limits on pictures, and where pictures lie."""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from bot.settings import Settings, secret
 from core.domain.errors import ProviderHalted
 from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD
+from core.images.renditions import JobMedia
 from core.images.service import ImageLimits, ImageService
 from core.jobs.disk_budget import DiskShares
 from core.jobs.steps import PipelineSettings
 from core.ports import Clock, Metrics, Upscaler
+from core.ports.checkup import NotUsable
+from core.storage.files.job_files import JobFiles
+from core.storage.files.object_store import ObjectStore
+from core.storage.jobs import SqlJobStore
 from core.upscalers.fal import FalConfig, FalUpscaler
 from core.upscalers.local import LocalUpscaler
 from core.upscalers.sandbox import SandboxConfig, SandboxUpscaler
@@ -86,3 +92,33 @@ def image_limits(s: Settings) -> ImageLimits:
         max_output_side_px=s.max_output_side_px,
         output_pixels=s.max_output_pixels,
     )
+
+
+def job_files(s: Settings) -> JobFiles:
+    """Raises NotUsable."""
+    if s.files_url is None:
+        return JobFiles(s.data_dir)
+    return JobFiles(s.data_dir, object_store(s.files_url, s))
+
+
+async def result_file(store: SqlJobStore, media: JobMedia, job_id: str, name: str) -> Path | None:
+    """The full result of this job where it is kept and has this name."""
+    job = await store.get(job_id)
+    if job is None or job.result is None or job.images_deleted or Path(job.result.path).name != name:
+        return None
+    return (await media.original(job)).path
+
+
+def object_store(url: str, s: Settings) -> ObjectStore:
+    """What the settings say of keys and endpoint counts before the environment. Raises NotUsable."""
+    named = {
+        "access_key_id": s.aws_access_key_id,
+        "secret_access_key": secret(s.aws_secret_access_key),
+        "region": s.aws_region,
+        "endpoint": s.aws_endpoint_url,
+    }
+    s3 = url.startswith(("s3://", "s3a://"))
+    try:
+        return ObjectStore(url, {name: value for name, value in named.items() if value and s3})
+    except ValueError as error:
+        raise NotUsable(f"FILES_URL cannot be used: {error}") from error

@@ -25,12 +25,12 @@ import typer
 
 import core.images.confinement
 from bot.cli.console import Exit, out, print_finding
-from bot.files import object_store
+from bot.providers import object_store
 from bot.settings import Settings
 from core.accounts.allowlist import EVERYBODY
 from core.domain.errors import StorageUnavailable
 from core.domain.money import usd
-from core.images.confinement import MEASURES, MISSING
+from core.images.confinement import MISSING
 from core.ports import Finding
 from core.ports.checkup import NotUsable
 from core.storage.database_url import explain
@@ -142,11 +142,11 @@ async def _objects(s: Settings) -> Sequence[Finding]:
 async def _workers() -> Sequence[Finding]:
     """What this machine's kernel enforces on the processes that read strangers' pictures."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "core.images.confinement", cwd=Path(core.images.confinement.__file__).parents[3],
+        sys.executable, "-m", "core.images.confinement", cwd=Path(core.images.confinement.__file__).parents[2],
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     printed, _ = await process.communicate()
-    missing = [MISSING[name] for name in MEASURES if name not in json.loads(printed or b"[]")]
+    missing = [what for name, what in MISSING.items() if name not in json.loads(printed or b"[]")]
     if missing:
         fix = "Run on Linux 5.13 or newer with Landlock and seccomp switched on (and allowed in the container)."
         return [Finding("warning", f"Image workers are not kept from: {', '.join(missing)}.", fix)]

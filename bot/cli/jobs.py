@@ -19,18 +19,9 @@ from core.domain.job import Job, JobState
 from core.domain.limits import LimitStatus
 from core.domain.media_types import suffix_for
 from core.domain.money import NANOUSD_PER_USD, usd
-from core.presentation import explain
+from core.presentation import explain, job_texts
 from core.presentation.ending_texts import image_name
 from core.presentation.formats import mb, seconds, size
-from core.presentation.job_texts import (
-    charge_text,
-    delivery_text,
-    notes_text,
-    parameters_line,
-    price_line,
-    receipt_line,
-    size_line,
-)
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -103,7 +94,7 @@ async def history(app: App, limit: Annotated[int, typer.Option("--limit", "-n", 
     if not jobs:
         err.print("No image has been made here yet.")
     for job in jobs:
-        size_text = size_line(job, "en") if job.result is not None else _STATES[job.state]
+        size_text = job_texts.size_line(job, "en") if job.result is not None else _STATES[job.state]
         kept = "" if job.result is None or not job.images_deleted else "  (deleted)"
         out.print(
             f"{job.id}  {moment(job.created_at)}  {image_name(job, 'en')}  {size_text}  {job.parameters.model}{kept}"
@@ -119,15 +110,15 @@ def _job_lines(job: Job) -> Iterator[tuple[str, str]]:
     yield "asked by", f"{who.user_name or who.user_id} ({who.user_id}) on {place}"
     yield from _times(job)
     yield "image", _picture(job)
-    yield "parameters", parameters_line(job, "en")
+    yield "parameters", job_texts.parameters_line(job, "en")
     if job.quote is not None:
-        yield "estimate", price_line(job.quote, "en")
+        yield "estimate", job_texts.price_line(job.quote, "en")
     yield "charge", _charge(job)
     yield from _provider(job)
     if job.result is not None:
-        yield "result", f"{size_line(job, 'en')}, {mb(job.result.bytes, 'en')}, {job.result.mime}"
+        yield "result", f"{job_texts.size_line(job, 'en')}, {mb(job.result.bytes, 'en')}, {job.result.mime}"
     if job.delivery is not None:
-        yield "delivered", delivery_text(job.delivery, "en") or f"as {job.delivery.shape.replace('_', ' ')}"
+        yield "delivered", job_texts.delivery_text(job.delivery, "en") or f"as {job.delivery.shape.replace('_', ' ')}"
     if job.parent_id:
         yield "made from", f"job {job.parent_id}"
 
@@ -172,7 +163,7 @@ def _picture(job: Job) -> str:
 def _charge(job: Job) -> str:
     if job.receipt is None:
         return "nothing settled yet"
-    text = charge_text(job.receipt, "en")
+    text = job_texts.charge_text(job.receipt, "en")
     if job.receipt.units is not None:
         price = usd(job.receipt.unit_price_nanousd, "en")
         text += f" fal billed {job.receipt.units.normalize():f} units at {price}."
@@ -204,7 +195,8 @@ def print_result(
         typer.echo(json_module.dumps(as_json(picture, job, path), ensure_ascii=False), file=to.file)
     elif path is not None and job.result is not None:
         to.print(styled(("✔", "green"), f" {title(picture)} → ", (str(path), "bold")))
-        lines = (size_line(job, "en"), parameters_line(job, "en"), receipt_line(job, left, "en"), notes_text(job, "en"))
+        asked = job_texts.size_line(job, "en"), job_texts.parameters_line(job, "en")
+        lines = (*asked, job_texts.receipt_line(job, left, "en"), job_texts.notes_text(job, "en"))
         for line in filter(None, (*lines, job.result.caption)):
             to.print(f"  {line}")
         to.print(styled((f"  reference {job.id}", "dim")))

@@ -13,9 +13,8 @@ from typer.core import TyperGroup
 
 from bot.cli.console import CommandError, Exit, code_of, err, leave, opens_app, parameter_flags, say
 from bot.cli.jobs import history, job
-from bot.cli.limits import allow, limits, quota
+from bot.cli.limits import allow, limits, quota, usage
 from bot.cli.upkeep import upkeep
-from bot.cli.usage import usage
 from core.domain.errors import UpscaleError
 from core.ports.checkup import NotUsable
 from core.presentation import explain
@@ -72,7 +71,7 @@ def run(
 
     Every platform whose credentials are set is started. Stops at Ctrl-C or SIGTERM.
     """
-    from bot.cli.run import run_bot
+    from bot.cli.session import run_bot
 
     leave(run_bot(**({"role": role} if role is not None else {})))
 

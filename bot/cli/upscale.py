@@ -21,19 +21,8 @@ from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from bot.cli import files
 from bot.cli.console import PLATFORM, CommandError, Exit, ask, code_of, err, operator, out, say
-from bot.cli.files import (
-    PIPE,
-    Order,
-    digest_of,
-    free_path,
-    hand_out,
-    refuse_taken,
-    result_path,
-    tells_another_kind,
-    title,
-    wanted_format,
-)
 from bot.cli.jobs import print_result
 from bot.cli.session import writable
 from core.domain.errors import InvalidParameters, TooLate, UpscaleError
@@ -68,7 +57,7 @@ _SEVERITY = (Exit.FAILED, Exit.BUDGET, Exit.CANCELLED, Exit.USAGE)
 class Options:
     """How the command was called. `out` is a file, or a folder for several pictures."""
 
-    order: Order
+    order: files.Order
     fields: Mapping[str, str] = field(default_factory=dict)
     out: Path | None = None
     force: bool = False
@@ -87,8 +76,8 @@ async def upscale(app: App, options: Options) -> Exit:
         return Exit.USAGE
     factor = models.resolve(asked, defaults).factor
     if not options.force:
-        refuse_taken(options.order, factor, options.out)
-    if options.out == PIPE and len(options.order.pictures) > 1:
+        files.refuse_taken(options.order, factor, options.out)
+    if options.out == files.PIPE and len(options.order.pictures) > 1:
         raise CommandError("Only one image fits into standard output; name a folder with -o.")
     if options.out is not None:
         folder = options.out if options.out.is_dir() or len(options.order.pictures) > 1 else options.out.parent
@@ -131,14 +120,14 @@ class _Run:
             return await self._one(picture)
 
     async def _one(self, picture: Path | str) -> Exit:
-        bar = self.bars.add_task("", total=None, name=title(picture))
+        bar = self.bars.add_task("", total=None, name=files.title(picture))
         job: Job | None = None
         try:
             job = await self.app.service.request(await self._request(picture))
             self._running[job.id] = job
             job = await self._follow(job, bar)
         except UpscaleError as error:
-            say(self.app.service.notice(error, "en", job), f"{title(picture)}: ")
+            say(self.app.service.notice(error, "en", job), f"{files.title(picture)}: ")
             return code_of(error)
         finally:
             self.bars.remove_task(bar)
@@ -167,7 +156,7 @@ class _Run:
         asked = json.dumps([self.options.order.text, dict(self.options.fields)], sort_keys=True)
         digest = hashlib.sha256(f"{asked}\n{picture if isinstance(picture, str) else ''}".encode())
         if isinstance(picture, Path):
-            digest.update(await asyncio.to_thread(digest_of, picture))
+            digest.update(await asyncio.to_thread(files.digest_of, picture))
         store = self.app.tools.store
         for number in range(_MOST_REPEATS):
             key = f"{PLATFORM}:{digest.hexdigest()[:32]}-{number}"
@@ -240,22 +229,22 @@ class _Run:
         if job.state is not JobState.SUCCEEDED or job.result is None:
             notice = notice_for(job)
             print_result(picture, job, None, (), json=self.options.json)
-            say(notice, f"{title(picture)}: ")
+            say(notice, f"{files.title(picture)}: ")
             return Exit.CANCELLED if job.state is JobState.CANCELLED else code_of(job.error)
         many = len(self.options.order.pictures) > 1
-        path = result_path(picture, job.parameters.factor, job.result.mime, self.options.out, many=many)
-        path = path if self.options.force else free_path(path)
+        path = files.result_path(picture, job.parameters.factor, job.result.mime, self.options.out, many=many)
+        path = path if self.options.force else files.free_path(path)
         media = JobMedia(self.app.tools)
         file = await media.original(job)
-        wanted = wanted_format(self.options.out, file.mime, many=many)
+        wanted = files.wanted_format(self.options.out, file.mime, many=many)
         if wanted is not None:
             file = await media.converted(job, saved_as=wanted, quality=_QUALITY)
-        await asyncio.to_thread(hand_out, file.path, path)
-        if tells_another_kind(path, file.mime):
+        await asyncio.to_thread(files.hand_out, file.path, path)
+        if files.tells_another_kind(path, file.mime):
             err.print(f"{path.name} holds a {file.mime.removeprefix('image/').upper()}.")
         await self.app.tools.store.change_delivery_state(job.id, {_HANDED_OUT: True})
         left = await self.app.service.limits.applying(self.actor)
-        print_result(picture, job, path, tuple(left), json=self.options.json, to=err if path == PIPE else out)
+        print_result(picture, job, path, tuple(left), json=self.options.json, to=err if path == files.PIPE else out)
         return Exit.OK
 
     @asynccontextmanager

@@ -9,8 +9,7 @@ import structlog
 
 from core.budgets.prices import PriceBook
 from core.domain.job import Requester
-from core.domain.limits import Alert, AlertLevel, AlertPlace, LimitStatus, Measure, ScopeKind
-from core.domain.windows import Span, span
+from core.domain.limits import Alert, AlertLevel, AlertPlace, LimitStatus, Measure, ScopeKind, Span, span
 from core.presentation import Notice
 from core.presentation import limit_texts as sentences
 from core.storage.ledger import SqlLedger

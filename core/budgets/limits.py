@@ -24,9 +24,9 @@ from core.domain.limits import (
     ScopeKind,
     WantedLimit,
     Window,
+    span,
 )
 from core.domain.models import ALL
-from core.domain.windows import span
 from core.presentation import moderation_texts
 from core.presentation.card import Card
 from core.storage.ledger import SqlLedger

@@ -17,8 +17,8 @@ from core.budgets.billing_differences import Charge, Comparison, Difference, com
 from core.budgets.erased_requests import erased_requests
 from core.domain.errors import JobNotFound, UpscaleError
 from core.domain.job import Receipt
+from core.domain.limits import local_day
 from core.domain.money import NANOUSD_PER_USD, is_plausible_bill
-from core.domain.windows import local_day
 from core.ports import AppState, BillingEvent, Metrics, OperatorAlerts, Upscaler
 from core.ports.storage import SentRequest
 from core.ports.typed_state import TypedState

@@ -21,8 +21,7 @@ from core.budgets.reports.table import jobs_csv
 from core.domain.errors import NotAllowed, Paused
 from core.domain.identity import person_key
 from core.domain.job import Requester
-from core.domain.limits import Measure, ScopeKind, Window
-from core.domain.windows import local_day
+from core.domain.limits import Measure, ScopeKind, Window, local_day
 from core.storage.ledger import SqlLedger
 from core.storage.ledger.history import forget_member
 from core.storage.ledger.usage import SqlUsage

@@ -27,8 +27,6 @@ from core.images.operations import prepare as preparing
 from core.images.operations.delivery import compare as comparing
 from core.images.operations.delivery import fit as fitting
 from core.images.operations.delivery import postprocess as postprocessing
-from core.images.operations.delivery import regions, similarity
-from core.images.operations.delivery import tiles as tiling
 from core.images.operations.probe import HEAD_BYTES, sniff
 from core.images.operations.refusals import Refused, from_codec
 
@@ -41,13 +39,13 @@ OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
     "enlarge": enlarging.enlarge,
     "strip_result": preparing.strip_result,
     "postprocess": postprocessing.postprocess,
-    "crop_detail": regions.crop_detail,
+    "crop_detail": comparing.crop_detail,
     "blank": preparing.blank,
     "fit": fitting.fit,
     "convert": fitting.convert,
     "preview": fitting.preview,
-    "tiles": tiling.cut,
-    "similarity": similarity.measure,
+    "tiles": fitting.tiles,
+    "similarity": comparing.similarity,
     "compare": comparing.compare,
 }
 _TYPES: dict[str, Callable[[Any], Any]] = {

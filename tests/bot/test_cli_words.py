@@ -12,10 +12,9 @@ from typer.testing import CliRunner
 from bot.cli.console import CommandError
 from bot.cli.files import Order, free_path, read_arguments, refuse_taken, result_path
 from bot.cli.jobs import as_json
-from bot.cli.limits import _print_limits, read_amount
+from bot.cli.limits import _print_limits, _print_rows, read_amount
 from bot.cli.main import cli
 from bot.cli.upscale import _question
-from bot.cli.usage import _print_rows
 from core.budgets.reports import UsageRow
 from core.domain import money
 from core.domain.errors import LimitReached

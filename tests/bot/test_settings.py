@@ -280,7 +280,7 @@ def test_plain_http_to_a_service_is_warned_of_unless_it_is_on_this_machine(monke
 
 
 def test_a_platform_that_is_not_used_costs_no_import() -> None:
-    program = "import sys, bot.cli.run; from bot.settings import load; load(None); print(*sys.modules)"
+    program = "import sys, bot.cli.session; from bot.settings import load; load(None); print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}
     )

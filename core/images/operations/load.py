@@ -11,16 +11,10 @@ import pyvips
 
 from core.domain.media_types import MIME, Format
 from core.images.facts import ImageFacts, ImageLimits
+from core.images.operations import probe
 from core.images.operations.containers import WEBP_ALPHA, WEBP_FLAGS, check_parts, hides_alpha, mapped
 from core.images.operations.decoders import av1, bmp, pillow, tiff
 from core.images.operations.metadata import hides_first_frame, png_head
-from core.images.operations.probe import (
-    HEAD_BYTES,
-    declared_size,
-    first_gif_frame,
-    sequence_frames,
-    sniff,
-)
 from core.images.operations.refusals import Refused, from_codec
 
 VipsImage = Any
@@ -40,9 +34,9 @@ def kind_of(path: Path, limits: ImageLimits) -> Format:
     if size_bytes > limits.input_bytes:
         raise Refused("file_too_large", bytes=size_bytes, limit_bytes=limits.input_bytes)
     with mapped(path) as data:
-        kind = sniff(data[:HEAD_BYTES])
+        kind = probe.sniff(data[: probe.HEAD_BYTES])
         check_parts(data, kind)
-        size = pillow.heic_size(path) if kind == "heic" else declared_size(data, kind)
+        size = pillow.heic_size(path) if kind == "heic" else probe.declared_size(data, kind)
     if size is not None:
         _check_size(*size, limits)
     return kind
@@ -89,7 +83,7 @@ def _on_canvas(path: Path, image: VipsImage) -> VipsImage:
     if image.hasalpha():
         return image
     with mapped(path) as data:
-        left, top, width, height = first_gif_frame(data)
+        left, top, width, height = probe.first_gif_frame(data)
     right, bottom = min(left + width, image.width), min(top + height, image.height)
     if left >= right or top >= bottom or (right - left, bottom - top) == (image.width, image.height):
         return image
@@ -137,7 +131,7 @@ def _animation_frames(path: Path, kind: Format) -> int:
     if kind == "png":
         return int.from_bytes(png_head(path).get(b"acTL", b"")[:4], "big")
     with mapped(path) as data:
-        return sequence_frames(data)
+        return probe.sequence_frames(data)
 
 
 def verify(image: VipsImage, kind: Format) -> bool:

@@ -11,17 +11,7 @@ import zlib
 from pathlib import Path
 from typing import Final
 
-from core.images.operations.containers import (
-    EOI,
-    FILL,
-    SOI,
-    Data,
-    Parts,
-    jpeg_segments,
-    mapped,
-    png_chunks,
-    riff_chunks,
-)
+from core.images.operations import containers
 from core.images.operations.refusals import damaged
 
 Piece = bytes | tuple[int, int]
@@ -44,7 +34,7 @@ def plan_of(path: Path, format_name: str, orientation: int = 1) -> Plan:
     `format_name` is `png`, `jpeg` or `webp`. Orientation other than 1 is kept, as the only EXIF entry, because
     without it the picture would lie on its side. An animated PNG becomes its first frame. Raises Refused.
     """
-    with mapped(path) as data:
+    with containers.mapped(path) as data:
         try:
             return _merged(_PLANS[format_name](data, orientation))
         except (struct.error, IndexError) as error:
@@ -91,7 +81,7 @@ def _exif(orientation: int) -> bytes:
     return b"II*\x00\x08\x00\x00\x00" + struct.pack("<HHHIHHI", 1, 0x0112, 3, 1, orientation, 0, 0)
 
 
-def _whole(parts: Parts, last: object) -> Parts:
+def _whole(parts: containers.Parts, last: object) -> containers.Parts:
     """Raises Refused behind the last part if it is not the one that ends such a file."""
     kind = None
     for kind, start, end in parts:
@@ -100,10 +90,10 @@ def _whole(parts: Parts, last: object) -> Parts:
         raise damaged("truncated")
 
 
-def _plan_png(data: Data, orientation: int) -> Plan:
+def _plan_png(data: containers.Data, orientation: int) -> Plan:
     """Chunks that describe pixels and colour stay; the file ends with IEND."""
     plan: Plan = [(0, 8)]
-    for kind, start, end in _whole(png_chunks(data), b"IEND"):
+    for kind, start, end in _whole(containers.png_chunks(data), b"IEND"):
         if kind in _PNG_KEPT and (kind[0] & 0x20 == 0 or _sound(data, start, end)):
             plan.append((start, end))
         if kind == b"IHDR" and orientation != 1:
@@ -114,8 +104,8 @@ def _plan_png(data: Data, orientation: int) -> Plan:
 def write_png_density(path: Path, per_metre: tuple[int, ...] | None) -> None:
     """In place: this pHYs (dots per metre across and down) right behind the header, or none."""
     plan: Plan = [(0, 8)]
-    with mapped(path) as data:
-        for kind, start, end in _whole(png_chunks(data), b"IEND"):
+    with containers.mapped(path) as data:
+        for kind, start, end in _whole(containers.png_chunks(data), b"IEND"):
             if kind != b"pHYs":
                 plan.append((start, end))
             if kind == b"IHDR" and per_metre:
@@ -126,8 +116,8 @@ def write_png_density(path: Path, per_metre: tuple[int, ...] | None) -> None:
 def png_head(path: Path) -> dict[bytes, bytes]:
     """A PNG's words on colours, density and animation: chunks before the pixels whose sum is right."""
     found: dict[bytes, bytes] = {}
-    with mapped(path) as data:
-        for kind, start, end in png_chunks(data):
+    with containers.mapped(path) as data:
+        for kind, start, end in containers.png_chunks(data):
             if kind == b"IDAT":
                 break
             if kind in _PNG_HEAD and _sound(data, start, end):
@@ -141,7 +131,7 @@ def hides_first_frame(path: Path) -> bool:
     return b"acTL" in head and b"fcTL" not in head
 
 
-def _sound(data: Data, start: int, end: int) -> bool:
+def _sound(data: containers.Data, start: int, end: int) -> bool:
     """Whether a chunk's sum is right. Decoders pass over one that may be missing and is not."""
     return zlib.crc32(data[start + 4 : end - 4]) == int.from_bytes(data[end - 4 : end], "big")
 
@@ -150,20 +140,20 @@ def _png_chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def _plan_jpeg(data: Data, orientation: int) -> Plan:
+def _plan_jpeg(data: containers.Data, orientation: int) -> Plan:
     """Tables, frames and scans stay, with JFIF, ICC and Adobe's colour marker; the file ends with EOI."""
     exif = b"Exif\x00\x00" + _exif(orientation)
     wanted = b"" if orientation == 1 else b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
     plan: Plan = [(0, 2)]
-    for marker, start, end in _whole(jpeg_segments(data), EOI):
-        if marker == FILL:
+    for marker, start, end in _whole(containers.jpeg_segments(data), containers.EOI):
+        if marker == containers.FILL:
             continue
-        if marker not in (0x01, SOI, EOI) and (end > len(data) or end < start + 4):
+        if marker not in (0x01, containers.SOI, containers.EOI) and (end > len(data) or end < start + 4):
             raise damaged("truncated")
         if marker != 0xE0 and wanted:
             plan.append(wanted)
             wanted = b""
-        if marker in _JPEG_TABLES or marker == EOI:
+        if marker in _JPEG_TABLES or marker == containers.EOI:
             plan.append((start, end))
         elif marker == 0xE0:
             plan.extend(_jfif(data, start, end))
@@ -174,7 +164,7 @@ def _plan_jpeg(data: Data, orientation: int) -> Plan:
     return plan
 
 
-def _jfif(data: Data, start: int, end: int) -> Plan:
+def _jfif(data: containers.Data, start: int, end: int) -> Plan:
     """The JFIF header without the small preview that it may carry."""
     if data[start + 4 : start + 9] != b"JFIF\x00" or end - start < 18:
         return []
@@ -183,13 +173,13 @@ def _jfif(data: Data, start: int, end: int) -> Plan:
     return [b"\xff\xe0\x00\x10" + data[start + 4 : start + 16] + b"\x00\x00"]
 
 
-def _plan_webp(data: Data, orientation: int) -> Plan:
+def _plan_webp(data: containers.Data, orientation: int) -> Plan:
     """Picture, colour and animation chunks stay; the header's flags and length are made to agree."""
     body: Plan = []
     total = 8 + int.from_bytes(data[4:8], "little")
     if total > len(data) + 1:
         raise damaged("truncated")
-    for kind, start, end in riff_chunks(data):
+    for kind, start, end in containers.riff_chunks(data):
         if start + 8 > total:
             break
         if kind == b"VP8X":

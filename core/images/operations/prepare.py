@@ -11,14 +11,7 @@ from core.domain.media_types import MIME
 from core.images.facts import ImageFacts, ImageLimits, ModelLimits, Note
 from core.images.operations import load as opening
 from core.images.operations import metadata as pieces
-from core.images.operations.colour_management.samples import (
-    Rendering,
-    flat,
-    rendering_of,
-    shown,
-    spread,
-    to_srgb,
-)
+from core.images.operations.colour_management import samples
 from core.images.operations.decoders.pillow import forget
 from core.images.operations.refusals import Refused, from_codec
 from core.images.operations.repair import mend
@@ -79,7 +72,7 @@ def _of_mended(path: Path, out: Path, limits: ImageLimits, model: ModelLimits) -
 def _prepare(path: Path, out: Path, limits: ImageLimits, model: ModelLimits) -> dict[str, Any]:
     facts, image = opening.examine(path, limits)
     try:
-        rendering = rendering_of(path, facts.format, image)
+        rendering = samples.rendering_of(path, facts.format, image)
         if rendering.profile is None and _is_plain(path, facts, image) and facts.bytes <= model.max_bytes:
             opening.verify(image, facts.format)
             pieces.write(pieces.plan_of(path, facts.format), path, out)
@@ -118,14 +111,14 @@ def _is_plain(path: Path, facts: ImageFacts, image: Any) -> bool:
 def _refuse_flattened(path: Path, facts: ImageFacts, out: Path) -> None:
     """Raises Refused where a picture became one colour on its way here: nobody pays for a blank sheet."""
     top = pyvips.Image.new_from_file(str(out))
-    if spread(top.crop(0, 0, top.width, min(_TOP_ROWS, top.height))) > _FLAT_SPREAD:
+    if samples.spread(top.crop(0, 0, top.width, min(_TOP_ROWS, top.height))) > _FLAT_SPREAD:
         return
-    if spread(pyvips.Image.new_from_file(str(out), access="sequential")) > _FLAT_SPREAD:
+    if samples.spread(pyvips.Image.new_from_file(str(out), access="sequential")) > _FLAT_SPREAD:
         return
     source = opening.load(path, facts.format)
     if source.interpretation == "cmyk":  # different inks may mean the same black
         return
-    if spread(source) > (_FLAT_SPREAD if source.format == "uchar" else 0):
+    if samples.spread(source) > (_FLAT_SPREAD if source.format == "uchar" else 0):
         raise Refused("flat_image")
 
 
@@ -138,13 +131,13 @@ def _notes(facts: ImageFacts, *, converted: bool) -> list[Note]:
     return [note for applies, note in found if applies]
 
 
-def _convert(path: Path, facts: ImageFacts, rendering: Rendering, out: Path, model: ModelLimits) -> str:
+def _convert(path: Path, facts: ImageFacts, rendering: samples.Rendering, out: Path, model: ModelLimits) -> str:
     """PNG where that stays handy, else the best JPEG under the model's byte limit. Returns the MIME type."""
 
     ground = ground_of(path, facts.format) if facts.is_transparent else 255
 
     def pixels() -> Any:
-        image = to_srgb(opening.upright(path, facts.format), rendering)
+        image = samples.to_srgb(opening.upright(path, facts.format), rendering)
         return image.flatten(background=ground) if image.hasalpha() else image
 
     if facts.width_px * facts.height_px <= model.png_aim_pixels:
@@ -171,7 +164,7 @@ def strip_result(path: Path, limits: ImageLimits) -> dict[str, Any]:
     else:
         opening.verify(image, facts.format)
         fresh, changed = path.with_name(f"{path.name}.stripped"), True
-        save_png(shown(path, facts.format), fresh)
+        save_png(samples.shown(path, facts.format), fresh)
         fresh.replace(path)
     if changed:
         facts, _ = opening.examine(path, limits)
@@ -181,7 +174,7 @@ def strip_result(path: Path, limits: ImageLimits) -> dict[str, Any]:
 def blank(path: Path, limits: ImageLimits) -> dict[str, Any]:
     """Whether all pixels have one colour, and whether none is brighter than a codec's rounding. Reads every pixel."""
     facts, _ = opening.examine(path, limits)
-    stats = flat(shown(path, facts.format)).stats()
+    stats = samples.flat(samples.shown(path, facts.format)).stats()
     rows = [(stats(0, band)[0], stats(1, band)[0]) for band in range(1, stats.height)]
     black = all(brightest <= _BLACK_LEVEL for _, brightest in rows)
     one_colour = all(high - low <= _FLAT_SPREAD for low, high in rows)

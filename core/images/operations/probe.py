@@ -10,17 +10,7 @@ from typing import Final
 
 from core.domain.media_types import Format, brands_of
 from core.domain.media_types import sniff as known_format
-from core.images.operations.containers import (
-    EOI,
-    GIF_DATA,
-    GIF_EXTENSION,
-    GIF_FRAME,
-    SOS,
-    Data,
-    boxes,
-    gif_blocks,
-    jpeg_segments,
-)
+from core.images.operations import containers
 from core.images.operations.refusals import Refused, damaged
 
 HEAD_BYTES = 512
@@ -90,7 +80,7 @@ def _stranger(head: bytes) -> Refused:
     return Refused("not_an_image", detected="text" if text else None)
 
 
-def declared_size(data: Data, picture: Format) -> tuple[int, int] | None:
+def declared_size(data: containers.Data, picture: Format) -> tuple[int, int] | None:
     """Width and height as stored (not yet upright), from the header alone; None where only a codec can tell."""
     try:
         if data[12:16] == b"CgBI":
@@ -110,21 +100,21 @@ def declared_size(data: Data, picture: Format) -> tuple[int, int] | None:
     return None
 
 
-def _gif_size(data: Data) -> tuple[int, int]:
+def _gif_size(data: containers.Data) -> tuple[int, int]:
     """A first frame that is larger than its canvas enlarges it, as in browsers."""
     screen = struct.unpack_from("<HH", data, 6)
     left, top, width, height = first_gif_frame(data)
     return max(screen[0], left + width), max(screen[1], top + height)
 
 
-def _bmp_size(head: Data) -> tuple[int, int]:
+def _bmp_size(head: containers.Data) -> tuple[int, int]:
     if int.from_bytes(head[14:18], "little") == 12:
         return struct.unpack_from("<HH", head, 18)
     width, height = struct.unpack_from("<ii", head, 18)
     return abs(width), abs(height)
 
 
-def _webp_size(head: Data) -> tuple[int, int] | None:
+def _webp_size(head: containers.Data) -> tuple[int, int] | None:
     kind = head[12:16]
     if kind == b"VP8X":
         width, height = head[24:27], head[27:30]
@@ -138,15 +128,15 @@ def _webp_size(head: Data) -> tuple[int, int] | None:
     return None
 
 
-def _jpeg_size(data: Data) -> tuple[int, int] | None:
+def _jpeg_size(data: containers.Data) -> tuple[int, int] | None:
     """By the frame header; None where none is found soon, for the decoder to judge.
 
     Raises Refused for samples of more than 8 bits, a height told behind the pixels, and JPEG-LS: no browser shows them.
     """
     at, stray_bytes = 2, 0
-    for marker, start, end in itertools.islice(jpeg_segments(data), _MAX_STEPS):
+    for marker, start, end in itertools.islice(containers.jpeg_segments(data), _MAX_STEPS):
         stray_bytes += start - at
-        if stray_bytes > _MAX_STRAY_BYTES or marker in (EOI, SOS):
+        if stray_bytes > _MAX_STRAY_BYTES or marker in (containers.EOI, containers.SOS):
             break
         if marker == _JPEG_LS:
             raise Refused("unsupported_format", format="jpeg (JPEG-LS)")
@@ -159,37 +149,41 @@ def _jpeg_size(data: Data) -> tuple[int, int] | None:
     return None
 
 
-def first_gif_frame(data: Data) -> tuple[int, int, int, int]:
+def first_gif_frame(data: containers.Data) -> tuple[int, int, int, int]:
     """Left, top, width and height of the first frame; nothing where there is none near.
 
     Raises Refused for one without an area or any palette.
     """
     try:
-        for kind, start, _ in itertools.islice(gif_blocks(data), _MAX_STEPS):
-            if kind == GIF_FRAME:
+        for kind, start, _ in itertools.islice(containers.gif_blocks(data), _MAX_STEPS):
+            if kind == containers.GIF_FRAME:
                 left, top, width, height, flags = struct.unpack_from("<HHHHB", data, start + 1)
                 if not width or not height or not (flags | data[10]) & 0x80:  # browsers show nothing, or black
                     raise Refused("flat_image")
                 return left, top, width, height
-            if kind not in (GIF_EXTENSION, GIF_DATA):
+            if kind not in (containers.GIF_EXTENSION, containers.GIF_DATA):
                 break
     except (struct.error, IndexError):
         pass
     return 0, 0, 0, 0
 
 
-def largest_item(data: Data) -> tuple[int, int] | None:
+def largest_item(data: containers.Data) -> tuple[int, int] | None:
     """The largest width and height that an AVIF or HEIC names for a picture in it, tiles and previews included."""
     sizes = [
-        struct.unpack_from(">II", data, at + 4) for kind, at, end in boxes(data) if kind == b"ispe" and end <= len(data)
+        struct.unpack_from(">II", data, at + 4)
+        for kind, at, end in containers.boxes(data)
+        if kind == b"ispe" and end <= len(data)
     ]
     return max(sizes, key=lambda size: size[0] * size[1], default=None)
 
 
-def sequence_frames(data: Data) -> int:
+def sequence_frames(data: containers.Data) -> int:
     """How many frames an AVIF or HEIC sequence counts in its head (at least 2); 1 for a still picture."""
     if not brands_of(data[:HEAD_BYTES]) & {b"avis", b"hevc", b"hevx", b"msf1"}:
         return 1
-    counts = (int.from_bytes(data[at + 8 : at + 12], "big") for kind, at, _ in boxes(data) if kind == b"stsz")
+    counts = (
+        int.from_bytes(data[at + 8 : at + 12], "big") for kind, at, _ in containers.boxes(data) if kind == b"stsz"
+    )
     count = next(counts, 0)
     return count if 2 <= count <= 1_000_000 else 2

@@ -8,8 +8,8 @@ from core.domain.errors import LimitReached, OutputTooLarge, TargetUnreachable
 from core.domain.job import InputFacts, Job, Quote
 from core.domain.models import ModelSpec
 from core.domain.parameters import sizes
+from core.domain.parameters.sizes import Aim, aim
 from core.domain.parameters.spec import Parameters
-from core.domain.target_size import Aim, aim
 from core.images.service import check_output, largest_factor
 from core.jobs.context import Tools
 

@@ -11,8 +11,8 @@ from core.domain import money
 from core.domain.errors import ModelError, OutputTooLarge, ProviderError, TargetUnreachable
 from core.domain.job import InputFacts, Job, JobState, Progress, Quote, Receipt, Result
 from core.domain.models import DEFAULT_MODEL
+from core.domain.parameters.sizes import Aim
 from core.domain.parameters.spec import Parameters
-from core.domain.target_size import Aim
 from core.domain.variations import whole_of
 from core.images.job_folder import link_or_copy
 from core.images.service import check_output

@@ -11,9 +11,8 @@ from typing import Literal
 from core.budgets.fit import needed, worst
 from core.domain.errors import LimitReached, Paused, TooManyWaiting
 from core.domain.job import Requester
-from core.domain.limits import LimitStatus
+from core.domain.limits import COUNTED, LimitStatus
 from core.domain.money import PIXELS_PER_MEGAPIXEL
-from core.domain.windows import COUNTED
 from core.ports import HoldRequest
 from core.storage.ledger.keys import NOW
 from core.storage.ledger.rules import Bound, Plan

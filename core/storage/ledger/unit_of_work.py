@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from core.domain.job import Requester
-from core.domain.limits import LimitStatus, Measure
+from core.domain.limits import LimitStatus, Measure, Span
 from core.domain.models import DEFAULT_MODEL
 from core.domain.money import PIXELS_PER_MEGAPIXEL
-from core.domain.windows import Span
 from core.storage.ledger.keys import NOW, balance_key
 from core.storage.ledger.rules import Bound, Rules
 

@@ -11,15 +11,7 @@ from decimal import Decimal
 from http import HTTPStatus
 from typing import Any, Literal
 
-from core.domain.errors import (
-    ContentRejected,
-    ImageRejected,
-    InvalidForModel,
-    ModelError,
-    ModelFailed,
-    ModelNotOffered,
-    ProviderHalted,
-)
+from core.domain import errors
 from core.domain.models import MODELS
 from core.domain.money import MOST_UNITS, UNREADABLE_UNITS, bounded_number
 from core.upscalers.fal.json_answer import LARGEST_NUMBER, dig, whole
@@ -96,7 +88,7 @@ def units_in(headers: Mapping[str, str]) -> Decimal | None:
     return UNREADABLE_UNITS if units is None or units > MOST_UNITS else units
 
 
-def halt_in(status: int, data: Any) -> ProviderHalted | None:
+def halt_in(status: int, data: Any) -> errors.ProviderHalted | None:
     """The account-wide refusal that an answer to a submit, a token or a probe is, if it is one.
 
     By status where that leaves no doubt (401, 402), else by type or by a whole phrase. A model's own list of mistakes
@@ -108,9 +100,9 @@ def halt_in(status: int, data: Any) -> ProviderHalted | None:
         return None
     words, kind = words_in(data), _flat_kind(status, {}, data)
     if status == HTTPStatus.PAYMENT_REQUIRED or kind in _CREDIT_TYPES or _CREDIT_PHRASES.search(words):
-        return ProviderHalted(kind="credit")
+        return errors.ProviderHalted(kind="credit")
     if status == HTTPStatus.UNAUTHORIZED or kind in _KEY_TYPES or _KEY_PHRASES.search(words):
-        return ProviderHalted(kind="key")
+        return errors.ProviderHalted(kind="key")
     return None
 
 
@@ -130,7 +122,7 @@ def error_in_status(data: Any) -> dict[str, Any] | None:
     return {"detail": words} if isinstance(words, str) and words else None
 
 
-def model_error(status: int, headers: Mapping[str, str], data: Any) -> ModelError:
+def model_error(status: int, headers: Mapping[str, str], data: Any) -> errors.ModelError:
     """The leaf for a failed request's answer; anything unknown is a `ModelFailed`."""
     units = units_in(headers)
     # "Only successful outputs are billed; 5xx and queue time are free; 422 may be billed" (fal's pricing page).
@@ -141,11 +133,11 @@ def model_error(status: int, headers: Mapping[str, str], data: Any) -> ModelErro
         return _from_entry(entry, bill)
     words = words_in(data)
     if status == HTTPStatus.NOT_FOUND and _NO_APPLICATION.search(words):
-        return ModelNotOffered(billed=False)
+        return errors.ModelNotOffered(billed=False)
     kind = _flat_kind(status, headers, data)
     if kind in CONTENT_TYPES or _CONTENT_PHRASES.search(words):
-        return ContentRejected(**bill)
-    return ModelFailed(kind=kind, **bill)
+        return errors.ContentRejected(**bill)
+    return errors.ModelFailed(kind=kind, **bill)
 
 
 def words_in(data: Any) -> str:
@@ -195,13 +187,13 @@ def _safe(kind: str) -> str:
     return "".join(c for c in kind if c.isascii() and (c.isalnum() or c in "_-"))[:_LONGEST_KIND] or "unknown"
 
 
-def _from_entry(entry: Mapping[str, Any], bill: dict[str, Any]) -> ModelError:
+def _from_entry(entry: Mapping[str, Any], bill: dict[str, Any]) -> errors.ModelError:
     kind = str(entry["type"])
     ctx = entry.get("ctx")
     if kind in CONTENT_TYPES:
-        return ContentRejected(**bill)
+        return errors.ContentRejected(**bill)
     if kind in IMAGE_TYPES:
-        return ImageRejected(
+        return errors.ImageRejected(
             reason=IMAGE_TYPES[kind],
             limit_width_px=whole(dig(ctx, "min_width") or dig(ctx, "max_width")),
             limit_height_px=whole(dig(ctx, "min_height") or dig(ctx, "max_height")),
@@ -209,8 +201,8 @@ def _from_entry(entry: Mapping[str, Any], bill: dict[str, Any]) -> ModelError:
             **bill,
         )
     if kind in RULES or kind in OTHER_INPUT_TYPES or kind.endswith(INPUT_TYPE_ENDINGS):
-        return InvalidForModel(parameter=_parameter(entry.get("loc")), rule=_rule(kind, ctx), **bill)
-    return ModelFailed(kind=_safe(kind), **bill)
+        return errors.InvalidForModel(parameter=_parameter(entry.get("loc")), rule=_rule(kind, ctx), **bill)
+    return errors.ModelFailed(kind=_safe(kind), **bill)
 
 
 def _parameter(loc: Any) -> str:

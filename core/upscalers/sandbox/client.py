@@ -16,15 +16,8 @@ from typing import Any
 
 import structlog
 
-from core.domain.errors import (
-    Draining,
-    ModelFailed,
-    ProviderUnavailable,
-    RequestLost,
-    ResultExpired,
-    from_json,
-    to_json,
-)
+from core import ports
+from core.domain import errors
 from core.domain.job import Made
 from core.domain.media_types import suffix_for
 from core.domain.models import DEFAULT_MODEL, MODELS, ModelSpec
@@ -33,16 +26,6 @@ from core.domain.parameters.spec import Parameters
 from core.images.job_folder import link_or_copy
 from core.images.service import ImageFacts, ImageService, Written
 from core.net.retry import first_of
-from core.ports import (
-    BillingEvent,
-    Clock,
-    Found,
-    ModelInputs,
-    RemoteCompleted,
-    RemoteQueued,
-    RemoteRunning,
-    RemoteStatus,
-)
 from core.ports.upscaler import CancelAnswer, is_staged
 from core.upscalers.sandbox.model import SandboxConfig, failure_of
 from core.upscalers.sandbox.records import Record, RequestStore
@@ -53,7 +36,7 @@ _FIRST = MODELS.default
 SWEEP_EVERY_S = 3600.0
 SAVE_AGAIN_S = 10.0
 MOST_TICKS = 20
-CANCELLED = ModelFailed(kind="client_cancelled", billed=False)
+CANCELLED = errors.ModelFailed(kind="client_cancelled", billed=False)
 
 
 class SandboxUpscaler:
@@ -63,7 +46,7 @@ class SandboxUpscaler:
     real_money = False
     halted = None
 
-    def __init__(self, config: SandboxConfig, images: ImageService, clock: Clock) -> None:
+    def __init__(self, config: SandboxConfig, images: ImageService, clock: ports.Clock) -> None:
         self._config = config
         self._clock = clock
         self._images = images
@@ -95,25 +78,25 @@ class SandboxUpscaler:
         await asyncio.to_thread(link_or_copy, path, dest)
         return address
 
-    async def submit(self, inputs: ModelInputs, *, job_id: str, on_sending: Callable[[], Awaitable[None]]) -> str:
+    async def submit(self, inputs: ports.ModelInputs, *, job_id: str, on_sending: Callable[[], Awaitable[None]]) -> str:
         """Write the request down; see `core.ports.Upscaler`."""
         await on_sending()
         record = Record(secrets.token_hex(16), job_id, self._clock.now(), dict(inputs.values), model=inputs.model.id)
         await asyncio.to_thread(self._store.save, record)
         return record.request_id
 
-    async def find(self, staged_url: str, *, since: float, model: ModelSpec = _FIRST) -> Found:
+    async def find(self, staged_url: str, *, since: float, model: ModelSpec = _FIRST) -> ports.Found:
         """The request made with this staged picture; the sandbox always knows."""
         for record in await asyncio.to_thread(self._store.everything):
             if is_staged(record.inputs.get("image_url"), staged_url):
-                return Found(record.request_id, conclusive=True)
-        return Found(None, conclusive=True)
+                return ports.Found(record.request_id, conclusive=True)
+        return ports.Found(None, conclusive=True)
 
-    async def watch(self, request_id: str, model: ModelSpec = _FIRST) -> AsyncGenerator[RemoteStatus, None]:
+    async def watch(self, request_id: str, model: ModelSpec = _FIRST) -> AsyncGenerator[ports.RemoteStatus, None]:
         """Have it worked on in its turn; statuses as they change, RemoteCompleted last. Raises RequestLost."""
         record = await self._load(request_id)
         if record is None:
-            raise RequestLost
+            raise errors.RequestLost
         place = object()
         self._line[place] = request_id
         try:
@@ -122,7 +105,7 @@ class SandboxUpscaler:
                 ahead = list(self._line).index(place) - self._config.slots if place in self._line else -1
                 if ahead < 0 or record.done:
                     break
-                yield RemoteQueued(ahead)
+                yield ports.RemoteQueued(ahead)
                 await moved.wait()
             while (record := await self._load(request_id)) is not None and not record.done:
                 async with aclosing(self._work(record, place)) as statuses:
@@ -130,7 +113,7 @@ class SandboxUpscaler:
                         yield status
         finally:
             self._leave_line(place)
-        yield RemoteCompleted()
+        yield ports.RemoteCompleted()
 
     def _leave_line(self, *places: object) -> None:
         for place in places:
@@ -138,9 +121,9 @@ class SandboxUpscaler:
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
 
-    async def _work(self, record: Record, place: object) -> AsyncGenerator[RemoteStatus, None]:
+    async def _work(self, record: Record, place: object) -> AsyncGenerator[ports.RemoteStatus, None]:
         """Enlarge the picture and write down how that ended, unless the request leaves the line meanwhile."""
-        yield RemoteRunning(None)
+        yield ports.RemoteRunning(None)
         began_at, pace = self._clock.now(), self._config.pace
         enlarging: asyncio.Task[Written] | None = None
         try:
@@ -160,17 +143,17 @@ class SandboxUpscaler:
                 await (first_of(pause, enlarging) if pace.is_guess else pause)
                 if place not in self._line:
                     return
-                yield RemoteRunning(100.0 * tick / ticks)
+                yield ports.RemoteRunning(100.0 * tick / ticks)
                 if pace.is_guess and enlarging.done():
                     break
             outputs = self._outputs(record, model, address, facts, await enlarging, began_at)
             ended = dataclasses.replace(record, outputs=outputs)
-        except Draining:  # the image workers are going, and so is this process: the next one goes on
+        except errors.Draining:  # the image workers are going, and so is this process: the next one goes on
             await asyncio.Event().wait()
             return
         except Exception as error:
             log.warning("sandbox_request_failed", job=record.job_id, kind=type(error).__name__)
-            ended = dataclasses.replace(record, error=to_json(failure_of(error)))
+            ended = dataclasses.replace(record, error=errors.to_json(failure_of(error)))
         finally:
             if enlarging is not None:
                 enlarging.cancel()
@@ -198,15 +181,15 @@ class SandboxUpscaler:
         """The outputs, or the error it ended with; see `core.ports.Upscaler`."""
         record = await self._load(request_id)
         if record is None:
-            raise ResultExpired
+            raise errors.ResultExpired
         if not record.done:
-            raise ProviderUnavailable
+            raise errors.ProviderUnavailable
         if record.finished_at is not None and self._clock.now() - record.finished_at > self._config.result_ttl_s:
-            raise ResultExpired
+            raise errors.ResultExpired
         if record.error is not None:
-            raise from_json(record.error)
+            raise errors.from_json(record.error)
         if record.outputs is None:
-            raise ModelFailed(kind="no_image_in_result", billed=False)
+            raise errors.ModelFailed(kind="no_image_in_result", billed=False)
         known = {field.name for field in dataclasses.fields(Made)}  # records of earlier versions hold more
         outputs = {name: value for name, value in record.outputs.items() if name in known}
         return Made(**outputs, units=Decimal(record.outputs["billable_units"]))
@@ -219,7 +202,7 @@ class SandboxUpscaler:
         if record.done:
             return "already_completed"
         worked_on = request_id in list(self._line.values())[: self._config.slots]
-        ended = dataclasses.replace(record, finished_at=self._clock.now(), error=to_json(CANCELLED))
+        ended = dataclasses.replace(record, finished_at=self._clock.now(), error=errors.to_json(CANCELLED))
         await asyncio.to_thread(self._store.save, ended)
         self._take_out(request_id)
         return "requested" if worked_on else "removed"
@@ -231,28 +214,28 @@ class SandboxUpscaler:
         """Copy the result to `dest`. Raises ResultExpired."""
         path = self._store.file_at(url)
         if path is None:
-            raise ModelFailed(kind="foreign_result_address")
+            raise errors.ModelFailed(kind="foreign_result_address")
         try:
             if (await asyncio.to_thread(path.stat)).st_size > max_bytes:
-                raise ModelFailed(kind="result_file_too_large")
+                raise errors.ModelFailed(kind="result_file_too_large")
             part = dest.with_name(dest.name + ".part")
             # A copy, not a link: what is cleaned or changed at `dest` later must not change the stored result.
             await asyncio.to_thread(shutil.copyfile, path, part)
             await asyncio.to_thread(part.replace, dest)
         except FileNotFoundError as error:
-            raise ResultExpired from error
+            raise errors.ResultExpired from error
 
     async def unit_price(self, model: ModelSpec = _FIRST) -> int:
         return self._config.unit_price_nanousd if model.id == DEFAULT_MODEL else model.unit_price_nanousd
 
-    async def billing_events(self, start: float, end: float) -> Sequence[BillingEvent]:
+    async def billing_events(self, start: float, end: float) -> Sequence[ports.BillingEvent]:
         found = []
         for record in await asyncio.to_thread(self._store.everything):
             at = record.finished_at or 0.0
             if record.outputs is not None and start <= at <= end:
                 units = int(record.outputs["billable_units"])
                 price = await self.unit_price(self._config.models.of(Parameters(model=record.model)))
-                found.append(BillingEvent(record.request_id, at, Decimal(units), units * price))
+                found.append(ports.BillingEvent(record.request_id, at, Decimal(units), units * price))
         return found
 
     async def erase(self, request_id: str) -> None:

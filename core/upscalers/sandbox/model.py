@@ -5,18 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from core.domain.errors import (
-    FileTooLarge,
-    ImageRejected,
-    ImageTooCostly,
-    ImageTooSmall,
-    InputError,
-    ModelError,
-    ModelFailed,
-    OutputTooLarge,
-    TooManyPixels,
-    UnsupportedFormat,
-)
+from core.domain import errors
 from core.domain.models import MODELS, Models
 from core.domain.money import PIXELS_PER_MEGAPIXEL
 from core.images.service import ImageFacts, Written
@@ -68,20 +57,20 @@ class SandboxConfig:
     models: Models = MODELS
 
 
-def failure_of(error: Exception) -> ModelError:
+def failure_of(error: Exception) -> errors.ModelError:
     """The model's error for what went wrong with the picture; never billed."""
     match error:
-        case OutputTooLarge() | TooManyPixels() | ImageTooCostly():
-            return ImageRejected(reason="too_large", billed=False)
-        case ImageTooSmall(min_side_px=side):
-            return ImageRejected(reason="too_small", limit_width_px=side, limit_height_px=side, billed=False)
-        case FileTooLarge(limit_bytes=limit):
-            return ImageRejected(reason="file_too_large", limit_bytes=limit, billed=False)
-        case UnsupportedFormat():
-            return ImageRejected(reason="format", billed=False)
-        case InputError():
-            return ImageRejected(reason="unreadable", billed=False)
+        case errors.OutputTooLarge() | errors.TooManyPixels() | errors.ImageTooCostly():
+            return errors.ImageRejected(reason="too_large", billed=False)
+        case errors.ImageTooSmall(min_side_px=side):
+            return errors.ImageRejected(reason="too_small", limit_width_px=side, limit_height_px=side, billed=False)
+        case errors.FileTooLarge(limit_bytes=limit):
+            return errors.ImageRejected(reason="file_too_large", limit_bytes=limit, billed=False)
+        case errors.UnsupportedFormat():
+            return errors.ImageRejected(reason="format", billed=False)
+        case errors.InputError():
+            return errors.ImageRejected(reason="unreadable", billed=False)
         case FileNotFoundError():
-            return ImageRejected(reason="download", billed=False)
+            return errors.ImageRejected(reason="download", billed=False)
         case _:
-            return ModelFailed(kind="internal_server_error", billed=False)
+            return errors.ModelFailed(kind="internal_server_error", billed=False)

@@ -8,8 +8,7 @@ import pytest
 
 from core.budgets.alerts import level_of, runs_out_at
 from core.domain.errors import NotAllowed
-from core.domain.limits import AlertPlace, Limit, LimitStatus, Measure, Rule, Scope, ScopeKind, Window
-from core.domain.windows import span
+from core.domain.limits import AlertPlace, Limit, LimitStatus, Measure, Rule, Scope, ScopeKind, Window, span
 from core.presentation import Notice
 from tests.core.budgets.kit import DAY_S, MODERATOR, Make, spend
 from tests.core.storage.ledger_kit import (

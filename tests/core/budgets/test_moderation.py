@@ -12,9 +12,8 @@ from core.budgets.limit_grammar import Dialect, amount_of, extra_words, limit_wo
 from core.budgets.service import Budgets
 from core.budgets.weekly_report import send_weekly_reports
 from core.domain.errors import InvalidParameters, LimitReached, NotAllowed
-from core.domain.limits import AlertPlace, Measure, Rule, ScopeKind, WantedLimit, Window
+from core.domain.limits import AlertPlace, Measure, Rule, ScopeKind, WantedLimit, Window, span
 from core.domain.parameters.sizes import parse_target
-from core.domain.windows import span
 from core.presentation import LANGUAGES, Notice
 from core.presentation.card import line_text
 from core.presentation.moderation_texts import changes

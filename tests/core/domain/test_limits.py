@@ -11,9 +11,8 @@ from core.budgets.fit import megapixels_left, refusal, with_offer
 from core.budgets.rules import RuleSet
 from core.domain import money
 from core.domain.errors import LimitReached
-from core.domain.limits import Limit, LimitStatus, Measure, Rule, Scope, ScopeKind, Window
+from core.domain.limits import COUNTED, Limit, LimitStatus, Measure, Rule, Scope, ScopeKind, Window, span
 from core.domain.money import factor_within
-from core.domain.windows import COUNTED, span
 from tests.core.storage.ledger_kit import USD, day_usd, member
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -10,8 +10,7 @@ from core.domain.errors import OutputTooLarge, TargetUnreachable
 from core.domain.models import ALL, MODELS, ModelSpec
 from core.domain.money import quote
 from core.domain.parameters.grammar import parse
-from core.domain.parameters.sizes import target_of
-from core.domain.target_size import Aim, aim
+from core.domain.parameters.sizes import Aim, aim, target_of
 from core.images.service import ImageLimits, check_output, largest_factor
 
 FLUX, SEEDVR = MODELS

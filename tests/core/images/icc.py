@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Callable
 
-from core.images.operations.colour_management.primaries import D50, to_xyz
+from core.images.operations.colour_management.tone_mapping import D50, to_xyz
 
 _CURVE_POINTS = 4096
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from core.images.operations.colour_management.primaries import D50, SRGB, to_xyz
+from core.images.operations.colour_management.tone_mapping import D50, SRGB, to_xyz
 from tests.core.images.icc import fixed, profile, xyz
 
 _BIAS = 0.0037930732552754493

@@ -25,8 +25,7 @@ from hypothesis.stateful import (
 )
 
 from core.domain.errors import LimitReached, TooManyWaiting
-from core.domain.limits import Measure, Rule, ScopeKind, Window
-from core.domain.windows import span
+from core.domain.limits import Measure, Rule, ScopeKind, Window, span
 from core.ports import Granted, MustWait
 from core.storage.ledger import SqlLedger
 from core.storage.ledger.rule_store import SqlRules

@@ -11,8 +11,18 @@ from typing import Any, Final
 import pyvips
 
 from core.domain.media_types import Format
-from core.images.operations.colour_management.primaries import D65, PRIMARIES, SRGB, WHITES, to_xyz
-from core.images.operations.colour_management.tone_mapping import HLG, PQ, Curve, Hdr, Sdr
+from core.images.operations.colour_management.tone_mapping import (
+    D65,
+    HLG,
+    PQ,
+    PRIMARIES,
+    SRGB,
+    WHITES,
+    Curve,
+    Hdr,
+    Sdr,
+    to_xyz,
+)
 from core.images.operations.containers import first_box
 from core.images.operations.decoders.av1 import colour_codes
 from core.images.operations.metadata import png_head

@@ -1,4 +1,4 @@
-"""A result in the bytes that a place allows: the delivery ladder, and reduced previews.
+"""A result in the bytes that a place allows: the delivery ladder, reduced previews, and tiles for a viewer.
 
 Encoders are not tried blindly: a sample tells about how large each candidate would become, so that at
 most a few full encodes run, whatever the picture. The original's pixels are unpacked once (by libvips, to a file of
@@ -6,6 +6,7 @@ its own when they are many) and read again for each try.
 """
 
 import math
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,3 +158,28 @@ def _shrunk(fresh: Callable[[], Any], out: Path, max_side_px: int, max_bytes: in
             shrink = min(0.9, math.sqrt(max_bytes / size_bytes) * 0.93)
             side = max(16, int(max(small.width, small.height) * shrink))
     raise Refused("file_too_large", bytes=out.stat().st_size, limit_bytes=max_bytes)
+
+
+_JPEG_TILE = ".jpg[Q=93,subsample-mode=off,keep=icc]"
+_PNG_TILE = ".png[compression=1,keep=icc]"
+
+
+def tiles(path: Path, out: Path, tile_px: int, limits: ImageLimits) -> dict[str, Any]:
+    """Writes `out/<level>/<x>_<y><suffix>`, level 0 being the smallest: one tile. Read in one stream.
+
+    Raises Refused.
+    """
+    facts, _ = opening.examine(path, limits)
+    work = out.with_name(f"{out.name}.part")
+    made = work.with_name(f"{work.name}_files")
+    shutil.rmtree(made, ignore_errors=True)
+    try:
+        image = shown(path, facts.format)
+        suffix = _PNG_TILE if image.hasalpha() else _JPEG_TILE
+        image.dzsave(str(work), suffix=suffix, tile_size=tile_px, overlap=0, depth="onetile", skip_blanks=-1)
+    finally:
+        work.with_name(f"{work.name}.dzi").unlink(missing_ok=True)
+    levels = sum(1 for level in made.iterdir() if level.is_dir())
+    shutil.rmtree(out, ignore_errors=True)
+    made.rename(out)
+    return {"levels": levels, "suffix": suffix.partition("[")[0]}
