@@ -26,6 +26,7 @@ from core.storage.database import Database
 from tests.emulators.discord import DiscordEmulator
 from tests.emulators.fal import FalEmulator
 from tests.emulators.slack import SlackEmulator
+from tests.fakes.core import closing
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 60.0
@@ -124,6 +125,16 @@ class Bot:
         """What the process calls itself; changes with every start."""
         return next(str(event["process"]) for event in reversed(self.events) if event.get("event") == "signed_in")
 
+    async def __aenter__(self) -> Bot:
+        try:
+            return await self.start()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
     async def command(self, *arguments: str) -> tuple[int, str]:
         """Run `python -m bot …` as the operator of this bot would; the exit code and everything it said."""
         process = await asyncio.create_subprocess_exec(
@@ -146,22 +157,18 @@ async def on_both_platforms(
     """One process, connected to Discord and to Slack; neither it nor the emulators may have anything to complain of."""
     async with DiscordEmulator() as discord, SlackEmulator(processing_s=0.03) as slack:
         discord.limits.everything = (10_000, 1.0)
-        bot = Bot(
+        async with Bot(
             data_dir,
             fal.env()
             | {"DISCORD_TOKEN": discord.token, "DISCORD_API_URL": discord.api_url}
             | {"SLACK_API_URL": slack.api_url, "SLACK_BOT_TOKEN": "xoxb-acme-bot-token"}
             | {"SLACK_APP_TOKEN": slack.app_token, "TRUSTED_FILE_HOSTS": ",".join(slack.file_hosts)},
-        )
-        try:
-            await bot.start()
+        ) as bot:
             await discord.gateway.wait_connected(timeout_s=30)
             await discord.until(lambda: discord.world.commands, 30)
             await until(lambda: bool(slack.socket.connections))
             yield bot, discord, slack
             assert bot.errors() == []
-        finally:
-            await bot.close()
         assert [emulator.violations for emulator in (fal, discord, slack)] == [[], [], []]
 
 
@@ -263,14 +270,10 @@ def check_receipts(jobs: Sequence[dict[str, Any]]) -> None:
 async def check_ledger(url: str, *, jobs: int) -> None:
     """Every job is charged once, and nothing is held."""
     e, h = tables_ledger.entries.c, tables_ledger.holds.c
-    database = Database.connect(url)
-    try:
-        async with database.read() as connection:
-            sums = select(func.sum(e.used_nanousd), func.sum(e.held_nanousd))
-            used, held = (await connection.execute(sums)).one()
-            settled = (await connection.execute(select(func.count()).where(e.kind == "settle"))).scalar_one()
-            still = select(func.count()).where(h.state.in_(("waiting", "running")))
-            still_held = (await connection.execute(still)).scalar_one()
-    finally:
-        await database.close()
+    async with closing(Database.connect(url)) as database, database.read() as connection:
+        sums = select(func.sum(e.used_nanousd), func.sum(e.held_nanousd))
+        used, held = (await connection.execute(sums)).one()
+        settled = (await connection.execute(select(func.count()).where(e.kind == "settle"))).scalar_one()
+        still = select(func.count()).where(h.state.in_(("waiting", "running")))
+        still_held = (await connection.execute(still)).scalar_one()
     assert (int(used), int(held), settled, still_held) == (jobs * 100_000_000, 0, jobs, 0)

@@ -16,17 +16,14 @@ from tests.bot.process_kit import Bot, accepted, check_receipts, client_of, unti
 from tests.bot.test_kill import env_of
 from tests.emulators.fal import FalEmulator, Held
 from tests.emulators.s3 import S3Emulator
+from tests.fakes.core import closing
 
 
 async def open_holds(url: str) -> list[str]:
     """The jobs for which money is held."""
     holds = tables_ledger.holds.c
-    database = Database.connect(url)
-    try:
-        async with database.read() as connection:
-            return list(await connection.scalars(select(holds.key).where(holds.state.in_(("waiting", "running")))))
-    finally:
-        await database.close()
+    async with closing(Database.connect(url)) as database, database.read() as connection:
+        return list(await connection.scalars(select(holds.key).where(holds.state.in_(("waiting", "running")))))
 
 
 async def test_after_a_restore_nothing_is_paid_again_and_what_fal_made_is_in_the_history(

@@ -221,9 +221,7 @@ def test_reconcile_finds_no_difference_in_play_money(folder: Path, bot: Commands
 async def test_run_serves_says_where_refuses_a_second_on_the_port_and_ends_at_sigterm(
     folder: Path, bot: Commands
 ) -> None:
-    running = Bot(folder / "data", {"UPSCALE_BACKEND": "sandbox", "SECRET_KEY": ""})
-    try:
-        await running.start()
+    async with Bot(folder / "data", {"UPSCALE_BACKEND": "sandbox", "SECRET_KEY": ""}) as running:
         where = f"http://127.0.0.1:{running.port}"
         async with aiohttp.ClientSession() as web, web.get(f"{where}/healthz") as answer:
             assert (await answer.json())["status"] == "ok"
@@ -232,8 +230,6 @@ async def test_run_serves_says_where_refuses_a_second_on_the_port_and_ends_at_si
         assert f"Port {running.port} on 127.0.0.1 is already in use" in second.said
         running.signal(signal.SIGTERM)
         assert await running.ended() == 0
-    finally:
-        await running.close()
     told = "\n".join(running.noise)
     assert where in told
     assert "Traceback" not in told

@@ -21,6 +21,7 @@ from tests.bot.process_kit import (
     until,
 )
 from tests.emulators.fal import FalEmulator, Slow
+from tests.fakes.core import closing
 
 HELD_S = 30.0
 
@@ -87,9 +88,7 @@ async def test_a_job_under_way_in_the_release_before_goes_on_at_once_after_the_u
 ) -> None:
     async with FalEmulator(slots=10) as fal:
         fal.job_s = 4.0
-        bot = Bot(tmp_path / "data", env_of(fal, any_database_url))
-        try:
-            await bot.start()
+        async with Bot(tmp_path / "data", env_of(fal, any_database_url)) as bot:
             async with client_of(bot) as client:
                 await hand_in(client, fal, [1, 2])
                 await bot.kill()
@@ -103,24 +102,18 @@ async def test_a_job_under_way_in_the_release_before_goes_on_at_once_after_the_u
             assert accepted(fal) == {1: 1, 2: 1}
             assert bot.errors() == []
             await check_ledger(any_database_url, jobs=2)
-        finally:
-            await bot.close()
 
 
 async def as_in_0_2_0(url: str) -> None:
     """The tables as they were before there were rows of what is under way."""
-    database = Database.connect(url)
-    try:
-        async with database.write() as connection:
-            for statement in (
-                *(() if database.is_sqlite else ("DROP VIEW handed_over",)),
-                "DROP TABLE work",
-                "CREATE TABLE handed_over (job_id VARCHAR(16), part VARCHAR(10), at FLOAT, PRIMARY KEY (job_id, part))",
-                "UPDATE alembic_version SET version_num = '0010'",
-            ):
-                await connection.execute(text(statement))
-    finally:
-        await database.close()
+    async with closing(Database.connect(url)) as database, database.write() as connection:
+        for statement in (
+            *(() if database.is_sqlite else ("DROP VIEW handed_over",)),
+            "DROP TABLE work",
+            "CREATE TABLE handed_over (job_id VARCHAR(16), part VARCHAR(10), at FLOAT, PRIMARY KEY (job_id, part))",
+            "UPDATE alembic_version SET version_num = '0010'",
+        ):
+            await connection.execute(text(statement))
 
 
 async def test_on_postgresql_the_living_take_over_from_the_killed_the_ended_and_leave_the_frozen_alone(
@@ -217,14 +210,11 @@ async def test_a_stopped_owner_that_was_taken_for_dead_posts_nothing_when_it_wak
 
 async def cut_leases(url: str) -> None:
     """Cut the connections on which processes hold the locks of their names, as a broken network does."""
-    connection = await asyncpg.connect(url)
-    try:
+    async with closing(await asyncpg.connect(url)) as connection:
         ended = await connection.fetch(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'upscale-bot p-%'"
         )
         assert len(ended) == 1
-    finally:
-        await connection.close()
 
 
 async def test_a_restart_of_postgresql_in_the_middle_stops_no_job(tmp_path: Path) -> None:
@@ -243,9 +233,7 @@ async def through_a_restart(server: object, tmp_path: Path) -> None:
     url = str(server.get_uri())  # type: ignore[attr-defined]
     async with FalEmulator(slots=20) as fal:
         fal.job_s = 2.0
-        bot = Bot(tmp_path / "data", env_of(fal, url))
-        try:
-            await bot.start()
+        async with Bot(tmp_path / "data", env_of(fal, url)) as bot:
             async with client_of(bot) as client:
                 await hand_in(client, fal, [1, 2, 3])
                 await asyncio.to_thread(server.stop)  # type: ignore[attr-defined]
@@ -255,8 +243,6 @@ async def through_a_restart(server: object, tmp_path: Path) -> None:
                 check_receipts(await client.finished([1, 2, 3, 4], within_s=90))
             assert accepted(fal) == dict.fromkeys([1, 2, 3, 4], 1)
             await check_ledger(url, jobs=4)
-        finally:
-            await bot.close()
 
 
 async def until_posted(client: Client, number: int) -> None:

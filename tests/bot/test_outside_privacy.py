@@ -18,18 +18,14 @@ async def called(client: Client, method: str, path: str) -> int:
 
 
 async def test_deleted_pictures_are_gone_under_every_name(tmp_path: Path) -> None:
-    async with FalEmulator() as fal:
-        bot = await Bot(tmp_path, fal.env()).start()
-        try:
-            async with client_of(bot) as client:
-                await client.post(1)
-                await client.post(2)
-                await client.finished([1, 2])
-                assert "source" in pictures(tmp_path)
-                assert await called(client, "DELETE", f"/api/jobs/{client.job_id(1)}") == 200
-                assert await called(client, "POST", "/api/privacy/delete") == 200
-                assert (await client.job(2))["state"] == "HTTP 404"
-            assert pictures(tmp_path) == []
-            assert len({seen.path for seen in fal.seen("erase")}) == 2
-        finally:
-            await bot.close()
+    async with FalEmulator() as fal, Bot(tmp_path, fal.env()) as bot:
+        async with client_of(bot) as client:
+            await client.post(1)
+            await client.post(2)
+            await client.finished([1, 2])
+            assert "source" in pictures(tmp_path)
+            assert await called(client, "DELETE", f"/api/jobs/{client.job_id(1)}") == 200
+            assert await called(client, "POST", "/api/privacy/delete") == 200
+            assert (await client.job(2))["state"] == "HTTP 404"
+        assert pictures(tmp_path) == []
+        assert len({seen.path for seen in fal.seen("erase")}) == 2

@@ -11,30 +11,23 @@ from tests.emulators.fal import FalEmulator
 
 
 async def test_a_stop_right_after_the_start_is_a_stop_like_any_other(tmp_path: Path) -> None:
-    bot = await Bot(tmp_path, {}).start()
-    try:
+    async with Bot(tmp_path, {}) as bot:
         bot.signal(signal.SIGTERM)
         assert await bot.ended() == 0
-    finally:
-        await bot.close()
 
 
 async def test_while_it_stops_whoever_asks_is_told_to_come_back(tmp_path: Path) -> None:
-    async with FalEmulator(job_s=20) as fal:
-        bot = await Bot(tmp_path, fal.env()).start()
-        try:
-            async with client_of(bot) as client:
-                await client.post(1)
-                await until(lambda: len(fal.seen("stream")) == 1)
-                bot.signal(signal.SIGTERM)
-                await until(lambda: any(event["event"] == "draining" for event in bot.events))
-                status, body = await client.try_post(2)
-                assert (status, body["error"]["code"]) == (503, "draining")
-            began = time.monotonic()
-            assert await bot.ended() == 0
-            assert time.monotonic() - began < 10
-        finally:
-            await bot.close()
+    async with FalEmulator(job_s=20) as fal, Bot(tmp_path, fal.env()) as bot:
+        async with client_of(bot) as client:
+            await client.post(1)
+            await until(lambda: len(fal.seen("stream")) == 1)
+            bot.signal(signal.SIGTERM)
+            await until(lambda: any(event["event"] == "draining" for event in bot.events))
+            status, body = await client.try_post(2)
+            assert (status, body["error"]["code"]) == (503, "draining")
+        began = time.monotonic()
+        assert await bot.ended() == 0
+        assert time.monotonic() - began < 10
 
 
 async def test_a_command_that_was_killed_is_not_paid_again_when_it_is_typed_again(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tests.bot.process_kit import Bot, on_both_platforms, until
 from tests.emulators.discord import DiscordEmulator, Upload
 from tests.emulators.fal import FalEmulator
 from tests.emulators.slack import SlackEmulator, text_of
+from tests.fakes.core import closing
 
 USD = 10**9
 INSIDE_S = 40.0
@@ -127,14 +128,10 @@ class World:
 
     async def charged_nanousd(self) -> int:
         e = tables_ledger.entries.c
-        database = Database.connect(f"sqlite:///{self.bot.data_dir / 'bot.db'}")
-        try:
-            async with database.read() as connection:
-                held, used = (
-                    await connection.execute(select(func.sum(e.held_nanousd), func.sum(e.used_nanousd)))
-                ).one()
-        finally:
-            await database.close()
+        sums = select(func.sum(e.held_nanousd), func.sum(e.used_nanousd))
+        url = f"sqlite:///{self.bot.data_dir / 'bot.db'}"
+        async with closing(Database.connect(url)) as database, database.read() as connection:
+            held, used = (await connection.execute(sums)).one()
         assert held == 0
         return int(used)
 

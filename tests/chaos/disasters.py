@@ -16,6 +16,7 @@ from tests.chaos.operator import Operator
 from tests.emulators.discord import DiscordEmulator, Fault
 from tests.emulators.fal import CutStream, DropAfter, DropBefore, FalEmulator, Respond
 from tests.emulators.slack import SlackEmulator
+from tests.fakes.core import closing
 
 _PAGE = "<html><body>502 Bad Gateway</body></html>"
 FAL_FAULTS = (
@@ -157,11 +158,8 @@ class Disasters:
 
     async def cut_connections(self) -> None:
         """Every connection to the database is cut, as by a fail-over."""
-        connection = await asyncpg.connect(self.operator.url, timeout=10)
-        try:
+        async with closing(await asyncpg.connect(self.operator.url, timeout=10)) as connection:
             await connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-        finally:
-            await connection.close()

@@ -17,6 +17,7 @@ from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.jobs import SqlJobStore
 from tests.bot.process_kit import Bot
+from tests.fakes.core import closing
 
 FIRST_KEY = "the key of the first day"
 _FREE_WITHIN_S = 20.0
@@ -39,24 +40,17 @@ class Operator:
 
     async def jobs(self) -> list[Job]:
         """Every job in the database."""
-        database = Database.connect(self.url)
-        try:
+        async with closing(Database.connect(self.url)) as database:
             store = SqlJobStore(database, Vault(self.key), SystemClock())
             async with database.read() as connection:
                 ids = list((await connection.scalars(select(tables.jobs.c.id))).all())
             return [job for job in [await store.get(job_id) for job_id in ids] if job is not None]
-        finally:
-            await database.close()
 
     async def _told(self) -> set[str]:
         """Ids of jobs that have ended and of which nothing is left to be said."""
         ended = {job.id for job in await self.jobs() if job.state.terminal}
-        database = Database.connect(self.url)
-        try:
-            async with database.read() as connection:
-                return ended - set((await connection.scalars(select(tables.obligations.c.job_id))).all())
-        finally:
-            await database.close()
+        async with closing(Database.connect(self.url)) as database, database.read() as connection:
+            return ended - set((await connection.scalars(select(tables.obligations.c.job_id))).all())
 
     async def change_key(self) -> None:
         """Every process ends; a start under a foreign key is refused; all start with a new key beside the old one."""

@@ -14,6 +14,7 @@ from tests.chaos.crowd import Asked, Crowd
 from tests.chaos.operator import Operator
 from tests.emulators.fal import FalEmulator
 from tests.emulators.fal.state import FalJob
+from tests.fakes.core import closing
 
 UNIT_NANOUSD = 100_000_000
 
@@ -30,14 +31,10 @@ class Promise:
 async def _ledger(url: str) -> tuple[int, int]:
     """How many holds are left, and what is charged in nano-dollars."""
     holds, entries = tables_ledger.holds.c, tables_ledger.entries.c
-    database = Database.connect(url)
-    try:
-        async with database.read() as connection:
-            left = select(func.count()).where(holds.state.in_(("waiting", "running")))
-            used = await connection.scalar(select(func.sum(entries.used_nanousd)))
-            return await connection.scalar(left) or 0, int(used or 0)
-    finally:
-        await database.close()
+    async with closing(Database.connect(url)) as database, database.read() as connection:
+        left = select(func.count()).where(holds.state.in_(("waiting", "running")))
+        used = await connection.scalar(select(func.sum(entries.used_nanousd)))
+        return await connection.scalar(left) or 0, int(used or 0)
 
 
 async def examine(operator: Operator, fal: FalEmulator, crowd: Crowd, takeovers_s: Sequence[float]) -> list[Promise]:

@@ -7,7 +7,9 @@ what a member saw), so that tests judge effects. Failures are scripted; nothing 
 import asyncio
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Protocol, TypeVar
 
 from core.ports.ownership import new_token
 
@@ -84,6 +86,22 @@ async def until(condition: Callable[[], bool], *, within_s: float = 10.0) -> Non
     async with asyncio.timeout(within_s):
         while not condition():
             await asyncio.sleep(0.002)
+
+
+class _Closable(Protocol):
+    def close(self) -> Awaitable[object]: ...
+
+
+C = TypeVar("C", bound=_Closable)
+
+
+@asynccontextmanager
+async def closing(what: C) -> AsyncIterator[C]:
+    """The same, closed at the end: `contextlib.aclosing` for what calls it `close`."""
+    try:
+        yield what
+    finally:
+        await what.close()
 
 
 class NoMetrics:

@@ -16,12 +16,6 @@ from tests.fakes.state import CutStates
 
 OTHER = Upload("red.png", png(colour="red"))
 EDIT = r"PATCH .*/webhooks/"
-ANY_MESSAGE = r"(PATCH|POST) .*/(webhooks/.*|messages.*)"
-
-
-def _fast(bot: Bot) -> None:
-    """Discord's own limits are another test's business."""
-    bot.discord.limits.webhook = bot.discord.limits.channel = (1000, 1.0)
 
 
 async def _closed(started: Invocation, *words: str) -> None:

@@ -64,13 +64,6 @@ def _embed(kind: str, **more: Any) -> dict[str, Any]:
 GALLERY = {"type": 12, "items": [{"media": _media("g.webp", "image/webp"), "spoiler": False}]}
 PICTURE = {"url": "https://media.tenor.com/x/cat.png", "width": 498, "height": 280}
 ODD = {"id": "3", "url": "https://i.imgur.com/a.jpeg", "width": 4, "height": 4}
-POLL = {
-    "question": {"text": "Tea?"},
-    "answers": [],
-    "expiry": "2026-12-01T10:00:00+00:00",
-    "allow_multiselect": False,
-    "layout_type": 1,
-}
 
 FOUND: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a file without a type": ({"attachments": [_file("scan", None)]}, ["scan"]),

@@ -34,15 +34,11 @@ async def _running(
     """The bot's own process, connected; `env` goes on top of what it needs."""
     async with provider as fal:
         known = {"DISCORD_TOKEN": discord.token, "DISCORD_API_URL": discord.api_url}
-        bot = Bot(folder / "data", {**fal.env(), **known, **env})
-        try:
-            await bot.start()
+        async with Bot(folder / "data", {**fal.env(), **known, **env}) as bot:
             if "DISCORD_PUBLIC_KEY" not in env:
                 await discord.gateway.wait_connected(timeout_s=30)
             await discord.until(lambda: discord.world.commands, 30)
             yield bot, fal
-        finally:
-            await bot.close()
 
 
 async def test_after_kill_nine_the_same_message_ends_with_the_result_and_fal_was_asked_once(
@@ -174,13 +170,11 @@ async def test_http_interactions_reach_the_one_server_of_the_bot(discord: Discor
 
 
 async def test_a_refused_token_ends_the_start_with_one_plain_sentence(discord: DiscordEmulator, tmp_path: Path) -> None:
-    async with FalEmulator() as fal:
-        bot = Bot(tmp_path / "data", {**fal.env(), "DISCORD_TOKEN": "wrong", "DISCORD_API_URL": discord.api_url})
-        try:
-            await bot.start()
-            assert await bot.ended() != 0
-        finally:
-            await bot.close()
+    async with (
+        FalEmulator() as fal,
+        Bot(tmp_path / "data", {**fal.env(), "DISCORD_TOKEN": "wrong", "DISCORD_API_URL": discord.api_url}) as bot,
+    ):
+        assert await bot.ended() != 0
     said = " ".join(bot.noise)
     assert "Discord refuses DISCORD_TOKEN" in said
     assert "Traceback" not in said

@@ -27,7 +27,7 @@ from tests.core.storage.ledger_kit import (
     member,
     sqlite_url,
 )
-from tests.fakes.core import NoMetrics
+from tests.fakes.core import NoMetrics, closing
 from tests.fakes.operator import Told
 from tests.fakes.sources import FakePrices
 from tests.pg import open_database
@@ -96,11 +96,8 @@ class World:
 
 @pytest.fixture
 async def books(tmp_path: Path) -> AsyncIterator[World]:
-    database = await open_database(sqlite_url(tmp_path))
-    try:
+    async with closing(await open_database(sqlite_url(tmp_path))) as database:
         yield World(database, tmp_path)
-    finally:
-        await database.close()
 
 
 async def test_books_that_agree_say_so_in_one_line_a_day(books: World) -> None:

@@ -12,7 +12,7 @@ import pytest
 from core.engine.cluster import FileRoster, PostgresRoster, Roster, new_name, watch
 from core.engine.replicas import Replicas
 from core.ports.ownership import LeaseUnsure, awake_clock_s
-from tests.fakes.core import until
+from tests.fakes.core import closing, until
 from tests.pg import fresh_database, open_database
 
 Make = Callable[[], Awaitable[Roster]]
@@ -52,11 +52,8 @@ async def make(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 
 @contextlib.asynccontextmanager
 async def replicas_on(url: str) -> AsyncIterator[Replicas]:
-    database = await open_database(url)
-    try:
+    async with closing(await open_database(url)) as database:
         yield Replicas(database)
-    finally:
-        await database.close()
 
 
 async def look(roster: Roster, times: int = 3) -> list[str]:
@@ -173,14 +170,11 @@ async def test_a_connection_that_was_cut_is_made_again_and_holds_its_name_again(
     name = new_name()
     await cut.sign_in(name)
     await other.sign_in(new_name())
-    killer = await asyncpg.connect(postgres_url)
-    try:
+    async with closing(await asyncpg.connect(postgres_url)) as killer:
         query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1"
         await killer.fetchval(query, f"upscale-bot {name}")
         assert cut._connection is not None
         await until(cut._connection.is_closed)
-    finally:
-        await killer.close()
     await look(cut, times=1)
     assert await look(other) == []
     await cut.sign_out()

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,8 @@ async def judge(w: World, job: Job, story: Story) -> None:
         assert (ended.state, money.charged) == (expected, charges[story.outcome])
 
 
-async def play(folder: Path, url: str, story: Story) -> None:
+async def play(folder: Path, url: str, story: Story) -> bool:
+    """Whether the last of the instants was reached before the end."""
     rules = (day_usd(ScopeKind.USER, 1_000_000), running(ScopeKind.USER, 2))
     quick = PipelineSettings(cancel_grace_s=0.02, confirm_above_nanousd=PRICE // 2 if story.dear else USD)
     w = World(folder, url, *rules, settings=quick, prefix=secrets.token_hex(4))
@@ -156,6 +158,7 @@ async def play(folder: Path, url: str, story: Story) -> None:
         async with asyncio.timeout(60):
             await live_through(w, job, story)
         await judge(w, job, story)
+        return w.fuse.left == 0
     finally:
         w.fuse.left = 0
         await w.close()
@@ -205,6 +208,8 @@ def test_the_same_holds_on_postgresql(postgres: tuple[Path, str], story: Story) 
 
 
 def test_every_single_instant_of_a_plain_job_may_be_its_last(sqlite: tuple[Path, str]) -> None:
-    for instant in range(1, 90):
+    for instant in count(1):
         story = Story((), "picture", False, (instant,), instant % 2 == 0, instant % 3 == 0, None)
-        asyncio.run(play(*sqlite, story))
+        if not asyncio.run(play(*sqlite, story)):
+            break
+    assert instant > 50

@@ -9,6 +9,7 @@ from sqlalchemy.exc import OperationalError
 from core.ports.checkup import NotUsable
 from core.storage.database import Database
 from core.storage.database_url import explain, for_asyncpg, parse
+from tests.fakes.core import closing
 
 HOSTED = (
     "postgres://u:p%40ss@host:5433/db?sslmode=require&channel_binding=require&connect_timeout=7"
@@ -84,9 +85,5 @@ def test_each_mistake_with_a_database_has_its_own_sentence(cause: Exception, say
 async def test_a_real_postgresql_is_reached_with_libpqs_parameters(postgres_url: str) -> None:
     joint = "&" if "?" in postgres_url else "?"
     url = f"{postgres_url}{joint}sslmode=prefer&channel_binding=prefer&connect_timeout=5&application_name=ours"
-    database = Database.connect(url)
-    try:
-        async with database.read() as connection:
-            assert (await connection.execute(text("SHOW application_name"))).scalar_one() == "ours"
-    finally:
-        await database.close()
+    async with closing(Database.connect(url)) as database, database.read() as connection:
+        assert (await connection.execute(text("SHOW application_name"))).scalar_one() == "ours"

@@ -35,7 +35,7 @@ from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.jobs import SqlJobStore
 from core.storage.state import SqlAppState
-from tests.fakes.core import NOON, FakeClock
+from tests.fakes.core import NOON, FakeClock, closing
 from tests.pg import open_database
 
 ANN = Requester("fake", "ann", "Ann", workspace_id="w1", channel_id="c1", role_ids=("r1", "r2"), locale="de")
@@ -265,14 +265,11 @@ async def test_a_read_goes_on_while_another_program_holds_the_write_lock(tmp_pat
 
 
 async def test_a_server_that_is_away_is_told_as_trouble_with_the_database() -> None:
-    database = Database.connect("postgresql://nobody@127.0.0.1:1/none")
-    try:
+    async with closing(Database.connect("postgresql://nobody@127.0.0.1:1/none")) as database:
         for attempt in (database.look, database.change):
             with pytest.raises(DBAPIError) as caught:
                 await attempt(lambda connection: None)
             assert isinstance(caught.value, OperationalError)
-    finally:
-        await database.close()
 
 
 async def test_a_second_incident_of_a_job_is_kept_beside_the_first(store: SqlJobStore) -> None:

@@ -1,7 +1,5 @@
 """The migrations make exactly the tables that the code works with, on both databases, and may be run again."""
 
-from pathlib import Path
-
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
@@ -11,6 +9,7 @@ import core.storage.tables_ledger  # noqa: F401
 from core.storage.database import Database
 from core.storage.migrate import migrate
 from core.storage.tables import metadata
+from tests.fakes.core import closing
 
 
 def _differences(connection: Connection) -> list[object]:
@@ -22,26 +21,9 @@ def _differences(connection: Connection) -> list[object]:
     return list(compare_metadata(MigrationContext.configure(connection, opts={"include_object": ours}), metadata))
 
 
-async def _check(database: Database) -> None:
-    await migrate(database)
-    await migrate(database)
-    async with database.write() as connection:
-        differences = await connection.run_sync(_differences)
-
-    assert differences == []
-
-
-async def test_a_new_sqlite_file_gets_the_tables_of_the_code(tmp_path: Path) -> None:
-    database = Database.connect(f"sqlite:///{tmp_path / 'new.db'}")
-    try:
-        await _check(database)
-    finally:
-        await database.close()
-
-
-async def test_a_new_postgresql_database_gets_the_tables_of_the_code(postgres_url: str) -> None:
-    database = Database.connect(postgres_url)
-    try:
-        await _check(database)
-    finally:
-        await database.close()
+async def test_a_new_database_gets_the_tables_of_the_code(any_database_url: str) -> None:
+    async with closing(Database.connect(any_database_url)) as database:
+        await migrate(database)
+        await migrate(database)
+        async with database.write() as connection:
+            assert await connection.run_sync(_differences) == []

@@ -14,6 +14,7 @@ from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.files.job_files import JobFiles
 from core.storage.files.private_folder import make_private
+from tests.fakes.core import closing
 
 
 @pytest.fixture(autouse=True)
@@ -74,15 +75,12 @@ async def test_everything_in_the_data_folder_is_its_owners_alone(tmp_path: Path)
     (folder / "link").symlink_to(outside)
     outside_before = mode(outside)
     make_private(folder)
-    database = Database.connect(f"sqlite:///{folder / 'bot.db'}")
-    try:
+    async with closing(Database.connect(f"sqlite:///{folder / 'bot.db'}")) as database:
         async with database.write() as connection:
             await connection.execute(text("CREATE TABLE something (x INTEGER)"))
         found = [path for path in folder.rglob("*") if not path.is_symlink()]
         assert {path.name for path in found} >= {"bot.db", "bot.db-wal", "bot.db-shm", "result.png"}
         assert [path.name for path in (folder, *found) if mode(path) & 0o077] == []
-    finally:
-        await database.close()
     assert mode(outside) == outside_before
 
 

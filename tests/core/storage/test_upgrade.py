@@ -24,7 +24,7 @@ from core.storage.ledger import LedgerDatabase, LedgerSettings, SqlLedger
 from core.storage.migrate import migrate, upgrade_to
 from tests.core.storage.ledger_kit import USD, HandClock
 from tests.core.storage.test_jobs import ANN
-from tests.fakes.core import NOON
+from tests.fakes.core import NOON, closing
 
 KEY = "a key of the release 0.1.0"
 COUNTED = {("ledger_entries", "id"), ("ledger_holds", "seq")}
@@ -59,8 +59,8 @@ async def _upgraded(url: str) -> Database:
     return database
 
 
-async def _check(url: str) -> None:
-    database = await _upgraded(url)
+async def test_jobs_messages_and_money_of_0_1_0_survive(any_database_url: str) -> None:
+    database = await _upgraded(any_database_url)
     clock = HandClock()
     clock.at = NOON + 600
     store = SqlJobStore(database, Vault(KEY), clock)
@@ -90,23 +90,11 @@ async def _check(url: str) -> None:
         await ledger.settle(running.id, amount_nanousd=USD // 5, megapixels=Decimal(2), real=True)
         await ledger.release(unclear.id)
         async with database.read() as connection:
-            held = (
-                await connection.execute(
-                    text("SELECT count(*) FROM ledger_holds WHERE state IN ('running', 'waiting')")
-                )
-            ).scalar()
-        assert held == 0
+            held = "SELECT count(*) FROM ledger_holds WHERE state IN ('running', 'waiting')"
+            assert await connection.scalar(text(held)) == 0
     finally:
         await ledger.close()
         await database.close()
-
-
-async def test_jobs_messages_and_money_of_0_1_0_survive_on_sqlite(tmp_path: Path) -> None:
-    await _check(f"sqlite:///{tmp_path / 'old.db'}")
-
-
-async def test_jobs_messages_and_money_of_0_1_0_survive_on_postgresql(postgres_url: str) -> None:
-    await _check(postgres_url)
 
 
 async def test_what_was_kept_by_a_slack_id_alone_is_given_to_its_one_team(tmp_path: Path) -> None:
@@ -170,8 +158,7 @@ def _release_0_2_0(connection: Connection) -> None:
 async def test_jobs_under_way_in_0_2_0_go_on_and_its_processes_that_still_run_keep_theirs(
     any_database_url: str,
 ) -> None:
-    database = Database.connect(any_database_url)
-    try:
+    async with closing(Database.connect(any_database_url)) as database:
         async with database.write() as connection:
             await connection.run_sync(_release_0_2_0)
         await migrate(database)
@@ -192,5 +179,3 @@ async def test_jobs_under_way_in_0_2_0_go_on_and_its_processes_that_still_run_ke
         taken = await Work(database, HandClock()).take_left("mine")
         gone = {"handed", "agreed", "brings", "waits" if database.is_sqlite else "new"}
         assert {piece.job_id for piece in taken} == gone
-    finally:
-        await database.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -36,7 +36,6 @@ class Invocation:
 
     interaction: Interaction
     emulator: DiscordEmulator
-    sent_monotonic_s: float = field(default_factory=time.monotonic)
     reached_sessions: int = 0
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 from tests.emulators.discord import components
 from tests.emulators.discord.cdn import Cdn
 from tests.emulators.discord.errors import invalid_form, too_large
-from tests.emulators.discord.world import EPHEMERAL, IS_V2, LOADING, Attachment, Channel, Message, User, World
+from tests.emulators.discord.world import IS_V2, LOADING, Attachment, Channel, Message, User, World
 
 MESSAGE_CONTENT = 1 << 15
 EMPTY: dict[str, Any] = {"content": "", "embeds": [], "attachments": [], "components": [], "message_snapshots": []}
@@ -243,7 +243,3 @@ def pings(message: Message) -> set[str]:
     if "everyone" in parse and re.search(r"@(everyone|here)\b", text):
         found.add("everyone")
     return found
-
-
-def visible_flags(flags: int) -> int:
-    return flags & (EPHEMERAL | IS_V2 | (1 << 2) | (1 << 12))

@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.emulators.discord.cdn import Cdn
 from tests.emulators.discord.clock import Clock
-from tests.emulators.discord.control import control_routes
 from tests.emulators.discord.faults import Fault
 from tests.emulators.discord.gateway import Gateway
 from tests.emulators.discord.limits import Limits
@@ -89,7 +88,6 @@ class DiscordEmulator(Members):
         app.add_routes(rest.routes())
         app.add_routes(self.gateway.routes())
         app.add_routes(self.cdn.routes())
-        app.add_routes(control_routes(self))
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=False, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port)

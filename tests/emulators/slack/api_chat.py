@@ -97,7 +97,7 @@ async def post_message(ctx: Context) -> dict[str, Any]:
             thread_ts = None  # posted at the channel's root, without an error (NousResearch/hermes-agent #96384)
     message = Message(
         ctx.world.new_ts(ctx.now_s), channel.id, ctx.space.bot_user_id, text, blocks, thread_ts=thread_ts,
-        bot=True, app_id=ctx.world.app_id, posted_at_s=ctx.now_s, metadata=_metadata(ctx),
+        bot=True, app_id=ctx.world.app_id, metadata=_metadata(ctx),
     )  # fmt: skip
     ctx.world.channel_messages(channel.id)[message.ts] = message
     for file_id in slack_files(blocks):
@@ -149,7 +149,7 @@ async def post_ephemeral(ctx: Context) -> dict[str, Any]:
     text, blocks = _content(ctx, channel, "ephemeral")
     message = Message(
         ctx.world.new_ts(ctx.now_s), channel.id, ctx.space.bot_user_id, text, blocks,
-        thread_ts=ctx.args.get("thread_ts"), bot=True, ephemeral_for=user, posted_at_s=ctx.now_s,
+        thread_ts=ctx.args.get("thread_ts"), bot=True, ephemeral_for=user,
     )  # fmt: skip
     ctx.world.channel_messages(channel.id)[message.ts] = message
     return {"message_ts": message.ts}
@@ -193,7 +193,7 @@ async def start_stream(ctx: Context) -> dict[str, Any]:
             raise ApiError("user_not_found")
     message = Message(
         ctx.world.new_ts(ctx.now_s), channel.id, ctx.space.bot_user_id, thread_ts=str(thread_ts), bot=True,
-        posted_at_s=ctx.now_s, stream=Stream(ctx.now_s),
+        stream=Stream(ctx.now_s),
     )  # fmt: skip
     assert message.stream
     display = ctx.args.get("task_display_mode") or "timeline"
@@ -221,7 +221,7 @@ def _apply(ctx: Context, message: Message) -> None:
         if kind == "markdown_text":
             message.markdown_text += chunk["text"]
         elif kind == "plan_update":
-            stream.plan_title = chunk["title"]
+            continue
         elif kind == "blocks":
             stream.blocks += chunk["blocks"]
         else:

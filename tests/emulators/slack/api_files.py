@@ -81,8 +81,7 @@ async def _post_later(ctx: Context, files: list[SlackFile], channel: str, blocks
     text = "" if blocks and not ctx.args.get("initial_comment") else str(ctx.args.get("initial_comment") or "")
     message = Message(
         ctx.world.new_ts(ctx.emulator.clock.now()), channel, ctx.space.bot_user_id, text, blocks,
-        files=[f.id for f in files], thread_ts=ctx.args.get("thread_ts"), bot=True, subtype="file_share",
-        posted_at_s=ctx.emulator.clock.now(),
+        files=[f.id for f in files], thread_ts=ctx.args.get("thread_ts"), bot=True,
     )  # fmt: skip
     ctx.world.channel_messages(channel)[message.ts] = message
     for file in files:

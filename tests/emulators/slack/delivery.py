@@ -140,7 +140,6 @@ class Delivery:
         message = Message(
             world.new_ts(now_s), hook.channel, space.bot_user_id, text, blocks, bot=True,
             thread_ts=body.get("thread_ts"), ephemeral_for=hook.user if ephemeral else None,
-            via_response_url=hook.path, posted_at_s=now_s,
         )  # fmt: skip
         messages[message.ts] = message
         hook.message_ts, hook.ephemeral = hook.message_ts or message.ts, ephemeral

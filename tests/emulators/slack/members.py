@@ -91,7 +91,7 @@ class Members:
         place, person, now_s = self.channel(channel, team), self.user(user, team), self.slack.clock.now()
         message = Message(
             self.slack.world.new_ts(now_s), place.id, person.id, text, files=[f.id for f in files or []],
-            thread_ts=thread_ts, subtype="file_share" if files else None, posted_at_s=now_s,
+            thread_ts=thread_ts,
         )  # fmt: skip
         for file in files or []:
             file.shared_in.add(place.id)

@@ -107,13 +107,10 @@ class SlackEmulator:
         return f"http://127.0.0.1:{runner.addresses[0][1]}"
 
     def _api_routes(self, app: web.Application) -> None:
-        from tests.emulators.slack.control import add_control_routes
-
         app.router.add_route("*", "/api/{method}", self._api)
         app.router.add_get("/link/", handle_link)
         app.router.add_post("/hooks/commands/{team}/{id}/{secret}", handle_hook)
         app.router.add_get("/oauth/v2/authorize", api_team.authorize)
-        add_control_routes(app)
 
     def _upload_routes(self, app: web.Application) -> None:
         app.router.add_post("/upload/v1/{file}", api_files.receive_upload)

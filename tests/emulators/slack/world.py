@@ -116,16 +116,13 @@ class Message:
     thread_ts: str | None = None
     bot: bool = False
     app_id: str | None = None
-    subtype: str | None = None
     ephemeral_for: str | None = None
     deleted: bool = False
     edits: int = 0
     edit_times_s: list[float] = field(default_factory=list)
-    posted_at_s: float = 0.0
     broken_files: set[str] = field(default_factory=set)
     stream: Stream | None = None
     markdown_text: str = ""
-    via_response_url: str | None = None
     attachments: list[dict[str, Any]] = field(default_factory=list)
     metadata: dict[str, Any] | None = None
     edited_ts: str = ""
@@ -137,7 +134,6 @@ class Stream:
     state: str = "streaming"  # streaming | stopped | expired | stopped_by_user
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
     order: list[str] = field(default_factory=list)
-    plan_title: str = ""
     blocks: list[dict[str, Any]] = field(default_factory=list)
     display: str = "timeline"
 
