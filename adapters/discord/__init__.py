@@ -22,7 +22,7 @@ __all__ = ["Settings"]
 
 _HOMES = {
     "create": "adapter",
-    "credentials": "setup.credentials",
+    "credentials": "setup.doctor",
     "examine": "setup.doctor",
     "invite_links": "setup.invite",
 }

@@ -16,17 +16,14 @@ from adapters.discord.inbound.actions import Actions
 from adapters.discord.inbound.commands import upscale_command
 from adapters.discord.inbound.context_menus import Menus
 from adapters.discord.inbound.dispatcher import HandlerContext
-from adapters.discord.inbound.message_images import CDN_HOSTS
+from adapters.discord.inbound.message_images import CDN_HOSTS, expiry_of
 from adapters.discord.inbound.messages import Messages
 from adapters.discord.inbound.moderator_commands import ModeratorCommands
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ApiClient
-from adapters.discord.outbound.delivery_state import DeliveryState, posted
-from adapters.discord.outbound.interaction_tokens import Sent
+from adapters.discord.outbound.delivery_state import PLATFORM, Address, DeliveryState, Sent, posted
 from adapters.discord.outbound.job_message import DiscordReply
-from adapters.discord.outbound.links import expiry_of
 from adapters.discord.outbound.payload import fixed
-from adapters.discord.outbound.reply_address import PLATFORM, Address
 from adapters.discord.settings import Settings
 from adapters.discord.setup.owners import Owners
 from core.domain.errors import DeliveryUnavailable, DownloadFailed
@@ -34,7 +31,7 @@ from core.domain.identity import Place
 from core.domain.job import ReplyAddress, Source
 from core.ports import AdapterContext, Download, PlaceFacts, Reply, ReplyState
 from core.presentation import Notice
-from core.presentation.cards.notice import notice_card
+from core.presentation.notices import notice_card
 
 log = structlog.get_logger(__name__)
 

@@ -23,7 +23,7 @@ __all__ = ["Settings"]
 
 _HOMES = {
     "create": "adapter",
-    "credentials": "setup.credentials",
+    "credentials": "setup.manifest",
     "examine": "setup.doctor",
     "manifest": "setup.manifest",
 }

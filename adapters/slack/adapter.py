@@ -25,12 +25,11 @@ from adapters.slack.outbound.api_client import SlackApi, Team, scopes_of
 from adapters.slack.outbound.delivery import Deliverer
 from adapters.slack.outbound.ephemeral import Answers
 from adapters.slack.outbound.errors import APP_GONE, TOKEN_WRONG, TRANSIENT, code_of, in_the_cores_words
-from adapters.slack.outbound.file_access import download_of
+from adapters.slack.outbound.files import Uploader, download_of
 from adapters.slack.outbound.job_message import SlackReply
 from adapters.slack.outbound.posting import Poster, ReplyStateCache, remove_message
 from adapters.slack.outbound.rate_limit import Budget
 from adapters.slack.outbound.streaming import StreamProbe, TaskCards
-from adapters.slack.outbound.uploads import Uploader
 from adapters.slack.settings import TOKEN_FIX, Settings, secret
 from adapters.slack.setup import oauth
 from adapters.slack.setup.installations import Install, Installs
@@ -41,7 +40,7 @@ from core.net.retry import Backoff, retry
 from core.ports import AdapterContext, Download, LoginRefused, PlaceFacts, Reply, ReplyState
 from core.ports.clock import SystemClock
 from core.presentation import Notice
-from core.presentation.cards.notice import notice_card
+from core.presentation.notices import notice_card
 
 log = structlog.get_logger(__name__)
 

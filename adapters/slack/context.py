@@ -12,7 +12,7 @@ from adapters.slack.inbound.translate import Where, where_of
 from adapters.slack.inbound.user_cache import UserCache
 from adapters.slack.outbound.api_client import SlackApi
 from adapters.slack.outbound.ephemeral import Answers
-from adapters.slack.outbound.uploads import Uploader
+from adapters.slack.outbound.files import Uploader
 from adapters.slack.settings import Settings
 from adapters.slack.setup.installations import Installs
 from core.accounts.allowlist import AllowList

@@ -9,9 +9,8 @@ from aiohttp import web
 
 from adapters.web.connection.security import Denied, Guard, Handler, harden
 from adapters.web.inbound.account_routes import BudgetHandlers
-from adapters.web.inbound.job_routes import JobFailed, JobHandlers, actor_of
+from adapters.web.inbound.job_routes import JobFailed, JobHandlers, ShareHandlers, actor_of
 from adapters.web.inbound.operator_routes import OperatorHandlers
-from adapters.web.inbound.share_routes import ShareHandlers
 from adapters.web.outbound.errors import status_of
 from adapters.web.outbound.job_message import WebReply
 from adapters.web.settings import Settings

@@ -21,7 +21,7 @@ from core.domain.media_types import suffix_for
 from core.domain.money import NANOUSD_PER_USD, usd
 from core.presentation import explain, job_texts
 from core.presentation.ending_texts import image_name
-from core.presentation.formats import mb, seconds, size
+from core.presentation.translations import mb, seconds, size
 
 if TYPE_CHECKING:
     from bot.app import App

@@ -26,8 +26,8 @@ from core.jobs.disk_budget import free_bytes
 from core.jobs.steps import Tools
 from core.ports import AppState
 from core.ports.typed_state import TypedState
-from core.presentation import moderation_texts
 from core.presentation.card import Card
+from core.presentation.cards import moderation
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +64,7 @@ class Accounts:
         old, new = await self.replace_place_presets(actor, text, channel_id)
         subject = f"channel {channel_id}" if channel_id else "workspace"
         await self._money.limits.rules.note_presets(actor, subject, old, new)
-        return moderation_texts.place_presets(new, channel_id, actor.locale)
+        return moderation.place_presets(new, channel_id, actor.locale)
 
     async def export(self, actor: Requester) -> Path:
         """A ZIP of everything stored about the member; the caller deletes it. Raises StorageFull.

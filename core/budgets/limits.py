@@ -27,8 +27,8 @@ from core.domain.limits import (
     span,
 )
 from core.domain.models import ALL
-from core.presentation import moderation_texts
 from core.presentation.card import Card
+from core.presentation.cards import moderation
 from core.storage.ledger import SqlLedger
 from core.storage.ledger.rule_store import SqlRules
 
@@ -113,7 +113,7 @@ class Limits:
 
     async def limit_history(self, actor: Requester, *, limit: int = 20) -> Card:
         """`limit_changes` as a line each, in the actor's language."""
-        told = moderation_texts.changes(await self.limit_changes(actor, limit=limit), self.zone, actor.locale)
+        told = moderation.changes(await self.limit_changes(actor, limit=limit), self.zone, actor.locale)
         return Card("done", paragraphs=tuple(told))
 
     async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: Window) -> Card:
@@ -133,7 +133,7 @@ class Limits:
         extra = Extra(actor.platform, actor.workspace_id, member_id, amount_nanousd, ends_at)
         await self.rules.add_extra(actor, extra)
         log.info("extra_given", platform=actor.platform, window=window)
-        return moderation_texts.extra_given(member_id, amount_nanousd, ends_at, self.zone, actor.locale)
+        return moderation.extra_given(member_id, amount_nanousd, ends_at, self.zone, actor.locale)
 
     async def limit_changes(self, actor: Requester, *, limit: int = 50) -> Sequence[LimitChange]:
         """Who changed what and when in the own workspace, newest first; the operator outside one sees every place's."""
@@ -152,7 +152,7 @@ class Limits:
             if actor.workspace_id and not paused:
                 await self.rules.set_pause(actor, actor.platform, actor.workspace_id, paused=False)
         log.info("pause_changed", platform=actor.platform, paused=paused, operator=actor.is_operator)
-        return moderation_texts.pause_changed(paused, actor.platform, actor.locale)
+        return moderation.pause_changed(paused, actor.platform, actor.locale)
 
     async def sponsor(
         self, actor: Requester, channel_id: str, amount_nanousd: int | None, days: int = SPONSOR_DAYS
@@ -168,7 +168,7 @@ class Limits:
             _check_amount(amount_nanousd, 1)
         ends_at = self.ledger.clock.now() + min(MAX_SPONSOR_DAYS, max(1, days)) * 86_400
         await self.rules.set_sponsor(actor, channel_id, amount_nanousd, ends_at)
-        return moderation_texts.sponsored(channel_id, amount_nanousd, ends_at, actor.locale)
+        return moderation.sponsored(channel_id, amount_nanousd, ends_at, actor.locale)
 
     async def set_alert_channel(self, actor: Requester, channel_id: str | None) -> Card:
         """Where alerts of the own workspace go; chosen by the operator, those of the whole bot go there as well."""
@@ -177,7 +177,7 @@ class Limits:
             raise NotAllowed(needs="moderator")
         operator = actor.is_operator or (self._guests is not None and await self._guests.is_operator(actor))
         await self.rules.set_alert_channel(actor, channel_id, everything=operator)
-        return moderation_texts.alerts_to(channel_id, actor.platform, actor.locale)
+        return moderation.alerts_to(channel_id, actor.platform, actor.locale)
 
 
 def _own_id(actor: Requester, scope: ScopeKind, scope_id: str) -> str:

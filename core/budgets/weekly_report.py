@@ -8,7 +8,7 @@ from core.budgets.alerts import Notify
 from core.budgets.service import Budgets
 from core.domain.job import Requester
 from core.ports import AppState
-from core.presentation.moderation_texts import weekly
+from core.presentation.cards.moderation import weekly
 
 log = structlog.get_logger(__name__)
 

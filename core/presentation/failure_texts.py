@@ -8,14 +8,13 @@ from dataclasses import replace
 from core.domain import errors as e
 from core.domain.job import Receipt
 from core.domain.parameters.spec import translatable
-from core.presentation.formats import mb, size
 from core.presentation.input_failure_texts import INPUT
 from core.presentation.job_texts import charge_text
 from core.presentation.limit_texts import limit_reached, paused, paused_place
 from core.presentation.notices import Explainer, Notice, plain
 from core.presentation.operator_texts import not_admitted
 from core.presentation.parameter_texts import parameter_problem, preset_refused
-from core.presentation.translations import tr, trn
+from core.presentation.translations import mb, size, tr, trn
 
 
 def explain(

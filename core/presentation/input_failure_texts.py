@@ -6,10 +6,9 @@ from core.domain import errors as e
 from core.domain.parameters.sizes import typed
 from core.domain.parameters.spec import translatable
 from core.presentation.card import Action
-from core.presentation.formats import mb, pixels, size
 from core.presentation.notices import Explainer, Notice, other_factor, plain
 from core.presentation.parameter_texts import model_name
-from core.presentation.translations import language_of, tr
+from core.presentation.translations import language_of, mb, pixels, size, tr
 
 
 def _output_too_large(error: e.OutputTooLarge, locale: str) -> Notice:

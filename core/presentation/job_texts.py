@@ -8,11 +8,24 @@ from core.domain.limits import LimitStatus
 from core.domain.models import DEFAULT_MODEL
 from core.domain.parameters.spec import translatable
 from core.domain.similarity import Place
-from core.presentation.formats import cents, factor_text, megapixels, moment, number, percent, pixels, seconds, size
 from core.presentation.limit_texts import left_text
 from core.presentation.notices import Notice
 from core.presentation.parameter_texts import values_of
-from core.presentation.translations import joined, tr, translated, trn
+from core.presentation.translations import (
+    cents,
+    factor_text,
+    joined,
+    megapixels,
+    moment,
+    number,
+    percent,
+    pixels,
+    seconds,
+    size,
+    tr,
+    translated,
+    trn,
+)
 
 full_file_text = partial(translated, translatable("Full file"))
 send_again_text = partial(translated, translatable("Send again"))

@@ -8,10 +8,9 @@ from babel.dates import format_date, format_time
 from core.domain import errors as e
 from core.domain.limits import Alert, Limit, LimitStatus, Measure, ScopeKind, Window
 from core.presentation.card import Action
-from core.presentation.formats import cents, images, megapixels, number, percent
 from core.presentation.notices import Notice, other_factor
 from core.presentation.parameter_texts import model_name
-from core.presentation.translations import language_of, tr
+from core.presentation.translations import cents, images, language_of, megapixels, number, percent, tr
 
 _HAVE_SERVERS = frozenset({"", "discord"})
 """Where people say server; everywhere else they say workspace."""

@@ -1,12 +1,17 @@
-"""What people are told, as data that each platform lays out in its own way."""
+"""What people are told outside a job's own message: notices as data, short answers, and the cards of both. Pure."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from core.presentation.card import Action
-from core.presentation.formats import factor_text
-from core.presentation.translations import joined, tr, translated
+from core.domain.errors import JobNotFound
+from core.presentation.card import Action, Card, Code, Line, Link, Moment, Tone, fill, lines
+from core.presentation.translations import factor_text, joined, tr, translated
+
+if TYPE_CHECKING:
+    from core.ports import KnownPlace
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +56,66 @@ def other_factor(factor: float | None, locale: str) -> tuple[Action, ...]:
         return ()
     label = tr("Upscale {factor} instead", locale, factor=factor_text(factor, locale))
     return (Action("factor", label, argument=f"{factor:.4f}".rstrip("0").rstrip("."), style="primary"),)
+
+
+def notice_card(notice: Notice, locale: str, *, job_id: str = "") -> Card:
+    """What happened, whether it cost anything, what to do; for job `job_id` also what would work instead."""
+    actions = offer_actions(notice, job_id)
+    return Card(
+        notice.tone,
+        paragraphs=notice_lines(notice, locale),
+        small=reference_line(notice.reference, locale),
+        rows=(actions,) if actions else (),
+        summary=notice.text,
+    )
+
+
+def offer_actions(notice: Notice, job_id: str) -> tuple[Action, ...]:
+    """What would work instead, for this job; without one only what stands for itself."""
+    known = (replace(offer, subject_id=offer.subject_id or job_id) for offer in notice.offers)
+    return tuple(offer for offer in known if offer.subject_id)
+
+
+def said(*sentences: str, tone: Tone = "info", title: str = "") -> Card:
+    return Card(tone, title, paragraphs=lines(*sentences))
+
+
+def shared(url: str | None, locale: str) -> Card:
+    """The address of a shared result. Raises JobNotFound where there is none to give."""
+    if url is None:
+        raise JobNotFound
+    told = tr("Anyone with this link sees the image until it is deleted.", locale)
+    return Card("done", paragraphs=((Link(url, url),), (told,)))
+
+
+def decided(known: KnownPlace, locale: str) -> Card:
+    """The operator's verdict on a place, in the place of the question."""
+    name = known.name or known.place.address
+    if known.state == "admitted":
+        return said(tr("{name} is let in. You pay for its upscales, within your limits.", locale, name=name))
+    return said(tr("{name} is refused, and you will not be asked again.", locale, name=name))
+
+
+def asked_first(action: Action, question_id: str = "") -> Card:
+    """The question before an action, for a platform without a dialog of its own. Raises ValueError where it has none.
+
+    The button carries `question_id` as its argument.
+    """
+    sure = action.confirmation
+    if sure is None:
+        raise ValueError("this action asks nothing")
+    yes = Action(action.kind, sure.yes, action.subject_id, question_id, "danger")
+    return Card("question", sure.title, paragraphs=lines(sure.text), rows=((yes,),))
+
+
+def notice_lines(notice: Notice, locale: str) -> tuple[Line, ...]:
+    """The sentences of a notice, one fact a line; the first is `what`."""
+    told = lines(notice.what, notice.charged, notice.advice)
+    if notice.opens_at is None:
+        return told
+    return (*told, fill(tr("Resets {time}.", locale), time=Moment(notice.opens_at)))
+
+
+def reference_line(reference: str, locale: str) -> tuple[Line, ...]:
+    """The job's reference, to be copied; nothing where there is none."""
+    return (fill(tr("Reference {reference}", locale), reference=Code(reference)),) if reference else ()

@@ -9,9 +9,8 @@ from core.domain import errors as e
 from core.domain.identity import Place
 from core.domain.money import usd
 from core.presentation.card import Action
-from core.presentation.formats import moment
 from core.presentation.notices import Notice
-from core.presentation.translations import tr
+from core.presentation.translations import moment, tr
 
 if TYPE_CHECKING:
     from core.budgets.billing_differences import Difference

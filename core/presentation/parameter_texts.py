@@ -7,9 +7,8 @@ from core.domain.job import Job
 from core.domain.models import ALL, MODELS, Models
 from core.domain.parameters import sizes
 from core.domain.parameters.spec import SPECS, Value, translatable
-from core.presentation.formats import labelled, number
 from core.presentation.notices import Notice
-from core.presentation.translations import joined, language_of, tr, translated
+from core.presentation.translations import joined, labelled, language_of, number, tr, translated
 
 
 def parameter_label(name: str, locale: str) -> str:

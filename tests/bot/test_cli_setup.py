@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from adapters.slack import Settings as SlackSettings
-from adapters.slack.setup.credentials import create_link
+from adapters.slack.setup.manifest import create_link
 from bot.cli.console import Exit
 from bot.cli.setup import run_setup, write_env
 from tests.emulators.discord import DiscordEmulator

@@ -15,9 +15,9 @@ from core.domain.job import Requester
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, WantedLimit, Window
 from core.domain.money import NANOUSD_PER_USD, usd
 from core.ports import Clock
-from core.presentation import moderation_texts
 from core.presentation.card import Card
-from core.presentation.cards.notice import said
+from core.presentation.cards import moderation
+from core.presentation.notices import said
 from tests.fakes.media import png
 
 
@@ -101,7 +101,7 @@ class FakeBudgets:
         authorization.check_moderator(actor)
         self.sponsors.append((channel_id, amount_nanousd, days))
         ends_at = self.clock.now() + days * 86_400
-        return moderation_texts.sponsored(channel_id, amount_nanousd, ends_at, actor.locale)
+        return moderation.sponsored(channel_id, amount_nanousd, ends_at, actor.locale)
 
     async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: Window) -> Card:
         authorization.check_moderator(actor)
@@ -120,7 +120,7 @@ class FakeBudgets:
     async def pause(self, actor: Requester, paused: bool) -> Card:
         authorization.check_moderator(actor)
         self.halted = paused
-        return moderation_texts.pause_changed(paused, actor.platform, actor.locale)
+        return moderation.pause_changed(paused, actor.platform, actor.locale)
 
     async def paused(self, actor: Requester) -> bool:
         return self.halted
@@ -128,4 +128,4 @@ class FakeBudgets:
     async def set_alert_channel(self, actor: Requester, channel_id: str | None) -> Card:
         authorization.check_moderator(actor)
         self.alert_channels.append(channel_id)
-        return moderation_texts.alerts_to(channel_id, actor.platform, actor.locale)
+        return moderation.alerts_to(channel_id, actor.platform, actor.locale)

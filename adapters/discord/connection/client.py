@@ -16,7 +16,7 @@ from adapters.discord.connection.payloads import UNREADABLE, clean_interaction, 
 from adapters.discord.inbound.command_texts import CommandTranslator
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound.errors import FAILED_CALLS
-from core.presentation.intake_texts import unreadable_text
+from core.presentation.cards.batch import unreadable_text
 
 log = structlog.get_logger(__name__)
 

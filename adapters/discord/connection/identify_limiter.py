@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from adapters.discord.outbound.reply_address import PLATFORM
+from adapters.discord.outbound.delivery_state import PLATFORM
 from core.ports import AppState, Clock, OperatorAlerts
 from core.ports.typed_state import TypedState
 from core.presentation import operator_texts

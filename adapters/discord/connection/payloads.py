@@ -12,7 +12,7 @@ import discord
 from discord.components import _component_factory
 from discord.sticker import StickerItem
 
-from adapters.discord.outbound.links import name_of
+from adapters.discord.inbound.message_images import name_of
 from core.domain.untrusted_text import Shape, clean_json, fits
 
 Payload: TypeAlias = dict[str, Any]

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import inspect
+import tempfile
+import zipfile
 from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
@@ -15,16 +17,15 @@ from adapters.discord.inbound.command_texts import word
 from adapters.discord.inbound.commands import Command, command, group, known_presets, parameter_command
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer
-from adapters.discord.outbound.export import reduced
+from adapters.discord.outbound.job_message import REQUEST_MAX_BYTES
 from adapters.discord.outbound.payload import TooLargeHere
-from adapters.discord.outbound.upload import REQUEST_MAX_BYTES
 from core.budgets.reports.chart import ChartError
 from core.domain.errors import JobNotFound
 from core.presentation import tr
 from core.presentation.cards import account
 from core.presentation.cards.budget import usage
 from core.presentation.cards.help import help_card
-from core.presentation.cards.notice import asked_first
+from core.presentation.notices import asked_first
 
 HISTORY_LENGTH = 10
 HOW = tuple(f"/settings {verb}" for verb in ("set", "clear", "save", "delete"))
@@ -139,3 +140,18 @@ class OwnCommands:
             ways=[tr("Or right-click a message → Apps → Upscale.", locale)],
         )
         await answer.show(card)
+
+
+RECORD_SUFFIX = ".json"
+"""What is written down about a member; everything else in the archive is a picture, whatever its name."""
+
+
+def reduced(archive: Path) -> Path:
+    """A new ZIP without the pictures; the caller deletes it."""
+    with tempfile.NamedTemporaryFile(suffix=".zip", delete=False) as out:
+        target = Path(out.name)
+    with zipfile.ZipFile(archive) as whole, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as part:
+        for entry in whole.infolist():
+            if entry.filename.lower().endswith(RECORD_SUFFIX):
+                part.writestr(entry, whole.read(entry))
+    return target

@@ -8,17 +8,16 @@ from typing import Any, cast
 import structlog
 
 from adapters.discord.inbound.account_commands import OwnCommands
+from adapters.discord.inbound.context_menus import PREFIX as MODAL_PREFIX
 from adapters.discord.inbound.context_menus import Menus
 from adapters.discord.inbound.dispatcher import HandlerContext
-from adapters.discord.inbound.forms import PREFIX as MODAL_PREFIX
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.moderator_commands import ModeratorCommands
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
-from adapters.discord.outbound.interaction_tokens import Sent
+from adapters.discord.outbound.delivery_state import TOKEN_LIFE_S, Sent
+from adapters.discord.outbound.job_message import file_name
 from adapters.discord.outbound.payload import fixed
-from adapters.discord.outbound.reply_address import TOKEN_LIFE_S
-from adapters.discord.outbound.upload import file_name
 from adapters.discord.views.components import Press, press_of, shows
 from core.domain.authorization import check_may_stop
 from core.domain.errors import JobNotFound
@@ -29,9 +28,9 @@ from core.ports.typed_state import TypedState
 from core.presentation.card import Card
 from core.presentation.cards.details import comparison, details, repeat_words
 from core.presentation.cards.job import delete_action
-from core.presentation.cards.notice import asked_first, decided, said, shared
 from core.presentation.ending_texts import deleted_text, not_removed_text
 from core.presentation.job_texts import cancel_pending_text
+from core.presentation.notices import asked_first, decided, said, shared
 
 log = structlog.get_logger(__name__)
 _STARTING = ("confirm", "pick", "all")

@@ -8,7 +8,7 @@ from discord import app_commands
 from adapters.discord.views.markup import cut
 from core.domain.models import ModelSpec
 from core.presentation import LANGUAGES, language_of
-from core.presentation.labels.commands import command_text
+from core.presentation.labels import command_text
 
 TEXT_MAX = 100
 

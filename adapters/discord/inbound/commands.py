@@ -20,7 +20,7 @@ from core.domain.errors import DownloadFailed, NoImage, UpscaleError
 from core.domain.models import Models
 from core.domain.parameters import sizes
 from core.domain.parameters.spec import PRESETS, SPECS, Presets
-from core.presentation.labels.commands import preset_choice
+from core.presentation.labels import preset_choice
 
 Option: TypeAlias = tuple[str, Any, app_commands.locale_str, Any]
 """Name, type, description, default (`inspect.Parameter.empty`: has to be given)."""

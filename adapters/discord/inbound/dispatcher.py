@@ -18,16 +18,15 @@ from adapters.discord.inbound.message_images import Menu
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ApiClient
-from adapters.discord.outbound.interaction_tokens import KeptByJob
-from adapters.discord.outbound.reply_address import Address
+from adapters.discord.outbound.delivery_state import Address, KeptByJob
 from core.domain.errors import DeliveryUnavailable, Draining, UpscaleError
 from core.domain.job import Job, Requester, UpscaleRequest
 from core.domain.parameters.spec import Presets
 from core.net.retry import Backoff, retry
 from core.ports import AdapterContext
-from core.presentation.cards.notice import notice_card, said
+from core.presentation.cards.batch import outdated_command_text
 from core.presentation.failure_texts import of_no_job
-from core.presentation.intake_texts import outdated_command_text
+from core.presentation.notices import notice_card, said
 from core.presentation.operator_texts import question
 
 log = structlog.get_logger(__name__)

@@ -22,9 +22,8 @@ from adapters.discord.inbound.message_images import MAX_IMAGES
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ApiClient, unreadable
-from adapters.discord.outbound.interaction_tokens import Sent
+from adapters.discord.outbound.delivery_state import PLATFORM, TOKEN_LIFE_S, Address, Sent
 from adapters.discord.outbound.payload import Files, fixed
-from adapters.discord.outbound.reply_address import PLATFORM, TOKEN_LIFE_S, Address
 from core.domain.job import Requester
 from core.net.retry import Backoff, retry
 from core.ports import Clock

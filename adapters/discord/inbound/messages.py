@@ -17,13 +17,13 @@ from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.message_images import MAX_IMAGES, Menu, from_link, images_of
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ApiClient
+from adapters.discord.outbound.delivery_state import PLATFORM, Address
 from adapters.discord.outbound.payload import fixed
-from adapters.discord.outbound.reply_address import PLATFORM, Address
 from core.domain.parameters.grammar import parse
 from core.domain.parameters.ordinary_words import is_talk, without_ordinary_words
 from core.presentation.card import Card
-from core.presentation.cards.notice import said
-from core.presentation.intake_texts import reply_how_text
+from core.presentation.cards.batch import reply_how_text
+from core.presentation.notices import said
 
 LANGUAGE_WITHIN_S = 1.0
 HOW_AGAIN_S = 600.0

@@ -21,9 +21,9 @@ from core.domain.limits import MAX_SPONSOR_DAYS, SPONSOR_DAYS, LimitStatus, Meas
 from core.presentation import tr
 from core.presentation.card import Card
 from core.presentation.cards.budget import limit_words, limits
-from core.presentation.cards.notice import said
-from core.presentation.cards.queue import queue
+from core.presentation.cards.moderation import queue
 from core.presentation.job_texts import cancel_pending_text
+from core.presentation.notices import said
 
 log = structlog.get_logger(__name__)
 

@@ -3,7 +3,7 @@
 import discord
 
 from adapters.discord.inbound.message_images import Menu
-from adapters.discord.outbound.reply_address import PLATFORM, TOKEN_LIFE_S, Address
+from adapters.discord.outbound.delivery_state import PLATFORM, TOKEN_LIFE_S, Address
 from core.domain.job import Requester, UpscaleRequest
 from core.domain.untrusted_text import clean_line
 

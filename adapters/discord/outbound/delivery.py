@@ -14,10 +14,8 @@ import structlog
 
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ATTEMPTS, ApiClient, Which
-from adapters.discord.outbound.delivery_state import DeliveryState, Notes
-from adapters.discord.outbound.interaction_tokens import KeptByJob, Sent
+from adapters.discord.outbound.delivery_state import Address, DeliveryState, KeptByJob, Notes, Sent
 from adapters.discord.outbound.payload import Elsewhere, Payload
-from adapters.discord.outbound.reply_address import Address
 from core.domain.errors import DeliveryRefused
 from core.ports import Clock
 

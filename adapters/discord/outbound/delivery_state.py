@@ -1,4 +1,8 @@
-"""What one job's message has been through, kept durably with the job. No tokens in here."""
+"""What is stored of one job's message, so that any process can carry it on: where it is, and what it has been through.
+
+The address holds an interaction token: stored encrypted by the core, and never written to a log; so are the tokens and
+messages that are kept by job in the application's encrypted store. The notes hold none.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,67 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
-from adapters.discord.outbound.reply_address import Address
-from core.ports import ReplyState
+from core.domain.job import ReplyAddress
+from core.ports import AppState, Clock, ReplyState
+from core.ports.typed_state import TypedState
+
+PLATFORM = "discord"
+TOKEN_LIFE_S = 15 * 60.0
+"""Interactions: "tokens are valid for 15 minutes" (developer documents, read 2026-11-22)."""
+
+MESSAGE_IS_GONE_MARGIN_S = 3.0
+"""A token this close to its end is not used: the edit would arrive too late and count as an invalid request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """`slot` says whether the job owns the answer itself (`original`), a follow-up made on first use, or a reply to
+    the member's own `message`, whose id then stands in `interaction_id` and for which there is no token.
+
+    `acknowledged` is False in what is written before the interaction is answered: a process that carries such a job
+    on looks first whether its answer exists.
+    `bot_inside`: the bot user can act in that channel by itself, so an edit after 15 minutes has a chance.
+    `limit_bytes` is what the interaction announced for one file. Times are unix seconds.
+    """
+
+    app_id: int
+    token: str
+    expires_at: float
+    interaction_id: int
+    channel_id: int
+    guild_id: int | None
+    user_id: int
+    locale: str
+    limit_bytes: int
+    ephemeral: bool
+    bot_inside: bool
+    slot: Literal["original", "followup", "message"] = "original"
+    message_id: int | None = None
+    part: str = ""
+    acknowledged: bool = True
+
+    @property
+    def key(self) -> str:
+        """Separates the notes of this address from those of another one of the same job (a redelivery)."""
+        return f"{self.interaction_id}{self.part and ':'}{self.part}"
+
+    def token_alive(self, now: float) -> bool:
+        return now < self.expires_at - MESSAGE_IS_GONE_MARGIN_S
+
+    def followup(self, part: str) -> Address:
+        """The address of a further job of the same interaction or message."""
+        slot: Literal["message", "followup"] = "message" if self.slot == "message" else "followup"
+        return replace(self, slot=slot, message_id=None, part=part)
+
+    def to_reply(self) -> ReplyAddress:
+        return ReplyAddress(PLATFORM, {field.name: getattr(self, field.name) for field in fields(self)})
+
+    @classmethod
+    def from_reply(cls, reply: ReplyAddress) -> Address:
+        """The stored address again; unknown keys of a newer version are ignored."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in reply.data.items() if name in known})
+
 
 Made = Literal["", "followup", "channel", "direct_message"]
 
@@ -94,3 +157,61 @@ class DeliveryState:
         if after != before:
             await self.state.record(**{self._address.key: asdict(after)})
         return after
+
+
+MOST_MESSAGES = 20
+MESSAGES_LIFE_S = 40 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message of ours: a private answer by its interaction's token, every other one by channel and message."""
+
+    app_id: int = 0
+    token: str = ""
+    expires_at: float = 0.0
+    channel_id: int = 0
+    message_id: int = 0
+
+    def is_reachable(self, now: float) -> bool:
+        return not self.token or now + MESSAGE_IS_GONE_MARGIN_S < self.expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """The messages of one job besides its own."""
+
+    messages: tuple[Sent, ...] = ()
+
+
+class KeptByJob:
+    """The token of a click that opened a job's message again, and the messages besides that one, for Delete."""
+
+    def __init__(self, state: AppState, clock: Clock) -> None:
+        self._clock = clock
+        self._tokens = TypedState(state, "discord-token", Sent, ttl_s=TOKEN_LIFE_S)
+        self._messages = TypedState(state, "discord-beside", Beside, ttl_s=MESSAGES_LIFE_S)
+
+    async def keep_token(self, job_id: str, token: Sent) -> None:
+        if token.is_reachable(self._clock.now()):
+            await self._tokens.put(job_id, token)
+
+    async def token(self, job_id: str) -> str | None:
+        """One that is alive by the clock, or None."""
+        kept = await self._tokens.get(job_id)
+        return kept.token if kept is not None and kept.is_reachable(self._clock.now()) else None
+
+    async def forget_token(self, job_id: str) -> None:
+        """The job is over, or Discord said that the token is dead."""
+        await self._tokens.delete(job_id)
+
+    async def add_message(self, job_id: str, message: Sent) -> None:
+        """Remember one; of very many the newest."""
+        kept = await self._messages.get(job_id) or Beside()
+        await self._messages.put(job_id, Beside((*kept.messages, message)[-MOST_MESSAGES:]))
+
+    async def take_messages(self, job_id: str) -> list[Sent]:
+        """Those that can still be reached; they are forgotten."""
+        kept = await self._messages.get(job_id) or Beside()
+        await self._messages.delete(job_id)
+        return [one for one in kept.messages if one.is_reachable(self._clock.now())]

@@ -1,12 +1,45 @@
-"""What `doctor` asks of Discord: is the token good, how do events arrive, is there room to start. Changes nothing."""
+"""What `doctor` asks of Discord with the configured token, and what `setup` asks of people. Changes nothing.
 
+Is the token good, how do events arrive, is there room to start. No gateway, no library client.
+"""
+
+import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
+
+import aiohttp
 
 from adapters.discord.connection.http_interactions import PATH
 from adapters.discord.settings import Settings
-from adapters.discord.setup.lookup import application, look
-from core.ports import Finding
+from core.ports import Credential, Finding
+
+LIMIT_S = 9.0
+USER_AGENT = "DiscordBot (https://github.com/, 0.1)"
+Trouble = Literal["refused", "unreachable"]
+
+
+async def look(settings: Settings, path: str) -> dict[str, Any] | Trouble:
+    """The JSON answer of a GET with the bot token; `refused` for a wrong token, `unreachable` for anything else."""
+    headers = {"Authorization": f"Bot {settings.token}", "User-Agent": USER_AGENT}
+    try:
+        async with (
+            asyncio.timeout(LIMIT_S),
+            aiohttp.ClientSession(headers=headers) as session,
+            session.get(f"{settings.discord_api_url}{path}") as response,
+        ):
+            if response.status in (401, 403):
+                return "refused"
+            if response.status != 200:
+                return "unreachable"
+            found = await response.json()
+            return found if isinstance(found, dict) else "unreachable"
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+        return "unreachable"
+
+
+async def application(settings: Settings) -> dict[str, Any] | Trouble:
+    return await look(settings, "/oauth2/applications/@me")
+
 
 IDENTIFIES_WORTH_A_WORD = 50
 
@@ -67,3 +100,14 @@ async def _gateway(settings: Settings) -> list[Finding]:
         fix = "Find out why the bot restarts so often; at zero Discord resets the token."
         return [Finding("warning", f"Discord: only {left} starts are left today.", fix)]
     return [Finding("ok", f"Discord: the gateway answers; {found.get('shards', 1)} shard(s) recommended.")]
+
+
+def credentials(settings: Settings, public_url: str | None) -> tuple[Credential, ...]:
+    """The bot token. No privileged intent is needed."""
+    steps = (
+        "Open https://discord.com/developers/applications and press New Application.",
+        "Installation: tick User Install and Guild Install.",
+        "Bot: press Reset Token and copy the token; Discord shows it only once.",
+        "Leave all three privileged intents off; they are not needed.",
+    )
+    return (Credential("DISCORD_TOKEN", "the bot token", steps),)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from adapters.discord.settings import Settings
-from adapters.discord.setup.lookup import application
+from adapters.discord.setup.doctor import application
 from core.presentation import tr
 
 AUTHORIZE_URL = "https://discord.com/oauth2/authorize"

@@ -9,14 +9,14 @@ from adapters.slack.context import HandlerContext
 from adapters.slack.inbound import limit_commands as quota
 from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.translate import Where
-from adapters.slack.outbound.uploads import Upload
+from adapters.slack.outbound.files import Upload
 from adapters.slack.views import account as view
 from adapters.slack.views.blocks import Content
 from adapters.slack.views.card import draw
 from core.domain.job import Requester
 from core.presentation.card import Card, line_text
 from core.presentation.cards import account, budget
-from core.presentation.cards.queue import queue
+from core.presentation.cards.moderation import queue
 from core.presentation.ending_texts import sent_directly_text
 
 _FIRST_WORD = re.compile(r"\s*/?([a-zA-Z]+)\b")

@@ -15,7 +15,7 @@ from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.account_commands import Told, answering
 from adapters.slack.inbound.translate import Where
 from adapters.slack.outbound.errors import GONE, SlackError
-from adapters.slack.outbound.uploads import Upload
+from adapters.slack.outbound.files import Upload
 from adapters.slack.views.card import draw
 from core.domain.errors import JobNotFound, TooLate
 from core.domain.job import JobState, Requester
@@ -25,8 +25,8 @@ from core.ports import Change, Verdict
 from core.presentation import job_texts as words
 from core.presentation.card import Card
 from core.presentation.cards.details import comparison
-from core.presentation.cards.notice import decided, said, shared
 from core.presentation.ending_texts import deleted_text, not_removed_text, sending_directly_text
+from core.presentation.notices import decided, said, shared
 
 log = structlog.get_logger(__name__)
 

@@ -26,7 +26,7 @@ from adapters.slack.outbound.errors import SCOPE_MISSING, SlackError, SlackRefus
 from adapters.slack.setup.installations import Install, Installs
 from core.domain.job import Requester
 from core.domain.parameters.ordinary_words import is_talk, without_ordinary_words
-from core.presentation.intake_texts import thread_unreadable_text
+from core.presentation.cards.batch import thread_unreadable_text
 
 log = structlog.get_logger(__name__)
 

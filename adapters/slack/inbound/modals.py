@@ -21,10 +21,10 @@ from core.domain.errors import UpscaleError
 from core.domain.job import Requester
 from core.presentation.cards.account import OwnSettings
 from core.presentation.cards.details import details, repeat_words
-from core.presentation.cards.notice import notice_card
 from core.presentation.failure_texts import of_no_job
-from core.presentation.formats import cents, size
-from core.presentation.labels.forms import form_text
+from core.presentation.labels import form_text
+from core.presentation.notices import notice_card
+from core.presentation.translations import cents, size
 
 log = structlog.get_logger(__name__)
 

@@ -21,7 +21,7 @@ from core.domain.parameters.ordinary_words import without_ordinary_words
 from core.domain.parameters.spec import PRESETS, Presets
 from core.jobs.service import JobService
 from core.ports import AppState
-from core.presentation.intake_texts import left_out_text
+from core.presentation.cards.batch import left_out_text
 
 log = structlog.get_logger(__name__)
 

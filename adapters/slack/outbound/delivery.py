@@ -19,9 +19,9 @@ from adapters.slack.outbound.errors import (
     SlackRefused,
     elsewhere_may_go,
 )
+from adapters.slack.outbound.files import ALT_TXT_MAX_CHARS, Upload, Uploader
 from adapters.slack.outbound.lost_posts import post_once
 from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache
-from adapters.slack.outbound.uploads import ALT_TXT_MAX_CHARS, Upload, Uploader
 from adapters.slack.views import job as render
 from adapters.slack.views.blocks import Content
 from core.domain.job import Delivery, DeliveryKind, Job

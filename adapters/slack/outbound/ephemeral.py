@@ -12,8 +12,8 @@ from adapters.slack.views.card import draw
 from core.domain.errors import PlatformBusy, PlatformRefused, UpscaleError
 from core.jobs.service import JobService
 from core.presentation.card import Card
-from core.presentation.cards.notice import notice_card, said
 from core.presentation.failure_texts import of_no_job
+from core.presentation.notices import notice_card, said
 
 log = structlog.get_logger(__name__)
 

@@ -30,8 +30,8 @@ from core.domain.job import Delivery, Job, Progress
 from core.domain.limits import LimitStatus
 from core.presentation import Notice
 from core.presentation import job_texts as words
-from core.presentation.cards.notice import said
 from core.presentation.ending_texts import lost_text
+from core.presentation.notices import said
 
 log = structlog.get_logger(__name__)
 

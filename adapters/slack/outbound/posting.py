@@ -26,8 +26,8 @@ from adapters.slack.views.card import draw
 from core.domain.errors import DeliveryRefused, DeliveryUnavailable
 from core.domain.job import ReplyAddress
 from core.ports import Clock, ReplyState
-from core.presentation.cards.notice import said
 from core.presentation.ending_texts import moved_text
+from core.presentation.notices import said
 
 log = structlog.get_logger(__name__)
 

@@ -1,9 +1,11 @@
-"""The app manifest, for `python -m bot slack-manifest`: what to paste at api.slack.com, with the least scopes. Pure."""
+"""The app manifest, for `python -m bot slack-manifest` and for what `setup` asks: with the least scopes. Pure."""
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 from adapters.slack.settings import Settings
+from core.ports import Credential
 
 BOT_SCOPES = (
     "app_mentions:read",
@@ -108,3 +110,29 @@ def manifest(settings: Settings, public_url: str | None) -> str:
         many=settings.slack_client_id is not None,
     )
     return json.dumps(built, indent=2)
+
+
+_CREATE_URL = "https://api.slack.com/apps?new_app=1&manifest_json="
+
+
+def create_link(settings: Settings) -> str:
+    """Opens Slack's form for a new app, filled with our manifest (Socket Mode: no public address is needed)."""
+    manifest = as_dict(command=settings.slack_command, socket_mode=True)
+    return _CREATE_URL + quote(json.dumps(manifest, separators=(",", ":")), safe="")
+
+
+def credentials(settings: Settings, public_url: str | None) -> tuple[Credential, ...]:
+    """The two tokens of Socket Mode, for one workspace."""
+    create = (
+        f"Open this link and press Create: {create_link(settings)}",
+        "Install App: press Install to Workspace and allow it.",
+        "Copy the Bot User OAuth Token; it starts with xoxb-.",
+    )
+    connect = (
+        "Basic Information, App-Level Tokens: press Generate Token and Scopes.",
+        "Add the scope connections:write, press Generate, and copy the token; it starts with xapp-.",
+    )
+    return (
+        Credential("SLACK_BOT_TOKEN", "the bot token", create),
+        Credential("SLACK_APP_TOKEN", "the app-level token", connect),
+    )

@@ -15,7 +15,7 @@ from core.presentation.cards import account, budget
 from core.presentation.cards.account import OwnSettings
 from core.presentation.cards.help import help_card, other_ways
 from core.presentation.job_texts import send_again_text
-from core.presentation.labels.forms import form_text
+from core.presentation.labels import form_text
 
 SAVE_PRESET = "save logo 4x creativity=0.2"
 HISTORY_SHOWN = 10

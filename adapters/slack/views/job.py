@@ -11,9 +11,9 @@ from core.presentation import Notice
 from core.presentation import job_texts as words
 from core.presentation.card import Card, Link
 from core.presentation.cards import job as cards
-from core.presentation.cards.notice import said
 from core.presentation.ending_texts import image_name, ready_text
-from core.presentation.formats import labelled
+from core.presentation.notices import said
+from core.presentation.translations import labelled
 
 
 def _reader(job: Job) -> dict[str, bool]:

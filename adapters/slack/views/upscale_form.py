@@ -18,7 +18,7 @@ from core.domain.parameters.spec import SPECS
 from core.presentation.card import Card
 from core.presentation.cards.account import OwnSettings
 from core.presentation.cards.form import Field, form_fields
-from core.presentation.labels.forms import form_text
+from core.presentation.labels import form_text
 from core.presentation.parameter_texts import parameter_problem, values_text
 from core.presentation.translations import joined
 

@@ -24,8 +24,8 @@ from core.ports import AdapterContext
 from core.presentation import tr
 from core.presentation.card import Code, fill
 from core.presentation.cards import account, budget
-from core.presentation.cards.queue import queue
-from core.presentation.formats import cents
+from core.presentation.cards.moderation import queue
+from core.presentation.translations import cents
 
 HISTORY_LIMIT = 50
 SAVE_PRESET = "save logo 4x creativity=0.2"

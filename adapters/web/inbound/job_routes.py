@@ -1,4 +1,4 @@
-"""The jobs' part of the HTTP API: start, look, follow, confirm, cancel, repeat, delete, fetch.
+"""The jobs' part of the HTTP API: start, look, follow, confirm, cancel, repeat, delete, fetch; and shared results.
 
 Handlers translate and call the service. Only starting waits a moment: its answer carries the price, so the picture's
 size must have been read; that wait is bounded, and the job goes on whatever becomes of the request.
@@ -15,12 +15,15 @@ from adapters.web.connection.security import Handler
 from adapters.web.inbound import request_body as intake
 from adapters.web.inbound import translate
 from adapters.web.outbound.image_routes import JobFiles
-from adapters.web.views.card import Json, job_json
-from core.domain.errors import Draining, JobNotFound
+from adapters.web.views.card import Json, job_json, shared_json
+from adapters.web.views.template import Template
+from core.domain.errors import Draining, JobNotFound, ResultExpired
 from core.domain.events import JobEvent
 from core.domain.job import Job, JobState, Requester
 from core.net.streamed_body import streams_body
 from core.ports import AdapterContext
+from core.presentation import job_texts as sentences
+from core.presentation.labels import page_labels
 
 QUOTE_WAIT_S = 45.0
 """Reading the size of 50 MB takes well under a second; the rest is for two hundred at once."""
@@ -192,3 +195,64 @@ def _job_id(request: web.Request) -> str:
 
 def actor_of(request: web.Request) -> Requester:
     return translate.requester(request.headers.get("Accept-Language", ""))
+
+
+FILES = ("image", "preview", "source", "source-preview")
+ROBOTS = {"X-Robots-Tag": "noindex, nofollow", "Cache-Control": "private, max-age=60"}
+
+
+class ShareHandlers:
+    """The page of a shared result and its pictures; every request proves itself by the signature in its address."""
+
+    def __init__(self, context: AdapterContext) -> None:
+        self._service = context.service
+        self._public_url = (context.public_url or "").rstrip("/")
+        self._files = JobFiles(context.media)
+        self._page = Template("share.html")
+
+    def routes(self) -> list[web.RouteDef]:
+        base = "/share/{job_id}/{signature}"
+        return [
+            web.get(base, self.page),
+            *(web.get(f"{base}/{name}", self._file_handler(name)) for name in FILES),
+            web.get(f"{base}/tile", self.tile),
+        ]
+
+    async def page(self, request: web.Request) -> web.StreamResponse:
+        """The viewer with the result's size and caption, and what chats show of a link to it."""
+        locale = actor_of(request).locale
+        try:
+            job = await self._job(request)
+        except (JobNotFound, ResultExpired) as error:
+            gone, status = page_labels(locale)["share_gone"], 404 if isinstance(error, JobNotFound) else 410
+            response = self._page.respond(locale, {"job": None}, status=status, about=gone, caption="", image="")
+        else:
+            assert job.result is not None
+            base = request.path.rstrip("/")
+            response = self._page.respond(
+                locale,
+                {"job": shared_json(job, locale, base)},
+                about=sentences.size_line(job, locale),
+                caption=job.result.caption,
+                image=f"{self._public_url}{base}/preview",
+            )
+        response.headers["X-Robots-Tag"] = ROBOTS["X-Robots-Tag"]
+        return response
+
+    async def tile(self, request: web.Request) -> web.StreamResponse:
+        return _unlisted(await self._files.tile(request, await self._job(request)))
+
+    def _file_handler(self, name: str) -> Handler:
+        async def handler(request: web.Request) -> web.StreamResponse:
+            job = await self._job(request)
+            return _unlisted(await self._files.respond(request, job, name, stem="upscaled"))
+
+        return handler
+
+    async def _job(self, request: web.Request) -> Job:
+        return await self._service.shared(request.match_info["job_id"][:64], request.match_info["signature"][:80])
+
+
+def _unlisted(response: web.StreamResponse) -> web.StreamResponse:
+    response.headers.update(ROBOTS)
+    return response

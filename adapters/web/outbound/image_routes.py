@@ -1,16 +1,18 @@
-"""Pictures out: the result, the picture before, a preview, the comparison. Streamed from disk with ranges."""
+"""Pictures out: the result, the picture before, a preview, the comparison; several as one ZIP made while it is sent."""
 
 import asyncio
 import contextlib
+import time
+import zipfile
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from pathlib import Path
 from urllib.parse import quote
 
 from aiohttp import web
 
 from adapters.web.connection.security import Denied, harden
 from adapters.web.inbound.translate import number_in
-from adapters.web.outbound.zip_stream import distinct, send_zip
 from adapters.web.views.card import file_name
 from core.domain.errors import InvalidParameters, ResultExpired, TooLate
 from core.domain.job import Job, JobState
@@ -121,3 +123,50 @@ def disposition(kind: str, name: str) -> str:
     """`Content-Disposition` with a plain name for old clients and the real one beside it (RFC 6266)."""
     plain = "".join(char if char.isascii() and (char.isalnum() or char in "-_.") else "_" for char in name)
     return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+_CHUNK_BYTES = 256 * 1024
+
+
+class _Outgoing(bytearray):
+    """What the archive writes to: it cannot be sought, so sizes follow each file (data descriptors of the format)."""
+
+    def write(self, data: bytes) -> int:
+        self.extend(data)
+        return len(data)
+
+    def flush(self) -> None:
+        pass
+
+    close = flush
+
+    def take(self) -> bytes:
+        data = bytes(self)
+        self.clear()
+        return data
+
+
+async def send_zip(response: web.StreamResponse, files: Sequence[tuple[Path, str]]) -> None:
+    """Write the files under these names, uncompressed (pictures are already), to a prepared response."""
+    outgoing = _Outgoing()
+    with zipfile.ZipFile(outgoing, "w", zipfile.ZIP_STORED) as archive:
+        for path, name in files:
+            facts = await asyncio.to_thread(path.stat)
+            entry = zipfile.ZipInfo(name, time.localtime(facts.st_mtime)[:6])
+            entry.file_size = facts.st_size
+            with await asyncio.to_thread(path.open, "rb") as source, archive.open(entry, "w") as target:
+                while chunk := await asyncio.to_thread(source.read, _CHUNK_BYTES):
+                    target.write(chunk)
+                    await response.write(outgoing.take())
+    await response.write(outgoing.take())
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """The names, numbered where one appears again: `a.png`, `a (2).png`."""
+    seen: dict[str, int] = {}
+    told = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        stem, dot, suffix = name.rpartition(".")
+        told.append(name if seen[name] == 1 else f"{stem} ({seen[name]}){dot}{suffix}")
+    return told

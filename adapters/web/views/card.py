@@ -21,11 +21,10 @@ from core.presentation import job_texts as sentences
 from core.presentation.card import Card, lines
 from core.presentation.cards import job as cards
 from core.presentation.cards.details import comparison, details, repeat_words
-from core.presentation.cards.notice import notice_card
 from core.presentation.ending_texts import deleted_text
-from core.presentation.formats import cents
+from core.presentation.notices import notice_card
 from core.presentation.parameter_texts import model_name, parameter_problem, values_of
-from core.presentation.translations import joined
+from core.presentation.translations import cents, joined
 
 Json = dict[str, Any]
 

@@ -7,7 +7,7 @@ from core.ports import KnownPlace
 from core.presentation import Notice, tr
 from core.presentation import job_texts as sentences
 from core.presentation.cards.budget import held_text
-from core.presentation.formats import cents, images
+from core.presentation.translations import cents, images
 
 MOST_MEMBERS = 10
 

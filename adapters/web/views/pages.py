@@ -18,9 +18,9 @@ from core.presentation import language_of, tr
 from core.presentation.card import Card
 from core.presentation.cards.account import privacy
 from core.presentation.cards.help import help_card
-from core.presentation.formats import mb
-from core.presentation.labels.page import page_labels
+from core.presentation.labels import page_labels
 from core.presentation.parameter_texts import parameter_hint, parameter_label, preset_name
+from core.presentation.translations import mb
 
 MAX_JOBS_AT_ONCE = 20
 COMMANDS = (

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from adapters.web.connection.security import PAGE_POLICY, harden
 from core.presentation import language_of
-from core.presentation.labels.page import page_labels
+from core.presentation.labels import page_labels
 
 STATIC_DIR = Path(str(files("adapters.web.views"))) / "static"
 _PLACEHOLDER = re.compile(r"\{\{([a-z_]+)\}\}")

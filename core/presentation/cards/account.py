@@ -22,10 +22,9 @@ from core.presentation.card import (
     lines,
     one,
 )
-from core.presentation.formats import cents, size
 from core.presentation.job_texts import send_again_text, size_line, state_word
 from core.presentation.parameter_texts import value_text, values_text
-from core.presentation.translations import tr, trn
+from core.presentation.translations import cents, size, tr, trn
 
 
 def history(jobs: Sequence[Job], locale: str) -> Card:

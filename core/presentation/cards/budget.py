@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 from core.domain.limits import Limit, LimitStatus, Measure, ScopeKind
 from core.presentation.card import Card, Code, Fact, Line, Mention, Moment, Picture, Section, Span, Strong, fill, lines
-from core.presentation.formats import cents, images, labelled, megapixels, period_text
+from core.presentation.cards.moderation import MENTIONED, whose_limit
 from core.presentation.limit_texts import amount, bare, left_sentence, scope_name, within
-from core.presentation.moderation_texts import MENTIONED, whose_limit
-from core.presentation.translations import tr
+from core.presentation.translations import cents, images, labelled, megapixels, period_text, tr
 
 if TYPE_CHECKING:
     from core.budgets.reports import UsageReport, UsageRow

@@ -5,11 +5,10 @@ from core.domain.models import DEFAULT_MODEL, MODELS
 from core.domain.money import usd
 from core.presentation.card import Card, Code, Fact, Line, Moment, Picture, Section, lines
 from core.presentation.cards.job import ALT_MAX_CHARS
-from core.presentation.cards.notice import reference_line
-from core.presentation.formats import mb, seconds, size
 from core.presentation.job_texts import comparison_text, notes_text, size_line
+from core.presentation.notices import reference_line
 from core.presentation.parameter_texts import value_text, values_of
-from core.presentation.translations import tr
+from core.presentation.translations import mb, seconds, size, tr
 
 
 def details(job: Job, locale: str, *, command: str = "") -> Card:

@@ -7,7 +7,7 @@ from core.domain.models import Input, Models
 from core.domain.parameters import sizes
 from core.domain.parameters.spec import PRESETS, SPECS
 from core.presentation.cards.account import OwnSettings
-from core.presentation.labels.commands import command_text, preset_choice
+from core.presentation.labels import command_text, preset_choice
 from core.presentation.parameter_texts import model_choice, parameter_label, value_text
 from core.presentation.translations import tr
 

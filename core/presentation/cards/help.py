@@ -9,10 +9,9 @@ from core.domain.models import Models
 from core.domain.parameters.spec import PRESETS, SPECS
 from core.presentation.card import Action, Card, Code, Line, Section, fill, lines, one
 from core.presentation.cards.budget import play_money_text
-from core.presentation.formats import cents
-from core.presentation.labels.commands import command_text
+from core.presentation.labels import command_text
 from core.presentation.parameter_texts import allowed_text, parameter_hint, preset_text
-from core.presentation.translations import tr
+from core.presentation.translations import cents, tr
 
 if TYPE_CHECKING:
     from core.jobs.service import JobService

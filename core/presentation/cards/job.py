@@ -11,8 +11,6 @@ from core.domain.job import Delivery, Job, JobState, Progress
 from core.domain.limits import LimitStatus, Measure
 from core.domain.money import quote as priced
 from core.presentation.card import Action, Card, Confirmation, Line, Mention, Moment, Picture, Strong, fill, lines
-from core.presentation.cards.notice import notice_lines, offer_actions, reference_line
-from core.presentation.formats import cents, factor_text, labelled, percent
 from core.presentation.job_texts import (
     alt_text,
     delivery_text,
@@ -27,9 +25,9 @@ from core.presentation.job_texts import (
     stage_text,
 )
 from core.presentation.limit_texts import left_text
-from core.presentation.notices import Notice
+from core.presentation.notices import Notice, notice_lines, offer_actions, reference_line
 from core.presentation.parameter_texts import model_name
-from core.presentation.translations import joined, tr
+from core.presentation.translations import cents, factor_text, joined, labelled, percent, tr
 
 ALT_MAX_CHARS = 1000
 

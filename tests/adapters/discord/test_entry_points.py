@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.discord.outbound.export import reduced
+from adapters.discord.inbound.account_commands import reduced
 from core.domain.limits import Measure, ScopeKind, Window
 from tests.adapters.discord.fake_service import png
 from tests.adapters.discord.kit import Bot

@@ -5,8 +5,7 @@ import re
 import pytest
 
 from adapters.discord.connection.identify_limiter import IdentifyTurns, SessionLimits
-from adapters.discord.inbound.message_images import from_link
-from adapters.discord.outbound.links import expiry_of, original_of
+from adapters.discord.inbound.message_images import expiry_of, from_link, original_of
 from core.domain.errors import DownloadFailed
 from core.domain.job import Source
 from core.presentation.operator_texts import few_connects_left

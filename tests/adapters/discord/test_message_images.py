@@ -6,8 +6,7 @@ import discord
 import pytest
 
 from adapters.discord.connection.payloads import readable
-from adapters.discord.inbound.message_images import images_of
-from adapters.discord.outbound.links import expiry_of
+from adapters.discord.inbound.message_images import expiry_of, images_of
 
 CDN = "https://cdn.discordapp.com"
 SIGNED = "ex=67e1&is=67e0&hm=ab"

@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 
 from adapters.discord.connection.ack_priority import FEW, AckPriority
 from adapters.discord.inbound.command_texts import TEXT_MAX, CommandTranslator, word
-from adapters.discord.inbound.forms import filled_in
-from adapters.discord.inbound.message_images import Menu
-from adapters.discord.outbound import errors, links, upload
-from adapters.discord.outbound.reply_address import Address
+from adapters.discord.inbound.context_menus import filled_in
+from adapters.discord.inbound.message_images import Menu, expiry_of
+from adapters.discord.outbound import errors, job_message
+from adapters.discord.outbound.delivery_state import Address
 from adapters.discord.setup import invite
 from adapters.discord.views import markup
 from core.domain.errors import DeliveryError, DeliveryRefused, DeliveryUnavailable
 from core.domain.job import ReplyAddress
 from core.ports import MediaFile
 from core.presentation import LANGUAGES
-from core.presentation.labels.commands import KEYS, command_text
+from core.presentation.labels import KEYS, command_text
 
 HOSTILE = [
     ("@everyone", "everyone"),
@@ -151,24 +151,24 @@ def _job(full: int, px: tuple[int, int], link: str | None) -> Any:
 async def test_parcels_shrink_until_the_link_and_never_pass_a_limit(full: int, px: tuple[int, int]) -> None:
     job = _job(full, px, "https://x.example/f")
     limit = 20 * 2**20
-    made = [p async for p in upload.parcels(job, _Sizes(full, px), limit_bytes=limit)]  # type: ignore[arg-type]
+    made = [p async for p in job_message.parcels(job, _Sizes(full, px), limit_bytes=limit)]  # type: ignore[arg-type]
 
     assert made[-1].shape == "link"
     sizes = [parcel.bytes for parcel in made[:-1]]
     assert sizes == sorted(sizes, reverse=True)
-    assert all(size <= min(limit, upload.REQUEST_MAX_BYTES) for size in sizes)
-    if px[0] * px[1] > upload.PREVIEW_CEILING_PX and made[0].shape != "preview":
+    assert all(size <= min(limit, job_message.REQUEST_MAX_BYTES) for size in sizes)
+    if px[0] * px[1] > job_message.PREVIEW_CEILING_PX and made[0].shape != "preview":
         assert made[0].file is not None
 
 
 async def test_without_a_link_the_core_learns_that_nothing_fits() -> None:
-    parcels = upload.parcels(_job(11, (1, 1), None), _Sizes(11, (1, 1)), limit_bytes=10)  # type: ignore[arg-type]
+    parcels = job_message.parcels(_job(11, (1, 1), None), _Sizes(11, (1, 1)), limit_bytes=10)  # type: ignore[arg-type]
     with pytest.raises(DeliveryRefused):
         await anext(parcels)
 
 
 async def test_a_picture_that_fits_goes_through_the_smallest_limit() -> None:
-    parcels = upload.parcels(_job(10, (1, 1), None), _Sizes(10, (1, 1)), limit_bytes=10)  # type: ignore[arg-type]
+    parcels = job_message.parcels(_job(10, (1, 1), None), _Sizes(10, (1, 1)), limit_bytes=10)  # type: ignore[arg-type]
     assert (await anext(parcels)).shape == "original"
 
 
@@ -180,9 +180,9 @@ def test_an_address_survives_the_database_and_a_newer_version() -> None:
 
 
 def test_a_signed_address_says_when_it_ends() -> None:
-    assert links.expiry_of("https://cdn.discordapp.com/a/b?ex=65a1&is=1&hm=2") == 0x65A1
-    assert links.expiry_of("https://cdn.discordapp.com/a/b") is None
-    assert links.expiry_of("https://x.example/?ex=nonsense") is None
+    assert expiry_of("https://cdn.discordapp.com/a/b?ex=65a1&is=1&hm=2") == 0x65A1
+    assert expiry_of("https://cdn.discordapp.com/a/b") is None
+    assert expiry_of("https://x.example/?ex=nonsense") is None
 
 
 def test_invites_ask_for_the_least() -> None:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from adapters.slack.connection.log_redaction import sdk_logger
 from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.translate import Where
-from adapters.slack.outbound.file_access import _may_see
+from adapters.slack.outbound.files import _may_see
 from adapters.slack.outbound.lost_posts import see_through
 from adapters.slack.outbound.streaming import last_chunks, task_chunks
 from adapters.slack.settings import Settings
@@ -30,7 +30,7 @@ from core.presentation import LANGUAGES, Notice
 from core.presentation.card import Action
 from core.presentation.cards.account import OwnSettings, privacy
 from core.presentation.cards.details import details
-from core.presentation.cards.notice import notice_card
+from core.presentation.notices import notice_card
 from tests.emulators.slack.blocks import check_blocks, check_view
 from tests.emulators.slack.reading import mentions
 from tests.fakes.cards import job as finished_job

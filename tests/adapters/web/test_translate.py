@@ -18,7 +18,7 @@ from core.domain import errors as e
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
 from core.domain.models import MODELS
 from core.net.host_check import is_loopback
-from core.presentation.labels.page import LABELS
+from core.presentation.labels import LABELS
 from tests.fakes import cards
 
 

@@ -16,7 +16,7 @@ from core.domain.limits import AlertPlace, Measure, Rule, ScopeKind, WantedLimit
 from core.domain.parameters.sizes import parse_target
 from core.presentation import LANGUAGES, Notice
 from core.presentation.card import line_text
-from core.presentation.moderation_texts import changes
+from core.presentation.cards.moderation import changes
 from core.presentation.parameter_texts import parameter_problem
 from core.storage.database import Database
 from core.storage.encryption import Vault

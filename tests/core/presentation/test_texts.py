@@ -14,9 +14,8 @@ from core.domain.money import usd
 from core.jobs.endings import quota_command
 from core.presentation import LANGUAGES, Notice, explain, language_of
 from core.presentation.failure_texts import _SENTENCES
-from core.presentation.formats import cents, factor_text, mb, period_text, seconds
 from core.presentation.parameter_texts import parameter_problem
-from core.presentation.translations import joined
+from core.presentation.translations import cents, factor_text, joined, mb, period_text, seconds
 from tests.core.domain.test_errors import ALL
 
 CLASS_NAME = re.compile(r"\b[A-Z][a-z]+[A-Z]\w+|\b\w+_\w+|Error\b|Exception|Traceback|None\b|[{}]|https?://")

@@ -1,4 +1,4 @@
-"""What moderators read: changes of limits, extras, presets of a place, and the week's report."""
+"""What moderators read: changes of limits, extras, presets of a place, the queue, and the week's report. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -7,13 +7,15 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime, format_skeleton
 
+from core.domain.job import Job
 from core.domain.limits import LimitChange, Measure, ScopeKind, Window
 from core.domain.money import usd
-from core.presentation.card import Card, Line, Mention, Moment, Span, fill, lines
-from core.presentation.formats import cents, period_text
+from core.ports import OpenHere
+from core.presentation.card import Card, Choice, Line, Mention, Moment, Option, Span, Strong, fill, lines, one
+from core.presentation.job_texts import where_text
 from core.presentation.limit_texts import amount, paused_place, scope_name, within
 from core.presentation.notices import Notice
-from core.presentation.translations import language_of, tr, trn
+from core.presentation.translations import cents, language_of, period_text, tr, trn
 
 _NONE = "–"
 MENTIONED: Mapping[str, Literal["user", "channel", "role"]] = {"user": "user", "channel": "channel", "role": "role"}
@@ -157,3 +159,38 @@ def weekly(
 def _moment(at: float, zone: ZoneInfo, locale: str) -> str:
     when, language = datetime.fromtimestamp(at, zone), language_of(locale)
     return f"{format_skeleton('MMMd', when, locale=language)}, {format_datetime(when, 'HH:mm', locale=language)}"
+
+
+def queue(here: OpenHere, locale: str) -> Card:
+    """The unfinished jobs, oldest first, and a choice to cancel one. Of a private one the image is not named."""
+    title = tr("Running and waiting", locale)
+    jobs = here.jobs
+    if not jobs:
+        return Card("info", title, paragraphs=lines(tr("Nothing runs or waits.", locale)))
+    options = tuple(Option(job.id, _label(n, job), where_text(job, locale)) for n, job in enumerate(jobs, 1))
+    beyond = here.total - len(jobs)
+    more = trn("{n} more is not listed.", "{n} more are not listed.", beyond, locale) if beyond > 0 else ""
+    return Card(
+        "working",
+        title,
+        paragraphs=tuple(_row(n, job, locale) for n, job in enumerate(jobs, 1)),
+        small=lines(more),
+        summary=title,
+        choices=(Choice("cancel", tr("Cancel one of them", locale), options, tr("Cancel", locale)),),
+    )
+
+
+def _row(number: int, job: Job, locale: str) -> Line:
+    """`1. harbour.jpg · Upscaling · 40 % · @ann · 2 minutes ago`."""
+    who = Mention("user", job.requester.user_id, job.requester.user_name)
+    name = (Strong(_name(job)), " · ") if _name(job) else ()
+    return one(f"{number}. ", *name, f"{where_text(job, locale)} · ", who, " · ", Moment(job.created_at))
+
+
+def _label(number: int, job: Job) -> str:
+    parts = (_name(job), job.requester.user_name or job.requester.user_id)
+    return f"{number}. " + " · ".join(part for part in parts if part)
+
+
+def _name(job: Job) -> str:
+    return "" if job.private else job.source.name
