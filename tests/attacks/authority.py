@@ -78,7 +78,6 @@ async def allow(scene: Scene, place: str, *how: str) -> None:
 
 
 def guild_id(channel: Channel) -> int:
-    assert channel.guild is not None
     return channel.guild.id
 
 

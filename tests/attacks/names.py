@@ -46,7 +46,6 @@ class Names(asyncio.DatagramProtocol):
         self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
-        assert self._transport is not None
         labels, at = [], 12
         while size := data[at]:
             labels.append(data[at + 1 : at + 1 + size].decode("latin-1").lower())

@@ -138,7 +138,6 @@ class Sampler:
 
     async def report(self) -> dict[str, float]:
         """What was seen since the last report."""
-        assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(b"\n")
         await self._process.stdin.drain()
@@ -147,7 +146,6 @@ class Sampler:
         return report
 
     async def close(self) -> None:
-        assert self._process.stdin is not None
         self._process.stdin.close()
         async with asyncio.timeout(30):
             await self._process.wait()

@@ -55,7 +55,6 @@ class Bot:
 
     @property
     def pid(self) -> int:
-        assert self.process is not None
         return self.process.pid
 
     def environment(self) -> dict[str, str]:

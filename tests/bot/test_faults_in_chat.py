@@ -142,7 +142,6 @@ class OnSlack:
     async def ask(self, number: int) -> Callable[[], Said]:
         member = self._slack.member
         asked = await member.mention(f"{FACTOR}x seed={number}", [member.file(picture(*SIZE, number), "a.png")])
-        assert asked.post is not None
         thread = asked.post.ts
 
         def read() -> Said:

@@ -220,7 +220,6 @@ async def test_a_signed_link_gives_the_file_until_it_expires(world: World, clien
     (world.folder / JOB).mkdir()
     (world.folder / JOB / "result.png").write_bytes(b"picture")
     link = world.links.link(JOB, "result.png")
-    assert link is not None
     path = link.removeprefix("https://bot.example")
     async with client.get(world.url(path)) as answer:
         assert (answer.status, await answer.read(), answer.content_type) == (200, b"picture", "image/png")

@@ -48,7 +48,6 @@ class FakeCore(FakeService):
     # --- moving jobs --------------------------------------------------------------------------------------------
 
     def reply(self, job_id: str) -> Reply:
-        assert self.adapter is not None
         job, kept = self.jobs[job_id], MemoryReplyState(self.memos.setdefault(job_id, {}))
         return self.adapter.reply(job.reply, self.states.of(job) if self.states is not None else kept)
 

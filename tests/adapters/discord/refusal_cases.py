@@ -73,7 +73,6 @@ class Case:
 
     @property
     def outcome(self) -> str:
-        assert self.job is not None
         if self.job.delivery is None:
             return self.job.state.value
         return "kept" if self.job.delivery.shape == "kept" else self.job.delivery.elsewhere or "here"

@@ -38,7 +38,6 @@ class DiscordDriver(Driver):
     def __init__(self, discord: DiscordEmulator, core: StillCore, task: asyncio.Task[None]) -> None:
         self._discord, self._core, self._task = discord, core, task
         self.gate = core.gate
-        assert core.adapter is not None
         self.edit_interval_s = core.adapter.min_edit_interval_s
 
     async def ask(self, name: str = "photo.png") -> float:

@@ -77,11 +77,9 @@ class FakeService(service.FakeService):
                 row.task.cancel()
 
     def _reply(self, row: Row) -> Any:
-        assert self.adapter is not None
         return self.adapter.reply(row.job.reply, self.states.of(row.job) if self.states else MemoryReplyState(row.memo))
 
     async def _run(self, row: Row) -> None:
-        assert self.adapter is not None
         reply = self._reply(row)
         loop = ProgressLoop(reply, self.clock, min_interval_s=self.adapter.min_edit_interval_s)
         try:
@@ -124,7 +122,6 @@ class FakeService(service.FakeService):
         await self._deliver(row, reply)
 
     def _made(self, row: Row) -> None:
-        assert row.job.quote is not None
         path = self.folder / f"{row.id}.png"
         path.write_bytes(png(8, 8))
         size = row.job.quote.out_width_px, row.job.quote.out_height_px
@@ -174,7 +171,6 @@ class FakeService(service.FakeService):
 
     async def _found(self, row: Row) -> Any:
         """A picture that is only away is looked for again, as the core does."""
-        assert self.adapter is not None
         for _ in range(5):
             try:
                 return await self.adapter.download(row.job.source)

@@ -212,7 +212,6 @@ def answered(code: str) -> dict[str, Any]:
 def arm(everyone: list[Try]) -> None:
     """From now on the call is answered so."""
     for one in everyone:
-        assert one.fault is not None
         one.fault.times = answered(one.code)["times"]
 
 
@@ -222,14 +221,11 @@ async def agree(world: World, everyone: list[Try]) -> None:
     await world.until(lambda: all(map(asked, everyone)), move=1.0, at_most_s=30)
     await world.idle()
     for one in everyone:
-        assert one.row is not None
         await world.service.confirm(one.row.id, one.row.job.requester)
 
 
 def untrue(world: World, one: Try, *, unpaid: bool = False) -> str:
     """What is wrong with how this job ended; empty where all is well."""
-    assert one.row is not None
-    assert one.fault is not None
     job, seen = one.row.job, read_by(world, one)
     said = [text_of(m) for m in seen]
     if one.fault.times == answered(one.code)["times"]:

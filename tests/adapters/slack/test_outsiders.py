@@ -48,7 +48,6 @@ class FakeGuests:
         """Everybody may."""
 
     async def is_operator(self, actor: Requester) -> bool:
-        assert self.world is not None
         return (await self.world.adapter.place_facts(Place.of_person(actor))).is_own
 
     async def question_for(self, actor: Requester) -> KnownPlace | None:

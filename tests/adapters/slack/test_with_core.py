@@ -48,7 +48,6 @@ class Bot:
             await self._process.wait()
 
     async def terminate(self) -> int:
-        assert self._process is not None
         self._process.terminate()
         async with asyncio.timeout(25):
             return await self._process.wait()

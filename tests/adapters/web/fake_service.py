@@ -25,7 +25,6 @@ class FakeMedia(media.FakeMedia):
     """Serves the files that the fake service made."""
 
     async def original(self, job: Job) -> MediaFile:
-        assert job.result is not None
         return self._stored(self.directory / job.result.path)
 
     async def source(self, job: Job) -> MediaFile:
@@ -177,7 +176,6 @@ class FakeService(service.FakeService):
 
     def _finish(self, job_id: str) -> None:
         job = self.jobs[job_id]
-        assert job.quote is not None
         path = self.folder / "jobs" / f"{job_id}-result.png"
         with Image.open(self.folder / "jobs" / f"{job_id}-source.png") as picture:
             picture.resize((job.quote.out_width_px, job.quote.out_height_px), Image.Resampling.LANCZOS).save(path)

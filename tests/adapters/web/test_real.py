@@ -57,7 +57,6 @@ async def start(data_dir: Path, port: int = 0, **env: str) -> Bot:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    assert process.stdout is not None
     heard = ""
     async with asyncio.timeout(START_LIMIT_S):
         while True:

@@ -40,7 +40,6 @@ async def test_a_new_result_is_seen_from_its_top_to_its_tools(bot: Bot, browser:
             await expect(page.locator("#send")).to_contain_text("$")
             await page.click("#send")
             running = await page.locator(".card").bounding_box()
-            assert running is not None
             assert running["height"] < 220, "words about a running job take no picture's room"
             await expect(page.locator(".card[data-state=succeeded]")).to_have_count(1, timeout=120_000)
             await page.wait_for_function(ARRIVED)

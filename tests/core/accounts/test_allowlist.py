@@ -168,7 +168,6 @@ async def test_the_operator_using_the_bot_in_a_strange_place_is_asked_there_once
     await guests.check(OWNER)
     assert await guests.question_for(STRANGER) is None
     known = await guests.question_for(OWNER)
-    assert known is not None
     assert known.place == Place("discord", "workspace", "900")
     assert await guests.question_for(OWNER) is None
     assert await guests.question_for(dataclasses.replace(OWNER, workspace_id="100")) is None
@@ -198,7 +197,6 @@ async def test_strangers_from_very_many_places_leave_a_bounded_number_of_rows(wo
 @pytest.mark.parametrize("address", ["discord:123", "discord:@42", "slack:T1", "slack:@T1:U1"])
 def test_an_address_is_read_as_it_is_written(address: str) -> None:
     place = Place.parse(address)
-    assert place is not None
     assert place.address == address
 
 

@@ -104,7 +104,6 @@ async def test_tiles_cover_the_picture_at_every_halving(w: World) -> None:
 
 async def test_a_shape_is_made_once_however_many_ask_for_it(w: World) -> None:
     media, job = JobMedia(w.tools), await finished(w)
-    assert w.real_images is not None
     before = w.real_images.stats["jobs"]
     made = await asyncio.gather(*(media.preview(job, max_side_px=200, max_bytes=90_000) for _ in range(5)))
     again = await JobMedia(w.tools).preview(job, max_side_px=200, max_bytes=90_000)

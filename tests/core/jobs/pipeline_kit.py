@@ -260,7 +260,6 @@ class World:
         """The job ended so, the money says the same, nothing is held, and the member has read exactly that."""
         assert job.state is state, f"{job.state}, {job.error!r}"
         money = await self.money(job.id)
-        assert job.receipt is not None
         assert (money.charged, job.receipt.charged_nanousd) == (charged, charged)
         assert (money.held, money.open_holds) == (0, 0)
         assert money.settlements == (1 if charged else 0)

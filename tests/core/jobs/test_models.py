@@ -35,8 +35,6 @@ async def test_another_model_gets_its_own_inputs_and_works_without_caption(w: Wo
         "upscale_mode": "factor",
         "output_format": "png",
     }
-    assert job.result is not None
-    assert job.receipt is not None
     assert (job.parameters.model, job.result.caption, job.receipt.estimate_nanousd) == ("seedvr2", "", 3_000_000)
 
 
@@ -67,18 +65,14 @@ async def test_an_input_that_the_model_lacks_starts_nothing(w: World) -> None:
 async def test_a_wanted_size_is_reached_exactly_and_the_models_own_picture_is_paid(w: World) -> None:
     w.upscaler.units, w.upscaler.result_size = None, (1622, 1082)
     job = await w.done(text="1620x1080")
-    assert job.quote is not None
-    assert job.result is not None
     assert (job.quote.out_width_px, job.quote.out_height_px, job.parameters.factor) == (1620, 1080, 2.7)
     assert (job.result.width_px, job.result.height_px, job.result.notes) == (1620, 1080, ())
-    assert job.receipt is not None
     assert job.receipt.charged_nanousd == USD // 5
 
 
 async def test_a_print_size_writes_its_density(w: World) -> None:
     w.upscaler.result_size = (1240, 827)
     job = await w.done(text="a6@200dpi")
-    assert job.result is not None
     assert (job.result.width_px, job.result.height_px) == (1165, 777)
     assert b"dpi=(200, 200)" in w.tools.files.absolute(job.result.path).read_bytes()
 
@@ -86,7 +80,6 @@ async def test_a_print_size_writes_its_density(w: World) -> None:
 async def test_a_result_smaller_than_the_size_wanted_is_told(w: World) -> None:
     w.upscaler.result_size = (1616, 1076)
     job = await w.done(text="1620x1080")
-    assert job.result is not None
     assert (job.result.width_px, job.result.notes) == (1616, ("other_size",))
 
 
@@ -104,7 +97,6 @@ async def test_a_size_that_cannot_be_is_answered_before_anything_is_paid(w: Worl
 
 async def test_the_most_to_spend_is_never_passed(w: World) -> None:
     job = await w.done(text="max=$0.30")
-    assert job.quote is not None
     assert (job.quote.megapixels, job.quote.estimate_nanousd, job.parameters.factor) == (3, 3 * USD // 10, 3.53)
 
 
@@ -116,7 +108,6 @@ async def dear(w: World) -> Job:
 
 async def test_a_dear_picture_is_offered_with_the_cheaper_model_which_closes_the_question(w: World) -> None:
     asked = await dear(w)
-    assert asked.quote is not None
     assert asked.quote.others == (("seedvr2", 48_000_000),)
     made = await press(w, asked, Change.of("model", "seedvr2"))
     assert (made.state, made.parameters.model, made.parameters.seed) == (JobState.SUCCEEDED, "seedvr2", 7)
@@ -126,18 +117,13 @@ async def test_a_dear_picture_is_offered_with_the_cheaper_model_which_closes_the
 
 async def test_a_preview_is_a_paid_job_of_a_part_with_the_whole_under_it(w: World) -> None:
     asked = await dear(w)
-    assert asked.quote is not None
     assert asked.quote.preview_nanousd == USD // 10
     part = await press(w, asked, Change.of("preview"))
-    assert part.input is not None
-    assert part.quote is not None
     assert (part.state, part.input.width_px, part.parameters.factor) == (JobState.SUCCEEDED, 500, 2.0)
     assert (part.quote.estimate_nanousd, part.quote.whole_nanousd) == (USD // 10, 48 * USD // 10)
     bolder = await press(w, part, Change.of("more_creative"))
-    assert bolder.quote is not None
     assert (bolder.parameters.creativity, bolder.quote.whole_nanousd) == (0.7, 48 * USD // 10)
     whole = await press(w, bolder, Change.of("whole"))
-    assert whole.input is not None
     assert (whole.state, whole.input.width_px, whole.parameters.creativity) == (JobState.SUCCEEDED, 4000, 0.7)
 
 

@@ -22,7 +22,6 @@ async def test_a_finish_time_that_has_passed_is_taken_back_and_a_late_start_told
         await until(lambda: any(p.awaits == "start" for p in message.progress))
         w.upscaler.of(job.id).finish()
     job = await w.job(job.id)
-    assert job.remote is not None
     told = next(p for p in message.progress if p.awaits == "start")
     assert (told.eta_at, told.until_at) == (None, job.remote.intent_at + w.settings.start_within_s)
     assert all(p.eta_at is None or p.eta_at > s.at for s in message.shown if (p := s.progress) is not None)

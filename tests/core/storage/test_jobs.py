@@ -91,7 +91,6 @@ async def test_a_job_comes_back_from_its_row_as_it_went_in(store: SqlJobStore) -
         assert new
         changed = await store.update(added.id, error=error)
         found = await store.get(full.id)
-        assert found is not None
         assert found == dataclasses.replace(changed, error=found.error)
         assert errors.to_json(found.error) == errors.to_json(error) if found.error and error else found.error is error
         assert dataclasses.replace(found, error=None, updated_at=full.updated_at) == full
@@ -111,10 +110,7 @@ async def test_links_and_tokens_are_not_readable_in_the_database(database: Datab
         assert secret not in str(tuple(row))
     other = SqlJobStore(database, Vault("another key"), FakeClock())
     found = await other.get(stored.id)
-    assert found is not None
     assert (found.receipt, found.source.url) == (stored.receipt, "")
-    assert stored.remote is not None
-    assert found.remote is not None
     assert (found.remote.submit, found.remote.request_id) == ("sent", stored.remote.request_id)
     assert is_staged(stored.remote.staged_url, found.remote.staged_url)
 
@@ -222,7 +218,6 @@ async def test_a_write_that_fails_undoes_only_itself(store: SqlJobStore, databas
     assert [type(answer) for answer in answers] == [Job] * 3 + [ZeroDivisionError] + [Job] * 3
     for number in range(6):
         found = await store.get(job(number).id)
-        assert found is not None
         assert found.private
         assert await store.count_takeovers([found.id]) == {found.id: 1}
 

@@ -75,14 +75,10 @@ async def test_jobs_messages_and_money_of_0_1_0_survive(any_database_url: str) -
         assert [one.state for one in jobs] == [
             JobState.RUNNING, JobState.QUEUED, JobState.AWAITING_CONFIRMATION, JobState.SUCCEEDED,
         ]  # fmt: skip
-        assert running.remote is not None
         assert (running.remote.submit, running.remote.request_id) == ("sent", "request-1")
-        assert unclear.remote is not None
         assert (unclear.remote.submit, unclear.remote.staged_url) == ("sending", "https://v3.fal.media/files/c/d.png")
         assert asking.confirm_by_at == NOON + 900
-        assert done.result is not None
         assert done.result.caption == "A cat."
-        assert done.receipt is not None
         assert done.receipt.charged_nanousd == USD // 10
         assert running.reply.data == {"token": "secret-token"}
         assert await store.delivery_state(running.id) == {"message": "111", "channel": "222"}

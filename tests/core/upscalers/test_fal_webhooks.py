@@ -160,7 +160,6 @@ async def test_the_whole_way_from_submit_to_a_repeated_delivery(tmp_path: Path) 
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        assert site._server is not None
         port = site._server.sockets[0].getsockname()[1]
         async with backend(fal, public_url=f"http://127.0.0.1:{port}") as upscaler:
             holder.append(upscaler)

@@ -195,13 +195,11 @@ class Gateway:
     async def drop(self, code: int = 4000) -> None:
         """Close all sockets with a code that allows a RESUME."""
         for session in self.connected:
-            assert session.socket is not None
             session.dropped = True
             await session.socket.close(code=code)
 
     async def close(self) -> None:
         for session in self.connected:
-            assert session.socket is not None
             await session.socket.close(code=1001)
 
 

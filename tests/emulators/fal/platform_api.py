@@ -115,7 +115,6 @@ class PlatformApi:
     def _event(self, job: FalJob) -> dict[str, Any]:
         units, price = Decimal(job.units or "0"), Decimal(str(self._fal.price_of(job.endpoint)))
         cost = units * price
-        assert job.ended_at is not None
         return {
             "request_id": job.request_id,
             "endpoint_id": job.endpoint,

@@ -122,7 +122,6 @@ class FalEmulator:
         self._runners.append(runner)
         site = web.TCPSite(runner, "127.0.0.1", port)
         await site.start()
-        assert site._server is not None
         bound = site._server.sockets[0].getsockname()[1]
         return f"http://127.0.0.1:{bound}"
 
