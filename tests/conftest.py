@@ -1,6 +1,8 @@
 """Shared by all tests: how many tests of each room ran, told before pytest's own summary line."""
 
+import gc
 import os
+import random
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -32,12 +34,24 @@ structlog.configure(
 ROOMS = ("core", "adapters", "bot")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--shuffle", type=int, metavar="SEED", help="another order: no test may need those before it")
+    parser.addoption("--collect", action="store_true", help="what a test leaves open is told at this test, not later")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if (seed := config.getoption("--shuffle")) is not None:
+        random.Random(seed).shuffle(items)
+
+
 @pytest.fixture(autouse=True)
-def _same_umask() -> Iterator[None]:
+def _same_umask(request: pytest.FixtureRequest) -> Iterator[None]:
     """The bot takes every right from others for its whole process; the tests after it want theirs back."""
     os.umask(before := os.umask(0o077))
     yield
     os.umask(before)
+    if request.config.getoption("--collect"):
+        gc.collect()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -55,7 +55,7 @@ class Commands:
             patch.chdir(self._folder)
             patch.setattr(os, "environ", environment(self._folder, **more))
             patch.setattr(sys, "argv", ["bot", *arguments])
-            patch.setattr(sys, "stdin", io.StringIO())
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
             self._capsys.readouterr()
             with pytest.raises(SystemExit) as left:
                 main()

@@ -61,10 +61,13 @@ async def test_a_picture_goes_through_a_pipe(folder: Path, bot: Commands) -> Non
     assert piped.raw == (folder / "large.png").read_bytes()
     assert {path.name for path in folder.iterdir()} >= {"cat.png", "large.png"}
     assert not (folder / "-").exists()
-    for words, says in ((("-",), "with -o"), (("cat.png", "-", "-o", "-"), "Only one image")):
-        refused = await bot.process("upscale", *words, given=whole)
-        assert (refused.code, says in refused.err) == (2, True), refused.said
     assert "stdin" in (await bot.beside("history")).out
+
+
+@pytest.mark.parametrize(("words", "says"), [("-", "with -o"), ("cat.png - -o -", "Only one image")])
+def test_a_pipe_to_nowhere_or_beside_a_picture_is_refused(bot: Commands, words: str, says: str) -> None:
+    refused = bot("upscale", *words.split())
+    assert (refused.code, says in refused.err) == (2, True), refused.said
 
 
 def test_a_result_is_converted_to_the_kind_that_its_name_says(folder: Path, bot: Commands) -> None:

@@ -182,21 +182,19 @@ class Scene:
 
     async def all_end(self, read: dict[int, Callable[[], Said]]) -> dict[int, Said]:
         """What can be read of each job, once all have ended."""
+        said: dict[int, Said] = {}
 
-        def waiting() -> dict[str, Said]:
-            said = {number: read[number]() for number in read}
-            return {
-                NAMES[number]: (words, shown)
-                for number, (words, shown) in said.items()
-                if not (BY_NUMBER[number].words in words if BY_NUMBER[number].words else shown) or _still_offers(words)
-            }
+        def ended(number: int) -> bool:
+            words, shown = said[number] = read[number]()
+            wanted = BY_NUMBER[number].words
+            return bool(wanted in words if wanted else shown) and not _still_offers(words)
 
         try:
-            await until(lambda: not waiting(), within_s=INSIDE_S)
+            for number in read:
+                await until(lambda number=number: ended(number), within_s=INSIDE_S)  # type: ignore[misc]
         except TimeoutError:
-            raise AssertionError(
-                {name: (words[-300:], len(shown)) for name, (words, shown) in waiting().items()}
-            ) from None
+            late = [number for number in read if not ended(number)]
+            raise AssertionError({NAMES[n]: (said[n][0][-300:], len(said[n][1])) for n in late}) from None
         return {number: read[number]() for number in read}
 
     async def check(self, said: dict[int, Said]) -> None:

@@ -31,8 +31,7 @@ async def test_money_that_is_held_charged_and_given_back_is_counted(w: World) ->
     assert done.state is JobState.SUCCEEDED
     assert sample(metrics, "upscale_usd_total", kind="held") == pytest.approx(0.1)
     assert sample(metrics, "upscale_usd_total", kind="charged") == pytest.approx(0.1)
-    cancelled = await w.ask()
-    await w.steps_until(cancelled.id, "submit")
+    cancelled = await w.ask_until("submit")
     await w.tools.store.update(cancelled.id, cancel_requested_by="fake:ann")
     await w.drive()
     assert (await w.job(cancelled.id)).state is JobState.CANCELLED

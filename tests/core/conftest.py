@@ -9,7 +9,8 @@ from tests.core.jobs.pipeline_kit import World, world
 
 
 @pytest.fixture
-async def w(tmp_path: Path) -> AsyncIterator[World]:
-    """On SQLite."""
-    async with world(tmp_path) as made:
+async def w(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    """On SQLite; in a module that uses `any_database_url`, on both databases."""
+    both = "any_database_url" in request.fixturenames
+    async with world(tmp_path, request.getfixturevalue("any_database_url") if both else None) as made:
         yield made

@@ -7,9 +7,9 @@ what a member saw), so that tests judge effects. Failures are scripted; nothing 
 import asyncio
 import heapq
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from core.ports.ownership import new_token
 
@@ -102,6 +102,17 @@ async def closing(what: C) -> AsyncIterator[C]:
         yield what
     finally:
         await what.close()
+
+
+@asynccontextmanager
+async def meanwhile(work: Coroutine[Any, Any, object]) -> AsyncIterator[asyncio.Task[object]]:
+    """It runs as long as this lasts, and has ended afterwards."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 class NoMetrics:

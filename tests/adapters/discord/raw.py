@@ -39,6 +39,12 @@ class Raw:
     async def begin(self, **place: Any) -> Invocation:
         return await self.discord.invoke("/upscale", {"image": Upload("a.png", png())}, **place)
 
+    async def deferred(self, **place: Any) -> Invocation:
+        """The same, acknowledged."""
+        started = await self.begin(**place)
+        await self.answer(started, 5)
+        return started
+
     async def answer(self, started: Invocation, kind: int, data: Any = None) -> tuple[int, Any]:
         i = started.interaction
         body = {"type": kind} if data is None else {"type": kind, "data": data}

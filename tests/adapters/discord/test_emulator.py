@@ -40,8 +40,7 @@ async def test_an_unanswered_or_foreign_token_is_unknown_and_an_old_one_invalid(
 
 
 async def test_a_deleted_answer_is_an_unknown_message(raw: Raw) -> None:
-    started = await raw.begin()
-    await raw.answer(started, 5)
+    started = await raw.deferred()
     started.interaction.original.deleted = True  # type: ignore[union-attr]
     assert (await raw.edit(started, v2(text())))[1]["code"] == 10008
 
@@ -84,8 +83,7 @@ async def test_a_deferral_takes_only_the_private_flag(raw: Raw) -> None:
     ],
 )
 async def test_components_that_discord_would_refuse(raw: Raw, body: Any, word: str) -> None:
-    started = await raw.begin()
-    await raw.answer(started, 5)
+    started = await raw.deferred()
     status, answer = await raw.edit(started, body)
     assert (status, answer["code"]) == (400, 50035)
     assert word in json.dumps(answer)
@@ -93,23 +91,20 @@ async def test_components_that_discord_would_refuse(raw: Raw, body: Any, word: s
 
 
 async def test_two_buttons_with_one_custom_id_are_refused(raw: Raw) -> None:
-    started = await raw.begin()
-    await raw.answer(started, 5)
+    started = await raw.deferred()
     button = {"type": 2, "style": 1, "label": "a", "custom_id": "same"}
     status, _ = await raw.edit(started, v2({"type": 1, "components": [button, button]}))
     assert status == 400
 
 
 async def test_a_message_that_became_v2_stays_v2(raw: Raw) -> None:
-    started = await raw.begin()
-    await raw.answer(started, 5)
+    started = await raw.deferred()
     await raw.edit(started, v2(text()))
     assert (await raw.edit(started, {"flags": 0, "components": []}))[0] == 400
 
 
 async def test_attachments_are_kept_only_as_listed_and_named_only_with_their_name(raw: Raw) -> None:
-    started = await raw.begin()
-    await raw.answer(started, 5)
+    started = await raw.deferred()
     _, message = await raw.edit(started, v2(gallery("a.png"), attachments=[{"id": 0}]), ("a.png", png()))
     assert message["attachments"] == []
     kept = message["components"][0]["items"][0]["media"]["attachment_id"]
@@ -122,27 +117,23 @@ async def test_attachments_are_kept_only_as_listed_and_named_only_with_their_nam
 
 
 async def test_names_are_rewritten_so_a_reference_to_the_sent_name_misses(raw: Raw) -> None:
-    started = await raw.begin()
-    await raw.answer(started, 5)
+    started = await raw.deferred()
     name = "my pic é.png"
     assert (await raw.edit(started, v2(gallery(name)), (name, png())))[0] == 400
 
 
 async def test_sizes_are_limited_per_file_and_per_request(raw: Raw) -> None:
     raw.discord.limits.webhook = (100, 1.0)
-    started = await raw.begin(attachment_size_limit=1000)
-    await raw.answer(started, 5)
+    started = await raw.deferred(attachment_size_limit=1000)
     assert (await raw.edit(started, v2(gallery("a.bin")), ("a.bin", b"x" * 1001)))[0] == 413
-    rich = await raw.begin(attachment_size_limit=500 * 2**20)
-    await raw.answer(rich, 5)
+    rich = await raw.deferred(attachment_size_limit=500 * 2**20)
     status, body = await raw.edit(rich, v2(gallery("a.bin")), ("a.bin", b"x" * (26 * 2**20)))
     assert (status, body["code"]) == (413, 40005)
     assert (await raw.edit(rich, v2(gallery("a.bin")), ("a.bin", b"")))[0] == 400
 
 
 async def test_limits_answer_429_with_via_and_the_time_to_wait(raw: Raw) -> None:
-    started = await raw.begin()
-    await raw.answer(started, 5)
+    started = await raw.deferred()
     statuses = [(await raw.edit(started, v2(text(str(n)))))[0] for n in range(6)]
     assert statuses == [200] * 5 + [429]
     url = f"{raw.discord.api_url}{raw.hook(started)}/messages/@original"
@@ -281,8 +272,6 @@ def _inlined(node: Any) -> Any:
 
 
 async def test_our_schema_reader_agrees_with_a_full_one(raw: Raw) -> None:
-    started = await raw.begin()
-    await raw.answer(started, 5)
     samples = [v2(text()), v2(text("x" * 4001)), v2({"type": 99}), {"flags": "1"}, v2(gallery("a.png"))]
     document = schema.document()
     whole = {**_inlined(document["operations"]["webhook_edit"]), "$defs": _inlined(document["schemas"])}

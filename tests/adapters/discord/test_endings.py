@@ -10,18 +10,12 @@ from core.domain.errors import DeliveryUnavailable, TooLate
 from core.domain.job import Job, Progress
 from tests.adapters.discord.fake_service import png
 from tests.adapters.discord.kit import PICTURE, Bot, delete
-from tests.emulators.discord import Fault, Invocation, Upload
+from tests.emulators.discord import Fault, Upload
 from tests.fakes.core import DatabaseAway
 from tests.fakes.state import CutStates
 
 OTHER = Upload("red.png", png(colour="red"))
 EDIT = r"PATCH .*/webhooks/"
-
-
-async def _closed(started: Invocation, *words: str) -> None:
-    message = await started.answer(lambda m: "Cancel" not in m.labels)
-    for said in words:
-        assert said in message.text
 
 
 async def test_a_place_that_refuses_while_direct_messages_go_is_reachable(bot: Bot) -> None:

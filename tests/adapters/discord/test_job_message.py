@@ -269,27 +269,13 @@ async def test_a_link_is_handed_on_as_a_link_and_a_file_as_an_attachment(bot: Bo
     assert download.headers == {}
 
 
-async def test_safety_off_is_told_apart_by_the_place(bot: Bot) -> None:
+@pytest.mark.parametrize("threads", [False, True], ids=["channels", "threads below them"])
+async def test_safety_off_is_told_apart_by_the_place(bot: Bot, threads: bool) -> None:
     bot.core.allow_unsafe = True
-    adult = bot.discord.world.add_channel(bot.discord.guild, nsfw=True, name="adult")
-    plain = await bot.discord.invoke("/upscale", {"image": PICTURE, "safety": False})
-    refusal = await plain.answer()
-    allowed = await bot.discord.invoke("/upscale", {"image": PICTURE, "safety": False}, channel=adult)
-    message = await allowed.answer(lambda m: m.images)
-
-    assert "age-restricted" in refusal.text
-    assert "safety off" in message.text
-
-
-async def test_safety_may_be_off_in_a_thread_below_an_age_restricted_channel(bot: Bot) -> None:
-    bot.core.allow_unsafe = True
-    adult = bot.discord.world.add_channel(bot.discord.guild, nsfw=True, name="adult")
-    below = bot.discord.world.add_thread(adult)
-    beside = bot.discord.world.add_thread(bot.discord.world.add_channel(bot.discord.guild))
-    plain = await bot.discord.invoke("/upscale", {"image": PICTURE, "safety": False}, channel=beside)
-    refusal = await plain.answer()
-    allowed = await bot.discord.invoke("/upscale", {"image": PICTURE, "safety": False}, channel=below)
-    message = await allowed.answer(lambda m: m.images)
-
-    assert "age-restricted" in refusal.text
-    assert "safety off" in message.text
+    world = bot.discord.world
+    adult, plain = world.add_channel(bot.discord.guild, nsfw=True, name="adult"), world.add_channel(bot.discord.guild)
+    if threads:
+        adult, plain = world.add_thread(adult), world.add_thread(plain)
+    asked = {"image": PICTURE, "safety": False}
+    assert "age-restricted" in (await bot.ask("/upscale", asked, channel=plain)).text
+    assert "safety off" in (await bot.ask("/upscale", asked, lambda m: m.images, channel=adult)).text

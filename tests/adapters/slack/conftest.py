@@ -93,6 +93,16 @@ class World:
     def picture(self, name: str = "photo.png", **how: Any) -> Any:
         return self.slack.member.file(png(64, 48), name, **how)
 
+    async def upscaled(self, words: str = "") -> Message:
+        """A member asks for a picture in the channel, and gets this."""
+        await self.slack.member.mention(words, [self.picture()])
+        return await self.result()
+
+    async def held(self, stage: str, words: str = "") -> None:
+        """A member asks for a picture in the channel; its job will wait at this stage."""
+        self.service.hold_at = stage
+        await self.slack.member.mention(words, [self.picture()])
+
     async def until(self, true: Callable[[], Any], *, at_most_s: float = 8.0, move: float = 0.0) -> Any:
         """Wait for it; with `move`, the clock goes forward by so much at each look."""
         loop = asyncio.get_running_loop()

@@ -32,8 +32,7 @@ async def test_help_shows_what_can_be_typed(world: World) -> None:
 
 
 async def test_usage_is_one_answer_with_a_table_of_its_days(world: World) -> None:
-    await world.slack.member.mention("", [world.picture()])
-    await world.result()
+    await world.upscaled()
     words = await say(world, "usage week")
     assert "$0.40 · 1 image" in words
     (told,) = [m for m in world.bot_messages() if m.ephemeral_for]
@@ -91,8 +90,7 @@ async def test_alerts_go_to_the_chosen_channel(world: World) -> None:
 
 
 async def test_history_sends_a_kept_picture_again_directly(world: World) -> None:
-    await world.slack.member.mention("", [world.picture()])
-    await world.result()
+    await world.upscaled()
     assert "photo.png · done" in await say(world, "history")
     shown = world.bot_messages()[-1]
     await world.slack.member.click(shown, "job:redeliver:")
@@ -101,8 +99,7 @@ async def test_history_sends_a_kept_picture_again_directly(world: World) -> None
 
 async def test_defaults_are_saved_shown_used_and_reset(world: World) -> None:
     assert "factor 3" in await say(world, "settings factor=3 creative")
-    await world.slack.member.mention("", [world.picture()])
-    await world.result()
+    await world.upscaled()
     assert next(iter(world.service.rows.values())).job.parameters.factor == 3
     assert "must be 1–4" in await say(world, "settings factor=9")
     assert "No defaults saved" in await say(world, "settings reset")
@@ -127,8 +124,7 @@ async def test_a_preset_of_ones_own_is_saved_used_everywhere_and_deleted(world: 
 
 
 async def test_privacy_explains_exports_and_deletes(world: World) -> None:
-    await world.slack.member.mention("", [world.picture()])
-    await world.result()
+    await world.upscaled()
     assert "Images are kept for 7 days" in await say(world, "privacy")
     shown = world.bot_messages()[-1]
     await world.slack.member.click(shown, "ui:export")
@@ -146,8 +142,7 @@ async def test_the_words_work_in_a_direct_message_too(world: World, word: str) -
 
 
 async def test_home_shows_usage_limits_defaults_and_history(world: World) -> None:
-    await world.slack.member.mention("", [world.picture()])
-    await world.result()
+    await world.upscaled()
     await world.slack.member.open_home()
     home = await world.until(lambda: world.slack.member.home())
     words = text_of(home)
@@ -172,8 +167,7 @@ async def test_home_opens_the_form(world: World) -> None:
 
 
 async def test_compare_posts_before_and_after_in_the_thread_once(world: World) -> None:
-    await world.slack.member.mention("", [world.picture()])
-    result = await world.result()
+    result = await world.upscaled()
     await world.slack.member.click(result, "job:compare:")
     await world.slack.member.click(result, "job:compare:", user="ben")
     compared = await world.until(lambda: [m for m in world.bot_messages() if "Before and after" in m.text], move=0.1)
@@ -183,8 +177,7 @@ async def test_compare_posts_before_and_after_in_the_thread_once(world: World) -
 
 
 async def test_details_opens_at_once_and_is_filled(world: World) -> None:
-    await world.slack.member.mention("", [world.picture()])
-    result = await world.result()
+    result = await world.upscaled()
     await world.slack.member.click(result, "job:details:")
     view = await world.until(lambda: world.slack.member.open_view())
     await world.until(lambda: "guidance 1" in text_of(view))
@@ -193,16 +186,14 @@ async def test_details_opens_at_once_and_is_filled(world: World) -> None:
 
 async def test_share_gives_its_requester_an_address_where_there_is_one(world: World) -> None:
     world.service.can_share = True
-    await world.slack.member.mention("", [world.picture()])
-    result = await world.result()
+    result = await world.upscaled()
     await world.slack.member.click(result, "job:share:")
     told = await world.until(lambda: [m for m in world.bot_messages() if m.ephemeral_for], move=0.1)
     assert "Anyone with this link" in text_of(told[0])
 
 
 async def test_delete_removes_the_picture_the_file_and_the_message_for_its_requester_only(world: World) -> None:
-    await world.slack.member.mention("", [world.picture()])
-    result = await world.result()
+    result = await world.upscaled()
     file = world.slack.world.files[result.blocks[0]["slack_file"]["id"]]
     await world.slack.member.click(result, "job:delete:", user="ben")
     told = await world.until(lambda: [m for m in world.bot_messages(user="ben") if m.ephemeral_for], move=0.05)
@@ -214,16 +205,14 @@ async def test_delete_removes_the_picture_the_file_and_the_message_for_its_reque
 
 
 async def test_a_moderator_may_delete(world: World) -> None:
-    await world.slack.member.mention("", [world.picture()])
-    result = await world.result()
+    result = await world.upscaled()
     await world.slack.member.click(result, "job:delete:", user="ada")
     await world.until(lambda: result.deleted, move=0.05)
 
 
 @pytest.mark.parametrize("verb", ["again", "more_creative", "twice_more"])
 async def test_the_buttons_make_new_jobs_in_the_same_thread(world: World, verb: str) -> None:
-    await world.slack.member.mention("", [world.picture()])
-    result = await world.result()
+    result = await world.upscaled()
     await world.slack.member.click(result, f"job:{verb}:", user="ben")
     second = await world.result(number=2)
     assert second.thread_ts == result.thread_ts
@@ -278,8 +267,7 @@ async def test_moderators_give_extras_see_the_history_and_choose_presets(world: 
 
 
 async def test_moderators_see_what_runs_here_and_cancel_one(world: World) -> None:
-    world.service.hold_at = "upscaling"
-    await world.slack.member.mention("", [world.picture()])
+    await world.held("upscaling")
     await world.until(lambda: world.stage() == "upscaling", move=0.5)
     words = await say(world, "queue", user="ada")
     assert "Running and waiting" in words

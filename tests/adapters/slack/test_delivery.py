@@ -31,8 +31,7 @@ async def test_progress_shows_stage_percent_finish_time_and_cancel(world: World)
 
 
 async def test_the_result_has_every_button_and_all_the_facts(world: World) -> None:
-    await world.slack.member.mention("", [world.picture()])
-    result = await world.result()
+    result = await world.upscaled()
     for verb in ("again", "more_creative", "twice_more", "compare", "details", "delete"):
         assert find_element(result.blocks, f"job:{verb}:")
     words = text_of(result)
@@ -72,8 +71,7 @@ async def test_a_command_between_two_people_is_answered_in_our_own_direct_messag
 
 async def test_a_picture_too_large_to_be_shown_gets_a_preview_and_the_file_beside_it(world: World) -> None:
     world.media.px = (9000, 64)
-    await world.slack.member.mention("", [world.picture()])
-    result = await world.result()
+    result = await world.upscaled()
     preview = world.slack.world.files[result.blocks[0]["slack_file"]["id"]]
     assert "preview" in preview.name
     await world.until(lambda: any(m.files and m.bot for m in world.slack.member.messages()), move=0.1)
@@ -84,8 +82,7 @@ async def test_a_picture_too_large_to_be_shown_gets_a_preview_and_the_file_besid
 
 async def test_a_file_that_slack_takes_and_never_shows_is_linked_beside_its_preview(world: World) -> None:
     world.media.px, world.service.link, world.slack.loses_shares = (9000, 64), None, True
-    await world.slack.member.mention("", [world.picture()])
-    result = await world.result()
+    result = await world.upscaled()
     await world.until(lambda: any("Full file" in text_of(m) for m in world.bot_messages()), move=0.3)
     (link,) = [m for m in world.bot_messages() if "Full file" in text_of(m)]
     full = next(file for file in world.slack.world.files.values() if "2x" in file.name)
@@ -96,8 +93,7 @@ async def test_a_file_that_slack_takes_and_never_shows_is_linked_beside_its_prev
 async def test_a_workspace_that_restricts_sizes_gets_a_smaller_shape(world: World) -> None:
     world.media.original_bytes = 70_000_000
     world.slack.fault("files.getUploadURLExternal", error="file_upload_size_restricted", times=2)
-    await world.slack.member.mention("", [world.picture()])
-    result = await world.result()
+    result = await world.upscaled()
     assert world.media.asked == [100_000_000, 20_000_000]
     assert "preview" in text_of(result)
     assert find_element(result.blocks, "job:download:")[1]["url"] == "https://bot.example/files/full.png"
@@ -120,8 +116,7 @@ async def test_a_picture_that_slack_still_refuses_to_show_comes_as_a_file(world:
     caption = "A cat &lt;!channel&gt; on a *red* sofa &amp; &lt;@U0BEN00001&gt; looks _up_"
     said = f"photo.png is ready · 64×48 → 128×96 (0.01 MP). {caption}"
     world.slack.fault("chat.postMessage", error="invalid_blocks", match={"text": said})
-    await world.slack.member.mention("", [world.picture()])
-    result = await world.result()
+    result = await world.upscaled()
     assert result.blocks[0]["type"] != "image"
     links = [m for m in world.bot_messages() if "acme.slack.com/files/" in str(m.blocks)]
     assert len(links) == 1
@@ -144,8 +139,7 @@ async def test_an_expensive_job_asks_with_the_price_on_the_button_and_only_its_r
 
 
 async def test_cancel_ends_the_job_and_says_that_fal_may_bill(world: World) -> None:
-    world.service.hold_at = "upscaling"
-    await world.slack.member.mention("", [world.picture()])
+    await world.held("upscaling")
     root = await world.until(lambda: [m for m in world.bot_messages() if "job:cancel:" in str(m.blocks)], move=0.2)
     await world.until(lambda: world.stage() == "upscaling", move=0.5)
     await world.slack.member.click(root[0], "job:cancel:", user="ben")
@@ -187,8 +181,7 @@ async def test_a_refusal_offers_what_would_fit_as_a_button(world: World) -> None
 
 async def test_in_a_thread_native_task_cards_show_the_stages(world: World) -> None:
     world.grant_history()
-    world.service.hold_at = "upscaling"
-    await world.slack.member.mention("", [world.picture()])
+    await world.held("upscaling")
     streamed = await world.until(lambda: [m for m in world.bot_messages() if m.stream], move=0.3)
     await world.until(lambda: "upscaling" in str(streamed[0].stream.order), move=0.3)
     world.service.release("upscaling")
@@ -202,8 +195,7 @@ async def test_in_a_thread_native_task_cards_show_the_stages(world: World) -> No
 async def test_where_streams_are_refused_edits_take_over_and_it_is_not_tried_again(world: World) -> None:
     world.grant_history()
     world.slack.stream_kinds = set()
-    await world.slack.member.mention("", [world.picture()])
-    await world.result()
+    await world.upscaled()
     await world.slack.member.mention("", [world.picture("b.png")])
     await world.result(number=2)
     assert len(world.slack.calls("chat.startStream")) == 1
@@ -211,8 +203,7 @@ async def test_where_streams_are_refused_edits_take_over_and_it_is_not_tried_aga
 
 async def test_a_stream_is_ended_before_slack_lets_it_die(world: World) -> None:
     world.grant_history()
-    world.service.hold_at = "waiting"
-    await world.slack.member.mention("", [world.picture()])
+    await world.held("waiting")
     first = await world.until(lambda: [m for m in world.bot_messages() if m.stream], move=0.3)
     world.slack.clock.advance(235)
     world.service.release("waiting", hold_at="upscaling")
@@ -226,8 +217,7 @@ async def test_a_stream_is_ended_before_slack_lets_it_die(world: World) -> None:
 async def test_a_stream_that_died_leaves_nothing_stuck_and_loses_nothing(world: World) -> None:
     world.grant_history()
     world.slack.stream_life_s = 5
-    world.service.hold_at = "waiting"
-    await world.slack.member.mention("", [world.picture()])
+    await world.held("waiting")
     first = await world.until(lambda: [m for m in world.bot_messages() if m.stream], move=0.1)
     world.slack.clock.advance(10)
     world.service.release("waiting", hold_at="upscaling")
@@ -239,8 +229,7 @@ async def test_a_stream_that_died_leaves_nothing_stuck_and_loses_nothing(world: 
 
 async def test_stop_on_a_stream_cancels_the_job(world: World) -> None:
     world.grant_history()
-    world.service.hold_at = "preparing"
-    await world.slack.member.mention("", [world.picture()])
+    await world.held("preparing")
     streamed = await world.until(lambda: [m for m in world.bot_messages() if m.stream], move=0.3)
     world.slack.member.press_stop(streamed[0])
     world.service.release("preparing", hold_at="upscaling")

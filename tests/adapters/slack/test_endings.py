@@ -167,8 +167,7 @@ async def test_a_channel_that_closes_meanwhile_sends_the_result_to_its_owner(wor
 
 @pytest.mark.parametrize("error", ["channel_not_found", "ratelimited", "ekm_access_denied", "never_seen_yet"])
 async def test_a_refusal_behind_a_button_is_said_without_an_incident(world: World, error: str) -> None:
-    await world.slack.member.mention("", [world.picture()])
-    result = await world.result()
+    result = await world.upscaled()
     world.slack.fault("files.getUploadURLExternal", error=error, times=99)
     await world.slack.member.click(result, "job:compare:")
     told = await world.until(lambda: [m for m in world.bot_messages() if m.ephemeral_for], move=0.5)
@@ -178,8 +177,7 @@ async def test_a_refusal_behind_a_button_is_said_without_an_incident(world: Worl
 
 
 async def test_delete_takes_the_comparison_and_the_task_cards_with_it(world: World) -> None:
-    await world.slack.member.mention("", [world.picture()])
-    result = await world.result()
+    result = await world.upscaled()
     await world.slack.member.click(result, "job:compare:")
     await world.until(lambda: any("Before (left" in text_of(m) for m in world.bot_messages()), move=0.2)
     await world.slack.member.click(result, "job:delete:")
@@ -188,8 +186,7 @@ async def test_delete_takes_the_comparison_and_the_task_cards_with_it(world: Wor
 
 
 async def test_a_delete_that_slack_refuses_empties_the_message_and_says_so(world: World) -> None:
-    await world.slack.member.mention("", [world.picture()])
-    result = await world.result()
+    result = await world.upscaled()
     world.slack.fault("chat.delete", error="cant_delete_message", times=99)
     await world.slack.member.click(result, "job:delete:")
     told = await world.until(lambda: [m for m in world.bot_messages() if m.ephemeral_for], move=0.5)
@@ -207,8 +204,7 @@ class _Away:
 
 @pytest.mark.parametrize("way", ["mention", "dm", "command", "details", "help"])
 async def test_a_database_that_is_away_is_said_on_every_way_in(world: World, way: str) -> None:
-    await world.slack.member.mention("", [world.picture()])
-    result = await world.result()
+    result = await world.upscaled()
     for name in ("request", "job", "defaults", "usage"):
         setattr(world.service, name, _Away())
     world.state.claim = _Away()  # type: ignore[method-assign]

@@ -22,8 +22,7 @@ async def test_a_mention_with_a_picture_becomes_one_result_in_its_thread(world: 
 
 async def test_a_mention_that_arrives_twice_is_one_job(world: World) -> None:
     world.slack.mention_mode = "both"
-    await world.slack.member.mention("", [world.picture()])
-    await world.result()
+    await world.upscaled()
     assert len(world.service.rows) == 1
     assert len(world.results()) == 1
 
@@ -156,8 +155,7 @@ async def test_a_link_to_a_file_of_this_slack_is_fetched_as_a_file(world: World)
 
 
 async def test_typographic_signs_are_understood(world: World) -> None:
-    await world.slack.member.mention("—creativity “0,5”\u00a0–-steps 12", [world.picture()])
-    await world.result()
+    await world.upscaled("—creativity “0,5”\u00a0–-steps 12")
     p = next(iter(world.service.rows.values())).job.parameters
     assert (p.creativity, p.steps) == (0.5, 12)
 

@@ -103,6 +103,5 @@ async def test_where_a_thread_may_not_be_read_the_missing_permission_is_named(wo
 async def test_a_message_whose_answer_was_lost_is_found_by_its_mark_in_a_channel_too(world: World) -> None:
     _token(world).scopes |= OPTIONAL
     world.slack.fault("chat.postMessage", drop=True, after=True)
-    await world.slack.member.mention("", [world.picture()])
-    await world.result()
+    await world.upscaled()
     assert len([m for m in world.bot_messages() if not m.deleted]) == 1

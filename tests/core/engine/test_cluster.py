@@ -1,6 +1,5 @@
 """Which processes are alive: the dead are found and taken once, the living and the frozen are left alone."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 from core.engine.cluster import FileRoster, PostgresRoster, Roster, new_name, watch
 from core.engine.replicas import Replicas
 from core.ports.ownership import LeaseUnsure, awake_clock_s
-from tests.fakes.core import closing, until
+from tests.fakes.core import closing, meanwhile, until
 from tests.pg import fresh_database, open_database
 
 Make = Callable[[], Awaitable[Roster]]
@@ -111,12 +110,8 @@ async def test_the_watch_outlives_every_trouble(make: Make) -> None:
             raise troubles.pop()
         found.append(dead_name)
 
-    watching = asyncio.create_task(watch(living, take, every_s=0.01))
-    try:
+    async with meanwhile(watch(living, take, every_s=0.01)):
         await until(lambda: found == [name])
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
 
 
 async def test_who_may_be_dead_is_looked_at_again_as_soon_as_that_can_be_told(
@@ -133,12 +128,8 @@ async def test_who_may_be_dead_is_looked_at_again_as_soon_as_that_can_be_told(
     async def take(dead_name: str, _token: str) -> None:
         found.append(dead_name)
 
-    watching = asyncio.create_task(watch(living, take, every_s=3600))
-    try:
+    async with meanwhile(watch(living, take, every_s=3600)):
         await until(lambda: found == [name] and living.due_s > 3600)  # nobody else is due
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
     await living.sign_out()
 
 

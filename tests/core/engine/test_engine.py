@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +16,10 @@ from core.engine.replicas import Replicas
 from core.engine.work import Piece
 from core.jobs.steps.runner import StorageTrouble
 from core.ports import NotOwner
-from tests.core.jobs.pipeline_kit import USD, World, world
+from tests.core.jobs.pipeline_kit import USD, World
 from tests.fakes.core import until
+
+pytestmark = pytest.mark.usefixtures("any_database_url")
 
 PRICE = USD // 10
 
@@ -44,12 +45,6 @@ async def all_ended(w: World) -> None:
     async with asyncio.timeout(10):
         while await in_hand(w):
             await asyncio.sleep(0.02)
-
-
-@pytest.fixture
-async def w(any_database_url: str, tmp_path: Path) -> AsyncIterator[World]:
-    async with world(tmp_path, any_database_url) as made:
-        yield made
 
 
 async def ended(w: World, job: Job) -> Job:
@@ -96,8 +91,9 @@ async def test_the_question_ends_the_first_half_and_the_answer_begins_the_second
         await w.check_end(await ended(w, job), JobState.SUCCEEDED, charged=PRICE)
 
 
-async def test_trouble_with_the_database_inside_a_step_is_tried_again(w: World) -> None:
-    real, troubles = w.pipeline.run_on, [StorageTrouble("x") for _ in range(2)]
+def troubled(w: World, times: int) -> list[StorageTrouble]:
+    """So often a step finds no database; the troubles that are left."""
+    real, troubles = w.pipeline.run_on, [StorageTrouble("x") for _ in range(times)]
 
     async def run_on(step: Any, job_id: str, token: str) -> Any:
         if troubles:
@@ -105,6 +101,11 @@ async def test_trouble_with_the_database_inside_a_step_is_tried_again(w: World) 
         return await real(step, job_id, token)
 
     w.pipeline.run_on = run_on  # type: ignore[method-assign]
+    return troubles
+
+
+async def test_trouble_with_the_database_inside_a_step_is_tried_again(w: World) -> None:
+    troubles = troubled(w, 2)
     async with engine_of(w):
         job = await w.ask()
         await w.check_end(await ended(w, job), JobState.SUCCEEDED, charged=PRICE)
@@ -206,14 +207,7 @@ async def test_what_a_process_that_was_taken_for_dead_had_in_hand_is_not_lost_by
 
 async def test_what_fell_out_for_want_of_the_database_is_resumed(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_STEP_ATTEMPTS", 1)
-    real, troubles = w.pipeline.run_on, [StorageTrouble("x")]
-
-    async def run_on(step: Any, job_id: str, token: str) -> Any:
-        if troubles:
-            raise troubles.pop()
-        return await real(step, job_id, token)
-
-    w.pipeline.run_on = run_on  # type: ignore[method-assign]
+    troubles = troubled(w, 1)
     async with engine_of(w) as engine:
         job = await w.ask()
         await until(lambda: not troubles and not engine._running)

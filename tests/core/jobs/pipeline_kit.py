@@ -180,9 +180,18 @@ class World:
 
     async def done(self, **changes: Any) -> Job:
         """Hand a request in and carry it on until nothing is left to do."""
-        job = await self.ask(**changes)
+        return await self.driven((await self.ask(**changes)).id)
+
+    async def driven(self, job_id: str) -> Job:
+        """This job, once nothing is left to do for any."""
         await self.drive()
-        return await self.job(job.id)
+        return await self.job(job_id)
+
+    async def ask_until(self, step: Next, **changes: Any) -> Job:
+        """Hand a request in and carry it on until this step is the next."""
+        job = await self.ask(**changes)
+        await self.steps_until(job.id, step)
+        return job
 
     async def job(self, job_id: str) -> Job:
         job = await self.store.get(job_id)

@@ -88,8 +88,7 @@ async def test_a_result_smaller_than_the_size_wanted_is_told(w: World) -> None:
 )
 async def test_a_size_that_cannot_be_is_answered_before_anything_is_paid(w: World, text: str, reason: str) -> None:
     job = await w.ask(text=text)
-    await w.drive()
-    job = await w.job(job.id)
+    job = await w.driven(job.id)
     assert isinstance(job.error, TargetUnreachable)
     assert (job.state, job.error.reason) == (JobState.REFUSED, reason)
     assert not w.upscaler.taken

@@ -2,22 +2,16 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from core.domain.errors import DeliveryRefused, DeliveryUnavailable
 from core.domain.job import Job, JobState
 from core.jobs.reply_state import StoredReplyState
-from tests.core.jobs.pipeline_kit import ANN, USD, World, away, world
+from tests.core.jobs.pipeline_kit import ANN, USD, World, away
 from tests.fakes.process import Crash
 
-
-@pytest.fixture
-async def w(tmp_path: Path, any_database_url: str) -> AsyncIterator[World]:
-    async with world(tmp_path, any_database_url) as made:
-        yield made
+pytestmark = pytest.mark.usefixtures("any_database_url")
 
 
 async def _failing(w: World) -> Job:

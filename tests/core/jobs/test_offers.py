@@ -15,8 +15,7 @@ from tests.core.storage.ledger_kit import day_usd
 
 async def refused(w: World, width_px: int, height_px: int, text: str) -> Job:
     job = await w.ask(source=w.upload(width_px, height_px), text=text)
-    await w.drive()
-    job = await w.job(job.id)
+    job = await w.driven(job.id)
     assert job.state is JobState.REFUSED
     return job
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -14,8 +13,10 @@ from core.engine.replicas import Replicas
 from core.jobs.steps import submit
 from core.ports import NotOwner
 from core.ports.ownership import awake_clock_s, owning
-from tests.core.jobs.pipeline_kit import USD, World, world
+from tests.core.jobs.pipeline_kit import USD, World
 from tests.fakes.process import STORE_CALLS, Fuse, Fused
+
+pytestmark = pytest.mark.usefixtures("any_database_url")
 
 PRICE = USD // 10
 _CALLS = STORE_CALLS - {"delivery_state", "change_delivery_state"}
@@ -45,12 +46,6 @@ class Frozen(Fuse):
         if self.burnt == self._at:
             self.stopped.set()
             await self.thawed.wait()
-
-
-@pytest.fixture
-async def w(any_database_url: str, tmp_path: Path) -> AsyncIterator[World]:
-    async with world(tmp_path, any_database_url) as made:
-        yield made
 
 
 @asynccontextmanager
@@ -144,8 +139,7 @@ async def test_a_lease_that_may_have_ended_since_the_mark_lets_nothing_leave(w: 
 
 
 async def test_a_mark_follows_only_the_mark_before_it_and_only_by_the_owner(w: World) -> None:
-    job = await w.ask()
-    await w.steps_until(job.id, "submit")
+    job = await w.ask_until("submit")
     token = w.tools.lease.token
     remote = Remote("fake", "fake://x", "intent")
     with owning(job.id, token):

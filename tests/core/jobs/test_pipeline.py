@@ -78,8 +78,7 @@ async def test_without_billed_units_the_delivered_size_counts(w: World) -> None:
 
 
 async def test_a_price_that_rises_after_the_quote_is_not_the_members_problem(w: World) -> None:
-    job = await w.ask()
-    await w.steps_until(job.id, "submit")
+    job = await w.ask_until("submit")
     w.prices.nanousd *= 5
     await w.drive()
     await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=USD // 10)
@@ -142,8 +141,7 @@ async def test_a_price_that_nobody_agrees_to_expires_and_says_so(w: World) -> No
     with pytest.raises(QuoteExpired):
         await w.service.confirm(job.id, job.requester)
     await w.maintenance.expire_questions()
-    await w.drive()
-    job = await w.job(job.id)
+    job = await w.driven(job.id)
     await w.check_end(job, JobState.CANCELLED, charged=0)
     assert isinstance(job.error, QuoteExpired)
     with pytest.raises(QuoteExpired):
@@ -183,8 +181,7 @@ async def test_again_is_a_new_seed_and_a_new_charge(w: World) -> None:
     first = await w.done()
     reply = ReplyAddress("fake", {"message": "again"})
     again = await w.service.repeat(first.id, BOB, Change("again"), key="fake:again", reply=reply)
-    await w.drive()
-    again = await w.job(again.id)
+    again = await w.driven(again.id)
     await w.check_end(again, JobState.SUCCEEDED, charged=USD // 10)
     assert again.parameters.seed != first.parameters.seed
     assert again.requester.user_id == "bob"
@@ -194,8 +191,7 @@ async def test_twice_more_enlarges_the_result(w: World) -> None:
     first = await w.done()
     reply = ReplyAddress("fake", {"message": "more"})
     more = await w.service.repeat(first.id, first.requester, Change("twice_more"), key="fake:more", reply=reply)
-    await w.drive()
-    more = await w.job(more.id)
+    more = await w.driven(more.id)
     assert (more.input.width_px, more.input.height_px) == (1200, 800)
     await w.check_end(more, JobState.SUCCEEDED, charged=USD // 10)
 
@@ -203,8 +199,7 @@ async def test_twice_more_enlarges_the_result(w: World) -> None:
 async def test_a_kept_result_can_be_delivered_again_for_nothing(w: World) -> None:
     first = await w.done()
     again = await w.service.redeliver(first.id, first.requester, reply=ReplyAddress("fake", {"message": "there"}))
-    await w.drive()
-    again = await w.job(again.id)
+    again = await w.driven(again.id)
     await w.check_end(again, JobState.SUCCEEDED, charged=0)
     assert w.adapter.messages["there"].pictures == 1
     assert sum(w.upscaler.accepted.values()) == 1

@@ -158,8 +158,7 @@ async def test_where_fal_does_not_say_what_it_bills_the_estimate_counts_until_re
 
 async def test_a_cancel_survives_a_crash_and_is_passed_on_by_the_next_process(w: World) -> None:
     w.upscaler.hold = True
-    job = await w.ask()
-    await w.steps_until(job.id, "wait")
+    job = await w.ask_until("wait")
     await w.service.cancel(job.id, job.requester)
     await w.crash()
     await w.drive()
@@ -185,8 +184,7 @@ async def test_the_question_of_the_price_can_be_cancelled_for_nothing(w: World) 
 
 
 async def test_once_it_is_delivered_or_over_it_is_too_late(w: World) -> None:
-    job = await w.ask()
-    await w.steps_until(job.id, "deliver")
+    job = await w.ask_until("deliver")
     with pytest.raises(TooLate):
         await w.service.cancel(job.id, job.requester)
     w.adapter.gates["finished"] = asyncio.Event()

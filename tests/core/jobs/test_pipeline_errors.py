@@ -178,8 +178,7 @@ async def test_a_restart_fetches_the_file_although_fal_has_forgotten_the_request
     await w.crash()
     w.upscaler.faults["result"].extend([errors.RequestLost()] * 9)
     w.upscaler.faults["watch"].extend([errors.RequestLost()] * 9)
-    await w.drive()
-    job = await w.job(job.id)
+    job = await w.driven(job.id)
     await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
     assert job.result.caption == "A fake picture."
     assert job.remote.made is None

@@ -16,10 +16,14 @@ PRICE = USD // 10
 POISON = (Decimal(1000), Decimal("1e30"), Decimal("1e25"), Decimal("1E+300000"), UNREADABLE_UNITS)
 
 
+@pytest.fixture
+def told(w: World) -> Told:
+    w.put(operator=(told := Told()))
+    return told
+
+
 @pytest.mark.parametrize("units", POISON, ids=str)
-async def test_an_absurd_bill_is_charged_at_the_estimate_marked_and_told(w: World, units: Decimal) -> None:
-    told = Told()
-    w.put(operator=told)
+async def test_an_absurd_bill_is_charged_at_the_estimate_marked_and_told(w: World, told: Told, units: Decimal) -> None:
     w.upscaler.units = units
     job = await w.done()
     await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
@@ -28,18 +32,14 @@ async def test_an_absurd_bill_is_charged_at_the_estimate_marked_and_told(w: Worl
     assert told == [("bill", unclear_bill(job.id, PRICE, "en"))]
 
 
-async def test_an_absurd_bill_of_a_failed_job_is_the_estimate_too(w: World) -> None:
-    told = Told()
-    w.put(operator=told)
+async def test_an_absurd_bill_of_a_failed_job_is_the_estimate_too(w: World, told: Told) -> None:
     w.upscaler.faults["result"].append(ModelFailed(kind="x", billed=True, billed_units=Decimal("1e25")))
     job = await w.done()
     assert (job.state, job.receipt.charged_nanousd) == (JobState.FAILED, PRICE)
     assert told == [("bill", unclear_bill(job.id, PRICE, "en"))]
 
 
-async def test_a_bill_a_little_above_the_estimate_is_charged_as_it_is(w: World) -> None:
-    told = Told()
-    w.put(operator=told)
+async def test_a_bill_a_little_above_the_estimate_is_charged_as_it_is(w: World, told: Told) -> None:
     w.upscaler.units = Decimal(11)
     await w.check_end(await w.done(), JobState.SUCCEEDED, charged=11 * PRICE)
     assert told == []

@@ -88,13 +88,11 @@ async def test_a_request_is_posted_again_only_where_the_listing_shows_a_running_
     w: World, later_s: float
 ) -> None:
     w.upscaler.hold = True
-    other = await w.ask()
-    await w.steps_until(other.id, "wait")
+    other = await w.ask_until("wait")
     remote = (await w.job(other.id)).remote
     assert remote is not None
     w.upscaler.script.append("dropped")
-    job = await w.ask()
-    await w.steps_until(job.id, "submit")
+    job = await w.ask_until("submit")
     await w.store.update(other.id, remote=dataclasses.replace(remote, intent_at=w.clock.now() + later_s))
     await w.run_step(f"{job.id}:request")
     assert w.upscaler.posts[job.id] == (2 if later_s > 0 else 1)
@@ -121,8 +119,7 @@ async def test_a_webhook_names_the_request_whose_answer_was_lost(w: World) -> No
 
 
 async def test_a_crash_after_the_bytes_left_is_searched_for_not_posted_again(w: World) -> None:
-    job = await w.ask()
-    await w.steps_until(job.id, "submit")
+    job = await w.ask_until("submit")
 
     async def crash(_: str) -> None:
         raise KeyboardInterrupt
@@ -150,13 +147,11 @@ async def test_another_machine_that_has_no_files_goes_on_from_every_step(w: Worl
 
 
 async def test_an_upload_that_the_other_machine_never_had_fails_kindly_and_uncharged(w: World) -> None:
-    job = await w.ask()
-    await w.steps_until(job.id, "submit")
+    job = await w.ask_until("submit")
     w.forget_files()
     for path in (w.folder / "uploads").iterdir():
         path.unlink()
     await w.crash()
-    await w.drive()
-    job = await w.job(job.id)
+    job = await w.driven(job.id)
     await w.check_end(job, JobState.REFUSED, charged=0)
     assert w.adapter.message(job).notice.charged

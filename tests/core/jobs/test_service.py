@@ -294,6 +294,5 @@ async def test_a_job_may_be_written_first_and_begun_once_its_place_is_known(w: W
     job = await w.service.request(w.request(), start=False)
     assert w.engine.steps == {}
     await w.service.begin(job.id, ReplyAddress("fake", {"message": "acknowledged"}))
-    await w.drive()
-    ended = await w.job(job.id)
+    ended = await w.driven(job.id)
     assert (ended.state, ended.reply.data) == (JobState.SUCCEEDED, {"message": "acknowledged"})

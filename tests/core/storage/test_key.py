@@ -84,8 +84,7 @@ def lose_key(w: World) -> None:
 @pytest.mark.parametrize("mark", ["intent", "sending"])
 @pytest.mark.parametrize("legacy", [True, False])
 async def test_a_job_whose_key_is_lost_is_looked_up_and_never_posted_again(w: World, mark: str, legacy: bool) -> None:
-    posted = await w.ask()
-    await w.steps_until(posted.id, "wait")
+    posted = await w.ask_until("wait")
     remote = (await w.job(posted.id)).remote
     assert remote is not None
     unclear = dataclasses.replace(remote, submit=mark, request_id="")  # type: ignore[arg-type]
@@ -104,8 +103,7 @@ async def test_a_job_whose_key_is_lost_is_looked_up_and_never_posted_again(w: Wo
 
 
 async def test_a_job_whose_key_is_lost_after_its_submit_is_waited_for_and_settled(w: World) -> None:
-    posted = await w.ask()
-    await w.steps_until(posted.id, "wait")
+    posted = await w.ask_until("wait")
     lose_key(w)
     await w.drive()
     assert (await w.job(posted.id)).state is JobState.SUCCEEDED

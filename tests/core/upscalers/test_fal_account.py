@@ -11,6 +11,7 @@ from core.ports import Found
 from tests.core.upscalers.fal_kit import Rig, backend, statuses, submitted
 from tests.emulators.fal import DropBefore, FalEmulator, Respond, exhausted, nginx, too_many
 from tests.fakes.clock import JumpingClock
+from tests.fakes.core import until
 
 
 async def test_the_price_is_what_fal_says_now(rig: Rig) -> None:
@@ -153,26 +154,19 @@ async def test_exhausted_credit_halts_tells_the_operator_once_and_heals_on_the_n
     assert told == ["credit", "credit"]
 
 
-async def test_a_key_that_is_taken_again_ends_the_halt_without_a_job(fal: FalEmulator, tmp_path: Path) -> None:
-    fal.api_keys.clear()
+@pytest.mark.parametrize("why", ["a key that is taken again", "credit seen by the admin key"])
+async def test_what_is_well_again_ends_the_halt_without_a_job(fal: FalEmulator, tmp_path: Path, why: str) -> None:
+    keys = set(fal.api_keys)
+    if "key that" in why:
+        fal.api_keys.clear()
+    else:
+        fal.faults.add("submit", exhausted())
     async with backend(fal, JumpingClock(nap_s=0.02)) as upscaler:
         with pytest.raises(ProviderHalted):
             await submitted(upscaler, tmp_path)
-        fal.api_keys.add("emulated-id:emulated-secret")
-        async with asyncio.timeout(5):
-            while upscaler._breaker.state is not None:
-                await asyncio.sleep(0.01)
+        fal.api_keys.update(keys)
+        await until(lambda: upscaler._breaker.state is None, within_s=5)
         await submitted(upscaler, tmp_path)
-
-
-async def test_credit_seen_by_the_admin_key_ends_the_halt_without_a_job(fal: FalEmulator, tmp_path: Path) -> None:
-    fal.faults.add("submit", exhausted())
-    async with backend(fal, JumpingClock(nap_s=0.02)) as upscaler:
-        with pytest.raises(ProviderHalted):
-            await submitted(upscaler, tmp_path)
-        async with asyncio.timeout(5):
-            while upscaler._breaker.state is not None:
-                await asyncio.sleep(0.01)
 
 
 async def test_running_requests_are_unaffected_by_a_halt(rig: Rig) -> None:

@@ -185,13 +185,6 @@ class Gateway:
             assert session.socket is not None
             await _send(session.socket, RECONNECT, None)
 
-    async def invalidate(self) -> None:
-        """Op 9 with `false`: the sessions are gone."""
-        for session in self.connected:
-            assert session.socket is not None
-            session.dead = True
-            await _send(session.socket, INVALID_SESSION, False)
-
     async def drop(self, code: int = 4000) -> None:
         """Close all sockets with a code that allows a RESUME."""
         for session in self.connected:

@@ -186,37 +186,15 @@ class Members(Interactions):
         user: User | None = None,
         channel: Channel | None = None,
         embeds: list[dict[str, Any]] | None = None,
-        forwards: Message | None = None,
-        components: list[dict[str, Any]] | None = None,
         stickers: list[dict[str, Any]] | None = None,
     ) -> Message:
-        """A member writes a message (with `components`: another bot does)."""
+        """A member writes a message."""
         emulator, author = self._emulator, user or self.user
         place = channel or self.channel
         message = Message(emulator.world.snowflake(), place, author, emulator.clock.now(), content)
         message.attachments = [emulator.cdn.store(f.filename, f.data, place.id, spoiler=f.spoiler) for f in files]
         message.embeds = embeds or []
         message.stickers = stickers or []
-        if components is not None:
-            by_components = globals()["components"]
-            message.components, _ = by_components.resolve(components, message.attachments, emulator.cdn.media)
-            message.flags |= 1 << 15
-        if forwards is not None:
-            data = emulator.posts.data(forwards)
-            keep = (
-                "type",
-                "content",
-                "embeds",
-                "attachments",
-                "timestamp",
-                "edited_timestamp",
-                "flags",
-                "mentions",
-                "mention_roles",
-                "components",
-            )
-            message.snapshots = [{"message": {k: data[k] for k in keep}}]
-            message.flags |= 1 << 14
         emulator.world.messages[message.id] = message
         return message
 

@@ -187,8 +187,6 @@ class Posts:
             body["nonce"] = message.nonce
         if message.stickers:
             body["sticker_items"] = message.stickers
-        if message.snapshots:
-            body["message_snapshots"] = message.snapshots
             body["message_reference"] = {"type": 1, "channel_id": str(message.channel.id), "message_id": "1"}
         elif message.reply_to is not None:
             body["type"] = 19

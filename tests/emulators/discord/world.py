@@ -146,7 +146,6 @@ class Message:
     components: list[dict[str, Any]] = field(default_factory=list)
     embeds: list[dict[str, Any]] = field(default_factory=list)
     attachments: list[Attachment] = field(default_factory=list)
-    snapshots: list[dict[str, Any]] = field(default_factory=list)
     mentions_allowed: dict[str, Any] | None = None
     owner: User | None = None
     interaction_id: int | None = None

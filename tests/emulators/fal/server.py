@@ -177,9 +177,6 @@ class FalEmulator:
         )
         return job.model_input.get("seed") if job else body.get("seed") if isinstance(body, dict) else None
 
-    def key_of(self, request: web.Request) -> str:
-        return request.headers.get("Authorization", "").removeprefix("Key ")
-
     def _refuse_key(self, request: web.Request) -> web.Response | None:
         """The queue's and storage's 401, or None for a good key."""
         header = request.headers.get("Authorization", "")
