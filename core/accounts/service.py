@@ -59,11 +59,15 @@ class Accounts:
         self._purges = TypedState(state, "purge", Purge, ttl_s=_PURGE_WITHIN_S)
 
     async def set_place_presets(self, actor: Requester, text: str, channel_id: str = "") -> Card:
-        """`replace_place_presets`, kept in the history of changes; what to tell. Raises NotAllowed."""
+        """What to tell after `replace_place_presets`, or, without a text, of what is set. Raises NotAllowed.
+
+        A change is kept in the history of changes.
+        """
         check_moderator(actor)
         old, new = await self.replace_place_presets(actor, text, channel_id)
-        subject = f"channel {channel_id}" if channel_id else "workspace"
-        await self._money.limits.rules.note_presets(actor, subject, old, new)
+        if old != new:
+            subject = f"channel {channel_id}" if channel_id else "workspace"
+            await self._money.limits.rules.note_presets(actor, subject, old, new)
         return moderation.place_presets(new, channel_id, actor.locale)
 
     async def export(self, actor: Requester) -> Path:

@@ -140,10 +140,15 @@ class SavedSettings:
         return {**found, **own}, {**PRESETS, **presets}
 
     async def replace_place_presets(self, actor: Requester, text: str, channel_id: str) -> tuple[str, str]:
-        """Replace those of the workspace or a channel; the old and the new ones as text. Raises InvalidParameters."""
+        """Replace those of the workspace or a channel (`off`: by none; no text: not at all); the old and the new ones.
+
+        Raises InvalidParameters.
+        """
         key = _place_key(actor, channel_id)
         old = await self._place_presets.get(key) or {}
-        saved = await self._default_values(actor, text, {})
+        if not text.strip():
+            return values_text(old), values_text(old)
+        saved = await self._default_values(actor, "" if text.strip().lower() in ("off", "none") else text, {})
         await _keep(self._place_presets, key, saved)
         return values_text(old), values_text(saved)
 

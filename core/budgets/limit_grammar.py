@@ -17,12 +17,12 @@ from core.domain.untrusted_text import clean
 
 _MAX_WORDS = 20
 _MAX_CHARS = 2000
-_EXAMPLE = "user $5 day, channel 500 mp month, workspace 20 jobs hour model=seedvr2"
+_EXAMPLE = "user $5 day, channel 500 mp month, workspace 20 images hour model=seedvr2"
 _WINDOWS = {window.value: window for window in Window if window is not Window.NOW} | {"today": Window.DAY}
 _MEASURES = {
     **dict.fromkeys(("usd", "dollars", "dollar", "$"), Measure.USD),
     **dict.fromkeys(("mp", "megapixels", "megapixel"), Measure.MEGAPIXELS),
-    **dict.fromkeys(("jobs", "job", "pictures"), Measure.JOBS),
+    **dict.fromkeys(("jobs", "job", "images", "image", "pictures"), Measure.JOBS),
     **dict.fromkeys(("running", "at-once", "once"), Measure.RUNNING),
 }
 _FILLERS = frozenset({"per", "a", "at", "limit", "budget", "to", "=", "of", "default", "with", "model"})
@@ -131,7 +131,7 @@ class _Reader:
         if self.scope is None:
             self.problems.append(ParameterProblem("scope", "", "missing_value", self._dialect.examples))
         if self.number is None and needs_amount:
-            self.problems.append(ParameterProblem("amount", "", "missing_value", "$5, 500 mp, 20 jobs"))
+            self.problems.append(ParameterProblem("amount", "", "missing_value", "$5, 500 mp, 20 images"))
         amount = None
         if self.number is not None:
             try:

@@ -150,11 +150,11 @@ _NO_PICTURE = frozenset({"no_image_in_result", "unreadable_result", "flat_result
 
 
 def _model_failed(error: e.ModelFailed, locale: str) -> Notice:
-    what = (
-        tr("The model returned no image.", locale)
-        if error.kind in _NO_PICTURE
-        else tr("The model stopped before it finished.", locale)
-    )
+    what = tr("The model stopped before it finished.", locale)
+    if error.kind in _NO_PICTURE:
+        what = tr("The model returned no image.", locale)
+    elif error.kind.startswith("http_4"):
+        what = tr("The upscaling service refused this request.", locale)
     return Notice(what, advice=tr("Please try again.", locale))
 
 

@@ -53,7 +53,7 @@ _COMMANDS: dict[str, str] = {
     "quota_add_window": translatable("Until the end of which period; today if you choose none"),
     "quota_history": translatable("Who changed which limit, and when"),
     "quota_presets": translatable("Default values for everybody here, or in one channel"),
-    "quota_presets_parameters": translatable("Values as you would type them; leave it out for the model's own"),
+    "quota_presets_parameters": translatable("Values as typed; off for the model's own, nothing to see them"),
     "quota_presets_channel": translatable("Only in this channel; in the whole server if you choose none"),
     "quota_set_measure": translatable("What is counted"),
     "quota_set_amount": translatable("How much is allowed; dollars, megapixels or images"),

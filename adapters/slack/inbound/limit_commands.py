@@ -93,9 +93,9 @@ async def _history(ctx: HandlerContext, where: Where, actor: Requester, words: s
 
 
 async def _presets(ctx: HandlerContext, where: Where, actor: Requester, words: str) -> Card:
-    """`presets [#channel] 2x faithful`, or `presets off`."""
-    text = " ".join(word for word in t.without_channels(words).split() if word.lower() not in ("off", "none"))
-    return await ctx.service.accounts.set_place_presets(actor, text, t.mentioned_channel(words) or "")
+    """`presets [#channel] 2x faithful`, `presets off`, or nothing to see them."""
+    channel_id = t.mentioned_channel(words) or ""
+    return await ctx.service.accounts.set_place_presets(actor, t.without_channels(words).strip(), channel_id)
 
 
 _VERBS: dict[str, Handler] = {

@@ -125,13 +125,13 @@ def whose_limit(kind: str, own_id: str, platform: str, locale: str) -> str:
 
 
 def place_presets(parameters: str, channel_id: str, locale: str) -> Card:
-    """After the default values of a place were changed; both empty where there are none, or for the whole place."""
+    """The default values of a place; both empty where there are none, or for the whole place."""
     where = tr("in {channel}", locale, channel="{channel}") if channel_id else tr("everywhere here", locale)
     if parameters:
         facts = {"where": where, "parameters": parameters}
-        told = tr("Default values {where} are now {parameters}.", locale, **facts)
+        told = tr("Default values {where}: {parameters}.", locale, **facts)
     else:
-        told = tr("The model's own values apply {where} again.", locale, where=where)
+        told = tr("The model's own values apply {where}.", locale, where=where)
     return _done(fill(told, channel=Mention("channel", channel_id, f"#{channel_id}")))
 
 

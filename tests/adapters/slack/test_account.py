@@ -50,7 +50,7 @@ async def test_limits_are_shown_and_only_moderators_change_them(world: World) ->
     assert "$1.80 of $5.00 used, $3.20 left" in await say(world, "quota")
     assert "Only moderators" in await say(world, "quota set user day $5")
     await say(world, "quota set <@U0BEN00001|ben> month $7.50", user="ada")
-    await say(world, "quota set <#C0GENE0001|general> 20 jobs week", user="ada")
+    await say(world, "quota set <#C0GENE0001|general> 20 images week", user="ada")
     await say(world, "quota set workspace 500 mp month", user="ada")
     await say(world, "quota clear user day", user="ada")
     team = "T0ACME00001"
@@ -235,7 +235,7 @@ async def test_a_moderator_reads_whose_limit_each_is_and_whose_usage(world: Worl
 async def test_a_word_that_no_limit_knows_is_answered_with_examples(world: World) -> None:
     words = await say(world, "quota set user $1 fortnight", user="ada")
     assert "fortnight" in words
-    assert "workspace 20 jobs hour" in words
+    assert "workspace 20 images hour" in words
     assert world.service.limit_calls == []
 
 
@@ -262,7 +262,7 @@ async def test_moderators_give_extras_see_the_history_and_choose_presets(world: 
     assert world.service.moderated == [
         ("extra", "U0BEN00001", 2_000_000_000, "day"),
         ("presets", "2x faithful", "C0GENE0001"),
-        ("presets", "", ""),
+        ("presets", "off", ""),
     ]
 
 

@@ -32,7 +32,7 @@ async def test_a_channels_values_win_over_the_servers_and_the_members_own_over_b
     assert await made(w, dataclasses.replace(ANN, user_id="eve", workspace_id="w2")) == usual
     assert await made(w, dataclasses.replace(ANN, user_id="eve", workspace_id="")) == usual
     for channel in ("", "c2"):
-        await w.members.replace_place_presets(MOD, "", channel)
+        await w.members.replace_place_presets(MOD, "off", channel)
     assert await made(w, dataclasses.replace(THERE, user_id="eve")) == usual
 
 
@@ -41,3 +41,13 @@ async def test_only_moderators_choose_them_and_only_what_would_be_accepted(w: Wo
         await w.service.accounts.set_place_presets(ANN, "3x")
     with pytest.raises(InvalidParameters):
         await w.members.replace_place_presets(MOD, "factor=9", "")
+
+
+async def test_to_look_at_them_changes_nothing(w: World) -> None:
+    accounts, limits = w.service.accounts, w.service.limits
+    set_, changes = await accounts.set_place_presets(MOD, "3x"), await limits.limit_history(MOD)
+    assert await accounts.set_place_presets(MOD, " ") == set_
+    assert await limits.limit_history(MOD) == changes
+    assert await accounts.set_place_presets(MOD, "OFF") != set_
+    assert await limits.limit_history(MOD) != changes
+    assert (await made(w))[0] == 2.0

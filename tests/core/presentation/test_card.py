@@ -60,6 +60,12 @@ def test_french_has_a_space_before_the_colon_of_a_notification() -> None:
     assert failed(job(), failure, "fr").summary.startswith(f"{job().source.name}\u00a0: ")
 
 
+def test_a_request_that_was_refused_outright_is_not_told_as_a_model_that_stopped() -> None:
+    refused = explain(e.ModelFailed(kind="http_403"), "en")
+    assert refused.what == "The upscaling service refused this request."
+    assert explain(e.ModelFailed(kind="http_500"), "en").what == "The model stopped before it finished."
+
+
 def test_a_refusal_that_others_read_tells_nothing_of_the_members_own_money() -> None:
     said = explain(e.LimitReached(status=DAY_LIMIT, needed=800_000_000), "en")
     refused = replace(job(), state=JobState.REFUSED)
