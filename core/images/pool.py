@@ -5,6 +5,7 @@ Never touches a picture itself: paths go in, small JSON comes out. One event loo
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -28,6 +29,9 @@ log = structlog.get_logger(__name__)
 
 _ROOT = Path(__file__).resolve().parents[2]
 _ANSWER_LIMIT_BYTES = 1 << 20
+READY = b"ready\n"
+"""What a worker says once it can take a job."""
+
 _GOODBYE_S = 2.0
 _SCRATCH_PREFIX = "imaging-"
 _SCRATCH_STALE_S = 3600.0
@@ -53,29 +57,37 @@ class WorkerFault(OSError):
     """Something unforeseen in a worker or on the way to it; its kind, for the log, and the number of an OSError."""
 
 
+class NoWorker(WorkerFault):
+    """A worker could not be started: no picture's fault, and only the operator can mend it."""
+
+
 @dataclass(slots=True, eq=False)
 class _Worker:
     process: asyncio.subprocess.Process
     scratch: Path
     jobs_left: int
     idle_since_s: float = field(default=0.0)
+    ready: bool = field(default=False)
 
     async def ask(self, line: bytes) -> dict[str, Any]:
-        """One job. Raises WorkerDied."""
+        """One job. Raises WorkerDied, NoWorker."""
         reader, writer = self.process.stdout, self.process.stdin
         if reader is None or writer is None:
             raise WorkerDied(costly=False)
         try:
             writer.write(line)
             await writer.drain()
-            answer = await reader.readline()
+            self.ready = self.ready or await reader.readline() == READY
+            answer = await reader.readline() if self.ready else b""
         except (ConnectionError, asyncio.LimitOverrunError):
             answer = b""
         if answer.endswith(b"\n"):
             parsed: dict[str, Any] = json.loads(answer)
             return parsed
         code = await self.process.wait()
-        raise WorkerDied(costly=code >= 0 or -code in _MEMORY_SIGNALS)
+        if not self.ready:
+            raise NoWorker(errno.ECHILD, f"ended with {code}")
+        raise WorkerDied(costly=-code in _MEMORY_SIGNALS)
 
     async def end(self) -> None:
         """Ends the process whatever it is doing, and removes its scratch files."""
@@ -118,9 +130,9 @@ class WorkerPool:
     async def call(
         self, op: str, args: dict[str, Any], *, timeout_s: float, queue_timeout_s: float, heavy: bool = False
     ) -> dict[str, Any]:
-        """Runs one job. Raises TooHeavy for one that `is_heavy` unless it may be, WorkerDied, WorkerFault, what the
-        worker refuses, ImageTooCostly for one that passed its wall time, Draining once closed; TimeoutError if no
-        worker came free.
+        """Runs one job. Raises TooHeavy for one that `is_heavy` unless it may be, WorkerDied, WorkerFault (NoWorker
+        too), what the worker refuses, ImageTooCostly for one that passed its wall time, Draining once closed;
+        TimeoutError if no worker came free.
         """
         if self._closed:
             raise Draining
@@ -134,7 +146,10 @@ class WorkerPool:
             self._permits.release()
 
     async def _run(self, op: str, args: dict[str, Any], timeout_s: float, *, heavy: bool) -> dict[str, Any]:
-        worker = self._waiting_one() or await self._start()
+        try:
+            worker = self._waiting_one() or await self._start()
+        except OSError as error:
+            raise NoWorker(error.errno, type(error).__name__) from error
         if self._closed:
             self._end_soon(worker)
             raise Draining
@@ -150,13 +165,15 @@ class WorkerPool:
             raise
         except TimeoutError as error:
             self.stats["too_slow"] += 1
-            log.warning("image_worker_too_slow", op=op, timeout_s=timeout_s)
+            log.warning("image_worker_too_slow", op=op, timeout_s=timeout_s, ready=worker.ready)
+            if not worker.ready:
+                raise NoWorker(errno.ETIMEDOUT, "TimeoutError") from error
             raise ImageTooCostly from error
-        except WorkerDied as error:
+        except (WorkerDied, NoWorker) as error:
             if self._closed:
                 raise Draining from error
             self.stats["died"] += 1
-            log.warning("image_worker_died", op=op, costly=error.costly, code=worker.process.returncode)
+            log.warning("image_worker_died", op=op, ready=worker.ready, code=worker.process.returncode)
             raise
         except OSError as error:
             raise WorkerFault(error.errno, type(error).__name__) from error

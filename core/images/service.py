@@ -7,6 +7,7 @@ writes is complete when it returns. Refusals arrive as `InputError`s of `core.do
 
 import asyncio
 import math
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, replace
 from functools import partial
@@ -27,7 +28,7 @@ from core.images.facts import (
     StrippedResult,
     Written,
 )
-from core.images.pool import TooHeavy, WorkerDied, WorkerFault, WorkerPool
+from core.images.pool import NoWorker, TooHeavy, WorkerDied, WorkerFault, WorkerPool
 from core.net.file_sink import disk_is_full
 
 __all__ = [
@@ -70,8 +71,8 @@ class ImageService:
 
     `timeout_s` bounds work on a stranger's file, `result_timeout_s` work on a result; `queue_timeout_s` the wait for
     a free worker (TimeoutError after it). A full disk is a StorageFull; what else is nobody's fault but ours arrives as
-    `WorkerFault`, which nobody should expect. `scratch` is where workers put large temporary files (default: the
-    system's place for them).
+    `WorkerFault`, which nobody should expect; `no_worker` is called where none can be started. `scratch` is where
+    workers put large temporary files (default: the system's place for them).
     """
 
     def __init__(
@@ -87,12 +88,14 @@ class ImageService:
         idle_s: float = 60.0,
         jobs_per_worker: int = 1_000,
         scratch: Path | None = None,
+        no_worker: Callable[[], object] = lambda: None,
     ) -> None:
         self.limits = limits or ImageLimits()
         self._model = model or ModelLimits()
         self._timeout_s = timeout_s
         self._result_timeout_s = result_timeout_s
         self._queue_timeout_s = queue_timeout_s
+        self._no_worker = no_worker
         self._heavy = asyncio.Lock()
         self._pool = WorkerPool(
             workers=workers,
@@ -247,4 +250,6 @@ class ImageService:
         except WorkerFault as fault:
             if disk_is_full(fault):
                 raise StorageFull(reason="disk") from fault
+            if isinstance(fault, NoWorker):
+                self._no_worker()
             raise

@@ -66,6 +66,8 @@ def main() -> None:
     confine(write=[Path(sys.argv[2])])
     jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
+    answers.write("ready\n")
+    answers.flush()
     while True:
         job = json.loads(jobs.get())
         _allow_cpu(bounds.cpu_s)

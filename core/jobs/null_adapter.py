@@ -10,7 +10,7 @@ from typing import Any
 from core.domain.errors import DownloadFailed
 from core.domain.job import Delivery, DeliveryKind, Job, Progress, ReplyAddress, Source
 from core.domain.limits import LimitStatus
-from core.ports import Download, ReplyState
+from core.ports import Download, Reply, ReplyState
 from core.presentation import Notice
 
 
@@ -50,7 +50,7 @@ class NullAdapter:
         ready()
         await asyncio.Event().wait()
 
-    def reply(self, address: ReplyAddress, state: ReplyState) -> NullReply:
+    def reply(self, address: ReplyAddress, state: ReplyState) -> Reply:
         return NullReply(self._shape)
 
     async def download(self, source: Source) -> Download:

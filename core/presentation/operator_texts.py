@@ -116,6 +116,13 @@ def stuck_jobs(count: int, oldest_id: str, locale: str) -> Notice:
     )
 
 
+def no_image_worker(locale: str) -> Notice:
+    return Notice(
+        tr("This bot cannot start the processes that read images, so upscales fail.", locale),
+        advice=tr("Look at its log; after an update of its files, or where memory ran out, restart it.", locale),
+    )
+
+
 def few_connects_left(platform: str, left: int, total: int, until_at: float, locale: str) -> Notice:
     """The platform lets us connect only so often until `until_at` (unix seconds), and most of it is used up."""
     return Notice(

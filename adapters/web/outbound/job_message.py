@@ -22,7 +22,7 @@ class WebReply(NullReply):
         """
         result = job.result
         if result is not None and is_large(result.bytes, result.width_px, result.height_px):
-            with contextlib.suppress(UpscaleError, TimeoutError):  # whoever looks is told then
+            with contextlib.suppress(UpscaleError, OSError):  # whoever looks is told then
                 await self._media.preview(job, max_side_px=PREVIEW_SIDE_PX, max_bytes=PREVIEW_MAX_BYTES)
                 await self._media.tiles(job)
         return await super().finished(job, left)

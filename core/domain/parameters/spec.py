@@ -91,7 +91,7 @@ PRESETS: Presets = {
 class Parameters:
     """A valid set. None: the model has no such input; a `seed` of None is also chosen when the job is made.
 
-    What a job of 0.1.0 does not say is what flux has.
+    What a job of 0.1.0 does not say is what flux has; a further field is None, for the jobs that were stored without.
     """
 
     model: str = "flux"

@@ -28,6 +28,7 @@ from core.domain.errors import (
 from core.domain.job import Awaited, Job, JobState, Made, Progress, Remote, Result, ResultNote
 from core.domain.money import megapixels
 from core.domain.similarity import Similarity
+from core.images.pool import NoWorker
 from core.images.service import ImageFacts, StrippedResult
 from core.jobs.admission import Share
 from core.jobs.context import SILENT_S, Next, Tools
@@ -40,7 +41,7 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-_PASSING = (ProviderUnavailable, ProviderBusy, ProviderHalted, StorageFull)
+_PASSING = (ProviderUnavailable, ProviderBusy, ProviderHalted, StorageFull, NoWorker)
 _PAUSES = Backoff(first_s=2.0, cap_s=900.0, asked_cap_s=900.0)
 _UNREADABLE_TRIES = 6
 _UNREADABLE_PAUSES = Backoff(first_s=4.0, cap_s=60.0)

@@ -9,6 +9,7 @@ import structlog
 
 from core.domain.errors import InternalError, LedgerUnavailable, UpscaleError
 from core.domain.job import Job, JobState
+from core.images.pool import NoWorker
 from core.jobs.context import INTERRUPTIONS, Next, Tools
 from core.jobs.steps import announce, collect, deliver, fail, prepare, reserve, submit, wait
 from core.jobs.steps.patience import CancelWanted
@@ -33,8 +34,8 @@ _STEPS: dict[str, Step] = {
 
 _LONG_STEPS = {"hold", "wait", "collect"}
 _PAID = {"wait", "collect"}
-_PAID_TRIES = 3
-_PAID_PAUSES = Backoff(first_s=5.0)
+_TRIES = 3
+_PAUSES = Backoff(first_s=5.0)
 _LAST_WORDS_S = 3.0
 
 
@@ -138,15 +139,18 @@ class Pipeline:
             return await self._fail(job, InternalError(reference=job.id))
 
     async def _try(self, step: Next, job: Job) -> Next:
-        """Run it. What was paid for is not given up at the first unforeseen error: it may be of that instant only."""
+        """Run it. What was paid for, or could not even begin here, is not given up at the first unforeseen error: it
+        may be of that instant only.
+        """
         begun = False
 
         def pause(error: Exception, attempt: int) -> float | None:
-            if step not in _PAID or isinstance(error, (*INTERRUPTIONS, CancelWanted, UpscaleError)):
+            worth_it = step in _PAID or isinstance(error, NoWorker)
+            if not worth_it or isinstance(error, (*INTERRUPTIONS, CancelWanted, UpscaleError)):
                 return None
-            if attempt < _PAID_TRIES:  # the last one is logged where it is judged
+            if attempt < _TRIES:  # the last one is logged where it is judged
                 log.warning("step_broke", job=job.id, step=step, attempt=attempt, exc_info=error)
-            return _PAID_PAUSES.pause_s(attempt)
+            return _PAUSES.pause_s(attempt)
 
         async def once() -> Next:
             nonlocal begun
@@ -154,7 +158,7 @@ class Pipeline:
             begun = True
             return await _STEPS[step](self.tools, known)
 
-        return await retry(once, clock=self.tools.clock, pause=pause, attempts=_PAID_TRIES)
+        return await retry(once, clock=self.tools.clock, pause=pause, attempts=_TRIES)
 
     async def _fail(self, job: Job, error: UpscaleError) -> Next:
         """Write the error down before money moves, so that a repeat ends the job the same way."""

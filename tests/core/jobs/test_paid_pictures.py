@@ -11,7 +11,7 @@ import pyvips
 
 from core.domain.errors import ContentRejected, ModelFailed, StorageFull
 from core.domain.job import Job, JobState, ResultNote, Similarity, Source
-from core.images.pool import WorkerFault
+from core.images.pool import NoWorker, WorkerFault
 from core.images.service import ImageService
 from core.jobs.steps import collect
 from core.presentation.job_texts import notes_text, reached_factor
@@ -223,6 +223,7 @@ async def test_how_much_was_kept_is_measured_for_the_receipt(scene: Scene, photo
         (WorkerFault(errno.ENOENT, "FileNotFoundError"), 3),
         (WorkerFault(0, "KeyError"), 3),
         (StorageFull(reason="disk"), 40),
+        (NoWorker(errno.ENOMEM, "BlockingIOError"), 40),
     ],
 )
 async def test_trouble_of_this_machine_with_a_paid_picture_is_outlived(

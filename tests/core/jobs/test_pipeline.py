@@ -1,14 +1,16 @@
 """How a job goes from a request to a picture in a message, and what it says on the way."""
 
 import asyncio
+import errno
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from core.domain.errors import DeliveryRefused, NotAllowed, QuoteExpired, TooLate
+from core.domain.errors import DeliveryRefused, InternalError, NotAllowed, QuoteExpired, TooLate
 from core.domain.job import JobState, ReplyAddress, Source
 from core.domain.limits import ScopeKind
+from core.images.pool import NoWorker
 from core.ports import Change, RemoteQueued, RemoteRunning
 from tests.core.jobs.pipeline_kit import BOB, MOD, USD, World, away, world
 from tests.core.storage.ledger_kit import day_usd, running
@@ -75,6 +77,16 @@ async def test_without_billed_units_the_delivered_size_counts(w: World) -> None:
     job = await w.done()
     await w.check_end(job, JobState.SUCCEEDED, charged=300_000_000)
     assert job.receipt.basis == "size"
+
+
+@pytest.mark.parametrize(("times", "state"), [(2, JobState.SUCCEEDED), (3, JobState.FAILED)])
+async def test_without_an_image_worker_a_job_is_tried_again_and_then_costs_nothing(
+    w: World, times: int, state: JobState
+) -> None:
+    w.images.errors["prepare"].extend(NoWorker(errno.ENOMEM, "BlockingIOError") for _ in range(times))
+    job = await w.done()
+    await w.check_end(job, state, charged=USD // 10 if state is JobState.SUCCEEDED else 0)
+    assert isinstance(job.error, InternalError) is (state is JobState.FAILED)
 
 
 async def test_a_price_that_rises_after_the_quote_is_not_the_members_problem(w: World) -> None:
