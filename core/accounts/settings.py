@@ -4,7 +4,7 @@ Which value wins: one given with the image, then the preset named there (theirs 
 defaults, then the channel's, then the workspace's, then the model's own.
 """
 
-import asyncio
+import dataclasses
 import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -44,7 +44,6 @@ class SavedSettings:
         self._defaults = TypedState(state, "defaults", Saved)
         self._presets = TypedState(state, "presets", dict[str, Saved])
         self._place_presets = TypedState(state, "place_presets", Saved)
-        self._turn = asyncio.Lock()
 
     async def defaults(self, actor: Requester) -> Saved:
         """The saved defaults by chat name; `preset` may be among them."""
@@ -86,31 +85,38 @@ class SavedSettings:
     async def save_preset(self, actor: Requester, name: str, text: str, fields: Fields | None = None) -> OwnSettings:
         """Keep these values under this name, in place of what had it. Raises PresetRefused, InvalidParameters."""
         name = self._checked(name)
-        async with self._turn:
-            own = await self._own_presets(actor)
-            if name not in own and len(own) >= MAX_PRESETS:
-                raise PresetRefused(reason="too_many", name=name, names=tuple(own))
-            asked = parse(text, fields or {}, self._models, presets={**PRESETS, **own})
+        old: dict[str, Saved] = {}
+
+        def with_this(own: dict[str, Saved] | None) -> dict[str, Saved]:
+            nonlocal old
+            old = own or {}
+            if name not in old and len(old) >= MAX_PRESETS:
+                raise PresetRefused(reason="too_many", name=name, names=tuple(old))
+            asked = parse(text, fields or {}, self._models, presets={**PRESETS, **old})
             if asked.private is not None or asked.links:
                 raise PresetRefused(reason="not_kept", name="private" if asked.private is not None else "url")
             values = _spelt_out(asked)
             if not values:
                 raise InvalidParameters.of(name, "", "missing_value", EXAMPLE)
-            await self._presets.put(owner_key(actor), {**own, name: values})
-        note = preset_saved(name, own.get(name), actor.locale)
-        return OwnSettings(await self.defaults(actor), {**own, name: values}, note)
+            return {**old, name: values}
+
+        await self._presets.change(owner_key(actor), with_this)
+        return dataclasses.replace(await self.settings(actor), note=preset_saved(name, old.get(name), actor.locale))
 
     async def delete_preset(self, actor: Requester, name: str) -> OwnSettings:
         """Forget the values under this name. Raises PresetRefused where there are none."""
         name = clean_line(name).strip("\"'").lower()
-        async with self._turn:
-            own = await self._own_presets(actor)
+
+        def without_this(own: dict[str, Saved] | None) -> dict[str, Saved] | None:
+            own = own or {}
             if not name:
                 raise InvalidParameters.of("preset", "", "missing_value", ", ".join(own) or "–")
             if own.pop(name, None) is None:
                 raise PresetRefused(reason="unknown", name=shown(name), names=tuple(own))
-            await _keep(self._presets, owner_key(actor), own)
-        return OwnSettings(await self.defaults(actor), own, preset_deleted(name, actor.locale))
+            return own or None
+
+        await self._presets.change(owner_key(actor), without_this)
+        return dataclasses.replace(await self.settings(actor), note=preset_deleted(name, actor.locale))
 
     def _checked(self, name: str) -> str:
         """The name as it is kept. Raises PresetRefused where it means something else, or could not be typed."""

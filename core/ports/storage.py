@@ -1,6 +1,6 @@
 """What the core keeps, and what carries jobs on. Implemented in `core.storage` and `core.engine`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -65,6 +65,14 @@ class AppState(Protocol):
 
     async def put(self, area: str, key: str, value: Any, *, ttl_s: float | None = None) -> None:
         """Store it (JSON-safe); forgotten after `ttl_s`."""
+
+    async def change(
+        self, area: str, key: str, update: Callable[[Any | None], Any | None], *, ttl_s: float | None = None
+    ) -> None:
+        """Replace the value by what `update` makes of it (None: forget it), as one change among all processes.
+
+        `update` may run in another thread, and more than once; what it raises is raised, and nothing is changed.
+        """
 
     async def delete(self, area: str, key: str) -> None:
         """Forget it; absent is fine."""

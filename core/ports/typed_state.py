@@ -1,6 +1,6 @@
 """One area of `AppState` whose values are all of one type."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -33,6 +33,15 @@ class TypedState(Generic[T]):
     async def put(self, key: str, value: T) -> None:
         """Store it, replacing what was there."""
         await self.state.put(self.area, key, self._codec.dump_python(value, mode="json"), ttl_s=self._ttl_s)
+
+    async def change(self, key: str, update: Callable[[T | None], T | None]) -> None:
+        """Replace the value by what `update` makes of it, whoever else does so now; see `AppState.change`."""
+
+        def changed(value: Any | None) -> Any | None:
+            new = update(self.read(value))
+            return None if new is None else self._codec.dump_python(new, mode="json")
+
+        await self.state.change(self.area, key, changed, ttl_s=self._ttl_s)
 
     async def delete(self, key: str) -> None:
         """Forget it; absent is fine."""

@@ -3,7 +3,7 @@
 Also which key everything is sealed under: a start with another one is refused, or seals everything anew.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, tuple_, update
@@ -14,7 +14,11 @@ from core.storage.encryption import KeyChanged, Vault
 from core.storage.tables import app_state, insert_into, jobs, obligations
 
 _VALID = or_(app_state.c.expires_at.is_(None), app_state.c.expires_at > bindparam("now"))
-_GET = select(app_state.c.value).where(app_state.c.area == bindparam("a"), app_state.c.key == bindparam("k"), _VALID)
+_ONE = (app_state.c.area == bindparam("a")) & (app_state.c.key == bindparam("k"))
+_GET = select(app_state.c.value).where(_ONE, _VALID)
+_LOCK = select(app_state.c.value, app_state.c.expires_at).where(_ONE).with_for_update()
+_SET = update(app_state).where(_ONE)
+_FORGET = delete(app_state).where(_ONE)
 _PLACE = app_state.c.area, app_state.c.key
 _GET_ALL = select(*_PLACE, app_state.c.value).where(tuple_(*_PLACE).in_(bindparam("wanted", expanding=True)), _VALID)
 
@@ -48,9 +52,29 @@ class SqlAppState:
 
         await self._db.once(work)
 
+    async def change(
+        self, area: str, key: str, update: Callable[[Any | None], Any | None], *, ttl_s: float | None = None
+    ) -> None:
+        def work(connection: Connection) -> bool:
+            now = self._clock.now()
+            row = connection.execute(_LOCK, {"a": area, "k": key}).first()
+            valid = row is not None and (row.expires_at is None or row.expires_at > now)
+            value = update(self._vault.unseal(row.value) if row is not None and valid else None)
+            if value is None:
+                connection.execute(_FORGET, {"a": area, "k": key})
+                return True
+            expires_at = None if ttl_s is None else now + ttl_s
+            values = {"value": self._vault.seal(value), "updated_at": now, "expires_at": expires_at}
+            if row is not None:
+                return connection.execute(_SET, {"a": area, "k": key, **values}).rowcount > 0
+            new = insert_into(connection, app_state).values(area=area, key=key, **values)
+            return connection.execute(new.on_conflict_do_nothing()).rowcount > 0
+
+        while not await self._db.change(work):  # another process has made the row since it was looked for
+            pass
+
     async def delete(self, area: str, key: str) -> None:
-        async with self._db.write() as connection:
-            await connection.execute(delete(app_state).where(app_state.c.area == area, app_state.c.key == key))
+        await self._db.once(lambda connection: connection.execute(_FORGET, {"a": area, "k": key}).rowcount)
 
     async def keys(self, area: str) -> Sequence[str]:
         kept = or_(app_state.c.expires_at.is_(None), app_state.c.expires_at > self._clock.now())

@@ -37,6 +37,14 @@ class MemoryState:
         self.values[area, key] = json.loads(json.dumps(value))
         self._expiries[area, key] = None if ttl_s is None else self._clock.now() + ttl_s
 
+    async def change(
+        self, area: str, key: str, update: Callable[[Any | None], Any | None], *, ttl_s: float | None = None
+    ) -> None:
+        if (value := update(await self.get(area, key))) is None:
+            await self.delete(area, key)
+        else:
+            await self.put(area, key, value, ttl_s=ttl_s)
+
     async def delete(self, area: str, key: str) -> None:
         self.values.pop((area, key), None)
 

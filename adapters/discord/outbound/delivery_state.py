@@ -207,8 +207,11 @@ class KeptByJob:
 
     async def add_message(self, job_id: str, message: Sent) -> None:
         """Remember one; of very many the newest."""
-        kept = await self._messages.get(job_id) or Beside()
-        await self._messages.put(job_id, Beside((*kept.messages, message)[-MOST_MESSAGES:]))
+
+        def with_this(kept: Beside | None) -> Beside:
+            return Beside((*(kept or Beside()).messages, message)[-MOST_MESSAGES:])
+
+        await self._messages.change(job_id, with_this)
 
     async def take_messages(self, job_id: str) -> list[Sent]:
         """Those that can still be reached; they are forgotten."""

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import json
 import zipfile
+from contextlib import AsyncExitStack
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,10 +16,15 @@ from core.domain.job import ReplyAddress, Requester
 from core.domain.models import MODELS
 from core.domain.parameters.grammar import parse
 from core.domain.parameters.ordinary_words import without_ordinary_words
+from core.domain.parameters.spec import PRESETS
 from core.domain.variations import Change
+from core.ports.clock import SystemClock
 from core.presentation.card import line_text
+from core.storage.encryption import Vault
+from core.storage.state import SqlAppState
 from tests.core.jobs.pipeline_kit import ANN, BOB, MOD, World
 from tests.fakes.state import MemoryState
+from tests.pg import open_database
 
 SLACK = Requester("slack", "U1", "Ann", workspace_id="T1")
 
@@ -157,6 +163,24 @@ async def test_values_are_judged_and_what_belongs_to_one_image_is_not_kept(w: Wo
         with pytest.raises(PresetRefused):
             await w.members.change_settings(ANN, text)
     assert (await w.members.settings(ANN)).presets == {}
+
+
+async def test_presets_that_two_processes_save_at_once_are_all_kept(any_database_url: str) -> None:
+    async with AsyncExitStack() as opened:
+        processes = []
+        for _ in range(2):
+            database = await open_database(any_database_url)
+            opened.push_async_callback(database.close)
+            state = SqlAppState(database, Vault("k" * 32), SystemClock())
+            processes.append(SavedSettings(state, MODELS))
+        saves = (processes[n % 2].save_preset(ANN, f"p{n}", "2x") for n in range(MAX_PRESETS + 4))
+        ended = await asyncio.gather(*saves, return_exceptions=True)
+        refused = [one.reason for one in ended if isinstance(one, PresetRefused)]
+        assert refused == ["too_many"] * 4
+        kept = [name for name in await processes[0].presets(ANN) if name not in PRESETS]
+        assert len(kept) == MAX_PRESETS
+        await asyncio.gather(*(processes[n % 2].delete_preset(ANN, name) for n, name in enumerate(kept)))
+        assert dict(await processes[1].presets(ANN)) == dict(PRESETS)
 
 
 async def test_there_is_a_most_and_replacing_one_is_always_possible(w: World) -> None:
