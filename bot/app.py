@@ -58,7 +58,6 @@ from core.ports import AdapterContext, ChatAdapter, Clock
 from core.ports.chat import RepliesOnly
 from core.ports.checkup import NotUsable
 from core.ports.clock import SystemClock
-from core.presentation import operator_texts
 from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.files.private_folder import make_private
@@ -119,8 +118,7 @@ class App:
         collector = s.otel_exporter_otlp_endpoint
         self.metrics = PrometheusMetrics(VERSION, StageSpans(collector, VERSION) if collector else None, s.role)
         self.alerts = AlertSender(self.state, lambda: self.budget, lambda: self.tools)
-        no_worker = partial(self.alerts.tell, "image_workers", operator_texts.no_image_worker)
-        self.images = ImageService(image_limits(s), scratch=s.data_dir / "scratch", no_worker=no_worker)
+        self.images = ImageService(image_limits(s), scratch=s.data_dir / "scratch", no_worker=self.alerts.no_worker)
         self.upscaler = make_upscaler(s, self.images, self.clock, self.metrics, self.alerts.halted)
         self.links = FileLinks(self.vault.signing_key, s.public_url, s.retention_days * _DAY_S, self.clock)
         self.prices = PriceBook(

@@ -39,6 +39,9 @@ class AlertSender:
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)
 
+    def no_worker(self) -> None:
+        self.tell("image_workers", operator_texts.no_image_worker)
+
     async def halted(self, halted: ProviderHalted) -> None:
         """fal takes nothing more from us. New jobs are refused until it does again; running ones go on."""
         log.error("provider_halted", kind=halted.kind)

@@ -13,9 +13,8 @@ import psutil
 import pytest
 
 from core.domain import errors
-from core.images import job_folder, pool
+from core.images import job_folder
 from core.images.job_folder import link_or_copy
-from core.images.pool import NoWorker
 from core.images.service import Bounds, ImageService
 from tests.core.images import pictures
 
@@ -89,45 +88,6 @@ async def test_a_worker_that_dies_in_the_middle_gives_a_clear_error_and_the_next
         await task
     assert (await image_service.probe(_picture(tmp_path))).width_px == 96
     assert (image_service.stats["died"], image_service.stats["started"]) == (1, 2)
-
-
-@pytest.mark.parametrize(
-    ("program", "error", "told"),
-    [
-        ("import no_such_library", NoWorker, 1),
-        ("raise SystemExit(0)", NoWorker, 1),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", NoWorker, 1),
-        ("import time; time.sleep(60)", NoWorker, 1),
-        ("print('ready', flush=True); input(); raise SystemExit(3)", errors.DamagedImage, 0),
-        ("print('ready', flush=True); input(); import time; time.sleep(60)", errors.ImageTooCostly, 0),
-    ],
-)
-async def test_an_end_before_the_work_is_no_pictures_fault_and_a_plain_end_in_it_is_no_cost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, error: type[Exception], told: int
-) -> None:
-    replaced = tmp_path / "core" / "images"
-    replaced.mkdir(parents=True)
-    (replaced / "worker.py").write_text(program)
-    news: list[str] = []
-    monkeypatch.setattr(pool, "_ROOT", tmp_path)
-    async with ImageService(workers=1, timeout_s=1.0, no_worker=lambda: news.append("told")) as image_service:
-        with pytest.raises(error):
-            await image_service.probe(_picture(tmp_path))
-    assert len(news) == told
-
-
-@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM])
-async def test_a_machine_without_room_for_a_process_is_no_pictures_fault(
-    image_service: ImageService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    async def refused(*_: object, **__: object) -> None:
-        raise OSError(number, os.strerror(number))
-
-    with monkeypatch.context() as patched:
-        patched.setattr(asyncio, "create_subprocess_exec", refused)
-        with pytest.raises(NoWorker):
-            await image_service.probe(_picture(tmp_path))
-    assert (await image_service.probe(_picture(tmp_path))).width_px == 96
 
 
 async def test_a_worker_that_was_killed_while_idle_is_replaced_unnoticed(
