@@ -78,7 +78,7 @@ async def _restore(found: Settings, file: Path, contents: Contents, *, yes: bool
     out.print(f"Restored {contents.rows['jobs']} jobs and {pictures} files of images.")
     if unfinished:
         out.print(
-            f"{unfinished} of the jobs were under way. None is paid for or posted again: what the model has made is "
+            f"Under way then: {unfinished}. None of these is paid for or posted again: what the model has made is "
             "put into the history of whoever asked, the rest ends uncharged."
         )
     out.print("What fal billed after the backup was made is listed by: python -m bot reconcile")

@@ -142,7 +142,7 @@ def _times(job: Job) -> Iterator[tuple[str, str]]:
         yield "price until", moment(job.confirm_by_at)
     if job.finished_at is not None:
         yield "ended at", f"{moment(job.finished_at)}, after {seconds(job.finished_at - job.created_at, 'en')}"
-    else:
+    elif job.updated_at:  # a restored one has been taken in hand by nobody yet
         yield "last change", moment(job.updated_at)
 
 

@@ -177,7 +177,8 @@ async def quota_pause(
     """Stop taking new jobs, in one workspace or everywhere."""
     await app.service.limits.pause(_acting_in(platform, workspace), not off)
     where = f"in {workspace}" if workspace else "everywhere"
-    err.print(f"New jobs are {'taken again' if off else 'paused'} {where}; running jobs go on.")
+    what = "taken again" if off else "paused"
+    err.print(f"New jobs are {what} {where}; running jobs go on{'' if off else '. The same with --off ends it'}.")
     return Exit.OK
 
 

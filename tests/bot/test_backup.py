@@ -60,7 +60,8 @@ async def test_after_a_restore_nothing_is_paid_again_and_what_fal_made_is_in_the
                 await bot.kill()
                 code, said = await bot.command("restore", str(file), "--yes")
                 assert code == 0, said
-                assert "2 of the jobs were under way" in said
+                assert "Under way then: 2." in said
+                assert "1970" not in (await bot.command("job", client.job_id(2)))[1]
                 assert await open_holds(any_database_url) == [client.job_id(2)], "what ended here holds nothing"
 
                 await bot.start()

@@ -123,7 +123,8 @@ def test_a_dear_job_without_a_terminal_needs_yes(folder: Path, bot: Commands) ->
 
 
 def test_a_pause_refuses_with_the_budgets_code(folder: Path, bot: Commands) -> None:
-    assert bot("quota", "pause").code == 0
+    paused = bot("quota", "pause")
+    assert (paused.code, "--off" in paused.err) == (0, True)
     refused = bot("upscale", "cat.png")
     assert refused.code == 3
     assert "paused" in refused.err

@@ -50,6 +50,16 @@ for _name in ("discord.client", "discord.state"):
     logging.getLogger(_name).addFilter(_is_news)
 
 
+async def _json_or_text(response: aiohttp.ClientResponse) -> Any:
+    """The library's own (2.7.1) takes JSON whose type names a character set, as proxies add one, for words."""
+    text = await response.text(encoding="utf-8")
+    return discord.utils._from_json(text) if response.content_type == "application/json" else text
+
+
+discord.http.json_or_text = _json_or_text
+discord.webhook.async_.json_or_text = _json_or_text  # type: ignore[attr-defined]
+
+
 class UpscaleClient(discord.AutoShardedClient):
     """`on_press` gets presses, choices and submitted forms; `on_shard` is called when a shard is connected."""
 

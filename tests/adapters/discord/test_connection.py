@@ -25,6 +25,14 @@ async def _upscale(bot: Bot, **place: Any) -> None:
     await started.answer(lambda m: m.images)
 
 
+async def test_json_whose_type_names_a_character_set_is_json_all_the_same(tmp_path: Path) -> None:
+    async with DiscordEmulator() as discord:
+        discord.json_type = "application/json; charset=utf-8"
+        core = FakeCore(tmp_path)
+        async with serving(adapter := make(discord, core)):
+            await _upscale(Bot(discord, core, adapter))
+
+
 async def test_parallel_sessions_of_two_processes_make_one_job(bot: Bot, tmp_path: Path) -> None:
     twin = FakeCore(tmp_path)
     twin.state = bot.core.state

@@ -81,6 +81,8 @@ class RequestEntry:
             reset_connection(request)
         if response.status in (401, 403) or (response.status == 429 and not record.shared):
             self.emulator.limits.count_invalid()
+        if response.content_type == "application/json":
+            response.headers["Content-Type"] = self.emulator.json_type
         return response
 
     async def _guarded(self, request: web.Request, handler: Handler, record: Record) -> web.StreamResponse:
@@ -232,7 +234,6 @@ class RequestEntry:
 
 
 def json_response(body: Any, status: int = 200) -> web.Response:
-    # Exactly "application/json": the library takes a charset parameter for plain text.
     return web.Response(body=dumps(body).encode(), status=status, headers={"Content-Type": "application/json"})
 
 

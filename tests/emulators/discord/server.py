@@ -46,6 +46,8 @@ class DiscordEmulator(Members):
         self.requests: list[Record] = []
         self.violations: list[str] = []
         self.default_file_limit_bytes = DEFAULT_FILE_LIMIT_BYTES
+        # Discord itself names no character set; a proxy in between may.
+        self.json_type = "application/json"
         # Whether a reply that mentions the bot carries what the message replied to says, too.
         self.referenced_visible = True
         self.signing_key = Ed25519PrivateKey.generate()
