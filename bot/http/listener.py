@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from bot.http.connections import BoundedHandler, Connections
+from bot.http.liveness import MOST_BYTES, Liveness
 from core.net.turns import Turns
 
 log = structlog.get_logger(__name__)
@@ -35,8 +36,10 @@ class Listener:
         make: Callable[[], BoundedHandler],
         connections: Connections,
         turns: Turns,
+        liveness: Liveness,
     ) -> None:
         self.make = make
+        self.liveness = liveness
         self.connections = connections
         self.turns = turns
         self.loop = asyncio.get_running_loop()
@@ -109,16 +112,20 @@ class Arrival:
     def look(self) -> None:
         """Begin, in turn, where something is there to read, as mostly from the first; else wait for it."""
         try:
-            ended = not self._socket.recv(1, socket.MSG_PEEK)
+            first = self._socket.recv(MOST_BYTES, socket.MSG_PEEK)
+            probed = self._listener.liveness.answer_to(first)
+            if probed is not None:
+                self._socket.send(probed)
+                self._socket.recv(MOST_BYTES)  # closed with something unread, a socket may take its answer back
         except BlockingIOError:
             if self._deadline is None:
                 self._deadline = self._listener.loop.call_later(self._listener.connections.header_limit_s, self.drop)
                 self._listener.loop.add_reader(self._socket, self.look)
             return
         except OSError:
-            ended = True
+            first = b""
         self._rest()
-        if ended:
+        if not first or probed is not None:
             self.drop()
         else:
             self._listener.turns.add(self._client, self._begin)

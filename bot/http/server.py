@@ -18,6 +18,8 @@ from aiohttp import web
 from bot.http.connections import BoundedHandler, Connections
 from bot.http.health import Health
 from bot.http.listener import Listener
+from bot.http.liveness import PATH as LIVENESS_PATH
+from bot.http.liveness import Liveness
 from bot.http.request_bodies import MAX_BODY_BYTES, RequestBodies
 from bot.observability.metrics import CONTENT_TYPE, PrometheusMetrics
 from core.net.client_address import CLIENT
@@ -32,7 +34,6 @@ log = structlog.get_logger(__name__)
 
 MAX_OPEN_REQUESTS = 2_000
 STOP_GRACE_S = 2.0
-LIVENESS_PATH = "/healthz"
 LARGE_BODY_BYTES = 8_000
 """To parse, clean and judge more takes up to 6 ms: of such requests one goes on in each turn of the event loop."""
 _BAD_INPUT = (UnicodeError, RecursionError)
@@ -41,6 +42,7 @@ _UNREADABLE = "This request cannot be read."
 _FOREIGN_HOST = "This address is not served here. If it should be, its operator sets PUBLIC_URL to it."
 MAX_INCIDENTS = 20
 INCIDENT_WINDOW_S = 600.0
+_PLAIN_HEADERS = {"Server": "upscale-bot", "X-Content-Type-Options": "nosniff"}
 _FILE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "Cache-Control": "private, max-age=3600",
@@ -108,7 +110,8 @@ class HttpServer:
         try:
             bound = await loop.create_server(asyncio.Protocol, self.host, self.port, start_serving=False)
             make = functools.partial(BoundedHandler, server, self.connections, loop)
-            self._listener = Listener(bound.sockets, make, self.connections, self.turns)
+            liveness = Liveness(self._alive, _PLAIN_HEADERS, lambda name: self.hosts.allows(name))
+            self._listener = Listener(bound.sockets, make, self.connections, self.turns, liveness)
         except OSError as error:
             await runner.cleanup()
             raise NotUsable(_bind_problem(error, self.host, self.port)) from None
@@ -176,8 +179,13 @@ class HttpServer:
         self._incidents_at.append(now)
         return await self.incident("http", error)
 
+    @property
+    def _alive(self) -> dict[str, str]:
+        return {"status": "ok", "version": self.version, "role": self.role}
+
     async def _healthz(self, _: web.Request) -> web.Response:
-        return web.json_response({"status": "ok", "version": self.version, "role": self.role})
+        """Asked in another way than the listener answers at once."""
+        return web.json_response(self._alive)
 
     async def _readyz(self, _: web.Request) -> web.Response:
         checks = await self.health.readiness()
@@ -216,8 +224,7 @@ class HttpServer:
 
 
 async def _plain_headers(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers["Server"] = "upscale-bot"
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.update(_PLAIN_HEADERS)
 
 
 def _error(code: str, message: str) -> dict[str, object]:

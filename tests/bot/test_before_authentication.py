@@ -4,7 +4,6 @@ import asyncio
 import base64
 import contextlib
 import json
-import socket
 import sqlite3
 import time
 from collections.abc import AsyncIterator
@@ -143,22 +142,6 @@ async def test_of_large_bodies_one_is_worked_on_in_each_turn_of_the_loop(world: 
     counting.cancel()
     assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in answers)
     assert len(set(begun_in)) == 12
-
-
-async def test_a_request_that_is_alone_is_answered_within_few_turns_of_the_loop(world: World) -> None:
-    """Each of them lasts some ten milliseconds while others' jobs run."""
-    await world.server.start()
-    with socket.create_connection(("127.0.0.1", world.server.port)) as client:
-        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-        client.setblocking(False)
-        answer, turns = b"", 0
-        while not answer and turns < 100:
-            await asyncio.sleep(0)
-            turns += 1
-            with contextlib.suppress(BlockingIOError):
-                answer = client.recv(100)
-    assert answer.startswith(b"HTTP/1.1 200 ")
-    assert turns <= 7
 
 
 async def test_a_connection_without_room_is_told_so_and_a_stop_closes_silent_ones(world: World) -> None:
