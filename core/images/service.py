@@ -95,6 +95,7 @@ class ImageService:
         self._timeout_s = timeout_s
         self._result_timeout_s = result_timeout_s
         self._queue_timeout_s = queue_timeout_s
+        self._own_limits, self._roomy_limits = asdict(self.limits), asdict(self._roomy)
         self._no_worker = no_worker
         self._heavy = asyncio.Lock()
         self._pool = WorkerPool(
@@ -227,14 +228,14 @@ class ImageService:
 
     async def _result_job(self, op: str, **args: Any) -> dict[str, Any]:
         """A result was paid for: a worker killed from outside in the middle of it is worth one more try."""
-        return await self._job(op, self._result_timeout_s, 2, **{"limits": asdict(self._roomy), **args})
+        return await self._job(op, self._result_timeout_s, 2, **{"limits": self._roomy_limits, **args})
 
     async def _job(self, op: str, timeout_s: float, attempts: int = 1, **args: Any) -> dict[str, Any]:
         """One call, or two where the first worker died under it. Raises what the error tree has for it.
 
         Heavy pictures go one at a time, so that the workers' memory adds up to one heavy share and light ones.
         """
-        args = {"limits": asdict(self.limits), **args}
+        args = {"limits": self._own_limits, **args}
         call = partial(self._pool.call, op, args, timeout_s=timeout_s, queue_timeout_s=self._queue_timeout_s)
         try:
             with suppress(TooHeavy):

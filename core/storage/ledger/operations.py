@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from core.domain.errors import BudgetError, LedgerUnavailable
 from core.domain.limits import ScopeKind
@@ -18,6 +18,9 @@ from core.storage.ledger.unit_of_work import OPEN, Hold, LedgerSnapshot
 from core.storage.tables import jobs
 
 log = structlog.get_logger(__name__)
+
+_OF_THESE = select(jobs.c.id, jobs.c.owner).where(jobs.c.id.in_(bindparam("keys", expanding=True)))
+_OWNERS = _OF_THESE.order_by(jobs.c.id).with_for_update(read=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,7 @@ def _lost(connection: Connection, changes: Mapping[int, Change]) -> set[int]:
     if not bound:
         return set()
     keys = {op.key for op in bound.values()}
-    query = select(jobs.c.id, jobs.c.owner).where(jobs.c.id.in_(keys)).order_by(jobs.c.id).with_for_update(read=True)
-    owners = {row.id: row.owner for row in connection.execute(query)}
+    owners = {row.id: row.owner for row in connection.execute(_OWNERS, {"keys": sorted(keys)})}
     return {index for index, op in bound.items() if owners.get(op.key) != op.owner}
 
 

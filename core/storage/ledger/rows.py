@@ -4,12 +4,12 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, insert, select, update
+from sqlalchemy import BindParameter, Connection, Select, bindparam, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from core.domain.job import Requester
 from core.storage import tables_ledger as t
 from core.storage.ledger.unit_of_work import Balance, Hold, LedgerSnapshot, columns_of
-from core.storage.tables import insert_into
 
 _CHUNK = 5_000
 """Below both databases' limits on parameters per statement (32,766 and 32,767)."""
@@ -19,30 +19,46 @@ _MAX_LINE = 5_000
 
 _AMOUNTS = tuple(field.name for field in fields(Balance))
 
+# Made once: to make a statement costs more than to run it.
+_KEYS: BindParameter[Any] = bindparam("keys", expanding=True)
+_HOLDS = select(t.holds).where(t.holds.c.key.in_(_KEYS))
+_BALANCES = select(t.balances.c.key, *(t.balances.c[name] for name in _AMOUNTS)).where(t.balances.c.key.in_(_KEYS))
+# Ordered by `seq`, SQLite would walk the whole table in that order, and not the index of those that wait.
+_LINE = select(t.holds).where(t.IS_WAITING).order_by(t.holds.c.held_at).limit(_MAX_LINE)
+_LINE_OF = _LINE.where(t.holds.c.member.in_(bindparam("members", expanding=True)))
+_TOUCH = update(t.holds).where(t.holds.c.key.in_(_KEYS), t.IS_OPEN).values(expires_at=bindparam("until"))
+_ADD_HOLD, _ADD_ENTRY = insert(t.holds), insert(t.entries)
+
+
+def _adding(add: sqlite.Insert | postgresql.Insert) -> sqlite.Insert | postgresql.Insert:
+    sums = {name: t.balances.c[name] + add.excluded[name] for name in _AMOUNTS}
+    return add.on_conflict_do_update(index_elements=["key"], set_=sums)
+
+
+_ADD_BALANCE = {"sqlite": _adding(sqlite.insert(t.balances)), "postgresql": _adding(postgresql.insert(t.balances))}
+
 
 def read_holds(connection: Connection, keys: Collection[str]) -> dict[str, Hold]:
-    return {row.key: hold_of(row) for query in holds_of(keys) for row in connection.execute(query)}
+    found = (connection.execute(_HOLDS, {"keys": some}) for some in _chunks(sorted(keys)))
+    return {row.key: hold_of(row) for rows in found for row in rows}
 
 
 def holds_of(keys: Collection[str]) -> Iterable[Select[*tuple[Any, ...]]]:
-    return (select(t.holds).where(t.holds.c.key.in_(some)) for some in _chunks(sorted(keys)))
+    return (_HOLDS.params(keys=some) for some in _chunks(sorted(keys)))
 
 
 def read_line(connection: Connection, members: Collection[str] | None) -> list[Hold]:
     """Waiting holds, the oldest if they are too many; of these members only, if given."""
-    # Ordered by `seq`, SQLite would walk the whole table in that order, and not the index of those that wait.
-    query = select(t.holds).where(t.IS_WAITING).order_by(t.holds.c.held_at).limit(_MAX_LINE)
-    if members is not None:
-        query = query.where(t.holds.c.member.in_(sorted(members)))
-    return [hold_of(row) for row in connection.execute(query)]
+    if members is None:
+        return [hold_of(row) for row in connection.execute(_LINE)]
+    return [hold_of(row) for row in connection.execute(_LINE_OF, {"members": sorted(members)})]
 
 
 def read_balances(connection: Connection, keys: Collection[str]) -> dict[str, Balance]:
     """Rows by name; every asked name is in the answer."""
     found = {key: Balance() for key in keys}
-    columns = [t.balances.c.key, *(t.balances.c[name] for name in _AMOUNTS)]
     for some in _chunks(sorted(keys)):
-        for key, *amounts in connection.execute(select(*columns).where(t.balances.c.key.in_(some))):
+        for key, *amounts in connection.execute(_BALANCES, {"keys": some}):
             found[key] = Balance(*amounts)
     return found
 
@@ -51,20 +67,15 @@ def write(connection: Connection, book: LedgerSnapshot) -> None:
     new = [hold for hold in book.changed.values() if hold.seq is None]
     old = [hold for hold in book.changed.values() if hold.seq is not None]
     if new:
-        connection.execute(insert(t.holds), [_row(hold) for hold in new])
+        connection.execute(_ADD_HOLD, [_row(hold) for hold in new])
     if old:
         connection.execute(_UPDATE_HOLD, [{"old_key": hold.key} | _row(hold) for hold in old])
     if book.entries:
-        connection.execute(insert(t.entries), book.entries)
+        connection.execute(_ADD_ENTRY, book.entries)
     if book.deltas:
-        adding = insert_into(connection, t.balances)
-        sums = {name: t.balances.c[name] + adding.excluded[name] for name in _AMOUNTS}
-        adding = adding.on_conflict_do_update(index_elements=["key"], set_=sums)
-        connection.execute(adding, [_delta(book, key) for key in sorted(book.deltas)])
+        connection.execute(_ADD_BALANCE[connection.dialect.name], [_delta(book, key) for key in sorted(book.deltas)])
     for some in _chunks(sorted(book.touched)):
-        connection.execute(
-            update(t.holds).where(t.holds.c.key.in_(some), t.IS_OPEN).values(expires_at=book.now + book.hold_ttl_s)
-        )
+        connection.execute(_TOUCH, {"keys": some, "until": book.now + book.hold_ttl_s})
 
 
 def _delta(book: LedgerSnapshot, key: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ VERSION = "rules_version"
 OPERATORS = "*"
 """Before the platform's name in a row that the operator set; no moderator reaches such rows."""
 _MAX_CACHED_PLANS = 20_000
+_NEWEST = select(t.meta.c.value).where(t.meta.c.key == VERSION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def place_key(platform: str, workspace_id: str) -> str:
 
 
 def rules_version(connection: Connection) -> str:
-    found = connection.scalar(select(t.meta.c.value).where(t.meta.c.key == VERSION))
+    found = connection.scalar(_NEWEST)
     return str(found) if found is not None else "0"
 
 

@@ -123,8 +123,9 @@ def prepare(engine: Engine, busy_timeout_s: float, *, transactions: bool = True)
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
 
-    @event.listens_for(engine, "begin")
-    def _on_begin(connection: Connection) -> None:
-        if transactions:
+    if transactions:  # else nothing listens: an engine that has a listener looks for more at each statement
+
+        @event.listens_for(engine, "begin")
+        def _on_begin(connection: Connection) -> None:
             reading = connection.get_execution_options().get("readonly", False)
             connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
